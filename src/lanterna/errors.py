@@ -1,0 +1,21 @@
+"""Errors that a person can cause: one line each, with the exit code the command line ends with."""
+
+from __future__ import annotations
+
+
+class LanternaError(Exception):
+    """Something failed that was asked for properly. One line: what was expected, what came, what to do."""
+
+    exit_code = 1
+
+
+class UsageError(LanternaError):
+    """What was given cannot be used: a wrong setting, a file that is no picture, a result in the way."""
+
+    exit_code = 2
+
+
+class MissingError(LanternaError):
+    """Data or weights are not here yet. The line names the command that gets them."""
+
+    exit_code = 3

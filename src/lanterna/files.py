@@ -1,0 +1,56 @@
+"""Files are whole or not there: written beside their place, then renamed into it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lanterna.errors import LanternaError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; rename it to `path` if the block ends well, else remove it.
+
+    Errors: `LanternaError` in one line where the folder cannot be written or the disk is full.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+        temporary = Path(name)
+        # mkstemp makes files private; a result should be as readable as any other new file.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        os.close(handle)
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise LanternaError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def sha256(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def refuse_to_overwrite(path: Path, *, force: bool) -> None:
+    """Raise `UsageError` where `path` is taken and `force` is not given. Call it before any work is done."""
+    if path.is_dir() and not path.is_symlink():
+        raise UsageError(f"{path} is a folder: name a file to write")
+    if path.exists() and not force:
+        raise UsageError(f"{path} is already there: choose another name, or give --force to replace it")

@@ -1,0 +1,31 @@
+"""Where Lanterna keeps things, and the few switches that come from the environment.
+
+`LANTERNA_HOME` moves everything into one folder; without it the platform's own folders are used.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+
+def shelf_folder() -> Path:
+    """The folder of fetched data and weights: a cache that can be fetched again."""
+    return _home("shelf") or platformdirs.user_cache_path("lanterna") / "shelf"
+
+
+def networks_folder() -> Path:
+    """The folder of networks trained on this machine: nobody else has them."""
+    return _home("networks") or platformdirs.user_data_path("lanterna") / "networks"
+
+
+def offline() -> bool:
+    """Whether `LANTERNA_OFFLINE` forbids the network."""
+    return os.environ.get("LANTERNA_OFFLINE", "").lower() not in ("", "0", "false", "no")
+
+
+def _home(folder: str) -> Path | None:
+    home = os.environ.get("LANTERNA_HOME")
+    return Path(home).expanduser() / folder if home else None
