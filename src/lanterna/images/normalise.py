@@ -1,0 +1,142 @@
+"""Found digits made to look as the training digits do: size, place, lean and stroke.
+
+LeCun et al. (1998) fitted each digit into a box of 20 × 20 pixels and moved its centre of mass to the centre
+of 28 × 28. Reading repeats that, and brings two things nearer to the training digits that pens and hands
+change: how wide the stroke is for the digit's size, and how far it leans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SIDE = 28
+_BOX = 20
+_FINE = 48  # the longer side of a digit while its stroke is measured and changed
+_CANVAS = 64
+_STROKES = (2.0, 3.0)  # pixels of 28: where most training digits lie
+_STANDS = 0.35  # a lean (sideways per upwards) that is left as it is: training digits lean as far
+_BATCH = 32
+
+
+class Normalised(NamedTuple):
+    """`images` `(N, 1, 28, 28)`, what the network sees; and each digit after each step, to be shown:
+    `boxed` in its 20 × 20 box, `centred` on its centre of mass, `upright` with its lean taken out. `stroke` is
+    each digit's own stroke width in those pixels, `lean` its lean (sideways per upwards, right positive).
+    """
+
+    images: Tensor
+    boxed: Tensor
+    centred: Tensor
+    upright: Tensor
+    stroke: Tensor
+    lean: Tensor
+
+
+def normalise(patches: Sequence[Tensor]) -> Normalised:
+    """Make digit images of patches of ink, each `(h, w)`, cropped to the ink, 1 where it is strongest."""
+    parts = [_normalise(patches[start : start + _BATCH]) for start in range(0, len(patches), _BATCH)]
+    if not parts:
+        empty, none = torch.zeros(0, 1, SIDE, SIDE), torch.zeros(0)
+        return Normalised(empty, empty, empty, empty, none, none)
+    return Normalised(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+def _normalise(patches: Sequence[Tensor]) -> Normalised:
+    canvas = torch.stack([_on_canvas(patch) for patch in patches])  # (N, 64, 64)
+    inside = canvas > 0.5
+    # Signed distance to the edge of the stroke, positive inside, in pixels of the canvas.
+    distance = (_distance(~inside) - _distance(inside)).sub(0.5 * inside.float() - 0.5 * (~inside).float())
+    area = inside.flatten(1).sum(1).clamp_min(1)
+    # Across a stroke of width w the distance to its edge is w / 4 in the mean.
+    stroke = 4 * (distance * inside).flatten(1).sum(1) / area  # (N,)
+    boxes = _extent(inside)  # (N, 4): x0, y0, x1, y1
+    longest = torch.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]).clamp_min(1)
+    unit = _BOX / longest  # pixels of 28 per pixel of the canvas
+    wanted = (stroke * unit).clamp(*_STROKES)
+    # Widening by g makes the digit larger by g too, and the box must then shrink it: solve for the two together.
+    grow = (wanted * longest / _BOX - stroke) / (1 - wanted / _BOX).clamp_min(0.5)
+    grow = torch.minimum(grow, 0.35 * longest)
+    ink = (0.5 + (distance + grow.view(-1, 1, 1) / 2) / 1.6).clamp(0, 1)
+    plain = (0.5 + distance / 1.6).clamp(0, 1)
+
+    middle = torch.stack([boxes[:, 0] + boxes[:, 2], boxes[:, 1] + boxes[:, 3]], 1) / 2
+    lean, mass = _moments(ink)
+    shear = torch.sign(lean) * (lean.abs() - _STANDS).clamp(0, 0.6)
+    still = torch.zeros_like(shear)
+    return Normalised(
+        images=_placed(ink, mass, longest + grow, shear),
+        boxed=_placed(plain, middle, longest, still),
+        centred=_placed(plain, mass, longest, still),
+        upright=_placed(plain, mass, longest, shear),
+        stroke=stroke * unit,
+        lean=lean,
+    )
+
+
+def _on_canvas(patch: Tensor) -> Tensor:
+    """A patch enlarged or reduced so that its longer side is 48 pixels, in the middle of 64 × 64."""
+    height, width = patch.shape
+    # Half a pixel more on every side: ink ends softly, and its edge is where it is half as strong.
+    padded = F.pad(patch, (1, 1, 1, 1))
+    scale = _FINE / max(height, width)
+    size = (max(2, round((height + 2) * scale)), max(2, round((width + 2) * scale)))
+    drawn = F.interpolate(
+        padded[None, None], size=size, mode="bilinear", align_corners=False, antialias=scale < 1
+    )
+    height, width = min(size[0], _CANVAS), min(size[1], _CANVAS)
+    top, left = (_CANVAS - height) // 2, (_CANVAS - width) // 2
+    canvas = torch.zeros(_CANVAS, _CANVAS)
+    canvas[top : top + height, left : left + width] = drawn[0, 0, :height, :width]
+    return canvas
+
+
+def _distance(targets: Tensor) -> Tensor:
+    """From every pixel to the nearest of `targets` `(N, H, W)`: exact, along rows and then along columns."""
+    side = targets.shape[-1]
+    positions = torch.arange(side, dtype=torch.float32)
+    squares = (positions[:, None] - positions[None, :]) ** 2  # (side, side)
+    far = torch.where(targets, 0.0, 1e6)
+    along = (far.unsqueeze(-2) + squares).amin(-1)  # (N, H, W): nearest in the row, squared
+    both = (along.transpose(1, 2).unsqueeze(-2) + squares).amin(-1).transpose(1, 2)
+    return both.clamp_max(1e6).sqrt()
+
+
+def _extent(inside: Tensor) -> Tensor:
+    columns, rows = inside.any(1).float(), inside.any(2).float()
+    first, last = columns.argmax(1), inside.shape[2] - columns.flip(1).argmax(1)
+    top, bottom = rows.argmax(1), inside.shape[1] - rows.flip(1).argmax(1)
+    return torch.stack([first, top, last, bottom], 1).float()
+
+
+def _moments(ink: Tensor) -> tuple[Tensor, Tensor]:
+    """Lean (sideways per upwards, `(N,)`) and centre of mass `(N, 2)` as x, y in pixels."""
+    positions = torch.arange(ink.shape[-1], dtype=torch.float32) + 0.5
+    mass = ink.flatten(1).sum(1).clamp_min(1e-3)
+    x = (ink.sum(1) * positions).sum(1) / mass
+    y = (ink.sum(2) * positions).sum(1) / mass
+    dx, dy = positions - x[:, None], positions - y[:, None]  # (N, side)
+    tilt = (ink * dy[:, :, None] * dx[:, None, :]).flatten(1).sum(1) / mass
+    tall = (ink * (dy**2)[:, :, None]).flatten(1).sum(1) / mass
+    return -tilt / tall.clamp_min(1.0), torch.stack([x, y], 1)
+
+
+def _placed(ink: Tensor, centre: Tensor, longest: Tensor, shear: Tensor) -> Tensor:
+    """Digits drawn into 28 × 28 with `centre` (N, 2) in the middle and `longest` pixels as 20, sheared upright."""
+    fine = 3
+    scale = longest / _BOX * SIDE / ink.shape[-1]  # of one output width, in canvas widths
+    across = 2 * centre / ink.shape[-1] - 1
+    zero = torch.zeros_like(scale)
+    maps = torch.stack(
+        [
+            torch.stack([scale, -shear * scale, across[:, 0]], 1),
+            torch.stack([zero, scale, across[:, 1]], 1),
+        ],
+        1,
+    )
+    grid = F.affine_grid(maps, [len(ink), 1, fine * SIDE, fine * SIDE], align_corners=False)
+    return F.avg_pool2d(F.grid_sample(ink[:, None], grid, align_corners=False), fine)

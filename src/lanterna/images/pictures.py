@@ -1,0 +1,175 @@
+"""One door in, one door out: files to pictures and back. A picture is float32 `(3, H, W)` in [0, 1], sRGB."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+from lanterna.errors import LanternaError, UsageError
+from lanterna.files import refuse_to_overwrite, replacing
+from lanterna.images import record as records
+from lanterna.images.colour import flattened, plain, srgb_profile, to_srgb, to_tensor
+from lanterna.images.decoding import Source, opened
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from lanterna.images.record import Record
+
+_ORIENTATION, _XMP = 274, 700  # EXIF and TIFF tags
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# By suffix: the format, its longest side in pixels, and the quality unless another is asked for.
+_SAVED_AS = {
+    ".png": ("PNG", 2**31 - 1, None),
+    ".jpg": ("JPEG", 65_500, 92),
+    ".jpeg": ("JPEG", 65_500, 92),
+    ".webp": ("WEBP", 16_383, 90),
+    ".avif": ("AVIF", 65_536, 80),
+    ".tif": ("TIFF", 2**31 - 1, None),
+    ".tiff": ("TIFF", 2**31 - 1, None),
+}
+
+
+def open_picture(source: Source, *, longest: int | None = None) -> Tensor:
+    """Open a picture file as float32 `(3, H, W)` in [0, 1], sRGB, the way up that it was taken.
+
+    `source` is a path, the bytes of a file or a binary stream: PNG, JPEG, WebP, AVIF, TIFF, the first frame
+    of a GIF, HEIC with pillow-heif. `longest` is the most pixels that the longer side may have: a larger
+    picture is made smaller as cheaply as its format allows, a smaller one stays as it is. Grey pictures have
+    three equal channels; transparency becomes white; colour profiles are converted, broken ones ignored.
+    16-bit greys keep their depth, 16-bit colours their upper 8 bits.
+
+    Errors: `UsageError`, one line, where `source` cannot be read as a picture or has over 200 million pixels.
+    """
+    if longest is not None and longest < 1:
+        raise UsageError(f"longest: a picture is at least 1 pixel long, got {longest}")
+    with opened(source) as file:
+        size = _size_within(file.size, longest)
+        if size != file.size:
+            file.draft(None, size)  # a JPEG is decoded at a half, a quarter or an eighth of its size
+        file.load()
+        orientation = _orientation(file)
+        picture = plain(file)
+        if size != file.size and max(picture.size) > max(size):
+            size = _size_within(picture.size, longest)  # Pillow turns a TIFF while it loads it
+            picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+        picture = flattened(to_srgb(picture, file.info.get("icc_profile")))
+        if orientation in _TURNS:
+            picture = picture.transpose(_TURNS[orientation])
+        return to_tensor(picture)
+
+
+def _size_within(size: tuple[int, int], longest: int | None) -> tuple[int, int]:
+    if longest is None or max(size) <= longest:
+        return size
+    width, height = (max(1, round(side * longest / max(size))) for side in size)
+    return width, height
+
+
+def _orientation(file: Image.Image) -> int:
+    try:
+        return int(file.getexif().get(_ORIENTATION, 1))
+    except Exception:
+        return 1  # EXIF is a file inside the file and as often broken; the picture is not worse for it
+
+
+def check_place(path: str | Path, *, force: bool = False) -> None:
+    """Whether a picture can be saved there, to be asked before long work.
+
+    Errors: `UsageError` where the suffix is none that pictures are saved as, or the place is taken.
+    """
+    _saved_as(Path(path))
+    refuse_to_overwrite(Path(path), force=force)
+
+
+def _saved_as(path: Path) -> tuple[str, int, int | None]:
+    if path.suffix.lower() not in _SAVED_AS:
+        kind = f"{path.suffix} pictures" if path.suffix else "a picture without a suffix"
+        raise UsageError(f"{path}: Lanterna does not save {kind}: use .png, .jpg, .webp, .avif or .tiff")
+    return _SAVED_AS[path.suffix.lower()]
+
+
+def save_picture(
+    picture: Tensor,
+    path: str | Path,
+    *,
+    recipe: Record | None = None,
+    force: bool = False,
+    quality: int | None = None,
+) -> None:
+    """Save a picture, whole or not at all, as PNG, JPEG, WebP, AVIF or TIFF by the suffix of `path`.
+
+    `picture` is a float tensor `(3, H, W)` on any device; values beyond [0, 1] are cut off, as techniques
+    overshoot by a little. `recipe` is the record that the file carries; nothing else is written into it,
+    so nothing of a photograph's own data (place, camera, time) comes along. `quality` is 1 to 100, for
+    JPEG (else 92), WebP (90) and AVIF (80). The file is marked as sRGB.
+
+    Errors: `UsageError` where the tensor is no picture, the suffix unknown, the place taken and `force` not
+    given; `LanternaError` where the folder cannot be written.
+    """
+    path = Path(path)
+    form, most, usual_quality = _saved_as(path)
+    refuse_to_overwrite(path, force=force)
+    if quality is not None and not 1 <= quality <= 100:
+        raise UsageError(f"quality: expected 1 to 100, got {quality}")
+    image = Image.fromarray(_levels(picture))
+    if max(image.size) > most:
+        raise UsageError(f"{path}: {form} holds at most {most:,} pixels a side: save it as .png or .tiff")
+    options = _options(form, recipe)
+    if usual_quality is not None:
+        options["quality"] = quality or usual_quality
+    with replacing(path) as temporary:
+        try:
+            image.save(temporary, form, **options)
+        except (ValueError, RuntimeError, MemoryError) as error:
+            raise LanternaError(f"{path} cannot be written as {form}: {error}") from error
+
+
+def _levels(picture: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """A picture as 8-bit levels, `(H, W, 3)`."""
+    shape = tuple(picture.shape)
+    if len(shape) != 3 or shape[0] != 3 or 0 in shape:
+        raise UsageError(f"a picture has the shape (3, height, width), got {shape}")
+    if not picture.is_floating_point():
+        raise UsageError(f"a picture holds floats in [0, 1], got {picture.dtype}: divide it by 255 first")
+    values = picture.detach().cpu().float()
+    if not values.isfinite().all():
+        raise UsageError("the picture holds values that are no numbers (NaN or infinity): it is not saved")
+    levels: np.ndarray[Any, np.dtype[np.uint8]] = (
+        values.clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+    )
+    return levels
+
+
+def _options(form: str, recipe: Record | None) -> dict[str, Any]:
+    packet = records.to_xmp(recipe) if recipe else None
+    if form == "PNG":
+        notes = PngInfo()
+        notes.add(b"sRGB", b"\x00")
+        if recipe:
+            notes.add_itxt(records.KEYWORD, records.to_json(recipe))
+        return {"pnginfo": notes}
+    if form == "TIFF":
+        tags = ImageFileDirectory_v2()
+        if packet:
+            tags[_XMP] = packet
+        return {"tiffinfo": tags, "compression": "tiff_deflate", "icc_profile": srgb_profile()}
+    options: dict[str, Any] = {"xmp": packet} if packet else {}
+    if form == "JPEG":
+        options |= {"subsampling": 0, "optimize": True}
+    # Without a profile an AVIF says by itself that it is sRGB.
+    return options if form == "AVIF" else {**options, "icc_profile": srgb_profile()}

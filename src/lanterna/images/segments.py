@@ -1,0 +1,260 @@
+"""From ink to the pieces that may be digits: strokes that belong together, in rows, in reading order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lanterna.images.components import components
+
+Array = NDArray[np.float32]
+Box = tuple[int, int, int, int]
+
+_MOST_PIECES = 4000
+
+
+@dataclass(frozen=True)
+class Segment:
+    """What may be one digit on the level page: its `box` (x0, y0, x1, y1), its `ink` `(h, w)` with 1 where
+    the pen pressed and 0 elsewhere, and its `row`.
+    """
+
+    box: Box
+    ink: Array
+    row: int = 0
+
+    @property
+    def width(self) -> int:
+        """Pixels across."""
+        return self.box[2] - self.box[0]
+
+    @property
+    def height(self) -> int:
+        """Pixels down."""
+        return self.box[3] - self.box[1]
+
+
+class _Piece(NamedTuple):
+    box: Box
+    ink: Array
+    points: NDArray[np.int64]  # some of its outline, (P, 2) as x, y
+    stroke: float
+
+
+def ink_levels(ink: Array, noise: float) -> tuple[float, float, float]:
+    """How strong ink is on this page, and the two thresholds of hysteresis: weak ink counts beside strong."""
+    least = max(4.5 * noise, 0.05)
+    strong = ink[ink > least]
+    level = float(np.percentile(strong, 85)) if len(strong) else 1.0
+    return level, max(0.75 * least, 0.3 * level), max(least, 0.48 * level)
+
+
+def find_segments(ink: Array, noise: float, sheet: NDArray[np.bool_] | None = None) -> list[Segment]:
+    """Everything on a level page `(H, W)` that may be a digit, in reading order, rows numbered from 0."""
+    _, weak, strong = ink_levels(ink, noise)
+    pieces = _pieces(ink, weak, strong, sheet)
+    if not pieces:
+        return []
+    tall = _typical_height(pieces)
+    joined = [_merged(group) for group in _groups(pieces, tall)]
+    kept = [segment for segment in joined if _may_be_digit(segment, tall)]
+    return in_rows(kept)
+
+
+def _pieces(ink: Array, weak: float, strong: float, sheet: NDArray[np.bool_] | None) -> list[_Piece]:
+    found = components(ink > weak)
+    if not len(found.areas):
+        return []
+    strongest = np.zeros(len(found.areas) + 1, np.float32)
+    ys, xs = np.nonzero(found.labels)
+    np.maximum.at(strongest, found.labels[ys, xs], ink[ys, xs])
+    sides = found.boxes[:, 2:] - found.boxes[:, :2]
+    least = max(5.0, 0.0035 * max(ink.shape))
+    good = (strongest[1:] >= strong) & (sides.max(1) >= least) & (found.areas >= least)
+    candidates = np.nonzero(good)[0]
+    candidates = candidates[np.argsort(-found.areas[candidates], kind="stable")][:_MOST_PIECES]
+    pieces = []
+    for label in candidates:
+        x0, y0, x1, y1 = (int(v) for v in found.boxes[label])
+        if sheet is not None and not sheet[(y0 + y1) // 2, (x0 + x1) // 2]:
+            continue
+        mask = found.labels[y0:y1, x0:x1] == label + 1
+        piece = _piece(np.where(mask, ink[y0:y1, x0:x1], 0), mask, (x0, y0, x1, y1), weak)
+        if piece is not None:
+            pieces.append(piece)
+    return pieces
+
+
+def _piece(ink: Array, mask: NDArray[np.bool_], box: Box, weak: float) -> _Piece | None:
+    """A component with its own darkness taken as full, unless it is a solid blot."""
+    peak = float(np.percentile(ink[mask], 85))
+    # Half of its own darkness is where a stroke's edge is, however lightly the pencil was held.
+    body = ink > max(0.5 * peak, weak)
+    padded = np.pad(body, 1)
+    outline = body & ~(padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:])
+    ys, xs = np.nonzero(outline)
+    if not len(ys):
+        return None
+    stroke = 2 * float(body.sum()) / len(ys)
+    height, width = mask.shape
+    round_blot = stroke > 0.5 * max(height, width) and body.sum() > 0.6 * height * width
+    if round_blot and max(height, width) > 24:
+        return None
+    step = max(1, len(ys) // 150)
+    points = np.stack([xs[::step] + box[0], ys[::step] + box[1]], 1)
+    return _Piece(box, np.clip(ink / peak, 0, 1).astype(np.float32), points, stroke)
+
+
+def _typical_height(pieces: list[_Piece]) -> float:
+    """The height of what is written: the middle of the pieces' heights, each counting as much as it is tall."""
+    heights = np.array([max(p.box[3] - p.box[1], 0.6 * (p.box[2] - p.box[0])) for p in pieces], float)
+    order = np.argsort(heights)
+    weights = np.cumsum(heights[order] ** 1.5)
+    return float(heights[order][np.searchsorted(weights, weights[-1] / 2)])
+
+
+def _groups(pieces: list[_Piece], tall: float) -> list[list[_Piece]]:
+    """Pieces of one broken digit brought together."""
+    order = sorted(range(len(pieces)), key=lambda i: -pieces[i].ink.size)
+    groups: list[list[_Piece]] = []
+    boxes = np.zeros((len(pieces), 4))
+    for index in order:
+        piece = pieces[index]
+        best, host = 1e9, -1
+        near = _near(boxes[: len(groups)], piece.box, 0.35 * tall)
+        for candidate in near:
+            far = _apart(piece, groups[candidate], boxes[candidate], tall)
+            if far < best:
+                best, host = far, int(candidate)
+        if host < 0:
+            boxes[len(groups)] = piece.box
+            groups.append([piece])
+        else:
+            groups[host].append(piece)
+            x0, y0, x1, y1 = piece.box
+            b = boxes[host]
+            boxes[host] = (min(b[0], x0), min(b[1], y0), max(b[2], x1), max(b[3], y1))
+    return groups
+
+
+def _near(boxes: NDArray[np.float64], box: Box, reach: float) -> NDArray[np.int64]:
+    x0, y0, x1, y1 = box
+    close = (boxes[:, 0] < x1 + reach) & (boxes[:, 2] > x0 - reach)
+    return np.nonzero(close & (boxes[:, 1] < y1 + reach) & (boxes[:, 3] > y0 - reach))[0]
+
+
+def _apart(piece: _Piece, group: list[_Piece], box: NDArray[np.float64], tall: float) -> float:
+    """How far a piece is from a group that it may belong to, in pixels; infinite where it cannot."""
+    never = 1e9
+    x0, y0, x1, y1 = piece.box
+    height, width = y1 - y0, x1 - x0
+    own_height = box[3] - box[1]
+    together_height = max(box[3], y1) - min(box[1], y0)
+    together_width = max(box[2], x1) - min(box[0], x0)
+    shared = min(box[2], x1) - max(box[0], x0)
+    within = x0 >= box[0] - 2 and x1 <= box[2] + 2 and y0 >= box[1] - 2 and y1 <= box[3] + 2
+    if together_height > 1.35 * max(tall, own_height) or together_width > 1.25 * max(tall, own_height):
+        return never
+    both_whole = height > 0.7 * tall and own_height > 0.7 * tall
+    if both_whole and shared < 0.6 * min(width, box[2] - box[0]):
+        return never
+    stroke = max(piece.stroke, group[0].stroke)
+    dot = max(height, width) < 1.8 * stroke
+    gap = min(_gap(piece.points, other.points) for other in group)
+    if dot:
+        limit = 0.9 * stroke if not within else 1.5 * stroke
+    elif within or shared > 0.35 * min(width, box[2] - box[0]):
+        limit = 0.26 * tall
+    else:
+        limit = 0.17 * tall
+    return gap if gap <= limit + 1.5 else never
+
+
+def _gap(one: NDArray[np.int64], other: NDArray[np.int64]) -> float:
+    difference = one[:, None, :] - other[None, :, :]
+    return float(np.sqrt((difference**2).sum(-1).min()))
+
+
+def _merged(group: list[_Piece]) -> Segment:
+    boxes = np.array([piece.box for piece in group])
+    x0, y0 = (int(v) for v in boxes[:, :2].min(0))
+    x1, y1 = (int(v) for v in boxes[:, 2:].max(0))
+    ink = np.zeros((y1 - y0, x1 - x0), np.float32)
+    for piece in group:
+        left, top, right, bottom = piece.box
+        part = ink[top - y0 : bottom - y0, left - x0 : right - x0]
+        np.maximum(part, piece.ink, out=part)
+    return cropped(ink, x0, y0)
+
+
+def cropped(ink: Array, x0: int, y0: int) -> Segment:
+    """A segment cropped to where its ink is at least half as strong as it gets."""
+    ys, xs = np.nonzero(ink > 0.5)
+    if not len(ys):
+        return Segment((x0, y0, x0 + ink.shape[1], y0 + ink.shape[0]), ink)
+    top, bottom, left, right = int(ys.min()), int(ys.max()) + 1, int(xs.min()), int(xs.max()) + 1
+    return Segment((x0 + left, y0 + top, x0 + right, y0 + bottom), ink[top:bottom, left:right])
+
+
+def _may_be_digit(segment: Segment, tall: float) -> bool:
+    """Not a speck, a dash, a line or a frame."""
+    height, width = segment.height, segment.width
+    speck = height < 0.38 * tall
+    dash = width > 2.2 * height and height < 0.5 * tall
+    line = max(height, width) > 12 * min(height, width) and max(height, width) > 1.9 * tall
+    frame = height > 3.2 * tall or width > 9 * max(tall, height)
+    return not (speck or dash or line or frame)
+
+
+def in_rows(segments: list[Segment]) -> list[Segment]:
+    """The segments in reading order: rows from the top, each from the left, with their rows' numbers."""
+    rows: list[list[Segment]] = []
+    for segment in sorted(segments, key=lambda s: s.box[0]):
+        best, chosen = 0.35, None
+        for row in rows:
+            share = max(_level_with(segment, other) for other in row[-2:])
+            if share > best:
+                best, chosen = share, row
+        if chosen is None:
+            rows.append([segment])
+        else:
+            chosen.append(segment)
+    rows.sort(key=lambda row: float(np.mean([(s.box[1] + s.box[3]) / 2 for s in row])))
+    return [replace(segment, row=number) for number, row in enumerate(rows) for segment in row]
+
+
+def _level_with(one: Segment, other: Segment) -> float:
+    """How much of the shorter one's height two segments share, less where they are far apart."""
+    shared = min(one.box[3], other.box[3]) - max(one.box[1], other.box[1])
+    return shared / max(min(one.height, other.height), 1)
+
+
+def cuts(segment: Segment, most: int = 5) -> list[int]:
+    """Where two touching digits may be cut apart: columns with little ink, from the least, not at the ends."""
+    profile = (segment.ink > 0.5).sum(0).astype(float)
+    width = len(profile)
+    if width < 8:
+        return []
+    smooth = np.convolve(np.pad(profile, 1, mode="edge"), (0.25, 0.5, 0.25), mode="valid")
+    # Cuts near the middle are likelier, all else equal.
+    position = np.abs(np.arange(width) / width - 0.5)
+    cost = smooth + 0.15 * segment.height * position
+    first, last = max(2, round(0.18 * width)), min(width - 2, round(0.82 * width))
+    chosen: list[int] = []
+    for column in sorted(range(first, last), key=lambda c: cost[c]):
+        if all(abs(column - other) > 0.08 * width for other in chosen):
+            chosen.append(column)
+        if len(chosen) == most:
+            break
+    return chosen
+
+
+def cut(segment: Segment, column: int) -> tuple[Segment, Segment]:
+    """The two parts of a segment left and right of a column."""
+    x0, y0 = segment.box[0], segment.box[1]
+    left = cropped(segment.ink[:, :column], x0, y0)
+    right = cropped(segment.ink[:, column:], x0 + column, y0)
+    return replace(left, row=segment.row), replace(right, row=segment.row)

@@ -1,0 +1,131 @@
+"""The two networks that read a digit: the lecture's fully connected one, and a convolutional one.
+
+Both take `(N, 1, 28, 28)` in [0, 1], white ink on black, and give ten logits. Their names are the field's:
+LeCun et al. (1998) for convolutions and pooling, Ioffe and Szegedy (2015) for batch normalisation,
+Srivastava et al. (2014) for dropout, Nair and Hinton (2010) for the rectified linear unit.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import nn
+
+from lanterna.networks.plan import Activation, Plan
+from lanterna.networks.stages import Eye, Network
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+WeightStart = Literal["kaiming", "xavier", "normal", "zero"]
+
+ACTIVATIONS: dict[Activation, type[nn.Module]] = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
+
+SIDE = 28  # pixels along each side of a digit
+TEN = 10  # answers
+DIGIT_EYE = Eye(channels=1, size=SIDE, mean=(0.0,), deviation=(1.0,))
+
+
+def dense(
+    hidden: Sequence[int] = (128,), activation: Activation = "relu", bias: bool = True, dropout: float = 0.0
+) -> Network:
+    """The lecture's network: every pixel to every unit, every unit to every unit of the next layer.
+
+    Stages: `flatten` (N, 784); then for each hidden layer `hidden1` (its weighted sums), `relu1` (or
+    `sigmoid1`, `tanh1`) and, where asked for, `dropout1`; at last `output` (N, 10).
+    """
+    stages = _fully_connected(SIDE * SIDE, hidden, activation, bias, dropout)
+    return Network("dense", DIGIT_EYE, stages, [str(digit) for digit in range(TEN)])
+
+
+def conv(
+    channels: Sequence[int] = (16, 32, 64),
+    convolutions: int = 1,
+    hidden: Sequence[int] = (),
+    activation: Activation = "relu",
+    bias: bool = True,
+    dropout: float = 0.0,
+) -> Network:
+    """A convolutional network: each group of layers looks for patterns, then halves the picture.
+
+    For each entry of `channels` a group of `convolutions` layers of 3 × 3 kernels with that many maps
+    (5 × 5 in the very first, so that its kernels can be looked at), the last of them followed by 2 × 2 max
+    pooling. Stages of group 1 with one convolution: `conv1`, `pool1`, `norm1`, `relu1`; with two:
+    `conv1_1`, `norm1_1`, `relu1_1`, `conv1_2`, `pool1`, `norm1_2`, `relu1_2`. Then `flatten`, the hidden
+    layers as in `dense`, and `output`.
+
+    Pooling stands before the normalisation, where it costs a quarter: the activation never decreases, so
+    the largest of four stays the largest. A convolution has no bias of its own because the normalisation's
+    offset is one.
+    """
+    stages: dict[str, nn.Module] = {}
+    width, side = 1, SIDE
+    for group, maps in enumerate(channels, start=1):
+        for layer in range(1, convolutions + 1):
+            number = f"{group}" if convolutions == 1 else f"{group}_{layer}"
+            kernel = 3 if stages else 5
+            stages[f"conv{number}"] = nn.Conv2d(width, maps, kernel, padding=kernel // 2, bias=False)
+            if layer == convolutions:
+                stages[f"pool{group}"] = nn.MaxPool2d(2)
+                side //= 2
+            norm = nn.BatchNorm2d(maps)
+            if not bias:
+                norm.register_parameter("bias", None)
+            stages[f"norm{number}"] = norm
+            stages[f"{activation}{number}"] = ACTIVATIONS[activation]()
+            width = maps
+    stages |= _fully_connected(width * side * side, hidden, activation, bias, dropout, after=len(channels))
+    return Network("conv", DIGIT_EYE, stages, [str(digit) for digit in range(TEN)])
+
+
+def build(plan: Plan) -> Network:
+    """The network of a plan, with torch's own start for its weights."""
+    rest = (plan.hidden, plan.activation, plan.bias, plan.dropout)
+    return dense(*rest) if plan.network == "dense" else conv(plan.channels, plan.convolutions, *rest)
+
+
+def _fully_connected(
+    width: int, hidden: Sequence[int], activation: Activation, bias: bool, dropout: float, after: int = 0
+) -> dict[str, nn.Module]:
+    """Stages from a picture or maps of `width` numbers to ten logits; numbering goes on after `after`."""
+    stages: dict[str, nn.Module] = {"flatten": nn.Flatten()}
+    for number, units in enumerate(hidden, start=after + 1):
+        stages[f"hidden{number}"] = nn.Linear(width, units, bias=bias)
+        stages[f"{activation}{number}"] = ACTIVATIONS[activation]()
+        if dropout:
+            stages[f"dropout{number}"] = nn.Dropout(dropout)
+        width = units
+    if dropout and not hidden:
+        stages["dropout"] = nn.Dropout(dropout)
+    stages["output"] = nn.Linear(width, TEN, bias=bias)
+    return stages
+
+
+def start_weights(network: Network, how: WeightStart, bias_start: float, generator: torch.Generator) -> None:
+    """Draw new weights in place, and set every bias (and normalisation's offset) to `bias_start`.
+
+    `kaiming`: normal, deviation sqrt(2 / inputs) (He et al. 2015, equation 10), made for ReLU. `xavier`:
+    uniform up to sqrt(6 / (inputs + outputs)) (Glorot and Bengio 2010, equation 16), made for sigmoid and
+    tanh, and Keras's default. `normal`: normal with deviation 0.05 whatever the layer's size. `zero`: all the
+    same, so that every unit of a layer stays the same as its neighbours: to see why nobody does it.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            weight = module.weight
+            inputs = weight[0].numel()
+            outputs = weight.numel() // weight.shape[1]
+            with torch.no_grad():
+                if how == "kaiming":
+                    weight.normal_(0.0, math.sqrt(2.0 / inputs), generator=generator)
+                elif how == "xavier":
+                    most = math.sqrt(6.0 / (inputs + outputs))
+                    weight.uniform_(-most, most, generator=generator)
+                elif how == "normal":
+                    weight.normal_(0.0, 0.05, generator=generator)
+                else:
+                    weight.zero_()
+        bias = getattr(module, "bias", None)
+        if isinstance(bias, nn.Parameter):
+            nn.init.constant_(bias, bias_start)

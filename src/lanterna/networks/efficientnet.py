@@ -1,0 +1,179 @@
+"""EfficientNet-Lite, the convolutional network that names a photograph.
+
+Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks" (2019), in the Lite
+variant that Google made for phones (2020): without squeeze-and-excitation, and with ReLU6 for swish. Nothing
+but convolutions, batch norms, ReLU6, sums and one mean is left, so that for one picture the whole network is
+a piecewise linear function.
+
+The weights are Google's, trained on ImageNet, as converted to PyTorch on the shelf.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lanterna.networks.stages import Eye, Network
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+# One row for each group of blocks in Lite0:
+# blocks, kernel size, stride of the first block, how many times wider inside, channels put out.
+_GROUPS = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+_STEM, _HEAD, _CLASSES = 32, 1280, 1000
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How a larger EfficientNet-Lite differs from Lite0: wider, deeper, and trained on larger pictures."""
+
+    width: float
+    depth: float
+    size: int
+
+
+SCALES = {
+    "efficientnet-lite0": Scale(width=1.0, depth=1.0, size=224),
+    "efficientnet-lite2": Scale(width=1.1, depth=1.2, size=260),
+}
+
+
+class SameConv2d(nn.Conv2d):
+    """A convolution without bias that pads as TensorFlow's "same" does, whatever the picture's size.
+
+    `(N, C, H, W)` becomes `(N, C', ⌈H / stride⌉, ⌈W / stride⌉)`. Where the padding cannot be shared evenly,
+    the odd pixel goes to the right and the bottom. These weights were trained so: padding evenly, as PyTorch
+    does, would shift every strided layer by half a pixel.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
+        super().__init__(inputs, outputs, kernel, stride, groups=groups, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(N, C, H, W)` to `(N, C', ⌈H / stride⌉, ⌈W / stride⌉)`."""
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        rows, columns = (
+            max((math.ceil(side / stride) - 1) * stride + kernel - side, 0) for side in x.shape[-2:]
+        )
+        if rows % 2 or columns % 2:
+            x = F.pad(x, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
+            rows = columns = 0
+        return F.conv2d(x, self.weight, None, stride, (rows // 2, columns // 2), groups=self.groups)
+
+
+def _layer(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, *, bent: bool = True
+) -> nn.Sequential:
+    """A convolution, its batch norm and, if `bent`, ReLU6."""
+    parts: OrderedDict[str, nn.Module] = OrderedDict(
+        conv=SameConv2d(inputs, outputs, kernel, stride, groups),
+        norm=nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.01),
+    )
+    if bent:
+        parts["relu"] = nn.ReLU6()  # not in place: that would overwrite what was read before it
+    return nn.Sequential(parts)
+
+
+class Block(nn.Module):
+    """Widen, filter each channel by itself, narrow again; and add what came in where the shape allows.
+
+    The inverted residual of MobileNetV2 (Sandler et al. 2018). `(N, inputs, H, W)` becomes
+    `(N, outputs, ⌈H / stride⌉, ⌈W / stride⌉)`.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, widen: int) -> None:
+        super().__init__()
+        hidden = inputs * widen
+        self.expand = _layer(inputs, hidden, 1) if widen > 1 else nn.Identity()
+        self.depthwise = _layer(hidden, hidden, kernel, stride, groups=hidden)
+        self.project = _layer(hidden, outputs, 1, bent=False)
+        self.residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(N, inputs, H, W)` to `(N, outputs, ⌈H / stride⌉, ⌈W / stride⌉)`."""
+        y: Tensor = self.project(self.depthwise(self.expand(x)))
+        return x + y if self.residual else y
+
+
+def _channels(count: int, width: float) -> int:
+    """`count` channels made wider, as a multiple of 8 and never more than a tenth below what was asked."""
+    wanted = count * width
+    rounded = max(8, int(wanted + 4) // 8 * 8)
+    return rounded if rounded >= 0.9 * wanted else rounded + 8
+
+
+def _stages(scale: Scale) -> dict[str, nn.Module]:
+    """The stages in order, with no weights behind them yet."""
+    stages: dict[str, nn.Module] = {}
+    with torch.device("meta"):  # nothing is drawn at random only to be replaced by the weights
+        stages["stem"] = _layer(3, _STEM, 3, stride=2)
+        inputs = _STEM
+        for group, (count, kernel, first_stride, widen, channels) in enumerate(_GROUPS):
+            outputs = _channels(channels, scale.width)
+            # Lite leaves the first and the last group as deep as they are in Lite0.
+            end = group in (0, len(_GROUPS) - 1)
+            for repeat in range(count if end else math.ceil(count * scale.depth)):
+                stride = first_stride if repeat == 0 else 1
+                stages[f"block{len(stages)}"] = Block(inputs, outputs, kernel, stride, widen)
+                inputs = outputs
+        stages["head"] = _layer(inputs, _HEAD, 1)
+        stages["pool"] = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())  # (N, 1280)
+        stages["output"] = nn.Linear(_HEAD, _CLASSES)
+    return stages
+
+
+def _file_name(name: str) -> str:
+    """What the shelf's file calls the weight that we call `name`."""
+    _, stage, *rest = name.split(".")  # "stages.block3.expand.conv.weight"
+    if stage == "output":
+        return f"_fc.{rest[0]}"
+    if stage in ("stem", "head"):
+        part, value = rest
+        return f"_conv_{stage}.{value}" if part == "conv" else f"_bn{int(stage == 'head')}.{value}"
+    layer, part, value = rest
+    norm = ("expand", "depthwise", "project").index(layer)
+    block = int(stage.removeprefix("block")) - 1
+    return f"_blocks.{block}." + (f"_{layer}_conv.{value}" if part == "conv" else f"_bn{norm}.{value}")
+
+
+def efficientnet(
+    name: str, weights: Mapping[str, Tensor] | None = None, classes: Sequence[str] = ()
+) -> Network:
+    """An EfficientNet-Lite, `efficientnet-lite0` or `efficientnet-lite2`, ready to answer.
+
+    Pictures in [0, 1], `(N, 3, H, W)` of any size from 32 pixels on, become logits `(N, 1000)`, in
+    ImageNet's order of classes. `weights` are the tensors of the shelf's file; without them the network is
+    a plan only (on PyTorch's meta device), which shapes can be read from.
+    """
+    scale = SCALES[name]
+    eye = Eye(
+        channels=3,
+        size=scale.size,
+        # Trained on 8-bit levels as (level - 127) / 128.
+        mean=(127 / 255,) * 3,
+        deviation=(128 / 255,) * 3,
+        # Evaluated on a centre crop that leaves 32 of size + 32 pixels out.
+        crop=scale.size / (scale.size + 32),
+    )
+    network = Network(name, eye, _stages(scale), classes)
+    if weights is None:
+        network.to("meta")
+    else:
+        loaded = {ours: weights[_file_name(ours)] for ours in network.state_dict()}
+        network.load_state_dict(loaded, assign=True)
+    return network.eval().requires_grad_(False)

@@ -1,0 +1,61 @@
+"""A trained network is a folder: its plan, its weights as safetensors, and what its training left beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from lanterna.errors import LanternaError, MissingError
+from lanterna.files import replacing
+from lanterna.networks.digits import build
+from lanterna.networks.plan import Plan
+from lanterna.settings import networks_folder
+
+if TYPE_CHECKING:
+    from lanterna.networks.stages import Network
+
+PLAN = "network.json"
+WEIGHTS = "weights.safetensors"
+
+
+def trained_folder(name: str | Path) -> Path:
+    """Where a trained network lives: a plain name is a folder among the networks trained here, else a path."""
+    plain = len(Path(name).parts) == 1 and not Path(name).exists()
+    return networks_folder() / name if plain else Path(name)
+
+
+def is_trained(name: str | Path) -> bool:
+    """Whether there is a trained network of that name or in that folder."""
+    return (trained_folder(name) / WEIGHTS).is_file()
+
+
+def save_trained(network: Network, plan: Plan, folder: Path) -> None:
+    """Write a network into `folder`: first its plan, then its weights, each whole or not at all."""
+    with replacing(folder / PLAN) as temporary:
+        kept = plan.model_dump_json(include=set(Plan.model_fields), indent=2)
+        temporary.write_text(kept + "\n", encoding="utf-8")
+    weights = {key: value.contiguous().cpu() for key, value in network.state_dict().items()}
+    with replacing(folder / WEIGHTS) as temporary:
+        save_file(weights, temporary)
+
+
+def open_trained(name: str | Path) -> Network:
+    """The trained network of that name or in that folder, at rest.
+
+    Errors: `MissingError` with the command that trains it; `LanternaError` where its files are damaged.
+    """
+    folder = trained_folder(name)
+    if not is_trained(name):
+        kind = name if name in ("dense", "conv") else "conv"
+        raise MissingError(f"no trained network at {folder}: lanterna train {kind} -o {name} makes one")
+    try:
+        plan = Plan.model_validate_json((folder / PLAN).read_bytes())
+        network = build(plan)
+        network.load_state_dict(load_file(folder / WEIGHTS))
+    except (OSError, ValidationError, SafetensorError, RuntimeError) as error:
+        raise LanternaError(f"the network in {folder} is damaged: train it again with --force") from error
+    return network.eval()

@@ -1,0 +1,84 @@
+"""Long work that can be stopped and taken up again: its state in one file, written whole or not at all."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from lanterna.errors import LanternaError, MissingError, UsageError
+from lanterna.files import replacing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lanterna.networks.stages import Network
+    from lanterna.recipes.recipe import Recipe
+
+
+@dataclass
+class Learning:
+    """All that changes while a network learns: what a checkpoint keeps.
+
+    `averaged` is the running average of `network`, or `network` itself where none is kept. `right` counts the
+    digits read right in this epoch so far; `history` has the numbers of each finished epoch.
+    """
+
+    network: Network
+    averaged: Network
+    optimiser: torch.optim.Optimizer
+    step: int
+    right: torch.Tensor
+    history: list[dict[str, float]]
+
+    def save(self, path: Path, recipe: Recipe) -> None:
+        """Write everything to `path`, atomically."""
+        state = {
+            "recipe": recipe.model_dump_json(),
+            "network": self.network.state_dict(),
+            "averaged": self.averaged.state_dict() if self.averaged is not self.network else None,
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "right": self.right.item(),
+            "history": self.history,
+        }
+        with replacing(path) as temporary:
+            torch.save(state, temporary)
+
+    def load(self, path: Path, recipe: Recipe) -> None:
+        """Take up what `save` wrote, in place.
+
+        Errors: `MissingError` where there is no checkpoint, `UsageError` where it belongs to other settings,
+        `LanternaError` where the file is damaged. A checkpoint from elsewhere can run no code: only tensors
+        and plain values are read.
+        """
+        state = _read(path)
+        if state["recipe"] != recipe.model_dump_json():
+            raise UsageError(
+                f"{path} was begun with other settings: resume with those, or start anew with --force"
+            )
+        try:
+            self.network.load_state_dict(state["network"])
+            if self.averaged is not self.network:
+                self.averaged.load_state_dict(state["averaged"])
+            self.optimiser.load_state_dict(state["optimiser"])
+        except (RuntimeError, ValueError, TypeError, AttributeError) as error:
+            raise LanternaError(f"{path} does not fit its own recipe: start anew with --force") from error
+        self.step = state["step"]
+        self.right.fill_(state["right"])
+        self.history[:] = state["history"]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise MissingError(f"nothing to resume at {path}: start without --resume")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise LanternaError(f"{path} is damaged or no checkpoint: start anew with --force") from error
+    wanted = {"recipe", "network", "averaged", "optimiser", "step", "right", "history"}
+    if not isinstance(state, dict) or set(state) != wanted:
+        raise LanternaError(f"{path} is no checkpoint of a training: start anew with --force")
+    return state

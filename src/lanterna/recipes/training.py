@@ -1,0 +1,274 @@
+"""Training a digit network, top to bottom: batches, forward, loss, backward, step.
+
+The digits stay one uint8 tensor from which each batch is indexed: on small pictures a loader with workers
+would cost more than the network. Every step draws its randomness from (seed, step) alone, so a run that is
+stopped anywhere and resumed sees what an unbroken one sees.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lanterna.devices import choose_device, fast_dtype
+from lanterna.images.digits import Digits, by_another_hand, mnist, scattered, shifted
+from lanterna.networks.digits import build, start_weights
+from lanterna.recipes.checkpoint import Learning
+from lanterna.recipes.recipe import Frame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from lanterna.networks.stages import Network
+    from lanterna.recipes.train import Train
+
+SECONDS_BETWEEN_FRAMES = 0.2
+SECONDS_BETWEEN_CHECKPOINTS = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainFrame(Frame):
+    """How far training has come, with the network as it is and the numbers of the epochs that ended.
+
+    `numbers`: `epoch`, `loss` (mean since the last frame), `training_accuracy` (of this epoch so far, on the
+    digits as training saw them), `validation_accuracy` (at an epoch's end, where digits are held out),
+    `examples_a_second` and `seconds_left`.
+    """
+
+    network: Network
+    history: tuple[Mapping[str, float], ...]
+    epoch_ended: bool
+
+
+def new_network(recipe: Train) -> Network:
+    """The network of a recipe, with freshly drawn weights."""
+    network = build(recipe)
+    start_weights(network, recipe.weight_start, recipe.bias_start, torch.Generator().manual_seed(recipe.seed))
+    for parameter in network.parameters():
+        if parameter.ndim == 4:  # kernels beside each other in memory: convolutions are faster so
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return network
+
+
+def training_digits(recipe: Train) -> tuple[Digits, Digits]:
+    """The digits a recipe trains on, and those it holds out: the last `hold_out` of MNIST's first 60,000."""
+    train, validation = mnist("train"), mnist("validation")
+    images = torch.cat([train.images, validation.images])
+    labels = torch.cat([train.labels, validation.labels])
+    if not recipe.normalised:
+        images = scatter(images, recipe.seed)
+    rest = len(images) - recipe.hold_out
+    held_out = Digits(images[rest:], labels[rest:])
+    if recipe.fraction < 1:
+        chosen = torch.randperm(rest, generator=torch.Generator().manual_seed(recipe.seed))[: recipe.digits]
+        return Digits(images[chosen], labels[chosen]), held_out
+    return Digits(images[:rest], labels[:rest]), held_out
+
+
+def scatter(images: Tensor, seed: int) -> Tensor:
+    """Digits moved off their normalised size and place, each once and for all. uint8 in, uint8 out."""
+    generator = torch.Generator().manual_seed(seed)
+    parts = [scattered(part.float(), generator).round().to(torch.uint8) for part in torch.split(images, 2000)]
+    return torch.cat(parts)
+
+
+def train(
+    recipe: Train, *, device: str = "auto", checkpoint: Path | None = None, resume: bool = False
+) -> Iterator[TrainFrame]:
+    """Train, yielding a frame a few times a second and one at the end of every epoch.
+
+    Each frame holds the network: the last one is the trained network. With `checkpoint` the state is written
+    there every few seconds, at the end, and when the generator is closed; with `resume` it goes on from there
+    and ends where an unbroken run would (bit for bit on the same CPU and thread count).
+
+    Errors: `MissingError` without the digits; `UsageError` where the checkpoint is of other settings.
+    """
+    place = choose_device(device)
+    dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}.get(recipe.precision, fast_dtype(place))
+    digits, held_out = (Digits(*(part.to(place) for part in split)) for split in training_digits(recipe))
+    network = new_network(recipe).to(place)
+    averaged = deepcopy(network) if recipe.average else network
+    state = Learning(network, averaged, _optimiser(recipe, network), 0, torch.zeros((), device=place), [])
+    if resume and checkpoint is not None:
+        state.load(checkpoint, recipe)
+
+    randomness = torch.Generator()
+    order = _order(recipe, state.step // recipe.steps_an_epoch)
+    loss_sum = torch.zeros((), device=place)
+    clock = _Clock(state.step)
+    try:
+        while state.step < recipe.steps:
+            epoch, batch = divmod(state.step, recipe.steps_an_epoch)
+            if batch == 0:
+                order = _order(recipe, epoch)
+                state.right.zero_()
+            chosen = order[batch * recipe.batch_size : (batch + 1) * recipe.batch_size].to(place)
+            randomness.manual_seed(_mixed(recipe.seed, state.step))
+            torch.manual_seed(_mixed(recipe.seed, state.step))  # dropout draws from torch's own source
+            images = _as_seen(digits.images[chosen], recipe, randomness)
+            labels = digits.labels[chosen]
+
+            network.train()
+            for group in state.optimiser.param_groups:
+                group["lr"] = recipe.learning_rate * _schedule(recipe, state.step)
+            with torch.autocast(place.type, dtype, enabled=dtype != torch.float32):
+                logits = network(images)
+            loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+            state.optimiser.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            state.optimiser.step()
+            state.step += 1
+            if recipe.average:
+                _average(averaged, network, recipe, state.step)
+
+            loss_sum += loss.detach()
+            state.right += (logits.detach().argmax(1) == labels).sum()
+            epoch_ended = state.step % recipe.steps_an_epoch == 0
+            if epoch_ended or clock.since_frame() > SECONDS_BETWEEN_FRAMES:
+                seen = min((batch + 1) * recipe.batch_size, recipe.digits)
+                steps_a_second = clock.steps_a_second(state.step)
+                numbers = {
+                    "epoch": epoch + 1.0,
+                    "loss": loss_sum.item() / clock.steps_since_frame(state.step),
+                    "training_accuracy": state.right.item() / seen,
+                    "examples_a_second": steps_a_second * recipe.batch_size,
+                    "seconds_left": (recipe.steps - state.step) / steps_a_second,
+                }
+                if epoch_ended:
+                    if len(held_out.labels):
+                        numbers["validation_accuracy"] = accuracy(averaged, held_out, dtype)
+                    state.history.append(numbers)
+                if checkpoint is not None and clock.since_checkpoint() > SECONDS_BETWEEN_CHECKPOINTS:
+                    state.save(checkpoint, recipe)
+                    clock.checkpoint_made()
+                yield TrainFrame(
+                    step=state.step,
+                    steps=recipe.steps,
+                    numbers=numbers,
+                    network=averaged,
+                    history=tuple(state.history),
+                    epoch_ended=epoch_ended,
+                )
+                loss_sum.zero_()
+                clock.frame_made(state.step)
+    finally:
+        if checkpoint is not None:
+            state.save(checkpoint, recipe)
+
+
+@torch.inference_mode()
+def logits_of(network: Network, images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Logits `(N, 10)` float32 of uint8 digits `(N, 1, 28, 28)`, with the network at rest."""
+    network.eval()
+    with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
+        parts = [network(in_unit_range(part)).float() for part in torch.split(images, 1000)]
+    return torch.cat(parts)
+
+
+def accuracy(network: Network, digits: Digits, dtype: torch.dtype = torch.float32) -> float:
+    """The share of `digits` that the network reads right."""
+    return (logits_of(network, digits.images, dtype).argmax(1) == digits.labels).float().mean().item()
+
+
+def in_unit_range(images: Tensor) -> Tensor:
+    """uint8 digits as float32 in [0, 1]."""
+    return images.float().div_(255).contiguous(memory_format=torch.channels_last)
+
+
+def _as_seen(images: Tensor, recipe: Train, randomness: torch.Generator) -> Tensor:
+    """A batch as the network sees it: float in [0, 1], changed as the recipe's augmentation says."""
+    if recipe.augmentation == "shift":
+        images = shifted(images, randomness)
+    seen = in_unit_range(images)
+    return by_another_hand(seen, randomness) if recipe.augmentation == "hand" else seen
+
+
+def _order(recipe: Train, epoch: int) -> Tensor:
+    """In which order this epoch sees the digits."""
+    return torch.randperm(
+        recipe.digits, generator=torch.Generator().manual_seed(_mixed(recipe.seed, -1 - epoch))
+    )
+
+
+def _mixed(seed: int, step: int) -> int:
+    """One number from two: neighbouring seeds share no randomness (SplitMix64, Steele et al. 2014)."""
+    z = (seed * 0x9E3779B97F4A7C15 + step * 0xD1B54A32D192ED03 + 0x632BE59BD9B4E019) & 0xFFFFFFFFFFFFFFFF
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
+    return (z ^ (z >> 31)) >> 1
+
+
+def _optimiser(recipe: Train, network: Network) -> torch.optim.Optimizer:
+    """The optimiser of a recipe. Weights are pulled to zero, biases and normalisations are not."""
+    weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
+    others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
+    groups = [
+        {"params": weights, "weight_decay": recipe.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    if recipe.optimiser == "sgd":
+        return torch.optim.SGD(
+            groups, recipe.learning_rate, recipe.momentum, nesterov=recipe.momentum > 0, fused=True
+        )
+    # Keras's epsilon rather than torch's 1e-8, so that the quickstart is the quickstart.
+    kind = torch.optim.Adam if recipe.optimiser == "adam" else torch.optim.AdamW
+    return kind(groups, recipe.learning_rate, eps=1e-7, fused=True)
+
+
+def _schedule(recipe: Train, step: int) -> float:
+    """The share of the learning rate at a step: up over the first tenth, then down to zero."""
+    if recipe.schedule == "constant":
+        return 1.0
+    warm_up = max(1, recipe.steps // 10)
+    if step < warm_up:
+        return (step + 1) / warm_up
+    done = (step - warm_up) / max(1, recipe.steps - warm_up)
+    return 1 - done if recipe.schedule == "linear" else (1 + math.cos(math.pi * done)) / 2
+
+
+@torch.no_grad()
+def _average(averaged: Network, network: Network, recipe: Train, step: int) -> None:
+    """Move the running average towards the network (Polyak and Juditsky 1992, with an exponential window).
+
+    The window grows with the steps made, so that the first weights are soon forgotten.
+    """
+    keep = min(recipe.average, step / (step + 10))
+    for mean, now in zip(averaged.state_dict().values(), network.state_dict().values(), strict=True):
+        if mean.is_floating_point():
+            mean.lerp_(now, 1 - keep)
+        else:
+            mean.copy_(now)
+
+
+class _Clock:
+    """When frames and checkpoints are due, and how fast steps go."""
+
+    def __init__(self, step: int) -> None:
+        self.begun = self.frame = self.checkpoint = time.perf_counter()
+        self.first_step = self.frame_step = step
+
+    def since_frame(self) -> float:
+        return time.perf_counter() - self.frame
+
+    def since_checkpoint(self) -> float:
+        return time.perf_counter() - self.checkpoint
+
+    def steps_since_frame(self, step: int) -> int:
+        return step - self.frame_step
+
+    def steps_a_second(self, step: int) -> float:
+        return (step - self.first_step) / (time.perf_counter() - self.begun)
+
+    def frame_made(self, step: int) -> None:
+        self.frame, self.frame_step = time.perf_counter(), step
+
+    def checkpoint_made(self) -> None:
+        self.checkpoint = time.perf_counter()

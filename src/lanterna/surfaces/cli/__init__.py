@@ -1,0 +1,87 @@
+"""The command line: `lanterna VERB …`. How to add a verb is told in `lanterna.surfaces.cli.common`.
+
+This module imports nothing heavy. The front page is written from the table below, and a verb's own module
+(with torch, numpy, Pillow and pydantic behind it) is imported when that verb is asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# Verb -> what it does, in the order a person meets them. `cli/VERB.py` holds a function (or a cyclopts App)
+# of that name; the verbs that share another's module are in MODULES.
+VERBS: dict[str, str] = {
+    "tour": "Fetch, train, read a page and classify a photograph: the gallery in one go.",
+    "train": "Train a network on handwritten digits and watch it learn.",
+    "read": "Read the handwritten digits on a page, drawn or photographed.",
+    "classify": "Say what is in a photograph.",
+    "networks": "List the networks, their stages, shapes and sizes.",
+    "recipe": "Print the recipe that a picture carries.",
+    "rerun": "Make a picture again from the recipe it carries, or vary it.",
+    "shelf": "The data and weights that Lanterna uses: list, fetch, verify, clear.",
+    "doctor": "What this machine has, and what to do about what is missing.",
+}
+MODULES = {"rerun": "recipe"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command in this process and give its exit code; nothing is raised.
+
+    0 it went well, 1 it failed, 2 it was asked for wrongly, 3 data is not here, 130 Ctrl-C.
+    """
+    tokens = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if not tokens or tokens in (["--help"], ["-h"], ["help"]):
+            print(_front_page())
+            return 0
+        if tokens in (["--version"], ["version"]):
+            from lanterna import __version__
+
+            print(f"lanterna {__version__}")
+            return 0
+        from lanterna.surfaces.cli import frame
+
+        return frame.run(tokens)
+    except BrokenPipeError:
+        return 1  # whoever was reading (`| head`) has seen enough
+    except KeyboardInterrupt:
+        print("lanterna: stopped", file=sys.stderr)
+        return 130
+
+
+def run() -> None:
+    """The `lanterna` script."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a name that the terminal cannot show must not end in a traceback
+            stream.reconfigure(errors="backslashreplace")
+    code = main()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes again on its way out and would complain: let it flush into nothing.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def _front_page() -> str:
+    width = max(map(len, VERBS)) + 2
+    verbs = "\n".join(f"  {verb:<{width}}{what}" for verb, what in VERBS.items())
+    return f"""\
+Lanterna: classify and generate images with deep neural networks, and look inside them.
+
+Usage: lanterna VERB [OPTIONS]
+
+{verbs}
+
+  {"--help":<{width}}Show this page; `lanterna VERB --help` tells all about one verb.
+  {"--version":<{width}}Show the version.
+  {"--install-completion":<{width}}
+  {"":<{width}}Let the shell complete verbs and options with the Tab key.
+
+An option is taken from the command line, then from LANTERNA_VERB_OPTION in the environment, then from
+[VERB] in a lanterna.toml here or in a folder above. New here? Try `lanterna tour`."""

@@ -1,0 +1,170 @@
+"""What the verbs of the command line share, and how to add one.
+
+A verb is one module `cli/VERB.py` with one function of the verb's name, and one line in `VERBS`
+(`cli/__init__.py`). The module is imported only when its verb is asked for, so it may import torch at its
+top. It must not start with `from __future__ import annotations`: its annotations are read at run time, and
+become the options.
+
+    from lanterna.recipes.training import Train
+    from lanterna.surfaces.cli.common import Force, Json, Output, Quiet, Settings, emit_json, given, progress
+
+    def train(
+        network: Literal["dense", "conv"] = "conv",   # a positional argument: put it before a lone `/`
+        /,
+        *,                                            # and options after `*`
+        preset: Annotated[str | None, Parameter(help="…")] = None,
+        recipe: Annotated[Train | None, Settings] = None,
+        output: Output = None,
+        force: Force = False,
+        json: Json = False,
+        quiet: Quiet = False,
+    ) -> int | None:
+        '''Train a network on handwritten digits.      (first line: what `--help` shows first)
+
+        More words; the settings' help comes from the fields' descriptions.
+        '''
+        wanted = Train.checked({**Train.presets.get(preset, {}), **given(recipe)})
+
+- A recipe annotated with `Settings` becomes one option for each field (`--epochs 5 --hidden 128 64
+  --no-bias`). It is None where nothing was given; `given(recipe)` holds only what was given, on the command
+  line, in `LANTERNA_TRAIN_EPOCHS` or under `[train]` in lanterna.toml, so that a preset can fill the rest.
+- Give back None (or 0) when all went well, or another exit code. Raise `UsageError`, `MissingError` or
+  `LanternaError`: the frame prints `lanterna: …` in one line and ends with its code. Let Ctrl-C through (130)
+  after keeping what there is.
+- Standard output is for the result alone: with `--json` exactly one document (`emit_json`). Everything else
+  is for standard error: `say` for a line, `console()` for tables, `progress` for a bar (terminals only).
+- `fetch_missing("mnist", quiet=quiet)` gets data with a bar before the work begins.
+- `-` arrives as `Path("-")`, for standard input or output.
+- In tests: `main(["train", "dense"])` gives the exit code; read the output with pytest's capsys.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+
+from cyclopts import Parameter
+
+from lanterna.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pydantic import BaseModel
+    from rich.console import Console
+
+Settings = Parameter(name="*")
+"""Marks a recipe whose fields become options."""
+
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Write one JSON document.")]
+Quiet = Annotated[bool, Parameter(name=("--quiet", "-q"), negative="", help="Say only what went wrong.")]
+Force = Annotated[bool, Parameter(name="--force", negative="", help="Replace what is already there.")]
+Output = Annotated[Path | None, Parameter(name=("--output", "-o"), help="Where to write the result.")]
+Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], Parameter(help="Which device computes.")]
+Changes = Annotated[
+    list[str] | None,
+    Parameter(name="--set", negative="", help="Change a setting: KEY=VALUE, as often as needed."),
+]
+
+
+class Update(Protocol):
+    """Moves a progress bar to `done` of `total`, with a few words beside it."""
+
+    def __call__(self, done: float, total: float | None = None, note: str = "") -> None:
+        """Move it."""
+
+
+def given(recipe: BaseModel | None) -> dict[str, Any]:
+    """Only the settings that a person gave, not those that are defaults."""
+    return {} if recipe is None else {name: getattr(recipe, name) for name in recipe.model_fields_set}
+
+
+def assignments(changes: Sequence[str] | None) -> dict[str, str]:
+    """`["epochs=5"]` as `{"epochs": "5"}`. Errors: `UsageError` where there is no `=`."""
+    found = {}
+    for change in changes or ():
+        key, equals, value = change.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"--set wants KEY=VALUE, got {change!r}")
+        found[key.strip().replace("-", "_")] = value.strip()
+    return found
+
+
+def emit_json(document: object) -> None:
+    """Write the one JSON document of a command that was given `--json`."""
+    print(json.dumps(document, indent=2, allow_nan=False))
+
+
+def say(text: str, *, quiet: bool = False) -> None:
+    """One line for the person, on standard error."""
+    if not quiet:
+        print(text, file=sys.stderr)
+
+
+def console(*, stdout: bool = False) -> Console:
+    """A rich console on standard error, made anew for each command; what it prints is taken literally."""
+    from rich.console import Console
+
+    return Console(stderr=not stdout, markup=False, highlight=False, emoji=False)
+
+
+def on_terminal() -> bool:
+    """Whether a person is watching standard error."""
+    return sys.stderr.isatty()
+
+
+@contextlib.contextmanager
+def progress(
+    title: str, *, unit: Literal["steps", "bytes"] = "steps", quiet: bool = False
+) -> Iterator[Update]:
+    """A bar on standard error while the block runs, on a terminal only; what it gives moves the bar."""
+    if quiet or not on_terminal():
+        yield lambda *_, **__: None
+        return
+    from rich import progress as rich
+
+    count = rich.DownloadColumn() if unit == "bytes" else rich.MofNCompleteColumn()
+    left = rich.TimeRemainingColumn()
+    columns = ("{task.description}", rich.BarColumn(style="dim"), count, left, "{task.fields[note]}")
+    with rich.Progress(*columns, console=console(), transient=True) as bar:
+        task = bar.add_task(title, total=None, note="")
+        yield lambda done, total=None, note="": bar.update(task, completed=done, total=total, note=note)
+
+
+def fetch_missing(*names: str, quiet: bool = False) -> None:
+    """Fetch what is not on the shelf yet, with a bar; call it before work that needs these items.
+
+    Errors: `MissingError` where it cannot be fetched, `UsageError` for a name that the shelf does not know.
+    """
+    from lanterna import settings, shelf
+
+    for name in names:
+        if not shelf.is_here(name):
+            say(f"fetching {name} ({human_size(shelf.ITEMS[name].size)})", quiet=quiet or settings.offline())
+            with progress(name, unit="bytes", quiet=quiet) as update:
+                shelf.need(name, functools.partial(_move, update))
+
+
+def _move(update: Update, _: str, done: int, total: int) -> None:
+    update(done, total)
+
+
+def human_size(count: float) -> str:
+    """Bytes as a person says them: 54.8 MB."""
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def one_line(text: str) -> str:
+    """The text on one line, with whatever cannot be printed escaped."""
+    joined = " ".join(text.split())
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in joined
+    )

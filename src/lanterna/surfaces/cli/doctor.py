@@ -1,0 +1,163 @@
+"""`lanterna doctor`: what this machine has, and what to do about what is missing."""
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from lanterna import __version__, settings, shelf
+from lanterna.shelf.wheels import has_pip
+from lanterna.surfaces.cli.common import Json, console, emit_json, human_size
+
+PACKAGES = (
+    "torch",
+    "numpy",
+    "pillow",
+    "safetensors",
+    "pydantic",
+    "cyclopts",
+    "rich",
+    "platformdirs",
+    "pyfive",
+)
+
+
+def doctor(*, json: Json = False) -> int:
+    """What this machine has: versions, devices, data, folders; and what to do about what is missing.
+
+    The exit code is 1 where something is missing that nothing works without.
+    """
+    advice: list[str] = []
+    torch_facts, broken = _torch(advice)
+    facts: dict[str, Mapping[str, object]] = {
+        "lanterna": {"version": __version__, "place": str(Path(__file__).parents[3])},
+        "python": {"version": platform.python_version(), "place": sys.executable},
+        "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
+        "packages": {name: _version(name) for name in PACKAGES},
+        "torch": torch_facts,
+        "pictures": _pictures(advice),
+        "fetching": _fetching(advice),
+        "shelf": _shelf(advice),
+        "folders": {
+            "shelf": _folder(settings.shelf_folder(), advice),
+            "networks": _folder(settings.networks_folder(), advice),
+        },
+        "environment": {key: os.environ[key] for key in sorted(os.environ) if key.startswith("LANTERNA_")},
+    }
+    if json:
+        emit_json(dict(facts) | {"advice": advice})
+    else:
+        _print(facts, advice)
+    return 1 if broken else 0
+
+
+def _torch(advice: list[str]) -> tuple[dict[str, object], bool]:
+    try:
+        import torch
+
+        from lanterna.devices import choose_device, fast_dtype
+    except Exception as error:  # a broken build fails in many ways: a missing library, a wrong processor
+        advice.append(
+            "torch cannot be imported, and nothing works without it: pip install --force-reinstall torch"
+        )
+        return {"error": f"{type(error).__name__}: {error}"}, True
+    best = choose_device("auto")
+    if best.type == "cpu" and fast_dtype(best) == torch.float32:
+        advice.append("this processor has no bfloat16: all works, in float32, at about half the speed")
+    devices = ["cpu"]
+    devices += [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    devices += ["mps"] if torch.backends.mps.is_available() else []
+    return {
+        "version": torch.__version__,
+        "build": f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU or Apple",
+        "devices": devices,
+        "auto": str(best),
+        "precision": str(fast_dtype(best)).removeprefix("torch."),
+        "threads": torch.get_num_threads(),
+    }, False
+
+
+def _pictures(advice: list[str]) -> dict[str, bool]:
+    from PIL import features
+
+    able = {name: bool(features.check(name)) for name in ("jpg", "webp", "avif", "littlecms2")}
+    able["heic"] = importlib.util.find_spec("pillow_heif") is not None
+    if not able["heic"]:
+        advice.append("to open an iPhone's HEIC photographs: pip install pillow-heif")
+    advice += [
+        f"this Pillow cannot do {name}: pip install --force-reinstall pillow"
+        for name in able
+        if not able[name] and name != "heic"
+    ]
+    return able
+
+
+def _fetching(advice: list[str]) -> dict[str, object]:
+    tools = {"pip": has_pip(), "uv": shutil.which("uv") is not None, "offline": settings.offline()}
+    if not tools["pip"] and not tools["uv"]:
+        advice.append(
+            "there is no pip and no uv here: python -m ensurepip, or `lanterna shelf import FILE.whl`"
+        )
+    if tools["offline"]:
+        advice.append("LANTERNA_OFFLINE is set: nothing is fetched")
+    return dict(tools)
+
+
+def _shelf(advice: list[str]) -> dict[str, bool]:
+    here = {name: shelf.is_here(name) for name in shelf.ITEMS}
+    absent = [name for name in here if not here[name]]
+    if absent:
+        size = human_size(sum(shelf.ITEMS[name].size for name in absent))
+        advice.append(f"not on the shelf yet ({size}): lanterna shelf fetch {' '.join(absent)}")
+    return here
+
+
+def _folder(folder: Path, advice: list[str]) -> dict[str, object]:
+    """Where a folder is, whether it can be written (or made), and how much room there is."""
+    nearest = next((parent for parent in (folder, *folder.parents) if parent.exists()), Path("/"))
+    writable = nearest.is_dir() and os.access(nearest, os.W_OK)
+    if not writable:
+        advice.append(f"{folder} cannot be written: set LANTERNA_HOME to a folder of yours")
+    free = shutil.disk_usage(nearest).free
+    if free < 1e9:
+        advice.append(f"{nearest} has only {human_size(free)} left")
+    return {"place": str(folder), "exists": folder.exists(), "writable": writable, "free_bytes": free}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _print(facts: Mapping[str, Mapping[str, object]], advice: list[str]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for section, content in facts.items():
+        for index, (name, value) in enumerate(content.items()):
+            table.add_row("" if index else section, name, _worded(value))
+    out = console(stdout=True)
+    out.print(table)
+    out.print()
+    for line in advice or ["all is well"]:
+        out.print(f"- {line}", soft_wrap=True)
+
+
+def _worded(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):  # a folder
+        state = "" if value["writable"] else ", cannot be written"
+        return f"{value['place']} ({human_size(value['free_bytes'])} free{state})"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "not here" if value is None else str(value)

@@ -1,0 +1,54 @@
+"""What the tests share: the real shelf, and homes that are not the home of whoever runs them."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lanterna import settings, shelf
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def real_shelf() -> Path:
+    """The folder of the real shelf, all of it here: fetched the first time, kept for the next run."""
+    shelf.fetch(shelf.ITEMS)
+    return settings.shelf_folder().resolve()
+
+
+@pytest.fixture(scope="session")
+def session_home(real_shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One home for the whole run: the real shelf, and no networks but those that the tests train."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "shelf").symlink_to(real_shelf, target_is_directory=True)
+    return home
+
+
+@pytest.fixture(autouse=True)
+def home(session_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """LANTERNA_HOME for every test: `session_home`. No other LANTERNA_ setting of the person's is seen."""
+    for key in [key for key in os.environ if key.startswith("LANTERNA_")]:
+        monkeypatch.delenv(key)
+    monkeypatch.setenv("LANTERNA_HOME", str(session_home))
+    return session_home
+
+
+@pytest.fixture
+def empty_home(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home for one test alone, with nothing in it: an empty shelf, no networks."""
+    del home  # asked for so that this one is set after it
+    alone = tmp_path / "empty-home"
+    alone.mkdir()
+    monkeypatch.setenv("LANTERNA_HOME", str(alone))
+    return alone
+
+
+@pytest.fixture
+def private_home(real_shelf: Path, empty_home: Path) -> Path:
+    """A home for one test alone, with the real shelf in it and no networks."""
+    (empty_home / "shelf").symlink_to(real_shelf, target_is_directory=True)
+    return empty_home

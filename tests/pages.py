@@ -1,0 +1,366 @@
+"""Simulated handwritten pages: MNIST *test* digits written with many pens on many papers, then photographed.
+
+Nothing here is shared with the reader. A digit's middle line is found by thinning (Zhang and Suen 1984, "A
+fast parallel algorithm for thinning digital patterns") and drawn again at page resolution with a pen of the
+wanted width, or the digit's own outline is enlarged where its own stroke should stay. The sheet is then
+laid on a table, seen in perspective, lit unevenly, blurred, given sensor noise and kept as JPEG.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+Array = NDArray[np.float32]
+
+
+class Written(NamedTuple):
+    """One digit that was written: which, and where it is in the photograph (x0, y0, x1, y1 in pixels)."""
+
+    digit: int
+    box: tuple[float, float, float, float]
+    row: int
+
+
+class SimulatedPage(NamedTuple):
+    """A photograph of a page as an encoded file, and the digits on it in reading order."""
+
+    data: bytes
+    digits: list[Written]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """How a page is written, ruled, laid down and photographed. Lengths are shares of a digit's height."""
+
+    rows: tuple[int, ...] = (7, 8, 6)
+    width: int = 1400  # of the photograph, pixels
+    height: float = 90.0  # of a digit on a sheet 1,400 wide
+    pen: tuple[float, float] | None = (0.06, 0.11)  # stroke width; None keeps the digit's own
+    ink: tuple[float, float, float] = (0.12, 0.12, 0.15)
+    strength: tuple[float, float] = (0.85, 1.0)
+    pencil: bool = False
+    paper: tuple[float, float, float] = (0.93, 0.92, 0.89)
+    grain: float = 0.012
+    specks: int = 0
+    rule: str = ""  # "", "lined", "squared", "margin"
+    rule_strength: float = 0.45
+    holes: bool = False
+    turn: tuple[float, float] = (-2.5, 2.5)  # degrees
+    perspective: float = 0.0
+    table: str = ""  # "", "wood", "dark", "cloth"
+    light: float = 0.18  # how much darker the darker side is
+    shadow: float = 0.0  # how dark a hard shadow is
+    gaps: int = 0  # breaks in each stroke
+    touching: float = 0.0  # share of neighbours that touch
+    edge: bool = False
+    blur: float = 0.5
+    noise: float = 0.012
+    quality: int = 88
+
+
+PLAIN = Condition()
+CONDITIONS: dict[str, Condition] = {
+    "plain": PLAIN,
+    "uneven light": replace(PLAIN, light=0.65),
+    "hard shadow": replace(PLAIN, light=0.25, shadow=0.55),
+    "pencil": replace(PLAIN, pencil=True, pen=(0.05, 0.09), ink=(0.35, 0.35, 0.36), strength=(0.6, 0.85)),
+    "thin pen": replace(PLAIN, pen=(0.03, 0.045)),
+    "thick pen": replace(PLAIN, pen=(0.17, 0.23)),
+    "own stroke": replace(PLAIN, pen=None),
+    "blue ink": replace(PLAIN, ink=(0.12, 0.2, 0.62)),
+    "red ink": replace(PLAIN, ink=(0.78, 0.13, 0.16)),
+    "dark paper": replace(PLAIN, paper=(0.36, 0.27, 0.2), ink=(0.05, 0.05, 0.05), grain=0.02),
+    "light on dark paper": replace(PLAIN, paper=(0.16, 0.2, 0.18), ink=(0.9, 0.9, 0.86), grain=0.02),
+    "coloured paper": replace(PLAIN, paper=(0.97, 0.83, 0.32), ink=(0.15, 0.18, 0.5)),
+    "white on black": replace(
+        PLAIN, paper=(0.0, 0.0, 0.0), ink=(1.0, 1.0, 1.0), pen=None, grain=0.0, light=0.0, noise=0.0, blur=0.0
+    ),
+    "lined paper": replace(PLAIN, rule="lined"),
+    "squared paper": replace(PLAIN, rule="squared", rule_strength=0.35),
+    "turned left": replace(PLAIN, turn=(10.0, 15.0), paper=(0.9, 0.9, 0.88)),
+    "turned right": replace(PLAIN, turn=(-15.0, -10.0), rule="lined", rule_strength=0.3),
+    "300 px wide": replace(PLAIN, width=300, rows=(6, 7, 6), height=125.0, noise=0.006),
+    "12,000 px wide": replace(PLAIN, width=12_000, blur=0.6),
+    "at the edge": replace(PLAIN, edge=True, rows=(9, 9, 9)),
+    "broken strokes": replace(PLAIN, gaps=2),
+    "touching": replace(PLAIN, touching=0.35),
+    "specks and grain": replace(PLAIN, specks=260, grain=0.05),
+    "on a table": replace(PLAIN, width=2400, perspective=0.06, table="wood", turn=(-8.0, 8.0), light=0.4),
+    "ring binder": replace(
+        PLAIN, width=3000, rule="margin", holes=True, perspective=0.05, table="dark", turn=(-6.0, 6.0),
+        light=0.45, ink=(0.15, 0.2, 0.5), pen=(0.045, 0.08),
+    ),
+    "squared, shadow": replace(
+        PLAIN, width=2400, rule="squared", shadow=0.4, perspective=0.04, table="cloth", ink=(0.1, 0.12, 0.3)
+    ),
+    "blurred": replace(PLAIN, blur=3.2),
+    "JPEG noise": replace(PLAIN, quality=14, noise=0.03),
+}  # fmt: skip
+
+
+def simulate(condition: Condition, images: NDArray[np.uint8], labels: NDArray[np.integer], seed: int) -> SimulatedPage:
+    """Write digits drawn at random from `images` (N, 28, 28) on a page of that condition."""
+    rng = np.random.default_rng(seed)
+    height = 1000 if sum(condition.rows) else 700
+    sheet_width, sheet_height = 1400, height
+    scale = 2 if condition.width > 2000 else 1  # the sheet is made larger where the photograph will be
+    ink = np.zeros((sheet_height * scale, sheet_width * scale), np.float32)
+    placed: list[tuple[int, int, NDArray[np.intp], NDArray[np.intp]]] = []
+    _write(condition, images, labels, rng, ink, placed, scale)
+    sheet = _paper(condition, ink, rng, scale)
+    return _photograph(condition, sheet, placed, rng, scale)
+
+
+def _write(condition, images, labels, rng, ink, placed, scale) -> None:
+    tall = condition.height * scale
+    rows = len(condition.rows)
+    pitch = ink.shape[0] / (rows + 0.35)
+    for row, count in enumerate(condition.rows):
+        baseline = (row + 0.72) * pitch + rng.normal(0, 0.04) * tall
+        if condition.edge:
+            baseline = [tall * 0.97, ink.shape[0] * 0.5, ink.shape[0] - 1.0][row]
+        x = 0.0 if condition.edge else ink.shape[1] * rng.uniform(0.09, 0.14)
+        slope = rng.normal(0, 0.006)
+        pen = rng.uniform(*condition.pen) if condition.pen else None
+        last = 0
+        for place in range(count):
+            index = int(rng.integers(len(images)))
+            glyph = _glyph(images[index], tall * rng.uniform(0.86, 1.12), pen and pen * tall, condition, rng)
+            touches = place > 0 and rng.random() < condition.touching
+            gap = tall * rng.uniform(0.28, 0.75)
+            left = int(x + gap) if place else int(x)
+            top = int(baseline + slope * x - glyph.shape[0] + rng.normal(0, 0.03) * tall)
+            top = min(max(top, 0), ink.shape[0] - glyph.shape[0])
+            if touches:
+                left = _touch(ink, glyph, top, last)
+            if condition.edge and place == count - 1:
+                left = ink.shape[1] - glyph.shape[1]
+            if left + glyph.shape[1] > ink.shape[1]:
+                break
+            under = ink[top : top + glyph.shape[0], left : left + glyph.shape[1]]
+            np.maximum(under, glyph * rng.uniform(*condition.strength), out=under)
+            ys, xs = np.nonzero(glyph > 0.5)
+            placed.append((int(labels[index]), row, ys + top, xs + left))
+            x = last = left + glyph.shape[1]
+
+
+def _touch(ink, glyph, top, right) -> int:
+    """How far left a digit moves until its ink just meets the ink before it."""
+    before = ink[top : top + glyph.shape[0]] > 0.4
+    for left in range(right, right - glyph.shape[1], -1):
+        window = before[:, left : left + glyph.shape[1]]
+        if (window & (glyph[:, : window.shape[1]] > 0.4)).sum() >= 3:
+            return left
+    return right - glyph.shape[1] // 4
+
+
+def _glyph(image, tall, pen, condition, rng) -> Array:
+    """One digit at page resolution, ink 1 on 0, cropped to its box; its longer side is `tall` pixels."""
+    fine = Image.fromarray(image).resize((112, 112), Image.Resampling.BICUBIC).filter(ImageFilter.GaussianBlur(1.6))
+    mask = np.asarray(fine) > 100
+    ys, xs = np.nonzero(mask)
+    factor = float(tall / max(np.ptp(ys) + 1, np.ptp(xs) + 1))
+    size = round(112 * factor)
+    if pen is None:
+        big = Image.fromarray((mask * 255).astype(np.uint8)).resize((size, size), Image.Resampling.BICUBIC)
+        field = np.asarray(big.filter(ImageFilter.GaussianBlur(1.2 * factor)), np.float32) / 255
+        glyph = np.clip((field - 0.5) * 4 * factor + 0.5, 0, 1)
+    else:
+        ys, xs = np.nonzero(_thin(mask))
+        glyph = _stroke(ys, xs, size, factor, pen)
+    for _ in range(condition.gaps):  # a dry pen: the stroke misses a short piece
+        ys, xs = np.nonzero(glyph > 0.5)
+        at = int(rng.integers(len(ys)))
+        width = max(0.035 * tall, 0.6 * (pen or 0.1 * tall))
+        grid_y, grid_x = np.mgrid[: glyph.shape[0], : glyph.shape[1]]
+        glyph = glyph * (np.hypot(grid_y - ys[at], grid_x - xs[at]) > width)
+    if condition.pencil:
+        tooth = np.asarray(
+            Image.fromarray(rng.integers(0, 255, glyph.shape, np.uint8)).filter(ImageFilter.GaussianBlur(0.9)), np.float32
+        )
+        tooth = (tooth - tooth.mean()) / max(float(tooth.std()), 1e-3)
+        glyph = glyph * np.clip(0.72 + 0.26 * tooth, 0.05, 1)
+    ys, xs = np.nonzero(glyph > 0.3)
+    return glyph[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1].astype(np.float32)
+
+
+def _stroke(ys, xs, size, factor, pen) -> Array:
+    """A round pen of `pen` pixels across drawn along the middle line's points."""
+    points = np.zeros((size + 8, size + 8), np.uint8)
+    points[np.rint(ys * factor).astype(int) + 4, np.rint(xs * factor).astype(int) + 4] = 255
+    reach = int(np.ceil(pen / 2 + factor)) + 2
+    at_y, at_x = np.nonzero(points)
+    best = np.full(points.shape, 1e9, np.float32)
+    span = np.arange(-reach, reach + 1)
+    disc = np.hypot(*np.meshgrid(span, span)).astype(np.float32)
+    padded = np.pad(best, reach, constant_values=1e9)
+    for y, x in zip(at_y, at_x, strict=True):
+        window = padded[y : y + 2 * reach + 1, x : x + 2 * reach + 1]
+        np.minimum(window, disc, out=window)
+    # Neighbouring points lie up to `factor` apart, so the edge is softened by about as much.
+    crisp = np.clip((pen / 2 + 0.25 * factor - padded) + 0.5, 0, 1)
+    soft = Image.fromarray((crisp * 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(0.35 * factor))
+    field = np.asarray(soft, np.float32) / 255
+    return np.clip((field - 0.5) * 3 + 0.5, 0, 1)
+
+
+def _thin(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The middle line of a shape, one pixel wide (Zhang and Suen 1984)."""
+    image = mask.copy()
+    while True:
+        before = image.copy()
+        for second in (False, True):
+            p = np.pad(image, 1).astype(np.int8)
+            n, e, s, w = p[:-2, 1:-1], p[1:-1, 2:], p[2:, 1:-1], p[1:-1, :-2]
+            around = [n, p[:-2, 2:], e, p[2:, 2:], s, p[2:, :-2], w, p[:-2, :-2], n]
+            count = sum(around[:8])
+            turns = sum((around[i] == 0) & (around[i + 1] == 1) for i in range(8))
+            ends = (n * e * w == 0) & (n * s * w == 0) if second else (n * e * s == 0) & (e * s * w == 0)
+            image &= ~(image & (count >= 2) & (count <= 6) & (turns == 1) & ends)
+        if (before == image).all():
+            return image
+
+
+def _noise(rng, shape, scale) -> Array:
+    """Smooth noise of about unit strength whose bumps are `scale` pixels wide."""
+    small = rng.normal(0, 1, (max(2, int(shape[0] / scale) + 2), max(2, int(shape[1] / scale) + 2))).astype(np.float32)
+    return np.asarray(Image.fromarray(small).resize((shape[1], shape[0]), Image.Resampling.BICUBIC))
+
+
+def _paper(condition, ink, rng, scale) -> Array:
+    """The written sheet, (H, W, 3)."""
+    shape = ink.shape
+    paper = np.broadcast_to(np.float32(condition.paper), (*shape, 3)).copy()
+    if condition.grain:
+        grain = rng.normal(0, 1, shape).astype(np.float32) * 0.6 + _noise(rng, shape, 2.5) * 0.7
+        paper *= 1 + condition.grain * grain[..., None] + condition.grain * _noise(rng, shape, 60 * scale)[..., None]
+    blue, red = np.float32((0.45, 0.6, 0.85)), np.float32((0.9, 0.35, 0.4))
+    step = 55.0 * scale
+    y, x = np.arange(shape[0]) + rng.uniform(0, step), np.arange(shape[1]) + rng.uniform(0, step)
+    wide = 1.1 * scale
+    def draw(positions, period, colour, axis):
+        distance = np.abs((positions + period / 2) % period - period / 2)
+        line = np.clip(wide - distance + 0.5, 0, 1) * condition.rule_strength * 2
+        line = np.clip(line, 0, 1)[:, None, None] if axis == 0 else np.clip(line, 0, 1)[None, :, None]
+        return paper * (1 - line * (1 - colour))
+    if condition.rule in ("lined", "margin"):
+        paper = draw(y, 2 * step if condition.rule == "margin" else step * 1.9, blue, 0)
+    if condition.rule == "squared":
+        paper = draw(y, step, blue, 0)
+        paper = draw(x, step, blue, 1)
+    if condition.rule == "margin":
+        paper = draw(np.arange(shape[1]) - 0.085 * shape[1], 1e9, red, 1)
+    for _ in range(condition.specks):
+        cy, cx, r = rng.uniform(0, shape[0]), rng.uniform(0, shape[1]), rng.uniform(0.8, 3.0) * scale
+        y0, x0 = int(max(cy - 5 * scale, 0)), int(max(cx - 5 * scale, 0))
+        part = paper[y0 : y0 + 10 * scale, x0 : x0 + 10 * scale]
+        gy, gx = np.mgrid[y0 : y0 + part.shape[0], x0 : x0 + part.shape[1]]
+        part *= 1 - 0.75 * np.clip(r - np.hypot(gy - cy, gx - cx) + 0.5, 0, 1)[..., None]
+    alpha = ink[..., None]
+    paper = paper * (1 - alpha) + np.float32(condition.ink) * alpha
+    if condition.holes:
+        for place in (0.14, 0.38, 0.62, 0.86):
+            gy, gx = np.mgrid[: shape[0], : int(0.07 * shape[1])]
+            hole = np.clip(17 * scale - np.hypot(gy - place * shape[0], gx - 0.03 * shape[1]) + 0.5, 0, 1)[..., None]
+            part = paper[:, : hole.shape[1]]
+            part[:] = part * (1 - hole) + 0.13 * hole
+    return np.clip(paper, 0, 1).astype(np.float32)
+
+
+def _homography(source, target) -> NDArray[np.float64]:
+    """The 3×3 map that takes four points to four others."""
+    rows = []
+    for (x, y), (u, v) in zip(source, target, strict=True):
+        rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y, -u], [0, 0, 0, x, y, 1, -v * x, -v * y, -v]]
+    return np.linalg.svd(np.asarray(rows))[2][-1].reshape(3, 3)
+
+
+def _photograph(condition, sheet, placed, rng, scale) -> SimulatedPage:
+    height, width = sheet.shape[:2]
+    turn = np.radians(rng.uniform(*condition.turn)) if not (condition.edge or condition.light == 0) else 0.0
+    corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], float)
+    margin = 0.07 if condition.table else 0.0
+    seen = (corners - (width / 2, height / 2)) @ np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    if condition.perspective:
+        seen += rng.uniform(-1, 1, seen.shape) * condition.perspective * height
+    if condition.table or abs(turn) > np.radians(4):
+        seen -= (seen.min(0) + seen.max(0)) / 2
+        seen *= (1 - margin) / (np.abs(seen) / (width / 2, height / 2)).max(initial=1.0 if condition.table else 0.0)
+    seen += (width / 2, height / 2)
+    forward = _homography(corners, seen)
+    back = np.linalg.inv(forward)
+    back /= back[2, 2]
+    moved = []
+    for channel in range(3):
+        plane = Image.fromarray(sheet[..., channel])
+        outside = -1.0 if condition.table else float(condition.paper[channel])
+        moved.append(
+            np.asarray(plane.transform((width, height), Image.Transform.PERSPECTIVE, tuple(back.ravel()[:8]),
+                                       Image.Resampling.BILINEAR, fillcolor=outside))
+        )  # fmt: skip
+    photo = np.stack(moved, -1)
+    if condition.table:
+        on_table = photo[..., :1] < -0.5
+        photo = np.where(on_table, _table(condition, (height, width), rng, scale), np.maximum(photo, 0))
+    photo = photo * _light(condition, (height, width), rng)[..., None]
+    factor = condition.width / width
+    small = (condition.width, round(height * factor))
+    picture = Image.fromarray((np.clip(photo, 0, 1) * 255).astype(np.uint8))
+    if factor < 1:
+        picture = picture.resize(small, Image.Resampling.LANCZOS)
+    if condition.blur:
+        picture = picture.filter(ImageFilter.GaussianBlur(condition.blur * min(scale, condition.width / 1400)))
+    if condition.noise:
+        array = np.asarray(picture, np.float32)
+        noise = rng.normal(0, condition.noise * 255, array.shape).astype(np.float32)
+        noise = 0.6 * noise + 0.6 * noise.mean(-1, keepdims=True) * 1.7
+        picture = Image.fromarray(np.clip(array + noise, 0, 255).astype(np.uint8))
+    if factor > 1:
+        picture = picture.resize(small, Image.Resampling.BICUBIC)
+    digits = []
+    for digit, row, ys, xs in placed:
+        points = np.stack([xs + 0.5, ys + 0.5, np.ones(len(xs))]).astype(float)
+        u, v, w = forward @ points
+        u, v = u / w * factor, v / w * factor
+        digits.append(Written(digit, (float(u.min()), float(v.min()), float(u.max()), float(v.max())), row))
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=condition.quality)
+    return SimulatedPage(file.getvalue(), digits)
+
+
+def _table(condition, shape, rng, scale) -> Array:
+    if condition.table == "wood":
+        rings = _noise(rng, shape, 400 * scale) * 3 + np.linspace(0, 14, shape[0])[:, None]
+        stripe = 0.5 + 0.5 * np.sin(6.28 * (rings + 0.15 * _noise(rng, shape, 40 * scale)))
+        stretched = np.asarray(
+            Image.fromarray(rng.normal(0, 1, (shape[0] // 2, shape[1] // 60)).astype(np.float32)).resize(shape[::-1])
+        )
+        tone = 0.75 + 0.2 * stripe + 0.06 * stretched
+        return tone[..., None] * np.float32((0.52, 0.35, 0.22))
+    if condition.table == "dark":
+        return (1 + 0.12 * _noise(rng, shape, 3 * scale) + 0.1 * _noise(rng, shape, 200 * scale))[..., None] * np.float32(
+            (0.13, 0.13, 0.15)
+        )
+    weave = 0.1 * np.sin(np.arange(shape[0]) / (2.2 * scale))[:, None] + 0.1 * np.sin(np.arange(shape[1]) / (2.5 * scale))
+    return (0.9 + weave + 0.05 * _noise(rng, shape, 30 * scale))[..., None] * np.float32((0.35, 0.42, 0.5))
+
+
+def _light(condition, shape, rng) -> Array:
+    """How bright each place is lit: falls off across the sheet, and a shadow with a crisp edge."""
+    y, x = np.mgrid[0 : 1 : shape[0] * 1j, 0 : 1 : shape[1] * 1j].astype(np.float32)
+    angle = rng.uniform(0, 2 * np.pi)
+    along = (x - 0.5) * np.cos(angle) + (y - 0.5) * np.sin(angle)
+    light = 1 - condition.light * np.clip(along + 0.5, 0, 1.2) ** 1.3
+    if condition.light:
+        light = light * (1 - 0.25 * condition.light * ((x - 0.5) ** 2 + (y - 0.5) ** 2))
+    if condition.shadow:
+        angle = rng.uniform(0, 2 * np.pi)
+        along = (x - rng.uniform(0.35, 0.65)) * np.cos(angle) + (y - rng.uniform(0.35, 0.65)) * np.sin(angle)
+        light = light * (1 - condition.shadow / (1 + np.exp(-np.clip(along * 260, -30, 30))))
+    return light.astype(np.float32)
