@@ -4,11 +4,12 @@ import io
 import os
 import socket
 import struct
+import sys
 import threading
 import tracemalloc
-import zlib
 
 import numpy as np
+import pillow_heif
 import pytest
 import torch
 from hostile import encoded, make_hostile_files, png
@@ -21,7 +22,7 @@ RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
 
 def scene(width=96, height=64):
-    """A smooth picture with a direction: red grows to the right, green downwards, a blue block at the top left."""
+    """A smooth picture with a direction: red grows to the right, green downwards, blue at the top left."""
     y, x = np.mgrid[0:height, 0:width]
     levels = np.stack([x * 255 // (width - 1), y * 255 // (height - 1), np.full_like(x, 60)], axis=-1)
     levels[: height // 4, : width // 4] = (20, 30, 250)
@@ -272,7 +273,7 @@ def test_longest_makes_large_pictures_smaller_and_leaves_small_ones():
         open_picture(encoded(scene(), "PNG"), longest=0)
 
 
-def test_a_huge_photograph_opened_small_needs_little_memory(tmp_path):
+def test_a_huge_photograph_opened_small_is_made_small_before_it_becomes_floats(tmp_path):
     path = tmp_path / "huge.jpg"
     Image.new("L", (12_000, 9_000), 200).save(path)
     tracemalloc.start()
@@ -280,10 +281,10 @@ def test_a_huge_photograph_opened_small_needs_little_memory(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert picture.shape == (3, 900, 1200)
-    assert peak < 40e6  # its pixels alone would be 108 MB
+    assert peak < 40e6  # numpy's and Python's share; its pixels as floats would be 1.3 GB
 
 
-def test_no_hostile_file_is_opened_and_each_is_told_in_one_line(tmp_path):
+def test_no_hostile_file_is_opened_and_each_is_told_in_one_line(tmp_path, capfd):
     files = make_hostile_files(tmp_path)
     assert len(files) > 40
     for path in files:
@@ -291,8 +292,9 @@ def test_no_hostile_file_is_opened_and_each_is_told_in_one_line(tmp_path):
             open_picture(path)
         message = str(caught.value)
         assert "\n" not in message
-        assert 20 < len(message) < 400, path.name
+        assert 20 < len(message) < 200 + len(str(path)), path.name
         assert path.name in message or "\0" in str(path), message
+    assert capfd.readouterr() == ("", "")  # neither do Pillow and its libraries say anything
 
 
 @pytest.mark.parametrize(
@@ -306,7 +308,7 @@ def test_no_hostile_file_is_opened_and_each_is_told_in_one_line(tmp_path):
         ("bomb.png", "200 million pixels"),
         ("bomb.tiff", "200 million pixels"),
         ("bomb.gif", "200 million pixels"),
-        ("plain-cut-in-the-middle.jpg", "cut short"),
+        ("plain-cut-short.jpg", "cut short"),
         ("loop.png", "cannot be read"),
     ],
 )
@@ -317,14 +319,11 @@ def test_messages_say_what_is_wrong(tmp_path, name, words):
 
 
 def test_a_bomb_is_refused_before_it_is_decoded():
-    rows = zlib.compress(bytes(10_000))  # the header promises 400 million pixels
-    data = png(20_000, 20_000, 8, 0, rows)
-    tracemalloc.start()
+    # The header promises 400 million pixels and next to nothing follows: decoding would find it cut short.
     with pytest.raises(UsageError, match="200 million"):
-        open_picture(data)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 5e6
+        open_picture(png(20_000, 20_000, 8, 0, bytes(100)))
+    with pytest.raises(UsageError, match="cut short"):
+        open_picture(png(2_000, 2_000, 8, 0, bytes(100)))
 
 
 def test_nothing_global_is_left_changed(tmp_path):
@@ -350,7 +349,16 @@ def test_devices_and_sockets_are_refused_without_waiting(tmp_path):
             open_picture(tmp_path / "socket")
 
 
-def test_heic_says_which_package_it_needs():
+def test_heic_where_pillow_heif_is_installed():
+    pillow_heif.register_heif_opener()
+    data = encoded(scene(), "HEIF", quality=95)
+    assert np.median(np.abs(as_levels(open_picture(data)) - np.asarray(scene()))) < 6
+    with pytest.raises(UsageError, match="cut short"):
+        open_picture(data[: len(data) // 2])
+
+
+def test_heic_says_which_package_it_needs(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
     data = struct.pack(">I", 24) + b"ftypheic" + bytes(4) + b"mif1heic" + bytes(200)
-    with pytest.raises(UsageError, match="pillow-heif|broken|not a picture"):
+    with pytest.raises(UsageError, match="pillow-heif"):
         open_picture(data)

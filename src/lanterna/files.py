@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import stat
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,12 +27,12 @@ def replacing(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
         temporary = Path(name)
-        # mkstemp makes files private; a result should be as readable as any other new file.
+        os.close(handle)
+        yield temporary
+        # Temporary files are private; a result should be as readable as any other new file.
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
-        os.close(handle)
-        yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
@@ -50,7 +51,16 @@ def sha256(path: Path) -> str:
 
 def refuse_to_overwrite(path: Path, *, force: bool) -> None:
     """Raise `UsageError` where `path` is taken and `force` is not given. Call it before any work is done."""
-    if path.is_dir() and not path.is_symlink():
-        raise UsageError(f"{path} is a folder: name a file to write")
-    if path.exists() and not force:
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        taken = path.is_symlink()  # one that leads nowhere is somebody's all the same
+    except (OSError, ValueError) as error:  # too long a name, a zero byte, links in a circle
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"{path} cannot be written: {reason}") from error
+    else:
+        if stat.S_ISDIR(mode):
+            raise UsageError(f"{path} is a folder: name a file to write")
+        taken = True
+    if taken and not force:
         raise UsageError(f"{path} is already there: choose another name, or give --force to replace it")

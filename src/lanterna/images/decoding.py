@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
 import io
+import logging
 import os
 import stat
 import threading
@@ -37,6 +37,9 @@ _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 # Pillow's pixel limit and Python's warning filters belong to the whole process. They are changed only while
 # this lock is held, so that threads that decode at the same time cannot leave each other's changes behind.
 _lock = threading.RLock()
+
+# Pillow logs what is odd in hostile TIFFs, and Python prints what is logged where nobody listens.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 def named(source: Source) -> str:
@@ -70,12 +73,13 @@ def opened(source: Source) -> Iterator[ImageFile]:
                 f"{name} has more than {PIXEL_LIMIT // 10**6} million pixels: make it smaller first"
             ) from error
         except UnidentifiedImageError as error:
-            raise UsageError(f"{name} is not a picture that can be read: give {_NAMES}") from error
+            raise UsageError(f"{name} is not a picture, or too broken to read: give {_NAMES}") from error
         except MemoryError as error:
             raise UsageError(f"{name} does not fit in memory: make it smaller first") from error
         except Exception as error:
             # Hostile files make Pillow's decoders raise nearly anything: struct.error, KeyError, zlib.error …
-            raise UsageError(f"{name} is broken or cut short: {_one_line(error)}") from error
+            reason = " ".join(str(error).split())[:100]
+            raise UsageError(f"{name} is broken or cut short{f': {reason}' if reason else ''}") from error
 
 
 def _header(file: BinaryIO, formats: tuple[str, ...]) -> ImageFile:
@@ -138,11 +142,12 @@ def _formats(file: BinaryIO, name: str) -> tuple[str, ...]:
         raise UsageError(f"{name} cannot be read: {error.strerror or _one_line(error)}") from error
     if start[4:8] != b"ftyp" or start[8:12] not in _HEIC_BRANDS:
         return FORMATS
-    if importlib.util.find_spec("pillow_heif") is None:
+    try:
+        importlib.import_module("pillow_heif").register_heif_opener()
+    except ImportError as error:
         if start[8:12] in (b"mif1", b"msf1"):  # these two may as well be AVIF
             return FORMATS
-        raise UsageError(f"{name} is HEIC, which needs one more package: pip install pillow-heif")
-    importlib.import_module("pillow_heif").register_heif_opener()
+        raise UsageError(f"{name} is HEIC, which needs one more package: pip install pillow-heif") from error
     return (*FORMATS, "HEIF")
 
 

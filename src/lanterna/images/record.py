@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import html
+import os
 import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -127,6 +128,7 @@ def note_input(path: str | Path) -> Input:
 
 
 def _private(path: Path) -> str:
+    path = Path(os.fsencode(path).decode("utf-8", "backslashreplace"))  # names need not be UTF-8, records are
     if not path.is_absolute():
         return str(path)
     for folder, prefix in ((Path.cwd(), ""), (Path.home(), "~/")):

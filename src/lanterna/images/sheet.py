@@ -46,7 +46,9 @@ def sheet_mask(paper: Tensor) -> Tensor:
         here = labels == int(label)
         same_colour = float((shares[:, here].mean(1) - own_share).abs().max()) < _OTHER_COLOUR
         dimmer = float((light[here].median() - own_light).exp())
-        if same_colour and _DEEPEST_SHADOW < dimmer < 1.5:
+        # Table lies at sides of the picture that the sheet does not reach; a shadow lies beside lit paper.
+        elsewhere = _sides(here) and not _sides(here) & _sides(labels == main)
+        if same_colour and not elsewhere and _DEEPEST_SHADOW < dimmer < 1.5:
             sheet = sheet | here
     # Steps themselves belong to no region: those inside the sheet are closed over.
     grown = F.max_pool2d(sheet[None, None].float(), 5, 1, 2)
@@ -55,6 +57,12 @@ def sheet_mask(paper: Tensor) -> Tensor:
     whole = F.interpolate(closed, size=(height, width), mode="nearest")
     mask: Tensor = whole[0, 0] > 0.5
     return mask
+
+
+def _sides(region: Tensor) -> set[str]:
+    """The sides of the picture along which a region lies for a good part."""
+    edges = {"top": region[0], "bottom": region[-1], "left": region[:, 0], "right": region[:, -1]}
+    return {name for name, edge in edges.items() if float(edge.float().mean()) > 0.08}
 
 
 def page_turn(ink: Tensor, threshold: float) -> float:

@@ -1,1 +1,18 @@
+"""Networks as named stages, with their weights: pretrained, trained here, or anyone's."""
 
+from lanterna.networks.catalogue import Listing, Stage, networks, open_network, runs_code, stages, weights_of
+from lanterna.networks.seeing import seen
+from lanterna.networks.stages import Eye, Network
+
+__all__ = [
+    "Eye",
+    "Listing",
+    "Network",
+    "Stage",
+    "networks",
+    "open_network",
+    "runs_code",
+    "seen",
+    "stages",
+    "weights_of",
+]

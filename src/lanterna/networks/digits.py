@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import nn
 
-from lanterna.networks.plan import Activation, Plan
 from lanterna.networks.stages import Eye, Network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from lanterna.networks.plan import Activation, Plan
 
 WeightStart = Literal["kaiming", "xavier", "normal", "zero"]
 

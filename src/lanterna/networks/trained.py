@@ -1,4 +1,4 @@
-"""A trained network is a folder: its plan, its weights as safetensors, and what its training left beside them."""
+"""A trained network is a folder: its plan, its weights as safetensors, and what training left beside."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WEIGHTS = "weights.safetensors"
 
 
 def trained_folder(name: str | Path) -> Path:
-    """Where a trained network lives: a plain name is a folder among the networks trained here, else a path."""
+    """Where a trained network lives: a plain name is one of the networks trained here, else a path."""
     plain = len(Path(name).parts) == 1 and not Path(name).exists()
     return networks_folder() / name if plain else Path(name)
 

@@ -37,7 +37,7 @@ def vgg16(weights: Mapping[str, Tensor] | None = None) -> Network:
         network.to("meta")
     else:
         loaded = {f"stages.{name}": weight for name, weight in weights.items()}
-        # These weights expect blue first. Pictures come red first, so the first kernels are turned round once.
+        # These weights expect blue first and pictures come red first: turn the first kernels round, once.
         loaded["stages.conv1_1.weight"] = weights["conv1_1.weight"].flip(1).contiguous()
         network.load_state_dict(loaded, assign=True)
     return network.eval().requires_grad_(False)

@@ -24,7 +24,7 @@ from lanterna.recipes.checkpoint import Learning
 from lanterna.recipes.recipe import Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Mapping
     from pathlib import Path
 
     from lanterna.networks.stages import Network
@@ -82,7 +82,7 @@ def scatter(images: Tensor, seed: int) -> Tensor:
 
 def train(
     recipe: Train, *, device: str = "auto", checkpoint: Path | None = None, resume: bool = False
-) -> Iterator[TrainFrame]:
+) -> Generator[TrainFrame, None, None]:
     """Train, yielding a frame a few times a second and one at the end of every epoch.
 
     Each frame holds the network: the last one is the trained network. With `checkpoint` the state is written

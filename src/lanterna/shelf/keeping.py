@@ -98,7 +98,7 @@ def import_wheel(wheel: Path) -> str:
             return item.name
     for item in ITEMS.values():
         if wheel.name == item.wheel:
-            wheels.check_wheel(item, wheel)
+            raise UsageError(f"{wheel.name} is not what it says: expected sha256 {item.sha256}, got {came}")
     known = ", ".join(item.wheel for item in ITEMS.values())
     raise UsageError(f"{wheel.name} is none of the shelf's wheels (sha256 {came}); they are {known}")
 
@@ -194,11 +194,15 @@ def _remove_damaged(item: Item, damage: str, *, quietly: bool = False) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Take a folder out of its place in one step, then delete it."""
+    """Take a folder out of its place in one step, then delete it. That it is gone already is well, too."""
     _checked.pop(folder, None)
     doomed = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder.parent))
-    folder.rename(doomed / folder.name)
-    shutil.rmtree(doomed, ignore_errors=True)
+    try:
+        folder.rename(doomed / folder.name)
+    except FileNotFoundError:  # another process was first
+        pass
+    finally:
+        shutil.rmtree(doomed, ignore_errors=True)
 
 
 def _fetch(item: Item, report: Report | None) -> None:

@@ -1,0 +1,32 @@
+# make tour    see what Lanterna does: train, read a page, classify a photograph, look at the gallery
+# make test    all tests          make check   ruff and mypy          make bench   the figures
+PYTHON ?= python3
+BIN = .venv/bin
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: tour test check bench
+tour: .venv/installed
+	@$(BIN)/lanterna tour
+
+test: .venv/installed-dev
+	$(BIN)/python -m pytest
+
+check: .venv/installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: .venv/installed-dev
+	$(BIN)/python benchmarks/train.py
+	$(BIN)/python benchmarks/classify.py
+
+.venv/installed: pyproject.toml constraints.txt
+	@echo "installing Lanterna into .venv (torch is large: some minutes the first time)"
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(not (3, 11) <= v < (3, 14) and f"Lanterna wants Python 3.11 to 3.13, this is {v.major}.{v.minor}: make PYTHON=python3.12")'
+	@$(PYTHON) -m venv .venv
+	@$(INSTALL) --editable .
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	@$(INSTALL) --editable ".[dev]"
+	@touch $@

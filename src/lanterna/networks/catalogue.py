@@ -1,0 +1,160 @@
+"""Every network by its name: what there is, where it comes from, and opening it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors.torch import load_file
+
+from lanterna import shelf
+from lanterna.devices import choose_device
+from lanterna.errors import UsageError
+from lanterna.networks.classes import imagenet_classes
+from lanterna.networks.efficientnet import SCALES, efficientnet
+from lanterna.networks.foreign import open_foreign
+from lanterna.networks.trained import is_trained, open_trained
+from lanterna.networks.vgg import vgg16
+from lanterna.settings import networks_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lanterna.networks.stages import Network
+
+ALIASES = {"lite0": "efficientnet-lite0", "lite2": "efficientnet-lite2", "vgg": "vgg16"}
+_PRETRAINED = {
+    "efficientnet-lite0": "names a photograph, 1,000 ImageNet classes; small and quick",
+    "efficientnet-lite2": "names a photograph, 1,000 ImageNet classes; larger and surer",
+    "vgg16": "features of photographs for style and dreams; no classes",
+}
+_TRAINED_HERE = {
+    "dense": "reads a digit: every pixel to every unit",
+    "conv": "reads a digit: convolutions",
+}
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One network: its name, what it is, where it comes from, whether it is here, and how to get it."""
+
+    name: str
+    what: str
+    source: str
+    here: bool
+    command: str
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage: the shape it puts out for one picture of the network's own size, and its parameters."""
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    parameters: int
+
+
+def networks() -> list[Listing]:
+    """The networks there are: the pretrained ones, the digit networks, and whatever else was trained here."""
+    listings = [
+        Listing(name, what, "the shelf", _on_shelf(name), f"lanterna shelf fetch {' '.join(_items(name))}")
+        for name, what in _PRETRAINED.items()
+    ]
+    here = sorted(folder.name for folder in _folders(networks_folder()) if is_trained(folder))
+    for name in (*_TRAINED_HERE, *(name for name in here if name not in _TRAINED_HERE)):
+        what = _TRAINED_HERE.get(name, "reads a digit")
+        command = f"lanterna train {name}" if name in _TRAINED_HERE else ""
+        listings.append(Listing(name, what, "trained here", name in here, command))
+    return listings
+
+
+def open_network(name: str, *, device: str | torch.device = "cpu", trust: bool = True) -> Network:
+    """Open a network, with its weights and at rest: no dropout, weights that ask for no gradient.
+
+    `name` is a pretrained network (`efficientnet-lite0`, `efficientnet-lite2`, `vgg16`), a network trained
+    here (`dense`, `conv` or another name), a trained network's folder, or `module:function` for anyone's
+    PyTorch network. The last runs the code of that module: pass `trust=False` for a name that came from
+    somebody else, such as the record in a picture.
+
+    Errors: `MissingError` with the command that gets it where the weights are not here; `UsageError` where
+    the name is none of these, or runs code and `trust` is False.
+    """
+    target = device if isinstance(device, torch.device) else choose_device(device)
+    name = ALIASES.get(name, name)
+    if name in _PRETRAINED:
+        network = _open_pretrained(name)
+    elif runs_code(name):
+        if not trust:
+            raise UsageError(
+                f"{name} would run code from {name.rpartition(':')[0]}: "
+                "give --trust if you know that code and where this name comes from"
+            )
+        network = open_foreign(name)
+    elif name in _TRAINED_HERE or _may_be_folder(name):
+        network = open_trained(name)
+    else:
+        known = ", ".join(listing.name for listing in networks())
+        raise UsageError(f"there is no network {name!r}: there are {known}, and module:function")
+    return network.eval().requires_grad_(False).to(target)
+
+
+def runs_code(name: str) -> bool:
+    """Whether opening `name` runs somebody's Python code, as `module:function` does."""
+    return ":" in name and name not in _PRETRAINED and not _may_be_folder(name)
+
+
+def weights_of(name: str) -> dict[str, str]:
+    """The sha256 of each file that a pretrained network's weights come from; empty for other networks."""
+    name = ALIASES.get(name, name)
+    return shelf.hashes(name) if name in _PRETRAINED else {}
+
+
+def stages(name: str) -> tuple[Network, list[Stage]]:
+    """The network and its stages in order, each with its shape for one picture and its parameter count.
+
+    A pretrained network is planned only, so its weights need not be here; any other is opened and run once.
+
+    Errors: as `open_network`.
+    """
+    name = ALIASES.get(name, name)
+    network = _plan(name) if name in _PRETRAINED else open_network(name)
+    eye = network.eye
+    device = next(network.parameters()).device
+    picture = torch.zeros(1, eye.channels, eye.size, eye.size, device=device)
+    with torch.no_grad():
+        shapes = {stage: tuple(out.shape[1:]) for stage, out in network.run(picture)}
+    listed = [
+        Stage(stage, type(module).__name__, shapes[stage], sum(p.numel() for p in module.parameters()))
+        for stage, module in network.stages.items()
+        if stage in shapes
+    ]
+    return network, listed
+
+
+def _open_pretrained(name: str) -> Network:
+    weights = load_file(shelf.need(name) / "weights.safetensors")
+    return vgg16(weights) if name == "vgg16" else efficientnet(name, weights, imagenet_classes())
+
+
+def _plan(name: str) -> Network:
+    return vgg16() if name == "vgg16" else efficientnet(name)
+
+
+def _items(name: str) -> tuple[str, ...]:
+    """What a pretrained network needs from the shelf."""
+    return (name, "imagenet-classes") if name in SCALES else (name,)
+
+
+def _on_shelf(name: str) -> bool:
+    return all(shelf.is_here(item) for item in _items(name))
+
+
+def _may_be_folder(name: str) -> bool:
+    """Whether `name` is a network trained here or a path: anything with a separator, or that is there."""
+    return is_trained(name) or (("/" in name or "\\" in name) and ".py:" not in name)
+
+
+def _folders(inside: Path) -> list[Path]:
+    return [folder for folder in inside.iterdir() if folder.is_dir()] if inside.is_dir() else []

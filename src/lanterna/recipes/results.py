@@ -1,0 +1,166 @@
+"""What a trained digit network is worth: its test accuracy, its mistakes, and how sure it may be."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lanterna.files import replacing
+from lanterna.images.digits import Digits, mnist
+from lanterna.images.drawing import contact_sheet, table_of_answers
+from lanterna.images.pictures import save_picture
+from lanterna.images.record import make_record
+from lanterna.networks.trained import save_trained
+from lanterna.recipes.training import in_unit_range, logits_of, scatter, training_digits
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from lanterna.networks.stages import Network
+    from lanterna.recipes.train import Train
+
+WORST_SHOWN = 40
+
+
+@dataclass(frozen=True)
+class Results:
+    """How a network does on the 10,000 test digits, which nothing was chosen by.
+
+    `confusion` `(10, 10)` counts digits by what was written (rows) and read (columns); `mistakes` lists what
+    was misread, the surest mistake first: `written`, `read`, `confidence`, and its `index` among the test
+    digits. `calibration_error` is the expected calibration error in 15 bins (Guo et al. 2017, equation 3).
+    """
+
+    accuracy: float
+    confusion: Tensor
+    mistakes: tuple[Mapping[str, float], ...]
+    calibration_error: float
+    temperature: float
+
+
+def unseen_digits(recipe: Train) -> Digits:
+    """The test digits, scattered where the recipe trains on scattered ones."""
+    digits = mnist("test")
+    return digits if recipe.normalised else Digits(scatter(digits.images, recipe.seed + 1), digits.labels)
+
+
+def examine(network: Network, recipe: Train) -> Results:
+    """Calibrate the network in place on the held-out digits, then test it."""
+    device = next(network.parameters()).device
+    temperature = calibrate(network, training_digits(recipe)[1]) if recipe.hold_out else 1.0
+    digits = unseen_digits(recipe)
+    probabilities = logits_of(network, digits.images.to(device)).softmax(1).cpu()
+    confidence, answer = probabilities.max(1)
+    wrong = (answer != digits.labels).nonzero().flatten()
+    surest_first = wrong[confidence[wrong].argsort(descending=True)]
+    return Results(
+        accuracy=1 - len(wrong) / len(answer),
+        confusion=torch.bincount(digits.labels * 10 + answer, minlength=100).view(10, 10),
+        mistakes=tuple(
+            {
+                "index": int(i),
+                "written": int(digits.labels[i]),
+                "read": int(answer[i]),
+                "confidence": round(float(confidence[i]), 4),
+            }
+            for i in surest_first
+        ),
+        calibration_error=expected_calibration_error(confidence, answer == digits.labels),
+        temperature=temperature,
+    )
+
+
+def calibrate(network: Network, held_out: Digits) -> float:
+    """Make the network as sure as it is right: divide its last layer by a temperature, and give that back.
+
+    The temperature minimises the cross-entropy of the held-out digits (Guo et al. 2017, section 4.2), by
+    golden-section search on its logarithm. The paper keeps it beside the network; here it goes into the last
+    layer's weights and biases, so that the softmax of the logits is the probability. No answer changes.
+    """
+    device = next(network.parameters()).device
+    logits = logits_of(network, held_out.images.to(device)).cpu()
+
+    def cost(log_temperature: float) -> float:
+        return F.cross_entropy(logits / math.exp(log_temperature), held_out.labels).item()
+
+    low, high, golden = math.log(0.05), math.log(20.0), (math.sqrt(5) - 1) / 2
+    while high - low > 1e-3:
+        left, right = high - golden * (high - low), low + golden * (high - low)
+        low, high = (low, right) if cost(left) < cost(right) else (left, high)
+    temperature = math.exp((low + high) / 2)
+    output = network.stage("output")
+    assert isinstance(output, nn.Linear)
+    with torch.no_grad():
+        for parameter in output.parameters():
+            parameter.div_(temperature)
+    return temperature
+
+
+def expected_calibration_error(confidence: Tensor, right: Tensor, bins: int = 15) -> float:
+    """The mean gap between how sure and how right answers are, over equal bins of confidence, `(N,)` each."""
+    place = (confidence * bins).long().clamp_(max=bins - 1)
+    gap = torch.zeros(bins).index_add_(0, place, confidence.float() - right.float())
+    return (gap.abs().sum() / len(confidence)).item()
+
+
+def mistakes_picture(results: Results, recipe: Train) -> Tensor:
+    """The worst mistakes as a contact sheet, `(3, H, W)`."""
+    images = in_unit_range(unseen_digits(recipe).images)
+    tiles = [
+        (images[int(m["index"])], f"{m['written']} read as {m['read']}, {m['confidence']:.0%}")
+        for m in results.mistakes[:WORST_SHOWN]
+    ]
+    title = f"{len(results.mistakes)} of 10,000 test digits misread, the surest first"
+    return contact_sheet(tiles, columns=8, side=112, title=title)
+
+
+def confusion_picture(results: Results) -> Tensor:
+    """What was written against what was read, `(3, H, W)`."""
+    names = [str(digit) for digit in range(10)]
+    return table_of_answers(
+        results.confusion, names, f"{results.accuracy:.2%} of 10,000 test digits read right"
+    )
+
+
+def keep(
+    folder: Path,
+    network: Network,
+    recipe: Train,
+    results: Results,
+    history: Sequence[Mapping[str, float]],
+    seconds: float,
+) -> dict[str, object]:
+    """Write a trained network's folder, the weights last, and give back what `results.json` says."""
+    device = next(network.parameters()).device
+    network = network.eval()
+    summary: dict[str, object] = {
+        "network": recipe.network,
+        "test_accuracy": round(results.accuracy, 6),
+        "calibration_error": round(results.calibration_error, 5),
+        "temperature": round(results.temperature, 4),
+        "seconds": round(seconds, 3),
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "device": str(device),
+        "history": list(history),
+        "confusion": results.confusion.tolist(),
+        "mistakes": list(results.mistakes),
+    }
+    for name, text in (
+        ("recipe.json", recipe.model_dump_json(indent=2)),
+        ("results.json", json.dumps(summary, indent=1)),
+    ):
+        with replacing(folder / name) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+    pictures = {"mistakes": mistakes_picture(results, recipe), "confusion": confusion_picture(results)}
+    for made, picture in pictures.items():
+        record = make_record("train", made, recipe, device=device, network=network, shelf_items=["mnist"])
+        save_picture(picture, folder / f"{made}.png", recipe=record, force=True)
+    save_trained(network, recipe, folder)
+    return summary

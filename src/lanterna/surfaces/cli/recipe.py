@@ -1,0 +1,121 @@
+"""`lanterna recipe` and `lanterna rerun`: how a picture was made, and making it again."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+from cyclopts import Parameter
+
+from lanterna.errors import UsageError
+from lanterna.images import Record, check_place, read_record, save_picture
+from lanterna.images.record import printable
+from lanterna.surfaces.cli.common import (
+    Changes,
+    Force,
+    Json,
+    Output,
+    Quiet,
+    assignments,
+    emit_json,
+    say,
+)
+from lanterna.surfaces.rerun import changed, command_line, differences, make_again, with_inputs_found
+
+
+def recipe(picture: Path, /, *, changes: Changes = None, json: Json = False) -> None:
+    """Print how a picture was made: with which verb, settings, inputs, network and seed.
+
+    Every picture that Lanterna saves carries this. The pixels are not looked at.
+
+    Parameters
+    ----------
+    picture
+        A picture that Lanterna saved, or - for standard input.
+    """
+    record = changed(read_record(_source(picture)), assignments(changes))
+    command = command_line(record, str(picture))
+    if json:
+        emit_json({**record.model_dump(mode="json"), "command": command})
+    else:
+        print("\n".join(_described(record, command)))
+
+
+def rerun(
+    picture: Path,
+    /,
+    *,
+    changes: Changes = None,
+    output: Output = None,
+    force: Force = False,
+    trust: Annotated[
+        bool, Parameter(negative="", help="Run the code of a recipe's own network (module:function).")
+    ] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make a picture again from the recipe it carries: bit for bit on the same machine, device and version.
+
+    With --set it is varied. Without -o the result is put beside it, under a name that is free.
+
+    Parameters
+    ----------
+    picture
+        A picture that Lanterna saved, or - for standard input.
+    """
+    then = read_record(_source(picture))
+    place = output or _free_name(picture)
+    check_place(place, force=force)
+    wishes = assignments(changes)
+    record = changed(then, wishes)
+    record = with_inputs_found(record, None if picture == Path("-") else picture.parent)
+    made, now = make_again(record, trust=trust)
+    save_picture(made, place, recipe=now, force=force)
+    reasons = differences(record, now)
+    if json:
+        emit_json({"picture": str(place), "changed": sorted(wishes), "may_differ": reasons})
+    elif reasons and not quiet:
+        say(f"this may not be the same bit for bit: {'; '.join(reasons)}")
+    say(f"{printable(str(place))}: made again{' and varied' if wishes else ''}", quiet=quiet or json)
+
+
+def _source(picture: Path) -> Path | BinaryIO:
+    return sys.stdin.buffer if picture == Path("-") else picture
+
+
+def _free_name(picture: Path) -> Path:
+    if picture == Path("-"):
+        raise UsageError("-o is needed to say where to write a picture that came from standard input")
+    kept = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff")
+    suffix = picture.suffix if picture.suffix.lower() in kept else ".png"
+    name, number = f"{picture.stem}-again", 2
+    while picture.with_name(f"{name}{suffix}").exists():
+        name, number = f"{picture.stem}-again-{number}", number + 1
+    return picture.with_name(f"{name}{suffix}")
+
+
+def _described(record: Record, command: str) -> list[str]:
+    rows = [
+        ("picture", f"{record.made} of {record.verb}"),
+        ("made with", f"Lanterna {record.lanterna}, torch {record.torch}"),
+        ("made on", f"{record.machine}, {record.device}, {record.threads} threads"),
+        *(("from", f"{note.path} (sha256 {note.sha256[:12]})") for note in record.inputs),
+    ]
+    if record.network:
+        weights = record.network.sha256
+        rows.append(
+            ("network", f"{record.network.name} ({f'sha256 {weights[:12]}' if weights else 'as it is'})")
+        )
+    rows += [("shelf", ", ".join(record.shelf))] if record.shelf else []
+    rows += [("seed", str(record.seed))]
+    rows += [(name, _plain(value)) for name, value in record.settings.items() if name != "seed"]
+    width = max(len(printable(name, 60)) for name, _ in rows)
+    lines = [f"{printable(name, 60):<{width}}  {printable(value)}" for name, value in rows]
+    return [*lines, "", "by hand:", f"  {command}"]
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return " ".join(_plain(one) for one in value) or "none"
+    return "none" if value is None else str(value)

@@ -1,0 +1,116 @@
+"""`lanterna train`: a digit network learns, with a table that grows by a row an epoch."""
+
+import time
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from lanterna.errors import LanternaError, UsageError
+from lanterna.recipes.train import Train
+from lanterna.surfaces.cli.common import (
+    Device,
+    Force,
+    Json,
+    Quiet,
+    Settings,
+    emit_json,
+    fetch_missing,
+    given,
+    progress,
+    say,
+    stoppable,
+)
+
+
+def train(
+    network: Literal["dense", "conv"] | None = None,
+    /,
+    *,
+    preset: Annotated[str, Parameter(help="Where settings start: fast, best or quickstart.")] = "fast",
+    settings: Annotated[Train | None, Settings] = None,
+    output: Annotated[
+        str | None, Parameter(name=("--output", "-o"), help="A name for the network, or a folder.")
+    ] = None,
+    resume: Annotated[bool, Parameter(negative="", help="Go on with a training that was stopped.")] = False,
+    device: Device = "auto",
+    force: Force = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Train a network on MNIST's handwritten digits, and keep it under a name.
+
+    It says the share of the 10,000 test digits that the network reads right, and keeps its weights, its
+    settings, its history and its worst mistakes in a folder. Ctrl-C keeps what was learned; --resume goes on.
+    """
+    wishes = given(settings)
+    network = network or wishes.get("network")
+    if network != wishes.get("network", network):
+        raise UsageError(f"train {network} with --network {wishes['network']}: say it once")
+    start = Train.preset(preset, network)
+    recipe = Train.checked({**start, **wishes, "network": start["network"]})
+    return train_and_keep(
+        recipe, output or recipe.network, device=device, resume=resume, force=force, json=json, quiet=quiet
+    )
+
+
+def train_and_keep(
+    recipe: Train,
+    name: str,
+    *,
+    device: str = "auto",
+    resume: bool = False,
+    force: bool = False,
+    json: bool = False,
+    quiet: bool = False,
+) -> int:
+    """Train, show the table, test, and write the network's folder. Gives the exit code."""
+    from lanterna.networks.trained import is_trained, trained_folder
+    from lanterna.recipes.results import examine, keep
+    from lanterna.recipes.training import train as training
+
+    folder = trained_folder(name)
+    checkpoint = folder / "checkpoint.pt"
+    if not (resume or force):
+        if is_trained(name):
+            raise UsageError(f"{folder} has a network already: -o gives another name, --force trains it anew")
+        if checkpoint.exists():
+            raise UsageError(f"{folder} has an unfinished training: --resume goes on, --force starts anew")
+    if resume and is_trained(name) and not checkpoint.exists():
+        raise UsageError(f"the training in {folder} is finished: --force trains it anew")
+    fetch_missing("mnist", quiet=quiet)
+
+    say(f"{recipe.network}: {recipe.epochs} epochs, {recipe.digits:,} digits in each", quiet=quiet)
+    say("epoch    loss  training  validation  digits/s", quiet=quiet)
+    begun = time.perf_counter()
+    frames = training(recipe, device=device, checkpoint=checkpoint, resume=resume)
+    frame = None
+    with stoppable() as stop_wished, progress("training", quiet=quiet) as update:
+        for frame in frames:
+            n = frame.numbers
+            update(frame.step, frame.steps, f"loss {n['loss']:.4f}  {n['training_accuracy']:.2%}")
+            if frame.epoch_ended:
+                validation = f"{n['validation_accuracy']:.2%}" if "validation_accuracy" in n else "none"
+                row = f"{n['epoch']:5.0f}  {n['loss']:.4f}  {n['training_accuracy']:8.2%}  {validation:>10}"
+                say(f"{row}  {n['examples_a_second']:8,.0f}", quiet=quiet)
+            if stop_wished():
+                break
+        frames.close()
+    seconds = time.perf_counter() - begun
+    if frame is None:
+        raise LanternaError(f"the training in {folder} has nothing left to do: --force trains it anew")
+    stopped = frame.step < frame.steps
+    results = examine(frame.network, recipe)
+    summary = keep(folder, frame.network, recipe, results, frame.history, seconds)
+    summary = {"folder": str(folder), "finished": not stopped, **summary}
+    if json:
+        emit_json(summary)
+    else:
+        say(
+            f"{results.accuracy:.2%} of the 10,000 test digits read right, after {seconds:.1f} s", quiet=quiet
+        )
+        say(f"kept in {folder}: weights, settings, history, confusion.png, mistakes.png", quiet=quiet)
+    if stopped:
+        say("stopped early: add --resume to the same command to go on", quiet=quiet)
+        return 130
+    checkpoint.unlink()
+    return 0

@@ -1,0 +1,85 @@
+"""The gallery: one page of what was made, with how well and how to make it again. Opens from disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from lanterna.files import replacing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A picture in a room: its file's name in the gallery folder, its size in pixels, what it shows."""
+
+    file: str
+    width: int
+    height: int
+    words: str
+
+
+@dataclass(frozen=True)
+class Room:
+    """A part of the gallery: what was done, how well, with which command, and what to try next."""
+
+    name: str
+    title: str
+    words: str
+    numbers: tuple[tuple[str, str], ...]
+    exhibits: tuple[Exhibit, ...]
+    command: str
+    next: str
+
+
+def write_gallery(folder: Path, rooms: list[Room]) -> Path:
+    """Write `index.html` into `folder`, whole or not at all, and give its path."""
+    style = files("lanterna.surfaces").joinpath("gallery.css").read_text(encoding="utf-8")
+    ways = "".join(f'<a href="#{escape(room.name)}">{escape(room.title)}</a>' for room in rooms)
+    page = f"""<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="dark light">
+<title>Lanterna: the gallery</title>
+<style>
+{style}</style>
+<header>
+<h1>Lanterna</h1>
+<p>What the networks on this machine learned, read and saw.</p>
+<nav aria-label="Rooms">{ways}</nav>
+</header>
+<main>
+{"".join(map(_room, rooms))}</main>
+<footer><p>Made on this machine. Nothing left it.</p></footer>
+</html>
+"""
+    index = folder / "index.html"
+    with replacing(index) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return index
+
+
+def _room(room: Room) -> str:
+    numbers = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in room.numbers
+    )
+    exhibits = "".join(map(_exhibit, room.exhibits))
+    return f"""<section id="{escape(room.name)}">
+<h2>{escape(room.title)}</h2>
+<p>{escape(room.words)}</p>
+<dl>{numbers}</dl>
+{exhibits}<p class="next">{escape(room.next)}</p>
+<pre><code>{escape(room.command)}</code></pre>
+</section>
+"""
+
+
+def _exhibit(exhibit: Exhibit) -> str:
+    file, words = escape(exhibit.file, quote=True), escape(exhibit.words)
+    picture = f'<img src="{file}" width="{exhibit.width}" height="{exhibit.height}" alt="{words}">'
+    return f'<figure><a href="{file}">{picture}</a><figcaption>{words}</figcaption></figure>\n'

@@ -1,0 +1,264 @@
+"""Any picture can be made again from the record that it carries, or varied.
+
+A verb that makes pictures adds one line to `MAKINGS` for each of them, and one maker: a function that takes
+a record and gives the picture and the record of how it was made this time, as the verb itself saves them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import os
+import shlex
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from pydantic import ValidationError
+
+from lanterna.errors import UsageError
+from lanterna.files import sha256
+from lanterna.images.record import Input, Record, Weights, note_input, printable
+from lanterna.networks import runs_code
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from pydantic import JsonValue
+    from torch import Tensor
+
+    from lanterna.recipes.recipe import Recipe
+
+    Maker = Callable[[Record], tuple[Tensor, Record]]
+
+
+@dataclass(frozen=True)
+class Making:
+    """How one kind of picture is made: the names (`module:name`) of its maker and of its verb's recipe, and
+    the words of the command line around its settings."""
+
+    maker: str
+    recipe: str
+    command: str
+
+
+MAKINGS: dict[tuple[str, str], Making] = {
+    ("train", "mistakes"): Making(
+        "lanterna.surfaces.makers:train_picture", "lanterna.recipes.train:Train", "train {settings}"
+    ),
+    ("train", "confusion"): Making(
+        "lanterna.surfaces.makers:train_picture", "lanterna.recipes.train:Train", "train {settings}"
+    ),
+}
+
+
+def make_again(record: Record, *, trust: bool = False) -> tuple[Tensor, Record]:
+    """The picture of a record whose inputs were found (`with_inputs_found`), and the record of this time.
+
+    It is computed with as many threads as then, because the order of sums, and so their last bits, depends
+    on it. Errors: `UsageError` where this Lanterna has no such verb, a setting is wrong, or the network's
+    name would run somebody's code and `trust` is not given.
+    """
+    making = _making(record)
+    names = [record.network.name if record.network else None, record.settings.get("network")]
+    for name in names:
+        if isinstance(name, str) and runs_code(name) and not trust:
+            raise UsageError(
+                f"the recipe's network {printable(name)} runs Python code from outside Lanterna: "
+                "give --trust if you know that code and where this picture comes from"
+            )
+    maker: Maker = _named(making.maker)
+    with _threads(record.threads):
+        picture, now = maker(record)
+    same = [note.sha256 for note in now.inputs] == [note.sha256 for note in record.inputs]
+    return picture, now.model_copy(update={"inputs": record.inputs}) if same else now
+
+
+def differences(then: Record, now: Record) -> list[str]:
+    """Why a picture that was made again may not be the same bit for bit, in words; empty where it must be."""
+    found = [
+        f"{what} {printable(str(before))} then, {after} now"
+        for what, before, after in (
+            ("Lanterna", then.lanterna, now.lanterna),
+            ("torch", then.torch, now.torch),
+            ("machine", then.machine, now.machine),
+            ("device", then.device, now.device),
+            ("threads", then.threads, now.threads),
+        )
+        if before != after
+    ]
+    if then.network and now.network and then.network.name == now.network.name and then.network != now.network:
+        found.append(f"the network {printable(then.network.name)} has other weights than then")
+    changed = sorted(item for item in then.shelf if then.shelf[item] != now.shelf.get(item, then.shelf[item]))
+    if changed:
+        found.append(f"the shelf holds another {printable(', '.join(changed))}")
+    return found
+
+
+def changed(record: Record, assignments: Mapping[str, str]) -> Record:
+    """The record with some things set anew: settings, `seed`, `device`, `network`, or `input` (a path).
+
+    Values are read as JSON where they are JSON (`0.5`, `true`, `[128, 64]`), else as text; where a list was,
+    `128,64` and `128 64` are lists too. Errors: `UsageError` that names what can be set, or what is wrong.
+    """
+    settings, other = dict(record.settings), dict[str, Any]()
+    for key, text in assignments.items():
+        if not _is_unicode(text):
+            raise UsageError(f"{printable(key)}: expected text in UTF-8, got {text!r}")
+        if key in ("input", "inputs"):
+            other["inputs"] = tuple(note_input(path) for path in _paths(text, len(record.inputs)))
+        elif key == "device":
+            other["device"] = text
+        elif key in settings:
+            settings[key] = _value(text, settings[key])
+        elif key == "network" and record.network:
+            other["network"] = Weights(name=text, sha256=None)
+        elif key != "seed":
+            known = sorted({*settings, "seed", "device", *(["network"] if record.network else [])})
+            known += ["input"] if record.inputs else []
+            raise UsageError(
+                f"the recipe has no setting {printable(key)!r}: it has {printable(', '.join(known), 900)}"
+            )
+        if key == "seed":
+            other["seed"] = _value(text, 0)
+    try:
+        varied = Record.model_validate({**dict(record), **other, "settings": settings})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = printable(".".join(str(part) for part in first["loc"]))
+        raise UsageError(f"{place}: {first['msg']}, got {printable(repr(first['input']), 60)}") from error
+    return _checked(varied)
+
+
+def _checked(record: Record) -> Record:
+    """The record with its settings checked by its verb's recipe, where this Lanterna knows it."""
+    if (record.verb, record.made) not in MAKINGS:
+        return record
+    recipe = _recipe(record).checked(record.settings)
+    return record.model_copy(update={"settings": recipe.model_dump(mode="json")})
+
+
+def with_inputs_found(record: Record, beside: Path | None) -> Record:
+    """The record with the paths of its inputs as they are found now: where they were, or beside the picture.
+
+    Errors: `UsageError` where one is gone or no longer the same file.
+    """
+    found = []
+    for note in record.inputs:
+        places = [Path(note.path), _expanded(note.path)]
+        if beside:
+            places += [beside / note.path, beside / Path(note.path).name]
+        there = [place for place in dict.fromkeys(places) if note.path != "-" and _is_file(place)]
+        path = next((place for place in there if sha256(place) == note.sha256), None)
+        shown = printable(note.path)
+        if path is None and there:
+            raise UsageError(
+                f"{shown} has changed since the picture was made: --set input=PATH takes another file, "
+                "or this one as it is"
+            )
+        if path is None:
+            raise UsageError(f"{shown}, which the picture was made from, is not there: give --set input=PATH")
+        found.append(Input(path=note.path if path == Path(note.path) else str(path), sha256=note.sha256))
+    return record.model_copy(update={"inputs": tuple(found)})
+
+
+def command_line(record: Record, picture: str) -> str:
+    """The command that makes the picture of a record from nothing, ready to be copied into a shell."""
+    if (record.verb, record.made) not in MAKINGS:
+        return f"lanterna rerun {shlex.quote(printable(picture))}"
+    fields = _recipe(record).model_fields
+    words = []
+    for name, value in record.settings.items():
+        field = fields.get(name)
+        usual = field.get_default(call_default_factory=True, validated_data={}) if field else None
+        if field is None or value == (list(usual) if isinstance(usual, tuple) else usual):
+            continue
+        option = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{option}" if value else f"--no-{option}")
+        elif value is not None:
+            values = value if isinstance(value, list) else [value]
+            words += [f"--{option}", *(shlex.quote(printable(str(one))) for one in values)]
+    if record.network and "network" not in record.settings and record.network.name:
+        words += ["--network", shlex.quote(printable(record.network.name))]
+    inputs = " ".join(shlex.quote(printable(note.path)) for note in record.inputs)
+    pieces = {"settings": " ".join(words), "inputs": inputs, "picture": shlex.quote(printable(picture))}
+    return " ".join(f"lanterna {MAKINGS[record.verb, record.made].command.format(**pieces)}".split(" "))
+
+
+def _making(record: Record) -> Making:
+    try:
+        return MAKINGS[record.verb, record.made]
+    except KeyError:
+        raise UsageError(
+            f"this Lanterna cannot make the {record.made!r} picture of {record.verb!r} again: "
+            f"it was made by Lanterna {printable(record.lanterna)}"
+        ) from None
+
+
+def _recipe(record: Record) -> type[Recipe]:
+    recipe: type[Recipe] = _named(MAKINGS[record.verb, record.made].recipe)
+    return recipe
+
+
+def _named(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+@contextmanager
+def _threads(wanted: int) -> Iterator[None]:
+    usual = torch.get_num_threads()
+    if wanted <= 4 * (os.cpu_count() or 1):
+        torch.set_num_threads(wanted)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(usual)
+
+
+def _value(text: str, before: JsonValue) -> JsonValue:
+    try:
+        value: JsonValue = json.loads(text)
+    except (ValueError, RecursionError):
+        if isinstance(before, list):
+            return [_value(part, None) for part in text.replace(",", " ").split()]
+        return text
+    number = isinstance(value, float)
+    return text if number and not math.isfinite(float(str(value))) else value
+
+
+def _paths(text: str, count: int) -> list[str]:
+    listed = _value(text, None)
+    if isinstance(listed, list) and all(isinstance(path, str) for path in listed):
+        paths = [str(path) for path in listed]
+    else:
+        paths = [text]
+    if len(paths) != count:
+        raise UsageError(f"input: the picture was made from {count} files, got {len(paths)}")
+    return paths
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _expanded(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # ~ of somebody who is not on this machine
+        return Path(path)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
