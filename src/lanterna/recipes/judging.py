@@ -1,10 +1,9 @@
-"""How far a reading can be believed: calibrated probabilities, and whether a thing looks like a digit at all.
+"""How far a reading can be believed: what the network answers, and whether it was asked about a digit at all.
 
-Probabilities are softened by one temperature, chosen on validation digits (Guo et al. 2017, "On calibration
-of modern neural networks"). A network that has only ever seen digits is as sure about a letter, so a second
-judgement asks how far the network's last features are from those of the training digits (Lee et al. 2018,
-"A simple unified framework for detecting out-of-distribution samples": Mahalanobis distance to the nearest
-class).
+A trained network's own probabilities are calibrated, but for digits: it has never seen anything else, and is
+as sure about a letter. So a second judgement asks how far the network's last features are from those of the
+training digits (Lee et al. 2018, "A simple unified framework for detecting out-of-distribution samples":
+Mahalanobis distance to the nearest class).
 """
 
 from __future__ import annotations
@@ -13,19 +12,18 @@ import weakref
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from lanterna.images.digits import by_another_hand, mnist
 from lanterna.networks.stages import Network
 
 _BATCH = 500
-_STATISTICS = 10_000  # training digits from which classes' features are known
-_VALIDATION = 4_000  # validation digits on which temperature and distances are chosen
+_STATISTICS = 3_000  # training digits from which classes' features are known
+_VALIDATION = 1_500  # validation digits that tell which distances are usual
 
 
 class Judgement(NamedTuple):
-    """Of N digit images: `probabilities` `(N, 10)`, calibrated, for what is a digit; `likeness` `(N,)`, 0 to 1,
+    """Of N digit images: `probabilities` `(N, 10)`, if it is a digit; `likeness` `(N,)`, 0 to 1,
     how much each looks like a digit; `features` `(N, F)`, the network's last before its answer.
     """
 
@@ -43,13 +41,11 @@ class Judge:
         images = training.images[:_STATISTICS].float() / 255
         labels = training.labels[:_STATISTICS]
         drawn = by_another_hand(images, torch.Generator().manual_seed(0))
-        logits, features = self._run(torch.cat([images, drawn]))
+        _, features = self._run(torch.cat([images, drawn]))
         self._learn_classes(features, labels.repeat(2))
         known = validation.images[:_VALIDATION].float() / 255
         changed = by_another_hand(known, torch.Generator().manual_seed(1))
-        logits, features = self._run(torch.cat([known, changed]))
-        answers = validation.labels[:_VALIDATION].repeat(2)
-        self.temperature = best_temperature(logits, answers)
+        _, features = self._run(torch.cat([known, changed]))
         distance = self._distance(features)
         self.usual = float(distance.quantile(0.5))
         self.unusual = float(distance.quantile(0.99))
@@ -61,7 +57,7 @@ class Judge:
             return Judgement(logits, torch.zeros(0), features)
         spread = 0.12 * (self.unusual - self.usual)
         likeness = torch.sigmoid((self.unusual - self._distance(features)) / spread)
-        return Judgement((logits / self.temperature).softmax(1), likeness, features)
+        return Judgement(logits.softmax(1), likeness, features)
 
     def nearest(self, features: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """The `count` training digits with the nearest features: their indices and distances, `(N, count)`."""
@@ -112,31 +108,3 @@ def judge_of(network: Network) -> Judge:
     if network not in _judges:
         _judges[network] = Judge(network)
     return _judges[network]
-
-
-def best_temperature(logits: Tensor, labels: Tensor) -> float:
-    """The temperature at which the true answers are likeliest, by golden-section search over its logarithm."""
-    low, high = -1.5, 2.0
-    golden = (5**0.5 - 1) / 2
-
-    def loss(exponent: float) -> float:
-        return float(F.cross_entropy(logits / 2.718281828459045**exponent, labels))
-
-    for _ in range(30):
-        a, b = high - golden * (high - low), low + golden * (high - low)
-        low, high = (low, b) if loss(a) < loss(b) else (a, high)
-    return float(2.718281828459045 ** ((low + high) / 2))
-
-
-def expected_calibration_error(confidence: Tensor, right: Tensor, bins: int = 15) -> float:
-    """How far confidence is from the share that is right, in the mean over bins of equal width, weighted by
-    how many fall into each (Naeini, Cooper, Hauskrecht 2015). `confidence` and `right` are `(N,)`.
-    """
-    place = (confidence * bins).long().clamp(0, bins - 1)
-    error = 0.0
-    for number in range(bins):
-        inside = place == number
-        if inside.any():
-            gap = confidence[inside].mean() - right[inside].float().mean()
-            error += float(gap.abs()) * float(inside.float().mean())
-    return error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,20 +12,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lanterna.devices import choose_device
 from lanterna.files import replacing
 from lanterna.images.digits import Digits, mnist
 from lanterna.images.drawing import contact_sheet, table_of_answers
 from lanterna.images.pictures import save_picture
 from lanterna.images.record import make_record
-from lanterna.networks.trained import save_trained
-from lanterna.recipes.training import in_unit_range, logits_of, scatter, training_digits
+from lanterna.networks.trained import is_trained, open_trained, save_trained, trained_folder
+from lanterna.recipes.train import Train
+from lanterna.recipes.training import in_unit_range, logits_of, scatter, train, training_digits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from lanterna.networks.stages import Network
-    from lanterna.recipes.train import Train
+    from lanterna.recipes.training import TrainFrame
 
 WORST_SHOWN = 40
 
@@ -164,3 +167,24 @@ def keep(
         save_picture(picture, folder / f"{made}.png", recipe=record, force=True)
     save_trained(network, recipe, folder)
     return summary
+
+
+def open_or_train(
+    name: str = "conv", *, device: str = "auto", watch: Callable[[TrainFrame], object] | None = None
+) -> Network:
+    """The network trained under that name; where there is none yet, `fast` is trained and kept first.
+
+    Only `conv` and `dense` are trained so; `watch` is called with each frame.
+
+    Errors: `MissingError` for another name that is not there.
+    """
+    if name in ("conv", "dense") and not is_trained(name):
+        recipe = Train.checked(Train.preset("fast", name))
+        begun = time.perf_counter()
+        for frame in train(recipe, device=device):
+            if watch is not None:
+                watch(frame)
+        seconds = time.perf_counter() - begun
+        results = examine(frame.network, recipe)
+        keep(trained_folder(name), frame.network, recipe, results, frame.history, seconds)
+    return open_trained(name).to(choose_device(device))

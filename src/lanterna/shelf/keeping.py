@@ -247,7 +247,7 @@ def _keep_in_staging(item: Item, obtain: Callable[[Path], Path]) -> None:
         (kept / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         _put_in_place(item, kept)
     except OSError as error:
-        raise LanternaError(f"cannot keep {item.name} in {shelf}: {error}") from error
+        raise LanternaError(f"cannot keep {item.name} in {shelf}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

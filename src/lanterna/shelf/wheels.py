@@ -136,6 +136,8 @@ def _reason(log: str) -> str:
         return "no space left on device"
     if "after connection broken" in log:
         return "the package index cannot be reached"
+    if "DO NOT MATCH THE HASHES" in log:
+        return "another file came than the one with the right sha256, and was refused"
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     telling = [line for line in lines if "error" in line.lower() and not line.endswith((":", "^"))] or lines
     return telling[-1].removeprefix("ERROR: ") if telling else ""

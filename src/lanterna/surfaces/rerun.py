@@ -6,10 +6,10 @@ a record and gives the picture and the record of how it was made this time, as t
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
 import os
+import pkgutil
 import shlex
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -70,7 +70,7 @@ def make_again(record: Record, *, trust: bool = False) -> tuple[Tensor, Record]:
                 f"the recipe's network {printable(name)} runs Python code from outside Lanterna: "
                 "give --trust if you know that code and where this picture comes from"
             )
-    maker: Maker = _named(making.maker)
+    maker: Maker = pkgutil.resolve_name(making.maker)
     with _threads(record.threads):
         picture, now = maker(record)
     same = [note.sha256 for note in now.inputs] == [note.sha256 for note in record.inputs]
@@ -90,7 +90,7 @@ def differences(then: Record, now: Record) -> list[str]:
         )
         if before != after
     ]
-    if then.network and now.network and then.network.name == now.network.name and then.network != now.network:
+    if then.network and now.network and then.network.sha256 != now.network.sha256:
         found.append(f"the network {printable(then.network.name)} has other weights than then")
     changed = sorted(item for item in then.shelf if then.shelf[item] != now.shelf.get(item, then.shelf[item]))
     if changed:
@@ -104,6 +104,8 @@ def changed(record: Record, assignments: Mapping[str, str]) -> Record:
     Values are read as JSON where they are JSON (`0.5`, `true`, `[128, 64]`), else as text; where a list was,
     `128,64` and `128 64` are lists too. Errors: `UsageError` that names what can be set, or what is wrong.
     """
+    if not assignments:
+        return record  # perhaps of another version: what it says can still be shown
     settings, other = dict(record.settings), dict[str, Any]()
     for key, text in assignments.items():
         if not _is_unicode(text):
@@ -186,7 +188,7 @@ def command_line(record: Record, picture: str) -> str:
         words += ["--network", shlex.quote(printable(record.network.name))]
     inputs = " ".join(shlex.quote(printable(note.path)) for note in record.inputs)
     pieces = {"settings": " ".join(words), "inputs": inputs, "picture": shlex.quote(printable(picture))}
-    return " ".join(f"lanterna {MAKINGS[record.verb, record.made].command.format(**pieces)}".split(" "))
+    return f"lanterna {MAKINGS[record.verb, record.made].command.format(**pieces)}".strip()
 
 
 def _making(record: Record) -> Making:
@@ -200,13 +202,8 @@ def _making(record: Record) -> Making:
 
 
 def _recipe(record: Record) -> type[Recipe]:
-    recipe: type[Recipe] = _named(MAKINGS[record.verb, record.made].recipe)
+    recipe: type[Recipe] = pkgutil.resolve_name(MAKINGS[record.verb, record.made].recipe)
     return recipe
-
-
-def _named(name: str) -> Any:
-    module, _, attribute = name.partition(":")
-    return getattr(importlib.import_module(module), attribute)
 
 
 @contextmanager

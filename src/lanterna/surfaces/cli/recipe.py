@@ -70,7 +70,7 @@ def rerun(
     record = with_inputs_found(record, None if picture == Path("-") else picture.parent)
     made, now = make_again(record, trust=trust)
     save_picture(made, place, recipe=now, force=force)
-    reasons = differences(record, now)
+    reasons = [] if wishes else differences(then, now)
     if json:
         emit_json({"picture": str(place), "changed": sorted(wishes), "may_differ": reasons})
     elif reasons and not quiet:

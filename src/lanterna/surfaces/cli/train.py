@@ -1,7 +1,9 @@
 """`lanterna train`: a digit network learns, with a table that grows by a row an epoch."""
 
+import contextlib
 import time
-from typing import Annotated, Literal
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -20,6 +22,9 @@ from lanterna.surfaces.cli.common import (
     say,
     stoppable,
 )
+
+if TYPE_CHECKING:
+    from lanterna.recipes.training import TrainFrame
 
 
 def train(
@@ -79,19 +84,12 @@ def train_and_keep(
         raise UsageError(f"the training in {folder} is finished: --force trains it anew")
     fetch_missing("mnist", quiet=quiet)
 
-    say(f"{recipe.network}: {recipe.epochs} epochs, {recipe.digits:,} digits in each", quiet=quiet)
-    say("epoch    loss  training  validation  digits/s", quiet=quiet)
     begun = time.perf_counter()
     frames = training(recipe, device=device, checkpoint=checkpoint, resume=resume)
     frame = None
-    with stoppable() as stop_wished, progress("training", quiet=quiet) as update:
+    with stoppable() as stop_wished, watching(quiet=quiet) as watch:
         for frame in frames:
-            n = frame.numbers
-            update(frame.step, frame.steps, f"loss {n['loss']:.4f}  {n['training_accuracy']:.2%}")
-            if frame.epoch_ended:
-                validation = f"{n['validation_accuracy']:.2%}" if "validation_accuracy" in n else "none"
-                row = f"{n['epoch']:5.0f}  {n['loss']:.4f}  {n['training_accuracy']:8.2%}  {validation:>10}"
-                say(f"{row}  {n['examples_a_second']:8,.0f}", quiet=quiet)
+            watch(frame)
             if stop_wished():
                 break
         frames.close()
@@ -114,3 +112,20 @@ def train_and_keep(
         return 130
     checkpoint.unlink()
     return 0
+
+
+@contextlib.contextmanager
+def watching(*, quiet: bool = False) -> Iterator[Callable[["TrainFrame"], None]]:
+    """A table that grows by a row an epoch, over a bar; what it gives shows a frame."""
+    say("epoch    loss  training  validation  digits a second", quiet=quiet)
+    with progress("training", quiet=quiet) as update:
+
+        def watch(frame: "TrainFrame") -> None:
+            n = frame.numbers
+            update(frame.step, frame.steps, f"loss {n['loss']:.4f}  {n['training_accuracy']:.2%}")
+            if frame.epoch_ended:
+                validation = f"{n['validation_accuracy']:.2%}" if "validation_accuracy" in n else "none"
+                row = f"{n['epoch']:5.0f}  {n['loss']:.4f}  {n['training_accuracy']:8.2%}  {validation:>10}"
+                say(f"{row}  {n['examples_a_second']:15,.0f}", quiet=quiet)
+
+        yield watch
