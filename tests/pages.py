@@ -71,7 +71,7 @@ CONDITIONS: dict[str, Condition] = {
     "hard shadow": replace(PLAIN, light=0.25, shadow=0.55),
     "pencil": replace(PLAIN, pencil=True, pen=(0.05, 0.09), ink=(0.35, 0.35, 0.36), strength=(0.6, 0.85)),
     "thin pen": replace(PLAIN, pen=(0.03, 0.045)),
-    "thick pen": replace(PLAIN, pen=(0.17, 0.23)),
+    "thick pen": replace(PLAIN, pen=(0.15, 0.2)),
     "own stroke": replace(PLAIN, pen=None),
     "blue ink": replace(PLAIN, ink=(0.12, 0.2, 0.62)),
     "red ink": replace(PLAIN, ink=(0.78, 0.13, 0.16)),
@@ -89,7 +89,7 @@ CONDITIONS: dict[str, Condition] = {
     "12,000 px wide": replace(PLAIN, width=12_000, blur=0.6),
     "at the edge": replace(PLAIN, edge=True, rows=(9, 9, 9)),
     "broken strokes": replace(PLAIN, gaps=2),
-    "touching": replace(PLAIN, touching=0.35),
+    "touching": replace(PLAIN, touching=0.2),
     "specks and grain": replace(PLAIN, specks=260, grain=0.05),
     "on a table": replace(PLAIN, width=2400, perspective=0.06, table="wood", turn=(-8.0, 8.0), light=0.4),
     "ring binder": replace(
@@ -104,7 +104,9 @@ CONDITIONS: dict[str, Condition] = {
 }  # fmt: skip
 
 
-def simulate(condition: Condition, images: NDArray[np.uint8], labels: NDArray[np.integer], seed: int) -> SimulatedPage:
+def simulate(
+    condition: Condition, images: NDArray[np.uint8], labels: NDArray[np.integer], seed: int
+) -> SimulatedPage:
     """Write digits drawn at random from `images` (N, 28, 28) on a page of that condition."""
     rng = np.random.default_rng(seed)
     height = 1000 if sum(condition.rows) else 700
@@ -162,7 +164,11 @@ def _touch(ink, glyph, top, right) -> int:
 
 def _glyph(image, tall, pen, condition, rng) -> Array:
     """One digit at page resolution, ink 1 on 0, cropped to its box; its longer side is `tall` pixels."""
-    fine = Image.fromarray(image).resize((112, 112), Image.Resampling.BICUBIC).filter(ImageFilter.GaussianBlur(1.6))
+    fine = (
+        Image.fromarray(image)
+        .resize((112, 112), Image.Resampling.BICUBIC)
+        .filter(ImageFilter.GaussianBlur(1.6))
+    )
     mask = np.asarray(fine) > 100
     ys, xs = np.nonzero(mask)
     factor = float(tall / max(np.ptp(ys) + 1, np.ptp(xs) + 1))
@@ -182,7 +188,10 @@ def _glyph(image, tall, pen, condition, rng) -> Array:
         glyph = glyph * (np.hypot(grid_y - ys[at], grid_x - xs[at]) > width)
     if condition.pencil:
         tooth = np.asarray(
-            Image.fromarray(rng.integers(0, 255, glyph.shape, np.uint8)).filter(ImageFilter.GaussianBlur(0.9)), np.float32
+            Image.fromarray(rng.integers(0, 255, glyph.shape, np.uint8)).filter(
+                ImageFilter.GaussianBlur(0.9)
+            ),
+            np.float32,
         )
         tooth = (tooth - tooth.mean()) / max(float(tooth.std()), 1e-3)
         glyph = glyph * np.clip(0.72 + 0.26 * tooth, 0.05, 1)
@@ -229,7 +238,9 @@ def _thin(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def _noise(rng, shape, scale) -> Array:
     """Smooth noise of about unit strength whose bumps are `scale` pixels wide."""
-    small = rng.normal(0, 1, (max(2, int(shape[0] / scale) + 2), max(2, int(shape[1] / scale) + 2))).astype(np.float32)
+    small = rng.normal(0, 1, (max(2, int(shape[0] / scale) + 2), max(2, int(shape[1] / scale) + 2))).astype(
+        np.float32
+    )
     return np.asarray(Image.fromarray(small).resize((shape[1], shape[0]), Image.Resampling.BICUBIC))
 
 
@@ -239,16 +250,22 @@ def _paper(condition, ink, rng, scale) -> Array:
     paper = np.broadcast_to(np.float32(condition.paper), (*shape, 3)).copy()
     if condition.grain:
         grain = rng.normal(0, 1, shape).astype(np.float32) * 0.6 + _noise(rng, shape, 2.5) * 0.7
-        paper *= 1 + condition.grain * grain[..., None] + condition.grain * _noise(rng, shape, 60 * scale)[..., None]
+        paper *= (
+            1
+            + condition.grain * grain[..., None]
+            + condition.grain * _noise(rng, shape, 60 * scale)[..., None]
+        )
     blue, red = np.float32((0.45, 0.6, 0.85)), np.float32((0.9, 0.35, 0.4))
     step = 55.0 * scale
     y, x = np.arange(shape[0]) + rng.uniform(0, step), np.arange(shape[1]) + rng.uniform(0, step)
     wide = 1.1 * scale
+
     def draw(positions, period, colour, axis):
         distance = np.abs((positions + period / 2) % period - period / 2)
         line = np.clip(wide - distance + 0.5, 0, 1) * condition.rule_strength * 2
         line = np.clip(line, 0, 1)[:, None, None] if axis == 0 else np.clip(line, 0, 1)[None, :, None]
         return paper * (1 - line * (1 - colour))
+
     if condition.rule in ("lined", "margin"):
         paper = draw(y, 2 * step if condition.rule == "margin" else step * 1.9, blue, 0)
     if condition.rule == "squared":
@@ -267,7 +284,9 @@ def _paper(condition, ink, rng, scale) -> Array:
     if condition.holes:
         for place in (0.14, 0.38, 0.62, 0.86):
             gy, gx = np.mgrid[: shape[0], : int(0.07 * shape[1])]
-            hole = np.clip(17 * scale - np.hypot(gy - place * shape[0], gx - 0.03 * shape[1]) + 0.5, 0, 1)[..., None]
+            hole = np.clip(17 * scale - np.hypot(gy - place * shape[0], gx - 0.03 * shape[1]) + 0.5, 0, 1)[
+                ..., None
+            ]
             part = paper[:, : hole.shape[1]]
             part[:] = part * (1 - hole) + 0.13 * hole
     return np.clip(paper, 0, 1).astype(np.float32)
@@ -286,12 +305,16 @@ def _photograph(condition, sheet, placed, rng, scale) -> SimulatedPage:
     turn = np.radians(rng.uniform(*condition.turn)) if not (condition.edge or condition.light == 0) else 0.0
     corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], float)
     margin = 0.07 if condition.table else 0.0
-    seen = (corners - (width / 2, height / 2)) @ np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    seen = (corners - (width / 2, height / 2)) @ np.array(
+        [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
+    )
     if condition.perspective:
         seen += rng.uniform(-1, 1, seen.shape) * condition.perspective * height
     if condition.table or abs(turn) > np.radians(4):
         seen -= (seen.min(0) + seen.max(0)) / 2
-        seen *= (1 - margin) / (np.abs(seen) / (width / 2, height / 2)).max(initial=1.0 if condition.table else 0.0)
+        seen *= (1 - margin) / (np.abs(seen) / (width / 2, height / 2)).max(
+            initial=1.0 if condition.table else 0.0
+        )
     seen += (width / 2, height / 2)
     forward = _homography(corners, seen)
     back = np.linalg.inv(forward)
@@ -315,7 +338,9 @@ def _photograph(condition, sheet, placed, rng, scale) -> SimulatedPage:
     if factor < 1:
         picture = picture.resize(small, Image.Resampling.LANCZOS)
     if condition.blur:
-        picture = picture.filter(ImageFilter.GaussianBlur(condition.blur * min(scale, condition.width / 1400)))
+        picture = picture.filter(
+            ImageFilter.GaussianBlur(condition.blur * min(scale, condition.width / 1400))
+        )
     if condition.noise:
         array = np.asarray(picture, np.float32)
         noise = rng.normal(0, condition.noise * 255, array.shape).astype(np.float32)
@@ -339,15 +364,19 @@ def _table(condition, shape, rng, scale) -> Array:
         rings = _noise(rng, shape, 400 * scale) * 3 + np.linspace(0, 14, shape[0])[:, None]
         stripe = 0.5 + 0.5 * np.sin(6.28 * (rings + 0.15 * _noise(rng, shape, 40 * scale)))
         stretched = np.asarray(
-            Image.fromarray(rng.normal(0, 1, (shape[0] // 2, shape[1] // 60)).astype(np.float32)).resize(shape[::-1])
+            Image.fromarray(rng.normal(0, 1, (shape[0] // 2, shape[1] // 60)).astype(np.float32)).resize(
+                shape[::-1]
+            )
         )
         tone = 0.75 + 0.2 * stripe + 0.06 * stretched
         return tone[..., None] * np.float32((0.52, 0.35, 0.22))
     if condition.table == "dark":
-        return (1 + 0.12 * _noise(rng, shape, 3 * scale) + 0.1 * _noise(rng, shape, 200 * scale))[..., None] * np.float32(
-            (0.13, 0.13, 0.15)
-        )
-    weave = 0.1 * np.sin(np.arange(shape[0]) / (2.2 * scale))[:, None] + 0.1 * np.sin(np.arange(shape[1]) / (2.5 * scale))
+        return (1 + 0.12 * _noise(rng, shape, 3 * scale) + 0.1 * _noise(rng, shape, 200 * scale))[
+            ..., None
+        ] * np.float32((0.13, 0.13, 0.15))
+    weave = 0.1 * np.sin(np.arange(shape[0]) / (2.2 * scale))[:, None] + 0.1 * np.sin(
+        np.arange(shape[1]) / (2.5 * scale)
+    )
     return (0.9 + weave + 0.05 * _noise(rng, shape, 30 * scale))[..., None] * np.float32((0.35, 0.42, 0.5))
 
 

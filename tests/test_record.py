@@ -178,8 +178,9 @@ def test_hostile_records_are_refused_in_one_line(tmp_path, name, capsys):
     assert ("update Lanterna" in err) == (name == "newer")
 
 
-def test_a_hostile_packet_is_not_parsed_as_xml(tmp_path):
-    bomb = b'<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;">]><lanterna:record>&b;</lanterna:record>'
+def test_a_hostile_packet_is_not_parsed_as_xml():
+    entities = b'<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;">]>'
+    bomb = entities + b"<lanterna:record>&b;</lanterna:record>"
     for packet in (bomb, b"</lanterna:record><lanterna:record>", b"<lanterna:record>", b"\xff" * 50):
         with pytest.raises(UsageError):
             read_record(encoded(photograph(), "JPEG", xmp=packet))
@@ -204,7 +205,8 @@ def test_a_terminal_is_safe_from_what_a_record_says(tmp_path, capsys):
 # ------------------------------------------------------------------------------------------ recipe, rerun
 
 
-def test_recipe_prints_it_and_the_command(speckle, capsys):
+@pytest.mark.usefixtures("speckle")
+def test_recipe_prints_it_and_the_command(capsys):
     assert main(["recipe", "made.png"]) == 0
     out = capsys.readouterr().out
     for words in (
@@ -257,9 +259,7 @@ def test_rerun_makes_the_same_file_again_beside_it_and_never_over_another(speckl
     assert (speckle / "back.png").read_bytes() == made
 
 
-def test_a_moved_input_is_found_beside_the_picture_and_a_changed_one_is_not_taken(
-    speckle, capsys, monkeypatch
-):
+def test_a_moved_input_is_found_beside_the_picture_and_a_changed_one_is_not_taken(speckle, capsys):
     elsewhere = speckle / "elsewhere"
     elsewhere.mkdir()
     for name in ("input.png", "made.png"):
@@ -278,7 +278,8 @@ def test_a_moved_input_is_found_beside_the_picture_and_a_changed_one_is_not_take
     assert "has changed since" in capsys.readouterr().err
 
 
-def test_another_version_or_machine_is_warned_of(speckle, capsys):
+@pytest.mark.usefixtures("speckle")
+def test_another_version_or_machine_is_warned_of(capsys):
     record = read_record("made.png").model_copy(update={"torch": "1.13", "machine": "Abacus"})
     save_picture(open_picture("made.png"), "old.png", recipe=record)
     assert main(["rerun", "old.png"]) == 0
@@ -309,16 +310,15 @@ def test_what_cannot_be_set_is_said_in_one_line(speckle, capsys, change, words):
     before = sorted(path.name for path in speckle.iterdir())
     for verb in ("rerun", "recipe"):
         code = main([verb, "made.png", "--set", change])
-        out, err = capsys.readouterr()
-        if change.startswith("device") and verb == "recipe":
-            continue
+        err = capsys.readouterr().err
         assert code == 2, err
         assert len(err.splitlines()) == 1
         assert re.search(words, err), err
     assert sorted(path.name for path in speckle.iterdir()) == before
 
 
-def test_a_strangers_picture_runs_no_code_unless_trusted(speckle, capsys, monkeypatch):
+@pytest.mark.usefixtures("speckle")
+def test_a_strangers_picture_runs_no_code_unless_trusted(capsys, monkeypatch):
     ran = []
     monkeypatch.setattr(subprocess, "getoutput", ran.append)
     network = {"name": "subprocess:getoutput", "sha256": "0" * 64}
@@ -339,7 +339,7 @@ def test_a_picture_of_an_unknown_kind_can_be_shown_but_not_made(tmp_path, capsys
     assert [path.name for path in tmp_path.iterdir()] == ["future.png"]
 
 
-def test_standard_input(speckle, capsys, monkeypatch):
+def test_standard_input(speckle, monkeypatch):
     data = (speckle / "made.png").read_bytes()
     for argv, code in (["recipe", "-"], 0), (["rerun", "-"], 2), (["rerun", "-", "-o", "out.png"], 0):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
@@ -347,11 +347,10 @@ def test_standard_input(speckle, capsys, monkeypatch):
     assert (speckle / "out.png").read_bytes() == data
 
 
-@pytest.mark.parametrize("kind", ["mistakes", "confusion"])
-def test_a_training_pictures_rerun_is_the_same_file(tmp_path, capsys, kind):
+def test_a_training_pictures_rerun_is_the_same_file(tmp_path, capsys):
     quick = ["--fraction", "0.02", "--epochs", "1", "--batch-size", "64"]
     assert main(["train", "dense", *quick, "-o", str(tmp_path / "net"), "--quiet"]) == 0
-    picture = tmp_path / "net" / f"{kind}.png"
+    picture = tmp_path / "net" / "mistakes.png"
     assert main(["rerun", str(picture), "-o", str(tmp_path / "again.png")]) == 0
     assert (tmp_path / "again.png").read_bytes() == picture.read_bytes()
     assert main(["recipe", str(picture), "--json"]) == 0

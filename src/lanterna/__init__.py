@@ -1,5 +1,67 @@
-"""Lanterna: classify and generate images with deep neural networks, and look inside them."""
+"""Lanterna: classify and generate images with deep neural networks, and look inside them.
+
+    import lanterna
+
+    for frame in lanterna.train(lanterna.Train(network="conv")):
+        print(frame.step, "of", frame.steps, frame.numbers)
+    lanterna.read("page.jpg", network=frame.network).text
+
+Importing it is quick: torch comes with the first thing that needs it.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lanterna.errors import LanternaError, MissingError, UsageError
+    from lanterna.images import Record, open_picture, read_record, save_picture
+    from lanterna.networks import Network, open_network
+    from lanterna.recipes.classify import Classify, classify
+    from lanterna.recipes.read import Read, read
+    from lanterna.recipes.recipe import Frame, Recipe
+    from lanterna.recipes.train import Train
+    from lanterna.recipes.training import train
+
 __version__ = "0.1.0"
+
+_PLACES = {
+    "lanterna.errors": ("LanternaError", "MissingError", "UsageError"),
+    "lanterna.images": ("Record", "open_picture", "read_record", "save_picture"),
+    "lanterna.networks": ("Network", "open_network"),
+    "lanterna.recipes.classify": ("Classify", "classify"),
+    "lanterna.recipes.read": ("Read", "read"),
+    "lanterna.recipes.recipe": ("Frame", "Recipe"),
+    "lanterna.recipes.train": ("Train",),
+    "lanterna.recipes.training": ("train",),
+}
+
+__all__ = [
+    "Classify",
+    "Frame",
+    "LanternaError",
+    "MissingError",
+    "Network",
+    "Read",
+    "Recipe",
+    "Record",
+    "Train",
+    "UsageError",
+    "classify",
+    "open_network",
+    "open_picture",
+    "read",
+    "read_record",
+    "save_picture",
+    "train",
+]
+
+
+def __getattr__(name: str) -> object:
+    for module, names in _PLACES.items():
+        if name in names:
+            found = getattr(import_module(module), name)
+            globals()[name] = found
+            return found
+    raise AttributeError(f"module 'lanterna' has no attribute {name!r}")

@@ -65,7 +65,7 @@ class Record(BaseModel):
     lanterna: Text
     torch: Text
     machine: Text
-    device: Word
+    device: Literal["cpu", "cuda", "mps"]
     threads: int = Field(ge=1, le=4096)
     verb: Word
     made: Word

@@ -233,32 +233,52 @@ def _level_with(one: Segment, other: Segment) -> float:
     return shared / max(min(one.height, other.height), 1)
 
 
-def cuts(segment: Segment, most: int = 5) -> list[int]:
-    """Where two touching digits may be cut apart: columns with little ink, from the least, not at the ends."""
-    profile = (segment.ink > 0.5).sum(0).astype(float)
-    width = len(profile)
-    if width < 8:
+def cuts(segment: Segment, most: int = 5) -> list[tuple[Segment, Segment]]:
+    """The likeliest ways to cut a segment in two, left and right, where it may be two digits that touch.
+
+    Each way follows a seam from top to bottom that crosses the least ink and may lean as writing leans
+    (seams as in Avidan and Shamir 2007, "Seam carving for content-aware image resizing").
+    """
+    height, width = segment.ink.shape
+    if width < 8 or height < 8:
         return []
+    profile = (segment.ink > 0.5).sum(0).astype(float)
     smooth = np.convolve(np.pad(profile, 1, mode="edge"), (0.25, 0.5, 0.25), mode="valid")
-    # Cuts near the middle are likelier, all else equal.
-    position = np.abs(np.arange(width) / width - 0.5)
-    cost = smooth + 0.15 * segment.height * position
-    first, last = max(2, round(0.18 * width)), min(width - 2, round(0.82 * width))
-    chosen: list[int] = []
-    for column in sorted(range(first, last), key=lambda c: cost[c]):
-        if all(abs(column - other) > 0.08 * width for other in chosen):
-            chosen.append(column)
-        if len(chosen) == most:
-            break
-    return chosen
+    ways: list[tuple[Segment, Segment]] = []
+    seen: list[NDArray[np.int64]] = []
+    for centre in np.linspace(0.25, 0.75, 7) * width:
+        seam = _seam(segment.ink, float(centre), max(3.0, 0.2 * height))
+        if all(float(np.abs(seam - other).mean()) > 0.03 * width for other in seen):
+            seen.append(seam)
+    least = range(max(2, round(0.18 * width)), min(width - 2, round(0.82 * width)))
+    for column in sorted(least, key=lambda c: smooth[c])[:1]:
+        seen.append(np.full(height, column))
+    for seam in seen:
+        left = np.arange(width)[None, :] < seam[:, None]
+        parts = (np.where(left, segment.ink, 0), np.where(left, 0, segment.ink))
+        if all((part > 0.5).any() for part in parts):
+            one, other = (cropped(part, segment.box[0], segment.box[1]) for part in parts)
+            ways.append((replace(one, row=segment.row), replace(other, row=segment.row)))
+    return ways[: most + 3]
 
 
-def cut(segment: Segment, column: int) -> tuple[Segment, Segment]:
-    """The two parts of a segment left and right of a column."""
-    x0, y0 = segment.box[0], segment.box[1]
-    left = cropped(segment.ink[:, :column], x0, y0)
-    right = cropped(segment.ink[:, column:], x0 + column, y0)
-    return replace(left, row=segment.row), replace(right, row=segment.row)
+def _seam(ink: Array, centre: float, reach: float) -> NDArray[np.int64]:
+    """For every row the column at which a cut near `centre` passes, so that it crosses the least ink."""
+    height, width = ink.shape
+    away = np.abs(np.arange(width) - centre)
+    cost = ink + 0.02 * away / reach + np.where(away > reach, 50.0, 0.0)
+    total = cost.copy()
+    for row in range(1, height):
+        above = np.pad(total[row - 1], 1, constant_values=1e9)
+        sideways = np.minimum(above[:-2], above[2:]) + 0.02
+        total[row] += np.minimum(above[1:-1], sideways)
+    seam = np.empty(height, np.int64)
+    seam[-1] = int(total[-1].argmin())
+    for row in range(height - 2, -1, -1):
+        at = seam[row + 1]
+        first = max(at - 1, 0)
+        seam[row] = first + int(total[row, first : at + 2].argmin())
+    return seam
 
 
 def united(one: Segment, other: Segment) -> Segment:

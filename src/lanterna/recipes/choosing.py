@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lanterna.images.normalise import normalise
-from lanterna.images.segments import Segment, cut, cuts, united
+from lanterna.images.segments import Segment, cuts, united
 from lanterna.recipes.judging import Judge
 
 
@@ -22,34 +22,43 @@ def choose_pieces(segments: Sequence[Segment], judge: Judge) -> list[Segment]:
 
 
 def _cut(segments: list[Segment], judge: Judge, depth: int = 0) -> list[Segment]:
-    wide = [segment.width > 0.72 * segment.height and segment.width > 10 for segment in segments]
-    options = [cuts(segment) if is_wide else [] for segment, is_wide in zip(segments, wide, strict=True)]
-    if not any(options) or depth > 3:
+    usual = float(np.median([segment.height for segment in segments])) if segments else 0.0
+    shapes = [segment.width / max(segment.height, 0.85 * usual) for segment in segments]
+    single = [s.width for s, shape in zip(segments, shapes, strict=True) if 0.4 < shape < 1.1]
+    width = float(np.median(single)) if len(single) > 3 else 0.7 * usual
+    ways = [cuts(segment) if shape > 0.7 else [] for segment, shape in zip(segments, shapes, strict=True)]
+    if not any(ways) or depth > 3:
         return segments
     whole = _scores(segments, judge)
-    parts = [[cut(segment, column) for column in columns] for segment, columns in zip(segments, options, strict=True)]
-    flat = [part for ways in parts for way in ways for part in way]
-    scores = iter(_scores(flat, judge))
+    scores = iter(_scores([part for options in ways for way in options for part in way], judge))
     result: list[Segment] = []
-    again = False
-    for segment, own, ways in zip(segments, whole, parts, strict=True):
+    for segment, own, shape, options in zip(segments, whole, shapes, ways, strict=True):
         best, pair = 0.0, None
-        for way in ways:
-            left, right = next(scores), next(scores)
-            too_thin = min(part.width for part in way) < 0.06 * segment.height
-            too_short = min(part.height for part in way) < 0.7 * segment.height
-            score = 0.0 if too_thin or too_short else left * right
-            if score > best:
-                best, pair = score, way
-        shape = segment.width / segment.height
-        # The wider, the less likely a single digit; three digits read badly in any one cut, yet must be cut.
-        needed = own + 0.5 if shape < 1.15 else own + 0.1 if shape < 1.4 else 0.5 * own if shape < 1.8 else 0.02
-        if pair is not None and best > needed:
+        for way in options:
+            together = next(scores) * next(scores)
+            whole_parts = min(part.height for part in way) > 0.72 * segment.height
+            not_slivers = min(part.width for part in way) > 0.06 * segment.height
+            if whole_parts and not_slivers and together > best:
+                best, pair = together, way
+        if pair and best > _needed(own, shape, segment.width / width):
             result += [replace(part, note="touching") for part in pair]
-            again = True
         else:
             result.append(segment)
-    return _cut(result, judge, depth + 1) if again else result
+    return _cut(result, judge, depth + 1) if len(result) > len(segments) else result
+
+
+def _needed(own: float, shape: float, wide: float) -> float:
+    """How well two parts must read for a segment to be cut, which reads as `own`, is `shape` times as wide as
+    it is high and `wide` times as wide as digits are on this page. The wider, the less likely a single digit;
+    three digits read badly in any one cut, yet must be cut.
+    """
+    if shape < 1.1:
+        return own + 0.45
+    if wide < 1.35:
+        return own + 0.3
+    if wide < 1.65:
+        return 0.95 * own
+    return 0.4 * own if wide < 2.1 else 0.02
 
 
 def _join(segments: list[Segment], judge: Judge) -> list[Segment]:
@@ -59,7 +68,12 @@ def _join(segments: list[Segment], judge: Judge) -> list[Segment]:
         tall = max(one.height, other.height)
         gap = max(one.box[0], other.box[0]) - min(one.box[2], other.box[2])
         together = max(one.box[2], other.box[2]) - min(one.box[0], other.box[0])
-        if one.row == other.row and gap < 0.22 * tall and together < 0.95 * tall and one.note == other.note == "":
+        if (
+            one.row == other.row
+            and gap < 0.22 * tall
+            and together < 0.95 * tall
+            and one.note == other.note == ""
+        ):
             pairs.append(index)
     if not pairs:
         return segments

@@ -90,7 +90,9 @@ class Judge:
         self.means = torch.stack([features[labels == digit].mean(0) for digit in range(10)])
         centred = features - self.means[labels]
         covariance = centred.T @ centred / len(centred)
-        loading = 0.02 * covariance.diagonal().mean() + 1e-6  # features that hardly vary are not trusted alone
+        loading = (
+            0.02 * covariance.diagonal().mean() + 1e-6
+        )  # features that hardly vary are not trusted alone
         self.factor = torch.linalg.cholesky(covariance + loading * torch.eye(len(covariance)))
 
     def _distance(self, features: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, overload
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, overload
 
 import torch
 from pydantic import Field
@@ -46,9 +46,11 @@ class Read(Recipe):
 
     network: str = Field(default="conv", min_length=1, description="Which trained network reads.")
     nearest: int = Field(
-        default=0, ge=0, le=100, description="How many of the nearest training digits to give with each reading."
+        default=0,
+        ge=0,
+        le=100,
+        description="How many of the nearest training digits to give with each reading.",
     )
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field(default="auto", description="Which device computes.")
 
 
 class Neighbour(NamedTuple):
@@ -130,6 +132,7 @@ def read(
     recipe: Read | None = None,
     *,
     network: Network | None = None,
+    device: str = "auto",
     watch: Callable[[TrainFrame], object] | None = None,
 ) -> ReadPage:
     """Read the digits on a page.
@@ -143,7 +146,7 @@ def read(
     recipe = recipe or Read()
     picture, size = _picture(source)
     if network is None:
-        network = open_or_train(recipe.network, device=recipe.device, watch=watch)
+        network = open_or_train(recipe.network, device=device, watch=watch)
     judge = judge_of(network.eval())
     page = find_ink(picture, size)
     segments = choose_pieces(page.segments, judge)
@@ -200,7 +203,9 @@ def _neighbours(judge: Judge, features: Tensor, count: int) -> list[tuple[Neighb
     ]
 
 
-def _within(box: tuple[float, float, float, float], size: tuple[int, int]) -> tuple[float, float, float, float]:
+def _within(
+    box: tuple[float, float, float, float], size: tuple[int, int]
+) -> tuple[float, float, float, float]:
     x0, y0, x1, y1 = box
     width, height = size
     return max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height))
@@ -212,7 +217,9 @@ def _notes(readings: Sequence[Reading]) -> list[str]:
     doubtful = sum(reading.doubtful for reading in readings)
     notes = []
     if doubtful > 0.5 * len(readings):
-        notes.append("these may not be digits: most of what was found does not look like the digits of training")
+        notes.append(
+            "these may not be digits: most of what was found does not look like the digits of training"
+        )
     elif doubtful:
         notes.append(f"{doubtful} of {len(readings)} readings are doubtful")
     if touching := sum(reading.note == "touching" for reading in readings):

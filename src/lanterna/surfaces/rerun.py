@@ -12,7 +12,7 @@ import os
 import pkgutil
 import shlex
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,21 +37,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Making:
-    """How one kind of picture is made: the names (`module:name`) of its maker and of its verb's recipe, and
-    the words of the command line around its settings."""
+    """How one kind of picture is made: the names (`module:name`) of its maker and of its verb's recipe, the
+    words of the command line around its settings, and the settings that have no option of their name."""
 
     maker: str
     recipe: str
     command: str
+    without_option: tuple[str, ...] = ()
 
 
+_TRAIN = Making("lanterna.surfaces.makers:train_picture", "lanterna.recipes.train:Train", "train {settings}")
+_READ = Making(
+    "lanterna.surfaces.reading:read_picture",
+    "lanterna.recipes.read:Read",
+    "read {inputs} {settings} -o {picture}",
+    without_option=("seed", "nearest"),
+)
+# By verb, and which of its pictures.
 MAKINGS: dict[tuple[str, str], Making] = {
-    ("train", "mistakes"): Making(
-        "lanterna.surfaces.makers:train_picture", "lanterna.recipes.train:Train", "train {settings}"
-    ),
-    ("train", "confusion"): Making(
-        "lanterna.surfaces.makers:train_picture", "lanterna.recipes.train:Train", "train {settings}"
-    ),
+    ("train", "mistakes"): _TRAIN,
+    ("train", "confusion"): _TRAIN,
+    ("read", "page"): _READ,
+    ("read", "steps"): replace(_READ, command="read {inputs} {settings} --steps {picture}"),
 }
 
 
@@ -171,12 +178,16 @@ def command_line(record: Record, picture: str) -> str:
     """The command that makes the picture of a record from nothing, ready to be copied into a shell."""
     if (record.verb, record.made) not in MAKINGS:
         return f"lanterna rerun {shlex.quote(printable(picture))}"
-    fields = _recipe(record).model_fields
+    making, fields = MAKINGS[record.verb, record.made], _recipe(record).model_fields
     words = []
     for name, value in record.settings.items():
         field = fields.get(name)
         usual = field.get_default(call_default_factory=True, validated_data={}) if field else None
-        if field is None or value == (list(usual) if isinstance(usual, tuple) else usual):
+        if (
+            field is None
+            or name in making.without_option
+            or value == (list(usual) if isinstance(usual, tuple) else usual)
+        ):
             continue
         option = name.replace("_", "-")
         if isinstance(value, bool):
@@ -188,7 +199,7 @@ def command_line(record: Record, picture: str) -> str:
         words += ["--network", shlex.quote(printable(record.network.name))]
     inputs = " ".join(shlex.quote(printable(note.path)) for note in record.inputs)
     pieces = {"settings": " ".join(words), "inputs": inputs, "picture": shlex.quote(printable(picture))}
-    return f"lanterna {MAKINGS[record.verb, record.made].command.format(**pieces)}".strip()
+    return " ".join(f"lanterna {making.command}".format(**pieces).split("  ")).strip()
 
 
 def _making(record: Record) -> Making:

@@ -1,0 +1,36 @@
+"""Train a network on handwritten digits, then read some with it that it has never seen.
+
+python examples/train_and_read.py
+"""
+
+from lanterna import Train, train
+from lanterna.images.digits import mnist
+from lanterna.recipes.training import logits_of
+
+
+def main() -> float:
+    """Train for a few seconds; give the share of the 10,000 test digits that are read right."""
+    recipe = Train(
+        network="dense",  # every pixel to every unit
+        hidden=(128,),
+        learning_rate=0.015,
+        batch_size=256,
+        epochs=3,
+        augmentation="none",
+    )
+    for frame in train(recipe):
+        if frame.epoch_ended:
+            numbers = {name: round(value, 4) for name, value in frame.numbers.items()}
+            print(f"step {frame.step} of {frame.steps}: {numbers}")
+
+    test = mnist("test")
+    read = logits_of(frame.network, test.images).argmax(1)  # (10000,)
+    for digit in range(5):
+        print(f"written {test.labels[digit]}, read {read[digit]}")
+    right = (read == test.labels).float().mean().item()
+    print(f"{right:.2%} of 10,000 test digits read right")
+    return right
+
+
+if __name__ == "__main__":
+    main()

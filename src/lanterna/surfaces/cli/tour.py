@@ -1,0 +1,42 @@
+"""`lanterna tour`: see what Lanterna does, in one go."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from lanterna.surfaces.cli.common import Quiet, fetch_missing, say
+
+
+def tour(
+    *,
+    output: Annotated[
+        Path, Parameter(name=("--output", "-o"), help="The folder that the gallery goes into.")
+    ] = Path("gallery"),
+    quiet: Quiet = False,
+) -> None:
+    """Fetch, train, read a page and classify photographs: the gallery in one go.
+
+    Writes a page, index.html, with everything that was made. What is there already is used again.
+    """
+    begun = time.perf_counter()
+    say("first what is needed from the shelf", quiet=quiet)
+    from lanterna.surfaces.cli.train import watching
+    from lanterna.surfaces.gallery import write_gallery
+    from lanterna.surfaces.tour import ROOMS, SHELF
+
+    fetch_missing(*SHELF, quiet=quiet)
+    rooms = []
+    for number, (name, room) in enumerate(ROOMS.items(), start=1):
+        say(f"room {number} of {len(ROOMS)}: {name}", quiet=quiet)
+        with watching(quiet=quiet) as watch:
+            rooms.append(room(output, watch))
+    index = write_gallery(output, rooms)
+    say(f"\nThe gallery is open, after {time.perf_counter() - begun:.0f} s:", quiet=quiet)
+    for made in rooms:
+        numbers = ", ".join(f"{what} {value}" for what, value in made.numbers)
+        say(f"  {made.title}: {numbers}", quiet=quiet)
+    say(f"Look at {index}. Then try:", quiet=quiet)
+    for made in rooms:
+        say(f"  {made.command}", quiet=quiet)

@@ -1,0 +1,341 @@
+"""Thousands of broken pictures, recipes, settings and arguments, thrown at the commands in this process.
+
+None may end in a traceback, with an unknown exit code, with a file left behind or with one overwritten. To
+have a new verb fuzzed, add it to the lists below.
+"""
+
+import contextlib
+import io
+import json
+import os
+import random
+import struct
+import tempfile
+from pathlib import Path
+
+import pytest
+import torch
+from hostile import hostile_contents, make_hostile_files, photograph, png, real_files
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lanterna.errors import UsageError
+from lanterna.images import decoding, make_record, open_picture, save_picture
+from lanterna.images.record import to_json
+from lanterna.recipes.train import Train
+from lanterna.surfaces import rerun
+from lanterna.surfaces.cli import VERBS, main
+
+READS_PICTURES = ["recipe", "rerun", "read", "classify"]
+"""Verbs that are given a picture, with everything that they need on the shelf and a trained network."""
+
+TAKES_ARGUMENTS = sorted(VERBS)
+"""Verbs that are given arguments of all kinds, with nothing on the shelf, so that no work begins."""
+
+WORDS = ["--set", "--json", "--quiet", "-q", "--output", "-o", "--force", "--trust", "--help", "--version", "--preset", "fast", "best", "--epochs", "--hidden", "--no-bias", "--learning-rate", "--network", "conv", "dense", "lite0", "os:abort", "--top", "--steps", "--why", "--device", "cuda", "cpu", "--seed", "--resume", "fetch", "import", "verify", "clear", "mnist", "vgg16", "--all", "picture.png", "plain.jpg", "folder", "missing.png", "out.png", "out.xyz", "folder/out.png", "missing/out.png", "plain.jpg/out.png", "seed=1", "seed=-1", "a=b", "=b", "input=x", "0", "-1", "1e400", "NaN", "99999999999999999999", "0x10", "1_000", "true", "[]", "{}", "[[", "-", "--", "---", "''", "*", "$HOME", "~", "..", ".", "/dev/zero", "/dev/null", "/", "\x00"]
+
+
+def fuzz(examples):
+    """The same examples in every run, and no clock: this machine may be slow."""
+    return settings(
+        max_examples=examples,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+class Room:
+    """A folder with things in it that must still be there, just so, after every command."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.calls = 0
+        for name, data in real_files().items():
+            (folder / name).write_bytes(data)
+        (folder / "folder").mkdir()
+        (folder / "folder" / "precious.txt").write_text("precious")
+        record = make_record("train", "mistakes", Train(epochs=3), inputs=["plain.jpg"])
+        for name in ("picture.png", "picture.jpg", "picture.webp", "picture.avif", "picture.tiff"):
+            save_picture(torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(0)), name, recipe=record)
+        self.things = self.seen()
+
+    def seen(self):
+        """Every file below the folder: its size and when it was written."""
+        found = {}
+        for parent, _, names in os.walk(self.folder):
+            for name in names:
+                status = (Path(parent) / name).lstat()
+                found[os.path.join(parent, name)] = (status.st_size, status.st_mtime_ns, status.st_ino)
+        return found
+
+    def run(self, *argv, stdin=b""):
+        """Run one command and hold it to what every command must keep to. Gives its exit code."""
+        self.calls += 1
+        before = self.seen()
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+            code = main([str(word) for word in argv])
+        said = err.getvalue()
+        assert code in (0, 1, 2, 3), (argv, code, said)
+        assert "Traceback" not in said, (argv, said)
+        assert "bug in Lanterna" not in said, (argv, said)
+        after = self.seen()
+        assert {path: after.get(path) for path in before} == before, (
+            argv,
+            "something was overwritten or lost",
+        )
+        if code:
+            last = said.splitlines()[-1]
+            assert last.startswith("lanterna: "), (argv, said)
+            assert len(last) > len("lanterna: ") + 10, (argv, said)
+            assert after == before, (argv, "something was left behind")
+        for path in after.keys() - before.keys():  # a result that was asked for
+            Path(path).unlink()
+        return code
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("room")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        yield Room(folder)
+
+
+@pytest.fixture(autouse=True)
+def small_and_quick(room, monkeypatch):
+    """Work in the room; a pixel limit at which hostile sizes are quickly done; trainings that train nothing."""
+    monkeypatch.chdir(room.folder)
+    monkeypatch.setenv("HOME", str(room.folder))
+    monkeypatch.setattr(decoding, "PIXEL_LIMIT", 500_000)
+    making = rerun.Making("test_fuzz:quick_maker", "lanterna.recipes.train:Train", "train {settings}")
+    monkeypatch.setitem(rerun.MAKINGS, ("train", "mistakes"), making)
+
+
+def quick_maker(record):
+    return torch.zeros(3, 8, 8), make_record(record.verb, record.made, Train.checked(record.settings))
+
+
+@pytest.fixture(scope="module")
+def trained_home(real_shelf, tmp_path_factory):
+    """A home with the real shelf and a network that was trained for a moment."""
+    home = tmp_path_factory.mktemp("trained-home")
+    (home / "shelf").symlink_to(real_shelf, target_is_directory=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LANTERNA_HOME", str(home))
+        assert (
+            main(["train", "conv", "--fraction", "0.02", "--epochs", "1", "--hold-out", "1000", "--quiet"])
+            == 0
+        )
+    return home
+
+
+@pytest.fixture
+def offline(empty_home, monkeypatch):
+    """Nothing on the shelf and no network to get it from: whatever would work says what is missing."""
+    monkeypatch.setenv("LANTERNA_OFFLINE", "1")
+    return empty_home
+
+
+@st.composite
+def mutations(draw):
+    """A real file, or one with a recipe, with bytes flipped, cut, doubled, moved, or sizes written over."""
+    files = dict(real_files()) | {
+        f"record.{suffix}": None for suffix in ("png", "jpg", "webp", "avif", "tiff")
+    }
+    name = draw(st.sampled_from(sorted(files)))
+    data = bytearray(
+        files[name] if files[name] is not None else Path(f"picture.{name.split('.')[1]}").read_bytes()
+    )
+    chance = random.Random(
+        draw(st.integers(0, 2**32))
+    )  # one draw for all places: far quicker than one for each
+    for kind in draw(
+        st.lists(
+            st.sampled_from(["flip", "cut", "drop", "double", "size", "swap", "zero"]), min_size=1, max_size=4
+        )
+    ):
+        if len(data) < 8:
+            break
+        # Headers are where it hurts: half of all changes are made in the first 300 bytes.
+        place = chance.randrange(min(len(data), 300) if chance.random() < 0.5 else len(data))
+        length = chance.choice((1, 2, 4, 16, 200))
+        if kind == "flip":
+            for _ in range(chance.choice((1, 1, 3, 20))):
+                data[(place + chance.randrange(64)) % len(data)] ^= 1 << chance.randrange(8)
+        elif kind == "cut":
+            del data[place:]
+        elif kind == "drop":
+            del data[place : place + length]
+        elif kind == "double":
+            data[place:place] = data[place : place + length]
+        elif kind == "zero":
+            data[place : place + length] = bytes(len(data[place : place + length]))
+        elif kind == "swap":
+            other = chance.choice([content for content in files.values() if content])
+            data[place : place + length] = other[place : place + length]
+        else:
+            number = chance.choice((0, 1, 255, 65_535, 2**31 - 1, 2**31, 2**32 - 1, chance.randrange(2**16)))
+            form = chance.choice((">I", "<I", ">H", "<H"))
+            data[place : place + 4] = struct.pack(form, number & (0xFFFFFFFF if "I" in form else 0xFFFF))
+    return bytes(data)
+
+
+@fuzz(1500)
+@given(data=mutations())
+def test_mutated_pictures_open_or_are_refused(room, data):
+    room.calls += 1
+    try:
+        picture = open_picture(data, longest=64)
+    except UsageError as error:
+        assert 10 < len(str(error)) < 300
+        assert "\n" not in str(error)
+    else:
+        assert picture.shape[0] == 3
+        assert picture.dtype == torch.float32
+        assert 0 <= picture.min() <= picture.max() <= 1
+
+
+@fuzz(500)
+@given(data=mutations(), verb=st.sampled_from(["recipe", "rerun"]), dash=st.booleans())
+def test_mutated_pictures_carry_recipes_or_not(room, data, verb, dash):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "mutated.png"
+        path.write_bytes(data)
+        if dash:
+            room.run(verb, "-", *(["-o", "out.png"] if verb == "rerun" else []), stdin=data)
+        else:
+            room.run(verb, path)
+            assert len(list(Path(folder).iterdir())) <= 2
+
+
+@fuzz(120)
+@given(data=mutations(), verb=st.sampled_from(READS_PICTURES[2:]))
+def test_mutated_pictures_are_looked_at(room, trained_home, data, verb):
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LANTERNA_HOME", str(trained_home))
+        path = Path(folder) / "mutated.png"
+        path.write_bytes(data)
+        room.run(verb, path)
+
+
+@pytest.mark.parametrize("verb", READS_PICTURES)
+def test_the_hostile_folder(room, trained_home, tmp_path, monkeypatch, verb):
+    monkeypatch.setenv("LANTERNA_HOME", str(trained_home))
+    for path in make_hostile_files(tmp_path):
+        assert room.run(verb, path) == 2
+    for data in list(hostile_contents().values())[::8]:
+        assert room.run(verb, "-", *(["-o", "out.png"] if verb == "rerun" else []), stdin=data) == 2
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@st.composite
+def records(draw):
+    """The text of a record with some of its parts replaced, dropped, invented or damaged."""
+    record = json.loads(to_json(make_record("train", "mistakes", Train(epochs=3), inputs=["plain.jpg"])))
+    for _ in range(draw(st.integers(1, 3))):
+        part = draw(
+            st.sampled_from(
+                [record, record["settings"] if isinstance(record.get("settings"), dict) else record]
+            )
+        )
+        key = draw(st.sampled_from([*part, "network", "invented"]))
+        if draw(st.booleans()):
+            part[key] = draw(json_values)
+        else:
+            part.pop(key, None)
+    text = json.dumps(record)
+    if draw(st.integers(0, 3)) == 0:
+        place = draw(st.integers(0, len(text)))
+        text = text[:place] + draw(st.text(max_size=5)) + text[place + draw(st.integers(0, 5)) :]
+    return text
+
+
+@fuzz(300)
+@given(
+    text=records(), verb=st.sampled_from([["recipe"], ["recipe", "--json"], ["rerun"]]), packet=st.booleans()
+)
+def test_mutated_records(room, text, verb, packet):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "record.png"
+        if packet:
+            wrapped = f"<x><lanterna:record>{text}</lanterna:record></x>".encode("utf-8", "replace")
+            photograph(8, 8).save(path, "JPEG", xmp=wrapped)
+        else:
+            content = b"lanterna\0\0\0\0\0" + text.encode("utf-8", "replace")
+            path.write_bytes(png(1, 1, 8, 0, b"\0\0", chunk_of(content)))
+        room.run(*verb, path)
+
+
+def chunk_of(content):
+    from hostile import chunk
+
+    return chunk(b"iTXt", content)
+
+
+setting_names = st.sampled_from([*Train.model_fields, "device", "network", "input", "inputs", "other", ""])
+texts = st.text(max_size=20) | st.sampled_from(WORDS) | st.integers().map(str) | st.floats().map(str)
+
+
+@fuzz(250)
+@given(
+    changes=st.lists(st.tuples(setting_names, texts).map("=".join) | texts, min_size=1, max_size=3),
+    verb=st.sampled_from(["recipe", "rerun"]),
+)
+def test_set_takes_anything(room, changes, verb):
+    room.run(verb, "picture.png", *(word for change in changes for word in ("--set", change)))
+
+
+@fuzz(500)
+@given(
+    verb=st.sampled_from(TAKES_ARGUMENTS) | texts,
+    words=st.lists(st.sampled_from(WORDS) | texts, max_size=6),
+)
+def test_arguments_of_all_kinds(room, offline, verb, words):
+    words = [word for word in words if "completion" not in word]
+    room.run(verb, *words)
+    assert not [path for path in offline.rglob("*") if path.is_file()]
+
+
+toml_values = st.sampled_from(
+    ["1", "-1", "1e400", "nan", '"text"', "true", "[]", "[1, 2]", "{}", "{a = 1}", "1979-05-27"]
+)
+toml_lines = st.tuples(
+    st.sampled_from(["epochs", "hidden", "preset", "json", "force", "nonsense"]), toml_values
+)
+
+
+@fuzz(150)
+@given(
+    section=st.sampled_from(["[train]", "[read]", "[recipe]", "[nonsense]", "train = 3", ""]),
+    lines=st.lists(toml_lines.map(" = ".join) | st.text(max_size=12), max_size=4),
+    argv=st.sampled_from(
+        [["train"], ["train", "dense"], ["read", "plain.jpg"], ["recipe", "picture.png"], ["shelf"]]
+    ),
+)
+def test_settings_files(room, offline, section, lines, argv):
+    path = room.folder / "lanterna.toml"
+    path.write_bytes("\n".join([section, *lines]).encode("utf-8", "replace"))
+    try:
+        room.run(*argv)
+    finally:
+        path.unlink()
+    assert not [path for path in offline.rglob("*") if path.is_file()]
+
+
+def test_it_was_thousands_and_all_is_as_it_was(room):
+    assert room.calls > 2000
+    assert room.seen() == room.things
