@@ -167,7 +167,7 @@ def _glyph(image, tall, pen, condition, rng) -> Array:
     fine = (
         Image.fromarray(image)
         .resize((112, 112), Image.Resampling.BICUBIC)
-        .filter(ImageFilter.GaussianBlur(1.6))
+        .filter(ImageFilter.GaussianBlur(1.2))
     )
     mask = np.asarray(fine) > 100
     ys, xs = np.nonzero(mask)

@@ -94,7 +94,9 @@ def classifying_room(folder: Path, watch: Watch) -> Room:
     tiles = []
     for name, answer in zip(PHOTOGRAPHS, answers, strict=True):
         first = answer.answers[0]
-        tiles.append((_square(open_picture(kept / name, longest=800)), f"{first.name}, {first.probability:.0%}"))
+        tiles.append(
+            (_square(open_picture(kept / name, longest=800)), f"{first.name}, {first.probability:.0%}")
+        )
     sheet = contact_sheet(tiles, columns=3, side=288)
     return Room(
         "classify",
@@ -102,7 +104,11 @@ def classifying_room(folder: Path, watch: Watch) -> Room:
         "Another network learned 1,000 kinds of things from a million photographs. Here is its first answer "
         "to each of these, and how sure it is.",
         tuple((caption.rpartition(",")[0], caption.rpartition(" ")[2]) for _, caption in tiles),
-        (_hang(sheet, folder, "classified.png", "Photographs from the shelf and their first answers.", None),),
+        (
+            _hang(
+                sheet, folder, "classified.png", "Photographs from the shelf and their first answers.", None
+            ),
+        ),
         "lanterna classify your-photo.jpg",
         "Show it your own photograph, or a whole folder.",
     )
