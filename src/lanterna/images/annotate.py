@@ -43,7 +43,7 @@ def page_with_marks(picture: Tensor, marks: Sequence[Mark], size: tuple[int, int
     ratio = (page.width / size[0], page.height / size[1])
     line = max(2, round(max(page.size) / 700))
     middle = sorted(mark.box[3] - mark.box[1] for mark in marks)[len(marks) // 2] * ratio[1] if marks else 0.0
-    letters = font(int(min(max(0.36 * middle, 11), 0.03 * max(page.size))))
+    letters = font(int(min(max(0.3 * middle, 11), 0.03 * max(page.size))))
     for mark in marks:
         colour = BLUE if mark.doubtful else AMBER
         x0, y0, x1, y1 = (value * ratio[place % 2] for place, value in enumerate(mark.box))

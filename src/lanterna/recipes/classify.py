@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from pydantic import Field
@@ -39,7 +40,8 @@ class Classify(Recipe):
     top: int = Field(default=5, ge=1, le=1000, description="How many answers to give, the likeliest first.")
 
 
-class Answer(NamedTuple):
+@dataclass(frozen=True)
+class Answer:
     """One class, by its index and name, and how likely the network holds it."""
 
     index: int
@@ -47,7 +49,8 @@ class Answer(NamedTuple):
     probability: float
 
 
-class Classified(NamedTuple):
+@dataclass(frozen=True)
+class Classified:
     """What was given, and the answers, the likeliest first; or no answers and the error of a bad picture."""
 
     source: Source | Tensor

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from lanterna.images.record import Record
     from lanterna.recipes.training import TrainFrame
+    from lanterna.surfaces.reading import Made
 
     Watch = Callable[[TrainFrame], None]
 
@@ -66,12 +67,13 @@ def reading_room(folder: Path, watch: Watch) -> Room:
     recipe = Read(nearest=0)
     with as_file(files("lanterna.surfaces").joinpath("page.jpg")) as page:
         reading = read(page, recipe, network=network)
+        captions: dict[Made, str] = {
+            "page": "Each digit found, and what it was read as.",
+            "steps": "From the photograph to what the network sees, step by step.",
+        }
         exhibits = tuple(
             _hang(draw(reading, made), folder, f"{made}.png", words, record_of(made, recipe, network, [page]))
-            for made, words in (
-                ("page", "Each digit found, and what it was read as."),
-                ("steps", "From the photograph to what the network sees, step by step."),
-            )
+            for made, words in captions.items()
         )
     sure = sum(not digit.doubtful for digit in reading)
     return Room(
