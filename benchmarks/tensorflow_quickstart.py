@@ -1,4 +1,4 @@
-"""TensorFlow's beginner quickstart, as its page describes it, on digits from a file. Run by `benchmarks/train.py`.
+"""TensorFlow's beginner quickstart, as its page describes it, on digits from a file. `train.py` runs it.
 
 Run in TensorFlow's own environment: `python tensorflow_quickstart.py digits.npz SEED`. Prints one JSON line.
 """
@@ -33,4 +33,6 @@ begun = time.perf_counter()
 model.fit(digits["train_images"] / 255.0, digits["train_labels"], epochs=5, verbose=0)
 trained = time.perf_counter()
 _, accuracy = model.evaluate(digits["test_images"] / 255.0, digits["test_labels"], verbose=0)
-print(json.dumps({"seconds": trained - begun, "accuracy": accuracy, "process": time.perf_counter() - started}))
+print(
+    json.dumps({"seconds": trained - begun, "accuracy": accuracy, "process": time.perf_counter() - started})
+)

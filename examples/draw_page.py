@@ -55,7 +55,15 @@ def curve(points: np.ndarray, steps: int = 60) -> np.ndarray:
     return np.vstack([*pieces, points[-1:]])
 
 
-def write(draw: ImageDraw.ImageDraw, sign: str, x: float, y: float, high: float, pen: float, rng) -> None:
+def write(
+    draw: ImageDraw.ImageDraw,
+    sign: str,
+    x: float,
+    y: float,
+    high: float,
+    pen: float,
+    rng: np.random.Generator,
+) -> None:
     """One sign, its upper left corner at (x, y), `high` pixels high, with a pen `pen` pixels wide."""
     wide = high * (0.58 if sign in "0123456789" else 0.6) * rng.normal(1, 0.06)
     slant = rng.normal(0.13, 0.03)
@@ -75,7 +83,9 @@ def write(draw: ImageDraw.ImageDraw, sign: str, x: float, y: float, high: float,
             draw.ellipse((u - r, v - r, u + r, v + r), fill=255)
 
 
-def handwriting(rows: list[str], size: tuple[int, int], rng, high: float = 124, pen: float = 7.5) -> np.ndarray:
+def handwriting(
+    rows: list[str], size: tuple[int, int], rng: np.random.Generator, high: float = 124, pen: float = 7.5
+) -> np.ndarray:
     """Rows of signs as ink, `(H, W)` from 0 to 1."""
     scale = 2  # drawn large, then made smaller, for a smooth edge
     sheet = Image.new("L", (size[0] * scale, size[1] * scale))
@@ -95,14 +105,14 @@ def handwriting(rows: list[str], size: tuple[int, int], rng, high: float = 124, 
     return np.clip(ink * (0.9 + 0.07 * flow), 0, 1)
 
 
-def noise(shape: tuple[int, int], scale: tuple[float, float] | float, rng) -> np.ndarray:
+def noise(shape: tuple[int, int], scale: tuple[float, float] | float, rng: np.random.Generator) -> np.ndarray:
     """Smooth noise of about unit strength, its bumps `scale` pixels high and wide."""
     down, across = scale if isinstance(scale, tuple) else (scale, scale)
     small = rng.normal(0, 1, (int(shape[0] / down) + 3, int(shape[1] / across) + 3)).astype(np.float32)
     return np.asarray(Image.fromarray(small).resize(shape[::-1], Image.Resampling.BICUBIC))
 
 
-def table(shape: tuple[int, int], rng) -> np.ndarray:
+def table(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     """Dark walnut, `(H, W, 3)`: long fibres, slow rings, a few boards."""
     rings = np.sin(6 * noise(shape, (260, 1500), rng) + np.linspace(0, 34, shape[0])[:, None])
     fibre = 0.6 * noise(shape, (2.2, 150), rng) + 0.5 * noise(shape, (5, 420), rng)
@@ -110,13 +120,16 @@ def table(shape: tuple[int, int], rng) -> np.ndarray:
     return np.clip(tone, 0.2, 1.4)[..., None] * np.float32((0.30, 0.185, 0.115))
 
 
-def photograph(ink: np.ndarray, rng) -> Image.Image:
+def photograph(ink: np.ndarray, rng: np.random.Generator) -> Image.Image:
     """The written sheet on a table, seen a little from the side, in warm light from the upper left."""
     height, width = ink.shape
     shape = (height, width)
-    paper = np.float32((0.955, 0.935, 0.885)) * (
-        1 + 0.010 * noise(shape, 2, rng) + 0.008 * noise(shape, 9, rng) + 0.012 * noise(shape, 220, rng)
-    )[..., None]
+    paper = (
+        np.float32((0.955, 0.935, 0.885))
+        * (1 + 0.010 * noise(shape, 2, rng) + 0.008 * noise(shape, 9, rng) + 0.012 * noise(shape, 220, rng))[
+            ..., None
+        ]
+    )
     sheet = paper * (1 - ink[..., None]) + np.float32((0.085, 0.105, 0.26)) * ink[..., None]
     corners = np.array([(168, 96), (1838, 58), (1872, 1402), (128, 1446)], float) * (width / 2000)
     back = perspective(corners, np.array([(0, 0), (width, 0), (width, height), (0, height)], float))

@@ -101,7 +101,8 @@ def test_a_page_of_text_is_not_claimed_to_be_digits(network, real_shelf: Path):
     assert any("not" in note for note in reading.notes)
 
 
-def test_the_command_says_draws_and_explains(network, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+@pytest.mark.usefixtures("network")
+def test_the_command_says_draws_and_explains(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     images, labels = digits_to_write()
     data, written = pages.simulate(pages.PLAIN, images, labels, SEED - 1)
     photo = tmp_path / "photo.jpg"

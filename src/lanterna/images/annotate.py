@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -12,6 +11,8 @@ from torch import Tensor
 from lanterna.images.drawing import AMBER, BLUE, DIM, LIGHT, NIGHT, SHADE, Colour, as_image, as_picture, font
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lanterna.images.ink import Page
     from lanterna.images.normalise import Normalised
     from lanterna.images.segments import Segment
@@ -146,9 +147,9 @@ def _digits(
     for column, number in enumerate(chosen):
         mark = marks[number]
         colour = BLUE if mark.doubtful else AMBER
-        x = left + column * pitch + side / 2
-        draw.text((x, y + 14), str(mark.digit), colour, font(30), anchor="mm")
-        draw.text((x, y + 42), f"{mark.confidence:.0%}", DIM, font(15), anchor="mm")
+        middle = left + (column + 0.5) * pitch - (pitch - side) / 2
+        draw.text((middle, y + 14), str(mark.digit), colour, font(30), anchor="mm")
+        draw.text((middle, y + 42), f"{mark.confidence:.0%}", DIM, font(15), anchor="mm")
 
 
 def _tile(image: Tensor, side: int) -> Image.Image:

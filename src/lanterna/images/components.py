@@ -28,7 +28,7 @@ def components(mask: NDArray[np.bool_]) -> Components:
     ends = np.nonzero(edges == -1)[1]
     if not len(rows):
         return Components(np.zeros(mask.shape, np.int32), np.zeros((0, 4), np.int64), np.zeros(0, np.int64))
-    roots = _joined(len(rows), *_touching(rows, starts, ends, height, width))
+    roots = _joined(len(rows), *_touching(rows, starts, ends, width))
     names, run_labels = np.unique(roots, return_inverse=True)
     lengths = ends - starts
     # Every run paints its label where it starts and takes it away where it ends; the running sum fills it.
@@ -47,7 +47,7 @@ def components(mask: NDArray[np.bool_]) -> Components:
 
 
 def _touching(
-    rows: NDArray[np.int64], starts: NDArray[np.int64], ends: NDArray[np.int64], height: int, width: int
+    rows: NDArray[np.int64], starts: NDArray[np.int64], ends: NDArray[np.int64], width: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pairs of runs in neighbouring rows that touch, as two arrays of run numbers."""
     # Runs are in reading order, so a run's partners in the row above lie side by side: those that end

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WORKING_SIZE = 2000
-"""Pixels along the longer side at which a page is worked on; a smaller picture is enlarged up to four times."""
+"""Pixels along the longer side at which a page is worked on; a smaller one is enlarged up to four times."""
 
 _SMALL = 1200
 
@@ -73,7 +72,7 @@ def find_ink(picture: Tensor, size: tuple[int, int] | None = None) -> Page:
     sheet = sheet_mask(evened.background)
     ink = evened.ink * sheet
     noise = evened.noise
-    level, weak, _ = ink_levels(ink.numpy(), noise)
+    _level, weak, _ = ink_levels(ink.numpy(), noise)
     turn = page_turn(ink, weak)
     ruled, back = turned(ink, turn) if abs(turn) > 0.3 else (ink, np.eye(3)[:2])
     cleaned, rules = without_rules(ruled, noise)

@@ -7,12 +7,14 @@ change: how wide the stroke is for the digit's size, and how far it leans.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SIDE = 28
 _BOX = 20
@@ -26,8 +28,8 @@ _BATCH = 8  # 8 × 64 × 64 numbers: few enough that torch does not wake its oth
 
 class Normalised(NamedTuple):
     """`images` `(N, 1, 28, 28)`, what the network sees; and each digit after each step, to be shown:
-    `boxed` in its 20 × 20 box, `centred` on its centre of mass, `upright` with its lean taken out. `stroke` is
-    each digit's own stroke width in those pixels, `lean` its lean (sideways per upwards, right positive).
+    `boxed` in its 20 × 20 box, `centred` on its centre of mass, `upright` with its lean taken out. `stroke`
+    is each digit's own stroke width in those pixels, `lean` its lean (sideways per upwards, right positive).
     """
 
     images: Tensor
@@ -59,7 +61,7 @@ def _normalise(patches: Sequence[Tensor]) -> Normalised:
     longest = torch.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]).clamp_min(1)
     unit = _BOX / longest  # pixels of 28 per pixel of the canvas
     wanted = (stroke * unit).clamp(*_STROKES)
-    # Widening by g makes the digit larger by g too, and the box must then shrink it: solve for the two together.
+    # Widening by g makes the digit larger by g too, which the box then shrinks: solve for both together.
     grow = (wanted * longest / _BOX - stroke) / (1 - wanted / _BOX).clamp_min(0.5)
     grow = torch.minimum(grow, 0.35 * longest)
     ink = (0.5 + (distance + grow.view(-1, 1, 1) / 2) / 1.6).clamp(0, 1)
@@ -136,7 +138,7 @@ def _moments(ink: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _placed(ink: Tensor, centre: Tensor, longest: Tensor, shear: Tensor) -> Tensor:
-    """Digits drawn into 28 × 28 with `centre` (N, 2) in the middle and `longest` pixels as 20, sheared upright."""
+    """Digits drawn into 28 × 28, `centre` (N, 2) in the middle, `longest` pixels as 20, sheared upright."""
     fine = 3
     scale = longest / _BOX * SIDE / ink.shape[-1]  # of one output width, in canvas widths
     across = 2 * centre / ink.shape[-1] - 1

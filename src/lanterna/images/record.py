@@ -11,7 +11,7 @@ import html
 import os
 import platform
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
@@ -32,6 +32,7 @@ KEYWORD = "lanterna"
 BYTES_LIMIT = 60_000
 """The most bytes a record may have: what one segment of a JPEG holds, with room for the packet around it."""
 
+DeviceKind = Literal["cpu", "cuda", "mps"]
 Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Text = Annotated[str, Field(max_length=4096)]
@@ -65,7 +66,7 @@ class Record(BaseModel):
     lanterna: Text
     torch: Text
     machine: Text
-    device: Literal["cpu", "cuda", "mps"]
+    device: DeviceKind
     threads: int = Field(ge=1, le=4096)
     verb: Word
     made: Word
@@ -104,7 +105,7 @@ def make_record(
         lanterna=lanterna.__version__,
         torch=torch.__version__,
         machine=this_machine(torch.device(device)),
-        device=torch.device(device).type,
+        device=cast("DeviceKind", torch.device(device).type),
         threads=torch.get_num_threads(),
         verb=verb,
         made=made,

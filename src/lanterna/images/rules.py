@@ -8,23 +8,25 @@ of staff removal algorithms").
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 from lanterna.images.components import components
 from lanterna.images.light import slide_max
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _SPAN = 56  # half-size pixels along which a rule is not interrupted
 _REACH = 2  # half-size pixels by which it may wander on the way: 4 degrees
 
 
 class Rule(NamedTuple):
-    """One rule: `at[x]` is its centre for every column (row, of an upright rule), `thick` its width, pixels."""
+    """One rule: `at[x]` is its centre for every column (row, if upright), `thick` its width, in pixels."""
 
     at: NDArray[np.float64]
     thick: float
@@ -41,7 +43,7 @@ def without_rules(ink: Tensor, noise: float) -> tuple[Tensor, list[Rule]]:
 
 
 def _find(ink: Tensor, noise: float, *, upright: bool, squared: bool = False) -> list[Rule]:
-    """Curves that run along the rows of `ink`, long and thin and at least three (or one from side to side)."""
+    """Curves that run along the rows of `ink`, long and thin, at least three (or one from side to side)."""
     small = F.avg_pool2d(ink[None, None], 2)
     wide = small.shape[-1]
     if wide < 3 * _SPAN or small.shape[-2] < 32:
@@ -73,7 +75,7 @@ def _find(ink: Tensor, noise: float, *, upright: bool, squared: bool = False) ->
         across = np.arange(ink.shape[-1]) / 2 - 0.25
         reach = 0.05 * wide  # a curve is not trusted far beyond the piece that it was fitted to
         at = 2 * np.polyval(curve, np.clip(across, x0 - reach, x1 + reach)) + 0.5
-        rules.append(Rule(at, 2 * float(thick), upright))
+        rules.append(Rule(at.astype(np.float64), 2 * float(thick), upright))
         alone += longest[label] >= 0.6 * wide
     return rules if len(rules) >= 3 or alone else []
 
@@ -81,7 +83,7 @@ def _find(ink: Tensor, noise: float, *, upright: bool, squared: bool = False) ->
 def _fit(
     x: NDArray[np.int64], y: NDArray[np.int64], weights: NDArray[np.float32]
 ) -> NDArray[np.float64] | None:
-    """A parabola through points, twice, the second time without those far from the first. None if it is none."""
+    """A parabola through points, fitted again without those far from the first. None if it is none."""
     for _ in range(2):
         if len(x) < 20 or np.ptp(x) < 20:
             return None

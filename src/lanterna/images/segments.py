@@ -110,7 +110,7 @@ def _piece(ink: Array, mask: NDArray[np.bool_], box: Box, weak: float) -> _Piece
 
 
 def _typical_height(pieces: list[_Piece]) -> float:
-    """The height of what is written: the middle of the pieces' heights, each counting as much as it is tall."""
+    """The height of what is written: the pieces' middle height, each counting as much as it is tall."""
     heights = np.array([max(p.box[3] - p.box[1], 0.6 * (p.box[2] - p.box[0])) for p in pieces], float)
     order = np.argsort(heights)
     weights = np.cumsum(heights[order] ** 1.5)
@@ -251,8 +251,7 @@ def cuts(segment: Segment, most: int = 5) -> list[tuple[Segment, Segment]]:
         if all(float(np.abs(seam - other).mean()) > 0.03 * width for other in seen):
             seen.append(seam)
     least = range(max(2, round(0.18 * width)), min(width - 2, round(0.82 * width)))
-    for column in sorted(least, key=lambda c: smooth[c])[:1]:
-        seen.append(np.full(height, column))
+    seen.extend(np.full(height, column) for column in sorted(least, key=lambda c: smooth[c])[:1])
     for seam in seen:
         left = np.arange(width)[None, :] < seam[:, None]
         parts = (np.where(left, segment.ink, 0), np.where(left, 0, segment.ink))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 from lanterna.images.components import components
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 MOST_TURN = 20.0  # degrees either way
 _TILE = 12  # pixels
@@ -84,8 +88,7 @@ def page_turn(ink: Tensor, threshold: float) -> float:
         radians = np.radians(angle)
         level = y * np.cos(radians) + x * np.sin(radians)
         rows = np.rint(level + 1500).astype(np.int64)
-        profile = np.bincount(rows, weights, minlength=3000)
-        profile = np.convolve(profile, (0.25, 0.5, 0.25))
+        profile = np.convolve(np.bincount(rows, weights, minlength=3000), (0.25, 0.5, 0.25))
         # Two angles that gather nearly as well: the smaller turn is the likelier.
         return float((profile**2).sum()) * (1 - 0.003 * abs(angle))
 

@@ -55,7 +55,7 @@ class Network(nn.Module):
         return shifted.to(parameter.dtype)
 
     def run(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """Yield every stage's name and what it put out, in order. Stop asking and the rest is not computed."""
+        """Yield each stage's name and what it put out, in order. What is not asked for is not computed."""
         x = self.see(images)
         for name, stage in self.stages.items():
             x = stage(x)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,7 +12,11 @@ from torch import Tensor
 
 from lanterna.images.normalise import normalise
 from lanterna.images.segments import Segment, cuts, united
-from lanterna.recipes.judging import Judge
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lanterna.recipes.judging import Judge
 
 
 def choose_pieces(segments: Sequence[Segment], judge: Judge) -> list[Segment]:
@@ -79,10 +83,11 @@ def _join(segments: list[Segment], judge: Judge) -> list[Segment]:
         return segments
     apart = _scores(segments, judge)
     whole = [united(segments[index], segments[index + 1]) for index in pairs]
-    better: dict[int, Segment] = {}
-    for index, segment, score in zip(pairs, whole, _scores(whole, judge), strict=True):
-        if score > apart[index] * apart[index + 1] + 0.3 and min(apart[index], apart[index + 1]) < 0.6:
-            better[index] = segment
+    better = {
+        index: segment
+        for index, segment, score in zip(pairs, whole, _scores(whole, judge), strict=True)
+        if score > apart[index] * apart[index + 1] + 0.3 and min(apart[index], apart[index + 1]) < 0.6
+    }
     result: list[Segment] = []
     skip = False
     for index, segment in enumerate(segments):
@@ -115,7 +120,7 @@ def digit_page_odds(segments: Sequence[Segment], scores: Tensor) -> Tensor:
     poor = (scores < 0.9).numpy()
     evidence = np.where(poor, np.log(0.07 / 0.5), np.log(0.93 / 0.5))
     rows = np.array([segment.row for segment in segments])
-    page = evidence.sum()
+    page = float(np.sum(evidence))
     own = np.array([evidence[rows == row].sum() for row in rows])
     # Things on one page are not independent of each other: their evidence counts for less than its sum.
     log_odds = np.log(0.95 / 0.05) + 0.5 * own + 0.15 * (page - own)

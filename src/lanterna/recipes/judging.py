@@ -9,13 +9,15 @@ Mahalanobis distance to the nearest class).
 from __future__ import annotations
 
 import weakref
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
 from lanterna.images.digits import by_another_hand, mnist
-from lanterna.networks.stages import Network
+
+if TYPE_CHECKING:
+    from lanterna.networks.stages import Network
 
 _BATCH = 500
 _STATISTICS = 3_000  # training digits from which classes' features are known
@@ -60,7 +62,7 @@ class Judge:
         return Judgement(logits.softmax(1), likeness, features)
 
     def nearest(self, features: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """The `count` training digits with the nearest features: their indices and distances, `(N, count)`."""
+        """The `count` training digits with the nearest features: indices and distances, `(N, count)`."""
         best_distance = torch.full((len(features), 0), 0.0)
         best_index = torch.zeros(len(features), 0, dtype=torch.long)
         images = mnist("train").images
@@ -78,7 +80,7 @@ class Judge:
         device = next(self.network.parameters()).device
         answers, lasts = [], []
         with torch.inference_mode():
-            for batch in images.split(_BATCH) if len(images) else (images,):
+            for batch in torch.split(images, _BATCH) if len(images) else (images,):
                 before = now = batch
                 for _, stage in self.network.run(batch.to(device)):
                     before, now = now, stage

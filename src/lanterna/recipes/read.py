@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, overload
+from typing import TYPE_CHECKING, ClassVar, overload
 
 import torch
 from pydantic import Field
@@ -53,7 +53,8 @@ class Read(Recipe):
     )
 
 
-class Neighbour(NamedTuple):
+@dataclass(frozen=True)
+class Neighbour:
     """A training digit that the network sees as much the same: its place among the 50,000, its label, its
     distance in the network's last features, and its picture `(1, 28, 28)`.
     """
@@ -68,7 +69,7 @@ class Neighbour(NamedTuple):
 class Reading:
     """One digit that was read.
 
-    `probabilities` are the network's for 0 to 9, calibrated, supposing that it is a digit; `confidence` is the
+    `probabilities` are the network's for 0 to 9, calibrated, if it is a digit at all; `confidence` is the
     chance that it is a digit and read right; `box` is x0, y0, x1, y1 in pixels of the picture given; `image`
     `(1, 28, 28)` is what the network saw. `why` holds the nearest training digits where they were asked for.
     """
