@@ -5,6 +5,7 @@ have a new verb fuzzed, add it to the lists below.
 """
 
 import contextlib
+import functools
 import io
 import json
 import os
@@ -23,6 +24,8 @@ from hypothesis import strategies as st
 from lanterna.errors import UsageError
 from lanterna.images import decoding, make_record, open_picture, save_picture
 from lanterna.images.record import to_json
+from lanterna.networks import open_network
+from lanterna.recipes.results import open_or_train
 from lanterna.recipes.train import Train
 from lanterna.surfaces import rerun
 from lanterna.surfaces.cli import VERBS, main
@@ -132,17 +135,17 @@ def quick_maker(record):
 
 
 @pytest.fixture(scope="module")
-def trained_home(real_shelf, tmp_path_factory):
-    """A home with the real shelf and a network that was trained for a moment."""
+def all_is_here(real_shelf, tmp_path_factory):
+    """A home with the real shelf and a network that was trained for a moment; networks are opened only once."""
     home = tmp_path_factory.mktemp("trained-home")
     (home / "shelf").symlink_to(real_shelf, target_is_directory=True)
+    quick = ["--fraction", "0.02", "--epochs", "1", "--hold-out", "1000", "--quiet"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LANTERNA_HOME", str(home))
-        assert (
-            main(["train", "conv", "--fraction", "0.02", "--epochs", "1", "--hold-out", "1000", "--quiet"])
-            == 0
-        )
-    return home
+        patch.setattr("lanterna.surfaces.cli.read.open_or_train", functools.cache(open_or_train))
+        patch.setattr("lanterna.surfaces.cli.classify.open_network", functools.cache(open_network))
+        assert main(["train", "conv", *quick]) == 0
+        yield home
 
 
 @pytest.fixture
@@ -252,17 +255,17 @@ def test_mutated_pictures_carry_recipes_or_not(room, mutation, verb, dash):
 
 @fuzz(80)
 @given(mutation=mutations, verb=st.sampled_from(READS_PICTURES[2:]))
-def test_mutated_pictures_are_looked_at(room, trained_home, mutation, verb):
+def test_mutated_pictures_are_looked_at(room, all_is_here, mutation, verb):
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LANTERNA_HOME", str(trained_home))
+        patch.setenv("LANTERNA_HOME", str(all_is_here))
         path = Path(folder) / "mutated.png"
         path.write_bytes(mutation.data())
         room.run(verb, path)
 
 
 @pytest.mark.parametrize("verb", READS_PICTURES)
-def test_the_hostile_folder(room, trained_home, tmp_path, monkeypatch, verb):
-    monkeypatch.setenv("LANTERNA_HOME", str(trained_home))
+def test_the_hostile_folder(room, all_is_here, tmp_path, monkeypatch, verb):
+    monkeypatch.setenv("LANTERNA_HOME", str(all_is_here))
     for path in make_hostile_files(tmp_path):
         assert room.run(verb, path) == 2
     for data in list(hostile_contents().values())[::8]:

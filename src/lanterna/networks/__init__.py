@@ -1,6 +1,6 @@
 """Networks as named stages, with their weights: pretrained, trained here, or anyone's."""
 
-from lanterna.networks.catalogue import Listing, Stage, networks, open_network, runs_code, stages, weights_of
+from lanterna.networks.catalogue import Listing, Stage, networks, open_network, runs_code, shelf_items, stages
 from lanterna.networks.seeing import seen
 from lanterna.networks.stages import Eye, Network
 
@@ -13,6 +13,6 @@ __all__ = [
     "open_network",
     "runs_code",
     "seen",
+    "shelf_items",
     "stages",
-    "weights_of",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from safetensors.torch import load_file
 
 from lanterna import shelf
 from lanterna.devices import choose_device
-from lanterna.errors import UsageError
+from lanterna.errors import LanternaError, UsageError
 from lanterna.networks.classes import imagenet_classes
 from lanterna.networks.efficientnet import SCALES, efficientnet
 from lanterna.networks.foreign import open_foreign
@@ -37,13 +38,20 @@ _TRAINED_HERE = {
 
 @dataclass(frozen=True)
 class Listing:
-    """One network: its name, what it is, where it comes from, whether it is here, and how to get it."""
+    """One network: its name, what it is, where it comes from, whether it is here, and how to get it.
+
+    `input` is the shape of one picture as the network sees it, `stages` and `parameters` are how many it
+    has; a trained network that is not here, or is damaged, has none of them.
+    """
 
     name: str
     what: str
     source: str
     here: bool
     command: str
+    input: tuple[int, ...] | None = None
+    stages: int | None = None
+    parameters: int | None = None
 
 
 @dataclass(frozen=True)
@@ -59,15 +67,33 @@ class Stage:
 def networks() -> list[Listing]:
     """The networks there are: the pretrained ones, the digit networks, and whatever else was trained here."""
     listings = [
-        Listing(name, what, "the shelf", _on_shelf(name), f"lanterna shelf fetch {' '.join(_items(name))}")
+        Listing(
+            name,
+            what,
+            "the shelf",
+            all(shelf.is_here(item) for item in shelf_items(name)),
+            f"lanterna shelf fetch {' '.join(shelf_items(name))}",
+            *_measures(_plan(name)),
+        )
         for name, what in _PRETRAINED.items()
     ]
     here = sorted(folder.name for folder in _folders(networks_folder()) if is_trained(folder))
     for name in (*_TRAINED_HERE, *(name for name in here if name not in _TRAINED_HERE)):
         what = _TRAINED_HERE.get(name, "reads a digit")
         command = f"lanterna train {name}" if name in _TRAINED_HERE else ""
-        listings.append(Listing(name, what, "trained here", name in here, command))
+        listing = Listing(name, what, "trained here", name in here, command)
+        with contextlib.suppress(LanternaError):  # one that is not here, or damaged, is listed all the same
+            listing = Listing(
+                name, what, "trained here", name in here, command, *_measures(open_trained(name))
+            )
+        listings.append(listing)
     return listings
+
+
+def _measures(network: Network) -> tuple[tuple[int, ...], int, int]:
+    eye = network.eye
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return (eye.channels, eye.size, eye.size), len(network.stages), parameters
 
 
 def open_network(name: str, *, device: str | torch.device = "cpu", trust: bool = True) -> Network:
@@ -95,7 +121,8 @@ def open_network(name: str, *, device: str | torch.device = "cpu", trust: bool =
     elif name in _TRAINED_HERE or _may_be_folder(name):
         network = open_trained(name)
     else:
-        known = ", ".join(listing.name for listing in networks())
+        here = sorted(folder.name for folder in _folders(networks_folder()) if is_trained(folder))
+        known = ", ".join(dict.fromkeys((*_PRETRAINED, *_TRAINED_HERE, *here)))
         raise UsageError(f"there is no network {name!r}: there are {known}, and module:function")
     return network.eval().requires_grad_(False).to(target)
 
@@ -105,10 +132,12 @@ def runs_code(name: str) -> bool:
     return ":" in name and name not in _PRETRAINED and not _may_be_folder(name)
 
 
-def weights_of(name: str) -> dict[str, str]:
-    """The sha256 of each file that a pretrained network's weights come from; empty for other networks."""
+def shelf_items(name: str) -> tuple[str, ...]:
+    """What opening a network needs from the shelf: nothing, but for the pretrained ones."""
     name = ALIASES.get(name, name)
-    return shelf.hashes(name) if name in _PRETRAINED else {}
+    if name not in _PRETRAINED:
+        return ()
+    return (name, "imagenet-classes") if name in SCALES else (name,)
 
 
 def stages(name: str) -> tuple[Network, list[Stage]]:
@@ -140,15 +169,6 @@ def _open_pretrained(name: str) -> Network:
 
 def _plan(name: str) -> Network:
     return vgg16() if name == "vgg16" else efficientnet(name)
-
-
-def _items(name: str) -> tuple[str, ...]:
-    """What a pretrained network needs from the shelf."""
-    return (name, "imagenet-classes") if name in SCALES else (name,)
-
-
-def _on_shelf(name: str) -> bool:
-    return all(shelf.is_here(item) for item in _items(name))
 
 
 def _may_be_folder(name: str) -> bool:

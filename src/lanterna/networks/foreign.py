@@ -68,6 +68,9 @@ def _find(name: str) -> Callable[[], object]:
     found = getattr(module, function_name, None)
     if not callable(found):
         raise UsageError(f"{place} has no function {function_name!r}")
+    if inspect.isbuiltin(found) or (inspect.isclass(found) and not issubclass(found, nn.Module)):
+        # Written in C, or of another class: it makes no network, and `os:abort` should not be tried.
+        raise UsageError(f"{name} makes no network: expected a function that gives a torch.nn.Module")
     function: Callable[[], object] = found
     with contextlib.suppress(ValueError):  # some functions written in C tell nothing
         needed = [

@@ -75,7 +75,8 @@ def classify(
     """
     recipe = recipe or Classify()
     if network is None:
-        network = open_network(recipe.network, device=device)
+        # Channels last is the order in which convolutions run fastest.
+        network = open_network(recipe.network, device=device).to(memory_format=torch.channels_last)
     if not network.classes:
         raise UsageError(f"{network.name} has no classes to answer with: try efficientnet-lite0")
     return _answers(iter(sources), recipe, network)
@@ -120,5 +121,6 @@ def _decode(sources: list[Source | Tensor], eye: Eye) -> list[tuple[Source | Ten
 def _probabilities(network: Network, pictures: list[Tensor]) -> Tensor:
     """`(N, classes)` probabilities of N pictures that are as the network wants them."""
     device = next(network.parameters()).device
-    logits: Tensor = network(torch.stack(pictures).to(device))  # (N, classes)
+    images = torch.stack(pictures).to(device, memory_format=torch.channels_last)
+    logits: Tensor = network(images)  # (N, classes)
     return logits.float().softmax(1).cpu()

@@ -54,7 +54,7 @@ def training_room(folder: Path, watch: Watch) -> Room:
             ("seconds to train", f"{results['seconds']:.0f}"),
             ("weights and biases", f"{results['parameters']:,}"),
         ),
-        (_hang(picture, folder, "mistakes.png", "Every mistake it makes on the test digits.", None),),
+        (_hang(picture, folder, "mistakes.png", "Its surest mistakes on the test digits.", None),),
         "lanterna train dense --hidden 64 32 --activation sigmoid -o mine",
         "Try the lecture's fully connected network, and change what you like.",
     )

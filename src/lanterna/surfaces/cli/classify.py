@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from lanterna.errors import UsageError
-from lanterna.networks import open_network
+from lanterna.networks import open_network, shelf_items
+from lanterna.networks.tracing import ForeignNetwork
 from lanterna.recipes.classify import Classified, Classify
 from lanterna.recipes.classify import classify as classified
 from lanterna.surfaces.cli.common import (
@@ -18,6 +19,7 @@ from lanterna.surfaces.cli.common import (
     Settings,
     console,
     emit_json,
+    fetch_missing,
     given,
     progress,
     say,
@@ -44,7 +46,10 @@ def classify(
     if not photos:
         raise UsageError("expected at least one picture or folder: lanterna classify PHOTO")
     paths = list(_pictures(photos))
+    fetch_missing(*shelf_items(recipe.network), quiet=quiet)
     network = open_network(recipe.network, device=device)
+    if isinstance(network, ForeignNetwork):
+        say(f"{recipe.network}: {network.note}", quiet=quiet)
     failed = 0
     documents: list[dict[str, Any]] = []
     sources = (sys.stdin.buffer.read() if str(path) == "-" else path for path in paths)

@@ -1,5 +1,6 @@
 """`lanterna networks`: which networks there are, and what each is made of."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated
 
@@ -7,7 +8,8 @@ from cyclopts import Parameter
 
 from lanterna.networks import networks as listed
 from lanterna.networks import stages
-from lanterna.surfaces.cli.common import Json, console, emit_json
+from lanterna.networks.tracing import ForeignNetwork
+from lanterna.surfaces.cli.common import Json, console, emit_json, say
 
 
 def networks(
@@ -25,15 +27,20 @@ def networks(
         if json:
             emit_json([asdict(listing) for listing in found])
             return
-        for column in ("name", "what it is", "from", "here"):
-            table.add_column(column)
+        for column in ("name", "what it is", "input"):
+            table.add_column(column, no_wrap=column == "name")
+        for column in ("stages", "parameters"):
+            table.add_column(column, justify="right")
+        table.add_column("from, and how to get it")
         for listing in found:
-            here = "yes" if listing.here else f"no: {listing.command}"
-            table.add_row(listing.name, listing.what, listing.source, here)
+            count = f"{listing.parameters:,}" if listing.parameters else ""
+            source = listing.source if listing.here else f"not here yet: {listing.command}"
+            shape = _shape(listing.input or ())
+            table.add_row(listing.name, listing.what, shape, str(listing.stages or ""), count, source)
         console(stdout=True).print(table)
         return
     network, found_stages = stages(name)
-    total = sum(stage.parameters for stage in found_stages)
+    total = sum(parameter.numel() for parameter in network.parameters())
     if json:
         emit_json(
             {
@@ -49,7 +56,12 @@ def networks(
         table.add_column(column)
     table.add_column("parameters", justify="right")
     for stage in found_stages:
-        shape = " × ".join(map(str, stage.shape))
-        table.add_row(stage.name, stage.kind, shape, f"{stage.parameters:,}")
+        table.add_row(stage.name, stage.kind, _shape(stage.shape), f"{stage.parameters:,}")
     table.add_row("", "", "in all", f"{total:,}")
     console(stdout=True).print(table)
+    if isinstance(network, ForeignNetwork):
+        say(f"{name}: {network.note}")
+
+
+def _shape(sides: Sequence[int]) -> str:
+    return " × ".join(map(str, sides))

@@ -117,11 +117,12 @@ def train_and_keep(
 @contextlib.contextmanager
 def watching(*, quiet: bool = False) -> Iterator[Callable[["TrainFrame"], None]]:
     """A table that grows by a row an epoch, over a bar; what it gives shows a frame."""
-    say("epoch    loss  training  validation  digits a second", quiet=quiet)
     with progress("training", quiet=quiet) as update:
 
         def watch(frame: "TrainFrame") -> None:
             n = frame.numbers
+            if frame.epoch_ended and len(frame.history) == 1:
+                say("epoch    loss  training  validation  digits a second", quiet=quiet)
             update(frame.step, frame.steps, f"loss {n['loss']:.4f}  {n['training_accuracy']:.2%}")
             if frame.epoch_ended:
                 validation = f"{n['validation_accuracy']:.2%}" if "validation_accuracy" in n else "none"

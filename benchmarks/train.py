@@ -1,0 +1,98 @@
+"""Digit networks against TensorFlow's beginner quickstart, on this machine, in this call.
+
+    python benchmarks/train.py [SEEDS]
+
+The quickstart runs in an environment of its own (made the first time under build/), on the same digits,
+in a fresh process for each seed; so does `lanterna train`. Printed are medians over the seeds: test accuracy,
+seconds of training, seconds of the whole process, and each as a ratio to the quickstart's; and the highest
+memory of the process. Settings were chosen on validation digits; these seeds were used for nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+
+from lanterna.devices import fast_dtype
+from lanterna.images.digits import mnist
+
+HERE = Path(__file__).parent
+ENVIRONMENT = HERE.parent / "build/tensorflow"
+RUNS = {
+    "dense, preset quickstart": ["dense", "--preset", "quickstart"],
+    "dense, preset fast": ["dense", "--preset", "fast"],
+    "conv, preset fast": ["conv", "--preset", "fast"],
+    "conv, preset best": ["conv", "--preset", "best"],
+}
+
+
+def measured(command: list[str]) -> tuple[dict, float, float]:
+    """Run a command; give the JSON it printed, its wall seconds and its highest memory in MB."""
+    begun = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    said = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        sys.exit(f"failed: {' '.join(command)}")
+    return json.loads(said), time.perf_counter() - begun, usage.ru_maxrss / 1000
+
+
+def quickstart(digits: Path, seed: int) -> tuple[dict, float, float]:
+    python = ENVIRONMENT / "bin/python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", ENVIRONMENT], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "tensorflow-cpu"], check=True)
+    said, wall, memory = measured(
+        [str(python), str(HERE / "tensorflow_quickstart.py"), str(digits), str(seed)]
+    )
+    return {"test_accuracy": said["accuracy"], "seconds": said["seconds"]}, wall, memory
+
+
+def ours(options: list[str], seed: int, folder: Path) -> tuple[dict, float, float]:
+    command = [sys.executable, "-m", "lanterna", "train", *options, "--json", "--quiet"]
+    return measured([*command, "--seed", str(seed), "-o", str(folder)])
+
+
+def main() -> None:
+    seeds = range(1001, 1001 + int(sys.argv[1] if len(sys.argv) > 1 else 5))
+    print(f"{os.cpu_count()} cores, {fast_dtype(torch.device('cpu'))}, seeds {seeds[0]} to {seeds[-1]}")
+    with tempfile.TemporaryDirectory() as temporary:
+        digits = Path(temporary) / "digits.npz"
+        parts = [mnist("train"), mnist("validation")]
+        np.savez(
+            digits,
+            train_images=np.concatenate([part.images[:, 0].numpy() for part in parts]),
+            train_labels=np.concatenate([part.labels.numpy() for part in parts]),
+            test_images=mnist("test").images[:, 0].numpy(),
+            test_labels=mnist("test").labels.numpy(),
+        )
+        base = report("TensorFlow quickstart", [quickstart(digits, seed) for seed in seeds])
+        for name, options in RUNS.items():
+            folders = (Path(temporary) / f"{name}-{seed}".replace(" ", "-") for seed in seeds)
+            report(name, [ours(options, seed, next(folders)) for seed in seeds], base)
+
+
+def report(name: str, runs: list[tuple[dict, float, float]], base: tuple[float, float] | None = None):
+    accuracy = median(run["test_accuracy"] for run, _, _ in runs)
+    seconds = median(run["seconds"] for run, _, _ in runs)
+    wall = median(wall for _, wall, _ in runs)
+    memory = max(memory for _, _, memory in runs)
+    against = f", {seconds / base[0]:.2f} and {wall / base[1]:.2f} of the quickstart's" if base else ""
+    print(
+        f"{name:25} {accuracy:.2%} training {seconds:6.1f} s, whole {wall:6.1f} s{against}, {memory:.0f} MB",
+        flush=True,
+    )
+    return seconds, wall
+
+
+if __name__ == "__main__":
+    main()
