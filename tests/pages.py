@@ -173,12 +173,13 @@ def _glyph(image, tall, pen, condition, rng) -> Array:
     ys, xs = np.nonzero(mask)
     factor = float(tall / max(np.ptp(ys) + 1, np.ptp(xs) + 1))
     size = round(112 * factor)
-    if pen is None:
+    middle = _thin(mask)
+    if pen is None or not _says_the_same(middle, mask):
         big = Image.fromarray((mask * 255).astype(np.uint8)).resize((size, size), Image.Resampling.BICUBIC)
         field = np.asarray(big.filter(ImageFilter.GaussianBlur(1.2 * factor)), np.float32) / 255
         glyph = np.clip((field - 0.5) * 4 * factor + 0.5, 0, 1)
     else:
-        ys, xs = np.nonzero(_thin(mask))
+        ys, xs = np.nonzero(middle)
         glyph = _stroke(ys, xs, size, factor, pen)
     for _ in range(condition.gaps):  # a dry pen: the stroke misses a short piece
         ys, xs = np.nonzero(glyph > 0.5)
@@ -197,6 +198,17 @@ def _glyph(image, tall, pen, condition, rng) -> Array:
         glyph = glyph * np.clip(0.72 + 0.26 * tooth, 0.05, 1)
     ys, xs = np.nonzero(glyph > 0.3)
     return glyph[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1].astype(np.float32)
+
+
+def _says_the_same(middle: NDArray[np.bool_], mask: NDArray[np.bool_]) -> bool:
+    """Whether a digit drawn again along its middle line covers what it covered: a loop that was filled with
+    ink thins to a single line, and what is then drawn is another figure.
+    """
+    ys, xs = np.nonzero(middle)
+    again = _stroke(ys, xs, mask.shape[0], 1.0, float(mask.sum()) / len(ys)) > 0.5
+    margin = (len(again) - len(mask)) // 2
+    again = again[margin:-margin, margin:-margin]
+    return float((again & mask).sum()) > 0.78 * float((again | mask).sum())
 
 
 def _stroke(ys, xs, size, factor, pen) -> Array:

@@ -136,7 +136,7 @@ def quick_maker(record):
 
 @pytest.fixture(scope="module")
 def all_is_here(real_shelf, tmp_path_factory):
-    """A home with the real shelf and a network that was trained for a moment; networks are opened only once."""
+    """A home with the real shelf and a network trained for a moment; networks are opened only once."""
     home = tmp_path_factory.mktemp("trained-home")
     (home / "shelf").symlink_to(real_shelf, target_is_directory=True)
     quick = ["--fraction", "0.02", "--epochs", "1", "--hold-out", "1000", "--quiet"]
@@ -221,7 +221,7 @@ mutations = st.builds(
 )
 
 
-@fuzz(1500)
+@fuzz(1300)
 @given(mutation=mutations)
 def test_mutated_pictures_open_or_are_refused(room, mutation):
     room.calls += 1
@@ -253,7 +253,7 @@ def test_mutated_pictures_carry_recipes_or_not(room, mutation, verb, dash):
             assert len(list(Path(folder).iterdir())) == 1 + made
 
 
-@fuzz(80)
+@fuzz(40)
 @given(mutation=mutations, verb=st.sampled_from(READS_PICTURES[2:]))
 def test_mutated_pictures_are_looked_at(room, all_is_here, mutation, verb):
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:

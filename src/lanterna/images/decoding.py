@@ -49,6 +49,14 @@ def named(source: Source) -> str:
     return "standard input" if getattr(source, "name", "") == "<stdin>" else "the picture"
 
 
+def is_folder(path: Path) -> bool:
+    """Whether a path that anybody may have given is a folder: one that cannot be a path at all is none."""
+    try:
+        return path.is_dir()
+    except OSError:  # too long a name
+        return False
+
+
 @contextlib.contextmanager
 def opened(source: Source) -> Iterator[ImageFile]:
     """Open a picture's header, not yet its pixels; errors inside the block are told as the picture's own.

@@ -101,8 +101,9 @@ def _piece(ink: Array, mask: NDArray[np.bool_], box: Box, weak: float) -> _Piece
         return None
     stroke = 2 * float(body.sum()) / len(ys)
     height, width = mask.shape
-    round_blot = stroke > 0.5 * max(height, width) and body.sum() > 0.6 * height * width
-    if round_blot and max(height, width) > 24:
+    # A punched hole, a blot: as thick as it is long, and filled.
+    solid = stroke > 0.38 * max(height, width) and body.sum() > 0.6 * height * width
+    if solid and max(height, width) > 24 and max(height, width) < 1.8 * min(height, width):
         return None
     step = max(1, len(ys) // 150)
     points = np.stack([xs[::step] + box[0], ys[::step] + box[1]], 1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import load_file
+from torch import fx, nn
 
 from lanterna import shelf
 from lanterna.devices import choose_device
@@ -155,11 +156,16 @@ def stages(name: str) -> tuple[Network, list[Stage]]:
     with torch.no_grad():
         shapes = {stage: tuple(out.shape[1:]) for stage, out in network.run(picture)}
     listed = [
-        Stage(stage, type(module).__name__, shapes[stage], sum(p.numel() for p in module.parameters()))
+        Stage(stage, _kind(module), shapes[stage], sum(p.numel() for p in module.parameters()))
         for stage, module in network.stages.items()
         if stage in shapes
     ]
     return network, listed
+
+
+def _kind(module: nn.Module) -> str:
+    """What a stage is, by its class; steps that were traced together have none."""
+    return "steps" if isinstance(module, fx.GraphModule) else type(module).__name__
 
 
 def _open_pretrained(name: str) -> Network:

@@ -42,7 +42,7 @@ def open_foreign(name: str) -> ForeignNetwork:
     with _its_code(f"{name} failed"):
         network = function()
     if not isinstance(network, nn.Module):
-        raise UsageError(f"{name} gives a {type(network).__name__}: expected a torch.nn.Module")
+        raise UsageError(f"{name} gives {type(network).__name__}: expected a torch.nn.Module")
     if next(network.parameters(), None) is None:
         raise UsageError(f"the network of {name} has no weights: there is nothing to look at")
     eyes = list(_eyes(network, function))

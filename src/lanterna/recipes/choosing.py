@@ -40,7 +40,7 @@ def _cut(segments: list[Segment], judge: Judge, depth: int = 0) -> list[Segment]
         best, pair = 0.0, None
         for way in options:
             together = next(scores) * next(scores)
-            whole_parts = min(part.height for part in way) > 0.72 * segment.height
+            whole_parts = min(part.height for part in way) > 0.78 * segment.height
             not_slivers = min(part.width for part in way) > 0.06 * segment.height
             if whole_parts and not_slivers and together > best:
                 best, pair = together, way
@@ -60,9 +60,9 @@ def _needed(own: float, shape: float, wide: float) -> float:
         return own + 0.45
     if wide < 1.35:
         return own + 0.3
-    if wide < 1.65:
-        return 0.95 * own
-    return 0.4 * own if wide < 2.1 else 0.02
+    if wide < 1.9:
+        return 0.97 * own
+    return 0.4 * own if wide < 2.2 else 0.02
 
 
 def _join(segments: list[Segment], judge: Judge) -> list[Segment]:

@@ -75,8 +75,10 @@ def classify(
     """
     recipe = recipe or Classify()
     if network is None:
-        # Channels last is the order in which convolutions run fastest.
-        network = open_network(recipe.network, device=device).to(memory_format=torch.channels_last)
+        network = open_network(recipe.network, device=device)
+        for parameter in network.parameters():
+            if parameter.dim() == 4:  # the order in which convolutions run fastest
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     if not network.classes:
         raise UsageError(f"{network.name} has no classes to answer with: try efficientnet-lite0")
     return _answers(iter(sources), recipe, network)

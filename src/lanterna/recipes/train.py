@@ -24,8 +24,9 @@ class Train(Plan, Recipe):
             "conv": {},
             "dense": {
                 "hidden": (128,),
-                "learning_rate": 8e-3,
+                "learning_rate": 0.015,
                 "batch_size": 256,
+                "epochs": 5,
                 "augmentation": "none",
             },
         },

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from lanterna.errors import UsageError
+from lanterna.images.decoding import is_folder
 from lanterna.networks import open_network, shelf_items
 from lanterna.networks.tracing import ForeignNetwork
 from lanterna.recipes.classify import Classified, Classify
@@ -76,7 +77,7 @@ def classify(
 def _pictures(photos: list[Path]) -> Iterator[Path]:
     """The pictures named, and those in the folders named, by name."""
     for photo in photos:
-        if not photo.is_dir():
+        if not is_folder(photo):
             yield photo
             continue
         inside = sorted(path for path in photo.iterdir() if path.suffix.lower() in SUFFIXES)

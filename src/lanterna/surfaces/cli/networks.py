@@ -27,17 +27,24 @@ def networks(
         if json:
             emit_json([asdict(listing) for listing in found])
             return
-        for column in ("name", "what it is", "input"):
-            table.add_column(column, no_wrap=column == "name")
+        for column in ("name", "here", "input"):
+            table.add_column(column, no_wrap=True)
         for column in ("stages", "parameters"):
             table.add_column(column, justify="right")
-        table.add_column("from, and how to get it")
+        table.add_column("what it does")
         for listing in found:
-            count = f"{listing.parameters:,}" if listing.parameters else ""
-            source = listing.source if listing.here else f"not here yet: {listing.command}"
-            shape = _shape(listing.input or ())
-            table.add_row(listing.name, listing.what, shape, str(listing.stages or ""), count, source)
+            table.add_row(
+                listing.name,
+                "yes" if listing.here else "no",
+                _shape(listing.input or ()),
+                str(listing.stages or ""),
+                f"{listing.parameters:,}" if listing.parameters else "",
+                listing.what,
+            )
         console(stdout=True).print(table)
+        for listing in found:
+            if not listing.here:
+                say(f"{listing.name} is not here yet: {listing.command}")
         return
     network, found_stages = stages(name)
     total = sum(parameter.numel() for parameter in network.parameters())
