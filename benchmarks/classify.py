@@ -1,7 +1,8 @@
 """How fast a photograph is named, beside an independent EfficientNet-Lite in PyTorch with the same weights.
 
 `python benchmarks/classify.py [--threads 2]`: one network pass on one photograph, and photographs a second
-from a folder of 64 JPEG files of 1,600 × 1,200 pixels. The other network (efficientnet-lite-pytorch) is driven
+from a folder of 64 JPEG files of 1,600 × 1,200 pixels. The other network (efficientnet-lite-pytorch) is
+driven
 as its page shows: Pillow opens, resizes and crops each file, and the network is run on one at a time. The two
 take turns, so that whatever else this machine does slows both; medians are printed, and the ratio is what to
 trust.

@@ -88,7 +88,7 @@ CONDITIONS: dict[str, Condition] = {
     "300 px wide": replace(PLAIN, width=300, rows=(6, 7, 6), height=125.0, noise=0.006),
     "12,000 px wide": replace(PLAIN, width=12_000, blur=0.6),
     "at the edge": replace(PLAIN, edge=True, rows=(9, 9, 9)),
-    "broken strokes": replace(PLAIN, gaps=2),
+    "broken strokes": replace(PLAIN, gaps=2, pen=(0.05, 0.08)),
     "touching": replace(PLAIN, touching=0.2),
     "specks and grain": replace(PLAIN, specks=260, grain=0.05),
     "on a table": replace(PLAIN, width=2400, perspective=0.06, table="wood", turn=(-8.0, 8.0), light=0.4),
@@ -184,7 +184,7 @@ def _glyph(image, tall, pen, condition, rng) -> Array:
     for _ in range(condition.gaps):  # a dry pen: the stroke misses a short piece
         ys, xs = np.nonzero(glyph > 0.5)
         at = int(rng.integers(len(ys)))
-        width = max(0.035 * tall, 0.6 * (pen or 0.1 * tall))
+        width = max(0.03 * tall, 0.58 * (pen or 0.1 * tall))
         grid_y, grid_x = np.mgrid[: glyph.shape[0], : glyph.shape[1]]
         glyph = glyph * (np.hypot(grid_y - ys[at], grid_x - xs[at]) > width)
     if condition.pencil:

@@ -1,4 +1,5 @@
-"""Photographs, folders of them and digits are named; what cannot be read is said and does not stop the rest."""
+"""Photographs, folders of them and digits are named; what cannot be read is said and does not stop the
+rest."""
 
 import io
 import json

@@ -347,13 +347,23 @@ def test_standard_input(speckle, monkeypatch):
     assert (speckle / "out.png").read_bytes() == data
 
 
-def test_a_training_pictures_rerun_is_the_same_file(tmp_path, capsys):
-    quick = ["--fraction", "0.02", "--epochs", "1", "--batch-size", "64"]
-    assert main(["train", "dense", *quick, "-o", str(tmp_path / "net"), "--quiet"]) == 0
+def test_the_rerun_of_a_training_and_of_a_reading_is_the_same_file(tmp_path, capsys):
+    quick = ["--fraction", "0.02", "--epochs", "1", "--channels", "4", "8"]
+    assert main(["train", "conv", *quick, "-o", str(tmp_path / "net"), "--quiet"]) == 0
     picture = tmp_path / "net" / "mistakes.png"
     assert main(["rerun", str(picture), "-o", str(tmp_path / "again.png")]) == 0
     assert (tmp_path / "again.png").read_bytes() == picture.read_bytes()
     assert main(["recipe", str(picture), "--json"]) == 0
     command = json.loads(capsys.readouterr().out)["command"]
-    assert command.startswith("lanterna train --network dense")
+    assert command.startswith("lanterna train --channels 4 8")
     assert "--fraction 0.02" in command
+
+    for option, made in ("-o", "page.png"), ("--steps", "steps.png"):
+        read = ["read", str(picture), "--network", str(tmp_path / "net"), option, str(tmp_path / made)]
+        assert main(read) == 0
+        capsys.readouterr()
+        assert main(["rerun", str(tmp_path / made)]) == 0
+        assert "may not" not in capsys.readouterr().err
+        assert (tmp_path / made.replace(".", "-again.")).read_bytes() == (tmp_path / made).read_bytes()
+        assert main(["recipe", str(tmp_path / made), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["command"] == f"lanterna {' '.join(read)}"
