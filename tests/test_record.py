@@ -358,8 +358,10 @@ def test_the_rerun_of_a_training_and_of_a_reading_is_the_same_file(tmp_path, cap
     assert command.startswith("lanterna train --channels 4 8")
     assert "--fraction 0.02" in command
 
+    page = tmp_path / "input.png"
+    photograph(120, 90).save(page)
     for option, made in ("-o", "page.png"), ("--steps", "steps.png"):
-        read = ["read", str(picture), "--network", str(tmp_path / "net"), option, str(tmp_path / made)]
+        read = ["read", str(page), "--network", str(tmp_path / "net"), option, str(tmp_path / made)]
         assert main(read) == 0
         capsys.readouterr()
         assert main(["rerun", str(tmp_path / made)]) == 0

@@ -252,7 +252,7 @@ def _level_with(one: Segment, other: Segment) -> float:
     return shared / max(min(one.height, other.height), 1)
 
 
-def cuts(segment: Segment, most: int = 5) -> list[tuple[Segment, Segment]]:
+def cuts(segment: Segment) -> list[tuple[Segment, Segment]]:
     """The likeliest ways to cut a segment in two, left and right, where it may be two digits that touch.
 
     Each way follows a seam from top to bottom that crosses the least ink and may lean as writing leans
@@ -265,10 +265,12 @@ def cuts(segment: Segment, most: int = 5) -> list[tuple[Segment, Segment]]:
     smooth = np.convolve(np.pad(profile, 1, mode="edge"), (0.25, 0.5, 0.25), mode="valid")
     ways: list[tuple[Segment, Segment]] = []
     seen: list[NDArray[np.int64]] = []
-    for centre in np.linspace(0.25, 0.75, 7) * width:
-        seam = _seam(segment.ink, float(centre), max(3.0, 0.2 * height))
-        if all(float(np.abs(seam - other).mean()) > 0.03 * width for other in seen):
-            seen.append(seam)
+    # Free seams find gaps between leaning digits; nearly straight ones cut through where two strokes merged.
+    for reach in (0.2 * height, 0.06 * height):
+        for centre in np.linspace(0.25, 0.75, 9) * width:
+            seam = _seam(segment.ink, float(centre), max(3.0, reach))
+            if all(float(np.abs(seam - other).mean()) > 0.03 * width for other in seen):
+                seen.append(seam)
     least = range(max(2, round(0.18 * width)), min(width - 2, round(0.82 * width)))
     seen.extend(np.full(height, column) for column in sorted(least, key=lambda c: smooth[c])[:1])
     for seam in seen:
@@ -277,7 +279,7 @@ def cuts(segment: Segment, most: int = 5) -> list[tuple[Segment, Segment]]:
         if all((part > 0.5).any() for part in parts):
             one, other = (cropped(_mostly(part), segment.box[0], segment.box[1]) for part in parts)
             ways.append((replace(one, row=segment.row), replace(other, row=segment.row)))
-    return ways[: most + 3]
+    return ways
 
 
 def _mostly(ink: Array) -> Array:
