@@ -266,11 +266,10 @@ def cuts(segment: Segment) -> list[tuple[Segment, Segment]]:
     ways: list[tuple[Segment, Segment]] = []
     seen: list[NDArray[np.int64]] = []
     # Free seams find gaps between leaning digits; nearly straight ones cut through where two strokes merged.
-    for reach in (0.2 * height, 0.06 * height):
-        for centre in np.linspace(0.25, 0.75, 9) * width:
-            seam = _seam(segment.ink, float(centre), max(3.0, reach))
-            if all(float(np.abs(seam - other).mean()) > 0.03 * width for other in seen):
-                seen.append(seam)
+    reaches = np.repeat([max(3.0, 0.2 * height), max(3.0, 0.06 * height)], 9)
+    for seam in _seams(segment.ink, np.tile(np.linspace(0.25, 0.75, 9) * width, 2), reaches):
+        if all(float(np.abs(seam - other).mean()) > 0.03 * width for other in seen):
+            seen.append(seam)
     least = range(max(2, round(0.18 * width)), min(width - 2, round(0.82 * width)))
     seen.extend(np.full(height, column) for column in sorted(least, key=lambda c: smooth[c])[:1])
     for seam in seen:
@@ -289,23 +288,26 @@ def _mostly(ink: Array) -> Array:
     return np.where(np.isin(found.labels, scraps), 0, ink) if len(scraps) else ink
 
 
-def _seam(ink: Array, centre: float, reach: float) -> NDArray[np.int64]:
-    """For every row the column at which a cut near `centre` passes, so that it crosses the least ink."""
+def _seams(ink: Array, centres: NDArray[np.float64], reaches: NDArray[np.float64]) -> NDArray[np.int64]:
+    """For every centre `(S,)` and row the column at which a cut near it passes, so that it crosses the least
+    ink: `(S, H)`. All are found together, row by row.
+    """
     height, width = ink.shape
-    away = np.abs(np.arange(width) - centre)
-    cost = ink + 0.02 * away / reach + np.where(away > reach, 50.0, 0.0)
-    total = cost.copy()
+    away = np.abs(np.arange(width) - centres[:, None])
+    reach = reaches[:, None]
+    aside = (0.02 * away / reach + np.where(away > reach, 50.0, 0.0)).astype(np.float32)
+    total = np.full((height, len(centres), width + 2), 1e9, np.float32)  # a column more on either side
+    total[0, :, 1:-1] = ink[0] + aside
     for row in range(1, height):
-        above = np.pad(total[row - 1], 1, constant_values=1e9)
-        sideways = np.minimum(above[:-2], above[2:]) + 0.02
-        total[row] += np.minimum(above[1:-1], sideways)
-    seam = np.empty(height, np.int64)
-    seam[-1] = int(total[-1].argmin())
+        above = total[row - 1]
+        sideways = np.minimum(above[:, :-2], above[:, 2:]) + np.float32(0.02)
+        total[row, :, 1:-1] = ink[row] + aside + np.minimum(above[:, 1:-1], sideways)
+    seams = np.empty((height, len(centres)), np.int64)
+    seams[-1] = total[-1, :, 1:-1].argmin(1)
     for row in range(height - 2, -1, -1):
-        at = seam[row + 1]
-        first = max(at - 1, 0)
-        seam[row] = first + int(total[row, first : at + 2].argmin())
-    return seam
+        near = seams[row + 1][:, None] + np.arange(3)  # the columns below, left and right, in padded columns
+        seams[row] = seams[row + 1] - 1 + np.take_along_axis(total[row], near, 1).argmin(1)
+    return seams.T
 
 
 def united(one: Segment, other: Segment) -> Segment:
