@@ -25,9 +25,9 @@ CATS = {"tabby cat", "tiger cat", "Persian cat", "Siamese cat", "Egyptian Mau"}
 KNOWN = {
     "chelsea.png": CATS,
     "coffee.png": {"espresso", "coffeemaker", "cup", "coffee mug", "tea cup"},
-    "rocket.jpg": {"missile", "projectile", "space shuttle"},
-    "motorcycle_left.png": {"moped", "motor scooter"},
+    "camera.png": {"tripod"},
 }
+ROCKETS = {"missile", "projectile", "space shuttle"}  # ImageNet has no class of its own for a launch
 
 
 def photograph(name):
@@ -61,6 +61,8 @@ def test_photographs_are_named(network):
         assert likely == sorted(likely, reverse=True)
         assert len(likely) == 3
         assert 0 < sum(likely) <= 1
+    (launch,) = classify([photograph("rocket.jpg")], recipe)
+    assert len(ROCKETS.intersection(answer.name for answer in launch.answers)) >= 2
 
 
 def test_the_answer_does_not_depend_on_the_company(by_brightness):
@@ -132,7 +134,7 @@ def test_a_folder_is_done_although_one_picture_is_bad(tmp_path, capsys):
     for name, expected in KNOWN.items():
         assert document[str(tmp_path / name)][0]["class"] in expected
     assert "bad.jpg" in captured.err
-    assert "1 of 5" in captured.err
+    assert "1 of 4" in captured.err
     assert "notes.txt" not in captured.err
 
 
