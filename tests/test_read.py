@@ -79,10 +79,10 @@ def test_pages_of_every_condition(network):
     report = "\n".join(f"{name:22} {share:.1%}" for name, share in shares.items())
     error = expected_calibration_error(torch.tensor(confidence), torch.tensor(right))
     print(f"{report}\nall {right_of_all} of {all_of_all}, calibration error {error:.3f}")
-    # Aimed at: 97 % over all and 90 % in every condition. Reached so far, with these seeds: 96.7 %, and 82 %
-    # where strokes are broken. These floors keep what is reached until the reader does better.
-    assert right_of_all / all_of_all > 0.95, report
-    assert min(shares.values()) > 0.75, report
+    # Reached with these seeds: 97.2 % over all, 90.9 % in the hardest condition (lined paper). The floors leave
+    # room for what another machine's rounding makes of the training: about two digits in a condition of 46.
+    assert right_of_all / all_of_all > 0.96, report
+    assert min(shares.values()) > 0.86, report
     assert error < 0.05
 
 
