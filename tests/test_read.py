@@ -79,8 +79,8 @@ def test_pages_of_every_condition(network):
     report = "\n".join(f"{name:22} {share:.1%}" for name, share in shares.items())
     error = expected_calibration_error(torch.tensor(confidence), torch.tensor(right))
     print(f"{report}\nall {right_of_all} of {all_of_all}, calibration error {error:.3f}")
-    # Reached with these seeds: 97.2 % over all, 90.9 % in the hardest condition (lined paper). The floors leave
-    # room for what another machine's rounding makes of the training: about two digits in a condition of 46.
+    # Reached with these seeds: 97.2 % over all, 90.9 % in the hardest condition (lined paper). The floors
+    # leave room for what another machine's rounding makes of the training: about two digits of 46.
     assert right_of_all / all_of_all > 0.96, report
     assert min(shares.values()) > 0.86, report
     assert error < 0.05

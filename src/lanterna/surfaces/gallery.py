@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from lanterna.files import replacing
+from lanterna.surfaces.page import styles
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,6 @@ class Room:
 
 def write_gallery(folder: Path, rooms: list[Room]) -> Path:
     """Write `index.html` into `folder`, whole or not at all, and give its path."""
-    style = files("lanterna.surfaces").joinpath("gallery.css").read_text(encoding="utf-8")
     ways = "".join(f'<a href="#{escape(room.name)}">{escape(room.title)}</a>' for room in rooms)
     page = f"""<!doctype html>
 <html lang="en">
@@ -46,8 +45,7 @@ def write_gallery(folder: Path, rooms: list[Room]) -> Path:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="dark light">
 <title>Lanterna: the gallery</title>
-<style>
-{style}</style>
+{styles("gallery.css")}
 <header>
 <h1>Lanterna</h1>
 <p>What the networks on this machine learned, read and saw.</p>
