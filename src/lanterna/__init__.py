@@ -11,6 +11,7 @@ Importing it is quick: torch comes with the first thing that needs it.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
     from lanterna.recipes.training import train
 
 __version__ = "0.1.0"
+
+# After each small piece of work torch's threads wait for each other, by default with the processor at full
+# speed for milliseconds: beside another busy program the steps of a training then take fifty times as long.
+# Sleeping after some tens of microseconds costs nothing on a quiet machine. GNU's OpenMP reads this when
+# torch is imported; whoever has set it keeps what they set.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 _PLACES = {
     "lanterna.errors": ("LanternaError", "MissingError", "UsageError"),

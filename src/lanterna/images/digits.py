@@ -5,7 +5,7 @@ LeCun, Bottou, Bengio, Haffner (1998), "Gradient-based learning applied to docum
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from lanterna import shelf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Split = Literal["train", "validation", "test"]
 
@@ -87,11 +90,21 @@ def by_another_pen(images: Tensor, generator: torch.Generator) -> Tensor:
         return (torch.rand(len(images), 1, 1, 1, generator=generator) * most).to(images)
 
     half = len(images) // 2
-    bolder = torch.lerp(images[:half], F.max_pool2d(images[:half], 3, 1, 1), up_to(0.8)[:half])
-    finer = torch.lerp(images[half:], -F.max_pool2d(-images[half:], 3, 1, 1), up_to(0.7)[half:])
+    bolder = torch.lerp(images[:half], _over_3x3(images[:half], torch.maximum, 0.0), up_to(0.8)[:half])
+    finer = torch.lerp(images[half:], _over_3x3(images[half:], torch.minimum, 1.0), up_to(0.7)[half:])
     drawn = torch.cat([bolder, finer])
-    softer = torch.lerp(drawn, F.avg_pool2d(drawn, 3, 1, 1), up_to(0.6))
+    softer = torch.lerp(drawn, _over_3x3(drawn, torch.add, 0.0) / 9, up_to(0.6))
     return (softer * (1 + up_to(0.8))).clamp_(max=1)
+
+
+def _over_3x3(images: Tensor, join: Callable[[Tensor, Tensor], Tensor], beyond: float) -> Tensor:
+    """Each pixel joined with its eight neighbours, `beyond` past the edge: rows first, then columns.
+
+    What torch's own 3 × 3 pooling gives, but many times faster for pictures of a single channel.
+    """
+    padded = F.pad(images, (1, 1, 1, 1), value=beyond)
+    rows = join(join(padded[..., :-2, :], padded[..., 1:-1, :]), padded[..., 2:, :])
+    return join(join(rows[..., :-2], rows[..., 1:-1]), rows[..., 2:])
 
 
 def by_another_hand(images: Tensor, generator: torch.Generator) -> Tensor:

@@ -88,6 +88,12 @@ class Train(Plan, Recipe):
         default="hand",
         description="shift: moved by up to 2 px; hand: as if another hand with another pen wrote it.",
     )
+    settle: float = Field(
+        default=0.3,
+        ge=0,
+        le=1,
+        description="Share of the steps, the last ones, that augment by no more than a pixel's shift.",
+    )
     normalised: bool = Field(
         default=True,
         description="Whether digits keep MNIST's normalised size and place; if not they are scattered.",

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lanterna.devices import choose_device, fast_dtype
+from lanterna.devices import choose_device, fast_dtype, reuse_memory
 from lanterna.images.digits import Digits, by_another_hand, mnist, scattered, shifted
 from lanterna.networks.digits import build, start_weights
 from lanterna.recipes.checkpoint import Learning
@@ -53,9 +53,20 @@ def new_network(recipe: Train) -> Network:
     network = build(recipe)
     start_weights(network, recipe.weight_start, recipe.bias_start, torch.Generator().manual_seed(recipe.seed))
     for parameter in network.parameters():
-        if parameter.ndim == 4:  # kernels beside each other in memory: convolutions are faster so
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        if parameter.ndim == 4:
+            parameter.data = _channels_last(parameter.data)
     return network
+
+
+def _channels_last(kernels: Tensor) -> Tensor:
+    """The same kernels `(O, I, H, W)` with the channels of a place side by side: faster to convolve with.
+
+    torch goes by the strides, and leaves those of a single channel (I = 1) as they are because the numbers
+    lie the same way in both orders. Then it would lay the maps out channel by channel, slower to pool.
+    """
+    _, inputs, height, width = kernels.shape
+    laid_out = kernels.contiguous(memory_format=torch.channels_last)
+    return laid_out.as_strided(kernels.shape, (inputs * height * width, 1, inputs * width, inputs))
 
 
 def training_digits(recipe: Train) -> tuple[Digits, Digits]:
@@ -92,6 +103,7 @@ def train(
     Errors: `MissingError` without the digits; `UsageError` where the checkpoint is of other settings.
     """
     place = choose_device(device)
+    reuse_memory()
     dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}.get(recipe.precision, fast_dtype(place))
     digits, held_out = (Digits(*(part.to(place) for part in split)) for split in training_digits(recipe))
     network = new_network(recipe).to(place)
@@ -113,7 +125,7 @@ def train(
             chosen = order[batch * recipe.batch_size : (batch + 1) * recipe.batch_size].to(place)
             randomness.manual_seed(_mixed(recipe.seed, state.step))
             torch.manual_seed(_mixed(recipe.seed, state.step))  # dropout draws from torch's own source
-            images = _as_seen(digits.images[chosen], recipe, randomness)
+            images = _as_seen(digits.images[chosen], recipe, state.step, randomness)
             labels = digits.labels[chosen]
 
             network.train()
@@ -169,7 +181,7 @@ def logits_of(network: Network, images: Tensor, dtype: torch.dtype = torch.float
     """Logits `(N, 10)` float32 of uint8 digits `(N, 1, 28, 28)`, with the network at rest."""
     network.eval()
     with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
-        parts = [network(in_unit_range(part)).float() for part in torch.split(images, 1000)]
+        parts = [network(in_unit_range(part)).float() for part in torch.split(images, 250)]
     return torch.cat(parts)
 
 
@@ -180,15 +192,21 @@ def accuracy(network: Network, digits: Digits, dtype: torch.dtype = torch.float3
 
 def in_unit_range(images: Tensor) -> Tensor:
     """uint8 digits as float32 in [0, 1]."""
-    return images.float().div_(255).contiguous(memory_format=torch.channels_last)
+    return images.float().div_(255)
 
 
-def _as_seen(images: Tensor, recipe: Train, randomness: torch.Generator) -> Tensor:
-    """A batch as the network sees it: float in [0, 1], changed as the recipe's augmentation says."""
-    if recipe.augmentation == "shift":
-        images = shifted(images, randomness)
-    seen = in_unit_range(images)
-    return by_another_hand(seen, randomness) if recipe.augmentation == "hand" else seen
+def _as_seen(images: Tensor, recipe: Train, step: int, randomness: torch.Generator) -> Tensor:
+    """A batch as the network sees it: float in [0, 1], changed as the recipe's augmentation says.
+
+    The last steps see digits almost as they are, so that the network settles on what it will be asked
+    (Ge et al. 2021, "YOLOX", section 2.1, end augmentation early likewise).
+    """
+    settling = step >= recipe.steps * (1 - recipe.settle)
+    if recipe.augmentation == "none":
+        return in_unit_range(images)
+    if recipe.augmentation == "shift" or settling:
+        return in_unit_range(shifted(images, randomness, most=1 if settling else 2))
+    return by_another_hand(in_unit_range(images), randomness)
 
 
 def _order(recipe: Train, epoch: int) -> Tensor:
