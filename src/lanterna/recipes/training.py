@@ -124,8 +124,9 @@ def train(
                 state.right.zero_()
             chosen = order[batch * recipe.batch_size : (batch + 1) * recipe.batch_size].to(place)
             randomness.manual_seed(_mixed(recipe.seed, state.step))
-            torch.manual_seed(_mixed(recipe.seed, state.step))  # dropout draws from torch's own source
-            images = _as_seen(digits.images[chosen], recipe, state.step, randomness)
+            if recipe.dropout:
+                torch.manual_seed(_mixed(recipe.seed, state.step))  # it draws from torch's own source
+            images = _as_seen(digits.images.index_select(0, chosen), recipe, state.step, randomness)
             labels = digits.labels[chosen]
 
             network.train()

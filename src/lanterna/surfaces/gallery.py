@@ -15,12 +15,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A picture in a room: its file's name in the gallery folder, its size in pixels, what it shows."""
+    """A picture in a room: its file's name in the gallery folder, its size in pixels, what it shows.
+
+    `page` is the page in that folder that the picture opens, where it opens more than itself.
+    """
 
     file: str
     width: int
     height: int
     words: str
+    page: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,4 +84,5 @@ def _room(room: Room) -> str:
 def _exhibit(exhibit: Exhibit) -> str:
     file, words = escape(exhibit.file, quote=True), escape(exhibit.words)
     picture = f'<img src="{file}" width="{exhibit.width}" height="{exhibit.height}" alt="{words}">'
-    return f'<figure><a href="{file}">{picture}</a><figcaption>{words}</figcaption></figure>\n'
+    opens = escape(exhibit.page, quote=True) or file
+    return f'<figure><a href="{opens}">{picture}</a><figcaption>{words}</figcaption></figure>\n'
