@@ -34,9 +34,8 @@ class Train(Plan, Recipe):
         "best": {
             "conv": {
                 "channels": (32, 64, 128),
-                "convolutions": 2,
                 "epochs": 20,
-                "average": 0.999,
+                "average": 0.998,
                 "hold_out": 2_000,
             },
         },
@@ -66,7 +65,7 @@ class Train(Plan, Recipe):
         default="adamw", description="How weights follow the gradient."
     )
     momentum: float = Field(default=0.9, ge=0, lt=1, description="How much of the last step is kept (sgd).")
-    learning_rate: float = Field(default=4e-3, gt=0, le=100, description="How far weights move at each step.")
+    learning_rate: float = Field(default=8e-3, gt=0, le=100, description="How far weights move at each step.")
     schedule: Literal["constant", "linear", "cosine"] = Field(
         default="linear",
         description="How the learning rate falls, after a short warm-up (constant has none).",
@@ -83,14 +82,14 @@ class Train(Plan, Recipe):
         lt=1,
         description="Running average of the weights: share of the old kept each step; 0 for none.",
     )
-    batch_size: int = Field(default=128, ge=1, le=10_000, description="Digits seen at each step.")
-    epochs: int = Field(default=8, ge=1, le=1000, description="Times that every digit is seen.")
+    batch_size: int = Field(default=256, ge=1, le=10_000, description="Digits seen at each step.")
+    epochs: int = Field(default=6, ge=1, le=1000, description="Times that every digit is seen.")
     augmentation: Literal["none", "shift", "hand"] = Field(
         default="hand",
         description="shift: moved by up to 2 px; hand: as if another hand with another pen wrote it.",
     )
     settle: float = Field(
-        default=0.3,
+        default=0.4,
         ge=0,
         le=1,
         description="Share of the steps, the last ones, that augment by no more than a pixel's shift.",
