@@ -82,13 +82,18 @@ def sheet_of_stages(stages: Mapping[str, Tensor], side: int = 64, most: int = 12
     draw = ImageDraw.Draw(page)
     for row, (name, values) in enumerate(stages.items()):
         y, values = gap + row * (side + gap), values.detach().float().cpu()
+        shape = " by ".join(map(str, values.shape[-2:]))
+        what = f"{len(values)} units" if values.dim() == 1 else f"{len(values)} of {shape}"
         draw.text((2 * gap, y + side / 2 - 10), name, LIGHT, font(16), anchor="lm")
-        draw.text(
-            (2 * gap, y + side / 2 + 12), " × ".join(map(str, values.shape)), DIM, font(13), anchor="lm"
-        )
+        draw.text((2 * gap, y + side / 2 + 12), shape if row == 0 else what, DIM, font(13), anchor="lm")
         for column, tile in enumerate(_tiles(values, row == 0, most)):
-            width = side if values.dim() == 3 else most * (side + gap) - gap
-            page.paste(as_image(tile).resize((width, side), _NEAREST), (left + column * (side + gap), y))
+            x = left + column * (side + gap)
+            if values.dim() == 3:
+                page.paste(as_image(tile).resize((side, side), _NEAREST), (x, y))
+            else:
+                strip = (most * (side + gap) - gap, side // 2)
+                how = _NEAREST if strip[0] > tile.shape[-1] else Image.Resampling.BOX
+                page.paste(as_image(tile).resize(strip, how), (x, y + side // 4))
     return as_picture(page)
 
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from lanterna.errors import UsageError
 from lanterna.networks.tracing import UntracedNetwork
-from lanterna.probes.look import as_batch, at_rest, told_size
-from lanterna.probes.paths import checked
+from lanterna.probes.look import at_rest, one_picture, told_size
+from lanterna.probes.running import checked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +52,7 @@ def links(
         names = list(network.stages)
         place = names.index(stage)
         module, rest = network.stages[stage], [network.stages[name] for name in names[place + 1 :]]
-        x = as_batch(network, image.detach()).clone()
+        x = one_picture(network, image)
         if place == 0:
             module = _Seeing(network, module)
         else:

@@ -88,6 +88,16 @@ def as_batch(network: Network, images: Tensor) -> Tensor:
     return batch.to(parameter.device, parameter.dtype)
 
 
+def one_picture(network: Network, image: Tensor) -> Tensor:
+    """One picture `(C, H, W)` as a batch `(1, C, H, W)` of its own, which no gradient flows out of.
+
+    Errors: `UsageError` as `as_batch`, and for several pictures.
+    """
+    if image.dim() == 4 and len(image) != 1:
+        raise UsageError(f"one picture (C, H, W) is explained at a time, got {tuple(image.shape)}")
+    return as_batch(network, image.detach()).clone()
+
+
 @contextlib.contextmanager
 def at_rest(network: Network) -> Iterator[None]:
     """Run a network as it answers, not as it learns, and leave every module as it was."""

@@ -16,25 +16,24 @@ The offsets are worked out from what each module is, never as what is left over,
 from __future__ import annotations
 
 import math
-import operator
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, fx, nn
 
 from lanterna.errors import UsageError
 from lanterna.images.drawing import as_png, signed_over
-from lanterna.networks.tracing import RESULT, ForeignNetwork, UntracedNetwork, unused
-from lanterna.probes.look import as_batch, at_rest, told_size
+from lanterna.networks.tracing import UntracedNetwork
+from lanterna.probes.look import at_rest, one_picture, told_size
+from lanterna.probes.running import INPUT, chosen_answers, gradients_of, layers_of, run_through, weights_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lanterna.networks.stages import Network
 
-INPUT = "input"
 EYE = "eye"
 """The offset of the network's eye: what subtracting the mean from the picture does to the answer."""
 
@@ -103,30 +102,6 @@ class Paths:
         return as_png(signed_over(self.image, heat(self, INPUT)))
 
 
-class _Call(NamedTuple):
-    """One run of one layer."""
-
-    layer: str
-    stage: str
-    module: nn.Module
-    x: Tensor
-    y: Tensor
-
-
-class _Run(NamedTuple):
-    """One forward pass of N pictures: what the stages put out, every layer's run, and the N answers."""
-
-    outputs: dict[str, Tensor]
-    stages: list[str]
-    calls: list[_Call]
-    value: Tensor
-
-    def whole(self, network: Network) -> list[str]:
-        """The stages that all of the answer flows through."""
-        names = list(self.outputs)
-        return [names[0], names[-1]] if isinstance(network, UntracedNetwork) else names
-
-
 def paths(
     network: Network, image: Tensor, answer: int, *, against: int | None = None, steps: int = 64
 ) -> Paths:
@@ -143,16 +118,12 @@ def paths(
 
     Errors: `UsageError` for a network without classes, an answer it does not have, a picture it cannot take.
     """
-    chosen = [checked(network, each) for each in (answer, against) if each is not None]
-    if image.dim() != 3:
-        image = image.squeeze(0)
-    if image.dim() != 3:
-        raise UsageError(f"paths explains one picture (C, H, W) at a time, got {tuple(image.shape)}")
+    chosen = chosen_answers(network, answer, against)
     if steps < 1:
         raise UsageError(f"steps is at least 1, got {steps}")
     with torch.inference_mode(False), torch.enable_grad(), at_rest(network), told_size(network, image):
-        picture = as_batch(network, image.detach()).clone()
-        strange = sorted({type(layer).__name__ for layer in _layers(network) if not _is_known(layer)})
+        picture = one_picture(network, image)
+        strange = sorted({type(layer).__name__ for layer in layers_of(network) if not _is_known(layer)})
         why = f"{', '.join(strange)}: not known to be piecewise linear"
         if not strange:
             found = _exact(network, picture, chosen)
@@ -179,17 +150,17 @@ def heat(paths: Paths, stage: str = INPUT) -> Tensor:
 def _exact(network: Network, picture: Tensor, chosen: Sequence[int]) -> Paths:
     """Activation times gradient, and weight times gradient, in one pass forward and one back."""
     picture.requires_grad_()
-    weights = _weights(network)
+    weights = weights_of(network)
     asking = [weight.requires_grad for weight in weights.values()]
     try:
         for weight in weights.values():
             weight.requires_grad_()
-        run = _run(network, picture, chosen)
+        run = run_through(network, picture, chosen)
         with torch.no_grad():
             constants = [(call, _constant(call.module, call.x)) for call in run.calls]
         adding = [(call, constant) for call, constant in constants if constant is not None]
         wanted = [*run.outputs.values(), *(call.y for call, _ in adding), *weights.values()]
-        flowed = iter(_gradients(run.value, wanted))
+        flowed = iter(gradients_of(run.value, wanted))
     finally:
         for weight, asked in zip(weights.values(), asking, strict=True):
             weight.requires_grad_(asked)
@@ -221,7 +192,7 @@ def _exact(network: Network, picture: Tensor, chosen: Sequence[int]) -> Paths:
 
 def _integrated(network: Network, picture: Tensor, chosen: Sequence[int], steps: int, why: str) -> Paths:
     """Gradients along the line from the empty picture, each times the step that the unit itself takes."""
-    weights = {layer: weight.detach().requires_grad_() for layer, weight in _weights(network).items()}
+    weights = {layer: weight.detach().requires_grad_() for layer, weight in weights_of(network).items()}
     contributions: defaultdict[str, Tensor | float] = defaultdict(float)
     connections: defaultdict[str, Tensor | float] = defaultdict(float)
     shares = torch.linspace(0, 1, steps + 1, dtype=torch.float64).to(picture)
@@ -231,11 +202,11 @@ def _integrated(network: Network, picture: Tensor, chosen: Sequence[int], steps:
     values = []
     for some in torch.split(shares, _BATCH):
         images = (some.view(-1, 1, 1, 1) * picture).requires_grad_()
-        run = _run(network, images, chosen)
+        run = run_through(network, images, chosen)
         values += [run.value[0].item(), run.value[-1].item()]
         calls = [call for call in run.calls if call.layer in weights]
         wanted = [*run.outputs.values(), *(call.y for call in calls)]
-        gradients = _gradients(run.value, wanted)
+        gradients = gradients_of(run.value, wanted)
         now = [t.detach() for t in (*run.outputs.values(), *(call.x for call in calls), *gradients)]
         joined = [torch.cat(pair) for pair in zip(last, now, strict=True)] if last else now
         last = [tensor[-1:] for tensor in now]
@@ -269,56 +240,6 @@ def _integrated(network: Network, picture: Tensor, chosen: Sequence[int], steps:
     )
 
 
-def _run(network: Network, images: Tensor, chosen: Sequence[int]) -> _Run:
-    """Run N pictures forward, keeping what every stage puts out and what every layer takes and gives."""
-    layers = _layers(network)
-    calls: list[_Call] = []
-    outputs = {INPUT: images}
-    stage = ""
-
-    def keep(layer: nn.Module, taken: tuple[object, ...], y: object) -> Tensor | None:
-        x = taken[0] if taken else None
-        if not isinstance(x, Tensor) or not isinstance(y, Tensor):
-            return None
-        if isinstance(network, UntracedNetwork):  # every layer is a stage
-            name = unused(layers[layer], outputs)
-            outputs[name] = y
-            calls.append(_Call(layers[layer], name, layer, x, y))
-        else:
-            calls.append(_Call(layers[layer], stage, layer, x, y))
-        # Somebody else's code may write into what a layer put out: let it have a copy.
-        return y.clone() if isinstance(network, ForeignNetwork) else None
-
-    hooks = [layer.register_forward_hook(keep) for layer in layers]
-    try:
-        if isinstance(network, UntracedNetwork):
-            result = network(images)
-            outputs[unused(RESULT, outputs)] = result
-        else:
-            result = network.see(images)
-            for stage, module in network.stages.items():
-                result = outputs[stage] = module(result)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    if result.dim() != 2 or not all(0 <= each < result.shape[1] for each in chosen):
-        raise UsageError(f"{network.name} gives {tuple(result.shape[1:])}: there is no such answer")
-    value = result[:, chosen[0]]
-    if len(chosen) > 1:
-        value = value - result[:, chosen[1]]
-    batched = {name: output for name, output in outputs.items() if output.shape[:1] == images.shape[:1]}
-    return _Run(batched, list(outputs)[1:], calls, value)
-
-
-def _gradients(value: Tensor, wanted: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """The gradient of each picture's answer with respect to each tensor; zeros where it plays no part."""
-    if not value.requires_grad:
-        return tuple(map(torch.zeros_like, wanted))
-    able = [tensor for tensor in wanted if tensor.requires_grad]
-    found = iter(torch.autograd.grad(value.sum(), able, materialize_grads=True))
-    return tuple(next(found) if tensor.requires_grad else torch.zeros_like(tensor) for tensor in wanted)
-
-
 def _constant(layer: nn.Module, x: Tensor) -> Tensor | None:
     """What a layer at rest adds that does not grow with its input `x`: for each map, or for each unit."""
     if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
@@ -341,47 +262,11 @@ def _by_map(layer: nn.Module, constant: Tensor, gradient: Tensor) -> Tensor:
     return (constant * gradient).sum(others)
 
 
-def _layers(network: Network) -> dict[nn.Module, str]:
-    """Every layer that has no layers inside, with its dotted name within the network."""
-    names: dict[nn.Module, str] = {}
-    for stage, module in network.stages.items():
-        for path, layer in module.named_modules():
-            if next(layer.children(), None) is None:
-                traced = isinstance(module, fx.GraphModule) and path
-                name = path.removeprefix("network.") if traced else f"{stage}.{path}".removesuffix(".")
-                names.setdefault(layer, name)
-    return names
-
-
 def _is_known(layer: nn.Module) -> bool:
     """Whether a layer at rest is surely piecewise linear; steps that were traced are told by their sum."""
     if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) and layer.running_mean is None:
         return False
     return isinstance(layer, (*_PIECEWISE_LINEAR, fx.GraphModule))
-
-
-def _weights(network: Network) -> dict[str, Tensor]:
-    """The weight of each convolution and each fully connected layer, by the layer's dotted name."""
-    found: dict[str, Tensor] = {}
-    for layer, name in _layers(network).items():
-        weight = dict(layer.named_parameters(recurse=False)).get("weight")
-        if isinstance(layer, nn.Conv2d | nn.Linear) and weight is not None:
-            found[name] = weight
-    return found
-
-
-def checked(network: Network, answer: int) -> int:
-    """An answer's index. Errors: `UsageError` where the network has no such answer, or none at all."""
-    count = len(network.classes)
-    if not count:
-        raise UsageError(f"{network.name} has no classes, so there is no answer to explain")
-    try:
-        index = operator.index(answer)
-    except TypeError:
-        index = -1
-    if not 0 <= index < count:
-        raise UsageError(f"{network.name} has answers 0 to {count - 1}, got {answer!r}")
-    return index
 
 
 def _note(network: Network, method: str) -> str:
