@@ -1,0 +1,79 @@
+// What the page draws of a network that it computes itself: columns of units, and the links between them.
+//
+// A column is a layer: from one stage with weights up to the next, shown by what its last stage put out. With
+// `everyStage` each stage is a column of its own. `recorded.js` gives the same for networks it cannot compute.
+
+import * as compute from "lanterna/compute.js";
+
+const SAME = new Set(["flatten", "dropout"]); // nothing to see: what came in goes out
+
+/** The model of a computed network. `run` computes it all anew for a picture and an answer. */
+export function computedModel(network, everyStage = false) {
+  const { stages } = network;
+  const columns = makeColumns(stages, everyStage);
+  const given = columns.map((column) => new Float64Array(column.count));
+  let question = { answer: 0, against: null };
+  let probabilities = [];
+  return {
+    columns,
+    computes: true,
+    exact: network.exact,
+    classes: network.classes,
+    network,
+    get logits() { return stages.at(-1).out; },
+    get probabilities() { return probabilities; },
+    get question() { return question; },
+    run(pixels, answer, against) {
+      const logits = compute.forward(network, pixels);
+      probabilities = compute.softmax(logits);
+      question = { answer: answer ?? logits.indexOf(Math.max(...logits)), against };
+      compute.backward(network, question.answer, against);
+      columns.forEach((column, k) => compute.contributions(stages[column.stage], given[k]));
+    },
+    values: (k) => stages[columns[k].stage].out,
+    gradients: (k) => stages[columns[k].stage].grad,
+    contributions: (k) => given[k],
+    /** The links into column `k`: their contributions, to × from; one to one where nothing is mixed. */
+    links(k) {
+      const { mixing } = columns[k];
+      if (mixing === null) return { values: given[k - 1], to: columns[k].count, from: 1, single: true };
+      const stage = stages[mixing];
+      return { values: stage.links, to: stage.units, from: stage.ins, single: false };
+    },
+    sum: (k) => compute.sum(network, columns[k].stage, question.answer, question.against),
+  };
+}
+
+function makeColumns(stages, everyStage) {
+  const columns = [];
+  stages.forEach((stage, index) => {
+    const before = columns.at(-1);
+    const mixes = Boolean(stage.weight);
+    const isPicture = index === 0 || (stage.kind === "flatten" && stages[index - 1].kind === "picture");
+    if (isPicture) {
+      columns.length = 0; // a flattened picture is the picture, pixel by pixel
+      columns.push({ ...asColumn(stage, index, null), kind: "picture", height: stages[0].shape[1], width: stages[0].shape[2] });
+    } else if (mixes || (everyStage && !SAME.has(stage.kind))) {
+      columns.push(asColumn(stage, index, mixes ? index : null));
+    } else {
+      before.group.push(index);
+      if (!SAME.has(stage.kind)) Object.assign(before, asColumn(stage, index, before.mixing), { group: before.group });
+    }
+  });
+  columns.at(-1).kind = "answers";
+  return columns;
+}
+
+function asColumn(stage, index, mixing) {
+  const [, height = 1, width = 1] = stage.shape;
+  return {
+    name: stage.name,
+    stage: index,
+    mixing,
+    group: [index], // the stages that led from the column before to this one
+    kind: height * width > 1 ? "maps" : "units",
+    count: stage.units,
+    height,
+    width,
+  };
+}
