@@ -12,6 +12,7 @@ export function computedModel(network, everyStage = false) {
   const { stages } = network;
   const columns = makeColumns(stages, everyStage);
   const given = columns.map((column) => new Float64Array(column.count));
+  const products = columns.map((column) => new Float64Array(stages[column.stage].out.length));
   let question = { answer: 0, against: null };
   let probabilities = [];
   return {
@@ -30,8 +31,16 @@ export function computedModel(network, everyStage = false) {
       compute.backward(network, question.answer, against);
       columns.forEach((column, k) => compute.contributions(stages[column.stage], given[k]));
     },
+    answers: () => network.classes.map((name, index) => ({ name, index, probability: probabilities[index] })),
     values: (k) => stages[columns[k].stage].out,
-    gradients: (k) => stages[columns[k].stage].grad,
+    /** What to draw of a column: its activations, or per position what they contributed or their gradient. */
+    shows(k, what) {
+      const { out, grad } = stages[columns[k].stage];
+      if (what === "activation") return { values: out, signed: false };
+      if (what === "gradient") return { values: grad, signed: true };
+      for (let i = 0; i < out.length; i++) products[k][i] = out[i] * grad[i];
+      return { values: products[k], signed: true };
+    },
     contributions: (k) => given[k],
     /** The links into column `k`: their contributions, to × from; one to one where nothing is mixed. */
     links(k) {

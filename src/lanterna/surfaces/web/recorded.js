@@ -1,0 +1,2 @@
+// A network that the page cannot compute: what Python recorded of it.
+export function recordedModel() { return null; }
