@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from lanterna.errors import LanternaError, MissingError, UsageError
     from lanterna.images import Record, open_picture, read_record, save_picture
     from lanterna.networks import Network, open_network
+    from lanterna.probes.look import Look, look
+    from lanterna.probes.paths import Paths, paths
     from lanterna.recipes.classify import Classify, classify
     from lanterna.recipes.read import Read, read
     from lanterna.recipes.recipe import Frame, Recipe
@@ -30,6 +32,8 @@ _PLACES = {
     "lanterna.errors": ("LanternaError", "MissingError", "UsageError"),
     "lanterna.images": ("Record", "open_picture", "read_record", "save_picture"),
     "lanterna.networks": ("Network", "open_network"),
+    "lanterna.probes.look": ("Look", "look"),
+    "lanterna.probes.paths": ("Paths", "paths"),
     "lanterna.recipes.classify": ("Classify", "classify"),
     "lanterna.recipes.read": ("Read", "read"),
     "lanterna.recipes.recipe": ("Frame", "Recipe"),
@@ -41,16 +45,20 @@ __all__ = [
     "Classify",
     "Frame",
     "LanternaError",
+    "Look",
     "MissingError",
     "Network",
+    "Paths",
     "Read",
     "Recipe",
     "Record",
     "Train",
     "UsageError",
     "classify",
+    "look",
     "open_network",
     "open_picture",
+    "paths",
     "read",
     "read_record",
     "save_picture",

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 Colour = tuple[int, int, int]
 
@@ -22,6 +23,8 @@ DIM: Colour = (138, 140, 148)
 LIGHT: Colour = (240, 234, 222)
 AMBER: Colour = (245, 176, 65)
 BLUE: Colour = (92, 158, 255)
+
+_NEAREST = Image.Resampling.NEAREST
 
 
 @cache
@@ -43,6 +46,67 @@ def as_image(picture: Tensor) -> Image.Image:
     if len(values) == 1:
         return Image.fromarray(values[0].numpy())
     return Image.fromarray(values.permute(1, 2, 0).contiguous().numpy())
+
+
+def as_png(picture: Tensor) -> bytes:
+    """A picture as the bytes of a PNG file, as notebooks show it."""
+    file = io.BytesIO()
+    as_image(picture).save(file, "PNG")
+    return file.getvalue()
+
+
+def signed_over(picture: Tensor, values: Tensor, side: int = 336) -> Tensor:
+    """Values `(H, W)` as light over a faint picture `(C, H, W)`: amber above zero, blue below, else night.
+
+    The colour is full at the value that one place in two hundred exceeds in size. `(3, S, S')`.
+    """
+    values = values.detach().float().cpu()
+    full = values.abs().flatten().quantile(0.995) if values.numel() < 1 << 24 else values.abs().max()
+    share = (values / full.clamp(min=1e-30)).clamp(-1, 1)
+    night, amber, blue = (torch.tensor(each).view(3, 1, 1) / 255 for each in (NIGHT, AMBER, BLUE))
+    grey = picture.detach().float().cpu().mean(0)
+    page = night + 0.22 * grey * (1 - night)
+    lit = page + (torch.where(share > 0, amber, blue) - page) * share.abs()
+    size = [round(side * length / max(values.shape)) for length in values.shape]
+    return nn.functional.interpolate(lit[None], size, mode="nearest-exact")[0]
+
+
+def sheet_of_stages(stages: Mapping[str, Tensor], side: int = 64, most: int = 12) -> Tensor:
+    """A row for each stage of one picture: its strongest maps `(C, H, W)` as light, or its units as a strip.
+
+    Each map is lit from zero to its stage's largest value; below zero nothing shines. A picture with three
+    channels is drawn in its colours.
+    """
+    gap, left = 8, 168
+    page = Image.new("RGB", (left + most * (side + gap) + gap, gap + len(stages) * (side + gap)), NIGHT)
+    draw = ImageDraw.Draw(page)
+    for row, (name, values) in enumerate(stages.items()):
+        y, values = gap + row * (side + gap), values.detach().float().cpu()
+        shape = " by ".join(map(str, values.shape[-2:]))
+        what = f"{len(values)} units" if values.dim() == 1 else f"{len(values)} of {shape}"
+        draw.text((2 * gap, y + side / 2 - 10), name, LIGHT, font(16), anchor="lm")
+        draw.text((2 * gap, y + side / 2 + 12), shape if row == 0 else what, DIM, font(13), anchor="lm")
+        for column, tile in enumerate(_tiles(values, row == 0, most)):
+            x = left + column * (side + gap)
+            if values.dim() == 3:
+                page.paste(as_image(tile).resize((side, side), _NEAREST), (x, y))
+            else:
+                strip = (most * (side + gap) - gap, side // 2)
+                how = _NEAREST if strip[0] > tile.shape[-1] else Image.Resampling.BOX
+                page.paste(as_image(tile).resize(strip, how), (x, y + side // 4))
+    return as_picture(page)
+
+
+def _tiles(values: Tensor, picture: bool, most: int) -> list[Tensor]:
+    if picture and len(values) in (1, 3):
+        return [values]
+    light = (torch.tensor(LIGHT) / 255).view(3, 1, 1)
+    dark = (torch.tensor(NIGHT) / 255).view(3, 1, 1)
+    values = values.clamp(min=0) / values.max().clamp(min=1e-30)
+    if values.dim() != 3:
+        return [dark + (light - dark) * values.reshape(1, 1, -1)]
+    strongest = values.flatten(1).square().sum(1).argsort(descending=True)[:most]
+    return [dark + (light - dark) * values[index] for index in strongest.sort().values]
 
 
 def contact_sheet(

@@ -142,7 +142,7 @@ def _read(whole: nn.Module, x: Tensor) -> tuple[dict[str, tuple[nn.Module, Tenso
         def keep(module: nn.Module, _: object, output: object, path: str = path) -> None:
             if isinstance(output, Tensor):
                 # A copy, because what follows may still write into it.
-                outputs[_unused(path.removeprefix("network."), outputs)] = (module, output.clone())
+                outputs[unused(path.removeprefix("network."), outputs)] = (module, output.clone())
 
         hooks.append(module.register_forward_hook(keep))
     try:
@@ -229,7 +229,7 @@ def _cut(whole: nn.Module, graph: fx.Graph, tensors: set[fx.Node]) -> dict[str, 
     for segment in _blocks(segments):
         if len(_layers(segment)) > max(_MOST_LAYERS, len(_layers(steps)) // 2):
             return None
-        stages[_unused(_segment_name(segment, steps), stages)] = _stage(whole, segment, before)
+        stages[unused(_segment_name(segment, steps), stages)] = _stage(whole, segment, before)
         before = segment[-1]
     return stages if len(stages) > 1 else None
 
@@ -309,7 +309,7 @@ def _function_name(node: fx.Node) -> str:
     return str(getattr(node.target, "__name__", node.name))
 
 
-def _unused(name: str, names: Mapping[str, object]) -> str:
+def unused(name: str, names: Mapping[str, object]) -> str:
     """`name`, or `name_1`, `name_2`, … where it is taken."""
     free, count = name, 0
     while free in names:

@@ -1,0 +1,124 @@
+"""What each stage of a network put out for a picture."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from lanterna.errors import UsageError
+from lanterna.images.drawing import as_png, sheet_of_stages
+
+if TYPE_CHECKING:
+    from lanterna.networks.stages import Network
+
+
+class Look(Mapping[str, Tensor]):
+    """What each stage put out, by the stage's name, in order. It draws itself in a notebook.
+
+    For a batch `(N, C, H, W)` the tensors are `(N, …)`; for one picture `(C, H, W)` they have no N.
+    """
+
+    def __init__(self, network: str, images: Tensor, outputs: Mapping[str, Tensor]) -> None:
+        self.network = network
+        self.images = images
+        self._outputs = dict(outputs)
+
+    def __getitem__(self, stage: str) -> Tensor:
+        if stage not in self._outputs:
+            raise KeyError(stage)
+        return self._outputs[stage]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._outputs)
+
+    def __len__(self) -> int:
+        return len(self._outputs)
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name} {tuple(output.shape)}" for name, output in self.items())
+        return f"Look({self.network}: {shapes})"
+
+    def _repr_png_(self) -> bytes:
+        one = self.images.dim() == 3
+        rows = {name: output if one else output[0] for name, output in self.items()}
+        return as_png(sheet_of_stages({"picture": self.images if one else self.images[0], **rows}))
+
+
+def look(network: Network, images: Tensor, *stages: str) -> Look:
+    """What each of `stages` put out for `images`, `(N, C, H, W)` or one picture `(C, H, W)`, in [0, 1].
+
+    Without `stages`, all of them. Nothing after the last stage asked for is computed. The network is read at
+    rest (no dropout, batch norms by their running statistics) and left as it was; no gradients are kept.
+
+    Errors: `UsageError` for a stage that the network does not have, or pictures it cannot take.
+    """
+    for name in stages:
+        network.stage(name)
+    batch = as_batch(network, images)
+    outputs: dict[str, Tensor] = {}
+    missing = set(stages or network.stages)
+    with at_rest(network), torch.no_grad(), told_size(network, images):
+        for name, output in network.run(batch):
+            if name in missing or not stages:
+                outputs[name] = output if images.dim() == 4 else output[0]
+                missing.discard(name)
+            if not missing:
+                break
+    return Look(network.name, images, outputs)
+
+
+def as_batch(network: Network, images: Tensor) -> Tensor:
+    """Pictures as a batch `(N, C, H, W)` in the network's own type and place; one picture `(C, H, W)` too.
+
+    Errors: `UsageError` where they are no floats or have other dimensions or channels than the network takes.
+    """
+    channels, size = network.eye.channels, network.eye.size
+    batch = images if images.dim() == 4 else images.unsqueeze(0)
+    if batch.dim() != 4 or batch.shape[1] != channels or 0 in batch.shape:
+        raise UsageError(
+            f"{network.name} takes pictures ({channels}, {size}, {size}), got {tuple(images.shape)}"
+        )
+    if not batch.is_floating_point():
+        raise UsageError(f"a picture is floats in [0, 1], got {str(batch.dtype).removeprefix('torch.')}")
+    parameter = next(network.parameters())
+    return batch.to(parameter.device, parameter.dtype)
+
+
+def one_picture(network: Network, image: Tensor) -> Tensor:
+    """One picture `(C, H, W)` as a batch `(1, C, H, W)` of its own, which no gradient flows out of.
+
+    Errors: `UsageError` as `as_batch`, and for several pictures.
+    """
+    if image.dim() == 4 and len(image) != 1:
+        raise UsageError(f"one picture (C, H, W) is explained at a time, got {tuple(image.shape)}")
+    return as_batch(network, image.detach()).clone()
+
+
+@contextlib.contextmanager
+def at_rest(network: Network) -> Iterator[None]:
+    """Run a network as it answers, not as it learns, and leave every module as it was."""
+    learning = [module for module in network.modules() if module.training]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module in learning:
+            module.training = True
+
+
+@contextlib.contextmanager
+def told_size(network: Network, images: Tensor) -> Iterator[None]:
+    """Say in one line that a picture has the wrong size, where that is why the network fails."""
+    size = network.eye.size
+    try:
+        yield
+    except RuntimeError as error:
+        if tuple(images.shape[-2:]) == (size, size):
+            raise
+        raise UsageError(
+            f"{network.name} takes pictures of {size} × {size} pixels, got {tuple(images.shape[-2:])}"
+        ) from error

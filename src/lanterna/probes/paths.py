@@ -1,0 +1,275 @@
+"""How much every unit, map and connection of every layer contributed to one answer.
+
+A network of convolutions, sums, ReLUs and max pooling is piecewise linear: as long as the same units are on
+and the same pixels win the pooling, its answer is a weighted sum. So for one picture the answer is an exact
+sum, and gradients give its terms: a unit contributes its activation times the gradient of the answer with
+respect to it, a connection its weight times the gradient with respect to that weight (gradient × input:
+Shrikumar et al. 2016; for ReLU networks it is layer-wise relevance propagation's z-rule, Ancona et al. 2018).
+What does not come through the stage before are the offsets: biases, what a batch norm at rest adds, a ReLU6
+that is full. At every stage,
+
+    the contributions of its units + the offsets of all the stages behind it = the answer.
+
+The offsets are worked out from what each module is, never as what is left over, so that this is a check.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor, fx, nn
+
+from lanterna.errors import UsageError
+from lanterna.images.drawing import as_png, signed_over
+from lanterna.networks.tracing import UntracedNetwork
+from lanterna.probes.look import at_rest, one_picture, told_size
+from lanterna.probes.running import INPUT, chosen_answers, gradients_of, layers_of, run_through, weights_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lanterna.networks.stages import Network
+
+EYE = "eye"
+"""The offset of the network's eye: what subtracting the mean from the picture does to the answer."""
+
+# Layers that are linear for one picture, and of which `_constant` knows what they add.
+_PIECEWISE_LINEAR = (
+    *(nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d),
+    *(nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.Hardtanh),  # nn.ReLU6 is a Hardtanh
+    *(nn.MaxPool1d, nn.MaxPool2d, nn.AdaptiveMaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d),
+    *(nn.Identity, nn.Flatten, nn.Unflatten, nn.Dropout, nn.Dropout2d, nn.ZeroPad2d, nn.PixelShuffle),
+)
+_TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
+_BATCH = 8  # pictures along the line to the empty picture that are run together
+
+
+@dataclass(frozen=True, eq=False)
+class Paths:
+    """The terms of one answer to one picture. It draws itself in a notebook.
+
+    `value` is the answer: a logit, or the logit of `answer` minus the logit of `against`. `contributions` and
+    `gradients` (of the answer) have the shape of each stage's output without N, `input` first, the picture
+    itself. `connections` are by layer, in the shape of its weight, a kernel's summed over all positions.
+    `offsets` are by stage, and before them `eye`; `layer_offsets` are the same by layer, for each of its maps
+    or units. `empty` is the answer to the empty picture, where the method starts from it.
+
+    `method` is `exact`, or `integrated` for a network that is not piecewise linear. `error` is the largest
+    gap between the answer and the sum at any stage of `whole`, the stages that all of the answer flows
+    through; `note` says in words what holds.
+    """
+
+    network: str
+    answer: int
+    against: int | None
+    value: float
+    image: Tensor
+    method: Literal["exact", "integrated"]
+    contributions: Mapping[str, Tensor]
+    gradients: Mapping[str, Tensor]
+    connections: Mapping[str, Tensor]
+    layer_offsets: Mapping[str, Tensor]
+    offsets: Mapping[str, float]
+    whole: Sequence[str]
+    empty: float = 0.0
+    note: str = ""
+    error: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        gaps = [abs(self.explained(stage) - self.value) for stage in self.whole]
+        object.__setattr__(self, "error", max(gaps, key=lambda gap: math.inf if math.isnan(gap) else gap))
+
+    @property
+    def exact(self) -> bool:
+        """Whether the terms add up to the answer at every stage, but for the rounding of the arithmetic."""
+        return self.method == "exact"
+
+    def behind(self, stage: str) -> float:
+        """All the offsets that come in after `stage`, the answer's part that does not flow through it."""
+        order = [INPUT, *self.offsets]
+        after = order.index(stage) + 1
+        return self.empty + math.fsum(self.offsets[later] for later in order[after:])
+
+    def explained(self, stage: str) -> float:
+        """The contributions of `stage` and the offsets behind it: the answer, up to `error`."""
+        return self.contributions[stage].sum().item() + self.behind(stage)
+
+    def _repr_png_(self) -> bytes:
+        return as_png(signed_over(self.image, heat(self, INPUT)))
+
+
+def paths(
+    network: Network, image: Tensor, answer: int, *, against: int | None = None, steps: int = 64
+) -> Paths:
+    """How much every unit and connection contributed to `answer`, or to `answer` rather than `against`.
+
+    `image` is one picture `(C, H, W)` in [0, 1]; answers are indices of the network's classes. One forward
+    and one backward pass give everything; the network is left as it was.
+
+    Where a network is not piecewise linear (sigmoid, tanh, GELU, softmax, …), or its terms do not add up,
+    gradients are integrated in `steps` steps along the line from the empty picture (zeros) to this one:
+    integrated gradients (Sundararajan et al. 2017, equation 1) for the picture and conductance (Dhamdhere et
+    al. 2018, equation 2) for units and connections, by the trapezium rule. Contributions at every stage and
+    the answer to the empty picture then add up to the answer but for `error`.
+
+    Errors: `UsageError` for a network without classes, an answer it does not have, a picture it cannot take.
+    """
+    chosen = chosen_answers(network, answer, against)
+    if steps < 1:
+        raise UsageError(f"steps is at least 1, got {steps}")
+    with torch.inference_mode(False), torch.enable_grad(), at_rest(network), told_size(network, image):
+        picture = one_picture(network, image)
+        strange = sorted({type(layer).__name__ for layer in layers_of(network) if not _is_known(layer)})
+        why = f"{', '.join(strange)}: not known to be piecewise linear"
+        if not strange:
+            found = _exact(network, picture, chosen)
+            scale = max(abs(found.value), *(abs(found.behind(stage)) for stage in found.whole))
+            if found.error <= _TOLERANCE.get(picture.dtype, 0.03) * scale:
+                return found
+            why = f"the terms of one pass leave a gap of {found.error:.2g}, so it is not piecewise linear"
+        return _integrated(network, picture, chosen, steps, why)
+
+
+def heat(paths: Paths, stage: str = INPUT) -> Tensor:
+    """What each place of a stage contributed, all its maps together: `(H, W)`.
+
+    Errors: `UsageError` where the stage has no maps, or there is no such stage.
+    """
+    contribution = paths.contributions.get(stage)
+    if contribution is None:
+        raise UsageError(f"there is no stage {stage!r}: there are {', '.join(paths.contributions)}")
+    if contribution.dim() != 3:
+        raise UsageError(f"{stage} has no maps: its shape is {tuple(contribution.shape)}")
+    return contribution.sum(0)
+
+
+def _exact(network: Network, picture: Tensor, chosen: Sequence[int]) -> Paths:
+    """Activation times gradient, and weight times gradient, in one pass forward and one back."""
+    picture.requires_grad_()
+    weights = weights_of(network)
+    asking = [weight.requires_grad for weight in weights.values()]
+    try:
+        for weight in weights.values():
+            weight.requires_grad_()
+        run = run_through(network, picture, chosen)
+        with torch.no_grad():
+            constants = [(call, _constant(call.module, call.x)) for call in run.calls]
+        adding = [(call, constant) for call, constant in constants if constant is not None]
+        wanted = [*run.outputs.values(), *(call.y for call, _ in adding), *weights.values()]
+        flowed = iter(gradients_of(run.value, wanted))
+    finally:
+        for weight, asked in zip(weights.values(), asking, strict=True):
+            weight.requires_grad_(asked)
+    gradients = {stage: gradient[0] for stage, gradient in zip(run.outputs, flowed, strict=False)}
+    with torch.no_grad():
+        layer_offsets: dict[str, Tensor] = {}
+        offsets = {EYE: -(gradients[INPUT] * network.get_buffer("mean")).sum().item()}
+        offsets |= dict.fromkeys(run.stages, 0.0)
+        for call, constant in adding:
+            added = _by_map(call.module, constant, next(flowed))
+            layer_offsets[call.layer] = layer_offsets.get(call.layer, 0) + added
+            offsets[call.stage] += added.sum().item()
+        return Paths(
+            network=network.name,
+            answer=chosen[0],
+            against=chosen[1] if len(chosen) > 1 else None,
+            value=run.value.item(),
+            image=picture[0].detach(),
+            method="exact",
+            contributions={stage: run.outputs[stage][0] * gradient for stage, gradient in gradients.items()},
+            gradients=gradients,
+            connections={layer: weight * next(flowed) for layer, weight in weights.items()},
+            layer_offsets=layer_offsets,
+            offsets=offsets,
+            whole=run.whole(network),
+            note=_note(network, "exact: the sum holds at every stage"),
+        )
+
+
+def _integrated(network: Network, picture: Tensor, chosen: Sequence[int], steps: int, why: str) -> Paths:
+    """Gradients along the line from the empty picture, each times the step that the unit itself takes."""
+    weights = {layer: weight.detach().requires_grad_() for layer, weight in weights_of(network).items()}
+    contributions: defaultdict[str, Tensor | float] = defaultdict(float)
+    connections: defaultdict[str, Tensor | float] = defaultdict(float)
+    shares = torch.linspace(0, 1, steps + 1, dtype=torch.float64).to(picture)
+    last: list[
+        Tensor
+    ] = []  # of the pictures before: each activation, then each gradient, at the last of them
+    values = []
+    for some in torch.split(shares, _BATCH):
+        images = (some.view(-1, 1, 1, 1) * picture).requires_grad_()
+        run = run_through(network, images, chosen)
+        values += [run.value[0].item(), run.value[-1].item()]
+        calls = [call for call in run.calls if call.layer in weights]
+        wanted = [*run.outputs.values(), *(call.y for call in calls)]
+        gradients = gradients_of(run.value, wanted)
+        now = [t.detach() for t in (*run.outputs.values(), *(call.x for call in calls), *gradients)]
+        joined = [torch.cat(pair) for pair in zip(last, now, strict=True)] if last else now
+        last = [tensor[-1:] for tensor in now]
+        if len(joined[0]) < 2:
+            continue
+        paces = [tensor.diff(dim=0) for tensor in joined[: len(wanted)]]
+        slopes = [(tensor[1:] + tensor[:-1]) / 2 for tensor in joined[len(wanted) :]]
+        for stage, pace, slope in zip(run.outputs, paces, slopes, strict=False):
+            contributions[stage] += (pace * slope).sum(0)
+        for call, pace, slope in zip(
+            calls, paces[len(run.outputs) :], slopes[len(run.outputs) :], strict=True
+        ):
+            weight = weights[call.layer]
+            moved = torch.func.functional_call(call.module, {"weight": weight}, pace)
+            connections[call.layer] += weight.detach() * torch.autograd.grad(moved, weight, slope)[0]
+    return Paths(
+        network=network.name,
+        answer=chosen[0],
+        against=chosen[1] if len(chosen) > 1 else None,
+        value=values[-1],
+        image=picture[0].detach(),
+        method="integrated",
+        contributions={stage: torch.as_tensor(each) for stage, each in contributions.items()},
+        gradients={stage: tensor[0] for stage, tensor in zip(run.outputs, last[len(wanted) :], strict=False)},
+        connections={layer: torch.as_tensor(each) for layer, each in connections.items()},
+        layer_offsets={},
+        offsets=dict.fromkeys([EYE, *run.stages], 0.0),
+        whole=run.whole(network),
+        empty=values[0],
+        note=_note(network, f"integrated in {steps} steps from the empty picture ({why})"),
+    )
+
+
+def _constant(layer: nn.Module, x: Tensor) -> Tensor | None:
+    """What a layer at rest adds that does not grow with its input `x`: for each map, or for each unit."""
+    if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+        mean, variance = layer.get_buffer("running_mean"), layer.get_buffer("running_var")
+        scale = (variance + layer.eps).rsqrt()
+        scale = scale if layer.weight is None else scale * layer.weight
+        return -mean * scale if layer.bias is None else layer.bias - mean * scale
+    if isinstance(layer, nn.Hardtanh):  # at its limits it gives the limit, and lets no gradient through
+        return layer.max_val * (x >= layer.max_val) + layer.min_val * (x <= layer.min_val)
+    bias = getattr(layer, "bias", None)
+    return bias if isinstance(bias, Tensor) else None
+
+
+def _by_map(layer: nn.Module, constant: Tensor, gradient: Tensor) -> Tensor:
+    """Constant times gradient, summed for each map `(C,)` or unit `(F,)`."""
+    along = gradient.dim() - 1 if isinstance(layer, nn.Linear) else 1
+    others = [dimension for dimension in range(gradient.dim()) if dimension != along]
+    if constant.dim() == 1:
+        return constant * gradient.sum(others)
+    return (constant * gradient).sum(others)
+
+
+def _is_known(layer: nn.Module) -> bool:
+    """Whether a layer at rest is surely piecewise linear; steps that were traced are told by their sum."""
+    if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) and layer.running_mean is None:
+        return False
+    return isinstance(layer, (*_PIECEWISE_LINEAR, fx.GraphModule))
+
+
+def _note(network: Network, method: str) -> str:
+    if isinstance(network, UntracedNetwork):
+        return f"{method}, but only the picture and the result hold all of the answer: {network.note}"
+    return method

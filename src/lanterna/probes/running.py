@@ -1,0 +1,139 @@
+"""One forward pass of a network with all that probes ask for kept, and the gradients back through it."""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, fx, nn
+
+from lanterna.errors import UsageError
+from lanterna.networks.tracing import RESULT, ForeignNetwork, UntracedNetwork, unused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lanterna.networks.stages import Network
+
+INPUT = "input"
+"""What the picture itself is called among the stages."""
+
+
+class Call(NamedTuple):
+    """One run of one layer."""
+
+    layer: str
+    stage: str
+    module: nn.Module
+    x: Tensor
+    y: Tensor
+
+
+class Run(NamedTuple):
+    """One forward pass of N pictures: what the stages put out, every layer's run, and the N answers."""
+
+    outputs: dict[str, Tensor]
+    stages: list[str]
+    calls: list[Call]
+    value: Tensor
+
+    def whole(self, network: Network) -> list[str]:
+        """The stages that all of the answer flows through."""
+        names = list(self.outputs)
+        return [names[0], names[-1]] if isinstance(network, UntracedNetwork) else names
+
+
+def run_through(network: Network, images: Tensor, chosen: Sequence[int]) -> Run:
+    """Run N pictures forward, keeping what every stage puts out and what every layer takes and gives."""
+    layers = layers_of(network)
+    calls: list[Call] = []
+    outputs = {INPUT: images}
+    stage = ""
+
+    def keep(layer: nn.Module, taken: tuple[object, ...], y: object) -> Tensor | None:
+        x = taken[0] if taken else None
+        if not isinstance(x, Tensor) or not isinstance(y, Tensor):
+            return None
+        if isinstance(network, UntracedNetwork):  # every layer is a stage
+            name = unused(layers[layer], outputs)
+            outputs[name] = y
+            calls.append(Call(layers[layer], name, layer, x, y))
+        else:
+            calls.append(Call(layers[layer], stage, layer, x, y))
+        # Somebody else's code may write into what a layer put out: let it have a copy.
+        return y.clone() if isinstance(network, ForeignNetwork) else None
+
+    hooks = [layer.register_forward_hook(keep) for layer in layers]
+    try:
+        if isinstance(network, UntracedNetwork):
+            result = network(images)
+            outputs[unused(RESULT, outputs)] = result
+        else:
+            result = network.see(images)
+            for stage, module in network.stages.items():
+                result = outputs[stage] = module(result)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    value = value_of(network, result, chosen)
+    batched = {name: output for name, output in outputs.items() if output.shape[:1] == images.shape[:1]}
+    return Run(batched, list(outputs)[1:], calls, value)
+
+
+def value_of(network: Network, logits: Tensor, chosen: Sequence[int]) -> Tensor:
+    """The answer to each picture, `(N,)`: a logit of `(N, classes)`, or the first chosen minus the second."""
+    if logits.dim() != 2 or max(chosen) >= logits.shape[1]:
+        raise UsageError(f"{network.name} gives {tuple(logits.shape[1:])}: there is no answer {max(chosen)}")
+    value = logits[:, chosen[0]]
+    return value - logits[:, chosen[1]] if len(chosen) > 1 else value
+
+
+def gradients_of(value: Tensor, wanted: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """The gradient of each picture's answer with respect to each tensor; zeros where it plays no part."""
+    if not value.requires_grad:
+        return tuple(map(torch.zeros_like, wanted))
+    able = [tensor for tensor in wanted if tensor.requires_grad]
+    found = iter(torch.autograd.grad(value.sum(), able, materialize_grads=True))
+    return tuple(next(found) if tensor.requires_grad else torch.zeros_like(tensor) for tensor in wanted)
+
+
+def layers_of(network: Network) -> dict[nn.Module, str]:
+    """Every layer that has no layers inside, with its dotted name within the network."""
+    names: dict[nn.Module, str] = {}
+    for stage, module in network.stages.items():
+        for path, layer in module.named_modules():
+            if next(layer.children(), None) is None:
+                traced = isinstance(module, fx.GraphModule) and path
+                name = path.removeprefix("network.") if traced else f"{stage}.{path}".removesuffix(".")
+                names.setdefault(layer, name)
+    return names
+
+
+def weights_of(network: Network) -> dict[str, Tensor]:
+    """The weight of each convolution and each fully connected layer, by the layer's dotted name."""
+    found: dict[str, Tensor] = {}
+    for layer, name in layers_of(network).items():
+        weight = dict(layer.named_parameters(recurse=False)).get("weight")
+        if isinstance(layer, nn.Conv2d | nn.Linear) and weight is not None:
+            found[name] = weight
+    return found
+
+
+def chosen_answers(network: Network, answer: int, against: int | None = None) -> list[int]:
+    """The index of an answer, and of the one to set it against. Errors: `UsageError` as `checked`."""
+    return [checked(network, each) for each in (answer, against) if each is not None]
+
+
+def checked(network: Network, answer: int) -> int:
+    """An answer's index. Errors: `UsageError` where the network has no such answer, or none at all."""
+    count = len(network.classes)
+    if not count:
+        raise UsageError(f"{network.name} has no classes, so there is no answer to explain")
+    try:
+        index = operator.index(answer)
+    except TypeError:
+        index = -1
+    if not 0 <= index < count:
+        raise UsageError(f"{network.name} has answers 0 to {count - 1}, got {answer!r}")
+    return index
