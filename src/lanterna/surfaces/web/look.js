@@ -23,6 +23,8 @@ export function mount({ data, arrays }) {
   const find = (id) => document.getElementById(id);
   let state = readState(location.hash);
   let theme = readTheme(document.body);
+  state.answer ??= data.start?.answer ?? null;
+  state.against ??= data.start?.against ?? null;
   let hovered = null; // { flow, column, unit, position }
   let position = null; // the place in a map that its arithmetic is shown for
   let front = EVERYWHERE;
@@ -84,8 +86,6 @@ export function mount({ data, arrays }) {
   const controls = makeControls(page, find);
   const pad = computes ? makePad(drawn) : null;
   const pictures = makePictures(page, arrays, find);
-  addView();
-  syncViews();
 
   /** Change what is shown: the address, the controls and the picture follow. */
   function change(some) {
@@ -281,5 +281,8 @@ export function mount({ data, arrays }) {
   });
   addEventListener("beforeprint", render);
   Object.assign(window, { lanterna: page }); // for whoever opens the console, and for the tests
-  requestAnimationFrame(() => play(1));
+  addView();
+  syncViews();
+  render();
+  play(1);
 }
