@@ -97,7 +97,6 @@ def _brightness(call: Call) -> Tensor:
     the activations, the sum of these.
     """
     weight = call.module.get_parameter("weight").detach().requires_grad_()
-    out = torch.func.functional_call(call.module, {"weight": weight}, call.x.detach().abs())
-    places = out.numel() / out.shape[1]
-    sums: Tensor = torch.autograd.grad(out.sum(), weight)[0]
-    return sums / places
+    out: Tensor = torch.func.functional_call(call.module, {"weight": weight}, call.x.detach().abs())
+    (sums,) = torch.autograd.grad(out.sum(), weight)
+    return sums / (out.numel() / out.shape[1])
