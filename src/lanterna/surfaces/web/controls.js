@@ -9,10 +9,13 @@ export function makeControls(page, find) {
   const names = page.data.classes;
   const answers = (page.data.answers ?? names.map((_, index) => index)).map((index) => [index, names[index]]);
   fill(find("answer"), [["", "its answer"], ...answers]);
-  fill(find("against"), [["", "nothing else"], ...answers]);
+  fill(find("against"), [["", "nothing"], ...answers]);
   for (const key of ["answer", "against"]) {
     find(key).addEventListener("change", ({ target }) => page.change({ [key]: target.value === "" ? null : Number(target.value) }));
   }
+  const depths = ["none", ...(page.data.columns ?? []).filter(({ kind }) => kind !== "units").map(({ name }) => name)];
+  find("depth").max = depths.length - 1;
+  find("depth").addEventListener("input", ({ target }) => page.change({ depth: depths[target.value] }));
   for (const key of ["show", "scale", "stages"]) {
     find(key).addEventListener("change", ({ target }) => page.change({ [key]: target.value }));
   }
@@ -31,8 +34,12 @@ export function makeControls(page, find) {
       const drawn = flow.curves.drawn;
       find("drawn").textContent = drawn >= flow.curves.links ? `all ${count(drawn)}` : `${count(drawn)} of ${count(flow.curves.links)}`;
       find("undo").disabled = find("restore").disabled = !state.cuts.length;
-      find("restore").textContent = state.cuts.length ? `Restore all (${state.cuts.length})` : "Restore all";
-      for (const id of ["undo", "restore", "stages-choice"]) find(id).hidden = !model.computes;
+      find("restore").textContent = state.cuts.length ? `Restore ${state.cuts.length}` : "Restore";
+      for (const id of ["undo", "restore", "stages-choice", "show-choice"]) find(id).hidden = !model.computes;
+      find("depth-choice").hidden = model.computes;
+      const depth = Math.max(0, depths.indexOf(state.depth ?? "input"));
+      find("depth").value = depth;
+      find("depth-name").textContent = depth ? depths[depth].replace("input", "pixels") : "none";
     },
   };
 }

@@ -58,7 +58,7 @@ export function makeFlow(host, page) {
       width, height, upright, named,
       picture: upright ? Math.floor(Math.min(176, width / 2 - 8)) : Math.min(named ? 264 : 176, height / 2 - 40),
       answers: named ? 208 : 124,
-      gap: 76,
+      gap: 88,
     };
     const layout = (flow.layout = layOut(model.columns, flow.shown, size));
     flow.top = CAPTION;
@@ -91,7 +91,7 @@ export function makeFlow(host, page) {
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, layout.width, layout.height);
     context.imageSmoothingEnabled = false;
-    drawColumns(flow, tiles, context, theme, state, front);
+    drawColumns(flow, tiles, context, theme, state, front, focus);
     if (focus) frame(context, layout.places[focus.column], model.columns[focus.column], focus.unit, theme.accent);
     for (const cut of page.cuts(flow)) cross(context, layout.places[cut.column], model.columns[cut.column], cut.unit, theme);
     curves.fill(model, layout, { share: state.share, focus, overAll: state.scale === "all" });
@@ -142,15 +142,15 @@ function arrangePicture(flow, size) {
 function captionOf(column) {
   const caption = element("p", { class: "caption" });
   const size = column.kind === "units" ? `${column.count} units` : column.kind === "picture" ? `${column.width} × ${column.height}`
-    : `${column.count} maps, ${column.width} × ${column.height}`;
-  const shown = column.kind === "picture" || column.count <= mostShown(column) ? "" : `, the strongest ${mostShown(column)}`;
-  caption.append(element("b", {}, column.name === "flatten" ? "picture" : column.name), element("span", {}, size + shown), element("span", { class: "gives" }));
+    : `${column.count} maps, ${(column.size ?? [column.height, column.width]).toReversed().join(" × ")}`;
+  const shown = column.kind === "picture" || column.count <= mostShown(column) ? "" : `, ${mostShown(column)} strongest`;
+  caption.append(element("b", {}, column.kind === "picture" ? "picture" : column.name), element("span", {}, size + shown), element("span", { class: "gives" }));
   return caption;
 }
 
 function placeCaption(label, place, upright, width) {
   Object.assign(label.style, upright
-    ? { left: "0", top: `${place.y + CAPTION - 44}px`, width: `${width}px` }
+    ? { left: "0", top: `${place.y + CAPTION - 24}px`, width: `${width}px` }
     : { left: `${place.x + place.width / 2}px`, top: `${place.y}px`, width: "" });
 }
 
@@ -188,7 +188,7 @@ function showAnswers(buttons, model, state, front) {
 }
 
 /** Light: every shown unit's values, by the scale that is wanted, dimmer where the light has not come yet. */
-function drawColumns(flow, tiles, context, theme, state, front) {
+function drawColumns(flow, tiles, context, theme, state, front, focus) {
   const { model, layout } = flow;
   const shows = model.columns.map((_, k) => model.shows(k, state.show));
   const overAll = state.scale === "all" ? Math.max(...shows.slice(1, -1).map(({ values }) => largest(values))) : 0;
@@ -197,9 +197,10 @@ function drawColumns(flow, tiles, context, theme, state, front) {
     const place = layout.places[k];
     const { shown } = place;
     if (model.drawPicture && column.kind === "picture") {
-      model.drawPicture(context, place, theme, state);
+      model.drawPicture(context, place, theme, state, focus);
       return;
     }
+    context.imageSmoothingEnabled = false;
     const { values, signed } = shows[k];
     const one = column.kind === "picture"; // drawn as one tile, however many units it is
     const count = one ? 1 : shown.length;

@@ -2,7 +2,7 @@
 //
 // All is laid out along the way that the picture travels (`along`) and across it, and turned at the end.
 
-const SMALLEST = { maps: [26, 20, 15, 11], units: [11, 8, 6] }; // sides of a tile, in pixels, tried in turn
+const TIGHTER = [1, 0.75, 0.55, 0.4]; // shares of a tile's least side, tried in turn until all has room
 const LARGEST = { maps: 56, units: 18 };
 const SPACE = { maps: 4, units: 2 };
 const MOST = { maps: 160, units: 512 }; // shown of one column: the strongest, where there are more
@@ -19,7 +19,7 @@ export function layOut(columns, shown, size) {
   const { upright } = size; // from top to bottom
   const across = upright ? size.width : size.height;
   let blocks;
-  for (const attempt of [0, 1, 2, 3]) {
+  for (const attempt of TIGHTER.keys()) {
     blocks = columns.map((column, k) => block(column, shown[k].length, across, attempt, size));
     const wide = blocks.reduce((sum, each) => sum + each.along, 0) + (blocks.length - 1) * GAP.least;
     if (upright || wide <= size.width) break;
@@ -44,14 +44,18 @@ function block(column, count, across, attempt, size) {
     const along = size.upright ? (size.named ? 40 * count : 88) : size.answers;
     return { along, across: each * count, side: each, lanes: 1, rows: count, space: 0 };
   }
-  const sizes = SMALLEST[column.kind];
-  const smallest = sizes[Math.min(attempt, sizes.length - 1)];
+  const smallest = leastSide(column) * TIGHTER[attempt];
   const space = SPACE[column.kind];
   const fit = Math.max(1, Math.floor((across + space) / (smallest + space)));
   const lanes = Math.ceil(count / fit);
   const rows = Math.ceil(count / lanes);
   const side = Math.min(LARGEST[column.kind], Math.floor((across + space) / rows - space));
   return { along: lanes * (side + space) - space, across: rows * (side + space) - space, side, lanes, rows, space };
+}
+
+/** A map of more pixels gets a larger tile. */
+function leastSide({ kind, width }) {
+  return kind === "units" ? 11 : width >= 14 ? 44 : width >= 7 ? 30 : 20;
 }
 
 function place(block, column, shown, across, upright) {

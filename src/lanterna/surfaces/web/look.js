@@ -5,15 +5,15 @@ import { computedModel } from "lanterna/computed.js";
 import { makeControls } from "lanterna/controls.js";
 import { readTheme } from "lanterna/draw.js";
 import { makeFlow } from "lanterna/flow.js";
-import { makeKeys } from "lanterna/keys.js";
+import { brightest, makeKeys } from "lanterna/keys.js";
 import { makePad } from "lanterna/pad.js";
 import { showOverview, showUnit } from "lanterna/panel.js";
 import { makePictures } from "lanterna/pictures.js";
 import { recordedModel } from "lanterna/recorded.js";
 import { cutName, inkPixels, inkText, readState, writeState } from "lanterna/state.js";
-import { element, exactness, readingText, summary, sumText } from "lanterna/words.js";
+import { element, readingText, summary, sumText } from "lanterna/words.js";
 
-const LINES_AT_FIRST = 150; // drawn in all, where nobody has said how many
+const LINES_AT_FIRST = 60; // drawn where nobody has said how many, but for the few strongest of each layer
 const EVERYWHERE = { at: 0, way: 0 }; // the light has come through
 const MS_A_COLUMN = 380; // of the light's way, when it is played
 const BETWEEN_SUMMARIES = 700; // ms that a screen reader is left alone
@@ -37,14 +37,14 @@ export function mount({ data, arrays }) {
     views,
     get state() { return state; },
     get theme() { return theme; },
-    height: () => Math.max(400, Math.min(660, innerHeight - 232)),
+    height: () => Math.max(400, Math.min(660, innerHeight - 196)),
     focus: (flow) => focusOf(flow),
     cuts: (flow) => shownCuts(flow),
     hover(flow, found) {
       const same = hovered?.flow === flow && hovered?.column === found?.column && hovered?.unit === found?.unit && hovered?.position === found?.position;
       if (same || (!found && !hovered)) return;
       hovered = found ? { flow, ...found } : null;
-      if (found) position = found.position;
+      position = found?.position ?? null;
       redraw();
     },
     select(flow, found) {
@@ -134,7 +134,7 @@ export function mount({ data, arrays }) {
     if (isNew) say(model);
     const focus = focusOf(hovered?.flow ?? flow);
     const host = find("panel");
-    if (focus) showUnit(host, page, hovered?.flow ?? flow, { ...focus, position: position ?? 0 });
+    if (focus) showUnit(host, page, hovered?.flow ?? flow, { ...focus, position: position ?? brightest((hovered?.flow ?? flow).model, focus) });
     else showOverview(host, page, model);
     host.classList.toggle("open", Boolean(state.unit));
   }
@@ -144,10 +144,8 @@ export function mount({ data, arrays }) {
       restoreAll(view.network);
       for (const cut of state.cuts) applyCut(view.network, cut);
     }
-    const classes = view.model.classes.length;
-    const answer = state.answer !== null && state.answer < classes ? state.answer : null;
-    const against = state.against !== null && state.against < classes ? state.against : null;
-    view.model.run(view.pixels(), answer, against);
+    const known = (index) => (index !== null && view.model.classes[index] !== undefined ? index : null);
+    view.model.run(view.pixels(), known(state.answer), known(state.against));
   }
 
   function applyCut(network, { stage: name, unit, to, from }) {
@@ -263,7 +261,6 @@ export function mount({ data, arrays }) {
   function say(model) {
     find("reading").textContent = readingText(model);
     find("sum").textContent = sumText(model);
-    find("exactness").textContent = exactness(model);
     document.title = `${readingText(model)} – Lanterna`;
     clearTimeout(spoken);
     spoken = setTimeout(() => { find("summary").textContent = summary(model, state.cuts.length); }, BETWEEN_SUMMARIES);

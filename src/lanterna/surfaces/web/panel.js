@@ -3,7 +3,7 @@
 import { arithmetic } from "lanterna/arithmetic.js";
 import { fromUnit, toUnit } from "lanterna/curves.js";
 import { drawMap, largest } from "lanterna/draw.js";
-import { element, number, questionText, signed, unitName } from "lanterna/words.js";
+import { element, exactness, number, questionText, signed, unitName } from "lanterna/words.js";
 
 const LISTED = 5; // links in, and links out
 
@@ -14,6 +14,7 @@ export function showOverview(host, page, model) {
     host.replaceChildren(
       element("h2", {}, "How it adds up"),
       element("table", { class: "sums" }),
+      element("p", { class: "aside exactness" }),
       element("h2", {}, "What you see"),
       legend(page, model),
     );
@@ -25,6 +26,7 @@ export function showOverview(host, page, model) {
   });
   const head = element("tr", {}, ...["layer", "its units", "biases behind", "answer"].map((text) => element("th", { scope: "col" }, text)));
   host.querySelector("table.sums").replaceChildren(head, ...rows);
+  host.querySelector(".exactness").textContent = exactness(model);
 }
 
 function legend(page, model) {
@@ -72,8 +74,8 @@ function frameOf(page, flow, focus) {
     page.hover(flow, null);
     page.select(flow, null);
   });
-  const parts = [element("div", { class: "title" }, element("h2", {}, unitName({ ...column, names: model.classes }, focus.unit)), close), element("p", { "data-part": "gives" })];
-  if (column.kind === "maps" || column.kind === "picture") parts.push(figures(page, column));
+  const parts = [element("div", { class: "title" }, element("h2", {}, unitName({ ...column, names: model.answers().map(({ name }) => name) }, focus.unit)), close), element("p", { "data-part": "gives" })];
+  if (column.kind === "maps" || column.kind === "picture") parts.push(figures(page, model, column));
   if (model.computes && column.kind !== "answers") {
     const cut = element("button", { type: "button", "data-part": "cut" });
     cut.addEventListener("click", () => page.cut({ stage: column.name, unit: focus.unit }));
@@ -83,9 +85,9 @@ function frameOf(page, flow, focus) {
   return parts;
 }
 
-function figures(page, column) {
+function figures(page, model, column) {
   const figure = (part, words) => element("figure", {}, element("div", {}, element("canvas", { "data-part": part }), element("i", { "data-part": `${part}-at`, class: "here" })), element("figcaption", {}, words));
-  const pair = element("div", { class: "pair" }, figure("map", "activation"), figure("given", "contribution"));
+  const pair = element("div", { class: "pair" }, figure("map", "activation"), figure("given", model.computes ? "contribution" : column.kind === "picture" ? "what each place gave" : "where it fires"));
   for (const canvas of pair.querySelectorAll("canvas")) {
     const point = (event) => {
       const box = canvas.getBoundingClientRect();
@@ -146,7 +148,7 @@ function listOfLinks(page, model, { column: k, unit }) {
 }
 
 function linkRow(page, model, links, stage, next, index, incoming) {
-  const other = incoming ? unitName(model.columns[next - 1], fromUnit(links, index)) : unitName({ ...model.columns[next], names: model.classes }, toUnit(links, index));
+  const other = incoming ? unitName(model.columns[next - 1], fromUnit(links, index)) : unitName({ ...model.columns[next], names: model.answers().map(({ name }) => name) }, toUnit(links, index));
   const value = links.values[index];
   const row = element("li", {}, element("span", {}, other), element("b", { class: value < 0 ? "cold" : "warm" }, signed(value)));
   if (stage) {

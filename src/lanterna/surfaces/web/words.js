@@ -56,7 +56,7 @@ export function questionText(model) {
 export function sumText(model) {
   const { units, offsets, logit } = model.sum(0);
   const what = model.question.against === null ? `the logit of ${questionText(model)}` : `the lead of ${model.classes[model.question.answer]} over ${model.classes[model.question.against]}`;
-  return `The pixels give ${number(units)}, the biases behind them ${number(offsets)}: together ${number(logit)}, ${what}.`;
+  return `The pixels give ${number(units)}, ${model.exact ? "the biases behind them" : "an empty picture"} ${number(offsets)}: together ${number(logit)}, ${what}.`;
 }
 
 /** The view in words, for who cannot see it. */
