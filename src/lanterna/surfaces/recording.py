@@ -75,6 +75,7 @@ def recorded(
         "classes": {each: network.classes[each] for each in answers},
         "answers": answers,
         "columns": columns,
+        "depth": ([name for name in outputs if f"heat {name}" in arrays] or ["none"])[-1],
         "last": list(network.stages)[-1],
         "values": [each.value for each in found],
         "behind": {

@@ -10,7 +10,7 @@
 
 /** How each kind of stage computes: `forward(stage, x)` fills `stage.out`; `backward(stage, x, gradIn)` adds to
     `gradIn`, fills `stage.links` where the stage has weights, and sets `stage.offset`. */
-const KINDS = {
+export const KINDS = {
   conv: { forward: convForward, backward: convBackward },
   linear: { forward: linearForward, backward: linearBackward },
   pool: { forward: poolForward, backward: poolBackward },

@@ -4,8 +4,11 @@
 // `everyStage` each stage is a column of its own. `recorded.js` gives the same for networks it cannot compute.
 
 import * as compute from "lanterna/compute.js";
+import { integrate } from "lanterna/integrate.js";
 
 const SAME = new Set(["flatten", "dropout"]); // nothing to see: what came in goes out
+
+const STEPS = { resting: 64, moving: 8 }; // of the integration, where a network is not piecewise linear
 
 /** The model of a computed network. `run` computes it all anew for a picture and an answer. */
 export function computedModel(network, everyStage = false) {
@@ -14,6 +17,7 @@ export function computedModel(network, everyStage = false) {
   const given = columns.map((column) => new Float64Array(column.count));
   const products = columns.map((column) => new Float64Array(stages[column.stage].out.length));
   let question = { answer: 0, against: null };
+  let empty = 0; // the answer to the empty picture, where contributions are integrated from it
   let probabilities = [];
   return {
     columns,
@@ -24,12 +28,21 @@ export function computedModel(network, everyStage = false) {
     get logits() { return stages.at(-1).out; },
     get probabilities() { return probabilities; },
     get question() { return question; },
-    run(pixels, answer, against) {
+    note: "Its curved activations make this network no exact sum. Gradients are integrated from the empty picture instead, and what they miss is:",
+    run(pixels, answer, against, moving = false) {
       const logits = compute.forward(network, pixels);
       probabilities = compute.softmax(logits);
       question = { answer: answer ?? logits.indexOf(Math.max(...logits)), against };
-      compute.backward(network, question.answer, against);
-      columns.forEach((column, k) => compute.contributions(stages[column.stage], given[k]));
+      if (network.exact) compute.backward(network, question.answer, against);
+      else empty = integrate(network, pixels, question.answer, against, moving ? STEPS.moving : STEPS.resting);
+      columns.forEach(({ stage }, k) => {
+        const { out, grad, units } = stages[stage];
+        if (network.exact) for (let i = 0; i < out.length; i++) products[k][i] = out[i] * grad[i];
+        else products[k].set(stages[stage].given);
+        given[k].fill(0);
+        const positions = out.length / units;
+        for (let i = 0; i < out.length; i++) given[k][Math.floor(i / positions)] += products[k][i];
+      });
     },
     answers: () => network.classes.map((name, index) => ({ name, index, probability: probabilities[index] })),
     values: (k) => stages[columns[k].stage].out,
@@ -38,7 +51,6 @@ export function computedModel(network, everyStage = false) {
       const { out, grad } = stages[columns[k].stage];
       if (what === "activation") return { values: out, signed: false };
       if (what === "gradient") return { values: grad, signed: true };
-      for (let i = 0; i < out.length; i++) products[k][i] = out[i] * grad[i];
       return { values: products[k], signed: true };
     },
     contributions: (k) => given[k],
@@ -49,7 +61,10 @@ export function computedModel(network, everyStage = false) {
       const stage = stages[mixing];
       return { values: stage.links, to: stage.units, from: stage.ins, single: false };
     },
-    sum: (k) => compute.sum(network, columns[k].stage, question.answer, question.against),
+    sum(k) {
+      const found = compute.sum(network, columns[k].stage, question.answer, question.against);
+      return network.exact ? found : { ...found, units: given[k].reduce((a, b) => a + b, 0), offsets: empty };
+    },
   };
 }
 

@@ -37,7 +37,7 @@ export function makeControls(page, find) {
       find("restore").textContent = state.cuts.length ? `Restore ${state.cuts.length}` : "Restore";
       for (const id of ["undo", "restore", "stages-choice", "show-choice"]) find(id).hidden = !model.computes;
       find("depth-choice").hidden = model.computes;
-      const depth = Math.max(0, depths.indexOf(state.depth ?? "input"));
+      const depth = Math.max(0, depths.indexOf(state.depth ?? page.data.depth));
       find("depth").value = depth;
       find("depth-name").textContent = depth ? depths[depth].replace("input", "pixels") : "none";
     },

@@ -57,7 +57,7 @@ export function makeFlow(host, page) {
     const size = {
       width, height, upright, named,
       picture: upright ? Math.floor(Math.min(176, width / 2 - 8)) : Math.min(named ? 264 : 176, height / 2 - 40),
-      answers: named ? 208 : 124,
+      answers: named ? 208 : 148,
       gap: 88,
     };
     const layout = (flow.layout = layOut(model.columns, flow.shown, size));
@@ -141,9 +141,9 @@ function arrangePicture(flow, size) {
 
 function captionOf(column) {
   const caption = element("p", { class: "caption" });
-  const size = column.kind === "units" ? `${column.count} units` : column.kind === "picture" ? `${column.width} × ${column.height}`
+  const size = column.most && column.count > column.most ? `${column.most} of ${column.count}` : column.kind === "units" ? `${column.count} units` : column.kind === "picture" ? `${column.width} × ${column.height}`
     : `${column.count} maps, ${(column.size ?? [column.height, column.width]).toReversed().join(" × ")}`;
-  const shown = column.kind === "picture" || column.count <= mostShown(column) ? "" : `, ${mostShown(column)} strongest`;
+  const shown = column.most || column.kind === "picture" || column.count <= mostShown(column) ? "" : `, ${mostShown(column)} strongest`;
   caption.append(element("b", {}, column.kind === "picture" ? "picture" : column.name), element("span", {}, size + shown), element("span", { class: "gives" }));
   return caption;
 }

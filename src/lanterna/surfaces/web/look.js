@@ -16,6 +16,7 @@ import { element, readingText, summary, sumText } from "lanterna/words.js";
 const LINES_AT_FIRST = 60; // drawn where nobody has said how many, but for the few strongest of each layer
 const EVERYWHERE = { at: 0, way: 0 }; // the light has come through
 const MS_A_COLUMN = 380; // of the light's way, when it is played
+const SETTLED = 400; // ms after the last stroke, the pen rests
 const BETWEEN_SUMMARIES = 700; // ms that a screen reader is left alone
 
 /** Make the page from what Python packed. */
@@ -28,6 +29,8 @@ export function mount({ data, arrays }) {
   let hovered = null; // { flow, column, unit, position }
   let position = null; // the place in a map that its arithmetic is shown for
   let front = EVERYWHERE;
+  let lastStroke = -1e9;
+  let settling = 0;
   const dirty = { pixels: true, columns: true, draw: true };
   const views = []; // { flow, model, network, pixels }
   const computes = Boolean(data.network);
@@ -92,7 +95,7 @@ export function mount({ data, arrays }) {
     const before = state;
     state = { ...state, ...some };
     if (some.digit !== undefined && some.digit !== "drawn") pad?.wipe();
-    const pictureChanged = ["digit", "ink", "cuts", "answer", "against", "compare"].some((key) => state[key] !== before[key]);
+    const pictureChanged = ["digit", "pixels", "ink", "cuts", "answer", "against", "compare"].some((key) => state[key] !== before[key] || key in some);
     if (pictureChanged) dirty.pixels = true;
     if (state.stages !== before.stages) dirty.columns = true;
     if (state.compare !== before.compare) syncViews();
@@ -145,7 +148,7 @@ export function mount({ data, arrays }) {
       for (const cut of state.cuts) applyCut(view.network, cut);
     }
     const known = (index) => (index !== null && view.model.classes[index] !== undefined ? index : null);
-    view.model.run(view.pixels(), known(state.answer), known(state.against));
+    view.model.run(view.pixels(), known(state.answer), known(state.against), drawing());
   }
 
   function applyCut(network, { stage: name, unit, to, from }) {
@@ -228,11 +231,12 @@ export function mount({ data, arrays }) {
     return computes && source instanceof Uint8Array ? Float64Array.from(source, (level) => level / 255) : source;
   }
 
-  let lastStroke = 0;
-  const drawing = () => performance.now() - lastStroke < 400;
+  const drawing = () => performance.now() - lastStroke < SETTLED;
   function drawn(pixels) {
     lastStroke = performance.now();
     front = EVERYWHERE;
+    clearTimeout(settling);
+    settling = setTimeout(() => change({ pixels: state.pixels }), SETTLED + 20);
     if (pixels) change({ digit: "drawn", pixels, ink: inkText(pixels) });
     else change({ digit: "given", pixels: null, ink: null });
   }

@@ -56,7 +56,7 @@ export function recordedModel(data, arrays) {
     /** The photograph, under the heat of what each place contributed, or under the map that is looked at. */
     drawPicture(context, place, theme, state, focus) {
       if (focus && columns[focus.column].kind === "maps") fires(context, place.x, place.y, place.width, focus);
-      else drawHeat(context, place.x, place.y, place.width, theme, state.depth ?? "input");
+      else drawHeat(context, place.x, place.y, place.width, theme, state.depth ?? data.depth);
     },
     drawLarge(canvas, page, k) {
       if (columns[k].kind !== "picture") return false;
@@ -67,7 +67,7 @@ export function recordedModel(data, arrays) {
     drawGiven(canvas, page, k, unit) {
       canvas.width = canvas.height = 256;
       const context = canvas.getContext("2d");
-      if (columns[k].kind === "picture") drawHeat(context, 0, 0, 256, page.theme, page.state.depth ?? "input");
+      if (columns[k].kind === "picture") drawHeat(context, 0, 0, 256, page.theme, page.state.depth ?? data.depth);
       else fires(context, 0, 0, 256, { column: k, unit });
       return true;
     },
