@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import torch
@@ -101,5 +102,7 @@ def _pushed(module: nn.Module, x: Tensor, alone: Tensor) -> Tensor:
         pushed: Tensor = torch.func.jvp(module, (x,), (one.unsqueeze(0),))[1]
         return pushed
 
-    all_pushed: Tensor = torch.func.vmap(push)(alone)
+    with warnings.catch_warnings():  # torch itself uses what it warns of, the first time it goes this way
+        warnings.simplefilter("ignore", DeprecationWarning)
+        all_pushed: Tensor = torch.func.vmap(push)(alone)
     return all_pushed

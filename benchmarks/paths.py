@@ -1,0 +1,72 @@
+"""What `paths` costs beside one plain forward and backward pass of the same network, on this machine.
+
+`python benchmarks/paths.py [--threads 2]`: milliseconds for one digit (conv) and one photograph
+(EfficientNet-Lite0). The plain pass gives the gradient of one answer with respect to the picture and every
+weight and bias, as a step of training computes it; `picture_only_ms` is one whose weights are frozen, which
+computes less than connections need. They take turns, so that whatever else this machine does slows all;
+medians are printed, and the ratio is what to trust.
+"""
+
+import argparse
+import json
+import statistics
+import time
+
+import torch
+
+from lanterna import open_network, shelf
+from lanterna.images import open_picture
+from lanterna.images.digits import mnist
+from lanterna.networks import seen
+from lanterna.probes import paths
+from lanterna.recipes.results import open_or_train
+
+ROUNDS = {"digit": 200, "photograph": 15}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    torch.set_num_threads(parser.parse_args().threads)
+    lite = open_network("efficientnet-lite0")
+    cat = seen(open_picture(shelf.need("photographs") / "chelsea.png"), lite.eye)
+    conv = open_or_train("conv", device="cpu").requires_grad_(False)
+    works = {"digit": (conv, mnist("test").images[0].float() / 255), "photograph": (lite, cat)}
+    figures = {name: compared(*work, ROUNDS[name]) for name, work in works.items()}
+    print(json.dumps({"threads": torch.get_num_threads(), **figures}, indent=2))
+
+
+def compared(network, picture, rounds):
+    with torch.no_grad():
+        answer = int(network(picture[None]).argmax())
+
+    def plain(weights):
+        for parameter in network.parameters():
+            parameter.requires_grad_(weights)
+            parameter.grad = None
+        begun = time.perf_counter()
+        network(picture[None].clone().requires_grad_())[0, answer].backward()
+        seconds = time.perf_counter() - begun
+        for parameter in network.parameters():
+            parameter.requires_grad_(False).grad = None
+        return seconds
+
+    def explained():
+        begun = time.perf_counter()
+        paths(network, picture, answer)
+        return time.perf_counter() - begun
+
+    works = {"paths_ms": explained, "plain_ms": lambda: plain(True), "picture_only_ms": lambda: plain(False)}
+    times = {name: [] for name in works}
+    for turn in range(rounds + 2):
+        for name, work in works.items():
+            seconds = work()
+            if turn > 1:
+                times[name].append(seconds)
+    medians = {name: statistics.median(each) for name, each in times.items()}
+    ratio = round(medians["paths_ms"] / medians["plain_ms"], 2)
+    return {name: round(1000 * seconds, 2) for name, seconds in medians.items()} | {"ratio": ratio}
+
+
+if __name__ == "__main__":
+    main()

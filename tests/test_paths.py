@@ -1,0 +1,601 @@
+"""What makes an answer: every stage and the offsets behind it add up to it, and each term is true."""
+
+import copy
+import io
+import sys
+import textwrap
+from itertools import pairwise
+
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+from torch.nn import functional as F
+
+import lanterna
+from lanterna import shelf
+from lanterna.errors import UsageError
+from lanterna.images.digits import mnist
+from lanterna.images.drawing import as_picture
+from lanterna.networks import Eye, Network, open_network
+from lanterna.networks.digits import conv, dense, start_weights
+from lanterna.networks.tracing import RESULT
+from lanterna.probes import BY, ablation, heat, links, look, paths
+from lanterna.recipes.results import open_or_train
+from lanterna.recipes.train import Train
+
+EGYPTIAN_CAT = 285
+DTYPES = {torch.float32: 1e-4, torch.float64: 1e-9}
+
+
+def photograph(name, side=224):
+    image = Image.open(shelf.need("photographs") / name).convert("RGB")
+    return as_picture(image.resize((side, side), Image.Resampling.BICUBIC))
+
+
+def digits(count):
+    test = mnist("test")
+    return test.images[:count].float() / 255
+
+
+@pytest.fixture(scope="session")
+def conv_kept(session_home):
+    """The network that everybody gets, trained with the fast preset once for all tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LANTERNA_HOME", str(session_home))
+        return open_or_train("conv", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def dense_kept(session_home):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LANTERNA_HOME", str(session_home))
+        *_, frame = lanterna.train(Train(network="dense", hidden=(64, 32), epochs=1), device="cpu")
+    return frame.network.eval()
+
+
+@pytest.fixture
+def conv_trained(conv_kept):
+    return copy.deepcopy(conv_kept).requires_grad_(False)
+
+
+@pytest.fixture
+def dense_trained(dense_kept):
+    return copy.deepcopy(dense_kept).requires_grad_(False)
+
+
+def moved_off_rest(network, seed=0):
+    """Weights, biases and batch norms that are all in use, as training leaves them."""
+    chance = torch.Generator().manual_seed(seed)
+    start_weights(network, "kaiming", 0.0, chance)
+    for name, tensor in network.state_dict().items():
+        if name.endswith(("bias", "running_mean")):
+            tensor.normal_(0, 0.3, generator=chance)
+        elif "running_var" in name:
+            tensor.uniform_(0.5, 2, generator=chance)
+    return network.eval()
+
+
+def per_map(tensor):
+    return tensor.flatten(1).sum(1) if tensor.dim() > 1 else tensor
+
+
+def held(network, image, answer, dtype, against=None):
+    """Paths that hold at every stage, by sums made here in float64, against the network's own answer."""
+    network = network.to(dtype)
+    image = image.to(dtype)
+    found = paths(network, image, answer, against=against)
+    with torch.no_grad():
+        logits = network(image[None])[0].double()
+        outputs = dict(network.run(image[None]))
+    value = (logits[answer] - (logits[against] if against is not None else 0)).item()
+    assert found.value == pytest.approx(value, rel=1e-5)
+    assert list(found.contributions) == ["input", *network.stages]
+    scale = max(abs(value), 1.0)
+    behind = 0.0
+    for stage in reversed(list(network.stages)):  # from the answer back to the picture
+        assert found.contributions[stage].shape == outputs[stage].shape[1:]
+        total = found.contributions[stage].double().sum().item() + behind
+        assert total == pytest.approx(value, abs=DTYPES[dtype] * scale), stage
+        behind += found.offsets[stage]
+    behind += found.offsets["eye"]
+    assert found.contributions["input"].shape == image.shape
+    total = found.contributions["input"].double().sum().item() + behind
+    assert total == pytest.approx(value, abs=DTYPES[dtype] * scale)
+    assert found.exact
+    assert found.method == "exact"
+    assert found.error <= DTYPES[dtype] * scale
+    return found
+
+
+# It adds up
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "network",
+    [
+        dense(()),
+        dense((32,)),
+        dense((40, 20, 10)),
+        dense((32,), bias=False),
+        dense((32,), dropout=0.5),
+        conv((8, 12), convolutions=2, hidden=(20,)),
+        conv((8,), convolutions=3, bias=False),
+        conv((4, 8, 8), dropout=0.3),
+    ],
+)
+def test_every_stage_of_any_digit_network_adds_up_to_the_answer(network, dtype):
+    moved_off_rest(network)
+    for image in digits(3):
+        held(network, image, 4, dtype)
+        held(network, image, 4, dtype, against=9)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_trained_digit_networks_add_up(conv_trained, dense_trained, dtype):
+    for network in (conv_trained, dense_trained):
+        for image in digits(10):
+            held(network, image, 7, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("name", "side"), [("efficientnet-lite0", 224), ("efficientnet-lite2", 260)])
+def test_photographs_add_up_at_every_block(name, side, dtype):
+    network = open_network(name)
+    for photo in ("chelsea.png", "coffee.png", "rocket.jpg"):
+        picture = photograph(photo, side)
+        answer = int(network.to(dtype)(picture[None].to(dtype)).argmax())
+        held(network, picture, answer, dtype)
+    held(network, photograph("coffee.png", 97), 967, dtype, against=504)  # and at another size
+
+
+def test_the_cat_is_explained():
+    found = paths(open_network("lite0").double(), photograph("chelsea.png").double(), EGYPTIAN_CAT)
+    assert found.value == pytest.approx(10.4699, abs=1e-3)
+    assert found.error < 1e-12
+    assert found.explained("block9") == pytest.approx(found.value, abs=1e-12)
+    assert abs(found.offsets["eye"]) > 0.1  # seeing is not for nothing here, and is counted
+    assert heat(found, "block16").shape == (7, 7)
+    torch.testing.assert_close(heat(found), found.contributions["input"].sum(0))
+
+
+def test_a_full_relu6_and_a_leaky_one_are_counted():
+    torch.manual_seed(0)
+    stages = {
+        "conv": nn.Conv2d(1, 6, 3),
+        "limits": nn.Hardtanh(-10, 5),
+        "leaky": nn.LeakyReLU(0.2),
+        "mix": nn.Conv2d(6, 6, 1),
+        "relu6": nn.ReLU6(),
+        "mean": nn.AvgPool2d(2),
+        "flatten": nn.Flatten(),
+        "output": nn.Linear(6 * 4, 3),
+    }
+    network = Network("small", Eye(1, 6, (0.5,), (0.01,)), stages, "abc").eval().requires_grad_(False)
+    stages["mix"].weight *= 3
+    found = held(network, torch.rand(1, 6, 6), 2, torch.float64, against=0)
+    assert abs(found.offsets["relu6"]) > 1e-3
+    assert abs(found.offsets["limits"]) > 1e-3
+    assert found.offsets["leaky"] == 0
+
+
+# Each term is true
+
+
+def test_connections_are_what_a_nudge_of_each_weight_does(conv_trained):
+    network = conv_trained.double()
+    image = digits(1)[0].double()
+    found = paths(network, image, 7, against=1)
+    chance = torch.Generator().manual_seed(3)
+    for layer in ("conv1", "conv2", "conv3", "output"):
+        weight = network.stage(layer).weight
+        weight.data = weight.data.contiguous()
+        assert found.connections[layer].shape == weight.shape
+        flat, told = weight.data.view(-1), found.connections[layer].reshape(-1)
+        some = torch.randint(len(flat), (6,), generator=chance).tolist()
+        for index in [*some, int(told.abs().argmax())]:
+            kept = flat[index].item()
+            step = 1e-7  # small enough to stay where the same units are on
+            answers = []
+            for nudged in (kept - step, kept + step):
+                flat[index] = nudged
+                logits = network(image[None])[0].detach()
+                answers.append((logits[7] - logits[1]).item())
+            flat[index] = kept
+            slope = (answers[1] - answers[0]) / (2 * step)
+            assert told[index].item() == pytest.approx(kept * slope, rel=1e-4, abs=1e-6)
+
+
+def test_connections_of_a_layer_add_up_to_what_it_put_out_less_its_bias(dense_trained, conv_trained):
+    for network in (dense_trained, conv_trained):
+        found = paths(network, digits(1)[0], 7)
+        for layer, connections in found.connections.items():
+            out = per_map(found.contributions[layer])  # each unit or map by itself
+            through = connections.flatten(1).sum(1)
+            bias = found.layer_offsets.get(layer, 0.0)
+            torch.testing.assert_close(through + bias, out, rtol=1e-3, atol=1e-4)
+
+
+def test_layers_inside_blocks_have_their_dotted_names():
+    network = open_network("lite0").double()
+    found = paths(network, photograph("coffee.png").double(), 967)
+    weights = {
+        name.removeprefix("stages.").removesuffix(".weight"): parameter.shape
+        for name, parameter in network.named_parameters()
+        if name.endswith("weight") and ("conv" in name or "output" in name)
+    }
+    assert {layer: each.shape for layer, each in found.connections.items()} == weights
+    assert {"stem.conv", "block3.expand.conv", "output"} <= set(weights)
+    inside = [layer for layer in found.layer_offsets if layer.startswith("block3.")]
+    assert sum(found.layer_offsets[layer].sum() for layer in inside).item() == pytest.approx(
+        found.offsets["block3"]
+    )
+
+
+def test_the_difference_of_two_answers_is_the_difference_of_their_terms(dense_trained):
+    image = digits(1)[0]
+    four, nine = (paths(dense_trained, image, which) for which in (4, 9))
+    both = paths(dense_trained, image, 4, against=9)
+    assert both.value == pytest.approx(four.value - nine.value, abs=1e-4)
+    for stage, contribution in both.contributions.items():
+        expected = four.contributions[stage] - nine.contributions[stage]
+        torch.testing.assert_close(contribution, expected, rtol=1e-3, atol=1e-4)
+
+
+def links_hold(network, image, answers, against=None, stages=None):
+    found = [paths(network, image, answer, against=against) for answer in answers]
+    names = ["input", *network.stages]
+    for before, stage in pairwise(names):
+        if stages and stage not in stages:
+            continue
+        flows = links(network, image, stage, answers, against=against)
+        for flow, each in zip(flows, found, strict=True):
+            came, went = per_map(each.contributions[before]), per_map(each.contributions[stage])
+            assert flow.shape == (len(came), len(went))
+            torch.testing.assert_close(flow.sum(1), came, rtol=1e-8, atol=1e-9)
+            inside = each.offsets[stage] + (each.offsets["eye"] if before == "input" else 0)
+            assert flow.sum().item() + inside == pytest.approx(went.sum().item(), abs=1e-9)
+
+
+def test_links_join_what_flows_in_to_what_flows_out(conv_trained, dense_trained):
+    for network in (conv_trained.double(), dense_trained.double()):
+        links_hold(network, digits(1)[0].double(), [7, 2, 0], against=1)
+
+
+def test_links_of_a_norm_and_of_a_dense_layer_arrive_map_by_map(conv_trained, dense_trained):
+    image = digits(1)[0].double()
+    network = conv_trained.double()
+    flow = links(network, image, "norm2", [7])[0]
+    assert torch.equal(flow, flow.diag().diag())  # a batch norm mixes no maps
+    found = paths(network, image, 7)
+    expected = per_map(found.contributions["norm2"]) - found.layer_offsets["norm2"]
+    torch.testing.assert_close(flow.sum(0), expected)
+    network = dense_trained.double()
+    flow = links(network, image, "hidden2", [7])[0]
+    torch.testing.assert_close(flow.T, paths(network, image, 7).connections["hidden2"])
+    some = links(network, image, "hidden2", [7], maps=[5, 2])[0]
+    torch.testing.assert_close(some, flow[[5, 2]])
+
+
+def test_links_hold_in_blocks():
+    network = open_network("lite0").double()
+    stages = ("stem", "block2", "block3", "block16", "pool", "output")
+    links_hold(network, photograph("chelsea.png", 96).double(), [285, 967], stages=stages)
+
+
+# Networks that are not piecewise linear, and anyone's
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
+@pytest.mark.parametrize("make", [dense, conv])
+def test_smooth_networks_are_integrated_and_say_how_well(make, activation):
+    network = moved_off_rest(make(hidden=(20,), activation=activation)).double()
+    image = digits(1)[0].double()
+    found = paths(network, image, 4, steps=64)
+    assert not found.exact
+    assert found.method == "integrated"
+    assert activation.capitalize() in found.note
+    with torch.no_grad():
+        empty, full = (network(x[None])[0, 4].item() for x in (torch.zeros_like(image), image))
+    gaps = [
+        abs(found.contributions[stage].sum().item() + empty - full) for stage in ("input", *network.stages)
+    ]
+    assert found.empty == pytest.approx(empty)
+    assert found.error == pytest.approx(max(gaps), abs=1e-12)
+    assert found.error < 1e-2 * max(1, abs(full - empty))
+    finer = paths(network, image, 4, steps=512).error
+    assert finer < found.error / (50 if make is dense else 1)  # 8² = 64, where no pooling makes kinks
+    coarse = paths(network, image, 4, steps=1)
+    assert coarse.error > found.error
+    for layer, connections in found.connections.items():  # what flows through a layer without its bias
+        torch.testing.assert_close(
+            connections.flatten(1).sum(1), per_map(found.contributions[layer]), rtol=1e-6, atol=1e-9
+        )
+
+
+def test_integrated_terms_agree_with_the_exact_ones_where_all_is_linear():
+    """A linear network in sigmoid's clothes: an unknown layer that does nothing."""
+
+    class Unknown(nn.Module):
+        def forward(self, x):
+            return x * 1
+
+    layers = {"flatten": nn.Flatten(), "hidden": nn.Linear(784, 6), "unknown": Unknown(),
+              "output": nn.Linear(6, 10)}  # fmt: skip
+    network = Network("unknown", Eye(1, 28, (0.0,), (1.0,)), layers, "0123456789").double().eval()
+    image = digits(1)[0].double()
+    integrated = paths(network, image, 3)
+    assert not integrated.exact  # not claimed, because it is not known
+    del network.stages["unknown"]
+    exact = paths(network, image, 3)
+    assert exact.exact
+    for stage in ("input", "flatten"):
+        torch.testing.assert_close(integrated.contributions[stage], exact.contributions[stage])
+    torch.testing.assert_close(integrated.connections["hidden"], exact.connections["hidden"])
+
+
+NETS = """
+    import torch
+    from torch import nn
+    from torch.nn import functional as F
+
+    class Residual(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv1, self.conv2 = (nn.Conv2d(4, 4, 3, padding=1) for _ in range(2))
+            self.norm = nn.BatchNorm2d(4)
+            self.relu = nn.ReLU(inplace=True)
+
+        def forward(self, x):
+            y = self.relu(self.norm(self.conv1(x)))
+            y = self.conv2(y)
+            y += x
+            return self.act(y)
+
+        def act(self, y): return self.relu(y)
+
+    class Gelu(Residual):
+        def act(self, y): return F.gelu(y)
+
+    class Small(nn.Module):
+        def __init__(self, block):
+            super().__init__()
+            self.stem = nn.Conv2d(3, 4, 3, stride=2)
+            self.blocks = nn.Sequential(block(), block())
+            self.output = nn.Linear(4, 7)
+
+        def forward(self, x):
+            x = F.relu(self.stem(x), inplace=True)
+            return self.output(self.blocks(F.max_pool2d(x, 4)).mean((2, 3)).view(x.size(0), -1))
+
+    class Deciding(Small):
+        def forward(self, x):
+            x = self.stem(x).relu_()
+            if x.max() < 0:
+                return self.output(x.mean((2, 3)))
+            return self.output(self.blocks(x).mean((2, 3)))
+
+    def seeded(make, *more):
+        torch.manual_seed(0)
+        return make(*more)
+
+    def residual(): return seeded(Small, Residual)
+    def gelu(): return seeded(Small, Gelu)
+    def deciding(): return seeded(Deciding, Residual)
+"""
+
+
+@pytest.fixture
+def nets(tmp_path, monkeypatch):
+    (tmp_path / "path_nets.py").write_text(textwrap.dedent(NETS))
+    monkeypatch.chdir(tmp_path)
+    yield
+    sys.modules.pop("path_nets", None)
+
+
+@pytest.mark.usefixtures("nets")
+def test_anyones_piecewise_linear_network_is_exact():
+    network = open_network("path_nets:residual")
+    found = held(network, photograph("coffee.png"), 3, torch.float64)
+    inside = {f"blocks.{block}.conv{layer}" for block in (0, 1) for layer in (1, 2)}
+    assert set(found.connections) == {"stem", *inside, "output"}
+    assert {"blocks.0.norm", "blocks.1.norm"} <= set(found.layer_offsets)
+    links_hold(network, photograph("coffee.png").double(), [3], stages=("stem", "blocks.0", "blocks.1"))
+
+
+@pytest.mark.usefixtures("nets")
+def test_anyones_smooth_network_is_found_out_by_its_sum():
+    network, picture = open_network("path_nets:gelu").double(), photograph("coffee.png").double()
+    found, finer = (paths(network, picture, 3, steps=steps) for steps in (8, 64))
+    assert not found.exact
+    assert "gap" in found.note
+    assert 0 < finer.error < found.error
+    assert finer.error < 0.1 * abs(found.value - found.empty)
+
+
+@pytest.mark.usefixtures("nets")
+def test_a_network_that_is_no_chain_shows_what_can_be_shown():
+    network = open_network("path_nets:deciding").double()
+    picture = photograph("coffee.png").double()
+    found = paths(network, picture, 3)
+    assert found.exact
+    assert list(found.whole) == ["input", RESULT]
+    assert "only the picture and the result" in found.note
+    assert found.explained("input") == pytest.approx(network(picture[None])[0, 3].item())
+    assert found.contributions["blocks.0.conv1"].abs().sum() > 0
+    with pytest.raises(UsageError, match="no chain of stages"):
+        links(network, picture, "stem", [3])
+    assert look(network, picture, "blocks.0.relu").keys() == {"blocks.0.relu"}
+
+
+# Nothing is left changed
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_the_network_is_left_as_it_was(activation):
+    network = conv((4, 6), hidden=(8,), activation=activation, dropout=0.5).train()
+    network.stage("hidden3").requires_grad_(False)
+    network.stage("norm1").eval()
+    weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    flags = [module.training for module in network.modules()]
+    asking = [parameter.requires_grad for parameter in network.parameters()]
+    image = digits(1)[0].requires_grad_()
+    with torch.no_grad():  # and it works where the caller keeps no gradients
+        first, again = (paths(network, image, 3) for _ in range(2))
+    links(network, image, "conv2", [3])
+    look(network, image)
+    ablation(network, image, 3, "for", [0.1])
+    with pytest.raises(UsageError):
+        paths(network, torch.zeros(1, 14, 14), 3)
+    assert first.value == again.value  # at rest, so chance plays no part
+    assert [module.training for module in network.modules()] == flags
+    assert [parameter.requires_grad for parameter in network.parameters()] == asking
+    assert all(parameter.grad is None for parameter in network.parameters())
+    assert image.grad is None
+    assert not any(module._forward_hooks for module in network.modules())
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, weights[name])
+    with torch.inference_mode():
+        assert paths(network, digits(1)[0], 3).value == first.value
+    assert not any(each.requires_grad for each in first.contributions.values())
+
+
+@pytest.mark.parametrize(
+    ("image", "answer", "words"),
+    [
+        (torch.zeros(1, 28, 28), 10, "answers 0 to 9, got 10"),
+        (torch.zeros(1, 28, 28), -1, "answers 0 to 9, got -1"),
+        (torch.zeros(1, 28, 28), "4", "answers 0 to 9, got '4'"),
+        (torch.zeros(3, 28, 28), 4, r"takes pictures \(1, 28, 28\), got \(3, 28, 28\)"),
+        (torch.zeros(28, 28), 4, r"takes pictures \(1, 28, 28\), got \(28, 28\)"),
+        (torch.zeros(2, 1, 28, 28), 4, r"one picture \(C, H, W\)"),
+        (torch.zeros(1, 30, 28), 4, r"28 × 28 pixels, got \(30, 28\)"),
+        (torch.zeros(1, 28, 28, dtype=torch.uint8), 4, r"floats in \[0, 1\], got uint8"),
+    ],
+)
+def test_what_cannot_be_explained_is_refused_in_one_line(image, answer, words):
+    for network in (dense(), dense(activation="tanh")):
+        with pytest.raises(UsageError, match=words) as caught:
+            paths(network, image, answer)
+        assert "\n" not in str(caught.value)
+
+
+def test_other_misuse_is_refused_too():
+    with pytest.raises(UsageError, match="vgg16 has no classes"):
+        paths(open_network("vgg16"), torch.zeros(3, 224, 224), 0)
+    found = paths(dense(), digits(1)[0], 0)
+    with pytest.raises(UsageError, match="no maps"):
+        heat(found, "hidden1")
+    with pytest.raises(UsageError, match="no stage 'nowhere'"):
+        heat(found, "nowhere")
+    with pytest.raises(UsageError, match="has no stage 'nowhere'"):
+        links(dense(), digits(1)[0], "nowhere", [1])
+    with pytest.raises(UsageError, match="answers 0 to 9"):
+        paths(dense(), digits(1)[0], 0, against=12)
+
+
+# Looking
+
+
+def test_looking_gives_what_each_stage_put_out(conv_trained):
+    images = digits(3)
+    seen = lanterna.look(conv_trained, images)
+    assert list(seen) == list(conv_trained.stages)
+    x = F.conv2d(images, conv_trained.stage("conv1").weight, padding=2)  # by hand
+    torch.testing.assert_close(seen["conv1"], x)
+    torch.testing.assert_close(seen["pool1"], F.max_pool2d(x, 2))
+    torch.testing.assert_close(seen["output"], conv_trained(images))
+    alone = look(conv_trained, images[1], "relu2", "conv1")
+    assert list(alone) == ["conv1", "relu2"]
+    torch.testing.assert_close(alone["relu2"], seen["relu2"][1], rtol=1e-4, atol=1e-5)
+    with pytest.raises(UsageError, match=r"has no stage 'conv9'.*conv1"):
+        look(conv_trained, images, "conv9")
+    with pytest.raises(UsageError, match="pixels"):
+        look(conv_trained, torch.zeros(1, 20, 20))
+
+
+def test_looking_stops_after_the_last_stage_asked_for():
+    network = open_network("lite0")
+    computed = []
+    for name, stage in network.stages.items():
+        stage.register_forward_hook(lambda *_, name=name: computed.append(name))
+    look(network, torch.rand(2, 3, 64, 64), "block2", "stem")
+    assert computed == ["stem", "block1", "block2"]
+
+
+def colours(png):
+    return as_picture(Image.open(io.BytesIO(png)))
+
+
+def test_they_draw_themselves_in_a_notebook(dense_trained, conv_trained):
+    image = digits(1)[0]
+    sheet = colours(look(conv_trained, image)._repr_png_())
+    assert sheet.std() > 0.05
+    found = paths(dense_trained, image, 7, against=2)
+    drawn = colours(found._repr_png_())
+    side = drawn.shape[-1]
+    centres = [side * (2 * i + 1) // 56 for i in range(28)]
+    red, _, blue = drawn[:, centres][:, :, centres]
+    warm = heat(found)
+    strong = warm.abs() > warm.abs().max() / 4
+    assert strong.sum() > 10
+    assert torch.equal((red > blue)[strong], (warm > 0)[strong])  # amber for, blue against
+
+
+# Contributions mean something
+
+
+def test_the_strongest_contributions_are_what_the_answer_rests_on(conv_trained, dense_trained):
+    """Over 200 test digits, a thousandth of the connections taken away, ranked in each of five ways."""
+    images = digits(200)
+    for network in (conv_trained, dense_trained):
+        with torch.no_grad():
+            answers = network(images).argmax(1).tolist()
+        changes = {}
+        for by in BY:
+            left = torch.stack([
+                ablation(network, image, answer, by, [0, 0.001], seed=n)
+                for n, (image, answer) in enumerate(zip(images, answers, strict=True))
+            ])  # fmt: skip
+            changes[by] = ((left[:, 1] - left[:, 0]).abs() / left[:, 0].abs()).mean().item()
+        others = [changes[by] for by in ("weight", "activation", "random")]
+        assert changes["for"] > 2 * max(others)
+        assert changes["contribution"] > 1.1 * max(others)
+        assert changes["random"] == min(changes.values())
+
+
+def test_taking_connections_away_is_what_it_says():
+    network = moved_off_rest(dense((), bias=True))  # linear: every connection's loss is known
+    image = digits(1)[0]
+    told = paths(network, image, 7).connections["output"].flatten().sort(descending=True).values
+    share = 12 / told.numel()
+    whole, without, nothing = ablation(network, image, 7, "for", [0, share, 1])
+    assert whole.item() == pytest.approx(network(image[None])[0, 7].item(), abs=1e-5)
+    assert without.item() == pytest.approx(whole.item() - told[:12].sum().item(), abs=1e-4)
+    assert nothing.item() == pytest.approx(network.stage("output").bias[7].item(), abs=1e-5)
+    with pytest.raises(UsageError, match="0 to 1"):
+        ablation(network, image, 7, "for", [1.5])
+    with pytest.raises(UsageError, match="ranked by"):
+        ablation(network, image, 7, "size", [0.5])
+
+
+def test_bright_units_are_those_with_the_largest_activations_before_them():
+    network = moved_off_rest(conv((3,), hidden=(5,)))
+    image = digits(1)[0]
+    with torch.no_grad():
+        seen = dict(network.run(image[None]))
+        padded = F.unfold(image[None], 5, padding=2).abs().mean(2).view(1, 5, 5)  # the mean through each tap
+        expected = {
+            "conv1": padded.expand(3, 1, 5, 5),
+            "hidden2": seen["flatten"].abs().expand(5, -1),
+            "output": seen["relu2"].abs().expand(10, -1),
+        }
+        ranked = torch.cat([expected[layer].flatten() for layer in expected]).sort(descending=True).values
+        cut = (ranked[40] + ranked[41]) / 2 if ranked[40] > ranked[41] else ranked[40]
+        taken = (torch.cat([each.flatten() for each in expected.values()]) > cut).sum().item()
+    left = ablation(network, image, 2, "activation", [taken / len(ranked)])
+    with torch.no_grad():
+        for layer, brightness in expected.items():
+            network.stage(layer).weight[brightness > cut] = 0
+        assert left.item() == pytest.approx(network(image[None])[0, 2].item(), abs=1e-4)
