@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import torch
+import torch.nn.functional as F
 from cyclopts import Parameter
 
 from lanterna.errors import UsageError
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from lanterna.networks.stages import Network
 
 _PHOTOGRAPHS = "efficientnet-lite0"
+_PAGE = 3  # digits that are read surely make a page of digits, whatever else is on it
+_SURE = 0.9  # of one or two, on a ground that is plain
+_BUSY = 0.04  # share of the ground with an edge in it, at most
 
 
 def look(
@@ -87,20 +91,50 @@ def _choose(
         return network, wanted, _digit(read_page(source, network=network), digit, picture, network)
     network = reader("conv", device="cpu", quiet=quiet)
     page = read_page(source, network=network)
-    if digit is not None or _is_of_digits(page):
+    if digit is not None or _is_of_digits(page, picture):
         return network, "conv", _digit(page, digit, picture, network)
     fetch_missing(*shelf_items(_PHOTOGRAPHS), quiet=quiet)
     network = open_network(_PHOTOGRAPHS)
     return network, _PHOTOGRAPHS, seen(picture, network.eye)
 
 
-def _is_of_digits(page: ReadPage) -> bool:
-    """Whether most of what was found on a page reads as digits, surely."""
-    return bool(page) and sum(reading.doubtful for reading in page) <= 0.5 * len(page)
+def _is_of_digits(page: ReadPage, picture: "Tensor") -> bool:
+    """Whether a picture is of digits: several that are read surely, or one or two on plain ground.
+
+    In many a photograph something round or straight reads as a digit too, but not on plain ground.
+    """
+    if _is_digit(picture):
+        return True
+    if not page or sum(reading.doubtful for reading in page) > 0.5 * len(page):
+        return False
+    if len(page) >= _PAGE:
+        return True
+    return max(reading.confidence for reading in page) >= _SURE and _busyness(page, picture) <= _BUSY
+
+
+def _is_digit(picture: "Tensor") -> bool:
+    """Whether a picture is as small as the digits that the networks were trained on."""
+    return tuple(picture.shape[1:]) == (DIGIT_EYE.size, DIGIT_EYE.size)
+
+
+def _busyness(page: ReadPage, picture: "Tensor") -> float:
+    """The share of the picture outside the digits' boxes where brightness changes by more than 0.08 a pixel."""
+    grey = picture.mean(0, keepdim=True)
+    small = F.avg_pool2d(grey, max(1, round(max(grey.shape) / 256)), ceil_mode=True)[0]
+    change = F.pad((small[1:] - small[:-1]).abs(), (0, 0, 0, 1)) + F.pad((small[:, 1:] - small[:, :-1]).abs(), (0, 1))
+    across, down = small.shape[1] / page.size[0], small.shape[0] / page.size[1]
+    ground = torch.ones_like(small, dtype=torch.bool)
+    for reading in page:
+        x0, y0, x1, y1 = reading.box
+        rows = slice(max(0, int(y0 * down) - 2), int(y1 * down) + 3)
+        ground[rows, max(0, int(x0 * across) - 2) : int(x1 * across) + 3] = False
+    return float((change[ground] > 0.08).float().mean()) if ground.any() else 1.0
 
 
 def _digit(page: ReadPage, digit: int | None, picture: "Tensor", network: "Network") -> "Tensor":
     """The wanted digit of a page as the network sees it; the whole picture where none was found."""
+    if digit is None and _is_digit(picture):
+        return seen(picture, network.eye)
     if digit is not None and digit > len(page):
         raise UsageError(f"--digit {digit}: there are {len(page)} digits on this page")
     return page[(digit or 1) - 1].image if page else seen(picture, network.eye)

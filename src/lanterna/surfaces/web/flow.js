@@ -26,7 +26,7 @@ export function makeFlow(host, page) {
   const lines = makeLines(canvases[0]);
   const context = canvases[1].getContext("2d");
   const curves = makeCurves();
-  const flow = { host, stage, layout: null, model: null, curves, pad: null };
+  const flow = { host, stage, gpu: lines.gpu, layout: null, model: null, curves, pad: null };
   let tiles = [];
   let buttons = [];
   let labels = [];
