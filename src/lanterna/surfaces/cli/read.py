@@ -60,10 +60,10 @@ def read(
         check_place(place, force=force)
     sources = [_source(photo) for photo in photos]
     fetch_missing("mnist", quiet=quiet)
-    reader = _reader(recipe.network, device=device, quiet=quiet)
+    opened = reader(recipe.network, device=device, quiet=quiet)
     documents = []
     for photo, source, pictures in zip(photos, sources, wanted, strict=True):
-        page = read_page(source, recipe, network=reader)
+        page = read_page(source, recipe, network=opened)
         name = "standard input" if str(photo) == "-" else str(photo)
         documents.append(_document(name, page, why=why))
         note: list[Path | Input] = (
@@ -73,7 +73,7 @@ def read(
         )
         for made, place in pictures.items():
             kind: Any = made
-            save_picture(draw(page, kind), place, recipe=record_of(kind, recipe, reader, note), force=force)
+            save_picture(draw(page, kind), place, recipe=record_of(kind, recipe, opened, note), force=force)
         if not json:
             _tell(name if len(photos) > 1 else "", page, quiet=quiet, why=why)
     if json:
@@ -93,7 +93,7 @@ def _source(photo: Path) -> Path | bytes:
     return sys.stdin.buffer.read() if str(photo) == "-" else photo
 
 
-def _reader(name: str, *, device: str, quiet: bool) -> "Network":
+def reader(name: str, *, device: str, quiet: bool) -> "Network":
     """The network that reads, trained first where there is none yet."""
     if name not in ("conv", "dense") or is_trained(name):
         return open_or_train(name, device=device)

@@ -1,0 +1,170 @@
+"""What a page shows of a network that it cannot compute: one picture, recorded.
+
+What every stage with maps or units put out, what each of them contributed to each of the top answers
+(`probes.paths`), and how much flowed from map to map between neighbouring stages (`probes.links`), for the maps
+that are among the strongest for any of these answers. One answer against another needs no more: contributions
+to a difference are differences of contributions.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lanterna.errors import UsageError
+from lanterna.probes import links, look, paths
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lanterna.networks.stages import Network
+    from lanterna.probes import Paths
+
+ANSWERS = 10  # the likeliest, and those that were asked for
+STRONGEST = 16  # maps of each stage, for each answer, whose links are kept
+FINEST_HEAT = 56  # pixels of a side of the heat that is kept
+LARGEST_MAP = 64  # pixels of a side of the maps that are kept: larger ones are averaged down
+
+
+def recorded(
+    network: Network, image: Tensor, *, answer: int | None = None, against: int | None = None
+) -> tuple[dict[str, object], dict[str, Tensor]]:
+    """What `web/recorded.js` needs: JSON and arrays. `image` is `(C, H, W)` in [0, 1] as the network sees it.
+
+    Errors: `UsageError` where the network has no such answer; where it has no classes, only its maps and
+    units are recorded.
+    """
+    arrays: dict[str, Tensor] = {"picture": (image * 255).round().to(torch.uint8)}
+    seen = look(network, image)
+    outputs = {name: output.float() for name, output in seen.items() if output.dim() in (1, 3)}
+    notes = [getattr(network, "note", "")]
+    if left_out := [name for name in seen if name not in outputs]:
+        notes.append(f"not shown, because they are neither maps nor units: {', '.join(left_out)}")
+    answers: list[int] = []
+    found: list[Paths] = []
+    if network.classes:
+        logits = network(image.unsqueeze(0).to(next(network.parameters())))[0].float()
+        answers = _answers(logits, answer, against)
+        found = [paths(network, image, each) for each in answers]
+        outputs.pop(list(seen)[-1], None)  # the answers are a column of their own
+        arrays["logits"] = logits[answers]
+        arrays["probabilities"] = logits.softmax(0)[answers]
+    elif answer is not None or against is not None:
+        raise UsageError(f"{network.name} has no classes, so there is no answer to ask about")
+    else:
+        notes.append("it has no classes, so there is no answer, and nothing contributed to one")
+    columns, kept = [_picture_column(image)], {}
+    for name, output in outputs.items():
+        column = _column(name, output, arrays)
+        columns.append(column)
+        if found and name in found[0].contributions:
+            given = torch.stack([each.contributions[name].float() for each in found])  # (A, C, …)
+            by_map = given.flatten(2).sum(2) if given.dim() > 2 else given
+            arrays[f"given {name}"] = by_map
+            kept[name] = _strongest(by_map)
+            if given.dim() == 4:
+                arrays[f"heat {name}"] = _heat(given.sum(1))
+    if found:
+        arrays["given input"] = torch.stack([each.contributions["input"].sum().float() for each in found])[:, None]
+        arrays["heat input"] = _heat(torch.stack([each.contributions["input"].sum(0).float() for each in found]))
+        _add_links(network, image, answers, ["input", *outputs], kept, arrays, notes)
+    return {
+        "classes": {each: network.classes[each] for each in answers},
+        "answers": answers,
+        "columns": columns,
+        "depth": ([name for name in outputs if f"heat {name}" in arrays] or ["none"])[-1],
+        "last": list(network.stages)[-1],
+        "values": [each.value for each in found],
+        "behind": {
+            name: [each.behind(name) for each in found]
+            for name in ("input", *outputs)
+            if found and name in found[0].contributions
+        },
+        "exact": all(each.exact for each in found) and bool(found),
+        "note": "; ".join(note for note in (*notes, found[0].note if found else "") if note),
+    }, arrays
+
+
+def _answers(logits: Tensor, answer: int | None, against: int | None) -> list[int]:
+    likeliest: list[int] = logits.topk(min(ANSWERS, len(logits))).indices.tolist()
+    asked = [each for each in (answer, against) if each is not None]
+    if bad := [each for each in asked if not 0 <= each < len(logits)]:
+        raise UsageError(f"there is no answer {bad[0]}: there are 0 to {len(logits) - 1}")
+    more = [each for each in asked if each not in likeliest]
+    return likeliest[: max(1, ANSWERS - len(more))] + more
+
+
+def _picture_column(image: Tensor) -> dict[str, object]:
+    return {"name": "input", "kind": "picture", "count": 1, "height": image.shape[1], "width": image.shape[2]}
+
+
+def _column(name: str, output: Tensor, arrays: dict[str, Tensor]) -> dict[str, object]:
+    """A stage's maps as 256 levels from `low` in steps of `step`."""
+    maps = output if output.dim() == 3 else output[:, None, None]  # (C, H, W)
+    if max(maps.shape[1:]) > LARGEST_MAP:
+        maps = F.adaptive_avg_pool2d(maps, [min(side, LARGEST_MAP) for side in maps.shape[1:]])
+    low = min(0.0, maps.min().item())
+    step = max((maps.max().item() - low) / 255, 1e-12)
+    arrays[f"maps {name}"] = ((maps - low) / step).round().clamp(0, 255).to(torch.uint8)
+    count, height, width = maps.shape
+    kind = "maps" if output.dim() == 3 and output[0].numel() > 1 else "units"
+    size = [*output.shape[1:]] if output.dim() == 3 else [1, 1]
+    return {
+        "name": name, "kind": kind, "count": count, "height": height, "width": width,
+        "size": size, "low": low, "step": step,
+    }  # fmt: skip
+
+
+def _strongest(given: Tensor) -> list[int]:
+    """The maps that are among the strongest for any answer, or for any answer against the first."""
+    both = torch.cat([given, given[0] - given[1:]])
+    chosen = both.abs().topk(min(STRONGEST, given.shape[1]), dim=1).indices
+    kept: list[int] = chosen.unique().tolist()
+    return kept
+
+
+def _heat(heat: Tensor) -> Tensor:
+    """`(A, H, W)` contributions by place, summed into larger places where there are too many."""
+    side = max(heat.shape[1:])
+    if side > FINEST_HEAT:
+        size = [min(each, FINEST_HEAT) for each in heat.shape[1:]]
+        area = heat[0].numel() / (size[0] * size[1])
+        heat = F.adaptive_avg_pool2d(heat, size) * area
+    return heat.float()
+
+
+def _add_links(
+    network: Network,
+    image: Tensor,
+    answers: Sequence[int],
+    names: Sequence[str],
+    kept: dict[str, list[int]],
+    arrays: dict[str, Tensor],
+    notes: list[str],
+) -> None:
+    """What flowed between the kept maps of neighbouring stages, `(A, to, from)`; the last ends at the answers."""
+    stages = list(network.stages)
+    order = ["input", *stages]
+    for before, after in zip(names, [*names[1:], stages[-1]], strict=True):
+        if order.index(after) != order.index(before) + 1:
+            continue  # a stage between them is not shown
+        sources = kept.get(before)
+        try:
+            flowed = links(network, image, after, answers, maps=sources).float()  # (A, M, C)
+        except (UsageError, RuntimeError, NotImplementedError):
+            notes.append(f"how much flowed into {after} cannot be told")
+            continue
+        if before == "input":
+            flowed = flowed.sum(1, keepdim=True)  # the picture is one unit, not its colours
+        if after == stages[-1]:
+            flowed = flowed[:, :, answers]
+        elif after in kept:
+            flowed = flowed[:, :, kept[after]]
+        else:
+            continue
+        arrays[f"links {after}"] = flowed.transpose(1, 2).contiguous().half()
+    for name, units in kept.items():
+        arrays[f"kept {name}"] = torch.tensor(units, dtype=torch.int32)

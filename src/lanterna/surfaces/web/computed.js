@@ -1,0 +1,103 @@
+// What the page draws of a network that it computes itself: columns of units, and the links between them.
+//
+// A column is a layer: from one stage with weights up to the next, shown by what its last stage put out. With
+// `everyStage` each stage is a column of its own. `recorded.js` gives the same for networks it cannot compute.
+
+import * as compute from "lanterna/compute.js";
+import { integrate } from "lanterna/integrate.js";
+
+const SAME = new Set(["flatten", "dropout"]); // nothing to see: what came in goes out
+
+const STEPS = { resting: 64, moving: 8 }; // of the integration, where a network is not piecewise linear
+
+/** The model of a computed network. `run` computes it all anew for a picture and an answer. */
+export function computedModel(network, everyStage = false) {
+  const { stages } = network;
+  const columns = makeColumns(stages, everyStage);
+  const given = columns.map((column) => new Float64Array(column.count));
+  const products = columns.map((column) => new Float64Array(stages[column.stage].out.length));
+  let question = { answer: 0, against: null };
+  let empty = 0; // the answer to the empty picture, where contributions are integrated from it
+  let probabilities = [];
+  return {
+    columns,
+    computes: true,
+    exact: network.exact,
+    classes: network.classes,
+    network,
+    get logits() { return stages.at(-1).out; },
+    get probabilities() { return probabilities; },
+    get question() { return question; },
+    note: "Its curved activations make this network no exact sum. Gradients are integrated from the empty picture instead, and what they miss is:",
+    run(pixels, answer, against, moving = false) {
+      const logits = compute.forward(network, pixels);
+      probabilities = compute.softmax(logits);
+      question = { answer: answer ?? logits.indexOf(Math.max(...logits)), against };
+      if (network.exact) compute.backward(network, question.answer, against);
+      else empty = integrate(network, pixels, question.answer, against, moving ? STEPS.moving : STEPS.resting);
+      columns.forEach(({ stage }, k) => {
+        const { out, grad, units } = stages[stage];
+        if (network.exact) for (let i = 0; i < out.length; i++) products[k][i] = out[i] * grad[i];
+        else products[k].set(stages[stage].given);
+        given[k].fill(0);
+        const positions = out.length / units;
+        for (let i = 0; i < out.length; i++) given[k][Math.floor(i / positions)] += products[k][i];
+      });
+    },
+    answers: () => network.classes.map((name, index) => ({ name, index, probability: probabilities[index] })),
+    values: (k) => stages[columns[k].stage].out,
+    /** What to draw of a column: its activations, or per position what they contributed or their gradient. */
+    shows(k, what) {
+      const { out, grad } = stages[columns[k].stage];
+      if (what === "activation") return { values: out, signed: false };
+      if (what === "gradient") return { values: grad, signed: true };
+      return { values: products[k], signed: true };
+    },
+    contributions: (k) => given[k],
+    /** The links into column `k`: their contributions, to × from; one to one where nothing is mixed. */
+    links(k) {
+      const { mixing } = columns[k];
+      if (mixing === null) return { values: given[k - 1], to: columns[k].count, from: 1, single: true };
+      const stage = stages[mixing];
+      return { values: stage.links, to: stage.units, from: stage.ins, single: false };
+    },
+    sum(k) {
+      const found = compute.sum(network, columns[k].stage, question.answer, question.against);
+      return network.exact ? found : { ...found, units: given[k].reduce((a, b) => a + b, 0), offsets: empty };
+    },
+  };
+}
+
+function makeColumns(stages, everyStage) {
+  const columns = [];
+  stages.forEach((stage, index) => {
+    const before = columns.at(-1);
+    const mixes = Boolean(stage.weight);
+    const isPicture = index === 0 || (stage.kind === "flatten" && stages[index - 1].kind === "picture");
+    if (isPicture) {
+      columns.length = 0; // a flattened picture is the picture, pixel by pixel
+      columns.push({ ...asColumn(stage, index, null), kind: "picture", height: stages[0].shape[1], width: stages[0].shape[2] });
+    } else if (mixes || (everyStage && !SAME.has(stage.kind))) {
+      columns.push(asColumn(stage, index, mixes ? index : null));
+    } else {
+      before.group.push(index);
+      if (!SAME.has(stage.kind)) Object.assign(before, asColumn(stage, index, before.mixing), { group: before.group });
+    }
+  });
+  columns.at(-1).kind = "answers";
+  return columns;
+}
+
+function asColumn(stage, index, mixing) {
+  const [, height = 1, width = 1] = stage.shape;
+  return {
+    name: stage.name,
+    stage: index,
+    mixing,
+    group: [index], // the stages that led from the column before to this one
+    kind: height * width > 1 ? "maps" : "units",
+    count: stage.units,
+    height,
+    width,
+  };
+}

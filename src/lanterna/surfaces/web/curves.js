@@ -1,0 +1,147 @@
+// Which links are drawn, and how: the strongest, as curves from unit to unit (`lines.js` draws them).
+
+import { anchor } from "lanterna/layout.js";
+import { FLOATS } from "lanterna/lines.js";
+
+export const LEAST = 12; // of the strongest links that are drawn between any two columns, however few are wanted
+const OF_ONE = 24; // links in and out of the unit that is looked at
+const SORTED = 6000; // up to so many curves are drawn the strongest last, so that they lie on top
+
+/** A store of curves that is filled anew for each frame and grows as needed. */
+export function makeCurves() {
+  const curves = { buffer: new Float32Array(4096 * FLOATS), count: 0, drawn: 0, links: 0, strongest: [] };
+  const scratch = { values: new Float64Array(4096), from: [0, 0], to: [0, 0], slots: [] };
+
+  /** Fill with the strongest `share` of the links between each two columns. `focus` is `{ column, unit }` or
+      null: its own links are drawn bright and all others dim. `overAll`: one scale of width for all columns. */
+  curves.fill = (model, layout, { share, focus, overAll }) => {
+    curves.count = curves.drawn = curves.links = 0;
+    const { columns } = model;
+    columns.forEach((column, k) => { scratch.slots[k] = slots(layout.places[k].shown, column.count, scratch.slots[k]); });
+    const gaps = columns.slice(1).map((_, gap) => wanted(model.links(gap + 1), share, scratch));
+    const most = Math.max(...gaps.map((gap) => gap.most));
+    curves.strongest = gaps.map((gap) => gap.most);
+    gaps.forEach((gap, i) => {
+      const scale = overAll ? most : gap.most;
+      const isOne = focus && (focus.column === i + 1 || focus.column === i);
+      curves.links += gap.links;
+      curves.drawn += gap.chosen.length;
+      add(model, layout, i + 1, gap.chosen, scale, focus ? 0.16 : 1);
+      if (isOne) add(model, layout, i + 1, ofOne(model.links(i + 1), focus, i + 1), null, 1);
+    });
+  };
+
+  function add(model, layout, k, chosen, scale, dim) {
+    const links = model.links(k);
+    const most = scale ?? Math.max(...chosen.map((index) => Math.abs(links.values[index])));
+    if (!(most > 0)) return;
+    const [before, after] = [model.columns[k - 1], model.columns[k]];
+    const { from, to } = scratch;
+    if (chosen.length < SORTED) chosen.sort((a, b) => Math.abs(links.values[a]) - Math.abs(links.values[b]));
+    for (const index of chosen) {
+      const source = scratch.slots[k - 1][links.single ? index : fromUnit(links, index)];
+      const target = scratch.slots[k][links.single ? index : toUnit(links, index)];
+      if (source < 0 || target < 0) continue;
+      anchor(before, layout.places[k - 1], source, 1, layout.upright, from);
+      anchor(after, layout.places[k], target, 0, layout.upright, to);
+      const size = Math.min(1, Math.abs(links.values[index]) / most);
+      push(from, to, 0.8 + 4.7 * size, Math.sign(links.values[index]), (0.18 + 0.77 * size) * dim, k);
+    }
+  }
+
+  function push(from, to, width, value, strength, column) {
+    if ((curves.count + 1) * FLOATS > curves.buffer.length) {
+      const larger = new Float32Array(2 * curves.buffer.length);
+      larger.set(curves.buffer);
+      curves.buffer = larger;
+    }
+    const at = curves.count++ * FLOATS;
+    const { buffer } = curves;
+    buffer[at] = from[0];
+    buffer[at + 1] = from[1];
+    buffer[at + 2] = to[0];
+    buffer[at + 3] = to[1];
+    buffer[at + 4] = width;
+    buffer[at + 5] = value;
+    buffer[at + 6] = strength;
+    buffer[at + 7] = column;
+  }
+
+  return curves;
+}
+
+/** The unit that a link comes from, and the one it leads to, by its place in `values`. */
+export function fromUnit(links, index) {
+  const from = index % links.from;
+  return links.fromUnits ? links.fromUnits[from] : from;
+}
+
+export function toUnit(links, index) {
+  const to = Math.floor(index / links.from);
+  return links.toUnits ? links.toUnits[to] : to;
+}
+
+/** For each unit of a column its place among those shown, or -1. */
+function slots(shown, count, kept) {
+  const table = kept?.length === count ? kept : new Int32Array(count);
+  table.fill(-1);
+  shown.forEach((unit, slot) => { table[unit] = slot; });
+  return table;
+}
+
+function wanted(links, share, scratch) {
+  const { values } = links;
+  if (scratch.values.length < values.length) scratch.values = new Float64Array(2 * values.length);
+  let count = 0;
+  let most = 0;
+  for (let i = 0; i < values.length; i++) {
+    const size = values[i] < 0 ? -values[i] : values[i];
+    if (size > 0) scratch.values[count++] = size;
+    if (size > most) most = size;
+  }
+  const keep = Math.min(count, Math.max(LEAST, Math.ceil(share * count)));
+  const threshold = keep < count ? nthLargest(scratch.values, count, keep) : 0;
+  const chosen = [];
+  for (let i = 0; i < values.length; i++) {
+    const size = values[i] < 0 ? -values[i] : values[i];
+    if (size > 0 && size >= threshold) chosen.push(i);
+  }
+  return { chosen, most, links: count };
+}
+
+/** The strongest links of one unit: into it where `k` is its column, out of it where `k` is the next. */
+function ofOne(links, { column, unit }, k) {
+  const chosen = [];
+  for (let i = 0; i < links.values.length; i++) {
+    if (links.values[i] === 0) continue;
+    const own = links.single ? i : column === k ? toUnit(links, i) : fromUnit(links, i);
+    if (own === unit) chosen.push(i);
+  }
+  chosen.sort((a, b) => Math.abs(links.values[b]) - Math.abs(links.values[a]));
+  return chosen.slice(0, OF_ONE);
+}
+
+/** The `n`th largest of the first `count` values, which are reordered (Hoare's selection). */
+function nthLargest(values, count, n) {
+  let low = 0;
+  let high = count - 1;
+  const at = n - 1;
+  while (low < high) {
+    const pivot = values[(low + high) >> 1];
+    let i = low;
+    let j = high;
+    while (i <= j) {
+      while (values[i] > pivot) i++;
+      while (values[j] < pivot) j--;
+      if (i <= j) {
+        const kept = values[i];
+        values[i++] = values[j];
+        values[j--] = kept;
+      }
+    }
+    if (at <= j) high = j;
+    else if (at >= i) low = i;
+    else break;
+  }
+  return values[at];
+}

@@ -1,0 +1,88 @@
+// Numbers as light. Activations go from the page itself (zero) to warm light; what is below zero is cold.
+// Contributions and gradients go from the page to amber (for) and blue (against).
+
+const LEVELS = 255; // on either side of zero
+
+/** The colours of the page as it is now, and ramps made of them. */
+export function readTheme(element) {
+  const style = getComputedStyle(element);
+  const colour = (name) => rgb(style.getPropertyValue(name).trim());
+  const page = colour("--page");
+  const dark = page[0] < 128;
+  const dim = dark ? [8, 9, 12] : colour("--raised"); // tiles stand out from the page just enough
+  return {
+    dark,
+    page,
+    ink: colour("--ink"),
+    quiet: colour("--quiet"),
+    accent: colour("--accent"),
+    line: colour("--line"),
+    warm: colour("--for"),
+    cold: colour("--against"),
+    light: ramp(dim, dark ? [255, 245, 222] : [28, 25, 20], dark ? [92, 112, 156] : [126, 146, 190]),
+    signed: ramp(dim, colour("--for"), colour("--against")),
+  };
+}
+
+function rgb(text) {
+  const hex = text.replace("#", "");
+  return [0, 2, 4].map((start) => parseInt(hex.slice(start, start + 2), 16));
+}
+
+/** A table of colours, as the 32-bit pixels of a canvas, for values from -1 to 1. */
+function ramp(zero, above, below) {
+  const table = new Uint32Array(2 * LEVELS + 1);
+  const bytes = new Uint8Array(table.buffer);
+  for (let i = -LEVELS; i <= LEVELS; i++) {
+    const share = Math.abs(i) / LEVELS;
+    const end = i < 0 ? below : above;
+    const at = 4 * (i + LEVELS);
+    for (let c = 0; c < 3; c++) bytes[at + c] = Math.round(zero[c] + (end[c] - zero[c]) * share);
+    bytes[at + 3] = 255;
+  }
+  return table;
+}
+
+/** Maps of `height` × `width` as pixels, drawn as tiles: all of a column in one small image first. */
+export function makeTiles(count, height, width) {
+  const canvas = new OffscreenCanvas(width, height * count);
+  const context = canvas.getContext("2d");
+  const image = context.createImageData(width, height * count);
+  const pixels = new Uint32Array(image.data.buffer);
+  return {
+    canvas,
+    height,
+    width,
+    /** Colour the values of unit `from` as tile `tile`, `most` being the brightest. */
+    fill(tile, values, from, most, table) {
+      const area = height * width;
+      const scale = most > 0 ? LEVELS / most : 0;
+      for (let i = 0; i < area; i++) {
+        const level = values[from * area + i] * scale;
+        const kept = level > LEVELS ? LEVELS : level < -LEVELS ? -LEVELS : level;
+        pixels[tile * area + i] = table[LEVELS + Math.round(kept)];
+      }
+    },
+    show: () => context.putImageData(image, 0, 0),
+  };
+}
+
+/** The largest absolute value of `values` from `start` to `end`. */
+export function largest(values, start = 0, end = values.length) {
+  let most = 0;
+  for (let i = start; i < end; i++) {
+    const size = values[i] < 0 ? -values[i] : values[i];
+    if (size > most) most = size;
+  }
+  return most;
+}
+
+/** One map drawn large on its own canvas element, pixel by pixel. */
+export function drawMap(canvas, values, height, width, table, most = largest(values)) {
+  const tiles = makeTiles(1, height, width);
+  tiles.fill(0, values, 0, most, table);
+  tiles.show();
+  canvas.width = width;
+  canvas.height = height;
+  canvas.getContext("2d").drawImage(tiles.canvas, 0, 0);
+}

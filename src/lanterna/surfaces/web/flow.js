@@ -1,0 +1,272 @@
+// One picture flowing through one network: lines on the graphics card, maps on a canvas, answers as buttons.
+
+import { makeCurves } from "lanterna/curves.js";
+import { largest, makeTiles } from "lanterna/draw.js";
+import { layOut, mostShown } from "lanterna/layout.js";
+import { makeLines } from "lanterna/lines.js";
+import { contributionText, element, percent, unitName } from "lanterna/words.js";
+
+const CAPTION = 44; // pixels above the columns, for their names
+const NARROW = 640; // narrower than this, the picture flows from top to bottom
+
+/** A view in `host`. `page` is told of what a person does: `hover`, `select`, `answer`. */
+export function makeFlow(host, page) {
+  const scroll = element("div", { class: "scroll" });
+  const stage = element("div", {
+    class: "stage", tabindex: 0, role: "application",
+    "aria-label": "The network. Arrow keys go from unit to unit, Enter keeps one in view, X cuts it.",
+  });
+  const canvases = [element("canvas", { class: "lines" }), element("canvas", { class: "maps" })];
+  const captions = element("div", { class: "captions" });
+  const answers = element("div", { class: "answers", role: "group", "aria-label": "Answers" });
+  canvases.forEach((canvas) => canvas.setAttribute("aria-hidden", "true"));
+  stage.append(...canvases, captions, answers);
+  scroll.append(stage);
+  host.append(scroll);
+  const lines = makeLines(canvases[0]);
+  const context = canvases[1].getContext("2d");
+  const curves = makeCurves();
+  const flow = { host, stage, gpu: lines.gpu, layout: null, model: null, curves, pad: null };
+  let tiles = [];
+  let buttons = [];
+  let labels = [];
+
+  /** Show another network, or the same one with other columns. */
+  flow.setModel = (model) => {
+    flow.model = model;
+    flow.choose();
+    answers.replaceChildren(...(buttons = model.answers().map((each) => answerButton(each, page))));
+    captions.replaceChildren(...(labels = model.columns.slice(0, -1).map(captionOf)));
+    tiles = [];
+    flow.place();
+  };
+
+  /** Which units are shown: all, or the strongest where there are too many. Not while a pen moves. */
+  flow.choose = () => {
+    const { model } = flow;
+    flow.shown = model.columns.map((column, k) => strongest(model.contributions(k), mostShown(column), column));
+  };
+
+  /** Lay everything out for the room there is. */
+  flow.place = () => {
+    const { model } = flow;
+    const width = scroll.clientWidth;
+    const upright = width < NARROW;
+    const named = model.named;
+    const height = upright ? 0 : page.height();
+    const size = {
+      width, height, upright, named,
+      picture: upright ? Math.floor(Math.min(176, width / 2 - 8)) : Math.min(named ? 264 : 176, height / 2 - 40),
+      answers: named ? 208 : 148,
+      gap: 88,
+    };
+    const layout = (flow.layout = layOut(model.columns, flow.shown, size));
+    flow.top = CAPTION;
+    arrangePicture(flow, size);
+    const box = { width: layout.width, height: layout.height + CAPTION };
+    stage.style.width = `${box.width}px`;
+    stage.style.height = `${box.height}px`;
+    stage.classList.toggle("upright", upright);
+    stage.classList.toggle("named", Boolean(named));
+    const ratio = Math.min(2, devicePixelRatio || 1);
+    for (const canvas of canvases) {
+      canvas.width = Math.round(box.width * ratio);
+      canvas.height = Math.round(layout.height * ratio);
+      canvas.style.width = `${box.width}px`;
+      canvas.style.height = `${layout.height}px`;
+      canvas.style.top = `${CAPTION}px`;
+    }
+    flow.ratio = ratio;
+    model.columns.forEach((column, k) => {
+      const place = layout.places[k];
+      if (column.kind === "answers") placeAnswers(buttons, place, upright, named);
+      else placeCaption(labels[k], place, upright, width);
+    });
+  };
+
+  /** Draw it all. `front`: `{ at, way }`, how far the light has come (in columns) and which way it goes. */
+  flow.draw = (theme, state, front) => {
+    const { model, layout, ratio } = flow;
+    const focus = page.focus(flow);
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.clearRect(0, 0, layout.width, layout.height);
+    context.imageSmoothingEnabled = false;
+    drawColumns(flow, tiles, context, theme, state, front, focus);
+    if (focus) frame(context, layout.places[focus.column], model.columns[focus.column], focus.unit, theme.accent);
+    for (const cut of page.cuts(flow)) cross(context, layout.places[cut.column], model.columns[cut.column], cut.unit, theme);
+    curves.fill(model, layout, { share: state.share, focus, overAll: state.scale === "all" });
+    lines.draw(curves.buffer, curves.count, {
+      width: layout.width, height: layout.height, upright: layout.upright, warm: theme.warm, cold: theme.cold, front,
+    });
+    showAnswers(buttons, model, state, front);
+    labels.forEach((label, k) => {
+      label.lastChild.textContent = contributionText(model, k);
+    });
+  };
+
+  /** The unit under a point of the screen, `{ column, unit, position }`, or null. */
+  flow.at = (event) => {
+    const box = canvases[1].getBoundingClientRect();
+    return hit(flow, event.clientX - box.left, event.clientY - box.top);
+  };
+
+  stage.addEventListener("pointermove", (event) => event.pointerType === "mouse" && page.hover(flow, flow.at(event)));
+  stage.addEventListener("pointerleave", () => page.hover(flow, null));
+  stage.addEventListener("click", (event) => !event.target.closest("button") && page.select(flow, flow.at(event)));
+  stage.addEventListener("keydown", (event) => page.key(flow, event));
+  new ResizeObserver(() => flow.model && page.resized(flow)).observe(scroll);
+  return flow;
+}
+
+function strongest(values, most, column) {
+  if (column.kind === "picture") return column.count === 1 ? [0] : Array.from({ length: column.count }, (_, i) => i);
+  const all = Array.from({ length: column.count }, (_, i) => i);
+  if (column.count <= most) return all;
+  return all.sort((a, b) => Math.abs(values[b]) - Math.abs(values[a])).slice(0, most).sort((a, b) => a - b);
+}
+
+/** The picture stands at the beginning, with the pad to draw on beneath it (or beside it). */
+function arrangePicture(flow, size) {
+  const { layout, pad } = flow;
+  const place = layout.places[0];
+  if (!pad) return;
+  if (size.upright) place.x = 0;
+  else place.y = Math.max(0, (layout.height - 2 * size.picture - 56) / 2);
+  place.tiles[0] = place.x;
+  place.tiles[1] = place.y;
+  const style = { width: `${size.picture}px`, left: `${size.upright ? size.width - size.picture : place.x}px` };
+  style.top = `${size.upright ? CAPTION + place.y : CAPTION + place.y + size.picture + 56}px`;
+  Object.assign(pad.style, style);
+}
+
+function captionOf(column) {
+  const caption = element("p", { class: "caption" });
+  const size = column.most && column.count > column.most ? `${column.most} of ${column.count}` : column.kind === "units" ? `${column.count} units` : column.kind === "picture" ? `${column.width} × ${column.height}`
+    : `${column.count} maps, ${(column.size ?? [column.height, column.width]).toReversed().join(" × ")}`;
+  const shown = column.most || column.kind === "picture" || column.count <= mostShown(column) ? "" : `, ${mostShown(column)} strongest`;
+  caption.append(element("b", {}, column.kind === "picture" ? "picture" : column.name), element("span", {}, size + shown), element("span", { class: "gives" }));
+  return caption;
+}
+
+function placeCaption(label, place, upright, width) {
+  Object.assign(label.style, upright
+    ? { left: "0", top: `${place.y + CAPTION - 24}px`, width: `${width}px` }
+    : { left: `${place.x + place.width / 2}px`, top: `${place.y}px`, width: "" });
+}
+
+function answerButton({ name, index }, page) {
+  const button = element("button", { class: "answer", type: "button", "data-answer": index });
+  button.append(element("span", { class: "name" }, name), element("span", { class: "bar" }, element("i")), element("span", { class: "share" }));
+  button.addEventListener("click", (event) => page.answer(index, event.shiftKey));
+  return button;
+}
+
+function placeAnswers(buttons, place, upright, named) {
+  buttons.forEach((button, i) => {
+    const across = upright && !named;
+    Object.assign(button.style, {
+      left: `${across ? place.tiles[2 * i] : place.x}px`,
+      top: `${CAPTION + (across ? place.y : upright ? place.y + 40 * i : place.tiles[2 * i + 1])}px`,
+      width: `${across ? place.side : place.width}px`,
+      height: `${across ? place.height : upright ? 40 : place.side}px`,
+    });
+  });
+}
+
+function showAnswers(buttons, model, state, front) {
+  const { answer, against } = model.question;
+  const lit = front.way === 1 && front.at < model.columns.length - 1 ? 0 : 1;
+  model.answers().forEach(({ index, probability }, i) => {
+    const button = buttons[i];
+    const text = percent(probability * lit);
+    button.querySelector("i").style.setProperty("--share", (probability * lit).toFixed(4));
+    button.lastChild.textContent = text;
+    button.classList.toggle("for", index === answer);
+    button.classList.toggle("against", index === against);
+    button.setAttribute("aria-pressed", String(index === answer));
+  });
+}
+
+/** Light: every shown unit's values, by the scale that is wanted, dimmer where the light has not come yet. */
+function drawColumns(flow, tiles, context, theme, state, front, focus) {
+  const { model, layout } = flow;
+  const shows = model.columns.map((_, k) => model.shows(k, state.show));
+  const overAll = state.scale === "all" ? Math.max(...shows.slice(1, -1).map(({ values }) => largest(values))) : 0;
+  model.columns.forEach((column, k) => {
+    if (column.kind === "answers") return;
+    const place = layout.places[k];
+    const { shown } = place;
+    if (model.drawPicture && column.kind === "picture") {
+      model.drawPicture(context, place, theme, state, focus);
+      return;
+    }
+    context.imageSmoothingEnabled = false;
+    const { values, signed } = shows[k];
+    const one = column.kind === "picture"; // drawn as one tile, however many units it is
+    const count = one ? 1 : shown.length;
+    const [height, width] = [column.height, column.width];
+    const sheet = (tiles[k] ??= makeTiles(count, height, width));
+    const perStage = one ? (signed ? largest(values) : 1) : overAll || largest(values);
+    const table = signed ? theme.signed : theme.light;
+    const area = height * width;
+    for (let i = 0; i < count; i++) {
+      const unit = one ? 0 : shown[i];
+      const most = state.scale === "map" && area > 1 && !one ? largest(values, unit * area, (unit + 1) * area) : perStage;
+      sheet.fill(i, values, unit, most, table);
+    }
+    sheet.show();
+    const reached = front.way === 0 ? 1 : Math.min(1, Math.max(0.12, (front.at - k + 0.4) * front.way * 3));
+    context.globalAlpha = reached;
+    for (let i = 0; i < count; i++) {
+      context.drawImage(sheet.canvas, 0, i * height, width, height, place.tiles[2 * i], place.tiles[2 * i + 1], place.side, place.side);
+    }
+    context.globalAlpha = 1;
+  });
+}
+
+function frame(context, place, column, unit, colour) {
+  const slot = column.kind === "picture" ? 0 : place.shown.indexOf(unit);
+  if (slot < 0 || column.kind === "answers") return;
+  context.strokeStyle = `rgb(${colour})`;
+  context.lineWidth = 2;
+  context.strokeRect(place.tiles[2 * slot] - 1, place.tiles[2 * slot + 1] - 1, place.side + 2, place.side + 2);
+}
+
+/** A cut unit is crossed out. */
+function cross(context, place, column, unit, theme) {
+  const slot = place.shown.indexOf(unit);
+  if (slot < 0) return;
+  let [x, y, side] = [place.tiles[2 * slot], place.tiles[2 * slot + 1], place.side];
+  if (column.kind === "picture" && column.count > 1) {
+    side = place.side / column.width;
+    x = place.x + (unit % column.width) * side;
+    y = place.y + Math.floor(unit / column.width) * side;
+  }
+  context.strokeStyle = `rgb(${theme.ink})`;
+  context.lineWidth = Math.min(2, side / 6);
+  context.beginPath();
+  context.moveTo(x + 2, y + 2);
+  context.lineTo(x + side - 2, y + side - 2);
+  context.moveTo(x + side - 2, y + 2);
+  context.lineTo(x + 2, y + side - 2);
+  context.stroke();
+}
+
+function hit({ model, layout }, x, y) {
+  for (let k = 0; k < model.columns.length; k++) {
+    const column = model.columns[k];
+    const place = layout.places[k];
+    if (column.kind === "answers") continue;
+    const count = column.kind === "picture" ? 1 : place.shown.length;
+    for (let i = 0; i < count; i++) {
+      const [dx, dy] = [x - place.tiles[2 * i], y - place.tiles[2 * i + 1]];
+      if (dx < -1 || dy < -1 || dx > place.side + 1 || dy > place.side + 1) continue;
+      const share = (d, cells) => Math.min(cells - 1, Math.max(0, Math.floor((d / place.side) * cells)));
+      const position = share(dy, column.height) * column.width + share(dx, column.width);
+      return { column: k, unit: column.kind === "picture" ? (column.count > 1 ? position : 0) : place.shown[i], position };
+    }
+  }
+  return null;
+}
+
+export { unitName };

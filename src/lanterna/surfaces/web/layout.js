@@ -1,0 +1,100 @@
+// Where everything stands: columns from left to right, or from top to bottom where there is little room.
+//
+// All is laid out along the way that the picture travels (`along`) and across it, and turned at the end.
+
+const TIGHTER = [1, 0.75, 0.55, 0.4]; // shares of a tile's least side, tried in turn until all has room
+const LARGEST = { maps: 56, units: 18 };
+const SPACE = { maps: 4, units: 2 };
+const MOST = { maps: 160, units: 512 }; // shown of one column: the strongest, where there are more
+const GAP = { least: 56, most: 150 };
+
+/** How many units of a column are shown at most. */
+export function mostShown(column) {
+  return column.most ?? MOST[column.kind] ?? column.count;
+}
+
+/** Places for columns in `size` pixels. Each gets `x, y, width, height`, the `side` of its tiles, and for every
+    shown unit (in `shown`, its indices) a place in `tiles`: x and y of its corner, one after the other. */
+export function layOut(columns, shown, size) {
+  const { upright } = size; // from top to bottom
+  const across = upright ? size.width : size.height;
+  let blocks;
+  for (const attempt of TIGHTER.keys()) {
+    blocks = columns.map((column, k) => block(column, shown[k].length, across, attempt, size));
+    const wide = blocks.reduce((sum, each) => sum + each.along, 0) + (blocks.length - 1) * GAP.least;
+    if (upright || wide <= size.width) break;
+  }
+  const filled = blocks.reduce((sum, each) => sum + each.along, 0);
+  const room = upright ? 0 : (size.width - filled) / (blocks.length - 1);
+  const gap = upright ? size.gap : Math.min(GAP.most, Math.max(GAP.least, room));
+  const total = filled + (blocks.length - 1) * gap;
+  let at = upright ? 0 : Math.max(0, (size.width - total) / 2);
+  for (const each of blocks) {
+    each.start = at;
+    at += each.along + gap;
+  }
+  const places = blocks.map((each, k) => place(each, columns[k], shown[k], across, upright));
+  return { places, width: upright ? size.width : Math.max(size.width, total), height: upright ? total : size.height, upright };
+}
+
+function block(column, count, across, attempt, size) {
+  if (column.kind === "picture") return { along: size.picture, across: size.picture, side: size.picture, lanes: 1, rows: 1, space: 0 };
+  if (column.kind === "answers") {
+    const each = Math.min(size.upright && !size.named ? across / count : 40, across / count);
+    const along = size.upright ? (size.named ? 40 * count : 88) : size.answers;
+    return { along, across: each * count, side: each, lanes: 1, rows: count, space: 0 };
+  }
+  const smallest = leastSide(column) * TIGHTER[attempt];
+  const space = SPACE[column.kind];
+  const fit = Math.max(1, Math.floor((across + space) / (smallest + space)));
+  const lanes = Math.ceil(count / fit);
+  const rows = Math.ceil(count / lanes);
+  const side = Math.min(LARGEST[column.kind], Math.floor((across + space) / rows - space));
+  return { along: lanes * (side + space) - space, across: rows * (side + space) - space, side, lanes, rows, space };
+}
+
+/** A map of more pixels gets a larger tile. */
+function leastSide({ kind, width }) {
+  return kind === "units" ? 11 : width >= 14 ? 44 : width >= 7 ? 30 : 20;
+}
+
+function place(block, column, shown, across, upright) {
+  const margin = (across - block.across) / 2;
+  const tiles = new Float32Array(2 * shown.length);
+  const step = block.side + block.space;
+  shown.forEach((_, i) => {
+    // Units follow each other the way one reads: row by row, whichever way the picture travels.
+    const lane = upright ? Math.floor(i / block.rows) : i % block.lanes;
+    const row = upright ? i % block.rows : Math.floor(i / block.lanes);
+    const along = block.start + (column.kind === "answers" ? 0 : lane * step);
+    const over = margin + row * step;
+    tiles[2 * i] = upright ? over : along;
+    tiles[2 * i + 1] = upright ? along : over;
+  });
+  return {
+    x: upright ? margin : block.start,
+    y: upright ? block.start : margin,
+    width: upright ? block.across : block.along,
+    height: upright ? block.along : block.across,
+    side: block.side,
+    tiles,
+    shown,
+  };
+}
+
+/** Where lines leave a unit (`end` 1) or arrive at it (`end` 0): the middle of its edge on that side. */
+export function anchor(column, place, index, end, upright, into) {
+  if (column.kind === "picture" && column.count > 1) {
+    // A pixel of a picture that is one unit for each pixel: its row (or column) at the picture's edge.
+    const share = upright ? ((index % column.width) + 0.5) / column.width : (Math.floor(index / column.width) + 0.5) / column.height;
+    into[0] = upright ? place.x + share * place.width : place.x + place.width;
+    into[1] = upright ? place.y + place.height : place.y + share * place.height;
+    return;
+  }
+  const x = place.tiles[2 * index];
+  const y = place.tiles[2 * index + 1];
+  const answers = column.kind === "answers";
+  const half = place.side / 2;
+  into[0] = upright ? x + half : x + (end && !answers ? place.side : 0);
+  into[1] = upright ? y + (end && !answers ? place.side : 0) : y + half;
+}

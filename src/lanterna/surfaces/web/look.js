@@ -1,0 +1,289 @@
+// The page of `lanterna look`: one state, one or two flows, and everything a person can do with them.
+
+import { cutLink, makeNetwork, restoreAll } from "lanterna/compute.js";
+import { computedModel } from "lanterna/computed.js";
+import { makeControls } from "lanterna/controls.js";
+import { readTheme } from "lanterna/draw.js";
+import { makeFlow } from "lanterna/flow.js";
+import { brightest, makeKeys } from "lanterna/keys.js";
+import { makePad } from "lanterna/pad.js";
+import { showOverview, showUnit } from "lanterna/panel.js";
+import { makePictures } from "lanterna/pictures.js";
+import { recordedModel } from "lanterna/recorded.js";
+import { cutName, inkPixels, inkText, readState, writeState } from "lanterna/state.js";
+import { element, readingText, summary, sumText } from "lanterna/words.js";
+
+const LINES_AT_FIRST = 60; // drawn where nobody has said how many, but for the few strongest of each layer
+const EVERYWHERE = { at: 0, way: 0 }; // the light has come through
+const MS_A_COLUMN = 380; // of the light's way, when it is played
+const SETTLED = 400; // ms after the last stroke, the pen rests
+const BETWEEN_SUMMARIES = 700; // ms that a screen reader is left alone
+
+/** Make the page from what Python packed. */
+export function mount({ data, arrays }) {
+  const find = (id) => document.getElementById(id);
+  let state = readState(location.hash);
+  let theme = readTheme(document.body);
+  state.answer ??= data.start?.answer ?? null;
+  state.against ??= data.start?.against ?? null;
+  let hovered = null; // { flow, column, unit, position }
+  let position = null; // the place in a map that its arithmetic is shown for
+  let front = EVERYWHERE;
+  let lastStroke = -1e9;
+  let settling = 0;
+  const dirty = { pixels: true, columns: true, draw: true };
+  const views = []; // { flow, model, network, pixels }
+  const computes = Boolean(data.network);
+
+  const page = {
+    data,
+    views,
+    get state() { return state; },
+    get theme() { return theme; },
+    height: () => Math.max(400, Math.min(660, innerHeight - 196)),
+    focus: (flow) => focusOf(flow),
+    cuts: (flow) => shownCuts(flow),
+    hover(flow, found) {
+      const same = hovered?.flow === flow && hovered?.column === found?.column && hovered?.unit === found?.unit && hovered?.position === found?.position;
+      if (same || (!found && !hovered)) return;
+      hovered = found ? { flow, ...found } : null;
+      position = found?.position ?? null;
+      redraw();
+    },
+    select(flow, found) {
+      if (found) position = found.position ?? position;
+      change({ unit: found ? { stage: flow.model.columns[found.column].name, unit: found.unit } : null });
+    },
+    at(where) {
+      position = where;
+      redraw();
+    },
+    answer(index, isAgainst) {
+      if (isAgainst) change({ against: state.against === index ? null : index });
+      else change({ answer: index, against: state.against === index ? null : state.against });
+    },
+    cut(what) {
+      const name = cutName(what);
+      const others = state.cuts.filter((each) => cutName(each) !== name);
+      change({ cuts: others.length < state.cuts.length ? others : [...state.cuts, what] });
+    },
+    isCut: (what) => state.cuts.some((each) => cutName(each) === cutName(what)),
+    undo: () => change({ cuts: state.cuts.slice(0, -1) }),
+    restore: () => change({ cuts: [] }),
+    change,
+    play,
+    resized(flow) {
+      flow.place();
+      redraw();
+    },
+    redraw,
+    pixelsOf,
+    stop: () => { front = EVERYWHERE; },
+  };
+  page.key = makeKeys(page, () => hovered, (flow, found) => {
+    hovered = { flow, ...found };
+    position = found.position;
+    redraw();
+  });
+
+  const controls = makeControls(page, find);
+  const pad = computes ? makePad(drawn) : null;
+  const pictures = makePictures(page, arrays, find);
+
+  /** Change what is shown: the address, the controls and the picture follow. */
+  function change(some) {
+    const before = state;
+    state = { ...state, ...some };
+    if (some.digit !== undefined && some.digit !== "drawn") pad?.wipe();
+    const pictureChanged = ["digit", "pixels", "ink", "cuts", "answer", "against", "compare"].some((key) => state[key] !== before[key] || key in some);
+    if (pictureChanged) dirty.pixels = true;
+    if (state.stages !== before.stages) dirty.columns = true;
+    if (state.compare !== before.compare) syncViews();
+    redraw();
+    keepAddress();
+  }
+
+  let keeping = 0;
+  function keepAddress() {
+    clearTimeout(keeping);
+    // Browsers limit how often an address may change.
+    keeping = setTimeout(() => history.replaceState(null, "", writeState(state)), 150);
+  }
+
+  let asked = false;
+  function redraw() {
+    dirty.draw = true;
+    if (asked) return;
+    asked = true;
+    requestAnimationFrame(() => {
+      asked = false;
+      render();
+    });
+  }
+
+  /** Run the networks where their picture changed, and draw everything once. */
+  function render() {
+    if (dirty.columns) for (const view of views) view.model = modelOf(view);
+    if (dirty.pixels || dirty.columns) for (const view of views) run(view);
+    if (dirty.columns) for (const view of views) view.flow.setModel(view.model);
+    else if (dirty.pixels && !drawing()) for (const view of views) chooseAgain(view);
+    const isNew = dirty.pixels || dirty.columns;
+    dirty.pixels = dirty.columns = dirty.draw = false;
+    const [{ flow, model }] = views;
+    const share = state.share ?? defaultShare(model);
+    const shown = front.show ? { ...state, share, show: front.show } : { ...state, share };
+    for (const view of views) view.flow.draw(theme, shown, front);
+    controls.update(share, views[0]);
+    if (isNew) say(model);
+    const focus = focusOf(hovered?.flow ?? flow);
+    const host = find("panel");
+    if (focus) showUnit(host, page, hovered?.flow ?? flow, { ...focus, position: position ?? brightest((hovered?.flow ?? flow).model, focus) });
+    else showOverview(host, page, model);
+    host.classList.toggle("open", Boolean(state.unit));
+  }
+
+  function run(view) {
+    if (computes) {
+      restoreAll(view.network);
+      for (const cut of state.cuts) applyCut(view.network, cut);
+    }
+    const known = (index) => (index !== null && view.model.classes[index] !== undefined ? index : null);
+    view.model.run(view.pixels(), known(state.answer), known(state.against), drawing());
+  }
+
+  function applyCut(network, { stage: name, unit, to, from }) {
+    const stage = network.stages[network.at.get(name) ?? -1];
+    if (!stage) return;
+    if (unit !== undefined) {
+      if (unit < stage.units) stage.cut.add(unit);
+    } else if (stage.weight && to < stage.units && from < stage.ins) cutLink(stage, to, from);
+  }
+
+  function chooseAgain({ flow, model }) {
+    const before = String(flow.shown);
+    flow.choose();
+    if (String(flow.shown) !== before) flow.place();
+  }
+
+  function defaultShare(model) {
+    let links = 0;
+    for (let k = 1; k < model.columns.length; k++) {
+      const { values } = model.links(k);
+      for (let i = 0; i < values.length; i++) if (values[i] !== 0) links++;
+    }
+    return Math.min(1, LINES_AT_FIRST / Math.max(1, links));
+  }
+
+  /** The unit that is looked at in a flow: the one under the pointer, else the one that is kept. */
+  function focusOf(flow) {
+    if (hovered) return hovered.flow === flow ? hovered : null;
+    if (!state.unit || !flow.model) return null;
+    const column = flow.model.columns.findIndex(({ name }) => name === state.unit.stage);
+    if (column < 0 || state.unit.unit >= flow.model.columns[column].count) return null;
+    return { column, unit: state.unit.unit };
+  }
+
+  function shownCuts({ model }) {
+    return state.cuts.flatMap(({ stage, unit }) => {
+      const column = unit === undefined ? -1 : model.columns.findIndex(({ name }) => name === stage);
+      return column < 0 ? [] : [{ column, unit }];
+    });
+  }
+
+  function addView() {
+    const host = element("div", { class: "view" }, element("h2", { class: "which" }));
+    find("flows").append(host);
+    const view = { host, flow: makeFlow(host, page) };
+    if (computes) view.network = makeNetwork(data.network, arrays);
+    view.pixels = () => pixelsOf(state.digit);
+    if (!views.length && pad) {
+      view.flow.pad = pad;
+      view.flow.stage.append(pad);
+    }
+    view.model = modelOf(view);
+    views.push(view);
+  }
+
+  function modelOf({ network }) {
+    return computes ? computedModel(network, state.stages === "every") : recordedModel(data, arrays);
+  }
+
+  /** One view, or two where something is to stand beside it. */
+  function syncViews() {
+    const both = computes && state.compare !== null;
+    if (!both && views.length > 1) views.pop().host.remove();
+    if (both && views.length < 2) addView();
+    if (both) {
+      const untrained = state.compare === "before" && data.untrained;
+      views[1].network = makeNetwork(untrained ? data.untrained : data.network, arrays);
+      views[1].pixels = () => pixelsOf(untrained ? state.digit : state.compare);
+      views[0].host.firstChild.textContent = untrained ? "A, after training" : "A";
+      views[1].host.firstChild.textContent = untrained ? "B, before training" : "B";
+    }
+    find("flows").classList.toggle("two", both);
+    dirty.columns = true;
+    redraw();
+  }
+
+  function pixelsOf(digit) {
+    if (digit === "drawn") return state.pixels ?? (state.ink ? inkPixels(state.ink) : pixelsOf("given"));
+    const source = digit === "given" || !(digit < data.digits?.length) ? arrays.given : arrays.digits.subarray(784 * digit, 784 * (digit + 1));
+    return computes && source instanceof Uint8Array ? Float64Array.from(source, (level) => level / 255) : source;
+  }
+
+  const drawing = () => performance.now() - lastStroke < SETTLED;
+  function drawn(pixels) {
+    lastStroke = performance.now();
+    front = EVERYWHERE;
+    clearTimeout(settling);
+    settling = setTimeout(() => change({ pixels: state.pixels }), SETTLED + 20);
+    if (pixels) change({ digit: "drawn", pixels, ink: inkText(pixels) });
+    else change({ digit: "given", pixels: null, ink: null });
+  }
+
+  /** Let the light go forward through the columns, or the gradient flow back. */
+  function play(way) {
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) {
+      if (way < 0) change({ show: state.show === "gradient" ? "activation" : "gradient" });
+      return;
+    }
+    const columns = views[0].model.columns.length;
+    const begun = performance.now();
+    const mine = (front = { at: way > 0 ? 0 : columns, way, show: way < 0 ? "gradient" : null });
+    const step = () => {
+      if (front !== mine) return;
+      const passed = (performance.now() - begun) / MS_A_COLUMN;
+      front.at = way > 0 ? passed : columns - passed;
+      if (passed > columns + 0.5) front = EVERYWHERE;
+      render();
+      if (front === mine) requestAnimationFrame(step);
+    };
+    step();
+  }
+
+  let spoken = 0;
+  function say(model) {
+    find("reading").textContent = readingText(model);
+    find("sum").textContent = sumText(model);
+    document.title = `${readingText(model)} – Lanterna`;
+    clearTimeout(spoken);
+    spoken = setTimeout(() => { find("summary").textContent = summary(model, state.cuts.length); }, BETWEEN_SUMMARIES);
+  }
+
+  addEventListener("hashchange", () => {
+    const said = readState(location.hash);
+    change({ ...said, pixels: null });
+    dirty.pixels = dirty.columns = true;
+    pictures.update();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    theme = readTheme(document.body);
+    redraw();
+  });
+  addEventListener("beforeprint", render);
+  Object.assign(window, { lanterna: page }); // for whoever opens the console, and for the tests
+  addView();
+  syncViews();
+  render();
+  play(1);
+}

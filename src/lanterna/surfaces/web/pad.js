@@ -1,0 +1,121 @@
+// A pad to draw a digit on, with pointer, touch, pen or keys; and what MNIST's makers did to every digit.
+
+import { element } from "lanterna/words.js";
+
+const SIDE = 224; // of the pad's own pixels
+const DIGIT = 28;
+const BOX = 20; // the longer side of the ink in a digit
+const SAMPLES = 5; // each way, in one pixel of a digit
+const STEP = 8; // of an arrow key
+
+/** A pad; `drawn(pixels)` is called with 28 × 28 numbers in [0, 1], or null when it was cleared. */
+export function makePad(drawn) {
+  const canvas = element("canvas", {
+    width: SIDE, height: SIDE, tabindex: 0, role: "application",
+    "aria-label": "Pad: draw a digit. With keys: arrows move the pen, space puts it down and lifts it, Delete clears.",
+  });
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  const brush = element("input", { type: "range", min: 8, max: 36, value: 20, "aria-label": "Brush", title: "Brush" });
+  const clear = element("button", { type: "button" }, "Clear");
+  const hint = element("span", { class: "hint" }, "draw a digit here");
+  const host = element("div", { class: "pad" }, element("div", { class: "paper" }, canvas, hint), element("div", { class: "tools" }, brush, clear));
+  let from = null; // where the pen is, while it is down
+  const key = { x: SIDE / 2, y: SIDE / 2, down: false };
+
+  function line(to) {
+    context.strokeStyle = "#fff";
+    context.lineCap = context.lineJoin = "round";
+    context.lineWidth = Number(brush.value);
+    context.beginPath();
+    context.moveTo(from.x, from.y);
+    context.lineTo(to.x + 0.01, to.y); // a mere dot has a length too
+    context.stroke();
+    from = to;
+    hint.hidden = true;
+    drawn(normalised(context.getImageData(0, 0, SIDE, SIDE).data));
+  }
+
+  function place(event) {
+    const box = canvas.getBoundingClientRect();
+    return { x: ((event.clientX - box.left) / box.width) * SIDE, y: ((event.clientY - box.top) / box.height) * SIDE };
+  }
+
+  host.wipe = () => {
+    context.clearRect(0, 0, SIDE, SIDE);
+    hint.hidden = false;
+  };
+
+  canvas.addEventListener("pointerdown", (event) => {
+    if (event.button > 0) return;
+    canvas.setPointerCapture(event.pointerId);
+    from = place(event);
+    line(from);
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (from && event.buttons) for (const each of event.getCoalescedEvents?.() ?? [event]) line(place(each));
+  });
+  for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => { from = null; });
+  canvas.addEventListener("keydown", (event) => {
+    const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+    if (way) {
+      from = { x: key.x, y: key.y };
+      key.x = Math.min(SIDE, Math.max(0, key.x + STEP * way[0]));
+      key.y = Math.min(SIDE, Math.max(0, key.y + STEP * way[1]));
+      if (key.down) line({ x: key.x, y: key.y });
+      from = null;
+    } else if (event.key === " ") {
+      key.down = !key.down;
+      if (key.down) {
+        from = { x: key.x, y: key.y };
+        line(from);
+        from = null;
+      }
+    } else if (event.key === "Delete" || event.key === "Backspace") clear.click();
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  });
+  clear.addEventListener("click", () => {
+    host.wipe();
+    drawn(null);
+  });
+  return host;
+}
+
+/** Ink on the pad (RGBA, its alpha is the ink) as MNIST's digits are: the longer side of its box is 20 pixels,
+    and its centre of mass is in the middle of 28 × 28 (LeCun et al. 1998). Null where there is no ink. */
+export function normalised(rgba) {
+  let [left, right, top, bottom, mass, sumX, sumY] = [SIDE, -1, SIDE, -1, 0, 0, 0];
+  for (let y = 0, i = 3; y < SIDE; y++) {
+    for (let x = 0; x < SIDE; x++, i += 4) {
+      const ink = rgba[i];
+      if (!ink) continue;
+      if (x < left) left = x;
+      if (x > right) right = x;
+      if (y < top) top = y;
+      if (y > bottom) bottom = y;
+      mass += ink;
+      sumX += ink * (x + 0.5);
+      sumY += ink * (y + 0.5);
+    }
+  }
+  if (!mass) return null;
+  const scale = Math.max(right - left + 1, bottom - top + 1) / BOX; // pad's pixels in one of the digit's
+  const [middleX, middleY] = [sumX / mass, sumY / mass];
+  const pixels = new Float64Array(DIGIT * DIGIT);
+  for (let y = 0; y < DIGIT; y++) {
+    for (let x = 0; x < DIGIT; x++) {
+      let sum = 0;
+      for (let sy = 0; sy < SAMPLES; sy++) {
+        const py = Math.floor(middleY + (y + (sy + 0.5) / SAMPLES - DIGIT / 2) * scale);
+        if (py < 0 || py >= SIDE) continue;
+        for (let sx = 0; sx < SAMPLES; sx++) {
+          const px = Math.floor(middleX + (x + (sx + 0.5) / SAMPLES - DIGIT / 2) * scale);
+          if (px >= 0 && px < SIDE) sum += rgba[4 * (py * SIDE + px) + 3];
+        }
+      }
+      pixels[y * DIGIT + x] = sum / (255 * SAMPLES * SAMPLES);
+    }
+  }
+  return pixels;
+}

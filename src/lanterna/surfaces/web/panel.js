@@ -1,0 +1,162 @@
+// Beside the picture: one unit in full, or, where none is looked at, how every layer adds up, and the legend.
+
+import { arithmetic } from "lanterna/arithmetic.js";
+import { fromUnit, toUnit } from "lanterna/curves.js";
+import { drawMap, largest } from "lanterna/draw.js";
+import { element, exactness, number, questionText, signed, unitName } from "lanterna/words.js";
+
+const LISTED = 5; // links in, and links out
+
+/** How each layer's units and the biases behind them give the same answer; and what the colours mean. */
+export function showOverview(host, page, model) {
+  if (host.dataset.shows !== "overview") {
+    host.dataset.shows = "overview";
+    host.replaceChildren(
+      element("h2", {}, "How it adds up"),
+      element("table", { class: "sums" }),
+      element("p", { class: "aside exactness" }),
+      element("h2", {}, "What you see"),
+      legend(page, model),
+    );
+  }
+  const rows = model.columns.slice(0, -1).map((column, k) => {
+    const { units, offsets, logit } = model.sum(k);
+    return element("tr", {}, element("th", { scope: "row" }, k ? column.name : "pixels"),
+      element("td", { class: units < 0 ? "cold" : "warm" }, number(units)), element("td", {}, signed(offsets)), element("td", {}, number(logit)));
+  });
+  const head = element("tr", {}, ...["layer", "its units", "biases behind", "answer"].map((text) => element("th", { scope: "col" }, text)));
+  host.querySelector("table.sums").replaceChildren(head, ...rows);
+  host.querySelector(".exactness").textContent = exactness(model);
+}
+
+function legend(page, model) {
+  const item = (key, text) => element("li", {}, element("i", { class: `key ${key}` }), element("span", {}, text));
+  const items = [
+    item("light", "a map or unit: the brighter, the stronger its activation; cold is below zero"),
+    item("warm", "a line for the answer: what one unit gave it through the next; the wider, the more"),
+    item("cold", "a line against the answer"),
+  ];
+  if (model.computes) items.push(item("cut", "cut: set to zero"));
+  const keys = model.computes
+    ? "Point at a unit to see its arithmetic, click to keep it. Click an answer to ask why, with Shift to ask why not. Keys in the picture: arrows, Enter, X cuts, Z undoes, F and B play."
+    : "Point at a map to see where it fires, click to keep it. Click an answer to ask why, with Shift to ask why not.";
+  return element("div", {}, element("ul", { class: "legend" }, ...items), element("p", { class: "aside" }, keys));
+}
+
+/** Everything about one unit. `focus`: its column, itself, and the position that is looked at. */
+export function showUnit(host, page, flow, focus) {
+  const { model } = flow;
+  const column = model.columns[focus.column];
+  const key = `${page.views.findIndex((view) => view.flow === flow)} ${column.name} ${focus.unit}`;
+  if (host.dataset.shows !== key) {
+    host.dataset.shows = key;
+    host.replaceChildren(...frameOf(page, flow, focus));
+  }
+  const given = focus.column < model.columns.length - 1 ? model.contributions(focus.column)[focus.unit] : null;
+  const { logit } = model.sum(0);
+  const part = (name) => host.querySelector(`[data-part="${name}"]`);
+  part("gives").replaceChildren(
+    ...(given === null ? [`logit ${number(model.logits[focus.unit])}`]
+      : ["gives ", element("b", { class: given < 0 ? "cold" : "warm" }, signed(given)), ` of ${number(logit)} for ${questionText(model)}`]),
+  );
+  drawUnit(part, page, model, focus);
+  part("arithmetic")?.replaceChildren(...(model.computes ? arithmetic(page, model, focus) : []));
+  part("paths").replaceChildren(...listOfLinks(page, model, focus));
+  const cut = part("cut");
+  if (cut) cut.textContent = page.isCut({ stage: column.name, unit: focus.unit }) ? "Bring it back" : `Cut this ${column.kind === "maps" ? "map" : column.kind === "picture" ? "pixel" : "unit"}`;
+}
+
+function frameOf(page, flow, focus) {
+  const { model } = flow;
+  const column = model.columns[focus.column];
+  const close = element("button", { type: "button", class: "close", "aria-label": "Close" }, "×");
+  close.addEventListener("click", () => {
+    page.hover(flow, null);
+    page.select(flow, null);
+  });
+  const parts = [element("div", { class: "title" }, element("h2", {}, unitName({ ...column, names: model.answers().map(({ name }) => name) }, focus.unit)), close), element("p", { "data-part": "gives" })];
+  if (column.kind === "maps" || column.kind === "picture") parts.push(figures(page, model, column));
+  if (model.computes && column.kind !== "answers") {
+    const cut = element("button", { type: "button", "data-part": "cut" });
+    cut.addEventListener("click", () => page.cut({ stage: column.name, unit: focus.unit }));
+    parts.push(element("p", {}, cut));
+  }
+  parts.push(element("div", { "data-part": "arithmetic", class: "arithmetic" }), element("div", { "data-part": "paths", class: "paths" }));
+  return parts;
+}
+
+function figures(page, model, column) {
+  const figure = (part, words) => element("figure", {}, element("div", {}, element("canvas", { "data-part": part }), element("i", { "data-part": `${part}-at`, class: "here" })), element("figcaption", {}, words));
+  const pair = element("div", { class: "pair" }, figure("map", "activation"), figure("given", model.computes ? "contribution" : column.kind === "picture" ? "what each place gave" : "where it fires"));
+  for (const canvas of pair.querySelectorAll("canvas")) {
+    const point = (event) => {
+      const box = canvas.getBoundingClientRect();
+      const [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height].map((share) => Math.min(0.999, Math.max(0, share)));
+      page.at(Math.floor(y * column.height) * column.width + Math.floor(x * column.width));
+    };
+    canvas.addEventListener("pointermove", point);
+    canvas.addEventListener("pointerdown", point);
+  }
+  return pair;
+}
+
+function drawUnit(part, page, model, { column: k, unit, position }) {
+  const column = model.columns[k];
+  if (!part("map")) return;
+  const area = column.height * column.width;
+  const first = column.kind === "picture" ? 0 : unit * area;
+  const cut = (values) => values.subarray(first, first + area);
+  const shown = model.shows(k, "activation");
+  if (!(model.drawLarge?.(part("map"), page, k, unit) ?? false)) {
+    drawMap(part("map"), cut(shown.values), column.height, column.width, page.theme.light, column.kind === "picture" ? 1 : largest(cut(shown.values)));
+  }
+  if (!(model.drawGiven?.(part("given"), page, k, unit) ?? false)) {
+    drawMap(part("given"), cut(model.shows(k, "contribution").values), column.height, column.width, page.theme.signed);
+  }
+  for (const name of ["map-at", "given-at"]) {
+    const [row, along] = [Math.floor(position / column.width), position % column.width];
+    Object.assign(part(name).style, {
+      left: `${(100 * along) / column.width}%`, top: `${(100 * row) / column.height}%`,
+      width: `${100 / column.width}%`, height: `${100 / column.height}%`,
+    });
+  }
+}
+
+/** The strongest links in and out, each of which can be cut. */
+function listOfLinks(page, model, { column: k, unit }) {
+  const lists = [];
+  for (const [next, words] of [[k, "Comes from"], [k + 1, "Goes to"]]) {
+    if (next < 1 || next >= model.columns.length) continue;
+    const links = model.links(next);
+    const found = [];
+    if (!links.single) {
+      for (let i = 0; i < links.values.length; i++) {
+        if (links.values[i] !== 0 && (next === k ? toUnit(links, i) : fromUnit(links, i)) === unit) found.push(i);
+      }
+    }
+    found.sort((a, b) => Math.abs(links.values[b]) - Math.abs(links.values[a]));
+    // What is cut gives nothing any more, and must be there to be brought back.
+    const stage = model.computes && model.columns[next].mixing !== null ? model.network.stages[model.columns[next].mixing] : null;
+    const cuts = stage ? page.state.cuts.filter((cut) => cut.to !== undefined && cut.stage === stage.name && (next === k ? cut.to : cut.from) === unit)
+      .map((cut) => cut.to * links.from + cut.from) : [];
+    const listed = [...new Set([...cuts, ...found.slice(0, LISTED)])];
+    if (!listed.length) continue;
+    const rows = listed.map((index) => linkRow(page, model, links, stage, next, index, next === k));
+    lists.push(element("h3", {}, words), element("ul", {}, ...rows));
+  }
+  return lists;
+}
+
+function linkRow(page, model, links, stage, next, index, incoming) {
+  const other = incoming ? unitName(model.columns[next - 1], fromUnit(links, index)) : unitName({ ...model.columns[next], names: model.answers().map(({ name }) => name) }, toUnit(links, index));
+  const value = links.values[index];
+  const row = element("li", {}, element("span", {}, other), element("b", { class: value < 0 ? "cold" : "warm" }, signed(value)));
+  if (stage) {
+    const what = { stage: stage.name, to: toUnit(links, index), from: fromUnit(links, index) };
+    const isCut = page.isCut(what);
+    const button = element("button", { type: "button", "aria-label": `${isCut ? "Bring back" : "Cut"} the connection with ${other}` }, isCut ? "bring back" : "cut");
+    button.addEventListener("click", () => page.cut(what));
+    row.append(button);
+  }
+  return row;
+}

@@ -1,0 +1,143 @@
+// What the page draws of a network that it cannot compute: what Python recorded of it (`recording.py`), as
+// columns and links, like `computed.js`. Contributions are linear in the answer, so those to one answer against
+// another are differences of what was recorded.
+
+const SHOWN = 12; // maps of a column: the strongest
+
+/** The model of a recorded network. */
+export function recordedModel(data, arrays) {
+  const columns = data.columns.map((column) => ({ ...column, ...(column.kind === "picture" ? { shownName: "picture" } : { most: SHOWN }) }));
+  if (data.answers.length) columns.push({ name: "answers", kind: "answers", count: data.answers.length, height: 1, width: 1 });
+  const values = columns.map((column) => levels(column, arrays[`maps ${column.name}`]));
+  const given = columns.map((column) => new Float64Array(column.count));
+  const links = columns.map(() => ({ values: new Float64Array(0), to: 0, from: 1, single: false }));
+  const photograph = pictureOf(arrays.picture);
+  const answers = data.answers.map((index, i) => ({ index, name: data.classes[index], probability: arrays.probabilities[i] }));
+  let asked = 0;
+  let other = -1;
+
+  /** The recorded numbers of one answer, or of one minus another, out of `(answers, …)`. */
+  function pick(name, into) {
+    const recorded = arrays[name];
+    if (!recorded) return into ? into.fill(0) : new Float64Array(0);
+    const each = recorded.length / answers.length;
+    const picked = into ?? new Float64Array(each);
+    for (let i = 0; i < each; i++) picked[i] = recorded[asked * each + i] - (other < 0 ? 0 : recorded[other * each + i]);
+    return picked;
+  }
+
+  const model = {
+    columns,
+    computes: false,
+    named: true,
+    exact: data.exact,
+    note: [data.why, data.note].filter(Boolean).join(" "),
+    classes: data.classes,
+    logits: arrays.logits,
+    answers: () => answers,
+    get question() { return { answer: data.answers[asked] ?? null, against: other < 0 ? null : data.answers[other] }; },
+    run(_, answer, against) {
+      asked = Math.max(0, data.answers.indexOf(answer));
+      other = against === null ? -1 : data.answers.indexOf(against);
+      columns.forEach((column, k) => {
+        if (column.kind !== "answers") pick(`given ${column.name}`, given[k]);
+        if (k) links[k] = linksInto(k);
+      });
+    },
+    values: (k) => values[k],
+    shows: (k) => ({ values: values[k], signed: false }),
+    contributions: (k) => given[k],
+    links: (k) => links[k],
+    sum(k) {
+      const difference = (list) => (list ? list[asked] - (other < 0 ? 0 : list[other]) : 0);
+      return { units: given[k].reduce((a, b) => a + b, 0), offsets: difference(data.behind[columns[k].name]), logit: difference(data.values) };
+    },
+    heat: (name) => ({ values: pick(`heat ${name}`), shape: arrays[`heat ${name}`]?.shape.slice(1) }),
+    /** The photograph, under the heat of what each place contributed, or under the map that is looked at. */
+    drawPicture(context, place, theme, state, focus) {
+      if (focus && columns[focus.column].kind === "maps") fires(context, place.x, place.y, place.width, focus);
+      else drawHeat(context, place.x, place.y, place.width, theme, state.depth ?? data.depth);
+    },
+    drawLarge(canvas, page, k) {
+      if (columns[k].kind !== "picture") return false;
+      canvas.width = canvas.height = 256;
+      canvas.getContext("2d").drawImage(photograph, 0, 0, 256, 256);
+      return true;
+    },
+    drawGiven(canvas, page, k, unit) {
+      canvas.width = canvas.height = 256;
+      const context = canvas.getContext("2d");
+      if (columns[k].kind === "picture") drawHeat(context, 0, 0, 256, page.theme, page.state.depth ?? data.depth);
+      else fires(context, 0, 0, 256, { column: k, unit });
+      return true;
+    },
+  };
+
+  function linksInto(k) {
+    const recorded = arrays[`links ${columns[k].name === "answers" ? data.last : columns[k].name}`];
+    if (!recorded) return { values: new Float64Array(0), to: 0, from: 1, single: false };
+    const [, to, from] = recorded.shape;
+    const name = columns[k].name === "answers" ? data.last : columns[k].name;
+    return { values: pick(`links ${name}`), to, from, single: false, toUnits: arrays[`kept ${columns[k].name}`], fromUnits: arrays[`kept ${columns[k - 1].name}`] };
+  }
+
+  function drawHeat(context, x, y, side, theme, name) {
+    const { values: heat, shape } = model.heat(name);
+    context.imageSmoothingEnabled = true;
+    context.drawImage(photograph, x, y, side, side);
+    if (!shape || !heat.length || name === "none") return;
+    const [height, width] = shape;
+    // The photograph steps back, and each place takes the colour of what it gave.
+    context.fillStyle = `rgba(${theme.page}, 0.5)`;
+    context.fillRect(x, y, side, side);
+    const most = percentile(heat, 0.995);
+    const sheet = new OffscreenCanvas(width, height);
+    const image = new ImageData(width, height);
+    heat.forEach((value, i) => {
+      const share = Math.min(1, Math.abs(value) / most);
+      image.data.set([...(value < 0 ? theme.cold : theme.warm), 235 * share ** 0.8], 4 * i);
+    });
+    sheet.getContext("2d").putImageData(image, 0, 0);
+    context.drawImage(sheet, x, y, side, side);
+  }
+
+  /** The photograph, lit only where a map is. */
+  function fires(context, x, y, side, { column: k, unit }) {
+    const { height, width } = columns[k];
+    const map = values[k].subarray(unit * height * width, (unit + 1) * height * width);
+    const most = Math.max(...map, 1e-9);
+    const sheet = new OffscreenCanvas(width, height);
+    const image = new ImageData(width, height);
+    map.forEach((value, i) => { image.data[4 * i + 3] = 235 * (1 - Math.max(0, value) / most); });
+    sheet.getContext("2d").putImageData(image, 0, 0);
+    context.imageSmoothingEnabled = true;
+    context.drawImage(photograph, x, y, side, side);
+    context.drawImage(sheet, x, y, side, side);
+  }
+
+  return model;
+}
+
+function levels(column, packed) {
+  if (!packed) return new Float64Array(column.count * column.height * column.width);
+  return Float64Array.from(packed, (level) => column.low + level * column.step);
+}
+
+/** Channels after each other as a picture that can be drawn. */
+function pictureOf(packed) {
+  const [channels, height, width] = packed.shape;
+  const area = height * width;
+  const image = new ImageData(width, height);
+  for (let i = 0; i < area; i++) {
+    for (let c = 0; c < 3; c++) image.data[4 * i + c] = packed[(channels === 3 ? c : 0) * area + i];
+    image.data[4 * i + 3] = 255;
+  }
+  const canvas = new OffscreenCanvas(width, height);
+  canvas.getContext("2d").putImageData(image, 0, 0);
+  return canvas;
+}
+
+function percentile(values, share) {
+  const sizes = Float64Array.from(values, Math.abs).sort();
+  return sizes[Math.floor(share * (sizes.length - 1))] || 1;
+}

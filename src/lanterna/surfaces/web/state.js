@@ -1,0 +1,76 @@
+// What is shown, as it stands in the page's address after the #, so that a reload or a link shows the same.
+//
+//   #answer=4&against=9&share=2&show=contribution&scale=map&unit=relu2.14&cut=relu2.14,conv3:5-12&digit=17
+
+export const START = {
+  answer: null, // the answer asked about; null: whatever the network reads
+  against: null, // another answer to subtract
+  share: null, // of the links that are drawn, 0 to 1; null: as many as can be read
+  show: "activation",
+  scale: "stage",
+  stages: "layers",
+  unit: null, // { stage, unit } that is kept in view
+  cuts: [], // { stage, unit } or { stage, to, from }
+  digit: "given", // or an index among the test digits, or "drawn"
+  compare: null, // null, "before" or an index among the test digits
+  depth: null, // stage at which the heat over a photograph is taken
+};
+
+const CHOICES = {
+  show: ["activation", "contribution", "gradient"],
+  scale: ["map", "stage", "all"],
+  stages: ["layers", "every"],
+};
+
+/** The state that an address says; what makes no sense is left as it is at the start. */
+export function readState(hash) {
+  const state = { ...START, cuts: [] };
+  const said = new URLSearchParams(hash.replace(/^#/, ""));
+  for (const [key, allowed] of Object.entries(CHOICES)) if (allowed.includes(said.get(key))) state[key] = said.get(key);
+  for (const key of ["answer", "against"]) if (/^\d{1,5}$/.test(said.get(key) ?? "")) state[key] = Number(said.get(key));
+  const share = Number(said.get("share"));
+  if (share > 0 && share <= 100) state.share = share / 100;
+  if (said.has("depth")) state.depth = said.get("depth");
+  const unit = /^(\w+)\.(\d{1,5})$/.exec(said.get("unit") ?? "");
+  if (unit) state.unit = { stage: unit[1], unit: Number(unit[2]) };
+  for (const each of (said.get("cut") ?? "").split(",")) {
+    const one = /^(\w+)\.(\d{1,5})$/.exec(each);
+    const link = /^(\w+):(\d{1,5})-(\d{1,5})$/.exec(each);
+    if (one) state.cuts.push({ stage: one[1], unit: Number(one[2]) });
+    if (link) state.cuts.push({ stage: link[1], to: Number(link[2]), from: Number(link[3]) });
+  }
+  for (const key of ["digit", "compare"]) {
+    const value = said.get(key) ?? "";
+    if (/^\d{1,4}$/.test(value)) state[key] = Number(value);
+  }
+  if (said.get("compare") === "before") state.compare = "before";
+  if (/^[0-9a-f]{784}$/.test(said.get("ink") ?? "")) Object.assign(state, { digit: "drawn", ink: said.get("ink") });
+  return state;
+}
+
+/** The address that says a state; what is as at the start is left out. */
+export function writeState(state) {
+  const said = [];
+  for (const key of ["answer", "against", "show", "scale", "stages", "depth", "compare"]) {
+    if (state[key] !== START[key]) said.push(`${key}=${encodeURIComponent(state[key])}`);
+  }
+  if (state.share !== null) said.push(`share=${Number((100 * state.share).toPrecision(4))}`);
+  if (typeof state.digit === "number") said.push(`digit=${state.digit}`);
+  if (state.digit === "drawn" && state.ink) said.push(`ink=${state.ink}`);
+  if (state.unit) said.push(`unit=${state.unit.stage}.${state.unit.unit}`);
+  if (state.cuts.length) said.push(`cut=${state.cuts.map(cutName).join(",")}`);
+  return `#${said.join("&")}`;
+}
+
+export function cutName({ stage, unit, to, from }) {
+  return unit === undefined ? `${stage}:${to}-${from}` : `${stage}.${unit}`;
+}
+
+/** A picture in [0, 1] as letters, 16 levels a pixel, and back. */
+export function inkText(pixels) {
+  return Array.from(pixels, (value) => Math.round(15 * value).toString(16)).join("");
+}
+
+export function inkPixels(text) {
+  return Float64Array.from(text, (letter) => parseInt(letter, 16) / 15);
+}

@@ -1,0 +1,98 @@
+// What the page says: numbers, names of units, and the whole view in words.
+
+/** An element with attributes and children. */
+export function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) if (value !== false && value != null) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+/** A number to three places that matter, with a true minus sign. */
+export function number(value, places = null) {
+  const size = Math.abs(value);
+  const digits = places ?? (size >= 100 ? 0 : size >= 10 ? 1 : size >= 0.1 || size === 0 ? 2 : size >= 0.01 ? 3 : 4);
+  const text = size.toFixed(digits);
+  return value < 0 && Number(text) !== 0 ? `−${text}` : text;
+}
+
+/** A number that always shows its sign. */
+export function signed(value, places = null) {
+  const text = number(value, places);
+  return text.startsWith("−") ? text : `+${text}`;
+}
+
+export function percent(share) {
+  const hundred = 100 * share;
+  return hundred >= 99.95 ? "100 %" : hundred < 0.05 ? "0 %" : `${hundred.toFixed(hundred < 10 || hundred > 99 ? 1 : 0)} %`;
+}
+
+export function count(value) {
+  return value.toLocaleString("en");
+}
+
+/** "relu2, map 14" */
+export function unitName(column, unit) {
+  if (column.kind === "answers") return column.names?.[unit] ?? `answer ${unit}`;
+  if (column.kind === "picture") {
+    return column.count > 1 ? `pixel in row ${Math.floor(unit / column.width)}, column ${unit % column.width}` : "the picture";
+  }
+  return `${column.name}, ${column.kind === "maps" ? "map" : "unit"} ${unit}`;
+}
+
+/** What a column's units give of the answer. */
+export function contributionText(model, k) {
+  const { units, logit } = model.sum(k);
+  return `${number(units, 1)} of ${number(logit, 1)}`;
+}
+
+/** The answer that is asked about: "4", or "4 against 9". */
+export function questionText(model) {
+  const { answer, against } = model.question;
+  return against === null ? model.classes[answer] : `${model.classes[answer]} rather than ${model.classes[against]}`;
+}
+
+/** How the parts add up, in one sentence. */
+export function sumText(model) {
+  const { units, offsets, logit } = model.sum(0);
+  const what = model.question.against === null ? `the logit of ${questionText(model)}` : `the lead of ${model.classes[model.question.answer]} over ${model.classes[model.question.against]}`;
+  return `The pixels give ${number(units)}, ${model.exact ? "the biases behind them" : "an empty picture"} ${number(offsets)}: together ${number(logit)}, ${what}.`;
+}
+
+/** The view in words, for who cannot see it. */
+export function summary(model, cuts) {
+  const best = model.answers().reduce((a, b) => (b.probability > a.probability ? b : a));
+  const parts = [`Read as ${best.name}, ${percent(best.probability)}.`];
+  const last = model.columns.length - 2;
+  const given = model.contributions(last);
+  const order = Array.from(given.keys()).sort((a, b) => given[b] - given[a]);
+  const list = (units) => units.map((unit) => `${unit} (${signed(given[unit])})`).join(", ");
+  const column = model.columns[last];
+  const what = column.kind === "picture" ? "pixels" : `${column.kind === "maps" ? "maps" : "units"} of ${column.name}`;
+  const pro = order.slice(0, 3).filter((unit) => given[unit] > 0);
+  const con = order.slice(-3).reverse().filter((unit) => given[unit] < 0);
+  if (pro.length) parts.push(`Strongest ${what} for ${questionText(model)}: ${list(pro)}.`);
+  if (con.length) parts.push(`Strongest against: ${list(con)}.`);
+  parts.push(sumText(model));
+  if (cuts) parts.push(`${cuts} cut.`);
+  return parts.join(" ");
+}
+
+/** The heading: what the picture is read as. */
+export function readingText(model) {
+  const best = model.answers().reduce((a, b) => (b.probability > a.probability ? b : a));
+  return model.named ? `${best.name}, ${percent(best.probability)}` : `Read as ${best.name}, ${percent(best.probability)} sure`;
+}
+
+/** Whether the sum is exact, and by how much it is off. */
+export function exactness(model) {
+  const { units, offsets, logit } = model.sum(0);
+  const gap = Math.abs(units + offsets - logit);
+  const off = gap === 0 ? "to the last digit" : `off by ${gap.toExponential(0).replace("e-", " × 10⁻").replace(/⁻(\d+)/, (_, power) => `⁻${superscript(power)}`).replace(/e\+?\d+/, "")}`;
+  return model.exact ? `For this one picture the network is linear, so the sum is exact (${off}) at every layer.`
+    : `${model.note ?? "This network is not piecewise linear, so there is no exact sum."} (${off})`;
+}
+
+function superscript(digits) {
+  return digits.replace(/\d/g, (digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]);
+}

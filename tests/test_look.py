@@ -1,0 +1,389 @@
+"""The page of `lanterna look`, in a real browser: it computes what torch computes, and does what a hand asks."""
+
+import json
+import re
+
+import pytest
+import torch
+
+from lanterna import shelf
+from lanterna.errors import UsageError
+from lanterna.images import open_picture, save_picture
+from lanterna.images.digits import mnist
+from lanterna.networks import open_network, seen
+from lanterna.networks.digits import conv, dense
+from lanterna.probes import heat, links, paths
+from lanterna.recipes.results import open_or_train
+from lanterna.surfaces.cli import main
+from lanterna.surfaces.looking import look_page
+
+DIGITS = 100
+TOLERANCE = 1e-4
+
+
+@pytest.fixture(scope="module")
+def network(session_home):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LANTERNA_HOME", str(session_home))
+        return open_or_train("conv", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def images():
+    """The test digits that a page offers: the first ten of each."""
+    test = mnist("test")
+    chosen = torch.cat([(test.labels == digit).nonzero().flatten()[:10] for digit in range(10)])
+    return test.images[chosen].float() / 255
+
+
+def settle(network):
+    """A network as if it had been trained: its batch norms have seen digits, its weights are not tiny."""
+    torch.manual_seed(3)
+    with torch.no_grad():
+        network.train()
+        network(mnist("validation").images[:256].float() / 255)
+    return network.eval().requires_grad_(False)
+
+
+class Page:
+    """A page opened in the browser, with every error that it made."""
+
+    def __init__(self, browser, file, address="", **settings):
+        settings = {"viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce", **settings}
+        self.context = browser.new_context(**settings)
+        self.page = self.context.new_page()
+        self.errors = []
+        self.page.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.goto(f"file://{file}{address}")
+        self.page.wait_for_function("window.lanterna && lanterna.views[0].model.probabilities !== undefined || window.lanterna?.views[0].model.logits")
+        self.settle()
+
+    def settle(self):
+        self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+    def get(self, expression):
+        return self.page.evaluate(expression)
+
+    def logits(self, view=0):
+        return torch.tensor(self.get(f"Array.from(lanterna.views[{view}].model.logits)"), dtype=torch.float64)
+
+    def close(self):
+        assert self.errors == []
+        self.context.close()
+
+
+@pytest.fixture
+def opened(browser):
+    """Opens pages and, at the end, wants none of them to have complained."""
+    pages = []
+
+    def open_it(file, address="", **settings):
+        pages.append(Page(browser, file, address, **settings))
+        return pages[-1]
+
+    yield open_it
+    for page in pages:
+        page.close()
+
+
+def written(tmp_path_factory, name, html):
+    file = tmp_path_factory.mktemp("look") / name
+    file.write_text(html, encoding="utf-8")
+    return file
+
+
+@pytest.fixture(scope="module")
+def digit_page(tmp_path_factory, network, images, session_home):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LANTERNA_HOME", str(session_home))
+        html = look_page(network, images[40], name="conv", title="four.png")
+    return written(tmp_path_factory, "digit.html", html)
+
+
+@pytest.fixture(scope="module")
+def photograph():
+    return open_network("efficientnet-lite0"), seen(
+        open_picture(shelf.need("photographs") / "chelsea.png"), open_network("efficientnet-lite0").eye
+    )
+
+
+@pytest.fixture(scope="module")
+def photograph_page(tmp_path_factory, photograph):
+    html = look_page(*photograph, name="efficientnet-lite0", title="chelsea.png")
+    return written(tmp_path_factory, "photograph.html", html)
+
+
+COMPUTE_ALL = """(count) => {
+  const { model } = lanterna.views[0];
+  return Array.from({ length: count }, (_, digit) => {
+    model.run(lanterna.pixelsOf(digit), null, null);
+    return { logits: Array.from(model.logits), answer: model.question.answer,
+      gaps: model.columns.map((_, k) => model.sum(k)).map((s) => s.units + s.offsets - s.logit) };
+  });
+}"""
+
+NETWORKS = {
+    "dense": lambda: dense(hidden=(128,)),
+    "deep and odd, tanh": lambda: dense(hidden=(7, 300, 12), activation="tanh"),
+    "sigmoid convolutions": lambda: conv(channels=(5,), activation="sigmoid", bias=False),
+    "two convolutions a group": lambda: conv(channels=(8, 12), convolutions=2, hidden=(20,), dropout=0.2),
+}
+
+
+@pytest.mark.parametrize("name", ["conv", *NETWORKS])
+def test_the_page_computes_what_torch_computes(name, network, images, opened, tmp_path_factory):
+    chosen = network if name == "conv" else settle(NETWORKS[name]())
+    file = written(tmp_path_factory, "page.html", look_page(chosen, images[0], name="none", title="page"))
+    page = opened(file, "#stages=every")
+    found = page.get(f"({COMPUTE_ALL})({DIGITS})")
+    expected = chosen.double()(images.double())
+    chosen.float()
+    assert (torch.tensor([each["logits"] for each in found]).double() - expected).abs().max() < TOLERANCE
+    assert [each["answer"] for each in found] == expected.argmax(1).tolist()
+    if "tanh" not in name and "sigmoid" not in name:
+        assert max(abs(gap) for each in found for gap in each["gaps"]) < 1e-9
+
+
+@pytest.mark.parametrize("name", ["conv", "deep and odd, tanh", "two convolutions a group"])
+def test_contributions_in_the_page_are_those_of_paths(name, network, images, opened, tmp_path_factory):
+    chosen = network if name == "conv" else settle(NETWORKS[name]())
+    file = written(tmp_path_factory, "page.html", look_page(chosen, images[0], name="none", title="page"))
+    page = opened(file, "#stages=every")
+    for digit, answer, against in ((0, 0, None), (47, 4, 9), (83, 3, 8)):
+        found = page.get(
+            f"""(() => {{
+              const {{ model }} = lanterna.views[0];
+              model.run(lanterna.pixelsOf({digit}), {answer}, {json.dumps(against)});
+              return model.columns.map((column, k) => [column.name, Array.from(model.contributions(k)),
+                k ? {{ values: Array.from(model.links(k).values), single: model.links(k).single, name: column.mixing === null ? "" : model.network.stages[column.mixing].name }} : null]);
+            }})()"""
+        )
+        expected = paths(chosen.double(), images[digit].double(), answer, against=against)
+        chosen.float()
+        compared = 0
+        for stage, given, into in found[1:-1]:
+            contribution = expected.contributions[stage]
+            by_unit = contribution.flatten(1).sum(1) if contribution.dim() == 3 else contribution
+            assert (torch.tensor(given).double() - by_unit).abs().max() < TOLERANCE, stage
+            if not into["single"]:
+                weights = expected.connections[into["name"]]
+                by_link = weights.flatten(2).sum(2) if weights.dim() == 4 else weights
+                assert (torch.tensor(into["values"]).double() - by_link.flatten()).abs().max() < TOLERANCE, stage
+            compared += 1
+        assert compared >= 6
+
+
+def test_cutting_changes_the_answer_as_torch_says(network, images, opened, digit_page):
+    page = opened(digit_page, "#digit=40&cut=relu2.13,relu3.58,conv3:16-12,output:4-46")
+    cut = open_network_copy(network)
+    cut.stages["conv3"].weight[16, 12] = 0
+    cut.stages["output"].weight.view(10, 64, -1)[4, 46] = 0
+    x = images[40:41]
+    for name, stage in cut.stages.items():
+        x = stage(x)
+        for at, unit in (("relu2", 13), ("relu3", 58)):
+            if name == at:
+                x[:, unit] = 0
+    assert (page.logits() - x[0]).abs().max() < TOLERANCE
+    assert (x[0] - network(images[40:41])[0]).abs().max() > 0.1
+    page.page.click("#undo")
+    page.page.click("#restore")
+    page.settle()
+    assert (page.logits() - network(images[40:41])[0]).abs().max() < TOLERANCE
+
+
+def open_network_copy(network):
+    copy = conv()
+    copy.load_state_dict(network.state_dict())
+    return copy.eval().requires_grad_(False)
+
+
+def test_a_digit_drawn_with_the_mouse_is_read(opened, digit_page):
+    page = opened(digit_page)
+    assert page.page.inner_text("h1").startswith("Read as 4")
+    box = page.page.locator(".pad canvas").bounding_box()
+    page.page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.15 * box["height"])
+    page.page.mouse.down()
+    page.page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.85 * box["height"], steps=12)
+    page.page.mouse.up()
+    page.settle()
+    assert page.page.inner_text("h1").startswith("Read as 1")
+    page.page.wait_for_function("location.hash.includes('ink=')")
+    page.page.reload()
+    page.page.wait_for_function("document.querySelector('h1').textContent.startsWith('Read as 1')")
+    page.page.wait_for_function("document.querySelector('#summary').textContent.startsWith('Read as 1')")
+    page.page.click(".pad button")
+    page.settle()
+    assert page.page.inner_text("h1").startswith("Read as 4")
+
+
+def test_the_address_restores_everything(opened, digit_page):
+    page = opened(digit_page, "#digit=95")
+    page.page.select_option("#against", "4")
+    page.page.select_option("#scale", "map")
+    page.page.select_option("#show", "contribution")
+    page.page.locator(".stage").focus()
+    for key in ("ArrowRight", "ArrowRight", "ArrowDown", "Enter", "x"):
+        page.page.keyboard.press(key)
+    page.page.wait_for_function("location.hash.includes('cut=')")
+    shown = "[document.querySelector('h1').textContent, document.querySelector('#sum').textContent, document.querySelector('#panel h2').textContent, document.querySelector('#drawn').textContent]"
+    before = page.get(shown)
+    assert before[2] == "relu2, map 1"
+    page.page.reload()
+    page.page.wait_for_function("document.querySelector('#panel h2') && document.querySelector('h1').textContent.trim()")
+    page.settle()
+    assert page.get(shown) == before
+    assert page.page.input_value("#against") == "4"
+    assert page.page.input_value("#scale") == "map"
+
+
+def test_the_slider_thins_the_lines(opened, digit_page):
+    page = opened(digit_page)
+    drawn = {}
+    for place in (0, 60, 100):
+        page.page.fill("#share", str(place))
+        page.settle()
+        drawn[place] = page.get("lanterna.views[0].flow.curves.drawn")
+    assert drawn[0] < drawn[60] < drawn[100] == page.get("lanterna.views[0].flow.curves.links")
+    assert page.page.inner_text("#drawn").startswith("all")
+
+
+def test_lines_are_seen(opened, digit_page):
+    """Amber and blue reach the screen: with the graphics card, and without it on a plain canvas."""
+    count = """() => { const c = new OffscreenCanvas(400, 300), x = c.getContext("2d"), source = document.querySelector("canvas.lines");
+      lanterna.views[0].flow.draw(lanterna.theme, { ...lanterna.state, share: 1 }, { at: 0, way: 0 });
+      x.drawImage(source, 0, 0, 400, 300); const d = x.getImageData(0, 0, 400, 300).data; let warm = 0, cold = 0;
+      for (let i = 0; i < d.length; i += 4) if (d[i + 3] > 40) { if (d[i] > d[i + 2] + 40) warm++; if (d[i + 2] > d[i] + 40) cold++; }
+      return [warm, cold]; }"""
+    page = opened(digit_page)
+    assert page.get("lanterna.views[0].flow.gpu") is True
+    assert min(page.get(count)) > 500
+    script = "HTMLCanvasElement.prototype.getContext = ((get) => function (kind, ...rest) { return kind === 'webgl2' ? null : get.call(this, kind, ...rest); })(HTMLCanvasElement.prototype.getContext)"
+    plain = opened(digit_page)
+    plain.page.add_init_script(script)
+    plain.page.reload()
+    plain.page.wait_for_function("window.lanterna?.views[0]?.flow.gpu === false")
+    plain.settle()
+    assert min(plain.get(count)) > 500
+
+
+def test_two_stand_beside_each_other(network, images, opened, digit_page):
+    page = opened(digit_page)
+    page.page.select_option("#compare", "before")
+    page.settle()
+    assert page.page.locator(".view").count() == 2
+    assert page.page.locator(".view h2").all_inner_texts() == ["A, after training", "B, before training"]
+    assert (page.logits(0) - page.logits(1)).abs().max() > 1
+    page.page.select_option("#compare", "70")
+    page.settle()
+    assert (page.logits(1) - network(images[70:71])[0]).abs().max() < TOLERANCE
+    page.page.select_option("#compare", "")
+    page.settle()
+    assert page.page.locator(".view").count() == 1
+
+
+def test_the_panel_does_the_arithmetic(network, images, opened, digit_page):
+    """What it says a convolution's sum is, and what comes out, are torch's numbers for that place."""
+    page = opened(digit_page, "#digit=40&unit=relu2.6")
+    page.settle()
+    outputs = {}
+    x = images[40:41]
+    for name, stage in network.stages.items():
+        x = outputs[name] = stage(x)
+    place = int(outputs["relu2"][0, 6].flatten().argmax())
+    said = page.page.inner_text("[data-part=arithmetic]")
+    assert f"row {place // 7}, column {place % 7}".lower() in said.lower()
+    numbers = [float(value.replace("−", "-")) for value in re.findall(r"= (−?[\d.]+)", said)]
+    assert numbers[-1] == pytest.approx(outputs["relu2"][0, 6].max().item(), abs=0.006)
+    assert numbers[-3] == pytest.approx(outputs["pool2"][0, 6].flatten()[place].item(), abs=0.006)
+    assert sum(numbers[:4]) == pytest.approx(outputs["pool2"][0, 6].flatten()[place].item(), abs=0.03)
+
+
+def test_the_keyboard_reaches_every_control(opened, digit_page):
+    page = opened(digit_page, "#cut=relu2.3")
+    page.page.evaluate("document.activeElement.blur()")
+    reached = set()
+    for _ in range(60):
+        page.page.keyboard.press("Tab")
+        reached.add(page.get("(() => { const e = document.activeElement; return e.id || e.getAttribute('aria-label') || e.textContent; })()"))
+    wanted = {"answer", "against", "share", "show", "scale", "stages", "forward", "backward", "undo", "restore", "compare", "Brush", "Clear"}
+    assert wanted <= reached
+    assert any("Arrow keys go from unit to unit" in each for each in reached)
+    assert any(each.startswith("Pad") for each in reached)
+    assert any(each.startswith("100 test digits") for each in reached)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_scrolls_sideways(opened, digit_page, photograph_page, width):
+    for file in (digit_page, photograph_page):
+        page = opened(file, viewport={"width": width, "height": 844}, color_scheme="light")
+        assert page.get("document.documentElement.scrollWidth") <= width
+
+
+def test_sizes(digit_page, photograph_page):
+    assert digit_page.stat().st_size < 5e6
+    assert photograph_page.stat().st_size < 15e6
+
+
+def test_nothing_comes_from_outside(digit_page, photograph_page):
+    for file in (digit_page, photograph_page):
+        assert not re.search(r"""(?:src|href)\s*=\s*["']?https?:""", file.read_text())
+
+
+def test_a_photograph_shows_what_paths_says(photograph, opened, photograph_page):
+    network, image = photograph
+    page = opened(photograph_page)
+    answers = page.get("lanterna.data.answers")
+    logits = network(image[None])[0]
+    assert answers == logits.topk(10).indices.tolist()
+    for answer, against in ((answers[0], None), (answers[2], answers[1])):
+        page.get(f"lanterna.change({{ answer: {answer}, against: {json.dumps(against)} }})")
+        page.settle()
+        expected = paths(network, image, answer, against=against)
+        for stage in ("block3", "block15", "pool"):
+            k = page.get(f"lanterna.views[0].model.columns.findIndex(({{ name }}) => name === '{stage}')")
+            given = torch.tensor(page.get(f"Array.from(lanterna.views[0].model.contributions({k}))"))
+            contribution = expected.contributions[stage]
+            by_map = contribution.flatten(1).sum(1) if contribution.dim() == 3 else contribution
+            assert (given - by_map).abs().max() < TOLERANCE
+            total = page.get(f"lanterna.views[0].model.sum({k})")
+            assert total["units"] + total["offsets"] == pytest.approx(total["logit"], abs=2e-4)
+        shown = torch.tensor(page.get("Array.from(lanterna.views[0].model.heat('block15').values)"))
+        assert (shown.view(7, 7) - heat(expected, "block15")).abs().max() < TOLERANCE
+        k = page.get("lanterna.views[0].model.columns.findIndex(({ name }) => name === 'block9')")
+        link = page.get(f"(({{ values, toUnits, fromUnits }}) => ({{ values: Array.from(values), to: Array.from(toUnits), from: Array.from(fromUnits) }}))(lanterna.views[0].model.links({k}))")
+        flowed = links(network, image, "block9", [answer], against=against, maps=link["from"])[0][:, link["to"]].T
+        assert (torch.tensor(link["values"]).view_as(flowed) - flowed).abs().max() < 2e-3
+
+
+def test_a_network_too_large_is_recorded(images, opened, tmp_path_factory):
+    large = settle(dense(hidden=(1500,)))
+    file = written(tmp_path_factory, "page.html", look_page(large, images[7], name="none", title="large"))
+    page = opened(file)
+    assert file.stat().st_size < 5e6
+    assert "too large to compute" in page.page.inner_text("#panel")
+    assert page.page.locator(".pad").count() == 0
+    assert (page.logits().max() - large(images[7:8]).max()).abs() < TOLERANCE
+
+
+def test_the_command(network, images, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    save_picture(images[13].expand(3, -1, -1), tmp_path / "one.png")
+    assert main(["look", "one.png", "--json", "--against", "7"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["network"], said["read_as"], said["page"]) == ("conv", "1", "one-look.html")
+    assert (tmp_path / "one-look.html").stat().st_size == said["bytes"] < 5e6
+    assert main(["look", "one.png"]) == 2
+    assert "already there" in capsys.readouterr().err
+    assert main(["look", "one.png", "--force", "--answer", "eleven"]) == 2
+    assert "no answer 'eleven'" in capsys.readouterr().err
+    assert main(["look", "one.png", "--force", "--digit", "5"]) == 2
+    assert "--digit 5" in capsys.readouterr().err
+    assert main(["look", "nothing.png"]) == 2
+    capsys.readouterr()
+
+
+def test_an_answer_that_is_not_there(photograph):
+    with pytest.raises(UsageError, match="1000"):
+        look_page(*photograph, name="efficientnet-lite0", title="cat", answer=1000)
