@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lanterna.images import Record, open_picture, read_record, save_picture
     from lanterna.networks import Network, open_network
     from lanterna.recipes.classify import Classify, classify
+    from lanterna.recipes.feature import Feature, feature
     from lanterna.recipes.read import Read, read
     from lanterna.recipes.recipe import Frame, Recipe
     from lanterna.recipes.train import Train
@@ -31,6 +32,7 @@ _PLACES = {
     "lanterna.images": ("Record", "open_picture", "read_record", "save_picture"),
     "lanterna.networks": ("Network", "open_network"),
     "lanterna.recipes.classify": ("Classify", "classify"),
+    "lanterna.recipes.feature": ("Feature", "feature"),
     "lanterna.recipes.read": ("Read", "read"),
     "lanterna.recipes.recipe": ("Frame", "Recipe"),
     "lanterna.recipes.train": ("Train",),
@@ -39,6 +41,7 @@ _PLACES = {
 
 __all__ = [
     "Classify",
+    "Feature",
     "Frame",
     "LanternaError",
     "MissingError",
@@ -49,6 +52,7 @@ __all__ = [
     "Train",
     "UsageError",
     "classify",
+    "feature",
     "open_network",
     "open_picture",
     "read",

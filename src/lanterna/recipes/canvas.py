@@ -76,15 +76,14 @@ class Canvas(nn.Module):
         return torch.sigmoid(coloured + self.level)
 
 
-def seen_anyhow(
-    images: Tensor, generator: torch.Generator, amount: float = 1.0, *, background: float = 0.5
-) -> Tensor:
-    """Each picture shifted, turned and scaled a little at random, same size; what comes in is background.
+def seen_anyhow(images: Tensor, generator: torch.Generator, amount: float = 1.0) -> Tensor:
+    """Each picture `(N, C, H, W)` shifted, turned and scaled a little at random, at the same size.
 
     At an `amount` of 1: shifted by up to 7 % of its side, turned by up to 15 degrees, scaled by up to a
     quarter, either way. What excites a unit only at one exact place and scale is noise; what survives this
-    is a thing (the "transformation robustness" of Olah et al. 2017). Where lucid pads, jitters, scales, turns
-    and jitters again, this samples once (bilinear).
+    is a thing (the "transformation robustness" of Olah et al. 2017). Where lucid pads with grey, jitters,
+    scales, turns and jitters again, this samples once (bilinear), and beyond an edge the picture goes on at
+    the opposite one, as waves do: there is no border to look at, and what is made can be laid as tiles.
     """
     count, _, height, width = images.shape
 
@@ -96,4 +95,8 @@ def seen_anyhow(
     across = torch.stack([cos, -sin * height / width, either_way(0.14)], 1)  # affine_grid counts from -1 to 1
     down = torch.stack([sin * width / height, cos, either_way(0.14)], 1)
     grid = F.affine_grid(torch.stack([across, down], 1), list(images.shape), align_corners=False)
-    return F.grid_sample(images - background, grid.to(images), align_corners=False) + background
+    grid = (grid + 1).remainder(2) - 1
+    # One pixel from the opposite edge on every side, to interpolate with.
+    larger = F.pad(images, (1, 1, 1, 1), mode="circular")
+    grid = grid * torch.tensor([width / (width + 2), height / (height + 2)])
+    return F.grid_sample(larger, grid.to(images), align_corners=False)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from lanterna.devices import fast_dtype
 from lanterna.errors import UsageError
@@ -93,7 +94,7 @@ class Feature(Recipe):
         default=1.0, ge=0, le=3, description="How much the picture is shifted, turned and scaled on the way."
     )
     ink: float = Field(
-        default=30.0, ge=0, le=1000, description="How dear ink is, where the network reads drawn digits."
+        default=60.0, ge=0, le=1000, description="How dear ink is, where the network reads drawn digits."
     )
 
     @model_validator(mode="after")
@@ -115,6 +116,14 @@ class Feature(Recipe):
         if (self.sheet or self.direction) and (self.against is not None or self.unit):
             raise UsageError("feature: --against and --unit go with a channel or a class")
         return self
+
+
+class Kernels(Recipe):
+    """Show the kernels of a network's first layer, and what they look like."""
+
+    verb: ClassVar[str] = "feature"
+
+    network: str = Field(default="conv", min_length=1, description="Whose kernels, or module:function.")
 
 
 @dataclass(frozen=True)
@@ -270,9 +279,20 @@ def _ascend(
     eye, (stage,) = network.eye, wish.stages
     drawn = eye.channels == 1  # a digit, white ink on black
     side = recipe.size or (SHEET_SIDE if recipe.sheet and not drawn else eye.size)
-    background = 0.05 if drawn else 0.5
-    canvas = Canvas(count, eye.channels, side, side, generator, fall=recipe.fall, level=background)
-    canvas.to(network.get_buffer("mean").device)
+    margin = side // 7 if drawn else 0  # where MNIST has no ink, a network's wishes mean nothing
+    waves = Canvas(
+        count,
+        eye.channels,
+        side - 2 * margin,
+        side - 2 * margin,
+        generator,
+        fall=recipe.fall,
+        level=0.05 if drawn else 0.5,
+    ).to(network.get_buffer("mean").device)
+
+    def canvas() -> Tensor:
+        return F.pad(waves(), (margin,) * 4)
+
     with torch.no_grad():
         # In units of how much the stage varies on noise, a wish weighs the same whatever the stage.
         spread = objectives.read(network, canvas(), wish.stages)[stage].std().item()
@@ -282,10 +302,10 @@ def _ascend(
     if drawn:
         whole = whole + recipe.ink * objectives.ink()
 
-    optimiser = torch.optim.Adam(canvas.parameters(), lr=recipe.learning_rate)
+    optimiser = torch.optim.Adam(waves.parameters(), lr=recipe.learning_rate)
     for step in range(1, recipe.steps + 1):
         optimiser.param_groups[0]["lr"] = recipe.learning_rate * (1 - 0.9 * (step - 1) / recipe.steps)
-        seen = seen_anyhow(canvas(), generator, recipe.robustness, background=background)
+        seen = seen_anyhow(canvas(), generator, recipe.robustness)
         outputs = objectives.read(network, seen, whole.stages)
         optimiser.zero_grad()
         whole.measure(seen, outputs).sum().neg().backward()  # type: ignore[no-untyped-call]
