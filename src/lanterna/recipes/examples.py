@@ -54,8 +54,9 @@ def best_examples(network: Network, stage: str, channels: Sequence[int], side: i
 def _best_digits(network: Network, stage: str, channels: Sequence[int]) -> list[Example]:
     digits = mnist("train")
     values = []
-    for images in digits.images.split(1000):
-        output = _output(network, stage, images.float() / 255)[:, list(channels)]
+    for start in range(0, len(digits.images), 1000):
+        images = digits.images[start : start + 1000].float() / 255
+        output = _output(network, stage, images)[:, list(channels)]
         values.append(output.flatten(2).mean(2) if output.dim() == 4 else output)
     strongest = torch.cat(values).max(0)  # over all digits, (channels,)
     return [
@@ -72,10 +73,8 @@ def _best_windows(network: Network, stage: str, channels: Sequence[int], side: i
         output = _output(network, stage, photograph.unsqueeze(0))[:, list(channels)]
         if output.dim() != 4:  # no positions: the whole stage sees one window
             output = output[:, :, None, None]
-        steps = [
-            max(1, round(side * here / full))
-            for here, full in zip(output.shape[2:], photograph.shape[1:], strict=True)
-        ]
+        sizes = zip(output.shape[2:], photograph.shape[1:], strict=True)
+        steps = [max(1, round(side * here / full)) for here, full in sizes]
         means = F.avg_pool2d(output, steps, stride=1)[0]  # of every window, (channels, rows, columns)
         for which, maps in enumerate(means):
             value, place = maps.flatten().max(0)

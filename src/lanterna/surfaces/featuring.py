@@ -39,7 +39,7 @@ class Pair:
 
 
 def sheet(recipe: Feature, frame: FeatureFrame, network: Network) -> tuple[Tensor, list[Pair]]:
-    """The contact sheet of a stage, `(3, H, W)`: beside each made picture the real one that excites it most."""
+    """The contact sheet of a stage, `(3, H, W)`: each made picture, and the real one that excites most."""
     assert frame.pictures is not None
     stage, side = wanted_stage(recipe, network), frame.pictures.shape[-1]
     channels = range(len(frame.pictures))

@@ -54,8 +54,9 @@ def feature(
 ) -> int | None:
     """Paint what a channel, unit or class of a network wants to see.
 
-    `lanterna feature block9 31`, `--class goldfish`, `block9 --direction 31 40`, `block9 --sheet 16`. Ctrl-C
-    keeps the picture so far. Without -o it is written to feature.png.
+    `lanterna feature block9 31`, `--class goldfish`, `block9 --direction 31 40`, `block9 --sheet 16`.
+
+    Ctrl-C keeps the picture so far. Without -o it is written to feature.png.
     """
     wishes = given(settings)
     for name, value in (("stage", stage), ("channel", channel)):
@@ -85,7 +86,8 @@ def _paint(recipe: Feature, place: Path, *, device: str, force: bool, json: bool
             if stop_wished():
                 break
         frames.close()
-    assert frame is not None and frame.picture is not None
+    assert frame is not None
+    assert frame.picture is not None
     picture, pairs = sheet(recipe, frame, network) if recipe.sheet else (frame.picture, [])
     save_picture(picture, place, recipe=feature_record(recipe, network), force=force)
     stopped = frame.step < frame.steps
