@@ -65,14 +65,14 @@ class Objective:
 
 
 def read(network: Network, images: Tensor, stages: frozenset[str]) -> dict[str, Tensor]:
-    """What `stages` put out for `images`, by name, in float32; nothing behind the last is computed."""
+    """What `stages` put out, by name, in float32 or finer; nothing behind the last of them is computed."""
     for name in stages:
         network.stage(name)
     outputs: dict[str, Tensor] = {}
     if stages:
         for name, output in network.run(images):
             if name in stages:
-                outputs[name] = output.float()
+                outputs[name] = output.to(torch.promote_types(output.dtype, torch.float32))
                 if len(outputs) == len(stages):
                     break
     return outputs
@@ -124,8 +124,8 @@ def direction(stage: str, weights: Mapping[int, float]) -> Objective:
         maps = _with_positions(outputs[stage]).flatten(2)  # (N, C, positions)
         for index in weights:
             _check(stage, index, maps.shape[1])
-        along = torch.zeros(maps.shape[1], device=maps.device)
-        along[list(weights)] = torch.tensor(list(weights.values()), dtype=along.dtype, device=maps.device)
+        along = maps.new_zeros(maps.shape[1])
+        along[list(weights)] = maps.new_tensor(list(weights.values()))
         along = along / along.norm().clamp_min(1e-12)
         reach = torch.einsum("ncp,c->np", maps, along)
         cosine = reach / maps.norm(dim=1).clamp_min(1e-6)

@@ -75,7 +75,7 @@ class Feature(Recipe):
     sheet: int = Field(
         default=0, ge=0, le=4096, description="Make a sheet of the stage's first channels, this many."
     )
-    diversity: int = Field(default=1, ge=1, le=64, description="How many different pictures of one wish.")
+    diversity: int = Field(default=1, ge=1, le=16, description="How many different pictures of one wish.")
     difference: float = Field(
         default=4.0, ge=0, le=1000, description="How strongly these pictures are told to differ."
     )
@@ -94,7 +94,7 @@ class Feature(Recipe):
         default=1.0, ge=0, le=3, description="How much the picture is shifted, turned and scaled on the way."
     )
     ink: float = Field(
-        default=60.0, ge=0, le=1000, description="How dear ink is, where the network reads drawn digits."
+        default=5.0, ge=0, le=1000, description="How dear ink is, where the network reads drawn digits."
     )
 
     @model_validator(mode="after")
@@ -107,6 +107,8 @@ class Feature(Recipe):
             "a sheet": self.sheet > 0,
         }
         named = [name for name, given in wishes.items() if given]
+        if not named:
+            raise UsageError("feature: expected a channel, class, direction or sheet: block9 31, for example")
         if len(named) > 1:
             raise UsageError(f"feature: expected one wish, got {' and '.join(named)}: leave one out")
         if self.class_ is not None and self.stage is not None:
@@ -139,7 +141,7 @@ class FeatureFrame(Frame):
 
 
 def feature(
-    recipe: Feature | None = None, *, network: Network | None = None, device: str = "auto"
+    recipe: Feature, *, network: Network | None = None, device: str = "auto"
 ) -> Generator[FeatureFrame, None, None]:
     """Make the pictures of `recipe`, yielding how far they have come after each step.
 
@@ -148,12 +150,11 @@ def feature(
     Errors, before the first step: `UsageError` for a stage, channel or class that is not there, or a size
     that the network cannot see; `MissingError` for a network that is not here.
     """
-    recipe = recipe or Feature(stage="block9", channel=31)
     network = network or open_network(recipe.network, device=device)
     if network.eye.channels not in (1, 3):
         raise UsageError(f"a picture has 1 or 3 channels, {network.name} wants {network.eye.channels}")
     stage = wanted_stage(recipe, network)
-    channels = count_channels(network, stage)
+    channels = count_channels(network, stage, _side(recipe, network))
     index = class_index(recipe.class_, network) if recipe.class_ is not None else recipe.channel
     if recipe.sheet:
         first = range(min(recipe.sheet, channels))
@@ -180,12 +181,17 @@ def wanted_stage(recipe: Feature, network: Network) -> str:
     return names[names.index(stage) - 1] if rectifies and names[0] != stage else stage
 
 
-def count_channels(network: Network, stage: str) -> int:
-    """How many channels (or units) a stage has."""
-    eye, weight = network.eye, next(network.parameters())
-    blank = torch.zeros(1, eye.channels, eye.size, eye.size, device=weight.device)
-    with torch.no_grad():
-        output = objectives.read(network, blank, frozenset({stage}))[stage]
+def count_channels(network: Network, stage: str, side: int) -> int:
+    """How many channels (or units) a stage has for pictures of `side` × `side`.
+
+    Errors: `UsageError` where the network cannot see pictures of this size.
+    """
+    blank = torch.zeros(1, network.eye.channels, side, side, device=network.get_buffer("mean").device)
+    try:
+        with torch.no_grad():
+            output = objectives.read(network, blank, frozenset({stage}))[stage]
+    except RuntimeError as error:
+        raise UsageError(f"{network.name} cannot see {side} × {side} pixels: leave --size out") from error
     return output.shape[1] if output.dim() == 4 else output[0].numel()
 
 
@@ -216,12 +222,16 @@ def shown(pictures: Tensor) -> Tensor:
     return torch.cat([first, *(part for other in others for part in (gap, other))], 2)
 
 
+def _side(recipe: Feature, network: Network) -> int:
+    small = recipe.sheet and network.eye.channels == 3
+    return recipe.size or (SHEET_SIDE if small else network.eye.size)
+
+
 def _wish(recipe: Feature, network: Network, stage: str, index: int | None) -> Objective:
     if recipe.direction:
         first, second = recipe.direction
         return objectives.direction(stage, {first: 1 - recipe.mix, second: recipe.mix})
-    if index is None:
-        raise UsageError("feature: expected a channel, class, direction or sheet: block9 31, for example")
+    assert index is not None  # one wish is given, the recipe sees to it
     one = objectives.unit if recipe.unit else objectives.channel
     wish = one(stage, index)
     if recipe.against is not None:
@@ -278,7 +288,7 @@ def _ascend(
     """Gradient ascent of one batch: the step, its numbers, and the pictures so far `(count, C, S, S)`."""
     eye, (stage,) = network.eye, wish.stages
     drawn = eye.channels == 1  # a digit, white ink on black
-    side = recipe.size or (SHEET_SIDE if recipe.sheet and not drawn else eye.size)
+    side = _side(recipe, network)
     margin = side // 7 if drawn else 0  # where MNIST has no ink, a network's wishes mean nothing
     waves = Canvas(
         count,
