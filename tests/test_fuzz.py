@@ -41,6 +41,7 @@ _WORDS = """
     --no-bias --learning-rate --network conv dense lite0 os:abort --top --steps --why --device cuda cpu --seed
     --resume fetch import verify clear mnist vgg16 --all picture.png plain.jpg folder missing.png out.png
     out.xyz folder/out.png missing/out.png plain.jpg/out.png seed=1 seed=-1 a=b =b input=x 0 -1 1e400 NaN
+    --class goldfish --channel --sheet --direction --kernels --diversity block9 relu1 output
     99999999999999999999 0x10 1_000 true [] {} [[ - -- --- * $HOME ~ .. . /dev/zero /dev/null /
 """
 WORDS = [*_WORDS.split(), "", "\0", "two words", "long" * 100, "\udcff.png", "\x1b[2J"]
@@ -360,10 +361,17 @@ toml_lines = st.tuples(
 
 @fuzz(150)
 @given(
-    section=st.sampled_from(["[train]", "[read]", "[recipe]", "[nonsense]", "train = 3", ""]),
+    section=st.sampled_from(["[train]", "[read]", "[feature]", "[recipe]", "[nonsense]", "train = 3", ""]),
     lines=st.lists(toml_lines.map(" = ".join) | st.text(max_size=12), max_size=4),
     argv=st.sampled_from(
-        [["train"], ["train", "dense"], ["read", "plain.jpg"], ["recipe", "picture.png"], ["shelf"]]
+        [
+            ["train"],
+            ["train", "dense"],
+            ["read", "plain.jpg"],
+            ["recipe", "picture.png"],
+            ["shelf"],
+            ["feature", "block9", "31"],
+        ]
     ),
 )
 def test_settings_files(room, offline, section, lines, argv):

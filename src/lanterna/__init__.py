@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lanterna.probes.look import Look, look
     from lanterna.probes.paths import Paths, paths
     from lanterna.recipes.classify import Classify, classify
+    from lanterna.recipes.feature import Feature, feature
     from lanterna.recipes.read import Read, read
     from lanterna.recipes.recipe import Frame, Recipe
     from lanterna.recipes.train import Train
@@ -42,6 +43,7 @@ _PLACES = {
     "lanterna.probes.look": ("Look", "look"),
     "lanterna.probes.paths": ("Paths", "paths"),
     "lanterna.recipes.classify": ("Classify", "classify"),
+    "lanterna.recipes.feature": ("Feature", "feature"),
     "lanterna.recipes.read": ("Read", "read"),
     "lanterna.recipes.recipe": ("Frame", "Recipe"),
     "lanterna.recipes.train": ("Train",),
@@ -50,6 +52,7 @@ _PLACES = {
 
 __all__ = [
     "Classify",
+    "Feature",
     "Frame",
     "LanternaError",
     "Look",
@@ -62,6 +65,7 @@ __all__ = [
     "Train",
     "UsageError",
     "classify",
+    "feature",
     "look",
     "open_network",
     "open_picture",

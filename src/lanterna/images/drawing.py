@@ -159,6 +159,16 @@ def table_of_answers(counts: Tensor, names: Sequence[str], title: str, cell: int
     return as_picture(page)
 
 
+def signed_picture(values: Tensor) -> Tensor:
+    """Numbers `(H, W)` as a picture `(3, H, W)`: above zero amber, below it blue, zero the page itself.
+
+    The largest, of either sign, is as bright as can be.
+    """
+    share = values / values.abs().max().clamp_min(1e-12)
+    night, amber, blue = (torch.tensor(colour).view(3, 1, 1) / 255 for colour in (NIGHT, AMBER, BLUE))
+    return night + share.clamp_min(0) * (amber - night) + (-share).clamp_min(0) * (blue - night)
+
+
 def _between(start: Colour, end: Colour, share: float) -> Colour:
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(start, end, strict=True))
     return red, green, blue

@@ -6,6 +6,7 @@ a saved picture are all made from its fields, so every setting is defined once, 
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -64,6 +65,16 @@ class Frame:
     steps: int
     numbers: Mapping[str, float] = field(default_factory=dict)
     picture: Tensor | None = None
+
+    def _repr_png_(self) -> bytes | None:
+        """The picture, as a notebook asks for it."""
+        if self.picture is None:
+            return None
+        from lanterna.images.drawing import as_image
+
+        file = io.BytesIO()
+        as_image(self.picture).save(file, "PNG")
+        return file.getvalue()
 
 
 def _short(value: object, most: int = 60) -> str:

@@ -53,11 +53,24 @@ _READ = Making(
     "read {inputs} {settings} -o {picture}",
     without_option=("seed", "nearest"),
 )
+_FEATURE = Making(
+    "lanterna.surfaces.featuring:feature_picture",
+    "lanterna.recipes.feature:Feature",
+    "feature {settings} -o {picture}",
+)
 # By verb, and which of its pictures.
 MAKINGS: dict[tuple[str, str], Making] = {
     ("train", "mistakes"): _TRAIN,
     ("train", "confusion"): _TRAIN,
     ("read", "page"): _READ,
+    ("feature", "feature"): _FEATURE,
+    ("feature", "sheet"): _FEATURE,
+    ("feature", "kernels"): Making(
+        "lanterna.surfaces.featuring:kernels_picture",
+        "lanterna.recipes.feature:Kernels",
+        "feature --kernels {settings} -o {picture}",
+        without_option=("seed",),
+    ),
     ("read", "steps"): replace(_READ, command="read {inputs} {settings} --steps {picture}"),
 }
 
@@ -189,7 +202,7 @@ def command_line(record: Record, picture: str) -> str:
             or value == (list(usual) if isinstance(usual, tuple) else usual)
         ):
             continue
-        option = name.replace("_", "-")
+        option = name.strip("_").replace("_", "-")  # class_ is --class
         if isinstance(value, bool):
             words.append(f"--{option}" if value else f"--no-{option}")
         elif value is not None:

@@ -21,6 +21,7 @@ VERBS: dict[str, str] = {
     "read": "Read the handwritten digits on a page, drawn or photographed.",
     "classify": "Say what is in a photograph.",
     "look": "Look at a picture flowing through a network: every layer, and the paths that made the answer.",
+    "feature": "Paint what a channel, unit or class of a network wants to see.",
     "networks": "List the networks, their stages, shapes and sizes.",
     "recipe": "Print the recipe that a picture carries.",
     "rerun": "Make a picture again from the recipe it carries, or vary it.",

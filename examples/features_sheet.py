@@ -1,0 +1,45 @@
+"""The sheet in docs/features.jpg: what some channels and classes of three networks want to see.
+
+`python examples/features_sheet.py features.jpg`, with the shelf filled and a `conv` network trained.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+
+from lanterna import Feature, feature, save_picture
+from lanterna.images.drawing import contact_sheet
+
+LITE0, VGG = "efficientnet-lite0", "vgg16"
+WISHES = [
+    *(
+        Feature(stage=stage, channel=channel)
+        for stage, channel in (("block5", 5), ("block9", 31), ("block12", 40))
+    ),
+    *(Feature(class_=name) for name in ("goldfish", "volcano", "espresso")),
+    *(
+        Feature(network=VGG, stage=stage, channel=channel)
+        for stage, channel in (
+            ("relu3_1", 20), ("relu4_2", 7), ("relu4_2", 100),
+            ("relu5_1", 33), ("relu5_1", 100), ("relu5_1", 200),
+        )
+    ),
+    *(Feature(network="conv", class_=digit) for digit in "2389"),
+    *(Feature(network="conv", stage="relu2", channel=channel) for channel in (0, 6)),
+]  # fmt: skip
+
+
+def main(place: str) -> None:
+    """Paint them all, and lay them out."""
+    tiles = []
+    for recipe in WISHES:
+        (last,) = deque(feature(recipe), maxlen=1)
+        assert last.picture is not None
+        words = f"{recipe.network} {recipe.class_}" if recipe.class_ else f"{recipe.stage} {recipe.channel}"
+        tiles.append((last.picture, words.replace(LITE0, "").strip()))
+    save_picture(contact_sheet(tiles, columns=6, side=168, gap=12), place, quality=82)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

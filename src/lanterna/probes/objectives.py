@@ -1,0 +1,194 @@
+"""What to want of a picture: small objectives that can be added, weighted and maximised.
+
+    wish = 2 * channel("block9", 31) + energy("block5") - 0.1 * smoothness()
+    wish(network, images)   # (N,): how well each picture fulfils it
+
+Olah, Mordvintsev and Schubert, "Feature Visualization" (2017), and their library lucid, from which the idea
+of objectives as a small algebra comes. Here an objective gives a number for each picture of a batch, not one
+for the whole batch: pictures with different wishes can share a batch, and what one wants does not move
+another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lanterna.errors import UsageError
+
+if TYPE_CHECKING:
+    from lanterna.networks.stages import Network
+
+Outputs = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A wish: which stages it reads, and how pictures and those stages' outputs become a number each.
+
+    `measure(images, outputs)` takes the pictures `(N, C, H, W)` in [0, 1] and what the stages put out, by
+    name, in float32, and gives `(N,)`: the more, the better.
+    """
+
+    stages: frozenset[str]
+    measure: Callable[[Tensor, Outputs], Tensor]
+
+    def __call__(self, network: Network, images: Tensor) -> Tensor:
+        """How well each of `images` `(N, C, H, W)` in [0, 1] fulfils the wish, `(N,)`, with gradients.
+
+        The network is run up to the last stage that is read and no further. Errors: `UsageError` for a stage
+        or channel that the network does not have.
+        """
+        return self.measure(images, read(network, images, self.stages))
+
+    def __add__(self, other: Objective) -> Objective:
+        return Objective(
+            self.stages | other.stages,
+            lambda images, outputs: self.measure(images, outputs) + other.measure(images, outputs),
+        )
+
+    def __mul__(self, weight: float) -> Objective:
+        return Objective(self.stages, lambda images, outputs: weight * self.measure(images, outputs))
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Objective:
+        return -1.0 * self
+
+    def __sub__(self, other: Objective) -> Objective:
+        return self + -other
+
+
+def read(network: Network, images: Tensor, stages: frozenset[str]) -> dict[str, Tensor]:
+    """What `stages` put out, by name, in float32 or finer; nothing behind the last of them is computed."""
+    for name in stages:
+        network.stage(name)
+    outputs: dict[str, Tensor] = {}
+    if stages:
+        for name, output in network.run(images):
+            if name in stages:
+                outputs[name] = output.to(torch.promote_types(output.dtype, torch.float32))
+                if len(outputs) == len(stages):
+                    break
+    return outputs
+
+
+def channel(stage: str, index: int | Sequence[int]) -> Objective:
+    """The mean of one map over its positions, or one unit of a stage without positions.
+
+    With several indices, each picture of the batch wants its own: the first picture the first, and so on.
+    """
+    return Objective(frozenset({stage}), lambda _, outputs: _maps(outputs, stage, index).mean((1, 2)))
+
+
+def unit(stage: str, index: int | Sequence[int], at: tuple[int, int] | None = None) -> Objective:
+    """One map at one position `at` (row, column), in the middle if none is given.
+
+    Errors (when it is measured): `UsageError` for a position outside of the map.
+    """
+
+    def measure(_: Tensor, outputs: Outputs) -> Tensor:
+        maps = _maps(outputs, stage, index)  # (N, H, W)
+        height, width = maps.shape[1:]
+        row, column = at or (height // 2, width // 2)
+        if not (0 <= row < height and 0 <= column < width):
+            raise UsageError(f"{stage} has {height} × {width} positions, got {row}, {column}")
+        return maps[:, row, column]
+
+    return Objective(frozenset({stage}), measure)
+
+
+def logit(index: int | Sequence[int], stage: str = "output") -> Objective:
+    """The evidence for one class before the softmax.
+
+    Not its probability, which can be raised as well by removing what speaks for the others.
+    """
+    return channel(stage, index)
+
+
+def direction(stage: str, weights: Mapping[int, float]) -> Objective:
+    """A mix of channels: how far the outputs reach along it, times how truly they point there.
+
+    `weights` are the mix's channels, `{31: 1, 40: 1}` halfway between two. At each position the outputs are
+    a vector over channels; d being the mix at length 1, the measure is the mean of (vector · d) × cosine,
+    with the cosine never below 0.1. The plain sum would be content with one of the two channels alone
+    (the "dot product and cosine similarity" objective of lucid).
+    """
+
+    def measure(_: Tensor, outputs: Outputs) -> Tensor:
+        maps = _with_positions(outputs[stage]).flatten(2)  # (N, C, positions)
+        for index in weights:
+            _check(stage, index, maps.shape[1])
+        along = maps.new_zeros(maps.shape[1])
+        along[list(weights)] = maps.new_tensor(list(weights.values()))
+        along = along / along.norm().clamp_min(1e-12)
+        reach = torch.einsum("ncp,c->np", maps, along)
+        cosine = reach / maps.norm(dim=1).clamp_min(1e-6)
+        measured: Tensor = (reach * cosine.clamp_min(0.1)).mean(1)
+        return measured
+
+    return Objective(frozenset({stage}), measure)
+
+
+def energy(stage: str) -> Objective:
+    """Half the mean square of all that a stage puts out: more of whatever it sees already (DeepDream)."""
+    return Objective(frozenset({stage}), lambda _, outputs: outputs[stage].flatten(1).square().mean(1).div(2))
+
+
+def diversity(stage: str) -> Objective:
+    """How differently from its batch each picture looks to a stage, from -1 (the same) on.
+
+    Minus the mean cosine similarity of a picture's Gram matrix (which channels fire together, wherever) with
+    those of the others (Olah et al. 2017, section "Diversity"). A batch of one has nothing to differ from: 0.
+    """
+
+    def measure(_: Tensor, outputs: Outputs) -> Tensor:
+        maps = _with_positions(outputs[stage]).flatten(2)  # (N, C, positions)
+        gram = F.normalize((maps @ maps.transpose(1, 2)).flatten(1), dim=1)
+        alike = gram @ gram.T
+        others = len(maps) - 1
+        return -(alike.sum(1) - alike.diagonal()) / max(1, others)
+
+    return Objective(frozenset({stage}), measure)
+
+
+def smoothness() -> Objective:
+    """Minus the mean difference between neighbouring pixels (anisotropic total variation), at most 0."""
+
+    def measure(images: Tensor, _: Outputs) -> Tensor:
+        down = images.diff(dim=2).abs().flatten(1).mean(1)
+        across = images.diff(dim=3).abs().flatten(1).mean(1)
+        return -(down + across)
+
+    return Objective(frozenset(), measure)
+
+
+def ink() -> Objective:
+    """Minus the mean brightness of a picture, at most 0: for drawings, white on black, with few strokes."""
+    return Objective(frozenset(), lambda images, _: -images.flatten(1).mean(1))
+
+
+def _with_positions(output: Tensor) -> Tensor:
+    """What a stage put out as `(N, C, H, W)`; a stage without positions has one."""
+    return output if output.dim() == 4 else output.flatten(1)[:, :, None, None]
+
+
+def _maps(outputs: Outputs, stage: str, index: int | Sequence[int]) -> Tensor:
+    """For each picture the map it wants, `(N, H, W)`."""
+    maps = _with_positions(outputs[stage])
+    wanted = [index] * len(maps) if isinstance(index, int) else list(index)
+    for each in wanted:
+        _check(stage, each, maps.shape[1])
+    if len(wanted) != len(maps):
+        raise UsageError(f"expected a channel for each of {len(maps)} pictures, got {len(wanted)}")
+    return maps[torch.arange(len(maps)), wanted]
+
+
+def _check(stage: str, index: int, channels: int) -> None:
+    if not 0 <= index < channels:
+        raise UsageError(f"{stage} has channels 0 to {channels - 1}, got {index}")

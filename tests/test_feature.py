@@ -1,0 +1,321 @@
+"""Made pictures excite what they were made for, more than anything real and more than anything else."""
+
+import json
+import math
+import signal
+import threading
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+import lanterna
+from lanterna import shelf
+from lanterna.errors import UsageError
+from lanterna.images import open_picture, read_record, save_picture
+from lanterna.networks import open_network
+from lanterna.probes import kernels, objectives
+from lanterna.recipes.canvas import COLOURS, Canvas, colour_axes, seen_anyhow
+from lanterna.recipes.classify import Classify, classify
+from lanterna.recipes.examples import best_examples
+from lanterna.recipes.feature import Feature, class_index, feature, wanted_stage
+from lanterna.recipes.recipe import Frame
+from lanterna.recipes.results import open_or_train
+from lanterna.surfaces.cli import main
+
+
+def made(by, **settings):
+    """The last frame of what this network wants."""
+    *_, last = feature(Feature(**settings), network=by)
+    return last
+
+
+@pytest.fixture(scope="module")
+def lite0():
+    return open_network("efficientnet-lite0")
+
+
+@pytest.fixture
+def conv():
+    return open_or_train("conv", device="cpu")
+
+
+@pytest.mark.parametrize(("stage", "index"), [("block5", 1), ("block9", 31)])
+def test_a_made_picture_excites_its_channel_more_than_anything_real(lite0, stage, index):
+    last = made(lite0, stage=stage, channel=index, size=128, steps=50)
+    wish = objectives.channel(stage, index)
+    with torch.no_grad():
+        excitement = wish(lite0, last.pictures).item()
+        noise = wish(lite0, torch.rand(4, 3, 128, 128)).max().item()
+        outputs = objectives.read(lite0, last.pictures, frozenset({stage}))[stage].mean((2, 3))[0]
+    (real,) = best_examples(lite0, stage, [index], 128)
+    assert excitement > 1.5 * real.excitement > 0
+    assert excitement > 1.5 * abs(noise)
+    assert outputs.argmax() == index  # and this channel of all
+    assert excitement > 3 * outputs.median()
+    assert last.numbers["excitement"] == pytest.approx(excitement, rel=1e-3)
+
+
+def test_the_best_example_is_the_best(lite0):
+    (found,) = best_examples(lite0, "block5", [1], 128)
+    wish = objectives.channel("block5", 1)
+    with torch.no_grad():
+        assert wish(lite0, found.picture[None]).item() == pytest.approx(found.excitement, rel=1e-4)
+        for name in ("chelsea.png", "astronaut.png", "rocket.jpg", "coffee.png"):
+            photograph = open_picture(shelf.need("photographs") / name, longest=512)
+            windows = photograph.unfold(1, 128, 96).unfold(2, 128, 96).flatten(1, 2).transpose(0, 1)
+            assert wish(lite0, windows).max() < found.excitement + 0.5
+
+
+def test_a_class_is_named_by_the_network_when_its_picture_is_opened_again(lite0, tmp_path):
+    last = made(lite0, class_="goldfish", steps=70)
+    save_picture(last.picture, tmp_path / "goldfish.png")
+    (found,) = classify([tmp_path / "goldfish.png"], Classify(top=1))
+    assert found.answers[0].name == "goldfish"
+    assert found.answers[0].probability > 0.9
+
+
+@pytest.mark.parametrize("digit", [3, 8])
+def test_a_digit_that_a_network_wants_is_read_as_it(conv, digit, tmp_path):
+    last = made(conv, class_=str(digit))
+    assert last.pictures.shape == (1, 1, 28, 28)
+    assert last.numbers["probability"] > 0.95
+    assert last.pictures.mean() < 0.3  # strokes on black
+    save_picture(last.picture, tmp_path / "digit.png")
+    (found,) = classify([tmp_path / "digit.png"], network=conv)
+    assert found.answers[0].name == str(digit)
+    assert found.answers[0].probability > 0.9
+
+
+def test_against_a_class_or_between_two_channels(conv):
+    plain = made(conv, class_="4")
+    against = made(conv, class_="4", against="9")
+    with torch.no_grad():
+        margin = [
+            (logits[4] - logits[9]).item() for logits in (conv(f.pictures)[0] for f in (plain, against))
+        ]
+    assert margin[1] > margin[0]
+    between = made(conv, stage="norm3", direction=(0, 3))
+    one = made(conv, stage="norm3", channel=0)
+    maps = [
+        objectives.read(conv, f.pictures, frozenset({"norm3"}))["norm3"].mean((2, 3))[0]
+        for f in (one, between)
+    ]
+    assert maps[1][3] > maps[0][3]
+    assert maps[1][0] > 0
+
+
+def test_one_position_is_wanted_in_the_middle(conv):
+    last = made(conv, stage="conv1", channel=5, unit=True, ink=20, robustness=0)
+    ink = last.pictures[0, 0]
+    assert ink[10:19, 10:19].sum() > 0.5 * ink.sum()  # a 5 × 5 kernel sees 5 × 5 pixels
+
+
+def test_silent_units_can_be_woken():
+    """This channel of vgg16 is silent on grey noise, so its ReLU gives no gradient to begin with."""
+    vgg = open_network("vgg16")
+    last = made(vgg, stage="relu5_1", channel=33, size=96, steps=40)
+    wish = objectives.channel("relu5_1", 33)
+    with torch.no_grad():
+        noise = 0.5 + 0.01 * torch.randn(4, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+        assert wish(vgg, noise).max() < 0.05 * wish(vgg, last.pictures)
+    assert wanted_stage(Feature(stage="relu5_1", channel=0), vgg) == "conv5_1"
+    assert {p.dtype for p in vgg.parameters()} == {torch.float32}  # the network given is left as it is
+
+
+def alike(network, stage, pictures):
+    """The mean cosine between the Gram matrices of different pictures."""
+    maps = objectives.read(network, pictures, frozenset({stage}))[stage].flatten(2)
+    gram = F.normalize((maps @ maps.mT).flatten(1), dim=1)
+    cosines = gram @ gram.T
+    return ((cosines.sum() - len(gram)) / (len(gram) * (len(gram) - 1))).item()
+
+
+def test_pictures_told_to_differ_differ_more(lite0):
+    settings = {"stage": "block5", "channel": 1, "size": 64, "steps": 40, "diversity": 3}
+    told = made(lite0, **settings, difference=20.0)
+    not_told = made(lite0, **settings, difference=0.0)
+    assert told.pictures.shape == (3, 3, 64, 64)
+    assert told.picture.shape == (3, 64, 3 * 64 + 2 * 8)
+    assert alike(lite0, "block5", told.pictures) < alike(lite0, "block5", not_told.pictures) - 0.1
+    assert told.numbers["excitement"] > 0.3 * not_told.numbers["excitement"]
+
+
+def test_the_seed_decides(conv):
+    first, same, other = (made(conv, class_="2", steps=20, seed=seed).pictures for seed in (1, 1, 2))
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
+
+
+def test_frames_come_at_each_step_and_draw_themselves(conv):
+    frames = list(lanterna.feature(lanterna.Feature(stage="relu2", sheet=10, steps=3), network=conv))
+    assert [(f.step, f.steps) for f in frames] == [(n, 6) for n in range(1, 7)]  # eight together, then two
+    assert [len(f.pictures) for f in frames] == [8, 8, 8, 10, 10, 10]
+    assert frames[0]._repr_png_().startswith(b"\x89PNG")
+    assert Frame(1, 1)._repr_png_() is None
+
+
+# The canvas
+
+
+def test_colours_are_those_of_the_photographs():
+    names = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
+    pictures = [open_picture(shelf.need("photographs") / name, longest=512) for name in names]
+    axes = colour_axes(pictures)
+    signs = (axes * torch.tensor(COLOURS)).sum(0).sign()
+    torch.testing.assert_close(axes * signs, torch.tensor(COLOURS), atol=2e-3, rtol=0)
+
+
+def test_a_canvas_begins_as_faint_noise_that_falls_as_in_photographs():
+    canvas = Canvas(8, 1, 64, 64, torch.Generator().manual_seed(0), fall=1.0, start=0.05)
+    pictures = canvas().detach()
+    assert abs(pictures.mean() - 0.5) < 0.02
+    power = torch.fft.rfft2(pictures - 0.5).abs().square().mean((0, 1))
+    along = power[0, 2:30].log()  # power falls as 1 / frequency²
+    steps = torch.arange(2.0, 30.0).log()
+    slope = torch.linalg.lstsq(torch.stack([steps, torch.ones(28)], 1), along[:, None]).solution[0].item()
+    assert slope == pytest.approx(-2, abs=0.4)
+
+
+def test_transforms_move_and_do_nothing_else():
+    generator = torch.Generator().manual_seed(0)
+    pictures = torch.rand(4, 3, 20, 30, generator=generator)
+    torch.testing.assert_close(seen_anyhow(pictures, generator, 0.0), pictures, atol=1e-5, rtol=0)
+    flat = torch.full((4, 3, 20, 30), 0.3)
+    torch.testing.assert_close(seen_anyhow(flat, generator, 3.0), flat)  # there is no border to be seen
+    assert (seen_anyhow(pictures, generator) - pictures).abs().flatten(1).mean(1).min() > 0.05
+
+
+# First kernels
+
+
+def gabor(angle, phase, size=5):
+    along = torch.arange(size) - (size - 1) / 2
+    y, x = torch.meshgrid(along, along, indexing="ij")
+    u = x * math.cos(angle) + y * math.sin(angle)
+    return torch.exp(-(x.square() + y.square()) / 3) * torch.cos(1.5 * u + phase)
+
+
+def test_planted_kernels_are_found_and_noise_is_not():
+    generator = torch.Generator().manual_seed(7)
+    edges = [gabor(angle, math.pi / 2) for angle in (0.1, 0.9, 2.3)]
+    bars = [gabor(angle, 0) for angle in (0.2, 1.3, 2.6)]
+    blobs = [
+        torch.exp(-((torch.arange(5) - c)[:, None] ** 2 + (torch.arange(5) - 2) ** 2) / 2.2) for c in (2, 2.4)
+    ]
+    planted = torch.stack([*edges, *bars, *blobs])[:, None]
+    planted = planted + 0.05 * torch.randn(planted.shape, generator=generator)
+    found = kernels.measure(planted).found
+    assert found[:3] == ("edge",) * 3
+    assert found[3:6] == ("bar",) * 3
+    assert found[6:] == ("blob",) * 2
+    noise = kernels.measure(torch.randn(400, 1, 5, 5, generator=generator))
+    assert sum(each is not None for each in noise.found) < 14  # 4 expected
+    coloured = planted * torch.tensor([1.0, -0.5, 0.2]).view(
+        1, 3, 1, 1
+    )  # the pattern counts, not its colours
+    assert kernels.measure(coloured).found == found
+
+
+def test_the_explained_share_is_that_of_least_squares():
+    weights = torch.randn(2, 3, 5, 5, generator=torch.Generator().manual_seed(3))
+    patterns, _ = kernels.dictionary(5)
+    explained, _ = kernels.fit(weights)
+    flat = weights[0].flatten(1)
+    best = 0.0
+    for pattern in patterns:
+        fitted = torch.outer(flat @ pattern, pattern)
+        best = max(best, 1 - ((flat - fitted).square().sum() / flat.square().sum()).item())
+    assert explained[0].item() == pytest.approx(best, abs=1e-5)
+
+
+def test_networks_of_photographs_have_edges_first():
+    for name, least in (("efficientnet-lite0", 20), ("vgg16", 45)):
+        measured = kernels.first_kernels(open_network(name))
+        assert sum(found is not None for found in measured.found) > least
+    with pytest.raises(UsageError, match="convolution"):
+        kernels.first_kernels(open_or_train("dense"))
+
+
+# The command
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--class", "8", "--steps", "5"],
+        ["relu3", "--sheet", "3", "--steps", "5"],
+        ["relu3", "2", "--diversity", "2", "--steps", "5", "--seed", "9"],
+        ["--kernels"],
+    ],
+)
+@pytest.mark.usefixtures("conv")
+def test_it_can_be_made_again_bit_for_bit(arguments, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["feature", *arguments, "--network", "conv", "-o", "one.png", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["picture"] == "one.png"
+    assert main(["rerun", "one.png", "-o", "two.png"]) == 0
+    assert torch.equal(open_picture("one.png"), open_picture("two.png"))
+    assert main(["recipe", "one.png"]) == 0
+    by_hand = capsys.readouterr().out.splitlines()[-1].split()[1:]
+    by_hand[-1] = "three.png"
+    assert main(by_hand) == 0
+    assert torch.equal(open_picture("one.png"), open_picture("three.png"))
+    assert read_record("one.png").verb == "feature"
+
+
+@pytest.mark.usefixtures("conv")
+def test_a_sheet_says_how_made_and_real_compare(tmp_path, capsys):
+    sheet = tmp_path / "sheet.png"
+    assert main(["feature", "relu3", "--sheet", "8", "--network", "conv", "-o", str(sheet), "--json"]) == 0
+    channels = json.loads(capsys.readouterr().out)["channels"]
+    assert [each["channel"] for each in channels] == list(range(8))
+    assert sum(each["made"] > each["real"] for each in channels) >= 6
+    assert all(each["source"].startswith("a ") for each in channels)
+
+
+@pytest.mark.usefixtures("conv")
+def test_ctrl_c_keeps_the_picture_so_far(tmp_path, capsys):
+    place = tmp_path / "stopped.png"
+    threading.Timer(1.5, signal.raise_signal, [signal.SIGINT]).start()
+    code = main(["feature", "--network", "conv", "--class", "3", "--steps", "10000", "-o", str(place)])
+    assert code == 130
+    assert open_picture(place).shape == (3, 224, 224)
+    assert "stopped after" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "expected a channel"),
+        (["block9"], "expected a channel"),
+        (["block99", "1"], "block16"),
+        (["block9", "9999"], "0 to 111"),
+        (["--class", "goldfsh"], "did you mean goldfish"),
+        (["--class", "1000"], "1000"),
+        (["block9", "1", "--class", "goldfish"], "one wish"),
+        (["block9", "--sheet", "4", "--diversity", "2"], "diversity"),
+        (["block9", "1", "--against", "goldfish"], "against"),
+        (["block9", "1", "--steps", "0"], "steps"),
+        (["--network", "vgg16", "--class", "goldfish"], "no classes"),
+        (["--network", "conv", "--class", "1", "--size", "64"], "--size"),
+        (["--kernels", "block9", "1"], "--kernels"),
+        (["block9", "1", "-o", "picture.xyz"], ".xyz"),
+        (["block9", "1", "--channel", "2"], "say it once"),
+    ],
+)
+@pytest.mark.usefixtures("conv")
+def test_what_cannot_be_done_is_said_in_one_line(arguments, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["feature", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert words in captured.err
+    assert len(captured.err.splitlines()) == 1
+    assert captured.out == ""
+    assert not list(tmp_path.iterdir())
+
+
+def test_classes_go_by_name_or_number(lite0):
+    assert class_index("Goldfish", lite0) == class_index("1", lite0) == 1
+    assert lite0.classes[class_index("volcano", lite0)] == "volcano"

@@ -1,0 +1,148 @@
+"""Objectives measure what they say, pull the way they say, and read no more of a network than they need."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lanterna.errors import UsageError
+from lanterna.networks import Eye, Network
+from lanterna.probes.objectives import (
+    channel,
+    direction,
+    diversity,
+    energy,
+    ink,
+    logit,
+    read,
+    smoothness,
+    unit,
+)
+
+
+@pytest.fixture
+def network():
+    """A small smooth network in float64 with maps, and units without positions."""
+    torch.manual_seed(0)
+    stages = {
+        "conv1": nn.Conv2d(3, 5, 3, padding=1),
+        "tanh1": nn.Tanh(),
+        "conv2": nn.Conv2d(5, 4, 3, stride=2),
+        "flatten": nn.Flatten(),
+        "output": nn.Linear(4 * 3 * 3, 6),
+    }
+    return Network("small", Eye(3, 8, (0.4,) * 3, (0.5,) * 3), stages).double()
+
+
+@pytest.fixture
+def images():
+    return torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+def outputs_of(network, images):
+    return {name: output.detach().numpy() for name, output in network.run(images)}
+
+
+WISHES = {
+    "channel": channel("conv2", 2),
+    "channel of each": channel("tanh1", [0, 4, 1]),
+    "dense unit": channel("output", 3),
+    "unit": unit("conv1", 1, at=(2, 5)),
+    "unit in the middle": unit("conv2", 0),
+    "logit": logit(5),
+    "direction": direction("conv1", {0: 1, 3: 2}),
+    "energy": energy("tanh1"),
+    "diversity": diversity("tanh1"),
+    "smoothness": smoothness(),
+    "ink": ink(),
+    "a mix": 2 * channel("conv2", 1) + energy("conv1") - 0.3 * smoothness() - unit("tanh1", 2),
+}
+
+
+@pytest.mark.parametrize("name", WISHES)
+def test_gradients_are_those_of_finite_differences(name, network, images):
+    wish = WISHES[name]
+    images.requires_grad_()
+    assert wish(network, images).shape == (3,)
+    assert torch.autograd.gradcheck(lambda x: wish(network, x), images, eps=1e-6, atol=1e-6)
+
+
+def test_values_are_those_of_the_definition(network, images):
+    found = {name: wish(network, images).detach().numpy() for name, wish in WISHES.items()}
+    out = outputs_of(network, images)
+    pixels = images.numpy()
+    near = np.testing.assert_allclose
+    near(found["channel"], out["conv2"][:, 2].mean((1, 2)))
+    near(found["channel of each"], [out["tanh1"][n, c].mean() for n, c in enumerate([0, 4, 1])])
+    near(found["dense unit"], out["output"][:, 3])
+    near(found["unit"], out["conv1"][:, 1, 2, 5])
+    near(found["unit in the middle"], out["conv2"][:, 0, 1, 1])
+    near(found["logit"], out["output"][:, 5])
+    near(found["energy"], (out["tanh1"] ** 2).mean((1, 2, 3)) / 2)
+    near(found["ink"], -pixels.mean((1, 2, 3)))
+    down, across = abs(np.diff(pixels, axis=2)), abs(np.diff(pixels, axis=3))
+    near(found["smoothness"], -(down.mean((1, 2, 3)) + across.mean((1, 2, 3))))
+    near(
+        found["a mix"],
+        2 * out["conv2"][:, 1].mean((1, 2))
+        + (out["conv1"] ** 2).mean((1, 2, 3)) / 2
+        - 0.3 * found["smoothness"]
+        - out["tanh1"][:, 2, 4, 4],
+    )
+    grams = [np.einsum("chw,dhw->cd", one, one).ravel() for one in out["tanh1"]]
+    cosine = np.array([[a @ b / np.sqrt((a @ a) * (b @ b)) for b in grams] for a in grams])
+    near(found["diversity"], -(cosine.sum(1) - 1) / 2)
+
+
+def test_a_direction_is_reached_by_both_channels_together():
+    stages = {"maps": nn.Identity(), "weights": nn.Conv2d(3, 3, 1)}
+    network = Network("plain", Eye(3, 4, (0.0,) * 3, (1.0,) * 3), stages)
+    both = torch.tensor([1.0, 1.0, 0.0]).view(1, 3, 1, 1).expand(1, 3, 4, 4)
+    one = torch.tensor([2.0, 0.0, 0.0]).view(1, 3, 1, 1).expand(1, 3, 4, 4)
+    half = direction("maps", {0: 1, 1: 1})
+    assert half(network, both).item() == pytest.approx(2**0.5)
+    assert half(network, one).item() == pytest.approx(1.0)  # the same sum of channels, less well aimed
+    assert half(network, -both).item() == pytest.approx(-0.1 * 2**0.5)
+
+
+def test_the_same_picture_twice_is_as_alike_as_can_be(network, images):
+    same = images[:1].expand(2, -1, -1, -1)
+    assert diversity("conv1")(network, same).tolist() == pytest.approx([-1, -1])
+    assert diversity("conv1")(network, images[:1]).tolist() == [0]
+    assert (diversity("conv1")(network, images) > -1).all()
+
+
+def test_a_picture_is_not_moved_by_what_others_want(network, images):
+    wish = channel("conv2", [0, 1, 2]) + energy("conv1")
+    together = images.clone().requires_grad_()
+    wish(network, together).sum().backward()
+    alone = images[1:2].clone().requires_grad_()
+    (channel("conv2", 1) + energy("conv1"))(network, alone).sum().backward()
+    torch.testing.assert_close(together.grad[1:2], alone.grad)
+
+
+def test_nothing_behind_the_last_stage_is_computed(network, images):
+    class Broken(nn.Module):
+        def forward(self, _):
+            raise AssertionError("computed although nobody asked")
+
+    network.stages["flatten"] = Broken()
+    assert set(read(network, images, frozenset({"conv1", "conv2"}))) == {"conv1", "conv2"}
+    assert (2 * channel("conv2", 0) + smoothness())(network, images).shape == (3,)
+    network.stages["conv1"] = Broken()
+    assert smoothness()(network, images).shape == (3,)
+
+
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [
+        (channel("conv9", 0), "conv9"),
+        (channel("conv1", 5), "0 to 4"),
+        (channel("conv1", [0, 1]), "3 pictures"),
+        (unit("conv1", 0, at=(8, 0)), "8 × 8"),
+        (direction("conv1", {7: 1}), "0 to 4"),
+    ],
+)
+def test_what_is_not_there_is_said(wish, words, network, images):
+    with pytest.raises(UsageError, match=words):
+        wish(network, images)
