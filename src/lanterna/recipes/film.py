@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 SNAPSHOTS = 60  # at most, besides the one before the first step
 KERNELS, MAPS, UNITS = 24, 12, 128  # at most so many are kept of the first layer, of each stage
-MEASURED, MAPPED = 2000, 1000  # digits that are counted, and digits that are on the map
+MEASURED, TRAINED_ON, MAPPED = 1000, 500, 1000  # digits that are counted, and that are on the map
 SOFTNESS = 3.0
 SECONDS_BETWEEN_SAVES = 10.0
 
@@ -66,7 +66,7 @@ class Film:
     `train` has to be asked for frames at `steps`. With `resume`, what `path` holds of the same recipe is
     taken up; a file that is damaged or belongs to other settings is not, and the film starts anew.
 
-    `measured` are 2,000 digits of the validation split, or test digits where a recipe holds out too few; the
+    `measured` are 1,000 digits of the validation split, or test digits where a recipe holds out too few; the
     ten `chosen` are the first of each class among them. `mapped` are the first 1,000 test digits. They are
     looked at and choose nothing. The training digits are measured as they are, before augmentation.
     """
@@ -77,9 +77,9 @@ class Film:
         self.steps = film_steps(recipe.steps)
         training, held_out = training_digits(recipe)
         unseen = unseen_digits(recipe)
-        self.measured_on = "validation" if len(held_out.labels) >= MAPPED else "test"
+        self.measured_on = "validation" if len(held_out.labels) >= MEASURED else "test"
         self.measured = first(held_out if self.measured_on == "validation" else unseen, MEASURED)
-        self.trained_on = first(training, MAPPED)
+        self.trained_on = first(training, TRAINED_ON)
         self.mapped = first(unseen, MAPPED)
         firsts = [int((self.measured.labels == digit).nonzero()[0]) for digit in range(TEN)]
         self.chosen = Digits(self.measured.images[firsts], self.measured.labels[firsts])
