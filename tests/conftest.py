@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,10 @@ import pytest
 from lanterna import settings, shelf
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture(scope="session")
@@ -52,3 +56,15 @@ def private_home(real_shelf: Path, empty_home: Path) -> Path:
     """A home for one test alone, with the real shelf in it and no networks."""
     (empty_home / "shelf").symlink_to(real_shelf, target_is_directory=True)
     return empty_home
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A real browser, for the pages that Lanterna makes."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        system = shutil.which("chromium")  # else the one that playwright fetched
+        opened = playwright.chromium.launch(executable_path=system, args=["--no-sandbox"])
+        yield opened
+        opened.close()

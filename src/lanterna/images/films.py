@@ -1,4 +1,4 @@
-"""The door out for films: pictures one after another to a WebP, an MP4 or a GIF, one frame in memory at a time."""
+"""The door out for films: pictures one after another to a WebP, an MP4 or a GIF, one at a time in memory."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch.nn.functional as F
 
 from lanterna.errors import LanternaError, MissingError, UsageError
@@ -138,7 +139,7 @@ def _save_mp4(frames: Iterator[Tensor], path: Path, fps: float, hold: float, qua
         for number, (frame, last) in enumerate(_with_last(frames)):
             _, height, width = frame.shape
             even = F.pad(frame[None], (0, width % 2, 0, height % 2), mode="replicate")[0]
-            image = av.VideoFrame.from_image(as_image(even))
+            image = av.VideoFrame.from_ndarray(np.asarray(as_image(even)), format="rgb24")
             if number == 0:
                 stream.width, stream.height = image.width, image.height
             for _ in range(1 + round(hold * fps) if last else 1):

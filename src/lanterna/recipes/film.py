@@ -10,7 +10,7 @@ import math
 import pickle
 import time
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import torch
 import torch.nn.functional as F
@@ -63,6 +63,9 @@ class Snapshot:
 class Film:
     """The snapshots of one training, kept in `path` while it lasts; call `watch` with each of its frames.
 
+    As a context manager it writes the file whichever way the training ends. After a loss of power the file
+    can be up to ten seconds older than the checkpoint, and a resumed film then lacks those steps.
+
     `train` has to be asked for frames at `steps`. With `resume`, what `path` holds of the same recipe is
     taken up; a file that is damaged or belongs to other settings is not, and the film starts anew.
 
@@ -87,6 +90,13 @@ class Film:
         if not self.snapshots:
             self._take(0, new_network(recipe))
         self._saved = time.perf_counter()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if len(self.snapshots) > 1:  # a training that never began leaves alone what another one left
+            self.save()
 
     def watch(self, frame: TrainFrame) -> None:
         """Take a snapshot where one is due; write the file now and then."""
@@ -122,7 +132,9 @@ class Film:
         wanted = watched_stages(network)
         outputs = {name: output.float().cpu() for name, output in network.run(chosen) if name in wanted}
         kernels, kernel_scale = packed(first_weights(network))
-        maps = {name: packed(output[:, : MAPS if output.ndim == 4 else UNITS]) for name, output in outputs.items()}
+        maps = {
+            name: packed(output[:, : MAPS if output.ndim == 4 else UNITS]) for name, output in outputs.items()
+        }
         logits = logits_of(network, self.measured.images.to(device)).cpu()
         training = logits_of(network, self.trained_on.images.to(device)).cpu()
         mapped = logits_of(network, self.mapped.images.to(device)).cpu()
@@ -133,7 +145,9 @@ class Film:
             kernel_scale=kernel_scale,
             maps={name: levels for name, (levels, _) in maps.items()},
             scales={name: scale for name, (_, scale) in maps.items()},
-            confusion=torch.bincount(self.measured.labels * TEN + answers, minlength=100).view(TEN, TEN).int(),
+            confusion=torch.bincount(self.measured.labels * TEN + answers, minlength=100)
+            .view(TEN, TEN)
+            .int(),
             loss=F.cross_entropy(logits, self.measured.labels).item(),
             accuracy=(answers == self.measured.labels).float().mean().item(),
             training_loss=F.cross_entropy(training, self.trained_on.labels).item(),
@@ -148,8 +162,8 @@ class Film:
 def film_steps(steps: int) -> frozenset[int]:
     """The steps that are filmed, at most `SNAPSHOTS` and the last among them: close at first, as i³ apart.
 
-    Of 3,128 steps the first ten, then ever fewer, half of all within the first eighth, at last one in 150.
-    Logarithmic spacing would leave the last third of a training, where the learning rate falls, almost unseen.
+    Of 3,128 steps 1, 2, 4, 5, 8, 11, 15 and so on, half of all within the first eighth, at last one in 150.
+    Logarithmic spacing would hardly show the last third of a training, where the learning rate falls.
     """
     return frozenset(math.ceil(steps * (i / SNAPSHOTS) ** 3) for i in range(1, SNAPSHOTS + 1))
 

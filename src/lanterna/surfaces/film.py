@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from lanterna.errors import UsageError
 from lanterna.files import refuse_to_overwrite, replacing
-from lanterna.images.films import check_film_place
+from lanterna.images.films import SUFFIXES, check_film_place
 from lanterna.recipes.film import corners
 from lanterna.surfaces.film_frames import save_training_film
 from lanterna.surfaces.page import standalone
@@ -27,6 +28,9 @@ def check_places(paths: Iterable[Path], *, force: bool = False) -> None:
     for path in paths:
         if path.suffix.lower() == SUFFIX:
             refuse_to_overwrite(path, force=force)
+        elif path.suffix.lower() not in SUFFIXES:
+            known = ", ".join((SUFFIX, *SUFFIXES))
+            raise UsageError(f"--film {path}: expected the name of a file that ends in {known}")
         else:
             check_film_place(path, force=force)
 
@@ -83,7 +87,8 @@ def _body(film: Film, stages: list[str]) -> str:
     kind = film.recipe.network
     first = "The kernels of its first layer" if kind == "conv" else "What its first units look for"
     rows = "".join(
-        f'<figure><figcaption>{escape(stage)}</figcaption><canvas data-stage="{escape(stage)}"></canvas></figure>'
+        f"<figure><figcaption>{escape(stage)}</figcaption>"
+        f'<canvas data-stage="{escape(stage)}"></canvas></figure>'
         for stage in stages
     )
     total = f"{film.recipe.steps:,}"
@@ -119,8 +124,8 @@ middle, a sure one at its answer. <b class="for">Amber</b> are those of the chos
 <section class="numbers">
 <h2>Read right</h2>
 <canvas id="accuracy" class="curve" role="img"></canvas>
-<p class="legend"><b class="for">{escape(film.measured_on)} digits</b>, and digits it trains on, as they are.
-Each line up is a tenth of the mistakes. Steps are close at first and far apart at the end.</p>
+<p class="legend"><b class="for">Amber</b>: {escape(film.measured_on)} digits; grey: digits it trains on,
+as they are. Each line up is a tenth of the mistakes. Steps are close at first and far apart at the end.</p>
 <h2>Loss</h2>
 <canvas id="loss" class="curve" role="img"></canvas>
 <h2>Taken for</h2>

@@ -1,4 +1,4 @@
-"""The film of a training as pictures, one a snapshot, for `save_film`: 1,280 × 720 pixels in the dark theme."""
+"""The film of a training as pictures, one a snapshot, 1,280 × 720 pixels in the dark theme."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def film_frames(film: Film) -> Iterator[Tensor]:
 
 
 def draw(film: Film, number: int) -> Tensor:
-    """One snapshot: kernels and maps of one digit, the map of 1,000 digits, who was taken for whom, the curve."""
+    """One snapshot: kernels, maps of one digit, the map of 1,000 digits, confusions and the curve."""
     snapshot = film.snapshots[number]
     page = Image.new("RGB", SIZE, NIGHT)
     words = ImageDraw.Draw(page)
@@ -144,7 +144,7 @@ def height(accuracy: float) -> float:
 
 
 def _curve(page: Image.Image, snapshots: Sequence[Snapshot], number: int) -> None:
-    """Right answers up to this snapshot: validation amber, training grey; a tenfold fewer mistakes each line."""
+    """Right answers up to this snapshot: unseen amber, training grey; a line up is a tenth of the mistakes."""
     words = ImageDraw.Draw(page)
     left, top, right, bottom = _CURVE
     words.text((left, top - 40), "read right: amber unseen, grey trained on", DIM, font(15))

@@ -19,7 +19,7 @@ export function mount({ data, arrays }) {
   const buttons = EACH_TEN.map((number) => {
     const button = document.createElement("button");
     button.type = "button";
-    button.setAttribute("aria-label", `a ${number}`);
+    button.setAttribute("aria-label", a(number));
     const picture = button.appendChild(document.createElement("canvas"));
     button.addEventListener("click", () => { digit = number; draw(); remember(); });
     get("digits").append(button);
@@ -61,7 +61,7 @@ export function mount({ data, arrays }) {
       const units = shape.length === 1;
       tiles(canvas, maps.subarray(start, start + size), units ? [size, 1, 1] : shape, units ? 32 : 6, ink.lit);
       canvas.setAttribute("role", "img");
-      canvas.setAttribute("aria-label", `What ${canvas.dataset.stage} puts out for a ${digit}`);
+      canvas.setAttribute("aria-label", `What ${canvas.dataset.stage} puts out for ${a(digit)}`);
     }
     for (const [number, { button, picture }] of buttons.entries()) {
       button.setAttribute("aria-pressed", String(number === digit));
@@ -126,7 +126,7 @@ export function mount({ data, arrays }) {
     if (found >= 0) {
       grey(picture, arrays.digits.subarray(found * 784, found * 784 + 784), ink);
       const answer = arrays.answers[Math.round(at) * arrays.labels.length + found];
-      words.textContent = `Test digit ${found}: a ${arrays.labels[found]}, read as ${answer}`;
+      words.textContent = `Test digit ${found}: ${a(arrays.labels[found])}, read as ${answer}`;
     }
     draw();
   }
@@ -160,11 +160,13 @@ function sentence(data, arrays, now) {
   let worst = -1;
   for (let i = 0; i < 100; i++) if (i % 11 && (worst < 0 || counts[i] > counts[worst])) worst = i;
   const mistake = counts[worst]
-    ? ` Most often a ${Math.floor(worst / 10)} is read as ${worst % 10}: ${times(counts[worst])}.` : "";
+    ? ` Most often ${a(Math.floor(worst / 10))} is read as ${worst % 10}: ${times(counts[worst])}.` : "";
   return `Step ${data.steps[now].toLocaleString("en")} of ${data.total.toLocaleString("en")}: `
     + `${percent(data.accuracy[now])} of ${data.measured} read right, `
     + `${percent(data.training_accuracy[now])} of ${data.trained}.${mistake}`;
 }
+
+const a = (digit) => digit === 8 ? "an 8" : `a ${digit}`;
 
 const times = (count) => count === 1 ? "once" : count === 2 ? "twice" : `${count} times`;
 
@@ -196,7 +198,7 @@ const scratch = document.createElement("canvas");
 
 /** Pictures `[count, high, wide]` of levels in rows, each pixel a square. */
 function tiles(canvas, levels, [count, high, wide], columns, colours) {
-  const gap = wide === 1 ? 1 : 4;
+  const gap = wide === 1 ? 1 : 8;
   columns = Math.min(columns, count);
   const side = (canvas.clientWidth - gap * (columns - 1)) / columns;
   const tall = Math.ceil(count / columns) * (side + gap) - gap;
@@ -241,8 +243,8 @@ function place(arrays, at, i, width) {
 function nearest(arrays, at, x, y, width) {
   let found = -1, least = 14 ** 2;
   for (let i = 0; i < arrays.labels.length; i++) {
-    const [a, b] = place(arrays, at, i, width);
-    const away = (a - x) ** 2 + (b - y) ** 2;
+    const [across, down] = place(arrays, at, i, width);
+    const away = (across - x) ** 2 + (down - y) ** 2;
     if (away < least) [found, least] = [i, away];
   }
   return found;
@@ -310,7 +312,7 @@ function drawTable(cells, counts, ink) {
   });
 }
 
-const AXIS = 48, EDGE = 8;
+const AXIS = 56, EDGE = 8;
 
 /** Lines over the snapshots, the last of them amber, all after `now` faint; `height` gives 0 to 1. */
 function drawCurve(canvas, series, now, height, ticks, steps, ink) {
