@@ -144,7 +144,7 @@ def height(accuracy: float) -> float:
 
 
 def _curve(page: Image.Image, snapshots: Sequence[Snapshot], number: int) -> None:
-    """Right answers up to this snapshot: unseen amber, training grey; a line up is a tenth of the mistakes."""
+    """Right answers so far: unseen digits amber, training grey; a line up is a tenth of the mistakes."""
     words = ImageDraw.Draw(page)
     left, top, right, bottom = _CURVE
     words.text((left, top - 40), "read right: amber unseen, grey trained on", DIM, font(15))
