@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 SMALL = {"fraction": 0.02, "epochs": 2, "batch_size": 50, "precision": "float32"}
 CONV = Train.checked({"channels": (4, 8), "dropout": 0.2, "average": 0.9, **SMALL})
-DENSE = Train.checked({"network": "dense", "hidden": (30,), **SMALL, "fraction": 0.1})
+DENSE = Train.checked({"network": "dense", "hidden": (30,), "learning_rate": 0.015, **SMALL, "fraction": 0.1})
 
 
 def filmed(recipe: Train, path: Path) -> tuple[Film, dict[str, torch.Tensor]]:
@@ -141,8 +141,8 @@ def test_a_map_shows_the_digits_part_from_each_other(dense_film):
         corners = torch.stack([hours.sin(), hours.cos()], 1)
         return (torch.cdist(snapshot.places, corners).argmin(1) == film.mapped.labels).float().mean().item()
 
-    assert at_home(film.snapshots[0]) < 0.3
-    assert at_home(film.snapshots[-1]) > 0.6
+    assert at_home(film.snapshots[0]) < 0.25
+    assert at_home(film.snapshots[-1]) > 0.5
 
 
 def test_digits_that_are_not_held_out_are_not_called_unseen(tmp_path: Path):

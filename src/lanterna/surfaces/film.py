@@ -116,7 +116,7 @@ middle, a sure one at its answer. <b class="for">Amber</b> are those of the chos
 <h2>One digit inside</h2>
 <div id="digits" class="digits" role="group" aria-label="Which digit"></div>
 <div class="stages">{rows}</div>
-<p class="legend">Each stage is as bright as its strongest unit at that step.</p>
+<p class="legend">Each stage is scaled to its strongest unit at that step.</p>
 <h2>{first}</h2>
 <canvas id="kernels" role="img" aria-label="{first}"></canvas>
 <p class="legend"><b class="for">Amber</b> wants ink, <b class="against">blue</b> wants none.</p>
