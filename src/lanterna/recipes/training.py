@@ -24,7 +24,7 @@ from lanterna.recipes.checkpoint import Learning
 from lanterna.recipes.recipe import Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Container, Generator, Mapping
     from pathlib import Path
 
     from lanterna.networks.stages import Network
@@ -92,9 +92,14 @@ def scatter(images: Tensor, seed: int) -> Tensor:
 
 
 def train(
-    recipe: Train, *, device: str = "auto", checkpoint: Path | None = None, resume: bool = False
+    recipe: Train,
+    *,
+    device: str = "auto",
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    also_at: Container[int] = (),
 ) -> Generator[TrainFrame, None, None]:
-    """Train, yielding a frame a few times a second and one at the end of every epoch.
+    """Train, yielding a frame a few times a second, one at the end of every epoch and at steps `also_at`.
 
     Each frame holds the network: the last one is the trained network. With `checkpoint` the state is written
     there every few seconds, at the end, and when the generator is closed; with `resume` it goes on from there
@@ -145,7 +150,7 @@ def train(
             loss_sum += loss.detach()
             state.right += (logits.detach().argmax(1) == labels).sum()
             epoch_ended = state.step % recipe.steps_an_epoch == 0
-            if epoch_ended or clock.since_frame() > SECONDS_BETWEEN_FRAMES:
+            if epoch_ended or state.step in also_at or clock.since_frame() > SECONDS_BETWEEN_FRAMES:
                 seen = min((batch + 1) * recipe.batch_size, recipe.digits)
                 steps_a_second = clock.steps_a_second(state.step)
                 numbers = {

@@ -1,0 +1,135 @@
+"""The page of a training: scrubbed by step, one self-contained HTML file under 5 MB."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+import torch
+
+from lanterna.errors import UsageError
+from lanterna.files import refuse_to_overwrite, replacing
+from lanterna.images.films import SUFFIXES, check_film_place
+from lanterna.recipes.film import corners
+from lanterna.surfaces.film_frames import save_training_film
+from lanterna.surfaces.page import standalone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from lanterna.recipes.film import Film
+
+SUFFIX = ".html"
+
+
+def check_places(paths: Iterable[Path], *, force: bool = False) -> None:
+    """Whether a film can be saved there: `.html` for the page, else as `save_film`. Errors: as it says."""
+    for path in paths:
+        if path.suffix.lower() == SUFFIX:
+            refuse_to_overwrite(path, force=force)
+        elif path.suffix.lower() not in SUFFIXES:
+            known = ", ".join((SUFFIX, *SUFFIXES))
+            raise UsageError(f"--film {path}: expected the name of a file that ends in {known}")
+        else:
+            check_film_place(path, force=force)
+
+
+def save(film: Film, path: Path, *, force: bool = False) -> None:
+    """Write a film as a page or as a film, by the suffix. Errors: as `check_places`."""
+    if path.suffix.lower() != SUFFIX:
+        save_training_film(film, path, force=force)
+        return
+    check_places([path], force=force)
+    with replacing(path) as temporary:
+        temporary.write_text(film_page(film), encoding="utf-8")
+
+
+def film_page(film: Film) -> str:
+    """The page, as HTML."""
+    snapshots = film.snapshots
+    stages = list(snapshots[-1].maps)
+    data = {
+        "network": film.recipe.network,
+        "total": film.recipe.steps,
+        "steps": [one.step for one in snapshots],
+        "measured": f"{len(film.measured.labels):,} {film.measured_on} digits",
+        "trained": f"{len(film.trained_on.labels):,} training digits",
+        "stages": stages,
+        "corners": corners().tolist(),
+    }
+    for name in ("accuracy", "loss", "training_accuracy", "training_loss"):
+        values = torch.tensor([getattr(one, name) for one in snapshots])
+        data[name] = [round(value, 5) for value in values.nan_to_num(1e9, posinf=1e9).tolist()]
+    arrays = {
+        "kernels": torch.stack([one.kernels for one in snapshots]),  # (S, K, h, w)
+        "confusion": torch.stack([one.confusion for one in snapshots]),  # (S, 10, 10)
+        "places": torch.stack([one.places for one in snapshots]).half(),  # (S, 1000, 2)
+        "answers": torch.stack([one.answers for one in snapshots]),  # (S, 1000)
+        "labels": film.mapped.labels.to(torch.uint8),
+        "digits": film.mapped.images[:, 0],  # (1000, 28, 28)
+        "chosen": film.chosen.images[:, 0],  # (10, 28, 28)
+    }
+    for stage in stages:  # (S, 10, M, h, w), or (S, 10, units)
+        arrays[f"maps {stage}"] = torch.stack([one.maps[stage] for one in snapshots])
+    return standalone(
+        f"Watching {film.recipe.network} learn",
+        sheets=["film.css"],
+        modules=["film.js"],
+        entry="film.js",
+        data=data,
+        arrays=arrays,
+        body=_body(film, stages),
+    )
+
+
+def _body(film: Film, stages: list[str]) -> str:
+    kind = film.recipe.network
+    first = "The kernels of its first layer" if kind == "conv" else "What its first units look for"
+    rows = "".join(
+        f"<figure><figcaption>{escape(stage)}</figcaption>"
+        f'<canvas data-stage="{escape(stage)}"></canvas></figure>'
+        for stage in stages
+    )
+    total = f"{film.recipe.steps:,}"
+    made_of = "2-D map of 1,000 test digits, each pulled to the ten answers"
+    return f"""<header>
+<h1>Watching {escape(kind)} learn</h1>
+<p id="now"></p>
+</header>
+<form class="controls" aria-label="Step">
+<button type="button" id="play">Play</button>
+<input type="range" id="step" min="0" max="{len(film.snapshots) - 1}" step="1" aria-label="Step of {total}">
+<label>Speed <select id="speed"><option value="0.5">½</option><option value="1" selected>1</option>
+<option value="2">2</option></select></label>
+</form>
+<main>
+<section class="map">
+<h2>Ten answers, 1,000 digits</h2>
+<p>Each numeral is a test digit, placed where the last hidden layer pulls it: an undecided one stands in the
+middle, a sure one at its answer. <b class="for">Amber</b> are those of the chosen digit,
+<b class="against">blue</b> those misread. Hover or tap one to see it.</p>
+<div class="dial"><canvas id="map" role="img" aria-label="{made_of}"></canvas></div>
+<p id="pointed" class="pointed"><canvas width="28" height="28" hidden></canvas><span></span></p>
+</section>
+<section class="inside">
+<h2>One digit inside</h2>
+<div id="digits" class="digits" role="group" aria-label="Which digit"></div>
+<div class="stages">{rows}</div>
+<p class="legend">Each stage is scaled to its strongest unit at that step.</p>
+<h2>{first}</h2>
+<canvas id="kernels" role="img" aria-label="{first}"></canvas>
+<p class="legend"><b class="for">Amber</b> wants ink, <b class="against">blue</b> wants none.</p>
+</section>
+<section class="numbers">
+<h2>Read right</h2>
+<canvas id="accuracy" class="curve" role="img"></canvas>
+<p class="legend"><b class="for">Amber</b>: {escape(film.measured_on)} digits; grey: digits it trains on,
+as they are. Each line up is a tenth of the mistakes. Steps are close at first and far apart at the end.</p>
+<h2>Loss</h2>
+<canvas id="loss" class="curve" role="img"></canvas>
+<h2>Taken for</h2>
+<table id="confusion"><caption>Rows: written. Columns: read as.</caption></table>
+</section>
+</main>
+"""

@@ -1,0 +1,355 @@
+// A training, scrubbed by step: what `lanterna.surfaces.film` packed, drawn anew for every step that is asked for.
+
+const FRAMES_A_SECOND = 8;
+const EACH_TEN = [...Array(10).keys()];
+
+/** Draw the page from `data` and `arrays`, and let every control move it. */
+export function mount({ data, arrays }) {
+  const get = (id) => document.getElementById(id);
+  const slider = get("step");
+  const last = data.steps.length - 1;
+  const still = matchMedia("(prefers-reduced-motion: reduce)");
+  let at = last;  // the snapshot that is shown; between two of them while it plays
+  let digit = 4;
+  let pointed = -1;
+  let playing = false;
+  let ink = theme();
+
+  const cells = table(get("confusion"));
+  const buttons = EACH_TEN.map((number) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.setAttribute("aria-label", a(number));
+    const picture = button.appendChild(document.createElement("canvas"));
+    button.addEventListener("click", () => { digit = number; draw(); remember(); });
+    get("digits").append(button);
+    return { button, picture };
+  });
+
+  function draw() {
+    const now = Math.round(at);
+    slider.value = now;
+    const said = sentence(data, arrays, now);
+    get("now").textContent = said;
+    slider.setAttribute("aria-valuetext", said);
+    drawMap(get("map"), { data, arrays, at, digit, pointed, ink });
+    drawKernels(now);
+    drawStages(now);
+    drawTable(cells, arrays.confusion.subarray(now * 100, now * 100 + 100), ink);
+    const right = (share) => -Math.log10(Math.max(1 - share, 1e-3)) / 3;
+    drawCurve(get("accuracy"), [data.training_accuracy, data.accuracy], now, right,
+      [[0, "0 %"], [0.9, "90 %"], [0.99, "99 %"], [0.999, "99.9 %"]], data.steps, ink);
+    const low = (loss) => Math.min(1, Math.max(0, (Math.log10(Math.max(loss, 1e-3)) + 3) / 4));
+    drawCurve(get("loss"), [data.training_loss, data.loss], now, low,
+      [[0.001, "0.001"], [0.01, "0.01"], [0.1, "0.1"], [1, "1"], [10, "10"]], data.steps, ink);
+    get("accuracy").setAttribute("aria-label", `Share read right, by step. ${said}`);
+    get("loss").setAttribute("aria-label", `Loss by step, now ${data.loss[now].toFixed(3)}`);
+  }
+
+  function drawKernels(now) {
+    const [, count, high, wide] = arrays.kernels.shape;
+    const size = count * high * wide;
+    tiles(get("kernels"), arrays.kernels.subarray(now * size, now * size + size), [count, high, wide], 8, ink.signed);
+  }
+
+  function drawStages(now) {
+    for (const canvas of document.querySelectorAll("[data-stage]")) {
+      const maps = arrays[`maps ${canvas.dataset.stage}`];
+      const [, , ...shape] = maps.shape;
+      const size = shape.reduce((product, side) => product * side, 1);
+      const start = (now * 10 + digit) * size;
+      const units = shape.length === 1;
+      tiles(canvas, maps.subarray(start, start + size), units ? [size, 1, 1] : shape, units ? 32 : 6, ink.lit);
+      canvas.setAttribute("role", "img");
+      canvas.setAttribute("aria-label", `What ${canvas.dataset.stage} puts out for ${a(digit)}`);
+    }
+    for (const [number, { button, picture }] of buttons.entries()) {
+      button.setAttribute("aria-pressed", String(number === digit));
+      grey(picture, arrays.chosen.subarray(number * 784, number * 784 + 784), ink);
+    }
+  }
+
+  /** Show a snapshot, counted from 0, and stop playing. */
+  function go(to) {
+    at = Math.max(0, Math.min(last, to));
+    pause();
+    draw();
+    remember();
+  }
+
+  function pause() {
+    playing = false;
+    get("play").textContent = "Play";
+  }
+
+  function play() {
+    playing = true;
+    get("play").textContent = "Pause";
+    if (at >= last) at = 0;
+    let before = performance.now();
+    let whole = at;  // with reduced motion steps are cut, not glided through
+    requestAnimationFrame(function move(time) {
+      if (!playing) return;
+      whole += Math.max(0, time - before) / 1000 * FRAMES_A_SECOND * Number(get("speed").value);
+      before = time;
+      at = Math.min(last, still.matches ? Math.floor(whole) : whole);
+      draw();
+      if (at < last) requestAnimationFrame(move);
+      else { pause(); remember(); }
+    });
+  }
+
+  let later;
+  function remember() {
+    clearTimeout(later);
+    later = setTimeout(() => history.replaceState(null, "", `#step=${data.steps[Math.round(at)]}&digit=${digit}`), 120);
+  }
+
+  function recall() {
+    const state = new URLSearchParams(location.hash.slice(1));
+    const step = Number(state.get("step") ?? data.steps[last]);
+    at = Math.max(0, data.steps.findLastIndex((one) => one <= step));
+    const wanted = Number(state.get("digit") ?? digit);
+    if (EACH_TEN.includes(wanted)) digit = wanted;
+    pause();
+    draw();
+  }
+
+  function point(event) {
+    const box = get("map").getBoundingClientRect();
+    const found = nearest(arrays, Math.round(at), event.clientX - box.left, event.clientY - box.top, box.width);
+    if (found === pointed) return;
+    pointed = found;
+    const [picture, words] = get("pointed").children;
+    picture.hidden = found < 0;
+    words.textContent = "";
+    if (found >= 0) {
+      grey(picture, arrays.digits.subarray(found * 784, found * 784 + 784), ink);
+      const answer = arrays.answers[Math.round(at) * arrays.labels.length + found];
+      words.textContent = `Test digit ${found}: ${a(arrays.labels[found])}, read as ${answer}`;
+    }
+    draw();
+  }
+
+  slider.addEventListener("input", () => go(Number(slider.value)));
+  get("play").addEventListener("click", () => { if (playing) { pause(); go(Math.round(at)); } else play(); });
+  get("map").addEventListener("pointermove", point);
+  get("map").addEventListener("pointerdown", point);
+  for (const id of ["accuracy", "loss"]) {
+    get(id).addEventListener("click", (event) => {
+      const { left, width } = get(id).getBoundingClientRect();
+      go(Math.round((event.clientX - left - AXIS) / (width - AXIS - EDGE) * last));
+    });
+  }
+  addEventListener("keydown", (event) => {
+    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (!by || event.altKey || event.ctrlKey || event.metaKey || event.target.matches("input, select")) return;
+    event.preventDefault();
+    go(Math.round(at) + by);
+  });
+  addEventListener("hashchange", recall);
+  addEventListener("resize", draw);
+  matchMedia("(prefers-color-scheme: light)").addEventListener("change", () => { ink = theme(); draw(); });
+  recall();
+}
+
+/** What a snapshot says, in words. */
+function sentence(data, arrays, now) {
+  const percent = (share) => `${(share * 100).toFixed(1)} %`;
+  const counts = arrays.confusion.subarray(now * 100, now * 100 + 100);
+  let worst = -1;
+  for (let i = 0; i < 100; i++) if (i % 11 && (worst < 0 || counts[i] > counts[worst])) worst = i;
+  const mistake = counts[worst]
+    ? ` Most often ${a(Math.floor(worst / 10))} is read as ${worst % 10}: ${times(counts[worst])}.` : "";
+  return `Step ${data.steps[now].toLocaleString("en")} of ${data.total.toLocaleString("en")}: `
+    + `${percent(data.accuracy[now])} of ${data.measured} read right, `
+    + `${percent(data.training_accuracy[now])} of ${data.trained}.${mistake}`;
+}
+
+const a = (digit) => digit === 8 ? "an 8" : `a ${digit}`;
+
+const times = (count) => count === 1 ? "once" : count === 2 ? "twice" : `${count} times`;
+
+/** The page's colours as numbers, and 256 levels from them: 128 is the page. */
+function theme() {
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name) => style.getPropertyValue(`--${name}`).trim();
+  const parts = (name) => [1, 3, 5].map((i) => parseInt(colour(name).slice(i, i + 2), 16));
+  const levels = (above) => Array.from({ length: 256 }, (_, level) => {
+    const share = Math.min(1, Math.abs(level - 128) / 127);
+    const end = parts(level < 128 ? "against" : above);
+    return parts("page").map((from, i) => from + (end[i] - from) * share);
+  });
+  return { colour, parts, signed: levels("for"), lit: levels("light") };
+}
+
+/** A canvas as large as it is shown, in the screen's own pixels; drawing then counts in CSS pixels. */
+function sized(canvas, height) {
+  const ratio = devicePixelRatio || 1;
+  const width = canvas.clientWidth;
+  canvas.width = Math.round(width * ratio);
+  canvas.height = Math.round(height * ratio);
+  const pen = canvas.getContext("2d");
+  pen.scale(ratio, ratio);
+  return [pen, width];
+}
+
+const scratch = document.createElement("canvas");
+
+/** Pictures `[count, high, wide]` of levels in rows, each pixel a square. */
+function tiles(canvas, levels, [count, high, wide], columns, colours) {
+  const gap = wide === 1 ? 1 : 8;
+  columns = Math.min(columns, count);
+  const side = (canvas.clientWidth - gap * (columns - 1)) / columns;
+  const tall = Math.ceil(count / columns) * (side + gap) - gap;
+  canvas.style.height = `${tall}px`;
+  const [pen] = sized(canvas, tall);
+  pen.imageSmoothingEnabled = false;
+  for (let i = 0; i < count; i++) {
+    paint(scratch, levels.subarray(i * high * wide, (i + 1) * high * wide), high, wide, colours);
+    pen.drawImage(scratch, i % columns * (side + gap), Math.floor(i / columns) * (side + gap), side, side);
+  }
+}
+
+/** Levels as pixels of `canvas`, which becomes as large as they are. */
+function paint(canvas, levels, high, wide, colours) {
+  canvas.width = wide;
+  canvas.height = high;
+  const pen = canvas.getContext("2d");
+  const image = pen.createImageData(wide, high);
+  levels.forEach((level, i) => image.data.set([...colours[level], 255], i * 4));
+  pen.putImageData(image, 0, 0);
+}
+
+/** A digit, 28 × 28: ink is light on the dark page and dark on the light one. */
+function grey(canvas, values, ink) {
+  paint(canvas, values.map((value) => 128 + value / 255 * 127), 28, 28, ink.lit);
+}
+
+const RIM = 28;  // pixels around the circle, for the ten answers
+
+/** Where the i-th digit stands on a map `width` pixels wide; between two snapshots, on the straight line. */
+function place(arrays, at, i, width) {
+  const count = arrays.labels.length;
+  const before = Math.floor(at), after = Math.ceil(at), share = at - before;
+  const part = (axis) => {
+    const from = arrays.places[(before * count + i) * 2 + axis];
+    return from + (arrays.places[(after * count + i) * 2 + axis] - from) * share;
+  };
+  const radius = width / 2 - RIM;
+  return [width / 2 + part(0) * radius, width / 2 - part(1) * radius];
+}
+
+function nearest(arrays, at, x, y, width) {
+  let found = -1, least = 14 ** 2;
+  for (let i = 0; i < arrays.labels.length; i++) {
+    const [across, down] = place(arrays, at, i, width);
+    const away = (across - x) ** 2 + (down - y) ** 2;
+    if (away < least) [found, least] = [i, away];
+  }
+  return found;
+}
+
+function drawMap(canvas, { data, arrays, at, digit, pointed, ink }) {
+  const [pen, width] = sized(canvas, canvas.clientWidth);
+  const middle = width / 2, radius = middle - RIM, count = arrays.labels.length;
+  const family = getComputedStyle(document.body).fontFamily;
+  pen.textAlign = "center";
+  pen.textBaseline = "middle";
+  pen.strokeStyle = ink.colour("line");
+  pen.beginPath();
+  pen.arc(middle, middle, radius, 0, 2 * Math.PI);
+  pen.stroke();
+  pen.font = `${width < 480 ? 16 : 20}px ${family}`;
+  data.corners.forEach(([across, up], number) => {
+    pen.fillStyle = ink.colour(number === digit ? "for" : "ink");
+    pen.fillText(number, middle + across * (radius + 15), middle - up * (radius + 15));
+  });
+  pen.font = `${width < 480 ? 9 : 11}px ${family}`;
+  const kind = (i) => arrays.labels[i] !== arrays.answers[Math.round(at) * count + i] ? "against"
+    : arrays.labels[i] === digit ? "for" : "quiet";
+  for (const layer of ["quiet", "for", "against"]) {  // few above many
+    pen.fillStyle = ink.colour(layer);
+    for (let i = 0; i < count; i++) {
+      if (kind(i) === layer) pen.fillText(arrays.labels[i], ...place(arrays, at, i, width));
+    }
+  }
+  if (pointed >= 0) {
+    pen.strokeStyle = ink.colour("ink");
+    pen.beginPath();
+    pen.arc(...place(arrays, at, pointed, width), 9, 0, 2 * Math.PI);
+    pen.stroke();
+  }
+}
+
+/** Ten rows of ten cells, with headings; gives the cells. */
+function table(element) {
+  const heading = (row, scope, text) => {
+    const cell = row.appendChild(document.createElement("th"));
+    cell.scope = scope;
+    cell.textContent = text;
+  };
+  const top = element.insertRow();
+  top.insertCell().style.background = "none";
+  EACH_TEN.forEach((number) => heading(top, "col", number));
+  return EACH_TEN.flatMap((number) => {
+    const row = element.insertRow();
+    heading(row, "row", number);
+    return EACH_TEN.map(() => row.insertCell());
+  });
+}
+
+function drawTable(cells, counts, ink) {
+  const page = ink.parts("raised");
+  cells.forEach((cell, i) => {
+    const row = Math.floor(i / 10);
+    const whole = counts.subarray(row * 10, row * 10 + 10).reduce((sum, count) => sum + count, 0);
+    const share = Math.sqrt(counts[i] / Math.max(1, whole));
+    const end = ink.parts(i % 11 ? "for" : "light");
+    cell.style.background = `rgb(${page.map((from, c) => from + (end[c] - from) * share).join(" ")})`;
+    cell.style.color = ink.colour(share > 0.5 ? "page" : "ink");
+    cell.textContent = counts[i] || "";
+  });
+}
+
+const AXIS = 56, EDGE = 8;
+
+/** Lines over the snapshots, the last of them amber, all after `now` faint; `height` gives 0 to 1. */
+function drawCurve(canvas, series, now, height, ticks, steps, ink) {
+  const tall = canvas.clientHeight, foot = 24;
+  const [pen, width] = sized(canvas, tall);
+  const x = (i) => AXIS + i / Math.max(1, steps.length - 1) * (width - AXIS - EDGE);
+  const y = (value) => tall - foot - height(value) * (tall - foot - 8);
+  pen.font = `12px ${getComputedStyle(document.body).fontFamily}`;
+  pen.fillStyle = ink.colour("quiet");
+  pen.strokeStyle = ink.colour("line");
+  pen.textBaseline = "middle";
+  pen.textAlign = "right";
+  for (const [value, label] of ticks) {
+    pen.fillText(label, AXIS - 8, y(value));
+    stroke(pen, [[AXIS, y(value)], [width - EDGE, y(value)]]);
+  }
+  pen.textAlign = "center";
+  for (const i of new Set([0, (steps.length - 1) >> 1, steps.length - 1])) {
+    pen.textAlign = i && i === steps.length - 1 ? "right" : "center";
+    pen.fillText(steps[i].toLocaleString("en"), x(i), tall - 8);
+  }
+  pen.lineWidth = 2;
+  series.forEach((values, number) => {
+    const points = values.map((value, i) => [x(i), y(value)]);
+    pen.strokeStyle = pen.fillStyle = ink.colour(number ? "for" : "quiet");
+    pen.globalAlpha = 0.25;
+    stroke(pen, points);
+    pen.globalAlpha = 1;
+    stroke(pen, points.slice(0, now + 1));
+    pen.beginPath();
+    pen.arc(...points[now], 4, 0, 2 * Math.PI);
+    pen.fill();
+  });
+}
+
+function stroke(pen, points) {
+  pen.beginPath();
+  points.forEach((point) => pen.lineTo(...point));
+  pen.stroke();
+}

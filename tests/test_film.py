@@ -1,0 +1,440 @@
+"""A film of a training shows what the network was at each step, and leaves the network as it is without."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import weakref
+from collections import deque
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from safetensors.torch import load_file
+
+from lanterna.errors import MissingError, UsageError
+from lanterna.images import films
+from lanterna.images.digits import mnist
+from lanterna.images.films import save_film
+from lanterna.networks.trained import open_trained
+from lanterna.recipes.film import Film, film_steps, unpacked
+from lanterna.recipes.train import Train
+from lanterna.recipes.training import train
+from lanterna.surfaces.cli import main
+from lanterna.surfaces.film import film_page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, Page
+
+SMALL = {"fraction": 0.02, "epochs": 2, "batch_size": 50, "precision": "float32"}
+CONV = Train.checked({"channels": (4, 8), "dropout": 0.2, "average": 0.9, **SMALL})
+DENSE = Train.checked({"network": "dense", "hidden": (30,), "learning_rate": 0.015, **SMALL, "fraction": 0.1})
+
+
+def filmed(recipe: Train, path: Path) -> tuple[Film, dict[str, torch.Tensor]]:
+    """The film of a training, and the weights it ended with."""
+    film = Film(recipe, path)
+    for frame in train(recipe, device="cpu", also_at=film.steps):
+        film.watch(frame)
+    return film, {name: value.clone() for name, value in frame.network.state_dict().items()}
+
+
+@pytest.fixture(scope="module")
+def conv_film(
+    session_home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Film, dict[str, torch.Tensor]]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LANTERNA_HOME", str(session_home))
+        return filmed(CONV, tmp_path_factory.mktemp("film") / "film.pt")
+
+
+@pytest.fixture(scope="module")
+def dense_film(
+    session_home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Film, dict[str, torch.Tensor]]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LANTERNA_HOME", str(session_home))
+        return filmed(DENSE, tmp_path_factory.mktemp("film") / "film.pt")
+
+
+@pytest.mark.parametrize("steps", [1, 7, 40, 3128, 9060, 1_000_000])
+def test_a_film_has_many_frames_early_few_late_and_the_last(steps: int):
+    filmed_at = sorted(film_steps(steps))
+    assert len(filmed_at) <= 60
+    assert filmed_at[-1] == steps
+    gaps = np.diff([0, *filmed_at])
+    assert (gaps[1:] >= gaps[:-1] - 1).all()
+    if steps > 3000:
+        assert filmed_at[0] <= 5
+        assert 0.4 < sum(step <= steps / 8 for step in filmed_at) / len(filmed_at) < 0.6
+
+
+@pytest.mark.parametrize("which", ["conv_film", "dense_film"])
+def test_filming_changes_nothing_and_misses_nothing(which: str, request: pytest.FixtureRequest):
+    film, weights = request.getfixturevalue(which)
+    plain = deque(train(film.recipe, device="cpu"), maxlen=1)[0].network.state_dict()
+    assert plain.keys() == weights.keys()
+    assert all(torch.equal(plain[name], weights[name]) for name in plain)
+    assert [one.step for one in film.snapshots] == [0, *sorted(film_steps(film.recipe.steps))]
+
+
+def test_a_snapshot_says_what_the_network_of_that_step_says(conv_film):
+    film, _ = conv_film
+    snapshot = film.snapshots[len(film.snapshots) * 2 // 3]
+    for frame in train(film.recipe, device="cpu", also_at={snapshot.step}):
+        if frame.step == snapshot.step:
+            break
+    network = frame.network.eval()
+    digits = mnist("validation")  # the first thousand that this recipe holds out
+    with torch.inference_mode():
+        logits = network(digits.images[:1000].float() / 255)
+        test_logits = network(mnist("test").images[:1000].float() / 255)
+    answers = logits.argmax(1).numpy()
+    labels = digits.labels[:1000].numpy()
+    assert snapshot.accuracy == pytest.approx((answers == labels).mean())
+    assert snapshot.loss == pytest.approx(F.cross_entropy(logits, digits.labels[:1000]).item(), rel=1e-4)
+    confusion = np.zeros((10, 10), int)
+    np.add.at(confusion, (labels, answers), 1)
+    assert (snapshot.confusion.numpy() == confusion).all()
+    assert (snapshot.answers == test_logits.argmax(1)).all()
+    # The map, by hand for one digit.
+    pull = np.exp(test_logits[7].double().numpy() / 3)
+    pull /= pull.sum()
+    hours = 2 * np.pi * np.arange(10) / 10
+    assert snapshot.places[7].numpy() == pytest.approx([pull @ np.sin(hours), pull @ np.cos(hours)], abs=1e-4)
+    # The maps of a 4.
+    four = digits.images[digits.labels.tolist().index(4)][None].float() / 255
+    outputs = dict(network.run(four))
+    assert list(snapshot.maps) == ["relu1", "relu2"]
+    for stage, levels in snapshot.maps.items():
+        seen = unpacked(levels[4], snapshot.scales[stage])
+        close = snapshot.scales[stage] / 254 + 1e-5
+        torch.testing.assert_close(seen, outputs[stage][0].detach(), atol=close, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("which", "first"), [("conv_film", "stages.conv1.weight"), ("dense_film", "stages.hidden1.weight")]
+)
+def test_the_last_kernels_are_the_trained_weights(which: str, first: str, request: pytest.FixtureRequest):
+    film, weights = request.getfixturevalue(which)
+    last = film.snapshots[-1]
+    wanted = weights[first][:24]
+    wanted = wanted[:, 0] if wanted.ndim == 4 else wanted.view(-1, 28, 28)
+    close = last.kernel_scale / 254 * 1.001
+    torch.testing.assert_close(unpacked(last.kernels, last.kernel_scale), wanted, atol=close, rtol=0)
+
+
+def test_a_map_shows_the_digits_part_from_each_other(dense_film):
+    film, _ = dense_film
+
+    def at_home(snapshot) -> float:
+        """The share of digits whose nearest corner of the map is their own."""
+        hours = 2 * torch.pi * torch.arange(10) / 10
+        corners = torch.stack([hours.sin(), hours.cos()], 1)
+        return (torch.cdist(snapshot.places, corners).argmin(1) == film.mapped.labels).float().mean().item()
+
+    assert at_home(film.snapshots[0]) < 0.25
+    assert at_home(film.snapshots[-1]) > 0.5
+
+
+def test_digits_that_are_not_held_out_are_not_called_unseen(tmp_path: Path):
+    recipe = Train.checked({**DENSE.model_dump(), "hold_out": 0})
+    film = Film(recipe, tmp_path / "film.pt")
+    assert torch.equal(film.measured.images, mnist("test").images[:1000])
+    assert "1,000 test digits" in film_page(film)
+
+
+def test_a_stopped_film_goes_on_without_a_gap(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    place = tmp_path / "stopped.webp"
+    settings = ["dense", "--hidden", "20", "--fraction", "0.1", "--epochs", "3", "--batch-size", "20"]
+    settings += ["--json", "-o", "stopped", "--film", str(place)]
+    # Ctrl-C after a hundred steps, from inside, so that it comes at the same place on every machine.
+    script = (
+        "import os, signal, sys, lanterna.recipes.film as f; from lanterna.surfaces.cli import main\n"
+        "watch = f.Film.watch\n"
+        "def stopping(self, frame):\n"
+        "    watch(self, frame)\n"
+        "    if frame.step > 100 and not hasattr(self, 'sent'):\n"
+        "        self.sent = os.kill(os.getpid(), signal.SIGINT)\n"
+        "f.Film.watch = stopping\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    done = subprocess.run([sys.executable, "-c", script, "train", *settings], capture_output=True, text=True)
+    assert done.returncode == 128 + signal.SIGINT, done.stderr
+    folder = home / "networks/stopped"
+    with Image.open(place) as so_far:
+        frames_so_far = so_far.n_frames
+    kept = torch.load(folder / "film.pt", weights_only=True)["snapshots"]
+    assert len(kept) == frames_so_far
+    assert (folder / "film.pt").stat().st_size < 5e6
+
+    seen: list[list[int]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "lanterna.surfaces.film.save",
+            lambda film, *_, **__: seen.append([s.step for s in film.snapshots]),
+        )
+        assert main(["train", *settings, "--resume"]) == 0
+    assert seen == [[0, *sorted(film_steps(750))]]
+    assert sorted(file.name for file in folder.iterdir()) == sorted(
+        [
+            "confusion.png",
+            "mistakes.png",
+            "network.json",
+            "recipe.json",
+            "results.json",
+            "weights.safetensors",
+        ]
+    )
+    # Bit for bit what an unbroken training without a film ends with.
+    capsys.readouterr()
+    assert main(["train", *settings[:-4], "-o", "unbroken"]) == 0
+    one, other = (
+        load_file(home / f"networks/{name}/weights.safetensors") for name in ("stopped", "unbroken")
+    )
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_another_trainings_film_is_not_taken_up_nor_lost(tmp_path: Path, dense_film):
+    film, _ = dense_film
+    film.path = tmp_path / "film.pt"
+    film.save()
+    other = Train.checked({**DENSE.model_dump(), "seed": 1})
+    with Film(other, film.path, resume=True) as fresh:
+        assert [one.step for one in fresh.snapshots] == [0]
+    assert len(Film(DENSE, film.path, resume=True).snapshots) == len(film.snapshots)
+    film.path.write_bytes(b"no film")
+    assert [one.step for one in Film(DENSE, film.path, resume=True).snapshots] == [0]
+
+
+def test_film_alone_writes_the_page_and_the_webp_beside_the_network(
+    home: Path, capsys: pytest.CaptureFixture[str]
+):
+    small = ["--fraction", "0.01", "--epochs", "1", "--batch-size", "100"]
+    assert main(["train", "dense", *small, "-o", "alone", "--json", "--film"]) == 0
+    folder = home / "networks/alone"
+    said = json.loads(capsys.readouterr().out)
+    assert said["film"] == [str(folder / "film.html"), str(folder / "film.webp")]
+    assert open_trained("alone").stages
+    with Image.open(folder / "film.webp") as film:
+        assert film.size == (1280, 720)
+        assert film.n_frames == 1 + len(film_steps(5))
+        film.seek(film.n_frames - 1)
+        assert film.convert("L").getextrema()[1] > 200
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("taken.html", "already there"),
+        ("taken.webp", "already there"),
+        ("film.avi", ".html, .webp"),
+        ("conv", ".html"),
+    ],
+)
+def test_a_wrong_place_for_a_film_is_told_before_training(
+    place: str,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / place).write_text("mine") if place.startswith("taken") else None
+    assert main(["train", "dense", "-o", "nowhere", "--film", place]) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert len(said.splitlines()) == 1
+    if place.startswith("taken"):
+        assert (tmp_path / place).read_text() == "mine"
+
+
+@pytest.fixture
+def page(browser: Browser, conv_film, tmp_path: Path):
+    """The film's page, opened from disk; anything that goes wrong in it fails the test."""
+    film, _ = conv_film
+    file = tmp_path / "film.html"
+    file.write_text(film_page(film), encoding="utf-8")
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    wrong: list[str] = []
+    page.on("console", lambda message: wrong.append(message.text))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on(
+        "request", lambda request: request.url.startswith(("file:", "data:")) or wrong.append(request.url)
+    )
+    page.goto(file.as_uri())
+    yield page
+    page.close()
+    assert wrong == []
+
+
+def picture_of(page: Page, what: str) -> str:
+    return page.evaluate("what => document.querySelector(what).toDataURL()", what)
+
+
+def until(page: Page, so: Callable[[], bool]) -> None:
+    """Wait ten seconds at most. Playwright's own waiting evaluates text, which the page does not allow."""
+    for _ in range(100):
+        if so():
+            return
+        page.wait_for_timeout(100)
+    assert so()
+
+
+def test_the_page_is_scrubbed_by_step(page: Page, conv_film):
+    film, _ = conv_film
+    last = film.snapshots[-1]
+    right = f"{last.accuracy * 100:.1f} % of 1,000 validation digits read right"
+    assert page.inner_text("#now").startswith(f"Step {last.step} of {film.recipe.steps}: {right}")
+    canvases = ("#map", "#kernels", "[data-stage=relu2]", "#accuracy", "#loss")
+    pictures = [picture_of(page, what) for what in canvases]
+    page.focus("#step")
+    page.keyboard.press("Home")
+    assert page.inner_text("#now").startswith(f"Step 0 of {film.recipe.steps}")
+    assert all(picture_of(page, what) != then for what, then in zip(canvases, pictures, strict=True))
+    page.keyboard.press("ArrowRight")
+    assert page.inner_text("#now").startswith("Step 1 of")
+    assert page.get_attribute("#step", "aria-valuetext") == page.inner_text("#now")
+    page.keyboard.press("End")
+    assert [picture_of(page, what) for what in canvases] == pictures
+    counts = [cell or "0" for cell in page.locator("#confusion td").all_inner_texts()[1:]]
+    assert counts == [str(count) for count in last.confusion.flatten().tolist()]
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_the_address_keeps_the_step_and_the_digit(page: Page, conv_film):
+    film, _ = conv_film
+    step = film.snapshots[5].step
+    page.evaluate(f"location.hash = 'step={step}&digit=7'")
+    until(page, lambda: page.inner_text("#now").startswith(f"Step {step} of"))
+    assert page.get_attribute("#digits button:nth-child(8)", "aria-pressed") == "true"
+    before = picture_of(page, "[data-stage=relu1]")
+    page.click("#digits button:nth-child(3)")
+    assert picture_of(page, "[data-stage=relu1]") != before
+    until(page, lambda: page.url.endswith(f"#step={step}&digit=2"))
+
+
+@pytest.mark.parametrize("motion", ["reduce", "no-preference"])
+def test_the_page_plays_and_pauses(page: Page, motion: str):
+    page.emulate_media(reduced_motion=motion)
+    page.select_option("#speed", "2")
+    page.click("#play")
+    assert page.inner_text("#play") == "Pause"
+    until(page, lambda: int(page.input_value("#step")) > 3)
+    page.click("#play")
+    assert page.inner_text("#play") == "Play"
+    stands = picture_of(page, "#map")
+    page.wait_for_timeout(300)
+    assert picture_of(page, "#map") == stands
+
+
+def test_a_point_shows_its_digit(page: Page, conv_film):
+    film, _ = conv_film
+    across, up = film.snapshots[-1].places[0].tolist()
+    width = page.evaluate("document.querySelector('#map').clientWidth")
+    radius = width / 2 - 28
+    page.hover("#map", position={"x": width / 2 + across * radius, "y": width / 2 - up * radius})
+    said = page.inner_text("#pointed")
+    number = int(said.split(":")[0].split()[-1])
+    assert f"{film.mapped.labels[number]}, read as {film.snapshots[-1].answers[number]}" in said
+    away = (film.snapshots[-1].places[number] - film.snapshots[-1].places[0]).norm() * radius
+    assert away < 3
+
+
+def test_the_largest_pages_are_under_5_mb(tmp_path: Path):
+    best = Train.checked(Train.preset("best"))
+    dense = Train.checked({**Train.preset("fast", "dense"), "hidden": (512, 256, 128)})
+    for recipe in (best, dense):
+        film = Film(recipe, tmp_path / "film.pt")
+        film.snapshots *= 61
+        assert len(film_page(film)) < 5_000_000
+        film.save()
+        assert film.path.stat().st_size < 5_000_000
+
+
+def squares(count: int, size: tuple[int, int] = (90, 120)):
+    """A red square that moves to the right."""
+    for number in range(count):
+        frame = torch.full((3, *size), 0.1)
+        frame[0, 20:60, number * 8 : number * 8 + 40] = 1
+        yield frame
+
+
+def red_from(image: Image.Image) -> float:
+    """Where the square begins."""
+    return float(np.argmax(np.asarray(image.convert("RGB"))[40, :, 0] > 140))
+
+
+@pytest.mark.parametrize("suffix", ["webp", "gif"])
+def test_pillow_films_hold_every_frame(suffix: str, tmp_path: Path):
+    path = tmp_path / f"film.{suffix}"
+    save_film(squares(9), path, count=9, fps=10, hold=1)
+    with Image.open(path) as film:
+        assert (film.n_frames, film.size) == (9, (120, 90))
+        durations = []
+        for number in range(9):
+            film.seek(number)
+            film.load()
+            durations.append(film.info["duration"])
+            assert abs(red_from(film) - number * 8) <= 2
+    assert durations == [100] * 8 + [1100]
+
+
+def test_an_mp4_holds_every_frame_and_holds_the_last(tmp_path: Path):
+    av = pytest.importorskip("av")
+    path = tmp_path / "film.mp4"
+    save_film(squares(9, (91, 121)), path, count=9, fps=10, hold=1)
+    with av.open(str(path)) as film:
+        assert film.streams.video[0].average_rate == 10
+        images = [frame.to_image() for frame in film.decode(video=0)]
+    assert [image.size for image in images] == [(122, 92)] * 19
+    for number, image in enumerate(images):
+        assert abs(red_from(image) - min(number, 8) * 8) <= 3
+
+
+def test_frames_are_drawn_one_at_a_time(tmp_path: Path):
+    """Pillow would make a list of all frames before it writes the first: here they come and go."""
+    alive: list[int] = []
+    living: set[int] = set()
+
+    def frames():
+        for number, frame in enumerate(squares(8)):
+            living.add(number)
+            weakref.finalize(frame, living.discard, number)
+            alive.append(len(living))
+            yield frame
+            del frame
+
+    save_film(frames(), tmp_path / "film.webp", count=8)
+    assert len(alive) == 8
+    assert max(alive) <= 3
+
+
+def test_films_that_end_early_or_are_taken_or_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "film.webp"
+    save_film(squares(3), path, count=9, fps=10)
+    with Image.open(path) as film:
+        film.seek(film.n_frames - 1)
+        assert abs(red_from(film) - 16) <= 2
+    with pytest.raises(UsageError, match="already there"):
+        save_film(squares(3), path, count=3)
+    save_film(squares(1), path, count=1, force=True)
+    with pytest.raises(UsageError, match=r"use \.webp, \.mp4, \.gif"):
+        save_film(squares(3), tmp_path / "film.mov", count=3)
+    with pytest.raises(UsageError, match="at least one frame"):
+        save_film([], tmp_path / "none.webp", count=0)
+    two = [torch.zeros(3, 8, 8), torch.zeros(3, 8, 9)]
+    with pytest.raises(UsageError, match=r"every frame of a film is \(3, 8, 8\), got \(3, 8, 9\)"):
+        save_film(two, tmp_path / "two.webp", count=2)
+    monkeypatch.setattr(films, "find_spec", lambda _: None)
+    with pytest.raises(MissingError, match=r"pip install 'lanterna\[video\]'"):
+        save_film(squares(3), tmp_path / "film.mp4", count=3)
+    assert [file.name for file in tmp_path.iterdir()] == ["film.webp"]
