@@ -56,19 +56,23 @@ def as_png(picture: Tensor) -> bytes:
 
 
 def signed_over(picture: Tensor, values: Tensor, side: int = 336) -> Tensor:
-    """Values `(H, W)` as light over a faint picture `(C, H, W)`: amber above zero, blue below, else night.
+    """Values `(H, W)` as light over a dimmed picture `(C, H', W')`: amber above zero, blue below.
 
-    The colour is full at the value that one place in two hundred exceeds in size. `(3, S, S')`.
+    Where there are fewer values than pixels they are interpolated. The colour is full at the value that one
+    place in two hundred exceeds in size. `(3, S, S')`, the longer side `side` pixels.
     """
     values = values.detach().float().cpu()
     full = values.abs().flatten().quantile(0.995) if values.numel() < 1 << 24 else values.abs().max()
     share = (values / full.clamp(min=1e-30)).clamp(-1, 1)
     night, amber, blue = (torch.tensor(each).view(3, 1, 1) / 255 for each in (NIGHT, AMBER, BLUE))
-    grey = picture.detach().float().cpu().mean(0)
-    page = night + 0.22 * grey * (1 - night)
-    lit = page + (torch.where(share > 0, amber, blue) - page) * share.abs()
-    size = [round(side * length / max(values.shape)) for length in values.shape]
-    return nn.functional.interpolate(lit[None], size, mode="nearest-exact")[0]
+    dimmed = night + 0.35 * picture.detach().float().cpu() * (1 - night)
+    shape = picture.shape[-2:]
+    size = [round(side * length / max(shape)) for length in shape]
+    resize = nn.functional.interpolate
+    how = {"mode": "nearest-exact"} if values.shape == shape else {"mode": "bicubic", "antialias": True}
+    share = resize(share[None, None], size, **how)[0].clamp(-1, 1)
+    page = resize(dimmed[None], size, mode="nearest-exact" if side > max(shape) else "area")[0]
+    return page + (torch.where(share > 0, amber, blue) - page) * share.abs()
 
 
 def sheet_of_stages(stages: Mapping[str, Tensor], side: int = 64, most: int = 12) -> Tensor:

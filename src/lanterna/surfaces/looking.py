@@ -36,7 +36,13 @@ _MODULES = (
 
 
 def look_page(
-    network: Network, image: Tensor, *, name: str, title: str, answer: int | None = None, against: int | None = None
+    network: Network,
+    image: Tensor,
+    *,
+    name: str,
+    title: str,
+    answer: int | None = None,
+    against: int | None = None,
 ) -> str:
     """The whole page, as HTML, for one picture `(C, H, W)` in [0, 1] as `network` sees it.
 

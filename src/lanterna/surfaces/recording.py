@@ -68,8 +68,12 @@ def recorded(
             if given.dim() == 4:
                 arrays[f"heat {name}"] = _heat(given.sum(1))
     if found:
-        arrays["given input"] = torch.stack([each.contributions["input"].sum().float() for each in found])[:, None]
-        arrays["heat input"] = _heat(torch.stack([each.contributions["input"].sum(0).float() for each in found]))
+        arrays["given input"] = torch.stack([each.contributions["input"].sum().float() for each in found])[
+            :, None
+        ]
+        arrays["heat input"] = _heat(
+            torch.stack([each.contributions["input"].sum(0).float() for each in found])
+        )
         _add_links(network, image, answers, ["input", *outputs], kept, arrays, notes)
     return {
         "classes": {each: network.classes[each] for each in answers},

@@ -7,17 +7,24 @@ What is there already is used again: a network that was trained, data that was f
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib.resources import as_file, files
 from typing import TYPE_CHECKING
 
+import torch
+
 from lanterna import shelf
-from lanterna.images.drawing import contact_sheet
+from lanterna.files import replacing
+from lanterna.images.drawing import contact_sheet, signed_over
 from lanterna.images.pictures import open_picture, save_picture
+from lanterna.networks import open_network, seen
 from lanterna.networks.trained import trained_folder
+from lanterna.probes.paths import heat, paths
 from lanterna.recipes.classify import Classify, classify
 from lanterna.recipes.read import Read, read
 from lanterna.recipes.results import open_or_train
 from lanterna.surfaces.gallery import Exhibit, Room
+from lanterna.surfaces.looking import look_page
 from lanterna.surfaces.reading import draw, record_of
 
 if TYPE_CHECKING:
@@ -116,7 +123,58 @@ def classifying_room(folder: Path, watch: Watch) -> Room:
     )
 
 
-ROOMS = {"training": training_room, "reading a page": reading_room, "classifying": classifying_room}
+def looking_room(folder: Path, watch: Watch) -> Room:
+    """Look inside both networks: a digit of the page and a photograph, each a page that opens from disk."""
+    del watch
+    reader, namer = open_or_train("conv"), open_network("efficientnet-lite0")
+    with as_file(files("lanterna.surfaces").joinpath("page.jpg")) as page:
+        digit = next(reading.image for reading in read(page, network=reader) if reading.digit == 4)
+    cat = seen(open_picture(shelf.need("photographs") / "chelsea.png", longest=800), namer.eye)
+    exhibits, numbers = [], []
+    for network, name, image, title, stage, words in (
+        (reader, "conv", digit, "a 4 from the page", "relu1", "Open it, draw another digit, cut a map."),
+        (
+            namer,
+            "efficientnet-lite0",
+            cat,
+            "a cat",
+            "block11",
+            "Open it and follow the light through 16 blocks.",
+        ),
+    ):
+        page_name = f"look-{name}.html"
+        with replacing(folder / page_name) as temporary:
+            text = look_page(network, image, name=name, title=title)
+            temporary.write_text(text, encoding="utf-8")
+        with torch.no_grad():
+            answer = int(network(image.unsqueeze(0)).argmax())
+        terms = paths(network, image, answer)
+        picture = signed_over(image, heat(terms, stage), side=448)
+        says = f"{title}: what in {stage} spoke for {network.classes[answer]}, amber, and against it, blue."
+        hung = _hang(picture, folder, f"look-{name}.png", f"{says[0].upper()}{says[1:]} {words}", None)
+        exhibits.append(replace(hung, page=page_name))
+        numbers += [
+            (f"the answer, {network.classes[answer]}", f"{terms.value:.2f}"),
+            (f"{stage} and the biases behind it", f"{terms.explained(stage):.2f}"),
+        ]
+    return Room(
+        "look",
+        "Inside both networks",
+        "For one picture these networks are plain sums: what each unit contributed, and the biases behind "
+        "it, add up to the answer at every layer. Click a picture to open its page.",
+        tuple(numbers),
+        tuple(exhibits),
+        "lanterna look your-photo.jpg -o look.html",
+        "Look at what your own picture does to a network.",
+    )
+
+
+ROOMS = {
+    "training": training_room,
+    "reading a page": reading_room,
+    "classifying": classifying_room,
+    "looking inside": looking_room,
+}
 
 
 def _hang(picture: Tensor, folder: Path, name: str, words: str, recipe: Record | None) -> Exhibit:
