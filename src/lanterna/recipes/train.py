@@ -25,6 +25,7 @@ class Train(Plan, Recipe):
             "dense": {
                 "hidden": (128,),
                 "learning_rate": 0.015,
+                "weight_decay": 0.01,
                 "batch_size": 256,
                 "epochs": 5,
                 "augmentation": "none",
@@ -65,13 +66,13 @@ class Train(Plan, Recipe):
         default="adamw", description="How weights follow the gradient."
     )
     momentum: float = Field(default=0.9, ge=0, lt=1, description="How much of the last step is kept (sgd).")
-    learning_rate: float = Field(default=8e-3, gt=0, le=100, description="How far weights move at each step.")
+    learning_rate: float = Field(default=0.012, gt=0, le=100, description="How far weights move at each step.")
     schedule: Literal["constant", "linear", "cosine"] = Field(
         default="linear",
         description="How the learning rate falls, after a short warm-up (constant has none).",
     )
     weight_decay: float = Field(
-        default=0.01, ge=0, le=10, description="How strongly weights are pulled to zero."
+        default=0.05, ge=0, le=10, description="How strongly weights are pulled to zero."
     )
     label_smoothing: float = Field(
         default=0.0, ge=0, lt=1, description="Share of the wanted answer spread over all ten digits."
@@ -89,7 +90,7 @@ class Train(Plan, Recipe):
         description="shift: moved by up to 2 px; hand: as if another hand with another pen wrote it.",
     )
     settle: float = Field(
-        default=0.4,
+        default=0.3,
         ge=0,
         le=1,
         description="Share of the steps, the last ones, that augment by no more than a pixel's shift.",
