@@ -1,4 +1,4 @@
-"""The page of `lanterna look`, in a real browser: it computes what torch computes, and does what a hand asks."""
+"""The page of `lanterna look` in a real browser: it computes what torch does, and does what a hand asks."""
 
 import json
 import re
@@ -56,7 +56,10 @@ class Page:
         self.page.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.goto(f"file://{file}{address}")
-        self.page.wait_for_function("window.lanterna && lanterna.views[0].model.probabilities !== undefined || window.lanterna?.views[0].model.logits")
+        self.page.wait_for_function(
+            "window.lanterna && lanterna.views[0].model.probabilities !== undefined"
+            " || window.lanterna?.views[0].model.logits"
+        )
         self.settle()
 
     def settle(self):
@@ -156,7 +159,9 @@ def test_contributions_in_the_page_are_those_of_paths(name, network, images, ope
               const {{ model }} = lanterna.views[0];
               model.run(lanterna.pixelsOf({digit}), {answer}, {json.dumps(against)});
               return model.columns.map((column, k) => [column.name, Array.from(model.contributions(k)),
-                k ? {{ values: Array.from(model.links(k).values), single: model.links(k).single, name: column.mixing === null ? "" : model.network.stages[column.mixing].name }} : null]);
+                k ? {{
+                    values: Array.from(model.links(k).values), single: model.links(k).single,
+                    name: column.mixing === null ? "" : model.network.stages[column.mixing].name }} : null]);
             }})()"""
         )
         expected = paths(chosen.double(), images[digit].double(), answer, against=against)
@@ -169,7 +174,9 @@ def test_contributions_in_the_page_are_those_of_paths(name, network, images, ope
             if not into["single"]:
                 weights = expected.connections[into["name"]]
                 by_link = weights.flatten(2).sum(2) if weights.dim() == 4 else weights
-                assert (torch.tensor(into["values"]).double() - by_link.flatten()).abs().max() < TOLERANCE, stage
+                assert (torch.tensor(into["values"]).double() - by_link.flatten()).abs().max() < TOLERANCE, (
+                    stage
+                )
             compared += 1
         assert compared >= 6
 
@@ -227,11 +234,13 @@ def test_the_address_restores_everything(opened, digit_page):
     for key in ("ArrowRight", "ArrowRight", "ArrowDown", "Enter", "x"):
         page.page.keyboard.press(key)
     page.page.wait_for_function("location.hash.includes('cut=')")
-    shown = "[document.querySelector('h1').textContent, document.querySelector('#sum').textContent, document.querySelector('#panel h2').textContent, document.querySelector('#drawn').textContent]"
+    shown = "['h1', '#sum', '#panel h2', '#drawn'].map((one) => document.querySelector(one).textContent)"
     before = page.get(shown)
     assert before[2] == "relu2, map 1"
     page.page.reload()
-    page.page.wait_for_function("document.querySelector('#panel h2') && document.querySelector('h1').textContent.trim()")
+    page.page.wait_for_function(
+        "document.querySelector('#panel h2') && document.querySelector('h1').textContent.trim()"
+    )
     page.settle()
     assert page.get(shown) == before
     assert page.page.input_value("#against") == "4"
@@ -251,15 +260,20 @@ def test_the_slider_thins_the_lines(opened, digit_page):
 
 def test_lines_are_seen(opened, digit_page):
     """Amber and blue reach the screen: with the graphics card, and without it on a plain canvas."""
-    count = """() => { const c = new OffscreenCanvas(400, 300), x = c.getContext("2d"), source = document.querySelector("canvas.lines");
+    count = """() => { const c = new OffscreenCanvas(400, 300), x = c.getContext("2d");
+      const source = document.querySelector("canvas.lines");
       lanterna.views[0].flow.draw(lanterna.theme, { ...lanterna.state, share: 1 }, { at: 0, way: 0 });
-      x.drawImage(source, 0, 0, 400, 300); const d = x.getImageData(0, 0, 400, 300).data; let warm = 0, cold = 0;
-      for (let i = 0; i < d.length; i += 4) if (d[i + 3] > 40) { if (d[i] > d[i + 2] + 40) warm++; if (d[i + 2] > d[i] + 40) cold++; }
+      x.drawImage(source, 0, 0, 400, 300); const d = x.getImageData(0, 0, 400, 300).data;
+      let warm = 0, cold = 0;
+      for (let i = 0; i < d.length; i += 4) if (d[i + 3] > 40) {
+        if (d[i] > d[i + 2] + 40) warm++; if (d[i + 2] > d[i] + 40) cold++; }
       return [warm, cold]; }"""
     page = opened(digit_page)
     assert page.get("lanterna.views[0].flow.gpu") is True
     assert min(page.get(count)) > 500
-    script = "HTMLCanvasElement.prototype.getContext = ((get) => function (kind, ...rest) { return kind === 'webgl2' ? null : get.call(this, kind, ...rest); })(HTMLCanvasElement.prototype.getContext)"
+    script = """HTMLCanvasElement.prototype.getContext = ((get) => function (kind, ...rest) {
+      return kind === 'webgl2' ? null : get.call(this, kind, ...rest);
+    })(HTMLCanvasElement.prototype.getContext)"""
     plain = opened(digit_page)
     plain.page.add_init_script(script)
     plain.page.reload()
@@ -306,8 +320,24 @@ def test_the_keyboard_reaches_every_control(opened, digit_page):
     reached = set()
     for _ in range(60):
         page.page.keyboard.press("Tab")
-        reached.add(page.get("(() => { const e = document.activeElement; return e.id || e.getAttribute('aria-label') || e.textContent; })()"))
-    wanted = {"answer", "against", "share", "show", "scale", "stages", "forward", "backward", "undo", "restore", "compare", "Brush", "Clear"}
+        reached.add(
+            page.get("((e) => e.id || e.getAttribute('aria-label') || e.textContent)(document.activeElement)")
+        )
+    wanted = {
+        "answer",
+        "against",
+        "share",
+        "show",
+        "scale",
+        "stages",
+        "forward",
+        "backward",
+        "undo",
+        "restore",
+        "compare",
+        "Brush",
+        "Clear",
+    }
     assert wanted <= reached
     assert any("Arrow keys go from unit to unit" in each for each in reached)
     assert any(each.startswith("Pad") for each in reached)
@@ -352,8 +382,13 @@ def test_a_photograph_shows_what_paths_says(photograph, opened, photograph_page)
         shown = torch.tensor(page.get("Array.from(lanterna.views[0].model.heat('block15').values)"))
         assert (shown.view(7, 7) - heat(expected, "block15")).abs().max() < TOLERANCE
         k = page.get("lanterna.views[0].model.columns.findIndex(({ name }) => name === 'block9')")
-        link = page.get(f"(({{ values, toUnits, fromUnits }}) => ({{ values: Array.from(values), to: Array.from(toUnits), from: Array.from(fromUnits) }}))(lanterna.views[0].model.links({k}))")
-        flowed = links(network, image, "block9", [answer], against=against, maps=link["from"])[0][:, link["to"]].T
+        link = page.get(
+            "(({ values, toUnits, fromUnits }) => ({ values: Array.from(values), to: Array.from(toUnits), "
+            f"from: Array.from(fromUnits) }}))(lanterna.views[0].model.links({k}))"
+        )
+        flowed = links(network, image, "block9", [answer], against=against, maps=link["from"])[0][
+            :, link["to"]
+        ].T
         assert (torch.tensor(link["values"]).view_as(flowed) - flowed).abs().max() < 2e-3
 
 
@@ -367,7 +402,8 @@ def test_a_network_too_large_is_recorded(images, opened, tmp_path_factory):
     assert (page.logits().max() - large(images[7:8]).max()).abs() < TOLERANCE
 
 
-def test_the_command(network, images, tmp_path, monkeypatch, capsys):
+@pytest.mark.usefixtures("network")
+def test_the_command(images, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     save_picture(images[13].expand(3, -1, -1), tmp_path / "one.png")
     assert main(["look", "one.png", "--json", "--against", "7"]) == 0

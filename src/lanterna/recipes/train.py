@@ -66,7 +66,9 @@ class Train(Plan, Recipe):
         default="adamw", description="How weights follow the gradient."
     )
     momentum: float = Field(default=0.9, ge=0, lt=1, description="How much of the last step is kept (sgd).")
-    learning_rate: float = Field(default=0.012, gt=0, le=100, description="How far weights move at each step.")
+    learning_rate: float = Field(
+        default=0.012, gt=0, le=100, description="How far weights move at each step."
+    )
     schedule: Literal["constant", "linear", "cosine"] = Field(
         default="linear",
         description="How the learning rate falls, after a short warm-up (constant has none).",

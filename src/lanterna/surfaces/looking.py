@@ -29,10 +29,10 @@ DIGIT_PAGE_MOST = 5_000_000
 
 _OF_EACH = 10  # test digits of each class that the page offers
 _MODULES = (
-    *("look.js", "compute.js", "computed.js", "integrate.js", "recorded.js", "flow.js", "curves.js", "layout.js"),
-    *("lines.js", "draw.js", "panel.js", "arithmetic.js", "pad.js", "pictures.js", "controls.js", "keys.js"),
-    *("state.js", "words.js"),
-)  # fmt: skip
+    *("look.js", "compute.js", "computed.js", "integrate.js", "recorded.js", "flow.js", "curves.js"),
+    *("layout.js", "lines.js", "draw.js", "panel.js", "arithmetic.js", "pad.js", "pictures.js"),
+    *("controls.js", "keys.js", "state.js", "words.js"),
+)
 
 
 def look_page(
@@ -55,7 +55,6 @@ def look_page(
     data: dict[str, object] = {"title": title, "name": name, "start": start}
     arrays: dict[str, Tensor]
     found = embedded(network)
-    page = ""
     if found is not None and _bytes(found[1]) < 0.9 * DIGIT_PAGE_MOST:
         description, arrays = found
         images, labels = _digits_to_choose()
@@ -70,7 +69,7 @@ def look_page(
         data |= recording
         if found is not None:
             data["why"] = "This network is too large to compute in a page, so one picture was recorded."
-    page = standalone(
+    return standalone(
         f"{title} – Lanterna",
         sheets=["look.css"],
         modules=_MODULES,
@@ -79,7 +78,6 @@ def look_page(
         arrays=arrays,
         body=asset("look.html"),
     )
-    return page
 
 
 def _bytes(arrays: dict[str, Tensor]) -> float:
