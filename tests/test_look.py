@@ -160,7 +160,8 @@ def test_contributions_in_the_page_are_those_of_paths(name, network, images, ope
               model.run(lanterna.pixelsOf({digit}), {answer}, {json.dumps(against)});
               return model.columns.map((column, k) => [column.name, Array.from(model.contributions(k)),
                 k ? {{
-                    values: Array.from(model.links(k).values), single: model.links(k).single,
+                    values: Array.from(model.links(k).values), from: model.links(k).from,
+                    single: model.links(k).single,
                     name: column.mixing === null ? "" : model.network.stages[column.mixing].name }} : null]);
             }})()"""
         )
@@ -173,10 +174,9 @@ def test_contributions_in_the_page_are_those_of_paths(name, network, images, ope
             assert (torch.tensor(given).double() - by_unit).abs().max() < TOLERANCE, stage
             if not into["single"]:
                 weights = expected.connections[into["name"]]
-                by_link = weights.flatten(2).sum(2) if weights.dim() == 4 else weights
-                assert (torch.tensor(into["values"]).double() - by_link.flatten()).abs().max() < TOLERANCE, (
-                    stage
-                )
+                # A kernel's taps, or a flattened map's places, are one link.
+                by_link = weights.reshape(len(weights), into["from"], -1).sum(2).flatten()
+                assert (torch.tensor(into["values"]).double() - by_link).abs().max() < TOLERANCE, stage
             compared += 1
         assert compared >= 6
 
