@@ -69,9 +69,10 @@ class Film:
     `train` has to be asked for frames at `steps`. With `resume`, what `path` holds of the same recipe is
     taken up; a file that is damaged or belongs to other settings is not, and the film starts anew.
 
-    `measured` are 1,000 digits from all over the validation split, or test digits where a recipe holds out too few; the
-    ten `chosen` are the first of each class among them. `mapped` are the first 1,000 test digits. They are
-    looked at and choose nothing. The training digits are measured as they are, before augmentation.
+    `measured` are 1,000 digits from all over the validation split, or test digits where a recipe holds out
+    too few; the ten `chosen` are the first of each class among them. `mapped` are the first 1,000 test
+    digits. They are looked at and choose nothing. The training digits are measured as they are, before
+    augmentation.
     """
 
     def __init__(self, recipe: Train, path: Path, *, resume: bool = False) -> None:
