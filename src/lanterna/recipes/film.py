@@ -69,9 +69,10 @@ class Film:
     `train` has to be asked for frames at `steps`. With `resume`, what `path` holds of the same recipe is
     taken up; a file that is damaged or belongs to other settings is not, and the film starts anew.
 
-    `measured` are 1,000 digits of the validation split, or test digits where a recipe holds out too few; the
-    ten `chosen` are the first of each class among them. `mapped` are the first 1,000 test digits. They are
-    looked at and choose nothing. The training digits are measured as they are, before augmentation.
+    `measured` are 1,000 digits from all over the validation split, or test digits where a recipe holds out
+    too few; the ten `chosen` are the first of each class among them. `mapped` are the first 1,000 test
+    digits. They are looked at and choose nothing. The training digits are measured as they are, before
+    augmentation.
     """
 
     def __init__(self, recipe: Train, path: Path, *, resume: bool = False) -> None:
@@ -81,9 +82,9 @@ class Film:
         training, held_out = training_digits(recipe)
         unseen = unseen_digits(recipe)
         self.measured_on = "validation" if len(held_out.labels) >= MEASURED else "test"
-        self.measured = first(held_out if self.measured_on == "validation" else unseen, MEASURED)
-        self.trained_on = first(training, TRAINED_ON)
-        self.mapped = first(unseen, MAPPED)
+        self.measured = spread(held_out if self.measured_on == "validation" else unseen, MEASURED)
+        self.trained_on = spread(training, TRAINED_ON)
+        self.mapped = Digits(unseen.images[:MAPPED], unseen.labels[:MAPPED])
         firsts = [int((self.measured.labels == digit).nonzero()[0]) for digit in range(TEN)]
         self.chosen = Digits(self.measured.images[firsts], self.measured.labels[firsts])
         self.snapshots: list[Snapshot] = self._read() if resume else []
@@ -216,6 +217,7 @@ def dial(logits: Tensor) -> Tensor:
     return (logits.float() / SOFTNESS).softmax(1) @ corners()
 
 
-def first(digits: Digits, count: int) -> Digits:
-    """The first `count` digits."""
-    return Digits(digits.images[:count], digits.labels[:count])
+def spread(digits: Digits, count: int) -> Digits:
+    """`count` digits from all over, as MNIST's come in runs of easier and harder hands."""
+    every = max(1, len(digits.labels) // count)
+    return Digits(digits.images[::every][:count], digits.labels[::every][:count])
