@@ -35,9 +35,12 @@ class Train(Plan, Recipe):
         "best": {
             "conv": {
                 "channels": (32, 64, 128),
-                "epochs": 20,
+                "learning_rate": 4e-3,
+                "weight_decay": 0.01,
                 "average": 0.998,
-                "hold_out": 2_000,
+                "batch_size": 128,
+                "epochs": 16,
+                "hold_out": 5_000,
             },
         },
         # TensorFlow's beginner quickstart: its network, start, steps, batches and all 60,000 digits.
