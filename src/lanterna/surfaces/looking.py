@@ -29,14 +29,20 @@ DIGIT_PAGE_MOST = 5_000_000
 
 _OF_EACH = 10  # test digits of each class that the page offers
 _MODULES = (
-    *("look.js", "compute.js", "computed.js", "integrate.js", "recorded.js", "flow.js", "curves.js", "layout.js"),
-    *("lines.js", "draw.js", "panel.js", "arithmetic.js", "pad.js", "pictures.js", "controls.js", "keys.js"),
+    *("look.js", "compute.js", "computed.js", "integrate.js", "recorded.js", "flow.js", "curves.js"),
+    *("layout.js", "lines.js", "draw.js", "panel.js", "arithmetic.js", "pad.js", "pictures.js", "controls.js", "keys.js"),
     *("state.js", "words.js"),
 )  # fmt: skip
 
 
 def look_page(
-    network: Network, image: Tensor, *, name: str, title: str, answer: int | None = None, against: int | None = None
+    network: Network,
+    image: Tensor,
+    *,
+    name: str,
+    title: str,
+    answer: int | None = None,
+    against: int | None = None,
 ) -> str:
     """The whole page, as HTML, for one picture `(C, H, W)` in [0, 1] as `network` sees it.
 
@@ -49,7 +55,6 @@ def look_page(
     data: dict[str, object] = {"title": title, "name": name, "start": start}
     arrays: dict[str, Tensor]
     found = embedded(network)
-    page = ""
     if found is not None and _bytes(found[1]) < 0.9 * DIGIT_PAGE_MOST:
         description, arrays = found
         images, labels = _digits_to_choose()
@@ -64,7 +69,7 @@ def look_page(
         data |= recording
         if found is not None:
             data["why"] = "This network is too large to compute in a page, so one picture was recorded."
-    page = standalone(
+    return standalone(
         f"{title} – Lanterna",
         sheets=["look.css"],
         modules=_MODULES,
@@ -73,7 +78,6 @@ def look_page(
         arrays=arrays,
         body=asset("look.html"),
     )
-    return page
 
 
 def _bytes(arrays: dict[str, Tensor]) -> float:

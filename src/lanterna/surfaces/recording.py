@@ -1,8 +1,8 @@
 """What a page shows of a network that it cannot compute: one picture, recorded.
 
 What every stage with maps or units put out, what each of them contributed to each of the top answers
-(`probes.paths`), and how much flowed from map to map between neighbouring stages (`probes.links`), for the maps
-that are among the strongest for any of these answers. One answer against another needs no more: contributions
+(`probes.paths`), and how much flowed from map to map between neighbouring stages (`probes.links`), for the
+maps that are among the strongest for any of these answers. One answer against another needs no more: contributions
 to a difference are differences of contributions.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lanterna.probes import Paths
 
 ANSWERS = 10  # the likeliest, and those that were asked for
-STRONGEST = 16  # maps of each stage, for each answer, whose links are kept
+STRONGEST = 12  # maps of each stage, for each answer, whose links are kept
 FINEST_HEAT = 56  # pixels of a side of the heat that is kept
 LARGEST_MAP = 64  # pixels of a side of the maps that are kept: larger ones are averaged down
 
@@ -68,8 +68,12 @@ def recorded(
             if given.dim() == 4:
                 arrays[f"heat {name}"] = _heat(given.sum(1))
     if found:
-        arrays["given input"] = torch.stack([each.contributions["input"].sum().float() for each in found])[:, None]
-        arrays["heat input"] = _heat(torch.stack([each.contributions["input"].sum(0).float() for each in found]))
+        arrays["given input"] = torch.stack([each.contributions["input"].sum().float() for each in found])[
+            :, None
+        ]
+        arrays["heat input"] = _heat(
+            torch.stack([each.contributions["input"].sum(0).float() for each in found])
+        )
         _add_links(network, image, answers, ["input", *outputs], kept, arrays, notes)
     return {
         "classes": {each: network.classes[each] for each in answers},
@@ -105,7 +109,7 @@ def _column(name: str, output: Tensor, arrays: dict[str, Tensor]) -> dict[str, o
     """A stage's maps as 256 levels from `low` in steps of `step`."""
     maps = output if output.dim() == 3 else output[:, None, None]  # (C, H, W)
     if max(maps.shape[1:]) > LARGEST_MAP:
-        maps = F.adaptive_avg_pool2d(maps, [min(side, LARGEST_MAP) for side in maps.shape[1:]])
+        maps = F.adaptive_avg_pool2d(maps, (min(maps.shape[1], LARGEST_MAP), min(maps.shape[2], LARGEST_MAP)))
     low = min(0.0, maps.min().item())
     step = max((maps.max().item() - low) / 255, 1e-12)
     arrays[f"maps {name}"] = ((maps - low) / step).round().clamp(0, 255).to(torch.uint8)
@@ -122,15 +126,14 @@ def _strongest(given: Tensor) -> list[int]:
     """The maps that are among the strongest for any answer, or for any answer against the first."""
     both = torch.cat([given, given[0] - given[1:]])
     chosen = both.abs().topk(min(STRONGEST, given.shape[1]), dim=1).indices
-    kept: list[int] = chosen.unique().tolist()
-    return kept
+    return sorted(set(chosen.flatten().tolist()))
 
 
 def _heat(heat: Tensor) -> Tensor:
     """`(A, H, W)` contributions by place, summed into larger places where there are too many."""
     side = max(heat.shape[1:])
     if side > FINEST_HEAT:
-        size = [min(each, FINEST_HEAT) for each in heat.shape[1:]]
+        size = min(heat.shape[1], FINEST_HEAT), min(heat.shape[2], FINEST_HEAT)
         area = heat[0].numel() / (size[0] * size[1])
         heat = F.adaptive_avg_pool2d(heat, size) * area
     return heat.float()
@@ -145,7 +148,7 @@ def _add_links(
     arrays: dict[str, Tensor],
     notes: list[str],
 ) -> None:
-    """What flowed between the kept maps of neighbouring stages, `(A, to, from)`; the last ends at the answers."""
+    """What flowed between kept maps of neighbouring stages, `(A, to, from)`; the last are the answers."""
     stages = list(network.stages)
     order = ["input", *stages]
     for before, after in zip(names, [*names[1:], stages[-1]], strict=True):

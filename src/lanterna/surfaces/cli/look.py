@@ -32,7 +32,9 @@ _BUSY = 0.04  # share of the ground with an edge in it, at most
 
 
 def look(
-    picture: Annotated[Path, Parameter(help="A digit, a page of digits or a photograph; - for standard input.")],
+    picture: Annotated[
+        Path, Parameter(help="A digit, a page of digits or a photograph; - for standard input.")
+    ],
     /,
     *,
     network: Annotated[
@@ -118,10 +120,12 @@ def _is_digit(picture: "Tensor") -> bool:
 
 
 def _busyness(page: ReadPage, picture: "Tensor") -> float:
-    """The share of the picture outside the digits' boxes where brightness changes by more than 0.08 a pixel."""
+    """The share of the ground, outside the digits' boxes, where brightness changes by over 0.08 a pixel."""
     grey = picture.mean(0, keepdim=True)
     small = F.avg_pool2d(grey, max(1, round(max(grey.shape) / 256)), ceil_mode=True)[0]
-    change = F.pad((small[1:] - small[:-1]).abs(), (0, 0, 0, 1)) + F.pad((small[:, 1:] - small[:, :-1]).abs(), (0, 1))
+    change = F.pad((small[1:] - small[:-1]).abs(), (0, 0, 0, 1)) + F.pad(
+        (small[:, 1:] - small[:, :-1]).abs(), (0, 1)
+    )
     across, down = small.shape[1] / page.size[0], small.shape[0] / page.size[1]
     ground = torch.ones_like(small, dtype=torch.bool)
     for reading in page:
@@ -150,7 +154,11 @@ def _answer(network: "Network", wanted: str | None) -> int | None:
     if wanted.isdecimal() and int(wanted) < len(names):
         return int(wanted)
     near = [name for name in names if wanted.lower() in name][:5]
-    hint = f"did you mean {', '.join(near)}" if near else f"expected a number below {len(names)} or a class's name"
+    hint = (
+        f"did you mean {', '.join(near)}"
+        if near
+        else f"expected a number below {len(names)} or a class's name"
+    )
     raise UsageError(f"{network.name} has no answer {wanted!r}: {hint}")
 
 

@@ -77,6 +77,7 @@ export function mount({ data, arrays }) {
       redraw();
     },
     redraw,
+    render,
     pixelsOf,
     stop: () => { front = EVERYWHERE; },
   };

@@ -88,9 +88,16 @@ export function readingText(model) {
 export function exactness(model) {
   const { units, offsets, logit } = model.sum(0);
   const gap = Math.abs(units + offsets - logit);
-  const off = gap === 0 ? "to the last digit" : `off by ${gap.toExponential(0).replace("e-", " × 10⁻").replace(/⁻(\d+)/, (_, power) => `⁻${superscript(power)}`).replace(/e\+?\d+/, "")}`;
-  return model.exact ? `For this one picture the network is linear, so the sum is exact (${off}) at every layer.`
-    : `${model.note ?? "This network is not piecewise linear, so there is no exact sum."} (${off})`;
+  const off = gap === 0 ? "to the last digit" : `off by ${small(gap)}`;
+  const how = model.exact ? `For this one picture the network is linear, so the sum is exact (${off}) at every layer.` : `${model.note} (${off})`;
+  return model.why ? `${how} ${model.why}` : how;
+}
+
+/** A very small number: 4 × 10⁻¹⁵. */
+function small(value) {
+  if (value > 1e-3) return number(value);
+  const [digit, power] = value.toExponential(0).split("e-");
+  return `${digit} × 10⁻${superscript(power)}`;
 }
 
 function superscript(digits) {
