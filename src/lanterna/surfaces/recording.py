@@ -2,8 +2,8 @@
 
 What every stage with maps or units put out, what each of them contributed to each of the top answers
 (`probes.paths`), and how much flowed from map to map between neighbouring stages (`probes.links`), for the
-maps that are among the strongest for any of these answers. One answer against another needs no more: contributions
-to a difference are differences of contributions.
+maps that are among the strongest for any of these answers. One answer against another needs no more:
+contributions to a difference are differences of contributions.
 """
 
 from __future__ import annotations

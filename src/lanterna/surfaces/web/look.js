@@ -11,7 +11,7 @@ import { showOverview, showUnit } from "lanterna/panel.js";
 import { makePictures } from "lanterna/pictures.js";
 import { recordedModel } from "lanterna/recorded.js";
 import { cutName, inkPixels, inkText, readState, writeState } from "lanterna/state.js";
-import { element, readingText, summary, sumText } from "lanterna/words.js";
+import { element, readingText, signed, summary, sumText, unitName } from "lanterna/words.js";
 
 const LINES_AT_FIRST = 60; // drawn where nobody has said how many, but for the few strongest of each layer
 const EVERYWHERE = { at: 0, way: 0 }; // the light has come through
@@ -84,6 +84,10 @@ export function mount({ data, arrays }) {
   page.key = makeKeys(page, () => hovered, (flow, found) => {
     hovered = { flow, ...found };
     position = found.position;
+    const { model } = flow;
+    const name = unitName({ ...model.columns[found.column], names: model.answers().map((each) => each.name) }, found.unit);
+    const gives = found.column < model.columns.length - 1 ? `, gives ${signed(model.contributions(found.column)[found.unit])}` : "";
+    find("said").textContent = `${name}${gives}`;
     redraw();
   });
 

@@ -24,7 +24,7 @@ export function showOverview(host, page, model) {
     return element("tr", {}, element("th", { scope: "row" }, k ? column.name : "pixels"),
       element("td", { class: units < 0 ? "cold" : "warm" }, number(units)), element("td", {}, signed(offsets)), element("td", {}, number(logit)));
   });
-  const head = element("tr", {}, ...["layer", "its units", "biases behind", "answer"].map((text) => element("th", { scope: "col" }, text)));
+  const head = element("tr", {}, ...["layer", "its units", model.exact ? "biases behind" : "empty picture", "answer"].map((text) => element("th", { scope: "col" }, text)));
   host.querySelector("table.sums").replaceChildren(head, ...rows);
   host.querySelector(".exactness").textContent = exactness(model);
 }

@@ -89,7 +89,7 @@ export function exactness(model) {
   const { units, offsets, logit } = model.sum(0);
   const gap = Math.abs(units + offsets - logit);
   const off = gap === 0 ? "to the last digit" : `off by ${small(gap)}`;
-  const how = model.exact ? `For this one picture the network is linear, so the sum is exact (${off}) at every layer.` : `${model.note} (${off})`;
+  const how = model.exact ? `For this one picture the network is linear, so the sum is exact (${off}) at every layer.` : `${model.note} (${off}).`;
   return model.why ? `${how} ${model.why}` : how;
 }
 
