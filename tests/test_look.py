@@ -350,6 +350,19 @@ def test_nothing_scrolls_sideways(opened, digit_page, photograph_page, width):
         assert page.get("document.documentElement.scrollWidth") <= width
 
 
+def test_the_light_goes_through_and_back(opened, digit_page):
+    """Half way, the answers are still dark; at the end they are as without any light moving."""
+    page = opened(digit_page, reduced_motion="no-preference")
+    answer = "document.querySelector('.answer.for .share').textContent"
+    assert page.get(answer) == "0 %"
+    page.wait(f"{answer} === '100 %'")
+    page.page.click("#backward")
+    page.page.wait_for_timeout(400)
+    page.page.click("#forward")
+    page.wait(f"{answer} === '0 %'")
+    page.wait(f"{answer} === '100 %'")
+
+
 def test_sizes(digit_page, photograph_page):
     assert digit_page.stat().st_size < 5e6
     assert photograph_page.stat().st_size < 15e6

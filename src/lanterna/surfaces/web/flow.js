@@ -106,6 +106,14 @@ export function makeFlow(host, page) {
     });
   };
 
+  /** Keep the column that the light has come to in sight, where not all columns are. */
+  flow.follow = (at) => {
+    const { places, width, upright } = flow.layout;
+    if (upright || width <= scroll.clientWidth) return;
+    const { x } = places[Math.max(0, Math.min(places.length - 1, Math.round(at)))];
+    scroll.scrollLeft += 0.15 * (x - scroll.clientWidth / 2 - scroll.scrollLeft);
+  };
+
   /** The unit under a point of the screen, `{ column, unit, position }`, or null. */
   flow.at = (event) => {
     const box = canvases[1].getBoundingClientRect();
@@ -148,8 +156,8 @@ function captionOf(column) {
   const shown = mostShown(column) < count ? `${mostShown(column)} of ${count}` : `${count} ${kind === "maps" ? "maps" : "units"}`;
   const size = (column.size ?? [column.height, column.width]).toReversed().join(" × ");
   caption.append(name);
-  if (kind !== "picture") caption.append(element("span", {}, most && count > most ? shown : kind === "maps" ? `${shown}, ` : shown));
-  if (kind !== "units" && !(most && count > most)) caption.append(element("span", { class: "size" }, size));
+  if (kind !== "picture") caption.append(element("span", {}, shown));
+  if (kind !== "units" && !(most && count > most)) caption.append(element("span", { class: "size" }, kind === "picture" ? size : `, ${size}`));
   caption.append(element("span", { class: "gives" }));
   return caption;
 }

@@ -259,6 +259,7 @@ export function mount({ data, arrays }) {
       if (front !== mine) return;
       const passed = (performance.now() - begun) / MS_A_COLUMN;
       front.at = way > 0 ? passed : columns - passed;
+      for (const { flow } of views) flow.follow(front.at);
       if (passed > columns + 0.5) front = EVERYWHERE;
       render();
       if (front === mine) requestAnimationFrame(step);
