@@ -413,6 +413,31 @@ def test_a_network_too_large_is_recorded(images, opened, tmp_path_factory):
     assert (page.logits().max() - large(images[7:8]).max()).abs() < TOLERANCE
 
 
+FOREIGN = """
+import torch
+from torch import nn
+
+def classifies():
+    return nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.GELU(), nn.Conv2d(8, 16, 3, 2), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 5))
+
+def sees():
+    return nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.Conv2d(8, 16, 3, 2))
+"""
+
+
+@pytest.mark.parametrize(("function", "says"), [("classifies", "GELU"), ("sees", "no classes")])
+def test_anyones_network_shows_what_it_can(function, says, opened, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(FOREIGN)
+    picture = str(shelf.need("photographs") / "coffee.png")
+    assert main(["look", picture, "--network", f"mine.py:{function}", "-o", "mine.html"]) == 0
+    capsys.readouterr()
+    page = opened(tmp_path / "mine.html")
+    assert says in page.page.inner_text("body")
+    assert page.page.locator(".caption").count() > 2
+
+
 @pytest.mark.usefixtures("network")
 def test_the_command(images, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

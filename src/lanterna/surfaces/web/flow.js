@@ -37,7 +37,7 @@ export function makeFlow(host, page) {
     flow.model = model;
     flow.choose();
     answers.replaceChildren(...(buttons = model.answers().map((each) => answerButton(each, page))));
-    captions.replaceChildren(...(labels = model.columns.slice(0, -1).map(captionOf)));
+    captions.replaceChildren(...(labels = model.columns.filter(({ kind }) => kind !== "answers").map(captionOf)));
     tiles = [];
     flow.place();
   };
@@ -45,7 +45,7 @@ export function makeFlow(host, page) {
   /** Which units are shown: all, or the strongest where there are too many. Not while a pen moves. */
   flow.choose = () => {
     const { model } = flow;
-    flow.shown = model.columns.map((column, k) => strongest(model.contributions(k), mostShown(column), column));
+    flow.shown = model.columns.map((column, k) => strongest(model.strength?.(k) ?? model.contributions(k), mostShown(column), column));
   };
 
   /** Lay everything out for the room there is. */
