@@ -164,7 +164,7 @@ def test_a_full_relu6_and_a_leaky_one_are_counted():
     torch.manual_seed(0)
     stages = {
         "conv": nn.Conv2d(1, 6, 3),
-        "limits": nn.Hardtanh(-10, 5),
+        "limits": nn.Hardtanh(-10, 5.1),
         "leaky": nn.LeakyReLU(0.2),
         "mix": nn.Conv2d(6, 6, 1),
         "relu6": nn.ReLU6(),

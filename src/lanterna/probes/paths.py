@@ -248,7 +248,8 @@ def _constant(layer: nn.Module, x: Tensor) -> Tensor | None:
         scale = scale if layer.weight is None else scale * layer.weight
         return -mean * scale if layer.bias is None else layer.bias - mean * scale
     if isinstance(layer, nn.Hardtanh):  # at its limits it gives the limit, and lets no gradient through
-        return layer.max_val * (x >= layer.max_val) + layer.min_val * (x <= layer.min_val)
+        full = torch.where(x >= layer.max_val, x.new_tensor(layer.max_val), x.new_zeros(()))
+        return torch.where(x <= layer.min_val, layer.min_val, full) if layer.min_val else full
     bias = getattr(layer, "bias", None)
     return bias if isinstance(bias, Tensor) else None
 
