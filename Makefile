@@ -19,6 +19,7 @@ check: .venv/installed-dev
 bench: .venv/installed-dev
 	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/classify.py
+	$(BIN)/python benchmarks/look.py
 	$(BIN)/python benchmarks/paths.py
 
 .venv/installed: pyproject.toml constraints.txt

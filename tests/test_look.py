@@ -1,7 +1,8 @@
-"""The page of `lanterna look` in a real browser: it computes what torch does, and does what a hand asks."""
+"""The page of `lanterna look`, in a real browser: it computes what torch does, and does what a hand asks."""
 
 import json
 import re
+import time
 
 import pytest
 import torch
@@ -56,13 +57,17 @@ class Page:
         self.page.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.goto(f"file://{file}{address}")
-        self.page.wait_for_function(
-            "window.lanterna && lanterna.views[0].model.probabilities !== undefined"
-            " || window.lanterna?.views[0].model.logits"
-        )
         self.settle()
 
+    def wait(self, expression, seconds=10):
+        """Until it is so. (The browser's own waiting evaluates text, which the page forbids.)"""
+        end = time.monotonic() + seconds
+        while not self.page.evaluate(expression):
+            assert time.monotonic() < end, f"never came true: {expression}"
+            self.page.wait_for_timeout(50)
+
     def settle(self):
+        self.wait("Boolean(window.lanterna?.views[0]?.flow.layout)")
         self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def get(self, expression):
@@ -159,10 +164,7 @@ def test_contributions_in_the_page_are_those_of_paths(name, network, images, ope
               const {{ model }} = lanterna.views[0];
               model.run(lanterna.pixelsOf({digit}), {answer}, {json.dumps(against)});
               return model.columns.map((column, k) => [column.name, Array.from(model.contributions(k)),
-                k ? {{
-                    values: Array.from(model.links(k).values), from: model.links(k).from,
-                    single: model.links(k).single,
-                    name: column.mixing === null ? "" : model.network.stages[column.mixing].name }} : null]);
+                k ? {{ values: Array.from(model.links(k).values), single: model.links(k).single, name: column.mixing === null ? "" : model.network.stages[column.mixing].name }} : null]);
             }})()"""
         )
         expected = paths(chosen.double(), images[digit].double(), answer, against=against)
@@ -174,9 +176,11 @@ def test_contributions_in_the_page_are_those_of_paths(name, network, images, ope
             assert (torch.tensor(given).double() - by_unit).abs().max() < TOLERANCE, stage
             if not into["single"]:
                 weights = expected.connections[into["name"]]
-                # A kernel's taps, or a flattened map's places, are one link.
-                by_link = weights.reshape(len(weights), into["from"], -1).sum(2).flatten()
-                assert (torch.tensor(into["values"]).double() - by_link).abs().max() < TOLERANCE, stage
+                values = torch.tensor(into["values"]).double()
+                by_link = weights.reshape(len(values), -1).sum(
+                    1
+                )  # all taps, or all places of a flattened map
+                assert (values - by_link).abs().max() < TOLERANCE, stage
             compared += 1
         assert compared >= 6
 
@@ -216,10 +220,10 @@ def test_a_digit_drawn_with_the_mouse_is_read(opened, digit_page):
     page.page.mouse.up()
     page.settle()
     assert page.page.inner_text("h1").startswith("Read as 1")
-    page.page.wait_for_function("location.hash.includes('ink=')")
+    page.wait("location.hash.includes('ink=')")
     page.page.reload()
-    page.page.wait_for_function("document.querySelector('h1').textContent.startsWith('Read as 1')")
-    page.page.wait_for_function("document.querySelector('#summary').textContent.startsWith('Read as 1')")
+    page.wait("document.querySelector('h1').textContent.startsWith('Read as 1')")
+    page.wait("document.querySelector('#summary').textContent.startsWith('Read as 1')")
     page.page.click(".pad button")
     page.settle()
     assert page.page.inner_text("h1").startswith("Read as 4")
@@ -233,14 +237,12 @@ def test_the_address_restores_everything(opened, digit_page):
     page.page.locator(".stage").focus()
     for key in ("ArrowRight", "ArrowRight", "ArrowDown", "Enter", "x"):
         page.page.keyboard.press(key)
-    page.page.wait_for_function("location.hash.includes('cut=')")
-    shown = "['h1', '#sum', '#panel h2', '#drawn'].map((one) => document.querySelector(one).textContent)"
+    page.wait("location.hash.includes('cut=')")
+    shown = "[document.querySelector('h1').textContent, document.querySelector('#sum').textContent, document.querySelector('#panel h2').textContent, document.querySelector('#drawn').textContent]"
     before = page.get(shown)
     assert before[2] == "relu2, map 1"
     page.page.reload()
-    page.page.wait_for_function(
-        "document.querySelector('#panel h2') && document.querySelector('h1').textContent.trim()"
-    )
+    page.wait("document.querySelector('#panel h2') && document.querySelector('h1').textContent.trim()")
     page.settle()
     assert page.get(shown) == before
     assert page.page.input_value("#against") == "4"
@@ -260,24 +262,19 @@ def test_the_slider_thins_the_lines(opened, digit_page):
 
 def test_lines_are_seen(opened, digit_page):
     """Amber and blue reach the screen: with the graphics card, and without it on a plain canvas."""
-    count = """() => { const c = new OffscreenCanvas(400, 300), x = c.getContext("2d");
-      const source = document.querySelector("canvas.lines");
+    count = """() => { const c = new OffscreenCanvas(400, 300), x = c.getContext("2d"), source = document.querySelector("canvas.lines");
       lanterna.views[0].flow.draw(lanterna.theme, { ...lanterna.state, share: 1 }, { at: 0, way: 0 });
-      x.drawImage(source, 0, 0, 400, 300); const d = x.getImageData(0, 0, 400, 300).data;
-      let warm = 0, cold = 0;
-      for (let i = 0; i < d.length; i += 4) if (d[i + 3] > 40) {
-        if (d[i] > d[i + 2] + 40) warm++; if (d[i + 2] > d[i] + 40) cold++; }
+      x.drawImage(source, 0, 0, 400, 300); const d = x.getImageData(0, 0, 400, 300).data; let warm = 0, cold = 0;
+      for (let i = 0; i < d.length; i += 4) if (d[i + 3] > 40) { if (d[i] > d[i + 2] + 40) warm++; if (d[i + 2] > d[i] + 40) cold++; }
       return [warm, cold]; }"""
     page = opened(digit_page)
     assert page.get("lanterna.views[0].flow.gpu") is True
     assert min(page.get(count)) > 500
-    script = """HTMLCanvasElement.prototype.getContext = ((get) => function (kind, ...rest) {
-      return kind === 'webgl2' ? null : get.call(this, kind, ...rest);
-    })(HTMLCanvasElement.prototype.getContext)"""
+    script = "HTMLCanvasElement.prototype.getContext = ((get) => function (kind, ...rest) { return kind === 'webgl2' ? null : get.call(this, kind, ...rest); })(HTMLCanvasElement.prototype.getContext)"
     plain = opened(digit_page)
     plain.page.add_init_script(script)
     plain.page.reload()
-    plain.page.wait_for_function("window.lanterna?.views[0]?.flow.gpu === false")
+    plain.wait("window.lanterna?.views[0]?.flow.gpu === false")
     plain.settle()
     assert min(plain.get(count)) > 500
 
@@ -321,7 +318,9 @@ def test_the_keyboard_reaches_every_control(opened, digit_page):
     for _ in range(60):
         page.page.keyboard.press("Tab")
         reached.add(
-            page.get("((e) => e.id || e.getAttribute('aria-label') || e.textContent)(document.activeElement)")
+            page.get(
+                "(() => { const e = document.activeElement; return e.id || e.getAttribute('aria-label') || e.textContent; })()"
+            )
         )
     wanted = {
         "answer",
@@ -349,6 +348,19 @@ def test_nothing_scrolls_sideways(opened, digit_page, photograph_page, width):
     for file in (digit_page, photograph_page):
         page = opened(file, viewport={"width": width, "height": 844}, color_scheme="light")
         assert page.get("document.documentElement.scrollWidth") <= width
+
+
+def test_the_light_goes_through_and_back(opened, digit_page):
+    """Half way, the answers are still dark; at the end they are as without any light moving."""
+    page = opened(digit_page, reduced_motion="no-preference")
+    answer = "document.querySelector('.answer.for .share').textContent"
+    assert page.get(answer) == "0 %"
+    page.wait(f"{answer} === '100 %'")
+    page.page.click("#backward")
+    page.page.wait_for_timeout(400)
+    page.page.click("#forward")
+    page.wait(f"{answer} === '0 %'")
+    page.wait(f"{answer} === '100 %'")
 
 
 def test_sizes(digit_page, photograph_page):
@@ -383,8 +395,7 @@ def test_a_photograph_shows_what_paths_says(photograph, opened, photograph_page)
         assert (shown.view(7, 7) - heat(expected, "block15")).abs().max() < TOLERANCE
         k = page.get("lanterna.views[0].model.columns.findIndex(({ name }) => name === 'block9')")
         link = page.get(
-            "(({ values, toUnits, fromUnits }) => ({ values: Array.from(values), to: Array.from(toUnits), "
-            f"from: Array.from(fromUnits) }}))(lanterna.views[0].model.links({k}))"
+            f"(({{ values, toUnits, fromUnits }}) => ({{ values: Array.from(values), to: Array.from(toUnits), from: Array.from(fromUnits) }}))(lanterna.views[0].model.links({k}))"
         )
         flowed = links(network, image, "block9", [answer], against=against, maps=link["from"])[0][
             :, link["to"]
@@ -400,6 +411,31 @@ def test_a_network_too_large_is_recorded(images, opened, tmp_path_factory):
     assert "too large to compute" in page.page.inner_text("#panel")
     assert page.page.locator(".pad").count() == 0
     assert (page.logits().max() - large(images[7:8]).max()).abs() < TOLERANCE
+
+
+FOREIGN = """
+import torch
+from torch import nn
+
+def classifies():
+    return nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.GELU(), nn.Conv2d(8, 16, 3, 2), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 5))
+
+def sees():
+    return nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.Conv2d(8, 16, 3, 2))
+"""
+
+
+@pytest.mark.parametrize(("function", "says"), [("classifies", "GELU"), ("sees", "no classes")])
+def test_anyones_network_shows_what_it_can(function, says, opened, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(FOREIGN)
+    picture = str(shelf.need("photographs") / "coffee.png")
+    assert main(["look", picture, "--network", f"mine.py:{function}", "-o", "mine.html"]) == 0
+    capsys.readouterr()
+    page = opened(tmp_path / "mine.html")
+    assert says in page.page.inner_text("body")
+    assert page.page.locator(".caption").count() > 2
 
 
 @pytest.mark.usefixtures("network")

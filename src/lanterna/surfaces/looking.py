@@ -32,7 +32,7 @@ _MODULES = (
     *("look.js", "compute.js", "computed.js", "integrate.js", "recorded.js", "flow.js", "curves.js"),
     *("layout.js", "lines.js", "draw.js", "panel.js", "arithmetic.js", "pad.js", "pictures.js"),
     *("controls.js", "keys.js", "state.js", "words.js"),
-)
+)  # fmt: skip
 
 
 def look_page(

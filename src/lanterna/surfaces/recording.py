@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lanterna.probes import Paths
 
 ANSWERS = 10  # the likeliest, and those that were asked for
-STRONGEST = 16  # maps of each stage, for each answer, whose links are kept
+STRONGEST = 12  # maps of each stage, for each answer, whose links are kept
 FINEST_HEAT = 56  # pixels of a side of the heat that is kept
 LARGEST_MAP = 64  # pixels of a side of the maps that are kept: larger ones are averaged down
 
@@ -109,8 +109,7 @@ def _column(name: str, output: Tensor, arrays: dict[str, Tensor]) -> dict[str, o
     """A stage's maps as 256 levels from `low` in steps of `step`."""
     maps = output if output.dim() == 3 else output[:, None, None]  # (C, H, W)
     if max(maps.shape[1:]) > LARGEST_MAP:
-        height, width = (min(side, LARGEST_MAP) for side in maps.shape[1:])
-        maps = F.adaptive_avg_pool2d(maps, (height, width))
+        maps = F.adaptive_avg_pool2d(maps, (min(maps.shape[1], LARGEST_MAP), min(maps.shape[2], LARGEST_MAP)))
     low = min(0.0, maps.min().item())
     step = max((maps.max().item() - low) / 255, 1e-12)
     arrays[f"maps {name}"] = ((maps - low) / step).round().clamp(0, 255).to(torch.uint8)
@@ -126,16 +125,17 @@ def _column(name: str, output: Tensor, arrays: dict[str, Tensor]) -> dict[str, o
 def _strongest(given: Tensor) -> list[int]:
     """The maps that are among the strongest for any answer, or for any answer against the first."""
     both = torch.cat([given, given[0] - given[1:]])
-    return sorted(set(both.abs().topk(min(STRONGEST, given.shape[1]), dim=1).indices.flatten().tolist()))
+    chosen = both.abs().topk(min(STRONGEST, given.shape[1]), dim=1).indices
+    return sorted(set(chosen.flatten().tolist()))
 
 
 def _heat(heat: Tensor) -> Tensor:
     """`(A, H, W)` contributions by place, summed into larger places where there are too many."""
     side = max(heat.shape[1:])
     if side > FINEST_HEAT:
-        height, width = (min(each, FINEST_HEAT) for each in heat.shape[1:])
-        area = heat[0].numel() / (height * width)
-        heat = F.adaptive_avg_pool2d(heat, (height, width)) * area
+        size = min(heat.shape[1], FINEST_HEAT), min(heat.shape[2], FINEST_HEAT)
+        area = heat[0].numel() / (size[0] * size[1])
+        heat = F.adaptive_avg_pool2d(heat, size) * area
     return heat.float()
 
 
@@ -148,7 +148,7 @@ def _add_links(
     arrays: dict[str, Tensor],
     notes: list[str],
 ) -> None:
-    """What flowed between the kept maps of neighbouring stages, `(A, to, from)`, at last to the answers."""
+    """What flowed between kept maps of neighbouring stages, `(A, to, from)`; the last are the answers."""
     stages = list(network.stages)
     order = ["input", *stages]
     for before, after in zip(names, [*names[1:], stages[-1]], strict=True):

@@ -120,10 +120,12 @@ def _is_digit(picture: "Tensor") -> bool:
 
 
 def _busyness(page: ReadPage, picture: "Tensor") -> float:
-    """The share of the picture outside the digits' boxes where brightness changes by over 0.08 a pixel."""
+    """The share of the ground, outside the digits' boxes, where brightness changes by over 0.08 a pixel."""
     grey = picture.mean(0, keepdim=True)
     small = F.avg_pool2d(grey, max(1, round(max(grey.shape) / 256)), ceil_mode=True)[0]
-    change = F.pad(small.diff(dim=0).abs(), (0, 0, 0, 1)) + F.pad(small.diff(dim=1).abs(), (0, 1))
+    change = F.pad((small[1:] - small[:-1]).abs(), (0, 0, 0, 1)) + F.pad(
+        (small[:, 1:] - small[:, :-1]).abs(), (0, 1)
+    )
     across, down = small.shape[1] / page.size[0], small.shape[0] / page.size[1]
     ground = torch.ones_like(small, dtype=torch.bool)
     for reading in page:

@@ -28,7 +28,7 @@ export function computedModel(network, everyStage = false) {
     get logits() { return stages.at(-1).out; },
     get probabilities() { return probabilities; },
     get question() { return question; },
-    note: "Its curved activations make this network no exact sum. Gradients are integrated from the empty picture instead, and what they miss is:",
+    note: `Its curved activations make this network no exact sum. Gradients are integrated from the empty picture to this one instead, in ${STEPS.resting} steps, which add up but for an error`,
     run(pixels, answer, against, moving = false) {
       const logits = compute.forward(network, pixels);
       probabilities = compute.softmax(logits);

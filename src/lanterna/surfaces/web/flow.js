@@ -4,9 +4,10 @@ import { makeCurves } from "lanterna/curves.js";
 import { largest, makeTiles } from "lanterna/draw.js";
 import { layOut, mostShown } from "lanterna/layout.js";
 import { makeLines } from "lanterna/lines.js";
-import { contributionText, element, percent, unitName } from "lanterna/words.js";
+import { contributionText, element, percent } from "lanterna/words.js";
 
 const CAPTION = 44; // pixels above the columns, for their names
+const ROOM_FOR_CAPTION = 124; // from column to column, for the size of its maps to be said
 const NARROW = 640; // narrower than this, the picture flows from top to bottom
 
 /** A view in `host`. `page` is told of what a person does: `hover`, `select`, `answer`. */
@@ -36,7 +37,7 @@ export function makeFlow(host, page) {
     flow.model = model;
     flow.choose();
     answers.replaceChildren(...(buttons = model.answers().map((each) => answerButton(each, page))));
-    captions.replaceChildren(...(labels = model.columns.slice(0, -1).map(captionOf)));
+    captions.replaceChildren(...(labels = model.columns.filter(({ kind }) => kind !== "answers").map(captionOf)));
     tiles = [];
     flow.place();
   };
@@ -44,7 +45,7 @@ export function makeFlow(host, page) {
   /** Which units are shown: all, or the strongest where there are too many. Not while a pen moves. */
   flow.choose = () => {
     const { model } = flow;
-    flow.shown = model.columns.map((column, k) => strongest(model.contributions(k), mostShown(column), column));
+    flow.shown = model.columns.map((column, k) => strongest(model.strength?.(k) ?? model.contributions(k), mostShown(column), column));
   };
 
   /** Lay everything out for the room there is. */
@@ -68,6 +69,7 @@ export function makeFlow(host, page) {
     stage.style.height = `${box.height}px`;
     stage.classList.toggle("upright", upright);
     stage.classList.toggle("named", Boolean(named));
+    stage.classList.toggle("tight", !upright && layout.step < ROOM_FOR_CAPTION);
     const ratio = Math.min(2, devicePixelRatio || 1);
     for (const canvas of canvases) {
       canvas.width = Math.round(box.width * ratio);
@@ -102,6 +104,14 @@ export function makeFlow(host, page) {
     labels.forEach((label, k) => {
       label.lastChild.textContent = contributionText(model, k);
     });
+  };
+
+  /** Keep the column that the light has come to in sight, where not all columns are. */
+  flow.follow = (at) => {
+    const { places, width, upright } = flow.layout;
+    if (upright || width <= scroll.clientWidth) return;
+    const { x } = places[Math.max(0, Math.min(places.length - 1, Math.round(at)))];
+    scroll.scrollLeft += 0.15 * (x - scroll.clientWidth / 2 - scroll.scrollLeft);
   };
 
   /** The unit under a point of the screen, `{ column, unit, position }`, or null. */
@@ -140,11 +150,15 @@ function arrangePicture(flow, size) {
 }
 
 function captionOf(column) {
+  const { count, kind, most } = column;
   const caption = element("p", { class: "caption" });
-  const size = column.most && column.count > column.most ? `${column.most} of ${column.count}` : column.kind === "units" ? `${column.count} units` : column.kind === "picture" ? `${column.width} × ${column.height}`
-    : `${column.count} maps, ${(column.size ?? [column.height, column.width]).toReversed().join(" × ")}`;
-  const shown = column.most || column.kind === "picture" || column.count <= mostShown(column) ? "" : `, ${mostShown(column)} strongest`;
-  caption.append(element("b", {}, column.kind === "picture" ? "picture" : column.name), element("span", {}, size + shown), element("span", { class: "gives" }));
+  const name = element("b", {}, kind === "picture" ? "picture" : column.name);
+  const shown = mostShown(column) < count ? `${mostShown(column)} of ${count}` : `${count} ${kind === "maps" ? "maps" : "units"}`;
+  const size = (column.size ?? [column.height, column.width]).toReversed().join(" × ");
+  caption.append(name);
+  if (kind !== "picture") caption.append(element("span", {}, shown));
+  if (kind !== "units" && !(most && count > most)) caption.append(element("span", { class: "size" }, kind === "picture" ? size : `, ${size}`));
+  caption.append(element("span", { class: "gives" }));
   return caption;
 }
 
@@ -269,4 +283,4 @@ function hit({ model, layout }, x, y) {
   return null;
 }
 
-export { unitName };
+

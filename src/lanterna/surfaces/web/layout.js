@@ -34,7 +34,7 @@ export function layOut(columns, shown, size) {
     at += each.along + gap;
   }
   const places = blocks.map((each, k) => place(each, columns[k], shown[k], across, upright));
-  return { places, width: upright ? size.width : Math.max(size.width, total), height: upright ? total : size.height, upright };
+  return { places, width: upright ? size.width : Math.max(size.width, total), height: upright ? total : size.height, upright, step: total / blocks.length };
 }
 
 function block(column, count, across, attempt, size) {

@@ -11,7 +11,7 @@ import { showOverview, showUnit } from "lanterna/panel.js";
 import { makePictures } from "lanterna/pictures.js";
 import { recordedModel } from "lanterna/recorded.js";
 import { cutName, inkPixels, inkText, readState, writeState } from "lanterna/state.js";
-import { element, readingText, summary, sumText } from "lanterna/words.js";
+import { element, readingText, signed, summary, sumText, unitName } from "lanterna/words.js";
 
 const LINES_AT_FIRST = 60; // drawn where nobody has said how many, but for the few strongest of each layer
 const EVERYWHERE = { at: 0, way: 0 }; // the light has come through
@@ -77,12 +77,17 @@ export function mount({ data, arrays }) {
       redraw();
     },
     redraw,
+    render,
     pixelsOf,
     stop: () => { front = EVERYWHERE; },
   };
   page.key = makeKeys(page, () => hovered, (flow, found) => {
     hovered = { flow, ...found };
     position = found.position;
+    const { model } = flow;
+    const name = unitName({ ...model.columns[found.column], names: model.answers().map((each) => each.name) }, found.unit);
+    const gives = found.column < model.columns.length - 1 ? `, gives ${signed(model.contributions(found.column)[found.unit])}` : "";
+    find("said").textContent = `${name}${gives}`;
     redraw();
   });
 
@@ -254,6 +259,7 @@ export function mount({ data, arrays }) {
       if (front !== mine) return;
       const passed = (performance.now() - begun) / MS_A_COLUMN;
       front.at = way > 0 ? passed : columns - passed;
+      for (const { flow } of views) flow.follow(front.at);
       if (passed > columns + 0.5) front = EVERYWHERE;
       render();
       if (front === mine) requestAnimationFrame(step);

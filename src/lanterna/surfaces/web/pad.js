@@ -17,7 +17,7 @@ export function makePad(drawn) {
   const context = canvas.getContext("2d", { willReadFrequently: true });
   const brush = element("input", { type: "range", min: 8, max: 36, value: 20, "aria-label": "Brush", title: "Brush" });
   const clear = element("button", { type: "button" }, "Clear");
-  const hint = element("span", { class: "hint" }, "draw a digit here");
+  const hint = element("span", { class: "hint" }, "draw a digit here", element("small", {}, "it is scaled and centred as MNIST’s digits are"));
   const host = element("div", { class: "pad" }, element("div", { class: "paper" }, canvas, hint), element("div", { class: "tools" }, brush, clear));
   let from = null; // where the pen is, while it is down
   const key = { x: SIDE / 2, y: SIDE / 2, down: false };

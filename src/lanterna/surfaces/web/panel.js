@@ -19,14 +19,16 @@ export function showOverview(host, page, model) {
       legend(page, model),
     );
   }
+  host.querySelector(".exactness").textContent = exactness(model);
+  host.firstChild.hidden = !model.answers().length;
+  if (!model.answers().length) return;
   const rows = model.columns.slice(0, -1).map((column, k) => {
     const { units, offsets, logit } = model.sum(k);
     return element("tr", {}, element("th", { scope: "row" }, k ? column.name : "pixels"),
       element("td", { class: units < 0 ? "cold" : "warm" }, number(units)), element("td", {}, signed(offsets)), element("td", {}, number(logit)));
   });
-  const head = element("tr", {}, ...["layer", "its units", "biases behind", "answer"].map((text) => element("th", { scope: "col" }, text)));
+  const head = element("tr", {}, ...["layer", "its units", model.exact ? "biases behind" : "empty picture", "answer"].map((text) => element("th", { scope: "col" }, text)));
   host.querySelector("table.sums").replaceChildren(head, ...rows);
-  host.querySelector(".exactness").textContent = exactness(model);
 }
 
 function legend(page, model) {
@@ -52,10 +54,10 @@ export function showUnit(host, page, flow, focus) {
     host.dataset.shows = key;
     host.replaceChildren(...frameOf(page, flow, focus));
   }
-  const given = focus.column < model.columns.length - 1 ? model.contributions(focus.column)[focus.unit] : null;
+  const given = column.kind !== "answers" ? model.contributions(focus.column)[focus.unit] : null;
   const { logit } = model.sum(0);
   const part = (name) => host.querySelector(`[data-part="${name}"]`);
-  part("gives").replaceChildren(
+  if (model.answers().length) part("gives").replaceChildren(
     ...(given === null ? [`logit ${number(model.logits[focus.unit])}`]
       : ["gives ", element("b", { class: given < 0 ? "cold" : "warm" }, signed(given)), ` of ${number(logit)} for ${questionText(model)}`]),
   );

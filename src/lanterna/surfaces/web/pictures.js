@@ -3,7 +3,6 @@
 import { element } from "lanterna/words.js";
 
 const SIDE = 28;
-const ROWS = 5;
 const SHARP = 2; // pixels of the sheet for one of a digit
 
 /** The sheet of test digits, to be chosen with a click or with arrows and Enter. */
@@ -13,16 +12,17 @@ export function makePictures(page, arrays, find) {
     find("pictures").hidden = true;
     return { update() {} };
   }
-  const columns = Math.ceil(digits.length / ROWS);
+  const rows = innerWidth < 640 ? 10 : 5;
+  const columns = Math.ceil(digits.length / rows);
   const canvas = element("canvas", {
-    width: columns * SIDE * SHARP, height: ROWS * SIDE * SHARP, tabindex: 0, role: "application",
+    width: columns * SIDE * SHARP, height: rows * SIDE * SHARP, tabindex: 0, role: "application",
     "aria-label": `${digits.length} test digits. Arrows move, Enter chooses.`,
   });
   const given = element("button", { type: "button" }, page.data.given ?? "The picture given");
   const said = element("p", { class: "aside", "aria-live": "polite" });
   find("choose").append(element("div", { class: "sheet" }, canvas), element("div", { class: "tools" }, given, said));
   given.addEventListener("click", () => page.change({ digit: "given" }));
-  const places = digits.map((_, index) => [Math.floor(index / ROWS), index % ROWS]); // down, then along
+  const places = digits.map((_, index) => [Math.floor(index / rows), index % rows]); // down, then along
   let at = 0;
   let hover = null;
 
@@ -53,9 +53,9 @@ export function makePictures(page, arrays, find) {
   function under(event) {
     const box = canvas.getBoundingClientRect();
     const column = Math.floor(((event.clientX - box.left) / box.width) * columns);
-    const row = Math.floor(((event.clientY - box.top) / box.height) * ROWS);
-    const index = column * ROWS + row;
-    return column >= 0 && row >= 0 && row < ROWS && index < digits.length ? index : null;
+    const row = Math.floor(((event.clientY - box.top) / box.height) * rows);
+    const index = column * rows + row;
+    return column >= 0 && row >= 0 && row < rows && index < digits.length ? index : null;
   }
 
   function choose(index) {
@@ -82,7 +82,7 @@ export function makePictures(page, arrays, find) {
   canvas.addEventListener("focus", draw);
   canvas.addEventListener("blur", draw);
   canvas.addEventListener("keydown", (event) => {
-    const step = { ArrowLeft: -ROWS, ArrowRight: ROWS, ArrowUp: -1, ArrowDown: 1 }[event.key];
+    const step = { ArrowLeft: -rows, ArrowRight: rows, ArrowUp: -1, ArrowDown: 1 }[event.key];
     if (step) {
       at = Math.min(digits.length - 1, Math.max(0, at + step));
       said.textContent = `a ${digits[at]}, number ${at + 1} of ${digits.length}`;

@@ -11,6 +11,10 @@ export function recordedModel(data, arrays) {
   const values = columns.map((column) => levels(column, arrays[`maps ${column.name}`]));
   const given = columns.map((column) => new Float64Array(column.count));
   const links = columns.map(() => ({ values: new Float64Array(0), to: 0, from: 1, single: false }));
+  const means = columns.map(({ count }, k) => Float64Array.from({ length: count }, (_, unit) => {
+    const area = values[k].length / count;
+    return values[k].subarray(unit * area, (unit + 1) * area).reduce((sum, value) => sum + Math.abs(value), 0) / area;
+  }));
   const photograph = pictureOf(arrays.picture);
   const answers = data.answers.map((index, i) => ({ index, name: data.classes[index], probability: arrays.probabilities[i] }));
   let asked = 0;
@@ -30,8 +34,10 @@ export function recordedModel(data, arrays) {
     columns,
     computes: false,
     named: true,
+    title: data.title,
     exact: data.exact,
-    note: [data.why, data.note].filter(Boolean).join(" "),
+    why: data.why ?? "This network is shown as it was recorded: the page does not compute it.",
+    note: data.note,
     classes: data.classes,
     logits: arrays.logits,
     answers: () => answers,
@@ -47,6 +53,8 @@ export function recordedModel(data, arrays) {
     values: (k) => values[k],
     shows: (k) => ({ values: values[k], signed: false }),
     contributions: (k) => given[k],
+    /** What the strongest are chosen by: contributions, or activations where there is no answer. */
+    strength: (k) => (answers.length ? given[k] : means[k]),
     links: (k) => links[k],
     sum(k) {
       const difference = (list) => (list ? list[asked] - (other < 0 ? 0 : list[other]) : 0);

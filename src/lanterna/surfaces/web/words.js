@@ -42,6 +42,7 @@ export function unitName(column, unit) {
 
 /** What a column's units give of the answer. */
 export function contributionText(model, k) {
+  if (!model.answers().length) return "";
   const { units, logit } = model.sum(k);
   return `${number(units, 1)} of ${number(logit, 1)}`;
 }
@@ -54,6 +55,7 @@ export function questionText(model) {
 
 /** How the parts add up, in one sentence. */
 export function sumText(model) {
+  if (!model.answers().length) return "This network has no classes: here is what its stages put out.";
   const { units, offsets, logit } = model.sum(0);
   const what = model.question.against === null ? `the logit of ${questionText(model)}` : `the lead of ${model.classes[model.question.answer]} over ${model.classes[model.question.against]}`;
   return `The pixels give ${number(units)}, ${model.exact ? "the biases behind them" : "an empty picture"} ${number(offsets)}: together ${number(logit)}, ${what}.`;
@@ -61,6 +63,7 @@ export function sumText(model) {
 
 /** The view in words, for who cannot see it. */
 export function summary(model, cuts) {
+  if (!model.answers().length) return sumText(model);
   const best = model.answers().reduce((a, b) => (b.probability > a.probability ? b : a));
   const parts = [`Read as ${best.name}, ${percent(best.probability)}.`];
   const last = model.columns.length - 2;
@@ -80,17 +83,26 @@ export function summary(model, cuts) {
 
 /** The heading: what the picture is read as. */
 export function readingText(model) {
+  if (!model.answers().length) return model.title;
   const best = model.answers().reduce((a, b) => (b.probability > a.probability ? b : a));
   return model.named ? `${best.name}, ${percent(best.probability)}` : `Read as ${best.name}, ${percent(best.probability)} sure`;
 }
 
 /** Whether the sum is exact, and by how much it is off. */
 export function exactness(model) {
+  if (!model.answers().length) return model.note;
   const { units, offsets, logit } = model.sum(0);
   const gap = Math.abs(units + offsets - logit);
-  const off = gap === 0 ? "to the last digit" : `off by ${gap.toExponential(0).replace("e-", " × 10⁻").replace(/⁻(\d+)/, (_, power) => `⁻${superscript(power)}`).replace(/e\+?\d+/, "")}`;
-  return model.exact ? `For this one picture the network is linear, so the sum is exact (${off}) at every layer.`
-    : `${model.note ?? "This network is not piecewise linear, so there is no exact sum."} (${off})`;
+  const off = gap === 0 ? "to the last digit" : `off by ${small(gap)}`;
+  const how = model.exact ? `For this one picture the network is linear, so the sum is exact (${off}) at every layer.` : `${model.note} (${off}).`;
+  return model.why ? `${how} ${model.why}` : how;
+}
+
+/** A very small number: 4 × 10⁻¹⁵. */
+function small(value) {
+  if (value > 1e-3) return number(value);
+  const [digit, power] = value.toExponential(0).split("e-");
+  return `${digit} × 10⁻${superscript(power)}`;
 }
 
 function superscript(digits) {
