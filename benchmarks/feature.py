@@ -1,8 +1,8 @@
 """How long a picture of what a channel wants takes, and what bfloat16 saves.
 
-`python benchmarks/feature.py [--threads 2] [--steps 40]`: seconds for the default picture of 160 steps, told
-from as many steps as are asked for; and the same in float32 and in bfloat16, in turns, with the ratio and
-the excitement that each reached, measured in float32. The ratio is what to trust.
+`python benchmarks/feature.py [--threads 2] [--steps 40]`: seconds for the default picture (160 steps) from
+as many steps as are asked for; and the same in float32 and in bfloat16, in turns, with the ratio and the
+excitement that each reached, measured in float32. The ratio is what to trust.
 """
 
 import argparse

@@ -107,8 +107,6 @@ class Feature(Recipe):
             "a sheet": self.sheet > 0,
         }
         named = [name for name, given in wishes.items() if given]
-        if not named:
-            raise UsageError("feature: expected a channel, class, direction or sheet: block9 31, for example")
         if len(named) > 1:
             raise UsageError(f"feature: expected one wish, got {' and '.join(named)}: leave one out")
         if self.class_ is not None and self.stage is not None:
@@ -118,6 +116,11 @@ class Feature(Recipe):
         if (self.sheet or self.direction) and (self.against is not None or self.unit):
             raise UsageError("feature: --against and --unit go with a channel or a class")
         return self
+
+    def check_wish(self) -> None:
+        """Whether anything is wanted, to be asked before the network is opened. Errors: `UsageError`."""
+        if self.channel is None and self.class_ is None and self.direction is None and not self.sheet:
+            raise UsageError("feature: expected a channel, class, direction or sheet: block9 31, for example")
 
 
 class Kernels(Recipe):
@@ -150,6 +153,7 @@ def feature(
     Errors, before the first step: `UsageError` for a stage, channel or class that is not there, or a size
     that the network cannot see; `MissingError` for a network that is not here.
     """
+    recipe.check_wish()
     network = network or open_network(recipe.network, device=device)
     if network.eye.channels not in (1, 3):
         raise UsageError(f"a picture has 1 or 3 channels, {network.name} wants {network.eye.channels}")
@@ -231,7 +235,7 @@ def _wish(recipe: Feature, network: Network, stage: str, index: int | None) -> O
     if recipe.direction:
         first, second = recipe.direction
         return objectives.direction(stage, {first: 1 - recipe.mix, second: recipe.mix})
-    assert index is not None  # one wish is given, the recipe sees to it
+    assert index is not None  # else there is no wish
     one = objectives.unit if recipe.unit else objectives.channel
     wish = one(stage, index)
     if recipe.against is not None:

@@ -74,6 +74,7 @@ def feature(
 
 
 def _paint(recipe: Feature, place: Path, *, device: str, force: bool, json: bool, quiet: bool) -> int | None:
+    recipe.check_wish()
     network = _opened(recipe.network, device=device, quiet=quiet)
     if recipe.sheet:
         fetch_missing("mnist" if network.eye == DIGIT_EYE else "photographs", quiet=quiet)
