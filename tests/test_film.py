@@ -295,8 +295,11 @@ def test_the_page_is_scrubbed_by_step(page: Page, conv_film):
     right = f"{last.accuracy * 100:.1f} % of 1,000 validation digits read right"
     assert page.inner_text("#now").startswith(f"Step {last.step} of {film.recipe.steps}: {right}")
     canvases = ("#map", "#kernels", "[data-stage=relu2]", "#accuracy", "#loss")
-    pictures = [picture_of(page, what) for what in canvases]
     page.focus("#step")
+    for _ in range(3):  # a browser draws a canvas that has been read with other means from then on
+        pictures = [picture_of(page, what) for what in canvases]
+        page.keyboard.press("Home")
+        page.keyboard.press("End")
     page.keyboard.press("Home")
     assert page.inner_text("#now").startswith(f"Step 0 of {film.recipe.steps}")
     assert all(picture_of(page, what) != then for what, then in zip(canvases, pictures, strict=True))
