@@ -484,7 +484,12 @@ def test_what_cannot_be_explained_is_refused_in_one_line(image, answer, words):
 def test_other_misuse_is_refused_too():
     with pytest.raises(UsageError, match="vgg16 has no classes"):
         paths(open_network("vgg16"), torch.zeros(3, 224, 224), 0)
+    layers = {"input": nn.Flatten(), "output": nn.Linear(784, 10)}
+    clash = Network("clash", Eye(1, 28, (0.0,), (1.0,)), layers, "0123456789")
+    with pytest.raises(UsageError, match="a stage called 'input'"):
+        paths(clash, digits(1)[0], 0)
     found = paths(dense(), digits(1)[0], 0)
+    assert repr(found).startswith("Paths(dense, answer 0: ")
     with pytest.raises(UsageError, match="no maps"):
         heat(found, "hidden1")
     with pytest.raises(UsageError, match="no stage 'nowhere'"):

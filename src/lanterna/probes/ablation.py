@@ -87,7 +87,10 @@ def _strengths(
             brightness = {call.layer: _brightness(call) for call in calls if call.layer in weights}
         return {layer: brightness[layer] for layer in weights}
     chance = torch.Generator().manual_seed(seed)
-    return {layer: torch.rand(weight.shape, generator=chance) for layer, weight in weights.items()}
+    return {
+        layer: torch.rand(weight.shape, generator=chance).to(weight.device)
+        for layer, weight in weights.items()
+    }
 
 
 def _brightness(call: Call) -> Tensor:

@@ -25,7 +25,7 @@ from torch import Tensor, fx, nn
 
 from lanterna.errors import UsageError
 from lanterna.images.drawing import as_png, signed_over
-from lanterna.networks.tracing import UntracedNetwork
+from lanterna.networks.tracing import ForeignNetwork, UntracedNetwork
 from lanterna.probes.look import at_rest, one_picture, told_size
 from lanterna.probes.running import INPUT, chosen_answers, gradients_of, layers_of, run_through, weights_of
 
@@ -48,7 +48,7 @@ _TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
 _BATCH = 8  # pictures along the line to the empty picture that are run together
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Paths:
     """The terms of one answer to one picture. It draws itself in a notebook.
 
@@ -98,6 +98,11 @@ class Paths:
         """The contributions of `stage` and the offsets behind it: the answer, up to `error`."""
         return self.contributions[stage].sum().item() + self.behind(stage)
 
+    def __repr__(self) -> str:
+        against = "" if self.against is None else f" against {self.against}"
+        answer = f"{self.network}, answer {self.answer}{against}: {self.value:.4f}"
+        return f"Paths({answer}; error {self.error:.1e}; {self.note})"
+
     def _repr_png_(self) -> bytes:
         return as_png(signed_over(self.image, heat(self, INPUT)))
 
@@ -119,6 +124,10 @@ def paths(
     Errors: `UsageError` for a network without classes, an answer it does not have, a picture it cannot take.
     """
     chosen = chosen_answers(network, answer, against)
+    if taken := {INPUT, EYE} & set(network.stages):
+        raise UsageError(
+            f"{network.name} has a stage called {taken.pop()!r}, as something else is here: rename it"
+        )
     if steps < 1:
         raise UsageError(f"steps is at least 1, got {steps}")
     with torch.inference_mode(False), torch.enable_grad(), at_rest(network), told_size(network, image):
@@ -273,4 +282,6 @@ def _is_known(layer: nn.Module) -> bool:
 def _note(network: Network, method: str) -> str:
     if isinstance(network, UntracedNetwork):
         return f"{method}, but only the picture and the result hold all of the answer: {network.note}"
+    if isinstance(network, ForeignNetwork):
+        return f"{method}; what its own code does between layers is judged by this sum"
     return method
