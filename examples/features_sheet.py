@@ -11,13 +11,13 @@ from collections import deque
 from lanterna import Feature, feature, save_picture
 from lanterna.images.drawing import contact_sheet
 
-LITE0, VGG = "efficientnet-lite0", "vgg16"
+VGG = "vgg16"
 WISHES = [
     *(
         Feature(stage=stage, channel=channel)
         for stage, channel in (("block5", 5), ("block9", 31), ("block12", 40))
     ),
-    *(Feature(class_=name) for name in ("goldfish", "volcano", "espresso")),
+    Feature(class_="goldfish", robustness=1.6), Feature(class_="flamingo"), Feature(class_="espresso"),
     *(
         Feature(network=VGG, stage=stage, channel=channel)
         for stage, channel in (
@@ -36,9 +36,10 @@ def main(place: str) -> None:
     for recipe in WISHES:
         (last,) = deque(feature(recipe), maxlen=1)
         assert last.picture is not None
-        words = f"{recipe.network} {recipe.class_}" if recipe.class_ else f"{recipe.stage} {recipe.channel}"
-        tiles.append((last.picture, words.replace(LITE0, "").strip()))
-    save_picture(contact_sheet(tiles, columns=6, side=168, gap=12), place, quality=82)
+        words = f"class {recipe.class_}" if recipe.class_ else f"{recipe.stage} {recipe.channel}"
+        tiles.append((last.picture, words))
+    title = "What they want to see: EfficientNet-Lite0, VGG-16, and a network that reads digits"
+    save_picture(contact_sheet(tiles, columns=6, side=168, gap=12, title=title), place, quality=82)
 
 
 if __name__ == "__main__":
