@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 import runpy
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import pytest
+import pytest
 
 ROOT = Path(__file__).parent.parent
 
@@ -20,11 +18,28 @@ def test_the_example_trains_and_reads(capsys: pytest.CaptureFixture[str]):
     assert "written 7, read 7" in capsys.readouterr().out
 
 
-def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+@pytest.fixture
+def said_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Runs the Python of a document beside a page of digits, and gives what it prints."""
     page = ROOT / "src/lanterna/surfaces/page.jpg"
     (tmp_path / "page.jpg").write_bytes(page.read_bytes())
     monkeypatch.chdir(tmp_path)
-    exec(compile(code, "README.md", "exec"), {})
-    read = capsys.readouterr().out.rpartition("of")[2]
+
+    def run(document: str) -> str:
+        text = (ROOT / document).read_text(encoding="utf-8")
+        (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+        exec(compile(code, document, "exec"), {})
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_the_readmes_python_runs(said_by):
+    read = said_by("README.md").rpartition("of")[2]
     assert sum(character.isdigit() for character in read) > 10
+
+
+def test_the_terms_of_an_answer_add_up_to_it(said_by):
+    answer, explained, note = re.split("[=,]", said_by("docs/inside.md"), maxsplit=2)
+    assert abs(float(answer) - float(explained)) < 1e-3
+    assert "exact" in note
