@@ -44,7 +44,9 @@ def best_examples(network: Network, stage: str, channels: Sequence[int], side: i
 
     For a digit network, of MNIST's 50,000 training digits. Else of the windows of `side` × `side` pixels of
     the shelf's photographs: eleven photographs, not the million of ImageNet, so what a channel was made for
-    may not be among them: where none fires at all, the picture is black. Errors: `MissingError` where they are not on the shelf.
+    may not be among them: where none fires at all, the picture is black.
+
+    Errors: `MissingError` where they are not on the shelf.
     """
     if network.eye == DIGIT_EYE:
         return _best_digits(network, stage, channels)
