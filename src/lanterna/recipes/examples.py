@@ -44,7 +44,9 @@ def best_examples(network: Network, stage: str, channels: Sequence[int], side: i
 
     For a digit network, of MNIST's 50,000 training digits. Else of the windows of `side` × `side` pixels of
     the shelf's photographs: eleven photographs, not the million of ImageNet, so what a channel was made for
-    may not be among them. Errors: `MissingError` where they are not on the shelf.
+    may not be among them: where none fires at all, the picture is black.
+
+    Errors: `MissingError` where they are not on the shelf.
     """
     if network.eye == DIGIT_EYE:
         return _best_digits(network, stage, channels)
@@ -66,7 +68,7 @@ def _best_digits(network: Network, stage: str, channels: Sequence[int]) -> list[
 
 
 def _best_windows(network: Network, stage: str, channels: Sequence[int], side: int) -> list[Example]:
-    blank = Example(torch.zeros(network.eye.channels, side, side), "none", -torch.inf)
+    blank = Example(torch.zeros(network.eye.channels, side, side), "none fires", -torch.inf)
     best = [blank] * len(channels)
     for name in PHOTOGRAPHS:
         photograph = open_picture(shelf.need("photographs") / name, longest=LONGEST)
@@ -78,7 +80,7 @@ def _best_windows(network: Network, stage: str, channels: Sequence[int], side: i
         means = F.avg_pool2d(output, steps, stride=1)[0]  # of every window, (channels, rows, columns)
         for which, maps in enumerate(means):
             value, place = maps.flatten().max(0)
-            if value > best[which].excitement:
+            if value > best[which].excitement and value != 0:  # a ReLU that is silent is not excited
                 row, column = divmod(int(place), maps.shape[1])
                 window = _window(photograph, row / output.shape[2], column / output.shape[3], side)
                 best[which] = Example(window, Path(name).stem.replace("_", " "), float(value))

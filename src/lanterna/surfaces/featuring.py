@@ -15,7 +15,7 @@ from lanterna.networks.digits import DIGIT_EYE
 from lanterna.probes import objectives
 from lanterna.probes.kernels import first_kernels
 from lanterna.recipes.examples import best_examples
-from lanterna.recipes.feature import DIGIT_ZOOM, Feature, Kernels, feature, wanted_stage
+from lanterna.recipes.feature import DIGIT_ZOOM, Feature, Kernels, feature
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,7 +41,7 @@ class Pair:
 def sheet(recipe: Feature, frame: FeatureFrame, network: Network) -> tuple[Tensor, list[Pair]]:
     """The contact sheet of a stage, `(3, H, W)`: each made picture, and the real one that excites most."""
     assert frame.pictures is not None
-    stage, side = wanted_stage(recipe, network), frame.pictures.shape[-1]
+    stage, side = recipe.stage or list(network.stages)[-1], frame.pictures.shape[-1]
     channels = range(len(frame.pictures))
     examples = best_examples(network, stage, channels, side)
     pictures = frame.pictures.to(network.get_buffer("mean").device)
@@ -54,11 +54,11 @@ def sheet(recipe: Feature, frame: FeatureFrame, network: Network) -> tuple[Tenso
     tiles = []
     for pair, picture, example in zip(pairs, frame.pictures, examples, strict=True):
         tiles += [
-            (picture, f"{pair.channel}:  {pair.made:.2g}"),
-            (example.picture, f"{pair.source}  {pair.real:.2g}"),
+            (picture, f"{pair.channel}:  {pair.made:.3g}"),
+            (example.picture, f"{pair.source}  {pair.real:.3g}"),
         ]
     which = "training digit" if network.eye == DIGIT_EYE else "of the shelf's photographs (not ImageNet)"
-    title = f"{recipe.stage or stage} of {network.name}: made, and the best {which}"
+    title = f"{stage} of {network.name}: made, and the best {which}"
     return contact_sheet(tiles, columns=8, side=128, title=title), pairs
 
 
