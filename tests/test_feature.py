@@ -14,13 +14,13 @@ from lanterna import shelf
 from lanterna.errors import UsageError
 from lanterna.images import open_picture, read_record, save_picture
 from lanterna.images.digits import Digits, mnist
-from lanterna.networks import open_network
+from lanterna.networks import class_index, open_network
 from lanterna.probes import kernels, objectives
 from lanterna.recipes import examples
 from lanterna.recipes.canvas import COLOURS, Canvas, colour_axes, seen_anyhow
 from lanterna.recipes.classify import Classify, classify
 from lanterna.recipes.examples import best_examples
-from lanterna.recipes.feature import Feature, class_index, feature, wanted_stage
+from lanterna.recipes.feature import Feature, feature, wanted_stage
 from lanterna.recipes.recipe import Frame
 from lanterna.recipes.results import open_or_train
 from lanterna.surfaces.cli import main

@@ -449,7 +449,7 @@ def test_the_command(images, tmp_path, monkeypatch, capsys):
     assert main(["look", "one.png"]) == 2
     assert "already there" in capsys.readouterr().err
     assert main(["look", "one.png", "--force", "--answer", "eleven"]) == 2
-    assert "no answer 'eleven'" in capsys.readouterr().err
+    assert "no class 'eleven'" in capsys.readouterr().err
     assert main(["look", "one.png", "--force", "--digit", "5"]) == 2
     assert "--digit 5" in capsys.readouterr().err
     assert main(["look", "nothing.png"]) == 2

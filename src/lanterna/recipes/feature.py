@@ -12,7 +12,6 @@ canvas fall a little faster than 1/frequency, which makes things larger; and all
 from __future__ import annotations
 
 import copy
-import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -23,7 +22,7 @@ from torch.nn import functional as F
 
 from lanterna.devices import fast_dtype
 from lanterna.errors import UsageError
-from lanterna.networks import Network, open_network
+from lanterna.networks import Network, class_index, open_network
 from lanterna.probes import objectives
 from lanterna.recipes.canvas import Canvas, seen_anyhow
 from lanterna.recipes.recipe import Frame, Recipe
@@ -197,24 +196,6 @@ def count_channels(network: Network, stage: str, side: int) -> int:
     except RuntimeError as error:
         raise UsageError(f"{network.name} cannot see {side} × {side} pixels: leave --size out") from error
     return output.shape[1] if output.dim() == 4 else output[0].numel()
-
-
-def class_index(name: str, network: Network) -> int:
-    """The number of a class, given by its number or its name in any case.
-
-    Errors: `UsageError` where the network has no classes or none of that name; it tells which come near.
-    """
-    names = [each.casefold() for each in network.classes]
-    if not names:
-        raise UsageError(f"{network.name} has no classes: ask for a stage and a channel")
-    if name.casefold() in names:
-        return names.index(name.casefold())
-    if name.isascii() and name.isdigit() and int(name) < len(names):
-        return int(name)
-    near = [each for each in network.classes if name.casefold() in each.casefold()]
-    near += difflib.get_close_matches(name, network.classes, 3)
-    hint = f"did you mean {', '.join(dict.fromkeys(near[:5]))}?" if near else "give a number"
-    raise UsageError(f"{network.name} has no class {name[:60]!r} and has {len(names)} of them: {hint}")
 
 
 def shown(pictures: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from lanterna.errors import UsageError
 from lanterna.files import refuse_to_overwrite, replacing
 from lanterna.images import open_picture
-from lanterna.networks import open_network, seen, shelf_items
+from lanterna.networks import class_index, open_network, seen, shelf_items
 from lanterna.networks.digits import DIGIT_EYE
 from lanterna.recipes.classify import LONGEST
 from lanterna.recipes.read import ReadPage
@@ -62,7 +62,7 @@ def look(
     source = sys.stdin.buffer.read() if str(picture) == "-" else picture
     opened = open_picture(source, longest=LONGEST)  # a bad picture is told before anything is trained
     chosen, named, image = _choose(source, opened, network, digit, quiet=quiet)
-    indices = [_answer(chosen, each) for each in (answer, against)]
+    indices = [None if each is None else class_index(each, chosen) for each in (answer, against)]
     page = look_page(chosen, image, name=named, title=name, answer=indices[0], against=indices[1])
     with replacing(place) as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -142,24 +142,6 @@ def _digit(page: ReadPage, digit: int | None, picture: "Tensor", network: "Netwo
     if digit is not None and digit > len(page):
         raise UsageError(f"--digit {digit}: there are {len(page)} digits on this page")
     return page[(digit or 1) - 1].image if page else seen(picture, network.eye)
-
-
-def _answer(network: "Network", wanted: str | None) -> int | None:
-    """An answer's index, by its number or its name."""
-    if wanted is None:
-        return None
-    names = [name.lower() for name in network.classes]
-    if wanted.lower() in names:
-        return names.index(wanted.lower())
-    if wanted.isdecimal() and int(wanted) < len(names):
-        return int(wanted)
-    near = [name for name in names if wanted.lower() in name][:5]
-    hint = (
-        f"did you mean {', '.join(near)}"
-        if near
-        else f"expected a number below {len(names)} or a class's name"
-    )
-    raise UsageError(f"{network.name} has no answer {wanted!r}: {hint}")
 
 
 @torch.no_grad()
