@@ -35,11 +35,12 @@ class Train(Plan, Recipe):
         "best": {
             "conv": {
                 "channels": (32, 64, 128),
+                "convolutions": 2,
                 "learning_rate": 4e-3,
                 "weight_decay": 0.01,
                 "average": 0.998,
                 "batch_size": 128,
-                "epochs": 16,
+                "epochs": 8,
                 "hold_out": 5_000,
             },
         },
