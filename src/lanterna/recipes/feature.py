@@ -303,7 +303,7 @@ def _ascend(
         seen = seen_anyhow(canvas(), generator, recipe.robustness)
         outputs = objectives.read(network, seen, whole.stages)
         optimiser.zero_grad()
-        whole.measure(seen, outputs).sum().neg().backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(whole.measure(seen, outputs).sum().neg())
         optimiser.step()
         with torch.no_grad():
             pictures = canvas()

@@ -128,19 +128,14 @@ def looking_room(folder: Path, watch: Watch) -> Room:
     del watch
     reader, namer = open_or_train("conv"), open_network("efficientnet-lite0")
     with as_file(files("lanterna.surfaces").joinpath("page.jpg")) as page:
-        digit = next(reading.image for reading in read(page, network=reader) if reading.digit == 4)
+        readings = read(page, network=reader)
+    chosen = next((reading for reading in readings if reading.digit == 4), readings[0])
+    digit, digit_title = chosen.image, f"a {chosen.digit} from the page"
     cat = seen(open_picture(shelf.need("photographs") / "chelsea.png", longest=800), namer.eye)
     exhibits, numbers = [], []
     for network, name, image, title, stage, words in (
-        (reader, "conv", digit, "a 4 from the page", "relu1", "Open it, draw another digit, cut a map."),
-        (
-            namer,
-            "efficientnet-lite0",
-            cat,
-            "a cat",
-            "block11",
-            "Open it and follow the light through 16 blocks.",
-        ),
+        (reader, "conv", digit, digit_title, "relu1", "Open it, draw another digit, cut a map."),
+        (namer, "efficientnet-lite0", cat, "a cat", "block14", "Open it, follow the light through it."),
     ):
         page_name = f"look-{name}.html"
         with replacing(folder / page_name) as temporary:
