@@ -239,7 +239,7 @@ def _frames(
                     slope, value = gradient(work, image, wish, windows, (down, across))
                     slope = smoothed(slope, recipe.smoothing)
                     if recipe.keep_colours:
-                        slope = slope.mean(0, keepdim=True).expand_as(slope)
+                        slope = slope.mean(0, keepdim=True).expand_as(slope).clone()
                     slope /= slope.abs().mean().clamp_min(1e-12)
                     change += slope if mask is None else slope.mul_(mask)
                     energy += value / len(parts)
