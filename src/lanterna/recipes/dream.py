@@ -299,7 +299,7 @@ def _windows(recipe: Dream, network: Network, stages: frozenset[str]) -> Windows
             objectives.read(network, other, stages)
     except RuntimeError:
         return Windows(side, margin=0, exact=True)
-    return Windows(recipe.tile)
+    return Windows(recipe.tile, margin=min(128, recipe.tile // 4 // STRIDE * STRIDE))
 
 
 def _as_eye(picture: Tensor, network: Network) -> Tensor:
