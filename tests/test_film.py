@@ -376,7 +376,7 @@ def red_from(image: Image.Image) -> float:
     return float(np.argmax(np.asarray(image.convert("RGB"))[40, :, 0] > 140))
 
 
-@pytest.mark.parametrize("suffix", ["webp", "gif"])
+@pytest.mark.parametrize("suffix", ["webp", "avif", "gif"])
 def test_pillow_films_hold_every_frame(suffix: str, tmp_path: Path):
     path = tmp_path / f"film.{suffix}"
     save_film(squares(9), path, count=9, fps=10, hold=1)
@@ -391,9 +391,10 @@ def test_pillow_films_hold_every_frame(suffix: str, tmp_path: Path):
     assert durations == [100] * 8 + [1100]
 
 
-def test_an_mp4_holds_every_frame_and_holds_the_last(tmp_path: Path):
+@pytest.mark.parametrize("suffix", ["mp4", "webm"])
+def test_a_video_holds_every_frame_and_holds_the_last(suffix: str, tmp_path: Path):
     av = pytest.importorskip("av")
-    path = tmp_path / "film.mp4"
+    path = tmp_path / f"film.{suffix}"
     save_film(squares(9, (91, 121)), path, count=9, fps=10, hold=1)
     with av.open(str(path)) as film:
         assert film.streams.video[0].average_rate == 10
@@ -403,7 +404,22 @@ def test_an_mp4_holds_every_frame_and_holds_the_last(tmp_path: Path):
         assert abs(red_from(image) - min(number, 8) * 8) <= 3
 
 
-def test_frames_are_drawn_one_at_a_time(tmp_path: Path):
+@pytest.mark.parametrize("suffix", ["mp4", "webm"])
+def test_a_video_says_what_its_colours_mean(suffix: str, tmp_path: Path):
+    av = pytest.importorskip("av")
+    path = tmp_path / f"film.{suffix}"
+    red = torch.tensor([0.8, 0.1, 0.15]).view(3, 1, 1).expand(3, 64, 64)
+    save_film([red], path, count=1)
+    with av.open(str(path)) as film:
+        frame = next(film.decode(video=0))
+        assert (frame.colorspace, frame.color_range) == (1, 1)
+        luminance = frame.to_ndarray()[32, 32] - 16.0
+    # BT.709's luminance, and not BT.601's, which would be 0.315.
+    assert luminance / 219 == pytest.approx(0.2126 * 0.8 + 0.7152 * 0.1 + 0.0722 * 0.15, abs=0.015)
+
+
+@pytest.mark.parametrize("suffix", ["webp", "avif"])
+def test_frames_are_drawn_one_at_a_time(suffix: str, tmp_path: Path):
     """Pillow would make a list of all frames before it writes the first: here they come and go."""
     alive: list[int] = []
     living: set[int] = set()
@@ -416,7 +432,7 @@ def test_frames_are_drawn_one_at_a_time(tmp_path: Path):
             yield frame
             del frame
 
-    save_film(frames(), tmp_path / "film.webp", count=8)
+    save_film(frames(), tmp_path / f"film.{suffix}", count=8)
     assert len(alive) == 8
     assert max(alive) <= 3
 
@@ -430,7 +446,7 @@ def test_films_that_end_early_or_are_taken_or_cannot_be(tmp_path: Path, monkeypa
     with pytest.raises(UsageError, match="already there"):
         save_film(squares(3), path, count=3)
     save_film(squares(1), path, count=1, force=True)
-    with pytest.raises(UsageError, match=r"use \.webp, \.mp4, \.gif"):
+    with pytest.raises(UsageError, match=r"use \.webp, \.avif, \.mp4, \.webm, \.gif"):
         save_film(squares(3), tmp_path / "film.mov", count=3)
     with pytest.raises(UsageError, match="at least one frame"):
         save_film([], tmp_path / "none.webp", count=0)
