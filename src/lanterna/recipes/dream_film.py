@@ -138,7 +138,7 @@ def dream_frames(
             moved, sure = follow(before[0], here)
             sure = recipe.carry * sure
             start = (here + sure * warp(before[1] - before[0], moved)).clamp(0, 1)
-            masks = [1 - sure]
+            masks = [(1 - sure).sqrt()]
         (part,) = deque(dream(start, begin, network=network, guide=guide, masks=masks), 1)
         dreamed = in_8_bits(part.whole())
         before = here, dreamed
