@@ -65,15 +65,27 @@ def opened(source: Source) -> Iterator[ImageFile]:
     missing, no regular file, empty, too large, not a picture of an allowed format, broken or cut short.
     """
     name = named(source)
-    with _lock, warnings.catch_warnings(), contextlib.ExitStack() as stack:
+    with guarded(name), header(source) as picture:
+        yield picture
+
+
+@contextlib.contextmanager
+def header(source: Source) -> Iterator[ImageFile]:
+    """As `opened`, for what takes its time over the pixels: wrap this, and each use of them, in `guarded`."""
+    name = named(source)
+    with _file(source, name) as file, _header(file, _formats(file, name)) as picture:
+        if picture.width * picture.height > PIXEL_LIMIT:
+            raise Image.DecompressionBombError
+        yield picture
+
+
+@contextlib.contextmanager
+def guarded(name: str) -> Iterator[None]:
+    """Let Pillow work: its warnings are not heard, and whatever it raises becomes one line about `name`."""
+    with _lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of oddities in files that it reads well enough
-        file = stack.enter_context(_file(source, name))
-        formats = _formats(file, name)
         try:
-            picture = stack.enter_context(_header(file, formats))
-            if picture.width * picture.height > PIXEL_LIMIT:
-                raise Image.DecompressionBombError
-            yield picture
+            yield
         except LanternaError:
             raise
         except Image.DecompressionBombError as error:
@@ -104,22 +116,28 @@ def _file(source: Source, name: str) -> BinaryIO:
         return _whole(io.BytesIO(source), name)
     if not isinstance(source, (str, Path)):
         return _whole(source, name)
+    file = regular_file(source, "a picture file", ", or - to read standard input")
+    if os.fstat(file.fileno()).st_size > BYTE_LIMIT:
+        file.close()
+        raise UsageError(f"{name} is larger than {BYTE_LIMIT // 2**30} GB: make it smaller first")
+    return file
+
+
+def regular_file(source: str | Path, wanted: str, or_else: str = "") -> BinaryIO:
+    """Open a file to read its bytes. Errors: `UsageError`, one line that asks for what is `wanted`."""
+    name = named(source)
     try:
         status = Path(source).stat()
         if stat.S_ISDIR(status.st_mode):
-            raise UsageError(f"{name} is a folder: give a picture file")
+            raise UsageError(f"{name} is a folder: give {wanted}")
         # Opening a pipe would wait for ever and a device has no end.
         if not stat.S_ISREG(status.st_mode):
-            raise UsageError(
-                f"{name} is a device or a pipe: give a picture file, or - to read standard input"
-            )
+            raise UsageError(f"{name} is a device or a pipe: give {wanted}{or_else}")
         if status.st_size == 0:
-            raise UsageError(f"{name} is empty: give a picture file")
-        if status.st_size > BYTE_LIMIT:
-            raise UsageError(f"{name} is larger than {BYTE_LIMIT // 2**30} GB: make it smaller first")
+            raise UsageError(f"{name} is empty: give {wanted}")
         return Path(source).open("rb")
     except FileNotFoundError as error:
-        raise UsageError(f"{name} is not there: give the path of a picture file") from error
+        raise UsageError(f"{name} is not there: give the path of {wanted}") from error
     except OSError as error:
         raise UsageError(f"{name} cannot be read: {error.strerror or _one_line(error)}") from error
     except ValueError as error:  # a zero byte in the path

@@ -222,7 +222,7 @@ def _solved(tensor: Tensor, ties: tuple[Tensor, ...], found: Tensor, sweeps: int
     """
     xx, xy, yy, xt, yt = tensor.chunk(5, 1)
     left, right, above, below = ties
-    tied = left + right + above + below
+    tied = (left + right + above + below).clamp_min(1e-6)  # a picture of one pixel is tied to nothing
     determinant = (xx + tied) * (yy + tied) - xy * xy
     ixx, ixy, iyy = (yy + tied) / determinant, -xy / determinant, (xx + tied) / determinant
 

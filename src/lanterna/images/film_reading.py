@@ -1,0 +1,213 @@
+"""The door in for films: a video, an animation or a folder of pictures, one at a time in memory."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import re
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from lanterna.errors import MissingError, UsageError
+from lanterna.images.colour import flattened, plain, to_srgb, to_tensor
+from lanterna.images.decoding import PIXEL_LIMIT, guarded, header, is_folder, regular_file
+from lanterna.images.pictures import open_picture
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from av import VideoFrame, VideoStream
+    from av.container import InputContainer
+    from PIL import Image
+    from torch import Tensor
+
+USUAL_FPS = 25.0
+"""Pictures a second where a film does not say: a folder."""
+
+_WANTED = "an MP4, MOV, WebM, MKV, animated WebP, AVIF, GIF or PNG, or a folder of pictures"
+_PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".gif", ".heic", ".heif"}
+# FFmpeg reads hundreds of kinds, of which some are lists of other files to open. These are what films are.
+_CODECS = {"h264", "hevc", "vp8", "vp9", "av1", "libdav1d", "mpeg4", "mjpeg", "prores", "dnxhd", "ffv1"}
+_STARTS_OF_MOV = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+_PICTURE_BRANDS = (b"avif", b"avis", b"mif1", b"msf1", b"heic", b"heix", b"heim", b"heis")
+
+
+@dataclass(frozen=True)
+class Film:
+    """A film that can be read from the beginning as often as wanted; nothing of it stays in memory.
+
+    Iterating gives its `count` pictures, `(3, height, width)` float32 in [0, 1], sRGB, the right way up.
+    `fps` is the average where pictures do not stand equally long.
+    """
+
+    path: Path
+    width: int
+    height: int
+    fps: float
+    count: int
+    _read: Callable[[int], Iterator[Tensor]] = field(repr=False, compare=False)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return self.frames()
+
+    def frames(self, start: int = 0) -> Iterator[Tensor]:
+        """The pictures from number `start` on, the first of which is 0.
+
+        A video or an animation is decoded from its beginning, as each picture is told by those before it.
+
+        Errors: `UsageError`, one line, where the file turns out to be broken, a picture larger or smaller
+        than the first, or `start` is negative.
+        """
+        if start < 0:
+            raise UsageError(f"{self.path}: the first picture of a film is 0, got {start}")
+        for number, frame in enumerate(self._read(start), start):
+            height, width = frame.shape[1:]
+            if (width, height) != (self.width, self.height):
+                size = f"{self.width} × {self.height}"
+                raise UsageError(
+                    f"{self.path}: picture {number} is {width} × {height}, the first is {size}: "
+                    "all pictures of a film are of one size"
+                )
+            yield frame
+
+
+def open_film(path: str | Path) -> Film:
+    """Open a film: a video, an animation, or a folder of pictures in the order of the numbers in their names.
+
+    - MP4, MOV, WebM and MKV need PyAV (the extra `video`). A telephone's rotation is honoured, sound and
+      transparency are dropped, pixels are taken as square; where a video is silent on its colours they are
+      BT.709 from 720 lines on and BT.601 below, and HDR is not made darker. Every picture is read, however
+      long it stands. A WebM or MKV that was cut short is as long as what is there.
+    - Animated WebP, AVIF, GIF and PNG: the file is in memory, compressed, while it is read. Transparency
+      becomes white. `fps` is told by how long the first picture stands.
+    - A folder: every picture in it that `open_picture` takes, hidden ones left out; 25 a second.
+
+    The content decides what a file is, never its name. The first picture is decoded to see that it can be.
+
+    Errors: `UsageError`, one line, where `path` is no film, is broken, or has over 200 million pixels a
+    picture; `MissingError` where a video is given and PyAV is not installed.
+    """
+    path = Path(path)
+    if is_folder(path):
+        return _folder(path)
+    with regular_file(path, _WANTED) as file:
+        start = file.read(12)
+    if start.startswith((b"GIF8", b"\x89PNG")) or start[8:] == b"WEBP":
+        return _animation(path)
+    if start[4:8] == b"ftyp" and start[8:] in _PICTURE_BRANDS:
+        return _animation(path)
+    if start.startswith(b"\x1aE\xdf\xa3"):
+        return _video(path, "matroska")
+    if start[4:8] in _STARTS_OF_MOV:
+        return _video(path, "mov")
+    raise UsageError(f"{path} is not a film: give {_WANTED}")
+
+
+def _folder(path: Path) -> Film:
+    try:
+        names = [each for each in path.iterdir() if each.suffix.lower() in _PICTURES]
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    pictures = sorted((each for each in names if not each.name.startswith(".")), key=_by_number)
+    if not pictures:
+        raise UsageError(f"{path} has no pictures in it: give {_WANTED}")
+    _, height, width = open_picture(pictures[0]).shape
+    return Film(path, width, height, USUAL_FPS, len(pictures), lambda k: map(open_picture, pictures[k:]))
+
+
+def _by_number(path: Path) -> tuple[list[tuple[int, str]], str]:
+    """`frame9` is before `frame10`, and both before `frame10b`."""
+    parts = re.findall(r"(\d+)|(\D+)", path.name.lower())
+    return [(int(digits or 0), letters) for digits, letters in parts], path.name
+
+
+def _animation(path: Path) -> Film:
+    with guarded(str(path)), header(path) as file:
+        # A PNG may have a picture for programs that do not know animations, which is not of the film.
+        unseen = int(bool(getattr(file, "default_image", False)))
+        count = getattr(file, "n_frames", 1) - unseen
+        file.seek(unseen)
+        first = _upright(file)
+        duration = float(file.info.get("duration") or 0)
+    # Browsers show what stands a hundredth of a second or less for a tenth.
+    fps = 1000 / duration if duration > 10 else 10.0
+    _, height, width = first.shape
+    return Film(path, width, height, fps, count, functools.partial(_animated, path, unseen))
+
+
+def _animated(path: Path, unseen: int, start: int) -> Iterator[Tensor]:
+    name = str(path)
+    with contextlib.ExitStack() as stack:
+        with guarded(name):
+            file = stack.enter_context(header(path))
+            count = getattr(file, "n_frames", 1)
+        for number in range(unseen + start, count):
+            with guarded(name):
+                file.seek(number)
+                frame = _upright(file)
+            yield frame
+
+
+def _upright(file: Image.Image) -> Tensor:
+    file.load()
+    return to_tensor(flattened(to_srgb(plain(file), file.info.get("icc_profile"))))
+
+
+def _video(path: Path, form: str) -> Film:
+    if find_spec("av") is None:
+        raise MissingError(f"{path}: videos need PyAV: pip install 'lanterna[video]' gets it")
+    with _opened_video(path, form) as (container, stream):
+        fps = float(stream.average_rate or stream.guessed_rate or USUAL_FPS)
+        # MP4 says how many there are, though not more than it has bytes; WebM's are counted, undecoded.
+        said = min(stream.frames, path.stat().st_size)
+        count = said or sum(1 for packet in container.demux(stream) if packet.size)
+    first = next(_decoded(path, form, 0), None)
+    if first is None:
+        raise UsageError(f"{path} has no picture that can be decoded: give {_WANTED}")
+    _, height, width = first.shape
+    return Film(path, width, height, fps, count, functools.partial(_decoded, path, form))
+
+
+@contextlib.contextmanager
+def _opened_video(path: Path, form: str) -> Iterator[tuple[InputContainer, VideoStream]]:
+    import av
+
+    # FFmpeg is given the bytes, not the path, in which it would see addresses and commands.
+    with regular_file(path, _WANTED) as file:
+        try:
+            with av.open(file, "r", format=form, metadata_errors="ignore") as container:
+                if not container.streams.video:
+                    raise UsageError(f"{path} has no video in it: give {_WANTED}")
+                stream = container.streams.video[0]
+                codec = stream.codec_context
+                if codec is None or codec.name not in _CODECS:
+                    known = "H.264, HEVC, VP9, AV1 or ProRes"
+                    raise UsageError(f"{path}: its codec is not read: convert it to {known} first")
+                if codec.width * codec.height > PIXEL_LIMIT:
+                    limit = f"{PIXEL_LIMIT // 10**6} million pixels"
+                    raise UsageError(f"{path} has more than {limit} a picture: make it smaller first")
+                codec.options = {"max_pixels": str(PIXEL_LIMIT)}  # whatever the header says
+                codec.thread_type = "AUTO"
+                yield container, stream
+        except av.FFmpegError as error:
+            reason = error.strerror or type(error).__name__
+            raise UsageError(f"{path} is broken or cut short: {reason}") from error
+
+
+def _decoded(path: Path, form: str, start: int) -> Iterator[Tensor]:
+    with _opened_video(path, form) as (container, stream):
+        for frame in itertools.islice(container.decode(stream), start, None):
+            yield _video_frame(frame)
+
+
+def _video_frame(frame: VideoFrame) -> Tensor:
+    silent = frame.colorspace == 2  # in the tables of ITU-T H.273
+    colours = "ITU709" if silent and frame.height >= 720 else None
+    values = torch.from_numpy(frame.to_ndarray(format="rgb24", src_colorspace=colours))  # (H, W, 3)
+    turned = torch.rot90(values, round(frame.rotation / 90), (0, 1))  # both count against the clock
+    return turned.permute(2, 0, 1).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
