@@ -98,7 +98,7 @@ def _described(record: Record, command: str) -> list[str]:
         ("picture", f"{record.made} of {record.verb}"),
         ("made with", f"Lanterna {record.lanterna}, torch {record.torch}"),
         ("made on", f"{record.machine}, {record.device}, {record.threads} threads"),
-        *(("from", f"{note.path} (sha256 {note.sha256[:12]})") for note in record.inputs),
+        *((note.role or "from", f"{note.path} (sha256 {note.sha256[:12]})") for note in record.inputs),
     ]
     if record.network:
         weights = record.network.sha256
