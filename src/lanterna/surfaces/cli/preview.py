@@ -1,8 +1,8 @@
 """A picture in the terminal, redrawn in place while it changes.
 
 In real pixels where the terminal is known to draw them, by kitty's graphics protocol
-(https://sw.kovidgoyal.net/kitty/graphics-protocol) or as sixels (DEC STD 070), else as half blocks, two pixels
-a letter.
+(https://sw.kovidgoyal.net/kitty/graphics-protocol) or as sixels (DEC STD 070), else as half blocks, two
+pixels a letter.
 """
 
 import base64
