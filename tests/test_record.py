@@ -364,6 +364,17 @@ def test_a_strangers_role_puts_no_other_option_into_the_command(capsys):
     )
 
 
+@pytest.mark.parametrize(
+    ("path", "written"),
+    [("~/a b.png", "~/'a b.png'"), ("--force", "./--force"), ("a;reboot", "'a;reboot'"), ("-", "-")],
+)
+@pytest.mark.usefixtures("speckle")
+def test_a_path_is_written_as_a_shell_wants_it(path, written):
+    record = read_record("made.png")
+    moved = record.model_copy(update={"inputs": (record.inputs[0].model_copy(update={"path": path}),)})
+    assert rerun.command_line(moved, "made.png") == f"lanterna speckle {written} --seed 7 -o made.png"
+
+
 @pytest.mark.usefixtures("speckle")
 def test_another_version_or_machine_is_warned_of(capsys):
     record = read_record("made.png").model_copy(update={"torch": "1.13", "machine": "Abacus"})

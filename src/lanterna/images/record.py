@@ -136,8 +136,13 @@ def make_record(
     return record
 
 
-def note_input(path: str | Path, *, role: str = "") -> Input:
-    """The note of an input file. A path in the user's home is kept as `~/…`: pictures are shown to others."""
+def note_input(path: str | Path | bytes, *, role: str = "") -> Input:
+    """The note of an input file, or of the bytes that came by standard input.
+
+    A path in the user's home is kept as `~/…`: pictures are shown to others.
+    """
+    if isinstance(path, bytes):
+        return Input(path="-", sha256=hashlib.sha256(path).hexdigest(), role=role)
     try:
         digest = sha256(Path(path).expanduser())
     except (OSError, ValueError, RuntimeError) as error:

@@ -38,14 +38,16 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Making:
     """How one kind of picture is made: the names (`module:name`) of its maker and of its verb's recipe, the
-    words of the command line around its settings, the settings that have no option of their name, and the
-    options that name further inputs (`guide`: an input with that role)."""
+    words of the command line around its settings, the settings that have no option of their name, the
+    options that name further inputs (`guide`: an input with that role), and where it shows several pictures
+    the name of what gives the command for each."""
 
     maker: str
     recipe: str
     command: str
     without_option: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
+    commands: str | None = None
 
 
 _TRAIN = Making("lanterna.surfaces.makers:train_picture", "lanterna.recipes.train:Train", "train {settings}")
@@ -60,6 +62,20 @@ _FEATURE = Making(
     "lanterna.recipes.feature:Feature",
     "feature {settings} -o {picture}",
 )
+_DREAM = Making(
+    "lanterna.surfaces.dreaming:dream_picture",
+    "lanterna.recipes.dream:Dream",
+    "dream {inputs} {settings} -o {picture}",
+    without_option=("guided",),
+    roles=("guide", "mask"),
+)
+_SHEET = replace(
+    _DREAM,
+    maker="lanterna.surfaces.dreaming:sheet_picture",
+    recipe="lanterna.surfaces.dreaming:Sheet",
+    without_option=("guided", "shown"),
+    commands="lanterna.surfaces.dreaming:commands",
+)
 # By verb, and which of its pictures.
 MAKINGS: dict[tuple[str, str], Making] = {
     ("train", "mistakes"): _TRAIN,
@@ -73,6 +89,13 @@ MAKINGS: dict[tuple[str, str], Making] = {
         "feature --kernels {settings} -o {picture}",
         without_option=("seed",),
     ),
+    ("dream", "dream"): _DREAM,
+    **{
+        ("dream", kind): replace(
+            _SHEET, command=f"dream {{inputs}} --sheet {kind} {{settings}} -o {{picture}}"
+        )
+        for kind in ("stages", "channels", "presets")
+    },
     ("read", "steps"): replace(_READ, command="read {inputs} {settings} --steps {picture}"),
 }
 
@@ -194,12 +217,15 @@ def with_inputs_found(record: Record, beside: Path | None) -> Record:
     return record.model_copy(update={"inputs": tuple(found)})
 
 
-def command_line(record: Record, picture: str) -> str:
-    """The command that makes the picture of a record from nothing, ready to be copied into a shell."""
+def command_line(record: Record, picture: str, *words_before: str) -> str:
+    """The command that makes the picture of a record from nothing, ready to be copied into a shell.
+
+    `words_before` stand before its settings.
+    """
     if (record.verb, record.made) not in MAKINGS:
         return f"lanterna rerun {shlex.quote(printable(picture))}"
     making, fields = MAKINGS[record.verb, record.made], _recipe(record).model_fields
-    words = []
+    words = [shlex.quote(word) for word in words_before]
     for name, value in record.settings.items():
         field = fields.get(name)
         usual = field.get_default(call_default_factory=True, validated_data={}) if field else None
@@ -219,10 +245,27 @@ def command_line(record: Record, picture: str) -> str:
         words += ["--network", shlex.quote(printable(record.network.name))]
     for note in record.inputs:
         if note.role in making.roles:  # a stranger's record must not put any other option into the command
-            words += [f"--{note.role}", shlex.quote(printable(note.path))]
-    inputs = " ".join(shlex.quote(printable(note.path)) for note in record.inputs if not note.role)
+            words += [f"--{note.role}", _in_shell(note.path)]
+    inputs = " ".join(_in_shell(note.path) for note in record.inputs if not note.role)
     pieces = {"settings": " ".join(words), "inputs": inputs, "picture": shlex.quote(printable(picture))}
     return " ".join(f"lanterna {making.command}".format(**pieces).split("  ")).strip()
+
+
+def _in_shell(path: str) -> str:
+    """A path as a shell wants it: `~` not between quotation marks, and nothing taken for an option."""
+    text = printable(path)
+    if text.startswith("~/"):
+        return f"~/{shlex.quote(text[2:])}" if text != "~/" else text
+    return shlex.quote(f"./{text}" if text.startswith("-") and text != "-" else text)
+
+
+def commands_of(record: Record) -> dict[str, str]:
+    """For each picture on a contact sheet, by its name there, the command that makes it large."""
+    making = MAKINGS.get((record.verb, record.made))
+    if making is None or making.commands is None:
+        return {}
+    found: dict[str, str] = pkgutil.resolve_name(making.commands)(record)
+    return found
 
 
 def _making(record: Record) -> Making:
