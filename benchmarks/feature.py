@@ -50,7 +50,7 @@ def measured(name, stage, channel, steps):
     seconds, reached = {kind: [] for kind in precisions}, {}
     for _ in range(ROUNDS):
         for kind, dtype in precisions.items():
-            with patch.object(recipes, "_quick", lambda given, dtype=dtype: in_precision(given, dtype)):
+            with patch.object(recipes, "quicken", lambda given, _, dtype=dtype: in_precision(given, dtype)):
                 begun = time.perf_counter()
                 (last,) = deque(feature(recipe, network=network), maxlen=1)
                 seconds[kind].append(time.perf_counter() - begun)

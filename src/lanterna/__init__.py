@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lanterna.probes.look import Look, look
     from lanterna.probes.paths import Paths, paths
     from lanterna.recipes.classify import Classify, classify
+    from lanterna.recipes.dream import Dream, dream
     from lanterna.recipes.feature import Feature, feature
     from lanterna.recipes.read import Read, read
     from lanterna.recipes.recipe import Frame, Recipe
@@ -43,6 +44,7 @@ _PLACES = {
     "lanterna.probes.look": ("Look", "look"),
     "lanterna.probes.paths": ("Paths", "paths"),
     "lanterna.recipes.classify": ("Classify", "classify"),
+    "lanterna.recipes.dream": ("Dream", "dream"),
     "lanterna.recipes.feature": ("Feature", "feature"),
     "lanterna.recipes.read": ("Read", "read"),
     "lanterna.recipes.recipe": ("Frame", "Recipe"),
@@ -52,6 +54,7 @@ _PLACES = {
 
 __all__ = [
     "Classify",
+    "Dream",
     "Feature",
     "Frame",
     "LanternaError",
@@ -65,6 +68,7 @@ __all__ = [
     "Train",
     "UsageError",
     "classify",
+    "dream",
     "feature",
     "look",
     "open_network",

@@ -35,7 +35,7 @@ def seen(picture: Tensor, eye: Eye) -> Tensor:
     side = max(1, round(min(height, width) * eye.crop))
     top, left = (height - side) // 2, (width - side) // 2
     square = picture[:, top : top + side, left : left + side]
-    if eye == DIGIT_EYE and _edge(square) > 0.5:
+    if eye == DIGIT_EYE and light_edged(square):
         square = 1 - square
     size = (eye.size, eye.size)
     if side != eye.size:
@@ -43,7 +43,7 @@ def seen(picture: Tensor, eye: Eye) -> Tensor:
     return square.clamp(0, 1)
 
 
-def _edge(square: Tensor) -> float:
-    """The middle brightness of the pixels along the edge of `(1, S, S)`."""
-    along = (square[0, 0], square[0, -1], square[0, :, 0], square[0, :, -1])
-    return float(sum(side.median() for side in along) / 4)
+def light_edged(picture: Tensor) -> bool:
+    """Whether a picture `(1, H, W)` is light along its edge, as a page is and a drawn digit is not."""
+    along = (picture[0, 0], picture[0, -1], picture[0, :, 0], picture[0, :, -1])
+    return float(sum(side.median() for side in along) / 4) > 0.5

@@ -140,6 +140,36 @@ def energy(stage: str) -> Objective:
     return Objective(frozenset({stage}), lambda _, outputs: outputs[stage].flatten(1).square().mean(1).div(2))
 
 
+def channels(stage: str, indices: Sequence[int]) -> Objective:
+    """The mean of several maps of a stage over their positions: every picture wants all of them."""
+
+    def measure(_: Tensor, outputs: Outputs) -> Tensor:
+        maps = _with_positions(outputs[stage])
+        for index in indices:
+            _check(stage, index, maps.shape[1])
+        return maps[:, list(indices)].flatten(1).mean(1)
+
+    return Objective(frozenset({stage}), measure)
+
+
+def guide(stage: str, features: Tensor) -> Objective:
+    """How well each position matches whatever in a guide picture it is most like (DeepDream's guided dreams).
+
+    `features` is what the stage put out for the guide, `(1, C, H, W)`. At each position the outputs are a
+    vector over channels; the measure is the mean over positions of its largest dot product with one of the
+    guide's vectors, divided by the channels. The gradient at a position is then that best match itself, as in
+    the notebook of Mordvintsev, Olah and Tyka, "Inceptionism" (2015).
+    """
+    wanted = _with_positions(features)[0].flatten(1).float()  # (C, positions of the guide)
+
+    def measure(_: Tensor, outputs: Outputs) -> Tensor:
+        maps = _with_positions(outputs[stage]).flatten(2)  # (N, C, positions)
+        best = wanted[:, (maps.detach().transpose(1, 2) @ wanted).argmax(2)]  # (C, N, positions)
+        return (maps * best.transpose(0, 1)).sum(1).mean(1) / len(wanted)
+
+    return Objective(frozenset({stage}), measure)
+
+
 def diversity(stage: str) -> Objective:
     """How differently from its batch each picture looks to a stage, from -1 (the same) on.
 

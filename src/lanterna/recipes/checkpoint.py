@@ -12,6 +12,7 @@ from lanterna.errors import LanternaError, MissingError, UsageError
 from lanterna.files import replacing
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from lanterna.networks.stages import Network
@@ -44,8 +45,7 @@ class Learning:
             "right": self.right.item(),
             "history": self.history,
         }
-        with replacing(path) as temporary:
-            torch.save(state, temporary)
+        write_state(path, state)
 
     def load(self, path: Path, recipe: Recipe) -> None:
         """Take up what `save` wrote, in place.
@@ -54,11 +54,8 @@ class Learning:
         `LanternaError` where the file is damaged. A checkpoint from elsewhere can run no code: only tensors
         and plain values are read.
         """
-        state = _read(path)
-        if state["recipe"] != recipe.model_dump_json():
-            raise UsageError(
-                f"{path} was begun with other settings: resume with those, or start anew with --force"
-            )
+        wanted = {"network", "averaged", "optimiser", "step", "right", "history"}
+        state = read_state(path, recipe, wanted)
         try:
             self.network.load_state_dict(state["network"])
             if self.averaged is not self.network:
@@ -71,14 +68,28 @@ class Learning:
         self.history[:] = state["history"]
 
 
-def _read(path: Path) -> dict[str, Any]:
+def write_state(path: Path, state: Mapping[str, object]) -> None:
+    """Write tensors and plain values by name, and the `recipe` as JSON, atomically."""
+    with replacing(path) as temporary:
+        torch.save(dict(state), temporary)
+
+
+def read_state(path: Path, recipe: Recipe, names: set[str]) -> dict[str, Any]:
+    """What `write_state` wrote: the values of `names`, and `recipe`.
+
+    Errors: `MissingError` where there is no checkpoint, `UsageError` where it belongs to other settings,
+    `LanternaError` where the file is damaged or of other work. It can run no code.
+    """
     if not path.is_file():
         raise MissingError(f"nothing to resume at {path}: start without --resume")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
         raise LanternaError(f"{path} is damaged or no checkpoint: start anew with --force") from error
-    wanted = {"recipe", "network", "averaged", "optimiser", "step", "right", "history"}
-    if not isinstance(state, dict) or set(state) != wanted:
-        raise LanternaError(f"{path} is no checkpoint of a training: start anew with --force")
+    if not isinstance(state, dict) or set(state) != {"recipe", *names}:
+        raise LanternaError(f"{path} is no checkpoint of this work: start anew with --force")
+    if state["recipe"] != recipe.model_dump_json():
+        raise UsageError(
+            f"{path} was begun with other settings: resume with those, or start anew with --force"
+        )
     return state

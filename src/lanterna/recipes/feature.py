@@ -11,7 +11,6 @@ canvas fall a little faster than 1/frequency, which makes things larger; and all
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -20,9 +19,9 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lanterna.devices import fast_dtype
 from lanterna.errors import UsageError
 from lanterna.networks import Network, class_index, open_network
+from lanterna.networks.quick import quicken
 from lanterna.probes import objectives
 from lanterna.recipes.canvas import Canvas, seen_anyhow
 from lanterna.recipes.recipe import Frame, Recipe
@@ -169,7 +168,7 @@ def feature(
             if each is not None and each >= channels:
                 raise UsageError(f"{stage} has channels 0 to {channels - 1}, got {each}")
         wishes = [(_wish(recipe, network, stage, index), recipe.diversity)]
-    work = _quick(network)
+    work = quicken(network, [stage])
     return _frames(recipe, work, wishes, index if recipe.class_ is not None else None)
 
 
@@ -228,20 +227,6 @@ def _wish(recipe: Feature, network: Network, stage: str, index: int | None) -> O
             raise UsageError(f"against: expected the number of a channel, got {recipe.against[:60]!r}")
         wish = wish - one(stage, other)
     return wish
-
-
-def _quick(network: Network) -> Network:
-    """A copy in the memory format, and of our own networks in the precision, in which it is fastest here.
-
-    A convolution of each channel by itself is no faster in bfloat16 on a CPU (measured: EfficientNet-Lite0
-    42 ms a step in either, vgg16 319 and 77), and then full precision is kept.
-    """
-    work = copy.deepcopy(network)
-    work.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    grouped = any(isinstance(part, nn.Conv2d) and part.groups > 1 for part in network.modules())
-    if type(network) is Network and network.eye.channels == 3 and not grouped:
-        work.stages.to(fast_dtype(next(network.parameters()).device))
-    return work.eval().requires_grad_(False)
 
 
 def _frames(

@@ -1,0 +1,325 @@
+"""DeepDream: change a picture so that a network sees more of what it sees in it already.
+
+Show the picture to the network up to one stage; ask how each pixel should change for that stage to be more
+excited; change it a little so; again. On a small copy of the picture first and then on larger ones, each
+beginning with what was dreamed before: so forms grow at every scale. Mordvintsev, Olah and Tyka,
+"Inceptionism: Going Deeper into Neural Networks" (2015), and its notebook in google/deepdream.
+
+Where we depart from it: wishes can be added, weighted and masked, each in its own units (`wishes.py`); a
+picture too large for the memory is dreamed window by window (`windows.py`); and the network runs as quickly
+as this machine lets it (`networks/quick.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import torch
+from pydantic import Field, field_validator, model_validator
+from torch import Tensor
+
+from lanterna.errors import UsageError
+from lanterna.networks import Network, open_network
+from lanterna.networks.digits import DIGIT_EYE
+from lanterna.networks.quick import quicken
+from lanterna.networks.seeing import light_edged
+from lanterna.probes import objectives
+from lanterna.recipes.checkpoint import read_state, write_state
+from lanterna.recipes.octaves import octave_sizes, resized, shrunk, smoothed
+from lanterna.recipes.recipe import Frame, Recipe
+from lanterna.recipes.windows import STRIDE, Windows, as_seen, gradient
+from lanterna.recipes.wishes import Wish, read_class, whole_wish
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+    from pathlib import Path
+
+    from lanterna.probes.objectives import Objective
+
+LONGEST = 1024
+"""Pixels along the longer side of a dream, at most, where no size is asked for."""
+
+_FIRST_STAGES = {"efficientnet-lite0": "block9", "efficientnet-lite2": "block13", "vgg16": "relu4_3"}
+_EVERY = 10.0  # seconds between checkpoints
+
+
+class Dream(Recipe):
+    """Dream with your own picture: more of what a network sees in it."""
+
+    verb: ClassVar[str] = "dream"
+    presets: ClassVar[dict[str, dict[str, Any]]] = {}
+
+    network: str = Field(
+        default="efficientnet-lite0", min_length=1, description="Who dreams: a network, or module:function."
+    )
+    stage: tuple[str, ...] = Field(
+        default=(),
+        description="What to see more of: stages, perhaps with channels and a weight (block9:31,40*0.5); "
+        "the network's own choice if none is given.",
+    )
+    class_: tuple[str, ...] = Field(default=(), description="Classes to see more of, by name or number.")
+    guided: bool = Field(default=False, description="Whether a second picture, the guide, is to be matched.")
+    mask_stage: tuple[str, ...] = Field(
+        default=(),
+        description="What to see more of in each mask, in order; the same as anywhere if not given.",
+    )
+    size: int | None = Field(
+        default=None, ge=32, le=16_384,
+        description="Pixels along the longer side; the picture's own, up to 1024, if not given.",
+    )  # fmt: skip
+    octaves: int = Field(default=4, ge=1, le=12, description="At how many sizes to dream, small to large.")
+    ratio: float = Field(default=1.4, gt=1, le=3, description="How many times larger each octave is.")
+    steps: int = Field(default=12, ge=1, le=1000, description="How often the picture is changed per octave.")
+    step_size: float = Field(
+        default=2.5, gt=0, le=64, description="How far a step changes pixels, in levels of 255, on average."
+    )
+    jitter: int = Field(default=32, ge=0, le=512, description="Pixels the picture is shifted by at random.")
+    smoothing: Literal["none", "gaussian", "laplacian"] = Field(
+        default="laplacian",
+        description="How steps are smoothed: not, with large forms favoured, or every size of form alike.",
+    )
+    smoothness: float = Field(default=0.0, ge=0, le=10, description="How much neighbours should be alike.")
+    keep_colours: bool = Field(default=False, description="Change how bright things are, not their colours.")
+    blend: float = Field(default=1.0, ge=0, le=1, description="How much of the dream to show: 0 none of it.")
+    tile: int = Field(
+        default=768, ge=256, le=4096, multiple_of=32,
+        description="The side of the windows that a picture too large for one is dreamed in, in pixels.",
+    )  # fmt: skip
+
+    @field_validator("stage", "class_", "mask_stage", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _wishes_can_be_read(self) -> Self:
+        for text in (*self.stage, *self.mask_stage):
+            Wish.read(text)
+        for text in self.class_:
+            read_class(text)
+        return self
+
+    def wishes(self, network: Network) -> list[Wish]:
+        """What to see more of, of this network's stages: none where only classes are wished for."""
+        if self.stage or (self.class_ and not self.guided):
+            return [Wish.read(text) for text in self.stage]
+        return [Wish(first_stage(network))]
+
+
+@dataclass(frozen=True)
+class DreamFrame(Frame):
+    """How far a dream has come; `picture` is as large as the octave that is being dreamed.
+
+    `numbers`: `octave` from 1 on, and `energy`, how well the wish is fulfilled, each part in units of the
+    start. In the last frame `picture` has the final size; `whole()` gives that size at any time.
+    """
+
+    base: Tensor = field(default_factory=lambda: torch.zeros(3, 1, 1), repr=False)
+
+    def whole(self) -> Tensor:
+        """The picture as it would be if dreaming ended here, `(3, H, W)` at the final size."""
+        assert self.picture is not None
+        size, final = tuple(self.picture.shape[1:]), tuple(self.base.shape[1:])
+        if size == final:
+            return self.picture
+        base = self.base.cpu()
+        return (base + resized(self.picture - resized(base, size), final)).clamp(0, 1)
+
+
+def dream(
+    picture: Tensor,
+    recipe: Dream | None = None,
+    *,
+    network: Network | None = None,
+    guide: Tensor | None = None,
+    masks: Sequence[Tensor] = (),
+    wish: Objective | None = None,
+    device: str = "auto",
+    checkpoint: Path | None = None,
+    resume: bool = False,
+) -> Generator[DreamFrame, None, None]:
+    """Dream with `picture` `(3, H, W)` in [0, 1], yielding how far it has come after each step.
+
+    `network` is used where given (and left as it is), else the one that the recipe names. `guide` `(3, H, W)`
+    is a picture to match, for a recipe that is `guided`. `masks` are `(H, W)` or `(1, H, W)` in [0, 1], of
+    any size: where to dream, and how much. `wish` takes the place of all that the recipe wishes for. With a
+    `checkpoint` the state is kept there every ten seconds and when the work is ended early, and `resume` goes
+    on from it: the picture is that of an unbroken dream.
+
+    Errors, before the first step: `UsageError` for a stage, channel or class that is not there, masks or a
+    guide that do not fit the recipe; `MissingError` for a network or checkpoint that is not here.
+    """
+    recipe = recipe or Dream()
+    if recipe.guided != (guide is not None):
+        raise UsageError("dream: a guided recipe needs a guide picture, and only a guided recipe takes one")
+    if len(recipe.mask_stage) > len(masks):
+        raise UsageError(
+            f"dream: {len(recipe.mask_stage)} mask stages for {len(masks)} masks: give each a mask"
+        )
+    network = network or open_network(recipe.network, device=device)
+    if network.eye.channels not in (1, 3):
+        raise UsageError(f"a picture has 1 or 3 channels, {network.name} wants {network.eye.channels}")
+    height, width = picture.shape[1:]
+    longest = recipe.size or min(max(height, width), LONGEST)
+    sizes = octave_sizes(height, width, longest, recipe.octaves, recipe.ratio)
+    base = resized(picture.to(network.get_buffer("mean").device), sizes[-1]).clamp(0, 1)
+    negative = network.eye == DIGIT_EYE and light_edged(base.mean(0, keepdim=True))
+    if negative:  # these networks know white ink on black
+        base = 1 - base
+    parts = _parts(recipe, network, resized(base, sizes[0]), guide, masks, wish)
+    begun = _State.load(checkpoint, recipe, base) if checkpoint and resume else None
+    frames = _frames(recipe, network, base, sizes, parts, begun, checkpoint)
+    return (_negative(frame) for frame in frames) if negative else frames
+
+
+def first_stage(network: Network) -> str:
+    """The stage to dream with where none is asked for: the middle one, where nothing better is known."""
+    spatial = [name for name in network.stages if name not in ("flatten", "pool", "output")]
+    return _FIRST_STAGES.get(network.name, spatial[len(spatial) // 2])
+
+
+def _parts(
+    recipe: Dream,
+    network: Network,
+    start: Tensor,
+    guide: Tensor | None,
+    masks: Sequence[Tensor],
+    wish: Objective | None,
+) -> list[tuple[Objective, Tensor | None]]:
+    """What is wished for, and where: everywhere, or where a mask `(1, H, W)` is light."""
+    begin = _as_eye(start, network)
+    matched = _as_eye(guide.to(start), network) if guide is not None else None
+    usual = wish or whole_wish(
+        network, recipe.wishes(network), [read_class(text) for text in recipe.class_], begin, matched
+    )
+    if recipe.smoothness:
+        unit = objectives.smoothness().measure(begin, {}).abs().item()
+        usual = usual + (recipe.smoothness / max(unit, 1e-6)) * objectives.smoothness()
+    if not masks:
+        return [(usual, None)]
+    own = [whole_wish(network, [Wish.read(text)], (), begin, matched) for text in recipe.mask_stage]
+    own += [usual] * (len(masks) - len(own))
+    where = [mask.reshape(1, *mask.shape[-2:]).to(start).clamp(0, 1) for mask in masks]
+    return list(zip(own, where, strict=True))
+
+
+def _frames(
+    recipe: Dream,
+    network: Network,
+    base: Tensor,
+    sizes: Sequence[tuple[int, int]],
+    parts: Sequence[tuple[Objective, Tensor | None]],
+    begun: _State | None,
+    checkpoint: Path | None,
+) -> Generator[DreamFrame, None, None]:
+    """The dream itself: octave by octave, step by step."""
+    generator = torch.Generator().manual_seed(recipe.seed)
+    stages = frozenset[str]().union(*(wish.stages for wish, _ in parts))
+    windows = _windows(recipe, network, stages)
+    work = quicken(network, stages)
+    first = begun.octave if begun else 1
+    dreamed = torch.zeros_like(base[:, :1, :1])
+    state, saved = begun, time.monotonic()
+    try:
+        for octave, size in list(enumerate(sizes, start=1))[first - 1 :]:
+            here = resized(base, size)
+            where = [None if mask is None else shrunk(mask, size) for _, mask in parts]
+            if begun and octave == first:
+                done, image = begun.step, begun.picture.to(base)
+                generator.set_state(begun.randomness)
+            else:
+                done, image = 0, (here + _only(resized(dreamed, size), where)).clamp(0, 1)
+            for step in range(done + 1, recipe.steps + 1):
+                down, across = (_shift(generator, recipe.jitter, windows.reach(side)) for side in size)
+                change, energy = torch.zeros_like(image), 0.0
+                for (wish, _), mask in zip(parts, where, strict=True):
+                    slope, value = gradient(work, image, wish, windows, (down, across))
+                    slope = smoothed(slope, recipe.smoothing)
+                    if recipe.keep_colours:
+                        slope = slope.mean(0, keepdim=True).expand_as(slope).clone()
+                    slope /= slope.abs().mean().clamp_min(1e-12)
+                    change += slope if mask is None else slope.mul_(mask)
+                    energy += value / len(parts)
+                image = change.mul_(recipe.step_size / 255).add_(image).clamp_(0, 1)
+                state = _State(octave, step, image, generator.get_state())
+                yield DreamFrame(
+                    step=(octave - 1) * recipe.steps + step,
+                    steps=len(sizes) * recipe.steps,
+                    numbers={"octave": octave, "energy": energy},
+                    picture=(here + recipe.blend * (image - here) if recipe.blend < 1 else image).cpu(),
+                    base=base,
+                )
+                if checkpoint and time.monotonic() - saved > _EVERY:
+                    state.save(checkpoint, recipe, base)
+                    saved = time.monotonic()
+            dreamed = image - here
+    finally:
+        if checkpoint and state:
+            state.save(checkpoint, recipe, base)
+
+
+@dataclass(frozen=True)
+class _State:
+    """Where a dream is: what a checkpoint keeps."""
+
+    octave: int
+    step: int
+    picture: Tensor
+    randomness: Tensor
+
+    def save(self, path: Path, recipe: Dream, base: Tensor) -> None:
+        write_state(path, {"recipe": recipe.model_dump_json(), "begun_with": _mark(base), **vars(self)})
+
+    @classmethod
+    def load(cls, path: Path, recipe: Dream, base: Tensor) -> _State:
+        """Errors: as `read_state`; `UsageError` where another picture was dreamed with."""
+        state = read_state(path, recipe, {"begun_with", *cls.__dataclass_fields__})
+        if state["begun_with"] != _mark(base):
+            raise UsageError(
+                f"{path} was begun with another picture: resume with that, or start anew with --force"
+            )
+        return cls(**{name: state[name] for name in cls.__dataclass_fields__})
+
+
+def _mark(base: Tensor) -> str:
+    return hashlib.sha256(base.cpu().numpy().tobytes()).hexdigest()
+
+
+def _windows(recipe: Dream, network: Network, stages: frozenset[str]) -> Windows:
+    """Windows of the recipe's size, or of the network's where it can see no other."""
+    side = network.eye.size
+    other = torch.zeros(
+        1, network.eye.channels, side + STRIDE, side, device=network.get_buffer("mean").device
+    )
+    try:
+        with torch.no_grad():
+            objectives.read(network, other, stages)
+    except RuntimeError:
+        return Windows(side, margin=0, exact=True)
+    return Windows(recipe.tile, margin=min(128, recipe.tile // 4 // STRIDE * STRIDE))
+
+
+def _as_eye(picture: Tensor, network: Network) -> Tensor:
+    """A picture as the network's eye takes it, `(1, C, S, S)`: all of it, squeezed into a square."""
+    side = (network.eye.size, network.eye.size)
+    return as_seen(resized(picture, side).clamp(0, 1).unsqueeze(0), network)
+
+
+def _only(dreamed: Tensor, where: Sequence[Tensor | None]) -> Tensor:
+    """What was dreamed, and nothing of it where no mask lets it: enlarging has blurred its edges."""
+    allowed = [mask for mask in where if mask is not None]
+    return dreamed * (torch.stack(allowed).amax(0) > 0) if allowed else dreamed
+
+
+def _shift(generator: torch.Generator, jitter: int, reach: int) -> int:
+    """How far to move what the network looks at: anywhere within the grid of windows, or by the jitter."""
+    low, high = (0, reach - 1) if reach else (-jitter, jitter)
+    return int(torch.randint(low, high + 1, (), generator=generator))
+
+
+def _negative(frame: DreamFrame) -> DreamFrame:
+    assert frame.picture is not None
+    return replace(frame, picture=1 - frame.picture, base=1 - frame.base)

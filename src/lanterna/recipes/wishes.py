@@ -1,0 +1,133 @@
+"""Wishes in words: `block9`, `block9:31,40`, `block9:strongest4`, `block5*-0.5`, and the objectives they are.
+
+A wish names a stage, perhaps channels of it, and perhaps a weight; or a class and perhaps a weight.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from lanterna.errors import UsageError
+from lanterna.networks import class_index
+from lanterna.probes import objectives
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from torch import Tensor
+
+    from lanterna.networks import Network
+    from lanterna.probes.objectives import Objective
+
+_RANKS = ("strongest", "weakest", "average")
+_WISH = re.compile(
+    r"(?P<stage>[^:*\s]+)(?::(?P<channels>\d+(?:,\d+)*|(?P<rank>strongest|weakest|average)(?P<count>\d*)))?"
+    r"(?:\*(?P<weight>[+-]?(?:\d+\.?\d*|\.\d+)))?"
+)
+_CLASS = re.compile(r"(?P<name>.+?)(?:\*(?P<weight>[+-]?(?:\d+\.?\d*|\.\d+)))?")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """More of what a stage sees: all of it, these `channels`, or the `count` channels of a `rank`."""
+
+    stage: str
+    channels: tuple[int, ...] = ()
+    rank: str = ""
+    count: int = 1
+    weight: float = 1.0
+
+    @classmethod
+    def read(cls, text: str) -> Wish:
+        """A wish from its words. Errors: `UsageError`."""
+        found = _WISH.fullmatch(text.strip())
+        if not found:
+            raise UsageError(
+                "expected a wish such as block9, block9:31,40, block9:strongest4 or block9*-0.5, "
+                f"got {text[:60]!r}"
+            )
+        listed = "" if found["rank"] else found["channels"] or ""
+        return cls(
+            found["stage"],
+            tuple(int(part) for part in listed.split(",") if part),
+            found["rank"] or "",
+            max(1, int(found["count"] or 1)),
+            float(found["weight"] or 1),
+        )
+
+
+def read_class(text: str) -> tuple[str, float]:
+    """A class and its weight from words: `goldfish`, `goldfish*2`. Errors: `UsageError`."""
+    found = _CLASS.fullmatch(text.strip())
+    if not found:
+        raise UsageError(f"expected a class such as goldfish or goldfish*2, got {text[:60]!r}")
+    return found["name"], float(found["weight"] or 1)
+
+
+def whole_wish(
+    network: Network,
+    wishes: Sequence[Wish],
+    classes: Sequence[tuple[str, float]],
+    start: Tensor,
+    guide: Tensor | None = None,
+) -> Objective:
+    """Everything that is wished for, as one objective: each part counts by its weight and nothing else.
+
+    What stages put out differs by orders of magnitude. So each part is measured in units of what `start`, the
+    picture dreaming begins with, `(N, C, H, W)` as the network sees it, has of it: an energy in units of its
+    own energy, channels and classes in units of how much their stage varies. With a `guide`, `(1, C, H, W)`
+    likewise, wishes without channels become likeness to the guide.
+
+    Errors: `UsageError` for a stage, channel or class that is not there.
+    """
+    if classes and not network.classes:
+        raise UsageError(f"{network.name} has no classes: give it a stage in place of one")
+    last = list(network.stages)[-1]
+    named = [(class_index(name, network), weight) for name, weight in classes]
+    stages = frozenset(wish.stage for wish in wishes) | (frozenset({last}) if named else frozenset())
+    with torch.no_grad():
+        outputs = objectives.read(network, start, stages)
+        guided = objectives.read(network, guide, stages) if guide is not None else {}
+    parts = []
+    for wish in wishes:
+        output = outputs[wish.stage]
+        energy = objectives.energy(wish.stage)
+        deviation = output.std(correction=0).item()
+        if wish.rank or wish.channels:
+            chosen = _ranked(output, wish) if wish.rank else wish.channels
+            part, unit = objectives.channels(wish.stage, chosen), deviation
+            part.measure(start, outputs)  # says so where there is no such channel
+        elif guided:
+            part = objectives.guide(wish.stage, guided[wish.stage])
+            unit = part.measure(start, outputs).abs().mean().item()
+        else:
+            part, unit = energy, energy.measure(start, outputs).mean().item()
+        parts.append((wish.weight / max(unit, 1e-12)) * part)
+    for index, weight in named:
+        unit = outputs[last].std(correction=0).item()
+        parts.append((weight / max(unit, 1e-12)) * objectives.logit(index, last))
+    return _added(parts)
+
+
+def _added(parts: Iterable[Objective]) -> Objective:
+    first, *others = parts
+    for other in others:
+        first = first + other
+    return first
+
+
+def _ranked(output: Tensor, wish: Wish) -> tuple[int, ...]:
+    """The channels of a stage's output whose mean over this picture is largest, smallest or in the middle."""
+    means = output.flatten(2).mean((0, 2)) if output.dim() > 2 else output.mean(0)
+    order = means.argsort(descending=True).tolist()
+    count = min(wish.count, len(order))
+    if wish.rank == "weakest":
+        order = order[::-1]
+    elif wish.rank == "average":
+        first = (len(order) - count) // 2
+        order = order[first:]
+    return tuple(order[:count])
