@@ -19,7 +19,9 @@ from lanterna.images.drawing import NIGHT, contact_sheet
 from lanterna.networks import open_network, shelf_items
 from lanterna.probes import objectives
 from lanterna.recipes.dream import Dream, dream, first_stage
+from lanterna.recipes.octaves import resized
 from lanterna.recipes.recipe import Frame
+from lanterna.recipes.windows import as_seen
 from lanterna.surfaces.rerun import command_line
 
 if TYPE_CHECKING:
@@ -140,6 +142,8 @@ def choose(kind: Kind, recipe: Sheet, network: Network, picture: Tensor) -> Shee
         shown = tuple(f"{stage}:{index}" for index in strongest(network, stage, picture))
     else:
         shown = tuple(name for name, settings in Dream.presets.items() if not settings.get("guided"))
+    if not shown:
+        raise UsageError(f"{network.name} has no {kind} to show on a sheet")
     return recipe.changed({"shown": shown})
 
 
@@ -167,13 +171,11 @@ def sensible_stages(network: Network) -> list[str]:
 
 
 def strongest(network: Network, stage: str, picture: Tensor, count: int = CHANNELS) -> list[int]:
-    """The channels with the largest means over a small copy of a picture `(3, H, W)`, largest first."""
-    scale = min(1.0, SIDE / max(picture.shape[1:]))
-    small = nn.functional.interpolate(picture[None], scale_factor=scale, mode="bilinear", antialias=True)
-    if network.eye.channels == 1:
-        small = small.mean(1, keepdim=True)
+    """The channels with the largest means over a picture `(3, H, W)` as a network sees it, largest first."""
+    small = resized(picture, (network.eye.size, network.eye.size)).clamp(0, 1)
+    images = as_seen(small[None].to(network.get_buffer("mean").device), network)
     with torch.no_grad():
-        outputs = objectives.read(network, small.to(network.get_buffer("mean").device), frozenset({stage}))
+        outputs = objectives.read(network, images, frozenset({stage}))
     means = outputs[stage][0].flatten(1).mean(1)
     return means.argsort(descending=True, stable=True)[:count].tolist()
 
