@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shlex
 import sys
 
@@ -20,7 +21,6 @@ from lanterna.recipes.dream import Dream
 from lanterna.recipes.octaves import resized
 from lanterna.recipes.results import open_or_train
 from lanterna.surfaces.cli import main
-from lanterna.surfaces.cli.preview import Screen, fitted
 from lanterna.surfaces.dreaming import sensible_stages
 
 SMALL = ["--size", "144", "--octaves", "2", "--steps", "2"]
@@ -265,11 +265,13 @@ def test_the_preview_ends_with_the_picture_that_is_saved(here):
         [sys.executable, "-m", "lanterna", "dream", *words], TERM="xterm", COLORTERM="truecolor"
     )
     assert code == 0, said
-    columns, rows = fitted(103, 69, Screen(80, 24, None), "true colour")  # the first octave
+    rows = int(re.findall(r"\x1b\[(\d+)A", said)[-1])
     last = drawings(said, rows)[-1]
     assert "8 of 8" in last
     shown = decode_blocks(last[: last.index("8 of 8")].removesuffix("\n"))
-    saved = as_image(pixels("one.png")).resize((columns, 2 * rows), Image.Resampling.BOX)
+    assert shown.shape[0] == 2 * rows == 44
+    assert shown.shape[1] == pytest.approx(44 * 1.5, abs=1)
+    saved = as_image(pixels("one.png")).resize(shown.shape[1::-1], Image.Resampling.BOX)
     assert np.abs(shown - np.asarray(saved).astype(int)).mean() < 1
     assert (here / "one.png").exists()
 
