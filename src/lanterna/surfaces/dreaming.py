@@ -190,7 +190,7 @@ def sheet_frames(
         "channels": f"What channels of {recipe.shown[0].partition(':')[0]} in {network.name} dream",
         "presets": "What each preset dreams",
     }[kind]
-    columns = min(6, math.ceil(math.sqrt(count)))
+    columns = 6 if count > 12 else math.ceil(math.sqrt(count))
     tiles: list[tuple[Tensor, str]] = []
     for number, name in enumerate(recipe.shown, start=1):
         large = large_recipe(kind, recipe, name)
