@@ -30,7 +30,7 @@ from lanterna.recipes.train import Train
 from lanterna.surfaces import rerun
 from lanterna.surfaces.cli import VERBS, main
 
-READS_PICTURES = ["recipe", "rerun", "read", "classify"]
+READS_PICTURES = ["recipe", "rerun", "read", "classify", "dream"]
 """Verbs that are given a picture, with everything that they need on the shelf and a trained network."""
 
 TAKES_ARGUMENTS = sorted(VERBS)
@@ -41,6 +41,7 @@ _WORDS = """
     --no-bias --learning-rate --network conv dense lite0 os:abort --top --steps --why --device cuda cpu --seed
     --resume fetch import verify clear mnist vgg16 --all picture.png plain.jpg folder missing.png out.png
     out.xyz folder/out.png missing/out.png plain.jpg/out.png seed=1 seed=-1 a=b =b input=x 0 -1 1e400 NaN
+    --stage --mask --guide --mask-stage --checkpoint stages presets
     --class goldfish --channel --sheet --direction --kernels --diversity block9 relu1 output
     99999999999999999999 0x10 1_000 true [] {} [[ - -- --- * $HOME ~ .. . /dev/zero /dev/null /
 """
@@ -132,10 +133,13 @@ def room(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def small_and_quick(room, monkeypatch):
-    """Work in the room; a pixel limit that hostile sizes meet soon; trainings that train nothing."""
+    """Work in the room; a pixel limit that hostile sizes meet soon; no training; short dreams."""
     monkeypatch.chdir(room.folder)
     monkeypatch.setenv("HOME", str(room.folder))
     monkeypatch.setattr(decoding, "PIXEL_LIMIT", 500_000)
+    for setting in ("size=64", "octaves=1", "steps=1"):
+        name, value = setting.split("=")
+        monkeypatch.setenv(f"LANTERNA_DREAM_{name.upper()}", value)
     making = rerun.Making("test_fuzz:quick_maker", "lanterna.recipes.train:Train", "train {settings}")
     monkeypatch.setitem(rerun.MAKINGS, ("train", "mistakes"), making)
 
@@ -361,7 +365,9 @@ toml_lines = st.tuples(
 
 @fuzz(150)
 @given(
-    section=st.sampled_from(["[train]", "[read]", "[feature]", "[recipe]", "[nonsense]", "train = 3", ""]),
+    section=st.sampled_from(
+        ["[train]", "[read]", "[feature]", "[dream]", "[recipe]", "[nonsense]", "train = 3", ""]
+    ),
     lines=st.lists(toml_lines.map(" = ".join) | st.text(max_size=12), max_size=4),
     argv=st.sampled_from(
         [
@@ -371,6 +377,7 @@ toml_lines = st.tuples(
             ["recipe", "picture.png"],
             ["shelf"],
             ["feature", "block9", "31"],
+            ["dream", "plain.jpg"],
         ]
     ),
 )

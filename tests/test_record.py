@@ -16,7 +16,7 @@ from torch import nn
 import lanterna
 from lanterna.errors import UsageError
 from lanterna.files import sha256
-from lanterna.images import Record, make_record, open_picture, read_record, save_picture
+from lanterna.images import Record, make_record, note_input, open_picture, read_record, save_picture
 from lanterna.images.record import BYTES_LIMIT, to_json, weights_sha256
 from lanterna.recipes.recipe import Recipe
 from lanterna.surfaces import rerun
@@ -40,9 +40,11 @@ def speckled(record):
     specks = (
         torch.randn(picture.shape, generator=torch.Generator().manual_seed(recipe.seed)) * recipe.strength
     )
-    paths = [note.path for note in record.inputs]
+    for note in record.inputs[1:]:
+        specks = specks * open_picture(note.path)
+    inputs = [note_input(note.path, role=note.role) for note in record.inputs]
     return picture + (-specks.abs() if recipe.dark else specks), make_record(
-        "speckle", record.made, recipe, inputs=paths
+        "speckle", record.made, recipe, inputs=inputs
     )
 
 
@@ -50,7 +52,10 @@ def speckled(record):
 def speckle(tmp_path, monkeypatch):
     """A folder with `input.png` and `made.png`, which the technique of the tests made from it."""
     making = rerun.Making(
-        "test_record:speckled", "test_record:Speckle", "speckle {inputs} {settings} -o {picture}"
+        "test_record:speckled",
+        "test_record:Speckle",
+        "speckle {inputs} {settings} -o {picture}",
+        roles=("guide", "mask"),
     )
     monkeypatch.setitem(rerun.MAKINGS, ("speckle", "specks"), making)
     monkeypatch.chdir(tmp_path)
@@ -59,6 +64,18 @@ def speckle(tmp_path, monkeypatch):
     picture, record = speckled(record)
     save_picture(picture, "made.png", recipe=record)
     return tmp_path
+
+
+@pytest.fixture
+def masked(speckle):
+    """The same with two masks and a guide, which `masked.png` was made from."""
+    for number, name in enumerate(("guide.png", "left.png", "right half.png")):
+        photograph().rotate(90 * number).save(name)
+    roles = {"input.png": "", "guide.png": "guide", "left.png": "mask", "right half.png": "mask"}
+    inputs = [note_input(path, role=role) for path, role in roles.items()]
+    picture, record = speckled(make_record("speckle", "specks", Speckle(seed=7), inputs=inputs))
+    save_picture(picture, "masked.png", recipe=record)
+    return speckle
 
 
 def a_record(**changes):
@@ -156,6 +173,7 @@ def hostile_texts():
         "verb with a path": json.dumps({**good, "verb": "../../evil"}),
         "verb that escapes": json.dumps({**good, "verb": "\x1b[2J"}),
         "bad hash": json.dumps({**good, "inputs": [{"path": "a", "sha256": "zz"}]}),
+        "bad role": json.dumps({**good, "inputs": [{"path": "a", "sha256": "0" * 64, "role": "a b"}]}),
         "negative seed": json.dumps({**good, "seed": -1}),
         "newer": json.dumps({**good, "format": 2}),
         "pickle": "\x80\x04cos\nsystem\n",
@@ -276,6 +294,85 @@ def test_a_moved_input_is_found_beside_the_picture_and_a_changed_one_is_not_take
     photograph().rotate(90).save("input.png")
     assert main(["rerun", "elsewhere/made.png"]) == 2
     assert "has changed since" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("speckle")
+def test_an_input_without_a_role_is_written_as_it_always_was():
+    text = Image.open("made.png").text["lanterna"]
+    (note,) = json.loads(text)["inputs"]
+    assert set(note) == {"path", "sha256"}
+    assert read_record("made.png").inputs[0].role == ""
+
+
+def test_inputs_keep_their_roles(masked, capsys):
+    assert main(["recipe", "masked.png", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [note.get("role") for note in document["inputs"]] == [None, "guide", "mask", "mask"]
+    assert document["command"] == (
+        "lanterna speckle input.png --seed 7 --guide guide.png --mask left.png --mask 'right half.png' "
+        "-o masked.png"
+    )
+    assert main(["recipe", "masked.png"]) == 0
+    assert re.search(r"^guide +guide\.png .*\nmask +left\.png", capsys.readouterr().out, re.M)
+
+    elsewhere = masked / "elsewhere"
+    elsewhere.mkdir()
+    for name in ("input.png", "guide.png", "left.png", "right half.png", "masked.png"):
+        (masked / name).rename(elsewhere / name)
+    assert main(["rerun", "elsewhere/masked.png"]) == 0
+    assert torch.equal(open_picture(elsewhere / "masked.png"), open_picture(elsewhere / "masked-again.png"))
+    again = read_record(elsewhere / "masked-again.png").inputs
+    assert [(note.path, note.role) for note in again[1:3]] == [
+        ("elsewhere/guide.png", "guide"),
+        ("elsewhere/left.png", "mask"),
+    ]
+
+    (elsewhere / "left.png").unlink()
+    assert main(["rerun", "elsewhere/masked.png"]) == 2
+    assert "left.png, which the picture was made from, is not there: give --set mask=PATH" in (
+        capsys.readouterr().err
+    )
+
+
+@pytest.mark.usefixtures("masked")
+def test_the_inputs_of_a_role_can_be_set(capsys):
+    rerun_with = ["rerun", "masked.png", "-o", "set.png", "--force", "--set"]
+    assert main([*rerun_with, "mask=left.png, guide.png"]) == 2  # a path may hold commas and blanks
+    assert "mask: the picture was made from 2 files, got 1" in capsys.readouterr().err
+    assert main([*rerun_with, 'mask=["left.png", "guide.png"]']) == 0
+    roles = [(note.path, note.role) for note in read_record("set.png").inputs]
+    assert roles == [("input.png", ""), ("guide.png", "guide"), ("left.png", "mask"), ("guide.png", "mask")]
+    assert not torch.equal(open_picture("set.png"), open_picture("masked.png"))
+    assert main([*rerun_with, "input=left.png", "--set", "guide=input.png"]) == 0
+    roles = [(note.path, note.role) for note in read_record("set.png").inputs]
+    assert roles[:2] == [("left.png", ""), ("input.png", "guide")]
+    assert main([*rerun_with, "style=left.png"]) == 2
+    assert capsys.readouterr().err.rstrip().endswith("input, guide, mask")
+    assert main(["rerun", "made.png", "--set", "mask=left.png"]) == 2
+    assert "no setting 'mask'" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("masked")
+def test_a_strangers_role_puts_no_other_option_into_the_command(capsys):
+    record = read_record("masked.png")
+    notes = [note.model_copy(update={"role": "output" if note.role else ""}) for note in record.inputs]
+    evil = record.model_copy(update={"inputs": tuple(notes)})
+    save_picture(open_picture("masked.png"), "evil.png", recipe=evil)
+    assert main(["recipe", "evil.png", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["command"] == (
+        "lanterna speckle input.png --seed 7 -o evil.png"
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "written"),
+    [("~/a b.png", "~/'a b.png'"), ("--force", "./--force"), ("a;reboot", "'a;reboot'"), ("-", "-")],
+)
+@pytest.mark.usefixtures("speckle")
+def test_a_path_is_written_as_a_shell_wants_it(path, written):
+    record = read_record("made.png")
+    moved = record.model_copy(update={"inputs": (record.inputs[0].model_copy(update={"path": path}),)})
+    assert rerun.command_line(moved, "made.png") == f"lanterna speckle {written} --seed 7 -o made.png"
 
 
 @pytest.mark.usefixtures("speckle")

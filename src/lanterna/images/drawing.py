@@ -114,25 +114,33 @@ def _tiles(values: Tensor, picture: bool, most: int) -> list[Tensor]:
 
 
 def contact_sheet(
-    tiles: Sequence[tuple[Tensor, str]], *, columns: int, side: int, title: str = "", gap: int = 16
+    tiles: Sequence[tuple[Tensor, str]],
+    *,
+    columns: int,
+    side: int,
+    height: int | None = None,
+    title: str = "",
+    gap: int = 16,
 ) -> Tensor:
-    """Pictures in rows, each `side` pixels wide and high with its caption beneath, under a title.
+    """Pictures in rows, each `side` pixels wide and `height` high (else as high), its caption beneath.
 
-    Each tile is `(3, H, W)` or `(1, H, W)` in [0, 1], enlarged or reduced to the square.
+    Each tile is `(3, H, W)` or `(1, H, W)` in [0, 1], enlarged or reduced to that size.
     """
-    words, line = font(max(13, side // 8)), max(13, side // 8) + 10
+    height = height or side
+    letters = min(18, max(13, side // 8))
+    words, line = font(letters), letters + 10
     top = gap + (44 if title else 0)
     rows = -(-len(tiles) // columns)
-    size = (gap + columns * (side + gap), top + rows * (side + line + gap))
+    size = (gap + columns * (side + gap), top + rows * (height + line + gap))
     page = Image.new("RGB", size, NIGHT)
     draw = ImageDraw.Draw(page)
     if title:
         draw.text((gap, gap), title, LIGHT, font(22))
     for place, (picture, caption) in enumerate(tiles):
         x = gap + place % columns * (side + gap)
-        y = top + place // columns * (side + line + gap)
-        page.paste(as_image(picture).resize((side, side), Image.Resampling.BICUBIC), (x, y))
-        draw.text((x, y + side + 4), caption, DIM, words)
+        y = top + place // columns * (height + line + gap)
+        page.paste(as_image(picture).resize((side, height), Image.Resampling.BICUBIC), (x, y))
+        draw.text((x, y + height + 4), caption, DIM, words)
     return as_picture(page)
 
 

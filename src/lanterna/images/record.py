@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    ValidationError,
+    model_serializer,
+)
 
 import lanterna
 from lanterna import shelf
@@ -40,12 +49,20 @@ _settings = TypeAdapter(dict[str, JsonValue])
 
 
 class Input(BaseModel):
-    """A picture that went in: where it was (`-` for standard input), and the sha256 of its file."""
+    """A picture that went in: where it was (`-` for standard input), and the sha256 of its file.
+
+    `role` says what it was for where it is not the picture itself: `guide`, `mask`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: Text
     sha256: Sha256
+    role: Literal[""] | Word = ""
+
+    @model_serializer(mode="wrap")
+    def _without_empty_role(self, fields: SerializerFunctionWrapHandler) -> dict[str, str]:
+        return {name: value for name, value in fields(self).items() if name != "role" or value}
 
 
 class Weights(BaseModel):
@@ -119,13 +136,18 @@ def make_record(
     return record
 
 
-def note_input(path: str | Path) -> Input:
-    """The note of an input file. A path in the user's home is kept as `~/…`: pictures are shown to others."""
+def note_input(path: str | Path | bytes, *, role: str = "") -> Input:
+    """The note of an input file, or of the bytes that came by standard input.
+
+    A path in the user's home is kept as `~/…`: pictures are shown to others.
+    """
+    if isinstance(path, bytes):
+        return Input(path="-", sha256=hashlib.sha256(path).hexdigest(), role=role)
     try:
         digest = sha256(Path(path).expanduser())
     except (OSError, ValueError, RuntimeError) as error:
         raise UsageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    return Input(path=_private(Path(path)), sha256=digest)
+    return Input(path=_private(Path(path)), sha256=digest, role=role)
 
 
 def _private(path: Path) -> str:

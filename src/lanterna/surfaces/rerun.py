@@ -38,12 +38,16 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Making:
     """How one kind of picture is made: the names (`module:name`) of its maker and of its verb's recipe, the
-    words of the command line around its settings, and the settings that have no option of their name."""
+    words of the command line around its settings, the settings that have no option of their name, the
+    options that name further inputs (`guide`: an input with that role), and where it shows several pictures
+    the name of what gives the command for each."""
 
     maker: str
     recipe: str
     command: str
     without_option: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    commands: str | None = None
 
 
 _TRAIN = Making("lanterna.surfaces.makers:train_picture", "lanterna.recipes.train:Train", "train {settings}")
@@ -58,6 +62,20 @@ _FEATURE = Making(
     "lanterna.recipes.feature:Feature",
     "feature {settings} -o {picture}",
 )
+_DREAM = Making(
+    "lanterna.surfaces.dreaming:dream_picture",
+    "lanterna.recipes.dream:Dream",
+    "dream {inputs} {settings} -o {picture}",
+    without_option=("guided",),
+    roles=("guide", "mask"),
+)
+_SHEET = replace(
+    _DREAM,
+    maker="lanterna.surfaces.dreaming:sheet_picture",
+    recipe="lanterna.surfaces.dreaming:Sheet",
+    without_option=("guided", "shown"),
+    commands="lanterna.surfaces.dreaming:commands",
+)
 # By verb, and which of its pictures.
 MAKINGS: dict[tuple[str, str], Making] = {
     ("train", "mistakes"): _TRAIN,
@@ -71,6 +89,13 @@ MAKINGS: dict[tuple[str, str], Making] = {
         "feature --kernels {settings} -o {picture}",
         without_option=("seed",),
     ),
+    ("dream", "dream"): _DREAM,
+    **{
+        ("dream", kind): replace(
+            _SHEET, command=f"dream {{inputs}} --sheet {kind} {{settings}} -o {{picture}}"
+        )
+        for kind in ("stages", "channels", "presets")
+    },
     ("read", "steps"): replace(_READ, command="read {inputs} {settings} --steps {picture}"),
 }
 
@@ -93,7 +118,8 @@ def make_again(record: Record, *, trust: bool = False) -> tuple[Tensor, Record]:
     maker: Maker = pkgutil.resolve_name(making.maker)
     with _threads(record.threads):
         picture, now = maker(record)
-    same = [note.sha256 for note in now.inputs] == [note.sha256 for note in record.inputs]
+    then_in, now_in = ([(note.role, note.sha256) for note in each.inputs] for each in (record, now))
+    same = then_in == now_in
     return picture, now.model_copy(update={"inputs": record.inputs}) if same else now
 
 
@@ -119,7 +145,8 @@ def differences(then: Record, now: Record) -> list[str]:
 
 
 def changed(record: Record, assignments: Mapping[str, str]) -> Record:
-    """The record with some things set anew: settings, `seed`, `device`, `network`, or `input` (a path).
+    """The record with some things set anew: settings, `seed`, `device`, `network`, `input` (a path), or the
+    inputs of a role by its name (`guide`, `mask`).
 
     Values are read as JSON where they are JSON (`0.5`, `true`, `[128, 64]`), else as text; where a list was,
     `128,64` and `128 64` are lists too. Errors: `UsageError` that names what can be set, or what is wrong.
@@ -127,20 +154,23 @@ def changed(record: Record, assignments: Mapping[str, str]) -> Record:
     if not assignments:
         return record  # perhaps of another version: what it says can still be shown
     settings, other = dict(record.settings), dict[str, Any]()
+    roles = dict.fromkeys(note.role for note in record.inputs)
     for key, text in assignments.items():
         if not _is_unicode(text):
             raise UsageError(f"{printable(key)}: expected text in UTF-8, got {text!r}")
         if key in ("input", "inputs"):
-            other["inputs"] = tuple(note_input(path) for path in _paths(text, len(record.inputs)))
+            other["inputs"] = _inputs_of("", text, other.get("inputs", record.inputs))
         elif key == "device":
             other["device"] = text
         elif key in settings:
             settings[key] = _value(text, settings[key])
         elif key == "network" and record.network:
             other["network"] = Weights(name=text, sha256=None)
+        elif key in roles and key:
+            other["inputs"] = _inputs_of(key, text, other.get("inputs", record.inputs))
         elif key != "seed":
             known = sorted({*settings, "seed", "device", *(["network"] if record.network else [])})
-            known += ["input"] if record.inputs else []
+            known += [role or "input" for role in roles]
             raise UsageError(
                 f"the recipe has no setting {printable(key)!r}: it has {printable(', '.join(known), 900)}"
             )
@@ -175,24 +205,27 @@ def with_inputs_found(record: Record, beside: Path | None) -> Record:
             places += [beside / note.path, beside / Path(note.path).name]
         there = [place for place in dict.fromkeys(places) if note.path != "-" and _is_file(place)]
         path = next((place for place in there if sha256(place) == note.sha256), None)
-        shown = printable(note.path)
+        shown, option = printable(note.path), f"--set {note.role or 'input'}=PATH"
         if path is None and there:
             raise UsageError(
-                f"{shown} has changed since the picture was made: --set input=PATH takes another file, "
+                f"{shown} has changed since the picture was made: {option} takes another file, "
                 "or this one as it is"
             )
         if path is None:
-            raise UsageError(f"{shown}, which the picture was made from, is not there: give --set input=PATH")
-        found.append(Input(path=note.path if path == Path(note.path) else str(path), sha256=note.sha256))
+            raise UsageError(f"{shown}, which the picture was made from, is not there: give {option}")
+        found.append(note if path == Path(note.path) else note.model_copy(update={"path": str(path)}))
     return record.model_copy(update={"inputs": tuple(found)})
 
 
-def command_line(record: Record, picture: str) -> str:
-    """The command that makes the picture of a record from nothing, ready to be copied into a shell."""
+def command_line(record: Record, picture: str, *words_before: str) -> str:
+    """The command that makes the picture of a record from nothing, ready to be copied into a shell.
+
+    `words_before` stand before its settings.
+    """
     if (record.verb, record.made) not in MAKINGS:
         return f"lanterna rerun {shlex.quote(printable(picture))}"
     making, fields = MAKINGS[record.verb, record.made], _recipe(record).model_fields
-    words = []
+    words = [shlex.quote(word) for word in words_before]
     for name, value in record.settings.items():
         field = fields.get(name)
         usual = field.get_default(call_default_factory=True, validated_data={}) if field else None
@@ -210,9 +243,29 @@ def command_line(record: Record, picture: str) -> str:
             words += [f"--{option}", *(shlex.quote(printable(str(one))) for one in values)]
     if record.network and "network" not in record.settings and record.network.name:
         words += ["--network", shlex.quote(printable(record.network.name))]
-    inputs = " ".join(shlex.quote(printable(note.path)) for note in record.inputs)
+    for note in record.inputs:
+        if note.role in making.roles:  # a stranger's record must not put any other option into the command
+            words += [f"--{note.role}", _in_shell(note.path)]
+    inputs = " ".join(_in_shell(note.path) for note in record.inputs if not note.role)
     pieces = {"settings": " ".join(words), "inputs": inputs, "picture": shlex.quote(printable(picture))}
     return " ".join(f"lanterna {making.command}".format(**pieces).split("  ")).strip()
+
+
+def _in_shell(path: str) -> str:
+    """A path as a shell wants it: `~` not between quotation marks, and nothing taken for an option."""
+    text = printable(path)
+    if text.startswith("~/"):
+        return f"~/{shlex.quote(text[2:])}" if text != "~/" else text
+    return shlex.quote(f"./{text}" if text.startswith("-") and text != "-" else text)
+
+
+def commands_of(record: Record) -> dict[str, str]:
+    """For each picture on a contact sheet, by its name there, the command that makes it large."""
+    making = MAKINGS.get((record.verb, record.made))
+    if making is None or making.commands is None:
+        return {}
+    found: dict[str, str] = pkgutil.resolve_name(making.commands)(record)
+    return found
 
 
 def _making(record: Record) -> Making:
@@ -252,15 +305,18 @@ def _value(text: str, before: JsonValue) -> JsonValue:
     return text if number and not math.isfinite(float(str(value))) else value
 
 
-def _paths(text: str, count: int) -> list[str]:
+def _inputs_of(role: str, text: str, inputs: tuple[Input, ...]) -> tuple[Input, ...]:
+    """The inputs with those of one role replaced by the files that `text` names, as many as there were."""
     listed = _value(text, None)
     if isinstance(listed, list) and all(isinstance(path, str) for path in listed):
         paths = [str(path) for path in listed]
     else:
         paths = [text]
+    count = sum(note.role == role for note in inputs)
     if len(paths) != count:
-        raise UsageError(f"input: the picture was made from {count} files, got {len(paths)}")
-    return paths
+        raise UsageError(f"{role or 'input'}: the picture was made from {count} files, got {len(paths)}")
+    new = iter(paths)
+    return tuple(note_input(next(new), role=role) if note.role == role else note for note in inputs)
 
 
 def _is_unicode(text: str) -> bool:

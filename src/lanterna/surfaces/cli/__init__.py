@@ -22,6 +22,7 @@ VERBS: dict[str, str] = {
     "classify": "Say what is in a photograph.",
     "look": "Look at a picture flowing through a network: every layer, and the paths that made the answer.",
     "feature": "Paint what a channel, unit or class of a network wants to see.",
+    "dream": "Turn a picture into what a network sees in it.",
     "networks": "List the networks, their stages, shapes and sizes.",
     "recipe": "Print the recipe that a picture carries.",
     "rerun": "Make a picture again from the recipe it carries, or vary it.",

@@ -59,6 +59,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from rich.console import Console
 
+    from lanterna.networks import Network
+
 Settings = Parameter(name="*")
 """Marks a recipe whose fields become options."""
 
@@ -149,6 +151,21 @@ def fetch_missing(*names: str, quiet: bool = False) -> None:
             say(f"fetching {name} ({human_size(shelf.ITEMS[name].size)})", quiet=quiet or settings.offline())
             with progress(name, unit="bytes", quiet=quiet) as update:
                 shelf.need(name, functools.partial(_move, update))
+
+
+def fetch_and_open(name: str, *, device: str, quiet: bool = False) -> Network:
+    """Open a network with what it needs from the shelf, saying how one from elsewhere was understood.
+
+    Errors: those of `fetch_missing` and `open_network`.
+    """
+    from lanterna.networks import open_network, shelf_items
+    from lanterna.networks.tracing import ForeignNetwork
+
+    fetch_missing(*shelf_items(name), quiet=quiet)
+    network = open_network(name, device=device)
+    if isinstance(network, ForeignNetwork):
+        say(f"{name}: {network.note}", quiet=quiet)
+    return network
 
 
 def _move(update: Update, _: str, done: int, total: int) -> None:

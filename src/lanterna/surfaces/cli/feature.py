@@ -10,9 +10,7 @@ from cyclopts import Parameter
 
 from lanterna.errors import UsageError
 from lanterna.images import check_place, save_picture
-from lanterna.networks import open_network, shelf_items
 from lanterna.networks.digits import DIGIT_EYE
-from lanterna.networks.tracing import ForeignNetwork
 from lanterna.probes.kernels import first_kernels
 from lanterna.recipes.feature import Feature, Kernels
 from lanterna.recipes.feature import feature as paint
@@ -24,6 +22,7 @@ from lanterna.surfaces.cli.common import (
     Quiet,
     Settings,
     emit_json,
+    fetch_and_open,
     fetch_missing,
     given,
     progress,
@@ -33,7 +32,6 @@ from lanterna.surfaces.cli.common import (
 from lanterna.surfaces.featuring import feature_record, kernels_record, kernels_sheet, sheet
 
 if TYPE_CHECKING:
-    from lanterna.networks import Network
     from lanterna.recipes.feature import FeatureFrame
 
 
@@ -75,7 +73,7 @@ def feature(
 
 def _paint(recipe: Feature, place: Path, *, device: str, force: bool, json: bool, quiet: bool) -> int | None:
     recipe.check_wish()
-    network = _opened(recipe.network, device=device, quiet=quiet)
+    network = fetch_and_open(recipe.network, device=device, quiet=quiet)
     if recipe.sheet:
         fetch_missing("mnist" if network.eye == DIGIT_EYE else "photographs", quiet=quiet)
     begun = time.perf_counter()
@@ -114,7 +112,7 @@ def _paint(recipe: Feature, place: Path, *, device: str, force: bool, json: bool
 
 
 def _show_kernels(recipe: Kernels, place: Path, *, force: bool, json: bool, quiet: bool) -> None:
-    network = _opened(recipe.network, device="cpu", quiet=quiet)
+    network = fetch_and_open(recipe.network, device="cpu", quiet=quiet)
     measured = first_kernels(network)
     picture = kernels_sheet(measured, network.name)
     save_picture(picture, place, recipe=kernels_record(recipe, network), force=force)
@@ -147,11 +145,3 @@ def _show_kernels(recipe: Kernels, place: Path, *, force: bool, json: bool, quie
         quiet=quiet,
     )
     say(f"{place}: the kernels", quiet=quiet)
-
-
-def _opened(name: str, *, device: str, quiet: bool) -> "Network":
-    fetch_missing(*shelf_items(name), quiet=quiet)
-    network = open_network(name, device=device)
-    if isinstance(network, ForeignNetwork):
-        say(f"{name}: {network.note}", quiet=quiet)
-    return network

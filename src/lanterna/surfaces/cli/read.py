@@ -1,6 +1,5 @@
 """`lanterna read`: the digits on a page, in words, as JSON, and as pictures."""
 
-import hashlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +8,7 @@ from cyclopts import Parameter
 
 from lanterna.errors import UsageError
 from lanterna.images.pictures import check_place, save_picture
-from lanterna.images.record import Input
+from lanterna.images.record import note_input
 from lanterna.networks.trained import is_trained
 from lanterna.recipes.read import Read, ReadPage
 from lanterna.recipes.read import read as read_page
@@ -66,11 +65,7 @@ def read(
         page = read_page(source, recipe, network=opened)
         name = "standard input" if str(photo) == "-" else str(photo)
         documents.append(_document(name, page, why=why))
-        note: list[Path | Input] = (
-            [Input(path="-", sha256=hashlib.sha256(source).hexdigest())]
-            if isinstance(source, bytes)
-            else [photo]
-        )
+        note = [note_input(source)]
         for made, place in pictures.items():
             kind: Any = made
             save_picture(draw(page, kind), place, recipe=record_of(kind, recipe, opened, note), force=force)

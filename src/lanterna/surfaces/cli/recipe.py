@@ -19,7 +19,14 @@ from lanterna.surfaces.cli.common import (
     emit_json,
     say,
 )
-from lanterna.surfaces.rerun import changed, command_line, differences, make_again, with_inputs_found
+from lanterna.surfaces.rerun import (
+    changed,
+    command_line,
+    commands_of,
+    differences,
+    make_again,
+    with_inputs_found,
+)
 
 
 def recipe(picture: Path, /, *, changes: Changes = None, json: Json = False) -> None:
@@ -33,11 +40,14 @@ def recipe(picture: Path, /, *, changes: Changes = None, json: Json = False) -> 
         A picture that Lanterna saved, or - for standard input.
     """
     record = changed(read_record(_source(picture)), assignments(changes))
-    command = command_line(record, str(picture))
+    command, large = command_line(record, str(picture)), commands_of(record)
     if json:
-        emit_json({**record.model_dump(mode="json"), "command": command})
+        each = {"commands": list(large.values())} if large else {}
+        emit_json({**record.model_dump(mode="json"), "command": command, **each})
     else:
         print("\n".join(_described(record, command)))
+        if large:
+            print("\n".join(["", "each of it large:", *(f"  {line}" for line in large.values())]))
 
 
 def rerun(
@@ -98,7 +108,7 @@ def _described(record: Record, command: str) -> list[str]:
         ("picture", f"{record.made} of {record.verb}"),
         ("made with", f"Lanterna {record.lanterna}, torch {record.torch}"),
         ("made on", f"{record.machine}, {record.device}, {record.threads} threads"),
-        *(("from", f"{note.path} (sha256 {note.sha256[:12]})") for note in record.inputs),
+        *((note.role or "from", f"{note.path} (sha256 {note.sha256[:12]})") for note in record.inputs),
     ]
     if record.network:
         weights = record.network.sha256

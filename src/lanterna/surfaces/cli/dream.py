@@ -1,0 +1,184 @@
+"""`lanterna dream`: a picture turned into what a network sees in it."""
+
+import contextlib
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from lanterna.errors import UsageError
+from lanterna.images import check_place, note_input, save_picture
+from lanterna.recipes.dream import Dream, DreamFrame
+from lanterna.recipes.dream import dream as dreaming
+from lanterna.surfaces.cli.common import (
+    Device,
+    Force,
+    Json,
+    Output,
+    Quiet,
+    Settings,
+    emit_json,
+    fetch_and_open,
+    given,
+    progress,
+    say,
+    stoppable,
+)
+from lanterna.surfaces.cli.preview import preview as previewing
+from lanterna.surfaces.cli.preview import why_not
+from lanterna.surfaces.dreaming import (
+    Kind,
+    Sheet,
+    choose,
+    commands,
+    dream_record,
+    label,
+    open_pictures,
+    preset_settings,
+    sheet_frames,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+    from lanterna.recipes.recipe import Frame
+
+
+def dream(
+    picture: Annotated[Path, Parameter(help="The picture to dream on; - for standard input.")],
+    /,
+    *,
+    preset: Annotated[
+        str | None, Parameter(help=f"Where settings start: {', '.join(Dream.presets)}.")
+    ] = None,
+    settings: Annotated[Dream | None, Settings] = None,
+    guide: Annotated[Path | None, Parameter(help="Another picture, whose features are dreamed.")] = None,
+    mask: Annotated[
+        list[Path] | None,
+        Parameter(help="Grey pictures that say where to dream, and how much: white all, black nothing."),
+    ] = None,
+    sheet: Annotated[
+        Kind | None,
+        Parameter(
+            help="A sheet of small dreams: of the network's stages, of a stage's channels, of presets."
+        ),
+    ] = None,
+    preview: Annotated[
+        bool, Parameter(negative="", help="Show the picture in the terminal as it changes.")
+    ] = False,
+    checkpoint: Annotated[Path | None, Parameter(help="Keep the state here, for --resume.")] = None,
+    resume: Annotated[bool, Parameter(negative="", help="Go on with a dream that was stopped.")] = False,
+    output: Output = None,
+    device: Device = "auto",
+    force: Force = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int | None:
+    """Turn a picture into what a network sees in it (DeepDream).
+
+    `lanterna dream cat.jpg --preset eyes`, `--stage block9:31,40`, `--class goldfish`, `--guide flowers.jpg`,
+    `--sheet stages`.
+
+    A stage is STAGE[:CHANNELS][*WEIGHT], its channels 31,40 or strongest4, weakest4, average4. Ctrl-C keeps
+    the picture so far. Without -o it is written to dream.png.
+    """
+    wishes = given(settings)
+    if guide is not None:
+        wishes["guided"] = True
+    if sheet and (checkpoint or resume):
+        raise UsageError("a sheet is quickly made anew: leave --checkpoint and --resume out")
+    if sheet == "presets" and preset is not None:
+        raise UsageError(f"--sheet presets shows all of them: leave --preset {preset} out")
+    if resume and checkpoint is None:
+        raise UsageError("--resume wants --checkpoint PATH, where the dream was kept when it was stopped")
+    start = {} if preset is None else preset_settings(preset)
+    recipe = (Sheet if sheet else Dream).checked({**start, **wishes})
+    place = output or Path(f"dream-{sheet}.png" if sheet else "dream.png")
+    check_place(place, force=force or resume)
+    if checkpoint and checkpoint.exists() and not (resume or force):
+        raise UsageError(f"{checkpoint} has an unfinished dream: --resume goes on, --force starts anew")
+
+    source = sys.stdin.buffer.read() if picture == Path("-") else picture
+    pictures = open_pictures(source, guide, mask or ())  # a bad one is told before anything is fetched
+    notes = [note_input(source)]
+    notes += [note_input(guide, role="guide")] if guide else []
+    notes += [note_input(path, role="mask") for path in mask or ()]
+    network = fetch_and_open(recipe.network, device=device, quiet=quiet)
+    frames: Generator[Frame, None, None]
+    if isinstance(recipe, Sheet):
+        assert sheet is not None
+        recipe = choose(sheet, recipe, network, pictures.picture)
+        frames = sheet_frames(sheet, recipe, network, pictures)
+    else:
+        frames = dreaming(
+            pictures.picture, recipe, network=network, guide=pictures.guide, masks=pictures.masks,
+            checkpoint=checkpoint, resume=resume,
+        )  # fmt: skip
+    begun = time.perf_counter()
+    frame = None
+    with stoppable() as stop_wished, _watching(preview=preview, quiet=quiet) as watch:
+        for frame in frames:
+            watch(frame)
+            if stop_wished():
+                break
+        frames.close()
+    if frame is None:
+        raise UsageError(f"the dream in {checkpoint} has nothing left to do: --force starts anew")
+    made = frame.whole() if isinstance(frame, DreamFrame) else frame.picture
+    assert made is not None
+    record = dream_record(sheet or "dream", recipe, network, notes)
+    save_picture(made, place, recipe=record, force=force or resume)
+    finished = frame.step == frame.steps
+    if finished and checkpoint:
+        checkpoint.unlink(missing_ok=True)
+    document: dict[str, Any] = {
+        "picture": str(place),
+        "finished": finished,
+        "seconds": round(time.perf_counter() - begun, 2),
+        **{name: round(value, 4) for name, value in frame.numbers.items()},
+        "recipe": recipe.model_dump(mode="json"),
+    }
+    large = commands(record) if sheet else {}
+    if sheet:
+        document["sheet"] = [{"label": label(name), "command": large[name]} for name in large]
+    if json:
+        emit_json(document)
+    else:
+        say(f"{place}: {document['seconds']:.1f} s{_told(frame)}", quiet=quiet)
+        for command in large.values():
+            print(command)
+    if not finished:
+        on = " --resume with the same words goes on" if checkpoint else " its recipe makes all of them"
+        say(f"stopped after {frame.step} of {frame.steps} steps:{on}", quiet=quiet)
+        return 130
+    return None
+
+
+@contextlib.contextmanager
+def _watching(*, preview: bool, quiet: bool) -> "Iterator[Callable[[Frame], None]]":
+    """The picture in the terminal where that is wanted and can be, else a bar; what it gives shows frames."""
+    begun = time.perf_counter()
+    reason = why_not() if preview else None
+    if reason:
+        say(f"no preview: {reason}", quiet=quiet)
+    if preview and not reason and not quiet:
+        with previewing() as show:
+
+            def watch(frame: "Frame") -> None:
+                assert frame.picture is not None
+                seconds = time.perf_counter() - begun
+                show(frame.picture, f"{frame.step} of {frame.steps}, {seconds:.0f} s{_told(frame)}")
+
+            yield watch
+        return
+    with progress("dreaming", quiet=quiet) as update:
+        yield lambda frame: update(
+            frame.step, frame.steps, f"{time.perf_counter() - begun:.0f} s{_told(frame)}"
+        )
+
+
+def _told(frame: "Frame") -> str:
+    energy = frame.numbers.get("energy")
+    return "" if energy is None else f", energy {energy:.2f} times the start's"

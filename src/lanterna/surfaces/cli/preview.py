@@ -1,0 +1,242 @@
+"""A picture in the terminal, redrawn in place while it changes.
+
+In real pixels where the terminal is known to draw them, by kitty's graphics protocol
+(https://sw.kovidgoyal.net/kitty/graphics-protocol) or as sixels (DEC STD 070), else as half blocks, two
+pixels a letter.
+"""
+
+import base64
+import contextlib
+import io
+import os
+import shutil
+import struct
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from lanterna.images.drawing import as_image
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+How = Literal["kitty", "sixel", "true colour", "256 colours"]
+Show = Callable[["Tensor", str], None]
+
+_SHORTEST = 0.25  # seconds between two drawings
+_SHARE = 0.1  # of the time, at most, goes into drawing
+_SIXEL_SIDE, _SIXEL_COLOURS = 480, 128  # more pixels or colours take too long to encode
+_KITTY_SIDE = 1024
+_PIECE = 4096  # bytes of a picture in one command of the kitty protocol, at most
+_CUBE = np.array([0, 95, 135, 175, 215, 255])  # levels of the 6 × 6 × 6 colours 16 to 231 of xterm
+_GREYS = np.arange(8, 248, 10)  # and its greys, colours 232 to 255
+
+
+class Screen(NamedTuple):
+    """A terminal's size in letters, and the width and height of a letter in pixels where it says so."""
+
+    columns: int
+    rows: int
+    letter: tuple[float, float] | None
+
+
+def why_not() -> str | None:
+    """Why no picture can be shown in this terminal, or None."""
+    if not sys.stderr.isatty():
+        return "standard error is not a terminal"
+    if os.environ.get("NO_COLOR"):
+        return "NO_COLOR is set"
+    if os.environ.get("TERM", "dumb") == "dumb" and os.name != "nt":
+        return "this terminal is a dumb one"
+    try:
+        "▀".encode(sys.stderr.encoding or "ascii")
+    except UnicodeEncodeError:
+        return f"{sys.stderr.encoding} has no letters to draw with"
+    return None
+
+
+def choose() -> How:
+    """How this terminal draws pictures, by what it says of itself. Only what is sure is on the list."""
+    term, program = os.environ.get("TERM", ""), os.environ.get("TERM_PROGRAM", "")
+    if not (
+        os.environ.get("TMUX") or term.startswith(("tmux", "screen"))
+    ):  # these keep pictures to themselves
+        if os.environ.get("KITTY_WINDOW_ID") or term == "xterm-kitty" or program in ("ghostty", "WezTerm"):
+            return "kitty"
+        if ("sixel" in term or term.startswith(("foot", "mlterm"))) and _screen().letter:
+            return "sixel"
+    return "true colour" if os.environ.get("COLORTERM") in ("truecolor", "24bit") else "256 colours"
+
+
+@contextlib.contextmanager
+def preview() -> Iterator[Show]:
+    """What it gives shows a picture `(3, H, W)` with a line of words beneath, a few times a second at most.
+
+    The last picture is always shown, and stays when the block ends; the words go.
+    """
+    drawing = _Drawing(choose())
+    try:
+        yield drawing.show
+    finally:
+        drawing.finish()
+
+
+class _Drawing:
+    """The place on the terminal where one picture is drawn again and again."""
+
+    def __init__(self, how: How) -> None:
+        self.how = how
+        self.due = 0.0
+        self.waiting: tuple[Tensor, str] | None = None
+        self.place: tuple[Screen, int, int] | None = None
+
+    def show(self, picture: "Tensor", words: str) -> None:
+        self.waiting = (picture, words)
+        if time.monotonic() >= self.due:
+            self._draw(picture, words)
+
+    def finish(self) -> None:
+        if self.waiting:
+            self._draw(*self.waiting)
+        if self.place:
+            _write("\r\x1b[K\x1b[?25h")
+
+    def _draw(self, picture: "Tensor", words: str) -> None:
+        begun = time.monotonic()
+        screen = _screen()
+        if self.place and self.place[0] == screen:
+            _, columns, rows = self.place
+            top = f"\r\x1b[{rows}A"
+        else:  # the first time, and where the window has been changed: make room
+            columns, rows = fitted(picture.shape[-1], picture.shape[-2], screen, self.how)
+            top = "\r\x1b[?25l" + "\n" * rows + f"\x1b[{rows}A"
+            self.place = screen, columns, rows
+        body = _body(self.how, as_image(picture), columns, rows, screen)
+        _write(f"{top}{body}{words[: screen.columns - 1]}\x1b[K")
+        self.waiting = None
+        now = time.monotonic()
+        self.due = now + max(_SHORTEST, (now - begun) / _SHARE)
+
+
+def fitted(width: int, height: int, screen: Screen, how: How) -> tuple[int, int]:
+    """How many columns and rows a picture fills, as large as the terminal allows with two rows to spare."""
+    across, down = screen.letter or (1.0, 2.0)
+    most = (screen.columns, max(1, screen.rows - 2))
+    scale = min(most[0] * across / width, most[1] * down / height)
+    if how == "sixel":
+        scale = min(scale, _SIXEL_SIDE / max(width, height))
+    sides = (round(width * scale / across), round(height * scale / down))
+    columns, rows = (max(1, min(side, limit)) for side, limit in zip(sides, most, strict=True))
+    return columns, rows
+
+
+def _body(how: How, image: Image.Image, columns: int, rows: int, screen: Screen) -> str:
+    """The picture, and the way to the beginning of the line beneath it."""
+    if how in ("true colour", "256 colours"):
+        small = image.resize((columns, 2 * rows), Image.Resampling.BOX if image.width > columns else None)
+        return half_blocks(small, true_colour=how == "true colour") + "\n"
+    across, down = screen.letter or (10.0, 20.0)
+    size = (max(1, int(columns * across)), max(1, int(rows * down)))
+    if how == "kitty":
+        share = min(1.0, _KITTY_SIDE / max(size), max(image.size) / max(size))  # the terminal enlarges it
+        size = (max(1, round(size[0] * share)), max(1, round(size[1] * share)))
+        pixels = kitty(image.resize(size, Image.Resampling.LANCZOS), columns, rows)
+    else:
+        pixels = sixel(image.resize(size, Image.Resampling.LANCZOS))
+    # Where the cursor is left after a picture differs from terminal to terminal.
+    return f"\x1b7{pixels}\x1b8\x1b[{rows}B\r"
+
+
+def kitty(image: Image.Image, columns: int, rows: int) -> str:
+    """An RGB image as PNG in the kitty graphics protocol, drawn over so many letters.
+
+    It has the process's own number, so that the next one replaces it and another run's stays.
+    """
+    file = io.BytesIO()
+    image.save(file, "PNG", compress_level=1)
+    data = base64.standard_b64encode(file.getvalue()).decode()
+    pieces = [data[start : start + _PIECE] for start in range(0, len(data), _PIECE)]
+    first = f"a=T,f=100,i={os.getpid() % 2**24 + 1},q=2,C=1,c={columns},r={rows},"
+    return "".join(
+        f"\x1b_G{first if number == 0 else ''}m={int(number < len(pieces) - 1)};{piece}\x1b\\"
+        for number, piece in enumerate(pieces)
+    )
+
+
+def sixel(image: Image.Image) -> str:
+    """An RGB image as sixels, in few colours: bands of six rows, and in a band a line for each colour."""
+    quantized = image.quantize(_SIXEL_COLOURS, dither=Image.Dither.NONE)
+    numbers = np.asarray(quantized)
+    palette = np.array(quantized.getpalette()).reshape(-1, 3)
+    parts = [f'\x1bPq"1;1;{image.width};{image.height}']
+    parts += [
+        f"#{n};2;{r};{g};{b}" for n, (r, g, b) in enumerate(np.rint(palette / 2.55).astype(int).tolist())
+    ]
+    bits = 1 << np.arange(6)
+    for top in range(0, len(numbers), 6):
+        band = numbers[top : top + 6]  # (6, W), the last one perhaps lower
+        colours = np.unique(band)
+        lines = np.einsum("krw,r->kw", band == colours[:, None, None], bits[: len(band)])
+        for colour, line in zip(colours.tolist(), lines, strict=True):
+            starts = np.concatenate([[0], np.flatnonzero(np.diff(line)) + 1])
+            lengths = np.diff(starts, append=len(line)).tolist()
+            runs = zip(lengths, map(chr, (line[starts] + 63).tolist()), strict=True)
+            parts.append(f"#{colour}{''.join(f'!{n}{sign}' if n > 3 else sign * n for n, sign in runs)}$")
+        parts.append("-")
+    return "".join([*parts, "\x1b\\"])
+
+
+def half_blocks(image: Image.Image, *, true_colour: bool) -> str:
+    """An RGB image of an even height as lines of ▀: the letter's colour above, its ground's below."""
+    values = np.asarray(image)
+    if not true_colour:
+        values = _of_256(values.astype(int))[..., None]
+    kind = "2" if true_colour else "5"
+    lines = []
+    for upper, lower in zip(values[::2].tolist(), values[1::2].tolist(), strict=True):
+        line, before = [], None
+        for above, below in zip(upper, lower, strict=True):
+            if (above, below) != before:
+                line.append(f"\x1b[38;{kind};{_semicolons(above)};48;{kind};{_semicolons(below)}m")
+                before = above, below
+            line.append("▀")
+        lines.append(f"{''.join(line)}\x1b[0m\x1b[K")
+    return "\n".join(lines)
+
+
+def _semicolons(colour: list[int]) -> str:
+    return ";".join(map(str, colour))
+
+
+def _of_256(values: np.ndarray) -> np.ndarray:
+    """For each colour `(H, W, 3)` the nearest of xterm's cube and greys, `(H, W)`."""
+    levels = np.abs(values[..., None] - _CUBE).argmin(-1)  # (H, W, 3)
+    grey = np.abs(values.mean(-1)[..., None] - _GREYS).argmin(-1)  # (H, W)
+    off = ((_CUBE[levels] - values) ** 2).sum(-1)
+    grey_off = ((_GREYS[grey][..., None] - values) ** 2).sum(-1)
+    nearest: np.ndarray = np.where(grey_off < off, 232 + grey, 16 + levels @ np.array([36, 6, 1]))
+    return nearest
+
+
+def _screen() -> Screen:
+    columns, rows = shutil.get_terminal_size()
+    width = height = 0
+    with contextlib.suppress(
+        ImportError, OSError, ValueError
+    ):  # Windows has neither; a test's stream no number
+        import fcntl
+        import termios
+
+        size = fcntl.ioctl(sys.stderr.fileno(), termios.TIOCGWINSZ, bytes(8))
+        here_rows, here_columns, width, height = struct.unpack("HHHH", size)
+        rows, columns = here_rows or rows, here_columns or columns
+    return Screen(columns, rows, (width / columns, height / rows) if width and height else None)
+
+
+def _write(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()

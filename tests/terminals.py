@@ -1,0 +1,126 @@
+"""A terminal of the tests' own: programs run in it, and what they draw there is decoded back to pixels."""
+
+import base64
+import fcntl
+import io
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import termios
+import threading
+
+import numpy as np
+from PIL import Image
+
+
+def decode_kitty(text):
+    """The picture of one transmission, and its keys."""
+    pieces = re.findall(r"\x1b_G([^;]*);([^\x1b]*)\x1b\\", text)
+    keys = dict(key.split("=") for key in pieces[0][0].split(","))
+    assert [dict(key.split("=") for key in k.split(","))["m"] for k, _ in pieces] == [
+        *["1"] * (len(pieces) - 1),
+        "0",
+    ]
+    assert all(len(piece) <= 4096 for _, piece in pieces)
+    return Image.open(io.BytesIO(base64.standard_b64decode("".join(p for _, p in pieces)))), keys
+
+
+def decode_sixel(text):
+    """The picture of sixels `(H, W, 3)`; pixels never drawn are magenta."""
+    body = re.fullmatch(r"\x1bPq(.*)\x1b\\", text, re.S).group(1)
+    width, height = map(int, re.match(r'"1;1;(\d+);(\d+)', body).groups())
+    pixels = np.full((height, width, 3), (255, 0, 255))
+    palette, colour, x, y = {}, None, 0, 0
+    body = body[body.index("#") :]
+    for token in re.findall(r"#\d+;2;\d+;\d+;\d+|#\d+|!\d+.|[$-]|[?-~]", body):
+        if token.startswith("#") and ";" in token:
+            number, _, *levels = map(int, token[1:].split(";"))
+            palette[number] = [round(level * 2.55) for level in levels]
+        elif token.startswith("#"):
+            colour = palette[int(token[1:])]
+        elif token == "$":
+            x = 0
+        elif token == "-":
+            x, y = 0, y + 6
+        else:
+            count, sign = (int(token[1:-1]), token[-1]) if token.startswith("!") else (1, token)
+            for bit in range(6):
+                if (ord(sign) - 63) >> bit & 1:
+                    assert y + bit < height
+                    assert x + count <= width
+                    pixels[y + bit, x : x + count] = colour
+            x += count
+    return pixels
+
+
+def xterm(number):
+    """The colour of a number of xterm's 256."""
+    if number >= 232:
+        return [8 + 10 * (number - 232)] * 3
+    number -= 16
+    return [0 if level == 0 else 55 + 40 * level for level in (number // 36, number // 6 % 6, number % 6)]
+
+
+def decode_blocks(text):
+    """The picture of half blocks `(H, W, 3)`."""
+    rows = []
+    for line in text.split("\n"):
+        upper, lower, above, below = [], [], None, None
+        for codes, sign in re.findall(r"\x1b\[([\d;]*)[mK]|(▀)", line):
+            if sign:
+                upper.append(above)
+                lower.append(below)
+            elif codes.startswith("38;2;"):
+                numbers = list(map(int, codes.split(";")))
+                above, below = numbers[2:5], numbers[7:10]
+                assert numbers[5:7] == [48, 2]
+            elif codes.startswith("38;5;"):
+                _, _, first, ground, five, second = map(int, codes.split(";"))
+                assert (ground, five) == (48, 5)
+                above, below = xterm(first), xterm(second)
+        rows += [upper, lower]
+    return np.array(rows)
+
+
+def in_a_terminal(argv, *, rows=24, columns=80, letter=(0, 0), stop_at=None, **environment):
+    """Run a program with a terminal as its standard error. Gives what it wrote there, and its exit code.
+
+    It is sent SIGINT, as Ctrl-C does, as soon as it has written `stop_at`.
+    """
+    ours, theirs = pty.openpty()
+    size = (rows, columns, columns * letter[0], rows * letter[1])
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", *size))
+    kept = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "TMUX", "COLORTERM", "TERM_PROGRAM")}
+    process = subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=theirs, env=kept | environment
+    )
+    os.close(theirs)
+    written, stopped = [], []
+
+    def listen():
+        while True:
+            try:
+                data = os.read(ours, 65536)
+            except OSError:  # the other side has been closed
+                return
+            if not data:
+                return
+            written.append(data)
+            if stop_at and not stopped and stop_at in b"".join(written[-3:]):
+                stopped.append(True)
+                process.send_signal(signal.SIGINT)
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    process.communicate(timeout=120)
+    listener.join()
+    os.close(ours)
+    return b"".join(written).decode().replace("\r\n", "\n"), process.returncode
+
+
+def drawings(text, rows):
+    """What was drawn each time: between the ways up to its first row."""
+    return text.split(f"\x1b[{rows}A")[1:]
