@@ -166,7 +166,7 @@ def with_first(picture: Tensor, first: Tensor, left: int, recipe: DreamFilm) -> 
     grid = _grid(first, recipe, -left)
     small = F.grid_sample(first[None], grid, "bicubic", "border", align_corners=False)[0].clamp(0, 1)
     inside = 1 - grid[0].abs().amax(2)  # 0 at the edge of the first frame, 1 in its middle
-    soft = (inside / (0.01 + 1.2 * (1 - scale))).clamp(0, 1)
+    soft = (inside / (0.01 + 0.4 * (1 - scale))).clamp(0, 1)
     soft = soft * soft * (3 - 2 * soft) * min(1.0, (scale - 0.2) / 0.3)
     return soft * small + (1 - soft) * picture
 

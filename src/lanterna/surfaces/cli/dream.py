@@ -3,6 +3,7 @@
 import contextlib
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ from lanterna.errors import UsageError
 from lanterna.images import check_place, note_input, save_picture
 from lanterna.recipes.dream import Dream, DreamFrame
 from lanterna.recipes.dream import dream as dreaming
+from lanterna.recipes.dream_film import DreamFilm
 from lanterna.surfaces.cli.common import (
     Device,
     Force,
@@ -26,6 +28,8 @@ from lanterna.surfaces.cli.common import (
     say,
     stoppable,
 )
+from lanterna.surfaces.cli.dream_film import film as filming
+from lanterna.surfaces.cli.dream_film import is_film, usual_place
 from lanterna.surfaces.cli.preview import preview as previewing
 from lanterna.surfaces.cli.preview import why_not
 from lanterna.surfaces.dreaming import (
@@ -53,7 +57,7 @@ def dream(
     preset: Annotated[
         str | None, Parameter(help=f"Where settings start: {', '.join(Dream.presets)}.")
     ] = None,
-    settings: Annotated[Dream | None, Settings] = None,
+    settings: Annotated[DreamFilm | None, Settings] = None,
     guide: Annotated[Path | None, Parameter(help="Another picture, whose features are dreamed.")] = None,
     mask: Annotated[
         list[Path] | None,
@@ -64,6 +68,9 @@ def dream(
         Parameter(
             help="A sheet of small dreams: of the network's stages, of a stage's channels, of presets."
         ),
+    ] = None,
+    film: Annotated[
+        Path | None, Parameter(help="Make a film: an endless zoom into the picture, or your film, dreamed.")
     ] = None,
     preview: Annotated[
         bool, Parameter(negative="", help="Show the picture in the terminal as it changes.")
@@ -79,7 +86,8 @@ def dream(
     """Turn a picture into what a network sees in it (DeepDream).
 
     `lanterna dream cat.jpg --preset eyes`, `--stage block9:31,40`, `--class goldfish`, `--guide flowers.jpg`,
-    `--sheet stages`.
+    `--sheet stages`. `--film zoom.webp` flies into the picture without end; a film in place of a picture is
+    dreamed frame after frame.
 
     A stage is STAGE[:CHANNELS][*WEIGHT], its channels 31,40 or strongest4, weakest4, average4. Ctrl-C keeps
     the picture so far. Without -o it is written to dream.png.
@@ -91,9 +99,32 @@ def dream(
         raise UsageError("a sheet is quickly made anew: leave --checkpoint and --resume out")
     if sheet == "presets" and preset is not None:
         raise UsageError(f"--sheet presets shows all of them: leave --preset {preset} out")
+    start = {} if preset is None else preset_settings(preset)
+    if film or is_film(picture):
+        if sheet or mask or checkpoint or output:
+            raise UsageError(
+                "a film goes where --film says and keeps its own frames: leave --sheet, --mask, "
+                "--checkpoint and -o out"
+            )
+        return filming(
+            picture,
+            DreamFilm.checked({**start, **wishes}),
+            film or usual_place(),
+            guide=guide,
+            watching=partial(_watching, preview=preview, quiet=quiet),
+            resume=resume,
+            device=device,
+            force=force,
+            json=json,
+            quiet=quiet,
+        )
+    only = wishes.keys() - Dream.model_fields.keys()
+    if only:
+        raise UsageError(
+            f"--{min(only).replace('_', '-')} is for films: add --film zoom.webp, or leave it out"
+        )
     if resume and checkpoint is None:
         raise UsageError("--resume wants --checkpoint PATH, where the dream was kept when it was stopped")
-    start = {} if preset is None else preset_settings(preset)
     recipe = (Sheet if sheet else Dream).checked({**start, **wishes})
     place = output or Path(f"dream-{sheet}.png" if sheet else "dream.png")
     check_place(place, force=force or resume)

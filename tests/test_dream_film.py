@@ -1,0 +1,159 @@
+"""Films of dreams, as somebody watching would judge them: they move, do not flicker, loop, and go on."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from lanterna import shelf
+from lanterna.images import open_picture
+from lanterna.images.film_reading import open_film
+from lanterna.images.films import save_film
+from lanterna.images.motion import flicker, flow
+from lanterna.recipes.dream_film import DreamFilm, dream_frames, dream_zoom, with_first, zoomed
+from lanterna.recipes.octaves import resized
+from lanterna.surfaces.cli import main
+
+pytestmark = pytest.mark.usefixtures("real_shelf")
+
+QUICK = {"size": 96, "octaves": 2, "steps": 3, "frame_octaves": 1, "frame_steps": 1}
+
+
+@pytest.fixture(scope="module")
+def cat():
+    return resized(open_picture(shelf.need("photographs") / "chelsea.png"), (64, 96)).clamp(0, 1)
+
+
+@pytest.fixture(scope="module")
+def pan():
+    """Eight frames of a camera moving over a photograph, 2 pixels a frame."""
+    wide = resized(open_picture(shelf.need("photographs") / "coffee.png"), (120, 180)).clamp(0, 1)
+    return [wide[:, 10:106, 2 * number : 2 * number + 144] for number in range(8)]
+
+
+def pictures(frames):
+    return [frame.picture for frame in frames]
+
+
+def test_the_zoom_moves_outward_from_the_middle(cat):
+    recipe = DreamFilm.checked({**QUICK, "frames": 3, "zoom": 1.06, "loop": False})
+    first, second, _ = pictures(dream_zoom(cat, recipe))
+    moved = flow(first, second)  # where each pixel was: nearer to the middle
+    assert moved[0, 16:48, 72:88].mean() < -0.5
+    assert moved[0, 16:48, 8:24].mean() > 0.5
+    assert (second - zoomed(first, recipe)).abs().mean() < (second - first).abs().mean()
+
+
+def test_turn_and_shift_are_those_asked_for():
+    picture = torch.zeros(3, 40, 40)
+    picture[:, 18:22, 28:32] = 1  # to the right of the middle
+    turned = zoomed(picture, DreamFilm(zoom=1.0, turn=30.0), times=3)
+    assert turned[:, 8:12, 18:22].mean() > 0.9  # a quarter anticlockwise: above it
+    shifted = zoomed(picture, DreamFilm(zoom=1.0, shift=(-25.0, 10.0)))
+    assert shifted[:, 22:26, 18:22].mean() > 0.9  # 10 pixels to the left, 4 down
+
+
+def test_a_loop_closes_as_smoothly_as_it_runs(cat):
+    """The step from the last frame to the first is like any other; without a loop it is a jump."""
+
+    def steps(loop):
+        recipe = DreamFilm.checked({**QUICK, "frames": 24, "zoom": 1.1, "loop": loop})
+        film = pictures(dream_zoom(cat, recipe))
+        gaps = [
+            (after - zoomed(before, recipe)).square().mean().sqrt().item()
+            for before, after in zip(film, [*film[1:], film[0]], strict=True)
+        ]
+        return sorted(gaps[:-1])[len(gaps) // 2], gaps[-1]
+
+    usual, closing = steps(loop=True)
+    _, jump = steps(loop=False)
+    assert closing < 3 * usual
+    assert closing < jump / 3
+
+
+def test_the_first_frame_is_reached_in_the_loop(cat):
+    other = torch.rand(cat.shape, generator=torch.Generator().manual_seed(0))
+    recipe = DreamFilm(frames=100, zoom=1.03)
+    assert torch.equal(with_first(other, cat, 90, recipe), other)  # still too small to be seen
+    near = zoomed(with_first(other, cat, 5, recipe), recipe, times=5)
+    inside = (slice(None), slice(8, -8), slice(8, -8))
+    assert (near[inside] - cat[inside]).abs().mean() < 0.03
+
+
+def test_light_and_colour_do_not_run_away(cat):
+    recipe = DreamFilm.checked({**QUICK, "frames": 30, "zoom": 1.05, "loop": False})
+    film = pictures(dream_zoom(cat, recipe))
+    assert (film[-1].mean((1, 2)) - film[0].mean((1, 2))).abs().max() < 0.12
+    assert film[-1].std() < 1.35 * film[0].std()
+    assert ((film[-1] == 0) | (film[-1] == 1)).float().mean() < 0.25
+
+
+def test_a_dreamed_film_flickers_far_less_than_frames_dreamed_alone(pan):
+    settings = {**QUICK, "size": 144, "steps": 4}
+    alone = pictures(dream_frames(pan, DreamFilm.checked({**settings, "carry": 0}), count=8))
+    carried = pictures(dream_frames(pan, DreamFilm.checked(settings), count=8))
+    assert flicker(carried, pan) < flicker(alone, pan) / 3
+    changed = [(made - real).abs().mean() for made, real in zip(carried, pan, strict=True)]
+    assert changed[-1] > 0.6 * changed[0]  # and it is dreamed no less for that
+
+
+@pytest.mark.parametrize("done", [1, 3])
+def test_a_zoom_taken_up_again_is_the_unbroken_one(cat, done):
+    recipe = DreamFilm.checked({**QUICK, "frames": 5, "zoom": 1.1})
+    whole = pictures(dream_zoom(cat, recipe))
+    rest = pictures(dream_zoom(cat, recipe, done=done, first=whole[0], last=whole[done - 1]))
+    assert len(rest) == 5 - done
+    assert all(torch.equal(one, other) for one, other in zip(rest, whole[done:], strict=True))
+
+
+def run_dream(*words, folder, stop_after=None):
+    """Run the command in a process of its own; press Ctrl-C when that many frames are kept."""
+    command = [sys.executable, "-m", "lanterna", "dream", *map(str, words)]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if stop_after:
+        until = time.monotonic() + 60
+        while len(list(folder.glob("*.frames/*.png"))) < stop_after and time.monotonic() < until:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def test_a_film_that_was_stopped_goes_on_to_the_same_film(pan, tmp_path):
+    save_film(pan, tmp_path / "pan.gif", count=8, fps=10)
+    words = ["pan.gif", "--size", 144, "--octaves", 1, "--steps", 3, "--device", "cpu"]
+    code, _, err = run_dream(*words, "--film", "a.webp", folder=tmp_path, stop_after=3)
+    assert code == 130
+    assert "of 8 frames: --resume" in err
+    kept = open_film(tmp_path / "a.webp").count
+    assert 3 <= kept < 8
+    code, _, err = run_dream(*words, "--film", "a.webp", "--resume", folder=tmp_path)
+    assert code == 0, err
+    assert not (tmp_path / "a.webp.frames").exists()
+    assert run_dream(*words, "--film", "b.webp", folder=tmp_path)[0] == 0
+    assert (tmp_path / "a.webp").read_bytes() == (tmp_path / "b.webp").read_bytes()
+    assert open_film(tmp_path / "b.webp").fps == pytest.approx(10)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--film", "zoom.png"], "does not save .png films"),
+        (["--zoom", "1.1"], "--zoom is for films: add --film"),
+        (["--film", "zoom.webp", "--sheet", "stages"], "leave --sheet"),
+        (["--film", "zoom.webp", "--resume"], "nothing to resume"),
+        (["--film", "zoom.webp", "--zoom", "9"], "zoom: Input should be less than or equal to 1.25"),
+    ],
+)
+def test_bad_words_are_told_in_one_line(cat, tmp_path, capsys, monkeypatch, words, told):
+    from lanterna.images import save_picture
+
+    save_picture(cat, tmp_path / "cat.png")
+    monkeypatch.chdir(tmp_path)
+    assert main(["dream", "cat.png", *words]) in (2, 3)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line
+    assert [each.name for each in tmp_path.iterdir()] == ["cat.png"]
