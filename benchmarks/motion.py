@@ -6,8 +6,8 @@ distance from the true flow in pixels (of what can be seen in both frames), and 
 more than 1 pixel away. They take turns in one run. The two methods, written here from their papers, are what
 a first course has:
 
-- `lucas_kanade`: Lucas and Kanade 1981, in a pyramid as Bouguet 2000 has it, at every pixel: grey, windows of
-  11 × 11, 5 iterations a level, nothing that fills in or doubts.
+- `lucas_kanade`: Lucas and Kanade 1981, in a pyramid as Bouguet 2000 has it, at every pixel: grey, windows
+  of 21 × 21 that fall off to the sides, 5 iterations a level, nothing that fills in or doubts.
 - `phase_correlation`: Kuglin and Hines 1975: one movement of whole pixels for the whole picture, which is the
   sharpest thing's where there are two.
 """
@@ -107,25 +107,29 @@ def thing(width, height):
     return before, after, torch.where(is_there, -moved.float(), torch.zeros(2, 1, 1)), is_there | ~was_there
 
 
-def lucas_kanade(before, after, reach=5, iterations=5):
+def lucas_kanade(before, after, reach=5, iterations=5, damping=1e-4):
     """Halved until the shorter side is under 32 pixels; at each level, windows solved by least squares."""
     levels = [(before.mean(0)[None, None], after.mean(0)[None, None])]
     while min(levels[-1][0].shape[-2:]) >= 32:
-        levels.append(tuple(F.avg_pool2d(one, 2, ceil_mode=True) for one in levels[-1]))
+        halves = {"scale_factor": 0.5, "mode": "bilinear", "antialias": True}
+        levels.append(tuple(F.interpolate(one, **halves) for one in levels[-1]))
     found = torch.zeros(2, *levels[-1][0].shape[-2:])
     for then, now in reversed(levels):
         height, width = now.shape[-2:]
         longer = torch.tensor([width / found.shape[2], height / found.shape[1]]).view(2, 1, 1)
         found = F.interpolate(found[None], (height, width), mode="bilinear")[0] * longer
-        wide = F.pad(now, (1, 1, 1, 1), mode="replicate")
-        across = (wide[..., 1:-1, 2:] - wide[..., 1:-1, :-2]) / 2
-        down = (wide[..., 2:, 1:-1] - wide[..., :-2, 1:-1]) / 2
         for _ in range(iterations):
-            change = warp(then, found) - now
-            products = (across * across, across * down, down * down, across * change, down * change)
-            windows = F.avg_pool2d(torch.cat(products), 2 * reach + 1, 1, reach, count_include_pad=False)
+            moved = warp(then, found)
+            wide = F.pad((moved + now) / 2, (1, 1, 1, 1), mode="replicate")
+            across = (wide[..., 1:-1, 2:] - wide[..., 1:-1, :-2]) / 2
+            down = (wide[..., 2:, 1:-1] - wide[..., :-2, 1:-1]) / 2
+            change = moved - now
+            windows = torch.cat((across**2, across * down, down**2, across * change, down * change))
+            for _ in range(2):  # a box alone makes the iterations diverge
+                windows = F.avg_pool2d(windows, 2 * reach + 1, 1, reach, count_include_pad=False)
             xx, xy, yy, xt, yt = windows[:, 0]
-            step = torch.stack([xy * yt - yy * xt, xy * xt - xx * yt]) / (xx * yy - xy * xy + 1e-9)
+            xx, yy = xx + damping, yy + damping  # without, what has no texture flies away
+            step = torch.stack([xy * yt - yy * xt, xy * xt - xx * yt]) / (xx * yy - xy * xy)
             found = found + step.clamp(-1, 1)
     return found
 

@@ -60,7 +60,7 @@ def test_what_was_saved_is_read(kind: str, tmp_path: Path):
     assert film.fps == pytest.approx(25 if kind == "folder" else 10)
     read = list(film)
     assert len(read) == COUNT
-    least = {"png": 50, "folder": 50, "gif": 26}.get(kind, 32)
+    least = {"png": 50, "folder": 50, "gif": 26}.get(kind, 36)
     for number, (frame, original) in enumerate(zip(read, pictures(), strict=True)):
         assert frame.dtype == torch.float32
         assert psnr(frame, original) > least

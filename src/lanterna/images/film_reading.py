@@ -16,6 +16,7 @@ import torch
 from lanterna.errors import MissingError, UsageError
 from lanterna.images.colour import flattened, plain, to_srgb, to_tensor
 from lanterna.images.decoding import PIXEL_LIMIT, guarded, header, is_folder, regular_file
+from lanterna.images.films import CAREFULLY
 from lanterna.images.pictures import open_picture
 
 if TYPE_CHECKING:
@@ -208,6 +209,8 @@ def _decoded(path: Path, form: str, start: int) -> Iterator[Tensor]:
 def _video_frame(frame: VideoFrame) -> Tensor:
     silent = frame.colorspace == 2  # in the tables of ITU-T H.273
     colours = "ITU709" if silent and frame.height >= 720 else None
-    values = torch.from_numpy(frame.to_ndarray(format="rgb24", src_colorspace=colours))  # (H, W, 3)
+    values = torch.from_numpy(
+        frame.to_ndarray(format="rgb24", src_colorspace=colours, interpolation=CAREFULLY)
+    )  # (H, W, 3)
     turned = torch.rot90(values, round(frame.rotation / 90), (0, 1))  # both count against the clock
     return turned.permute(2, 0, 1).to(torch.float32, memory_format=torch.contiguous_format).div_(255)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 SUFFIXES = (".webp", ".avif", ".mp4", ".webm", ".gif")
 _BY_PYAV = (".mp4", ".webm")
 
+CAREFULLY = 0x4 | 0x2000 | 0x4000 | 0x40000
+"""How FFmpeg converts colours: bicubic, from every pixel, rounded. Its usual way darkens by a level."""
+
 
 def check_film_place(path: str | Path, *, force: bool = False) -> None:
     """Whether a film can be saved there, to be asked before long work.
@@ -165,7 +168,9 @@ def _save_with_pyav(frames: Iterator[Tensor], path: Path, fps: float, hold: floa
             image = av.VideoFrame.from_ndarray(np.asarray(as_image(even)), format="rgb24")
             if number == 0:
                 stream.width, stream.height = image.width, image.height
-            image = image.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+            image = image.reformat(
+                format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG", interpolation=CAREFULLY
+            )
             for _ in range(1 + round(hold * fps) if last else 1):
                 image.pts = None
                 film.mux(stream.encode(image))
