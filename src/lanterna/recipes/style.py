@@ -1,0 +1,349 @@
+"""Neural style transfer: a photograph's content, in a painting's style.
+
+Look for the picture whose features at one deep stage are the photograph's and whose statistics of features at
+several stages are the painting's, by gradient descent on its pixels. Gatys, Ecker and Bethge, "A Neural
+Algorithm of Artistic Style" (2015) and "Image Style Transfer Using Convolutional Neural Networks" (2016).
+
+Where we depart from it: from a small picture to a large one, each beginning with the last (Gatys et al.,
+"Controlling Perceptual Factors in Neural Style Transfer", 2017, section 6); styles are compared by means and
+covariances unless Gram matrices are asked for; every part of the loss is relative to what it is compared
+with, so that weights mean the same for any network, size and painting; fine stages count most.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import torch
+from pydantic import Field, field_validator, model_validator
+from torch import Tensor
+
+from lanterna.errors import UsageError
+from lanterna.images.palette import with_colours, with_histogram, with_statistics
+from lanterna.networks import Network, open_network
+from lanterna.networks.quick import quicken
+from lanterna.probes.statistics import gram_distance, wasserstein_distance
+from lanterna.recipes.octaves import resized
+from lanterna.recipes.recipe import Frame, Recipe
+from lanterna.recipes.style_loss import Aim, Content, Loss, Style, Weights, features_of, loss_of, moments_of
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+    from pathlib import Path
+
+LONGEST = 512
+"""Pixels along the longer side, at most, where no size is asked for."""
+
+STAGE_WEIGHTS = {"relu1_1": 0.6, "relu2_1": 0.2, "relu3_1": 0.1, "relu4_1": 0.06, "relu5_1": 0.04}
+"""How much each stage of VGG counts for the style: the finer, the more."""
+
+_COARSEST = 160  # pixels along the longer side of the smallest picture
+_CONTENT, _SMOOTHNESS = 0.03, 2.0  # what a strength and a detail of 1 mean
+
+
+class Stylize(Recipe):
+    """Paint a photograph in the style of a painting."""
+
+    verb: ClassVar[str] = "style"
+    presets: ClassVar[dict[str, dict[str, Any]]] = {}
+
+    network: str = Field(
+        default="vgg16", min_length=1, description="Whose eyes: a network, or module:function."
+    )
+    size: int | None = Field(
+        default=None, ge=64, le=16_384,
+        description="Pixels along the longer side; the photograph's own, up to 512, if not given.",
+    )  # fmt: skip
+    strength: float = Field(
+        default=1.0,
+        gt=0,
+        le=100,
+        description="How much of the painting: 0.3 a touch, 1 usual, 5 hardly a photograph.",
+    )
+    brush: float = Field(
+        default=1.0,
+        ge=0.2,
+        le=4,
+        description="How broad its strokes: the painting's size against the picture's.",
+    )
+    detail: float = Field(default=1.0, gt=0, le=20, description="How fine its strokes: less is smoother.")
+    weights: tuple[float, ...] = Field(
+        default=(), description="How much of each painting, where there are several; alike if not given."
+    )
+    keep_colours: Literal["no", "light", "palette"] = Field(
+        default="no",
+        description="No: the painting's. Light: the photograph's, and only light and dark are painted. "
+        "Palette: the painting's strokes in the photograph's palette.",
+    )
+    histogram: bool = Field(default=False, description="Give it exactly the painting's colours at the end.")
+    start: Literal["photo", "noise", "palette"] = Field(
+        default="photo",
+        description="Begin with the photograph, noise, or the photograph in the painting's colours.",
+    )
+    statistics: Literal["wasserstein", "gram"] = Field(
+        default="wasserstein",
+        description="What a style is: means and covariances of features, or Gram matrices.",
+    )
+    content_stage: str | None = Field(default=None, description="The stage that tells the content; relu4_2.")
+    style_stages: tuple[str, ...] = Field(
+        default=(), description="The stages that tell the style; five of VGG's."
+    )
+    optimiser: Literal["lbfgs", "adam"] = Field(default="lbfgs", description="How to go down.")
+    steps: int = Field(
+        default=40, ge=1, le=5000, description="Steps at the final size; smaller ones have more."
+    )
+    ratio: float = Field(default=2**0.5, ge=1.1, le=4, description="How many times larger each size is.")
+    tile: int = Field(
+        default=1024, ge=256, le=8192, multiple_of=16,
+        description="The side of the tiles a larger picture is looked at in, in pixels.",
+    )  # fmt: skip
+
+    @field_validator("weights", "style_stages", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return (value,) if isinstance(value, str | int | float) else value
+
+    @model_validator(mode="after")
+    def _positive(self) -> Self:
+        if self.weights and (min(self.weights) < 0 or not sum(self.weights)):
+            raise UsageError(f"weights: expected numbers from 0 on, not all 0, got {self.weights}")
+        return self
+
+
+@dataclass(frozen=True)
+class StyleFrame(Frame):
+    """How far a picture has come; `picture` is as large as the size that is being painted.
+
+    `numbers`: `loss`, and its parts `style` and `content`, each relative: 1 is as far from the painting (from
+    the photograph) as nothing at all would be.
+    """
+
+    final: tuple[int, int] = (0, 0)
+
+    def whole(self) -> Tensor:
+        """The picture at its final size, `(3, H, W)`, enlarged where it has not come so far."""
+        assert self.picture is not None
+        return resized(self.picture, self.final).clamp(0, 1)
+
+
+def style(
+    photo: Tensor,
+    recipe: Stylize | None = None,
+    *,
+    styles: Sequence[Tensor],
+    masks: Sequence[Tensor | None] = (),
+    content_mask: Tensor | None = None,
+    start: Tensor | None = None,
+    network: Network | None = None,
+    device: str = "auto",
+    checkpoint: Path | None = None,
+    resume: bool = False,
+) -> Generator[StyleFrame, Stylize | None, None]:
+    """Paint `photo` `(3, H, W)` in [0, 1] in the style of one or more paintings, `(3, H, W)` each.
+
+    Yields how far it has come after each step; a recipe that is sent in takes over from there, as far as its
+    `strength`, `detail` and `weights` go. `masks`, one for each of `styles`, `(H, W)` in [0, 1], say where
+    its style is wanted, `content_mask` how much the photograph counts where; all are of any size. `start` is
+    a picture to begin with. `checkpoint` and `resume` as for a dream.
+
+    Errors, before the first step: `UsageError` for stages that are not there, or weights or masks that are
+    not as many as the paintings; `MissingError` for a network or checkpoint that is not here.
+    """
+    recipe = recipe or Stylize()
+    if not styles:
+        raise UsageError("style: expected at least one painting, got none")
+    for name, given in (("weights", recipe.weights), ("masks", masks)):
+        if given and len(given) != len(styles):
+            raise UsageError(f"style: expected {len(styles)} {name}, one for each painting, got {len(given)}")
+    network = network or open_network(recipe.network, device=device)
+    content_stage, stage_weights = stages_of(network, recipe)
+    work = quicken(network, [content_stage, *stage_weights])
+    sizes = style_sizes(photo.shape[1], photo.shape[2], recipe)
+    place = network.get_buffer("mean").device
+    photo = photo.to(place)
+    if recipe.keep_colours == "palette":
+        styles = [with_statistics(each, photo) for each in styles]
+    return _frames(
+        recipe,
+        work,
+        photo,
+        [each.to(place) for each in styles],
+        masks,
+        content_mask,
+        start,
+        sizes,
+        content_stage,
+        stage_weights,
+    )
+
+
+def style_sizes(height: int, width: int, recipe: Stylize) -> list[tuple[int, int]]:
+    """The sizes (height, width) that are painted one after another, small to large."""
+    largest = recipe.size or min(max(height, width), LONGEST)
+    count = (
+        1 + max(0, math.floor(math.log(largest / _COARSEST) / math.log(recipe.ratio)))
+        if largest > _COARSEST
+        else 1
+    )
+    longest = [largest / recipe.ratio**number for number in reversed(range(count))]
+    return [_fitted(height, width, side) for side in longest]
+
+
+def steps_at(number: int, count: int, recipe: Stylize) -> int:
+    """How many steps the size of that number (of `count`, from 0) has: the smaller, the more."""
+    return round(recipe.steps * min(3.0, 1.35 ** (count - 1 - number)))
+
+
+def stages_of(network: Network, recipe: Stylize) -> tuple[str, dict[str, float]]:
+    """The stage of the content, and the weights of the style's stages.
+
+    Errors: `UsageError` where one is not there, or none are named and the network is not like VGG.
+    """
+    weights = list(STAGE_WEIGHTS.values())
+    named = recipe.style_stages or tuple(STAGE_WEIGHTS)
+    content = recipe.content_stage or "relu4_2"
+    for name in (content, *named):
+        network.stage(name)
+    falling = [weights[min(number, len(weights) - 1)] for number in range(len(named))]
+    return content, {name: weight / sum(falling) for name, weight in zip(named, falling, strict=True)}
+
+
+def _frames(
+    recipe: Stylize,
+    network: Network,
+    photo: Tensor,
+    styles: Sequence[Tensor],
+    masks: Sequence[Tensor | None],
+    content_mask: Tensor | None,
+    start: Tensor | None,
+    sizes: Sequence[tuple[int, int]],
+    content_stage: str,
+    stage_weights: dict[str, float],
+) -> Generator[StyleFrame, Stylize | None, None]:
+    generator = torch.Generator().manual_seed(recipe.seed)
+    counts = [steps_at(number, len(sizes), recipe) for number in range(len(sizes))]
+    picture: Tensor | None = None
+    for number, size in enumerate(sizes):
+        here = resized(photo, size).clamp(0, 1)
+        if picture is None:
+            picture = _start(recipe, here, styles, start, generator)
+        picture = resized(picture, size).clamp(0, 1).requires_grad_()
+        content, painted = _aims(
+            recipe, network, here, styles, masks, content_mask, content_stage, list(stage_weights)
+        )
+        optimiser = _optimiser(recipe, picture)
+        for step in range(1, counts[number] + 1):
+            aim = _aim(recipe, content, painted, stage_weights)
+            found = _descend(network, picture, optimiser, aim, recipe.tile)
+            shown = _finished(
+                recipe,
+                picture.detach(),
+                here,
+                styles,
+                last=number == len(sizes) - 1 and step == counts[number],
+            )
+            changed = yield StyleFrame(
+                step=sum(counts[:number]) + step,
+                steps=sum(counts),
+                numbers={"loss": found.total, "style": found.style, "content": found.content},
+                picture=shown.cpu(),
+                final=sizes[-1],
+            )
+            if changed:
+                recipe = recipe.changed(changed.model_dump(include={"strength", "detail", "weights"}))
+                optimiser = _optimiser(recipe, picture)
+        picture = picture.detach()
+
+
+def _descend(
+    network: Network, picture: Tensor, optimiser: torch.optim.Optimizer, aim: Aim, tile: int
+) -> Loss:
+    """One step down for a picture, in place; the loss before it."""
+    losses: list[Loss] = []
+
+    def measure() -> float:
+        losses.append(loss_of(network, picture.detach(), aim, tile))
+        picture.grad = losses[-1].slope
+        return losses[-1].total
+
+    optimiser.step(measure)
+    return losses[0]
+
+
+def _start(
+    recipe: Stylize, photo: Tensor, styles: Sequence[Tensor], start: Tensor | None, generator: torch.Generator
+) -> Tensor:
+    if start is not None:
+        return resized(start.to(photo), tuple(photo.shape[1:])).clamp(0, 1)
+    if recipe.start == "noise":
+        noise = torch.randn(photo.shape, generator=generator).to(photo)
+        return (photo.mean((1, 2), keepdim=True) + 0.2 * noise).clamp(0, 1)
+    return with_histogram(photo, styles[0]) if recipe.start == "palette" else photo.clone()
+
+
+def _aims(
+    recipe: Stylize,
+    network: Network,
+    photo: Tensor,
+    styles: Sequence[Tensor],
+    masks: Sequence[Tensor | None],
+    content_mask: Tensor | None,
+    content_stage: str,
+    stages: Sequence[str],
+) -> tuple[Content, list[Style]]:
+    """What is wanted at this size: the photograph's content, and each painting's statistics."""
+    features = features_of(network, photo, content_stage, recipe.tile)
+    unit = max(features.float().var().item(), 1e-12)
+    where = None if content_mask is None else content_mask.reshape(1, *content_mask.shape[-2:]).to(photo)
+    distance = gram_distance if recipe.statistics == "gram" else wasserstein_distance
+    painted = []
+    for each, mask in zip(styles, masks or [None] * len(styles), strict=True):
+        longest = max(64, round(recipe.brush * max(photo.shape[1:])))
+        painting = resized(each, _fitted(each.shape[1], each.shape[2], longest)).clamp(0, 1)
+        found = moments_of(network, painting, stages, recipe.tile)
+        painted.append(
+            Style(
+                1.0,
+                {name: distance(found[name]) for name in stages},
+                None if mask is None else mask.reshape(1, *mask.shape[-2:]).to(photo),
+            )
+        )
+    return Content(content_stage, features, unit, where), painted
+
+
+def _aim(recipe: Stylize, content: Content, painted: Sequence[Style], stage_weights: dict[str, float]) -> Aim:
+    """The loss as the recipe weighs it now."""
+    given = recipe.weights or (1.0,) * len(painted)
+    share = [weight / sum(given) for weight in given]
+    return Aim(
+        content,
+        [Style(weight, each.distances, each.where) for weight, each in zip(share, painted, strict=True)],
+        Weights(stage_weights, _CONTENT / recipe.strength, _SMOOTHNESS / recipe.detail),
+    )
+
+
+def _optimiser(recipe: Stylize, picture: Tensor) -> torch.optim.Optimizer:
+    if recipe.optimiser == "adam":
+        return torch.optim.Adam([picture], lr=0.03, betas=(0.9, 0.99))
+    # Each step in the history keeps two pictures.
+    history = max(4, min(20, int(6e8 / (2 * picture.numel() * 4))))
+    return torch.optim.LBFGS(
+        [picture], lr=1, max_iter=1, history_size=history, tolerance_grad=0, tolerance_change=0
+    )
+
+
+def _finished(
+    recipe: Stylize, picture: Tensor, photo: Tensor, styles: Sequence[Tensor], *, last: bool
+) -> Tensor:
+    """The picture as it is shown: within [0, 1], in the colours that are wanted."""
+    picture = picture.clamp(0, 1)
+    if recipe.histogram and last:
+        picture = with_histogram(picture, styles[0])
+    return with_colours(picture, photo) if recipe.keep_colours == "light" else picture
+
+
+def _fitted(height: int, width: int, longest: float) -> tuple[int, int]:
+    scale = longest / max(height, width)
+    return max(16, round(height * scale)), max(16, round(width * scale))
