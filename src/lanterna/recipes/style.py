@@ -229,7 +229,7 @@ def _frames(
         here = resized(photo, size).clamp(0, 1)
         if picture is None:
             picture = _start(recipe, here, styles, start, generator)
-        picture = resized(picture, size).clamp(0, 1).requires_grad_()
+        picture = resized(picture, size).clamp(0, 1).contiguous().requires_grad_()
         content, painted = _aims(
             recipe, network, here, styles, masks, content_mask, content_stage, list(stage_weights)
         )
@@ -265,7 +265,7 @@ def _descend(
 
     def measure() -> float:
         losses.append(loss_of(network, picture.detach(), aim, tile))
-        picture.grad = losses[-1].slope
+        picture.grad = losses[-1].slope.contiguous()  # channels last comes back, and L-BFGS wants it flat
         return losses[-1].total
 
     optimiser.step(measure)
