@@ -54,15 +54,24 @@ SCALES = {
 
 
 class SameConv2d(nn.Conv2d):
-    """A convolution without bias that pads as TensorFlow's "same" does, whatever the picture's size.
+    """A convolution, by default without bias, that pads as TensorFlow's "same" does, whatever the picture's size.
 
     `(N, C, H, W)` becomes `(N, C', ⌈H / stride⌉, ⌈W / stride⌉)`. Where the padding cannot be shared evenly,
     the odd pixel goes to the right and the bottom. These weights were trained so: padding evenly, as PyTorch
     does, would shift every strided layer by half a pixel.
     """
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
-        super().__init__(inputs, outputs, kernel, stride, groups=groups, bias=False)
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        stride: int = 1,
+        groups: int = 1,
+        *,
+        bias: bool = False,
+    ) -> None:
+        super().__init__(inputs, outputs, kernel, stride, groups=groups, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """`(N, C, H, W)` to `(N, C', ⌈H / stride⌉, ⌈W / stride⌉)`."""
@@ -73,7 +82,7 @@ class SameConv2d(nn.Conv2d):
         if rows % 2 or columns % 2:
             x = F.pad(x, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
             rows = columns = 0
-        return F.conv2d(x, self.weight, None, stride, (rows // 2, columns // 2), groups=self.groups)
+        return F.conv2d(x, self.weight, self.bias, stride, (rows // 2, columns // 2), groups=self.groups)
 
 
 def _layer(
