@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lanterna.probes.paths import Paths, paths
     from lanterna.recipes.classify import Classify, classify
     from lanterna.recipes.feature import Feature, feature
+    from lanterna.recipes.instant import Instant, instant
     from lanterna.recipes.read import Read, read
     from lanterna.recipes.recipe import Frame, Recipe
     from lanterna.recipes.train import Train
@@ -44,6 +45,7 @@ _PLACES = {
     "lanterna.probes.paths": ("Paths", "paths"),
     "lanterna.recipes.classify": ("Classify", "classify"),
     "lanterna.recipes.feature": ("Feature", "feature"),
+    "lanterna.recipes.instant": ("Instant", "instant"),
     "lanterna.recipes.read": ("Read", "read"),
     "lanterna.recipes.recipe": ("Frame", "Recipe"),
     "lanterna.recipes.train": ("Train",),
@@ -54,6 +56,7 @@ __all__ = [
     "Classify",
     "Feature",
     "Frame",
+    "Instant",
     "LanternaError",
     "Look",
     "MissingError",
@@ -66,6 +69,7 @@ __all__ = [
     "UsageError",
     "classify",
     "feature",
+    "instant",
     "look",
     "open_network",
     "open_picture",

@@ -202,7 +202,8 @@ class StyleTransformer(nn.Module):
 def open_style_predictor() -> StylePredictor:
     """The predictor with the shelf's weights. Errors: `MissingError` where they are not here."""
     weights = read_weights(shelf.need("instant-style") / "arbitrary_predict.onnx")
-    network = StylePredictor()
+    with torch.device("meta"):  # nothing is drawn at random only to be replaced by the weights
+        network = StylePredictor()
     names = {"stem": "MobilenetV2/Conv", "head": "MobilenetV2/Conv_1", "output": "mobilenet_conv/Conv"}
     for index in range(len(network.blocks)):
         for part in ("expand", "depthwise", "project"):
@@ -214,14 +215,15 @@ def open_style_predictor() -> StylePredictor:
         if part.endswith("depthwise"):
             its = {"weight": "depthwise_weights", "bias": "depthwise_bias"}
         loaded[name] = torch.from_numpy(weights[f"{names[part]}/{its[kind]}_dequant"])
-    network.load_state_dict(loaded)
+    network.load_state_dict(loaded, assign=True)
     return network.eval().requires_grad_(False)
 
 
 def open_style_transformer() -> StyleTransformer:
     """The transformer for any painting, told by the predictor's 100 numbers. Errors: `MissingError`."""
     weights = read_weights(shelf.need("instant-style") / "arbitrary_transform.onnx")
-    network = StyleTransformer((8, 16, 32), 5, (16, 8, 3), style=100, contract_in_style=False)
+    with torch.device("meta"):  # nothing is drawn at random only to be replaced by the weights
+        network = StyleTransformer((8, 16, 32), 5, (16, 8, 3), style=100, contract_in_style=False)
     loaded = {}
     for ours, layer in _named_layers(network):
         group, *place = ours.split(".")
@@ -238,14 +240,15 @@ def open_style_transformer() -> StyleTransformer:
                 line = f"style_params/{theirs}/StyleNorm/{name}"
                 loaded[f"{ours}.norm.{part}.weight"] = weights[f"{line}/weights_dequant"][:, :, 0, 0]
                 loaded[f"{ours}.norm.{part}.bias"] = weights[f"{line}/Conv2D_bias_dequant"]
-    network.load_state_dict({name: torch.from_numpy(values) for name, values in loaded.items()})
+    network.load_state_dict({name: torch.from_numpy(values) for name, values in loaded.items()}, assign=True)
     return network.eval().requires_grad_(False)
 
 
 def open_multistyle_transformer() -> StyleTransformer:
     """The transformer that knows 26 paintings, told by 26 weights that sum to 1. Errors: `MissingError`."""
     weights = read_weights(shelf.need("instant-style") / "multistyle26.onnx")
-    network = StyleTransformer((32, 32, 32), 6, (8, 4, 3), style=STYLES, contract_in_style=True)
+    with torch.device("meta"):  # nothing is drawn at random only to be replaced by the weights
+        network = StyleTransformer((32, 32, 32), 6, (8, 4, 3), style=STYLES, contract_in_style=True)
     loaded = {}
     for ours, layer in _named_layers(network):
         theirs = ours.replace("residual", "res")
@@ -254,7 +257,7 @@ def open_multistyle_transformer() -> StyleTransformer:
             table = torch.from_numpy(weights[f"{theirs}.norm.{part}"].copy())  # (26, C), a row for each painting
             loaded[f"{ours}.norm.{part}.weight"] = table.T.contiguous()
             loaded[f"{ours}.norm.{part}.bias"] = torch.zeros(layer.conv.out_channels)
-    network.load_state_dict(loaded)
+    network.load_state_dict(loaded, assign=True)
     return network.eval().requires_grad_(False)
 
 

@@ -115,7 +115,7 @@ class _Made:
 
 
 def paint(network: StyleTransformer, picture: Tensor, style: Tensor) -> Iterator[Tensor | None]:
-    """What `network(picture[None], style)[0]` puts out, in little memory: None after each layer, then it.
+    """What `network(picture[None], style)[0]` puts out, in little memory: None after each layer, it after the last.
 
     `picture` is `(3, H, W)` in [0, 1], its sides multiples of 4 and at least 8; `style` is `(1, S)`. Both are
     in the network's precision. Statistics and what comes out are float32.
@@ -143,3 +143,8 @@ def paint(network: StyleTransformer, picture: Tensor, style: Tensor) -> Iterator
         x = through(layer, x)
         yield None
     yield through(last, x, keep=True).rows(0, x.height).float().sigmoid_()[0]
+
+
+def steps(network: StyleTransformer) -> int:
+    """How often `paint` yields: once for each layer."""
+    return sum(isinstance(part, nn.Conv2d) for part in network.modules())

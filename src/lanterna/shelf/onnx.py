@@ -52,9 +52,8 @@ def read_weights(path: Path) -> dict[str, Array]:
             if operator == "DequantizeLinear" and inputs[0] in tensors:
                 values, scale, zero = (tensors[name] for name in inputs)
                 channels = (-1,) + (1,) * (values.ndim - 1) if scale.ndim else ()
-                tensors[outputs[0]] = (values.astype(np.float32) - zero.reshape(channels)) * scale.reshape(
-                    channels
-                )
+                steps = values.astype(np.int64) - zero.reshape(channels)
+                tensors[outputs[0]] = (steps * scale.reshape(channels)).astype(np.float32)
     except (ValueError, IndexError, KeyError, TypeError, struct.error, UnicodeDecodeError) as error:
         raise LanternaError(f"the weights in {path} are not what they should be: {error}") from error
     return tensors
