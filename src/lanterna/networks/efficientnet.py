@@ -54,7 +54,7 @@ SCALES = {
 
 
 class SameConv2d(nn.Conv2d):
-    """A convolution, by default without bias, that pads as TensorFlow's "same" does, whatever the picture's size.
+    """A convolution that pads as TensorFlow's "same" does, whatever the picture's size; usually without bias.
 
     `(N, C, H, W)` becomes `(N, C', ⌈H / stride⌉, ⌈W / stride⌉)`. Where the padding cannot be shared evenly,
     the odd pixel goes to the right and the bottom. These weights were trained so: padding evenly, as PyTorch

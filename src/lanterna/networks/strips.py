@@ -5,8 +5,8 @@ that its kernels reach over. A conditional norm cannot: it wants the mean and th
 So every map is gone through twice, first for its statistics, then to be used. What comes out is what the
 network itself puts out (a test holds us to it), with no seams, in a fraction of the memory.
 
-Between the two, a small map is kept. A large one, at the picture's own size, is computed again: the arithmetic
-is cheap beside the memory. For a picture of 4,000 × 4,000 pixels the maps would take 3.8 GB; this takes 0.9 GB.
+Between the two, a map that is smaller than the picture is kept. One at the picture's own size is computed
+again, strip by strip: that is no slower than to write it to memory and read it back.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lanterna.networks.instant import Layer, ResidualBlock
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lanterna.networks.instant import Layer, StyleTransformer
+    from lanterna.networks.instant import StyleTransformer
 
 STRIP = 2 * 2**20
-"""Bytes of a strip of a map: about what a processor has close at hand (measured: fastest of 1 to 1,000 MB)."""
+"""Bytes of a strip of a map: about what a processor has close at hand (fastest of 1 to 1,000 MB)."""
 
 
 class _Map(Protocol):
@@ -51,7 +53,8 @@ class _Kept:
 class _Made:
     """A map that is computed from the one before it, whenever its rows are asked for."""
 
-    def __init__(self, before: _Map, layer: Layer, style: Tensor) -> None:
+    def __init__(self, before: _Map, layer: nn.Module, style: Tensor) -> None:
+        assert isinstance(layer, Layer)  # PyTorch's lists of modules do not know of what
         self.before = before
         self.layer = layer
         self.style = style
@@ -67,8 +70,7 @@ class _Made:
     def measure(self, values: Tensor | None = None) -> None:
         """Go through the map once for its norm's statistics; write it as convolved to `values`, if given."""
         count, mean, squares = 0, torch.zeros(()), torch.zeros(())
-        each = self.channels * self.width * self.style.element_size()
-        height = max(STRIP // each, 8)
+        height = max(STRIP // (4 * self.channels * self.width), 8)
         for first in range(0, self.height, height):
             last = min(first + height, self.height)
             x = self._convolved(first, last)
@@ -76,7 +78,7 @@ class _Made:
                 values[:, :, first:last] = x
             if self.layer.norm is not None:
                 # Two parts' means and squared deviations joined to those of both (Chan et al. 1979).
-                its_variance, its_mean = torch.var_mean(x.float(), (2, 3), correction=0)  # (1, C)
+                its_variance, its_mean = torch.var_mean(x, (2, 3), correction=0)  # (1, C)
                 more = x.shape[2] * x.shape[3]
                 share = more / (count + more)
                 apart = its_mean - mean
@@ -109,40 +111,46 @@ class _Made:
     def _finished(self, x: Tensor) -> Tensor:
         """What the layer makes of its convolution's rows, in place: normalised and rectified."""
         if self.line is not None:
-            scale, shift = (values[:, :, None, None].to(x.dtype) for values in self.line)
-            x.mul_(scale).add_(shift)
+            scale, shift = self.line  # (1, C)
+            x.mul_(scale[:, :, None, None]).add_(shift[:, :, None, None])
         return x.relu_() if self.layer.rectify else x
 
 
 def paint(network: StyleTransformer, picture: Tensor, style: Tensor) -> Iterator[Tensor | None]:
-    """What `network(picture[None], style)[0]` puts out, in little memory: None after each layer, it after the last.
+    """What `network(picture[None], style)[0]` puts out, in little memory: it comes last.
 
-    `picture` is `(3, H, W)` in [0, 1], its sides multiples of 4 and at least 8; `style` is `(1, S)`. Both are
-    in the network's precision. Statistics and what comes out are float32.
+    After each other layer comes None, so that whoever waits can be told, and may stop. `picture` is
+    `(3, H, W)` in [0, 1], its sides multiples of 4 and at least 8; `style` is `(1, S)`.
+
+    All is float32. In bfloat16 it is a third quicker where the processor has it, but 46 dB from the same
+    picture, with the 26 styles 39 dB.
     """
+    height = picture.shape[1]
 
-    def through(layer: Layer, before: _Map, *, keep: bool = False) -> _Map:
+    def through(layer: nn.Module, before: _Map, *, keep: bool = False) -> _Map:
         made = _Made(before, layer, style)
-        if keep or made.height < picture.shape[1]:
+        if keep or made.height < height:
             return made.kept()
         if layer.norm is not None:
             made.measure()
         return made
 
     x: _Map = _Kept(picture[None])
+    del picture  # it is let go of when its last rows were used
     for layer in network.contract:
         x = through(layer, x)
         yield None
-    for first, second in network.residual:  # type: ignore[misc]  # a ModuleList of ModuleLists
-        inner = through(first, x)
+    for block in network.residual:
+        assert isinstance(block, ResidualBlock)
+        inner = through(block.conv1, x)
         yield None
-        x = _Kept(through(second, inner, keep=True).rows(0, x.height).add_(x.rows(0, x.height)))
+        x = _Kept(through(block.conv2, inner, keep=True).rows(0, x.height).add_(x.rows(0, x.height)))
         yield None
     *inner_layers, last = network.expand
     for layer in inner_layers:
         x = through(layer, x)
         yield None
-    yield through(last, x, keep=True).rows(0, x.height).float().sigmoid_()[0]
+    yield through(last, x, keep=True).rows(0, x.height).sigmoid_()[0]
 
 
 def steps(network: StyleTransformer) -> int:

@@ -4,12 +4,12 @@ A network looks at the painting and puts its style into 100 numbers; another pai
 tell (Ghiasi et al. 2017; both in `lanterna.networks.instant`). Or the styles are some of the 26 that a second
 painter has learned by heart (Dumoulin et al. 2017).
 
-Where we depart from it: the painter goes over the picture from coarse to fine, first small, for broad strokes,
-then at twice the size, up to the picture's own. Each pass sees half the photograph, which keeps faces faces,
-and half what was painted before. Large pictures are painted strip by strip with the statistics of the whole
-(`lanterna.networks.strips`). And strength: Ghiasi et al. move from the photograph's own style to the
-painting's, but their painter does not give a photograph back in its own style (13 dB on the astronaut). So
-the photograph itself is mixed in as well, and strength 0 is the photograph.
+Where we depart from it: the painter goes over the picture from coarse to fine, first small, for broad
+strokes, then at twice the size, up to the picture's own. Each pass sees half the photograph, which keeps
+faces faces, and half what was painted before. Large pictures are painted strip by strip with the statistics
+of the whole (`lanterna.networks.strips`). And strength: Ghiasi et al. move from the photograph's own style to
+the painting's, but this painter does not give a photograph back when it is told its own style (13 dB on the
+astronaut). So the photograph itself is mixed in as well, and strength 0 is the photograph.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ COARSEST = 512
 """The size (square root of the area, in pixels) of the first pass, at brush 1."""
 
 _FINEST = 1.5  # the last pass is at least this much larger than the first, however small the picture
-_PHOTOGRAPH = 0.5  # how much of what a pass sees is the photograph, the rest what was painted before
+_PHOTOGRAPH = (
+    0.5  # how much of what a pass sees is the photograph, at brush 1 and below; broad strokes see less
+)
 
 
 class Instant(Recipe):
@@ -55,7 +57,7 @@ class Instant(Recipe):
         default=1.0, ge=0, le=1, description="How much of the style: 0 is the photograph as it was."
     )
     brush: float = Field(
-        default=1.0, ge=0.25, le=4, description="How broad the strokes are, beside the picture: 2 is twice."
+        default=1.0, ge=0.5, le=4, description="How broad the strokes are, beside the picture: 2 is twice."
     )
     weights: tuple[Annotated[float, Field(ge=0, le=1000)], ...] = Field(
         default=(), description="How much of each style, in their order; equally much if none are given."
@@ -75,7 +77,7 @@ class Instant(Recipe):
         return self
 
     def shares(self, styles: int) -> list[float]:
-        """How much of each of so many styles, in sum 1. Errors: `UsageError` for another number of weights."""
+        """How much of each of so many styles, in sum 1. Errors: `UsageError` for more or fewer weights."""
         weights = self.weights or (1.0,) * styles
         if len(weights) != styles:
             raise UsageError(f"weights: expected {styles}, one for each style, got {len(weights)}")
@@ -87,8 +89,8 @@ def instant(
 ) -> Generator[Frame, None, None]:
     """Yield frames: the picture so far, which changes as often as it is gone over; the last is the result.
 
-    `picture` and the paintings in `styles` are `(3, H, W)` in [0, 1], of any sizes; what comes out is as large
-    as the recipe says, by default as `picture`, on the CPU. The 26 styles take the place of `styles`.
+    `picture` and the paintings in `styles` are `(3, H, W)` in [0, 1], of any sizes; what comes out, on the
+    CPU, is as large as the recipe says, by default as `picture`. The 26 styles take the place of `styles`.
 
     Errors, before anything is painted: `UsageError` for what is no picture, no style, both paintings and
     built-in styles, or weights that are not one for each; `MissingError` where the shelf cannot be filled.
@@ -96,7 +98,9 @@ def instant(
     recipe = recipe or Instant()
     for given in (picture, *styles):
         if given.dim() != 3 or given.shape[0] != 3 or not given.is_floating_point() or 0 in given.shape:
-            raise UsageError(f"a picture is floats (3, height, width), got {given.dtype} {tuple(given.shape)}")
+            raise UsageError(
+                f"a picture is floats (3, height, width), got {given.dtype} {tuple(given.shape)}"
+            )
     if bool(styles) == bool(recipe.built_in):
         raise UsageError("instant: expected paintings as styles, or built-in styles, and not both")
     shares = recipe.shares(len(styles) or len(recipe.built_in))
@@ -140,10 +144,10 @@ def _style_of(picture: Tensor, recipe: Instant, paintings: Sequence[Tensor], sha
         # As much to see as in training, but all of the painting and undistorted.
         scale = PREDICTOR_SIDE / math.sqrt(painting.shape[1] * painting.shape[2])
         size = [max(1, round(side * scale)) for side in painting.shape[1:]]
-        return predictor(_resized(painting, size)[None])  # type: ignore[no-any-return]  # modules are untyped
+        vector: Tensor = predictor(_resized(painting, size)[None])
+        return vector  # (1, 100)
 
-    style = sum(share * predicted(painting) for share, painting in zip(shares, paintings, strict=True))
-    assert isinstance(style, Tensor)  # there is a painting
+    style = torch.tensor([shares]) @ torch.cat([predicted(painting) for painting in paintings])
     return style if recipe.strength == 1 else torch.lerp(predicted(picture), style, recipe.strength)
 
 
@@ -153,20 +157,27 @@ def _paint(
     _, height, width = picture.shape
     passes = sizes(height, width, recipe.brush)
     each = strips.steps(network)
-    # Towards 0 the photograph comes through; where the style itself is weakened, later and only then.
+    # With paintings the style itself is weakened, and the photograph comes through later.
     opacity = recipe.strength if recipe.built_in else recipe.strength * (2 - recipe.strength)
     painted: Tensor | None = None
     shown: Tensor | None = None
     for index, size in enumerate(passes):
-        seen = _fitted(picture, size)
-        if painted is not None:
-            seen = torch.lerp(_resized(painted, size), seen, _PHOTOGRAPH)
-        for step, came in enumerate(strips.paint(network, seen, style), start=index * each + 1):
+        work = strips.paint(network, _seen(picture, painted, size, recipe), style)
+        for step, came in enumerate(work, start=index * each + 1):
             if came is not None:
                 painted = came
-                back = came[:, :height, :width] if _is_own(size, picture) else _resized(came, (height, width))
-                shown = torch.lerp(picture, back, opacity).clamp(0, 1).cpu()
+                fits = _is_own(size, picture)
+                result = came[:, :height, :width] if fits else _resized(came, (height, width))
+                shown = torch.lerp(picture, result, opacity).clamp_(0, 1).cpu()
             yield Frame(step=step, steps=len(passes) * each, picture=shown)
+
+
+def _seen(picture: Tensor, painted: Tensor | None, size: tuple[int, int], recipe: Instant) -> Tensor:
+    """What a pass of that size sees: the photograph, and what the pass before has painted."""
+    photograph = _fitted(picture, size)
+    if painted is None:
+        return photograph
+    return torch.lerp(_resized(painted, size), photograph, _PHOTOGRAPH / max(recipe.brush, 1))
 
 
 def _is_own(size: tuple[int, int], picture: Tensor) -> bool:
@@ -185,4 +196,4 @@ def _fitted(picture: Tensor, size: tuple[int, int]) -> Tensor:
 def _resized(picture: Tensor, size: Sequence[int]) -> Tensor:
     if tuple(picture.shape[1:]) == tuple(size):
         return picture
-    return F.interpolate(picture[None], list(size), mode="bicubic", antialias=True)[0].clamp(0, 1)
+    return F.interpolate(picture[None], list(size), mode="bicubic", antialias=True)[0].clamp_(0, 1)
