@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections import deque
 
 import torch
 from torch.nn import functional as F
@@ -97,10 +98,10 @@ def with_ours(picture, painting, _):
     from lanterna.recipes.instant import Instant, instant
 
     if painting is None:
-        *_, last = instant(picture, Instant(built_in=(BUILT_IN,)))
+        frames = instant(picture, Instant(built_in=(BUILT_IN,)))
     else:
-        *_, last = instant(picture, styles=[painting])
-    return last.picture
+        frames = instant(picture, styles=[painting])
+    return deque(frames, maxlen=1)[0].picture
 
 
 def with_onnx(picture, painting, threads):
