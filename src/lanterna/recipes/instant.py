@@ -43,9 +43,8 @@ COARSEST = 512
 """The size (square root of the area, in pixels) of the first pass, at brush 1."""
 
 _FINEST = 1.5  # the last pass is at least this much larger than the first, however small the picture
-_PHOTOGRAPH = (
-    0.5  # how much of what a pass sees is the photograph, at brush 1 and below; broad strokes see less
-)
+_PHOTOGRAPH = 0.5  # how much of what a pass sees is the photograph; less where the brush is broad
+_MARGIN = 16  # the border's pixels repeated outwards and cut off again: the network draws a frame there
 
 
 class Instant(Recipe):
@@ -129,10 +128,7 @@ def sizes(height: int, width: int, brush: float = 1.0) -> list[tuple[int, int]]:
     last = max(own, _FINEST * first)
     count = max(1, round(math.log2(last / first)))
     scales = [first / own * (last / first) ** (index / count) for index in range(count)] + [last / own]
-    return [
-        (max(8, 4 * math.ceil(height * scale / 4)), max(8, 4 * math.ceil(width * scale / 4)))
-        for scale in scales
-    ]
+    return [(4 * math.ceil(height * scale / 4), 4 * math.ceil(width * scale / 4)) for scale in scales]
 
 
 def _style_of(picture: Tensor, recipe: Instant, paintings: Sequence[Tensor], shares: list[float]) -> Tensor:
@@ -165,19 +161,19 @@ def _paint(
         work = strips.paint(network, _seen(picture, painted, size, recipe), style)
         for step, came in enumerate(work, start=index * each + 1):
             if came is not None:
-                painted = came
+                painted = came[:, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
                 fits = _is_own(size, picture)
-                result = came[:, :height, :width] if fits else _resized(came, (height, width))
+                result = painted[:, :height, :width] if fits else _resized(painted, (height, width))
                 shown = torch.lerp(picture, result, opacity).clamp_(0, 1).cpu()
             yield Frame(step=step, steps=len(passes) * each, picture=shown)
 
 
 def _seen(picture: Tensor, painted: Tensor | None, size: tuple[int, int], recipe: Instant) -> Tensor:
     """What a pass of that size sees: the photograph, and what the pass before has painted."""
-    photograph = _fitted(picture, size)
-    if painted is None:
-        return photograph
-    return torch.lerp(_resized(painted, size), photograph, _PHOTOGRAPH / max(recipe.brush, 1))
+    seen = _fitted(picture, size)
+    if painted is not None:
+        seen = torch.lerp(_resized(painted, size), seen, _PHOTOGRAPH / max(recipe.brush, 1))
+    return F.pad(seen[None], (_MARGIN,) * 4, mode="replicate")[0]
 
 
 def _is_own(size: tuple[int, int], picture: Tensor) -> bool:
