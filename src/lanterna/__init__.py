@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lanterna.recipes.classify import Classify, classify
     from lanterna.recipes.dream import Dream, dream
     from lanterna.recipes.feature import Feature, feature
+    from lanterna.recipes.instant import Instant, instant
     from lanterna.recipes.read import Read, read
     from lanterna.recipes.recipe import Frame, Recipe
     from lanterna.recipes.train import Train
@@ -46,6 +47,7 @@ _PLACES = {
     "lanterna.recipes.classify": ("Classify", "classify"),
     "lanterna.recipes.dream": ("Dream", "dream"),
     "lanterna.recipes.feature": ("Feature", "feature"),
+    "lanterna.recipes.instant": ("Instant", "instant"),
     "lanterna.recipes.read": ("Read", "read"),
     "lanterna.recipes.recipe": ("Frame", "Recipe"),
     "lanterna.recipes.train": ("Train",),
@@ -57,6 +59,7 @@ __all__ = [
     "Dream",
     "Feature",
     "Frame",
+    "Instant",
     "LanternaError",
     "Look",
     "MissingError",
@@ -70,6 +73,7 @@ __all__ = [
     "classify",
     "dream",
     "feature",
+    "instant",
     "look",
     "open_network",
     "open_picture",

@@ -1,0 +1,288 @@
+"""The networks of instant style transfer: one pass paints a photograph in the style of any painting.
+
+`StylePredictor` looks at a painting and puts its style into 100 numbers; `StyleTransformer` paints a picture
+in the style that such numbers tell. Ghiasi, Lee, Kudlur, Dumoulin and Shlens, "Exploring the structure of a
+real-time, arbitrary neural artistic stylization network" (2017), https://arxiv.org/abs/1705.06830. A second
+transformer was trained on 26 paintings at once and is told how much of each to take: Dumoulin, Shlens and
+Kudlur, "A learned representation for artistic style" (2017), https://arxiv.org/abs/1610.07629.
+
+The weights are Magenta's, made small for phones: MobileNetV2 in place of Inception-v3 as the predictor's eye,
+and an eighth to a quarter of the papers' channels in the transformer. Those of the first pair are kept as
+8-bit integers; we take them as the floats they stand for. Run as it is, the shelf's file also rounds every
+map between the layers to 256 levels, which we do not: at 384 px the two pictures are 29 dB apart.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lanterna import shelf
+from lanterna.networks.efficientnet import SameConv2d
+from lanterna.shelf.onnx import read_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+PREDICTOR_SIDE = 256
+"""Pixels along each side of the paintings that the predictor was trained on."""
+
+STYLES = 26
+"""How many paintings the second transformer has learned by heart."""
+
+# MobileNetV2's groups of blocks:
+# how many times wider inside, channels put out, blocks, stride of the first block.
+_GROUPS = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
+_EPSILON = 1e-5  # keeps an even map from being divided by zero
+
+
+class StylePredictor(nn.Module):
+    """A painting's style as 100 numbers: MobileNetV2 (Sandler et al. 2018), averaged over the picture.
+
+    Pictures in [0, 1], `(N, 3, H, W)` of any size (`PREDICTOR_SIDE` is what it knows), become `(N, 100)`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = SameConv2d(3, 32, 3, stride=2, bias=True)
+        blocks, inputs = [], 32
+        for widen, outputs, count, stride in _GROUPS:
+            for index in range(count):
+                blocks.append(_InvertedResidual(inputs, outputs, 1 if index else stride, widen))
+                inputs = outputs
+        self.blocks = nn.ModuleList(blocks)
+        self.head = SameConv2d(320, 1280, 1, bias=True)
+        self.output = nn.Conv2d(1280, 100, 1)
+
+    def forward(self, paintings: Tensor) -> Tensor:
+        """`(N, 3, H, W)` in [0, 1] to `(N, 100)`."""
+        x = F.relu6(self.stem(paintings))  # (N, 32, H/2, W/2)
+        for block in self.blocks:
+            x = block(x)
+        x = F.relu6(self.head(x)).mean((2, 3), keepdim=True)  # (N, 1280, 1, 1)
+        return self.output(x).flatten(1)  # type: ignore[no-any-return]  # modules are untyped
+
+
+class _InvertedResidual(nn.Module):
+    """Widen, filter each channel by itself, narrow; and add what came in where the shape allows."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, widen: int) -> None:
+        super().__init__()
+        hidden = inputs * widen
+        self.expand = SameConv2d(inputs, hidden, 1, bias=True) if widen > 1 else None
+        self.depthwise = SameConv2d(hidden, hidden, 3, stride, groups=hidden, bias=True)
+        self.project = SameConv2d(hidden, outputs, 1, bias=True)
+        self.residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(N, inputs, H, W)` to `(N, outputs, ⌈H / stride⌉, ⌈W / stride⌉)`."""
+        wide = x if self.expand is None else F.relu6(self.expand(x))
+        y: Tensor = self.project(F.relu6(self.depthwise(wide)))
+        return x + y if self.residual else y
+
+
+class ConditionalNorm(nn.Module):
+    """Conditional instance normalisation (Dumoulin et al. 2017, eq. 5): where the style comes in.
+
+    Each map is brought to mean 0 and deviation 1 over the whole picture, then to the deviation `gamma` and
+    the mean `beta` that belong to the style: z = gamma (x − mean) / deviation + beta. Both are linear in the
+    style's numbers, so a mix of styles is a mix of numbers.
+    """
+
+    def __init__(self, style: int, channels: int) -> None:
+        super().__init__()
+        self.gamma = nn.Linear(style, channels)
+        self.beta = nn.Linear(style, channels)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """Maps `(N, C, H, W)` in the style `(N, S)`."""
+        variance, mean = torch.var_mean(x, (2, 3), correction=0)
+        scale, shift = self.line(mean, variance, style)
+        return x * scale[:, :, None, None] + shift[:, :, None, None]
+
+    def line(self, mean: Tensor, variance: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
+        """Scale and shift, each `(N, C)`, that do all this to maps of that mean and variance `(N, C)`."""
+        scale = self.gamma(style) / (variance + _EPSILON).sqrt()
+        return scale, self.beta(style) - mean * scale
+
+
+class Layer(nn.Module):
+    """Enlarge, reflect at the border, convolve, normalise, rectify: each but the convolution where wanted.
+
+    `(N, inputs, H, W)` becomes `(N, outputs, ⌈H · enlarge / stride⌉, ⌈W · enlarge / stride⌉)`. Enlarging
+    repeats pixels, which leaves no checkerboards as a transposed convolution does (Odena et al. 2016).
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        enlarge: int = 1,
+        style: int | None = None,
+        rectify: bool = True,
+    ) -> None:
+        super().__init__()
+        # A bias would be taken out again by the norm.
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, bias=style is None)
+        self.norm = None if style is None else ConditionalNorm(style, outputs)
+        self.enlarge = enlarge
+        self.rectify = rectify
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """Maps `(N, inputs, H, W)` in the style `(N, S)`."""
+        if self.enlarge > 1:
+            x = F.interpolate(x, scale_factor=self.enlarge, mode="nearest")
+        x = F.pad(x, (self.conv.kernel_size[0] // 2,) * 4, mode="reflect")
+        x = self.conv(x)
+        if self.norm is not None:
+            x = self.norm(x, style)
+        return x.relu() if self.rectify else x
+
+
+class ResidualBlock(nn.Module):
+    """Two layers, and what came in added to what they make of it (He et al. 2016)."""
+
+    def __init__(self, width: int, style: int) -> None:
+        super().__init__()
+        self.conv1 = Layer(width, width, 3, style=style)
+        self.conv2 = Layer(width, width, 3, style=style, rectify=False)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """Maps `(N, width, H, W)` in the style `(N, S)`."""
+        y: Tensor = self.conv2(self.conv1(x, style), style)
+        return x + y
+
+
+class StyleTransformer(nn.Module):
+    """Paints pictures `(N, 3, H, W)` in [0, 1] in the style `(N, S)`: contract, transform, expand.
+
+    Sides are multiples of 4 and at least 8. `contract` and `expand` are the channels of the three layers that
+    go in and out, `blocks` the residual blocks between them, at a quarter of the picture's size. The whole
+    network is convolutions and norms, so it paints at any size: `lanterna.networks.strips` runs it on
+    pictures whose maps would not fit into memory.
+    """
+
+    def __init__(
+        self,
+        contract: Sequence[int],
+        blocks: int,
+        expand: Sequence[int],
+        style: int,
+        *,
+        contract_in_style: bool,
+    ) -> None:
+        super().__init__()
+        one, two, width = contract
+        early = style if contract_in_style else None
+        self.contract = nn.ModuleList(
+            [
+                Layer(3, one, 9, style=early),
+                Layer(one, two, 3, stride=2, style=early),
+                Layer(two, width, 3, stride=2, style=early),
+            ]
+        )
+        self.residual = nn.ModuleList(ResidualBlock(width, style) for _ in range(blocks))
+        half, full, colours = expand
+        self.expand = nn.ModuleList(
+            [
+                Layer(width, half, 3, enlarge=2, style=style),
+                Layer(half, full, 3, enlarge=2, style=style),
+                Layer(full, colours, 9, style=style, rectify=False),
+            ]
+        )
+
+    def forward(self, pictures: Tensor, style: Tensor) -> Tensor:
+        """Pictures `(N, 3, H, W)` in [0, 1] in the style `(N, S)`."""
+        x = pictures
+        for layer in self.contract:
+            x = layer(x, style)  # (N, C, H/4, W/4) after the last
+        for block in self.residual:
+            x = block(x, style)
+        for layer in self.expand:
+            x = layer(x, style)  # (N, 3, H, W) after the last
+        return x.sigmoid()
+
+
+def open_style_predictor() -> StylePredictor:
+    """The predictor with the shelf's weights. Errors: `MissingError` where they are not here."""
+    weights = read_weights(shelf.need("instant-style") / "arbitrary_predict.onnx")
+    with torch.device("meta"):  # nothing is drawn at random only to be replaced by the weights
+        network = StylePredictor()
+    names = {"stem": "MobilenetV2/Conv", "head": "MobilenetV2/Conv_1", "output": "mobilenet_conv/Conv"}
+    for index in range(len(network.blocks)):
+        for part in ("expand", "depthwise", "project"):
+            names[f"blocks.{index}.{part}"] = f"MobilenetV2/expanded_conv{f'_{index}' * (index > 0)}/{part}"
+    loaded = {}
+    for name in network.state_dict():
+        part, kind = name.rsplit(".", 1)
+        its = {"weight": "weights", "bias": "Conv2D_bias"}
+        if part.endswith("depthwise"):
+            its = {"weight": "depthwise_weights", "bias": "depthwise_bias"}
+        loaded[name] = torch.from_numpy(weights[f"{names[part]}/{its[kind]}_dequant"])
+    network.load_state_dict(loaded, assign=True)
+    return network.eval().requires_grad_(False)
+
+
+def open_style_transformer() -> StyleTransformer:
+    """The transformer for any painting, told by the predictor's 100 numbers. Errors: `MissingError`."""
+    weights = read_weights(shelf.need("instant-style") / "arbitrary_transform.onnx")
+    with torch.device("meta"):  # nothing is drawn at random only to be replaced by the weights
+        network = StyleTransformer((8, 16, 32), 5, (16, 8, 3), style=100, contract_in_style=False)
+    loaded = {}
+    for ours, layer in _named_layers(network):
+        group, *place = ours.split(".")
+        theirs = (
+            "transformer/"
+            + {
+                "contract": f"contract/conv{int(place[0]) + 1}",
+                "residual": f"residual/residual{int(place[0]) + 1}/{place[-1]}",
+                "expand": f"expand/conv{int(place[0]) + 1}/conv",
+            }[group]
+        )
+        loaded[f"{ours}.conv.weight"] = weights[f"{theirs}/weights_dequant"]
+        if layer.norm is None:
+            loaded[f"{ours}.conv.bias"] = weights[f"{theirs}/Conv2D_bias_dequant"]
+        else:
+            for part, name in (("gamma", "Conv_1"), ("beta", "Conv")):
+                line = f"style_params/{theirs}/StyleNorm/{name}"
+                loaded[f"{ours}.norm.{part}.weight"] = weights[f"{line}/weights_dequant"][:, :, 0, 0]
+                loaded[f"{ours}.norm.{part}.bias"] = weights[f"{line}/Conv2D_bias_dequant"]
+    network.load_state_dict({name: torch.from_numpy(values) for name, values in loaded.items()}, assign=True)
+    return network.eval().requires_grad_(False)
+
+
+def open_multistyle_transformer() -> StyleTransformer:
+    """The transformer that knows 26 paintings, told by 26 weights that sum to 1. Errors: `MissingError`."""
+    weights = read_weights(shelf.need("instant-style") / "multistyle26.onnx")
+    with torch.device("meta"):  # nothing is drawn at random only to be replaced by the weights
+        network = StyleTransformer((32, 32, 32), 6, (8, 4, 3), style=STYLES, contract_in_style=True)
+    loaded = {}
+    for ours, layer in _named_layers(network):
+        theirs = ours.replace("residual", "res").replace("conv1", "0").replace("conv2", "1")
+        loaded[f"{ours}.conv.weight"] = torch.from_numpy(weights[f"{theirs}.w"].copy())
+        for part in ("gamma", "beta"):
+            table = torch.from_numpy(
+                weights[f"{theirs}.norm.{part}"].copy()
+            )  # (26, C), a row for each painting
+            loaded[f"{ours}.norm.{part}.weight"] = table.T.contiguous()
+            loaded[f"{ours}.norm.{part}.bias"] = torch.zeros(layer.conv.out_channels)
+    network.load_state_dict(loaded, assign=True)
+    return network.eval().requires_grad_(False)
+
+
+def _named_layers(network: nn.Module) -> Iterator[tuple[str, Layer]]:
+    return ((name, part) for name, part in network.named_modules() if isinstance(part, Layer))

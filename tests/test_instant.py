@@ -1,0 +1,302 @@
+"""Instant style: the networks are the shelf's, strips leave no seams, pictures take on what they are told."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import onnx
+import onnxruntime
+import pytest
+import torch
+from torch.nn import functional as F
+
+import lanterna
+from lanterna import shelf
+from lanterna.errors import LanternaError, UsageError
+from lanterna.networks import strips
+from lanterna.networks.instant import (
+    open_multistyle_transformer,
+    open_style_predictor,
+    open_style_transformer,
+)
+from lanterna.recipes.instant import Instant, instant, sizes
+from lanterna.shelf.onnx import read_weights
+
+
+@pytest.fixture(scope="module")
+def photographs(real_shelf):
+    folder = real_shelf / "photographs"
+    return {
+        name: lanterna.open_picture(folder / file)
+        for name, file in (("cat", "chelsea.png"), ("coffee", "coffee.png"), ("astronaut", "astronaut.png"))
+    }
+
+
+@pytest.fixture(scope="module")
+def paintings():
+    """Two that nobody painted: warm stripes, and a cold chequered field with some noise."""
+    y, x = torch.meshgrid(torch.arange(256.0), torch.arange(256.0), indexing="ij")
+    noise = 0.1 * torch.randn(3, 256, 256, generator=torch.Generator().manual_seed(1))
+    stripes = (torch.sin((x + 0.7 * y) / 5) > 0).float()
+    warm = torch.stack([0.6 + 0.4 * stripes, 0.2 + 0.5 * stripes, 0.1 * stripes])
+    field = ((x // 16 + y // 16) % 2).float()
+    cold = torch.stack([0.1 + 0.1 * field, 0.2 + 0.3 * field, 0.4 + 0.6 * field])
+    return (warm + noise).clamp(0, 1), (cold + noise).clamp(0, 1)
+
+
+def resized(picture, height, width):
+    return F.interpolate(picture[None], (height, width), mode="bicubic", antialias=True)[0].clamp(0, 1)
+
+
+def painted(picture, recipe=None, **options):
+    (last,) = deque(instant(picture, recipe, **options), maxlen=1)
+    return last.picture
+
+
+def psnr(one, other):
+    return -10 * (one - other).square().mean().log10().item()
+
+
+def session(model):
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model, options)
+
+
+def without_rounding(path):
+    """The shelf's program with its weights as they are, but nothing rounded to 8 bits between its layers."""
+    model = onnx.load(path)
+    weights = {tensor.name for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "QuantizeLinear" or (
+            node.op_type == "DequantizeLinear" and node.input[0] not in weights
+        ):
+            node.op_type = "Identity"
+            del node.input[1:], node.attribute[:]
+    del model.graph.value_info[:]
+    return model.SerializeToString()
+
+
+# The networks, with onnxruntime as the oracle
+
+
+def test_the_predictor_is_the_shelfs(photographs):
+    path = shelf.need("instant-style") / "arbitrary_predict.onnx"
+    picture = resized(photographs["coffee"], 256, 256)
+    feed = {"style_image": picture.permute(1, 2, 0)[None].contiguous().numpy()}
+    ours = open_style_predictor()(picture[None])
+    theirs = session(without_rounding(path)).run(None, feed)[0].reshape(1, 100)
+    assert (ours - torch.from_numpy(theirs)).abs().max() < 1e-3
+    # The program as it is rounds everything it computes, and still means the same style.
+    rounded = torch.from_numpy(session(path).run(None, feed)[0].reshape(1, 100))
+    assert torch.cosine_similarity(ours, rounded) > 0.99
+
+
+def test_the_transformer_is_the_shelfs_at_384_pixels(photographs):
+    path = shelf.need("instant-style") / "arbitrary_transform.onnx"
+    picture = resized(photographs["astronaut"], 384, 384)
+    style = open_style_predictor()(resized(photographs["coffee"], 256, 256)[None])
+    feed = {
+        "content_image": picture.permute(1, 2, 0)[None].contiguous().numpy(),
+        "mobilenet_conv/Conv/BiasAdd": style[:, None, None].numpy(),
+    }
+    ours = open_style_transformer()(picture[None], style)[0]
+    theirs = torch.from_numpy(session(without_rounding(path)).run(None, feed)[0][0]).permute(2, 0, 1)
+    assert (ours - theirs).abs().max() < 1e-3
+    rounded = torch.from_numpy(session(path).run(None, feed)[0][0]).permute(2, 0, 1)
+    assert psnr(ours, rounded) > 22
+    assert psnr(ours, rounded) > psnr(picture, rounded) + 6
+
+
+def test_the_26_styles_are_the_shelfs_at_384_pixels(photographs):
+    picture = resized(photographs["astronaut"], 384, 384)
+    style = torch.zeros(1, 26)
+    style[0, 7], style[0, 19] = 0.25, 0.75
+    ours = open_multistyle_transformer()(picture[None], style)[0]
+    program = session(shelf.need("instant-style") / "multistyle26.onnx")
+    theirs = program.run(None, {"image": picture[None].numpy(), "style_weights": style[0].numpy()})[0][0]
+    assert (ours - torch.from_numpy(theirs)).abs().max() < 1e-3
+
+
+def test_a_file_of_weights_that_is_none_is_told(tmp_path):
+    whole = (shelf.need("instant-style") / "multistyle26.onnx").read_bytes()
+    for content in (b"", b"no weights", whole[: len(whole) // 2], bytes(1000), b"\xff" * 1000):
+        (tmp_path / "wrong.onnx").write_bytes(content)
+        with pytest.raises(LanternaError, match="not what they should be"):
+            read_weights(tmp_path / "wrong.onnx")
+
+
+# Strips
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["any painting", "26 styles"])
+def test_strips_are_the_whole_picture(known, photographs, monkeypatch):
+    picture = resized(photographs["cat"], 196, 260)
+    if known:
+        network, style = open_multistyle_transformer(), torch.eye(26)[[19]]
+    else:
+        network, style = open_style_transformer(), open_style_predictor()(photographs["coffee"][None])
+    whole = network(picture[None], style)[0]
+    for size in (1, 50_000, 10**9):  # eight rows at a time, some more, all at once
+        monkeypatch.setattr(strips, "STRIP", size)
+        came = list(strips.paint(network, picture, style))
+        assert len(came) == strips.steps(network)
+        assert all(each is None for each in came[:-1])
+        assert (came[-1] - whole).abs().max() < 1e-4
+
+
+# What a person asks for
+
+
+def colours(picture):
+    return torch.cat([picture.mean((1, 2)), picture.std((1, 2))])
+
+
+def test_the_picture_takes_on_the_paintings_colours(photographs, paintings):
+    cat, (warm, cold) = photographs["cat"], paintings
+    in_warm, in_cold = painted(cat, styles=[warm]), painted(cat, styles=[cold])
+    assert in_warm.shape == in_cold.shape == cat.shape
+
+    def far(one, other):
+        return (colours(one) - colours(other)).norm()
+
+    assert far(in_warm, warm) < 0.6 * far(cat, warm)
+    assert far(in_cold, cold) < 0.6 * far(cat, cold)
+    assert far(in_warm, warm) < far(in_cold, warm)
+    assert far(in_cold, cold) < far(in_warm, cold)
+
+
+def edges(picture):
+    grey = picture.mean(0)
+    return torch.cat([grey.diff(dim=0).flatten(), grey.diff(dim=1).flatten()]).abs()
+
+
+def likeness(one, other):
+    """How alike two pictures' edges are, from -1 to 1; those of single strokes are left out."""
+    small = [F.avg_pool2d(picture, 4) for picture in (one, other)]
+    return torch.corrcoef(torch.stack([edges(picture) for picture in small]))[0, 1].item()
+
+
+def test_what_is_in_the_picture_stays_where_it_is(photographs):
+    cat = photographs["cat"]
+    result = painted(cat, styles=[photographs["coffee"]])
+    assert likeness(result, cat) > 0.6
+    assert likeness(result, cat.flip(2)) < 0.2
+
+
+def test_strength_leads_from_the_photograph_to_the_style(photographs, paintings):
+    cat = photographs["cat"]
+    results = [
+        painted(cat, Instant(strength=strength), styles=[paintings[1]])
+        for strength in (0, 0.25, 0.5, 0.75, 1)
+    ]
+    assert torch.allclose(results[0], cat, atol=1e-6)
+    away = [(result - cat).square().mean() for result in results]
+    left = [(result - results[-1]).square().mean() for result in results]
+    assert away == sorted(away)
+    assert left == sorted(left, reverse=True)
+    known = painted(cat, Instant(built_in=(19,), strength=0))
+    assert torch.allclose(known, cat, atol=1e-6)
+
+
+def test_paintings_blend(photographs, paintings):
+    cat, (warm, cold) = photographs["cat"], paintings
+    in_warm, in_cold, in_both = (
+        painted(cat, Instant(weights=weights), styles=paintings) for weights in ((2, 0), (0, 1), (1, 1))
+    )
+    assert psnr(in_warm, painted(cat, styles=[warm])) > 60
+    assert psnr(in_cold, painted(cat, styles=[cold])) > 60
+    red, between, blue = ((each[0] - each[2]).mean() for each in (in_warm, in_both, in_cold))
+    assert red > between > blue
+
+
+def test_built_in_styles_differ_and_blend(photographs):
+    cat = resized(photographs["cat"], 150, 226)
+    seven, nineteen = (painted(cat, Instant(built_in=(index,))) for index in (7, 19))
+    assert psnr(seven, nineteen) < 15
+    alone = painted(cat, Instant(built_in=(7, 19), weights=(0, 1)))
+    assert psnr(alone, nineteen) > 60
+
+
+def test_a_broader_brush_keeps_less_of_what_was_there(photographs):
+    cat = photographs["cat"]
+    usual, broad, broadest = (
+        likeness(painted(cat, Instant(brush=brush), styles=[photographs["coffee"]]), cat)
+        for brush in (1, 2, 4)
+    )
+    assert usual > broad + 0.05
+    assert broad > broadest + 0.1
+
+
+def test_the_detail_is_the_pictures_own(photographs, paintings):
+    """A picture of 1,024 pixels has edges that none of 384 pixels, enlarged, can have."""
+    photograph = resized(photographs["astronaut"], 1024, 1024)
+    result = painted(photograph, styles=[paintings[1]])
+    enlarged = resized(resized(result, 384, 384), 1024, 1024)
+    assert edges(result).square().mean() > 2 * edges(enlarged).square().mean()
+
+
+@pytest.mark.parametrize(
+    ("height", "width"), [(1, 1), (3, 5), (24, 36), (60, 900), (301, 203)], ids=lambda side: str(side)
+)
+def test_pictures_of_any_shape_are_painted(height, width, photographs, paintings):
+    picture = resized(photographs["cat"], height, width)
+    result = painted(picture, styles=[paintings[0]])
+    assert result.shape == picture.shape
+    assert result.isfinite().all()
+    assert 0.1 < result.mean() < 0.9
+
+
+def test_dark_and_even_pictures_are_painted(photographs, paintings):
+    cat = resized(photographs["cat"], 150, 226)
+    usual = painted(cat, styles=[paintings[1]])
+    dark = painted(0.05 * cat, styles=[paintings[1]])
+    assert (dark.mean() - usual.mean()).abs() < 0.05  # as bright as the painting
+    for picture in (torch.zeros(3, 100, 100), torch.ones(3, 100, 100)):
+        result = painted(picture, styles=[paintings[1]])
+        assert result.isfinite().all()
+        assert result.mean() > 0.1
+
+
+def test_size_is_the_longer_side(photographs, paintings):
+    assert painted(photographs["cat"], Instant(size=200), styles=[paintings[0]]).shape == (3, 133, 200)
+
+
+def test_frames_tell_how_far_it_is_and_show_what_there_is(photographs, paintings):
+    frames = list(instant(photographs["cat"], styles=[paintings[0]]))
+    assert [frame.step for frame in frames] == list(range(1, frames[0].steps + 1))
+    assert frames[0].picture is None
+    halfway = frames[len(frames) // 2].picture
+    assert halfway.shape == photographs["cat"].shape
+    assert psnr(halfway, frames[-1].picture) > 12
+
+
+def test_sizes_double_up_to_the_pictures_own():
+    assert sizes(1024, 1024) == [(512, 512), (1024, 1024)]
+    assert sizes(1024, 1024, brush=2) == [(256, 256), (512, 512), (1024, 1024)]
+    assert sizes(4096, 4096) == [(512, 512), (1024, 1024), (2048, 2048), (4096, 4096)]
+    assert sizes(4, 4)[-1] == (768, 768)
+    assert sizes(1025, 1022)[-1] == (1028, 1024)
+
+
+def test_wrong_use_is_told_at_once(photographs, paintings):
+    cat = photographs["cat"]
+    for options in (
+        {},
+        {"styles": paintings, "recipe": Instant(built_in=(1,))},
+        {"styles": paintings, "recipe": Instant(weights=(1, 2, 3))},
+        {"styles": [cat[0]]},
+        {"styles": [(255 * cat).byte()]},
+    ):
+        with pytest.raises(UsageError) as told:
+            instant(cat, **options)
+        assert "\n" not in str(told.value)
+    for settings in (
+        {"built_in": (26,)},
+        {"weights": (0, 0)},
+        {"weights": (-1,)},
+        {"brush": 9},
+        {"strength": 2},
+    ):
+        with pytest.raises(UsageError):
+            Instant.checked(settings)
