@@ -27,6 +27,7 @@ from lanterna.networks.digits import DIGIT_EYE
 from lanterna.networks.quick import quicken
 from lanterna.networks.seeing import light_edged
 from lanterna.probes import objectives
+from lanterna.recipes.canvas import calmed
 from lanterna.recipes.checkpoint import read_state, write_state
 from lanterna.recipes.octaves import octave_sizes, resized, shrunk, smoothed
 from lanterna.recipes.recipe import Frame, Recipe
@@ -82,6 +83,9 @@ class Dream(Recipe):
         description="How steps are smoothed: not, with large forms favoured, or every size of form alike.",
     )
     smoothness: float = Field(default=0.0, ge=0, le=10, description="How much neighbours should be alike.")
+    vivid: float = Field(
+        default=0.1, ge=0, le=1, description="Colours: 0 those of photographs, 1 as loud as the network likes."
+    )
     keep_colours: bool = Field(default=False, description="Change how bright things are, not their colours.")
     blend: float = Field(default=1.0, ge=0, le=1, description="How much of the dream to show: 0 none of it.")
     tile: int = Field(
@@ -237,7 +241,7 @@ def _frames(
                 change, energy = torch.zeros_like(image), 0.0
                 for (wish, _), mask in zip(parts, where, strict=True):
                     slope, value = gradient(work, image, wish, windows, (down, across))
-                    slope = smoothed(slope, recipe.smoothing)
+                    slope = calmed(smoothed(slope, recipe.smoothing), recipe.vivid)
                     if recipe.keep_colours:
                         slope = slope.mean(0, keepdim=True).expand_as(slope).clone()
                     slope /= slope.abs().mean().clamp_min(1e-12)
