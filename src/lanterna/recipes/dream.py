@@ -72,8 +72,8 @@ class Dream(Recipe):
         description="Pixels along the longer side; the picture's own, up to 1024, if not given.",
     )  # fmt: skip
     octaves: int = Field(default=4, ge=1, le=12, description="At how many sizes to dream, small to large.")
-    ratio: float = Field(default=1.4, gt=1, le=3, description="How many times larger each octave is.")
-    steps: int = Field(default=12, ge=1, le=1000, description="How often the picture is changed per octave.")
+    ratio: float = Field(default=1.5, gt=1, le=3, description="How many times larger each octave is.")
+    steps: int = Field(default=10, ge=1, le=1000, description="How often the picture is changed per octave.")
     step_size: float = Field(
         default=2.5, gt=0, le=64, description="How far a step changes pixels, in levels of 255, on average."
     )
