@@ -43,15 +43,38 @@ if TYPE_CHECKING:
 LONGEST = 1024
 """Pixels along the longer side of a dream, at most, where no size is asked for."""
 
-_FIRST_STAGES = {"efficientnet-lite0": "block9", "efficientnet-lite2": "block13", "vgg16": "relu4_3"}
+_FIRST_STAGES = {
+    "efficientnet-lite0": "block9", "efficientnet-lite2": "block13", "vgg16": "relu4_3",
+    "conv": "relu3", "dense": "output",
+}  # fmt: skip
 _EVERY = 10.0  # seconds between checkpoints
+
+_LITE2 = "efficientnet-lite2"
+PRESETS: dict[str, dict[str, Any]] = {
+    # Named for what is seen in the results; docs/dream.jpg shows each.
+    "eyes": {"stage": "block9"},
+    "creatures": {"network": _LITE2, "stage": "block13", "octaves": 5},
+    "berries": {"stage": "block12"},
+    "scales": {"stage": "block9:25"},
+    "flowers": {"stage": "block9:36"},
+    "weave": {"stage": "block9:4"},
+    "windows": {"stage": "block9:18"},
+    "mosaic": {"stage": "block9:38"},
+    "spirals": {"network": _LITE2, "stage": "block9"},
+    # Gentle ones, for portraits.
+    "engraving": {"stage": "block5", "step_size": 1.2, "keep_colours": True, "blend": 0.7},
+    "gentle": {"stage": ("block9", "block14"), "steps": 6, "blend": 0.7},
+    # What a network that reads digits sees; a page of handwriting stays readable.
+    "crackle": {"network": "conv", "stage": "relu3", "octaves": 6, "step_size": 1.5},
+}
+"""Settings to begin with, by name: each is quick, and unlike the others on any picture."""
 
 
 class Dream(Recipe):
     """Dream with your own picture: more of what a network sees in it."""
 
     verb: ClassVar[str] = "dream"
-    presets: ClassVar[dict[str, dict[str, Any]]] = {}
+    presets: ClassVar[dict[str, dict[str, Any]]] = PRESETS
 
     network: str = Field(
         default="efficientnet-lite0", min_length=1, description="Who dreams: a network, or module:function."
