@@ -5,8 +5,8 @@ excited; change it a little so; again. On a small copy of the picture first and 
 beginning with what was dreamed before: so forms grow at every scale. Mordvintsev, Olah and Tyka,
 "Inceptionism: Going Deeper into Neural Networks" (2015), and its notebook in google/deepdream.
 
-Where we depart from it: wishes can be added, weighted and masked, each in its own units (`wishes.py`); a
-picture too large for the memory is dreamed window by window (`windows.py`); and the network runs as quickly
+Where we depart from it: steps are taken in the colours of photographs (`canvas.py`); wishes can be added,
+weighted and masked, each in its own units (`wishes.py`); a picture too large for the memory is dreamed window by window (`windows.py`); and the network runs as quickly
 as this machine lets it (`networks/quick.py`).
 """
 
@@ -57,7 +57,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "berries": {"stage": "block12"},
     "scales": {"stage": "block9:25"},
     "flowers": {"stage": "block9:36"},
-    "weave": {"stage": "block9:4"},
+    "weave": {"stage": "block9:4", "vivid": 0.0, "step_size": 2.0},
     "windows": {"stage": "block9:18"},
     "mosaic": {"stage": "block9:38"},
     "spirals": {"network": _LITE2, "stage": "block9"},
