@@ -8,15 +8,21 @@ from __future__ import annotations
 import sys
 from collections import deque
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw
-from torch import Tensor
 
 from lanterna import Dream, dream, open_picture, save_picture, shelf
 from lanterna.images.drawing import as_picture, contact_sheet
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 STAGES = ("block2", "block3", "block5", "block7", "block9", "block11", "block12", "block14", "block16")
-PICTURES = ("chelsea.png", "coffee.png", "rocket.jpg", "hubble_deep_field.jpg", "astronaut.png")
+PICTURES = {
+    "a cat": "chelsea.png", "a cup": "coffee.png", "a rocket": "rocket.jpg",
+    "galaxies": "hubble_deep_field.jpg", "an astronaut": "astronaut.png",
+}  # fmt: skip
 
 
 def drawing() -> Tensor:
@@ -26,7 +32,8 @@ def drawing() -> Tensor:
     for line in (
         [(80, 900), (944, 900)], [(240, 900), (240, 500), (720, 500), (720, 900)],
         [(180, 520), (480, 260), (780, 520)], [(430, 900), (430, 700), (550, 700), (550, 900)],
-        [(300, 570), (390, 570), (390, 660), (300, 660), (300, 570)], [(620, 370), (620, 260), (680, 260), (680, 430)],
+        [(300, 570), (390, 570), (390, 660), (300, 660), (300, 570)],
+        [(620, 370), (620, 260), (680, 260), (680, 430)],
     ):  # fmt: skip
         draw.line(line, fill=(25, 25, 30), width=12, joint="curve")
     draw.ellipse((800, 90, 930, 220), outline=(25, 25, 30), width=12)
@@ -54,7 +61,7 @@ def main(folder: Path) -> None:
     cup, cat = photograph("coffee.png"), photograph("chelsea.png")
     presets = [(dreamed(cup, Dream.checked(settings)), name) for name, settings in Dream.presets.items()]
     stages = [(dreamed(cat, Dream(stage=(stage,))), stage) for stage in STAGES]
-    usual = [(dreamed(photograph(name), Dream()), name.split(".")[0]) for name in PICTURES]
+    usual = [(dreamed(photograph(name), Dream()), words) for words, name in PICTURES.items()]
     usual.append((dreamed(drawing(), Dream()), "a drawing"))
     for name, tiles, columns, side in (
         ("dream-presets.jpg", presets, 4, 200),

@@ -160,9 +160,12 @@ def guide(stage: str, features: Tensor) -> Objective:
     measure is the mean over positions of how far the outputs reach along it, divided by the channels.
 
     The notebook of Mordvintsev, Olah and Tyka, "Inceptionism" (2015), matches by dot product, not by
-    direction. The few loudest places of the guide then match everywhere, and most of what it shows is never dreamed.
+    direction. The few loudest places of the guide then match everywhere, and most of what it shows is
+    never dreamed.
     """
-    wanted = F.normalize(_with_positions(features)[0].flatten(1).float(), dim=0)  # (C, positions of the guide)
+    wanted = F.normalize(
+        _with_positions(features)[0].flatten(1).float(), dim=0
+    )  # (C, positions of the guide)
 
     def measure(_: Tensor, outputs: Outputs) -> Tensor:
         maps = _with_positions(outputs[stage]).flatten(2)  # (N, C, positions)

@@ -6,8 +6,8 @@ beginning with what was dreamed before: so forms grow at every scale. Mordvintse
 "Inceptionism: Going Deeper into Neural Networks" (2015), and its notebook in google/deepdream.
 
 Where we depart from it: steps are taken in the colours of photographs (`canvas.py`); wishes can be added,
-weighted and masked, each in its own units (`wishes.py`); a picture too large for the memory is dreamed window by window (`windows.py`); and the network runs as quickly
-as this machine lets it (`networks/quick.py`).
+weighted and masked, each in its own units (`wishes.py`); a picture too large for the memory is dreamed window
+by window (`windows.py`); and the network runs as quickly as this machine lets it (`networks/quick.py`).
 """
 
 from __future__ import annotations
@@ -107,7 +107,10 @@ class Dream(Recipe):
     )
     smoothness: float = Field(default=0.0, ge=0, le=10, description="How much neighbours should be alike.")
     vivid: float = Field(
-        default=0.1, ge=0, le=1, description="Colours: 0 those of photographs, 1 as loud as the network likes."
+        default=0.1,
+        ge=0,
+        le=1,
+        description="Colours: 0 those of photographs, 1 as loud as the network likes.",
     )
     keep_colours: bool = Field(default=False, description="Change how bright things are, not their colours.")
     blend: float = Field(default=1.0, ge=0, le=1, description="How much of the dream to show: 0 none of it.")
