@@ -115,7 +115,7 @@ def test_awkward_sizes_have_a_gradient_everywhere(lite0, size):
         assert value > 0
 
 
-def test_the_grid_lies_anywhere(lite0, picture):
+def test_the_grid_lies_anywhere():
     windows = Windows(side=192, margin=64)
     assert windows.reach(192) == 0
     assert windows.reach(193) == 64

@@ -218,7 +218,7 @@ def _frames(
     """The dream itself: octave by octave, step by step."""
     generator = torch.Generator().manual_seed(recipe.seed)
     stages = frozenset[str]().union(*(wish.stages for wish, _ in parts))
-    windows = _windows(recipe, network, stages)
+    windows = windows_for(recipe, network, stages)
     work = quicken(network, stages)
     first = begun.octave if begun else 1
     dreamed = torch.zeros_like(base[:, :1, :1])
@@ -288,7 +288,7 @@ def _mark(base: Tensor) -> str:
     return hashlib.sha256(base.cpu().numpy().tobytes()).hexdigest()
 
 
-def _windows(recipe: Dream, network: Network, stages: frozenset[str]) -> Windows:
+def windows_for(recipe: Dream, network: Network, stages: frozenset[str]) -> Windows:
     """Windows of the recipe's size, or of the network's where it can see no other."""
     side = network.eye.size
     other = torch.zeros(
