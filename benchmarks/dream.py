@@ -145,13 +145,16 @@ def against(cat, options):
         took, mine = timed(lambda: ours(network, cat, recipe))
         seconds["ours"].append(took)
     wanted = reached(network, theirs)
-    # Fewer steps an octave, until ours has no more energy than theirs.
-    for steps in range(1, options.steps + 1):
+    # More steps an octave, or fewer, until ours has as much energy as theirs and no more.
+    steps, took, picture = options.steps, seconds["ours"][-1], mine
+    more = reached(network, mine) < wanted
+    while (reached(network, picture) < wanted) == more and 1 < steps < 3 * options.steps:
+        enough = took, steps
+        steps += 1 if more else -1
         took, picture = timed(lambda steps=steps: ours(network, cat, recipe.changed({"steps": steps})))
-        if reached(network, picture) >= wanted:
-            break
+    if not more:
+        took, steps = enough
     each = {who: statistics.median(times) for who, times in seconds.items()}
-    same = reached(network, picture) >= wanted
     if options.pictures:
         options.pictures.mkdir(parents=True, exist_ok=True)
         save_picture(torch.cat([cat, theirs, mine], 2), options.pictures / "loops.png", force=True)
@@ -163,9 +166,9 @@ def against(cat, options):
         "energy_ours": round(reached(network, mine)),
         "change_theirs": round((theirs - cat).abs().mean().item(), 4),
         "change_ours": round((mine - cat).abs().mean().item(), 4),
-        "steps_to_the_same_energy": steps if same else None,
-        "seconds_to_the_same_energy": round(took, 2) if same else None,
-        "ratio_at_the_same_energy": round(each["theirs"] / took, 2) if same else None,
+        "steps_to_the_same_energy": steps,
+        "seconds_to_the_same_energy": round(took, 2),
+        "ratio_at_the_same_energy": round(each["theirs"] / took, 2),
     }
 
 
