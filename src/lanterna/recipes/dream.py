@@ -21,6 +21,7 @@ import torch
 from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
+from lanterna.devices import reuse_memory
 from lanterna.errors import UsageError
 from lanterna.networks import Network, open_network
 from lanterna.networks.digits import DIGIT_EYE
@@ -42,6 +43,13 @@ if TYPE_CHECKING:
 
 LONGEST = 1024
 """Pixels along the longer side of a dream, at most, where no size is asked for."""
+
+MARGIN = 96
+"""Pixels around the core of a window, where it has room for so many.
+
+The gradient of EfficientNet-Lite0's block9 is then within 1 % of that of the whole picture (root mean square;
+4 % with 64, 0.1 % with 128, which takes a quarter longer).
+"""
 
 _FIRST_STAGES = {
     "efficientnet-lite0": "block9", "efficientnet-lite2": "block13", "vgg16": "relu4_3",
@@ -248,8 +256,9 @@ def _frames(
     """The dream itself: octave by octave, step by step."""
     generator = torch.Generator().manual_seed(recipe.seed)
     stages = frozenset[str]().union(*(wish.stages for wish, _ in parts))
-    windows = _windows(recipe, network, stages)
+    windows = windows_for(recipe, network, stages)
     work = quicken(network, stages)
+    reuse_memory()  # each step fills and frees the same large blocks
     first = begun.octave if begun else 1
     dreamed = torch.zeros_like(base[:, :1, :1])
     state, saved = begun, time.monotonic()
@@ -318,7 +327,7 @@ def _mark(base: Tensor) -> str:
     return hashlib.sha256(base.cpu().numpy().tobytes()).hexdigest()
 
 
-def _windows(recipe: Dream, network: Network, stages: frozenset[str]) -> Windows:
+def windows_for(recipe: Dream, network: Network, stages: frozenset[str]) -> Windows:
     """Windows of the recipe's size, or of the network's where it can see no other."""
     side = network.eye.size
     other = torch.zeros(
@@ -329,7 +338,7 @@ def _windows(recipe: Dream, network: Network, stages: frozenset[str]) -> Windows
             objectives.read(network, other, stages)
     except RuntimeError:
         return Windows(side, margin=0, exact=True)
-    return Windows(recipe.tile, margin=min(128, recipe.tile // 4 // STRIDE * STRIDE))
+    return Windows(recipe.tile, margin=min(MARGIN, recipe.tile // 4 // STRIDE * STRIDE))
 
 
 def _as_eye(picture: Tensor, network: Network) -> Tensor:
