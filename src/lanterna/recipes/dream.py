@@ -44,7 +44,7 @@ LONGEST = 1024
 """Pixels along the longer side of a dream, at most, where no size is asked for."""
 
 _FIRST_STAGES = {
-    "efficientnet-lite0": "block9", "efficientnet-lite2": "block13", "vgg16": "relu4_3",
+    "efficientnet-lite0": "block9", "efficientnet-lite2": "block13", "vgg16": "relu5_1",
     "conv": "relu3", "dense": "output",
 }  # fmt: skip
 _EVERY = 10.0  # seconds between checkpoints
