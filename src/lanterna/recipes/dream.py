@@ -52,7 +52,7 @@ The gradient of EfficientNet-Lite0's block9 is then within 1 % of that of the wh
 """
 
 _FIRST_STAGES = {
-    "efficientnet-lite0": "block9", "efficientnet-lite2": "block13", "vgg16": "relu4_3",
+    "efficientnet-lite0": "block9", "efficientnet-lite2": "block13", "vgg16": "relu5_1",
     "conv": "relu3", "dense": "output",
 }  # fmt: skip
 _EVERY = 10.0  # seconds between checkpoints
