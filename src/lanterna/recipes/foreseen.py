@@ -85,7 +85,7 @@ def foreseen(size: tuple[int, int], recipe: Dream, network: Network, masks: int 
 def _looked_at(size: tuple[int, int], windows: Windows) -> float:
     """How many pixels the network sees at each step over a picture of `size`, margins and all, on average.
 
-    Wherever the grid lies, some windows stand out over the picture's ends: on average one more than would fit.
+    Wherever the grid lies, windows stand out over the picture's ends: on average one more than would fit.
     """
     pixels = 1.0
     for length in size:
