@@ -82,7 +82,15 @@ def foreseen(size: tuple[int, int], recipe: Dream, network: Network, masks: int 
     return Foreseen(seconds, int(memory))
 
 
-def _looked_at(size: tuple[int, int], windows: Windows) -> int:
-    """How many pixels the network sees at each step over a picture of `size`, margins and all."""
-    height, width = (sum(len(span.looked_at) for span in windows.spans(side, 0)) for side in size)
-    return height * width
+def _looked_at(size: tuple[int, int], windows: Windows) -> float:
+    """How many pixels the network sees at each step over a picture of `size`, margins and all, on average.
+
+    Wherever the grid lies, windows stand out over the picture's ends: on average one more than would fit.
+    """
+    pixels = 1.0
+    for length in size:
+        core = windows.reach(length)
+        pixels *= (
+            ((length - 1) / core + 1) * windows.side if core else len(windows.spans(length, 0)[0].looked_at)
+        )
+    return pixels
