@@ -45,7 +45,6 @@ def test_the_python_makes_a_dream(here, capsys):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_makes_its_picture(command, here):
-    pytest.importorskip("lanterna.surfaces.cli.dream", reason="the dream verb is not here yet")
     from lanterna.surfaces.cli import main
 
     _, *words = shlex.split(command)

@@ -95,7 +95,7 @@ def test_a_wish_against_a_stage_calms_it(lite0, cat):
 
 def test_chosen_channels_rise_above_all_others(lite0, cat):
     before = maps_of(lite0, cat, "block9").mean((1, 2))
-    after = maps_of(lite0, dreamt(cat, lite0, stage="block9:31,40").picture, "block9").mean((1, 2))
+    after = maps_of(lite0, dreamt(cat, lite0, stage="block9:31,40", vivid=1.0).picture, "block9").mean((1, 2))
     assert set((after - before).topk(2).indices.tolist()) == {31, 40}
 
 
@@ -269,7 +269,7 @@ def test_digit_networks_dream_of_pages(name, stage):
     torch.testing.assert_close(light.base, page)
     wish, windows = objectives.energy(stage), Windows(28, margin=0, exact=True)
     began, ended = (gradient(network, each, wish, windows, (0, 0))[1] for each in (1 - page, dark.picture))
-    assert ended > 1.4 * began
+    assert ended > 1.2 * began
 
 
 def test_a_digit_network_dreams_of_its_classes(conv):
