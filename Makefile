@@ -22,6 +22,7 @@ bench: .venv/installed-dev
 	$(BIN)/python benchmarks/look.py
 	$(BIN)/python benchmarks/paths.py
 	$(BIN)/python benchmarks/motion.py
+	$(BIN)/python benchmarks/dream.py
 
 .venv/installed: pyproject.toml constraints.txt
 	@echo "installing Lanterna into .venv (torch is large: some minutes the first time)"

@@ -156,14 +156,20 @@ def guide(stage: str, features: Tensor) -> Objective:
     """How well each position matches whatever in a guide picture it is most like (DeepDream's guided dreams).
 
     `features` is what the stage put out for the guide, `(1, C, H, W)`. At each position the outputs are a
-    vector over channels; the measure is the mean over positions of its largest dot product with one of the
-    guide's vectors, divided by the channels. The gradient at a position is then that best match itself, as in
-    the notebook of Mordvintsev, Olah and Tyka, "Inceptionism" (2015).
+    vector over channels, and its best match is the guide's vector that points most nearly the same way; the
+    measure is the mean over positions of how far the outputs reach along it, divided by the channels.
+
+    The notebook of Mordvintsev, Olah and Tyka, "Inceptionism" (2015), matches by dot product, not by
+    direction. The few loudest places of the guide then match everywhere, and most of what it shows is
+    never dreamed.
     """
-    wanted = _with_positions(features)[0].flatten(1).float()  # (C, positions of the guide)
+    wanted = F.normalize(
+        _with_positions(features)[0].flatten(1).float(), dim=0
+    )  # (C, positions of the guide)
 
     def measure(_: Tensor, outputs: Outputs) -> Tensor:
         maps = _with_positions(outputs[stage]).flatten(2)  # (N, C, positions)
+        # Of vectors of length 1, the one with the largest dot product is the nearest in direction.
         best = wanted[:, (maps.detach().transpose(1, 2) @ wanted).argmax(2)]  # (C, N, positions)
         return (maps * best.transpose(0, 1)).sum(1).mean(1) / len(wanted)
 

@@ -34,6 +34,20 @@ def colour_axes(pictures: list[Tensor]) -> Tensor:
     return scaled / longest
 
 
+def calmed(slope: Tensor, vivid: float = 0.0) -> Tensor:
+    """A gradient `(3, H, W)` in the colours that photographs change in; none of that at a `vivid` of 1.
+
+    Networks see a hue as readily as a shade, so a gradient paints in magenta and green, which the world
+    hardly does. Its part along each of the uncorrelated axes counts by how much photographs vary along it
+    (the square root of their covariance): shade before blue to red, and green to magenta last. What would
+    make all of a picture lighter or darker is left out: step by step, it would burn the picture out.
+    """
+    slope = slope - slope.mean((1, 2), keepdim=True)
+    axes = slope.new_tensor(COLOURS)
+    natural = axes / axes.norm(dim=0) @ axes.T
+    return torch.einsum("rc,chw->rhw", natural.lerp(torch.eye(3).to(slope), vivid), slope)
+
+
 class Canvas(nn.Module):
     """`count` pictures `(count, channels, height, width)` in [0, 1], kept as scaled Fourier coefficients.
 

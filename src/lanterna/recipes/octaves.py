@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
+import torch
 from torch.nn import functional as F
 
 if TYPE_CHECKING:
@@ -54,13 +56,15 @@ def smoothed(slope: Tensor, how: str) -> Tensor:
     rest = slope[None]
     while len(levels) < 4 and min(rest.shape[2:]) >= 8:
         coarse = F.interpolate(rest, scale_factor=0.5, mode="bilinear", antialias=True)
-        levels.append(rest - F.interpolate(coarse, rest.shape[2:], mode="bilinear"))
+        level = F.interpolate(coarse, rest.shape[2:], mode="bilinear")
+        levels.append(torch.sub(rest, level, out=level))  # written over: large pictures fill the memory
         rest = coarse
     levels.append(rest)
     weights = [2.0**number for number in range(len(levels))]
     if how == "laplacian":
-        weights = [1 / max(level.square().mean().sqrt().item(), 1e-12) for level in levels]
-    total = weights[-1] * levels[-1]
-    for level, weight in zip(levels[-2::-1], weights[-2::-1], strict=True):
-        total = weight * level + F.interpolate(total, level.shape[2:], mode="bilinear")
+        weights = [math.sqrt(level.numel()) / max(level.norm().item(), 1e-12) for level in levels]
+    total = levels.pop() * weights.pop()
+    while levels:
+        level = levels.pop().mul_(weights.pop())
+        total = level.add_(F.interpolate(total, level.shape[2:], mode="bilinear"))
     return total[0]

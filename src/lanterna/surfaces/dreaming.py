@@ -13,10 +13,12 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from lanterna import shelf
 from lanterna.errors import UsageError
 from lanterna.images import make_record, open_picture
 from lanterna.images.drawing import NIGHT, contact_sheet
 from lanterna.networks import open_network, shelf_items
+from lanterna.networks.trained import is_trained
 from lanterna.probes import objectives
 from lanterna.recipes.dream import Dream, dream, first_stage
 from lanterna.recipes.octaves import resized
@@ -123,7 +125,7 @@ def choose(kind: Kind, recipe: Sheet, network: Network, picture: Tensor) -> Shee
     """The recipe of a sheet with all that it shows named, unless it is already.
 
     Stages: those that are asked for, or every one in which something is left to be seen. Channels: the
-    strongest of one stage on this picture. Presets: all that need no guide.
+    strongest of one stage on this picture. Presets: all whose network is here.
 
     Errors: `UsageError` where the stages asked for do not fit the sheet.
     """
@@ -141,10 +143,17 @@ def choose(kind: Kind, recipe: Sheet, network: Network, picture: Tensor) -> Shee
             )
         shown = tuple(f"{stage}:{index}" for index in strongest(network, stage, picture))
     else:
-        shown = tuple(name for name, settings in Dream.presets.items() if not settings.get("guided"))
+        shown = tuple(name for name, preset in Dream.presets.items() if _here(preset, recipe.network))
     if not shown:
         raise UsageError(f"{network.name} has no {kind} to show on a sheet")
     return recipe.changed({"shown": shown})
+
+
+def _here(preset: dict[str, Any], usual: str) -> bool:
+    """Whether the network of a preset can be opened without fetching or training it first."""
+    name = preset.get("network", usual)
+    items = shelf_items(name)
+    return all(map(shelf.is_here, items)) if items else is_trained(name)
 
 
 def sensible_stages(network: Network) -> list[str]:
@@ -201,7 +210,8 @@ def sheet_frames(
                 "octaves": min(large.octaves, _OCTAVES),
             }
         )
-        frames = dream(pictures.picture, small, network=network, guide=pictures.guide, masks=pictures.masks)
+        own = network if small.network == recipe.network else open_network(small.network)
+        frames = dream(pictures.picture, small, network=own, guide=pictures.guide, masks=pictures.masks)
         (last,) = deque(frames, maxlen=1)
         assert last.picture is not None
         tiles.append((last.picture.cpu(), label(name)))

@@ -14,6 +14,7 @@ from lanterna.images import check_place, note_input, save_picture
 from lanterna.recipes.dream import Dream, DreamFrame
 from lanterna.recipes.dream import dream as dreaming
 from lanterna.recipes.dream_film import DreamFilm
+from lanterna.recipes.foreseen import foreseen
 from lanterna.surfaces.cli.common import (
     Device,
     Force,
@@ -24,6 +25,7 @@ from lanterna.surfaces.cli.common import (
     emit_json,
     fetch_and_open,
     given,
+    human_size,
     progress,
     say,
     stoppable,
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     from lanterna.recipes.recipe import Frame
+
+_LONG = 15.0  # seconds; of longer work a person is told beforehand
 
 
 def dream(
@@ -147,6 +151,11 @@ def dream(
             pictures.picture, recipe, network=network, guide=pictures.guide, masks=pictures.masks,
             checkpoint=checkpoint, resume=resume,
         )  # fmt: skip
+        ahead = foreseen(
+            (pictures.picture.shape[1], pictures.picture.shape[2]), recipe, network, len(pictures.masks)
+        )
+        if ahead.seconds > _LONG:
+            say(f"about {_about(ahead.seconds)}, {human_size(ahead.memory)} of memory", quiet=quiet)
     begun = time.perf_counter()
     frame = None
     with stoppable() as stop_wished, _watching(preview=preview, quiet=quiet) as watch:
@@ -172,6 +181,13 @@ def dream(
         "recipe": recipe.model_dump(mode="json"),
     }
     large = commands(record) if sheet else {}
+    if sheet == "presets":
+        for name in Dream.presets.keys() - large.keys():
+            other = Dream.presets[name]["network"]
+            say(
+                f"left out: {name}, whose network is not here: lanterna networks tells how to get {other}",
+                quiet=quiet,
+            )
     if sheet:
         document["sheet"] = [{"label": label(name), "command": large[name]} for name in large]
     if json:
@@ -185,6 +201,10 @@ def dream(
         say(f"stopped after {frame.step} of {frame.steps} steps:{on}", quiet=quiet)
         return 130
     return None
+
+
+def _about(seconds: float) -> str:
+    return f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"
 
 
 @contextlib.contextmanager

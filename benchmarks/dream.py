@@ -1,0 +1,249 @@
+"""How quickly a dream is dreamed, beside a well-known loop, beside the machine's peak, and beside float32.
+
+`python benchmarks/dream.py [--threads 2] [--size 512] [--octaves 4] [--steps 10] [--pictures DIR] [--large]`
+
+The other loop is gordicaleksa/pytorch-deepdream's, re-created from its description and none of its code: an
+image pyramid; at each level so many steps of gradient ascent on the mean square of one layer's output, after
+a circular shift at random; the gradient smoothed by three Gaussians of growing width and averaged, divided by
+its standard deviation, and added times the learning rate (0.09), all in normalised float32; each next level
+begins with the enlarged picture itself. The network is the same vgg16 for both, to relu4_3, as many octaves,
+steps and pixels. Theirs computes no layer behind relu4_3 here (its own wrappers end at relu5_3 or behind, so
+this flatters it), its weights ask for no gradient, and its memory format is torch's own.
+
+They take turns. The energy that each reached is measured in float32 by the untouched network. How far a step
+moves the picture differs between the two, so also printed: the seconds in which ours first has the energy
+that theirs ends with, and how far each ends from the picture (mean absolute change).
+"""
+
+import argparse
+import json
+import math
+import statistics
+import time
+from pathlib import Path
+from unittest.mock import patch
+
+import torch
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from lanterna import open_network, shelf
+from lanterna.images import open_picture, save_picture
+from lanterna.networks import quick
+from lanterna.networks.quick import quicken
+from lanterna.probes import objectives
+from lanterna.recipes.dream import Dream, dream
+from lanterna.recipes.foreseen import foreseen
+from lanterna.recipes.octaves import octave_sizes
+
+STAGE, RATIO, ROUNDS = "relu4_3", 1.4, 3
+LEARNING_RATE, SHIFT, SMOOTHING = 0.09, 32, 0.5
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--octaves", type=int, default=4)
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--pictures", type=Path, help="save what was dreamed there, to be looked at")
+    parser.add_argument("--large", action="store_true", help="also 2,048 pixels, foreseen and measured")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    cat = open_picture(shelf.need("photographs") / "chelsea.png")
+    cat = F.interpolate(cat[None], octave_sizes(*cat.shape[1:], options.size, 1, 2)[0], mode="bicubic")
+    cat = cat[0].clamp(0, 1)
+    figures = {
+        "threads": options.threads,
+        "size": tuple(cat.shape[1:]),
+        "against the other loop": against(cat, options),
+        "share of the peak": share_of_peak(cat),
+        "bfloat16 and float32": precisions(cat, options),
+        "default": default(cat, options.size),
+    }
+    if options.large:
+        figures["2,048 pixels"] = default(cat, 2048)
+    print(json.dumps(figures, indent=2))
+
+
+def reached(network, picture):
+    """The energy of the stage, in float32, by the untouched network."""
+    with torch.no_grad():
+        return objectives.energy(STAGE)(network, picture[None]).item()
+
+
+def other_loop(network, picture, octaves, steps):
+    """A dream as that loop makes it: `(3, H, W)` to the same."""
+    mean, deviation = network.get_buffer("mean"), network.get_buffer("deviation")
+    # Its networks see ImageNet's deviations. This one's eye has 1/255 instead, so steps are taken in units of
+    # ImageNet's mean deviation, or they would be 60 times as small as theirs.
+    unit = 0.226
+    sizes = octave_sizes(*picture.shape[1:], max(picture.shape[1:]), octaves, RATIO)
+    generator = torch.Generator().manual_seed(0)
+    seen = (picture[None] - mean) / unit
+    lowest, highest = (0 - mean) / unit, (1 - mean) / unit
+    for size in sizes:
+        seen = F.interpolate(seen, size, mode="bilinear")
+        for step in range(steps):
+            down, across = torch.randint(-SHIFT, SHIFT + 1, (2,), generator=generator).tolist()
+            seen = seen.roll((down, across), (2, 3)).requires_grad_()
+            x = seen * (unit / deviation)
+            for name, stage in network.stages.items():
+                x = stage(x)
+                if name == STAGE:
+                    break
+            (slope,) = torch.autograd.grad(x.square().mean(), seen)
+            slope = cascade(slope, (step + 1) / steps * 2 + SMOOTHING)
+            slope = slope / slope.std()
+            seen = (seen.detach() + LEARNING_RATE * slope).clamp(min=lowest, max=highest)
+            seen = seen.roll((-down, -across), (2, 3))
+    return (seen * unit + mean)[0].clamp(0, 1)
+
+
+def cascade(slope, sigma):
+    """The mean of three Gaussian smoothings, of half of `sigma`, of it and of twice it, 9 × 9 each."""
+    along = torch.arange(9.0) - 4
+    total = 0
+    for width in (sigma / 2, sigma, sigma * 2):
+        line = torch.exp(-along.square() / (2 * width**2))
+        kernel = torch.outer(line, line)
+        kernel = (kernel / kernel.sum()).expand(3, 1, 9, 9)
+        total = total + F.conv2d(F.pad(slope, (4,) * 4, mode="reflect"), kernel, groups=3)
+    return total / 3
+
+
+def recipe_of(options, **settings):
+    settings = {
+        "octaves": options.octaves,
+        "steps": options.steps,
+        "ratio": RATIO,
+        "size": options.size,
+    } | settings
+    return Dream(network="vgg16", stage=STAGE, **settings)
+
+
+def timed(work):
+    begun = time.perf_counter()
+    result = work()
+    return time.perf_counter() - begun, result
+
+
+def ours(network, picture, recipe):
+    *_, last = dream(picture, recipe, network=network)
+    return last.picture
+
+
+def against(cat, options):
+    network = open_network("vgg16")
+    recipe = recipe_of(options)
+    seconds = {"theirs": [], "ours": []}
+    other_loop(network, cat, options.octaves, 1)  # both have been there once: nothing is prepared anew
+    ours(network, cat, recipe.changed({"steps": 1}))
+    for _ in range(ROUNDS):
+        took, theirs = timed(lambda: other_loop(network, cat, options.octaves, options.steps))
+        seconds["theirs"].append(took)
+        took, mine = timed(lambda: ours(network, cat, recipe))
+        seconds["ours"].append(took)
+    wanted = reached(network, theirs)
+    # More steps an octave, or fewer, until ours has as much energy as theirs and no more.
+    steps, took, picture = options.steps, seconds["ours"][-1], mine
+    more = reached(network, mine) < wanted
+    while (reached(network, picture) < wanted) == more and 1 < steps < 3 * options.steps:
+        enough = took, steps
+        steps += 1 if more else -1
+        took, picture = timed(lambda steps=steps: ours(network, cat, recipe.changed({"steps": steps})))
+    if not more:
+        took, steps = enough
+    each = {who: statistics.median(times) for who, times in seconds.items()}
+    if options.pictures:
+        options.pictures.mkdir(parents=True, exist_ok=True)
+        save_picture(torch.cat([cat, theirs, mine], 2), options.pictures / "loops.png", force=True)
+    return {
+        **{f"{who}_seconds": round(value, 2) for who, value in each.items()},
+        "ratio": round(each["theirs"] / each["ours"], 2),
+        "energy_begun": round(reached(network, cat)),
+        "energy_theirs": round(wanted),
+        "energy_ours": round(reached(network, mine)),
+        "change_theirs": round((theirs - cat).abs().mean().item(), 4),
+        "change_ours": round((mine - cat).abs().mean().item(), 4),
+        "steps_to_the_same_energy": steps,
+        "seconds_to_the_same_energy": round(took, 2),
+        "ratio_at_the_same_energy": round(each["theirs"] / took, 2),
+    }
+
+
+def share_of_peak(cat):
+    """The rate of convolutions alone at their best, and how much of it a whole step of a dream reaches."""
+    figures = {}
+    for kind, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+        images = torch.randn(1, 512, 64, 64).to(dtype).contiguous(memory_format=torch.channels_last)
+        kernels = torch.randn(512, 512, 3, 3).to(dtype).contiguous(memory_format=torch.channels_last)
+        with torch.no_grad():
+            best = min(
+                timed(lambda images=images, kernels=kernels: F.conv2d(images, kernels, padding=1))[0]
+                for _ in range(12)
+            )
+        figures[f"peak_gflops_{kind}"] = round(2 * 512 * 512 * 9 * 64 * 64 / best / 1e9)
+    network = open_network("vgg16")
+    work = quicken(network, {STAGE})
+    height, width = (math.ceil(side / 32) * 32 for side in cat.shape[1:])
+
+    def step():
+        images = torch.rand(1, 3, height, width).requires_grad_()
+        return torch.autograd.grad(objectives.energy(STAGE)(work, images).sum(), images)
+
+    with FlopCounterMode(display=False) as counter:
+        step()
+    best = min(timed(step)[0] for _ in range(6))
+    rate = counter.get_total_flops() / best / 1e9
+    dtype = next(work.parameters()).dtype
+    peak = figures["peak_gflops_bfloat16" if dtype == torch.bfloat16 else "peak_gflops_float32"]
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiled:
+        for _ in range(3):
+            step()
+    spent = {event.key: event.self_cpu_time_total for event in profiled.key_averages()}
+    total = sum(spent.values())
+    largest = sorted(spent.items(), key=lambda item: -item[1])[:8]
+    return {
+        **figures,
+        "gradient_gflops": round(rate),
+        "share_of_the_peak": round(rate / peak, 2),
+        "precision": str(dtype).removeprefix("torch."),
+        "time_goes_to": {name.removeprefix("aten::"): round(value / total, 2) for name, value in largest},
+    }
+
+
+def precisions(cat, options):
+    """The same dream in float32 and in bfloat16: how alike, how excited, how long."""
+    network = open_network("vgg16")
+    recipe = recipe_of(options)
+    seconds, pictures = {}, {}
+    for kind in ("float32", "bfloat16"):
+        with patch.object(quick, "fast_dtype", lambda _, kind=kind: getattr(torch, kind)):
+            seconds[kind], pictures[kind] = timed(lambda: ours(network, cat, recipe))
+    other_seed = ours(network, cat, recipe.changed({"seed": 1}))
+    if options.pictures:
+        save_picture(torch.cat([*pictures.values()], 2), options.pictures / "precisions.png", force=True)
+    return {
+        "psnr_db": psnr(*pictures.values()),
+        "psnr_of_another_seed_db": psnr(pictures["bfloat16"], other_seed),
+        "energy": {kind: round(reached(network, picture)) for kind, picture in pictures.items()},
+        "seconds": {kind: round(value, 2) for kind, value in seconds.items()},
+    }
+
+
+def psnr(one, other):
+    return round(-10 * math.log10((one - other).square().mean().item()), 1)
+
+
+def default(cat, size):
+    """The default dream at this size: foreseen, and as it was."""
+    recipe = Dream(size=size)
+    network = open_network(recipe.network)
+    told = foreseen(tuple(cat.shape[1:]), recipe, network).seconds
+    took, _ = timed(lambda: ours(network, cat, recipe))
+    return {"seconds": round(took, 2), "foreseen_seconds": round(told, 2)}
+
+
+if __name__ == "__main__":
+    main()

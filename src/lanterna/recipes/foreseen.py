@@ -1,0 +1,96 @@
+"""How long a dream will take and how much memory it will fill, told before it begins.
+
+A dream is the same small piece of work many times over, so three steps of it on a small picture are measured
+on this machine, and the rest is counting pixels.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import torch
+from torch.autograd.graph import saved_tensors_hooks
+
+from lanterna.recipes.dream import LONGEST, Dream, dream, windows_for
+from lanterna.recipes.octaves import octave_sizes
+from lanterna.recipes.wishes import Wish
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lanterna.networks import Network
+    from lanterna.recipes.windows import Windows
+
+_SAMPLE = 384  # pixels along each side of what is measured
+_COPIES = 11  # of the whole picture at once, measured at 4,000 × 3,000
+_ALREADY = 400 * 2**20  # bytes: Python, torch and a network
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """What a dream will take: `seconds`, and `memory`, the most bytes that the process will fill."""
+
+    seconds: float
+    memory: int
+
+
+def foreseen(size: tuple[int, int], recipe: Dream, network: Network, masks: int = 0) -> Foreseen:
+    """What dreaming with a picture of `size` (height, width) will take, from measuring for half a second.
+
+    Expect it within a factor of two: other work on the machine, and how its memory is used, decide the rest
+    (`benchmarks/dream.py` measures both). Errors: those of `dream`.
+    """
+    longest = recipe.size or min(max(size), LONGEST)
+    sizes = octave_sizes(*size, longest, recipe.octaves, recipe.ratio)
+    stages = {wish.stage for wish in (*recipe.wishes(network), *map(Wish.read, recipe.mask_stage))}
+    if recipe.class_:
+        stages.add(list(network.stages)[-1])
+    windows = windows_for(recipe, network, frozenset(stages))
+    side = min(_SAMPLE, windows.side) if not windows.exact else _SAMPLE
+    picture = torch.rand(3, side, side, generator=torch.Generator().manual_seed(0))
+    short = recipe.changed({"size": side, "octaves": 1, "steps": 3})
+    work = dream(
+        picture,
+        short,
+        network=network,
+        guide=picture if recipe.guided else None,
+        masks=[torch.ones(1, 8, 8)] * masks,
+    )
+    kept: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with saved_tensors_hooks(note, lambda tensor: tensor):  # the first step also prepares the convolutions
+        next(work)
+    each = []
+    begun = time.perf_counter()
+    for _ in islice(work, 2):
+        each.append(time.perf_counter() - begun)
+        begun = time.perf_counter()
+    work.close()
+    here = _looked_at((side, side), windows)
+    seconds = min(each) / here * recipe.steps * sum(_looked_at(each, windows) for each in sizes)
+    height, width = sizes[-1]
+    window = min(windows.side**2, _looked_at((height, width), windows))
+    weights = sum(weight.numel() * weight.element_size() for weight in network.parameters())
+    memory = _ALREADY + weights + _COPIES * 12 * height * width + 1.5 * sum(kept.values()) / here * window
+    return Foreseen(seconds, int(memory))
+
+
+def _looked_at(size: tuple[int, int], windows: Windows) -> float:
+    """How many pixels the network sees at each step over a picture of `size`, margins and all, on average.
+
+    Wherever the grid lies, windows stand out over the picture's ends: on average one more than would fit.
+    """
+    pixels = 1.0
+    for length in size:
+        core = windows.reach(length)
+        pixels *= (
+            ((length - 1) / core + 1) * windows.side if core else len(windows.spans(length, 0)[0].looked_at)
+        )
+    return pixels

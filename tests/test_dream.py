@@ -1,0 +1,445 @@
+"""A dream excites what was wished for, where it was wished for, and nothing decides it but the recipe."""
+
+import copy
+from itertools import islice
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from lanterna import shelf
+from lanterna.errors import LanternaError, UsageError
+from lanterna.images import open_picture
+from lanterna.networks import class_index, open_network, seen
+from lanterna.networks.quick import quicken
+from lanterna.probes import objectives
+from lanterna.probes.objectives import Objective
+from lanterna.recipes.dream import Dream, dream, first_stage
+from lanterna.recipes.octaves import octave_sizes, resized, smoothed
+from lanterna.recipes.results import open_or_train
+from lanterna.recipes.windows import Windows, gradient
+from lanterna.recipes.wishes import Wish, read_class, whole_wish
+
+SMALL = {"size": 128, "octaves": 2, "ratio": 1.25, "steps": 6}
+
+
+@pytest.fixture(scope="module")
+def lite0():
+    return open_network("efficientnet-lite0")
+
+
+@pytest.fixture(scope="module")
+def cat():
+    return photograph("chelsea.png")
+
+
+@pytest.fixture
+def conv():
+    return open_or_train("conv", device="cpu")
+
+
+def photograph(name, longest=128):
+    return open_picture(shelf.need("photographs") / name, longest=longest)
+
+
+def dreamt(picture, by, more=None, **settings):
+    """The last frame of a small dream."""
+    *_, last = dream(picture, Dream(**SMALL | settings), network=by, **more or {})
+    return last
+
+
+@torch.no_grad()
+def maps_of(network, picture, stage):
+    """What a stage of the untouched network puts out for a picture, `(C, H, W)`."""
+    return objectives.read(network, picture[None], frozenset({stage}))[stage][0]
+
+
+def energy(network, picture, stage, where=...):
+    return maps_of(network, picture, stage)[where].square().mean().item()
+
+
+# More of what is wished for
+
+
+@pytest.mark.parametrize(("name", "stage"), [("efficientnet-lite0", "block9"), ("vgg16", "relu4_3")])
+def test_the_excited_stage_ends_far_more_excited_than_it_began_and_than_controls(cat, name, stage):
+    network = open_network(name)
+    begun = energy(network, cat, stage)
+    settings = {"stage": stage, "steps": 12, "step_size": 4}
+    dreamed = energy(network, dreamt(cat, network, **settings).picture, stage)
+    generator = torch.Generator().manual_seed(0)
+
+    def anywhere(images, _):
+        return (images * torch.randn(images.shape, generator=generator)).flatten(1).sum(1)
+
+    # The same number of steps, each of the same size, in directions drawn at random.
+    control = dreamt(cat, network, {"wish": Objective(frozenset(), anywhere)}, **settings).picture
+    assert (control - cat).abs().mean() > 0.01
+    assert dreamed > 1.8 * begun
+    assert dreamed > 2.5 * energy(network, control, stage)
+
+
+def test_a_dream_of_one_stage_excites_it_more_than_a_dream_of_another(lite0, cat):
+    stages = ("block3", "block9")
+    first, second = (dreamt(cat, lite0, stage=stage).picture for stage in stages)
+    own = [energy(lite0, picture, stage) for picture, stage in zip((first, second), stages, strict=True)]
+    other = [energy(lite0, picture, stage) for picture, stage in zip((second, first), stages, strict=True)]
+    assert own[0] > 1.3 * other[0]
+    assert own[1] > 1.3 * other[1]
+
+
+def test_a_wish_against_a_stage_calms_it(lite0, cat):
+    calmed = dreamt(cat, lite0, stage="block9*-1").picture
+    assert energy(lite0, calmed, "block9") < 0.7 * energy(lite0, cat, "block9")
+
+
+def test_chosen_channels_rise_above_all_others(lite0, cat):
+    before = maps_of(lite0, cat, "block9").mean((1, 2))
+    after = maps_of(lite0, dreamt(cat, lite0, stage="block9:31,40", vivid=1.0).picture, "block9").mean((1, 2))
+    assert set((after - before).topk(2).indices.tolist()) == {31, 40}
+
+
+def test_a_class_becomes_probable(lite0, cat):
+    goldfish = class_index("goldfish", lite0)
+    picture = dreamt(cat, lite0, class_="goldfish", size=224, steps=16).picture
+    with torch.no_grad():
+        before, after = (
+            lite0(seen(each, lite0.eye)[None]).softmax(1)[0, goldfish] for each in (cat, picture)
+        )
+    assert before < 0.001
+    assert after > 0.1
+
+
+def test_a_guide_moves_features_towards_it(lite0, cat):
+    cup = photograph("coffee.png", 224)
+    wanted = F.normalize(maps_of(lite0, cup, "block5").flatten(1), dim=0)
+
+    def likeness(picture):
+        maps = F.normalize(maps_of(lite0, picture, "block5").flatten(1), dim=0)
+        return (maps.mT @ wanted).amax(1).mean().item()
+
+    guided = dreamt(cat, lite0, {"guide": cup}, stage="block5", guided=True).picture
+    alone = dreamt(cat, lite0, stage="block5").picture
+    assert likeness(guided) > likeness(cat) + 0.02
+    assert likeness(guided) > likeness(alone) + 0.02
+
+
+def test_several_wishes_are_balanced_by_their_weights(lite0, cat):
+    """Their stages put out numbers of different orders of magnitude: that must decide nothing."""
+    both = dreamt(cat, lite0, stage=("block2", "block9")).picture
+    for stage, other in (("block2", "block9"), ("block9", "block2")):
+        begun = energy(lite0, cat, stage)
+        assert energy(lite0, both, stage) > 1.2 * begun
+        mostly = dreamt(cat, lite0, stage=(stage, f"{other}*0.05")).picture
+        assert energy(lite0, mostly, other) < 0.95 * energy(lite0, both, other)
+
+
+def test_any_objective_can_be_wished_for(lite0, cat):
+    made = dreamt(cat, lite0, {"wish": objectives.channel("block5", 7)}).picture
+    assert maps_of(lite0, made, "block5")[7].mean() > maps_of(lite0, cat, "block5")[7].mean() + 0.5
+
+
+# Where, and how much
+
+
+def test_where_a_mask_is_black_the_picture_is_untouched(lite0, cat):
+    mask = torch.zeros(40, 60)
+    mask[10:30, 15:45] = 1
+    made = dreamt(cat, lite0, {"masks": [mask]}, octaves=3, ratio=1.15).picture
+    assert made.shape == cat.shape
+    height, width = cat.shape[1:]
+    outside = torch.ones(height, width, dtype=torch.bool)
+    outside[height * 9 // 40 : height * 31 // 40 + 1, width * 14 // 60 : width * 46 // 60 + 1] = False
+    assert torch.equal(made[:, outside], cat[:, outside])
+    assert (made - cat)[:, ~outside].abs().mean() > 0.03
+
+
+def test_a_grey_mask_dreams_half_as_far(lite0, cat):
+    far, half = (
+        dreamt(cat, lite0, {"masks": [torch.full((8, 8), grey)]}, octaves=1, steps=1).picture - cat
+        for grey in (1.0, 0.5)
+    )
+    clear = (cat > 0.2) & (cat < 0.8)
+    torch.testing.assert_close(half[clear], far[clear] / 2)
+
+
+def test_several_masks_each_have_their_own_wish(lite0, cat):
+    left = torch.zeros(8, 8)
+    left[:, :4] = 1
+    made = dreamt(cat, lite0, {"masks": [left, 1 - left]}, mask_stage=("block5:7", "block5:20")).picture
+    rise = maps_of(lite0, made, "block5") - maps_of(lite0, cat, "block5")
+    middle = rise.shape[2] // 2
+    for channel, own, other in ((7, slice(0, middle - 1), slice(middle + 1, None)),
+                                (20, slice(middle + 1, None), slice(0, middle - 1))):  # fmt: skip
+        assert rise[channel, :, own].mean() > 0.5
+        assert rise[channel, :, own].mean() > 3 * rise[channel, :, other].mean()
+
+
+def test_colours_are_kept(lite0, cat):
+    quiet = cat * 0.4 + 0.3
+    change = dreamt(quiet, lite0, keep_colours=True, step_size=1).picture - quiet
+    assert change.abs().mean() > 0.005
+    assert (change - change.mean(0)).abs().max() < 1e-5
+    free = dreamt(quiet, lite0, step_size=1).picture - quiet
+    assert (free - free.mean(0)).abs().max() > 0.01
+
+
+def test_a_blend_lies_between(lite0, cat):
+    whole, half, none = (dreamt(cat, lite0, blend=blend).picture for blend in (1.0, 0.5, 0.0))
+    assert torch.equal(none, cat)
+    torch.testing.assert_close(half, (cat + whole) / 2)
+
+
+def test_smoothness_makes_neighbours_more_alike(lite0, cat):
+    rough, calm = (dreamt(cat, lite0, smoothness=s).picture.diff(dim=2).abs().mean() for s in (0, 3))
+    assert calm < 0.9 * rough
+
+
+# Nothing but the recipe decides
+
+
+def test_the_seed_decides(lite0, cat):
+    first, same, other = (dreamt(cat, lite0, seed=seed, steps=3).picture for seed in (1, 1, 2))
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("stop", [1, 3, 4, 5, 8])
+def test_resuming_ends_where_an_unbroken_dream_does(lite0, cat, tmp_path, stop):
+    """At the first step, the last of an octave, the first of the next, and the last but one."""
+    recipe = Dream(size=112, octaves=3, ratio=1.07, steps=3)
+    mask = torch.linspace(0, 1, 50).expand(40, 50)
+    begun = dream(cat, recipe, network=lite0, masks=[mask], checkpoint=tmp_path / "state")
+    *_, broken = islice(begun, stop)
+    begun.close()
+    *_, resumed = dream(cat, recipe, network=lite0, masks=[mask], checkpoint=tmp_path / "state", resume=True)
+    *_, unbroken = dream(cat, recipe, network=lite0, masks=[mask])
+    assert broken.step == stop
+    assert resumed.step == unbroken.step == 9
+    assert torch.equal(resumed.picture, unbroken.picture)
+
+
+def test_a_checkpoint_of_another_picture_is_refused(lite0, cat, tmp_path):
+    recipe = Dream(size=64, octaves=1, steps=2)
+    begun = dream(cat, recipe, network=lite0, checkpoint=tmp_path / "state")
+    next(begun)
+    begun.close()
+    with pytest.raises(UsageError, match="another picture"):
+        dream(cat.flip(2), recipe, network=lite0, checkpoint=tmp_path / "state", resume=True)
+    other = recipe.changed({"steps": 3})
+    with pytest.raises(UsageError, match="other settings"):
+        dream(cat, other, network=lite0, checkpoint=tmp_path / "state", resume=True)
+
+
+def test_frames_come_at_each_step_and_give_the_whole_at_any_time(lite0, cat):
+    frames = list(dream(cat, Dream(size=128, octaves=2, ratio=1.25, steps=2), network=lite0))
+    assert [(f.step, f.steps, f.numbers["octave"]) for f in frames] == [
+        (1, 4, 1), (2, 4, 1), (3, 4, 2), (4, 4, 2)
+    ]  # fmt: skip
+    for frame in frames:
+        assert frame.whole().shape == cat.shape
+        assert 0 <= frame.whole().min() <= frame.whole().max() <= 1
+    assert frames[0].picture.shape[1:] != cat.shape[1:]
+    # What the small octave does not show comes from the picture itself, not from enlarging.
+    blurred = resized(resized(cat, tuple(frames[0].picture.shape[1:])), tuple(cat.shape[1:]))
+    assert (frames[0].whole() - cat).abs().mean() < (blurred - cat).abs().mean() + 0.03
+    assert frames[-1].numbers["energy"] > 1.2
+
+
+def test_the_network_given_is_left_as_it_is(cat):
+    vgg = open_network("vgg16")
+    before = copy.deepcopy(vgg.state_dict())
+    dreamt(cat, vgg, steps=1)
+    assert list(vgg.state_dict()) == list(before)
+    assert all(torch.equal(vgg.state_dict()[name], before[name]) for name in before)
+    assert {p.dtype for p in vgg.parameters()} == {torch.float32}
+
+
+# Digit networks, and anyone's
+
+
+@pytest.mark.parametrize(("name", "stage"), [("conv", "relu2"), ("dense", "relu1")])
+def test_digit_networks_dream_of_pages(name, stage):
+    network = open_or_train(name, device="cpu")
+    page = torch.ones(3, 60, 90)
+    page[:, 10:50, 30:36] = 0.1
+    light = dreamt(page, network, stage=stage, size=90, octaves=1)
+    dark = dreamt(1 - page, network, stage=stage, size=90, octaves=1)
+    torch.testing.assert_close(light.picture, 1 - dark.picture)  # both are white ink on black to it
+    torch.testing.assert_close(light.base, page)
+    wish, windows = objectives.energy(stage), Windows(28, margin=0, exact=True)
+    began, ended = (gradient(network, each, wish, windows, (0, 0))[1] for each in (1 - page, dark.picture))
+    assert ended > 1.2 * began
+
+
+def test_a_digit_network_dreams_of_its_classes(conv):
+    generator = torch.Generator().manual_seed(0)
+    page = 0.2 * torch.rand(3, 28, 28, generator=generator)
+    made = dreamt(page, conv, class_="3", size=32, octaves=1, steps=20, step_size=8).picture
+    with torch.no_grad():
+        assert conv(seen(made, conv.eye)[None]).argmax() == 3
+
+
+NETS = """
+import torch
+from torch import nn
+
+def strided():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, 2), nn.ReLU(inplace=True), nn.Conv2d(8, 8, 3), nn.ReLU(inplace=True),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5),
+    )
+"""
+
+
+def test_anyones_network_dreams(cat, tmp_path, monkeypatch):
+    (tmp_path / "dream_nets.py").write_text(NETS)
+    monkeypatch.chdir(tmp_path)
+    network = open_network("dream_nets:strided")
+    stage = first_stage(network)
+    made = dreamt(cat, network).picture
+    assert energy(network, made, stage) > 1.5 * energy(network, cat, stage)
+
+
+# Wishes in words
+
+
+@pytest.mark.parametrize(
+    ("text", "wish"),
+    [
+        ("block9", Wish("block9")),
+        ("block9:31,40*0.5", Wish("block9", (31, 40), weight=0.5)),
+        ("blocks.0.conv1*-2", Wish("blocks.0.conv1", weight=-2.0)),
+        ("relu4_3:strongest4", Wish("relu4_3", rank="strongest", count=4)),
+        ("relu4_3:weakest*.5", Wish("relu4_3", rank="weakest", weight=0.5)),
+        (" pool:average2 ", Wish("pool", rank="average", count=2)),
+    ],
+)
+def test_wishes_are_read(text, wish):
+    assert Wish.read(text) == wish
+
+
+@pytest.mark.parametrize("text", ["", "block9:", "block9:a", "block9*", "block9*x", "a b", "block9:1,", ":3"])
+def test_a_bad_wish_is_one_line(text):
+    for settings in ({"stage": text}, {"mask_stage": (text,)}):
+        with pytest.raises(LanternaError, match="expected a wish such as block9") as caught:
+            Dream.checked(settings)
+        assert "\n" not in str(caught.value)
+
+
+def test_classes_are_read_with_their_weights():
+    assert read_class("goldfish") == ("goldfish", 1.0)
+    assert read_class("great white shark*2") == ("great white shark", 2.0)
+    assert read_class("3*-.5") == ("3", -0.5)
+    with pytest.raises(UsageError, match="expected a class"):
+        read_class(" ")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"stage": "block99"}, "no stage 'block99'"),
+        ({"stage": "block9:5000"}, "channels 0 to"),
+        ({"class_": "goldfishes and other nonsense"}, "goldfishes"),
+        ({"guided": True}, "needs a guide picture"),
+        ({"mask_stage": ("block5",)}, "1 mask stages for 0 masks"),
+    ],
+)
+def test_what_cannot_be_dreamed_is_refused_before_the_first_step(lite0, cat, settings, words):
+    with pytest.raises(UsageError, match=words) as caught:
+        dream(cat, Dream(**settings), network=lite0)
+    assert "\n" not in str(caught.value)
+
+
+def test_each_part_of_a_wish_is_in_its_own_units(lite0, cat):
+    wish = whole_wish(lite0, [Wish("block2"), Wish("block9", weight=2.0)], [], cat[None])
+    with torch.no_grad():
+        assert wish(lite0, cat[None]).item() == pytest.approx(3, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("rank", "places"), [("strongest", [0, 1]), ("weakest", [-1, -2]), ("average", None)]
+)
+def test_ranked_channels_are_those_of_this_picture(lite0, cat, rank, places):
+    order = maps_of(lite0, cat, "block5").mean((1, 2)).argsort(descending=True).tolist()
+    middle = (len(order) - 2) // 2
+    chosen = [order[place] for place in places or (middle, middle + 1)]
+    ranked = whole_wish(lite0, [Wish("block5", rank=rank, count=2)], [], cat[None])
+    named = whole_wish(lite0, [Wish("block5", tuple(chosen))], [], cat[None])
+    with torch.no_grad():
+        torch.testing.assert_close(ranked(lite0, cat[None]), named(lite0, cat[None]))
+
+
+# Octaves and smoothing
+
+
+def test_octaves_grow_by_the_ratio_and_none_is_too_small():
+    assert octave_sizes(300, 400, 800, 3, 2.0) == [(150, 200), (300, 400), (600, 800)]
+    assert octave_sizes(300, 400, 800, 9, 2.0)[0] == (75, 100)
+    assert octave_sizes(10, 20, 40, 5, 1.4) == [(20, 40)]
+    assert octave_sizes(2000, 70, 2000, 4, 1.4) == [(2000, 70)]
+
+
+@pytest.mark.parametrize("size", [(64, 64), (75, 131), (9, 40), (5, 5)])
+def test_smoothing_weighs_sizes_of_form(size):
+    noise = torch.randn(3, *size, generator=torch.Generator().manual_seed(0))
+    kept = noise.clone()
+    assert smoothed(noise, "none") is noise
+    for how in ("gaussian", "laplacian"):
+        assert smoothed(noise, how).shape == noise.shape
+    assert torch.equal(noise, kept)
+    if min(size) >= 16:
+        spread = {how: smoothed(noise, how) for how in ("none", "laplacian", "gaussian")}
+        roughness = [(s.diff(dim=2).square().mean() / s.square().mean()).item() for s in spread.values()]
+        assert roughness[0] > roughness[1]
+        assert roughness[0] > roughness[2]
+
+
+# The quick copy of a network
+
+
+QUICK = [
+    ("efficientnet-lite0", "block9", 1e-4),
+    ("efficientnet-lite2", "block5", 1e-4),
+    ("vgg16", "relu4_3", 0.03),
+]
+
+
+@pytest.mark.parametrize(("name", "last", "tolerance"), QUICK)
+def test_a_quick_network_puts_out_what_the_network_does(name, last, tolerance):
+    network = open_network(name)
+    names = list(network.stages)
+    for stages in ({last}, {names[0], names[3], last}, set(names[: names.index(last) + 1])):
+        quick_agrees(network, stages, photograph("coffee.png", 96), tolerance)
+
+
+@pytest.mark.parametrize("name", ["conv", "dense"])
+def test_a_quick_digit_network_puts_out_what_the_network_does(name):
+    network = open_or_train(name, device="cpu")
+    digit = torch.rand(1, 28, 28, generator=torch.Generator().manual_seed(0))
+    for stages in ({"output"}, {next(iter(network.stages)), "relu2" if name == "conv" else "relu1"}, None):
+        quick_agrees(network, stages, digit, 1e-4)
+
+
+def quick_agrees(network, stages, picture, tolerance):
+    """Outputs and gradients of the quick copy and of the network, relative to their size."""
+    work = quicken(network, stages)
+    read, slopes = [], []
+    for each in (network, work):
+        images = picture[None].clone().requires_grad_()
+        outputs = objectives.read(each, images, frozenset(stages or network.stages))
+        total = sum(out.square().sum() / out.detach().square().sum() for out in outputs.values())
+        slopes += torch.autograd.grad(total, images)
+        read.append({stage: out.detach() for stage, out in outputs.items()})
+    for stage, expected in read[0].items():
+        assert (read[1][stage] - expected).norm() < tolerance * expected.norm()
+    assert F.cosine_similarity(*(slope.flatten() for slope in slopes), dim=0) > 1 - tolerance
+
+
+def test_nothing_behind_the_last_stage_is_kept(lite0):
+    assert list(quicken(lite0, {"block2"}).stages) == ["stem", "block1", "block2"]
+    assert list(lite0.stages)[-1] == "output"
+    assert len(quicken(lite0).stages) == len(lite0.stages)
+    with pytest.raises(UsageError, match="no stage 'block77'"):
+        quicken(lite0, {"block77"})
