@@ -12,8 +12,6 @@ as this machine lets it (`networks/quick.py`).
 
 from __future__ import annotations
 
-import hashlib
-import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -27,7 +25,7 @@ from lanterna.networks.digits import DIGIT_EYE
 from lanterna.networks.quick import quicken
 from lanterna.networks.seeing import light_edged
 from lanterna.probes import objectives
-from lanterna.recipes.checkpoint import read_state, write_state
+from lanterna.recipes.checkpoint import Keeping
 from lanterna.recipes.octaves import octave_sizes, resized, shrunk, smoothed
 from lanterna.recipes.recipe import Frame, Recipe
 from lanterna.recipes.windows import STRIDE, Windows, as_seen, gradient
@@ -43,7 +41,6 @@ LONGEST = 1024
 """Pixels along the longer side of a dream, at most, where no size is asked for."""
 
 _FIRST_STAGES = {"efficientnet-lite0": "block9", "efficientnet-lite2": "block13", "vgg16": "relu4_3"}
-_EVERY = 10.0  # seconds between checkpoints
 
 
 class Dream(Recipe):
@@ -170,8 +167,10 @@ def dream(
     if negative:  # these networks know white ink on black
         base = 1 - base
     parts = _parts(recipe, network, resized(base, sizes[0]), guide, masks, wish)
-    begun = _State.load(checkpoint, recipe, base) if checkpoint and resume else None
-    frames = _frames(recipe, network, base, sizes, parts, begun, checkpoint)
+    keeping = Keeping(checkpoint, recipe, [base])
+    names = set(_State.__dataclass_fields__)
+    begun = _State(**keeping.read(recipe, names)) if checkpoint and resume else None
+    frames = _frames(recipe, network, base, sizes, parts, begun, keeping)
     return (_negative(frame) for frame in frames) if negative else frames
 
 
@@ -213,7 +212,7 @@ def _frames(
     sizes: Sequence[tuple[int, int]],
     parts: Sequence[tuple[Objective, Tensor | None]],
     begun: _State | None,
-    checkpoint: Path | None,
+    keeping: Keeping,
 ) -> Generator[DreamFrame, None, None]:
     """The dream itself: octave by octave, step by step."""
     generator = torch.Generator().manual_seed(recipe.seed)
@@ -222,7 +221,7 @@ def _frames(
     work = quicken(network, stages)
     first = begun.octave if begun else 1
     dreamed = torch.zeros_like(base[:, :1, :1])
-    state, saved = begun, time.monotonic()
+    state = begun
     try:
         for octave, size in list(enumerate(sizes, start=1))[first - 1 :]:
             here = resized(base, size)
@@ -252,13 +251,11 @@ def _frames(
                     picture=(here + recipe.blend * (image - here) if recipe.blend < 1 else image).cpu(),
                     base=base,
                 )
-                if checkpoint and time.monotonic() - saved > _EVERY:
-                    state.save(checkpoint, recipe, base)
-                    saved = time.monotonic()
+                keeping.offer(vars(state))
             dreamed = image - here
     finally:
-        if checkpoint and state:
-            state.save(checkpoint, recipe, base)
+        if state:
+            keeping.write(vars(state))
 
 
 @dataclass(frozen=True)
@@ -269,23 +266,6 @@ class _State:
     step: int
     picture: Tensor
     randomness: Tensor
-
-    def save(self, path: Path, recipe: Dream, base: Tensor) -> None:
-        write_state(path, {"recipe": recipe.model_dump_json(), "begun_with": _mark(base), **vars(self)})
-
-    @classmethod
-    def load(cls, path: Path, recipe: Dream, base: Tensor) -> _State:
-        """Errors: as `read_state`; `UsageError` where another picture was dreamed with."""
-        state = read_state(path, recipe, {"begun_with", *cls.__dataclass_fields__})
-        if state["begun_with"] != _mark(base):
-            raise UsageError(
-                f"{path} was begun with another picture: resume with that, or start anew with --force"
-            )
-        return cls(**{name: state[name] for name in cls.__dataclass_fields__})
-
-
-def _mark(base: Tensor) -> str:
-    return hashlib.sha256(base.cpu().numpy().tobytes()).hexdigest()
 
 
 def _windows(recipe: Dream, network: Network, stages: frozenset[str]) -> Windows:
