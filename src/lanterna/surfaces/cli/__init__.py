@@ -23,6 +23,7 @@ VERBS: dict[str, str] = {
     "look": "Look at a picture flowing through a network: every layer, and the paths that made the answer.",
     "feature": "Paint what a channel, unit or class of a network wants to see.",
     "dream": "Turn a picture into what a network sees in it.",
+    "style": "Paint a photograph in the style of a painting.",
     "networks": "List the networks, their stages, shapes and sizes.",
     "recipe": "Print the recipe that a picture carries.",
     "rerun": "Make a picture again from the recipe it carries, or vary it.",
