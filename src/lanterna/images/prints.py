@@ -37,7 +37,7 @@ class Print:
     def read(cls, text: str) -> Self:
         """`30cm@300dpi`, `8in`, `297 mm @ 200 dpi`: the longer side. Errors: `UsageError`."""
         number = r"(\d{1,5}(?:\.\d{1,4})?)"
-        found = re.fullmatch(rf"\s*{number}\s*(cm|mm|in)\s*(?:@\s*{number}\s*dpi\s*)?", text)
+        found = re.fullmatch(rf"\s*{number}\s*(cm|mm|in)\s*(?:@\s*{number}\s*dpi\s*)?", text, re.ASCII)
         if not found:
             raise UsageError(f"print: expected a longer side such as 30cm@300dpi or 8in, got {text[:60]!r}")
         length, dpi = float(found[1]) / _INCH[found[2]], float(found[3] or DPI)

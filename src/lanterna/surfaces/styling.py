@@ -58,7 +58,7 @@ class _ForPrint(BaseModel):
             return settings
         wish = settings["print"]
         pixels = Print.read(wish).pixels
-        if settings.get("size") not in (None, pixels):
+        if settings.get("size") not in (None, pixels, str(pixels)):
             raise UsageError(
                 f"print: {wish} is {pixels} pixels and size says {settings['size']}: leave one of them out"
             )
@@ -207,8 +207,8 @@ def grid(recipe: Painted | InstantlyPainted) -> list[list[Painted | InstantlyPai
 
 
 def label(recipe: Painted | InstantlyPainted) -> str:
-    """What is written beneath a picture on a sheet."""
-    return f"{recipe.strength:g} × {recipe.brush:g}"
+    """What is written beneath a picture on a sheet: its strength and its brush."""
+    return f"{recipe.strength:g}, {recipe.brush:g}"
 
 
 def sheet_frames(
@@ -233,7 +233,7 @@ def sheet_frames(
         night = (torch.tensor(NIGHT) / 255).view(3, 1, 1).expand(3, height, width)
         waiting = [(night, "")] * (len(shown) - number)
         page = contact_sheet(
-            [*tiles, *waiting], columns=len(rows[0]), side=width, height=height, title="Strength × brush"
+            [*tiles, *waiting], columns=len(rows[0]), side=width, height=height, title="Strength, brush"
         )
         yield Frame(number, len(shown), picture=page)
 

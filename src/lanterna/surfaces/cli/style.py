@@ -153,6 +153,7 @@ def style(
         fetch_missing("instant-style", quiet=quiet)
     else:
         network = fetch_and_open(recipe.network, device=device, quiet=quiet)
+    # Here is the place to say how long a large print will take, before the work begins.
     if sheet:
         frames = sheet_frames(recipe, pictures, network=network, device=device)
     else:
