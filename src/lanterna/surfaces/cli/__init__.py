@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # Verb -> what it does, in the order a person meets them. `cli/VERB.py` holds a function (or a cyclopts App)
 # of that name; the verbs that share another's module are in MODULES.
 VERBS: dict[str, str] = {
-    "tour": "Fetch, train, read a page and classify a photograph: the gallery in one go.",
+    "tour": "Fetch, train, read a page, classify a photograph, dream and paint: the gallery in one go.",
     "train": "Train a network on handwritten digits and watch it learn.",
     "read": "Read the handwritten digits on a page, drawn or photographed.",
     "classify": "Say what is in a photograph.",
