@@ -30,7 +30,7 @@ from lanterna.recipes.train import Train
 from lanterna.surfaces import rerun
 from lanterna.surfaces.cli import VERBS, main
 
-READS_PICTURES = ["recipe", "rerun", "read", "classify", "dream"]
+READS_PICTURES = ["recipe", "rerun", "read", "classify", "dream", "style"]
 """Verbs that are given a picture, with everything that they need on the shelf and a trained network."""
 
 TAKES_ARGUMENTS = sorted(VERBS)
@@ -42,6 +42,7 @@ _WORDS = """
     --resume fetch import verify clear mnist vgg16 --all picture.png plain.jpg folder missing.png out.png
     out.xyz folder/out.png missing/out.png plain.jpg/out.png seed=1 seed=-1 a=b =b input=x 0 -1 1e400 NaN
     --stage --mask --guide --mask-stage --checkpoint stages presets
+    --style --instant --built-in --weights --content-mask --start-from --print 8in 1mm@1dpi --strength --brush
     --class goldfish --channel --sheet --direction --kernels --diversity block9 relu1 output
     99999999999999999999 0x10 1_000 true [] {} [[ - -- --- * $HOME ~ .. . /dev/zero /dev/null /
 """
@@ -140,6 +141,9 @@ def small_and_quick(room, monkeypatch):
     for setting in ("size=64", "octaves=1", "steps=1"):
         name, value = setting.split("=")
         monkeypatch.setenv(f"LANTERNA_DREAM_{name.upper()}", value)
+    for setting in ("size=64", "steps=1", "style=plain.jpg"):
+        name, value = setting.split("=")
+        monkeypatch.setenv(f"LANTERNA_STYLE_{name.upper()}", value)
     making = rerun.Making("test_fuzz:quick_maker", "lanterna.recipes.train:Train", "train {settings}")
     monkeypatch.setitem(rerun.MAKINGS, ("train", "mistakes"), making)
 
@@ -366,7 +370,7 @@ toml_lines = st.tuples(
 @fuzz(150)
 @given(
     section=st.sampled_from(
-        ["[train]", "[read]", "[feature]", "[dream]", "[recipe]", "[nonsense]", "train = 3", ""]
+        ["[train]", "[read]", "[feature]", "[dream]", "[style]", "[recipe]", "[nonsense]", "train = 3", ""]
     ),
     lines=st.lists(toml_lines.map(" = ".join) | st.text(max_size=12), max_size=4),
     argv=st.sampled_from(
@@ -378,6 +382,7 @@ toml_lines = st.tuples(
             ["shelf"],
             ["feature", "block9", "31"],
             ["dream", "plain.jpg"],
+            ["style", "plain.jpg"],
         ]
     ),
 )

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from lanterna.recipes.instant import Instant, instant
     from lanterna.recipes.read import Read, read
     from lanterna.recipes.recipe import Frame, Recipe
+    from lanterna.recipes.style import Stylize, style
     from lanterna.recipes.train import Train
     from lanterna.recipes.training import train
 
@@ -50,6 +51,7 @@ _PLACES = {
     "lanterna.recipes.instant": ("Instant", "instant"),
     "lanterna.recipes.read": ("Read", "read"),
     "lanterna.recipes.recipe": ("Frame", "Recipe"),
+    "lanterna.recipes.style": ("Stylize", "style"),
     "lanterna.recipes.train": ("Train",),
     "lanterna.recipes.training": ("train",),
 }
@@ -68,6 +70,7 @@ __all__ = [
     "Read",
     "Recipe",
     "Record",
+    "Stylize",
     "Train",
     "UsageError",
     "classify",
@@ -81,6 +84,7 @@ __all__ = [
     "read",
     "read_record",
     "save_picture",
+    "style",
     "train",
 ]
 

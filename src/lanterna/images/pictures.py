@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from PIL import Image
@@ -15,6 +15,7 @@ from lanterna.files import refuse_to_overwrite, replacing
 from lanterna.images import record as records
 from lanterna.images.colour import flattened, plain, srgb_profile, to_srgb, to_tensor
 from lanterna.images.decoding import Source, opened
+from lanterna.images.prints import write_deep_png
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,28 +111,45 @@ def save_picture(
     recipe: Record | None = None,
     force: bool = False,
     quality: int | None = None,
+    bits: Literal[8, 16] = 8,
+    dpi: float | None = None,
 ) -> None:
     """Save a picture, whole or not at all, as PNG, JPEG, WebP, AVIF or TIFF by the suffix of `path`.
 
     `picture` is a float tensor `(3, H, W)` on any device; values beyond [0, 1] are cut off, as techniques
     overshoot by a little. `recipe` is the record that the file carries; nothing else is written into it,
     so nothing of a photograph's own data (place, camera, time) comes along. `quality` is 1 to 100, for
-    JPEG (else 92), WebP (90) and AVIF (80). The file is marked as sRGB.
+    JPEG (else 92), WebP (90) and AVIF (80). The file is marked as sRGB. For prints: `bits` 16 a channel, in a
+    PNG, and `dpi`, dots per inch, in a PNG, TIFF or JPEG; these carry the sRGB profile itself.
 
-    Errors: `UsageError` where the tensor is no picture, the suffix unknown, the place taken and `force` not
-    given; `LanternaError` where the folder cannot be written.
+    Errors: `UsageError` where the tensor is no picture, the suffix unknown or without what is asked for, the
+    place taken and `force` not given; `LanternaError` where the folder cannot be written.
     """
     path = Path(path)
     form, most, usual_quality = _saved_as(path)
     refuse_to_overwrite(path, force=force)
+    if bits != 8 and form != "PNG":
+        raise UsageError(f"{path}: {bits} bits a channel are kept in a .png only")
+    if dpi is not None:
+        check_print_place(path)
     if quality is not None and not 1 <= quality <= 100:
         raise UsageError(f"quality: expected 1 to 100, got {quality}")
+    if bits == 16:
+        _refuse_no_picture(picture)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            text = _itxt(records.to_json(recipe)) if recipe else b""
+            write_deep_png(file, picture.detach(), dpi=dpi, profile=srgb_profile(), text=text)
+        return
     image = Image.fromarray(_levels(picture))
     if max(image.size) > most:
         raise UsageError(f"{path}: {form} holds at most {most:,} pixels a side: save it as .png or .tiff")
     options = _options(form, recipe)
     if usual_quality is not None:
         options["quality"] = quality or usual_quality
+    if dpi is not None:
+        options |= {"dpi": (dpi, dpi), "icc_profile": srgb_profile()}
+        if form == "PNG":  # a profile takes the place of the mark
+            options["pnginfo"] = _notes(recipe)
     with replacing(path) as temporary:
         try:
             image.save(temporary, form, **options)
@@ -139,29 +157,37 @@ def save_picture(
             raise LanternaError(f"{path} cannot be written as {form}: {error}") from error
 
 
+def check_print_place(path: Path) -> None:
+    """Whether a file of that name can say how large it is to be printed. Errors: `UsageError`."""
+    if _saved_as(path)[0] not in ("PNG", "TIFF", "JPEG"):
+        raise UsageError(f"{path}: a print is saved as .png (with 16 bits a channel), .tiff or .jpg")
+
+
 def _levels(picture: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """A picture as 8-bit levels, `(H, W, 3)`."""
-    shape = tuple(picture.shape)
-    if len(shape) != 3 or shape[0] != 3 or 0 in shape:
-        raise UsageError(f"a picture has the shape (3, height, width), got {shape}")
-    if not picture.is_floating_point():
-        raise UsageError(f"a picture holds floats in [0, 1], got {picture.dtype}: divide it by 255 first")
+    _refuse_no_picture(picture)
     values = picture.detach().cpu().float()
-    if not values.isfinite().all():
-        raise UsageError("the picture holds values that are no numbers (NaN or infinity): it is not saved")
     levels: np.ndarray[Any, np.dtype[np.uint8]] = (
         values.clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
     )
     return levels
 
 
+def _refuse_no_picture(picture: Tensor) -> None:
+    shape = tuple(picture.shape)
+    if len(shape) != 3 or shape[0] != 3 or 0 in shape:
+        raise UsageError(f"a picture has the shape (3, height, width), got {shape}")
+    if not picture.is_floating_point():
+        raise UsageError(f"a picture holds floats in [0, 1], got {picture.dtype}: divide it by 255 first")
+    if not picture.isfinite().all():
+        raise UsageError("the picture holds values that are no numbers (NaN or infinity): it is not saved")
+
+
 def _options(form: str, recipe: Record | None) -> dict[str, Any]:
     packet = records.to_xmp(recipe) if recipe else None
     if form == "PNG":
-        notes = PngInfo()
+        notes = _notes(recipe)
         notes.add(b"sRGB", b"\x00")
-        if recipe:
-            notes.add_itxt(records.KEYWORD, records.to_json(recipe))
         return {"pnginfo": notes}
     if form == "TIFF":
         tags = ImageFileDirectory_v2()
@@ -173,3 +199,15 @@ def _options(form: str, recipe: Record | None) -> dict[str, Any]:
         options |= {"subsampling": 0, "optimize": True}
     # Without a profile an AVIF says by itself that it is sRGB.
     return options if form == "AVIF" else {**options, "icc_profile": srgb_profile()}
+
+
+def _notes(recipe: Record | None) -> PngInfo:
+    notes = PngInfo()
+    if recipe:
+        notes.add_itxt(records.KEYWORD, records.to_json(recipe))
+    return notes
+
+
+def _itxt(text: str) -> bytes:
+    """The content of an iTXt chunk, as Pillow writes it: keyword, not packed, no language, no translation."""
+    return f"{records.KEYWORD}\0\0\0\0\0{text}".encode()

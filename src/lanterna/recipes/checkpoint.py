@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +14,17 @@ from lanterna.errors import LanternaError, MissingError, UsageError
 from lanterna.files import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from lanterna.networks.stages import Network
     from lanterna.recipes.recipe import Recipe
+
+
+EVERY = 10.0
+"""Seconds between two writings of the state of work on pictures."""
+
+_SHARE = 10  # writing a large state must not become the work: it takes at most one second in so many
 
 
 @dataclass
@@ -93,3 +101,51 @@ def read_state(path: Path, recipe: Recipe, names: set[str]) -> dict[str, Any]:
             f"{path} was begun with other settings: resume with those, or start anew with --force"
         )
     return state
+
+
+class Keeping:
+    """Keeps the state of work on pictures at `path`, or nowhere if None.
+
+    `begun_with` are the pictures that the work goes on from, so that it is not taken up with others.
+    """
+
+    def __init__(self, path: Path | None, recipe: Recipe, begun_with: Sequence[torch.Tensor | None]) -> None:
+        self.path = path
+        self._recipe = recipe.model_dump_json()
+        self._mark = _mark(begun_with) if path else ""
+        self._next = time.monotonic() + EVERY
+
+    def write(self, state: Mapping[str, object]) -> None:
+        """Write the state, by name, now."""
+        if self.path:
+            begun = time.monotonic()
+            write_state(self.path, {"recipe": self._recipe, "begun_with": self._mark, **state})
+            now = time.monotonic()
+            self._next = now + max(EVERY, _SHARE * (now - begun))
+
+    def offer(self, state: Mapping[str, object]) -> None:
+        """Write the state if ten seconds have gone by."""
+        if time.monotonic() > self._next:
+            self.write(state)
+
+    def read(self, recipe: Recipe, names: set[str]) -> dict[str, Any]:
+        """The state that was written.
+
+        Errors: as `read_state`; `UsageError` where other pictures were begun with.
+        """
+        assert self.path is not None
+        state = read_state(self.path, recipe, {"begun_with", *names})
+        if state["begun_with"] != self._mark:
+            raise UsageError(
+                f"{self.path} was begun with another picture: resume with that, or start anew with --force"
+            )
+        return {name: state[name] for name in names}
+
+
+def _mark(pictures: Sequence[torch.Tensor | None]) -> str:
+    digest = hashlib.sha256()
+    for picture in pictures:
+        digest.update(f"{None if picture is None else tuple(picture.shape)}\n".encode())
+        if picture is not None:
+            digest.update(picture.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -12,8 +12,6 @@ by window (`windows.py`); and the network runs as quickly as this machine lets i
 
 from __future__ import annotations
 
-import hashlib
-import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -29,7 +27,7 @@ from lanterna.networks.quick import quicken
 from lanterna.networks.seeing import light_edged
 from lanterna.probes import objectives
 from lanterna.recipes.canvas import calmed
-from lanterna.recipes.checkpoint import read_state, write_state
+from lanterna.recipes.checkpoint import Keeping
 from lanterna.recipes.octaves import octave_sizes, resized, shrunk, smoothed
 from lanterna.recipes.recipe import Frame, Recipe
 from lanterna.recipes.windows import STRIDE, Windows, as_seen, gradient
@@ -55,7 +53,6 @@ _FIRST_STAGES = {
     "efficientnet-lite0": "block9", "efficientnet-lite2": "block13", "vgg16": "relu5_1",
     "conv": "relu3", "dense": "output",
 }  # fmt: skip
-_EVERY = 10.0  # seconds between checkpoints
 
 _LITE2 = "efficientnet-lite2"
 PRESETS: dict[str, dict[str, Any]] = {
@@ -208,8 +205,10 @@ def dream(
     if negative:  # these networks know white ink on black
         base = 1 - base
     parts = _parts(recipe, network, resized(base, sizes[0]), guide, masks, wish)
-    begun = _State.load(checkpoint, recipe, base) if checkpoint and resume else None
-    frames = _frames(recipe, network, base, sizes, parts, begun, checkpoint)
+    keeping = Keeping(checkpoint, recipe, [base])
+    names = set(_State.__dataclass_fields__)
+    begun = _State(**keeping.read(recipe, names)) if checkpoint and resume else None
+    frames = _frames(recipe, network, base, sizes, parts, begun, keeping)
     return (_negative(frame) for frame in frames) if negative else frames
 
 
@@ -251,7 +250,7 @@ def _frames(
     sizes: Sequence[tuple[int, int]],
     parts: Sequence[tuple[Objective, Tensor | None]],
     begun: _State | None,
-    checkpoint: Path | None,
+    keeping: Keeping,
 ) -> Generator[DreamFrame, None, None]:
     """The dream itself: octave by octave, step by step."""
     generator = torch.Generator().manual_seed(recipe.seed)
@@ -261,7 +260,7 @@ def _frames(
     reuse_memory()  # each step fills and frees the same large blocks
     first = begun.octave if begun else 1
     dreamed = torch.zeros_like(base[:, :1, :1])
-    state, saved = begun, time.monotonic()
+    state = begun
     try:
         for octave, size in list(enumerate(sizes, start=1))[first - 1 :]:
             here = resized(base, size)
@@ -291,13 +290,11 @@ def _frames(
                     picture=(here + recipe.blend * (image - here) if recipe.blend < 1 else image).cpu(),
                     base=base,
                 )
-                if checkpoint and time.monotonic() - saved > _EVERY:
-                    state.save(checkpoint, recipe, base)
-                    saved = time.monotonic()
+                keeping.offer(vars(state))
             dreamed = image - here
     finally:
-        if checkpoint and state:
-            state.save(checkpoint, recipe, base)
+        if state:
+            keeping.write(vars(state))
 
 
 @dataclass(frozen=True)
@@ -308,23 +305,6 @@ class _State:
     step: int
     picture: Tensor
     randomness: Tensor
-
-    def save(self, path: Path, recipe: Dream, base: Tensor) -> None:
-        write_state(path, {"recipe": recipe.model_dump_json(), "begun_with": _mark(base), **vars(self)})
-
-    @classmethod
-    def load(cls, path: Path, recipe: Dream, base: Tensor) -> _State:
-        """Errors: as `read_state`; `UsageError` where another picture was dreamed with."""
-        state = read_state(path, recipe, {"begun_with", *cls.__dataclass_fields__})
-        if state["begun_with"] != _mark(base):
-            raise UsageError(
-                f"{path} was begun with another picture: resume with that, or start anew with --force"
-            )
-        return cls(**{name: state[name] for name in cls.__dataclass_fields__})
-
-
-def _mark(base: Tensor) -> str:
-    return hashlib.sha256(base.cpu().numpy().tobytes()).hexdigest()
 
 
 def windows_for(recipe: Dream, network: Network, stages: frozenset[str]) -> Windows:

@@ -26,6 +26,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     verb: ClassVar[str]
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     seed: int = Field(
         default=0, ge=0, lt=2**31, description="Where all randomness starts: same seed, same result."
     )

@@ -25,6 +25,7 @@ from lanterna.images.palette import with_colours, with_histogram, with_statistic
 from lanterna.networks import Network, open_network
 from lanterna.networks.quick import quicken
 from lanterna.probes.statistics import gram_distance, wasserstein_distance
+from lanterna.recipes.checkpoint import Keeping
 from lanterna.recipes.octaves import resized
 from lanterna.recipes.recipe import Frame, Recipe
 from lanterna.recipes.style_loss import Aim, Content, Loss, Style, Weights, features_of, loss_of, moments_of
@@ -163,6 +164,8 @@ def style(
     sizes = style_sizes(photo.shape[1], photo.shape[2], recipe)
     place = network.get_buffer("mean").device
     photo = photo.to(place)
+    keeping = Keeping(checkpoint, recipe, [photo, *styles, *masks, content_mask, start])
+    begun = keeping.read(recipe, _STATE) if checkpoint and resume else None
     if recipe.keep_colours == "palette":
         styles = [with_statistics(each, photo) for each in styles]
     return _frames(
@@ -176,6 +179,8 @@ def style(
         sizes,
         content_stage,
         stage_weights,
+        keeping,
+        begun,
     )
 
 
@@ -221,20 +226,30 @@ def _frames(
     sizes: Sequence[tuple[int, int]],
     content_stage: str,
     stage_weights: dict[str, float],
+    keeping: Keeping,
+    begun: dict[str, Any] | None,
 ) -> Generator[StyleFrame, Stylize | None, None]:
     generator = torch.Generator().manual_seed(recipe.seed)
     counts = [steps_at(number, len(sizes), recipe) for number in range(len(sizes))]
     picture: Tensor | None = None
-    for number, size in enumerate(sizes):
+    first, done = 0, 0
+    if begun:
+        first, done, picture = begun["number"], begun["step"], begun["picture"].to(photo)
+        recipe = recipe.changed(begun["steered"])
+    for number, size in list(enumerate(sizes))[first:]:
         here = resized(photo, size).clamp(0, 1)
         if picture is None:
             picture = _start(recipe, here, styles, start, generator)
-        picture = resized(picture, size).clamp(0, 1).contiguous().requires_grad_()
+        if not done:
+            picture = resized(picture, size).clamp(0, 1)
+        picture = picture.contiguous().requires_grad_()
         content, painted = _aims(
             recipe, network, here, styles, masks, content_mask, content_stage, list(stage_weights)
         )
         optimiser = _optimiser(recipe, picture)
-        for step in range(1, counts[number] + 1):
+        if begun and number == first:
+            optimiser.load_state_dict(begun["optimiser"])
+        for step in range(done + 1, counts[number] + 1):
             aim = _aim(recipe, content, painted, stage_weights)
             found = _descend(network, picture, optimiser, aim, recipe.tile)
             shown = _finished(
@@ -244,17 +259,39 @@ def _frames(
                 styles,
                 last=number == len(sizes) - 1 and step == counts[number],
             )
-            changed = yield StyleFrame(
-                step=sum(counts[:number]) + step,
-                steps=sum(counts),
-                numbers={"loss": found.total, "style": found.style, "content": found.content},
-                picture=shown.cpu(),
-                final=sizes[-1],
-            )
+            try:
+                changed = yield StyleFrame(
+                    step=sum(counts[:number]) + step,
+                    steps=sum(counts),
+                    numbers={"loss": found.total, "style": found.style, "content": found.content},
+                    picture=shown.cpu(),
+                    final=sizes[-1],
+                )
+            except GeneratorExit:  # in the middle of a step, picture and optimiser would not fit each other
+                keeping.write(_state(number, step, picture, optimiser, recipe))
+                raise
             if changed:
-                recipe = recipe.changed(changed.model_dump(include={"strength", "detail", "weights"}))
+                recipe = recipe.changed(changed.model_dump(include=_STEERED))
                 optimiser = _optimiser(recipe, picture)
-        picture = picture.detach()
+            keeping.offer(_state(number, step, picture, optimiser, recipe))
+        picture, done = picture.detach(), 0
+
+
+_STEERED = {"strength", "detail", "weights"}  # what a recipe that is sent in may change
+_STATE = {"number", "step", "picture", "optimiser", "steered"}
+
+
+def _state(
+    number: int, step: int, picture: Tensor, optimiser: torch.optim.Optimizer, recipe: Stylize
+) -> dict[str, object]:
+    """Where the work is: what a checkpoint keeps. `number` is of the size, `step` how many it has had."""
+    return {
+        "number": number,
+        "step": step,
+        "picture": picture.detach(),
+        "optimiser": optimiser.state_dict(),
+        "steered": recipe.model_dump(include=_STEERED),
+    }
 
 
 def _descend(

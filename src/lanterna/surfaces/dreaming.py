@@ -22,7 +22,7 @@ from lanterna.networks.trained import is_trained
 from lanterna.probes import objectives
 from lanterna.recipes.dream import Dream, dream, first_stage
 from lanterna.recipes.octaves import resized
-from lanterna.recipes.recipe import Frame
+from lanterna.recipes.recipe import Frame, Recipe
 from lanterna.recipes.windows import as_seen
 from lanterna.surfaces.rerun import command_line
 
@@ -63,13 +63,14 @@ class Pictures:
     masks: tuple[Tensor, ...] = ()
 
 
-def preset_settings(name: str) -> dict[str, Any]:
+def preset_settings(name: str, recipe: type[Recipe] = Dream) -> dict[str, Any]:
     """The settings of a preset. Errors: `UsageError` that lists the presets there are."""
-    if name not in Dream.presets:
-        close = difflib.get_close_matches(name, Dream.presets, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(Dream.presets)}"
-        raise UsageError(f"dream has no preset {name[:60]!r}: {hint}")
-    return Dream.presets[name]
+    if name not in recipe.presets:
+        close = difflib.get_close_matches(name, recipe.presets, n=1)
+        there = f"there are {', '.join(recipe.presets)}" if recipe.presets else "it has none yet"
+        hint = f"did you mean {close[0]}?" if close else there
+        raise UsageError(f"{recipe.verb} has no preset {name[:60]!r}: {hint}")
+    return dict(recipe.presets[name])
 
 
 def open_pictures(picture: Source, guide: Source | None = None, masks: Iterable[Source] = ()) -> Pictures:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_SMALL = 640  # pixels: pictures that are no wider hang side by side
+
+
 @dataclass(frozen=True)
 class Exhibit:
     """A picture in a room: its file's name in the gallery folder, its size in pixels, what it shows.
@@ -71,6 +74,8 @@ def _room(room: Room) -> str:
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in room.numbers
     )
     exhibits = "".join(map(_exhibit, room.exhibits))
+    if len(room.exhibits) > 1 and all(exhibit.width <= _SMALL for exhibit in room.exhibits):
+        exhibits = f'<div class="beside">\n{exhibits}</div>\n'
     return f"""<section id="{escape(room.name)}">
 <h2>{escape(room.title)}</h2>
 <p>{escape(room.words)}</p>

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from lanterna.errors import UsageError
 from lanterna.files import sha256
+from lanterna.images.prints import Print
 from lanterna.images.record import Input, Record, Weights, note_input, printable
 from lanterna.networks import runs_code
 
@@ -76,6 +77,17 @@ _SHEET = replace(
     without_option=("guided", "shown"),
     commands="lanterna.surfaces.dreaming:commands",
 )
+_STYLE = Making(
+    "lanterna.surfaces.styling:style_picture",
+    "lanterna.surfaces.styling:Painted",
+    "style {inputs} {settings} -o {picture}",
+    roles=("style", "mask", "content-mask", "start-from"),
+)
+_INSTANT = replace(
+    _STYLE,
+    recipe="lanterna.surfaces.styling:InstantlyPainted",
+    command="style {inputs} --instant {settings} -o {picture}",
+)
 # By verb, and which of its pictures.
 MAKINGS: dict[tuple[str, str], Making] = {
     ("train", "mistakes"): _TRAIN,
@@ -95,6 +107,16 @@ MAKINGS: dict[tuple[str, str], Making] = {
             _SHEET, command=f"dream {{inputs}} --sheet {kind} {{settings}} -o {{picture}}"
         )
         for kind in ("stages", "channels", "presets")
+    },
+    ("style", "style"): _STYLE,
+    ("style", "instant"): _INSTANT,
+    **{
+        ("style", made): replace(
+            making,
+            command=making.command.replace("{settings}", "--sheet {settings}"),
+            commands="lanterna.surfaces.styling:commands",
+        )
+        for made, making in (("sheet", _STYLE), ("instant-sheet", _INSTANT))
     },
     ("read", "steps"): replace(_READ, command="read {inputs} {settings} --steps {picture}"),
 }
@@ -154,7 +176,7 @@ def changed(record: Record, assignments: Mapping[str, str]) -> Record:
     if not assignments:
         return record  # perhaps of another version: what it says can still be shown
     settings, other = dict(record.settings), dict[str, Any]()
-    roles = dict.fromkeys(note.role for note in record.inputs)
+    roles = {note.role.replace("-", "_"): note.role for note in record.inputs}
     for key, text in assignments.items():
         if not _is_unicode(text):
             raise UsageError(f"{printable(key)}: expected text in UTF-8, got {text!r}")
@@ -167,10 +189,10 @@ def changed(record: Record, assignments: Mapping[str, str]) -> Record:
         elif key == "network" and record.network:
             other["network"] = Weights(name=text, sha256=None)
         elif key in roles and key:
-            other["inputs"] = _inputs_of(key, text, other.get("inputs", record.inputs))
+            other["inputs"] = _inputs_of(roles[key], text, other.get("inputs", record.inputs))
         elif key != "seed":
             known = sorted({*settings, "seed", "device", *(["network"] if record.network else [])})
-            known += [role or "input" for role in roles]
+            known += [role or "input" for role in roles.values()]
             raise UsageError(
                 f"the recipe has no setting {printable(key)!r}: it has {printable(', '.join(known), 900)}"
             )
@@ -257,6 +279,15 @@ def _in_shell(path: str) -> str:
     if text.startswith("~/"):
         return f"~/{shlex.quote(text[2:])}" if text != "~/" else text
     return shlex.quote(f"./{text}" if text.startswith("-") and text != "-" else text)
+
+
+def print_options(record: Record, place: Path) -> dict[str, Any]:
+    """What `save_picture` is told of a picture that was made for a print, as far as its file can say it."""
+    wish = record.settings.get("print")
+    suffix = place.suffix.lower()
+    if not isinstance(wish, str) or record.made.endswith("sheet") or suffix in (".webp", ".avif"):
+        return {}
+    return {"dpi": Print.read(wish).dpi, "bits": 16 if suffix == ".png" else 8}
 
 
 def commands_of(record: Record) -> dict[str, str]:

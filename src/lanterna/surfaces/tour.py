@@ -7,7 +7,10 @@ What is there already is used again: a network that was trained, data that was f
 from __future__ import annotations
 
 import json
+import time
+from collections import deque
 from dataclasses import replace
+from functools import partial
 from importlib.resources import as_file, files
 from typing import TYPE_CHECKING
 
@@ -17,18 +20,22 @@ from lanterna import shelf
 from lanterna.files import replacing
 from lanterna.images.drawing import contact_sheet, signed_over
 from lanterna.images.pictures import open_picture, save_picture
+from lanterna.images.record import note_input
 from lanterna.networks import open_network, seen
 from lanterna.networks.trained import trained_folder
 from lanterna.probes.paths import heat, paths
 from lanterna.recipes.classify import Classify, classify
+from lanterna.recipes.dream import Dream, dream
 from lanterna.recipes.read import Read, read
 from lanterna.recipes.results import open_or_train
+from lanterna.surfaces.dreaming import dream_record
 from lanterna.surfaces.gallery import Exhibit, Room
 from lanterna.surfaces.looking import look_page
 from lanterna.surfaces.reading import draw, record_of
+from lanterna.surfaces.styling import InstantlyPainted, Painted, Pictures, frames_of, style_record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from torch import Tensor
@@ -39,7 +46,7 @@ if TYPE_CHECKING:
 
     Watch = Callable[[TrainFrame], None]
 
-SHELF = ("mnist", "efficientnet-lite0", "imagenet-classes", "photographs")
+SHELF = ("mnist", "efficientnet-lite0", "imagenet-classes", "photographs", "vgg16", "instant-style")
 PHOTOGRAPHS = ("chelsea.png", "coffee.png", "rocket.jpg")
 
 
@@ -164,12 +171,104 @@ def looking_room(folder: Path, watch: Watch) -> Room:
     )
 
 
-ROOMS = {
-    "training": training_room,
-    "reading a page": reading_room,
-    "classifying": classifying_room,
-    "looking inside": looking_room,
-}
+def dreaming_room(folder: Path, watch: Watch) -> Room:
+    """Dream with the handwritten page and with a photograph."""
+    del watch
+    numbers, exhibits = [], []
+    with as_file(files("lanterna.surfaces").joinpath("page.jpg")) as page:
+        for what, source, name, words, recipe in (
+            ("the page", page, "dream-page.png", "The page, as block5 sees it.", _dream("block5", 640)),
+            (
+                "the cat",
+                _photograph("chelsea.png"),
+                "dream-cat.png",
+                "A cat, as block9 does.",
+                _dream("block9", 640),
+            ),
+        ):
+            exhibit, energy = _dreamed(source, recipe, folder, name, words)
+            exhibits.append(exhibit)
+            numbers.append((f"times as excited by {what}", f"{energy:.0f}"))
+    return Room(
+        "dream",
+        "What it sees in them, and more of it",
+        "The network that names photographs is asked how each pixel should change for one of its layers to "
+        "be more excited. The picture is changed a little so, and again: grooves and nets, scales and eyes.",
+        tuple(numbers),
+        tuple(exhibits),
+        "lanterna dream your-photo.jpg --sheet stages -o stages.png",
+        "See what each layer makes of a picture of yours.",
+    )
+
+
+def styling_room(folder: Path, watch: Watch, painting: Path | None = None) -> Room:
+    """Paint a photograph in the style of a dream, and of a painting where there is one."""
+    del watch
+    recipe = _dream("block2", 448)
+    cup, _ = _dreamed(_photograph("coffee.png"), recipe, folder, "dream-cup.png", "A cup of coffee, dreamed.")
+    exhibits, styles = [], [(cup, folder / cup.file, "dream")]
+    if painting is not None:
+        shown = open_picture(painting, longest=448)
+        hung = _hang(shown, folder, "painting.png", "Your painting.", None)
+        styles.append((hung, painting, "painting"))
+    network = open_network("vgg16")
+    photo = _photograph("chelsea.png")
+    seconds = {"at once": 0.0, "step by step": 0.0}
+    for exhibit, style, name in styles:
+        exhibits.append(exhibit)
+        notes = [note_input(photo), note_input(style, role="style")]
+        pictures = Pictures(open_picture(photo), (open_picture(style, longest=1024),))
+        for how, painted in (
+            ("at once", InstantlyPainted(size=448)),
+            ("step by step", Painted(size=320, steps=10, strength=2)),
+        ):
+            begun = time.perf_counter()
+            used = network if isinstance(painted, Painted) else None
+            (last,) = deque(frames_of(painted, pictures, network=used), maxlen=1)
+            assert last.picture is not None
+            seconds[how] = time.perf_counter() - begun
+            record = style_record(painted, notes, network=used)
+            file = f"{name}-{how.replace(' ', '-')}.png"
+            exhibits.append(_hang(last.picture, folder, file, f"The cat like it, {how}.", record))
+    return Room(
+        "style",
+        "A cat, painted",
+        "What a photograph shows, with the strokes and colours of another picture: by a network that paints "
+        "anything in one go, and by changing the picture step by step until its statistics are the other's.",
+        tuple((f"seconds, {how}", f"{taken:.1f}") for how, taken in seconds.items()),
+        tuple(exhibits),
+        "lanterna style your-photo.jpg --style a-painting.jpg --sheet",
+        "Choose a strength and a brush for your own; lanterna tour --painting a-painting.jpg hangs it here.",
+    )
+
+
+def rooms(painting: Path | None = None) -> Mapping[str, Callable[[Path, Watch], Room]]:
+    """The rooms in order, by what is done in each; `painting` is one that the person gives."""
+    return {
+        "training": training_room,
+        "reading a page": reading_room,
+        "classifying": classifying_room,
+        "looking inside": looking_room,
+        "dreaming": dreaming_room,
+        "painting": partial(styling_room, painting=painting),
+    }
+
+
+def _photograph(name: str) -> Path:
+    return shelf.need("photographs") / name
+
+
+def _dream(stage: str, size: int) -> Dream:
+    return Dream(stage=(stage,), size=size, octaves=3, steps=8)
+
+
+def _dreamed(source: Path, recipe: Dream, folder: Path, name: str, words: str) -> tuple[Exhibit, float]:
+    """Dream with a picture and hang it: with how many times as excited the network is."""
+    network = open_network(recipe.network)
+    (last,) = deque(dream(open_picture(source), recipe, network=network), maxlen=1)
+    assert last.picture is not None
+    record = dream_record("dream", recipe, network, [note_input(source)])
+    return _hang(last.picture, folder, name, words, record), last.numbers["energy"]
 
 
 def _hang(picture: Tensor, folder: Path, name: str, words: str, recipe: Record | None) -> Exhibit:

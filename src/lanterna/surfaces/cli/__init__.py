@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 # Verb -> what it does, in the order a person meets them. `cli/VERB.py` holds a function (or a cyclopts App)
 # of that name; the verbs that share another's module are in MODULES.
 VERBS: dict[str, str] = {
-    "tour": "Fetch, train, read a page and classify a photograph: the gallery in one go.",
+    "tour": "Fetch, train, read a page, classify a photograph, dream and paint: the gallery in one go.",
     "train": "Train a network on handwritten digits and watch it learn.",
     "read": "Read the handwritten digits on a page, drawn or photographed.",
     "classify": "Say what is in a photograph.",
     "look": "Look at a picture flowing through a network: every layer, and the paths that made the answer.",
     "feature": "Paint what a channel, unit or class of a network wants to see.",
     "dream": "Turn a picture into what a network sees in it.",
+    "style": "Paint a photograph in the style of a painting.",
     "networks": "List the networks, their stages, shapes and sizes.",
     "recipe": "Print the recipe that a picture carries.",
     "rerun": "Make a picture again from the recipe it carries, or vary it.",

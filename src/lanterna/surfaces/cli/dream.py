@@ -1,6 +1,5 @@
 """`lanterna dream`: a picture turned into what a network sees in it."""
 
-import contextlib
 import sys
 import time
 from functools import partial
@@ -26,14 +25,12 @@ from lanterna.surfaces.cli.common import (
     fetch_and_open,
     given,
     human_size,
-    progress,
     say,
     stoppable,
 )
 from lanterna.surfaces.cli.dream_film import film as filming
 from lanterna.surfaces.cli.dream_film import is_film, usual_place
-from lanterna.surfaces.cli.preview import preview as previewing
-from lanterna.surfaces.cli.preview import why_not
+from lanterna.surfaces.cli.preview import watching
 from lanterna.surfaces.dreaming import (
     Kind,
     Sheet,
@@ -47,7 +44,7 @@ from lanterna.surfaces.dreaming import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Generator
 
     from lanterna.recipes.recipe import Frame
 
@@ -115,7 +112,7 @@ def dream(
             DreamFilm.checked({**start, **wishes}),
             film or usual_place(),
             guide=guide,
-            watching=partial(_watching, preview=preview, quiet=quiet),
+            watching=partial(watching, "dreaming", _told, shown=preview, quiet=quiet),
             resume=resume,
             device=device,
             force=force,
@@ -158,7 +155,7 @@ def dream(
             say(f"about {_about(ahead.seconds)}, {human_size(ahead.memory)} of memory", quiet=quiet)
     begun = time.perf_counter()
     frame = None
-    with stoppable() as stop_wished, _watching(preview=preview, quiet=quiet) as watch:
+    with stoppable() as stop_wished, watching("dreaming", _told, shown=preview, quiet=quiet) as watch:
         for frame in frames:
             watch(frame)
             if stop_wished():
@@ -205,29 +202,6 @@ def dream(
 
 def _about(seconds: float) -> str:
     return f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"
-
-
-@contextlib.contextmanager
-def _watching(*, preview: bool, quiet: bool) -> "Iterator[Callable[[Frame], None]]":
-    """The picture in the terminal where that is wanted and can be, else a bar; what it gives shows frames."""
-    begun = time.perf_counter()
-    reason = why_not() if preview else None
-    if reason:
-        say(f"no preview: {reason}", quiet=quiet)
-    if preview and not reason and not quiet:
-        with previewing() as show:
-
-            def watch(frame: "Frame") -> None:
-                assert frame.picture is not None
-                seconds = time.perf_counter() - begun
-                show(frame.picture, f"{frame.step} of {frame.steps}, {seconds:.0f} s{_told(frame)}")
-
-            yield watch
-        return
-    with progress("dreaming", quiet=quiet) as update:
-        yield lambda frame: update(
-            frame.step, frame.steps, f"{time.perf_counter() - begun:.0f} s{_told(frame)}"
-        )
 
 
 def _told(frame: "Frame") -> str:

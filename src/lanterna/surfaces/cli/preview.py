@@ -20,9 +20,12 @@ import numpy as np
 from PIL import Image
 
 from lanterna.images.drawing import as_image
+from lanterna.surfaces.cli.common import progress, say
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from lanterna.recipes.recipe import Frame
 
 How = Literal["kitty", "sixel", "true colour", "256 colours"]
 Show = Callable[["Tensor", str], None]
@@ -70,6 +73,34 @@ def choose() -> How:
         if ("sixel" in term or term.startswith(("foot", "mlterm"))) and _screen().letter:
             return "sixel"
     return "true colour" if os.environ.get("COLORTERM") in ("truecolor", "24bit") else "256 colours"
+
+
+@contextlib.contextmanager
+def watching(
+    title: str, told: "Callable[[Frame], str]", *, shown: bool, quiet: bool
+) -> "Iterator[Callable[[Frame], None]]":
+    """The picture in the terminal where that is wanted and can be, else a bar; what it gives shows frames.
+
+    `title` says what is being done, `told` what there is to say of a frame.
+    """
+    begun = time.perf_counter()
+    reason = why_not() if shown else None
+    if reason:
+        say(f"no preview: {reason}", quiet=quiet)
+    if shown and not reason and not quiet:
+        with preview() as show:
+
+            def watch(frame: "Frame") -> None:
+                if frame.picture is not None:
+                    seconds = time.perf_counter() - begun
+                    show(frame.picture, f"{frame.step} of {frame.steps}, {seconds:.0f} s{told(frame)}")
+
+            yield watch
+        return
+    with progress(title, quiet=quiet) as update:
+        yield lambda frame: update(
+            frame.step, frame.steps, f"{time.perf_counter() - begun:.0f} s{told(frame)}"
+        )
 
 
 @contextlib.contextmanager

@@ -25,6 +25,7 @@ from lanterna.surfaces.rerun import (
     commands_of,
     differences,
     make_again,
+    print_options,
     with_inputs_found,
 )
 
@@ -79,7 +80,7 @@ def rerun(
     record = changed(then, wishes)
     record = with_inputs_found(record, None if picture == Path("-") else picture.parent)
     made, now = make_again(record, trust=trust)
-    save_picture(made, place, recipe=now, force=force)
+    save_picture(made, place, recipe=now, force=force, **print_options(now, place))
     reasons = [] if wishes else differences(then, now)
     if json:
         emit_json({"picture": str(place), "changed": sorted(wishes), "may_differ": reasons})

@@ -14,29 +14,35 @@ def tour(
     output: Annotated[
         Path, Parameter(name=("--output", "-o"), help="The folder that the gallery goes into.")
     ] = Path("gallery"),
+    painting: Annotated[
+        Path | None, Parameter(help="A painting of yours, whose style the last room uses too.")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Fetch, train, read a page and classify photographs: the gallery in one go.
+    """Fetch, train, read a page, classify photographs, look inside, dream and paint: the gallery in one go.
 
     Writes a page, index.html, with everything that was made. What is there already is used again.
     """
     begun = time.perf_counter()
     say("first what is needed from the shelf", quiet=quiet)
+    from lanterna.images import open_picture
     from lanterna.surfaces.cli.train import watching
     from lanterna.surfaces.gallery import write_gallery
-    from lanterna.surfaces.tour import ROOMS, SHELF
+    from lanterna.surfaces.tour import SHELF, rooms
 
+    if painting is not None:
+        open_picture(painting, longest=64)  # one that cannot be read is told before anything is fetched
     fetch_missing(*SHELF, quiet=quiet)
-    rooms = []
-    for number, (name, room) in enumerate(ROOMS.items(), start=1):
-        say(f"room {number} of {len(ROOMS)}: {name}", quiet=quiet)
+    to_see, seen = rooms(painting), []
+    for number, (name, room) in enumerate(to_see.items(), start=1):
+        say(f"room {number} of {len(to_see)}: {name}", quiet=quiet)
         with watching(quiet=quiet) as watch:
-            rooms.append(room(output, watch))
-    index = write_gallery(output, rooms)
+            seen.append(room(output, watch))
+    index = write_gallery(output, seen)
     say(f"\nThe gallery is open, after {time.perf_counter() - begun:.0f} s:", quiet=quiet)
-    for made in rooms:
+    for made in seen:
         numbers = ", ".join(f"{what} {value}" for what, value in made.numbers)
         say(f"  {made.title}: {numbers}", quiet=quiet)
     say(f"Look at {index}. Then try:", quiet=quiet)
-    for made in rooms:
+    for made in seen:
         say(f"  {made.command}", quiet=quiet)

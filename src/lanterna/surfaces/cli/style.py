@@ -1,0 +1,223 @@
+"""`lanterna style`: a photograph in the style of a painting."""
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+from pydantic import Field
+
+from lanterna.errors import UsageError
+from lanterna.images import check_place, note_input, save_picture
+from lanterna.images.pictures import check_print_place
+from lanterna.networks.instant import STYLES
+from lanterna.recipes.instant import Instant
+from lanterna.recipes.style import LONGEST, StyleFrame, Stylize
+from lanterna.surfaces.cli.common import (
+    Device,
+    Force,
+    Json,
+    Output,
+    Quiet,
+    Settings,
+    emit_json,
+    fetch_and_open,
+    fetch_missing,
+    given,
+    say,
+    stoppable,
+)
+from lanterna.surfaces.cli.preview import watching
+from lanterna.surfaces.dreaming import preset_settings
+from lanterna.surfaces.rerun import print_options
+from lanterna.surfaces.styling import (
+    InstantlyPainted,
+    Painted,
+    commands,
+    frames_of,
+    open_pictures,
+    sheet_frames,
+    style_record,
+)
+
+if TYPE_CHECKING:
+    from lanterna.images import Input
+    from lanterna.networks import Network
+    from lanterna.recipes.recipe import Frame
+
+
+class Styling(Painted):
+    """All settings of both ways to paint, in the wider of their ranges; each recipe checks its own again."""
+
+    strength: float = Field(
+        default=1.0,
+        ge=0,
+        le=100,
+        description="How much of the painting: 0.3 a touch, 5 hardly a photograph; at most 1 if --instant.",
+    )
+    size: int | None = Field(
+        default=None, ge=16, le=16_384,
+        description="Pixels along the longer side; the photograph's own, up to 512 unless --instant.",
+    )  # fmt: skip
+    built_in: tuple[int, ...] = Field(
+        default=(), description=f"With --instant: styles learned by heart, 0 to {STYLES - 1}."
+    )
+
+
+def style(
+    photo: Annotated[Path, Parameter(help="The photograph; - for standard input.")],
+    /,
+    *,
+    style: Annotated[list[Path] | None, Parameter(help="The painting, or several.")] = None,
+    mask: Annotated[
+        list[Path] | None,
+        Parameter(
+            help="Grey pictures that say where each painting's style goes, in the order of --style: white "
+            "there, black not. Paintings without one share what the masks leave."
+        ),
+    ] = None,
+    content_mask: Annotated[
+        Path | None, Parameter(help="A grey picture: white where the photograph counts, black where not.")
+    ] = None,
+    start_from: Annotated[Path | None, Parameter(help="A picture to begin with.")] = None,
+    preset: Annotated[str | None, Parameter(help="Where settings start.")] = None,
+    settings: Annotated[Styling | None, Settings] = None,
+    instant: Annotated[
+        bool, Parameter(negative="", help="Paint in one go, in a second or two, instead of step by step.")
+    ] = False,
+    sheet: Annotated[
+        bool, Parameter(negative="", help="A sheet of small pictures to choose strength and brush from.")
+    ] = False,
+    preview: Annotated[
+        bool, Parameter(negative="", help="Show the picture in the terminal as it changes.")
+    ] = False,
+    checkpoint: Annotated[Path | None, Parameter(help="Keep the state here, for --resume.")] = None,
+    resume: Annotated[bool, Parameter(negative="", help="Go on with a picture that was stopped.")] = False,
+    output: Output = None,
+    device: Device = "auto",
+    force: Force = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int | None:
+    """Paint a photograph in the style of a painting.
+
+    `lanterna style cat.jpg --style waves.jpg`, `--strength 2 --brush 0.7`, `--keep-colours light`, `--sheet`
+    to choose. With --instant it takes seconds: `--instant --style waves.jpg` or `--instant --built-in 19`.
+
+    Two paintings are mixed, by `--weights 2 1`, or each has its place: `--style sky.jpg sea.jpg --mask
+    sky-mask.png`. Ctrl-C keeps the picture so far. Without -o it is written to style.png.
+    """
+    kind: type[Painted | InstantlyPainted] = InstantlyPainted if instant else Painted
+    wishes = given(settings)
+    if not instant:
+        wishes = {name: value for name, value in wishes.items() if name != "built_in" or value}
+    _refuse_others(wishes, kind)
+    if instant:
+        slow = {
+            "--mask": mask, "--content-mask": content_mask, "--start-from": start_from, "--preset": preset,
+            "--checkpoint": checkpoint, "--resume": resume,
+        }  # fmt: skip
+        for option, wish in slow.items():
+            if wish:
+                raise UsageError(f"{option} is for painting step by step: leave it or --instant out")
+    if sheet and (checkpoint or resume):
+        raise UsageError("a sheet is quickly made anew: leave --checkpoint and --resume out")
+    if resume and checkpoint is None:
+        raise UsageError("--resume wants --checkpoint PATH, where the work was kept when it was stopped")
+    start = preset_settings(preset, Stylize) if preset is not None else {}
+    recipe = kind.checked({**start, **wishes})
+    if not style and not (isinstance(recipe, Instant) and recipe.built_in):
+        raise UsageError(
+            "expected a painting: --style PAINTING, or --instant --built-in 19 for a known style"
+        )
+    place = output or Path("style-sheet.png" if sheet else "style.png")
+    check_place(place, force=force or resume)
+    if recipe.print and not sheet:
+        check_print_place(place)
+    if checkpoint and checkpoint.exists() and not (resume or force):
+        raise UsageError(f"{checkpoint} has unfinished work: --resume goes on, --force starts anew")
+
+    source = sys.stdin.buffer.read() if photo == Path("-") else photo
+    pictures = open_pictures(source, style or (), mask or (), content_mask, start_from)
+    notes: list[Input] = [note_input(source)]
+    for role, paths in (
+        ("style", style or ()),
+        ("mask", mask or ()),
+        ("content-mask", [content_mask] if content_mask else ()),
+        ("start-from", [start_from] if start_from else ()),
+    ):
+        notes += [note_input(path, role=role) for path in paths]
+    network: Network | None = None
+    if isinstance(recipe, Instant):
+        fetch_missing("instant-style", quiet=quiet)
+    else:
+        network = fetch_and_open(recipe.network, device=device, quiet=quiet)
+    # Here is the place to say how long a large print will take, before the work begins.
+    if sheet:
+        frames = sheet_frames(recipe, pictures, network=network, device=device)
+    else:
+        frames = frames_of(
+            recipe, pictures, network=network, device=device, checkpoint=checkpoint, resume=resume
+        )
+    begun = time.perf_counter()
+    frame: Frame | None = None
+    with stoppable() as stop_wished, watching("painting", _told, shown=preview, quiet=quiet) as watch:
+        for frame in frames:
+            watch(frame)
+            if stop_wished() and frame.picture is not None:
+                break
+        frames.close()
+    if frame is None:
+        raise UsageError(f"the work in {checkpoint} has nothing left to do: --force starts anew")
+    made = frame.whole() if isinstance(frame, StyleFrame) else frame.picture
+    assert made is not None
+    record = style_record(recipe, notes, sheet=sheet, network=network, device=device)
+    save_picture(made, place, recipe=record, force=force or resume, **print_options(record, place))
+    finished = frame.step == frame.steps
+    if finished and checkpoint:
+        checkpoint.unlink(missing_ok=True)
+    document: dict[str, Any] = {
+        "picture": str(place),
+        "finished": finished,
+        "seconds": round(time.perf_counter() - begun, 2),
+        "width": made.shape[2],
+        "height": made.shape[1],
+        **{name: round(value, 5) for name, value in frame.numbers.items()},
+        "recipe": recipe.model_dump(mode="json"),
+    }
+    large = commands(record) if sheet else {}
+    if sheet:
+        document["sheet"] = [{"label": name, "command": command} for name, command in large.items()]
+    if json:
+        emit_json(document)
+    else:
+        size = f"{document['width']:,} × {document['height']:,} pixels"
+        say(f"{place}: {size}, {document['seconds']:.1f} s{_told(frame)}", quiet=quiet)
+        longest = max(pictures.photo.shape[1:])
+        if not (sheet or recipe.size or instant) and longest > LONGEST:
+            larger = min(2 * LONGEST, longest)
+            say(f"the photograph is larger: --size {larger} paints more of it", quiet=quiet)
+        for command in large.values():
+            print(command)
+    if not finished:
+        on = " --resume with the same words goes on" if checkpoint else " its recipe makes all of them"
+        say(f"stopped after {frame.step} of {frame.steps} steps:{on}", quiet=quiet)
+        return 130
+    return None
+
+
+def _refuse_others(wishes: dict[str, Any], kind: type[Painted | InstantlyPainted]) -> None:
+    """Refuse a setting that only the other way to paint has."""
+    others = wishes.keys() - kind.model_fields.keys()
+    if not others:
+        return
+    option = f"--{min(others).replace('_', '-')}"
+    if kind is Painted:
+        raise UsageError(f"{option} is for --instant: add it, or leave {option} out")
+    raise UsageError(f"{option} is for painting step by step: leave it or --instant out")
+
+
+def _told(frame: "Frame") -> str:
+    loss = frame.numbers.get("loss")
+    return "" if loss is None else f", loss {loss:.3f}"

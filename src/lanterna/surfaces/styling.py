@@ -1,0 +1,250 @@
+"""The pictures that `lanterna style` saves, painted step by step or at once, and sheets of them."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from pydantic import BaseModel, Field, model_validator
+
+from lanterna.devices import choose_device
+from lanterna.errors import UsageError
+from lanterna.images import make_record, open_picture
+from lanterna.images.drawing import NIGHT, contact_sheet
+from lanterna.images.prints import Print
+from lanterna.networks import open_network, shelf_items
+from lanterna.recipes.instant import Instant, instant
+from lanterna.recipes.octaves import resized
+from lanterna.recipes.recipe import Frame
+from lanterna.recipes.style import Stylize, style
+from lanterna.surfaces.rerun import command_line
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from lanterna.images import Input, Record
+    from lanterna.images.decoding import Source
+    from lanterna.networks import Network
+
+ROLES = ("style", "mask", "content-mask", "start-from")
+"""What pictures are for in a style transfer, beside the photograph: the options that name them."""
+
+SIDE = 192
+"""Pixels of the longer side of a picture on a sheet."""
+
+_STEPS = 16  # of a picture on a sheet, at most
+# What a sheet shows: these shares of the strength and the brush that are asked for.
+_STRENGTHS, _INSTANT_STRENGTHS = (0.3, 1.0, 3.0), (0.4, 0.7, 1.0)
+_BRUSHES = (0.5, 1.0, 2.0)
+
+
+class _ForPrint(BaseModel):
+    """A recipe's size, told as the size of a print."""
+
+    print: str | None = Field(
+        default=None,
+        description="The longer side on paper, such as 30cm@300dpi, 8in: sets the size, and saves 16 bits.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sets_size(cls, settings: object) -> object:
+        if not isinstance(settings, dict) or not isinstance(settings.get("print"), str):
+            return settings
+        wish = settings["print"]
+        pixels = Print.read(wish).pixels
+        if settings.get("size") not in (None, pixels, str(pixels)):
+            raise UsageError(
+                f"print: {wish} is {pixels} pixels and size says {settings['size']}: leave one of them out"
+            )
+        return {**settings, "size": pixels}
+
+
+class Painted(_ForPrint, Stylize):
+    """A picture that is painted step by step."""
+
+
+class InstantlyPainted(_ForPrint, Instant):
+    """A picture that is painted at once."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What goes into a style transfer, `(3, H, W)` each and masks `(H, W)`, in [0, 1]."""
+
+    photo: Tensor
+    paintings: tuple[Tensor, ...] = ()
+    masks: tuple[Tensor, ...] = ()
+    content_mask: Tensor | None = None
+    start: Tensor | None = None
+
+
+def open_pictures(
+    photo: Source,
+    paintings: Iterable[Source] = (),
+    masks: Iterable[Source] = (),
+    content_mask: Source | None = None,
+    start: Source | None = None,
+) -> Pictures:
+    """Open what goes into a style transfer; paintings without a mask share what the masks leave.
+
+    Errors: `UsageError` where one cannot be read as a picture, or there are more masks than paintings.
+    """
+    opened = open_picture(photo)
+    styles = tuple(open_picture(painting) for painting in paintings)
+    given = tuple(open_picture(mask).mean(0) for mask in masks)
+    if len(given) > len(styles):
+        raise UsageError(
+            f"expected a mask for each painting at most, got {len(given)} masks for {len(styles)} paintings"
+        )
+    if given and len(given) < len(styles):
+        there = [resized(mask[None], tuple(opened.shape[1:]))[0].clamp(0, 1) for mask in given]
+        rest = (1 - torch.stack(there).sum(0)).clamp(0, 1)
+        given += (rest,) * (len(styles) - len(given))
+    return Pictures(
+        opened,
+        styles,
+        given,
+        None if content_mask is None else open_picture(content_mask).mean(0),
+        None if start is None else open_picture(start),
+    )
+
+
+def _pictures_of(record: Record) -> Pictures:
+    paths: dict[str, list[str]] = {role: [] for role in ("", *ROLES)}
+    for note in record.inputs:
+        paths.setdefault(note.role, []).append(note.path)
+    content_mask, start = paths["content-mask"], paths["start-from"]
+    if len(paths[""]) != 1 or len(content_mask) > 1 or len(start) > 1 or len(paths) > 1 + len(ROLES):
+        raise UsageError("the recipe is not one of a style transfer: expected a photograph and paintings")
+    return open_pictures(
+        paths[""][0],
+        paths["style"],
+        paths["mask"],
+        next(iter(content_mask), None),
+        next(iter(start), None),
+    )
+
+
+def frames_of(
+    recipe: Painted | InstantlyPainted,
+    pictures: Pictures,
+    *,
+    network: Network | None = None,
+    device: str = "auto",
+    checkpoint: Path | None = None,
+    resume: bool = False,
+) -> Generator[Frame, None, None]:
+    """Paint as the recipe says, step by step or at once. Errors: those of `style` and `instant`."""
+    if isinstance(recipe, Instant):
+        return instant(pictures.photo, recipe, styles=pictures.paintings, device=device)
+    frames: Generator[Frame, Any, None] = style(
+        pictures.photo, recipe, styles=pictures.paintings, masks=pictures.masks,
+        content_mask=pictures.content_mask, start=pictures.start, network=network, device=device,
+        checkpoint=checkpoint, resume=resume,
+    )  # fmt: skip
+    return frames
+
+
+def style_record(
+    recipe: Painted | InstantlyPainted,
+    inputs: Iterable[Input],
+    *,
+    sheet: bool = False,
+    network: Network | None = None,
+    device: str = "auto",
+) -> Record:
+    """How a picture, or a sheet of them, was painted."""
+    if isinstance(recipe, Instant):
+        made = "instant-sheet" if sheet else "instant"
+        place = choose_device(device)
+        return make_record("style", made, recipe, device=place, inputs=inputs, shelf_items=["instant-style"])
+    assert network is not None
+    return make_record(
+        "style", "sheet" if sheet else "style", recipe, device=network.get_buffer("mean").device,
+        inputs=inputs, network=network, network_name=recipe.network, shelf_items=shelf_items(recipe.network),
+    )  # fmt: skip
+
+
+def style_picture(record: Record) -> tuple[Tensor, Record]:
+    """Paint a picture, or a sheet of them, again from its record."""
+    recipe = _recipe_of(record)
+    sheet = record.made.endswith("sheet")
+    pictures = _pictures_of(record)
+    network = None if isinstance(recipe, Instant) else open_network(recipe.network, device=record.device)
+    if sheet:
+        frames = sheet_frames(recipe, pictures, network=network, device=record.device)
+    else:
+        frames = frames_of(recipe, pictures, network=network, device=record.device)
+    (last,) = deque(frames, maxlen=1)
+    assert last.picture is not None
+    now = style_record(recipe, record.inputs, sheet=sheet, network=network, device=record.device)
+    return last.picture, now
+
+
+def _recipe_of(record: Record) -> Painted | InstantlyPainted:
+    kind = InstantlyPainted if record.made.startswith("instant") else Painted
+    return kind.checked(record.settings)
+
+
+def grid(recipe: Painted | InstantlyPainted) -> list[list[Painted | InstantlyPainted]]:
+    """What a sheet shows: a row for each strength, in it a picture for each brush, from less to more."""
+    at_once = isinstance(recipe, Instant)
+    fewest, most = (0.5, 4.0) if at_once else (0.2, 4.0)
+    brushes = dict.fromkeys(min(most, max(fewest, recipe.brush * share)) for share in _BRUSHES)
+    strengths = dict.fromkeys(
+        min(100.0, recipe.strength * share) for share in (_INSTANT_STRENGTHS if at_once else _STRENGTHS)
+    )
+    return [
+        [recipe.changed({"strength": round(strength, 3), "brush": round(brush, 3)}) for brush in brushes]
+        for strength in strengths
+    ]
+
+
+def label(recipe: Painted | InstantlyPainted) -> str:
+    """What is written beneath a picture on a sheet: its strength and its brush."""
+    return f"{recipe.strength:g}, {recipe.brush:g}"
+
+
+def sheet_frames(
+    recipe: Painted | InstantlyPainted,
+    pictures: Pictures,
+    *,
+    network: Network | None = None,
+    device: str = "auto",
+) -> Generator[Frame, None, None]:
+    """Paint all that a sheet shows, small; after each a frame with the sheet so far, `(3, H, W)`."""
+    rows = grid(recipe)
+    shown = [one for row in rows for one in row]
+    tiles: list[tuple[Tensor, str]] = []
+    for number, large in enumerate(shown, start=1):
+        changes: dict[str, Any] = {"size": SIDE, "print": None}
+        if isinstance(large, Stylize):
+            changes["steps"] = min(large.steps, _STEPS)
+        (last,) = deque(frames_of(large.changed(changes), pictures, network=network, device=device), maxlen=1)
+        assert last.picture is not None
+        tiles.append((last.picture, label(large)))
+        _, height, width = last.picture.shape
+        night = (torch.tensor(NIGHT) / 255).view(3, 1, 1).expand(3, height, width)
+        waiting = [(night, "")] * (len(shown) - number)
+        page = contact_sheet(
+            [*tiles, *waiting], columns=len(rows[0]), side=width, height=height, title="Strength, brush"
+        )
+        yield Frame(number, len(shown), picture=page)
+
+
+def commands(record: Record) -> dict[str, str]:
+    """For each picture of a sheet's record the command that makes it large, by its label."""
+    made = "instant" if record.made.startswith("instant") else "style"
+    found = {}
+    for row in grid(_recipe_of(record)):
+        for large in row:
+            one = record.model_copy(update={"made": made, "settings": large.model_dump(mode="json")})
+            name = f"style-{large.strength:g}-{large.brush:g}.png"
+            found[label(large)] = command_line(one, name)
+    return found
