@@ -15,6 +15,7 @@ astronaut). So the photograph itself is mixed in as well, and strength 0 is the 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 import torch
@@ -37,7 +38,7 @@ from lanterna.recipes.recipe import Frame, Recipe
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from lanterna.networks.instant import StyleTransformer
+    from lanterna.networks.instant import StylePredictor, StyleTransformer
 
 COARSEST = 512
 """The size (square root of the area, in pixels) of the first pass, at brush 1."""
@@ -83,38 +84,71 @@ class Instant(Recipe):
         return [weight / sum(weights) for weight in weights]
 
 
+@dataclass(frozen=True)
+class Painter:
+    """What paints: the network, at its device, and the style `(1, S)` mixed from all that are wanted.
+
+    `predictor` finds the photograph's own style, where the style is told by such numbers.
+    """
+
+    network: StyleTransformer
+    style: Tensor
+    predictor: StylePredictor | None
+
+
+def open_painter(
+    recipe: Instant | None = None, *, styles: Sequence[Tensor] = (), device: str = "auto"
+) -> Painter:
+    """Open the networks and look at the paintings, once for as many pictures as are painted with them.
+
+    Errors: `UsageError` for what is no picture, no style, both paintings and built-in styles, or weights that
+    are not one for each; `MissingError` where the shelf cannot be filled.
+    """
+    recipe = recipe or Instant()
+    _check(styles)
+    if bool(styles) == bool(recipe.built_in):
+        raise UsageError("instant: expected paintings as styles, or built-in styles, and not both")
+    shares = recipe.shares(len(styles) or len(recipe.built_in))
+    place = choose_device(device)
+    if styles:
+        predictor = open_style_predictor()
+        style = torch.tensor([shares]) @ torch.cat([_predicted(predictor, each) for each in styles])
+        return Painter(open_style_transformer().to(place), style, predictor)
+    style = torch.zeros(1, STYLES)
+    for index, share in zip(recipe.built_in, shares, strict=True):
+        style[0, index] += share
+    return Painter(open_multistyle_transformer().to(place), style, None)
+
+
 def instant(
-    picture: Tensor, recipe: Instant | None = None, *, styles: Sequence[Tensor] = (), device: str = "auto"
+    picture: Tensor,
+    recipe: Instant | None = None,
+    *,
+    styles: Sequence[Tensor] = (),
+    painter: Painter | None = None,
+    device: str = "auto",
 ) -> Generator[Frame, None, None]:
     """Yield frames: the picture so far, which changes as often as it is gone over; the last is the result.
 
     `picture` and the paintings in `styles` are `(3, H, W)` in [0, 1], of any sizes; what comes out, on the
     CPU, is as large as the recipe says, by default as `picture`. The 26 styles take the place of `styles`.
 
-    Errors, before anything is painted: `UsageError` for what is no picture, no style, both paintings and
-    built-in styles, or weights that are not one for each; `MissingError` where the shelf cannot be filled.
+    An opened `painter` takes the place of `styles`, `device` and the recipe's `weights` and `built_in`.
+
+    Errors, before anything is painted: as `open_painter`.
     """
     recipe = recipe or Instant()
-    for given in (picture, *styles):
-        if given.dim() != 3 or given.shape[0] != 3 or not given.is_floating_point() or 0 in given.shape:
-            raise UsageError(
-                f"a picture is floats (3, height, width), got {given.dtype} {tuple(given.shape)}"
-            )
-    if bool(styles) == bool(recipe.built_in):
-        raise UsageError("instant: expected paintings as styles, or built-in styles, and not both")
-    shares = recipe.shares(len(styles) or len(recipe.built_in))
-    place = choose_device(device)
+    _check([picture])
+    painter = painter or open_painter(recipe, styles=styles, device=device)
+    place = next(painter.network.parameters()).device
     picture = picture.detach().to(place, torch.float32)
     if recipe.size is not None:
         larger = recipe.size / max(picture.shape[1:])
         picture = _resized(picture, [max(1, round(side * larger)) for side in picture.shape[1:]])
-    if styles:
-        network, style = open_style_transformer(), _style_of(picture, recipe, styles, shares)
-    else:
-        network, style = open_multistyle_transformer(), torch.zeros(1, STYLES)
-        for index, share in zip(recipe.built_in, shares, strict=True):
-            style[0, index] += share
-    return _paint(network.to(place), picture, style.to(place), recipe)
+    style = painter.style
+    if painter.predictor and recipe.strength < 1:
+        style = torch.lerp(_predicted(painter.predictor, picture), style, recipe.strength)
+    return _paint(painter.network, picture, style.to(place), recipe)
 
 
 def sizes(height: int, width: int, brush: float = 1.0) -> list[tuple[int, int]]:
@@ -131,20 +165,22 @@ def sizes(height: int, width: int, brush: float = 1.0) -> list[tuple[int, int]]:
     return [(4 * math.ceil(height * scale / 4), 4 * math.ceil(width * scale / 4)) for scale in scales]
 
 
-def _style_of(picture: Tensor, recipe: Instant, paintings: Sequence[Tensor], shares: list[float]) -> Tensor:
-    """The paintings' styles mixed, `(1, 100)`; at less than full strength with the photograph's own."""
-    predictor = open_style_predictor()
+def _check(pictures: Sequence[Tensor]) -> None:
+    for given in pictures:
+        if given.dim() != 3 or given.shape[0] != 3 or not given.is_floating_point() or 0 in given.shape:
+            raise UsageError(
+                f"a picture is floats (3, height, width), got {given.dtype} {tuple(given.shape)}"
+            )
 
-    def predicted(painting: Tensor) -> Tensor:
-        painting = painting.detach().cpu().float()
-        # As much to see as in training, but all of the painting and undistorted.
-        scale = PREDICTOR_SIDE / math.sqrt(painting.shape[1] * painting.shape[2])
-        size = [max(1, round(side * scale)) for side in painting.shape[1:]]
-        vector: Tensor = predictor(_resized(painting, size)[None])
-        return vector  # (1, 100)
 
-    style = torch.tensor([shares]) @ torch.cat([predicted(painting) for painting in paintings])
-    return style if recipe.strength == 1 else torch.lerp(predicted(picture), style, recipe.strength)
+def _predicted(predictor: StylePredictor, painting: Tensor) -> Tensor:
+    """The style of a picture `(3, H, W)`, `(1, 100)`."""
+    painting = painting.detach().cpu().float()
+    # As much to see as in training, but all of the painting and undistorted.
+    scale = PREDICTOR_SIDE / math.sqrt(painting.shape[1] * painting.shape[2])
+    size = [max(1, round(side * scale)) for side in painting.shape[1:]]
+    vector: Tensor = predictor(_resized(painting, size)[None])
+    return vector
 
 
 def _paint(

@@ -28,8 +28,8 @@ from lanterna.surfaces.cli.common import (
     say,
     stoppable,
 )
-from lanterna.surfaces.cli.dream_film import film as filming
-from lanterna.surfaces.cli.dream_film import is_film, usual_place
+from lanterna.surfaces.cli.dream_film import film as dream_film
+from lanterna.surfaces.cli.filming import is_film, usual_place
 from lanterna.surfaces.cli.preview import watching
 from lanterna.surfaces.dreaming import (
     Kind,
@@ -107,10 +107,10 @@ def dream(
                 "a film goes where --film says and keeps its own frames: leave --sheet, --mask, "
                 "--checkpoint and -o out"
             )
-        return filming(
+        return dream_film(
             picture,
             DreamFilm.checked({**start, **wishes}),
-            film or usual_place(),
+            film or usual_place("dream"),
             guide=guide,
             watching=partial(watching, "dreaming", _told, shown=preview, quiet=quiet),
             resume=resume,

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +14,9 @@ from lanterna.images import check_place, note_input, save_picture
 from lanterna.images.pictures import check_print_place
 from lanterna.networks.instant import STYLES
 from lanterna.recipes.instant import Instant
+from lanterna.recipes.recipe import Recipe
 from lanterna.recipes.style import LONGEST, StyleFrame, Stylize
+from lanterna.recipes.style_film import InstantFilm, StyleFilm
 from lanterna.surfaces.cli.common import (
     Device,
     Force,
@@ -28,7 +31,9 @@ from lanterna.surfaces.cli.common import (
     say,
     stoppable,
 )
+from lanterna.surfaces.cli.filming import is_film, usual_place
 from lanterna.surfaces.cli.preview import watching
+from lanterna.surfaces.cli.style_film import film as style_film
 from lanterna.surfaces.dreaming import preset_settings
 from lanterna.surfaces.rerun import print_options
 from lanterna.surfaces.styling import (
@@ -63,6 +68,12 @@ class Styling(Painted):
     built_in: tuple[int, ...] = Field(
         default=(), description=f"With --instant: styles learned by heart, 0 to {STYLES - 1}."
     )
+    frame_steps: int = Field(
+        default=10, ge=1, le=1000, description="In a film: steps of every frame but the first."
+    )
+    carry: float = Field(
+        default=0.5, ge=0, le=1, description="In a film: how much each frame is drawn to the last."
+    )
 
 
 def style(
@@ -89,6 +100,9 @@ def style(
     sheet: Annotated[
         bool, Parameter(negative="", help="A sheet of small pictures to choose strength and brush from.")
     ] = False,
+    film: Annotated[
+        Path | None, Parameter(help="Paint your film, frame after frame, and save it here.")
+    ] = None,
     preview: Annotated[
         bool, Parameter(negative="", help="Show the picture in the terminal as it changes.")
     ] = False,
@@ -106,9 +120,11 @@ def style(
     to choose. With --instant it takes seconds: `--instant --style waves.jpg` or `--instant --built-in 19`.
 
     Two paintings are mixed, by `--weights 2 1`, or each has its place: `--style sky.jpg sea.jpg --mask
-    sky-mask.png`. Ctrl-C keeps the picture so far. Without -o it is written to style.png.
+    sky-mask.png`. A film in place of the photograph is painted frame after frame: `--film out.mp4`. Ctrl-C keeps the picture so far. Without -o it is written to style.png.
     """
-    kind: type[Painted | InstantlyPainted] = InstantlyPainted if instant else Painted
+    kind: type[Recipe] = InstantlyPainted if instant else Painted
+    if film or is_film(photo):
+        kind = InstantFilm if instant else StyleFilm
     wishes = given(settings)
     if not instant:
         wishes = {name: value for name, value in wishes.items() if name != "built_in" or value}
@@ -116,21 +132,33 @@ def style(
     if instant:
         slow = {
             "--mask": mask, "--content-mask": content_mask, "--start-from": start_from, "--preset": preset,
-            "--checkpoint": checkpoint, "--resume": resume,
+            "--checkpoint": checkpoint,
         }  # fmt: skip
         for option, wish in slow.items():
             if wish:
                 raise UsageError(f"{option} is for painting step by step: leave it or --instant out")
     if sheet and (checkpoint or resume):
         raise UsageError("a sheet is quickly made anew: leave --checkpoint and --resume out")
-    if resume and checkpoint is None:
-        raise UsageError("--resume wants --checkpoint PATH, where the work was kept when it was stopped")
     start = preset_settings(preset, Stylize) if preset is not None else {}
     recipe = kind.checked({**start, **wishes})
     if not style and not (isinstance(recipe, Instant) and recipe.built_in):
         raise UsageError(
             "expected a painting: --style PAINTING, or --instant --built-in 19 for a known style"
         )
+    if isinstance(recipe, StyleFilm | InstantFilm):
+        if sheet or mask or content_mask or start_from or checkpoint or output:
+            raise UsageError(
+                "a film goes where --film says and keeps its own frames: leave --sheet, --mask, "
+                "--content-mask, --start-from, --checkpoint and -o out"
+            )
+        return style_film(
+            photo, recipe, film or usual_place("style"), styles=style or (),
+            watching=partial(watching, "painting", _told, shown=preview, quiet=quiet), resume=resume,
+            device=device, force=force, json=json, quiet=quiet,
+        )  # fmt: skip
+    assert isinstance(recipe, Painted | InstantlyPainted)
+    if resume and checkpoint is None:
+        raise UsageError("--resume wants --checkpoint PATH, where the work was kept when it was stopped")
     place = output or Path("style-sheet.png" if sheet else "style.png")
     check_place(place, force=force or resume)
     if recipe.print and not sheet:
@@ -207,15 +235,20 @@ def style(
     return None
 
 
-def _refuse_others(wishes: dict[str, Any], kind: type[Painted | InstantlyPainted]) -> None:
-    """Refuse a setting that only the other way to paint has."""
+def _refuse_others(wishes: dict[str, Any], kind: type[Recipe]) -> None:
+    """Refuse a setting that only another way to paint has."""
     others = wishes.keys() - kind.model_fields.keys()
     if not others:
         return
-    option = f"--{min(others).replace('_', '-')}"
-    if kind is Painted:
-        raise UsageError(f"{option} is for --instant: add it, or leave {option} out")
-    raise UsageError(f"{option} is for painting step by step: leave it or --instant out")
+    name = min(others)
+    option = f"--{name.replace('_', '-')}"
+    if name in ("carry", "frame_steps") and not issubclass(kind, StyleFilm | InstantFilm):
+        raise UsageError(f"{option} is for films: add --film painted.mp4, or leave {option} out")
+    if name == "print":
+        raise UsageError("--print is for pictures: leave it or --film out")
+    if issubclass(kind, Instant):
+        raise UsageError(f"{option} is for painting step by step: leave it or --instant out")
+    raise UsageError(f"{option} is for --instant: add it, or leave {option} out")
 
 
 def _told(frame: "Frame") -> str:
