@@ -176,15 +176,5 @@ def test_a_guide_pulls_as_finite_differences_say(network, images):
     with torch.no_grad():
         features = read(network, images[:1].flip(3), frozenset({"tanh1"}))["tanh1"]
     wish = guide("tanh1", features)
-    # In float64 all but the guide's vectors, so that differences are exact enough.
-    picture = images[1:2].clone().requires_grad_()
-    (slope,) = torch.autograd.grad(
-        wish.measure(picture, {k: v.float() for k, v in network.run(picture)}).sum(), picture
-    )
-    direction_ = torch.randn(picture.shape, generator=torch.Generator().manual_seed(3)).double()
-    with torch.no_grad():
-        near = [
-            wish.measure(at, {k: v.float() for k, v in network.run(at)}).item()
-            for at in (picture + 1e-2 * direction_, picture - 1e-2 * direction_)
-        ]
-    assert (near[0] - near[1]) / 2e-2 == pytest.approx((slope * direction_).sum().item(), rel=0.02)
+    images.requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: wish(network, x), images, eps=1e-6, atol=1e-6)

@@ -160,7 +160,7 @@ def guide(stage: str, features: Tensor) -> Objective:
     guide's vectors, divided by the channels. The gradient at a position is then that best match itself, as in
     the notebook of Mordvintsev, Olah and Tyka, "Inceptionism" (2015).
     """
-    wanted = _with_positions(features)[0].flatten(1).float()  # (C, positions of the guide)
+    wanted = _with_positions(features)[0].flatten(1)  # (C, positions of the guide)
 
     def measure(_: Tensor, outputs: Outputs) -> Tensor:
         maps = _with_positions(outputs[stage]).flatten(2)  # (N, C, positions)
