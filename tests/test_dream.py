@@ -263,8 +263,8 @@ def test_digit_networks_dream_of_pages(name, stage):
     network = open_or_train(name, device="cpu")
     page = torch.ones(3, 60, 90)
     page[:, 10:50, 30:36] = 0.1
-    light = dreamt(page, network, stage=stage, size=90, octaves=1)
-    dark = dreamt(1 - page, network, stage=stage, size=90, octaves=1)
+    settings = {"stage": stage, "size": 90, "octaves": 1, "steps": 16, "step_size": 5}
+    light, dark = (dreamt(each, network, **settings) for each in (page, 1 - page))
     torch.testing.assert_close(light.picture, 1 - dark.picture)  # both are white ink on black to it
     torch.testing.assert_close(light.base, page)
     wish, windows = objectives.energy(stage), Windows(28, margin=0, exact=True)

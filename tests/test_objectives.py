@@ -9,9 +9,11 @@ from lanterna.errors import UsageError
 from lanterna.networks import Eye, Network
 from lanterna.probes.objectives import (
     channel,
+    channels,
     direction,
     diversity,
     energy,
+    guide,
     ink,
     logit,
     read,
@@ -52,6 +54,8 @@ WISHES = {
     "logit": logit(5),
     "direction": direction("conv1", {0: 1, 3: 2}),
     "energy": energy("tanh1"),
+    "channels": channels("conv2", [3, 0]),
+    "channels of units": channels("output", [1, 4]),
     "diversity": diversity("tanh1"),
     "smoothness": smoothness(),
     "ink": ink(),
@@ -146,3 +150,31 @@ def test_nothing_behind_the_last_stage_is_computed(network, images):
 def test_what_is_not_there_is_said(wish, words, network, images):
     with pytest.raises(UsageError, match=words):
         wish(network, images)
+
+
+def test_channels_are_the_mean_of_their_maps(network, images):
+    maps = outputs_of(network, images)["conv2"]
+    measured = channels("conv2", [3, 0])(network, images).detach().numpy()
+    np.testing.assert_allclose(measured, (maps[:, 3].mean((1, 2)) + maps[:, 0].mean((1, 2))) / 2)
+    with pytest.raises(UsageError, match="channels 0 to 3, got 4"):
+        channels("conv2", [0, 4])(network, images)
+
+
+def test_a_guide_is_matched_where_it_is_most_alike():
+    """By hand: two channels, three positions of a picture, two of the guide."""
+    features = torch.tensor([[1.0, 0.0], [0.0, 2.0]]).T.reshape(1, 2, 1, 2)  # vectors (1, 0) and (0, 2)
+    outputs = torch.tensor([[3.0, 1.0], [2.0, 1.5], [-1.0, -3.0]]).T.reshape(1, 2, 1, 3).requires_grad_()
+    value = guide("stage", features).measure(outputs, {"stage": outputs})
+    # By direction (1, 0) is the best match of all three, though (2, 1.5) has the larger product with (0, 2).
+    assert value.item() == pytest.approx((3 + 2 - 1) / 3 / 2)
+    (slope,) = torch.autograd.grad(value.sum(), outputs)
+    pulls = torch.tensor([[1.0, 0.0], [0.0, 2.0], [1.0, 0.0]]).T.reshape(1, 2, 1, 3)
+    torch.testing.assert_close(slope, pulls / 6)  # each position is pulled towards its best match
+
+
+def test_a_guide_pulls_as_finite_differences_say(network, images):
+    with torch.no_grad():
+        features = read(network, images[:1].flip(3), frozenset({"tanh1"}))["tanh1"]
+    wish = guide("tanh1", features)
+    images.requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: wish(network, x), images, eps=1e-6, atol=1e-6)

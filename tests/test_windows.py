@@ -1,5 +1,8 @@
 """A picture dreamed window by window is dreamed as it would be whole, and no border of a window shows."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -121,3 +124,21 @@ def test_the_grid_lies_anywhere():
     assert windows.reach(193) == 64
     starts = {int(windows.spans(400, shift)[1].place[0]) for shift in range(64)}
     assert len(starts) == 64
+
+
+LARGE = """
+import resource, torch
+from lanterna.recipes.dream import Dream, dream
+picture = torch.rand(3, 3000, 4000)
+for frame in dream(picture, Dream(size=4000, octaves=1, steps=2)):
+    assert frame.picture.shape == (3, 3000, 4000)
+    if frame.step == 1:
+        break
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kilobytes on Linux only")
+def test_twelve_megapixels_need_less_than_three_gigabytes():
+    done = subprocess.run([sys.executable, "-c", LARGE], capture_output=True, text=True, check=True)
+    assert int(done.stdout) * 1024 < 3e9

@@ -163,9 +163,8 @@ def guide(stage: str, features: Tensor) -> Objective:
     direction. The few loudest places of the guide then match everywhere, and most of what it shows is
     never dreamed.
     """
-    wanted = F.normalize(
-        _with_positions(features)[0].flatten(1).float(), dim=0
-    )  # (C, positions of the guide)
+    # (C, positions of the guide)
+    wanted = F.normalize(_with_positions(features)[0].flatten(1), dim=0)
 
     def measure(_: Tensor, outputs: Outputs) -> Tensor:
         maps = _with_positions(outputs[stage]).flatten(2)  # (N, C, positions)
