@@ -168,7 +168,7 @@ def test_a_guide_is_matched_where_it_is_most_alike():
     # By direction (1, 0) is the best match of all three, though (2, 1.5) has the larger product with (0, 2).
     assert value.item() == pytest.approx((3 + 2 - 1) / 3 / 2)
     (slope,) = torch.autograd.grad(value.sum(), outputs)
-    pulls = torch.tensor([[1.0, 0.0], [0.0, 2.0], [1.0, 0.0]]).T.reshape(1, 2, 1, 3)
+    pulls = torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]]).T.reshape(1, 2, 1, 3)
     torch.testing.assert_close(slope, pulls / 6)  # each position is pulled towards its best match
 
 
