@@ -47,6 +47,9 @@ if TYPE_CHECKING:
     Watch = Callable[[TrainFrame], None]
 
 SHELF = ("mnist", "efficientnet-lite0", "imagenet-classes", "photographs", "vgg16", "instant-style")
+SIDES = {"dream": 640, "at once": 448, "step by step": 320}
+"""Pixels along the longer side of what is dreamed and painted."""
+
 PHOTOGRAPHS = ("chelsea.png", "coffee.png", "rocket.jpg")
 
 
@@ -176,22 +179,16 @@ def dreaming_room(folder: Path, watch: Watch) -> Room:
     del watch
     numbers, exhibits = [], []
     with as_file(files("lanterna.surfaces").joinpath("page.jpg")) as page:
-        for what, source, name, words, recipe in (
-            ("the page", page, "dream-page.png", "The page, as block5 sees it.", _dream("block5", 640)),
-            (
-                "the cat",
-                _photograph("chelsea.png"),
-                "dream-cat.png",
-                "A cat, as block9 does.",
-                _dream("block9", 640),
-            ),
+        for what, source, stage, words in (
+            ("page", page, "block5", "The page, as block5 sees it."),
+            ("cat", _photograph("chelsea.png"), "block9", "A cat, as block9 does."),
         ):
-            exhibit, energy = _dreamed(source, recipe, folder, name, words)
+            exhibit, energy = _dreamed(source, stage, SIDES["dream"], folder, f"dream-{what}.png", words)
             exhibits.append(exhibit)
-            numbers.append((f"times as excited by {what}", f"{energy:.0f}"))
+            numbers.append((f"times as excited by the {what}", f"{energy:.1f}"))
     return Room(
         "dream",
-        "What it sees in them, and more of it",
+        "What it sees, and more of it",
         "The network that names photographs is asked how each pixel should change for one of its layers to "
         "be more excited. The picture is changed a little so, and again: grooves and nets, scales and eyes.",
         tuple(numbers),
@@ -204,11 +201,11 @@ def dreaming_room(folder: Path, watch: Watch) -> Room:
 def styling_room(folder: Path, watch: Watch, painting: Path | None = None) -> Room:
     """Paint a photograph in the style of a dream, and of a painting where there is one."""
     del watch
-    recipe = _dream("block2", 448)
-    cup, _ = _dreamed(_photograph("coffee.png"), recipe, folder, "dream-cup.png", "A cup of coffee, dreamed.")
+    side, coffee = SIDES["at once"], _photograph("coffee.png")
+    cup, _ = _dreamed(coffee, "block2", side, folder, "dream-cup.png", "A cup of coffee, dreamed.")
     exhibits, styles = [], [(cup, folder / cup.file, "dream")]
     if painting is not None:
-        shown = open_picture(painting, longest=448)
+        shown = open_picture(painting, longest=side)
         hung = _hang(shown, folder, "painting.png", "Your painting.", None)
         styles.append((hung, painting, "painting"))
     network = open_network("vgg16")
@@ -217,10 +214,10 @@ def styling_room(folder: Path, watch: Watch, painting: Path | None = None) -> Ro
     for exhibit, style, name in styles:
         exhibits.append(exhibit)
         notes = [note_input(photo), note_input(style, role="style")]
-        pictures = Pictures(open_picture(photo), (open_picture(style, longest=1024),))
+        pictures = Pictures(open_picture(photo), (open_picture(style),))
         for how, painted in (
-            ("at once", InstantlyPainted(size=448)),
-            ("step by step", Painted(size=320, steps=10, strength=2)),
+            ("at once", InstantlyPainted(size=side)),
+            ("step by step", Painted(size=SIDES["step by step"], steps=10, strength=2)),
         ):
             begun = time.perf_counter()
             used = network if isinstance(painted, Painted) else None
@@ -258,12 +255,11 @@ def _photograph(name: str) -> Path:
     return shelf.need("photographs") / name
 
 
-def _dream(stage: str, size: int) -> Dream:
-    return Dream(stage=(stage,), size=size, octaves=3, steps=8)
-
-
-def _dreamed(source: Path, recipe: Dream, folder: Path, name: str, words: str) -> tuple[Exhibit, float]:
-    """Dream with a picture and hang it: with how many times as excited the network is."""
+def _dreamed(
+    source: Path, stage: str, side: int, folder: Path, name: str, words: str
+) -> tuple[Exhibit, float]:
+    """Dream with a picture and hang it; with how many times as excited the stage is."""
+    recipe = Dream(stage=(stage,), size=side, octaves=3, steps=8)
     network = open_network(recipe.network)
     (last,) = deque(dream(open_picture(source), recipe, network=network), maxlen=1)
     assert last.picture is not None

@@ -1,0 +1,83 @@
+"""The tour's rooms in which pictures are made from pictures, and the page that they hang on."""
+
+import pytest
+import torch
+from PIL import Image
+
+from lanterna import shelf
+from lanterna.images import open_picture, read_record, save_picture
+from lanterna.surfaces import tour
+from lanterna.surfaces.cli import main
+from lanterna.surfaces.gallery import write_gallery
+
+
+@pytest.fixture
+def gallery(tmp_path, monkeypatch):
+    """A folder to hang pictures in; they are small, so that it does not take long."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tour, "SIDES", {"dream": 128, "at once": 128, "step by step": 96})
+    return tmp_path / "gallery"
+
+
+def made_again(path):
+    assert main(["rerun", str(path), "-o", "again.png", "--force"]) == 0
+    return torch.equal(open_picture(path), open_picture("again.png"))
+
+
+def test_the_rooms_of_dreams_and_paintings_hang_what_they_say(gallery, browser):
+    painting = gallery.parent / "stars.jpg"
+    save_picture(open_picture(shelf.need("photographs") / "hubble_deep_field.jpg", longest=200), painting)
+    dreams = tour.dreaming_room(gallery, lambda _: None)
+    paintings = tour.styling_room(gallery, lambda _: None, painting)
+    assert [exhibit.file for exhibit in dreams.exhibits] == ["dream-page.png", "dream-cat.png"]
+    assert all(float(excited) > 1.2 for _, excited in dreams.numbers)
+    shown = [exhibit.file for exhibit in paintings.exhibits]
+    assert shown == [
+        "dream-cup.png", "dream-at-once.png", "dream-step-by-step.png",
+        "painting.png", "painting-at-once.png", "painting-step-by-step.png",
+    ]  # fmt: skip
+    for exhibit in (*dreams.exhibits, *paintings.exhibits):
+        with Image.open(gallery / exhibit.file) as picture:
+            assert picture.size == (exhibit.width, exhibit.height)
+
+    # Each carries its recipe: the paintings' style is the dream that hangs beside them, or what was given.
+    for name, style in ("dream", gallery / "dream-cup.png"), ("painting", painting):
+        for how in "at-once", "step-by-step":
+            path = gallery / f"{name}-{how}.png"
+            photo, used = read_record(path).inputs
+            assert (used.role, used.sha256) == ("style", tour.note_input(style).sha256)
+            assert photo.path.endswith("chelsea.png")
+            assert made_again(path)
+    assert made_again(gallery / "dream-page.png")
+    # The stars are dark, the cup is not: so are the pictures in their styles.
+    for how in "at-once", "step-by-step":
+        light = [open_picture(gallery / f"{name}-{how}.png").mean() for name in ("painting", "dream")]
+        assert light[0] < 0.95 * light[1]
+
+    without = tour.styling_room(gallery, lambda _: None)
+    assert [exhibit.file for exhibit in without.exhibits] == shown[:3]
+    write_gallery(gallery, [dreams, paintings])
+    for width, columns in (1280, 3), (390, 1):
+        page = browser.new_page(viewport={"width": width, "height": 800})
+        page.goto((gallery / "index.html").as_uri())
+        pictures = page.locator("#style img")
+        places = pictures.evaluate_all("all => all.map(one => one.getBoundingClientRect().x)")
+        assert len(places) == 6
+        assert len(set(places)) == columns
+        assert page.locator("img").evaluate_all("all => all.every(one => one.naturalWidth > 0)")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.close()
+
+
+def test_the_tour_goes_through_all_rooms_in_order():
+    assert list(tour.rooms()) == [
+        "training", "reading a page", "classifying", "looking inside", "dreaming", "painting",
+    ]  # fmt: skip
+
+
+def test_a_painting_that_is_none_is_told_before_anything_is_done(gallery, empty_home, capsys):
+    assert main(["tour", "--painting", "gone.jpg"]) == 2
+    (said,) = capsys.readouterr().err.splitlines()[-1:]
+    assert "gone.jpg" in said
+    assert not gallery.exists()
+    assert not list(empty_home.iterdir())
