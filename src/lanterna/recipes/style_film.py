@@ -96,7 +96,7 @@ def style_frames(
     shares = recipe.weights or (1.0,) * len(styles)
 
     def fitted(original: Tensor) -> Tensor:
-        return resized(original, style_sizes(*original.shape[1:], first)[-1]).clamp(0, 1)
+        return resized(original, style_sizes(original.shape[1], original.shape[2], first)[-1]).clamp(0, 1)
 
     def paint(here: Tensor, moved: Tensor | None, sure: Tensor) -> tuple[Tensor, dict[str, float]]:
         given: dict[str, Any] = {"styles": styles}
@@ -135,9 +135,8 @@ def instant_frames(
 
     def fitted(original: Tensor) -> Tensor:
         larger = (alone.size or max(original.shape[1:])) / max(original.shape[1:])
-        return resized(original, tuple(max(16, round(side * larger)) for side in original.shape[1:])).clamp(
-            0, 1
-        )
+        size = tuple(max(16, round(side * larger)) for side in original.shape[1:])
+        return resized(original, size).clamp(0, 1)
 
     own = alone.changed({"size": None})
 
