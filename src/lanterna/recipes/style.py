@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, field_validator, model_validator
-from torch import Tensor
+from torch import Tensor, nn
 
 from lanterna.errors import UsageError
 from lanterna.images.palette import with_colours, with_histogram, with_statistics
@@ -204,15 +204,42 @@ def steps_at(number: int, count: int, recipe: Stylize) -> int:
 def stages_of(network: Network, recipe: Stylize) -> tuple[str, dict[str, float]]:
     """The stage of the content, and the weights of the style's stages.
 
-    Errors: `UsageError` where one is not there, or none are named and the network is not like VGG.
+    Where the recipe names none they are VGG's. Of a network that has not these, the first ReLU at each of up
+    to five resolutions tells the style and the second at the fourth the content, which is where VGG's are;
+    other stages stand in where there is no ReLU.
+
+    Errors: `UsageError` where a stage is not there, or the network has no maps of pictures in colour.
     """
-    weights = list(STAGE_WEIGHTS.values())
-    named = recipe.style_stages or tuple(STAGE_WEIGHTS)
-    content = recipe.content_stage or "relu4_2"
+    if network.eye.channels != 3:
+        raise UsageError(f"{network.name} sees no colours: style wants a network of photographs, as vgg16")
+    content, named = recipe.content_stage, recipe.style_stages
+    if all(name in network.stages for name in ("relu4_2", *STAGE_WEIGHTS)):
+        content, named = content or "relu4_2", named or tuple(STAGE_WEIGHTS)
+    if not content or not named:
+        levels = list(_levels(network).values())[: len(STAGE_WEIGHTS)]
+        if not levels:
+            raise UsageError(f"{network.name} has no stages that put out maps: use vgg16")
+        content = content or levels[:4][-1][:2][-1]
+        named = named or tuple(level[0] for level in levels)
     for name in (content, *named):
         network.stage(name)
+    weights = list(STAGE_WEIGHTS.values())
     falling = [weights[min(number, len(weights) - 1)] for number in range(len(named))]
     return content, {name: weight / sum(falling) for name, weight in zip(named, falling, strict=True)}
+
+
+@torch.no_grad()
+def _levels(network: Network) -> dict[tuple[int, ...], list[str]]:
+    """The stages that put out maps, by the size of these: of each size the ReLUs, or all if it has none."""
+    side = network.eye.size
+    stages: dict[tuple[int, ...], list[str]] = {}
+    bent: dict[tuple[int, ...], list[str]] = {}
+    for name, output in network.run(torch.zeros(1, 3, side, side, device=network.get_buffer("mean").device)):
+        if output.ndim == 4 and min(output.shape[2:]) > 1:
+            stages.setdefault(tuple(output.shape[2:]), []).append(name)
+            if name in network.stages and isinstance(network.stages[name], nn.ReLU | nn.ReLU6):
+                bent.setdefault(tuple(output.shape[2:]), []).append(name)
+    return {size: bent.get(size, names) for size, names in stages.items()}
 
 
 def _frames(

@@ -135,9 +135,8 @@ def instant_frames(
 
     def fitted(original: Tensor) -> Tensor:
         larger = (alone.size or max(original.shape[1:])) / max(original.shape[1:])
-        return resized(original, tuple(max(16, round(side * larger)) for side in original.shape[1:])).clamp(
-            0, 1
-        )
+        size = tuple(max(16, round(side * larger)) for side in original.shape[1:])
+        return resized(original, size).clamp(0, 1)
 
     own = alone.changed({"size": None})
 

@@ -1,0 +1,168 @@
+"""Films in the style of a painting, as somebody watching judges them: painted, steady, and they go on."""
+
+import contextlib
+
+import pytest
+import torch
+
+from lanterna import shelf
+from lanterna.errors import UsageError
+from lanterna.images import open_picture, save_picture
+from lanterna.images.film_reading import open_film
+from lanterna.images.films import save_film
+from lanterna.images.motion import flicker
+from lanterna.networks import open_network
+from lanterna.probes import objectives
+from lanterna.recipes.octaves import resized
+from lanterna.recipes.style_film import InstantFilm, StyleFilm, instant_frames, style_frames
+from lanterna.surfaces.cli.style_film import film
+
+pytestmark = pytest.mark.usefixtures("real_shelf")
+
+QUICK = {"steps": 12, "frame_steps": 5}
+
+
+@pytest.fixture(scope="module")
+def pan():
+    """Six frames of a camera moving over a photograph, 2 pixels a frame."""
+    wide = resized(open_picture(shelf.need("photographs") / "coffee.png"), (120, 180)).clamp(0, 1)
+    return [wide[:, 10:106, 2 * number : 2 * number + 144] for number in range(6)]
+
+
+@pytest.fixture(scope="module")
+def painting():
+    """Cold slanting strokes, which nobody painted."""
+    y, x = torch.meshgrid(torch.arange(160.0), torch.arange(160.0), indexing="ij")
+    strokes = ((x + 0.6 * y + 6 * torch.sin(y / 9)) / 5).sin() > 0.2
+    noise = 0.08 * torch.randn(3, 160, 160, generator=torch.Generator().manual_seed(2))
+    colours = [0.1 + 0.2 * strokes, 0.2 + 0.5 * strokes, 0.5 + 0.4 * strokes]
+    return (torch.stack(colours) + noise).clamp(0, 1)
+
+
+@pytest.fixture(scope="module")
+def vgg(real_shelf):
+    del real_shelf
+    return open_network("vgg16")
+
+
+@pytest.fixture(scope="module")
+def films(pan, painting, vgg):
+    """Each kind of film painted with what came before, and frame by frame."""
+    made = {}
+    for carry in (None, 0.0):
+        more = {} if carry is None else {"carry": carry}
+        optimised = StyleFilm.checked({**QUICK, **more})
+        made["optimised", carry] = list(
+            style_frames(pan, optimised, styles=[painting], count=6, network=vgg, device="cpu")
+        )
+        made["instant", carry] = list(
+            instant_frames(pan, InstantFilm.checked(more), styles=[painting], count=6, device="cpu")
+        )
+    return {name: [frame.picture for frame in frames] for name, frames in made.items()}
+
+
+def unlike(picture, painting, network, where=slice(None)):
+    """How far the Gram matrices of two of VGG's stages are from the painting's: 1 as far as nothing."""
+    apart = 0.0
+    for stage in ("relu1_1", "relu2_1"):
+        grams = []
+        for each, part in ((picture, where), (painting, slice(None))):
+            found = objectives.read(network, each[None], frozenset([stage]))[stage][0]
+            step = each.shape[2] // found.shape[2]
+            columns = slice(part.start and part.start // step, part.stop)
+            flat = found[:, :, columns].flatten(1)
+            grams.append(flat @ flat.T / flat.shape[1])
+        apart += ((grams[0] - grams[1]).square().sum() / grams[1].square().sum()).item() / 2
+    return apart
+
+
+@pytest.mark.parametrize("kind", ["optimised", "instant"])
+def test_a_film_flickers_far_less_than_frames_painted_alone(pan, films, kind):
+    assert flicker(films[kind, None], pan) < flicker(films[kind, 0.0], pan) / 3
+
+
+@pytest.mark.parametrize(("kind", "at_most"), [("optimised", 0.3), ("instant", 0.7)])
+def test_the_last_frame_is_still_in_the_style(pan, painting, vgg, films, kind, at_most):
+    first, last = films[kind, None][0], films[kind, None][-1]
+    assert unlike(last, painting, vgg) < at_most * unlike(pan[-1], painting, vgg)
+    assert unlike(last, painting, vgg) < 1.5 * unlike(first, painting, vgg)
+
+
+def test_what_comes_into_the_frame_is_painted_too(painting, vgg):
+    wide = resized(open_picture(shelf.need("photographs") / "coffee.png"), (96, 192)).clamp(0, 1)
+    two = [wide[:, :, :144], wide[:, :, 32:176]]
+    (_, frame) = style_frames(two, StyleFilm.checked(QUICK), styles=[painting], count=2, network=vgg)
+    come_in = slice(116, 144)
+    assert unlike(frame.picture, painting, vgg, come_in) < 0.5 * unlike(two[1], painting, vgg, come_in)
+
+
+@pytest.mark.parametrize("done", [1, 4])
+@pytest.mark.parametrize("kind", ["optimised", "instant"])
+def test_a_film_taken_up_again_is_the_unbroken_one(pan, painting, vgg, films, kind, done):
+    whole = films[kind, None]
+    how = {"styles": [painting], "count": 6, "device": "cpu", "done": done, "last": whole[done - 1]}
+    if kind == "optimised":
+        rest = style_frames(pan[done - 1 :], StyleFilm.checked(QUICK), network=vgg, **how)
+    else:
+        rest = instant_frames(pan[done - 1 :], InstantFilm(), **how)
+    rest = [frame.picture for frame in rest]
+    assert len(rest) == 6 - done
+    assert all(torch.equal(one, other) for one, other in zip(rest, whole[done:], strict=True))
+
+
+def test_frames_larger_than_the_smallest_size_are_painted_at_one_size(painting, vgg):
+    """The steps of the second frame are the few that were asked for, whatever the sizes of the first."""
+    frames = [torch.rand(3, 48, 700, generator=torch.Generator().manual_seed(3))] * 2
+    recipe = StyleFilm(size=700, steps=1, frame_steps=1)
+    (_, frame) = style_frames(frames, recipe, styles=[painting], count=2, network=vgg)
+    assert frame.picture.shape == (3, 48, 700)
+    assert (frame.picture - _.picture).abs().mean() < 0.02  # not blurred by a smaller size before it
+
+
+def test_wrong_wishes_are_told_before_the_first_frame(pan, painting, vgg):
+    with pytest.raises(UsageError, match="expected 1 weights"):
+        style_frames(pan, StyleFilm(weights=(1, 2)), styles=[painting], count=6, network=vgg)
+    with pytest.raises(UsageError, match="at least one painting"):
+        style_frames(pan, StyleFilm(), styles=[], count=6, network=vgg)
+    with pytest.raises(UsageError, match="paintings as styles, or built-in"):
+        instant_frames(pan, InstantFilm(), count=6)
+
+
+def make(source, place, painting, **more):
+    """The command's work, watched until `stop_after` frames are there, as Ctrl-C would stop it."""
+    stop_after = more.pop("stop_after", None)
+    seen = []
+
+    @contextlib.contextmanager
+    def watching():
+        def watch(frame):
+            seen.append(frame.step)
+            if frame.step == stop_after:
+                import signal
+
+                signal.raise_signal(signal.SIGINT)
+
+        yield watch
+
+    rest = {"resume": False, "device": "cpu", "force": False, "json": False, "quiet": True, **more}
+    code = film(source, InstantFilm(), place, styles=[painting], watching=watching, **rest)
+    return code, seen
+
+
+def test_a_film_that_was_stopped_goes_on_to_the_same_file(pan, painting, tmp_path):
+    save_film(pan, tmp_path / "pan.gif", count=6, fps=10)
+    save_picture(painting, tmp_path / "painting.png")
+    given = tmp_path / "pan.gif", tmp_path / "a.webp", tmp_path / "painting.png"
+    assert make(*given, stop_after=3) == (130, [1, 2, 3])
+    assert open_film(tmp_path / "a.webp").count == 3
+    assert make(*given, resume=True) == (None, [4, 5, 6])
+    assert not (tmp_path / "a.webp.frames").exists()
+    assert make(tmp_path / "pan.gif", tmp_path / "b.webp", tmp_path / "painting.png")[0] is None
+    assert (tmp_path / "a.webp").read_bytes() == (tmp_path / "b.webp").read_bytes()
+    assert open_film(tmp_path / "b.webp").fps == pytest.approx(10)
+
+
+def test_a_still_picture_is_no_film_to_paint(painting, tmp_path):
+    save_picture(painting, tmp_path / "painting.png")
+    with pytest.raises(UsageError, match="is a picture: --film wants a film"):
+        make(tmp_path / "painting.png", tmp_path / "a.webp", tmp_path / "painting.png")
