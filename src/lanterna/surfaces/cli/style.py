@@ -120,7 +120,9 @@ def style(
     to choose. With --instant it takes seconds: `--instant --style waves.jpg` or `--instant --built-in 19`.
 
     Two paintings are mixed, by `--weights 2 1`, or each has its place: `--style sky.jpg sea.jpg --mask
-    sky-mask.png`. A film in place of the photograph is painted frame after frame: `--film out.mp4`. Ctrl-C keeps the picture so far. Without -o it is written to style.png.
+    sky-mask.png`. A film in place of the photograph is painted frame after frame: `--film out.mp4`.
+
+    Ctrl-C keeps the picture so far. Without -o it is written to style.png.
     """
     kind: type[Recipe] = InstantlyPainted if instant else Painted
     if film or is_film(photo):
