@@ -1,5 +1,7 @@
 """Films of dreams, as somebody watching would judge them: they move, do not flicker, loop, and go on."""
 
+import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -157,3 +159,23 @@ def test_bad_words_are_told_in_one_line(cat, tmp_path, capsys, monkeypatch, word
     (line,) = capsys.readouterr().err.splitlines()
     assert told in line
     assert [each.name for each in tmp_path.iterdir()] == ["cat.png"]
+
+
+@pytest.mark.parametrize("suffix", ["webp", "avif", "gif", "mp4", "webm"])
+def test_a_film_carries_its_recipe_and_the_command_makes_the_same(cat, tmp_path, capsys, monkeypatch, suffix):
+    from lanterna.images import save_picture
+
+    monkeypatch.chdir(tmp_path)
+    save_picture(cat, "cat.png")
+    words = ["--size", "64", "--octaves", "1", "--steps", "2", "--frames", "3", "--frame-steps", "1", "-q"]
+    assert main(["dream", "cat.png", "--film", f"zoom.{suffix}", *words, "--zoom", "1.1"]) == 0
+    capsys.readouterr()
+    assert main(["recipe", f"zoom.{suffix}", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["settings"]["zoom"] == 1.1
+    command = shlex.split(told["command"].replace(f"zoom.{suffix}", f"again.{suffix}"))
+    assert main([*command[1:], "-q"]) == 0
+    first, second = (open_film(tmp_path / f"{name}.{suffix}") for name in ("zoom", "again"))
+    assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+    assert main(["rerun", f"zoom.{suffix}"]) == 2
+    assert "lanterna dream cat.png" in capsys.readouterr().err

@@ -18,6 +18,7 @@ from lanterna.images.colour import flattened, plain, to_srgb, to_tensor
 from lanterna.images.decoding import PIXEL_LIMIT, guarded, header, is_folder, regular_file
 from lanterna.images.films import CAREFULLY
 from lanterna.images.pictures import open_picture
+from lanterna.images.record import from_json, read_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from PIL import Image
     from torch import Tensor
+
+    from lanterna.images.record import Record
 
 USUAL_FPS = 25.0
 """Pictures a second where a film does not say: a folder."""
@@ -109,6 +112,29 @@ def open_film(path: str | Path) -> Film:
     raise UsageError(f"{path} is not a film: give {_WANTED}")
 
 
+def read_film_record(path: Path) -> Record:
+    """The record in a film that Lanterna saved; no picture of it is decoded.
+
+    Errors: as `read_record`, and `MissingError` as `open_film`.
+    """
+    with regular_file(path, _WANTED) as file:
+        start = file.read(12)
+    matroska = start.startswith(b"\x1aE\xdf\xa3")
+    if not matroska and (start[4:8] not in _STARTS_OF_MOV or start[8:] in _PICTURE_BRANDS):
+        return read_record(path)
+    _need_av(path)
+    with _opened_video(path, "matroska" if matroska else "mov") as (container, _):
+        noted = {key.lower(): text for key, text in container.metadata.items()}.get("comment", "")
+    if not noted.startswith("{"):
+        raise UsageError(f"{path} carries no recipe: only films that Lanterna saved do")
+    return from_json(noted, str(path))
+
+
+def _need_av(path: Path) -> None:
+    if find_spec("av") is None:
+        raise MissingError(f"{path}: videos need PyAV: pip install 'lanterna[video]' gets it")
+
+
 def _folder(path: Path) -> Film:
     try:
         names = [each for each in path.iterdir() if each.suffix.lower() in _PICTURES]
@@ -160,8 +186,7 @@ def _upright(file: Image.Image) -> Tensor:
 
 
 def _video(path: Path, form: str) -> Film:
-    if find_spec("av") is None:
-        raise MissingError(f"{path}: videos need PyAV: pip install 'lanterna[video]' gets it")
+    _need_av(path)
     with _opened_video(path, form) as (container, stream):
         fps = float(stream.average_rate or stream.guessed_rate or USUAL_FPS)
         # MP4 says how many there are, though not more than it has bytes; WebM's are counted, undecoded.

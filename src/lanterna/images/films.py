@@ -13,6 +13,7 @@ import torch.nn.functional as F
 
 from lanterna.errors import LanternaError, MissingError, UsageError
 from lanterna.files import refuse_to_overwrite, replacing
+from lanterna.images import record as records
 from lanterna.images.drawing import as_image
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from PIL import Image
     from torch import Tensor
+
+    from lanterna.images.record import Record
 
 SUFFIXES = (".webp", ".avif", ".mp4", ".webm", ".gif")
 _BY_PYAV = (".mp4", ".webm")
@@ -53,6 +56,7 @@ def save_film(
     fps: float = 25.0,
     hold: float = 0.0,
     quality: int = 80,
+    recipe: Record | None = None,
     force: bool = False,
 ) -> None:
     """Save a film, whole or not at all, by the suffix of `path`: WebP, AVIF, MP4 (H.264), WebM (VP9), GIF.
@@ -64,6 +68,8 @@ def save_film(
 
     `quality` is 1 to 100, which is each format's own: at 80 nobody sees a difference. AVIF is the smallest
     and takes the longest (about 0.1 s for a frame of 768 × 432 on 2 cores), WebP opens in the most places.
+
+    `recipe` is the record that the film carries; `lanterna recipe` shows it.
 
     In memory are the compressed film and what the encoder looks at: one frame (WebP), some 25 (AVIF, WebM)
     or 50 (MP4, which is written as it grows, like WebM). A GIF has 256 colours, no quality, and keeps one
@@ -82,9 +88,9 @@ def save_film(
     with replacing(path) as temporary:
         try:
             if path.suffix.lower() in _BY_PYAV:
-                _save_with_pyav(whole, temporary, fps, hold, quality)
+                _save_with_pyav(whole, temporary, fps, hold, quality, recipe)
             else:
-                _save_with_pillow(whole, temporary, count, fps, hold, quality)
+                _save_with_pillow(whole, temporary, count, fps, hold, quality, recipe)
         except (ValueError, RuntimeError, MemoryError) as error:
             raise LanternaError(f"{path} cannot be written: {error}") from error
 
@@ -99,14 +105,21 @@ def _alike(frames: Iterable[Tensor]) -> Iterator[Tensor]:
 
 
 def _save_with_pillow(
-    frames: Iterator[Tensor], path: Path, count: int, fps: float, hold: float, quality: int
+    frames: Iterator[Tensor],
+    path: Path,
+    count: int,
+    fps: float,
+    hold: float,
+    quality: int,
+    recipe: Record | None,
 ) -> None:
     durations = [round(1000 / fps)] * count
     durations[-1] += round(1000 * hold)
     begun = as_image(next(frames))
     if path.suffix.lower() == ".gif":
         rest: Any = (as_image(frame).quantize(256) for frame in frames)
-        begun.quantize(256).save(path, save_all=True, append_images=rest, duration=durations, loop=0)
+        noted: dict[str, Any] = {"comment": records.to_json(recipe).encode()} if recipe else {}
+        begun.quantize(256).save(path, save_all=True, append_images=rest, duration=durations, loop=0, **noted)
         return
     rest = [_Rest(frames, count - 1, begun)] if count > 1 else []
     if path.suffix.lower() == ".avif":
@@ -114,6 +127,8 @@ def _save_with_pillow(
         options: dict[str, Any] = {"speed": 6}
     else:
         options = {"loop": 0, "method": 4, "kmin": 25, "kmax": 50}
+    if recipe:
+        options["xmp"] = records.to_xmp(recipe)
     begun.save(path, save_all=True, append_images=rest, duration=durations, quality=quality, **options)
 
 
@@ -142,7 +157,9 @@ class _Rest:
         return self.shown
 
 
-def _save_with_pyav(frames: Iterator[Tensor], path: Path, fps: float, hold: float, quality: int) -> None:
+def _save_with_pyav(
+    frames: Iterator[Tensor], path: Path, fps: float, hold: float, quality: int, recipe: Record | None
+) -> None:
     import av
 
     rate = Fraction(fps).limit_denominator(1000)
@@ -156,6 +173,8 @@ def _save_with_pyav(frames: Iterator[Tensor], path: Path, fps: float, hold: floa
         # VP9's goes up to 63; it holds only where no bit rate is given.
         options = {"crf": str(round(64 - quality / 2)), "b": "0", "cpu-used": "2", "row-mt": "1"}
     with av.open(str(path), "w", format=form, options=container) as film:
+        if recipe:
+            film.metadata["comment"] = records.to_json(recipe)
         stream = cast("av.VideoStream", film.add_stream(codec, rate=rate, options=options))
         stream.pix_fmt = "yuv420p"  # the only one that every player shows
         # Players guess the colours of a film that says nothing of them by its height, so it says BT.709,

@@ -240,6 +240,9 @@ def read_record(source: Source) -> Record:
 def _embedded(picture: ImageFile) -> str | bytes | None:
     if picture.format == "PNG" and KEYWORD in picture.info:
         return str(picture.info[KEYWORD])
+    if picture.format == "GIF":
+        noted = picture.info.get("comment", b"")
+        return noted if isinstance(noted, bytes) and noted.startswith(b"{") else None
     packet = picture.info.get("xmp")
     if isinstance(packet, str):
         packet = packet.encode()

@@ -41,7 +41,7 @@ class Making:
     """How one kind of picture is made: the names (`module:name`) of its maker and of its verb's recipe, the
     words of the command line around its settings, the settings that have no option of their name, the
     options that name further inputs (`guide`: an input with that role), and where it shows several pictures
-    the name of what gives the command for each."""
+    the name of what gives the command for each. A film has no maker, only its command."""
 
     maker: str
     recipe: str
@@ -88,6 +88,18 @@ _INSTANT = replace(
     recipe="lanterna.surfaces.styling:InstantlyPainted",
     command="style {inputs} --instant {settings} -o {picture}",
 )
+_DREAM_FILM = replace(
+    _DREAM,
+    maker="",
+    recipe="lanterna.recipes.dream_film:DreamFilm",
+    command="dream {inputs} {settings} --film {picture}",
+)
+_STYLE_FILM = replace(
+    _STYLE,
+    maker="",
+    recipe="lanterna.recipes.style_film:StyleFilm",
+    command="style {inputs} {settings} --film {picture}",
+)
 # By verb, and which of its pictures.
 MAKINGS: dict[tuple[str, str], Making] = {
     ("train", "mistakes"): _TRAIN,
@@ -102,6 +114,13 @@ MAKINGS: dict[tuple[str, str], Making] = {
         without_option=("seed",),
     ),
     ("dream", "dream"): _DREAM,
+    ("dream", "film"): _DREAM_FILM,
+    ("style", "film"): _STYLE_FILM,
+    ("style", "instant-film"): replace(
+        _STYLE_FILM,
+        recipe="lanterna.recipes.style_film:InstantFilm",
+        command="style {inputs} --instant {settings} --film {picture}",
+    ),
     **{
         ("dream", kind): replace(
             _SHEET, command=f"dream {{inputs}} --sheet {kind} {{settings}} -o {{picture}}"
@@ -137,6 +156,8 @@ def make_again(record: Record, *, trust: bool = False) -> tuple[Tensor, Record]:
                 f"the recipe's network {printable(name)} runs Python code from outside Lanterna: "
                 "give --trust if you know that code and where this picture comes from"
             )
+    if not making.maker:
+        raise UsageError(f"a film is made again by its command: {command_line(record, 'again.webp')}")
     maker: Maker = pkgutil.resolve_name(making.maker)
     with _threads(record.threads):
         picture, now = maker(record)

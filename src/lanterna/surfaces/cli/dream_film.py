@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from lanterna.images import open_picture
 from lanterna.images.film_reading import open_film
 from lanterna.images.films import check_film_place
+from lanterna.networks import shelf_items
 from lanterna.recipes.dream_film import DreamFilm, dream_frames, dream_zoom
 from lanterna.surfaces.cli.common import fetch_and_open
-from lanterna.surfaces.cli.filming import filming, is_film, mark
+from lanterna.surfaces.cli.filming import film_record, filming, is_film, mark
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -59,6 +60,7 @@ def film(
         made_from={"source": mark(taken), "guide": mark(guide)},
         count=given.count if given else recipe.frames,
         fps=given.fps if given else recipe.fps,
+        record=film_record("dream", "film", recipe, taken, network, shelf_items(recipe.network), guide=guide),
         watching=watching,
         resume=resume,
         force=force,

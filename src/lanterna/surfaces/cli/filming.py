@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 
 from lanterna.errors import UsageError
 from lanterna.images.films import save_film
-from lanterna.images.record import note_input
+from lanterna.images.record import make_record, note_input
 from lanterna.surfaces.cli.common import emit_json, progress, say, stoppable
 from lanterna.surfaces.frame_folder import FrameFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from torch import Tensor
 
+    from lanterna.images import Record
+    from lanterna.networks import Network
     from lanterna.recipes.recipe import Frame, Recipe
     from lanterna.surfaces.cli.common import Update
 
@@ -46,6 +48,7 @@ def filming(
     made_from: "Mapping[str, object]",
     count: int,
     fps: float,
+    record: "Record | None",
     watching: "Watching",
     resume: bool,
     force: bool,
@@ -55,8 +58,8 @@ def filming(
     """Make a film of `count` frames, keep every frame on the way, and remove the frames when it is whole.
 
     `work` is given the frames that there are already and makes the rest. `made_from` tells one film from
-    another, as `mark` does for each thing that it is made from; the recipe is added to it. The exit code is
-    130 where it was stopped.
+    another, as `mark` does for each thing that it is made from; the recipe is added to it. The film carries
+    `record`. The exit code is 130 where it was stopped.
     """
     begun = time.perf_counter()
     note = {"recipe": recipe.model_dump(mode="json"), **made_from}
@@ -76,7 +79,9 @@ def filming(
     if not frames.done:
         raise UsageError(f"{place}: expected a film with pictures to make it from, got none")
     with progress("saving", quiet=quiet) as update:
-        save_film(_counted(frames, update), place, count=frames.done, fps=fps, force=force or resume)
+        save_film(
+            _counted(frames, update), place, count=frames.done, fps=fps, recipe=record, force=force or resume
+        )
     if not stopped:
         frames.remove()
     document = {
@@ -106,6 +111,29 @@ def mark(source: Path | bytes | None) -> object:
     if isinstance(source, Path) and source.is_dir():
         return sorted([each.name, each.stat().st_size] for each in source.iterdir() if each.is_file())
     return note_input(source).sha256
+
+
+def film_record(
+    verb: str,
+    made: str,
+    recipe: "Recipe",
+    source: Path | bytes,
+    network: "Network | None" = None,
+    items: "Iterable[str]" = (),
+    **others: "Path | Sequence[Path] | None",
+) -> "Record | None":
+    """How a film was made of `source`, and of `others` by role; None of a folder, which has no hash."""
+    if isinstance(source, Path) and source.is_dir():
+        return None
+    notes = [note_input(source)]
+    for role, given in others.items():
+        paths = [] if given is None else [given] if isinstance(given, Path) else given
+        notes += [note_input(path, role=role) for path in paths]
+    return make_record(
+        verb, made, recipe, inputs=notes, network=network, shelf_items=items,
+        device="cpu" if network is None else network.get_buffer("mean").device,
+        network_name=getattr(recipe, "network", None),
+    )  # fmt: skip
 
 
 def _counted(frames: FrameFolder, update: "Update") -> "Iterator[Tensor]":

@@ -2,12 +2,13 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from lanterna.errors import UsageError
 from lanterna.images import Record, check_place, read_record, save_picture
+from lanterna.images.film_reading import read_film_record
 from lanterna.images.record import printable
 from lanterna.surfaces.cli.common import (
     Changes,
@@ -33,14 +34,14 @@ from lanterna.surfaces.rerun import (
 def recipe(picture: Path, /, *, changes: Changes = None, json: Json = False) -> None:
     """Print how a picture was made: with which verb, settings, inputs, network and seed.
 
-    Every picture that Lanterna saves carries this. The pixels are not looked at.
+    Every picture and film that Lanterna saves carries this. The pixels are not looked at.
 
     Parameters
     ----------
     picture
         A picture that Lanterna saved, or - for standard input.
     """
-    record = changed(read_record(_source(picture)), assignments(changes))
+    record = changed(_record_of(picture), assignments(changes))
     command, large = command_line(record, str(picture)), commands_of(record)
     if json:
         each = {"commands": list(large.values())} if large else {}
@@ -73,7 +74,7 @@ def rerun(
     picture
         A picture that Lanterna saved, or - for standard input.
     """
-    then = read_record(_source(picture))
+    then = _record_of(picture)
     place = output or _free_name(picture)
     check_place(place, force=force)
     wishes = assignments(changes)
@@ -89,8 +90,8 @@ def rerun(
     say(f"{printable(str(place))}: made again{' and varied' if wishes else ''}", quiet=quiet or json)
 
 
-def _source(picture: Path) -> Path | BinaryIO:
-    return sys.stdin.buffer if picture == Path("-") else picture
+def _record_of(picture: Path) -> "Record":
+    return read_record(sys.stdin.buffer) if picture == Path("-") else read_film_record(picture)
 
 
 def _free_name(picture: Path) -> Path:

@@ -8,9 +8,10 @@ from lanterna.errors import UsageError
 from lanterna.images import open_picture
 from lanterna.images.film_reading import open_film
 from lanterna.images.films import check_film_place
+from lanterna.networks import shelf_items
 from lanterna.recipes.style_film import InstantFilm, StyleFilm, instant_frames, style_frames
 from lanterna.surfaces.cli.common import fetch_and_open, fetch_missing
-from lanterna.surfaces.cli.filming import filming, is_film, mark
+from lanterna.surfaces.cli.filming import film_record, filming, is_film, mark
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -67,6 +68,15 @@ def film(
         made_from={"source": mark(source), "styles": [mark(each) for each in styles]},
         count=given.count,
         fps=given.fps,
+        record=film_record(
+            "style",
+            "film" if network else "instant-film",
+            recipe,
+            source,
+            network,
+            ["instant-style"] if isinstance(recipe, InstantFilm) else shelf_items(recipe.network),
+            style=styles,
+        ),
         watching=watching,
         resume=resume,
         force=force,
