@@ -174,7 +174,7 @@ def test_a_print_is_as_large_as_the_paper_and_has_16_bits_again_and_again(here, 
         assert (here / path).read_bytes() == first
     with Image.open("one.png") as seen:
         assert seen.size == (118, 78)
-        assert seen.info["dpi"] == pytest.approx((150, 150), abs=0.01)
+        assert seen.info["dpi"] == pytest.approx((150, 150), abs=0.02)
     assert paint("cat.png", *words, "four.jpg") == 0
     with Image.open("four.jpg") as seen:
         assert seen.info["dpi"] == (150, 150)

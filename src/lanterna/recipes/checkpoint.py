@@ -111,7 +111,7 @@ class Keeping:
 
     def __init__(self, path: Path | None, recipe: Recipe, begun_with: Sequence[torch.Tensor | None]) -> None:
         self.path = path
-        self._recipe = recipe.model_dump_json()
+        self._recipe = recipe
         self._mark = _mark(begun_with) if path else ""
         self._next = time.monotonic() + EVERY
 
@@ -119,7 +119,9 @@ class Keeping:
         """Write the state, by name, now."""
         if self.path:
             begun = time.monotonic()
-            write_state(self.path, {"recipe": self._recipe, "begun_with": self._mark, **state})
+            write_state(
+                self.path, {"recipe": self._recipe.model_dump_json(), "begun_with": self._mark, **state}
+            )
             now = time.monotonic()
             self._next = now + max(EVERY, _SHARE * (now - begun))
 
@@ -128,13 +130,13 @@ class Keeping:
         if time.monotonic() > self._next:
             self.write(state)
 
-    def read(self, recipe: Recipe, names: set[str]) -> dict[str, Any]:
+    def read(self, names: set[str]) -> dict[str, Any]:
         """The state that was written.
 
         Errors: as `read_state`; `UsageError` where other pictures were begun with.
         """
         assert self.path is not None
-        state = read_state(self.path, recipe, {"begun_with", *names})
+        state = read_state(self.path, self._recipe, {"begun_with", *names})
         if state["begun_with"] != self._mark:
             raise UsageError(
                 f"{self.path} was begun with another picture: resume with that, or start anew with --force"

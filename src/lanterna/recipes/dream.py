@@ -207,7 +207,7 @@ def dream(
     parts = _parts(recipe, network, resized(base, sizes[0]), guide, masks, wish)
     keeping = Keeping(checkpoint, recipe, [base])
     names = set(_State.__dataclass_fields__)
-    begun = _State(**keeping.read(recipe, names)) if checkpoint and resume else None
+    begun = _State(**keeping.read(names)) if checkpoint and resume else None
     frames = _frames(recipe, network, base, sizes, parts, begun, keeping)
     return (_negative(frame) for frame in frames) if negative else frames
 

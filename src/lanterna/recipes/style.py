@@ -165,7 +165,7 @@ def style(
     place = network.get_buffer("mean").device
     photo = photo.to(place)
     keeping = Keeping(checkpoint, recipe, [photo, *styles, *masks, content_mask, start])
-    begun = keeping.read(recipe, _STATE) if checkpoint and resume else None
+    begun = keeping.read(_STATE) if checkpoint and resume else None
     if recipe.keep_colours == "palette":
         styles = [with_statistics(each, photo) for each in styles]
     return _frames(
