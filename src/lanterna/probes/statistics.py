@@ -9,7 +9,7 @@ can be gathered tile by tile, and weighed by a mask.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -46,15 +46,45 @@ class Moments:
 
 
 def moments(features: Tensor, mask: Tensor | None = None) -> Moments:
-    """The moments of what a stage put out for one picture, `(1, C, H, W)`, in float32.
+    """The moments of what a stage put out for one picture, `(1, C, H, W)`, in float32 or finer.
 
-    `mask`, `(H, W)`, says how much each position counts.
+    `mask`, `(H, W)`, says how much each position counts. Features in bfloat16 are multiplied as they are,
+    which is many times quicker, in blocks whose sums are added up in float32: within about 0.3 % of the
+    largest.
     """
-    flat = features[0].flatten(1).float()  # (C, positions)
-    if mask is None:
-        return Moments(flat.sum(1), flat @ flat.T, flat.new_tensor(float(flat.shape[1])))
-    weighed = flat * mask.reshape(1, -1)
-    return Moments(weighed.sum(1), weighed @ flat.T, mask.sum())
+    flat = features.permute(0, 2, 3, 1).flatten(0, 2)  # (positions, C), no copy where channels come last
+    weights = flat.new_ones(len(flat), 1) if mask is None else mask.reshape(-1, 1).to(flat)
+    first, second = _Sums.apply(flat, None if mask is None else weights, weights)
+    return Moments(first, second, weights.sum(dtype=first.dtype))
+
+
+class _Sums(torch.autograd.Function):
+    """The sums over positions, with a slope that is one product of matrices and no copy of the features."""
+
+    @staticmethod
+    def forward(ctx: Any, flat: Tensor, mask: Tensor | None, weights: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(flat, mask)
+        weighed = flat if mask is None else flat * mask
+        if flat.dtype.itemsize >= 4:
+            return (weights.T @ flat)[0], weighed.T @ flat
+        whole = len(flat) // _BLOCK * _BLOCK
+        first, second = (
+            (each[:whole].unflatten(0, (-1, _BLOCK)).mT @ flat[:whole].unflatten(0, (-1, _BLOCK)))
+            .sum(0, dtype=torch.float32)
+            .add_(each[whole:].float().T @ flat[whole:].float())
+            for each in (weights, weighed)
+        )
+        return first[0], second
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None, None]:
+        flat, mask = ctx.saved_tensors
+        first, second = slopes
+        slope = torch.addmm(first.to(flat.dtype), flat, (second + second.T).to(flat.dtype))
+        return slope if mask is None else slope * mask, None, None
+
+
+_BLOCK = 512  # positions whose products are summed in bfloat16's own precision
 
 
 def gram_distance(target: Moments) -> Callable[[Moments], Tensor]:
@@ -72,34 +102,44 @@ def wasserstein_distance(target: Moments) -> Callable[[Moments], Tensor]:
     """How far moments are from a target's as normal distributions: 0 the same.
 
     The squared 2-Wasserstein distance: |μ − ν|² + tr(A + B − 2 (B^½ A B^½)^½), means μ and ν, covariances A
-    and B (Olkin and Pukelsheim 1982), in units of the target's mean squared feature. Of B only what has
-    eigenvalues above a ten-thousandth of the largest is looked at: what lies below is rounding.
+    and B (Olkin and Pukelsheim 1982), in units of the target's mean squared feature. Of B^½ only what has
+    eigenvalues above a thousandth of B's largest is looked at, and ε I is added under the root, ε a ten-
+    millionth of the largest squared: so slopes stay finite, and are the same however the sums were gathered.
     """
-    mean, covariance = target.mean, target.covariance
-    values, axes = torch.linalg.eigh(covariance.double())
-    kept = values > 1e-4 * values[-1].clamp_min(1e-12)
-    root = (axes[:, kept] * values[kept].sqrt()).T.to(mean.dtype)  # (K, C): B = rootᵀ root
-    unit = target.gram.trace().clamp_min(1e-12)
+    wanted = _exact(target)
+    values, axes = torch.linalg.eigh(wanted.covariance)
+    largest = values[-1].clamp_min(1e-12)
+    axes, values = axes[:, values > 1e-3 * largest], values[values > 1e-3 * largest]
+    root = (axes * values.sqrt()).T  # (K, C): B = rootᵀ root
+    unit, floor = wanted.gram.trace().clamp_min(1e-12), 1e-7 * largest.square()
+    least = wanted.covariance.trace() - 2 * (values.square() + floor).sqrt().sum()  # what is left at A = B
 
-    def distance(found: Moments) -> Tensor:
-        shared = root @ found.covariance @ root.T  # has the eigenvalues of B^½ A B^½
-        moved = (found.mean - mean).square().sum()
-        spread = found.covariance.trace() + covariance.trace() - 2 * _trace_of_root(shared)
+    def distance(moments: Moments) -> Tensor:
+        found = _exact(moments)
+        covariance = found.covariance
+        shared = root @ covariance @ root.T  # has the eigenvalues of B^½ A B^½
+        moved = (found.mean - wanted.mean).square().sum()
+        spread = covariance.trace() - 2 * _trace_of_root(shared, floor) - least
         total: Tensor = (moved + spread) / unit
-        return total
+        return total.to(moments.first)
 
     return distance
 
 
-def _trace_of_root(matrix: Tensor) -> Tensor:
-    """tr(M^½) of a symmetric matrix without negative eigenvalues.
+def _exact(found: Moments) -> Moments:
+    """In float64, on the CPU, for not every device has it: matrices of channels are small."""
+    return Moments(*(each.cpu().double() for each in (found.first, found.second, found.weight)))
 
-    Its slope is ½ M^-½. Autograd's way through `eigh` divides by differences of eigenvalues, which may be
-    nothing: so the slope is written down, as a product that has it.
+
+def _trace_of_root(matrix: Tensor, floor: Tensor) -> Tensor:
+    """tr((M + ε I)^½) of a symmetric matrix without negative eigenvalues, ε the floor.
+
+    Its slope is ½ (M + ε I)^-½. Autograd's way through `eigh` divides by differences of eigenvalues, which
+    may be nothing: so the slope is written down, as a product that has it.
     """
     with torch.no_grad():
         values, axes = torch.linalg.eigh((matrix + matrix.T) / 2)
-        roots = values.clamp_min(1e-8 * float(values[-1].clamp_min(1e-12))).sqrt()
+        roots = (values.clamp_min(0) + floor).sqrt()
         half = 0.5 * (axes / roots) @ axes.T
         rest = roots.sum() - (half * matrix).sum()
     total: Tensor = (half * matrix).sum() + rest

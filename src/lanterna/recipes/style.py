@@ -20,6 +20,7 @@ import torch
 from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
+from lanterna.devices import reuse_memory
 from lanterna.errors import UsageError
 from lanterna.images.palette import with_colours, with_histogram, with_statistics
 from lanterna.networks import Network, open_network
@@ -256,6 +257,7 @@ def _frames(
     keeping: Keeping,
     begun: dict[str, Any] | None,
 ) -> Generator[StyleFrame, Stylize | None, None]:
+    reuse_memory()  # each step fills and frees the same large blocks
     generator = torch.Generator().manual_seed(recipe.seed)
     counts = [steps_at(number, len(sizes), recipe) for number in range(len(sizes))]
     picture: Tensor | None = None

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lanterna.probes import objectives
 from lanterna.probes.statistics import Moments, moments
 from lanterna.recipes.octaves import shrunk
 
@@ -94,7 +93,7 @@ def loss_of(network: Network, picture: Tensor, aim: Aim, tile: int) -> Loss:
     slope = torch.zeros_like(picture)
     if len(tiles) == 1:
         seen = picture.detach().requires_grad_()
-        outputs = objectives.read(network, seen[None], stages)
+        outputs = read(network, seen, stages)
         style = _style_loss(aim, _gathered(aim, outputs, tiles[0], picture))
         content = aim.content.loss(outputs[aim.content.stage], slice(None), slice(None))
         (slope,) = torch.autograd.grad(style + aim.weights.content * content, seen)
@@ -110,7 +109,7 @@ def loss_of(network: Network, picture: Tensor, aim: Aim, tile: int) -> Loss:
         content = torch.zeros(())
         for each in tiles:
             seen = picture[:, each.down.whole, each.across.whole].detach().requires_grad_()
-            outputs = objectives.read(network, seen[None], stages)
+            outputs = read(network, seen, stages)
             part = _core(outputs, aim.content.stage, each)
             here = aim.content.loss(part.found, part.rows, part.columns)
             ahead = sum(
@@ -172,9 +171,8 @@ def features_of(network: Network, picture: Tensor, stage: str, tile: int) -> Ten
     with torch.no_grad():
         for each in _tiles(picture, tile, reach(network, wanted)):
             outputs = _read(network, picture, each, wanted)
-            found = _core(outputs, stage, each).found.to(next(network.parameters()).dtype)
             rows = [*rows, []] if each.across.core.start == 0 else rows
-            rows[-1].append(found)
+            rows[-1].append(_core(outputs, stage, each).found)
     return torch.cat([torch.cat(row, 3) for row in rows], 2)
 
 
@@ -236,8 +234,19 @@ def _gathered(
     return gathered
 
 
+def read(network: Network, picture: Tensor, stages: frozenset[str]) -> dict[str, Tensor]:
+    """What `stages` put out for a picture `(3, H, W)`, by name, in the network's own precision."""
+    outputs: dict[str, Tensor] = {}
+    for name, output in network.run(picture[None]):
+        if name in stages:
+            outputs[name] = output
+            if len(outputs) == len(stages):
+                break
+    return outputs
+
+
 def _read(network: Network, picture: Tensor, tile: _Tile, stages: frozenset[str]) -> dict[str, Tensor]:
-    return objectives.read(network, picture[None, :, tile.down.whole, tile.across.whole], stages)
+    return read(network, picture[:, tile.down.whole, tile.across.whole], stages)
 
 
 class _Part(NamedTuple):
