@@ -28,11 +28,11 @@ def with_statistics(picture: Tensor, like: Tensor) -> Tensor:
     wanted (Pitié and Kokaram 2007, "The linear Monge-Kantorovitch linear colour mapping"). Gatys et al. 2016
     try two others; this one moves colours least.
     """
-    here, there = picture.flatten(1), like.to(picture).flatten(1)
+    here, there = picture.flatten(1).cpu().double(), like.flatten(1).cpu().double()
     root, inverse = _roots(torch.cov(here))
     middle, _ = _roots(root @ torch.cov(there) @ root)
     moved = inverse @ middle @ inverse @ (here - here.mean(1, keepdim=True)) + there.mean(1, keepdim=True)
-    return moved.reshape(picture.shape).clamp(0, 1)
+    return moved.reshape(picture.shape).to(picture).clamp(0, 1)
 
 
 def with_histogram(picture: Tensor, like: Tensor) -> Tensor:
@@ -56,5 +56,5 @@ def with_histogram(picture: Tensor, like: Tensor) -> Tensor:
 def _roots(covariance: Tensor) -> tuple[Tensor, Tensor]:
     """The square root of a covariance, and that root's inverse."""
     values, axes = torch.linalg.eigh(covariance)
-    roots = values.clamp_min(1e-6).sqrt()
+    roots = values.clamp_min(1e-12).sqrt()
     return axes * roots @ axes.T, axes / roots @ axes.T

@@ -9,13 +9,15 @@ can be gathered tile by tile, and weighed by a mask.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from torch.autograd.function import FunctionCtx
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def moments(features: Tensor, mask: Tensor | None = None) -> Moments:
     """
     flat = features.permute(0, 2, 3, 1).flatten(0, 2)  # (positions, C), no copy where channels come last
     weights = flat.new_ones(len(flat), 1) if mask is None else mask.reshape(-1, 1).to(flat)
-    first, second = _Sums.apply(flat, None if mask is None else weights, weights)
+    first, second = _Sums.apply(flat, None if mask is None else weights, weights)  # type: ignore[no-untyped-call]
     return Moments(first, second, weights.sum(dtype=first.dtype))
 
 
@@ -62,14 +64,16 @@ class _Sums(torch.autograd.Function):
     """The sums over positions, with a slope that is one product of matrices and no copy of the features."""
 
     @staticmethod
-    def forward(ctx: Any, flat: Tensor, mask: Tensor | None, weights: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        ctx: FunctionCtx, flat: Tensor, mask: Tensor | None, weights: Tensor
+    ) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(flat, mask)
         weighed = flat if mask is None else flat * mask
         if flat.dtype.itemsize >= 4:
             return (weights.T @ flat)[0], weighed.T @ flat
         whole = len(flat) // _BLOCK * _BLOCK
         first, second = (
-            (each[:whole].unflatten(0, (-1, _BLOCK)).mT @ flat[:whole].unflatten(0, (-1, _BLOCK)))
+            (_blocks(each[:whole]).mT @ _blocks(flat[:whole]))
             .sum(0, dtype=torch.float32)
             .add_(each[whole:].float().T @ flat[whole:].float())
             for each in (weights, weighed)
@@ -77,11 +81,15 @@ class _Sums(torch.autograd.Function):
         return first[0], second
 
     @staticmethod
-    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None, None]:
-        flat, mask = ctx.saved_tensors
+    def backward(ctx: FunctionCtx, *slopes: Tensor) -> tuple[Tensor, None, None]:
+        flat, mask = ctx.saved_tensors  # type: ignore[attr-defined]  # torch's own hints leave it out
         first, second = slopes
         slope = torch.addmm(first.to(flat.dtype), flat, (second + second.T).to(flat.dtype))
         return slope if mask is None else slope * mask, None, None
+
+
+def _blocks(rows: Tensor) -> Tensor:
+    return rows.view(-1, _BLOCK, rows.shape[1])
 
 
 _BLOCK = 512  # positions whose products are summed in bfloat16's own precision

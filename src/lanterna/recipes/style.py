@@ -27,7 +27,7 @@ from lanterna.networks import Network, open_network
 from lanterna.networks.quick import quicken
 from lanterna.probes.statistics import gram_distance, wasserstein_distance
 from lanterna.recipes.checkpoint import Keeping
-from lanterna.recipes.octaves import resized
+from lanterna.recipes.octaves import resized, shrunk
 from lanterna.recipes.recipe import Frame, Recipe
 from lanterna.recipes.style_loss import Aim, Content, Loss, Style, Weights, features_of, loss_of, moments_of
 
@@ -286,6 +286,7 @@ def _frames(
                 picture.detach(),
                 here,
                 styles,
+                [each.where for each in painted],
                 last=number == len(sizes) - 1 and step == counts[number],
             )
             try:
@@ -401,13 +402,24 @@ def _optimiser(recipe: Stylize, picture: Tensor) -> torch.optim.Optimizer:
 
 
 def _finished(
-    recipe: Stylize, picture: Tensor, photo: Tensor, styles: Sequence[Tensor], *, last: bool
+    recipe: Stylize,
+    picture: Tensor,
+    photo: Tensor,
+    styles: Sequence[Tensor],
+    where: Sequence[Tensor | None],
+    *,
+    last: bool,
 ) -> Tensor:
-    """The picture as it is shown: within [0, 1], in the colours that are wanted."""
+    """The picture as it is shown: within [0, 1], in the colours that are wanted, the photograph off masks."""
     picture = picture.clamp(0, 1)
     if recipe.histogram and last:
         picture = with_histogram(picture, styles[0])
-    return with_colours(picture, photo) if recipe.keep_colours == "light" else picture
+    if recipe.keep_colours == "light":
+        picture = with_colours(picture, photo)
+    masks = [shrunk(mask, tuple(photo.shape[1:])) for mask in where if mask is not None]
+    if len(masks) == len(where):
+        picture = torch.lerp(photo, picture, torch.stack(masks).sum(0).clamp(0, 1))
+    return picture
 
 
 def _fitted(height: int, width: int, longest: float) -> tuple[int, int]:
