@@ -67,7 +67,7 @@ class _Sums(torch.autograd.Function):
     def forward(
         ctx: FunctionCtx, flat: Tensor, mask: Tensor | None, weights: Tensor
     ) -> tuple[Tensor, Tensor]:
-        ctx.save_for_backward(flat, mask)
+        ctx.save_for_backward(flat, mask)  # type: ignore[arg-type]  # None is kept as well
         weighed = flat if mask is None else flat * mask
         if flat.dtype.itemsize >= 4:
             return (weights.T @ flat)[0], weighed.T @ flat

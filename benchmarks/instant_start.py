@@ -1,0 +1,102 @@
+"""Whether a style transfer that begins with the instant result gets there sooner than one that begins with
+the photograph: processor seconds to the same float32 loss, the instant pass counted.
+
+    python benchmarks/instant_start.py [--sizes 256 512] [--paintings FILE…]
+
+`photograph` is the recipe as it is, whose loss at the end is the one to reach. `instant` is the same with
+the instant result to begin with; `only the last size` also leaves the smaller sizes out, for as long.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lanterna import shelf
+from lanterna.images import open_picture
+from lanterna.networks import open_network
+from lanterna.probes.statistics import wasserstein_distance
+from lanterna.recipes.instant import instant
+from lanterna.recipes.octaves import resized
+from lanterna.recipes.style import STAGE_WEIGHTS, Stylize, style
+from lanterna.recipes.style_loss import Aim, Content, Style, Weights, features_of, loss_of, moments_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lanterna.networks import Network
+
+PAIRS = (
+    ("chelsea.png", "hubble_deep_field.jpg"),
+    ("astronaut.png", "coffee.png"),
+    ("rocket.jpg", "grass.png"),
+)
+EVERY = 5  # steps between two looks at the loss
+
+
+def main() -> None:
+    """Print a line for each size, pair and way to begin."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--sizes", type=int, nargs="+", default=[256, 512])
+    options.add_argument("--paintings", type=Path, nargs="+", help="one for each of the photographs")
+    options.add_argument("--pairs", type=int, default=len(PAIRS), help="how many of the photographs")
+    asked = options.parse_args()
+    folder = shelf.need("photographs")
+    paintings = asked.paintings or [folder / painting for _, painting in PAIRS]
+    network = open_network("vgg16")
+    print("size  photograph     begins with           CPU s      loss   CPU s to the photograph's loss")
+    for size in asked.sizes:
+        for (photo, _), painting in zip(PAIRS[: asked.pairs], paintings, strict=False):
+            compare(size, folder / photo, painting, network)
+
+
+def compare(size: int, photo_path: Path, painting_path: Path, network: Network) -> None:
+    """The three ways to begin, for one pair."""
+    photo, painting = open_picture(photo_path), open_picture(painting_path)
+    recipe = Stylize(size=size)
+    aim = aimed(fitted(photo, size), fitted(painting, size), network)
+    reference = math.inf
+    for name in ("photograph", "instant", "only the last size"):
+        begun, looking, points = time.process_time(), 0.0, []
+        how, start = recipe, None
+        if name != "photograph":
+            (frame,) = deque(instant(fitted(photo, size), styles=[painting]), 1)
+            start = frame.picture
+        if name == "only the last size":
+            how = recipe.model_copy(update={"ratio": math.inf, "steps": 120})
+        for frame in style(photo, how, styles=[painting], start=start, network=network):
+            if frame.picture.shape[1:] == frame.final and (frame.steps - frame.step) % EVERY == 0:
+                stopped = time.process_time()
+                points.append((stopped - begun - looking, loss_of(network, frame.picture, aim, 4096).total))
+                looking += time.process_time() - stopped
+        seconds, loss = points[-1]
+        reference = min(reference, loss) if name == "photograph" else reference
+        there = next((second for second, loss in points if loss <= reference), math.nan)
+        print(
+            f"{size:4}  {photo_path.stem:13}  {name:18} {seconds:8.1f}  {loss:8.4f}  {there:8.1f}", flush=True
+        )
+
+
+def aimed(photo: Tensor, painting: Tensor, network: Network) -> Aim:
+    """The recipe's own loss at its usual weights, in float32."""
+    features = features_of(network, photo, "relu4_2", 4096)
+    found = moments_of(network, painting, list(STAGE_WEIGHTS), 4096)
+    return Aim(
+        Content("relu4_2", features, features.var().item()),
+        [Style(1.0, {name: wasserstein_distance(each) for name, each in found.items()})],
+        Weights(STAGE_WEIGHTS, 0.03, 2.0),
+    )
+
+
+def fitted(picture: Tensor, longest: int) -> Tensor:
+    """A picture with its longer side that long."""
+    scale = longest / max(picture.shape[1:])
+    return resized(picture, tuple(round(side * scale) for side in picture.shape[1:])).clamp(0, 1)
+
+
+if __name__ == "__main__":
+    main()
