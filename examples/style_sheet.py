@@ -1,0 +1,104 @@
+"""The picture in docs/style.md: photographs in the styles of pictures that we painted, dreamed or may show.
+
+`python examples/style_sheet.py FOLDER`, with the shelf filled.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+from PIL import Image, ImageDraw, ImageFilter
+
+from lanterna import Dream, Instant, Stylize, dream, instant, open_picture, save_picture, shelf, style
+from lanterna.images.drawing import as_picture, contact_sheet
+from lanterna.recipes.octaves import resized
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SIZE = 448
+INKS = ((24, 60, 92), (46, 112, 138), (214, 160, 72), (236, 214, 160), (178, 74, 52), (30, 34, 48))
+
+
+def photograph(name: str) -> Tensor:
+    """The square in the middle of a photograph from the shelf."""
+    picture = open_picture(shelf.need("photographs") / name)
+    height, width = picture.shape[1:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = picture[:, top : top + side, left : left + side]
+    return resized(square, (SIZE, SIZE)).clamp(0, 1)
+
+
+def strokes(seed: int = 3) -> Tensor:
+    """Broad strokes of six inks, each curved a little, the later over the earlier."""
+    random = Random(seed)
+    image = Image.new("RGB", (1024, 1024), INKS[0])
+    draw = ImageDraw.Draw(image)
+    for number in range(900):
+        x, y, turn = random.uniform(-60, 1084), random.uniform(-60, 1084), random.uniform(-0.5, 0.5)
+        ink = tuple(min(255, max(0, part + random.randint(-18, 18))) for part in random.choice(INKS))
+        length, width = random.uniform(60, 200), random.uniform(8, 30) * (1 - number / 1400)
+        points = [(x + step * length / 8, y + turn * length * (step / 8) ** 2) for step in range(9)]
+        draw.line(points, fill=ink, width=round(width), joint="curve")
+        for hair in range(3):  # bristles
+            offset = (hair - 1) * width / 3
+            shade = tuple(min(255, part + 26) for part in ink)
+            draw.line([(a, b + offset) for a, b in points], fill=shade, width=2)
+    image = image.filter(ImageFilter.GaussianBlur(1.2))
+    return as_picture(image.resize((512, 512), Image.Resampling.LANCZOS))
+
+
+def hatching(seed: int = 5) -> Tensor:
+    """A drawing in ink: hatching in patches, each in its own direction."""
+    random = Random(seed)
+    image = Image.new("RGB", (1024, 1024), (240, 232, 216))
+    draw = ImageDraw.Draw(image)
+    for _ in range(260):
+        x, y, reach = random.uniform(0, 1024), random.uniform(0, 1024), random.uniform(40, 120)
+        run, rise = random.choice(((1, 1), (1, -1), (1, 0.2), (0.2, 1)))
+        for line in range(int(reach / random.choice((6, 9, 14)))):
+            shift = line * reach / 9 - reach / 2
+            start = (x + shift - run * reach / 2, y - rise * reach / 2)
+            end = (x + shift + run * reach / 2 + random.uniform(-9, 9), y + rise * reach / 2)
+            draw.line([start, end], fill=(38, 34, 40), width=3)
+    return as_picture(image.resize((512, 512), Image.Resampling.LANCZOS))
+
+
+def dreamed(name: str, preset: str) -> Tensor:
+    """A photograph, dreamed."""
+    recipe = Dream.checked({**Dream.presets[preset], "size": SIZE})
+    (last,) = deque(dream(photograph(name), recipe), maxlen=1)
+    assert last.picture is not None
+    return last.picture
+
+
+def main(folder: Path) -> None:
+    """Paint them all, and lay them out: a row for each painting."""
+    photographs = [photograph(name) for name in ("chelsea.png", "astronaut.png", "rocket.jpg")]
+    paintings = {
+        "strokes": strokes(),
+        "hatching": hatching(),
+        "a dream": dreamed("coffee.png", "mosaic"),
+        "galaxies": photograph("hubble_deep_field.jpg"),
+    }
+    tiles = []
+    for name, painting in paintings.items():
+        tiles.append((painting, name))
+        for photo in photographs:
+            (last,) = deque(style(photo, Stylize(size=SIZE), styles=[painting]), maxlen=1)
+            assert last.picture is not None
+            tiles.append((last.picture, ""))
+        (last,) = deque(instant(photographs[0], Instant(size=SIZE), styles=[painting]), maxlen=1)
+        assert last.picture is not None
+        tiles.append((last.picture, "at once"))
+    sheet = contact_sheet(tiles, columns=5, side=190)
+    save_picture(sheet, folder / "style.jpg", quality=82, force=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
