@@ -394,11 +394,19 @@ def _aim(recipe: Stylize, content: Content, painted: Sequence[Style], stage_weig
 def _optimiser(recipe: Stylize, picture: Tensor) -> torch.optim.Optimizer:
     if recipe.optimiser == "adam":
         return torch.optim.Adam([picture], lr=0.03, betas=(0.9, 0.99))
-    # Each step in the history keeps two pictures.
-    history = max(4, min(20, int(6e8 / (2 * picture.numel() * 4))))
     return torch.optim.LBFGS(
-        [picture], lr=1, max_iter=1, history_size=history, tolerance_grad=0, tolerance_change=0
+        [picture],
+        lr=1,
+        max_iter=1,
+        history_size=history_of(picture.numel()),
+        tolerance_grad=0,
+        tolerance_change=0,
     )
+
+
+def history_of(numbers: int) -> int:
+    """How many steps L-BFGS remembers for a picture of so many numbers: each keeps two pictures."""
+    return max(4, min(20, int(6e8 / (2 * numbers * 4))))
 
 
 def _finished(

@@ -181,6 +181,11 @@ def human_size(count: float) -> str:
     return f"{count:.1f} GB"
 
 
+def about(seconds: float) -> str:
+    """A length of time that is foreseen, as a person says it: about 4 minutes."""
+    return f"about {seconds:.0f} seconds" if seconds < 90 else f"about {seconds / 60:.0f} minutes"
+
+
 def one_line(text: str) -> str:
     """The text on one line, with whatever cannot be printed escaped."""
     joined = " ".join(text.split())

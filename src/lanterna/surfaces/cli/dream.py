@@ -21,6 +21,7 @@ from lanterna.surfaces.cli.common import (
     Output,
     Quiet,
     Settings,
+    about,
     emit_json,
     fetch_and_open,
     given,
@@ -152,7 +153,7 @@ def dream(
             (pictures.picture.shape[1], pictures.picture.shape[2]), recipe, network, len(pictures.masks)
         )
         if ahead.seconds > _LONG:
-            say(f"about {_about(ahead.seconds)}, {human_size(ahead.memory)} of memory", quiet=quiet)
+            say(f"{about(ahead.seconds)}, {human_size(ahead.memory)} of memory", quiet=quiet)
     begun = time.perf_counter()
     frame = None
     with stoppable() as stop_wished, watching("dreaming", _told, shown=preview, quiet=quiet) as watch:
@@ -198,10 +199,6 @@ def dream(
         say(f"stopped after {frame.step} of {frame.steps} steps:{on}", quiet=quiet)
         return 130
     return None
-
-
-def _about(seconds: float) -> str:
-    return f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"
 
 
 def _told(frame: "Frame") -> str:

@@ -17,6 +17,7 @@ from lanterna.recipes.instant import Instant
 from lanterna.recipes.recipe import Recipe
 from lanterna.recipes.style import LONGEST, StyleFrame, Stylize
 from lanterna.recipes.style_film import InstantFilm, StyleFilm
+from lanterna.recipes.style_foreseen import style_foreseen
 from lanterna.surfaces.cli.common import (
     Device,
     Force,
@@ -24,10 +25,12 @@ from lanterna.surfaces.cli.common import (
     Output,
     Quiet,
     Settings,
+    about,
     emit_json,
     fetch_and_open,
     fetch_missing,
     given,
+    human_size,
     say,
     stoppable,
 )
@@ -50,6 +53,8 @@ if TYPE_CHECKING:
     from lanterna.images import Input
     from lanterna.networks import Network
     from lanterna.recipes.recipe import Frame
+
+_LONG = 60.0  # seconds; of longer work a person is told beforehand
 
 
 class Styling(Painted):
@@ -183,7 +188,11 @@ def style(
         fetch_missing("instant-style", quiet=quiet)
     else:
         network = fetch_and_open(recipe.network, device=device, quiet=quiet)
-    # Here is the place to say how long a large print will take, before the work begins.
+        if not sheet:
+            shape = (pictures.photo.shape[1], pictures.photo.shape[2])
+            ahead = style_foreseen(shape, recipe, network, len(pictures.paintings))
+            if ahead.seconds > _LONG:
+                say(f"{about(ahead.seconds)}, {human_size(ahead.memory)} of memory", quiet=quiet)
     if sheet:
         frames = sheet_frames(recipe, pictures, network=network, device=device)
     else:
