@@ -9,13 +9,15 @@ can be gathered tile by tile, and weighed by a mask.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from torch.autograd.function import BackwardCFunction
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,9 @@ class _Sums(torch.autograd.Function):
     """The sums over positions, with a slope that is one product of matrices and no copy of the features."""
 
     @staticmethod
-    def forward(ctx: Any, flat: Tensor, mask: Tensor | None, weights: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        ctx: BackwardCFunction, flat: Tensor, mask: Tensor | None, weights: Tensor
+    ) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(flat, mask)
         weighed = flat if mask is None else flat * mask
         if flat.dtype.itemsize >= 4:
@@ -77,7 +81,7 @@ class _Sums(torch.autograd.Function):
         return first[0], second
 
     @staticmethod
-    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: BackwardCFunction, *slopes: Tensor) -> tuple[Tensor, None, None]:
         flat, mask = ctx.saved_tensors
         first, second = slopes
         slope = torch.addmm(first.to(flat.dtype), flat, (second + second.T).to(flat.dtype))

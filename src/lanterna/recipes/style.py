@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import torch
@@ -26,9 +27,10 @@ from lanterna.images.palette import with_colours, with_histogram, with_statistic
 from lanterna.networks import Network, open_network
 from lanterna.networks.quick import quicken
 from lanterna.probes.statistics import gram_distance, wasserstein_distance
+from lanterna.recipes.descent import Descent
 from lanterna.recipes.octaves import resized
 from lanterna.recipes.recipe import Frame, Recipe
-from lanterna.recipes.style_loss import Aim, Content, Loss, Style, Weights, features_of, loss_of, moments_of
+from lanterna.recipes.style_loss import Aim, Content, Style, Weights, features_of, loss_of, moments_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -231,17 +233,16 @@ def _frames(
         here = resized(photo, size).clamp(0, 1)
         if picture is None:
             picture = _start(recipe, here, styles, start, generator)
-        picture = resized(picture, size).clamp(0, 1).contiguous().requires_grad_()
+        descent = Descent(resized(picture, size).clamp(0, 1), recipe.optimiser)
         content, painted = _aims(
             recipe, network, here, styles, masks, content_mask, content_stage, list(stage_weights)
         )
-        optimiser = _optimiser(recipe, picture)
         for step in range(1, counts[number] + 1):
             aim = _aim(recipe, content, painted, stage_weights)
-            found = _descend(network, picture, optimiser, aim, recipe.tile)
+            found = descent.step(partial(loss_of, network, aim=aim, tile=recipe.tile))
             shown = _finished(
                 recipe,
-                picture.detach(),
+                descent.picture,
                 here,
                 styles,
                 last=number == len(sizes) - 1 and step == counts[number],
@@ -255,23 +256,8 @@ def _frames(
             )
             if changed:
                 recipe = recipe.changed(changed.model_dump(include={"strength", "detail", "weights"}))
-                optimiser = _optimiser(recipe, picture)
-        picture = picture.detach()
-
-
-def _descend(
-    network: Network, picture: Tensor, optimiser: torch.optim.Optimizer, aim: Aim, tile: int
-) -> Loss:
-    """One step down for a picture, in place; the loss before it."""
-    losses: list[Loss] = []
-
-    def measure() -> float:
-        losses.append(loss_of(network, picture.detach(), aim, tile))
-        picture.grad = losses[-1].slope.contiguous()  # channels last comes back, and L-BFGS wants it flat
-        return losses[-1].total
-
-    optimiser.step(measure)
-    return losses[0]
+                descent.forget()
+        picture = descent.picture
 
 
 def _start(
@@ -323,16 +309,6 @@ def _aim(recipe: Stylize, content: Content, painted: Sequence[Style], stage_weig
         content,
         [Style(weight, each.distances, each.where) for weight, each in zip(share, painted, strict=True)],
         Weights(stage_weights, _CONTENT / recipe.strength, _SMOOTHNESS / recipe.detail),
-    )
-
-
-def _optimiser(recipe: Stylize, picture: Tensor) -> torch.optim.Optimizer:
-    if recipe.optimiser == "adam":
-        return torch.optim.Adam([picture], lr=0.03, betas=(0.9, 0.99))
-    # Each step in the history keeps two pictures.
-    history = max(4, min(20, int(6e8 / (2 * picture.numel() * 4))))
-    return torch.optim.LBFGS(
-        [picture], lr=1, max_iter=1, history_size=history, tolerance_grad=0, tolerance_change=0
     )
 
 
