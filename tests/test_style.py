@@ -14,9 +14,10 @@ from lanterna.networks import open_network
 from lanterna.probes.look import look
 from lanterna.probes.statistics import gram_distance, moments, wasserstein_distance
 from lanterna.recipes import style as recipes
+from lanterna.recipes.descent import Descent
 from lanterna.recipes.octaves import resized
 from lanterna.recipes.style import STAGE_WEIGHTS, Stylize, stages_of, style
-from lanterna.recipes.style_loss import loss_of, moments_of, reach
+from lanterna.recipes.style_loss import Loss, loss_of, moments_of, reach
 
 pytestmark = pytest.mark.usefixtures("real_shelf")
 QUICK = {"size": 96, "steps": 12}
@@ -105,7 +106,7 @@ def test_each_region_is_in_its_own_style(vgg, cat, bricks):
     made = painted(cat, vgg, [bricks, night], {"masks": [left, 1 - left]}, strength=5)
     halves = made[:, :, :40], made[:, :, 56:]
     for half, own, other in ((halves[0], bricks, night), (halves[1], night, bricks)):
-        assert apart(vgg, half, own) < 0.5 * apart(vgg, half, other)
+        assert apart(vgg, half, own) < 0.6 * apart(vgg, half, other)
 
 
 def test_outside_of_all_masks_the_photograph_stays(vgg, cat, bricks):
@@ -211,6 +212,23 @@ def test_how_far_vgg_looks_is_known(vgg):
     moved = slope[0].abs().sum((0, 1)).nonzero()
     middle = 12 * 16 + 7.5
     assert (moved - middle).abs().max() <= 66
+
+
+def test_a_step_that_went_wrong_is_taken_back():
+    bowl = torch.full((3, 8, 8), 2.0)
+    descent = Descent(bowl, "lbfgs")
+    seen = []
+
+    def measure(picture):
+        broken = len(seen) in (4, 7)
+        value = math.nan if broken else picture.square().sum().item()
+        seen.append(value)
+        return Loss(value, value, 0.0, 2 * picture)
+
+    losses = [descent.step(measure).total for _ in range(12)]
+    assert all(math.isfinite(each) for each in losses)
+    assert losses[-1] < 1e-3 * losses[0]
+    assert descent.picture.isfinite().all()
 
 
 # Statistics and colours, by hand

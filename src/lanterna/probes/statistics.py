@@ -82,7 +82,7 @@ class _Sums(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: FunctionCtx, *slopes: Tensor) -> tuple[Tensor, None, None]:
-        flat, mask = ctx.saved_tensors  # type: ignore[attr-defined]  # torch's own hints leave it out
+        flat, mask = ctx.saved_tensors  # type: ignore[attr-defined]  # torch hides it
         first, second = slopes
         slope = torch.addmm(first.to(flat.dtype), flat, (second + second.T).to(flat.dtype))
         return slope if mask is None else slope * mask, None, None

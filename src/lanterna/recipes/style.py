@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import torch
@@ -27,9 +28,10 @@ from lanterna.networks import Network, open_network
 from lanterna.networks.quick import quicken
 from lanterna.probes.statistics import gram_distance, wasserstein_distance
 from lanterna.recipes.checkpoint import Keeping
+from lanterna.recipes.descent import Descent
 from lanterna.recipes.octaves import resized, shrunk
 from lanterna.recipes.recipe import Frame, Recipe
-from lanterna.recipes.style_loss import Aim, Content, Loss, Style, Weights, features_of, loss_of, moments_of
+from lanterna.recipes.style_loss import Aim, Content, Style, Weights, features_of, loss_of, moments_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -263,27 +265,24 @@ def _frames(
     picture: Tensor | None = None
     first, done = 0, 0
     if begun:
-        first, done, picture = begun["number"], begun["step"], begun["picture"].to(photo)
+        first, done, picture = begun["number"], begun["step"], begun["descent"]["picture"].to(photo)
         recipe = recipe.changed(begun["steered"])
     for number, size in list(enumerate(sizes))[first:]:
         here = resized(photo, size).clamp(0, 1)
         if picture is None:
             picture = _start(recipe, here, styles, start, generator)
-        if not done:
-            picture = resized(picture, size).clamp(0, 1)
-        picture = picture.contiguous().requires_grad_()
+        descent = Descent(resized(picture, size).clamp(0, 1), recipe.optimiser)
         content, painted = _aims(
             recipe, network, here, styles, masks, content_mask, content_stage, list(stage_weights)
         )
-        optimiser = _optimiser(recipe, picture)
         if begun and number == first:
-            optimiser.load_state_dict(begun["optimiser"])
+            descent.take_up(begun["descent"])
         for step in range(done + 1, counts[number] + 1):
             aim = _aim(recipe, content, painted, stage_weights)
-            found = _descend(network, picture, optimiser, aim, recipe.tile)
+            found = descent.step(partial(loss_of, network, aim=aim, tile=recipe.tile))
             shown = _finished(
                 recipe,
-                picture.detach(),
+                descent.measured,
                 here,
                 styles,
                 [each.where for each in painted],
@@ -298,45 +297,23 @@ def _frames(
                     final=sizes[-1],
                 )
             except GeneratorExit:  # in the middle of a step, picture and optimiser would not fit each other
-                keeping.write(_state(number, step, picture, optimiser, recipe))
+                keeping.write(_state(number, step, descent, recipe))
                 raise
             if changed:
                 recipe = recipe.changed(changed.model_dump(include=_STEERED))
-                optimiser = _optimiser(recipe, picture)
-            keeping.offer(_state(number, step, picture, optimiser, recipe))
-        picture, done = picture.detach(), 0
+                descent.forget()
+            keeping.offer(_state(number, step, descent, recipe))
+        picture, done = descent.measured, 0
 
 
 _STEERED = {"strength", "detail", "weights"}  # what a recipe that is sent in may change
-_STATE = {"number", "step", "picture", "optimiser", "steered"}
+_STATE = {"number", "step", "descent", "steered"}
 
 
-def _state(
-    number: int, step: int, picture: Tensor, optimiser: torch.optim.Optimizer, recipe: Stylize
-) -> dict[str, object]:
+def _state(number: int, step: int, descent: Descent, recipe: Stylize) -> dict[str, object]:
     """Where the work is: what a checkpoint keeps. `number` is of the size, `step` how many it has had."""
-    return {
-        "number": number,
-        "step": step,
-        "picture": picture.detach(),
-        "optimiser": optimiser.state_dict(),
-        "steered": recipe.model_dump(include=_STEERED),
-    }
-
-
-def _descend(
-    network: Network, picture: Tensor, optimiser: torch.optim.Optimizer, aim: Aim, tile: int
-) -> Loss:
-    """One step down for a picture, in place; the loss before it."""
-    losses: list[Loss] = []
-
-    def measure() -> float:
-        losses.append(loss_of(network, picture.detach(), aim, tile))
-        picture.grad = losses[-1].slope.contiguous()  # channels last comes back, and L-BFGS wants it flat
-        return losses[-1].total
-
-    optimiser.step(measure)
-    return losses[0]
+    steered = recipe.model_dump(include=_STEERED)
+    return {"number": number, "step": step, "descent": descent.state(), "steered": steered}
 
 
 def _start(
@@ -389,24 +366,6 @@ def _aim(recipe: Stylize, content: Content, painted: Sequence[Style], stage_weig
         [Style(weight, each.distances, each.where) for weight, each in zip(share, painted, strict=True)],
         Weights(stage_weights, _CONTENT / recipe.strength, _SMOOTHNESS / recipe.detail),
     )
-
-
-def _optimiser(recipe: Stylize, picture: Tensor) -> torch.optim.Optimizer:
-    if recipe.optimiser == "adam":
-        return torch.optim.Adam([picture], lr=0.03, betas=(0.9, 0.99))
-    return torch.optim.LBFGS(
-        [picture],
-        lr=1,
-        max_iter=1,
-        history_size=history_of(picture.numel()),
-        tolerance_grad=0,
-        tolerance_change=0,
-    )
-
-
-def history_of(numbers: int) -> int:
-    """How many steps L-BFGS remembers for a picture of so many numbers: each keeps two pictures."""
-    return max(4, min(20, int(6e8 / (2 * numbers * 4))))
 
 
 def _finished(

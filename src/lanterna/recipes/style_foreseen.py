@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch.autograd.graph import saved_tensors_hooks
 
+from lanterna.recipes.descent import history_of
 from lanterna.recipes.foreseen import Foreseen
-from lanterna.recipes.style import Stylize, history_of, stages_of, steps_at, style, style_sizes
+from lanterna.recipes.style import Stylize, stages_of, steps_at, style, style_sizes
 from lanterna.recipes.style_loss import reach, tiles_of
 
 if TYPE_CHECKING:
