@@ -19,6 +19,12 @@ _MEMORY = 600 * 2**20  # bytes that L-BFGS may keep of the steps before
 _HISTORY = (4, 12)  # the fewest and the most steps it keeps
 
 
+def kept_steps(size: int) -> int:
+    """How many steps L-BFGS keeps for a picture of `size` bytes: twice the picture each."""
+    fewest, most = _HISTORY
+    return max(fewest, min(most, _MEMORY // (2 * size)))
+
+
 class Descent:
     """A picture `(3, H, W)` that goes down a loss step by step; one measurement each.
 
@@ -41,10 +47,13 @@ class Descent:
                 [self.picture], lr=0.03, betas=(0.9, 0.99)
             )
             return
-        fewest, most = _HISTORY
-        kept = max(fewest, min(most, _MEMORY // (2 * self.picture.nbytes)))
         self._optimiser = torch.optim.LBFGS(
-            [self.picture], lr=1, max_iter=1, history_size=kept, tolerance_grad=0, tolerance_change=0
+            [self.picture],
+            lr=1,
+            max_iter=1,
+            history_size=kept_steps(self.picture.nbytes),
+            tolerance_grad=0,
+            tolerance_change=0,
         )
 
     def step(self, measure: Callable[[Tensor], Loss]) -> Loss:

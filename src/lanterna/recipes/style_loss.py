@@ -164,6 +164,16 @@ def reach(network: Network, stages: frozenset[str]) -> int:
     return -(-furthest // 2)
 
 
+def pixels_seen(size: tuple[int, int], tile: int, margin: int) -> float:
+    """How many pixels are looked at in a step over a picture of `size`, margins and all.
+
+    Where there are tiles each is seen twice, once without a slope, which counts a third.
+    """
+    tiles = list(_tiles(torch.empty(3, *size, device="meta"), tile, margin))
+    seen = sum(math.prod(side.whole.stop - side.whole.start for side in each) for each in tiles)
+    return seen * (1 if len(tiles) == 1 else 4 / 3)
+
+
 def features_of(network: Network, picture: Tensor, stage: str, tile: int) -> Tensor:
     """What a stage puts out for a picture `(3, H, W)`, `(1, C, h, w)` in the network's own precision."""
     wanted = frozenset({stage})

@@ -1,0 +1,89 @@
+"""How long a style transfer will take, how much memory it will fill, and in which tiles: told before it begins.
+
+It is the same small piece of work many times over, so two steps of it on a small picture are measured on this
+machine, and the rest is counting pixels.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch.autograd.graph import saved_tensors_hooks
+
+from lanterna.recipes.descent import kept_steps
+from lanterna.recipes.style import Stylize, stages_of, steps_at, style, style_sizes
+from lanterna.recipes.style_loss import pixels_seen, reach
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lanterna.networks import Network
+
+_SAMPLE = 384  # pixels along each side of what is measured
+_COPIES = 12  # of the whole picture at once, beside the steps that L-BFGS keeps
+_ALREADY = 400 * 2**20  # bytes: Python, torch and a network
+_TILES = (4096, 3072, 2048, 1536, 1024, 768, 512)
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """What a style transfer will take: `seconds`, and `memory`, the most bytes that the process will fill.
+
+    `tile` is the side of the tiles that was reckoned with: the largest that keeps to the memory.
+    """
+
+    seconds: float
+    memory: int
+    tile: int
+
+
+def foreseen(size: tuple[int, int], recipe: Stylize, network: Network, limit: int = 3 * 2**30) -> Foreseen:
+    """What painting a picture of `size` (height, width) will take, in tiles that keep to `limit` bytes.
+
+    Where the smallest tiles do not keep to it, those are told. `recipe.changed({"tile": foreseen.tile})` paints
+    in them. Measured for about a second; expect it within a factor of two: other work on the machine, and how
+    its memory is used, decide the rest (`benchmarks/style.py` measures both). Errors: those of `style`.
+    """
+    sizes = style_sizes(*size, recipe)
+    content_stage, stage_weights = stages_of(network, recipe)
+    margin = reach(network, frozenset({content_stage, *stage_weights}))
+    random = torch.rand(3, _SAMPLE, _SAMPLE, generator=torch.Generator().manual_seed(0))
+    # One size only: the ratio is larger than what lies between the sample and the smallest size.
+    work = style(
+        random, recipe.changed({"size": _SAMPLE, "ratio": 4, "steps": 4, "weights": ()}),
+        styles=[random], network=network,
+    )  # fmt: skip
+    kept: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with saved_tensors_hooks(note, lambda tensor: tensor):  # the first step also prepares the convolutions
+        next(work)
+    each = []
+    for _ in range(2):
+        begun = time.perf_counter()
+        next(work)
+        each.append(time.perf_counter() - begun)
+    work.close()
+    a_pixel = min(each) / _SAMPLE**2
+    kept_a_pixel = 1.5 * sum(kept.values()) / _SAMPLE**2
+    height, width = sizes[-1]
+    weights = sum(weight.nbytes for weight in network.parameters())
+    whole = 12 * height * width  # bytes of the picture
+    features = 4 * height * width  # of the content: 512 channels in half precision at an eighth of the sides
+    fixed = _ALREADY + 2 * weights + (_COPIES + 2 * kept_steps(whole)) * whole + features
+    for tile in _TILES:
+        largest = min(tile**2, height * width)
+        memory = int(fixed + kept_a_pixel * largest)
+        if memory <= limit:
+            break
+    seconds = sum(
+        a_pixel * pixels_seen(each_size, tile, margin) * steps_at(number, len(sizes), recipe)
+        for number, each_size in enumerate(sizes)
+    )
+    return Foreseen(seconds, memory, tile)
