@@ -6,7 +6,7 @@
 ours        the recipe as it is, in whatever precision the machine has;
 ours f32    the same with the untouched network in float32;
 gatys       full size from the first step, L-BFGS (history 100) in float32: Gatys et al. 2015;
-nsp lbfgs   neural-style-pt's schedule by its documentation: full size, L-BFGS (history 100), 1,000 iterations;
+nsp lbfgs   neural-style-pt's schedule by its documentation: full size, L-BFGS, 1,000 iterations;
 nsp adam    the same with Adam at a learning rate of 1 level of 255, 1,000 iterations;
 stp         style-transfer-pytorch's schedule by its documentation: sizes √2 apart from 128 px on, Adam at a
             learning rate of 0.02, 1,000 iterations at the first size and 500 at each other, and an
@@ -149,7 +149,8 @@ def run(work, photo, painting, keep):
         return
     network = open_network("vgg16", device="cpu")
     if work == "stp":
-        return schedule_of_stp(network, photo, painting, keep)
+        schedule_of_stp(network, photo, painting, keep)
+        return
     iterations = 1000
     picture = photo.clone().requires_grad_()
     if work == "nsp adam":

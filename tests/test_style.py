@@ -129,9 +129,10 @@ def test_moments_are_sums_over_positions_that_a_mask_weighs():
     assert gram_distance(found)(moments(torch.zeros(1, 2, 1, 2))).item() == pytest.approx(1)
 
 
-def test_moments_in_bfloat16_are_those_of_the_same_numbers_in_float32():
-    features = torch.randn(1, 24, 45, 31, generator=torch.Generator().manual_seed(0)).bfloat16() + 0.5
-    mask = torch.rand(45, 31, generator=torch.Generator().manual_seed(1)).bfloat16().float()
+@pytest.mark.parametrize(("height", "width"), [(45, 31), (5, 4), (32, 32)])
+def test_moments_in_bfloat16_are_those_of_the_same_numbers_in_float32(height, width):
+    features = torch.randn(1, 24, height, width, generator=torch.Generator().manual_seed(0)).bfloat16() + 0.5
+    mask = torch.rand(height, width, generator=torch.Generator().manual_seed(1)).bfloat16().float()
     for where in (None, mask):
         quick, exact = moments(features, where), moments(features.float(), where)
         assert quick.second.dtype == torch.float32

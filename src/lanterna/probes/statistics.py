@@ -90,7 +90,9 @@ def _product(left: Tensor, right: Tensor) -> Tensor:
         return left.T @ right
     blocks = len(right) // _BLOCK
     whole = blocks * _BLOCK
-    parts = left[:whole].reshape(blocks, _BLOCK, -1).mT @ right[:whole].reshape(blocks, _BLOCK, -1)
+    parts = left[:whole].reshape(blocks, _BLOCK, left.shape[1]).mT @ right[:whole].reshape(
+        blocks, _BLOCK, right.shape[1]
+    )
     return parts.sum(0, dtype=torch.float32) + left[whole:].float().T @ right[whole:].float()
 
 

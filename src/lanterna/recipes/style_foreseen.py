@@ -1,4 +1,4 @@
-"""How long a style transfer will take, how much memory it will fill, and in which tiles: told before it begins.
+"""How long a style transfer will take, how much memory it will fill, and in which tiles, before it begins.
 
 It is the same small piece of work many times over, so two steps of it on a small picture are measured on this
 machine, and the rest is counting pixels.
@@ -43,9 +43,9 @@ class Foreseen:
 def foreseen(size: tuple[int, int], recipe: Stylize, network: Network, limit: int = 3 * 2**30) -> Foreseen:
     """What painting a picture of `size` (height, width) will take, in tiles that keep to `limit` bytes.
 
-    Where the smallest tiles do not keep to it, those are told. `recipe.changed({"tile": foreseen.tile})` paints
-    in them. Measured for about a second; expect it within a factor of two: other work on the machine, and how
-    its memory is used, decide the rest (`benchmarks/style.py` measures both). Errors: those of `style`.
+    Where the smallest tiles do not keep to it, those are told. Measured for about a second; expect it
+    within a factor of two: other work on the machine, and how its memory is used, decide the rest
+    (`benchmarks/style.py` measures both). Errors: those of `style`.
     """
     sizes = style_sizes(*size, recipe)
     content_stage, stage_weights = stages_of(network, recipe)

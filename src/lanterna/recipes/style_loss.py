@@ -169,9 +169,11 @@ def pixels_seen(size: tuple[int, int], tile: int, margin: int) -> float:
 
     Where there are tiles each is seen twice, once without a slope, which counts a third.
     """
-    tiles = list(_tiles(torch.empty(3, *size, device="meta"), tile, margin))
-    seen = sum(math.prod(side.whole.stop - side.whole.start for side in each) for each in tiles)
-    return seen * (1 if len(tiles) == 1 else 4 / 3)
+    seen = [
+        math.prod(len(range(*side.whole.indices(side.length))) for side in each)
+        for each in _tiles(torch.empty(3, *size, device="meta"), tile, margin)
+    ]
+    return sum(seen) * (1.0 if len(seen) == 1 else 4 / 3)
 
 
 def features_of(network: Network, picture: Tensor, stage: str, tile: int) -> Tensor:
