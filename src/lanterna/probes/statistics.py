@@ -17,7 +17,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from torch.autograd.function import FunctionCtx
+    from torch.autograd.function import BackwardCFunction, FunctionCtx
 
 
 @dataclass(frozen=True)
@@ -55,41 +55,45 @@ def moments(features: Tensor, mask: Tensor | None = None) -> Moments:
     largest.
     """
     flat = features.permute(0, 2, 3, 1).flatten(0, 2)  # (positions, C), no copy where channels come last
-    weights = flat.new_ones(len(flat), 1) if mask is None else mask.reshape(-1, 1).to(flat)
-    first, second = _Sums.apply(flat, None if mask is None else weights, weights)  # type: ignore[no-untyped-call]
-    return Moments(first, second, weights.sum(dtype=first.dtype))
+    weights = flat.new_ones(1, 1) if mask is None else mask.reshape(-1, 1).to(flat)
+    first, second = _sums(flat, weights)
+    return Moments(first, second, weights.expand(len(flat), 1).sum(dtype=first.dtype))
 
 
 class _Sums(torch.autograd.Function):
-    """The sums over positions, with a slope that is one product of matrices and no copy of the features."""
+    """The sums over positions, with a slope that is one product of matrices and no copy of the features.
+
+    Takes features `(positions, C)` and weights, one for each position or one for all, which is 1.
+    """
 
     @staticmethod
-    def forward(
-        ctx: FunctionCtx, flat: Tensor, mask: Tensor | None, weights: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        ctx.save_for_backward(flat, mask)  # type: ignore[arg-type]  # None is kept as well
-        weighed = flat if mask is None else flat * mask
-        if flat.dtype.itemsize >= 4:
-            return (weights.T @ flat)[0], weighed.T @ flat
-        whole = len(flat) // _BLOCK * _BLOCK
-        first, second = (
-            (_blocks(each[:whole]).mT @ _blocks(flat[:whole]))
-            .sum(0, dtype=torch.float32)
-            .add_(each[whole:].float().T @ flat[whole:].float())
-            for each in (weights, weighed)
-        )
-        return first[0], second
+    def forward(ctx: FunctionCtx, flat: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(flat, weights)
+        weighed = flat if len(weights) == 1 else flat * weights
+        ones = weights.expand(len(flat), 1)
+        return _product(ones, flat)[0], _product(weighed, flat)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, *slopes: Tensor) -> tuple[Tensor, None, None]:
-        flat, mask = ctx.saved_tensors  # type: ignore[attr-defined]  # torch hides it
-        first, second = slopes
-        slope = torch.addmm(first.to(flat.dtype), flat, (second + second.T).to(flat.dtype))
-        return slope if mask is None else slope * mask, None, None
+    def backward(ctx: BackwardCFunction, *slopes: Tensor) -> tuple[Tensor, None]:
+        flat, weights = tuple(ctx.saved_tensors)
+        first, second = (slope.to(flat) for slope in (slopes[0], slopes[1] + slopes[1].T))
+        slope = torch.addmm(first, flat, second)
+        return slope if len(weights) == 1 else slope * weights, None
 
 
-def _blocks(rows: Tensor) -> Tensor:
-    return rows.view(-1, _BLOCK, rows.shape[1])
+_sums: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = _Sums.apply
+
+
+def _product(left: Tensor, right: Tensor) -> Tensor:
+    """leftᵀ right, `(P, A)` and `(P, B)` to `(A, B)`, in float32 or finer."""
+    if right.dtype.itemsize >= 4:
+        return left.T @ right
+    blocks = len(right) // _BLOCK
+    whole = blocks * _BLOCK
+    parts = left[:whole].reshape(blocks, _BLOCK, left.shape[1]).mT @ right[:whole].reshape(
+        blocks, _BLOCK, right.shape[1]
+    )
+    return parts.sum(0, dtype=torch.float32) + left[whole:].float().T @ right[whole:].float()
 
 
 _BLOCK = 512  # positions whose products are summed in bfloat16's own precision

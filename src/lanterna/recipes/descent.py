@@ -20,6 +20,12 @@ _MEMORY = 600 * 2**20  # bytes that L-BFGS may keep of the steps before
 _HISTORY = (4, 12)  # the fewest and the most steps it keeps
 
 
+def kept_steps(size: int) -> int:
+    """How many steps L-BFGS keeps for a picture of `size` bytes: twice the picture each."""
+    fewest, most = _HISTORY
+    return max(fewest, min(most, _MEMORY // (2 * size)))
+
+
 class Descent:
     """A picture `(3, H, W)` that goes down a loss step by step; one measurement each.
 
@@ -43,7 +49,7 @@ class Descent:
                 [self.picture], lr=0.03, betas=(0.9, 0.99)
             )
             return
-        kept = history_of(self.picture.numel())
+        kept = kept_steps(self.picture.nbytes)
         self._optimiser = torch.optim.LBFGS(
             [self.picture], lr=1, max_iter=1, history_size=kept, tolerance_grad=0, tolerance_change=0
         )
@@ -89,9 +95,3 @@ class Descent:
             self.measured, *loss = state["before"]
             self._before = (self.measured, Loss(*loss))
         self._optimiser.load_state_dict(state["optimiser"])
-
-
-def history_of(numbers: int) -> int:
-    """How many steps L-BFGS remembers for a picture of so many numbers: each keeps two pictures."""
-    fewest, most = _HISTORY
-    return max(fewest, min(most, _MEMORY // (2 * 4 * numbers)))

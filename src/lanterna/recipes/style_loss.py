@@ -89,7 +89,7 @@ class Loss(NamedTuple):
 def loss_of(network: Network, picture: Tensor, aim: Aim, tile: int) -> Loss:
     """The loss of a picture `(3, H, W)` and its slope, in tiles of `tile` pixels where it is larger."""
     stages = frozenset({*aim.weights.stages, aim.content.stage})
-    tiles = list(tiles_of(picture, tile, reach(network, stages)))
+    tiles = list(_tiles(picture, tile, reach(network, stages)))
     slope = torch.zeros_like(picture)
     if len(tiles) == 1:
         seen = picture.detach().requires_grad_()
@@ -164,12 +164,24 @@ def reach(network: Network, stages: frozenset[str]) -> int:
     return -(-furthest // 2)
 
 
+def pixels_seen(size: tuple[int, int], tile: int, margin: int) -> float:
+    """How many pixels are looked at in a step over a picture of `size`, margins and all.
+
+    Where there are tiles each is seen twice, once without a slope, which counts a third.
+    """
+    seen = [
+        math.prod(len(range(*side.whole.indices(side.length))) for side in each)
+        for each in _tiles(torch.empty(3, *size, device="meta"), tile, margin)
+    ]
+    return sum(seen) * (1.0 if len(seen) == 1 else 4 / 3)
+
+
 def features_of(network: Network, picture: Tensor, stage: str, tile: int) -> Tensor:
     """What a stage puts out for a picture `(3, H, W)`, `(1, C, h, w)` in the network's own precision."""
     wanted = frozenset({stage})
     rows: list[list[Tensor]] = []
     with torch.no_grad():
-        for each in tiles_of(picture, tile, reach(network, wanted)):
+        for each in _tiles(picture, tile, reach(network, wanted)):
             outputs = _read(network, picture, each, wanted)
             rows = [*rows, []] if each.across.core.start == 0 else rows
             rows[-1].append(_core(outputs, stage, each).found)
@@ -181,7 +193,7 @@ def moments_of(network: Network, picture: Tensor, stages: Sequence[str], tile: i
     wanted = frozenset(stages)
     sums: dict[str, Moments] = {}
     with torch.no_grad():
-        for each in tiles_of(picture, tile, reach(network, wanted)):
+        for each in _tiles(picture, tile, reach(network, wanted)):
             outputs = _read(network, picture, each, wanted)
             for name in stages:
                 part = moments(_core(outputs, name, each).found)
@@ -275,7 +287,7 @@ def _core(outputs: Mapping[str, Tensor], stage: str, tile: _Tile) -> _Part:
     return _Part(output[:, :, cuts[0], cuts[1]], places[0], places[1], (sizes[0], sizes[1]))
 
 
-def tiles_of(picture: Tensor, tile: int, margin: int) -> Iterator[_Tile]:
+def _tiles(picture: Tensor, tile: int, margin: int) -> Iterator[_Tile]:
     """Tiles whose cores cover a picture `(3, H, W)`, row by row; all in one where it fits."""
     height, width = picture.shape[1:]
     if height * width <= tile * tile:

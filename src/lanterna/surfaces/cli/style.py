@@ -190,7 +190,9 @@ def style(
         network = fetch_and_open(recipe.network, device=device, quiet=quiet)
         if not sheet:
             shape = (pictures.photo.shape[1], pictures.photo.shape[2])
-            ahead = style_foreseen(shape, recipe, network, len(pictures.paintings))
+            ahead = style_foreseen(shape, recipe, network)
+            if "tile" not in wishes and ahead.tile < recipe.tile:
+                recipe = recipe.changed({"tile": ahead.tile})
             if ahead.seconds > _LONG:
                 say(f"{about(ahead.seconds)}, {human_size(ahead.memory)} of memory", quiet=quiet)
     if sheet:

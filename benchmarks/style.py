@@ -1,0 +1,274 @@
+"""How soon style transfer comes down to a loss, and what it needs, beside the loops that others use.
+
+`python benchmarks/style.py [--threads 2] [--photograph FILE] [--painting FILE] [--seconds 90] [--large]`: at
+256 and at 512 px, all beginning with the photograph, all going down the same loss of the same vgg16:
+
+ours        the recipe as it is, in whatever precision the machine has;
+ours f32    the same with the untouched network in float32;
+gatys       full size from the first step, L-BFGS (history 100) in float32: Gatys et al. 2015;
+nsp lbfgs   neural-style-pt's schedule by its documentation: full size, L-BFGS, 1,000 iterations;
+nsp adam    the same with Adam at a learning rate of 1 level of 255, 1,000 iterations;
+stp         style-transfer-pytorch's schedule by its documentation: sizes √2 apart from 128 px on, Adam at a
+            learning rate of 0.02, 1,000 iterations at the first size and 500 at each other, and an
+            exponential average of the iterates.
+
+Those schedules are re-created with our loss and network; of their own losses nothing is said. What takes more
+than `--seconds` is cut off there, and the share of its iterations that it came to is printed: for `stp` the
+iterations at every size are cut alike beforehand. Each is a process of its own, they take turns, and its peak
+memory has Python and torch in it. The losses are measured afterwards by the untouched network in float32, so
+that rounding helps nobody. "to gatys's" is the seconds until the loss is that of gatys at the end, and
+"gatys to ours" how long gatys took to reach ours (null where it never did).
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch.nn import functional as F
+
+WORKS = ("ours", "ours f32", "gatys", "nsp lbfgs", "nsp adam", "stp")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--photograph")
+    parser.add_argument("--painting")
+    parser.add_argument("--seconds", type=float, default=90.0, help="the most each may take")
+    parser.add_argument("--sizes", type=int, nargs="*", default=[256, 512])
+    parser.add_argument("--works", nargs="*", default=WORKS)
+    parser.add_argument("--large", action="store_true", help="two steps at 3,000 px as well")
+    parser.add_argument("--work", help=argparse.SUPPRESS)
+    parser.add_argument("--side", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    if options.work:
+        print(json.dumps(measured(options)))
+        return
+    figures = {"threads": options.threads}
+    for side in options.sizes:
+        found = {name: in_a_process(name, side, options) for name in options.works}
+        compare(found)
+        figures[f"{side} px"] = found
+        print(json.dumps({f"{side} px": found}), flush=True)
+    if options.large:
+        figures["3000 px, two steps"] = in_a_process("large", 3000, options)
+        print(json.dumps(figures["3000 px, two steps"]))
+
+
+def compare(found):
+    """How soon each reached gatys's last loss, and gatys each one's."""
+    if "gatys" not in found:
+        return
+    base = found["gatys"]["points"]
+    for each in found.values():
+        each["to gatys's"] = reached(each["points"], base[-1][1])
+        each["gatys to its"] = reached(base, each["points"][-1][1])
+
+
+def reached(points, loss):
+    return next((seconds for seconds, value in points if value <= loss), None)
+
+
+def in_a_process(name, side, options):
+    command = [sys.executable, __file__, "--work", name, "--side", str(side)]
+    for option in ("threads", "photograph", "painting", "seconds"):
+        if getattr(options, option):
+            command += [f"--{option}", str(getattr(options, option))]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+def measured(options):
+    """One piece of work, in a process that does nothing else: (seconds, loss), and the peak."""
+    from lanterna import shelf
+    from lanterna.devices import reuse_memory
+    from lanterna.images import open_picture
+
+    folder = shelf.need("photographs")
+    photo = open_picture(options.photograph or folder / "astronaut.png")
+    painting = open_picture(options.painting or folder / "coffee.png")
+    height, width = photo.shape[1:]
+    scale = options.side / max(height, width)
+    photo = resized(photo, (round(height * scale), round(width * scale)))
+    reuse_memory()  # for everybody: it is the C library's affair, not the loop's
+    if options.work == "large":
+        return large(photo, painting)
+    with tempfile.TemporaryDirectory() as kept:
+        keep = Keeping(Path(kept), options.seconds)
+        run(options.work, photo, painting, keep)
+        peak = peak_mb()
+        loss = loss_for(photo, painting, options.side)
+        points = [[round(seconds, 2), round(loss(torch.load(file)), 5)] for seconds, file in keep.all()]
+    return {"points": points, "share": keep.share, "peak_mb": peak}
+
+
+class Keeping:
+    """Keeps pictures with the seconds that the work had taken; the keeping is not counted."""
+
+    def __init__(self, folder, most):
+        self.folder, self.most, self.share = folder, most, 1.0
+        self.seconds, self.points, self.begun = 0.0, [], time.perf_counter()
+
+    def picture(self, picture, share, every=0.04):
+        """True where time is up."""
+        self.seconds += time.perf_counter() - self.begun
+        self.share = round(share, 3)
+        over = self.seconds > self.most
+        if not self.points or self.seconds > (1 + every) * self.points[-1][0] or over or share >= 1:
+            file = self.folder / f"{len(self.points)}.pt"
+            torch.save(picture.detach().clamp(0, 1), file)
+            self.points.append((self.seconds, file))
+        self.begun = time.perf_counter()
+        return over
+
+    def all(self):
+        return self.points
+
+
+def run(work, photo, painting, keep):
+    from lanterna.networks import open_network
+    from lanterna.recipes import style as recipes
+
+    side = max(photo.shape[1:])
+    recipe = recipes.Stylize(size=side)
+    if work.startswith("ours"):
+        if work == "ours f32":
+            recipes.quicken = lambda network, _: network
+        for frame in recipes.style(photo, recipe, styles=[painting]):
+            if tuple(frame.picture.shape[1:]) == frame.final and keep.picture(
+                frame.picture, frame.step / frame.steps
+            ):
+                break
+        return
+    network = open_network("vgg16", device="cpu")
+    if work == "stp":
+        schedule_of_stp(network, photo, painting, keep)
+        return
+    iterations = 1000
+    picture = photo.clone().requires_grad_()
+    if work == "nsp adam":
+        optimiser = torch.optim.Adam([picture], lr=1 / 255)
+    else:
+        optimiser = torch.optim.LBFGS(
+            [picture], lr=1, max_iter=1, history_size=100, tolerance_grad=0, tolerance_change=0
+        )
+    measure = measure_for(network, photo, painting, side)
+    for step in range(iterations):
+        down(optimiser, picture, measure)
+        if keep.picture(picture, (step + 1) / iterations):
+            break
+
+
+def schedule_of_stp(network, photo, painting, keep):
+    side = max(photo.shape[1:])
+    sides = [side]
+    while sides[0] / 2**0.5 >= 128:
+        sides.insert(0, round(sides[0] / 2**0.5))
+    # What a step takes at each size, to cut all alike.
+    costs = []
+    for each in sides:
+        small = resized(photo, shape(photo, each))
+        picture = small.clone().requires_grad_()
+        measure = measure_for(network, small, painting, each)
+        measure(picture)
+        begun = time.perf_counter()
+        measure(picture)
+        costs.append(time.perf_counter() - begun)
+    keep.begun = time.perf_counter()
+    planned = [1000] + [500] * (len(sides) - 1)
+    share = min(1.0, keep.most / sum(count * cost for count, cost in zip(planned, costs, strict=True)))
+    average = None
+    for number, each in enumerate(sides):
+        small = resized(photo, shape(photo, each))
+        picture = (small if average is None else resized(average, shape(photo, each))).clone()
+        picture.requires_grad_()
+        measure = measure_for(network, small, painting, each)
+        optimiser = torch.optim.Adam([picture], lr=0.02)
+        total, count = torch.zeros_like(picture), 0.0
+        for step in range(max(2, round(planned[number] * share))):
+            down(optimiser, picture, measure)
+            picture.data.clamp_(0, 1)
+            total, count = 0.99 * total + 0.01 * picture.detach(), 0.99 * count + 0.01
+            average = total / count
+            if each == side:
+                keep.picture(average, (step + 1) / max(2, round(planned[number] * share)))
+    keep.share = round(share, 3)
+
+
+def down(optimiser, picture, measure):
+    def closure():
+        found = measure(picture.detach())
+        picture.grad = found.slope.contiguous()
+        return found.total
+
+    optimiser.step(closure)
+
+
+def measure_for(network, photo, painting, side):
+    """The recipe's loss with this network as it is."""
+    from lanterna.recipes import style as recipes
+    from lanterna.recipes.style_loss import loss_of
+
+    recipe = recipes.Stylize(size=side)
+    stage, weights = recipes.stages_of(network, recipe)
+    content, painted = recipes._aims(recipe, network, photo, [painting], [], None, stage, list(weights))
+    return partial(loss_of, network, aim=recipes._aim(recipe, content, painted, weights), tile=4096)
+
+
+def loss_for(photo, painting, side):
+    from lanterna.networks import open_network
+
+    measure = measure_for(open_network("vgg16", device="cpu"), photo, painting, side)
+    return lambda picture: measure(picture).total
+
+
+def large(photo, painting):
+    """Two steps at the size alone, in the tiles that are foreseen."""
+    from lanterna.networks import open_network
+    from lanterna.recipes.style import Stylize, style
+    from lanterna.recipes.style_foreseen import style_foreseen
+
+    side = max(photo.shape[1:])
+    recipe = Stylize(size=side, ratio=4, steps=2)
+    network = open_network("vgg16", device="cpu")
+    plan = style_foreseen(tuple(photo.shape[1:]), recipe, network)
+    begun = time.perf_counter()
+    for frame in style(
+        photo,
+        recipe.changed({"tile": plan.tile, "steps": 1}),
+        styles=[painting],
+        start=photo,
+        network=network,
+    ):
+        last = frame
+    return {
+        "seconds": round(time.perf_counter() - begun, 1),
+        "steps": last.steps,
+        "foreseen_mb": plan.memory // 2**20,
+        "tile": plan.tile,
+        "peak_mb": peak_mb(),
+    }
+
+
+def shape(photo, side):
+    scale = side / max(photo.shape[1:])
+    return tuple(round(length * scale) for length in photo.shape[1:])
+
+
+def resized(picture, size):
+    return F.interpolate(picture[None], size, mode="bicubic", antialias=True)[0].clamp(0, 1)
+
+
+def peak_mb():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+if __name__ == "__main__":
+    main()
