@@ -27,7 +27,10 @@ _FILMS = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".gif")
 
 def is_film(path: Path) -> bool:
     """Whether a path is a film by its name or a folder of frames; an animated WebP is taken for a picture."""
-    return path.suffix.lower() in _FILMS or path.is_dir()
+    try:
+        return path.suffix.lower() in _FILMS or path.is_dir()
+    except OSError:  # too long a name; whoever opens it says so
+        return False
 
 
 def usual_place(verb: str) -> Path:
