@@ -4,7 +4,7 @@ the photograph: processor seconds to the same float32 loss, the instant pass cou
     python benchmarks/instant_start.py [--sizes 256 512] [--paintings FILE…]
 
 `photograph` is the recipe as it is, whose loss at the end is the one to reach; `instant` is the same with the
-instant result to begin with. `alone` leaves the smaller sizes out of both and goes on for up to 120 steps.
+instant result to begin with. `alone` leaves the smaller sizes out of both and goes on for twice the last size's steps.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def compare(size: int, photo_path: Path, painting_path: Path, network: Network) 
             (frame,) = deque(instant(fitted(photo, size), styles=[painting]), 1)
             start = frame.picture
         if name.endswith("alone"):
-            how = recipe.model_copy(update={"ratio": math.inf, "steps": 120})
+            how = recipe.model_copy(update={"ratio": math.inf, "steps": 2 * recipe.steps})
         for frame in style(photo, how, styles=[painting], start=start, network=network):
             if frame.picture.shape[1:] == frame.final and (frame.steps - frame.step) % EVERY == 0:
                 stopped = time.process_time()
