@@ -4,7 +4,8 @@ the photograph: processor seconds to the same float32 loss, the instant pass cou
     python benchmarks/instant_start.py [--sizes 256 512] [--paintings FILE…]
 
 `photograph` is the recipe as it is, whose loss at the end is the one to reach; `instant` is the same with the
-instant result to begin with. `alone` leaves the smaller sizes out of both and goes on for twice the last size's steps.
+instant result to begin with. `alone` leaves the smaller sizes out of both, and takes twice the steps at the
+last.
 """
 
 from __future__ import annotations
