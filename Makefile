@@ -23,6 +23,8 @@ bench: .venv/installed-dev
 	$(BIN)/python benchmarks/paths.py
 	$(BIN)/python benchmarks/motion.py
 	$(BIN)/python benchmarks/dream.py
+	$(BIN)/python benchmarks/style.py
+	$(BIN)/python benchmarks/instant.py
 
 .venv/installed: pyproject.toml constraints.txt
 	@echo "installing Lanterna into .venv (torch is large: some minutes the first time)"
