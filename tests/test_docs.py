@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 
 from lanterna import open_picture, save_picture, shelf
+from lanterna.images.film_reading import open_film
+from lanterna.images.films import save_film
 from lanterna.recipes.dream import Dream
 from lanterna.recipes.results import open_or_train
 
@@ -29,6 +31,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         mask = Image.new("L", (30, 40))
         mask.paste(255, box)
         mask.save(tmp_path / name)
+    cat = open_picture(tmp_path / "cat.jpg")
+    save_film([cat[:, :60, shift : shift + 80] for shift in (0, 2, 4)], tmp_path / "clip.mp4", count=3)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -50,6 +54,10 @@ def test_a_command_makes_its_picture(command, here):
     _, *words = shlex.split(command)
     if "presets" in words:
         open_or_train("conv")
+    if "--film" in words:
+        assert main([*words, *SMALL, *([] if "clip.mp4" in words else ["--frames", "3"]), "--quiet"]) == 0
+        assert open_film(here / words[words.index("--film") + 1]).count == 3
+        return
     assert main([*words, *SMALL, "--quiet"]) == 0
     place = words[words.index("-o") + 1] if "-o" in words else "dream.png"
     assert max(open_picture(here / place).shape) >= 64

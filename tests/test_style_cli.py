@@ -17,6 +17,7 @@ import lanterna
 from lanterna import shelf
 from lanterna.errors import MissingError, UsageError
 from lanterna.images import open_picture, read_record, save_picture
+from lanterna.images.films import save_film
 from lanterna.recipes.instant import Instant, instant
 from lanterna.recipes.octaves import resized
 from lanterna.recipes.style import Stylize, style
@@ -374,6 +375,7 @@ def test_the_commands_of_the_page_work(here, monkeypatch):
     for name, source in ("cat.jpg", "cat.png"), ("waves.jpg", "stars.png"), ("cup.jpg", "coffee.png"):
         save_picture(pixels(source), name)
     (here / "left.png").rename("face.png")
+    save_film([pixels("cat.jpg")[:, :60, shift : shift + 80] for shift in (0, 2)], "clip.mp4", count=2)
     lines = re.findall(r"^    lanterna (.+)$", text, re.MULTILINE)
     assert len(lines) > 6
     monkeypatch.setattr(styling, "_BRUSHES", (1.0,))
@@ -383,5 +385,6 @@ def test_the_commands_of_the_page_work(here, monkeypatch):
         if words[0] == "style":
             small = [] if {"--print", "--size"} & set(words) else ["--size", "96"]
             words += small if "--instant" in words else [*small, "--steps", "1"]
+            words += [*(["--frame-steps", "1"] if "--film" in words and "--instant" not in words else [])]
             words += ["--force"]
         assert main(words) == 0, line
