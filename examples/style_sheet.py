@@ -20,7 +20,7 @@ from lanterna.recipes.octaves import resized
 if TYPE_CHECKING:
     from torch import Tensor
 
-SIZE = 448
+SIZE = 320
 INKS = ((24, 60, 92), (46, 112, 138), (214, 160, 72), (236, 214, 160), (178, 74, 52), (30, 34, 48))
 
 
