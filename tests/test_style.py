@@ -134,6 +134,14 @@ def test_weights_decide_between_paintings(vgg, cat, bricks):
     assert (alone - other).abs().mean() < 0.02
 
 
+@pytest.mark.parametrize("name", Stylize.presets)
+def test_a_preset_paints_a_picture(vgg, cat, bricks, name):
+    made = painted(cat, vgg, [bricks], **{**Stylize.presets[name], "size": 96, "steps": 4})
+    assert made.shape == cat.shape
+    assert (made - cat).abs().mean() > 0.01
+    assert made.std() > 0.08
+
+
 def hue(picture):
     """How much of each of twelve hues there is, by how colourful it is."""
     red, green, blue = picture

@@ -55,7 +55,15 @@ class Stylize(Recipe):
     """Paint a photograph in the style of a painting."""
 
     verb: ClassVar[str] = "style"
-    presets: ClassVar[dict[str, dict[str, Any]]] = {}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "portrait": {"strength": 0.6},
+        "touch": {"strength": 0.3},
+        "faithful": {"strength": 0.6, "keep_colours": "light"},
+        "palette": {"strength": 2.0, "keep_colours": "palette"},
+        "broad": {"strength": 2.0, "brush": 2.0, "detail": 0.5},
+        "wild": {"strength": 5.0, "start": "palette"},
+        "draft": {"size": 320, "steps": 12},
+    }
 
     network: str = Field(
         default="vgg16", min_length=1, description="Whose eyes: a network, or module:function."
