@@ -20,6 +20,7 @@ from lanterna.surfaces.cli.style_film import film
 pytestmark = pytest.mark.usefixtures("real_shelf")
 
 QUICK = {"steps": 12, "frame_steps": 5}
+INSTANT = {"brush": 2}  # begins with half the size, for frames that are small
 
 
 @pytest.fixture(scope="module")
@@ -51,13 +52,10 @@ def films(pan, painting, vgg):
     made = {}
     for carry in (None, 0.0):
         more = {} if carry is None else {"carry": carry}
+        given = {"styles": [painting], "count": 6, "device": "cpu"}
         optimised = StyleFilm.checked({**QUICK, **more})
-        made["optimised", carry] = list(
-            style_frames(pan, optimised, styles=[painting], count=6, network=vgg, device="cpu")
-        )
-        made["instant", carry] = list(
-            instant_frames(pan, InstantFilm.checked(more), styles=[painting], count=6, device="cpu")
-        )
+        made["optimised", carry] = list(style_frames(pan, optimised, network=vgg, **given))
+        made["instant", carry] = list(instant_frames(pan, InstantFilm.checked({**INSTANT, **more}), **given))
     return {name: [frame.picture for frame in frames] for name, frames in made.items()}
 
 
@@ -104,7 +102,7 @@ def test_a_film_taken_up_again_is_the_unbroken_one(pan, painting, vgg, films, ki
     if kind == "optimised":
         rest = style_frames(pan[done - 1 :], StyleFilm.checked(QUICK), network=vgg, **how)
     else:
-        rest = instant_frames(pan[done - 1 :], InstantFilm(), **how)
+        rest = instant_frames(pan[done - 1 :], InstantFilm.checked(INSTANT), **how)
     rest = [frame.picture for frame in rest]
     assert len(rest) == 6 - done
     assert all(torch.equal(one, other) for one, other in zip(rest, whole[done:], strict=True))
@@ -144,7 +142,7 @@ def make(source, place, painting, **more):
         yield watch
 
     rest = {"resume": False, "device": "cpu", "force": False, "json": False, "quiet": True, **more}
-    code = film(source, InstantFilm(), place, styles=[painting], watching=watching, **rest)
+    code = film(source, InstantFilm.checked(INSTANT), place, styles=[painting], watching=watching, **rest)
     return code, seen
 
 
