@@ -24,7 +24,7 @@ from lanterna.recipes.style import Stylize, style
 from lanterna.surfaces import styling
 from lanterna.surfaces.cli import main
 
-SMALL = ["--size", "96", "--steps", "2"]
+SMALL = ["--size", "96", "--steps", "5"]
 
 
 @pytest.fixture(autouse=True)
