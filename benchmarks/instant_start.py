@@ -23,8 +23,9 @@ from lanterna.networks import open_network
 from lanterna.probes.statistics import wasserstein_distance
 from lanterna.recipes.instant import instant
 from lanterna.recipes.octaves import resized
-from lanterna.recipes.style import STAGE_WEIGHTS, Stylize, style
+from lanterna.recipes.style import Stylize, style
 from lanterna.recipes.style_loss import Aim, Content, Style, Weights, features_of, loss_of, moments_of
+from lanterna.recipes.style_stages import STAGE_WEIGHTS
 
 if TYPE_CHECKING:
     from torch import Tensor

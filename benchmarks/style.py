@@ -215,9 +215,10 @@ def measure_for(network, photo, painting, side):
     """The recipe's loss with this network as it is."""
     from lanterna.recipes import style as recipes
     from lanterna.recipes.style_loss import loss_of
+    from lanterna.recipes.style_stages import stages_of
 
     recipe = recipes.Stylize(size=side)
-    stage, weights = recipes.stages_of(network, recipe)
+    stage, weights = stages_of(network, recipe)
     content, painted = recipes._aims(recipe, network, photo, [painting], [], None, stage, list(weights))
     return partial(loss_of, network, aim=recipes._aim(recipe, content, painted, weights), tile=4096)
 

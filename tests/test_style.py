@@ -16,8 +16,9 @@ from lanterna.probes.statistics import gram_distance, moments, wasserstein_dista
 from lanterna.recipes import style as recipes
 from lanterna.recipes.descent import Descent
 from lanterna.recipes.octaves import resized
-from lanterna.recipes.style import STAGE_WEIGHTS, Stylize, stages_of, style
+from lanterna.recipes.style import Stylize, style
 from lanterna.recipes.style_loss import Loss, loss_of, moments_of, reach
+from lanterna.recipes.style_stages import STAGE_WEIGHTS, stages_of
 
 pytestmark = pytest.mark.usefixtures("real_shelf")
 QUICK = {"size": 96, "steps": 12}

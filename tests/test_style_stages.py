@@ -11,7 +11,8 @@ from lanterna.images import open_picture
 from lanterna.networks import open_network
 from lanterna.networks.digits import conv
 from lanterna.recipes.octaves import resized
-from lanterna.recipes.style import Stylize, stages_of, style
+from lanterna.recipes.style import Stylize, style
+from lanterna.recipes.style_stages import stages_of
 
 QUICK = {"size": 96, "steps": 8}
 

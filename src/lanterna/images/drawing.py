@@ -48,6 +48,11 @@ def as_image(picture: Tensor) -> Image.Image:
     return Image.fromarray(values.permute(1, 2, 0).contiguous().numpy())
 
 
+def in_8_bits(picture: Tensor) -> Tensor:
+    """A picture `(3, H, W)` in [0, 1] as a file would give it back."""
+    return as_picture(as_image(picture))
+
+
 def as_png(picture: Tensor) -> bytes:
     """A picture as the bytes of a PNG file, as notebooks show it."""
     file = io.BytesIO()
@@ -119,18 +124,20 @@ def contact_sheet(
     columns: int,
     side: int,
     height: int | None = None,
+    places: int = 0,
     title: str = "",
     gap: int = 16,
 ) -> Tensor:
     """Pictures in rows, each `side` pixels wide and `height` high (else as high), its caption beneath.
 
-    Each tile is `(3, H, W)` or `(1, H, W)` in [0, 1], enlarged or reduced to that size.
+    Each tile is `(3, H, W)` or `(1, H, W)` in [0, 1], enlarged or reduced to that size. The sheet has room
+    for as many as `places`, where there are fewer so far.
     """
     height = height or side
     letters = min(18, max(13, side // 8))
     words, line = font(letters), letters + 10
     top = gap + (44 if title else 0)
-    rows = -(-len(tiles) // columns)
+    rows = -(-max(len(tiles), places) // columns)
     size = (gap + columns * (side + gap), top + rows * (height + line + gap))
     page = Image.new("RGB", size, NIGHT)
     draw = ImageDraw.Draw(page)

@@ -66,13 +66,21 @@ class Objective:
 
 def read(network: Network, images: Tensor, stages: frozenset[str]) -> dict[str, Tensor]:
     """What `stages` put out, by name, in float32 or finer; nothing behind the last of them is computed."""
+    outputs = read_as_is(network, images, stages)
+    return {
+        name: output.to(torch.promote_types(output.dtype, torch.float32)) for name, output in outputs.items()
+    }
+
+
+def read_as_is(network: Network, images: Tensor, stages: frozenset[str]) -> dict[str, Tensor]:
+    """What `stages` put out, by name, in the network's own precision; otherwise as `read`."""
     for name in stages:
         network.stage(name)
     outputs: dict[str, Tensor] = {}
     if stages:
         for name, output in network.run(images):
             if name in stages:
-                outputs[name] = output.to(torch.promote_types(output.dtype, torch.float32))
+                outputs[name] = output
                 if len(outputs) == len(stages):
                     break
     return outputs

@@ -21,6 +21,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
+from lanterna.images.drawing import in_8_bits
 from lanterna.images.motion import follow, warp
 from lanterna.networks import open_network
 from lanterna.recipes.dream import LONGEST, Dream, dream
@@ -81,7 +82,7 @@ def dream_zoom(
     """
     network = network or open_network(recipe.network, device=device)
     if done == 0 or first is None or last is None:
-        begin = Dream.checked({name: getattr(recipe, name) for name in Dream.model_fields})
+        begin = recipe.only(Dream)
         for part in dream(picture, begin, network=network, guide=guide):
             whole = part
         first = last = in_8_bits(whole.whole())
@@ -123,7 +124,7 @@ def dream_frames(
     Errors: as `dream`.
     """
     network = network or open_network(recipe.network, device=device)
-    begin = Dream.checked({name: getattr(recipe, name) for name in Dream.model_fields})
+    begin = recipe.only(Dream)
     before: tuple[Tensor, Tensor] | None = None
     number = done
     for original in originals:
@@ -171,15 +172,9 @@ def with_first(picture: Tensor, first: Tensor, left: int, recipe: DreamFilm) -> 
     return soft * small + (1 - soft) * picture
 
 
-def in_8_bits(picture: Tensor) -> Tensor:
-    """A picture as a file would keep it."""
-    return (picture * 255).round().clamp(0, 255) / 255
-
-
 def _onward(recipe: DreamFilm) -> Dream:
-    settings = {name: getattr(recipe, name) for name in Dream.model_fields}
-    few = {"octaves": recipe.frame_octaves, "steps": recipe.frame_steps, "size": None, "blend": 1.0}
-    return Dream.checked({**settings, **few})
+    few = {"octaves": recipe.frame_octaves, "steps": recipe.frame_steps, "blend": 1.0}
+    return recipe.only(Dream).changed(few)
 
 
 def _seed(recipe: DreamFilm, number: int) -> int:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.autograd.graph import saved_tensors_hooks
@@ -19,9 +18,12 @@ from lanterna.recipes.octaves import octave_sizes
 from lanterna.recipes.wishes import Wish
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from torch import Tensor
 
     from lanterna.networks import Network
+    from lanterna.recipes.recipe import Frame
     from lanterna.recipes.windows import Windows
 
 _SAMPLE = 384  # pixels along each side of what is measured
@@ -59,6 +61,21 @@ def foreseen(size: tuple[int, int], recipe: Dream, network: Network, masks: int 
         guide=picture if recipe.guided else None,
         masks=[torch.ones(1, 8, 8)] * masks,
     )
+    step, kept = measured(work)
+    here = _looked_at((side, side), windows)
+    seconds = step / here * recipe.steps * sum(_looked_at(each, windows) for each in sizes)
+    height, width = sizes[-1]
+    window = min(windows.side**2, _looked_at((height, width), windows))
+    weights = sum(weight.numel() * weight.element_size() for weight in network.parameters())
+    memory = _ALREADY + weights + _COPIES * 12 * height * width + 1.5 * kept / here * window
+    return Foreseen(seconds, int(memory))
+
+
+def measured(work: Generator[Frame, Any, None]) -> tuple[float, int]:
+    """The seconds a step of work takes, the better of two, and the bytes that it keeps for the way back.
+
+    Three steps are made, and the work is ended.
+    """
     kept: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
@@ -68,18 +85,12 @@ def foreseen(size: tuple[int, int], recipe: Dream, network: Network, masks: int 
     with saved_tensors_hooks(note, lambda tensor: tensor):  # the first step also prepares the convolutions
         next(work)
     each = []
-    begun = time.perf_counter()
-    for _ in islice(work, 2):
-        each.append(time.perf_counter() - begun)
+    for _ in range(2):
         begun = time.perf_counter()
+        next(work)
+        each.append(time.perf_counter() - begun)
     work.close()
-    here = _looked_at((side, side), windows)
-    seconds = min(each) / here * recipe.steps * sum(_looked_at(each, windows) for each in sizes)
-    height, width = sizes[-1]
-    window = min(windows.side**2, _looked_at((height, width), windows))
-    weights = sum(weight.numel() * weight.element_size() for weight in network.parameters())
-    memory = _ALREADY + weights + _COPIES * 12 * height * width + 1.5 * sum(kept.values()) / here * window
-    return Foreseen(seconds, int(memory))
+    return min(each), sum(kept.values())
 
 
 def _looked_at(size: tuple[int, int], windows: Windows) -> float:

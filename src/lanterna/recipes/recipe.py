@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
+
+
+Kind = TypeVar("Kind", bound="Recipe")
 
 
 class Recipe(BaseModel):
@@ -52,6 +55,10 @@ class Recipe(BaseModel):
     def changed(self, assignments: Mapping[str, Any]) -> Self:
         """The same recipe with some settings changed, checked again."""
         return type(self).checked({**self.model_dump(), **assignments})
+
+    def only(self, kind: type[Kind]) -> Kind:
+        """What is of `kind`, the recipe that this one adds settings to."""
+        return kind.checked({name: getattr(self, name) for name in kind.model_fields})
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, field_validator, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 
 from lanterna.devices import reuse_memory
 from lanterna.errors import UsageError
@@ -32,6 +32,7 @@ from lanterna.recipes.descent import Descent
 from lanterna.recipes.octaves import resized, shrunk
 from lanterna.recipes.recipe import Frame, Recipe
 from lanterna.recipes.style_loss import Aim, Content, Style, Weights, features_of, loss_of, moments_of
+from lanterna.recipes.style_stages import stages_of, without_frame
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -39,13 +40,6 @@ if TYPE_CHECKING:
 
 LONGEST = 512
 """Pixels along the longer side, at most, where no size is asked for."""
-
-STAGE_WEIGHTS = {"relu1_1": 0.75, "relu2_1": 0.19, "relu3_1": 0.045, "relu4_1": 0.012, "relu5_1": 0.003}
-"""How much each stage of VGG counts for the style: the finer, the more.
-
-Fine stages tell colours and strokes, coarse ones what strokes make up: the more these count, the sooner faces
-are lost (looked at with equal weights and two mixes between).
-"""
 
 _COARSEST = 160  # pixels along the longer side of the smallest picture
 _CONTENT, _SMOOTHNESS = 0.06, 8.0  # what a strength and a detail of 1 mean
@@ -214,58 +208,6 @@ def style_sizes(height: int, width: int, recipe: Stylize) -> list[tuple[int, int
 def steps_at(number: int, count: int, recipe: Stylize) -> int:
     """How many steps the size of that number (of `count`, from 0) has: the smaller, the more."""
     return round(recipe.steps * min(3.0, 1.35 ** (count - 1 - number)))
-
-
-def stages_of(network: Network, recipe: Stylize) -> tuple[str, dict[str, float]]:
-    """The stage of the content, and the weights of the style's stages.
-
-    Where the recipe names none they are VGG's. Of a network that has not these, the first ReLU at each of up
-    to five resolutions tells the style and the second at the fourth the content, which is where VGG's are;
-    other stages stand in where there is no ReLU.
-
-    Errors: `UsageError` where a stage is not there, or the network has no maps of pictures in colour.
-    """
-    if network.eye.channels != 3:
-        raise UsageError(f"{network.name} sees no colours: style wants a network of photographs, as vgg16")
-    content, named = recipe.content_stage, recipe.style_stages
-    if all(name in network.stages for name in ("relu4_2", *STAGE_WEIGHTS)):
-        content, named = content or "relu4_2", named or tuple(STAGE_WEIGHTS)
-    if not content or not named:
-        levels = list(_levels(network).values())[: len(STAGE_WEIGHTS)]
-        if not levels:
-            raise UsageError(f"{network.name} has no stages that put out maps: use vgg16")
-        content = content or levels[:4][-1][:2][-1]
-        named = named or tuple(level[0] for level in levels)
-    for name in (content, *named):
-        network.stage(name)
-    weights = list(STAGE_WEIGHTS.values())
-    falling = [weights[min(number, len(weights) - 1)] for number in range(len(named))]
-    return content, {name: weight / sum(falling) for name, weight in zip(named, falling, strict=True)}
-
-
-@torch.no_grad()
-def _levels(network: Network) -> dict[tuple[int, ...], list[str]]:
-    """The stages that put out maps, by the size of these: of each size the ReLUs, or all if it has none."""
-    side = network.eye.size
-    stages: dict[tuple[int, ...], list[str]] = {}
-    bent: dict[tuple[int, ...], list[str]] = {}
-    for name, output in network.run(torch.zeros(1, 3, side, side, device=network.get_buffer("mean").device)):
-        if output.ndim == 4 and min(output.shape[2:]) > 1:
-            stages.setdefault(tuple(output.shape[2:]), []).append(name)
-            if name in network.stages and isinstance(network.stages[name], nn.ReLU | nn.ReLU6):
-                bent.setdefault(tuple(output.shape[2:]), []).append(name)
-    return {size: bent.get(size, names) for size, names in stages.items()}
-
-
-def without_frame(network: Network) -> Network:
-    """The network, changed to see a picture's edge go on beyond it, where it would see grey: as a frame.
-
-    Only its first stage, and only where that is a convolution.
-    """
-    first = next(iter(network.stages.values()))
-    if isinstance(first, nn.Conv2d):
-        first.padding_mode = "replicate"
-    return network
 
 
 def _frames(

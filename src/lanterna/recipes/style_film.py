@@ -27,15 +27,16 @@ from pydantic import Field
 from torch import Tensor
 
 from lanterna.errors import UsageError
+from lanterna.images.drawing import in_8_bits
 from lanterna.images.motion import follow, warp
 from lanterna.images.palette import with_histogram
 from lanterna.networks import open_network
 from lanterna.networks.quick import quicken
-from lanterna.recipes.dream_film import in_8_bits
 from lanterna.recipes.instant import Instant, instant, open_painter
 from lanterna.recipes.octaves import resized
 from lanterna.recipes.recipe import Frame
-from lanterna.recipes.style import Stylize, stages_of, style, style_sizes
+from lanterna.recipes.style import Stylize, style, style_sizes
+from lanterna.recipes.style_stages import stages_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Sequence
@@ -86,7 +87,7 @@ def style_frames(
     Errors, before the first frame: as `style`.
     """
     recipe = recipe or StyleFilm()
-    first = Stylize.checked({name: getattr(recipe, name) for name in Stylize.model_fields})
+    first = recipe.only(Stylize)
     network = network or open_network(recipe.network, device=device)
     content, stages = stages_of(network, first)
     work = quicken(network, [content, *stages])
@@ -130,7 +131,7 @@ def instant_frames(
     Errors, before the first frame: as `instant`.
     """
     recipe = recipe or InstantFilm()
-    alone = Instant.checked({name: getattr(recipe, name) for name in Instant.model_fields})
+    alone = recipe.only(Instant)
     painter = open_painter(alone, styles=styles, device=device)
 
     def fitted(original: Tensor) -> Tensor:

@@ -6,21 +6,18 @@ machine, and the rest is counting pixels.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch.autograd.graph import saved_tensors_hooks
 
 from lanterna.recipes.descent import kept_steps
-from lanterna.recipes.foreseen import Foreseen
-from lanterna.recipes.style import Stylize, stages_of, steps_at, style, style_sizes
+from lanterna.recipes.foreseen import Foreseen, measured
+from lanterna.recipes.style import Stylize, steps_at, style, style_sizes
 from lanterna.recipes.style_loss import pixels_seen, reach
+from lanterna.recipes.style_stages import stages_of
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from lanterna.networks import Network
 
 _SAMPLE = 384  # pixels along each side of what is measured
@@ -54,22 +51,8 @@ def style_foreseen(
         random, recipe.changed({"size": _SAMPLE, "ratio": 4, "steps": 4, "weights": ()}),
         styles=[random], network=network,
     )  # fmt: skip
-    kept: dict[int, int] = {}
-
-    def note(tensor: Tensor) -> Tensor:
-        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
-
-    with saved_tensors_hooks(note, lambda tensor: tensor):  # the first step also prepares the convolutions
-        next(work)
-    each = []
-    for _ in range(2):
-        begun = time.perf_counter()
-        next(work)
-        each.append(time.perf_counter() - begun)
-    work.close()
-    a_pixel = min(each) / _SAMPLE**2
-    kept_a_pixel = 1.5 * sum(kept.values()) / _SAMPLE**2
+    step, kept = measured(work)
+    a_pixel, kept_a_pixel = step / _SAMPLE**2, 1.5 * kept / _SAMPLE**2
     height, width = sizes[-1]
     weights = sum(weight.nbytes for weight in network.parameters())
     whole = 12 * height * width  # bytes of the picture

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from lanterna.probes.objectives import read_as_is
 from lanterna.probes.statistics import Moments, moments
 from lanterna.recipes.octaves import shrunk
 
@@ -93,7 +94,7 @@ def loss_of(network: Network, picture: Tensor, aim: Aim, tile: int) -> Loss:
     slope = torch.zeros_like(picture)
     if len(tiles) == 1:
         seen = picture.detach().requires_grad_()
-        outputs = read(network, seen, stages)
+        outputs = read_as_is(network, seen[None], stages)
         style = _style_loss(aim, _gathered(aim, outputs, tiles[0], picture))
         content = aim.content.loss(outputs[aim.content.stage], slice(None), slice(None))
         (slope,) = torch.autograd.grad(style + aim.weights.content * content, seen)
@@ -109,7 +110,7 @@ def loss_of(network: Network, picture: Tensor, aim: Aim, tile: int) -> Loss:
         content = torch.zeros(())
         for each in tiles:
             seen = picture[:, each.down.whole, each.across.whole].detach().requires_grad_()
-            outputs = read(network, seen, stages)
+            outputs = read_as_is(network, seen[None], stages)
             part = _core(outputs, aim.content.stage, each)
             here = aim.content.loss(part.found, part.rows, part.columns)
             ahead = sum(
@@ -246,19 +247,8 @@ def _gathered(
     return gathered
 
 
-def read(network: Network, picture: Tensor, stages: frozenset[str]) -> dict[str, Tensor]:
-    """What `stages` put out for a picture `(3, H, W)`, by name, in the network's own precision."""
-    outputs: dict[str, Tensor] = {}
-    for name, output in network.run(picture[None]):
-        if name in stages:
-            outputs[name] = output
-            if len(outputs) == len(stages):
-                break
-    return outputs
-
-
 def _read(network: Network, picture: Tensor, tile: _Tile, stages: frozenset[str]) -> dict[str, Tensor]:
-    return read(network, picture[:, tile.down.whole, tile.across.whole], stages)
+    return read_as_is(network, picture[None, :, tile.down.whole, tile.across.whole], stages)
 
 
 class _Part(NamedTuple):

@@ -16,7 +16,7 @@ from torch import nn
 from lanterna import shelf
 from lanterna.errors import UsageError
 from lanterna.images import make_record, open_picture
-from lanterna.images.drawing import NIGHT, contact_sheet
+from lanterna.images.drawing import contact_sheet
 from lanterna.networks import open_network, shelf_items
 from lanterna.networks.trained import is_trained
 from lanterna.probes import objectives
@@ -216,16 +216,8 @@ def sheet_frames(
         (last,) = deque(frames, maxlen=1)
         assert last.picture is not None
         tiles.append((last.picture.cpu(), label(name)))
-        night = (torch.tensor(NIGHT) / 255).view(3, 1, 1).expand_as(tiles[0][0])
-        waiting = [(night, "")] * (count - number)
         _, height, width = tiles[0][0].shape
-        page = contact_sheet(
-            [*tiles, *waiting],
-            columns=columns,
-            side=width,
-            height=height,
-            title=title,
-        )
+        page = contact_sheet(tiles, columns=columns, side=width, height=height, places=count, title=title)
         yield Frame(number, count, picture=page)
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, model_validator
 from lanterna.devices import choose_device
 from lanterna.errors import UsageError
 from lanterna.images import make_record, open_picture
-from lanterna.images.drawing import NIGHT, contact_sheet
+from lanterna.images.drawing import contact_sheet
 from lanterna.images.prints import Print
 from lanterna.networks import open_network, shelf_items
 from lanterna.recipes.instant import Instant, instant
@@ -230,10 +230,8 @@ def sheet_frames(
         assert last.picture is not None
         tiles.append((last.picture, label(large)))
         _, height, width = last.picture.shape
-        night = (torch.tensor(NIGHT) / 255).view(3, 1, 1).expand(3, height, width)
-        waiting = [(night, "")] * (len(shown) - number)
         page = contact_sheet(
-            [*tiles, *waiting], columns=len(rows[0]), side=width, height=height, title="Strength, brush"
+            tiles, columns=len(rows[0]), side=width, height=height, places=len(shown), title="Strength, brush"
         )
         yield Frame(number, len(shown), picture=page)
 
