@@ -27,11 +27,10 @@ from lanterna.surfaces.cli.common import (
     given,
     human_size,
     say,
-    stoppable,
 )
 from lanterna.surfaces.cli.dream_film import film as dream_film
 from lanterna.surfaces.cli.filming import is_film, usual_place
-from lanterna.surfaces.cli.preview import watching
+from lanterna.surfaces.cli.preview import run_through, watching
 from lanterna.surfaces.dreaming import (
     Kind,
     Sheet,
@@ -155,13 +154,7 @@ def dream(
         if ahead.seconds > _LONG:
             say(f"{about(ahead.seconds)}, {human_size(ahead.memory)} of memory", quiet=quiet)
     begun = time.perf_counter()
-    frame = None
-    with stoppable() as stop_wished, watching("dreaming", _told, shown=preview, quiet=quiet) as watch:
-        for frame in frames:
-            watch(frame)
-            if stop_wished():
-                break
-        frames.close()
+    frame = run_through(frames, "dreaming", _told, shown=preview, quiet=quiet)
     if frame is None:
         raise UsageError(f"the dream in {checkpoint} has nothing left to do: --force starts anew")
     made = frame.whole() if isinstance(frame, DreamFrame) else frame.picture

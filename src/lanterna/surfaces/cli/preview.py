@@ -13,14 +13,14 @@ import shutil
 import struct
 import sys
 import time
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from collections.abc import Callable, Generator, Iterator
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from lanterna.images.drawing import as_image
-from lanterna.surfaces.cli.common import progress, say
+from lanterna.surfaces.cli.common import progress, say, stoppable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -101,6 +101,28 @@ def watching(
         yield lambda frame: update(
             frame.step, frame.steps, f"{time.perf_counter() - begun:.0f} s{told(frame)}"
         )
+
+
+def run_through(
+    frames: "Generator[Frame, Any, None]",
+    title: str,
+    told: "Callable[[Frame], str]",
+    *,
+    shown: bool,
+    quiet: bool,
+) -> "Frame | None":
+    """Work through `frames` as `watching` shows them, to the end or to Ctrl-C; the last one, if there was any.
+
+    Ctrl-C waits for a frame that has a picture to keep.
+    """
+    frame = None
+    with stoppable() as stop_wished, watching(title, told, shown=shown, quiet=quiet) as watch:
+        for frame in frames:
+            watch(frame)
+            if stop_wished() and frame.picture is not None:
+                break
+        frames.close()
+    return frame
 
 
 @contextlib.contextmanager

@@ -32,10 +32,9 @@ from lanterna.surfaces.cli.common import (
     given,
     human_size,
     say,
-    stoppable,
 )
 from lanterna.surfaces.cli.filming import is_film, usual_place
-from lanterna.surfaces.cli.preview import watching
+from lanterna.surfaces.cli.preview import run_through, watching
 from lanterna.surfaces.cli.style_film import film as style_film
 from lanterna.surfaces.dreaming import preset_settings
 from lanterna.surfaces.rerun import print_options
@@ -202,13 +201,7 @@ def style(
             recipe, pictures, network=network, device=device, checkpoint=checkpoint, resume=resume
         )
     begun = time.perf_counter()
-    frame: Frame | None = None
-    with stoppable() as stop_wished, watching("painting", _told, shown=preview, quiet=quiet) as watch:
-        for frame in frames:
-            watch(frame)
-            if stop_wished() and frame.picture is not None:
-                break
-        frames.close()
+    frame = run_through(frames, "painting", _told, shown=preview, quiet=quiet)
     if frame is None:
         raise UsageError(f"the work in {checkpoint} has nothing left to do: --force starts anew")
     made = frame.whole() if isinstance(frame, StyleFrame) else frame.picture
