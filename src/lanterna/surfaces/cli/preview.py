@@ -111,7 +111,7 @@ def run_through(
     shown: bool,
     quiet: bool,
 ) -> "Frame | None":
-    """Work through `frames` as `watching` shows them, to the end or to Ctrl-C; the last one, if there was any.
+    """Work through `frames` as `watching` shows them, to the end or to Ctrl-C; the last one or None.
 
     Ctrl-C waits for a frame that has a picture to keep.
     """
