@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
+from lanterna.devices import uncompiled
 from lanterna.recipes.style_loss import Loss
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _WORSE = 1.2  # how many times the loss before a step's outcome may have and stand as it is
 _TRIES = 8
 _MEMORY = 600 * 2**20  # bytes that L-BFGS may keep of the steps before
+_FIRST = 0.03  # the mean change of a value by the first step of L-BFGS, which knows no curvature yet
 _HISTORY = (4, 12)  # the fewest and the most steps it keeps
 
 
@@ -45,14 +47,13 @@ class Descent:
         """Begin anew from here, as after a change of the loss."""
         self._before = None
         if self._how == "adam":
-            self._optimiser: torch.optim.Optimizer = torch.optim.Adam(
-                [self.picture], lr=0.03, betas=(0.9, 0.99)
-            )
+            self._optimiser = uncompiled(torch.optim.Adam)([self.picture], lr=0.03, betas=(0.9, 0.99))
             return
         kept = kept_steps(self.picture.nbytes)
-        self._optimiser = torch.optim.LBFGS(
-            [self.picture], lr=1, max_iter=1, history_size=kept, tolerance_grad=0, tolerance_change=0
-        )
+        self._optimiser = uncompiled(torch.optim.LBFGS)(
+            [self.picture], lr=_FIRST * self.picture.numel(), max_iter=1, history_size=kept,
+            tolerance_grad=0, tolerance_change=0,
+        )  # fmt: skip
 
     def step(self, measure: Callable[[Tensor], Loss]) -> Loss:
         """One step down, from where the last one ended or was shortened to; the loss there."""
@@ -76,6 +77,8 @@ class Descent:
         self._before = (self.measured, found)
         self.picture.grad = found.slope.contiguous()  # channels last comes back, and L-BFGS wants it flat
         self._optimiser.step(lambda: found.total)
+        if self._how == "lbfgs":
+            self._optimiser.param_groups[0]["lr"] = 1
         return found
 
     def _shorten(self, before: Tensor) -> None:

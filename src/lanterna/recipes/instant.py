@@ -23,7 +23,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional as F
 
-from lanterna.devices import choose_device
+from lanterna.devices import choose_device, reuse_memory
 from lanterna.errors import UsageError
 from lanterna.networks import strips
 from lanterna.networks.instant import (
@@ -140,6 +140,7 @@ def instant(
     recipe = recipe or Instant()
     _check([picture])
     painter = painter or open_painter(recipe, styles=styles, device=device)
+    reuse_memory()  # each layer fills and frees the same large blocks
     place = next(painter.network.parameters()).device
     picture = picture.detach().to(place, torch.float32)
     if recipe.size is not None:

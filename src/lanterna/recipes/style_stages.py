@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lanterna.networks import Network
     from lanterna.recipes.style import Stylize
 
-STAGE_WEIGHTS = {"relu1_1": 0.75, "relu2_1": 0.19, "relu3_1": 0.045, "relu4_1": 0.012, "relu5_1": 0.003}
+STAGE_WEIGHTS = {"relu1_1": 0.7, "relu2_1": 0.2, "relu3_1": 0.065, "relu4_1": 0.025, "relu5_1": 0.01}
 """How much each stage of VGG counts for the style: the finer, the more.
 
 Fine stages tell colours and strokes, coarse ones what strokes make up: the more these count, the sooner faces

@@ -7,7 +7,6 @@ stopped anywhere and resumed sees what an unbroken one sees.
 
 from __future__ import annotations
 
-import inspect
 import math
 import time
 from copy import deepcopy
@@ -18,14 +17,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lanterna.devices import choose_device, fast_dtype, reuse_memory
+from lanterna.devices import choose_device, fast_dtype, reuse_memory, uncompiled
 from lanterna.images.digits import Digits, by_another_hand, mnist, scattered, shifted
 from lanterna.networks.digits import build, start_weights
 from lanterna.recipes.checkpoint import Learning
 from lanterna.recipes.recipe import Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Generator, Mapping
+    from collections.abc import Container, Generator, Mapping
     from pathlib import Path
 
     from lanterna.networks.stages import Network
@@ -240,24 +239,12 @@ def _optimiser(recipe: Train, network: Network) -> torch.optim.Optimizer:
         {"params": others, "weight_decay": 0.0},
     ]
     if recipe.optimiser == "sgd":
-        return _uncompiled(torch.optim.SGD)(
+        return uncompiled(torch.optim.SGD)(
             groups, recipe.learning_rate, recipe.momentum, nesterov=recipe.momentum > 0, fused=True
         )
     # Keras's epsilon rather than torch's 1e-8, so that the quickstart is the quickstart.
     kind = torch.optim.Adam if recipe.optimiser == "adam" else torch.optim.AdamW
-    return _uncompiled(kind)(groups, recipe.learning_rate, eps=1e-7, fused=True)
-
-
-def _uncompiled(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
-    """One of torch's optimisers with no word to torch's compiler, whose import takes most of a second.
-
-    The methods are torch's own, but for what is wrapped around them in case they are to be compiled.
-    """
-    methods = {
-        name: inspect.unwrap(getattr(kind, name))
-        for name in ("step", "zero_grad", "add_param_group", "state_dict", "load_state_dict")
-    }
-    return type(kind.__name__, (kind,), {**methods, "step": torch.no_grad()(methods["step"])})
+    return uncompiled(kind)(groups, recipe.learning_rate, eps=1e-7, fused=True)
 
 
 def _schedule(recipe: Train, step: int) -> float:
