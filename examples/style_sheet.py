@@ -96,7 +96,7 @@ def main(folder: Path) -> None:
         assert last.picture is not None
         tiles.append((last.picture, "at once"))
     sheet = contact_sheet(tiles, columns=4, side=232)
-    save_picture(sheet, folder / "style.jpg", quality=72, force=True)
+    save_picture(sheet, folder / "style.jpg", quality=66, force=True)
 
 
 if __name__ == "__main__":
