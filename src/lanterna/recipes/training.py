@@ -240,15 +240,15 @@ def _optimiser(recipe: Train, network: Network) -> torch.optim.Optimizer:
         {"params": others, "weight_decay": 0.0},
     ]
     if recipe.optimiser == "sgd":
-        return _uncompiled(torch.optim.SGD)(
+        return uncompiled(torch.optim.SGD)(
             groups, recipe.learning_rate, recipe.momentum, nesterov=recipe.momentum > 0, fused=True
         )
     # Keras's epsilon rather than torch's 1e-8, so that the quickstart is the quickstart.
     kind = torch.optim.Adam if recipe.optimiser == "adam" else torch.optim.AdamW
-    return _uncompiled(kind)(groups, recipe.learning_rate, eps=1e-7, fused=True)
+    return uncompiled(kind)(groups, recipe.learning_rate, eps=1e-7, fused=True)
 
 
-def _uncompiled(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
+def uncompiled(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
     """One of torch's optimisers with no word to torch's compiler, whose import takes most of a second.
 
     The methods are torch's own, but for what is wrapped around them in case they are to be compiled.
