@@ -64,11 +64,14 @@ class CoordinatePlan(BaseModel):
     frequency: float = Field(
         default=12.0, gt=0, le=1000, description="Deviation of the waves' frequencies, in waves per picture."
     )
-    grid_levels: int = Field(default=12, ge=1, le=32, description="Grids, coarse to fine (hash).")
-    grid_entries: int = Field(
-        default=14, ge=4, le=24, description="Entries in each grid's table, as a power of two (hash)."
+    grid_levels: int = Field(default=8, ge=1, le=32, description="Grids, coarse to fine (hash).")
+    grid_entries: int | None = Field(
+        default=None,
+        ge=4,
+        le=24,
+        description="Entries in each grid's table, as a power of two (hash); one for 16 pixels, up to 17.",
     )
-    grid_features: int = Field(default=2, ge=1, le=16, description="Numbers in each entry (hash).")
+    grid_features: int = Field(default=4, ge=1, le=16, description="Numbers in each entry (hash).")
     coarsest: int = Field(
         default=16, ge=1, le=1024, description="Cells along the longer side of the coarsest grid (hash)."
     )

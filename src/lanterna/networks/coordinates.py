@@ -45,21 +45,29 @@ class Coordinates(nn.Module):
         super().__init__()
         plan = plan.resolved()
         self.size, self.pictures = size, pictures
-        self.plan = plan.model_copy(update={"finest": plan.finest or max(16, round(0.75 * max(size)))})
+        suits = {
+            "finest": max(16, round(0.75 * max(size))),
+            "grid_entries": min(17, max(8, round(math.log2(size[0] * size[1] * pictures / 16)))),
+        }
+        plan = plan.model_copy(
+            update={key: value for key, value in suits.items() if getattr(plan, key) is None}
+        )
+        self.plan = plan
         self.fast: torch.dtype | None = None  # bfloat16 may be set where the machine is quick at it
         height, width = size
         longest = max(size)
         self.grid: HashGrid | None = None
         if plan.network == "hash":
-            assert self.plan.finest is not None
-            coarsest = min(plan.coarsest, self.plan.finest)
+            assert plan.finest is not None
+            assert plan.grid_entries is not None
+            coarsest = min(plan.coarsest, plan.finest)
             self.grid = HashGrid(
                 (width / longest, height / longest),
                 plan.grid_levels,
                 2**plan.grid_entries,
                 plan.grid_features,
                 coarsest,
-                self.plan.finest,
+                plan.finest,
             )
             inputs = plan.grid_levels * plan.grid_features
         elif plan.network == "fourier":
@@ -173,12 +181,12 @@ class Coordinates(nn.Module):
         return (pixels + middle - middle.mean()) / variance.sqrt()
 
     def _code(self, which: Tensor | None, x: Tensor) -> Tensor:
-        assert self.codes is not None
+        codes = self.get_parameter("codes")
         if which is None:
             which = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         if which.dim() == 2:
-            return torch.mm(which.to(self.codes.dtype), self.codes)
-        return F.embedding(which, self.codes)
+            return which.to(codes.dtype) @ codes
+        return F.embedding(which, codes)
 
 
 def _linear(x: Tensor, layer: nn.Module, swing: float = 1.0) -> Tensor:

@@ -23,27 +23,28 @@ _PRIME = -1_640_531_535  # the paper's second prime, 2,654,435,761, as 32 bits w
 
 
 class Corners:
-    """The corners around N positions on L grids: rows of the table and their weights, `(N * L, 4)` each."""
+    """The corners around N positions on L grids: rows of the table and their weights, `(N * L * 4,)`."""
 
     def __init__(self, rows: Tensor, weights: Tensor, levels: int, entries: int) -> None:
         self.rows, self.weights, self.levels, self._entries = rows, weights, levels, entries
+        self.starts = torch.arange(0, len(rows) + 1, 4, dtype=torch.int32, device=rows.device)
         self._transpose: tuple[Tensor, Tensor, Tensor] | None = None
 
     def __len__(self) -> int:
-        return len(self.rows) // self.levels
+        return len(self.rows) // (4 * self.levels)
 
     @property
     def nbytes(self) -> int:
-        """Bytes it takes with its transpose: four corners, a row and a weight each, twice."""
-        return 2 * self.rows.numel() * 8 + 4 * self._entries
+        """Bytes it takes with its transpose: row and weight of each corner, twice, and where they begin."""
+        return 2 * 8 * len(self.rows) + len(self.rows) + 4 * self._entries
 
     def transpose(self) -> tuple[Tensor, Tensor, Tensor]:
         """For each entry of the table who reads it: numbers, weights, and where those of each entry begin."""
         if self._transpose is None:
-            rows, order = self.rows.flatten().sort(stable=True)
+            rows, order = self.rows.sort(stable=True)
             ends = torch.arange(self._entries + 1, dtype=torch.int32, device=rows.device)
             starts = torch.searchsorted(rows, ends, out_int32=True)
-            self._transpose = (order // 4).int(), self.weights.flatten()[order], starts
+            self._transpose = (order // 4).int(), self.weights[order], starts
         return self._transpose
 
 
@@ -91,7 +92,7 @@ class HashGrid(nn.Module):
         plain = x[:, :n] + y[:, :n] * across[:n, None]
         hashed = (x[:, n:] ^ (y[:, n:] * _PRIME)) & (self.entries - 1)
         rows = torch.cat([plain, hashed], 1) + first[:, None]
-        return Corners(rows.flatten(0, 1), weights.flatten(0, 1), len(first), self.total)
+        return Corners(rows.flatten(), weights.flatten(), len(first), self.total)
 
     def forward(self, corners: Corners) -> Tensor:
         """Features of positions, `(N, L * F)`."""
@@ -105,18 +106,15 @@ class _Read(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, table: Tensor, corners: Corners) -> Tensor:  # noqa: ANN401  # torch has no type
         ctx.corners = corners
-        weights = corners.weights.to(table.dtype)
-        return F.embedding_bag(corners.rows, table, per_sample_weights=weights, mode="sum")
+        return _summed(table, corners.rows, corners.weights, corners.starts)
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
-        readers, weights, starts = ctx.corners.transpose()
-        (slope,) = slopes
-        return F.embedding_bag(
-            readers,
-            slope.contiguous(),
-            starts,
-            per_sample_weights=weights.to(slope.dtype),
-            mode="sum",
-            include_last_offset=True,
-        ), None
+        return _summed(slopes[0].contiguous(), *ctx.corners.transpose()), None
+
+
+def _summed(table: Tensor, rows: Tensor, weights: Tensor, starts: Tensor) -> Tensor:
+    """Weighted sums of rows, each of those from one start to the next."""
+    return F.embedding_bag(
+        rows, table, starts, mode="sum", per_sample_weights=weights.to(table.dtype), include_last_offset=True
+    )

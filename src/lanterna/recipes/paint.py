@@ -40,7 +40,7 @@ _PREVIEW = 2**18  # pixels of a preview, at most
 _SAMPLE = 2**16  # pixels that a large picture is judged by until the end
 
 LEARNING: dict[str, dict[str, Any]] = {
-    "hash": {"rate": 1e-2, "batch": 8192, "cost": "squared"},
+    "hash": {"rate": 1e-2, "batch": 4096, "cost": "squared"},
     "siren": {"rate": 5e-4, "batch": 4096, "cost": "squared"},
     "fourier": {"rate": 2e-3, "batch": 4096, "cost": "squared"},
     "relu": {"rate": 2e-3, "batch": 4096, "cost": "squared"},
@@ -59,7 +59,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "network": "relu", "layers": 7, "neurons": 20, "weight_start": "lecun", "positions": "centred",
         "cost": "squared", "optimiser": "sgd", "rate": 0.01, "schedule": "constant", "batch": 5,
     },
-    "small": {"grid_entries": 11, "grid_levels": 10},
+    "small": {"grid_entries": 10, "grid_levels": 6},
     "waves": {"network": "siren"},
     "soft": {"network": "fourier", "frequency": 4.0},
     "facets": {"network": "relu", "features": ("x", "y", "xy", "x2", "y2", "radius")},
@@ -221,16 +221,24 @@ class _Work:
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate * self._share()
         self.network.fast = self.fast
-        error = self.network.colours(inputs, which) - colours
-        cost = error.abs() if self.recipe.cost == "absolute" else error.square()
-        cost = cost.sum(1).mean() if self.recipe.cost == "absolute" else 0.5 * cost.sum(1).mean()
+        painted = self.network.colours(inputs, which)
+        cost, slope = self._cost(painted.detach() - colours)
         self.optimiser.zero_grad()
-        cost.backward()  # type: ignore[no-untyped-call]
+        painted.backward(slope)  # type: ignore[no-untyped-call]
         self.optimiser.step()
         self.network.fast = None
-        self.cost += cost.detach()
+        self.cost += cost
         self.costs += 1
         self.at += 1
+
+    def _cost(self, error: Tensor) -> tuple[Tensor, Tensor]:
+        """What errors `(N, 3)` cost, summed over colours and averaged over pixels, and its slope.
+
+        Half the square, or the lecture's absolute error. By hand, this is a tenth of a step quicker.
+        """
+        if self.recipe.cost == "absolute":
+            return error.abs().sum() / len(error), error.sign() / len(error)
+        return 0.5 * torch.dot(error.view(-1), error.view(-1)) / len(error), error / len(error)
 
     def _share(self) -> float:
         """The share of the learning rate at this step: all of it, and then along a cosine to nothing."""
@@ -287,10 +295,12 @@ class _Work:
         scale = 1.0 if self.done else min(1.0, math.sqrt(_PREVIEW / (height * width)))
         shown = max(1, round(height * scale)), max(1, round(width * scale))
         numbers = {"loss": self.cost.item() / max(1, self.costs)}
-        numbers["psnr"] = self._psnr(pixels.seen, len(pixels))
-        if pixels.held_out is not None:
-            numbers["held_out"] = self._psnr(pixels.held_out, len(pixels.held_out))
         picture = painting.render(shown)
+        # What is painted already is not painted again to be judged.
+        ready = picture.flatten(1).T if shown == pixels.size and pixels.pictures == 1 else None
+        numbers["psnr"] = self._psnr(pixels.seen, len(pixels), ready)
+        if pixels.held_out is not None:
+            numbers["held_out"] = self._psnr(pixels.held_out, len(pixels.held_out), ready)
         self.cost.zero_()
         self.costs = 0
         recipe = self.given.model_copy(update={"steps": self.steps}) if self.steps else self.given
@@ -303,20 +313,22 @@ class _Work:
             recipe=recipe,
         )
 
-    def _psnr(self, among: Tensor | None, count: int) -> float:
+    def _psnr(self, among: Tensor | None, count: int, painted: Tensor | None) -> float:
         """PSNR over those pixels, or a sample of them."""
-        if self.done or count <= _SAMPLE:
+        if self.done or count <= _SAMPLE or painted is not None:
             chosen = among if among is not None else torch.arange(count)
         else:
             chosen = (torch.arange(_SAMPLE) * (count / _SAMPLE)).long()
             chosen = chosen if among is None else among[chosen]
         total = 0.0
         for numbers in torch.split(chosen, TILE):
-            which = self.pixels.which(numbers)
-            positions = self.pixels.positions(numbers).to(self.device)
-            found = self.network(positions, None if which is None else which.to(self.device)).clamp(0, 1)
-            wanted = self.pixels.colours_of(numbers).to(self.device)
-            total += (found - wanted).square().sum().item()
+            if painted is not None:
+                found = painted[numbers]
+            else:
+                which = self.pixels.which(numbers)
+                positions = self.pixels.positions(numbers).to(self.device)
+                found = self.network(positions, None if which is None else which.to(self.device)).clamp(0, 1)
+            total += (found.cpu() - self.pixels.colours_of(numbers)).square().sum().item()
         return psnr(total / (3 * len(chosen)))
 
     def state(self) -> dict[str, object]:
