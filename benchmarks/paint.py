@@ -1,4 +1,4 @@
-"""How well a picture is painted in a few seconds, beside the lecture's recipe, and how far a step is from its bound.
+"""How well a picture is painted in seconds, beside the lecture's recipe, and a step beside its bound.
 
 `python benchmarks/paint.py [--threads 2] [--picture FILE] [--seeds 5] [--seconds 3] [--long 60] [--large]`,
 one JSON on the shelf's astronaut:

@@ -1,4 +1,4 @@
-"""Paintings as somebody who looks at them would judge them, and their networks against independent oracles."""
+"""Paintings as somebody who looks at them would judge them, and their networks against oracles."""
 
 import json
 import math
