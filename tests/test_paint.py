@@ -102,6 +102,12 @@ def test_resumed_work_ends_where_unbroken_work_does(astronaut, tmp_path, network
         paint(astronaut, recipe, checkpoint=tmp_path / "none", resume=True)
 
 
+def test_frames_come_at_the_steps_that_are_asked_for_and_change_nothing(astronaut):
+    frames = list(paint(astronaut, Paint(steps=40), also_at=range(10, 21)))
+    assert set(range(10, 21)) <= {frame.step for frame in frames}
+    assert torch.equal(frames[-1].picture, learned(astronaut, steps=40).picture)
+
+
 def test_a_rate_that_is_sent_in_takes_over(astronaut):
     frames = paint(astronaut, Paint(steps=100_000, schedule="constant"))
     next(frames)
