@@ -16,6 +16,7 @@ are lightness and a place in a palette that the seed draws.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -115,7 +116,7 @@ class _Palette:
 def random_picture(recipe: Cppn | None = None, *, size: tuple[int, int] | None = None) -> Tensor:
     """The picture of a recipe's seed, `(3, H, W)` in [0, 1], at the recipe's size or another (height, width).
 
-    The same seed is the same picture at every size; pixels are painted tile by tile, so that memory is that
+    The same seed is the same picture at every size of the same shape; pixels are painted tile by tile, so that memory is that
     of the result and little more.
     """
     recipe = recipe or Cppn()
@@ -165,9 +166,9 @@ def random_sheet(
 def _drawn(recipe: Cppn) -> _Network:
     """A network from the recipe's seed."""
     generator = torch.Generator().manual_seed(recipe.seed)
-    widths = [_inputs(recipe), *recipe.layers * [recipe.neurons], 3]
+    widths = [3 if recipe.radius else 2, *recipe.layers * [recipe.neurons], 3]
     weights, biases, slopes = [], [], []
-    for number, (before, after) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for number, (before, after) in enumerate(itertools.pairwise(widths)):
         weights.append(torch.randn(before, after, generator=generator) / math.sqrt(before))
         biases.append(0.5 * torch.randn(after, generator=generator))
         slopes.append(torch.exp(_STEEP * torch.randn(after, generator=generator)))
@@ -182,10 +183,6 @@ def _drawn(recipe: Cppn) -> _Network:
         hue, hue + (turn * 2 - 1) * 180, 0.07 + 0.08 * chroma, 0.12 + 0.18 * dark, 0.86 + 0.1 * light
     )
     return _Network(weights, biases, slopes, (middle[0].item(), middle[1].item()), palette)
-
-
-def _inputs(recipe: Cppn) -> int:
-    return 3 if recipe.radius else 2
 
 
 def _told(recipe: Cppn, middle: tuple[float, float], x: Tensor, y: Tensor) -> Tensor:
@@ -253,10 +250,9 @@ def _painted(network: _Network, recipe: Cppn, size: tuple[int, int]) -> Tensor:
         number = torch.arange(first, min(first + _TILE // fine**2, height * width))
         row = (number // width)[:, None, None] + offsets[None, :, None]  # (N, fine, 1)
         column = (number % width)[:, None, None] + offsets[None, None, :]
-        y, x = torch.broadcast_tensors((row / height * 2 - 1) * sides[0], (column / width * 2 - 1) * sides[1])
-        colours = _coloured(
-            ready(_told(recipe, network.middle, x.flatten(), y.flatten())), recipe, network.palette
-        )
+        y = ((row / height * 2 - 1) * sides[0]).expand(-1, -1, fine).flatten()
+        x = ((column / width * 2 - 1) * sides[1]).expand(-1, fine, -1).flatten()
+        colours = _coloured(ready(_told(recipe, network.middle, x, y)), recipe, network.palette)
         result[:, number] = colours.view(len(number), fine**2, 3).mean(1).T
     return result.view(3, height, width)
 
