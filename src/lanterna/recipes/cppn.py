@@ -116,8 +116,8 @@ class _Palette:
 def random_picture(recipe: Cppn | None = None, *, size: tuple[int, int] | None = None) -> Tensor:
     """The picture of a recipe's seed, `(3, H, W)` in [0, 1], at the recipe's size or another (height, width).
 
-    The same seed is the same picture at every size of the same shape; pixels are painted tile by tile, so that memory is that
-    of the result and little more.
+    The same seed is the same picture at every size of the same shape. Pixels are painted tile by tile, so
+    that memory is that of the result and little more.
     """
     recipe = recipe or Cppn()
     return _painted(_drawn(recipe), recipe, size or (recipe.height, recipe.width))
