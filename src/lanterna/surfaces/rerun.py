@@ -100,6 +100,18 @@ _STYLE_FILM = replace(
     recipe="lanterna.recipes.style_film:StyleFilm",
     command="style {inputs} {settings} --film {picture}",
 )
+_PAINT = Making(
+    "lanterna.surfaces.painting:paint_picture",
+    "lanterna.recipes.paint:Paint",
+    "paint {inputs} {settings} -o {picture}",
+    roles=("mask",),
+)
+_RENDER = Making(
+    "lanterna.surfaces.painting:render_picture",
+    "lanterna.recipes.rendering:Render",
+    "paint render {inputs} {settings} -o {picture}",
+    without_option=("seed",),
+)
 # By verb, and which of its pictures.
 MAKINGS: dict[tuple[str, str], Making] = {
     ("train", "mistakes"): _TRAIN,
@@ -137,6 +149,20 @@ MAKINGS: dict[tuple[str, str], Making] = {
         )
         for made, making in (("sheet", _STYLE), ("instant-sheet", _INSTANT))
     },
+    ("paint", "paint"): _PAINT,
+    ("paint", "film"): replace(_PAINT, maker="", command="paint {inputs} {settings} --film {picture}"),
+    ("paint", "render"): _RENDER,
+    ("paint", "grid"): replace(
+        _RENDER,
+        recipe="lanterna.recipes.rendering:Grid",
+        command="paint render {inputs} --grid {settings} -o {picture}",
+    ),
+    ("paint", "morph"): replace(
+        _RENDER,
+        maker="",
+        recipe="lanterna.recipes.rendering:Morph",
+        command="paint render {inputs} {settings} --morph {picture}",
+    ),
     ("read", "steps"): replace(_READ, command="read {inputs} {settings} --steps {picture}"),
 }
 

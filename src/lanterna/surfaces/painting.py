@@ -1,0 +1,187 @@
+"""What `lanterna paint` opens and saves: pictures to learn, paintings, their records, films of learning."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import deque
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lanterna.devices import choose_device
+from lanterna.errors import UsageError
+from lanterna.images import make_record, open_picture
+from lanterna.images.films import save_film
+from lanterna.recipes.octaves import resized
+from lanterna.recipes.paint import Paint, PaintFrame, paint
+from lanterna.recipes.painting import Painting, open_painting
+from lanterna.recipes.pixels import LONGEST
+from lanterna.recipes.rendering import Grid, Render, grid, render, wall
+from lanterna.surfaces.frame_folder import FrameFolder
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Mapping, Sequence
+
+    from torch import Tensor
+
+    from lanterna.images import Input, Record
+    from lanterna.images.decoding import Source
+    from lanterna.recipes.rendering import View
+
+_PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".gif", ".heic", ".heif", ".bmp")
+_MOST = 100  # pictures that one network learns
+_ON_THE_WAY, _AT_THE_END = 2**17, 2**22  # pixels of several pictures shown together
+_FILM = 2**18  # pixels of a frame of the film of learning, at most
+_FPS, _HOLD = 15.0, 1.5  # frames a second; seconds that its last frame stands
+_GROWTH = 1.04  # from a frame of it to the next there are this many times as many steps
+
+
+def picture_files(paths: Iterable[Path]) -> list[Path]:
+    """The files that are meant by paths of pictures and of folders of them, in order.
+
+    Errors: `UsageError` for a folder without pictures, no pictures, or too many.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = sorted(
+            each for each in path.iterdir() if each.suffix.lower() in _PICTURES and each.is_file()
+        )
+        if not inside:
+            raise UsageError(f"{path} has no pictures in it: expected {', '.join(_PICTURES[:4])} or the like")
+        found += inside
+    if not found:
+        raise UsageError("expected a picture to learn: lanterna paint PICTURE")
+    if len(found) > _MOST:
+        raise UsageError(f"one network learns up to {_MOST} pictures, got {len(found)}: name fewer")
+    return found
+
+
+def frames_of(
+    pictures: Sequence[Source],
+    masks: Sequence[Source],
+    recipe: Paint,
+    *,
+    device: str = "auto",
+    checkpoint: Path | None = None,
+    resume: bool = False,
+) -> Generator[PaintFrame, Any, None]:
+    """Open what is to be learned, and learn it. Errors: those of `open_picture` and `paint`."""
+    # Of a hundred photographs no more is kept than what they are made smaller from.
+    longest = 4 * (recipe.size or LONGEST) if len(pictures) > 1 else None
+    return paint(
+        [open_picture(picture, longest=longest) for picture in pictures],
+        recipe,
+        masks=[open_picture(mask).mean(0) for mask in masks],
+        device=device,
+        checkpoint=checkpoint,
+        resume=resume,
+    )
+
+
+def whole(frame: PaintFrame) -> Tensor:
+    """The painting of a frame at its own size, several pictures on one wall."""
+    painting, picture = frame.painting, frame.picture
+    if painting.pictures == 1 and picture is not None and tuple(picture.shape[1:]) == painting.size:
+        return picture
+    return wall(painting, _AT_THE_END)
+
+
+def shown_together(frames: Generator[PaintFrame, Any, None]) -> Generator[PaintFrame, None, None]:
+    """The same frames; those of several pictures show all of them."""
+    try:
+        for frame in frames:
+            several = frame.painting.pictures > 1
+            yield replace(frame, picture=wall(frame.painting, _ON_THE_WAY)) if several else frame
+    finally:
+        frames.close()
+
+
+def paint_record(made: str, recipe: Paint, inputs: Iterable[Input], device: str) -> Record:
+    """How a painting was learned. Steps, where they are known, take the place of seconds."""
+    if recipe.steps:
+        recipe = recipe.model_copy(update={"seconds": Paint.model_fields["seconds"].default})
+    return make_record("paint", made, recipe, device=choose_device(device), inputs=inputs)
+
+
+def paint_picture(record: Record) -> tuple[Tensor, Record]:
+    """Learn a painting again from its record."""
+    recipe = Paint.checked(record.settings)
+    pictures = [note.path for note in record.inputs if not note.role]
+    masks = [note.path for note in record.inputs if note.role == "mask"]
+    if len(pictures) + len(masks) != len(record.inputs):
+        raise UsageError("the recipe is not one of a painting: expected pictures and masks")
+    (last,) = deque(frames_of(pictures, masks, recipe, device=record.device), maxlen=1)
+    return whole(last), paint_record("paint", recipe, record.inputs, record.device)
+
+
+def opened_on(device: str, file: Path) -> Painting:
+    """The painting in a file, on a device. Errors: those of `open_painting` and `choose_device`."""
+    chosen = choose_device(device)
+    painting = open_painting(file)
+    painting.network.to(chosen)
+    return painting
+
+
+def render_record(made: str, recipe: View, note: Input, painting: Painting) -> Record:
+    """How a painting was rendered."""
+    return make_record("paint", made, recipe, device=painting.network.output.weight.device, inputs=[note])
+
+
+def render_picture(record: Record) -> tuple[Tensor, Record]:
+    """Render a painting, or a grid of what is between its pictures, again from its record."""
+    if len(record.inputs) != 1:
+        raise UsageError("the recipe is not one of a rendering: expected the file of one painting")
+    (note,) = record.inputs
+    painting = opened_on(record.device, Path(note.path))
+    if record.made == "grid":
+        between = Grid.checked(record.settings)
+        (last,) = deque(grid(painting, between), maxlen=1)
+        assert last.picture is not None
+        return last.picture, render_record("grid", between, note, painting)
+    recipe = Render.checked(record.settings)
+    return render(painting, recipe), render_record("render", recipe, note, painting)
+
+
+class LearningFilm:
+    """The film of a painting being learned: from a frame to the next there are a share more steps.
+
+    So that the quick changes of the beginning and the slow ones of the end are both seen. The frames are kept
+    beside the film until it is whole, as `FrameFolder` does, whose errors are its errors.
+    """
+
+    def __init__(self, place: Path, note: Mapping[str, object], *, resume: bool, force: bool) -> None:
+        self.place, self.force = place, force or resume
+        begun = place.with_name(f"{place.name}.frames").exists()  # a film may be asked for on the way
+        self.frames = FrameFolder(place, note, resume=resume and begun, force=force)
+        self.due = 0.0
+
+    def watched(self, frames: Generator[PaintFrame, None, None]) -> Generator[PaintFrame, None, None]:
+        """The same frames, kept where it is time for another of the film."""
+        try:
+            for frame in frames:
+                if frame.step >= self.due and frame.step != frame.steps:
+                    assert frame.picture is not None
+                    self.frames.add(self._fitted(frame.picture))
+                    self.due = frame.step * _GROWTH
+                yield frame
+        finally:
+            frames.close()
+
+    def save(self, last: Tensor, record: Record, *, finished: bool) -> int:
+        """Save the film, which ends with `last`, and give the number of its frames."""
+        frames, count = itertools.chain(self.frames, [self._fitted(last)]), self.frames.done + 1
+        save_film(frames, self.place, count=count, fps=_FPS, hold=_HOLD, recipe=record, force=self.force)
+        if finished:
+            self.frames.remove()
+        return count
+
+    def _fitted(self, picture: Tensor) -> Tensor:
+        height, width = picture.shape[1:]
+        if self.frames.done:
+            return resized(picture, tuple(self.frames[0].shape[1:])).clamp(0, 1)
+        share = min(1.0, math.sqrt(_FILM / (height * width)))
+        return resized(picture, (max(1, round(height * share)), max(1, round(width * share)))).clamp(0, 1)
