@@ -61,8 +61,11 @@ class CoordinatePlan(BaseModel):
         default=30.0, gt=0, le=1000, description="How fast a siren's sines swing: the paper's 30."
     )
     waves: int = Field(default=128, ge=1, le=4096, description="How many random waves (fourier).")
-    frequency: float = Field(
-        default=12.0, gt=0, le=1000, description="Deviation of the waves' frequencies, in waves per picture."
+    frequency: float | None = Field(
+        default=None,
+        gt=0,
+        le=10_000,
+        description="Deviation of the waves' frequencies, in waves per picture (fourier); one for 16 pixels.",
     )
     grid_levels: int = Field(default=8, ge=1, le=32, description="Grids, coarse to fine (hash).")
     grid_entries: int | None = Field(

@@ -46,6 +46,7 @@ class Coordinates(nn.Module):
         plan = plan.resolved()
         self.size, self.pictures = size, pictures
         suits = {
+            "frequency": max(size) / 16,
             "finest": max(16, round(0.75 * max(size))),
             "grid_entries": min(17, max(8, round(math.log2(size[0] * size[1] * pictures / 16)))),
         }
@@ -115,7 +116,7 @@ class Coordinates(nn.Module):
                 self.grid.start(generator)
             if plan.network == "fourier":
                 # A painting's file has 16 bits for each number; these must not change in it.
-                waves = torch.randn(2, plan.waves, generator=generator) * plan.frequency
+                waves = torch.randn(2, plan.waves, generator=generator) * (plan.frequency or 1.0)
                 self.get_buffer("waves").copy_(waves.half())
             if self.codes is not None and plan.code:
                 self.codes.normal_(0, 0.1, generator=generator)
@@ -191,7 +192,8 @@ class Coordinates(nn.Module):
 
 def _linear(x: Tensor, layer: nn.Module, swing: float = 1.0) -> Tensor:
     assert isinstance(layer, nn.Linear)
-    weight, bias = layer.weight, layer.bias
+    weight: Tensor = layer.weight
+    bias: Tensor = layer.bias
     if swing != 1:
         weight, bias = weight * swing, bias * swing  # fewer than what comes out
     return F.linear(x, weight.to(x.dtype), bias.to(x.dtype))

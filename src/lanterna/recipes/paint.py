@@ -111,10 +111,10 @@ class Paint(CoordinatePlan, Recipe):
 class PaintFrame(Frame):
     """How far a painting has come. `steps` is 0 until it is known how many there will be.
 
-    `picture` is the whole painting at the size that is trained at, or smaller where that is large, but for
-    the last frame. `numbers`: `loss` (the cost, mean since the last frame), `psnr` in dB over the pixels that
-    are trained on, `held_out` over those that are not, where there are any, `seconds` of work so far, the
-    painting of previews included, and `rate`. Of large pictures a fixed sample is judged, but for the last
+    `picture` is the whole painting, the first of several, at the size that is trained at; smaller where that
+    is large, but for the last frame. `numbers`: `loss` (the cost, mean since the last frame), `psnr` in dB
+    over the pixels that are trained on, `held_out` over those that are not, where there are any, `seconds` of
+    work so far, previews included, and `rate`. Large pictures are judged by a fixed sample, but for the last
     frame. `painting` is what has been learned, and goes on learning with the work; `recipe` makes it again.
     """
 
@@ -146,7 +146,10 @@ def paint(
     several = [pictures] if isinstance(pictures, Tensor) else list(pictures)
     pixels = pixels_of(several, masks, recipe.size, recipe.keep, recipe.seed)
     keeping = Keeping(checkpoint, recipe, [pixels.colours, pixels.seen])
-    work = _Work(pixels, recipe, choose_device(device))
+    place = choose_device(device)
+    if place.type == "mps":  # where torch has no embedding_bag
+        place = torch.device("cpu")
+    work = _Work(pixels, recipe, place)
     if checkpoint and resume:
         work.take_up(keeping.read(set(work.state())))
     return _frames(work, keeping)
@@ -205,7 +208,7 @@ class _Work:
         self.order = torch.empty(0, dtype=torch.int64)
         self.epoch = -1
         self.kept: dict[int, tuple[Tensor | Corners, Tensor | None, Tensor]] = {}
-        self.kept_bytes = 0
+        self.turn: Tensor | None = None
         self.at, self.steps, self.seconds = 0, recipe.steps or 0, 0.0
         self.mark: tuple[int, float] | None = None
         self.cost, self.costs = torch.zeros((), device=device), 0
@@ -266,7 +269,8 @@ class _Work:
             self.epoch = epoch
             if not self.same or not len(self.order):
                 self.order = _shuffled(len(self.pixels), self.recipe.seed, 0 if self.same else epoch)
-            self.turn = _shuffled(self.batches, self.recipe.seed, -1 - epoch) if self.same else None
+            if self.same:
+                self.turn = _shuffled(self.batches, self.recipe.seed, -1 - epoch)
         if self.turn is not None:
             number = int(self.turn[number])
             if number in self.kept:
@@ -282,9 +286,8 @@ class _Work:
         if self.recipe.white != 1:
             colours *= self.recipe.white
         batch = inputs, None if which is None else which.to(self.device), colours
-        if isinstance(inputs, Corners) and self.kept_bytes + inputs.nbytes <= _KEPT:
+        if isinstance(inputs, Corners) and self.batches * inputs.nbytes <= _KEPT:
             self.kept[number] = batch
-            self.kept_bytes += inputs.nbytes
         return batch
 
     @torch.no_grad()

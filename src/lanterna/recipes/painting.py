@@ -18,7 +18,7 @@ from lanterna.networks.coordinate_plan import CoordinatePlan
 from lanterna.networks.coordinates import Coordinates
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 TILE = 2**15  # positions that are painted at a time
@@ -75,25 +75,42 @@ class Painting:
         `UsageError` for a `which` that is not there, a zoom that is not above 0.
         """
         height, width = size or self.size
+        mixed = self.mixture(which)
+        result = torch.empty(3, height * width)
+        tiles = self.tiles((height, width), beyond=beyond, zoom=zoom, centre=centre, turn=turn)
+        for pixels, positions in tiles:
+            weights = None if mixed is None else mixed.to(positions.device).expand(len(positions), -1)
+            result[:, pixels] = self.network(positions, weights).T.clamp_(0, 1).cpu()
+        return result.view(3, height, width)
+
+    def tiles(
+        self,
+        size: tuple[int, int],
+        *,
+        beyond: float = 0.0,
+        zoom: float = 1.0,
+        centre: tuple[float, float] = (0.5, 0.5),
+        turn: float = 0.0,
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """Which pixels, row by row, and where they lie `(N, 2)`, in parts; what is seen is as for `render`.
+
+        Errors: `UsageError` for a zoom that is not above 0 or a size below one pixel.
+        """
+        height, width = size
         if zoom <= 0 or beyond <= -0.5 or min(height, width) < 1:
             raise UsageError(f"a zoom is above 0 and a size at least 1 px, got {zoom} and {height} × {width}")
-        device = self.network.output.weight.device
         tall, wide = self.size
         # Pixels of the original for each pixel of the result, so that all of the frame is seen.
         step = max(tall / height, wide / width) * (1 + 2 * beyond) / zoom
         cosine, sine = math.cos(math.radians(turn)), math.sin(math.radians(turn))
-        mixed = self.mixture(which)
-        result = torch.empty(3, height * width)
         for first in range(0, height * width, TILE):
-            number = torch.arange(first, min(first + TILE, height * width), device=device)
+            last = min(first + TILE, height * width)
+            number = torch.arange(first, last, device=self.network.output.weight.device)
             right = (number % width + 0.5 - width / 2) * step
             down = (number // width + 0.5 - height / 2) * step
             x = (cosine * right + sine * down) / wide + centre[0]
             y = (cosine * down - sine * right) / tall + centre[1]
-            weights = None if mixed is None else mixed.to(device).expand(len(number), -1)
-            colours = self.network(torch.stack([x, y], 1), weights)
-            result[:, first : first + len(number)] = colours.T.clamp_(0, 1).cpu()
-        return result.view(3, height, width)
+            yield slice(first, last), torch.stack([x, y], 1)
 
     def mixture(self, which: float | Sequence[float] | None) -> Tensor | None:
         """How much of each picture, `(1, pictures)`, or None where there is one."""

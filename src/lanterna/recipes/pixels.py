@@ -143,4 +143,4 @@ def _shrunk(picture: Tensor, visible: Tensor, goal: tuple[int, ...]) -> tuple[Te
         colours = resized(clean, goal) / share.clamp_min(0.1)
     else:
         colours, where = resized(picture, goal), torch.ones(1, *goal, dtype=torch.bool)
-    return (colours.clamp(0, 1) * 255).round().to(torch.uint8), where
+    return colours.clamp(0, 1).mul_(255).round_().to(torch.uint8), where
