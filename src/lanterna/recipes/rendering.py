@@ -16,10 +16,11 @@ from pydantic import Field, field_validator, model_validator
 from lanterna.errors import UsageError
 from lanterna.images.drawing import AMBER, NIGHT
 from lanterna.images.prints import Print
+from lanterna.recipes.painting import TILE
 from lanterna.recipes.recipe import Frame, Recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from torch import Tensor
 
@@ -84,13 +85,15 @@ class View(Recipe):
             raise UsageError(f"size: at most {MOST:,} pixels are painted, {width} × {height} are more")
         return height, width
 
-    def seen(
-        self, painting: Painting, size: tuple[int, int], which: Sequence[float] | float | None
-    ) -> Tensor:
+    def seen(self, painting: Painting, size: tuple[int, int], which: Sequence[float]) -> Tensor:
         """Paint this view, `(3, H, W)`."""
         return painting.render(
             size, beyond=self.beyond, zoom=self.zoom, centre=self.centre, turn=self.turn, which=which
         )
+
+    def tiles(self, painting: Painting, size: tuple[int, int]) -> Iterator[tuple[slice, Tensor]]:
+        """This view in parts, as `Painting.tiles` gives them."""
+        return painting.tiles(size, beyond=self.beyond, zoom=self.zoom, centre=self.centre, turn=self.turn)
 
 
 class Render(View):
@@ -138,14 +141,23 @@ class Morph(View):
         return _several(painting) * self.frames
 
 
-def render(painting: Painting, recipe: Render | None = None) -> Tensor:
-    """Paint a painting as a recipe says, `(3, H, W)` in [0, 1].
+def render(painting: Painting, recipe: Render | None = None) -> Generator[Frame, None, None]:
+    """Paint a painting as a recipe says, `(3, H, W)` in [0, 1], yielding it after each of its parts.
 
     Errors: `UsageError` for a `which` that is not there, or a size that is too large.
     """
     recipe = recipe or Render()
     which = recipe.which[0] if len(recipe.which) == 1 else recipe.which or None
-    return recipe.seen(painting, recipe.pixels(painting), which)
+    mixture = painting.mixture(which)
+    height, width = recipe.pixels(painting)
+    picture = torch.empty(3, height, width)
+    count = -(-height * width // TILE)
+    for number, (pixels, positions) in enumerate(recipe.tiles(painting, (height, width)), start=1):
+        with torch.no_grad():
+            weights = None if mixture is None else mixture.to(positions.device).expand(len(positions), -1)
+            colours = painting.network(positions, weights)
+        picture.view(3, -1)[:, pixels] = colours.T.clamp(0, 1).cpu()
+        yield Frame(number, count, picture=picture)
 
 
 def grid(painting: Painting, recipe: Grid | None = None) -> Generator[Frame, None, None]:

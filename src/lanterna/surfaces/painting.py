@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from lanterna.images import Input, Record
     from lanterna.images.decoding import Source
+    from lanterna.recipes.recipe import Frame
     from lanterna.recipes.rendering import View
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".gif", ".heic", ".heif", ".bmp")
@@ -137,13 +138,18 @@ def render_picture(record: Record) -> tuple[Tensor, Record]:
         raise UsageError("the recipe is not one of a rendering: expected the file of one painting")
     (note,) = record.inputs
     painting = opened_on(record.device, Path(note.path))
-    if record.made == "grid":
-        between = Grid.checked(record.settings)
-        (last,) = deque(grid(painting, between), maxlen=1)
-        assert last.picture is not None
-        return last.picture, render_record("grid", between, note, painting)
-    recipe = Render.checked(record.settings)
-    return render(painting, recipe), render_record("render", recipe, note, painting)
+    recipe = (Grid if record.made == "grid" else Render).checked(record.settings)
+    (last,) = deque(rendered(painting, recipe), maxlen=1)
+    assert last.picture is not None
+    return last.picture, render_record(record.made, recipe, note, painting)
+
+
+def rendered(painting: Painting, recipe: View) -> Generator[Frame, None, None]:
+    """Render a painting, or a grid of what is between its pictures."""
+    if isinstance(recipe, Grid):
+        return grid(painting, recipe)
+    assert isinstance(recipe, Render)
+    return render(painting, recipe)
 
 
 class LearningFilm:

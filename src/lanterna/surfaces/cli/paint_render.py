@@ -12,8 +12,7 @@ from lanterna.errors import UsageError
 from lanterna.images import check_place, note_input, save_picture
 from lanterna.images.films import check_film_place
 from lanterna.images.pictures import check_print_place
-from lanterna.recipes.rendering import Grid, Morph, Render, View, grid, morph
-from lanterna.recipes.rendering import render as rendered
+from lanterna.recipes.rendering import Grid, Morph, Render, View, morph
 from lanterna.surfaces.cli.common import (
     Device,
     Force,
@@ -23,12 +22,11 @@ from lanterna.surfaces.cli.common import (
     Settings,
     emit_json,
     given,
-    progress,
     say,
 )
 from lanterna.surfaces.cli.filming import filming, mark
 from lanterna.surfaces.cli.preview import run_through, watching
-from lanterna.surfaces.painting import opened_on, render_record
+from lanterna.surfaces.painting import opened_on, render_record, rendered
 from lanterna.surfaces.rerun import print_options
 
 if TYPE_CHECKING:
@@ -102,17 +100,10 @@ def render(
             resume=resume, force=force, json=json, quiet=quiet,
         )  # fmt: skip
     begun = time.perf_counter()
-    if isinstance(recipe, Grid):
-        frame = run_through(grid(painting, recipe), "painting", _told, shown=False, quiet=quiet)
-        assert frame is not None
-        if frame.step < frame.steps:
-            raise KeyboardInterrupt
-        picture = frame.picture
-    else:
-        assert isinstance(recipe, Render)
-        with progress("painting", quiet=quiet):
-            picture = rendered(painting, recipe)
-    assert picture is not None
+    frame = run_through(rendered(painting, recipe), "painting", _told, shown=False, quiet=quiet)
+    if frame is None or frame.picture is None or frame.step < frame.steps:
+        raise KeyboardInterrupt  # half of it would be no picture
+    picture = frame.picture
     save_picture(picture, place, recipe=record, force=force, **print_options(record, place))
     document: dict[str, Any] = {
         "picture": str(place),
