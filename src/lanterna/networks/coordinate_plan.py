@@ -65,7 +65,7 @@ class CoordinatePlan(BaseModel):
         default=None,
         gt=0,
         le=10_000,
-        description="Deviation of the waves' frequencies, in waves per picture (fourier); one for 16 pixels.",
+        description="Deviation of the waves' frequencies, in waves per picture (fourier); one for 24 pixels.",
     )
     grid_levels: int = Field(default=8, ge=1, le=32, description="Grids, coarse to fine (hash).")
     grid_entries: int | None = Field(

@@ -46,7 +46,7 @@ class Coordinates(nn.Module):
         plan = plan.resolved()
         self.size, self.pictures = size, pictures
         suits = {
-            "frequency": max(size) / 16,
+            "frequency": max(size) / 24,
             "finest": max(16, round(0.75 * max(size))),
             "grid_entries": min(17, max(8, round(math.log2(size[0] * size[1] * pictures / 16)))),
         }

@@ -31,7 +31,7 @@ from lanterna.recipes.recipe import Frame, Recipe
 from lanterna.recipes.training import uncompiled
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Container, Generator, Sequence
     from pathlib import Path
 
 _STEADY, _KNOWN = 0.4, 0.3  # shares of the work: until the rate falls; until the number of steps is told
@@ -41,9 +41,9 @@ _SAMPLE = 2**16  # pixels that a large picture is judged by until the end
 
 LEARNING: dict[str, dict[str, Any]] = {
     "hash": {"rate": 1e-2, "batch": 4096, "cost": "squared"},
-    "siren": {"rate": 5e-4, "batch": 4096, "cost": "squared"},
-    "fourier": {"rate": 2e-3, "batch": 4096, "cost": "squared"},
-    "relu": {"rate": 2e-3, "batch": 4096, "cost": "squared"},
+    "siren": {"rate": 5e-4, "batch": 2048, "cost": "squared"},
+    "fourier": {"rate": 5e-3, "batch": 1024, "cost": "squared"},
+    "relu": {"rate": 3e-3, "batch": 1024, "cost": "squared"},
 }
 """How each network learns, where a recipe says nothing."""
 
@@ -62,6 +62,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "small": {"grid_entries": 10, "grid_levels": 6},
     "waves": {"network": "siren"},
     "soft": {"network": "fourier", "frequency": 4.0},
+    "guess": {"network": "siren", "omega": 15.0, "keep": 0.05},
     "facets": {"network": "relu", "features": ("x", "y", "xy", "x2", "y2", "radius")},
 }  # fmt: skip
 
@@ -130,10 +131,19 @@ def paint(
     device: str = "auto",
     checkpoint: Path | None = None,
     resume: bool = False,
+    also_at: Container[int] = (),
 ) -> Generator[PaintFrame, Paint | None, None]:
     """Learn to paint one picture `(3, H, W)` in [0, 1], or up to 100, yielding frames a few times a second.
 
-    Of several pictures all take the shape of the first, cut to it around their middle. `masks`, one for all
+    Frames come at steps `also_at` besides, and more often at first, when most happens.
+
+    Of several pictures all take the shape of the first, cut to it around their middle. Each has a code of a
+    few numbers that is learned with the weights and told to the network beside the position (an auto-decoder:
+    Park et al., "DeepSDF", 2019). Of four photographs at 128 px, the homework's plain number (`code` 0) gave
+    a hash grid 38.5 dB in place of 41.2; a siren 35.5 in place of 31.1, but noise between two pictures, where
+    learned codes give forms of both. A hash grid fades, a siren transforms.
+
+    `masks`, one for all
     or one for each picture, `(H, W)` or `(1, H, W)` in [0, 1] of any size, are light where a picture is not
     to be seen. A recipe that is sent in takes over, as far as its `rate` goes. With a `checkpoint` the state
     is kept there every ten seconds and when the work is ended early, and `resume` goes on from it: where the
@@ -152,24 +162,27 @@ def paint(
     work = _Work(pixels, recipe, place)
     if checkpoint and resume:
         work.take_up(keeping.read(set(work.state())))
-    return _frames(work, keeping)
+    return _frames(work, keeping, also_at)
 
 
-def _frames(work: _Work, keeping: Keeping) -> Generator[PaintFrame, Paint | None, None]:
+def _frames(
+    work: _Work, keeping: Keeping, also_at: Container[int]
+) -> Generator[PaintFrame, Paint | None, None]:
     reuse_memory()  # each step fills and frees the same large blocks
-    due = work.seconds + 0.1
+    due = work.seconds + 0.02
     try:
         while not work.done:
             begun = time.perf_counter()
             work.step()
             work.seconds += time.perf_counter() - begun
-            if work.seconds < due and not work.done:
+            if work.seconds < due and work.at not in also_at and not work.done:
                 continue
             begun = time.perf_counter()
             frame = work.frame()
             took = time.perf_counter() - begun
             work.seconds += took
-            due = work.seconds + max(0.2, 12 * took)
+            # A picture takes at most a tenth of the time, but for the first second.
+            due = work.seconds + max(0.2, 12 * took) * min(1.0, 0.2 + work.seconds)
             changed = yield frame
             if changed:
                 work.rate = changed.resolved().rate or work.rate
