@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
+from safetensors.torch import load_file
 from terminals import in_a_terminal
 
 from lanterna import shelf
@@ -53,6 +54,13 @@ def run(*words):
 
 def psnr(one, other):
     return -10 * math.log10((one - other).square().mean().clamp_min(1e-12).item())
+
+
+def same_numbers(one, other):
+    numbers = [load_file(path) for path in (one, other)]
+    return all(
+        torch.equal(numbers[0][name], numbers[1][name]) for name in numbers[0].keys() | numbers[1].keys()
+    )
 
 
 def told(capsys):
@@ -116,7 +124,7 @@ def test_only_the_painting_and_standard_input(here, monkeypatch, capsys):
     assert not (here / "small.png").exists()
     assert run("photos/a.png", *QUICK) == 0
     assert "paint.png, paint.safetensors" in capsys.readouterr().err
-    assert (here / "paint.safetensors").read_bytes() == (here / "small.safetensors").read_bytes()
+    assert same_numbers("paint.safetensors", "small.safetensors")
 
 
 def test_a_folder_is_learned_by_one_network(capsys):
@@ -143,7 +151,7 @@ def test_the_film_gets_better_and_ends_as_the_picture(suffix, capsys):
     document = told(capsys)
     original, saved = open_picture("photos/a.png"), open_picture("one.png")
     frames = list(open_film(film).frames())
-    assert 3 <= len(frames) <= document["frames"]
+    assert 15 <= len(frames) <= document["frames"]
     qualities = [psnr(frame, original) for frame in frames]
     assert qualities[0] < qualities[-1] - 3
     assert psnr(frames[-1], saved) > (28 if suffix == ".webp" else 22)
@@ -151,6 +159,7 @@ def test_the_film_gets_better_and_ends_as_the_picture(suffix, capsys):
         durations = []
         for number in range(opened.n_frames):
             opened.seek(number)
+            opened.load()
             durations.append(opened.info["duration"])
     assert durations[-1] > 1000 > max(durations[:-1])
     assert read_film_record(film).settings["steps"] == document["steps"]
@@ -177,7 +186,7 @@ def test_ctrl_c_keeps_the_painting_and_resuming_ends_where_an_unbroken_one_does(
     assert run(*long, "-o", "one.png", "--resume", "--film", "one.webp", "--quiet") == 0
     assert run(*long, "-o", "unbroken.png", "--quiet") == 0
     assert torch.equal(open_picture("one.png"), open_picture("unbroken.png"))
-    assert (here / "one.safetensors").read_bytes() == (here / "unbroken.safetensors").read_bytes()
+    assert same_numbers("one.safetensors", "unbroken.safetensors")
     assert not torch.equal(stopped, open_picture("one.png"))
     assert sorted(each.name for each in here.iterdir()) == [
         "one.png", "one.safetensors", "one.webp", "photos", "right.png", "unbroken.png",

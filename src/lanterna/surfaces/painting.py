@@ -34,8 +34,12 @@ _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".gif",
 _MOST = 100  # pictures that one network learns
 _ON_THE_WAY, _AT_THE_END = 2**17, 2**22  # pixels of several pictures shown together
 _FILM = 2**18  # pixels of a frame of the film of learning, at most
-_FPS, _HOLD = 15.0, 1.5  # frames a second; seconds that its last frame stands
-_GROWTH = 1.04  # from a frame of it to the next there are this many times as many steps
+_FPS, _HOLD = 12.0, 1.5  # frames a second; seconds that its last frame stands
+FILMED = frozenset(round(1.1**power) for power in range(200))
+"""Steps after which a film of learning has a frame: a tenth more from one to the next.
+
+So the quick changes of the beginning and the slow ones of the end are both seen.
+"""
 
 
 def picture_files(paths: Iterable[Path]) -> list[Path]:
@@ -69,6 +73,7 @@ def frames_of(
     device: str = "auto",
     checkpoint: Path | None = None,
     resume: bool = False,
+    filmed: bool = False,
 ) -> Generator[PaintFrame, Any, None]:
     """Open what is to be learned, and learn it. Errors: those of `open_picture` and `paint`."""
     # Of a hundred photographs no more is kept than what they are made smaller from.
@@ -80,6 +85,7 @@ def frames_of(
         device=device,
         checkpoint=checkpoint,
         resume=resume,
+        also_at=FILMED if filmed else (),
     )
 
 
@@ -153,26 +159,23 @@ def rendered(painting: Painting, recipe: View) -> Generator[Frame, None, None]:
 
 
 class LearningFilm:
-    """The film of a painting being learned: from a frame to the next there are a share more steps.
+    """The film of a painting being learned, with a frame after each of the steps in `FILMED`.
 
-    So that the quick changes of the beginning and the slow ones of the end are both seen. The frames are kept
-    beside the film until it is whole, as `FrameFolder` does, whose errors are its errors.
+    The frames are kept beside the film until it is whole, as `FrameFolder` does, whose errors are its errors.
     """
 
     def __init__(self, place: Path, note: Mapping[str, object], *, resume: bool, force: bool) -> None:
         self.place, self.force = place, force or resume
         begun = place.with_name(f"{place.name}.frames").exists()  # a film may be asked for on the way
         self.frames = FrameFolder(place, note, resume=resume and begun, force=force)
-        self.due = 0.0
 
     def watched(self, frames: Generator[PaintFrame, None, None]) -> Generator[PaintFrame, None, None]:
         """The same frames, kept where it is time for another of the film."""
         try:
             for frame in frames:
-                if frame.step >= self.due and frame.step != frame.steps:
+                if frame.step in FILMED and frame.step != frame.steps:
                     assert frame.picture is not None
                     self.frames.add(self._fitted(frame.picture))
-                    self.due = frame.step * _GROWTH
                 yield frame
         finally:
             frames.close()

@@ -101,7 +101,7 @@ def learn(
         raise UsageError("standard input is one picture: name the others, or leave - out")
     sources = [sys.stdin.buffer.read() if file == Path("-") else file for file in files]
     frames = frames_of(
-        sources, mask or (), recipe, device=device, checkpoint=unfinished, resume=resume
+        sources, mask or (), recipe, device=device, checkpoint=unfinished, resume=resume, filmed=bool(film)
     )  # what is wrong with a picture is told here
     notes = [note_input(source) for source in sources]
     notes += [note_input(path, role="mask") for path in mask or ()]
