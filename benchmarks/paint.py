@@ -8,7 +8,10 @@ ours against the lecture   the default and the preset `lecture`, which take turn
 equal parameters           hash, siren and fourier with 25, 50 and 100 thousand parameters at most, at 256 px,
                            `--seconds` each: median, least and most of `--seeds` seeds;
 a step                     milliseconds; what it must multiply and move, and how long that takes at this
-                           machine's own bfloat16 (or float32) peak and memory bandwidth, both measured here;
+                           machine's own bfloat16 (or float32) peak and memory bandwidth, both measured here.
+                           A step is several times that: it is some 150 operations on half a megabyte each,
+                           launched one by one, on values that the one before has moved out of the nearest
+                           cache, and products of 64 columns reach a third of the peak;
 long                       every network for so many seconds: its best PSNR and its last, which are the same
                            where the rate is stable;
 large                      4,000 × 3,000 px (the photograph, enlarged) learned for 20 s and rendered, in a
