@@ -34,7 +34,9 @@ def jpeg_of_equal_psnr(picture: Tensor, goal: float) -> Jpeg | None:
 
     Colours at half the size and at full size are both tried, each at the lowest quality that will do.
     """
-    found = [each for each in (_least(picture, goal, halved=True), _least(picture, goal, halved=False)) if each]
+    found = [
+        each for each in (_least(picture, goal, halved=True), _least(picture, goal, halved=False)) if each
+    ]
     return min(found, key=lambda each: each.bytes, default=None)
 
 
