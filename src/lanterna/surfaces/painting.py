@@ -7,16 +7,21 @@ import math
 from collections import deque
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from pydantic import Field
 
 from lanterna.devices import choose_device
 from lanterna.errors import UsageError
 from lanterna.images import make_record, open_picture
 from lanterna.images.films import save_film
+from lanterna.probes.neurons import neurons_sheet
 from lanterna.recipes.octaves import resized
 from lanterna.recipes.paint import Paint, PaintFrame, paint
+from lanterna.recipes.paint_race import Race, RaceFrame, race
 from lanterna.recipes.painting import Painting, open_painting
 from lanterna.recipes.pixels import LONGEST
+from lanterna.recipes.recipe import Frame, Recipe
 from lanterna.recipes.rendering import Grid, Render, grid, render, wall
 from lanterna.surfaces.frame_folder import FrameFolder
 
@@ -27,13 +32,14 @@ if TYPE_CHECKING:
 
     from lanterna.images import Input, Record
     from lanterna.images.decoding import Source
-    from lanterna.recipes.recipe import Frame
     from lanterna.recipes.rendering import View
+
+Kind = TypeVar("Kind", bound=Frame)
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".gif", ".heic", ".heif", ".bmp")
 _MOST = 100  # pictures that one network learns
 _ON_THE_WAY, _AT_THE_END = 2**17, 2**22  # pixels of several pictures shown together
-_FILM = 2**18  # pixels of a frame of the film of learning, at most
+_FILMED_PIXELS = 2**20  # of a frame of a film of learning, at most
 _FPS, _HOLD = 12.0, 1.5  # frames a second; seconds that its last frame stands
 FILMED = frozenset(round(1.1**power) for power in range(200))
 """Steps after which a film of learning has a frame: a tenth more from one to the next.
@@ -133,16 +139,63 @@ def opened_on(device: str, file: Path) -> Painting:
     return painting
 
 
-def render_record(made: str, recipe: View, note: Input, painting: Painting) -> Record:
+def render_record(made: str, recipe: Recipe, note: Input, painting: Painting) -> Record:
     """How a painting was rendered."""
     return make_record("paint", made, recipe, device=painting.network.output.weight.device, inputs=[note])
 
 
+class Neurons(Recipe):
+    """What each neuron of a painting paints, on one sheet."""
+
+    verb: ClassVar[str] = "paint neurons"
+
+    which: float | None = Field(
+        default=None, ge=0, le=99, description="Which of several pictures, from 0: 1.5 is between two."
+    )
+    rows: int = Field(default=4, ge=1, le=64, description="Rows of each layer, at most.")
+    columns: int = Field(default=16, ge=8, le=64, description="Neurons in each row.")
+    side: int = Field(default=72, ge=16, le=512, description="Pixels along the longer side of each.")
+
+
+def neurons_picture(record: Record) -> tuple[Tensor, Record]:
+    """Make the sheet of what each neuron paints again from its record."""
+    recipe, note = Neurons.checked(record.settings), _one_input(record)
+    painting = opened_on(record.device, Path(note.path))
+    return neurons_of(painting, recipe), render_record("neurons", recipe, note, painting)
+
+
+def neurons_of(painting: Painting, recipe: Neurons) -> Tensor:
+    """Draw the sheet of what each neuron paints. Errors: `UsageError` for a `which` that is not there."""
+    mixture = painting.mixture(recipe.which)
+    return neurons_sheet(
+        painting.network, which=mixture, columns=recipe.columns, rows=recipe.rows, side=recipe.side
+    )
+
+
+def race_record(made: str, recipe: Race, inputs: Iterable[Input], device: str) -> Record:
+    """How a race was run. On another day it goes a little differently: its clock is a real one."""
+    return make_record("paint", made, recipe, device=choose_device(device), inputs=inputs)
+
+
+def race_picture(record: Record) -> tuple[Tensor, Record]:
+    """Run a race again from its record."""
+    recipe = Race.checked(record.settings)
+    (last,) = deque(race(open_picture(_one_input(record).path), recipe, device=record.device), maxlen=1)
+    assert last.picture is not None
+    return last.picture, race_record("race", recipe, record.inputs, record.device)
+
+
+def _one_input(record: Record) -> Input:
+    if len(record.inputs) != 1:
+        raise UsageError(
+            f"the recipe is not one of paint's {record.made}: expected one file it was made from"
+        )
+    return record.inputs[0]
+
+
 def render_picture(record: Record) -> tuple[Tensor, Record]:
     """Render a painting, or a grid of what is between its pictures, again from its record."""
-    if len(record.inputs) != 1:
-        raise UsageError("the recipe is not one of a rendering: expected the file of one painting")
-    (note,) = record.inputs
+    note = _one_input(record)
     painting = opened_on(record.device, Path(note.path))
     recipe = (Grid if record.made == "grid" else Render).checked(record.settings)
     (last,) = deque(rendered(painting, recipe), maxlen=1)
@@ -159,7 +212,7 @@ def rendered(painting: Painting, recipe: View) -> Generator[Frame, None, None]:
 
 
 class LearningFilm:
-    """The film of a painting being learned, with a frame after each of the steps in `FILMED`.
+    """The film of a painting being learned, with a frame after each of the steps in `FILMED`; a race, of all.
 
     The frames are kept beside the film until it is whole, as `FrameFolder` does, whose errors are its errors.
     """
@@ -169,16 +222,18 @@ class LearningFilm:
         begun = place.with_name(f"{place.name}.frames").exists()  # a film may be asked for on the way
         self.frames = FrameFolder(place, note, resume=resume and begun, force=force)
 
-    def watched(self, frames: Generator[PaintFrame, None, None]) -> Generator[PaintFrame, None, None]:
+    def watched(self, frames: Generator[Kind, None, None]) -> Generator[Kind, None, None]:
         """The same frames, kept where it is time for another of the film."""
         try:
             for frame in frames:
-                if frame.step in FILMED and frame.step != frame.steps:
-                    assert frame.picture is not None
+                if frame.picture is not None and (isinstance(frame, RaceFrame) or self._is_due(frame)):
                     self.frames.add(self._fitted(frame.picture))
                 yield frame
         finally:
             frames.close()
+
+    def _is_due(self, frame: Frame) -> bool:
+        return frame.step in FILMED and frame.step != frame.steps
 
     def save(self, last: Tensor, record: Record, *, finished: bool) -> int:
         """Save the film, which ends with `last`, and give the number of its frames."""
@@ -192,5 +247,5 @@ class LearningFilm:
         height, width = picture.shape[1:]
         if self.frames.done:
             return resized(picture, tuple(self.frames[0].shape[1:])).clamp(0, 1)
-        share = min(1.0, math.sqrt(_FILM / (height * width)))
+        share = min(1.0, math.sqrt(_FILMED_PIXELS / (height * width)))
         return resized(picture, (max(1, round(height * share)), max(1, round(width * share)))).clamp(0, 1)

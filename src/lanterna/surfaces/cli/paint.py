@@ -3,15 +3,18 @@
 import math
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
+from pydantic import Field
 
 from lanterna.errors import LanternaError, UsageError
 from lanterna.files import refuse_to_overwrite
 from lanterna.images import check_place, note_input, save_picture
 from lanterna.images.films import check_film_place
 from lanterna.recipes.paint import Paint, PaintFrame
+from lanterna.recipes.paint_race import Race
+from lanterna.recipes.recipe import Recipe
 from lanterna.surfaces.cli.common import (
     Device,
     Force,
@@ -24,6 +27,9 @@ from lanterna.surfaces.cli.common import (
     human_size,
     say,
 )
+from lanterna.surfaces.cli.paint_neurons import neurons
+from lanterna.surfaces.cli.paint_race import paint_race
+from lanterna.surfaces.cli.paint_random import random
 from lanterna.surfaces.cli.paint_render import render
 from lanterna.surfaces.cli.preview import run_through
 from lanterna.surfaces.dreaming import preset_settings
@@ -43,8 +49,21 @@ if TYPE_CHECKING:
 
 paint = App(name="paint", help="Let a network learn to paint a picture, and paint it at any size.")
 paint.command(render)
+paint.command(neurons)
+paint.command(random, name=("random", "--random"))
 
 PAINTING = ".safetensors"
+
+
+class Learning(Paint):
+    """All settings of a painting and of a race; each recipe checks its own again."""
+
+    equal: Literal["seconds", "parameters"] = Field(
+        default="seconds", description="With --race: what all networks have as much of."
+    )
+    parameters: int = Field(
+        default=50_000, description="With --race --equal parameters: how many numbers each learns."
+    )
 
 
 @paint.default
@@ -55,11 +74,14 @@ def learn(
     preset: Annotated[
         str | None, Parameter(help=f"Where settings start: {', '.join(Paint.presets)}.")
     ] = None,
-    settings: Annotated[Paint | None, Settings] = None,
+    settings: Annotated[Learning | None, Settings] = None,
     mask: Annotated[
         list[Path] | None,
         Parameter(help="A grey picture, white where the network must guess; one for all or one for each."),
     ] = None,
+    race: Annotated[
+        bool, Parameter(negative="", help="Let all four networks paint the picture, side by side.")
+    ] = False,
     film: Annotated[Path | None, Parameter(help="Save a film of how it learned.")] = None,
     preview: Annotated[
         bool, Parameter(negative="", help="Show the painting in the terminal as it changes.")
@@ -79,10 +101,23 @@ def learn(
     Beside the picture (paint.png, or -o) the painting is written, a small .safetensors file:
     `lanterna paint render paint.safetensors --size 4000x3000` paints it at any size. Ctrl-C keeps what there
     is, and --resume goes on.
+
+    `lanterna paint cat.jpg --race` sets all four networks against each other. `lanterna paint --random` needs
+    no picture.
     """
     wishes = given(settings)
     if wishes.get("steps") is not None and "seconds" in wishes:
         raise UsageError("--steps and --seconds both say how long to learn: leave one of them out")
+    _refuse_others(wishes, Race if race else Paint)
+    if race:
+        if mask or resume or preset:
+            raise UsageError(
+                "a race has one picture and all networks: leave --mask, --preset and --resume out"
+            )
+        return paint_race(
+            pictures, Race.checked(wishes), film, preview=preview, output=output, device=device, force=force,
+            json=json, quiet=quiet,
+        )  # fmt: skip
     start = {} if preset is None else preset_settings(preset, Paint)
     recipe = Paint.checked({**start, **wishes})
     place = output or Path("paint.png")
@@ -156,6 +191,15 @@ def learn(
         say(f"stopped after {frame.step}{of} steps: --resume with the same words goes on", quiet=quiet)
         return 130
     return None
+
+
+def _refuse_others(wishes: dict[str, Any], kind: type[Recipe]) -> None:
+    """Refuse a setting that only one of painting and racing has."""
+    for name in sorted(wishes.keys() - kind.model_fields.keys()):
+        option = f"--{name.replace('_', '-')}"
+        if kind is Race:
+            raise UsageError(f"{option} is for one network: leave it or --race out")
+        raise UsageError(f"{option} is for a race: add --race, or leave {option} out")
 
 
 def _told(frame: "Frame") -> str:
