@@ -1,8 +1,8 @@
 """What each neuron paints: every hidden unit's output over the frame, as a picture of its own.
 
 A network that paints goes from a position to a colour. At each layer every neuron has one number for each
-position, so each neuron is a picture: in the lecture's network lines first, then corners where two lines meet,
-then shapes.
+position, so each neuron is a picture: in the lecture's network lines first, then corners where two lines
+meet, then shapes.
 
     seen = neurons(painting.network, (120, 120))      # layer by layer: {"layer 1": (64, 120, 120), ...}
     save_picture(neurons_sheet(painting.network), "neurons.png")
@@ -34,8 +34,8 @@ def neurons(network: Coordinates, size: tuple[int, int], which: Tensor | None = 
 
     For each layer `(units, H, W)`, by name: for a hash grid first `grid`, its features level by level; for
     random waves first `waves`, their sines and cosines; then `layer 1`, `layer 2` and so on; last `colours`,
-    red, green and blue, where 1 is white and nothing is cut off. `which` of several pictures, `(1, pictures)`,
-    as `Painting.mixture` gives it.
+    red, green and blue, where 1 is white and nothing is cut off. `which` of several pictures, `(1,
+    pictures)`, as `Painting.mixture` gives it.
     """
     height, width = size
     device = network.output.weight.device

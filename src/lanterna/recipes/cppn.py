@@ -16,8 +16,9 @@ are lightness and a place in a palette that the seed draws.
 
 from __future__ import annotations
 
+import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
@@ -39,17 +40,18 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 _TILE = 2**15  # positions that are painted at a time
 _GRID = 48  # positions along each side, from which means and deviations are found
+_STEEP = 0.6  # deviation of the logarithm of how steep neurons are
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # Ha's: tanh throughout, three layers and more of 32.
-    "ha": {"activations": ("tanh",), "layers": 4, "neurons": 32, "spread": 1.4},
+    "glass": {"layers": 12, "spread": 1.05},
+    # Ha's: tanh throughout, layers of 32.
+    "ha": {"activations": ("tanh",), "layers": 6, "neurons": 32, "spread": 1.6},
     # Stanley's: few neurons, each of its own kind.
-    "stanley": {"activations": ("sine", "bell", "tanh", "line"), "layers": 4, "neurons": 8, "spread": 1.2},
-    "ripples": {"activations": ("sine",), "layers": 3, "neurons": 12, "spread": 1.8},
-    "silk": {"activations": ("tanh", "sine"), "layers": 8, "neurons": 12, "spread": 1.1},
+    "stanley": {"activations": ("sine", "bell", "tanh", "line"), "layers": 4, "neurons": 8, "spread": 1.0},
+    "ripples": {"activations": ("sine",), "layers": 2, "neurons": 8, "spread": 2.5},
     "mask": {"mirror": True},
-    "rosette": {"repeats": 6, "mirror": True},
-    "ink": {"colours": "grey"},
+    "rosette": {"repeats": 5, "mirror": True, "layers": 6, "spread": 0.7},
+    "ink": {"colours": "grey", "spread": 1.0},
 }
 
 
@@ -61,12 +63,12 @@ class Cppn(Recipe):
 
     width: int = Field(default=768, ge=8, le=32_768, description="Pixels across.")
     height: int = Field(default=768, ge=8, le=32_768, description="Pixels down.")
-    layers: int = Field(default=5, ge=1, le=32, description="Hidden layers: more make more intricate forms.")
-    neurons: int = Field(default=16, ge=2, le=256, description="Neurons of each layer.")
+    layers: int = Field(default=10, ge=1, le=32, description="Hidden layers: more make more intricate forms.")
+    neurons: int = Field(default=10, ge=2, le=256, description="Neurons of each layer.")
     activations: tuple[Activation, ...] = Field(
-        default=("sine", "tanh", "bell"), min_length=1, description="What neurons do to their sums: one each."
+        default=("tanh", "tanh", "sine"), min_length=1, description="What neurons do to their sums: one each."
     )
-    spread: float = Field(default=1.3, gt=0, le=10, description="How far sums vary: more is wilder.")
+    spread: float = Field(default=0.9, gt=0, le=10, description="How far sums vary: more is wilder.")
     zoom: float = Field(default=1.0, gt=0, le=1000, description="2 shows the middle half of what there is.")
     mirror: bool = Field(default=False, description="Whether left is as right.")
     repeats: int = Field(default=1, ge=1, le=24, description="How often it repeats around the middle.")
@@ -83,16 +85,20 @@ class Cppn(Recipe):
     samples: int = Field(
         default=3, ge=1, le=8, description="Places across and down of each pixel whose colours are averaged."
     )
-    reach: float = Field(default=0.6, gt=0, le=4, description="How far a loop goes from where it begins.")
+    reach: float = Field(default=0.1, gt=0, le=4, description="How far a loop goes from where it begins.")
 
 
 @dataclass
 class _Network:
-    """Weights `(inputs, outputs)`, biases and, for each neuron, what its activation is."""
+    """Weights `(inputs, outputs)`; for each neuron its bias and how steep it is.
+
+    `middle` (x, y) is the place from which the radius is measured.
+    """
 
     weights: list[Tensor]
     biases: list[Tensor]
-    kinds: list[Tensor]
+    slopes: list[Tensor]
+    middle: tuple[float, float]
     palette: _Palette
 
 
@@ -110,7 +116,7 @@ class _Palette:
 def random_picture(recipe: Cppn | None = None, *, size: tuple[int, int] | None = None) -> Tensor:
     """The picture of a recipe's seed, `(3, H, W)` in [0, 1], at the recipe's size or another (height, width).
 
-    The same seed is the same picture at every size; pixels are painted tile by tile, so that memory is that
+    The same seed is the same picture at every size of the same shape; pixels are painted tile by tile, so that memory is that
     of the result and little more.
     """
     recipe = recipe or Cppn()
@@ -137,7 +143,7 @@ def random_loop(recipe: Cppn, frames: int = 120) -> Generator[Frame, None, None]
             each + along * one + across * other
             for each, one, other in zip(network.weights + network.biases, *sides, strict=True)
         ]
-        there = _Network(moved[:count], moved[count:], network.kinds, network.palette)
+        there = replace(network, weights=moved[:count], biases=moved[count:])
         picture = _painted(there, recipe, (recipe.height, recipe.width))
         yield Frame(number + 1, frames, {"angle": 360 * number / frames}, picture)
 
@@ -160,31 +166,32 @@ def random_sheet(
 def _drawn(recipe: Cppn) -> _Network:
     """A network from the recipe's seed."""
     generator = torch.Generator().manual_seed(recipe.seed)
-    widths = [_inputs(recipe), *recipe.layers * [recipe.neurons], 3]
-    weights, biases, kinds = [], [], []
-    for number, (before, after) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    widths = [3 if recipe.radius else 2, *recipe.layers * [recipe.neurons], 3]
+    weights, biases, slopes = [], [], []
+    for number, (before, after) in enumerate(itertools.pairwise(widths)):
         weights.append(torch.randn(before, after, generator=generator) / math.sqrt(before))
         biases.append(0.5 * torch.randn(after, generator=generator))
-        # Dealt out, not drawn: as many of each.
-        order = torch.randperm(after, generator=generator)
-        kinds.append(order % len(recipe.activations))
+        slopes.append(torch.exp(_STEEP * torch.randn(after, generator=generator)))
         if number == 0 and recipe.latent:
             other = torch.Generator().manual_seed(recipe.seed + 2**33)
             ways = torch.randn(16, after, generator=other)[: len(recipe.latent)]
             biases[0] = biases[0] + torch.tensor(recipe.latent) @ ways
+    middle = torch.rand(2, generator=generator) * 1.6 - 0.8
     first, turn, chroma, dark, light = torch.rand(5, generator=generator).tolist()
     hue = 360 * first if recipe.hue is None else recipe.hue
-    palette = _Palette(hue, hue + (turn * 2 - 1) * 220, 0.09 + 0.1 * chroma, 0.1 + 0.2 * dark, 0.85 + 0.12 * light)
-    return _Network(weights, biases, kinds, palette)
+    palette = _Palette(
+        hue, hue + (turn * 2 - 1) * 180, 0.07 + 0.08 * chroma, 0.12 + 0.18 * dark, 0.86 + 0.1 * light
+    )
+    return _Network(weights, biases, slopes, (middle[0].item(), middle[1].item()), palette)
 
 
-def _inputs(recipe: Cppn) -> int:
-    return 3 if recipe.radius else 2
-
-
-def _told(recipe: Cppn, x: Tensor, y: Tensor) -> Tensor:
+def _told(recipe: Cppn, middle: tuple[float, float], x: Tensor, y: Tensor) -> Tensor:
     """What the network is told of places, `(N, 2 or 3)`; x and y are -1 to 1 along the shorter side."""
-    radius = torch.hypot(x, y)
+    if recipe.repeats > 1:
+        middle = 0.0, 0.0
+    elif recipe.mirror:
+        middle = 0.0, middle[1]
+    radius = torch.hypot(x - middle[0], y - middle[1])
     if recipe.repeats > 1:
         angle = torch.atan2(y, x) * recipe.repeats
         x, y = radius * torch.cos(angle), radius * torch.sin(angle)
@@ -205,7 +212,7 @@ class _Ready:
         steps = (torch.arange(_GRID) + 0.5) / _GRID * 2 - 1
         y, x = torch.meshgrid(steps * sides[0], steps * sides[1], indexing="ij")
         self.scales: list[tuple[Tensor, Tensor]] = []
-        outputs = _told(recipe, x.flatten(), y.flatten())
+        outputs = _told(recipe, network.middle, x.flatten(), y.flatten())
         for layer in range(len(network.weights)):
             sums = outputs @ network.weights[layer]
             self.scales.append((sums.mean(0), 1 / sums.std(0).clamp_min(1e-4)))
@@ -222,12 +229,13 @@ class _Ready:
         sums = (sums - mean) * scale
         if layer == len(self.network.weights) - 1:
             return sums
-        sums = sums * self.recipe.spread + self.network.biases[layer]
-        result = torch.empty_like(sums)
-        for kind, name in enumerate(self.recipe.activations):
-            of_kind = self.network.kinds[layer] == kind
-            result[:, of_kind] = _ACTIVATIONS[name](sums[:, of_kind])
-        return result
+        sums = sums * self.recipe.spread * self.network.slopes[layer] + self.network.biases[layer]
+        # The first neurons have the first activation, and so on, as many of each: all are drawn alike.
+        names, count = self.recipe.activations, sums.shape[1]
+        for kind, name in enumerate(names):
+            these = sums[:, kind * count // len(names) : (kind + 1) * count // len(names)]
+            these.copy_(_ACTIVATIONS[name](these))
+        return sums
 
 
 def _painted(network: _Network, recipe: Cppn, size: tuple[int, int]) -> Tensor:
@@ -242,8 +250,9 @@ def _painted(network: _Network, recipe: Cppn, size: tuple[int, int]) -> Tensor:
         number = torch.arange(first, min(first + _TILE // fine**2, height * width))
         row = (number // width)[:, None, None] + offsets[None, :, None]  # (N, fine, 1)
         column = (number % width)[:, None, None] + offsets[None, None, :]
-        y, x = torch.broadcast_tensors((row / height * 2 - 1) * sides[0], (column / width * 2 - 1) * sides[1])
-        colours = _coloured(ready(_told(recipe, x.flatten(), y.flatten())), recipe, network.palette)
+        y = ((row / height * 2 - 1) * sides[0]).expand(-1, -1, fine).flatten()
+        x = ((column / width * 2 - 1) * sides[1]).expand(-1, fine, -1).flatten()
+        colours = _coloured(ready(_told(recipe, network.middle, x, y)), recipe, network.palette)
         result[:, number] = colours.view(len(number), fine**2, 3).mean(1).T
     return result.view(3, height, width)
 
@@ -259,7 +268,9 @@ def _coloured(outputs: Tensor, recipe: Cppn, palette: _Palette) -> Tensor:
         return _from_oklab(lightness, zero, zero)
     hue = torch.deg2rad(palette.first + (palette.last - palette.first) * level[:, 1])
     # Colours that are nearly black or white have no room for much chroma.
-    chroma = palette.chroma * (0.35 + 0.9 * level[:, 2]) * (4 * lightness * (1 - lightness)).clamp(0, 1).sqrt()
+    chroma = (
+        palette.chroma * (0.35 + 0.9 * level[:, 2]) * (4 * lightness * (1 - lightness)).clamp(0, 1).sqrt()
+    )
     return _from_oklab(lightness, chroma * hue.cos(), chroma * hue.sin())
 
 
@@ -280,4 +291,6 @@ def _from_oklab(lightness: Tensor, a: Tensor, b: Tensor) -> Tensor:
         ]
     )
     linear = (mix @ cones**3).clamp(0, 1).T
-    return torch.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear.clamp_min(1e-8) ** (1 / 2.4) - 0.055)
+    return torch.where(
+        linear <= 0.0031308, 12.92 * linear, 1.055 * linear.clamp_min(1e-8) ** (1 / 2.4) - 0.055
+    )

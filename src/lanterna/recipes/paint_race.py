@@ -1,13 +1,15 @@
 """Race: one picture, painted by all four networks side by side.
 
-They take turns, a quarter of a second each, and every one has its own clock, so that whatever else the machine
-does slows all of them alike. At equal `seconds` each is as `lanterna paint` makes it; at equal `parameters`
-their widths, or the hash grid's tables, are chosen so that all have as many numbers to learn.
+They take turns, a quarter of a second each, and every one has its own clock, so that whatever else the
+machine does slows all of them alike. At equal `seconds` each is as `lanterna paint` makes it; at equal
+`parameters` their widths, or the hash grid's tables, are chosen so that all have as many numbers to learn.
 
     for frame in race(picture, Race(size=256, seconds=5)):
         frame.picture      # the four paintings and their curves, drawn as one picture: a film has these
         frame.numbers      # hash, siren, fourier and relu: PSNR in dB; seconds
     frame.runners["hash"].curve, frame.runners["hash"].jpeg
+
+`save_film` of `lanterna.images.films` makes a film of the frames' pictures; all are of one size.
 """
 
 from __future__ import annotations
@@ -35,8 +37,8 @@ if TYPE_CHECKING:
     from lanterna.recipes.painting import Painting
 
 NETWORKS: tuple[CoordinateNetwork, ...] = get_args(CoordinateNetwork)
-_TURN = 0.25  # seconds
-_FRAMES = 120  # of a race, about, at most
+_TURN = 0.25  # seconds, and less at first, when most happens
+_FRAMES = 100  # of a race, about, at most
 
 
 class Race(Recipe):
@@ -56,7 +58,7 @@ class Race(Recipe):
     )
     equal: Literal["seconds", "parameters"] = Field(
         default="seconds",
-        description="seconds: each as it is best in that time; parameters: each with as many numbers as well.",
+        description="seconds: each as suits it, in equal time; parameters: with as many numbers as well.",
     )
     parameters: int = Field(
         default=50_000, ge=2_000, le=4_000_000, description="How many numbers each has (equal parameters)."
@@ -117,7 +119,7 @@ def race(
 
 
 def _frames(
-    goal: Tensor, recipe: Race, recipes: Mapping[str, Paint], device: str
+    goal: Tensor, recipe: Race, recipes: Mapping[CoordinateNetwork, Paint], device: str
 ) -> Generator[RaceFrame, None, None]:
     for each in recipes.values():  # what is loaded at the first step is not of anyone's time
         tiny = each.model_copy(update={"size": 8, "steps": 1, "finest": 8})
@@ -128,21 +130,20 @@ def _frames(
     mark, turn = 0.0, max(_TURN, recipe.seconds / _FRAMES)
     try:
         while work:
-            mark += turn
+            mark += min(turn, max(0.05, mark / 6))
             for name in list(work):
                 while name in work and (name not in runners or runners[name].seconds < mark):
                     frame = next(work[name], None)
                     if frame is None:
                         del work[name]
-                        continue
-                    frames[name] = frame
-                    runners[name] = _further(runners.get(name), frame, recipes[name])
+                    else:
+                        frames[name] = frame
+                        runners[name] = _further(runners.get(name), frame, recipes[name])
             if work:
-                yield _frame(goal, recipe, runners, frames)
+                yield _frame(recipe, runners, frames)
         for name, runner in runners.items():
-            jpeg = jpeg_of_equal_psnr(goal, runner.psnr)
-            runners[name] = replace(runner, jpeg=jpeg)
-        yield replace(_frame(goal, recipe, runners, frames, finished=True), finished=True)
+            runners[name] = replace(runner, jpeg=jpeg_of_equal_psnr(goal, runner.psnr))
+        yield _frame(recipe, runners, frames, finished=True)
     finally:
         for rest in work.values():
             rest.close()
@@ -163,7 +164,6 @@ def _further(before: Runner | None, frame: PaintFrame, recipe: Paint) -> Runner:
 
 
 def _frame(
-    goal: Tensor,
     recipe: Race,
     runners: Mapping[str, Runner],
     frames: Mapping[str, PaintFrame],
@@ -183,13 +183,15 @@ def _frame(
         picture=race_sheet(lanes, None if recipe.steps else recipe.seconds, finished=finished),
         runners=dict(runners),
         recipe=recipe,
+        finished=finished,
     )
 
 
 def entry(name: CoordinateNetwork, recipe: Race, size: tuple[int, int]) -> Paint:
     """What one network enters a race with, for a picture of `size` (height, width)."""
     settings: dict[str, Any] = {
-        "network": name, "size": max(size), "seconds": recipe.seconds, "steps": recipe.steps, "seed": recipe.seed,
+        "network": name, "size": max(size), "seconds": recipe.seconds, "steps": recipe.steps,
+        "seed": recipe.seed,
     }  # fmt: skip
     if recipe.equal == "parameters":
         settings |= of_so_many_parameters(name, recipe.parameters, size)

@@ -98,21 +98,21 @@ def _curves(
         draw.text((left - 8, y), f"{level}", DIM, font(13), anchor="rm")
     draw.text((left - 8, bottom + 16), "dB", DIM, font(13), anchor="rm")
     draw.text((right, bottom + 16), f"{most:.1f} s", DIM, font(13), anchor="rm")
-    ends = []
+    ends: list[tuple[float, float, str, Colour]] = []
     for lane, ink in zip(lanes, _INKS, strict=False):
         points = [place(*each) for each in lane.curve]
         if len(points) > 1:
             draw.line(points, ink, 3, joint="curve")
         x, y = points[-1]
         draw.ellipse((x - 4, y - 4, x + 4, y + 4), ink)
-        ends.append([y, x, lane.name, ink])
+        ends.append((y, x, lane.name, ink))
     _apart(draw, ends)
 
 
-def _apart(draw: ImageDraw.ImageDraw, ends: list[list[object]]) -> None:
+def _apart(draw: ImageDraw.ImageDraw, ends: list[tuple[float, float, str, Colour]]) -> None:
     """Write each name where its curve ends, none over another."""
     free = 0.0
-    for y, x, name, ink in sorted(ends, key=lambda end: end[0]):
+    for y, x, name, ink in sorted(ends):
         free = max(y, free)
         draw.text((x + 12, free), name, ink, font(15), anchor="lm")
         free += 18
