@@ -275,6 +275,54 @@ def test_the_morph_goes_through_the_pictures_and_back(paintings, capsys):
     assert read_film_record("morph.gif").made == "morph"
 
 
+def test_what_each_neuron_paints(paintings):
+    assert run("neurons", str(paintings / "one.safetensors"), "-o", "neurons.png", "--rows", "2") == 0
+    sheet = open_picture("neurons.png")
+    assert psnr(resized(sheet[:, 24:168, 24:240], (48, 72)), open_picture("photos/a.png")) > 20
+    assert main(["rerun", "neurons.png", "--quiet"]) == 0
+    assert torch.equal(open_picture("neurons-again.png"), sheet)
+
+
+# A race, and pictures without a picture
+
+
+def test_a_race_says_who_is_how_good(capsys):
+    words = ["--race", "--steps", "80", "--equal", "parameters", "--parameters", "6000"]
+    assert run("photos/a.png", *words, "--film", "race.webp", "-o", "race.png", "--json") == 0
+    document = told(capsys)
+    networks = document["networks"]
+    assert set(networks) == {"hash", "siren", "fourier", "relu"}
+    assert networks["hash"]["psnr"] > networks["relu"]["psnr"] > 10
+    assert all(abs(each["parameters"] - 6000) < 600 for each in networks.values())
+    frames = list(open_film("race.webp").frames())
+    assert len(frames) <= document["frames"]
+    assert psnr(frames[-1], open_picture("race.png")) > 25
+    capsys.readouterr()
+    assert main(["recipe", "race.png"]) == 0
+    assert "lanterna paint photos/a.png --race --steps 80 --equal parameters" in capsys.readouterr().out
+
+
+def test_pictures_without_a_picture(capsys):
+    small = ["--width", "64", "--height", "48"]
+    for name, words in {"seven.png": ["--seed", "7"], "eight.png": ["--seed", "8", "--mirror"]}.items():
+        assert run("--random", *small, *words, "-o", name, "--quiet") == 0
+        assert main(["rerun", name, "-o", "again.png", "--force", "--quiet"]) == 0
+        assert psnr(open_picture("again.png"), open_picture(name)) > 50
+        assert open_picture(name).std() > 0.05
+    assert psnr(open_picture("seven.png"), open_picture("eight.png")) < 20
+    assert psnr(open_picture("eight.png"), open_picture("eight.png").flip(2)) > 40
+    assert run("random", *small, "--seed", "6", "--sheet", "3", "-o", "sheet.png", "--json") == 0
+    command = told(capsys)["sheet"][1]["command"]
+    assert main([*shlex.split(command)[1:-1], "large.png", "--quiet"]) == 0
+    assert psnr(open_picture("large.png"), open_picture("seven.png")) > 50
+    assert run("--random", *small, "--loop", "loop.gif", "--frames", "12", "--seed", "7", "--quiet") == 0
+    frames = list(open_film("loop.gif").frames())
+    steps = [(a - b).abs().mean().item() for a, b in zip(frames, [*frames[1:], frames[0]], strict=True)]
+    assert len(frames) == 12
+    assert psnr(frames[0], open_picture("seven.png")) > 20
+    assert steps[-1] < 2 * sum(steps) / len(steps)
+
+
 # What goes wrong
 
 
@@ -315,6 +363,17 @@ def test_the_morph_goes_through_the_pictures_and_back(paintings, capsys):
     (["render", "ONE", "--resume"], 2, "for films"),
     (["render", "ONE", "--print", "30cm", "-o", "x.webp"], 2, "a print is saved as"),
     (["render", "ONE", "-o", "right.png"], 2, "--force"),
+    (["neurons", "right.png"], 2, "is no painting"),
+    (["neurons", "THREE", "--which", "3"], 2, "from 0 to 2"),
+    (["right.png", "white.png", "--race"], 2, "one picture"),
+    (["right.png", "--race", "--network", "hash"], 2, "for one network"),
+    (["right.png", "--race", "--mask", "white.png"], 2, "leave --mask"),
+    (["right.png", "--equal", "parameters"], 2, "for a race"),
+    (["right.png", "--random"], 2, "without a picture"),
+    (["--random", "right.png"], 2, "right.png"),
+    (["--random", "--frames", "5"], 2, "for films"),
+    (["--random", "--sheet", "3", "--loop", "l.webp"], 2, "leave it or --loop out"),
+    (["--random", "--width", "32768", "--height", "32768"], 2, "200,000,000"),
 ])  # fmt: skip
 def test_what_goes_wrong_is_told_in_one_line_and_nothing_is_lost(words, code, said, here, paintings, capsys):
     Image.new("L", (30, 20), 255).save("white.png")

@@ -29,7 +29,7 @@ from lanterna.surfaces.cli.common import (
 )
 from lanterna.surfaces.cli.paint_neurons import neurons
 from lanterna.surfaces.cli.paint_race import paint_race
-from lanterna.surfaces.cli.paint_random import random
+from lanterna.surfaces.cli.paint_random import random as random_command
 from lanterna.surfaces.cli.paint_render import render
 from lanterna.surfaces.cli.preview import run_through
 from lanterna.surfaces.dreaming import preset_settings
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 paint = App(name="paint", help="Let a network learn to paint a picture, and paint it at any size.")
 paint.command(render)
 paint.command(neurons)
-paint.command(random, name=("random", "--random"))
+paint.command(random_command, name=("random", "--random"))
 
 PAINTING = ".safetensors"
 
@@ -79,6 +79,9 @@ def learn(
         list[Path] | None,
         Parameter(help="A grey picture, white where the network must guess; one for all or one for each."),
     ] = None,
+    random: Annotated[
+        bool, Parameter(negative="", show=False)
+    ] = False,  # after a picture, for `paint --random`
     race: Annotated[
         bool, Parameter(negative="", help="Let all four networks paint the picture, side by side.")
     ] = False,
@@ -105,6 +108,10 @@ def learn(
     `lanterna paint cat.jpg --race` sets all four networks against each other. `lanterna paint --random` needs
     no picture.
     """
+    if random:
+        raise UsageError(
+            "--random is painted without a picture: lanterna paint --random, and then its options"
+        )
     wishes = given(settings)
     if wishes.get("steps") is not None and "seconds" in wishes:
         raise UsageError("--steps and --seconds both say how long to learn: leave one of them out")
