@@ -25,6 +25,7 @@ bench: .venv/installed-dev
 	$(BIN)/python benchmarks/dream.py
 	$(BIN)/python benchmarks/style.py
 	$(BIN)/python benchmarks/instant.py
+	$(BIN)/python benchmarks/paint.py
 
 .venv/installed: pyproject.toml constraints.txt
 	@echo "installing Lanterna into .venv (torch is large: some minutes the first time)"

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from lanterna.recipes.dream import Dream, dream
     from lanterna.recipes.feature import Feature, feature
     from lanterna.recipes.instant import Instant, instant
+    from lanterna.recipes.paint import Paint, paint
+    from lanterna.recipes.painting import Painting, open_painting
     from lanterna.recipes.read import Read, read
     from lanterna.recipes.recipe import Frame, Recipe
     from lanterna.recipes.style import Stylize, style
@@ -49,6 +51,8 @@ _PLACES = {
     "lanterna.recipes.dream": ("Dream", "dream"),
     "lanterna.recipes.feature": ("Feature", "feature"),
     "lanterna.recipes.instant": ("Instant", "instant"),
+    "lanterna.recipes.paint": ("Paint", "paint"),
+    "lanterna.recipes.painting": ("Painting", "open_painting"),
     "lanterna.recipes.read": ("Read", "read"),
     "lanterna.recipes.recipe": ("Frame", "Recipe"),
     "lanterna.recipes.style": ("Stylize", "style"),
@@ -66,6 +70,8 @@ __all__ = [
     "Look",
     "MissingError",
     "Network",
+    "Paint",
+    "Painting",
     "Paths",
     "Read",
     "Recipe",
@@ -79,7 +85,9 @@ __all__ = [
     "instant",
     "look",
     "open_network",
+    "open_painting",
     "open_picture",
+    "paint",
     "paths",
     "read",
     "read_record",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from lanterna.images.record import Record
 
+_ROWS = 256  # rows that are made levels of at a time, so that a large picture is not in the memory often
 _ORIENTATION, _XMP = 274, 700  # EXIF and TIFF tags
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -166,11 +167,13 @@ def check_print_place(path: Path) -> None:
 def _levels(picture: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """A picture as 8-bit levels, `(H, W, 3)`."""
     _refuse_no_picture(picture)
-    values = picture.detach().cpu().float()
-    levels: np.ndarray[Any, np.dtype[np.uint8]] = (
-        values.clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
-    )
-    return levels
+    _, height, width = picture.shape
+    levels = torch.empty(height, width, 3, dtype=torch.uint8)
+    for rows, some in zip(torch.split(levels, _ROWS), torch.split(picture.detach(), _ROWS, 1), strict=True):
+        values = some.cpu().float().clamp(0, 1).mul_(255).round_()
+        rows.copy_(values.permute(1, 2, 0))
+    found: np.ndarray[Any, np.dtype[np.uint8]] = levels.numpy()
+    return found
 
 
 def _refuse_no_picture(picture: Tensor) -> None:

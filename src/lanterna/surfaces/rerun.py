@@ -100,6 +100,28 @@ _STYLE_FILM = replace(
     recipe="lanterna.recipes.style_film:StyleFilm",
     command="style {inputs} {settings} --film {picture}",
 )
+_PAINT = Making(
+    "lanterna.surfaces.painting:paint_picture",
+    "lanterna.recipes.paint:Paint",
+    "paint {inputs} {settings} -o {picture}",
+    roles=("mask",),
+)
+_RENDER = Making(
+    "lanterna.surfaces.painting:render_picture",
+    "lanterna.recipes.rendering:Render",
+    "paint render {inputs} {settings} -o {picture}",
+    without_option=("seed",),
+)
+_RACE = Making(
+    "lanterna.surfaces.painting:race_picture",
+    "lanterna.recipes.paint_race:Race",
+    "paint {inputs} --race {settings} -o {picture}",
+)
+_RANDOM = Making(
+    "lanterna.surfaces.inventing:random_again",
+    "lanterna.recipes.cppn:Cppn",
+    "paint --random {settings} -o {picture}",
+)
 # By verb, and which of its pictures.
 MAKINGS: dict[tuple[str, str], Making] = {
     ("train", "mistakes"): _TRAIN,
@@ -137,6 +159,44 @@ MAKINGS: dict[tuple[str, str], Making] = {
         )
         for made, making in (("sheet", _STYLE), ("instant-sheet", _INSTANT))
     },
+    ("paint", "paint"): _PAINT,
+    ("paint", "film"): replace(_PAINT, maker="", command="paint {inputs} {settings} --film {picture}"),
+    ("paint", "render"): _RENDER,
+    ("paint", "grid"): replace(
+        _RENDER,
+        recipe="lanterna.recipes.rendering:Grid",
+        command="paint render {inputs} --grid {settings} -o {picture}",
+    ),
+    ("paint", "neurons"): replace(
+        _RENDER,
+        maker="lanterna.surfaces.painting:neurons_picture",
+        recipe="lanterna.surfaces.painting:Neurons",
+        command="paint neurons {inputs} {settings} -o {picture}",
+    ),
+    ("paint", "race"): _RACE,
+    ("paint", "race-film"): replace(
+        _RACE, maker="", command="paint {inputs} --race {settings} --film {picture}"
+    ),
+    ("paint", "random"): _RANDOM,
+    ("paint", "random-sheet"): replace(
+        _RANDOM,
+        maker="lanterna.surfaces.inventing:sheet_picture",
+        recipe="lanterna.surfaces.inventing:RandomSheet",
+        command="paint --random {settings} -o {picture}",
+        commands="lanterna.surfaces.inventing:commands",
+    ),
+    ("paint", "random-loop"): replace(
+        _RANDOM,
+        maker="",
+        recipe="lanterna.surfaces.inventing:RandomLoop",
+        command="paint --random {settings} --loop {picture}",
+    ),
+    ("paint", "morph"): replace(
+        _RENDER,
+        maker="",
+        recipe="lanterna.recipes.rendering:Morph",
+        command="paint render {inputs} {settings} --morph {picture}",
+    ),
     ("read", "steps"): replace(_READ, command="read {inputs} {settings} --steps {picture}"),
 }
 

@@ -24,6 +24,7 @@ VERBS: dict[str, str] = {
     "feature": "Paint what a channel, unit or class of a network wants to see.",
     "dream": "Turn a picture into what a network sees in it.",
     "style": "Paint a photograph in the style of a painting.",
+    "paint": "Let a network learn to paint a picture, and paint it at any size.",
     "networks": "List the networks, their stages, shapes and sizes.",
     "recipe": "Print the recipe that a picture carries.",
     "rerun": "Make a picture again from the recipe it carries, or vary it.",
