@@ -69,9 +69,32 @@ def test_the_rooms_of_dreams_and_paintings_hang_what_they_say(gallery, browser):
         page.close()
 
 
+def test_the_room_of_the_race_shows_its_film_or_how_it_ended(gallery, browser, monkeypatch):
+    monkeypatch.setattr(tour, "RACE", {"size": 64, "seconds": 0.5})
+    room = tour.painting_room(gallery, lambda _: None)
+    write_gallery(gallery, [room])
+    shown = room.exhibits[0]
+    with Image.open(gallery / shown.film) as film, Image.open(gallery / shown.file) as end:
+        assert film.size == end.size == (shown.width, shown.height)
+        assert film.n_frames > 2
+    assert read_record(gallery / shown.film).made == "race-film"
+    assert [name for name, _ in room.numbers] == ["dB, hash", "dB, siren", "dB, fourier", "dB, relu"]
+    assert all(float(reached) > 10 for _, reached in room.numbers)
+    for motion, file in ("no-preference", "race.webp"), ("reduce", "race.png"):
+        page = browser.new_page(viewport={"width": 390, "height": 800}, reduced_motion=motion)
+        page.goto((gallery / "index.html").as_uri())
+        sources = page.locator("img").evaluate_all("all => all.map(one => one.currentSrc)")
+        assert [source.rpartition("/")[2] for source in sources] == [file, "neurons.png"]
+        assert page.locator("img").evaluate_all("all => all.every(one => one.naturalWidth > 0)")
+        assert page.locator("figure a").first.get_attribute("href") == "race.webp"
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        page.close()
+
+
 def test_the_tour_goes_through_all_rooms_in_order():
     assert list(tour.rooms()) == [
-        "training", "reading a page", "classifying", "looking inside", "dreaming", "painting",
+        "training", "reading a page", "classifying", "looking inside", "dreaming", "painting in a style",
+        "learning to paint",
     ]  # fmt: skip
 
 

@@ -116,18 +116,19 @@ class _Palette:
 def random_picture(recipe: Cppn | None = None, *, size: tuple[int, int] | None = None) -> Tensor:
     """The picture of a recipe's seed, `(3, H, W)` in [0, 1], at the recipe's size or another (height, width).
 
-    The same seed is the same picture at every size of the same shape; pixels are painted tile by tile, so that memory is that
-    of the result and little more.
+    The same seed is the same picture at every size of the same shape. Pixels are painted tile by tile, so
+    that memory is that of the result and little more.
     """
     recipe = recipe or Cppn()
     return _painted(_drawn(recipe), recipe, size or (recipe.height, recipe.width))
 
 
-def random_loop(recipe: Cppn, frames: int = 120) -> Generator[Frame, None, None]:
+def random_loop(recipe: Cppn, frames: int = 120, *, done: int = 0) -> Generator[Frame, None, None]:
     """A round trip through weight space: the picture of the seed, others near it, and back, in `frames`.
 
     All weights go round one circle at an even pace, in a plane that the seed draws; the frame after the last
-    would be the first. `reach` is its radius, where a weight's own deviation is 1.
+    would be the first. `reach` is its radius, where a weight's own deviation is 1. Frames that are `done` are
+    left out.
     """
     network = _drawn(recipe)
     generator = torch.Generator().manual_seed(recipe.seed + 2**32)
@@ -136,7 +137,7 @@ def random_loop(recipe: Cppn, frames: int = 120) -> Generator[Frame, None, None]
         for layers in 2 * [network.weights + network.biases]
     ]
     count = len(network.weights)
-    for number in range(frames):
+    for number in range(done, frames):
         angle = 2 * math.pi * number / frames
         along, across = recipe.reach * (1 - math.cos(angle)), recipe.reach * math.sin(angle)
         moved = [

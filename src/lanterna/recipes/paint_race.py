@@ -141,8 +141,10 @@ def _frames(
                         runners[name] = _further(runners.get(name), frame, recipes[name])
             if work:
                 yield _frame(recipe, runners, frames)
-        for name, runner in runners.items():
-            runners[name] = replace(runner, jpeg=jpeg_of_equal_psnr(goal, runner.psnr))
+        runners = {
+            each: replace(runner, jpeg=jpeg_of_equal_psnr(goal, runner.psnr))
+            for each, runner in runners.items()
+        }
         yield _frame(recipe, runners, frames, finished=True)
     finally:
         for rest in work.values():

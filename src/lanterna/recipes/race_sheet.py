@@ -55,7 +55,7 @@ def race_sheet(lanes: Sequence[Lane], seconds: float | None, *, finished: bool) 
         draw.rectangle((x, y + 5, x + 13, y + 18), ink)
         draw.text((x + 24, y), lane.name, LIGHT, font(20))
         draw.text((x + side, y), f"{decibels:.1f} dB", LIGHT, font(20), anchor="ra")
-        about = f"{lane.parameters:,} numbers, {_size(lane.bytes)}"
+        about = f"{lane.parameters:,} parameters, {_size(lane.bytes)}"
         draw.text((x, y + 32), about, DIM, font(15))
         draw.text((x + side, y + 32), f"{reached:.1f} s", DIM, font(15), anchor="ra")
         if finished:
@@ -84,15 +84,14 @@ def _curves(
     left, top, right, bottom = box
     left, right = left + 40, right - 96  # for the decibels, and for the names where curves end
     reached = [decibels for lane in lanes for _, decibels in lane.curve]
-    low = min(10.0, min(reached) // 5 * 5)
-    high = max(30.0, -(-max(reached) // 5) * 5)
+    low, high = min(10.0, min(reached) // 10 * 10), max(30.0, max(reached))
     most = max(seconds or 0.0, *(lane.curve[-1][0] for lane in lanes))
 
     def place(moment: float, decibels: float) -> tuple[float, float]:
         across = moment / max(most, 1e-9)
         return left + across * (right - left), bottom - (decibels - low) / (high - low) * (bottom - top)
 
-    for level in range(int(low), int(high) + 1, 10 if high - low > 25 else 5):
+    for level in range(int(low), int(high) + 1, 10):
         _, y = place(0, level)
         draw.line((left, y, right, y), SHADE)
         draw.text((left - 8, y), f"{level}", DIM, font(13), anchor="rm")

@@ -20,7 +20,8 @@ _SMALL = 640  # pixels: pictures that are no wider hang side by side
 class Exhibit:
     """A picture in a room: its file's name in the gallery folder, its size in pixels, what it shows.
 
-    `page` is the page in that folder that the picture opens, where it opens more than itself.
+    `page` is the page in that folder that the picture opens, where it opens more than itself. `film` is a
+    film in that folder that is shown in its place, where the person has not asked for less motion.
     """
 
     file: str
@@ -28,6 +29,7 @@ class Exhibit:
     height: int
     words: str
     page: str = ""
+    film: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,5 +91,9 @@ def _room(room: Room) -> str:
 def _exhibit(exhibit: Exhibit) -> str:
     file, words = escape(exhibit.file, quote=True), escape(exhibit.words)
     picture = f'<img src="{file}" width="{exhibit.width}" height="{exhibit.height}" alt="{words}">'
-    opens = escape(exhibit.page, quote=True) or file
+    if exhibit.film:
+        film = escape(exhibit.film, quote=True)
+        wish = "(prefers-reduced-motion: no-preference)"
+        picture = f'<picture><source srcset="{film}" media="{wish}">{picture}</picture>'
+    opens = escape(exhibit.page or exhibit.film, quote=True) or file
     return f'<figure><a href="{opens}">{picture}</a><figcaption>{words}</figcaption></figure>\n'

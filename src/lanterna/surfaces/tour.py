@@ -19,18 +19,22 @@ import torch
 from lanterna import shelf
 from lanterna.files import replacing
 from lanterna.images.drawing import contact_sheet, signed_over
+from lanterna.images.films import save_film
 from lanterna.images.pictures import open_picture, save_picture
 from lanterna.images.record import note_input
 from lanterna.networks import open_network, seen
 from lanterna.networks.trained import trained_folder
+from lanterna.probes.neurons import neurons_sheet
 from lanterna.probes.paths import heat, paths
 from lanterna.recipes.classify import Classify, classify
 from lanterna.recipes.dream import Dream, dream
+from lanterna.recipes.paint_race import Race, race
 from lanterna.recipes.read import Read, read
 from lanterna.recipes.results import open_or_train
 from lanterna.surfaces.dreaming import dream_record
 from lanterna.surfaces.gallery import Exhibit, Room
 from lanterna.surfaces.looking import look_page
+from lanterna.surfaces.painting import race_record
 from lanterna.surfaces.reading import draw, record_of
 from lanterna.surfaces.styling import InstantlyPainted, Painted, Pictures, frames_of, style_record
 
@@ -49,6 +53,9 @@ if TYPE_CHECKING:
 SHELF = ("mnist", "efficientnet-lite0", "imagenet-classes", "photographs", "vgg16", "instant-style")
 SIDES = {"dream": 640, "at once": 448, "step by step": 320}
 """Pixels along the longer side of what is dreamed and painted."""
+
+RACE = {"size": 256, "seconds": 4.0}
+"""The race of the networks that paint: pixels along the longer side, and seconds for each."""
 
 PHOTOGRAPHS = ("chelsea.png", "coffee.png", "rocket.jpg")
 
@@ -239,6 +246,40 @@ def styling_room(folder: Path, watch: Watch, painting: Path | None = None) -> Ro
     )
 
 
+def painting_room(folder: Path, watch: Watch) -> Room:
+    """Let all four networks learn to paint the handwritten page, side by side, as a film."""
+    del watch
+    recipe = Race.checked(RACE)
+    with as_file(files("lanterna.surfaces").joinpath("page.jpg")) as page:
+        notes = [note_input(page)]
+        frames = list(race(open_picture(page), recipe))
+    last = frames[-1]
+    pictures = [frame.picture for frame in frames if frame.picture is not None]
+    shown = _hang(
+        pictures[-1],
+        folder,
+        "race.png",
+        "The page by all four networks in as many seconds, how near each came, and each one's file beside "
+        "the JPEG that is as good.",
+        race_record("race", recipe, notes, "auto"),
+    )
+    film = "race.webp"
+    record = race_record("race-film", recipe, notes, "auto")
+    save_film(pictures, folder / film, count=len(pictures), fps=8, hold=3, recipe=record, force=True)
+    sheet = neurons_sheet(last.runners["relu"].painting.network, rows=1)
+    words = "What neurons of relu paint, the lecture's network: lines, then corners, then shapes."
+    return Room(
+        "paint",
+        "A page, learned by heart",
+        "A network is told a place in the picture and answers with a colour; it is shown the right one, and "
+        "answers a little better. What it has learned is the picture, and can be painted at any size.",
+        tuple((f"dB, {name}", f"{runner.psnr:.1f}") for name, runner in last.runners.items()),
+        (replace(shown, film=film), _hang(sheet, folder, "neurons.png", words, None)),
+        "lanterna paint your-photo.jpg --race --film race.webp",
+        "Race them on a picture of yours; without --race it is painted by the best of them.",
+    )
+
+
 def rooms(painting: Path | None = None) -> Mapping[str, Callable[[Path, Watch], Room]]:
     """The rooms in order, by what is done in each; `painting` is one that the person gives."""
     return {
@@ -247,7 +288,8 @@ def rooms(painting: Path | None = None) -> Mapping[str, Callable[[Path, Watch], 
         "classifying": classifying_room,
         "looking inside": looking_room,
         "dreaming": dreaming_room,
-        "painting": partial(styling_room, painting=painting),
+        "painting in a style": partial(styling_room, painting=painting),
+        "learning to paint": painting_room,
     }
 
 

@@ -1,0 +1,124 @@
+"""Random pictures: one seed is one picture at any size, loops close, none is grey or flat."""
+
+import colorsys
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from lanterna.errors import UsageError
+from lanterna.recipes.cppn import PRESETS, Cppn, random_loop, random_picture, random_sheet
+
+SMALL = {"width": 96, "height": 96}
+
+
+def changed_by(one, other):
+    return (one - other).abs().mean().item()
+
+
+def test_a_seed_is_a_picture_and_another_is_another():
+    pictures = [random_picture(Cppn(seed=seed, **SMALL)) for seed in range(6)]
+    assert torch.equal(pictures[3], random_picture(Cppn(seed=3, **SMALL)))
+    for number, one in enumerate(pictures):
+        assert one.shape == (3, 96, 96)
+        assert 0 <= one.min() <= one.max() <= 1
+        assert all(changed_by(one, other) > 0.08 for other in pictures[:number])
+
+
+@pytest.mark.parametrize("preset", [None, *PRESETS])
+def test_no_picture_is_flat_or_grey(preset):
+    for seed in range(4):
+        recipe = Cppn.checked({**PRESETS.get(preset, {}), "seed": seed, **SMALL, "samples": 1})
+        picture = random_picture(recipe)
+        light = picture.mean(0)
+        assert light.std() > 0.08
+        saturations = [colorsys.rgb_to_hsv(*pixel)[1] for pixel in picture.flatten(1).T[::37].tolist()]
+        mean = sum(saturations) / len(saturations)
+        assert mean < 0.02 if preset == "ink" else mean > 0.12
+
+
+def test_twice_the_size_shrunk_is_the_same():
+    small = random_picture(Cppn(seed=5, width=120, height=80, samples=4))
+    large = random_picture(Cppn(seed=5, width=240, height=160, samples=4))
+    difference = (F.avg_pool2d(large, 2) - small).abs()
+    assert difference.mean() < 0.003
+    assert difference.flatten().quantile(0.99) < 0.03
+    assert changed_by(small, random_picture(Cppn(seed=6, width=120, height=80))) > 0.08
+
+
+def test_a_zoom_shows_the_middle():
+    wide = random_picture(Cppn(seed=5, samples=4, **SMALL))
+    near = random_picture(Cppn(seed=5, samples=4, zoom=2, **SMALL))
+    assert changed_by(F.avg_pool2d(near, 2), wide[:, 24:72, 24:72]) < 0.01
+
+
+def test_a_loop_closes_and_moves_smoothly():
+    recipe = Cppn(seed=3, width=64, height=64, samples=2)
+    pictures = [frame.picture for frame in random_loop(recipe, 60)]
+    assert len(pictures) == 60
+    assert torch.allclose(pictures[0], random_picture(recipe))
+    steps = [
+        changed_by(one, other) for one, other in zip(pictures, [*pictures[1:], pictures[0]], strict=True)
+    ]
+    across = changed_by(pictures[0], pictures[30])
+    assert across > 0.04
+    assert max(steps) < 0.4 * across
+    assert min(steps) > 0.02 * across
+    # From the last to the first is a step like the others.
+    assert min(steps[:-1]) * 0.5 <= steps[-1] <= max(steps[:-1]) * 1.5
+
+
+def test_a_mirror_and_a_rosette_are_symmetric():
+    mirrored = random_picture(Cppn(seed=2, mirror=True, **SMALL))
+    assert torch.allclose(mirrored, mirrored.flip(2), atol=1e-3)
+    fourfold = random_picture(Cppn(seed=2, repeats=4, **SMALL))
+    assert changed_by(fourfold, fourfold.rot90(1, (1, 2))) < 0.01
+    plain = random_picture(Cppn(seed=2, **SMALL))
+    assert changed_by(plain, plain.flip(2)) > 0.05
+
+
+def test_each_number_of_the_latent_changes_the_picture_in_its_own_way():
+    plain = random_picture(Cppn(seed=4, **SMALL))
+    assert torch.equal(plain, random_picture(Cppn(seed=4, latent=(0, 0), **SMALL)))
+    one, other = (random_picture(Cppn(seed=4, latent=each, **SMALL)) for each in ((0.5, 0), (0, 0.5)))
+    assert min(changed_by(plain, one), changed_by(plain, other), changed_by(one, other)) > 0.01
+    little = random_picture(Cppn(seed=4, latent=(0.01,), **SMALL))
+    assert changed_by(plain, little) < 0.3 * changed_by(plain, one)
+
+
+def test_a_hue_is_where_it_was_asked_for():
+    def share(hue, channel):
+        picture = random_picture(Cppn(seed=0, hue=hue, width=48, height=48)).flatten(1).mean(1)
+        return (picture[channel] / picture.sum()).item()
+
+    assert share(265, 2) > share(85, 2) + 0.05
+
+
+def test_a_sheet_shows_each_seed():
+    recipe = Cppn(width=60, height=40, samples=1)
+    *_, last = random_sheet(recipe, [4, 9, 7], columns=3, side=60)
+    alone = random_picture(recipe.changed({"seed": 9}), size=(40, 60))
+    found = last.picture[:, 12 + 44 : 12 + 44 + 40, 12 + 72 : 12 + 72 + 60]
+    assert (last.step, last.steps) == (3, 3)
+    assert torch.allclose(found, alone, atol=1 / 200)
+
+
+def test_a_large_picture_takes_little_more_memory_than_itself():
+    code = (
+        "import resource; from lanterna.recipes.cppn import *; random_picture(Cppn(width=64, height=64));"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
+        "random_picture(Cppn(width=3000, height=1500, samples=1, layers=3));"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    unit = 1024 if sys.platform != "darwin" else 1
+    assert int(done.stdout) * unit < 3000 * 1500 * 12 + 150 * 2**20
+
+
+def test_what_cannot_be_is_told_in_one_line():
+    with pytest.raises(UsageError, match="activations"):
+        Cppn.checked({"activations": ["step"]})
+    with pytest.raises(UsageError, match="width"):
+        Cppn.checked({"width": 0})
