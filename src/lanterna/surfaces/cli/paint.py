@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from lanterna.recipes.recipe import Frame
 
-paint = App(name="paint", help="Let a network learn to paint a picture, and paint it at any size.")
+paint = App(name="paint")
 paint.command(render)
 paint.command(neurons)
 paint.command(random_command, name=("random", "--random"))
