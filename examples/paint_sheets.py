@@ -54,7 +54,7 @@ def guessed(cat: Tensor) -> Tensor:
     ):
         settings = {**Paint.presets.get(settings.pop("preset", ""), {}), **settings, "keep": 0.05}
         painting, numbers = learned(cat, size=cat.shape[2], seconds=8, **settings)
-        tiles.append((painting.render(), f"{words}, {numbers['held_out']:.1f} dB there"))
+        tiles.append((painting.render(), f"{words}, {numbers['held_out']:.1f} dB unseen"))
     for network in ("hash", "siren", "fourier", "relu"):
         painting, _ = learned(cat, size=cat.shape[2], seconds=6, network=network)
         tiles.append((painting.render((256, 256), beyond=0.3), f"{network}, past its frame"))
