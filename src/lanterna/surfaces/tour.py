@@ -19,7 +19,6 @@ import torch
 from lanterna import shelf
 from lanterna.files import replacing
 from lanterna.images.drawing import contact_sheet, signed_over
-from lanterna.images.films import save_film
 from lanterna.images.pictures import open_picture, save_picture
 from lanterna.images.record import note_input
 from lanterna.networks import open_network, seen
@@ -34,7 +33,7 @@ from lanterna.recipes.results import open_or_train
 from lanterna.surfaces.dreaming import dream_record
 from lanterna.surfaces.gallery import Exhibit, Room
 from lanterna.surfaces.looking import look_page
-from lanterna.surfaces.painting import race_record
+from lanterna.surfaces.painting import LearningFilm, race_record
 from lanterna.surfaces.reading import draw, record_of
 from lanterna.surfaces.styling import InstantlyPainted, Painted, Pictures, frames_of, style_record
 
@@ -250,22 +249,20 @@ def painting_room(folder: Path, watch: Watch) -> Room:
     """Let all four networks learn to paint the handwritten page, side by side, as a film."""
     del watch
     recipe = Race.checked(RACE)
+    film = LearningFilm(folder / "race.webp", {}, resume=False, force=True)
     with as_file(files("lanterna.surfaces").joinpath("page.jpg")) as page:
         notes = [note_input(page)]
-        frames = list(race(open_picture(page), recipe))
-    last = frames[-1]
-    pictures = [frame.picture for frame in frames if frame.picture is not None]
+        (last,) = deque(film.watched(race(open_picture(page), recipe)), maxlen=1)
+    assert last.picture is not None
     shown = _hang(
-        pictures[-1],
+        last.picture,
         folder,
         "race.png",
         "The page by all four networks in as many seconds, how near each came, and each one's file beside "
         "the JPEG that is as good.",
         race_record("race", recipe, notes, "auto"),
     )
-    film = "race.webp"
-    record = race_record("race-film", recipe, notes, "auto")
-    save_film(pictures, folder / film, count=len(pictures), fps=8, hold=3, recipe=record, force=True)
+    film.save(last.picture, race_record("race-film", recipe, notes, "auto"), finished=True)
     sheet = neurons_sheet(last.runners["relu"].painting.network, rows=1)
     words = "What neurons of relu paint, the lecture's network: lines, then corners, then shapes."
     return Room(
@@ -274,7 +271,7 @@ def painting_room(folder: Path, watch: Watch) -> Room:
         "A network is told a place in the picture and answers with a colour; it is shown the right one, and "
         "answers a little better. What it has learned is the picture, and can be painted at any size.",
         tuple((f"dB, {name}", f"{runner.psnr:.1f}") for name, runner in last.runners.items()),
-        (replace(shown, film=film), _hang(sheet, folder, "neurons.png", words, None)),
+        (replace(shown, film=film.place.name), _hang(sheet, folder, "neurons.png", words, None)),
         "lanterna paint your-photo.jpg --race --film race.webp",
         "Race them on a picture of yours; without --race it is painted by the best of them.",
     )

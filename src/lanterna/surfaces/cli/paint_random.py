@@ -1,6 +1,5 @@
 """`lanterna paint --random`: what a network paints that has learned nothing."""
 
-import itertools
 import time
 from functools import partial
 from pathlib import Path
@@ -78,7 +77,7 @@ def random(
         still, count = recipe.only(Cppn), recipe.frames
 
         def work(frames: "FrameFolder") -> "Generator[Frame, None, None]":
-            yield from itertools.islice(random_loop(still, count), frames.done, None)
+            return random_loop(still, count, done=frames.done)
 
         return filming(
             loop, recipe, work, made_from={}, count=count, fps=recipe.fps,

@@ -1,0 +1,97 @@
+"""The pictures in docs/paint.md: a race, what neurons paint, what is guessed, pictures without a picture.
+
+`python examples/paint_sheets.py FOLDER`, with the shelf filled. It takes about two minutes.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from lanterna import Paint, open_picture, paint, save_picture, shelf
+from lanterna.images.drawing import contact_sheet
+from lanterna.probes.neurons import neurons_sheet
+from lanterna.recipes.cppn import Cppn, random_picture
+from lanterna.recipes.octaves import resized
+from lanterna.recipes.paint_race import Race, race
+from lanterna.recipes.rendering import Grid, grid
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lanterna.recipes.painting import Painting
+
+
+def photograph(name: str, side: int = 320) -> Tensor:
+    """The square in the middle of a photograph from the shelf."""
+    picture = open_picture(shelf.need("photographs") / name)
+    height, width = picture.shape[1:]
+    square = min(height, width)
+    top, left = (height - square) // 2, (width - square) // 2
+    picture = picture[:, top : top + square, left : left + square]
+    return resized(picture, (side, side)).clamp(0, 1)
+
+
+def learned(pictures: Tensor | list[Tensor], **settings: Any) -> tuple[Painting, dict[str, float]]:  # noqa: ANN401
+    """What a network made of pictures, and its numbers."""
+    (last,) = deque(paint(pictures, Paint.checked(settings)), maxlen=1)
+    return last.painting, dict(last.numbers)
+
+
+def guessed(cat: Tensor) -> Tensor:
+    """A twentieth of a picture's pixels, and what three networks make of it; and four past their frames."""
+    height, width = cat.shape[1:]
+    seen = torch.rand(height, width, generator=torch.Generator().manual_seed(0)) < 0.05
+    tiles = [(cat * seen, "5 % of the pixels")]
+    for words, settings in (
+        ("siren", {"preset": "guess"}),
+        ("fourier", {"network": "fourier", "frequency": 4.0}),
+        ("hash", {}),
+    ):
+        settings = {**Paint.presets.get(settings.pop("preset", ""), {}), **settings, "keep": 0.05}
+        painting, numbers = learned(cat, size=cat.shape[2], seconds=8, **settings)
+        tiles.append((painting.render(), f"{words}, {numbers['held_out']:.1f} dB unseen"))
+    for network in ("hash", "siren", "fourier", "relu"):
+        painting, _ = learned(cat, size=cat.shape[2], seconds=6, network=network)
+        tiles.append((painting.render((256, 256), beyond=0.3), f"{network}, past its frame"))
+    return contact_sheet(tiles, columns=4, side=256, gap=12)
+
+
+def main(folder: Path) -> None:
+    """Paint them all, and lay them out."""
+    astronaut, cat = photograph("astronaut.png"), photograph("chelsea.png", 256)
+    (last,) = deque(race(astronaut, Race(size=256, seconds=6)), maxlen=1)
+    assert last.picture is not None
+    save_picture(last.picture, folder / "paint-race.jpg", quality=85, force=True)
+    relu, _ = learned(astronaut, size=192, seconds=15, network="relu")
+    save_picture(neurons_sheet(relu.network, rows=2), folder / "paint-neurons.jpg", quality=80, force=True)
+    save_picture(guessed(cat), folder / "paint-guess.jpg", quality=85, force=True)
+    cup, rocket = photograph("coffee.png", 128), photograph("rocket.jpg", 128)
+    together, _ = learned(
+        [photograph("astronaut.png", 128), cup, photograph("chelsea.png", 128), rocket],
+        network="siren", seconds=15,
+    )  # fmt: skip
+    (sheet,) = deque(grid(together, Grid(size="160", between=3)), maxlen=1)
+    assert sheet.picture is not None
+    save_picture(sheet.picture, folder / "paint-between.jpg", quality=80, force=True)
+    tiles = []
+    for preset, seeds in (
+        ("", (7, 15, 22, 103)),
+        ("glass", (2, 113)),
+        ("mask", (1, 13)),
+        ("rosette", (109, 114)),
+    ):
+        for seed in seeds:
+            recipe = Cppn.checked({**Cppn.presets.get(preset, {}), "seed": seed, "width": 320, "height": 320})
+            tiles.append((random_picture(recipe), f"{preset} {seed}".strip()))
+    save_picture(
+        contact_sheet(tiles, columns=5, side=232, gap=12), folder / "paint-random.jpg", quality=80, force=True
+    )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
