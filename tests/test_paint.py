@@ -190,27 +190,35 @@ def test_a_painting_in_a_file_is_the_painting(astronaut, tmp_path, network):
     assert psnr(again.render(which=0.3), painting.render(which=0.3)) > 50
 
 
+def test_equal_paintings_are_equal_files(astronaut, tmp_path):
+    for name in ("one", "other"):
+        learned(astronaut, steps=1).painting.save(tmp_path / name)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
+
+
 def test_a_file_that_is_no_painting_is_refused_in_one_line(astronaut, tmp_path):
     path = tmp_path / "good"
     learned(astronaut, steps=1).painting.save(path)
     weights = load_file(path)
     raw = path.read_bytes()
-    about = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])["__metadata__"]
+    entries = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])["__metadata__"]
+    about = json.loads(entries["lanterna"])
+    plan = about["plan"]
     wrong = tmp_path / "wrong"
-    plan = json.loads(about["plan"])
 
     def refused(weights, about, error=UsageError):
-        save_file(weights, wrong, about)
+        save_file(weights, wrong, {"lanterna": json.dumps(about)})
         with pytest.raises(error) as found:
             open_painting(wrong)
         assert "\n" not in str(found.value)
 
     refused(weights, {})
-    refused(weights, {**about, "size": "[1000000, 1000000]"})
+    refused(weights, [])
+    refused(weights, {**about, "size": [1_000_000, 1_000_000]})
     refused(weights, {**about, "size": "no"})
-    refused(weights, {**about, "plan": json.dumps({**plan, "neurons": 1024})})
-    refused(weights, {**about, "plan": json.dumps({**plan, "grid_entries": 24})})
-    refused(weights, {**about, "plan": json.dumps({**plan, "unheard": 1})})
+    refused(weights, {**about, "plan": {**plan, "neurons": 1024}})
+    refused(weights, {**about, "plan": {**plan, "grid_entries": 24}})
+    refused(weights, {**about, "plan": {**plan, "unheard": 1}})
     refused({**weights, "output.bias": torch.zeros(4)}, about)
     refused({**weights, "more": torch.zeros(4)}, about)
     refused({**weights, "output.bias": torch.full((3,), torch.nan)}, about, LanternaError)

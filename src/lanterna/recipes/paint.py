@@ -4,15 +4,16 @@ Show the network some pixels of the picture; ask how its weights should change f
 change them a little so; again. Mital, "Creative Applications of Deep Learning with TensorFlow" (2016),
 session 2, after Karpathy's image regression in convnetjs; presets `lecture` and `convnetjs` do as they do.
 
-Equal seeds and equal steps give equal paintings, bit for bit on the same machine. Seconds are turned into
-steps: a learning rate stands still for the first part of the work and falls for the rest, and before it falls
-the steps made so far tell how many there will be. The recipe of each frame from then on has that number.
+Equal seeds and equal steps give equal paintings, bit for bit on the same machine. Where seconds are given,
+the clock says when the learning rate falls and when it is enough: the recipe of the last frame has the steps
+at which that was, and so makes the painting again.
 """
 
 from __future__ import annotations
 
 import math
 import time
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Container, Generator, Sequence
     from pathlib import Path
 
-_STEADY, _KNOWN = 0.4, 0.3  # shares of the work: until the rate falls; until the number of steps is told
+_STEADY = 0.4  # the share of the work that is done before the rate falls
+_FALLS = 32  # how many times it falls
 _KEPT = 400 * 2**20  # bytes of batches that are kept ready
 _PREVIEW = 2**18  # pixels of a preview, at most
 _SAMPLE = 2**16  # pixels that a large picture is judged by until the end
@@ -82,6 +84,9 @@ class Paint(CoordinatePlan, Recipe):
     steps: int | None = Field(
         default=None, ge=1, le=100_000_000, description="How many steps to learn, in place of seconds."
     )
+    falls: tuple[int, ...] = Field(
+        default=(), description="The steps at which the rate falls, where the clock told them; else evenly."
+    )
     cost: Literal["squared", "absolute"] | None = Field(
         default=None, description="What an error costs; what suits the network."
     )
@@ -109,7 +114,7 @@ class Paint(CoordinatePlan, Recipe):
 
 @dataclass(frozen=True)
 class PaintFrame(Frame):
-    """How far a painting has come. `steps` is 0 until it is known how many there will be.
+    """How far a painting has come. Where seconds are given, `steps` are as many as the pace so far promises.
 
     `picture` is the whole painting, the first of several, at the size that is trained at; smaller where that
     is large, but for the last frame. `numbers`: `loss` (the cost, mean since the last frame), `psnr` in dB
@@ -142,11 +147,10 @@ def paint(
     a hash grid 38.5 dB in place of 41.2; a siren 35.5 in place of 31.1, but noise between two pictures, where
     learned codes give forms of both. A hash grid fades, a siren transforms.
 
-    `masks`, one for all
-    or one for each picture, `(H, W)` or `(1, H, W)` in [0, 1] of any size, are light where a picture is not
-    to be seen. A recipe that is sent in takes over, as far as its `rate` goes. With a `checkpoint` the state
-    is kept there every ten seconds and when the work is ended early, and `resume` goes on from it: where the
-    number of steps is given the painting is that of unbroken work.
+    `masks`, one for all or one for each picture, `(H, W)` or `(1, H, W)` in [0, 1] of any size, are light
+    where a picture is not to be seen. A recipe that is sent in takes over, as far as its `rate` goes. With a
+    `checkpoint` the state is kept there every ten seconds and when the work is ended early, and `resume` goes
+    on from it: where the number of steps is given the painting is that of unbroken work.
 
     Errors, before the first step: `UsageError` for what is no picture, masks that are not as many, or where
     no pixel is left; `MissingError` for a checkpoint that is not there.
@@ -174,14 +178,17 @@ def _frames(
             begun = time.perf_counter()
             work.step()
             work.seconds += time.perf_counter() - begun
+            if work.by_clock:
+                work.look_at_clock()
             if work.seconds < due and work.at not in also_at and not work.done:
                 continue
             begun = time.perf_counter()
             frame = work.frame()
-            took = time.perf_counter() - begun
-            work.seconds += took
-            # A picture takes at most a tenth of the time, but for the first second.
-            due = work.seconds + max(0.2, 12 * took) * min(1.0, 0.2 + work.seconds)
+            if work.seconds >= due:  # a picture that was asked for besides is not of the seconds
+                took = time.perf_counter() - begun
+                work.seconds += took
+                # A picture takes at most a tenth of the time, but for the first second.
+                due = work.seconds + max(0.2, 12 * took) * min(1.0, 0.2 + work.seconds)
             changed = yield frame
             if changed:
                 work.rate = changed.resolved().rate or work.rate
@@ -222,7 +229,7 @@ class _Work:
         self.kept: dict[int, tuple[Tensor | Corners, Tensor | None, Tensor]] = {}
         self.turn: Tensor | None = None
         self.at, self.steps, self.seconds = 0, recipe.steps or 0, 0.0
-        self.mark: tuple[int, float] | None = None
+        self.by_clock, self.falls = recipe.steps is None, list(recipe.falls)
         self.cost, self.costs = torch.zeros((), device=device), 0
 
     @property
@@ -231,7 +238,6 @@ class _Work:
 
     def step(self) -> None:
         """Learn from one batch."""
-        self._tell_steps()
         inputs, which, colours = self._batch()
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate * self._share()
@@ -257,23 +263,25 @@ class _Work:
 
     def _share(self) -> float:
         """The share of the learning rate at this step: all of it, and then along a cosine to nothing."""
-        if self.recipe.schedule == "constant" or not self.steps:
+        if self.recipe.schedule == "constant":
             return 1.0
-        fallen = max(0.0, self.at / self.steps - _STEADY) / (1 - _STEADY)
+        if self.by_clock or self.recipe.falls:
+            fallen = bisect_right(self.falls, self.at) / _FALLS
+        else:
+            fallen = math.floor(_FALLS * self._fallen(self.at / self.steps)) / _FALLS
         return 0.01 + 0.99 * (1 + math.cos(math.pi * fallen)) / 2
 
-    def _tell_steps(self) -> None:
-        """Turn seconds into steps, before the rate falls: by the pace after the first epoch, or a tenth."""
-        if self.steps:
-            return
-        whole = self.recipe.seconds
-        if self.mark is None and (self.at >= self.batches or self.seconds > whole / 10):
-            self.mark = self.at, self.seconds
-        if self.mark and self.seconds > _KNOWN * whole and self.at > self.mark[0]:
-            pace = (self.at - self.mark[0]) / (self.seconds - self.mark[1])
-            self.steps = self.at + max(1, round(pace * (whole - self.seconds)))
-            # The rate must not have had to fall already.
-            self.steps = max(self.steps, math.ceil(self.at / _STEADY))
+    def _fallen(self, done: float) -> float:
+        return min(1.0, max(0.0, done - _STEADY) / (1 - _STEADY))
+
+    def look_at_clock(self) -> None:
+        """Where seconds are given: whether the rate falls now, and whether it is enough."""
+        done = self.seconds / self.recipe.seconds
+        self.steps = max(self.at + 1, round(self.at / max(done, 1e-6)))
+        while len(self.falls) < math.floor(_FALLS * self._fallen(done)):
+            self.falls.append(self.at)
+        if done >= 1:
+            self.steps = self.at
 
     def _batch(self) -> tuple[Tensor | Corners, Tensor | None, Tensor]:
         epoch, number = divmod(self.at, self.batches)
@@ -318,7 +326,9 @@ class _Work:
             numbers["held_out"] = self._psnr(pixels.held_out, len(pixels.held_out), ready)
         self.cost.zero_()
         self.costs = 0
-        recipe = self.given.model_copy(update={"steps": self.steps}) if self.steps else self.given
+        recipe = self.given
+        if self.by_clock and self.done:
+            recipe = recipe.model_copy(update={"steps": self.steps, "falls": tuple(self.falls)})
         return PaintFrame(
             step=self.at,
             steps=self.steps,
@@ -353,6 +363,7 @@ class _Work:
             "optimiser": self.optimiser.state_dict(),
             "at": self.at,
             "steps": self.steps,
+            "falls": self.falls,
             "seconds": self.seconds,
             "rate": self.rate,
         }
@@ -362,7 +373,7 @@ class _Work:
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.at, self.steps = state["at"], state["steps"]
-        self.seconds, self.rate = state["seconds"], state["rate"]
+        self.falls, self.seconds, self.rate = state["falls"], state["seconds"], state["rate"]
 
 
 def _shuffled(count: int, seed: int, epoch: int) -> Tensor:

@@ -93,7 +93,7 @@ class Runner:
 
 @dataclass(frozen=True)
 class RaceFrame(Frame):
-    """How far the race has come: `step` of `steps` of all together, 0 until it is known how many.
+    """How far the race has come: `step` of `steps` of all together.
 
     `picture` is the whole race, drawn; `numbers` the PSNR of each network by name, and `seconds` of each.
     """
@@ -176,11 +176,10 @@ def _frame(
         Lane(name, each.picture, each.curve, each.parameters, each.bytes, each.jpeg)
         for name, each in runners.items()
     ]
-    known = all(frame.steps for frame in frames.values())
     numbers = {name: each.psnr for name, each in runners.items()}
     return RaceFrame(
         step=sum(frame.step for frame in frames.values()),
-        steps=sum(frame.steps for frame in frames.values()) if known else 0,
+        steps=sum(frame.steps for frame in frames.values()),
         numbers={**numbers, "seconds": max(each.seconds for each in runners.values())},
         picture=race_sheet(lanes, None if recipe.steps else recipe.seconds, finished=finished),
         runners=dict(runners),

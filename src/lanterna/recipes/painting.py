@@ -143,11 +143,13 @@ class Painting:
 def _packed(network: Coordinates) -> bytes:
     about = {
         "kind": _KIND,
-        "plan": network.plan.model_dump_json(include=set(CoordinatePlan.model_fields)),
-        "size": json.dumps(network.size),
-        "pictures": str(network.pictures),
+        "plan": network.plan.model_dump(mode="json", include=set(CoordinatePlan.model_fields)),
+        "size": network.size,
+        "pictures": network.pictures,
     }
-    return save({name: each.half().contiguous().cpu() for name, each in network.state_dict().items()}, about)
+    numbers = {name: each.half().contiguous().cpu() for name, each in network.state_dict().items()}
+    # In one entry: safetensors puts several in any order, and equal paintings are to be equal files.
+    return save(numbers, {"lanterna": json.dumps(about)})
 
 
 def open_painting(path: Path) -> Painting:
@@ -162,11 +164,11 @@ def open_painting(path: Path) -> Painting:
         raise wrong
     try:
         with safe_open(path, "pt") as file:
-            about = file.metadata() or {}
+            about = json.loads((file.metadata() or {}).get("lanterna", "{}"))
             if about.get("kind") != _KIND:
                 raise wrong
-            plan = CoordinatePlan.model_validate_json(about["plan"])
-            height, width = (int(side) for side in json.loads(about["size"]))
+            plan = CoordinatePlan.model_validate(about["plan"])
+            height, width = (int(side) for side in about["size"])
             pictures = int(about["pictures"])
             if not (1 <= height <= 65_536 and 1 <= width <= 65_536 and 1 <= pictures <= 100):
                 raise wrong
@@ -177,7 +179,15 @@ def open_painting(path: Path) -> Painting:
             ):
                 raise wrong
             weights = {name: file.get_tensor(name).float() for name in shapes}
-    except (SafetensorError, ValidationError, OSError, ValueError, KeyError, TypeError) as error:
+    except (
+        SafetensorError,
+        ValidationError,
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+    ) as error:
         raise wrong from error
     if not all(bool(each.isfinite().all()) for each in weights.values()):
         raise LanternaError(f"{path} is damaged: it has numbers that are none")

@@ -194,8 +194,10 @@ def learn(
         if film:
             say(f"{film}: {document['frames']} frames", quiet=quiet)
     if not finished:
-        of = f" of {frame.steps}" if frame.steps else ""
-        say(f"stopped after {frame.step}{of} steps: --resume with the same words goes on", quiet=quiet)
+        say(
+            f"stopped after {frame.step} of {frame.steps} steps: --resume with the same words goes on",
+            quiet=quiet,
+        )
         return 130
     return None
 

@@ -81,8 +81,7 @@ def watching(
 ) -> "Iterator[Callable[[Frame], None]]":
     """The picture in the terminal where that is wanted and can be, else a bar; what it gives shows frames.
 
-    `title` says what is being done, `told` what there is to say of a frame. Where a frame's `steps` are 0 it
-    is not known yet how many there will be.
+    `title` says what is being done, `told` what there is to say of a frame.
     """
     begun = time.perf_counter()
     reason = why_not() if shown else None
@@ -94,14 +93,13 @@ def watching(
             def watch(frame: "Frame") -> None:
                 if frame.picture is not None:
                     seconds = time.perf_counter() - begun
-                    of = f" of {frame.steps}" if frame.steps else ""
-                    show(frame.picture, f"{frame.step}{of}, {seconds:.0f} s{told(frame)}")
+                    show(frame.picture, f"{frame.step} of {frame.steps}, {seconds:.0f} s{told(frame)}")
 
             yield watch
         return
     with progress(title, quiet=quiet) as update:
         yield lambda frame: update(
-            frame.step, frame.steps or None, f"{time.perf_counter() - begun:.0f} s{told(frame)}"
+            frame.step, frame.steps, f"{time.perf_counter() - begun:.0f} s{told(frame)}"
         )
 
 
