@@ -110,8 +110,8 @@ def _curves(
 
 def _apart(draw: ImageDraw.ImageDraw, ends: list[tuple[float, float, str, Colour]]) -> None:
     """Write each name where its curve ends, none over another."""
-    free = 0.0
+    placed: list[tuple[float, float]] = []
     for y, x, name, ink in sorted(ends):
-        free = max(y, free)
-        draw.text((x + 12, free), name, ink, font(15), anchor="lm")
-        free += 18
+        lower = max([y, *(above + 18 for beside, above in placed if abs(beside - x) < 70)])
+        draw.text((x + 12, lower), name, ink, font(15), anchor="lm")
+        placed.append((x, lower))
