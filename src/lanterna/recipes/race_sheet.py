@@ -41,14 +41,14 @@ def race_sheet(lanes: Sequence[Lane], seconds: float | None, *, finished: bool) 
     """
     side = (WIDTH - _GAP * (len(lanes) + 1)) // len(lanes)
     height, width = lanes[0].picture.shape[1:]
-    tall = min(round(side * height / width), 2 * side)
+    tall = min(max(1, round(side * height / width)), 2 * side)
     top = _GAP + tall + _WORDS + _JPEG
     page = Image.new("RGB", (WIDTH, (top + _CURVES + 2 * _GAP) // 2 * 2), NIGHT)
     draw = ImageDraw.Draw(page)
     for place, (lane, ink) in enumerate(zip(lanes, _INKS, strict=False)):
         x = _GAP + place * (side + _GAP)
         how = Image.Resampling.NEAREST if width * 2 <= side else Image.Resampling.BICUBIC
-        wide = min(side, round(tall * width / height))
+        wide = min(side, max(1, round(tall * width / height)))
         page.paste(as_image(lane.picture).resize((wide, tall), how), (x + (side - wide) // 2, _GAP))
         y = _GAP + tall + 14
         reached, decibels = lane.curve[-1]
@@ -110,8 +110,8 @@ def _curves(
 
 def _apart(draw: ImageDraw.ImageDraw, ends: list[tuple[float, float, str, Colour]]) -> None:
     """Write each name where its curve ends, none over another."""
-    free = 0.0
+    placed: list[tuple[float, float]] = []
     for y, x, name, ink in sorted(ends):
-        free = max(y, free)
-        draw.text((x + 12, free), name, ink, font(15), anchor="lm")
-        free += 18
+        lower = max([y, *(above + 18 for beside, above in placed if abs(beside - x) < 70)])
+        draw.text((x + 12, lower), name, ink, font(15), anchor="lm")
+        placed.append((x, lower))
