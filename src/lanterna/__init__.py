@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from lanterna.probes.look import Look, look
     from lanterna.probes.paths import Paths, paths
     from lanterna.recipes.classify import Classify, classify
+    from lanterna.recipes.cppn import Cppn, random_picture
     from lanterna.recipes.dream import Dream, dream
     from lanterna.recipes.feature import Feature, feature
     from lanterna.recipes.instant import Instant, instant
     from lanterna.recipes.paint import Paint, paint
+    from lanterna.recipes.paint_race import Race, race
     from lanterna.recipes.painting import Painting, open_painting
     from lanterna.recipes.read import Read, read
     from lanterna.recipes.recipe import Frame, Recipe
@@ -48,10 +50,12 @@ _PLACES = {
     "lanterna.probes.look": ("Look", "look"),
     "lanterna.probes.paths": ("Paths", "paths"),
     "lanterna.recipes.classify": ("Classify", "classify"),
+    "lanterna.recipes.cppn": ("Cppn", "random_picture"),
     "lanterna.recipes.dream": ("Dream", "dream"),
     "lanterna.recipes.feature": ("Feature", "feature"),
     "lanterna.recipes.instant": ("Instant", "instant"),
     "lanterna.recipes.paint": ("Paint", "paint"),
+    "lanterna.recipes.paint_race": ("Race", "race"),
     "lanterna.recipes.painting": ("Painting", "open_painting"),
     "lanterna.recipes.read": ("Read", "read"),
     "lanterna.recipes.recipe": ("Frame", "Recipe"),
@@ -62,6 +66,7 @@ _PLACES = {
 
 __all__ = [
     "Classify",
+    "Cppn",
     "Dream",
     "Feature",
     "Frame",
@@ -73,6 +78,7 @@ __all__ = [
     "Paint",
     "Painting",
     "Paths",
+    "Race",
     "Read",
     "Recipe",
     "Record",
@@ -89,6 +95,8 @@ __all__ = [
     "open_picture",
     "paint",
     "paths",
+    "race",
+    "random_picture",
     "read",
     "read_record",
     "save_picture",
