@@ -8,11 +8,13 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from lanterna.errors import LanternaError, MissingError, UsageError
+from lanterna.files import sha256
 from lanterna.surfaces.studio import pictures as kept
 from lanterna.surfaces.studio.jobs import FINISHED
 from lanterna.surfaces.studio.store import checked_id, new_id
@@ -135,7 +137,7 @@ async def add_job(request: Request) -> Response:
         studio.store.job(checked_id(parent))
     fields = await asyncio.to_thread(
         _checked_job, body.get("kind", ""), body.get("preset"), body.get("settings", {}), inputs,
-        " ".join(body.get("title", "").split())[:120],
+        " ".join(body.get("title", "").split())[:120], _titles(studio, body.get("kind", "")),
     )  # fmt: skip
     job_id = studio.store.add_job(**fields, inputs=inputs, parent=parent)
     studio.queue.pump()
@@ -143,7 +145,12 @@ async def add_job(request: Request) -> Response:
 
 
 def _checked_job(
-    name: str, preset: str | None, settings: dict[str, Any], inputs: list[dict[str, str]], title: str
+    name: str,
+    preset: str | None,
+    settings: dict[str, Any],
+    inputs: list[dict[str, str]],
+    title: str,
+    taken: set[str],
 ) -> dict[str, Any]:
     """A job's fields, checked as the command line checks them. Imports torch the first time."""
     from lanterna.surfaces.studio.kinds import KINDS
@@ -159,7 +166,16 @@ def _checked_job(
         "kind": name,
         "preset": preset,
         "settings": recipe.model_dump(mode="json"),
-        "title": kind.titled(title, recipe),
+        "title": kind.title_of(title, recipe, taken),
+    }
+
+
+def _titles(studio: Studio, kind: str) -> set[str]:
+    """The titles of jobs of a kind that have not ended: of networks that will soon be there."""
+    return {
+        each["title"]
+        for each in studio.store.jobs()
+        if each["kind"] == kind and each["state"] not in FINISHED
     }
 
 
@@ -278,6 +294,9 @@ async def add_picture(request: Request) -> Response:
 
 async def take_in(studio: Studio, sent: Any, origin: str, title: str) -> dict[str, Any]:
     """Put a file that was sent into the store."""
+    known = studio.store.picture_of_content(await asyncio.to_thread(sha256, sent))
+    if known is not None:  # the same file again
+        return kept.described(studio.store, known)
     picture_id = new_id()
     async with studio.decoding:  # large ones one at a time
         _, fields = await asyncio.to_thread(kept.receive, sent, studio.store.folder, picture_id)
@@ -355,6 +374,94 @@ async def restore_picture(request: Request) -> Response:
     return Answer(kept.described(store, store.picture(found["id"])))
 
 
+async def export_zip(request: Request) -> Response:
+    """Pictures as a zip."""
+    return await _exported(request, "zip", "application/zip")
+
+
+async def sheet_pdf(request: Request) -> Response:
+    """A contact sheet as a PDF."""
+    return await _exported(request, "pdf", "application/pdf")
+
+
+async def _exported(request: Request, suffix: str, media: str) -> Response:
+    from lanterna.surfaces.studio import export
+
+    store = studio_of(request).store
+    ids = [checked_id(each) for each in request.query_params.get("ids", "").split(",")[:501] if each]
+    if not 1 <= len(ids) <= 500:
+        raise UsageError("ids: expected 1 to 500 pictures, with commas between")
+    found = [(picture, store.file(picture)) for picture in map(store.picture, ids)]
+    place = store.incoming()
+    try:
+        await asyncio.to_thread(export.write_zip if suffix == "zip" else export.write_sheet, found, place)
+    except BaseException:
+        place.unlink(missing_ok=True)
+        raise
+    name = f"lanterna-{time.strftime('%Y-%m-%d')}.{suffix}"
+    return FileResponse(
+        place, media_type=media, filename=name, headers=_NOW, background=BackgroundTask(place.unlink)
+    )
+
+
+async def also_file(request: Request) -> Response:
+    """What belongs to a picture: a painting that can be rendered at any size."""
+    found = picture_of(request)
+    if not found["also"]:
+        raise KeyError(found["id"])
+    place = studio_of(request).store.file(found).with_suffix(found["also"])
+    return FileResponse(place, filename=f"painting{found['also']}", headers=_FOREVER)
+
+
+# The shelf.
+
+
+async def examples(_: Request) -> Response:
+    """The shelf's photographs, with which a room can begin."""
+    from lanterna.surfaces.studio import shelves
+
+    return Answer(await asyncio.to_thread(shelves.examples))
+
+
+async def example_thumbnail(request: Request) -> Response:
+    """A photograph of the shelf, small."""
+    from lanterna.surfaces.studio import shelves
+
+    folder = studio_of(request).store.folder / "thumbnails"
+    place = await asyncio.to_thread(shelves.small_photograph, request.path_params["name"], folder)
+    return FileResponse(place, media_type="image/jpeg", headers=_FOREVER)
+
+
+async def add_example(request: Request) -> Response:
+    """Make a photograph of the shelf a picture that a job can begin with."""
+    from lanterna.surfaces.studio import shelves
+
+    studio, name = studio_of(request), request.path_params["name"]
+    sent = studio.store.incoming()
+    try:
+        await asyncio.to_thread(shelves.copy_photograph, name, sent)
+        return Answer(await take_in(studio, sent, "example", name.rpartition(".")[0]), 201)
+    finally:
+        sent.unlink(missing_ok=True)
+
+
+async def the_shelf(_: Request) -> Response:
+    """What the shelf has, and what it has not."""
+    from lanterna.surfaces.studio import shelves
+
+    return Answer(await asyncio.to_thread(shelves.listed))
+
+
+async def fetch(request: Request) -> Response:
+    """Fetch something to the shelf, as a job."""
+    studio = studio_of(request)
+    settings = {"item": request.path_params["name"]}
+    fields = await asyncio.to_thread(_checked_job, "fetch", None, settings, [], "", set())
+    job_id = studio.store.add_job(**fields, inputs=[], parent=None)
+    studio.queue.pump()
+    return Answer(told(studio.store.job(job_id)), 201)
+
+
 # Reading.
 
 
@@ -419,14 +526,18 @@ async def _stream(studio: Studio, after: int | None) -> AsyncIterator[str]:
         studio.closing_listeners.discard(listener)
 
 
-def _thing(studio: Studio, thing: str) -> dict[str, Any]:
+def _thing(studio: Studio, thing: str) -> Any:
     """The whole of what has changed, as it is now."""
+    from lanterna.surfaces.studio import shelves
+
     what, _, name = thing.partition(":")
     with suppress(KeyError):
         if what == "job":
             return told(studio.store.job(name))
         if what == "picture":
             return kept.described(studio.store, studio.store.picture(name))
+        if what == "shelf":
+            return shelves.listed()
     return {"id": name, "gone": True}
 
 
@@ -453,7 +564,15 @@ ROUTES = [
     Route("/api/pictures/{id}", picture),
     Route("/api/pictures/{id}/file", picture_file),
     Route("/api/pictures/{id}/thumbnail", picture_thumbnail),
+    Route("/api/pictures/{id}/also", also_file),
+    Route("/api/examples", examples),
+    Route("/api/examples/{name}", add_example, methods=["POST"]),
+    Route("/api/examples/{name}/thumbnail", example_thumbnail),
+    Route("/api/shelf", the_shelf),
+    Route("/api/shelf/{name}", fetch, methods=["POST"]),
     Route("/api/gallery", gallery),
+    Route("/api/gallery/export.zip", export_zip),
+    Route("/api/gallery/sheet.pdf", sheet_pdf),
     Route("/api/gallery/{id}", change_picture, methods=["PATCH"]),
     Route("/api/gallery/{id}", delete_picture, methods=["DELETE"]),
     Route("/api/gallery/{id}/restore", restore_picture, methods=["POST"]),

@@ -92,7 +92,7 @@ class Queue:
 
     def steer(self, job_id: str, settings: Mapping[str, Any]) -> None:
         """Change a job's settings, whole and checked; one that is under way takes them up."""
-        self.store.change_job(job_id, settings=settings)
+        self.store.change_job(job_id, settings=settings, error=None)
         if job_id == self.active:
             self._send(do="steer", job=job_id, settings=settings)
 
@@ -148,6 +148,8 @@ class Queue:
             return
         if "end" in message:
             self._end(job_id, message)
+        elif "refused" in message:
+            self.store.change_job(job_id, settings=message["settings"], error=message["refused"])
         elif "note" in message:
             self.store.change_job(job_id, note=message["note"], step=message["step"], steps=message["steps"])
         elif "step" in message:
@@ -167,6 +169,8 @@ class Queue:
         elif message["end"] == "failed":
             self._finish(job_id, "failed", error=message["error"])
         else:
+            if self.store.job(job_id)["kind"] == "fetch":
+                self.store.tell("shelf:", "shelf")
             picture = self.keep(self.store.job(job_id), message["results"])
             self._finish(job_id, message["end"], picture=picture)
         self.pump()

@@ -1,4 +1,4 @@
-"""The kinds of job: what each wants, and how the worker does it. Each is thin over what the library has.
+"""The kinds of job, and how the worker does each: thin over what the command line's verbs have.
 
 A kind begins its work on a `Task` and gives a `Doing`: the generator of frames, what to show of a frame, and
 what to keep when the work ends or is stopped.
@@ -6,188 +6,30 @@ what to keep when the work ends or is stopped.
 
 from __future__ import annotations
 
-import itertools
-import re
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from lanterna import shelf
 from lanterna.errors import UsageError
-from lanterna.images import note_input
-from lanterna.networks import open_network, shelf_items
-from lanterna.networks.catalogue import ALIASES, names
+from lanterna.networks.digits import DIGIT_EYE
 from lanterna.recipes.cppn import Cppn, random_picture
-from lanterna.recipes.dream import LONGEST, Dream, DreamFrame, dream
+from lanterna.recipes.dream import LONGEST, STEERED, Dream, DreamFrame, dream
 from lanterna.recipes.feature import Feature, FeatureFrame, feature
 from lanterna.recipes.octaves import octave_sizes
 from lanterna.recipes.paint import Paint, PaintFrame
 from lanterna.recipes.recipe import Frame, Recipe
 from lanterna.recipes.rendering import wall
 from lanterna.recipes.style import StyleFrame, steps_at, style_sizes
-from lanterna.recipes.train import Train
 from lanterna.surfaces import dreaming, featuring, inventing, painting, styling
+from lanterna.surfaces.studio.learning import TRAIN
+from lanterna.surfaces.studio.task import Doing, Kind, Result, Role, Task, by_pixels
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from collections.abc import Generator, Mapping
     from torch import Tensor
 
-    from lanterna.images import Input, Record
-    from lanterna.networks import Network
-
-Frames = Generator[Frame, Any, None]
-Tell = Callable[[str, int, int], None]
-NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _WALL = 2**17  # pixels of several paintings shown together
-
-
-@dataclass(frozen=True)
-class Role:
-    """What a picture is for in a job."""
-
-    role: str
-    words: str
-    required: bool = False
-    many: bool = False
-
-
-@dataclass(frozen=True)
-class Result:
-    """A picture to keep, with its record; `also` writes a file that belongs to it, with that suffix."""
-
-    picture: Tensor
-    record: Record
-    also: tuple[str, Callable[[Path], object]] | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Doing:
-    """Work under way. `shares` are (steps, how much work each is), one after another, for the time left."""
-
-    frames: Frames
-    results: Callable[[Any, Recipe], Sequence[Result]]
-    shown: Callable[[Any], Tensor | None] = lambda frame: frame.picture
-    shares: Sequence[tuple[int, float]] = ()
-    ended: Callable[[], object] = lambda: None
-
-    def share(self, frame: Frame) -> float:
-        """How much of the work is done, 0 to 1; 0 where that is not known."""
-        if not self.shares:
-            return frame.step / frame.steps if frame.steps else 0.0
-        whole, done, before = sum(count * cost for count, cost in self.shares), 0.0, 0
-        for count, cost in self.shares:
-            done += cost * min(count, max(0, frame.step - before))
-            before += count
-        return done / whole
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a kind begins with: its recipe, files by role, and a place for its checkpoint.
-
-    `tell` is told (what, done, of) while something is fetched. `resume` goes on from the checkpoint.
-    """
-
-    recipe: Any
-    files: Mapping[str, Sequence[Path]]
-    checkpoint: Path
-    resume: bool
-    title: str
-    tell: Tell
-
-    def one(self, role: str) -> Path | None:
-        """The file of a role, or None."""
-        return next(iter(self.files.get(role, ())), None)
-
-    def all(self, role: str) -> Sequence[Path]:
-        """The files of a role."""
-        return self.files.get(role, ())
-
-    @cached_property
-    def notes(self) -> list[Input]:
-        """The notes of all files, as a record keeps them."""
-        return [
-            note_input(path, role="" if role == "picture" else role)
-            for role, paths in self.files.items()
-            for path in paths
-        ]
-
-    def fetch(self, *items: str) -> None:
-        """See to it that these are on the shelf."""
-        shelf.fetch(items, self.tell)
-
-    def network(self, name: str) -> Network:
-        """The network of that name, with what it needs fetched."""
-        self.fetch(*shelf_items(name))
-        return open_network(name, device="auto", trust=False)
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of job: where it belongs, what its settings and pictures are, and how it begins.
-
-    `steers` are the settings that may change while it runs, `plain` those that are shown first; `hidden` are
-    told by the pictures given and not by a person.
-    """
-
-    name: str
-    room: str
-    title: str
-    words: str
-    recipe: type[Recipe]
-    begin: Callable[[Task], Doing]
-    inputs: tuple[Role, ...] = ()
-    steers: tuple[str, ...] = ()
-    plain: tuple[str, ...] = ()
-    hidden: tuple[str, ...] = ()
-    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    check: Callable[[Any, Mapping[str, int]], Any] = lambda recipe, _: recipe
-    title_of: Callable[[str, Any], str] | None = None
-
-    def checked(self, preset: str | None, wishes: Mapping[str, Any], counts: Mapping[str, int]) -> Recipe:
-        """The recipe of a preset and what is wished beside it, with so many pictures of each role.
-
-        Errors: `UsageError`, in one line.
-        """
-        if preset is not None and preset not in self.presets:
-            there = ", ".join(self.presets) or "it has none"
-            raise UsageError(f"{self.name} has no preset {preset[:60]!r}: {there}")
-        roles = {role.role: role for role in self.inputs}
-        for name, count in counts.items():
-            if name not in roles:
-                there = ", ".join(roles) or "none"
-                raise UsageError(f"{self.name} takes no picture as {name[:40]!r}: its roles are {there}")
-            if count > 1 and not roles[name].many:
-                raise UsageError(f"{self.name} takes one picture as {name}, got {count}")
-        for role in self.inputs:
-            if role.required and not counts.get(role.role):
-                raise UsageError(f"{self.name} needs a picture: {role.words}")
-        start = {} if preset is None else self.presets[preset]
-        recipe: Recipe = self.check(self.recipe.checked({**start, **wishes}), counts)
-        if isinstance(name := getattr(recipe, "network", None), str):
-            check_network(name, recipe)
-        return recipe
-
-    def titled(self, title: str, recipe: Recipe) -> str:
-        """The title of a job, as the kind wants it."""
-        return title if self.title_of is None else self.title_of(title, recipe)
-
-
-def check_network(name: str, recipe: Recipe) -> None:
-    """Refuse a network that is none of the names that are known here: one may be a path, or run code.
-
-    Errors: `UsageError`.
-    """
-    if isinstance(recipe, Train | Paint):
-        return  # a kind of network, and not one that is opened
-    known = names()
-    if name not in known and name not in ALIASES:
-        raise UsageError(f"there is no network {name[:60]!r} in the studio: there are {', '.join(known)}")
 
 
 # Dream.
@@ -226,8 +68,7 @@ def _begin_dream(task: Task) -> Doing:
     def results(frame: DreamFrame, steered: Dream) -> list[Result]:
         return [Result(frame.whole(), dreaming.dream_record("dream", steered, network, task.notes))]
 
-    shares = [(recipe.steps, float(down * across)) for down, across in sizes]
-    return Doing(frames, results, shares=shares)
+    return Doing(frames, results, share=by_pixels(sizes, [recipe.steps] * len(sizes)))
 
 
 def _begin_dream_sheet(task: Task) -> Doing:
@@ -269,15 +110,12 @@ def _begin_style(task: Task) -> Doing:
         recipe, pictures, network=network, checkpoint=task.checkpoint, resume=task.resume
     )
     sizes = style_sizes(pictures.photo.shape[1], pictures.photo.shape[2], recipe)
-    shares = [
-        (steps_at(number, len(sizes), recipe), float(down * across))
-        for number, (down, across) in enumerate(sizes)
-    ]
+    steps = [steps_at(number, len(sizes), recipe) for number in range(len(sizes))]
 
     def results(frame: StyleFrame, steered: styling.Painted) -> list[Result]:
         return [Result(frame.whole(), styling.style_record(steered, task.notes, network=network))]
 
-    return Doing(frames, results, shares=shares)
+    return Doing(frames, results, share=by_pixels(sizes, steps))
 
 
 def _begin_instant(task: Task) -> Doing:
@@ -302,12 +140,114 @@ def _some_style(recipe: styling.InstantlyPainted, counts: Mapping[str, int]) -> 
     return recipe
 
 
+# Paint.
+
+
+def _begin_paint(task: Task) -> Doing:
+    recipe: Paint = task.recipe
+    frames = painting.frames_of(
+        task.all("picture"), task.all("mask"), recipe, checkpoint=task.checkpoint, resume=task.resume
+    )
+
+    def results(frame: PaintFrame, steered: Paint) -> list[Result]:
+        made = frame.recipe.changed({"rate": steered.rate})
+        record = painting.paint_record("paint", made, task.notes, "auto")
+        return [Result(painting.whole(frame), record, also=(".safetensors", frame.painting.save))]
+
+    def shown(frame: PaintFrame) -> Tensor | None:
+        return wall(frame.painting, _WALL) if frame.painting.pictures > 1 else frame.picture
+
+    def share(frame: PaintFrame) -> float:
+        return frame.step / frame.steps if frame.steps else frame.numbers["seconds"] / recipe.seconds
+
+    return Doing(frames, results, shown, share)
+
+
+def _masks_fit(recipe: Paint, counts: Mapping[str, int]) -> Paint:
+    masks, pictures = counts.get("mask", 0), counts["picture"]
+    if masks not in (0, 1, pictures):
+        raise UsageError(f"paint takes one mask for all pictures or one for each, got {masks} for {pictures}")
+    return recipe
+
+
+# Pictures without a picture.
+
+
+def _begin_random(task: Task) -> Doing:
+    recipe: Cppn = task.recipe
+
+    def frames() -> Generator[Frame, None, None]:
+        yield Frame(1, 1, picture=random_picture(recipe))
+
+    return Doing(
+        frames(), lambda frame, _: [Result(frame.picture, inventing.random_record("random", recipe))]
+    )
+
+
+def _begin_random_sheet(task: Task) -> Doing:
+    recipe: inventing.RandomSheet = task.recipe
+    record = inventing.random_record("random-sheet", recipe)
+    return Doing(inventing.sheet_frames(recipe), lambda frame, _: [Result(frame.picture, record)])
+
+
+def _fits_memory(recipe: Cppn, _: Mapping[str, int]) -> Cppn:
+    inventing.check_size(recipe)
+    return recipe
+
+
+# What a network wants to see.
+
+
+def _begin_feature(task: Task) -> Doing:
+    recipe: Feature = task.recipe
+    network = task.network(recipe.network)
+    if recipe.sheet:
+        task.fetch("mnist" if network.eye == DIGIT_EYE else "photographs")
+
+    def results(frame: FeatureFrame, _: Feature) -> list[Result]:
+        picture = featuring.sheet(recipe, frame, network)[0] if recipe.sheet else frame.picture
+        assert picture is not None
+        return [Result(picture, featuring.feature_record(recipe, network))]
+
+    return Doing(feature(recipe, network=network), results)
+
+
+def _wishes_something(recipe: Feature, _: Mapping[str, int]) -> Feature:
+    recipe.check_wish()
+    return recipe
+
+
+# What the shelf does not have yet.
+
+
+class Fetch(Recipe):
+    """Fetch something to the shelf."""
+
+    verb: ClassVar[str] = "fetch"
+
+    item: str = Field(
+        default="mnist", description="What to fetch.", json_schema_extra={"enum": list(shelf.ITEMS)}
+    )
+
+
+def _on_the_shelf(recipe: Fetch, _: Mapping[str, int]) -> Fetch:
+    if recipe.item not in shelf.ITEMS:
+        raise UsageError(f"the shelf has no {recipe.item[:60]!r}: it has {', '.join(shelf.ITEMS)}")
+    return recipe
+
+
+def _begin_fetch(task: Task) -> Doing:
+    task.fetch(task.recipe.item)
+    return Doing((frame for frame in [Frame(1, 1)]), lambda *_: [])
+
+
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
         Kind(
             "dream", "dream", "Dream", "More of what a network sees in your picture.", Dream, _begin_dream,
             inputs=(_PICTURE, _GUIDE, _MASK),
+            steers=tuple(sorted(STEERED - {"mask_stage"})),
             plain=("stage", "steps", "step_size", "octaves", "size"),
             hidden=("guided",), presets=Dream.presets, check=_guided,
         ),
@@ -333,5 +273,31 @@ KINDS: dict[str, Kind] = {
             inputs=(_STYLE_ROLES[0], Role("style", "a painting, or several", many=True)),
             plain=("strength", "brush", "built_in", "size"), check=_some_style,
         ),
+        Kind(
+            "paint", "paint", "Paint", "A network learns to paint your picture, pixel by pixel.", Paint,
+            _begin_paint,
+            inputs=(
+                Role("picture", "the picture to learn, or several", required=True, many=True),
+                Role("mask", "a grey picture: light where the network must guess", many=True),
+            ),
+            steers=("rate",), plain=("network", "seconds", "size", "keep"), presets=Paint.presets,
+            check=_masks_fit,
+        ),
+        Kind(
+            "random", "paint", "Random", "What a network paints that has learned nothing.", Cppn,
+            _begin_random, plain=("seed", "layers", "spread", "zoom", "mirror", "repeats", "colours"),
+            presets=Cppn.presets, check=_fits_memory,
+        ),
+        Kind(
+            "random-sheet", "paint", "A sheet of random pictures", "Seeds side by side, to choose from.",
+            inventing.RandomSheet, _begin_random_sheet, plain=("seed", "sheet", "layers", "spread"),
+            presets=Cppn.presets, check=_fits_memory,
+        ),
+        Kind(
+            "feature", "look", "Feature", "What a channel, unit or class of a network wants to see.", Feature,
+            _begin_feature, plain=("network", "stage", "channel", "class_", "steps"), check=_wishes_something,
+        ),
+        TRAIN,
+        Kind("fetch", "shelf", "Fetch", "Fetch data or weights to the shelf.", Fetch, _begin_fetch, check=_on_the_shelf),
     )
 }  # fmt: skip

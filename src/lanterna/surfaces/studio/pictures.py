@@ -127,6 +127,7 @@ def keep(store: Store, room: str, job: Picture, made: list[Picture]) -> str | No
         title = job["title"] or job["preset"] or ""
         told = " ".join([job["kind"], each["made"], title, _words(each["recipe"]["settings"])])
         recipe = {**each["recipe"], "sheet": each["sheet"], "preset": job["preset"]}
+        recipe["numbers"] = {**job["numbers"], **each["numbers"]}
         store.add_picture(
             picture_id, origin="made", kind=job["kind"], room=room, title=title, suffix=file.suffix,
             width=each["width"], height=each["height"], bytes=count, sha256=digest, recipe=recipe, also=also,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lanterna.recipes.recipe import Frame, Recipe
-    from lanterna.surfaces.studio.kinds import Doing, Kind, Result
+    from lanterna.surfaces.studio.task import Doing, Kind, Result
 
 PREVIEW_SIDE, THUMBNAIL_SIDE = 1024, 512
 _NEWS, _PREVIEW = 0.2, 0.25  # seconds between two messages, and two previews
@@ -100,29 +100,23 @@ class _Run:
 
     def _work(self) -> tuple[str, list[Message]]:
         self._say(began=True)
-        doing = self._begin()
-        frames, frame, changed = doing.frames, None, None
-        if self.job["steered"] is not None:
-            self.recipe = changed = self.recipe.changed(self.job["steered"])
-        end, first = "done", True
+        doing, frame, end = self._begin(), None, "done"
+        wanted = self.recipe.changed(self.job["steered"]) if self.job["steered"] else None
         try:
-            while True:
-                try:
-                    # A generator takes nothing before its first frame.
-                    frame = frames.send(None if first else changed)
-                except StopIteration:
-                    break
-                if not first:
-                    changed = None
-                first = False
+            frame = next(doing.frames, None)  # a generator takes nothing before its first frame
+            while frame is not None:
                 self._show(doing, frame)
                 end, steered = self._obey()
-                if steered is not None:
-                    self.recipe = changed = self.recipe.changed(steered)
+                wanted = self.recipe.changed(steered) if steered else wanted
                 if end != "done":
+                    self.recipe = wanted or self.recipe
                     break
+                doing, following = self._next(doing, wanted)
+                if following is None:
+                    break
+                frame, wanted = following, None
         finally:
-            frames.close()
+            doing.frames.close()
         if frame is None:
             raise LanternaError("there was nothing left to do: start it anew")
         if end == "away":
@@ -131,12 +125,35 @@ class _Run:
         results = [
             self._keep(number, result) for number, result in enumerate(doing.results(frame, self.recipe))
         ]
-        doing.ended()
         return end, results
+
+    def _next(self, doing: Doing, wanted: Recipe | None) -> tuple[Doing, Frame | None]:
+        """The next frame, with what is wanted from now on; where that cannot be, as it was before.
+
+        Work that has refused a wish has ended and kept its checkpoint, so it goes on from there.
+        """
+        try:
+            frame = doing.frames.send(wanted)
+        except StopIteration:
+            return doing, None
+        except LanternaError as error:
+            if wanted is None or not self.checkpoint.exists():
+                raise
+            before = self.recipe
+            self._say(refused=str(error), settings=before.model_dump(mode="json"))
+            self.recipe = self.kind.recipe.checked(self.job["settings"])
+            doing = self._begin()
+            first = next(doing.frames, None)
+            if first is not None and before != self.recipe:
+                first = doing.frames.send(before)
+            self.recipe = before
+            return doing, first
+        self.recipe = wanted or self.recipe
+        return doing, frame
 
     def _begin(self) -> Doing:
         """Begin the work: at its checkpoint, or anew where there is none or it cannot be read."""
-        from lanterna.surfaces.studio.kinds import Task
+        from lanterna.surfaces.studio.task import Task
 
         files = {role: [Path(path) for path in paths] for role, paths in self.job["files"].items()}
         resume = self.checkpoint.exists()
@@ -204,11 +221,12 @@ class _Run:
         """Write a picture and its thumbnail into the job's folder, from where the server takes them."""
         from lanterna.files import sha256
         from lanterna.images import save_picture
-        from lanterna.surfaces.rerun import commands_of
+        from lanterna.surfaces.rerun import commands_of, print_options
         from lanterna.surfaces.studio.pictures import recipe_of
 
         file = self.folder / f"result-{number}.png"
-        save_picture(result.picture, file, recipe=result.record, force=True, **result.options)
+        options = print_options(result.record, file)
+        save_picture(result.picture, file, recipe=result.record, force=True, **options)
         write_jpeg(result.picture, file.with_suffix(".jpg"), THUMBNAIL_SIDE)
         also = None
         if result.also:
@@ -225,6 +243,7 @@ class _Run:
             "made": result.record.made,
             "recipe": recipe_of(result.record, f"{result.record.made}.png"),
             "sheet": commands_of(result.record),
+            "numbers": dict(result.numbers),
         }
 
     def _say(self, **message: Any) -> None:
