@@ -5,7 +5,7 @@ import { html, render, signal, useEffect } from "./html.js";
 import { Strip } from "./queue.js";
 import { Gallery } from "./rooms/gallery.js";
 import { Make } from "./rooms/make.js";
-import { connected, dismiss, load, notices, ROOMS, route, said } from "./store.js";
+import { back, connected, dismiss, load, notices, ROOMS, route, said } from "./store.js";
 
 const ready = signal("loading");
 const later = { read: "./rooms/read.js", train: "./rooms/train.js", look: "./rooms/look.js" };
@@ -33,8 +33,8 @@ function App() {
   return html`
     <a class="skip" href="#main" onClick=${(event) => { event.preventDefault(); document.getElementById("main").focus(); }}>To the room</a>
     <header class="bar">
-      <a class="mark" href="#/dream">Lanterna</a>
-      <nav class="rooms" aria-label="Rooms">${ROOMS.map(([name, words]) => html`<a key=${name} href=${`#/${name}`} aria-current=${name === room ? "page" : undefined}>${words}</a>`)}</nav>
+      <a class="mark" href=${back("dream")}>Lanterna</a>
+      <nav class="rooms" aria-label="Rooms">${ROOMS.map(([name, words]) => html`<a key=${name} href=${back(name)} aria-current=${name === room ? "page" : undefined}>${words}</a>`)}</nav>
     </header>
     <main id="main" tabindex="-1">
       ${ready.value === "here" ? html`<${Room} key=${room} room=${room} />` : ready.value !== "loading" && html`<p class="empty">${ready.value} <button type="button" class="button small" onClick=${begin}>Try again</button></p>`}

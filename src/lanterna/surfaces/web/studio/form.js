@@ -82,7 +82,7 @@ function limited(event, { least, most, open, type }, told) {
 
 function Number_({ id, setting, value, told, network, ...rest }) {
   return html`<div class="with-button">
-    <input type="number" class="number wide" id=${id} ...${rest} value=${value ?? ""} placeholder=${setting.open ? "its own choice" : ""}
+    <input type="number" class="number wide" id=${id} ...${rest} value=${value ?? ""} placeholder=${setting.open ? "automatic" : ""}
       min=${setting.least} max=${setting.most} step=${setting.step || "any"} onChange=${(event) => limited(event, setting, told)} />
     ${setting.name === "seed" && html`<button type="button" class="button small" onClick=${() => told(1 + Math.floor(Math.random() * 9999))}>Another</button>`}
   </div>`;
@@ -96,13 +96,13 @@ function Choice({ id, setting, value, told, network, ...rest }) {
   const all = setting.choices;
   if (all.length > 4 || all.join("").length > 34) {
     return html`<select id=${id} ...${rest} value=${value ?? ""} onChange=${(event) => told(event.target.value || null)}>
-      ${setting.open && html`<option value="">its own choice</option>`}
+      ${setting.open && html`<option value="">automatic</option>`}
       ${all.map((each) => html`<option key=${each} value=${each}>${each}</option>`)}
     </select>`;
   }
   const shown = setting.open ? [null, ...all] : all;
   return html`<div class="segments" role="radiogroup" aria-label=${words(setting.name)} ...${rest}>
-    ${shown.map((each, place) => html`<label key=${each}><input type="radio" name=${id} id=${place ? undefined : id} checked=${value === each} onChange=${() => told(each)} /><span>${each ?? "own"}</span></label>`)}
+    ${shown.map((each, place) => html`<label key=${each}><input type="radio" name=${id} id=${place ? undefined : id} checked=${value === each} onChange=${() => told(each)} /><span>${each ?? "automatic"}</span></label>`)}
   </div>`;
 }
 
@@ -121,7 +121,7 @@ function Text({ id, setting, value, told, network, ...rest }) {
   const list = offered.length ? `${id}-list` : undefined;
   return html`
     <input type="text" id=${id} ...${rest} list=${list} autocomplete="off" spellcheck=${false} value=${value == null ? "" : written(value)}
-      placeholder=${setting.open || setting.type === "array" ? "its own choice" : ""} aria-invalid=${wrong ? "true" : undefined}
+      placeholder=${setting.open || setting.type === "array" ? "automatic" : ""} aria-invalid=${wrong ? "true" : undefined}
       onChange=${(event) => {
         const next = event.target.value.trim() === "" && setting.open ? null : understood(event.target.value, setting);
         setWrong("");

@@ -1,7 +1,7 @@
 // What the whole page knows: jobs, recipes, examples, and the address, in which every room keeps its settings.
 
 import { get } from "./api.js";
-import { batch, computed, signal } from "./html.js";
+import { batch, computed, effect, signal } from "./html.js";
 
 export const ROOMS = [
   ["read", "Read"], ["train", "Train"], ["look", "Look"], ["dream", "Dream"],
@@ -36,6 +36,15 @@ export const address = (room, query = {}) => {
   const text = new URLSearchParams(Object.entries(query).filter(([, value]) => value != null && value !== "")).toString();
   return `#/${room}${text ? `?${text}` : ""}`;
 };
+
+const left = signal({}); // the settings of each room, as it was left
+effect(() => {
+  const { room, query } = route.value;
+  left.value = { ...left.peek(), [room]: query };
+});
+
+/** The address of a room as it was left. */
+export const back = (room) => address(room, Object.fromEntries(left.value[room] ?? []));
 
 /** Go to a room, as a step that the browser's Back undoes. */
 export const go = (room, query) => { location.hash = address(room, query); };

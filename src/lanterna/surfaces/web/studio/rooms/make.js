@@ -77,7 +77,7 @@ function Making({ room, kinds, recipe, query }) {
             if (mask) setRole("mask")([...inputs.mask, remember(mask).id]);
           }} />`}
         <//>
-        ${!before && !after && html`<p class="empty">${missing.length ? "Drop a picture here, paste one, or choose one at the side." : "The picture appears here."}</p>`}
+        ${!before && !after && html`<p class="empty">${missing.length ? "Drop a picture here, paste one, or choose one." : "The picture appears here."}</p>`}
       </div>
       <${Caption} ...${{ job, result, recipe, before: shownBefore, compare, setCompare, loupe, setLoupe, room, main }} canCompare=${!!(before && after)} />
     </section>
@@ -90,9 +90,9 @@ function Making({ room, kinds, recipe, query }) {
         </div>`}
         ${recipe.inputs.length > 0 && html`<div class="inputs">
           ${recipe.inputs.map(({ role, words: told, many, required }) => html`<${Slots} key=${role} role=${role} words=${told} many=${many} required=${required}
+            extra=${role === "mask" && main && html`<button type="button" class="brush" aria-pressed=${masking} onClick=${() => setMasking(!masking)}><${Brush} /><span class="role">draw one</span></button>`}
             ids=${inputs[role]} set=${(ids) => { setRole(role)(ids); if (role === "picture") keep({ job: null }); }} />`)}
-        </div>
-        ${recipe.inputs.some(({ role }) => role === "mask") && main && html`<button type="button" class="button small draw-mask" aria-pressed=${masking} onClick=${() => setMasking(!masking)}>Draw a mask on the picture</button>`}`}
+        </div>`}
         <${Presets} recipe=${recipe} preset=${preset} room=${room} />
         <${Form} key=${recipe.kind} recipe=${recipe} base=${base} chosen=${chosen} change=${change} steers=${running ? recipe.steers : []} />
       </div>
@@ -106,6 +106,8 @@ function Making({ room, kinds, recipe, query }) {
     </aside>
   </div>`;
 }
+
+const Brush = () => html`<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M19 3c1.5 1.5 1 3-1 5.500l-5 6-3.500-3.500 6-5c2.500-2 2-4.500 3.500-3zM8 13.500l2.500 2.500c0 3-2.500 4.500-6 4.500 1-1.500.5-2.500 1-4 .5-1.500 1.500-2.500 2.500-3z" fill="none" stroke="currentColor" stroke-width="1.300" stroke-linejoin="round" /></svg>`;
 
 // A preview has the shape of what it began with, so that the frame does not move when it comes.
 function shapeOf(live, before) {
@@ -161,7 +163,7 @@ function useExample(recipe, inputs) {
     takeExample(example.name).then((picture) => {
       if (picture && !route.value.query.get(`in.${wanted.role}`)) keep({ [`in.${wanted.role}`]: picture.id });
     });
-  }, [recipe.kind, examples.value.length]);
+  }, [recipe.kind, examples.value.length, recipe.inputs.map(({ role }) => inputs[role].length).join()]);
 }
 
 /** Open the room that made a picture, with its settings. */
@@ -200,7 +202,7 @@ function Caption({ job, result, recipe, before, main, compare, setCompare, canCo
   return html`<div class="caption">
     <p class="facts" role="status">${told.map((each) => html`<span key=${each}>${each}</span>`)}</p>
     <div class="tools" role="toolbar" aria-label="The picture">
-      ${job && main && html`<button type="button" class="button small" onClick=${() => keep({ job: null })} disabled=${["running", "paused"].includes(job.state)}>Show the original</button>`}
+      ${job && main && !["running", "paused", "queued"].includes(job.state) && html`<button type="button" class="button small" onClick=${() => keep({ job: null })}>Show the original</button>`}
       <button type="button" class="button small" aria-pressed=${compare} disabled=${!canCompare} onClick=${() => { setCompare(!compare); setLoupe(false); }}>Before and after</button>
       <button type="button" class="button small" aria-pressed=${loupe} disabled=${!before && !result} onClick=${() => { setLoupe(!loupe); setCompare(false); }}>Loupe</button>
       ${result && html`<${SendTo} picture=${result} /><a class="button small" href=${file(result.id)} download=${`${recipe.kind}-${result.id.slice(0, 6)}`}>Save</a>`}
