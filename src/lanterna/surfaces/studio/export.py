@@ -21,6 +21,7 @@ _MARGIN, _GAP, _WORDS = 80, 36, 62
 _COLUMNS, _ROWS = 4, 3
 _PAPER, _INK, _GREY = (255, 255, 255), (24, 24, 28), (112, 112, 120)
 
+
 def write_zip(pictures: Sequence[tuple[dict[str, Any], Path]], place: Path) -> None:
     """Put picture files into a zip as they are, recipes and all, named so that they sort as they came."""
     with zipfile.ZipFile(place, "w", zipfile.ZIP_STORED) as packed:
@@ -69,10 +70,12 @@ def _page(
         x = _MARGIN + number % _COLUMNS * (across + _GAP)
         y = _MARGIN + number // _COLUMNS * (down + _WORDS + _GAP)
         image = _opened(file, (across, down))
-        page.paste(image, (x + (across - image.width) // 2, y + (down - image.height) // 2))
+        page.paste(image, (x, y + down - image.height))  # on the line of its words
         title = picture["title"] or picture["kind"]
-        words.text((x, y + down + 10), _fitted(f"{before + number + 1}   {title}", large, across), _INK, large)
-        told = f"{picture['kind']}, {picture['width']} × {picture['height']}"
+        words.text(
+            (x, y + down + 10), _fitted(f"{before + number + 1}   {title}", large, across), _INK, large
+        )
+        told = f"{picture['kind']}, {picture['width']} by {picture['height']}"
         words.text((x, y + down + 36), _fitted(told, small, across), _GREY, small)
     foot = f"{time.strftime('%d %B %Y')}   {before + 1} to {before + len(pictures)} of {count}"
     words.text((_MARGIN, _PAGE[1] - _MARGIN + 24), foot, _GREY, small)

@@ -53,8 +53,7 @@ class Queue:
     async def close(self) -> None:
         """End the worker. Its job keeps a checkpoint and goes on when the studio is opened again."""
         self._closing = True
-        if self._pipe is not None:
-            self._pipe.close()
+        self._send(do="quit")
         process = self._process
         if process is not None:
             await asyncio.to_thread(process.join, _ENDING)

@@ -52,8 +52,10 @@ def main(pipe: Connection) -> None:
             if command["do"] == "quit":
                 return
             if command["do"] == "run":
-                kind = kinds.KINDS[command["kind"]]
-                _Run(kind, command, commands, pipe).whole()
+                run = _Run(kinds.KINDS[command["kind"]], command, commands, pipe)
+                run.whole()
+                if run.quit:
+                    return
 
 
 def _listen(pipe: Connection, commands: queue.SimpleQueue[Message]) -> None:
@@ -76,6 +78,7 @@ class _Run:
         self.folder = Path(job["folder"])
         self.checkpoint = self.folder / "checkpoint.pt"
         self.recipe: Recipe = kind.recipe.checked(job["settings"])
+        self.quit = False
         self.news_due = self.preview_due = 0.0
         self.begun: tuple[float, float] | None = None
 
@@ -175,6 +178,7 @@ class _Run:
         while paused or not self.commands.empty():
             command = self.commands.get()
             if command["do"] == "quit":
+                self.quit = True
                 return "away", None
             if command.get("job") != self.job["job"]:
                 continue
