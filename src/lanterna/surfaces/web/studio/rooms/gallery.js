@@ -53,7 +53,7 @@ export function Gallery() {
     </header>
     ${made?.length === 0 && html`<p class="empty">${sought || room || starred ? "Nothing like that was made yet." : html`Nothing was made yet. <a href="#/dream">Dream</a> is a good place to begin.`}</p>`}
     <ul class="wall" aria-label="Pictures">
-      ${made?.map((each) => html`<li key=${each.id}>
+      ${made?.map((each) => html`<li key=${each.id} style=${{ "--ratio": (each.width / each.height).toFixed(3) }}>
         <button type="button" class="tile" draggable="true" onDragStart=${(event) => event.dataTransfer.setData("text/lanterna", each.id)}
           onClick=${() => { remember(each); keep({ picture: each.id }); }} aria-label=${`${each.title || words(each.kind)}, ${recipeOf(each.kind)?.title ?? each.kind}`}>
           <img loading="lazy" src=${thumbnail(each.id)} width=${each.width} height=${each.height} alt="" />

@@ -97,7 +97,6 @@ export default function Read() {
       <div class="acts">
         <button type="button" class="button small" onClick=${() => setPicking(true)}>Read a page …</button>
         ${page && html`<button type="button" class="button small" onClick=${() => { setAnswer(null); keep({ "in.picture": null }); }}>Back to the pad</button>`}
-        <a class="button small" href="#/look">Look inside</a>
         ${readers.length > 1 && html`<label class="check">Network <select value=${network} onChange=${(event) => keep({ network: event.target.value === "conv" ? null : event.target.value })}>${readers.map((each) => html`<option key=${each.name}>${each.name}</option>`)}</select></label>`}
       </div>
       ${picking && html`<${Picker} words="a page to read" close=${() => setPicking(false)} chosen=${(id) => { setPicking(false); keep({ "in.picture": id }); }} />`}

@@ -5,6 +5,7 @@ import { get, patch, post } from "../api.js";
 import { Form } from "../form.js";
 import { figure, html, time, useEffect, useMemo, useRef, useState, words } from "../html.js";
 import { settings, understood, written } from "../schema.js";
+import { useLive } from "../stage.js";
 import { active, attempt, jobOf, jobs, keep, put, recipeOf, route } from "../store.js";
 
 export default function TrainRoom() {
@@ -33,7 +34,7 @@ function Training({ recipe }) {
     steering.current = setTimeout(() => attempt(async () => put(await patch(`/api/jobs/${job.id}`, { settings: { [name]: now } }))), 250);
   }
   async function start() {
-    const made = await attempt(() => post("/api/jobs", { kind: "train", preset, settings: chosen, inputs: [], title: query.get("name") || value("network") }));
+    const made = await attempt(() => post("/api/jobs", { kind: "train", preset, settings: chosen, inputs: [], title: query.get("name") ?? "" }));
     if (!made) return;
     put(made);
     keep({ job: made.id });
@@ -53,6 +54,9 @@ function Training({ recipe }) {
         <p class="lead">${recipe.words}</p>
         ${names.length > 0 && html`<fieldset class="presets"><legend>Presets</legend>${[null, ...names].map((name) => html`<label key=${name} class="chip"><input type="radio" name="preset" checked=${preset === name}
           onChange=${() => keep({ preset: name, ...Object.fromEntries(all.map((each) => [each.name, null])) })} /><span>${name ?? "usual"}</span></label>`)}</fieldset>`}
+        <div class="field named"><div class="head"><label for="set-name">Name</label></div>
+          <input type="text" id="set-name" value=${query.get("name") ?? ""} placeholder="automatic" maxlength="40" autocomplete="off" spellcheck=${false} aria-describedby="set-name-words" onChange=${(event) => keep({ name: event.target.value.trim().toLowerCase() })} />
+          <p class="hint" id="set-name-words">What the rest of the studio calls it: small letters, digits and -.</p></div>
         <${Form} recipe=${recipe} base=${base} chosen=${chosen} change=${change} steers=${running ? recipe.steers : []} without=${["hidden", "channels"]} />
       </div>
       <div class="go">
@@ -93,6 +97,7 @@ const GROUPS = [["Loss", /loss/i], ["Accuracy", /acc/i]];
 
 function Curves({ job, runs }) {
   const [points, setPoints] = useState({}); // numbers of each run, by id
+  const live = useLive(job);
   const wanted = [...new Set([job?.id, ...runs.map((each) => each.id)].filter(Boolean))];
   useEffect(() => {
     for (const id of wanted) if (!points[id]) get(`/api/jobs/${id}/numbers`).then((found) => setPoints((had) => ({ ...had, [id]: found })), () => {});
@@ -104,7 +109,8 @@ function Curves({ job, runs }) {
       return mine.at(-1)?.step >= job.step ? had : { ...had, [job.id]: [...mine, { step: job.step, numbers: job.numbers }] };
     });
   }, [job?.id, job?.step]);
-  return html`<div class="curves">${GROUPS.map(([title, which]) => html`<${Curve} key=${title} title=${title} which=${which} job=${job} runs=${wanted} points=${points} />`)}</div>`;
+  return html`<div class="curves">${GROUPS.map(([title, which]) => html`<${Curve} key=${title} title=${title} which=${which} job=${job} runs=${wanted} points=${points} />`)}
+    <figure class="kernels"><h2>What the first layer looks for</h2>${live ? html`<img src=${live.address} alt="The kernels of the first layer, amber for and blue against" />` : html`<p class="hint">The kernels are shown as they are learned.</p>`}</figure></div>`;
 }
 
 function Curve({ title, which, job, runs, points }) {
