@@ -10,7 +10,7 @@ import { Frame, side, useLive } from "../stage.js";
 import { active, attempt, changed, examples, go, jobOf, keep, notify, put, recipeOf, recipes, route } from "../store.js";
 import { thumbnail } from "../api.js";
 
-const FIRST = { picture: "chelsea" }; // the example that is there when nobody has chosen
+const FIRST = { picture: "chelsea", style: "coffee" }; // the examples that are there when nobody has chosen
 
 export function Make({ room }) {
   const kinds = recipes.value.filter((recipe) => recipe.room === room);
@@ -100,9 +100,8 @@ function Making({ room, kinds, recipe, query }) {
         ${running && html`<button type="button" class="button" onClick=${() => attempt(async () => put(await patch(`/api/jobs/${job.id}`, { state: job.state === "paused" ? "running" : "paused" })))}>${job.state === "paused" ? "Go on" : "Pause"}</button>
         <button type="button" class="button" onClick=${() => attempt(async () => put(await patch(`/api/jobs/${job.id}`, { state: "stopped" })))}>Stop</button>`}
         <button type="button" class="button primary" disabled=${missing.length > 0 || starting} onClick=${start}
-          title=${missing.length ? `Wanted first: ${missing.map((each) => each.words).join(", ")}` : ""}>${active.value.length ? "Start another" : "Start"}</button>
+          >${missing.length ? `First: ${missing[0].words}` : active.value.length ? "Start another" : "Start"}</button>
       </div>
-      ${missing.length > 0 && html`<p class="wanted">Wanted first: ${missing.map((each) => each.words).join(", ")}.</p>`}
     </aside>
   </div>`;
 }
@@ -217,7 +216,7 @@ function progress(job) {
   else if (job.state === "done") facts.push(`done in ${job.steps} steps`);
   else facts.push(job.note && !job.step ? job.note : `step ${job.step} of ${job.steps || "…"}`);
   if (job.state === "paused" || job.state === "stopped") facts.push(job.state);
-  for (const [name, value] of Object.entries(job.numbers ?? {}).slice(0, 4)) facts.push(`${name.replace(/_/g, " ")} ${figure(value)}`);
+  for (const [name, value] of Object.entries(job.numbers ?? {}).filter(([name]) => name !== "seconds_left").slice(0, 4)) facts.push(`${name.replace(/_/g, " ")} ${figure(value)}`);
   if (job.state === "running" && job.seconds_left != null) facts.push(`${time(job.seconds_left)} left`);
   return facts;
 }

@@ -72,7 +72,7 @@ function told(job) {
   if (!job) return ["Nothing has been trained here yet."];
   const first = { queued: "waiting for its turn", failed: `failed: ${job.error}`, done: `done in ${job.steps} steps` }[job.state] ?? `step ${job.step} of ${job.steps || "…"}`;
   return [first, ...(["paused", "stopped"].includes(job.state) ? [job.state] : []),
-    ...Object.entries(job.numbers ?? {}).slice(0, 5).map(([name, value]) => `${name.replace(/_/g, " ")} ${figure(value)}`),
+    ...Object.entries(job.numbers ?? {}).filter(([name]) => name !== "seconds_left").slice(0, 5).map(([name, value]) => `${name.replace(/_/g, " ")} ${figure(value)}`),
     ...(job.state === "running" && job.seconds_left != null ? [`${time(job.seconds_left)} left`] : [])];
 }
 
