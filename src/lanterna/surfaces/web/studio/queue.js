@@ -19,7 +19,7 @@ export function Strip() {
   const live = useLive(job);
   const last = jobs.value.find((each) => each.state === "done");
   const share = job?.steps ? job.step / job.steps : 0;
-  return html`<footer class="strip" aria-label="Queue" role="region">
+  return html`<section class="strip" aria-label="Queue">
     <div class="thread" aria-hidden="true"><span style=${{ transform: `scaleX(${job ? share : 0})` }}></span></div>
     ${job
       ? html`<a class="now" href=${where(job)}>
@@ -36,7 +36,7 @@ export function Strip() {
         : html`<span class="now quiet">Nothing is running.</span>`}
     <button type="button" class="button small all" aria-expanded=${open.value} onClick=${() => { open.value = !open.value; }}>Queue${waiting ? html` <span class="count">${waiting}</span>` : ""}</button>
     ${open.value && html`<${Queue} />`}
-  </footer>`;
+  </section>`;
 }
 
 function Queue() {
