@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from lanterna.errors import LanternaError, MissingError, UsageError
+from lanterna.errors import MissingError, UsageError
 from lanterna.files import sha256
 from lanterna.surfaces.studio import pictures as kept
 from lanterna.surfaces.studio.jobs import FINISHED
@@ -21,6 +21,7 @@ from lanterna.surfaces.studio.store import checked_id, new_id
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
 
     from starlette.requests import Request
 
@@ -35,7 +36,7 @@ _NOW = {"cache-control": "no-store"}
 class Answer(JSONResponse):
     """JSON that is not kept by the browser."""
 
-    def __init__(self, content: Any, status_code: int = 200) -> None:
+    def __init__(self, content: object, status_code: int = 200) -> None:
         super().__init__(content, status_code, _NOW)
 
 
@@ -179,7 +180,7 @@ def _titles(studio: Studio, kind: str) -> set[str]:
     }
 
 
-def _input(studio: Studio, note: Any) -> dict[str, str]:
+def _input(studio: Studio, note: object) -> dict[str, str]:
     if not isinstance(note, dict):
         raise UsageError("an input is {role, picture}")
     taken(note, role=str, picture=str)
@@ -292,7 +293,7 @@ async def add_picture(request: Request) -> Response:
         sent.unlink(missing_ok=True)
 
 
-async def take_in(studio: Studio, sent: Any, origin: str, title: str) -> dict[str, Any]:
+async def take_in(studio: Studio, sent: Path, origin: str, title: str) -> dict[str, Any]:
     """Put a file that was sent into the store."""
     known = studio.store.picture_of_content(await asyncio.to_thread(sha256, sent))
     if known is not None:  # the same file again
@@ -526,7 +527,7 @@ async def _stream(studio: Studio, after: int | None) -> AsyncIterator[str]:
         studio.closing_listeners.discard(listener)
 
 
-def _thing(studio: Studio, thing: str) -> Any:
+def _thing(studio: Studio, thing: str) -> object:
     """The whole of what has changed, as it is now."""
     from lanterna.surfaces.studio import shelves
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lanterna.surfaces.studio.kinds import KINDS, Kind
+from lanterna.surfaces.studio.kinds import KINDS
+
+if TYPE_CHECKING:
+    from lanterna.surfaces.studio.task import Kind
 
 
 @cache
