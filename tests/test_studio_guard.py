@@ -1,4 +1,4 @@
-"""Who may not come in: other sites through the browser, wrong tokens, paths, bombs, the large and the slow."""
+"""Who may not come in: other sites through the browser, wrong tokens, paths, bombs, too much, too slow."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from lanterna.surfaces.studio.guard import Guard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from starlette.requests import Request
 
