@@ -1,4 +1,4 @@
-"""What the studio can do, told to programs: `/api/recipes`, and the OpenAPI description."""
+"""What the studio can do: every kind of job with the schema of its settings."""
 
 from __future__ import annotations
 
