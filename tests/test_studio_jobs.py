@@ -214,7 +214,7 @@ def test_a_painting_comes_with_what_was_learned(studio: Served, cat: str, tmp_pa
     ("kind", "settings", "roles"),
     [
         ("instant", {"size": 128}, ("picture", "style")),
-        ("dream-sheet", {"sheet": "channels", "stage": "block5", "shown": ["block5:1", "block5:2"]}, ("picture",)),
+        ("dream-sheet", {"sheet": "channels", "shown": ["block5:1", "block5:2"]}, ("picture",)),
         ("random-sheet", {"sheet": 2, "width": 64, "height": 64}, ()),
         ("feature", {"network": "quick-one", "stage": "conv1", "channel": 0, "steps": 3}, ()),
     ],

@@ -92,7 +92,7 @@ def networks() -> list[Listing]:
 
 
 def names() -> list[str]:
-    """The names that `open_network` knows without being told where: the pretrained ones and those trained here."""
+    """The names of the networks that can be fetched, and of those that were trained here."""
     here = sorted(folder.name for folder in _folders(networks_folder()) if is_trained(folder))
     return [*_PRETRAINED, *here]
 

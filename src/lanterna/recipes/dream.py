@@ -189,8 +189,8 @@ def dream(
     is a picture to match, for a recipe that is `guided`. `masks` are `(H, W)` or `(1, H, W)` in [0, 1], of
     any size: where to dream, and how much. `wish` takes the place of all that the recipe wishes for. With a
     `checkpoint` the state is kept there every ten seconds and when the work is ended early, and `resume` goes
-    on from it: the picture is that of an unbroken dream. A recipe that is sent in takes over from there, as far
-    as `STEERED` goes; a dream that goes on must be sent it again.
+    on from it: the picture is that of an unbroken dream. A recipe that is sent in takes over from there, as
+    far as `STEERED` goes; a dream that goes on must be sent it again.
 
     Errors, before the first step: `UsageError` for a stage, channel or class that is not there, masks or a
     guide that do not fit the recipe; `MissingError` for a network or checkpoint that is not here.

@@ -9,18 +9,20 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from starlette.background import BackgroundTask
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from lanterna.errors import LanternaError, MissingError, UsageError
+from lanterna.errors import MissingError, UsageError
 from lanterna.files import sha256
 from lanterna.surfaces.studio import pictures as kept
 from lanterna.surfaces.studio.jobs import FINISHED
-from lanterna.surfaces.studio.store import checked_id, new_id
+from lanterna.surfaces.studio.store import ID, checked_id, new_id
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
 
     from starlette.requests import Request
 
@@ -35,7 +37,7 @@ _NOW = {"cache-control": "no-store"}
 class Answer(JSONResponse):
     """JSON that is not kept by the browser."""
 
-    def __init__(self, content: Any, status_code: int = 200) -> None:
+    def __init__(self, content: object, status_code: int = 200) -> None:
         super().__init__(content, status_code, _NOW)
 
 
@@ -59,12 +61,15 @@ async def not_there(_: Request, __: Exception) -> Response:
     return Answer({"error": "there is no such thing here"}, 404)
 
 
-async def refused(_: Request, error: Exception) -> Response:
+async def refused(request: Request, error: Exception) -> Response:
     """What Starlette or the guard refuses."""
     assert isinstance(error, HTTPException)
     words = {404: "there is nothing at this address", 405: "this address is not for that"}
     response = Answer({"error": words.get(error.status_code, error.detail)}, error.status_code)
     response.headers.update(error.headers or {})
+    if error.status_code == 405:  # of several routes with one path, not of the first alone
+        found = [route for route in ROUTES if route.path_regex.match(request.url.path)]
+        response.headers["allow"] = ", ".join(sorted(set().union(*(route.methods or () for route in found))))
     return response
 
 
@@ -179,7 +184,7 @@ def _titles(studio: Studio, kind: str) -> set[str]:
     }
 
 
-def _input(studio: Studio, note: Any) -> dict[str, str]:
+def _input(studio: Studio, note: object) -> dict[str, str]:
     if not isinstance(note, dict):
         raise UsageError("an input is {role, picture}")
     taken(note, role=str, picture=str)
@@ -192,12 +197,12 @@ def _input(studio: Studio, note: Any) -> dict[str, str]:
 
 async def job(request: Request) -> Response:
     """One job."""
-    return Answer(told(studio_of(request).store.job(checked_id(request.path_params["id"]))))
+    return Answer(told(studio_of(request).store.job(request.path_params["id"])))
 
 
 async def change_job(request: Request) -> Response:
     """Steer a job, pause it, go on, stop it, or move it in the queue."""
-    studio, job_id = studio_of(request), checked_id(request.path_params["id"])
+    studio, job_id = studio_of(request), request.path_params["id"]
     found = studio.store.job(job_id)
     body = taken(await document(request), settings=dict, state=str, before=(str, type(None)), title=str)
     if "title" in body and found["kind"] != "train":
@@ -250,7 +255,7 @@ def _move(studio: Studio, job_id: str, before: str | None) -> None:
 async def forget_job(request: Request) -> Response:
     """Take a job that has ended off the list."""
     try:
-        studio_of(request).queue.forget(checked_id(request.path_params["id"]))
+        studio_of(request).queue.forget(request.path_params["id"])
     except UsageError as error:
         raise HTTPException(409, str(error)) from None
     return Response(status_code=204)
@@ -259,7 +264,7 @@ async def forget_job(request: Request) -> Response:
 async def preview(request: Request) -> Response:
     """The picture so far, as a JPEG."""
     studio = studio_of(request)
-    found = studio.store.job(checked_id(request.path_params["id"]))
+    found = studio.store.job(request.path_params["id"])
     place = studio.store.job_folder(found["id"]) / "preview.jpg"
     try:
         return Response(await asyncio.to_thread(place.read_bytes), 200, _NOW, "image/jpeg")
@@ -270,7 +275,7 @@ async def preview(request: Request) -> Response:
 async def numbers(request: Request) -> Response:
     """The numbers that a job has told, for its curves."""
     found = studio_of(request).store
-    known = found.job(checked_id(request.path_params["id"]))
+    known = found.job(request.path_params["id"])
     return Answer(found.numbers(known["id"], _number(request, "after", -1, -1, 2**53)))
 
 
@@ -292,7 +297,7 @@ async def add_picture(request: Request) -> Response:
         sent.unlink(missing_ok=True)
 
 
-async def take_in(studio: Studio, sent: Any, origin: str, title: str) -> dict[str, Any]:
+async def take_in(studio: Studio, sent: Path, origin: str, title: str) -> dict[str, Any]:
     """Put a file that was sent into the store."""
     known = studio.store.picture_of_content(await asyncio.to_thread(sha256, sent))
     if known is not None:  # the same file again
@@ -307,7 +312,7 @@ async def take_in(studio: Studio, sent: Any, origin: str, title: str) -> dict[st
 
 def picture_of(request: Request) -> dict[str, Any]:
     """The picture whose id is in the address."""
-    return studio_of(request).store.picture(checked_id(request.path_params["id"]))
+    return studio_of(request).store.picture(request.path_params["id"])
 
 
 async def picture(request: Request) -> Response:
@@ -526,7 +531,7 @@ async def _stream(studio: Studio, after: int | None) -> AsyncIterator[str]:
         studio.closing_listeners.discard(listener)
 
 
-def _thing(studio: Studio, thing: str) -> Any:
+def _thing(studio: Studio, thing: str) -> object:
     """The whole of what has changed, as it is now."""
     from lanterna.surfaces.studio import shelves
 
@@ -541,6 +546,31 @@ def _thing(studio: Studio, thing: str) -> Any:
     return {"id": name, "gone": True}
 
 
+class _IdConvertor(Convertor[str]):
+    """An id in an address: nothing else is routed."""
+
+    regex = ID.pattern
+
+    def convert(self, value: str) -> str:
+        """As it is."""
+        return checked_id(value)
+
+    def to_string(self, value: str) -> str:
+        """As it is."""
+        return value
+
+
+async def openapi(_: Request) -> Response:
+    """This description."""
+
+    def described() -> dict[str, Any]:
+        from lanterna.surfaces.studio.openapi import description
+
+        return description()
+
+    return Answer(await asyncio.to_thread(described))
+
+
 def _number(request: Request, name: str, usual: int, least: int, most: int) -> int:
     text = request.query_params.get(name)
     if text is None:
@@ -551,20 +581,21 @@ def _number(request: Request, name: str, usual: int, least: int, most: int) -> i
     return int(text)
 
 
+register_url_convertor("id", _IdConvertor())
 ROUTES = [
     Route("/api/recipes", recipes),
     Route("/api/jobs", jobs),
     Route("/api/jobs", add_job, methods=["POST"]),
-    Route("/api/jobs/{id}", job),
-    Route("/api/jobs/{id}", change_job, methods=["PATCH"]),
-    Route("/api/jobs/{id}", forget_job, methods=["DELETE"]),
-    Route("/api/jobs/{id}/preview", preview),
-    Route("/api/jobs/{id}/numbers", numbers),
+    Route("/api/jobs/{id:id}", job),
+    Route("/api/jobs/{id:id}", change_job, methods=["PATCH"]),
+    Route("/api/jobs/{id:id}", forget_job, methods=["DELETE"]),
+    Route("/api/jobs/{id:id}/preview", preview),
+    Route("/api/jobs/{id:id}/numbers", numbers),
     Route("/api/pictures", add_picture, methods=["POST"]),
-    Route("/api/pictures/{id}", picture),
-    Route("/api/pictures/{id}/file", picture_file),
-    Route("/api/pictures/{id}/thumbnail", picture_thumbnail),
-    Route("/api/pictures/{id}/also", also_file),
+    Route("/api/pictures/{id:id}", picture),
+    Route("/api/pictures/{id:id}/file", picture_file),
+    Route("/api/pictures/{id:id}/thumbnail", picture_thumbnail),
+    Route("/api/pictures/{id:id}/also", also_file),
     Route("/api/examples", examples),
     Route("/api/examples/{name}", add_example, methods=["POST"]),
     Route("/api/examples/{name}/thumbnail", example_thumbnail),
@@ -573,10 +604,11 @@ ROUTES = [
     Route("/api/gallery", gallery),
     Route("/api/gallery/export.zip", export_zip),
     Route("/api/gallery/sheet.pdf", sheet_pdf),
-    Route("/api/gallery/{id}", change_picture, methods=["PATCH"]),
-    Route("/api/gallery/{id}", delete_picture, methods=["DELETE"]),
-    Route("/api/gallery/{id}/restore", restore_picture, methods=["POST"]),
+    Route("/api/gallery/{id:id}", change_picture, methods=["PATCH"]),
+    Route("/api/gallery/{id:id}", delete_picture, methods=["DELETE"]),
+    Route("/api/gallery/{id:id}/restore", restore_picture, methods=["POST"]),
     Route("/api/read", read, methods=["POST"]),
     Route("/api/networks", networks),
     Route("/api/events", events),
+    Route("/api/openapi.json", openapi),
 ]

@@ -1,11 +1,14 @@
-"""What the studio can do, told to programs: `/api/recipes`, and the OpenAPI description."""
+"""What the studio can do: every kind of job with the schema of its settings."""
 
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lanterna.surfaces.studio.kinds import KINDS, Kind
+from lanterna.surfaces.studio.kinds import KINDS
+
+if TYPE_CHECKING:
+    from lanterna.surfaces.studio.task import Kind
 
 
 @cache

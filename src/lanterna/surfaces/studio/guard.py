@@ -75,7 +75,7 @@ class Guard:
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self.app(scope, receive, send)
-            return
+            return None
 
         async def sealed(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -8,7 +8,6 @@ import multiprocessing
 import signal
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lanterna.errors import UsageError
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from multiprocessing.connection import Connection
     from multiprocessing.process import BaseProcess
+    from pathlib import Path
 
     from lanterna.surfaces.studio.store import Store
 
@@ -174,7 +174,7 @@ class Queue:
             self._finish(job_id, message["end"], picture=picture)
         self.pump()
 
-    def _finish(self, job_id: str, state: str, **fields: Any) -> None:
+    def _finish(self, job_id: str, state: str, **fields: object) -> None:
         self._stopping.discard(job_id)
         self.store.change_job(job_id, state=state, ended=time.time(), seconds_left=None, note="", **fields)
         self.store.clear_job(job_id)
@@ -217,7 +217,7 @@ class Queue:
             except (EOFError, OSError):
                 self._loop.call_soon_threadsafe(self._gone, process)
 
-    def _send(self, **message: Any) -> None:
+    def _send(self, **message: object) -> None:
         if self._pipe is not None:
             with contextlib.suppress(BrokenPipeError, OSError):  # `_gone` comes next
                 self._pipe.send(message)

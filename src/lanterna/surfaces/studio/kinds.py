@@ -6,7 +6,7 @@ what to keep when the work ends or is stopped.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -27,6 +27,7 @@ from lanterna.surfaces.studio.task import Doing, Kind, Result, Role, Task, by_pi
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
+
     from torch import Tensor
 
 _WALL = 2**17  # pixels of several paintings shown together
@@ -298,6 +299,9 @@ KINDS: dict[str, Kind] = {
             _begin_feature, plain=("network", "stage", "channel", "class_", "steps"), check=_wishes_something,
         ),
         TRAIN,
-        Kind("fetch", "shelf", "Fetch", "Fetch data or weights to the shelf.", Fetch, _begin_fetch, check=_on_the_shelf),
+        Kind(
+            "fetch", "shelf", "Fetch", "Fetch data or weights to the shelf.", Fetch, _begin_fetch,
+            check=_on_the_shelf,
+        ),
     )
 }  # fmt: skip

@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from lanterna.errors import UsageError
-from lanterna.files import replacing
 from lanterna.images import make_record
 from lanterna.images.drawing import signed_picture
 from lanterna.networks.trained import is_trained
@@ -101,6 +100,7 @@ def _begin(task: Task) -> Doing:
 
 TRAIN = Kind(
     "train", "train", "Train", "A network learns to read handwritten digits.", Train, _begin,
-    steers=("learning_rate",), plain=("network", "epochs", "learning_rate", "hidden", "channels", "optimiser"),
+    steers=("learning_rate",),
+    plain=("network", "epochs", "learning_rate", "hidden", "channels", "optimiser"),
     presets=presets(), title_of=name_for,
 )  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from lanterna.files import sha256
 from lanterna.surfaces.studio.store import new_id
 
 if TYPE_CHECKING:
+    from lanterna.images import Record
     from lanterna.surfaces.studio.store import Store
 
 MEDIA = {
@@ -24,7 +24,6 @@ MEDIA = {
 
 _SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "AVIF": ".avif", "GIF": ".gif"}
 _THUMBNAIL = 512
-_ROOMS = {"feature": "look", "classify": "look"}
 
 Picture = dict[str, Any]
 
@@ -78,8 +77,8 @@ def _size(place: Path) -> tuple[int, int]:
     return (height, width) if on_its_side else (width, height)
 
 
-def recipe_of(record: Any, name: str) -> Picture:
-    """What a record says, for the page: its kind of job, settings, command, and the sha256 of what went in."""
+def recipe_of(record: Record, name: str) -> Picture:
+    """What a record says, for the page: kind of job, settings, command, and the sha256 of what went in."""
     from lanterna.surfaces.rerun import command_line
 
     return {
@@ -137,7 +136,7 @@ def keep(store: Store, room: str, job: Picture, made: list[Picture]) -> str | No
     return first
 
 
-def _words(settings: Any) -> str:
+def _words(settings: dict[str, Any]) -> str:
     """The words among settings, by which a picture is found again."""
     found = [value for value in settings.values() if isinstance(value, str)]
     lists = [value for value in settings.values() if isinstance(value, list)]
@@ -162,8 +161,3 @@ def described(store: Store, picture: Picture) -> Picture:
         recipe = {**recipe, "inputs": inputs}
     shown["recipe"] = recipe
     return shown
-
-
-def plain_json(value: Any) -> str:
-    """JSON as the API sends it, with no number that JavaScript cannot read."""
-    return json.dumps(value, allow_nan=False, separators=(",", ":"))

@@ -31,7 +31,10 @@ class Reader:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def read(self, drawing: bytes, network: str) -> dict[str, Any]:
-        """The digits of a drawing or page. Errors: `UsageError` where it is no picture, `MissingError` for a network that is not here."""
+        """The digits of a drawing or page.
+
+        Errors: `UsageError` where it is no picture, `MissingError` for a network that is not here.
+        """
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._read, drawing, network)
 
     def _import(self) -> None:

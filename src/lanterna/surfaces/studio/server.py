@@ -31,6 +31,7 @@ from lanterna.surfaces.studio.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from importlib.resources.abc import Traversable
     from pathlib import Path
     from types import FrameType
 
@@ -99,10 +100,10 @@ class Files:
 
     def __init__(self) -> None:
         root = files("lanterna.surfaces").joinpath("web")
-        self._found: dict[str, Any] = {}
+        self._found: dict[str, Traversable] = {}
         self._walk(root, "")
 
-    def _walk(self, folder: Any, name: str) -> None:
+    def _walk(self, folder: Traversable, name: str) -> None:
         for each in folder.iterdir():
             path = f"{name}{each.name}"
             if each.is_dir():
@@ -115,8 +116,7 @@ class Files:
 
     def read(self, path: str) -> bytes:
         """The bytes of a file. Errors: `KeyError` where there is none."""
-        content: bytes = self._found[path].read_bytes()
-        return content
+        return self._found[path].read_bytes()
 
     async def answer(self, request: Request) -> Response:
         """A file, for good where the address has a version."""
@@ -137,12 +137,11 @@ class Files:
         return Response(content, 200, headers, _MEDIA[path[path.rindex(".") :]])
 
     def script_hashes(self) -> list[str]:
-        """The hashes of scripts in the page itself (its import map), for the policy that forbids all others."""
+        """The hashes of scripts in the page itself (its import map), for the policy that forbids others."""
         if "studio/index.html" not in self:
             return []
-        scripts = re.findall(
-            rb"<script(?![^>]*\bsrc=)[^>]*>(.*?)</script>", self.read("studio/index.html"), re.S
-        )
+        page = self.read("studio/index.html")
+        scripts = re.findall(rb"<script(?![^>]*\bsrc=)[^>]*>(.*?)</script>", page, re.S)
         return [base64.b64encode(hashlib.sha256(each).digest()).decode() for each in scripts]
 
 
@@ -203,7 +202,7 @@ def serve(
         server_header=False, proxy_headers=False, timeout_graceful_shutdown=3, timeout_keep_alive=30,
         limit_concurrency=400,
     )  # fmt: skip
-    shown = host if host not in (None, "0.0.0.0", "::") else "127.0.0.1"  # noqa: S104
+    shown = host if host not in (None, "0.0.0.0", "::") else "127.0.0.1"
     address = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/?token={token}"
     server = _Server(config, studio)
 

@@ -1,4 +1,4 @@
-"""What the studio keeps: jobs, pictures and what has changed, in one SQLite file; pictures as files beside it.
+"""What the studio keeps: jobs, pictures and what has changed, in one SQLite file; picture files beside it.
 
 Everything is written before anybody is told of it, so that a killed server loses nothing. The store is used
 from the event loop's thread alone.
@@ -19,7 +19,7 @@ from lanterna.errors import LanternaError, UsageError
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 ID = re.compile(r"[0-9a-f]{32}")
@@ -40,9 +40,9 @@ _MIGRATIONS = (
     CREATE INDEX jobs_by_state ON jobs (state, place);
     CREATE TABLE numbers (job TEXT, step INTEGER, numbers TEXT, PRIMARY KEY (job, step)) WITHOUT ROWID;
     CREATE TABLE pictures (
-        id TEXT PRIMARY KEY, origin TEXT NOT NULL, kind TEXT NOT NULL, room TEXT NOT NULL, title TEXT NOT NULL,
-        suffix TEXT NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL, bytes INTEGER NOT NULL,
-        sha256 TEXT NOT NULL, recipe TEXT, also TEXT, job TEXT, made REAL NOT NULL,
+        id TEXT PRIMARY KEY, origin TEXT NOT NULL, kind TEXT NOT NULL, room TEXT NOT NULL,
+        title TEXT NOT NULL, suffix TEXT NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL,
+        bytes INTEGER NOT NULL, sha256 TEXT NOT NULL, recipe TEXT, also TEXT, job TEXT, made REAL NOT NULL,
         starred INTEGER NOT NULL DEFAULT 0, deleted REAL, words TEXT NOT NULL
     );
     CREATE INDEX pictures_by_made ON pictures (origin, made);
@@ -122,7 +122,7 @@ class Store:
 
     # Jobs.
 
-    def add_job(self, **fields: Any) -> str:
+    def add_job(self, **fields: object) -> str:
         """Put a job at the end of the queue, and give its id."""
         job_id = new_id()
         last = self._one("SELECT coalesce(max(place), 0) FROM jobs")[0]
@@ -139,7 +139,8 @@ class Store:
     def jobs(self) -> list[dict[str, Any]]:
         """Jobs that wait or run, in order, then the last that have ended, newest first."""
         waiting = self._rows(
-            "SELECT * FROM jobs WHERE state IN ('running', 'paused', 'queued') ORDER BY state != 'running', place"
+            "SELECT * FROM jobs WHERE state IN ('running', 'paused', 'queued') "
+            "ORDER BY state != 'running', place"
         )
         ended = self._rows(
             "SELECT * FROM jobs WHERE state IN ('done', 'stopped', 'failed') ORDER BY ended DESC LIMIT ?",
@@ -156,12 +157,12 @@ class Store:
         """The jobs that were running when the studio ended."""
         return [row["id"] for row in self._rows("SELECT id FROM jobs WHERE state = 'running' ORDER BY place")]
 
-    def change_job(self, job_id: str, **fields: Any) -> None:
+    def change_job(self, job_id: str, **fields: object) -> None:
         """Change a job, and tell."""
         self._update("jobs", job_id, fields)
         self._changed(f"job:{job_id}", "job")
 
-    def progress(self, job_id: str, step: int, numbers: Mapping[str, float], **fields: Any) -> None:
+    def progress(self, job_id: str, step: int, numbers: Mapping[str, float], **fields: object) -> None:
         """Note how far a job has come."""
         with self._transaction():
             self._db.execute(
@@ -179,9 +180,7 @@ class Store:
 
     def move(self, job_id: str, before: str | None) -> None:
         """Put a waiting job before another, or at the end. Errors: `KeyError` where there is no such job."""
-        queue = [
-            row for row in self._rows("SELECT id, place FROM jobs WHERE state = 'queued' ORDER BY place")
-        ]
+        queue = self._rows("SELECT id, place FROM jobs WHERE state = 'queued' ORDER BY place")
         places = {row["id"]: row["place"] for row in queue if row["id"] != job_id}
         if before is None:
             place = max(places.values(), default=0.0) + 1
@@ -209,7 +208,7 @@ class Store:
 
     # Pictures.
 
-    def add_picture(self, picture_id: str, **fields: Any) -> None:
+    def add_picture(self, picture_id: str, **fields: object) -> None:
         """Note a picture whose file is in its place already, and tell if it belongs to the gallery."""
         self._insert("pictures", {"id": picture_id, "made": time.time(), **fields})
         if fields["origin"] == "made":
@@ -235,8 +234,9 @@ class Store:
         before: str | None = None,
         limit: int = 60,
     ) -> list[dict[str, Any]]:
-        """What was made, newest first: with all of the words, of one room, with stars, older than `before`."""
-        wanted, values = ["origin = 'made'", "deleted IS NULL"], []
+        """What was made, newest first: with all the words, of one room, with stars, older than `before`."""
+        wanted = ["origin = 'made'", "deleted IS NULL"]
+        values: list[object] = []
         for word in words.lower().split()[:12]:
             wanted.append("instr(words, ?) > 0")
             values.append(word)
@@ -255,7 +255,7 @@ class Store:
             limit,
         )
 
-    def change_picture(self, picture_id: str, **fields: Any) -> None:
+    def change_picture(self, picture_id: str, **fields: object) -> None:
         """Change a picture of the gallery, and tell."""
         self._update("pictures", picture_id, fields)
         self._changed(f"picture:{picture_id}", "gallery")
@@ -316,11 +316,11 @@ class Store:
     def _set_fact(self, name: str, value: int) -> None:
         self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
 
-    def _one(self, query: str, *values: Any) -> sqlite3.Row:
+    def _one(self, query: str, *values: object) -> sqlite3.Row:
         row: sqlite3.Row = self._db.execute(query, values).fetchone()
         return row
 
-    def _rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
+    def _rows(self, query: str, *values: object) -> list[dict[str, Any]]:
         return [_read(row) for row in self._db.execute(query, values)]
 
     def _row(self, query: str, key: str) -> dict[str, Any]:
@@ -358,7 +358,7 @@ def _read(row: sqlite3.Row) -> dict[str, Any]:
     }
 
 
-def _written(fields: Mapping[str, Any]) -> Iterable[Any]:
+def _written(fields: Mapping[str, Any]) -> list[Any]:
     return [
         json.dumps(value) if name in _JSON and value is not None else value for name, value in fields.items()
     ]

@@ -57,7 +57,7 @@ def evenly(frame: Frame) -> float:
 
 
 def by_pixels(sizes: Sequence[tuple[int, int]], steps: Sequence[int]) -> Callable[[Frame], float]:
-    """The share of the work that is done where sizes (height, width) follow each other, each for some steps."""
+    """The share of the work that is done where sizes (height, width) follow each other, with their steps."""
     costs = [float(height * width) for height, width in sizes]
     whole = sum(cost * count for cost, count in zip(costs, steps, strict=True))
 
@@ -168,8 +168,9 @@ class Kind:
                 raise UsageError(f"{self.name} needs a picture: {role.words}")
         start = {} if preset is None else self.presets[preset]
         recipe: Recipe = self.check(self.recipe.checked({**start, **wishes}), counts)
-        if isinstance(name := getattr(recipe, "network", None), str):
-            check_network(name, recipe)
+        network = getattr(recipe, "network", None)
+        if isinstance(network, str):
+            check_network(network, recipe)
         return recipe
 
 

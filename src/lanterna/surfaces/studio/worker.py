@@ -250,7 +250,7 @@ class _Run:
             "numbers": dict(result.numbers),
         }
 
-    def _say(self, **message: Any) -> None:
+    def _say(self, **message: object) -> None:
         self.pipe.send({"job": self.job["job"], **message})
 
 
