@@ -21,6 +21,11 @@ def networks_folder() -> Path:
     return _home("networks") or platformdirs.user_data_path("lanterna") / "networks"
 
 
+def studio_folder() -> Path:
+    """The folder of the studio: its pictures, its gallery and its jobs."""
+    return _home("studio") or platformdirs.user_data_path("lanterna") / "studio"
+
+
 def offline() -> bool:
     """Whether `LANTERNA_OFFLINE` forbids the network."""
     return os.environ.get("LANTERNA_OFFLINE", "").lower() not in ("", "0", "false", "no")

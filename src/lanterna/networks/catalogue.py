@@ -91,6 +91,12 @@ def networks() -> list[Listing]:
     return listings
 
 
+def names() -> list[str]:
+    """The names of the networks that can be fetched, and of those that were trained here."""
+    here = sorted(folder.name for folder in _folders(networks_folder()) if is_trained(folder))
+    return [*_PRETRAINED, *here]
+
+
 def _measures(network: Network) -> tuple[tuple[int, ...], int, int]:
     eye = network.eye
     parameters = sum(parameter.numel() for parameter in network.parameters())

@@ -12,6 +12,7 @@ by window (`windows.py`); and the network runs as quickly as this machine lets i
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -34,10 +35,12 @@ from lanterna.recipes.windows import STRIDE, Windows, as_seen, gradient
 from lanterna.recipes.wishes import Wish, read_class, whole_wish
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
     from pathlib import Path
 
     from lanterna.probes.objectives import Objective
+
+    _Parts = Sequence[tuple[Objective, Tensor | None]]
 
 LONGEST = 1024
 """Pixels along the longer side of a dream, at most, where no size is asked for."""
@@ -53,6 +56,10 @@ _FIRST_STAGES = {
     "efficientnet-lite0": "block9", "efficientnet-lite2": "block13", "vgg16": "relu5_1",
     "conv": "relu3", "dense": "output",
 }  # fmt: skip
+
+_WISHES = {"stage", "class_", "mask_stage", "smoothness"}
+STEERED = {"step_size", "jitter", "smoothing", "vivid", "keep_colours", "blend", *_WISHES}
+"""Settings that may change while a dream is under way."""
 
 _LITE2 = "efficientnet-lite2"
 PRESETS: dict[str, dict[str, Any]] = {
@@ -175,14 +182,15 @@ def dream(
     device: str = "auto",
     checkpoint: Path | None = None,
     resume: bool = False,
-) -> Generator[DreamFrame, None, None]:
+) -> Generator[DreamFrame, Dream | None, None]:
     """Dream with `picture` `(3, H, W)` in [0, 1], yielding how far it has come after each step.
 
     `network` is used where given (and left as it is), else the one that the recipe names. `guide` `(3, H, W)`
     is a picture to match, for a recipe that is `guided`. `masks` are `(H, W)` or `(1, H, W)` in [0, 1], of
     any size: where to dream, and how much. `wish` takes the place of all that the recipe wishes for. With a
     `checkpoint` the state is kept there every ten seconds and when the work is ended early, and `resume` goes
-    on from it: the picture is that of an unbroken dream.
+    on from it: the picture is that of an unbroken dream. A recipe that is sent in takes over from there, as
+    far as `STEERED` goes; a dream that goes on must be sent it again.
 
     Errors, before the first step: `UsageError` for a stage, channel or class that is not there, masks or a
     guide that do not fit the recipe; `MissingError` for a network or checkpoint that is not here.
@@ -204,12 +212,17 @@ def dream(
     negative = network.eye == DIGIT_EYE and light_edged(base.mean(0, keepdim=True))
     if negative:  # these networks know white ink on black
         base = 1 - base
-    parts = _parts(recipe, network, resized(base, sizes[0]), guide, masks, wish)
+    start = resized(base, sizes[0])
+
+    def parts_of(steered: Dream) -> _Parts:
+        return _parts(steered, network, start, guide, masks, wish)
+
+    parts = parts_of(recipe)
     keeping = Keeping(checkpoint, recipe, [base])
     names = set(_State.__dataclass_fields__)
     begun = _State(**keeping.read(names)) if checkpoint and resume else None
-    frames = _frames(recipe, network, base, sizes, parts, begun, keeping)
-    return (_negative(frame) for frame in frames) if negative else frames
+    frames = _frames(recipe, network, base, sizes, parts, parts_of, begun, keeping)
+    return _negatives(frames) if negative else frames
 
 
 def first_stage(network: Network) -> str:
@@ -248,15 +261,14 @@ def _frames(
     network: Network,
     base: Tensor,
     sizes: Sequence[tuple[int, int]],
-    parts: Sequence[tuple[Objective, Tensor | None]],
+    parts: _Parts,
+    parts_of: Callable[[Dream], _Parts],
     begun: _State | None,
     keeping: Keeping,
-) -> Generator[DreamFrame, None, None]:
+) -> Generator[DreamFrame, Dream | None, None]:
     """The dream itself: octave by octave, step by step."""
     generator = torch.Generator().manual_seed(recipe.seed)
-    stages = frozenset[str]().union(*(wish.stages for wish, _ in parts))
-    windows = windows_for(recipe, network, stages)
-    work = quicken(network, stages)
+    work, windows = _work_for(recipe, network, parts)
     reuse_memory()  # each step fills and frees the same large blocks
     first = begun.octave if begun else 1
     dreamed = torch.zeros_like(base[:, :1, :1])
@@ -283,13 +295,18 @@ def _frames(
                     energy += value / len(parts)
                 image = change.mul_(recipe.step_size / 255).add_(image).clamp_(0, 1)
                 state = _State(octave, step, image, generator.get_state())
-                yield DreamFrame(
+                changed = yield DreamFrame(
                     step=(octave - 1) * recipe.steps + step,
                     steps=len(sizes) * recipe.steps,
                     numbers={"octave": octave, "energy": energy},
                     picture=(here + recipe.blend * (image - here) if recipe.blend < 1 else image).cpu(),
                     base=base,
                 )
+                if changed:
+                    before, recipe = recipe, recipe.changed(changed.model_dump(include=STEERED))
+                    if any(getattr(recipe, name) != getattr(before, name) for name in _WISHES):
+                        parts = parts_of(recipe)
+                        work, windows = _work_for(recipe, network, parts)
                 keeping.offer(vars(state))
             dreamed = image - here
     finally:
@@ -305,6 +322,12 @@ class _State:
     step: int
     picture: Tensor
     randomness: Tensor
+
+
+def _work_for(recipe: Dream, network: Network, parts: _Parts) -> tuple[Network, Windows]:
+    """The network as far as these wishes need it, made quick, and the windows it looks through."""
+    stages = frozenset[str]().union(*(wish.stages for wish, _ in parts))
+    return quicken(network, stages), windows_for(recipe, network, stages)
 
 
 def windows_for(recipe: Dream, network: Network, stages: frozenset[str]) -> Windows:
@@ -339,6 +362,12 @@ def _shift(generator: torch.Generator, jitter: int, reach: int) -> int:
     return int(torch.randint(low, high + 1, (), generator=generator))
 
 
-def _negative(frame: DreamFrame) -> DreamFrame:
-    assert frame.picture is not None
-    return replace(frame, picture=1 - frame.picture, base=1 - frame.base)
+def _negatives(
+    frames: Generator[DreamFrame, Dream | None, None],
+) -> Generator[DreamFrame, Dream | None, None]:
+    changed = None
+    with contextlib.closing(frames), contextlib.suppress(StopIteration):
+        while True:
+            frame = frames.send(changed)
+            assert frame.picture is not None
+            changed = yield replace(frame, picture=1 - frame.picture, base=1 - frame.base)

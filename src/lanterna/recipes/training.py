@@ -98,12 +98,13 @@ def train(
     checkpoint: Path | None = None,
     resume: bool = False,
     also_at: Container[int] = (),
-) -> Generator[TrainFrame, None, None]:
+) -> Generator[TrainFrame, Train | None, None]:
     """Train, yielding a frame a few times a second, one at the end of every epoch and at steps `also_at`.
 
     Each frame holds the network: the last one is the trained network. With `checkpoint` the state is written
     there every few seconds, at the end, and when the generator is closed; with `resume` it goes on from there
-    and ends where an unbroken run would (bit for bit on the same CPU and thread count).
+    and ends where an unbroken run would (bit for bit on the same CPU and thread count). A recipe that is sent
+    in takes over, as far as its `learning_rate` goes; a run that goes on must be sent it again.
 
     Errors: `MissingError` without the digits; `UsageError` where the checkpoint is of other settings.
     """
@@ -120,7 +121,7 @@ def train(
     randomness = torch.Generator()
     order = _order(recipe, state.step // recipe.steps_an_epoch)
     loss_sum = torch.zeros((), device=place)
-    clock = _Clock(state.step)
+    clock, rate = _Clock(state.step), recipe.learning_rate
     try:
         while state.step < recipe.steps:
             epoch, batch = divmod(state.step, recipe.steps_an_epoch)
@@ -136,7 +137,7 @@ def train(
 
             network.train()
             for group in state.optimiser.param_groups:
-                group["lr"] = recipe.learning_rate * _schedule(recipe, state.step)
+                group["lr"] = rate * _schedule(recipe, state.step)
             with torch.autocast(place.type, dtype, enabled=dtype != torch.float32):
                 logits = network(images)
             loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
@@ -167,7 +168,7 @@ def train(
                 if checkpoint is not None and clock.since_checkpoint() > SECONDS_BETWEEN_CHECKPOINTS:
                     state.save(checkpoint, recipe)
                     clock.checkpoint_made()
-                yield TrainFrame(
+                changed = yield TrainFrame(
                     step=state.step,
                     steps=recipe.steps,
                     numbers=numbers,
@@ -175,6 +176,7 @@ def train(
                     history=tuple(state.history),
                     epoch_ended=epoch_ended,
                 )
+                rate = changed.learning_rate if changed else rate
                 loss_sum.zero_()
                 clock.frame_made(state.step)
     finally:

@@ -1,0 +1,192 @@
+"""Who may come in: pure ASGI, before anything else sees a request.
+
+A page of another site must not reach the studio through the browser of the person in front of it. DNS
+rebinding fails because the Host is none of ours; a form or script of another site fails because its Origin
+or Sec-Fetch-Site says so; whoever sends no such headers (another program) must know the token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import ipaddress
+import json
+import time
+from http.cookies import CookieError, SimpleCookie
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.exceptions import HTTPException
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+PICTURE_BYTES = 64 * 2**20
+"""The most bytes of a picture that is sent."""
+
+# By the beginning of the path: the most bytes of a body, and the seconds that it may take to arrive.
+_BODIES = {"/api/pictures": (PICTURE_BYTES, 120.0), "/api/read": (8 * 2**20, 15.0), "": (2**18, 10.0)}
+_CLOSE = {"connection": "close"}  # what is still being sent is not read
+_SAFE = ("GET", "HEAD")
+
+
+class Guard:
+    """Lets in who may, and puts the headers on what goes out.
+
+    `port` is ours, `token` what must be known to change anything; `open_to_others` is for `--host`: the
+    token is then needed for everything. `script_hashes` are of the scripts that the page itself contains.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        port: int,
+        token: str,
+        names: Iterable[str] = (),
+        open_to_others: bool = False,
+        script_hashes: Iterable[str] = (),
+        bodies: Mapping[str, tuple[int, float]] | None = None,
+    ) -> None:
+        self.app, self.port, self.token, self.open_to_others = app, port, token, open_to_others
+        self.names = {"localhost", *(name.lower() for name in names)}
+        self.bodies = _BODIES if bodies is None else bodies
+        self.cookie = f"lanterna-{port}"  # cookies know no ports
+        scripts = " ".join(f"'sha256-{each}'" for each in script_hashes)
+        policy = (
+            "default-src 'none'; "
+            f"script-src 'self' {scripts}; style-src 'self'; img-src 'self' blob: data:; "
+            "media-src 'self' blob:; connect-src 'self'; worker-src 'self' blob:; font-src 'self'; "
+            "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        )
+        self.headers = [
+            (b"content-security-policy", policy.encode()),
+            (b"x-content-type-options", b"nosniff"),
+            (b"referrer-policy", b"no-referrer"),
+            (b"cross-origin-resource-policy", b"same-origin"),
+            (b"cross-origin-opener-policy", b"same-origin"),
+            (b"permissions-policy", b"camera=(self), microphone=(), geolocation=()"),
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or let it through."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self.app(scope, receive, send)
+            return None
+
+        async def sealed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *self.headers]
+            await send(message)
+
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        problem = self._problem(scope, headers)
+        if problem is not None:
+            return await _refuse(sealed, *problem)
+        if scope["path"] == "/" and b"token=" in scope["query_string"]:
+            return await self._welcome(scope, sealed)
+        if scope["method"] in _SAFE:
+            return await self.app(scope, receive, sealed)
+        return await self._with_body(scope, headers, receive, sealed)
+
+    def _problem(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
+        if not self._is_ours(headers.get("host", "")):
+            return 403, "the studio is asked for by another name than its own"
+        origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none")
+        if origin is not None and origin != f"http://{headers['host']}":
+            return 403, "a page of another site cannot use the studio"
+        navigates = scope["path"] == "/" and headers.get("sec-fetch-mode") == "navigate"
+        if site not in ("same-origin", "none") and not (navigates and scope["method"] in _SAFE):
+            return 403, "a page of another site cannot use the studio"
+        arriving = scope["path"] == "/" and b"token=" in scope["query_string"]
+        if scope["method"] in _SAFE and (arriving or not self.open_to_others):
+            return None
+        if not self._knows_token(headers):
+            return 401, "the studio's token is missing or wrong: open the address that it printed"
+        return None
+
+    def _is_ours(self, host: str) -> bool:
+        """Whether a Host header is one of our names. An address of numbers cannot be rebound."""
+        try:
+            parts = urlsplit(f"//{host}")
+            name, port = parts.hostname or "", parts.port or 80
+        except ValueError:
+            return False
+        if port != self.port or "@" in host:
+            return False
+        if name in self.names:
+            return True
+        try:
+            address = ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return address.is_loopback or self.open_to_others
+
+    def _knows_token(self, headers: dict[str, str]) -> bool:
+        kind, _, given = headers.get("authorization", "").partition(" ")
+        if kind.lower() != "bearer":
+            try:
+                cookies = SimpleCookie(headers.get("cookie", ""))
+            except CookieError:
+                return False
+            given = cookies[self.cookie].value if self.cookie in cookies else ""
+        return self._is_token(given.strip())
+
+    def _is_token(self, given: str) -> bool:
+        return hmac.compare_digest(given.encode("utf-8", "replace"), self.token.encode())
+
+    async def _welcome(self, scope: Scope, send: Send) -> None:
+        """Turn the token of the printed address into a cookie, so that it does not stay in the address."""
+        given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+        if not self._is_token(given):
+            return await _refuse(
+                send, 401, "the token is wrong: open the address that the studio printed last"
+            )
+        cookie = f"{self.cookie}={self.token}; Path=/; HttpOnly; SameSite=Strict"
+        headers = [(b"location", b"/"), (b"set-cookie", cookie.encode()), (b"cache-control", b"no-store")]
+        await send({"type": "http.response.start", "status": 303, "headers": headers})
+        return await send({"type": "http.response.body", "body": b""})
+
+    async def _with_body(self, scope: Scope, headers: dict[str, str], receive: Receive, send: Send) -> None:
+        """Let a body through as far as its limits go: in bytes, told or not, and in seconds."""
+        most, seconds = next(limit for path, limit in self.bodies.items() if scope["path"].startswith(path))
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > most:
+            return await _refuse(send, 413, f"at most {_size(most)} can be sent here")
+        until, came, whole = time.monotonic() + seconds, 0, False
+
+        async def limited() -> Message:
+            nonlocal came, whole
+            try:
+                # Once all of it is here, what is waited for is that the client goes.
+                async with asyncio.timeout(None if whole else until - time.monotonic()):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408, f"it did not arrive within {seconds:.0f} seconds", _CLOSE) from None
+            if message["type"] == "http.request":
+                came += len(message.get("body", b""))
+                whole = not message.get("more_body", False)
+                if came > most:
+                    raise HTTPException(413, f"at most {_size(most)} can be sent here", _CLOSE)
+            return message
+
+        return await self.app(scope, limited, send)
+
+
+def _size(count: int) -> str:
+    return f"{count // 2**20} MB" if count >= 2**20 else f"{count // 2**10} kB"
+
+
+async def _refuse(send: Send, status: int, words: str) -> None:
+    body = json.dumps({"error": words}).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-store"),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,106 @@
+"""The kind of job that trains a digit network, and keeps it under a name for everything else to use."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from lanterna.errors import UsageError
+from lanterna.images import make_record
+from lanterna.images.drawing import signed_picture
+from lanterna.networks.trained import is_trained
+from lanterna.recipes.results import confusion_picture, examine, keep, mistakes_picture
+from lanterna.recipes.train import Train
+from lanterna.recipes.training import train
+from lanterna.settings import networks_folder
+from lanterna.surfaces.studio.task import NAME, Doing, Kind, Result, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+    from torch import Tensor
+
+    from lanterna.networks import Network
+    from lanterna.recipes.training import TrainFrame
+
+_SIDE, _GAP, _MOST = 112, 8, 64  # of kernels side by side: pixels of each and between them, how many
+
+
+def presets() -> dict[str, dict[str, Any]]:
+    """The presets by name; those of a network that is not the preset's usual one are called `fast-dense`."""
+    return {
+        name if number == 0 else f"{name}-{network}": Train.preset(name, network)
+        for name, made_for in Train.presets.items()
+        for number, network in enumerate(made_for)
+    }
+
+
+def name_for(wished: str, recipe: Train, taken: Container[str]) -> str:
+    """What the network is to be called: as wished, or after its kind, with a number where that is taken.
+
+    Errors: `UsageError` where the name is no name or there is such a network already.
+    """
+    if wished:
+        if not NAME.fullmatch(wished):
+            raise UsageError(
+                f"a network's name has small letters, digits and -, up to 40, got {wished[:60]!r}"
+            )
+        if wished in taken or is_trained(networks_folder() / wished):
+            raise UsageError(f"there is a network {wished!r} already: give another name")
+        return wished
+    names = [recipe.network, *(f"{recipe.network}-{number}" for number in range(2, 10_000))]
+    return next(name for name in names if name not in taken and not is_trained(networks_folder() / name))
+
+
+def kernels(network: Network) -> Tensor:
+    """What the first units look for, side by side, `(3, H, W)`: amber for, blue against."""
+    layer = next(part for part in network.modules() if isinstance(part, nn.Conv2d | nn.Linear))
+    weights = layer.weight.detach().float().cpu()[:_MOST]
+    weights = weights.view(len(weights), -1, 28, 28) if weights.ndim == 2 else weights
+    tiles = [signed_picture(each.mean(0)) for each in weights]
+    columns = min(8, len(tiles))
+    rows = -(-len(tiles) // columns)
+    pitch = _SIDE + _GAP
+    page = torch.zeros(3, rows * pitch - _GAP, columns * pitch - _GAP)
+    for place, tile in enumerate(tiles):
+        large = nn.functional.interpolate(tile[None], (_SIDE, _SIDE))[0]
+        y, x = place // columns * pitch, place % columns * pitch
+        page[:, y : y + _SIDE, x : x + _SIDE] = large
+    return page
+
+
+def _begin(task: Task) -> Doing:
+    recipe: Train = task.recipe
+    task.fetch("mnist")
+    begun = time.perf_counter()
+    frames = train(recipe, checkpoint=task.checkpoint, resume=task.resume)
+
+    def results(frame: TrainFrame, steered: Train) -> list[Result]:
+        seconds = time.perf_counter() - begun
+        found = examine(frame.network, steered)
+        keep(networks_folder() / task.title, frame.network, steered, found, frame.history, seconds)
+        made = {"mistakes": mistakes_picture(found, steered), "confusion": confusion_picture(found)}
+        device = next(frame.network.parameters()).device
+        return [
+            Result(
+                picture,
+                make_record(
+                    "train", name, steered, device=device, network=frame.network, shelf_items=["mnist"]
+                ),
+                numbers={"accuracy": found.accuracy},
+            )
+            for name, picture in made.items()
+        ]
+
+    return Doing(frames, results, lambda frame: kernels(frame.network))
+
+
+TRAIN = Kind(
+    "train", "train", "Train", "A network learns to read handwritten digits.", Train, _begin,
+    steers=("learning_rate",),
+    plain=("network", "epochs", "learning_rate", "hidden", "channels", "optimiser"),
+    presets=presets(), title_of=name_for,
+)  # fmt: skip

@@ -1,0 +1,163 @@
+"""Pictures that come from people and from jobs: checked, kept as files, and made small."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lanterna.errors import UsageError
+from lanterna.files import sha256
+from lanterna.surfaces.studio.store import new_id
+
+if TYPE_CHECKING:
+    from lanterna.images import Record
+    from lanterna.surfaces.studio.store import Store
+
+MEDIA = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".webp": "image/webp",
+    ".avif": "image/avif",
+    ".gif": "image/gif",
+}
+"""What every browser shows; a picture of another format is kept as a PNG."""
+
+_SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "AVIF": ".avif", "GIF": ".gif"}
+_THUMBNAIL = 512
+
+Picture = dict[str, Any]
+
+
+def receive(sent: Path, folder: Path, picture_id: str) -> tuple[Path, Picture]:
+    """Check a file that somebody sent, put it in its place, make it small, and describe it.
+
+    It is refused from its header where it is no picture or has too many pixels, and decoded once, whole, so
+    that no broken one is kept. Runs beside the event loop. Errors: `UsageError`.
+    """
+    from lanterna.images import open_picture, read_record, save_picture
+    from lanterna.images.decoding import opened
+    from lanterna.surfaces.studio.worker import write_jpeg
+
+    with opened(sent) as file:
+        form = file.format or ""
+    digest = sha256(sent)
+    small = open_picture(sent, longest=_THUMBNAIL)
+    try:
+        record = read_record(sent)
+    except UsageError:
+        record = None
+    suffix = _SUFFIXES.get(form, ".png")
+    place = folder / "pictures" / f"{picture_id}{suffix}"
+    if form not in _SUFFIXES:
+        save_picture(open_picture(sent), place, recipe=record)
+        sent.unlink()
+    else:
+        sent.replace(place)
+    write_jpeg(small, folder / "thumbnails" / f"{picture_id}.jpg", _THUMBNAIL)
+    width, height = _size(place)
+    picture = {
+        "kind": record.verb if record else "",
+        "suffix": suffix,
+        "width": width,
+        "height": height,
+        "bytes": place.stat().st_size,
+        "sha256": digest,
+        "recipe": recipe_of(record, place.name) if record else None,
+    }
+    return place, picture
+
+
+def _size(place: Path) -> tuple[int, int]:
+    """Width and height, the way up that it was taken."""
+    from lanterna.images.decoding import opened
+
+    with opened(place) as file:
+        width, height = file.size
+        on_its_side = file.getexif().get(274, 1) in (5, 6, 7, 8)
+    return (height, width) if on_its_side else (width, height)
+
+
+def recipe_of(record: Record, name: str) -> Picture:
+    """What a record says, for the page: kind of job, settings, command, and the sha256 of what went in."""
+    from lanterna.surfaces.rerun import command_line
+
+    return {
+        "kind": kind_of(record.verb, record.made),
+        "settings": record.settings,
+        "command": command_line(record, name),
+        "inputs": [{"role": note.role or "picture", "sha256": note.sha256} for note in record.inputs],
+    }
+
+
+def kind_of(verb: str, made: str) -> str | None:
+    """The kind of job that makes such a picture, or None where the studio has none."""
+    if verb == "dream":
+        return "dream" if made == "dream" else "dream-sheet" if made != "film" else None
+    kinds = {
+        ("style", "style"): "style",
+        ("style", "sheet"): "style-sheet",
+        ("style", "instant"): "instant",
+        ("paint", "paint"): "paint",
+        ("paint", "random"): "random",
+        ("paint", "random-sheet"): "random-sheet",
+        ("feature", "feature"): "feature",
+        ("feature", "sheet"): "feature",
+        ("train", "mistakes"): "train",
+        ("train", "confusion"): "train",
+    }
+    return kinds.get((verb, made))
+
+
+def keep(store: Store, room: str, job: Picture, made: list[Picture]) -> str | None:
+    """Take what a job has made from its folder into the gallery. Gives the id of the first picture."""
+    first = None
+    for each in made:
+        picture_id = new_id()
+        file = Path(each["file"])
+        place = store.folder / "pictures" / f"{picture_id}{file.suffix}"
+        digest, count = each["sha256"], file.stat().st_size
+        file.replace(place)
+        Path(each["thumbnail"]).replace(store.thumbnail(picture_id))
+        also = None
+        if each["also"]:
+            beside = Path(each["also"])
+            beside.replace(place.with_suffix(beside.suffix))
+            also = beside.suffix
+        title = job["title"] or job["preset"] or ""
+        told = " ".join([job["kind"], each["made"], title, _words(each["recipe"]["settings"])])
+        recipe = {**each["recipe"], "sheet": each["sheet"], "preset": job["preset"]}
+        recipe["numbers"] = {**job["numbers"], **each["numbers"]}
+        store.add_picture(
+            picture_id, origin="made", kind=job["kind"], room=room, title=title, suffix=file.suffix,
+            width=each["width"], height=each["height"], bytes=count, sha256=digest, recipe=recipe, also=also,
+            job=job["id"], words=told.lower(),
+        )  # fmt: skip
+        first = first or picture_id
+    return first
+
+
+def _words(settings: dict[str, Any]) -> str:
+    """The words among settings, by which a picture is found again."""
+    found = [value for value in settings.values() if isinstance(value, str)]
+    lists = [value for value in settings.values() if isinstance(value, list)]
+    return " ".join([*found, *(str(one) for each in lists for one in each if isinstance(one, str))])
+
+
+def described(store: Store, picture: Picture) -> Picture:
+    """A picture as the API tells it."""
+    shown = {
+        name: picture[name]
+        for name in ("id", "kind", "room", "title", "width", "height", "bytes", "made", "job", "origin")
+    }
+    shown["starred"] = bool(picture["starred"])
+    shown["deleted"] = picture["deleted"] is not None
+    shown["also"] = picture["also"]
+    recipe = picture["recipe"]
+    if recipe is not None:
+        inputs = []
+        for note in recipe["inputs"]:
+            there = store.picture_of_content(note["sha256"])
+            inputs.append({"role": note["role"], "picture": there["id"] if there else None})
+        recipe = {**recipe, "inputs": inputs}
+    shown["recipe"] = recipe
+    return shown

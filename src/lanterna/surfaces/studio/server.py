@@ -1,0 +1,246 @@
+"""The studio's server: puts its parts together, and runs them until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import re
+import secrets
+import socket
+import time
+import webbrowser
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Route
+
+from lanterna.errors import LanternaError, UsageError
+from lanterna.settings import studio_folder
+from lanterna.surfaces.studio import api
+from lanterna.surfaces.studio.guard import Guard
+from lanterna.surfaces.studio.jobs import Queue
+from lanterna.surfaces.studio.pictures import keep
+from lanterna.surfaces.studio.reader import Reader
+from lanterna.surfaces.studio.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from importlib.resources.abc import Traversable
+    from pathlib import Path
+    from types import FrameType
+
+    from starlette.requests import Request
+
+PORT = 8765
+_WEEK = 7 * 86_400.0
+_MEDIA = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".json": "application/json",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".webp": "image/webp",
+    ".woff2": "font/woff2",
+    ".txt": "text/plain; charset=utf-8",
+    ".md": "text/plain; charset=utf-8",
+}
+
+
+class Studio:
+    """All that belongs to one running studio. It opens with the event loop."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.closing = False
+        self.closing_listeners: set[asyncio.Event] = set()
+        self.store: Store
+        self.queue: Queue
+        self.reader: Reader
+        self.decoding: asyncio.Semaphore
+
+    @contextlib.asynccontextmanager
+    async def opened(self, _: Starlette) -> AsyncIterator[None]:
+        """Open the store, start the worker, and end both well."""
+        self.store = Store(self.folder)
+        self.store.forget_deleted(time.time() - _WEEK)
+        self.decoding = asyncio.Semaphore(1)
+        self.queue = Queue(self.store, self._keep)
+        self.reader = Reader()
+        self.queue.open()
+        self.reader.warm_up()
+        try:
+            yield
+        finally:
+            self.reader.close()
+            await self.queue.close()
+            self.store.close()
+
+    def close_streams(self) -> None:
+        """Let the event streams end, so that the server can."""
+        self.closing = True
+        for listener in self.closing_listeners:
+            listener.set()
+
+    def _keep(self, job: dict[str, Any], made: list[dict[str, Any]]) -> str | None:
+        from lanterna.surfaces.studio.kinds import KINDS
+
+        return keep(self.store, KINDS[job["kind"]].room, job, made)
+
+
+class Files:
+    """The page's own files: those of the package, found once; nothing else has an address."""
+
+    def __init__(self) -> None:
+        root = files("lanterna.surfaces").joinpath("web")
+        self._found: dict[str, Traversable] = {}
+        self._walk(root, "")
+
+    def _walk(self, folder: Traversable, name: str) -> None:
+        for each in folder.iterdir():
+            path = f"{name}{each.name}"
+            if each.is_dir():
+                self._walk(each, f"{path}/")
+            elif any(path.endswith(suffix) for suffix in _MEDIA):
+                self._found[path] = each
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._found
+
+    def read(self, path: str) -> bytes:
+        """The bytes of a file. Errors: `KeyError` where there is none."""
+        return self._found[path].read_bytes()
+
+    async def answer(self, request: Request) -> Response:
+        """A file, for good where the address has a version."""
+        return self.response(request, request.path_params["path"])
+
+    async def page(self, request: Request) -> Response:
+        """The page."""
+        return self.response(request, "studio/index.html")
+
+    def response(self, request: Request, path: str) -> Response:
+        """A file, unless the browser has it already."""
+        content = self.read(path)
+        tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+        lasting = "max-age=31536000, immutable" if "v" in request.query_params else "no-cache"
+        headers = {"etag": tag, "cache-control": f"private, {lasting}"}
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+        return Response(content, 200, headers, _MEDIA[path[path.rindex(".") :]])
+
+    def script_hashes(self) -> list[str]:
+        """The hashes of scripts in the page itself (its import map), for the policy that forbids others."""
+        if "studio/index.html" not in self:
+            return []
+        page = self.read("studio/index.html")
+        scripts = re.findall(rb"<script(?![^>]*\bsrc=)[^>]*>(.*?)</script>", page, re.S)
+        return [base64.b64encode(hashlib.sha256(each).digest()).decode() for each in scripts]
+
+
+def application(studio: Studio, web: Files) -> Starlette:
+    """The routes, without their guard."""
+    app = Starlette(
+        routes=[Route("/", web.page), Route("/web/{path:path}", web.answer), *api.ROUTES],
+        exception_handlers={
+            LanternaError: api.failed,
+            KeyError: api.not_there,
+            HTTPException: api.refused,
+            Exception: api.unforeseen,
+        },
+        lifespan=studio.opened,
+    )
+    app.state.studio = studio
+    return app
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, whose event streams end when it is to end."""
+
+    def __init__(self, config: uvicorn.Config, studio: Studio) -> None:
+        super().__init__(config)
+        self.studio = studio
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Ctrl-C, or the wish of the system."""
+        self.studio.close_streams()
+        super().handle_exit(sig, frame)
+
+
+def serve(
+    *,
+    port: int | None = None,
+    host: str | None = None,
+    browser: bool = True,
+    folder: Path | None = None,
+    opened: Callable[[str], object] = print,
+) -> None:
+    """Run the studio until Ctrl-C; `opened` is told its address, token and all, once it can be reached.
+
+    Errors: `UsageError` where the port is taken, the address is none of this machine, or another studio is
+    open on the same folder.
+    """
+    place = folder or studio_folder()
+    Store(place).close()  # told before anything is opened
+    listening = _socket(host or "127.0.0.1", port)
+    port = listening.getsockname()[1]
+    token = secrets.token_urlsafe(24)
+    studio, web = Studio(place), Files()
+    guard = Guard(
+        application(studio, web), port=port, token=token, open_to_others=host is not None,
+        names=[] if host is None else [host, socket.gethostname()], script_hashes=web.script_hashes(),
+    )  # fmt: skip
+    config = uvicorn.Config(
+        guard, loop="asyncio", http="h11", ws="none", lifespan="on", log_config=None, access_log=False,
+        server_header=False, proxy_headers=False, timeout_graceful_shutdown=3, timeout_keep_alive=30,
+        limit_concurrency=400,
+    )  # fmt: skip
+    shown = host if host not in (None, "0.0.0.0", "::") else "127.0.0.1"
+    address = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/?token={token}"
+    server = _Server(config, studio)
+
+    async def run() -> None:
+        telling = asyncio.create_task(
+            _when_started(server, lambda: (opened(address), browser and webbrowser.open(address)))
+        )
+        await server.serve([listening])
+        telling.cancel()
+
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(run())
+    if not server.started:
+        raise LanternaError("the studio could not start: the lines above say why")
+
+
+async def _when_started(server: uvicorn.Server, then: Callable[[], object]) -> None:
+    while not server.started:
+        await asyncio.sleep(0.01)
+    await asyncio.to_thread(then)
+
+
+def _socket(host: str, port: int | None) -> socket.socket:
+    """A listening socket: at the port asked for, or the usual one, or any where that is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for wanted in [port] if port is not None else [PORT, 0]:
+        made = socket.socket(family, socket.SOCK_STREAM)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            made.bind((host, wanted))
+        except OSError as error:
+            made.close()
+            reason = error.strerror or str(error)
+            if port is None and wanted:
+                continue
+            raise UsageError(
+                f"the studio cannot listen at {host}:{wanted} ({reason}): --port gives another"
+            ) from error
+        made.listen(128)
+        return made
+    raise AssertionError

@@ -1,0 +1,265 @@
+"""The one process that computes. It does a job at a time and can crash without taking the page with it.
+
+It is told what to do through a pipe, and tells how far it has come. Commands are looked at after each frame.
+When the server is gone the pipe ends: the work is closed, which keeps its checkpoint, and so is the process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lanterna.errors import LanternaError
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    from torch import Tensor
+
+    from lanterna.recipes.recipe import Frame, Recipe
+    from lanterna.surfaces.studio.task import Doing, Kind, Result
+
+PREVIEW_SIDE, THUMBNAIL_SIDE = 1024, 512
+_NEWS, _PREVIEW = 0.2, 0.25  # seconds between two messages, and two previews
+_SHARE = 0.1  # of the time, at most, goes into previews
+_GRACE = 20.0  # seconds to end in when the server is gone
+
+Message = dict[str, Any]
+
+
+def main(pipe: Connection) -> None:
+    """Do what comes through the pipe until it ends."""
+    with contextlib.suppress(ValueError):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which tells us
+    if hasattr(os, "nice"):
+        os.nice(5)  # the page goes first
+    commands: queue.SimpleQueue[Message] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(pipe, commands), daemon=True).start()
+    from lanterna.surfaces.studio import kinds  # torch, while nobody waits yet
+
+    with contextlib.suppress(BrokenPipeError, OSError):
+        while True:
+            command = commands.get()
+            if command["do"] == "quit":
+                return
+            if command["do"] == "run":
+                run = _Run(kinds.KINDS[command["kind"]], command, commands, pipe)
+                run.whole()
+                if run.quit:
+                    return
+
+
+def _listen(pipe: Connection, commands: queue.SimpleQueue[Message]) -> None:
+    try:
+        while True:
+            commands.put(pipe.recv())
+    except (EOFError, OSError):
+        commands.put({"do": "quit"})
+        time.sleep(_GRACE)
+        os._exit(1)  # a step that takes longer than that is not waited for
+
+
+class _Run:
+    """One job, from its beginning or its checkpoint to its end, or to where it is stopped."""
+
+    def __init__(
+        self, kind: Kind, job: Message, commands: queue.SimpleQueue[Message], pipe: Connection
+    ) -> None:
+        self.kind, self.job, self.commands, self.pipe = kind, job, commands, pipe
+        self.folder = Path(job["folder"])
+        self.checkpoint = self.folder / "checkpoint.pt"
+        self.recipe: Recipe = kind.recipe.checked(job["settings"])
+        self.quit = False
+        self.news_due = self.preview_due = 0.0
+        self.begun: tuple[float, float] | None = None
+
+    def whole(self) -> None:
+        """Do it, and say how it ended; what goes wrong is told in one line."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            end, results = self._work()
+            self._say(end=end, results=results)
+        except LanternaError as error:
+            self._say(end="failed", error=str(error))
+        except MemoryError:
+            self._say(end="failed", error="there is not enough memory for this: try a smaller size")
+        except (BrokenPipeError, EOFError):
+            raise
+        except Exception as error:
+            traceback.print_exc(file=sys.stderr)
+            words = " ".join(str(error).split())
+            if "alloc" in words and "memory" in words:
+                words = "there is not enough memory for this: try a smaller size"
+            self._say(end="failed", error=f"{type(error).__name__}: {words[:300]}")
+
+    def _work(self) -> tuple[str, list[Message]]:
+        self._say(began=True)
+        doing, frame, end = self._begin(), None, "done"
+        wanted = self.recipe.changed(self.job["steered"]) if self.job["steered"] else None
+        try:
+            frame = next(doing.frames, None)  # a generator takes nothing before its first frame
+            while frame is not None:
+                self._show(doing, frame)
+                end, steered = self._obey()
+                wanted = self.recipe.changed(steered) if steered else wanted
+                if end != "done":
+                    self.recipe = wanted or self.recipe
+                    break
+                doing, following = self._next(doing, wanted)
+                if following is None:
+                    break
+                frame, wanted = following, None
+        finally:
+            doing.frames.close()
+        if frame is None:
+            raise LanternaError("there was nothing left to do: start it anew")
+        if end == "away":
+            return end, []
+        self._show(doing, frame, now=True)
+        results = [
+            self._keep(number, result) for number, result in enumerate(doing.results(frame, self.recipe))
+        ]
+        return end, results
+
+    def _next(self, doing: Doing, wanted: Recipe | None) -> tuple[Doing, Frame | None]:
+        """The next frame, with what is wanted from now on; where that cannot be, as it was before.
+
+        Work that has refused a wish has ended and kept its checkpoint, so it goes on from there.
+        """
+        try:
+            frame = doing.frames.send(wanted)
+        except StopIteration:
+            return doing, None
+        except LanternaError as error:
+            if wanted is None or not self.checkpoint.exists():
+                raise
+            before = self.recipe
+            self._say(refused=str(error), settings=before.model_dump(mode="json"))
+            self.recipe = self.kind.recipe.checked(self.job["settings"])
+            doing = self._begin()
+            first = next(doing.frames, None)
+            if first is not None and before != self.recipe:
+                first = doing.frames.send(before)
+            self.recipe = before
+            return doing, first
+        self.recipe = wanted or self.recipe
+        return doing, frame
+
+    def _begin(self) -> Doing:
+        """Begin the work: at its checkpoint, or anew where there is none or it cannot be read."""
+        from lanterna.surfaces.studio.task import Task
+
+        files = {role: [Path(path) for path in paths] for role, paths in self.job["files"].items()}
+        resume = self.checkpoint.exists()
+        task = Task(self.recipe, files, self.checkpoint, resume, self.job["title"], self._fetching)
+        try:
+            return self.kind.begin(task)
+        except LanternaError:
+            if not resume:
+                raise
+            self.checkpoint.unlink(missing_ok=True)
+            return self._begin()
+
+    def _obey(self) -> tuple[str, Message | None]:
+        """What is wanted now: "done" to go on, "stopped" or "away" to end, and settings that have changed.
+
+        Waits for as long as the job is paused.
+        """
+        paused, steered, since = False, None, time.monotonic()
+        while paused or not self.commands.empty():
+            command = self.commands.get()
+            if command["do"] == "quit":
+                self.quit = True
+                return "away", None
+            if command.get("job") != self.job["job"]:
+                continue
+            if command["do"] in ("stop", "away"):
+                return {"stop": "stopped", "away": "away"}[command["do"]], steered
+            if command["do"] == "steer":
+                steered = command["settings"]
+            paused = command["do"] == "pause" or (paused and command["do"] != "go")
+        if self.begun:  # a pause is no work
+            self.begun = self.begun[0] + time.monotonic() - since, self.begun[1]
+        return "done", steered
+
+    def _show(self, doing: Doing, frame: Frame, *, now: bool = False) -> None:
+        """Tell how far it has come, and write a preview, both no more often than is worth it."""
+        clock = time.monotonic()
+        fresh = False
+        if now or clock >= self.preview_due:
+            picture = doing.shown(frame)
+            if picture is not None:
+                write_jpeg(picture, self.folder / "preview.jpg", PREVIEW_SIDE)
+                fresh = True
+                took = time.monotonic() - clock
+                self.preview_due = clock + max(_PREVIEW, took / _SHARE)
+        share = doing.share(frame)
+        self.begun = self.begun or (clock, share)
+        if now or fresh or clock >= self.news_due or frame.step == frame.steps:
+            self.news_due = clock + _NEWS
+            numbers = {name: float(value) for name, value in frame.numbers.items() if math.isfinite(value)}
+            left = numbers.get("seconds_left")
+            if left is None and share > self.begun[1]:
+                left = (clock - self.begun[0]) * (1 - share) / (share - self.begun[1])
+            self._say(step=frame.step, steps=frame.steps, numbers=numbers, seconds_left=left, preview=fresh)
+
+    def _fetching(self, what: str, done: int, whole: int) -> None:
+        end, _ = self._obey()
+        if end != "done":
+            raise LanternaError(f"{what} was not fetched: it was stopped")
+        clock = time.monotonic()
+        if clock >= self.news_due:
+            self.news_due = clock + _NEWS
+            self._say(note=f"fetching {what}, {whole / 1e6:.1f} MB", step=done, steps=whole, numbers={})
+
+    def _keep(self, number: int, result: Result) -> Message:
+        """Write a picture and its thumbnail into the job's folder, from where the server takes them."""
+        from lanterna.files import sha256
+        from lanterna.images import save_picture
+        from lanterna.surfaces.rerun import commands_of, print_options
+        from lanterna.surfaces.studio.pictures import recipe_of
+
+        file = self.folder / f"result-{number}.png"
+        options = print_options(result.record, file)
+        save_picture(result.picture, file, recipe=result.record, force=True, **options)
+        write_jpeg(result.picture, file.with_suffix(".jpg"), THUMBNAIL_SIDE)
+        also = None
+        if result.also:
+            suffix, write = result.also
+            also = file.with_suffix(suffix)
+            write(also)
+        return {
+            "file": str(file),
+            "thumbnail": str(file.with_suffix(".jpg")),
+            "also": str(also) if also else None,
+            "width": result.picture.shape[2],
+            "height": result.picture.shape[1],
+            "sha256": sha256(file),
+            "made": result.record.made,
+            "recipe": recipe_of(result.record, f"{result.record.made}.png"),
+            "sheet": commands_of(result.record),
+            "numbers": dict(result.numbers),
+        }
+
+    def _say(self, **message: object) -> None:
+        self.pipe.send({"job": self.job["job"], **message})
+
+
+def write_jpeg(picture: Tensor, place: Path, side: int) -> None:
+    """Write a picture as a JPEG of at most `side` pixels along its longer side, whole or not at all."""
+    from lanterna.images.drawing import as_image
+
+    image = as_image(picture)
+    image.thumbnail((side, side), reducing_gap=2.0)
+    temporary = place.with_suffix(".new")
+    image.save(temporary, "JPEG", quality=88)
+    temporary.replace(place)

@@ -1,0 +1,40 @@
+// The server's API. Whatever goes wrong is an Error whose message a person can read.
+
+async function call(method, path, body, headers = {}) {
+  let response;
+  try {
+    response = await fetch(path, { method, body, headers, credentials: "same-origin" });
+  } catch {
+    throw new Error("The studio’s server does not answer. Is its terminal still open?");
+  }
+  if (response.status === 204) return null;
+  const type = response.headers.get("content-type") ?? "";
+  const answer = type.startsWith("application/json") ? await response.json() : await response.text();
+  if (!response.ok) {
+    const error = new Error(sentence(answer?.error ?? `The server answers ${response.status}.`));
+    error.status = response.status;
+    throw error;
+  }
+  return answer;
+}
+
+const sentence = (text) => text[0].toUpperCase() + text.slice(1) + (/[.?)]$/.test(text) ? "" : ".");
+const json = { "content-type": "application/json" };
+
+export const get = (path) => call("GET", path);
+export const post = (path, body = {}) => call("POST", path, JSON.stringify(body), json);
+export const patch = (path, body) => call("PATCH", path, JSON.stringify(body), json);
+export const remove = (path) => call("DELETE", path);
+
+/** Send a picture (a File or Blob): `{id, width, height, recipe}`. */
+export function upload(blob, title = blob.name ?? "") {
+  if (!blob.type.startsWith("image/")) return Promise.reject(new Error("That is no picture: PNG, JPEG, WebP, AVIF or HEIF is wanted."));
+  return call("POST", `/api/pictures?title=${encodeURIComponent(title)}`, blob, { "content-type": blob.type });
+}
+
+/** Read a drawing: `{digits, milliseconds}`. */
+export const read = (blob, network) => call("POST", `/api/read?network=${encodeURIComponent(network)}`, blob, { "content-type": blob.type });
+
+export const file = (id) => `/api/pictures/${id}/file`;
+export const thumbnail = (id) => `/api/pictures/${id}/thumbnail`;
+export const preview = (job) => `/api/jobs/${job.id}/preview?n=${job.preview}`;

@@ -1,0 +1,28 @@
+// What happens on the server, as it happens. The browser takes up a broken stream where it was; where it gives
+// up (the server was away), another one is begun after a while, and everything is asked for anew.
+
+import { changed, connected, load, put } from "./store.js";
+
+let wait = 500;
+
+export function listen() {
+  const stream = new EventSource("/api/events");
+  const on = (name, does) => stream.addEventListener(name, (event) => does(JSON.parse(event.data)));
+  stream.addEventListener("open", () => {
+    if (!connected.value) load.all().catch(() => {});
+    connected.value = true;
+    wait = 500;
+  });
+  on("job", put);
+  on("gallery", () => { changed.value += 1; });
+  on("reset", () => {
+    load.all();
+    changed.value += 1;
+  });
+  stream.addEventListener("error", () => {
+    connected.value = false;
+    if (stream.readyState !== EventSource.CLOSED) return;
+    setTimeout(listen, wait);
+    wait = Math.min(8000, wait * 2);
+  });
+}

@@ -1,0 +1,88 @@
+// A brush on the picture: light where a technique is to work, dark where it is to leave the picture alone.
+
+import { html, useEffect, useRef, useState } from "./html.js";
+
+const LONGEST = 1024; // of the mask's own pixels
+
+/** A brush over a frame of `width` × `height`; `done(blob)` is given a grey PNG, or null when nothing was drawn. */
+export function Mask({ width, height, done }) {
+  const canvas = useRef();
+  const pen = useRef(null);
+  const drawn = useRef(false);
+  const [size, setSize] = useState(12);
+  const [erase, setErase] = useState(false);
+  const scale = LONGEST / Math.max(width, height);
+  const [across, down] = [Math.max(1, Math.round(width * scale)), Math.max(1, Math.round(height * scale))];
+  const key = useRef({ x: across / 2, y: down / 2, down: false }).current;
+  useEffect(() => canvas.current.focus({ preventScroll: true }), []);
+
+  function line(to) {
+    const context = canvas.current.getContext("2d");
+    const from = pen.current ?? to;
+    context.globalCompositeOperation = erase ? "destination-out" : "source-over";
+    context.strokeStyle = "#f5b041";
+    context.lineCap = context.lineJoin = "round";
+    context.lineWidth = (size / 100) * Math.max(across, down);
+    context.beginPath();
+    context.moveTo(from.x, from.y);
+    context.lineTo(to.x + 0.01, to.y);
+    context.stroke();
+    pen.current = to;
+    drawn.current = true;
+  }
+  const place = (event) => {
+    const box = canvas.current.getBoundingClientRect();
+    return { x: ((event.clientX - box.left) / box.width) * across, y: ((event.clientY - box.top) / box.height) * down };
+  };
+  function keyed(event) {
+    const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+    if (way) {
+      pen.current = { x: key.x, y: key.y };
+      key.x = Math.min(across, Math.max(0, key.x + 16 * way[0]));
+      key.y = Math.min(down, Math.max(0, key.y + 16 * way[1]));
+      if (key.down) line({ x: key.x, y: key.y });
+      pen.current = null;
+    } else if (event.key === " ") {
+      key.down = !key.down;
+      if (key.down) line({ x: key.x, y: key.y });
+      pen.current = null;
+    } else return;
+    event.preventDefault();
+  }
+  function clear() {
+    canvas.current.getContext("2d").clearRect(0, 0, across, down);
+    drawn.current = false;
+  }
+  function finish() {
+    if (!drawn.current) return done(null);
+    const out = document.createElement("canvas");
+    [out.width, out.height] = [across, down];
+    const context = out.getContext("2d");
+    context.drawImage(canvas.current, 0, 0);
+    context.globalCompositeOperation = "source-in"; // the ink's shape in white …
+    context.fillStyle = "#fff";
+    context.fillRect(0, 0, across, down);
+    context.globalCompositeOperation = "destination-over"; // … on black
+    context.fillStyle = "#000";
+    context.fillRect(0, 0, across, down);
+    out.toBlob(done, "image/png");
+  }
+  return html`
+    <canvas class="mask" ref=${canvas} width=${across} height=${down} tabindex="0" role="application"
+      aria-label="Mask: paint where to work. Arrows move the brush, space puts it down and lifts it."
+      onPointerDown=${(event) => {
+        if (event.button > 0) return;
+        canvas.current.setPointerCapture(event.pointerId);
+        pen.current = null;
+        line(place(event));
+      }}
+      onPointerMove=${(event) => { if (pen.current && event.buttons) for (const each of event.getCoalescedEvents?.() ?? [event]) line(place(each)); }}
+      onPointerUp=${() => { pen.current = null; }} onPointerCancel=${() => { pen.current = null; }} onKeyDown=${keyed}></canvas>
+    <div class="mask-tools" role="toolbar" aria-label="Mask">
+      <label>Brush <input type="range" min="2" max="40" value=${size} onInput=${(event) => setSize(Number(event.target.value))} /></label>
+      <label class="check"><input type="checkbox" checked=${erase} onChange=${(event) => setErase(event.target.checked)} /> Rub out</label>
+      <button type="button" class="button small" onClick=${clear}>Clear</button>
+      <button type="button" class="button small" onClick=${() => done(null)}>Cancel</button>
+      <button type="button" class="button small primary" onClick=${finish}>Use this mask</button>
+    </div>`;
+}

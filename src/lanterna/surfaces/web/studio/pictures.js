@@ -1,0 +1,141 @@
+// Pictures that go in: a place that takes a picture by drop, paste, upload, camera, shelf or gallery.
+
+import { attempt, examples, notify } from "./store.js";
+import { get, post, thumbnail, upload } from "./api.js";
+import { html, signal, useEffect, useRef, useState } from "./html.js";
+
+const known = signal({}); // pictures by id, once they have been asked for
+
+/** A picture by id: what the server says of it, or null until it has said. */
+export function usePicture(id) {
+  useEffect(() => {
+    if (id && !known.value[id]) get(`/api/pictures/${id}`).then(remember, () => {});
+  }, [id]);
+  return id ? known.value[id] ?? null : null;
+}
+
+export function remember(picture) {
+  known.value = { ...known.value, [picture.id]: picture };
+  return picture;
+}
+
+/** Send a file; the picture it became, or null where it was refused. */
+export async function take(file) {
+  const picture = await attempt(() => upload(file));
+  return picture && remember(picture);
+}
+
+/** Make a photograph of the shelf a picture. */
+export async function takeExample(name) {
+  const picture = await attempt(() => post(`/api/examples/${encodeURIComponent(name)}`));
+  return picture && remember(picture);
+}
+
+/** Places for the pictures of one role; `set(ids)` is told. */
+export function Slots({ role, words, many, required, ids, set, extra = null }) {
+  const places = many ? [...ids, null] : [ids[0] ?? null];
+  return html`<div class="slots" role="group" aria-label=${words}>
+    ${places.map((id, place) => html`<${Slot} key=${id ?? "new"} id=${id} role=${role} words=${words} required=${required && place === 0}
+      more=${many && place > 0} set=${(next) => set(next ? Object.assign([...ids], { [place]: next }) : ids.filter((_, each) => each !== place))} />`)}
+    ${extra}
+  </div>`;
+}
+
+function Slot({ id, role, words, required, more, set }) {
+  const [picking, setPicking] = useState(false);
+  const [over, setOver] = useState(false);
+  const picture = usePicture(id);
+  const name = role.replace("-", " ");
+  async function drop(event) {
+    event.preventDefault();
+    event.stopPropagation();
+    setOver(false);
+    const dragged = event.dataTransfer.getData("text/lanterna");
+    if (dragged) set(dragged);
+    const file = event.dataTransfer.files[0];
+    if (file) set((await take(file))?.id ?? id);
+  }
+  return html`<div class="slot" data-over=${over} data-role=${role}
+      onDragOver=${(event) => { event.preventDefault(); setOver(true); }} onDragLeave=${() => setOver(false)} onDrop=${drop}>
+    <button type="button" class="place" onClick=${() => setPicking(true)} aria-label=${id ? `${name}: ${picture?.title || "a picture"}. Choose another` : `Choose the ${name}`} title=${words}>
+      ${id ? html`<img src=${thumbnail(id)} alt="" />` : html`<span aria-hidden="true">+</span>`}
+    </button>
+    ${id && !required && html`<button type="button" class="away" aria-label=${`Take away: ${name}`} onClick=${() => set(null)}>×</button>`}
+    <span class="role">${more && !id ? "another" : name}</span>
+    ${picking && html`<${Picker} words=${words} close=${() => setPicking(false)} chosen=${(next) => { set(next); setPicking(false); }} />`}
+  </div>`;
+}
+
+/** A dialog to choose a picture from wherever there are pictures. */
+export function Picker({ words, close, chosen }) {
+  const dialog = useRef();
+  const [from, setFrom] = useState("shelf");
+  const [made, setMade] = useState(null);
+  const input = useRef();
+  useEffect(() => {
+    dialog.current.showModal();
+    get("/api/gallery?limit=60").then(setMade, () => setMade([]));
+  }, []);
+  const accept = async (file) => {
+    const picture = file && (await take(file));
+    if (picture) chosen(picture.id);
+  };
+  const tabs = [["shelf", "Photographs"], ["gallery", "Gallery"], ["camera", "Camera"]];
+  return html`<dialog ref=${dialog} class="picker" aria-label=${`Choose ${words}`} onClose=${close}
+      onClick=${(event) => event.target === dialog.current && dialog.current.close()}
+      onPaste=${(event) => accept([...event.clipboardData.files][0])}>
+    <header>
+      <h2>${words[0].toUpperCase() + words.slice(1)}</h2>
+      <button type="button" class="button quiet" onClick=${() => dialog.current.close()}>Close</button>
+    </header>
+    <div class="sources">
+      <div class="segments" role="radiogroup" aria-label="Where from">
+        ${tabs.map(([key, label]) => html`<label key=${key}><input type="radio" name="from" checked=${from === key} onChange=${() => setFrom(key)} /><span>${label}</span></label>`)}
+      </div>
+      <button type="button" class="button" onClick=${() => input.current.click()}>A file of yours …</button>
+      <input ref=${input} type="file" accept="image/*" class="unseen" tabindex="-1" aria-label="A picture from this computer" onChange=${(event) => accept(event.target.files[0])} />
+    </div>
+    ${from === "shelf" && html`<div class="choices">
+      ${examples.value.length === 0 && html`<p class="empty">No photographs are on the shelf yet. <code>lanterna shelf fetch photographs</code> brings them.</p>`}
+      ${examples.value.map((each) => html`<button type="button" key=${each.name} class="choice" onClick=${async () => {
+        const picture = await takeExample(each.name);
+        if (picture) chosen(picture.id);
+      }}><img loading="lazy" src=${each.thumbnail ?? `/api/examples/${encodeURIComponent(each.name)}/thumbnail`} alt="" /><span>${(each.title ?? each.name).replace(/\.[a-z]+$/, "")}</span></button>`)}
+    </div>`}
+    ${from === "gallery" && html`<div class="choices">
+      ${made?.length === 0 && html`<p class="empty">Nothing has been made yet.</p>`}
+      ${made?.map((each) => html`<button type="button" key=${each.id} class="choice" onClick=${() => { remember(each); chosen(each.id); }}>
+        <img loading="lazy" src=${thumbnail(each.id)} alt="" /><span>${each.title || each.kind}</span></button>`)}
+    </div>`}
+    ${from === "camera" && html`<${Camera} accept=${accept} />`}
+    <p class="hint">Or drop a picture on the page, or paste one.</p>
+  </dialog>`;
+}
+
+function Camera({ accept }) {
+  const video = useRef();
+  const [problem, setProblem] = useState("");
+  useEffect(() => {
+    let stream = null;
+    let gone = false;
+    navigator.mediaDevices?.getUserMedia({ video: { width: { ideal: 1280 } } }).then((opened) => {
+      stream = opened;
+      if (gone) stop();
+      else video.current.srcObject = opened;
+    }, () => setProblem("The camera did not open: the browser, or another program, keeps it."))
+      ?? setProblem("This browser has no camera to offer here.");
+    const stop = () => stream?.getTracks().forEach((track) => track.stop());
+    return () => { gone = true; stop(); };
+  }, []);
+  function shoot() {
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [video.current.videoWidth, video.current.videoHeight];
+    if (!canvas.width) return notify("The camera shows nothing yet.");
+    canvas.getContext("2d").drawImage(video.current, 0, 0);
+    canvas.toBlob((blob) => accept(new File([blob], "camera.jpg", { type: "image/jpeg" })), "image/jpeg", 0.95);
+  }
+  return html`<div class="camera">
+    ${problem ? html`<p class="empty">${problem}</p>` : html`<video ref=${video} autoplay muted playsinline></video>`}
+    <button type="button" class="button primary" disabled=${!!problem} onClick=${shoot}>Take the picture</button>
+  </div>`;
+}

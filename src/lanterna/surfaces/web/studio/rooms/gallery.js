@@ -1,0 +1,130 @@
+// Everything that was made, newest first: found again, starred, compared, made again, taken away and brought back.
+
+import { file, get, patch, post, remove, thumbnail } from "../api.js";
+import { figure, html, useEffect, useRef, useState, words } from "../html.js";
+import { remember } from "../pictures.js";
+import { Frame, side } from "../stage.js";
+import { attempt, changed, keep, notify, recipeOf, route, said } from "../store.js";
+import { again, SendTo } from "./make.js";
+
+const SOME = 60;
+const FROM = ["dream", "style", "paint", "look", "train"];
+
+export function Gallery() {
+  const { query } = route.value;
+  const [sought, room, starred] = [query.get("words") ?? "", query.get("room") ?? "", query.get("starred") === "1"];
+  const [made, setMade] = useState(null);
+  const [more, setMore] = useState(false);
+  const [picked, setPicked] = useState([]);
+  const ask = (before = "") => get(`/api/gallery?limit=${SOME}&words=${encodeURIComponent(sought)}${room ? `&room=${room}` : ""}${starred ? "&starred=1" : ""}${before && `&before=${before}`}`);
+  useEffect(() => {
+    let late = false;
+    attempt(() => ask()).then((found) => {
+      if (late || !found) return;
+      setMade(found);
+      setMore(found.length === SOME);
+    });
+    return () => { late = true; };
+  }, [sought, room, starred, changed.value]);
+  async function older() {
+    const found = await attempt(() => ask(made.at(-1).id));
+    if (!found) return;
+    setMade([...made, ...found]);
+    setMore(found.length === SOME);
+  }
+  const pick = (id) => setPicked(picked.includes(id) ? picked.filter((each) => each !== id) : [...picked, id]);
+  const shown = made?.find((each) => each.id === query.get("picture"));
+  const two = query.get("compare") ? picked.map((id) => made?.find((each) => each.id === id)).filter(Boolean) : [];
+  return html`<div class="room gallery">
+    <header class="finder">
+      <h1>Gallery</h1>
+      <input type="search" aria-label="Search" placeholder="Search: cat, block9, siren …" value=${sought} onInput=${(event) => keep({ words: event.target.value })} />
+      <div class="segments" role="radiogroup" aria-label="Room">
+        ${["", ...FROM].map((each) => html`<label key=${each}><input type="radio" name="from-room" checked=${room === each} onChange=${() => keep({ room: each })} /><span>${each ? words(each) : "All"}</span></label>`)}
+      </div>
+      <label class="check"><input type="checkbox" checked=${starred} onChange=${(event) => keep({ starred: event.target.checked ? "1" : null })} /> Starred</label>
+      ${picked.length > 0 && html`<span class="chosen" role="toolbar" aria-label="Chosen pictures">
+        <span role="status">${picked.length} chosen</span>
+        <button type="button" class="button small" disabled=${picked.length !== 2} onClick=${() => keep({ compare: "1" })}>Compare</button>
+        <a class="button small" href=${`/api/gallery/export.zip?ids=${picked.join(",")}`} download>Export</a>
+        <a class="button small" href=${`/api/gallery/sheet.pdf?ids=${picked.join(",")}`} download>Contact sheet</a>
+        <button type="button" class="button small quiet" onClick=${() => setPicked([])}>None</button>
+      </span>`}
+    </header>
+    ${made?.length === 0 && html`<p class="empty">${sought || room || starred ? "Nothing like that was made yet." : html`Nothing was made yet. <a href="#/dream">Dream</a> is a good place to begin.`}</p>`}
+    <ul class="wall" aria-label="Pictures">
+      ${made?.map((each) => html`<li key=${each.id} style=${{ "--ratio": (each.width / each.height).toFixed(3) }}>
+        <button type="button" class="tile" draggable="true" onDragStart=${(event) => event.dataTransfer.setData("text/lanterna", each.id)}
+          onClick=${() => { remember(each); keep({ picture: each.id }); }} aria-label=${`${each.title || words(each.kind)}, ${recipeOf(each.kind)?.title ?? each.kind}`}>
+          <img loading="lazy" src=${thumbnail(each.id)} width=${each.width} height=${each.height} alt="" />
+        </button>
+        <span class="under"><label class="pick"><input type="checkbox" aria-label=${`Choose ${each.title || each.kind}`} checked=${picked.includes(each.id)} onChange=${() => pick(each.id)} /></label>
+          <span class="name">${each.title || words(each.kind)}</span><${Star} picture=${each} set=${(next) => setMade(made.map((one) => (one.id === next.id ? next : one)))} /></span>
+      </li>`)}
+    </ul>
+    ${more && html`<button type="button" class="button older" onClick=${older}>Older</button>`}
+    ${shown && html`<${Shown} key=${shown.id} picture=${shown} all=${made} />`}
+    ${two.length === 2 && html`<${Two} one=${two[0]} other=${two[1]} />`}
+  </div>`;
+}
+
+function Star({ picture, set }) {
+  return html`<button type="button" class="star" aria-pressed=${!!picture.starred} aria-label=${`Star ${picture.title || picture.kind}`}
+    onClick=${() => attempt(async () => set(await patch(`/api/gallery/${picture.id}`, { starred: !picture.starred })))}>${picture.starred ? "★" : "☆"}</button>`;
+}
+
+function Sheet({ label, close, children, keys }) {
+  const dialog = useRef();
+  useEffect(() => dialog.current.showModal(), []);
+  return html`<dialog ref=${dialog} class="shown" aria-label=${label} onClose=${close} onKeyDown=${keys}>
+    <button type="button" class="button quiet close" onClick=${() => dialog.current.close()}>Close</button>${children}</dialog>`;
+}
+
+function Shown({ picture, all }) {
+  const [loupe, setLoupe] = useState(false);
+  const recipe = picture.recipe;
+  const place = all.indexOf(picture);
+  const step = (way) => all[place + way] && keep({ picture: all[place + way].id });
+  async function away() {
+    if (!(await attempt(() => remove(`/api/gallery/${picture.id}`)))) return;
+    keep({ picture: null });
+    changed.value += 1;
+    notify(`${picture.title || "The picture"} was deleted.`, "Undo", () => attempt(async () => {
+      await post(`/api/gallery/${picture.id}/restore`);
+      changed.value += 1;
+    }));
+  }
+  async function copy() {
+    await attempt(() => navigator.clipboard.writeText(recipe.command));
+    said.value = "The command line was copied.";
+    notify("The command line was copied.");
+  }
+  const vary = () => again({ ...recipe, settings: { ...recipe.settings, seed: (recipe.settings.seed ?? 0) + 1 } }, recipe.inputs);
+  const usual = recipeOf(recipe?.kind)?.schema.properties ?? {};
+  const telling = Object.entries(recipe?.settings ?? {}).filter(([name, value]) => usual[name] && JSON.stringify(usual[name].default) !== JSON.stringify(value));
+  return html`<${Sheet} label=${picture.title || words(picture.kind)} close=${() => keep({ picture: null })}
+      keys=${(event) => { if (event.target.matches("input, [role=application]")) return; if (event.key === "ArrowLeft") step(-1); if (event.key === "ArrowRight") step(1); }}>
+    <div class="well"><${Frame} after=${side(picture, picture.title || words(picture.kind))} loupe=${loupe} /></div>
+    <aside class="about">
+      <h2>${picture.title || words(picture.kind)}</h2>
+      <p class="quiet">${recipeOf(picture.kind)?.title ?? picture.kind} · ${picture.width} × ${picture.height} · ${when(picture.made)}</p>
+      ${telling.length > 0 && html`<dl>${telling.map(([name, value]) => html`<div key=${name}><dt>${words(name)}</dt><dd>${Array.isArray(value) ? value.join(", ") : typeof value === "number" ? figure(value) : String(value ?? "its own")}</dd></div>`)}</dl>`}
+      ${recipe?.command && html`<pre class="command" tabindex="0" aria-label="The command line that makes it">${recipe.command}</pre>`}
+      <div class="acts">
+        ${recipe?.command && html`<button type="button" class="button small" onClick=${copy}>Copy the command</button>`}
+        ${recipe?.kind && recipeOf(recipe.kind) && html`<button type="button" class="button small" onClick=${() => again(recipe, recipe.inputs)}>Again</button>
+        <button type="button" class="button small" onClick=${vary}>Vary</button>`}
+        <button type="button" class="button small" aria-pressed=${loupe} onClick=${() => setLoupe(!loupe)}>Loupe</button>
+        <${SendTo} picture=${picture} />
+        <a class="button small" href=${file(picture.id)} download>Save</a>
+        <button type="button" class="button small" onClick=${away}>Delete</button>
+      </div>
+    </aside><//>`;
+}
+
+function Two({ one, other }) {
+  return html`<${Sheet} label="Two pictures compared" close=${() => keep({ compare: null })}>
+    <div class="well whole"><${Frame} before=${side(one, one.title || one.kind)} after=${side(other, other.title || other.kind)} compare=${true} /></div><//>`;
+}
+
+const when = (made) => new Date(made * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });

@@ -1,0 +1,235 @@
+// The room in which a picture is made: Dream, Style and Paint are the same room with other recipes.
+
+import { file, get, patch, post, upload } from "../api.js";
+import { Form } from "../form.js";
+import { figure, html, time, useEffect, useMemo, useRef, useState, words } from "../html.js";
+import { Mask } from "../mask.js";
+import { remember, Slots, take, takeExample, usePicture } from "../pictures.js";
+import { settings, understood, written } from "../schema.js";
+import { Frame, side, useLive } from "../stage.js";
+import { active, attempt, changed, examples, go, jobOf, keep, notify, put, recipeOf, recipes, route } from "../store.js";
+import { thumbnail } from "../api.js";
+
+const FIRST = { picture: "chelsea", style: "coffee" }; // the examples that are there when nobody has chosen
+
+export function Make({ room }) {
+  const kinds = recipes.value.filter((recipe) => recipe.room === room);
+  const query = route.value.query;
+  const recipe = kinds.find((each) => each.kind === query.get("kind")) ?? kinds[0];
+  if (!recipe) return html`<div class="room"><p class="empty">This room is not open yet.</p></div>`;
+  return html`<${Making} key=${room} room=${room} kinds=${kinds} recipe=${recipe} query=${query} />`;
+}
+
+function Making({ room, kinds, recipe, query }) {
+  const all = useMemo(() => settings(recipe), [recipe]);
+  const preset = recipe.presets[query.get("preset")] ? query.get("preset") : null;
+  const base = preset ? recipe.presets[preset] : {};
+  const chosen = Object.fromEntries(all.map((each) => [each.name, understood(query.get(each.name), each)]).filter(([, value]) => value !== undefined));
+  const inputs = Object.fromEntries(recipe.inputs.map(({ role }) => [role, (query.get(`in.${role}`) ?? "").split(",").filter(Boolean)]));
+  const job = useJob(query.get("job"), kinds);
+  const running = job && ["running", "paused"].includes(job.state);
+  const main = usePicture(inputs.picture?.[0]);
+  const began = usePicture(job?.inputs?.find((each) => each.role === "picture")?.picture ?? null);
+  const result = usePicture(job?.picture);
+  const live = useLive(job && !job.picture ? job : null);
+  const [compare, setCompare] = useState(false);
+  const [loupe, setLoupe] = useState(false);
+  const [masking, setMasking] = useState(false);
+  const [starting, setStarting] = useState(false);
+  useExample(recipe, inputs);
+
+  const setRole = (role) => (ids) => keep({ [`in.${role}`]: ids.join(",") });
+  useArrivals((id) => keep({ "in.picture": id, job: null }), recipe.inputs.some(({ role }) => role === "picture"));
+
+  const steering = useRef(null);
+  function change(name, value) {
+    const setting = all.find((each) => each.name === name);
+    keep({ [name]: value === undefined ? null : written(value) });
+    if (!running || job.kind !== recipe.kind || !recipe.steers.includes(name)) return;
+    clearTimeout(steering.current);
+    const now = value === undefined ? base[name] ?? setting.usual : value;
+    steering.current = setTimeout(() => attempt(async () => put(await patch(`/api/jobs/${job.id}`, { settings: { [name]: now } }))), 250);
+  }
+
+  async function start() {
+    setStarting(true);
+    const given = Object.entries(inputs).flatMap(([role, ids]) => ids.map((picture) => ({ role, picture })));
+    const made = await attempt(() => post("/api/jobs", { kind: recipe.kind, preset, settings: chosen, inputs: given, title: main?.title || recipe.title }));
+    setStarting(false);
+    if (!made) return;
+    put(made);
+    setCompare(false);
+    keep({ job: made.id });
+  }
+
+  const missing = recipe.inputs.filter(({ role, required }) => required && inputs[role].length === 0);
+  const shownBefore = job ? began : main;
+  const after = result ? side(result, `${recipe.title}: the result`) : live && { src: live.address, words: `${recipe.title}: the picture so far`, ...shapeOf(live, shownBefore) };
+  const before = side(shownBefore, shownBefore?.title || "The picture");
+
+  return html`<div class="room make">
+    <section class="stage" aria-label="The picture">
+      <div class="well">
+        <${Frame} before=${masking ? side(main, "The picture") : before} after=${masking ? null : after} compare=${compare && !masking} loupe=${loupe && !masking}>
+          ${masking && main && html`<${Mask} width=${main.width} height=${main.height} done=${async (blob) => {
+            setMasking(false);
+            const mask = blob && (await attempt(() => upload(blob, "mask")));
+            if (mask) setRole("mask")([...inputs.mask, remember(mask).id]);
+          }} />`}
+        <//>
+        ${!before && !after && html`<p class="empty">${missing.length ? "Drop a picture here, paste one, or choose one." : "The picture appears here."}</p>`}
+      </div>
+      <${Caption} ...${{ job, result, recipe, before: shownBefore, compare, setCompare, loupe, setLoupe, room, main }} canCompare=${!!(before && after)} />
+    </section>
+    <aside class="panel" aria-label="Settings">
+      <div class="scroll">
+        <h1>${words(room)}</h1>
+        <p class="lead">${recipe.words}</p>
+        ${kinds.length > 1 && html`<div class="segments wrap kinds" role="radiogroup" aria-label="What to make">
+          ${kinds.map((each) => html`<label key=${each.kind}><input type="radio" name="kind" checked=${each === recipe} onChange=${() => keep({ kind: each === kinds[0] ? null : each.kind, preset: null, job: null })} /><span>${each.title}</span></label>`)}
+        </div>`}
+        ${recipe.inputs.length > 0 && html`<div class="inputs">
+          ${recipe.inputs.map(({ role, words: told, many, required }) => html`<${Slots} key=${role} role=${role} words=${told} many=${many} required=${required}
+            extra=${role === "mask" && main && html`<button type="button" class="brush" aria-pressed=${masking} onClick=${() => setMasking(!masking)}><${Brush} /><span class="role">draw one</span></button>`}
+            ids=${inputs[role]} set=${(ids) => { setRole(role)(ids); if (role === "picture") keep({ job: null }); }} />`)}
+        </div>`}
+        <${Presets} recipe=${recipe} preset=${preset} room=${room} />
+        <${Form} key=${recipe.kind} recipe=${recipe} base=${base} chosen=${chosen} change=${change} steers=${running ? recipe.steers : []} />
+      </div>
+      <div class="go">
+        ${running && html`<button type="button" class="button" onClick=${() => attempt(async () => put(await patch(`/api/jobs/${job.id}`, { state: job.state === "paused" ? "running" : "paused" })))}>${job.state === "paused" ? "Go on" : "Pause"}</button>
+        <button type="button" class="button" onClick=${() => attempt(async () => put(await patch(`/api/jobs/${job.id}`, { state: "stopped" })))}>Stop</button>`}
+        <button type="button" class="button primary" disabled=${missing.length > 0 || starting} onClick=${start}
+          >${missing.length ? `First: ${missing[0].words}` : active.value.length ? "Start another" : "Start"}</button>
+      </div>
+    </aside>
+  </div>`;
+}
+
+const Brush = () => html`<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M19 3c1.5 1.5 1 3-1 5.500l-5 6-3.500-3.500 6-5c2.500-2 2-4.500 3.500-3zM8 13.500l2.500 2.500c0 3-2.500 4.500-6 4.500 1-1.500.5-2.500 1-4 .5-1.500 1.500-2.500 2.500-3z" fill="none" stroke="currentColor" stroke-width="1.300" stroke-linejoin="round" /></svg>`;
+
+// A preview has the shape of what it began with, so that the frame does not move when it comes.
+function shapeOf(live, before) {
+  const alike = before && Math.abs(Math.log((live.width / live.height) / (before.width / before.height))) < 0.03;
+  return alike ? { width: before.width, height: before.height } : { width: live.width, height: live.height };
+}
+
+// The job that is watched: the address's, or what runs in this room.
+function useJob(id, kinds) {
+  const found = id ? jobOf(id) : active.value.find((each) => each.state !== "queued" && kinds.some(({ kind }) => kind === each.kind));
+  useEffect(() => { if (id && !found) get(`/api/jobs/${id}`).then(put, () => keep({ job: null })); }, [id]);
+  return found ?? null;
+}
+
+// What is dropped or pasted anywhere on the page.
+function useArrivals(set, wanted) {
+  useEffect(() => {
+    if (!wanted) return undefined;
+    const arrive = async (received) => {
+      const picture = received && (await take(received));
+      if (!picture) return;
+      const { recipe } = picture;
+      if (recipe?.kind && recipeOf(recipe.kind)) {
+        notify("Lanterna made this picture, and its settings are in it.", "Use its settings", () => again(recipe));
+      }
+      set(picture.id);
+    };
+    const over = (event) => event.preventDefault();
+    const drop = (event) => {
+      event.preventDefault();
+      const dragged = event.dataTransfer.getData("text/lanterna");
+      if (dragged) set(dragged);
+      else arrive(event.dataTransfer.files[0]);
+    };
+    const paste = (event) => { if (!event.target.closest?.("input, dialog")) arrive([...event.clipboardData.files][0]); };
+    addEventListener("dragover", over);
+    addEventListener("drop", drop);
+    addEventListener("paste", paste);
+    return () => {
+      removeEventListener("dragover", over);
+      removeEventListener("drop", drop);
+      removeEventListener("paste", paste);
+    };
+  });
+}
+
+// First launch: an example is there already.
+function useExample(recipe, inputs) {
+  useEffect(() => {
+    const wanted = recipe.inputs.find(({ role, required }) => required && FIRST[role] && inputs[role].length === 0);
+    const example = wanted && (examples.value.find(({ name }) => name.startsWith(FIRST[wanted.role])) ?? examples.value[0]);
+    if (!example) return;
+    takeExample(example.name).then((picture) => {
+      if (picture && !route.value.query.get(`in.${wanted.role}`)) keep({ [`in.${wanted.role}`]: picture.id });
+    });
+  }, [recipe.kind, examples.value.length, recipe.inputs.map(({ role }) => inputs[role].length).join()]);
+}
+
+/** Open the room that made a picture, with its settings. */
+export function again(recipe, inputs = []) {
+  const kind = recipeOf(recipe.kind);
+  if (!kind) return notify("The studio has no room for that.");
+  const query = { kind: kind.kind };
+  for (const each of settings(kind)) {
+    const value = recipe.settings[each.name];
+    if (value !== undefined && JSON.stringify(value) !== JSON.stringify(each.usual)) query[each.name] = written(value);
+  }
+  for (const { role, picture } of inputs) if (picture) query[`in.${role}`] = query[`in.${role}`] ? `${query[`in.${role}`]},${picture}` : picture;
+  go(kind.room, query);
+}
+
+function Presets({ recipe, preset, room }) {
+  const names = Object.keys(recipe.presets);
+  const [seen, setSeen] = useState({});
+  useEffect(() => {
+    get(`/api/gallery?room=${room}&limit=200`).then((made) => {
+      const first = {};
+      for (const each of made) if (each.recipe?.preset && each.kind === recipe.kind) first[each.recipe.preset] ??= each.id;
+      setSeen(first);
+    }, () => {});
+  }, [recipe.kind, changed.value]);
+  if (!names.length) return null;
+  const choose = (name) => keep({ preset: name, ...Object.fromEntries(settings(recipe).map((each) => [each.name, null])) });
+  return html`<fieldset class="presets"><legend>Presets</legend>
+    ${[null, ...names].map((name) => html`<label key=${name} class="chip"><input type="radio" name="preset" checked=${preset === name} onChange=${() => choose(name)} />
+      <span>${seen[name] && html`<img src=${thumbnail(seen[name])} alt="" loading="lazy" />`}${name ?? "usual"}</span></label>`)}
+  </fieldset>`;
+}
+
+function Caption({ job, result, recipe, before, main, compare, setCompare, canCompare, loupe, setLoupe, room }) {
+  const told = job ? progress(job) : before ? [`${before.title || "a picture"}`, `${before.width} × ${before.height}`] : [];
+  return html`<div class="caption">
+    <p class="facts" role="status">${told.map((each) => html`<span key=${each}>${each}</span>`)}</p>
+    <div class="tools" role="toolbar" aria-label="The picture">
+      ${job && main && !["running", "paused", "queued"].includes(job.state) && html`<button type="button" class="button small" onClick=${() => keep({ job: null })}>Show the original</button>`}
+      <button type="button" class="button small" aria-pressed=${compare} disabled=${!canCompare} onClick=${() => { setCompare(!compare); setLoupe(false); }}>Before and after</button>
+      <button type="button" class="button small" aria-pressed=${loupe} disabled=${!before && !result} onClick=${() => { setLoupe(!loupe); setCompare(false); }}>Loupe</button>
+      ${result && html`<${SendTo} picture=${result} /><a class="button small" href=${file(result.id)} download=${`${recipe.kind}-${result.id.slice(0, 6)}`}>Save</a>`}
+    </div>
+  </div>`;
+}
+
+function progress(job) {
+  const facts = [];
+  if (job.state === "queued") facts.push("waiting for its turn");
+  else if (job.state === "failed") facts.push(`failed: ${job.error}`);
+  else if (job.state === "done") facts.push(`done in ${job.steps} steps`);
+  else facts.push(job.note && !job.step ? job.note : `step ${job.step} of ${job.steps || "…"}`);
+  if (job.state === "paused" || job.state === "stopped") facts.push(job.state);
+  for (const [name, value] of Object.entries(job.numbers ?? {}).filter(([name]) => name !== "seconds_left").slice(0, 4)) facts.push(`${name.replace(/_/g, " ")} ${figure(value)}`);
+  if (job.state === "running" && job.seconds_left != null) facts.push(`${time(job.seconds_left)} left`);
+  return facts;
+}
+
+const PLACES = [["dream", "picture", "Dream"], ["style", "picture", "Style, as the photograph"], ["style", "style", "Style, as the painting"], ["paint", "picture", "Paint"], ["read", "picture", "Read"]];
+
+/** A menu that sends a picture on to another room. */
+export function SendTo({ picture }) {
+  const menu = useRef();
+  const close = () => menu.current.removeAttribute("open");
+  return html`<details class="menu" ref=${menu} onKeyDown=${(event) => { if (event.key === "Escape") { close(); menu.current.querySelector("summary").focus(); } }}
+      onFocusOut=${(event) => { if (event.relatedTarget && !menu.current.contains(event.relatedTarget)) close(); }}>
+    <summary class="button small">Send to …</summary>
+    <ul>${PLACES.map(([room, role, label]) => html`<li key=${label}><button type="button" onClick=${() => { close(); go(room, { [`in.${role}`]: picture.id }); }}>${label}</button></li>`)}</ul>
+  </details>`;
+}

@@ -1,0 +1,156 @@
+// Train: a network built by clicking, and its curves as it learns.
+
+import uPlot from "uplot";
+import { get, patch, post } from "../api.js";
+import { Form } from "../form.js";
+import { figure, html, time, useEffect, useMemo, useRef, useState, words } from "../html.js";
+import { settings, understood, written } from "../schema.js";
+import { useLive } from "../stage.js";
+import { active, attempt, jobOf, jobs, keep, put, recipeOf, route } from "../store.js";
+
+export default function TrainRoom() {
+  const recipe = recipeOf("train");
+  return recipe ? html`<${Training} recipe=${recipe} />` : html`<div class="room"><p class="empty">This room is not open yet.</p></div>`;
+}
+
+function Training({ recipe }) {
+  const { query } = route.value;
+  const all = useMemo(() => settings(recipe), [recipe]);
+  const preset = recipe.presets[query.get("preset")] ? query.get("preset") : null;
+  const base = preset ? recipe.presets[preset] : {};
+  const chosen = Object.fromEntries(all.map((each) => [each.name, understood(query.get(each.name), each)]).filter(([, value]) => value !== undefined));
+  const value = (name) => chosen[name] ?? base[name] ?? all.find((each) => each.name === name).usual;
+  const id = query.get("job");
+  const job = (id ? jobOf(id) : active.value.find((each) => each.kind === "train" && each.state !== "queued")) ?? null;
+  const running = job && ["running", "paused"].includes(job.state);
+  const runs = jobs.value.filter((each) => each.kind === "train" && each.step > 0).slice(0, 6);
+  const steering = useRef();
+
+  function change(name, next) {
+    keep({ [name]: next === undefined ? null : written(next) });
+    if (!running || !recipe.steers.includes(name)) return;
+    clearTimeout(steering.current);
+    const now = next === undefined ? base[name] ?? all.find((each) => each.name === name).usual : next;
+    steering.current = setTimeout(() => attempt(async () => put(await patch(`/api/jobs/${job.id}`, { settings: { [name]: now } }))), 250);
+  }
+  async function start() {
+    const made = await attempt(() => post("/api/jobs", { kind: "train", preset, settings: chosen, inputs: [], title: query.get("name") ?? "" }));
+    if (!made) return;
+    put(made);
+    keep({ job: made.id });
+  }
+  const state = (next) => attempt(async () => put(await patch(`/api/jobs/${job.id}`, { state: next })));
+  const names = Object.keys(recipe.presets);
+  return html`<div class="room make train">
+    <section class="stage" aria-label="The network and its curves">
+      <${Layers} value=${value} change=${change} />
+      <${Curves} job=${job} runs=${runs} />
+      <div class="caption"><p class="facts" role="status">${told(job).map((each) => html`<span key=${each}>${each}</span>`)}</p>
+        ${job?.state === "done" && html`<div class="tools"><a class="button small" href=${`#/read${job.title && job.title !== "conv" ? `?network=${job.title}` : ""}`}>Draw for it</a></div>`}</div>
+    </section>
+    <aside class="panel" aria-label="Settings">
+      <div class="scroll">
+        <h1>Train</h1>
+        <p class="lead">${recipe.words}</p>
+        ${names.length > 0 && html`<fieldset class="presets"><legend>Presets</legend>${[null, ...names].map((name) => html`<label key=${name} class="chip"><input type="radio" name="preset" checked=${preset === name}
+          onChange=${() => keep({ preset: name, ...Object.fromEntries(all.map((each) => [each.name, null])) })} /><span>${name ?? "usual"}</span></label>`)}</fieldset>`}
+        <div class="field named"><div class="head"><label for="set-name">Name</label></div>
+          <input type="text" id="set-name" value=${query.get("name") ?? ""} placeholder="automatic" maxlength="40" autocomplete="off" spellcheck=${false} aria-describedby="set-name-words" onChange=${(event) => keep({ name: event.target.value.trim().toLowerCase() })} />
+          <p class="hint" id="set-name-words">What the rest of the studio calls it: small letters, digits and -.</p></div>
+        <${Form} recipe=${recipe} base=${base} chosen=${chosen} change=${change} steers=${running ? recipe.steers : []} without=${["hidden", "channels"]} />
+      </div>
+      <div class="go">
+        ${running && html`<button type="button" class="button" onClick=${() => state(job.state === "paused" ? "running" : "paused")}>${job.state === "paused" ? "Go on" : "Pause"}</button>
+        <button type="button" class="button" onClick=${() => state("stopped")}>Stop</button>`}
+        <button type="button" class="button primary" onClick=${start}>${running ? "Start another" : "Start"}</button>
+      </div>
+    </aside>
+  </div>`;
+}
+
+function told(job) {
+  if (!job) return ["Nothing has been trained here yet."];
+  const first = { queued: "waiting for its turn", failed: `failed: ${job.error}`, done: `done in ${job.steps} steps` }[job.state] ?? `step ${job.step} of ${job.steps || "…"}`;
+  return [first, ...(["paused", "stopped"].includes(job.state) ? [job.state] : []),
+    ...Object.entries(job.numbers ?? {}).filter(([name]) => name !== "seconds_left").slice(0, 5).map(([name, value]) => `${name.replace(/_/g, " ")} ${figure(value)}`),
+    ...(job.state === "running" && job.seconds_left != null ? [`${time(job.seconds_left)} left`] : [])];
+}
+
+// The network as a row of layers: a number on each, one more or one fewer.
+function Layers({ value, change }) {
+  const [kind, channels, hidden] = [value("network"), value("channels"), value("hidden")];
+  const row = (name, list, most, words, added) => html`
+    ${list.map((units, place) => html`<div class="layer" key=${name + place}><span>${words}</span>
+      <span class="steps"><input type="number" class="number" min="1" max="4096" value=${units} aria-label=${`${words}, layer ${place + 1}`}
+        onChange=${(event) => change(name, Object.assign([...list], { [place]: Math.min(4096, Math.max(1, Math.round(Number(event.target.value) || 1))) }))} />
+      <button type="button" aria-label=${`Take away ${words}, layer ${place + 1}`} disabled=${name === "channels" && list.length === 1} onClick=${() => change(name, list.filter((_, each) => each !== place))}>×</button></span></div>`)}
+    ${list.length < most && html`<button type="button" class="add-layer" onClick=${() => change(name, [...list, list.at(-1) ? (name === "channels" ? 2 * list.at(-1) : list.at(-1)) : 128])}>+ ${added}</button>`}`;
+  return html`<div class="layers" role="group" aria-label="The network">
+    <div class="layer"><span>picture</span><b>28 × 28</b></div>
+    ${kind === "conv" && row("channels", channels, 3, "maps", "convolution")}
+    ${row("hidden", hidden, 12, "units", "layer")}
+    <div class="layer"><span>answer</span><b>10</b></div>
+  </div>`;
+}
+
+const GROUPS = [["Loss", /loss/i], ["Accuracy", /acc/i]];
+
+function Curves({ job, runs }) {
+  const [points, setPoints] = useState({}); // numbers of each run, by id
+  const live = useLive(job);
+  const wanted = [...new Set([job?.id, ...runs.map((each) => each.id)].filter(Boolean))];
+  useEffect(() => {
+    for (const id of wanted) if (!points[id]) get(`/api/jobs/${id}/numbers`).then((found) => setPoints((had) => ({ ...had, [id]: found })), () => {});
+  }, [wanted.join()]);
+  useEffect(() => {
+    if (!job?.step) return;
+    setPoints((had) => {
+      const mine = had[job.id] ?? [];
+      return mine.at(-1)?.step >= job.step ? had : { ...had, [job.id]: [...mine, { step: job.step, numbers: job.numbers }] };
+    });
+  }, [job?.id, job?.step]);
+  return html`<div class="curves">${GROUPS.map(([title, which]) => html`<${Curve} key=${title} title=${title} which=${which} job=${job} runs=${wanted} points=${points} />`)}
+    <figure class="kernels"><h2>What the first layer looks for</h2>${live ? html`<img src=${live.address} alt="The kernels of the first layer, amber for and blue against" />` : html`<p class="hint">The kernels are shown as they are learned.</p>`}</figure></div>`;
+}
+
+function Curve({ title, which, job, runs, points }) {
+  const host = useRef();
+  const plot = useRef(null);
+  const series = [];
+  for (const id of runs) {
+    const names = [...new Set((points[id] ?? []).flatMap(({ numbers }) => Object.keys(numbers)))].filter((name) => which.test(name));
+    for (const name of names) series.push({ id, name, mine: id === job?.id || (!job && id === runs[0]) });
+  }
+  const steps = [...new Set(runs.flatMap((id) => (points[id] ?? []).map(({ step }) => step)))].sort((one, other) => one - other);
+  const at = Object.fromEntries(runs.map((id) => [id, new Map((points[id] ?? []).map(({ step, numbers }) => [step, numbers]))]));
+  const data = [steps, ...series.map(({ id, name }) => steps.map((step) => at[id].get(step)?.[name] ?? null))];
+  const shape = series.map(({ id, name }) => id + name).join();
+  const colours = () => {
+    const style = getComputedStyle(document.documentElement);
+    return (name) => style.getPropertyValue(name).trim();
+  };
+  useEffect(() => {
+    const colour = colours();
+    const lines = ["--accent", "--against", "--light"];
+    const box = host.current;
+    const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
+    let mine = 0;
+    plot.current = new uPlot({
+      width: box.clientWidth, height: box.clientHeight, cursor: { points: { size: 6 } }, legend: { show: false },
+      scales: { x: { time: false } },
+      axes: [{ ...axis, size: 32 }, { ...axis, size: 48 }],
+      series: [{}, ...series.map((each) => ({
+        label: each.name, spanGaps: true, width: each.mine ? 2 : 1, points: { show: false },
+        stroke: each.mine ? colour(lines[mine++ % lines.length]) : colour("--line"),
+      }))],
+    }, data, box);
+    const watch = new ResizeObserver(() => plot.current?.setSize({ width: box.clientWidth, height: box.clientHeight }));
+    watch.observe(box);
+    return () => { watch.disconnect(); plot.current.destroy(); plot.current = null; };
+  }, [shape]);
+  useEffect(() => { plot.current?.setData(data); }, [steps.length, steps.at(-1)]);
+  const shown = job && Object.entries(job.numbers ?? {}).filter(([name]) => which.test(name));
+  const last = shown?.at(-1);
+  return html`<figure class="curve"><h2>${title} <output>${last ? (title === "Accuracy" ? `${(100 * last[1]).toFixed(2)} %` : figure(last[1])) : ""}</output></h2>
+    <div class="plot" ref=${host} role="img" aria-label=${last ? `${title} is ${figure(last[1])} at step ${job.step}` : `${title}: nothing yet`}></div></figure>`;
+}

@@ -1,0 +1,100 @@
+// The picture, as large as the room allows: what a job is making, what it began with, and a loupe over both.
+
+import { file, preview } from "./api.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "./html.js";
+
+/** The newest preview of a job as the address of an image: the next is fetched when the last is here. */
+export function useLive(job) {
+  const [shown, setShown] = useState(null);
+  const state = useRef({ busy: false, has: null, wants: null }).current;
+  useEffect(() => {
+    if (!job?.preview) return;
+    state.wants = job;
+    const key = (each) => `${each.id} ${each.preview}`;
+    async function next() {
+      if (state.busy || !state.wants || state.has === key(state.wants)) return;
+      state.busy = true;
+      const wanted = state.wants;
+      try {
+        const response = await fetch(preview(wanted));
+        if (response.ok) {
+          const address = URL.createObjectURL(await response.blob());
+          const image = new Image();
+          image.src = address;
+          await image.decode();
+          setShown((last) => {
+            if (last) setTimeout(() => URL.revokeObjectURL(last.address), 1000);
+            return { address, job: wanted.id, width: image.naturalWidth, height: image.naturalHeight };
+          });
+        }
+        state.has = key(wanted);
+      } catch {
+        state.has = key(wanted); // the next one may come through
+      }
+      state.busy = false;
+      next();
+    }
+    next();
+  }, [job?.id, job?.preview]);
+  return shown && shown.job === job?.id ? shown : null;
+}
+
+/** Two pictures of one frame: `before` and `after` are `{src, width, height, words}` or null.
+
+    `compare` puts a line between them that is moved; `loupe` is a glass under the pointer. */
+export function Frame({ before, after, compare, loupe, children }) {
+  const shape = after ?? before;
+  const [place, setPlace] = useState(50);
+  const frame = useRef();
+  const both = compare && before && after;
+  if (!shape) return null;
+  return html`<div class="frame" ref=${frame} style=${{ "--w": shape.width, "--h": shape.height, "--place": `${place}%` }}>
+    ${before && (both || !after) && html`<img class="picture" src=${before.src} alt=${before.words} draggable=${false} />`}
+    ${after && html`<img class=${`picture ${both ? "after" : ""}`} src=${after.src} alt=${after.words} draggable=${false} />`}
+    ${both && html`<input class="divide" type="range" min="0" max="100" step="0.5" value=${place} aria-label="Before and after" aria-valuetext=${`${Math.round(place)} % before`}
+      onInput=${(event) => setPlace(Number(event.target.value))} /><span class="line" aria-hidden="true"></span>
+      <span class="tag left" aria-hidden="true">before</span><span class="tag right" aria-hidden="true">after</span>`}
+    ${loupe && html`<${Loupe} frame=${frame} picture=${after ?? before} />`}
+    ${children}
+  </div>`;
+}
+
+const ZOOM = 3;
+
+function Loupe({ frame, picture }) {
+  const glass = useRef();
+  const pad = useRef();
+  const at = useRef({ x: 0.5, y: 0.5 });
+  function move() {
+    const box = frame.current.getBoundingClientRect();
+    const { x, y } = at.current;
+    const side = glass.current.offsetWidth;
+    // At least one pixel of the picture on one of the screen's, and at least three times what is seen.
+    const zoom = Math.max(ZOOM, picture.width / box.width);
+    Object.assign(glass.current.style, {
+      left: `${x * box.width}px`, top: `${y * box.height}px`,
+      backgroundImage: `url("${picture.src}")`,
+      backgroundSize: `${box.width * zoom}px ${box.height * zoom}px`,
+      backgroundPosition: `${side / 2 - x * box.width * zoom}px ${side / 2 - y * box.height * zoom}px`,
+    });
+  }
+  useLayoutEffect(move, [picture.src]);
+  const clamp = (value) => Math.min(1, Math.max(0, value));
+  return html`<div class="loupe-pad" ref=${pad} tabindex="0" role="application" aria-label="Loupe: move it with the pointer or the arrow keys"
+      onPointerMove=${(event) => {
+        const box = frame.current.getBoundingClientRect();
+        at.current = { x: clamp((event.clientX - box.left) / box.width), y: clamp((event.clientY - box.top) / box.height) };
+        move();
+      }}
+      onKeyDown=${(event) => {
+        const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+        if (!way) return;
+        event.preventDefault();
+        at.current = { x: clamp(at.current.x + way[0] * 0.02), y: clamp(at.current.y + way[1] * 0.02) };
+        move();
+      }}></div>
+    <div class="loupe" ref=${glass} aria-hidden="true"></div>`;
+}
+
+/** A picture of the store as a side of a frame. */
+export const side = (picture, words) => picture && { src: file(picture.id), width: picture.width, height: picture.height, words };

@@ -1,0 +1,161 @@
+"""A real studio in a process of its own, and a plain client for its API."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+PATIENCE = 60.0
+
+
+class Served:
+    """A studio that listens at a free port, on a home of its own."""
+
+    def __init__(self, home: Path, *words: str) -> None:
+        self.home = home
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("LANTERNA_")}
+        environment |= {"LANTERNA_HOME": str(home), "LANTERNA_OFFLINE": "1"}
+        command = [sys.executable, "-m", "lanterna", "studio", "--no-browser", "--port", "0", *words]
+        self.log = (home / "studio.log").open("a")
+        self.process = subprocess.Popen(
+            command, env=environment, cwd=home, stdout=subprocess.PIPE, stderr=self.log, text=True
+        )
+        assert self.process.stdout is not None
+        self.address = self.process.stdout.readline().strip()
+        assert self.address, (home / "studio.log").read_text()
+        self.base, _, self.token = self.address.partition("/?token=")
+        self.port = int(self.base.rpartition(":")[2])
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        headers: dict[str, str] | None = None,
+        token: str | None = "",
+    ) -> tuple[int, bytes, dict[str, str]]:
+        """One request as it is; `token` None sends none."""
+        sent = {} if token is None else {"Authorization": f"Bearer {token or self.token}"}
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+            sent["Content-Type"] = "application/json"
+        asked = urllib.request.Request(
+            self.base + path, data=body, method=method, headers={**sent, **(headers or {})}
+        )
+        opener = urllib.request.build_opener(_Stay)
+        try:
+            with opener.open(asked, timeout=PATIENCE) as answer:
+                return answer.status, answer.read(), dict(answer.headers)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read(), dict(error.headers)
+
+    def __call__(self, method: str, path: str, body: Any = None, **options: Any) -> Any:
+        """What the API answers, where it is asked properly."""
+        status, content, _ = self.request(method, path, body, **options)
+        assert status < 300, (status, content[:400])
+        return json.loads(content) if content else None
+
+    def refusal(self, method: str, path: str, body: Any = None, **options: Any) -> tuple[int, str]:
+        """The status and the words with which it is refused."""
+        status, content, _ = self.request(method, path, body, **options)
+        assert status >= 400, (status, content[:400])
+        return status, json.loads(content)["error"]
+
+    def send(self, file: Path) -> dict[str, Any]:
+        """Send a picture."""
+        found: dict[str, Any] = self(
+            "POST", "/api/pictures", file.read_bytes(), headers={"Content-Type": "image/png"}
+        )
+        return found
+
+    def start(self, kind: str, *, inputs: list[tuple[str, str]] = [], **fields: Any) -> str:  # noqa: B006
+        """Start a job, and give its id."""
+        notes = [{"role": role, "picture": picture} for role, picture in inputs]
+        found: str = self("POST", "/api/jobs", {"kind": kind, "inputs": notes, **fields})["id"]
+        return found
+
+    def until(self, job: str, is_so: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The job as soon as it is so."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            found: dict[str, Any] = self("GET", f"/api/jobs/{job}")
+            if is_so(found):
+                return found
+            time.sleep(0.02)
+        raise AssertionError(f"it never was so: {found}")
+
+    def ended(self, job: str) -> dict[str, Any]:
+        """The job once it has ended."""
+        return self.until(job, lambda found: found["state"] in ("done", "stopped", "failed"))
+
+    def file(self, picture: str) -> bytes:
+        """A picture's file."""
+        status, content, _ = self.request("GET", f"/api/pictures/{picture}/file")
+        assert status == 200
+        return content
+
+    @contextlib.contextmanager
+    def events(self, after: int | None = None) -> Iterator[Iterator[tuple[int, str, Any]]]:
+        """The event stream, as (number, event, data)."""
+        headers = {} if after is None else {"Last-Event-ID": str(after)}
+        asked = urllib.request.Request(f"{self.base}/api/events", headers=headers)
+        with urllib.request.urlopen(asked, timeout=PATIENCE) as answer:
+
+            def each() -> Iterator[tuple[int, str, Any]]:
+                fields: dict[str, str] = {}
+                for line in answer:
+                    name, _, value = line.decode().rstrip("\n").partition(": ")
+                    if name:
+                        fields[name] = value
+                    elif "event" in fields:
+                        yield int(fields["id"]), fields["event"], json.loads(fields["data"])
+                        fields = {}
+
+            yield each()
+
+    def workers(self) -> list[int]:
+        """The processes that the studio has started and that compute for it."""
+        found = subprocess.run(
+            ["pgrep", "-P", str(self.process.pid), "-f", "spawn_main"], capture_output=True, text=True
+        )
+        return [int(line) for line in found.stdout.split()]
+
+    def kill(self) -> None:
+        """End it as a power cut would: the server alone, without a word."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self._close()
+
+    def close(self) -> None:
+        """End it as Ctrl-C does."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            assert self.process.wait(PATIENCE) == 0, (self.home / "studio.log").read_text()
+        self._close()
+
+    def _close(self) -> None:
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self.log.close()
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """Redirections are looked at, not followed."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        """Not followed."""
+        return
