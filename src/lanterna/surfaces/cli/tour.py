@@ -15,7 +15,7 @@ def tour(
         Path, Parameter(name=("--output", "-o"), help="The folder that the gallery goes into.")
     ] = Path("gallery"),
     painting: Annotated[
-        Path | None, Parameter(help="A painting of yours, whose style the last room uses too.")
+        Path | None, Parameter(help="A painting of yours, whose style a room uses too.")
     ] = None,
     quiet: Quiet = False,
 ) -> None:
