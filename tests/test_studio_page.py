@@ -94,8 +94,8 @@ def violations(page: Page) -> list[str]:
     found = session.send(
         "Runtime.evaluate",
         {
-            "expression": "axe.run().then(({violations}) => violations.map(({id, nodes}) =>"
-            " id + ': ' + nodes.map(({target, failureSummary}) => target + ' ' + failureSummary).join('; ')))",
+            "expression": "axe.run().then(({violations}) => violations.map(({id, nodes}) => id + ': ' +"
+            " nodes.map(({target, failureSummary}) => target + ' ' + failureSummary).join('; ')))",
             "awaitPromise": True,
             "returnByValue": True,
         },
