@@ -45,6 +45,13 @@ function Control({ setting, value, usual, changed, change, steers, network }) {
   </div>`;
 }
 
+/** An input to type in: what is being typed stays as it is, whatever the page does meanwhile. */
+export function Typed({ value, commit, ...rest }) {
+  const [draft, setDraft] = useState(null);
+  return html`<input ...${rest} value=${draft ?? value} onInput=${(event) => setDraft(event.target.value)} onBlur=${() => setDraft(null)}
+    onChange=${(event) => { setDraft(null); commit(event); }} />`;
+}
+
 function Slider({ id, setting, value, told, ...rest }) {
   const bend = bent(setting);
   return html`<div class="slider">
@@ -52,8 +59,8 @@ function Slider({ id, setting, value, told, ...rest }) {
       value=${Math.round(1000 * bend.to(value))} aria-valuetext=${String(value)}
       onInput=${(event) => told(bend.from(event.target.value / 1000))}
       onKeyDown=${(event) => stepped(event, setting, value, told)} />
-    <input type="number" class="number" aria-label=${words(setting.name)} value=${value} min=${setting.least} max=${setting.most}
-      step=${setting.step || "any"} onChange=${(event) => limited(event, setting, told)} />
+    <${Typed} type="number" class="number" aria-label=${words(setting.name)} value=${value} min=${setting.least} max=${setting.most}
+      step=${setting.step || "any"} commit=${(event) => limited(event, setting, told)} />
   </div>`;
 }
 
@@ -82,8 +89,8 @@ function limited(event, { least, most, open, type }, told) {
 
 function Number_({ id, setting, value, told, network, ...rest }) {
   return html`<div class="with-button">
-    <input type="number" class="number wide" id=${id} ...${rest} value=${value ?? ""} placeholder=${setting.open ? "automatic" : ""}
-      min=${setting.least} max=${setting.most} step=${setting.step || "any"} onChange=${(event) => limited(event, setting, told)} />
+    <${Typed} type="number" class="number wide" id=${id} ...${rest} value=${value ?? ""} placeholder=${setting.open ? "automatic" : ""}
+      min=${setting.least} max=${setting.most} step=${setting.step || "any"} commit=${(event) => limited(event, setting, told)} />
     ${setting.name === "seed" && html`<button type="button" class="button small" onClick=${() => told(1 + Math.floor(Math.random() * 9999))}>Another</button>`}
   </div>`;
 }
@@ -114,17 +121,15 @@ function Several({ id, setting, value, told, network, ...rest }) {
 }
 
 function Text({ id, setting, value, told, network, ...rest }) {
-  const [wrong, setWrong] = useState("");
   const nets = setting.name === "network" ? networks.value.map((each) => each.name) : [];
   const stages = setting.name === "stage" ? networks.value.find((each) => each.name === network)?.stages ?? [] : [];
   const offered = nets.length ? nets : stages;
   const list = offered.length ? `${id}-list` : undefined;
   return html`
-    <input type="text" id=${id} ...${rest} list=${list} autocomplete="off" spellcheck=${false} value=${value == null ? "" : written(value)}
-      placeholder=${setting.open || setting.type === "array" ? "automatic" : ""} aria-invalid=${wrong ? "true" : undefined}
-      onChange=${(event) => {
+    <${Typed} type="text" id=${id} ...${rest} list=${list} autocomplete="off" spellcheck=${false} value=${value == null ? "" : written(value)}
+      placeholder=${setting.open || setting.type === "array" ? "automatic" : ""} 
+      commit=${(event) => {
         const next = event.target.value.trim() === "" && setting.open ? null : understood(event.target.value, setting);
-        setWrong("");
         if (next !== undefined) told(next);
       }} />
     ${list && html`<datalist id=${list}>${offered.map((each) => html`<option key=${each} value=${each} />`)}</datalist>`}`;

@@ -1,6 +1,7 @@
 // Pictures that go in: a place that takes a picture by drop, paste, upload, camera, shelf or gallery.
 
-import { attempt, examples, notify } from "./store.js";
+import { again } from "./again.js";
+import { attempt, examples, notify, recipeOf } from "./store.js";
 import { get, post, thumbnail, upload } from "./api.js";
 import { html, signal, useEffect, useRef, useState } from "./html.js";
 
@@ -19,9 +20,13 @@ export function remember(picture) {
   return picture;
 }
 
-/** Send a file; the picture it became, or null where it was refused. */
+/** Send a file; the picture it became, or null where it was refused. One that Lanterna made offers its settings. */
 export async function take(file) {
   const picture = await attempt(() => upload(file));
+  if (picture?.recipe?.kind && recipeOf(picture.recipe.kind)) {
+    const { recipe } = picture;
+    notify("Lanterna made this picture, and its settings are in it.", "Use its settings", () => again(recipe, recipe.inputs));
+  }
   return picture && remember(picture);
 }
 

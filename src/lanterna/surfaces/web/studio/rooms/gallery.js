@@ -1,11 +1,12 @@
 // Everything that was made, newest first: found again, starred, compared, made again, taken away and brought back.
 
+import { again } from "../again.js";
 import { file, get, patch, post, remove, thumbnail } from "../api.js";
 import { figure, html, useEffect, useRef, useState, words } from "../html.js";
 import { remember } from "../pictures.js";
 import { Frame, side } from "../stage.js";
 import { attempt, changed, keep, notify, recipeOf, route, said } from "../store.js";
-import { again, SendTo } from "./make.js";
+import { SendTo } from "./make.js";
 
 const SOME = 60;
 const FROM = ["dream", "style", "paint", "look", "train"];

@@ -7,7 +7,7 @@ import { Mask } from "../mask.js";
 import { remember, Slots, take, takeExample, usePicture } from "../pictures.js";
 import { settings, understood, written } from "../schema.js";
 import { Frame, side, useLive } from "../stage.js";
-import { active, attempt, changed, examples, go, jobOf, keep, notify, put, recipeOf, recipes, route } from "../store.js";
+import { active, attempt, changed, examples, go, jobOf, keep, put, recipes, route } from "../store.js";
 import { thumbnail } from "../api.js";
 
 const FIRST = { picture: "chelsea", style: "coffee" }; // the examples that are there when nobody has chosen
@@ -128,10 +128,6 @@ function useArrivals(set, wanted) {
     const arrive = async (received) => {
       const picture = received && (await take(received));
       if (!picture) return;
-      const { recipe } = picture;
-      if (recipe?.kind && recipeOf(recipe.kind)) {
-        notify("Lanterna made this picture, and its settings are in it.", "Use its settings", () => again(recipe));
-      }
       set(picture.id);
     };
     const over = (event) => event.preventDefault();
@@ -163,19 +159,6 @@ function useExample(recipe, inputs) {
       if (picture && !route.value.query.get(`in.${wanted.role}`)) keep({ [`in.${wanted.role}`]: picture.id });
     });
   }, [recipe.kind, examples.value.length, recipe.inputs.map(({ role }) => inputs[role].length).join()]);
-}
-
-/** Open the room that made a picture, with its settings. */
-export function again(recipe, inputs = []) {
-  const kind = recipeOf(recipe.kind);
-  if (!kind) return notify("The studio has no room for that.");
-  const query = { kind: kind.kind };
-  for (const each of settings(kind)) {
-    const value = recipe.settings[each.name];
-    if (value !== undefined && JSON.stringify(value) !== JSON.stringify(each.usual)) query[each.name] = written(value);
-  }
-  for (const { role, picture } of inputs) if (picture) query[`in.${role}`] = query[`in.${role}`] ? `${query[`in.${role}`]},${picture}` : picture;
-  go(kind.room, query);
 }
 
 function Presets({ recipe, preset, room }) {
@@ -213,7 +196,7 @@ function progress(job) {
   const facts = [];
   if (job.state === "queued") facts.push("waiting for its turn");
   else if (job.state === "failed") facts.push(`failed: ${job.error}`);
-  else if (job.state === "done") facts.push(`done in ${job.steps} steps`);
+  else if (job.state === "done") facts.push(job.steps > 1 ? `done in ${job.steps} steps` : "done");
   else facts.push(job.note && !job.step ? job.note : `step ${job.step} of ${job.steps || "…"}`);
   if (job.state === "paused" || job.state === "stopped") facts.push(job.state);
   for (const [name, value] of Object.entries(job.numbers ?? {}).filter(([name]) => name !== "seconds_left").slice(0, 4)) facts.push(`${name.replace(/_/g, " ")} ${figure(value)}`);

@@ -2,7 +2,7 @@
 
 import uPlot from "uplot";
 import { get, patch, post } from "../api.js";
-import { Form } from "../form.js";
+import { Form, Typed } from "../form.js";
 import { figure, html, time, useEffect, useMemo, useRef, useState, words } from "../html.js";
 import { settings, understood, written } from "../schema.js";
 import { useLive } from "../stage.js";
@@ -55,7 +55,7 @@ function Training({ recipe }) {
         ${names.length > 0 && html`<fieldset class="presets"><legend>Presets</legend>${[null, ...names].map((name) => html`<label key=${name} class="chip"><input type="radio" name="preset" checked=${preset === name}
           onChange=${() => keep({ preset: name, ...Object.fromEntries(all.map((each) => [each.name, null])) })} /><span>${name ?? "usual"}</span></label>`)}</fieldset>`}
         <div class="field named"><div class="head"><label for="set-name">Name</label></div>
-          <input type="text" id="set-name" value=${query.get("name") ?? ""} placeholder="automatic" maxlength="40" autocomplete="off" spellcheck=${false} aria-describedby="set-name-words" onChange=${(event) => keep({ name: event.target.value.trim().toLowerCase() })} />
+          <${Typed} type="text" id="set-name" value=${query.get("name") ?? ""} placeholder="automatic" maxlength="40" autocomplete="off" spellcheck=${false} aria-describedby="set-name-words" commit=${(event) => keep({ name: event.target.value.trim().toLowerCase() })} />
           <p class="hint" id="set-name-words">What the rest of the studio calls it: small letters, digits and -.</p></div>
         <${Form} recipe=${recipe} base=${base} chosen=${chosen} change=${change} steers=${running ? recipe.steers : []} without=${["hidden", "channels"]} />
       </div>
@@ -81,8 +81,8 @@ function Layers({ value, change }) {
   const [kind, channels, hidden] = [value("network"), value("channels"), value("hidden")];
   const row = (name, list, most, words, added) => html`
     ${list.map((units, place) => html`<div class="layer" key=${name + place}><span>${words}</span>
-      <span class="steps"><input type="number" class="number" min="1" max="4096" value=${units} aria-label=${`${words}, layer ${place + 1}`}
-        onChange=${(event) => change(name, Object.assign([...list], { [place]: Math.min(4096, Math.max(1, Math.round(Number(event.target.value) || 1))) }))} />
+      <span class="steps"><${Typed} type="number" class="number" min="1" max="4096" value=${units} aria-label=${`${words}, layer ${place + 1}`}
+        commit=${(event) => change(name, Object.assign([...list], { [place]: Math.min(4096, Math.max(1, Math.round(Number(event.target.value) || 1))) }))} />
       <button type="button" aria-label=${`Take away ${words}, layer ${place + 1}`} disabled=${name === "channels" && list.length === 1} onClick=${() => change(name, list.filter((_, each) => each !== place))}>×</button></span></div>`)}
     ${list.length < most && html`<button type="button" class="add-layer" onClick=${() => change(name, [...list, list.at(-1) ? (name === "channels" ? 2 * list.at(-1) : list.at(-1)) : 128])}>+ ${added}</button>`}`;
   return html`<div class="layers" role="group" aria-label="The network">
