@@ -1,12 +1,16 @@
 # make tour    see what Lanterna does: train, read a page, classify a photograph, look at the gallery
+# make studio  do it by hand, in your browser
 # make test    all tests          make check   ruff and mypy          make bench   the figures
 PYTHON ?= python3
 BIN = .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: tour test check bench
+.PHONY: tour studio test check bench
 tour: .venv/installed
 	@$(BIN)/lanterna tour
+
+studio: .venv/installed
+	@$(BIN)/lanterna studio
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest

@@ -46,3 +46,4 @@ def tour(
     say(f"Look at {index}. Then try:", quiet=quiet)
     for made in seen:
         say(f"  {made.command}", quiet=quiet)
+    say("Or do it by hand, in your browser:\n  lanterna studio", quiet=quiet)
