@@ -1,11 +1,10 @@
 // Read: a pad on which the network answers as the pen moves, and whole pages that are dropped on it.
 
 import { makePad } from "lanterna/pad.js";
-import { get, read } from "../api.js";
+import { file, read, upload } from "../api.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { Picker } from "../pictures.js";
-import { file } from "../api.js";
-import { keep, networks, route, said } from "../store.js";
+import { attempt, go, keep, networks, route, said } from "../store.js";
 
 const DIGITS = [...Array(10).keys()];
 
@@ -33,6 +32,7 @@ export default function Read() {
     asked.busy = true;
     while (asked.next) {
       const { blob: drawing, begun } = asked.next;
+      asked.last = drawing;
       asked.next = null;
       try {
         const found = await read(drawing, asked.network);
@@ -75,6 +75,12 @@ export default function Read() {
     return () => clearTimeout(told);
   }, [answer]);
 
+  // The drawing becomes a picture that the room Look can open.
+  async function inside() {
+    const picture = page ?? (await attempt(() => upload(asked.last, "a drawing")))?.id;
+    if (picture) go("look", { network, "in.picture": picture });
+  }
+
   const digit = answer?.digits[Math.min(which, answer.digits.length - 1)];
   const readers = networks.value.filter((each) => each.here && each.input?.[0] === 1);
   return html`<div class="room read">
@@ -96,6 +102,7 @@ export default function Read() {
       <p class="hint" role="status">${problem ? html`${problem} <a href="#/train">Train a network</a> first.` : answer ? `${answer.whole.toFixed(0)} ms from the pen to the answer${digit?.note ? ` · ${digit.note}` : ""}` : "What the network is shown is normalised as MNIST’s digits are: a box of 20 pixels, its weight in the middle of 28."}</p>
       <div class="acts">
         <button type="button" class="button small" onClick=${() => setPicking(true)}>Read a page …</button>
+        <button type="button" class="button small" disabled=${!answer?.digits.length} onClick=${inside}>Look inside</button>
         ${page && html`<button type="button" class="button small" onClick=${() => { setAnswer(null); keep({ "in.picture": null }); }}>Back to the pad</button>`}
         ${readers.length > 1 && html`<label class="check">Network <select value=${network} onChange=${(event) => keep({ network: event.target.value === "conv" ? null : event.target.value })}>${readers.map((each) => html`<option key=${each.name}>${each.name}</option>`)}</select></label>`}
       </div>
