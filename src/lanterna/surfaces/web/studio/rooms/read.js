@@ -6,6 +6,8 @@ import { html, useEffect, useRef, useState } from "../html.js";
 import { Picker } from "../pictures.js";
 import { attempt, go, keep, networks, route, said } from "../store.js";
 
+const QUICK = 80; // pixels of a drawing that is read as the pen moves: the reading takes a tenth of the pad's own 224
+const WHOLE = 224;
 const DIGITS = [...Array(10).keys()];
 
 export default function Read() {
@@ -31,11 +33,10 @@ export default function Read() {
     if (asked.busy) return;
     asked.busy = true;
     while (asked.next) {
-      const { blob: drawing, begun } = asked.next;
-      asked.last = drawing;
+      const { blob: newest, begun } = asked.next;
       asked.next = null;
       try {
-        const found = await read(drawing, asked.network);
+        const found = await read(newest, asked.network);
         asked.answered({ ...found, whole: performance.now() - begun });
       } catch (error) {
         setProblem(error.message);
@@ -51,14 +52,7 @@ export default function Read() {
         asked.next = null;
         return;
       }
-      const canvas = pad.querySelector("canvas");
-      const paper = document.createElement("canvas");
-      [paper.width, paper.height] = [canvas.width, canvas.height];
-      const context = paper.getContext("2d");
-      context.fillStyle = "#000";
-      context.fillRect(0, 0, paper.width, paper.height);
-      context.drawImage(canvas, 0, 0);
-      paper.toBlob((blob) => ask(blob), "image/png");
+      drawing(pad, QUICK).then(ask);
     });
     asked.pad = pad;
     host.current.replaceChildren(pad);
@@ -77,7 +71,7 @@ export default function Read() {
 
   // The drawing becomes a picture that the room Look can open.
   async function inside() {
-    const picture = page ?? (await attempt(() => upload(asked.last, "a drawing")))?.id;
+    const picture = page ?? (await attempt(async () => upload(await drawing(asked.pad, WHOLE), "a drawing")))?.id;
     if (picture) go("look", { network, "in.picture": picture });
   }
 
@@ -109,6 +103,18 @@ export default function Read() {
       ${picking && html`<${Picker} words="a page to read" close=${() => setPicking(false)} chosen=${(id) => { setPicking(false); keep({ "in.picture": id }); }} />`}
     </section>
   </div>`;
+}
+
+/** What is on the pad, white on black, as a PNG of `side` pixels. */
+function drawing(pad, side) {
+  const paper = document.createElement("canvas");
+  paper.width = paper.height = side;
+  const context = paper.getContext("2d");
+  context.fillStyle = "#000";
+  context.fillRect(0, 0, side, side);
+  context.imageSmoothingQuality = "high";
+  context.drawImage(pad.querySelector("canvas"), 0, 0, side, side);
+  return new Promise((done) => paper.toBlob(done, "image/png"));
 }
 
 function Seen({ pixels }) {
