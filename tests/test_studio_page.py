@@ -81,9 +81,9 @@ def stroke(page: Page, on: Locator, points: Any) -> None:
     page.mouse.up()
 
 
-def dreamed(page: Page) -> None:
+def dreamed(page: Page, more: str = "") -> None:
     """Dream small with the example that is there, to the end."""
-    go(page, f"#/dream?{SMALL}")
+    go(page, f"#/dream?{SMALL}{more}")
     page.get_by_role("button", name="Start").click()
     expect(page.locator(".facts")).to_contain_text("done", timeout=WHILE)
 
@@ -248,6 +248,12 @@ def test_a_network_is_built_trained_and_reads_what_is_drawn(page: Page):
     stroke(page, page.get_by_label(re.compile("^Pad: ")), THREE)
     expect(page.get_by_test_id("answer")).to_have_text("3", timeout=WHILE)
     expect(page.locator(".chances [data-most=true]")).to_contain_text("3")
+    page.get_by_role("button", name="Look inside").click()
+    view = page.frame_locator("iframe")
+    expect(view.get_by_role("heading", level=1)).to_contain_text("Read as 3", timeout=WHILE)
+    page.get_by_role("link", name="Read").click()
+    stroke(page, page.get_by_label(re.compile("^Pad: ")), THREE)
+    expect(page.get_by_test_id("answer")).to_have_text("3", timeout=WHILE)
     page.get_by_role("button", name="Clear").click()
     expect(page.get_by_test_id("answer")).to_have_text("?")
 
@@ -275,6 +281,37 @@ def test_the_queue_is_reordered_and_emptied(page: Page, studio: Served):
         page.wait_for_timeout(300)
     page.locator(".strip > .doing").get_by_role("button", name="Stop").click()
     expect(page.locator(".queue")).to_contain_text("nothing waits", timeout=WHILE)
+
+
+def test_a_photograph_is_looked_at_in_a_sandbox(page: Page, studio: Served):
+    picture = studio("POST", "/api/examples/chelsea.png", {})["id"]
+    address = f"/api/look?network=efficientnet-lite0&picture={picture}"
+    status, _, headers = studio.request("GET", address)
+    policy = {name.lower(): value for name, value in headers.items()}["content-security-policy"]
+    assert status == 200
+    assert policy.startswith("sandbox allow-scripts;")
+    go(page, f"#/look?in.picture={picture}")
+    view = page.frame_locator("iframe")
+    expect(view.get_by_role("heading", level=1)).to_contain_text("cat", timeout=WHILE)
+    go(page, f"#/look?network=no-such&in.picture={picture}")
+    expect(page.get_by_text("There is no network 'no-such' in the studio")).to_be_visible()
+
+
+def test_two_pictures_are_compared(page: Page):
+    dreamed(page)
+    dreamed(page, "&stage=block5")
+    page.get_by_role("link", name="Gallery").click()
+    boxes = page.get_by_role("checkbox", name=re.compile("^Choose "))
+    boxes.nth(0).check()
+    expect(page.get_by_role("button", name="Compare")).to_be_disabled()
+    boxes.nth(1).check()
+    page.get_by_role("button", name="Compare").click()
+    page.get_by_role("slider", name="Before and after").press("End")
+    expect(page.locator(".frame")).to_have_attribute("style", re.compile("--place: 100%"))
+    sources = page.locator("dialog img").evaluate_all("all => all.map((each) => each.src)")
+    assert len(set(sources)) == 2
+    page.keyboard.press("Escape")
+    expect(page.locator("dialog")).to_have_count(0)
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])

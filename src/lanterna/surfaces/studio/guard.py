@@ -18,6 +18,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from starlette.exceptions import HTTPException
 
+from lanterna.surfaces.studio.looking import PATH as LOOK_PATH
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -30,6 +32,13 @@ PICTURE_BYTES = 64 * 2**20
 _BODIES = {"/api/pictures": (PICTURE_BYTES, 120.0), "/api/read": (8 * 2**20, 15.0), "": (2**18, 10.0)}
 _CLOSE = {"connection": "close"}  # what is still being sent is not read
 _SAFE = ("GET", "HEAD")
+# A look has its scripts inside: they run in a sandbox that has no origin, and reach nothing.
+_OF_LOOK = (
+    b"content-security-policy",
+    b"sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline' data:; "
+    b"style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'; "
+    b"frame-ancestors 'self'",
+)
 
 
 class Guard:
@@ -59,10 +68,11 @@ class Guard:
             "default-src 'none'; "
             f"script-src 'self' {scripts}; style-src 'self'; img-src 'self' blob: data:; "
             "media-src 'self' blob:; connect-src 'self'; worker-src 'self' blob:; font-src 'self'; "
-            "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+            "manifest-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'; "
+            "frame-ancestors 'none'"
         )
+        self.policy = (b"content-security-policy", policy.encode())
         self.headers = [
-            (b"content-security-policy", policy.encode()),
             (b"x-content-type-options", b"nosniff"),
             (b"referrer-policy", b"no-referrer"),
             (b"cross-origin-resource-policy", b"same-origin"),
@@ -79,7 +89,8 @@ class Guard:
 
         async def sealed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *self.headers]
+                policy = _OF_LOOK if scope["path"] == LOOK_PATH else self.policy
+                message["headers"] = [*message.get("headers", ()), policy, *self.headers]
             await send(message)
 
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}

@@ -22,7 +22,7 @@ from starlette.routing import Route
 
 from lanterna.errors import LanternaError, UsageError
 from lanterna.settings import studio_folder
-from lanterna.surfaces.studio import api
+from lanterna.surfaces.studio import api, looking
 from lanterna.surfaces.studio.guard import Guard
 from lanterna.surfaces.studio.jobs import Queue
 from lanterna.surfaces.studio.pictures import keep
@@ -148,7 +148,7 @@ class Files:
 def application(studio: Studio, web: Files) -> Starlette:
     """The routes, without their guard."""
     app = Starlette(
-        routes=[Route("/", web.page), Route("/web/{path:path}", web.answer), *api.ROUTES],
+        routes=[Route("/", web.page), Route("/web/{path:path}", web.answer), *api.ROUTES, *looking.ROUTES],
         exception_handlers={
             LanternaError: api.failed,
             KeyError: api.not_there,

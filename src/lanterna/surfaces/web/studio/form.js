@@ -16,7 +16,7 @@ export function Form({ recipe, base, chosen, change, steers = [], without = [] }
   const control = (each) => html`<${Control}
     key=${each.name} setting=${each} usual=${base[each.name] ?? each.usual} steers=${steers.includes(each.name)}
     value=${chosen[each.name] !== undefined ? chosen[each.name] : base[each.name] !== undefined ? base[each.name] : each.usual}
-    changed=${chosen[each.name] !== undefined} change=${(value) => change(each.name, value)} network=${chosen.network ?? base.network}
+    changed=${chosen[each.name] !== undefined} change=${(value) => change(each.name, value)}
   />`;
   return html`
     <div class="fields">${plain.map(control)}</div>
@@ -26,11 +26,11 @@ export function Form({ recipe, base, chosen, change, steers = [], without = [] }
     </details>`}`;
 }
 
-function Control({ setting, value, usual, changed, change, steers, network }) {
+function Control({ setting, value, usual, changed, change, steers }) {
   const { name, type } = setting;
   const id = `set-${name}`;
   const told = (next) => change(same(next, usual) ? undefined : next);
-  const given = { id, setting, value, told, network, "aria-describedby": `${id}-words` };
+  const given = { id, setting, value, told, "aria-describedby": `${id}-words` };
   const Kind = type === "boolean" ? Switch : type === "choice" ? Choice
     : type === "array" && setting.choices.length ? Several
     : (type === "number" || type === "integer") ? (setting.open || setting.most == null || name === "seed" ? Number_ : Slider)
@@ -55,7 +55,7 @@ export function Typed({ value, commit, ...rest }) {
 function Slider({ id, setting, value, told, ...rest }) {
   const bend = bent(setting);
   return html`<div class="slider">
-    <input type="range" min="0" max="1000" step="1" id=${id} ...${rest} network=${undefined}
+    <input type="range" min="0" max="1000" step="1" id=${id} ...${rest}
       value=${Math.round(1000 * bend.to(value))} aria-valuetext=${String(value)}
       onInput=${(event) => told(bend.from(event.target.value / 1000))}
       onKeyDown=${(event) => stepped(event, setting, value, told)} />
@@ -87,7 +87,7 @@ function limited(event, { least, most, open, type }, told) {
   told(next);
 }
 
-function Number_({ id, setting, value, told, network, ...rest }) {
+function Number_({ id, setting, value, told, ...rest }) {
   return html`<div class="with-button">
     <${Typed} type="number" class="number wide" id=${id} ...${rest} value=${value ?? ""} placeholder=${setting.open ? "automatic" : ""}
       min=${setting.least} max=${setting.most} step=${setting.step || "any"} commit=${(event) => limited(event, setting, told)} />
@@ -95,11 +95,11 @@ function Number_({ id, setting, value, told, network, ...rest }) {
   </div>`;
 }
 
-function Switch({ id, value, told, setting, network, ...rest }) {
+function Switch({ id, value, told, setting, ...rest }) {
   return html`<input type="checkbox" role="switch" class="switch" id=${id} ...${rest} checked=${value} onChange=${(event) => told(event.target.checked)} />`;
 }
 
-function Choice({ id, setting, value, told, network, ...rest }) {
+function Choice({ id, setting, value, told, ...rest }) {
   const all = setting.choices;
   if (all.length > 4 || all.join("").length > 34) {
     return html`<select id=${id} ...${rest} value=${value ?? ""} onChange=${(event) => told(event.target.value || null)}>
@@ -113,17 +113,15 @@ function Choice({ id, setting, value, told, network, ...rest }) {
   </div>`;
 }
 
-function Several({ id, setting, value, told, network, ...rest }) {
+function Several({ id, setting, value, told, ...rest }) {
   const flip = (each) => told(setting.choices.filter((one) => (one === each ? !value.includes(one) : value.includes(one))));
   return html`<div class="segments wrap" role="group" aria-label=${words(setting.name)} ...${rest}>
     ${setting.choices.map((each, place) => html`<label key=${each}><input type="checkbox" id=${place ? undefined : id} checked=${value.includes(each)} onChange=${() => flip(each)} /><span>${each}</span></label>`)}
   </div>`;
 }
 
-function Text({ id, setting, value, told, network, ...rest }) {
-  const nets = setting.name === "network" ? networks.value.map((each) => each.name) : [];
-  const stages = setting.name === "stage" ? networks.value.find((each) => each.name === network)?.stages ?? [] : [];
-  const offered = nets.length ? nets : stages;
+function Text({ id, setting, value, told, ...rest }) {
+  const offered = setting.name === "network" ? networks.value.map((each) => each.name) : [];
   const list = offered.length ? `${id}-list` : undefined;
   return html`
     <${Typed} type="text" id=${id} ...${rest} list=${list} autocomplete="off" spellcheck=${false} value=${value == null ? "" : written(value)}

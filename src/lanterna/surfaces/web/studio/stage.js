@@ -42,7 +42,7 @@ export function useLive(job) {
 /** Two pictures of one frame: `before` and `after` are `{src, width, height, words}` or null.
 
     `compare` puts a line between them that is moved; `loupe` is a glass under the pointer. */
-export function Frame({ before, after, compare, loupe, children }) {
+export function Frame({ before, after, compare, loupe, tags = ["before", "after"], children }) {
   const shape = after ?? before;
   const [place, setPlace] = useState(50);
   const frame = useRef();
@@ -53,7 +53,7 @@ export function Frame({ before, after, compare, loupe, children }) {
     ${after && html`<img class=${`picture ${both ? "after" : ""}`} src=${after.src} alt=${after.words} draggable=${false} />`}
     ${both && html`<input class="divide" type="range" min="0" max="100" step="0.5" value=${place} aria-label="Before and after" aria-valuetext=${`${Math.round(place)} % before`}
       onInput=${(event) => setPlace(Number(event.target.value))} /><span class="line" aria-hidden="true"></span>
-      <span class="tag left" aria-hidden="true">before</span><span class="tag right" aria-hidden="true">after</span>`}
+      <span class="tag left" aria-hidden="true">${tags[0]}</span><span class="tag right" aria-hidden="true">${tags[1]}</span>`}
     ${loupe && html`<${Loupe} frame=${frame} picture=${after ?? before} />`}
     ${children}
   </div>`;

@@ -125,7 +125,7 @@ function Shown({ picture, all }) {
 
 function Two({ one, other }) {
   return html`<${Sheet} label="Two pictures compared" close=${() => keep({ compare: null })}>
-    <div class="well whole"><${Frame} before=${side(one, one.title || one.kind)} after=${side(other, other.title || other.kind)} compare=${true} /></div><//>`;
+    <div class="well whole"><${Frame} before=${side(one, one.title || one.kind)} after=${side(other, other.title || other.kind)} compare=${true} tags=${[one, other].map((each) => each.title || each.kind)} /></div><//>`;
 }
 
 const when = (made) => new Date(made * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });

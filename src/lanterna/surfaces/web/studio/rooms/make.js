@@ -204,7 +204,7 @@ function progress(job) {
   return facts;
 }
 
-const PLACES = [["dream", "picture", "Dream"], ["style", "picture", "Style, as the photograph"], ["style", "style", "Style, as the painting"], ["paint", "picture", "Paint"], ["read", "picture", "Read"]];
+const PLACES = [["dream", "picture", "Dream"], ["style", "picture", "Style, as the photograph"], ["style", "style", "Style, as the painting"], ["paint", "picture", "Paint"], ["look", "picture", "Look"], ["read", "picture", "Read"]];
 
 /** A menu that sends a picture on to another room. */
 export function SendTo({ picture }) {

@@ -1,12 +1,13 @@
 // Read: a pad on which the network answers as the pen moves, and whole pages that are dropped on it.
 
 import { makePad } from "lanterna/pad.js";
-import { get, read } from "../api.js";
+import { file, read, upload } from "../api.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { Picker } from "../pictures.js";
-import { file } from "../api.js";
-import { keep, networks, route, said } from "../store.js";
+import { attempt, go, keep, networks, route, said } from "../store.js";
 
+const QUICK = 80; // pixels of a drawing that is read as the pen moves: the reading takes a tenth of the pad's own 224
+const WHOLE = 224;
 const DIGITS = [...Array(10).keys()];
 
 export default function Read() {
@@ -32,10 +33,10 @@ export default function Read() {
     if (asked.busy) return;
     asked.busy = true;
     while (asked.next) {
-      const { blob: drawing, begun } = asked.next;
+      const { blob: newest, begun } = asked.next;
       asked.next = null;
       try {
-        const found = await read(drawing, asked.network);
+        const found = await read(newest, asked.network);
         asked.answered({ ...found, whole: performance.now() - begun });
       } catch (error) {
         setProblem(error.message);
@@ -51,14 +52,7 @@ export default function Read() {
         asked.next = null;
         return;
       }
-      const canvas = pad.querySelector("canvas");
-      const paper = document.createElement("canvas");
-      [paper.width, paper.height] = [canvas.width, canvas.height];
-      const context = paper.getContext("2d");
-      context.fillStyle = "#000";
-      context.fillRect(0, 0, paper.width, paper.height);
-      context.drawImage(canvas, 0, 0);
-      paper.toBlob((blob) => ask(blob), "image/png");
+      drawing(pad, QUICK).then(ask);
     });
     asked.pad = pad;
     host.current.replaceChildren(pad);
@@ -74,6 +68,12 @@ export default function Read() {
     const told = setTimeout(() => { said.value = answer.digits.length ? `It says ${answer.text || answer.digits.map((each) => each.digit).join(" ")}.` : "It sees no digit."; }, 700);
     return () => clearTimeout(told);
   }, [answer]);
+
+  // The drawing becomes a picture that the room Look can open.
+  async function inside() {
+    const picture = page ?? (await attempt(async () => upload(await drawing(asked.pad, WHOLE), "a drawing")))?.id;
+    if (picture) go("look", { network, "in.picture": picture });
+  }
 
   const digit = answer?.digits[Math.min(which, answer.digits.length - 1)];
   const readers = networks.value.filter((each) => each.here && each.input?.[0] === 1);
@@ -96,12 +96,25 @@ export default function Read() {
       <p class="hint" role="status">${problem ? html`${problem} <a href="#/train">Train a network</a> first.` : answer ? `${answer.whole.toFixed(0)} ms from the pen to the answer${digit?.note ? ` · ${digit.note}` : ""}` : "What the network is shown is normalised as MNIST’s digits are: a box of 20 pixels, its weight in the middle of 28."}</p>
       <div class="acts">
         <button type="button" class="button small" onClick=${() => setPicking(true)}>Read a page …</button>
+        <button type="button" class="button small" disabled=${!answer?.digits.length} onClick=${inside}>Look inside</button>
         ${page && html`<button type="button" class="button small" onClick=${() => { setAnswer(null); keep({ "in.picture": null }); }}>Back to the pad</button>`}
         ${readers.length > 1 && html`<label class="check">Network <select value=${network} onChange=${(event) => keep({ network: event.target.value === "conv" ? null : event.target.value })}>${readers.map((each) => html`<option key=${each.name}>${each.name}</option>`)}</select></label>`}
       </div>
       ${picking && html`<${Picker} words="a page to read" close=${() => setPicking(false)} chosen=${(id) => { setPicking(false); keep({ "in.picture": id }); }} />`}
     </section>
   </div>`;
+}
+
+/** What is on the pad, white on black, as a PNG of `side` pixels. */
+function drawing(pad, side) {
+  const paper = document.createElement("canvas");
+  paper.width = paper.height = side;
+  const context = paper.getContext("2d");
+  context.fillStyle = "#000";
+  context.fillRect(0, 0, side, side);
+  context.imageSmoothingQuality = "high";
+  context.drawImage(pad.querySelector("canvas"), 0, 0, side, side);
+  return new Promise((done) => paper.toBlob(done, "image/png"));
 }
 
 function Seen({ pixels }) {

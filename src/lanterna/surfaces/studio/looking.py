@@ -1,0 +1,85 @@
+"""The look view of a picture in a network, as the page that stands in the room Look.
+
+It is the page that `lanterna look` writes, with its scripts inside. The guard shows it under a policy of its
+own, in a sandbox: it can run, and reach nothing of the studio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from starlette.responses import HTMLResponse
+from starlette.routing import Route
+
+from lanterna.errors import MissingError
+from lanterna.surfaces.studio.store import checked_id
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+PATH = "/api/look"
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+
+
+async def look(request: Request) -> Response:
+    """A picture (`picture`, or the first test digit) in a network (`network`), and what made its answer."""
+    store, query = request.app.state.studio.store, request.query_params
+    picture = store.picture(checked_id(query["picture"])) if "picture" in query else None
+    page = await asyncio.to_thread(
+        _current,
+        query.get("network", "conv"),
+        None if picture is None else store.file(picture),
+        "a test digit" if picture is None else picture["title"] or "a picture",
+    )
+    return HTMLResponse(page, headers={"cache-control": "no-store"})
+
+
+def _current(name: str, file: Path | None, title: str) -> str:
+    return _page(name, file, title, _changed(name))
+
+
+def _changed(name: str) -> float:
+    """When a network that was trained here was last trained; 0 for any other."""
+    from lanterna.networks.trained import WEIGHTS, trained_folder
+
+    weights = trained_folder(name) / WEIGHTS if NAME.fullmatch(name) else None
+    return weights.stat().st_mtime if weights is not None and weights.is_file() else 0.0
+
+
+@lru_cache(maxsize=2)  # the page asks whether it can be made, and then shows it
+def _page(name: str, file: Path | None, title: str, _: float) -> str:
+    from lanterna.images import open_picture
+    from lanterna.images.digits import mnist
+    from lanterna.networks import open_network, seen, shelf_items
+    from lanterna.networks.digits import DIGIT_EYE
+    from lanterna.recipes.classify import LONGEST
+    from lanterna.recipes.dream import Dream
+    from lanterna.recipes.read import read
+    from lanterna.shelf import is_here
+    from lanterna.surfaces.looking import look_page
+    from lanterna.surfaces.studio.task import check_network
+
+    check_network(name, Dream())
+    missing = [item for item in shelf_items(name) if not is_here(item)]
+    if missing:
+        raise MissingError(f"{name} is not here yet: lanterna shelf fetch {' '.join(missing)}")
+    network = open_network(name, device="cpu", trust=False)
+    digits = network.eye == DIGIT_EYE
+    if file is None:
+        if not digits:
+            raise MissingError(f"choose a picture for {name}")
+        image = mnist("test").images[:1].float().view(1, 28, 28) / 255
+    elif digits and (page := read(file, network=network)):
+        image = page[0].image
+    else:
+        image = seen(open_picture(file, longest=LONGEST), network.eye)
+    return look_page(network, image, name=name, title=title)
+
+
+ROUTES = [Route(PATH, look)]
