@@ -210,13 +210,30 @@ def test_a_painting_comes_with_what_was_learned(studio: Served, cat: str, tmp_pa
     assert max(open_painting(tmp_path / "cat.safetensors").size) == 64
 
 
+def test_a_sheet_says_where_each_picture_is_and_what_makes_it_large(studio: Served) -> None:
+    settings = {"width": 80, "height": 48, "sheet": 6, "seed": 3}
+    sheet = studio.ended(studio.start("random-sheet", settings=settings))["picture"]
+    tiles = studio("GET", f"/api/pictures/{sheet}")["recipe"]["sheet"]
+    assert [tile["label"] for tile in tiles] == ["3", "4", "5", "6", "7", "8"]
+    tile = tiles[4]  # the first of the second row
+    x0, y0, x1, y1 = tile["box"]
+    small = open_picture(studio.file(sheet))[:, y0:y1, x0:x1]
+    large = studio.ended(studio.start(tile["kind"], settings=tile["settings"]))["picture"]
+    whole = open_picture(studio.file(large))
+    assert (
+        torch.nn.functional.interpolate(small[None], whole.shape[1:], mode="area")[0].sub(whole).abs().mean()
+        < 0.02
+    )
+    assert tile["command"].startswith("lanterna paint --random --seed 7 ")
+
+
 @pytest.mark.parametrize(
     ("kind", "settings", "roles"),
     [
         ("instant", {"size": 128}, ("picture", "style")),
         ("dream-sheet", {"sheet": "channels", "shown": ["block5:1", "block5:2"]}, ("picture",)),
         ("random-sheet", {"sheet": 2, "width": 64, "height": 64}, ()),
-        ("feature", {"network": "quick-one", "stage": "conv1", "channel": 0, "steps": 3}, ()),
+        ("feature", {"stage": "block1", "channel": 0, "steps": 3, "size": 64}, ()),
     ],
 )  # fmt: skip
 def test_every_other_kind_makes_a_picture(

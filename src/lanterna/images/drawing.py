@@ -24,6 +24,7 @@ LIGHT: Colour = (240, 234, 222)
 AMBER: Colour = (245, 176, 65)
 BLUE: Colour = (92, 158, 255)
 
+_TITLE, _LINE = 44, 10  # of a contact sheet: pixels for its title, and those around a line of words
 _NEAREST = Image.Resampling.NEAREST
 
 
@@ -134,9 +135,8 @@ def contact_sheet(
     for as many as `places`, where there are fewer so far.
     """
     height = height or side
-    letters = min(18, max(13, side // 8))
-    words, line = font(letters), letters + 10
-    top = gap + (44 if title else 0)
+    letters, top = _letters(side), gap + (_TITLE if title else 0)
+    words, line = font(letters), letters + _LINE
     rows = -(-max(len(tiles), places) // columns)
     size = (gap + columns * (side + gap), top + rows * (height + line + gap))
     page = Image.new("RGB", size, NIGHT)
@@ -149,6 +149,25 @@ def contact_sheet(
         page.paste(as_image(picture).resize((side, height), Image.Resampling.BICUBIC), (x, y))
         draw.text((x, y + height + 4), caption, DIM, words)
     return as_picture(page)
+
+
+def contact_sheet_boxes(
+    size: tuple[int, int], count: int, *, columns: int, gap: int = 16
+) -> list[tuple[int, int, int, int]]:
+    """Where the pictures of a titled contact sheet of `size` (height, width) are: x0, y0, x1, y1 of each."""
+    side = (size[1] - gap) // columns - gap
+    pitch = (size[0] - gap - _TITLE) // -(-count // columns)
+    height = pitch - gap - _letters(side) - _LINE
+    corners = [
+        (gap + place % columns * (side + gap), gap + _TITLE + place // columns * pitch)
+        for place in range(count)
+    ]
+    return [(x, y, x + side, y + height) for x, y in corners]
+
+
+def _letters(side: int) -> int:
+    """How large the words are beneath a picture of a contact sheet."""
+    return min(18, max(13, side // 8))
 
 
 def table_of_answers(counts: Tensor, names: Sequence[str], title: str, cell: int = 52) -> Tensor:

@@ -200,7 +200,7 @@ def sheet_frames(
         "channels": f"What channels of {recipe.shown[0].partition(':')[0]} in {network.name} dream",
         "presets": "What each preset dreams",
     }[kind]
-    columns = 6 if count > 12 else math.ceil(math.sqrt(count))
+    columns = columns_for(count)
     tiles: list[tuple[Tensor, str]] = []
     for number, name in enumerate(recipe.shown, start=1):
         large = large_recipe(kind, recipe, name)
@@ -219,6 +219,11 @@ def sheet_frames(
         _, height, width = tiles[0][0].shape
         page = contact_sheet(tiles, columns=columns, side=width, height=height, places=count, title=title)
         yield Frame(number, count, picture=page)
+
+
+def columns_for(count: int) -> int:
+    """In how many columns a sheet of so many pictures is laid out."""
+    return 6 if count > 12 else math.ceil(math.sqrt(count))
 
 
 def label(name: str) -> str:

@@ -23,7 +23,7 @@ from lanterna.recipes.rendering import wall
 from lanterna.recipes.style import StyleFrame, steps_at, style_sizes
 from lanterna.surfaces import dreaming, featuring, inventing, painting, styling
 from lanterna.surfaces.studio.learning import TRAIN
-from lanterna.surfaces.studio.task import Doing, Kind, Result, Role, Task, by_pixels
+from lanterna.surfaces.studio.task import Doing, Kind, Result, Role, Task, Tile, by_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -81,7 +81,12 @@ def _begin_dream_sheet(task: Task) -> Doing:
     recipe = dreaming.choose(kind, task.recipe.only(dreaming.Sheet), network, pictures.picture)
     frames = dreaming.sheet_frames(kind, recipe, network, pictures)
     record = dreaming.dream_record(kind, recipe, network, task.notes)
-    return Doing(frames, lambda frame, _: [Result(frame.picture, record)])
+    tiles = [
+        Tile(dreaming.label(name), "dream", dreaming.large_recipe(kind, recipe, name))
+        for name in recipe.shown
+    ]
+    columns = dreaming.columns_for(len(tiles))
+    return Doing(frames, lambda frame, _: [Result(frame.picture, record, tiles=tiles, columns=columns)])
 
 
 # Style.
@@ -132,7 +137,10 @@ def _begin_style_sheet(task: Task) -> Doing:
     network = task.network(recipe.network)
     frames = styling.sheet_frames(recipe, pictures, network=network)
     record = styling.style_record(recipe, task.notes, sheet=True, network=network)
-    return Doing(frames, lambda frame, _: [Result(frame.picture, record)])
+    rows = styling.grid(recipe)
+    tiles = [Tile(styling.label(one), "style", one) for row in rows for one in row]
+    columns = len(rows[0])
+    return Doing(frames, lambda frame, _: [Result(frame.picture, record, tiles=tiles, columns=columns)])
 
 
 def _some_style(recipe: styling.InstantlyPainted, counts: Mapping[str, int]) -> styling.InstantlyPainted:
@@ -188,7 +196,16 @@ def _begin_random(task: Task) -> Doing:
 def _begin_random_sheet(task: Task) -> Doing:
     recipe: inventing.RandomSheet = task.recipe
     record = inventing.random_record("random-sheet", recipe)
-    return Doing(inventing.sheet_frames(recipe), lambda frame, _: [Result(frame.picture, record)])
+    tiles = [
+        Tile(str(seed), "random", recipe.only(Cppn).changed({"seed": seed}))
+        for seed in range(recipe.seed, recipe.seed + recipe.sheet)
+    ]
+
+    def results(frame: Frame, _: Recipe) -> list[Result]:
+        assert frame.picture is not None
+        return [Result(frame.picture, record, tiles=tiles, columns=4, gap=12)]
+
+    return Doing(inventing.sheet_frames(recipe), results)
 
 
 def _fits_memory(recipe: Cppn, _: Mapping[str, int]) -> Cppn:

@@ -60,7 +60,8 @@ SCHEMAS: dict[str, Schema] = {
     "Job": _object(
         id=_ID, kind=_TEXT, state={"enum": _STATES}, title=_TEXT, preset=_or_null(_TEXT),
         settings=_SETTINGS,
-        inputs=_list(_named("Input")), parent=_or_null(_ID), made=_NUMBER, ended=_or_null(_NUMBER), step=_COUNT,
+        inputs=_list(_named("Input")), parent=_or_null(_ID), made=_NUMBER, ended=_or_null(_NUMBER),
+        step=_COUNT,
         steps=_COUNT, numbers=_NUMBERS, note=_TEXT, seconds_left=_or_null(_NUMBER), error=_or_null(_TEXT),
         picture=_or_null(_ID), preview=_COUNT,
     ),
@@ -70,7 +71,8 @@ SCHEMAS: dict[str, Schema] = {
         also=_or_null(_TEXT), recipe=_or_null({"type": "object"}),
     ),
     "Recipe": _object(
-        kind=_TEXT, room=_TEXT, title=_TEXT, words=_TEXT, schema={"type": "object"}, presets={"type": "object"},
+        kind=_TEXT, room=_TEXT, title=_TEXT, words=_TEXT, schema={"type": "object"},
+        presets={"type": "object"},
         inputs=_list(_object(role=_TEXT, words=_TEXT, required=_YES, many=_YES)), steers=_list(_TEXT),
         plain=_list(_TEXT), hidden=_list(_TEXT),
     ),
@@ -89,8 +91,8 @@ SCHEMAS: dict[str, Schema] = {
 }  # fmt: skip
 
 _NEW_JOB = _wishes(
-    ("kind",), kind={"enum": list(KINDS)}, settings=_SETTINGS, preset=_or_null(_TEXT), title=_TEXT, parent=_or_null(_ID),
-    inputs=_list(_wishes(("picture",), role=_TEXT, picture=_ID)),
+    ("kind",), kind={"enum": list(KINDS)}, settings=_SETTINGS, preset=_or_null(_TEXT), title=_TEXT,
+    parent=_or_null(_ID), inputs=_list(_wishes(("picture",), role=_TEXT, picture=_ID)),
 )  # fmt: skip
 _JOB_CHANGE = _wishes(
     settings=_SETTINGS, state={"enum": ["paused", "running", "stopped"]}, before=_or_null(_ID), title=_TEXT
@@ -126,7 +128,7 @@ _QUERIES: dict[tuple[str, str], dict[str, tuple[Schema, str, bool]]] = {
     ("GET", "/api/gallery/sheet.pdf"): _IDS,
     ("GET", "/api/events"): {"after": (_TEXT, "As the header Last-Event-ID.", False)},
 }
-_JPEG = {"image/jpeg": {}}
+_JPEG: Schema = {"image/jpeg": {}}
 _ANSWERS: dict[tuple[str, str], Schema] = {
     ("GET", "/api/recipes"): _list(_named("Recipe")),
     ("GET", "/api/jobs"): _list(_named("Job")),

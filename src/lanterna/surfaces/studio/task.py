@@ -42,13 +42,28 @@ class Role:
 
 
 @dataclass(frozen=True)
+class Tile:
+    """A picture on a contact sheet: what is written beneath it, and the job that makes it large."""
+
+    label: str
+    kind: str
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
 class Result:
-    """A picture to keep, with its record; `also` writes a file that belongs to it, with that suffix."""
+    """A picture to keep, with its record; `also` writes a file that belongs to it, with that suffix.
+
+    `tiles` are the pictures of a contact sheet, in so many `columns`, `gap` pixels apart.
+    """
 
     picture: Tensor
     record: Record
     also: tuple[str, Callable[[Path], object]] | None = None
     numbers: Mapping[str, float] = field(default_factory=dict)
+    tiles: Sequence[Tile] = ()
+    columns: int = 1
+    gap: int = 16
 
 
 def evenly(frame: Frame) -> float:

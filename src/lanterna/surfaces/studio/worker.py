@@ -225,7 +225,7 @@ class _Run:
         """Write a picture and its thumbnail into the job's folder, from where the server takes them."""
         from lanterna.files import sha256
         from lanterna.images import save_picture
-        from lanterna.surfaces.rerun import commands_of, print_options
+        from lanterna.surfaces.rerun import print_options
         from lanterna.surfaces.studio.pictures import recipe_of
 
         file = self.folder / f"result-{number}.png"
@@ -246,12 +246,34 @@ class _Run:
             "sha256": sha256(file),
             "made": result.record.made,
             "recipe": recipe_of(result.record, f"{result.record.made}.png"),
-            "sheet": commands_of(result.record),
+            "sheet": _sheet(result),
             "numbers": dict(result.numbers),
         }
 
     def _say(self, **message: object) -> None:
         self.pipe.send({"job": self.job["job"], **message})
+
+
+def _sheet(result: Result) -> list[Message]:
+    """Each picture of a contact sheet: where it is on it, and what makes it large."""
+    from lanterna.images.drawing import contact_sheet_boxes
+    from lanterna.surfaces.rerun import commands_of
+
+    if not result.tiles:
+        return []
+    size = (result.picture.shape[1], result.picture.shape[2])
+    boxes = contact_sheet_boxes(size, len(result.tiles), columns=result.columns, gap=result.gap)
+    commands = commands_of(result.record).values()
+    return [
+        {
+            "label": tile.label,
+            "kind": tile.kind,
+            "settings": tile.recipe.model_dump(mode="json"),
+            "command": command,
+            "box": box,
+        }
+        for tile, box, command in zip(result.tiles, boxes, commands, strict=True)
+    ]
 
 
 def write_jpeg(picture: Tensor, place: Path, side: int) -> None:
