@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import ipaddress
 import json
 import os
 import socket
@@ -11,6 +12,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -232,7 +234,10 @@ def asked(
     async def send(message: dict[str, Any]) -> None:
         answer.append(message)
 
-    asyncio.run(guard(scope, receive, send))
+    with ThreadPoolExecutor(
+        1
+    ) as apart:  # a browser that other tests have opened has this thread's event loop
+        apart.submit(asyncio.run, guard(scope, receive, send)).result()
     return answer[0]["status"], b"".join(message.get("body", b"") for message in answer)
 
 
@@ -262,3 +267,50 @@ def test_one_studio_at_a_time(studio: Served) -> None:
 
     assert "another studio is open" in refused(studio.home, 0)
     assert "--port" in refused(studio.home / "other", studio.port)
+    command = [sys.executable, "-m", "lanterna", "studio", "--no-browser"]  # opened again, as one does
+    environment = {**os.environ, "LANTERNA_HOME": str(studio.home)}
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert (found.returncode, found.stdout.strip()) == (0, studio.address)
+
+
+def test_the_address_is_kept_for_this_user_alone(tmp_path: Path) -> None:
+    served = Served(tmp_path)
+    file = tmp_path / "studio" / "address.txt"
+    assert (file.read_text().strip(), file.stat().st_mode & 0o77) == (served.address, 0)
+    served.close()
+    assert not file.exists()
+
+
+def test_a_page_of_an_allowed_site_may_with_the_token(tmp_path: Path) -> None:
+    served = Served(tmp_path, "--allow", "https://sketch.example")
+    ask = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    guest = {"Origin": "https://sketch.example", "Sec-Fetch-Site": "cross-site"}
+    status, _, headers = served.request("OPTIONS", "/api/jobs", headers={**guest, **ask}, token=None)
+    assert (status, headers["access-control-allow-origin"]) == (204, "https://sketch.example")
+    assert "authorization" in headers["access-control-allow-headers"]
+    status, _, headers = served.request("GET", "/api/jobs", headers=guest)
+    assert (status, headers["access-control-allow-origin"]) == (200, "https://sketch.example")
+    assert served.start("random", settings={"width": 8, "height": 8})
+    own = {**guest, "Cookie": cookie(served)}  # the browser's own cookie is no leave for another page
+    assert served.refusal("GET", "/api/jobs", headers=own, token=None)[0] == 401
+    stranger = {"Origin": "https://sketch.example.evil", "Sec-Fetch-Site": "cross-site"}
+    assert served.refusal("GET", "/api/jobs", headers=stranger)[0] == 403
+    assert served.refusal("OPTIONS", "/api/jobs", headers={**stranger, **ask}, token=None)[0] == 403
+    served.close()
+
+
+@pytest.mark.parametrize("site", ["*", "null", "sketch.example", "https://sketch.example/page"])
+def test_only_a_site_is_allowed(site: str) -> None:
+    command = [sys.executable, "-m", "lanterna", "studio", "--no-browser", "--allow", site]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (found.returncode, found.stderr.count("\n")) == (2, 1)
+    assert "http://localhost:8000" in found.stderr
+
+
+def test_a_studio_for_others_says_how_it_is_reached(tmp_path: Path) -> None:
+    served = Served(tmp_path, "--host", "0.0.0.0")
+    name = served.base.removeprefix("http://").rpartition(":")[0]
+    assert not ipaddress.ip_address(name).is_unspecified
+    assert served.refusal("GET", "/api/jobs", token=None)[0] == 401
+    assert served("GET", "/api/jobs") == []
+    served.close()

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it to `path` if the block ends well, else remove it.
 
+    What is `private` can be read by this user alone.
     Errors: `LanternaError` in one line where the folder cannot be written or the disk is full.
     """
     temporary = None
@@ -32,7 +33,7 @@ def replacing(path: Path) -> Iterator[Path]:
         # Temporary files are private; a result should be as readable as any other new file.
         umask = os.umask(0)
         os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        temporary.chmod(0o600 if private else 0o666 & ~umask)
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)

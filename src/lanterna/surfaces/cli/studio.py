@@ -1,5 +1,6 @@
 """`lanterna studio`: everything, live, in a browser on this machine."""
 
+import webbrowser
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -15,22 +16,32 @@ def studio(
         str | None,
         Parameter(help="Another address to listen at, 0.0.0.0 for all: whoever has the token can use it."),
     ] = None,
+    allow: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="A site whose pages may use the studio with its token, such as http://localhost:8000.",
+            negative="",
+        ),
+    ] = (),
     quiet: Quiet = False,
 ) -> None:
     """Open the studio: all of it live, in a browser on this machine.
 
     Ctrl-C closes it. Jobs that are under way go on when it is opened again. The address that it prints holds
-    a token that is new each time; without it nothing can be changed.
+    a token that is new each time; without it nothing can be changed. docs/api.md tells how other programs use it.
     """
-    from lanterna.surfaces.studio.server import serve
+    from lanterna.surfaces.studio.server import open_address, serve
 
     def opened(address: str) -> None:
         say("the studio is open; Ctrl-C closes it", quiet=quiet)
         if host is not None:
-            say(
-                "others reach it at this machine's address, with the token: keep it to yourselves",
-                quiet=quiet,
-            )
+            say("others reach it at this address, which holds the token: who has it can do all", quiet=quiet)
         print(address, flush=True)
 
-    serve(port=port, host=host, browser=browser, opened=opened)
+    if (port, host, allow) == (None, None, ()) and (address := open_address()):
+        say("the studio is open already:", quiet=quiet)
+        print(address)
+        if browser:
+            webbrowser.open(address)
+        return
+    serve(port=port, host=host, allow=allow, browser=browser, opened=opened)

@@ -2,7 +2,8 @@
 
 A page of another site must not reach the studio through the browser of the person in front of it. DNS
 rebinding fails because the Host is none of ours; a form or script of another site fails because its Origin
-or Sec-Fetch-Site says so; whoever sends no such headers (another program) must know the token.
+or Sec-Fetch-Site says so; whoever sends no such headers (another program) must know the token. A page of a site
+that was allowed by name may come in, if it knows the token.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ class Guard:
     """Lets in who may, and puts the headers on what goes out.
 
     `port` is ours, `token` what must be known to change anything; `open_to_others` is for `--host`: the
-    token is then needed for everything. `script_hashes` are of the scripts that the page itself contains.
+    token is then needed for everything. `allowed` are origins of other sites whose pages may use the API, with
+    the token (https://fetch.spec.whatwg.org, CORS). `script_hashes` are of the scripts that the page itself
+    contains.
     """
 
     def __init__(
@@ -56,11 +59,13 @@ class Guard:
         token: str,
         names: Iterable[str] = (),
         open_to_others: bool = False,
+        allowed: Iterable[str] = (),
         script_hashes: Iterable[str] = (),
         bodies: Mapping[str, tuple[int, float]] | None = None,
     ) -> None:
         self.app, self.port, self.token, self.open_to_others = app, port, token, open_to_others
         self.names = {"localhost", *(name.lower() for name in names)}
+        self.allowed = set(allowed)
         self.bodies = _BODIES if bodies is None else bodies
         self.cookie = f"lanterna-{port}"  # cookies know no ports
         scripts = " ".join(f"'sha256-{each}'" for each in script_hashes)
@@ -87,14 +92,20 @@ class Guard:
                 await self.app(scope, receive, send)
             return None
 
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        guest = headers["origin"] if headers.get("origin") in self.allowed else None
+
         async def sealed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 policy = _OF_LOOK if scope["path"] == LOOK_PATH else self.policy
-                message["headers"] = [*message.get("headers", ()), policy, *self.headers]
+                cors = _for_a_guest(guest) if guest else ()
+                message["headers"] = [*message.get("headers", ()), policy, *self.headers, *cors]
             await send(message)
 
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        problem = self._problem(scope, headers)
+        if guest and scope["method"] == "OPTIONS" and self._is_ours(headers.get("host", "")):
+            await sealed({"type": "http.response.start", "status": 204})  # what the browser asks first
+            return await sealed({"type": "http.response.body", "body": b""})
+        problem = self._problem(scope, headers, guest)
         if problem is not None:
             return await _refuse(sealed, *problem)
         if scope["path"] == "/" and b"token=" in scope["query_string"]:
@@ -103,9 +114,13 @@ class Guard:
             return await self.app(scope, receive, sealed)
         return await self._with_body(scope, headers, receive, sealed)
 
-    def _problem(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
+    def _problem(self, scope: Scope, headers: dict[str, str], guest: str | None) -> tuple[int, str] | None:
         if not self._is_ours(headers.get("host", "")):
             return 403, "the studio is asked for by another name than its own"
+        if guest is not None:
+            if self._is_bearer(headers):
+                return None
+            return 401, "a page of another site sends the studio's token with each request, as a bearer"
         origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none")
         if origin is not None and origin != f"http://{headers['host']}":
             return 403, "a page of another site cannot use the studio"
@@ -136,15 +151,18 @@ class Guard:
             return False
         return address.is_loopback or self.open_to_others
 
-    def _knows_token(self, headers: dict[str, str]) -> bool:
+    def _is_bearer(self, headers: dict[str, str]) -> bool:
         kind, _, given = headers.get("authorization", "").partition(" ")
-        if kind.lower() != "bearer":
-            try:
-                cookies = SimpleCookie(headers.get("cookie", ""))
-            except CookieError:
-                return False
-            given = cookies[self.cookie].value if self.cookie in cookies else ""
-        return self._is_token(given.strip())
+        return kind.lower() == "bearer" and self._is_token(given.strip())
+
+    def _knows_token(self, headers: dict[str, str]) -> bool:
+        if "authorization" in headers:
+            return self._is_bearer(headers)
+        try:
+            cookies = SimpleCookie(headers.get("cookie", ""))
+        except CookieError:
+            return False
+        return self.cookie in cookies and self._is_token(cookies[self.cookie].value)
 
     def _is_token(self, given: str) -> bool:
         return hmac.compare_digest(given.encode("utf-8", "replace"), self.token.encode())
@@ -185,6 +203,18 @@ class Guard:
             return message
 
         return await self.app(scope, limited, send)
+
+
+def _for_a_guest(origin: str) -> list[tuple[bytes, bytes]]:
+    """What lets a page of another site read an answer; browsers ask apart for a machine's own network."""
+    return [
+        (b"access-control-allow-origin", origin.encode()),
+        (b"access-control-allow-headers", b"authorization, content-type, last-event-id"),
+        (b"access-control-allow-methods", b"GET, POST, PATCH, DELETE"),
+        (b"access-control-allow-private-network", b"true"),
+        (b"access-control-max-age", b"600"),
+        (b"vary", b"origin"),
+    ]
 
 
 def _size(count: int) -> str:

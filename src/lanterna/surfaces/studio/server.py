@@ -13,6 +13,7 @@ import time
 import webbrowser
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.applications import Starlette
@@ -21,6 +22,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from lanterna.errors import LanternaError, UsageError
+from lanterna.files import replacing
 from lanterna.settings import studio_folder
 from lanterna.surfaces.studio import api, looking
 from lanterna.surfaces.studio.guard import Guard
@@ -30,7 +32,7 @@ from lanterna.surfaces.studio.reader import Reader
 from lanterna.surfaces.studio.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
     from importlib.resources.abc import Traversable
     from pathlib import Path
     from types import FrameType
@@ -178,23 +180,25 @@ def serve(
     *,
     port: int | None = None,
     host: str | None = None,
+    allow: Sequence[str] = (),
     browser: bool = True,
-    folder: Path | None = None,
     opened: Callable[[str], object] = print,
 ) -> None:
     """Run the studio until Ctrl-C; `opened` is told its address, token and all, once it can be reached.
 
-    Errors: `UsageError` where the port is taken, the address is none of this machine, or another studio is
-    open on the same folder.
+    While it runs the address is also in `address_file()`, which only this user can read, for other programs.
+    Errors: `UsageError` where the port is taken, the address is none of this machine, another studio is open
+    on the same folder, or what is allowed is no origin.
     """
-    place = folder or studio_folder()
+    place = studio_folder()
+    origins = [_origin(each) for each in allow]
     Store(place).close()  # told before anything is opened
     listening = _socket(host or "127.0.0.1", port)
     port = listening.getsockname()[1]
     token = secrets.token_urlsafe(24)
     studio, web = Studio(place), Files()
     guard = Guard(
-        application(studio, web), port=port, token=token, open_to_others=host is not None,
+        application(studio, web), port=port, token=token, open_to_others=host is not None, allowed=origins,
         names=[] if host is None else [host, socket.gethostname()], script_hashes=web.script_hashes(),
     )  # fmt: skip
     config = uvicorn.Config(
@@ -202,21 +206,62 @@ def serve(
         server_header=False, proxy_headers=False, timeout_graceful_shutdown=3, timeout_keep_alive=30,
         limit_concurrency=400,
     )  # fmt: skip
-    shown = host if host not in (None, "0.0.0.0", "::") else "127.0.0.1"
-    address = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/?token={token}"
+    address = f"http://{_reached_at(host)}:{port}/?token={token}"
     server = _Server(config, studio)
 
+    def begin() -> None:
+        with replacing(address_file(), private=True) as file:
+            file.write_text(f"{address}\n", encoding="ascii")
+        opened(address)
+        if browser:
+            webbrowser.open(address)
+
     async def run() -> None:
-        telling = asyncio.create_task(
-            _when_started(server, lambda: (opened(address), browser and webbrowser.open(address)))
-        )
+        telling = asyncio.create_task(_when_started(server, begin))
         await server.serve([listening])
         telling.cancel()
 
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(run())
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(run())
+    finally:
+        address_file().unlink(missing_ok=True)
     if not server.started:
         raise LanternaError("the studio could not start: the lines above say why")
+
+
+def address_file() -> Path:
+    """Where the address of the studio that is open is written, for other programs of this user."""
+    return studio_folder() / "address.txt"
+
+
+def open_address() -> str | None:
+    """The address of the studio that is open on this folder, or None where there is none."""
+    try:
+        Store(studio_folder()).close()
+    except UsageError:
+        with contextlib.suppress(OSError):
+            return address_file().read_text(encoding="ascii").strip() or None
+    return None
+
+
+def _reached_at(host: str | None) -> str:
+    """The name by which a browser reaches what listens at `host`."""
+    if host in ("0.0.0.0", "::"):
+        with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+            asking.connect(("192.0.2.1", 9))  # sends nothing; the system says which way it would go
+            return str(asking.getsockname()[0])
+        host = None
+    shown = host or "127.0.0.1"
+    return f"[{shown}]" if ":" in shown else shown
+
+
+def _origin(text: str) -> str:
+    """A site by its origin, as browsers send it. Errors: `UsageError`."""
+    parts = urlsplit(text)
+    if parts.scheme in ("http", "https") and parts.netloc and text == f"{parts.scheme}://{parts.netloc}":
+        return text.lower()
+    raise UsageError(f"--allow: expected a site such as http://localhost:8000, with no path, got {text!r}")
 
 
 async def _when_started(server: uvicorn.Server, then: Callable[[], object]) -> None:
