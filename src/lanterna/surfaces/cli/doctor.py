@@ -45,6 +45,7 @@ def doctor(*, json: Json = False) -> int:
         "folders": {
             "shelf": _folder(settings.shelf_folder(), advice),
             "networks": _folder(settings.networks_folder(), advice),
+            "studio": _folder(settings.studio_folder(), advice),
         },
         "environment": {key: os.environ[key] for key in sorted(os.environ) if key.startswith("LANTERNA_")},
     }

@@ -28,7 +28,7 @@ def studio(
     """Open the studio: all of it live, in a browser on this machine.
 
     Ctrl-C closes it. Jobs that are under way go on when it is opened again. The address that it prints holds
-    a token that is new each time; without it nothing can be changed. docs/api.md tells how other programs use it.
+    a token that is new each time; without it nothing can be changed.
     """
     from lanterna.surfaces.studio.server import open_address, serve
 

@@ -2,8 +2,8 @@
 
 A page of another site must not reach the studio through the browser of the person in front of it. DNS
 rebinding fails because the Host is none of ours; a form or script of another site fails because its Origin
-or Sec-Fetch-Site says so; whoever sends no such headers (another program) must know the token. A page of a site
-that was allowed by name may come in, if it knows the token.
+or Sec-Fetch-Site says so; whoever sends no such headers (another program) must know the token. A page of a
+site that was allowed by name may come in, if it knows the token.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class Guard:
     """Lets in who may, and puts the headers on what goes out.
 
     `port` is ours, `token` what must be known to change anything; `open_to_others` is for `--host`: the
-    token is then needed for everything. `allowed` are origins of other sites whose pages may use the API, with
-    the token (https://fetch.spec.whatwg.org, CORS). `script_hashes` are of the scripts that the page itself
-    contains.
+    token is then needed for everything. `allowed` are origins of other sites whose pages may use the API
+    with the token (CORS, https://fetch.spec.whatwg.org). `script_hashes` are of the scripts that the page
+    itself contains.
     """
 
     def __init__(
