@@ -30,6 +30,7 @@ bench: .venv/installed-dev
 	$(BIN)/python benchmarks/style.py
 	$(BIN)/python benchmarks/instant.py
 	$(BIN)/python benchmarks/paint.py
+	$(BIN)/python benchmarks/studio.py
 
 .venv/installed: pyproject.toml constraints.txt
 	@echo "installing Lanterna into .venv (torch is large: some minutes the first time)"

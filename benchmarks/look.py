@@ -21,8 +21,11 @@ FRAMES, RUNS = 120, 200
 
 PEN = """async (frames) => {
   const canvas = document.querySelector(".pad canvas"), box = canvas.getBoundingClientRect();
-  const send = (kind, i) => canvas.dispatchEvent(new PointerEvent(kind, { pointerId: 1, buttons: 1, bubbles: true,
-    clientX: box.left + box.width * (0.5 + 0.3 * Math.sin(i / 9)), clientY: box.top + box.height * (0.5 + 0.35 * Math.cos(i / 13)) }));
+  const send = (kind, i) => {
+    const where = { pointerId: 1, buttons: 1, bubbles: true,
+      clientX: box.left + box.width * (0.5 + 0.3 * Math.sin(i / 9)), clientY: box.top + box.height * (0.5 + 0.35 * Math.cos(i / 13)) };
+    canvas.dispatchEvent(new PointerEvent(kind, { ...where, coalescedEvents: [new PointerEvent(kind, where)] }));
+  };
   canvas.setPointerCapture = () => {};
   send("pointerdown", 0);
   const begun = performance.now();

@@ -1,0 +1,240 @@
+"""The studio in figures: first paint, the size of its code, pen to answer, and how it stands under load.
+
+`python benchmarks/studio.py [--seconds 120] [--clients 50] [--pages 500]`. Under load, a dream is being made again
+and again while clients draw (a digit in five strokes' time, a reading after each, then a look at the answer) and
+pages of a gallery of 300 pictures are asked for, thumbnails and all.
+"""
+
+import argparse
+import gzip
+import io
+import json
+import random
+import shutil
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from http.client import HTTPConnection
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+from lanterna import shelf
+from lanterna.images.digits import mnist
+from lanterna.recipes.results import open_or_train
+from lanterna.settings import networks_folder, shelf_folder
+
+ROOT = Path(__file__).parent.parent
+sys.path.append(str(ROOT / "tests"))
+from served import Served  # noqa: E402
+
+WEB = ROOT / "src/lanterna/surfaces/web"
+PICTURES = 300
+STROKES, BETWEEN, LOOK = 5, 0.2, 1.5  # of a person who draws: readings of a digit, seconds between, and after
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--clients", type=int, default=50)
+    parser.add_argument("--pages", type=int, default=500)
+    given = parser.parse_args()
+    open_or_train("conv", device="cpu")
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        (home / "networks").symlink_to(networks_folder())
+        (home / "shelf").symlink_to(shelf_folder())
+        served = Served(home)
+        try:
+            code_size()
+            in_the_browser(served)
+            fill(served)
+            under_load(served, given.seconds, given.clients, given.pages)
+        finally:
+            served.close()
+
+
+def code_size() -> None:
+    own = [
+        each
+        for each in WEB.rglob("*")
+        if each.suffix in (".js", ".css", ".html") and "vendor" not in each.parts
+    ]
+    vendor = [each for each in (WEB / "vendor").rglob("*") if each.suffix in (".js", ".css")]
+    studio = [each for each in own if "studio" in each.relative_to(WEB).parts]
+    for name, found in (
+        ("the studio's own modules", studio),
+        ("with all that it shares with other pages", own),
+        ("vendored", vendor),
+    ):
+        print(f"{name}: {sum(len(gzip.compress(each.read_bytes())) for each in found) / 1e3:.0f} kB gzipped")
+
+
+def in_the_browser(served: Served) -> None:
+    """First paint, and the time from the pen to the bars as the page itself measures it."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        paints = []
+        for _ in range(5):
+            page = browser.new_page()
+            page.goto(served.address)
+            page.wait_for_selector("main h1")
+            paints.append(
+                page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+            )
+            page.close()
+        print(
+            f"first paint: {statistics.median(paints):.0f} ms (of 5, {min(paints):.0f} to {max(paints):.0f})"
+        )
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.goto(served.address)
+        page.goto(served.base + "/#/read")
+        page.wait_for_selector(".pad canvas")
+        times = page.evaluate(PEN)
+        print(
+            f"pen to bars: {statistics.median(times):.0f} ms, p95 {np.percentile(times, 95):.0f} ms (of {len(times)})"
+        )
+        browser.close()
+
+
+# A stroke moves on; the bars have changed at the next frame in which their answer is another.
+PEN = """async () => {
+  const canvas = document.querySelector(".pad canvas"), box = canvas.getBoundingClientRect(), times = [];
+  canvas.setPointerCapture = () => {};
+  const send = (kind, x, y) => {
+    const where = { pointerId: 1, buttons: 1, bubbles: true, pressure: 0.5, clientX: box.left + box.width * x, clientY: box.top + box.height * y };
+    canvas.dispatchEvent(new PointerEvent(kind, { ...where, coalescedEvents: [new PointerEvent(kind, where)] }));
+  };
+  const bars = () => document.querySelector(".chances").innerHTML;
+  send("pointerdown", 0.5, 0.2);
+  for (let i = 1; i < 60; i++) {
+    const before = bars(), begun = performance.now();
+    send("pointermove", 0.5 + 0.25 * Math.sin(i / 6), 0.2 + i / 100);
+    while (bars() === before && performance.now() - begun < 1000) await new Promise(requestAnimationFrame);
+    if (performance.now() - begun < 1000) times.push(performance.now() - begun);
+    await new Promise((later) => setTimeout(later, 30));
+  }
+  return times.slice(5);
+}"""
+
+
+def fill(served: Served) -> None:
+    """A gallery of pictures."""
+    begun = time.monotonic()
+    jobs = [
+        served.start("random", settings={"width": 96, "height": 96, "seed": seed}) for seed in range(PICTURES)
+    ]
+    for job in jobs:
+        served.ended(job)
+    print(
+        f"{PICTURES} random pictures through the queue: {(time.monotonic() - begun) / PICTURES * 1000:.0f} ms each"
+    )
+
+
+class Client:
+    """A connection that stays, and what came of it."""
+
+    def __init__(self, served: Served) -> None:
+        self.connection = HTTPConnection("127.0.0.1", served.port, timeout=30)
+        self.headers = {"Authorization": f"Bearer {served.token}", "Content-Type": "image/png"}
+        self.times: list[float] = []
+        self.errors: list[str] = []
+
+    def ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        begun = time.perf_counter()
+        try:
+            self.connection.request(method, path, body, self.headers)
+            answer = self.connection.getresponse()
+            content = answer.read()
+            if answer.status != 200:
+                self.errors.append(f"{answer.status} {content[:80]!r}")
+        except OSError as error:
+            self.connection.close()
+            self.errors.append(repr(error))
+            return b"[]"
+        self.times.append(time.perf_counter() - begun)
+        return content
+
+
+def drawings(count: int) -> list[list[bytes]]:
+    """Digits as they are drawn: what is on the pad after each stroke, as PNG."""
+    images = mnist("test").images[:count]
+    found = []
+    for image in images:
+        picture = np.zeros((80, 80), np.uint8)
+        picture[12:68, 12:68] = np.asarray(Image.fromarray(image.view(28, 28).numpy()).resize((56, 56)))
+        stages = []
+        for stroke in range(1, STROKES + 1):
+            so_far = picture.copy()
+            so_far[12 + 56 * stroke // STROKES :] = 0
+            file = io.BytesIO()
+            Image.fromarray(so_far).save(file, "PNG", compress_level=1)
+            stages.append(file.getvalue())
+        found.append(stages)
+    return found
+
+
+def under_load(served: Served, seconds: float, clients: int, pages: int) -> None:
+    cat = served.send(shelf.need("photographs") / "chelsea.png")["id"]
+    end = time.monotonic() + seconds
+    digits, readers, gallery = drawings(200), [Client(served) for _ in range(clients)], Client(served)
+    memory = [resident(served)]
+    dreams = 0
+
+    def draw(client: Client, seed: int) -> None:
+        chance = random.Random(seed)
+        time.sleep(chance.uniform(0, LOOK))
+        while time.monotonic() < end:
+            for drawing in digits[chance.randrange(len(digits))]:
+                client.ask("POST", "/api/read", drawing)
+                time.sleep(BETWEEN)
+            time.sleep(LOOK)
+
+    def turn_pages() -> None:
+        begun, last = time.monotonic(), ""
+        for page in range(pages):
+            time.sleep(max(0.0, begun + page * seconds / pages - time.monotonic()))
+            found = json.loads(gallery.ask("GET", f"/api/gallery?limit=60{last}"))
+            last = f"&before={found[-1]['id']}" if len(found) == 60 else ""
+            for picture in found[:4]:
+                gallery.ask("GET", f"/api/pictures/{picture['id']}/thumbnail")
+
+    threads = [threading.Thread(target=draw, args=(each, seed)) for seed, each in enumerate(readers)]
+    threads.append(threading.Thread(target=turn_pages))
+    for each in threads:
+        each.start()
+    while time.monotonic() < end:
+        served.ended(served.start("dream", settings={"size": 384, "seed": dreams}, inputs=[("picture", cat)]))
+        dreams += 1
+        memory.append(resident(served))
+    for each in threads:
+        each.join()
+    times = [each * 1000 for reader in readers for each in reader.times]
+    errors = [error for client in (*readers, gallery) for error in client.errors]
+    print(
+        f"{clients} clients for {seconds:.0f} s while {dreams} dreams were made: {len(times)} readings, {len(errors)} errors"
+    )
+    print(
+        f"a reading: {statistics.median(times):.0f} ms, p95 {np.percentile(times, 95):.0f} ms, p99 {np.percentile(times, 99):.0f} ms"
+    )
+    turned = [each * 1000 for each in gallery.times]
+    print(f"{pages} pages of the gallery with thumbnails: p95 {np.percentile(turned, 95):.0f} ms a request")
+    print(
+        f"memory of the server: {memory[0]:.0f} MB before, {max(memory):.0f} at most, {memory[-1]:.0f} after"
+    )
+    for error in errors[:5]:
+        print(error)
+
+
+def resident(served: Served) -> float:
+    """Megabytes that the server holds; the worker is apart."""
+    pages = Path(f"/proc/{served.process.pid}/statm").read_text().split()[1]
+    return int(pages) * 4096 / 1e6
+
+
+if __name__ == "__main__":
+    main()
