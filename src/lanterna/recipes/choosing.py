@@ -21,34 +21,59 @@ if TYPE_CHECKING:
 
 def choose_pieces(segments: Sequence[Segment], judge: Judge) -> list[Segment]:
     """Cut touching digits apart and join broken ones where the parts, or the whole, read better."""
-    chosen = _cut(list(segments), judge)
-    return _join(chosen, judge)
+    scores = _Scores(judge)
+    return _join(_cut(list(segments), scores), scores)
 
 
-def _cut(segments: list[Segment], judge: Judge, depth: int = 0) -> list[Segment]:
+class _Scores:
+    """How well each segment reads as one digit, worked out once."""
+
+    def __init__(self, judge: Judge) -> None:
+        self.judge = judge
+        self.known: dict[int, tuple[float, Segment]] = {}  # a segment that is kept keeps its identity
+
+    def __call__(self, segments: Sequence[Segment]) -> list[float]:
+        fresh = [segment for segment in segments if id(segment) not in self.known]
+        if fresh:
+            judged = self.judge(normalise([torch.from_numpy(segment.ink) for segment in fresh]).images)
+            values = (judged.probabilities.amax(1) * judged.likeness).tolist()
+            self.known |= {id(each): (value, each) for each, value in zip(fresh, values, strict=True)}
+        return [self.known[id(segment)][0] for segment in segments]
+
+
+def _cut(segments: list[Segment], scores: _Scores, depth: int = 0) -> list[Segment]:
     usual = float(np.median([segment.height for segment in segments])) if segments else 0.0
     shapes = [segment.width / max(segment.height, 0.85 * usual) for segment in segments]
     single = [s.width for s, shape in zip(segments, shapes, strict=True) if 0.4 < shape < 1.1]
     width = float(np.median(single)) if len(single) > 3 else 0.7 * usual
-    ways = [cuts(segment) if shape > 0.7 else [] for segment, shape in zip(segments, shapes, strict=True)]
-    if not any(ways) or depth > 3:
+    wide = [segment for segment, shape in zip(segments, shapes, strict=True) if shape > 0.7]
+    if not wide or depth > 3:
         return segments
-    whole = _scores(segments, judge)
-    scores = iter(_scores([part for options in ways for way in options for part in way], judge))
+    own = {id(segment): score for segment, score in zip(wide, scores(wide), strict=True)}
+    needed = [
+        _needed(own.get(id(segment), 1.0), shape, segment.width / width)
+        for segment, shape in zip(segments, shapes, strict=True)
+    ]
+    # No two parts read better than 1, so that one that reads well itself need not be tried.
+    ways = [
+        cuts(segment) if id(segment) in own and least < 1 else []
+        for segment, least in zip(segments, needed, strict=True)
+    ]
+    scored = iter(scores([part for options in ways for way in options for part in way]))
     result: list[Segment] = []
-    for segment, own, shape, options in zip(segments, whole, shapes, ways, strict=True):
+    for segment, least, options in zip(segments, needed, ways, strict=True):
         best, pair = 0.0, None
         for way in options:
-            together = next(scores) * next(scores)
+            together = next(scored) * next(scored)
             whole_parts = min(part.height for part in way) > 0.78 * segment.height
             not_slivers = min(part.width for part in way) > 0.06 * segment.height
             if whole_parts and not_slivers and together > best:
                 best, pair = together, way
-        if pair and best > _needed(own, shape, segment.width / width):
+        if pair and best > least:
             result += [replace(part, note="touching") for part in pair]
         else:
             result.append(segment)
-    return _cut(result, judge, depth + 1) if len(result) > len(segments) else result
+    return _cut(result, scores, depth + 1) if len(result) > len(segments) else result
 
 
 def _needed(own: float, shape: float, wide: float) -> float:
@@ -65,7 +90,7 @@ def _needed(own: float, shape: float, wide: float) -> float:
     return 0.4 * own if wide < 2.2 else 0.02
 
 
-def _join(segments: list[Segment], judge: Judge) -> list[Segment]:
+def _join(segments: list[Segment], scores: _Scores) -> list[Segment]:
     """Neighbours that read better as one: an arc and its other half, a bar and its stem."""
     pairs = []
     for index, (one, other) in enumerate(pairwise(segments)):
@@ -79,14 +104,13 @@ def _join(segments: list[Segment], judge: Judge) -> list[Segment]:
             and one.note == other.note == ""
         ):
             pairs.append(index)
-    if not pairs:
-        return segments
-    apart = _scores(segments, judge)
+    apart = scores(segments) if pairs else []
+    pairs = [index for index in pairs if min(apart[index], apart[index + 1]) < 0.6]
     whole = [united(segments[index], segments[index + 1]) for index in pairs]
     better = {
         index: segment
-        for index, segment, score in zip(pairs, whole, _scores(whole, judge), strict=True)
-        if score > apart[index] * apart[index + 1] + 0.3 and min(apart[index], apart[index + 1]) < 0.6
+        for index, segment, score in zip(pairs, whole, scores(whole), strict=True)
+        if score > apart[index] * apart[index + 1] + 0.3
     }
     result: list[Segment] = []
     skip = False
@@ -99,14 +123,6 @@ def _join(segments: list[Segment], judge: Judge) -> list[Segment]:
         else:
             result.append(segment)
     return result
-
-
-def _scores(segments: Sequence[Segment], judge: Judge) -> list[float]:
-    if not segments:
-        return []
-    judged = judge(normalise([torch.from_numpy(segment.ink) for segment in segments]).images)
-    scores: list[float] = (judged.probabilities.amax(1) * judged.likeness).tolist()
-    return scores
 
 
 def digit_page_odds(segments: Sequence[Segment], scores: Tensor) -> Tensor:
