@@ -190,7 +190,7 @@ def under_load(served: Served, seconds: float, clients: int, pages: int) -> None
         time.sleep(chance.uniform(0, LOOK))
         while time.monotonic() < end:
             for drawing in digits[chance.randrange(len(digits))]:
-                client.ask("POST", "/api/read", drawing)
+                client.ask("POST", "/api/read?surface=pad", drawing)
                 time.sleep(BETWEEN)
             time.sleep(LOOK)
 

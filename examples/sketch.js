@@ -28,7 +28,7 @@ function draw() {
 
 async function mouseReleased() {
   if (dream || busy) return;
-  const found = await ask("POST", "/api/read", await picture());
+  const found = await ask("POST", "/api/read?surface=pad", await picture());
   if (found) said = found.text ? `it says ${found.text}` : "it sees no digit";
 }
 

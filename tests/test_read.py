@@ -56,6 +56,24 @@ def matched(written, readings):
     return found
 
 
+def test_drawings_of_a_pad(network):
+    """Light ink on black at the size that a pad sends: one digit, where it is, and which."""
+    images, labels = digits_to_write()
+    right = 0
+    for image, label in zip(images[:200], labels[:200], strict=True):
+        pad = np.zeros((120, 160), np.uint8)
+        pad[20:76, 70:126] = np.asarray(Image.fromarray(image).resize((56, 56), Image.Resampling.BICUBIC))
+        drawing = torch.from_numpy(pad).float().div(255).expand(3, -1, -1)
+        found = read(drawing, Read(surface="pad"), network=network)
+        ys, xs = np.nonzero(pad > 128)
+        box = (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1)
+        right += len(found) == 1 and found[0].digit == label and overlap(found[0].box, box) > 0.8
+    assert right >= 190
+    two = torch.from_numpy(np.concatenate([images[0], images[1]], 1)).float().div(255).expand(3, -1, -1)
+    assert read(two, Read(surface="pad"), network=network).text == f"{labels[0]}{labels[1]}"
+    assert not read(torch.zeros(3, 80, 80), Read(surface="pad"), network=network)
+
+
 def test_pages_of_every_condition(network):
     """A digit counts as right if it was found and read right; a reading of no digit counts as wrong."""
     images, labels = digits_to_write()

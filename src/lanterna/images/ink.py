@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -79,6 +80,22 @@ def find_ink(picture: Tensor, size: tuple[int, int] | None = None) -> Page:
     segments = find_segments(cleaned.numpy(), noise)
     scale = np.array([[original[0] / width], [original[1] / height]])
     return Page(picture, evened, sheet, turn, ruled, cleaned, rules, segments, back * scale)
+
+
+def find_drawing(picture: Tensor, size: tuple[int, int] | None = None) -> Page:
+    """Find what may be digits in a drawing `(3, H, W)` of light ink on black, as a pad gives it.
+
+    There is no paper to tell from ink, so the steps for that are left out; what is found is as for a page.
+    """
+    original = size or (picture.shape[2], picture.shape[1])
+    ink = picture.mean(0)
+    height, width = ink.shape
+    nothing = torch.zeros_like(picture)
+    evened = Evened(ink, nothing[0], ink, (1 / 3, 1 / 3, 1 / 3), dark=False, noise=0.0, background=nothing)
+    segments = find_segments(ink.numpy(), 0.0)
+    back = np.eye(3)[:2] * np.array([[original[0] / width], [original[1] / height]])
+    sheet = torch.ones(height, width, dtype=torch.bool)
+    return Page(picture, evened, sheet, 0.0, ink, ink, [], segments, back)
 
 
 def _working_size(picture: Tensor) -> Tensor:

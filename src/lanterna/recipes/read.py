@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, overload
+from typing import TYPE_CHECKING, ClassVar, Literal, overload
 
 import torch
 from pydantic import Field
@@ -20,7 +20,7 @@ from lanterna.errors import UsageError
 from lanterna.images import open_picture
 from lanterna.images.decoding import opened
 from lanterna.images.digits import mnist
-from lanterna.images.ink import WORKING_SIZE, Page, find_ink
+from lanterna.images.ink import WORKING_SIZE, Page, find_drawing, find_ink
 from lanterna.images.normalise import Normalised, normalise
 from lanterna.recipes.choosing import choose_pieces, digit_page_odds
 from lanterna.recipes.judging import Judge, judge_of
@@ -45,6 +45,10 @@ class Read(Recipe):
     verb: ClassVar[str] = "read"
 
     network: str = Field(default="conv", min_length=1, description="Which trained network reads.")
+    surface: Literal["page", "pad"] = Field(
+        default="page",
+        description="What is read: a page, on which ink is told from paper, or a pad's light ink on black.",
+    )
     nearest: int = Field(
         default=0,
         ge=0,
@@ -149,7 +153,7 @@ def read(
     if network is None:
         network = open_or_train(recipe.network, device=device, watch=watch)
     judge = judge_of(network.eval())
-    page = find_ink(picture, size)
+    page = find_drawing(picture, size) if recipe.surface == "pad" else find_ink(picture, size)
     segments = choose_pieces(page.segments, judge)
     seen = normalise([torch.from_numpy(segment.ink) for segment in segments])
     judged = judge(seen.images)

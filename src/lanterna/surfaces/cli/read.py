@@ -27,6 +27,12 @@ def read(
     /,
     *,
     network: Annotated[str, Parameter(help="Which trained network reads.")] = "conv",
+    surface: Annotated[
+        str,
+        Parameter(
+            help="page, on which ink is told from paper, or pad: light ink on black, as a pad gives it."
+        ),
+    ] = "page",
     output: Annotated[
         Path | None,
         Parameter(name=("--output", "-o"), help="Write the page with its readings (several: into a folder)."),
@@ -45,7 +51,7 @@ def read(
     Finds every digit and reads it in reading order, a line for each row; a question mark follows a doubtful
     one. If nothing has been trained yet, the fast network is trained first.
     """
-    recipe = Read.checked({"network": network, "nearest": _NEAREST if why else 0})
+    recipe = Read.checked({"network": network, "surface": surface, "nearest": _NEAREST if why else 0})
     if not photos:
         raise UsageError("expected at least one picture: lanterna read PHOTO")
     wanted = [

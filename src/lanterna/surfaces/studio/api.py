@@ -474,8 +474,8 @@ async def read(request: Request) -> Response:
     """Read a drawing or a page at once."""
     if not request.headers.get("content-type", "").startswith("image/"):
         raise HTTPException(415, "send a picture, as image/png, image/jpeg …")
-    name = request.query_params.get("network", "conv")
-    return Answer(await studio_of(request).reader.read(await request.body(), name))
+    name, surface = (request.query_params.get(*each) for each in (("network", "conv"), ("surface", "page")))
+    return Answer(await studio_of(request).reader.read(await request.body(), name, surface))
 
 
 async def networks(_: Request) -> Response:

@@ -115,7 +115,8 @@ _QUERIES: dict[tuple[str, str], dict[str, tuple[Schema, str, bool]]] = {
     },
     ("POST", "/api/pictures"): {"title": (_TEXT, "What it is called.", False)},
     ("POST", "/api/read"): {
-        "network": ({"type": "string", "minLength": 1}, "Which trained network reads; conv.", False)
+        "network": ({"type": "string", "minLength": 1}, "Which trained network reads; conv.", False),
+        "surface": ({"enum": ["page", "pad"]}, "pad: light ink on black, as a pad gives it.", False),
     },
     ("GET", "/api/gallery"): {
         "words": (_TEXT, "Words, all of which it has.", False),

@@ -30,12 +30,13 @@ class Reader:
         """Let the thread end."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def read(self, drawing: bytes, network: str) -> dict[str, Any]:
-        """The digits of a drawing or page.
+    async def read(self, drawing: bytes, network: str, surface: str) -> dict[str, Any]:
+        """The digits of a page or of a pad's drawing.
 
         Errors: `UsageError` where it is no picture, `MissingError` for a network that is not here.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._read, drawing, network)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._read, drawing, network, surface)
 
     def _import(self) -> None:
         import torch
@@ -44,11 +45,12 @@ class Reader:
         import lanterna.recipes.read
         import lanterna.surfaces.studio.kinds  # noqa: F401
 
-    def _read(self, drawing: bytes, name: str) -> dict[str, Any]:
+    def _read(self, drawing: bytes, name: str, surface: str) -> dict[str, Any]:
         from lanterna.recipes.read import Read, read
 
         begun = time.perf_counter()
-        page = read(drawing, Read.checked({"network": name}), network=self._network(name))
+        recipe = Read.checked({"network": name, "surface": surface})
+        page = read(drawing, recipe, network=self._network(name))
         digits = [
             {
                 "digit": reading.digit,

@@ -32,8 +32,8 @@ export function upload(blob, title = blob.name ?? "") {
   return call("POST", `/api/pictures?title=${encodeURIComponent(title)}`, blob, { "content-type": blob.type });
 }
 
-/** Read a drawing: `{digits, milliseconds}`. */
-export const read = (blob, network) => call("POST", `/api/read?network=${encodeURIComponent(network)}`, blob, { "content-type": blob.type });
+/** Read a page, or what is on a pad: `{digits, milliseconds}`. */
+export const read = (blob, network, surface) => call("POST", `/api/read?surface=${surface}&network=${encodeURIComponent(network)}`, blob, { "content-type": blob.type });
 
 export const file = (id) => `/api/pictures/${id}/file`;
 export const thumbnail = (id) => `/api/pictures/${id}/thumbnail`;

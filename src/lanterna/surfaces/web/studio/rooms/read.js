@@ -21,6 +21,7 @@ export default function Read() {
   const host = useRef();
   const asked = useRef({ busy: false, next: null, network }).current;
   asked.network = network;
+  asked.surface = page ? "page" : "pad";
   asked.answered = (found) => {
     setAnswer(found);
     setProblem("");
@@ -36,7 +37,7 @@ export default function Read() {
       const { blob: newest, begun } = asked.next;
       asked.next = null;
       try {
-        const found = await read(newest, asked.network);
+        const found = await read(newest, asked.network, asked.surface);
         asked.answered({ ...found, whole: performance.now() - begun });
       } catch (error) {
         setProblem(error.message);
