@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from lanterna.recipes.judging import Judge
 
 
-def choose_pieces(segments: Sequence[Segment], judge: Judge) -> list[Segment]:
-    """Cut touching digits apart and join broken ones where the parts, or the whole, read better."""
+def choose_pieces(segments: Sequence[Segment], judge: Judge, *, least: float = 0.7) -> list[Segment]:
+    """Cut touching digits apart and join broken ones where the parts, or the whole, read better.
+
+    What is less than `least` times as wide as it is high is one digit and not cut.
+    """
     scores = _Scores(judge)
-    return _join(_cut(list(segments), scores), scores)
+    return _join(_cut(list(segments), scores, least), scores)
 
 
 class _Scores:
@@ -41,12 +44,12 @@ class _Scores:
         return [self.known[id(segment)][0] for segment in segments]
 
 
-def _cut(segments: list[Segment], scores: _Scores, depth: int = 0) -> list[Segment]:
+def _cut(segments: list[Segment], scores: _Scores, slim: float, depth: int = 0) -> list[Segment]:
     usual = float(np.median([segment.height for segment in segments])) if segments else 0.0
     shapes = [segment.width / max(segment.height, 0.85 * usual) for segment in segments]
     single = [s.width for s, shape in zip(segments, shapes, strict=True) if 0.4 < shape < 1.1]
     width = float(np.median(single)) if len(single) > 3 else 0.7 * usual
-    wide = [segment for segment, shape in zip(segments, shapes, strict=True) if shape > 0.7]
+    wide = [segment for segment, shape in zip(segments, shapes, strict=True) if shape > slim]
     if not wide or depth > 3:
         return segments
     own = {id(segment): score for segment, score in zip(wide, scores(wide), strict=True)}
@@ -73,7 +76,7 @@ def _cut(segments: list[Segment], scores: _Scores, depth: int = 0) -> list[Segme
             result += [replace(part, note="touching") for part in pair]
         else:
             result.append(segment)
-    return _cut(result, scores, depth + 1) if len(result) > len(segments) else result
+    return _cut(result, scores, slim, depth + 1) if len(result) > len(segments) else result
 
 
 def _needed(own: float, shape: float, wide: float) -> float:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _ORIENTATION = 274  # the EXIF tag
 _DOUBTFUL = 0.6
+_WIDE = 0.9  # on a pad: a digit that is not finished yet reads badly, and is no two digits for that
 
 
 class Read(Recipe):
@@ -153,8 +154,12 @@ def read(
     if network is None:
         network = open_or_train(recipe.network, device=device, watch=watch)
     judge = judge_of(network.eval())
-    page = find_drawing(picture, size) if recipe.surface == "pad" else find_ink(picture, size)
-    segments = choose_pieces(page.segments, judge)
+    if recipe.surface == "pad":
+        page = find_drawing(picture, size)
+        segments = choose_pieces(page.segments, judge, least=_WIDE)
+    else:
+        page = find_ink(picture, size)
+        segments = choose_pieces(page.segments, judge)
     seen = normalise([torch.from_numpy(segment.ink) for segment in segments])
     judged = judge(seen.images)
     best = judged.probabilities.max(1)
