@@ -59,7 +59,7 @@ def _cut(segments: list[Segment], scores: _Scores, slim: float, depth: int = 0) 
     ]
     # No two parts read better than 1, so that one that reads well itself need not be tried.
     ways = [
-        cuts(segment) if id(segment) in own and least < 1 else []
+        [way for way in cuts(segment) if _are_two(way, segment)] if id(segment) in own and least < 1 else []
         for segment, least in zip(segments, needed, strict=True)
     ]
     scored = iter(scores([part for options in ways for way in options for part in way]))
@@ -68,15 +68,19 @@ def _cut(segments: list[Segment], scores: _Scores, slim: float, depth: int = 0) 
         best, pair = 0.0, None
         for way in options:
             together = next(scored) * next(scored)
-            whole_parts = min(part.height for part in way) > 0.78 * segment.height
-            not_slivers = min(part.width for part in way) > 0.06 * segment.height
-            if whole_parts and not_slivers and together > best:
+            if together > best:
                 best, pair = together, way
         if pair and best > least:
             result += [replace(part, note="touching") for part in pair]
         else:
             result.append(segment)
     return _cut(result, scores, slim, depth + 1) if len(result) > len(segments) else result
+
+
+def _are_two(way: tuple[Segment, Segment], whole: Segment) -> bool:
+    """Whether both parts are as high as the whole, more or less, and neither is a sliver."""
+    whole_parts = min(part.height for part in way) > 0.78 * whole.height
+    return whole_parts and min(part.width for part in way) > 0.06 * whole.height
 
 
 def _needed(own: float, shape: float, wide: float) -> float:
