@@ -128,7 +128,12 @@ class Served:
             yield each()
 
     def workers(self) -> list[int]:
-        """The processes that the studio has started and that compute for it."""
+        """The process that does jobs: the page goes before it."""
+        ours = os.getpriority(os.PRIO_PROCESS, self.process.pid)
+        return [each for each in self.helpers() if os.getpriority(os.PRIO_PROCESS, each) > ours]
+
+    def helpers(self) -> list[int]:
+        """The processes that the studio has started."""
         found = subprocess.run(
             ["pgrep", "-P", str(self.process.pid), "-f", "spawn_main"], capture_output=True, text=True
         )

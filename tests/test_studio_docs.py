@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -97,6 +99,22 @@ def test_each_example_does_what_it_says(studio: Served) -> None:
                 ids["PICTURE"] = answer["id"]
             elif said(call) == ("POST", "/api/read"):
                 assert answer["text"] == "3"
+
+
+def test_reading_that_crashes_begins_anew(studio: Served) -> None:
+    three = (studio.home / "three.png").read_bytes()
+
+    def asked() -> tuple[int, bytes]:
+        headers = {"Content-Type": "image/png"}
+        return studio.request("POST", "/api/read?surface=pad", three, headers=headers)[:2]
+
+    assert asked()[0] == 200
+    (reader,) = set(studio.helpers()) - set(studio.workers())
+    os.kill(reader, signal.SIGKILL)
+    refused, words = asked()
+    assert (refused, b"once more" in words) == (500, True)
+    answered, words = asked()
+    assert (answered, json.loads(words)["text"]) == (200, "3")
 
 
 def test_a_program_dreams_with_it(studio: Served, tmp_path: Path) -> None:
