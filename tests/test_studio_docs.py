@@ -60,7 +60,7 @@ def said(call: str) -> tuple[str, str]:
     assert path, call
     named = re.sub(r"\$[A-Z]+", "{id}", path[1])
     named = re.sub(r"(/api/(?:examples|shelf)/)[^/]+", r"\1{name}", named)
-    named = named.replace("/history/10", "/history/{step}")
+    named = named.replace("/history/{id}", "/history/{step}")
     sends = "-d " in call or "--data-binary" in call
     return (method[1] if method else "POST" if sends else "GET"), named
 
@@ -77,6 +77,9 @@ def test_each_example_does_what_it_says(studio: Served) -> None:
     for call in CALLS:
         if "/preview" in call:
             studio.until(ids["JOB"], lambda job: job["preview"] > 0)
+        if "/history/" in call:
+            kept = studio.until(ids["JOB"], lambda job: len(job["history"]) > 1)["history"]
+            ids["STEP"] = str(kept[0]["step"])
         if "DELETE" in call and "/jobs/" in call:
             ids["MADE"] = studio.ended(ids["JOB"])["picture"]
         failing = call.replace("curl ", "curl --silent --show-error --fail-with-body ", 1)

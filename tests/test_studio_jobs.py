@@ -158,6 +158,57 @@ def test_a_paused_job_makes_way_and_ends_as_if_it_had_not(studio: Served, cat: s
     assert torch.equal(*pictures)
 
 
+def test_a_job_goes_back_and_on_and_ends_as_if_it_had_not(studio: Served, cat: str) -> None:
+    settings = {"size": 320, "octaves": 2, "steps": 40}
+    plain = studio.ended(studio.start("dream", settings=settings, inputs=[("picture", cat)]))
+    job = studio.start("dream", settings=settings, inputs=[("picture", cat)])
+    kept = studio.until(job, lambda found: len(found["history"]) > 2)["history"]
+    first = kept[0]["step"]
+    earlier = studio.request("GET", f"/api/jobs/{job}/history/{first}")
+    assert (earlier[0], earlier[2]["content-type"]) == (200, "image/jpeg")
+    studio("PATCH", f"/api/jobs/{job}", {"back": first})
+    back = studio.until(job, lambda found: found["step"] == first)
+    assert back["state"] == "paused"
+    assert studio.request("GET", f"/api/jobs/{job}/preview")[1] == earlier[1]
+    time.sleep(0.3)
+    assert studio("GET", f"/api/jobs/{job}")["step"] == first  # it rests
+    studio("PATCH", f"/api/jobs/{job}", {"state": "running"})
+    done = studio.ended(job)
+    assert done["state"] == "done"
+    assert studio.file(done["picture"]) == studio.file(plain["picture"])
+    assert 2 < len(done["history"]) <= 24
+    assert studio.refusal("PATCH", f"/api/jobs/{job}", {"back": first})[0] == 409
+
+
+def test_a_branch_begins_at_a_step_of_another(studio: Served, cat: str) -> None:
+    settings = {"size": 320, "octaves": 2, "steps": 40}
+    parent = studio.ended(studio.start("dream", settings=settings, inputs=[("picture", cat)]))
+    middle = parent["history"][len(parent["history"]) // 2]["step"]
+
+    def branch(**fields: Any) -> dict[str, Any]:
+        return studio("POST", "/api/jobs", {"parent": parent["id"], "at": middle, **fields})
+
+    same = studio.ended(branch()["id"])
+    assert studio.file(same["picture"]) == studio.file(parent["picture"])
+    assert same["parent"] == parent["id"]
+    assert min(step["step"] for step in same["history"]) > middle  # it did not begin anew
+    other = studio.ended(branch(settings={"step_size": 0.1})["id"])
+    assert other["settings"]["step_size"] == 0.1
+    assert studio.file(other["picture"]) != studio.file(parent["picture"])
+    at = {"parent": parent["id"], "at": middle}
+    assert "cannot change" in studio.refusal("POST", "/api/jobs", {**at, "settings": {"size": 64}})[1]
+    assert studio.refusal("POST", "/api/jobs", {**at, "at": 10**6})[0] == 409
+    # One that was stopped goes on from where it was.
+    job = studio.start("dream", settings=settings, inputs=[("picture", cat)])
+    studio.until(job, lambda found: found["step"] > 30)
+    studio("PATCH", f"/api/jobs/{job}", {"state": "stopped"})
+    stopped = studio.ended(job)
+    last = stopped["history"][-1]["step"]
+    assert last == stopped["step"]
+    on = studio("POST", "/api/jobs", {"parent": job, "at": last})
+    assert studio.file(studio.ended(on["id"])["picture"]) == studio.file(parent["picture"])
+
+
 def test_the_queue_is_put_in_another_order(studio: Served, cat: str) -> None:
     first = long_dream(studio, cat)
     small = {"width": 64, "height": 64}

@@ -52,7 +52,7 @@ def same(one, other):
 def command(*arguments):
     """A training in a process of its own, with a checkpoint after every frame."""
     script = (
-        "import sys, lanterna.recipes.training as t; t.SECONDS_BETWEEN_CHECKPOINTS = 0;"
+        "import sys, lanterna.recipes.checkpoint as c; c.Keeping.every = 0;"
         "from lanterna.surfaces.cli import main; sys.exit(main(sys.argv[1:]))"
     )
     return [sys.executable, "-c", script, "train", *arguments]

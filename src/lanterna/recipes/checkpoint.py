@@ -6,7 +6,7 @@ import hashlib
 import pickle
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
@@ -21,10 +21,7 @@ if TYPE_CHECKING:
     from lanterna.recipes.recipe import Recipe
 
 
-EVERY = 10.0
-"""Seconds between two writings of the state of work on pictures."""
-
-_SHARE = 10  # writing a large state must not become the work: it takes at most one second in so many
+_SHARE = 20  # writing a large state must not become the work: it takes at most one second in so many
 
 
 @dataclass
@@ -106,14 +103,17 @@ def read_state(path: Path, recipe: Recipe, names: set[str]) -> dict[str, Any]:
 class Keeping:
     """Keeps the state of work on pictures at `path`, or nowhere if None.
 
-    `begun_with` are the pictures that the work goes on from, so that it is not taken up with others.
+    `begun_with` are the pictures that the work goes on from, so that it is not taken up with others. `every`
+    are the seconds between two writings, of all work of this process; where one wants to go back, fewer.
     """
+
+    every: ClassVar[float] = 10.0
 
     def __init__(self, path: Path | None, recipe: Recipe, begun_with: Sequence[torch.Tensor | None]) -> None:
         self.path = path
         self._recipe = recipe
         self._mark = _mark(begun_with) if path else ""
-        self._next = time.monotonic() + EVERY
+        self._next = time.monotonic() + self.every
 
     def write(self, state: Mapping[str, object]) -> None:
         """Write the state, by name, now."""
@@ -123,10 +123,10 @@ class Keeping:
                 self.path, {"recipe": self._recipe.model_dump_json(), "begun_with": self._mark, **state}
             )
             now = time.monotonic()
-            self._next = now + max(EVERY, _SHARE * (now - begun))
+            self._next = now + max(self.every, _SHARE * (now - begun))
 
     def offer(self, state: Mapping[str, object]) -> None:
-        """Write the state if ten seconds have gone by."""
+        """Write the state if it is time."""
         if time.monotonic() > self._next:
             self.write(state)
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from lanterna.devices import choose_device, fast_dtype, reuse_memory, uncompiled
 from lanterna.images.digits import Digits, by_another_hand, mnist, scattered, shifted
 from lanterna.networks.digits import build, start_weights
-from lanterna.recipes.checkpoint import Learning
+from lanterna.recipes.checkpoint import Keeping, Learning
 from lanterna.recipes.recipe import Frame
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from lanterna.recipes.train import Train
 
 SECONDS_BETWEEN_FRAMES = 0.2
-SECONDS_BETWEEN_CHECKPOINTS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,9 +164,6 @@ def train(
                     if len(held_out.labels):
                         numbers["validation_accuracy"] = accuracy(averaged, held_out, dtype)
                     state.history.append(numbers)
-                if checkpoint is not None and clock.since_checkpoint() > SECONDS_BETWEEN_CHECKPOINTS:
-                    state.save(checkpoint, recipe)
-                    clock.checkpoint_made()
                 changed = yield TrainFrame(
                     step=state.step,
                     steps=recipe.steps,
@@ -177,6 +173,9 @@ def train(
                     epoch_ended=epoch_ended,
                 )
                 rate = changed.learning_rate if changed else rate
+                if checkpoint is not None and clock.since_checkpoint() > Keeping.every:
+                    state.save(checkpoint, recipe)
+                    clock.checkpoint_made()
                 loss_sum.zero_()
                 clock.frame_made(state.step)
     finally:

@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from lanterna.errors import MissingError, UsageError
 from lanterna.files import sha256
+from lanterna.surfaces.studio import history
 from lanterna.surfaces.studio import pictures as kept
 from lanterna.surfaces.studio.jobs import FINISHED
 from lanterna.surfaces.studio.store import ID, checked_id, new_id
@@ -108,7 +109,8 @@ def taken(body: Mapping[str, Any], **kinds: type | tuple[type, ...]) -> dict[str
 def told(job: Mapping[str, Any]) -> dict[str, Any]:
     """A job as the API tells it."""
     hidden = ("begun_with", "place", "tries")
-    return {name: value for name, value in job.items() if name not in hidden}
+    shown = {name: value for name, value in job.items() if name not in hidden}
+    return {**shown, "history": [{"step": step} for step in job["history"]]}
 
 
 async def recipes(_: Request) -> Response:
@@ -132,8 +134,10 @@ async def add_job(request: Request) -> Response:
     studio = studio_of(request)
     body = taken(
         await document(request), kind=str, settings=dict, preset=(str, type(None)), inputs=list,
-        title=str, parent=(str, type(None)),
+        title=str, parent=(str, type(None)), at=int,
     )  # fmt: skip
+    if "at" in body:
+        return await branch(studio, body)
     inputs = [_input(studio, each) for each in body.get("inputs", [])]
     if len(inputs) > 200:
         raise UsageError("a job takes up to 200 pictures")
@@ -145,6 +149,31 @@ async def add_job(request: Request) -> Response:
         " ".join(body.get("title", "").split())[:120], _titles(studio, body.get("kind", "")),
     )  # fmt: skip
     job_id = studio.store.add_job(**fields, inputs=inputs, parent=parent)
+    studio.queue.pump()
+    return Answer(told(studio.store.job(job_id)), 201)
+
+
+async def branch(studio: Studio, body: dict[str, Any]) -> Response:
+    """Put a job into the queue that begins at a step of another."""
+    parent = studio.store.job(checked_id(body.get("parent")))
+    step = body["at"]
+    if step not in parent["history"]:
+        raise HTTPException(409, f"step {step} of that job is not kept")
+    if body.get("kind", parent["kind"]) != parent["kind"] or body.get("inputs") or body.get("preset"):
+        raise UsageError("a branch has the kind, pictures and preset of the job that it comes from")
+    job_id = new_id()
+    title = " ".join(body.get("title", "").split())[:120] or parent["title"]
+    begun = {**parent, "begun_with": parent["begun_with"] or parent["settings"]}
+    settings = await asyncio.to_thread(_steered, begun, body.get("settings", {}))
+    if parent["kind"] == "train":  # a network that is there keeps its name
+        taken = _titles(studio, "train")
+        fields = await asyncio.to_thread(_checked_job, "train", None, settings, [], "", taken)
+        title = fields["title"]
+    history.begin_at(studio.store.job_folder(parent["id"]), step, studio.store.job_folder(job_id))
+    studio.store.add_job(
+        job_id, kind=parent["kind"], preset=parent["preset"], settings=settings, title=title, step=step,
+        begun_with=begun["begun_with"], inputs=parent["inputs"], parent=parent["id"], preview=1,
+    )  # fmt: skip
     studio.queue.pump()
     return Answer(told(studio.store.job(job_id)), 201)
 
@@ -204,7 +233,9 @@ async def change_job(request: Request) -> Response:
     """Steer a job, pause it, go on, stop it, or move it in the queue."""
     studio, job_id = studio_of(request), request.path_params["id"]
     found = studio.store.job(job_id)
-    body = taken(await document(request), settings=dict, state=str, before=(str, type(None)), title=str)
+    body = taken(
+        await document(request), settings=dict, state=str, before=(str, type(None)), title=str, back=int
+    )
     if "title" in body and found["kind"] != "train":
         studio.store.change_job(job_id, title=" ".join(body["title"].split())[:120])
     if "settings" in body:
@@ -214,6 +245,11 @@ async def change_job(request: Request) -> Response:
         studio.queue.steer(job_id, settings)
     if "before" in body:
         _move(studio, job_id, body["before"])
+    if "back" in body:
+        try:
+            studio.queue.back(job_id, body["back"])
+        except UsageError as error:
+            raise HTTPException(409, str(error)) from None
     if "state" in body:
         changes = {"paused": studio.queue.pause, "running": studio.queue.go_on, "stopped": studio.queue.stop}
         if body["state"] not in changes:
@@ -270,6 +306,19 @@ async def preview(request: Request) -> Response:
         return Response(await asyncio.to_thread(place.read_bytes), 200, _NOW, "image/jpeg")
     except FileNotFoundError:
         raise KeyError(found["id"]) from None
+
+
+async def step_picture(request: Request) -> Response:
+    """A step that a job can go back to, as a JPEG."""
+    studio = studio_of(request)
+    found = studio.store.job(request.path_params["id"])
+    step = request.path_params["step"]
+    if step not in found["history"]:
+        raise KeyError(step)
+    return FileResponse(
+        history.History(studio.store.job_folder(found["id"])).picture(step), media_type="image/jpeg",
+        headers=_NOW,
+    )  # fmt: skip
 
 
 async def numbers(request: Request) -> Response:
@@ -590,6 +639,7 @@ ROUTES = [
     Route("/api/jobs/{id:id}", change_job, methods=["PATCH"]),
     Route("/api/jobs/{id:id}", forget_job, methods=["DELETE"]),
     Route("/api/jobs/{id:id}/preview", preview),
+    Route("/api/jobs/{id:id}/history/{step:int}", step_picture),
     Route("/api/jobs/{id:id}/numbers", numbers),
     Route("/api/pictures", add_picture, methods=["POST"]),
     Route("/api/pictures/{id:id}", picture),

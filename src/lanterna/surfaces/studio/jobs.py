@@ -132,6 +132,16 @@ class Queue:
         else:
             self._finish(job_id, "stopped")
 
+    def back(self, job_id: str, step: int) -> None:
+        """Let a job go back to an earlier step, and rest there."""
+        job = self.store.job(job_id)
+        if job_id != self.active or job["state"] not in ("running", "paused"):
+            raise UsageError(f"this job is {job['state']}: only one that is under way goes back")
+        if step not in job["history"]:
+            raise UsageError(f"step {step} is not kept: there are {', '.join(map(str, job['history']))}")
+        self.store.change_job(job_id, state="paused", seconds_left=None)
+        self._send(do="back", job=job_id, step=step)
+
     def forget(self, job_id: str) -> None:
         """Remove a job that has ended from the list."""
         state = self.store.job(job_id)["state"]
@@ -149,6 +159,11 @@ class Queue:
             self._end(job_id, message)
         elif "refused" in message:
             self.store.change_job(job_id, settings=message["settings"], error=message["refused"])
+        elif "history" in message:
+            self.store.change_job(job_id, history=message["history"])
+        elif "back" in message:
+            preview = self.store.job(job_id)["preview"] + 1
+            self.store.change_job(job_id, step=message["back"], preview=preview, numbers={})
         elif "note" in message:
             self.store.change_job(job_id, note=message["note"], step=message["step"], steps=message["steps"])
         elif "step" in message:
@@ -178,6 +193,7 @@ class Queue:
         self._stopping.discard(job_id)
         self.store.change_job(job_id, state=state, ended=time.time(), seconds_left=None, note="", **fields)
         self.store.clear_job(job_id)
+        self.store.bound_history()
 
     def _gone(self, process: BaseProcess) -> None:
         """The worker has ended, and nobody asked it to."""

@@ -49,6 +49,7 @@ _TEXT, _NUMBER, _YES, _COUNT = (
     {"type": "integer"},
 )
 _ID = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
+_STEP = {"type": "integer", "minimum": 0}
 _NUMBERS = {"type": "object", "additionalProperties": _NUMBER}
 _SETTINGS = {"type": "object", "description": "As the kind's schema in /api/recipes says."}
 _PICTURE_BODY = {"image/*": {"schema": {"type": "string", "format": "binary"}}}
@@ -63,7 +64,7 @@ SCHEMAS: dict[str, Schema] = {
         inputs=_list(_named("Input")), parent=_or_null(_ID), made=_NUMBER, ended=_or_null(_NUMBER),
         step=_COUNT,
         steps=_COUNT, numbers=_NUMBERS, note=_TEXT, seconds_left=_or_null(_NUMBER), error=_or_null(_TEXT),
-        picture=_or_null(_ID), preview=_COUNT,
+        picture=_or_null(_ID), preview=_COUNT, history=_list(_object(step=_COUNT)),
     ),
     "Picture": _object(
         id=_ID, kind=_TEXT, room=_TEXT, title=_TEXT, width=_COUNT, height=_COUNT, bytes=_COUNT, made=_NUMBER,
@@ -92,10 +93,14 @@ SCHEMAS: dict[str, Schema] = {
 
 _NEW_JOB = _wishes(
     ("kind",), kind={"enum": list(KINDS)}, settings=_SETTINGS, preset=_or_null(_TEXT), title=_TEXT,
-    parent=_or_null(_ID), inputs=_list(_wishes(("picture",), role=_TEXT, picture=_ID)),
+    parent=_or_null(_ID), inputs=_list(_wishes(("picture",), role=_TEXT, picture=_ID)), at=_COUNT,
 )  # fmt: skip
 _JOB_CHANGE = _wishes(
-    settings=_SETTINGS, state={"enum": ["paused", "running", "stopped"]}, before=_or_null(_ID), title=_TEXT
+    settings=_SETTINGS,
+    state={"enum": ["paused", "running", "stopped"]},
+    before=_or_null(_ID),
+    title=_TEXT,
+    back=_COUNT,
 )
 _SOME = {"type": "string", "pattern": "^[0-9a-f]{32}(,[0-9a-f]{32}){0,499}$"}
 _IDS = {"ids": (_SOME, "Ids with commas between.", True)}
@@ -145,6 +150,7 @@ _ANSWERS: dict[tuple[str, str], Schema] = {
 }
 _OTHER_ANSWERS: dict[str, Schema] = {
     "/api/jobs/{id}/preview": _JPEG,
+    "/api/jobs/{id}/history/{step}": _JPEG,
     "/api/pictures/{id}/file": {"image/*": {}},
     "/api/pictures/{id}/thumbnail": _JPEG,
     "/api/pictures/{id}/also": {"application/octet-stream": {}},
@@ -172,7 +178,7 @@ def description() -> Schema:
     for route in ROUTES:
         for method in sorted(route.methods or ()):
             if method != "HEAD":
-                path = route.path.replace(":id", "")
+                path = route.path.replace(":id", "").replace(":int", "")
                 paths.setdefault(path, {})[method.lower()] = _operation(method, path, route)
     return {
         "openapi": "3.1.0",
@@ -194,7 +200,7 @@ def description() -> Schema:
 def _operation(method: str, path: str, route: Route) -> Schema:
     key = (method, path)
     parameters = [
-        {"name": name, "in": "path", "required": True, "schema": _ID if name == "id" else _TEXT}
+        {"name": name, "in": "path", "required": True, "schema": {"id": _ID, "step": _STEP}.get(name, _TEXT)}
         for name in re.findall(r"{(\w+)}", path)
     ]
     parameters += [

@@ -16,6 +16,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from lanterna.errors import LanternaError, UsageError
+from lanterna.surfaces.studio.history import bounded
 
 if TYPE_CHECKING:
     import asyncio
@@ -51,8 +52,9 @@ _MIGRATIONS = (
     CREATE INDEX events_by_number ON events (number);
     CREATE TABLE facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
     """,
+    "ALTER TABLE jobs ADD COLUMN history TEXT NOT NULL DEFAULT '[]';",
 )
-_JSON = {"settings", "begun_with", "inputs", "numbers", "recipe", "also"}
+_JSON = {"history", "settings", "begun_with", "inputs", "numbers", "recipe", "also"}
 
 
 def new_id() -> str:
@@ -122,9 +124,9 @@ class Store:
 
     # Jobs.
 
-    def add_job(self, **fields: object) -> str:
+    def add_job(self, job_id: str | None = None, **fields: object) -> str:
         """Put a job at the end of the queue, and give its id."""
-        job_id = new_id()
+        job_id = job_id or new_id()
         last = self._one("SELECT coalesce(max(place), 0) FROM jobs")[0]
         self._insert(
             "jobs", {"id": job_id, "state": "queued", "place": last + 1, "made": time.time(), **fields}
@@ -200,11 +202,22 @@ class Store:
             self._db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
             self._db.execute("DELETE FROM numbers WHERE job = ?", (job_id,))
             self._changed(f"job:{job_id}", "job")
-        self.clear_job(job_id)
+        shutil.rmtree(self.job_folder(job_id), ignore_errors=True)
 
     def clear_job(self, job_id: str) -> None:
-        """Remove what a job kept while it ran."""
-        shutil.rmtree(self.job_folder(job_id), ignore_errors=True)
+        """Remove what a job kept while it ran, but for the steps to go back to."""
+        for file in self.job_folder(job_id).glob("*"):
+            if file.is_file():
+                file.unlink(missing_ok=True)
+
+    def bound_history(self) -> None:
+        """Let the oldest jobs' steps go where all of them are too much for the disk."""
+        ended = self._rows(
+            "SELECT id FROM jobs WHERE history != '[]' AND ended IS NOT NULL ORDER BY ended DESC"
+        )
+        for folder in bounded(self.job_folder(row["id"]) for row in ended):
+            shutil.rmtree(folder, ignore_errors=True)
+            self.change_job(folder.name, history=[])
 
     # Pictures.
 

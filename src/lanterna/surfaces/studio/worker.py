@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lanterna.errors import LanternaError
+from lanterna.surfaces.studio.history import History
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 PREVIEW_SIDE, THUMBNAIL_SIDE = 1024, 512
 _NEWS, _PREVIEW = 0.2, 0.25  # seconds between two messages, and two previews
+_KEEP = 0.2  # seconds between two states, at least
 _SHARE = 0.1  # of the time, at most, goes into previews
 _GRACE = 20.0  # seconds to end in when the server is gone
 
@@ -44,7 +46,10 @@ def main(pipe: Connection) -> None:
         os.nice(5)  # the page goes first
     commands: queue.SimpleQueue[Message] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(pipe, commands), daemon=True).start()
+    from lanterna.recipes.checkpoint import Keeping
     from lanterna.surfaces.studio import kinds  # torch, while nobody waits yet
+
+    Keeping.every = _KEEP  # so that one can go back
 
     with contextlib.suppress(BrokenPipeError, OSError):
         while True:
@@ -79,6 +84,9 @@ class _Run:
         self.checkpoint = self.folder / "checkpoint.pt"
         self.recipe: Recipe = kind.recipe.checked(job["settings"])
         self.quit = False
+        self.target = 0  # the step to go back to
+        self.history: History
+        self.kept: float | None = None  # when the checkpoint was written that was seen last
         self.news_due = self.preview_due = 0.0
         self.begun: tuple[float, float] | None = None
 
@@ -86,6 +94,7 @@ class _Run:
         """Do it, and say how it ended; what goes wrong is told in one line."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            self.history = History(self.folder)
             end, results = self._work()
             self._say(end=end, results=results)
         except LanternaError as error:
@@ -103,18 +112,25 @@ class _Run:
 
     def _work(self) -> tuple[str, list[Message]]:
         self._say(began=True)
-        doing, frame, end = self._begin(), None, "done"
+        doing, end = self._begin(), "done"
         wanted = self.recipe.changed(self.job["steered"]) if self.job["steered"] else None
+        frame = next(doing.frames, None)  # a generator takes nothing before its first frame
         try:
-            frame = next(doing.frames, None)  # a generator takes nothing before its first frame
             while frame is not None:
                 self._show(doing, frame)
                 end, steered = self._obey()
+                while end == "back":
+                    wanted = self.recipe.changed(steered) if steered else wanted or self.recipe
+                    doing = self._go_back(doing)
+                    end, steered = self._obey(paused=True)
+                    if end in ("done", "stopped"):
+                        frame = next(doing.frames, frame)
                 wanted = self.recipe.changed(steered) if steered else wanted
                 if end != "done":
                     self.recipe = wanted or self.recipe
                     break
                 doing, following = self._next(doing, wanted)
+                self._remember(doing, frame)
                 if following is None:
                     break
                 frame, wanted = following, None
@@ -125,10 +141,44 @@ class _Run:
         if end == "away":
             return end, []
         self._show(doing, frame, now=True)
+        if end == "stopped":  # one may go on from here
+            self._remember(doing, frame, last=True)
         results = [
             self._keep(number, result) for number, result in enumerate(doing.results(frame, self.recipe))
         ]
         return end, results
+
+    def _go_back(self, doing: Doing) -> Doing:
+        """Take up the work at an earlier step; it is at rest there until it is told to go on."""
+        doing.frames.close()
+        step = self.target
+        self.history.take_back(step, self.checkpoint, self.folder / "preview.jpg")
+        self.kept = self._written()
+        self.recipe, now = self.kind.recipe.checked(self.job["settings"]), self.recipe
+        doing = self._begin()
+        self.recipe, self.begun = now, None
+        self._say(back=step)
+        return doing
+
+    def _remember(self, doing: Doing, frame: Frame, *, last: bool = False) -> None:
+        """Keep this step in the history, if its state has just been written."""
+        written = self._written()
+        if written is None or written == self.kept:
+            return
+        self.kept = written
+        picture = doing.shown(frame)
+        if picture is None or not (last or self.history.is_due(frame.step)):
+            return
+        preview = self.folder / "preview.jpg"
+        write_jpeg(picture, preview, PREVIEW_SIDE)
+        self.history.keep(frame.step, self.checkpoint, preview)
+        self._say(history=self.history.steps)
+
+    def _written(self) -> float | None:
+        try:
+            return self.checkpoint.stat().st_mtime_ns
+        except FileNotFoundError:
+            return None
 
     def _next(self, doing: Doing, wanted: Recipe | None) -> tuple[Doing, Frame | None]:
         """The next frame, with what is wanted from now on; where that cannot be, as it was before.
@@ -169,12 +219,11 @@ class _Run:
             self.checkpoint.unlink(missing_ok=True)
             return self._begin()
 
-    def _obey(self) -> tuple[str, Message | None]:
-        """What is wanted now: "done" to go on, "stopped" or "away" to end, and settings that have changed.
-
-        Waits for as long as the job is paused.
+    def _obey(self, *, paused: bool = False) -> tuple[str, Message | None]:
+        """What is wanted now: "done" to go on, "stopped" or "away" to end, "back" to go back to the target,
+        and settings that have changed. Waits for as long as the job is paused.
         """
-        paused, steered, since = False, None, time.monotonic()
+        steered, since = None, time.monotonic()
         while paused or not self.commands.empty():
             command = self.commands.get()
             if command["do"] == "quit":
@@ -184,6 +233,9 @@ class _Run:
                 continue
             if command["do"] in ("stop", "away"):
                 return {"stop": "stopped", "away": "away"}[command["do"]], steered
+            if command["do"] == "back" and command["step"] in self.history.steps:
+                self.target = command["step"]
+                return "back", steered
             if command["do"] == "steer":
                 steered = command["settings"]
             paused = command["do"] == "pause" or (paused and command["do"] != "go")
