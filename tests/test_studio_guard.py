@@ -22,8 +22,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from lanterna.surfaces.studio import api
 from lanterna.surfaces.studio.guard import Guard
+from lanterna.surfaces.studio.routes import failures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -210,7 +210,8 @@ def guarded(seconds: float, **options: Any) -> Guard:
         return PlainTextResponse(await request.body())
 
     app = Starlette(
-        routes=[Route("/", echo, methods=["GET", "POST"])], exception_handlers={HTTPException: api.refused}
+        routes=[Route("/", echo, methods=["GET", "POST"])],
+        exception_handlers={HTTPException: failures.refused},
     )
     return Guard(app, port=8765, token="secret", bodies={"": (100, seconds)}, **options)
 

@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from starlette.exceptions import HTTPException
 
-from lanterna.surfaces.studio.looking import PATH as LOOK_PATH
+from lanterna.surfaces.studio.routes.looking import PATH as LOOK_PATH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import lanterna
-from lanterna.surfaces.studio.api import ROUTES
 from lanterna.surfaces.studio.kinds import KINDS
+from lanterna.surfaces.studio.routes import ROUTES
 
 if TYPE_CHECKING:
     from starlette.routing import Route
@@ -132,6 +132,10 @@ _QUERIES: dict[tuple[str, str], dict[str, tuple[Schema, str, bool]]] = {
     },
     ("GET", "/api/gallery/export.zip"): _IDS,
     ("GET", "/api/gallery/sheet.pdf"): _IDS,
+    ("GET", "/api/look"): {
+        "network": ({"type": "string", "minLength": 1}, "Which network looks; conv.", False),
+        "picture": (_ID, "At what; a test digit.", False),
+    },
     ("GET", "/api/events"): {"after": (_TEXT, "As the header Last-Event-ID.", False)},
 }
 _JPEG: Schema = {"image/jpeg": {}}
@@ -157,6 +161,7 @@ _OTHER_ANSWERS: dict[str, Schema] = {
     "/api/examples/{name}/thumbnail": _JPEG,
     "/api/gallery/export.zip": {"application/zip": {}},
     "/api/gallery/sheet.pdf": {"application/pdf": {}},
+    "/api/look": {"text/html": {}},
     "/api/events": {"text/event-stream": {}},
 }
 _CREATED = {

@@ -24,11 +24,11 @@ from starlette.routing import Route
 from lanterna.errors import LanternaError, UsageError
 from lanterna.files import replacing
 from lanterna.settings import studio_folder
-from lanterna.surfaces.studio import api, looking
 from lanterna.surfaces.studio.guard import Guard
 from lanterna.surfaces.studio.jobs import Queue
 from lanterna.surfaces.studio.pictures import keep
 from lanterna.surfaces.studio.reader import Reader
+from lanterna.surfaces.studio.routes import ROUTES, failures
 from lanterna.surfaces.studio.store import Store
 
 if TYPE_CHECKING:
@@ -150,12 +150,12 @@ class Files:
 def application(studio: Studio, web: Files) -> Starlette:
     """The routes, without their guard."""
     app = Starlette(
-        routes=[Route("/", web.page), Route("/web/{path:path}", web.answer), *api.ROUTES, *looking.ROUTES],
+        routes=[Route("/", web.page), Route("/web/{path:path}", web.answer), *ROUTES],
         exception_handlers={
-            LanternaError: api.failed,
-            KeyError: api.not_there,
-            HTTPException: api.refused,
-            Exception: api.unforeseen,
+            LanternaError: failures.failed,
+            KeyError: failures.not_there,
+            HTTPException: failures.refused,
+            Exception: failures.unforeseen,
         },
         lifespan=studio.opened,
     )

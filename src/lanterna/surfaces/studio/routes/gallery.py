@@ -1,0 +1,101 @@
+"""The gallery: what was made, its stars and titles, and what leaves as a zip or a sheet."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from starlette.background import BackgroundTask
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+from lanterna.errors import UsageError
+from lanterna.surfaces.studio import pictures as kept
+from lanterna.surfaces.studio.routes.pictures import picture_of
+from lanterna.surfaces.studio.routes.requests import NOW, Answer, document, number, studio_of, taken
+from lanterna.surfaces.studio.store import checked_id
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+
+async def gallery(request: Request) -> Response:
+    """What was made, newest first."""
+    store, query = studio_of(request).store, request.query_params
+    before = query.get("before")
+    found = store.gallery(
+        words=query.get("words", "")[:400],
+        room=query.get("room"),
+        starred=query.get("starred", "") in ("1", "true", "yes"),
+        before=None if before is None else checked_id(before),
+        limit=number(request, "limit", 60, 1, 500),
+    )
+    return Answer([kept.described(store, each) for each in found])
+
+
+async def change_picture(request: Request) -> Response:
+    """Star a picture, or give it a title."""
+    store, found = studio_of(request).store, picture_of(request)
+    body = taken(await document(request), starred=bool, title=str)
+    if "starred" in body:
+        store.change_picture(found["id"], starred=int(body["starred"]))
+    if "title" in body:
+        title = " ".join(body["title"].split())[:120]
+        words = f"{found['words']} {title.lower()}"[-4000:]
+        store.change_picture(found["id"], title=title, words=words)
+    return Answer(kept.described(store, store.picture(found["id"])))
+
+
+async def delete_picture(request: Request) -> Response:
+    """Take a picture out of the gallery; it can be had back for a week."""
+    store, found = studio_of(request).store, picture_of(request)
+    store.change_picture(found["id"], deleted=time.time())
+    return Answer(kept.described(store, store.picture(found["id"])))
+
+
+async def restore_picture(request: Request) -> Response:
+    """Put a deleted picture back."""
+    store, found = studio_of(request).store, picture_of(request)
+    store.change_picture(found["id"], deleted=None)
+    return Answer(kept.described(store, store.picture(found["id"])))
+
+
+async def export_zip(request: Request) -> Response:
+    """Pictures as a zip."""
+    return await _exported(request, "zip", "application/zip")
+
+
+async def sheet_pdf(request: Request) -> Response:
+    """A contact sheet as a PDF."""
+    return await _exported(request, "pdf", "application/pdf")
+
+
+async def _exported(request: Request, suffix: str, media: str) -> Response:
+    from lanterna.surfaces.studio import export
+
+    store = studio_of(request).store
+    ids = [checked_id(each) for each in request.query_params.get("ids", "").split(",")[:501] if each]
+    if not 1 <= len(ids) <= 500:
+        raise UsageError("ids: expected 1 to 500 pictures, with commas between")
+    found = [(picture, store.file(picture)) for picture in map(store.picture, ids)]
+    place = store.incoming()
+    try:
+        await asyncio.to_thread(export.write_zip if suffix == "zip" else export.write_sheet, found, place)
+    except BaseException:
+        place.unlink(missing_ok=True)
+        raise
+    name = f"lanterna-{time.strftime('%Y-%m-%d')}.{suffix}"
+    return FileResponse(
+        place, media_type=media, filename=name, headers=NOW, background=BackgroundTask(place.unlink)
+    )
+
+
+ROUTES = [
+    Route("/api/gallery", gallery),
+    Route("/api/gallery/export.zip", export_zip),
+    Route("/api/gallery/sheet.pdf", sheet_pdf),
+    Route("/api/gallery/{id:id}", change_picture, methods=["PATCH"]),
+    Route("/api/gallery/{id:id}", delete_picture, methods=["DELETE"]),
+    Route("/api/gallery/{id:id}/restore", restore_picture, methods=["POST"]),
+]

@@ -1,0 +1,258 @@
+"""Jobs: put into the queue, steered, stopped, gone back in, branched from."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+from lanterna.errors import UsageError
+from lanterna.surfaces.studio import history
+from lanterna.surfaces.studio.jobs import FINISHED
+from lanterna.surfaces.studio.routes.requests import NOW, Answer, document, number, studio_of, taken
+from lanterna.surfaces.studio.store import checked_id, new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+
+    from lanterna.surfaces.studio.server import Studio
+
+
+def told(job: Mapping[str, Any]) -> dict[str, Any]:
+    """A job as the API tells it."""
+    hidden = ("begun_with", "place", "tries")
+    shown = {name: value for name, value in job.items() if name not in hidden}
+    return {**shown, "history": [{"step": step} for step in job["history"]]}
+
+
+async def recipes(_: Request) -> Response:
+    """Every kind of job: its room, its settings' schema, its presets, the pictures it takes."""
+
+    def all_of_them() -> list[dict[str, Any]]:
+        from lanterna.surfaces.studio.describe import recipes as described
+
+        return described()
+
+    return Answer(await asyncio.to_thread(all_of_them))
+
+
+async def jobs(request: Request) -> Response:
+    """The queue in order, then what has ended."""
+    return Answer([told(job) for job in studio_of(request).store.jobs()])
+
+
+async def add_job(request: Request) -> Response:
+    """Put a job into the queue."""
+    studio = studio_of(request)
+    body = taken(
+        await document(request), kind=str, settings=dict, preset=(str, type(None)), inputs=list,
+        title=str, parent=(str, type(None)), at=int,
+    )  # fmt: skip
+    if "at" in body:
+        return await branch(studio, body)
+    inputs = [_input(studio, each) for each in body.get("inputs", [])]
+    if len(inputs) > 200:
+        raise UsageError("a job takes up to 200 pictures")
+    parent = body.get("parent")
+    if parent is not None:
+        studio.store.job(checked_id(parent))
+    fields = await asyncio.to_thread(
+        checked_job, body.get("kind", ""), body.get("preset"), body.get("settings", {}), inputs,
+        " ".join(body.get("title", "").split())[:120], _titles(studio, body.get("kind", "")),
+    )  # fmt: skip
+    job_id = studio.store.add_job(**fields, inputs=inputs, parent=parent)
+    studio.queue.pump()
+    return Answer(told(studio.store.job(job_id)), 201)
+
+
+async def branch(studio: Studio, body: dict[str, Any]) -> Response:
+    """Put a job into the queue that begins at a step of another."""
+    parent = studio.store.job(checked_id(body.get("parent")))
+    step = body["at"]
+    if step not in parent["history"]:
+        raise HTTPException(409, f"step {step} of that job is not kept")
+    if body.get("kind", parent["kind"]) != parent["kind"] or body.get("inputs") or body.get("preset"):
+        raise UsageError("a branch has the kind, pictures and preset of the job that it comes from")
+    job_id = new_id()
+    title = " ".join(body.get("title", "").split())[:120] or parent["title"]
+    begun = {**parent, "begun_with": parent["begun_with"] or parent["settings"]}
+    settings = await asyncio.to_thread(_steered, begun, body.get("settings", {}))
+    if parent["kind"] == "train":  # a network that is there keeps its name
+        taken = _titles(studio, "train")
+        fields = await asyncio.to_thread(checked_job, "train", None, settings, [], "", taken)
+        title = fields["title"]
+    history.begin_at(studio.store.job_folder(parent["id"]), step, studio.store.job_folder(job_id))
+    studio.store.add_job(
+        job_id, kind=parent["kind"], preset=parent["preset"], settings=settings, title=title, step=step,
+        begun_with=begun["begun_with"], inputs=parent["inputs"], parent=parent["id"], preview=1,
+    )  # fmt: skip
+    studio.queue.pump()
+    return Answer(told(studio.store.job(job_id)), 201)
+
+
+def checked_job(
+    name: str,
+    preset: str | None,
+    settings: dict[str, Any],
+    inputs: list[dict[str, str]],
+    title: str,
+    taken: set[str],
+) -> dict[str, Any]:
+    """A job's fields, checked as the command line checks them. Imports torch the first time."""
+    from lanterna.surfaces.studio.kinds import KINDS
+
+    if name not in KINDS:
+        raise UsageError(f"there is no kind of job {name[:40]!r}: there are {', '.join(KINDS)}")
+    kind = KINDS[name]
+    counts: dict[str, int] = {}
+    for note in inputs:
+        counts[note["role"]] = counts.get(note["role"], 0) + 1
+    recipe = kind.checked(preset, settings, counts)
+    return {
+        "kind": name,
+        "preset": preset,
+        "settings": recipe.model_dump(mode="json"),
+        "title": kind.title_of(title, recipe, taken),
+    }
+
+
+def _titles(studio: Studio, kind: str) -> set[str]:
+    """The titles of jobs of a kind that have not ended: of networks that will soon be there."""
+    return {
+        each["title"]
+        for each in studio.store.jobs()
+        if each["kind"] == kind and each["state"] not in FINISHED
+    }
+
+
+def _input(studio: Studio, note: object) -> dict[str, str]:
+    if not isinstance(note, dict):
+        raise UsageError("an input is {role, picture}")
+    taken(note, role=str, picture=str)
+    try:
+        picture = studio.store.picture(checked_id(note.get("picture")))
+    except KeyError:
+        raise UsageError("an input's picture is not here: send it to /api/pictures first") from None
+    return {"role": note.get("role", "picture"), "picture": picture["id"]}
+
+
+async def job(request: Request) -> Response:
+    """One job."""
+    return Answer(told(studio_of(request).store.job(request.path_params["id"])))
+
+
+async def change_job(request: Request) -> Response:
+    """Steer a job, pause it, go on, stop it, or move it in the queue."""
+    studio, job_id = studio_of(request), request.path_params["id"]
+    found = studio.store.job(job_id)
+    body = taken(
+        await document(request), settings=dict, state=str, before=(str, type(None)), title=str, back=int
+    )
+    if "title" in body and found["kind"] != "train":
+        studio.store.change_job(job_id, title=" ".join(body["title"].split())[:120])
+    if "settings" in body:
+        if found["state"] in FINISHED:
+            raise HTTPException(409, f"this job is {found['state']}: start another with these settings")
+        settings = await asyncio.to_thread(_steered, found, body["settings"])
+        studio.queue.steer(job_id, settings)
+    if "before" in body:
+        _move(studio, job_id, body["before"])
+    if "back" in body:
+        try:
+            studio.queue.back(job_id, body["back"])
+        except UsageError as error:
+            raise HTTPException(409, str(error)) from None
+    if "state" in body:
+        changes = {"paused": studio.queue.pause, "running": studio.queue.go_on, "stopped": studio.queue.stop}
+        if body["state"] not in changes:
+            raise UsageError(f"state: expected {', '.join(changes)}, got {body['state'][:40]!r}")
+        try:
+            changes[body["state"]](job_id)
+        except UsageError as error:
+            raise HTTPException(409, str(error)) from None
+    return Answer(told(studio.store.job(job_id)))
+
+
+def _steered(job: Mapping[str, Any], wishes: dict[str, Any]) -> dict[str, Any]:
+    from lanterna.surfaces.studio.kinds import KINDS
+
+    kind = KINDS[job["kind"]]
+    counts: dict[str, int] = {}
+    for note in job["inputs"]:
+        counts[note["role"]] = counts.get(note["role"], 0) + 1
+    recipe = kind.checked(None, {**job["settings"], **wishes}, counts)
+    settings = recipe.model_dump(mode="json")
+    if job["begun_with"] is not None:
+        fixed = [name for name, value in settings.items() if value != job["settings"][name]]
+        for name in fixed:
+            if name not in kind.steers:
+                may = ", ".join(kind.steers) or "nothing"
+                raise UsageError(f"{name} cannot change once a job has begun: {may} can")
+    return settings
+
+
+def _move(studio: Studio, job_id: str, before: str | None) -> None:
+    if studio.store.job(job_id)["state"] != "queued":
+        raise HTTPException(409, "only a job that waits can be moved")
+    try:
+        studio.store.move(job_id, None if before is None else checked_id(before))
+    except KeyError:
+        raise HTTPException(409, "there is no such job waiting to be put before") from None
+
+
+async def forget_job(request: Request) -> Response:
+    """Take a job that has ended off the list."""
+    try:
+        studio_of(request).queue.forget(request.path_params["id"])
+    except UsageError as error:
+        raise HTTPException(409, str(error)) from None
+    return Response(status_code=204)
+
+
+async def preview(request: Request) -> Response:
+    """The picture so far, as a JPEG."""
+    studio = studio_of(request)
+    found = studio.store.job(request.path_params["id"])
+    place = studio.store.job_folder(found["id"]) / "preview.jpg"
+    try:
+        return Response(await asyncio.to_thread(place.read_bytes), 200, NOW, "image/jpeg")
+    except FileNotFoundError:
+        raise KeyError(found["id"]) from None
+
+
+async def step_picture(request: Request) -> Response:
+    """A step that a job can go back to, as a JPEG."""
+    studio = studio_of(request)
+    found = studio.store.job(request.path_params["id"])
+    step = request.path_params["step"]
+    if step not in found["history"]:
+        raise KeyError(step)
+    return FileResponse(
+        history.History(studio.store.job_folder(found["id"])).picture(step), media_type="image/jpeg",
+        headers=NOW,
+    )  # fmt: skip
+
+
+async def numbers(request: Request) -> Response:
+    """The numbers that a job has told, for its curves."""
+    found = studio_of(request).store
+    known = found.job(request.path_params["id"])
+    return Answer(found.numbers(known["id"], number(request, "after", -1, -1, 2**53)))
+
+
+ROUTES = [
+    Route("/api/recipes", recipes),
+    Route("/api/jobs", jobs),
+    Route("/api/jobs", add_job, methods=["POST"]),
+    Route("/api/jobs/{id:id}", job),
+    Route("/api/jobs/{id:id}", change_job, methods=["PATCH"]),
+    Route("/api/jobs/{id:id}", forget_job, methods=["DELETE"]),
+    Route("/api/jobs/{id:id}/preview", preview),
+    Route("/api/jobs/{id:id}/history/{step:int}", step_picture),
+    Route("/api/jobs/{id:id}/numbers", numbers),
+]
