@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
+import random
+import resource
 import signal
 import subprocess
 import time
 from collections import deque
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,8 +24,8 @@ from lanterna.recipes.dream import Dream, dream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+KILLS = int(os.environ.get("KILLS", "5"))
 SETTINGS = {"size": 192, "octaves": 2, "steps": 6}
 
 
@@ -121,8 +125,16 @@ def test_settings_change_on_the_way(studio: Served, cat: str, coffee: str) -> No
     # Hardly a photograph any more: its content is let go.
     studio.until(job, lambda found: found["numbers"]["content"] > before["numbers"]["content"] + 0.05)
     studio("PATCH", f"/api/jobs/{job}", {"state": "stopped"})
-    record = read_record(studio.file(studio.ended(job)["picture"]))
+    picture = studio.ended(job)["picture"]
+    record = read_record(studio.file(picture))
     assert record.settings["strength"] == 50
+    (change,) = record.steered  # and it says that it was not so from the beginning
+    assert change.step >= before["step"]
+    assert change.settings == {"strength": 50}
+    command = studio("GET", f"/api/pictures/{picture}")["recipe"]["command"]
+    assert command.startswith("lanterna style chelsea.png --size 160 ")
+    assert " --style coffee.png " in command
+    assert str(studio.home) not in command + record.model_dump_json()
 
 
 def test_a_dream_takes_another_stage_and_refuses_one_that_is_not_there(studio: Served, cat: str) -> None:
@@ -334,6 +346,67 @@ def test_a_worker_that_is_killed_is_tried_once_more_and_then_given_up(studio: Se
     assert failed["state"] == "failed"
     assert "SIGKILL" in failed["error"]
     assert studio.ended(following)["state"] == "done"
+
+
+def test_a_worker_without_memory_says_so_and_the_next_job_is_done(studio: Served, cat: str) -> None:
+    job = studio.start("dream", settings={"size": 64, "octaves": 1, "steps": 2}, inputs=[("picture", cat)])
+    assert studio.ended(job)["state"] == "done"  # it has all that a small one needs
+    (worker,) = studio.workers()
+    pages = int(Path(f"/proc/{worker}/statm").read_text().split()[0])
+    limits = resource.prlimit(worker, resource.RLIMIT_AS)
+    here = pages * resource.getpagesize() + 300 * 2**20
+    resource.prlimit(worker, resource.RLIMIT_AS, (here, limits[1]))
+    try:
+        large = studio.start("dream", settings={"size": 6000, "octaves": 1}, inputs=[("picture", cat)])
+        failed = studio.ended(large)
+        assert failed["state"] == "failed"
+        assert failed["error"] == "there is not enough memory for this: try a smaller size"
+        small = studio.start("random", settings={"width": 64, "height": 64})
+        assert studio.ended(small)["state"] == "done"
+    finally:
+        for process in studio.workers():
+            resource.prlimit(process, resource.RLIMIT_AS, limits)
+
+
+def test_a_worker_that_ends_as_it_begins_is_tried_again_after_a_rest(
+    real_shelf: Path, tmp_path: Path
+) -> None:
+    studio = Served(new_home(real_shelf, tmp_path))
+    try:
+        job = studio.start("random", settings={"width": 64, "height": 64})
+        (worker,) = studio.workers()
+        os.kill(worker, signal.SIGKILL)
+        studio.until(job, lambda found: "as it began: trying again" in found["note"])
+        assert studio.workers() == []  # it rests, and the page is there
+        assert studio.ended(job)["state"] == "done"
+    finally:
+        studio.close()
+
+
+def test_killed_at_any_moment_it_goes_on(real_shelf: Path, tmp_path: Path) -> None:
+    home, moments = new_home(real_shelf, tmp_path), random.Random(7)
+    studio = Served(home)
+    cat = studio("POST", "/api/examples/chelsea.png")["id"]
+    jobs = [
+        studio.start("dream", settings={"size": 256, "steps": 40}, inputs=[("picture", cat)]),
+        studio.start("paint", settings={"size": 96, "seconds": 3}, inputs=[("picture", cat)]),
+        studio.start("random", settings={"width": 64, "height": 64}),
+    ]
+    for _ in range(KILLS):
+        time.sleep(moments.uniform(0, 3))
+        helpers = studio.helpers()
+        studio.kill()
+        for each in helpers if moments.random() < 0.5 else ():  # or all of it, as when the power is cut
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(each, signal.SIGKILL)
+        studio = Served(home)
+    try:
+        assert [studio.ended(job)["state"] for job in jobs] == ["done"] * 3
+        for made in studio("GET", "/api/gallery"):
+            open_picture(studio.file(made["id"]))
+        assert len(studio("GET", "/api/gallery")) == 3
+    finally:
+        studio.close()
 
 
 def test_a_killed_studio_loses_nothing(real_shelf: Path, tmp_path: Path) -> None:

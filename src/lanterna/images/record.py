@@ -74,8 +74,20 @@ class Weights(BaseModel):
     sha256: Sha256 | None
 
 
+class Change(BaseModel):
+    """Settings that were changed while the work ran, and the step after which they counted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    step: int = Field(ge=0)
+    settings: dict[str, JsonValue]
+
+
 class Record(BaseModel):
-    """How a picture was made: which verb, with which settings, from what, on which machine."""
+    """How a picture was made: which verb, with which settings, from what, on which machine.
+
+    `settings` are those that it ended with; `steered` says which of them were changed on the way, and when.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -92,6 +104,11 @@ class Record(BaseModel):
     network: Weights | None = None
     seed: int = Field(ge=0, lt=2**63)
     shelf: dict[str, dict[str, str]] = {}
+    steered: tuple[Change, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_empty_steered(self, fields: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in fields(self).items() if name != "steered" or value}
 
 
 def make_record(
@@ -136,8 +153,15 @@ def make_record(
     return record
 
 
-def note_input(path: str | Path | bytes, *, role: str = "") -> Input:
+def with_changes(record: Record, changes: Iterable[Mapping[str, Any]]) -> Record:
+    """The record of work whose settings were changed on the way: `{step, settings}` of each `Change`."""
+    return record.model_copy(update={"steered": tuple(Change.model_validate(each) for each in changes)})
+
+
+def note_input(path: str | Path | bytes, *, role: str = "", name: str | None = None) -> Input:
     """The note of an input file, or of the bytes that came by standard input.
+
+    `name` is how its owner knows the file, where that is not its path.
 
     A path in the user's home is kept as `~/…`: pictures are shown to others.
     """
@@ -147,7 +171,7 @@ def note_input(path: str | Path | bytes, *, role: str = "") -> Input:
         digest = sha256(Path(path).expanduser())
     except (OSError, ValueError, RuntimeError) as error:
         raise UsageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    return Input(path=_private(Path(path)), sha256=digest, role=role)
+    return Input(path=name or _private(Path(path)), sha256=digest, role=role)
 
 
 def _private(path: Path) -> str:

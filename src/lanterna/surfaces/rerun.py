@@ -244,6 +244,8 @@ def differences(then: Record, now: Record) -> list[str]:
     changed = sorted(item for item in then.shelf if then.shelf[item] != now.shelf.get(item, then.shelf[item]))
     if changed:
         found.append(f"the shelf holds another {printable(', '.join(changed))}")
+    if then.steered:
+        found.append("settings were changed while it was made then, now those it ended with hold throughout")
     return found
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lanterna.errors import UsageError
 from lanterna.surfaces.studio import worker
+from lanterna.surfaces.studio.pictures import file_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from lanterna.surfaces.studio.store import Store
 
 _TRIES = 2
+_REST = 60.0  # seconds, at most, between two starts of a worker that cannot begin
 _ENDING = 10.0  # seconds that the worker has for its checkpoint when the studio closes
+STOPPING = "stopping"  # the note of a job that is to end, and keep its picture
 FINISHED = ("done", "stopped", "failed")
 
 Message = dict[str, Any]
@@ -37,7 +40,8 @@ class Queue:
     def __init__(self, store: Store, keep: Callable[[dict[str, Any], list[Message]], str | None]) -> None:
         self.store, self.keep = store, keep
         self.active: str | None = None
-        self._stopping: set[str] = set()
+        self._ready = False  # whether the worker has begun
+        self._in_vain = 0  # starts of it one after another that came to nothing
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
         self._closing = False
@@ -78,13 +82,15 @@ class Queue:
             self.pump()
             return
         self.active = job_id
-        self.store.change_job(job_id, state="running", begun_with=begun_with, error=None, note="beginning")
+        stopping = following["note"] == STOPPING
+        note = STOPPING if stopping else "beginning"
+        self.store.change_job(job_id, state="running", begun_with=begun_with, error=None, note=note)
         steered = following["settings"] if following["settings"] != begun_with else None
         self._send(
             do="run", job=job_id, kind=following["kind"], settings=begun_with, steered=steered, files=files,
             title=following["title"], folder=str(self.store.job_folder(job_id)),
         )  # fmt: skip
-        if job_id in self._stopping:
+        if stopping:
             self._send(do="stop", job=job_id)
 
     # What people want.
@@ -123,10 +129,12 @@ class Queue:
         if job["state"] in FINISHED:
             raise UsageError(f"this job is {job['state']} already")
         if job_id == self.active:
-            self.store.change_job(job_id, note="stopping")
+            self.store.change_job(job_id, note=STOPPING)
             self._send(do="stop", job=job_id)
         elif (self.store.job_folder(job_id) / "checkpoint.pt").exists():
-            self._stopping.add(job_id)  # it is taken up for one step, which gives its picture
+            self.store.change_job(
+                job_id, note=STOPPING
+            )  # it is taken up for one step, which gives its picture
             self.store.to_front(job_id)
             self.pump()
         else:
@@ -152,6 +160,9 @@ class Queue:
     # What the worker says.
 
     def _came(self, message: Message) -> None:
+        if "ready" in message:
+            self._ready, self._in_vain = True, 0
+            return
         job_id = message["job"]
         if job_id != self.active:
             return
@@ -172,7 +183,7 @@ class Queue:
                 job_id, message["step"], message["numbers"], steps=message["steps"],
                 seconds_left=message["seconds_left"] if job["state"] == "running" else None,
                 preview=job["preview"] + message["preview"],
-                note="" if job["note"] != "stopping" else "stopping",
+                note=STOPPING if job["note"] == STOPPING else "",
             )  # fmt: skip
 
     def _end(self, job_id: str, message: Message) -> None:
@@ -190,7 +201,6 @@ class Queue:
         self.pump()
 
     def _finish(self, job_id: str, state: str, **fields: object) -> None:
-        self._stopping.discard(job_id)
         self.store.change_job(job_id, state=state, ended=time.time(), seconds_left=None, note="", **fields)
         self.store.clear_job(job_id)
         self.store.bound_history()
@@ -205,18 +215,31 @@ class Queue:
         if job_id is not None:
             job = self.store.job(job_id)
             tries = job["tries"] + 1
-            if tries < _TRIES and job["state"] == "running":
+            if not self._ready and job["state"] == "running":  # it is no fault of the job
+                self.store.change_job(job_id, note=f"the worker {why} as it began: trying again")
+                self.store.to_front(job_id)
+            elif tries < _TRIES and job["state"] == "running":
                 self.store.change_job(job_id, tries=tries, note=f"the worker {why}: once more")
                 self.store.to_front(job_id)
             elif job["state"] != "paused":
                 self.store.change_job(job_id, tries=tries)
                 self._finish(job_id, "failed", error=f"the worker {why}, {tries} times: try a smaller size")
-        self._start_worker()
-        self.pump()
+        if self._ready:
+            self._start_worker()
+            self.pump()
+        else:  # it cannot begin at all: not in a loop without rest
+            self._in_vain += 1
+            self._loop.call_later(min(_REST, 2.0**self._in_vain), self._once_more)
 
     # The process.
 
+    def _once_more(self) -> None:
+        if not self._closing:
+            self._start_worker()
+            self.pump()
+
     def _start_worker(self) -> None:
+        self._ready = False
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=worker.main, args=(theirs,), name="lanterna-worker", daemon=True)
@@ -238,11 +261,13 @@ class Queue:
             with contextlib.suppress(BrokenPipeError, OSError):  # `_gone` comes next
                 self._pipe.send(message)
 
-    def _input_files(self, job: dict[str, Any]) -> dict[str, list[str]]:
-        files: dict[str, list[str]] = {}
+    def _input_files(self, job: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
+        """The files that a job begins with, by role: where each is, and what a person calls it."""
+        files: dict[str, list[tuple[str, str]]] = {}
         for note in job["inputs"]:
-            file: Path = self.store.file(self.store.picture(note["picture"]))
-            files.setdefault(note["role"], []).append(str(file))
+            picture = self.store.picture(note["picture"])
+            file: Path = self.store.file(picture)
+            files.setdefault(note["role"], []).append((str(file), file_name(picture)))
         return files
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,13 @@ def receive(sent: Path, folder: Path, picture_id: str) -> tuple[Path, Picture]:
     return place, picture
 
 
+def file_name(picture: Picture) -> str:
+    """What a picture's file is called where it leaves the studio: by its title, as far as names go."""
+    title = picture["title"].removesuffix(picture["suffix"])
+    kept = re.sub(r"[^\w.-]+", "-", title).strip("-.")[:60] or picture["kind"] or "picture"
+    return f"{kept}{picture['suffix']}"
+
+
 def _size(place: Path) -> tuple[int, int]:
     """Width and height, the way up that it was taken."""
     from lanterna.images.decoding import opened
@@ -86,6 +94,7 @@ def recipe_of(record: Record, name: str) -> Picture:
         "settings": record.settings,
         "command": command_line(record, name),
         "inputs": [{"role": note.role or "picture", "sha256": note.sha256} for note in record.inputs],
+        "steered": [change.model_dump(mode="json") for change in record.steered],
     }
 
 

@@ -103,7 +103,8 @@ class Doing:
 class Task:
     """What a kind begins with: its recipe, files by role, and a place for its checkpoint.
 
-    `tell` is told (what, done, of) while something is fetched. `resume` goes on from the checkpoint.
+    `names` are what people call those files, which is how a record names them. `tell` is told (what, done,
+    of) while something is fetched. `resume` goes on from the checkpoint.
     """
 
     recipe: Any
@@ -112,6 +113,7 @@ class Task:
     resume: bool
     title: str
     tell: Tell
+    names: Mapping[Path, str] = field(default_factory=dict)
 
     def one(self, role: str) -> Path | None:
         """The file of a role, or None."""
@@ -125,7 +127,7 @@ class Task:
     def notes(self) -> list[Input]:
         """The notes of all files, as a record keeps them."""
         return [
-            note_input(path, role="" if role == "picture" else role)
+            note_input(path, role="" if role == "picture" else role, name=self.names.get(path))
             for role, paths in self.files.items()
             for path in paths
         ]

@@ -10,6 +10,7 @@ import contextlib
 import math
 import os
 import queue
+import re
 import signal
 import sys
 import threading
@@ -34,6 +35,7 @@ _NEWS, _PREVIEW = 0.2, 0.25  # seconds between two messages, and two previews
 _KEEP = 0.2  # seconds between two states, at least
 _SHARE = 0.1  # of the time, at most, goes into previews
 _GRACE = 20.0  # seconds to end in when the server is gone
+_NO_MEMORY = re.compile("alloc.*memory|memory.*alloc|bad_alloc|out of memory", re.I)  # as torch says it
 
 Message = dict[str, Any]
 
@@ -50,6 +52,7 @@ def main(pipe: Connection) -> None:
     from lanterna.surfaces.studio import kinds  # torch, while nobody waits yet
 
     Keeping.every = _KEEP  # so that one can go back
+    pipe.send({"ready": True})
 
     with contextlib.suppress(BrokenPipeError, OSError):
         while True:
@@ -85,6 +88,7 @@ class _Run:
         self.recipe: Recipe = kind.recipe.checked(job["settings"])
         self.quit = False
         self.target = 0  # the step to go back to
+        self.steered: list[Message] = []  # what was changed on the way, and after which step
         self.history: History
         self.kept: float | None = None  # when the checkpoint was written that was seen last
         self.news_due = self.preview_due = 0.0
@@ -99,16 +103,14 @@ class _Run:
             self._say(end=end, results=results)
         except LanternaError as error:
             self._say(end="failed", error=str(error))
-        except MemoryError:
-            self._say(end="failed", error="there is not enough memory for this: try a smaller size")
         except (BrokenPipeError, EOFError):
             raise
         except Exception as error:
             traceback.print_exc(file=sys.stderr)
-            words = " ".join(str(error).split())
-            if "alloc" in words and "memory" in words:
+            words = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            if isinstance(error, MemoryError) or _NO_MEMORY.search(words):
                 words = "there is not enough memory for this: try a smaller size"
-            self._say(end="failed", error=f"{type(error).__name__}: {words[:300]}")
+            self._say(end="failed", error=words)
 
     def _work(self) -> tuple[str, list[Message]]:
         self._say(began=True)
@@ -127,9 +129,8 @@ class _Run:
                         frame = next(doing.frames, frame)
                 wanted = self.recipe.changed(steered) if steered else wanted
                 if end != "done":
-                    self.recipe = wanted or self.recipe
                     break
-                doing, following = self._next(doing, wanted)
+                doing, following = self._next(doing, frame.step, wanted)
                 self._remember(doing, frame)
                 if following is None:
                     break
@@ -154,6 +155,7 @@ class _Run:
         step = self.target
         self.history.take_back(step, self.checkpoint, self.folder / "preview.jpg")
         self.kept = self._written()
+        self.steered = [change for change in self.steered if change["step"] < step]
         self.recipe, now = self.kind.recipe.checked(self.job["settings"]), self.recipe
         doing = self._begin()
         self.recipe, self.begun = now, None
@@ -180,8 +182,8 @@ class _Run:
         except FileNotFoundError:
             return None
 
-    def _next(self, doing: Doing, wanted: Recipe | None) -> tuple[Doing, Frame | None]:
-        """The next frame, with what is wanted from now on; where that cannot be, as it was before.
+    def _next(self, doing: Doing, step: int, wanted: Recipe | None) -> tuple[Doing, Frame | None]:
+        """The frame after `step`, with what is wanted from now on; where that cannot be, as it was before.
 
         Work that has refused a wish has ended and kept its checkpoint, so it goes on from there.
         """
@@ -201,16 +203,30 @@ class _Run:
                 first = doing.frames.send(before)
             self.recipe = before
             return doing, first
-        self.recipe = wanted or self.recipe
+        if wanted is not None:
+            self.recipe = wanted
+            self._note_change(step)
         return doing, frame
+
+    def _note_change(self, step: int) -> None:
+        """Note which settings are others from this step on than the record would say so far."""
+        said = dict(self.job["settings"])
+        for change in self.steered:
+            said.update(change["settings"])
+        now = self.recipe.model_dump(mode="json")
+        others = {name: value for name, value in now.items() if value != said[name]}
+        if others:
+            self.steered.append({"step": step, "settings": others})
 
     def _begin(self) -> Doing:
         """Begin the work: at its checkpoint, or anew where there is none or it cannot be read."""
         from lanterna.surfaces.studio.task import Task
 
-        files = {role: [Path(path) for path in paths] for role, paths in self.job["files"].items()}
+        given = self.job["files"].items()
+        files = {role: [Path(path) for path, _ in pairs] for role, pairs in given}
+        names = {Path(path): name for _, pairs in given for path, name in pairs}
         resume = self.checkpoint.exists()
-        task = Task(self.recipe, files, self.checkpoint, resume, self.job["title"], self._fetching)
+        task = Task(self.recipe, files, self.checkpoint, resume, self.job["title"], self._fetching, names)
         try:
             return self.kind.begin(task)
         except LanternaError:
@@ -277,12 +293,14 @@ class _Run:
         """Write a picture and its thumbnail into the job's folder, from where the server takes them."""
         from lanterna.files import sha256
         from lanterna.images import save_picture
+        from lanterna.images.record import with_changes
         from lanterna.surfaces.rerun import print_options
         from lanterna.surfaces.studio.pictures import recipe_of
 
         file = self.folder / f"result-{number}.png"
         options = print_options(result.record, file)
-        save_picture(result.picture, file, recipe=result.record, force=True, **options)
+        record = with_changes(result.record, self.steered)
+        save_picture(result.picture, file, recipe=record, force=True, **options)
         write_jpeg(result.picture, file.with_suffix(".jpg"), THUMBNAIL_SIDE)
         also = None
         if result.also:
@@ -296,8 +314,8 @@ class _Run:
             "width": result.picture.shape[2],
             "height": result.picture.shape[1],
             "sha256": sha256(file),
-            "made": result.record.made,
-            "recipe": recipe_of(result.record, f"{result.record.made}.png"),
+            "made": record.made,
+            "recipe": recipe_of(record, f"{record.made}.png"),
             "sheet": _sheet(result),
             "numbers": dict(result.numbers),
         }
