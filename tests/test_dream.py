@@ -204,9 +204,9 @@ def test_the_seed_decides(lite0, cat):
     assert not torch.equal(first, other)
 
 
-@pytest.mark.parametrize("stop", [1, 3, 4, 5, 8])
+@pytest.mark.parametrize("stop", [1, 3, 4, 5, 8, 9])
 def test_resuming_ends_where_an_unbroken_dream_does(lite0, cat, tmp_path, stop):
-    """At the first step, the last of an octave, the first of the next, and the last but one."""
+    """At the first step, the last of an octave, the first of the next, the last but one, and the last."""
     recipe = Dream(size=112, octaves=3, ratio=1.07, steps=3)
     mask = torch.linspace(0, 1, 50).expand(40, 50)
     begun = dream(cat, recipe, network=lite0, masks=[mask], checkpoint=tmp_path / "state")
@@ -216,6 +216,25 @@ def test_resuming_ends_where_an_unbroken_dream_does(lite0, cat, tmp_path, stop):
     *_, unbroken = dream(cat, recipe, network=lite0, masks=[mask])
     assert broken.step == stop
     assert resumed.step == unbroken.step == 9
+    assert torch.equal(resumed.picture, unbroken.picture)
+
+
+def test_what_was_sent_in_still_counts_when_resumed(lite0, cat, tmp_path):
+    recipe = Dream(size=96, octaves=1, steps=6)
+    other = recipe.changed({"step_size": 6.0, "stage": ["block5"]})
+
+    def dreamed(**kept):
+        frames = dream(cat, recipe, network=lite0, **kept)
+        next(frames)
+        frames.send(other)
+        return frames
+
+    *_, unbroken = dreamed()
+    begun = dreamed(checkpoint=tmp_path / "state")
+    next(begun)
+    begun.close()
+    first, *_, resumed = dream(cat, recipe, network=lite0, checkpoint=tmp_path / "state", resume=True)
+    assert first.step == 3
     assert torch.equal(resumed.picture, unbroken.picture)
 
 

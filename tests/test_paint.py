@@ -96,6 +96,8 @@ def test_resumed_work_ends_where_unbroken_work_does(astronaut, tmp_path, network
     assert 0 < begun.step < 400
     resumed = last_of(paint(astronaut, recipe, checkpoint=kept, resume=True))
     assert torch.equal(resumed.picture, unbroken.picture)
+    (done,) = paint(astronaut, recipe, checkpoint=kept, resume=True)  # killed before it was saved
+    assert torch.equal(done.picture, unbroken.picture)
     with pytest.raises(UsageError, match="another picture"):
         paint(1 - astronaut, recipe, checkpoint=kept, resume=True)
     with pytest.raises(MissingError, match="nothing to resume"):

@@ -161,6 +161,8 @@ def test_resumed_equals_unbroken_bit_for_bit(tmp_path: Path):
         if frame.step == frame.steps:
             break
     assert pieces >= 2
+    (again,) = train(BUSY, device="cpu", checkpoint=checkpoint, resume=True)  # killed before it was kept
+    assert same(weights(again.network), weights(unbroken.network))
     assert same(weights(frame.network), weights(unbroken.network))
     assert [e["loss"] for e in frame.history][-1] > 0
     assert len(frame.history) == len(unbroken.history) == BUSY.epochs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -29,7 +29,8 @@ class Learning:
     """All that changes while a network learns: what a checkpoint keeps.
 
     `averaged` is the running average of `network`, or `network` itself where none is kept. `right` counts the
-    digits read right in this epoch so far; `history` has the numbers of each finished epoch.
+    digits read right in this epoch so far; `numbers` are those of the last frame, `history` has the numbers
+    of each finished epoch. `rate` is the learning rate as it was last asked for.
     """
 
     network: Network
@@ -37,7 +38,9 @@ class Learning:
     optimiser: torch.optim.Optimizer
     step: int
     right: torch.Tensor
-    history: list[dict[str, float]]
+    rate: float
+    numbers: dict[str, float] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
 
     def save(self, path: Path, recipe: Recipe) -> None:
         """Write everything to `path`, atomically."""
@@ -48,6 +51,8 @@ class Learning:
             "optimiser": self.optimiser.state_dict(),
             "step": self.step,
             "right": self.right.item(),
+            "rate": self.rate,
+            "numbers": self.numbers,
             "history": self.history,
         }
         write_state(path, state)
@@ -59,7 +64,7 @@ class Learning:
         `LanternaError` where the file is damaged. A checkpoint from elsewhere can run no code: only tensors
         and plain values are read.
         """
-        wanted = {"network", "averaged", "optimiser", "step", "right", "history"}
+        wanted = {"network", "averaged", "optimiser", "step", "right", "rate", "numbers", "history"}
         state = read_state(path, recipe, wanted)
         try:
             self.network.load_state_dict(state["network"])
@@ -68,7 +73,7 @@ class Learning:
             self.optimiser.load_state_dict(state["optimiser"])
         except (RuntimeError, ValueError, TypeError, AttributeError) as error:
             raise LanternaError(f"{path} does not fit its own recipe: start anew with --force") from error
-        self.step = state["step"]
+        self.step, self.rate, self.numbers = state["step"], state["rate"], state["numbers"]
         self.right.fill_(state["right"])
         self.history[:] = state["history"]
 

@@ -189,8 +189,8 @@ def dream(
     is a picture to match, for a recipe that is `guided`. `masks` are `(H, W)` or `(1, H, W)` in [0, 1], of
     any size: where to dream, and how much. `wish` takes the place of all that the recipe wishes for. With a
     `checkpoint` the state is kept there every ten seconds and when the work is ended early, and `resume` goes
-    on from it: the picture is that of an unbroken dream. A recipe that is sent in takes over from there, as
-    far as `STEERED` goes; a dream that goes on must be sent it again.
+    on from it, first with the frame that it was kept after: the picture is that of an unbroken dream. A
+    recipe that is sent in takes over from there, as far as `STEERED` goes.
 
     Errors, before the first step: `UsageError` for a stage, channel or class that is not there, masks or a
     guide that do not fit the recipe; `MissingError` for a network or checkpoint that is not here.
@@ -217,10 +217,12 @@ def dream(
     def parts_of(steered: Dream) -> _Parts:
         return _parts(steered, network, start, guide, masks, wish)
 
-    parts = parts_of(recipe)
     keeping = Keeping(checkpoint, recipe, [base])
     names = set(_State.__dataclass_fields__)
     begun = _State(**keeping.read(names)) if checkpoint and resume else None
+    if begun:
+        recipe = recipe.changed(begun.steered)
+    parts = parts_of(recipe)
     frames = _frames(recipe, network, base, sizes, parts, parts_of, begun, keeping)
     return _negatives(frames) if negative else frames
 
@@ -279,22 +281,27 @@ def _frames(
             where = [None if mask is None else shrunk(mask, size) for _, mask in parts]
             if begun and octave == first:
                 done, image = begun.step, begun.picture.to(base)
+                energy = begun.energy
                 generator.set_state(begun.randomness)
             else:
                 done, image = 0, (here + _only(resized(dreamed, size), where)).clamp(0, 1)
-            for step in range(done + 1, recipe.steps + 1):
-                down, across = (_shift(generator, recipe.jitter, windows.reach(side)) for side in size)
-                change, energy = torch.zeros_like(image), 0.0
-                for (wish, _), mask in zip(parts, where, strict=True):
-                    slope, value = gradient(work, image, wish, windows, (down, across))
-                    slope = calmed(smoothed(slope, recipe.smoothing), recipe.vivid)
-                    if recipe.keep_colours:
-                        slope = slope.mean(0, keepdim=True).expand_as(slope).clone()
-                    slope /= slope.abs().mean().clamp_min(1e-12)
-                    change += slope if mask is None else slope.mul_(mask)
-                    energy += value / len(parts)
-                image = change.mul_(recipe.step_size / 255).add_(image).clamp_(0, 1)
-                state = _State(octave, step, image, generator.get_state())
+            for step in range(max(1, done), recipe.steps + 1):
+                if step > done:  # where it was taken up the step is made already
+                    shift = [_shift(generator, recipe.jitter, windows.reach(side)) for side in size]
+                    change, energy = torch.zeros_like(image), 0.0
+                    for (wish, _), mask in zip(parts, where, strict=True):
+                        slope, value = gradient(work, image, wish, windows, (shift[0], shift[1]))
+                        slope = calmed(smoothed(slope, recipe.smoothing), recipe.vivid)
+                        if recipe.keep_colours:
+                            slope = slope.mean(0, keepdim=True).expand_as(slope).clone()
+                        slope /= slope.abs().mean().clamp_min(1e-12)
+                        change += slope if mask is None else slope.mul_(mask)
+                        energy += value / len(parts)
+                    image = change.mul_(recipe.step_size / 255).add_(image).clamp_(0, 1)
+                    state = _State(
+                        octave, step, image, energy, generator.get_state(),
+                        recipe.model_dump(mode="json", include=STEERED),
+                    )  # fmt: skip
                 changed = yield DreamFrame(
                     step=(octave - 1) * recipe.steps + step,
                     steps=len(sizes) * recipe.steps,
@@ -307,7 +314,10 @@ def _frames(
                     if any(getattr(recipe, name) != getattr(before, name) for name in _WISHES):
                         parts = parts_of(recipe)
                         work, windows = _work_for(recipe, network, parts)
-                keeping.offer(vars(state))
+                    if state:
+                        state = replace(state, steered=recipe.model_dump(mode="json", include=STEERED))
+                if state:
+                    keeping.offer(vars(state))
             dreamed = image - here
     finally:
         if state:
@@ -321,7 +331,9 @@ class _State:
     octave: int
     step: int
     picture: Tensor
+    energy: float
     randomness: Tensor
+    steered: dict[str, Any]
 
 
 def _work_for(recipe: Dream, network: Network, parts: _Parts) -> tuple[Network, Windows]:

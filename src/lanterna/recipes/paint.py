@@ -174,6 +174,8 @@ def _frames(
     reuse_memory()  # each step fills and frees the same large blocks
     due = work.seconds + 0.02
     try:
+        if work.at:  # taken up; it may be done
+            work.take((yield work.frame()))
         while not work.done:
             begun = time.perf_counter()
             work.step()
@@ -189,9 +191,7 @@ def _frames(
                 work.seconds += took
                 # A picture takes at most a tenth of the time, but for the first second.
                 due = work.seconds + max(0.2, 12 * took) * min(1.0, 0.2 + work.seconds)
-            changed = yield frame
-            if changed:
-                work.rate = changed.resolved().rate or work.rate
+            work.take((yield frame))
             keeping.offer(work.state())
     finally:
         keeping.write(work.state())
@@ -230,7 +230,12 @@ class _Work:
         self.turn: Tensor | None = None
         self.at, self.steps, self.seconds = 0, recipe.steps or 0, 0.0
         self.by_clock, self.falls = recipe.steps is None, list(recipe.falls)
-        self.cost, self.costs = torch.zeros((), device=device), 0
+        self.cost, self.costs, self.loss = torch.zeros((), device=device), 0, 0.0
+
+    def take(self, changed: Paint | None) -> None:
+        """Go on with what was sent in, as far as the rate goes."""
+        if changed:
+            self.rate = changed.resolved().rate or self.rate
 
     @property
     def done(self) -> bool:
@@ -317,7 +322,9 @@ class _Work:
         height, width = pixels.size
         scale = 1.0 if self.done else min(1.0, math.sqrt(_PREVIEW / (height * width)))
         shown = max(1, round(height * scale)), max(1, round(width * scale))
-        numbers = {"loss": self.cost.item() / max(1, self.costs)}
+        if self.costs:
+            self.loss = self.cost.item() / self.costs
+        numbers = {"loss": self.loss}
         picture = painting.render(shown)
         # What is painted already is not painted again to be judged.
         ready = picture.flatten(1).T if shown == pixels.size and pixels.pictures == 1 else None
@@ -366,13 +373,14 @@ class _Work:
             "falls": self.falls,
             "seconds": self.seconds,
             "rate": self.rate,
+            "loss": self.loss,
         }
 
     def take_up(self, state: dict[str, Any]) -> None:
         """Go on from what `state` gave."""
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.at, self.steps = state["at"], state["steps"]
+        self.at, self.steps, self.loss = state["at"], state["steps"], state["loss"]
         self.falls, self.seconds, self.rate = state["falls"], state["seconds"], state["rate"]
 
 

@@ -242,9 +242,12 @@ def _frames(
         )
         if begun and number == first:
             descent.take_up(begun["descent"])
-        for step in range(done + 1, counts[number] + 1):
-            aim = _aim(recipe, content, painted, stage_weights)
-            found = descent.step(partial(loss_of, network, aim=aim, tile=recipe.tile))
+            numbers = begun["numbers"]
+        for step in range(max(1, done), counts[number] + 1):
+            if step > done:  # where it was taken up the step is made already
+                aim = _aim(recipe, content, painted, stage_weights)
+                found = descent.step(partial(loss_of, network, aim=aim, tile=recipe.tile))
+                numbers = {"loss": found.total, "style": found.style, "content": found.content}
             shown = _finished(
                 recipe,
                 descent.measured,
@@ -257,28 +260,32 @@ def _frames(
                 changed = yield StyleFrame(
                     step=sum(counts[:number]) + step,
                     steps=sum(counts),
-                    numbers={"loss": found.total, "style": found.style, "content": found.content},
+                    numbers=numbers,
                     picture=shown.cpu(),
                     final=sizes[-1],
                 )
             except GeneratorExit:  # in the middle of a step, picture and optimiser would not fit each other
-                keeping.write(_state(number, step, descent, recipe))
+                keeping.write(_state(number, step, descent, recipe, numbers))
                 raise
-            if changed:
-                recipe = recipe.changed(changed.model_dump(include=_STEERED))
+            if changed and (new := recipe.changed(changed.model_dump(include=_STEERED))) != recipe:
+                recipe = new
                 descent.forget()
-            keeping.offer(_state(number, step, descent, recipe))
+            keeping.offer(_state(number, step, descent, recipe, numbers))
         picture, done = descent.measured, 0
 
 
 _STEERED = {"strength", "detail", "weights"}  # what a recipe that is sent in may change
-_STATE = {"number", "step", "descent", "steered"}
+_STATE = {"number", "step", "descent", "steered", "numbers"}
 
 
-def _state(number: int, step: int, descent: Descent, recipe: Stylize) -> dict[str, object]:
+def _state(
+    number: int, step: int, descent: Descent, recipe: Stylize, numbers: dict[str, float]
+) -> dict[str, object]:
     """Where the work is: what a checkpoint keeps. `number` is of the size, `step` how many it has had."""
     steered = recipe.model_dump(include=_STEERED)
-    return {"number": number, "step": step, "descent": descent.state(), "steered": steered}
+    return {
+        "number": number, "step": step, "descent": descent.state(), "steered": steered, "numbers": numbers
+    }  # fmt: skip
 
 
 def _start(

@@ -101,9 +101,9 @@ def train(
     """Train, yielding a frame a few times a second, one at the end of every epoch and at steps `also_at`.
 
     Each frame holds the network: the last one is the trained network. With `checkpoint` the state is written
-    there every few seconds, at the end, and when the generator is closed; with `resume` it goes on from there
-    and ends where an unbroken run would (bit for bit on the same CPU and thread count). A recipe that is sent
-    in takes over, as far as its `learning_rate` goes; a run that goes on must be sent it again.
+    there every few seconds, at the end, and when the generator is closed; with `resume` it goes on from
+    there, first with a frame of where it was, and ends where an unbroken run would (bit for bit on the same
+    CPU and thread count). A recipe that is sent in takes over, as far as its `learning_rate` goes.
 
     Errors: `MissingError` without the digits; `UsageError` where the checkpoint is of other settings.
     """
@@ -113,15 +113,30 @@ def train(
     digits, held_out = (Digits(*(part.to(place) for part in split)) for split in training_digits(recipe))
     network = new_network(recipe).to(place)
     averaged = deepcopy(network) if recipe.average else network
-    state = Learning(network, averaged, _optimiser(recipe, network), 0, torch.zeros((), device=place), [])
+    optimiser, right = _optimiser(recipe, network), torch.zeros((), device=place)
+    state = Learning(network, averaged, optimiser, 0, right, recipe.learning_rate)
     if resume and checkpoint is not None:
         state.load(checkpoint, recipe)
 
     randomness = torch.Generator()
     order = _order(recipe, state.step // recipe.steps_an_epoch)
     loss_sum = torch.zeros((), device=place)
-    clock, rate = _Clock(state.step), recipe.learning_rate
+    clock = _Clock(state.step)
+
+    def frame(*, epoch_ended: bool) -> TrainFrame:
+        return TrainFrame(
+            step=state.step,
+            steps=recipe.steps,
+            numbers=state.numbers,
+            network=averaged,
+            history=tuple(state.history),
+            epoch_ended=epoch_ended,
+        )
+
     try:
+        if state.step:  # taken up; it may be done
+            changed = yield frame(epoch_ended=False)
+            state.rate = changed.learning_rate if changed else state.rate
         while state.step < recipe.steps:
             epoch, batch = divmod(state.step, recipe.steps_an_epoch)
             if batch == 0:
@@ -136,7 +151,7 @@ def train(
 
             network.train()
             for group in state.optimiser.param_groups:
-                group["lr"] = rate * _schedule(recipe, state.step)
+                group["lr"] = state.rate * _schedule(recipe, state.step)
             with torch.autocast(place.type, dtype, enabled=dtype != torch.float32):
                 logits = network(images)
             loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
@@ -153,7 +168,7 @@ def train(
             if epoch_ended or state.step in also_at or clock.since_frame() > SECONDS_BETWEEN_FRAMES:
                 seen = min((batch + 1) * recipe.batch_size, recipe.digits)
                 steps_a_second = clock.steps_a_second(state.step)
-                numbers = {
+                state.numbers = {
                     "epoch": epoch + 1.0,
                     "loss": loss_sum.item() / clock.steps_since_frame(state.step),
                     "training_accuracy": state.right.item() / seen,
@@ -162,17 +177,10 @@ def train(
                 }
                 if epoch_ended:
                     if len(held_out.labels):
-                        numbers["validation_accuracy"] = accuracy(averaged, held_out, dtype)
-                    state.history.append(numbers)
-                changed = yield TrainFrame(
-                    step=state.step,
-                    steps=recipe.steps,
-                    numbers=numbers,
-                    network=averaged,
-                    history=tuple(state.history),
-                    epoch_ended=epoch_ended,
-                )
-                rate = changed.learning_rate if changed else rate
+                        state.numbers["validation_accuracy"] = accuracy(averaged, held_out, dtype)
+                    state.history.append(state.numbers)
+                changed = yield frame(epoch_ended=epoch_ended)
+                state.rate = changed.learning_rate if changed else state.rate
                 if checkpoint is not None and clock.since_checkpoint() > Keeping.every:
                     state.save(checkpoint, recipe)
                     clock.checkpoint_made()

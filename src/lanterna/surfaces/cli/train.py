@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from lanterna.errors import LanternaError, UsageError
+from lanterna.errors import UsageError
 from lanterna.recipes.train import Train
 from lanterna.surfaces.cli.common import (
     Device,
@@ -120,8 +120,7 @@ def train_and_keep(
                 break
         frames.close()
     seconds = time.perf_counter() - begun
-    if frame is None:
-        raise LanternaError(f"the training in {folder} has nothing left to do: --force trains it anew")
+    assert frame is not None
     stopped = frame.step < frame.steps
     results = examine(frame.network, recipe)
     summary = keep(folder, frame.network, recipe, results, frame.history, seconds)
