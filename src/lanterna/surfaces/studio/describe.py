@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from lanterna.surfaces.studio.kinds import KINDS
@@ -17,6 +18,17 @@ def recipes() -> list[dict[str, Any]]:
     return [_recipe(kind) for kind in KINDS.values()]
 
 
+def _thumbnails(kind: Kind) -> dict[str, str]:
+    """What each preset makes, as the address of a small picture; "" is what is usual."""
+    folder, technique = files("lanterna.surfaces") / "web" / "studio" / "presets", kind.name.partition("-")[0]
+    names = {name: f"{technique}-{name}".strip("-") for name in ("", *kind.presets) if kind.presets}
+    return {
+        name: f"/web/studio/presets/{file}.jpg"
+        for name, file in names.items()
+        if (folder / f"{file}.jpg").is_file()
+    }
+
+
 def _recipe(kind: Kind) -> dict[str, Any]:
     schema = kind.recipe.model_json_schema()
     return {
@@ -26,6 +38,7 @@ def _recipe(kind: Kind) -> dict[str, Any]:
         "words": kind.words,
         "schema": schema,
         "presets": {name: dict(preset) for name, preset in kind.presets.items()},
+        "thumbnails": _thumbnails(kind),
         "inputs": [
             {"role": role.role, "words": role.words, "required": role.required, "many": role.many}
             for role in kind.inputs

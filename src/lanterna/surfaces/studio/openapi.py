@@ -73,7 +73,7 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Recipe": _object(
         kind=_TEXT, room=_TEXT, title=_TEXT, words=_TEXT, schema={"type": "object"},
-        presets={"type": "object"},
+        presets={"type": "object"}, thumbnails={"type": "object", "additionalProperties": _TEXT},
         inputs=_list(_object(role=_TEXT, words=_TEXT, required=_YES, many=_YES)), steers=_list(_TEXT),
         plain=_list(_TEXT), hidden=_list(_TEXT),
     ),

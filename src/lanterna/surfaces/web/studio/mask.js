@@ -4,8 +4,10 @@ import { html, useEffect, useRef, useState } from "./html.js";
 
 const LONGEST = 1024; // of the mask's own pixels
 
-/** A brush over a frame of `width` × `height`; `done(blob)` is given a grey PNG, or null when nothing was drawn. */
-export function Mask({ width, height, done }) {
+/** A brush over a frame of `width` × `height`, on what `begun` (the address of a mask) has already.
+
+    `done(blob)` is given a grey PNG, or null when nothing is to change; `words` say what it is for. */
+export function Mask({ width, height, begun = null, words = "where to work", done }) {
   const canvas = useRef();
   const pen = useRef(null);
   const drawn = useRef(false);
@@ -14,7 +16,10 @@ export function Mask({ width, height, done }) {
   const scale = LONGEST / Math.max(width, height);
   const [across, down] = [Math.max(1, Math.round(width * scale)), Math.max(1, Math.round(height * scale))];
   const key = useRef({ x: across / 2, y: down / 2, down: false }).current;
-  useEffect(() => canvas.current.focus({ preventScroll: true }), []);
+  useEffect(() => {
+    canvas.current.focus({ preventScroll: true });
+    if (begun) ink(begun, canvas.current).then(() => { drawn.current = true; }, () => {});
+  }, []);
 
   function line(to) {
     const context = canvas.current.getContext("2d");
@@ -54,7 +59,7 @@ export function Mask({ width, height, done }) {
     drawn.current = false;
   }
   function finish() {
-    if (!drawn.current) return done(null);
+    if (!drawn.current) return begun ? blank(across, down, "#000").then(done) : done(null);
     const out = document.createElement("canvas");
     [out.width, out.height] = [across, down];
     const context = out.getContext("2d");
@@ -69,7 +74,7 @@ export function Mask({ width, height, done }) {
   }
   return html`
     <canvas class="mask" ref=${canvas} width=${across} height=${down} tabindex="0" role="application"
-      aria-label="Mask: paint where to work. Arrows move the brush, space puts it down and lifts it."
+      aria-label=${`Mask: paint ${words}. Arrows move the brush, space puts it down and lifts it.`}
       onPointerDown=${(event) => {
         if (event.button > 0) return;
         canvas.current.setPointerCapture(event.pointerId);
@@ -79,10 +84,37 @@ export function Mask({ width, height, done }) {
       onPointerMove=${(event) => { if (pen.current && event.buttons) for (const each of event.getCoalescedEvents?.() ?? [event]) line(place(each)); }}
       onPointerUp=${() => { pen.current = null; }} onPointerCancel=${() => { pen.current = null; }} onKeyDown=${keyed}></canvas>
     <div class="mask-tools" role="toolbar" aria-label="Mask">
+      <span class="quiet">Paint ${words}.</span>
       <label>Brush <input type="range" min="2" max="40" value=${size} onInput=${(event) => setSize(Number(event.target.value))} /></label>
       <label class="check"><input type="checkbox" checked=${erase} onChange=${(event) => setErase(event.target.checked)} /> Rub out</label>
       <button type="button" class="button small" onClick=${clear}>Clear</button>
       <button type="button" class="button small" onClick=${() => done(null)}>Cancel</button>
       <button type="button" class="button small primary" onClick=${finish}>Use this mask</button>
     </div>`;
+}
+
+// The light of a mask as ink on a canvas.
+async function ink(address, canvas) {
+  const image = new Image();
+  image.src = address;
+  await image.decode();
+  const context = canvas.getContext("2d");
+  context.drawImage(image, 0, 0, canvas.width, canvas.height);
+  const pixels = context.getImageData(0, 0, canvas.width, canvas.height);
+  const { data } = pixels;
+  for (let at = 0; at < data.length; at += 4) {
+    data[at + 3] = Math.round(0.299 * data[at] + 0.587 * data[at + 1] + 0.114 * data[at + 2]);
+    [data[at], data[at + 1], data[at + 2]] = [0xf5, 0xb0, 0x41];
+  }
+  context.putImageData(pixels, 0, 0);
+}
+
+/** A mask that is the same all over, as a PNG. */
+export function blank(width, height, colour) {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [width, height];
+  const context = canvas.getContext("2d");
+  context.fillStyle = colour;
+  context.fillRect(0, 0, width, height);
+  return new Promise((done) => canvas.toBlob(done, "image/png"));
 }

@@ -1,5 +1,6 @@
 // The queue: a strip that is always there, and all of it in a panel that opens above.
 
+import { place } from "./again.js";
 import { preview, remove, patch, thumbnail } from "./api.js";
 import { html, signal, time, useEffect, useRef } from "./html.js";
 import { useLive } from "./stage.js";
@@ -8,10 +9,7 @@ import { active, address, attempt, current, jobs, load, put, recipeOf } from "./
 const open = signal(false);
 const change = (job, changes) => attempt(async () => put(await patch(`/api/jobs/${job.id}`, changes)));
 const name = (job) => recipeOf(job.kind)?.title ?? job.kind;
-const where = (job) => address(recipeOf(job.kind)?.room ?? job.kind, {
-  kind: job.kind, job: job.id,
-  ...(job.inputs ?? []).reduce((roles, { role, picture }) => ({ ...roles, [`in.${role}`]: roles[`in.${role}`] ? `${roles[`in.${role}`]},${picture}` : picture }), {}),
-});
+const where = (job) => place(job.kind, job.settings, job.inputs, { job: job.id }) ?? address(job.kind);
 
 export function Strip() {
   const job = current.value;

@@ -6,6 +6,7 @@ import { figure, html, useEffect, useRef, useState, words } from "../html.js";
 import { remember } from "../pictures.js";
 import { Frame, side } from "../stage.js";
 import { attempt, changed, keep, notify, recipeOf, route, said } from "../store.js";
+import { Tiles } from "../tiles.js";
 import { SendTo } from "./make.js";
 
 const SOME = 60;
@@ -105,7 +106,8 @@ function Shown({ picture, all }) {
   const telling = Object.entries(recipe?.settings ?? {}).filter(([name, value]) => usual[name] && JSON.stringify(usual[name].default) !== JSON.stringify(value));
   return html`<${Sheet} label=${picture.title || words(picture.kind)} close=${() => keep({ picture: null })}
       keys=${(event) => { if (event.target.matches("input, [role=application]")) return; if (event.key === "ArrowLeft") step(-1); if (event.key === "ArrowRight") step(1); }}>
-    <div class="well"><${Frame} after=${side(picture, picture.title || words(picture.kind))} loupe=${loupe} /></div>
+    <div class="well"><${Frame} after=${side(picture, picture.title || words(picture.kind))} loupe=${loupe}>
+      ${recipe?.sheet?.length > 0 && !loupe && html`<${Tiles} picture=${picture} />`}<//></div>
     <aside class="about">
       <h2>${picture.title || words(picture.kind)}</h2>
       <p class="quiet">${recipeOf(picture.kind)?.title ?? picture.kind} · ${picture.width} × ${picture.height} · ${when(picture.made)}</p>

@@ -1,14 +1,15 @@
 // The room in which a picture is made: Dream, Style and Paint are the same room with other recipes.
 
-import { file, get, patch, post, upload } from "../api.js";
+import { file, patch, post, get, upload } from "../api.js";
 import { Form } from "../form.js";
 import { figure, html, time, useEffect, useMemo, useRef, useState, words } from "../html.js";
-import { Mask } from "../mask.js";
+import { blank, Mask } from "../mask.js";
 import { remember, Slots, take, takeExample, usePicture } from "../pictures.js";
 import { settings, understood, written } from "../schema.js";
 import { Frame, side, useLive } from "../stage.js";
-import { active, attempt, changed, examples, go, jobOf, keep, put, recipes, route } from "../store.js";
-import { thumbnail } from "../api.js";
+import { stepPicture, Steps } from "../steps.js";
+import { active, attempt, examples, go, jobOf, keep, put, recipes, route } from "../store.js";
+import { Tiles } from "../tiles.js";
 
 const FIRST = { picture: "chelsea", style: "coffee" }; // the examples that are there when nobody has chosen
 
@@ -34,7 +35,8 @@ function Making({ room, kinds, recipe, query }) {
   const live = useLive(job && !job.picture ? job : null);
   const [compare, setCompare] = useState(false);
   const [loupe, setLoupe] = useState(false);
-  const [masking, setMasking] = useState(false);
+  const [masking, setMasking] = useState(null); // the number of the mask that is drawn
+  const [at, look] = useState(null); // the earlier step that is looked at
   const [starting, setStarting] = useState(false);
   useExample(recipe, inputs);
 
@@ -62,23 +64,54 @@ function Making({ room, kinds, recipe, query }) {
     keep({ job: made.id });
   }
 
+  useEffect(() => look(null), [job?.id]);
+  useKeys({
+    " ": running && (() => attempt(async () => put(await patch(`/api/jobs/${job.id}`, { state: job.state === "paused" ? "running" : "paused" })))),
+    c: () => { setCompare(!compare); setLoupe(false); },
+    l: () => { setLoupe(!loupe); setCompare(false); },
+  });
+
+  // What a branch is to have: what can change on the way, where it is set otherwise than that job has it.
+  const changes = {};
+  if (job && job.kind === recipe.kind) {
+    for (const name of recipe.steers) if (chosen[name] !== undefined && JSON.stringify(chosen[name]) !== JSON.stringify(job.settings[name])) changes[name] = chosen[name];
+  }
+
+  // Each painting has a mask of its own; where one is drawn, the others have all of the picture.
+  const owns = recipe.inputs.some(({ role }) => role === "mask") && (inputs.style ? (n) => `where ${n ? `painting ${n + 1}` : "the painting"} is to be seen` : () => MASKED[recipe.kind] ?? "where to work");
+  async function masked(blob) {
+    const place = masking;
+    setMasking(null);
+    const mask = blob && (await attempt(() => upload(blob, "mask")));
+    if (!mask) return;
+    remember(mask);
+    const masks = [...inputs.mask];
+    if (inputs.style) {
+      for (let other = 0; other < Math.max(inputs.style.length, place + 1); other += 1) {
+        if (other !== place) masks[other] ??= remember(await upload(await blank(64, 64, "#fff"), "all of it")).id;
+      }
+    }
+    masks[place] = mask.id;
+    setRole("mask")(masks);
+  }
+
   const missing = recipe.inputs.filter(({ role, required }) => required && inputs[role].length === 0);
   const shownBefore = job ? began : main;
-  const after = result ? side(result, `${recipe.title}: the result`) : live && { src: live.address, words: `${recipe.title}: the picture so far`, ...shapeOf(live, shownBefore) };
+  const earlier = at != null && job && { src: stepPicture(job, at), words: `${recipe.title}: step ${at}`, ...shapeOf(live ?? result ?? shownBefore ?? { width: 1, height: 1 }, shownBefore) };
+  const drawing = masking != null && main;
+  const after = earlier ? earlier : result ? side(result, `${recipe.title}: the result`) : live && { src: live.address, words: `${recipe.title}: the picture so far`, ...shapeOf(live, shownBefore) };
   const before = side(shownBefore, shownBefore?.title || "The picture");
 
   return html`<div class="room make">
     <section class="stage" aria-label="The picture">
       <div class="well">
-        <${Frame} before=${masking ? side(main, "The picture") : before} after=${masking ? null : after} compare=${compare && !masking} loupe=${loupe && !masking}>
-          ${masking && main && html`<${Mask} width=${main.width} height=${main.height} done=${async (blob) => {
-            setMasking(false);
-            const mask = blob && (await attempt(() => upload(blob, "mask")));
-            if (mask) setRole("mask")([...inputs.mask, remember(mask).id]);
-          }} />`}
+        <${Frame} before=${drawing ? side(main, "The picture") : before} after=${drawing ? null : after} compare=${compare && !drawing} loupe=${loupe && !drawing}>
+          ${drawing && html`<${Mask} key=${masking} width=${main.width} height=${main.height} words=${owns(masking)} begun=${inputs.mask[masking] && file(inputs.mask[masking])} done=${masked} />`}
+          ${result?.recipe?.sheet?.length > 0 && !drawing && !compare && !loupe && html`<${Tiles} picture=${result} />`}
         <//>
         ${!before && !after && html`<p class="empty">${missing.length ? "Drop a picture here, paste one, or choose one." : "The picture appears here."}</p>`}
       </div>
+      <${Steps} job=${job} at=${at} look=${look} settings=${changes} />
       <${Caption} ...${{ job, result, recipe, before: shownBefore, compare, setCompare, loupe, setLoupe, room, main }} canCompare=${!!(before && after)} />
     </section>
     <aside class="panel" aria-label="Settings">
@@ -90,10 +123,10 @@ function Making({ room, kinds, recipe, query }) {
         </div>`}
         ${recipe.inputs.length > 0 && html`<div class="inputs">
           ${recipe.inputs.map(({ role, words: told, many, required }) => html`<${Slots} key=${role} role=${role} words=${told} many=${many} required=${required}
-            extra=${role === "mask" && main && html`<button type="button" class="brush" aria-pressed=${masking} onClick=${() => setMasking(!masking)}><${Brush} /><span class="role">draw one</span></button>`}
+            extra=${role === "mask" && main && html`<${Brushes} count=${inputs.style ? Math.max(1, inputs.style.length) : inputs.mask.length + 1} masks=${inputs.mask} several=${!!inputs.style} masking=${masking} draw=${setMasking} />`}
             ids=${inputs[role]} set=${(ids) => { setRole(role)(ids); if (role === "picture") keep({ job: null }); }} />`)}
         </div>`}
-        <${Presets} recipe=${recipe} preset=${preset} room=${room} />
+        <${Presets} recipe=${recipe} preset=${preset} />
         <${Form} key=${recipe.kind} recipe=${recipe} base=${base} chosen=${chosen} change=${change} steers=${running ? recipe.steers : []} />
       </div>
       <div class="go">
@@ -105,6 +138,8 @@ function Making({ room, kinds, recipe, query }) {
     </aside>
   </div>`;
 }
+
+const MASKED = { dream: "where to dream", "dream-sheet": "where to dream", paint: "what the network must guess" };
 
 const Brush = () => html`<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M19 3c1.5 1.5 1 3-1 5.500l-5 6-3.500-3.500 6-5c2.500-2 2-4.500 3.500-3zM8 13.500l2.500 2.500c0 3-2.500 4.500-6 4.500 1-1.500.5-2.500 1-4 .5-1.500 1.500-2.500 2.500-3z" fill="none" stroke="currentColor" stroke-width="1.300" stroke-linejoin="round" /></svg>`;
 
@@ -161,22 +196,36 @@ function useExample(recipe, inputs) {
   }, [recipe.kind, examples.value.length, recipe.inputs.map(({ role }) => inputs[role].length).join()]);
 }
 
-function Presets({ recipe, preset, room }) {
+function Presets({ recipe, preset }) {
   const names = Object.keys(recipe.presets);
-  const [seen, setSeen] = useState({});
-  useEffect(() => {
-    get(`/api/gallery?room=${room}&limit=200`).then((made) => {
-      const first = {};
-      for (const each of made) if (each.recipe?.preset && each.kind === recipe.kind) first[each.recipe.preset] ??= each.id;
-      setSeen(first);
-    }, () => {});
-  }, [recipe.kind, changed.value]);
   if (!names.length) return null;
+  const seen = recipe.thumbnails ?? {};
   const choose = (name) => keep({ preset: name, ...Object.fromEntries(settings(recipe).map((each) => [each.name, null])) });
-  return html`<fieldset class="presets"><legend>Presets</legend>
+  return html`<fieldset class="presets" data-seen=${Object.keys(seen).length > 0}><legend>Presets</legend>
     ${[null, ...names].map((name) => html`<label key=${name} class="chip"><input type="radio" name="preset" checked=${preset === name} onChange=${() => choose(name)} />
-      <span>${seen[name] && html`<img src=${thumbnail(seen[name])} alt="" loading="lazy" />`}${name ?? "usual"}</span></label>`)}
+      <span>${seen[name ?? ""] && html`<img src=${seen[name ?? ""]} width="160" height="120" alt="" loading="lazy" />`}${name ?? "usual"}</span></label>`)}
   </fieldset>`;
+}
+
+// A brush for each mask: a painting has its own, and a dream one more than there are.
+function Brushes({ count, masks, several, masking, draw }) {
+  return [...Array(count).keys()].map((place) => html`<button type="button" key=${place} class="brush" aria-pressed=${masking === place} onClick=${() => draw(masking === place ? null : place)}><${Brush} />
+    <span class="role">${masks[place] ? `change ${count > 1 ? place + 1 : "it"}` : several && count > 1 ? `draw for ${place + 1}` : "draw one"}</span></button>`);
+}
+
+// Keys of the room, where nothing is typed in and no control has the key for itself.
+function useKeys(keys) {
+  useEffect(() => {
+    const pressed = (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, button, summary, a, dialog, [role=application]")) return;
+      const does = keys[event.key];
+      if (!does) return;
+      event.preventDefault();
+      does();
+    };
+    addEventListener("keydown", pressed);
+    return () => removeEventListener("keydown", pressed);
+  });
 }
 
 function Caption({ job, result, recipe, before, main, compare, setCompare, canCompare, loupe, setLoupe, room }) {
