@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -36,8 +37,8 @@ def studio(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LANTERNA_HOME", str(session_home))
         open_or_train("conv", device="cpu")
-    for name in ("networks", "shelf"):
-        (home / name).symlink_to(session_home / name)
+    (home / "shelf").symlink_to(session_home / "shelf")
+    shutil.copytree(session_home / "networks" / "conv", home / "networks" / "conv")
     save_picture(open_picture(real_shelf / "photographs/chelsea.png", longest=128), home / "cat.png")
     three = Image.new("L", (100, 100))
     drawn = ImageDraw.Draw(three)
@@ -59,7 +60,7 @@ def said(call: str) -> tuple[str, str]:
     path = re.search(r'"\$S([^"?]+)', call)
     assert path, call
     named = re.sub(r"\$[A-Z]+", "{id}", path[1])
-    named = re.sub(r"(/api/(?:examples|shelf)/)[^/]+", r"\1{name}", named)
+    named = re.sub(r"(/api/(?:examples|shelf|networks)/)[^/]+", r"\1{name}", named)
     named = named.replace("/history/{id}", "/history/{step}")
     sends = "-d " in call or "--data-binary" in call
     return (method[1] if method else "POST" if sends else "GET"), named

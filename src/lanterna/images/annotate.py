@@ -80,7 +80,7 @@ def steps_picture(
         ("light evened out", as_image(1 - page.evened.ink[None])),
         (_found(page), as_image(1 - page.ruled[None])),
         ("rules taken away" if page.rules else "ink found", as_image(level[None])),
-        (f"{len(segments)} segments", _boxed(level, segments)),
+        ("1 segment" if len(segments) == 1 else f"{len(segments)} segments", _boxed(level, segments)),
     ]
     height = round(_PANEL * page.picture.shape[1] / page.picture.shape[2])
     height = min(max(height, 160), 560)

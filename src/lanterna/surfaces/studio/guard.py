@@ -30,7 +30,12 @@ PICTURE_BYTES = 64 * 2**20
 """The most bytes of a picture that is sent."""
 
 # By the beginning of the path: the most bytes of a body, and the seconds that it may take to arrive.
-_BODIES = {"/api/pictures": (PICTURE_BYTES, 120.0), "/api/read": (8 * 2**20, 15.0), "": (2**18, 10.0)}
+_BODIES = {
+    "/api/pictures": (PICTURE_BYTES, 120.0),
+    "/api/classify": (PICTURE_BYTES, 30.0),
+    "/api/read": (8 * 2**20, 15.0),
+    "": (2**18, 10.0),
+}
 _CLOSE = {"connection": "close"}  # what is still being sent is not read
 _SAFE = ("GET", "HEAD")
 # A look has its scripts inside: they run in a sandbox that has no origin, and reach nothing.

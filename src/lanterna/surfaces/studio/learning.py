@@ -6,17 +6,18 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import torch
+from PIL import Image, ImageDraw
 from torch import nn
 
-from lanterna.errors import UsageError
 from lanterna.images import make_record
-from lanterna.images.drawing import signed_picture
+from lanterna.images.digits import Digits, mnist
+from lanterna.images.drawing import DIM, NIGHT, as_picture, font, signed_picture
 from lanterna.networks.trained import is_trained
 from lanterna.recipes.results import confusion_picture, examine, keep, mistakes_picture
 from lanterna.recipes.train import Train
-from lanterna.recipes.training import train
+from lanterna.recipes.training import logits_of, train
 from lanterna.settings import networks_folder
-from lanterna.surfaces.studio.task import NAME, Doing, Kind, Result, Task
+from lanterna.surfaces.studio.task import Doing, Kind, Result, Task, new_name
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from lanterna.networks import Network
     from lanterna.recipes.training import TrainFrame
 
-_SIDE, _GAP, _MOST = 112, 8, 64  # of kernels side by side: pixels of each and between them, how many
+_SIDE, _GAP, _MOST = 112, 8, 40  # of kernels side by side: pixels of each and between them, how many
+_WATCHED, _WRONG, _WRONG_IN_A_ROW, _LINE = 1000, 16, 8, 40  # test digits read, and of those misread shown
 
 
 def presets() -> dict[str, dict[str, Any]]:
@@ -44,13 +46,7 @@ def name_for(wished: str, recipe: Train, taken: Container[str]) -> str:
     Errors: `UsageError` where the name is no name or there is such a network already.
     """
     if wished:
-        if not NAME.fullmatch(wished):
-            raise UsageError(
-                f"a network's name has small letters, digits and -, up to 40, got {wished[:60]!r}"
-            )
-        if wished in taken or is_trained(networks_folder() / wished):
-            raise UsageError(f"there is a network {wished!r} already: give another name")
-        return wished
+        return new_name(wished, taken)
     names = [recipe.network, *(f"{recipe.network}-{number}" for number in range(2, 10_000))]
     return next(name for name in names if name not in taken and not is_trained(networks_folder() / name))
 
@@ -72,9 +68,32 @@ def kernels(network: Network) -> Tensor:
     return page
 
 
+def learned_so_far(network: Network, digits: Digits) -> Tensor:
+    """The kernels, and beneath them digits that are misread now, `(3, H, W)`."""
+    images = digits.images.to(next(network.parameters()).device)
+    answers = logits_of(network, images).argmax(1).cpu()
+    wrong = (answers != digits.labels).nonzero().flatten().tolist()[:_WRONG]
+    above = kernels(network)
+    side = (above.shape[2] + _GAP) // _WRONG_IN_A_ROW - _GAP
+    rows = -(-_WRONG // _WRONG_IN_A_ROW)
+    image = Image.new("RGB", (above.shape[2], rows * (side + _LINE + _GAP)), NIGHT)
+    draw, letters = ImageDraw.Draw(image), font(30)
+    for place, index in enumerate(wrong):
+        x, y = place % _WRONG_IN_A_ROW * (side + _GAP), place // _WRONG_IN_A_ROW * (side + _LINE + _GAP)
+        digit = Image.fromarray(digits.images[index, 0].numpy()).resize(
+            (side, side), Image.Resampling.BICUBIC
+        )
+        image.paste(digit.convert("RGB"), (x, y))
+        told = f"{int(digits.labels[index])} as {int(answers[index])}"
+        draw.text((x + 4, y + side + 2), told, DIM, letters)
+    return torch.cat([above, above.new_zeros(3, 3 * _GAP, above.shape[2]), as_picture(image)], 1)
+
+
 def _begin(task: Task) -> Doing:
     recipe: Train = task.recipe
     task.fetch("mnist")
+    test = mnist("test")
+    watched = Digits(test.images[:_WATCHED], test.labels[:_WATCHED])
     begun = time.perf_counter()
     frames = train(recipe, checkpoint=task.checkpoint, resume=task.resume)
 
@@ -95,7 +114,7 @@ def _begin(task: Task) -> Doing:
             for name, picture in made.items()
         ]
 
-    return Doing(frames, results, lambda frame: kernels(frame.network))
+    return Doing(frames, results, lambda frame: learned_so_far(frame.network, watched))
 
 
 TRAIN = Kind(

@@ -82,9 +82,13 @@ SCHEMAS: dict[str, Schema] = {
             _object(
                 digit=_COUNT, chances=_list(_NUMBER), confidence=_NUMBER, box=_list(_NUMBER), row=_COUNT,
                 note=_TEXT, seen=_list(_COUNT),
+                why=_or_null(_object(rather_than=_COUNT, terms=_list({"type": "integer"}))),
             )
         ),
         text=_TEXT, notes=_list(_TEXT), width=_COUNT, height=_COUNT, milliseconds=_NUMBER,
+    ),
+    "Classes": _object(
+        answers=_list(_object(**{"class": _COUNT, "name": _TEXT, "chance": _NUMBER})), milliseconds=_NUMBER
     ),
     "Network": _object(name=_TEXT, what=_TEXT, source=_TEXT, here=_YES, command=_TEXT),
     "Item": _object(name=_TEXT, what=_TEXT, licence=_TEXT, bytes=_COUNT, here=_YES),
@@ -109,9 +113,16 @@ _IDS = {"ids": (_SOME, "Ids with commas between.", True)}
 _BODIES: dict[tuple[str, str], Schema] = {
     ("POST", "/api/jobs"): {"application/json": {"schema": _NEW_JOB}},
     ("PATCH", "/api/jobs/{id}"): {"application/json": {"schema": _JOB_CHANGE}},
+    ("PATCH", "/api/networks/{name}"): {"application/json": {"schema": _wishes(("name",), name=_TEXT)}},
     ("PATCH", "/api/gallery/{id}"): {"application/json": {"schema": _wishes(starred=_YES, title=_TEXT)}},
     ("POST", "/api/pictures"): _PICTURE_BODY,
     ("POST", "/api/read"): _PICTURE_BODY,
+    ("POST", "/api/read/steps"): _PICTURE_BODY,
+    ("POST", "/api/classify"): _PICTURE_BODY,
+}
+_READING: dict[str, tuple[Schema, str, bool]] = {
+    "network": ({"type": "string", "minLength": 1}, "Which trained network reads; conv.", False),
+    "surface": ({"enum": ["page", "pad"]}, "pad: light ink on black, as a pad gives it.", False),
 }
 _QUERIES: dict[tuple[str, str], dict[str, tuple[Schema, str, bool]]] = {
     ("GET", "/api/jobs/{id}/preview"): {"n": (_COUNT, "The job's `preview`, so that none is kept.", False)},
@@ -120,8 +131,13 @@ _QUERIES: dict[tuple[str, str], dict[str, tuple[Schema, str, bool]]] = {
     },
     ("POST", "/api/pictures"): {"title": (_TEXT, "What it is called.", False)},
     ("POST", "/api/read"): {
-        "network": ({"type": "string", "minLength": 1}, "Which trained network reads; conv.", False),
-        "surface": ({"enum": ["page", "pad"]}, "pad: light ink on black, as a pad gives it.", False),
+        **_READING,
+        "why": (_TEXT, "1: also which pixels speak for the answer, amber and blue, in hundredths.", False),
+    },
+    ("POST", "/api/read/steps"): _READING,
+    ("POST", "/api/classify"): {
+        "network": ({"type": "string", "minLength": 1}, "Which answers; efficientnet-lite0.", False),
+        "top": ({"type": "integer", "minimum": 1, "maximum": 1000}, "At most so many answers; 5.", False),
     },
     ("GET", "/api/gallery"): {
         "words": (_TEXT, "Words, all of which it has.", False),
@@ -149,7 +165,11 @@ _ANSWERS: dict[tuple[str, str], Schema] = {
     ("POST", "/api/shelf/{name}"): _named("Job"),
     ("GET", "/api/gallery"): _list(_named("Picture")),
     ("POST", "/api/read"): _named("Reading"),
+    ("POST", "/api/classify"): _named("Classes"),
     ("GET", "/api/networks"): _list(_named("Network")),
+    ("PATCH", "/api/networks/{name}"): _object(name=_TEXT),
+    ("DELETE", "/api/networks/{name}"): _object(name=_TEXT),
+    ("POST", "/api/networks/{name}/restore"): _object(name=_TEXT),
     ("GET", "/api/openapi.json"): {"type": "object"},
 }
 _OTHER_ANSWERS: dict[str, Schema] = {
@@ -161,6 +181,7 @@ _OTHER_ANSWERS: dict[str, Schema] = {
     "/api/examples/{name}/thumbnail": _JPEG,
     "/api/gallery/export.zip": {"application/zip": {}},
     "/api/gallery/sheet.pdf": {"application/pdf": {}},
+    "/api/read/steps": {"image/png": {}},
     "/api/look": {"text/html": {}},
     "/api/events": {"text/event-stream": {}},
 }

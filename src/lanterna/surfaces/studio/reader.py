@@ -1,4 +1,5 @@
-"""Reading a drawing at once, in a process beside the worker: it waits for no job, and no page for it."""
+"""Answers at once, in a process beside the worker: reading and classifying wait for no job, and no page
+waits for them."""
 
 from __future__ import annotations
 
@@ -10,14 +11,19 @@ import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lanterna.errors import LanternaError, MissingError
 
 if TYPE_CHECKING:
-    from lanterna.networks import Network
+    from collections.abc import Callable
 
+    from lanterna.networks import Network
+    from lanterna.recipes.read import Reading
+
+_Answer = TypeVar("_Answer")
 _USUAL = "conv"
+_EXPLAINED = 40  # digits of a page, at most, of which it is told why
 
 
 class Reader:
@@ -34,15 +40,26 @@ class Reader:
         """Let the process end."""
         self._process.shutdown(wait=False, cancel_futures=True)
 
-    async def read(self, drawing: bytes, network: str, surface: str) -> dict[str, Any]:
-        """The digits of a page or of a pad's drawing.
+    async def read(self, drawing: bytes, network: str, surface: str, *, why: bool) -> dict[str, Any]:
+        """The digits of a page or of a pad's drawing; of each, if wanted, what in it speaks for the answer.
 
-        Errors: `UsageError` where it is no picture, `MissingError` for a network that is not here,
-        `LanternaError` where the process ended over it.
+        Errors, here and below: `UsageError` where it is no picture, `MissingError` for a network that is not
+        here, `LanternaError` where the process ended over it.
         """
+        return await self._answer(_read, drawing, network, surface, why)
+
+    async def steps(self, drawing: bytes, network: str, surface: str) -> bytes:
+        """Every step from a page to what the network sees, as a PNG."""
+        return await self._answer(_steps, drawing, network, surface)
+
+    async def classify(self, picture: bytes, network: str, top: int) -> dict[str, Any]:
+        """What is in a picture, the likeliest first."""
+        return await self._answer(_classify, picture, network, top)
+
+    async def _answer(self, does: Callable[..., _Answer], *given: object) -> _Answer:
         loop, process = asyncio.get_running_loop(), self._process
         try:
-            return await loop.run_in_executor(process, _read, drawing, network, surface)
+            return await loop.run_in_executor(process, does, *given)
         except BrokenProcessPool:
             if process is self._process:
                 self._process = self._started()
@@ -58,6 +75,7 @@ class Reader:
 # In the process.
 
 _networks: dict[str, tuple[float, Network]] = {}
+_classifiers: dict[str, Network] = {}
 
 
 def _begin() -> None:
@@ -85,15 +103,57 @@ def _warm_up() -> None:
     dot.paste(255, (30, 20, 38, 60))
     file = io.BytesIO()
     dot.save(file, "PNG")
-    _read(file.getvalue(), _USUAL, "pad")
+    _read(file.getvalue(), _USUAL, "pad", True)
 
 
-def _read(drawing: bytes, name: str, surface: str) -> dict[str, Any]:
+def _steps(drawing: bytes, name: str, surface: str) -> bytes:
+    from lanterna.images.drawing import as_png
+    from lanterna.recipes.read import Read, read
+    from lanterna.surfaces.reading import draw
+
+    recipe = Read.checked({"network": name, "surface": surface})
+    return as_png(draw(read(drawing, recipe, network=_network(name)), "steps"))
+
+
+def _classify(picture: bytes, name: str, top: int) -> dict[str, Any]:
+    from lanterna.networks import open_network, shelf_items
+    from lanterna.recipes.classify import Classify, classify
+    from lanterna.shelf import is_here
+    from lanterna.surfaces.studio.task import check_network
+
+    recipe, begun = Classify.checked({"network": name, "top": top}), time.perf_counter()
+    check_network(name, recipe)
+    if missing := [item for item in shelf_items(name) if not is_here(item)]:
+        raise MissingError(f"{name} is not here yet: lanterna shelf fetch {' '.join(missing)}")
+    if name not in _classifiers:
+        _classifiers[name] = open_network(name, device="cpu", trust=False)
+    (found,) = classify([picture], recipe, network=_classifiers[name])
+    if found.error is not None:
+        raise found.error
+    answers = [
+        {"class": each.index, "name": each.name, "chance": round(each.probability, 4)}
+        for each in found.answers
+    ]
+    return {"answers": answers, "milliseconds": round(1000 * (time.perf_counter() - begun), 2)}
+
+
+def _why(reading: Reading, network: Network) -> dict[str, Any]:
+    """What in the digit speaks for its answer rather than for the second likeliest, in hundredths."""
+    from lanterna.probes import paths
+
+    found = paths(network, reading.image, reading.digit, against=reading.runner_up)
+    terms = found.contributions["input"].flatten()
+    most = terms.abs().max().clamp_min(1e-12)
+    return {"rather_than": reading.runner_up, "terms": (terms / most * 100).round().int().tolist()}
+
+
+def _read(drawing: bytes, name: str, surface: str, why: bool) -> dict[str, Any]:
     from lanterna.recipes.read import Read, read
 
     begun = time.perf_counter()
     recipe = Read.checked({"network": name, "surface": surface})
-    page = read(drawing, recipe, network=_network(name))
+    network = _network(name)
+    page = read(drawing, recipe, network=network)
     digits = [
         {
             "digit": reading.digit,
@@ -103,8 +163,9 @@ def _read(drawing: bytes, name: str, surface: str) -> dict[str, Any]:
             "row": reading.row,
             "note": reading.note,
             "seen": [round(value * 255) for value in reading.image.flatten().tolist()],
+            "why": _why(reading, network) if why and place < _EXPLAINED else None,
         }
-        for reading in page
+        for place, reading in enumerate(page)
     ]
     width, height = page.size
     took = (time.perf_counter() - begun) * 1000

@@ -16,6 +16,7 @@ from lanterna.networks.catalogue import ALIASES, names
 from lanterna.recipes.paint import Paint
 from lanterna.recipes.recipe import Frame, Recipe
 from lanterna.recipes.train import Train
+from lanterna.settings import networks_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +30,15 @@ Frames = Generator[Frame, Any, None]
 Tell = Callable[[str, int, int], None]
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 """What a network trained in the studio may be called."""
+
+
+def new_name(wished: str, taken: Container[str] = ()) -> str:
+    """The name of a network that is to be. Errors: `UsageError` for no name, or one that is taken."""
+    if not NAME.fullmatch(wished):
+        raise UsageError(f"a network's name has small letters, digits and -, up to 40, got {wished[:60]!r}")
+    if wished in taken or (networks_folder() / wished).exists():
+        raise UsageError(f"there is a network {wished!r} already: give another name")
+    return wished
 
 
 @dataclass(frozen=True)

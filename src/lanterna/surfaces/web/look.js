@@ -276,6 +276,12 @@ export function mount({ data, arrays }) {
     spoken = setTimeout(() => { find("summary").textContent = summary(model, state.cuts.length); }, BETWEEN_SUMMARIES);
   }
 
+  // Where the page stands in another, that one can draw: the pad of the studio's room Read.
+  addEventListener("message", ({ source, data: sent }) => {
+    if (!computes || source !== parent || source === window || sent?.pixels?.length !== 784) return;
+    pad.hidden = true;
+    drawn(Float64Array.from(sent.pixels, Number));
+  });
   addEventListener("hashchange", () => {
     const said = readState(location.hash);
     change({ ...said, pixels: null });

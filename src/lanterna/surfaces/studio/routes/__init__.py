@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.routing import Route
 
-from lanterna.surfaces.studio.routes import events, gallery, jobs, looking, pictures, reading, shelf
+from lanterna.surfaces.studio.routes import (
+    events,
+    gallery,
+    jobs,
+    looking,
+    networks,
+    pictures,
+    reading,
+    shelf,
+)
 from lanterna.surfaces.studio.routes.requests import Answer
 
 if TYPE_CHECKING:
@@ -26,5 +35,5 @@ async def openapi(_: Request) -> Response:
     return Answer(await asyncio.to_thread(described))
 
 
-_AREAS = (jobs, pictures, shelf, gallery, reading, looking, events)
+_AREAS = (jobs, pictures, shelf, gallery, reading, networks, looking, events)
 ROUTES = [route for area in _AREAS for route in area.ROUTES] + [Route("/api/openapi.json", openapi)]

@@ -1,42 +1,51 @@
-"""Networks, and what one reads in a picture at once."""
+"""What a network reads or finds in a picture, at once."""
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 from starlette.routing import Route
 
-from lanterna.surfaces.studio.routes.requests import Answer, studio_of
+from lanterna.surfaces.studio.routes.requests import NOW, Answer, number, studio_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.responses import Response
 
 
 async def read(request: Request) -> Response:
     """Read a drawing or a page at once."""
+    picture, (name, surface) = await _picture(request), _asked(request)
+    why = request.query_params.get("why", "") in ("1", "true", "yes")
+    return Answer(await studio_of(request).reader.read(picture, name, surface, why=why))
+
+
+async def read_steps(request: Request) -> Response:
+    """Every step from a page to what the network sees, as one picture."""
+    picture, (name, surface) = await _picture(request), _asked(request)
+    return Response(await studio_of(request).reader.steps(picture, name, surface), 200, NOW, "image/png")
+
+
+async def classify(request: Request) -> Response:
+    """Say what is in a picture at once."""
+    name = request.query_params.get("network", "efficientnet-lite0")
+    top = number(request, "top", 5, 1, 1000)
+    return Answer(await studio_of(request).reader.classify(await _picture(request), name, top))
+
+
+def _asked(request: Request) -> tuple[str, str]:
+    return request.query_params.get("network", "conv"), request.query_params.get("surface", "page")
+
+
+async def _picture(request: Request) -> bytes:
     if not request.headers.get("content-type", "").startswith("image/"):
         raise HTTPException(415, "send a picture, as image/png, image/jpeg …")
-    name, surface = (request.query_params.get(*each) for each in (("network", "conv"), ("surface", "page")))
-    return Answer(await studio_of(request).reader.read(await request.body(), name, surface))
-
-
-async def networks(_: Request) -> Response:
-    """The networks there are, and whether they are here."""
-
-    def listed() -> list[dict[str, Any]]:
-        from dataclasses import asdict
-
-        from lanterna.networks.catalogue import networks as listings
-
-        return [asdict(each) for each in listings()]
-
-    return Answer(await asyncio.to_thread(listed))
+    return await request.body()
 
 
 ROUTES = [
     Route("/api/read", read, methods=["POST"]),
-    Route("/api/networks", networks),
+    Route("/api/read/steps", read_steps, methods=["POST"]),
+    Route("/api/classify", classify, methods=["POST"]),
 ]

@@ -32,8 +32,18 @@ export function upload(blob, title = blob.name ?? "") {
   return call("POST", `/api/pictures?title=${encodeURIComponent(title)}`, blob, { "content-type": blob.type });
 }
 
-/** Read a page, or what is on a pad: `{digits, milliseconds}`. */
-export const read = (blob, network, surface) => call("POST", `/api/read?surface=${surface}&network=${encodeURIComponent(network)}`, blob, { "content-type": blob.type });
+/** Read a page, or what is on a pad: `{digits, milliseconds}`, with what speaks for each answer. */
+export const read = (blob, network, surface) => call("POST", `/api/read?why=1&surface=${surface}&network=${encodeURIComponent(network)}`, blob, { "content-type": blob.type });
+
+/** What is in a picture: `{answers: [{name, chance}]}`. */
+export const classify = (blob, network) => call("POST", `/api/classify?network=${encodeURIComponent(network)}`, blob, { "content-type": blob.type });
+
+/** The steps from a page to what the network sees, as a picture. */
+export async function readSteps(blob, network, surface) {
+  const response = await fetch(`/api/read/steps?surface=${surface}&network=${encodeURIComponent(network)}`, { method: "POST", body: blob, headers: { "content-type": blob.type }, credentials: "same-origin" });
+  if (!response.ok) throw new Error(sentence((await response.json()).error));
+  return response.blob();
+}
 
 export const file = (id) => `/api/pictures/${id}/file`;
 export const thumbnail = (id) => `/api/pictures/${id}/thumbnail`;

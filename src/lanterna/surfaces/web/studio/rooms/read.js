@@ -1,27 +1,32 @@
 // Read: a pad on which the network answers as the pen moves, and whole pages that are dropped on it.
 
 import { makePad } from "lanterna/pad.js";
-import { file, read, upload } from "../api.js";
+import { file, read, readSteps, upload } from "../api.js";
 import { html, useEffect, useRef, useState } from "../html.js";
-import { Picker } from "../pictures.js";
+import { Picker, take } from "../pictures.js";
 import { attempt, go, keep, networks, route, said } from "../store.js";
 
 const QUICK = 80; // pixels of a drawing that is read as the pen moves: the reading takes a tenth of the pad's own 224
 const WHOLE = 224;
+const GLANCE = 700; // ms between two looks through the camera
 const DIGITS = [...Array(10).keys()];
 
 export default function Read() {
   const { query } = route.value;
   const network = query.get("network") ?? "conv";
-  const page = query.get("in.picture");
+  const camera = query.get("from") === "camera";
+  const page = camera ? null : query.get("in.picture");
+  const looks = query.get("inside") === "1";
   const [answer, setAnswer] = useState(null);
   const [problem, setProblem] = useState("");
   const [which, setWhich] = useState(0);
   const [picking, setPicking] = useState(false);
+  const [steps, setSteps] = useState(null); // the address of the picture of all steps
   const host = useRef();
+  const inner = useRef();
   const asked = useRef({ busy: false, next: null, network }).current;
   asked.network = network;
-  asked.surface = page ? "page" : "pad";
+  asked.surface = page || camera ? "page" : "pad";
   asked.answered = (found) => {
     setAnswer(found);
     setProblem("");
@@ -31,6 +36,7 @@ export default function Read() {
   // One question at a time, and always the newest drawing next.
   async function ask(blob) {
     asked.next = { blob, begun: performance.now() };
+    asked.last = blob;
     if (asked.busy) return;
     asked.busy = true;
     while (asked.next) {
@@ -46,7 +52,8 @@ export default function Read() {
     asked.busy = false;
   }
   useEffect(() => {
-    if (page) return undefined;
+    if (page || camera) return undefined;
+    setAnswer(null);
     const pad = makePad((pixels) => {
       if (!pixels) {
         setAnswer(null);
@@ -58,7 +65,30 @@ export default function Read() {
     asked.pad = pad;
     host.current.replaceChildren(pad);
     return () => { host.current?.replaceChildren(); };
-  }, [page]);
+  }, [page, camera]);
+  // What is dropped or pasted anywhere is a page to read.
+  useEffect(() => {
+    const arrive = async (received) => {
+      const picture = received && (await take(received));
+      if (picture) keep({ "in.picture": picture.id, from: null });
+    };
+    const over = (event) => event.preventDefault();
+    const drop = (event) => {
+      event.preventDefault();
+      const dragged = event.dataTransfer.getData("text/lanterna");
+      if (dragged) keep({ "in.picture": dragged, from: null });
+      else arrive(event.dataTransfer.files[0]);
+    };
+    const paste = (event) => { if (!event.target.closest?.("input, dialog")) arrive([...event.clipboardData.files][0]); };
+    addEventListener("dragover", over);
+    addEventListener("drop", drop);
+    addEventListener("paste", paste);
+    return () => {
+      removeEventListener("dragover", over);
+      removeEventListener("drop", drop);
+      removeEventListener("paste", paste);
+    };
+  }, []);
   useEffect(() => {
     if (!page) return;
     setAnswer(null);
@@ -70,6 +100,11 @@ export default function Read() {
     return () => clearTimeout(told);
   }, [answer]);
 
+  async function showSteps() {
+    const blob = await attempt(() => readSteps(asked.last, network, asked.surface));
+    if (blob) setSteps(URL.createObjectURL(blob));
+  }
+
   // The drawing becomes a picture that the room Look can open.
   async function inside() {
     const picture = page ?? (await attempt(async () => upload(await drawing(asked.pad, WHOLE), "a drawing")))?.id;
@@ -77,33 +112,62 @@ export default function Read() {
   }
 
   const digit = answer?.digits[Math.min(which, answer.digits.length - 1)];
+  // The look view beside the pad sees what the network was shown.
+  const tell = () => { if (looks && digit) inner.current?.contentWindow?.postMessage({ pixels: digit.seen.map((level) => level / 255) }, "*"); };
+  useEffect(tell, [looks, digit]);
   const readers = networks.value.filter((each) => each.here && each.input?.[0] === 1);
-  return html`<div class="room read">
-    <section class="pen" aria-label=${page ? "The page" : "The pad"}>
-      ${page ? html`<${Page} id=${page} answer=${answer} which=${which} setWhich=${setWhich} />` : html`<div ref=${host} style=${{ display: "contents" }}></div>`}
+  const source = page ? "page" : camera ? "camera" : "pad";
+  return html`<div class="room read" data-inside=${looks}>
+    <section class="pen" aria-label=${{ page: "The page", camera: "The camera", pad: "The pad" }[source]}>
+      ${page ? html`<${Page} picture=${file(page)} answer=${answer} which=${which} setWhich=${setWhich} />`
+        : camera ? html`<${Live} glance=${ask} answer=${answer} which=${which} setWhich=${setWhich} still=${async (blob) => {
+            const picture = await take(new File([blob], "page.jpg", { type: "image/jpeg" }));
+            if (picture) keep({ "in.picture": picture.id, from: null });
+          }} />`
+        : html`<div ref=${host} style=${{ display: "contents" }}></div>`}
     </section>
     <section class="reading" aria-label="What it says">
       <h1>Read</h1>
-      <p class="said-digit" data-testid="answer">${answer ? (answer.digits.length ? answer.text || answer.digits.map((each) => each.digit).join("") : "–") : html`<span class="quiet" aria-hidden="true">?</span>`}</p>
+      <div class="verdict">
+      <p class="said-digit" data-testid="answer" data-long=${(answer?.text ?? "").length > 2}>${answer ? (answer.digits.length ? answer.text || answer.digits.map((each) => each.digit).join("") : "–") : html`<span class="quiet" aria-hidden="true">?</span>`}</p>
+      <div class="because">
+        <figure><${Seen} pixels=${digit?.seen} /><figcaption>what it is shown</figcaption></figure>
+        <figure><${Why} why=${digit?.why} seen=${digit?.seen} /><figcaption>${digit?.why ? html`why ${digit.digit}: <b class="for">for</b> it, <b class="against">against</b> it, rather than ${digit.why.rather_than}` : "what speaks for the answer"}</figcaption></figure>
+      </div>
+      </div>
       <ul class="chances" aria-label="How sure it is of each digit">
         ${DIGITS.map((each) => {
           const share = digit?.chances[each] ?? 0;
           return html`<li key=${each} data-most=${digit?.digit === each}><span>${each}</span><span class="bar-of" aria-hidden="true"><span style=${{ transform: `scaleX(${share})` }}></span></span><span class="share">${digit ? `${(100 * share).toFixed(1)} %` : ""}</span></li>`;
         })}
       </ul>
-      <div class="seen" aria-label="What the network is shown" role="group">
-        ${answer?.digits.slice(0, 40).map((each, place) => html`<button type="button" key=${place} aria-pressed=${place === which} aria-label=${`Digit ${place + 1}: ${each.digit}`} onClick=${() => setWhich(place)}><${Seen} pixels=${each.seen} /></button>`)}
-      </div>
-      <p class="hint" role="status">${problem ? html`${problem} <a href="#/train">Train a network</a> first.` : answer ? `${answer.whole.toFixed(0)} ms from the pen to the answer${digit?.note ? ` · ${digit.note}` : ""}` : "What the network is shown is normalised as MNIST’s digits are: a box of 20 pixels, its weight in the middle of 28."}</p>
+      ${answer?.digits.length > 1 && html`<div class="seen" aria-label="The digits that were found" role="group">
+        ${answer.digits.slice(0, 40).map((each, place) => html`<button type="button" key=${place} aria-pressed=${place === which} aria-label=${`Digit ${place + 1}: ${each.digit}`} onClick=${() => setWhich(place)}><${Seen} pixels=${each.seen} /></button>`)}
+      </div>`}
+      <p class="hint" role="status">${problem ? html`${problem} <a href="#/train">Train a network</a> first.` : answer ? `${answer.whole.toFixed(0)} ms from ${source === "pad" ? "the pen" : "the page"} to the answer${digit?.note ? ` · ${digit.note}` : ""}${answer.notes?.length ? ` · ${answer.notes.join("; ")}` : ""}` : "What the network is shown is normalised as MNIST’s digits are: a box of 20 pixels, its weight in the middle of 28."}</p>
       <div class="acts">
+        ${source !== "pad" && html`<button type="button" class="button small" onClick=${() => { setAnswer(null); keep({ "in.picture": null, from: null }); }}>Back to the pad</button>`}
         <button type="button" class="button small" onClick=${() => setPicking(true)}>Read a page …</button>
-        <button type="button" class="button small" disabled=${!answer?.digits.length} onClick=${inside}>Look inside</button>
-        ${page && html`<button type="button" class="button small" onClick=${() => { setAnswer(null); keep({ "in.picture": null }); }}>Back to the pad</button>`}
+        ${source !== "camera" && html`<button type="button" class="button small" onClick=${() => { setAnswer(null); keep({ from: "camera", "in.picture": null }); }}>Camera</button>`}
+        <button type="button" class="button small" disabled=${!answer} onClick=${showSteps}>The steps to it</button>
+        <button type="button" class="button small" aria-pressed=${looks} onClick=${() => keep({ inside: looks ? null : "1" })}>Look inside as I draw</button>
+        <button type="button" class="button small" disabled=${!answer?.digits.length} onClick=${inside}>Open in Look</button>
         ${readers.length > 1 && html`<label class="check">Network <select value=${network} onChange=${(event) => keep({ network: event.target.value === "conv" ? null : event.target.value })}>${readers.map((each) => html`<option key=${each.name}>${each.name}</option>`)}</select></label>`}
       </div>
-      ${picking && html`<${Picker} words="a page to read" close=${() => setPicking(false)} chosen=${(id) => { setPicking(false); keep({ "in.picture": id }); }} />`}
+      ${picking && html`<${Picker} words="a page to read" close=${() => setPicking(false)} chosen=${(id) => { setPicking(false); keep({ "in.picture": id, from: null }); }} />`}
+      ${steps && html`<${Steps} address=${steps} close=${() => { URL.revokeObjectURL(steps); setSteps(null); }} />`}
     </section>
+    ${looks && html`<iframe class="inner" ref=${inner} key=${network} src=${`/api/look?network=${encodeURIComponent(network)}`} sandbox="allow-scripts" title="The drawing in the network" onLoad=${tell}></iframe>`}
   </div>`;
+}
+
+function Steps({ address, close }) {
+  const dialog = useRef();
+  useEffect(() => dialog.current.showModal(), []);
+  return html`<dialog ref=${dialog} class="picker steps" aria-label="From the page to the network" onClose=${close} onClick=${(event) => event.target === dialog.current && dialog.current.close()}>
+    <header><h2>How it was made ready</h2><button type="button" class="button quiet" onClick=${() => dialog.current.close()}>Close</button></header>
+    <img src=${address} alt="Each step from the page to what the network is shown" />
+  </dialog>`;
 }
 
 /** What is on the pad, white on black, as a PNG of `side` pixels. */
@@ -123,21 +187,79 @@ function Seen({ pixels }) {
   useEffect(() => {
     const context = canvas.current.getContext("2d");
     const image = context.createImageData(28, 28);
-    pixels.forEach((value, place) => image.data.set([value, value, value, 255], 4 * place));
+    for (let place = 0; place < 784; place += 1) image.data.set([...Array(3).fill(pixels?.[place] ?? 0), 255], 4 * place);
     context.putImageData(image, 0, 0);
   }, [pixels]);
   return html`<canvas ref=${canvas} width="28" height="28"></canvas>`;
 }
 
-function Page({ id, answer, which, setWhich }) {
+// Amber speaks for the answer and blue against it, over a shade of the digit.
+function Why({ why, seen }) {
+  const canvas = useRef();
+  useEffect(() => {
+    const context = canvas.current.getContext("2d");
+    const image = context.createImageData(28, 28);
+    const style = getComputedStyle(document.documentElement);
+    const [amber, blue] = [colour("#f5b041"), colour(style.getPropertyValue("--against").trim())];
+    for (let place = 0; place < 784; place += 1) {
+      const share = Math.sign(why?.terms[place] ?? 0) * Math.sqrt(Math.abs(why?.terms[place] ?? 0) / 100);
+      const ground = 0.16 * (seen?.[place] ?? 0);
+      const end = share > 0 ? amber : blue;
+      image.data.set([0, 1, 2].map((band) => ground + Math.abs(share) * (end[band] - ground)).concat(255), 4 * place);
+    }
+    context.putImageData(image, 0, 0);
+  }, [why]);
+  return html`<canvas ref=${canvas} width="28" height="28" role="img" aria-label=${why ? "Which pixels speak for the answer, in amber, and against it, in blue" : "Nothing yet"}></canvas>`;
+}
+
+const colour = (text) => [1, 3, 5].map((place) => Number.parseInt(text.slice(place, place + 2), 16));
+
+function Page({ picture, answer, which, setWhich, children }) {
   const [size, setSize] = useState(null);
   const { width, height } = answer ?? size ?? { width: 4, height: 3 };
   return html`<div class="page-read" style=${{ width: `min(100cqw, 100cqh * ${width} / ${height})`, aspectRatio: `${width} / ${height}` }}>
-    <img src=${file(id)} alt="The page that is read" onLoad=${(event) => setSize({ width: event.target.naturalWidth, height: event.target.naturalHeight })} />
+    ${children ?? html`<img src=${picture} alt="The page that is read" onLoad=${(event) => setSize({ width: event.target.naturalWidth, height: event.target.naturalHeight })} />`}
     ${answer?.digits.map((each, place) => {
       const [left, top, right, bottom] = each.box;
       return html`<button type="button" key=${place} aria-pressed=${place === which} aria-label=${`Digit ${place + 1}: ${each.digit}`} onClick=${() => setWhich(place)}
         style=${{ left: `${(100 * left) / width}%`, top: `${(100 * top) / height}%`, width: `${(100 * (right - left)) / width}%`, height: `${(100 * (bottom - top)) / height}%` }}><span>${each.digit}</span></button>`;
     })}
   </div>`;
+}
+
+// A page held into the camera is read about once a second.
+function Live({ glance, still, ...page }) {
+  const video = useRef();
+  const [problem, setProblem] = useState("");
+  const shot = useRef(null);
+  shot.current = () => {
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [video.current?.videoWidth ?? 0, video.current?.videoHeight ?? 0];
+    if (!canvas.width) return Promise.resolve(null);
+    canvas.getContext("2d").drawImage(video.current, 0, 0);
+    return new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.9));
+  };
+  useEffect(() => {
+    let stream = null;
+    let gone = false;
+    const stop = () => stream?.getTracks().forEach((track) => track.stop());
+    const asked = navigator.mediaDevices?.getUserMedia({ video: { width: { ideal: 1280 }, facingMode: "environment" } });
+    if (!asked) setProblem("This browser has no camera to offer here.");
+    asked?.then((opened) => {
+      stream = opened;
+      if (gone) stop();
+      else video.current.srcObject = opened;
+    }, () => setProblem("The camera did not open: the browser, or another program, keeps it."));
+    let due = 0;
+    const look = async () => {
+      const blob = await shot.current();
+      if (blob && !gone) await glance(blob);
+      if (!gone) due = setTimeout(look, GLANCE);
+    };
+    due = setTimeout(look, GLANCE);
+    return () => { gone = true; clearTimeout(due); stop(); };
+  }, []);
+  if (problem) return html`<p class="empty">${problem}</p>`;
+  return html`<div class="camera-live"><${Page} ...${page}><video ref=${video} autoplay muted playsinline aria-label="What the camera sees"></video><//>
+    <button type="button" class="button primary" onClick=${async () => { const blob = await shot.current(); if (blob) still(blob); }}>Keep this still</button></div>`;
 }

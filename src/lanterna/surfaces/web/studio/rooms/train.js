@@ -1,12 +1,16 @@
 // Train: a network built by clicking, and its curves as it learns.
 
 import uPlot from "uplot";
-import { get, patch, post } from "../api.js";
+import { place } from "../again.js";
+import { get, patch, post, remove } from "../api.js";
 import { Form, Typed } from "../form.js";
 import { figure, html, time, useEffect, useMemo, useRef, useState, words } from "../html.js";
 import { settings, understood, written } from "../schema.js";
 import { useLive } from "../stage.js";
-import { active, attempt, jobOf, jobs, keep, put, recipeOf, route } from "../store.js";
+import { active, attempt, jobOf, jobs, keep, networks, notify, put, recipeOf, route } from "../store.js";
+
+const COLOURS = ["--accent", "--against", "--run-3", "--run-4", "--run-5", "--run-6"];
+const MOST = COLOURS.length; // runs beside one another
 
 export default function TrainRoom() {
   const recipe = recipeOf("train");
@@ -23,7 +27,9 @@ function Training({ recipe }) {
   const id = query.get("job");
   const job = (id ? jobOf(id) : active.value.find((each) => each.kind === "train" && each.state !== "queued")) ?? null;
   const running = job && ["running", "paused"].includes(job.state);
-  const runs = jobs.value.filter((each) => each.kind === "train" && each.step > 0).slice(0, 6);
+  const runs = jobs.value.filter((each) => each.kind === "train" && each.step > 0).slice(0, 12);
+  const beside = (query.get("runs") ?? "").split(",").filter((each) => runs.some((run) => run.id === each && run.id !== job?.id));
+  const compared = [...new Set([job?.id ?? runs[0]?.id, ...beside].filter(Boolean))].slice(0, MOST);
   const steering = useRef();
 
   function change(name, next) {
@@ -44,9 +50,11 @@ function Training({ recipe }) {
   return html`<div class="room make train">
     <section class="stage" aria-label="The network and its curves">
       <${Layers} value=${value} change=${change} />
-      <${Curves} job=${job} runs=${runs} />
+      <${Curves} job=${job} compared=${compared} />
+      <${Runs} runs=${runs} job=${job} compared=${compared} recipe=${recipe} />
       <div class="caption"><p class="facts" role="status">${told(job).map((each) => html`<span key=${each}>${each}</span>`)}</p>
-        ${job?.state === "done" && html`<div class="tools"><a class="button small" href=${`#/read${job.title && job.title !== "conv" ? `?network=${job.title}` : ""}`}>Draw for it</a></div>`}</div>
+        ${job?.state === "done" && networks.value.some((each) => each.name === job.title && each.here) && html`<div class="tools"><a class="button small" href=${`#/read${job.title !== "conv" ? `?network=${job.title}` : ""}`}>Draw for it</a>
+          <a class="button small" href=${`#/look?network=${job.title}`}>Look inside</a><a class="button small" href=${`#/dream?network=${job.title}`}>Dream with it</a></div>`}</div>
     </section>
     <aside class="panel" aria-label="Settings">
       <div class="scroll">
@@ -58,6 +66,7 @@ function Training({ recipe }) {
           <${Typed} type="text" id="set-name" value=${query.get("name") ?? ""} placeholder="automatic" maxlength="40" autocomplete="off" spellcheck=${false} aria-describedby="set-name-words" commit=${(event) => keep({ name: event.target.value.trim().toLowerCase() })} />
           <p class="hint" id="set-name-words">What the rest of the studio calls it: small letters, digits and -.</p></div>
         <${Form} recipe=${recipe} base=${base} chosen=${chosen} change=${change} steers=${running ? recipe.steers : []} without=${["hidden", "channels"]} />
+        <${Kept} />
       </div>
       <div class="go">
         ${running && html`<button type="button" class="button" onClick=${() => state(job.state === "paused" ? "running" : "paused")}>${job.state === "paused" ? "Go on" : "Pause"}</button>
@@ -93,15 +102,55 @@ function Layers({ value, change }) {
   </div>`;
 }
 
+// The runs there were: pressed, one stands beside the others; each says what is different about it.
+function Runs({ runs, job, compared, recipe }) {
+  if (runs.length < 2) return html`<div class="runs"></div>`;
+  const flip = (id) => keep({ runs: (compared.includes(id) ? compared.filter((each) => each !== id) : [...compared, id]).filter((each) => each !== job?.id).join(",") });
+  const names = Object.keys(recipe.schema.properties);
+  const differs = names.filter((name) => name !== "verb" && new Set(runs.filter((run) => compared.includes(run.id)).map((run) => JSON.stringify(run.settings[name]))).size > 1).slice(0, 4);
+  return html`<ul class="runs" aria-label="Runs">${runs.map((run) => {
+    const at = compared.indexOf(run.id);
+    const accuracy = run.numbers?.validation_accuracy ?? run.numbers?.training_accuracy;
+    const told = at < 0 ? "" : differs.map((name) => `${words(name).toLowerCase()} ${written(run.settings[name]) || "none"}`).join(", ");
+    return html`<li key=${run.id}><button type="button" aria-pressed=${at >= 0} disabled=${run.id === compared[0]} onClick=${() => flip(run.id)} style=${{ "--own": at < 0 ? "var(--line)" : `var(${COLOURS[at]})` }}>
+      <span class="ink" aria-hidden="true"></span>${run.title}<span class="quiet">${accuracy == null ? "" : ` ${(100 * accuracy).toFixed(1)} %`}${told && ` · ${told}`}</span></button>
+      ${run.id !== job?.id && html`<a class="quiet" href=${place("train", run.settings, [], { job: run.id })} aria-label=${`Open ${run.title}, with its settings`}>open</a>`}</li>`;
+  })}</ul>`;
+}
+
+// The networks that were kept: renamed in place, deleted with an undo, used in the other rooms.
+function Kept() {
+  const mine = networks.value.filter((each) => each.here && each.input?.[0] === 1);
+  const fresh = async () => { networks.value = await get("/api/networks"); };
+  useEffect(() => { attempt(fresh); }, [jobs.value.filter((each) => each.kind === "train" && each.state === "done").length]);
+  if (!mine.length) return null;
+  const rename = (name, wished) => wished && wished !== name && attempt(async () => {
+    await patch(`/api/networks/${name}`, { name: wished });
+    await fresh();
+  });
+  const away = (name) => attempt(async () => {
+    await remove(`/api/networks/${name}`);
+    await fresh();
+    notify(`${name} was deleted.`, "Undo", () => attempt(async () => {
+      await post(`/api/networks/${name}/restore`);
+      await fresh();
+    }));
+  });
+  return html`<details class="more kept"><summary>Networks you have <span class="quiet">${mine.length}</span></summary>
+    <ul>${mine.map(({ name }) => html`<li key=${name}>
+      <${Typed} type="text" value=${name} maxlength="40" spellcheck=${false} autocomplete="off" aria-label=${`Name of ${name}`} commit=${(event) => rename(name, event.target.value.trim().toLowerCase())} />
+      <a href=${`#/read?network=${name}`} aria-label=${`Draw for ${name}`}>draw</a><a href=${`#/look?network=${name}`} aria-label=${`Look inside ${name}`}>look</a>
+      <button type="button" class="button small quiet" aria-label=${`Delete ${name}`} onClick=${() => away(name)}>Delete</button></li>`)}</ul></details>`;
+}
+
 const GROUPS = [["Loss", /loss/i], ["Accuracy", /acc/i]];
 
-function Curves({ job, runs }) {
+function Curves({ job, compared }) {
   const [points, setPoints] = useState({}); // numbers of each run, by id
   const live = useLive(job);
-  const wanted = [...new Set([job?.id, ...runs.map((each) => each.id)].filter(Boolean))];
   useEffect(() => {
-    for (const id of wanted) if (!points[id]) get(`/api/jobs/${id}/numbers`).then((found) => setPoints((had) => ({ ...had, [id]: found })), () => {});
-  }, [wanted.join()]);
+    for (const id of compared) if (!points[id]) get(`/api/jobs/${id}/numbers`).then((found) => setPoints((had) => ({ ...had, [id]: found })), () => {});
+  }, [compared.join()]);
   useEffect(() => {
     if (!job?.step) return;
     setPoints((had) => {
@@ -109,8 +158,8 @@ function Curves({ job, runs }) {
       return mine.at(-1)?.step >= job.step ? had : { ...had, [job.id]: [...mine, { step: job.step, numbers: job.numbers }] };
     });
   }, [job?.id, job?.step]);
-  return html`<div class="curves">${GROUPS.map(([title, which]) => html`<${Curve} key=${title} title=${title} which=${which} job=${job} runs=${wanted} points=${points} />`)}
-    <figure class="kernels"><h2>What the first layer looks for</h2>${live ? html`<img src=${live.address} alt="The kernels of the first layer, amber for and blue against" />` : html`<p class="hint">The kernels are shown as they are learned.</p>`}</figure></div>`;
+  return html`<div class="curves">${GROUPS.map(([title, which]) => html`<${Curve} key=${title} title=${title} which=${which} job=${job} runs=${compared} points=${points} />`)}
+    <figure class="kernels"><h2>The first layer, and what is misread now</h2>${live ? html`<img src=${live.address} alt="The kernels of the first layer, amber for and blue against; beneath them test digits that are misread now, with what they are and what they are read as" />` : html`<p class="hint">The kernels are shown as they are learned, and the digits that are still misread.</p>`}</figure></div>`;
 }
 
 function Curve({ title, which, job, runs, points }) {
@@ -119,7 +168,7 @@ function Curve({ title, which, job, runs, points }) {
   const series = [];
   for (const id of runs) {
     const names = [...new Set((points[id] ?? []).flatMap(({ numbers }) => Object.keys(numbers)))].filter((name) => which.test(name));
-    for (const name of names) series.push({ id, name, mine: id === job?.id || (!job && id === runs[0]) });
+    for (const [nth, name] of names.entries()) series.push({ id, name, run: runs.indexOf(id), nth });
   }
   const steps = [...new Set(runs.flatMap((id) => (points[id] ?? []).map(({ step }) => step)))].sort((one, other) => one - other);
   const at = Object.fromEntries(runs.map((id) => [id, new Map((points[id] ?? []).map(({ step, numbers }) => [step, numbers]))]));
@@ -131,17 +180,15 @@ function Curve({ title, which, job, runs, points }) {
   };
   useEffect(() => {
     const colour = colours();
-    const lines = ["--accent", "--against", "--light"];
     const box = host.current;
     const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
-    let mine = 0;
     plot.current = new uPlot({
       width: box.clientWidth, height: box.clientHeight, cursor: { points: { size: 6 } }, legend: { show: false },
       scales: { x: { time: false } },
       axes: [{ ...axis, size: 32 }, { ...axis, size: 48 }],
       series: [{}, ...series.map((each) => ({
-        label: each.name, spanGaps: true, width: each.mine ? 2 : 1, points: { show: false },
-        stroke: each.mine ? colour(lines[mine++ % lines.length]) : colour("--line"),
+        label: each.name, spanGaps: true, width: each.run ? 1.5 : 2, points: { show: false },
+        stroke: colour(COLOURS[each.run]), dash: each.nth ? [4, 4] : undefined,
       }))],
     }, data, box);
     const watch = new ResizeObserver(() => plot.current?.setSize({ width: box.clientWidth, height: box.clientHeight }));

@@ -1,0 +1,99 @@
+"""Networks: which there are; those that were trained here are renamed, deleted and had back."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from starlette.routing import Route
+
+from lanterna.errors import UsageError
+from lanterna.settings import networks_folder
+from lanterna.surfaces.studio.routes.requests import Answer, document, studio_of, taken
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+
+async def networks(_: Request) -> Response:
+    """The networks there are, and whether they are here."""
+
+    def listed() -> list[dict[str, Any]]:
+        from dataclasses import asdict
+
+        from lanterna.networks.catalogue import networks as listings
+
+        return [asdict(each) for each in listings()]
+
+    return Answer(await asyncio.to_thread(listed))
+
+
+async def rename_network(request: Request) -> Response:
+    """Call a network that was trained here something else."""
+    folder, wished = _trained(request), taken(await document(request), name=str).get("name", "")
+    there = networks_folder() / await asyncio.to_thread(_new_name, wished)
+    folder.rename(there)
+    return Answer({"name": there.name})
+
+
+async def delete_network(request: Request) -> Response:
+    """Delete a network that was trained here; the last of its name can be had back."""
+    folder, aside = _trained(request), _aside(request)
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.parent.mkdir(exist_ok=True)
+    shutil.move(folder, aside)
+    return Answer({"name": folder.name})
+
+
+async def restore_network(request: Request) -> Response:
+    """Have a deleted network back."""
+    aside = _aside(request)
+    if not aside.is_dir():
+        raise KeyError(aside.name)
+    there = networks_folder() / await asyncio.to_thread(_new_name, aside.name)
+    with suppress(FileExistsError):
+        networks_folder().mkdir(parents=True)
+    shutil.move(aside, there)
+    return Answer({"name": there.name})
+
+
+def _new_name(wished: str) -> str:
+    from lanterna.surfaces.studio.task import new_name
+
+    return new_name(wished)
+
+
+def _trained(request: Request) -> Path:
+    """The folder of the network in the address: one of those in the folder of networks, and nothing else."""
+    name: str = request.path_params["name"]
+    root: Path = networks_folder()
+    if not root.is_dir() or name not in {each.name for each in root.iterdir() if each.is_dir()}:
+        raise KeyError(name)
+    if any(
+        job["kind"] == "train" and job["title"] == name and job["state"] in ("running", "paused")
+        for job in studio_of(request).store.jobs()
+    ):
+        raise UsageError(f"{name} is being trained: stop that first")
+    return root / name
+
+
+def _aside(request: Request) -> Path:
+    """Where a deleted network waits."""
+    name: str = request.path_params["name"]
+    if not name.replace("-", "").replace("_", "").isalnum():
+        raise KeyError(name)
+    folder: Path = studio_of(request).folder
+    return folder / "networks" / name
+
+
+ROUTES = [
+    Route("/api/networks", networks),
+    Route("/api/networks/{name}", rename_network, methods=["PATCH"]),
+    Route("/api/networks/{name}", delete_network, methods=["DELETE"]),
+    Route("/api/networks/{name}/restore", restore_network, methods=["POST"]),
+]
