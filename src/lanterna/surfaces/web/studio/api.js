@@ -1,5 +1,7 @@
 // The server's API. Whatever goes wrong is an Error whose message a person can read.
 
+const AWAY = "The studio was opened anew, and this page is of the time before. Open the address that its terminal shows; “lanterna studio” opens it again.";
+
 async function call(method, path, body, headers = {}) {
   let response;
   try {
@@ -11,7 +13,7 @@ async function call(method, path, body, headers = {}) {
   const type = response.headers.get("content-type") ?? "";
   const answer = type.startsWith("application/json") ? await response.json() : await response.text();
   if (!response.ok) {
-    const error = new Error(sentence(answer?.error ?? `The server answers ${response.status}.`));
+    const error = new Error(response.status === 401 ? AWAY : sentence(answer?.error ?? `The server answers ${response.status}.`));
     error.status = response.status;
     throw error;
   }

@@ -15,6 +15,7 @@ export function listen() {
   });
   on("job", put);
   on("gallery", () => { changed.value += 1; });
+  on("shelf", () => { load.shelf().catch(() => {}); });
   on("reset", () => {
     load.all();
     changed.value += 1;

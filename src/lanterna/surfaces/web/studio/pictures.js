@@ -3,6 +3,7 @@
 import { again } from "./again.js";
 import { attempt, examples, notify, recipeOf } from "./store.js";
 import { get, post, thumbnail, upload } from "./api.js";
+import { Fetch } from "./shelf.js";
 import { html, signal, useEffect, useRef, useState } from "./html.js";
 
 const known = signal({}); // pictures by id, once they have been asked for
@@ -101,8 +102,8 @@ export function Picker({ words, close, chosen }) {
       <input ref=${input} type="file" accept="image/*" class="unseen" tabindex="-1" aria-label="A picture from this computer" onChange=${(event) => accept(event.target.files[0])} />
     </div>
     ${from === "shelf" && html`<div class="choices">
-      ${examples.value.length === 0 && html`<p class="empty">No photographs are on the shelf yet. <code>lanterna shelf fetch photographs</code> brings them.</p>`}
-      ${examples.value.map((each) => html`<button type="button" key=${each.name} class="choice" onClick=${async () => {
+      <${Fetch} names=${["photographs"]} words="Free photographs to begin with are not here yet." />
+      ${examples.value.filter(({ here }) => here).map((each) => html`<button type="button" key=${each.name} class="choice" onClick=${async () => {
         const picture = await takeExample(each.name);
         if (picture) chosen(picture.id);
       }}><img loading="lazy" src=${each.thumbnail ?? `/api/examples/${encodeURIComponent(each.name)}/thumbnail`} alt="" /><span>${(each.title ?? each.name).replace(/\.[a-z]+$/, "")}</span></button>`)}

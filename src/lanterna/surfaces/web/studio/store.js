@@ -12,6 +12,7 @@ export const jobs = signal([]); // queued and running first, in order
 export const recipes = signal([]);
 export const examples = signal([]);
 export const networks = signal([]);
+export const shelf = signal([]); // what the shelf can have, and what of it is here
 export const connected = signal(true);
 export const changed = signal(0); // counts whatever happened to the gallery
 export const notices = signal([]);
@@ -105,16 +106,26 @@ export async function attempt(doing) {
 
 export const load = {
   jobs: async () => { jobs.value = await get("/api/jobs"); },
+  // Something has come to the shelf: photographs to begin with, networks to open.
+  shelf: async () => {
+    const [items, shown, nets] = await Promise.all([get("/api/shelf"), get("/api/examples"), get("/api/networks")]);
+    batch(() => {
+      shelf.value = items;
+      examples.value = shown;
+      networks.value = nets;
+    });
+  },
   all: async () => {
     const optional = (path) => get(path).catch(() => []);
-    const [listed, described, shown, nets] = await Promise.all([
-      get("/api/jobs"), get("/api/recipes"), optional("/api/examples"), optional("/api/networks"),
+    const [listed, described, shown, nets, items] = await Promise.all([
+      get("/api/jobs"), get("/api/recipes"), optional("/api/examples"), optional("/api/networks"), optional("/api/shelf"),
     ]);
     batch(() => {
       jobs.value = listed;
       recipes.value = described;
       examples.value = shown;
       networks.value = nets;
+      shelf.value = items;
     });
   },
 };

@@ -2,6 +2,7 @@
 
 import { again } from "../again.js";
 import { file, get, patch, post, remove, thumbnail } from "../api.js";
+import { Typed } from "../form.js";
 import { figure, html, useEffect, useRef, useState, words } from "../html.js";
 import { remember } from "../pictures.js";
 import { Frame, side } from "../stage.js";
@@ -34,6 +35,14 @@ export function Gallery() {
     setMade([...made, ...found]);
     setMore(found.length === SOME);
   }
+  const put = (next) => setMade(made.map((one) => (one.id === next.id ? next : one)));
+  const end = useRef();
+  useEffect(() => { // more comes as one scrolls to the end
+    if (!more || !end.current) return undefined;
+    const watch = new IntersectionObserver(([seen]) => { if (seen.isIntersecting) older(); }, { rootMargin: "600px" });
+    watch.observe(end.current);
+    return () => watch.disconnect();
+  }, [more, made?.length]);
   const pick = (id) => setPicked(picked.includes(id) ? picked.filter((each) => each !== id) : [...picked, id]);
   const shown = made?.find((each) => each.id === query.get("picture"));
   const two = query.get("compare") ? picked.map((id) => made?.find((each) => each.id === id)).filter(Boolean) : [];
@@ -50,6 +59,7 @@ export function Gallery() {
         <button type="button" class="button small" disabled=${picked.length !== 2} onClick=${() => keep({ compare: "1" })}>Compare</button>
         <a class="button small" href=${`/api/gallery/export.zip?ids=${picked.join(",")}`} download>Export</a>
         <a class="button small" href=${`/api/gallery/sheet.pdf?ids=${picked.join(",")}`} download>Contact sheet</a>
+        ${picked.length < made.length && picked.length < 500 && html`<button type="button" class="button small quiet" onClick=${() => setPicked(made.slice(0, 500).map((each) => each.id))}>All</button>`}
         <button type="button" class="button small quiet" onClick=${() => setPicked([])}>None</button>
       </span>`}
     </header>
@@ -61,18 +71,20 @@ export function Gallery() {
           <img loading="lazy" src=${thumbnail(each.id)} width=${each.width} height=${each.height} alt="" />
         </button>
         <span class="under"><label class="pick"><input type="checkbox" aria-label=${`Choose ${each.title || each.kind}`} checked=${picked.includes(each.id)} onChange=${() => pick(each.id)} /></label>
-          <span class="name">${each.title || words(each.kind)}</span><${Star} picture=${each} set=${(next) => setMade(made.map((one) => (one.id === next.id ? next : one)))} /></span>
+          <span class="name">${each.title || words(each.kind)}</span><${Star} picture=${each} set=${put} /></span>
       </li>`)}
     </ul>
-    ${more && html`<button type="button" class="button older" onClick=${older}>Older</button>`}
-    ${shown && html`<${Shown} key=${shown.id} picture=${shown} all=${made} />`}
+    ${more && html`<button type="button" class="button older" ref=${end} onClick=${older}>Older</button>`}
+    ${shown && html`<${Shown} key=${shown.id} picture=${shown} all=${made} put=${put} />`}
     ${two.length === 2 && html`<${Two} one=${two[0]} other=${two[1]} />`}
   </div>`;
 }
 
+const flip = (picture, set) => attempt(async () => set(await patch(`/api/gallery/${picture.id}`, { starred: !picture.starred })));
+
 function Star({ picture, set }) {
   return html`<button type="button" class="star" aria-pressed=${!!picture.starred} aria-label=${`Star ${picture.title || picture.kind}`}
-    onClick=${() => attempt(async () => set(await patch(`/api/gallery/${picture.id}`, { starred: !picture.starred })))}>${picture.starred ? "★" : "☆"}</button>`;
+    onClick=${() => flip(picture, set)}>${picture.starred ? "★" : "☆"}</button>`;
 }
 
 function Sheet({ label, close, children, keys }) {
@@ -82,7 +94,7 @@ function Sheet({ label, close, children, keys }) {
     <button type="button" class="button quiet close" onClick=${() => dialog.current.close()}>Close</button>${children}</dialog>`;
 }
 
-function Shown({ picture, all }) {
+function Shown({ picture, all, put }) {
   const [loupe, setLoupe] = useState(false);
   const recipe = picture.recipe;
   const place = all.indexOf(picture);
@@ -101,17 +113,25 @@ function Shown({ picture, all }) {
     said.value = "The command line was copied.";
     notify("The command line was copied.");
   }
-  const vary = () => again({ ...recipe, settings: { ...recipe.settings, seed: (recipe.settings.seed ?? 0) + 1 } }, recipe.inputs);
+  function vary() {
+    const seed = (recipe.settings.seed ?? 0) + 1;
+    again({ ...recipe, settings: { ...recipe.settings, seed } }, recipe.inputs);
+    notify(`The same but for the seed, which is ${seed} now.`);
+  }
   const usual = recipeOf(recipe?.kind)?.schema.properties ?? {};
   const telling = Object.entries(recipe?.settings ?? {}).filter(([name, value]) => usual[name] && JSON.stringify(usual[name].default) !== JSON.stringify(value));
   return html`<${Sheet} label=${picture.title || words(picture.kind)} close=${() => keep({ picture: null })}
-      keys=${(event) => { if (event.target.matches("input, [role=application]")) return; if (event.key === "ArrowLeft") step(-1); if (event.key === "ArrowRight") step(1); }}>
+      keys=${(event) => {
+        if (event.target.matches("input, [role=application]")) return;
+        ({ ArrowLeft: () => step(-1), ArrowRight: () => step(1), s: () => flip(picture, put), Delete: away })[event.key]?.();
+      }}>
     <div class="well"><${Frame} after=${side(picture, picture.title || words(picture.kind))} loupe=${loupe}>
       ${recipe?.sheet?.length > 0 && !loupe && html`<${Tiles} picture=${picture} />`}<//></div>
     <aside class="about">
-      <h2>${picture.title || words(picture.kind)}</h2>
+      <div class="titled"><${Typed} type="text" aria-label="Title" value=${picture.title} placeholder=${words(picture.kind)} maxlength="120" commit=${(event) => attempt(async () => put(await patch(`/api/gallery/${picture.id}`, { title: event.target.value })))} /><${Star} picture=${picture} set=${put} /></div>
       <p class="quiet">${recipeOf(picture.kind)?.title ?? picture.kind} · ${picture.width} × ${picture.height} · ${when(picture.made)}</p>
       ${telling.length > 0 && html`<dl>${telling.map(([name, value]) => html`<div key=${name}><dt>${words(name)}</dt><dd>${Array.isArray(value) ? value.join(", ") : typeof value === "number" ? figure(value) : String(value ?? "its own")}</dd></div>`)}</dl>`}
+      ${recipe?.steered?.length > 0 && html`<p class="hint">Settings were changed on the way: ${recipe.steered.map(({ step, settings }) => `after step ${step} ${Object.entries(settings).map(([name, value]) => `${words(name).toLowerCase()} ${Array.isArray(value) ? value.join(", ") : value}`).join(", ")}`).join("; ")}. The command has those it ended with.</p>`}
       ${recipe?.command && html`<pre class="command" tabindex="0" aria-label="The command line that makes it">${recipe.command}</pre>`}
       <div class="acts">
         ${recipe?.command && html`<button type="button" class="button small" onClick=${copy}>Copy the command</button>`}

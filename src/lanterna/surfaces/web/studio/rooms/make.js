@@ -7,6 +7,7 @@ import { blank, Mask } from "../mask.js";
 import { remember, Slots, take, takeExample, usePicture } from "../pictures.js";
 import { settings, understood, written } from "../schema.js";
 import { Frame, side, useLive } from "../stage.js";
+import { Fetch, FirstTime } from "../shelf.js";
 import { stepPicture, Steps } from "../steps.js";
 import { active, attempt, examples, go, jobOf, keep, put, recipes, route } from "../store.js";
 import { Tiles } from "../tiles.js";
@@ -109,7 +110,8 @@ function Making({ room, kinds, recipe, query }) {
           ${drawing && html`<${Mask} key=${masking} width=${main.width} height=${main.height} words=${owns(masking)} begun=${inputs.mask[masking] && file(inputs.mask[masking])} done=${masked} />`}
           ${result?.recipe?.sheet?.length > 0 && !drawing && !compare && !loupe && html`<${Tiles} picture=${result} />`}
         <//>
-        ${!before && !after && html`<p class="empty">${missing.length ? "Drop a picture here, paste one, or choose one." : "The picture appears here."}</p>`}
+        ${!before && !after && html`<div class="empty"><p>${missing.length ? "Drop a picture here, paste one, or choose one." : "The picture appears here."}</p>
+          ${missing.length > 0 && html`<${Fetch} names=${["photographs"]} words="Or begin with free photographs:" />`}</div>`}
       </div>
       <${Steps} job=${job} at=${at} look=${look} settings=${changes} />
       <${Caption} ...${{ job, result, recipe, before: shownBefore, compare, setCompare, loupe, setLoupe, room, main }} canCompare=${!!(before && after)} />
@@ -127,6 +129,7 @@ function Making({ room, kinds, recipe, query }) {
             ids=${inputs[role]} set=${(ids) => { setRole(role)(ids); if (role === "picture") keep({ job: null }); }} />`)}
         </div>`}
         <${Presets} recipe=${recipe} preset=${preset} />
+        <${FirstTime} names=${[chosen.network ?? base.network ?? all.find(({ name }) => name === "network")?.usual, ...(recipe.kind === "instant" ? ["instant-style"] : [])]} />
         <${Form} key=${recipe.kind} recipe=${recipe} base=${base} chosen=${chosen} change=${change} steers=${running ? recipe.steers : []} />
       </div>
       <div class="go">
@@ -188,12 +191,13 @@ function useArrivals(set, wanted) {
 function useExample(recipe, inputs) {
   useEffect(() => {
     const wanted = recipe.inputs.find(({ role, required }) => required && FIRST[role] && inputs[role].length === 0);
-    const example = wanted && (examples.value.find(({ name }) => name.startsWith(FIRST[wanted.role])) ?? examples.value[0]);
+    const here = examples.value.filter((each) => each.here);
+    const example = wanted && (here.find(({ name }) => name.startsWith(FIRST[wanted.role])) ?? here[0]);
     if (!example) return;
     takeExample(example.name).then((picture) => {
       if (picture && !route.value.query.get(`in.${wanted.role}`)) keep({ [`in.${wanted.role}`]: picture.id });
     });
-  }, [recipe.kind, examples.value.length, recipe.inputs.map(({ role }) => inputs[role].length).join()]);
+  }, [recipe.kind, examples.value, recipe.inputs.map(({ role }) => inputs[role].length).join()]);
 }
 
 function Presets({ recipe, preset }) {
