@@ -40,7 +40,9 @@ _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".gif",
 _MOST = 100  # pictures that one network learns
 _ON_THE_WAY, _AT_THE_END = 2**17, 2**22  # pixels of several pictures shown together
 _FILMED_PIXELS = 2**20  # of a frame of a film of learning, at most
-_FPS, _HOLD = 12.0, 1.5  # frames a second; seconds that its last frame stands
+FPS, HOLD = 12.0, 1.5
+"""Of a film of learning: frames a second, and seconds that its last frame stands."""
+
 FILMED = frozenset(round(1.1**power) for power in range(200))
 """Steps after which a film of learning has a frame: a tenth more from one to the next.
 
@@ -224,10 +226,13 @@ class LearningFilm:
 
     def watched(self, frames: Generator[Kind, None, None]) -> Generator[Kind, None, None]:
         """The same frames, kept where it is time for another of the film."""
+        there = self.frames.done > 0  # work that is taken up begins with the frame it had come to
         try:
             for frame in frames:
-                if frame.picture is not None and (isinstance(frame, RaceFrame) or self._is_due(frame)):
+                due = isinstance(frame, RaceFrame) or self._is_due(frame)
+                if frame.picture is not None and due and not there:
                     self.frames.add(self._fitted(frame.picture))
+                there = False
                 yield frame
         finally:
             frames.close()
@@ -237,11 +242,15 @@ class LearningFilm:
 
     def save(self, last: Tensor, record: Record, *, finished: bool) -> int:
         """Save the film, which ends with `last`, and give the number of its frames."""
-        frames, count = itertools.chain(self.frames, [self._fitted(last)]), self.frames.done + 1
-        save_film(frames, self.place, count=count, fps=_FPS, hold=_HOLD, recipe=record, force=self.force)
+        frames, count = self.whole(last)
+        save_film(frames, self.place, count=count, fps=FPS, hold=HOLD, recipe=record, force=self.force)
         if finished:
             self.frames.remove()
         return count
+
+    def whole(self, last: Tensor) -> tuple[Iterable[Tensor], int]:
+        """All frames of the film that ends with `last`, and how many they are."""
+        return itertools.chain(self.frames, [self._fitted(last)]), self.frames.done + 1
 
     def _fitted(self, picture: Tensor) -> Tensor:
         height, width = picture.shape[1:]

@@ -68,7 +68,8 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Picture": _object(
         id=_ID, kind=_TEXT, room=_TEXT, title=_TEXT, width=_COUNT, height=_COUNT, bytes=_COUNT, made=_NUMBER,
-        job=_or_null(_ID), origin={"enum": ["made", "upload", "example"]}, starred=_YES, deleted=_YES,
+        media=_TEXT, job=_or_null(_ID),
+        origin={"enum": ["made", "upload", "example"]}, starred=_YES, deleted=_YES,
         also=_or_null(_TEXT), recipe=_or_null({"type": "object"}),
     ),
     "Recipe": _object(

@@ -101,8 +101,19 @@ def recipe_of(record: Record, name: str) -> Picture:
 def kind_of(verb: str, made: str) -> str | None:
     """The kind of job that makes such a picture, or None where the studio has none."""
     if verb == "dream":
-        return "dream" if made == "dream" else "dream-sheet" if made != "film" else None
+        return {"dream": "dream", "film": "dream-film"}.get(made, "dream-sheet")
     kinds = {
+        ("style", "instant-film"): "instant-film",
+        ("paint", "film"): "paint-film",
+        ("paint", "race"): "race",
+        ("paint", "render"): "render",
+        ("paint", "grid"): "grid",
+        ("paint", "morph"): "morph",
+        ("paint", "neurons"): "neurons",
+        ("paint", "random-loop"): "random-loop",
+        ("feature", "kernels"): "kernels",
+        ("read", "page"): "read",
+        ("read", "steps"): "read",
         ("style", "style"): "style",
         ("style", "sheet"): "style-sheet",
         ("style", "instant"): "instant",
@@ -136,6 +147,10 @@ def keep(store: Store, room: str, job: Picture, made: list[Picture]) -> str | No
         told = " ".join([job["kind"], each["made"], title, _words(each["recipe"]["settings"])])
         recipe = {**each["recipe"], "sheet": each["sheet"], "preset": job["preset"]}
         recipe["numbers"] = {**job["numbers"], **each["numbers"]}
+        recipe["inputs"] = [
+            {"role": note["role"], "sha256": store.picture(note["picture"])["sha256"]}
+            for note in job["inputs"]
+        ]
         store.add_picture(
             picture_id, origin="made", kind=job["kind"], room=room, title=title, suffix=file.suffix,
             width=each["width"], height=each["height"], bytes=count, sha256=digest, recipe=recipe, also=also,
@@ -161,6 +176,7 @@ def described(store: Store, picture: Picture) -> Picture:
     shown["starred"] = bool(picture["starred"])
     shown["deleted"] = picture["deleted"] is not None
     shown["also"] = picture["also"]
+    shown["media"] = MEDIA[picture["suffix"]]
     recipe = picture["recipe"]
     if recipe is not None:
         inputs = []

@@ -206,9 +206,11 @@ class Store:
 
     def clear_job(self, job_id: str) -> None:
         """Remove what a job kept while it ran, but for the steps to go back to."""
-        for file in self.job_folder(job_id).glob("*"):
-            if file.is_file():
-                file.unlink(missing_ok=True)
+        for each in self.job_folder(job_id).glob("*"):
+            if each.is_dir() and each.name != "history":
+                shutil.rmtree(each, ignore_errors=True)
+            elif each.is_file():
+                each.unlink(missing_ok=True)
 
     def bound_history(self) -> None:
         """Let the oldest jobs' steps go where all of them are too much for the disk."""

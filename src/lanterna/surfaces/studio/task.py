@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Generator, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lanterna import shelf
 from lanterna.errors import UsageError
 from lanterna.images import note_input
+from lanterna.images.decoding import opened
 from lanterna.networks import open_network, shelf_items
 from lanterna.networks.catalogue import ALIASES, names
 from lanterna.recipes.paint import Paint
@@ -61,8 +62,21 @@ class Tile:
 
 
 @dataclass(frozen=True)
+class Film:
+    """The frames of a film, `(3, H, W)` each, how many they are, how many a second, and how many seconds the
+    last one stands."""
+
+    frames: Iterable[Tensor]
+    count: int
+    fps: float
+    hold: float = 0.0
+
+
+@dataclass(frozen=True)
 class Result:
     """A picture to keep, with its record; `also` writes a file that belongs to it, with that suffix.
+
+    Where it is a `film`, the picture stands for it.
 
     `tiles` are the pictures of a contact sheet, in so many `columns`, `gap` pixels apart.
     """
@@ -74,6 +88,7 @@ class Result:
     tiles: Sequence[Tile] = ()
     columns: int = 1
     gap: int = 16
+    film: Film | None = None
 
 
 def evenly(frame: Frame) -> float:
@@ -199,6 +214,12 @@ class Kind:
         if isinstance(network, str):
             check_network(network, recipe)
         return recipe
+
+
+def is_animated(file: Path) -> bool:
+    """Whether a picture file has several pictures, one after another."""
+    with opened(file) as image:
+        return bool(getattr(image, "is_animated", False))
 
 
 def check_network(name: str, recipe: Recipe) -> None:

@@ -293,14 +293,21 @@ class _Run:
         """Write a picture and its thumbnail into the job's folder, from where the server takes them."""
         from lanterna.files import sha256
         from lanterna.images import save_picture
+        from lanterna.images.films import save_film
         from lanterna.images.record import with_changes
         from lanterna.surfaces.rerun import print_options
         from lanterna.surfaces.studio.pictures import recipe_of
 
-        file = self.folder / f"result-{number}.png"
-        options = print_options(result.record, file)
+        film = result.film
+        file = self.folder / f"result-{number}.{'webp' if film else 'png'}"
         record = with_changes(result.record, self.steered)
-        save_picture(result.picture, file, recipe=record, force=True, **options)
+        if film is None:
+            options = print_options(result.record, file)
+            save_picture(result.picture, file, recipe=record, force=True, **options)
+        else:
+            save_film(
+                film.frames, file, count=film.count, fps=film.fps, hold=film.hold, recipe=record, force=True
+            )
         write_jpeg(result.picture, file.with_suffix(".jpg"), THUMBNAIL_SIDE)
         also = None
         if result.also:
@@ -315,7 +322,7 @@ class _Run:
             "height": result.picture.shape[1],
             "sha256": sha256(file),
             "made": record.made,
-            "recipe": recipe_of(record, f"{record.made}.png"),
+            "recipe": recipe_of(record, f"{record.made}{file.suffix}"),
             "sheet": _sheet(result),
             "numbers": dict(result.numbers),
         }

@@ -68,25 +68,25 @@ function Slot({ id, role, words, required, more, set }) {
     </button>
     ${id && !required && html`<button type="button" class="away" aria-label=${`Take away: ${name}`} onClick=${() => set(null)}>×</button>`}
     <span class="role">${more && !id ? "another" : name}</span>
-    ${picking && html`<${Picker} words=${words} close=${() => setPicking(false)} chosen=${(next) => { set(next); setPicking(false); }} />`}
+    ${picking && html`<${Picker} words=${words} only=${role === "painting" ? (each) => each.also === ".safetensors" : null} close=${() => setPicking(false)} chosen=${(next) => { set(next); setPicking(false); }} />`}
   </div>`;
 }
 
-/** A dialog to choose a picture from wherever there are pictures. */
-export function Picker({ words, close, chosen }) {
+/** A dialog to choose a picture from wherever there are pictures; with `only`, from those of the gallery that it lets in. */
+export function Picker({ words, only = null, close, chosen }) {
   const dialog = useRef();
-  const [from, setFrom] = useState("shelf");
+  const [from, setFrom] = useState(only ? "gallery" : "shelf");
   const [made, setMade] = useState(null);
   const input = useRef();
   useEffect(() => {
     dialog.current.showModal();
-    get("/api/gallery?limit=60").then(setMade, () => setMade([]));
+    get(`/api/gallery?limit=${only ? 500 : 60}`).then((found) => setMade(only ? found.filter(only) : found), () => setMade([]));
   }, []);
   const accept = async (file) => {
     const picture = file && (await take(file));
     if (picture) chosen(picture.id);
   };
-  const tabs = [["shelf", "Photographs"], ["gallery", "Gallery"], ["camera", "Camera"]];
+  const tabs = only ? [] : [["shelf", "Photographs"], ["gallery", "Gallery"], ["camera", "Camera"]];
   return html`<dialog ref=${dialog} class="picker" aria-label=${`Choose ${words}`} onClose=${close}
       onClick=${(event) => event.target === dialog.current && dialog.current.close()}
       onPaste=${(event) => accept([...event.clipboardData.files][0])}>
@@ -94,13 +94,13 @@ export function Picker({ words, close, chosen }) {
       <h2>${words[0].toUpperCase() + words.slice(1)}</h2>
       <button type="button" class="button quiet" onClick=${() => dialog.current.close()}>Close</button>
     </header>
-    <div class="sources">
+    ${!only && html`<div class="sources">
       <div class="segments" role="radiogroup" aria-label="Where from">
         ${tabs.map(([key, label]) => html`<label key=${key}><input type="radio" name="from" checked=${from === key} onChange=${() => setFrom(key)} /><span>${label}</span></label>`)}
       </div>
       <button type="button" class="button" onClick=${() => input.current.click()}>A file of yours …</button>
       <input ref=${input} type="file" accept="image/*" class="unseen" tabindex="-1" aria-label="A picture from this computer" onChange=${(event) => accept(event.target.files[0])} />
-    </div>
+    </div>`}
     ${from === "shelf" && html`<div class="choices">
       <${Fetch} names=${["photographs"]} words="Free photographs to begin with are not here yet." />
       ${examples.value.filter(({ here }) => here).map((each) => html`<button type="button" key=${each.name} class="choice" onClick=${async () => {
@@ -109,12 +109,12 @@ export function Picker({ words, close, chosen }) {
       }}><img loading="lazy" src=${each.thumbnail ?? `/api/examples/${encodeURIComponent(each.name)}/thumbnail`} alt="" /><span>${(each.title ?? each.name).replace(/\.[a-z]+$/, "")}</span></button>`)}
     </div>`}
     ${from === "gallery" && html`<div class="choices">
-      ${made?.length === 0 && html`<p class="empty">Nothing has been made yet.</p>`}
+      ${made?.length === 0 && html`<p class="empty">${only ? "Nothing like that has been made yet." : "Nothing has been made yet."}</p>`}
       ${made?.map((each) => html`<button type="button" key=${each.id} class="choice" onClick=${() => { remember(each); chosen(each.id); }}>
         <img loading="lazy" src=${thumbnail(each.id)} alt="" /><span>${each.title || each.kind}</span></button>`)}
     </div>`}
     ${from === "camera" && html`<${Camera} accept=${accept} />`}
-    <p class="hint">Or drop a picture on the page, or paste one.</p>
+    ${!only && html`<p class="hint">Or drop a picture on the page, or paste one.</p>`}
   </dialog>`;
 }
 

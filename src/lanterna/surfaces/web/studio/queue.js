@@ -2,13 +2,18 @@
 
 import { place } from "./again.js";
 import { preview, remove, patch, thumbnail } from "./api.js";
-import { html, signal, time, useEffect, useRef } from "./html.js";
+import { html, signal, time, useEffect, useRef, words } from "./html.js";
 import { useLive } from "./stage.js";
 import { active, address, attempt, current, jobs, load, put, recipeOf } from "./store.js";
 
 const open = signal(false);
 const change = (job, changes) => attempt(async () => put(await patch(`/api/jobs/${job.id}`, changes)));
-const name = (job) => recipeOf(job.kind)?.title ?? job.kind;
+function name(job) {
+  const recipe = recipeOf(job.kind);
+  if (!recipe) return job.kind;
+  const room = words(recipe.room);
+  return recipe.title === room || recipe.room === "shelf" ? recipe.title : `${room}: ${recipe.title.toLowerCase()}`;
+}
 const where = (job) => place(job.kind, job.settings, job.inputs, { job: job.id }) ?? address(job.kind);
 
 export function Strip() {

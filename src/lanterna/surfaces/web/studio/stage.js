@@ -1,6 +1,6 @@
 // The picture, as large as the room allows: what a job is making, what it began with, and a loupe over both.
 
-import { file, preview } from "./api.js";
+import { file, preview, thumbnail } from "./api.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "./html.js";
 
 /** The newest preview of a job as the address of an image: the next is fetched when the last is here. */
@@ -44,13 +44,15 @@ export function useLive(job) {
     `compare` puts a line between them that is moved; `loupe` is a glass under the pointer. */
 export function Frame({ before, after, compare, loupe, tags = ["before", "after"], children }) {
   const shape = after ?? before;
+  const [plays, setPlays] = useState(!matchMedia("(prefers-reduced-motion: reduce)").matches);
   const [place, setPlace] = useState(50);
   const frame = useRef();
   const both = compare && before && after;
   if (!shape) return null;
   return html`<div class="frame" ref=${frame} style=${{ "--w": shape.width, "--h": shape.height, "--place": `${place}%` }}>
     ${before && (both || !after) && html`<img class="picture" src=${before.src} alt=${before.words} draggable=${false} />`}
-    ${after && html`<img class=${`picture ${both ? "after" : ""}`} src=${after.src} alt=${after.words} draggable=${false} />`}
+    ${after?.still && html`<button type="button" class="button small plays" onClick=${() => setPlays(!plays)}>${plays ? "Hold still" : "Play"}</button>`}
+    ${after && html`<img class=${`picture ${both ? "after" : ""}`} src=${after.still && !plays ? after.still : after.src} alt=${after.words} draggable=${false} />`}
     ${both && html`<input class="divide" type="range" min="0" max="100" step="0.5" value=${place} aria-label="Before and after" aria-valuetext=${`${Math.round(place)} % before`}
       onInput=${(event) => setPlace(Number(event.target.value))} /><span class="line" aria-hidden="true"></span>
       <span class="tag left" aria-hidden="true">${tags[0]}</span><span class="tag right" aria-hidden="true">${tags[1]}</span>`}
@@ -96,5 +98,8 @@ function Loupe({ frame, picture }) {
     <div class="loupe" ref=${glass} aria-hidden="true"></div>`;
 }
 
-/** A picture of the store as a side of a frame. */
-export const side = (picture, words) => picture && { src: file(picture.id), width: picture.width, height: picture.height, words };
+/** A picture of the store as a side of a frame; a film also has a picture that stands still. */
+export const side = (picture, words) => picture && {
+  src: file(picture.id), width: picture.width, height: picture.height, words,
+  still: picture.origin === "made" && picture.media === "image/webp" ? thumbnail(picture.id) : null,
+};

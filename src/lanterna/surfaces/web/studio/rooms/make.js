@@ -110,8 +110,8 @@ function Making({ room, kinds, recipe, query }) {
           ${drawing && html`<${Mask} key=${masking} width=${main.width} height=${main.height} words=${owns(masking)} begun=${inputs.mask[masking] && file(inputs.mask[masking])} done=${masked} />`}
           ${result?.recipe?.sheet?.length > 0 && !drawing && !compare && !loupe && html`<${Tiles} picture=${result} />`}
         <//>
-        ${!before && !after && html`<div class="empty"><p>${missing.length ? "Drop a picture here, paste one, or choose one." : "The picture appears here."}</p>
-          ${missing.length > 0 && html`<${Fetch} names=${["photographs"]} words="Or begin with free photographs:" />`}</div>`}
+        ${!before && !after && html`<div class="empty"><p>${missing.some(({ role }) => role === "painting") ? "Choose a painting: a picture that Paint has made here." : missing.length ? "Drop a picture here, paste one, or choose one." : "The picture appears here."}</p>
+          ${missing.some(({ role }) => role === "picture") && html`<${Fetch} names=${["photographs"]} words="Or begin with free photographs:" />`}</div>`}
       </div>
       <${Steps} job=${job} at=${at} look=${look} settings=${changes} />
       <${Caption} ...${{ job, result, recipe, before: shownBefore, compare, setCompare, loupe, setLoupe, room, main }} canCompare=${!!(before && after)} />
@@ -136,7 +136,7 @@ function Making({ room, kinds, recipe, query }) {
         ${running && html`<button type="button" class="button" onClick=${() => attempt(async () => put(await patch(`/api/jobs/${job.id}`, { state: job.state === "paused" ? "running" : "paused" })))}>${job.state === "paused" ? "Go on" : "Pause"}</button>
         <button type="button" class="button" onClick=${() => attempt(async () => put(await patch(`/api/jobs/${job.id}`, { state: "stopped" })))}>Stop</button>`}
         <button type="button" class="button primary" disabled=${missing.length > 0 || starting} onClick=${start}
-          >${missing.length ? `First: ${missing[0].words}` : active.value.length ? "Start another" : "Start"}</button>
+          >${missing.length ? `First choose the ${missing[0].role}` : active.value.length ? "Start another" : "Start"}</button>
       </div>
     </aside>
   </div>`;
@@ -258,6 +258,7 @@ function progress(job) {
 }
 
 const PLACES = [["dream", "picture", "Dream"], ["style", "picture", "Style, as the photograph"], ["style", "style", "Style, as the painting"], ["paint", "picture", "Paint"], ["look", "picture", "Look"], ["read", "picture", "Read"]];
+const PAINTED = [["paint", "painting", "Paint it large", "render"], ["paint", "painting", "Its neurons", "neurons"]];
 
 /** A menu that sends a picture on to another room. */
 export function SendTo({ picture }) {
@@ -266,6 +267,6 @@ export function SendTo({ picture }) {
   return html`<details class="menu" ref=${menu} onKeyDown=${(event) => { if (event.key === "Escape") { close(); menu.current.querySelector("summary").focus(); } }}
       onFocusOut=${(event) => { if (event.relatedTarget && !menu.current.contains(event.relatedTarget)) close(); }}>
     <summary class="button small">Send to …</summary>
-    <ul>${PLACES.map(([room, role, label]) => html`<li key=${label}><button type="button" onClick=${() => { close(); go(room, { [`in.${role}`]: picture.id }); }}>${label}</button></li>`)}</ul>
+    <ul>${[...PLACES, ...(picture.also === ".safetensors" ? PAINTED : [])].map(([room, role, label, kind]) => html`<li key=${label}><button type="button" onClick=${() => { close(); go(room, { kind, [`in.${role}`]: picture.id }); }}>${label}</button></li>`)}</ul>
   </details>`;
 }

@@ -117,9 +117,11 @@ def _begin(task: Task) -> Doing:
     return Doing(frames, results, lambda frame: learned_so_far(frame.network, watched))
 
 
-TRAIN = Kind(
-    "train", "train", "Train", "A network learns to read handwritten digits.", Train, _begin,
-    steers=("learning_rate",),
-    plain=("network", "epochs", "learning_rate", "hidden", "channels", "optimiser"),
-    presets=presets(), title_of=name_for,
+KINDS = (
+    Kind(
+        "train", "train", "Train", "A network learns to read handwritten digits.", Train, _begin,
+        steers=("learning_rate",),
+        plain=("network", "epochs", "learning_rate", "hidden", "channels", "optimiser"),
+        presets=presets(), title_of=name_for,
+    ),
 )  # fmt: skip
