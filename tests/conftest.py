@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,9 +15,11 @@ from lanterna import settings, shelf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
+    from served import Served
+
+SCREENSHOTS = Path(__file__).parent.parent / "artifacts" / "screenshots"
 
 
 @pytest.fixture(scope="session")
@@ -70,3 +74,20 @@ def browser() -> Iterator[Browser]:
         opened = playwright.chromium.launch(executable_path=chromium, args=arguments)
         yield opened
         opened.close()
+
+
+@pytest.fixture
+def page(studio: Served, browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """The page of the module's studio, with its token. What it looked like at the end is kept."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme="dark")
+    opened = context.new_page()
+    wrong: list[str] = []
+    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    opened.on(
+        "console", lambda line: wrong.append(line.text) if "Content Security Policy" in line.text else None
+    )
+    opened.goto(studio.address)
+    yield opened
+    opened.screenshot(path=SCREENSHOTS / f"{re.sub(r'[^a-z0-9]+', '-', request.node.name.lower())[:80]}.png")
+    context.close()
+    assert wrong == []

@@ -27,7 +27,8 @@ class Served:
         self.home = home
         environment = {key: value for key, value in os.environ.items() if not key.startswith("LANTERNA_")}
         environment |= {"LANTERNA_HOME": str(home), "LANTERNA_OFFLINE": "1"}
-        command = [sys.executable, "-m", "lanterna", "studio", "--no-browser", "--port", "0", *words]
+        command = [sys.executable, "-m", "lanterna", "studio", "--no-browser", *words]
+        command += () if "--port" in words else ("--port", "0")
         self.log = (home / "studio.log").open("a")
         self.process = subprocess.Popen(
             command, env=environment, cwd=home, stdout=subprocess.PIPE, stderr=self.log, text=True

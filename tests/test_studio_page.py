@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from browsing import SMALL, THREE, WHILE, dreamed, go, settings_in, stroke, violations
 from playwright.sync_api import expect
 from served import Served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-    from playwright.sync_api import Browser, Locator, Page
-
-AXE = Path(__file__).parent.joinpath("vendor", "axe.min.js").read_text(encoding="utf-8")
-WHILE = 60_000  # milliseconds that work may take
-SMALL = "size=160&octaves=2&steps=4"
-THREE = (
-    (0.35, 0.25),
-    (0.5, 0.2),
-    (0.62, 0.3),
-    (0.55, 0.42),
-    (0.45, 0.48),
-    (0.6, 0.55),
-    (0.65, 0.7),
-    (0.5, 0.8),
-    (0.34, 0.74),
-)
+    from playwright.sync_api import Page
 
 
 @pytest.fixture(scope="module")
@@ -39,68 +24,6 @@ def studio(real_shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     served = Served(home)
     yield served
     served.close()
-
-
-@pytest.fixture
-def page(studio: Served, browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme="dark")
-    opened = context.new_page()
-    wrong: list[str] = []
-    opened.on("pageerror", lambda error: wrong.append(str(error)))
-    opened.on(
-        "console", lambda line: wrong.append(line.text) if "Content Security Policy" in line.text else None
-    )
-    opened.goto(studio.address)
-    yield opened
-    context.close()
-    assert wrong == []
-
-
-def go(page: Page, hash_: str) -> None:
-    """Open a room with settings, in a page that is new."""
-    base = page.url.partition("#")[0]
-    page.goto("about:blank")  # else only the hash would change
-    page.goto(base + hash_)
-
-
-def settings_in(page: Page) -> dict[str, str]:
-    """The settings that the address tells."""
-    return {
-        name: values[0] for name, values in parse_qs(urlsplit(page.url).fragment.partition("?")[2]).items()
-    }
-
-
-def stroke(page: Page, on: Locator, points: Any) -> None:
-    box = on.bounding_box()
-    assert box is not None
-    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
-    page.mouse.move(*places[0])
-    page.mouse.down()
-    for place in places[1:]:
-        page.mouse.move(*place, steps=4)
-    page.mouse.up()
-
-
-def dreamed(page: Page, more: str = "") -> None:
-    """Dream small with the example that is there, to the end."""
-    go(page, f"#/dream?{SMALL}{more}")
-    page.get_by_role("button", name="Start").click()
-    expect(page.locator(".facts")).to_contain_text("done", timeout=WHILE)
-
-
-def violations(page: Page) -> list[str]:
-    session = page.context.new_cdp_session(page)
-    session.send("Runtime.evaluate", {"expression": AXE})
-    found = session.send(
-        "Runtime.evaluate",
-        {
-            "expression": "axe.run().then(({violations}) => violations.map(({id, nodes}) => id + ': ' +"
-            " nodes.map(({target, failureSummary}) => target + ' ' + failureSummary).join('; ')))",
-            "awaitPromise": True,
-            "returnByValue": True,
-        },
-    )
-    return found["result"]["value"]
 
 
 def test_a_dream_begins_with_an_example_and_ends_in_the_gallery(page: Page, studio: Served):
@@ -248,7 +171,7 @@ def test_a_network_is_built_trained_and_reads_what_is_drawn(page: Page):
     stroke(page, page.get_by_label(re.compile("^Pad: ")), THREE)
     expect(page.get_by_test_id("answer")).to_have_text("3", timeout=WHILE)
     expect(page.locator(".chances [data-most=true]")).to_contain_text("3")
-    page.get_by_role("button", name="Look inside").click()
+    page.get_by_role("button", name="Open in Look").click()
     view = page.frame_locator("iframe")
     expect(view.get_by_role("heading", level=1)).to_contain_text("Read as 3", timeout=WHILE)
     page.get_by_role("link", name="Read").click()

@@ -22,7 +22,7 @@ export function Strip() {
   const live = useLive(job);
   const last = jobs.value.find((each) => each.state === "done");
   const share = job?.steps ? job.step / job.steps : 0;
-  return html`<section class="strip" aria-label="Queue">
+  return html`<section class="strip" aria-label="What is being done">
     <div class="thread" aria-hidden="true"><span style=${{ transform: `scaleX(${job ? share : 0})` }}></span></div>
     ${job
       ? html`<a class="now" href=${where(job)}>

@@ -37,7 +37,7 @@ export function Steps({ job, at, look, settings }) {
   });
   const last = steps.at(-1);
   return html`<div class="way">
-    ${steps.length > 1 && html`<div class="strip-of" ref=${strip} role="radiogroup" aria-label="Earlier steps" onKeyDown=${moved}>
+    ${steps.length > 0 && html`<div class="strip-of" ref=${strip} role="radiogroup" aria-label="Earlier steps" onKeyDown=${moved}>
       ${steps.map((step) => html`<button type="button" role="radio" key=${step} aria-checked=${step === at} tabindex=${step === at || (at == null && step === last) ? 0 : -1} aria-label=${`Step ${step}`} onClick=${() => look(step === at ? null : step)}>
         <img src=${stepPicture(job, step)} alt="" loading="lazy" /></button>`)}
       <button type="button" role="radio" class="newest" aria-checked=${at == null} tabindex=${-1} onClick=${() => look(null)}>${under ? "now" : "end"}</button>

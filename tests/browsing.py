@@ -1,0 +1,74 @@
+"""What the tests of the studio's page share: how a person draws, dreams and finds the settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+from playwright.sync_api import expect
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+AXE = Path(__file__).parent.joinpath("vendor", "axe.min.js").read_text(encoding="utf-8")
+WHILE = 60_000  # milliseconds that work may take
+SMALL = "size=160&octaves=2&steps=4"
+THREE = (
+    (0.35, 0.25),
+    (0.5, 0.2),
+    (0.62, 0.3),
+    (0.55, 0.42),
+    (0.45, 0.48),
+    (0.6, 0.55),
+    (0.65, 0.7),
+    (0.5, 0.8),
+    (0.34, 0.74),
+)
+
+
+def go(page: Page, hash_: str) -> None:
+    """Open a room with settings, in a page that is new."""
+    base = page.url.partition("#")[0]
+    page.goto("about:blank")  # else only the hash would change
+    page.goto(base + hash_)
+
+
+def settings_in(page: Page) -> dict[str, str]:
+    """The settings that the address tells."""
+    return {
+        name: values[0] for name, values in parse_qs(urlsplit(page.url).fragment.partition("?")[2]).items()
+    }
+
+
+def stroke(page: Page, on: Locator, points: Any) -> None:
+    box = on.bounding_box()
+    assert box is not None
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=4)
+    page.mouse.up()
+
+
+def dreamed(page: Page, more: str = "") -> None:
+    """Dream small with the example that is there, to the end."""
+    go(page, f"#/dream?{SMALL}{more}")
+    page.get_by_role("button", name="Start").click()
+    expect(page.locator(".facts")).to_contain_text("done", timeout=WHILE)
+
+
+def violations(page: Page) -> list[str]:
+    session = page.context.new_cdp_session(page)
+    session.send("Runtime.evaluate", {"expression": AXE})
+    found = session.send(
+        "Runtime.evaluate",
+        {
+            "expression": "axe.run().then(({violations}) => violations.map(({id, nodes}) => id + ': ' +"
+            " nodes.map(({target, failureSummary}) => target + ' ' + failureSummary).join('; ')))",
+            "awaitPromise": True,
+            "returnByValue": True,
+        },
+    )
+    return found["result"]["value"]
