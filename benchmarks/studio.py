@@ -1,7 +1,7 @@
 """The studio in figures: first paint, the size of its code, pen to answer, and how it stands under load.
 
 `python benchmarks/studio.py [--seconds 120] [--clients 50] [--pages 500]`. Under load, a dream is being made again
-and again while clients draw (a digit in five strokes' time, a reading after each, then a look at the answer) and
+and again while clients draw (a digit in five strokes' time, a glance after each, then all of it and a look) and
 pages of a gallery of 300 pictures are asked for, thumbnails and all.
 """
 
@@ -190,8 +190,9 @@ def under_load(served: Served, seconds: float, clients: int, pages: int) -> None
         time.sleep(chance.uniform(0, LOOK))
         while time.monotonic() < end:
             for drawing in digits[chance.randrange(len(digits))]:
-                client.ask("POST", "/api/read?surface=pad", drawing)
+                client.ask("POST", "/api/read?surface=pad&cut=0", drawing)
                 time.sleep(BETWEEN)
+            client.ask("POST", "/api/read?surface=pad&why=1", drawing)  # as the page does when the pen rests
             time.sleep(LOOK)
 
     def turn_pages() -> None:

@@ -71,6 +71,10 @@ def test_drawings_of_a_pad(network):
     assert right >= 190
     two = torch.from_numpy(np.concatenate([images[0], images[1]], 1)).float().div(255).expand(3, -1, -1)
     assert read(two, Read(surface="pad"), network=network).text == f"{labels[0]}{labels[1]}"
+    touching = two.clone()
+    touching[:, 14, 16:40] = 1  # a line from one to the other
+    assert len(read(touching, Read(surface="pad"), network=network)) > 1
+    assert len(read(touching, Read(surface="pad", cut=False), network=network)) == 1
     assert not read(torch.zeros(3, 80, 80), Read(surface="pad"), network=network)
 
 

@@ -53,7 +53,8 @@ def _normalise(patches: Sequence[Tensor]) -> Normalised:
     canvas = torch.stack([_on_canvas(patch) for patch in patches])  # (N, 64, 64)
     inside = canvas > 0.5
     # Signed distance to the edge of the stroke, positive inside, in pixels of the canvas.
-    distance = (_distance(~inside) - _distance(inside)).sub(0.5 * inside.float() - 0.5 * (~inside).float())
+    outwards, inwards = _distance(torch.cat([~inside, inside])).chunk(2)
+    distance = (outwards - inwards).sub(0.5 * inside.float() - 0.5 * (~inside).float())
     area = inside.flatten(1).sum(1).clamp_min(1)
     # Across a stroke of width w the distance to its edge is w / 4 in the mean.
     stroke = 4 * (distance * inside).flatten(1).sum(1) / area  # (N,)
@@ -71,14 +72,14 @@ def _normalise(patches: Sequence[Tensor]) -> Normalised:
     lean, mass = _moments(ink)
     shear = torch.sign(lean) * (lean.abs() - _STANDS).clamp(0, 0.6)
     still = torch.zeros_like(shear)
-    return Normalised(
-        images=_placed(ink, mass, longest + grow, shear),
-        boxed=_placed(plain, middle, longest, still),
-        centred=_placed(plain, mass, longest, still),
-        upright=_placed(plain, mass, longest, shear),
-        stroke=stroke * unit,
-        lean=lean,
-    )
+    # All four at once: for a single digit, the calls cost more than the work.
+    images, boxed, centred, upright = _placed(
+        torch.cat([ink, plain, plain, plain]),
+        torch.cat([mass, middle, mass, mass]),
+        torch.cat([longest + grow, longest, longest, longest]),
+        torch.cat([shear, still, still, shear]),
+    ).chunk(4)
+    return Normalised(images, boxed, centred, upright, stroke * unit, lean)
 
 
 def _on_canvas(patch: Tensor) -> Tensor:

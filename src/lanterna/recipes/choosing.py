@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lanterna.recipes.judging import Judge
 
 
-def choose_pieces(segments: Sequence[Segment], judge: Judge, *, least: float = 0.7) -> list[Segment]:
+def choose_pieces(segments: Sequence[Segment], judge: Judge, least: float) -> list[Segment]:
     """Cut touching digits apart and join broken ones where the parts, or the whole, read better.
 
     What is less than `least` times as wide as it is high is one digit and not cut.

@@ -7,6 +7,7 @@ decides between the ways to cut or join.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 _ORIENTATION = 274  # the EXIF tag
 _DOUBTFUL = 0.6
+_SLIM = 0.7  # times as wide as high: what is less is one digit and not cut
 _WIDE = 0.9  # on a pad: a digit that is not finished yet reads badly, and is no two digits for that
 
 
@@ -49,6 +51,10 @@ class Read(Recipe):
     surface: Literal["page", "pad"] = Field(
         default="page",
         description="What is read: a page, on which ink is told from paper, or a pad's light ink on black.",
+    )
+    cut: bool = Field(
+        default=True,
+        description="Whether digits that touch are cut apart; not to, where a digit is not finished yet.",
     )
     nearest: int = Field(
         default=0,
@@ -154,12 +160,10 @@ def read(
     if network is None:
         network = open_or_train(recipe.network, device=device, watch=watch)
     judge = judge_of(network.eval())
-    if recipe.surface == "pad":
-        page = find_drawing(picture, size)
-        segments = choose_pieces(page.segments, judge, least=_WIDE)
-    else:
-        page = find_ink(picture, size)
-        segments = choose_pieces(page.segments, judge)
+    pad = recipe.surface == "pad"
+    page = find_drawing(picture, size) if pad else find_ink(picture, size)
+    least = (_WIDE if pad else _SLIM) if recipe.cut else math.inf
+    segments = choose_pieces(page.segments, judge, least)
     seen = normalise([torch.from_numpy(segment.ink) for segment in segments])
     judged = judge(seen.images)
     best = judged.probabilities.max(1)

@@ -33,6 +33,7 @@ def read(
             help="page, on which ink is told from paper, or pad: light ink on black, as a pad gives it."
         ),
     ] = "page",
+    cut: Annotated[bool, Parameter(help="Cut digits that touch apart.")] = True,
     output: Annotated[
         Path | None,
         Parameter(name=("--output", "-o"), help="Write the page with its readings (several: into a folder)."),
@@ -51,7 +52,9 @@ def read(
     Finds every digit and reads it in reading order, a line for each row; a question mark follows a doubtful
     one. If nothing has been trained yet, the fast network is trained first.
     """
-    recipe = Read.checked({"network": network, "surface": surface, "nearest": _NEAREST if why else 0})
+    recipe = Read.checked(
+        {"network": network, "surface": surface, "cut": cut, "nearest": _NEAREST if why else 0}
+    )
     if not photos:
         raise UsageError("expected at least one picture: lanterna read PHOTO")
     wanted = [

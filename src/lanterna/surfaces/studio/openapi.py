@@ -133,6 +133,11 @@ _QUERIES: dict[tuple[str, str], dict[str, tuple[Schema, str, bool]]] = {
     ("POST", "/api/pictures"): {"title": (_TEXT, "What it is called.", False)},
     ("POST", "/api/read"): {
         **_READING,
+        "cut": (
+            _TEXT,
+            "0: digits that touch are not cut apart, which is quicker: while the pen moves.",
+            False,
+        ),
         "why": (_TEXT, "1: also which pixels speak for the answer, amber and blue, in hundredths.", False),
     },
     ("POST", "/api/read/steps"): _READING,

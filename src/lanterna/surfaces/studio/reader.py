@@ -40,13 +40,15 @@ class Reader:
         """Let the process end."""
         self._process.shutdown(wait=False, cancel_futures=True)
 
-    async def read(self, drawing: bytes, network: str, surface: str, *, why: bool) -> dict[str, Any]:
+    async def read(
+        self, drawing: bytes, network: str, surface: str, *, cut: bool, why: bool
+    ) -> dict[str, Any]:
         """The digits of a page or of a pad's drawing; of each, if wanted, what in it speaks for the answer.
 
         Errors, here and below: `UsageError` where it is no picture, `MissingError` for a network that is not
         here, `LanternaError` where the process ended over it.
         """
-        return await self._answer(_read, drawing, network, surface, why)
+        return await self._answer(_read, drawing, network, surface, cut, why)
 
     async def steps(self, drawing: bytes, network: str, surface: str) -> bytes:
         """Every step from a page to what the network sees, as a PNG."""
@@ -103,7 +105,7 @@ def _warm_up() -> None:
     dot.paste(255, (30, 20, 38, 60))
     file = io.BytesIO()
     dot.save(file, "PNG")
-    _read(file.getvalue(), _USUAL, "pad", True)
+    _read(file.getvalue(), _USUAL, "pad", True, True)
 
 
 def _steps(drawing: bytes, name: str, surface: str) -> bytes:
@@ -147,11 +149,11 @@ def _why(reading: Reading, network: Network) -> dict[str, Any]:
     return {"rather_than": reading.runner_up, "terms": (terms / most * 100).round().int().tolist()}
 
 
-def _read(drawing: bytes, name: str, surface: str, why: bool) -> dict[str, Any]:
+def _read(drawing: bytes, name: str, surface: str, cut: bool, why: bool) -> dict[str, Any]:
     from lanterna.recipes.read import Read, read
 
     begun = time.perf_counter()
-    recipe = Read.checked({"network": name, "surface": surface})
+    recipe = Read.checked({"network": name, "surface": surface, "cut": cut})
     network = _network(name)
     page = read(drawing, recipe, network=network)
     digits = [

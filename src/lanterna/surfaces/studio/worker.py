@@ -45,7 +45,7 @@ def main(pipe: Connection) -> None:
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which tells us
     if hasattr(os, "nice"):
-        os.nice(5)  # the page goes first
+        os.nice(10)  # the page goes first
     commands: queue.SimpleQueue[Message] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(pipe, commands), daemon=True).start()
     from lanterna.recipes.checkpoint import Keeping

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 async def read(request: Request) -> Response:
     """Read a drawing or a page at once."""
     picture, (name, surface) = await _picture(request), _asked(request)
-    why = request.query_params.get("why", "") in ("1", "true", "yes")
-    return Answer(await studio_of(request).reader.read(picture, name, surface, why=why))
+    cut, why = (request.query_params.get(*each) in ("1", "true") for each in (("cut", "1"), ("why", "0")))
+    return Answer(await studio_of(request).reader.read(picture, name, surface, cut=cut, why=why))
 
 
 async def read_steps(request: Request) -> Response:

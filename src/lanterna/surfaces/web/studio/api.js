@@ -34,8 +34,10 @@ export function upload(blob, title = blob.name ?? "") {
   return call("POST", `/api/pictures?title=${encodeURIComponent(title)}`, blob, { "content-type": blob.type });
 }
 
-/** Read a page, or what is on a pad: `{digits, milliseconds}`, with what speaks for each answer. */
-export const read = (blob, network, surface) => call("POST", `/api/read?why=1&surface=${surface}&network=${encodeURIComponent(network)}`, blob, { "content-type": blob.type });
+/** Read a page, or what is on a pad: `{digits, milliseconds}`.
+
+    A `glance` is quick, for a pen that moves: touching digits are not cut apart, and nothing is explained. */
+export const read = (blob, network, surface, glance) => call("POST", `/api/read?${glance ? "cut=0" : "why=1"}&surface=${surface}&network=${encodeURIComponent(network)}`, blob, { "content-type": blob.type });
 
 /** What is in a picture: `{answers: [{name, chance}]}`. */
 export const classify = (blob, network) => call("POST", `/api/classify?network=${encodeURIComponent(network)}`, blob, { "content-type": blob.type });

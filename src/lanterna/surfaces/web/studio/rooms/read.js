@@ -8,6 +8,7 @@ import { attempt, go, keep, networks, route, said } from "../store.js";
 
 const QUICK = 80; // pixels of a drawing that is read as the pen moves: the reading takes a tenth of the pad's own 224
 const WHOLE = 224;
+const REST = 120; // ms without a new drawing after which the pen rests
 const GLANCE = 700; // ms between two looks through the camera
 const DIGITS = [...Array(10).keys()];
 
@@ -28,7 +29,8 @@ export default function Read() {
   asked.network = network;
   asked.surface = page || camera ? "page" : "pad";
   asked.answered = (found) => {
-    setAnswer(found);
+    // Until the new one is here, the last why stays.
+    setAnswer((last) => (found.digits.some((each) => each.why) || !last ? found : { ...found, digits: found.digits.map((each, place) => ({ ...each, why: last.digits[place]?.digit === each.digit ? last.digits[place].why : null })) }));
     setProblem("");
     setWhich(Math.max(0, found.digits.length - 1));
   };
@@ -37,14 +39,19 @@ export default function Read() {
   async function ask(blob) {
     asked.next = { blob, begun: performance.now() };
     asked.last = blob;
+    clearTimeout(asked.resting);
     if (asked.busy) return;
     asked.busy = true;
     while (asked.next) {
       const { blob: newest, begun } = asked.next;
       asked.next = null;
+      const moves = asked.surface === "pad";
       try {
-        const found = await read(newest, asked.network, asked.surface);
-        asked.answered({ ...found, whole: performance.now() - begun });
+        const found = await read(newest, asked.network, asked.surface, moves);
+        const whole = performance.now() - begun;
+        asked.answered({ ...found, whole });
+        // To tell why, and two digits that touch, takes longer: it is asked for when the pen rests.
+        if (moves && found.digits.length) asked.resting = setTimeout(() => read(newest, asked.network, asked.surface, false).then((told) => asked.last === newest && asked.answered({ ...told, whole }), () => {}), REST);
       } catch (error) {
         setProblem(error.message);
       }
