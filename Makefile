@@ -13,7 +13,7 @@ studio: .venv/installed
 	@$(BIN)/lanterna studio
 
 test: .venv/installed-dev
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: .venv/installed-dev
 	$(BIN)/ruff check
