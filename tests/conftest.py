@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import sync_playwright
+from served import Served
 
 from lanterna import settings, shelf
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from playwright.sync_api import Browser, Page
-    from served import Served
 
 SCREENSHOTS = Path(__file__).parent.parent / "artifacts" / "screenshots"
 
@@ -74,6 +74,16 @@ def browser() -> Iterator[Browser]:
         opened = playwright.chromium.launch(executable_path=chromium, args=arguments)
         yield opened
         opened.close()
+
+
+@pytest.fixture(scope="module")
+def studio(real_shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A studio for the tests of one file, with the real shelf and nothing else."""
+    home = tmp_path_factory.mktemp("studio")
+    (home / "shelf").symlink_to(real_shelf, target_is_directory=True)
+    served = Served(home)
+    yield served
+    served.close()
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image, ImageSequence
-from served import Served
 
 from lanterna.images import open_picture
 from lanterna.images.film_reading import read_film_record
@@ -16,19 +15,10 @@ from lanterna.surfaces.studio.describe import recipes
 from lanterna.surfaces.studio.kinds import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from served import Served
 
 PRESETS = Path(__file__).parent.parent / "src/lanterna/surfaces/web"
 SMALL_DREAM = {"size": 96, "octaves": 1, "steps": 2}
-
-
-@pytest.fixture(scope="module")
-def studio(real_shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    home = tmp_path_factory.mktemp("studio")
-    (home / "shelf").symlink_to(real_shelf, target_is_directory=True)
-    served = Served(home)
-    yield served
-    served.close()
 
 
 @pytest.fixture(scope="module")

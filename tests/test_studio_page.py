@@ -8,22 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from browsing import SMALL, THREE, WHILE, dreamed, go, settings_in, stroke, violations
 from playwright.sync_api import expect
-from served import Served
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from playwright.sync_api import Page
-
-
-@pytest.fixture(scope="module")
-def studio(real_shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    home = tmp_path_factory.mktemp("studio")
-    (home / "shelf").symlink_to(real_shelf, target_is_directory=True)
-    served = Served(home)
-    yield served
-    served.close()
+    from served import Served
 
 
 def test_a_dream_begins_with_an_example_and_ends_in_the_gallery(page: Page, studio: Served):

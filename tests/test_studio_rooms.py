@@ -17,20 +17,9 @@ from playwright.sync_api import expect
 from served import Served
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from playwright.sync_api import Browser, Page
 
 WEB = Path(__file__).parent.parent / "src/lanterna/surfaces/web"
-
-
-@pytest.fixture(scope="module")
-def studio(real_shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    home = tmp_path_factory.mktemp("studio")
-    (home / "shelf").symlink_to(real_shelf, target_is_directory=True)
-    served = Served(home)
-    yield served
-    served.close()
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +171,24 @@ def test_a_drawing_is_explained_and_looked_into(page: Page, network: str):
     stroke(page, pad, ((0.5, 0.15), (0.5, 0.85)))
     expect(page.get_by_test_id("answer")).to_have_text("1", timeout=WHILE)
     expect(inside).to_contain_text("Read as 1")  # it follows the pen
+
+
+def test_a_pen_that_is_pressed_draws_broader(page: Page):
+    go(page, "#/read")
+    pad = page.get_by_label(re.compile("^Pad: "))
+    box = pad.bounding_box()
+    assert box is not None
+    session, ink = page.context.new_cdp_session(page), []
+    for force in (0.1, 0.9):
+        for kind, across in (("mousePressed", 0.3), ("mouseMoved", 0.7), ("mouseReleased", 0.7)):
+            session.send("Input.dispatchMouseEvent", {
+                "type": kind, "x": box["x"] + across * box["width"], "y": box["y"] + box["height"] / 2,
+                "button": "left", "buttons": 1, "clickCount": 1, "pointerType": "pen", "force": force,
+            })  # fmt: skip
+        drawn = "pad => pad.getContext('2d').getImageData(0, 0, 224, 224).data.filter((_, at) => at % 4 == 3)"
+        ink.append(sum(pad.evaluate(f"pad => Array.from(({drawn})(pad))")))
+        page.get_by_role("button", name="Clear").click()
+    assert 1.5 * ink[0] < ink[1]
 
 
 def test_a_page_is_dropped_on_the_pad(page: Page, network: str, real_shelf: Path):

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import lanterna
 from lanterna.surfaces.studio.kinds import KINDS
-from lanterna.surfaces.studio.routes import ROUTES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from starlette.routing import Route
 
 Schema = dict[str, Any]
@@ -204,10 +205,10 @@ _FAILURES = {
 }  # fmt: skip
 
 
-def description() -> Schema:
-    """The whole description."""
+def description(routes: Iterable[Route]) -> Schema:
+    """The whole description, of these routes."""
     paths: dict[str, Schema] = {}
-    for route in ROUTES:
+    for route in routes:
         for method in sorted(route.methods or ()):
             if method != "HEAD":
                 path = route.path.replace(":id", "").replace(":int", "")

@@ -11,6 +11,8 @@ from lanterna.files import sha256
 from lanterna.surfaces.studio.store import new_id
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from lanterna.images import Record
     from lanterna.surfaces.studio.store import Store
 
@@ -37,7 +39,6 @@ def receive(sent: Path, folder: Path, picture_id: str) -> tuple[Path, Picture]:
     """
     from lanterna.images import open_picture, read_record, save_picture
     from lanterna.images.decoding import opened
-    from lanterna.surfaces.studio.worker import write_jpeg
 
     with opened(sent) as file:
         form = file.format or ""
@@ -66,6 +67,17 @@ def receive(sent: Path, folder: Path, picture_id: str) -> tuple[Path, Picture]:
         "recipe": recipe_of(record, place.name) if record else None,
     }
     return place, picture
+
+
+def write_jpeg(picture: Tensor, place: Path, side: int) -> None:
+    """Write a picture as a JPEG of at most `side` pixels along its longer side, whole or not at all."""
+    from lanterna.images.drawing import as_image
+
+    image = as_image(picture)
+    image.thumbnail((side, side), reducing_gap=2.0)
+    temporary = place.with_suffix(".new")
+    image.save(temporary, "JPEG", quality=88)
+    temporary.replace(place)
 
 
 def file_name(picture: Picture) -> str:

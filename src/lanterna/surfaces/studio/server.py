@@ -9,7 +9,6 @@ import hashlib
 import re
 import secrets
 import socket
-import time
 import webbrowser
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -25,14 +24,13 @@ from lanterna.errors import LanternaError, UsageError
 from lanterna.files import replacing
 from lanterna.settings import studio_folder
 from lanterna.surfaces.studio.guard import Guard
-from lanterna.surfaces.studio.jobs import Queue
-from lanterna.surfaces.studio.pictures import keep
-from lanterna.surfaces.studio.reader import Reader
 from lanterna.surfaces.studio.routes import ROUTES, failures
+from lanterna.surfaces.studio.routes.requests import Answer
 from lanterna.surfaces.studio.store import Store
+from lanterna.surfaces.studio.studio import Studio
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import Callable, Sequence
     from importlib.resources.abc import Traversable
     from pathlib import Path
     from types import FrameType
@@ -40,7 +38,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 PORT = 8765
-_WEEK = 7 * 86_400.0
 _MEDIA = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -54,47 +51,6 @@ _MEDIA = {
     ".txt": "text/plain; charset=utf-8",
     ".md": "text/plain; charset=utf-8",
 }
-
-
-class Studio:
-    """All that belongs to one running studio. It opens with the event loop."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.closing = False
-        self.closing_listeners: set[asyncio.Event] = set()
-        self.store: Store
-        self.queue: Queue
-        self.reader: Reader
-        self.decoding: asyncio.Semaphore
-
-    @contextlib.asynccontextmanager
-    async def opened(self, _: Starlette) -> AsyncIterator[None]:
-        """Open the store, start the worker, and end both well."""
-        self.store = Store(self.folder)
-        self.store.forget_deleted(time.time() - _WEEK)
-        self.decoding = asyncio.Semaphore(1)
-        self.queue = Queue(self.store, self._keep)
-        self.reader = Reader()
-        self.queue.open()
-        self.reader.warm_up()
-        try:
-            yield
-        finally:
-            self.reader.close()
-            await self.queue.close()
-            self.store.close()
-
-    def close_streams(self) -> None:
-        """Let the event streams end, so that the server can."""
-        self.closing = True
-        for listener in self.closing_listeners:
-            listener.set()
-
-    def _keep(self, job: dict[str, Any], made: list[dict[str, Any]]) -> str | None:
-        from lanterna.surfaces.studio.kinds import KINDS
-
-        return keep(self.store, KINDS[job["kind"]].room, job, made)
 
 
 class Files:
@@ -147,10 +103,24 @@ class Files:
         return [base64.b64encode(hashlib.sha256(each).digest()).decode() for each in scripts]
 
 
+async def openapi(_: Request) -> Response:
+    """This description."""
+
+    def described() -> dict[str, Any]:
+        from lanterna.surfaces.studio.openapi import description
+
+        return description(API)
+
+    return Answer(await asyncio.to_thread(described))
+
+
+API = [*ROUTES, Route("/api/openapi.json", openapi)]
+
+
 def application(studio: Studio, web: Files) -> Starlette:
     """The routes, without their guard."""
     app = Starlette(
-        routes=[Route("/", web.page), Route("/web/{path:path}", web.answer), *ROUTES],
+        routes=[Route("/", web.page), Route("/web/{path:path}", web.answer), *API],
         exception_handlers={
             LanternaError: failures.failed,
             KeyError: failures.not_there,

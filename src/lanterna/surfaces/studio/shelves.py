@@ -54,7 +54,7 @@ def copy_photograph(name: str, place: Path) -> None:
 def small_photograph(name: str, folder: Path) -> Path:
     """A photograph made small, kept for the next time."""
     from lanterna.images import open_picture
-    from lanterna.surfaces.studio.worker import write_jpeg
+    from lanterna.surfaces.studio.pictures import write_jpeg
 
     place = folder / f"example-{_place(name)}.jpg"
     if not place.exists():

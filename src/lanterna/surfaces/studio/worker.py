@@ -21,11 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 from lanterna.errors import LanternaError
 from lanterna.surfaces.studio.history import History
+from lanterna.surfaces.studio.pictures import recipe_of, write_jpeg
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
-
-    from torch import Tensor
 
     from lanterna.recipes.recipe import Frame, Recipe
     from lanterna.surfaces.studio.task import Doing, Kind, Result
@@ -296,7 +295,6 @@ class _Run:
         from lanterna.images.films import save_film
         from lanterna.images.record import with_changes
         from lanterna.surfaces.rerun import print_options
-        from lanterna.surfaces.studio.pictures import recipe_of
 
         film = result.film
         file = self.folder / f"result-{number}.{'webp' if film else 'png'}"
@@ -351,14 +349,3 @@ def _sheet(result: Result) -> list[Message]:
         }
         for tile, box, command in zip(result.tiles, boxes, commands, strict=True)
     ]
-
-
-def write_jpeg(picture: Tensor, place: Path, side: int) -> None:
-    """Write a picture as a JPEG of at most `side` pixels along its longer side, whole or not at all."""
-    from lanterna.images.drawing import as_image
-
-    image = as_image(picture)
-    image.thumbnail((side, side), reducing_gap=2.0)
-    temporary = place.with_suffix(".new")
-    image.save(temporary, "JPEG", quality=88)
-    temporary.replace(place)

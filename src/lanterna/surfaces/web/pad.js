@@ -25,7 +25,7 @@ export function makePad(drawn) {
   function line(to) {
     context.strokeStyle = "#fff";
     context.lineCap = context.lineJoin = "round";
-    context.lineWidth = Number(brush.value);
+    context.lineWidth = Number(brush.value) * (to.pressure ?? 1);
     context.beginPath();
     context.moveTo(from.x, from.y);
     context.lineTo(to.x + 0.01, to.y); // a mere dot has a length too
@@ -37,7 +37,9 @@ export function makePad(drawn) {
 
   function place(event) {
     const box = canvas.getBoundingClientRect();
-    return { x: ((event.clientX - box.left) / box.width) * SIDE, y: ((event.clientY - box.top) / box.height) * SIDE };
+    // A pen that is pressed harder draws broader; a mouse and a finger know no pressure.
+    const pressure = event.pointerType === "pen" && event.pressure > 0 ? 0.5 + event.pressure : 1;
+    return { x: ((event.clientX - box.left) / box.width) * SIDE, y: ((event.clientY - box.top) / box.height) * SIDE, pressure };
   }
 
   host.wipe = () => {

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from lanterna.surfaces.studio.server import Studio
+    from lanterna.surfaces.studio.studio import Studio
 
 _BEAT = 15.0  # seconds of silence after which the event stream sends a comment
 _REST = 0.1  # seconds between two looks at what has changed

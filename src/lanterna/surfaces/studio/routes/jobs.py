@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from lanterna.surfaces.studio.server import Studio
+    from lanterna.surfaces.studio.studio import Studio
 
 
 def told(job: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from lanterna.surfaces.studio.server import Studio
+    from lanterna.surfaces.studio.studio import Studio
 
 
 async def add_picture(request: Request) -> Response:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from lanterna.surfaces.studio.server import Studio
+    from lanterna.surfaces.studio.studio import Studio
 
 FOREVER = {"cache-control": "private, max-age=31536000, immutable"}
 NOW = {"cache-control": "no-store"}

@@ -31,6 +31,34 @@ export async function take(file) {
   return picture && remember(picture);
 }
 
+/** What is dropped or pasted anywhere on the page, as a picture's id; nothing where it is not `wanted`. */
+export function useArrivals(set, wanted) {
+  useEffect(() => {
+    if (!wanted) return undefined;
+    const arrive = async (received) => {
+      const picture = received && (await take(received));
+      if (!picture) return;
+      set(picture.id);
+    };
+    const over = (event) => event.preventDefault();
+    const drop = (event) => {
+      event.preventDefault();
+      const dragged = event.dataTransfer.getData("text/lanterna");
+      if (dragged) set(dragged);
+      else arrive(event.dataTransfer.files[0]);
+    };
+    const paste = (event) => { if (!event.target.closest?.("input, dialog")) arrive([...event.clipboardData.files][0]); };
+    addEventListener("dragover", over);
+    addEventListener("drop", drop);
+    addEventListener("paste", paste);
+    return () => {
+      removeEventListener("dragover", over);
+      removeEventListener("drop", drop);
+      removeEventListener("paste", paste);
+    };
+  });
+}
+
 /** Make a photograph of the shelf a picture. */
 export async function takeExample(name) {
   const picture = await attempt(() => post(`/api/examples/${encodeURIComponent(name)}`));

@@ -4,7 +4,7 @@ import { file, patch, post, get, upload } from "../api.js";
 import { Form } from "../form.js";
 import { figure, html, time, useEffect, useMemo, useRef, useState, words } from "../html.js";
 import { blank, Mask } from "../mask.js";
-import { remember, Slots, take, takeExample, usePicture } from "../pictures.js";
+import { remember, Slots, takeExample, useArrivals, usePicture } from "../pictures.js";
 import { settings, understood, written } from "../schema.js";
 import { Frame, side, useLive } from "../stage.js";
 import { Fetch, FirstTime } from "../shelf.js";
@@ -157,34 +157,6 @@ function useJob(id, kinds) {
   const found = id ? jobOf(id) : active.value.find((each) => each.state !== "queued" && kinds.some(({ kind }) => kind === each.kind));
   useEffect(() => { if (id && !found) get(`/api/jobs/${id}`).then(put, () => keep({ job: null })); }, [id]);
   return found ?? null;
-}
-
-// What is dropped or pasted anywhere on the page.
-function useArrivals(set, wanted) {
-  useEffect(() => {
-    if (!wanted) return undefined;
-    const arrive = async (received) => {
-      const picture = received && (await take(received));
-      if (!picture) return;
-      set(picture.id);
-    };
-    const over = (event) => event.preventDefault();
-    const drop = (event) => {
-      event.preventDefault();
-      const dragged = event.dataTransfer.getData("text/lanterna");
-      if (dragged) set(dragged);
-      else arrive(event.dataTransfer.files[0]);
-    };
-    const paste = (event) => { if (!event.target.closest?.("input, dialog")) arrive([...event.clipboardData.files][0]); };
-    addEventListener("dragover", over);
-    addEventListener("drop", drop);
-    addEventListener("paste", paste);
-    return () => {
-      removeEventListener("dragover", over);
-      removeEventListener("drop", drop);
-      removeEventListener("paste", paste);
-    };
-  });
 }
 
 // First launch: an example is there already.

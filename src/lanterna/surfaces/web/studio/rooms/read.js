@@ -3,7 +3,7 @@
 import { makePad } from "lanterna/pad.js";
 import { file, read, readSteps, upload } from "../api.js";
 import { html, useEffect, useRef, useState } from "../html.js";
-import { Picker, take } from "../pictures.js";
+import { Picker, take, useArrivals } from "../pictures.js";
 import { attempt, go, keep, networks, route, said } from "../store.js";
 
 const QUICK = 80; // pixels of a drawing that is read as the pen moves: the reading takes a tenth of the pad's own 224
@@ -73,29 +73,7 @@ export default function Read() {
     host.current.replaceChildren(pad);
     return () => { host.current?.replaceChildren(); };
   }, [page, camera]);
-  // What is dropped or pasted anywhere is a page to read.
-  useEffect(() => {
-    const arrive = async (received) => {
-      const picture = received && (await take(received));
-      if (picture) keep({ "in.picture": picture.id, from: null });
-    };
-    const over = (event) => event.preventDefault();
-    const drop = (event) => {
-      event.preventDefault();
-      const dragged = event.dataTransfer.getData("text/lanterna");
-      if (dragged) keep({ "in.picture": dragged, from: null });
-      else arrive(event.dataTransfer.files[0]);
-    };
-    const paste = (event) => { if (!event.target.closest?.("input, dialog")) arrive([...event.clipboardData.files][0]); };
-    addEventListener("dragover", over);
-    addEventListener("drop", drop);
-    addEventListener("paste", paste);
-    return () => {
-      removeEventListener("dragover", over);
-      removeEventListener("drop", drop);
-      removeEventListener("paste", paste);
-    };
-  }, []);
+  useArrivals((id) => keep({ "in.picture": id, from: null }), true);
   useEffect(() => {
     if (!page) return;
     setAnswer(null);

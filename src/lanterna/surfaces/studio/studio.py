@@ -1,0 +1,62 @@
+"""All that belongs to one running studio: its store, its queue and its reader."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import TYPE_CHECKING, Any
+
+from lanterna.surfaces.studio.jobs import Queue
+from lanterna.surfaces.studio.pictures import keep
+from lanterna.surfaces.studio.reader import Reader
+from lanterna.surfaces.studio.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from starlette.applications import Starlette
+
+_WEEK = 7 * 86_400.0
+
+
+class Studio:
+    """All that belongs to one running studio. It opens with the event loop."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.closing = False
+        self.closing_listeners: set[asyncio.Event] = set()
+        self.store: Store
+        self.queue: Queue
+        self.reader: Reader
+        self.decoding: asyncio.Semaphore
+
+    @contextlib.asynccontextmanager
+    async def opened(self, _: Starlette) -> AsyncIterator[None]:
+        """Open the store, start the worker, and end both well."""
+        self.store = Store(self.folder)
+        self.store.forget_deleted(time.time() - _WEEK)
+        self.decoding = asyncio.Semaphore(1)
+        self.queue = Queue(self.store, self._keep)
+        self.reader = Reader()
+        self.queue.open()
+        self.reader.warm_up()
+        try:
+            yield
+        finally:
+            self.reader.close()
+            await self.queue.close()
+            self.store.close()
+
+    def close_streams(self) -> None:
+        """Let the event streams end, so that the server can."""
+        self.closing = True
+        for listener in self.closing_listeners:
+            listener.set()
+
+    def _keep(self, job: dict[str, Any], made: list[dict[str, Any]]) -> str | None:
+        from lanterna.surfaces.studio.kinds import KINDS
+
+        return keep(self.store, KINDS[job["kind"]].room, job, made)
