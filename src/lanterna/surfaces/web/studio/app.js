@@ -37,7 +37,7 @@ function App() {
       <nav class="rooms" aria-label="Rooms">${ROOMS.map(([name, words]) => html`<a key=${name} href=${back(name)} aria-current=${name === room ? "page" : undefined}>${words}</a>`)}</nav>
     </header>
     <main id="main" tabindex="-1">
-      ${ready.value === "here" ? html`<${Room} key=${room} room=${room} />` : ready.value !== "loading" && html`<p class="empty">${ready.value} <button type="button" class="button small" onClick=${begin}>Try again</button></p>`}
+      ${ready.value === "here" ? html`<${Room} key=${room} room=${room} />` : ready.value === "loading" ? html`<p class="empty late" role="status">The studio is opening …</p>` : html`<p class="empty">${ready.value} <button type="button" class="button small" onClick=${begin}>Try again</button></p>`}
     </main>
     <${Strip} />
     <div class="notices">

@@ -58,6 +58,7 @@ export function Gallery() {
         <span role="status">${picked.length} chosen</span>
         <button type="button" class="button small" disabled=${picked.length !== 2} onClick=${() => keep({ compare: "1" })}>Compare</button>
         <a class="button small" href=${`/api/gallery/export.zip?ids=${picked.join(",")}`} download>Export</a>
+        ${window.showDirectoryPicker && html`<button type="button" class="button small" onClick=${() => intoFolder(picked.map((id) => made.find((each) => each.id === id)).filter(Boolean))}>To a folder …</button>`}
         <a class="button small" href=${`/api/gallery/sheet.pdf?ids=${picked.join(",")}`} download>Contact sheet</a>
         ${picked.length < made.length && picked.length < 500 && html`<button type="button" class="button small quiet" onClick=${() => setPicked(made.slice(0, 500).map((each) => each.id))}>All</button>`}
         <button type="button" class="button small quiet" onClick=${() => setPicked([])}>None</button>
@@ -148,6 +149,27 @@ function Shown({ picture, all, put }) {
 function Two({ one, other }) {
   return html`<${Sheet} label="Two pictures compared" close=${() => keep({ compare: null })}>
     <div class="well whole"><${Frame} before=${side(one, one.title || one.kind)} after=${side(other, other.title || other.kind)} compare=${true} tags=${[one, other].map((each) => each.title || each.kind)} /></div><//>`;
+}
+
+/** Write pictures into a folder that is chosen, where the browser can; a file that is there already is left alone. */
+async function intoFolder(pictures) {
+  let folder;
+  try {
+    folder = await window.showDirectoryPicker({ mode: "readwrite" });
+  } catch {
+    return; // nothing was chosen
+  }
+  await attempt(async () => {
+    for (const picture of pictures) {
+      const suffix = picture.media.split("/")[1].replace("jpeg", "jpg");
+      const name = `${(picture.title || picture.kind).replace(/[^\p{L}\p{N}.-]+/gu, "-")}-${picture.id.slice(0, 6)}.${suffix}`;
+      const there = await folder.getFileHandle(name).catch(() => null);
+      if (there) continue;
+      const writing = await (await folder.getFileHandle(name, { create: true })).createWritable();
+      await (await fetch(file(picture.id))).body.pipeTo(writing);
+    }
+    notify(`${pictures.length} pictures are in ${folder.name}.`);
+  });
 }
 
 const when = (made) => new Date(made * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
