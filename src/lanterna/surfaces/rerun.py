@@ -41,7 +41,8 @@ class Making:
     """How one kind of picture is made: the names (`module:name`) of its maker and of its verb's recipe, the
     words of the command line around its settings, the settings that have no option of their name, the
     options that name further inputs (`guide`: an input with that role), and where it shows several pictures
-    the name of what gives the command for each. A film has no maker, only its command."""
+    the name of what gives the command for each. A film has no maker, only its command. `by_set`: settings are
+    given by `--set`."""
 
     maker: str
     recipe: str
@@ -49,6 +50,7 @@ class Making:
     without_option: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
     commands: str | None = None
+    by_set: bool = False
 
 
 _TRAIN = Making("lanterna.surfaces.makers:train_picture", "lanterna.recipes.train:Train", "train {settings}")
@@ -122,6 +124,11 @@ _RANDOM = Making(
     "lanterna.recipes.cppn:Cppn",
     "paint --random {settings} -o {picture}",
 )
+_LESSONS = {
+    "gates": "gates:Gates", "derivative": "derivative:Derivative", "circuits": "circuits:Circuits",
+    "curve": "curve:Curve", "descent": "descent:Descent", "layers": "layers:Layers",
+    "functions": "functions:Functions",
+}  # fmt: skip
 # By verb, and which of its pictures.
 MAKINGS: dict[tuple[str, str], Making] = {
     ("train", "mistakes"): _TRAIN,
@@ -197,6 +204,15 @@ MAKINGS: dict[tuple[str, str], Making] = {
         recipe="lanterna.recipes.rendering:Morph",
         command="paint render {inputs} {settings} --morph {picture}",
     ),
+    **{
+        ("learn", name): Making(
+            "lanterna.surfaces.lessons:lesson_picture",
+            f"lanterna.lessons.{recipe}",
+            f"learn {name} {{settings}} -o {{picture}}",
+            by_set=True,
+        )
+        for name, recipe in _LESSONS.items()
+    },
     ("read", "steps"): replace(_READ, command="read {inputs} {settings} --steps {picture}"),
 }
 
@@ -268,7 +284,7 @@ def changed(record: Record, assignments: Mapping[str, str]) -> Record:
         elif key == "device":
             other["device"] = text
         elif key in settings:
-            settings[key] = _value(text, settings[key])
+            settings[key] = value_of(text, settings[key])
         elif key == "network" and record.network:
             other["network"] = Weights(name=text, sha256=None)
         elif key in roles and key:
@@ -280,7 +296,7 @@ def changed(record: Record, assignments: Mapping[str, str]) -> Record:
                 f"the recipe has no setting {printable(key)!r}: it has {printable(', '.join(known), 900)}"
             )
         if key == "seed":
-            other["seed"] = _value(text, 0)
+            other["seed"] = value_of(text, 0)
     try:
         varied = Record.model_validate({**dict(record), **other, "settings": settings})
     except ValidationError as error:
@@ -341,7 +357,10 @@ def command_line(record: Record, picture: str, *words_before: str) -> str:
         ):
             continue
         option = name.strip("_").replace("_", "-")  # class_ is --class
-        if isinstance(value, bool):
+        if making.by_set:
+            text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+            words.append(f"--set {shlex.quote(printable(f'{name}={text}'))}")
+        elif isinstance(value, bool):
             words.append(f"--{option}" if value else f"--no-{option}")
         elif value is not None:
             values = value if isinstance(value, list) else [value]
@@ -408,12 +427,13 @@ def _threads(wanted: int) -> Iterator[None]:
         torch.set_num_threads(usual)
 
 
-def _value(text: str, before: JsonValue) -> JsonValue:
+def value_of(text: str, before: JsonValue) -> JsonValue:
+    """What a person wrote after `KEY=`: JSON where it is such, a list where `before` is one, else text."""
     try:
         value: JsonValue = json.loads(text)
     except (ValueError, RecursionError):
         if isinstance(before, list):
-            return [_value(part, None) for part in text.replace(",", " ").split()]
+            return [value_of(part, None) for part in text.replace(",", " ").split()]
         return text
     number = isinstance(value, float)
     return text if number and not math.isfinite(float(str(value))) else value
@@ -421,7 +441,7 @@ def _value(text: str, before: JsonValue) -> JsonValue:
 
 def _inputs_of(role: str, text: str, inputs: tuple[Input, ...]) -> tuple[Input, ...]:
     """The inputs with those of one role replaced by the files that `text` names, as many as there were."""
-    listed = _value(text, None)
+    listed = value_of(text, None)
     if isinstance(listed, list) and all(isinstance(path, str) for path in listed):
         paths = [str(path) for path in listed]
     else:

@@ -112,6 +112,8 @@ def recipe_of(record: Record, name: str) -> Picture:
 
 def kind_of(verb: str, made: str) -> str | None:
     """The kind of job that makes such a picture, or None where the studio has none."""
+    if verb == "learn":
+        return f"learn-{made}"
     if verb == "dream":
         return {"dream": "dream", "film": "dream-film"}.get(made, "dream-sheet")
     kinds = {

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lanterna.surfaces.studio.kinds import dream, fetch, look, paint, random, style, train
+from lanterna.surfaces.studio.kinds import dream, fetch, learn, look, paint, random, style, train
 
 if TYPE_CHECKING:
     from lanterna.surfaces.studio.task import Kind
 
 KINDS: dict[str, Kind] = {
-    kind.name: kind for room in (dream, style, paint, random, look, train, fetch) for kind in room.KINDS
+    kind.name: kind
+    for room in (learn, dream, style, paint, random, look, train, fetch)
+    for kind in room.KINDS
 }

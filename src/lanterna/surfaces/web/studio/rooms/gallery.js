@@ -11,7 +11,7 @@ import { Tiles } from "../tiles.js";
 import { SendTo } from "./make.js";
 
 const SOME = 60;
-const FROM = ["dream", "style", "paint", "look", "train", "read"];
+const FROM = ["dream", "style", "paint", "look", "train", "read", "learn"];
 
 export function Gallery() {
   const { query } = route.value;

@@ -1,0 +1,16 @@
+"""The lecture's claims, each as an experiment that is run, changed and seen: one file for each lesson.
+
+To add a lesson, write a file with a recipe of its controls, an `experiment` that gives an `Outcome`, and a
+`LESSON`; and put it into `LESSONS`, in the lecture's order.
+"""
+
+from __future__ import annotations
+
+from lanterna.lessons import circuits, curve, derivative, descent, functions, gates, layers
+from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
+
+LESSONS: dict[str, Lesson] = {
+    each.LESSON.name: each.LESSON for each in (gates, derivative, circuits, layers, descent, curve, functions)
+}
+
+__all__ = ["LESSONS", "Chart", "Finding", "Lesson", "Line", "Outcome"]

@@ -1,0 +1,70 @@
+"""What a lesson is: a question, what the lecture says, an experiment, and a finding that the data gave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from lanterna.recipes.recipe import Recipe
+
+Verdict = Literal["holds", "holds only when", "does not hold"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What came out: whether the claim holds, in words, with the numbers and the seeds that it rests on."""
+
+    verdict: Verdict
+    words: str
+    numbers: Mapping[str, float]
+    seeds: Sequence[int] = ()
+
+
+@dataclass(frozen=True)
+class Line:
+    """Points `(xs[i], ys[i])` with a name: joined, or marks by themselves, or dashed."""
+
+    name: str
+    xs: Sequence[float]
+    ys: Sequence[float]
+    style: Literal["line", "marks", "dashed"] = "line"
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Lines on two axes, each of which may be logarithmic."""
+
+    title: str
+    across: str
+    up: str
+    lines: Sequence[Line]
+    log_across: bool = False
+    log_up: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finding, and the charts that show it; `rows` are a table where a lesson has one, its head first."""
+
+    finding: Finding
+    charts: Sequence[Chart]
+    rows: Sequence[Sequence[str]] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One lesson. `claim` is the lecture's, in our words; `where` says where in the code one reads on.
+
+    `experiment` is given a recipe of the kind `recipe`, whose fields are the controls.
+    """
+
+    name: str
+    title: str
+    question: str
+    claim: str
+    where: str
+    recipe: type[Recipe]
+    experiment: Callable[[Any], Outcome]

@@ -1,0 +1,95 @@
+"""`lanterna learn`: the lecture's claims, each as an experiment with a finding."""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from lanterna.errors import UsageError
+from lanterna.images import check_place, save_picture
+from lanterna.lessons import LESSONS
+from lanterna.lessons.drawing import draw
+from lanterna.surfaces.cli.common import Changes, Force, Json, Output, Quiet, assignments, emit_json, say
+from lanterna.surfaces.lessons import lesson_record
+from lanterna.surfaces.rerun import value_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lanterna.lessons import Lesson
+
+
+def learn(
+    name: Annotated[str | None, Parameter(help="Which lesson; without it they are listed.")] = None,
+    /,
+    *,
+    changes: Changes = None,
+    output: Output = None,
+    force: Force = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Do an experiment about something that the lecture says, and see whether it holds.
+
+    `lanterna learn` lists the lessons, `lanterna learn curve` does one, `--set degree=9` changes it. Without
+    -o the picture is written to learn-NAME.png.
+    """
+    if name is None:
+        _list(json=json)
+        return
+    if name not in LESSONS:
+        raise UsageError(f"there is no lesson {name!r}: there are {', '.join(LESSONS)}")
+    lesson = LESSONS[name]
+    usual = lesson.recipe().model_dump(mode="json")
+    wishes = {key: value_of(text, usual.get(key)) for key, text in assignments(changes).items()}
+    recipe = lesson.recipe.checked(wishes)
+    place = output or Path(f"learn-{name}.png")
+    check_place(place, force=force)
+    outcome = lesson.experiment(recipe)
+    save_picture(draw(lesson, outcome), place, recipe=lesson_record(lesson, recipe), force=force)
+    if json:
+        emit_json(
+            {
+                "lesson": name,
+                "picture": str(place),
+                "recipe": recipe.model_dump(mode="json"),
+                **dataclasses.asdict(outcome),
+            }
+        )
+        return
+    finding = outcome.finding
+    print(
+        f"{lesson.question}\n\nThe lecture: {lesson.claim}\n\n{finding.verdict.capitalize()}. {finding.words}"
+    )
+    if outcome.rows:
+        print("\n" + "\n".join(_table(outcome.rows)))
+    say(f"\n{place}: the picture; one reads on in {lesson.where}", quiet=quiet)
+
+
+def _list(*, json: bool) -> None:
+    if json:
+        emit_json([_told(lesson) for lesson in LESSONS.values()])
+        return
+    width = max(map(len, LESSONS)) + 2
+    for lesson in LESSONS.values():
+        print(f"{lesson.name:<{width}}{lesson.question}")
+
+
+def _told(lesson: "Lesson") -> dict[str, object]:
+    return {
+        "name": lesson.name,
+        "title": lesson.title,
+        "question": lesson.question,
+        "claim": lesson.claim,
+        "where": lesson.where,
+        "settings": lesson.recipe.model_json_schema()["properties"],
+    }
+
+
+def _table(rows: "Sequence[Sequence[str]]") -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
