@@ -14,7 +14,8 @@ from hypothesis import strategies as some
 
 from lanterna.errors import UsageError
 from lanterna.images import open_picture, read_record
-from lanterna.lessons import LESSONS, curve, descent, functions, gates, layers, scalars
+from lanterna.images.digits import mnist
+from lanterna.lessons import LESSONS, curve, descent, functions, gates, layers, normalised, scalars
 from lanterna.lessons.circuits import Circuits, apart_from_torch, checked_by_nudges, random_circuit
 from lanterna.lessons.curve import Curve
 from lanterna.lessons.scalars import Value, circuit
@@ -230,6 +231,39 @@ def test_a_jump_is_approached_slowly_and_an_own_curve_as_it_is():
 def test_without_the_bend_no_curve_is_approached(monkeypatch):
     monkeypatch.setattr(functions.np, "maximum", lambda _, values: values)
     assert finding("functions").verdict == "does not hold"
+
+
+@pytest.fixture(scope="module")
+def shelved(real_shelf):
+    """The real shelf, which lessons on digits need."""
+    return real_shelf
+
+
+@pytest.mark.usefixtures("shelved")
+def test_digits_that_are_off_are_misread_unless_cleaned_up():
+    lost = finding("normalised", digits=300, fraction=0.15).numbers
+    assert lost["lost, dense"] > 0.6
+    assert 0.2 < lost["lost, conv"] < lost["lost, dense"] - 0.2  # convolutions care less where a digit is
+    assert lost["lost, conv, augmented"] < lost["lost, conv"]
+    assert max(lost["lost, dense, cleaned"], lost["lost, conv, cleaned"]) < 0.05
+    turned = finding("normalised", change="turned", digits=300, fraction=0.15)
+    assert turned.verdict == "does not hold"
+    assert "turns none" in turned.words
+
+
+@pytest.mark.usefixtures("shelved")
+def test_without_the_clean_up_it_does_not_help(monkeypatch):
+    monkeypatch.setattr(normalised, "cleaned", lambda images: images)
+    assert finding("normalised", digits=200, fraction=0.05).verdict == "does not hold"
+
+
+@pytest.mark.usefixtures("shelved")
+def test_digits_are_changed_as_it_says():
+    images = mnist("test").images[:20]
+    assert torch.equal(normalised.changed(images, "shifted", 3)[..., 3:], images[..., :-3])
+    assert torch.equal(normalised.changed(images, "turned", 90), images.rot90(1, (2, 3)))
+    half = normalised.changed(images, "scaled", 0.5)
+    assert half[:, :, :7].max() == half[..., 21:].max() == 0
 
 
 def test_lessons_are_listed_and_done(capsys, tmp_path, monkeypatch):

@@ -6,11 +6,12 @@ To add a lesson, write a file with a recipe of its controls, an `experiment` tha
 
 from __future__ import annotations
 
-from lanterna.lessons import circuits, curve, derivative, descent, functions, gates, layers
+from lanterna.lessons import circuits, curve, derivative, descent, functions, gates, layers, normalised
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
 
 LESSONS: dict[str, Lesson] = {
-    each.LESSON.name: each.LESSON for each in (gates, derivative, circuits, layers, descent, curve, functions)
+    each.LESSON.name: each.LESSON
+    for each in (gates, derivative, circuits, layers, descent, curve, normalised, functions)
 }
 
 __all__ = ["LESSONS", "Chart", "Finding", "Lesson", "Line", "Outcome"]

@@ -32,7 +32,7 @@ def draw(lesson: Lesson, outcome: Outcome) -> Tensor:
     for place, chart in enumerate(outcome.charts):
         _axes(figure.add_subplot(grid[0, place]), chart)
     figure.text(0.03, 0.94, lesson.question, color=_hex(LIGHT), size=15, family="serif")
-    told = textwrap.fill(f"{outcome.finding.verdict}: {outcome.finding.words}", 88 * count)
+    told = textwrap.fill(f"{outcome.finding.verdict}: {outcome.finding.words}", 84 * count)
     figure.text(0.03, 0.03, told, color=_hex(DIM), size=10, linespacing=1.4)
     file = io.BytesIO()
     figure.savefig(file, format="png", facecolor=_hex(NIGHT))

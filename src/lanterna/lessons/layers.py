@@ -105,8 +105,8 @@ def experiment(recipe: Layers) -> Outcome:
     links = 3 * recipe.hidden + recipe.hidden + 1
     verdict: Verdict = "holds" if holds else "holds only when"
     words = (
-        f"One layer, 3 numbers, tells {one:.0%} of fresh points apart; two with {recipe.hidden} hidden units, "
-        f"{links} numbers, {two[-1]:.0%}. "
+        f"One layer, 3 numbers, tells {one:.0%} of fresh points apart; two with {recipe.hidden} hidden "
+        f"units, {links} numbers, {two[-1]:.0%}. "
     )
     words += (
         f"{enough} of them {'is' if enough == 1 else 'are'} enough for 95 %."

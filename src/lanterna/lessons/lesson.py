@@ -58,7 +58,8 @@ class Outcome:
 class Lesson:
     """One lesson. `claim` is the lecture's, in our words; `where` says where in the code one reads on.
 
-    `experiment` is given a recipe of the kind `recipe`, whose fields are the controls.
+    `experiment` is given a recipe of the kind `recipe`, whose fields are the controls; `needs` are the items
+    of the shelf that it stands on.
     """
 
     name: str
@@ -68,3 +69,4 @@ class Lesson:
     where: str
     recipe: type[Recipe]
     experiment: Callable[[Any], Outcome]
+    needs: Sequence[str] = ()

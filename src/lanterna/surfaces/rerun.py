@@ -127,7 +127,7 @@ _RANDOM = Making(
 _LESSONS = {
     "gates": "gates:Gates", "derivative": "derivative:Derivative", "circuits": "circuits:Circuits",
     "curve": "curve:Curve", "descent": "descent:Descent", "layers": "layers:Layers",
-    "functions": "functions:Functions",
+    "functions": "functions:Functions", "normalised": "normalised:Normalised",
 }  # fmt: skip
 # By verb, and which of its pictures.
 MAKINGS: dict[tuple[str, str], Making] = {

@@ -10,7 +10,17 @@ from lanterna.errors import UsageError
 from lanterna.images import check_place, save_picture
 from lanterna.lessons import LESSONS
 from lanterna.lessons.drawing import draw
-from lanterna.surfaces.cli.common import Changes, Force, Json, Output, Quiet, assignments, emit_json, say
+from lanterna.surfaces.cli.common import (
+    Changes,
+    Force,
+    Json,
+    Output,
+    Quiet,
+    assignments,
+    emit_json,
+    fetch_missing,
+    say,
+)
 from lanterna.surfaces.lessons import lesson_record
 from lanterna.surfaces.rerun import value_of
 
@@ -46,6 +56,7 @@ def learn(
     recipe = lesson.recipe.checked(wishes)
     place = output or Path(f"learn-{name}.png")
     check_place(place, force=force)
+    fetch_missing(*lesson.needs, quiet=quiet)
     outcome = lesson.experiment(recipe)
     save_picture(draw(lesson, outcome), place, recipe=lesson_record(lesson, recipe), force=force)
     if json:

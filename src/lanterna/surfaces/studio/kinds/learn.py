@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 def _beginning(lesson: Lesson) -> Callable[[Task], Doing]:
     def begin(task: Task) -> Doing:
+        task.fetch(*lesson.needs)
         outcome = lesson.experiment(task.recipe)
 
         def frames() -> Generator[Frame, Any, None]:
