@@ -253,6 +253,23 @@ def test_runs_stand_beside_one_another_and_networks_are_kept(page: Page, studio:
     assert studio.refusal("DELETE", "/api/networks/tiny")[0] == 404
 
 
+def test_a_claim_is_put_to_the_test(page: Page, studio: Served):
+    go(page, "#/learn?kind=learn-circuits&others=5")
+    page.get_by_role("textbox", name="Expression").fill("a * b + c")
+    page.get_by_role("textbox", name="Expression").press("Enter")
+    page.get_by_role("textbox", name="Numbers").fill("2, 3, 4")
+    page.get_by_role("textbox", name="Numbers").press("Enter")
+    page.get_by_role("button", name="Start").click()
+    shown = page.get_by_role("img", name=re.compile("Holds. The output is 10."))
+    expect(shown).to_be_visible(timeout=WHILE)
+    job = studio("GET", f"/api/jobs/{settings_in(page)['job']}")
+    assert job["settings"]["numbers"] == [2.0, 3.0, 4.0]
+    page.get_by_role("textbox", name="Expression").fill("a *")
+    page.get_by_role("textbox", name="Expression").press("Enter")
+    page.get_by_role("button", name="Start").click()
+    expect(page.locator(".facts")).to_contain_text("expected such as", timeout=WHILE)
+
+
 def test_what_is_misread_is_shown_as_it_learns(page: Page):
     go(page, "#/train?network=dense&epochs=1&fraction=0.2")
     page.get_by_role("button", name=re.compile("^Start")).click()
@@ -377,7 +394,7 @@ def test_the_pages_own_code_is_small_and_asks_nobody_else(page: Page, studio: Se
     assert sum(len(gzip.compress(each.read_bytes())) for each in own) < 150_000
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    for room in ("read", "train", "look", "dream", "style", "paint", "gallery"):
+    for room in ("learn", "read", "train", "look", "dream", "style", "paint", "gallery"):
         go(page, f"#/{room}")
         expect(page.get_by_role("heading", level=1)).to_be_visible()
     assert {url for url in asked if not url.startswith((studio.base, "about:", "blob:", "data:"))} == set()

@@ -161,6 +161,7 @@ def keep(store: Store, room: str, job: Picture, made: list[Picture]) -> str | No
         told = " ".join([job["kind"], each["made"], title, _words(each["recipe"]["settings"])])
         recipe = {**each["recipe"], "sheet": each["sheet"], "preset": job["preset"]}
         recipe["numbers"] = {**job["numbers"], **each["numbers"]}
+        recipe["words"] = each["words"]
         recipe["inputs"] = [
             {"role": note["role"], "sha256": store.picture(note["picture"])["sha256"]}
             for note in job["inputs"]

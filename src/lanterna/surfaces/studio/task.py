@@ -76,7 +76,7 @@ class Film:
 class Result:
     """A picture to keep, with its record; `also` writes a file that belongs to it, with that suffix.
 
-    Where it is a `film`, the picture stands for it.
+    Where it is a `film`, the picture stands for it. `words` say what it shows, where it shows a finding.
 
     `tiles` are the pictures of a contact sheet, in so many `columns`, `gap` pixels apart.
     """
@@ -89,6 +89,7 @@ class Result:
     columns: int = 1
     gap: int = 16
     film: Film | None = None
+    words: str = ""
 
 
 def evenly(frame: Frame) -> float:

@@ -323,6 +323,7 @@ class _Run:
             "recipe": recipe_of(record, f"{record.made}{file.suffix}"),
             "sheet": _sheet(result),
             "numbers": dict(result.numbers),
+            "words": result.words,
         }
 
     def _say(self, **message: object) -> None:

@@ -26,7 +26,9 @@ def _beginning(lesson: Lesson) -> Callable[[Task], Doing]:
 
         def results(frame: Frame, _: object) -> list[Result]:
             assert frame.picture is not None
-            return [Result(frame.picture, lesson_record(lesson, task.recipe))]
+            finding = outcome.finding
+            words = f"{finding.verdict.capitalize()}. {finding.words}"
+            return [Result(frame.picture, lesson_record(lesson, task.recipe), words=words)]
 
         return Doing(frames(), results)
 

@@ -100,7 +100,7 @@ function Making({ room, kinds, recipe, query }) {
   const shownBefore = job ? began : main;
   const earlier = at != null && job && { src: stepPicture(job, at), words: `${recipe.title}: step ${at}`, ...shapeOf(live ?? result ?? shownBefore ?? { width: 1, height: 1 }, shownBefore) };
   const drawing = masking != null && main;
-  const after = earlier ? earlier : result ? side(result, `${recipe.title}: the result`) : live && { src: live.address, words: `${recipe.title}: the picture so far`, ...shapeOf(live, shownBefore) };
+  const after = earlier ? earlier : result ? side(result, `${recipe.title}: the result${result.recipe?.words ? `. ${result.recipe.words}` : ""}`) : live && { src: live.address, words: `${recipe.title}: the picture so far`, ...shapeOf(live, shownBefore) };
   const before = side(shownBefore, shownBefore?.title || "The picture");
 
   return html`<div class="room make">
