@@ -33,8 +33,9 @@ from lanterna.surfaces.cli import VERBS, main
 READS_PICTURES = ["recipe", "rerun", "read", "classify", "dream", "style"]
 """Verbs that are given a picture, with everything that they need on the shelf and a trained network."""
 
-TAKES_ARGUMENTS = sorted(VERBS)
-"""Verbs that are given arguments of all kinds, with nothing on the shelf, so that no work begins."""
+TAKES_ARGUMENTS = sorted(VERBS.keys() - {"studio"})
+"""Verbs that are given arguments of all kinds, with nothing on the shelf, so that no work begins; not the
+studio, which does not end by itself."""
 
 _WORDS = """
     --set --json --quiet -q --output -o --force --trust --help --version --preset fast best --epochs --hidden

@@ -15,10 +15,23 @@ from hypothesis import strategies as some
 from lanterna.errors import UsageError
 from lanterna.images import open_picture, read_record
 from lanterna.images.digits import mnist
-from lanterna.lessons import LESSONS, curve, descent, functions, gates, layers, normalised, scalars
+from lanterna.lessons import (
+    LESSONS,
+    curve,
+    descent,
+    edges,
+    functions,
+    gates,
+    layers,
+    neuron,
+    normalised,
+    scalars,
+    squash,
+)  # fmt: skip
 from lanterna.lessons.circuits import Circuits, apart_from_torch, checked_by_nudges, random_circuit
 from lanterna.lessons.curve import Curve
 from lanterna.lessons.scalars import Value, circuit
+from lanterna.networks import open_network
 from lanterna.surfaces.cli import main
 from lanterna.surfaces.rerun import MAKINGS
 
@@ -207,7 +220,7 @@ def test_two_layers_are_one_without_a_bend():
 
 
 def test_counting_the_connections_of_two_layers():
-    for hidden in (1, 8, 31):
+    for hidden in (1, 5):
         made = layers.network(layers.Layers(hidden=hidden), 2, 0)
         counted = sum(parameter.numel() for parameter in made.parameters())
         assert counted == finding("layers", hidden=hidden, points="two heaps").numbers["links"]
@@ -249,6 +262,59 @@ def test_digits_that_are_off_are_misread_unless_cleaned_up():
     turned = finding("normalised", change="turned", digits=300, fraction=0.15)
     assert turned.verdict == "does not hold"
     assert "turns none" in turned.words
+
+
+@pytest.mark.usefixtures("shelved")
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_negative_bias_makes_units_harder_to_activate(monkeypatch, seed):
+    found = finding("neuron", digits=300, seed=seed)
+    assert found.verdict == "holds"
+    assert found.numbers["on, with the bias"] < 0.7 * found.numbers["on, as trained"]
+    assert found.numbers["halfway at"] == 2.0
+    assert (
+        finding("neuron", digits=300, bias=2).numbers["on, with the bias"] > found.numbers["on, as trained"]
+    )
+    right = neuron.sums
+    monkeypatch.setattr(neuron, "sums", lambda recipe: -1e3 * right(recipe).sign())  # nothing a bias can move
+    assert finding("neuron", digits=300).verdict == "does not hold"
+
+
+@pytest.mark.usefixtures("shelved")
+def test_relu_learns_sooner_because_its_gradient_arrives():
+    found = finding("squash", depths=[1, 3], runs=1, steps=800)
+    assert found.verdict == "holds only when"
+    for depth in (1, 3):
+        assert found.numbers[f"relu, {depth}: steps"] < 0.8 * found.numbers[f"sigmoid, {depth}: steps"]
+    # Each sigmoid takes three quarters of the gradient, at least.
+    shrinks = found.numbers["sigmoid, 3: gradient"] / found.numbers["sigmoid, 1: gradient"]
+    keeps = found.numbers["relu, 3: gradient"] / found.numbers["relu, 1: gradient"]
+    assert shrinks < 1 / 8
+    assert keeps > 1 / 3
+
+
+@pytest.mark.usefixtures("shelved")
+def test_a_sigmoid_that_passes_gradients_on_is_no_worse(monkeypatch):
+    right = squash.network
+    monkeypatch.setattr(squash, "network", lambda recipe, _, depth, seed: right(recipe, "relu", depth, seed))
+    assert finding("squash", depths=[1, 2], runs=1, steps=200, units=32).verdict == "does not hold"
+
+
+@pytest.mark.usefixtures("shelved")
+def test_first_layers_of_networks_that_saw_photographs_find_edges(monkeypatch):
+    found = finding("edges", networks=["efficientnet-lite0", "vgg16"])
+    assert found.verdict == "holds"
+    assert found.numbers["vgg16, found"] >= 55
+    assert found.numbers["efficientnet-lite0, found"] >= 24
+    monkeypatch.setattr(edges, "opened", noisy)
+    assert finding("edges", networks=["efficientnet-lite0", "vgg16"]).verdict == "does not hold"
+
+
+def noisy(name):
+    """A network whose first kernels are noise."""
+    network = open_network(name)
+    layer = next(part for part in network.modules() if isinstance(part, torch.nn.Conv2d))
+    layer.weight.data.normal_(generator=torch.Generator().manual_seed(3))
+    return network
 
 
 @pytest.mark.usefixtures("shelved")

@@ -168,6 +168,8 @@ def test_a_drawing_is_explained_and_looked_into(page: Page, network: str):
     inside = page.frame_locator("iframe").get_by_role("heading", level=1)
     expect(inside).to_contain_text("Read as 3", timeout=WHILE)
     page.get_by_role("button", name="Clear").click()
+    page.wait_for_timeout(400)
+    expect(page.get_by_test_id("answer")).to_have_text("?")  # no late answer to what is gone
     stroke(page, pad, ((0.5, 0.15), (0.5, 0.85)))
     expect(page.get_by_test_id("answer")).to_have_text("1", timeout=WHILE)
     expect(inside).to_contain_text("Read as 1")  # it follows the pen

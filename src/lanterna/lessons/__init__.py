@@ -6,12 +6,26 @@ To add a lesson, write a file with a recipe of its controls, an `experiment` tha
 
 from __future__ import annotations
 
-from lanterna.lessons import circuits, curve, derivative, descent, functions, gates, layers, normalised
+from lanterna.lessons import (
+    circuits,
+    curve,
+    derivative,
+    descent,
+    edges,
+    functions,
+    gates,
+    layers,
+    neuron,
+    normalised,
+    squash,
+)
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
 
 LESSONS: dict[str, Lesson] = {
     each.LESSON.name: each.LESSON
-    for each in (gates, derivative, circuits, layers, descent, curve, normalised, functions)
-}
+    for each in (
+        gates, derivative, circuits, neuron, layers, descent, curve, squash, normalised, edges, functions,
+    )
+}  # fmt: skip
 
 __all__ = ["LESSONS", "Chart", "Finding", "Lesson", "Line", "Outcome"]

@@ -128,6 +128,7 @@ _LESSONS = {
     "gates": "gates:Gates", "derivative": "derivative:Derivative", "circuits": "circuits:Circuits",
     "curve": "curve:Curve", "descent": "descent:Descent", "layers": "layers:Layers",
     "functions": "functions:Functions", "normalised": "normalised:Normalised",
+    "neuron": "neuron:Neuron", "squash": "squash:Squashing", "edges": "edges:Edges",
 }  # fmt: skip
 # By verb, and which of its pictures.
 MAKINGS: dict[tuple[str, str], Making] = {

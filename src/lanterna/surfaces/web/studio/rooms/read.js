@@ -49,6 +49,7 @@ export default function Read() {
       try {
         const found = await read(newest, asked.network, asked.surface, moves);
         const whole = performance.now() - begun;
+        if (asked.last === null) continue; // wiped meanwhile
         asked.answered({ ...found, whole });
         // To tell why, and two digits that touch, takes longer: it is asked for when the pen rests.
         if (moves && found.digits.length) asked.resting = setTimeout(() => read(newest, asked.network, asked.surface, false).then((told) => asked.last === newest && asked.answered({ ...told, whole }), () => {}), REST);
@@ -64,7 +65,8 @@ export default function Read() {
     const pad = makePad((pixels) => {
       if (!pixels) {
         setAnswer(null);
-        asked.next = null;
+        clearTimeout(asked.resting);
+        asked.next = asked.last = null; // an answer that is under way is to nothing now
         return;
       }
       drawing(pad, QUICK).then(ask);
