@@ -23,7 +23,7 @@ function Room({ room }) {
   return Opened ? html`<${Opened} />` : null;
 }
 
-const Closed = () => html`<div class="room"><p class="empty">This room is not open yet.</p></div>`;
+const Closed = () => html`<div class="room"><p class="empty">This room did not open. <button type="button" class="button small" onClick=${() => location.reload()}>Try again</button></p></div>`;
 
 function App() {
   const { room } = route.value;
