@@ -19,7 +19,7 @@ from lanterna.lessons import (
     normalised,
     squash,
 )
-from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
+from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Picture, Surface
 
 LESSONS: dict[str, Lesson] = {
     each.LESSON.name: each.LESSON
@@ -28,4 +28,4 @@ LESSONS: dict[str, Lesson] = {
     )
 }  # fmt: skip
 
-__all__ = ["LESSONS", "Chart", "Finding", "Lesson", "Line", "Outcome"]
+__all__ = ["LESSONS", "Chart", "Finding", "Lesson", "Line", "Outcome", "Picture", "Surface"]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from lanterna.images.drawing import AMBER, BLUE, DIM, LIGHT, NIGHT, as_picture
+from lanterna.images.drawing import AMBER, BLUE, DIM, LIGHT, NIGHT, SHADE, as_picture
+from lanterna.lessons.lesson import Picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from lanterna.lessons.lesson import Chart, Lesson, Outcome
 
 _SIZE = (6.4, 4.8)  # inches of one chart, 100 dots each
+_PIXELS = 200  # a picture this small is drawn with its pixels to be seen
 _MORE = ((127, 209, 164), (227, 138, 196), (185, 164, 255))
 
 
@@ -26,21 +28,55 @@ def draw(lesson: Lesson, outcome: Outcome) -> Tensor:
     from matplotlib.figure import Figure
 
     count = len(outcome.charts)
-    figure = Figure(figsize=(_SIZE[0] * count, _SIZE[1] + 1.5), dpi=150, facecolor=_hex(NIGHT))
+    columns = 2 if count == 4 else min(count, 3)
+    rows = -(-count // columns)
+    words = f"{outcome.finding.verdict}: {outcome.finding.words}"
+    told = textwrap.wrap(words, 84 * columns)
+    head, foot = 0.85, 0.95 + 0.21 * len(told)  # inches above and beneath the charts
+    height = _SIZE[1] * rows + head + foot - 0.8
+    width = _SIZE[0] * columns
+    figure = Figure(figsize=(width, height), dpi=150, facecolor=_hex(NIGHT))
     FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(1, count, left=0.09, right=0.97, top=0.83, bottom=0.27, wspace=0.28)
+    grid = figure.add_gridspec(
+        rows, columns, left=0.65 / width, right=1 - 0.25 / width, top=1 - head / height,
+        bottom=foot / height, wspace=0.2, hspace=0.28,
+    )  # fmt: skip
     for place, chart in enumerate(outcome.charts):
-        _axes(figure.add_subplot(grid[0, place]), chart)
-    figure.text(0.03, 0.94, lesson.question, color=_hex(LIGHT), size=15, family="serif")
-    told = textwrap.fill(f"{outcome.finding.verdict}: {outcome.finding.words}", 84 * count)
-    figure.text(0.03, 0.03, told, color=_hex(DIM), size=10, linespacing=1.4)
+        axes = figure.add_subplot(grid[divmod(place, columns)])
+        if isinstance(chart, Picture):
+            _picture(axes, chart)
+        else:
+            _axes(axes, chart)
+    left = 0.2 / width
+    figure.text(left, 1 - 0.4 / height, lesson.question, color=_hex(LIGHT), size=15, family="serif")
+    figure.text(left, 0.15 / height, "\n".join(told), color=_hex(DIM), size=10, linespacing=1.4)
     file = io.BytesIO()
     figure.savefig(file, format="png", facecolor=_hex(NIGHT))
     with Image.open(file) as image:
         return as_picture(image)
 
 
+def _picture(axes: Axes, chart: Picture) -> None:
+    shown = chart.picture.permute(1, 2, 0).numpy()
+    axes.imshow(shown, interpolation="nearest" if max(shown.shape) < _PIXELS else "auto")
+    axes.set_title(chart.title, color=_hex(LIGHT), size=11, loc="left")
+    axes.set_axis_off()
+
+
 def _axes(axes: Axes, chart: Chart) -> None:
+    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.ticker import MaxNLocator
+
+    if chart.surface:
+        light = LinearSegmentedColormap.from_list("light", [_hex(each) for each in (NIGHT, SHADE, DIM)])
+        over = chart.surface
+        axes.imshow(
+            over.heights, cmap=light, origin="lower", aspect="auto",
+            extent=(over.left, over.right, over.bottom, over.top),
+        )  # fmt: skip
+    if chart.arrows:
+        x, y, across, up = zip(*chart.arrows, strict=True)
+        axes.quiver(x, y, across, up, color=_hex(BLUE), angles="xy", width=0.004)
     colours = [_hex(each) for each in (AMBER, BLUE, LIGHT, *_MORE)]
     for number, line in enumerate(chart.lines):
         marks = {"line": "-", "dashed": "--", "marks": ""}[line.style]
@@ -56,6 +92,8 @@ def _axes(axes: Axes, chart: Chart) -> None:
         axes.set_xscale("log")
     if chart.log_up:
         axes.set_yscale("log")
+    if chart.whole_across:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.tick_params(colors=_hex(DIM), which="both")
     axes.grid(color="#2b2f3a", linewidth=0.8)
     for spine in axes.spines.values():

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from torch import Tensor
+
     from lanterna.recipes.recipe import Recipe
 
 Verdict = Literal["holds", "holds only when", "does not hold"]
@@ -34,8 +36,22 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Surface:
+    """Heights over a rectangle, `heights[row][column]` with the first row at `bottom`, drawn as light."""
+
+    heights: Sequence[Sequence[float]]
+    left: float
+    right: float
+    bottom: float
+    top: float
+
+
+@dataclass(frozen=True)
 class Chart:
-    """Lines on two axes, each of which may be logarithmic."""
+    """Lines on two axes, each of which may be logarithmic, or count in whole numbers.
+
+    Beneath them may lie a surface; and arrows `(x, y, dx, dy)`, which point where the numbers go.
+    """
 
     title: str
     across: str
@@ -43,14 +59,29 @@ class Chart:
     lines: Sequence[Line]
     log_across: bool = False
     log_up: bool = False
+    whole_across: bool = False
+    surface: Surface | None = None
+    arrows: Sequence[tuple[float, float, float, float]] = ()
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture `(3, H, W)` in [0, 1] among the charts, and what is to be seen in it, in words."""
+
+    title: str
+    picture: Tensor
+    words: str
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finding, and the charts that show it; `rows` are a table where a lesson has one, its head first."""
+    """A finding, and the charts and pictures that show it.
+
+    `rows` are a table where a lesson has one, its head first.
+    """
 
     finding: Finding
-    charts: Sequence[Chart]
+    charts: Sequence[Chart | Picture]
     rows: Sequence[Sequence[str]] = field(default_factory=tuple)
 
 

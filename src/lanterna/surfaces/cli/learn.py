@@ -1,6 +1,5 @@
 """`lanterna learn`: the lecture's claims, each as an experiment with a finding."""
 
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +20,7 @@ from lanterna.surfaces.cli.common import (
     fetch_missing,
     say,
 )
-from lanterna.surfaces.lessons import lesson_record
+from lanterna.surfaces.lessons import lesson_record, outcome_as_json
 from lanterna.surfaces.rerun import value_of
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ def learn(
                 "lesson": name,
                 "picture": str(place),
                 "recipe": recipe.model_dump(mode="json"),
-                **dataclasses.asdict(outcome),
+                **outcome_as_json(outcome),
             }
         )
         return
