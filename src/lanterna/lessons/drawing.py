@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _SIZE = (6.4, 4.8)  # inches of one chart, 100 dots each
 _LEFT, _RIGHT, _BETWEEN = 0.9, 0.3, 1.0  # inches beside and between the charts
-_LONGEST = 58  # letters of a title, and of a line of names above a chart
+_LONGEST = 64  # letters of a title, and of a line of names above a chart
 _PIXELS = 200  # a picture this small is drawn with its pixels to be seen
 _MORE = ((127, 209, 164), (227, 138, 196), (185, 164, 255))
 
@@ -33,7 +33,7 @@ def draw(lesson: Lesson, outcome: Outcome) -> Tensor:
     columns = 2 if count == 4 else min(count, 3)
     rows = -(-count // columns)
     told = textwrap.wrap(outcome.finding.words, 84 * columns)
-    head, foot = 1.2, 1.15 + 0.2 * len(told)  # inches above and beneath the charts
+    head, foot = 1.4, 1.15 + 0.2 * len(told)  # inches above and beneath the charts
     height = _SIZE[1] * rows + head + foot - 0.8
     width = _SIZE[0] * columns
     figure = Figure(figsize=(width, height), dpi=150, facecolor=_hex(NIGHT))
@@ -49,7 +49,7 @@ def draw(lesson: Lesson, outcome: Outcome) -> Tensor:
             _picture(axes, chart)
         else:
             _axes(axes, chart)
-    left, verdict = 0.25 / width, f"{outcome.finding.verdict.capitalize()}."
+    left, verdict = 0.25 / width, outcome.finding.verdict.capitalize()
     words = "\n".join(told)
     figure.text(left, 1 - 0.42 / height, lesson.question, color=_hex(LIGHT), size=15, family="serif")
     figure.text(left, (0.3 + 0.2 * len(told)) / height, verdict, color=_hex(AMBER), size=11, family="serif")
@@ -82,7 +82,8 @@ def _axes(axes: Axes, chart: Chart) -> None:
     axes.set_ylabel(chart.up, color=_hex(DIM))
     _scales(axes, chart)
     axes.tick_params(colors=_hex(DIM), which="both")
-    axes.grid(visible=not chart.surface, color="#2b2f3a", linewidth=0.8)
+    if not chart.surface:
+        axes.grid(color="#2b2f3a", linewidth=0.8)
     for spine in axes.spines.values():
         spine.set_visible(False)
     # Names stand between the title and the chart, where they are over nothing.
@@ -109,7 +110,7 @@ def _ground(axes: Axes, chart: Chart) -> None:
             over.heights, cmap=light, origin="lower", aspect="auto", interpolation="bilinear",
             extent=(over.left, over.right, over.bottom, over.top),
         )  # fmt: skip
-        axes.set_autoscale_on(False)  # what leaves the surface leaves the chart
+        axes.autoscale(enable=False)  # what leaves the surface leaves the chart
     if chart.arrows:
         x, y, across, up = zip(*chart.arrows, strict=True)
         axes.quiver(x, y, across, up, color=_hex(BLUE), angles="xy", width=0.004)
