@@ -7,6 +7,7 @@ nudge of one input measures them; a nudge of one wire, with all gates behind it 
 from __future__ import annotations
 
 import random
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import torch
@@ -54,9 +55,7 @@ def checked_by_nudges(recipe: Circuits) -> tuple[Value, list[float]]:
     numbers = dict(zip(_NAMES, recipe.numbers, strict=False))
     output = circuit(recipe.expression, numbers)
     output.backward()
-    return output, [
-        _measured(recipe, lambda h, at=at: _moved(output, at, h), at.number) for at in output.wires()
-    ]
+    return output, [_measured(recipe, partial(_moved, output, wire), wire.number) for wire in output.wires()]
 
 
 def local_by_nudges(recipe: Circuits, gate: Value) -> list[float]:
@@ -66,10 +65,7 @@ def local_by_nudges(recipe: Circuits, gate: Value) -> list[float]:
     def nudged(place: int, h: float) -> float:
         return _run(gate, [number + h * (at == place) for at, number in enumerate(inputs)])
 
-    return [
-        _measured(recipe, lambda h, place=place: nudged(place, h), number)
-        for place, number in enumerate(inputs)
-    ]
+    return [_measured(recipe, partial(nudged, place), number) for place, number in enumerate(inputs)]
 
 
 def _measured(recipe: Circuits, moved: Callable[[float], float], number: float) -> float:
@@ -100,7 +96,7 @@ def _run(gate: Value, inputs: list[float]) -> float:
     if gate.made_by == "×":
         return inputs[0] * inputs[1]
     if gate.made_by.startswith("^"):
-        return float(inputs[0] ** float(gate.made_by[1:]))
+        return (Value(inputs[0]) ** float(gate.made_by[1:])).number
     return SQUASHES[gate.made_by](Value(inputs[0])).number
 
 
@@ -143,7 +139,9 @@ def experiment(recipe: Circuits) -> Outcome:
     wires = output.wires()
     names = {wire: label(wire, place) for place, wire in enumerate(wires)}
     local = {wire: local_by_nudges(recipe, wire) for wire in wires}
-    rows: list[tuple[str, ...]] = [("wire", "gate", "value", "slope", "nudged", "local slopes", "nudged")]
+    rows: list[tuple[str, ...]] = [
+        ("wire", "gate", "value", "slope", "nudged", "local slopes", "local, nudged")
+    ]
     for wire, measured in zip(wires, nudged, strict=True):
         numbers = (wire.number, wire.slope, measured)
         by = [names[each] for each in wire.inputs]
@@ -169,8 +167,8 @@ def experiment(recipe: Circuits) -> Outcome:
     elif corner and worst < 1e-9:
         verdict = "holds only when"
         words += (
-            "One ReLU is at its corner, 0, where there is no one slope: what is sent back takes it for 0, and "
-            "a nudge both ways measures the half. Beside the corner they agree."
+            "A ReLU stands at its corner, 0, where there is no one slope: what is sent back takes it for 0, "
+            "and a nudge both ways measures the half."
         )
     else:
         words += (
@@ -183,11 +181,13 @@ def experiment(recipe: Circuits) -> Outcome:
         *wiring(output, recipe.expression),
         Chart(
             "Each wire's slope, measured and sent back", "slope by a nudge", "slope sent back",
-            [Line("wires", nudged, [wire.slope for wire in wires], "marks"), Line("equal", ends, ends, "dashed")],
+            [Line("wires", nudged, [wire.slope for wire in wires], "marks"),
+             Line("equal", ends, ends, "dashed")],
         ),
     ]  # fmt: skip
     found = {
-        "output": output.number, "gap to nudges": gap, "gap of local slopes": local_gap, "gap to torch": worst,
+        "output": output.number, "gap to nudges": gap, "gap of local slopes": local_gap,
+        "gap to torch": worst,
     }  # fmt: skip
     return Outcome(Finding(verdict, words, found, tuple(seeds)[:1]), charts, rows)
 

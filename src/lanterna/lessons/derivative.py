@@ -156,11 +156,12 @@ def _directions(recipe: Derivative) -> Outcome:
     apart = abs((steepest - turn + 180) % 360 - 180)
     level = length < _LEVEL
     holds = not level and apart <= _NEAR
+    here = f"({recipe.x:g}, {recipe.y:g})"
     words = (
-        f"At ({recipe.x:g}, {recipe.y:g}) of the {recipe.ground} it is level: there the gradient points nowhere."
+        f"At {here} of the {recipe.ground} it is level: there the gradient points nowhere."
         if level
-        else f"The gradient of the {recipe.ground} at ({recipe.x:g}, {recipe.y:g}) points to {turn:.1f}°, "
-        f"where 0° is along x; of {_WAYS} directions followed for {recipe.step:g} the one to {steepest:.1f}° rises the most, "
+        else f"The gradient of the {recipe.ground} at {here} points to {turn:.1f}°, where 0° is along x; of "
+        f"{_WAYS} directions followed for {recipe.step:g} the one to {steepest:.1f}° rises the most, "
         f"{found.max():.3f} for each 1 of way, where the gradient is {length:.3f} long."
     )
     if not level and not holds:

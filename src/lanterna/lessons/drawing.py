@@ -33,7 +33,8 @@ def draw(lesson: Lesson, outcome: Outcome) -> Tensor:
     columns = 2 if count == 4 else min(count, 3)
     rows = -(-count // columns)
     told = textwrap.wrap(outcome.finding.words, 84 * columns)
-    head, foot = 1.4, 1.15 + 0.2 * len(told)  # inches above and beneath the charts
+    named = max(0 if isinstance(chart, Picture) else _lines(chart) for chart in outcome.charts)
+    head, foot = 0.95 + 0.22 * named, 1.15 + 0.2 * len(told)  # inches above and beneath the charts
     height = _SIZE[1] * rows + head + foot - 0.8
     width = _SIZE[0] * columns
     figure = Figure(figsize=(width, height), dpi=150, facecolor=_hex(NIGHT))
@@ -88,7 +89,7 @@ def _axes(axes: Axes, chart: Chart) -> None:
         spine.set_visible(False)
     # Names stand between the title and the chart, where they are over nothing.
     names = [line.name for line in chart.lines if line.name]
-    lines = -(-(sum(map(len, names)) + 6 * len(names)) // _LONGEST)
+    lines = _lines(chart)
     if names:
         axes.legend(
             frameon=False, labelcolor=_hex(DIM), fontsize=9, loc="lower left", bbox_to_anchor=(-0.02, 0.99),
@@ -97,6 +98,11 @@ def _axes(axes: Axes, chart: Chart) -> None:
     axes.set_title(
         _short(chart.title), color=_hex(LIGHT), size=11, loc="left", pad=8 + 16 * lines, parse_math=False
     )
+
+
+def _lines(chart: Chart) -> int:
+    """How many lines the names above a chart need, each with its mark."""
+    return -(-sum(len(line.name) + 6 for line in chart.lines if line.name) // _LONGEST)
 
 
 def _ground(axes: Axes, chart: Chart) -> None:

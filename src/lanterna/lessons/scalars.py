@@ -73,7 +73,7 @@ class Value:
 
     def sigmoid(self) -> Value:
         """Squashed between 0 and 1."""
-        result = 1 / (1 + math.exp(-self.number))
+        result = math.exp(min(self.number, 0.0)) / (1 + math.exp(-abs(self.number)))
         return Value(result, "sigmoid", (self,), (result * (1 - result),))
 
     def relu(self) -> Value:

@@ -13,7 +13,7 @@ from lanterna.lessons.lesson import Picture
 if TYPE_CHECKING:
     from lanterna.lessons.scalars import Value
 
-_COLUMN, _ROW, _MARGIN, _RADIUS = 190, 110, 60, 32  # pixels
+_COLUMN, _ROW, _RADIUS = 160, 140, 34  # pixels
 _MOST = 8  # columns, and rows, that can still be read
 
 
@@ -23,32 +23,25 @@ def label(wire: Value, place: int) -> str:
 
 
 def wiring(output: Value, expression: str) -> list[Picture]:
-    """The circuit from left to right, as a list of one picture; an empty one where it is too large to read."""
+    """The circuit from left to right as one picture, or as none where it is too large to be read."""
     places = _places(output)
     columns = 1 + max(x for x, _ in places.values())
     rows = 1 + max(y for _, y in places.values())
     if columns > _MOST or rows > _MOST:
         return []
-    size = (int(_COLUMN * columns + 2 * _MARGIN), int(_ROW * rows + _MARGIN))
-    image = Image.new("RGB", size, NIGHT)
+    image = Image.new("RGB", (_COLUMN * columns, int(_ROW * rows)), NIGHT)
     draw = ImageDraw.Draw(image)
-    at = {
-        wire: (_MARGIN + _RADIUS + _COLUMN * x, (_ROW + _MARGIN) / 2 + _ROW * y)
-        for wire, (x, y) in places.items()
-    }
+    at = {wire: (_COLUMN * (x + 0.5), _ROW * (y + 0.5)) for wire, (x, y) in places.items()}
     for wire in places:
         for each in wire.inputs:
             draw.line((at[each], at[wire]), DIM, 2)
-    x, y = at[output]
-    draw.line((x, y, x + 2 * _RADIUS + 70, y), DIM, 2)
     for place, wire in enumerate(output.wires()):
         x, y = at[wire]
         draw.circle((x, y), _RADIUS, SHADE, DIM, 2)
-        draw.text((x, y), wire.made_by or label(wire, place), LIGHT, font(19), "mm")
-        for number, colour, side in (wire.number, LIGHT, "ls"), (wire.slope, AMBER, "lt"):
-            draw.text(
-                (x + _RADIUS + 8, y + (-6 if side == "ls" else 8)), f"{number:.3g}", colour, font(20), side
-            )
+        gate = wire.made_by.replace("×", "*") or label(wire, place)  # these letters have no ×
+        draw.text((x, y), gate, LIGHT, font(24 if len(gate) < 5 else 18), "mm")
+        draw.text((x, y - _RADIUS - 5), f"{wire.number:.3g}", LIGHT, font(22), "mb")
+        draw.text((x, y + _RADIUS + 5), f"{wire.slope:.3g}", AMBER, font(22), "mt")
     words = "; ".join(
         f"{label(wire, place)}, {wire.made_by or 'input'}: value {wire.number:.4g}, slope {wire.slope:.4g}"
         for place, wire in enumerate(output.wires())
