@@ -49,7 +49,7 @@ def draw(lesson: Lesson, outcome: Outcome) -> Tensor:
         if isinstance(chart, Picture):
             _picture(axes, chart)
         else:
-            _axes(axes, chart)
+            _axes(axes, chart, named)
     left, verdict = 0.25 / width, outcome.finding.verdict.capitalize()
     words = "\n".join(told)
     figure.text(left, 1 - 0.42 / height, lesson.question, color=_hex(LIGHT), size=15, family="serif")
@@ -68,7 +68,8 @@ def _picture(axes: Axes, chart: Picture) -> None:
     axes.set_axis_off()
 
 
-def _axes(axes: Axes, chart: Chart) -> None:
+def _axes(axes: Axes, chart: Chart, named: int) -> None:
+    """A chart; above it stay `named` lines for names, so that the titles of all stand in one row."""
     _ground(axes, chart)
     colours = [_hex(each) for each in (AMBER, BLUE, LIGHT, *_MORE)]
     for number, line in enumerate(chart.lines):
@@ -96,7 +97,7 @@ def _axes(axes: Axes, chart: Chart) -> None:
             ncols=-(-len(names) // lines), columnspacing=1.4, handlelength=1.6, borderpad=0.2,
         )  # fmt: skip
     axes.set_title(
-        _short(chart.title), color=_hex(LIGHT), size=11, loc="left", pad=8 + 16 * lines, parse_math=False
+        _short(chart.title), color=_hex(LIGHT), size=11, loc="left", pad=8 + 16 * named, parse_math=False
     )
 
 

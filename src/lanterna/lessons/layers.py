@@ -154,11 +154,12 @@ def experiment(recipe: Layers) -> Outcome:
     enough = next((size for size, share in zip(sizes, two, strict=True) if share > _ENOUGH), None)
     holds = two[-1] > one + _MORE
     connections, biases = 3 * recipe.hidden, recipe.hidden + 1
+    units = "hidden unit" if recipe.hidden == 1 else "hidden units"
     whose = "your points" if recipe.points == "own" else "fresh points"
     verdict: Verdict = "holds" if holds else "holds only when"
     words = (
         f"One layer, 2 connections and a bias, tells {one:.0%} of {whose} apart; two with {recipe.hidden} "
-        f"{'hidden unit' if recipe.hidden == 1 else 'hidden units'}, {connections} connections and {biases} biases, {two[-1]:.0%}. "
+        f"{units}, {connections} connections and {biases} biases, {two[-1]:.0%}. "
     )
     words += (
         f"{enough} hidden unit{'' if enough == 1 else 's'} {'is' if enough == 1 else 'are'} enough for 95 %."
