@@ -38,10 +38,10 @@ Squash = Literal["sigmoid", "tanh", "relu"]
 
 _SQUASHES: tuple[Squash, ...] = ("relu", "sigmoid", "tanh")
 # The slope of each squash, from what it puts out.
-_SLOPES: dict[Squash, Callable[[Tensor], Tensor]] = {
-    "sigmoid": lambda out: out * (1 - out),
-    "tanh": lambda out: 1 - out * out,
-    "relu": lambda out: (out > 0).float(),
+_SLOPES: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
+    nn.Sigmoid: lambda out: out * (1 - out),
+    nn.Tanh: lambda out: 1 - out * out,
+    nn.ReLU: lambda out: (out > 0).float(),
 }
 _BATCH, _EVERY, _TEST = 64, 25, 1000
 _CLEARLY = 0.8  # the share of another's steps, at most, with which one learns sooner than it
@@ -110,7 +110,7 @@ def trained(recipe: Squashing, squash: Squash, depth: int, seed: int) -> Run:
         if step % _EVERY == 0 and accuracy(made, test) >= recipe.goal:
             reached = True
             break
-    return Run(step, reached, gradients, dead(made, squash, test))
+    return Run(step, reached, gradients, dead(made, test))
 
 
 def _gradients(made: Network) -> list[float]:
@@ -121,15 +121,15 @@ def _gradients(made: Network) -> list[float]:
     return [size / sizes[-1] for size in sizes]
 
 
-def dead(made: Network, squash: Squash, digits: Digits) -> float:
+def dead(made: Network, digits: Digits) -> float:
     """The share of hidden units whose slope is next to nothing on every digit: no gradient goes through."""
+    gone = []
     with torch.no_grad():
-        slopes = [
-            _SLOPES[squash](out)
-            for name, out in made.run(in_unit_range(digits.images))
-            if name.startswith(squash)
-        ]
-    return torch.cat([(each < _NOTHING).all(0).float() for each in slopes]).mean().item()
+        for name, out in made.run(in_unit_range(digits.images)):
+            slope = _SLOPES.get(type(made.stage(name)))
+            if slope:
+                gone.append((slope(out) < _NOTHING).all(0).float())
+    return torch.cat(gone).mean().item()
 
 
 def experiment(recipe: Squashing) -> Outcome:
