@@ -219,9 +219,11 @@ def test_a_gate_with_a_wrong_sign_is_found(monkeypatch, gate):
 
     monkeypatch.setattr(Value, gate, wrong)
     monkeypatch.setitem(scalars.SQUASHES, "sigmoid", Value.sigmoid)
-    found = finding("circuits", others=0)
-    assert found.verdict == "does not hold"
-    assert found.numbers["gap of local slopes"] > 1
+    made = outcome("circuits", others=0)
+    assert made.finding.verdict == "does not hold"
+    assert made.finding.numbers["gap of local slopes"] > 1
+    sign = {"__mul__": "×", "sigmoid": "sigmoid"}[gate]
+    assert {row[1] for row in made.rows[1:] if row[-2] != row[-1]} == {sign}  # it is seen at its own gate
 
 
 @pytest.mark.parametrize(
@@ -559,10 +561,12 @@ def test_through_eight_layers_of_sigmoids_no_gradient_comes(seed):
 
 
 @pytest.mark.usefixtures("shelved")
-@pytest.mark.parametrize("kind", ["relu", "sigmoid", "tanh"])
-def test_dead_units_are_counted(kind):
+@pytest.mark.parametrize(
+    ("kind", "off"), [("relu", -1e3), ("sigmoid", -1e3), ("sigmoid", 1e3), ("tanh", 1e3)]
+)
+def test_dead_units_are_counted(kind, off):
     made = squash.network(Squashing(units=8), kind, 2, 0)
-    made.stage("hidden2").bias.data[:4] = -1e3  # four of sixteen
+    made.stage("hidden2").bias.data[:4] = off  # four of sixteen
     test = mnist("test")
     assert squash.dead(made, Digits(test.images[:200], test.labels[:200])) == 4 / 16
 

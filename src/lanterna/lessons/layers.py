@@ -128,8 +128,9 @@ def trained(recipe: Layers, layers: int, seed: int) -> nn.Sequential:
     return made
 
 
-def accuracy(recipe: Layers, made: nn.Sequential, seed: int) -> float:
-    """The share of fresh points that are told apart; of one's own, the share of those."""
+def accuracy(recipe: Layers, layers: int, seed: int) -> float:
+    """The share of fresh points that are told apart after learning; of one's own, the share of those."""
+    made = trained(recipe, layers, seed)
     fresh, wanted = sample(recipe, seed + 10_000)
     with torch.no_grad():
         right: float = ((made(fresh)[:, 0] > 0) == wanted.bool()).float().mean().item()
@@ -141,16 +142,11 @@ def experiment(recipe: Layers) -> Outcome:
     seeds = range(recipe.seed, recipe.seed + _SEEDS)
     sizes = sorted({2**power for power in range(recipe.hidden.bit_length())} | {recipe.hidden})
 
-    def told(recipe: Layers, layers: int) -> tuple[list[nn.Sequential], float]:
-        made = [trained(recipe, layers, seed) for seed in seeds]
-        return made, statistics.median(
-            accuracy(recipe, each, seed) for each, seed in zip(made, seeds, strict=True)
-        )
-
-    single, one = told(recipe, 1)
-    several = [told(recipe.changed({"hidden": size}), 2) for size in sizes]
-    two = [share for _, share in several]
-    double = several[-1][0]
+    one = statistics.median(accuracy(recipe, 1, seed) for seed in seeds)
+    two = [
+        statistics.median(accuracy(recipe.changed({"hidden": size}), 2, seed) for seed in seeds)
+        for size in sizes
+    ]
     enough = next((size for size, share in zip(sizes, two, strict=True) if share > _ENOUGH), None)
     holds = two[-1] > one + _MORE
     connections, biases = 3 * recipe.hidden, recipe.hidden + 1
@@ -182,16 +178,17 @@ def experiment(recipe: Layers) -> Outcome:
         log_across=True, whole_across=True,
     )  # fmt: skip
     charts = [
-        _answers(recipe, single[0], "One layer answers"),
-        _answers(recipe, double[0], f"Two layers answer, {recipe.hidden} hidden units"),
+        _answers(recipe, 1, "One layer answers"),
+        _answers(recipe, 2, f"Two layers answer, {recipe.hidden} {units}"),
         by_size,
     ]
     return Outcome(Finding(verdict, words, numbers, tuple(seeds)), charts)
 
 
-def _answers(recipe: Layers, made: nn.Sequential, title: str) -> Chart:
+def _answers(recipe: Layers, layers: int, title: str) -> Chart:
     """The points, and as light beneath them how sure the network is of the second class everywhere."""
     points, which = sample(recipe, recipe.seed)
+    made = trained(recipe, layers, recipe.seed)
     reach = points.abs().max().item() + 0.2
     side = torch.linspace(-reach, reach, _SIDE)
     with torch.no_grad():

@@ -185,10 +185,10 @@ def experiment(recipe: Squashing) -> Outcome:
     charts = [
         Chart(f"Until {recipe.goal:.0%} are read right", "hidden layers", f"steps, {recipe.steps} at most",
               _lines(depths, steps), whole_across=True),
-        Chart(f"At the start, with {deepest} hidden", "layer", "gradient, of the last layer's",
+        Chart(f"Gradient at the start, {deepest} hidden", "layer", "size, as a share of the last layer's",
               [Line(squash, layers, gradients[squash, deepest]) for squash in _SQUASHES],
               log_up=True, whole_across=True),
-        Chart("At the end", "hidden layers", "dead units, as a share", _lines(depths, gone),
+        Chart("Dead units at the end", "hidden layers", "share of all", _lines(depths, gone),
               whole_across=True),
     ]  # fmt: skip
     rows = [

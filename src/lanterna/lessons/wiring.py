@@ -52,15 +52,14 @@ def wiring(output: Value, expression: str) -> list[Picture]:
 def _places(output: Value) -> dict[Value, tuple[int, float]]:
     """Column and row of each wire: a gate right of all of its inputs, and half way between them."""
     places: dict[Value, tuple[int, float]] = {}
-    rows = 0
     taken: defaultdict[int, list[float]] = defaultdict(list)
     for wire in output.wires():
         if wire.inputs:
             column = 1 + max(places[each][0] for each in wire.inputs)
             row = sum(places[each][1] for each in wire.inputs) / len(wire.inputs)
         else:
-            column, row = 0, float(rows)
-            rows += 1
+            column, row = 0, 0.0
+        # Down to where there is room.
         while any(abs(row - other) < 1 for other in taken[column]):
             row += 0.5
         taken[column].append(row)
