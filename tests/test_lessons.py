@@ -193,8 +193,9 @@ def test_a_corner_and_an_edge_are_told(monkeypatch):
     corner = finding("circuits", expression="relu(a)", numbers=(0,), others=3)
     assert corner.verdict == "holds only when"
     assert "corner" in corner.words
-    with pytest.raises(UsageError, match="has no answer 1e-06 beside these numbers"):
-        finding("circuits", expression="log(a)", numbers=(1e-7,))
+    with pytest.raises(UsageError, match="has no answer 1e-09 beside these numbers"):
+        finding("circuits", expression="log(a)", numbers=(1e-10,))
+    assert finding("circuits", expression="1 / a", numbers=(1e-5,), others=0).verdict == "holds"
     assert finding("circuits", expression="sigmoid(a)", numbers=(-800,)).verdict == "holds"
     with pytest.raises(UsageError, match="finite"):
         finding("circuits", numbers=["nan"])

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from lanterna.lessons.lesson import Picture, Verdict
 
-_NUDGE = 1e-6  # of a number of 1; as much more of a larger one
+_NUDGE = 1e-6  # the share of a number by which it is nudged; of a small one, that of a thousandth
 _NAMES = "abcdefgh"
 
 
@@ -70,7 +70,7 @@ def local_by_nudges(recipe: Circuits, gate: Value) -> list[float]:
 
 def _measured(recipe: Circuits, moved: Callable[[float], float], number: float) -> float:
     """A slope: nudge a number both ways, measure, divide."""
-    h = _NUDGE * max(1.0, abs(number))
+    h = _NUDGE * max(1e-3, abs(number))
     try:
         return (moved(h) - moved(-h)) / (2 * h)
     except (ValueError, ZeroDivisionError, OverflowError):
