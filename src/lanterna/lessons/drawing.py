@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from lanterna.images.drawing import AMBER, BLUE, DIM, LIGHT, NIGHT, SHADE, as_picture
-from lanterna.lessons.lesson import Picture
+from lanterna.lessons.lesson import Chart, Picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from torch import Tensor
 
-    from lanterna.lessons.lesson import Chart, Lesson, Outcome
+    from lanterna.lessons.lesson import Lesson, Outcome
 
 _SIZE = (6.4, 4.8)  # inches of one chart, 100 dots each
 _LEFT, _RIGHT, _BETWEEN = 0.9, 0.3, 1.0  # inches beside and between the charts
@@ -42,7 +42,7 @@ def draw(lesson: Lesson, outcome: Outcome) -> Tensor:
     wide = (width - _LEFT - _RIGHT - _BETWEEN * (columns - 1)) / columns
     grid = figure.add_gridspec(
         rows, columns, left=_LEFT / width, right=1 - _RIGHT / width, top=1 - head / height,
-        bottom=foot / height, wspace=_BETWEEN / wide, hspace=0.36,
+        bottom=foot / height, wspace=_BETWEEN / wide, hspace=0.36 if any(isinstance(each, Chart) for each in outcome.charts) else 0.14,
     )  # fmt: skip
     for place, chart in enumerate(outcome.charts):
         axes = figure.add_subplot(grid[divmod(place, columns)])
