@@ -40,9 +40,10 @@ def draw(lesson: Lesson, outcome: Outcome) -> Tensor:
     figure = Figure(figsize=(width, height), dpi=150, facecolor=_hex(NIGHT))
     FigureCanvasAgg(figure)
     wide = (width - _LEFT - _RIGHT - _BETWEEN * (columns - 1)) / columns
+    charted = any(isinstance(chart, Chart) for chart in outcome.charts)  # pictures have no axes
     grid = figure.add_gridspec(
         rows, columns, left=_LEFT / width, right=1 - _RIGHT / width, top=1 - head / height,
-        bottom=foot / height, wspace=_BETWEEN / wide, hspace=0.36 if any(isinstance(each, Chart) for each in outcome.charts) else 0.14,
+        bottom=foot / height, wspace=_BETWEEN / wide, hspace=0.36 if charted else 0.14,
     )  # fmt: skip
     for place, chart in enumerate(outcome.charts):
         axes = figure.add_subplot(grid[divmod(place, columns)])
