@@ -1,0 +1,80 @@
+"""Every lesson: its question, claim, picture, finding, controls and command, from the lessons themselves."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lanterna.errors import LanternaError
+from lanterna.images import save_picture
+from lanterna.lessons import LESSONS
+from lanterna.lessons.drawing import draw
+from lanterna.surfaces.lessons import lesson_record
+from made.words import changed, plain, settings
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+    from lanterna.lessons import Lesson
+
+ROOT = Path(__file__).parents[3]
+KEPT = ROOT / "build" / "lessons"
+
+
+def lessons(app: Sphinx) -> str:
+    """A section for each lesson, in the lecture's order."""
+    drawn = str(app.config.lesson_pictures) in ("True", "1")
+    return "\n".join(_section(lesson, drawn=drawn) for lesson in LESSONS.values())
+
+
+def _section(lesson: Lesson, *, drawn: bool) -> str:
+    own = {name: field for name, field in lesson.recipe.model_fields.items() if name != "seed"}
+    options = {each: f"--set {each}" for each in lesson.recipe.model_fields}
+    needs = f" It fetches {', '.join(f'`{each}`' for each in lesson.needs)}, once." if lesson.needs else ""
+    return f"""\
+(lesson-{lesson.name})=
+## {plain(lesson.title)}
+
+{{.question}}
+{plain(lesson.question)}
+
+> The lecture: {plain(lesson.claim)}
+
+{_shown(lesson) if drawn else ""}
+
+    lanterna learn {lesson.name}
+    lanterna learn {lesson.name} --set {changed(lesson.recipe, next(iter(own)))}
+
+One reads on in `{lesson.where}`.{needs} The studio has the same controls in its room Learn.
+
+{settings({**own, "seed": lesson.recipe.model_fields["seed"]}, options, f"lesson-{lesson.name}")}
+"""
+
+
+def _shown(lesson: Lesson) -> str:
+    """The picture and the finding; where something is not on the shelf, how to see them."""
+    try:
+        picture, told = _kept(lesson)
+    except LanternaError as error:
+        return f"{plain(str(error))}: then the command below draws its picture."
+    place = Path("..") / picture.relative_to(ROOT)
+    finding = f"**{told['verdict'].capitalize()}.** {plain(told['words'])}"
+    return f"![{plain(lesson.question)}]({place.as_posix()})\n\n{finding}"
+
+
+def _kept(lesson: Lesson) -> tuple[Path, dict[str, str]]:
+    """The picture of a lesson and its finding, made once as long as the lessons and the defaults are the same."""
+    sources = sorted((ROOT / "src/lanterna/lessons").glob("*.py"))
+    text = "".join(each.read_text(encoding="utf-8") for each in sources) + lesson.recipe().model_dump_json()
+    place = KEPT / f"{lesson.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.png"
+    told = place.with_suffix(".json")
+    if not (place.exists() and told.exists()):
+        KEPT.mkdir(parents=True, exist_ok=True)
+        recipe = lesson.recipe()
+        outcome = lesson.experiment(recipe)
+        save_picture(draw(lesson, outcome), place, recipe=lesson_record(lesson, recipe), force=True)
+        finding = {"verdict": outcome.finding.verdict, "words": outcome.finding.words}
+        told.write_text(json.dumps(finding), encoding="utf-8")
+    return place, json.loads(told.read_text(encoding="utf-8"))
