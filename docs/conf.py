@@ -17,8 +17,7 @@ html_show_sphinx = False
 html_copy_source = False
 
 extensions = ["myst_nb", "made"]
-exclude_patterns = ["_ext", "README.md"]
-suppress_warnings = ["toc.empty_glob"]  # notebooks are there or not
+exclude_patterns = ["_ext", "**.ipynb_checkpoints"]
 
 myst_enable_extensions = ["attrs_block", "attrs_inline", "deflist", "dollarmath"]
 myst_dmath_allow_digits = False

@@ -20,10 +20,27 @@ if TYPE_CHECKING:
 
     from sphinx.application import Sphinx
 
+_NOTEBOOKS = """\
+```{toctree}
+:hidden:
+:caption: Notebooks
+:glob:
+
+notebooks/*
+```
+"""
+_PLACE = re.compile(r"^<!-- made: (\w+) -->$", re.MULTILINE)
+
+
+def notebooks(app: Sphinx) -> str:
+    """The contents of the folder of notebooks, where there is one."""
+    return _NOTEBOOKS if any(name.startswith("notebooks/") for name in app.env.found_docs) else ""
+
+
 MADE: dict[str, Callable[[Sphinx], str]] = {
     "lessons": lessons, "recipes": recipes, "studio": studio, "python": python, "shelf": shelves,
+    "notebooks": notebooks,
 }  # fmt: skip
-_PLACE = re.compile(r"^<!-- made: (\w+) -->$", re.MULTILINE)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import TYPE_CHECKING
 
 from docutils import nodes
+from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx.util import logging
 
 if TYPE_CHECKING:
     from sphinx.writers.html5 import HTML5Translator
@@ -13,12 +16,21 @@ if TYPE_CHECKING:
 
 def as_inline(translator: HTML5Translator, node: nodes.math) -> None:
     """A formula within a line."""
-    translator.body.append(tex2mathml(node.astext()))
+    translator.body.append(_drawn(node))
     raise nodes.SkipNode
 
 
 def as_block(translator: HTML5Translator, node: nodes.math_block) -> None:
     """A formula on a line of its own, which can be scrolled where the page is narrow."""
-    formula = tex2mathml(node.astext(), as_block=True)
-    translator.body.append(f'<div class="formula" tabindex="0">{formula}</div>\n')
+    translator.body.append(f'<div class="formula" tabindex="0">{_drawn(node, as_block=True)}</div>\n')
     raise nodes.SkipNode
+
+
+def _drawn(node: nodes.Element, *, as_block: bool = False) -> str:
+    """MathML; where docutils does not know a command of LaTeX, a warning and the formula as it is written."""
+    try:
+        drawn: str = tex2mathml(node.astext(), as_block=as_block)
+    except MathError as error:
+        logging.getLogger(__name__).warning("%s: %s", error, node.astext(), location=node)
+        return f"<code>{escape(node.astext())}</code>"
+    return drawn
