@@ -41,7 +41,8 @@ def colours(page: str, raised: str, ink: str, quiet: str, accent: str, line: str
     """Furo's variables, in the colours of the studio."""
     return {
         "color-background-primary": page, "color-background-secondary": page, "color-code-background": raised,
-        "color-background-hover": raised, "color-background-border": line, "color-inline-code-background": raised,
+        "color-background-hover": raised, "color-background-border": line,
+        "color-inline-code-background": raised,
         "color-foreground-primary": ink, "color-foreground-secondary": quiet, "color-foreground-muted": quiet,
         "color-foreground-border": line, "color-code-foreground": ink,
         "color-brand-primary": accent, "color-brand-content": accent, "color-brand-visited": accent,

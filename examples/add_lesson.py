@@ -1,6 +1,6 @@
 """A lesson of your own: a question, a claim, an experiment, and what the data say.
 
-    python examples/add_lesson.py softmax.png
+`python examples/add_lesson.py softmax.png` does it and draws it.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def experiment(recipe: Softmax) -> Outcome:
         f"taken off first. As it is written, it "
         + ("stays, too." if fails is None else f"is lost when {fails:.0f} is added: the powers overflow.")
     )
-    chart = Chart("The first chance, as all scores grow", "added to every score", "moved by",
-                  [Line(name, added.tolist(), moves) for name, moves in zip(moved, (plain, careful), strict=True)])  # fmt: skip
+    lines = [Line(name, added.tolist(), moves) for name, moves in zip(moved, (plain, careful), strict=True)]
+    chart = Chart("The first chance, as all scores grow", "added to every score", "moved by", lines)
     return Outcome(Finding(verdict, words, {"fails at": fails or 0.0, "moved": max(careful)}), [chart])
 
 

@@ -1,8 +1,6 @@
 """A network of your own in Lanterna: a function without arguments that gives a `torch.nn.Module` is all.
 
-    lanterna look seven.png --network examples/add_network.py:mine
-    lanterna classify seven.png --network examples/add_network.py:mine --top 3
-    lanterna networks examples/add_network.py:mine
+`lanterna look seven.png --network examples/add_network.py:mine`, and wherever else a network is asked for.
 """
 
 from pathlib import Path

@@ -1,6 +1,6 @@
 """An objective of your own: what to want of a picture, and a dream that follows it.
 
-    python examples/add_objective.py cat.jpg symmetric.png
+`python examples/add_objective.py cat.jpg symmetric.png` dreams the second from the first.
 """
 
 import sys
@@ -10,7 +10,7 @@ from lanterna.probes.objectives import Objective, Outputs, Tensor, energy
 
 
 def symmetry(stage: str) -> Objective:
-    """How alike a picture and its mirror image look to a stage: 0 the same, -1 not at all."""
+    """How alike what a stage puts out is to its own mirror image: 0 the same, about -1 not at all."""
 
     def measure(_: Tensor, outputs: Outputs) -> Tensor:
         maps = outputs[stage]  # (N, C, H, W)
@@ -24,13 +24,12 @@ def main(source: str, place: str) -> None:
     """Dream of more of what `block9` sees, the same on the left and on the right."""
     network = lanterna.open_network("efficientnet-lite0")
     picture = lanterna.open_picture(source, longest=384)
-    wish = 0.1 * energy("block9") + 4 * symmetry("block5")
+    wish = 0.02 * energy("block9") + 4 * symmetry("block5")
     recipe = lanterna.Dream(jitter=0)  # a picture that is shifted has its middle elsewhere
-    for frame in lanterna.dream(picture, recipe, network=network, wish=wish):
-        pass
-    for name, each in (("before", picture), ("after", frame.picture)):
+    *_, last = lanterna.dream(picture, recipe, network=network, wish=wish)
+    for name, each in (("before", picture), ("after", last.picture)):
         print(f"{name}: {symmetry('block5')(network, each[None]).item():.2f}")
-    lanterna.save_picture(frame.picture, place)
+    lanterna.save_picture(last.picture, place)
 
 
 if __name__ == "__main__":

@@ -61,11 +61,12 @@ def _shown(lesson: Lesson) -> str:
         return f"{plain(str(error))}: then the command below draws its picture."
     place = Path("..") / picture.relative_to(ROOT)
     finding = f"**{told['verdict'].capitalize()}.** {plain(told['words'])}"
-    return f"![{plain(lesson.question)}]({place.as_posix()})\n\n{finding}"
+    shown = f"![{plain(lesson.question)}]({place.as_posix()})"
+    return f"```{{container}} drawn\n{shown}\n```\n\n{finding}"
 
 
 def _kept(lesson: Lesson) -> tuple[Path, dict[str, str]]:
-    """The picture of a lesson and its finding, made once as long as the lessons and the defaults are the same."""
+    """The picture of a lesson and its finding, kept until a lesson's file or its defaults change."""
     sources = sorted((ROOT / "src/lanterna/lessons").glob("*.py"))
     text = "".join(each.read_text(encoding="utf-8") for each in sources) + lesson.recipe().model_dump_json()
     place = KEPT / f"{lesson.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.png"

@@ -1,4 +1,4 @@
-"""Formulas as MathML, which browsers draw by themselves: in the text's own colour, offline, without a script."""
+"""Formulas as MathML, which browsers draw by themselves: in the text's own colour, without a script."""
 
 from __future__ import annotations
 

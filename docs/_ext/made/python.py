@@ -40,11 +40,13 @@ def _function(name: str, function: Callable[..., object]) -> str:
 
 
 def _class(name: str, kind: type) -> str:
-    public = [
-        f"`{each}`" + (": " + (inspect.getdoc(member) or "").split("\n\n")[0].replace("\n", " "))
+    shown = {
+        each: inspect.getdoc(member) or ""
         for each, member in vars(kind).items()
-        if not each.startswith("_") and isinstance(member, property | staticmethod | classmethod)
-        or not each.startswith("_") and inspect.isfunction(member) and member.__doc__
+        if not each.startswith("_") and (inspect.isroutine(member) or isinstance(member, property))
+    }
+    public = [
+        f"`{each}`: " + told.split("\n\n")[0].replace("\n", " ") for each, told in shown.items() if told
     ]
     members = "\n".join(f"- {each}" for each in public)
     return f"(lanterna-{name.lower()}-class)=\n### {name}\n\n{_told(kind)}\n\n{members}\n"
@@ -62,7 +64,9 @@ def _signature(name: str, function: Callable[..., object]) -> str:
         told.append(f"{star}{each.name}: {each.annotation}{default}")
     gives = f" -> {signature.return_annotation}"
     line = f"{name}({', '.join(told)}){gives}"
-    return line if len(line) <= 70 else f"{name}(\n" + "".join(f"    {each},\n" for each in told) + f"){gives}"
+    if len(line) <= 70:
+        return line
+    return "\n".join([f"{name}(", *(f"    {each}," for each in told), f"){gives}"])
 
 
 def _told(thing: object) -> str:

@@ -13,6 +13,7 @@ from lanterna.surfaces.rerun import MAKINGS
 from made.words import plain, presets, settings
 
 if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
     from sphinx.application import Sphinx
 
     from lanterna.surfaces.rerun import Making
@@ -47,7 +48,9 @@ def anchor(kind: type[Recipe]) -> str:
     return f"recipe-{kind.__name__.lower()}"
 
 
-def own_fields(kind: type[Recipe], known: set[type[Recipe]]) -> tuple[dict, type[Recipe] | None]:
+def own_fields(
+    kind: type[Recipe], known: set[type[Recipe]]
+) -> tuple[dict[str, FieldInfo], type[Recipe] | None]:
     """The fields that a recipe does not have from another on the page, and that other one."""
     parent = next((base for base in kind.__mro__[1:] if base in known), None)
     inherited = parent.model_fields if parent else {}
@@ -74,11 +77,11 @@ def _section(kind: type[Recipe], made: list[Making]) -> str:
     there = options(made[0].command if made else kind.verb) if kind is not Recipe else {"seed": "--seed"}
     without = {name for making in made for name in making.without_option}
     named = {
-        name: there[name.rstrip("_")]
-        for name in fields
-        if name.rstrip("_") in there and name not in without
+        name: there[name.rstrip("_")] for name in fields if name.rstrip("_") in there and name not in without
     }
-    also = f"And all settings of [{parent.__name__}](#{anchor(parent)}).\n" if parent not in (None, Recipe) else ""
+    also = ""
+    if parent not in (None, Recipe):
+        also = f"And all settings of [{parent.__name__}](#{anchor(parent)}).\n"
     chosen = "" if kind is Recipe or (parent and kind.presets is parent.presets) else presets(kind)
     return "\n".join(
         [
@@ -95,9 +98,7 @@ def _section(kind: type[Recipe], made: list[Making]) -> str:
 def _commands(made: list[Making]) -> list[str]:
     """The command lines that make a picture from a recipe, without settings."""
     lines = dict.fromkeys(
-        " ".join(
-            making.command.format(inputs="PICTURE", settings="", picture="RESULT").split()
-        )
+        " ".join(making.command.format(inputs="PICTURE", settings="", picture="RESULT").split())
         for making in made
     )
     return ["".join(f"    lanterna {line}\n" for line in lines)] if lines else []

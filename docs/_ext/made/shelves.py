@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def shelves(_: Sphinx | None = None) -> str:
     """A list of the data and weights: what each is, its licence, where it comes from and how large it is."""
     entries = [
-        f"`{name}`\n: {plain(item.what)}. {plain(item.licence)}.\n\n"
+        f"`{name}`\n: {plain(item.what)}\n\n  Licence: {plain(item.licence)}\n\n"
         f"  [{plain(item.project)} {item.version}, {human_size(item.size)} to fetch]{{.takes}}"
         for name, item in ITEMS.items()
     ]

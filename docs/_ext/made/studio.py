@@ -35,7 +35,11 @@ def studio(_: Sphinx | None = None) -> str:
 
 def _call(method: str, path: str, operation: Schema) -> str:
     asked = [
-        (f"{each['name']}{'' if each['required'] else '?'}", _kind(each["schema"]), each.get("description", ""))
+        (
+            f"{each['name']}{'' if each['required'] else '?'}",
+            _kind(each["schema"]),
+            each.get("description", ""),
+        )
         for each in operation["parameters"]
     ]
     sent, bodies = operation.get("requestBody", {}).get("content", {}), []

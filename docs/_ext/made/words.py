@@ -37,6 +37,8 @@ def value(default: object) -> str:
         return "yes" if default else "no"
     if isinstance(default, list | tuple):
         return " ".join(map(value, default)) or "none"
+    if isinstance(default, dict):
+        return ", ".join(f"{name} {value(each)}" for name, each in default.items()) or "nothing more"
     return "none" if default in (None, "") else str(default)
 
 
@@ -73,7 +75,7 @@ def _kind(annotation: Any, metadata: Iterable[object] = ()) -> str:  # noqa: ANN
         what, comma, each = _kind(inside[0]).partition(", ")
         many = _MANY.get(what, what) + (f" (each {each})" if comma else "")
         fixed = origin is tuple and inside[-1] is not Ellipsis
-        return f"{len(inside)} {many}" if fixed else ", ".join([many, *_ranges(metadata)])
+        return f"{len(inside)} {many}" if fixed else ", ".join([f"any number of {many}", *_ranges(metadata)])
     return ", ".join([_KINDS.get(annotation, str(annotation)), *_ranges(metadata)])
 
 
@@ -103,8 +105,8 @@ def _parts(one: object) -> Iterable[object]:
     return getattr(one, "metadata", None) or [one]
 
 
-def _number(number: object) -> str:
-    return f"{number:,}" if isinstance(number, int) else f"{number:g}"
+def _number(number: float) -> str:
+    return f"{number:,.0f}" if number == int(number) else f"{number:g}"
 
 
 def settings(fields: Mapping[str, FieldInfo], options: Mapping[str, str], anchor: str) -> str:
@@ -124,7 +126,7 @@ def settings(fields: Mapping[str, FieldInfo], options: Mapping[str, str], anchor
 def presets(recipe: type[Recipe]) -> str:
     """The presets of a recipe with their settings."""
     entries = [
-        f"`{name}`\n: " + ", ".join(f"`{key}` {plain(value(each))}" for key, each in chosen.items())
+        f"`{name}`\n: " + "; ".join(f"`{key}` {plain(value(each))}" for key, each in chosen.items())
         for name, chosen in recipe.presets.items()
     ]
     return "```{container} settings\n" + "\n\n".join(entries) + "\n```\n"
