@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pkgutil
 import re
 import runpy
@@ -23,7 +24,7 @@ from lanterna.images.digits import mnist
 from lanterna.lessons import LESSONS
 from lanterna.lessons.drawing import draw
 from lanterna.recipes.recipe import Recipe
-from lanterna.surfaces.cli import main
+from lanterna.surfaces.cli import VERBS, main
 from lanterna.surfaces.cli.frame import make_app
 from lanterna.surfaces.rerun import MAKINGS, value_of
 from lanterna.surfaces.studio.openapi import description
@@ -100,6 +101,10 @@ def said(default: object) -> str:
     return "none" if default in (None, "") else str(default)
 
 
+def hyphened(name: str) -> str:
+    return name.rstrip("_").replace("_", "-")
+
+
 def check_setting(page: BeautifulSoup, anchor: str, schema: dict) -> None:
     """That a setting is told with its help, its default and the ends of its range."""
     term = page.find(id=anchor)
@@ -124,7 +129,7 @@ def test_every_setting_is_told_with_its_range_and_default(site):
         for name, schema in kind.model_json_schema()["properties"].items():
             # What a recipe has from another is told there.
             owners = [base for base in kind.__mro__ if name in getattr(base, "model_fields", {})]
-            anchors = [f"recipe-{base.__name__.lower()}-{name.rstrip('_')}" for base in owners]
+            anchors = [f"recipe-{base.__name__.lower()}-{hyphened(name)}" for base in owners]
             found = [anchor for anchor in anchors if page.find(id=anchor)]
             assert found, (kind, name)
             check_setting(page, found[0], schema)
@@ -150,7 +155,7 @@ def test_every_lesson_has_its_section(site):
         for text in (lesson.title, lesson.question, lesson.claim, lesson.where, f"lanterna learn {name}"):
             assert text in told, (name, text)
         for setting, schema in lesson.recipe.model_json_schema()["properties"].items():
-            check_setting(page, f"lesson-{name}-{setting.rstrip('_')}", schema)
+            check_setting(page, f"lesson-{name}-{hyphened(setting)}", schema)
 
 
 def test_every_call_and_every_name_has_its_place(site):
@@ -176,15 +181,20 @@ def test_commands_are_understood(site, tmp_path, monkeypatch):
         verb, *rest = shlex.split(line)[1:]
         if verb == "VERB" or verb.startswith("--"):
             continue
+        assert verb in VERBS, line
+        if not rest:
+            continue  # a verb's name in a sentence
         make_app().parse_args([verb, *rest], print_error=False, exit_on_error=False)
         if verb == "learn" and "--set" in rest:
             lesson = LESSONS[rest[0]]
             name, _, text = rest[rest.index("--set") + 1].partition("=")
-            lesson.recipe.checked({name: value_of(text, getattr(lesson.recipe(), name))})
+            lesson.recipe.checked({name: value_of(text, lesson.recipe().model_dump(mode="json")[name])})
 
 
 def test_a_settings_file_is_read_as_told(tmp_path, monkeypatch):
-    (text,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/start.md").read_text(encoding="utf-8"), re.DOTALL)
+    (text,) = re.findall(
+        r"```toml\n(.*?)```", (ROOT / "docs/start.md").read_text(encoding="utf-8"), re.DOTALL
+    )
     (tmp_path / "lanterna.toml").write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LANTERNA_DREAM_STEPS", "7")
@@ -206,7 +216,9 @@ def here(real_shelf, tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("here")
 def test_the_python_of_its_page_dreams(capsys):
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/python.md").read_text(encoding="utf-8"), re.DOTALL)
+    (code,) = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs/python.md").read_text(encoding="utf-8"), re.DOTALL
+    )
     exec(compile(code, "docs/python.md", "exec"), {})
     first, *_, last = capsys.readouterr().out.splitlines()
     assert first.startswith("1 of")
@@ -219,7 +231,8 @@ def test_the_python_of_its_page_dreams(capsys):
 def test_the_network_that_is_added_reads_and_explains_itself(capsys):
     name = f"{ROOT / 'examples/add_network.py'}:mine"
     assert main(["classify", "seven.png", "--network", name, "--top", "3", "--json"]) == 0
-    assert '"name": "7"' in capsys.readouterr().out.partition("}")[0]
+    (photo,) = json.loads(capsys.readouterr().out)
+    assert photo["answers"][0]["class"] == "7"
     network = lanterna.open_network(name)
     test = mnist("test")
     digits, labels = test.images[:500] / 255, test.labels[:500]
@@ -240,7 +253,7 @@ def test_the_objective_that_is_added_is_followed(capsys):
         picture = lanterna.open_picture(place).mean(0)
         return np.corrcoef(picture.flatten(), picture.flip(1).flatten())[0, 1]
 
-    assert alike("symmetric.png") > alike("cat.jpg") + 0.2
+    assert alike("symmetric.png") > alike("cat.jpg") + 0.1
     outputs = {"stage": torch.rand(2, 3, 4, 5)}
     outputs["stage"][0] = outputs["stage"][0] + outputs["stage"][0].flip(2)
     same, other = example["symmetry"]("stage").measure(torch.zeros(2, 3, 4, 5), outputs)
@@ -260,7 +273,7 @@ def test_the_lesson_that_is_added_finds_where_its_claim_ends():
     wanted = torch.softmax(torch.tensor(scores), 0).numpy()
     assert np.allclose(example["chances"](scores, careful=True), wanted)
     careless = example["chances"]
-    example["experiment"].__globals__["chances"] = lambda scores, careful: careless(scores, careful=False)
+    example["experiment"].__globals__["chances"] = lambda scores, **_: careless(scores, careful=False)
     assert lesson.experiment(kind()).finding.verdict == "does not hold"
     assert min(draw(lesson, outcome).shape[1:]) > 600
 

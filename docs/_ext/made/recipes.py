@@ -10,7 +10,7 @@ from lanterna.recipes.recipe import Recipe
 from lanterna.surfaces.cli import VERBS
 from lanterna.surfaces.cli.frame import make_app
 from lanterna.surfaces.rerun import MAKINGS
-from made.words import plain, presets, settings
+from made.words import hyphened, plain, presets, settings
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -65,7 +65,7 @@ def options(command: str) -> dict[str, str]:
         if word == "--random" or not word.startswith("-"):
             app = app[word]
     named = [name for argument in app.assemble_argument_collection() for name in argument.names]
-    return {name.removeprefix("--").replace("-", "_"): name for name in named if name.startswith("--")}
+    return {name.removeprefix("--"): name for name in named if name.startswith("--")}
 
 
 def _verb(kind: type[Recipe], made: list[Making]) -> str:
@@ -77,7 +77,7 @@ def _section(kind: type[Recipe], made: list[Making]) -> str:
     there = options(made[0].command if made else kind.verb) if kind is not Recipe else {"seed": "--seed"}
     without = {name for making in made for name in making.without_option}
     named = {
-        name: there[name.rstrip("_")] for name in fields if name.rstrip("_") in there and name not in without
+        name: there[hyphened(name)] for name in fields if hyphened(name) in there and name not in without
     }
     also = ""
     if parent not in (None, Recipe):

@@ -31,6 +31,11 @@ def plain(text: str) -> str:
     )
 
 
+def hyphened(name: str) -> str:
+    """A setting's name as its option and its place on a page have it."""
+    return name.rstrip("_").replace("_", "-")
+
+
 def value(default: object) -> str:
     """A default, as a person says it."""
     if isinstance(default, bool):
@@ -117,7 +122,7 @@ def settings(fields: Mapping[str, FieldInfo], options: Mapping[str, str], anchor
         default = field.get_default(call_default_factory=True)
         takes = f"{kind(field)[:1].upper()}{kind(field)[1:]}. Default: `{value(default)}`."
         entries.append(
-            f"[`{name}`]{{#{anchor}-{name.rstrip('_')}}}{option}\n"
+            f"[`{name}`]{{#{anchor}-{hyphened(name)}}}{option}\n"
             f": {plain(field.description or '')}\n\n  [{takes}]{{.takes}}"
         )
     return "```{container} settings\n" + "\n\n".join(entries) + "\n```\n" if entries else ""
