@@ -61,7 +61,7 @@ def words(element) -> str:
     return " ".join(element.get_text().split())
 
 
-def test_pages_load_nothing_from_elsewhere_and_fit_a_phone(site, browser):
+def test_pages_load_nothing_from_elsewhere_and_fit_the_window(site, browser):
     context = browser.new_context(viewport={"width": 390, "height": 800}, color_scheme="dark")
     page = context.new_page()
     asked, wrong = [], []
@@ -74,7 +74,9 @@ def test_pages_load_nothing_from_elsewhere_and_fit_a_phone(site, browser):
         page.goto(each.as_uri())
         empty = "[...document.images].filter(i => !i.complete || !i.naturalWidth).map(i => i.src)"
         wrong += page.evaluate(empty)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390, each.name
+        for width in (1024, 390):
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, (each.name, width)
     context.close()
     assert wrong == []
     assert [url for url in asked if not url.startswith((site.as_uri(), "data:"))] == []

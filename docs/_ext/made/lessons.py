@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from PIL import Image
+
 from lanterna.errors import LanternaError
 from lanterna.images import save_picture
 from lanterna.lessons import LESSONS
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[3]
 KEPT = ROOT / "build" / "lessons"
+_WIDE = 2.4  # times its height: three charts side by side
 
 
 def lessons(app: Sphinx) -> str:
@@ -59,10 +62,15 @@ def _shown(lesson: Lesson) -> str:
         picture, told = _kept(lesson)
     except LanternaError as error:
         return f"{plain(str(error))}: then the command below draws its picture."
-    place = Path("..") / picture.relative_to(ROOT)
+    with Image.open(picture) as image:
+        wide = " wide" if image.width > _WIDE * image.height else ""
+    place = (Path("..") / picture.relative_to(ROOT)).as_posix()
+    alt = json.dumps(f"Charts to: {lesson.question} What they show is said below.")
     finding = f"**{told['verdict'].capitalize()}.** {plain(told['words'])}"
-    shown = f"![{plain(lesson.question)}]({place.as_posix()})"
-    return f"```{{container}} drawn\n{shown}\n```\n\n{finding}"
+    return (
+        f"````{{container}} drawn{wide}\n"
+        f"```{{image}} {place}\n:alt: {alt}\n:target: _images/{picture.name}\n```\n````\n\n{finding}"
+    )
 
 
 def _kept(lesson: Lesson) -> tuple[Path, dict[str, str]]:
