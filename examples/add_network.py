@@ -37,6 +37,7 @@ class Mine(nn.Module):
 
 def mine() -> nn.Module:
     """The network with its weights: those kept here, or learned now, in a second or two."""
+    torch.manual_seed(0)  # the same network each time
     network = Mine()
     if not WEIGHTS.exists():
         learn(network)
@@ -45,7 +46,7 @@ def mine() -> nn.Module:
     return network
 
 
-def learn(network: nn.Module, batches: int = 200) -> None:
+def learn(network: nn.Module, batches: int = 300) -> None:
     """Show it some thousand digits, a hundred at a time."""
     digits = mnist("train")
     optimiser = torch.optim.Adam(network.parameters(), lr=3e-3)
