@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,16 +76,26 @@ def _shown(lesson: Lesson) -> str:
 
 
 def _kept(lesson: Lesson) -> tuple[Path, dict[str, str]]:
-    """The picture of a lesson and its finding, kept until a lesson's file or its defaults change."""
-    sources = sorted((ROOT / "src/lanterna/lessons").glob("*.py"))
-    text = "".join(each.read_text(encoding="utf-8") for each in sources) + lesson.recipe().model_dump_json()
+    """The picture of a lesson and its finding, kept until the lesson's files or its defaults change."""
+    recipe = lesson.recipe()
+    text = _sources(lesson) + recipe.model_dump_json()
     place = KEPT / f"{lesson.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.png"
     told = place.with_suffix(".json")
     if not (place.exists() and told.exists()):
         KEPT.mkdir(parents=True, exist_ok=True)
-        recipe = lesson.recipe()
+        for old in KEPT.glob(f"{lesson.name}-*"):
+            old.unlink()
         outcome = lesson.experiment(recipe)
         save_picture(draw(lesson, outcome), place, recipe=lesson_record(lesson, recipe), force=True)
         finding = {"verdict": outcome.finding.verdict, "words": outcome.finding.words}
         told.write_text(json.dumps(finding), encoding="utf-8")
     return place, json.loads(told.read_text(encoding="utf-8"))
+
+
+def _sources(lesson: Lesson) -> str:
+    """The file of a lesson, those of its folder that it names, and the one that draws."""
+    own = Path(inspect.getfile(lesson.recipe))
+    text = own.read_text(encoding="utf-8")
+    others = sorted(own.parent.glob("*.py"))
+    named = [each for each in others if re.search(rf"lanterna\.lessons.*\b{each.stem}\b", text)]
+    return text + "".join(each.read_text(encoding="utf-8") for each in (*named, own.with_name("drawing.py")))
