@@ -60,7 +60,7 @@ export function axis(low, high, start, end, { log = false, whole = false } = {})
 function rounds(low, high, count, whole) {
   const rough = (high - low) / Math.max(1, count);
   const power = 10 ** Math.floor(Math.log10(rough || 1));
-  let step = [1, 2, 5, 10].map((each) => each * power).find((each) => each >= rough * 0.999) ?? power;
+  let step = [1, 2, 5, 10].map((each) => each * power).find((each) => each >= rough * 0.75);
   if (whole) step = Math.max(1, Math.round(step));
   const first = Math.ceil(low / step - 1e-9);
   const last = Math.floor(high / step + 1e-9);

@@ -12,6 +12,8 @@ import { progress, SendTo, useJob } from "./make.js";
 
 const lessons = signal(null);
 const PIECES = { // what one does by hand in a lesson: a module of lanterna/lessons/
+  circuits: "circuit",
+  descent: "hill",
 };
 const WAIT = 120; // milliseconds after a control's last movement
 
