@@ -15,7 +15,7 @@ export function makeChart(host) {
   const legend = element("ul", { class: "legend" });
   const plane = element("div", { class: "plane" });
   const told = element("output", { class: "readout" });
-  const table = element("details", { class: "numbers" });
+  const table = element("details", { class: "numbers", hidden: "" });
   const figureElement = element("figure", { class: "chart" }, element("figcaption", {}, title, legend), plane, told, table);
   host.replaceChildren(figureElement);
   let chart = null;

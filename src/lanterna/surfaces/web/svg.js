@@ -97,10 +97,11 @@ export function grid(x, y, { across = "", up = "", dense = 1 } = {}) {
   return all;
 }
 
-/** Heights `rows[row][column]`, the first row at the bottom, as light of the page: an address of an image. */
-export function light(rows, host, { low, high, most = 0.85 } = {}) {
+/** Heights `rows[row][column]`, the first row at the bottom, as light of the page: an address of an image.
+    `levels`: in so many bands, as on a map. */
+export function light(rows, host, { most = 0.85, levels = 0 } = {}) {
   const flat = rows.flat().filter(Number.isFinite);
-  const [least, largest] = [low ?? Math.min(...flat), high ?? Math.max(...flat)];
+  const [least, largest] = flat.reduce(([a, b], value) => [Math.min(a, value), Math.max(b, value)], [Infinity, -Infinity]);
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [rows[0].length, rows.length];
   const context = canvas.getContext("2d");
@@ -108,7 +109,8 @@ export function light(rows, host, { low, high, most = 0.85 } = {}) {
   const colour = rgb(host, "--light");
   rows.forEach((row, place) => row.forEach((value, column) => {
     const at = 4 * ((rows.length - 1 - place) * canvas.width + column);
-    const share = Math.min(1, Math.max(0, (value - least) / (largest - least || 1)));
+    const whole = Math.min(1, Math.max(0, (value - least) / (largest - least || 1)));
+    const share = levels ? Math.floor(whole * levels) / levels : whole;
     image.data.set([...colour, 255 * most * share], at);
   }));
   context.putImageData(image, 0, 0);

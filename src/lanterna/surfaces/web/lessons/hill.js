@@ -1,5 +1,5 @@
 // Lesson 6, by hand: a ball on a hill with several valleys, let go where you like; three ways down, side by side.
-// Beneath it a valley of two parameters, seen from above: the lighter, the higher.
+// Beneath it a valley of two parameters, seen from above.
 
 import { button, dragged, keyed, plane, slider } from "lanterna/lessons/parts.js";
 import { cost, cost2, fate, slope, slope2, walk, WAYS } from "lanterna/lessons/walks.js";
@@ -9,7 +9,7 @@ import { element, figure } from "lanterna/words.js";
 const NAMES = { plain: "Plain", momentum: "With momentum", adam: "Adam" };
 const [WIDE, LOW, HIGH] = [10, -1.6, 11.5];
 const [ACROSS, UP] = [7, 4];
-const FINE = 90; // the surface is computed on so many columns
+const FINE = 420; // the surface is computed on so many columns
 
 export function mount(host, settings, changed) {
   let { start, rate, steps } = settings;
@@ -36,7 +36,7 @@ export function mount(host, settings, changed) {
     element("div", { class: "dials" }, ...Object.values(dials)),
     element("div", { class: "three" }, ...WAYS.map((way, place) => element("div", { class: `series-${place}` }, element("h3", {}, NAMES[way]), hills[place], told[place]))),
     element("div", { class: "tools" }, play, step, count),
-    element("div", { class: "panes" }, top, element("div", {}, element("h3", {}, "Two parameters, from above"), element("p", { class: "hint" }, "The lighter, the higher. Press where the walks are to begin."), told2))));
+    element("div", { class: "panes" }, top, element("div", {}, element("h3", {}, "Two parameters, from above"), element("p", { class: "hint" }, "Each band is a height; the valleys have the colour of the page. Press where the walks are to begin."), told2))));
 
   function move(changes) {
     ({ start, rate, steps } = { start, rate, steps, ...changes });
@@ -91,7 +91,7 @@ export function mount(host, settings, changed) {
     const x = axis(-ACROSS, ACROSS, 0, width);
     const y = axis(-UP, UP, height, 0);
     const theme = getComputedStyle(host).getPropertyValue("--light");
-    if (image.theme !== theme) image = { theme, href: light(rows(), host, { most: 0.62 }) };
+    if (image.theme !== theme) image = { theme, href: light(rows(), host, { most: 0.6, levels: 16 }) };
     sheet.replaceChildren(svg("image", { width, height, preserveAspectRatio: "none", href: image.href }));
     WAYS.forEach((way, place) => {
       const places = walks2[way].slice(0, now + 1).map(([px, py]) => [x(Math.min(99, Math.max(-99, px))), y(Math.min(99, Math.max(-99, py)))]);

@@ -12,8 +12,14 @@ import { progress, SendTo, useJob } from "./make.js";
 
 const lessons = signal(null);
 const PIECES = { // what one does by hand in a lesson: a module of lanterna/lessons/
+  gates: "gates",
+  derivative: "slope",
   circuits: "circuit",
+  neuron: "switch",
+  layers: "rings",
   descent: "hill",
+  curve: "sketch",
+  functions: "sketch",
 };
 const WAIT = 120; // milliseconds after a control's last movement
 
@@ -114,7 +120,7 @@ function Quick({ lesson, chosen, form }) {
   const { outcome, error, busy } = useOutcome(lesson.name, chosen);
   const charts = outcome?.charts ?? [null, null];
   return html`<section class="experiment" aria-label="The experiment" aria-busy=${busy}>
-    <${Finding} ...${outcome?.finding ?? {}} error=${error} stale=${busy} />
+    <${Finding} ...${outcome?.finding ?? {}} error=${error} stale=${busy && !!outcome} none=${error ? "" : html`<span class="late quiet">It is being measured …</span>`} />
     <aside class="controls" aria-label="Settings"><h2>The experiment</h2>${form}</aside>
     <div class="charts" data-stale=${busy || !!error}>${charts.map((chart, place) => html`<${Chart} key=${place} chart=${chart} />`)}</div>
     ${outcome?.rows.length > 0 && html`<${Rows} rows=${outcome.rows} />`}
