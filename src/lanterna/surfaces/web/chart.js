@@ -80,7 +80,7 @@ function drawn(chart, plane, told) {
   chart.lines.forEach(({ style }, place) => {
     const colour = `series-${place % 6}`;
     const points = places[place].filter((point) => point.every(Number.isFinite));
-    if (style === "marks") for (const [cx, cy] of points) made.append(svg("circle", { class: `mark ${colour}`, cx, cy, r: points.length > 80 ? 2.6 : 3.6 }));
+    if (style === "marks" || points.length === 1) for (const [cx, cy] of points) made.append(svg("circle", { class: `mark ${colour}`, cx, cy, r: points.length > 80 ? 2.6 : 3.6 }));
     else made.append(svg("path", { class: `line ${colour}`, "data-style": style, d: path(places[place]) }));
   });
   readout(chart, made, places, { x, y, width }, told);

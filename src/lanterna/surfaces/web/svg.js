@@ -50,7 +50,7 @@ export function axis(low, high, start, end, { log = false, whole = false } = {})
     const value = a + ((at - start) / (end - start)) * span;
     return log ? 10 ** value : value;
   };
-  place.ticks = (count) => (log ? decades(a, b, count) : rounds(a, b, count, whole));
+  place.ticks = (count) => (log ? decades(a, b, Math.max(4, count)) : rounds(a, b, count, whole));
   place.low = low;
   place.high = high;
   place.log = log;

@@ -38,7 +38,7 @@ export function mount(host, settings) {
   let random = chance(settings.seed + 1);
   let state = {};
 
-  const dials = ["x", "y"].map((name, place) => slider(`Begin with ${name}`, { least: -4, most: 4, step: 0.1, value: begun[place] }, (value) => { begun = place ? [begun[0], value] : [value, begun[1]]; fresh(); }));
+  const dials = ["x", "y"].map((name, place) => slider(`${name}, at first`, { least: -4, most: 4, step: 0.1, value: begun[place] }, (value) => { begun = place ? [begun[0], value] : [value, begun[1]]; fresh(); }));
   const side = element("div", {});
   const chart = makeChart(side);
   const panes = Object.fromEntries(WAYS.map((way, place) => {

@@ -66,12 +66,13 @@ export function mount(host, settings, changed) {
     sight = seen();
     fit = fitted(...sight, neurons);
     const true_ = [even(FINE), even(FINE).map(wanted)];
-    const errors = SIZES.map((size) => fitted(...sight, size)).map((each) => [Math.max(1e-6, apart(each, ...sight)), Math.max(1e-6, apart(each, ...true_))]);
+    const least = noisy ? 1e-3 : 1e-6; // what is nearer is drawn there
+    const errors = SIZES.map((size) => fitted(...sight, size)).map((each) => [Math.max(least, apart(each, ...sight)), Math.max(least, apart(each, ...true_))]);
     const lines = noisy ? [{ name: "from the curve", xs: SIZES, ys: errors.map(([, each]) => each) }, { name: "at the points", xs: SIZES, ys: errors.map(([each]) => each) }]
       : [{ name: "error", xs: SIZES, ys: errors.map(([each]) => each) }];
     const here = apart(fit, ...true_);
     chart.show({ title: "Error, and how many neurons", across: "neurons", up: "error", log_across: true, log_up: true, arrows: [],
-      lines: [...lines.map((line) => ({ ...line, style: "line" })), { name: "now", xs: [neurons], ys: [Math.max(1e-6, here)], style: "marks" }] });
+      lines: [...lines.map((line) => ({ ...line, style: "line" })), { name: "now", xs: [neurons], ys: [Math.max(least, here)], style: "marks" }] });
     told.textContent = `${neurons} neuron${neurons > 1 ? "s come" : " comes"} within ${figure(Number(here.toPrecision(2)))} of the curve${noisy ? `, and within ${figure(Number(apart(fit, ...sight).toPrecision(2)))} of the points` : ""}.`;
     board.again();
   }

@@ -20,7 +20,10 @@ const PIECES = { // what one does by hand in a lesson: a module of lanterna/less
   descent: "hill",
   curve: "sketch",
   functions: "sketch",
+  digit: "inside",
+  paths: "inside",
 };
+const BY_HAND = ["own"]; // settings that are drawn, not typed
 const WAIT = 120; // milliseconds after a control's last movement
 
 export default function Learn() {
@@ -66,7 +69,7 @@ function Page({ place, recipe }) {
       <p class="claim"><span class="quiet">The lecture says: </span>${lesson.claim}</p>
     </header>
     ${PIECES[lesson.name] && html`<${Piece} name=${PIECES[lesson.name]} whole=${whole} tell=${tell} />`}
-    <${Experiment} lesson=${lesson} recipe=${recipe} chosen=${chosen} form=${html`<${Form} recipe=${recipe} base=${{}} chosen=${chosen} change=${change} />`} />
+    <${Experiment} lesson=${lesson} recipe=${recipe} chosen=${chosen} form=${html`<${Form} recipe=${recipe} base=${{}} chosen=${chosen} change=${change} without=${BY_HAND} />`} />
     <footer><p>Read on in <code>${lesson.where}</code>.</p><${Way} place=${place} large=${true} /></footer>
   </article>`;
 }
@@ -182,7 +185,7 @@ function Slow({ lesson, recipe, chosen, form }) {
       <p class="facts" role="status">${job ? progress(job).map((each) => html`<span key=${each}>${each}</span>`) : "It has not been started."}</p></div></aside>
     <div class="charts one" data-stale=${running}>${result
       ? html`<figure class="made"><a href=${file(result.id)} target="_blank" rel="noopener" aria-label="The picture, as large as it is"><img src=${file(result.id)} width=${result.width} height=${result.height} alt=${`${lesson.title}: the result. ${result.recipe?.words ?? ""}`} /></a><div class="tools"><${SendTo} picture=${result} /></div></figure>`
-      : html`<div class="made none"></div>`}</div>
+      : html`<div class="made none"><p class="quiet">The picture appears here.</p></div>`}</div>
   </section>`;
 }
 
