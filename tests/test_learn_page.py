@@ -143,8 +143,9 @@ def test_a_slow_lesson_is_a_job_whose_picture_stays(page: Page, studio: Served):
     expect(page.locator(".verdict-of")).to_contain_text("Holds. With a bias of -10 the neuron")
     assert studio("GET", f"/api/jobs/{settings_in(page)['job']}")["settings"]["bias"] == -10
     expect(page.locator(".finding dl")).to_contain_text("on, as trained")
-    opened(page, "neuron")  # it is there when one comes again
+    opened(page, "neuron")  # it is there when one comes again, and what it was made with
     expect(shown).to_be_visible()
+    expect(page.get_by_text("made with bias -10, digits 50")).to_be_visible()
 
 
 def test_the_page_s_autograd_agrees_with_pythons(page: Page):
