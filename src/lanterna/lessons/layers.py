@@ -204,5 +204,5 @@ def _answers(recipe: Layers, layers: int, title: str) -> Chart:
 LESSON = Lesson(
     "layers", "Chains and layers", "What can two layers do that one cannot?",
     "Every node is joined to every node of the next layer, and with more layers more can be told apart.",
-    "src/lanterna/lessons/layers.py", Layers, experiment,
+    "src/lanterna/lessons/layers.py", Layers, experiment, quick=True,
 )  # fmt: skip
