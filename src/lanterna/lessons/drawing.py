@@ -22,17 +22,21 @@ _PIXELS = 200  # a picture this small is drawn with its pixels to be seen
 _MORE = ((127, 209, 164), (227, 138, 196), (185, 164, 255))
 
 
-def draw(lesson: Lesson, outcome: Outcome) -> Tensor:
-    """The charts side by side beneath the question, and the finding beneath them, `(3, H, W)` in [0, 1]."""
+def draw(lesson: Lesson, outcome: Outcome, *, words: bool = True) -> Tensor:
+    """The charts side by side beneath the question, and the finding beneath them, `(3, H, W)` in [0, 1].
+
+    Without `words` the charts alone, for where question and finding stand beside them.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     count = len(outcome.charts)
     columns = 2 if count == 4 else min(count, 3)
     rows = -(-count // columns)
-    words = f"{outcome.finding.verdict}: {outcome.finding.words}"
-    told = textwrap.wrap(words, 84 * columns)
-    head, foot = 0.85, 0.95 + 0.21 * len(told)  # inches above and beneath the charts
+    finding = f"{outcome.finding.verdict}: {outcome.finding.words}"
+    told = textwrap.wrap(finding, 84 * columns) if words else []
+    # Inches above and beneath the charts.
+    head, foot = (0.85, 0.95 + 0.21 * len(told)) if words else (0.45, 0.65)
     height = _SIZE[1] * rows + head + foot - 0.8
     width = _SIZE[0] * columns
     figure = Figure(figsize=(width, height), dpi=150, facecolor=_hex(NIGHT))
@@ -48,7 +52,8 @@ def draw(lesson: Lesson, outcome: Outcome) -> Tensor:
         else:
             _axes(axes, chart)
     left = 0.2 / width
-    figure.text(left, 1 - 0.4 / height, lesson.question, color=_hex(LIGHT), size=15, family="serif")
+    if words:
+        figure.text(left, 1 - 0.4 / height, lesson.question, color=_hex(LIGHT), size=15, family="serif")
     figure.text(left, 0.15 / height, "\n".join(told), color=_hex(DIM), size=10, linespacing=1.4)
     file = io.BytesIO()
     figure.savefig(file, format="png", facecolor=_hex(NIGHT))

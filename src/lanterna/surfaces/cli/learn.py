@@ -9,6 +9,7 @@ from lanterna.errors import UsageError
 from lanterna.images import check_place, save_picture
 from lanterna.lessons import LESSONS
 from lanterna.lessons.drawing import draw
+from lanterna.lessons.exercises import exercises_as_json, sheet
 from lanterna.surfaces.cli.common import (
     Changes,
     Force,
@@ -34,6 +35,9 @@ def learn(
     /,
     *,
     changes: Changes = None,
+    exercises: Annotated[
+        bool, Parameter(help="Print what to try, predict and explain, in place of the experiment.")
+    ] = False,
     output: Output = None,
     force: Force = False,
     json: Json = False,
@@ -42,13 +46,19 @@ def learn(
     """Do an experiment about something that the lecture says, and see whether it holds.
 
     `lanterna learn` lists the lessons, `lanterna learn curve` does one, `--set degree=9` changes it. Without
-    -o the picture is written to learn-NAME.png.
+    -o the picture is written to learn-NAME.png. `--exercises` prints its exercises, which `lanterna.check`
+    checks in Python.
     """
     if name is None:
+        if exercises:
+            raise UsageError(f"--exercises: expected a lesson before it, one of {', '.join(LESSONS)}")
         _list(json=json)
         return
     if name not in LESSONS:
         raise UsageError(f"there is no lesson {name!r}: there are {', '.join(LESSONS)}")
+    if exercises:
+        emit_json(exercises_as_json(name)) if json else print(sheet(name))
+        return
     lesson = LESSONS[name]
     usual = lesson.recipe().model_dump(mode="json")
     wishes = {key: value_of(text, usual.get(key)) for key, text in assignments(changes).items()}
@@ -64,6 +74,7 @@ def learn(
                 "lesson": name,
                 "picture": str(place),
                 "recipe": recipe.model_dump(mode="json"),
+                "exercises": exercises_as_json(name),
                 **outcome_as_json(outcome),
             }
         )
@@ -93,6 +104,7 @@ def _told(lesson: "Lesson") -> dict[str, object]:
         "question": lesson.question,
         "claim": lesson.claim,
         "where": lesson.where,
+        "exercises": exercises_as_json(lesson.name),
         "settings": lesson.recipe.model_json_schema()["properties"],
     }
 
