@@ -31,7 +31,7 @@ from lanterna.surfaces.notebook.bundle import Bundle, bundle
 from lanterna.surfaces.page import asset
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from lanterna.recipes.recipe import Frame
 
@@ -175,7 +175,7 @@ def dream(picture: Picture, **settings: object) -> Work:
     return watch(dream_frames(_opened(picture), recipe), "Dream")
 
 
-def style(picture: Picture, styles: Sequence[Picture] | Picture, **settings: object) -> Work:
+def style(picture: Picture, *styles: Picture, **settings: object) -> Work:
     """Paint a picture in the style of another, or of several, in a cell; settings as of `lanterna style`.
 
     Errors: as those of `dream`.

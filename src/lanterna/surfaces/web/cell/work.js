@@ -10,6 +10,7 @@ function element(name, attributes, ...children) {
 /** A number as it is read at a glance. */
 function short(value) {
   const size = Math.abs(value);
+  if (Number.isInteger(value)) return value.toLocaleString("en");
   return size >= 100 ? value.toFixed(0) : size >= 1 || size === 0 ? value.toFixed(2) : value.toPrecision(2);
 }
 
@@ -32,7 +33,6 @@ function render({ model, el }) {
     const [width, height] = model.get("size");
     host.classList.toggle("empty", !bytes.byteLength);
     picture.style.aspectRatio = `${width} / ${height}`;
-    picture.style.width = `min(100%, ${Math.max(384, Math.min(640, width))}px)`;
     picture.alt = `${model.get("title")}: the picture at step ${step} of ${steps}`;
     if (bytes.byteLength) {
       const before = address;
