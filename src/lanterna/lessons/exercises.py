@@ -58,7 +58,7 @@ class Exercise:
         """What kind of answer is checked, in words."""
         if self.choices:
             return " or ".join(repr(choice) for choice in self.choices)
-        return f"a number, within {100 * self.within:g} %" if self.within else "an exact number"
+        return f"a number (within {100 * self.within:g} %)" if self.within else "an exact number"
 
 
 @dataclass(frozen=True, repr=False)
