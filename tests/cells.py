@@ -7,6 +7,7 @@ comm messages change it, both ways; a widget's module is imported from its `_esm
 from __future__ import annotations
 
 import base64
+import os
 import time
 from queue import Empty
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,9 @@ from jupyter_client.manager import start_new_kernel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import FrameLocator, Locator, Page
 
 _LONGEST = 60.0  # seconds that anything may take
 
@@ -48,30 +50,37 @@ window.show = async (id) => {
   const style = document.createElement("style");
   style.textContent = model.get("_css") ?? "";
   document.head.append(style);
-  const module = await import(URL.createObjectURL(new Blob([model.get("_esm")], { type: "text/javascript" })));
+  const source = new Blob([model.get("_esm")], { type: "text/javascript" });
+  const module = await import(URL.createObjectURL(source));
   const el = document.createElement("div");
   el.className = "cell";
-  document.body.append(el);
+  document.querySelector("main").append(el);
   window.gone = module.default.render({ model, el });
 };
 """
 
 
 class Cells:
-    """A kernel, and a page that shows its widgets."""
+    """A kernel with that home of Lanterna's, and a page that shows its widgets."""
 
-    def __init__(self, page: Page) -> None:
-        self._manager, self._client = start_new_kernel(kernel_name="python3")
-        self.page = page
+    page: Page
+
+    def __init__(self, home: Path) -> None:
+        environment = {**os.environ, "LANTERNA_HOME": str(home)}
+        self._manager, self._client = start_new_kernel(kernel_name="python3", env=environment)
+        self._heard = 0.0  # when the last message came or went
         self._sent: list[tuple[str, dict[str, Any]]] = []
         self.errors: list[str] = []
 
-    def attach(self, page: Page, background: str) -> None:
-        """Show widgets in another page, of that colour."""
+    def show_in(self, page: Page, background: str, ink: str) -> None:
+        """Show widgets in a new page, in those colours."""
         self.page = page
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.expose_function("toKernel", lambda comm, data: self._sent.append((comm, data)))
-        page.set_content(f"<!doctype html><body style='margin: 16px; background: {background}'>")
+        page.set_content(
+            "<!doctype html><html lang='en'><title>A notebook</title>"
+            f"<body style='margin: 16px; background: {background}; color: {ink}'><main><h1>Cells</h1></main>"
+        )
         page.add_script_tag(content=_FRONT)
 
     def run(self, code: str) -> dict[str, Any]:
@@ -108,6 +117,7 @@ class Cells:
             for comm, data in self._sent:
                 content = {"comm_id": comm, "data": data}
                 self._client.shell_channel.send(self._client.session.msg("comm_msg", content))
+                self._heard = time.monotonic()
             self._sent.clear()
             try:
                 while True:
@@ -115,14 +125,19 @@ class Cells:
             except Empty:
                 pass
 
-    def frame(self) -> Any:
-        """The page within the last cell."""
-        return self.page.frame_locator(".cell:last-of-type iframe")
+    def quiet(self) -> bool:
+        """Whether no message has come or gone for a while."""
+        return time.monotonic() - self._heard > 0.5
 
     @property
     def cell(self) -> Locator:
         """The last cell."""
         return self.page.locator(".cell").last
+
+    @property
+    def inside(self) -> FrameLocator:
+        """The page within the last cell."""
+        return self.cell.frame_locator("iframe")
 
     def close(self) -> None:
         """End the kernel."""
@@ -130,6 +145,7 @@ class Cells:
         self._manager.shutdown_kernel(now=True)
 
     def _hear(self, message: dict[str, Any]) -> None:
+        self._heard = time.monotonic()
         if message["msg_type"] not in ("comm_open", "comm_msg"):
             return
         content = message["content"]
