@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -205,6 +206,22 @@ def signed_picture(values: Tensor) -> Tensor:
     share = values / values.abs().max().clamp_min(1e-12)
     night, amber, blue = (torch.tensor(colour).view(3, 1, 1) / 255 for colour in (NIGHT, AMBER, BLUE))
     return night + share.clamp_min(0) * (amber - night) + (-share).clamp_min(0) * (blue - night)
+
+
+def signed_sheet(values: Tensor, longest: int = 400) -> Tensor:
+    """Many such pictures, `(N, H, W)` numbers, in a square of rows, each as bright as can be."""
+    columns = math.ceil(len(values) ** 0.5)
+    gap = max(1, values.shape[2] // 14)
+    tiles = [nn.functional.pad(signed_picture(each), (gap,) * 4, value=SHADE[0] / 255) for each in values]
+    tiles += [torch.full_like(tiles[0], SHADE[0] / 255)] * (-len(tiles) % columns)
+    rows = [torch.cat(tiles[start : start + columns], 2) for start in range(0, len(tiles), columns)]
+    return enlarged(torch.cat(rows, 1), longest)
+
+
+def enlarged(picture: Tensor, longest: int) -> Tensor:
+    """A small picture `(C, H, W)` with each pixel a square, as large as goes into `longest` pixels."""
+    times = max(1, longest // max(picture.shape[1:]))
+    return picture.repeat_interleave(times, 1).repeat_interleave(times, 2)
 
 
 def _between(start: Colour, end: Colour, share: float) -> Colour:

@@ -11,12 +11,17 @@ from lanterna.lessons import (
     curve,
     derivative,
     descent,
+    digit,
     edges,
     functions,
     gates,
     layers,
     neuron,
     normalised,
+    painting,
+    parts,
+    paths,
+    quickstart,
     squash,
 )
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Picture, Surface
@@ -24,7 +29,8 @@ from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Pictu
 LESSONS: dict[str, Lesson] = {
     each.LESSON.name: each.LESSON
     for each in (
-        gates, derivative, circuits, neuron, layers, descent, curve, squash, normalised, edges, functions,
+        gates, derivative, circuits, neuron, layers, descent, curve, squash, digit, normalised,
+        edges, paths, functions, quickstart, painting, parts,
     )
 }  # fmt: skip
 

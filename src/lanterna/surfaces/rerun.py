@@ -129,6 +129,8 @@ _LESSONS = {
     "curve": "curve:Curve", "descent": "descent:Descent", "layers": "layers:Layers",
     "functions": "functions:Functions", "normalised": "normalised:Normalised",
     "neuron": "neuron:Neuron", "squash": "squash:Squashing", "edges": "edges:Edges",
+    "digit": "digit:DigitNetwork", "paths": "paths:FollowPaths", "quickstart": "quickstart:Quickstart",
+    "painting": "painting:PaintingSteps", "parts": "parts:Parts",
 }  # fmt: skip
 # By verb, and which of its pictures.
 MAKINGS: dict[tuple[str, str], Making] = {

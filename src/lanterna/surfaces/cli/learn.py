@@ -1,5 +1,6 @@
 """`lanterna learn`: the lecture's claims, each as an experiment with a finding."""
 
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -110,8 +111,14 @@ def _told(lesson: "Lesson") -> dict[str, object]:
 
 
 def _table(rows: "Sequence[Sequence[str]]") -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    """Rows in columns; a cell of several lines has them beneath each other, and the row a line after it."""
+    split = [[cell.split("\n") for cell in row] for row in rows]
+    widths = [max(len(line) for row in split for line in row[column]) for column in range(len(rows[0]))]
+    lines = []
+    for row in split:
+        for parts in zip_longest(*row, fillvalue=""):
+            padded = (f"{part:<{width}}" for part, width in zip(parts, widths, strict=True))
+            lines.append("  ".join(padded).rstrip())
+        if any(len(cell) > 1 for cell in row):
+            lines.append("")
+    return lines

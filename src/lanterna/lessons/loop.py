@@ -1,0 +1,32 @@
+"""The one loop of all learning here: measure how wrong it is, ask for the slope, take a step down it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from lanterna.devices import uncompiled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from torch import Tensor
+
+
+def descend(what: Iterable[Tensor], loss: Callable[[int], Tensor], steps: int, rate: float) -> list[float]:
+    """Change `what`, tensors that take gradients, so that `loss` falls; the losses, one for each step.
+
+    `loss` is given the number of the step, and gives one number. Steps are Adam's (Kingma and Ba 2015), and
+    shrink to nothing in a straight line.
+    """
+    optimiser = uncompiled(torch.optim.Adam)(list(what), rate)
+    losses = []
+    for step in range(steps):
+        optimiser.param_groups[0]["lr"] = rate * (1 - step / steps)
+        optimiser.zero_grad()
+        here = loss(step)
+        torch.autograd.backward(here)
+        optimiser.step()
+        losses.append(here.item())
+    return losses

@@ -1,0 +1,233 @@
+"""Lesson 16. Style and dream from the same parts: one loop, four results.
+
+Learning changes weights until a network answers as it should. Hold the weights, and let the same loop change
+the picture instead: until the network is sure of a class (Simonyan et al. 2013), until a stage is more
+excited (DeepDream, Mordvintsev et al. 2015), or until the channels of several stages fire together as they do
+for a painting (Gatys et al. 2015, Gram matrices). Two things are chosen, and only they: what is changed, and
+what is wanted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+
+from lanterna.images.digits import mnist
+from lanterna.images.drawing import signed_sheet
+from lanterna.lessons.lesson import Finding, Lesson, Outcome, Picture
+from lanterna.lessons.loop import descend
+from lanterna.lessons.photographs import photograph
+from lanterna.networks import open_network
+from lanterna.networks.digits import conv
+from lanterna.networks.quick import quicken
+from lanterna.probes import objectives
+from lanterna.probes.statistics import gram_distance, moments
+from lanterna.recipes.canvas import Canvas, seen_anyhow
+from lanterna.recipes.feature import shown
+from lanterna.recipes.recipe import Recipe
+from lanterna.recipes.training import accuracy, in_unit_range
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from lanterna.lessons.lesson import Verdict
+    from lanterna.networks import Network
+
+Photograph = Literal["chelsea", "astronaut", "coffee"]
+Texture = Literal["gravel", "brick", "grass", "coffee", "astronaut"]
+_STYLE_STAGES = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
+_CONTENT_STAGE = "relu4_2"
+_BATCH = 128
+_INK = 5.0  # how dear ink is on a digit
+
+
+class Parts(Recipe):
+    """Make four results with one loop: a network, a digit nobody wrote, a dream and a picture in a style."""
+
+    verb: ClassVar[str] = "learn parts"
+
+    photograph: Photograph = Field(default="chelsea", description="The picture that is dreamed and painted.")
+    style: Texture = Field(default="coffee", description="Whose textures it is painted in.")
+    class_: int = Field(default=3, ge=0, le=9, description="The digit that is wanted of the picture.")
+    stage: Literal["relu3_1", "relu3_3", "relu4_1", "relu4_3", "relu5_1"] = Field(
+        default="relu4_3", description="The stage that is to be excited."
+    )
+    content: float = Field(default=0.05, ge=0, le=10, description="How much the photograph is to be kept.")
+    size: int = Field(default=192, ge=64, le=512, description="Pixels along a side of dream and style.")
+    steps: int = Field(default=120, ge=10, le=2000, description="Steps, of each picture.")
+    training: int = Field(default=300, ge=10, le=5000, description="Steps of training, at first.")
+
+
+class Result(NamedTuple):
+    """What one run of the loop made, `(3, H, W)`; its losses; and what was wanted, before and after."""
+
+    picture: Tensor
+    losses: list[float]
+    before: float
+    after: float
+
+
+def trained(recipe: Parts) -> tuple[Network, Result]:
+    """Changed: the weights. Wanted: the right class of every digit."""
+    torch.manual_seed(recipe.seed)
+    network, digits, test = conv(), mnist("train"), mnist("test")
+    generator = torch.Generator().manual_seed(recipe.seed)
+    before = accuracy(network, test)
+
+    def wanted(_: int) -> Tensor:
+        some = torch.randint(0, len(digits.labels), (_BATCH,), generator=generator)
+        return F.cross_entropy(network.train()(in_unit_range(digits.images[some])), digits.labels[some])
+
+    losses = descend(network.parameters(), wanted, recipe.training, 0.01)
+    kernels = network.get_parameter("stages.conv1.weight").detach()  # (16, 1, 5, 5)
+    return network, Result(signed_sheet(kernels[:, 0]), losses, before, accuracy(network, test))
+
+
+def of_a_class(recipe: Parts, network: Network) -> Result:
+    """Changed: a picture, empty at first. Wanted: one answer, and little ink."""
+    generator = torch.Generator().manual_seed(recipe.seed)
+    canvas = Canvas(1, 1, 20, 20, generator, fall=1.4, level=0.05)
+    want = objectives.logit(recipe.class_) - _INK * objectives.ink()
+    network.eval()
+
+    def picture() -> Tensor:
+        return F.pad(canvas(), (4, 4, 4, 4))  # where MNIST has no ink
+
+    def wanted(_: int) -> Tensor:
+        return -want(network, seen_anyhow(picture(), generator)).sum()
+
+    share = [_share(network, picture(), recipe.class_)]
+    losses = descend(canvas.parameters(), wanted, 2 * recipe.steps, 0.2)
+    share.append(_share(network, picture(), recipe.class_))
+    return Result(shown(picture().detach()), losses, *share)
+
+
+def dreamed(recipe: Parts, network: Network, begin: Tensor) -> Result:
+    """Changed: the photograph. Wanted: more of whatever a stage sees in it."""
+    generator = torch.Generator().manual_seed(recipe.seed)
+    canvas = _changes(begin, generator)
+    want = objectives.energy(recipe.stage)
+    with torch.no_grad():
+        unit = want(network, begin).item()
+
+    def wanted(_: int) -> Tensor:
+        return -want(network, _jittered(_over(begin, canvas), generator)).sum() / unit
+
+    losses = descend(canvas.parameters(), wanted, recipe.steps, 0.05)
+    with torch.no_grad():
+        after = want(network, _over(begin, canvas)).item()
+        return Result(_over(begin, canvas)[0], losses, 1.0, after / unit)
+
+
+def styled(recipe: Parts, network: Network, begin: Tensor, painting: Tensor) -> Result:
+    """Changed: the photograph. Wanted: channels that fire together as for the painting, and its content."""
+    canvas = _changes(begin, torch.Generator().manual_seed(recipe.seed))
+    stages = frozenset({*_STYLE_STAGES, _CONTENT_STAGE})
+    with torch.no_grad():
+        seen = objectives.read(network, painting, stages)
+        content = objectives.read(network, begin, stages)[_CONTENT_STAGE]
+    distances = {stage: gram_distance(moments(seen[stage])) for stage in _STYLE_STAGES}
+    unit = content.square().mean()
+
+    def apart(picture: Tensor) -> tuple[Tensor, Tensor]:
+        outputs = objectives.read(network, picture, stages)
+        style = torch.stack([away(moments(outputs[stage])) for stage, away in distances.items()]).mean()
+        return style, (outputs[_CONTENT_STAGE] - content).square().mean() / unit
+
+    def wanted(_: int) -> Tensor:
+        style, content_lost = apart(_over(begin, canvas))
+        return style + recipe.content * content_lost
+
+    with torch.no_grad():
+        before = apart(begin)[0].item()
+    losses = descend(canvas.parameters(), wanted, recipe.steps, 0.05)
+    with torch.no_grad():
+        picture = _over(begin, canvas)
+        return Result(picture[0], losses, before, apart(picture)[0].item())
+
+
+def experiment(recipe: Parts) -> Outcome:
+    """All four, and how far each got."""
+    network, weights = trained(recipe)
+    vgg = quicken(open_network("vgg16"), [recipe.stage, *_STYLE_STAGES, _CONTENT_STAGE])
+    begin, painting = (photograph(name, recipe.size)[None] for name in (recipe.photograph, recipe.style))
+    results = [
+        weights,
+        of_a_class(recipe, network),
+        dreamed(recipe, vgg, begin),
+        styled(recipe, vgg, begin, painting),
+    ]
+    return _told(recipe, results)
+
+
+def _told(recipe: Parts, results: Sequence[Result]) -> Outcome:
+    weights, digit, dream, style = results
+    worked = {
+        "training": weights.after > 0.9,
+        "class": digit.after > 0.9 > digit.before,
+        "dream": dream.after > 1.5,
+        "style": style.after < style.before / 3,
+    }
+    verdict: Verdict = (
+        "holds" if all(worked.values()) else "holds only when" if any(worked.values()) else "does not hold"
+    )
+    words = (
+        f"One loop. It changes weights until {weights.after:.1%} of test digits are read right "
+        f"({weights.before:.0%} before); a picture until that network is {digit.after:.0%} sure of a "
+        f"{recipe.class_} ({digit.before:.0%}); a photograph until {recipe.stage} is {dream.after:.1f} times "
+        f"as excited; and until its Gram matrices are {style.before / max(style.after, 1e-9):.0f} times "
+        "nearer the painting's."
+    )
+    missed = [name for name, good in worked.items() if not good]
+    if missed:
+        words += f" Not far enough with these settings: {' and '.join(missed)}."
+    titles = (
+        ("1. weights, for the right class", "kernels of the first layer, after training"),
+        (f"2. a picture, for the class {recipe.class_}", "a digit that nobody wrote"),
+        (f"3. a photograph, for the energy of {recipe.stage}", f"{recipe.photograph}, dreamed"),
+        (f"4. a photograph, for {recipe.style}'s Gram matrices", f"{recipe.photograph} in that style"),
+    )
+    pictures = [
+        Picture(title, each.picture, told) for (title, told), each in zip(titles, results, strict=True)
+    ]
+    numbers = {
+        f"{name}, {when}": value
+        for name, each in zip(worked, results, strict=True)
+        for when, value in (("before", each.before), ("after", each.after))
+    }
+    return Outcome(Finding(verdict, words, numbers, (recipe.seed,)), pictures)
+
+
+def _changes(begin: Tensor, generator: torch.Generator) -> Canvas:
+    """What is changed of a photograph: the waves of the light that is added to it, none at first."""
+    height, width = begin.shape[2:]
+    return Canvas(1, 3, height, width, generator, start=1e-4)
+
+
+def _over(begin: Tensor, canvas: Canvas) -> Tensor:
+    """The photograph with its changes, `(1, 3, H, W)` in [0, 1]."""
+    return torch.sigmoid(torch.logit(begin, 0.01) + torch.logit(canvas(), 1e-6))
+
+
+def _jittered(picture: Tensor, generator: torch.Generator) -> Tensor:
+    """The picture shifted at random, so that no pixel is special to the network's grid."""
+    by = torch.randint(0, 32, (2,), generator=generator).tolist()
+    return picture.roll(by, (2, 3))
+
+
+def _share(network: Network, picture: Tensor, answer: int) -> float:
+    with torch.no_grad():
+        return float(network(picture).softmax(1)[0, answer])
+
+
+LESSON = Lesson(
+    "parts", "Style and dream from the same parts", "Are training, dreaming and style the same thing?",
+    "Change what is changed, weights or the picture, and what is wanted, a class, a stage's energy or a "
+    "style: one loop does all of it.",
+    "src/lanterna/lessons/parts.py", Parts, experiment, needs=("mnist", "photographs", "vgg16"),
+)  # fmt: skip
