@@ -138,5 +138,5 @@ def experiment(recipe: Circuits) -> Outcome:
 LESSON = Lesson(
     "circuits", "Forward and backward", "How does every part of a circuit learn its share?",
     "Values flow forward through the gates; slopes flow back, multiplied by each gate's own derivative.",
-    "src/lanterna/lessons/scalars.py", Circuits, experiment,
+    "src/lanterna/lessons/scalars.py", Circuits, experiment, quick=True,
 )  # fmt: skip

@@ -145,5 +145,5 @@ def _fit(recipe: Curve, degree: int) -> np.polynomial.Chebyshev:
 LESSON = Lesson(
     "curve", "Fitting a curve", "Is the curve that fits best the best one?",
     "More freedom always fits the points better, and from some point on fits the truth worse.",
-    "src/lanterna/lessons/curve.py", Curve, experiment,
+    "src/lanterna/lessons/curve.py", Curve, experiment, quick=True,
 )  # fmt: skip

@@ -111,5 +111,5 @@ def experiment(recipe: Functions) -> Outcome:
 LESSON = Lesson(
     "functions", "A function made of functions", "Can any curve be made of neurons?",
     "A network is a function made of functions, and with enough neurons it comes near to any curve.",
-    "src/lanterna/lessons/functions.py", Functions, experiment,
+    "src/lanterna/lessons/functions.py", Functions, experiment, quick=True,
 )  # fmt: skip

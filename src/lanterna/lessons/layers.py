@@ -140,5 +140,5 @@ def experiment(recipe: Layers) -> Outcome:
 LESSON = Lesson(
     "layers", "Chains and layers", "What can two layers do that one cannot?",
     "Every node is joined to every node of the next layer, and with more layers more can be told apart.",
-    "src/lanterna/lessons/layers.py", Layers, experiment,
+    "src/lanterna/lessons/layers.py", Layers, experiment, quick=True,
 )  # fmt: skip

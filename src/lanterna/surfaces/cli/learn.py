@@ -22,13 +22,11 @@ from lanterna.surfaces.cli.common import (
     fetch_missing,
     say,
 )
-from lanterna.surfaces.lessons import lesson_record, outcome_as_json
+from lanterna.surfaces.lessons import lesson_as_json, lesson_record, outcome_as_json
 from lanterna.surfaces.rerun import value_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from lanterna.lessons import Lesson
 
 
 def learn(
@@ -91,23 +89,16 @@ def learn(
 
 def _list(*, json: bool) -> None:
     if json:
-        emit_json([_told(lesson) for lesson in LESSONS.values()])
+        emit_json(
+            [
+                {**lesson_as_json(lesson), "exercises": exercises_as_json(lesson.name)}
+                for lesson in LESSONS.values()
+            ]
+        )
         return
     width = max(map(len, LESSONS)) + 2
     for lesson in LESSONS.values():
         print(f"{lesson.name:<{width}}{lesson.question}")
-
-
-def _told(lesson: "Lesson") -> dict[str, object]:
-    return {
-        "name": lesson.name,
-        "title": lesson.title,
-        "question": lesson.question,
-        "claim": lesson.claim,
-        "where": lesson.where,
-        "exercises": exercises_as_json(lesson.name),
-        "settings": lesson.recipe.model_json_schema()["properties"],
-    }
 
 
 def _table(rows: "Sequence[Sequence[str]]") -> list[str]:
