@@ -6,7 +6,6 @@ Each is one of Lanterna's own pages, whole in itself, in a frame that can reach 
 
 from __future__ import annotations
 
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import anywidget
@@ -14,6 +13,7 @@ import torch
 import traitlets
 
 from lanterna.errors import UsageError
+from lanterna.images.digits import mnist
 from lanterna.images.drawing import sheet_of_stages
 from lanterna.lessons import LESSONS
 from lanterna.networks import open_network, shelf_items
@@ -33,6 +33,15 @@ if TYPE_CHECKING:
 
 _LOOK, _PAD, _PLAY = 900, 440, 480  # pixels that a view takes up at first
 _PIXELS = 28 * 28
+
+PIECES = {
+    "gates": "gates", "derivative": "slope", "circuits": "circuit", "neuron": "switch", "layers": "rings",
+    "descent": "hill", "curve": "sketch", "functions": "sketch",
+}  # fmt: skip
+"""What one does by hand in a lesson: the module of `web/lessons/`, as in the studio's room."""
+
+LOOKED_AT = ("digit", "paths")
+"""Lessons in which one looks inside a digit network."""
 
 
 class View(anywidget.AnyWidget):
@@ -93,9 +102,9 @@ class Piece(View):
     """A lesson's piece to touch. `settings` are what it is set to, by hand or from here."""
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
-        piece = f"lessons/{name}.js"
+        piece = f"lessons/{PIECES[name]}.js"
         page = standalone(
-            LESSONS[name].title, sheets=[*_sheets(), "cell/cell.css"],
+            LESSONS[name].title, sheets=["chart.css", "lessons/lessons.css", "cell/cell.css"],
             modules=with_imports("cell/play.js", piece),
             entry="cell/play.js", data={"piece": piece, "settings": dict(settings)}, arrays={}, body="",
         )  # fmt: skip
@@ -148,28 +157,22 @@ def pad(network: Network | str = "conv") -> Pad:
     return Pad(opened)
 
 
-def play(name: str, **settings: object) -> Piece:
-    """The piece of a lesson that one touches, set to `settings` at first.
+def play(name: str, **settings: object) -> View:
+    """What one does by hand in a lesson, set to `settings` at first: a `Piece`, or a live look.
 
     Errors: `UsageError` for a lesson or a setting that is not there, or a lesson without such a piece.
     """
     if name not in LESSONS:
         raise UsageError(f"there is no lesson {name!r}: there are {', '.join(LESSONS)}")
-    if name not in pieces():
-        raise UsageError(f"{name} has nothing to touch: {', '.join(pieces()) or 'no lesson'} has")
-    return Piece(name, LESSONS[name].recipe.checked(settings).model_dump(mode="json"))
-
-
-def pieces() -> list[str]:
-    """The lessons that have a piece to touch."""
-    folder = files("lanterna.surfaces").joinpath("web", "lessons")
-    there = {each.name for each in folder.iterdir()} if folder.is_dir() else set()
-    return [name for name in LESSONS if f"{name}.js" in there]
-
-
-def _sheets() -> list[str]:
-    name = "lessons/lessons.css"
-    return [name] if files("lanterna.surfaces").joinpath("web", name).is_file() else []
+    recipe = LESSONS[name].recipe.checked(settings)
+    if name in LOOKED_AT:
+        fetch_missing("mnist")
+        chosen = recipe.model_dump()
+        image = mnist("test").images[chosen["digit"]].float() / 255
+        return look(chosen.get("network", "conv"), image, title=f"Test digit {chosen['digit']}")
+    if name not in PIECES:
+        raise UsageError(f"{name} has nothing to do by hand: {', '.join((*PIECES, *LOOKED_AT))} have")
+    return Piece(name, recipe.model_dump(mode="json"))
 
 
 def _opened(network: Network | str) -> Network:
