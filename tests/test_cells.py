@@ -11,6 +11,8 @@ from cells import Cells
 from conftest import SCREENSHOTS
 
 from lanterna import LanternaError, MissingError, notebook, open_network
+from lanterna.surfaces.notebook.views import LOOKED_AT, PIECES
+from lanterna.surfaces.page import asset
 
 BEGIN = """
 import lanterna
@@ -137,6 +139,31 @@ def test_a_digit_flows_through_the_network_in_a_cell(cells):
     # It is live: another digit is chosen in the page, and the page computes.
     stroke(cells.page, cells.inside.locator(".pad canvas").first, [(0.5, 0.15), (0.5, 0.85)])
     reading.filter(has_text="Read as").filter(has_not_text="Read as 7").wait_for()
+
+
+@pytest.mark.parametrize("cells", ["dark"], indirect=True)
+def test_what_is_set_by_hand_is_in_python_and_back(cells):
+    cells.run('piece = notebook.play("neuron", weight=2.0, digits=50); piece')
+    bias = cells.inside.get_by_role("slider", name="Bias")
+    bias.fill("-5")
+    cells.until(lambda: cells.value('piece.settings["bias"], piece.settings["weight"]') == "(-5.0, 2.0)")
+    assert "halfway at a sum of 2.5" in cells.run('lanterna.lesson("neuron", **piece.settings)')["text/plain"]
+    cells.run('piece.settings = {"bias": 3.0}')
+    cells.until(lambda: float(bias.input_value()) == 3.0)
+    assert cells.value('piece.settings["bias"]') == "3.0"
+
+
+@pytest.mark.parametrize("cells", ["light"], indirect=True)
+def test_every_piece_is_mounted_in_a_cell(cells):
+    for name in PIECES:
+        cells.run(f'notebook.play("{name}")')
+        cells.inside.locator(".piece svg, .piece canvas").first.wait_for()
+
+
+def test_pieces_are_those_of_the_studio():
+    room = re.search(r"const PIECES = {.*?};", asset("studio/rooms/learn.js"), re.DOTALL)[0]
+    theirs = dict(re.findall(r'(\w+): "(\w+)"', room))
+    assert {**PIECES, **dict.fromkeys(LOOKED_AT, "inside")} == theirs
 
 
 def test_what_cannot_be_shown_gets_a_line(monkeypatch):
