@@ -30,7 +30,7 @@ export function mount(host, settings, changed) {
   const hills = WAYS.map((way) => plane(`The hill, ${NAMES[way]}`, (sheet, width, height) => hill(way, sheet, width, height)));
   const told = WAYS.map(() => element("p", { class: "hint", role: "status" }));
   const top = plane("A cost of two parameters from above", above, { role: "application", className: "top-view" });
-  const told2 = element("ul", { class: "fates", role: "status" });
+  const told2 = element("ul", { class: "fates", "aria-live": "polite" });
   set(top.sheet, { tabindex: 0, "aria-label": "A cost of two parameters from above: arrow keys move where the walks begin" });
   host.replaceChildren(element("div", { class: "piece hill" },
     element("div", { class: "dials" }, ...Object.values(dials)),

@@ -7,7 +7,7 @@ import { element, figure } from "lanterna/words.js";
 export function slider(name, { least, most, step = "any", value, log = false, whole = false, told = figure }, moved) {
   const [to, from] = log ? [Math.log10, (at) => 10 ** at] : [(each) => each, (each) => each];
   const input = element("input", { type: "range", min: to(least), max: to(most), step: whole ? 1 : step === "any" ? (to(most) - to(least)) / 200 : step });
-  const output = element("output", {});
+  const output = element("span", { class: "now", "aria-hidden": "true" });
   const made = element("label", { class: "dial" }, element("span", {}, name), input, output);
   const said = () => {
     output.textContent = told(read());

@@ -36,7 +36,7 @@ export function mount(host, settings, changed) {
     top.prepend(light);
     set(top.sheet, { tabindex: 0 });
     const wires = plane(`${name}: its connections`, (sheet, width, height) => links(place, sheet, width, height), { className: "wires" });
-    const said = element("dl", { role: "status" });
+    const said = element("dl", { "aria-live": "polite" });
     dragged(top.sheet, top.sheet, (px, py, event) => { if (event.type === "pointerdown") put(toPlane(px, top.clientWidth), -toPlane(py, top.clientHeight)); });
     keyed(top.sheet, (dx, dy) => { cursor = [bounded(cursor[0] + 0.1 * dx), bounded(cursor[1] + 0.1 * dy)]; top.again(); });
     top.sheet.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); put(...cursor); } });

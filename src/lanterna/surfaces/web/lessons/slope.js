@@ -36,7 +36,7 @@ export function mount(host, settings, changed) {
   const place = slider("x", { least: -5, most: 5, step: 0.05, value: at }, (value) => { at = value; changed({ x: value }); work(); });
   const ways = choice("Nudged", ["one way", "both ways"], "one way", (value) => { both = value === "both ways"; work(); });
   const curve = plane("The curve", drawn);
-  const said = element("dl", { role: "status" });
+  const said = element("dl", { "aria-live": "polite" });
   const side = element("div", {});
   const chart = makeChart(side);
   const top = plane("A hill from above", above, { role: "application", className: "top-view" });

@@ -116,7 +116,7 @@ function Piece({ name, whole, tell }) {
     if (!same(whole, state.expected)) piece.current?.set(whole);
     state.expected = null;
   }, [JSON.stringify(whole)]);
-  return html`<section class="hands" data-piece=${name} aria-label="By hand"><div ref=${host}></div>${wrong && html`<p role="status">${wrong}</p>`}</section>`;
+  return html`<section class="hands" data-piece=${name} aria-label="By hand"><h2 class="unseen">By hand</h2><div ref=${host}></div>${wrong && html`<p role="status">${wrong}</p>`}</section>`;
 }
 
 function Quick({ lesson, chosen, form }) {
