@@ -108,6 +108,7 @@ function range(values, log, room) {
   if (!kept.length) return log ? [0.1, 1] : [0, 1];
   const [low, high] = kept.reduce(([a, b], value) => [Math.min(a, value), Math.max(b, value)], [Infinity, -Infinity]);
   if (log) return high / low > 1.01 ? [low / 1.15, high * 1.15] : [low / 3, high * 3];
+  if (high === low && room === 0) return [low, low + 10]; // whole numbers that are to come
   const more = (high - low || Math.abs(high) || 1) * (high > low ? room : 0.5);
   return [low - more, high + more];
 }

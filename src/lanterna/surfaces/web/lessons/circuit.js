@@ -101,7 +101,7 @@ export function mount(host, settings, changed) {
 
   function node(wire, [x, y], step) {
     const long = wire.madeBy.length > 2;
-    const shift = wire.madeBy ? (long ? 62 : 44) : 40;
+    const shift = wire.madeBy ? (long ? 42 : 23) : 14;
     const value = svg("text", { class: "value", x: x + shift, y: y - 10 }, passed(wire) ? figure(Number(wire.value.toPrecision(6))) : "");
     const slope = svg("text", { class: "slope", x: x + shift, y: y + 21, "data-sign": Math.sign(wire.slope) }, came(wire) ? figure(Number(wire.slope.toPrecision(6))) : "");
     if (wire.madeBy) {

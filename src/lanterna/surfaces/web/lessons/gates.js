@@ -87,9 +87,9 @@ export function mount(host, settings) {
       const sign = slopes ? Math.sign(slopes[n]) : 0;
       return svg("path", { class: "wire", "data-lit": sign > 0 ? "for" : sign < 0 ? "against" : "value", "stroke-width": slopes ? 2.5 : 1.5, d: `M${left} ${y}C${width * 0.35} ${y} ${width * 0.35} ${height / 2} ${gate} ${height / 2}` });
     }), svg("path", { class: "wire", "data-lit": "value", "stroke-width": 1.5, d: `M${gate} ${height / 2}H${right}` }),
-    ...rows.flatMap((y, n) => [svg("circle", { class: "gate", cx: left - 10, cy: y, r: 15 }), text("sign", left - 10, y + 5.5, "xy"[n]), text("value", left + 36, y - 9, figure(Number(at[n].toFixed(3)))),
-      ...(slopes ? [text("slope", left + 36, y + 21, figure(Number(slopes[n].toFixed(3))))] : [])]),
-    svg("circle", { class: "gate", cx: gate, cy: height / 2, r: 18 }), text("sign", gate, height / 2 + 5.5, "×"), text("value output", (gate + right) / 2 + 12, height / 2 - 12, figure(Number((at[0] * at[1]).toFixed(3)))));
+    ...rows.flatMap((y, n) => [svg("circle", { class: "gate", cx: left - 10, cy: y, r: 15 }), text("sign", left - 10, y + 5.5, "xy"[n]), text("value", left + 16, y - 9, figure(Number(at[n].toFixed(3)))),
+      ...(slopes ? [text("slope", left + 16, y + 21, figure(Number(slopes[n].toFixed(3))))] : [])]),
+    svg("circle", { class: "gate", cx: gate, cy: height / 2, r: 18 }), text("sign", gate, height / 2 + 5.5, "×"), text("value output", gate + 34, height / 2 - 12, figure(Number((at[0] * at[1]).toFixed(3)))));
     set(sheet, { "aria-label": `${NAMES[way]}: x is ${figure(Number(at[0].toFixed(3)))}, y ${figure(Number(at[1].toFixed(3)))}, their product ${figure(Number((at[0] * at[1]).toFixed(3)))}${slopes ? `; slopes ${slopes.map((each) => figure(Number(each.toFixed(3)))).join(" and ")}` : ""}` });
   }
 

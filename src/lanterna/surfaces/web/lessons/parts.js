@@ -6,14 +6,17 @@ import { element, figure } from "lanterna/words.js";
 /** A slider with its name and its number. `log`: it moves by powers of ten. `put(value)` sets it. */
 export function slider(name, { least, most, step = "any", value, log = false, whole = false, told = figure }, moved) {
   const [to, from] = log ? [Math.log10, (at) => 10 ** at] : [(each) => each, (each) => each];
-  const input = element("input", { type: "range", min: to(least), max: to(most), step: whole ? 1 : step === "any" ? (to(most) - to(least)) / 200 : step });
+  const input = element("input", { type: "range", min: to(least), max: to(most), step: log ? "any" : whole ? 1 : step });
   const output = element("span", { class: "now", "aria-hidden": "true" });
   const made = element("label", { class: "dial" }, element("span", {}, name), input, output);
   const said = () => {
     output.textContent = told(read());
     input.setAttribute("aria-valuetext", output.textContent);
   };
-  const read = () => (log ? Number(from(Number(input.value)).toPrecision(2)) : Number(Number(input.value).toPrecision(6)));
+  const read = () => {
+    const found = from(Number(input.value));
+    return Math.min(most, Math.max(least, whole ? Math.round(found) : Number(found.toPrecision(log ? 2 : 6))));
+  };
   input.addEventListener("input", () => {
     said();
     moved(read());

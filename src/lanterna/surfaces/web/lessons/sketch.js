@@ -35,7 +35,7 @@ export function mount(host, settings, changed) {
     tell();
     work();
   });
-  const count = slider("Neurons", { least: 1, most: 128, log: true, value: neurons, told: (value) => String(Math.round(value)) }, (value) => { neurons = Math.round(value); work(); });
+  const count = slider("Neurons", { least: 1, most: 128, log: true, whole: true, value: neurons }, (value) => { neurons = value; work(); });
   const dials = noisy ? {
     points: slider("Points", { least: 6, most: 200, whole: true, value: points }, (value) => { points = value; changed({ points }); work(); }),
     noise: slider("Noise", { least: 0, most: 1, step: 0.05, value: noise }, (value) => { noise = value; changed({ noise }); work(); }),

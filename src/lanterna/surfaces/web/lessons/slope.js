@@ -71,7 +71,8 @@ export function mount(host, settings, changed) {
     const y = axis(low, high, height - 26, 10);
     const kept = (value) => Math.min(high + (high - low), Math.max(low - (high - low), value));
     const ends = Array.from({ length: 201 }, (_, n) => n / 20 - 5);
-    const through = (steep) => path([-6, 6].map((dx) => [x(at + dx), y(f(at) + steep * dx)]));
+    const through = (steep) => path(ends.map((each) => [x(each), y(inside(f(at) + steep * (each - at)))]));
+    const inside = (value) => (value >= low && value <= high ? value : NaN);
     const found = measured(name, at, h, both);
     const spots = both ? [at - h, at + h] : [at, at + h];
     sheet.replaceChildren(grid(x, y), svg("path", { class: "ground", d: path(ends.map((each) => [x(each), y(kept(f(each)))])) }),

@@ -69,7 +69,7 @@ function Page({ place, recipe }) {
       <p class="claim"><span class="quiet">The lecture says: </span>${lesson.claim}</p>
     </header>
     ${PIECES[lesson.name] && html`<${Piece} name=${PIECES[lesson.name]} whole=${whole} tell=${tell} />`}
-    <${Experiment} lesson=${lesson} recipe=${recipe} chosen=${chosen} form=${html`<${Form} recipe=${recipe} base=${{}} chosen=${chosen} change=${change} without=${BY_HAND} />`} />
+    <${Experiment} lesson=${lesson} recipe=${recipe} chosen=${chosen} whole=${whole} form=${html`<${Form} recipe=${recipe} base=${{}} chosen=${chosen} change=${change} without=${BY_HAND} />`} />
     <footer><p>Read on in <code>${lesson.where}</code>.</p><${Way} place=${place} large=${true} /></footer>
   </article>`;
 }
@@ -123,9 +123,9 @@ function Quick({ lesson, chosen, form }) {
   const { outcome, error, busy } = useOutcome(lesson.name, chosen);
   const charts = outcome?.charts ?? [null, null];
   return html`<section class="experiment" aria-label="The experiment" aria-busy=${busy}>
-    <${Finding} ...${outcome?.finding ?? {}} error=${error} stale=${busy && !!outcome} none=${error ? "" : html`<span class="late quiet">It is being measured …</span>`} />
     <aside class="controls" aria-label="Settings"><h2>The experiment</h2>${form}</aside>
     <div class="charts" data-stale=${busy || !!error}>${charts.map((chart, place) => html`<${Chart} key=${place} chart=${chart} />`)}</div>
+    <${Finding} ...${outcome?.finding ?? {}} error=${error} stale=${busy && !!outcome} none=${error ? "" : html`<span class="late quiet">It is being measured …</span>`} />
     ${outcome?.rows.length > 0 && html`<${Rows} rows=${outcome.rows} />`}
   </section>`;
 }
@@ -162,13 +162,14 @@ function useOutcome(name, chosen) {
 }
 
 // One that trains or looks at photographs is a job, and its picture is kept in the gallery.
-function Slow({ lesson, recipe, chosen, form }) {
+function Slow({ lesson, recipe, chosen, whole, form }) {
   const wanted = useJob(route.value.query.get("job"), [recipe]);
   const job = wanted ?? jobs.value.find((each) => each.kind === recipe.kind && each.state === "done") ?? null;
   const result = usePicture(job?.picture);
   const running = job && ["queued", "running", "paused"].includes(job.state);
   const [starting, setStarting] = useState(false);
   const [, verdict, told] = /^(Holds only when|Holds|Does not hold)\. (.*)/s.exec(result?.recipe?.words ?? "") ?? [];
+  const other = result ? Object.keys(whole).filter((name) => !same(result.recipe?.settings?.[name] ?? whole[name], whole[name])) : []; // set otherwise since
   async function start() {
     setStarting(true);
     const made = await attempt(() => post("/api/jobs", { kind: recipe.kind, settings: chosen, title: recipe.title }));
@@ -178,14 +179,14 @@ function Slow({ lesson, recipe, chosen, form }) {
     keep({ job: made.id });
   }
   return html`<section class="experiment" aria-label="The experiment">
-    <${Finding} verdict=${verdict} words=${told} numbers=${result?.recipe?.numbers} seeds=${result && [result.recipe.settings?.seed ?? 0]} stale=${running}
-      error=${job?.state === "failed" ? job.error : ""} none="Not measured yet: this one trains, or looks at photographs, and takes a while." />
     <aside class="controls" aria-label="Settings"><h2>The experiment</h2>${form}<${FirstTime} names=${lesson.needs} />
       <div class="start"><button type="button" class="button primary" disabled=${starting || running} onClick=${start}>${running ? "It is being done" : active.value.length ? "Start after the others" : "Start"}</button>
       <p class="facts" role="status">${job ? progress(job).map((each) => html`<span key=${each}>${each}</span>`) : "It has not been started."}</p></div></aside>
     <div class="charts one" data-stale=${running}>${result
-      ? html`<figure class="made"><a href=${file(result.id)} target="_blank" rel="noopener" aria-label="The picture, as large as it is"><img src=${file(result.id)} width=${result.width} height=${result.height} alt=${`${lesson.title}: the result. ${result.recipe?.words ?? ""}`} /></a><div class="tools"><${SendTo} picture=${result} /></div></figure>`
+      ? html`<figure class="made"><a href=${file(result.id)} target="_blank" rel="noopener" aria-label="The picture, as large as it is"><img src=${file(result.id)} width=${result.width} height=${result.height} alt=${`${lesson.title}: the result. ${result.recipe?.words ?? ""}`} /></a><div class="tools"><${SendTo} picture=${result} />${other.length > 0 && html`<p class="hint">made with ${other.map((name) => `${words(name).toLowerCase()} ${written(result.recipe.settings[name])}`).join(", ")}</p>`}</div></figure>`
       : html`<div class="made none"><p class="quiet">The picture appears here.</p></div>`}</div>
+    <${Finding} verdict=${verdict} words=${told} numbers=${result?.recipe?.numbers} seeds=${result && [result.recipe.settings?.seed ?? 0]} stale=${running}
+      error=${job?.state === "failed" ? job.error : ""} none="Not measured yet: this one trains, or looks at photographs, and takes a while." />
   </section>`;
 }
 
