@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from lanterna.images.drawing import AMBER, BLUE, DIM, LIGHT, NIGHT, SHADE, as_picture
-from lanterna.lessons.lesson import Picture
+from lanterna.lessons.lesson import Chart, Picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from torch import Tensor
 
-    from lanterna.lessons.lesson import Chart, Lesson, Outcome
+    from lanterna.lessons.lesson import Lesson, Outcome
 
 _SIZE = (6.4, 4.8)  # inches of one chart, 100 dots each
 _LEFT, _RIGHT, _BETWEEN = 0.9, 0.3, 1.0  # inches beside and between the charts
@@ -46,9 +46,10 @@ def draw(lesson: Lesson, outcome: Outcome, *, words: bool = True) -> Tensor:
     figure = Figure(figsize=(width, height), dpi=150, facecolor=_hex(NIGHT))
     FigureCanvasAgg(figure)
     wide = (width - _LEFT - _RIGHT - _BETWEEN * (columns - 1)) / columns
+    charted = any(isinstance(chart, Chart) for chart in outcome.charts)  # pictures have no axes
     grid = figure.add_gridspec(
         rows, columns, left=_LEFT / width, right=1 - _RIGHT / width, top=1 - head / height,
-        bottom=foot / height, wspace=_BETWEEN / wide, hspace=0.36,
+        bottom=foot / height, wspace=_BETWEEN / wide, hspace=0.36 if charted else 0.14,
     )  # fmt: skip
     for place, chart in enumerate(outcome.charts):
         axes = figure.add_subplot(grid[divmod(place, columns)])
