@@ -29,7 +29,7 @@ NOTEBOOKS = {
         ("neuron", "layers", "functions"),
         {"digits": 200, "points": "'xor'", "hidden": 4},
     ),
-    "3-learning": (("descent", "curve", "squash"), {"depths": (1, 3), "steps": 150}),
+    "3-learning": (("descent", "curve", "squash"), {"depths": (1,), "steps": 75}),
     "4-digits": (
         ("digit", "normalised", "quickstart"),
         {"sides": (14, 7), "examples": 1000, "epochs": 1, "digits": 60, "fraction": 0.03, "units": 32},
