@@ -58,7 +58,7 @@ class View(anywidget.AnyWidget):
     """A picture `(3, H, W)` for where no view can be shown."""
 
     def __repr__(self) -> str:
-        return self.title
+        return self.title if self.fallback is not None else f"{self.title}: run this cell to do it by hand"
 
     def _repr_mimebundle_(self, **_: object) -> Bundle:
         """The view, and a picture for where it cannot be."""
