@@ -96,9 +96,10 @@ export function mount(host, settings) {
   fresh();
   return {
     set(next) {
+      const other = next.step !== length || next.seed !== settings.seed;
       settings = next;
       length = next.step;
-      fresh();
+      if (other) fresh();
     },
     unmount() {
       for (const way of WAYS) panes[way].sheet.end();
