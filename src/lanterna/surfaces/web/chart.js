@@ -147,7 +147,14 @@ function readout(chart, made, places, { x, y, width }, told) {
       return `${name || chart.up} ${style === "marks" ? `(${figure(xs[place])}, ${figure(ys[place])})` : figure(ys[place])}`;
     }).filter(Boolean);
     set(rule, { x1: at, x2: at, visibility: "visible" });
-    told.textContent = [`${chart.across} ${figure(Number(x.back(at).toPrecision(3)))}`, ...parts].join(" · ");
+    const { surface, up, across } = chart;
+    if (surface && py !== null) {
+      const [high, wide] = [surface.heights.length, surface.heights[0].length];
+      const place = (value, low, top, count) => Math.min(count - 1, Math.max(0, Math.floor(((value - low) / (top - low)) * count)));
+      const row = surface.heights[place(y.back(py), surface.bottom, surface.top, high)];
+      parts.push(`${up} ${figure(Number(y.back(py).toPrecision(3)))}`, `height ${figure(row[place(x.back(at), surface.left, surface.right, wide)])}`);
+    }
+    told.textContent = [`${across} ${figure(Number(x.back(at).toPrecision(3)))}`, ...parts].join(" · ");
   }
   made.addEventListener("pointermove", (event) => {
     const box = made.getBoundingClientRect();

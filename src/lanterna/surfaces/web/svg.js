@@ -45,7 +45,7 @@ export function arrow(x, y, dx, dy, head = 5) {
 export function axis(low, high, start, end, { log = false, whole = false } = {}) {
   const [a, b] = log ? [Math.log10(low), Math.log10(high)] : [low, high];
   const span = b - a || 1;
-  const place = (value) => start + (((log ? Math.log10(value) : value) - a) / span) * (end - start);
+  const place = (value) => (value == null ? NaN : start + (((log ? Math.log10(value) : value) - a) / span) * (end - start));
   place.back = (at) => {
     const value = a + ((at - start) / (end - start)) * span;
     return log ? 10 ** value : value;

@@ -79,7 +79,8 @@ export function mount(host, settings) {
   }
 
   function circuit(way, sheet, width, height) {
-    const { at, slopes } = state[way];
+    const { at } = state[way];
+    const slopes = state[way].slopes && stepped(way, at, length, random).slopes; // at the place that is shown
     const [left, gate, right] = [28, width * 0.56, width - 10];
     const rows = [height * 0.22, height * 0.78];
     const text = (name, x, y, words) => svg("text", { class: name, x, y }, words);
@@ -88,7 +89,7 @@ export function mount(host, settings) {
       return svg("path", { class: "wire", "data-lit": sign > 0 ? "for" : sign < 0 ? "against" : "value", "stroke-width": slopes ? 2.5 : 1.5, d: `M${left} ${y}C${width * 0.35} ${y} ${width * 0.35} ${height / 2} ${gate} ${height / 2}` });
     }), svg("path", { class: "wire", "data-lit": "value", "stroke-width": 1.5, d: `M${gate} ${height / 2}H${right}` }),
     ...rows.flatMap((y, n) => [svg("circle", { class: "gate", cx: left - 10, cy: y, r: 15 }), text("sign", left - 10, y + 5.5, "xy"[n]), text("value", left + 16, y - 9, figure(Number(at[n].toFixed(3)))),
-      ...(slopes ? [text("slope", left + 16, y + 21, figure(Number(slopes[n].toFixed(3))))] : [])]),
+      ...(slopes ? [set(text("slope", left + 16, y + 21, figure(Number(slopes[n].toFixed(3)))), { "data-sign": Math.sign(slopes[n]) })] : [])]),
     svg("circle", { class: "gate", cx: gate, cy: height / 2, r: 18 }), text("sign", gate, height / 2 + 5.5, "×"), text("value output", gate + 34, height / 2 - 12, figure(Number((at[0] * at[1]).toFixed(3)))));
     set(sheet, { "aria-label": `${NAMES[way]}: x is ${figure(Number(at[0].toFixed(3)))}, y ${figure(Number(at[1].toFixed(3)))}, their product ${figure(Number((at[0] * at[1]).toFixed(3)))}${slopes ? `; slopes ${slopes.map((each) => figure(Number(each.toFixed(3)))).join(" and ")}` : ""}` });
   }
@@ -96,9 +97,10 @@ export function mount(host, settings) {
   fresh();
   return {
     set(next) {
+      const other = next.step !== length || next.seed !== settings.seed;
       settings = next;
       length = next.step;
-      fresh();
+      if (other) fresh();
     },
     unmount() {
       for (const way of WAYS) panes[way].sheet.end();

@@ -21,9 +21,9 @@ export function mount(host, settings, changed) {
   let pen = 0; // the class of a point that is put down
   let cursor = [0, 0];
 
-  const kinds = choice("Points", KINDS, kind, (value) => { kind = value; if (value !== "your own") changed({ points: value }); fresh(true); });
-  const bends = choice("What stands between the layers", ["relu", "tanh", "sigmoid", "none"], bend, (value) => { bend = value; changed({ bend }); fresh(); });
-  const units = slider("Hidden units", { least: 1, most: 32, whole: true, value: Math.min(32, hidden) }, (value) => { hidden = value; changed({ hidden }); fresh(); });
+  const kinds = choice("Points", KINDS, kind, (value) => { kind = value; if (value !== "your own") tell({ points: value }); fresh(true); });
+  const bends = choice("What stands between the layers", ["relu", "tanh", "sigmoid", "none"], bend, (value) => { bend = value; tell({ bend }); fresh(); });
+  const units = slider("Hidden units", { least: 1, most: 32, whole: true, value: Math.min(32, hidden) }, (value) => { hidden = value; tell({ hidden }); fresh(); });
   const train = button("Train", () => (running ? rest() : run()), { class: "primary" });
   const once = button("One step", () => { rest(); learn(1); });
   const again = button("Again, from other weights", () => { seed += 1; fresh(); });
@@ -48,6 +48,10 @@ export function mount(host, settings, changed) {
     element("div", { class: "tools" }, train, once, again, told),
     element("div", { class: "tools" }, element("span", { class: "hint" }, "Press in a plane to put down a point:"), pens, clear)));
 
+  const tell = (changes) => {
+    settings = { ...settings, ...changes };
+    changed(changes);
+  };
   const bounded = (value) => Math.min(REACH, Math.max(-REACH, value));
   const toPlane = (pixel, side) => bounded((pixel / side) * 2 * REACH - REACH);
 
@@ -132,9 +136,9 @@ export function mount(host, settings, changed) {
   fresh(true);
   return {
     set(next) {
-      const other = next.points !== kind || next.seed !== settings.seed;
-      ({ points: kind, hidden, bend } = next);
-      if (next.seed !== settings.seed) seed = next.seed;
+      const other = next.points !== settings.points || next.seed !== settings.seed;
+      if (other) ({ points: kind, seed } = next);
+      ({ hidden, bend } = next);
       settings = next;
       kinds.put(kind);
       bends.put(bend);

@@ -76,7 +76,7 @@ function Page({ place, recipe }) {
 
 // To the lesson before, to the next, and back to the list.
 function Way({ place, large }) {
-  const to = (there, label, rel) => (lessons.value[there] ? html`<a class=${rel} rel=${rel} href=${at(there)}>${rel === "prev" ? "← " : ""}${label}${lessons.value[there].title}${rel === "next" ? " →" : ""}</a>` : html`<span></span>`);
+  const to = (there, label, rel) => (lessons.value[there] ? html`<a class=${rel} rel=${rel} href=${at(there)}>${rel === "prev" ? "←\u00a0" : ""}${label}${lessons.value[there].title}${rel === "next" ? "\u00a0→" : ""}</a>` : html`<span></span>`);
   return html`<nav class="way-of" data-large=${large} aria-label=${large ? "Lessons, after the page" : "Lessons"}>
     ${to(place - 1, html`<span class="unseen">Before: </span>`, "prev")}
     <a href="#/learn">All lessons</a>
