@@ -152,7 +152,7 @@ def test_the_sheet_is_printed(capsys):
         assert exercise.hint not in printed
     assert main(["learn", "curve", "--exercises", "--json"]) == 0
     (first, _) = json.loads(capsys.readouterr().out)
-    assert set(first) == {"try", "predict", "explain", "answer"}
+    assert set(first) == {"try", "predict", "explain", "answer", "choices"}
     assert main(["learn", "--json"]) == 0
     told = {each["name"]: each["exercises"] for each in json.loads(capsys.readouterr().out)}
     assert told["curve"][0] == first

@@ -18,6 +18,7 @@ from playwright.sync_api import expect
 from lanterna.errors import UsageError
 from lanterna.lessons import LESSONS, descent
 from lanterna.lessons.circuits import random_circuit
+from lanterna.lessons.exercises import EXERCISES
 from lanterna.lessons.scalars import circuit
 from lanterna.surfaces.studio.reader import at_most
 
@@ -516,3 +517,22 @@ def test_the_look_view_stands_in_a_lesson(page: Page, studio: Served):
     expect(frame.get_by_label(re.compile("^Pad: draw a digit"))).to_be_visible(timeout=WHILE)
     page.get_by_role("radio", name="dense").check()
     expect(page.locator(".inside .told")).to_contain_text("there is no network 'dense'")
+
+
+def test_a_prediction_is_checked_and_the_answer_not_given_away(page: Page):
+    opened(page, "edges")
+    sheet = page.get_by_role("region", name="Exercises")
+    first = sheet.get_by_role("listitem").first
+    asked = first.get_by_label(EXERCISES["edges"][0].predict)
+    check, reply = first.get_by_role("button", name="Check"), first.get_by_role("status")
+    expect(check).to_be_disabled()
+    asked.fill("3")
+    asked.press("Enter")
+    expect(reply).to_have_text(f"Not yet. {EXERCISES['edges'][0].hint}", timeout=WHILE)
+    asked.fill("some")
+    check.click()
+    expect(reply).to_contain_text("expected an exact number, got 'some'", timeout=WHILE)
+    asked.fill("0")
+    check.click()
+    expect(reply).to_contain_text(EXERCISES["edges"][0].explain, timeout=WHILE)
+    assert not violations(page)

@@ -111,7 +111,13 @@ def sheet(lesson: str) -> str:
 def exercises_as_json(lesson: str) -> list[dict[str, object]]:
     """The exercises of a lesson as a document of JSON."""
     return [
-        {"try": each.try_, "predict": each.predict, "explain": each.explain, "answer": each.wanted}
+        {
+            "try": each.try_,
+            "predict": each.predict,
+            "explain": each.explain,
+            "answer": each.wanted,
+            "choices": list(each.choices),
+        }
         for each in _of(lesson)
     ]
 

@@ -11,6 +11,7 @@ from lanterna.images.drawing import as_png
 from lanterna.images.record import Record, make_record
 from lanterna.lessons import LESSONS, Picture
 from lanterna.lessons.drawing import draw
+from lanterna.lessons.exercises import exercises_as_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,6 +60,7 @@ def lesson_as_json(lesson: Lesson) -> dict[str, object]:
         "where": lesson.where,
         "quick": lesson.quick,
         "needs": list(lesson.needs),
+        "exercises": exercises_as_json(lesson.name),
         "settings": lesson.recipe.model_json_schema()["properties"],
     }
 

@@ -89,12 +89,7 @@ def learn(
 
 def _list(*, json: bool) -> None:
     if json:
-        emit_json(
-            [
-                {**lesson_as_json(lesson), "exercises": exercises_as_json(lesson.name)}
-                for lesson in LESSONS.values()
-            ]
-        )
+        emit_json([lesson_as_json(lesson) for lesson in LESSONS.values()])
         return
     width = max(map(len, LESSONS)) + 2
     for lesson in LESSONS.values():

@@ -94,6 +94,9 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Lesson": _object(
         name=_TEXT, title=_TEXT, question=_TEXT, claim=_TEXT, where=_TEXT, quick=_YES, needs=_list(_TEXT),
+        exercises=_list(
+            _object(**{"try": _TEXT}, predict=_TEXT, explain=_TEXT, answer=_TEXT, choices=_list(_TEXT))
+        ),
         settings={"type": "object"},
     ),
     "Outcome": _object(
@@ -133,6 +136,15 @@ _BODIES: dict[tuple[str, str], Schema] = {
     ("POST", "/api/read/steps"): _PICTURE_BODY,
     ("POST", "/api/classify"): _PICTURE_BODY,
     ("POST", "/api/lessons/{name}"): {"application/json": {"schema": _SETTINGS}},
+    ("POST", "/api/lessons/{name}/check"): {
+        "application/json": {
+            "schema": _wishes(
+                ("exercise", "answer"),
+                exercise={"type": "integer", "minimum": 1},
+                answer={"type": ["number", "string"]},
+            )
+        }
+    },
 }
 _READING: dict[str, tuple[Schema, str, bool]] = {
     "network": ({"type": "string", "minLength": 1}, "Which trained network reads; conv.", False),
@@ -187,6 +199,7 @@ _ANSWERS: dict[tuple[str, str], Schema] = {
     ("POST", "/api/classify"): _named("Classes"),
     ("GET", "/api/lessons"): _list(_named("Lesson")),
     ("POST", "/api/lessons/{name}"): _named("Outcome"),
+    ("POST", "/api/lessons/{name}/check"): _object(right=_YES, words=_TEXT),
     ("GET", "/api/networks"): _list(_named("Network")),
     ("PATCH", "/api/networks/{name}"): _object(name=_TEXT),
     ("DELETE", "/api/networks/{name}"): _object(name=_TEXT),

@@ -67,6 +67,10 @@ class Reader:
         """What a quick lesson's experiment gives. `UsageError` too where it takes longer than `_PATIENCE`."""
         return await self._answer(_learn, lesson, dict(settings))
 
+    async def check(self, lesson: str, exercise: object, answer: object) -> dict[str, Any]:
+        """Whether an answer to an exercise is right, and what there is to say; never the answer itself."""
+        return await self._answer(_check, lesson, exercise, answer)
+
     async def _answer(self, does: Callable[..., _Answer], *given: object) -> _Answer:
         loop, process = asyncio.get_running_loop(), self._process
         try:
@@ -127,6 +131,14 @@ def _learn(name: str, settings: dict[str, Any]) -> dict[str, Any]:
     recipe = LESSONS[name].recipe.checked(settings)
     with at_most(_PATIENCE):
         return _outcome(name, recipe)
+
+
+def _check(lesson: str, exercise: int, answer: object) -> dict[str, Any]:
+    from lanterna.lessons.exercises import check
+
+    with at_most(_PATIENCE):
+        reply = check(lesson, exercise, answer)
+    return {"right": reply.right, "words": reply.words}
 
 
 @lru_cache(maxsize=64)  # a control that goes back, and a page that is opened again

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
+from lanterna.errors import UsageError
 from lanterna.surfaces.studio.routes.requests import Answer, document, studio_of
 
 if TYPE_CHECKING:
@@ -31,4 +32,17 @@ async def learn(request: Request) -> Response:
     return Answer(await studio_of(request).reader.learn(request.path_params["name"], await document(request)))
 
 
-ROUTES = [Route("/api/lessons", lessons), Route("/api/lessons/{name}", learn, methods=["POST"])]
+async def check(request: Request) -> Response:
+    """Check an answer to one of a lesson's exercises, without being told the right one."""
+    given = await document(request)
+    if given.keys() != {"exercise", "answer"}:
+        raise UsageError("expected an exercise (its number) and an answer")
+    reader = studio_of(request).reader
+    return Answer(await reader.check(request.path_params["name"], given["exercise"], given["answer"]))
+
+
+ROUTES = [
+    Route("/api/lessons", lessons),
+    Route("/api/lessons/{name}", learn, methods=["POST"]),
+    Route("/api/lessons/{name}/check", check, methods=["POST"]),
+]

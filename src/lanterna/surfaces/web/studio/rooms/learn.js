@@ -70,8 +70,36 @@ function Page({ place, recipe }) {
     </header>
     ${PIECES[lesson.name] && html`<${Piece} name=${PIECES[lesson.name]} whole=${whole} tell=${tell} />`}
     <${Experiment} lesson=${lesson} recipe=${recipe} chosen=${chosen} whole=${whole} form=${html`<${Form} recipe=${recipe} base=${{}} chosen=${chosen} change=${change} without=${BY_HAND} />`} />
+    ${lesson.exercises.length > 0 && html`<section class="exercises" aria-label="Exercises"><h2>Try it</h2><ol>${lesson.exercises.map((each, number) => html`<${Exercise} key=${number} lesson=${lesson.name} number=${number + 1} ...${each} />`)}</ol></section>`}
     <footer><p>Read on in <code>${lesson.where}</code>.</p><${Way} place=${place} large=${true} /></footer>
   </article>`;
+}
+
+// Try, predict, and be told whether that was right; what to explain comes with it.
+function Exercise({ lesson, number, predict, answer, choices, ...told }) {
+  const [given, setGiven] = useState("");
+  const [reply, setReply] = useState(null);
+  const id = `exercise-${number}`;
+  async function checked(event) {
+    event.preventDefault();
+    const number_ = Number(given.trim().replace(",", "."));
+    const value = choices.length > 0 || given.trim() === "" || Number.isNaN(number_) ? given : number_;
+    setReply({ words: "It is being worked out …" });
+    setReply(await post(`/api/lessons/${lesson}/check`, { exercise: number, answer: value }).catch((error) => ({ words: error.message })));
+  }
+  return html`<li>
+    <p>${told.try}</p>
+    <form onSubmit=${checked}>
+      <label for=${id}>${predict}</label>
+      <div class="answer">
+        ${choices.length > 0
+          ? html`<select id=${id} value=${given} onChange=${(event) => setGiven(event.target.value)}><option value="">Choose</option>${choices.map((each) => html`<option key=${each} value=${each}>${each}</option>`)}</select>`
+          : html`<input id=${id} type="text" inputmode="decimal" autocomplete="off" value=${given} placeholder=${answer} onInput=${(event) => setGiven(event.target.value)} />`}
+        <button type="submit" class="button" disabled=${!given.trim()}>Check</button>
+      </div>
+    </form>
+    <p class="reply" role="status" data-right=${reply?.right === true}>${reply?.words ?? ""}</p>
+  </li>`;
 }
 
 // To the lesson before, to the next, and back to the list.
