@@ -15,6 +15,7 @@ import torch
 from pydantic import Field
 
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
+from lanterna.lessons.loop import one_thread
 from lanterna.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def _off(found: Array, wanted: Array) -> float:
     return float(np.sqrt(np.mean((found - wanted) ** 2)))
 
 
+@one_thread()
 def experiment(recipe: Curve) -> Outcome:
     """Errors for every degree, medians of some seeds; and the network's."""
     seeds = range(recipe.seed, recipe.seed + _SEEDS)
