@@ -89,7 +89,7 @@ def test_a_finding_follows_a_control_and_comes_back_with_the_link(page: Page):
     shown.focus()
     page.keyboard.press("ArrowLeft")
     told = page.locator(".charts .readout").last
-    expect(told).to_contain_text(re.compile(f"^{chart.across} .*{re.escape(chart.lines[0].name)} "))
+    expect(told).to_contain_text(re.compile(f"^{chart.across} .*{re.escape(chart.lines[-1].name)} "))
     page.locator(".charts summary").last.click()
     expect(page.get_by_role("columnheader", name=chart.up).last).to_be_visible()
 
