@@ -25,6 +25,7 @@ VERBS: dict[str, str] = {
     "dream": "Turn a picture into what a network sees in it.",
     "style": "Paint a photograph in the style of a painting.",
     "paint": "Let a network learn to paint a picture, and paint it at any size.",
+    "render": "Do one thing to thousands of pictures, on this machine or on many.",
     "learn": "Do an experiment about something that the lecture says, and see whether it holds.",
     "studio": "Open the studio: all of it live, in a browser on this machine.",
     "networks": "List the networks, their stages, shapes and sizes.",

@@ -186,14 +186,6 @@ def about(seconds: float) -> str:
     return f"about {seconds:.0f} seconds" if seconds < 90 else f"about {seconds / 60:.0f} minutes"
 
 
-def one_line(text: str) -> str:
-    """The text on one line, with whatever cannot be printed escaped."""
-    joined = " ".join(text.split())
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in joined
-    )
-
-
 @contextlib.contextmanager
 def stoppable() -> Iterator[Callable[[], bool]]:
     """Turn the first Ctrl-C in the block into a wish to stop, which what it gives tells; the second stops.
