@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -39,7 +40,7 @@ from lanterna.surfaces.render.verbs import WORDS, wish
 from lanterna.surfaces.render.work import work
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from lanterna.images.film_reading import Film
     from lanterna.surfaces.render.plan import Originals, Variation
@@ -96,9 +97,7 @@ def render(
         (flow if flow is not None else begun.film is not None) and wanted.film is not None and not sweeps
     )
     if flow and not carried:
-        raise UsageError(
-            "--flow is for a film that is dreamed or painted, without --sweep and masks of --style"
-        )
+        raise UsageError("--flow is for a film that is dreamed or painted, without --sweep or --mask")
     if by_verb:
         if verb in WORDS or sweeps or (begun.film is None and len(begun.names) < 2):
             raise UsageError(f"{output}: a film is made of a film or a folder of pictures: name a folder")
@@ -135,11 +134,8 @@ def render(
     else:
         coming, count = tasks(begun, ways), len(begun.names) * len(ways)
     begin = time.perf_counter()
-    moves = _engine(engine, kit, min(workers or cores, count), workers, address, cores)
-    try:
-        summary = _run(coming, count, folder, moves, quiet=quiet)
-    finally:
-        moves.close()
+    start = partial(_engine, engine, kit, min(workers or cores, count), workers, address, cores)
+    summary = _run(coming, count, folder, start, quiet=quiet)
     unsteady = None
     if summary.finished and carried:
         assert film is not None
@@ -201,14 +197,16 @@ def _engine(
     return (OnRay if name == "ray" else OnDask)(kit, workers, address, cores)
 
 
-def _run(coming: "Iterator[Task]", count: int, folder: Folder, engine: "Engine", *, quiet: bool) -> "Summary":
+def _run(
+    coming: "Iterator[Task]", count: int, folder: Folder, start: "Callable[[], Engine]", *, quiet: bool
+) -> "Summary":
     with stoppable() as stop_wished, progress("rendering", quiet=quiet) as update:
 
         def watch(summary: "Summary", running: int) -> None:
             note = f"{running} under way" + (f", {len(summary.failed)} set aside" if summary.failed else "")
             update(summary.made + summary.already + len(summary.failed), count, note)
 
-        return work(coming, folder, engine, watch=watch, stop_wished=stop_wished)
+        return work(coming, folder, start, watch=watch, stop_wished=stop_wished)
 
 
 def _put_together(folder: Folder, cut: list[Piece], begun: "Originals", film: "Film") -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from importlib import import_module
 from importlib.util import find_spec
@@ -37,9 +38,9 @@ class OnDask:
             if address is None:
                 self._cluster = distributed.LocalCluster(
                     n_workers=workers or max(1, cores // kit.threads), threads_per_worker=1, processes=True,
-                    dashboard_address=None, silence_logs="critical",
+                    dashboard_address=None, silence_logs=logging.CRITICAL,
                 )  # fmt: skip
-            self._client = distributed.Client(self._cluster or address, timeout=20, set_as_default=False)
+            self._client = distributed.Client(self._cluster or address, timeout=20)
             self._client.wait_for_workers(1, timeout=60)
         except (OSError, TimeoutError, ValueError) as error:
             where = address or "this machine"

@@ -37,7 +37,7 @@ _MEASURED = 8  # seams, at most: each takes the flow of some frames
 
 @dataclass(frozen=True)
 class Piece:
-    """Frames `first` to `last` of a film, the last one not among them; `overlap` are in the one before too."""
+    """Frames `first` to `last` of a film, without the last one; `overlap` are in the piece before too."""
 
     number: int
     first: int
@@ -73,7 +73,7 @@ def pieces(count: int, shots: Sequence[int], length: int, overlap: int) -> list[
 def piece_tasks(
     begun: Originals, film: Film, cut: Sequence[Piece], settings: Mapping[str, JsonValue]
 ) -> Iterator[Task]:
-    """A task for each piece, with its original frames; the film is read once, from its beginning to its end."""
+    """A task for each piece, with its original frames; the film is read once, from beginning to end."""
     frames = enumerate(film)
     kept: dict[int, Tensor] = {}
     for piece in cut:
@@ -122,9 +122,8 @@ def seams(cut: Sequence[Piece], made: Sequence[Path], film: Film) -> float | Non
     for number, original in enumerate(islice(film, max(wanted) + 1)):
         if last is not None and number in wanted:
             pair = [open_picture(made[number - 1]), open_picture(made[number])]
-            fitted = [
-                F.interpolate(each[None], pair[0].shape[1:], mode="area")[0] for each in (last, original)
-            ]
+            size = pair[0].shape[1:]
+            fitted = [F.interpolate(each[None], size, mode="area")[0] for each in (last, original)]
             (at_seams if wanted[number][1] else elsewhere).append(flicker(pair, fitted))
         last = original
     if not at_seams or not elsewhere:

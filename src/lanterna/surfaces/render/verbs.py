@@ -61,9 +61,8 @@ def wish(verb: str, given: Mapping[str, Any], settings: Mapping[str, Any]) -> Wi
         return Wish(verb, "words", Classify.checked(settings))
     if verb == "read":
         return Wish(verb, "words", Read.checked({**given, "nearest": 0}))
-    inputs = {
-        role.replace("_", "-"): _paths(given.get(role)) for role in ("mask", "content_mask", "start_from")
-    }
+    roles = ("mask", "content_mask", "start_from")
+    inputs = {role.replace("_", "-"): _paths(given.get(role)) for role in roles}
     if verb == "paint":
         return Wish(verb, "paint", Paint.checked(_with_preset(Paint, given, settings)), inputs)
     if verb == "dream":
@@ -71,9 +70,8 @@ def wish(verb: str, given: Mapping[str, Any], settings: Mapping[str, Any]) -> Wi
         chosen = {**_with_preset(Dream, given, settings), **guided}
         alone = {name: value for name, value in chosen.items() if name in Dream.model_fields}
         film = ("film", DreamFilm.checked(chosen))
-        return Wish(
-            verb, "dream", Dream.checked(alone), {"guide": _paths(given.get("guide")), **inputs}, film
-        )
+        inputs = {"guide": _paths(given.get("guide")), **inputs}
+        return Wish(verb, "dream", Dream.checked(alone), inputs, None if inputs["mask"] else film)
     return _styled(given, settings, {"style": _paths(given.get("style")), **inputs})
 
 
@@ -87,15 +85,12 @@ def _styled(given: Mapping[str, Any], settings: Mapping[str, Any], inputs: Mappi
         raise UsageError(f"--{others[0].replace('_', '-')} is for the other way to paint: leave it out")
     if not inputs["style"] and not chosen.get("built_in"):
         raise UsageError("expected a painting: --style PAINTING, or --instant --built-in 19")
-    if many is StyleFilm and (inputs["mask"] or inputs["content-mask"] or inputs["start-from"]):
-        film = None  # every frame by itself
-    else:
-        film = many.checked({name: value for name, value in chosen.items() if name in many.model_fields})
-    return Wish(
-        "style", "instant" if at_once else "style",
-        one.checked({name: value for name, value in chosen.items() if name in one.model_fields}),
-        inputs, film and ("instant-film" if at_once else "film", film),
-    )  # fmt: skip
+    film = None  # with masks every frame is painted by itself
+    if not (inputs["mask"] or inputs["content-mask"] or inputs["start-from"]):
+        own = {name: value for name, value in chosen.items() if name in many.model_fields}
+        film = ("instant-film" if at_once else "film", many.checked(own))
+    alone = one.checked({name: value for name, value in chosen.items() if name in one.model_fields})
+    return Wish("style", "instant" if at_once else "style", alone, inputs, film)
 
 
 def _with_preset(kind: type[Recipe], given: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -40,14 +40,15 @@ class Summary:
 def work(
     tasks: Iterable[Task],
     folder: Folder,
-    engine: Engine,
+    start: Callable[[], Engine],
     *,
     watch: Callable[[Summary, int], None] = lambda *_: None,
     stop_wished: Callable[[], bool] = lambda: False,
 ) -> Summary:
     """Make every task that the folder does not have, and keep each as it comes.
 
-    Tasks are asked for one at a time, as workers become free. `watch` is told after each, with how many are
+    Tasks are asked for one at a time, as workers become free; an engine is started for the first that is
+    missing, and closed at the end. `watch` is told after each, with how many are
     under way; with a wish to stop no other is begun, and those under way are waited for.
 
     Errors: `LanternaError` where the folder cannot be written (a full disk); what was made before is kept.
@@ -55,32 +56,38 @@ def work(
     begun, summary = time.perf_counter(), Summary()
     coming, again = iter(tasks), deque[tuple[Task, int]]()
     running: dict[int, tuple[Task, int]] = {}
+    engine: Engine | None = None
     more = True
-    while True:
-        while engine.free() > 0 and not stop_wished() and (again or more):
-            task, tries = again.popleft() if again else (next(coming, None), 0)
-            if task is None:
-                more = False
-            elif tries == 0 and folder.done(task):
-                summary.already += 1
+    try:
+        while True:
+            while (engine is None or engine.free() > 0) and not stop_wished() and (again or more):
+                task, tries = again.popleft() if again else (next(coming, None), 0)
+                if task is None:
+                    more = False
+                elif tries == 0 and folder.done(task):
+                    summary.already += 1
+                else:
+                    engine = engine or start()
+                    running[task.number] = task, tries + 1
+                    engine.submit(task)
+            if not running or engine is None:
+                summary.stopped = bool(stop_wished() and (again or more))
+                break
+            found = engine.wait()
+            task, tries = running.pop(found.number)
+            if not isinstance(found, Failed):
+                folder.keep(task, found)
+                summary.made += 1
+                summary.working += found.seconds
+            elif found.final or tries >= TRIES:
+                folder.set_aside(task, found, tries)
+                summary.failed[task.name] = found.words
             else:
-                running[task.number] = task, tries + 1
-                engine.submit(task)
-        if not running:
-            summary.stopped = bool(stop_wished() and (again or more))
-            break
-        found = engine.wait()
-        task, tries = running.pop(found.number)
-        if not isinstance(found, Failed):
-            folder.keep(task, found)
-            summary.made += 1
-            summary.working += found.seconds
-        elif found.final or tries >= TRIES:
-            folder.set_aside(task, found, tries)
-            summary.failed[task.name] = found.words
-        else:
-            again.append((task, tries))
-            summary.tried_again += 1
-        watch(summary, len(running))
+                again.append((task, tries))
+                summary.tried_again += 1
+            watch(summary, len(running))
+    finally:
+        if engine is not None:
+            engine.close()
     summary.seconds = time.perf_counter() - begun
     return summary
