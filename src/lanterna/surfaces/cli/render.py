@@ -102,6 +102,8 @@ def render(
         if verb in WORDS or sweeps or (begun.film is None and len(begun.names) < 2):
             raise UsageError(f"{output}: a film is made of a film or a folder of pictures: name a folder")
         check_film_place(output, force=force)
+    if address and engine == "local":
+        raise UsageError("--address is of a cluster: add --engine ray or --engine dask")
     if workers is not None and not 1 <= workers <= 10_000:
         raise UsageError(f"--workers: expected 1 to 10,000, got {workers}")
     if not 2 <= chunk <= 100_000 or not 0 <= overlap < chunk:
@@ -191,8 +193,6 @@ def _engine(
     name: str, kit: Kit, count: int, workers: int | None, address: str | None, cores: int
 ) -> "Engine":
     if name == "local":
-        if address:
-            raise UsageError("--address is of a cluster: add --engine ray or --engine dask")
         return Local(kit, count)
     return (OnRay if name == "ray" else OnDask)(kit, workers, address, cores)
 

@@ -48,7 +48,7 @@ class OnDask:
         there = len(self._client.scheduler_info(n_workers=-1)["workers"])
         self.workers = min(workers or there, there)
         self._kit = kit
-        self._scattered = self._client.scatter(kit, broadcast=True, hash=False)
+        self._scattered: Any = None
         self._running: dict[Any, int] = {}
 
     def free(self) -> int:
@@ -57,6 +57,9 @@ class OnDask:
 
     def submit(self, task: Task) -> None:
         """Hand a task to Dask, which chooses a worker."""
+        if self._scattered is None:
+            self._client.wait_for_workers(1, timeout=60)
+            self._scattered = self._client.scatter(self._kit, broadcast=True, hash=False)
         future = self._client.submit(make, self._scattered, task, pure=False, retries=0)
         self._running[future] = task.number
 
@@ -68,6 +71,7 @@ class OnDask:
         try:
             found: Made | Failed = future.result()
         except Exception as error:
+            self._scattered = None  # it may be gone with the worker
             return Failed(number, f"its worker ended ({type(error).__name__})")
         finally:
             future.release()
