@@ -1,16 +1,21 @@
 # make tour    see what Lanterna does: train, read a page, classify a photograph, look at the gallery
 # make studio  do it by hand, in your browser
+# make docs    the site: build/docs/index.html
 # make test    all tests          make check   ruff and mypy          make bench   the figures
 PYTHON ?= python3
 BIN = .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: tour studio test check bench
+.PHONY: tour studio docs test check bench
 tour: .venv/installed
 	@$(BIN)/lanterna tour
 
 studio: .venv/installed
 	@$(BIN)/lanterna studio
+
+docs: .venv/installed-docs
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -d build/doctrees docs build/docs
+	@echo "$(CURDIR)/build/docs/index.html"
 
 test: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
@@ -41,4 +46,8 @@ bench: .venv/installed-dev
 
 .venv/installed-dev: .venv/installed
 	@$(INSTALL) --editable ".[dev]"
+	@touch $@
+
+.venv/installed-docs: .venv/installed
+	@$(INSTALL) --editable ".[docs]"
 	@touch $@

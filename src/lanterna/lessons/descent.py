@@ -1,23 +1,30 @@
 """Lesson 6. Gradient descent: a cost with several valleys, steps too small, right and too large, and what
-momentum and Adam do about it.
+momentum and Adam do about it; and how many examples each step should look at.
 
-The cost is x² / 10 + sin(2.2 x): a bowl with waves in it. Momentum is Polyak's (1964), Adam that of Kingma
-and Ba (2014), algorithm 1.
+The cost of one number is x² / 10 + sin(2.2 x): a bowl with waves in it. That of two is the mean square error
+of a line fitted to points, a long valley. Momentum is Polyak's (1964), Adam that of Kingma and Ba (2014),
+algorithm 1; looking at a few examples a step is Robbins and Monro's (1951) stochastic approximation.
 """
 
 from __future__ import annotations
 
-import math
 import random
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
-from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
+from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Surface
 from lanterna.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
     from lanterna.lessons.lesson import Verdict
+
+    Array = NDArray[np.float64]
 
 Way = Literal["plain", "momentum", "adam"]
 _WAVE = 2.2
@@ -26,6 +33,12 @@ _FAR = 1e3  # where a walk has flown away
 _WALKS = 40
 _RATES = (0.003, 0.1, 1.5)  # too small, right, too large
 _WAYS: tuple[Way, ...] = ("plain", "momentum", "adam")
+_EXAMPLES = 256
+_BATCHES = (1, 16, _EXAMPLES)
+_LINE = (0.8, -0.5)  # what the points were made with
+_START = np.array([1.5, 2.5])
+_CLOSE = 0.1  # a cost this much above the least is near enough to compare how long it took
+_LONG = 500  # steps with each batch
 
 
 class Descent(Recipe):
@@ -38,60 +51,115 @@ class Descent(Recipe):
     rate: float = Field(default=0.1, gt=0, le=10, description="The learning rate of the three ways compared.")
 
 
-def cost(x: float) -> float:
+def cost(x: Array) -> Array:
     """How high it is."""
-    return x * x / 10 + math.sin(_WAVE * x)
+    return x * x / 10 + np.sin(_WAVE * x)
 
 
-def slope(x: float) -> float:
+def slope(x: Array) -> Array:
     """How steep it is."""
-    return x / 5 + _WAVE * math.cos(_WAVE * x)
+    return x / 5 + _WAVE * np.cos(_WAVE * x)
 
 
-def walk(start: float, rate: float, steps: int, way: Way = "plain") -> list[float]:
-    """Where a walk is after each step, until it has flown away."""
-    x, speed, square, places = start, 0.0, 0.0, [start]
+def descend(
+    slopes: Callable[[Array], Array], start: Array, rate: float, steps: int, way: Way = "plain"
+) -> Array:
+    """Where walks are after each step, `(steps + 1, *start.shape)`.
+
+    Every way moves each number by its own slope, so that an array may be one walk of several parameters, or
+    several walks of one. What has flown away stays where it is.
+    """
+    x, speed, square = start, np.zeros_like(start), np.zeros_like(start)
+    places = [start]
     for step in range(1, steps + 1):
-        down = slope(x)
+        down = slopes(x)
         if way == "momentum":
             speed = 0.9 * speed + down
-            x -= rate * speed
+            move = speed
         elif way == "adam":
             speed = 0.9 * speed + 0.1 * down
             square = 0.999 * square + 0.001 * down * down
-            x -= rate * (speed / (1 - 0.9**step)) / (math.sqrt(square / (1 - 0.999**step)) + 1e-8)
+            move = (speed / (1 - 0.9**step)) / (np.sqrt(square / (1 - 0.999**step)) + 1e-8)
         else:
-            x -= rate * down
+            move = down
+        x = np.where(np.abs(x) > _FAR, x, x - rate * move)
         places.append(x)
-        if abs(x) > _FAR:
-            break
-    return places
+    return np.stack(places)
 
 
-def is_at_rest(x: float) -> bool:
-    """Whether a walk has come to the bottom of a valley, and is not on a crest."""
-    return abs(slope(x)) < _FLAT and cost(x) < min(cost(x - 0.1), cost(x + 0.1))
+def walk(start: float, rate: float, steps: int, way: Way = "plain") -> list[float]:
+    """Where one walk is after each step, until it has flown away."""
+    places: list[float] = descend(slope, np.array(start), rate, steps, way).tolist()
+    gone = next((at for at, x in enumerate(places) if abs(x) > _FAR), steps)
+    return places[: gone + 1]
+
+
+def is_at_rest(x: Array) -> Array:
+    """Whether walks have come to the bottom of a valley, and are not on a crest; as 0 and 1."""
+    lowest_here = cost(x) < np.minimum(cost(x - 0.1), cost(x + 0.1))
+    return ((np.abs(slope(x)) < _FLAT) & lowest_here).astype(np.float64)
 
 
 def lowest() -> float:
     """The lowest cost there is, to a thousandth."""
-    return min(cost(place / 1000) for place in range(-10_000, 10_001))
+    return float(cost(np.linspace(-10, 10, 20_001)).min())
+
+
+def examples(seed: int) -> tuple[Array, Array]:
+    """Points about a line."""
+    chance = np.random.default_rng(seed)
+    xs = chance.uniform(0, 3, _EXAMPLES)
+    return xs, _LINE[0] * xs + _LINE[1] + chance.normal(0, 0.3, _EXAMPLES)
+
+
+def line_cost(line: Array, xs: Array, ys: Array) -> Array:
+    """Half the mean square error of lines `(..., 2)`, each a factor and an offset."""
+    off = line[..., :1] * xs + line[..., 1:] - ys
+    mean: Array = np.square(off).mean(-1) / 2
+    return mean
+
+
+def line_slope(line: Array, xs: Array, ys: Array) -> Array:
+    """Its gradient, `(2,)`."""
+    off = line[0] * xs + line[1] - ys
+    return np.array([(off * xs).mean(), off.mean()])
+
+
+def batched(recipe: Descent, batch: int) -> Array:
+    """A plain walk over the two parameters, each step of which looks at `batch` examples."""
+    xs, ys = examples(recipe.seed)
+    chance = np.random.default_rng(recipe.seed)
+
+    def slopes(line: Array) -> Array:
+        some = chance.choice(_EXAMPLES, batch, replace=False)
+        return line_slope(line, xs[some], ys[some])
+
+    return descend(slopes, _START, recipe.rate, _LONG)
 
 
 def experiment(recipe: Descent) -> Outcome:
-    """Walks with each rate, from one place and from many; how often each way ends in the lowest valley."""
-    walks = {rate: walk(recipe.start, rate, recipe.steps) for rate in _RATES}
+    """Walks with each rate, from one place and from many; how often each way ends in the lowest valley; and
+    two parameters, with each way, and with batches of each size.
+    """
+    parts = [_valleys(recipe), _ways(recipe), _batches(recipe)]
+    first = parts[0].finding
+    words = " ".join(part.finding.words for part in parts)
+    numbers = {name: value for part in parts for name, value in part.finding.numbers.items()}
+    charts = [chart for part in parts for chart in part.charts]
+    return Outcome(Finding(first.verdict, words, numbers, first.seeds), charts)
+
+
+def _valleys(recipe: Descent) -> Outcome:
+    """One parameter: rates too small, right and too large, and where walks from anywhere end."""
     best, chance = lowest(), random.Random(recipe.seed)
-    starts = [chance.uniform(-10, 10) for _ in range(_WALKS)]
+    starts = np.array([chance.uniform(-10, 10) for _ in range(_WALKS)])
     rest, mean = {}, {}
     for rate in _RATES:
-        ends = [walk(start, rate, recipe.steps)[-1] for start in starts]
-        rest[rate] = sum(is_at_rest(x) for x in ends) / _WALKS
-        mean[rate] = sum(min(cost(x), 20.0) for x in ends) / _WALKS
-    reached: dict[Way, float] = {}
-    for way in _WAYS:
-        ends = [cost(walk(start, recipe.rate, recipe.steps, way)[-1]) for start in starts]
-        reached[way] = sum(end < best + 0.05 for end in ends) / _WALKS
+        ends = descend(slope, starts, rate, recipe.steps)[-1]
+        rest[rate] = float(is_at_rest(ends).mean())
+        mean[rate] = float(np.minimum(cost(ends), 20.0).mean())
+    ended = {way: descend(slope, starts, recipe.rate, recipe.steps, way)[-1] for way in _WAYS}
+    reached = {way: float((cost(ends) < best + 0.05).mean()) for way, ends in ended.items()}
     small, right, large = _RATES
     holds = rest[right] > 0.9 and max(rest[small], rest[large]) < 0.5 and reached["plain"] < 0.9
     verdict: Verdict = "holds" if holds else "holds only when"
@@ -99,7 +167,7 @@ def experiment(recipe: Descent) -> Outcome:
         f"Of {_WALKS} walks of {recipe.steps} steps from anywhere {rest[small]:.0%} have come to rest with a "
         f"rate of {small:g}, {rest[right]:.0%} with {right:g}, {rest[large]:.0%} with {large:g}. "
     )
-    if mean[large] < mean[right]:
+    if rest[right] > 0.9 and mean[large] < mean[right]:
         words += (
             f"But what leaps about is lower in the mean, {mean[large]:.2f} against {mean[right]:.2f}: it "
             "gets out of high valleys. "
@@ -114,27 +182,93 @@ def experiment(recipe: Descent) -> Outcome:
         "mean cost, right": mean[right], "mean cost, too large": mean[large],
         **{f"lowest valley, {way}": share for way, share in reached.items()},
     }  # fmt: skip
-    ground = [place / 20 for place in range(-200, 201)]
+    ground = np.linspace(-10, 10, 401)
+    there = ended["plain"][np.abs(ended["plain"]) <= 10]
     landscape = Chart(
-        "The cost, and where plain walks end", "x", "cost",
-        [
-            Line("cost", ground, [cost(x) for x in ground]),
-            Line("ends", *_ends([walk(start, recipe.rate, recipe.steps)[-1] for start in starts]), "marks"),
-        ],
+        "The cost of one number, and where plain walks end", "x", "cost",
+        [Line("cost", ground.tolist(), cost(ground).tolist()),
+         Line("ends", there.tolist(), cost(there).tolist(), "marks")],
     )  # fmt: skip
     down = Chart(
         f"Costs on the way from {recipe.start:g}", "step", "cost",
-        [
-            Line(f"rate {rate:g}", list(range(len(places))), [min(cost(x), 20.0) for x in places])
-            for rate, places in walks.items()
-        ],
+        [_costs(f"rate {rate:g}", walk(recipe.start, rate, recipe.steps)) for rate in _RATES],
     )  # fmt: skip
     return Outcome(Finding(verdict, words, numbers, (recipe.seed,)), [landscape, down])
 
 
-def _ends(places: list[float]) -> tuple[list[float], list[float]]:
-    there = [x for x in places if abs(x) <= 10]
-    return there, [cost(x) for x in there]
+def _costs(name: str, places: list[float]) -> Line:
+    return Line(name, list(range(len(places))), np.minimum(cost(np.array(places)), 20.0).tolist())
+
+
+def _ways(recipe: Descent) -> Outcome:
+    """Two parameters of a line: the walk of each way over the cost, from above."""
+    xs, ys = examples(recipe.seed)
+    walks = {
+        way: descend(lambda line: line_slope(line, xs, ys), _START, recipe.rate, recipe.steps, way)
+        for way in _WAYS
+    }
+    best = best_line(xs, ys)
+    least = float(line_cost(best, xs, ys))
+    needed = {way: _until(line_cost(places, xs, ys), least) for way, places in walks.items()}
+    words = (
+        f"With two parameters, of a line through {_EXAMPLES} points, and a rate of {recipe.rate:g} plain "
+        f"steps are near the least cost {_after(needed['plain'])}, momentum {_after(needed['momentum'])}, "
+        f"Adam {_after(needed['adam'])}."
+    )
+    numbers = {f"two parameters, {way}: steps": float(steps or 0) for way, steps in needed.items()}
+    across, up = np.linspace(-2, 2, 64), np.linspace(-2, 3.5, 64)
+    heights = np.log10(line_cost(np.stack(np.meshgrid(across, up), -1), xs, ys))
+    chart = Chart(
+        f"Two numbers: {recipe.steps} steps with a rate of {recipe.rate:g}", "factor", "offset",
+        [*(Line(way, places[:, 0].tolist(), places[:, 1].tolist()) for way, places in walks.items()),
+         Line("least cost", [float(best[0])], [float(best[1])], "marks")],
+        surface=Surface(heights.tolist(), -2, 2, -2, 3.5),
+    )  # fmt: skip
+    return Outcome(Finding("holds", words, numbers), [chart])
+
+
+def _batches(recipe: Descent) -> Outcome:
+    """Two parameters again: stochastic, mini-batch and full batch, step by step and example by example."""
+    xs, ys = examples(recipe.seed)
+    least = float(line_cost(best_line(xs, ys), xs, ys))
+    lines, told = [], []
+    numbers: dict[str, float] = {}
+    for batch in _BATCHES:
+        costs = line_cost(batched(recipe, batch), xs, ys)
+        steps = _until(costs, least)
+        noise = float(costs[-_LONG // 4 :].mean() - least)
+        name = (
+            "all at once" if batch == _EXAMPLES else "one at a time" if batch == 1 else f"{batch} at a time"
+        )
+        seen = [batch * step for step in range(1, _LONG + 1)]
+        lines.append(Line(name, seen, np.maximum(costs[1:] - least, 1e-9).tolist()))
+        numbers |= {
+            f"batch of {batch}: steps": float(steps or 0),
+            f"batch of {batch}: examples": float(batch * (steps or 0)),
+            f"batch of {batch}: above the least": noise,
+        }
+        came = f"{steps} steps, {batch * steps} examples" if steps else f"more than {_LONG} steps"
+        told.append(f"{name} {came}, at last {noise:.1g} above it")
+    words = f"To come within {_CLOSE:g} of the least cost takes {'; '.join(told)}."
+    chart = Chart(
+        "Examples that a step looks at", "examples looked at", "cost above the least", lines,
+        log_across=True, log_up=True,
+    )  # fmt: skip
+    return Outcome(Finding("holds", words, numbers), [chart])
+
+
+def best_line(xs: Array, ys: Array) -> Array:
+    """The line of the least cost, by least squares, `(2,)`."""
+    return np.array(np.linalg.lstsq(np.stack([xs, np.ones_like(xs)], 1), ys, rcond=None)[0])
+
+
+def _until(costs: Array, least: float) -> int | None:
+    """The first step that is near the least cost, if any is."""
+    return next((step for step, each in enumerate(costs) if each < least + _CLOSE), None)
+
+
+def _after(steps: int | None) -> str:
+    return f"after {steps} steps" if steps else "at no time"
 
 
 LESSON = Lesson(

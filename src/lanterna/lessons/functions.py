@@ -9,11 +9,12 @@ Splines", chapter 3); one with a jump is not.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
+from lanterna.errors import UsageError
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
 from lanterna.recipes.recipe import Recipe
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _PLACES = 2001
 _SMOOTH = 1.6  # the power of n, at least, by which the error of a smooth curve falls
+_NOTHING = 1e-9  # an error that is none
 
 
 class Functions(Recipe):
@@ -34,15 +36,17 @@ class Functions(Recipe):
     verb: ClassVar[str] = "learn functions"
 
     curve: Literal["waves", "bump", "step", "own"] = Field(default="waves", description="What is approached.")
-    own: tuple[float, ...] = Field(
+    own: tuple[Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)], ...] = Field(
         default=(), max_length=200, description="Heights of a curve of your own, from left to right."
     )
     neurons: int = Field(default=128, ge=1, le=512, description="Neurons, at most.")
 
 
 def wanted(recipe: Functions, xs: Array) -> Array:
-    """The curve at places between 0 and 1."""
-    if recipe.curve == "own" and len(recipe.own) > 1:
+    """The curve at places between 0 and 1. Errors: `UsageError` where one's own has too few heights."""
+    if recipe.curve == "own":
+        if len(recipe.own) < 2:
+            raise UsageError(f"own: expected 2 heights or more of your own curve, got {len(recipe.own)}")
         drawn: Array = np.interp(xs, np.linspace(0, 1, len(recipe.own)), np.array(recipe.own))
         return drawn
     if recipe.curve == "bump":
@@ -54,12 +58,20 @@ def wanted(recipe: Functions, xs: Array) -> Array:
     return waves
 
 
-def approached(recipe: Functions, neurons: int, xs: Array) -> Array:
-    """The best sum of so many relu units with corners set evenly, a line beneath them."""
+def parts(recipe: Functions, neurons: int, xs: Array) -> Array:
+    """What the best sum of so many relu units is made of, `(places, 2 + neurons)`: an offset, a line, and
+    each unit with its weight. The corners are set evenly.
+    """
     corners = np.linspace(0, 1, neurons + 2)[1:-1]
     at = np.concatenate([np.ones((len(xs), 1)), xs[:, None], np.maximum(0, xs[:, None] - corners)], 1)
     weights = np.linalg.lstsq(at, wanted(recipe, xs), rcond=None)[0]
-    found: Array = at @ weights
+    weighted: Array = at * weights
+    return weighted
+
+
+def approached(recipe: Functions, neurons: int, xs: Array) -> Array:
+    """Their sum."""
+    found: Array = parts(recipe, neurons, xs).sum(1)
     return found
 
 
@@ -71,41 +83,57 @@ def error(recipe: Functions, neurons: int) -> float:
 
 def experiment(recipe: Functions) -> Outcome:
     """The error with 1, 2, 4 … neurons."""
-    sizes = [2**power for power in range(recipe.neurons.bit_length()) if 2**power <= recipe.neurons]
+    sizes = [2**power for power in range(recipe.neurons.bit_length())]
     errors = [max(error(recipe, size), 1e-12) for size in sizes]
-    late = [(size, value) for size, value in zip(sizes, errors, strict=True) if size >= 8] or list(
-        zip(sizes, errors, strict=True)
-    )
+    late = [pair for pair in zip(sizes, errors, strict=True) if pair[0] >= 8]
+    if len(late) < 2:
+        late = list(zip(sizes, errors, strict=True))
     (first, before), (last, after) = late[0], late[-1]
     power = math.log(before / after) / math.log(last / first) if last > first else 0.0
-    falls = after < before or after < 1e-9
-    verdict: Verdict = (
-        "holds" if falls and power > _SMOOTH else "holds only when" if falls else "does not hold"
-    )
-    words = (
-        f"The error falls from {errors[0]:.3f} with one neuron to {errors[-1]:.1e} with {sizes[-1]}, at last "
-        f"as n to the power of {-power:.1f}. "
-    )
-    words += (
-        "A smooth curve is approached quickly: twice the neurons, a quarter of the error."
-        if power > _SMOOTH
-        else "Where a curve jumps or has sharp corners, a sum of bent lines comes near slowly."
-    )
+    verdict, words = _told(recipe, sizes, errors, power)
     xs = np.linspace(0, 1, 401)
     few = sizes[min(3, len(sizes) - 1)]
     shown = Chart(
-        "The curve, and what is made of bent lines", "x", "y",
+        "The curve, and what comes near it", "x", "y",
         [
             Line("wanted", xs.tolist(), wanted(recipe, xs).tolist()),
             Line(f"{few} neurons", xs.tolist(), approached(recipe, few, xs).tolist()),
             Line(f"{sizes[-1]} neurons", xs.tolist(), approached(recipe, sizes[-1], xs).tolist(), "dashed"),
         ],
     )  # fmt: skip
+    made = parts(recipe, few, xs)
+    pieces = Chart(
+        f"What the {few} are: an offset and a line, then bend after bend", "x", "y",
+        [Line("", xs.tolist(), made[:, : count + 2].sum(1).tolist()) for count in range(few + 1)],
+    )  # fmt: skip
     fall = Chart(
-        "How near it comes", "neurons", "error", [Line("", sizes, errors)], log_across=True, log_up=True
-    )
+        "How near it comes", "neurons", "error", [Line("", sizes, errors)],
+        log_across=True, log_up=True, whole_across=True,
+    )  # fmt: skip
     numbers = {"error with one": errors[0], f"error with {sizes[-1]}": errors[-1], "power": power}
-    return Outcome(Finding(verdict, words, numbers, ()), [shown, fall])
+    return Outcome(Finding(verdict, words, numbers, ()), [shown, pieces, fall])
+
+
+def _told(recipe: Functions, sizes: list[int], errors: list[float], power: float) -> tuple[Verdict, str]:
+    if errors[0] < _NOTHING:
+        return "holds", "This curve is a straight line, which needs no bend: one neuron is as near as many."
+    if len(sizes) < 2:
+        return "holds only when", f"One neuron is off by {errors[0]:.3f}: there have to be more to compare."
+    words = (
+        f"The error falls from {errors[0]:.2g} with one neuron to {errors[-1]:.2g} with {sizes[-1]}, at last "
+        f"as n to the power of {-power:.1f}: twice the neurons leave {2**-power:.0%} of it. "
+    )
+    if errors[-1] > 0.9 * errors[0]:
+        return "does not hold", (
+            f"With one neuron the error is {errors[0]:.3f}, with {sizes[-1]} still {errors[-1]:.3f}."
+        )
+    if power > _SMOOTH:
+        return "holds", words + "So quickly is a curve approached that is smooth."
+    if recipe.curve in ("step", "own"):
+        return "holds only when", (
+            words + "Where a curve jumps or has sharp corners, bent lines come near slowly."
+        )
+    return "holds only when", words + "So few bends do not follow each wave yet: with more it goes quicker."
 
 
 LESSON = Lesson(

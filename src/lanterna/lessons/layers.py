@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import math
 import statistics
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import nn
 
-from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
+from lanterna.errors import UsageError
+from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Surface
 from lanterna.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -23,7 +24,13 @@ if TYPE_CHECKING:
 
     from lanterna.lessons.lesson import Verdict
 
+Coordinate = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
+
 _POINTS, _STEPS, _SEEDS = 200, 400, 5
+_FEWEST = 4  # points of one's own
+_SIDE = 48  # places along each side at which the networks are asked
+_MORE = 0.1  # by how much of all points two layers have to be better
+_ENOUGH = 0.95
 
 
 class Layers(Recipe):
@@ -31,29 +38,63 @@ class Layers(Recipe):
 
     verb: ClassVar[str] = "learn layers"
 
-    points: Literal["xor", "rings", "moons", "two heaps"] = Field(
-        default="rings", description="What is to be told apart."
+    points: Literal["xor", "rings", "moons", "two heaps", "own"] = Field(
+        default="rings", description="What is to be told apart: the moons lie along a curve."
     )
+    own: tuple[Coordinate, ...] = Field(
+        default=(), max_length=600,
+        description="Points of your own: x, y and class of each in turn, between -2 and 2, a class 0 or 1.",
+    )  # fmt: skip
     hidden: int = Field(default=8, ge=1, le=256, description="Units of the hidden layer.")
     bend: Literal["relu", "tanh", "sigmoid", "none"] = Field(
         default="relu", description="What stands between the two layers; none: they are one."
     )
 
+    @field_validator("own", mode="before")
+    @classmethod
+    def _in_a_row(cls, given: Any) -> Any:  # noqa: ANN401
+        """A list for each point is read as well: all of them in a row."""
+        if (
+            isinstance(given, list | tuple)
+            and given
+            and all(isinstance(each, list | tuple) for each in given)
+        ):
+            return [number for each in given for number in each]
+        return given
 
-def sample(kind: str, seed: int) -> tuple[Tensor, Tensor]:
-    """Points `(N, 2)` and which class each is of, `(N,)`."""
+    @field_validator("own")
+    @classmethod
+    def _in_threes(cls, own: tuple[float, ...]) -> tuple[float, ...]:
+        if len(own) % 3 or not {0.0, 1.0}.issuperset(own[2::3]):
+            raise ValueError("expected x, y and class, 0 or 1, of every point")
+        return own
+
+
+def sample(recipe: Layers, seed: int) -> tuple[Tensor, Tensor]:
+    """Points `(N, 2)` and which class each is of, `(N,)`. One's own are the same for every seed.
+
+    Errors: `UsageError` where one's own are too few, or of one class.
+    """
+    if recipe.points == "own":
+        which = torch.tensor(recipe.own[2::3]).long()
+        if len(which) < _FEWEST or len(set(recipe.own[2::3])) < 2:
+            raise UsageError(
+                f"own: expected {_FEWEST} points or more, some of each class, got {len(which)}: "
+                "give x, y and class of each in turn"
+            )
+        return torch.tensor(recipe.own).view(-1, 3)[:, :2], which
     generator = torch.Generator().manual_seed(seed)
     which = torch.arange(_POINTS) % 2
     noise = 0.1 * torch.randn(_POINTS, 2, generator=generator)
     turn = 2 * math.pi * torch.rand(_POINTS, generator=generator)
-    if kind == "rings":
+    if recipe.points == "rings":
         radius = torch.where(which == 0, 0.35, 1.0)[:, None]
         return radius * torch.stack([turn.cos(), turn.sin()], 1) + noise, which
-    if kind == "moons":
+    if recipe.points == "moons":
         half = turn / 2
         upper = torch.stack([half.cos() - 0.5, half.sin() - 0.25], 1)
         return torch.where(which[:, None] == 0, upper, -upper) + noise, which
-    if kind == "xor":
+    if recipe.points == "xor":
         corner = torch.randint(0, 2, (_POINTS,), generator=generator)
         signs = 2.0 * torch.stack([corner, corner ^ which], 1) - 1
         return 0.7 * signs + 2 * noise, which
@@ -75,16 +116,22 @@ def network(recipe: Layers, layers: int, seed: int) -> nn.Sequential:
     return made
 
 
-def accuracy(recipe: Layers, layers: int, seed: int) -> float:
-    """The share of fresh points told apart after learning from others."""
-    points, which = sample(recipe.points, seed)
+def trained(recipe: Layers, layers: int, seed: int) -> nn.Sequential:
+    """A network that has learned a sample of the points."""
+    points, which = sample(recipe, seed)
     made = network(recipe, layers, seed)
     optimiser = torch.optim.Adam(made.parameters(), 0.03)
     for _ in range(_STEPS):
         optimiser.zero_grad()
         torch.autograd.backward(F.binary_cross_entropy_with_logits(made(points)[:, 0], which.float()))
         optimiser.step()
-    fresh, wanted = sample(recipe.points, seed + 10_000)
+    return made
+
+
+def accuracy(recipe: Layers, layers: int, seed: int) -> float:
+    """The share of fresh points that are told apart after learning; of one's own, the share of those."""
+    made = trained(recipe, layers, seed)
+    fresh, wanted = sample(recipe, seed + 10_000)
     with torch.no_grad():
         right: float = ((made(fresh)[:, 0] > 0) == wanted.bool()).float().mean().item()
     return right
@@ -93,48 +140,65 @@ def accuracy(recipe: Layers, layers: int, seed: int) -> float:
 def experiment(recipe: Layers) -> Outcome:
     """Accuracy of one layer and of two with 1, 2, 4 … hidden units, medians of some seeds."""
     seeds = range(recipe.seed, recipe.seed + _SEEDS)
-    sizes = sorted({2**power for power in range(recipe.hidden.bit_length()) if 2**power <= recipe.hidden}
-                   | {recipe.hidden})  # fmt: skip
+    sizes = sorted({2**power for power in range(recipe.hidden.bit_length())} | {recipe.hidden})
+
     one = statistics.median(accuracy(recipe, 1, seed) for seed in seeds)
     two = [
         statistics.median(accuracy(recipe.changed({"hidden": size}), 2, seed) for seed in seeds)
         for size in sizes
     ]
-    enough = next((size for size, value in zip(sizes, two, strict=True) if value > 0.95), None)
-    holds = two[-1] > one + 0.1
-    links = 3 * recipe.hidden + recipe.hidden + 1
+    enough = next((size for size, share in zip(sizes, two, strict=True) if share > _ENOUGH), None)
+    holds = two[-1] > one + _MORE
+    connections, biases = 3 * recipe.hidden, recipe.hidden + 1
+    units = "hidden unit" if recipe.hidden == 1 else "hidden units"
+    whose = "your points" if recipe.points == "own" else "fresh points"
     verdict: Verdict = "holds" if holds else "holds only when"
     words = (
-        f"One layer, 3 numbers, tells {one:.0%} of fresh points apart; two with {recipe.hidden} hidden "
-        f"units, {links} numbers, {two[-1]:.0%}. "
+        f"One layer, 2 connections and a bias, tells {one:.0%} of {whose} apart; two with {recipe.hidden} "
+        f"{units}, {connections} connections and {biases} biases, {two[-1]:.0%}. "
     )
     words += (
-        f"{enough} of them {'is' if enough == 1 else 'are'} enough for 95 %."
+        f"{enough} hidden unit{'' if enough == 1 else 's'} {'is' if enough == 1 else 'are'} enough for 95 %."
         if enough
-        else "None of these sizes comes to 95 %."
+        else f"No size up to {recipe.hidden} comes to 95 %."
     )
     if recipe.bend == "none":
         words += " Without a bend between them two layers are one: a product of matrices is a matrix."
-    elif not holds:
+    elif not holds and one > _ENOUGH:
         words += " These points are told apart by a straight line, so that a second layer adds nothing."
-    points, which = sample(recipe.points, recipe.seed)
-    groups = [points[which == each].tolist() for each in (0, 1)]
-    shown = Chart(
-        f"The points: {recipe.points}", "x", "y",
-        [Line(name, [x for x, _ in group], [y for _, y in group], "marks")
-         for name, group in zip(("one class", "the other"), groups, strict=True)],
-    )  # fmt: skip
-    told = Chart(
-        f"Told apart, medians of {_SEEDS} seeds", "hidden units", "share",
-        [Line("two layers", sizes, two), Line("one layer", [sizes[0], sizes[-1]], [one, one], "dashed")],
-    )  # fmt: skip
+    elif not holds:
+        words += " Two layers do hardly more than one here: try more hidden units."
     numbers = {
-        "one layer": one,
-        "two layers": two[-1],
-        "enough": float(enough or 0),
-        "links": float(links),
-    }
-    return Outcome(Finding(verdict, words, numbers, tuple(seeds)), [shown, told])
+        "one layer": one, "two layers": two[-1], "enough": float(enough or 0),
+        "connections": float(connections), "links": float(connections + biases),
+    }  # fmt: skip
+    by_size = Chart(
+        f"Told apart, medians of {_SEEDS} seeds", "hidden units", "share",
+        [Line("two layers", sizes, two), Line("one layer", sizes, [one] * len(sizes), "dashed")],
+        log_across=True, whole_across=True,
+    )  # fmt: skip
+    charts = [
+        _answers(recipe, 1, "One layer answers"),
+        _answers(recipe, 2, f"Two layers answer, {recipe.hidden} {units}"),
+        by_size,
+    ]
+    return Outcome(Finding(verdict, words, numbers, tuple(seeds)), charts)
+
+
+def _answers(recipe: Layers, layers: int, title: str) -> Chart:
+    """The points, and as light beneath them how sure the network is of the second class everywhere."""
+    points, which = sample(recipe, recipe.seed)
+    made = trained(recipe, layers, recipe.seed)
+    reach = points.abs().max().item() + 0.2
+    side = torch.linspace(-reach, reach, _SIDE)
+    with torch.no_grad():
+        sure = made(torch.cartesian_prod(side, side).flip(1))[:, 0].sigmoid()  # row by row, from below
+    lines = [
+        Line(name, points[which == each, 0].tolist(), points[which == each, 1].tolist(), "marks")
+        for each, name in enumerate(("one class", "the other, light where it is answered"))
+    ]
+    surface = Surface(sure.view(_SIDE, _SIDE).tolist(), -reach, reach, -reach, reach)
+    return Chart(title, "x", "y", lines, surface=surface)
 
 
 LESSON = Lesson(

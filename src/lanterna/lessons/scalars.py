@@ -43,6 +43,8 @@ class Value:
         return Value(self.number * other.number, "×", (self, other), (other.number, self.number))
 
     def __pow__(self, power: float) -> Value:
+        if self.number < 0 and power != int(power):
+            raise ValueError("a broken power of a negative number")
         slope = power * self.number ** (power - 1) if power else 0.0
         return Value(self.number**power, f"^{power:g}", (self,), (slope,))
 
@@ -71,7 +73,7 @@ class Value:
 
     def sigmoid(self) -> Value:
         """Squashed between 0 and 1."""
-        result = 1 / (1 + math.exp(-self.number))
+        result = math.exp(min(self.number, 0.0)) / (1 + math.exp(-abs(self.number)))
         return Value(result, "sigmoid", (self,), (result * (1 - result),))
 
     def relu(self) -> Value:

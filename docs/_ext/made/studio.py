@@ -1,0 +1,113 @@
+"""The studio's API, call by call, from the description that it gives of itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lanterna.surfaces.studio.openapi import description
+from lanterna.surfaces.studio.routes import ROUTES
+from made.words import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sphinx.application import Sphinx
+
+Schema = dict[str, Any]
+_KINDS = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
+
+
+def studio(_: Sphinx | None = None) -> str:
+    """Every call, by what it is about, and the objects that they speak of."""
+    found = description(ROUTES)
+    areas: dict[str, list[str]] = {}
+    for path, methods in found["paths"].items():
+        areas.setdefault(path.split("/")[2].removesuffix(".json"), []).extend(
+            _call(method.upper(), path, operation) for method, operation in methods.items()
+        )
+    lines = [f"## {area.capitalize()}\n\n" + "\n".join(calls) for area, calls in areas.items()]
+    objects = [
+        f"(api-{name.lower()})=\n### {name}\n\n{_settings(_properties(schema))}"
+        for name, schema in found["components"]["schemas"].items()
+    ]
+    return "\n".join([*lines, "## Objects\n", *objects])
+
+
+def _call(method: str, path: str, operation: Schema) -> str:
+    asked = [
+        (
+            f"{each['name']}{'' if each['required'] else '?'}",
+            _kind(each["schema"]),
+            each.get("description", ""),
+        )
+        for each in operation["parameters"]
+    ]
+    sent, bodies = operation.get("requestBody", {}).get("content", {}), []
+    for media, body in sent.items():
+        bodies.append(f"It is sent `{media}`{':' if _fields(body) else ', a file.'}\n")
+        bodies.append(_settings(_properties(body["schema"])))
+    status, answer = next(iter(operation["responses"].items()))
+    given = " or ".join(
+        _kind(content["schema"]) if "schema" in content else f"`{media}`"
+        for media, content in answer.get("content", {}).items()
+    )
+    return "\n".join(
+        [
+            f"### {method} `{path}`\n",
+            f"{plain(operation['summary'])}\n",
+            _settings(asked),
+            *bodies,
+            f"{{.takes}}\n{status}: {given or 'nothing more'}\n",
+        ]
+    )
+
+
+def _fields(body: Schema) -> bool:
+    return bool(body["schema"].get("properties"))
+
+
+def _properties(schema: Schema) -> Iterator[tuple[str, str, str]]:
+    required = schema.get("required", ())
+    for name, each in schema.get("properties", {}).items():
+        yield f"{name}{'' if name in required else '?'}", _kind(each), each.get("description", "")
+
+
+def _kind(schema: Schema) -> str:
+    """What a value is, in words."""
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return f"[{name}](#api-{name.lower()})"
+    if "anyOf" in schema:
+        return " or ".join(_kind(each) for each in schema["anyOf"])
+    if "enum" in schema:
+        return "one of " + ", ".join(f"`{each}`" for each in schema["enum"])
+    match schema.get("type"):
+        case "array":
+            return f"a list, each {_kind(schema['items'])}"
+        case "object" if "properties" in schema:
+            return "an object with " + ", ".join(
+                f"`{name}` ({_kind(each)})" for name, each in schema["properties"].items()
+            )
+        case "object":
+            return "an object"
+        case "null":
+            return "null"
+        case "string" if "pattern" in schema:
+            return "ids with commas between" if "," in schema["pattern"] else "an id"
+        case kind:
+            return _KINDS.get(str(kind), str(kind)) + _range(schema)
+
+
+def _range(schema: Schema) -> str:
+    low, high = schema.get("minimum"), schema.get("maximum")
+    return "".join(
+        [f", at least {low:,}" if low is not None else "", f", at most {high:,}" if high is not None else ""]
+    )
+
+
+def _settings(entries: Any) -> str:  # noqa: ANN401  # triples of name, kind and words
+    told = [
+        f"`{name}`\n: {plain(words) + ' ' if words else ''}[{kind[:1].upper()}{kind[1:]}.]{{.takes}}"
+        for name, kind, words in entries
+    ]
+    return "```{container} settings\n" + "\n\n".join(told) + "\n```\n" if told else ""
