@@ -30,6 +30,8 @@ nb_execution_cache_path = str(HERE.parent / "build/notebooks")
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
 nb_ipywidgets_js = {}  # a page is read offline: no script of another site
+# There is no kernel behind a page: what stands in for a view is shown, its picture.
+nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json", None)]
 
 html_math_renderer = "mathml"
 html_theme = "furo"

@@ -60,7 +60,7 @@ def said(call: str) -> tuple[str, str]:
     path = re.search(r'"\$S([^"?]+)', call)
     assert path, call
     named = re.sub(r"\$[A-Z]+", "{id}", path[1])
-    named = re.sub(r"(/api/(?:examples|shelf|networks)/)[^/]+", r"\1{name}", named)
+    named = re.sub(r"(/api/(?:examples|shelf|networks|lessons)/)[^/]+", r"\1{name}", named)
     named = named.replace("/history/{id}", "/history/{step}")
     sends = "-d " in call or "--data-binary" in call
     return (method[1] if method else "POST" if sends else "GET"), named

@@ -255,23 +255,6 @@ def test_runs_stand_beside_one_another_and_networks_are_kept(page: Page, studio:
     assert studio.refusal("DELETE", "/api/networks/tiny")[0] == 404
 
 
-def test_a_claim_is_put_to_the_test(page: Page, studio: Served):
-    go(page, "#/learn?kind=learn-circuits&others=5")
-    page.get_by_role("textbox", name="Expression").fill("a * b + c")
-    page.get_by_role("textbox", name="Expression").press("Enter")
-    page.get_by_role("textbox", name="Numbers").fill("2, 3, 4")
-    page.get_by_role("textbox", name="Numbers").press("Enter")
-    page.get_by_role("button", name="Start").click()
-    shown = page.get_by_role("img", name=re.compile("Holds. The output is 10."))
-    expect(shown).to_be_visible(timeout=WHILE)
-    job = studio("GET", f"/api/jobs/{settings_in(page)['job']}")
-    assert job["settings"]["numbers"] == [2.0, 3.0, 4.0]
-    page.get_by_role("textbox", name="Expression").fill("a *")
-    page.get_by_role("textbox", name="Expression").press("Enter")
-    page.get_by_role("button", name="Start").click()
-    expect(page.locator(".facts")).to_contain_text("expected such as", timeout=WHILE)
-
-
 def test_what_is_misread_is_shown_as_it_learns(page: Page):
     go(page, "#/train?network=dense&epochs=1&fraction=0.2")
     page.get_by_role("button", name=re.compile("^Start")).click()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lanterna.errors import LanternaError, MissingError, UsageError
     from lanterna.images import Record, open_picture, read_record, save_picture
+    from lanterna.lessons.exercises import check
     from lanterna.networks import Network, open_network
     from lanterna.probes.look import Look, look
     from lanterna.probes.paths import Paths, paths
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from lanterna.recipes.style import Stylize, style
     from lanterna.recipes.train import Train
     from lanterna.recipes.training import train
+    from lanterna.surfaces import notebook
+    from lanterna.surfaces.notebook.lessons import exercises, lesson
 
 __version__ = "0.1.0"
 
@@ -46,6 +49,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 _PLACES = {
     "lanterna.errors": ("LanternaError", "MissingError", "UsageError"),
     "lanterna.images": ("Record", "open_picture", "read_record", "save_picture"),
+    "lanterna.lessons.exercises": ("check",),
     "lanterna.networks": ("Network", "open_network"),
     "lanterna.probes.look": ("Look", "look"),
     "lanterna.probes.paths": ("Paths", "paths"),
@@ -62,6 +66,7 @@ _PLACES = {
     "lanterna.recipes.style": ("Stylize", "style"),
     "lanterna.recipes.train": ("Train",),
     "lanterna.recipes.training": ("train",),
+    "lanterna.surfaces.notebook.lessons": ("exercises", "lesson"),
 }
 
 __all__ = [
@@ -85,11 +90,15 @@ __all__ = [
     "Stylize",
     "Train",
     "UsageError",
+    "check",
     "classify",
     "dream",
+    "exercises",
     "feature",
     "instant",
+    "lesson",
     "look",
+    "notebook",
     "open_network",
     "open_painting",
     "open_picture",
@@ -106,6 +115,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
+    if name == "notebook":
+        return import_module("lanterna.surfaces.notebook")
     for module, names in _PLACES.items():
         if name in names:
             found = getattr(import_module(module), name)

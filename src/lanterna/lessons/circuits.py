@@ -205,5 +205,5 @@ def _by_each(names: Sequence[str], slopes: Sequence[float]) -> str:
 LESSON = Lesson(
     "circuits", "Forward and backward", "How does every part of a circuit learn its share?",
     "Values flow forward through the gates; slopes flow back, multiplied by each gate's own derivative.",
-    "src/lanterna/lessons/scalars.py", Circuits, experiment,
+    "src/lanterna/lessons/scalars.py", Circuits, experiment, quick=True,
 )  # fmt: skip

@@ -15,6 +15,7 @@ import torch
 from pydantic import Field
 
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
+from lanterna.lessons.loop import one_thread
 from lanterna.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def _off(found: Array, wanted: Array) -> float:
     return float(np.sqrt(np.mean((found - wanted) ** 2)))
 
 
+@one_thread()
 def experiment(recipe: Curve) -> Outcome:
     """Errors for every degree, medians of some seeds; and the network's."""
     seeds = range(recipe.seed, recipe.seed + _SEEDS)
@@ -174,5 +176,5 @@ def _fit(recipe: Curve, degree: int) -> np.polynomial.Chebyshev:
 LESSON = Lesson(
     "curve", "Fitting a curve", "Is the curve that fits best the best one?",
     "More freedom always fits the points better, and from some point on fits the truth worse.",
-    "src/lanterna/lessons/curve.py", Curve, experiment,
+    "src/lanterna/lessons/curve.py", Curve, experiment, quick=True,
 )  # fmt: skip

@@ -200,5 +200,5 @@ def _ground(recipe: Derivative, across: float, up: float) -> Chart:
 LESSON = Lesson(
     "derivative", "Derivative and gradient", "How large should a nudge be?",
     "A derivative is the change of the output, divided by a tiny nudge of the input.",
-    "src/lanterna/lessons/derivative.py", Derivative, experiment,
+    "src/lanterna/lessons/derivative.py", Derivative, experiment, quick=True,
 )  # fmt: skip

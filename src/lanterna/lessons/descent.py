@@ -274,5 +274,5 @@ def _after(steps: int | None) -> str:
 LESSON = Lesson(
     "descent", "Gradient descent", "How large should a step be?",
     "Small steps take long, large ones overshoot, and either may end in a valley that is not the lowest.",
-    "src/lanterna/lessons/descent.py", Descent, experiment,
+    "src/lanterna/lessons/descent.py", Descent, experiment, quick=True,
 )  # fmt: skip

@@ -20,7 +20,7 @@ from lanterna.errors import UsageError
 from lanterna.images.digits import Digits, mnist
 from lanterna.images.drawing import contact_sheet, enlarged, signed_picture, signed_sheet
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Picture
-from lanterna.lessons.loop import descend
+from lanterna.lessons.loop import descend, one_thread
 from lanterna.recipes.recipe import Recipe
 from lanterna.recipes.training import in_unit_range
 
@@ -122,6 +122,7 @@ def added_up(first: nn.Linear, pixels: Tensor) -> tuple[Tensor, Tensor]:
     return terms, terms.sum(1) + first.bias.detach()
 
 
+@one_thread()
 def experiment(recipe: DigitNetwork) -> Outcome:
     """Accuracy against pixels, in colour and in grey; and the units of the network with the most pixels."""
     found = {(how, side): trained(recipe, how, side) for how in _SEEN for side in recipe.sides}

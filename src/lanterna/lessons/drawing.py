@@ -24,17 +24,23 @@ _PIXELS = 200  # a picture this small is drawn with its pixels to be seen
 _MORE = ((127, 209, 164), (227, 138, 196), (185, 164, 255))
 
 
-def draw(lesson: Lesson, outcome: Outcome) -> Tensor:
-    """The charts side by side beneath the question, and the finding beneath them, `(3, H, W)` in [0, 1]."""
+def draw(lesson: Lesson, outcome: Outcome, *, words: bool = True) -> Tensor:
+    """The charts side by side beneath the question, and the finding beneath them, `(3, H, W)` in [0, 1].
+
+    Without `words` the charts alone, for where question and finding stand beside them.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     count = len(outcome.charts)
     columns = 2 if count == 4 else min(count, 3)
     rows = -(-count // columns)
-    told = textwrap.wrap(outcome.finding.words, 84 * columns)
+    told = textwrap.wrap(outcome.finding.words, 84 * columns) if words else []
     named = max(0 if isinstance(chart, Picture) else _lines(chart) for chart in outcome.charts)
-    head, foot = 0.95 + 0.22 * named, 1.15 + 0.2 * len(told)  # inches above and beneath the charts
+    # Inches above and beneath the charts.
+    head, foot = 0.95 + 0.22 * named, 1.15 + 0.2 * len(told)
+    if not words:
+        head, foot = head - 0.45, 0.65
     height = _SIZE[1] * rows + head + foot - 0.8
     width = _SIZE[0] * columns
     figure = Figure(figsize=(width, height), dpi=150, facecolor=_hex(NIGHT))
@@ -52,10 +58,12 @@ def draw(lesson: Lesson, outcome: Outcome) -> Tensor:
         else:
             _axes(axes, chart, named)
     left, verdict = 0.25 / width, outcome.finding.verdict.capitalize()
-    words = "\n".join(told)
-    figure.text(left, 1 - 0.42 / height, lesson.question, color=_hex(LIGHT), size=15, family="serif")
-    figure.text(left, (0.3 + 0.2 * len(told)) / height, verdict, color=_hex(AMBER), size=11, family="serif")
-    figure.text(left, 0.18 / height, words, color=_hex(LIGHT), size=10, linespacing=1.4)
+    if words:
+        figure.text(left, 1 - 0.42 / height, lesson.question, color=_hex(LIGHT), size=15, family="serif")
+        figure.text(
+            left, (0.3 + 0.2 * len(told)) / height, verdict, color=_hex(AMBER), size=11, family="serif"
+        )
+    figure.text(left, 0.18 / height, "\n".join(told), color=_hex(LIGHT), size=10, linespacing=1.4)
     file = io.BytesIO()
     figure.savefig(file, format="png", facecolor=_hex(NIGHT))
     with Image.open(file) as image:

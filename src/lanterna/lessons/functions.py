@@ -139,5 +139,5 @@ def _told(recipe: Functions, sizes: list[int], errors: list[float], power: float
 LESSON = Lesson(
     "functions", "A function made of functions", "Can any curve be made of neurons?",
     "A network is a function made of functions, and with enough neurons it comes near to any curve.",
-    "src/lanterna/lessons/functions.py", Functions, experiment,
+    "src/lanterna/lessons/functions.py", Functions, experiment, quick=True,
 )  # fmt: skip

@@ -126,5 +126,5 @@ def experiment(recipe: Gates) -> Outcome:
 LESSON = Lesson(
     "gates", "Making an output go higher", "How does an output go higher by itself?",
     "Trying at random works but is slow, nudging each input tells the way, the derivative tells it at once.",
-    "src/lanterna/lessons/gates.py", Gates, experiment,
+    "src/lanterna/lessons/gates.py", Gates, experiment, quick=True,
 )  # fmt: skip

@@ -17,6 +17,7 @@ from torch import nn
 
 from lanterna.errors import UsageError
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Surface
+from lanterna.lessons.loop import one_thread
 from lanterna.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ def accuracy(recipe: Layers, layers: int, seed: int) -> float:
     return right
 
 
+@one_thread()
 def experiment(recipe: Layers) -> Outcome:
     """Accuracy of one layer and of two with 1, 2, 4 … hidden units, medians of some seeds."""
     seeds = range(recipe.seed, recipe.seed + _SEEDS)
@@ -204,5 +206,5 @@ def _answers(recipe: Layers, layers: int, title: str) -> Chart:
 LESSON = Lesson(
     "layers", "Chains and layers", "What can two layers do that one cannot?",
     "Every node is joined to every node of the next layer, and with more layers more can be told apart.",
-    "src/lanterna/lessons/layers.py", Layers, experiment,
+    "src/lanterna/lessons/layers.py", Layers, experiment, quick=True,
 )  # fmt: skip

@@ -90,7 +90,8 @@ class Lesson:
     """One lesson. `claim` is the lecture's, in our words; `where` says where in the code one reads on.
 
     `experiment` is given a recipe of the kind `recipe`, whose fields are the controls; `needs` are the items
-    of the shelf that it stands on.
+    of the shelf that it stands on. `quick`: with its usual settings it takes a second or two, and can answer
+    while a control moves.
     """
 
     name: str
@@ -101,3 +102,4 @@ class Lesson:
     recipe: type[Recipe]
     experiment: Callable[[Any], Outcome]
     needs: Sequence[str] = ()
+    quick: bool = False

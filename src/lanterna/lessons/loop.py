@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,7 +10,7 @@ import torch
 from lanterna.devices import uncompiled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from torch import Tensor
 
@@ -30,3 +31,17 @@ def descend(what: Iterable[Tensor], loss: Callable[[int], Tensor], steps: int, r
         optimiser.step()
         losses.append(here.item())
     return losses
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute with one thread: networks this small wait for each other's threads longer than they compute.
+
+    Measured on two busy cores: a digit network of 64 units a layer trains four times as fast.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -19,6 +19,7 @@ from torch import nn
 from lanterna.devices import uncompiled
 from lanterna.images.digits import mnist
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
+from lanterna.lessons.loop import one_thread
 from lanterna.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -140,6 +141,7 @@ def lines() -> list[str]:
     return found
 
 
+@one_thread()
 def experiment(recipe: Quickstart) -> Outcome:
     """Run it, and tell each line."""
     told = list(program(recipe))

@@ -22,6 +22,7 @@ from torch import nn
 
 from lanterna.images.digits import Digits, mnist
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
+from lanterna.lessons.loop import one_thread
 from lanterna.networks.digits import dense
 from lanterna.recipes.recipe import Recipe
 from lanterna.recipes.training import accuracy, in_unit_range
@@ -132,6 +133,7 @@ def dead(made: Network, digits: Digits) -> float:
     return torch.cat(gone).mean().item()
 
 
+@one_thread()
 def experiment(recipe: Squashing) -> Outcome:
     """Each squash at each depth, medians over seeds.
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import json
+import posixpath
+import re
 from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _KINDS = {torch.uint8: "uint8", torch.int32: "int32", torch.float32: "float32", torch.float16: "float16"}
+_VENDORED = {"uplot": "uplot/uPlot.js"}
 _NOTHING_FROM_OUTSIDE = (
     "default-src 'none'; script-src 'unsafe-inline' data:; style-src 'unsafe-inline'; img-src data: blob:"
 )
@@ -28,6 +31,18 @@ _NOTHING_FROM_OUTSIDE = (
 def asset(name: str) -> str:
     """The text of a file in `surfaces/web/`."""
     return files("lanterna.surfaces").joinpath("web", name).read_text(encoding="utf-8")
+
+
+def with_imports(*names: str) -> list[str]:
+    """Modules of `surfaces/web/`, and all that they import from there, each once."""
+    found: list[str] = []
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.append(name)
+            waiting += re.findall(r'from "lanterna/([^"]+)"', _module(name))
+    return found
 
 
 def styles(*names: str) -> str:
@@ -54,7 +69,9 @@ def standalone(
     Errors: `KeyError` for an array of another type.
     """
     index, blob = _packed(arrays)
-    imports = {f"lanterna/{name}": _data_url(asset(name)) for name in (*modules, "arrays.js")}
+    imports = {f"lanterna/{name}": _data_url(_module(name)) for name in (*modules, "arrays.js")}
+    imports |= {name: _data_url(asset(f"vendor/{place}")) for name, place in _VENDORED.items()
+                if any(f'from "{name}"' in asset(each) for each in modules)}  # fmt: skip
     return f"""<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -74,6 +91,15 @@ mount(load());
 </script>
 </html>
 """
+
+
+def _module(name: str) -> str:
+    """A module's text; what it imports from beside it is called by its whole name, as data has no place."""
+
+    def whole(found: re.Match[str]) -> str:
+        return f'from "lanterna/{posixpath.normpath(posixpath.join(posixpath.dirname(name), found[1]))}"'
+
+    return re.sub(r'from "(\.\.?/[^"]+)"', whole, asset(name))
 
 
 def _packed(arrays: Mapping[str, Tensor]) -> tuple[dict[str, object], bytes]:

@@ -10,6 +10,7 @@ from lanterna.errors import UsageError
 from lanterna.images import check_place, save_picture
 from lanterna.lessons import LESSONS
 from lanterna.lessons.drawing import draw
+from lanterna.lessons.exercises import exercises_as_json, sheet
 from lanterna.surfaces.cli.common import (
     Changes,
     Force,
@@ -21,13 +22,11 @@ from lanterna.surfaces.cli.common import (
     fetch_missing,
     say,
 )
-from lanterna.surfaces.lessons import lesson_record, outcome_as_json
+from lanterna.surfaces.lessons import lesson_as_json, lesson_record, outcome_as_json
 from lanterna.surfaces.rerun import value_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from lanterna.lessons import Lesson
 
 
 def learn(
@@ -35,6 +34,9 @@ def learn(
     /,
     *,
     changes: Changes = None,
+    exercises: Annotated[
+        bool, Parameter(help="Print what to try, predict and explain, in place of the experiment.")
+    ] = False,
     output: Output = None,
     force: Force = False,
     json: Json = False,
@@ -43,13 +45,19 @@ def learn(
     """Do an experiment about something that the lecture says, and see whether it holds.
 
     `lanterna learn` lists the lessons, `lanterna learn curve` does one, `--set degree=9` changes it. Without
-    -o the picture is written to learn-NAME.png.
+    -o the picture is written to learn-NAME.png. `--exercises` prints its exercises, which `lanterna.check`
+    checks in Python.
     """
     if name is None:
+        if exercises:
+            raise UsageError(f"--exercises: expected a lesson before it, one of {', '.join(LESSONS)}")
         _list(json=json)
         return
     if name not in LESSONS:
         raise UsageError(f"there is no lesson {name!r}: there are {', '.join(LESSONS)}")
+    if exercises:
+        emit_json(exercises_as_json(name)) if json else print(sheet(name))
+        return
     lesson = LESSONS[name]
     usual = lesson.recipe().model_dump(mode="json")
     wishes = {key: value_of(text, usual.get(key)) for key, text in assignments(changes).items()}
@@ -65,6 +73,7 @@ def learn(
                 "lesson": name,
                 "picture": str(place),
                 "recipe": recipe.model_dump(mode="json"),
+                "exercises": exercises_as_json(name),
                 **outcome_as_json(outcome),
             }
         )
@@ -80,22 +89,11 @@ def learn(
 
 def _list(*, json: bool) -> None:
     if json:
-        emit_json([_told(lesson) for lesson in LESSONS.values()])
+        emit_json([lesson_as_json(lesson) for lesson in LESSONS.values()])
         return
     width = max(map(len, LESSONS)) + 2
     for lesson in LESSONS.values():
         print(f"{lesson.name:<{width}}{lesson.question}")
-
-
-def _told(lesson: "Lesson") -> dict[str, object]:
-    return {
-        "name": lesson.name,
-        "title": lesson.title,
-        "question": lesson.question,
-        "claim": lesson.claim,
-        "where": lesson.where,
-        "settings": lesson.recipe.model_json_schema()["properties"],
-    }
 
 
 def _table(rows: "Sequence[Sequence[str]]") -> list[str]:

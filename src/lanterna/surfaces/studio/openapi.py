@@ -92,6 +92,20 @@ SCHEMAS: dict[str, Schema] = {
     "Classes": _object(
         answers=_list(_object(**{"class": _COUNT, "name": _TEXT, "chance": _NUMBER})), milliseconds=_NUMBER
     ),
+    "Lesson": _object(
+        name=_TEXT, title=_TEXT, question=_TEXT, claim=_TEXT, where=_TEXT, quick=_YES, needs=_list(_TEXT),
+        exercises=_list(
+            _object(**{"try": _TEXT}, predict=_TEXT, explain=_TEXT, answer=_TEXT, choices=_list(_TEXT))
+        ),
+        settings={"type": "object"},
+    ),
+    "Outcome": _object(
+        finding=_object(
+            verdict={"enum": ["holds", "holds only when", "does not hold"]}, words=_TEXT,
+            numbers={"type": "object", "additionalProperties": _or_null(_NUMBER)}, seeds=_list(_COUNT),
+        ),
+        charts=_list({"type": "object"}), rows=_list(_list(_TEXT)),
+    ),
     "Network": _object(name=_TEXT, what=_TEXT, source=_TEXT, here=_YES, command=_TEXT),
     "Item": _object(name=_TEXT, what=_TEXT, licence=_TEXT, bytes=_COUNT, here=_YES),
     "Example": _object(name=_TEXT, title=_TEXT, licence=_TEXT, here=_YES),
@@ -121,6 +135,16 @@ _BODIES: dict[tuple[str, str], Schema] = {
     ("POST", "/api/read"): _PICTURE_BODY,
     ("POST", "/api/read/steps"): _PICTURE_BODY,
     ("POST", "/api/classify"): _PICTURE_BODY,
+    ("POST", "/api/lessons/{name}"): {"application/json": {"schema": _SETTINGS}},
+    ("POST", "/api/lessons/{name}/check"): {
+        "application/json": {
+            "schema": _wishes(
+                ("exercise", "answer"),
+                exercise={"type": "integer", "minimum": 1},
+                answer={"type": ["number", "string"]},
+            )
+        }
+    },
 }
 _READING: dict[str, tuple[Schema, str, bool]] = {
     "network": ({"type": "string", "minLength": 1}, "Which trained network reads; conv.", False),
@@ -173,6 +197,9 @@ _ANSWERS: dict[tuple[str, str], Schema] = {
     ("GET", "/api/gallery"): _list(_named("Picture")),
     ("POST", "/api/read"): _named("Reading"),
     ("POST", "/api/classify"): _named("Classes"),
+    ("GET", "/api/lessons"): _list(_named("Lesson")),
+    ("POST", "/api/lessons/{name}"): _named("Outcome"),
+    ("POST", "/api/lessons/{name}/check"): _object(right=_YES, words=_TEXT),
     ("GET", "/api/networks"): _list(_named("Network")),
     ("PATCH", "/api/networks/{name}"): _object(name=_TEXT),
     ("DELETE", "/api/networks/{name}"): _object(name=_TEXT),

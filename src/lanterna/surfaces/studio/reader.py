@@ -3,7 +3,9 @@ waits for them."""
 
 from __future__ import annotations
 
+import _thread
 import asyncio
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -11,19 +13,22 @@ import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lanterna.errors import LanternaError, MissingError
+from lanterna.errors import LanternaError, MissingError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
     from lanterna.networks import Network
     from lanterna.recipes.read import Reading
+    from lanterna.recipes.recipe import Recipe
 
 _Answer = TypeVar("_Answer")
 _USUAL = "conv"
 _EXPLAINED = 40  # digits of a page, at most, of which it is told why
+_PATIENCE = 20.0  # seconds after which an experiment is given up
 
 
 class Reader:
@@ -57,6 +62,14 @@ class Reader:
     async def classify(self, picture: bytes, network: str, top: int) -> dict[str, Any]:
         """What is in a picture, the likeliest first."""
         return await self._answer(_classify, picture, network, top)
+
+    async def learn(self, lesson: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """What a quick lesson's experiment gives. `UsageError` too where it takes longer than `_PATIENCE`."""
+        return await self._answer(_learn, lesson, dict(settings))
+
+    async def check(self, lesson: str, exercise: object, answer: object) -> dict[str, Any]:
+        """Whether an answer to an exercise is right, and what there is to say; never the answer itself."""
+        return await self._answer(_check, lesson, exercise, answer)
 
     async def _answer(self, does: Callable[..., _Answer], *given: object) -> _Answer:
         loop, process = asyncio.get_running_loop(), self._process
@@ -106,6 +119,52 @@ def _warm_up() -> None:
     file = io.BytesIO()
     dot.save(file, "PNG")
     _read(file.getvalue(), _USUAL, "pad", True, True)
+
+
+def _learn(name: str, settings: dict[str, Any]) -> dict[str, Any]:
+    from lanterna.lessons import LESSONS
+
+    if name not in LESSONS:
+        raise MissingError(f"there is no lesson {name[:40]!r}: there are {', '.join(LESSONS)}")
+    if not LESSONS[name].quick:
+        raise UsageError(f"{name} takes a while: start it as a job of the kind learn-{name}")
+    recipe = LESSONS[name].recipe.checked(settings)
+    with at_most(_PATIENCE):
+        return _outcome(name, recipe)
+
+
+def _check(lesson: str, exercise: int, answer: object) -> dict[str, Any]:
+    from lanterna.lessons.exercises import check
+
+    with at_most(_PATIENCE):
+        reply = check(lesson, exercise, answer)
+    return {"right": reply.right, "words": reply.words}
+
+
+@lru_cache(maxsize=64)  # a control that goes back, and a page that is opened again
+def _outcome(name: str, recipe: Recipe) -> dict[str, Any]:
+    from lanterna.lessons import LESSONS
+    from lanterna.surfaces.lessons import outcome_as_json
+
+    return outcome_as_json(LESSONS[name].experiment(recipe))
+
+
+@contextlib.contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """A bound on what is done in it, in a process's main thread. Errors: `UsageError` where it is late."""
+
+    def late(*_: object) -> None:
+        raise UsageError(f"this takes longer than {seconds:g} seconds: choose smaller numbers")
+
+    # A signal that nobody sends: its handler is called between two of Python's instructions, on every system.
+    before = signal.signal(signal.SIGTERM, late)
+    timer = threading.Timer(seconds, _thread.interrupt_main, (signal.SIGTERM,))
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        signal.signal(signal.SIGTERM, before)
 
 
 def _steps(drawing: bytes, name: str, surface: str) -> bytes:

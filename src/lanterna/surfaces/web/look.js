@@ -112,7 +112,8 @@ export function mount({ data, arrays }) {
   function keepAddress() {
     clearTimeout(keeping);
     // Browsers limit how often an address may change.
-    keeping = setTimeout(() => history.replaceState(null, "", writeState(state)), 150);
+    // A page inside another document (a notebook's cell) has no address to keep it in.
+    if (location.protocol !== "about:") keeping = setTimeout(() => history.replaceState(null, "", writeState(state)), 150);
   }
 
   let asked = false;

@@ -16,6 +16,18 @@ export function number(value, places = null) {
   return value < 0 && Number(text) !== 0 ? `−${text}` : text;
 }
 
+/** A number with three digits that mean something: 0.00123, 12.3, 2.5 × 10⁻⁸. */
+export function figure(value) {
+  if (typeof value !== "number" || !Number.isFinite(value)) return String(value ?? "–");
+  const size = Math.abs(value);
+  if (size !== 0 && (size < 1e-3 || size >= 1e6)) {
+    const [digits, power] = value.toExponential(2).split("e");
+    return `${Number(digits)} × 10${superscript(power)}`.replace("-", "−");
+  }
+  const text = Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(size >= 100 ? 4 : 3)));
+  return text.replace("-", "−");
+}
+
 /** A number that always shows its sign. */
 export function signed(value, places = null) {
   const text = number(value, places);
@@ -105,6 +117,7 @@ function small(value) {
   return `${digit} × 10⁻${superscript(power)}`;
 }
 
-function superscript(digits) {
-  return digits.replace(/\d/g, (digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]);
+/** An exponent: "-8" is "⁻⁸". */
+export function superscript(power) {
+  return String(power).replace(/[-−]/, "⁻").replace("+", "").replace(/\d/g, (digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]);
 }

@@ -28,7 +28,8 @@ def _beginning(lesson: Lesson) -> Callable[[Task], Doing]:
             assert frame.picture is not None
             finding = outcome.finding
             words = f"{finding.verdict.capitalize()}. {finding.words}"
-            return [Result(frame.picture, lesson_record(lesson, task.recipe), words=words)]
+            record = lesson_record(lesson, task.recipe)
+            return [Result(frame.picture, record, numbers=finding.numbers, words=words)]
 
         return Doing(frames(), results)
 

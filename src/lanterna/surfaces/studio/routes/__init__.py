@@ -6,6 +6,7 @@ from lanterna.surfaces.studio.routes import (
     events,
     gallery,
     jobs,
+    learning,
     looking,
     networks,
     pictures,
@@ -13,5 +14,5 @@ from lanterna.surfaces.studio.routes import (
     shelf,
 )
 
-_AREAS = (jobs, pictures, shelf, gallery, reading, networks, looking, events)
+_AREAS = (jobs, pictures, shelf, gallery, reading, learning, networks, looking, events)
 ROUTES = [route for area in _AREAS for route in area.ROUTES]

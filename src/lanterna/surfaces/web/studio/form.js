@@ -21,7 +21,7 @@ export function Form({ recipe, base, chosen, change, steers = [], without = [] }
   return html`
     <div class="fields">${plain.map(control)}</div>
     ${rest.length > 0 && html`<details class="more">
-      <summary>More <span class="quiet">${rest.length} settings${touched ? `, ${touched} changed` : ""}</span></summary>
+      <summary>More <span class="quiet">${rest.length} setting${rest.length > 1 ? "s" : ""}${touched ? `, ${touched} changed` : ""}</span></summary>
       <div class="fields">${rest.map(control)}</div>
     </details>`}`;
 }

@@ -3,6 +3,7 @@
 import htm from "htm";
 import { h } from "preact";
 
+export { figure } from "lanterna/words.js";
 export { render } from "preact";
 export { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 export { batch, computed, effect, signal, useSignal, useComputed, useSignalEffect } from "@preact/signals";
@@ -21,14 +22,4 @@ export function time(seconds) {
   if (whole < 60) return `${whole} s`;
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
   return `${Math.floor(whole / 3600)} h ${String(Math.floor((whole % 3600) / 60)).padStart(2, "0")} min`;
-}
-
-/** A number with three digits that mean something, and a true minus. */
-export function figure(value) {
-  if (typeof value !== "number" || !Number.isFinite(value)) return String(value);
-  const size = Math.abs(value);
-  const text = Number.isInteger(value) && size < 1e6 ? String(value)
-    : size !== 0 && (size < 1e-3 || size >= 1e5) ? value.toExponential(2)
-    : String(Number(value.toPrecision(size >= 100 ? 4 : 3)));
-  return text.replace("-", "−");
 }

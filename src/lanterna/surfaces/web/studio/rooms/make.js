@@ -153,7 +153,7 @@ function shapeOf(live, before) {
 }
 
 // The job that is watched: the address's, or what runs in this room.
-function useJob(id, kinds) {
+export function useJob(id, kinds) {
   const found = id ? jobOf(id) : active.value.find((each) => each.state !== "queued" && kinds.some(({ kind }) => kind === each.kind));
   useEffect(() => { if (id && !found) get(`/api/jobs/${id}`).then(put, () => keep({ job: null })); }, [id]);
   return found ?? null;
@@ -217,7 +217,7 @@ function Caption({ job, result, recipe, before, main, compare, setCompare, canCo
   </div>`;
 }
 
-function progress(job) {
+export function progress(job) {
   const facts = [];
   if (job.state === "queued") facts.push("waiting for its turn");
   else if (job.state === "failed") facts.push(`failed: ${job.error}`);

@@ -1,0 +1,57 @@
+"""Lanterna in the cells of a notebook: experiments that show themselves, and views to touch.
+
+    from lanterna import notebook
+
+    notebook.lesson("curve", degree=9)            # the experiment: its finding and its charts
+    notebook.pad()                                # draw a digit, and see what is read
+    notebook.look("conv", digit)                  # the digit flowing through the network, live
+    notebook.watch(lanterna.dream(cat))           # frames as they come, with a button to stop
+    notebook.play("functions")                    # a lesson's piece to touch
+
+Lessons and what they find need nothing more; views need anywidget: `pip install "lanterna[notebook]"`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from lanterna.lessons.exercises import check
+from lanterna.surfaces.notebook.lessons import exercises, lesson
+
+if TYPE_CHECKING:
+    from lanterna.surfaces.notebook.making import dream, paint, style, watch
+    from lanterna.surfaces.notebook.views import look, pad, play
+
+_VIEWS = {
+    **dict.fromkeys(("dream", "paint", "style", "watch"), "making"),
+    **dict.fromkeys(("look", "pad", "play"), "views"),
+}
+
+__all__ = [
+    "check",
+    "dream",
+    "exercises",
+    "lesson",
+    "look",
+    "pad",
+    "paint",
+    "play",
+    "style",
+    "watch",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _VIEWS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return getattr(import_module(f"{__name__}.{_VIEWS[name]}"), name)
+    except ModuleNotFoundError as error:
+        if error.name not in ("anywidget", "traitlets"):
+            raise
+        from lanterna.errors import MissingError
+
+        raise MissingError(
+            f'notebook.{name} is shown by anywidget, which is not here: pip install "lanterna[notebook]"'
+        ) from None

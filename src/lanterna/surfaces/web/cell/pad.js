@@ -1,0 +1,51 @@
+// The pad in a cell: what is drawn goes to Python as 28 × 28 bytes, and what Python read comes back.
+
+import { hear, tell } from "lanterna/cell/inside.js";
+import { makePad } from "lanterna/pad.js";
+import { element, percent } from "lanterna/words.js";
+
+export function mount({ data }) {
+  const digit = element("canvas", { width: 28, height: 28, role: "img", "aria-label": "The digit as the network gets it: nothing yet" });
+  const context = digit.getContext("2d");
+  const read = element("p", { class: "read", role: "status" }, "Nothing is drawn yet.");
+  const bars = data.classes.map((name) => {
+    const bar = element("i");
+    const share = element("span", {}, "");
+    const row = element("li", {}, element("b", {}, name), element("div", { class: "bar" }, bar), share);
+    return { row, bar, share };
+  });
+  let number = 0; // of the drawing, so that an answer to an older one is not shown
+
+  function drawn(pixels) {
+    const bytes = pixels ? Array.from(pixels, (value) => Math.round(255 * value)) : [];
+    paint(bytes);
+    tell({ number: ++number, pixels: bytes });
+    if (!bytes.length) show({ number, shares: [] });
+  }
+
+  function paint(bytes) {
+    const image = context.createImageData(28, 28);
+    for (let i = 0; i < 784; i++) image.data.set([240, 234, 222, bytes[i] ?? 0], 4 * i);
+    context.putImageData(image, 0, 0);
+  }
+
+  function show(shown) {
+    if (!shown.shares || shown.number !== number) return;
+    const best = shown.shares.indexOf(Math.max(...shown.shares));
+    bars.forEach(({ row, bar, share }, index) => {
+      const value = shown.shares[index] ?? 0;
+      bar.style.width = `${100 * value}%`;
+      share.textContent = shown.shares.length ? percent(value) : "";
+      row.classList.toggle("best", index === best);
+    });
+    const said = shown.shares.length ? `Read as ${data.classes[best]}, ${percent(shown.shares[best])}` : "Nothing is drawn yet.";
+    read.textContent = said;
+    digit.setAttribute("aria-label", `The digit as the network gets it. ${said}`);
+  }
+
+  document.body.append(
+    element("main", { class: "drawing" }, makePad(drawn),
+      element("section", {}, read, element("div", { class: "answer" }, digit, element("ol", { class: "bars", "aria-label": "Probabilities" }, ...bars.map(({ row }) => row))))),
+  );
+  hear(show);
+}

@@ -1,0 +1,160 @@
+"""A notebook's front end, small: a real kernel, whose widgets are rendered in a real browser.
+
+It speaks the protocol of Jupyter's widgets as JupyterLab does: a comm that opens brings a widget's state,
+comm messages change it, both ways; a widget's module is imported from its `_esm` and rendered into a cell.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import time
+from queue import Empty
+from typing import TYPE_CHECKING, Any
+
+from jupyter_client.manager import start_new_kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from playwright.sync_api import FrameLocator, Locator, Page
+
+_LONGEST = 60.0  # seconds that anything may take
+
+_FRONT = """
+window.models = {};
+window.receive = (id, state, buffers) => {
+  const model = (models[id] ??= makeModel(id));
+  for (const [name, data] of Object.entries(buffers))
+    state[name] = new DataView(Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0)).buffer);
+  Object.assign(model.state, state);
+  for (const name of Object.keys(state)) model.fire(`change:${name}`);
+};
+function makeModel(id) {
+  const heard = {};
+  let changed = {};
+  return {
+    state: {},
+    get(name) { return this.state[name]; },
+    set(name, value) { this.state[name] = changed[name] = value; this.fire(`change:${name}`); },
+    save_changes() { toKernel(id, { method: "update", state: changed, buffer_paths: [] }); changed = {}; },
+    send(content) { toKernel(id, { method: "custom", content }); },
+    on(name, callback) { (heard[name] ??= new Set()).add(callback); },
+    off(name, callback) { heard[name]?.delete(callback); },
+    fire(name) { for (const callback of heard[name] ?? []) callback(); },
+  };
+}
+window.show = async (id) => {
+  const model = models[id];
+  const style = document.createElement("style");
+  style.textContent = model.get("_css") ?? "";
+  document.head.append(style);
+  const source = new Blob([model.get("_esm")], { type: "text/javascript" });
+  const module = await import(URL.createObjectURL(source));
+  const el = document.createElement("div");
+  el.className = "cell";
+  document.querySelector("main").append(el);
+  window.gone = module.default.render({ model, el });
+};
+"""
+
+
+class Cells:
+    """A kernel with that home of Lanterna's, and a page that shows its widgets."""
+
+    page: Page
+
+    def __init__(self, home: Path) -> None:
+        environment = {**os.environ, "LANTERNA_HOME": str(home)}
+        self._manager, self._client = start_new_kernel(kernel_name="python3", env=environment)
+        self._heard = 0.0  # when the last message came or went
+        self._sent: list[tuple[str, dict[str, Any]]] = []
+        self.errors: list[str] = []
+
+    def show_in(self, page: Page, background: str, ink: str) -> None:
+        """Show widgets in a new page, in those colours."""
+        self.page = page
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.expose_function("toKernel", lambda comm, data: self._sent.append((comm, data)))
+        page.set_content(
+            "<!doctype html><html lang='en'><title>A notebook</title>"
+            f"<body style='margin: 16px; background: {background}; color: {ink}'><main><h1>Cells</h1></main>"
+        )
+        page.add_script_tag(content=_FRONT)
+
+    def run(self, code: str) -> dict[str, Any]:
+        """Run a cell and show its widget, where it has one; what the cell's output holds, by MIME type."""
+        ours, shown = self._client.execute(code), {}
+        while True:
+            message = self._client.get_iopub_msg(timeout=_LONGEST)
+            self._hear(message)
+            kind, content = message["msg_type"], message["content"]
+            assert kind != "error", "\n".join(content.get("traceback", ()))
+            if kind in ("execute_result", "display_data"):
+                shown = content["data"]
+            if (
+                kind == "status"
+                and content["execution_state"] == "idle"
+                and message["parent_header"].get("msg_id") == ours
+            ):
+                break
+        view = shown.get("application/vnd.jupyter.widget-view+json")
+        if view:
+            self.page.evaluate("id => show(id)", view["model_id"])
+        return shown
+
+    def value(self, expression: str) -> str:
+        """What an expression is in the kernel, as it is printed."""
+        return self.run(expression)["text/plain"]
+
+    def until(self, true: Callable[[], bool]) -> None:
+        """Carry messages to and fro until something is so."""
+        begun = time.monotonic()
+        while not true():
+            assert time.monotonic() - begun < _LONGEST, "it did not become so"
+            self.page.wait_for_timeout(30)
+            for comm, data in self._sent:
+                content = {"comm_id": comm, "data": data}
+                self._client.shell_channel.send(self._client.session.msg("comm_msg", content))
+                self._heard = time.monotonic()
+            self._sent.clear()
+            try:
+                while True:
+                    self._hear(self._client.get_iopub_msg(timeout=0.02))
+            except Empty:
+                pass
+
+    def quiet(self) -> bool:
+        """Whether no message has come or gone for a while."""
+        return time.monotonic() - self._heard > 0.5
+
+    @property
+    def cell(self) -> Locator:
+        """The last cell."""
+        return self.page.locator(".cell").last
+
+    @property
+    def inside(self) -> FrameLocator:
+        """The page within the last cell."""
+        return self.cell.frame_locator("iframe")
+
+    def close(self) -> None:
+        """End the kernel."""
+        self._client.stop_channels()
+        self._manager.shutdown_kernel(now=True)
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        self._heard = time.monotonic()
+        if message["msg_type"] not in ("comm_open", "comm_msg"):
+            return
+        content = message["content"]
+        data = content["data"]
+        if data.get("method", "update") != "update" or "state" not in data:
+            return
+        buffers = {
+            path[0]: base64.b64encode(bytes(buffer)).decode()
+            for path, buffer in zip(data.get("buffer_paths", ()), message["buffers"], strict=True)
+        }
+        self.page.evaluate("([id, state, buffers]) => receive(id, state, buffers)",
+                           [content["comm_id"], data["state"], buffers])  # fmt: skip

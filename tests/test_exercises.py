@@ -1,0 +1,160 @@
+"""Right answers are taken, wrong ones are not, and no reply gives an answer away."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+
+import lanterna
+from lanterna import UsageError, check
+from lanterna.images.digits import mnist
+from lanterna.lessons import LESSONS, descent
+from lanterna.lessons.exercises import EXERCISES, sheet
+from lanterna.surfaces.cli import main
+
+
+def shifted_pixels() -> float:
+    """By numpy, of other digits than the check looks at."""
+    images = mnist("test").images[2000:3000, 0].numpy() / 255
+    aside = np.zeros_like(images)
+    aside[:, :, 1:] = images[:, :, :-1]
+    return 100 * float((np.abs(images - aside) > 0.1).mean())
+
+
+def rolled_to_rest() -> float:
+    """Where a ball comes to rest from 6: the nearest place below where the cost is level, by Newton."""
+    x = 4.8
+    for _ in range(20):
+        x -= (x / 5 + 2.2 * np.cos(2.2 * x)) / (0.2 - 2.2**2 * np.sin(2.2 * x))
+    return x
+
+
+RIGHT = {
+    "gates": (-2 * 0.01, 2 * 64 + 1, "half"),
+    "derivative": (3 * 2**2 + 3 * 2 * 0.1 + 0.1**2, 10**2, "1e-8"),
+    "circuits": (-3, 0, 2 * 3 + 2),
+    "neuron": (3 / 2, 4 / 4),
+    "layers": (2 * 16 + 16 + 16 + 1, "two heaps"),
+    "descent": (rolled_to_rest, 2 / (1 / 5), 1 / (1 - 0.9)),
+    "curve": (12 - 1, "better"),
+    "squash": (1 / 4, 4.0**-5, 0),
+    "digit": (784 * 64 + 64 + 64 * 10 + 10, 196 * 64 + 64 + 64 * 10 + 10),
+    "normalised": (shifted_pixels, 20),
+    "edges": (0, 3 * (0.8 - 0.2)),
+    "paths": (0, 3 * -1),
+    "functions": (5 + 1, 2**2),
+    "quickstart": (60_000 / 32, 784 * 128 + 128 + 128 * 10 + 10, np.log(10)),
+    "painting": (20, 2 * 64 + 64 + 5 * (64 * 64 + 64) + 64 * 3 + 3),
+    "parts": (64 * 65 / 2, "stays"),
+}
+ALL = [(name, number) for name, answers in RIGHT.items() for number in range(1, len(answers) + 1)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _shelved(real_shelf):
+    """The digits that some answers are found on."""
+
+
+def right_answer(name, number):
+    found = RIGHT[name][number - 1]
+    return found() if callable(found) else found
+
+
+def test_every_lesson_has_two_or_three():
+    assert set(LESSONS) == set(EXERCISES)
+    assert {name: len(each) for name, each in EXERCISES.items()} == {
+        name: len(each) for name, each in RIGHT.items()
+    }
+    assert {len(each) for each in EXERCISES.values()} == {2, 3}
+
+
+@pytest.mark.parametrize(("name", "number"), ALL)
+def test_a_right_answer_is_taken_and_wrong_ones_are_not(name, number):
+    right = right_answer(name, number)
+    exercise = EXERCISES[name][number - 1]
+    reply = check(name, number, right)
+    assert reply
+    assert reply.words.startswith("Right. ")
+    if isinstance(right, str):
+        wrong = [choice for choice in exercise.choices if choice != right]
+        assert wrong
+    else:
+        off = 3 * exercise.within or 0.1
+        wrong = [right + off * (abs(right) or 1), right - off * (abs(right) or 1), -right or 1, 123.456]
+    replies = [check(name, number, each) for each in wrong]
+    assert not any(replies)
+    assert {each.words for each in replies} == {f"Not yet. {exercise.hint}"}  # no higher and no lower
+
+
+@pytest.mark.parametrize(("name", "number"), ALL)
+def test_no_reply_holds_the_answer(name, number):
+    right = right_answer(name, number)
+    said = [
+        check(name, number, right).words,
+        check(
+            name, number, EXERCISES[name][number - 1].choices[0] if isinstance(right, str) else 987.0
+        ).words,
+        check(name, number, ...).words.partition("(within")[0],
+    ]
+    for words in said:
+        if isinstance(right, str):
+            assert words.startswith("No answer yet") or repr(right) not in words
+            continue
+        spoken = [float(each) for each in re.findall(r"(?<![\w.^])-?\d+(?:\.\d+)?", words.replace(",", ""))]
+        assert not any(each == pytest.approx(right, rel=0.01, abs=1e-9) for each in spoken)
+
+
+def test_answers_are_computed(monkeypatch):
+    """Where the lesson's own ground changes, so does what is right."""
+    assert check("descent", 1, rolled_to_rest())
+    monkeypatch.setattr(descent, "slope", lambda x: 2 * (x - 1.0))
+    assert not check("descent", 1, rolled_to_rest())
+    assert check("descent", 1, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "answer", "said"),
+    [
+        ("nonsense", 1, 2, "there are no exercises for 'nonsense'"),
+        ("curve", 3, 2, "curve has exercises 1 to 2, got 3"),
+        ("curve", True, 2, "exercises 1 to 2"),
+        ("curve", 1, "eleven", "curve, exercise 1: expected an exact number, got 'eleven'"),
+        ("curve", 1, None, "expected an exact number, got 'None'"),
+        ("curve", 1, float("nan"), "expected an exact number, got 'nan'"),
+        ("curve", 1, torch.zeros(3), "expected an exact number"),
+        ("curve", 2, 4, "expected 'better' or 'worse', got '4'"),
+        ("neuron", 1, True, "expected a number (within 1 %), got 'True'"),
+    ],
+)
+def test_other_kinds_of_answers_get_a_line(name, number, answer, said):
+    with pytest.raises(UsageError) as caught:
+        check(name, number, answer)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_numbers_of_every_kind_are_answers():
+    for answer in (11, 11.0, np.int64(11), np.float32(11), torch.tensor(11), torch.tensor([11.0])):
+        assert check("curve", 1, answer)
+    assert check("curve", 2, " Better ")
+
+
+def test_the_sheet_is_printed(capsys):
+    assert main(["learn", "curve", "--exercises"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.strip() == sheet("curve") == repr(lanterna.exercises("curve"))
+    for exercise in EXERCISES["curve"]:
+        assert all(part in printed for part in (exercise.try_, exercise.predict, exercise.explain))
+        assert exercise.hint not in printed
+    assert main(["learn", "curve", "--exercises", "--json"]) == 0
+    (first, _) = json.loads(capsys.readouterr().out)
+    assert set(first) == {"try", "predict", "explain", "answer", "choices"}
+    assert main(["learn", "--json"]) == 0
+    told = {each["name"]: each["exercises"] for each in json.loads(capsys.readouterr().out)}
+    assert told["curve"][0] == first
+    assert main(["learn", "--exercises"]) == 2
+    assert "expected a lesson" in capsys.readouterr().err
