@@ -4,9 +4,9 @@
 
 Nothing is rendered. Task times are drawn from those that were measured here (`--manifest manifest.jsonl` of
 a run, else 8 dreams are made now); machines are this one. Some are slow (a fifth at half the speed), and
-some die and come back. Scheduling is ours: a free worker takes the next task, a task of a dead worker goes to the
-end of the queue. What is asked: how near to the ideal (all machines busy to the end), with single frames and
-with pieces of 48 frames that cannot be parted; and what the one who hands tasks out must bear.
+some die and come back. Scheduling is ours: a free worker takes the next task, a task of a dead worker goes
+to the end of the queue. What is asked: how near to the ideal (all machines busy to the end), with single
+frames and with pieces of 16 and 48 frames that cannot be parted; and what handing out must bear.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def main() -> None:
     print(f"a frame takes {mean:.2f} s ({min(durations):.2f} to {max(durations):.2f}) on one core here")
     print(f"{given.frames:,} frames, a fifth of the machines at half speed; medians of 5 seeds")
     for machines in given.machines:
-        for piece in (1, 48):
+        for piece in (1, 16, 48):
             for lost in (0.0, 12.0):
                 runs = [simulate(durations, machines, given.frames, piece, lost, seed) for seed in range(5)]
                 one = sorted(runs, key=lambda run: run["seconds"])[2]

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from lanterna.surfaces.render.verbs import Wish
     from lanterna.surfaces.render.work import Summary
 
+_CHUNKS = (16, 48)  # frames of a part: shorter ones repeat more, longer ones leave workers waiting
 _SHOWN = 5  # pictures that went wrong, told one by one
 
 
@@ -70,7 +71,12 @@ def render(
         bool | None,
         Parameter(help="Carry each frame over into the next, as the picture moves; a film is, a folder not."),
     ] = None,
-    chunk: Annotated[int, Parameter(help="Frames of a shot that one worker makes, with --flow.")] = 48,
+    chunk: Annotated[
+        int | None,
+        Parameter(
+            help="Frames of a shot that one worker makes, with --flow: 16 to 48 by the workers there are."
+        ),
+    ] = None,
     overlap: Annotated[int, Parameter(help="Frames over which two such parts go over into one another.")] = 8,
     engine: Annotated[Literal["local", "ray", "dask"], Parameter(help="Who moves the work.")] = "local",
     workers: Annotated[int | None, Parameter(help="How many at a time; as many as there are cores.")] = None,
@@ -106,8 +112,12 @@ def render(
         raise UsageError("--address is of a cluster: add --engine ray or --engine dask")
     if workers is not None and not 1 <= workers <= 10_000:
         raise UsageError(f"--workers: expected 1 to 10,000, got {workers}")
-    if not 2 <= chunk <= 100_000 or not 0 <= overlap < chunk:
-        raise UsageError("--chunk is at least 2, and --overlap less than that")
+    if chunk is not None and not 2 <= chunk <= 100_000:
+        raise UsageError(f"--chunk: expected 2 to 100,000 frames, got {chunk}")
+    if not 0 <= overlap < (chunk or _CHUNKS[0]):
+        raise UsageError(
+            f"--overlap: expected 0 to {(chunk or _CHUNKS[0]) - 1}, less than a part, got {overlap}"
+        )
     cores = os.cpu_count() or 1
     ways = variations(wanted.recipe, sweeps)
     settings = wanted.film[1].model_dump(mode="json") if carried and wanted.film else {}
@@ -126,7 +136,8 @@ def render(
     cut: list[Piece] = []
     if carried:
         assert film is not None
-        cut = pieces(film.count, cuts(film), chunk, overlap)
+        each = film.count // (2 * (workers or cores))  # or one worker would have the last part alone
+        cut = pieces(film.count, cuts(film), chunk or min(max(each, _CHUNKS[0]), _CHUNKS[1]), overlap)
     plan = _plan(kit, ways, settings, begun, cut)
     folder = Folder(place, plan, kit.suffix, pieces=carried, force=force)
     coming: Iterator[Task]
