@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
+import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from lanterna.errors import LanternaError, MissingError
 from lanterna.files import replacing
@@ -40,7 +40,7 @@ def save_trained(network: Network, plan: Plan, folder: Path) -> None:
         temporary.write_text(kept + "\n", encoding="utf-8")
     weights = {key: value.contiguous().cpu() for key, value in network.state_dict().items()}
     with replacing(folder / WEIGHTS) as temporary:
-        save_file(weights, temporary)
+        temporary.write_bytes(save(weights))
 
 
 def open_trained(name: str | Path) -> Network:
@@ -54,8 +54,15 @@ def open_trained(name: str | Path) -> Network:
         raise MissingError(f"no trained network at {folder}: lanterna train {kind} -o {name} makes one")
     try:
         plan = Plan.model_validate_json((folder / PLAN).read_bytes())
-        network = build(plan)
-        network.load_state_dict(load_file(folder / WEIGHTS))
-    except (OSError, ValidationError, SafetensorError, RuntimeError) as error:
+        weights = load_file(folder / WEIGHTS)
+        with torch.device("meta"):  # nothing is made before it is known to fit
+            shapes = {name: each.shape for name, each in build(plan).state_dict().items()}
+        if shapes != {name: each.shape for name, each in weights.items()}:
+            raise ValueError("a plan and weights that do not fit each other")
+        if not all(bool(each.isfinite().all()) for each in weights.values()):
+            raise ValueError("numbers that are none")
+    except (OSError, ValueError, SafetensorError, RuntimeError) as error:
         raise LanternaError(f"the network in {folder} is damaged: train it again with --force") from error
+    network = build(plan)
+    network.load_state_dict(weights)
     return network.eval()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -79,9 +78,15 @@ class Learning:
 
 
 def write_state(path: Path, state: Mapping[str, object]) -> None:
-    """Write tensors and plain values by name, and the `recipe` as JSON, atomically."""
+    """Write tensors and plain values by name, and the `recipe` as JSON, atomically.
+
+    Errors: `LanternaError`, as for a full disk.
+    """
     with replacing(path) as temporary:
-        torch.save(dict(state), temporary)
+        try:
+            torch.save(dict(state), temporary)
+        except RuntimeError as error:  # torch's writer does not say why: "unexpected pos 576 vs 534"
+            raise OSError("is the disk full?") from error
 
 
 def read_state(path: Path, recipe: Recipe, names: set[str]) -> dict[str, Any]:
@@ -94,7 +99,7 @@ def read_state(path: Path, recipe: Recipe, names: set[str]) -> dict[str, Any]:
         raise MissingError(f"nothing to resume at {path}: start without --resume")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except Exception as error:  # whatever comes of bytes that are none
         raise LanternaError(f"{path} is damaged or no checkpoint: start anew with --force") from error
     if not isinstance(state, dict) or set(state) != {"recipe", *names}:
         raise LanternaError(f"{path} is no checkpoint of this work: start anew with --force")

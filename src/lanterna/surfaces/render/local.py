@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,8 @@ class Local:
         """End all workers."""
         for worker in self._all:
             worker.end()
+        for worker in self._all:
+            worker.ended()
 
 
 class _Worker:
@@ -87,9 +90,12 @@ class _Worker:
         return f"exit code {code}"
 
     def end(self) -> None:
-        """End the process, whatever it does."""
+        """Tell the process to end, whatever it does."""
         self.pipe.close()
         self.process.terminate()
+
+    def ended(self) -> None:
+        """Wait until it has, and no longer than it takes to tidy up."""
         self.process.join(2)
         if self.process.is_alive():
             self.process.kill()
@@ -101,8 +107,12 @@ def _work(pipe: Connection, kit: Kit) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever hands tasks out
     from lanterna.surfaces.render.maker import Maker
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # and not without tidying up
     maker = Maker(kit)
-    with contextlib.suppress(EOFError, OSError):
-        while True:
-            pipe.send(maker(pipe.recv()))
-    maker.close()
+    try:
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                pipe.send(maker(pipe.recv()))
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        maker.close()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from lanterna.errors import LanternaError, one_line
+from lanterna.files import working_folder
 from lanterna.images.drawing import as_png
 from lanterna.images.pictures import open_picture, save_picture
 from lanterna.images.record import Record, make_record
@@ -39,9 +40,9 @@ class Maker:
 
     def __init__(self, kit: Kit) -> None:
         self.kit = kit
-        self._folder = tempfile.TemporaryDirectory(prefix="lanterna-render-")
-        self._stack = keeping_networks()
-        self._stack.__enter__()
+        self._stack = ExitStack()
+        self._folder = self._stack.enter_context(working_folder("lanterna-work-"))
+        self._stack.enter_context(keeping_networks())
         torch.set_num_threads(kit.threads)
         self._others = [self._placed(given) for given in kit.others]
 
@@ -60,13 +61,12 @@ class Maker:
 
     def close(self) -> None:
         """Let go of the networks and the folder."""
-        self._stack.__exit__(None, None, None)
-        self._folder.cleanup()
+        self._stack.close()
 
     def _placed(self, given: Given) -> Path:
         """The input as a file here, whose name is its sha256: the same is written once."""
         suffix = Path(given.note.path.partition("#")[0]).suffix
-        place = Path(self._folder.name) / f"{given.note.sha256}{suffix if len(suffix) < 10 else ''}"
+        place = self._folder / f"{given.note.sha256}{suffix if len(suffix) < 10 else ''}"
         if not place.exists():
             place.write_bytes(given.data)
         return place
@@ -84,7 +84,7 @@ class Maker:
             asked = asked.model_copy(update={"device": _device(kit.device), "threads": kit.threads})
             picture, now = make_again(asked, trust=True)
             record: Record = now.model_copy(update={"inputs": tuple(notes)})
-            place = Path(self._folder.name) / f"made{kit.suffix}"
+            place = self._folder / f"made{kit.suffix}"
             save_picture(picture, place, recipe=record, force=True)
             return place.read_bytes()
         finally:
