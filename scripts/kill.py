@@ -62,7 +62,6 @@ class Command:
     words: tuple[str, ...]
     results: tuple[str, ...]
     going_on: tuple[str, ...] = ("--resume",)
-    also: tuple[str, ...] = ()  # files that are kept beside, and may differ (they have times in them)
 
 
 _DREAM = ("--stage", "block5", "--steps", "4", "--octaves", "2")
@@ -70,8 +69,8 @@ COMMANDS = (
     Command(
         "train",
         ("train", "conv", "--fraction", "0.1", "--epochs", "3", "--hold-out", "1000", "-o", "nets/net"),
-        ("nets/net/weights.safetensors", "nets/net/network.json", "nets/net/mistakes.png", "nets/net/confusion.png"),
-        also=("nets/net/recipe.json", "nets/net/results.json"),
+        tuple(f"nets/net/{name}" for name in
+              ("weights.safetensors", "network.json", "recipe.json", "mistakes.png", "confusion.png")),
     ),
     Command(
         "dream",
@@ -100,7 +99,6 @@ COMMANDS = (
         ("render", "photos", "dream", *_DREAM, "-o", "out", "--workers", "2"),
         tuple(f"out/photo{number}.png" for number in range(8)),
         going_on=(),
-        also=("out/render.json", "out/manifest.jsonl"),
     ),
     Command(
         "render film",
