@@ -295,7 +295,7 @@ def main() -> int:
             wrong.append(f"{watch.zombies} zombies were seen")
         served.close()
         left = [path for path in (home / "studio").rglob("*") if path.suffix == ".new" or path.name[0] == "."]
-        left += [*(home / "studio/incoming").iterdir(), *temporary.iterdir()]
+
         wrong += [f"left behind: {path.relative_to(name)}" for path in left]
         alive = [pid for pid in processes.values() if Path(f"/proc/{pid}").exists()]
         wrong += [f"process {pid} is left" for pid in alive]
