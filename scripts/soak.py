@@ -295,7 +295,10 @@ def main() -> int:
             wrong.append(f"{watch.zombies} zombies were seen")
         served.close()
         left = [path for path in (home / "studio").rglob("*") if path.suffix == ".new" or path.name[0] == "."]
-
+        left += (home / "studio/incoming").iterdir()
+        left += (
+            each for each in temporary.iterdir() if not each.name.startswith("torchinductor_")
+        )  # torch's
         wrong += [f"left behind: {path.relative_to(name)}" for path in left]
         alive = [pid for pid in processes.values() if Path(f"/proc/{pid}").exists()]
         wrong += [f"process {pid} is left" for pid in alive]
