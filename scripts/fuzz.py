@@ -145,7 +145,7 @@ def harmful_checkpoint(good: bytes, chance: random.Random) -> bytes:
 class Doors:
     """The doors, each a method that takes one input; what they start from is made once for each process."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, served: tuple[Served, str, str]) -> None:
         global WORK
         WORK = folder
         os.chdir(folder)
@@ -156,9 +156,9 @@ class Doors:
         self.pictures = list(real_files().values())
         recipe = Dream(stage="block2", steps=2, octaves=1, size=64)
         save_picture(torch.rand(3, 32, 48), self.kept / "input.png")
-        self.record = make_record("dream", "dream", recipe, inputs=[self.kept / "input.png"], network_name="")
+        self.noted = make_record("dream", "dream", recipe, inputs=[self.kept / "input.png"], network_name="")
         for suffix in ("png", "jpg", "webp", "avif", "tiff"):
-            save_picture(torch.rand(3, 8, 8), self.kept / f"a.{suffix}", recipe=self.record)
+            save_picture(torch.rand(3, 8, 8), self.kept / f"a.{suffix}", recipe=self.noted)
             self.pictures.append((self.kept / f"a.{suffix}").read_bytes())
         frames = list(torch.rand(4, 3, 48, 64))
         for suffix in ("webp", "gif", "avif", "mp4", "webm"):
@@ -169,7 +169,7 @@ class Doors:
         self.network = {name: (self.kept / "net" / name).read_bytes() for name in (PLAN, WEIGHTS)}
         self.works = self._works()
         self.painting = (self.kept / "painting.safetensors").read_bytes()
-        self.served: Served | None = None
+        self.served = served
 
     def _works(self) -> dict[str, tuple[Callable[[Path, bool], Any], bytes]]:
         """Work that can be taken up: how it begins, and a checkpoint of it."""
@@ -220,7 +220,7 @@ class Doors:
 
     def record(self, chance: random.Random) -> None:
         """A record is read out of a picture, and the picture made again."""
-        record = json.loads(to_json(self.record))
+        record = json.loads(to_json(self.noted))
         sort = chance.random()
         if sort < 0.2:  # code by a name, or a file elsewhere
             record["settings"]["network"] = chance.choice(
@@ -253,7 +253,7 @@ class Doors:
             with contextlib.suppress(LanternaError):
                 if int(found.settings.get("steps") or 0) < 50 and found.settings.get("size", 64) == 64:
                     make_again(found)
-            found = found.model_copy(update={"inputs": self.record.inputs})
+            found = found.model_copy(update={"inputs": self.noted.inputs})
 
     def trained(self, chance: random.Random) -> None:
         """A trained network's folder is opened."""
@@ -339,13 +339,7 @@ class Doors:
 
     def api(self, chance: random.Random) -> None:
         """The studio is asked."""
-        if self.served is None:
-            home = Path(tempfile.mkdtemp(dir=WORK.parent))
-            (home / "shelf").symlink_to(shelf_folder().resolve(), target_is_directory=True)
-            self.served = Served(home)
-            self.job = self.served.start("random", settings={"width": 32, "height": 32})
-            self.picture_id = self.served.ended(self.job)["picture"]
-        job, picture = self.job, self.picture_id
+        served, job, picture = self.served
         body: Any = {"kind": "random", "settings": {"width": 32, "height": 32}, "inputs": [], "title": "x"}
         method, path = chance.choice(
             (
@@ -375,9 +369,7 @@ class Doors:
                 body = {"exercise": 1, "answer": 3}
             data = json.dumps(odd(body, chance)).encode("utf-8", "replace")
             data = changed(data, chance) if chance.random() < 0.3 else data
-        status, told, _ = self.served.request(
-            method, path, None if method == "GET" else data, headers=headers
-        )
+        status, told, _ = served.request(method, path, None if method == "GET" else data, headers=headers)
         if status >= 500:
             raise AssertionError(f"{method} {path} {data[:200]!r}: {status} {told[:200]!r}")
         if status >= 400:
@@ -385,13 +377,12 @@ class Doors:
                 raise AssertionError(f"{method} {path}: {told[:200]!r} is not one line")
             raise LanternaError(json.loads(told)["error"])
 
-    def close(self) -> None:
-        """End the studio, which must have lived all the time."""
-        if self.served is not None:
-            self.served.close()
-            left = list((self.served.home / "studio/incoming").iterdir())
-            if left or "Traceback" in (self.served.home / "studio.log").read_text():
-                raise AssertionError(f"the studio left {left}: {self.served.home / 'studio.log'}")
+
+def asked(base: str, token: str) -> Served:
+    """A client of a studio that another process has started."""
+    client = object.__new__(Served)
+    client.base, client.token = base, token
+    return client
 
 
 SHARES = {
@@ -400,12 +391,13 @@ SHARES = {
 }  # fmt: skip
 
 
-def go(numbers: list[tuple[str, int]], seed: int, folder: str, pipe: Any) -> None:
+def go(numbers: list[tuple[str, int]], seed: int, folder: str, studio: tuple[str, ...], pipe: Any) -> None:
     """Put these inputs through their doors, one after another, and tell of each through the pipe."""
     torch.set_num_threads(1)
     os.environ["TMPDIR"] = folder
     tempfile.tempdir = None
-    doors = Doors(Path(tempfile.mkdtemp(dir=folder)))
+    base, token, job, picture = studio
+    doors = Doors(Path(tempfile.mkdtemp(dir=folder)), (asked(base, token), job, picture))
     pipe.send(("ready", 0, "", 0.0))
     files = 0
     for count, (door, number) in enumerate(numbers):
@@ -438,7 +430,6 @@ def go(numbers: list[tuple[str, int]], seed: int, folder: str, pipe: Any) -> Non
             outcome = f"files are left open: {now}, {files} before"
         files = max(files, now) if count <= 200 else files
         pipe.send((outcome, number, door, time.perf_counter() - begun))
-    doors.close()
     pipe.send(("end", 0, "", 0.0))
 
 
@@ -463,6 +454,12 @@ def main() -> int:
     wrong: list[str] = []
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+        home = Path(folder) / "home"
+        home.mkdir()
+        (home / "shelf").symlink_to(shelf_folder().resolve(), target_is_directory=True)
+        served = Served(home)
+        job = served.start("random", settings={"width": 32, "height": 32})
+        studio = (served.base, served.token, job, served.ended(job)["picture"])
         shares = [numbers[part :: given.side_by_side] for part in range(given.side_by_side)]
         context = multiprocessing.get_context("spawn")
         running: dict[Any, tuple[Any, list[tuple[str, int]]]] = {}
@@ -470,7 +467,7 @@ def main() -> int:
 
         def start(share: list[tuple[str, int]]) -> None:
             ours, theirs = context.Pipe()
-            process = context.Process(target=go, args=(share, given.seed, folder, theirs))
+            process = context.Process(target=go, args=(share, given.seed, folder, studio, theirs))
             process.start()
             theirs.close()
             running[ours] = process, share
@@ -505,6 +502,11 @@ def main() -> int:
                 slowest[door] = max(slowest[door], seconds)
                 if kind == "wrong":
                     wrong.append(f"{door} {number}: {outcome}")
+        served.close()  # which it does well if it has lived
+        left = list((home / "studio/incoming").iterdir())
+        log = (home / "studio.log").read_text()
+        if left or "Traceback" in log:
+            wrong.append(f"the studio left {left}, and said {log[-1500:]}")
     print("door            inputs  taken  refused  wrong  slowest")
     for door, counts in told.items():
         print(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import itertools
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import torch
 
@@ -13,12 +15,15 @@ from lanterna.errors import LanternaError, MissingError, UsageError
 from lanterna.files import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from lanterna.networks.stages import Network
     from lanterna.recipes.recipe import Recipe
 
+
+Of = TypeVar("Of")
+Sent = TypeVar("Sent")
 
 _SHARE = 20  # writing a large state must not become the work: it takes at most one second in so many
 
@@ -65,16 +70,14 @@ class Learning:
         """
         wanted = {"network", "averaged", "optimiser", "step", "right", "rate", "numbers", "history"}
         state = read_state(path, recipe, wanted)
-        try:
+        with fitting(path):
             self.network.load_state_dict(state["network"])
             if self.averaged is not self.network:
                 self.averaged.load_state_dict(state["averaged"])
             self.optimiser.load_state_dict(state["optimiser"])
-        except (RuntimeError, ValueError, TypeError, AttributeError) as error:
-            raise LanternaError(f"{path} does not fit its own recipe: start anew with --force") from error
-        self.step, self.rate, self.numbers = state["step"], state["rate"], state["numbers"]
-        self.right.fill_(state["right"])
-        self.history[:] = state["history"]
+            self.step, self.rate, self.numbers = int(state["step"]), float(state["rate"]), state["numbers"]
+            self.right.fill_(state["right"])
+            self.history[:] = state["history"]
 
 
 def write_state(path: Path, state: Mapping[str, object]) -> None:
@@ -108,6 +111,34 @@ def read_state(path: Path, recipe: Recipe, names: set[str]) -> dict[str, Any]:
             f"{path} was begun with other settings: resume with those, or start anew with --force"
         )
     return state
+
+
+@contextlib.contextmanager
+def fitting(path: Path | None) -> Iterator[None]:
+    """Take up a state in the block. Errors: `LanternaError` for whatever goes wrong with one that is odd."""
+    try:
+        yield
+    except (LanternaError, MemoryError):
+        raise
+    except Exception as error:
+        raise LanternaError(f"{path} does not fit its own recipe: start anew with --force") from error
+
+
+def taken_up(frames: Generator[Of, Sent, None], path: Path | None) -> Generator[Of, Sent | None, None]:
+    """The same frames, of work that goes on from a checkpoint.
+
+    One that came from elsewhere may hold anything in the right places. That shows before the first step is
+    made, so whatever goes wrong until then is told as `fitting` does.
+    """
+    sent: Sent | None = None
+    with contextlib.closing(frames):
+        for number in itertools.count():
+            with fitting(path) if number < 2 else contextlib.nullcontext():
+                try:
+                    frame = frames.send(sent)  # type: ignore[arg-type]
+                except StopIteration:
+                    return
+            sent = yield frame
 
 
 class Keeping:

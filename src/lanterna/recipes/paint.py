@@ -25,7 +25,7 @@ from lanterna.devices import choose_device, fast_dtype, reuse_memory, uncompiled
 from lanterna.networks.coordinate_plan import CoordinatePlan
 from lanterna.networks.coordinates import Coordinates
 from lanterna.networks.hash_grid import Corners
-from lanterna.recipes.checkpoint import Keeping
+from lanterna.recipes.checkpoint import Keeping, fitting, taken_up
 from lanterna.recipes.painting import TILE, Painting
 from lanterna.recipes.pixels import Pixels, pixels_of, psnr
 from lanterna.recipes.recipe import Frame, Recipe
@@ -164,7 +164,10 @@ def paint(
         place = torch.device("cpu")
     work = _Work(pixels, recipe, place)
     if checkpoint and resume:
-        work.take_up(keeping.read(set(work.state())))
+        state = keeping.read(set(work.state()))
+        with fitting(checkpoint):
+            work.take_up(state)
+        return taken_up(_frames(work, keeping, also_at), checkpoint)
     return _frames(work, keeping, also_at)
 
 

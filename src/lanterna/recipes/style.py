@@ -27,7 +27,7 @@ from lanterna.images.palette import with_colours, with_histogram, with_statistic
 from lanterna.networks import Network, open_network
 from lanterna.networks.quick import quicken
 from lanterna.probes.statistics import gram_distance, wasserstein_distance
-from lanterna.recipes.checkpoint import Keeping
+from lanterna.recipes.checkpoint import Keeping, taken_up
 from lanterna.recipes.descent import Descent
 from lanterna.recipes.octaves import resized, shrunk
 from lanterna.recipes.recipe import Frame, Recipe
@@ -177,7 +177,7 @@ def style(
     begun = keeping.read(_STATE) if checkpoint and resume else None
     if recipe.keep_colours == "palette":
         styles = [with_statistics(each, photo) for each in styles]
-    return _frames(
+    frames = _frames(
         recipe,
         work,
         photo,
@@ -191,6 +191,7 @@ def style(
         keeping,
         begun,
     )
+    return taken_up(frames, checkpoint) if begun else frames
 
 
 def style_sizes(height: int, width: int, recipe: Stylize) -> list[tuple[int, int]]:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from lanterna.surfaces.render.task import Failed, Made, Task
 
+SUFFIXES = (".png", ".jpg", ".webp", ".avif", ".json")
+"""What is made: pictures, and words."""
+
 PLAN, MANIFEST, PIECES = "render.json", "manifest.jsonl", ".pieces"
 
 
@@ -84,8 +87,10 @@ class Folder:
         sizes = self.sizes.get(task.number)
         if sizes is None:
             return False
-        places = self.places(task, len(sizes))
-        return all(_size(place) == size for place, size in zip(places, sizes, strict=True))
+        places = self.places(task, len(task.sources))
+        return len(places) == len(sizes) and all(
+            _size(place) == size for place, size in zip(places, sizes, strict=True)
+        )
 
     def places(self, task: Task, count: int) -> list[Path]:
         """Where the files of a task are kept: beside one another, or those of a piece in a folder of it."""
@@ -148,12 +153,16 @@ class Folder:
 
     def _clear(self) -> None:
         """Remove what an earlier run made here, and only that."""
-        plan = json.loads(_read(self.path / PLAN))
+        try:
+            plan = json.loads(_read(self.path / PLAN))
+        except (ValueError, RecursionError):  # whatever was made here is not known to be ours
+            plan = None
         suffix = plan.get("suffix") if isinstance(plan, dict) else None
-        for entry in self._entries():
-            name = f"{entry.get('name')}{suffix}"
-            if "/" not in name and os.sep not in name:
-                (self.path / name).unlink(missing_ok=True)
+        for entry in self._entries() if suffix in SUFFIXES else ():
+            name = f"{entry['name']}{suffix}"
+            if not {"/", os.sep, "\0"} & set(name):
+                with contextlib.suppress(OSError):
+                    (self.path / name).unlink()
         self.remove_pieces()
         (self.path / MANIFEST).unlink(missing_ok=True)
 
