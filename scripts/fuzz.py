@@ -249,10 +249,12 @@ class Doors:
         )
         inside = chunk(b"iTXt", b"lanterna\0\0\0\0\0" + data)
         found = read_record(png(1, 1, 8, 0, b"\0\0", inside))
+        settings = found.settings
+        if settings.get("steps") not in (2, None) or settings.get("size") != 64:
+            return  # long work is not what is looked for
         for _ in (0, 1):  # with the files that it names, and with the real one
             with contextlib.suppress(LanternaError):
-                if int(found.settings.get("steps") or 0) < 50 and found.settings.get("size", 64) == 64:
-                    make_again(found)
+                make_again(found)
             found = found.model_copy(update={"inputs": self.noted.inputs})
 
     def trained(self, chance: random.Random) -> None:
