@@ -10,44 +10,50 @@ package says of itself; the date is that of its last release on the index (PEP 7
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import re
 import subprocess
 import sys
+import tomllib
 import urllib.request
 from importlib import metadata
+from pathlib import Path
 
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
 EXTRAS = ("", "video", "notebook", "cluster")
-"""What somebody who uses it may have installed: not what only developers need."""
+"""What somebody who uses it may have installed, with all that it asks for itself."""
+
+DEVELOPERS = ("dev", "docs")
+"""What only who works on it needs: that alone, as nothing of it is in anybody's installation."""
 
 
-def needed(name: str, extras: tuple[str, ...] = ("",)) -> set[str]:
-    """The names of all packages that a package asks for here, itself not among them, those of others too."""
+def own(extras: tuple[str, ...]) -> list[str]:
+    """What Lanterna itself asks for: with "" what it always does, with an extra what that does."""
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
+    optional = project["optional-dependencies"]
+    return [each for extra in extras for each in (optional[extra] if extra else project["dependencies"])]
+
+
+def needed(requirements: list[str]) -> set[str]:
+    """The names of all packages that these ask for here, directly or through others."""
     found: set[str] = set()
-    waiting = [(name, extras)]
+    waiting = [(Requirement(each), ("",)) for each in requirements]
     seen = set()
     while waiting:
-        asked, wanted = waiting.pop()
-        if (asked, wanted) in seen:
+        requirement, wanted = waiting.pop()
+        if requirement.marker and not any(
+            requirement.marker.evaluate({**default_environment(), "extra": each}) for each in wanted
+        ):
             continue
-        seen.add((asked, wanted))
-        try:
-            requirements = metadata.requires(asked) or []
-        except metadata.PackageNotFoundError:
-            continue  # of another system, or not installed here
-        for text in requirements:
-            requirement = Requirement(text)
-            marker = requirement.marker
-            if marker and not any(
-                marker.evaluate({**default_environment(), "extra": each}) for each in wanted
-            ):
-                continue
-            plain = canonical(requirement.name)
-            found.add(plain)
-            waiting.append((plain, tuple(sorted({"", *requirement.extras}))))
+        name, extras = canonical(requirement.name), ("", *sorted(requirement.extras))
+        found.add(name)
+        if (name, extras) not in seen:
+            seen.add((name, extras))
+            with contextlib.suppress(metadata.PackageNotFoundError):  # of another system, or not here
+                waiting += [(Requirement(each), extras) for each in metadata.requires(name) or []]
     return found
 
 
@@ -84,23 +90,33 @@ def last_release(name: str, index: str) -> str:
     return max((file.get("upload-time", "")[:10] for file in files), default="") or "-"
 
 
+def table(names: set[str], index: str | None) -> None:
+    """Print a line for each package that is installed here."""
+    print("| package | version | licence | last release |\n|---|---|---|---|")
+    for name in sorted(names):
+        try:
+            version = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+        date = last_release(name, index) if index else "-"
+        print(f"| {name} | {version} | {licence(name)} | {date} |")
+
+
 def main() -> int:
     """Print the bill, and audit where that is asked for."""
     words = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     words.add_argument("--index", help="a package index that answers in JSON (PEP 691)")
     words.add_argument("--audit", action="store_true", help="look for known weaknesses with pip-audit")
     given = words.parse_args()
-    names = sorted(needed("lanterna", EXTRAS) - {"lanterna"})
+    used = needed(own(EXTRAS)) - {"lanterna"}
     print("# The software bill\n")
-    print("What Lanterna and its extras stand on; made by `python scripts/bill.py --index URL`.\n")
-    print("| package | version | licence | last release |\n|---|---|---|---|")
-    for name in names:
-        try:
-            version = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-        date = last_release(name, given.index) if given.index else "-"
-        print(f"| {name} | {version} | {licence(name)} | {date} |")
+    print(
+        "What Lanterna and its extras stand on, made by `python scripts/bill.py --index URL`. On a machine\n"
+        "with a connection, `python scripts/bill.py --audit` also asks pip-audit for known weaknesses.\n"
+    )
+    table(used, given.index)
+    print("\nWhat tests, documentation and builds use besides; it is in nobody's installation.\n")
+    table({canonical(Requirement(each).name) for each in own(DEVELOPERS)} - used, given.index)
     if given.audit:
         return subprocess.run([sys.executable, "-m", "pip_audit", "--local"], check=False).returncode
     return 0
