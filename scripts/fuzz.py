@@ -30,6 +30,7 @@ import tempfile
 import time
 import zipfile
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,7 +146,12 @@ def harmful_checkpoint(good: bytes, chance: random.Random) -> bytes:
 class Doors:
     """The doors, each a method that takes one input; what they start from is made once for each process."""
 
-    def __init__(self, folder: Path, served: tuple[Served, str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        served: tuple[Served, str, str] | None = None,
+        works: tuple[str, ...] = ("dream", "paint", "style", "train"),
+    ) -> None:
         global WORK
         WORK = folder
         os.chdir(folder)
@@ -167,38 +173,33 @@ class Doors:
         plan = Plan(network="dense", hidden=(8,))
         save_trained(build(plan), plan, self.kept / "net")
         self.network = {name: (self.kept / "net" / name).read_bytes() for name in (PLAN, WEIGHTS)}
-        self.works = self._works()
+        self.works = {name: self._work(name) for name in works}
         self.painting = (self.kept / "painting.safetensors").read_bytes()
         self.served = served
 
-    def _works(self) -> dict[str, tuple[Callable[[Path, bool], Any], bytes]]:
-        """Work that can be taken up: how it begins, and a checkpoint of it."""
+    def _work(self, name: str) -> tuple[Callable[..., Any], bytes]:
+        """Work that can be taken up: how it begins at a checkpoint, or anew; and a checkpoint of it."""
         picture = torch.rand(3, 48, 64)
-        lite, vgg = open_network("efficientnet-lite0"), open_network("vgg16")
-        dreaming = Dream(stage="block2", steps=3, octaves=2, size=64)
-        painting = Paint(network="relu", layers=1, neurons=8, steps=6, size=32)
-        learning = Train(network="dense", hidden=(8,), fraction=0.02, epochs=1, hold_out=0)
-        styling = Stylize(size=64, steps=4)
-        works: dict[str, Callable[[Path, bool], Any]] = {
-            "dream": lambda place, on: dream(picture, dreaming, network=lite, checkpoint=place, resume=on),
-            "paint": lambda place, on: paint(picture, painting, checkpoint=place, resume=on),
-            "style": lambda place, on: style(
-                picture, styling, styles=[picture.flip(1)], network=vgg, checkpoint=place, resume=on
-            ),
-            "train": lambda place, on: train(learning, checkpoint=place, resume=on, also_at={3}),
-        }
-        found = {}
-        for name, begin in works.items():
-            place = self.kept / f"{name}.pt"
-            frames = begin(place, False)
-            for frame in frames:
-                if frame.step >= 3:
-                    break
-            frames.close()
-            found[name] = begin, place.read_bytes()
-            if name == "paint":
-                frame.painting.save(self.kept / "painting.safetensors")
-        return found
+        if name == "dream":
+            with_lite = {"network": open_network("efficientnet-lite0")}
+            begin = partial(dream, picture, Dream(stage="block2", steps=3, size=64), **with_lite)
+        elif name == "style":
+            with_vgg = {"network": open_network("vgg16"), "styles": [picture.flip(1)]}
+            begin = partial(style, picture, Stylize(size=64, steps=4), **with_vgg)
+        elif name == "paint":
+            begin = partial(paint, picture, Paint(network="relu", layers=1, neurons=8, steps=6, size=32))
+        else:
+            learning = Train(network="dense", hidden=(8,), fraction=0.02, epochs=1, hold_out=0)
+            begin = partial(train, learning, also_at={3})
+        place = self.kept / f"{name}.pt"
+        frames = begin(checkpoint=place)
+        for frame in frames:
+            if frame.step >= 3:
+                break
+        frames.close()
+        if name == "paint":
+            frame.painting.save(self.kept / "painting.safetensors")
+        return begin, place.read_bytes()
 
     # The doors.
 
@@ -293,7 +294,7 @@ class Doors:
             data = stream.getvalue()
         place = WORK / "work.pt"
         place.write_bytes(data)
-        frames = begin(place, True)
+        frames = begin(checkpoint=place, resume=True)
         for _ in zip(range(3), frames, strict=False):
             pass
         frames.close()
@@ -341,6 +342,7 @@ class Doors:
 
     def api(self, chance: random.Random) -> None:
         """The studio is asked."""
+        assert self.served is not None
         served, job, picture = self.served
         body: Any = {"kind": "random", "settings": {"width": 32, "height": 32}, "inputs": [], "title": "x"}
         method, path = chance.choice(
