@@ -232,6 +232,19 @@ def test_a_studio_that_was_killed_between_a_file_and_its_row_leaves_neither(tmp_
     }
 
 
+def test_a_picture_that_goes_for_good_takes_what_belongs_to_it_along(tmp_path):
+    store = Store(tmp_path)
+    for name in ("a" * 32, "b" * 32):
+        for file in (f"pictures/{name}.png", f"pictures/{name}.safetensors", f"thumbnails/{name}.jpg"):
+            (tmp_path / file).touch()
+        store.add_picture(name, job=None, **{**PICTURE, "also": ".safetensors"})
+    store.change_picture("a" * 32, deleted=1.0)
+    store.forget_deleted(2.0)
+    store.close()
+    left = [path.stem for path in tmp_path.rglob("*") if path.is_file() and "sqlite" not in path.name]
+    assert left == ["b" * 32] * 3
+
+
 def test_a_job_and_its_pictures_end_together(tmp_path):
     async def end() -> tuple[str, int]:
         store = Store(tmp_path)
