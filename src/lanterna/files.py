@@ -45,6 +45,7 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
+        temporary = None  # the name may be somebody else's from now on
     except OSError as error:
         raise LanternaError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
@@ -64,11 +65,13 @@ def working_folder(prefix: str) -> Iterator[Path]:
         if (handle := _held(left)) is not None:
             shutil.rmtree(left, ignore_errors=True)
             os.close(handle)
-    while True:
+    for _ in range(5):  # somebody may just take it for one that was left; some disks have no locks
         folder = Path(tempfile.mkdtemp(prefix=prefix))
         handle = _held(folder)
         if fcntl is None or (handle is not None and folder.exists()):
-            break  # nobody has just taken it for one that was left
+            break
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(exist_ok=True)
     try:
         yield folder
     finally:
