@@ -70,7 +70,7 @@ class Learning:
         """
         wanted = {"network", "averaged", "optimiser", "step", "right", "rate", "numbers", "history"}
         state = read_state(path, recipe, wanted)
-        with fitting(path):
+        with taking_up(path):
             self.network.load_state_dict(state["network"])
             if self.averaged is not self.network:
                 self.averaged.load_state_dict(state["averaged"])
@@ -114,7 +114,7 @@ def read_state(path: Path, recipe: Recipe, names: set[str]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def fitting(path: Path | None) -> Iterator[None]:
+def taking_up(path: Path | None) -> Iterator[None]:
     """Take up a state in the block. Errors: `LanternaError` for whatever goes wrong with one that is odd."""
     try:
         yield
@@ -128,12 +128,12 @@ def taken_up(frames: Generator[Of, Sent, None], path: Path | None) -> Generator[
     """The same frames, of work that goes on from a checkpoint.
 
     One that came from elsewhere may hold anything in the right places. That shows before the first step is
-    made, so whatever goes wrong until then is told as `fitting` does.
+    made, so whatever goes wrong until then is told as `taking_up` does.
     """
     sent: Sent | None = None
     with contextlib.closing(frames):
         for number in itertools.count():
-            with fitting(path) if number < 2 else contextlib.nullcontext():
+            with taking_up(path) if number < 2 else contextlib.nullcontext():
                 try:
                     frame = frames.send(sent)  # type: ignore[arg-type]
                 except StopIteration:

@@ -28,7 +28,7 @@ from lanterna.networks.quick import quicken
 from lanterna.networks.seeing import light_edged
 from lanterna.probes import objectives
 from lanterna.recipes.canvas import calmed
-from lanterna.recipes.checkpoint import Keeping, fitting, taken_up
+from lanterna.recipes.checkpoint import Keeping, taking_up, taken_up
 from lanterna.recipes.octaves import octave_sizes, resized, shrunk, smoothed
 from lanterna.recipes.recipe import Frame, Recipe
 from lanterna.recipes.windows import STRIDE, Windows, as_seen, gradient
@@ -221,7 +221,7 @@ def dream(
     names = set(_State.__dataclass_fields__)
     begun = _State(**keeping.read(names)) if checkpoint and resume else None
     if begun:
-        with fitting(checkpoint):
+        with taking_up(checkpoint):
             recipe = recipe.changed(begun.steered)
     parts = parts_of(recipe)
     frames = _frames(recipe, network, base, sizes, parts, parts_of, begun, keeping)

@@ -25,7 +25,7 @@ from lanterna.devices import choose_device, fast_dtype, reuse_memory, uncompiled
 from lanterna.networks.coordinate_plan import CoordinatePlan
 from lanterna.networks.coordinates import Coordinates
 from lanterna.networks.hash_grid import Corners
-from lanterna.recipes.checkpoint import Keeping, fitting, taken_up
+from lanterna.recipes.checkpoint import Keeping, taking_up, taken_up
 from lanterna.recipes.painting import TILE, Painting
 from lanterna.recipes.pixels import Pixels, pixels_of, psnr
 from lanterna.recipes.recipe import Frame, Recipe
@@ -165,7 +165,7 @@ def paint(
     work = _Work(pixels, recipe, place)
     if checkpoint and resume:
         state = keeping.read(set(work.state()))
-        with fitting(checkpoint):
+        with taking_up(checkpoint):
             work.take_up(state)
         return taken_up(_frames(work, keeping, also_at), checkpoint)
     return _frames(work, keeping, also_at)
