@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lanterna.errors import LanternaError, MissingError, UsageError
     from lanterna.images import Record, open_picture, read_record, save_picture
+    from lanterna.images.folders import gather
     from lanterna.networks import Network, open_network
     from lanterna.probes.look import Look, look
     from lanterna.probes.paths import Paths, paths
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from lanterna.recipes.read import Read, read
     from lanterna.recipes.recipe import Frame, Recipe
     from lanterna.recipes.style import Stylize, style
+    from lanterna.recipes.teach import Teach
+    from lanterna.recipes.teaching import teach
     from lanterna.recipes.train import Train
     from lanterna.recipes.training import train
 
@@ -46,6 +49,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 _PLACES = {
     "lanterna.errors": ("LanternaError", "MissingError", "UsageError"),
     "lanterna.images": ("Record", "open_picture", "read_record", "save_picture"),
+    "lanterna.images.folders": ("gather",),
     "lanterna.networks": ("Network", "open_network"),
     "lanterna.probes.look": ("Look", "look"),
     "lanterna.probes.paths": ("Paths", "paths"),
@@ -60,6 +64,8 @@ _PLACES = {
     "lanterna.recipes.read": ("Read", "read"),
     "lanterna.recipes.recipe": ("Frame", "Recipe"),
     "lanterna.recipes.style": ("Stylize", "style"),
+    "lanterna.recipes.teach": ("Teach",),
+    "lanterna.recipes.teaching": ("teach",),
     "lanterna.recipes.train": ("Train",),
     "lanterna.recipes.training": ("train",),
 }
@@ -83,11 +89,13 @@ __all__ = [
     "Recipe",
     "Record",
     "Stylize",
+    "Teach",
     "Train",
     "UsageError",
     "classify",
     "dream",
     "feature",
+    "gather",
     "instant",
     "look",
     "open_network",
@@ -101,6 +109,7 @@ __all__ = [
     "read_record",
     "save_picture",
     "style",
+    "teach",
     "train",
 ]
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 import os
 import unicodedata
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import torch
 
 from lanterna.errors import UsageError
-from lanterna.images.decoding import SUFFIXES
+from lanterna.images.decoding import SUFFIXES, is_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from torch import Tensor
 
@@ -45,13 +45,14 @@ class Gathered:
         return self.folder / self.files[index]
 
 
-def gather(folder: Path) -> Gathered:
+def gather(folder: str | Path) -> Gathered:
     """Find the pictures in the subfolders of `folder`, whatever deep; hidden ones are passed over.
 
     Errors: `UsageError` where it is no folder or cannot be read, where there are fewer than two classes,
     where one has fewer than two pictures, or where a class has a name that cannot be asked for later.
     """
-    if not folder.is_dir():
+    folder = Path(folder)
+    if not is_folder(folder):
         raise UsageError(f"{folder} is no folder: expected a folder whose subfolders are classes of pictures")
     inside = _listed(folder)
     names = [entry.name for entry in inside if entry.is_dir()]

@@ -39,9 +39,6 @@ if TYPE_CHECKING:
 
     from lanterna.networks.stages import Eye
 
-BATCH = 32
-"""Pictures that are decoded, and go through the network, together."""
-
 _MANY = 600  # pictures from which on the seconds that processes take to start are won back
 
 

@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from lanterna.files import replacing
 from lanterna.images.record import weights_sha256
 from lanterna.networks.quick import quicken
-from lanterna.recipes.decoding_ahead import BATCH, Decoded, decoded
+from lanterna.recipes.classify import BATCH
+from lanterna.recipes.decoding_ahead import Decoded, decoded
 from lanterna.settings import features_folder
 
 if TYPE_CHECKING:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 WORST_SHOWN = 24
 _ROWS_SHOWN = 30  # classes of the confusion picture, at most
 _SIDE = 160
+_TABLE = 520  # pixels of the confusion picture's table, at least
 
 
 @dataclass(frozen=True)
@@ -133,10 +134,10 @@ def mistakes_picture(results: Results, folder: Path, network: Network) -> Tensor
         if each["answer"] != each["class"]:
             words = f"{each['class']}, named {each['answer']}"
         else:
-            words = f"{each['class']}, {each['likelihood']:.0%} sure"
+            words = f"{each['class']}, {each['likelihood']:.1%} sure"
         tiles.append((seen(open_picture(folder / each["file"], longest=LONGEST), eye), words))
     misread = f"{wrong} of {results.held_out}" if wrong else f"None of {results.held_out}"
-    title = f"{misread} held-out pictures misnamed; the least likely first"
+    title = f"{misread} held-out pictures misnamed; the least sure of its class first"
     return contact_sheet(tiles, columns=6 if len(tiles) > 4 else 4, side=_SIDE, title=title)
 
 
@@ -152,7 +153,8 @@ def confusion_picture(results: Results) -> Tensor:
         chosen = mixed.topk(_ROWS_SHOWN).indices.sort().values
         counts, names = counts[chosen][:, chosen], tuple(names[i] for i in chosen.tolist())
         title += f"; the {_ROWS_SHOWN} classes most mixed up, of {len(results.classes)}"
-    return table_of_answers(counts, names, title, words=("is", "named"))
+    cell = max(52, min(104, _TABLE // len(names)))  # a few classes have room for their names
+    return table_of_answers(counts, names, title, cell, words=("is", "named"))
 
 
 def summary_of(results: Results) -> dict[str, Any]:

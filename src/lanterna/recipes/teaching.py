@@ -27,7 +27,8 @@ from lanterna.networks import Network, open_network
 from lanterna.networks.quick import quicken
 from lanterna.networks.taught import with_classes
 from lanterna.recipes.checkpoint import Keeping
-from lanterna.recipes.decoding_ahead import BATCH, decoded, workers_for
+from lanterna.recipes.classify import BATCH
+from lanterna.recipes.decoding_ahead import decoded, workers_for
 from lanterna.recipes.features import Features, look_at_all, stacked
 from lanterna.recipes.head import CHUNK, Head, choose_strength, even_weights, fit, threads_for
 from lanterna.recipes.recipe import Frame

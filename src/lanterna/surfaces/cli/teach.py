@@ -195,7 +195,7 @@ def _tell(results: "Results", place: Path, name: str, seconds: float, *, quiet: 
         tested, right = results.tested_with[number], int(results.confusion[number, number])
         others = results.confusion[number].clone()
         others[number] = 0
-        mostly = f", mostly mistaken for {results.classes[int(others.argmax())]}" if others.any() else ""
+        mostly = f", otherwise mostly named {results.classes[int(others.argmax())]}" if others.any() else ""
         say(f"  {label}: {right} of {tested}{mostly}", quiet=quiet)
     say(f"kept in {place}: weights, settings, confusion.png, mistakes.png", quiet=quiet)
     say(f"now: lanterna classify PHOTO --network {name}", quiet=quiet)
