@@ -1,6 +1,7 @@
 """A network is taught classes of one's own with real photographs and digits, and works wherever one does."""
 
 import json
+import multiprocessing
 import os
 import random
 import shutil
@@ -144,9 +145,6 @@ def test_the_taught_network_works_wherever_a_network_does(named, textures, tmp_p
     assert after > before
     assert main(["dream", grass, "--network", named, "--class", "brik", "-o", "no.png", *small]) == 2
     assert "did you mean brick" in capsys.readouterr().err
-    wish = ["feature", "output", "1", "--network", named, "-o", "wish.png", "--size", "64", "--steps", "2"]
-    assert main([*wish, "--quiet"]) == 0
-    assert open_picture("wish.png").shape == (3, 64, 64)
     assert main(["read", str(shelf.need("photographs") / "page.png"), "--network", named]) == 2
     assert "reads no digits" in capsys.readouterr().err
 
@@ -278,12 +276,22 @@ def test_two_runs_at_once_do_not_harm_each_other(copy, private_home):
     assert last(teach(gather(copy), network=base)).numbers["computed"] == 0
 
 
+def test_what_was_looked_at_is_kept_when_somebody_stops(copy, private_home):
+    frames = teach(gather(copy))
+    done = next(frames).step
+    frames.close()
+    assert 0 < done < 60
+    (kept,) = (private_home / "features").glob("*/*.safetensors")
+    assert len(load_file(kept)["sha256"]) == done
+
+
 def test_processes_decode_as_this_one_does(copy):
     (copy / "brick" / "broken.png").write_bytes((copy / "brick" / "00.png").read_bytes()[:300])
     eye = open_network("lite0").eye
     batches = [[copy / "brick" / name for name in ("00.png", "broken.png")], [copy / "grass" / "00.png"]]
     here = list(decoded(batches, eye))
-    there = list(decoded(batches, eye, workers=1))
+    coming = decoded([*batches, *[[copy / "gravel" / "00.png"] * 50] * 20], eye, workers=1)
+    there = [next(coming), next(coming)]
     assert [len(batch) for batch in there] == [2, 1]
     for ours, theirs in zip(chain(*here), chain(*there), strict=True):
         assert ours.key == theirs.key
@@ -292,6 +300,10 @@ def test_processes_decode_as_this_one_does(copy):
         if ours.picture is not None:
             np.testing.assert_allclose(ours.picture, theirs.picture, atol=1e-6)
     assert str(copy / "brick" / "broken.png") in here[0][1].error
+    (process,) = multiprocessing.active_children()
+    process.kill()
+    with pytest.raises(LanternaError, match="a process that decodes pictures was ended"):
+        list(coming)
 
 
 # The last layer

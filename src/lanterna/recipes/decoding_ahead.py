@@ -86,8 +86,8 @@ def decoded(
                 yield found
         except BrokenProcessPool:
             raise LanternaError(
-                "a process that decodes pictures was ended, perhaps for want of memory: "
-                "the same command goes on from here; --workers 0 does without them"
+                "a process that decodes pictures was ended, perhaps for want of memory: the same command "
+                "goes on from here, and workers 0 does without; a script needs if __name__ == '__main__'"
             ) from None
         finally:
             for each in coming:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from pydantic import Field, field_validator
 
@@ -10,15 +10,11 @@ from lanterna.networks.catalogue import ALIASES
 from lanterna.networks.taught import Teachable  # noqa: TC001  # pydantic reads it
 from lanterna.recipes.recipe import Recipe
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 
 class Teach(Recipe):
     """Teach a network to tell the subfolders of a folder of pictures apart."""
 
     verb: ClassVar[str] = "teach"
-    presets: ClassVar[Mapping[str, Mapping[str, object]]] = {}
 
     network: Teachable = Field(
         default="efficientnet-lite0",
