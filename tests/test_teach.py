@@ -517,3 +517,19 @@ def test_names_that_are_wide_stand_upright_and_long_ones_are_cut():
     )
     assert wide.shape[1] > short.shape[1]
     assert wide.shape[2] < 700
+
+
+def test_a_rare_class_counts_as_much_unless_told_otherwise(textures, tmp_path):
+    for name, count in (("grass", 16), ("gravel", 3)):
+        (tmp_path / name).mkdir()
+        for file in sorted((textures / name).iterdir())[:count]:
+            shutil.copy(file, tmp_path / name)
+    for file in sorted((textures / "grass").iterdir())[16:]:  # so that the two cannot quite be told apart
+        shutil.copy(file, tmp_path / "gravel")
+    evenly, as_they_come = (
+        last(teach(gather(tmp_path), Teach(balance=balance, hold_out=0.3))) for balance in (True, False)
+    )
+    photograph = seen(open_picture(shelf.need("photographs") / "gravel.png"), evenly.network.eye)[None]
+    shares = [frame.network(photograph).softmax(1)[0, 1] for frame in (evenly, as_they_come)]
+    assert shares[0] > shares[1]
+    assert evenly.results.uneven > 2

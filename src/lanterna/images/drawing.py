@@ -188,23 +188,25 @@ def table_of_answers(
     classes = len(names)
     names = [fitted(name, font(18), _NAME_MOST) for name in names]
     widest = math.ceil(max(font(18).getlength(name) for name in names))
-    upright = widest > cell - 8
-    left, top = (48 + widest, 96 + widest) if upright else (72, 104)
+    upright, words_wide = widest > cell - 8, widest > 32
+    left, top = 48 + widest if words_wide else 72, 96 + widest if upright else 104
     width = max(left + classes * cell, 24 + math.ceil(font(22).getlength(title)))
     page = Image.new("RGB", (width + 24, top + classes * cell + 24), NIGHT)
     draw = ImageDraw.Draw(page)
     draw.text((24, 16), title, LIGHT, font(22))
     draw.text((left, 54), words[1], DIM, font(15))
-    draw.text((24 if upright else 12, top - 24), words[0], DIM, font(15))
+    draw.text((24 if words_wide else 12, top - 24), words[0], DIM, font(15))
     most = max(1.0, (counts - torch.diag(counts.diagonal())).max().item()) ** 0.5
     for row in range(classes):
-        y = top + row * cell
-        if upright:
+        y, middle = top + row * cell, left + (row + 0.5) * cell
+        if words_wide:
             draw.text((left - 12, y + cell / 2), names[row], LIGHT, font(18), anchor="rm")
-            _draw_upright(page, (left + round((row + 0.5) * cell), top - 8), names[row])
         else:
             draw.text((left - 20, y + cell / 2), names[row], LIGHT, font(18), anchor="mm")
-            draw.text((left + (row + 0.5) * cell, top - 14), names[row], LIGHT, font(18), anchor="mm")
+        if upright:
+            _draw_upright(page, (round(middle), top - 8), names[row])
+        else:
+            draw.text((middle, top - 14), names[row], LIGHT, font(18), anchor="mm")
         for column in range(classes):
             x, count = left + column * cell, int(counts[row, column])
             glow = 0.0 if row == column else count**0.5 / most
