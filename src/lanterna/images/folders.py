@@ -1,7 +1,7 @@
 """A folder of pictures whose subfolders are classes: which there are, and which pictures are in each.
 
-A list of names is all that is held of the pictures, less than 100 bytes for each, so that a million of them
-fit in memory; what is in the files is read when it is wanted.
+A list of names is all that is held of the pictures, about 100 bytes for each, so that a million of them fit
+in memory; what is in the files is read when it is wanted.
 """
 
 from __future__ import annotations
