@@ -63,5 +63,5 @@ def open_trained(name: str | Path) -> Network:
         network = build(plan)
         network.load_state_dict(weights)
     except (OSError, ValidationError, SafetensorError, RuntimeError) as error:
-        raise LanternaError(f"the network in {folder} is damaged: make it again with --force") from error
+        raise LanternaError(f"the network in {folder} is damaged: train it again with --force") from error
     return network.eval()
