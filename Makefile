@@ -28,6 +28,7 @@ check: .venv/installed-dev
 bench: .venv/installed-dev
 	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/classify.py
+	$(BIN)/python benchmarks/teach.py
 	$(BIN)/python benchmarks/look.py
 	$(BIN)/python benchmarks/paths.py
 	$(BIN)/python benchmarks/motion.py

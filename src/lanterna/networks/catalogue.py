@@ -14,9 +14,11 @@ from lanterna import shelf
 from lanterna.devices import choose_device
 from lanterna.errors import LanternaError, UsageError
 from lanterna.networks.classes import imagenet_classes
+from lanterna.networks.digits import DIGIT_EYE
 from lanterna.networks.efficientnet import SCALES, efficientnet
 from lanterna.networks.foreign import open_foreign
 from lanterna.networks.kept import kept
+from lanterna.networks.taught import told
 from lanterna.networks.trained import is_trained, open_trained
 from lanterna.networks.vgg import vgg16
 from lanterna.settings import networks_folder
@@ -36,6 +38,8 @@ _TRAINED_HERE = {
     "dense": "reads a digit: every pixel to every unit",
     "conv": "reads a digit: convolutions",
 }
+BUILT_IN = frozenset({*ALIASES, *_PRETRAINED, *_TRAINED_HERE})
+"""The names that are Lanterna's own."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,8 @@ class Stage:
 
 
 def networks() -> list[Listing]:
-    """The networks there are: the pretrained ones, the digit networks, and whatever else was trained here."""
+    """The networks there are: the pretrained ones, the digit networks, and whatever else was trained
+    or taught here."""
     listings = [
         Listing(
             name,
@@ -85,9 +90,9 @@ def networks() -> list[Listing]:
         command = f"lanterna train {name}" if name in _TRAINED_HERE else ""
         listing = Listing(name, what, "trained here", name in here, command)
         with contextlib.suppress(LanternaError):  # one that is not here, or damaged, is listed all the same
-            listing = Listing(
-                name, what, "trained here", name in here, command, *_measures(open_trained(name))
-            )
+            network = open_trained(name)
+            what = what if network.eye == DIGIT_EYE else told(network.classes)
+            listing = Listing(name, what, "trained here", name in here, command, *_measures(network))
         listings.append(listing)
     return listings
 
