@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lanterna.errors import LanternaError, MissingError, UsageError
     from lanterna.images import Record, open_picture, read_record, save_picture
-    from lanterna.lessons.exercises import check
     from lanterna.images.folders import gather
+    from lanterna.lessons.exercises import check
     from lanterna.networks import Network, open_network
     from lanterna.probes.look import Look, look
     from lanterna.probes.paths import Paths, paths
