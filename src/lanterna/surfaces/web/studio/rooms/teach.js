@@ -200,7 +200,7 @@ function Taught({ job, camera }) {
     ${job.picture && html`<a href=${file(job.picture)} target="_blank" rel="noopener" aria-label="Which pictures it named wrong, as large as it is"><img src=${thumbnail(job.picture)} alt="" /></a>`}
     <button type="button" class="button" onClick=${() => input.current.click()}>Try a picture …</button>
     <input ref=${input} type="file" accept="image/*" class="unseen" tabindex="-1" aria-label="A picture to be named" onChange=${(event) => ask(event.target.files[0])} />
-    <ol class="answers" role="status" aria-label="What it is">${(answers ?? []).map((each) => html`<li key=${each.class}><span>${each.name}</span><meter min="0" max="1" value=${each.chance}></meter><output>${(100 * each.chance).toFixed(0)} %</output></li>`)}</ol>
+    <div role="status" aria-label="What it is"><ol class="answers">${(answers ?? []).map((each) => html`<li key=${each.class}><span>${each.name}</span><meter min="0" max="1" value=${each.chance} aria-label=${`How sure it is of ${each.name}`}></meter><output>${(100 * each.chance).toFixed(0)} %</output></li>`)}</ol></div>
     <div class="tools"><a class="button small" href=${`#/look?network=${job.title}`}>Look inside</a>
       <a class="button small" href=${`#/dream?network=${job.title}`}>Dream with it</a></div>
   </section>`;
