@@ -187,7 +187,7 @@ class WholeBatchNorm2d(nn.BatchNorm2d):
         """`(N, C, H, W)` in and out, N the examples of this process, which may be none."""
         if not self.training:
             return super().forward(x)
-        wide = x.float()
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
         count = wide.new_tensor([x.numel() / x.shape[1]])
         sums = torch.cat([wide.sum((0, 2, 3)), wide.square().sum((0, 2, 3)), count])
         added: Tensor = _AddedUp.apply(sums)  # type: ignore[no-untyped-call]

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 import socket
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -39,23 +40,28 @@ def launch(
     Errors: `UsageError` where there are fewer devices, or the machines are told wrongly; what `work` raises
     in the first process; `LanternaError` where processes are lost again and again, or machines do not meet.
     """
-    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     _check(device, devices, nodes, node_rank, address)
-    config = LaunchConfig(
-        min_nodes=nodes,
-        max_nodes=nodes,
-        nproc_per_node=devices,
-        run_id="lanterna",
-        rdzv_backend="static",
-        rdzv_endpoint=address or f"127.0.0.1:{_free_port()}",
-        rdzv_configs={"rank": node_rank, "timeout": _PATIENCE},
-        max_restarts=RESTARTS,
-    )
     try:
-        with _surroundings(devices, alone=nodes == 1):
+        with (
+            _surroundings(devices, alone=nodes == 1),
+            tempfile.TemporaryDirectory(prefix="lanterna-") as logs,
+            _meeting_place(address) as place,
+        ):
+            config = LaunchConfig(
+                min_nodes=nodes,
+                max_nodes=nodes,
+                nproc_per_node=devices,
+                run_id="lanterna",
+                rdzv_backend="static",
+                rdzv_endpoint=place,
+                rdzv_configs={"rank": node_rank, "timeout": _PATIENCE},
+                max_restarts=RESTARTS,
+                logs_specs=DefaultLogsSpecs(log_dir=logs),
+            )
             outcomes: dict[int, int | LanternaError] = elastic_launch(config, _member)(work, *arguments)
     except SignalException as stopped:
         return 128 + stopped.sigval
@@ -119,23 +125,34 @@ def _surroundings(devices: int, *, alone: bool) -> Iterator[None]:
         found["GLOO_SOCKET_IFNAME"] = loopback[0]
     added = {name: value for name, value in found.items() if name not in os.environ}
     os.environ.update(added)
-    logger = logging.getLogger("torch.distributed.elastic")
-    level = logger.level
     if not os.environ.get("LANTERNA_DEBUG"):
-        logger.setLevel(logging.CRITICAL)
+        logging.disable(logging.CRITICAL)  # the agent's log; what happens is told by the first process
     try:
         yield
     finally:
-        logger.setLevel(level)
+        logging.disable(logging.NOTSET)
         for name in added:
             del os.environ[name]
 
 
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
+@contextlib.contextmanager
+def _meeting_place(address: str | None) -> Iterator[str]:
+    """Where processes tell each other where they are: `address`, or a place on this machine alone.
+
+    torchrun's agent would listen on every network that the machine is on. It takes up a store that listens at
+    the same port already, so that one bound to the machine itself is begun here.
+    """
+    if address:
+        yield address
+        return
+    listening = socket.create_server(("127.0.0.1", 0))
+    port = listening.getsockname()[1]
+    store = torch.distributed.TCPStore(  # type: ignore[attr-defined]
+        "127.0.0.1", port, is_master=True, wait_for_workers=False, multi_tenant=True,
+        master_listen_fd=listening.detach(),
+    )  # fmt: skip
+    yield f"127.0.0.1:{port}"
+    del store
 
 
 def _how(code: Any) -> str:  # noqa: ANN401

@@ -93,10 +93,8 @@ def train(
     }
     if in_a_team():
         return take_part(recipe, name, film, options)
-    if devices * nodes == 1:
+    if devices == nodes == 1 and not (node_rank or address):
         return train_and_keep(recipe, name, film=film, **options)
-    if recipe.batch_size < devices * nodes:
-        raise UsageError(f"batch_size {recipe.batch_size} is too small for {devices * nodes} processes")
     fetch_missing("mnist", quiet=quiet)
     return launch(
         take_part, recipe, name, film, options, device=choose_device(device), devices=devices, nodes=nodes,
