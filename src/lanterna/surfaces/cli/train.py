@@ -23,6 +23,7 @@ from lanterna.surfaces.cli.common import (
     progress,
     say,
     stoppable,
+    tell_device,
 )
 
 if TYPE_CHECKING:
@@ -171,6 +172,7 @@ def train_and_keep(
     else:
         team.once(check)
     fetch_missing("mnist", quiet=quiet)
+    tell_device(device, quiet=quiet)
 
     snapshots = folder / "film.pt"
     filmed = Film(recipe, snapshots, resume=resume) if film is not None and team.first else None
