@@ -81,6 +81,7 @@ def test_two_processes_reach_what_one_does(tmp_path: Path):
     assert BUSY.digits % BUSY.batch_size == 1
     (tmp_path / "member.py").write_text(MEMBER)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    torchrun += ["--log-dir", str(tmp_path / "logs")]  # which it does not remove
     words = [str(tmp_path / "member.py"), BUSY.model_dump_json(), str(tmp_path / "two.pt")]
     with subprocess.Popen([*torchrun, *words]) as process:
         one = deque(training.train(BUSY, device="cpu"), maxlen=1)[0]
