@@ -37,6 +37,8 @@ bench: .venv/installed-dev
 	$(BIN)/python benchmarks/instant.py
 	$(BIN)/python benchmarks/paint.py
 	$(BIN)/python benchmarks/studio.py
+	$(BIN)/python benchmarks/parallel.py
+	$(BIN)/python benchmarks/gpu.py
 
 .venv/installed: pyproject.toml constraints.txt
 	@echo "installing Lanterna into .venv (torch is large: some minutes the first time)"

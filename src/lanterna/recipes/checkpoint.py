@@ -12,12 +12,14 @@ import torch
 
 from lanterna.errors import LanternaError, MissingError, UsageError
 from lanterna.files import replacing
+from lanterna.recipes.parallel import ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from lanterna.networks.stages import Network
+    from lanterna.recipes.parallel import Team
     from lanterna.recipes.recipe import Recipe
 
 
@@ -57,15 +59,15 @@ class Learning:
         }
         write_state(path, state)
 
-    def load(self, path: Path, recipe: Recipe) -> None:
-        """Take up what `save` wrote, in place.
+    def load(self, path: Path, recipe: Recipe, team: Team = ALONE) -> None:
+        """Take up what `save` wrote, in place. A team needs the file where its first process is.
 
         Errors: `MissingError` where there is no checkpoint, `UsageError` where it belongs to other settings,
         `LanternaError` where the file is damaged. A checkpoint from elsewhere can run no code: only tensors
         and plain values are read.
         """
         wanted = {"network", "averaged", "optimiser", "step", "right", "rate", "numbers", "history"}
-        state = read_state(path, recipe, wanted)
+        state = team.once(lambda: read_state(path, recipe, wanted))
         try:
             self.network.load_state_dict(state["network"])
             if self.averaged is not self.network:
@@ -74,7 +76,7 @@ class Learning:
         except (RuntimeError, ValueError, TypeError, AttributeError) as error:
             raise LanternaError(f"{path} does not fit its own recipe: start anew with --force") from error
         self.step, self.rate, self.numbers = state["step"], state["rate"], state["numbers"]
-        self.right.fill_(state["right"])
+        self.right.fill_(state["right"] if team.first else 0)  # each counts its own part, the first goes on
         self.history[:] = state["history"]
 
 
