@@ -3,7 +3,6 @@
 from lanterna.networks.catalogue import (
     Listing,
     Stage,
-    keeping_networks,
     networks,
     open_network,
     runs_code,
@@ -11,6 +10,7 @@ from lanterna.networks.catalogue import (
     stages,
 )
 from lanterna.networks.classes import class_index
+from lanterna.networks.kept import keeping_networks
 from lanterna.networks.seeing import seen
 from lanterna.networks.stages import Eye, Network
 

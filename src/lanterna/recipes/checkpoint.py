@@ -13,12 +13,14 @@ import torch
 
 from lanterna.errors import LanternaError, MissingError, UsageError
 from lanterna.files import replacing
+from lanterna.recipes.parallel import ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from lanterna.networks.stages import Network
+    from lanterna.recipes.parallel import Team
     from lanterna.recipes.recipe import Recipe
 
 
@@ -61,22 +63,22 @@ class Learning:
         }
         write_state(path, state)
 
-    def load(self, path: Path, recipe: Recipe) -> None:
-        """Take up what `save` wrote, in place.
+    def load(self, path: Path, recipe: Recipe, team: Team = ALONE) -> None:
+        """Take up what `save` wrote, in place. A team needs the file where its first process is.
 
         Errors: `MissingError` where there is no checkpoint, `UsageError` where it belongs to other settings,
         `LanternaError` where the file is damaged. A checkpoint from elsewhere can run no code: only tensors
         and plain values are read.
         """
         wanted = {"network", "averaged", "optimiser", "step", "right", "rate", "numbers", "history"}
-        state = read_state(path, recipe, wanted)
+        state = team.once(lambda: read_state(path, recipe, wanted))
         with taking_up(path):
             self.network.load_state_dict(state["network"])
             if self.averaged is not self.network:
                 self.averaged.load_state_dict(state["averaged"])
-            self.optimiser.load_state_dict(state["optimiser"])
+            load_optimiser(self.optimiser, state["optimiser"])
             self.step, self.rate, self.numbers = int(state["step"]), float(state["rate"]), state["numbers"]
-            self.right.fill_(state["right"])
+            self.right.fill_(state["right"] if team.first else 0)  # each has its own part
             self.history[:] = state["history"]
 
 
@@ -122,6 +124,18 @@ def taking_up(path: Path | None) -> Iterator[None]:
         raise
     except Exception as error:
         raise LanternaError(f"{path} does not fit its own recipe: start anew with --force") from error
+
+
+def load_optimiser(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Take up the state of an optimiser whose memory of each parameter has that one's shape.
+
+    Errors: `ValueError` where it has not: torch does not look, and its fused steps would write anywhere.
+    """
+    optimiser.load_state_dict(state)
+    for parameter, kept in optimiser.state.items():
+        tensors = [each for each in kept.values() if isinstance(each, torch.Tensor)]
+        if any(each.ndim and each.shape != parameter.shape for each in tensors):
+            raise ValueError("an optimiser's state of another shape")
 
 
 def taken_up(frames: Generator[Of, Sent, None], path: Path | None) -> Generator[Of, Sent | None, None]:

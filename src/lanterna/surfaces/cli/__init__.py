@@ -20,6 +20,7 @@ VERBS: dict[str, str] = {
     "train": "Train a network on handwritten digits and watch it learn.",
     "read": "Read the handwritten digits on a page, drawn or photographed.",
     "classify": "Say what is in a photograph.",
+    "teach": "Teach a network your own classes: the subfolders of a folder of pictures.",
     "look": "Look at a picture flowing through a network: every layer, and the paths that made the answer.",
     "feature": "Paint what a channel, unit or class of a network wants to see.",
     "dream": "Turn a picture into what a network sees in it.",

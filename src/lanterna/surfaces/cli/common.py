@@ -168,6 +168,13 @@ def fetch_and_open(name: str, *, device: str, quiet: bool = False) -> Network:
     return network
 
 
+def tell_device(device: str, *, quiet: bool = False) -> None:
+    """Say on what work that takes a while computes; call it when nothing can be wrong any more."""
+    from lanterna.devices import choose_device, described
+
+    say(f"computing on {described(choose_device(device))}", quiet=quiet)
+
+
 def _move(update: Update, _: str, done: int, total: int) -> None:
     update(done, total)
 
