@@ -28,6 +28,7 @@ check: .venv/installed-dev
 bench: .venv/installed-dev
 	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/classify.py
+	$(BIN)/python benchmarks/teach.py
 	$(BIN)/python benchmarks/look.py
 	$(BIN)/python benchmarks/paths.py
 	$(BIN)/python benchmarks/motion.py
@@ -36,6 +37,8 @@ bench: .venv/installed-dev
 	$(BIN)/python benchmarks/instant.py
 	$(BIN)/python benchmarks/paint.py
 	$(BIN)/python benchmarks/studio.py
+	$(BIN)/python benchmarks/parallel.py
+	$(BIN)/python benchmarks/gpu.py
 
 .venv/installed: pyproject.toml constraints.txt
 	@echo "installing Lanterna into .venv (torch is large: some minutes the first time)"

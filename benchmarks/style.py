@@ -219,7 +219,9 @@ def measure_for(network, photo, painting, side):
 
     recipe = recipes.Stylize(size=side)
     stage, weights = stages_of(network, recipe)
-    content, painted = recipes._aims(recipe, network, photo, [painting], [], None, stage, list(weights))
+    content, painted = recipes._aims(
+        recipe, network, photo, [painting], [], None, stage, list(weights), recipe.tile
+    )
     return partial(loss_of, network, aim=recipes._aim(recipe, content, painted, weights), tile=4096)
 
 

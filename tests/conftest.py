@@ -70,6 +70,7 @@ def browser() -> Iterator[Browser]:
     if chromium is None:
         pytest.fail("pages are tested in Chromium: apt-get install chromium")
     arguments = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+    arguments += ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]  # a camera
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=chromium, args=arguments)
         yield opened

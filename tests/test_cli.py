@@ -15,7 +15,7 @@ from cyclopts import Parameter
 from pydantic import Field
 
 from lanterna import __version__, shelf
-from lanterna.errors import LanternaError, MissingError, UsageError
+from lanterna.errors import LanternaError, MissingError, UsageError, one_line
 from lanterna.recipes.recipe import Recipe
 from lanterna.surfaces import cli
 from lanterna.surfaces.cli import frame, main
@@ -29,7 +29,6 @@ from lanterna.surfaces.cli.common import (
     emit_json,
     given,
     human_size,
-    one_line,
     progress,
     say,
 )

@@ -310,6 +310,15 @@ def test_every_other_kind_makes_a_picture(
     assert read_record(studio.file(done["picture"])).verb
 
 
+def test_a_job_that_is_stopped_before_its_first_picture_is_stopped(
+    studio: Served, cat: str, coffee: str
+) -> None:
+    job = studio.start("instant", inputs=[("picture", cat), ("style", coffee)])
+    studio("PATCH", f"/api/jobs/{job}", {"state": "stopped"})
+    found = studio.ended(job)
+    assert (found["state"], found["error"], found["picture"]) == ("stopped", None, None)
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [

@@ -201,7 +201,15 @@ def test_in_tiles_it_is_what_it_is_whole(vgg, bricks, statistics, size):
     content_stage, weights = stages_of(vgg, recipe)
     left = torch.linspace(0, 1, size[1]).expand(size)
     content_part, painted_part = recipes._aims(
-        recipe, vgg, photo, [bricks, 1 - bricks], [left, 1 - left], left, content_stage, list(weights)
+        recipe,
+        vgg,
+        photo,
+        [bricks, 1 - bricks],
+        [left, 1 - left],
+        left,
+        content_stage,
+        list(weights),
+        recipe.tile,
     )
     aim = recipes._aim(recipe, content_part, painted_part, weights)
     noisy = (photo + 0.1 * torch.randn(photo.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lanterna.errors import LanternaError, MissingError, UsageError
     from lanterna.images import Record, open_picture, read_record, save_picture
+    from lanterna.images.folders import gather
     from lanterna.lessons.exercises import check
     from lanterna.networks import Network, open_network
     from lanterna.probes.look import Look, look
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from lanterna.recipes.read import Read, read
     from lanterna.recipes.recipe import Frame, Recipe
     from lanterna.recipes.style import Stylize, style
+    from lanterna.recipes.teach import Teach
+    from lanterna.recipes.teaching import teach
     from lanterna.recipes.train import Train
     from lanterna.recipes.training import train
     from lanterna.surfaces import notebook
@@ -50,6 +53,7 @@ _PLACES = {
     "lanterna.errors": ("LanternaError", "MissingError", "UsageError"),
     "lanterna.images": ("Record", "open_picture", "read_record", "save_picture"),
     "lanterna.lessons.exercises": ("check",),
+    "lanterna.images.folders": ("gather",),
     "lanterna.networks": ("Network", "open_network"),
     "lanterna.probes.look": ("Look", "look"),
     "lanterna.probes.paths": ("Paths", "paths"),
@@ -64,6 +68,8 @@ _PLACES = {
     "lanterna.recipes.read": ("Read", "read"),
     "lanterna.recipes.recipe": ("Frame", "Recipe"),
     "lanterna.recipes.style": ("Stylize", "style"),
+    "lanterna.recipes.teach": ("Teach",),
+    "lanterna.recipes.teaching": ("teach",),
     "lanterna.recipes.train": ("Train",),
     "lanterna.recipes.training": ("train",),
     "lanterna.surfaces.notebook.lessons": ("exercises", "lesson"),
@@ -88,6 +94,7 @@ __all__ = [
     "Recipe",
     "Record",
     "Stylize",
+    "Teach",
     "Train",
     "UsageError",
     "check",
@@ -95,6 +102,7 @@ __all__ = [
     "dream",
     "exercises",
     "feature",
+    "gather",
     "instant",
     "lesson",
     "look",
@@ -110,6 +118,7 @@ __all__ = [
     "read_record",
     "save_picture",
     "style",
+    "teach",
     "train",
 ]
 

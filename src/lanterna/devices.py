@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import ctypes
 import inspect
+import logging
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
-from lanterna.errors import UsageError
+from lanterna.errors import LanternaError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -28,6 +33,58 @@ def choose_device(name: str = "auto") -> torch.device:
     if not here[name]:
         raise UsageError(f"this machine has no {name} device: use --device auto or --device cpu")
     return torch.device(name)
+
+
+def described(device: torch.device) -> str:
+    """A device in a few words, with the precision of quick work: cpu (2 threads, bfloat16)."""
+    what = f"{torch.get_num_threads()} threads" if device.type == "cpu" else ""
+    if device.type == "cuda":
+        what = torch.cuda.get_device_name(device)
+    parts = [what, str(fast_dtype(device)).removeprefix("torch.")]
+    return f"{device.type} ({', '.join(filter(None, parts))})"
+
+
+def free_memory(device: torch.device) -> int | None:
+    """How many bytes are free for more work, or None where that cannot be asked."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), None)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a device has no memory left. On the CPU and on MPS only its words say it."""
+    words = ("DefaultCPUAllocator", "MPS backend out of memory")
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and any(each in str(error) for each in words)
+    )
+
+
+def fitting(work: Callable[[int], T], tile: int, longest: int, least: int = 256) -> tuple[T, int]:
+    """What `work(tile)` gives, and the tile that it fitted into the memory with; a smaller one is told.
+
+    `tile` is the side of the tiles, in pixels, in which work looks at a picture whose longer side is
+    `longest`. Each time memory runs out it is halved, down to `least`, and the work is done again.
+    Errors: `LanternaError` where the least tiles do not fit either.
+    """
+    while True:
+        try:
+            return work(tile), tile
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        # Here the error is gone, and with it what its traceback held.
+        if tile <= least:
+            raise LanternaError(
+                f"there is not enough memory, even in tiles of {least} pixels: a smaller --size"
+            )
+        tile = max(least, min(tile, longest) // 2 // 32 * 32)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        _log.warning("not enough memory: from here on in tiles of %d pixels", tile)
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:

@@ -19,3 +19,11 @@ class MissingError(LanternaError):
     """Data or weights are not here yet. The line names the command that gets them."""
 
     exit_code = 3
+
+
+def one_line(text: str) -> str:
+    """The text on one line, with whatever cannot be printed escaped."""
+    joined = " ".join(text.split())
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in joined
+    )

@@ -1,16 +1,26 @@
-"""Files are whole or not there: written beside their place, then renamed into it."""
+"""Files are whole or not there: written beside their place, then renamed into it.
+
+What is in the making is locked by who makes it. So what a killed process left is told from what another one
+is at work on, and the next one that writes there takes it away.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import os
+import shutil
 import stat
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lanterna.errors import LanternaError, UsageError
+
+try:
+    import fcntl
+except ImportError:  # Windows: nothing is locked there, and nothing taken away
+    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,12 +33,10 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
     What is `private` can be read by this user alone.
     Errors: `LanternaError` in one line where the folder cannot be written or the disk is full.
     """
-    temporary = None
+    temporary = handle = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-        temporary = Path(name)
-        os.close(handle)
+        handle, temporary = _in_the_making(path)
         yield temporary
         # Temporary files are private; a result should be as readable as any other new file.
         umask = os.umask(0)
@@ -37,11 +45,77 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
+        temporary = None  # the name may be somebody else's from now on
     except OSError as error:
         raise LanternaError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+        if handle is not None:
+            os.close(handle)
+
+
+@contextlib.contextmanager
+def working_folder(prefix: str) -> Iterator[Path]:
+    """A folder for files of no worth afterwards, named `prefix` and something; gone when the block ends.
+
+    Those of processes that were killed go first.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        if (handle := _held(left)) is not None:
+            shutil.rmtree(left, ignore_errors=True)
+            os.close(handle)
+    for _ in range(5):  # somebody may just take it for one that was left; some disks have no locks
+        folder = Path(tempfile.mkdtemp(prefix=prefix))
+        handle = _held(folder)
+        if fcntl is None or (handle is not None and folder.exists()):
+            break
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(exist_ok=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if handle is not None:
+            os.close(handle)
+
+
+def _in_the_making(path: Path) -> tuple[int | None, Path]:
+    """A new private file beside `path`, and the handle that holds it, where files are held.
+
+    Its name is the same each time, so that what was left is found, and hidden, so that it looks like no
+    result; where somebody else is at work on the same file, it is another.
+    """
+    usual = path.with_name(f".{path.name}.new{path.suffix}")
+    if (left := _held(usual)) is not None:
+        usual.unlink(missing_ok=True)
+        os.close(left)
+    if fcntl is not None:
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(usual, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            if (handle := _held(usual)) is not None:
+                return handle, usual
+    unusual, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    os.close(unusual)
+    return None, Path(name)
+
+
+def _held(path: Path) -> int | None:
+    """A handle that holds a file or folder until it is closed, or None: not there, or somebody else's."""
+    if fcntl is None:
+        return None
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(handle), path.stat(follow_symlinks=False)):
+            return handle
+    except OSError:
+        pass
+    os.close(handle)
+    return None
 
 
 def sha256(path: Path) -> str:

@@ -16,6 +16,11 @@ def shelf_folder() -> Path:
     return _home("shelf") or platformdirs.user_cache_path("lanterna") / "shelf"
 
 
+def features_folder() -> Path:
+    """The folder of what networks saw in pictures: a cache that can be made again."""
+    return _home("features") or platformdirs.user_cache_path("lanterna") / "features"
+
+
 def networks_folder() -> Path:
     """The folder of networks trained on this machine: nobody else has them."""
     return _home("networks") or platformdirs.user_data_path("lanterna") / "networks"

@@ -31,6 +31,9 @@ BYTE_LIMIT = 2**31
 """The most bytes a file may have: 200 million pixels of 16-bit RGBA, uncompressed, are 1.6 GB."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "GIF")
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".gif", ".heic"}
+"""What the files in a folder that are taken for pictures are called; what they are, their content decides."""
+
 _NAMES = "PNG, JPEG, WebP, AVIF, TIFF, GIF or HEIC"
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 

@@ -26,6 +26,7 @@ AMBER: Colour = (245, 176, 65)
 BLUE: Colour = (92, 158, 255)
 
 _TITLE, _LINE = 44, 10  # of a contact sheet: pixels for its title, and those around a line of words
+_NAME_MOST = 200  # pixels of a class's name beside a table
 _NEAREST = Image.Resampling.NEAREST
 
 
@@ -148,7 +149,7 @@ def contact_sheet(
         x = gap + place % columns * (side + gap)
         y = top + place // columns * (height + line + gap)
         page.paste(as_image(picture).resize((side, height), Image.Resampling.BICUBIC), (x, y))
-        draw.text((x, y + height + 4), caption, DIM, words)
+        draw.text((x, y + height + 4), fitted(caption, words, side + gap - 4), DIM, words)
     return as_picture(page)
 
 
@@ -171,23 +172,41 @@ def _letters(side: int) -> int:
     return min(18, max(13, side // 8))
 
 
-def table_of_answers(counts: Tensor, names: Sequence[str], title: str, cell: int = 52) -> Tensor:
+def table_of_answers(
+    counts: Tensor,
+    names: Sequence[str],
+    title: str,
+    cell: int = 52,
+    *,
+    words: tuple[str, str] = ("written", "read as"),
+) -> Tensor:
     """How often each true class (rows) was given each answer (columns), `(C, C)` whole numbers, as a picture.
 
-    Mistakes glow amber, by the square root of their count so that single ones are seen.
+    Mistakes glow amber, by the square root of their count so that single ones are seen. Names that are wider
+    than a cell stand upright over their columns.
     """
     classes = len(names)
-    left, top = 72, 104
-    page = Image.new("RGB", (left + classes * cell + 24, top + classes * cell + 24), NIGHT)
+    names = [fitted(name, font(18), _NAME_MOST) for name in names]
+    widest = math.ceil(max(font(18).getlength(name) for name in names))
+    upright, words_wide = widest > cell - 8, widest > 32
+    left, top = 48 + widest if words_wide else 72, 96 + widest if upright else 104
+    width = max(left + classes * cell, 24 + math.ceil(font(22).getlength(title)))
+    page = Image.new("RGB", (width + 24, top + classes * cell + 24), NIGHT)
     draw = ImageDraw.Draw(page)
     draw.text((24, 16), title, LIGHT, font(22))
-    draw.text((left, 54), "read as", DIM, font(15))
-    draw.text((12, top - 24), "written", DIM, font(15))
+    draw.text((left, 54), words[1], DIM, font(15))
+    draw.text((24 if words_wide else 12, top - 24), words[0], DIM, font(15))
     most = max(1.0, (counts - torch.diag(counts.diagonal())).max().item()) ** 0.5
     for row in range(classes):
-        y = top + row * cell
-        draw.text((left - 20, y + cell / 2), names[row], LIGHT, font(18), anchor="mm")
-        draw.text((left + (row + 0.5) * cell, top - 14), names[row], LIGHT, font(18), anchor="mm")
+        y, middle = top + row * cell, left + (row + 0.5) * cell
+        if words_wide:
+            draw.text((left - 12, y + cell / 2), names[row], LIGHT, font(18), anchor="rm")
+        else:
+            draw.text((left - 20, y + cell / 2), names[row], LIGHT, font(18), anchor="mm")
+        if upright:
+            _draw_upright(page, (round(middle), top - 8), names[row])
+        else:
+            draw.text((middle, top - 14), names[row], LIGHT, font(18), anchor="mm")
         for column in range(classes):
             x, count = left + column * cell, int(counts[row, column])
             glow = 0.0 if row == column else count**0.5 / most
@@ -196,6 +215,23 @@ def table_of_answers(counts: Tensor, names: Sequence[str], title: str, cell: int
                 ink = DIM if row == column else NIGHT if glow > 0.45 else LIGHT
                 draw.text((x + cell / 2, y + cell / 2), str(count), ink, font(16), anchor="mm")
     return as_picture(page)
+
+
+def _draw_upright(page: Image.Image, foot: tuple[int, int], text: str) -> None:
+    """Words that climb from `foot`, the middle of their lower end."""
+    words = Image.new("L", (math.ceil(font(18).getlength(text)), 24))
+    ImageDraw.Draw(words).text((0, 12), text, 255, font(18), anchor="lm")
+    words = words.transpose(Image.Transpose.ROTATE_90)
+    page.paste(Image.new("RGB", words.size, LIGHT), (foot[0] - 12, foot[1] - words.height), words)
+
+
+def fitted(text: str, letters: ImageFont.FreeTypeFont | ImageFont.ImageFont, most: float) -> str:
+    """The text, cut short with an ellipsis where it would be wider than `most` pixels."""
+    if letters.getlength(text) <= most:
+        return text
+    while text and letters.getlength(f"{text}…") > most:
+        text = text[:-1]
+    return f"{text.rstrip()}…"
 
 
 def signed_picture(values: Tensor) -> Tensor:

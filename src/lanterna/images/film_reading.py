@@ -136,15 +136,24 @@ def _need_av(path: Path) -> None:
 
 
 def _folder(path: Path) -> Film:
-    try:
-        names = [each for each in path.iterdir() if each.suffix.lower() in _PICTURES]
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    pictures = sorted((each for each in names if not each.name.startswith(".")), key=_by_number)
-    if not pictures:
-        raise UsageError(f"{path} has no pictures in it: give {_WANTED}")
+    pictures = pictures_in(path)
     _, height, width = open_picture(pictures[0]).shape
     return Film(path, width, height, USUAL_FPS, len(pictures), lambda k: map(open_picture, pictures[k:]))
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures in a folder, hidden ones left out, in the order of the numbers in their names.
+
+    Errors: `UsageError` where it cannot be read, or there are none.
+    """
+    try:
+        names = [each for each in folder.iterdir() if each.suffix.lower() in _PICTURES]
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be read: {error.strerror}") from error
+    pictures = sorted((each for each in names if not each.name.startswith(".")), key=_by_number)
+    if not pictures:
+        raise UsageError(f"{folder} has no pictures in it: give {_WANTED}")
+    return pictures
 
 
 def _by_number(path: Path) -> tuple[list[tuple[int, str]], str]:

@@ -1,7 +1,16 @@
 """Networks as named stages, with their weights: pretrained, trained here, or anyone's."""
 
-from lanterna.networks.catalogue import Listing, Stage, networks, open_network, runs_code, shelf_items, stages
+from lanterna.networks.catalogue import (
+    Listing,
+    Stage,
+    networks,
+    open_network,
+    runs_code,
+    shelf_items,
+    stages,
+)
 from lanterna.networks.classes import class_index
+from lanterna.networks.kept import keeping_networks
 from lanterna.networks.seeing import seen
 from lanterna.networks.stages import Eye, Network
 
@@ -11,6 +20,7 @@ __all__ = [
     "Network",
     "Stage",
     "class_index",
+    "keeping_networks",
     "networks",
     "open_network",
     "runs_code",

@@ -14,8 +14,11 @@ from lanterna import shelf
 from lanterna.devices import choose_device
 from lanterna.errors import LanternaError, UsageError
 from lanterna.networks.classes import imagenet_classes
+from lanterna.networks.digits import DIGIT_EYE
 from lanterna.networks.efficientnet import SCALES, efficientnet
 from lanterna.networks.foreign import open_foreign
+from lanterna.networks.kept import kept
+from lanterna.networks.taught import told
 from lanterna.networks.trained import is_trained, open_trained
 from lanterna.networks.vgg import vgg16
 from lanterna.settings import networks_folder
@@ -35,6 +38,8 @@ _TRAINED_HERE = {
     "dense": "reads a digit: every pixel to every unit",
     "conv": "reads a digit: convolutions",
 }
+BUILT_IN = frozenset({*ALIASES, *_PRETRAINED, *_TRAINED_HERE})
+"""The names that are Lanterna's own."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,8 @@ class Stage:
 
 
 def networks() -> list[Listing]:
-    """The networks there are: the pretrained ones, the digit networks, and whatever else was trained here."""
+    """The networks there are: the pretrained ones, the digit networks, and whatever else was trained
+    or taught here."""
     listings = [
         Listing(
             name,
@@ -84,9 +90,9 @@ def networks() -> list[Listing]:
         command = f"lanterna train {name}" if name in _TRAINED_HERE else ""
         listing = Listing(name, what, "trained here", name in here, command)
         with contextlib.suppress(LanternaError):  # one that is not here, or damaged, is listed all the same
-            listing = Listing(
-                name, what, "trained here", name in here, command, *_measures(open_trained(name))
-            )
+            network = open_trained(name)
+            what = what if network.eye == DIGIT_EYE else told(network.classes)
+            listing = Listing(name, what, "trained here", name in here, command, *_measures(network))
         listings.append(listing)
     return listings
 
@@ -116,6 +122,10 @@ def open_network(name: str, *, device: str | torch.device = "cpu", trust: bool =
     """
     target = device if isinstance(device, torch.device) else choose_device(device)
     name = ALIASES.get(name, name)
+    return kept((name, target), lambda: _opened(name, trust=trust).to(target))
+
+
+def _opened(name: str, *, trust: bool) -> Network:
     if name in _PRETRAINED:
         network = _open_pretrained(name)
     elif runs_code(name):
@@ -131,7 +141,7 @@ def open_network(name: str, *, device: str | torch.device = "cpu", trust: bool =
         here = sorted(folder.name for folder in _folders(networks_folder()) if is_trained(folder))
         known = ", ".join(dict.fromkeys((*_PRETRAINED, *_TRAINED_HERE, *here)))
         raise UsageError(f"there is no network {name!r}: there are {known}, and module:function")
-    return network.eval().requires_grad_(False).to(target)
+    return network.eval().requires_grad_(False)
 
 
 def runs_code(name: str) -> bool:

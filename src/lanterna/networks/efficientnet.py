@@ -126,7 +126,7 @@ def _channels(count: int, width: float) -> int:
     return rounded if rounded >= 0.9 * wanted else rounded + 8
 
 
-def _stages(scale: Scale) -> dict[str, nn.Module]:
+def _stages(scale: Scale, answers: int) -> dict[str, nn.Module]:
     """The stages in order, with no weights behind them yet."""
     stages: dict[str, nn.Module] = {}
     with torch.device("meta"):  # nothing is drawn at random only to be replaced by the weights
@@ -142,7 +142,7 @@ def _stages(scale: Scale) -> dict[str, nn.Module]:
                 inputs = outputs
         stages["head"] = _layer(inputs, _HEAD, 1)
         stages["pool"] = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())  # (N, 1280)
-        stages["output"] = nn.Linear(_HEAD, _CLASSES)
+        stages["output"] = nn.Linear(_HEAD, answers)
     return stages
 
 
@@ -169,7 +169,18 @@ def efficientnet(
     ImageNet's order of classes. `weights` are the tensors of the shelf's file; without them the network is
     a plan only (on PyTorch's meta device), which shapes can be read from.
     """
-    scale = SCALES[name]
+    network = planned(name, name, _CLASSES, classes)
+    if weights is None:
+        network.to("meta")
+    else:
+        loaded = {ours: weights[_file_name(ours)] for ours in network.state_dict()}
+        network.load_state_dict(loaded, assign=True)
+    return network.eval().requires_grad_(False)
+
+
+def planned(scale_name: str, name: str, answers: int, classes: Sequence[str]) -> Network:
+    """An EfficientNet-Lite of that scale, called `name`, with so many answers and no weights yet."""
+    scale = SCALES[scale_name]
     eye = Eye(
         channels=3,
         size=scale.size,
@@ -179,10 +190,4 @@ def efficientnet(
         # Evaluated on a centre crop that leaves 32 of size + 32 pixels out.
         crop=scale.size / (scale.size + 32),
     )
-    network = Network(name, eye, _stages(scale), classes)
-    if weights is None:
-        network.to("meta")
-    else:
-        loaded = {ours: weights[_file_name(ours)] for ours in network.state_dict()}
-        network.load_state_dict(loaded, assign=True)
-    return network.eval().requires_grad_(False)
+    return Network(name, eye, _stages(scale, answers), classes)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import ValidationError
+import torch
+from pydantic import Field, TypeAdapter
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from lanterna.errors import LanternaError, MissingError
 from lanterna.files import replacing
 from lanterna.networks.digits import build
 from lanterna.networks.plan import Plan
+from lanterna.networks.taught import TaughtPlan, build_taught
 from lanterna.settings import networks_folder
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 PLAN = "network.json"
 WEIGHTS = "weights.safetensors"
+_plans = TypeAdapter[Plan | TaughtPlan](Annotated[Plan | TaughtPlan, Field(discriminator="network")])
 
 
 def trained_folder(name: str | Path) -> Path:
@@ -33,14 +36,15 @@ def is_trained(name: str | Path) -> bool:
     return (trained_folder(name) / WEIGHTS).is_file()
 
 
-def save_trained(network: Network, plan: Plan, folder: Path) -> None:
+def save_trained(network: Network, plan: Plan | TaughtPlan, folder: Path) -> None:
     """Write a network into `folder`: first its plan, then its weights, each whole or not at all."""
+    fields = Plan.model_fields if isinstance(plan, Plan) else TaughtPlan.model_fields
     with replacing(folder / PLAN) as temporary:
-        kept = plan.model_dump_json(include=set(Plan.model_fields), indent=2)
+        kept = plan.model_dump_json(include=set(fields), indent=2)
         temporary.write_text(kept + "\n", encoding="utf-8")
     weights = {key: value.contiguous().cpu() for key, value in network.state_dict().items()}
     with replacing(folder / WEIGHTS) as temporary:
-        save_file(weights, temporary)
+        temporary.write_bytes(save(weights))
 
 
 def open_trained(name: str | Path) -> Network:
@@ -53,9 +57,18 @@ def open_trained(name: str | Path) -> Network:
         kind = name if name in ("dense", "conv") else "conv"
         raise MissingError(f"no trained network at {folder}: lanterna train {kind} -o {name} makes one")
     try:
-        plan = Plan.model_validate_json((folder / PLAN).read_bytes())
-        network = build(plan)
-        network.load_state_dict(load_file(folder / WEIGHTS))
-    except (OSError, ValidationError, SafetensorError, RuntimeError) as error:
+        plan = _plans.validate_json((folder / PLAN).read_bytes())
+        weights = load_file(folder / WEIGHTS)
+        if not all(bool(each.isfinite().all()) for each in weights.values()):
+            raise ValueError("numbers that are none")
+        if isinstance(plan, TaughtPlan):
+            return build_taught(plan, weights, folder.name)
+        with torch.device("meta"):  # nothing is made before it is known to fit
+            shapes = {name: each.shape for name, each in build(plan).state_dict().items()}
+        if shapes != {name: each.shape for name, each in weights.items()}:
+            raise ValueError("a plan and weights that do not fit each other")
+    except (OSError, ValueError, SafetensorError, RuntimeError) as error:
         raise LanternaError(f"the network in {folder} is damaged: train it again with --force") from error
+    network = build(plan)
+    network.load_state_dict(weights)
     return network.eval()

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import pickle
+import itertools
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import torch
 
 from lanterna.errors import LanternaError, MissingError, UsageError
 from lanterna.files import replacing
+from lanterna.recipes.parallel import ALONE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from lanterna.networks.stages import Network
+    from lanterna.recipes.parallel import Team
     from lanterna.recipes.recipe import Recipe
 
+
+Of = TypeVar("Of")
+Sent = TypeVar("Sent")
 
 _SHARE = 20  # writing a large state must not become the work: it takes at most one second in so many
 
@@ -57,31 +63,35 @@ class Learning:
         }
         write_state(path, state)
 
-    def load(self, path: Path, recipe: Recipe) -> None:
-        """Take up what `save` wrote, in place.
+    def load(self, path: Path, recipe: Recipe, team: Team = ALONE) -> None:
+        """Take up what `save` wrote, in place. A team needs the file where its first process is.
 
         Errors: `MissingError` where there is no checkpoint, `UsageError` where it belongs to other settings,
         `LanternaError` where the file is damaged. A checkpoint from elsewhere can run no code: only tensors
         and plain values are read.
         """
         wanted = {"network", "averaged", "optimiser", "step", "right", "rate", "numbers", "history"}
-        state = read_state(path, recipe, wanted)
-        try:
+        state = team.once(lambda: read_state(path, recipe, wanted))
+        with taking_up(path):
             self.network.load_state_dict(state["network"])
             if self.averaged is not self.network:
                 self.averaged.load_state_dict(state["averaged"])
-            self.optimiser.load_state_dict(state["optimiser"])
-        except (RuntimeError, ValueError, TypeError, AttributeError) as error:
-            raise LanternaError(f"{path} does not fit its own recipe: start anew with --force") from error
-        self.step, self.rate, self.numbers = state["step"], state["rate"], state["numbers"]
-        self.right.fill_(state["right"])
-        self.history[:] = state["history"]
+            load_optimiser(self.optimiser, state["optimiser"])
+            self.step, self.rate, self.numbers = int(state["step"]), float(state["rate"]), state["numbers"]
+            self.right.fill_(state["right"] if team.first else 0)  # each has its own part
+            self.history[:] = state["history"]
 
 
 def write_state(path: Path, state: Mapping[str, object]) -> None:
-    """Write tensors and plain values by name, and the `recipe` as JSON, atomically."""
+    """Write tensors and plain values by name, and the `recipe` as JSON, atomically.
+
+    Errors: `LanternaError`, as for a full disk.
+    """
     with replacing(path) as temporary:
-        torch.save(dict(state), temporary)
+        try:
+            torch.save(dict(state), temporary)
+        except RuntimeError as error:  # torch's writer does not say why: "unexpected pos 576 vs 534"
+            raise OSError("is the disk full?") from error
 
 
 def read_state(path: Path, recipe: Recipe, names: set[str]) -> dict[str, Any]:
@@ -94,7 +104,7 @@ def read_state(path: Path, recipe: Recipe, names: set[str]) -> dict[str, Any]:
         raise MissingError(f"nothing to resume at {path}: start without --resume")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except Exception as error:  # whatever comes of bytes that are none
         raise LanternaError(f"{path} is damaged or no checkpoint: start anew with --force") from error
     if not isinstance(state, dict) or set(state) != {"recipe", *names}:
         raise LanternaError(f"{path} is no checkpoint of this work: start anew with --force")
@@ -103,6 +113,46 @@ def read_state(path: Path, recipe: Recipe, names: set[str]) -> dict[str, Any]:
             f"{path} was begun with other settings: resume with those, or start anew with --force"
         )
     return state
+
+
+@contextlib.contextmanager
+def taking_up(path: Path | None) -> Iterator[None]:
+    """Take up a state in the block. Errors: `LanternaError` for whatever goes wrong with one that is odd."""
+    try:
+        yield
+    except (LanternaError, MemoryError):
+        raise
+    except Exception as error:
+        raise LanternaError(f"{path} does not fit its own recipe: start anew with --force") from error
+
+
+def load_optimiser(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Take up the state of an optimiser whose memory of each parameter has that one's shape.
+
+    Errors: `ValueError` where it has not: torch does not look, and its fused steps would write anywhere.
+    """
+    optimiser.load_state_dict(state)
+    for parameter, kept in optimiser.state.items():
+        tensors = [each for each in kept.values() if isinstance(each, torch.Tensor)]
+        if any(each.ndim and each.shape != parameter.shape for each in tensors):
+            raise ValueError("an optimiser's state of another shape")
+
+
+def taken_up(frames: Generator[Of, Sent, None], path: Path | None) -> Generator[Of, Sent | None, None]:
+    """The same frames, of work that goes on from a checkpoint.
+
+    One that came from elsewhere may hold anything in the right places. That shows before the first step is
+    made, so whatever goes wrong until then is told as `taking_up` does.
+    """
+    sent: Sent | None = None
+    with contextlib.closing(frames):
+        for number in itertools.count():
+            with taking_up(path) if number < 2 else contextlib.nullcontext():
+                try:
+                    frame = frames.send(sent)  # type: ignore[arg-type]
+                except StopIteration:
+                    return
+            sent = yield frame
 
 
 class Keeping:

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
-from lanterna.devices import reuse_memory
+from lanterna.devices import fitting, reuse_memory
 from lanterna.errors import UsageError
 from lanterna.networks import Network, open_network
 from lanterna.networks.digits import DIGIT_EYE
@@ -28,7 +29,7 @@ from lanterna.networks.quick import quicken
 from lanterna.networks.seeing import light_edged
 from lanterna.probes import objectives
 from lanterna.recipes.canvas import calmed
-from lanterna.recipes.checkpoint import Keeping
+from lanterna.recipes.checkpoint import Keeping, taken_up, taking_up
 from lanterna.recipes.octaves import octave_sizes, resized, shrunk, smoothed
 from lanterna.recipes.recipe import Frame, Recipe
 from lanterna.recipes.windows import STRIDE, Windows, as_seen, gradient
@@ -221,9 +222,12 @@ def dream(
     names = set(_State.__dataclass_fields__)
     begun = _State(**keeping.read(names)) if checkpoint and resume else None
     if begun:
-        recipe = recipe.changed(begun.steered)
+        with taking_up(checkpoint):
+            recipe = recipe.changed(begun.steered)
     parts = parts_of(recipe)
     frames = _frames(recipe, network, base, sizes, parts, parts_of, begun, keeping)
+    if begun:
+        frames = taken_up(frames, checkpoint)
     return _negatives(frames) if negative else frames
 
 
@@ -287,16 +291,11 @@ def _frames(
                 done, image = 0, (here + _only(resized(dreamed, size), where)).clamp(0, 1)
             for step in range(max(1, done), recipe.steps + 1):
                 if step > done:  # where it was taken up the step is made already
-                    shift = [_shift(generator, recipe.jitter, windows.reach(side)) for side in size]
-                    change, energy = torch.zeros_like(image), 0.0
-                    for (wish, _), mask in zip(parts, where, strict=True):
-                        slope, value = gradient(work, image, wish, windows, (shift[0], shift[1]))
-                        slope = calmed(smoothed(slope, recipe.smoothing), recipe.vivid)
-                        if recipe.keep_colours:
-                            slope = slope.mean(0, keepdim=True).expand_as(slope).clone()
-                        slope /= slope.abs().mean().clamp_min(1e-12)
-                        change += slope if mask is None else slope.mul_(mask)
-                        energy += value / len(parts)
+                    look = partial(
+                        _change, recipe, work, image, parts, where, windows, generator, generator.get_state()
+                    )
+                    (change, energy), side = fitting(look, windows.side, max(size))
+                    windows = _narrowed(windows, side)
                     image = change.mul_(recipe.step_size / 255).add_(image).clamp_(0, 1)
                     state = _State(
                         octave, step, image, energy, generator.get_state(),
@@ -322,6 +321,33 @@ def _frames(
     finally:
         if state:
             keeping.write(vars(state))
+
+
+def _change(
+    recipe: Dream,
+    network: Network,
+    image: Tensor,
+    parts: _Parts,
+    where: Sequence[Tensor | None],
+    windows: Windows,
+    generator: torch.Generator,
+    randomness: Tensor,
+    side: int,
+) -> tuple[Tensor, float]:
+    """Where the pixels are to go, `(3, H, W)`, seen through windows of a side, and how excited it is."""
+    generator.set_state(randomness)  # a second try, with smaller windows, draws from where the first did
+    windows = _narrowed(windows, side)
+    down, across = (_shift(generator, recipe.jitter, windows.reach(length)) for length in image.shape[1:])
+    change, energy = torch.zeros_like(image), 0.0
+    for (wish, _), mask in zip(parts, where, strict=True):
+        slope, value = gradient(network, image, wish, windows, (down, across))
+        slope = calmed(smoothed(slope, recipe.smoothing), recipe.vivid)
+        if recipe.keep_colours:
+            slope = slope.mean(0, keepdim=True).expand_as(slope).clone()
+        slope /= slope.abs().mean().clamp_min(1e-12)
+        change += slope if mask is None else slope.mul_(mask)
+        energy += value / len(parts)
+    return change, energy
 
 
 @dataclass(frozen=True)
@@ -353,7 +379,17 @@ def windows_for(recipe: Dream, network: Network, stages: frozenset[str]) -> Wind
             objectives.read(network, other, stages)
     except RuntimeError:
         return Windows(side, margin=0, exact=True)
-    return Windows(recipe.tile, margin=min(MARGIN, recipe.tile // 4 // STRIDE * STRIDE))
+    return _windows_of(recipe.tile)
+
+
+def _windows_of(side: int) -> Windows:
+    """Windows of a side, with the margin that it has room for."""
+    return Windows(side, margin=min(MARGIN, side // 4 // STRIDE * STRIDE))
+
+
+def _narrowed(windows: Windows, side: int) -> Windows:
+    """Windows of another side, where the network can see any."""
+    return windows if windows.exact or windows.side == side else _windows_of(side)
 
 
 def _as_eye(picture: Tensor, network: Network) -> Tensor:

@@ -7,7 +7,6 @@ the network as it was, so a filmed training ends at the same weights, bit for bi
 from __future__ import annotations
 
 import math
-import pickle
 import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Self
@@ -16,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lanterna.files import replacing
 from lanterna.images.digits import Digits
 from lanterna.networks.digits import ACTIVATIONS, TEN
+from lanterna.recipes.checkpoint import write_state
 from lanterna.recipes.results import unseen_digits
 from lanterna.recipes.training import in_unit_range, logits_of, new_network, training_digits
 
@@ -112,8 +111,7 @@ class Film:
             "recipe": self.recipe.model_dump_json(),
             "snapshots": [asdict(snapshot) for snapshot in self.snapshots],
         }
-        with replacing(self.path) as temporary:
-            torch.save(state, temporary)
+        write_state(self.path, state)
         self._saved = time.perf_counter()
 
     def _read(self) -> list[Snapshot]:
@@ -121,7 +119,7 @@ class Film:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
             if state["recipe"] == self.recipe.model_dump_json():
                 return [Snapshot(**snapshot) for snapshot in state["snapshots"]]
-        except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, pickle.UnpicklingError):
+        except Exception:  # whatever comes of a file that is none
             pass  # the film is a companion: without it the training goes on all the same
         return []
 

@@ -33,6 +33,7 @@ from lanterna.networks.instant import (
     open_style_predictor,
     open_style_transformer,
 )
+from lanterna.networks.kept import kept
 from lanterna.recipes.recipe import Frame, Recipe
 
 if TYPE_CHECKING:
@@ -111,13 +112,15 @@ def open_painter(
     shares = recipe.shares(len(styles) or len(recipe.built_in))
     place = choose_device(device)
     if styles:
-        predictor = open_style_predictor()
+        predictor = kept("style predictor", open_style_predictor)
         style = torch.tensor([shares]) @ torch.cat([_predicted(predictor, each) for each in styles])
-        return Painter(open_style_transformer().to(place), style, predictor)
+        transformer = kept(("style transformer", place), lambda: open_style_transformer().to(place))
+        return Painter(transformer, style, predictor)
     style = torch.zeros(1, STYLES)
     for index, share in zip(recipe.built_in, shares, strict=True):
         style[0, index] += share
-    return Painter(open_multistyle_transformer().to(place), style, None)
+    transformer = kept(("26 styles", place), lambda: open_multistyle_transformer().to(place))
+    return Painter(transformer, style, None)
 
 
 def instant(

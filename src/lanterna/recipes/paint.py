@@ -25,7 +25,7 @@ from lanterna.devices import choose_device, fast_dtype, reuse_memory, uncompiled
 from lanterna.networks.coordinate_plan import CoordinatePlan
 from lanterna.networks.coordinates import Coordinates
 from lanterna.networks.hash_grid import Corners
-from lanterna.recipes.checkpoint import Keeping
+from lanterna.recipes.checkpoint import Keeping, load_optimiser, taken_up, taking_up
 from lanterna.recipes.painting import TILE, Painting
 from lanterna.recipes.pixels import Pixels, pixels_of, psnr
 from lanterna.recipes.recipe import Frame, Recipe
@@ -164,7 +164,10 @@ def paint(
         place = torch.device("cpu")
     work = _Work(pixels, recipe, place)
     if checkpoint and resume:
-        work.take_up(keeping.read(set(work.state())))
+        state = keeping.read(set(work.state()))
+        with taking_up(checkpoint):
+            work.take_up(state)
+        return taken_up(_frames(work, keeping, also_at), checkpoint)
     return _frames(work, keeping, also_at)
 
 
@@ -379,7 +382,7 @@ class _Work:
     def take_up(self, state: dict[str, Any]) -> None:
         """Go on from what `state` gave."""
         self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        load_optimiser(self.optimiser, state["optimiser"])
         self.at, self.steps, self.loss = state["at"], state["steps"], state["loss"]
         self.falls, self.seconds, self.rate = state["falls"], state["seconds"], state["rate"]
 

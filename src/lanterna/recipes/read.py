@@ -159,6 +159,8 @@ def read(
     picture, size = _picture(source)
     if network is None:
         network = open_or_train(recipe.network, device=device, watch=watch)
+    if network.eye.channels != 1:
+        raise UsageError(f"{network.name} names photographs and reads no digits: use conv or dense")
     judge = judge_of(network.eval())
     pad = recipe.surface == "pad"
     page = find_drawing(picture, size) if pad else find_ink(picture, size)

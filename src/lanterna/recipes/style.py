@@ -21,21 +21,31 @@ import torch
 from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
-from lanterna.devices import reuse_memory
+from lanterna.devices import fitting, reuse_memory
 from lanterna.errors import UsageError
 from lanterna.images.palette import with_colours, with_histogram, with_statistics
 from lanterna.networks import Network, open_network
 from lanterna.networks.quick import quicken
 from lanterna.probes.statistics import gram_distance, wasserstein_distance
-from lanterna.recipes.checkpoint import Keeping
+from lanterna.recipes.checkpoint import Keeping, taken_up
 from lanterna.recipes.descent import Descent
 from lanterna.recipes.octaves import resized, shrunk
 from lanterna.recipes.recipe import Frame, Recipe
-from lanterna.recipes.style_loss import Aim, Content, Style, Weights, features_of, loss_of, moments_of
+from lanterna.recipes.style_loss import (
+    Aim,
+    Content,
+    Loss,
+    Style,
+    Weights,
+    features_of,
+    loss_of,
+    moments_of,
+    reach,
+)
 from lanterna.recipes.style_stages import stages_of, without_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
     from pathlib import Path
 
 LONGEST = 512
@@ -177,7 +187,7 @@ def style(
     begun = keeping.read(_STATE) if checkpoint and resume else None
     if recipe.keep_colours == "palette":
         styles = [with_statistics(each, photo) for each in styles]
-    return _frames(
+    frames = _frames(
         recipe,
         work,
         photo,
@@ -191,6 +201,7 @@ def style(
         keeping,
         begun,
     )
+    return taken_up(frames, checkpoint) if begun else frames
 
 
 def style_sizes(height: int, width: int, recipe: Stylize) -> list[tuple[int, int]]:
@@ -228,7 +239,9 @@ def _frames(
     generator = torch.Generator().manual_seed(recipe.seed)
     counts = [steps_at(number, len(sizes), recipe) for number in range(len(sizes))]
     picture: Tensor | None = None
-    first, done = 0, 0
+    first, done, tile = 0, 0, recipe.tile
+    # Smaller ones are nearly all margin, which every tile looks at again.
+    least = max(256, 4 * reach(network, frozenset({content_stage, *stage_weights})))
     if begun:
         first, done, picture = begun["number"], begun["step"], begun["descent"]["picture"].to(photo)
         recipe = recipe.changed(begun["steered"])
@@ -237,16 +250,19 @@ def _frames(
         if picture is None:
             picture = _start(recipe, here, styles, start, generator)
         descent = Descent(_enlarged(picture, photo, size).clamp(0, 1), recipe.optimiser)
-        content, painted = _aims(
-            recipe, network, here, styles, masks, content_mask, content_stage, list(stage_weights)
+        longest = max(here.shape[1:])
+        aims = partial(
+            _aims, recipe, network, here, styles, masks, content_mask, content_stage, list(stage_weights)
         )
+        (content, painted), tile = fitting(aims, tile, longest, least)
         if begun and number == first:
             descent.take_up(begun["descent"])
             numbers = begun["numbers"]
         for step in range(max(1, done), counts[number] + 1):
             if step > done:  # where it was taken up the step is made already
                 aim = _aim(recipe, content, painted, stage_weights)
-                found = descent.step(partial(loss_of, network, aim=aim, tile=recipe.tile))
+                losses = partial(loss_of, network, aim=aim)
+                found, tile = _step(descent, losses, tile, longest, least)
                 numbers = {"loss": found.total, "style": found.style, "content": found.content}
             shown = _finished(
                 recipe,
@@ -319,9 +335,10 @@ def _aims(
     content_mask: Tensor | None,
     content_stage: str,
     stages: Sequence[str],
+    tile: int,
 ) -> tuple[Content, list[Style]]:
     """What is wanted at this size: the photograph's content, and each painting's statistics."""
-    features = features_of(network, photo, content_stage, recipe.tile)
+    features = features_of(network, photo, content_stage, tile)
     unit = max(features.float().var().item(), 1e-12)
     where = None if content_mask is None else content_mask.reshape(1, *content_mask.shape[-2:]).to(photo)
     distance = gram_distance if recipe.statistics == "gram" else wasserstein_distance
@@ -329,7 +346,7 @@ def _aims(
     for each, mask in zip(styles, masks or [None] * len(styles), strict=True):
         longest = max(64, round(recipe.brush * max(photo.shape[1:])))
         painting = resized(each, _fitted(each.shape[1], each.shape[2], longest)).clamp(0, 1)
-        found = moments_of(network, painting, stages, recipe.tile)
+        found = moments_of(network, painting, stages, tile)
         painted.append(
             Style(
                 1.0,
@@ -338,6 +355,19 @@ def _aims(
             )
         )
     return Content(content_stage, features, unit, where), painted
+
+
+def _step(
+    descent: Descent, losses: Callable[..., Loss], tile: int, longest: int, least: int
+) -> tuple[Loss, int]:
+    """One step down, in smaller tiles from where memory runs out; the loss there, and the tile."""
+
+    def measure(picture: Tensor) -> Loss:
+        nonlocal tile
+        found, tile = fitting(lambda side: losses(picture, tile=side), tile, longest, least)
+        return found
+
+    return descent.step(measure), tile
 
 
 def _aim(recipe: Stylize, content: Content, painted: Sequence[Style], stage_weights: dict[str, float]) -> Aim:

@@ -21,6 +21,7 @@ from lanterna.devices import choose_device, fast_dtype, reuse_memory, uncompiled
 from lanterna.images.digits import Digits, by_another_hand, mnist, scattered, shifted
 from lanterna.networks.digits import build, start_weights
 from lanterna.recipes.checkpoint import Keeping, Learning
+from lanterna.recipes.parallel import ALONE
 from lanterna.recipes.recipe import Frame
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lanterna.networks.stages import Network
+    from lanterna.recipes.parallel import Team
     from lanterna.recipes.train import Train
 
 SECONDS_BETWEEN_FRAMES = 0.2
@@ -97,6 +99,7 @@ def train(
     checkpoint: Path | None = None,
     resume: bool = False,
     also_at: Container[int] = (),
+    team: Team = ALONE,
 ) -> Generator[TrainFrame, Train | None, None]:
     """Train, yielding a frame a few times a second, one at the end of every epoch and at steps `also_at`.
 
@@ -104,6 +107,9 @@ def train(
     there every few seconds, at the end, and when the generator is closed; with `resume` it goes on from
     there, first with a frame of where it was, and ends where an unbroken run would (bit for bit on the same
     CPU and thread count). A recipe that is sent in takes over, as far as its `learning_rate` goes.
+
+    Several processes that call this with the `team` they joined train together (`parallel.py`). Each must
+    draw all frames, or close the generator after the same one as the others; the numbers are the first's.
 
     Errors: `MissingError` without the digits; `UsageError` where the checkpoint is of other settings.
     """
@@ -116,7 +122,10 @@ def train(
     optimiser, right = _optimiser(recipe, network), torch.zeros((), device=place)
     state = Learning(network, averaged, optimiser, 0, right, recipe.learning_rate)
     if resume and checkpoint is not None:
-        state.load(checkpoint, recipe)
+        state.load(checkpoint, recipe, team)
+    if not team.first:
+        checkpoint = None  # one writes for all
+    learner = team.learner(network)
 
     randomness = torch.Generator()
     order = _order(recipe, state.step // recipe.steps_an_epoch)
@@ -147,16 +156,20 @@ def train(
             if recipe.dropout:
                 torch.manual_seed(_mixed(recipe.seed, state.step))  # it draws from torch's own source
             images = _as_seen(digits.images.index_select(0, chosen), recipe, state.step, randomness)
-            labels = digits.labels[chosen]
+            mine = team.part(len(chosen))  # all of it, if this is the only process
+            images, labels = images[mine], digits.labels[chosen[mine]]
 
             network.train()
             for group in state.optimiser.param_groups:
                 group["lr"] = state.rate * _schedule(recipe, state.step)
             with torch.autocast(place.type, dtype, enabled=dtype != torch.float32):
-                logits = network(images)
-            loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+                logits = learner(images)
+            losses = F.cross_entropy(
+                logits.float(), labels, label_smoothing=recipe.label_smoothing, reduction="none"
+            )
+            loss = losses.sum() / len(chosen)
             state.optimiser.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
+            torch.autograd.backward(loss * team.size)  # a team takes the mean of its gradients
             state.optimiser.step()
             state.step += 1
             if recipe.average:
@@ -165,7 +178,9 @@ def train(
             loss_sum += loss.detach()
             state.right += (logits.detach().argmax(1) == labels).sum()
             epoch_ended = state.step % recipe.steps_an_epoch == 0
-            if epoch_ended or state.step in also_at or clock.since_frame() > SECONDS_BETWEEN_FRAMES:
+            due = team.frame_is_due(state.step, clock.since_frame(), SECONDS_BETWEEN_FRAMES)
+            if epoch_ended or state.step in also_at or due:
+                team.gather(loss_sum, state.right)
                 seen = min((batch + 1) * recipe.batch_size, recipe.digits)
                 steps_a_second = clock.steps_a_second(state.step)
                 state.numbers = {
@@ -177,7 +192,7 @@ def train(
                 }
                 if epoch_ended:
                     if len(held_out.labels):
-                        state.numbers["validation_accuracy"] = accuracy(averaged, held_out, dtype)
+                        state.numbers["validation_accuracy"] = accuracy(averaged, held_out, dtype, team)
                     state.history.append(state.numbers)
                 changed = yield frame(epoch_ended=epoch_ended)
                 state.rate = changed.learning_rate if changed else state.rate
@@ -186,6 +201,9 @@ def train(
                     clock.checkpoint_made()
                 loss_sum.zero_()
                 clock.frame_made(state.step)
+    except RuntimeError:
+        checkpoint = None  # it broke in mid-step, when another process was lost, say: keep the one before
+        raise
     finally:
         if checkpoint is not None:
             state.save(checkpoint, recipe)
@@ -200,9 +218,15 @@ def logits_of(network: Network, images: Tensor, dtype: torch.dtype = torch.float
     return torch.cat(parts)
 
 
-def accuracy(network: Network, digits: Digits, dtype: torch.dtype = torch.float32) -> float:
-    """The share of `digits` that the network reads right."""
-    return (logits_of(network, digits.images, dtype).argmax(1) == digits.labels).float().mean().item()
+def accuracy(
+    network: Network, digits: Digits, dtype: torch.dtype = torch.float32, team: Team = ALONE
+) -> float:
+    """The share of `digits` that the network reads right. A team shares the work; its first has the sum."""
+    mine = team.part(len(digits.labels))
+    answers = logits_of(network, digits.images[mine], dtype).argmax(1)
+    right = (answers == digits.labels[mine]).sum()
+    team.gather(right)
+    return right.item() / len(digits.labels)
 
 
 def in_unit_range(images: Tensor) -> Tensor:

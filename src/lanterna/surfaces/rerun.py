@@ -41,8 +41,8 @@ class Making:
     """How one kind of picture is made: the names (`module:name`) of its maker and of its verb's recipe, the
     words of the command line around its settings, the settings that have no option of their name, the
     options that name further inputs (`guide`: an input with that role), and where it shows several pictures
-    the name of what gives the command for each. A film has no maker, only its command. `by_set`: settings are
-    given by `--set`."""
+    the name of what gives the command for each. A film, or a taught network's picture, has no maker, only its
+    command. `by_set`: settings are given by `--set`."""
 
     maker: str
     recipe: str
@@ -132,10 +132,14 @@ _LESSONS = {
     "digit": "digit:DigitNetwork", "paths": "paths:FollowPaths", "quickstart": "quickstart:Quickstart",
     "painting": "painting:PaintingSteps", "parts": "parts:Parts",
 }  # fmt: skip
+# The folder of pictures is the person's own, and its files are too many to be noted in the record.
+_TEACH = Making("", "lanterna.recipes.teach:Teach", "teach FOLDER {settings}")
 # By verb, and which of its pictures.
 MAKINGS: dict[tuple[str, str], Making] = {
     ("train", "mistakes"): _TRAIN,
     ("train", "confusion"): _TRAIN,
+    ("teach", "mistakes"): _TEACH,
+    ("teach", "confusion"): _TEACH,
     ("read", "page"): _READ,
     ("feature", "feature"): _FEATURE,
     ("feature", "sheet"): _FEATURE,
@@ -236,7 +240,7 @@ def make_again(record: Record, *, trust: bool = False) -> tuple[Tensor, Record]:
                 "give --trust if you know that code and where this picture comes from"
             )
     if not making.maker:
-        raise UsageError(f"a film is made again by its command: {command_line(record, 'again.webp')}")
+        raise UsageError(f"this is made again by its command: {command_line(record, 'again.webp')}")
     maker: Maker = pkgutil.resolve_name(making.maker)
     with _threads(record.threads):
         picture, now = maker(record)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from lanterna.errors import UsageError
-from lanterna.images.decoding import is_folder
+from lanterna.images.decoding import SUFFIXES, is_folder
 from lanterna.networks import open_network, shelf_items
 from lanterna.networks.tracing import ForeignNetwork
 from lanterna.recipes.classify import Classified, Classify
@@ -26,7 +26,6 @@ from lanterna.surfaces.cli.common import (
     say,
 )
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".gif", ".heic"}
 _BAR = 24
 
 

@@ -168,6 +168,13 @@ def fetch_and_open(name: str, *, device: str, quiet: bool = False) -> Network:
     return network
 
 
+def tell_device(device: str, *, quiet: bool = False) -> None:
+    """Say on what work that takes a while computes; call it when nothing can be wrong any more."""
+    from lanterna.devices import choose_device, described
+
+    say(f"computing on {described(choose_device(device))}", quiet=quiet)
+
+
 def _move(update: Update, _: str, done: int, total: int) -> None:
     update(done, total)
 
@@ -184,14 +191,6 @@ def human_size(count: float) -> str:
 def about(seconds: float) -> str:
     """A length of time that is foreseen, as a person says it: about 4 minutes."""
     return f"about {seconds:.0f} seconds" if seconds < 90 else f"about {seconds / 60:.0f} minutes"
-
-
-def one_line(text: str) -> str:
-    """The text on one line, with whatever cannot be printed escaped."""
-    joined = " ".join(text.split())
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in joined
-    )
 
 
 @contextlib.contextmanager

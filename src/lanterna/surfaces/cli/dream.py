@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from lanterna.devices import free_memory
 from lanterna.errors import UsageError
 from lanterna.images import check_place, note_input, save_picture
 from lanterna.recipes.dream import Dream, DreamFrame
@@ -27,6 +28,7 @@ from lanterna.surfaces.cli.common import (
     given,
     human_size,
     say,
+    tell_device,
 )
 from lanterna.surfaces.cli.dream_film import film as dream_film
 from lanterna.surfaces.cli.filming import is_film, usual_place
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 
     from lanterna.recipes.recipe import Frame
 
+_NARROW = 256  # pixels along each side of the windows where memory is short
 _LONG = 15.0  # seconds; of longer work a person is told beforehand
 
 
@@ -144,15 +147,21 @@ def dream(
         recipe = choose(sheet, recipe, network, pictures.picture)
         frames = sheet_frames(sheet, recipe, network, pictures)
     else:
-        frames = dreaming(
-            pictures.picture, recipe, network=network, guide=pictures.guide, masks=pictures.masks,
+        begin = partial(
+            dreaming, pictures.picture, network=network, guide=pictures.guide, masks=pictures.masks,
             checkpoint=checkpoint, resume=resume,
         )  # fmt: skip
-        ahead = foreseen(
-            (pictures.picture.shape[1], pictures.picture.shape[2]), recipe, network, len(pictures.masks)
-        )
+        frames = begin(recipe)
+        shape = (pictures.picture.shape[1], pictures.picture.shape[2])
+        ahead = foreseen(shape, recipe, network, len(pictures.masks))
+        free = free_memory(network.get_buffer("mean").device)
+        if free and ahead.memory > free and not ("tile" in wishes or checkpoint):
+            recipe = recipe.changed({"tile": _NARROW})
+            frames = begin(recipe)
+            say(f"to keep to the memory, in windows of {_NARROW} pixels", quiet=quiet)
         if ahead.seconds > _LONG:
             say(f"{about(ahead.seconds)}, {human_size(ahead.memory)} of memory", quiet=quiet)
+    tell_device(device, quiet=quiet)
     begun = time.perf_counter()
     frame = run_through(frames, "dreaming", _told, shown=preview, quiet=quiet)
     if frame is None:

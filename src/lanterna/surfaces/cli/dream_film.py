@@ -9,7 +9,7 @@ from lanterna.images.film_reading import open_film
 from lanterna.images.films import check_film_place
 from lanterna.networks import shelf_items
 from lanterna.recipes.dream_film import DreamFilm, dream_frames, dream_zoom
-from lanterna.surfaces.cli.common import fetch_and_open
+from lanterna.surfaces.cli.common import fetch_and_open, tell_device
 from lanterna.surfaces.cli.filming import film_record, filming, is_film, mark
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def film(
         first = frames[0] if done else None
         return dream_zoom(still, recipe, network=network, guide=matched, done=done, first=first, last=last)
 
+    tell_device(device, quiet=quiet)
     return filming(
         place,
         recipe,

@@ -28,6 +28,7 @@ from lanterna.surfaces.cli.common import (
     progress,
     say,
     stoppable,
+    tell_device,
 )
 from lanterna.surfaces.featuring import feature_record, kernels_record, kernels_sheet, sheet
 
@@ -76,6 +77,7 @@ def _paint(recipe: Feature, place: Path, *, device: str, force: bool, json: bool
     network = fetch_and_open(recipe.network, device=device, quiet=quiet)
     if recipe.sheet:
         fetch_missing("mnist" if network.eye == DIGIT_EYE else "photographs", quiet=quiet)
+    tell_device(device, quiet=quiet)
     begun = time.perf_counter()
     frames = paint(recipe, network=network)
     frame: FeatureFrame | None = None

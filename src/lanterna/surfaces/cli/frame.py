@@ -14,9 +14,8 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.config import Dict, Env
 
 from lanterna import __version__
-from lanterna.errors import LanternaError, UsageError
+from lanterna.errors import LanternaError, UsageError, one_line
 from lanterna.surfaces.cli import MODULES, VERBS
-from lanterna.surfaces.cli.common import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

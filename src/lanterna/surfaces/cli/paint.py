@@ -26,6 +26,7 @@ from lanterna.surfaces.cli.common import (
     given,
     human_size,
     say,
+    tell_device,
 )
 from lanterna.surfaces.cli.paint_neurons import neurons
 from lanterna.surfaces.cli.paint_race import paint_race
@@ -153,6 +154,7 @@ def learn(
         made_from = {"recipe": recipe.model_dump(mode="json"), "from": [note.sha256 for note in notes]}
         learning = LearningFilm(film, made_from, resume=resume, force=force)
         shown = learning.watched(shown)
+    tell_device(device, quiet=quiet)
     frame = run_through(shown, "painting", _told, shown=preview, quiet=quiet)
     if frame is None:
         raise UsageError(f"the painting in {unfinished} has nothing left to do: --force starts anew")

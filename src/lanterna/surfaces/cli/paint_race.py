@@ -9,7 +9,7 @@ from lanterna.errors import UsageError
 from lanterna.images import check_place, note_input, open_picture, save_picture
 from lanterna.images.films import check_film_place
 from lanterna.recipes.paint_race import Race, RaceFrame, race
-from lanterna.surfaces.cli.common import emit_json, human_size, say
+from lanterna.surfaces.cli.common import emit_json, human_size, say, tell_device
 from lanterna.surfaces.cli.preview import run_through
 from lanterna.surfaces.painting import LearningFilm, race_record
 
@@ -44,6 +44,7 @@ def paint_race(
         made_from = {"recipe": recipe.model_dump(mode="json"), "from": note.sha256}
         filmed = LearningFilm(film, made_from, resume=False, force=force)
         frames = filmed.watched(frames)
+    tell_device(device, quiet=quiet)
     frame = run_through(frames, "racing", _told, shown=preview, quiet=quiet)
     assert isinstance(frame, RaceFrame)
     assert frame.picture is not None

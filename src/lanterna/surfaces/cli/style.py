@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from pydantic import Field
 
+from lanterna.devices import free_memory
 from lanterna.errors import UsageError
 from lanterna.images import check_place, note_input, save_picture
 from lanterna.images.pictures import check_print_place
@@ -32,6 +33,7 @@ from lanterna.surfaces.cli.common import (
     given,
     human_size,
     say,
+    tell_device,
 )
 from lanterna.surfaces.cli.filming import is_film, usual_place
 from lanterna.surfaces.cli.preview import run_through, watching
@@ -189,9 +191,14 @@ def style(
         network = fetch_and_open(recipe.network, device=device, quiet=quiet)
         if not sheet:
             shape = (pictures.photo.shape[1], pictures.photo.shape[2])
-            ahead = style_foreseen(shape, recipe, network)
+            free = free_memory(network.get_buffer("mean").device)
+            most = 3 * 2**30
+            if free and not checkpoint:  # what is taken up later must have the same tiles
+                most = min(most, free)
+            ahead = style_foreseen(shape, recipe, network, most)
             if "tile" not in wishes and ahead.tile < recipe.tile:
                 recipe = recipe.changed({"tile": ahead.tile})
+                say(f"to keep to the memory, in tiles of {ahead.tile} pixels", quiet=quiet)
             if ahead.seconds > _LONG:
                 say(f"{about(ahead.seconds)}, {human_size(ahead.memory)} of memory", quiet=quiet)
     if sheet:
@@ -200,6 +207,7 @@ def style(
         frames = frames_of(
             recipe, pictures, network=network, device=device, checkpoint=checkpoint, resume=resume
         )
+    tell_device(device, quiet=quiet)
     begun = time.perf_counter()
     frame = run_through(frames, "painting", _told, shown=preview, quiet=quiet)
     if frame is None:

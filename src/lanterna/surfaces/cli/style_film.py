@@ -10,7 +10,7 @@ from lanterna.images.film_reading import open_film
 from lanterna.images.films import check_film_place
 from lanterna.networks import shelf_items
 from lanterna.recipes.style_film import InstantFilm, StyleFilm, instant_frames, style_frames
-from lanterna.surfaces.cli.common import fetch_and_open, fetch_missing
+from lanterna.surfaces.cli.common import fetch_and_open, fetch_missing, tell_device
 from lanterna.surfaces.cli.filming import film_record, filming, is_film, mark
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def film(
             originals, recipe, styles=paintings, count=given.count, network=network, done=done, last=last
         )
 
+    tell_device(device, quiet=quiet)
     return filming(
         place,
         recipe,

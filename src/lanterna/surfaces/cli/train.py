@@ -2,11 +2,12 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from lanterna.errors import UsageError
 from lanterna.recipes.train import Train
@@ -22,9 +23,11 @@ from lanterna.surfaces.cli.common import (
     progress,
     say,
     stoppable,
+    tell_device,
 )
 
 if TYPE_CHECKING:
+    from lanterna.recipes.parallel import Team
     from lanterna.recipes.training import TrainFrame
 
 
@@ -48,6 +51,17 @@ def train(
         ),
     ] = None,
     device: Device = "auto",
+    devices: Annotated[
+        int, Parameter(validator=Number(gte=1), help="Train on so many devices (or CPU processes) at once.")
+    ] = 1,
+    nodes: Annotated[
+        int, Parameter(validator=Number(gte=1), help="And on so many machines: give the command on each.")
+    ] = 1,
+    node_rank: Annotated[
+        int,
+        Parameter(validator=Number(gte=0), help="Which machine this is; 0 is the first, which keeps all."),
+    ] = 0,
+    address: Annotated[str | None, Parameter(help="Where the machines meet: HOST:PORT of the first.")] = None,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -56,7 +70,14 @@ def train(
 
     It says the share of the 10,000 test digits that the network reads right, and keeps its weights, its
     settings, its history and its worst mistakes in a folder. Ctrl-C keeps what was learned; --resume goes on.
+
+    Several processes end at the same network as one, sooner: --devices 2 on one machine; on two machines
+    --nodes 2 --address HOST:PORT, and --node-rank 1 on the second. torchrun may start it too.
     """
+    from lanterna.devices import choose_device
+    from lanterna.recipes.parallel import in_a_team
+    from lanterna.surfaces.launching import launch
+
     wishes = given(settings)
     network = network or wishes.get("network")
     if network != wishes.get("network", network):
@@ -64,9 +85,33 @@ def train(
     start = Train.preset(preset, network)
     recipe = Train.checked({**start, **wishes, "network": start["network"]})
     name = output or recipe.network
-    return train_and_keep(
-        recipe, name, film=film, device=device, resume=resume, force=force, json=json, quiet=quiet
-    )
+    options: dict[str, Any] = {
+        "device": device,
+        "resume": resume,
+        "force": force,
+        "json": json,
+        "quiet": quiet,
+    }
+    if in_a_team():
+        return take_part(recipe, name, film, options)
+    if devices == nodes == 1 and not (node_rank or address):
+        return train_and_keep(recipe, name, film=film, **options)
+    fetch_missing("mnist", quiet=quiet)
+    return launch(
+        take_part, recipe, name, film, options, device=choose_device(device), devices=devices, nodes=nodes,
+        node_rank=node_rank, address=address,
+    )  # fmt: skip
+
+
+def take_part(recipe: Train, name: str, film: Sequence[Path] | None, options: Mapping[str, Any]) -> int:
+    """What each of several processes does: meet the others, and train with them."""
+    from lanterna.devices import choose_device
+    from lanterna.recipes.parallel import join, leave
+
+    team = join(choose_device(options["device"]))
+    code = train_and_keep(recipe, name, film=film, team=team, **options)
+    leave()
+    return code
 
 
 def train_and_keep(
@@ -79,49 +124,75 @@ def train_and_keep(
     force: bool = False,
     json: bool = False,
     quiet: bool = False,
+    team: "Team | None" = None,
 ) -> int:
     """Train, show the table, test, and write the network's folder. Gives the exit code.
 
     `film` is None for no film, or where to put it: nothing named is film.html and film.webp in the folder. A
-    training that goes on replaces the film that was kept when it was stopped.
+    training that goes on replaces the film that was kept when it was stopped. Of a `team` the first process
+    shows and writes; started anew after one was lost, it goes on from the checkpoint.
     """
     from lanterna.networks.trained import is_trained, trained_folder
-    from lanterna.recipes.film import Film
+    from lanterna.recipes.film import Film, film_steps
+    from lanterna.recipes.parallel import ALONE, RESTARTS
     from lanterna.recipes.results import examine, keep
     from lanterna.recipes.training import train as training
     from lanterna.surfaces.film import check_places, save
 
     folder = trained_folder(name)
     checkpoint = folder / "checkpoint.pt"
-    if not (resume or force):
-        if is_trained(name):
-            raise UsageError(f"{folder} has a network already: -o gives another name, --force trains it anew")
-        if checkpoint.exists():
-            raise UsageError(f"{folder} has an unfinished training: --resume goes on, --force starts anew")
-    if resume and is_trained(name) and not checkpoint.exists():
-        raise UsageError(f"the training in {folder} is finished: --force trains it anew")
     places = list(dict.fromkeys(film or (folder / "film.html", folder / "film.webp")))
-    if film is not None:
-        check_places(places, force=force or resume)
+
+    def check() -> None:
+        if not (resume or force):
+            if is_trained(name):
+                raise UsageError(
+                    f"{folder} has a network already: -o gives another name, --force trains it anew"
+                )
+            if checkpoint.exists():
+                raise UsageError(
+                    f"{folder} has an unfinished training: --resume goes on, --force starts anew"
+                )
+        if resume and is_trained(name) and not checkpoint.exists():
+            raise UsageError(f"the training in {folder} is finished: --force trains it anew")
+        if film is not None:
+            check_places(places, force=force or resume)
+        if not resume:
+            checkpoint.unlink(missing_ok=True)  # whoever starts anew after a loss must not find an old one
+
+    team = team or ALONE
+    quiet = quiet or not team.first
+    if team.restarts:
+        resume, force = team.once(checkpoint.exists), True
+        say(
+            f"a process was lost: all start again{' where they were' if resume else ''} "
+            f"(restart {team.restarts} of {RESTARTS})",
+            quiet=quiet,
+        )
+    else:
+        team.once(check)
     fetch_missing("mnist", quiet=quiet)
+    tell_device(device, quiet=quiet)
 
     snapshots = folder / "film.pt"
-    filmed = Film(recipe, snapshots, resume=resume) if film is not None else None
+    filmed = Film(recipe, snapshots, resume=resume) if film is not None and team.first else None
     begun = time.perf_counter()
-    also_at = filmed.steps if filmed else ()
-    frames = training(recipe, device=device, checkpoint=checkpoint, resume=resume, also_at=also_at)
+    also_at = film_steps(recipe.steps) if film is not None else ()
+    frames = training(recipe, device=device, checkpoint=checkpoint, resume=resume, also_at=also_at, team=team)
     frame = None
     with stoppable() as stop_wished, watching(quiet=quiet) as watch, filmed or contextlib.nullcontext():
         for frame in frames:
             watch(frame)
             if filmed:
                 filmed.watch(frame)
-            if stop_wished():
+            if team.agreed(stop_wished()):
                 break
         frames.close()
     seconds = time.perf_counter() - begun
     assert frame is not None
     stopped = frame.step < frame.steps
+    if not team.first:
+        return 130 if stopped else 0
     results = examine(frame.network, recipe)
     summary = keep(folder, frame.network, recipe, results, frame.history, seconds)
     summary = {"folder": str(folder), "finished": not stopped, **summary}

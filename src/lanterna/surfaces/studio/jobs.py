@@ -196,12 +196,20 @@ class Queue:
         else:
             if self.store.job(job_id)["kind"] == "fetch":
                 self.store.tell("shelf:", "shelf")
-            picture = self.keep(self.store.job(job_id), message["results"])
-            self._finish(job_id, message["end"], picture=picture)
+            with self.store.together():  # or, killed in between, it would be made and kept twice
+                picture = self.keep(self.store.job(job_id), message["results"])
+                self._note_end(job_id, message["end"], picture=picture)
+            self._tidy(job_id)
         self.pump()
 
     def _finish(self, job_id: str, state: str, **fields: object) -> None:
+        self._note_end(job_id, state, **fields)
+        self._tidy(job_id)
+
+    def _note_end(self, job_id: str, state: str, **fields: object) -> None:
         self.store.change_job(job_id, state=state, ended=time.time(), seconds_left=None, note="", **fields)
+
+    def _tidy(self, job_id: str) -> None:
         self.store.clear_job(job_id)
         self.store.bound_history()
 

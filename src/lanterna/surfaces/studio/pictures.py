@@ -138,6 +138,8 @@ def kind_of(verb: str, made: str) -> str | None:
         ("feature", "sheet"): "feature",
         ("train", "mistakes"): "train",
         ("train", "confusion"): "train",
+        ("teach", "mistakes"): "teach",
+        ("teach", "confusion"): "teach",
     }
     return kinds.get((verb, made))
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 ID = re.compile(r"[0-9a-f]{32}")
 _KEPT_EVENTS = 2000
 _FINISHED_SHOWN = 50
+MAKES_NETWORKS = ("train", "teach")
+"""The kinds of job whose title is the name of the network that they make."""
 
 # One script for each version; a store of an older version runs those that it has not had.
 _MIGRATIONS = (
@@ -95,6 +97,7 @@ class Store:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._migrate()
+        self._sweep()
         self.last = int(self._one("SELECT coalesce(max(number), 0) FROM events")[0])
         self.last = max(self.last, self._fact("last"))
 
@@ -166,7 +169,7 @@ class Store:
 
     def progress(self, job_id: str, step: int, numbers: Mapping[str, float], **fields: object) -> None:
         """Note how far a job has come."""
-        with self._transaction():
+        with self.together():
             self._db.execute(
                 "INSERT OR REPLACE INTO numbers VALUES (?, ?, ?)", (job_id, step, json.dumps(numbers))
             )
@@ -198,7 +201,7 @@ class Store:
 
     def forget_job(self, job_id: str) -> None:
         """Remove a job that has ended; the pictures that it made stay."""
-        with self._transaction():
+        with self.together():
             self._db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
             self._db.execute("DELETE FROM numbers WHERE job = ?", (job_id,))
             self._changed(f"job:{job_id}", "job")
@@ -279,7 +282,8 @@ class Store:
         """Remove pictures for good that were deleted before that time."""
         for picture in self._rows("SELECT * FROM pictures WHERE deleted < ?", older_than):
             self._db.execute("DELETE FROM pictures WHERE id = ?", (picture["id"],))
-            self.file(picture).unlink(missing_ok=True)
+            for file in (self.folder / "pictures").glob(f"{checked_id(picture['id'])}.*"):
+                file.unlink(missing_ok=True)  # and what belongs to it
             self.thumbnail(picture["id"]).unlink(missing_ok=True)
 
     # What has changed.
@@ -312,6 +316,20 @@ class Store:
         if oldest:
             self._db.execute("DELETE FROM events WHERE number <= ?", (oldest[0]["number"],))
             self._set_fact("floor", oldest[0]["number"])
+
+    def _sweep(self) -> None:
+        """Remove what nobody knows of: a studio that was killed left it between a file and its row."""
+        pictures = {row["id"] for row in self._rows("SELECT id FROM pictures")}
+        for name in ("pictures", "thumbnails"):
+            for file in (self.folder / name).iterdir():
+                if file.stem not in pictures or file.suffix == ".new":
+                    file.unlink(missing_ok=True)
+        jobs = {row["id"] for row in self._rows("SELECT id FROM jobs")}
+        for folder in (self.folder / "jobs").iterdir():
+            if folder.name not in jobs:
+                shutil.rmtree(folder, ignore_errors=True)
+            for left in (folder / "history").glob(".*"):
+                left.unlink(missing_ok=True)
 
     # SQL.
 
@@ -356,7 +374,8 @@ class Store:
             raise KeyError(key)
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def together(self) -> Iterator[None]:
+        """All that is changed in the block is, or nothing."""
         self._db.execute("BEGIN")
         try:
             yield

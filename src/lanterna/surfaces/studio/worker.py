@@ -144,7 +144,9 @@ class _Run:
         if end == "stopped":  # one may go on from here
             self._remember(doing, frame, last=True)
         results = [
-            self._keep(number, result) for number, result in enumerate(doing.results(frame, self.recipe))
+            self._keep(number, result)
+            for number, result in enumerate(doing.results(frame, self.recipe))
+            if result.picture is not None  # a frame that has none yet: it was stopped before
         ]
         return end, results
 

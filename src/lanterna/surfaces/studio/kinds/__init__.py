@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lanterna.surfaces.studio.kinds import dream, fetch, learn, look, paint, random, style, train
+from lanterna.surfaces.studio.kinds import dream, fetch, learn, look, paint, random, style, teach, train
 
 if TYPE_CHECKING:
     from lanterna.surfaces.studio.task import Kind
 
 KINDS: dict[str, Kind] = {
     kind.name: kind
-    for room in (learn, dream, style, paint, random, look, train, fetch)
+    for room in (learn, dream, style, paint, random, look, train, teach, fetch)
     for kind in room.KINDS
 }

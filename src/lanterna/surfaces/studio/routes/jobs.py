@@ -13,7 +13,7 @@ from lanterna.errors import UsageError
 from lanterna.surfaces.studio import history
 from lanterna.surfaces.studio.jobs import FINISHED
 from lanterna.surfaces.studio.routes.requests import NOW, Answer, document, number, studio_of, taken
-from lanterna.surfaces.studio.store import checked_id, new_id
+from lanterna.surfaces.studio.store import MAKES_NETWORKS, checked_id, new_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +28,9 @@ def told(job: Mapping[str, Any]) -> dict[str, Any]:
     hidden = ("begun_with", "place", "tries")
     shown = {name: value for name, value in job.items() if name not in hidden}
     return {**shown, "history": [{"step": step} for step in job["history"]]}
+
+
+_MOST = 1000  # pictures of a job
 
 
 async def recipes(_: Request) -> Response:
@@ -56,8 +59,8 @@ async def add_job(request: Request) -> Response:
     if "at" in body:
         return await branch(studio, body)
     inputs = [_input(studio, each) for each in body.get("inputs", [])]
-    if len(inputs) > 200:
-        raise UsageError("a job takes up to 200 pictures")
+    if len(inputs) > _MOST:
+        raise UsageError(f"a job takes up to {_MOST} pictures")
     parent = body.get("parent")
     if parent is not None:
         studio.store.job(checked_id(parent))
@@ -82,9 +85,10 @@ async def branch(studio: Studio, body: dict[str, Any]) -> Response:
     title = " ".join(body.get("title", "").split())[:120] or parent["title"]
     begun = {**parent, "begun_with": parent["begun_with"] or parent["settings"]}
     settings = await asyncio.to_thread(_steered, begun, body.get("settings", {}))
-    if parent["kind"] == "train":  # a network that is there keeps its name
-        taken = _titles(studio, "train")
-        fields = await asyncio.to_thread(checked_job, "train", None, settings, [], "", taken)
+    if parent["kind"] in MAKES_NETWORKS:  # a network that is there keeps its name
+        kind, taken = parent["kind"], _titles(studio, parent["kind"])
+        given = parent["inputs"]
+        fields = await asyncio.to_thread(checked_job, kind, None, settings, given, "", taken)
         title = fields["title"]
     history.begin_at(studio.store.job_folder(parent["id"]), step, studio.store.job_folder(job_id))
     studio.store.add_job(
@@ -153,7 +157,7 @@ async def change_job(request: Request) -> Response:
     body = taken(
         await document(request), settings=dict, state=str, before=(str, type(None)), title=str, back=int
     )
-    if "title" in body and found["kind"] != "train":
+    if "title" in body and found["kind"] not in MAKES_NETWORKS:
         studio.store.change_job(job_id, title=" ".join(body["title"].split())[:120])
     if "settings" in body:
         if found["state"] in FINISHED:

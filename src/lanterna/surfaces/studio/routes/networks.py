@@ -12,6 +12,7 @@ from starlette.routing import Route
 from lanterna.errors import UsageError
 from lanterna.settings import networks_folder
 from lanterna.surfaces.studio.routes.requests import Answer, document, studio_of, taken
+from lanterna.surfaces.studio.store import MAKES_NETWORKS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,7 +76,7 @@ def _trained(request: Request) -> Path:
     if not root.is_dir() or name not in {each.name for each in root.iterdir() if each.is_dir()}:
         raise KeyError(name)
     if any(
-        job["kind"] == "train" and job["title"] == name and job["state"] in ("running", "paused")
+        job["kind"] in MAKES_NETWORKS and job["title"] == name and job["state"] in ("running", "paused")
         for job in studio_of(request).store.jobs()
     ):
         raise UsageError(f"{name} is being trained: stop that first")

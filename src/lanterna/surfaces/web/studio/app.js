@@ -8,7 +8,7 @@ import { Make } from "./rooms/make.js";
 import { back, connected, dismiss, load, notices, ROOMS, route, said } from "./store.js";
 
 const ready = signal("loading");
-const later = { learn: "./rooms/learn.js", read: "./rooms/read.js", train: "./rooms/train.js", look: "./rooms/look.js" };
+const later = { learn: "./rooms/learn.js", read: "./rooms/read.js", train: "./rooms/train.js", teach: "./rooms/teach.js", look: "./rooms/look.js" };
 const opened = signal({}); // rooms whose module has come
 
 function Room({ room }) {

@@ -4,7 +4,7 @@ import { get } from "./api.js";
 import { batch, computed, effect, signal } from "./html.js";
 
 export const ROOMS = [
-  ["learn", "Learn"], ["read", "Read"], ["train", "Train"], ["look", "Look"], ["dream", "Dream"],
+  ["learn", "Learn"], ["read", "Read"], ["train", "Train"], ["teach", "Teach"], ["look", "Look"], ["dream", "Dream"],
   ["style", "Style"], ["paint", "Paint"], ["gallery", "Gallery"],
 ];
 

@@ -11,7 +11,7 @@ import { Tiles } from "../tiles.js";
 import { SendTo } from "./make.js";
 
 const SOME = 60;
-const FROM = ["dream", "style", "paint", "look", "train", "read", "learn"];
+const FROM = ["dream", "style", "paint", "look", "train", "teach", "read", "learn"];
 
 export function Gallery() {
   const { query } = route.value;

@@ -1,0 +1,200 @@
+"""The four aims for a graphics card, and whether compiling pays, as a table in benchmarks/results/.
+
+`python benchmarks/gpu.py [--device auto] [--rounds 3] [--most 120] [--no-compile] [--output FILE]`
+
+style      the shelf's cat at 512 px in the style of its coffee cup, as `lanterna style` does it: under 3 s;
+dream      the cat at 512 px, as `lanterna dream` does it: under 1 s;
+digits     `lanterna train conv`, with the presets `fast` and `best`, until the end of an epoch after which
+           99.5 % of the held-out digits are read right: under 1 s;
+painting   the cat at 512 px learned by the hash grid, until 40 dB: under 2 s.
+
+A row is the first time, with what the device prepares once, and the median of `--rounds` more. What takes
+longer than `--most` seconds is cut off and said to be. Weights and pictures are opened before.
+"""
+
+import argparse
+import os
+import platform
+import re
+import time
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import torch
+import torch.nn.functional as F
+
+from lanterna import open_picture, shelf
+from lanterna.devices import choose_device, described
+from lanterna.networks import open_network
+from lanterna.networks.quick import quicken
+from lanterna.probes import objectives
+from lanterna.recipes.dream import Dream, dream
+from lanterna.recipes.paint import Paint, paint
+from lanterna.recipes.style import Stylize, style
+from lanterna.recipes.train import Train
+from lanterna.recipes.training import new_network, train
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--most", type=float, default=120.0)
+    parser.add_argument("--no-compile", action="store_true")
+    parser.add_argument("--output", type=Path)
+    options = parser.parse_args()
+    place = choose_device(options.device)
+    lines = [
+        f"# {name_of(place)}", "",
+        f"{described(place)}; torch {torch.__version__}, {platform.system()}, {os.cpu_count()} cores. "
+        f"`python benchmarks/gpu.py`, load {os.getloadavg()[0]:.1f} at the start.", "",
+    ]  # fmt: skip
+    if place.type == "cpu":
+        lines += ["A CPU, for comparison: the aims are those of a graphics card.", ""]
+    lines += ["| what | aim | first time | again | came to |", "|---|---|---|---|---|"]
+    for what, aim, work in aims(place):
+        runs = [timed(work, options.most) for _ in range(1 + options.rounds)]
+        again = median(seconds for seconds, _ in runs[1:])
+        met = "" if runs[-1][1].startswith("cut") else (", met" if again < aim else ", not met")
+        lines.append(f"| {what} | {aim} s | {runs[0][0]:.2f} s | {again:.2f} s{met} | {runs[-1][1]} |")
+        print(lines[-1], flush=True)
+    if not options.no_compile:
+        lines += [
+            "",
+            "| a step | as it is | compiled | compiling took | pays after |",
+            "|---|---|---|---|---|",
+        ]
+        for what, step in steps(place):
+            lines.append(compared(what, step, place))
+            print(lines[-1], flush=True)
+    target = options.output or RESULTS / f"{re.sub(r'[^a-z0-9]+', '-', name_of(place).lower()).strip('-')}.md"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print(f"written to {target}")
+
+
+def name_of(place: torch.device) -> str:
+    if place.type == "cuda":
+        return torch.cuda.get_device_name(place)
+    if place.type == "cpu":
+        lines = Path("/proc/cpuinfo").read_text().splitlines() if platform.system() == "Linux" else []
+        models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        return f"CPU, {(models or [platform.processor()])[0]}"
+    return f"{place.type}, {platform.machine()}"
+
+
+def aims(place: torch.device):
+    """What is done, the seconds it should take, and work that yields words of how far it has come."""
+    photographs = shelf.need("photographs")
+    cat, cup = (open_picture(photographs / f"{name}.png", longest=512) for name in ("chelsea", "coffee"))
+    vgg, lite = (open_network(name, device=place) for name in ("vgg16", "efficientnet-lite0"))
+
+    def styled():
+        for frame in style(cat, Stylize(size=512), styles=[cup], network=vgg):
+            yield f"loss {frame.numbers['loss']:.3f}"
+
+    def dreamed():
+        for frame in dream(cat, Dream(size=512), network=lite):
+            yield f"energy {frame.numbers['energy']:.2f}"
+
+    def learned(preset):
+        recipe = Train.checked(Train.preset(preset, "conv"))
+        for frame in train(recipe, device=str(place.type)):
+            best = max((epoch["validation_accuracy"] for epoch in frame.history), default=0.0)
+            yield f"{best:.2%} of the held-out digits"
+            if best >= 0.995:
+                return
+
+    def painted():
+        for frame in paint(cat, Paint(size=512, seconds=120), device=str(place.type)):
+            yield f"{frame.numbers['psnr']:.1f} dB"
+            if frame.numbers["psnr"] >= 40:
+                return
+
+    yield "style, 512 px", 3.0, styled
+    yield "dream, 512 px", 1.0, dreamed
+    yield "digits to 99.5 %, fast", 1.0, partial(learned, "fast")
+    yield "digits to 99.5 %, best", 1.0, partial(learned, "best")
+    yield "painting to 40 dB, 512 px", 2.0, painted
+
+
+def timed(work, most: float) -> tuple[float, str]:
+    begun, words = time.perf_counter(), ""
+    for words in work():
+        if time.perf_counter() - begun > most:
+            words = f"cut off at {words}"
+            break
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - begun, words
+
+
+def steps(place: torch.device):
+    """The inner step of a training and of a dream: a function that is made of a network, compiled or not."""
+    recipe = Train.checked(Train.preset("fast", "conv"))
+
+    def training(compiled):
+        network = new_network(recipe).to(place).train()
+        called = compiled(network)
+        images = torch.rand(256, 1, 28, 28, device=place)
+        labels = torch.arange(256, device=place) % 10
+
+        def step():
+            with torch.autocast(place.type, torch.bfloat16):
+                logits = called(images)
+            torch.autograd.backward(F.cross_entropy(logits.float(), labels))
+
+        return step
+
+    def dreaming(compiled):
+        network = quicken(open_network("efficientnet-lite0", device=place), ["block9"])
+        called = compiled(lambda seen: objectives.read(network, seen, frozenset(["block9"]))["block9"])
+        picture = torch.rand(1, 3, 352, 512, device=place)
+
+        def step():
+            seen = picture.clone().requires_grad_()
+            torch.autograd.grad(called(seen).float().square().mean(), seen)
+
+        return step
+
+    yield "training conv, 256 digits", training
+    yield "dream, block9, 512 × 352 px", dreaming
+
+
+def compared(what: str, made, place: torch.device) -> str:
+    plain = per_step(made(lambda network: network), place)
+    # With CUDA graphs where there is CUDA: a step is then one launch.
+    mode = "reduce-overhead" if place.type == "cuda" else "default"
+    begun = time.perf_counter()
+    try:
+        step = made(partial(torch.compile, mode=mode))
+        step()
+    except Exception as error:
+        return f"| {what} | {plain * 1e3:.1f} ms | failed: {type(error).__name__} | | |"
+    took = time.perf_counter() - begun
+    quick = per_step(step, place)
+    gain = plain - quick
+    after = f"{took / gain:,.0f} steps" if gain > 0 else "never"
+    return f"| {what} | {plain * 1e3:.1f} ms | {quick * 1e3:.1f} ms | {took:.1f} s | {after} |"
+
+
+def per_step(step, place: torch.device, seconds: float = 3.0) -> float:
+    """The median step, in seconds, after five to warm up."""
+    each = []
+    for _ in range(5):
+        step()
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(each) < 5:
+        begun = time.perf_counter()
+        step()
+        if place.type == "cuda":
+            torch.cuda.synchronize()
+        each.append(time.perf_counter() - begun)
+    return median(each)
+
+
+if __name__ == "__main__":
+    main()

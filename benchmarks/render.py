@@ -1,0 +1,115 @@
+"""What the engines cost: pictures a second against workers, and what an engine adds to each picture.
+
+    python benchmarks/render.py [--pictures 24] [--engines local ray dask]
+
+Each picture is a small dream. The peer is the same work in a loop in one process, with all cores, in the same
+run. `two by one`: two workers of one thread; `two by all`: two workers of as many threads as there are cores,
+which is what happens when nobody splits them. Startup is told by itself: it is paid once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from lanterna import open_picture, save_picture, shelf
+from lanterna.recipes.dream import Dream
+from lanterna.surfaces.render.folder import Folder
+from lanterna.surfaces.render.local import Local
+from lanterna.surfaces.render.on_dask import OnDask
+from lanterna.surfaces.render.on_ray import OnRay
+from lanterna.surfaces.render.plan import originals, tasks, variations
+from lanterna.surfaces.render.task import Kit
+from lanterna.surfaces.render.work import work
+
+RECIPE = Dream(stage="block9", steps=4, octaves=2, size=256)
+
+
+def main() -> None:
+    words = argparse.ArgumentParser()
+    words.add_argument("--pictures", type=int, default=24)
+    words.add_argument("--engines", nargs="+", default=["local", "ray", "dask"])
+    given = words.parse_args()
+    cores = os.cpu_count() or 1
+    with tempfile.TemporaryDirectory() as place:
+        photos = Path(place) / "photos"
+        cat = open_picture(shelf.need("photographs") / "chelsea.png", longest=300)
+        for number in range(given.pictures):
+            save_picture(cat[:, :, number : number + 256], photos / f"{number:03}.png")
+        coming = list(tasks(originals(photos), variations(RECIPE, [])))
+        peer = alone(kit(cores), coming)
+        print(f"{cores} cores, {given.pictures} dreams of 256 pixels, torch {torch.__version__}")
+        print(f"{'one process, all cores':<28}{peer:7.2f} pictures a second   1.00")
+        one = alone(kit(1), coming)
+        print(f"{'one process, one core':<28}{one:7.2f} pictures a second   {one / peer:.2f}")
+        for name in given.engines:
+            for workers, threads, said in ways(cores):
+                shutil.rmtree(Path(place) / "out", ignore_errors=True)
+                engine = started(name, kit(threads), workers, cores)
+                startup = warm(engine, coming[:workers])
+                folder = Folder(Path(place) / "out", {}, ".png")
+                now = time.perf_counter()
+                summary = work(coming, folder, lambda engine=engine: engine)
+                rate = len(coming) / (time.perf_counter() - now)
+                added = (summary.seconds * workers - summary.working) / len(coming)
+                efficiency = rate / (one * workers)
+                print(
+                    f"{name + ', ' + said:<28}{rate:7.2f} pictures a second   {rate / peer:.2f}   "
+                    f"{efficiency:4.0%} of {workers} × one core, {1000 * added:5.0f} ms added, "
+                    f"{startup:.1f} s to start"
+                )
+
+
+def ways(cores: int) -> list[tuple[int, int, str]]:
+    """How many workers, each with how many threads."""
+    return [(1, 1, "one, one core"), (cores, 1, "each a core"), (cores, cores, "each all cores")]
+
+
+def kit(threads: int) -> Kit:
+    return Kit("dream", "dream", ".png", "cpu", threads)
+
+
+def alone(own: Kit, coming: list) -> float:
+    """Pictures a second in one process, measured in a process of its own, as threads are counted once."""
+    code = (
+        "import sys, time, pickle\n"
+        "from lanterna.surfaces.render.maker import Maker\n"
+        "kit, tasks = pickle.load(sys.stdin.buffer)\n"
+        "maker = Maker(kit); maker(tasks[0]); begun = time.perf_counter()\n"
+        "for task in tasks: maker(task)\n"
+        "print(len(tasks) / (time.perf_counter() - begun))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], input=pickle.dumps((own, coming)), capture_output=True, check=True,
+        env={**os.environ, "OMP_NUM_THREADS": str(own.threads)},
+    )  # fmt: skip
+    return float(found.stdout)
+
+
+def started(name: str, own: Kit, workers: int, cores: int):
+    if name == "local":
+        return Local(own, workers)
+    return (OnRay if name == "ray" else OnDask)(own, workers, None, max(cores, workers * own.threads))
+
+
+def warm(engine, coming: list) -> float:
+    """Have every worker open its network; the seconds that takes."""
+    begun = time.perf_counter()
+    for task in coming:
+        engine.submit(task)
+    for _ in coming:
+        engine.wait()
+    return time.perf_counter() - begun
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,528 @@
+"""Ten thousand damaged and hostile inputs through every door: nothing crashes, hangs, runs or stays behind.
+
+    python scripts/fuzz.py [--inputs 10000] [--seed 0] [--only record checkpoint] [--side-by-side 2]
+
+The doors are those through which something from elsewhere comes: pictures, films, records in pictures,
+trained networks, paintings, checkpoints, what a render keeps in its folder, sweeps, and the studio's API.
+Each input is a real one that was changed at random, or one made to do harm: a pickle that runs a program, a
+record that names code or a path outside. An input may be refused (a `LanternaError`, in one line; below 500
+by the studio) or taken; it has 20 seconds, and leaves no file, no open file and no process. One that
+fails is told by its door and number, which with the seed make it again: `--only DOOR --first NUMBER
+--inputs 1`. Exit code 1 where there is any.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import copy
+import faulthandler
+import io
+import json
+import multiprocessing
+import multiprocessing.connection
+import os
+import pickle
+import random
+import shutil
+import sys
+import tempfile
+import time
+import zipfile
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+ROOT = Path(__file__).parent.parent
+sys.path.append(str(ROOT / "tests"))
+from hostile import chunk, png, real_files  # noqa: E402
+from served import Served  # noqa: E402
+from test_fuzz import CHANGES  # noqa: E402
+
+from lanterna import Dream, open_picture, read_record, save_picture  # noqa: E402
+from lanterna.errors import LanternaError  # noqa: E402
+from lanterna.images import decoding, make_record  # noqa: E402
+from lanterna.images.film_reading import open_film  # noqa: E402
+from lanterna.images.films import save_film  # noqa: E402
+from lanterna.images.record import to_json  # noqa: E402
+from lanterna.networks import open_network  # noqa: E402
+from lanterna.networks.digits import build  # noqa: E402
+from lanterna.networks.plan import Plan  # noqa: E402
+from lanterna.networks.trained import PLAN, WEIGHTS, open_trained, save_trained  # noqa: E402
+from lanterna.recipes.dream import dream  # noqa: E402
+from lanterna.recipes.paint import Paint, paint  # noqa: E402
+from lanterna.recipes.painting import open_painting  # noqa: E402
+from lanterna.recipes.style import Stylize, style  # noqa: E402
+from lanterna.recipes.train import Train  # noqa: E402
+from lanterna.recipes.training import train  # noqa: E402
+from lanterna.settings import shelf_folder  # noqa: E402
+from lanterna.surfaces.render.folder import MANIFEST, Folder  # noqa: E402
+from lanterna.surfaces.render.folder import PLAN as RENDER_PLAN  # noqa: E402
+from lanterna.surfaces.render.plan import Sweep, variations  # noqa: E402
+from lanterna.surfaces.render.task import Made, Task  # noqa: E402
+from lanterna.surfaces.rerun import make_again  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SECONDS = 20.0
+WORK = Path.cwd()  # a folder of its own for each process, see `Doors`
+HARM = "harm-was-done"  # a file that what does harm makes
+
+ODD: tuple[Any, ...] = (
+    None, True, -1, 0, 1, 3, 10**9, 2**63, 1e308, float("inf"), float("nan"), "", "x", "..", "../../x", "\0",
+    "a" * 400, "\ud800", [], [1], {}, {"a": 1}, [[]], "/etc/passwd", "~", "-", "harm:make", "os:system",
+)  # fmt: skip
+
+
+def changed(data: bytes, chance: random.Random) -> bytes:
+    """Bytes with up to four things done to them, half of them near the beginning."""
+    found = bytearray(data)
+    for _ in range(chance.randint(1, 4)):
+        if len(found) < 8:
+            break
+        place = chance.randrange(min(len(found), 300) if chance.random() < 0.5 else len(found))
+        CHANGES[chance.choice(sorted(CHANGES))](found, place, chance)
+    return bytes(found)
+
+
+def odd(thing: Any, chance: random.Random) -> Any:
+    """A value made of dicts, lists, tensors and numbers with one or two places in it changed."""
+    thing = copy.deepcopy(thing)
+    for _ in range(chance.randint(1, 2)):
+        here, where, key = thing, thing, None
+        while isinstance(where, dict | list) and len(where):
+            here = where
+            key = chance.choice(list(where) if isinstance(where, dict) else range(len(where)))
+            where = here[key]
+            if chance.random() < 0.3:
+                break
+        if key is None:
+            return chance.choice(ODD)
+        if isinstance(where, torch.Tensor) and chance.random() < 0.7:
+            here[key] = odd_tensor(where, chance)
+        elif chance.random() < 0.2:
+            del here[key]
+        else:
+            here[key] = chance.choice(ODD)
+    return thing
+
+
+def odd_tensor(tensor: torch.Tensor, chance: random.Random) -> torch.Tensor:
+    """A tensor of another shape or kind, or with numbers that are none."""
+    way = chance.randrange(6)
+    if way == 0:
+        return tensor.flatten()
+    if way == 1:
+        return tensor.unsqueeze(0)[..., :0]
+    if way == 2:
+        return torch.stack([tensor, tensor])
+    return (tensor.double(), tensor * float("nan"), tensor.to(torch.uint8))[way - 3]
+
+
+class Harmful:
+    """What runs a program when it is unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Make a file."""
+        return os.system, (f"touch {WORK / HARM}",)
+
+
+def harmful_checkpoint(good: bytes, chance: random.Random) -> bytes:
+    """A checkpoint with a program in it: a bare pickle, or in the place of torch's own."""
+    if chance.random() < 0.3:
+        return pickle.dumps(Harmful(), protocol=chance.choice((0, 2, 4)))
+    stream = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(good)) as before, zipfile.ZipFile(stream, "w") as after:
+        for name in before.namelist():
+            inside = before.read(name)
+            after.writestr(name, pickle.dumps(Harmful(), 2) if name.endswith("data.pkl") else inside)
+    return stream.getvalue()
+
+
+class Doors:
+    """The doors, each a method that takes one input; what they start from is made once for each process."""
+
+    def __init__(
+        self,
+        folder: Path,
+        served: tuple[Served, str, str] | None = None,
+        works: tuple[str, ...] = ("dream", "paint", "style", "train"),
+    ) -> None:
+        global WORK
+        WORK = folder
+        os.chdir(folder)
+        (folder / "harm.py").write_text(f"open({str(folder / HARM)!r}, 'w')\ndef make(): pass\n")
+        sys.path.insert(0, str(folder))  # as it is for who works in a folder that came from elsewhere
+        decoding.PIXEL_LIMIT = 500_000  # hostile sizes meet it soon
+        self.kept = Path(tempfile.mkdtemp(dir=folder.parent))  # what is real, and is not touched
+        self.pictures = list(real_files().values())
+        recipe = Dream(stage="block2", steps=2, octaves=1, size=64)
+        save_picture(torch.rand(3, 32, 48), self.kept / "input.png")
+        self.noted = make_record("dream", "dream", recipe, inputs=[self.kept / "input.png"], network_name="")
+        for suffix in ("png", "jpg", "webp", "avif", "tiff"):
+            save_picture(torch.rand(3, 8, 8), self.kept / f"a.{suffix}", recipe=self.noted)
+            self.pictures.append((self.kept / f"a.{suffix}").read_bytes())
+        frames = list(torch.rand(4, 3, 48, 64))
+        for suffix in ("webp", "gif", "avif", "mp4", "webm"):
+            save_film(frames, self.kept / f"film.{suffix}", count=4)
+        self.films = {path.suffix: path.read_bytes() for path in self.kept.glob("film.*")}
+        plan = Plan(network="dense", hidden=(8,))
+        save_trained(build(plan), plan, self.kept / "net")
+        self.network = {name: (self.kept / "net" / name).read_bytes() for name in (PLAN, WEIGHTS)}
+        self.works = {name: self._work(name) for name in works}
+        self.painting = (self.kept / "painting.safetensors").read_bytes()
+        self.served = served
+
+    def _work(self, name: str) -> tuple[Callable[..., Any], bytes]:
+        """Work that can be taken up: how it begins at a checkpoint, or anew; and a checkpoint of it."""
+        picture = torch.rand(3, 48, 64)
+        if name == "dream":
+            with_lite = {"network": open_network("efficientnet-lite0")}
+            begin = partial(dream, picture, Dream(stage="block2", steps=3, size=64), **with_lite)
+        elif name == "style":
+            with_vgg = {"network": open_network("vgg16"), "styles": [picture.flip(1)]}
+            begin = partial(style, picture, Stylize(size=64, steps=4), **with_vgg)
+        elif name == "paint":
+            begin = partial(paint, picture, Paint(network="relu", layers=1, neurons=8, steps=6, size=32))
+        else:
+            learning = Train(network="dense", hidden=(8,), fraction=0.02, epochs=1, hold_out=0)
+            begin = partial(train, learning, also_at={3})
+        place = self.kept / f"{name}.pt"
+        frames = begin(checkpoint=place)
+        for frame in frames:
+            if frame.step >= 3:
+                break
+        frames.close()
+        if name == "paint":
+            frame.painting.save(self.kept / "painting.safetensors")
+        return begin, place.read_bytes()
+
+    # The doors.
+
+    def picture(self, chance: random.Random) -> None:
+        """A picture is opened, and its record read."""
+        data = changed(chance.choice(self.pictures), chance)
+        with contextlib.suppress(LanternaError):
+            read_record(data)
+        open_picture(data, longest=64)
+
+    def film(self, chance: random.Random) -> None:
+        """A film is opened and read through."""
+        suffix = chance.choice(sorted(self.films))
+        place = WORK / f"film{suffix}"
+        place.write_bytes(changed(self.films[suffix], chance))
+        for number, _ in enumerate(open_film(place)):
+            if number > 50:
+                break
+
+    def record(self, chance: random.Random) -> None:
+        """A record is read out of a picture, and the picture made again."""
+        record = json.loads(to_json(self.noted))
+        sort = chance.random()
+        if sort < 0.2:  # code by a name, or a file elsewhere
+            record["settings"]["network"] = chance.choice(
+                (
+                    "harm:make",
+                    "os:system",
+                    "../harm.py:make",
+                    f"{WORK}/harm.py:make",
+                    "..",
+                    "/",
+                    "harm",
+                    str(WORK),
+                )
+            )
+        elif sort < 0.3:
+            record["inputs"][0]["path"] = chance.choice(
+                ("/etc/passwd", "../../../etc/passwd", "/dev/zero", "~root/x", "-", "\0", "/proc/self/mem")
+            )
+        else:
+            record = odd(record, chance)
+        text = json.dumps(record)
+        data = (
+            changed(text.encode("utf-8", "replace"), chance)
+            if sort > 0.8
+            else text.encode("utf-8", "replace")
+        )
+        inside = chunk(b"iTXt", b"lanterna\0\0\0\0\0" + data)
+        found = read_record(png(1, 1, 8, 0, b"\0\0", inside))
+        settings = found.settings
+        if settings.get("steps") not in (2, None) or settings.get("size") != 64:
+            return  # long work is not what is looked for
+        for _ in (0, 1):  # with the files that it names, and with the real one
+            with contextlib.suppress(LanternaError):
+                make_again(found)
+            found = found.model_copy(update={"inputs": self.noted.inputs})
+
+    def trained(self, chance: random.Random) -> None:
+        """A trained network's folder is opened."""
+        folder = WORK / "net"
+        folder.mkdir()
+        files = dict(self.network)
+        if chance.random() < 0.5:
+            files[PLAN] = json.dumps(odd(json.loads(files[PLAN]), chance)).encode("utf-8", "replace")
+        else:
+            name = chance.choice(sorted(files))
+            files[name] = changed(files[name], chance)
+        if chance.random() < 0.05:
+            files[WEIGHTS] = pickle.dumps(Harmful())
+        for name, data in files.items():
+            (folder / name).write_bytes(data)
+        open_trained(folder)(torch.zeros(1, 1, 28, 28))
+
+    def painting_file(self, chance: random.Random) -> None:
+        """A painting is opened."""
+        place = WORK / "a.safetensors"
+        place.write_bytes(changed(self.painting, chance))
+        open_painting(place)
+
+    def checkpoint(self, chance: random.Random) -> None:
+        """Work is taken up from a checkpoint, and goes on for a few steps."""
+        begin, good = self.works[chance.choice(sorted(self.works))]
+        sort, stream = chance.random(), io.BytesIO()
+        if sort < 0.3:
+            data = changed(good, chance)
+        elif sort < 0.4:
+            data = harmful_checkpoint(good, chance)
+        else:
+            state = torch.load(io.BytesIO(good), weights_only=True)
+            torch.save(odd({**state}, chance), stream)
+            data = stream.getvalue()
+        place = WORK / "work.pt"
+        place.write_bytes(data)
+        frames = begin(checkpoint=place, resume=True)
+        for _ in zip(range(3), frames, strict=False):
+            pass
+        frames.close()
+
+    def manifest(self, chance: random.Random) -> None:
+        """A render goes on in a folder with an odd manifest or an odd plan, or begins anew there."""
+        place, task = WORK / "out", Task(0, "cat", {})
+        pieces = chance.random() < 0.3
+        if pieces:
+            task = Task(0, "piece", {}, (None, None))  # type: ignore[arg-type]
+        folder = Folder(place, {"verb": "dream"}, ".png", pieces=pieces)
+        folder.keep(task, Made(0, [b"file"] * (2 if pieces else 1)))
+        (WORK / "mine.png").write_bytes(b"mine")
+        lines = []
+        for _ in range(chance.randint(1, 4)):
+            entry = {"number": 0, "name": "cat", "sizes": [4], "seconds": 0.1}
+            if chance.random() < 0.3:
+                entry |= {"name": chance.choice(("../mine", "..", ".", "", "\0", f"{WORK}/mine", "a" * 300))}
+            lines.append(json.dumps(odd(entry, chance)))
+        text = "\n".join(lines).encode("utf-8", "replace")
+        (place / MANIFEST).write_bytes(changed(text, chance) if chance.random() < 0.4 else text)
+        plan = (place / RENDER_PLAN).read_bytes()
+        if chance.random() < 0.5:
+            plan = changed(plan, chance)
+        elif chance.random() < 0.3:
+            plan = json.dumps(odd(json.loads(plan), chance)).encode("utf-8", "replace")
+        (place / RENDER_PLAN).write_bytes(plan)
+        try:
+            again = Folder(place, {"verb": "dream"}, ".png", pieces=pieces, force=chance.random() < 0.5)
+            again.done(task)
+            again.keep(task, Made(0, [b"file"] * (2 if pieces else 1)))
+            if not again.done(task):
+                raise AssertionError("what was kept is not there")
+        finally:
+            if (WORK / "mine.png").read_bytes() != b"mine":
+                raise AssertionError("a file outside was touched")
+
+    def sweep(self, chance: random.Random) -> None:
+        """A sweep is read."""
+        good = chance.choice(("step_size=0.5:4:8", "stage=block5,block9", "seed=1:9:3", "steps=1,2"))
+        text = changed(good.encode(), chance).decode("utf-8", "replace")
+        if chance.random() < 0.3:
+            text = f"{good.partition('=')[0]}={chance.choice(ODD)}:{chance.choice(ODD)}:{chance.choice(ODD)}"
+        variations(Dream(), [Sweep.read(text)])
+
+    def api(self, chance: random.Random) -> None:
+        """The studio is asked."""
+        assert self.served is not None
+        served, job, picture = self.served
+        body: Any = {"kind": "random", "settings": {"width": 32, "height": 32}, "inputs": [], "title": "x"}
+        method, path = chance.choice(
+            (
+                ("POST", "/api/jobs"), ("PATCH", f"/api/jobs/{job}"),
+                ("GET", f"/api/jobs/{job}/numbers?after=X"),
+                ("GET", "/api/gallery?limit=X&before=X&words=X"), ("PATCH", f"/api/gallery/{picture}"),
+                ("POST", "/api/pictures"), ("POST", "/api/read?surface=pad&network=X"),
+                ("POST", "/api/classify?top=X"), ("POST", "/api/lessons/derivative"),
+                ("POST", "/api/lessons/X/check"), ("GET", "/api/gallery/export.zip?ids=X"),
+                ("GET", f"/api/jobs/{job}/history/X"), ("GET", "/api/look?network=X&picture=X"),
+                ("PATCH", "/api/networks/X"), ("POST", "/api/examples/X"), ("GET", "/X"),
+                ("GET", f"/api/pictures/{picture}/X"),
+            )
+        )  # fmt: skip
+        words = chance.choice(
+            ("..%2f..%2fetc%2fpasswd", "%00", "-1", "9" * 30, "harm:make", "%ff", picture, "1")
+        )
+        path = path.replace("X", words)
+        headers = {"Content-Type": "application/json"}
+        if "pictures" in path or "read" in path or "classify" in path:
+            headers = {"Content-Type": "image/png"}
+            data = changed(chance.choice(self.pictures), chance)
+        else:
+            if method == "PATCH":
+                body = {"starred": True, "title": "x", "state": "stopped", "settings": {}, "back": 1}
+            elif "lessons" in path:
+                body = {"exercise": 1, "answer": 3}
+            data = json.dumps(odd(body, chance)).encode("utf-8", "replace")
+            data = changed(data, chance) if chance.random() < 0.3 else data
+        status, told, _ = served.request(method, path, None if method == "GET" else data, headers=headers)
+        if status >= 500:
+            raise AssertionError(f"{method} {path} {data[:200]!r}: {status} {told[:200]!r}")
+        if status >= 400:
+            if "\n" in json.loads(told)["error"]:
+                raise AssertionError(f"{method} {path}: {told[:200]!r} is not one line")
+            raise LanternaError(json.loads(told)["error"])
+
+
+def asked(base: str, token: str) -> Served:
+    """A client of a studio that another process has started."""
+    client = object.__new__(Served)
+    client.base, client.token = base, token
+    return client
+
+
+SHARES = {
+    "picture": 30, "film": 8, "record": 10, "trained": 8, "painting_file": 6, "checkpoint": 10,
+    "manifest": 10, "sweep": 4, "api": 14,
+}  # fmt: skip
+
+
+def go(numbers: list[tuple[str, int]], seed: int, folder: str, studio: tuple[str, ...], pipe: Any) -> None:
+    """Put these inputs through their doors, one after another, and tell of each through the pipe."""
+    torch.set_num_threads(1)
+    os.environ["TMPDIR"] = folder
+    tempfile.tempdir = None
+    base, token, job, picture = studio
+    doors = Doors(Path(tempfile.mkdtemp(dir=folder)), (asked(base, token), job, picture))
+    pipe.send(("ready", 0, "", 0.0))
+    files = 0
+    for count, (door, number) in enumerate(numbers):
+        faulthandler.dump_traceback_later(SECONDS, exit=True)  # also where Python does not come to its turn
+        pipe.send(("begin", number, door, 0.0))
+        begun, outcome = time.perf_counter(), "taken"
+        try:
+            getattr(doors, door)(random.Random(f"{seed} {door} {number}"))
+        except LanternaError as error:
+            outcome = "refused" if "\n" not in str(error) else f"more than a line: {error}"
+        except Exception as error:
+            outcome = f"{type(error).__name__}: {error}"[:300]
+            if os.environ.get("LANTERNA_DEBUG"):
+                import traceback
+
+                traceback.print_exc()
+        faulthandler.cancel_dump_traceback_later()
+        if (WORK / HARM).exists():
+            outcome = "it ran code"
+            (WORK / HARM).unlink()
+        strays = {str(path) for path in WORK.rglob(".*") if path.name != ".pieces"}
+        strays |= {str(each) for each in Path(folder).glob("lanterna-*")}
+        if strays:
+            outcome = f"left behind: {strays}"
+        for path in WORK.iterdir():
+            if path.name not in ("harm.py", "__pycache__"):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        now = sum(1 for _ in Path("/proc/self/fd").iterdir())
+        if count > 200 and now > files + 8:
+            outcome = f"files are left open: {now}, {files} before"
+        files = max(files, now) if count <= 200 else files
+        pipe.send((outcome, number, door, time.perf_counter() - begun))
+    pipe.send(("end", 0, "", 0.0))
+
+
+def main() -> int:
+    """Put them through, and tell."""
+    words = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    words.add_argument("--inputs", type=int, default=10_000)
+    words.add_argument("--seed", type=int, default=0)
+    words.add_argument("--first", type=int, default=0, help="the number of the first input of each door")
+    words.add_argument("--only", nargs="+", choices=list(SHARES), default=list(SHARES))
+    words.add_argument("--side-by-side", type=int, default=2)
+    given = words.parse_args()
+    whole = sum(SHARES[door] for door in given.only)
+    numbers = [
+        (door, given.first + number)
+        for door in given.only
+        for number in range(-(-given.inputs * SHARES[door] // whole))
+    ]
+    random.Random(given.seed).shuffle(numbers)
+    told: dict[str, Counter[str]] = {door: Counter() for door in given.only}
+    slowest = dict.fromkeys(given.only, 0.0)
+    wrong: list[str] = []
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+        home = Path(folder) / "home"
+        home.mkdir()
+        (home / "shelf").symlink_to(shelf_folder().resolve(), target_is_directory=True)
+        served = Served(home)
+        job = served.start("random", settings={"width": 32, "height": 32})
+        studio = (served.base, served.token, job, served.ended(job)["picture"])
+        shares = [numbers[part :: given.side_by_side] for part in range(given.side_by_side)]
+        context = multiprocessing.get_context("spawn")
+        running: dict[Any, tuple[Any, list[tuple[str, int]]]] = {}
+        ready: set[Any] = set()
+
+        def start(share: list[tuple[str, int]]) -> None:
+            ours, theirs = context.Pipe()
+            process = context.Process(target=go, args=(share, given.seed, folder, studio, theirs))
+            process.start()
+            theirs.close()
+            running[ours] = process, share
+
+        for share in shares:
+            if share:
+                start(share)
+        while running:
+            for pipe in multiprocessing.connection.wait(list(running)):
+                process, share = running[pipe]
+                try:
+                    outcome, number, door, seconds = pipe.recv()
+                except EOFError:
+                    process.join()
+                    del running[pipe]
+                    if process.exitcode:
+                        what = (
+                            f"{share[0]}: its process ended with {process.exitcode}"
+                            if share
+                            else "at the end"
+                        )
+                        wrong.append(what)
+                        if len(share) > 1 and pipe in ready:
+                            start(share[1:])
+                    continue
+                ready.add(pipe)
+                if outcome in ("ready", "begin", "end"):
+                    continue
+                share.pop(0)
+                kind = outcome if outcome in ("taken", "refused") else "wrong"
+                told[door][kind] += 1
+                slowest[door] = max(slowest[door], seconds)
+                if kind == "wrong":
+                    wrong.append(f"{door} {number}: {outcome}")
+        served.close()  # which it does well if it has lived
+        left = list((home / "studio/incoming").iterdir())
+        log = (home / "studio.log").read_text()
+        if left or "Traceback" in log:
+            wrong.append(f"the studio left {left}, and said {log[-1500:]}")
+    print("door            inputs  taken  refused  wrong  slowest")
+    for door, counts in told.items():
+        print(
+            f"{door:14} {counts.total():7} {counts['taken']:6} {counts['refused']:8} {counts['wrong']:6} "
+            f"{slowest[door]:6.1f} s"
+        )
+    total = sum(counts.total() for counts in told.values())
+    print(f"{total} inputs in {time.monotonic() - begun:.0f} s")
+    for each in wrong[:60]:
+        print(each)
+    return int(bool(wrong))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,268 @@
+"""`lanterna render`: many pictures, on this machine or on many, and nothing lost."""
+
+import os
+import shutil
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from lanterna.errors import UsageError
+from lanterna.images import open_picture, save_picture
+from lanterna.images.film_reading import open_film
+from lanterna.images.films import SUFFIXES as FILM_SUFFIXES
+from lanterna.images.films import check_film_place, save_film
+from lanterna.images.record import note_input
+from lanterna.networks import shelf_items
+from lanterna.surfaces.cli.common import (
+    Device,
+    Force,
+    Json,
+    Output,
+    Quiet,
+    emit_json,
+    fetch_missing,
+    given,
+    progress,
+    say,
+    stoppable,
+)
+from lanterna.surfaces.render.folder import MANIFEST, Folder
+from lanterna.surfaces.render.local import Local
+from lanterna.surfaces.render.on_dask import OnDask
+from lanterna.surfaces.render.on_ray import OnRay
+from lanterna.surfaces.render.pieces import Piece, cuts, frames, piece_tasks, pieces, seams
+from lanterna.surfaces.render.plan import Sweep, originals, tasks, variations
+from lanterna.surfaces.render.task import Given, Kit
+from lanterna.surfaces.render.verbs import WORDS, wish
+from lanterna.surfaces.render.work import work
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from lanterna.images.film_reading import Film
+    from lanterna.surfaces.render.plan import Originals, Variation
+    from lanterna.surfaces.render.task import Engine, Task
+    from lanterna.surfaces.render.verbs import Wish
+    from lanterna.surfaces.render.work import Summary
+
+_CHUNKS = (16, 48)  # frames of a part: shorter ones repeat more, longer ones leave workers waiting
+_SHOWN = 5  # pictures that went wrong, told one by one
+
+
+def render(
+    source: Annotated[Path, Parameter(help="A folder of pictures, a film, or a picture.")],
+    verb: Annotated[
+        Literal["dream", "style", "paint", "classify", "read"], Parameter(help="What to do with each.")
+    ],
+    /,
+    *words: Annotated[str, Parameter(allow_leading_hyphen=True, help="The verb's own options, as ever.")],
+    output: Output = None,
+    sweep: Annotated[
+        list[str] | None,
+        Parameter(help="Vary a setting: NAME=FIRST:LAST:COUNT or NAME=A,B,C; all combinations of several."),
+    ] = None,
+    form: Annotated[
+        Literal["png", "jpg", "webp", "avif"], Parameter(help="What pictures are saved as.")
+    ] = "png",
+    flow: Annotated[
+        bool | None,
+        Parameter(help="Carry each frame over into the next, as the picture moves; a film is, a folder not."),
+    ] = None,
+    chunk: Annotated[
+        int | None,
+        Parameter(
+            help="Frames of a shot that one worker makes, with --flow: 16 to 48 by the workers there are."
+        ),
+    ] = None,
+    overlap: Annotated[int, Parameter(help="Frames over which two such parts go over into one another.")] = 8,
+    engine: Annotated[Literal["local", "ray", "dask"], Parameter(help="Who moves the work.")] = "local",
+    workers: Annotated[int | None, Parameter(help="How many at a time; as many as there are cores.")] = None,
+    address: Annotated[str | None, Parameter(help="A running Ray cluster, or Dask's scheduler.")] = None,
+    device: Device = "auto",
+    force: Force = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int | None:
+    """Do one thing to many pictures: a folder to a folder, a film to a film, or one recipe in many settings.
+
+    `lanterna render photos dream --preset eyes -o dreamed`, `lanterna render clip.mp4 style --style waves.jpg
+    -o painted.mp4`, `lanterna render cat.jpg dream --sweep step_size=0.5:4:8 -o steps`.
+
+    Whatever happens, what was made is kept; the same words again make what is missing. A picture that cannot
+    be made is set aside after three tries and named (exit code 1); the others are made all the same.
+    """
+    if output is None:
+        raise UsageError("expected where the pictures go: -o FOLDER, or -o film.mp4 for a film")
+    wanted, by_verb = _wish(verb, words), output.suffix.lower() in FILM_SUFFIXES
+    begun = originals(source)
+    sweeps = [Sweep.read(text) for text in sweep or ()]
+    carried = (
+        (flow if flow is not None else begun.film is not None) and wanted.film is not None and not sweeps
+    )
+    if flow and not carried:
+        raise UsageError("--flow is for a film that is dreamed or painted, without --sweep or --mask")
+    if by_verb:
+        if verb in WORDS or sweeps or (begun.film is None and len(begun.names) < 2):
+            raise UsageError(f"{output}: a film is made of a film or a folder of pictures: name a folder")
+        check_film_place(output, force=force)
+    if address and engine == "local":
+        raise UsageError("--address is of a cluster: add --engine ray or --engine dask")
+    if workers is not None and not 1 <= workers <= 10_000:
+        raise UsageError(f"--workers: expected 1 to 10,000, got {workers}")
+    if chunk is not None and not 2 <= chunk <= 100_000:
+        raise UsageError(f"--chunk: expected 2 to 100,000 frames, got {chunk}")
+    if not 0 <= overlap < (chunk or _CHUNKS[0]):
+        raise UsageError(
+            f"--overlap: expected 0 to {(chunk or _CHUNKS[0]) - 1}, less than a part, got {overlap}"
+        )
+    cores = os.cpu_count() or 1
+    ways = variations(wanted.recipe, sweeps)
+    settings = wanted.film[1].model_dump(mode="json") if carried and wanted.film else {}
+    fetch_missing(*_needs(wanted), quiet=quiet)
+    kit = Kit(
+        verb, wanted.film[0] if carried and wanted.film else wanted.made,
+        ".json" if verb in WORDS else f".{form}", device, max(1, cores // (workers or cores)),
+        tuple(
+            Given(note_input(path, role=role), path.read_bytes())
+            for role, paths in wanted.others.items() for path in paths
+        ),
+        chunks=carried,
+    )  # fmt: skip
+    place = output.with_name(f"{output.name}.frames") if by_verb else output
+    film = begun.film or (open_film(source) if carried else None)
+    cut: list[Piece] = []
+    if carried:
+        assert film is not None
+        each = film.count // (2 * (workers or cores))  # or one worker would have the last part alone
+        cut = pieces(film.count, cuts(film), chunk or min(max(each, _CHUNKS[0]), _CHUNKS[1]), overlap)
+    plan = _plan(kit, ways, settings, begun, cut)
+    folder = Folder(place, plan, kit.suffix, pieces=carried, force=force)
+    coming: Iterator[Task]
+    if carried:
+        assert film is not None
+        coming, count = piece_tasks(begun, film, cut, settings), len(cut)
+    else:
+        coming, count = tasks(begun, ways), len(begun.names) * len(ways)
+    begin = time.perf_counter()
+    start = partial(_engine, engine, kit, min(workers or cores, count), workers, address, cores)
+    summary = _run(coming, count, folder, start, quiet=quiet)
+    unsteady = None
+    if summary.finished and carried:
+        assert film is not None
+        with progress("putting together", quiet=quiet):
+            unsteady = _put_together(folder, cut, begun, film)
+    if summary.finished and by_verb:
+        made = [place / f"{name}.png" if carried else place / f"{name}{kit.suffix}" for name in begun.names]
+        with progress("saving", quiet=quiet):
+            save_film((open_picture(each) for each in made), output, count=len(made),
+                      fps=film.fps if film else 25.0, force=force)  # fmt: skip
+        shutil.rmtree(place)
+    seconds = time.perf_counter() - begin
+    return _tell(summary, count, output, seconds, unsteady, json=json, quiet=quiet)
+
+
+def _wish(verb: str, words: "tuple[str, ...]") -> "Wish":
+    """What the verb's own words mean, read by the verb's own command line."""
+    from lanterna.surfaces.cli.frame import make_app
+
+    _, bound, _ = make_app().parse_args([verb, "picture.png", *words], exit_on_error=False, print_error=False)
+    asked = dict(bound.arguments)
+    for name in ("picture", "pictures", "photo", "photos"):
+        asked.pop(name, None)
+    asked |= asked.pop("kwargs", {})
+    settings = given(asked.pop("settings", None))
+    return wish(verb, asked, settings)
+
+
+def _needs(wanted: "Wish") -> list[str]:
+    """What must be on the shelf before workers ask for it."""
+    network = getattr(wanted.recipe, "network", None)
+    if wanted.verb == "style" and wanted.made == "instant":
+        return ["instant-style"]
+    if wanted.verb == "read":
+        return ["mnist"]
+    return list(shelf_items(network)) if network and wanted.verb != "paint" else []
+
+
+def _plan(
+    kit: Kit, ways: "list[Variation]", settings: "dict[str, Any]", begun: "Originals", cut: list[Piece]
+) -> dict[str, object]:
+    """What tells one run from another: a second call with the same goes on."""
+    return {
+        "verb": kit.verb, "made": kit.made,
+        "settings": [settings] if cut else [dict(way.settings) for way in ways],
+        "inputs": [each.note.model_dump() for each in kit.others],
+        "source": [path.name for path in begun.paths] or note_input(begun.source).sha256,
+        "pieces": [[piece.first, piece.last, piece.overlap] for piece in cut],
+    }  # fmt: skip
+
+
+def _engine(
+    name: str, kit: Kit, count: int, workers: int | None, address: str | None, cores: int
+) -> "Engine":
+    if name == "local":
+        return Local(kit, count)
+    return (OnRay if name == "ray" else OnDask)(kit, workers, address, cores)
+
+
+def _run(
+    coming: "Iterator[Task]", count: int, folder: Folder, start: "Callable[[], Engine]", *, quiet: bool
+) -> "Summary":
+    with stoppable() as stop_wished, progress("rendering", quiet=quiet) as update:
+
+        def watch(summary: "Summary", running: int) -> None:
+            note = f"{running} under way" + (f", {len(summary.failed)} set aside" if summary.failed else "")
+            update(summary.made + summary.already + len(summary.failed), count, note)
+
+        return work(coming, folder, start, watch=watch, stop_wished=stop_wished)
+
+
+def _put_together(folder: Folder, cut: list[Piece], begun: "Originals", film: "Film") -> float | None:
+    """The film's frames from its pieces; and how unsteady it is where two of them meet."""
+    made = [folder.path / f"{name}.png" for name in begun.names]
+    for place, picture in zip(made, frames(cut, folder), strict=True):
+        save_picture(picture, place, force=True)
+    unsteady = seams(cut, made, film)
+    folder.remove_pieces()
+    return unsteady
+
+
+def _tell(
+    summary: "Summary",
+    count: int,
+    place: Path,
+    seconds: float,
+    seam: float | None,
+    *,
+    json: bool,
+    quiet: bool,
+) -> int | None:
+    done = summary.made + summary.already
+    if json:
+        emit_json(
+            {
+                "output": str(place), "finished": summary.finished, "tasks": count, "made": summary.made,
+                "already": summary.already, "tried_again": summary.tried_again, "failed": summary.failed,
+                "seconds": round(seconds, 2), "working_seconds": round(summary.working, 2), "seam": seam,
+            }
+        )  # fmt: skip
+    else:
+        there = f", {summary.already} were there" if summary.already else ""
+        again = f", {summary.tried_again} tried again" if summary.tried_again else ""
+        say(f"{place}: {summary.made} of {count} made{there}{again}, {seconds:.1f} s", quiet=quiet)
+        if seam is not None:
+            say(f"where parts meet it is {seam:.2f} times as unsteady as elsewhere", quiet=quiet)
+    for name, words in list(summary.failed.items())[:_SHOWN]:
+        say(f"lanterna: {name}: {words}")
+    if len(summary.failed) > _SHOWN:
+        say(f"lanterna: and {len(summary.failed) - _SHOWN} more: see {MANIFEST}")
+    if summary.stopped:
+        say(f"stopped after {done} of {count}: the same words go on", quiet=quiet)
+        return 130
+    if summary.failed:
+        say(f"lanterna: {len(summary.failed)} of {count} set aside: the same words try them again")
+        return 1
+    return None

@@ -1,0 +1,182 @@
+"""The folder that a run fills: what it is for, what of it is there, and nothing half-written.
+
+`render.json` says what is made, so that a second call goes on with the same. `manifest.jsonl` has a line for
+each task that was done or set aside, in the order in which that happened. A picture is renamed into its place
+before it is entered; so one that is not entered is made again, and the same comes out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import BaseModel, ValidationError, model_validator
+
+from lanterna.errors import LanternaError, UsageError
+from lanterna.files import replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from lanterna.surfaces.render.task import Failed, Made, Task
+
+SUFFIXES = (".png", ".jpg", ".webp", ".avif", ".json")
+"""What is made: pictures, and words."""
+
+PLAN, MANIFEST, PIECES = "render.json", "manifest.jsonl", ".pieces"
+
+
+class _Entry(BaseModel):
+    """A line of the manifest: what was made, or set aside."""
+
+    number: int
+    name: str
+    sizes: list[int] | None = None
+    seconds: float | None = None
+    failed: str | None = None
+    tries: int | None = None
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> Self:
+        if (self.sizes is None) == (self.failed is None):
+            raise ValueError("expected what was made, or why not")
+        return self
+
+
+class Folder:
+    """What a run has made so far. `plan` tells one run from another.
+
+    Errors: `UsageError` where the folder has something else in it, or another run's pictures, and `force` is
+    not given; `LanternaError` where it cannot be written.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        plan: Mapping[str, object],
+        suffix: str,
+        *,
+        pieces: bool = False,
+        force: bool = False,
+    ) -> None:
+        self.path, self.suffix, self.pieces = path, suffix, pieces
+        text = json.dumps({**plan, "suffix": suffix}, indent=2, sort_keys=True) + "\n"
+        note = path / PLAN
+        if note.is_file():
+            if _read(note) != text:
+                if not force:
+                    raise UsageError(
+                        f"{path} was begun with other pictures or settings: go on with those, choose another "
+                        "folder, or start anew with --force"
+                    )
+                self._clear()
+        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise UsageError(f"{path} is not empty, and not from a render: choose another folder")
+        with replacing(note) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        self.sizes: dict[int, list[int]] = {}
+        self.failed: dict[int, str] = {}
+        self._load()
+
+    def done(self, task: Task) -> bool:
+        """Whether a task was made, and its files are there still, as long as they were."""
+        sizes = self.sizes.get(task.number)
+        if sizes is None:
+            return False
+        places = self.places(task, len(task.sources))
+        return len(places) == len(sizes) and all(
+            _size(place) == size for place, size in zip(places, sizes, strict=True)
+        )
+
+    def places(self, task: Task, count: int) -> list[Path]:
+        """Where the files of a task are kept: beside one another, or those of a piece in a folder of it."""
+        if not self.pieces:
+            return [self.path / f"{task.name}{self.suffix}"]
+        return [self.path / PIECES / f"{task.number:05}" / f"{frame:05}.png" for frame in range(count)]
+
+    def keep(self, task: Task, made: Made) -> None:
+        """Put what was made in its place, then enter it. Errors: `LanternaError`, as for a full disk."""
+        for place, data in zip(self.places(task, len(made.files)), made.files, strict=True):
+            with replacing(place) as temporary:
+                temporary.write_bytes(data)
+        sizes = [len(data) for data in made.files]
+        self._enter(
+            {"number": task.number, "name": task.name, "sizes": sizes, "seconds": round(made.seconds, 3)}
+        )
+        self.sizes[task.number] = sizes
+        self.failed.pop(task.number, None)
+
+    def set_aside(self, task: Task, failed: Failed, tries: int) -> None:
+        """Enter that a task went wrong for good."""
+        self._enter({"number": task.number, "name": task.name, "failed": failed.words, "tries": tries})
+        self.failed[task.number] = failed.words
+
+    def remove_pieces(self) -> None:
+        """Remove the pieces of a film, once it is whole."""
+        shutil.rmtree(self.path / PIECES, ignore_errors=True)
+
+    def _load(self) -> None:
+        for entry in self._entries():
+            if "failed" in entry:
+                self.failed[entry["number"]] = entry["failed"]
+            else:
+                self.sizes[entry["number"]] = entry["sizes"]
+                self.failed.pop(entry["number"], None)
+
+    def _entries(self) -> list[dict[str, Any]]:
+        """The manifest's lines. One that was cut off, or cannot be read, is a task that is made again."""
+        manifest = self.path / MANIFEST
+        if not manifest.exists():
+            return []
+        *lines, rest = _read(manifest).split("\n")
+        if rest:  # the last line was cut off as it was written
+            with replacing(manifest) as temporary:
+                temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        found = []
+        for line in lines:
+            with contextlib.suppress(ValidationError):
+                found.append(_Entry.model_validate_json(line).model_dump(exclude_none=True))
+        return found
+
+    def _enter(self, entry: Mapping[str, object]) -> None:
+        try:
+            with (self.path / MANIFEST).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(entry) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise LanternaError(f"cannot write {self.path / MANIFEST}: {error.strerror or error}") from error
+
+    def _clear(self) -> None:
+        """Remove what an earlier run made here, and only that."""
+        try:
+            plan = json.loads(_read(self.path / PLAN))
+        except (ValueError, RecursionError):  # whatever was made here is not known to be ours
+            plan = None
+        suffix = plan.get("suffix") if isinstance(plan, dict) else None
+        for entry in self._entries() if suffix in SUFFIXES else ():
+            name = f"{entry['name']}{suffix}"
+            if not {"/", os.sep, "\0"} & set(name):
+                with contextlib.suppress(OSError):
+                    (self.path / name).unlink()
+        self.remove_pieces()
+        (self.path / MANIFEST).unlink(missing_ok=True)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"{path} cannot be read: {reason}") from error
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None

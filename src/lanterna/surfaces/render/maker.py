@@ -1,0 +1,177 @@
+"""Making one task, in whatever process and on whatever machine: the network is opened once, then kept."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from lanterna.errors import LanternaError, one_line
+from lanterna.files import working_folder
+from lanterna.images.drawing import as_png
+from lanterna.images.pictures import open_picture, save_picture
+from lanterna.images.record import Record, make_record
+from lanterna.networks import keeping_networks, open_network
+from lanterna.recipes.classify import Classify, classify
+from lanterna.recipes.dream_film import DreamFilm, dream_frames
+from lanterna.recipes.read import Read, read
+from lanterna.recipes.style_film import InstantFilm, StyleFilm, instant_frames, style_frames
+from lanterna.surfaces.render.task import Failed, Made
+from lanterna.surfaces.rerun import make_again
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+
+    from torch import Tensor
+
+    from lanterna.recipes.recipe import Frame
+    from lanterna.surfaces.render.task import Given, Kit, Task
+
+    _Others = dict[str, list[Tensor]]
+
+
+class Maker:
+    """Makes tasks of one kit, one after another, in a folder of its own for the files they are made from."""
+
+    def __init__(self, kit: Kit) -> None:
+        self.kit = kit
+        self._stack = ExitStack()
+        self._folder = self._stack.enter_context(working_folder("lanterna-work-"))
+        self._stack.enter_context(keeping_networks())
+        torch.set_num_threads(kit.threads)
+        self._others = [self._placed(given) for given in kit.others]
+
+    def __call__(self, task: Task) -> Made | Failed:
+        """Make it. Whatever goes wrong is told, never raised."""
+        begun = time.perf_counter()
+        try:
+            files = self._chunk(task) if self.kit.chunks else [self._one(task)]
+        except LanternaError as error:
+            return Failed(task.number, one_line(str(error)), final=True)
+        except MemoryError:
+            return Failed(task.number, "there is not enough memory for it here")
+        except Exception as error:
+            return Failed(task.number, one_line(f"{type(error).__name__}: {error}"))
+        return Made(task.number, files, time.perf_counter() - begun)
+
+    def close(self) -> None:
+        """Let go of the networks and the folder."""
+        self._stack.close()
+
+    def _placed(self, given: Given) -> Path:
+        """The input as a file here, whose name is its sha256: the same is written once."""
+        suffix = Path(given.note.path.partition("#")[0]).suffix
+        place = self._folder / f"{given.note.sha256}{suffix if len(suffix) < 10 else ''}"
+        if not place.exists():
+            place.write_bytes(given.data)
+        return place
+
+    def _one(self, task: Task) -> bytes:
+        kit = self.kit
+        given = [*task.sources, *kit.others]
+        files = [*map(self._placed, task.sources), *self._others]
+        notes = [each.note for each in given]
+        try:
+            if kit.suffix == ".json":
+                return _WORDS[kit.verb](task, files[0])
+            here = [note.model_copy(update={"path": str(f)}) for note, f in zip(notes, files, strict=True)]
+            asked = make_record(kit.verb, kit.made, task.settings, inputs=here)
+            asked = asked.model_copy(update={"device": _device(kit.device), "threads": kit.threads})
+            picture, now = make_again(asked, trust=True)
+            record: Record = now.model_copy(update={"inputs": tuple(notes)})
+            place = self._folder / f"made{kit.suffix}"
+            save_picture(picture, place, recipe=record, force=True)
+            return place.read_bytes()
+        finally:
+            for file in files[: len(task.sources)]:
+                file.unlink(missing_ok=True)
+
+    def _chunk(self, task: Task) -> list[bytes]:
+        """The frames of one piece of a film, each going on from the one before, as files without a record."""
+        originals = (open_picture(each.data) for each in task.sources)
+        count = len(task.sources)
+        roles = [given.note.role for given in self.kit.others]
+        opened = list(map(open_picture, self._others))
+        others = {
+            role: [one for one, own in zip(opened, roles, strict=True) if own == role] for role in roles
+        }
+        frames = _FILMS[self.kit.verb, self.kit.made](task, originals, count, others, self.kit.device)
+        return [as_png(frame.picture) for frame in frames if frame.picture is not None]
+
+
+def _device(wish: str) -> str:
+    from lanterna.devices import choose_device
+
+    return choose_device(wish).type
+
+
+def _classified(task: Task, file: Path) -> bytes:
+    recipe = Classify.checked(task.settings)
+    (found,) = classify([file], recipe, network=open_network(recipe.network))
+    if found.error:
+        raise found.error
+    return _json({"photo": task.name, "answers": [asdict(answer) for answer in found.answers]})
+
+
+def _read(task: Task, file: Path) -> bytes:
+    recipe = Read.checked(task.settings)
+    page = read(file, recipe, network=open_network(recipe.network))
+    return _json({"page": task.name, "text": page.text})
+
+
+def _json(document: object) -> bytes:
+    return (json.dumps(document, indent=2, allow_nan=False) + "\n").encode()
+
+
+_WORDS: dict[str, Callable[[Task, Path], bytes]] = {"classify": _classified, "read": _read}
+
+
+def _dreamed(
+    task: Task,
+    originals: Generator[Tensor, None, None],
+    count: int,
+    others: dict[str, list[Tensor]],
+    device: str,
+) -> Generator[Frame, None, None]:
+    guide = next(iter(others.get("guide", [])), None)
+    recipe = DreamFilm.checked(task.settings)
+    network = open_network(recipe.network, device=device)
+    return dream_frames(originals, recipe, count=count, network=network, guide=guide)
+
+
+def _styled(
+    task: Task,
+    originals: Generator[Tensor, None, None],
+    count: int,
+    others: dict[str, list[Tensor]],
+    device: str,
+) -> Generator[Frame, None, None]:
+    recipe = StyleFilm.checked(task.settings)
+    network = open_network(recipe.network, device=device)
+    return style_frames(originals, recipe, styles=others.get("style", []), count=count, network=network)
+
+
+def _instantly(
+    task: Task,
+    originals: Generator[Tensor, None, None],
+    count: int,
+    others: dict[str, list[Tensor]],
+    device: str,
+) -> Generator[Frame, None, None]:
+    recipe = InstantFilm.checked(task.settings)
+    return instant_frames(originals, recipe, styles=others.get("style", []), count=count, device=device)
+
+
+_FILMS: dict[tuple[str, str], Callable[..., Generator[Frame, None, None]]] = {
+    ("dream", "film"): _dreamed, ("style", "film"): _styled, ("style", "instant-film"): _instantly,
+}  # fmt: skip
+
+
+def frames_of(files: Sequence[bytes]) -> list[Tensor]:
+    """The frames of a piece, opened again, `(3, H, W)` in [0, 1] each."""
+    return [open_picture(each) for each in files]

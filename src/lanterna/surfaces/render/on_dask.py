@@ -1,0 +1,103 @@
+"""Workers of Dask: for the machines at home, of whatever system, that run `dask worker`."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from lanterna.errors import LanternaError, MissingError
+from lanterna.surfaces.render.task import Failed, Made
+
+if TYPE_CHECKING:
+    from lanterna.surfaces.render.maker import Maker
+    from lanterna.surfaces.render.task import Kit, Task
+
+
+class OnDask:
+    """The workers of the scheduler at `address`, or processes that are started here for this run.
+
+    Errors: `MissingError` where Dask is not installed; `LanternaError` where the scheduler cannot be reached.
+    """
+
+    name = "dask"
+
+    def __init__(self, kit: Kit, workers: int | None, address: str | None, cores: int) -> None:
+        if find_spec("distributed") is None:
+            raise MissingError("the engine dask needs Dask: pip install 'lanterna[cluster]' gets it")
+        dask: Any = import_module("dask")
+        distributed: Any = import_module("distributed")
+        self._dask = distributed
+        self._cluster: Any = None
+        # A worker that dies over a task is told at once: we count the tries.
+        dask.config.set({"distributed.scheduler.allowed-failures": 0})
+        try:
+            if address is None:
+                self._cluster = distributed.LocalCluster(
+                    n_workers=workers or max(1, cores // kit.threads), threads_per_worker=1, processes=True,
+                    dashboard_address=None, silence_logs=logging.CRITICAL,
+                )  # fmt: skip
+            self._client = distributed.Client(self._cluster or address, timeout=20)
+            self._client.wait_for_workers(1, timeout=60)
+        except (OSError, TimeoutError, ValueError) as error:
+            where = address or "this machine"
+            raise LanternaError(f"no Dask workers at {where}: {type(error).__name__}: {error}") from error
+        there = len(self._client.scheduler_info(n_workers=-1)["workers"])
+        self.workers = min(workers or there, there)
+        self._kit = kit
+        self._scattered: Any = None
+        self._running: dict[Any, int] = {}
+
+    def free(self) -> int:
+        """How many tasks can be handed out: two for each worker would wait, so one."""
+        return self.workers - len(self._running)
+
+    def submit(self, task: Task) -> None:
+        """Hand a task to Dask, which chooses a worker."""
+        if self._scattered is None:
+            self._client.wait_for_workers(1, timeout=60)
+            self._scattered = self._client.scatter(self._kit, broadcast=True, hash=False)
+        future = self._client.submit(make, self._scattered, task, pure=False, retries=0)
+        self._running[future] = task.number
+
+    def wait(self) -> Made | Failed:
+        """What the next worker made; or that it died over its task."""
+        done, _ = self._dask.wait(list(self._running), return_when="FIRST_COMPLETED")
+        future = next(iter(done))
+        number = self._running.pop(future)
+        try:
+            found: Made | Failed = future.result()
+        except Exception as error:
+            self._scattered = None  # it may be gone with the worker
+            return Failed(number, f"its worker ended ({type(error).__name__})")
+        finally:
+            future.release()
+        return found
+
+    def close(self) -> None:
+        """Leave the scheduler, and end what was started for this run."""
+        with contextlib.suppress(Exception):
+            self._client.cancel(list(self._running), force=True)
+        self._client.close()
+        if self._cluster is not None:
+            self._cluster.close()
+
+
+_makers: dict[Kit, Maker] = {}
+_one_at_a_time = threading.Lock()
+
+
+def make(kit: Kit, task: Task) -> Made | Failed:
+    """Make a task in a worker of Dask, with the maker that this process keeps."""
+    from lanterna.surfaces.render.maker import Maker
+
+    with _one_at_a_time:
+        if kit not in _makers:
+            for old in _makers.values():
+                old.close()
+            _makers.clear()
+            _makers[kit] = Maker(kit)
+        return _makers[kit](task)

@@ -1,0 +1,127 @@
+"""Workers of Ray: actors, on this machine or on all of a cluster's, each of which keeps its network.
+
+An actor asks for as many cores as it has threads; where the cluster has GPUs it asks for one of them, and
+there are as many actors as GPUs. A task is handed to an actor that has answered already, never to one that
+waits for a place: where a node is gone, the others go on, and another comes as soon as there is room for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from lanterna.errors import LanternaError, MissingError
+from lanterna.surfaces.render.task import Failed, Made
+
+if TYPE_CHECKING:
+    from lanterna.surfaces.render.task import Kit, Task
+
+
+class OnRay:
+    """Actors on the cluster at `address`, or on one that is started here for as long as the run takes.
+
+    Errors: `MissingError` where Ray is not installed; `LanternaError` where the cluster cannot be reached.
+    """
+
+    name = "ray"
+
+    def __init__(self, kit: Kit, workers: int | None, address: str | None, cores: int) -> None:
+        if find_spec("ray") is None:
+            raise MissingError("the engine ray needs Ray: pip install 'lanterna[cluster]' gets it")
+        ray: Any = import_module("ray")
+        self._ray, self.kit = ray, kit
+        self._own = not ray.is_initialized()
+        if self._own:
+            settings: dict[str, Any] = {"address": address} if address else {
+                "num_cpus": cores, "include_dashboard": False
+            }  # fmt: skip
+            try:
+                ray.init(log_to_driver=False, logging_level="error", **settings)
+            except Exception as error:
+                where = address or "this machine"
+                raise LanternaError(f"no Ray cluster at {where}: {type(error).__name__}: {error}") from error
+        resources = ray.cluster_resources()
+        gpus = int(resources.get("GPU", 0)) if kit.device in ("auto", "cuda") else 0
+        self._options: dict[str, Any] = {"num_cpus": kit.threads, "num_gpus": 1 if gpus else 0}
+        self.workers = workers or gpus or max(1, int(resources.get("CPU", 1)) // kit.threads)
+        self._kit = ray.put(kit)
+        self._coming: dict[Any, Any] = {}  # the first answer of an actor -> the actor
+        self._idle: list[Any] = []
+        self._running: dict[Any, tuple[Any, int]] = {}  # a task's answer -> its actor and number
+        for _ in range(self.workers):
+            self._start()
+        self._welcome(timeout=120)
+        if not self._idle:
+            self.close()
+            raise LanternaError("no worker of the Ray cluster answered within two minutes: is it full?")
+
+    def _start(self) -> None:
+        actor = self._ray.remote(_Actor).options(**self._options).remote(self._kit)
+        self._coming[actor.ready.remote()] = actor
+
+    def _welcome(self, timeout: float) -> None:
+        """Take in the actors that have answered; wait up to `timeout` seconds for one where none is idle."""
+        if not self._coming:
+            return
+        ready, _ = self._ray.wait(list(self._coming), timeout=timeout)
+        for answer in ready:
+            actor = self._coming.pop(answer)
+            try:
+                self._ray.get(answer)
+                self._idle.append(actor)
+            except self._ray.exceptions.RayError:
+                self._start()
+
+    def free(self) -> int:
+        """How many actors have nothing to do."""
+        self._welcome(timeout=0)
+        return len(self._idle)
+
+    def submit(self, task: Task) -> None:
+        """Hand a task to an actor."""
+        actor = self._idle.pop()
+        self._running[actor.make.remote(task)] = actor, task.number
+
+    def wait(self) -> Made | Failed:
+        """What the next actor made; or that it, or its node, is gone."""
+        while True:
+            done, _ = self._ray.wait(list(self._running), timeout=1.0)
+            if not done:
+                continue
+            actor, number = self._running.pop(done[0])
+            try:
+                found: Made | Failed = self._ray.get(done[0])
+            except self._ray.exceptions.RayError as error:
+                with contextlib.suppress(Exception):
+                    self._ray.kill(actor)
+                self._start()
+                return Failed(number, f"its worker ended ({type(error).__name__})")
+            self._idle.append(actor)
+            return found
+
+    def close(self) -> None:
+        """End the actors, and the cluster where it was started for this run."""
+        for actor in [*self._idle, *self._coming.values(), *(actor for actor, _ in self._running.values())]:
+            with contextlib.suppress(Exception):
+                self._ray.kill(actor)
+        if self._own:
+            self._ray.shutdown()
+
+
+class _Actor:
+    """Keeps a maker, and so its network."""
+
+    def __init__(self, kit: Kit) -> None:
+        from lanterna.surfaces.render.maker import Maker
+
+        self._make = Maker(kit)
+
+    def ready(self) -> bool:
+        """Answers once it is there."""
+        return True
+
+    def make(self, task: Task) -> Made | Failed:
+        """Make a task."""
+        return self._make(task)

@@ -1,0 +1,131 @@
+"""Films whose frames go on from one another, made in pieces: shots, and long shots in overlapping parts.
+
+What the last frame dreamed moves on into the next, so that a film is made one frame after another. Where the
+picture cuts nothing moves on: there a film falls into shots, which are made side by side. A long shot is made
+in parts that overlap: over those frames one part's picture goes over into the next one's, so that no seam is
+seen. How unsteady it is there, beside the same film elsewhere, is measured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice, pairwise
+from typing import TYPE_CHECKING
+
+import torch.nn.functional as F
+
+from lanterna.images.motion import flicker
+from lanterna.images.pictures import open_picture
+from lanterna.surfaces.render.task import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from pydantic import JsonValue
+    from torch import Tensor
+
+    from lanterna.images.film_reading import Film
+    from lanterna.surfaces.render.folder import Folder
+    from lanterna.surfaces.render.plan import Originals
+
+_SIDE = 32  # pixels: a cut is seen on a small picture too
+_CUT, _TIMES = 0.1, 4.0  # how far apart two frames are at a cut: at least, and times what is usual around it
+_AROUND = 12  # frames
+_MEASURED = 8  # seams, at most: each takes the flow of some frames
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Frames `first` to `last` of a film, without the last one; `overlap` are in the piece before too."""
+
+    number: int
+    first: int
+    last: int
+    overlap: int
+
+
+def cuts(frames: Iterable[Tensor]) -> list[int]:
+    """Where a film cuts: the numbers of the frames `(3, H, W)` that are the first of another shot."""
+    small = (F.interpolate(frame[None], (_SIDE, _SIDE), mode="area")[0] for frame in frames)
+    apart = [0.0, *((after - before).abs().mean().item() for before, after in pairwise(small))]
+    found = []
+    for number, distance in enumerate(apart):
+        near = sorted(apart[max(1, number - _AROUND) : number] + apart[number + 1 : number + 1 + _AROUND])
+        usual = near[len(near) // 2] if near else 0.0
+        if distance > max(_CUT, _TIMES * usual):
+            found.append(number)
+    return found
+
+
+def pieces(count: int, shots: Sequence[int], length: int, overlap: int) -> list[Piece]:
+    """A film of `count` frames, cut at `shots`, in pieces of about `length` frames."""
+    found: list[Piece] = []
+    for first, last in pairwise([0, *shots, count]):
+        parts = max(1, round((last - first) / length))
+        ends = [first + round((last - first) * part / parts) for part in range(parts + 1)]
+        for part, (start, end) in enumerate(pairwise(ends)):
+            shared = min(overlap, start - ends[part - 1]) if part else 0
+            found.append(Piece(len(found), start - shared, end, shared))
+    return found
+
+
+def piece_tasks(
+    begun: Originals, film: Film, cut: Sequence[Piece], settings: Mapping[str, JsonValue]
+) -> Iterator[Task]:
+    """A task for each piece, with its original frames; the film is read once, from beginning to end."""
+    frames = enumerate(film)
+    kept: dict[int, Tensor] = {}
+    for piece in cut:
+        for number in [each for each in kept if each < piece.first]:
+            del kept[number]
+        more = piece.last - max([piece.first - 1, *kept]) - 1
+        kept |= dict(islice(frames, more))
+        given = tuple(begun.of_the_film(number, kept[number]) for number in range(piece.first, piece.last))
+        yield Task(piece.number, f"piece-{piece.number:05}", settings, given)
+
+
+def frames(cut: Sequence[Piece], folder: Folder) -> Iterator[Tensor]:
+    """The film's frames from its pieces, `(3, H, W)` in [0, 1], each piece going over into the next."""
+    before: list[Path] = []
+    for place, piece in enumerate(cut):
+        task = Task(piece.number, "", {})
+        files = folder.places(task, piece.last - piece.first)
+        shared = cut[place + 1].overlap if place + 1 < len(cut) else 0
+        for number in range(len(files) - shared):
+            picture = open_picture(files[number])
+            if number < piece.overlap:
+                share = (number + 1) / (piece.overlap + 1)
+                picture = open_picture(before[number - piece.overlap]).lerp(picture, share)
+            yield picture
+        before = files
+
+
+def seams(cut: Sequence[Piece], made: Sequence[Path], film: Film) -> float | None:
+    """How unsteady frames are where two pieces of a shot meet, times what they are a little later.
+
+    1 is a seam that nobody finds. None where there is no seam. The measure is `flicker`.
+    """
+    wanted: dict[int, tuple[int, bool]] = {}
+    met = [piece for piece in cut if piece.overlap][:_MEASURED]
+    for piece in met:
+        start, end = piece.first, piece.first + piece.overlap + 1
+        apart = end - start
+        for place, (one, other) in enumerate(((start - 1, end), (end, end + apart + 1))):
+            for number in range(max(1, one), min(other, piece.last - 1)):
+                wanted.setdefault(number, (number, place == 0))
+    if not wanted:
+        return None
+    at_seams: list[float] = []
+    elsewhere: list[float] = []
+    last: Tensor | None = None
+    for number, original in enumerate(islice(film, max(wanted) + 1)):
+        if last is not None and number in wanted:
+            pair = [open_picture(made[number - 1]), open_picture(made[number])]
+            size = pair[0].shape[1:]
+            fitted = [F.interpolate(each[None], size, mode="area")[0] for each in (last, original)]
+            (at_seams if wanted[number][1] else elsewhere).append(flicker(pair, fitted))
+        last = original
+    if not at_seams or not elsewhere:
+        return None
+    return (sum(at_seams) / len(at_seams)) / max(sum(elsewhere) / len(elsewhere), 1e-9)

@@ -1,0 +1,163 @@
+"""What is to be made: pictures from a folder or a film, times the settings that a recipe is swept over."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lanterna.errors import UsageError
+from lanterna.images.decoding import is_folder
+from lanterna.images.drawing import as_png
+from lanterna.images.film_reading import Film, open_film, pictures_in
+from lanterna.images.record import Input, note_input
+from lanterna.surfaces.render.task import Given, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from pydantic import JsonValue
+    from torch import Tensor
+
+    from lanterna.recipes.recipe import Recipe
+
+MOST = 1_000_000
+"""Pictures that one run makes at most."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A setting and the values that it takes, one after another."""
+
+    name: str
+    values: tuple[JsonValue, ...]
+
+    @classmethod
+    def read(cls, text: str) -> Sweep:
+        """`step_size=0.5:4:8` is eight values from 0.5 to 4; `stage=block5,block9` are these two.
+
+        Errors: `UsageError` where it is neither.
+        """
+        name, equals, told = text.partition("=")
+        parts = told.split(":")
+        wanted = f"--sweep wants NAME=FIRST:LAST:COUNT or NAME=A,B,C, got {text[:60]!r}"
+        if not equals or not name.strip() or not told.strip():
+            raise UsageError(wanted)
+        name = name.strip().replace("-", "_")
+        if len(parts) != 3:
+            return cls(name, tuple(_value(each.strip()) for each in told.split(",")))
+        try:
+            first, last, count = float(parts[0]), float(parts[1]), int(parts[2])
+        except ValueError:
+            raise UsageError(wanted) from None
+        if not (math.isfinite(first) and math.isfinite(last) and 1 <= count <= MOST):
+            raise UsageError(wanted)
+        steps = [first + (last - first) * n / max(1, count - 1) for n in range(count)]
+        whole = all(float(value).is_integer() for value in (first, last)) and all(
+            math.isclose(value, round(value), abs_tol=1e-9) for value in steps
+        )
+        return cls(name, tuple(round(value) if whole else round(value, 10) for value in steps))
+
+
+def _value(text: str) -> JsonValue:
+    try:
+        value: JsonValue = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return value
+
+
+@dataclass(frozen=True)
+class Variation:
+    """One way to make each picture: its settings, and what is written after the picture's name."""
+
+    settings: Mapping[str, JsonValue]
+    suffix: str = ""
+
+
+def variations(recipe: Recipe, sweeps: Sequence[Sweep]) -> list[Variation]:
+    """All combinations of what is swept over; each is checked. Errors: `UsageError` names what is wrong."""
+    kind = type(recipe)
+    names = {name.strip("_"): name for name in kind.model_fields}
+    for sweep in sweeps:
+        if sweep.name not in names:
+            raise UsageError(f"--sweep: there is no setting {sweep.name!r}: there are {', '.join(names)}")
+    if math.prod(len(sweep.values) for sweep in sweeps) > MOST:
+        raise UsageError(f"--sweep: that is more than {MOST:,} pictures: sweep over fewer values")
+    found = []
+    for values in itertools.product(*(sweep.values for sweep in sweeps)):
+        chosen = dict(zip((names[sweep.name] for sweep in sweeps), values, strict=True))
+        made = kind.checked({**recipe.model_dump(exclude_unset=True), **chosen}) if chosen else recipe
+        words = "".join(
+            f"-{sweep.name}-{_in_a_name(value)}" for sweep, value in zip(sweeps, values, strict=True)
+        )
+        found.append(Variation(made.model_dump(mode="json"), words))
+    return found
+
+
+def _in_a_name(value: object) -> str:
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return "".join(c if c.isalnum() or c in "._" else "-" for c in text)[:60]
+
+
+@dataclass(frozen=True)
+class Originals:
+    """The pictures that are worked on: of a folder, of a film, or one. `names` are those of their results."""
+
+    source: Path
+    names: Sequence[str]
+    paths: Sequence[Path] = ()
+    film: Film | None = None
+
+    def given(self, start: int = 0) -> Iterator[tuple[int, Given]]:
+        """Each with its number, as a task takes it; a film's pictures as PNG files."""
+        if self.film is None:
+            for number, path in enumerate(self.paths[start:], start):
+                yield number, Given(note_input(path), path.read_bytes())
+            return
+        for number, picture in enumerate(self.film.frames(start), start):
+            yield number, self.of_the_film(number, picture)
+
+    def of_the_film(self, number: int, picture: Tensor) -> Given:
+        """One picture of a film as a task takes it: its note names the film and the picture's number."""
+        data = as_png(picture)
+        note = note_input(data).model_copy(update={"path": f"{self.source.name}#{number}"})
+        return Given(Input.model_validate(note.model_dump()), data)
+
+
+def originals(source: Path) -> Originals:
+    """The pictures of a folder, of a film, or the one picture that `source` is.
+
+    Errors: `UsageError` where it is none of these.
+    """
+    if is_folder(source):
+        paths = pictures_in(source)
+        stems = [path.stem for path in paths]
+        twice = {stem for stem in stems if stems.count(stem) > 1} if len(set(stems)) < len(stems) else set()
+        names = [path.name.replace(".", "-") if path.stem in twice else path.stem for path in paths]
+        return Originals(source, names, paths)
+    film = _film(source)
+    if film is not None:
+        digits = len(str(film.count - 1))
+        return Originals(source, [f"{n:0{max(5, digits)}}" for n in range(film.count)], film=film)
+    note_input(source)  # whether it is there
+    return Originals(source, [source.stem], [source])
+
+
+def _film(source: Path) -> Film | None:
+    try:
+        film = open_film(source)
+    except UsageError:
+        return None
+    return film if film.count > 1 else None
+
+
+def tasks(begun: Originals, ways: Sequence[Variation]) -> Iterator[Task]:
+    """A task for every picture and every variation."""
+    for number, given in begun.given():
+        for place, way in enumerate(ways):
+            name = f"{begun.names[number]}{way.suffix}"
+            yield Task(number * len(ways) + place, name, way.settings, (given,))

@@ -1,0 +1,175 @@
+"""One code path for every device: the same results within a tolerance, and tiles where memory is short.
+
+Whatever this machine has is compared: the CPU always, a graphics card where there is one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from lanterna import open_picture, shelf
+from lanterna.devices import choose_device, described, fitting, free_memory
+from lanterna.errors import LanternaError
+from lanterna.images.digits import mnist
+from lanterna.networks import open_network
+from lanterna.probes import objectives
+from lanterna.recipes import dream as dreaming
+from lanterna.recipes import style as styling
+from lanterna.recipes.dream import Dream, dream
+from lanterna.recipes.style import Stylize, style
+from lanterna.recipes.train import Train
+from lanterna.recipes.training import logits_of, train
+from lanterna.recipes.windows import Windows, gradient
+from lanterna.surfaces.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HERE = [
+    name
+    for name, there in (
+        ("cpu", True), ("cuda", torch.cuda.is_available()), ("mps", torch.backends.mps.is_available())
+    )
+    if there
+]  # fmt: skip
+TOLERANCE = 2e-3  # of the largest value: a graphics card may round float32 to ten bits in convolutions
+
+
+def last(frames):
+    return deque(frames, maxlen=1)[0]
+
+
+@pytest.fixture(scope="module")
+def cat() -> torch.Tensor:
+    return open_picture(shelf.need("photographs") / "chelsea.png", longest=320)
+
+
+@pytest.mark.parametrize("device", HERE)
+def test_a_gradient_is_that_of_double_precision(device: str, cat: torch.Tensor):
+    exact, _ = gradient(
+        open_network("efficientnet-lite0", device="cpu").double(), cat.double(), objectives.energy("block9"),
+        Windows(), (0, 0),
+    )  # fmt: skip
+    place = choose_device(device)
+    network = open_network("efficientnet-lite0", device=place)
+    found, _ = gradient(network, cat.to(place), objectives.energy("block9"), Windows(), (0, 0))
+    assert (found.cpu() - exact).norm() < TOLERANCE * exact.norm()
+
+
+@pytest.mark.parametrize("device", HERE)
+def test_a_training_comes_to_the_same(device: str):
+    recipe = Train.checked(
+        {"channels": (4, 8), "fraction": 0.02, "epochs": 3, "batch_size": 50, "precision": "float32"}
+    )
+    on_cpu = last(train(recipe, device="cpu"))
+    found = last(train(recipe, device=device))
+    images = mnist("test").images[:2000]
+    answers = logits_of(found.network, images.to(choose_device(device))).argmax(1).cpu()
+    same = (answers == logits_of(on_cpu.network, images).argmax(1)).float().mean()
+    assert same > (1 - 1e-6 if device == "cpu" else 0.97)
+
+
+def test_tiles_are_halved_until_they_fit(caplog: pytest.LogCaptureFixture):
+    def work(tile: int) -> str:
+        if tile > 300:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return f"in {tile}"
+
+    with caplog.at_level(logging.WARNING):
+        assert fitting(work, 1024, 5000) == ("in 256", 256)
+        assert fitting(work, 1024, 600) == ("in 288", 288), "no tile is larger than half the picture"
+    assert caplog.messages[0] == "not enough memory: from here on in tiles of 512 pixels"
+
+
+def test_where_the_least_do_not_fit_it_is_one_line():
+    def work(_: int) -> None:
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate")
+
+    with pytest.raises(LanternaError, match="a smaller --size"):
+        fitting(work, 512, 512)
+
+
+def test_another_error_is_left_alone():
+    def work(_: int) -> None:
+        raise RuntimeError("sizes do not match")
+
+    with pytest.raises(RuntimeError, match="sizes do not match"):
+        fitting(work, 1024, 1024)
+
+
+def test_a_dream_out_of_memory_goes_on_in_windows(
+    cat: torch.Tensor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    recipe = Dream(size=320, octaves=1, steps=3)
+    asked_for = last(dream(cat, recipe.changed({"tile": 256}), device="cpu"))
+    sides = []
+
+    def short_of_memory(network, picture, wish, windows, shift):
+        if max(picture.shape) > windows.side or windows.side <= 256:
+            sides.append(windows.side)
+            return gradient(network, picture, wish, windows, shift)
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(dreaming, "gradient", short_of_memory)
+    with caplog.at_level(logging.WARNING):
+        narrow = last(dream(cat, recipe, device="cpu"))
+    assert set(sides) == {256}
+    assert caplog.messages == ["not enough memory: from here on in tiles of 256 pixels"]
+    torch.testing.assert_close(narrow.picture, asked_for.picture, rtol=0, atol=1e-6)
+    assert narrow.numbers["energy"] > 1.2, "the stage is more excited than at the start"
+
+
+def test_a_style_out_of_memory_goes_on_in_tiles_to_the_same_picture(
+    cat: torch.Tensor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    cup = open_picture(shelf.need("photographs") / "coffee.png", longest=160)
+    early = {"content_stage": "relu2_1", "style_stages": ("relu1_1", "relu2_1")}  # tiles need small margins
+    recipe = Stylize(size=320, steps=2, ratio=4.0, **early)
+    whole = last(style(cat, recipe, styles=[cup], device="cpu"))
+    loss_of, tiles = styling.loss_of, []
+
+    def short_of_memory(network, picture, aim, tile):
+        if tile > 256:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        tiles.append(tile)
+        return loss_of(network, picture, aim, tile)
+
+    monkeypatch.setattr(styling, "loss_of", short_of_memory)
+    with caplog.at_level(logging.WARNING):
+        tiled = last(style(cat, recipe, styles=[cup], device="cpu"))
+    assert set(tiles) == {256}
+    assert caplog.messages == ["not enough memory: from here on in tiles of 256 pixels"]
+    assert tiled.numbers["loss"] == pytest.approx(whole.numbers["loss"], rel=0.02)
+    assert (tiled.picture - whole.picture).abs().mean() < 0.02
+
+
+def test_it_says_on_what_it_computes(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    cat = shelf.need("photographs") / "chelsea.png"
+    words = [
+        "dream",
+        str(cat),
+        "--size",
+        "64",
+        "--steps",
+        "1",
+        "--octaves",
+        "1",
+        "-o",
+        str(tmp_path / "d.png"),
+    ]
+    assert main(words) == 0
+    best = choose_device("auto")
+    assert capsys.readouterr().err.splitlines()[0] == f"computing on {described(best)}"
+    assert described(best).startswith(best.type)
+    assert main([*words, "--quiet", "--force"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_what_memory_is_free_is_asked():
+    free = free_memory(torch.device("cpu"))
+    assert free is None or 2**20 < free < 2**50

@@ -1,0 +1,391 @@
+"""Many pictures: whatever dies, fills up or is no good, what is made is kept, and the rest is made later."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from functools import partial
+from itertools import count, pairwise
+from pathlib import Path
+
+import pytest
+import torch
+
+from lanterna import open_picture, read_record, save_picture
+from lanterna.errors import LanternaError, UsageError
+from lanterna.images.film_reading import open_film
+from lanterna.images.films import save_film
+from lanterna.images.motion import flicker
+from lanterna.recipes.dream import Dream
+from lanterna.recipes.dream_film import DreamFilm, dream_frames
+from lanterna.surfaces.cli import main
+from lanterna.surfaces.render.folder import MANIFEST, Folder
+from lanterna.surfaces.render.local import Local
+from lanterna.surfaces.render.maker import Maker
+from lanterna.surfaces.render.pieces import cuts, frames, piece_tasks, pieces
+from lanterna.surfaces.render.plan import Sweep, originals, tasks, variations
+from lanterna.surfaces.render.task import Failed, Kit, Made, Task
+from lanterna.surfaces.render.work import TRIES, work
+
+DREAM = ["--stage", "block2", "--steps", "1", "--octaves", "1"]
+KIT = Kit("dream", "dream", ".png", "cpu")
+RECIPE = Dream(stage="block2", steps=1, octaves=1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def home(session_home):
+    """A home in which the shelf is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LANTERNA_HOME", str(session_home))
+        yield session_home
+
+
+@pytest.fixture
+def photos(tmp_path: Path, real_shelf: Path) -> Path:
+    """A folder of six small pictures."""
+    cat = open_picture(real_shelf / "photographs/chelsea.png", longest=160)
+    for number in range(6):
+        save_picture(cat[:, :, number * 16 : number * 16 + 64], tmp_path / f"photos/cat{number}.png")
+    return tmp_path / "photos"
+
+
+def kept(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.png"))}
+
+
+def entries(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / MANIFEST).read_text().splitlines()]
+
+
+@pytest.mark.usefixtures("photos")
+def test_a_folder_becomes_a_folder_and_what_is_missing_is_made(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    command = ["render", "photos", "dream", *DREAM, "-o", "out", "--workers", "1"]
+    assert main([*command, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["made"], told["already"], told["failed"]) == (6, 0, {})
+    before = kept(tmp_path / "out")
+    assert sorted(before) == [f"cat{number}.png" for number in range(6)]
+    # It is what the verb makes, and carries the recipe of it.
+    assert main(["dream", "photos/cat3.png", *DREAM, "-o", "one.png", "--quiet"]) == 0
+    apart = (open_picture("one.png") - open_picture("out/cat3.png")).abs()
+    assert apart.mean() < 0.5 / 255
+    record, alone = read_record("out/cat3.png"), read_record("one.png")
+    assert (record.settings, record.inputs) == (alone.settings, alone.inputs)
+    # Nothing is made twice; what is gone is made again, the same.
+    (tmp_path / "out/cat2.png").unlink()
+    (tmp_path / "out/cat4.png").write_bytes(b"half of")
+    assert main([*command, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["made"], told["already"]) == (2, 4)
+    assert kept(tmp_path / "out") == before
+    # Another recipe does not go into the same folder unasked.
+    other = [*command[:4], "block3", *command[5:]]
+    assert main(other) == 2
+    assert "begun with other pictures or settings" in capsys.readouterr().err
+    assert kept(tmp_path / "out") == before
+    assert main([*command[:-4], "-o", "photos"]) == 2
+    assert "not from a render" in capsys.readouterr().err
+
+
+def test_a_picture_that_is_no_good_is_set_aside_and_the_rest_made(photos, tmp_path, capsys):
+    (photos / "cat2.png").write_bytes(b"no picture")
+    command = ["render", str(photos), "dream", *DREAM, "-o", str(tmp_path / "out"), "--workers", "1"]
+    assert main(command) == 1
+    said = capsys.readouterr().err
+    assert "cat2: " in said
+    assert "1 of 6 set aside: the same words try them again" in said
+    assert len(kept(tmp_path / "out")) == 5
+    (failed,) = [entry for entry in entries(tmp_path / "out") if "failed" in entry]
+    assert (failed["name"], failed["tries"]) == ("cat2", 1)  # it would be no better the next time
+    save_picture(torch.rand(3, 64, 64), photos / "cat2.png", force=True)
+    assert main(command) == 0
+    assert "1 of 6 made, 5 were there" in capsys.readouterr().err
+
+
+def run(photos: Path, place: Path, start, watch=lambda *_: None):
+    folder = Folder(place, {}, ".png")
+    return work(tasks(originals(photos), variations(RECIPE, [])), folder, start, watch=watch)
+
+
+def test_a_worker_that_is_killed_is_replaced_and_its_task_made_again(photos, tmp_path):
+    engine = Local(KIT, 1)
+    times = count()
+
+    def kill(*_):
+        if next(times) == 1:
+            os.kill(engine._all[0].process.pid, signal.SIGKILL)
+
+    summary = run(photos, tmp_path / "out", lambda: engine, kill)
+    assert (summary.made, summary.failed) == (6, {})
+    assert summary.tried_again <= 1  # it may have been idle
+    undisturbed = run(photos, tmp_path / "other", Here)
+    assert undisturbed.made == 6
+    assert kept(tmp_path / "out") == kept(tmp_path / "other")
+
+
+class Here:
+    """An engine without workers: tasks are made where they are handed out."""
+
+    name, workers = "here", 1
+
+    def __init__(self, kit: Kit = KIT) -> None:
+        self.maker, self.task = Maker(kit), None
+
+    def free(self) -> int:
+        return int(self.task is None)
+
+    def submit(self, task: Task) -> None:
+        self.task = task
+
+    def wait(self) -> Made | Failed:
+        task, self.task = self.task, None
+        return self.maker(task)
+
+    def close(self) -> None:
+        self.maker.close()
+
+
+class Deadly:
+    """An engine whose workers die over one task."""
+
+    name, workers = "deadly", 1
+
+    def __init__(self, number: int) -> None:
+        self.number, self.begun, self.busy = number, [], False
+
+    def free(self) -> int:
+        return int(not self.busy)
+
+    def submit(self, task: Task) -> None:
+        self.begun.append(task.number)
+        self.busy = True
+
+    def wait(self) -> Made | Failed:
+        number, self.busy = self.begun[-1], False
+        if number == self.number:
+            return Failed(number, "its worker ended (SIGKILL)")
+        return Made(number, [b"file"])
+
+    def close(self) -> None:
+        self.begun.append(-1)
+
+
+def test_what_kills_its_worker_is_set_aside_after_its_tries(photos, tmp_path):
+    engine = Deadly(2)
+    summary = run(photos, tmp_path / "out", lambda: engine)
+    assert (summary.made, summary.failed) == (5, {"cat2": "its worker ended (SIGKILL)"})
+    assert engine.begun.count(2) == TRIES
+    assert engine.begun[-1] == -1  # it was closed
+
+
+def test_a_full_disk_ends_it_and_nothing_is_half_written(photos, tmp_path, monkeypatch):
+    engine, times = Deadly(-2), count()
+    right = Path.write_bytes
+
+    def full(path, data):
+        if next(times) == 3:
+            right(path, data[:2])
+            raise OSError(28, "No space left on device")
+        return right(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(LanternaError, match="No space left on device"):
+        run(photos, tmp_path / "out", lambda: engine)
+    assert engine.begun[-1] == -1
+    assert set(kept(tmp_path / "out").values()) == {b"file"}
+    assert len(list((tmp_path / "out").iterdir())) == 3 + 2  # three pictures, the plan and the manifest
+    monkeypatch.setattr(Path, "write_bytes", right)
+    summary = run(photos, tmp_path / "out", lambda: Deadly(-2))
+    assert (summary.made, summary.already) == (3, 3)
+
+
+def test_a_manifest_that_was_cut_off_or_is_odd_loses_no_more_than_that(photos, tmp_path):
+    run(photos, tmp_path / "out", lambda: Deadly(-2))
+    manifest = tmp_path / "out" / MANIFEST
+    lines = manifest.read_text().splitlines()
+    odd = [
+        "",
+        "[]",
+        "{",
+        '{"number": "x"}',
+        '{"number": 5, "name": "../../x", "sizes": null}',
+        "[" * 9999,
+        "\x00",
+    ]
+    manifest.write_text("\n".join([*lines[:3], *odd, *lines[3:5], lines[5][:9]]))
+    summary = run(photos, tmp_path / "out", lambda: Deadly(-2))
+    assert (summary.made, summary.already) == (1, 5)
+
+
+def test_force_begins_anew_and_removes_only_its_own(photos, tmp_path):
+    run(photos, tmp_path / "out", Here)
+    (tmp_path / "out/mine.txt").write_text("mine")
+    ways = variations(RECIPE, [Sweep.read("seed=1,2")])
+    with pytest.raises(UsageError, match="begun with other pictures"):
+        Folder(tmp_path / "out", {"ways": 2}, ".png")
+    folder = Folder(tmp_path / "out", {"ways": 2}, ".png", force=True)
+    assert work(tasks(originals(photos), ways), folder, Here).made == 12
+    names = set(kept(tmp_path / "out"))
+    assert len(names) == 12
+    assert "cat0-seed-2.png" in names
+    assert "cat0.png" not in names
+    assert (tmp_path / "out/mine.txt").read_text() == "mine"
+
+
+def test_sweeps_are_read_and_checked():
+    assert Sweep.read("step_size=0.5:2:4").values == (0.5, 1.0, 1.5, 2.0)
+    assert Sweep.read("seed=0:9:10").values == tuple(range(10))
+    assert Sweep.read("stage=block5,block9") == Sweep("stage", ("block5", "block9"))
+    for wrong in ("seed", "=1,2", "seed=", "steps=1:2:x", "steps=1:inf:3", "steps=1:2:0"):
+        with pytest.raises(UsageError, match="--sweep wants NAME="):
+            Sweep.read(wrong)
+    made = variations(Dream(), [Sweep.read("steps=1,2"), Sweep.read("class=goldfish,tabby")])
+    assert [each.suffix for each in made][:2] == ["-steps-1-class-goldfish", "-steps-1-class-tabby"]
+    assert made[3].settings["steps"] == 2
+    with pytest.raises(UsageError, match="no setting 'speed': there are"):
+        variations(Dream(), [Sweep.read("speed=1,2")])
+    with pytest.raises(UsageError, match="steps"):
+        variations(Dream(), [Sweep.read("steps=0,2")])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["dream"], "expected where the pictures go"),
+        (["dream", "-o", "x", "--stage", "block2", "--sheet", "stages"], "--sheet is not for many pictures"),
+        (["style", "-o", "x"], "expected a painting"),
+        (["dream", "-o", "x", "--steps", "0"], "steps"),
+        (["dream", "-o", "x", "--colour", "red"], "--colour"),
+        (["dream", "-o", "x", "--address", "auto"], "--engine ray"),
+        (["dream", "-o", "x", "--workers", "0"], "--workers: expected 1"),
+        (["classify", "-o", "x.mp4"], "a film is made of a film"),
+        (["dream", "-o", "x", "--flow", "--sweep", "seed=1,2"], "--flow is for a film"),
+    ],
+)
+def test_what_makes_no_sense_is_told_in_one_line(photos, tmp_path, monkeypatch, capsys, words, said):
+    monkeypatch.chdir(tmp_path)
+    assert main(["render", str(photos), *words]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "x").exists()
+
+
+def test_pictures_are_classified_into_files(photos, tmp_path, capsys):
+    assert (
+        main(["render", str(photos), "classify", "--top", "2", "-o", str(tmp_path / "out"), "--workers", "1"])
+        == 0
+    )
+    found = json.loads((tmp_path / "out/cat0.json").read_text())
+    capsys.readouterr()
+    assert main(["classify", str(photos / "cat0.png"), "--top", "2", "--json"]) == 0
+    (alone,) = json.loads(capsys.readouterr().out)
+    assert [each["index"] for each in found["answers"]] == [each["index"] for each in alone["answers"]]
+
+
+def test_pieces_cover_a_film_and_part_where_it_cuts():
+    grey, light = torch.full((3, 40, 40), 0.3), torch.full((3, 40, 40), 0.8)
+    shaky = [(grey + 0.02 * (number % 2)) for number in range(10)]
+    assert cuts([*shaky, light, light, light, *shaky]) == [10, 13]
+    found = pieces(200, [50], 40, 8)
+    assert found[0].first == 0
+    assert found[-1].last == 200
+    for one, other in pairwise(found):
+        assert other.first == one.last - other.overlap
+        assert other.overlap == (0 if one.last == 50 else 8)
+    assert all(24 <= each.last - each.first <= 60 for each in found)
+    assert [(each.first, each.last) for each in pieces(10, [], 48, 8)] == [(0, 10)]
+
+
+def test_a_film_is_made_in_pieces_whose_seams_nobody_sees(tmp_path, real_shelf, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cat = open_picture(real_shelf / "photographs/chelsea.png", longest=220)
+    save_film(
+        [cat[:, 20:84, place : place + 64] for place in range(0, 28, 2)], "clip.webp", count=14, quality=95
+    )
+    film, begun = open_film("clip.webp"), originals(Path("clip.webp"))
+    recipe = DreamFilm(stage="block5", steps=2, octaves=1)
+    unsteady = {}
+    for overlap in (4, 0):
+        cut = pieces(film.count, cuts(film), 7, overlap)
+        assert len(cut) == 2
+        place = tmp_path / f"out{overlap}"
+        folder = Folder(place, {}, ".png", pieces=True)
+        kit = Kit("dream", "film", ".png", "cpu", chunks=True)
+        given = piece_tasks(begun, film, cut, recipe.model_dump(mode="json"))
+        assert work(given, folder, partial(Here, kit)).made == 2
+        made = list(frames(cut, folder))
+        assert len(made) == 14
+        unsteady[overlap] = flicker(made[5:9], list(film)[5:9]) / flicker(made[9:13], list(film)[9:13])
+    # Where parts meet it is no more unsteady than elsewhere; without the overlap it would be.
+    assert unsteady[4] < 1.3 < unsteady[0]
+    # The first piece is, frame by frame, the film that is made in one go.
+    whole = [frame.picture for frame in dream_frames(film.frames(), recipe, count=14)][:3]
+    assert torch.equal(torch.stack(whole), torch.stack(made[:3]))
+
+
+def test_a_film_is_rendered_to_a_film(tmp_path, real_shelf, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    cat = open_picture(real_shelf / "photographs/chelsea.png", longest=220)
+    save_film([cat[:, 20:84, place : place + 64] for place in range(0, 12, 2)], "clip.webp", count=6)
+    words = ["--chunk", "3", "--overlap", "1", "--workers", "1", "--json"]
+    assert main(["render", "clip.webp", "dream", *DREAM, "-o", "out.webp", *words]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["tasks"], told["failed"]) == (2, {})
+    assert told["seam"] > 0
+    assert open_film("out.webp").count == 6
+    assert not (tmp_path / "out.webp.frames").exists()
+
+
+def test_the_same_comes_out_with_ray_though_a_node_is_lost(photos, tmp_path, monkeypatch):
+    ray = pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    from lanterna.surfaces.render.on_ray import OnRay
+
+    monkeypatch.setenv("RAY_DISABLE_DOCKER_CPU_WARNING", "1")
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    second = cluster.add_node(num_cpus=1)
+    try:
+        ray.init(address=cluster.address, log_to_driver=False, logging_level="error")
+        cluster.wait_for_nodes()
+        times = count()
+
+        def lose(*_):
+            if next(times) == 1:
+                cluster.remove_node(second, allow_graceful=False)
+
+        summary = run(photos, tmp_path / "out", lambda: OnRay(KIT, 2, None, 2), lose)
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    assert (summary.made, summary.failed) == (6, {})
+    run(photos, tmp_path / "other", Here)
+    assert kept(tmp_path / "out") == kept(tmp_path / "other")
+
+
+def test_the_same_comes_out_with_dask_though_a_worker_is_killed(photos, tmp_path):
+    from lanterna.surfaces.render.on_dask import OnDask
+
+    engine = OnDask(KIT, 1, None, 1)
+    times = count()
+
+    def kill(*_):
+        if next(times) == 1:
+            for nanny in engine._cluster.workers.values():
+                os.kill(nanny.process.pid, signal.SIGKILL)
+
+    summary = run(photos, tmp_path / "out", lambda: engine, kill)
+    assert (summary.made, summary.failed) == (6, {})
+    run(photos, tmp_path / "other", Here)
+    assert kept(tmp_path / "out") == kept(tmp_path / "other")
+
+
+def test_a_cluster_that_is_not_there_is_told_in_one_line(photos, tmp_path, capsys):
+    command = ["render", str(photos), "dream", *DREAM, "-o", str(tmp_path / "x"), "--address", "127.0.0.1:9"]
+    assert main([*command, "--engine", "dask"]) == 1
+    error = capsys.readouterr().err
+    assert "no Dask workers at 127.0.0.1:9" in error
+    assert error.count("\n") == 1
