@@ -506,7 +506,9 @@ def main() -> int:
                 slowest[door] = max(slowest[door], seconds)
                 if kind == "wrong":
                     wrong.append(f"{door} {number}: {outcome}")
-        served.close()  # which it does well if it has lived
+        if served.process.poll() is not None:
+            wrong.insert(0, f"the studio ended with {served.process.returncode}")
+        served.close()
         left = list((home / "studio/incoming").iterdir())
         log = (home / "studio.log").read_text()
         if left or "Traceback" in log:

@@ -273,6 +273,11 @@ def main() -> int:
             before, quiet = quiet, {pid: open_files(pid) for pid in watch.processes().values()}
         minutes = (time.monotonic() - begun) / 60
         processes = watch.processes()
+        if served.process.poll() is not None or len(processes) < 3:
+            print(
+                f"the studio died, with {served.process.poll()}: {(home / 'studio.log').read_text()[-3000:]}"
+            )
+            return 1
         print(
             f"{minutes:.0f} minutes: " + ", ".join(f"{n} {what}" for what, n in sorted(people.done.items()))
         )

@@ -127,11 +127,16 @@ def taking_up(path: Path | None) -> Iterator[None]:
 
 
 def load_optimiser(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Take up the state of an optimiser whose memory of each parameter has that one's shape.
+    """Take up the state of an optimiser: its rate, and what it remembers of each parameter. Of what kind it
+    is the recipe says.
 
-    Errors: `ValueError` where it has not: torch does not look, and its fused steps would write anywhere.
+    Errors: `ValueError` where that has another shape: torch does not look, and its fused steps would write
+    anywhere.
     """
+    before = [dict(group) for group in optimiser.param_groups]
     optimiser.load_state_dict(state)
+    for group, own in zip(optimiser.param_groups, before, strict=True):
+        group.update({**own, "params": group["params"], "lr": float(group["lr"])})
     for parameter, kept in optimiser.state.items():
         tensors = [each for each in kept.values() if isinstance(each, torch.Tensor)]
         if any(each.ndim and each.shape != parameter.shape for each in tensors):
