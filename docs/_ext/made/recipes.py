@@ -62,7 +62,7 @@ def options(command: str) -> dict[str, str]:
     """By the name of a setting, the option of the verb that a command begins with."""
     app = make_app()
     for word in command.partition("{")[0].split():
-        if word == "--random" or not word.startswith("-"):
+        if word == "--random" or not (word.startswith("-") or word.isupper()):
             app = app[word]
     named = [name for argument in app.assemble_argument_collection() for name in argument.names]
     return {name.removeprefix("--"): name for name in named if name.startswith("--")}
