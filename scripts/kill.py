@@ -157,7 +157,7 @@ def look_at(path: Path) -> None:
         with contextlib.closing(sqlite3.connect(path)) as database:
             (found,) = database.execute("PRAGMA integrity_check").fetchone()
             assert found == "ok", found
-    elif path.suffix not in (".log", "", ".sqlite-wal", ".sqlite-shm"):
+    elif path.suffix not in (".log", "", ".txt", ".sqlite-wal", ".sqlite-shm"):
         raise ValueError("nobody knows what this is")
 
 
