@@ -37,6 +37,7 @@ from lanterna.networks.plan import Plan  # noqa: E402
 from lanterna.networks.trained import open_trained, save_trained  # noqa: E402
 from lanterna.recipes.checkpoint import write_state  # noqa: E402
 from lanterna.surfaces.cli import main  # noqa: E402
+from lanterna.surfaces.studio import jobs  # noqa: E402
 from lanterna.surfaces.studio.jobs import Queue  # noqa: E402
 from lanterna.surfaces.studio.store import Store  # noqa: E402
 
@@ -264,6 +265,30 @@ def test_a_job_and_its_pictures_end_together(tmp_path):
 
     with ThreadPoolExecutor(1) as apart:  # a browser's loop may be running in this thread
         assert apart.submit(lambda: asyncio.run(end())).result() == ("queued", 0)
+
+
+def test_a_job_that_ends_while_the_disk_is_full_ends_when_there_is_room(tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs, "_NO_ROOM", 0.01)
+
+    async def end() -> list[str]:
+        store = Store(tmp_path)
+        job = store.add_job(kind="dream", settings={}, inputs=[], title="")
+        queue = Queue(store, lambda *_: None)
+        queue.active = job
+        pages = store._one("PRAGMA page_count")[0]
+        store._db.execute(f"PRAGMA max_page_count = {pages}")  # SQLite's own full disk
+        error = "cannot write: " + "no space " * 2000
+        queue._came({"job": job, "end": "failed", "error": error})
+        seen = [store.job(job)["state"]]
+        await asyncio.sleep(0.05)
+        seen.append(store.job(job)["state"])
+        store._db.execute("PRAGMA max_page_count = 100000")
+        await asyncio.sleep(0.1)
+        seen.append(store.job(job)["state"])
+        store.close()
+        return seen
+
+    assert asyncio.run(end()) == ["queued", "queued", "failed"]
 
 
 def test_hostile_checkpoints_manifests_and_plans_are_refused_and_run_nothing(

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import multiprocessing
 import signal
+import sqlite3
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _TRIES = 2
 _REST = 60.0  # seconds, at most, between two starts of a worker that cannot begin
+_NO_ROOM = 1.0  # seconds between two looks whether a full disk has room again
 _ENDING = 10.0  # seconds that the worker has for its checkpoint when the studio closes
 STOPPING = "stopping"  # the note of a job that is to end, and keep its picture
 FINISHED = ("done", "stopped", "failed")
@@ -160,6 +162,16 @@ class Queue:
     # What the worker says.
 
     def _came(self, message: Message) -> None:
+        """Note what the worker says. While the disk is full, news is let go, and an end waits for room."""
+        active = self.active
+        try:
+            self._note(message)
+        except sqlite3.OperationalError:
+            if "end" in message:
+                self.active = active
+                self._loop.call_later(_NO_ROOM, self._came, message)
+
+    def _note(self, message: Message) -> None:
         if "ready" in message:
             self._ready, self._in_vain = True, 0
             return
@@ -196,9 +208,13 @@ class Queue:
         else:
             if self.store.job(job_id)["kind"] == "fetch":
                 self.store.tell("shelf:", "shelf")
-            with self.store.together():  # or, killed in between, it would be made and kept twice
-                picture = self.keep(self.store.job(job_id), message["results"])
-                self._note_end(job_id, message["end"], picture=picture)
+            try:
+                with self.store.together():  # or, killed in between, it would be made and kept twice
+                    picture = self.keep(self.store.job(job_id), message["results"])
+                    self._note_end(job_id, message["end"], picture=picture)
+            except OSError as error:
+                message |= {"end": "failed", "error": f"its picture cannot be kept: {error.strerror}"}
+                self._note_end(job_id, "failed", error=message["error"])
             self._tidy(job_id)
         self.pump()
 
