@@ -348,6 +348,7 @@ def test_a_worker_that_is_killed_is_tried_once_more_and_then_given_up(studio: Se
     following = studio.start("random", settings={"width": 64, "height": 64})
     for _ in range(2):
         at = studio("GET", f"/api/jobs/{job}")["step"]
+        studio.until(job, lambda _: len(studio.workers()) == 1)
         (worker,) = studio.workers()
         os.kill(worker, signal.SIGKILL)
         studio.until(job, lambda found, at=at: found["state"] == "failed" or 0 < found["step"] != at)

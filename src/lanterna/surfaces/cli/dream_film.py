@@ -42,6 +42,7 @@ def film(
     network = fetch_and_open(recipe.network, device=device, quiet=quiet)
 
     def work(frames: "FrameFolder") -> "Generator[Frame, None, None]":
+        tell_device(device, quiet=quiet)
         done = frames.done
         last = frames[done - 1] if done else None
         if given:
@@ -53,7 +54,6 @@ def film(
         first = frames[0] if done else None
         return dream_zoom(still, recipe, network=network, guide=matched, done=done, first=first, last=last)
 
-    tell_device(device, quiet=quiet)
     return filming(
         place,
         recipe,

@@ -77,9 +77,9 @@ def _paint(recipe: Feature, place: Path, *, device: str, force: bool, json: bool
     network = fetch_and_open(recipe.network, device=device, quiet=quiet)
     if recipe.sheet:
         fetch_missing("mnist" if network.eye == DIGIT_EYE else "photographs", quiet=quiet)
-    tell_device(device, quiet=quiet)
     begun = time.perf_counter()
     frames = paint(recipe, network=network)
+    tell_device(device, quiet=quiet)
     frame: FeatureFrame | None = None
     with stoppable() as stop_wished, progress("painting", quiet=quiet) as update:
         for frame in frames:

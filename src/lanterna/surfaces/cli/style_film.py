@@ -50,6 +50,7 @@ def film(
         network = fetch_and_open(recipe.network, device=device, quiet=quiet)
 
     def work(frames: "FrameFolder") -> "Generator[Frame, None, None]":
+        tell_device(device, quiet=quiet)
         done = frames.done
         last = frames[done - 1] if done else None
         originals = given.frames(max(0, done - 1))
@@ -61,7 +62,6 @@ def film(
             originals, recipe, styles=paintings, count=given.count, network=network, done=done, last=last
         )
 
-    tell_device(device, quiet=quiet)
     return filming(
         place,
         recipe,

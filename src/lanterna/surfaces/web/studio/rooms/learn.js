@@ -122,7 +122,7 @@ function Piece({ name, whole, tell }) {
   useEffect(() => {
     let gone = false;
     import(`lanterna/lessons/${name}.js`).then(({ mount }) => {
-      if (gone) return;
+      if (gone || !host.current) return;
       piece.current = mount(host.current, state.whole, (changes) => {
         state.told = { ...state.told, ...changes };
         clearTimeout(state.timer);
