@@ -104,6 +104,8 @@ def started(name: str, own: Kit, workers: int, cores: int):
 def warm(engine, coming: list) -> float:
     """Have every worker open its network; the seconds that takes."""
     begun = time.perf_counter()
+    while engine.free() < len(coming):  # a cluster's workers come one after another
+        time.sleep(0.02)
     for task in coming:
         engine.submit(task)
     for _ in coming:
