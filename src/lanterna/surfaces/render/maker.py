@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from lanterna.devices import choose_device
 from lanterna.errors import LanternaError, one_line
 from lanterna.files import working_folder
 from lanterna.images.drawing import as_png
@@ -25,14 +26,12 @@ from lanterna.surfaces.render.task import Failed, Made
 from lanterna.surfaces.rerun import make_again
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
     from torch import Tensor
 
     from lanterna.recipes.recipe import Frame
     from lanterna.surfaces.render.task import Given, Kit, Task
-
-    _Others = dict[str, list[Tensor]]
 
 
 class Maker:
@@ -81,7 +80,9 @@ class Maker:
                 return _WORDS[kit.verb](task, files[0])
             here = [note.model_copy(update={"path": str(f)}) for note, f in zip(notes, files, strict=True)]
             asked = make_record(kit.verb, kit.made, task.settings, inputs=here)
-            asked = asked.model_copy(update={"device": _device(kit.device), "threads": kit.threads})
+            asked = asked.model_copy(
+                update={"device": choose_device(kit.device).type, "threads": kit.threads}
+            )
             picture, now = make_again(asked, trust=True)
             record: Record = now.model_copy(update={"inputs": tuple(notes)})
             place = self._folder / f"made{kit.suffix}"
@@ -94,20 +95,29 @@ class Maker:
     def _chunk(self, task: Task) -> list[bytes]:
         """The frames of one piece of a film, each going on from the one before, as files without a record."""
         originals = (open_picture(each.data) for each in task.sources)
-        count = len(task.sources)
         roles = [given.note.role for given in self.kit.others]
         opened = list(map(open_picture, self._others))
         others = {
             role: [one for one, own in zip(opened, roles, strict=True) if own == role] for role in roles
         }
-        frames = _FILMS[self.kit.verb, self.kit.made](task, originals, count, others, self.kit.device)
+        frames = self._frames(task, originals, others)
         return [as_png(frame.picture) for frame in frames if frame.picture is not None]
 
-
-def _device(wish: str) -> str:
-    from lanterna.devices import choose_device
-
-    return choose_device(wish).type
+    def _frames(
+        self, task: Task, originals: Iterator[Tensor], others: Mapping[str, list[Tensor]]
+    ) -> Generator[Frame, None, None]:
+        count, device, styles = len(task.sources), self.kit.device, others.get("style", [])
+        if self.kit.made == "instant-film":
+            at_once = InstantFilm.checked(task.settings)
+            return instant_frames(originals, at_once, styles=styles, count=count, device=device)
+        if self.kit.verb == "style":
+            painted = StyleFilm.checked(task.settings)
+            network = open_network(painted.network, device=device)
+            return style_frames(originals, painted, styles=styles, count=count, network=network)
+        dreamed = DreamFilm.checked(task.settings)
+        network = open_network(dreamed.network, device=device)
+        guide = next(iter(others.get("guide", [])), None)
+        return dream_frames(originals, dreamed, count=count, network=network, guide=guide)
 
 
 def _classified(task: Task, file: Path) -> bytes:
@@ -129,49 +139,3 @@ def _json(document: object) -> bytes:
 
 
 _WORDS: dict[str, Callable[[Task, Path], bytes]] = {"classify": _classified, "read": _read}
-
-
-def _dreamed(
-    task: Task,
-    originals: Generator[Tensor, None, None],
-    count: int,
-    others: dict[str, list[Tensor]],
-    device: str,
-) -> Generator[Frame, None, None]:
-    guide = next(iter(others.get("guide", [])), None)
-    recipe = DreamFilm.checked(task.settings)
-    network = open_network(recipe.network, device=device)
-    return dream_frames(originals, recipe, count=count, network=network, guide=guide)
-
-
-def _styled(
-    task: Task,
-    originals: Generator[Tensor, None, None],
-    count: int,
-    others: dict[str, list[Tensor]],
-    device: str,
-) -> Generator[Frame, None, None]:
-    recipe = StyleFilm.checked(task.settings)
-    network = open_network(recipe.network, device=device)
-    return style_frames(originals, recipe, styles=others.get("style", []), count=count, network=network)
-
-
-def _instantly(
-    task: Task,
-    originals: Generator[Tensor, None, None],
-    count: int,
-    others: dict[str, list[Tensor]],
-    device: str,
-) -> Generator[Frame, None, None]:
-    recipe = InstantFilm.checked(task.settings)
-    return instant_frames(originals, recipe, styles=others.get("style", []), count=count, device=device)
-
-
-_FILMS: dict[tuple[str, str], Callable[..., Generator[Frame, None, None]]] = {
-    ("dream", "film"): _dreamed, ("style", "film"): _styled, ("style", "instant-film"): _instantly,
-}  # fmt: skip
-
-
-def frames_of(files: Sequence[bytes]) -> list[Tensor]:
-    """The frames of a piece, opened again, `(3, H, W)` in [0, 1] each."""
-    return [open_picture(each) for each in files]

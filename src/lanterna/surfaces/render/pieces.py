@@ -106,14 +106,14 @@ def seams(cut: Sequence[Piece], made: Sequence[Path], film: Film) -> float | Non
 
     1 is a seam that nobody finds. None where there is no seam. The measure is `flicker`.
     """
-    wanted: dict[int, tuple[int, bool]] = {}
+    wanted: dict[int, bool] = {}  # the numbers of frames, and whether each is at a seam
     met = [piece for piece in cut if piece.overlap][:_MEASURED]
     for piece in met:
         start, end = piece.first, piece.first + piece.overlap + 1
         apart = end - start
         for place, (one, other) in enumerate(((start - 1, end), (end, end + apart + 1))):
             for number in range(max(1, one), min(other, piece.last - 1)):
-                wanted.setdefault(number, (number, place == 0))
+                wanted.setdefault(number, place == 0)
     if not wanted:
         return None
     at_seams: list[float] = []
@@ -124,7 +124,7 @@ def seams(cut: Sequence[Piece], made: Sequence[Path], film: Film) -> float | Non
             pair = [open_picture(made[number - 1]), open_picture(made[number])]
             size = pair[0].shape[1:]
             fitted = [F.interpolate(each[None], size, mode="area")[0] for each in (last, original)]
-            (at_seams if wanted[number][1] else elsewhere).append(flicker(pair, fitted))
+            (at_seams if wanted[number] else elsewhere).append(flicker(pair, fitted))
         last = original
     if not at_seams or not elsewhere:
         return None
