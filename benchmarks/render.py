@@ -45,7 +45,8 @@ def main() -> None:
         cat = open_picture(shelf.need("photographs") / "chelsea.png", longest=300)
         for number in range(given.pictures):
             save_picture(cat[:, :, number : number + 256], photos / f"{number:03}.png")
-        coming = list(tasks(originals(photos), variations(RECIPE, [])))
+        begun = originals(photos)
+        coming = list(tasks(begun, variations(RECIPE, []), range(len(begun.names))))
         peer = alone(kit(cores), coming)
         print(f"{cores} cores, {given.pictures} dreams of 256 pixels, torch {torch.__version__}")
         print(f"{'one process, all cores':<28}{peer:7.2f} pictures a second   1.00")

@@ -24,7 +24,7 @@ from lanterna.surfaces.render.folder import MANIFEST, Folder
 from lanterna.surfaces.render.local import Local
 from lanterna.surfaces.render.maker import Maker
 from lanterna.surfaces.render.pieces import cuts, frames, piece_tasks, pieces
-from lanterna.surfaces.render.plan import Sweep, originals, tasks, variations
+from lanterna.surfaces.render.plan import Sweep, names, originals, tasks, variations
 from lanterna.surfaces.render.task import Failed, Kit, Made, Task
 from lanterna.surfaces.render.work import TRIES, work
 
@@ -106,7 +106,10 @@ def test_a_picture_that_is_no_good_is_set_aside_and_the_rest_made(photos, tmp_pa
 
 def run(photos: Path, place: Path, start, watch=lambda *_: None):
     folder = Folder(place, {}, ".png")
-    return work(tasks(originals(photos), variations(RECIPE, [])), folder, start, watch=watch)
+    begun, ways = originals(photos), variations(RECIPE, [])
+    missing = [number for number, name in enumerate(names(begun, ways)) if not folder.done(name)]
+    already = len(begun.names) - len(missing)
+    return work(tasks(begun, ways, missing), folder, start, already=already, watch=watch)
 
 
 def test_a_worker_that_is_killed_is_replaced_and_its_task_made_again(photos, tmp_path):
@@ -226,7 +229,7 @@ def test_force_begins_anew_and_removes_only_its_own(photos, tmp_path):
     with pytest.raises(UsageError, match="begun with other pictures"):
         Folder(tmp_path / "out", {"ways": 2}, ".png")
     folder = Folder(tmp_path / "out", {"ways": 2}, ".png", force=True)
-    assert work(tasks(originals(photos), ways), folder, Here).made == 12
+    assert work(tasks(originals(photos), ways, range(12)), folder, Here).made == 12
     names = set(kept(tmp_path / "out"))
     assert len(names) == 12
     assert "cat0-seed-2.png" in names
@@ -312,12 +315,12 @@ def test_a_film_is_made_in_pieces_whose_seams_nobody_sees(tmp_path, real_shelf, 
         cut = pieces(film.count, cuts(film), 7, overlap)
         assert len(cut) == 2
         place = tmp_path / f"out{overlap}"
-        folder = Folder(place, {}, ".png", pieces=True)
+        folder = Folder(place, {}, ".png")
         kit = Kit("dream", "film", ".png", "cpu", chunks=True)
         given = piece_tasks(begun, film, cut, recipe.model_dump(mode="json"))
         assert work(given, folder, partial(Here, kit)).made == 2
-        made = list(frames(cut, folder))
-        assert len(made) == 14
+        numbers, made = zip(*frames(cut, folder, range(14)), strict=True)
+        assert numbers == tuple(range(14))
         unsteady[overlap] = flicker(made[5:9], list(film)[5:9]) / flicker(made[9:13], list(film)[9:13])
     # Where parts meet it is no more unsteady than elsewhere; without the overlap it would be.
     assert unsteady[4] < 1.3 < unsteady[0]
@@ -326,17 +329,41 @@ def test_a_film_is_made_in_pieces_whose_seams_nobody_sees(tmp_path, real_shelf, 
     assert torch.equal(torch.stack(whole), torch.stack(made[:3]))
 
 
-def test_a_film_is_rendered_to_a_film(tmp_path, real_shelf, monkeypatch, capsys):
+def test_a_film_is_rendered_to_a_film_or_a_folder(tmp_path, real_shelf, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     cat = open_picture(real_shelf / "photographs/chelsea.png", longest=220)
     save_film([cat[:, 20:84, place : place + 64] for place in range(0, 12, 2)], "clip.webp", count=6)
-    words = ["--chunk", "3", "--overlap", "1", "--workers", "1", "--json"]
-    assert main(["render", "clip.webp", "dream", *DREAM, "-o", "out.webp", *words]) == 0
+    command = ["render", "clip.webp", "dream", *DREAM, "--chunk", "3", "--overlap", "1", "--workers", "1"]
+    assert main([*command, "-o", "out.webp", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["tasks"], told["failed"]) == (2, {})
     assert told["seam"] > 0
     assert open_film("out.webp").count == 6
     assert not (tmp_path / "out.webp.frames").exists()
+    # In a folder the same words find that it is whole; what is gone is made again, of its own part alone.
+    whole = [*command, "-o", "out", "--json"]
+    assert main(whole) == 0
+    assert json.loads(capsys.readouterr().out)["made"] == 2
+    before = kept(tmp_path / "out")
+    assert len(before) == 6
+    assert not list((tmp_path / "out").glob(".*"))
+    for gone, made in ((None, 0), ("00000.png", 1), ("00002.png", 2), ("00005.png", 1)):
+        if gone:
+            (tmp_path / "out" / gone).unlink()
+        assert main(whole) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert (gone, told["made"], told["already"]) == (gone, made, 2 - made)
+        assert kept(tmp_path / "out") == before
+    assert main([*command, "-o", "small", "--form", "jpg", "--quiet"]) == 0
+    assert [path.name for path in sorted((tmp_path / "small").glob("0*"))] == [
+        f"0000{n}.jpg" for n in range(6)
+    ]
+    assert main([*command, "-o", "other.webp", "--form", "jpg"]) == 2
+    assert "--form is for pictures in a folder" in capsys.readouterr().err
+    # Begun anew, nothing of the other film is left.
+    few = [*whole[:3], "--stage", "block1", *whole[5:], "--force"]
+    assert main(few) == 0
+    assert all(before[name] != data for name, data in kept(tmp_path / "out").items())
 
 
 def test_the_same_comes_out_with_ray_though_a_node_is_lost(photos, tmp_path, monkeypatch):

@@ -33,8 +33,8 @@ from lanterna.surfaces.render.folder import MANIFEST, Folder
 from lanterna.surfaces.render.local import Local
 from lanterna.surfaces.render.on_dask import OnDask
 from lanterna.surfaces.render.on_ray import OnRay
-from lanterna.surfaces.render.pieces import Piece, cuts, frames, piece_tasks, pieces, seams
-from lanterna.surfaces.render.plan import Sweep, originals, tasks, variations
+from lanterna.surfaces.render.pieces import Piece, cuts, frames, needed, piece_tasks, pieces, seams
+from lanterna.surfaces.render.plan import Sweep, names, originals, tasks, variations
 from lanterna.surfaces.render.task import Given, Kit
 from lanterna.surfaces.render.verbs import WORDS, wish
 from lanterna.surfaces.render.work import work
@@ -65,8 +65,8 @@ def render(
         Parameter(help="Vary a setting: NAME=FIRST:LAST:COUNT or NAME=A,B,C; all combinations of several."),
     ] = None,
     form: Annotated[
-        Literal["png", "jpg", "webp", "avif"], Parameter(help="What pictures are saved as.")
-    ] = "png",
+        Literal["png", "jpg", "webp", "avif"] | None, Parameter(help="What pictures are saved as: PNG.")
+    ] = None,
     flow: Annotated[
         bool | None,
         Parameter(help="Carry each frame over into the next, as the picture moves; a film is, a folder not."),
@@ -107,6 +107,8 @@ def render(
     if by_verb:
         if verb in WORDS or sweeps or (begun.film is None and len(begun.names) < 2):
             raise UsageError(f"{output}: a film is made of a film or a folder of pictures: name a folder")
+        if form:
+            raise UsageError(f"--form is for pictures in a folder: {output} is a film")
         check_film_place(output, force=force)
     if address and engine == "local":
         raise UsageError("--address is of a cluster: add --engine ray or --engine dask")
@@ -124,7 +126,7 @@ def render(
     fetch_missing(*_needs(wanted), quiet=quiet)
     kit = Kit(
         verb, wanted.film[0] if carried and wanted.film else wanted.made,
-        ".json" if verb in WORDS else f".{form}", device, max(1, cores // (workers or cores)),
+        ".json" if verb in WORDS else f".{form or 'png'}", device, max(1, cores // (workers or cores)),
         tuple(
             Given(note_input(path, role=role), path.read_bytes())
             for role, paths in wanted.others.items() for path in paths
@@ -139,23 +141,26 @@ def render(
         each = film.count // (2 * (workers or cores))  # or one worker would have the last part alone
         cut = pieces(film.count, cuts(film), chunk or min(max(each, _CHUNKS[0]), _CHUNKS[1]), overlap)
     plan = _plan(kit, ways, settings, begun, cut)
-    folder = Folder(place, plan, kit.suffix, pieces=carried, force=force)
+    folder = Folder(place, plan, kit.suffix, force=force)
+    called = names(begun, ways)
+    missing = [number for number, name in enumerate(called) if not folder.done(name)]
     coming: Iterator[Task]
     if carried:
         assert film is not None
-        coming, count = piece_tasks(begun, film, cut, settings), len(cut)
+        wanted_pieces = [piece for piece in needed(cut, set(missing)) if not folder.done(piece.name)]
+        coming, count, left = piece_tasks(begun, film, wanted_pieces, settings), len(cut), len(wanted_pieces)
     else:
-        coming, count = tasks(begun, ways), len(begun.names) * len(ways)
+        coming, count, left = tasks(begun, ways, missing), len(called), len(missing)
     begin = time.perf_counter()
-    start = partial(_engine, engine, kit, min(workers or cores, count), workers, address, cores)
-    summary = _run(coming, count, folder, start, quiet=quiet)
+    start = partial(_engine, engine, kit, min(workers or cores, max(1, left)), workers, address, cores)
+    summary = _run(coming, count, count - left, folder, start, quiet=quiet)
     unsteady = None
     if summary.finished and carried:
         assert film is not None
         with progress("putting together", quiet=quiet):
-            unsteady = _put_together(folder, cut, begun, film)
+            unsteady = _put_together(folder, cut, called, missing, film)
     if summary.finished and by_verb:
-        made = [place / f"{name}.png" if carried else place / f"{name}{kit.suffix}" for name in begun.names]
+        made = [folder.places(name)[0] for name in called]
         with progress("saving", quiet=quiet):
             save_film((open_picture(each) for each in made), output, count=len(made),
                       fps=film.fps if film else 25.0, force=force)  # fmt: skip
@@ -209,7 +214,13 @@ def _engine(
 
 
 def _run(
-    coming: "Iterator[Task]", count: int, folder: Folder, start: "Callable[[], Engine]", *, quiet: bool
+    coming: "Iterator[Task]",
+    count: int,
+    already: int,
+    folder: Folder,
+    start: "Callable[[], Engine]",
+    *,
+    quiet: bool,
 ) -> "Summary":
     with stoppable() as stop_wished, progress("rendering", quiet=quiet) as update:
 
@@ -217,15 +228,20 @@ def _run(
             note = f"{running} under way" + (f", {len(summary.failed)} set aside" if summary.failed else "")
             update(summary.made + summary.already + len(summary.failed), count, note)
 
-        return work(coming, folder, start, watch=watch, stop_wished=stop_wished)
+        return work(coming, folder, start, already=already, watch=watch, stop_wished=stop_wished)
 
 
-def _put_together(folder: Folder, cut: list[Piece], begun: "Originals", film: "Film") -> float | None:
-    """The film's frames from its pieces; and how unsteady it is where two of them meet."""
-    made = [folder.path / f"{name}.png" for name in begun.names]
-    for place, picture in zip(made, frames(cut, folder), strict=True):
-        save_picture(picture, place, force=True)
-    unsteady = seams(cut, made, film)
+def _put_together(
+    folder: Folder, cut: list[Piece], called: list[str], missing: list[int], film: "Film"
+) -> float | None:
+    """The film's frames that are missing from its pieces; and how unsteady it is where two of them meet."""
+    made = [folder.places(name)[0] for name in called]
+    for number, picture in frames(cut, folder, set(missing)):
+        begun = time.perf_counter()
+        save_picture(picture, made[number], force=True)
+        size = made[number].stat().st_size
+        folder.enter(number, called[number], [size], time.perf_counter() - begun)
+    unsteady = seams(cut, made, film) if missing else None
     folder.remove_pieces()
     return unsteady
 
@@ -256,7 +272,7 @@ def _tell(
         if seam is not None:
             say(f"where parts meet it is {seam:.2f} times as unsteady as elsewhere", quiet=quiet)
     for name, words in list(summary.failed.items())[:_SHOWN]:
-        say(f"lanterna: {name}: {words}")
+        say(f"lanterna: {name.rpartition('/')[2]}: {words}")
     if len(summary.failed) > _SHOWN:
         say(f"lanterna: and {len(summary.failed) - _SHOWN} more: see {MANIFEST}")
     if summary.stopped:

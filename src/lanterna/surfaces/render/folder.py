@@ -1,8 +1,9 @@
 """The folder that a run fills: what it is for, what of it is there, and nothing half-written.
 
 `render.json` says what is made, so that a second call goes on with the same. `manifest.jsonl` has a line for
-each task that was done or set aside, in the order in which that happened. A picture is renamed into its place
-before it is entered; so one that is not entered is made again, and the same comes out.
+each picture that was made or set aside, in the order in which that happened. A picture is renamed into its
+place before it is entered; so one that is not entered is made again, and the same comes out. What is made in
+several files, a piece of a film, is a folder among `.pieces` until the film is whole.
 """
 
 from __future__ import annotations
@@ -60,10 +61,9 @@ class Folder:
         plan: Mapping[str, object],
         suffix: str,
         *,
-        pieces: bool = False,
         force: bool = False,
     ) -> None:
-        self.path, self.suffix, self.pieces = path, suffix, pieces
+        self.path, self.suffix = path, suffix
         text = json.dumps({**plan, "suffix": suffix}, indent=2, sort_keys=True) + "\n"
         note = path / PLAN
         if note.is_file():
@@ -78,54 +78,38 @@ class Folder:
             raise UsageError(f"{path} is not empty, and not from a render: choose another folder")
         with replacing(note) as temporary:
             temporary.write_text(text, encoding="utf-8")
-        self.sizes: dict[int, list[int]] = {}
-        self.failed: dict[int, str] = {}
-        self._load()
+        self._sizes = {entry["name"]: entry["sizes"] for entry in self._entries() if "sizes" in entry}
 
-    def done(self, task: Task) -> bool:
-        """Whether a task was made, and its files are there still, as long as they were."""
-        sizes = self.sizes.get(task.number)
-        if sizes is None:
-            return False
-        places = self.places(task, len(task.sources))
-        return len(places) == len(sizes) and all(
-            _size(place) == size for place, size in zip(places, sizes, strict=True)
-        )
+    def done(self, name: str) -> bool:
+        """Whether what is called so was made, and its files are there still, as long as they were."""
+        sizes = self._sizes.get(name)
+        return sizes is not None and sizes == [_size(place) for place in self.places(name, len(sizes))]
 
-    def places(self, task: Task, count: int) -> list[Path]:
-        """Where the files of a task are kept: beside one another, or those of a piece in a folder of it."""
-        if not self.pieces:
-            return [self.path / f"{task.name}{self.suffix}"]
-        return [self.path / PIECES / f"{task.number:05}" / f"{frame:05}.png" for frame in range(count)]
+    def places(self, name: str, count: int = 1) -> list[Path]:
+        """Where what is called so is kept: a picture, or the `count` frames of a piece of a film."""
+        if not name.startswith(PIECES):
+            return [self.path / f"{name}{self.suffix}"]
+        return [self.path / name / f"{frame:05}.png" for frame in range(count)]
 
     def keep(self, task: Task, made: Made) -> None:
         """Put what was made in its place, then enter it. Errors: `LanternaError`, as for a full disk."""
-        for place, data in zip(self.places(task, len(made.files)), made.files, strict=True):
+        for place, data in zip(self.places(task.name, len(made.files)), made.files, strict=True):
             with replacing(place) as temporary:
                 temporary.write_bytes(data)
-        sizes = [len(data) for data in made.files]
-        self._enter(
-            {"number": task.number, "name": task.name, "sizes": sizes, "seconds": round(made.seconds, 3)}
-        )
-        self.sizes[task.number] = sizes
-        self.failed.pop(task.number, None)
+        self.enter(task.number, task.name, [len(data) for data in made.files], made.seconds)
+
+    def enter(self, number: int, name: str, sizes: list[int], seconds: float) -> None:
+        """Enter what is in its place. Errors: `LanternaError`, as for a full disk."""
+        self._enter({"number": number, "name": name, "sizes": sizes, "seconds": round(seconds, 3)})
+        self._sizes[name] = sizes
 
     def set_aside(self, task: Task, failed: Failed, tries: int) -> None:
         """Enter that a task went wrong for good."""
         self._enter({"number": task.number, "name": task.name, "failed": failed.words, "tries": tries})
-        self.failed[task.number] = failed.words
 
     def remove_pieces(self) -> None:
         """Remove the pieces of a film, once it is whole."""
         shutil.rmtree(self.path / PIECES, ignore_errors=True)
-
-    def _load(self) -> None:
-        for entry in self._entries():
-            if "failed" in entry:
-                self.failed[entry["number"]] = entry["failed"]
-            else:
-                self.sizes[entry["number"]] = entry["sizes"]
-                self.failed.pop(entry["number"], None)
 
     def _entries(self) -> list[dict[str, Any]]:
         """The manifest's lines. One that was cut off, or cannot be read, is a task that is made again."""

@@ -16,10 +16,11 @@ import torch.nn.functional as F
 
 from lanterna.images.motion import flicker
 from lanterna.images.pictures import open_picture
+from lanterna.surfaces.render.folder import PIECES
 from lanterna.surfaces.render.task import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pydantic import JsonValue
@@ -43,6 +44,11 @@ class Piece:
     first: int
     last: int
     overlap: int
+
+    @property
+    def name(self) -> str:
+        """What it is called in the folder of its run."""
+        return f"{PIECES}/{self.first:05}-to-{self.last - 1:05}"
 
 
 def cuts(frames: Iterable[Tensor]) -> list[int]:
@@ -77,27 +83,34 @@ def piece_tasks(
     frames = enumerate(film)
     kept: dict[int, Tensor] = {}
     for piece in cut:
-        for number in [each for each in kept if each < piece.first]:
-            del kept[number]
-        more = piece.last - max([piece.first - 1, *kept]) - 1
-        kept |= dict(islice(frames, more))
+        kept = {number: frame for number, frame in kept.items() if number >= piece.first}
+        while piece.last - 1 not in kept:
+            number, frame = next(frames)
+            if number >= piece.first:
+                kept[number] = frame
         given = tuple(begun.of_the_film(number, kept[number]) for number in range(piece.first, piece.last))
-        yield Task(piece.number, f"piece-{piece.number:05}", settings, given)
+        yield Task(piece.number, piece.name, settings, given)
 
 
-def frames(cut: Sequence[Piece], folder: Folder) -> Iterator[Tensor]:
-    """The film's frames from its pieces, `(3, H, W)` in [0, 1], each piece going over into the next."""
+def needed(cut: Sequence[Piece], wanted: Collection[int]) -> list[Piece]:
+    """The pieces of which frames with the numbers `wanted` are made."""
+    return [piece for piece in cut if any(number in wanted for number in range(piece.first, piece.last))]
+
+
+def frames(cut: Sequence[Piece], folder: Folder, wanted: Collection[int]) -> Iterator[tuple[int, Tensor]]:
+    """The frames `wanted` by number, `(3, H, W)` in [0, 1]; each piece goes over into the next."""
     before: list[Path] = []
     for place, piece in enumerate(cut):
-        task = Task(piece.number, "", {})
-        files = folder.places(task, piece.last - piece.first)
+        files = folder.places(piece.name, piece.last - piece.first)
         shared = cut[place + 1].overlap if place + 1 < len(cut) else 0
-        for number in range(len(files) - shared):
-            picture = open_picture(files[number])
-            if number < piece.overlap:
-                share = (number + 1) / (piece.overlap + 1)
-                picture = open_picture(before[number - piece.overlap]).lerp(picture, share)
-            yield picture
+        for at in range(len(files) - shared):
+            if piece.first + at not in wanted:
+                continue
+            picture = open_picture(files[at])
+            if at < piece.overlap:
+                share = (at + 1) / (piece.overlap + 1)
+                picture = open_picture(before[at - piece.overlap]).lerp(picture, share)
+            yield piece.first + at, picture
         before = files
 
 

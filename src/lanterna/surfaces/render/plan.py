@@ -112,14 +112,20 @@ class Originals:
     paths: Sequence[Path] = ()
     film: Film | None = None
 
-    def given(self, start: int = 0) -> Iterator[tuple[int, Given]]:
-        """Each with its number, as a task takes it; a film's pictures as PNG files."""
+    def given(self, wanted: Sequence[int]) -> Iterator[Given]:
+        """Those of the numbers `wanted`, which rise, as a task takes them; a film's pictures as PNG files."""
         if self.film is None:
-            for number, path in enumerate(self.paths[start:], start):
-                yield number, Given(note_input(path), path.read_bytes())
+            for number in wanted:
+                path = self.paths[number]
+                yield Given(note_input(path), path.read_bytes())
             return
-        for number, picture in enumerate(self.film.frames(start), start):
-            yield number, self.of_the_film(number, picture)
+        left, first = set(wanted), min(wanted, default=0)
+        for number, picture in enumerate(self.film.frames(first), first):
+            if number in left:
+                yield self.of_the_film(number, picture)
+                left.remove(number)
+            if not left:
+                return
 
     def of_the_film(self, number: int, picture: Tensor) -> Given:
         """One picture of a film as a task takes it: its note names the film and the picture's number."""
@@ -155,9 +161,17 @@ def _film(source: Path) -> Film | None:
     return film if film.count > 1 else None
 
 
-def tasks(begun: Originals, ways: Sequence[Variation]) -> Iterator[Task]:
-    """A task for every picture and every variation."""
-    for number, given in begun.given():
-        for place, way in enumerate(ways):
-            name = f"{begun.names[number]}{way.suffix}"
-            yield Task(number * len(ways) + place, name, way.settings, (given,))
+def names(begun: Originals, ways: Sequence[Variation]) -> list[str]:
+    """What every picture is called in every variation: the places in this list are the numbers of tasks."""
+    return [f"{name}{way.suffix}" for name in begun.names for way in ways]
+
+
+def tasks(begun: Originals, ways: Sequence[Variation], wanted: Sequence[int]) -> Iterator[Task]:
+    """The tasks of the numbers `wanted`, which rise; no other picture is read."""
+    called = names(begun, ways)
+    pictures = itertools.groupby(wanted, lambda number: number // len(ways))
+    by_picture = [list(numbers) for _, numbers in pictures]
+    given = begun.given([numbers[0] // len(ways) for numbers in by_picture])
+    for picture, numbers in zip(given, by_picture, strict=True):
+        for number in numbers:
+            yield Task(number, called[number], ways[number % len(ways)].settings, (picture,))

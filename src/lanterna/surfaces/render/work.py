@@ -42,18 +42,19 @@ def work(
     folder: Folder,
     start: Callable[[], Engine],
     *,
+    already: int = 0,
     watch: Callable[[Summary, int], None] = lambda *_: None,
     stop_wished: Callable[[], bool] = lambda: False,
 ) -> Summary:
-    """Make every task that the folder does not have, and keep each as it comes.
+    """Make all tasks, and keep each as it comes; `already` others were made before.
 
-    Tasks are asked for one at a time, as workers become free; an engine is started for the first that is
-    missing, and closed at the end. `watch` is told after each, with how many are
-    under way; with a wish to stop no other is begun, and those under way are waited for.
+    Tasks are asked for one at a time, as workers become free; an engine is started for the first, and closed
+    at the end. `watch` is told after each, with how many are under way; with a wish to stop no other is
+    begun, and those under way are waited for.
 
     Errors: `LanternaError` where the folder cannot be written (a full disk); what was made before is kept.
     """
-    begun, summary = time.perf_counter(), Summary()
+    begun, summary = time.perf_counter(), Summary(already=already)
     coming, again = iter(tasks), deque[tuple[Task, int]]()
     running: dict[int, tuple[Task, int]] = {}
     engine: Engine | None = None
@@ -64,8 +65,6 @@ def work(
                 task, tries = again.popleft() if again else (next(coming, None), 0)
                 if task is None:
                     more = False
-                elif tries == 0 and folder.done(task):
-                    summary.already += 1
                 else:
                     engine = engine or start()
                     running[task.number] = task, tries + 1
