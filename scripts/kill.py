@@ -196,7 +196,7 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
 def go_on(command: Command, folder: Path) -> tuple[tuple[str, ...], bool]:
     """The words with which a person goes on, and whether there is anything to go on from."""
     if not command.going_on:
-        return command.words, (folder / "out/manifest.jsonl").exists()
+        return command.words, any(folder.rglob("manifest.jsonl"))
     kept = [*folder.rglob("*.pt"), *folder.rglob("*.unfinished"), *folder.rglob("film.json")]
     there = any(not each.name.startswith(".") for each in kept)
     return (command.words + command.going_on if there else command.words), there

@@ -9,7 +9,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from lanterna.errors import LanternaError, MissingError
+from lanterna.errors import LanternaError, MissingError, one_line
 from lanterna.surfaces.render.task import Failed, Made
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class OnDask:
         dask: Any = import_module("dask")
         distributed: Any = import_module("distributed")
         self._dask = distributed
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters of it is told by us
         self._cluster: Any = None
         # A worker that dies over a task is told at once: we count the tries.
         dask.config.set({"distributed.scheduler.allowed-failures": 0})
@@ -56,17 +57,25 @@ class OnDask:
         return self.workers - len(self._running)
 
     def submit(self, task: Task) -> None:
-        """Hand a task to Dask, which chooses a worker."""
-        if self._scattered is None:
-            self._client.wait_for_workers(1, timeout=60)
-            self._scattered = self._client.scatter(self._kit, broadcast=True, hash=False)
-        future = self._client.submit(make, self._scattered, task, pure=False, retries=0)
+        """Hand a task to Dask, which chooses a worker. Errors: `LanternaError` where Dask is gone."""
+        try:
+            if self._scattered is None:
+                self._client.wait_for_workers(1, timeout=60)
+                self._scattered = self._client.scatter(self._kit, broadcast=True, hash=False)
+            future = self._client.submit(make, self._scattered, task, pure=False, retries=0)
+        except Exception as error:
+            raise LanternaError(
+                "Dask, or the last of its workers, is gone: what was made is kept, and the same words go on "
+                f"({one_line(str(error))})"
+            ) from error
         self._running[future] = task.number
 
     def wait(self) -> Made | Failed:
         """What the next worker made; or that it died over its task."""
-        done, _ = self._dask.wait(list(self._running), return_when="FIRST_COMPLETED")
-        future = next(iter(done))
+        while not (done := [future for future in self._running if future.done()]):
+            with contextlib.suppress(Exception):  # one that is lost with its worker is done as well
+                self._dask.wait(list(self._running), timeout=5, return_when="FIRST_COMPLETED")
+        future = done[0]
         number = self._running.pop(future)
         try:
             found: Made | Failed = future.result()

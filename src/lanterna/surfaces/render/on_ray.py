@@ -3,13 +3,22 @@
 An actor asks for as many cores as it has threads; where the cluster has GPUs it asks for one of them, and
 there are as many actors as GPUs. A task is handed to an actor that has answered already, never to one that
 waits for a place: where a node is gone, the others go on, and another comes as soon as there is room for it.
+
+Whatever asks the head of the cluster blocks for as long as the head is not heard, a pulled cable included. So
+that is done in a thread of its own, which also says when it was last heard.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import os
+import sys
+import threading
+import time
 from importlib import import_module
 from importlib.util import find_spec
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from lanterna.errors import LanternaError, MissingError
@@ -17,6 +26,10 @@ from lanterna.surfaces.render.task import Failed, Made
 
 if TYPE_CHECKING:
     from lanterna.surfaces.render.task import Kit, Task
+
+
+SILENCE = 30
+"""Seconds after which a cluster that does not answer is taken to be gone."""
 
 
 class OnRay:
@@ -30,6 +43,7 @@ class OnRay:
     def __init__(self, kit: Kit, workers: int | None, address: str | None, cores: int) -> None:
         if find_spec("ray") is None:
             raise MissingError("the engine ray needs Ray: pip install 'lanterna[cluster]' gets it")
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # or anybody who reaches it could run any program
         ray: Any = import_module("ray")
         self._ray, self.kit = ray, kit
         self._own = not ray.is_initialized()
@@ -50,20 +64,37 @@ class OnRay:
         self._coming: dict[Any, Any] = {}  # the first answer of an actor -> the actor
         self._idle: list[Any] = []
         self._running: dict[Any, tuple[Any, int]] = {}  # a task's answer -> its actor and number
-        for _ in range(self.workers):
-            self._start()
-        self._welcome(timeout=120)
+        self._wanted, self._gone = threading.Semaphore(self.workers), SimpleQueue[Any]()
+        self._started, self._ended = SimpleQueue[tuple[Any, Any]](), threading.Event()
+        self._heard = time.monotonic()
+        threading.Thread(target=self._ask_the_head, name="ray", daemon=True).start()
+        end = time.monotonic() + 120
+        while not self._idle and time.monotonic() < end:
+            self._welcome(timeout=1)
         if not self._idle:
             self.close()
             raise LanternaError("no worker of the Ray cluster answered within two minutes: is it full?")
 
-    def _start(self) -> None:
-        actor = self._ray.remote(_Actor).options(**self._options).remote(self._kit)
-        self._coming[actor.ready.remote()] = actor
+    def _ask_the_head(self) -> None:
+        """Start the actors that are wanted, end those that are not, and note that the head was heard."""
+        while not self._ended.is_set():
+            while not self._gone.empty():
+                with contextlib.suppress(Exception):
+                    self._ray.kill(self._gone.get())
+            if self._wanted.acquire(timeout=1):
+                actor = self._ray.remote(_Actor).options(**self._options).remote(self._kit)
+                self._started.put((actor.ready.remote(), actor))
+            with contextlib.suppress(Exception):
+                self._ray.nodes()
+                self._heard = time.monotonic()
 
     def _welcome(self, timeout: float) -> None:
         """Take in the actors that have answered; wait up to `timeout` seconds for one where none is idle."""
+        while not self._started.empty():
+            answer, actor = self._started.get()
+            self._coming[answer] = actor
         if not self._coming:
+            time.sleep(min(timeout, 0.05))
             return
         ready, _ = self._ray.wait(list(self._coming), timeout=timeout)
         for answer in ready:
@@ -72,7 +103,7 @@ class OnRay:
                 self._ray.get(answer)
                 self._idle.append(actor)
             except self._ray.exceptions.RayError:
-                self._start()
+                self._wanted.release()
 
     def free(self) -> int:
         """How many actors have nothing to do."""
@@ -85,29 +116,47 @@ class OnRay:
         self._running[actor.make.remote(task)] = actor, task.number
 
     def wait(self) -> Made | Failed:
-        """What the next actor made; or that it, or its node, is gone."""
+        """What the next actor made; or that it, or its node, is gone. Errors: `LanternaError`: all are."""
         while True:
             done, _ = self._ray.wait(list(self._running), timeout=1.0)
             if not done:
+                if self._silent():
+                    raise LanternaError(
+                        f"the Ray cluster has not answered for {SILENCE} seconds: what was made is kept, "
+                        "and the same words go on"
+                    )
                 continue
             actor, number = self._running.pop(done[0])
             try:
-                found: Made | Failed = self._ray.get(done[0])
+                found: Made | Failed = self._ray.get(done[0], timeout=SILENCE)
             except self._ray.exceptions.RayError as error:
-                with contextlib.suppress(Exception):
-                    self._ray.kill(actor)
-                self._start()
+                self._gone.put(actor)
+                self._wanted.release()
                 return Failed(number, f"its worker ended ({type(error).__name__})")
             self._idle.append(actor)
             return found
 
     def close(self) -> None:
         """End the actors, and the cluster where it was started for this run."""
+        self._ended.set()
+        if self._silent():  # it would be waited for
+            atexit.register(_leave)
+            return
         for actor in [*self._idle, *self._coming.values(), *(actor for actor, _ in self._running.values())]:
             with contextlib.suppress(Exception):
                 self._ray.kill(actor)
         if self._own:
             self._ray.shutdown()
+
+    def _silent(self) -> bool:
+        return time.monotonic() - self._heard > SILENCE
+
+
+def _leave() -> None:
+    """End this process at once: Ray's own end waits for the head first, or takes the process down."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
 
 
 class _Actor:
