@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lanterna.surfaces.render.task import Failed, Task
+from lanterna.surfaces.render.task import Failed, Made, Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -58,6 +58,7 @@ def work(
     coming, again = iter(tasks), deque[tuple[Task, int]]()
     running: dict[int, tuple[Task, int]] = {}
     engine: Engine | None = None
+    ended: tuple[Task, int, Made | Failed] | None = None
     more = True
     try:
         while True:
@@ -69,22 +70,27 @@ def work(
                     engine = engine or start()
                     running[task.number] = task, tries + 1
                     engine.submit(task)
+            if ended is not None:  # kept only now, so that its worker has something to do meanwhile
+                task, tries, found = ended
+                if not isinstance(found, Failed):
+                    folder.keep(task, found)
+                    summary.made += 1
+                    summary.working += found.seconds
+                elif found.final or tries >= TRIES:
+                    folder.set_aside(task, found, tries)
+                    summary.failed[task.name] = found.words
+                else:
+                    again.append((task, tries))
+                    summary.tried_again += 1
+                watch(summary, len(running))
+                ended = None
+                if again:
+                    continue
             if not running or engine is None:
                 summary.stopped = bool(stop_wished() and (again or more))
                 break
             found = engine.wait()
-            task, tries = running.pop(found.number)
-            if not isinstance(found, Failed):
-                folder.keep(task, found)
-                summary.made += 1
-                summary.working += found.seconds
-            elif found.final or tries >= TRIES:
-                folder.set_aside(task, found, tries)
-                summary.failed[task.name] = found.words
-            else:
-                again.append((task, tries))
-                summary.tried_again += 1
-            watch(summary, len(running))
+            ended = (*running.pop(found.number), found)
     finally:
         if engine is not None:
             engine.close()
