@@ -218,7 +218,7 @@ def measure_for(network, photo, painting, side):
     from lanterna.recipes.style_stages import stages_of
 
     recipe = recipes.Stylize(size=side)
-    stage, weights = stages_of(network, recipe)
+    stage, weights = stages_of(network, recipe.content_stage, recipe.style_stages)
     content, painted = recipes._aims(
         recipe, network, photo, [painting], [], None, stage, list(weights), recipe.tile
     )

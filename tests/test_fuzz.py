@@ -27,7 +27,7 @@ from lanterna.images.record import to_json
 from lanterna.networks import open_network
 from lanterna.recipes.results import open_or_train
 from lanterna.recipes.train import Train
-from lanterna.surfaces import rerun
+from lanterna.surfaces import makings
 from lanterna.surfaces.cli import VERBS, main
 
 READS_PICTURES = ["recipe", "rerun", "read", "classify", "dream", "style"]
@@ -145,8 +145,8 @@ def small_and_quick(room, monkeypatch):
     for setting in ("size=64", "steps=1", "style=plain.jpg"):
         name, value = setting.split("=")
         monkeypatch.setenv(f"LANTERNA_STYLE_{name.upper()}", value)
-    making = rerun.Making("test_fuzz:quick_maker", "lanterna.recipes.train:Train", "train {settings}")
-    monkeypatch.setitem(rerun.MAKINGS, ("train", "mistakes"), making)
+    making = makings.Making("test_fuzz:quick_maker", "lanterna.recipes.train:Train", "train {settings}")
+    monkeypatch.setitem(makings.MAKINGS, ("train", "mistakes"), making)
 
 
 def quick_maker(record):

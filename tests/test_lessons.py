@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pkgutil
 from dataclasses import replace
 from itertools import chain, pairwise
 from pathlib import Path
@@ -42,7 +43,7 @@ from lanterna.lessons.scalars import Value, circuit
 from lanterna.lessons.squash import Squashing
 from lanterna.networks import open_network
 from lanterna.surfaces.cli import main
-from lanterna.surfaces.rerun import MAKINGS
+from lanterna.surfaces.makings import MAKINGS
 
 ROOT = Path(__file__).parent.parent
 
@@ -653,7 +654,6 @@ def test_lessons_are_listed_and_done(capsys, tmp_path, monkeypatch):
 
 def test_every_lesson_can_be_made_again():
     for name, lesson in LESSONS.items():
-        module, _, kind = MAKINGS["learn", name].recipe.partition(":")
-        assert (module, kind) == (lesson.recipe.__module__, lesson.recipe.__name__)
+        assert pkgutil.resolve_name(MAKINGS["learn", name].recipe) is lesson.recipe
         assert lesson.recipe.verb == f"learn {name}"
         assert (ROOT / lesson.where).is_file()

@@ -19,7 +19,7 @@ from lanterna.files import sha256
 from lanterna.images import Record, make_record, note_input, open_picture, read_record, save_picture
 from lanterna.images.record import BYTES_LIMIT, to_json, weights_sha256
 from lanterna.recipes.recipe import Recipe
-from lanterna.surfaces import rerun
+from lanterna.surfaces import makings, rerun
 from lanterna.surfaces.cli import main
 
 FORMATS = ["png", "jpg", "webp", "avif", "tiff"]
@@ -51,13 +51,13 @@ def speckled(record):
 @pytest.fixture
 def speckle(tmp_path, monkeypatch):
     """A folder with `input.png` and `made.png`, which the technique of the tests made from it."""
-    making = rerun.Making(
+    making = makings.Making(
         "test_record:speckled",
         "test_record:Speckle",
         "speckle {inputs} {settings} -o {picture}",
         roles=("guide", "mask"),
     )
-    monkeypatch.setitem(rerun.MAKINGS, ("speckle", "specks"), making)
+    monkeypatch.setitem(makings.MAKINGS, ("speckle", "specks"), making)
     monkeypatch.chdir(tmp_path)
     photograph().save("input.png")
     record = make_record("speckle", "specks", Speckle(seed=7), inputs=["input.png"])

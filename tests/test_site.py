@@ -26,7 +26,8 @@ from lanterna.lessons.drawing import draw
 from lanterna.recipes.recipe import Recipe
 from lanterna.surfaces.cli import VERBS, main
 from lanterna.surfaces.cli.frame import make_app
-from lanterna.surfaces.rerun import MAKINGS, value_of
+from lanterna.surfaces.makings import MAKINGS
+from lanterna.surfaces.rerun import value_of
 from lanterna.surfaces.studio.openapi import description
 from lanterna.surfaces.studio.routes import ROUTES
 

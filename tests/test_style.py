@@ -198,7 +198,7 @@ def test_in_tiles_it_is_what_it_is_whole(vgg, bricks, statistics, size):
     """To within rounding, with masks, for any size: the sums are over the same positions."""
     photo = photograph("chelsea.png", *size)
     recipe = Stylize(statistics=statistics)
-    content_stage, weights = stages_of(vgg, recipe)
+    content_stage, weights = stages_of(vgg, recipe.content_stage, recipe.style_stages)
     left = torch.linspace(0, 1, size[1]).expand(size)
     content_part, painted_part = recipes._aims(
         recipe,

@@ -9,14 +9,14 @@ import lanterna
 from lanterna.recipes.recipe import Recipe
 from lanterna.surfaces.cli import VERBS
 from lanterna.surfaces.cli.frame import make_app
-from lanterna.surfaces.rerun import MAKINGS
+from lanterna.surfaces.makings import MAKINGS
 from made.words import hyphened, plain, presets, settings
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
     from sphinx.application import Sphinx
 
-    from lanterna.surfaces.rerun import Making
+    from lanterna.surfaces.makings import Making
 
 
 def recipes(_: Sphinx | None = None) -> str:

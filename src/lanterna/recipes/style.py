@@ -178,7 +178,7 @@ def style(
         if given and len(given) != len(styles):
             raise UsageError(f"style: expected {len(styles)} {name}, one for each painting, got {len(given)}")
     network = network or open_network(recipe.network, device=device)
-    content_stage, stage_weights = stages_of(network, recipe)
+    content_stage, stage_weights = stages_of(network, recipe.content_stage, recipe.style_stages)
     work = without_frame(quicken(network, [content_stage, *stage_weights]))
     sizes = style_sizes(photo.shape[1], photo.shape[2], recipe)
     place = network.get_buffer("mean").device

@@ -89,7 +89,7 @@ def style_frames(
     recipe = recipe or StyleFilm()
     first = recipe.only(Stylize)
     network = network or open_network(recipe.network, device=device)
-    content, stages = stages_of(network, first)
+    content, stages = stages_of(network, first.content_stage, first.style_stages)
     work = quicken(network, [content, *stages])
     style(torch.zeros(3, 64, 64), first, styles=styles, network=work)  # what is wrong is told now
     # One size, the final one: a smaller one before it would lose what the last frame brings.

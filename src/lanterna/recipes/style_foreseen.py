@@ -43,7 +43,7 @@ def style_foreseen(
     (`benchmarks/style.py` measures both). Errors: those of `style`.
     """
     sizes = style_sizes(*size, recipe)
-    content_stage, stage_weights = stages_of(network, recipe)
+    content_stage, stage_weights = stages_of(network, recipe.content_stage, recipe.style_stages)
     margin = reach(network, frozenset({content_stage, *stage_weights}))
     random = torch.rand(3, _SAMPLE, _SAMPLE, generator=torch.Generator().manual_seed(0))
     # One size only: the ratio is larger than what lies between the sample and the smallest size.

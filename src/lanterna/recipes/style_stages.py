@@ -10,8 +10,9 @@ from torch import nn
 from lanterna.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lanterna.networks import Network
-    from lanterna.recipes.style import Stylize
 
 STAGE_WEIGHTS = {"relu1_1": 0.7, "relu2_1": 0.2, "relu3_1": 0.065, "relu4_1": 0.025, "relu5_1": 0.01}
 """How much each stage of VGG counts for the style: the finer, the more.
@@ -21,10 +22,12 @@ are lost (looked at with equal weights and two mixes between).
 """
 
 
-def stages_of(network: Network, recipe: Stylize) -> tuple[str, dict[str, float]]:
+def stages_of(
+    network: Network, content: str | None = None, named: Sequence[str] = ()
+) -> tuple[str, dict[str, float]]:
     """The stage of the content, and the weights of the style's stages.
 
-    Where the recipe names none they are VGG's. Of a network that has not these, the first ReLU at each of up
+    Where none are named they are VGG's. Of a network that has not these, the first ReLU at each of up
     to five resolutions tells the style and the second at the fourth the content, which is where VGG's are;
     other stages stand in where there is no ReLU.
 
@@ -32,7 +35,6 @@ def stages_of(network: Network, recipe: Stylize) -> tuple[str, dict[str, float]]
     """
     if network.eye.channels != 3:
         raise UsageError(f"{network.name} sees no colours: style wants a network of photographs, as vgg16")
-    content, named = recipe.content_stage, recipe.style_stages
     if all(name in network.stages for name in ("relu4_2", *STAGE_WEIGHTS)):
         content, named = content or "relu4_2", named or tuple(STAGE_WEIGHTS)
     if not content or not named:
