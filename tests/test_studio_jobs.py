@@ -343,6 +343,19 @@ def test_a_wrong_wish_is_told_in_one_line(studio: Served, body: dict[str, Any], 
     assert "\n" not in told
 
 
+def test_a_lesson_that_trains_says_how_far_it_is_and_can_be_stopped(studio: Served) -> None:
+    settings = {"depths": [1, 2], "runs": 1, "steps": 200}
+    job = studio.start("learn-squash", settings=settings)
+    said = studio.until(job, lambda found: found["step"] > 0)
+    assert said["note"].startswith("training networks, ")
+    assert said["steps"] == 2 * 3  # depths and squashes
+    studio("PATCH", f"/api/jobs/{job}", {"state": "stopped"})
+    ended = studio.ended(job)
+    assert (ended["state"], ended["picture"], ended["error"]) == ("stopped", None, None)
+    done = studio.ended(studio.start("learn-squash", settings={**settings, "depths": [1]}))
+    assert done["state"] == "done"
+
+
 def test_a_worker_that_is_killed_is_tried_once_more_and_then_given_up(studio: Served, cat: str) -> None:
     job = long_dream(studio, cat)
     following = studio.start("random", settings={"width": 64, "height": 64})

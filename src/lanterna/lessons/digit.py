@@ -9,6 +9,7 @@ black; and written with a pen of any colour on paper of any colour, seen in colo
 from __future__ import annotations
 
 import math
+from itertools import product
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 import torch
@@ -21,6 +22,7 @@ from lanterna.images.digits import Digits, mnist
 from lanterna.images.drawing import contact_sheet, enlarged, signed_picture, signed_sheet
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Picture
 from lanterna.lessons.loop import descend, one_thread
+from lanterna.lessons.progress import told
 from lanterna.recipes.recipe import Recipe
 from lanterna.recipes.training import in_unit_range
 
@@ -125,7 +127,10 @@ def added_up(first: nn.Linear, pixels: Tensor) -> tuple[Tensor, Tensor]:
 @one_thread()
 def experiment(recipe: DigitNetwork) -> Outcome:
     """Accuracy against pixels, in colour and in grey; and the units of the network with the most pixels."""
-    found = {(how, side): trained(recipe, how, side) for how in _SEEN for side in recipe.sides}
+    found = {
+        (how, side): trained(recipe, how, side)
+        for how, side in told([*product(_SEEN, recipe.sides)], "training networks")
+    }
     right = {how: [found[how, side].accuracy for side in recipe.sides] for how in _SEEN}
     largest = recipe.sides[0]
     first, network, before, _ = found["white on black", largest]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
+from lanterna.lessons.progress import told
 from lanterna.networks import open_network
 from lanterna.probes.kernels import first_kernels
 from lanterna.recipes.recipe import Recipe
@@ -44,7 +45,9 @@ def opened(name: str) -> Network:
 def experiment(recipe: Edges) -> Outcome:
     """How well the best edge, bar or blob explains each kernel, beside noise of the same size."""
     names = tuple(dict.fromkeys(recipe.networks))
-    measured: dict[str, Kernels] = {name: first_kernels(opened(name)) for name in names}
+    measured: dict[str, Kernels] = {
+        name: first_kernels(opened(name)) for name in told(names, "looking at kernels")
+    }
     counts = {name: sum(found is not None for found in kernels.found) for name, kernels in measured.items()}
     totals = {name: len(kernels.shapes) for name, kernels in measured.items()}
     finds = {name: counts[name] / totals[name] > _MOST for name in names}

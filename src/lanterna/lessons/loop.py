@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from lanterna.devices import uncompiled
+from lanterna.lessons.progress import told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -23,7 +24,7 @@ def descend(what: Iterable[Tensor], loss: Callable[[int], Tensor], steps: int, r
     """
     optimiser = uncompiled(torch.optim.Adam)(list(what), rate)
     losses = []
-    for step in range(steps):
+    for step in told(range(steps), "taking steps"):
         optimiser.param_groups[0]["lr"] = rate * (1 - step / steps)
         optimiser.zero_grad()
         here = loss(step)

@@ -20,6 +20,7 @@ from pydantic import Field
 from lanterna.images.digits import Digits, mnist
 from lanterna.images.normalise import normalise
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
+from lanterna.lessons.progress import told
 from lanterna.recipes.recipe import Recipe
 from lanterna.recipes.train import Train
 from lanterna.recipes.training import accuracy, train
@@ -94,7 +95,7 @@ def experiment(recipe: Normalised) -> Outcome:
     raw = [changed(images, recipe.change, amount) for amount in amounts]
     clean = [cleaned(each) for each in raw]
     found: dict[str, list[float]] = {}
-    for kind, augmented in product(_KINDS, (False, True)):
+    for kind, augmented in told([*product(_KINDS, (False, True))], "training networks"):
         network = trained(recipe, kind, augmented=augmented)
         name = f"{kind}, augmented" if augmented else kind
         found[name] = [accuracy(network, Digits(each, labels)) for each in raw]

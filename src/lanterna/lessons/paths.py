@@ -16,6 +16,7 @@ from pydantic import Field
 from lanterna.images.digits import mnist
 from lanterna.images.drawing import signed_over
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Picture
+from lanterna.lessons.progress import told
 from lanterna.probes.ablation import ablation
 from lanterna.probes.paths import heat, paths
 from lanterna.probes.running import INPUT, weights_of
@@ -107,7 +108,10 @@ def experiment(recipe: FollowPaths) -> Outcome:
 
     shown = in_unit_range(test.images[: recipe.digits])
     answers = logits_of(network, test.images[: recipe.digits]).argmax(1).tolist()
-    fallen = {words: left(network, shown, answers, by, recipe.seed) for by, words in _WAYS}
+    fallen = {
+        words: left(network, shown, answers, by, recipe.seed)
+        for by, words in told(_WAYS, "cutting connections")
+    }
     after = logits_of(without(network, found, recipe.cut), test.images[recipe.digit][None])[0]
     verdict, words, numbers = _said(recipe, found, after, fallen, int(test.labels[recipe.digit]))
     ten = range(len(before))

@@ -20,6 +20,7 @@ from lanterna.devices import uncompiled
 from lanterna.images.digits import mnist
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
 from lanterna.lessons.loop import one_thread
+from lanterna.lessons.progress import told
 from lanterna.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def program(recipe: Quickstart) -> Iterator[Told]:
     yield Told("compile(optimizer='adam')", "Steps down the slope, each number with a pace of its own.",
                f"a pace of {optimiser.param_groups[0]['lr']:g}")  # fmt: skip
     losses, learned, tested = [], [], []
-    for _ in range(recipe.epochs):
+    for _ in told(range(recipe.epochs), "training"):
         right = 0
         for chosen in torch.split(torch.randperm(len(x)), 32):
             logits = model.train()(x[chosen])

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import torch
@@ -23,6 +24,7 @@ from torch import nn
 from lanterna.images.digits import Digits, mnist
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
 from lanterna.lessons.loop import one_thread
+from lanterna.lessons.progress import told
 from lanterna.networks.digits import dense
 from lanterna.recipes.recipe import Recipe
 from lanterna.recipes.training import accuracy, in_unit_range
@@ -144,8 +146,7 @@ def experiment(recipe: Squashing) -> Outcome:
     seeds = range(recipe.seed, recipe.seed + recipe.runs)
     runs = {
         (squash, depth): [trained(recipe, squash, depth, seed) for seed in seeds]
-        for depth in depths
-        for squash in _SQUASHES
+        for depth, squash in told([*product(depths, _SQUASHES)], "training networks")
     }
     steps = {key: statistics.median(run.steps for run in each) for key, each in runs.items()}
     reached = {key: sum(run.reached for run in each) for key, each in runs.items()}

@@ -11,6 +11,7 @@ from lanterna.images import check_place, save_picture
 from lanterna.lessons import LESSONS
 from lanterna.lessons.drawing import draw
 from lanterna.lessons.exercises import exercises_as_json, sheet
+from lanterna.lessons.progress import listening
 from lanterna.surfaces.cli.common import (
     Changes,
     Force,
@@ -20,6 +21,7 @@ from lanterna.surfaces.cli.common import (
     assignments,
     emit_json,
     fetch_missing,
+    progress,
     say,
 )
 from lanterna.surfaces.lessons import lesson_as_json, lesson_record, outcome_as_json
@@ -65,7 +67,11 @@ def learn(
     place = output or Path(f"learn-{name}.png")
     check_place(place, force=force)
     fetch_missing(*lesson.needs, quiet=quiet)
-    outcome = lesson.experiment(recipe)
+    with (
+        progress(lesson.title.lower(), quiet=quiet) as update,
+        listening(lambda doing, done, of: update(done, of, doing)),
+    ):
+        outcome = lesson.experiment(recipe)
     save_picture(draw(lesson, outcome), place, recipe=lesson_record(lesson, recipe), force=force)
     if json:
         emit_json(

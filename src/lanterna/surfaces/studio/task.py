@@ -129,8 +129,9 @@ class Doing:
 class Task:
     """What a kind begins with: its recipe, files by role, and a place for its checkpoint.
 
-    `names` are what people call those files, which is how a record names them. `tell` is told (what, done,
-    of) while something is fetched. `resume` goes on from the checkpoint.
+    `names` are what people call those files, which is how a record names them. `tell` is told (what is done,
+    how much, of how much) of what takes a while before the first frame, and raises where the job is to end.
+    `resume` goes on from the checkpoint.
     """
 
     recipe: Any
@@ -160,7 +161,7 @@ class Task:
 
     def fetch(self, *items: str) -> None:
         """See to it that these are on the shelf."""
-        shelf.fetch(items, self.tell)
+        shelf.fetch(items, lambda what, done, of: self.tell(f"fetching {what} ({of / 1e6:.1f} MB)", done, of))
 
     def network(self, name: str) -> Network:
         """The network of that name, with what it needs fetched."""

@@ -75,6 +75,14 @@ def _listen(pipe: Connection, commands: queue.SimpleQueue[Message]) -> None:
         os._exit(1)  # a step that takes longer than that is not waited for
 
 
+class _EndedError(Exception):
+    """The job was to end ("stopped" or "away") before it had a frame."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__(how)
+        self.how = how
+
+
 class _Run:
     """One job, from its beginning or its checkpoint to its end, or to where it is stopped."""
 
@@ -113,7 +121,10 @@ class _Run:
 
     def _work(self) -> tuple[str, list[Message]]:
         self._say(began=True)
-        doing, end = self._begin(), "done"
+        try:
+            doing, end = self._begin(), "done"
+        except _EndedError as ended:
+            return ended.how, []
         wanted = self.recipe.changed(self.job["steered"]) if self.job["steered"] else None
         frame = next(doing.frames, None)  # a generator takes nothing before its first frame
         try:
@@ -227,7 +238,7 @@ class _Run:
         files = {role: [Path(path) for path, _ in pairs] for role, pairs in given}
         names = {Path(path): name for _, pairs in given for path, name in pairs}
         resume = self.checkpoint.exists()
-        task = Task(self.recipe, files, self.checkpoint, resume, self.job["title"], self._fetching, names)
+        task = Task(self.recipe, files, self.checkpoint, resume, self.job["title"], self._telling, names)
         try:
             return self.kind.begin(task)
         except LanternaError:
@@ -281,14 +292,14 @@ class _Run:
                 left = (clock - self.begun[0]) * (1 - share) / (share - self.begun[1])
             self._say(step=frame.step, steps=frame.steps, numbers=numbers, seconds_left=left, preview=fresh)
 
-    def _fetching(self, what: str, done: int, whole: int) -> None:
+    def _telling(self, doing: str, done: int, whole: int) -> None:
         end, _ = self._obey()
         if end != "done":
-            raise LanternaError(f"{what} was not fetched: it was stopped")
+            raise _EndedError(end)
         clock = time.monotonic()
         if clock >= self.news_due:
             self.news_due = clock + _NEWS
-            self._say(note=f"fetching {what}, {whole / 1e6:.1f} MB", step=done, steps=whole, numbers={})
+            self._say(note=f"{doing}, {done / max(whole, 1):.0%}", step=done, steps=whole, numbers={})
 
     def _keep(self, number: int, result: Result) -> Message:
         """Write a picture and its thumbnail into the job's folder, from where the server takes them."""

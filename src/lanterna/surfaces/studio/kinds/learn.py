@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lanterna.lessons import LESSONS
 from lanterna.lessons.drawing import draw
+from lanterna.lessons.progress import listening
 from lanterna.recipes.recipe import Frame
 from lanterna.surfaces.lessons import lesson_record
 from lanterna.surfaces.studio.task import Doing, Kind, Result, Task
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 def _beginning(lesson: Lesson) -> Callable[[Task], Doing]:
     def begin(task: Task) -> Doing:
         task.fetch(*lesson.needs)
-        outcome = lesson.experiment(task.recipe)
+        with listening(task.tell):
+            outcome = lesson.experiment(task.recipe)
 
         def frames() -> Generator[Frame, Any, None]:
             yield Frame(1, 1, picture=draw(lesson, outcome))

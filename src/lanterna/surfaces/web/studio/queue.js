@@ -29,7 +29,7 @@ export function Strip() {
           <span class="mini">${live && html`<img src=${live.address} alt="" />`}</span>
           <span class="what"><b>${name(job)}</b> <span class="quiet">${job.title && job.title !== name(job) ? job.title : ""}</span></span>
         </a>
-        <span class="how">${job.state === "paused" ? "paused" : job.step ? `step ${job.step} of ${job.steps}` : job.note || "beginning"}${job.state === "running" && job.seconds_left != null ? html`<span class="left"> · ${time(job.seconds_left)} left</span>` : ""}</span>
+        <span class="how">${job.state === "paused" ? "paused" : job.note || (job.step ? `step ${job.step} of ${job.steps}` : "beginning")}${job.state === "running" && job.seconds_left != null ? html`<span class="left"> · ${time(job.seconds_left)} left</span>` : ""}</span>
         <span class="doing">
           <button type="button" class="button small" onClick=${() => change(job, { state: job.state === "paused" ? "running" : "paused" })}>${job.state === "paused" ? "Go on" : "Pause"}</button>
           <button type="button" class="button small" onClick=${() => change(job, { state: "stopped" })}>Stop</button>
