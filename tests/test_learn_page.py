@@ -517,6 +517,7 @@ def test_the_look_view_stands_in_a_lesson(page: Page, studio: Served):
     expect(frame.get_by_label(re.compile("^Pad: draw a digit"))).to_be_visible(timeout=WHILE)
     page.get_by_role("radio", name="dense").check()
     expect(page.locator(".inside .told")).to_contain_text("there is no network 'dense'")
+    expect(page.get_by_role("link", name="Train one first")).to_have_attribute("href", "#/train")
 
 
 def test_a_prediction_is_checked_and_the_answer_not_given_away(page: Page):
