@@ -38,6 +38,8 @@ bench: .venv/installed-dev
 	$(BIN)/python benchmarks/paint.py
 	$(BIN)/python benchmarks/studio.py
 	$(BIN)/python benchmarks/parallel.py
+	$(BIN)/python benchmarks/render.py
+	$(BIN)/python benchmarks/render_plan.py
 	$(BIN)/python benchmarks/gpu.py
 
 .venv/installed: pyproject.toml constraints.txt

@@ -27,7 +27,7 @@ from lanterna.surfaces.render.folder import Folder
 from lanterna.surfaces.render.local import Local
 from lanterna.surfaces.render.on_dask import OnDask
 from lanterna.surfaces.render.on_ray import OnRay
-from lanterna.surfaces.render.plan import originals, tasks, variations
+from lanterna.surfaces.render.plan import Pictures, originals, variations
 from lanterna.surfaces.render.task import Kit
 from lanterna.surfaces.render.work import work
 
@@ -46,7 +46,7 @@ def main() -> None:
         for number in range(given.pictures):
             save_picture(cat[:, :, number : number + 256], photos / f"{number:03}.png")
         begun = originals(photos)
-        coming = list(tasks(begun, variations(RECIPE, []), range(len(begun.names))))
+        coming = list(Pictures(begun, variations(RECIPE, [])).tasks(range(len(begun.names))))
         peer = alone(kit(cores), coming)
         print(f"{cores} cores, {given.pictures} dreams of 256 pixels, torch {torch.__version__}")
         print(f"{'one process, all cores':<28}{peer:7.2f} pictures a second   1.00")

@@ -17,6 +17,7 @@ import json
 import random
 from pathlib import Path
 
+_HANDED_OUT = 0.004  # seconds that one process spends on each task (`render.py`: "added")
 _BACK = 120.0  # seconds until a lost machine is there again
 _SLOW, _SHARE = 0.5, 0.2  # how fast the slow ones are, and how many of all
 
@@ -90,7 +91,8 @@ def main() -> None:
                 print(
                     f"{machines:4} machines, pieces of {piece:2}, each lost {lost:2.0f} times a day: "
                     f"{one['seconds'] / 60:8.1f} minutes, {one['efficiency']:4.0%} of the ideal, "
-                    f"{one['vain']:3} begun in vain, {one['a_second']:6.1f} tasks a second"
+                    f"{one['vain']:3} begun in vain, {one['a_second']:6.1f} tasks a second, which keeps "
+                    f"{one['a_second'] * _HANDED_OUT:4.0%} of one process busy"
                 )
 
 

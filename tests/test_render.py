@@ -23,8 +23,8 @@ from lanterna.surfaces.cli import main
 from lanterna.surfaces.render.folder import MANIFEST, Folder
 from lanterna.surfaces.render.local import Local
 from lanterna.surfaces.render.maker import Maker
-from lanterna.surfaces.render.pieces import cuts, frames, piece_tasks, pieces
-from lanterna.surfaces.render.plan import Sweep, names, originals, tasks, variations
+from lanterna.surfaces.render.pieces import Carried, cuts, pieces, pieces_of
+from lanterna.surfaces.render.plan import Pictures, Sweep, originals, variations
 from lanterna.surfaces.render.task import Failed, Kit, Made, Task
 from lanterna.surfaces.render.work import TRIES, work
 
@@ -107,9 +107,10 @@ def test_a_picture_that_is_no_good_is_set_aside_and_the_rest_made(photos, tmp_pa
 def run(photos: Path, place: Path, start, watch=lambda *_: None):
     folder = Folder(place, {}, ".png")
     begun, ways = originals(photos), variations(RECIPE, [])
-    missing = [number for number, name in enumerate(names(begun, ways)) if not folder.done(name)]
+    whole = Pictures(begun, ways)
+    missing = whole.missing(folder)
     already = len(begun.names) - len(missing)
-    return work(tasks(begun, ways, missing), folder, start, already=already, watch=watch)
+    return work(whole.tasks(missing), folder, start, already=already, watch=watch)
 
 
 def test_a_worker_that_is_killed_is_replaced_and_its_task_made_again(photos, tmp_path):
@@ -229,7 +230,7 @@ def test_force_begins_anew_and_removes_only_its_own(photos, tmp_path):
     with pytest.raises(UsageError, match="begun with other pictures"):
         Folder(tmp_path / "out", {"ways": 2}, ".png")
     folder = Folder(tmp_path / "out", {"ways": 2}, ".png", force=True)
-    assert work(tasks(originals(photos), ways, range(12)), folder, Here).made == 12
+    assert work(Pictures(originals(photos), ways).tasks(range(12)), folder, Here).made == 12
     names = set(kept(tmp_path / "out"))
     assert len(names) == 12
     assert "cat0-seed-2.png" in names
@@ -302,6 +303,24 @@ def test_pieces_cover_a_film_and_part_where_it_cuts():
     assert [(each.first, each.last) for each in pieces(10, [], 48, 8)] == [(0, 10)]
 
 
+def test_pieces_are_read_from_a_plan_and_only_such_as_fit():
+    found = pieces(100, [30], 20, 4)
+    plan = {"pieces": [[piece.first, piece.last, piece.overlap] for piece in found]}
+    assert pieces_of(plan, 100) == found
+    odd = (
+        [[0, 50, 0]],
+        [[0, 50, 0], [46, 100, 5]],
+        [[0, 100, -1]],
+        [[0, 2, 0], [-2, 100, 4]],
+        [[0, 100]],
+        "x",
+        [5],
+    )
+    for each in (plan["pieces"][:-1], *odd):
+        assert pieces_of({"pieces": each}, 100) == []
+    assert pieces_of({}, 100) == []
+
+
 def test_a_film_is_made_in_pieces_whose_seams_nobody_sees(tmp_path, real_shelf, monkeypatch):
     monkeypatch.chdir(tmp_path)
     cat = open_picture(real_shelf / "photographs/chelsea.png", longest=220)
@@ -317,16 +336,16 @@ def test_a_film_is_made_in_pieces_whose_seams_nobody_sees(tmp_path, real_shelf, 
         place = tmp_path / f"out{overlap}"
         folder = Folder(place, {}, ".png")
         kit = Kit("dream", "film", ".png", "cpu", chunks=True)
-        given = piece_tasks(begun, film, cut, recipe.model_dump(mode="json"))
-        assert work(given, folder, partial(Here, kit)).made == 2
-        numbers, made = zip(*frames(cut, folder, range(14)), strict=True)
+        whole = Carried(begun, film, cut, recipe.model_dump(mode="json"))
+        assert work(whole.tasks(range(2)), folder, partial(Here, kit)).made == 2
+        numbers, made = zip(*whole.frames(folder, range(14)), strict=True)
         assert numbers == tuple(range(14))
         unsteady[overlap] = flicker(made[5:9], list(film)[5:9]) / flicker(made[9:13], list(film)[9:13])
     # Where parts meet it is no more unsteady than elsewhere; without the overlap it would be.
     assert unsteady[4] < 1.3 < unsteady[0]
     # The first piece is, frame by frame, the film that is made in one go.
-    whole = [frame.picture for frame in dream_frames(film.frames(), recipe, count=14)][:3]
-    assert torch.equal(torch.stack(whole), torch.stack(made[:3]))
+    alone = [frame.picture for frame in dream_frames(film.frames(), recipe, count=14)][:3]
+    assert torch.equal(torch.stack(alone), torch.stack(made[:3]))
 
 
 def test_a_film_is_rendered_to_a_film_or_a_folder(tmp_path, real_shelf, monkeypatch, capsys):
@@ -354,6 +373,12 @@ def test_a_film_is_rendered_to_a_film_or_a_folder(tmp_path, real_shelf, monkeypa
         told = json.loads(capsys.readouterr().out)
         assert (gone, told["made"], told["already"]) == (gone, made, 2 - made)
         assert kept(tmp_path / "out") == before
+    # With other workers it goes on as it was begun.
+    others = [*command[:9], *whole[-3:], "--workers", "3"]
+    (tmp_path / "out/00004.png").unlink()
+    assert main(others) == 0
+    assert json.loads(capsys.readouterr().out)["made"] == 1
+    assert kept(tmp_path / "out") == before
     assert main([*command, "-o", "small", "--form", "jpg", "--quiet"]) == 0
     assert [path.name for path in sorted((tmp_path / "small").glob("0*"))] == [
         f"0000{n}.jpg" for n in range(6)

@@ -5,12 +5,12 @@ import shutil
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from lanterna.errors import UsageError
-from lanterna.images import open_picture, save_picture
+from lanterna.images import open_picture
 from lanterna.images.film_reading import open_film
 from lanterna.images.films import SUFFIXES as FILM_SUFFIXES
 from lanterna.images.films import check_film_place, save_film
@@ -29,26 +29,26 @@ from lanterna.surfaces.cli.common import (
     say,
     stoppable,
 )
-from lanterna.surfaces.render.folder import MANIFEST, Folder
+from lanterna.surfaces.render.folder import MANIFEST, Folder, plan_in
 from lanterna.surfaces.render.local import Local
 from lanterna.surfaces.render.on_dask import OnDask
 from lanterna.surfaces.render.on_ray import OnRay
-from lanterna.surfaces.render.pieces import Piece, cuts, frames, needed, piece_tasks, pieces, seams
-from lanterna.surfaces.render.plan import Sweep, names, originals, tasks, variations
+from lanterna.surfaces.render.pieces import Carried, cuts, pieces, pieces_of
+from lanterna.surfaces.render.plan import Pictures, Sweep, originals, variations
 from lanterna.surfaces.render.task import Given, Kit
 from lanterna.surfaces.render.verbs import WORDS, wish
 from lanterna.surfaces.render.work import work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from lanterna.images.film_reading import Film
-    from lanterna.surfaces.render.plan import Originals, Variation
-    from lanterna.surfaces.render.task import Engine, Task
+    from lanterna.surfaces.render.plan import Originals
+    from lanterna.surfaces.render.task import Engine
     from lanterna.surfaces.render.verbs import Wish
     from lanterna.surfaces.render.work import Summary
 
 _CHUNKS = (16, 48)  # frames of a part: shorter ones repeat more, longer ones leave workers waiting
+_OVERLAP = 8  # frames
 _SHOWN = 5  # pictures that went wrong, told one by one
 
 
@@ -77,7 +77,9 @@ def render(
             help="Frames of a shot that one worker makes, with --flow: 16 to 48 by the workers there are."
         ),
     ] = None,
-    overlap: Annotated[int, Parameter(help="Frames over which two such parts go over into one another.")] = 8,
+    overlap: Annotated[
+        int | None, Parameter(help="Frames over which two such parts go over into one another: 8.")
+    ] = None,
     engine: Annotated[Literal["local", "ray", "dask"], Parameter(help="Who moves the work.")] = "local",
     workers: Annotated[int | None, Parameter(help="How many at a time; as many as there are cores.")] = None,
     address: Annotated[str | None, Parameter(help="A running Ray cluster, or Dask's scheduler.")] = None,
@@ -96,7 +98,7 @@ def render(
     """
     if output is None:
         raise UsageError("expected where the pictures go: -o FOLDER, or -o film.mp4 for a film")
-    wanted, by_verb = _wish(verb, words), output.suffix.lower() in FILM_SUFFIXES
+    wanted, to_film = _wish(verb, words), output.suffix.lower() in FILM_SUFFIXES
     begun = originals(source)
     sweeps = [Sweep.read(text) for text in sweep or ()]
     carried = (
@@ -104,7 +106,7 @@ def render(
     )
     if flow and not carried:
         raise UsageError("--flow is for a film that is dreamed or painted, without --sweep or --mask")
-    if by_verb:
+    if to_film:
         if verb in WORDS or sweeps or (begun.film is None and len(begun.names) < 2):
             raise UsageError(f"{output}: a film is made of a film or a folder of pictures: name a folder")
         if form:
@@ -116,13 +118,12 @@ def render(
         raise UsageError(f"--workers: expected 1 to 10,000, got {workers}")
     if chunk is not None and not 2 <= chunk <= 100_000:
         raise UsageError(f"--chunk: expected 2 to 100,000 frames, got {chunk}")
-    if not 0 <= overlap < (chunk or _CHUNKS[0]):
+    if overlap is not None and not 0 <= overlap < (chunk or _CHUNKS[0]):
         raise UsageError(
             f"--overlap: expected 0 to {(chunk or _CHUNKS[0]) - 1}, less than a part, got {overlap}"
         )
     cores = os.cpu_count() or 1
     ways = variations(wanted.recipe, sweeps)
-    settings = wanted.film[1].model_dump(mode="json") if carried and wanted.film else {}
     fetch_missing(*_needs(wanted), quiet=quiet)
     kit = Kit(
         verb, wanted.film[0] if carried and wanted.film else wanted.made,
@@ -133,40 +134,42 @@ def render(
         ),
         chunks=carried,
     )  # fmt: skip
-    place = output.with_name(f"{output.name}.frames") if by_verb else output
+    place = output.with_name(f"{output.name}.frames") if to_film else output
     film = begun.film or (open_film(source) if carried else None)
-    cut: list[Piece] = []
+    whole: Pictures | Carried
     if carried:
         assert film is not None
-        each = film.count // (2 * (workers or cores))  # or one worker would have the last part alone
-        cut = pieces(film.count, cuts(film), chunk or min(max(each, _CHUNKS[0]), _CHUNKS[1]), overlap)
-    plan = _plan(kit, ways, settings, begun, cut)
-    folder = Folder(place, plan, kit.suffix, force=force)
-    called = names(begun, ways)
-    missing = [number for number, name in enumerate(called) if not folder.done(name)]
-    coming: Iterator[Task]
-    if carried:
-        assert film is not None
-        wanted_pieces = [piece for piece in needed(cut, set(missing)) if not folder.done(piece.name)]
-        coming, count, left = piece_tasks(begun, film, wanted_pieces, settings), len(cut), len(wanted_pieces)
+        assert wanted.film is not None
+        cut = []
+        if chunk is None and overlap is None and not force:  # as it was begun, with more workers perhaps
+            cut = pieces_of(plan_in(place), film.count)
+        if not cut:
+            each = film.count // (2 * (workers or cores))  # or one worker would have the last part alone
+            length = chunk or min(max(each, _CHUNKS[0]), _CHUNKS[1])
+            cut = pieces(
+                film.count, cuts(film), length, min(_OVERLAP, length - 1) if overlap is None else overlap
+            )
+        whole = Carried(begun, film, cut, wanted.film[1].model_dump(mode="json"))
     else:
-        coming, count, left = tasks(begun, ways, missing), len(called), len(missing)
+        whole = Pictures(begun, ways)
+    folder = Folder(place, _plan(kit, begun, whole), kit.suffix, force=force)
+    missing = whole.missing(folder)
     begin = time.perf_counter()
-    start = partial(_engine, engine, kit, min(workers or cores, max(1, left)), workers, address, cores)
-    summary = _run(coming, count, count - left, folder, start, quiet=quiet)
+    count = min(workers or cores, max(1, len(missing)))
+    start = partial(_engine, engine, kit, count, workers, address, cores)
+    summary = _run(whole, missing, folder, start, quiet=quiet)
     unsteady = None
-    if summary.finished and carried:
-        assert film is not None
+    if summary.finished:
         with progress("putting together", quiet=quiet):
-            unsteady = _put_together(folder, cut, called, missing, film)
-    if summary.finished and by_verb:
-        made = [folder.places(name)[0] for name in called]
+            unsteady = whole.put_together(folder)
+    if summary.finished and to_film:
+        made = [folder.places(name)[0] for name in whole.names]
         with progress("saving", quiet=quiet):
             save_film((open_picture(each) for each in made), output, count=len(made),
                       fps=film.fps if film else 25.0, force=force)  # fmt: skip
         shutil.rmtree(place)
     seconds = time.perf_counter() - begin
-    return _tell(summary, count, output, seconds, unsteady, json=json, quiet=quiet)
+    return _tell(summary, whole.count, output, seconds, unsteady, json=json, quiet=quiet)
 
 
 def _wish(verb: str, words: "tuple[str, ...]") -> "Wish":
@@ -192,16 +195,12 @@ def _needs(wanted: "Wish") -> list[str]:
     return list(shelf_items(network)) if network and wanted.verb != "paint" else []
 
 
-def _plan(
-    kit: Kit, ways: "list[Variation]", settings: "dict[str, Any]", begun: "Originals", cut: list[Piece]
-) -> dict[str, object]:
+def _plan(kit: Kit, begun: "Originals", whole: Pictures | Carried) -> dict[str, object]:
     """What tells one run from another: a second call with the same goes on."""
     return {
-        "verb": kit.verb, "made": kit.made,
-        "settings": [settings] if cut else [dict(way.settings) for way in ways],
+        "verb": kit.verb, "made": kit.made, **whole.plan,
         "inputs": [each.note.model_dump() for each in kit.others],
         "source": [path.name for path in begun.paths] or note_input(begun.source).sha256,
-        "pieces": [[piece.first, piece.last, piece.overlap] for piece in cut],
     }  # fmt: skip
 
 
@@ -214,9 +213,8 @@ def _engine(
 
 
 def _run(
-    coming: "Iterator[Task]",
-    count: int,
-    already: int,
+    whole: Pictures | Carried,
+    missing: list[int],
     folder: Folder,
     start: "Callable[[], Engine]",
     *,
@@ -226,24 +224,11 @@ def _run(
 
         def watch(summary: "Summary", running: int) -> None:
             note = f"{running} under way" + (f", {len(summary.failed)} set aside" if summary.failed else "")
-            update(summary.made + summary.already + len(summary.failed), count, note)
+            update(summary.made + summary.already + len(summary.failed), whole.count, note)
 
-        return work(coming, folder, start, already=already, watch=watch, stop_wished=stop_wished)
-
-
-def _put_together(
-    folder: Folder, cut: list[Piece], called: list[str], missing: list[int], film: "Film"
-) -> float | None:
-    """The film's frames that are missing from its pieces; and how unsteady it is where two of them meet."""
-    made = [folder.places(name)[0] for name in called]
-    for number, picture in frames(cut, folder, set(missing)):
-        begun = time.perf_counter()
-        save_picture(picture, made[number], force=True)
-        size = made[number].stat().st_size
-        folder.enter(number, called[number], [size], time.perf_counter() - begun)
-    unsteady = seams(cut, made, film) if missing else None
-    folder.remove_pieces()
-    return unsteady
+        there = whole.count - len(missing)
+        coming = whole.tasks(missing)
+        return work(coming, folder, start, already=there, watch=watch, stop_wished=stop_wished)
 
 
 def _tell(

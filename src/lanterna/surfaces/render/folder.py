@@ -137,11 +137,7 @@ class Folder:
 
     def _clear(self) -> None:
         """Remove what an earlier run made here, and only that."""
-        try:
-            plan = json.loads(_read(self.path / PLAN))
-        except (ValueError, RecursionError):  # whatever was made here is not known to be ours
-            plan = None
-        suffix = plan.get("suffix") if isinstance(plan, dict) else None
+        suffix = plan_in(self.path).get("suffix")  # without it whatever was made here is not known to be ours
         for entry in self._entries() if suffix in SUFFIXES else ():
             name = f"{entry['name']}{suffix}"
             if not {"/", os.sep, "\0"} & set(name):
@@ -149,6 +145,15 @@ class Folder:
                     (self.path / name).unlink()
         self.remove_pieces()
         (self.path / MANIFEST).unlink(missing_ok=True)
+
+
+def plan_in(path: Path) -> dict[str, Any]:
+    """The plan of the run that a folder was begun with; nothing where there is none, or it cannot be read."""
+    try:
+        plan = json.loads(_read(path / PLAN))
+    except (UsageError, ValueError, RecursionError):
+        return {}
+    return plan if isinstance(plan, dict) else {}
 
 
 def _read(path: Path) -> str:

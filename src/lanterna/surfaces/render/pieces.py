@@ -8,14 +8,15 @@ seen. How unsteady it is there, beside the same film elsewhere, is measured.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from itertools import islice, pairwise
-from typing import TYPE_CHECKING
+from itertools import islice, pairwise, zip_longest
+from typing import TYPE_CHECKING, Any
 
 import torch.nn.functional as F
 
 from lanterna.images.motion import flicker
-from lanterna.images.pictures import open_picture
+from lanterna.images.pictures import open_picture, save_picture
 from lanterna.surfaces.render.folder import PIECES
 from lanterna.surfaces.render.task import Task
 
@@ -76,42 +77,101 @@ def pieces(count: int, shots: Sequence[int], length: int, overlap: int) -> list[
     return found
 
 
-def piece_tasks(
-    begun: Originals, film: Film, cut: Sequence[Piece], settings: Mapping[str, JsonValue]
-) -> Iterator[Task]:
-    """A task for each piece, with its original frames; the film is read once, from beginning to end."""
-    frames = enumerate(film)
-    kept: dict[int, Tensor] = {}
-    for piece in cut:
-        kept = {number: frame for number, frame in kept.items() if number >= piece.first}
-        while piece.last - 1 not in kept:
-            number, frame = next(frames)
-            if number >= piece.first:
-                kept[number] = frame
-        given = tuple(begun.of_the_film(number, kept[number]) for number in range(piece.first, piece.last))
-        yield Task(piece.number, piece.name, settings, given)
+def pieces_of(plan: Mapping[str, Any], count: int) -> list[Piece]:
+    """The pieces that the plan of a run has for a film of `count` frames; none where it has no such."""
+    try:
+        found = [Piece(number, *map(int, each)) for number, each in enumerate(plan["pieces"])]
+    except (KeyError, TypeError, ValueError):
+        return []
+    before = Piece(-1, 0, 0, 0)
+    for piece in found:
+        fits = piece.first + piece.overlap == before.last < piece.last
+        if not fits or piece.overlap < 0 or piece.first < before.first:
+            return []
+        before = piece
+    return found if before.last == count else []
 
 
-def needed(cut: Sequence[Piece], wanted: Collection[int]) -> list[Piece]:
-    """The pieces of which frames with the numbers `wanted` are made."""
-    return [piece for piece in cut if any(number in wanted for number in range(piece.first, piece.last))]
+@dataclass(frozen=True)
+class Carried:
+    """A film whose frames go on from one another, made in the pieces `cut`: what one run makes."""
 
+    originals: Originals
+    film: Film
+    cut: Sequence[Piece]
+    settings: Mapping[str, JsonValue]
 
-def frames(cut: Sequence[Piece], folder: Folder, wanted: Collection[int]) -> Iterator[tuple[int, Tensor]]:
-    """The frames `wanted` by number, `(3, H, W)` in [0, 1]; each piece goes over into the next."""
-    before: list[Path] = []
-    for place, piece in enumerate(cut):
-        files = folder.places(piece.name, piece.last - piece.first)
-        shared = cut[place + 1].overlap if place + 1 < len(cut) else 0
-        for at in range(len(files) - shared):
-            if piece.first + at not in wanted:
-                continue
-            picture = open_picture(files[at])
-            if at < piece.overlap:
-                share = (at + 1) / (piece.overlap + 1)
-                picture = open_picture(before[at - piece.overlap]).lerp(picture, share)
-            yield piece.first + at, picture
-        before = files
+    @property
+    def names(self) -> Sequence[str]:
+        """What each frame is called."""
+        return self.originals.names
+
+    @property
+    def count(self) -> int:
+        """How many tasks there are."""
+        return len(self.cut)
+
+    @property
+    def plan(self) -> dict[str, JsonValue]:
+        """What tells this run from another."""
+        cut: list[JsonValue] = [[piece.first, piece.last, piece.overlap] for piece in self.cut]
+        return {"settings": [dict(self.settings)], "pieces": cut}
+
+    def missing(self, folder: Folder) -> list[int]:
+        """The numbers of pieces that are still to be made, for frames that the folder does not have yet."""
+        wanted = self._frames_missing(folder)
+        return [
+            piece.number
+            for piece in self.cut
+            if any(number in wanted for number in range(piece.first, piece.last))
+            and not folder.done(piece.name)
+        ]
+
+    def tasks(self, wanted: Sequence[int]) -> Iterator[Task]:
+        """The tasks of the numbers `wanted`, which rise, with their frames; the film is read once."""
+        frames = enumerate(self.film)
+        kept: dict[int, Tensor] = {}
+        for piece in (self.cut[number] for number in wanted):
+            kept = {number: frame for number, frame in kept.items() if number >= piece.first}
+            while piece.last - 1 not in kept:
+                number, frame = next(frames)
+                if number >= piece.first:
+                    kept[number] = frame
+            numbers = range(piece.first, piece.last)
+            given = tuple(self.originals.of_the_film(number, kept[number]) for number in numbers)
+            yield Task(piece.number, piece.name, self.settings, given)
+
+    def put_together(self, folder: Folder) -> float | None:
+        """Make the frames that are missing from their pieces. Gives how unsteady it is where two meet."""
+        made = [folder.places(name)[0] for name in self.names]
+        missing = self._frames_missing(folder)
+        for number, picture in self.frames(folder, missing):
+            begun = time.perf_counter()
+            save_picture(picture, made[number], force=True)
+            size = made[number].stat().st_size
+            folder.enter(number, self.names[number], [size], time.perf_counter() - begun)
+        unsteady = seams(self.cut, made, self.film) if missing else None
+        folder.remove_pieces()
+        return unsteady
+
+    def frames(self, folder: Folder, wanted: Collection[int]) -> Iterator[tuple[int, Tensor]]:
+        """The frames `wanted` by number, `(3, H, W)` in [0, 1]; each piece goes over into the next."""
+        before: list[Path] = []
+        for piece, after in zip_longest(self.cut, self.cut[1:]):
+            files = folder.places(piece.name, piece.last - piece.first)
+            shared = after.overlap if after else 0
+            for at in range(len(files) - shared):
+                if piece.first + at not in wanted:
+                    continue
+                picture = open_picture(files[at])
+                if at < piece.overlap:
+                    share = (at + 1) / (piece.overlap + 1)
+                    picture = open_picture(before[at - piece.overlap]).lerp(picture, share)
+                yield piece.first + at, picture
+            before = files
+
+    def _frames_missing(self, folder: Folder) -> set[int]:
+        return {number for number, name in enumerate(self.names) if not folder.done(name)}
 
 
 def seams(cut: Sequence[Piece], made: Sequence[Path], film: Film) -> float | None:

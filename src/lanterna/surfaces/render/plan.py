@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lanterna.errors import UsageError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lanterna.recipes.recipe import Recipe
+    from lanterna.surfaces.render.folder import Folder
 
 MOST = 1_000_000
 """Pictures that one run makes at most."""
@@ -161,17 +163,41 @@ def _film(source: Path) -> Film | None:
     return film if film.count > 1 else None
 
 
-def names(begun: Originals, ways: Sequence[Variation]) -> list[str]:
-    """What every picture is called in every variation: the places in this list are the numbers of tasks."""
-    return [f"{name}{way.suffix}" for name in begun.names for way in ways]
+@dataclass(frozen=True)
+class Pictures:
+    """All pictures in all variations, each made by itself: what one run makes."""
 
+    originals: Originals
+    ways: Sequence[Variation]
 
-def tasks(begun: Originals, ways: Sequence[Variation], wanted: Sequence[int]) -> Iterator[Task]:
-    """The tasks of the numbers `wanted`, which rise; no other picture is read."""
-    called = names(begun, ways)
-    pictures = itertools.groupby(wanted, lambda number: number // len(ways))
-    by_picture = [list(numbers) for _, numbers in pictures]
-    given = begun.given([numbers[0] // len(ways) for numbers in by_picture])
-    for picture, numbers in zip(given, by_picture, strict=True):
-        for number in numbers:
-            yield Task(number, called[number], ways[number % len(ways)].settings, (picture,))
+    @cached_property
+    def names(self) -> list[str]:
+        """What each is called; the places in this list are the numbers of tasks."""
+        return [f"{name}{way.suffix}" for name in self.originals.names for way in self.ways]
+
+    @property
+    def count(self) -> int:
+        """How many tasks there are."""
+        return len(self.names)
+
+    @property
+    def plan(self) -> dict[str, JsonValue]:
+        """What tells this run from another."""
+        return {"settings": [dict(way.settings) for way in self.ways]}
+
+    def missing(self, folder: Folder) -> list[int]:
+        """The numbers of tasks that the folder does not have yet."""
+        return [number for number, name in enumerate(self.names) if not folder.done(name)]
+
+    def tasks(self, wanted: Sequence[int]) -> Iterator[Task]:
+        """The tasks of the numbers `wanted`, which rise; no other picture is read."""
+        grouped = itertools.groupby(wanted, lambda number: number // len(self.ways))
+        by_picture = [list(numbers) for _, numbers in grouped]
+        given = self.originals.given([numbers[0] // len(self.ways) for numbers in by_picture])
+        for picture, numbers in zip(given, by_picture, strict=True):
+            for number in numbers:
+                way = self.ways[number % len(self.ways)]
+                yield Task(number, self.names[number], way.settings, (picture,))
+
+    def put_together(self, _: Folder) -> None:
+        """Nothing is to be done at the end: each picture is whole by itself."""
