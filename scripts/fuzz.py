@@ -59,8 +59,9 @@ from lanterna.recipes.style import Stylize, style  # noqa: E402
 from lanterna.recipes.train import Train  # noqa: E402
 from lanterna.recipes.training import train  # noqa: E402
 from lanterna.settings import shelf_folder  # noqa: E402
-from lanterna.surfaces.render.folder import MANIFEST, Folder  # noqa: E402
+from lanterna.surfaces.render.folder import MANIFEST, PIECES, Folder, plan_in  # noqa: E402
 from lanterna.surfaces.render.folder import PLAN as RENDER_PLAN  # noqa: E402
+from lanterna.surfaces.render.pieces import pieces_of  # noqa: E402
 from lanterna.surfaces.render.plan import Sweep, variations  # noqa: E402
 from lanterna.surfaces.render.task import Made, Task  # noqa: E402
 from lanterna.surfaces.rerun import make_again  # noqa: E402
@@ -301,16 +302,15 @@ class Doors:
 
     def manifest(self, chance: random.Random) -> None:
         """A render goes on in a folder with an odd manifest or an odd plan, or begins anew there."""
-        place, task = WORK / "out", Task(0, "cat", {})
-        pieces = chance.random() < 0.3
-        if pieces:
-            task = Task(0, "piece", {}, (None, None))  # type: ignore[arg-type]
-        folder = Folder(place, {"verb": "dream"}, ".png", pieces=pieces)
-        folder.keep(task, Made(0, [b"file"] * (2 if pieces else 1)))
+        carried = chance.random() < 0.3
+        place, task = WORK / "out", Task(0, f"{PIECES}/00000-to-00001" if carried else "cat", {})
+        pieces = {"pieces": [[0, 2, 0], [1, 9, 1]]} if carried else {}
+        folder = Folder(place, {"verb": "dream", **pieces}, ".png")
+        folder.keep(task, Made(0, [b"file"] * (2 if carried else 1)))
         (WORK / "mine.png").write_bytes(b"mine")
         lines = []
         for _ in range(chance.randint(1, 4)):
-            entry = {"number": 0, "name": "cat", "sizes": [4], "seconds": 0.1}
+            entry = {"number": 0, "name": task.name, "sizes": [4], "seconds": 0.1}
             if chance.random() < 0.3:
                 entry |= {"name": chance.choice(("../mine", "..", ".", "", "\0", f"{WORK}/mine", "a" * 300))}
             lines.append(json.dumps(odd(entry, chance)))
@@ -323,10 +323,13 @@ class Doors:
             plan = json.dumps(odd(json.loads(plan), chance)).encode("utf-8", "replace")
         (place / RENDER_PLAN).write_bytes(plan)
         try:
-            again = Folder(place, {"verb": "dream"}, ".png", pieces=pieces, force=chance.random() < 0.5)
-            again.done(task)
-            again.keep(task, Made(0, [b"file"] * (2 if pieces else 1)))
-            if not again.done(task):
+            for piece in pieces_of(plan_in(place), 9):
+                if not 0 <= piece.first < piece.last <= 9:
+                    raise AssertionError("a piece is outside of its film")
+            again = Folder(place, {"verb": "dream", **pieces}, ".png", force=chance.random() < 0.5)
+            again.done(task.name)
+            again.keep(task, Made(0, [b"file"] * (2 if carried else 1)))
+            if not again.done(task.name):
                 raise AssertionError("what was kept is not there")
         finally:
             if (WORK / "mine.png").read_bytes() != b"mine":

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 PATIENCE = 90.0
 COUNT = 16
+RUN = (  # a module, with less patience for what is silent
+    "import runpy, sys; from lanterna.surfaces.render import on_ray; on_ray.SILENCE = 8; "
+    "sys.argv.pop(0); runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
+)
 DREAM = ("dream", "--stage", "block3", "--steps", "3", "--octaves", "2")
 
 
@@ -48,7 +52,7 @@ class Host:
         environment = {**os.environ, "HOME": str(self.home), **self.settings, **settings}
         with (self.home / "log").open("a") as log:
             self.started += [subprocess.Popen(
-                ["ip", "netns", "exec", self.name, sys.executable, "-m", *words],
+                ["ip", "netns", "exec", self.name, sys.executable, "-c", RUN, *words],
                 env=environment, cwd=self.folder, stdout=log, stderr=log, text=True,
             )]  # fmt: skip
         return self.started[-1]

@@ -248,7 +248,7 @@ def test_work_is_not_taken_up_with_other_pictures_or_settings():
 
 
 def test_ctrl_c_keeps_the_picture_and_resuming_ends_where_unbroken_work_does(here):
-    long = ["cat.png", "--style", "stars.png", "--size", "180", "--ratio", "1.1", "--steps", "12"]
+    long = ["cat.png", "--style", "stars.png", "--size", "150", "--ratio", "1.25", "--steps", "12"]
     command = [
         sys.executable,
         "-m",
@@ -266,7 +266,7 @@ def test_ctrl_c_keeps_the_picture_and_resuming_ends_where_unbroken_work_does(her
     assert "stopped after" in said
     assert "Traceback" not in said
     stopped = pixels("stopped.png")
-    assert stopped.shape == (3, 120, 180)  # the whole size, though only the first had begun
+    assert stopped.shape == (3, 100, 150)  # the whole size, though only the first had begun
     assert (here / "kept.pt").exists()
 
     assert paint(*long, "--checkpoint", "kept.pt", "-o", "other.png") == 2  # not by mistake anew

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from lanterna.surfaces.render.task import Kit, Task
 
 
+_PATIENCE = 10  # seconds, for a scheduler that does not answer
+
+
 class OnDask:
     """The workers of the scheduler at `address`, or processes that are started here for this run.
 
@@ -41,7 +44,7 @@ class OnDask:
                     n_workers=workers or max(1, cores // kit.threads), threads_per_worker=1, processes=True,
                     dashboard_address=None, silence_logs=logging.CRITICAL,
                 )  # fmt: skip
-            self._client = distributed.Client(self._cluster or address, timeout=20)
+            self._client = distributed.Client(self._cluster or address, timeout=_PATIENCE)
             self._client.wait_for_workers(1, timeout=60)
         except (OSError, TimeoutError, ValueError) as error:
             where = address or "this machine"
