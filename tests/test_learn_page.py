@@ -484,6 +484,14 @@ def test_a_chart_draws_what_it_is_given(page: Page):
     expect(page.get_by_role("img", name="Seen. a square")).to_be_visible()
 
 
+def test_the_window_itself_has_nothing_to_scroll(page: Page):
+    page.set_viewport_size({"width": 1280, "height": 800})
+    for name in ("gates", "squash"):
+        opened(page, name)
+        assert page.evaluate("document.querySelector('main').scrollHeight") > 1000
+        assert page.evaluate("document.documentElement.scrollHeight") == 800
+
+
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_lessons_can_be_used_by_everybody(page: Page, theme: Any):
     page.emulate_media(color_scheme=theme)
