@@ -409,13 +409,27 @@ def test_the_same_comes_out_with_ray_though_a_node_is_lost(photos, tmp_path, mon
             if next(times) == 1:
                 cluster.remove_node(second, allow_graceful=False)
 
+        engines: list[OnRay] = []
+
+        def alone() -> OnRay:
+            engines.append(OnRay(KIT, 1, None, 1))
+            return engines[0]
+
+        def kill(summary, _):
+            if summary.made == 2 and not summary.tried_again:
+                ((actor, _),) = engines[0]._running.values()
+                ray.kill(actor)
+
         summary = run(photos, tmp_path / "out", lambda: OnRay(KIT, 2, None, 2), lose)
+        # The only worker there is dies, and is waited for.
+        again = run(photos, tmp_path / "again", alone, kill)
     finally:
         ray.shutdown()
         cluster.shutdown()
     assert (summary.made, summary.failed) == (6, {})
+    assert (again.made, again.failed, again.tried_again) == (6, {}, 1)
     run(photos, tmp_path / "other", Here)
-    assert kept(tmp_path / "out") == kept(tmp_path / "other")
+    assert kept(tmp_path / "out") == kept(tmp_path / "again") == kept(tmp_path / "other")
 
 
 def test_the_same_comes_out_with_dask_though_a_worker_is_killed(photos, tmp_path):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lanterna.surfaces.render.task import Kit, Task
 
 
+_PATIENCE = 120  # seconds, for a worker to begin
 SILENCE = 30
 """Seconds after which a cluster that does not answer is taken to be gone."""
 
@@ -67,13 +68,15 @@ class OnRay:
         self._wanted, self._gone = threading.Semaphore(self.workers), SimpleQueue[Any]()
         self._started, self._ended = SimpleQueue[tuple[Any, Any]](), threading.Event()
         self._heard = time.monotonic()
-        threading.Thread(target=self._ask_the_head, name="ray", daemon=True).start()
-        end = time.monotonic() + 120
-        while not self._idle and time.monotonic() < end:
-            self._welcome(timeout=1)
-        if not self._idle:
+        self._asking = threading.Thread(target=self._ask_the_head, name="ray", daemon=True)
+        self._asking.start()
+        self._manned = time.monotonic()  # when there was a worker last
+        try:
+            while not self.free():
+                time.sleep(0.05)
+        except LanternaError:
             self.close()
-            raise LanternaError("no worker of the Ray cluster answered within two minutes: is it full?")
+            raise
 
     def _ask_the_head(self) -> None:
         """Start the actors that are wanted, end those that are not, and note that the head was heard."""
@@ -88,15 +91,14 @@ class OnRay:
                 self._ray.nodes()
                 self._heard = time.monotonic()
 
-    def _welcome(self, timeout: float) -> None:
-        """Take in the actors that have answered; wait up to `timeout` seconds for one where none is idle."""
+    def _welcome(self) -> None:
+        """Take in the actors that have answered."""
         while not self._started.empty():
             answer, actor = self._started.get()
             self._coming[answer] = actor
         if not self._coming:
-            time.sleep(min(timeout, 0.05))
             return
-        ready, _ = self._ray.wait(list(self._coming), timeout=timeout)
+        ready, _ = self._ray.wait(list(self._coming), timeout=0)
         for answer in ready:
             actor = self._coming.pop(answer)
             try:
@@ -106,8 +108,15 @@ class OnRay:
                 self._wanted.release()
 
     def free(self) -> int:
-        """How many actors have nothing to do."""
-        self._welcome(timeout=0)
+        """How many actors have nothing to do. Errors: `LanternaError` where there have been none for long."""
+        self._welcome()
+        now = time.monotonic()
+        if self._idle or self._running:
+            self._manned = now
+        elif now - self._manned > _PATIENCE or self._silent():
+            raise LanternaError(
+                f"no worker of the Ray cluster has answered for {now - self._manned:.0f} seconds: is it full?"
+            )
         return len(self._idle)
 
     def submit(self, task: Task) -> None:
@@ -142,6 +151,9 @@ class OnRay:
         if self._silent():  # it would be waited for
             atexit.register(_leave)
             return
+        self._asking.join(5)
+        while not self._started.empty():
+            self._idle.append(self._started.get()[1])
         for actor in [*self._idle, *self._coming.values(), *(actor for actor, _ in self._running.values())]:
             with contextlib.suppress(Exception):
                 self._ray.kill(actor)

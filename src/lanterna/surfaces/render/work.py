@@ -87,8 +87,11 @@ def work(
                 if again:
                     continue
             if not running or engine is None:
-                summary.stopped = bool(stop_wished() and (again or more))
-                break
+                if engine is None or stop_wished() or not (again or more):
+                    summary.stopped = bool(stop_wished() and (again or more))
+                    break
+                time.sleep(0.05)  # all workers are being replaced
+                continue
             found = engine.wait()
             ended = (*running.pop(found.number), found)
     finally:
