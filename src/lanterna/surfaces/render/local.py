@@ -110,10 +110,10 @@ def _work(pipe: Connection, kit: Kit) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # and not without tidying up
     maker = Maker(kit)
     try:
-        with contextlib.suppress(EOFError, OSError):
+        with contextlib.suppress(EOFError, OSError, SystemExit):
             while True:
                 pipe.send(maker(pipe.recv()))
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         maker.close()
-        os._exit(0)  # there is nothing else to tidy up, and libraries take a third of a second to end
+    os._exit(0)  # there is nothing else to tidy up, and libraries take a third of a second to end

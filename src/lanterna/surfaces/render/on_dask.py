@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from lanterna.errors import LanternaError, MissingError, one_line
-from lanterna.surfaces.render.task import Failed, Made
+from lanterna.surfaces.render.task import GOES_ON, Failed, Made
 
 if TYPE_CHECKING:
     from lanterna.surfaces.render.maker import Maker
@@ -68,8 +68,7 @@ class OnDask:
             future = self._client.submit(make, self._scattered, task, pure=False, retries=0)
         except Exception as error:
             raise LanternaError(
-                "Dask, or the last of its workers, is gone: what was made is kept, and the same words go on "
-                f"({one_line(str(error))})"
+                f"Dask, or the last of its workers, is gone: {GOES_ON} ({one_line(str(error))})"
             ) from error
         self._running[future] = task.number
 

@@ -22,7 +22,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from lanterna.errors import LanternaError, MissingError
-from lanterna.surfaces.render.task import Failed, Made
+from lanterna.surfaces.render.task import GOES_ON, Failed, Made
 
 if TYPE_CHECKING:
     from lanterna.surfaces.render.task import Kit, Task
@@ -130,10 +130,7 @@ class OnRay:
             done, _ = self._ray.wait(list(self._running), timeout=1.0)
             if not done:
                 if self._silent():
-                    raise LanternaError(
-                        f"the Ray cluster has not answered for {SILENCE} seconds: what was made is kept, "
-                        "and the same words go on"
-                    )
+                    raise LanternaError(f"the Ray cluster has not answered for {SILENCE} seconds: {GOES_ON}")
                 continue
             actor, number = self._running.pop(done[0])
             try:

@@ -67,6 +67,10 @@ class Failed:
     final: bool = False
 
 
+GOES_ON = "what was made is kept, and the same words go on"
+"""What an engine says when it is lost."""
+
+
 class Engine(Protocol):
     """Moves tasks to workers. Whatever happens to a worker, `wait` gives something back for each task."""
 

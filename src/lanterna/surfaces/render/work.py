@@ -86,10 +86,11 @@ def work(
                 ended = None
                 if again:
                     continue
-            if not running or engine is None:
-                if engine is None or stop_wished() or not (again or more):
-                    summary.stopped = bool(stop_wished() and (again or more))
-                    break
+            left = bool(again or more)
+            if engine is None or (not running and (stop_wished() or not left)):
+                summary.stopped = left and stop_wished()
+                break
+            if not running:
                 time.sleep(0.05)  # all workers are being replaced
                 continue
             found = engine.wait()

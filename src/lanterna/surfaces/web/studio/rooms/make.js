@@ -222,7 +222,7 @@ export function progress(job) {
   if (job.state === "queued") facts.push("waiting for its turn");
   else if (job.state === "failed") facts.push(`failed: ${job.error}`);
   else if (job.state === "done") facts.push(job.steps > 1 ? `done in ${job.steps} steps` : "done");
-  else facts.push(job.note ? job.note : `step ${job.step} of ${job.steps || "…"}`);
+  else facts.push(job.note || `step ${job.step} of ${job.steps || "…"}`);
   if (job.state === "paused" || job.state === "stopped") facts.push(job.state);
   for (const [name, value] of Object.entries(job.numbers ?? {}).filter(([name]) => name !== "seconds_left").slice(0, 4)) facts.push(`${name.replace(/_/g, " ")} ${figure(value)}`);
   if (job.state === "running" && job.seconds_left != null) facts.push(`${time(job.seconds_left)} left`);

@@ -103,7 +103,7 @@ function Class({ place, name, ids, camera }) {
   return html`<li class="taught-class" data-over=${over} onDragOver=${(event) => { event.preventDefault(); setOver(true); }} onDragLeave=${() => setOver(false)}
       onDrop=${(event) => { event.preventDefault(); event.stopPropagation(); setOver(false); take([...event.dataTransfer.files]); }}>
     <header>
-      <input type="text" value=${name} maxlength="60" placeholder=${"What is this?"} aria-label=${`Name of class ${place + 1}`} onInput=${(event) => change(place, { name: event.target.value })} />
+      <input type="text" value=${name} maxlength="60" placeholder="What is this?" aria-label=${`Name of class ${place + 1}`} onInput=${(event) => change(place, { name: event.target.value })} />
       <output aria-label=${`Pictures of ${called}`} data-few=${ids.length < FEWEST}>${ids.length}${ids.length < GOOD ? html`<span class="quiet"> of ${GOOD}</span>` : ""}</output>
       <button type="button" class="button small" onClick=${() => input.current.click()}>Files …</button>
       ${camera.on && html`<${Hold} label=${`Take pictures of ${called}`} shoot=${async () => { const blob = await camera.shot(); if (blob) await take([blob]); }} />`}
