@@ -22,7 +22,7 @@ export function mount(host, settings) {
     said.textContent = "The network is being opened …";
     const words = await fetch(address, { credentials: "same-origin" }).then(async (answer) => (answer.ok ? "" : (await answer.json()).error), () => "The studio’s server does not answer.");
     if (asked !== network || !room.isConnected) return;
-    said.replaceChildren(...(words ? [`Not yet: ${words}. `, element("a", { href: "#/train" }, "Train one first"), ": it takes seconds."] : []));
+    said.replaceChildren(...(words ? [`Not yet: ${words}. `, element("a", { href: "#/train" }, "Train one first"), "."] : []));
     if (!words) room.replaceChildren(element("iframe", { src: address, sandbox: "allow-scripts", title: "A digit in the network" }));
   }
 
