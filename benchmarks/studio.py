@@ -29,7 +29,7 @@ from lanterna.recipes.results import open_or_train
 from lanterna.settings import networks_folder, shelf_folder
 
 ROOT = Path(__file__).parent.parent
-sys.path.append(str(ROOT / "tests"))
+sys.path.append(str(ROOT / "tests" / "shared"))
 from served import Served  # noqa: E402
 
 WEB = ROOT / "src/lanterna/surfaces/web"

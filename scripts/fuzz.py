@@ -37,11 +37,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 ROOT = Path(__file__).parent.parent
-sys.path.append(str(ROOT / "tests"))
-from hostile import chunk, png, real_files  # noqa: E402
-from served import Served  # noqa: E402
-from test_fuzz import CHANGES  # noqa: E402
-
+sys.path.append(str(ROOT / "tests" / "shared"))
+from hostile import CHANGES, chunk, png, real_files  # noqa: E402
 from lanterna import Dream, open_picture, read_record, save_picture  # noqa: E402
 from lanterna.errors import LanternaError  # noqa: E402
 from lanterna.images import decoding, make_record  # noqa: E402
@@ -65,6 +62,7 @@ from lanterna.surfaces.render.pieces import pieces_of  # noqa: E402
 from lanterna.surfaces.render.plan import Sweep, variations  # noqa: E402
 from lanterna.surfaces.render.task import Made, Task  # noqa: E402
 from lanterna.surfaces.rerun import make_again  # noqa: E402
+from served import Served  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -39,7 +39,7 @@ from lanterna import open_picture, save_picture, shelf
 from lanterna.images.films import save_film
 from lanterna.settings import shelf_folder
 
-sys.path.append(str(Path(__file__).parent.parent / "tests"))
+sys.path.append(str(Path(__file__).parent.parent / "tests" / "shared"))
 from served import Served
 
 if TYPE_CHECKING:

@@ -35,9 +35,10 @@ from lanterna.recipes.results import open_or_train
 from lanterna.settings import networks_folder, shelf_folder
 
 ROOT = Path(__file__).parent.parent
-sys.path += [str(ROOT / "tests"), str(ROOT / "benchmarks")]
-from served import Served  # noqa: E402
+sys.path += [str(ROOT / "tests" / "shared"), str(ROOT / "benchmarks")]
 from studio import drawings  # noqa: E402
+
+from served import Served  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable

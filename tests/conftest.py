@@ -5,21 +5,20 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import sync_playwright
-from served import Served
 
 from lanterna import settings, shelf
+from places import SCREENSHOTS
+from served import Served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from playwright.sync_api import Browser, Page
-
-SCREENSHOTS = Path(__file__).parent.parent / "artifacts" / "screenshots"
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,335 @@
+"""`lanterna dream` from the command line to a file, and back from the file to the command line."""
+
+import io
+import json
+import re
+import shlex
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+from lanterna import shelf
+from lanterna.images import open_picture, read_record, save_picture
+from lanterna.images.drawing import as_image
+from lanterna.networks import open_network
+from lanterna.probes import objectives
+from lanterna.recipes.dream import Dream
+from lanterna.recipes.octaves import resized
+from lanterna.recipes.results import open_or_train
+from lanterna.surfaces.cli import main
+from lanterna.surfaces.dreaming import sensible_stages
+from terminals import decode_blocks, drawings, in_a_terminal
+
+SMALL = ["--size", "144", "--octaves", "2", "--steps", "2"]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """A folder to work in with the cat, another picture, and two masks of other shapes; two presets."""
+    monkeypatch.chdir(tmp_path)
+    for name, source in ("cat.png", "chelsea.png"), ("coffee.png", "coffee.png"):
+        save_picture(open_picture(shelf.need("photographs") / source, longest=200), name)
+    for name, box in ("left.png", (0, 0, 15, 39)), ("right half.png", (15, 0, 29, 39)):
+        mask = Image.new("L", (30, 40))
+        ImageDraw.Draw(mask).rectangle(box, fill=255)
+        mask.save(name)
+    presets = {
+        "thread": {"stage": ("block2",), "step_size": 3.0},
+        "fur": {"stage": ("block5",), "octaves": 1},
+    }
+    monkeypatch.setattr(Dream, "presets", presets)
+    return tmp_path
+
+
+def dream(*words):
+    return main(["dream", *words])
+
+
+def pixels(path):
+    return open_picture(path)
+
+
+# From the command line to a file and back
+
+
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        ([], {"stage": []}),
+        (["--stage", "block5:3,4", "block9:weakest*-1"], {"stage": ["block5:3,4", "block9:weakest*-1"]}),
+        (["--class", "goldfish", "volcano*0.5"], {"class_": ["goldfish", "volcano*0.5"]}),
+        (["--guide", "coffee.png"], {"guided": True}),
+        (["--mask", "left.png"], {}),
+        (
+            ["--mask", "left.png", "right half.png", "--mask-stage", "block2", "block5:1"],
+            {"mask_stage": ["block2", "block5:1"]},
+        ),
+        (["--preset", "thread"], {"stage": ["block2"], "step_size": 3.0}),
+        (["--preset", "thread", "--stage", "block3"], {"stage": ["block3"], "step_size": 3.0}),
+        (["--keep-colours", "--blend", "0.5", "--seed", "4"], {"blend": 0.5, "seed": 4}),
+        (["--network", "vgg16", "--stage", "relu2_1"], {"network": "vgg16"}),
+    ],
+)  # fmt: skip
+def test_it_can_be_made_again_bit_for_bit(words, kept, capsys):
+    assert dream("cat.png", *SMALL, *words, "-o", "one.png", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["picture"] == "one.png"
+    assert document["finished"] is True
+    assert document["recipe"] == read_record("one.png").settings
+    assert {name: document["recipe"][name] for name in kept} == kept
+    assert pixels("one.png").shape == (3, 96, 144)
+    assert (pixels("one.png") - resized(pixels("cat.png"), (96, 144))).abs().mean() > 0.01
+
+    assert main(["rerun", "one.png", "-o", "two.png"]) == 0
+    assert torch.equal(pixels("one.png"), pixels("two.png"))
+    assert main(["recipe", "one.png", "--json"]) == 0
+    _, *by_hand = shlex.split(json.loads(capsys.readouterr().out)["command"])
+    assert main([*by_hand[:-1], "three.png"]) == 0
+    assert torch.equal(pixels("one.png"), pixels("three.png"))
+
+
+def test_digits_dream_with_a_network_trained_here(capsys):
+    open_or_train("conv")
+    assert dream("left.png", "--network", "conv", *SMALL, "-o", "one.png") == 0
+    assert "one.png" in capsys.readouterr().err
+    assert main(["rerun", "one.png"]) == 0
+    assert torch.equal(pixels("one.png"), pixels("one-again.png"))
+
+
+def test_what_was_asked_for_is_what_is_dreamed():
+    """A guide, a class and a preset each give another picture; a mask leaves the rest as it was."""
+    made = {}
+    for name, words in {
+        "plain": [],
+        "class": ["--class", "goldfish"],
+        "guided": ["--guide", "coffee.png"],
+        "preset": ["--preset", "thread"],
+        "masked": ["--mask", "left.png"],
+    }.items():
+        assert dream("cat.png", *SMALL, *words, "-o", f"{name}.png", "--quiet") == 0
+        made[name] = pixels(f"{name}.png")
+    for name in list(made)[1:]:
+        assert not torch.equal(made[name], made["plain"]), name
+    before = resized(pixels("cat.png"), (96, 144)).clamp(0, 1)
+    change = (made["masked"] - before).abs()
+    assert change[:, :, 84:].max() < 0.003  # black there; a file has 255 levels
+    assert change[:, :, :60].mean() > 0.02
+    network = open_network("efficientnet-lite0")
+    with torch.no_grad():
+        goldfish = [objectives.logit(1)(network, made[name][None]).item() for name in ("plain", "class")]
+    assert goldfish[1] > goldfish[0] + 1
+
+
+def test_the_record_says_what_went_in_and_it_can_be_set_anew(capsys):
+    words = ["--guide", "coffee.png", "--mask", "left.png", "--mask", "right half.png"]
+    assert dream("cat.png", *SMALL, *words, "-o", "one.png") == 0
+    inputs = [(note.path, note.role) for note in read_record("one.png").inputs]
+    assert inputs == [
+        ("cat.png", ""), ("coffee.png", "guide"), ("left.png", "mask"), ("right half.png", "mask"),
+    ]  # fmt: skip
+    assert main(["rerun", "one.png", "--set", "guide=cat.png", "-o", "two.png"]) == 0
+    assert not torch.equal(pixels("one.png"), pixels("two.png"))
+    assert main(["rerun", "one.png", "--set", "mask=left.png", "-o", "three.png"]) == 2
+    assert "made from 2 files" in capsys.readouterr().err
+
+
+def test_standard_input_and_the_usual_place(here, monkeypatch, capsys):
+    data = (here / "cat.png").read_bytes()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+    assert dream("-", *SMALL) == 0
+    assert read_record("dream.png").inputs[0].path == "-"
+    assert dream("cat.png", *SMALL, "-o", "file.png") == 0
+    assert torch.equal(pixels("dream.png"), pixels("file.png"))
+    assert main(["rerun", "dream.png", "--set", "input=cat.png"]) == 0
+    assert torch.equal(pixels("dream.png"), pixels("dream-again.png"))
+    capsys.readouterr()
+    assert dream("cat.png", *SMALL) == 2
+    assert "--force" in capsys.readouterr().err
+    assert dream("cat.png", *SMALL, "--force", "--quiet") == 0
+    assert capsys.readouterr() == ("", "")
+
+
+# Stopping, and going on
+
+
+def test_ctrl_c_keeps_the_picture_and_resuming_ends_where_an_unbroken_dream_does(here):
+    long = ["cat.png", "--size", "144", "--octaves", "2", "--steps", "40"]
+    command = [
+        sys.executable,
+        "-m",
+        "lanterna",
+        "dream",
+        *long,
+        "-o",
+        "stopped.png",
+        "--checkpoint",
+        "kept.pt",
+    ]
+    environment = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
+    said, code = in_a_terminal([*command, "--preview"], stop_at="▀".encode(), **environment)
+    assert code == 130, said
+    assert "stopped after" in said
+    assert "Traceback" not in said
+    stopped = pixels("stopped.png")
+    assert stopped.shape == (3, 96, 144)  # the whole size, though only the first octave had begun
+    assert (here / "kept.pt").exists()
+
+    assert dream(*long, "--checkpoint", "kept.pt", "-o", "other.png") == 2  # not by mistake anew
+    assert dream(*long, "--checkpoint", "kept.pt", "-o", "stopped.png", "--resume", "--quiet") == 0
+    assert not (here / "kept.pt").exists()
+    assert dream(*long, "-o", "unbroken.png", "--quiet") == 0
+    assert torch.equal(pixels("stopped.png"), pixels("unbroken.png"))
+    assert not torch.equal(stopped, pixels("unbroken.png"))
+
+
+# Sheets
+
+
+def on_sheet(path, number, count, columns, size):
+    """The picture at a place of a sheet, `(3, H, W)`: sheets have gaps of 16, a title of 44, words of 28."""
+    width, height = size
+    sheet = open_picture(path)
+    rows = -(-count // columns)
+    assert sheet.shape == (3, 60 + rows * (height + 44), 16 + columns * (width + 16))
+    y, x = 60 + number // columns * (height + 44), 16 + number % columns * (width + 16)
+    return sheet[:, y : y + height, x : x + width]
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "labels", "columns"),
+    [
+        ("stages", ["--stage", "block2", "block5", "block9:31"], ["block2", "block5", "31"], 2),
+        ("presets", [], ["thread", "fur"], 2),
+    ],
+)
+def test_a_sheets_pictures_are_what_its_commands_make(kind, words, labels, columns, capsys):
+    assert dream("cat.png", *SMALL, *words, "--sheet", kind, "-o", "sheet.png", "--json") == 0
+    shown = json.loads(capsys.readouterr().out)["sheet"]
+    assert [each["label"] for each in shown] == labels
+    for number, each in enumerate(shown):
+        program, *by_hand = shlex.split(each["command"])
+        assert program == "lanterna"
+        assert main(by_hand) == 0
+        made = pixels(by_hand[-1])
+        on = on_sheet("sheet.png", number, len(labels), columns, (144, 96))
+        assert torch.equal(on, made), by_hand
+
+    capsys.readouterr()
+    assert main(["recipe", "sheet.png", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["commands"] == [each["command"] for each in shown]
+    assert main(["recipe", "sheet.png"]) == 0
+    assert shown[-1]["command"] in capsys.readouterr().out
+    assert main(["rerun", "sheet.png"]) == 0
+    assert torch.equal(pixels("sheet.png"), pixels("sheet-again.png"))
+    _, *by_hand = shlex.split(document["command"])
+    assert main([*by_hand[:-1], "by-hand.png"]) == 0
+    assert torch.equal(pixels("sheet.png"), pixels("by-hand.png"))
+
+
+def test_a_sheet_of_channels_shows_the_strongest_of_this_picture(capsys):
+    words = ["--size", "144", "--octaves", "1", "--steps", "1", "--stage", "block9"]
+    assert dream("cat.png", *words, "--sheet", "channels") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 24
+    channels = [int(line.split("block9:")[1].split()[0]) for line in lines]
+    assert lines[0].endswith(f"-o block9-{channels[0]}.png")
+    network = open_network("efficientnet-lite0")
+    image = resized(pixels("cat.png"), (224, 224)).clamp(0, 1)[None]
+    with torch.no_grad():
+        means = objectives.read(network, image, frozenset({"block9"}))["block9"].mean((0, 2, 3))
+    assert set(channels) == set(means.topk(24).indices.tolist())
+    assert channels[0] == means.argmax()
+    assert on_sheet("dream-channels.png", 0, 24, 6, (144, 96)).std() > 0.1
+
+
+def test_every_sensible_stage_is_on_a_sheet_in_order():
+    lite0 = sensible_stages(open_network("efficientnet-lite0"))
+    assert lite0 == ["stem", *(f"block{number}" for number in range(1, 17)), "head"]
+    vgg = sensible_stages(open_network("vgg16"))
+    assert vgg[0] == "relu1_1"
+    assert vgg[-1] == "relu5_3"
+    assert len(vgg) == 13
+    assert sensible_stages(open_or_train("conv")) == ["relu1", "relu2", "relu3"]
+
+
+# In a terminal
+
+
+def test_the_preview_ends_with_the_picture_that_is_saved(here):
+    words = ["cat.png", "--size", "144", "--octaves", "2", "--steps", "4", "-o", "one.png", "--preview"]
+    said, code = in_a_terminal(
+        [sys.executable, "-m", "lanterna", "dream", *words], TERM="xterm", COLORTERM="truecolor"
+    )
+    assert code == 0, said
+    rows = int(re.findall(r"\x1b\[(\d+)A", said)[-1])
+    last = drawings(said, rows)[-1]
+    assert "8 of 8" in last
+    shown = decode_blocks(last[: last.index("8 of 8")].removesuffix("\n"))
+    assert shown.shape[0] == 2 * rows == 44
+    assert shown.shape[1] == pytest.approx(44 * 1.5, abs=1)
+    saved = as_image(pixels("one.png")).resize(shown.shape[1::-1], Image.Resampling.BOX)
+    assert np.abs(shown - np.asarray(saved).astype(int)).mean() < 1
+    assert (here / "one.png").exists()
+
+
+def test_without_a_terminal_there_is_no_preview_and_it_says_why(monkeypatch, capsys):
+    assert dream("cat.png", *SMALL, "--preview") == 0
+    captured = capsys.readouterr()
+    assert "no preview: standard error is not a terminal" in captured.err
+    assert "\x1b" not in captured.err + captured.out
+    monkeypatch.setenv("NO_COLOR", "1")
+    words = [sys.executable, "-m", "lanterna", "dream", "cat.png", *SMALL, "-o", "two.png", "--preview"]
+    said, code = in_a_terminal(words, NO_COLOR="1", TERM="xterm")
+    assert code == 0
+    assert "no preview: NO_COLOR is set" in said
+    assert "▀" not in said
+
+
+# What cannot be done
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["gone.png"], "gone.png"),
+        (["cat.png", "--stage", "block99"], "block16"),
+        (["cat.png", "--stage", "block9:9999"], "0 to 111"),
+        (["cat.png", "--stage", "block9:"], "expected a wish"),
+        (["cat.png", "--class", "goldfsh"], "did you mean goldfish"),
+        (["cat.png", "--preset", "thred"], "did you mean thread"),
+        (["cat.png", "--preset", "nothing like it"], "there are thread, fur"),
+        (["cat.png", "--guide", "gone.png"], "gone.png"),
+        (["cat.png", "--guided"], "guide"),
+        (["cat.png", "--mask", "gone.png"], "gone.png"),
+        (["cat.png", "--mask-stage", "block2"], "1 mask stages for 0 masks"),
+        (["cat.png", "--mask", "left.png", "--mask-stage", "block2", "block3"], "2 mask stages for 1 masks"),
+        (["cat.png", "--network", "vgg16", "--class", "goldfish"], "no classes"),
+        (["cat.png", "--network", "nobody"], "there is no network"),
+        (["cat.png", "--octaves", "0"], "octaves"),
+        (["cat.png", "--resume"], "--checkpoint"),
+        (["cat.png", "--sheet", "everything"], "sheet"),
+        (["cat.png", "--sheet", "stages", "--checkpoint", "kept.pt"], "--checkpoint"),
+        (["cat.png", "--sheet", "presets", "--preset", "fur"], "--preset"),
+        (["cat.png", "--sheet", "channels", "--stage", "block9", "block5"], "one stage"),
+        (["cat.png", "--sheet", "channels", "--stage", "block9:3"], "one stage"),
+        (["cat.png", "--sheet", "stages", "--mask", "left.png", "--mask-stage", "block2"], "--mask-stage"),
+        (["cat.png", "-o", "dream.gif"], ".gif"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_said_in_one_line(words, said, here, capsys):
+    before = sorted(here.iterdir())
+    assert dream(*words) == 2
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert len(captured.err.splitlines()) == 1
+    assert captured.out == ""
+    assert sorted(here.iterdir()) == before
+
+
+def test_nothing_to_resume_is_missing(capsys):
+    assert dream("cat.png", *SMALL, "--checkpoint", "gone.pt", "--resume") == 3
+    assert "gone.pt" in capsys.readouterr().err

@@ -1,0 +1,391 @@
+"""`lanterna style` from the command line to a file, and back from the file to the command line."""
+
+import io
+import json
+import re
+import shlex
+import sys
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+import lanterna
+from lanterna import shelf
+from lanterna.errors import MissingError, UsageError
+from lanterna.images import open_picture, read_record, save_picture
+from lanterna.images.films import save_film
+from lanterna.recipes.instant import Instant, instant
+from lanterna.recipes.octaves import resized
+from lanterna.recipes.style import Stylize, style
+from lanterna.surfaces import styling
+from lanterna.surfaces.cli import main
+from places import ROOT
+from terminals import in_a_terminal
+
+SMALL = ["--size", "96", "--steps", "5"]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """A folder to work in with the cat, two paintings, and masks of other shapes; a preset."""
+    monkeypatch.chdir(tmp_path)
+    for name, source in ("cat", "chelsea.png"), ("coffee", "coffee.png"), ("stars", "hubble_deep_field.jpg"):
+        save_picture(open_picture(shelf.need("photographs") / source, longest=200), f"{name}.png")
+    for name, box in ("left.png", (0, 0, 14, 39)), ("right half.png", (15, 0, 29, 39)):
+        mask = Image.new("L", (30, 40))
+        ImageDraw.Draw(mask).rectangle(box, fill=255)
+        mask.save(name)
+    monkeypatch.setattr(Stylize, "presets", {"oil": {"strength": 2.0, "detail": 0.5}})
+    return tmp_path
+
+
+def paint(*words):
+    return main(["style", *words])
+
+
+def pixels(path):
+    return open_picture(path)
+
+
+# From the command line to a file and back
+
+
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        (["--style", "coffee.png", *SMALL], {"strength": 1.0}),
+        (["--style", "coffee.png", "stars.png", "--weights", "2", "1", *SMALL], {"weights": [2, 1]}),
+        (["--style", "coffee.png", "--mask", "left.png", "--content-mask", "right half.png", *SMALL], {}),
+        (["--style", "coffee.png", "stars.png", "--mask", "right half.png", *SMALL], {}),
+        (["--style", "stars.png", "--start-from", "coffee.png", "--seed", "3", *SMALL], {"seed": 3}),
+        (["--style", "stars.png", "--preset", "oil", "--detail", "1.5", *SMALL],
+         {"strength": 2.0, "detail": 1.5}),
+        (["--style", "stars.png", "--keep-colours", "light", "--brush", "0.5", *SMALL],
+         {"keep_colours": "light", "brush": 0.5}),
+        (["--style", "stars.png", "--start", "noise", "--optimiser", "adam", *SMALL], {"start": "noise"}),
+        (["--instant", "--style", "coffee.png", "--strength", "0", "--size", "96"], {"strength": 0.0}),
+        (["--instant", "--style", "coffee.png", "stars.png", "--weights", "1", "0.5", "--size", "96"],
+         {"weights": [1, 0.5]}),
+        (["--instant", "--built-in", "19", "3", "--brush", "2", "--size", "96"], {"built_in": [19, 3]}),
+    ],
+)  # fmt: skip
+def test_it_can_be_made_again_bit_for_bit(words, kept, capsys):
+    assert paint("cat.png", *words, "-o", "one.png", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["picture"] == "one.png"
+    assert document["finished"] is True
+    assert (document["width"], document["height"]) == (96, 64)
+    assert document["recipe"] == read_record("one.png").settings
+    assert {name: document["recipe"][name] for name in kept} == kept
+    assert pixels("one.png").shape == (3, 64, 96)
+    apart = (pixels("one.png") - resized(pixels("cat.png"), (64, 96))).abs().mean()
+    assert (apart > 0.005) == (document["recipe"]["strength"] > 0)
+
+    assert main(["rerun", "one.png", "-o", "two.png"]) == 0
+    assert torch.equal(pixels("one.png"), pixels("two.png"))
+    assert main(["recipe", "one.png", "--json"]) == 0
+    _, *by_hand = shlex.split(json.loads(capsys.readouterr().out)["command"])
+    assert main([*by_hand[:-1], "three.png"]) == 0
+    assert torch.equal(pixels("one.png"), pixels("three.png"))
+
+
+def test_the_record_says_what_went_in_and_each_can_be_set_anew(capsys):
+    words = [
+        "--style", "coffee.png", "stars.png", "--mask", "left.png", "--content-mask", "right half.png",
+        "--start-from", "stars.png",
+    ]  # fmt: skip
+    assert paint("cat.png", *SMALL, *words, "-o", "one.png") == 0
+    assert [(note.path, note.role) for note in read_record("one.png").inputs] == [
+        ("cat.png", ""), ("coffee.png", "style"), ("stars.png", "style"), ("left.png", "mask"),
+        ("right half.png", "content-mask"), ("stars.png", "start-from"),
+    ]  # fmt: skip
+    changes = ['style=["stars.png", "coffee.png"]', "mask=right half.png", "content-mask=left.png"]
+    for number, change in enumerate([*changes, "start-from=coffee.png", "input=coffee.png"]):
+        assert main(["rerun", "one.png", "--set", change, "-o", f"{number}.png"]) == 0
+        assert not torch.equal(pixels("one.png"), pixels(f"{number}.png")), change
+    assert main(["rerun", "one.png", "--set", "style=stars.png", "-o", "other.png"]) == 2
+    assert "made from 2 files" in capsys.readouterr().err
+
+
+def test_each_painting_is_where_its_mask_is_and_those_without_one_are_in_the_rest(capsys):
+    """The stars are dark and the coffee is red, so where they are is seen in how light and red it is."""
+    del capsys
+    size = ["--size", "96", "--steps", "25"]
+    assert (
+        paint("cat.png", "--style", "stars.png", "coffee.png", "--mask", "left.png", *size, "-o", "a.png")
+        == 0
+    )
+    assert (
+        paint("cat.png", "--style", "coffee.png", "stars.png", "--mask", "left.png", *size, "-o", "b.png")
+        == 0
+    )
+    for path, dark, red in ("a.png", slice(0, 44), slice(52, 96)), ("b.png", slice(52, 96), slice(0, 44)):
+        picture = pixels(path)
+        assert picture[:, :, dark].mean() < 0.6 * picture[:, :, red].mean(), path
+        redness = (picture[0] - picture[2]).clamp(0)
+        assert redness[:, red].mean() > 2 * redness[:, dark].mean(), path
+
+
+def test_what_is_painted_at_once_is_what_python_paints():
+    assert paint("cat.png", "--instant", "--style", "coffee.png", "--strength", "0.7", "--size", "96") == 0
+    recipe = Instant(strength=0.7, size=96)
+    *_, frame = instant(pixels("cat.png"), recipe, styles=[pixels("coffee.png")])
+    assert (frame.picture - pixels("style.png")).abs().max() <= 0.51 / 255
+
+
+def test_lanterna_style_is_the_recipe():
+    assert lanterna.style is style
+    assert lanterna.Stylize is Stylize
+
+
+def test_standard_input_the_usual_place_and_how_to_paint_larger(here, monkeypatch, capsys):
+    data = (here / "cat.png").read_bytes()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+    assert paint("-", "--style", "stars.png", *SMALL) == 0
+    assert "style.png: 96 × 64 pixels" in capsys.readouterr().err
+    assert main(["rerun", "style.png", "--set", "input=cat.png"]) == 0
+    assert torch.equal(pixels("style.png"), pixels("style-again.png"))
+    capsys.readouterr()
+    assert paint("cat.png", "--style", "stars.png", *SMALL) == 2
+    assert "--force" in capsys.readouterr().err
+    assert paint("cat.png", "--style", "stars.png", *SMALL, "--force", "--quiet") == 0
+    assert capsys.readouterr() == ("", "")
+
+    monkeypatch.setattr("lanterna.recipes.style.LONGEST", 100)
+    monkeypatch.setattr("lanterna.surfaces.cli.style.LONGEST", 100)
+    assert paint("cat.png", "--style", "stars.png", "--steps", "1", "--force") == 0
+    assert "100 × 66 pixels" in (said := capsys.readouterr().err)
+    assert "--size 200" in said
+
+
+def test_a_print_is_as_large_as_the_paper_and_has_16_bits_again_and_again(here, capsys):
+    words = ["--style", "stars.png", "--instant", "--print", "2cm@150dpi", "-o"]
+    assert paint("cat.png", *words, "one.png") == 0
+    assert main(["rerun", "one.png", "-o", "two.png"]) == 0
+    capsys.readouterr()
+    assert main(["recipe", "one.png", "--json"]) == 0
+    _, *by_hand = shlex.split(json.loads(capsys.readouterr().out)["command"])
+    assert "2cm@150dpi" in by_hand
+    assert main([*by_hand[:-1], "three.png"]) == 0
+    first = (here / "one.png").read_bytes()
+    assert first[24] == 16  # bits a channel, in the header
+    for path in "two.png", "three.png":
+        assert (here / path).read_bytes() == first
+    with Image.open("one.png") as seen:
+        assert seen.size == (118, 78)
+        assert seen.info["dpi"] == pytest.approx((150, 150), abs=0.02)
+    assert paint("cat.png", *words, "four.jpg") == 0
+    with Image.open("four.jpg") as seen:
+        assert seen.info["dpi"] == (150, 150)
+
+
+# Stopping, and going on
+
+
+@pytest.mark.parametrize("optimiser", ["lbfgs", "adam"])
+def test_resumed_is_unbroken_bit_for_bit(optimiser):
+    """Stopped in the first size, at its end, and in the second."""
+    photo, painting, place = pixels("cat.png"), pixels("stars.png"), Path("kept.pt")
+    recipe = Stylize(size=180, ratio=1.1, steps=4, optimiser=optimiser, start="noise")
+    whole = list(style(photo, recipe, styles=[painting]))
+    sizes = [frame.picture.shape for frame in whole]
+    change = sizes.index(sizes[-1])
+    assert 2 < change < len(whole) - 2  # two sizes
+    for count in (2, change, change + 2):
+        frames = style(photo, recipe, styles=[painting], checkpoint=place)
+        list(islice(frames, count))
+        frames.close()
+        rest = list(style(photo, recipe, styles=[painting], checkpoint=place, resume=True))
+        assert [(frame.step, frame.numbers) for frame in rest] == [
+            (frame.step, frame.numbers) for frame in whole[count - 1 :]
+        ]
+        assert torch.equal(rest[-1].picture, whole[-1].picture)
+
+
+def test_a_recipe_that_was_sent_in_still_counts_when_resumed():
+    photo, painting, place = pixels("cat.png"), pixels("stars.png"), Path("kept.pt")
+    recipe = Stylize(size=96, steps=6)
+
+    def begin(**keep):
+        frames = style(photo, recipe, styles=[painting], **keep)
+        next(frames)
+        frames.send(recipe.changed({"strength": 20}))
+        next(frames)
+        return frames
+
+    *_, last = begin()
+    begin(checkpoint=place).close()
+    *_, resumed = style(photo, recipe, styles=[painting], checkpoint=place, resume=True)
+    assert torch.equal(last.picture, resumed.picture)
+    *_, plain = style(photo, recipe, styles=[painting])
+    assert not torch.equal(last.picture, plain.picture)
+
+
+def test_work_is_not_taken_up_with_other_pictures_or_settings():
+    photo, painting, place = pixels("cat.png"), pixels("stars.png"), Path("kept.pt")
+    recipe = Stylize(size=96, steps=3)
+    frames = style(photo, recipe, styles=[painting], checkpoint=place)
+    list(islice(frames, 1))
+    frames.close()
+    mask = torch.ones(8, 8)
+    for other in (
+        {"photo": pixels("coffee.png")}, {"styles": [pixels("coffee.png")]}, {"masks": [mask]},
+        {"content_mask": mask}, {"start": photo},
+    ):  # fmt: skip
+        with pytest.raises(UsageError, match="another picture"):
+            style(
+                **{"photo": photo, "styles": [painting], **other},
+                recipe=recipe,
+                checkpoint=place,
+                resume=True,
+            )
+    with pytest.raises(UsageError, match="other settings"):
+        style(photo, Stylize(size=96), styles=[painting], checkpoint=place, resume=True)
+    with pytest.raises(MissingError):
+        style(photo, recipe, styles=[painting], checkpoint=Path("gone.pt"), resume=True)
+
+
+def test_ctrl_c_keeps_the_picture_and_resuming_ends_where_unbroken_work_does(here):
+    long = ["cat.png", "--style", "stars.png", "--size", "150", "--ratio", "1.25", "--steps", "12"]
+    command = [
+        sys.executable,
+        "-m",
+        "lanterna",
+        "style",
+        *long,
+        "-o",
+        "stopped.png",
+        "--checkpoint",
+        "kept.pt",
+    ]
+    environment = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
+    said, code = in_a_terminal([*command, "--preview"], stop_at="▀".encode(), **environment)
+    assert code == 130, said
+    assert "stopped after" in said
+    assert "Traceback" not in said
+    stopped = pixels("stopped.png")
+    assert stopped.shape == (3, 100, 150)  # the whole size, though only the first had begun
+    assert (here / "kept.pt").exists()
+
+    assert paint(*long, "--checkpoint", "kept.pt", "-o", "other.png") == 2  # not by mistake anew
+    assert paint(*long, "--checkpoint", "kept.pt", "-o", "stopped.png", "--resume", "--quiet") == 0
+    assert not (here / "kept.pt").exists()
+    assert paint(*long, "-o", "unbroken.png", "--quiet") == 0
+    assert torch.equal(pixels("stopped.png"), pixels("unbroken.png"))
+    assert not torch.equal(stopped, pixels("unbroken.png"))
+
+
+# Sheets
+
+
+@pytest.mark.parametrize(
+    ("words", "labels"),
+    [
+        (["--style", "stars.png", "--steps", "2"],
+         ["0.3, 0.5", "0.3, 1", "0.3, 2", "1, 0.5", "1, 1", "1, 2", "3, 0.5", "3, 1", "3, 2"]),
+        (["--instant", "--style", "stars.png", "--strength", "0.5", "--brush", "4"],
+         ["0.2, 2", "0.2, 4", "0.35, 2", "0.35, 4", "0.5, 2", "0.5, 4"]),
+    ],
+)  # fmt: skip
+def test_a_sheets_pictures_are_what_its_commands_make(words, labels, monkeypatch, capsys):
+    monkeypatch.setattr(styling, "SIDE", 96)
+    assert paint("cat.png", *words, "--size", "96", "--sheet", "-o", "sheet.png", "--json") == 0
+    shown = json.loads(capsys.readouterr().out)["sheet"]
+    assert [each["label"] for each in shown] == labels
+    sheet, columns = pixels("sheet.png"), len(labels) // 3
+    assert sheet.shape == (3, 60 + 3 * (64 + 22 + 16 + 1), 16 + columns * 112)
+    for number in (0, len(shown) - 1):
+        program, *by_hand = shlex.split(shown[number]["command"])
+        assert program == "lanterna"
+        assert main(by_hand) == 0
+        y, x = 60 + number // columns * (64 + 39), 16 + number % columns * 112
+        assert torch.equal(sheet[:, y : y + 64, x : x + 96], pixels(by_hand[-1])), by_hand
+    capsys.readouterr()
+    assert main(["recipe", "sheet.png", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["commands"] == [each["command"] for each in shown]
+    assert main(["rerun", "sheet.png"]) == 0
+    assert torch.equal(sheet, pixels("sheet-again.png"))
+    _, *by_hand = shlex.split(document["command"])
+    assert main([*by_hand[:-1], "by-hand.png"]) == 0
+    assert torch.equal(sheet, pixels("by-hand.png"))
+
+
+# What cannot be done
+
+STYLE = ["cat.png", "--style", "stars.png"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["gone.png", "--style", "stars.png"], "gone.png"),
+        (["cat.png"], "--style PAINTING"),
+        (["cat.png", "--instant"], "--built-in 19"),
+        (["cat.png", "--style", "gone.png"], "gone.png"),
+        ([*STYLE, "--built-in", "3"], "--built-in is for --instant"),
+        ([*STYLE, "--instant", "--built-in", "3"], "not both"),
+        (["cat.png", "--instant", "--built-in", "26"], "less than 26"),
+        ([*STYLE, "--instant", "--strength", "2"], "strength"),
+        ([*STYLE, "--instant", "--detail", "2"], "--detail is for painting step by step"),
+        ([*STYLE, "--instant", "--keep-colours", "light"], "--keep-colours is for"),
+        ([*STYLE, "--instant", "--mask", "left.png"], "--mask is for"),
+        ([*STYLE, "--instant", "--preset", "oil"], "--preset is for"),
+        ([*STYLE, "--instant", "--checkpoint", "kept.pt"], "--checkpoint is for"),
+        ([*STYLE, "--strength", "0"], "strength"),
+        ([*STYLE, "--size", "32"], "size"),
+        ([*STYLE, "--weights", "1", "2"], "expected 1 weights"),
+        ([*STYLE, "--mask", "left.png", "left.png"], "2 masks for 1 paintings"),
+        ([*STYLE, "--mask", "gone.png"], "gone.png"),
+        ([*STYLE, "--start-from", "gone.png"], "gone.png"),
+        ([*STYLE, "--style-stages", "relu9_9"], "relu5_1"),
+        ([*STYLE, "--preset", "oils"], "did you mean oil"),
+        ([*STYLE, "--network", "nobody"], "there is no network"),
+        ([*STYLE, "--resume"], "--checkpoint"),
+        ([*STYLE, "--sheet", "--checkpoint", "kept.pt"], "--checkpoint"),
+        ([*STYLE, "--print", "large"], "30cm@300dpi"),
+        ([*STYLE, "--print", "30cm", "--size", "100"], "3543 pixels and size says 100"),
+        ([*STYLE, "--print", "3000cm"], "size"),
+        ([*STYLE, "--print", "3cm", "-o", "style.webp"], ".jpg"),
+        ([*STYLE, "-o", "style.gif"], ".gif"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_said_in_one_line(words, said, here, capsys):
+    before = sorted(here.iterdir())
+    assert paint(*words) == 2
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert len(captured.err.splitlines()) == 1
+    assert captured.out == ""
+    assert sorted(here.iterdir()) == before
+
+
+def test_nothing_to_resume_is_missing(capsys):
+    assert paint(*STYLE, *SMALL, "--checkpoint", "gone.pt", "--resume") == 3
+    assert "gone.pt" in capsys.readouterr().err
+
+
+# The page about it
+
+
+def test_the_commands_of_the_page_work(here, monkeypatch):
+    text = (ROOT / "docs/style.md").read_text(encoding="utf-8")
+    for name, source in ("cat.jpg", "cat.png"), ("waves.jpg", "stars.png"), ("cup.jpg", "coffee.png"):
+        save_picture(pixels(source), name)
+    (here / "left.png").rename("face.png")
+    save_film([pixels("cat.jpg")[:, :60, shift : shift + 80] for shift in (0, 2)], "clip.mp4", count=2)
+    lines = re.findall(r"^    lanterna (.+)$", text, re.MULTILINE)
+    assert len(lines) > 6
+    monkeypatch.setattr(styling, "_BRUSHES", (1.0,))
+    shorter = {"30cm@300dpi": "2cm@150dpi", "1200": "96"}
+    for line in lines:
+        words = [shorter.get(word, word) for word in shlex.split(line)]
+        if words[0] == "style":
+            small = [] if {"--print", "--size"} & set(words) else ["--size", "96"]
+            words += small if "--instant" in words else [*small, "--steps", "1"]
+            words += [*(["--frame-steps", "1"] if "--film" in words and "--instant" not in words else [])]
+            words += ["--force"]
+        assert main(words) == 0, line

@@ -1,0 +1,132 @@
+"""What docs/api.md says of the API, and the examples of programs that use it, with a real studio."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from PIL import Image, ImageDraw
+
+from lanterna import open_picture, save_picture
+from lanterna.recipes.results import open_or_train
+from places import ROOT
+from served import Served
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PAGE = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+CALLS = [call for block in BLOCKS for call in re.split(r"\n(?=curl )", block.strip())]
+
+
+@pytest.fixture(scope="module")
+def studio(
+    tmp_path_factory: pytest.TempPathFactory, session_home: Path, real_shelf: Path
+) -> Iterator[Served]:
+    """A studio in whose home the shelf and a network are."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LANTERNA_HOME", str(session_home))
+        open_or_train("conv", device="cpu")
+    (home / "shelf").symlink_to(session_home / "shelf")
+    shutil.copytree(session_home / "networks" / "conv", home / "networks" / "conv")
+    save_picture(open_picture(real_shelf / "photographs/chelsea.png", longest=128), home / "cat.png")
+    three = Image.new("L", (100, 100))
+    drawn = ImageDraw.Draw(three)
+    drawn.arc((30, 15, 70, 50), 180, 90, 255, 9)
+    drawn.arc((30, 46, 72, 86), 270, 180, 255, 9)
+    three.save(home / "three.png")
+    served = Served(home)
+    yield served
+    served.close()
+
+
+def operations(description: dict) -> set[tuple[str, str]]:
+    return {(method.upper(), path) for path, each in description["paths"].items() for method in each}
+
+
+def said(call: str) -> tuple[str, str]:
+    """The method and the path, with names for its parts, that a line of the page asks for."""
+    method = re.search(r"-X (\w+)", call)
+    path = re.search(r'"\$S([^"?]+)', call)
+    assert path, call
+    named = re.sub(r"\$[A-Z]+", "{id}", path[1])
+    named = re.sub(r"(/api/(?:examples|shelf|networks|lessons)/)[^/]+", r"\1{name}", named)
+    named = named.replace("/history/{id}", "/history/{step}")
+    sends = "-d " in call or "--data-binary" in call
+    return (method[1] if method else "POST" if sends else "GET"), named
+
+
+def test_each_call_has_an_example(studio: Served) -> None:
+    assert {said(call) for call in CALLS} == operations(studio("GET", "/api/openapi.json"))
+
+
+def test_each_example_does_what_it_says(studio: Served) -> None:
+    ids = {"S": studio.base, "TOKEN": studio.token}
+    painted = studio.start("paint", settings={"seconds": 0.5, "size": 32},
+                           inputs=[("picture", studio.send(studio.home / "cat.png")["id"])])  # fmt: skip
+    ids["PAINTING"] = studio.ended(painted)["picture"]
+    for call in CALLS:
+        if "/preview" in call:
+            studio.until(ids["JOB"], lambda job: job["preview"] > 0)
+        if "/history/" in call:
+            kept = studio.until(ids["JOB"], lambda job: len(job["history"]) > 1)["history"]
+            ids["STEP"] = str(kept[0]["step"])
+        if "DELETE" in call and "/jobs/" in call:
+            ids["MADE"] = studio.ended(ids["JOB"])["picture"]
+        failing = call.replace("curl ", "curl --silent --show-error --fail-with-body ", 1)
+        found = subprocess.run(
+            ["bash", "-euc", failing], cwd=studio.home, env={"PATH": "/usr/bin:/bin", **ids},
+            capture_output=True, text=True,
+        )  # fmt: skip
+        lasting = "--max-time" in call  # events do not end by themselves
+        assert found.returncode == (28 if lasting else 0), (call, found.stdout, found.stderr)
+        if "-o " in call:
+            name = re.search(r"-o (\S+)", call)[1]
+            assert (studio.home / name).stat().st_size > 200, call
+        elif lasting:
+            assert "event: job" in found.stdout
+        elif found.stdout:
+            answer = json.loads(found.stdout)
+            if '"kind": "dream"' in call:
+                ids["JOB"] = answer["id"]
+            elif said(call) == ("POST", "/api/pictures"):
+                ids["PICTURE"] = answer["id"]
+            elif said(call) == ("POST", "/api/read"):
+                assert answer["text"] == "3"
+
+
+def test_reading_that_crashes_begins_anew(studio: Served) -> None:
+    three = (studio.home / "three.png").read_bytes()
+
+    def asked() -> tuple[int, bytes]:
+        headers = {"Content-Type": "image/png"}
+        return studio.request("POST", "/api/read?surface=pad", three, headers=headers)[:2]
+
+    assert asked()[0] == 200
+    (reader,) = set(studio.helpers()) - set(studio.workers())
+    os.kill(reader, signal.SIGKILL)
+    refused, words = asked()
+    assert (refused, b"once more" in words) == (500, True)
+    answered, words = asked()
+    assert (answered, json.loads(words)["text"]) == (200, "3")
+
+
+def test_a_program_dreams_with_it(studio: Served, tmp_path: Path) -> None:
+    command = [sys.executable, ROOT / "examples/studio_client.py", studio.address, studio.home / "cat.png"]
+    found = subprocess.run([*command, tmp_path / "dream.png"], capture_output=True, text=True)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert open_picture(tmp_path / "dream.png").shape[0] == 3
+    wrong = [*command[:2], studio.base + "/?token=wrong", *command[3:], tmp_path / "other.png"]
+    found = subprocess.run(wrong, capture_output=True, text=True)
+    assert (found.returncode, found.stderr.count("\n")) == (1, 1)
+    assert "token" in found.stderr

@@ -1,0 +1,468 @@
+"""The record in a picture: kept in every format, read back safely, and enough to make the picture again."""
+
+import io
+import json
+import re
+import subprocess
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+import torch
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from torch import nn
+
+import lanterna
+from hostile import encoded, photograph
+from lanterna.errors import UsageError
+from lanterna.files import sha256
+from lanterna.images import Record, make_record, note_input, open_picture, read_record, save_picture
+from lanterna.images.record import BYTES_LIMIT, to_json, weights_sha256
+from lanterna.recipes.recipe import Recipe
+from lanterna.surfaces import makings, rerun
+from lanterna.surfaces.cli import main
+
+FORMATS = ["png", "jpg", "webp", "avif", "tiff"]
+
+
+class Speckle(Recipe):
+    """A small technique of the tests: its input with specks, which depend on the seed."""
+
+    verb = "speckle"
+    strength: float = 0.1
+    sizes: tuple[int, ...] = (1,)
+    dark: bool = False
+
+
+def speckled(record):
+    recipe = Speckle.checked(record.settings)
+    picture = open_picture(record.inputs[0].path)
+    specks = (
+        torch.randn(picture.shape, generator=torch.Generator().manual_seed(recipe.seed)) * recipe.strength
+    )
+    for note in record.inputs[1:]:
+        specks = specks * open_picture(note.path)
+    inputs = [note_input(note.path, role=note.role) for note in record.inputs]
+    return picture + (-specks.abs() if recipe.dark else specks), make_record(
+        "speckle", record.made, recipe, inputs=inputs
+    )
+
+
+@pytest.fixture
+def speckle(tmp_path, monkeypatch):
+    """A folder with `input.png` and `made.png`, which the technique of the tests made from it."""
+    making = makings.Making(
+        f"{__name__}:speckled",
+        f"{__name__}:Speckle",
+        "speckle {inputs} {settings} -o {picture}",
+        roles=("guide", "mask"),
+    )
+    monkeypatch.setitem(makings.MAKINGS, ("speckle", "specks"), making)
+    monkeypatch.chdir(tmp_path)
+    photograph().save("input.png")
+    record = make_record("speckle", "specks", Speckle(seed=7), inputs=["input.png"])
+    picture, record = speckled(record)
+    save_picture(picture, "made.png", recipe=record)
+    return tmp_path
+
+
+@pytest.fixture
+def masked(speckle):
+    """The same with two masks and a guide, which `masked.png` was made from."""
+    for number, name in enumerate(("guide.png", "left.png", "right half.png")):
+        photograph().rotate(90 * number).save(name)
+    roles = {"input.png": "", "guide.png": "guide", "left.png": "mask", "right half.png": "mask"}
+    inputs = [note_input(path, role=role) for path, role in roles.items()]
+    picture, record = speckled(make_record("speckle", "specks", Speckle(seed=7), inputs=inputs))
+    save_picture(picture, "masked.png", recipe=record)
+    return speckle
+
+
+def a_record(**changes):
+    settings = {
+        "text": "quotes \" ' <b>&amp;</b> ]]> --> snow ☃ \U0001f40d",
+        "sizes": [1, 2],
+        "none": None,
+        "seed": 3,
+    }
+    record = make_record(
+        "dream", "page", settings, shelf_items=["mnist"], network=nn.Linear(3, 2), network_name="x"
+    )
+    return record.model_copy(update=changes)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_every_format_gives_its_record_back(tmp_path, suffix):
+    record = a_record()
+    path = tmp_path / f"picture.{suffix}"
+    save_picture(torch.rand(3, 16, 16), path, recipe=record)
+    for source in (path, str(path), path.read_bytes(), io.BytesIO(path.read_bytes())):
+        assert read_record(source) == record
+    assert record.seed == 3
+    assert record.lanterna == lanterna.__version__
+    assert record.torch == torch.__version__
+    assert len(record.shelf["mnist"]["mnist.safetensors"]) == 64
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_the_longest_record_fits_in_every_format(tmp_path, suffix):
+    record = a_record()
+    spare = BYTES_LIMIT - len(to_json(record)) - 20
+    longest = a_record(settings={**record.settings, "long": "x" * spare})
+    save_picture(torch.rand(3, 16, 16), tmp_path / f"picture.{suffix}", recipe=longest)
+    assert read_record(tmp_path / f"picture.{suffix}") == longest
+    with pytest.raises(UsageError, match="bytes long"):
+        save_picture(
+            torch.rand(3, 8, 8), tmp_path / "long.png", recipe=a_record(settings={"long": "☃" * 20_000})
+        )
+    assert not (tmp_path / "long.png").exists()
+
+
+def test_others_can_read_it_too(tmp_path):
+    """The PNG text and the XMP packet, as any other program finds them."""
+    record = a_record()
+    save_picture(torch.rand(3, 8, 8), tmp_path / "a.png", recipe=record)
+    with Image.open(tmp_path / "a.png") as image:
+        assert json.loads(image.text["lanterna"])["settings"] == record.settings
+    save_picture(torch.rand(3, 8, 8), tmp_path / "a.jpg", recipe=record)
+    with Image.open(tmp_path / "a.jpg") as image:
+        root = ElementTree.fromstring(image.info["xmp"].decode())
+    assert json.loads(root.findtext(".//{urn:lanterna:1}record"))["settings"] == record.settings
+
+
+def test_an_input_is_noted_by_its_hash_and_without_the_name_of_a_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "pictures").mkdir()
+    path = tmp_path / "pictures" / "page.png"
+    photograph().save(path)
+    (note,) = make_record("read", "page", {}, inputs=[path]).inputs
+    assert note.path == "~/pictures/page.png"
+    assert note.sha256 == sha256(path)
+    monkeypatch.chdir(tmp_path / "pictures")
+    assert make_record("read", "page", {}, inputs=[path]).inputs[0].path == "page.png"
+    with pytest.raises(UsageError, match="cannot be read"):
+        make_record("read", "page", {}, inputs=["gone.png"])
+
+
+def test_a_weights_hash_is_of_the_values():
+    first, second = nn.Linear(3, 2), nn.Linear(3, 2)
+    second.load_state_dict(first.state_dict())
+    assert weights_sha256(first) == weights_sha256(second)
+    with torch.no_grad():
+        second.weight[0, 0] += 1e-6
+    assert weights_sha256(first) != weights_sha256(second)
+
+
+def hostile_texts():
+    good = json.loads(to_json(a_record()))
+    return {
+        "nothing": "",
+        "text": "not JSON",
+        "a list": "[1, 2]",
+        "deep": "[" * 50_000,
+        "deep settings": json.dumps({**good, "settings": {}})[:-1]
+        + ', "settings": '
+        + '{"a":' * 9000
+        + "}" * 9001,
+        "long": json.dumps({**good, "settings": {"a": "x" * BYTES_LIMIT}}),
+        "huge number": json.dumps(good)[:-1] + ', "threads": ' + "9" * 5000 + "}",
+        "no threads": json.dumps({**good, "threads": 0}),
+        "many threads": json.dumps({**good, "threads": 10**9}),
+        "unknown field": json.dumps({**good, "run": "rm"}),
+        "no verb": json.dumps({key: good[key] for key in good if key != "verb"}),
+        "verb with a path": json.dumps({**good, "verb": "../../evil"}),
+        "verb that escapes": json.dumps({**good, "verb": "\x1b[2J"}),
+        "bad hash": json.dumps({**good, "inputs": [{"path": "a", "sha256": "zz"}]}),
+        "bad role": json.dumps({**good, "inputs": [{"path": "a", "sha256": "0" * 64, "role": "a b"}]}),
+        "negative seed": json.dumps({**good, "seed": -1}),
+        "newer": json.dumps({**good, "format": 2}),
+        "pickle": "\x80\x04cos\nsystem\n",
+    }
+
+
+@pytest.mark.parametrize("name", hostile_texts())
+def test_hostile_records_are_refused_in_one_line(tmp_path, name, capsys):
+    notes = PngInfo()
+    notes.add_itxt("lanterna", hostile_texts()[name], zip=True)
+    path = tmp_path / "hostile.png"
+    photograph().save(path, pnginfo=notes)
+    assert main(["recipe", str(path)]) == 2
+    assert main(["rerun", str(path)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    lines = err.splitlines()
+    assert len(lines) == 2
+    assert all("hostile.png" in line and len(line) < 600 and "\x1b" not in line for line in lines)
+    assert ("update Lanterna" in err) == (name == "newer")
+
+
+def test_a_hostile_packet_is_not_parsed_as_xml():
+    entities = b'<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;">]>'
+    bomb = entities + b"<lanterna:record>&b;</lanterna:record>"
+    for packet in (bomb, b"</lanterna:record><lanterna:record>", b"<lanterna:record>", b"\xff" * 50):
+        with pytest.raises(UsageError):
+            read_record(encoded(photograph(), "JPEG", xmp=packet))
+
+
+def test_a_picture_without_a_recipe(tmp_path, capsys):
+    photograph().save(tmp_path / "plain.png")
+    assert main(["recipe", str(tmp_path / "plain.png")]) == 2
+    assert "carries no recipe" in capsys.readouterr().err
+
+
+def test_a_terminal_is_safe_from_what_a_record_says(tmp_path, capsys):
+    evil = "\x1b]0;evil\x07\u202e\n$(reboot); `reboot` 'reboot'"
+    record = a_record(settings={evil: evil, "seed": 0}, machine=evil, torch=evil)
+    save_picture(torch.rand(3, 8, 8), tmp_path / "evil.png", recipe=record)
+    assert main(["recipe", str(tmp_path / "evil.png")]) == 0
+    out = capsys.readouterr().out
+    assert all(sign.isprintable() or sign == "\n" for sign in out)
+    assert "\n$(reboot)" not in out
+
+
+# ------------------------------------------------------------------------------------------ recipe, rerun
+
+
+@pytest.mark.usefixtures("speckle")
+def test_recipe_prints_it_and_the_command(capsys):
+    assert main(["recipe", "made.png"]) == 0
+    out = capsys.readouterr().out
+    for words in (
+        "specks of speckle",
+        "input.png",
+        "strength",
+        "0.1",
+        "torch 2",
+        "lanterna speckle input.png",
+    ):
+        assert words in out
+    assert (
+        main(
+            [
+                "recipe",
+                "made.png",
+                "--json",
+                "--set",
+                "strength=0.5",
+                "--set",
+                "sizes=3 4",
+                "--set",
+                "dark=true",
+            ]
+        )
+        == 0
+    )
+    document = json.loads(capsys.readouterr().out)
+    assert document["settings"] == {"seed": 7, "strength": 0.5, "sizes": [3, 4], "dark": True}
+    assert document["command"] == (
+        "lanterna speckle input.png --seed 7 --strength 0.5 --sizes 3 4 --dark -o made.png"
+    )
+
+
+def test_rerun_makes_the_same_file_again_beside_it_and_never_over_another(speckle, capsys):
+    assert main(["rerun", "made.png"]) == 0
+    assert main(["rerun", "made.png"]) == 0
+    captured = capsys.readouterr()
+    assert "may not" not in captured.err
+    made = (speckle / "made.png").read_bytes()
+    assert (speckle / "made-again.png").read_bytes() == made
+    assert (speckle / "made-again-2.png").read_bytes() == made
+    assert main(["rerun", "made.png", "-o", "made-again.png"]) == 2
+    assert "--force" in capsys.readouterr().err
+    assert main(["rerun", "made.png", "-o", "made-again.png", "--force", "--set", "seed=8"]) == 0
+    assert (speckle / "made-again.png").read_bytes() != made
+    varied = read_record(speckle / "made-again.png")
+    assert (varied.seed, varied.settings["seed"], varied.settings["strength"]) == (8, 8, 0.1)
+    assert main(["rerun", "made-again.png", "--set", "seed=7", "-o", "back.png"]) == 0
+    assert (speckle / "back.png").read_bytes() == made
+
+
+def test_a_moved_input_is_found_beside_the_picture_and_a_changed_one_is_not_taken(speckle, capsys):
+    elsewhere = speckle / "elsewhere"
+    elsewhere.mkdir()
+    for name in ("input.png", "made.png"):
+        (speckle / name).rename(elsewhere / name)
+    assert main(["rerun", "elsewhere/made.png"]) == 0
+    assert torch.equal(open_picture(elsewhere / "made.png"), open_picture(elsewhere / "made-again.png"))
+
+    (elsewhere / "input.png").rename(elsewhere / "other.png")
+    assert main(["rerun", "elsewhere/made.png"]) == 2
+    assert "input.png, which the picture was made from, is not there" in capsys.readouterr().err
+    assert main(["rerun", "elsewhere/made.png", "--set", "input=elsewhere/other.png", "-o", "found.png"]) == 0
+    assert torch.equal(open_picture(elsewhere / "made.png"), open_picture("found.png"))
+
+    photograph().rotate(90).save("input.png")
+    assert main(["rerun", "elsewhere/made.png"]) == 2
+    assert "has changed since" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("speckle")
+def test_an_input_without_a_role_is_written_as_it_always_was():
+    text = Image.open("made.png").text["lanterna"]
+    (note,) = json.loads(text)["inputs"]
+    assert set(note) == {"path", "sha256"}
+    assert read_record("made.png").inputs[0].role == ""
+
+
+def test_inputs_keep_their_roles(masked, capsys):
+    assert main(["recipe", "masked.png", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [note.get("role") for note in document["inputs"]] == [None, "guide", "mask", "mask"]
+    assert document["command"] == (
+        "lanterna speckle input.png --seed 7 --guide guide.png --mask left.png --mask 'right half.png' "
+        "-o masked.png"
+    )
+    assert main(["recipe", "masked.png"]) == 0
+    assert re.search(r"^guide +guide\.png .*\nmask +left\.png", capsys.readouterr().out, re.M)
+
+    elsewhere = masked / "elsewhere"
+    elsewhere.mkdir()
+    for name in ("input.png", "guide.png", "left.png", "right half.png", "masked.png"):
+        (masked / name).rename(elsewhere / name)
+    assert main(["rerun", "elsewhere/masked.png"]) == 0
+    assert torch.equal(open_picture(elsewhere / "masked.png"), open_picture(elsewhere / "masked-again.png"))
+    again = read_record(elsewhere / "masked-again.png").inputs
+    assert [(note.path, note.role) for note in again[1:3]] == [
+        ("elsewhere/guide.png", "guide"),
+        ("elsewhere/left.png", "mask"),
+    ]
+
+    (elsewhere / "left.png").unlink()
+    assert main(["rerun", "elsewhere/masked.png"]) == 2
+    assert "left.png, which the picture was made from, is not there: give --set mask=PATH" in (
+        capsys.readouterr().err
+    )
+
+
+@pytest.mark.usefixtures("masked")
+def test_the_inputs_of_a_role_can_be_set(capsys):
+    rerun_with = ["rerun", "masked.png", "-o", "set.png", "--force", "--set"]
+    assert main([*rerun_with, "mask=left.png, guide.png"]) == 2  # a path may hold commas and blanks
+    assert "mask: the picture was made from 2 files, got 1" in capsys.readouterr().err
+    assert main([*rerun_with, 'mask=["left.png", "guide.png"]']) == 0
+    roles = [(note.path, note.role) for note in read_record("set.png").inputs]
+    assert roles == [("input.png", ""), ("guide.png", "guide"), ("left.png", "mask"), ("guide.png", "mask")]
+    assert not torch.equal(open_picture("set.png"), open_picture("masked.png"))
+    assert main([*rerun_with, "input=left.png", "--set", "guide=input.png"]) == 0
+    roles = [(note.path, note.role) for note in read_record("set.png").inputs]
+    assert roles[:2] == [("left.png", ""), ("input.png", "guide")]
+    assert main([*rerun_with, "style=left.png"]) == 2
+    assert capsys.readouterr().err.rstrip().endswith("input, guide, mask")
+    assert main(["rerun", "made.png", "--set", "mask=left.png"]) == 2
+    assert "no setting 'mask'" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("masked")
+def test_a_strangers_role_puts_no_other_option_into_the_command(capsys):
+    record = read_record("masked.png")
+    notes = [note.model_copy(update={"role": "output" if note.role else ""}) for note in record.inputs]
+    evil = record.model_copy(update={"inputs": tuple(notes)})
+    save_picture(open_picture("masked.png"), "evil.png", recipe=evil)
+    assert main(["recipe", "evil.png", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["command"] == (
+        "lanterna speckle input.png --seed 7 -o evil.png"
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "written"),
+    [("~/a b.png", "~/'a b.png'"), ("--force", "./--force"), ("a;reboot", "'a;reboot'"), ("-", "-")],
+)
+@pytest.mark.usefixtures("speckle")
+def test_a_path_is_written_as_a_shell_wants_it(path, written):
+    record = read_record("made.png")
+    moved = record.model_copy(update={"inputs": (record.inputs[0].model_copy(update={"path": path}),)})
+    assert rerun.command_line(moved, "made.png") == f"lanterna speckle {written} --seed 7 -o made.png"
+
+
+@pytest.mark.usefixtures("speckle")
+def test_another_version_or_machine_is_warned_of(capsys):
+    record = read_record("made.png").model_copy(update={"torch": "1.13", "machine": "Abacus"})
+    save_picture(open_picture("made.png"), "old.png", recipe=record)
+    assert main(["rerun", "old.png"]) == 0
+    err = capsys.readouterr().err
+    assert "may not be the same" in err
+    assert "torch 1.13 then" in err
+    assert "Abacus" in err
+    assert main(["rerun", "old.png", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["may_differ"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("strenght=1", "no setting 'strenght': it has"),
+        ("strength=much", "strength: .*got 'much'"),
+        ("seed=-1", "seed: "),
+        ("seed=1.5", "seed: "),
+        ("dark=perhaps", "dark: "),
+        ("device=abacus", "abacus"),
+        ("sizes=[[[[", "sizes"),
+        ("strength", "KEY=VALUE"),
+        ("input=gone.png", "gone.png cannot be read"),
+        ("strength=\udcff", "UTF-8"),
+    ],
+)
+def test_what_cannot_be_set_is_said_in_one_line(speckle, capsys, change, words):
+    before = sorted(path.name for path in speckle.iterdir())
+    for verb in ("rerun", "recipe"):
+        code = main([verb, "made.png", "--set", change])
+        err = capsys.readouterr().err
+        assert code == 2, err
+        assert len(err.splitlines()) == 1
+        assert re.search(words, err), err
+    assert sorted(path.name for path in speckle.iterdir()) == before
+
+
+@pytest.mark.usefixtures("speckle")
+def test_a_strangers_picture_runs_no_code_unless_trusted(capsys, monkeypatch):
+    ran = []
+    monkeypatch.setattr(subprocess, "getoutput", ran.append)
+    network = {"name": "subprocess:getoutput", "sha256": "0" * 64}
+    record = Record.model_validate({**dict(read_record("made.png")), "network": network})
+    save_picture(open_picture("made.png"), "evil.png", recipe=record)
+    assert main(["rerun", "evil.png"]) == 2
+    assert "--trust" in capsys.readouterr().err
+    assert main(["rerun", "evil.png", "--set", "network=conv"]) == 0
+    assert not ran
+
+
+def test_a_picture_of_an_unknown_kind_can_be_shown_but_not_made(tmp_path, capsys):
+    save_picture(torch.rand(3, 8, 8), tmp_path / "future.png", recipe=a_record(verb="levitate"))
+    assert main(["recipe", str(tmp_path / "future.png")]) == 0
+    assert "levitate" in capsys.readouterr().out
+    assert main(["rerun", str(tmp_path / "future.png")]) == 2
+    assert "cannot make" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["future.png"]
+
+
+def test_standard_input(speckle, monkeypatch):
+    data = (speckle / "made.png").read_bytes()
+    for argv, code in (["recipe", "-"], 0), (["rerun", "-"], 2), (["rerun", "-", "-o", "out.png"], 0):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+        assert main(argv) == code
+    assert (speckle / "out.png").read_bytes() == data
+
+
+def test_the_rerun_of_a_training_and_of_a_reading_is_the_same_file(tmp_path, capsys):
+    quick = ["--fraction", "0.02", "--epochs", "1", "--channels", "4", "8"]
+    assert main(["train", "conv", *quick, "-o", str(tmp_path / "net"), "--quiet"]) == 0
+    picture = tmp_path / "net" / "mistakes.png"
+    assert main(["rerun", str(picture), "-o", str(tmp_path / "again.png")]) == 0
+    assert (tmp_path / "again.png").read_bytes() == picture.read_bytes()
+    assert main(["recipe", str(picture), "--json"]) == 0
+    command = json.loads(capsys.readouterr().out)["command"]
+    assert command.startswith("lanterna train --channels 4 8")
+    assert "--fraction 0.02" in command
+
+    page = tmp_path / "input.png"
+    photograph(120, 90).save(page)
+    for option, made in ("-o", "page.png"), ("--steps", "steps.png"):
+        read = ["read", str(page), "--network", str(tmp_path / "net"), option, str(tmp_path / made)]
+        assert main(read) == 0
+        capsys.readouterr()
+        assert main(["rerun", str(tmp_path / made)]) == 0
+        assert "may not" not in capsys.readouterr().err
+        assert (tmp_path / made.replace(".", "-again.")).read_bytes() == (tmp_path / made).read_bytes()
+        assert main(["recipe", str(tmp_path / made), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["command"] == f"lanterna {' '.join(read)}"

@@ -1,0 +1,189 @@
+"""The notebooks run from top to bottom, without a word of warning, and show what they speak of.
+
+What is run is what is stored, but for the cells marked as settings: there the numbers that cost time are made
+smaller, as a reader may.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import re
+
+import nbclient
+import nbformat
+import pytest
+from PIL import Image
+
+from lanterna.lessons import LESSONS
+from lanterna.lessons.exercises import sheet
+from lanterna.surfaces.cli import main
+from places import ROOT
+
+FOLDER = ROOT / "docs" / "notebooks"
+# In the lecture's order: the lessons of each, and the settings that are made smaller.
+NOTEBOOKS = {
+    "1-gradients": (("gates", "derivative", "circuits"), {"gates": 8}),
+    "2-neurons-and-layers": (
+        ("neuron", "layers", "functions"),
+        {"digits": 200, "points": "'xor'", "hidden": 4},
+    ),
+    "3-learning": (("descent", "curve", "squash"), {"depths": (1,), "steps": 75}),
+    "4-digits": (
+        ("digit", "normalised", "quickstart"),
+        {"sides": (14, 7), "examples": 1000, "epochs": 1, "digits": 60, "fraction": 0.03, "units": 32},
+    ),
+    "5-looking-inside": (("edges", "paths"), {"networks": ("conv", "efficientnet-lite0"), "digits": 2}),
+    "6-style-and-dream": (("parts",), {"size": 64, "steps": 10, "training": 60, "side": 96, "rounds": 3}),
+    "7-painting": (("painting",), {"size": 24, "steps": 60, "seconds": 1}),
+}
+
+
+def stored(name: str) -> nbformat.NotebookNode:
+    return nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
+
+
+def smaller(notebook: nbformat.NotebookNode, settings: dict[str, object]) -> None:
+    """Give settings other values, in the cells that are marked as settings."""
+    unused = set(settings)
+    for cell in notebook.cells:
+        if "settings" in cell.metadata.get("tags", ()):
+            for name, value in settings.items():
+                if re.search(rf"^{name} =", cell.source, re.MULTILINE):
+                    cell.source += f"\n{name} = {value}"
+                    unused.discard(name)
+    assert not unused
+
+
+def said(cell: nbformat.NotebookNode) -> str:
+    """All that a cell put out, as text."""
+    return "\n".join(each.get("text") or each.get("data", {}).get("text/plain", "") for each in cell.outputs)
+
+
+def pictures(cell: nbformat.NotebookNode) -> list[Image.Image]:
+    data = [each.data["image/png"] for each in cell.outputs if "image/png" in each.get("data", {})]
+    return [Image.open(io.BytesIO(base64.b64decode(each))) for each in data]
+
+
+@pytest.fixture(scope="module")
+def run(real_shelf, tmp_path_factory):
+    """Runs a notebook once, in a folder of its own, and keeps it.
+
+    In their home `conv` is there already, from a tenth of the digits: else the first that needs it would
+    train it on all.
+    """
+    done: dict[str, nbformat.NotebookNode] = {}
+    home = tmp_path_factory.mktemp("notebooks")
+    (home / "shelf").symlink_to(real_shelf, target_is_directory=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LANTERNA_HOME", str(home))
+        assert main(["train", "conv", "--fraction", "0.1", "--epochs", "6", "--quiet"]) == 0
+
+    def made(name: str) -> nbformat.NotebookNode:
+        if name not in done:
+            notebook = stored(name)
+            smaller(notebook, NOTEBOOKS[name][1])
+            folder = str(tmp_path_factory.mktemp(name))
+            client = nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": folder}})
+            client.execute(env={**os.environ, "LANTERNA_HOME": str(home)})
+            done[name] = notebook
+        return done[name]
+
+    return made
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_it_is_stored_as_a_reader_should_find_it(name):
+    notebook = stored(name)
+    nbformat.validate(notebook)
+    assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
+    assert notebook.metadata.kernelspec.name == "python3"
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(cell.outputs == [] and cell.execution_count is None for cell in code)
+    assert '"google.colab" in sys.modules' in code[0].source
+    assert '    %pip install --quiet "lanterna[notebook]"' in code[0].source
+    assert max(len(line) for cell in code for line in cell.source.splitlines()) <= 110
+    # Questions, claims and exercises are those of the lessons.
+    told = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    for lesson in NOTEBOOKS[name][0]:
+        assert LESSONS[lesson].question in told
+        assert LESSONS[lesson].claim in told
+        for exercise in re.split(r"\n\n(?=\d+\. )", sheet(lesson))[1:]:
+            assert exercise in told
+
+
+def test_they_hold_every_lesson_once():
+    found = [path.stem for path in sorted(FOLDER.glob("*.ipynb"))]
+    assert found == list(NOTEBOOKS)
+    assert sorted(lesson for lessons, _ in NOTEBOOKS.values() for lesson in lessons) == sorted(LESSONS)
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_it_runs_and_shows_what_it_finds(run, name):
+    notebook = run(name)
+    assert [
+        each for cell in notebook.cells for each in cell.get("outputs", ()) if each.get("name") == "stderr"
+    ] == []
+    assert notebook.cells[1].outputs == []  # nothing is installed here, and nothing said
+    for lesson in NOTEBOOKS[name][0]:
+        cell = next(cell for cell in notebook.cells if cell.source.startswith(f'lanterna.lesson("{lesson}"'))
+        question, verdict = said(cell).splitlines()[:2]
+        assert question == LESSONS[lesson].question
+        assert re.match(r"(Holds|Holds only when|Does not hold)\. ", verdict)
+        (picture,) = pictures(cell)
+        assert picture.width > 900
+        assert "<img alt=" in cell.outputs[0].data["text/html"]
+    checks = [cell for cell in notebook.cells if cell.source.startswith("lanterna.check(")]
+    assert checks
+    assert all(said(cell).startswith("No answer yet: ") for cell in checks)
+
+
+def numbers(text: str) -> list[float]:
+    return [float(each) for each in re.findall(r"-?\d+\.\d+", text)]
+
+
+def cell_with(notebook: nbformat.NotebookNode, code: str) -> nbformat.NotebookNode:
+    (cell,) = [cell for cell in notebook.cells if cell.cell_type == "code" and code in cell.source]
+    return cell
+
+
+def test_what_the_lines_of_the_first_three_say(run):
+    tried, nudged, _, _, ruled = numbers(said(cell_with(run("1-gradients"), "def gate")))[:5]
+    assert -6 < tried < ruled == pytest.approx(nudged, abs=1e-6)
+    circuit = said(cell_with(run("1-gradients"), "from lanterna.lessons.scalars"))
+    ours = {line.split()[0]: numbers(line)[1] for line in circuit.splitlines()[:-1]}
+    assert numbers(circuit.splitlines()[-1]) == pytest.approx([ours[name] for name in "abc"], abs=2e-3)
+    assert "answers [0.0, 1.0, 1.0, 0.0]" in said(cell_with(run("2-neurons-and-layers"), "Adam"))
+    heard = said(cell_with(run("3-learning"), "for name, bend in"))
+    sigmoid, relu = (float(re.search(rf"{name}.*hears (\S+)", heard)[1]) for name in ("sigmoid", "relu"))
+    assert sigmoid < 1e-5 < relu == 1
+
+
+def test_what_the_lines_of_the_others_say(run):
+    cleaned = said(cell_with(run("4-digits"), "normalise(["))
+    assert "cleaned up read as 2" in cleaned
+    assert "as it is   read as 2" not in cleaned
+    logit, *sums = numbers(said(cell_with(run("5-looking-inside"), "lanterna.paths")))
+    assert sums[2::3] == pytest.approx([logit] * (len(sums) // 3), abs=1e-3)
+    chances = numbers(said(cell_with(run("6-style-and-dream"), "def changed")))
+    assert min(chances) > 0.9
+    psnr = numbers(said(cell_with(run("7-painting"), "waves = ")))
+    assert psnr[-1] > 25 > psnr[0] + 10
+
+
+def test_views_become_pictures_where_nothing_can_be_touched(run):
+    view = "application/vnd.jupyter.widget-view+json"
+    looked = cell_with(run("5-looking-inside"), "notebook.look")
+    assert view in looked.outputs[0].data
+    assert pictures(looked)
+    for name, first, last in (
+        ("6-style-and-dream", "notebook.dream", "dreamed.frame"),
+        ("6-style-and-dream", "notebook.style", "styled.frame"),
+        ("7-painting", "notebook.paint", "mine.frame"),
+    ):
+        begun = cell_with(run(name), first)
+        assert view in begun.outputs[0].data
+        assert ": done, step" in said(begun)  # what was shown at first has given way to the end
+        (shown,), (end,) = pictures(begun), pictures(cell_with(run(name), last))
+        assert shown.tobytes() == end.tobytes()

@@ -1,0 +1,158 @@
+"""The gallery and what is kept: found again, starred, deleted and had back, taken out; changes told once."""
+
+from __future__ import annotations
+
+import io
+import json
+import sqlite3
+import time
+import zipfile
+from typing import TYPE_CHECKING
+
+import pytest
+from PIL import Image
+
+from lanterna.errors import LanternaError, UsageError
+from lanterna.images import read_record
+from lanterna.surfaces.studio.store import Store, new_id
+from served import Served
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    served = Served(tmp_path_factory.mktemp("gallery"))
+    for seed, title in ((1, "First light"), (2, "Second"), (3, "Third light")):
+        served.ended(served.start("random", settings={"width": 48, "height": 32, "seed": seed}, title=title))
+    yield served
+    served.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store(tmp_path / "studio")
+    yield opened
+    opened.close()
+
+
+def titles(studio: Served, query: str = "") -> list[str]:
+    return [each["title"] for each in studio("GET", f"/api/gallery{query}")]
+
+
+def test_pictures_are_found_again(studio: Served) -> None:
+    assert titles(studio) == ["Third light", "Second", "First light"]
+    assert titles(studio, "?words=LIGHT+third") == ["Third light"]
+    assert titles(studio, "?words=palette%20light") == ["Third light", "First light"]
+    assert titles(studio, "?words=%25") == []  # a sign is a sign
+    assert titles(studio, "?room=dream") == []
+    newest = studio("GET", "/api/gallery?limit=1")
+    assert titles(studio, f"?before={newest[0]['id']}") == ["Second", "First light"]
+    assert studio.refusal("GET", "/api/gallery?limit=0")[0] == 422
+
+
+def test_stars_titles_and_deleting_can_be_undone(studio: Served) -> None:
+    picture = studio("GET", "/api/gallery?words=second")[0]["id"]
+    studio("PATCH", f"/api/gallery/{picture}", {"starred": True, "title": "Renamed"})
+    assert titles(studio, "?starred=1") == ["Renamed"]
+    assert titles(studio, "?words=renamed") == ["Renamed"]
+    studio("DELETE", f"/api/gallery/{picture}")
+    assert titles(studio) == ["Third light", "First light"]
+    studio("POST", f"/api/gallery/{picture}/restore")
+    assert titles(studio) == ["Third light", "Renamed", "First light"]
+    assert studio.refusal("PATCH", f"/api/gallery/{picture}", {"starred": "yes"})[0] == 422
+    assert studio.refusal("PATCH", f"/api/gallery/{new_id()}", {"starred": True})[0] == 404
+
+
+def test_a_picture_gives_its_settings_back_wherever_it_comes_from(studio: Served, tmp_path: Path) -> None:
+    made = studio("GET", "/api/gallery?words=first")[0]
+    file = studio.file(made["id"])
+    assert read_record(file).seed == 1
+    elsewhere = Served(tmp_path)
+    try:
+        status, content, _ = elsewhere.request(
+            "POST", "/api/pictures", file, headers={"Content-Type": "image/png"}
+        )
+        assert status == 201
+        recipe = json.loads(content)["recipe"]
+    finally:
+        elsewhere.close()
+    assert recipe["kind"] == "random"
+    assert recipe["settings"] == made["recipe"]["settings"]
+    assert recipe["command"].startswith("lanterna paint --random --seed 1 --width 48")
+    # In its own studio it is the picture that is there.
+    again = studio("POST", "/api/pictures", file, headers={"Content-Type": "image/png"})
+    assert again["id"] == made["id"]
+
+
+def test_a_photograph_is_kept_the_way_up_that_it_was_taken(studio: Served) -> None:
+    photo, file = Image.new("RGB", (60, 20), (200, 30, 30)), io.BytesIO()
+    exif = Image.Exif()
+    exif[274] = 6
+    photo.save(file, "TIFF", exif=exif)
+    sent = studio(
+        "POST", "/api/pictures?title=Sideways", file.getvalue(), headers={"Content-Type": "image/tiff"}
+    )
+    assert (sent["width"], sent["height"], sent["recipe"]) == (20, 60, None)
+    shown = Image.open(io.BytesIO(studio.file(sent["id"])))
+    assert (shown.format, shown.size) == ("PNG", (20, 60))  # which every browser shows
+    _, thumbnail, headers = studio.request("GET", f"/api/pictures/{sent['id']}/thumbnail")
+    assert headers["content-type"] == "image/jpeg"
+    assert Image.open(io.BytesIO(thumbnail)).size == (20, 60)
+
+
+def test_pictures_are_taken_out(studio: Served) -> None:
+    made = studio("GET", "/api/gallery")
+    ids = ",".join(each["id"] for each in made)
+    _, content, headers = studio.request("GET", f"/api/gallery/export.zip?ids={ids}")
+    assert headers["content-disposition"].startswith("attachment")
+    with zipfile.ZipFile(io.BytesIO(content)) as packed:
+        assert packed.namelist()[0] == "001-random-third-light.png"
+        assert packed.read(packed.namelist()[0]) == studio.file(made[0]["id"])
+    _, content, headers = studio.request("GET", f"/api/gallery/sheet.pdf?ids={','.join([ids] * 5)}")
+    assert headers["content-type"] == "application/pdf"
+    assert content.startswith(b"%PDF")
+    assert content.count(b"/Type /Page\n") == 2  # fifteen pictures, twelve a page
+    assert studio.refusal("GET", "/api/gallery/export.zip")[0] == 422
+    end = time.monotonic() + 10
+    while list((studio.home / "studio" / "incoming").iterdir()):  # as soon as it has been sent
+        assert time.monotonic() < end
+
+
+def test_who_was_away_is_told_each_change_once(studio: Served) -> None:
+    with studio.events() as events:
+        number, event, _ = next(events)
+        assert event == "hello"
+    picture = studio("GET", "/api/gallery?words=third")[0]["id"]
+    for starred in (True, False, True):
+        studio("PATCH", f"/api/gallery/{picture}", {"starred": starred})
+    with studio.events(after=number) as events:
+        assert next(events)[1] == "hello"
+        came, event, data = next(events)
+        assert (event, data["id"], data["starred"]) == ("gallery", picture, True)
+        assert came == number + 3
+    with studio.events(after=number + 10_000) as events:
+        next(events)
+        assert next(events)[1] == "reset"
+
+
+def test_events_are_bounded(store: Store) -> None:
+    for number in range(5000):
+        store.tell(f"picture:{number}", "gallery")
+    assert store.changes(0) is None
+    assert [number for number, _, _ in store.changes(4990) or []] == list(range(4991, 5001))
+    assert store.changes(6000) is None
+
+
+def test_a_store_is_opened_by_one_and_by_no_older_lanterna(tmp_path: Path) -> None:
+    store = Store(tmp_path / "studio")
+    with pytest.raises(UsageError, match="another studio is open"):
+        Store(tmp_path / "studio")
+    store.close()
+    with sqlite3.connect(tmp_path / "studio" / "studio.sqlite") as database:
+        database.execute("PRAGMA user_version = 1000")
+    database.close()
+    with pytest.raises(LanternaError, match="newer Lanterna"):
+        Store(tmp_path / "studio")

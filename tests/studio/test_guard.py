@@ -1,0 +1,317 @@
+"""Who may not come in: other sites through the browser, wrong tokens, paths, bombs, too much, too slow."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import ipaddress
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from lanterna.surfaces.studio.guard import Guard
+from lanterna.surfaces.studio.routes import failures
+from served import Served
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from starlette.requests import Request
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    served = Served(tmp_path_factory.mktemp("guarded"))
+    yield served
+    served.close()
+
+
+def cookie(studio: Served) -> str:
+    """The cookie of a browser in which the printed address has been opened."""
+    status, _, headers = studio.request("GET", f"/?token={studio.token}", token=None)
+    assert (status, headers["location"]) == (303, "/")
+    assert "HttpOnly" in headers["set-cookie"]
+    assert "SameSite=Strict" in headers["set-cookie"]
+    return headers["set-cookie"].partition(";")[0]
+
+
+def test_a_name_that_is_bound_to_this_machine_from_elsewhere_is_refused(studio: Served) -> None:
+    port = studio.port
+    for host in ("evil.example", f"evil.example:{port}", "127.0.0.1", f"127.0.0.1.evil.example:{port}",
+                 f"localhost@evil.example:{port}", f"[::1]:{port + 1}", "", f"10.0.0.1:{port}"):  # fmt: skip
+        for method, path in (("GET", "/api/jobs"), ("GET", "/"), ("POST", "/api/jobs")):
+            status, words = studio.refusal(method, path, headers={"Host": host})
+            assert (status, "another name" in words) == (403, True), host
+    for host in (f"localhost:{studio.port}", f"127.0.0.1:{studio.port}", f"[::1]:{studio.port}"):
+        assert studio.request("GET", "/api/jobs", headers={"Host": host})[0] == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"},
+        {"Origin": "null"},
+        {"Origin": "http://localhost:1"},  # another server of this machine is another site
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+def test_another_site_cannot_use_the_browser_of_the_person(studio: Served, headers: dict[str, str]) -> None:
+    sent = {**headers, **JSON, "Cookie": cookie(studio)}
+    before = studio("GET", "/api/jobs")
+    body = json.dumps({"kind": "random", "settings": {"width": 8, "height": 8}}).encode()
+    for method, path in (("POST", "/api/jobs"), ("GET", "/api/gallery"), ("GET", "/api/events")):
+        status, words = studio.refusal(
+            method, path, body if method == "POST" else None, headers=sent, token=None
+        )
+        assert (status, "another site" in words) == (403, True)
+    assert studio("GET", "/api/jobs") == before
+
+
+def test_a_form_of_another_site_is_no_json(studio: Served) -> None:
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
+        assert studio.refusal("POST", "/api/jobs", b"{}", headers={"Content-Type": kind})[0] == 415
+
+
+def test_our_own_page_may(studio: Served) -> None:
+    sent = {
+        "Origin": f"http://127.0.0.1:{studio.port}", "Sec-Fetch-Site": "same-origin",
+        "Cookie": cookie(studio),
+        "Host": f"127.0.0.1:{studio.port}",
+    }  # fmt: skip
+    assert studio.refusal("POST", "/api/jobs", {"kind": "nonsense"}, headers=sent, token=None)[0] == 422
+    # A link to the studio from another site only opens it.
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    assert studio.request("GET", "/", headers=link, token=None)[0] in (200, 404)
+
+
+@pytest.mark.parametrize("token", [None, "wrong", "é", "x" * 5000])
+def test_without_the_token_nothing_is_changed(studio: Served, token: str | None) -> None:
+    headers = {} if token is None else {"Authorization": f"Bearer {token}".encode().decode("latin-1")}
+    for method, path in (
+        ("POST", "/api/jobs"), ("PATCH", f"/api/jobs/{'0' * 32}"), ("DELETE", f"/api/gallery/{'0' * 32}"),
+        ("POST", "/api/pictures"), ("POST", "/api/read"), ("POST", "/api/shelf/mnist"), ("PUT", "/nowhere"),
+    ):  # fmt: skip
+        status, words = studio.refusal(method, path, b"{}", headers={**JSON, **headers}, token=None)
+        assert (status, "token" in words) == (401, True)
+    for forged in (f"lanterna-{studio.port}={token}", f"lanterna-{studio.port}={studio.token[:-1]}"):
+        sent = {**JSON, "Cookie": forged.encode().decode("latin-1")}
+        assert studio.refusal("POST", "/api/jobs", b"{}", headers=sent, token=None)[0] == 401
+    assert studio.refusal("GET", "/?token=wrong", token=None)[0] == 401
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/pictures/../../../../etc/passwd/file",
+        "/api/pictures/%2e%2e%2f%2e%2e%2fstudio.sqlite/file",
+        "/api/pictures/" + "0" * 31 + "%00/file",
+        "/api/pictures/" + "A" * 32 + "/file",
+        "/api/jobs/..%2f..%2fstudio/preview",
+        "/api/gallery?before=..%2f..%2fx",
+        "/api/gallery/export.zip?ids=../../studio.sqlite",
+        "/api/examples/..%2f..%2fmnist%2fmnist.safetensors/thumbnail",
+        "/web/../studio/server.py",
+        "/web/%2e%2e/studio/server.py",
+        "/web/..%5c..%5cx",
+        "/web//etc/passwd",
+        "/web/studio/",
+        "/studio.sqlite",
+    ],
+)
+def test_no_path_leads_out(studio: Served, path: str) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", studio.port, timeout=20)
+    connection.putrequest("GET", path)  # as it is, without a client that makes it tidy
+    connection.endheaders()
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    assert answer.status == 404, body
+    assert set(json.loads(body)) == {"error"}
+
+
+def test_the_page_may_run_nothing_but_its_own_files(studio: Served) -> None:
+    for path in ("/api/jobs", "/nowhere", "/web/look.js"):
+        _, _, headers = studio.request("GET", path)
+        policy = dict(
+            part.strip().partition(" ")[::2] for part in headers["content-security-policy"].split(";")
+        )
+        assert policy["default-src"] == "'none'"
+        assert not {"'unsafe-inline'", "'unsafe-eval'", "*", "data:"} & set(policy["script-src"].split())
+        assert policy["frame-ancestors"] == "'none'"
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cross-origin-resource-policy"] == "same-origin"
+        assert "access-control-allow-origin" not in headers
+
+
+def test_a_bomb_is_refused_before_it_is_decoded(studio: Served) -> None:
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        )
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)  # 10.8 GB of pixels
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(10_000)))
+    status, words = studio.refusal("POST", "/api/pictures", bomb, headers={"Content-Type": "image/png"})
+    assert (status, "200 million pixels" in words) == (422, True)
+    assert list((studio.home / "studio" / "incoming").iterdir()) == []
+    assert list((studio.home / "studio" / "pictures").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"<html>", b"\x89PNG\r\n"]
+)
+def test_what_is_no_picture_is_not_kept(studio: Served, content: bytes) -> None:
+    assert studio.refusal("POST", "/api/pictures", content, headers={"Content-Type": "image/png"})[0] == 422
+    assert studio.refusal("POST", "/api/pictures", content, headers={"Content-Type": "text/html"})[0] == 415
+    assert list((studio.home / "studio" / "pictures").iterdir()) == []
+
+
+def test_too_many_bytes_are_refused_when_they_are_announced_and_when_they_are_not(studio: Served) -> None:
+    for path, most in (("/api/pictures", 64 * 2**20), ("/api/jobs", 2**18)):
+        connection = http.client.HTTPConnection("127.0.0.1", studio.port, timeout=20)
+        connection.putrequest("POST", path)
+        connection.putheader("Authorization", f"Bearer {studio.token}")
+        connection.putheader("Content-Length", str(most + 1))
+        connection.endheaders()
+        assert connection.getresponse().status == 413
+        connection.close()
+    sent = socket.create_connection(("127.0.0.1", studio.port), timeout=20)
+    sent.sendall(
+        f"POST /api/jobs HTTP/1.1\r\nHost: 127.0.0.1:{studio.port}\r\n"
+        f"Authorization: Bearer {studio.token}\r\n"
+        "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    )
+    for _ in range(5):
+        sent.sendall(b"10000\r\n" + bytes(65_536) + b"\r\n")
+    assert sent.recv(200).startswith(b"HTTP/1.1 413")
+    sent.close()
+
+
+def guarded(seconds: float, **options: Any) -> Guard:
+    """A guard before an app that gives back what it was sent."""
+
+    async def echo(request: Request) -> PlainTextResponse:
+        return PlainTextResponse(await request.body())
+
+    app = Starlette(
+        routes=[Route("/", echo, methods=["GET", "POST"])],
+        exception_handlers={HTTPException: failures.refused},
+    )
+    return Guard(app, port=8765, token="secret", bodies={"": (100, seconds)}, **options)
+
+
+def asked(
+    guard: Guard, pieces: list[tuple[float, bytes]], method: str = "POST", **headers: str
+) -> tuple[int, bytes]:
+    """What a guarded app answers to a body that comes in pieces, each after so many seconds."""
+    usual = {"host": "127.0.0.1:8765", "authorization": "Bearer secret", **headers}
+    scope = {
+        "type": "http", "method": method, "path": "/", "query_string": b"", "root_path": "",
+        "headers": [(name.encode(), value.encode()) for name, value in usual.items()],
+    }  # fmt: skip
+    left, answer = list(pieces), []
+
+    async def receive() -> dict[str, Any]:
+        wait, piece = left.pop(0)
+        await asyncio.sleep(wait)
+        return {"type": "http.request", "body": piece, "more_body": bool(left)}
+
+    async def send(message: dict[str, Any]) -> None:
+        answer.append(message)
+
+    with ThreadPoolExecutor(
+        1
+    ) as apart:  # a browser that other tests have opened has this thread's event loop
+        apart.submit(asyncio.run, guard(scope, receive, send)).result()
+    return answer[0]["status"], b"".join(message.get("body", b"") for message in answer)
+
+
+def test_a_body_that_trickles_in_is_given_up() -> None:
+    assert asked(guarded(5), [(0, b"one "), (0, b"two")]) == (200, b"one two")
+    status, body = asked(guarded(0.2), [(0.06, b"x")] * 10)  # each piece in time, all of them not
+    assert (status, b"did not arrive" in body) == (408, True)
+    assert asked(guarded(5), [(0, bytes(60)), (0, bytes(60))])[0] == 413
+
+
+def test_an_open_studio_wants_its_token_for_everything() -> None:
+    open_to_others = guarded(5, open_to_others=True, names=["studio.local"])
+    for host in ("192.168.1.7:8765", "studio.local:8765"):
+        assert asked(open_to_others, [(0, b"")], "GET", host=host)[0] == 200
+        assert asked(open_to_others, [(0, b"")], "GET", host=host, authorization="")[0] == 401
+    assert asked(open_to_others, [(0, b"")], "GET", host="evil.example:8765")[0] == 403
+    assert asked(guarded(5), [(0, b"")], "GET", host="192.168.1.7:8765")[0] == 403
+
+
+def test_one_studio_at_a_time(studio: Served) -> None:
+    def refused(home: Path, port: int) -> str:
+        command = [sys.executable, "-m", "lanterna", "studio", "--no-browser", "--port", str(port)]
+        environment = {**os.environ, "LANTERNA_HOME": str(home)}
+        found = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+        assert found.returncode == 2
+        return found.stderr
+
+    assert "another studio is open" in refused(studio.home, 0)
+    assert "--port" in refused(studio.home / "other", studio.port)
+    command = [sys.executable, "-m", "lanterna", "studio", "--no-browser"]  # opened again, as one does
+    environment = {**os.environ, "LANTERNA_HOME": str(studio.home)}
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert (found.returncode, found.stdout.strip()) == (0, studio.address)
+
+
+def test_the_address_is_kept_for_this_user_alone(tmp_path: Path) -> None:
+    served = Served(tmp_path)
+    file = tmp_path / "studio" / "address.txt"
+    assert (file.read_text().strip(), file.stat().st_mode & 0o77) == (served.address, 0)
+    served.close()
+    assert not file.exists()
+
+
+def test_a_page_of_an_allowed_site_may_with_the_token(tmp_path: Path) -> None:
+    served = Served(tmp_path, "--allow", "https://sketch.example")
+    ask = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    guest = {"Origin": "https://sketch.example", "Sec-Fetch-Site": "cross-site"}
+    status, _, headers = served.request("OPTIONS", "/api/jobs", headers={**guest, **ask}, token=None)
+    assert (status, headers["access-control-allow-origin"]) == (204, "https://sketch.example")
+    assert "authorization" in headers["access-control-allow-headers"]
+    status, _, headers = served.request("GET", "/api/jobs", headers=guest)
+    assert (status, headers["access-control-allow-origin"]) == (200, "https://sketch.example")
+    assert served.start("random", settings={"width": 8, "height": 8})
+    own = {**guest, "Cookie": cookie(served)}  # the browser's own cookie is no leave for another page
+    assert served.refusal("GET", "/api/jobs", headers=own, token=None)[0] == 401
+    stranger = {"Origin": "https://sketch.example.evil", "Sec-Fetch-Site": "cross-site"}
+    assert served.refusal("GET", "/api/jobs", headers=stranger)[0] == 403
+    assert served.refusal("OPTIONS", "/api/jobs", headers={**stranger, **ask}, token=None)[0] == 403
+    served.close()
+
+
+@pytest.mark.parametrize("site", ["*", "null", "sketch.example", "https://sketch.example/page"])
+def test_only_a_site_is_allowed(site: str) -> None:
+    command = [sys.executable, "-m", "lanterna", "studio", "--no-browser", "--allow", site]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (found.returncode, found.stderr.count("\n")) == (2, 1)
+    assert "http://localhost:8000" in found.stderr
+
+
+def test_a_studio_for_others_says_how_it_is_reached(tmp_path: Path) -> None:
+    served = Served(tmp_path, "--host", "0.0.0.0")
+    name = served.base.removeprefix("http://").rpartition(":")[0]
+    assert not ipaddress.ip_address(name).is_unspecified
+    assert served.refusal("GET", "/api/jobs", token=None)[0] == 401
+    assert served("GET", "/api/jobs") == []
+    served.close()

@@ -1,0 +1,388 @@
+"""What can be done in the studio's rooms beyond starting a job: gone back in, chosen from, explained."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+
+from browsing import SMALL, THREE, WHILE, dreamed, go, settings_in, stroke, violations
+from places import ROOT
+from served import Served
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+WEB = ROOT / "src/lanterna/surfaces/web"
+
+
+@pytest.fixture(scope="module")
+def network(studio: Served) -> str:
+    """A small network that reads, trained here."""
+    settings = {"network": "dense", "hidden": [32], "epochs": 1, "fraction": 0.3}
+    job = studio.start("train", settings=settings, title="small")
+    assert studio.ended(job)["state"] == "done"
+    return "small"
+
+
+def picture(studio: Served, path: str) -> np.ndarray:
+    status, content, _ = studio.request("GET", path)
+    assert status == 200
+    return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"), dtype=float)
+
+
+def test_one_goes_back_and_on_and_branches(page: Page, studio: Served):
+    go(page, "#/dream?size=256&octaves=2&steps=200")
+    page.get_by_role("button", name="Start").click()
+    steps = page.get_by_role("radio", name=re.compile("^Step "))
+    expect(steps.nth(2)).to_be_visible(timeout=WHILE)
+    first = steps.nth(0)
+    number = int(first.get_attribute("aria-label").removeprefix("Step "))
+    first.click()
+    expect(page.get_by_role("img", name=f"Dream: step {number}")).to_be_visible()
+    page.get_by_role("button", name="Go back here").click()
+    expect(page.locator(".facts")).to_contain_text(f"step {number} of 400", timeout=WHILE)
+    expect(page.locator(".facts")).to_contain_text("paused")
+    job = settings_in(page)["job"]
+    page.get_by_role("button", name="Go on").first.click()
+    studio.until(job, lambda found: found["state"] == "running" and found["step"] > number)
+    page.get_by_role("button", name="Stop").first.click()
+    expect(page.locator(".facts")).to_contain_text("stopped", timeout=WHILE)
+    # With keys: the newest, and from there to the one before it.
+    page.get_by_role("radio", name="end").click()
+    page.get_by_role("radio", name=re.compile("^Step ")).last.focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.get_by_role("radio", name=re.compile("^Step "), checked=True)).to_have_count(1)
+    page.get_by_role("button", name="Branch from here").click()
+    page.wait_for_url(lambda url: job not in url)
+    branch = settings_in(page)["job"]
+    assert studio("GET", f"/api/jobs/{branch}")["parent"] == job
+    page.get_by_role("button", name="Stop").first.click()
+    expect(page.locator(".facts")).to_contain_text("stopped", timeout=WHILE)
+    page.get_by_role("button", name=re.compile("^Go on from step")).click()
+    page.wait_for_url(lambda url: branch not in url)
+    page.get_by_role("button", name="Stop").first.click()
+    expect(page.locator(".facts")).to_contain_text("stopped", timeout=WHILE)
+
+
+def test_a_picture_of_a_sheet_is_pressed_and_made_large(page: Page, studio: Served):
+    go(page, "#/paint?kind=random-sheet&seed=5&sheet=4&width=200&height=200")
+    page.get_by_role("button", name="Start").click()
+    tile = page.get_by_role("link", name="Make this one large: 7")
+    expect(tile).to_be_visible(timeout=WHILE)
+    sheet = studio("GET", f"/api/jobs/{settings_in(page)['job']}")["picture"]
+    tile.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("radio", name="Random", exact=True)).to_be_checked()
+    assert settings_in(page)["seed"] == "7"
+    page.get_by_role("button", name="Start").click()
+    expect(page.locator(".facts")).to_contain_text("done", timeout=WHILE)
+    made = studio("GET", f"/api/jobs/{settings_in(page)['job']}")["picture"]
+    large = picture(studio, f"/api/pictures/{made}/file")
+    # It is the one that was pressed, and none of its neighbours.
+    whole, apart = picture(studio, f"/api/pictures/{sheet}/file"), []
+    for each in studio("GET", f"/api/pictures/{sheet}")["recipe"]["sheet"]:
+        left, top, right, bottom = each["box"]
+        cut = Image.fromarray(whole[top:bottom, left:right].astype("uint8")).resize(large.shape[1::-1])
+        apart.append((np.abs(np.asarray(cut, dtype=float) - large).mean(), each["label"]))
+    assert min(apart)[1] == "7"
+
+
+def test_each_painting_has_a_mask_of_its_own(page: Page, studio: Served):
+    go(page, "#/style?size=96&steps=2")
+    expect(page.locator('[data-role="style"] img')).to_have_count(1)
+    page.locator('[data-role="style"]').nth(1).get_by_role("button").click()
+    page.get_by_role("button", name="chelsea", exact=True).click()
+    page.get_by_role("button", name="draw for 2").click()
+    mask = page.get_by_role("application", name=re.compile("where painting 2 is to be seen"))
+    stroke(page, mask, ((0.1, 0.5), (0.4, 0.5)))
+    page.get_by_role("button", name="Use this mask").click()
+    expect(page.locator('[data-role="mask"] img')).to_have_count(2)
+    one, two = settings_in(page)["in.mask"].split(",")
+    everywhere, drawn = (picture(studio, f"/api/pictures/{each}/file") for each in (one, two))
+    assert everywhere.min() == 255  # the other painting has all of the picture
+    assert drawn[drawn.shape[0] // 2, drawn.shape[1] // 4].min() == 255
+    assert drawn[:, -10:].max() == 0
+    # It is changed, not drawn anew.
+    page.get_by_role("button", name="change 2").click()
+    stroke(page, page.get_by_role("application", name=re.compile("painting 2")), ((0.9, 0.2), (0.9, 0.8)))
+    page.get_by_role("button", name="Use this mask").click()
+    page.wait_for_url(lambda url: two not in url)
+    changed = picture(studio, f"/api/pictures/{settings_in(page)['in.mask'].split(',')[1]}/file")
+    assert changed[changed.shape[0] // 2, changed.shape[1] // 4].min() > 200
+    assert changed[changed.shape[0] // 2, int(changed.shape[1] * 0.9)].min() > 200
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(page.locator(".facts")).to_contain_text("done", timeout=WHILE)
+
+
+def test_a_film_plays_and_is_held_still(page: Page):
+    go(page, "#/paint?kind=random-loop&frames=4&width=64&height=64")
+    page.get_by_role("button", name="Start").click()
+    shown = page.get_by_role("img", name="Random loop: the result")
+    expect(shown).to_have_attribute("src", re.compile("/file$"), timeout=WHILE)
+    page.get_by_role("button", name="Hold still").click()
+    expect(shown).to_have_attribute("src", re.compile("/thumbnail$"))
+    page.emulate_media(reduced_motion="reduce")
+    page.reload()
+    expect(page.get_by_role("button", name="Play")).to_be_visible()  # it does not move unasked
+    expect(shown).to_have_attribute("src", re.compile("/thumbnail$"))
+
+
+def test_presets_are_shown_and_keys_work(page: Page):
+    dreamed(page)
+    expect(page.locator(".presets img")).to_have_count(13)
+    page.locator("#main").focus()
+    page.keyboard.press("c")
+    expect(page.get_by_role("slider", name="Before and after")).to_be_visible()
+    page.keyboard.press("l")
+    expect(page.get_by_role("application", name=re.compile("^Loupe"))).to_be_visible()
+
+
+def test_a_drawing_is_explained_and_looked_into(page: Page, network: str):
+    go(page, f"#/read?network={network}")
+    pad = page.get_by_label(re.compile("^Pad: "))
+    stroke(page, pad, THREE)
+    expect(page.get_by_test_id("answer")).to_have_text("3", timeout=WHILE)
+    why = page.get_by_role("img", name=re.compile("^Which pixels speak for"))
+    colours = np.array(
+        why.evaluate("canvas => [...canvas.getContext('2d').getImageData(0, 0, 28, 28).data]")
+    ).reshape(28, 28, 4)[..., :3]
+    amber = (colours[..., 0] > colours[..., 2] + 60).sum()
+    blue = (colours[..., 2] > colours[..., 0] + 60).sum()
+    assert amber > 5
+    assert blue > 0
+    page.get_by_role("button", name="The steps to it").click()
+    steps = page.get_by_role("img", name=re.compile("^Each step from the page"))
+    expect(steps).to_have_js_property("complete", True)
+    assert steps.evaluate("image => image.naturalWidth") > 800
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.get_by_role("button", name="Look inside as I draw").click()
+    inside = page.frame_locator("iframe").get_by_role("heading", level=1)
+    expect(inside).to_contain_text("Read as 3", timeout=WHILE)
+    page.get_by_role("button", name="Clear").click()
+    page.wait_for_timeout(400)
+    expect(page.get_by_test_id("answer")).to_have_text("?")  # no late answer to what is gone
+    stroke(page, pad, ((0.5, 0.15), (0.5, 0.85)))
+    expect(page.get_by_test_id("answer")).to_have_text("1", timeout=WHILE)
+    expect(inside).to_contain_text("Read as 1")  # it follows the pen
+
+
+def test_a_pen_that_is_pressed_draws_broader(page: Page):
+    go(page, "#/read")
+    pad = page.get_by_label(re.compile("^Pad: "))
+    box = pad.bounding_box()
+    assert box is not None
+    session, ink = page.context.new_cdp_session(page), []
+    for force in (0.1, 0.9):
+        for kind, across in (("mousePressed", 0.3), ("mouseMoved", 0.7), ("mouseReleased", 0.7)):
+            session.send("Input.dispatchMouseEvent", {
+                "type": kind, "x": box["x"] + across * box["width"], "y": box["y"] + box["height"] / 2,
+                "button": "left", "buttons": 1, "clickCount": 1, "pointerType": "pen", "force": force,
+            })  # fmt: skip
+        drawn = "pad => pad.getContext('2d').getImageData(0, 0, 224, 224).data.filter((_, at) => at % 4 == 3)"
+        ink.append(sum(pad.evaluate(f"pad => Array.from(({drawn})(pad))")))
+        page.get_by_role("button", name="Clear").click()
+    assert 1.5 * ink[0] < ink[1]
+
+
+def test_a_page_is_dropped_on_the_pad(page: Page, network: str, real_shelf: Path):
+    go(page, f"#/read?network={network}")
+    expect(page.get_by_label(re.compile("^Pad: "))).to_be_visible()
+    content = (real_shelf / "photographs/page.png").read_bytes()
+    page.evaluate(
+        """bytes => {
+          const data = new DataTransfer();
+          data.items.add(new File([new Uint8Array(bytes)], "page.png", { type: "image/png" }));
+          const event = new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true });
+          document.querySelector(".read").dispatchEvent(event);
+        }""",
+        list(content),
+    )
+    expect(page.get_by_role("img", name="The page that is read")).to_be_visible(timeout=WHILE)
+    expect(page.locator(".page-read button").nth(20)).to_be_visible(timeout=WHILE)
+
+
+def test_the_camera_reads_what_is_held_into_it(studio: Served, network: str, browser: Browser):
+    fake = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    opened = browser.browser_type.launch(executable_path=chromium, args=fake)
+    try:
+        page = opened.new_page()
+        page.goto(studio.address)
+        page.goto(f"{studio.base}/#/read?network={network}")
+        page.get_by_role("button", name="Camera").click()
+        # The picture of the fake camera has shapes, and a clock whose digits are found.
+        expect(page.locator(".page-read button").first).to_be_visible(timeout=WHILE)
+        page.get_by_role("button", name="Keep this still").click()
+        expect(page.get_by_role("img", name="The page that is read")).to_be_visible(timeout=WHILE)
+        page.get_by_role("button", name="Back to the pad").click()
+        expect(page.get_by_label(re.compile("^Pad: "))).to_be_visible()
+    finally:
+        opened.close()
+
+
+def test_runs_stand_beside_one_another_and_networks_are_kept(page: Page, studio: Served, network: str):
+    other = {"network": "dense", "hidden": [16], "epochs": 1, "fraction": 0.3}
+    assert studio.ended(studio.start("train", settings=other, title="smaller"))["state"] == "done"
+    go(page, "#/train")
+    runs = page.get_by_role("list", name="Runs")
+    expect(runs.get_by_role("button")).to_have_count(2)
+    runs.get_by_role("button", name=re.compile(f"^{network} ")).click()
+    expect(runs.get_by_role("button", name=re.compile(f"^{network} .*hidden 32"))).to_be_visible()
+    page.get_by_text("Networks you have").click()
+    name = page.get_by_label("Name of smaller")
+    name.fill("tiny")
+    name.press("Enter")
+    expect(page.get_by_label("Name of tiny")).to_be_visible()
+    assert {"tiny", network} <= {each["name"] for each in studio("GET", "/api/networks") if each["here"]}
+    taken = page.get_by_label("Name of tiny")
+    taken.fill(network)
+    taken.press("Enter")
+    expect(page.locator(".notices")).to_contain_text(f"There is a network '{network}' already")
+    page.get_by_role("button", name="Delete tiny").click()
+    expect(page.get_by_label("Name of tiny")).to_have_count(0)
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_label("Name of tiny")).to_be_visible()
+    assert studio("DELETE", "/api/networks/tiny") == {"name": "tiny"}
+    assert studio.refusal("DELETE", "/api/networks/tiny")[0] == 404
+
+
+def test_what_is_misread_is_shown_as_it_learns(page: Page):
+    go(page, "#/train?network=dense&epochs=1&fraction=0.2")
+    page.get_by_role("button", name=re.compile("^Start")).click()
+    shown = page.get_by_role("img", name=re.compile("test digits that are misread now"))
+    expect(shown).to_be_visible(timeout=WHILE)
+    expect(page.locator(".facts")).to_contain_text("done", timeout=WHILE)
+
+
+def test_what_is_in_a_photograph_is_said(page: Page):
+    go(page, "#/look?network=efficientnet-lite0")  # a photograph is there already
+    expect(page.get_by_role("status", name="What is in it")).to_contain_text("cat", timeout=WHILE)
+
+
+def test_a_title_is_changed_and_a_variation_says_what_varies(page: Page, studio: Served):
+    dreamed(page)
+    page.get_by_role("link", name="Gallery").click()
+    page.locator(".tile").first.click()
+    title = page.get_by_label("Title")
+    title.fill("Whiskers")
+    title.press("Enter")
+    page.locator("dialog").press("s")
+    expect(page.locator("dialog .star")).to_have_attribute("aria-pressed", "true")
+    assert violations(page) == []
+    newest = studio("GET", "/api/gallery?words=whiskers")[0]
+    assert (newest["title"], newest["starred"]) == ("Whiskers", True)
+    page.get_by_role("button", name="Vary").click()
+    expect(page.locator(".notices")).to_contain_text("the seed, which is 1 now")
+    assert settings_in(page)["seed"] == "1"
+
+
+def test_more_comes_as_one_scrolls_and_all_are_chosen(page: Page, studio: Served):
+    for seed in range(70):
+        studio.start("random", settings={"seed": seed, "width": 24, "height": 24})
+    studio.ended(studio.start("random", settings={"width": 24, "height": 24}))
+    go(page, "#/gallery?room=paint")
+    expect(page.locator(".tile").nth(59)).to_be_attached(timeout=WHILE)
+    page.locator("#main").evaluate("each => each.scrollTo(0, each.scrollHeight)")
+    expect(page.locator(".tile").nth(70)).to_be_attached(timeout=WHILE)
+    page.get_by_role("checkbox", name=re.compile("^Choose ")).first.check()
+    page.get_by_role("button", name="All", exact=True).click()
+    chosen = page.get_by_role("toolbar", name="Chosen pictures")
+    expect(chosen).to_contain_text(re.compile(r"7\d chosen"))
+    with page.expect_download() as download:
+        chosen.get_by_role("link", name="Export").click()
+    assert Path(download.value.path()).stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_dialogs_and_menus_have_no_accessibility_violation(page: Page, theme: str):
+    page.emulate_media(color_scheme=theme)
+    dreamed(page)
+    page.get_by_text("Send to …").click()
+    page.wait_for_timeout(200)
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    picture = page.locator('[data-role="guide"]').get_by_role("button")
+    picture.click()
+    page.wait_for_timeout(300)
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    expect(picture).to_be_focused()  # one is where one was
+    page.get_by_role("button", name="draw one").click()
+    assert violations(page) == []
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name=re.compile("^Queue")).click()
+    page.wait_for_timeout(200)
+    assert violations(page) == []
+
+
+def test_a_page_of_a_studio_that_was_closed_says_what_to_do(
+    real_shelf: Path, tmp_path: Path, browser: Browser
+):
+    (tmp_path / "shelf").symlink_to(real_shelf, target_is_directory=True)
+    first = Served(tmp_path)
+    page = browser.new_page()
+    try:
+        page.goto(first.address)
+        page.goto(f"{first.base}/#/dream?{SMALL}")
+        expect(page.get_by_role("img", name="chelsea")).to_be_visible(timeout=WHILE)
+        first.close()
+        expect(page.get_by_text("The studio’s server is away")).to_be_visible(timeout=WHILE)
+        second = Served(tmp_path, "--port", str(first.port))
+        try:
+            expect(page.get_by_text("The studio’s server is away")).to_have_count(0, timeout=WHILE)
+            page.get_by_role("button", name="Start").click()
+            expect(page.locator(".notices")).to_contain_text("The studio was opened anew")
+            page.goto(second.address)
+            page.goto(f"{second.base}/#/dream?{SMALL}")
+            page.get_by_role("button", name="Start").click()
+            expect(page.locator(".facts")).to_contain_text("done", timeout=WHILE)
+        finally:
+            second.close()
+    finally:
+        page.close()
+
+
+def test_what_is_missing_is_offered_and_a_failure_told(tmp_path: Path, browser: Browser):
+    """An empty shelf, and no network to fetch from (the tests are offline)."""
+    studio = Served(tmp_path)
+    page = browser.new_page()
+    try:
+        page.goto(studio.address)
+        page.goto(f"{studio.base}/#/dream")
+        offer = page.get_by_role("group", name="To be fetched first")
+        expect(offer).to_contain_text(re.compile(r"photographs.*MB"))
+        offer.get_by_role("button", name=re.compile("^Fetch")).click()
+        expect(offer.get_by_role("status")).to_contain_text("forbids the network", timeout=WHILE)
+        page.goto(f"{studio.base}/#/look")
+        expect(page.get_by_role("group", name="To be fetched first")).to_contain_text("efficientnet-lite0")
+        assert violations(page) == []
+    finally:
+        page.close()
+        studio.close()
+
+
+def test_the_pages_own_code_is_small_and_asks_nobody_else(page: Page, studio: Served):
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    go(page, "#/dream")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    paths = {url.removeprefix(studio.base).partition("?")[0].lstrip("/") for url in asked}
+    own = [WEB.parent / path for path in paths if path.startswith("web/") and "vendor" not in path]
+    assert len(own) > 5
+    sizes = [len(gzip.compress(each.read_bytes())) for each in own if each.suffix in (".js", ".css", ".html")]
+    assert sum(sizes) < 60_000  # what comes before the first picture; a room's own part comes with the room
+    for room in ("learn", "read", "train", "look", "dream", "style", "paint", "gallery"):
+        go(page, f"#/{room}")
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+    assert {url for url in asked if not url.startswith((studio.base, "about:", "blob:", "data:"))} == set()
