@@ -1,12 +1,13 @@
 # make tour    see what Lanterna does: train, read a page, classify a photograph, look at the gallery
 # make studio  do it by hand, in your browser
 # make docs    the site: build/docs/index.html
-# make test    all tests          make check   ruff and mypy          make bench   the figures
+# make test    all tests          make quick   those that take no time, before every commit
+# make check   ruff and mypy      make bench   the figures
 PYTHON ?= python3
 BIN = .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: tour studio docs test check bench
+.PHONY: tour studio docs test quick check bench
 tour: .venv/installed
 	@$(BIN)/lanterna tour
 
@@ -17,8 +18,14 @@ docs: .venv/installed-docs
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -d build/doctrees docs build/docs
 	@echo "$(CURDIR)/build/docs/index.html"
 
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
+
 test: .venv/installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python tests/shared/browsers.py
+	$(PYTEST) --dist loadfile --no-loadscope-reorder
+
+quick: .venv/installed-dev
+	$(PYTEST) --dist worksteal -m "not slow"
 
 check: .venv/installed-dev
 	$(BIN)/ruff check

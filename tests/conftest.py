@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import sync_playwright
 
+from browsers import MISSING, find_chromium
 from lanterna import settings, shelf
 from places import SCREENSHOTS
 from served import Served
+from trained import put_trained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from playwright.sync_api import Browser, Page
+
+# What makes a test too slow to run before every commit: a browser, a studio, a kernel, a cluster, a training.
+SLOW_FIXTURES = {"browser", "page", "studio", "kernel", "hosts", "trained"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as `slow` what uses one of these fixtures: `make quick` leaves it out."""
+    for item in items:
+        if SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +56,13 @@ def home(session_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return session_home
 
 
+@pytest.fixture(scope="session")
+def trained(session_home: Path) -> Path:
+    """`session_home` with the networks `conv` and `dense` in it, trained once for all runs."""
+    put_trained(session_home)
+    return session_home
+
+
 @pytest.fixture
 def empty_home(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home for one test alone, with nothing in it: an empty shelf, no networks."""
@@ -65,9 +83,9 @@ def private_home(real_shelf: Path, empty_home: Path) -> Path:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """The Chromium of this machine, without a window. WebGL is computed by the processor."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    chromium = find_chromium()
     if chromium is None:
-        pytest.fail("pages are tested in Chromium: apt-get install chromium")
+        pytest.fail(MISSING)
     arguments = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
     arguments += ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]  # a camera
     with sync_playwright() as playwright:

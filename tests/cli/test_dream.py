@@ -15,10 +15,10 @@ from lanterna import shelf
 from lanterna.images import open_picture, read_record, save_picture
 from lanterna.images.drawing import as_image
 from lanterna.networks import open_network
+from lanterna.networks.trained import open_trained
 from lanterna.probes import objectives
 from lanterna.recipes.dream import Dream
 from lanterna.recipes.octaves import resized
-from lanterna.recipes.results import open_or_train
 from lanterna.surfaces.cli import main
 from lanterna.surfaces.dreaming import sensible_stages
 from terminals import decode_blocks, drawings, in_a_terminal
@@ -91,8 +91,8 @@ def test_it_can_be_made_again_bit_for_bit(words, kept, capsys):
     assert torch.equal(pixels("one.png"), pixels("three.png"))
 
 
+@pytest.mark.usefixtures("trained")
 def test_digits_dream_with_a_network_trained_here(capsys):
-    open_or_train("conv")
     assert dream("left.png", "--network", "conv", *SMALL, "-o", "one.png") == 0
     assert "one.png" in capsys.readouterr().err
     assert main(["rerun", "one.png"]) == 0
@@ -246,14 +246,14 @@ def test_a_sheet_of_channels_shows_the_strongest_of_this_picture(capsys):
     assert on_sheet("dream-channels.png", 0, 24, 6, (144, 96)).std() > 0.1
 
 
-def test_every_sensible_stage_is_on_a_sheet_in_order():
+def test_every_sensible_stage_is_on_a_sheet_in_order(trained):
     lite0 = sensible_stages(open_network("efficientnet-lite0"))
     assert lite0 == ["stem", *(f"block{number}" for number in range(1, 17)), "head"]
     vgg = sensible_stages(open_network("vgg16"))
     assert vgg[0] == "relu1_1"
     assert vgg[-1] == "relu5_3"
     assert len(vgg) == 13
-    assert sensible_stages(open_or_train("conv")) == ["relu1", "relu2", "relu3"]
+    assert sensible_stages(open_trained(trained / "networks" / "conv")) == ["relu1", "relu2", "relu3"]
 
 
 # In a terminal

@@ -13,8 +13,8 @@ from lanterna.images import open_picture, save_picture
 from lanterna.images.digits import mnist
 from lanterna.networks import open_network, seen
 from lanterna.networks.digits import conv, dense
+from lanterna.networks.trained import open_trained
 from lanterna.probes import heat, links, paths
-from lanterna.recipes.results import open_or_train
 from lanterna.surfaces.cli import main
 from lanterna.surfaces.looking import look_page
 
@@ -23,10 +23,8 @@ TOLERANCE = 1e-4
 
 
 @pytest.fixture(scope="module")
-def network(session_home):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LANTERNA_HOME", str(session_home))
-        return open_or_train("conv", device="cpu")
+def network(trained):
+    return open_trained(trained / "networks" / "conv")
 
 
 @pytest.fixture(scope="module")

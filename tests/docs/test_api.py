@@ -15,7 +15,6 @@ import pytest
 from PIL import Image, ImageDraw
 
 from lanterna import open_picture, save_picture
-from lanterna.recipes.results import open_or_train
 from places import ROOT
 from served import Served
 
@@ -29,16 +28,11 @@ CALLS = [call for block in BLOCKS for call in re.split(r"\n(?=curl )", block.str
 
 
 @pytest.fixture(scope="module")
-def studio(
-    tmp_path_factory: pytest.TempPathFactory, session_home: Path, real_shelf: Path
-) -> Iterator[Served]:
+def studio(tmp_path_factory: pytest.TempPathFactory, trained: Path, real_shelf: Path) -> Iterator[Served]:
     """A studio in whose home the shelf and a network are."""
     home = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LANTERNA_HOME", str(session_home))
-        open_or_train("conv", device="cpu")
-    (home / "shelf").symlink_to(session_home / "shelf")
-    shutil.copytree(session_home / "networks" / "conv", home / "networks" / "conv")
+    (home / "shelf").symlink_to(trained / "shelf")
+    shutil.copytree(trained / "networks" / "conv", home / "networks" / "conv")
     save_picture(open_picture(real_shelf / "photographs/chelsea.png", longest=128), home / "cat.png")
     three = Image.new("L", (100, 100))
     drawn = ImageDraw.Draw(three)

@@ -31,7 +31,7 @@ def test_the_python_trains(capsys: pytest.CaptureFixture[str]):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_trains(command: str, private_home: Path, monkeypatch: pytest.MonkeyPatch):
-    """Those for several processes are started as far as their launch; techniques/test_parallel.py goes on from there."""
+    """Those for several processes are started as far as their launch: test_parallel.py goes on from there."""
     launched = []
 
     def launch(*_: object, **options: object) -> int:

@@ -92,9 +92,9 @@ def test_sides_no_digit_has_are_answered():
 
 
 @pytest.fixture
-def reader(session_home, monkeypatch):
+def reader(trained):
     """A home in which a network is trained."""
-    monkeypatch.setenv("LANTERNA_HOME", str(session_home))
+    return trained
 
 
 @pytest.mark.usefixtures("reader")

@@ -20,8 +20,8 @@ from lanterna.images.drawing import as_picture
 from lanterna.networks import Eye, Network, open_network
 from lanterna.networks.digits import conv, dense, start_weights
 from lanterna.networks.tracing import RESULT
+from lanterna.networks.trained import open_trained
 from lanterna.probes import BY, ablation, heat, links, look, paths
-from lanterna.recipes.results import open_or_train
 from lanterna.recipes.train import Train
 
 EGYPTIAN_CAT = 285
@@ -39,11 +39,8 @@ def digits(count):
 
 
 @pytest.fixture(scope="session")
-def conv_kept(session_home):
-    """The network that everybody gets, trained with the fast preset once for all tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LANTERNA_HOME", str(session_home))
-        return open_or_train("conv", device="cpu")
+def conv_kept(trained):
+    return open_trained(trained / "networks" / "conv")
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,11 @@ from lanterna.errors import LanternaError, UsageError
 from lanterna.images import open_picture
 from lanterna.networks import class_index, open_network, seen
 from lanterna.networks.quick import quicken
+from lanterna.networks.trained import open_trained
 from lanterna.probes import objectives
 from lanterna.probes.objectives import Objective
 from lanterna.recipes.dream import Dream, dream, first_stage
 from lanterna.recipes.octaves import octave_sizes, resized, smoothed
-from lanterna.recipes.results import open_or_train
 from lanterna.recipes.windows import Windows, gradient
 from lanterna.recipes.wishes import Wish, read_class, whole_wish
 
@@ -34,8 +34,8 @@ def cat():
 
 
 @pytest.fixture
-def conv():
-    return open_or_train("conv", device="cpu")
+def conv(trained):
+    return open_trained(trained / "networks" / "conv")
 
 
 def photograph(name, longest=128):
@@ -278,8 +278,8 @@ def test_the_network_given_is_left_as_it_is(cat):
 
 
 @pytest.mark.parametrize(("name", "stage"), [("conv", "relu2"), ("dense", "relu1")])
-def test_digit_networks_dream_of_pages(name, stage):
-    network = open_or_train(name, device="cpu")
+def test_digit_networks_dream_of_pages(name, stage, trained):
+    network = open_trained(trained / "networks" / name)
     page = torch.ones(3, 60, 90)
     page[:, 10:50, 30:36] = 0.1
     settings = {"stage": stage, "size": 90, "octaves": 1, "steps": 16, "step_size": 5}
@@ -434,8 +434,8 @@ def test_a_quick_network_puts_out_what_the_network_does(name, last, tolerance):
 
 
 @pytest.mark.parametrize("name", ["conv", "dense"])
-def test_a_quick_digit_network_puts_out_what_the_network_does(name):
-    network = open_or_train(name, device="cpu")
+def test_a_quick_digit_network_puts_out_what_the_network_does(name, trained):
+    network = open_trained(trained / "networks" / name)
     digit = torch.rand(1, 28, 28, generator=torch.Generator().manual_seed(0))
     for stages in ({"output"}, {next(iter(network.stages)), "relu2" if name == "conv" else "relu1"}, None):
         quick_agrees(network, stages, digit, 1e-4)

@@ -15,6 +15,7 @@ from lanterna.errors import UsageError
 from lanterna.images import open_picture, read_record, save_picture
 from lanterna.images.digits import Digits, mnist
 from lanterna.networks import class_index, open_network
+from lanterna.networks.trained import open_trained
 from lanterna.probes import kernels, objectives
 from lanterna.recipes import examples
 from lanterna.recipes.canvas import COLOURS, Canvas, colour_axes, seen_anyhow
@@ -22,7 +23,6 @@ from lanterna.recipes.classify import Classify, classify
 from lanterna.recipes.examples import best_examples
 from lanterna.recipes.feature import Feature, feature, wanted_stage
 from lanterna.recipes.recipe import Frame
-from lanterna.recipes.results import open_or_train
 from lanterna.surfaces.cli import main
 
 
@@ -38,8 +38,8 @@ def lite0():
 
 
 @pytest.fixture
-def conv():
-    return open_or_train("conv", device="cpu")
+def conv(trained):
+    return open_trained(trained / "networks" / "conv")
 
 
 @pytest.fixture
@@ -238,12 +238,12 @@ def test_the_explained_share_is_that_of_least_squares():
     assert explained[0].item() == pytest.approx(best, abs=1e-5)
 
 
-def test_networks_of_photographs_have_edges_first():
+def test_networks_of_photographs_have_edges_first(trained):
     for name, least in (("efficientnet-lite0", 20), ("vgg16", 45)):
         measured = kernels.first_kernels(open_network(name))
         assert sum(found is not None for found in measured.found) > least
     with pytest.raises(UsageError, match="convolution"):
-        kernels.first_kernels(open_or_train("dense"))
+        kernels.first_kernels(open_trained(trained / "networks" / "dense"))
 
 
 # The command

@@ -58,8 +58,13 @@ def psnr(one, other):
 
 
 def session(model):
+    """The program, each of its operators computed as it stands.
+
+    Fused into 8-bit kernels they would depend on the processor: without VNNI, sums of two products saturate.
+    """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     return onnxruntime.InferenceSession(model, options)
 
 
@@ -89,7 +94,7 @@ def test_the_predictor_is_the_shelfs(photographs):
     assert (ours - torch.from_numpy(theirs)).abs().max() < 1e-3
     # The program as it is rounds everything it computes, and still means the same style.
     rounded = torch.from_numpy(session(path).run(None, feed)[0].reshape(1, 100))
-    assert torch.cosine_similarity(ours, rounded) > 0.99
+    assert torch.cosine_similarity(ours, rounded) > 0.9995
 
 
 def test_the_transformer_is_the_shelfs_at_384_pixels(photographs):
@@ -104,7 +109,7 @@ def test_the_transformer_is_the_shelfs_at_384_pixels(photographs):
     theirs = torch.from_numpy(session(without_rounding(path)).run(None, feed)[0][0]).permute(2, 0, 1)
     assert (ours - theirs).abs().max() < 1e-3
     rounded = torch.from_numpy(session(path).run(None, feed)[0][0]).permute(2, 0, 1)
-    assert psnr(ours, rounded) > 22
+    assert psnr(ours, rounded) > 28
     assert psnr(ours, rounded) > psnr(picture, rounded) + 6
 
 

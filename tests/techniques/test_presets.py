@@ -16,6 +16,9 @@ from lanterna.recipes.results import open_or_train
 SMALL = {"size": 192}
 
 
+pytestmark = pytest.mark.usefixtures("trained")
+
+
 def network_of(name: str) -> Network:
     return open_or_train(name) if name in ("conv", "dense") else open_network(name)
 

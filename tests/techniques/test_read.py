@@ -12,8 +12,9 @@ from PIL import Image
 
 import pages
 from lanterna.images.digits import mnist
+from lanterna.networks.trained import open_trained
 from lanterna.recipes.read import Read, read
-from lanterna.recipes.results import expected_calibration_error, open_or_train
+from lanterna.recipes.results import expected_calibration_error
 from lanterna.surfaces.cli import main
 
 if TYPE_CHECKING:
@@ -24,11 +25,9 @@ PAGES_OF_EACH = 2
 
 
 @pytest.fixture(scope="module")
-def network(session_home: Path):
+def network(trained: Path):
     """The fast network, trained as `lanterna read` trains it where there is none."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LANTERNA_HOME", str(session_home))
-        return open_or_train("conv")
+    return open_trained(trained / "networks" / "conv")
 
 
 def digits_to_write():

@@ -1,0 +1,64 @@
+"""The digit networks that many tests read with: trained once, then copied from a cache.
+
+Training them takes most of two minutes of a processor without bfloat16. What is cached is keyed by the code
+that makes it and by the arithmetic of the machine, so that a change of either trains anew.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+import lanterna
+from lanterna.devices import choose_device, fast_dtype
+from lanterna.recipes.results import open_or_train
+from places import ROOT
+
+NAMES = ("conv", "dense")
+_SOURCE = Path(lanterna.__file__).parent
+_MADE_BY = ("devices.py", "images/digits.py", "networks/*.py", "recipes/train*.py", "recipes/results.py")
+
+
+def cache_of_networks() -> Path:
+    """The folder of the networks as the code that is here trains them."""
+    key = hashlib.sha256()
+    for pattern in _MADE_BY:
+        for file in sorted(_SOURCE.glob(pattern)):
+            key.update(file.read_bytes())
+    arithmetic = (
+        torch.__version__,
+        torch.backends.cpu.get_cpu_capability(),
+        fast_dtype(choose_device("cpu")),
+    )
+    key.update(repr(arithmetic).encode())
+    return ROOT / "build" / "trained-for-tests" / key.hexdigest()[:16]
+
+
+def put_trained(home: Path) -> None:
+    """Put `conv` and `dense`, as `lanterna read` and `look` train them where there are none, into a home."""
+    cache = cache_of_networks()
+    cache.mkdir(parents=True, exist_ok=True)
+    for name in NAMES:
+        with (cache / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the other processes of the run wait, and copy
+            if not (cache / name).exists():
+                _train(name, home, cache)
+        if not (home / "networks" / name).exists():
+            shutil.copytree(cache / name, home / "networks" / name)
+
+
+def _train(name: str, home: Path, cache: Path) -> None:
+    work = cache / f"{name}-{os.getpid()}"
+    work.mkdir()
+    (work / "shelf").symlink_to((home / "shelf").resolve(), target_is_directory=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LANTERNA_HOME", str(work))
+        open_or_train(name, device="cpu")
+    (work / "networks" / name).rename(cache / name)
+    shutil.rmtree(work)
