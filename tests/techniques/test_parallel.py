@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 # shifts), an average of the weights, two rates of decay; and a last batch of one digit, for two processes.
 BUSY = Train.checked(
     {"channels": (4, 8), "hidden": (16,), "dropout": 0.2, "average": 0.9, "augmentation": "hand"}
-    | {"epochs": 2, "batch_size": 96, "fraction": 0.01155, "precision": "float32", "label_smoothing": 0.1}
+    | {"epochs": 2, "batch_size": 48, "fraction": 0.00323, "hold_out": 200, "precision": "float32"}
+    | {"label_smoothing": 0.1}
 )
 MEMBER = """
 import sys, torch
@@ -53,20 +54,32 @@ if team.first:
 leave()
 """
 
-# A script: the processes that it starts import it, and so do all of this too.
+# A script: the processes that it starts import it, and so do all of this too. After the first checkpoint
+# they wait until they are told to go on, or to stop: what is done to them is done in mid-training.
 EVERY_FRAME = """
-import sys
+import signal, sys, time
+from pathlib import Path
 from lanterna.recipes import checkpoint, training
 from lanterna.surfaces.cli import main
 checkpoint.Keeping.every = 0
 new_network = training.new_network
 training.new_network = lambda recipe: new_network(recipe).double()
+save, go_on = checkpoint.Learning.save, Path(__file__).with_name("go-on")
+def save_and_wait(learning, path, recipe):
+    save(learning, path, recipe)
+    stop = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, lambda *given: (go_on.touch(), stop(*given)))
+    while not go_on.exists():
+        time.sleep(0.01)
+    signal.signal(signal.SIGINT, stop)
+checkpoint.Learning.save = save_and_wait
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
 """
 # Nothing held out, so that no temperature is searched.
-SIZE = ["--fraction", "0.2", "--epochs", "10", "--precision", "float32", "--hold-out", "0"]
+SIZE = ["--fraction", "0.02", "--epochs", "3", "--precision", "float32", "--hold-out", "0"]
 WORDS = ["train", "dense", *SIZE, "-o", "net"]
+PATIENCE = 300.0  # seconds, so that a test that hangs ends
 
 
 @pytest.fixture
@@ -76,6 +89,7 @@ def double(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "new_network", lambda recipe: new_network(recipe).double())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("double")
 def test_two_processes_reach_what_one_does(tmp_path: Path):
     assert BUSY.digits % BUSY.batch_size == 1
@@ -96,6 +110,7 @@ def test_two_processes_reach_what_one_does(tmp_path: Path):
             assert ours[name] == theirs[name]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("double")
 def test_two_machines_go_on_when_a_process_is_killed(real_shelf: Path, tmp_path: Path):
     """Two homes stand for two machines, which share no files."""
@@ -112,7 +127,8 @@ def test_two_machines_go_on_when_a_process_is_killed(real_shelf: Path, tmp_path:
     kept = homes[0] / "networks/net"
     wait_for(kept / "checkpoint.pt", machines[0])
     os.kill(members(machines[1])[0], signal.SIGKILL)
-    said = [machine.communicate()[1] for machine in machines]
+    (tmp_path / "go-on").touch()
+    said = [machine.communicate(timeout=PATIENCE)[1] for machine in machines]
     assert [machine.returncode for machine in machines] == [0, 0], said
     assert "a process was lost: all start again where they were (restart 1 of 3)" in said[0]
     assert said[0].count("test digits read right") == 1
@@ -122,12 +138,13 @@ def test_two_machines_go_on_when_a_process_is_killed(real_shelf: Path, tmp_path:
     assert_as_by_one(kept)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("double")
 def test_stopped_together_it_goes_on_alone(home: Path, tmp_path: Path):
     process = started(tmp_path, home, "--devices", "2")
     wait_for(home / "networks/net/checkpoint.pt", process)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate()
+    _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert said.splitlines()[-1] == "stopped early: add --resume to the same command to go on"
     assert main([*WORDS, "--resume", "--quiet"]) == 0
@@ -176,11 +193,11 @@ def members(agent: subprocess.Popen[str]) -> list[int]:
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    for _ in range(6000):
-        if path.exists() or process.poll() is not None:
-            break
+    end = time.monotonic() + PATIENCE
+    while not path.exists():
+        assert process.poll() is None, f"no {path.name} came"
+        assert time.monotonic() < end, f"no {path.name} came"
         time.sleep(0.05)
-    assert path.exists(), f"no {path.name} came"
 
 
 @functools.cache
