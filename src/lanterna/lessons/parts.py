@@ -43,7 +43,8 @@ Texture = Literal["gravel", "brick", "grass", "coffee", "astronaut"]
 _STYLE_STAGES = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 _CONTENT_STAGE = "relu4_2"
 _BATCH = 128
-_INK = 5.0  # how dear ink is on a digit
+_INK = 3.0  # how dear ink is on a digit
+_VIEWS = 4  # shifted and turned copies of a digit that are looked at in each step
 
 
 class Parts(Recipe):
@@ -92,17 +93,18 @@ def of_a_class(recipe: Parts, network: Network) -> Result:
     """Changed: a picture, empty at first. Wanted: one answer, and little ink."""
     generator = torch.Generator().manual_seed(recipe.seed)
     canvas = Canvas(1, 1, 20, 20, generator, fall=1.4, level=0.05)
-    want = objectives.logit(recipe.class_) - _INK * objectives.ink()
+    want = objectives.log_odds(recipe.class_) - _INK * objectives.ink()
     network.eval()
 
     def picture() -> Tensor:
         return F.pad(canvas(), (4, 4, 4, 4))  # where MNIST has no ink
 
     def wanted(_: int) -> Tensor:
-        return -want(network, seen_anyhow(picture(), generator)).sum()
+        views = picture().expand(_VIEWS, -1, -1, -1)
+        return -want(network, seen_anyhow(views, generator)).mean()
 
     share = [_share(network, picture(), recipe.class_)]
-    losses = descend(canvas.parameters(), wanted, 2 * recipe.steps, 0.2)
+    losses = descend(canvas.parameters(), wanted, 2 * recipe.steps, 0.3)
     share.append(_share(network, picture(), recipe.class_))
     return Result(shown(picture().detach()), losses, *share)
 

@@ -119,6 +119,22 @@ def logit(index: int | Sequence[int], stage: str = "output") -> Objective:
     return channel(stage, index)
 
 
+def log_odds(index: int, stage: str = "output") -> Objective:
+    """The logarithm of how much likelier one class is than all others together: log(p / (1 - p)).
+
+    Unlike the logit it says how sure the network is; unlike the probability it has a gradient everywhere.
+    """
+
+    def measure(_: Tensor, outputs: Outputs) -> Tensor:
+        logits = outputs[stage]  # (N, classes)
+        _check(stage, index, logits.shape[1])
+        others = torch.ones(logits.shape[1], dtype=torch.bool, device=logits.device)
+        others[index] = False
+        return logits[:, index] - logits[:, others].logsumexp(1)
+
+    return Objective(frozenset({stage}), measure)
+
+
 def direction(stage: str, weights: Mapping[int, float]) -> Objective:
     """A mix of channels: how far the outputs reach along it, times how truly they point there.
 
