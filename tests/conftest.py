@@ -7,9 +7,10 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from browsers import MISSING, find_chromium
+from browsing import WHILE
 from lanterna import settings, shelf
 from places import SCREENSHOTS
 from served import Served
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from playwright.sync_api import Browser, Page
+
+expect.set_options(timeout=WHILE)
 
 # What makes a test too slow to run before every commit: a browser, a studio, a kernel, a cluster, a training.
 SLOW_FIXTURES = {"browser", "page", "studio", "kernel", "hosts", "trained"}
@@ -49,8 +52,11 @@ def session_home(real_shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(autouse=True)
 def home(session_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """LANTERNA_HOME for every test: `session_home`. No other LANTERNA_ setting of the person's is seen."""
-    for key in [key for key in os.environ if key.startswith("LANTERNA_")]:
+    """LANTERNA_HOME for every test: `session_home`.
+
+    No other LANTERNA_ setting of the person's is seen, but for the precision that the tests are run in.
+    """
+    for key in [key for key in os.environ if key.startswith("LANTERNA_") and key != "LANTERNA_PRECISION"]:
         monkeypatch.delenv(key)
     monkeypatch.setenv("LANTERNA_HOME", str(session_home))
     return session_home
@@ -94,9 +100,9 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def studio(real_shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A studio for the tests of one file, with the real shelf and nothing else."""
+    """The studio of a whole run, with the real shelf. What other tests have made in it may be there."""
     home = tmp_path_factory.mktemp("studio")
     (home / "shelf").symlink_to(real_shelf, target_is_directory=True)
     served = Served(home)
@@ -106,8 +112,9 @@ def studio(real_shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture
 def page(studio: Served, browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """The page of the module's studio, with its token. What it looked like at the end is kept."""
+    """The page of the studio, with its token. What it looked like at the end is kept."""
     context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme="dark")
+    context.set_default_timeout(WHILE)
     opened = context.new_page()
     wrong: list[str] = []
     opened.on("pageerror", lambda error: wrong.append(str(error)))

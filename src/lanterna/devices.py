@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
+from lanterna import settings
 from lanterna.errors import LanternaError, UsageError
 
 if TYPE_CHECKING:
@@ -91,8 +92,10 @@ def fast_dtype(device: torch.device) -> torch.dtype:
     """bfloat16 where the hardware multiplies it natively, else float32.
 
     On a CPU without bfloat16 instructions the format is emulated and many times slower than float32, so
-    the processor is asked for them by name.
+    the processor is asked for them by name. `LANTERNA_PRECISION=float32` switches it off.
     """
+    if settings.precision() == "float32":
+        return torch.float32
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     if device.type == "cpu":

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 import platformdirs
+
+from lanterna.errors import UsageError
 
 
 def shelf_folder() -> Path:
@@ -34,6 +37,20 @@ def studio_folder() -> Path:
 def offline() -> bool:
     """Whether `LANTERNA_OFFLINE` forbids the network."""
     return os.environ.get("LANTERNA_OFFLINE", "").lower() not in ("", "0", "false", "no")
+
+
+def precision() -> Literal["auto", "float32"]:
+    """What `LANTERNA_PRECISION` says: `float32` computes as on processors without bfloat16.
+
+    Errors: `UsageError` for anything but `auto` and `float32`.
+    """
+    match os.environ.get("LANTERNA_PRECISION", "auto"):
+        case "auto" | "":
+            return "auto"
+        case "float32":
+            return "float32"
+        case other:
+            raise UsageError(f"LANTERNA_PRECISION: expected auto or float32, got {other!r}")
 
 
 def _home(folder: str) -> Path | None:

@@ -67,7 +67,9 @@ def _torch(advice: list[str]) -> tuple[dict[str, object], bool]:
         )
         return {"error": f"{type(error).__name__}: {error}"}, True
     best = choose_device("auto")
-    if best.type == "cpu" and fast_dtype(best) == torch.float32:
+    if settings.precision() == "float32":
+        advice.append("LANTERNA_PRECISION is float32: bfloat16 is not used, though it may be here")
+    elif best.type == "cpu" and fast_dtype(best) == torch.float32:
         advice.append("this processor has no bfloat16: all works, in float32, at about half the speed")
     devices = ["cpu"]
     devices += [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]

@@ -1,0 +1,33 @@
+"""The switches of the environment: what they change, and what they refuse."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from lanterna import devices, settings
+from lanterna.errors import UsageError
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("cpu", [{"avx512_bf16": True}, {"amx_bf16": True}, {"bf16": True}])
+def test_bfloat16_is_used_where_the_processor_has_it_and_can_be_switched_off(cpu, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: cpu)
+    monkeypatch.delenv("LANTERNA_PRECISION", raising=False)
+    assert devices.fast_dtype(CPU) == torch.bfloat16
+    monkeypatch.setenv("LANTERNA_PRECISION", "float32")
+    assert devices.fast_dtype(CPU) == torch.float32
+    assert "float32" in devices.described(CPU)
+
+
+def test_a_processor_without_bfloat16_computes_in_float32(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
+    monkeypatch.delenv("LANTERNA_PRECISION", raising=False)
+    assert devices.fast_dtype(CPU) == torch.float32
+
+
+def test_another_precision_is_refused(monkeypatch):
+    monkeypatch.setenv("LANTERNA_PRECISION", "float16")
+    with pytest.raises(UsageError, match="LANTERNA_PRECISION: expected auto or float32, got 'float16'"):
+        settings.precision()
