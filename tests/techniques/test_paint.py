@@ -23,7 +23,7 @@ from lanterna.recipes.painting import open_painting
 NETWORKS = ("hash", "siren", "fourier", "relu")
 
 
-def photograph(name="astronaut.png", height=64, width=64):
+def photograph(name="astronaut.png", height=32, width=32):
     return resized(open_picture(shelf.need("photographs") / name), (height, width)).clamp(0, 1)
 
 
@@ -31,6 +31,13 @@ def photograph(name="astronaut.png", height=64, width=64):
 def astronaut(real_shelf):
     del real_shelf
     return photograph()
+
+
+@pytest.fixture(scope="module")
+def larger(real_shelf):
+    """Of so many pixels that every network but a hash grid sees them in several batches."""
+    del real_shelf
+    return photograph(height=64, width=64)
 
 
 def last_of(frames):
@@ -51,7 +58,7 @@ def psnr(one, other):
 
 
 @pytest.mark.parametrize(("network", "steps", "floor"), [
-    ("hash", 150, 34), ("siren", 200, 38), ("fourier", 200, 22), ("relu", 300, 16),
+    ("hash", 100, 34), ("siren", 100, 38), ("fourier", 100, 22), ("relu", 300, 16),
 ])  # fmt: skip
 def test_each_network_learns_the_picture(astronaut, network, steps, floor):
     frame = learned(astronaut, network=network, steps=steps)
@@ -59,41 +66,47 @@ def test_each_network_learns_the_picture(astronaut, network, steps, floor):
     assert psnr(frame.picture, astronaut) > floor
     assert frame.numbers["psnr"] == pytest.approx(psnr(frame.picture, in_8_bits(astronaut)), abs=0.01)
     assert (frame.step, frame.steps) == (steps, steps)
+    # Painted at twice the size and shrunk it is the same.
+    larger = frame.painting.render((64, 64))
+    assert psnr(F.avg_pool2d(larger, 2), frame.picture) > (28 if network == "hash" else 30)
 
 
 @pytest.mark.parametrize("preset", Paint.presets)
-def test_every_preset_paints_better_than_grey(astronaut, preset):
-    settings = {**Paint.presets[preset], "steps": 4000 if preset == "convnetjs" else 1500}
-    if settings.get("batch", 5000) > 50:
-        settings["steps"] = 60
-    frame = learned(astronaut, **settings)
-    assert frame.numbers["psnr"] > 12.4
+def test_every_preset_paints_better_than_grey(real_shelf, preset):
+    del real_shelf
+    picture = photograph(height=24, width=24)
+    many = {"lecture": 800, "convnetjs": 1500}  # those that see few pixels a step
+    frame = learned(picture, **Paint.presets[preset], steps=many.get(preset, 60))
+    grey = picture.mean((1, 2), keepdim=True).expand_as(picture)
+    assert frame.numbers["psnr"] > psnr(grey, picture) + 1.5
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_equal_seeds_give_equal_paintings(astronaut, network):
-    one, same, other = (learned(astronaut, network=network, seed=seed) for seed in (3, 3, 4))
+def test_equal_seeds_give_equal_paintings(larger, network):
+    one, same, other = (learned(larger, network=network, seed=seed, steps=6) for seed in (3, 3, 4))
     assert torch.equal(one.picture, same.picture)
     assert not torch.equal(one.picture, other.picture)
 
 
 def test_a_run_by_seconds_is_made_again_by_its_recipe(astronaut):
-    by_seconds = last_of(paint(astronaut, Paint(seconds=0.7)))
-    assert 0.4 < by_seconds.numbers["seconds"] < 3
-    assert by_seconds.recipe.steps == by_seconds.step
+    by_seconds = last_of(paint(astronaut, Paint(seconds=0.4)))
+    assert by_seconds.numbers["seconds"] > 0.2
+    assert by_seconds.recipe.steps == by_seconds.step == by_seconds.steps
     again = last_of(paint(astronaut, by_seconds.recipe))
     assert torch.equal(again.picture, by_seconds.picture)
 
 
-@pytest.mark.parametrize(("network", "batch"), [("hash", 512), ("siren", 512)])
-def test_resumed_work_ends_where_unbroken_work_does(astronaut, tmp_path, network, batch):
-    recipe = Paint(network=network, batch=batch, steps=400)
+@pytest.mark.parametrize("network", ["hash", "siren"])
+def test_resumed_work_ends_where_unbroken_work_does(astronaut, tmp_path, network):
+    recipe = Paint(network=network, batch=512, steps=30)
     unbroken = last_of(paint(astronaut, recipe))
     kept = tmp_path / "kept"
-    first = paint(astronaut, recipe, checkpoint=kept)
-    begun = next(first)
+    first = paint(astronaut, recipe, checkpoint=kept, also_at=(13,))
+    for begun in first:
+        if begun.step >= 13:
+            break
     first.close()
-    assert 0 < begun.step < 400
+    assert begun.step == 13
     resumed = last_of(paint(astronaut, recipe, checkpoint=kept, resume=True))
     assert torch.equal(resumed.picture, unbroken.picture)
     (done,) = paint(astronaut, recipe, checkpoint=kept, resume=True)  # killed before it was saved
@@ -119,17 +132,17 @@ def test_a_rate_that_is_sent_in_takes_over(astronaut):
 
 
 def test_pixels_that_are_masked_are_never_seen(astronaut):
-    mask = torch.zeros(64, 64)
-    mask[20:40, 10:30] = 1
+    mask = torch.zeros(32, 32)
+    mask[10:20, 5:15] = 1
     poisoned = torch.where(mask > 0, torch.nan, astronaut)
-    for size in (64, 40):  # and not where the picture is made smaller
-        clean = learned(astronaut, {"masks": [mask]}, size=size)
-        blind = learned(poisoned, {"masks": [mask]}, size=size)
+    for size in (32, 20):  # and not where the picture is made smaller
+        clean = learned(astronaut, {"masks": [mask]}, size=size, steps=20)
+        blind = learned(poisoned, {"masks": [mask]}, size=size, steps=20)
         assert torch.equal(clean.picture, blind.picture)
         assert clean.numbers["psnr"] == blind.numbers["psnr"]
         assert "held_out" in clean.numbers
         assert "held_out" not in blind.numbers
-    assert not torch.equal(clean.picture, learned(astronaut, size=40).picture)
+    assert not torch.equal(clean.picture, learned(astronaut, size=20, steps=20).picture)
 
 
 def test_few_pixels_are_learned_by_heart_and_the_rest_is_guessed(astronaut):
@@ -140,15 +153,8 @@ def test_few_pixels_are_learned_by_heart_and_the_rest_is_guessed(astronaut):
         paint(astronaut, masks=[torch.ones(8, 8)])
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-def test_painted_at_twice_the_size_and_shrunk_it_is_the_same(astronaut, network):
-    frame = learned(astronaut, network=network, steps=100)
-    larger = frame.painting.render((128, 128))
-    assert psnr(F.avg_pool2d(larger, 2), frame.picture) > (28 if network == "hash" else 30)
-
-
-def test_a_window_on_a_painting_shows_the_right_part(astronaut):
-    painting = learned(astronaut[:, 8:56]).painting  # 64 wide, 48 high
+def test_a_window_on_a_painting_shows_the_right_part(larger):
+    painting = learned(larger[:, 8:56], steps=40).painting  # 64 wide, 48 high
     whole = painting.render()
     assert torch.allclose(painting.render((24, 32), zoom=2), whole[:, 12:36, 16:48], atol=2e-3)
     assert torch.allclose(
@@ -166,8 +172,8 @@ def test_a_window_on_a_painting_shows_the_right_part(astronaut):
 
 def test_several_pictures_and_what_lies_between(real_shelf):
     del real_shelf
-    several = [photograph(), photograph("chelsea.png"), photograph("coffee.png", 64, 96)]
-    frame = learned(several, network="siren", steps=300)
+    several = [photograph(), photograph("chelsea.png"), photograph("coffee.png", 32, 48)]
+    frame = learned(several, network="siren", batch=512, steps=150)
     painting = frame.painting
     for number, picture in enumerate(several[:2]):
         assert psnr(painting.render(which=number), picture) > 20
@@ -181,13 +187,13 @@ def test_several_pictures_and_what_lies_between(real_shelf):
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_a_painting_in_a_file_is_the_painting(astronaut, tmp_path, network):
-    painting = learned([astronaut, 1 - astronaut], network=network, size=48).painting
+    painting = learned([astronaut, 1 - astronaut], network=network, steps=10).painting
     path = tmp_path / "astronaut.painting"
     painting.save(path)
     again = open_painting(path)
     assert again.bytes == painting.bytes == path.stat().st_size
     assert again.parameters == painting.parameters
-    assert again.size == (48, 48)
+    assert again.size == (32, 32)
     assert again.pictures == 2
     assert psnr(again.render(which=0.3), painting.render(which=0.3)) > 50
 
