@@ -24,16 +24,18 @@ from lanterna.surfaces.cli import main
 from terminals import in_a_terminal
 
 QUICK = ["--steps", "60"]
+FEW = ["--steps", "8"]
 
 
 @pytest.fixture(scope="module")
 def photographs(real_shelf, tmp_path_factory):
-    """A folder with three small photographs, all of one shape, and a mask of the right half."""
+    """A folder with three small photographs, all of one shape, and in `small` the same, half as large."""
     del real_shelf
     folder = tmp_path_factory.mktemp("photographs")
     for name, source in ("a.png", "astronaut.png"), ("b.png", "chelsea.png"), ("c.png", "coffee.png"):
         picture = open_picture(shelf.need("photographs") / source, longest=400)
         save_picture(resized(picture[:, :260, :390], (48, 72)).clamp(0, 1), folder / name)
+        save_picture(resized(picture[:, :260, :390], (24, 36)).clamp(0, 1), folder / "small" / name)
     return folder
 
 
@@ -89,13 +91,13 @@ def test_what_is_saved_is_as_good_as_it_says(network, capsys):
 def test_it_can_be_made_again_bit_for_bit(capsys):
     """By seconds too: the steps that seconds came to are in the recipe."""
     for name, words in {
-        "seconds.png": ["--seconds", "0.6"],
-        "keep.png": [*QUICK, "--keep", "0.4", "--seed", "3"],
-        "mask.png": [*QUICK, "--mask", "right.png", "--network", "fourier"],
-        "preset.png": ["--preset", "facets", "--steps", "20", "--features", "x", "y", "radius"],
-        "many.png": ["photos/b.png", *QUICK],
+        "seconds.png": ["--seconds", "0.2"],
+        "keep.png": [*FEW, "--keep", "0.4", "--seed", "3"],
+        "mask.png": [*FEW, "--mask", "right.png", "--network", "fourier"],
+        "preset.png": ["--preset", "facets", *FEW, "--features", "x", "y", "radius"],
+        "many.png": ["photos/b.png", *FEW],
     }.items():
-        assert run("photos/a.png", *words, "-o", name, "--quiet") == 0
+        assert run("photos/small/a.png", *words, "-o", name, "--quiet") == 0
         assert main(["rerun", name, "-o", "again.png", "--force", "--quiet"]) == 0
         assert torch.equal(open_picture("again.png"), open_picture(name)), name
         capsys.readouterr()
@@ -119,16 +121,16 @@ def test_pixels_that_are_left_out_are_guessed_and_judged(capsys):
 def test_only_the_painting_and_standard_input(here, monkeypatch, capsys):
     data = (here / "photos" / "a.png").read_bytes()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
-    assert run("-", *QUICK, "-o", "small.safetensors", "--json") == 0
+    assert run("-", *FEW, "-o", "small.safetensors", "--json") == 0
     assert "picture" not in told(capsys)
     assert not (here / "small.png").exists()
-    assert run("photos/a.png", *QUICK) == 0
+    assert run("photos/a.png", *FEW) == 0
     assert "paint.png, paint.safetensors" in capsys.readouterr().err
     assert same_numbers("paint.safetensors", "small.safetensors")
 
 
 def test_a_folder_is_learned_by_one_network(capsys):
-    assert run("photos", "--steps", "200", "-o", "all.png", "--json") == 0
+    assert run("photos", "--steps", "100", "-o", "all.png", "--json") == 0
     assert told(capsys)["pictures"] == 3
     for number, name in enumerate("abc"):
         assert main(["paint", "render", "all.safetensors", "--which", str(number), "-o", f"{name}.png"]) == 0
@@ -144,10 +146,10 @@ def test_a_folder_is_learned_by_one_network(capsys):
 # The film of learning
 
 
-@pytest.mark.parametrize("suffix", [".webp", ".gif"])
-def test_the_film_gets_better_and_ends_as_the_picture(suffix, capsys):
+@pytest.mark.parametrize(("suffix", "words"), [(".webp", QUICK), (".gif", ["--seconds", "0.8"])])
+def test_the_film_gets_better_and_ends_as_the_picture(suffix, words, capsys):
     film = f"film{suffix}"
-    assert run("photos/a.png", "--seconds", "1.5", "-o", "one.png", "--film", film, "--json") == 0
+    assert run("photos/a.png", *words, "-o", "one.png", "--film", film, "--json") == 0
     document = told(capsys)
     original, saved = open_picture("photos/a.png"), open_picture("one.png")
     frames = list(open_film(film).frames())
@@ -170,12 +172,12 @@ def test_the_film_gets_better_and_ends_as_the_picture(suffix, capsys):
 
 
 def test_ctrl_c_keeps_the_painting_and_resuming_ends_where_an_unbroken_one_does(here):
-    long = ["photos/a.png", "--steps", "700", "--network", "siren"]
+    long = ["photos/small/a.png", "--steps", "300", "--network", "siren"]
     command = [sys.executable, "-m", "lanterna", "paint", *long, "-o", "one.png", "--film", "one.webp"]
     environment = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
     said, code = in_a_terminal([*command, "--preview"], stop_at="▀".encode(), **environment)
     assert code == 130, said
-    assert re.search(r"stopped after \d+ of 700 steps: --resume", said)
+    assert re.search(r"stopped after \d+ of 300 steps: --resume", said)
     assert " dB, loss " in said
     assert "Traceback" not in said
     stopped = open_picture("one.png")
@@ -203,7 +205,7 @@ def paintings(photographs, tmp_path_factory):
     folder = tmp_path_factory.mktemp("paintings")
     pictures = [open_picture(photographs / f"{name}.png") for name in "abc"]
     for name, learned in ("one", pictures[:1]), ("three", pictures):
-        *_, last = paint(learned, Paint(steps=150))
+        *_, last = paint(learned, Paint(steps=100))
         last.painting.save(folder / f"{name}.safetensors")
     return folder
 
@@ -288,7 +290,7 @@ def test_what_each_neuron_paints(paintings):
 
 def test_a_race_says_who_is_how_good(capsys):
     words = ["--race", "--steps", "80", "--equal", "parameters", "--parameters", "6000"]
-    assert run("photos/a.png", *words, "--film", "race.webp", "-o", "race.png", "--json") == 0
+    assert run("photos/small/a.png", *words, "--film", "race.webp", "-o", "race.png", "--json") == 0
     document = told(capsys)
     networks = document["networks"]
     assert set(networks) == {"hash", "siren", "fourier", "relu"}
@@ -299,11 +301,11 @@ def test_a_race_says_who_is_how_good(capsys):
     assert psnr(frames[-1], open_picture("race.png")) > 25
     capsys.readouterr()
     assert main(["recipe", "race.png"]) == 0
-    assert "lanterna paint photos/a.png --race --steps 80 --equal parameters" in capsys.readouterr().out
+    assert "lanterna paint photos/small/a.png --race --steps 80 --equal parameters" in capsys.readouterr().out
 
 
 def test_pictures_without_a_picture(capsys):
-    small = ["--width", "64", "--height", "48"]
+    small = ["--width", "36", "--height", "24"]
     for name, words in {"seven.png": ["--seed", "7"], "eight.png": ["--seed", "8", "--mirror"]}.items():
         assert run("--random", *small, *words, "-o", name, "--quiet") == 0
         assert main(["rerun", name, "-o", "again.png", "--force", "--quiet"]) == 0
