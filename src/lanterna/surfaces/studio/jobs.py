@@ -50,11 +50,15 @@ class Queue:
         self._loop = asyncio.get_running_loop()
 
     def open(self) -> None:
-        """Start the worker; jobs that were cut off when the studio ended go on."""
+        """Let the jobs that were cut off when the studio ended go on."""
         for job_id in reversed(self.store.interrupted()):
             self.store.to_front(job_id)
-        self._start_worker()
         self.pump()
+
+    def warm_up(self) -> None:
+        """Start the worker before there is a job for it: it begins with the first otherwise."""
+        if self._process is None and not self._closing:
+            self._start_worker()
 
     async def close(self) -> None:
         """End the worker. Its job keeps a checkpoint and goes on when the studio is opened again."""
@@ -69,7 +73,10 @@ class Queue:
     def pump(self) -> None:
         """Begin the next job, if nothing is being done. A paused one makes way for it."""
         following = self.store.next_job()
-        if following is None or self._closing or self._pipe is None:
+        if following is None or self._closing:
+            return
+        self.warm_up()
+        if self._pipe is None:
             return
         if self.active is not None:
             if self.store.job(self.active)["state"] == "paused":

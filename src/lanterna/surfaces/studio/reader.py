@@ -39,7 +39,8 @@ class Reader:
 
     def warm_up(self) -> None:
         """Begin to import what reading needs, and to open the usual network."""
-        self._process.submit(_warm_up)
+        with contextlib.suppress(BrokenProcessPool):  # one that has ended begins anew with what is asked next
+            self._process.submit(_warm_up)
 
     def close(self) -> None:
         """Let the process end."""

@@ -81,7 +81,8 @@ class Files:
         return self.response(request, request.path_params["path"])
 
     async def page(self, request: Request) -> Response:
-        """The page."""
+        """The page. Whoever opens it will soon want the processes that compute."""
+        request.app.state.studio.warm_up()
         return self.response(request, "studio/index.html")
 
     def response(self, request: Request, path: str) -> Response:

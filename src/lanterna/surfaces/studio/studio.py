@@ -27,6 +27,7 @@ class Studio:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.closing = False
+        self._warm = False
         self.closing_listeners: set[asyncio.Event] = set()
         self.store: Store
         self.queue: Queue
@@ -35,20 +36,28 @@ class Studio:
 
     @contextlib.asynccontextmanager
     async def opened(self, _: Starlette) -> AsyncIterator[None]:
-        """Open the store, start the worker, and end both well."""
+        """Open the store, go on with the jobs in it, and end both well."""
         self.store = Store(self.folder)
         self.store.forget_deleted(time.time() - _WEEK)
         self.decoding = asyncio.Semaphore(1)
         self.queue = Queue(self.store, self._keep)
         self.reader = Reader()
         self.queue.open()
-        self.reader.warm_up()
         try:
             yield
         finally:
             self.reader.close()
             await self.queue.close()
             self.store.close()
+
+    def warm_up(self) -> None:
+        """Start the processes that compute, as somebody has opened the page. Until then, or until there is
+        work for them, a studio costs neither their time nor their memory.
+        """
+        if not self._warm:
+            self._warm = True
+            self.queue.warm_up()
+            self.reader.warm_up()
 
     def close_streams(self) -> None:
         """Let the event streams end, so that the server can."""
