@@ -24,6 +24,13 @@ export const current = computed(() => active.value.find((job) => job.state !== "
 export const recipeOf = (kind) => recipes.value.find((recipe) => recipe.kind === kind);
 export const jobOf = (id) => jobs.value.find((job) => job.id === id);
 
+const hasEnded = (job) => ["done", "stopped", "failed"].includes(job.state);
+/** A job, or what is known of it already where an older answer comes after a newer event: its end is the last. */
+const newest = (job) => {
+  const known = jobOf(job.id);
+  return known && hasEnded(known) && !hasEnded(job) ? known : job;
+};
+
 // The address: #/dream?stage=block9 is the room and, as text, whatever differs from its usual settings.
 
 const parse = (hash) => {
@@ -65,6 +72,7 @@ export function keep(changes) {
 /** Put a job that has changed into its place. */
 export function put(job) {
   const there = jobs.value.findIndex((each) => each.id === job.id);
+  if (newest(job) !== job && !job.gone) return;
   if (job.gone) jobs.value = jobs.value.filter((each) => each.id !== job.id);
   else if (there < 0) {
     const waits = active.value.length;
@@ -105,7 +113,7 @@ export async function attempt(doing) {
 }
 
 export const load = {
-  jobs: async () => { jobs.value = await get("/api/jobs"); },
+  jobs: async () => { jobs.value = (await get("/api/jobs")).map(newest); },
   // Something has come to the shelf: photographs to begin with, networks to open.
   shelf: async () => {
     const [items, shown, nets] = await Promise.all([get("/api/shelf"), get("/api/examples"), get("/api/networks")]);
@@ -121,7 +129,7 @@ export const load = {
       get("/api/jobs"), get("/api/recipes"), optional("/api/examples"), optional("/api/networks"), optional("/api/shelf"),
     ]);
     batch(() => {
-      jobs.value = listed;
+      jobs.value = listed.map(newest);
       recipes.value = described;
       examples.value = shown;
       networks.value = nets;
