@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
@@ -12,8 +13,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
 AXE = Path(__file__).parent.joinpath("vendor", "axe.min.js").read_text(encoding="utf-8")
-WHILE = 60_000  # milliseconds that work may take
-SMALL = "size=160&octaves=2&steps=4"
+WHILE = 180_000  # milliseconds that work may take, on a busy machine too
+SMALL = "size=144&octaves=2&steps=4"
+ENDLESS = "size=320&octaves=1&steps=1000"  # a dream that does not end before it is stopped
 THREE = (
     (0.35, 0.25),
     (0.5, 0.2),
@@ -34,6 +36,29 @@ def go(page: Page, hash_: str) -> None:
     page.goto(base + hash_)
 
 
+def walk(page: Page, room: str) -> None:
+    """Go to another room in the page that is open, and wait until it is all there."""
+    page.evaluate("room => { location.hash = `#/${room}`; }", room)
+    expect(page).to_have_title(re.compile(f"^{room}", re.IGNORECASE))
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    settled(page)
+
+
+def settled(page: Page) -> None:
+    """Wait until nothing in the page changes, loads or moves any more."""
+    page.evaluate("""async () => {
+        let changed = performance.now();
+        const watch = new MutationObserver(() => { changed = performance.now(); });
+        watch.observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
+        const loads = () => [...document.images].some((each) => each.loading !== "lazy" && !each.complete);
+        const moves = () => document.getAnimations().some((each) => each.playState === "running");
+        const busy = () => document.querySelector("[aria-busy=true]") !== null;
+        while (performance.now() < changed + 150 || loads() || moves() || busy())
+            await new Promise((done) => setTimeout(done, 30));
+        watch.disconnect();
+    }""")
+
+
 def settings_in(page: Page) -> dict[str, str]:
     """The settings that the address tells."""
     return {
@@ -52,14 +77,21 @@ def stroke(page: Page, on: Locator, points: Any) -> None:
     page.mouse.up()
 
 
+def stopped(page: Page) -> None:
+    """Stop the job that is shown, and wait until it has ended."""
+    page.locator(".panel").get_by_role("button", name="Stop").click()
+    expect(page.locator(".facts")).to_contain_text("stopped")
+
+
 def dreamed(page: Page, more: str = "") -> None:
     """Dream small with the example that is there, to the end."""
     go(page, f"#/dream?{SMALL}{more}")
     page.get_by_role("button", name="Start").click()
-    expect(page.locator(".facts")).to_contain_text("done", timeout=WHILE)
+    expect(page.locator(".facts")).to_contain_text("done")
 
 
 def violations(page: Page) -> list[str]:
+    """What axe finds wrong in the page as it is."""
     session = page.context.new_cdp_session(page)
     session.send("Runtime.evaluate", {"expression": AXE})
     found = session.send(

@@ -11,13 +11,26 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-PATIENCE = 60.0
+PATIENCE = 180.0
+"""Seconds that anything may take: a wait is for an event, and ends with it. On a busy machine the worker is given
+little, as it lets others go first."""
+
+T = TypeVar("T")
+
+
+def until(found: Callable[[], T | None], otherwise: Callable[[], object] = lambda: "") -> T:
+    """What is found, as soon as there is something; `otherwise` tells what there was in the end."""
+    end = time.monotonic() + PATIENCE
+    while not (thing := found()):
+        assert time.monotonic() < end, f"it never was so: {otherwise()}"
+        time.sleep(0.02)
+    return thing
 
 
 class Served:
@@ -25,7 +38,10 @@ class Served:
 
     def __init__(self, home: Path, *words: str) -> None:
         self.home = home
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("LANTERNA_")}
+        seen = ("LANTERNA_PRECISION",)  # what the tests are run in
+        environment = {
+            key: value for key, value in os.environ.items() if key in seen or not key.startswith("LANTERNA_")
+        }
         environment |= {"LANTERNA_HOME": str(home), "LANTERNA_OFFLINE": "1"}
         command = [sys.executable, "-m", "lanterna", "studio", "--no-browser", *words]
         command += () if "--port" in words else ("--port", "0")
@@ -91,17 +107,21 @@ class Served:
 
     def until(self, job: str, is_so: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """The job as soon as it is so."""
-        end = time.monotonic() + PATIENCE
-        while time.monotonic() < end:
-            found: dict[str, Any] = self("GET", f"/api/jobs/{job}")
-            if is_so(found):
-                return found
-            time.sleep(0.02)
-        raise AssertionError(f"it never was so: {found}")
+
+        def found() -> dict[str, Any] | None:
+            now: dict[str, Any] = self("GET", f"/api/jobs/{job}")
+            return now if is_so(now) else None
+
+        return until(found, lambda: self("GET", f"/api/jobs/{job}"))
 
     def ended(self, job: str) -> dict[str, Any]:
         """The job once it has ended."""
         return self.until(job, lambda found: found["state"] in ("done", "stopped", "failed"))
+
+    def stopped(self, job: str) -> dict[str, Any]:
+        """The job, which is stopped now, once it has ended."""
+        self("PATCH", f"/api/jobs/{job}", {"state": "stopped"})
+        return self.ended(job)
 
     def file(self, picture: str) -> bytes:
         """A picture's file."""

@@ -6,11 +6,8 @@ import asyncio
 import http.client
 import ipaddress
 import json
-import os
 import socket
 import struct
-import subprocess
-import sys
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -21,9 +18,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from lanterna.surfaces.cli import main
 from lanterna.surfaces.studio.guard import Guard
 from lanterna.surfaces.studio.routes import failures
-from served import Served
+from served import PATIENCE, Served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,7 +133,7 @@ def test_without_the_token_nothing_is_changed(studio: Served, token: str | None)
     ],
 )
 def test_no_path_leads_out(studio: Served, path: str) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", studio.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", studio.port, timeout=PATIENCE)
     connection.putrequest("GET", path)  # as it is, without a client that makes it tidy
     connection.endheaders()
     answer = connection.getresponse()
@@ -184,14 +182,14 @@ def test_what_is_no_picture_is_not_kept(studio: Served, content: bytes) -> None:
 
 def test_too_many_bytes_are_refused_when_they_are_announced_and_when_they_are_not(studio: Served) -> None:
     for path, most in (("/api/pictures", 64 * 2**20), ("/api/jobs", 2**18)):
-        connection = http.client.HTTPConnection("127.0.0.1", studio.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", studio.port, timeout=PATIENCE)
         connection.putrequest("POST", path)
         connection.putheader("Authorization", f"Bearer {studio.token}")
         connection.putheader("Content-Length", str(most + 1))
         connection.endheaders()
         assert connection.getresponse().status == 413
         connection.close()
-    sent = socket.create_connection(("127.0.0.1", studio.port), timeout=20)
+    sent = socket.create_connection(("127.0.0.1", studio.port), timeout=PATIENCE)
     sent.sendall(
         f"POST /api/jobs HTTP/1.1\r\nHost: 127.0.0.1:{studio.port}\r\n"
         f"Authorization: Bearer {studio.token}\r\n"
@@ -243,47 +241,47 @@ def asked(
 
 
 def test_a_body_that_trickles_in_is_given_up() -> None:
-    assert asked(guarded(5), [(0, b"one "), (0, b"two")]) == (200, b"one two")
+    assert asked(guarded(PATIENCE), [(0, b"one "), (0, b"two")]) == (200, b"one two")
     status, body = asked(guarded(0.2), [(0.06, b"x")] * 10)  # each piece in time, all of them not
     assert (status, b"did not arrive" in body) == (408, True)
-    assert asked(guarded(5), [(0, bytes(60)), (0, bytes(60))])[0] == 413
+    assert asked(guarded(PATIENCE), [(0, bytes(60)), (0, bytes(60))])[0] == 413
 
 
 def test_an_open_studio_wants_its_token_for_everything() -> None:
-    open_to_others = guarded(5, open_to_others=True, names=["studio.local"])
+    open_to_others = guarded(PATIENCE, open_to_others=True, names=["studio.local"])
     for host in ("192.168.1.7:8765", "studio.local:8765"):
         assert asked(open_to_others, [(0, b"")], "GET", host=host)[0] == 200
         assert asked(open_to_others, [(0, b"")], "GET", host=host, authorization="")[0] == 401
     assert asked(open_to_others, [(0, b"")], "GET", host="evil.example:8765")[0] == 403
-    assert asked(guarded(5), [(0, b"")], "GET", host="192.168.1.7:8765")[0] == 403
+    assert asked(guarded(PATIENCE), [(0, b"")], "GET", host="192.168.1.7:8765")[0] == 403
 
 
-def test_one_studio_at_a_time(studio: Served) -> None:
-    def refused(home: Path, port: int) -> str:
-        command = [sys.executable, "-m", "lanterna", "studio", "--no-browser", "--port", str(port)]
-        environment = {**os.environ, "LANTERNA_HOME": str(home)}
-        found = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-        assert found.returncode == 2
-        return found.stderr
-
-    assert "another studio is open" in refused(studio.home, 0)
-    assert "--port" in refused(studio.home / "other", studio.port)
-    command = [sys.executable, "-m", "lanterna", "studio", "--no-browser"]  # opened again, as one does
-    environment = {**os.environ, "LANTERNA_HOME": str(studio.home)}
-    found = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-    assert (found.returncode, found.stdout.strip()) == (0, studio.address)
+def opened_too(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    """What another `lanterna studio` on the home of this test says, and how it ends."""
+    code = main(["studio", "--no-browser", *words])
+    said = capsys.readouterr()
+    return code, said.out, said.err
 
 
-def test_the_address_is_kept_for_this_user_alone(tmp_path: Path) -> None:
-    served = Served(tmp_path)
+def test_one_studio_at_a_time(
+    studio: Served, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LANTERNA_HOME", str(studio.home))
+    code, _, error = opened_too(capsys, "--port", "0")
+    assert (code, "another studio is open" in error) == (2, True)
+    # Opened again, as one does.
+    assert opened_too(capsys)[:2] == (0, f"{studio.address}\n")
+    monkeypatch.setenv("LANTERNA_HOME", str(tmp_path))
+    code, _, error = opened_too(capsys, "--port", str(studio.port))
+    assert (code, "--port" in error) == (2, True)
+
+
+def test_a_page_of_an_allowed_site_may_with_the_token_and_the_address_is_for_this_user_alone(
+    tmp_path: Path,
+) -> None:
+    served = Served(tmp_path, "--allow", "https://sketch.example")
     file = tmp_path / "studio" / "address.txt"
     assert (file.read_text().strip(), file.stat().st_mode & 0o77) == (served.address, 0)
-    served.close()
-    assert not file.exists()
-
-
-def test_a_page_of_an_allowed_site_may_with_the_token(tmp_path: Path) -> None:
-    served = Served(tmp_path, "--allow", "https://sketch.example")
     ask = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
     guest = {"Origin": "https://sketch.example", "Sec-Fetch-Site": "cross-site"}
     status, _, headers = served.request("OPTIONS", "/api/jobs", headers={**guest, **ask}, token=None)
@@ -291,21 +289,21 @@ def test_a_page_of_an_allowed_site_may_with_the_token(tmp_path: Path) -> None:
     assert "authorization" in headers["access-control-allow-headers"]
     status, _, headers = served.request("GET", "/api/jobs", headers=guest)
     assert (status, headers["access-control-allow-origin"]) == (200, "https://sketch.example")
-    assert served.start("random", settings={"width": 8, "height": 8})
+    assert served.refusal("POST", "/api/jobs", {"kind": "nonsense"}, headers=guest)[0] == 422
     own = {**guest, "Cookie": cookie(served)}  # the browser's own cookie is no leave for another page
     assert served.refusal("GET", "/api/jobs", headers=own, token=None)[0] == 401
     stranger = {"Origin": "https://sketch.example.evil", "Sec-Fetch-Site": "cross-site"}
     assert served.refusal("GET", "/api/jobs", headers=stranger)[0] == 403
     assert served.refusal("OPTIONS", "/api/jobs", headers={**stranger, **ask}, token=None)[0] == 403
     served.close()
+    assert not file.exists()
 
 
 @pytest.mark.parametrize("site", ["*", "null", "sketch.example", "https://sketch.example/page"])
-def test_only_a_site_is_allowed(site: str) -> None:
-    command = [sys.executable, "-m", "lanterna", "studio", "--no-browser", "--allow", site]
-    found = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert (found.returncode, found.stderr.count("\n")) == (2, 1)
-    assert "http://localhost:8000" in found.stderr
+def test_only_a_site_is_allowed(site: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, error = opened_too(capsys, "--allow", site)
+    assert (code, error.count("\n")) == (2, 1)
+    assert "http://localhost:8000" in error
 
 
 def test_a_studio_for_others_says_how_it_is_reached(tmp_path: Path) -> None:
