@@ -15,7 +15,7 @@ from lanterna.surfaces.gallery import write_gallery
 def gallery(tmp_path, monkeypatch):
     """A folder to hang pictures in; they are small, so that it does not take long."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(tour, "SIDES", {"dream": 128, "at once": 128, "step by step": 96})
+    monkeypatch.setattr(tour, "SIDES", {"dream": 96, "at once": 96, "step by step": 64})
     return tmp_path / "gallery"
 
 
@@ -70,7 +70,7 @@ def test_the_rooms_of_dreams_and_paintings_hang_what_they_say(gallery, browser):
 
 
 def test_the_room_of_the_race_shows_its_film_or_how_it_ended(gallery, browser, monkeypatch):
-    monkeypatch.setattr(tour, "RACE", {"size": 64, "seconds": 0.5})
+    monkeypatch.setattr(tour, "RACE", {"size": 32, "seconds": 1.0})
     room = tour.painting_room(gallery, lambda _: None)
     write_gallery(gallery, [room])
     shown = room.exhibits[0]

@@ -56,6 +56,10 @@ SIDES = {"dream": 640, "at once": 448, "step by step": 320}
 RACE = {"size": 256, "seconds": 4.0}
 """The race of the networks that paint: pixels along the longer side, and seconds for each."""
 
+QUICK_SIDES = {"dream": 160, "at once": 160, "step by step": 96}
+QUICK_RACE = {"size": 64, "seconds": 1.0}
+"""Those of a quick tour."""
+
 PHOTOGRAPHS = ("chelsea.png", "coffee.png", "rocket.jpg")
 
 
@@ -180,16 +184,17 @@ def looking_room(folder: Path, watch: Watch) -> Room:
     )
 
 
-def dreaming_room(folder: Path, watch: Watch) -> Room:
+def dreaming_room(folder: Path, watch: Watch, *, quick: bool = False) -> Room:
     """Dream with the handwritten page and with a photograph."""
     del watch
+    side = (QUICK_SIDES if quick else SIDES)["dream"]
     numbers, exhibits = [], []
     with as_file(files("lanterna.surfaces").joinpath("page.jpg")) as page:
         for what, source, stage, words in (
             ("page", page, "block5", "The page, as block5 sees it."),
             ("cat", _photograph("chelsea.png"), "block9", "A cat, as block9 does."),
         ):
-            exhibit, energy = _dreamed(source, stage, SIDES["dream"], folder, f"dream-{what}.png", words)
+            exhibit, energy = _dreamed(source, stage, side, folder, f"dream-{what}.png", words)
             exhibits.append(exhibit)
             numbers.append((f"times as excited by the {what}", f"{energy:.1f}"))
     return Room(
@@ -204,10 +209,11 @@ def dreaming_room(folder: Path, watch: Watch) -> Room:
     )
 
 
-def styling_room(folder: Path, watch: Watch, painting: Path | None = None) -> Room:
+def styling_room(folder: Path, watch: Watch, painting: Path | None = None, *, quick: bool = False) -> Room:
     """Paint a photograph in the style of a dream, and of a painting where there is one."""
     del watch
-    side, coffee = SIDES["at once"], _photograph("coffee.png")
+    sides = QUICK_SIDES if quick else SIDES
+    side, coffee = sides["at once"], _photograph("coffee.png")
     cup, _ = _dreamed(coffee, "block2", side, folder, "dream-cup.png", "A cup of coffee, dreamed.")
     exhibits, styles = [], [(cup, folder / cup.file, "dream")]
     if painting is not None:
@@ -223,7 +229,7 @@ def styling_room(folder: Path, watch: Watch, painting: Path | None = None) -> Ro
         pictures = Pictures(open_picture(photo), (open_picture(style),))
         for how, painted in (
             ("at once", InstantlyPainted(size=side)),
-            ("step by step", Painted(size=SIDES["step by step"], steps=10, strength=2)),
+            ("step by step", Painted(size=sides["step by step"], steps=10, strength=2)),
         ):
             begun = time.perf_counter()
             used = network if isinstance(painted, Painted) else None
@@ -245,10 +251,10 @@ def styling_room(folder: Path, watch: Watch, painting: Path | None = None) -> Ro
     )
 
 
-def painting_room(folder: Path, watch: Watch) -> Room:
+def painting_room(folder: Path, watch: Watch, *, quick: bool = False) -> Room:
     """Let all four networks learn to paint the handwritten page, side by side, as a film."""
     del watch
-    recipe = Race.checked(RACE)
+    recipe = Race.checked(QUICK_RACE if quick else RACE)
     film = LearningFilm(folder / "race.webp", {}, resume=False, force=True)
     with as_file(files("lanterna.surfaces").joinpath("page.jpg")) as page:
         notes = [note_input(page)]
@@ -277,16 +283,21 @@ def painting_room(folder: Path, watch: Watch) -> Room:
     )
 
 
-def rooms(painting: Path | None = None) -> Mapping[str, Callable[[Path, Watch], Room]]:
-    """The rooms in order, by what is done in each; `painting` is one that the person gives."""
+def rooms(
+    painting: Path | None = None, *, quick: bool = False
+) -> Mapping[str, Callable[[Path, Watch], Room]]:
+    """The rooms in order, by what is done in each; `painting` is one that the person gives.
+
+    With `quick` pictures are small and the race is short.
+    """
     return {
         "training": training_room,
         "reading a page": reading_room,
         "classifying": classifying_room,
         "looking inside": looking_room,
-        "dreaming": dreaming_room,
-        "painting in a style": partial(styling_room, painting=painting),
-        "learning to paint": painting_room,
+        "dreaming": partial(dreaming_room, quick=quick),
+        "painting in a style": partial(styling_room, painting=painting, quick=quick),
+        "learning to paint": partial(painting_room, quick=quick),
     }
 
 

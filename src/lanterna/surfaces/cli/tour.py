@@ -17,6 +17,9 @@ def tour(
     painting: Annotated[
         Path | None, Parameter(help="A painting of yours, whose style a room uses too.")
     ] = None,
+    quick: Annotated[
+        bool, Parameter(negative="", help="Small pictures and a short race: does all of it work here?")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Fetch, train, read a page, classify photographs, look inside, dream and paint: the gallery in one go.
@@ -33,7 +36,7 @@ def tour(
     if painting is not None:
         open_picture(painting, longest=64)  # one that cannot be read is told before anything is fetched
     fetch_missing(*SHELF, quiet=quiet)
-    to_see, seen = rooms(painting), []
+    to_see, seen = rooms(painting, quick=quick), []
     for number, (name, room) in enumerate(to_see.items(), start=1):
         say(f"room {number} of {len(to_see)}: {name}", quiet=quiet)
         with watching(quiet=quiet) as watch:
