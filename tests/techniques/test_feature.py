@@ -3,13 +3,13 @@
 import json
 import math
 import signal
-import threading
 
 import pytest
 import torch
 from torch.nn import functional as F
 
 import lanterna
+from interrupts import ctrl_c_when
 from lanterna import shelf
 from lanterna.errors import UsageError
 from lanterna.images import open_picture, read_record, save_picture
@@ -77,7 +77,7 @@ def test_the_best_example_is_the_best(lite0):
 
 
 def test_a_class_is_named_by_the_network_when_its_picture_is_opened_again(lite0, tmp_path):
-    last = made(lite0, class_="goldfish", steps=70)
+    last = made(lite0, class_="goldfish", size=160, steps=60)
     save_picture(last.picture, tmp_path / "goldfish.png")
     (found,) = classify([tmp_path / "goldfish.png"], Classify(top=1))
     assert found.answers[0].name == "goldfish"
@@ -123,10 +123,10 @@ def test_one_position_is_wanted_in_the_middle(conv):
 def test_silent_units_can_be_woken():
     """This channel of vgg16 is silent on grey noise, so its ReLU gives no gradient to begin with."""
     vgg = open_network("vgg16")
-    last = made(vgg, stage="relu5_1", channel=33, size=96, steps=40)
+    last = made(vgg, stage="relu5_1", channel=33, size=64, steps=24)
     wish = objectives.channel("relu5_1", 33)
     with torch.no_grad():
-        noise = 0.5 + 0.01 * torch.randn(4, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+        noise = 0.5 + 0.01 * torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
         assert wish(vgg, noise).max() < 0.05 * wish(vgg, last.pictures)
     assert wanted_stage(Feature(stage="relu5_1", channel=0), vgg) == "conv5_1"
     assert {p.dtype for p in vgg.parameters()} == {torch.float32}  # the network given is left as it is
@@ -287,8 +287,9 @@ def test_a_sheet_says_how_made_and_real_compare(tmp_path, capsys):
 @pytest.mark.usefixtures("conv")
 def test_ctrl_c_keeps_the_picture_so_far(tmp_path, capsys):
     place = tmp_path / "stopped.png"
-    threading.Timer(1.5, signal.raise_signal, [signal.SIGINT]).start()
-    code = main(["feature", "--network", "conv", "--class", "3", "--steps", "10000", "-o", str(place)])
+    before = signal.getsignal(signal.SIGINT)
+    with ctrl_c_when(lambda: signal.getsignal(signal.SIGINT) != before):  # as soon as it is listened for
+        code = main(["feature", "--network", "conv", "--class", "3", "--steps", "10000", "-o", str(place)])
     assert code == 130
     assert open_picture(place).shape == (3, 224, 224)
     assert "stopped after" in capsys.readouterr().err
