@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PATIENCE = 180.0
-"""Seconds that anything may take: a wait is for an event, and ends with it. On a busy machine the worker is given
+"""Seconds that anything may take: a wait is for an event, and ends with it. A busy machine gives the worker
 little, as it lets others go first."""
 
 T = TypeVar("T")

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from playwright.sync_api import expect
 
-from browsing import WHILE, go, settings_in, stroke, violations
+from browsing import go, settings_in, settled, stroke, violations
 from lanterna.errors import UsageError
 from lanterna.lessons import LESSONS, descent
 from lanterna.lessons.circuits import random_circuit
@@ -32,7 +32,7 @@ PIECES = {name for name, lesson in LESSONS.items() if lesson.quick} | {"neuron"}
 
 def opened(page: Page, name: str, more: str = "") -> None:
     go(page, f"#/learn?kind=learn-{name}{more}")
-    expect(page.get_by_role("heading", level=1, name=LESSONS[name].question)).to_be_visible(timeout=WHILE)
+    expect(page.get_by_role("heading", level=1, name=LESSONS[name].question)).to_be_visible()
 
 
 def by_hand(page: Page) -> Any:
@@ -53,7 +53,7 @@ def finding(name: str, **wishes: Any) -> str:
 def test_lessons_are_listed_in_order_and_lead_on(page: Page):
     go(page, "#/learn")
     links = page.locator(".contents li a")
-    expect(links).to_have_count(len(LESSONS), timeout=WHILE)
+    expect(links).to_have_count(len(LESSONS))
     for place, lesson in enumerate(LESSONS.values()):
         told = links.nth(place).inner_text().split("\n")
         assert [line for line in told if line] == [str(place + 1), lesson.title, lesson.question]
@@ -72,7 +72,7 @@ def test_lessons_are_listed_in_order_and_lead_on(page: Page):
 def test_a_finding_follows_a_control_and_comes_back_with_the_link(page: Page):
     opened(page, "descent")
     told = page.locator(".verdict-of")
-    expect(told).to_contain_text(finding("descent"), timeout=WHILE)
+    expect(told).to_contain_text(finding("descent"))
     chart = LESSONS["descent"].experiment(descent.Descent()).charts[-1]
     shown = page.get_by_role("img", name=re.compile("^" + re.escape(chart.title)))
     expect(shown).to_be_visible()
@@ -83,9 +83,9 @@ def test_a_finding_follows_a_control_and_comes_back_with_the_link(page: Page):
     page.wait_for_url(re.compile("rate="))
     changed = float(settings_in(page)["rate"])
     assert changed > 0.1
-    expect(told).to_contain_text(finding("descent", rate=changed), timeout=WHILE)
+    expect(told).to_contain_text(finding("descent", rate=changed))
     page.reload()
-    expect(told).to_contain_text(finding("descent", rate=changed), timeout=WHILE)
+    expect(told).to_contain_text(finding("descent", rate=changed))
     # The chart is read out with keys, and is a table.
     shown.focus()
     page.keyboard.press("ArrowLeft")
@@ -97,7 +97,7 @@ def test_a_finding_follows_a_control_and_comes_back_with_the_link(page: Page):
 
 def test_wrong_wishes_are_told_and_the_charts_stay(page: Page):
     opened(page, "circuits", "&others=5&numbers=-1,2,3,-2,1")
-    expect(page.locator(".verdict-of")).to_contain_text("Holds.", timeout=WHILE)
+    expect(page.locator(".verdict-of")).to_contain_text("Holds.")
     field = page.locator("#set-expression")
     field.fill("a *")
     field.press("Enter")
@@ -125,13 +125,11 @@ def test_the_api_says_what_is_wrong_in_one_line(studio: Served):
 
 
 def test_an_experiment_that_lasts_is_given_up():
-    begun = time.monotonic()
     with pytest.raises(UsageError, match="choose smaller numbers"), at_most(0.05):
         sum(1 for _ in iter(int, 1))  # without an end
-    assert time.monotonic() - begun < 5
-    with at_most(0.05):
+    with at_most(0.5):
         pass
-    time.sleep(0.1)  # what was done in time is left alone
+    time.sleep(0.7)  # what was done in time is left alone
 
 
 def test_a_slow_lesson_is_a_job_whose_picture_stays(page: Page, studio: Served):
@@ -144,7 +142,7 @@ def test_a_slow_lesson_is_a_job_whose_picture_stays(page: Page, studio: Served):
     page.wait_for_url(re.compile("bias=-10"))
     page.get_by_role("button", name="Start").click()
     shown = page.get_by_role("img", name=re.compile("A neuron: the result. Holds. With a bias of -10"))
-    expect(shown).to_be_visible(timeout=WHILE)
+    expect(shown).to_be_visible()
     expect(page.locator(".verdict-of")).to_contain_text("Holds. With a bias of -10 the neuron")
     assert studio("GET", f"/api/jobs/{settings_in(page)['job']}")["settings"]["bias"] == -10
     expect(page.locator(".finding dl")).to_contain_text("on, as trained")
@@ -203,7 +201,7 @@ def test_a_circuit_is_stepped_through_and_a_value_dragged(page: Page):
     page.mouse.up()
     page.wait_for_url(re.compile("numbers=4"))
     expect(knob).to_have_attribute("aria-valuenow", "4")
-    expect(page.locator(".verdict-of")).to_contain_text("The output is -2.", timeout=WHILE)
+    expect(page.locator(".verdict-of")).to_contain_text("The output is -2.")
     knob.focus()
     page.keyboard.press("ArrowLeft")
     expect(knob).to_have_attribute("aria-valuenow", "3.9")
@@ -267,7 +265,7 @@ def test_two_layers_learn_rings_before_ones_eyes_and_one_does_not(page: Page):
     expect(two).to_contain_text(re.compile(r"connections\s*24\s*with biases\s*33"))
     assert hand.locator(".wires line").count() == 26
     hand.get_by_role("button", name="Train").click()
-    expect(two).to_contain_text(re.compile(r"told apart\s*(9[5-9]|100)[. ]"), timeout=WHILE)
+    expect(two).to_contain_text(re.compile(r"told apart\s*(9[5-9]|100)[. ]"))
     hand.get_by_role("button", name="Pause").click()
     share = re.search(r"told apart\s*([\d.]+)", one.inner_text())
     assert share is not None
@@ -326,7 +324,7 @@ def test_a_ball_is_let_go_where_one_likes(page: Page):
     hand.get_by_role("button", name="One step").click()
     expect(hand.get_by_text("after 0 of 80 steps")).to_be_visible()
     hand.get_by_role("button", name="Watch it go").click()
-    expect(hand.get_by_text("after 80 of 80 steps")).to_be_visible(timeout=WHILE)
+    expect(hand.get_by_text("after 80 of 80 steps")).to_be_visible()
     top = hand.get_by_role("application")
     told = hand.locator(".fates")
     before = told.inner_text()
@@ -393,9 +391,7 @@ def test_a_curve_of_ones_own_goes_to_the_experiment(page: Page):
     page.wait_for_url(re.compile("curve=own"))
     own = [float(each) for each in settings_in(page)["own"].split(",")]
     assert own[40] > own[20] + 1
-    expect(page.locator(".verdict-of")).to_contain_text(
-        finding("functions", curve="own", own=own), timeout=WHILE
-    )
+    expect(page.locator(".verdict-of")).to_contain_text(finding("functions", curve="own", own=own))
     before = hand.locator(".told").inner_text()
     board.focus()
     page.keyboard.press("Shift+ArrowUp")
@@ -505,25 +501,25 @@ def test_lessons_can_be_used_by_everybody(page: Page, theme: Any):
             expect(by_hand(page).locator(".piece")).to_be_visible()
         if LESSONS[name].quick:
             experiment = page.get_by_role("region", name="The experiment")
-            expect(experiment).to_have_attribute("aria-busy", "false", timeout=WHILE)
-        page.wait_for_timeout(300)
+            expect(experiment).to_have_attribute("aria-busy", "false")
+        settled(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
         assert violations(page) == [], name
 
 
 def test_the_look_view_stands_in_a_lesson(page: Page, studio: Served):
     job = studio.start(
-        "train", settings={"network": "dense", "hidden": [16], "epochs": 1, "fraction": 0.1}, title="mine"
+        "train", settings={"network": "dense", "hidden": [16], "epochs": 1, "fraction": 0.1}, title="inside"
     )
     assert studio.ended(job)["state"] == "done"
     go(page, "#/learn")
     expect(page.locator(".contents")).to_be_visible()
     page.evaluate("""async () => {
         const { mount } = await import("lanterna/lessons/inside.js");
-        mount(document.querySelector(".contents"), { network: "mine" }, () => {});
+        mount(document.querySelector(".contents"), { network: "inside" }, () => {});
     }""")
     frame = page.frame_locator("iframe[title='A digit in the network']")
-    expect(frame.get_by_label(re.compile("^Pad: draw a digit"))).to_be_visible(timeout=WHILE)
+    expect(frame.get_by_label(re.compile("^Pad: draw a digit"))).to_be_visible()
     page.get_by_role("radio", name="dense").check()
     expect(page.locator(".inside .told")).to_contain_text("there is no network 'dense'")
     expect(page.get_by_role("link", name="Train one first")).to_have_attribute("href", "#/train")
@@ -538,11 +534,11 @@ def test_a_prediction_is_checked_and_the_answer_not_given_away(page: Page):
     expect(check).to_be_disabled()
     asked.fill("3")
     asked.press("Enter")
-    expect(reply).to_have_text(f"Not yet. {EXERCISES['edges'][0].hint}", timeout=WHILE)
+    expect(reply).to_have_text(f"Not yet. {EXERCISES['edges'][0].hint}")
     asked.fill("some")
     check.click()
-    expect(reply).to_contain_text("expected an exact number, got 'some'", timeout=WHILE)
+    expect(reply).to_contain_text("expected an exact number, got 'some'")
     asked.fill("0")
     check.click()
-    expect(reply).to_contain_text(EXERCISES["edges"][0].explain, timeout=WHILE)
+    expect(reply).to_contain_text(EXERCISES["edges"][0].explain)
     assert not violations(page)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from browsing import WHILE, go, violations
+from browsing import go, violations
 from lanterna import open_picture, save_picture
 
 if TYPE_CHECKING:
@@ -35,22 +35,22 @@ def textures(real_shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
 def test_classes_are_taught_by_hand_and_pictures_named(page: Page, studio: Served, textures):
     go(page, "#/teach?name=ground")
     teach = page.locator(".go .primary")
-    expect(teach).to_have_text("Give two classes pictures", timeout=WHILE)
+    expect(teach).to_have_text("Give two classes pictures")
     for place, (name, paths) in enumerate(textures.items(), 1):
         page.get_by_label(f"Name of class {place}").fill(name)
         page.get_by_label(f"Pictures of {name} from this computer").set_input_files(paths[:6])
-        expect(page.get_by_label(f"Pictures of {name}", exact=True)).to_contain_text("6", timeout=WHILE)
+        expect(page.get_by_label(f"Pictures of {name}", exact=True)).to_contain_text("6")
     # It is all there after a reload; one picture is taken away again.
     page.reload()
     page.get_by_role("button", name="Take away picture 6 of grass").click()
     expect(page.get_by_label("Pictures of grass", exact=True)).to_contain_text("5")
     expect(teach).to_have_text("Teach")
     teach.click()
-    expect(page.locator(".facts")).to_contain_text("ground is taught", timeout=WHILE)
+    expect(page.locator(".facts")).to_contain_text("ground is taught")
     expect(page.locator(".facts")).to_contain_text("100 % of the pictures held out")
     page.get_by_label("A picture to be named").set_input_files(textures["brick"][6])
     answers = page.get_by_role("status", name="What it is")
-    expect(answers.get_by_role("listitem").first).to_contain_text("brick", timeout=WHILE)
+    expect(answers.get_by_role("listitem").first).to_contain_text("brick")
     # It is a network like any other, and its mistakes are in the gallery with their finding.
     assert any(each["name"] == "ground" and each["here"] for each in studio("GET", "/api/networks"))
     kept = studio("GET", "/api/gallery?room=teach")
@@ -65,11 +65,11 @@ def test_the_camera_gives_pictures_and_is_asked(page: Page):
     go(page, "#/teach")
     page.get_by_role("button", name="Open the camera").click()
     take = page.get_by_role("button", name="Take pictures of class 1")
-    expect(take).to_be_visible(timeout=WHILE)
-    expect(page.locator("video")).to_have_js_property("readyState", 4, timeout=WHILE)
+    expect(take).to_be_visible()
+    expect(page.locator("video")).to_have_js_property("readyState", 4)
     take.focus()
     page.keyboard.press("Enter")
-    expect(page.get_by_label("Pictures of class 1", exact=True)).to_contain_text("1", timeout=WHILE)
+    expect(page.get_by_label("Pictures of class 1", exact=True)).to_contain_text("1")
     page.get_by_role("button", name="Close the camera").click()
     expect(take).to_have_count(0)
 
