@@ -4,6 +4,7 @@ import io
 import json
 import re
 import shlex
+import shutil
 import sys
 
 import numpy as np
@@ -11,7 +12,6 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from lanterna import shelf
 from lanterna.images import open_picture, read_record, save_picture
 from lanterna.images.drawing import as_image
 from lanterna.networks import open_network
@@ -23,19 +23,29 @@ from lanterna.surfaces.cli import main
 from lanterna.surfaces.dreaming import sensible_stages
 from terminals import decode_blocks, drawings, in_a_terminal
 
-SMALL = ["--size", "144", "--octaves", "2", "--steps", "2"]
+SMALL = ["--size", "144", "--octaves", "2", "--steps", "2"]  # less would have one octave
+FEW = [*SMALL[:-1], "1"]
+STRONG = ["--step-size", "8"]
 
 
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    """A folder to work in with the cat, another picture, and two masks of other shapes; two presets."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def pictures(real_shelf, tmp_path_factory):
+    """A folder with the cat, another picture, and two masks of other shapes."""
+    folder = tmp_path_factory.mktemp("pictures")
     for name, source in ("cat.png", "chelsea.png"), ("coffee.png", "coffee.png"):
-        save_picture(open_picture(shelf.need("photographs") / source, longest=200), name)
+        save_picture(open_picture(real_shelf / "photographs" / source, longest=200), folder / name)
     for name, box in ("left.png", (0, 0, 15, 39)), ("right half.png", (15, 0, 29, 39)):
         mask = Image.new("L", (30, 40))
         ImageDraw.Draw(mask).rectangle(box, fill=255)
-        mask.save(name)
+        mask.save(folder / name)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def here(pictures, tmp_path, monkeypatch):
+    """A folder to work in, with copies of the pictures; two presets."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(pictures, tmp_path, dirs_exist_ok=True)
     presets = {
         "thread": {"stage": ("block2",), "step_size": 3.0},
         "fur": {"stage": ("block5",), "octaves": 1},
@@ -58,23 +68,26 @@ def pixels(path):
 @pytest.mark.parametrize(
     ("words", "kept"),
     [
-        ([], {"stage": []}),
-        (["--stage", "block5:3,4", "block9:weakest*-1"], {"stage": ["block5:3,4", "block9:weakest*-1"]}),
-        (["--class", "goldfish", "volcano*0.5"], {"class_": ["goldfish", "volcano*0.5"]}),
-        (["--guide", "coffee.png"], {"guided": True}),
-        (["--mask", "left.png"], {}),
+        ([*STRONG], {"stage": []}),
         (
-            ["--mask", "left.png", "right half.png", "--mask-stage", "block2", "block5:1"],
+            [*STRONG, "--stage", "block5:3,4", "block9:weakest*-1"],
+            {"stage": ["block5:3,4", "block9:weakest*-1"]},
+        ),
+        ([*STRONG, "--class", "goldfish", "volcano*0.5"], {"class_": ["goldfish", "volcano*0.5"]}),
+        ([*STRONG, "--guide", "coffee.png"], {"guided": True}),
+        ([*STRONG, "--mask", "left.png"], {}),
+        (
+            [*STRONG, "--mask", "left.png", "right half.png", "--mask-stage", "block2", "block5:1"],
             {"mask_stage": ["block2", "block5:1"]},
         ),
         (["--preset", "thread"], {"stage": ["block2"], "step_size": 3.0}),
         (["--preset", "thread", "--stage", "block3"], {"stage": ["block3"], "step_size": 3.0}),
-        (["--keep-colours", "--blend", "0.5", "--seed", "4"], {"blend": 0.5, "seed": 4}),
-        (["--network", "vgg16", "--stage", "relu2_1"], {"network": "vgg16"}),
+        ([*STRONG, "--keep-colours", "--blend", "0.5", "--seed", "4"], {"blend": 0.5, "seed": 4}),
+        ([*STRONG, "--network", "vgg16", "--stage", "relu1_2"], {"network": "vgg16"}),
     ],
 )  # fmt: skip
 def test_it_can_be_made_again_bit_for_bit(words, kept, capsys):
-    assert dream("cat.png", *SMALL, *words, "-o", "one.png", "--json") == 0
+    assert dream("cat.png", *FEW, *words, "-o", "one.png", "--json") == 0
     document = json.loads(capsys.readouterr().out)
     assert document["picture"] == "one.png"
     assert document["finished"] is True
@@ -93,7 +106,7 @@ def test_it_can_be_made_again_bit_for_bit(words, kept, capsys):
 
 @pytest.mark.usefixtures("trained")
 def test_digits_dream_with_a_network_trained_here(capsys):
-    assert dream("left.png", "--network", "conv", *SMALL, "-o", "one.png") == 0
+    assert dream("left.png", "--network", "conv", *FEW, "-o", "one.png") == 0
     assert "one.png" in capsys.readouterr().err
     assert main(["rerun", "one.png"]) == 0
     assert torch.equal(pixels("one.png"), pixels("one-again.png"))
@@ -125,7 +138,7 @@ def test_what_was_asked_for_is_what_is_dreamed():
 
 def test_the_record_says_what_went_in_and_it_can_be_set_anew(capsys):
     words = ["--guide", "coffee.png", "--mask", "left.png", "--mask", "right half.png"]
-    assert dream("cat.png", *SMALL, *words, "-o", "one.png") == 0
+    assert dream("cat.png", *FEW, *words, "-o", "one.png") == 0
     inputs = [(note.path, note.role) for note in read_record("one.png").inputs]
     assert inputs == [
         ("cat.png", ""), ("coffee.png", "guide"), ("left.png", "mask"), ("right half.png", "mask"),
@@ -139,16 +152,16 @@ def test_the_record_says_what_went_in_and_it_can_be_set_anew(capsys):
 def test_standard_input_and_the_usual_place(here, monkeypatch, capsys):
     data = (here / "cat.png").read_bytes()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
-    assert dream("-", *SMALL) == 0
+    assert dream("-", *FEW) == 0
     assert read_record("dream.png").inputs[0].path == "-"
-    assert dream("cat.png", *SMALL, "-o", "file.png") == 0
+    assert dream("cat.png", *FEW, "-o", "file.png") == 0
     assert torch.equal(pixels("dream.png"), pixels("file.png"))
     assert main(["rerun", "dream.png", "--set", "input=cat.png"]) == 0
     assert torch.equal(pixels("dream.png"), pixels("dream-again.png"))
     capsys.readouterr()
-    assert dream("cat.png", *SMALL) == 2
+    assert dream("cat.png", *FEW) == 2
     assert "--force" in capsys.readouterr().err
-    assert dream("cat.png", *SMALL, "--force", "--quiet") == 0
+    assert dream("cat.png", *FEW, "--force", "--quiet") == 0
     assert capsys.readouterr() == ("", "")
 
 
@@ -156,7 +169,7 @@ def test_standard_input_and_the_usual_place(here, monkeypatch, capsys):
 
 
 def test_ctrl_c_keeps_the_picture_and_resuming_ends_where_an_unbroken_dream_does(here):
-    long = ["cat.png", "--size", "144", "--octaves", "2", "--steps", "40"]
+    long = ["cat.png", "--size", "144", "--octaves", "2", "--steps", "25"]
     command = [
         sys.executable,
         "-m",
@@ -206,7 +219,7 @@ def on_sheet(path, number, count, columns, size):
     ],
 )
 def test_a_sheets_pictures_are_what_its_commands_make(kind, words, labels, columns, capsys):
-    assert dream("cat.png", *SMALL, *words, "--sheet", kind, "-o", "sheet.png", "--json") == 0
+    assert dream("cat.png", *FEW, *words, "--sheet", kind, "-o", "sheet.png", "--json") == 0
     shown = json.loads(capsys.readouterr().out)["sheet"]
     assert [each["label"] for each in shown] == labels
     for number, each in enumerate(shown):
@@ -277,12 +290,12 @@ def test_the_preview_ends_with_the_picture_that_is_saved(here):
 
 
 def test_without_a_terminal_there_is_no_preview_and_it_says_why(monkeypatch, capsys):
-    assert dream("cat.png", *SMALL, "--preview") == 0
+    assert dream("cat.png", *FEW, "--preview") == 0
     captured = capsys.readouterr()
     assert "no preview: standard error is not a terminal" in captured.err
     assert "\x1b" not in captured.err + captured.out
     monkeypatch.setenv("NO_COLOR", "1")
-    words = [sys.executable, "-m", "lanterna", "dream", "cat.png", *SMALL, "-o", "two.png", "--preview"]
+    words = [sys.executable, "-m", "lanterna", "dream", "cat.png", *FEW, "-o", "two.png", "--preview"]
     said, code = in_a_terminal(words, NO_COLOR="1", TERM="xterm")
     assert code == 0
     assert "no preview: NO_COLOR is set" in said
