@@ -2,7 +2,7 @@
 # make studio  do it by hand, in your browser
 # make docs    the site: build/docs/index.html
 # make test    all tests          make quick   those that take no time, before every commit
-# make check   ruff and mypy      make bench   the figures
+# make check   ruff and mypy      make bench   the figures; QUICK=--quick for small ones
 PYTHON ?= python3
 BIN = .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -32,22 +32,13 @@ check: .venv/installed-dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+BENCHES = train classify teach look paths motion dream feature style instant instant_start paint studio \
+	parallel render render_plan gpu
+
 bench: .venv/installed-dev
-	$(BIN)/python benchmarks/train.py
-	$(BIN)/python benchmarks/classify.py
-	$(BIN)/python benchmarks/teach.py
-	$(BIN)/python benchmarks/look.py
-	$(BIN)/python benchmarks/paths.py
-	$(BIN)/python benchmarks/motion.py
-	$(BIN)/python benchmarks/dream.py
-	$(BIN)/python benchmarks/style.py
-	$(BIN)/python benchmarks/instant.py
-	$(BIN)/python benchmarks/paint.py
-	$(BIN)/python benchmarks/studio.py
-	$(BIN)/python benchmarks/parallel.py
-	$(BIN)/python benchmarks/render.py
-	$(BIN)/python benchmarks/render_plan.py
-	$(BIN)/python benchmarks/gpu.py
+	@failed=; for name in $(BENCHES); do \
+		echo "$$name" >&2; $(BIN)/python benchmarks/$$name.py $(QUICK) || failed="$$failed $$name"; \
+	done; test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }
 
 .venv/installed: pyproject.toml constraints.txt
 	@echo "installing Lanterna into .venv (torch is large: some minutes the first time)"

@@ -1,15 +1,15 @@
 """Draws docs/ablation.png: how the answer changes as connections are taken away, ranked in five ways.
 
-`python benchmarks/ablation.py [PICTURE]`: the digit networks `conv` (trained with its fast preset where there
-is none yet) and a dense one with hidden layers of 64 and 32 units, each over the first 200 test digits. For
-each digit the connections are ranked anew and the strongest are set to zero; the curve is the mean over the
-digits of the answer that is left, as a share of the whole answer. Prints the figures it draws.
+`python benchmarks/ablation.py [--quick] [--picture FILE] [--digits 200]`: the digit networks `conv` (trained
+with its fast preset where there is none yet) and a dense one with hidden layers of 64 and 32 units, each over
+the first 200 test digits, in float32. For each digit the connections are ranked anew and the strongest are
+set to zero; the curve is the mean over the digits of the answer that is left, as a share of the whole answer.
+Prints the figures it draws. With `--quick` they are drawn in build/ablation.png.
 """
 
-import json
 import math
-import sys
 
+import bench
 import torch
 from PIL import Image, ImageDraw
 
@@ -20,7 +20,6 @@ from lanterna.probes import BY, ablation
 from lanterna.recipes.results import open_or_train
 from lanterna.recipes.train import Train
 
-DIGITS = 200
 SHARES = [0, *(10 ** (exponent / 4) for exponent in range(-16, -1))]  # one in 10,000 to a third
 LOWEST = -1.0  # of the whole answer; what falls further leaves the page
 NAMES = {
@@ -36,25 +35,32 @@ WIDTH, HEIGHT, LEFT, TOP, PLOT_WIDTH, PLOT_HEIGHT, BETWEEN = 1040, 600, 88, 128,
 
 
 def main() -> None:
-    *_, frame = lanterna.train(Train(network="dense", hidden=(64, 32)))
+    options = bench.options(
+        __doc__,
+        picture=("docs/ablation.png", "build/ablation.png"),
+        digits=(200, 10),
+        epochs=(Train().epochs, 1),
+    )
+    bench.say("training the dense network, and conv where there is none")
+    *_, frame = lanterna.train(Train(network="dense", hidden=(64, 32), epochs=options.epochs))
     networks = {"conv": open_or_train("conv", device="cpu"), "dense": frame.network.cpu()}
-    curves = {name: left_of_the_answer(network) for name, network in networks.items()}
-    place = sys.argv[1] if len(sys.argv) > 1 else "docs/ablation.png"
-    lanterna.save_picture(drawn(curves), place, force=True)
+    curves = {name: left_of_the_answer(name, network, options.digits) for name, network in networks.items()}
+    lanterna.save_picture(drawn(curves, options.digits), options.picture, force=True)
     told = {
         name: {by: dict(zip((f"{s:.2%}" for s in SHARES), curve, strict=True)) for by, curve in each.items()}
         for name, each in curves.items()
     }
-    print(json.dumps(told, indent=2))
+    bench.show(told)
 
 
-def left_of_the_answer(network):
+def left_of_the_answer(name, network, digits):
     """For each way to rank, the mean share of the answer that is left, for each share taken away."""
     network = network.eval().requires_grad_(False)
-    images = mnist("test").images[:DIGITS].float() / 255
+    images = mnist("test").images[:digits].float() / 255
     answers = network(images).argmax(1).tolist()
     curves = {}
     for by in BY:
+        bench.say(f"{name}: {digits} digits, connections ranked by {by}")
         left = torch.stack(
             [ablation(network, image, answer, by, SHARES, seed=n)
              for n, (image, answer) in enumerate(zip(images, answers, strict=True))]
@@ -63,7 +69,7 @@ def left_of_the_answer(network):
     return curves
 
 
-def drawn(curves):
+def drawn(curves, digits):
     page = Image.new("RGB", (WIDTH * SCALE, HEIGHT * SCALE), NIGHT)
     draw = ImageDraw.Draw(page)
 
@@ -74,7 +80,7 @@ def drawn(curves):
         draw.line([(x * SCALE, y * SCALE) for x, y in points], colour, width * SCALE, "curve")
 
     write(LEFT - 56, 48, "What is left of the answer when connections are taken away", LIGHT, 24)
-    write(LEFT - 56, 76, f"mean of {DIGITS} test digits, the strongest connections first", DIM, 15)
+    write(LEFT - 56, 76, f"mean of {digits} test digits, the strongest connections first", DIM, 15)
     for panel, (network, each) in enumerate(curves.items()):
         left = LEFT + panel * (PLOT_WIDTH + BETWEEN)
         write(left, TOP - 16, network, LIGHT, 17)

@@ -1,6 +1,7 @@
-"""How quickly a dream is dreamed, beside a well-known loop, beside the machine's peak, and beside float32.
+"""How quickly a dream is dreamed, beside a well-known loop, beside the machine's peak, and in each precision.
 
-`python benchmarks/dream.py [--threads 2] [--size 512] [--octaves 4] [--steps 10] [--pictures DIR] [--large]`
+`python benchmarks/dream.py [--quick] [--threads 2] [--size 512] [--octaves 4] [--steps 10] [--pictures DIR]
+[--large]`; `--large` dreams at 2,048 pixels as well, foreseen and measured.
 
 The other loop is gordicaleksa/pytorch-deepdream's, re-created from its description and none of its code: an
 image pyramid; at each level so many steps of gradient ascent on the mean square of one layer's output, after
@@ -18,56 +19,55 @@ moves the picture differs between the two, so also printed: the seconds in which
 that theirs ends with, and how far each ends from the picture (mean absolute change).
 """
 
-import argparse
-import json
 import math
-import statistics
-import time
 from pathlib import Path
-from unittest.mock import patch
 
+import bench
 import torch
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from lanterna import open_network, shelf
 from lanterna.images import open_picture, save_picture
-from lanterna.networks import quick
 from lanterna.networks.quick import quicken
 from lanterna.probes import objectives
 from lanterna.recipes.dream import Dream, dream
 from lanterna.recipes.foreseen import foreseen
 from lanterna.recipes.octaves import octave_sizes
 
-STAGE, RATIO, ROUNDS = "relu4_3", 1.4, 3
+STAGE, RATIO = "relu4_3", 1.4
 LEARNING_RATE, SHIFT, SMOOTHING = 0.09, 32, 0.5
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--size", type=int, default=512)
-    parser.add_argument("--octaves", type=int, default=4)
-    parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--pictures", type=Path, help="save what was dreamed there, to be looked at")
-    parser.add_argument("--large", action="store_true", help="also 2,048 pixels, foreseen and measured")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    options = bench.options(
+        __doc__, size=(512, 128), octaves=(4, 2), steps=(10, 4), rounds=(3, 1), pictures=None, large=False
+    )
     cat = open_picture(shelf.need("photographs") / "chelsea.png")
     cat = F.interpolate(cat[None], octave_sizes(*cat.shape[1:], options.size, 1, 2)[0], mode="bicubic")
     cat = cat[0].clamp(0, 1)
     figures = {
         "threads": options.threads,
         "size": tuple(cat.shape[1:]),
-        "against the other loop": against(cat, options, vivid=1.0),
-        "against the other loop, in the colours of photographs": against(cat, options),
-        "share of the peak": share_of_peak(cat),
-        "bfloat16 and float32": precisions(cat, options),
-        "default": default(cat, options.size),
     }
+    for part, measure in {
+        "against the other loop": lambda: against(cat, options, vivid=1.0),
+        "against the other loop, in the colours of photographs": lambda: against(cat, options),
+        "share of the peak": lambda: share_of_peak(cat),
+    }.items():
+        figures[part] = {}
+        for kind in bench.precisions():
+            bench.say(f"{part}, in {kind}")
+            figures[part][kind] = measure()
+    bench.say("how alike the precisions are")
+    figures["precisions"] = alike(cat, options)
+    # EfficientNet, the default, computes in float32 everywhere.
+    bench.say("the default dream")
+    figures["default"] = default(cat, options.size)
     if options.large:
+        bench.say("the default dream at 2,048 pixels")
         figures["2,048 pixels"] = default(cat, 2048)
-    print(json.dumps(figures, indent=2))
+    bench.show(figures)
 
 
 def reached(network, picture):
@@ -126,12 +126,6 @@ def recipe_of(options, **settings):
     return Dream(network="vgg16", stage=STAGE, **settings)
 
 
-def timed(work):
-    begun = time.perf_counter()
-    result = work()
-    return time.perf_counter() - begun, result
-
-
 def ours(network, picture, recipe):
     *_, last = dream(picture, recipe, network=network)
     return last.picture
@@ -140,28 +134,26 @@ def ours(network, picture, recipe):
 def against(cat, options, **settings):
     network = open_network("vgg16")
     recipe = recipe_of(options, **settings)
-    seconds = {"theirs": [], "ours": []}
     other_loop(network, cat, options.octaves, 1)  # both have been there once: nothing is prepared anew
     ours(network, cat, recipe.changed({"steps": 1}))
-    for _ in range(ROUNDS):
-        took, theirs = timed(lambda: other_loop(network, cat, options.octaves, options.steps))
-        seconds["theirs"].append(took)
-        took, mine = timed(lambda: ours(network, cat, recipe))
-        seconds["ours"].append(took)
+    works = {
+        "theirs": lambda: other_loop(network, cat, options.octaves, options.steps),
+        "ours": lambda: ours(network, cat, recipe),
+    }
+    each, dreamed = bench.by_turns(works, options.rounds, warm=0)
+    theirs, mine = dreamed["theirs"], dreamed["ours"]
     wanted = reached(network, theirs)
     # More steps an octave, or fewer, until ours has as much energy as theirs and no more.
-    steps, took, picture = options.steps, seconds["ours"][-1], mine
+    steps, took, picture = options.steps, each["ours"], mine
     more = reached(network, mine) < wanted
     while (reached(network, picture) < wanted) == more and 1 < steps < 3 * options.steps:
         enough = took, steps
         steps += 1 if more else -1
-        took, picture = timed(lambda steps=steps: ours(network, cat, recipe.changed({"steps": steps})))
+        took, picture = bench.timed(lambda steps=steps: ours(network, cat, recipe.changed({"steps": steps})))
     if not more:
         took, steps = enough
-    each = {who: statistics.median(times) for who, times in seconds.items()}
     if options.pictures:
-        options.pictures.mkdir(parents=True, exist_ok=True)
-        save_picture(torch.cat([cat, theirs, mine], 2), options.pictures / "loops.png", force=True)
+        save_picture(torch.cat([cat, theirs, mine], 2), Path(options.pictures) / "loops.png", force=True)
     return {
         **{f"{who}_seconds": round(value, 2) for who, value in each.items()},
         "ratio": round(each["theirs"] / each["ours"], 2),
@@ -178,18 +170,14 @@ def against(cat, options, **settings):
 
 def share_of_peak(cat):
     """The rate of convolutions alone at their best, and how much of it a whole step of a dream reaches."""
-    figures = {}
-    for kind, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
-        images = torch.randn(1, 512, 64, 64).to(dtype).contiguous(memory_format=torch.channels_last)
-        kernels = torch.randn(512, 512, 3, 3).to(dtype).contiguous(memory_format=torch.channels_last)
-        with torch.no_grad():
-            best = min(
-                timed(lambda images=images, kernels=kernels: F.conv2d(images, kernels, padding=1))[0]
-                for _ in range(12)
-            )
-        figures[f"peak_gflops_{kind}"] = round(2 * 512 * 512 * 9 * 64 * 64 / best / 1e9)
     network = open_network("vgg16")
     work = quicken(network, {STAGE})
+    dtype = next(work.parameters()).dtype
+    images = torch.randn(1, 512, 64, 64).to(dtype).contiguous(memory_format=torch.channels_last)
+    kernels = torch.randn(512, 512, 3, 3).to(dtype).contiguous(memory_format=torch.channels_last)
+    with torch.no_grad():
+        best = min(bench.timed(lambda: F.conv2d(images, kernels, padding=1))[0] for _ in range(12))
+    peak = 2 * 512 * 512 * 9 * 64 * 64 / best / 1e9
     height, width = (math.ceil(side / 32) * 32 for side in cat.shape[1:])
 
     def step():
@@ -198,10 +186,7 @@ def share_of_peak(cat):
 
     with FlopCounterMode(display=False) as counter:
         step()
-    best = min(timed(step)[0] for _ in range(6))
-    rate = counter.get_total_flops() / best / 1e9
-    dtype = next(work.parameters()).dtype
-    peak = figures["peak_gflops_bfloat16" if dtype == torch.bfloat16 else "peak_gflops_float32"]
+    rate = counter.get_total_flops() / min(bench.timed(step)[0] for _ in range(6)) / 1e9
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiled:
         for _ in range(3):
             step()
@@ -209,30 +194,29 @@ def share_of_peak(cat):
     total = sum(spent.values())
     largest = sorted(spent.items(), key=lambda item: -item[1])[:8]
     return {
-        **figures,
+        "peak_gflops": round(peak),
         "gradient_gflops": round(rate),
         "share_of_the_peak": round(rate / peak, 2),
-        "precision": str(dtype).removeprefix("torch."),
         "time_goes_to": {name.removeprefix("aten::"): round(value / total, 2) for name, value in largest},
     }
 
 
-def precisions(cat, options):
-    """The same dream in float32 and in bfloat16: how alike, how excited, how long."""
+def alike(cat, options):
+    """The same dream in each precision: how excited, how long, and how alike to the one in float32."""
     network = open_network("vgg16")
     recipe = recipe_of(options)
-    seconds, pictures = {}, {}
-    for kind in ("float32", "bfloat16"):
-        with patch.object(quick, "fast_dtype", lambda _, kind=kind: getattr(torch, kind)):
-            seconds[kind], pictures[kind] = timed(lambda: ours(network, cat, recipe))
+    found = {kind: bench.timed(lambda: ours(network, cat, recipe)) for kind in bench.precisions()}
+    pictures = {kind: picture for kind, (_, picture) in found.items()}
     other_seed = ours(network, cat, recipe.changed({"seed": 1}))
     if options.pictures:
-        save_picture(torch.cat([*pictures.values()], 2), options.pictures / "precisions.png", force=True)
+        place = Path(options.pictures) / "precisions.png"
+        save_picture(torch.cat([*pictures.values()], 2), place, force=True)
+    plain = pictures["float32"]
     return {
-        "psnr_db": psnr(*pictures.values()),
-        "psnr_of_another_seed_db": psnr(pictures["bfloat16"], other_seed),
+        **{f"psnr_of_{kind}_db": psnr(plain, other) for kind, other in list(pictures.items())[1:]},
+        "psnr_of_another_seed_db": psnr(plain, other_seed),
         "energy": {kind: round(reached(network, picture)) for kind, picture in pictures.items()},
-        "seconds": {kind: round(value, 2) for kind, value in seconds.items()},
+        "seconds": {kind: round(value, 2) for kind, (value, _) in found.items()},
     }
 
 
@@ -245,7 +229,7 @@ def default(cat, size):
     recipe = Dream(size=size)
     network = open_network(recipe.network)
     told = foreseen(tuple(cat.shape[1:]), recipe, network).seconds
-    took, _ = timed(lambda: ours(network, cat, recipe))
+    took, _ = bench.timed(lambda: ours(network, cat, recipe))
     return {"seconds": round(took, 2), "foreseen_seconds": round(told, 2)}
 
 

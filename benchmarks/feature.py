@@ -1,18 +1,17 @@
 """How long a picture of what a channel wants takes, and what bfloat16 saves.
 
-`python benchmarks/feature.py [--threads 2] [--steps 40]`: seconds for the default picture (160 steps) from
-as many steps as are asked for; and the same in float32 and in bfloat16, in turns, with the ratio and the
-excitement that each reached, measured in float32. The ratio is what to trust.
+`python benchmarks/feature.py [--quick] [--threads 2] [--steps 40]`: seconds for the default picture (160
+steps) from as many steps as are asked for; and the same in float32 and, where the processor has it, in
+bfloat16, in turns, with the ratio and the excitement that each reached, measured in float32. The ratio is
+what to trust.
 """
 
-import argparse
 import copy
-import json
 import statistics
-import time
 from collections import deque
 from unittest.mock import patch
 
+import bench
 import torch
 
 from lanterna.networks import open_network
@@ -21,19 +20,14 @@ from lanterna.recipes import feature as recipes
 from lanterna.recipes.feature import Feature, feature
 
 WISHES = (("efficientnet-lite0", "block9", 31), ("efficientnet-lite0", "output", 1), ("vgg16", "conv4_2", 7))
-ROUNDS = 3
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--steps", type=int, default=40)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    options = bench.options(__doc__, steps=(40, 5), rounds=(3, 1))
     figures = {"threads": options.threads, "default_steps": Feature(channel=0).steps}
     for name, stage, channel in WISHES:
-        figures[f"{name} {stage} {channel}"] = measured(name, stage, channel, options.steps)
-    print(json.dumps(figures, indent=2))
+        figures[f"{name} {stage} {channel}"] = measured(name, stage, channel, options)
+    bench.show(figures)
 
 
 def in_precision(network, dtype):
@@ -43,24 +37,24 @@ def in_precision(network, dtype):
     return work
 
 
-def measured(name, stage, channel, steps):
+def measured(name, stage, channel, options):
     network = open_network(name)
-    recipe = Feature(network=name, stage=stage, channel=channel, steps=steps)
-    precisions = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-    seconds, reached = {kind: [] for kind in precisions}, {}
-    for _ in range(ROUNDS):
-        for kind, dtype in precisions.items():
+    recipe = Feature(network=name, stage=stage, channel=channel, steps=options.steps)
+    seconds, reached = {}, {}
+    for _ in range(options.rounds):
+        for kind in bench.precisions():
+            bench.say(f"{name} {stage} {channel}, {options.steps} steps in {kind}")
+            dtype = getattr(torch, kind)
             with patch.object(recipes, "quicken", lambda given, _, dtype=dtype: in_precision(given, dtype)):
-                begun = time.perf_counter()
-                (last,) = deque(feature(recipe, network=network), maxlen=1)
-                seconds[kind].append(time.perf_counter() - begun)
+                took, (last,) = bench.timed(lambda: deque(feature(recipe, network=network), maxlen=1))
+            seconds.setdefault(kind, []).append(took)
             with torch.no_grad():
                 reached[kind] = objectives.channel(stage, channel)(network, last.pictures).item()
-    each = {kind: statistics.median(times) / steps for kind, times in seconds.items()}
+    each = {kind: statistics.median(times) / options.steps for kind, times in seconds.items()}
     return {
         "default_picture_seconds": round(min(each.values()) * Feature(channel=0).steps, 1),
         **{f"{kind}_ms_a_step": round(1000 * value, 1) for kind, value in each.items()},
-        "float32_to_bfloat16": round(each["float32"] / each["bfloat16"], 2),
+        **{f"float32_to_{kind}": round(each["float32"] / each[kind], 2) for kind in list(each)[1:]},
         "excitement": {kind: round(value, 2) for kind, value in reached.items()},
     }
 

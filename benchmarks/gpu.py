@@ -1,6 +1,6 @@
 """The four aims for a graphics card, and whether compiling pays, as a table in benchmarks/results/.
 
-`python benchmarks/gpu.py [--device auto] [--rounds 3] [--most 120] [--no-compile] [--output FILE]`
+`python benchmarks/gpu.py [--quick] [--device auto] [--rounds 3] [--most 120] [--no-compile] [--output FILE]`
 
 style      the shelf's cat at 512 px in the style of its coffee cup, as `lanterna style` does it: under 3 s;
 dream      the cat at 512 px, as `lanterna dream` does it: under 1 s;
@@ -9,10 +9,11 @@ digits     `lanterna train conv`, with the presets `fast` and `best`, until the 
 painting   the cat at 512 px learned by the hash grid, until 40 dB: under 2 s.
 
 A row is the first time, with what the device prepares once, and the median of `--rounds` more. What takes
-longer than `--most` seconds is cut off and said to be. Weights and pictures are opened before.
+longer than `--most` seconds is cut off and said to be. Weights and pictures are opened before. Everything is
+measured in float32 and, where the device has it, in bfloat16. With `--quick` no table is written, unless
+there is an `--output`.
 """
 
-import argparse
 import os
 import platform
 import re
@@ -21,11 +22,12 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
+import bench
 import torch
 import torch.nn.functional as F
 
 from lanterna import open_picture, shelf
-from lanterna.devices import choose_device, described
+from lanterna.devices import choose_device, described, fast_dtype
 from lanterna.networks import open_network
 from lanterna.networks.quick import quicken
 from lanterna.probes import objectives
@@ -39,40 +41,51 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--most", type=float, default=120.0)
-    parser.add_argument("--no-compile", action="store_true")
-    parser.add_argument("--output", type=Path)
-    options = parser.parse_args()
+    options = bench.options(
+        __doc__,
+        device="auto",
+        rounds=(3, 1),
+        most=(120.0, 2.0),
+        step_seconds=(3.0, 0.5),
+        no_compile=False,
+        output=None,
+    )
     place = choose_device(options.device)
-    lines = [
+    lines = []
+
+    def tell(*more):
+        lines.extend(more)
+        print(*more, sep="\n", flush=True)
+
+    tell(
         f"# {name_of(place)}", "",
         f"{described(place)}; torch {torch.__version__}, {platform.system()}, {os.cpu_count()} cores. "
         f"`python benchmarks/gpu.py`, load {os.getloadavg()[0]:.1f} at the start.", "",
-    ]  # fmt: skip
+    )  # fmt: skip
     if place.type == "cpu":
-        lines += ["A CPU, for comparison: the aims are those of a graphics card.", ""]
-    lines += ["| what | aim | first time | again | came to |", "|---|---|---|---|---|"]
-    for what, aim, work in aims(place):
-        runs = [timed(work, options.most) for _ in range(1 + options.rounds)]
-        again = median(seconds for seconds, _ in runs[1:])
-        met = "" if runs[-1][1].startswith("cut") else (", met" if again < aim else ", not met")
-        lines.append(f"| {what} | {aim} s | {runs[0][0]:.2f} s | {again:.2f} s{met} | {runs[-1][1]} |")
-        print(lines[-1], flush=True)
-    if not options.no_compile:
-        lines += [
-            "",
-            "| a step | as it is | compiled | compiling took | pays after |",
-            "|---|---|---|---|---|",
-        ]
+        tell("A CPU, for comparison: the aims are those of a graphics card.", "")
+    for kind in bench.precisions(place.type):
+        tell(f"In {kind}:", "", "| what | aim | first time | again | came to |", "|---|---|---|---|---|")
+        for what, aim, work in aims(place):
+            bench.say(f"{what}, in {kind}")
+            runs = [timed(work, options.most) for _ in range(1 + options.rounds)]
+            again = median(seconds for seconds, _ in runs[1:])
+            met = "" if runs[-1][1].startswith("cut") else (", met" if again < aim else ", not met")
+            tell(f"| {what} | {aim} s | {runs[0][0]:.2f} s | {again:.2f} s{met} | {runs[-1][1]} |")
+        tell("")
+        if options.no_compile:
+            continue
+        tell("| a step | as it is | compiled | compiling took | pays after |", "|---|---|---|---|---|")
         for what, step in steps(place):
-            lines.append(compared(what, step, place))
-            print(lines[-1], flush=True)
-    target = options.output or RESULTS / f"{re.sub(r'[^a-z0-9]+', '-', name_of(place).lower()).strip('-')}.md"
+            bench.say(f"{what}, compiled and not, in {kind}")
+            tell(compared(what, step, place, options.step_seconds))
+        tell("")
+    if options.quick and not options.output:
+        return
+    name = re.sub(r"[^a-z0-9]+", "-", name_of(place).lower()).strip("-")
+    target = Path(options.output or RESULTS / f"{name}.md")
     target.parent.mkdir(exist_ok=True)
-    target.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    target.write_text("\n".join(lines), encoding="utf-8")
     print(f"written to {target}")
 
 
@@ -137,13 +150,13 @@ def steps(place: torch.device):
     recipe = Train.checked(Train.preset("fast", "conv"))
 
     def training(compiled):
-        network = new_network(recipe).to(place).train()
+        network, dtype = new_network(recipe).to(place).train(), fast_dtype(place)
         called = compiled(network)
         images = torch.rand(256, 1, 28, 28, device=place)
         labels = torch.arange(256, device=place) % 10
 
         def step():
-            with torch.autocast(place.type, torch.bfloat16):
+            with torch.autocast(place.type, dtype, enabled=dtype != torch.float32):
                 logits = called(images)
             torch.autograd.backward(F.cross_entropy(logits.float(), labels))
 
@@ -164,8 +177,8 @@ def steps(place: torch.device):
     yield "dream, block9, 512 × 352 px", dreaming
 
 
-def compared(what: str, made, place: torch.device) -> str:
-    plain = per_step(made(lambda network: network), place)
+def compared(what: str, made, place: torch.device, seconds: float) -> str:
+    plain = per_step(made(lambda network: network), place, seconds)
     # With CUDA graphs where there is CUDA: a step is then one launch.
     mode = "reduce-overhead" if place.type == "cuda" else "default"
     begun = time.perf_counter()
@@ -175,13 +188,13 @@ def compared(what: str, made, place: torch.device) -> str:
     except Exception as error:
         return f"| {what} | {plain * 1e3:.1f} ms | failed: {type(error).__name__} | | |"
     took = time.perf_counter() - begun
-    quick = per_step(step, place)
+    quick = per_step(step, place, seconds)
     gain = plain - quick
     after = f"{took / gain:,.0f} steps" if gain > 0 else "never"
     return f"| {what} | {plain * 1e3:.1f} ms | {quick * 1e3:.1f} ms | {took:.1f} s | {after} |"
 
 
-def per_step(step, place: torch.device, seconds: float = 3.0) -> float:
+def per_step(step, place: torch.device, seconds: float) -> float:
     """The median step, in seconds, after five to warm up."""
     each = []
     for _ in range(5):

@@ -1,53 +1,43 @@
 """How long instant style takes and what it needs, beside the shelf's files run as their package runs them.
 
-`python benchmarks/instant.py [--threads 2] [--photograph FILE] [--painting FILE]`: at 1,024 px, ours (painted
-at the picture's own size) and the shelf's ONNX files by onnxruntime (painted at 384 px, and enlarged), each
-with any painting and with one of the 26 styles, which the package paints at the picture's size too; and ours
-alone at 4,000 px. Each is a process of its own and they take turns. Printed are the median seconds from the
-decoded pictures to the result, its opening of the networks among them; the most memory that the process held,
-with Python and its libraries in it and before; and for how much of the picture's detail is real, the mean
-square difference of neighbouring pixels ("detail"), beside that of the same result reduced to 384 px and
-enlarged again. Without files, the photograph is the shelf's astronaut and the painting its coffee.
+`python benchmarks/instant.py [--quick] [--threads 2] [--photograph FILE] [--painting FILE]`, all in float32:
+at 1,024 px, ours (painted at the picture's own size) and the shelf's ONNX files by onnxruntime (painted at
+384 px, and enlarged), each with any painting and with one of the 26 styles, which the package paints at the
+picture's size too; and ours alone at 4,000 px. Each is a process of its own and they take turns. Printed are
+the median seconds from the decoded pictures to the result, its opening of the networks among them; the most
+memory that the process held, with Python and its libraries in it and before; and for how much of the
+picture's detail is real, the mean square difference of neighbouring pixels ("detail"), beside that of the
+same result reduced to 384 px and enlarged again. Without files, the photograph is the shelf's astronaut and
+the painting its coffee.
 """
 
-import argparse
-import json
-import resource
 import statistics
-import subprocess
-import sys
-import time
 from collections import deque
 
+import bench
 import torch
 from torch.nn import functional as F
 
-ROUNDS = 3
 WORKS = ("ours", "onnx", "ours built-in", "onnx built-in")
 BUILT_IN = 19
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--photograph")
-    parser.add_argument("--painting")
-    parser.add_argument("--work", help=argparse.SUPPRESS)
-    parser.add_argument("--side", type=int, default=1024, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    if options.work:
-        print(json.dumps(measured(options)))
-        return
-    runs = {name: [] for name in WORKS}
-    for _ in range(ROUNDS):
+    options = bench.options(
+        __doc__, size=(1024, 256), large_size=(4000, 1024), rounds=(3, 1), photograph=None, painting=None
+    )
+    figures, runs = {"threads": options.threads}, {name: [] for name in WORKS}
+    for _ in range(options.rounds):
         for name in WORKS:
-            runs[name].append(in_a_process(name, 1024, options))
-    figures = {"threads": options.threads, "1024 px": {name: summed(each) for name, each in runs.items()}}
-    figures["4000 px"] = {
-        name: in_a_process(name, 4000, options) for name in WORKS if name.startswith("ours")
-    }
-    print(json.dumps(figures, indent=2))
+            bench.say(f"{name}, {options.size} px")
+            runs[name].append(bench.apart(measured, name, options.size, options))
+    figures[f"{options.size} px"] = {name: summed(each) for name, each in runs.items()}
+    figures[f"{options.large_size} px"] = large = {}
+    for name in WORKS:
+        if name.startswith("ours"):
+            bench.say(f"{name}, {options.large_size} px")
+            large[name] = bench.apart(measured, name, options.large_size, options)
+    bench.show(figures)
 
 
 def summed(runs):
@@ -55,15 +45,7 @@ def summed(runs):
     return {**runs[0], **middle}
 
 
-def in_a_process(name, side, options):
-    command = [sys.executable, __file__, "--work", name, "--side", str(side)]
-    for option in ("threads", "photograph", "painting"):
-        if getattr(options, option):
-            command += [f"--{option}", str(getattr(options, option))]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
-
-
-def measured(options):
+def measured(work, side, options):
     """One piece of work, in a process that does nothing else."""
     from lanterna import shelf
     from lanterna.images import open_picture
@@ -71,19 +53,17 @@ def measured(options):
     folder = shelf.need("photographs")
     photograph = open_picture(options.photograph or folder / "astronaut.png")
     painting = open_picture(options.painting or folder / "coffee.png")
-    larger = options.side / max(photograph.shape[1:])
-    picture = resized(photograph, [round(side * larger) for side in photograph.shape[1:]])
-    kind, _, built_in = options.work.partition(" ")
-    work = {"ours": with_ours, "onnx": with_onnx}[kind]
+    larger = side / max(photograph.shape[1:])
+    picture = resized(photograph, [round(length * larger) for length in photograph.shape[1:]])
+    kind, _, built_in = work.partition(" ")
+    paint = {"ours": with_ours, "onnx": with_onnx}[kind]
     if kind == "onnx":
         import onnxruntime  # noqa: F401  # loading a library is nobody's work here
     else:
         from lanterna.recipes import instant  # noqa: F401
-    before = peak_mb()
-    begun = time.perf_counter()
-    result = work(picture, None if built_in else painting, options.threads)
-    seconds = time.perf_counter() - begun
-    peak = peak_mb()
+    before = bench.peak_mb()
+    seconds, result = bench.timed(lambda: paint(picture, None if built_in else painting, options.threads))
+    peak = bench.peak_mb()
     softened = resized(resized(result, [384, 384]), list(result.shape[1:]))
     return {
         "seconds": round(seconds, 2),
@@ -145,10 +125,6 @@ def resized(picture, size):
 
 def detail(picture):
     return sum(picture.diff(dim=side).square().mean().item() for side in (1, 2))
-
-
-def peak_mb():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Whether a style transfer that begins with the instant result gets there sooner than one that begins with
 the photograph: processor seconds to the same float32 loss, the instant pass counted.
 
-    python benchmarks/instant_start.py [--sizes 256 512] [--paintings FILE…]
+    python benchmarks/instant_start.py [--quick] [--sizes 256 512] [--pairs 3] [--paintings FILE…]
 
 `photograph` is the recipe as it is, whose loss at the end is the one to reach; `instant` is the same with the
 instant result to begin with. `alone` leaves the smaller sizes out of both, and takes twice the steps at the
@@ -10,12 +10,13 @@ last.
 
 from __future__ import annotations
 
-import argparse
 import math
 import time
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import bench
 
 from lanterna import shelf
 from lanterna.images import open_picture
@@ -41,28 +42,30 @@ EVERY = 5  # steps between two looks at the loss
 
 
 def main() -> None:
-    """Print a line for each size, pair and way to begin."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--sizes", type=int, nargs="+", default=[256, 512])
-    options.add_argument("--paintings", type=Path, nargs="+", help="one for each of the photographs")
-    options.add_argument("--pairs", type=int, default=len(PAIRS), help="how many of the photographs")
-    asked = options.parse_args()
+    """Print a line for each precision, size, pair and way to begin."""
+    options = bench.options(
+        __doc__, sizes=([256, 512], [96]), pairs=(len(PAIRS), 1), steps=(Stylize().steps, 10), paintings=[""]
+    )
     folder = shelf.need("photographs")
-    paintings = asked.paintings or [folder / painting for _, painting in PAIRS]
+    paintings = [folder / painting for _, painting in PAIRS]
+    if any(options.paintings):
+        paintings = [Path(painting) for painting in options.paintings]
     network = open_network("vgg16")
-    print("size  photograph     begins with           CPU s      loss   CPU s to the photograph's loss")
-    for size in asked.sizes:
-        for (photo, _), painting in zip(PAIRS[: asked.pairs], paintings, strict=False):
-            compare(size, folder / photo, painting, network)
+    print("precision  size  photograph     begins with           CPU s      loss  CPU s to the same loss")
+    for kind in bench.precisions():
+        for size in options.sizes:
+            for (photo, _), painting in zip(PAIRS[: options.pairs], paintings, strict=False):
+                compare(kind, Stylize(size=size, steps=options.steps), folder / photo, painting, network)
 
 
-def compare(size: int, photo_path: Path, painting_path: Path, network: Network) -> None:
+def compare(kind: str, recipe: Stylize, photo_path: Path, painting_path: Path, network: Network) -> None:
     """The ways to begin, for one pair."""
     photo, painting = open_picture(photo_path), open_picture(painting_path)
-    recipe = Stylize(size=size)
+    size = recipe.size
     aim = aimed(fitted(photo, size), fitted(painting, size), network)
     reference = math.inf
     for name in ("photograph", "instant", "photograph alone", "instant alone"):
+        bench.say(f"{photo_path.stem}, {size} px, begun with {name}, in {kind}")
         begun, looking, points = time.process_time(), 0.0, []
         how, start = recipe, None
         if name.startswith("instant"):
@@ -79,7 +82,8 @@ def compare(size: int, photo_path: Path, painting_path: Path, network: Network) 
         reference = min(reference, loss) if name == "photograph" else reference
         there = next((second for second, loss in points if loss <= reference), math.nan)
         print(
-            f"{size:4}  {photo_path.stem:13}  {name:18} {seconds:8.1f}  {loss:8.4f}  {there:8.1f}", flush=True
+            f"{kind:9}  {size:4}  {photo_path.stem:13}  {name:18} {seconds:8.1f}  {loss:8.4f}  {there:8.1f}",
+            flush=True,
         )
 
 

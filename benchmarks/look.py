@@ -1,23 +1,21 @@
 """How fast the look page is in a browser: frames a second while a pen moves, milliseconds of its own network.
 
-`python benchmarks/look.py [--network conv]`: Chromium without a window and without a graphics card (WebGL is
-computed by the processor), so that frames are slower here than on a laptop. A frame is all of it: a stroke on the
-pad, its normalisation, forward, backward, every map, every line, the words.
+`python benchmarks/look.py [--quick] [--network conv]`: Chromium without a window and without a graphics card
+(WebGL is computed by the processor), so that frames are slower here than on a laptop. A frame is all of it: a
+stroke on the pad, its normalisation, forward, backward, every map, every line, the words. The page computes
+in the browser's own arithmetic.
 """
 
-import argparse
-import json
 import shutil
 import tempfile
 from pathlib import Path
 
+import bench
 from playwright.sync_api import sync_playwright
 
 from lanterna.images.digits import mnist
 from lanterna.recipes.results import open_or_train
 from lanterna.surfaces.looking import look_page
-
-FRAMES, RUNS = 120, 200
 
 PEN = """async (frames) => {
   const canvas = document.querySelector(".pad canvas"), box = canvas.getBoundingClientRect();
@@ -52,12 +50,13 @@ RUN = """(runs) => {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--network", default="conv")
-    name = parser.parse_args().network
+    options = bench.options(__doc__, network="conv", frames=(120, 30), runs=(200, 50))
+    name = options.network
+    bench.say(f"opening {name}, which is trained where there is none")
     image = mnist("test").images[4].float() / 255
     html = look_page(open_or_train(name, device="cpu"), image, name=name, title="a digit")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        bench.say("frames while drawing")
         file = Path(folder) / "look.html"
         file.write_text(html, encoding="utf-8")
         arguments = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
@@ -65,17 +64,18 @@ def main() -> None:
         page = browser.new_page(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
         page.goto(f"file://{file}")
         page.wait_for_timeout(500)
-        frame = page.evaluate(PEN, FRAMES)
+        frame = page.evaluate(PEN, options.frames)
         page.wait_for_timeout(600)
+        bench.say("the network alone, and the script of a frame")
         figures = {
             "network": name,
             "page_mb": round(file.stat().st_size / 1e6, 2),
-            "forward_and_backward_ms": round(page.evaluate(RUN, RUNS), 2),
-            "script_of_a_frame_ms": round(page.evaluate(WORK, FRAMES), 2),
+            "forward_and_backward_ms": round(page.evaluate(RUN, options.runs), 2),
+            "script_of_a_frame_ms": round(page.evaluate(WORK, options.frames), 2),
             "frames_a_second_while_drawing": round(1000 / frame, 1),
         }
         browser.close()
-    print(json.dumps(figures, indent=2))
+    bench.show(figures)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """How long the flow between two frames takes, and how far it is from the truth, beside two simple methods.
 
-`python benchmarks/motion.py [--threads 2]`: at 512 × 288 and 1,280 × 720, for a photograph that moves, turns
-and grows, and for a disc of one photograph that moves before another: the median seconds of a pair, the mean
-distance from the true flow in pixels (of what can be seen in both frames), and the share of pixels that are
-more than 1 pixel away. They take turns in one run. The two methods, written here from their papers, are what
-a first course has:
+`python benchmarks/motion.py [--quick] [--threads 2]`, all in float32: at 512 × 288 and 1,280 × 720, for a
+photograph that moves, turns and grows, and for a disc of one photograph that moves before another: the median
+seconds of a pair, the mean distance from the true flow in pixels (of what can be seen in both frames), and
+the share of pixels that are more than 1 pixel away. They take turns in one run. The two methods, written here
+from their papers, are what a first course has:
 
 - `lucas_kanade`: Lucas and Kanade 1981, in a pyramid as Bouguet 2000 has it, at every pixel: grey, windows
   of 21 × 21 that fall off to the sides, 5 iterations a level, nothing that fills in or doubts.
@@ -12,12 +12,10 @@ a first course has:
   sharpest thing's where there are two.
 """
 
-import argparse
-import json
 import math
-import statistics
-import time
+from functools import partial
 
+import bench
 import torch
 import torch.nn.functional as F
 
@@ -25,36 +23,29 @@ from lanterna import shelf
 from lanterna.images import open_picture
 from lanterna.images.motion import flow, warp
 
-SIZES = ((512, 288), (1280, 720))
-ROUNDS = {512: 7, 1280: 3}
+ROUNDS = {(512, 288): 7, (1280, 720): 3}
+QUICK = {(256, 144): 1, (512, 288): 1}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    torch.set_num_threads(parser.parse_args().threads)
+    options = bench.options(__doc__)
     methods = {"lanterna": flow, "lucas_kanade": lucas_kanade, "phase_correlation": phase_correlation}
-    figures = {}
-    for width, height in SIZES:
+    figures = {"threads": options.threads}
+    for (width, height), rounds in (QUICK if options.quick else ROUNDS).items():
         for name, make in {"camera": camera, "thing": thing}.items():
-            figures[f"{name} {width} x {height}"] = compared(methods, make(width, height), ROUNDS[width])
-    print(json.dumps({"threads": torch.get_num_threads(), **figures}, indent=2))
+            bench.say(f"{name} {width} × {height}")
+            figures[f"{name} {width} x {height}"] = compared(methods, make(width, height), rounds)
+    bench.show(figures)
 
 
 def compared(methods, scene, rounds):
     before, after, truth, seen = scene
-    seconds = {name: [] for name in methods}
-    found = {}
-    for turn in range(rounds + 1):
-        for name, method in methods.items():
-            begun = time.perf_counter()
-            found[name] = method(before, after)
-            if turn:
-                seconds[name].append(time.perf_counter() - begun)
+    works = {name: partial(method, before, after) for name, method in methods.items()}
+    seconds, found = bench.by_turns(works, rounds)
     errors = {name: (each - truth).norm(dim=0)[seen] for name, each in found.items()}
     figures = {
         name: {
-            "seconds": round(statistics.median(seconds[name]), 3),
+            "seconds": round(seconds[name], 3),
             "error_px": round(float(error.mean()), 3),
             "over_1_px": round(float((error > 1).float().mean()), 4),
         }

@@ -1,14 +1,15 @@
 """How well a picture is painted in seconds, beside the lecture's recipe, and a step beside its bound.
 
-`python benchmarks/paint.py [--threads 2] [--picture FILE] [--seeds 5] [--seconds 3] [--long 60] [--large]`,
-one JSON on the shelf's astronaut:
+`python benchmarks/paint.py [--quick] [--threads 2] [--picture FILE] [--parts lecture table step] [--seeds 5]
+[--seconds 3] [--long 60] [--large]`, one JSON on the shelf's astronaut, each part in float32 and, where the
+processor has it, in bfloat16:
 
 ours against the lecture   the default and the preset `lecture`, which take turns, for 5 s at 256 px and 15 s
                            at 512 px: PSNR in dB, and how much better ours is; parameters and bytes beside;
 equal parameters           hash, siren and fourier with 25, 50 and 100 thousand parameters at most, at 256 px,
                            `--seconds` each: median, least and most of `--seeds` seeds;
 a step                     milliseconds; what it must multiply and move, and how long that takes at this
-                           machine's own bfloat16 (or float32) peak and memory bandwidth, both measured here.
+                           machine's own peak in that precision and memory bandwidth, both measured here.
                            A step is several times that: it is some 150 operations on half a megabyte each,
                            launched one by one, on values that the one before has moved out of the nearest
                            cache, and products of 64 columns reach a third of the peak;
@@ -18,14 +19,10 @@ large                      4,000 × 3,000 px (the photograph, enlarged) learned 
                            process of its own, and the most memory that it held.
 """
 
-import argparse
-import json
-import resource
 import statistics
-import subprocess
-import sys
 import time
 
+import bench
 import torch
 
 TABLE = ("hash", "siren", "fourier")
@@ -33,38 +30,41 @@ BUDGETS = (25_000, 50_000, 100_000)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--picture")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=3.0, help="for each of the table")
-    parser.add_argument(
-        "--long", type=float, default=0.0, help="seconds for each network, to see it is stable"
+    options = bench.options(
+        __doc__,
+        picture=None,
+        parts=["lecture", "table", "step"],
+        lecture_seconds=([5.0, 15.0], [0.5, 1.0]),
+        seeds=(5, 1),
+        seconds=(3.0, 0.5),
+        steps=(150, 15),
+        long=0.0,
+        large=False,
     )
-    parser.add_argument("--large", action="store_true", help="4,000 × 3,000 px as well")
-    parser.add_argument("--only", choices=["lecture", "table", "step"], help="one part alone")
-    parser.add_argument("--large-alone", action="store_true", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
     picture = opened(options.picture)
-    if options.large_alone:
-        print(json.dumps(large(picture)))
-        return
     figures = {"threads": options.threads}
-    if options.only in (None, "lecture"):
-        figures["against the lecture"] = [against(picture, 256, 5.0), against(picture, 512, 15.0)]
-    if options.only in (None, "table"):
+    for kind in bench.precisions():
+        bench.say(f"in {kind}")
+        figures[kind] = measured(picture, options)
+    bench.show(figures)
+
+
+def measured(picture, options):
+    """Every part that is asked for."""
+    figures = {}
+    if "lecture" in options.parts:
+        short, longer = options.lecture_seconds
+        figures["against the lecture"] = [against(picture, 256, short), against(picture, 512, longer)]
+    if "table" in options.parts:
         figures["equal parameters"] = table(picture, options.seeds, options.seconds)
-    if options.only in (None, "step"):
-        figures["a step"] = steps(picture)
+    if "step" in options.parts:
+        figures["a step"] = steps(picture, options.steps)
     if options.long:
         figures["long"] = {name: long(picture, name, options.long) for name in (*TABLE, "relu")}
     if options.large:
-        command = [sys.executable, __file__, "--large-alone", "--threads", str(options.threads)]
-        command += ["--picture", options.picture] if options.picture else []
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        figures["4000 x 3000 px"] = json.loads(done.stdout)
-    print(json.dumps(figures, indent=2))
+        bench.say("  4,000 × 3,000 px")
+        figures["4000 x 3000 px"] = bench.apart(large, picture)
+    return figures
 
 
 def opened(path):
@@ -85,6 +85,7 @@ def painted(picture, **settings):
 
 
 def against(picture, size, seconds):
+    bench.say(f"  beside the lecture's recipe, {size} px")
     from lanterna.recipes.paint import Paint
 
     found = {}
@@ -127,6 +128,7 @@ def table(picture, seeds, seconds, size=256):
     for budget in BUDGETS:
         for network in TABLE:
             settings = matched(network, budget, size)
+            bench.say(f"  {network} with {budget:,} parameters at most, {seeds} times {seconds} s")
             runs = [
                 painted(picture, size=size, seconds=seconds, network=network, seed=seed, **settings)[0]
                 for seed in range(seeds)
@@ -140,28 +142,29 @@ def table(picture, seeds, seconds, size=256):
                     "psnr": [round(each, 2) for each in (statistics.median(found), min(found), max(found))],
                 }
             )
-            print(json.dumps(rows[-1]), file=sys.stderr)
     return {"seconds": seconds, "seeds": seeds, "rows": rows}
 
 
-def steps(picture):
+def steps(picture, rounds):
     from lanterna.devices import fast_dtype, reuse_memory
     from lanterna.recipes.paint import Paint, _Work
     from lanterna.recipes.pixels import pixels_of
 
     reuse_memory()
     device = torch.device("cpu")
+    bench.say("  the machine's bandwidth and peak")
     bandwidth, peak = measured_bandwidth(), measured_peak(fast_dtype(device))
     found = {"bandwidth_gb_s": round(bandwidth / 1e9, 1), "peak_gflop_s": round(peak / 1e9)}
     for network in TABLE:
+        bench.say(f"  a step of {network}")
         recipe = Paint(network=network, size=256, steps=10**6)
         work = _Work(pixels_of([picture], [], 256, 1.0, 0), recipe, device)
         for _ in range(60):  # a hash grid finds every batch's corners once
             work.step()
         begun = time.perf_counter()
-        for _ in range(150):
+        for _ in range(rounds):
             work.step()
-        milliseconds = (time.perf_counter() - begun) / 150 * 1e3
+        milliseconds = (time.perf_counter() - begun) / rounds * 1e3
         flops, moved = needed(work)
         bound = 1e3 * max(flops / peak, moved / bandwidth)
         found[network] = {
@@ -206,15 +209,11 @@ def measured_peak(dtype):
 
 
 def quickest(work, rounds=7):
-    taken = []
-    for _ in range(rounds):
-        begun = time.perf_counter()
-        work()
-        taken.append(time.perf_counter() - begun)
-    return min(taken)
+    return min(bench.timed(work)[0] for _ in range(rounds))
 
 
 def long(picture, network, seconds):
+    bench.say(f"  {network} for {seconds} s")
     frame, course = painted(picture, size=256, seconds=seconds, network=network)
     return {"best": round(max(course), 2), "last": round(course[-1], 2), "steps": frame.step}
 
@@ -222,11 +221,11 @@ def long(picture, network, seconds):
 def large(picture):
     """Twelve million pixels, learned and rendered."""
     enlarged = torch.nn.functional.interpolate(picture[None], (3000, 4000), mode="bicubic")[0].clamp_(0, 1)
-    before = peak_mb()
+    before = bench.peak_mb()
     begun = time.perf_counter()
     frame, _ = painted(enlarged, size=4000, seconds=20.0)
     took = time.perf_counter() - begun
-    learning = peak_mb()
+    learning = bench.peak_mb()
     del enlarged
     begun = time.perf_counter()
     frame.painting.render((3000, 4000), beyond=0.3)
@@ -238,12 +237,8 @@ def large(picture):
         "parameters": frame.painting.parameters,
         "bytes": frame.painting.bytes,
         "render_seconds": round(time.perf_counter() - begun, 1),
-        "peak_mb": {"before": before, "learning": learning, "rendering": peak_mb()},
+        "peak_mb": {"before": before, "learning": learning, "rendering": bench.peak_mb()},
     }
-
-
-def peak_mb():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 if __name__ == "__main__":

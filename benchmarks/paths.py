@@ -1,17 +1,16 @@
 """What `paths` costs beside one plain forward and backward pass of the same network, on this machine.
 
-`python benchmarks/paths.py [--threads 2]`: milliseconds for one digit (conv) and one photograph
-(EfficientNet-Lite0). The plain pass gives the gradient of one answer with respect to the picture and every
-weight and bias, as a step of training computes it; `picture_only_ms` is one whose weights are frozen, which
-computes less than connections need. They take turns, so that whatever else this machine does slows all;
-medians are printed, and the ratio is what to trust.
+`python benchmarks/paths.py [--quick] [--threads 2]`: milliseconds for one digit (conv) and one photograph
+(EfficientNet-Lite0), in float32. The plain pass gives the gradient of one answer with respect to the picture
+and every weight and bias, as a step of training computes it; `picture_only_ms` is one whose weights are
+frozen, which computes less than connections need. They take turns, so that whatever else this machine does
+slows all; medians are printed, and the ratio is what to trust.
 """
 
-import argparse
-import json
 import statistics
 import time
 
+import bench
 import torch
 
 from lanterna import open_network, shelf
@@ -21,19 +20,20 @@ from lanterna.networks import seen
 from lanterna.probes import paths
 from lanterna.recipes.results import open_or_train
 
-ROUNDS = {"digit": 200, "photograph": 15}
-
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    torch.set_num_threads(parser.parse_args().threads)
+    options = bench.options(__doc__, digit=(200, 20), photograph=(15, 3))
+    bench.say("opening the networks; conv is trained where there is none")
     lite = open_network("efficientnet-lite0")
     cat = seen(open_picture(shelf.need("photographs") / "chelsea.png"), lite.eye)
     conv = open_or_train("conv", device="cpu").requires_grad_(False)
     works = {"digit": (conv, mnist("test").images[0].float() / 255), "photograph": (lite, cat)}
-    figures = {name: compared(*work, ROUNDS[name]) for name, work in works.items()}
-    print(json.dumps({"threads": torch.get_num_threads(), **figures}, indent=2))
+    figures = {"threads": options.threads}
+    for name, work in works.items():
+        rounds = vars(options)[name]
+        bench.say(f"a {name}, {rounds} times")
+        figures[name] = compared(*work, rounds)
+    bench.show(figures)
 
 
 def compared(network, picture, rounds):

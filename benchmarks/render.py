@@ -1,15 +1,15 @@
 """What the engines cost: pictures a second against workers, and what an engine adds to each picture.
 
-    python benchmarks/render.py [--pictures 24] [--engines local ray dask]
+    python benchmarks/render.py [--quick] [--pictures 24] [--engines local ray dask]
 
-Each picture is a small dream. The peer is the same work in a loop in one process, with all cores, in the same
-run. `two by one`: two workers of one thread; `two by all`: two workers of as many threads as there are cores,
-which is what happens when nobody splits them. Startup is told by itself: it is paid once.
+Each picture is a small dream, in float32 (EfficientNet is never run in bfloat16). The peer is the same work
+in a loop in one process, with all cores, in the same run. `two by one`: two workers of one thread; `two by
+all`: two workers of as many threads as there are cores, which is what happens when nobody splits them.
+Startup is told by itself: it is paid once.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import pickle
 import shutil
@@ -19,6 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import bench
 import torch
 
 from lanterna import open_picture, save_picture, shelf
@@ -35,10 +36,7 @@ RECIPE = Dream(stage="block9", steps=4, octaves=2, size=256)
 
 
 def main() -> None:
-    words = argparse.ArgumentParser()
-    words.add_argument("--pictures", type=int, default=24)
-    words.add_argument("--engines", nargs="+", default=["local", "ray", "dask"])
-    given = words.parse_args()
+    given = bench.options(__doc__, pictures=(24, 6), engines=["local", "ray", "dask"])
     cores = os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as place:
         photos = Path(place) / "photos"
@@ -47,6 +45,7 @@ def main() -> None:
             save_picture(cat[:, :, number : number + 256], photos / f"{number:03}.png")
         begun = originals(photos)
         coming = list(Pictures(begun, variations(RECIPE, [])).tasks(range(len(begun.names))))
+        bench.say("one process")
         peer = alone(kit(cores), coming)
         print(f"{cores} cores, {given.pictures} dreams of 256 pixels, torch {torch.__version__}")
         print(f"{'one process, all cores':<28}{peer:7.2f} pictures a second   1.00")
@@ -54,6 +53,7 @@ def main() -> None:
         print(f"{'one process, one core':<28}{one:7.2f} pictures a second   {one / peer:.2f}")
         for name in given.engines:
             for workers, threads, said in ways(cores):
+                bench.say(f"{name}, {said}")
                 shutil.rmtree(Path(place) / "out", ignore_errors=True)
                 engine = started(name, kit(threads), workers, cores)
                 startup = warm(engine, coming[:workers])

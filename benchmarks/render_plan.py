@@ -1,6 +1,6 @@
 """A plan on paper for a hundred machines: how long a film takes, and what stragglers and losses cost.
 
-    python benchmarks/render_plan.py [--frames 10000] [--machines 1 10 100]
+    python benchmarks/render_plan.py [--quick] [--frames 10000] [--machines 1 10 100]
 
 Nothing is rendered. Task times are drawn from those that were measured here (`--manifest manifest.jsonl` of
 a run, else 8 dreams are made now); machines are this one. Some are slow (a fifth at half the speed), and
@@ -11,11 +11,12 @@ frames and with pieces of 16 and 48 frames that cannot be parted; and what handi
 
 from __future__ import annotations
 
-import argparse
 import heapq
 import json
 import random
 from pathlib import Path
+
+import bench
 
 _HANDED_OUT = 0.004  # seconds that one process spends on each task (`render.py`: "added")
 _BACK = 120.0  # seconds until a lost machine is there again
@@ -53,10 +54,11 @@ def simulate(
     return {"seconds": ends, "efficiency": ideal / ends, "vain": vain, "a_second": handed / ends}
 
 
-def measured(manifest: Path | None) -> list[float]:
+def measured(manifest: str | None, dreams: int) -> list[float]:
     if manifest is not None:
-        entries = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
+        entries = [json.loads(line) for line in Path(manifest).read_text(encoding="utf-8").splitlines()]
         return [entry["seconds"] for entry in entries if "seconds" in entry]
+    bench.say(f"{dreams} dreams, in float32")
     from lanterna import open_picture, shelf
     from lanterna.images.drawing import as_png
     from lanterna.images.record import note_input
@@ -68,22 +70,20 @@ def measured(manifest: Path | None) -> list[float]:
     data = as_png(open_picture(shelf.need("photographs") / "chelsea.png", longest=384))
     settings = Dream(stage="block9").model_dump(mode="json")
     made = [
-        maker(Task(number, str(number), settings, (Given(note_input(data), data),))) for number in range(9)
+        maker(Task(number, str(number), settings, (Given(note_input(data), data),)))
+        for number in range(1 + dreams)
     ]
     return [each.seconds for each in made[1:]]
 
 
 def main() -> None:
-    words = argparse.ArgumentParser()
-    words.add_argument("--manifest", type=Path)
-    words.add_argument("--frames", type=int, default=10_000)
-    words.add_argument("--machines", type=int, nargs="+", default=[1, 10, 100])
-    given = words.parse_args()
-    durations = measured(given.manifest)
+    given = bench.options(__doc__, frames=(10_000, 1000), machines=[1, 10, 100], dreams=(8, 2), manifest=None)
+    durations = measured(given.manifest, given.dreams)
     mean = sum(durations) / len(durations)
     print(f"a frame takes {mean:.2f} s ({min(durations):.2f} to {max(durations):.2f}) on one core here")
     print(f"{given.frames:,} frames, a fifth of the machines at half speed; medians of 5 seeds")
     for machines in given.machines:
+        bench.say(f"{machines} machines, on paper")
         for piece in (1, 16, 48):
             for lost in (0.0, 12.0):
                 runs = [simulate(durations, machines, given.frames, piece, lost, seed) for seed in range(5)]

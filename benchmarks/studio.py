@@ -1,11 +1,10 @@
 """The studio in figures: first paint, the size of its code, pen to answer, and how it stands under load.
 
-`python benchmarks/studio.py [--seconds 120] [--clients 50] [--pages 500]`. Under load, a dream is being made again
-and again while clients draw (a digit in five strokes' time, a glance after each, then all of it and a look) and
-pages of a gallery of 300 pictures are asked for, thumbnails and all.
+`python benchmarks/studio.py [--quick] [--seconds 120] [--clients 50] [--pages 500]`, all in float32. Under
+load, a dream is being made again and again while clients draw (a digit in five strokes' time, a glance after
+each, then all of it and a look) and pages of a gallery of 300 pictures are asked for, thumbnails and all.
 """
 
-import argparse
 import gzip
 import io
 import json
@@ -19,6 +18,7 @@ import time
 from http.client import HTTPConnection
 from pathlib import Path
 
+import bench
 import numpy as np
 from PIL import Image
 from playwright.sync_api import sync_playwright
@@ -33,16 +33,14 @@ sys.path.append(str(ROOT / "tests" / "shared"))
 from served import Served  # noqa: E402
 
 WEB = ROOT / "src/lanterna/surfaces/web"
-PICTURES = 300
 STROKES, BETWEEN, LOOK = 5, 0.2, 1.5  # of a person who draws: readings of a digit, seconds between, and after
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=120)
-    parser.add_argument("--clients", type=int, default=50)
-    parser.add_argument("--pages", type=int, default=500)
-    given = parser.parse_args()
+    given = bench.options(
+        __doc__, seconds=(120.0, 10.0), clients=(50, 10), pages=(500, 40), pictures=(300, 30), paints=(5, 2)
+    )
+    bench.say("opening conv, which is trained where there is none")
     open_or_train("conv", device="cpu")
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
@@ -51,8 +49,11 @@ def main() -> None:
         served = Served(home)
         try:
             code_size()
-            in_the_browser(served)
-            fill(served)
+            bench.say("first paint, and pen to answer")
+            in_the_browser(served, given.paints)
+            bench.say(f"a gallery of {given.pictures} pictures")
+            fill(served, given.pictures)
+            bench.say(f"{given.clients} clients for {given.seconds:.0f} s while dreams are made")
             under_load(served, given.seconds, given.clients, given.pages)
         finally:
             served.close()
@@ -74,12 +75,12 @@ def code_size() -> None:
         print(f"{name}: {sum(len(gzip.compress(each.read_bytes())) for each in found) / 1e3:.0f} kB gzipped")
 
 
-def in_the_browser(served: Served) -> None:
+def in_the_browser(served: Served, paints_wanted: int) -> None:
     """First paint, and the time from the pen to the bars as the page itself measures it."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         paints = []
-        for _ in range(5):
+        for _ in range(paints_wanted):
             page = browser.new_page()
             page.goto(served.address)
             page.wait_for_selector("main h1")
@@ -88,7 +89,7 @@ def in_the_browser(served: Served) -> None:
             )
             page.close()
         print(
-            f"first paint: {statistics.median(paints):.0f} ms (of 5, {min(paints):.0f} to {max(paints):.0f})"
+            f"first paint: {statistics.median(paints):.0f} ms (of {len(paints)}, {min(paints):.0f} to {max(paints):.0f})"
         )
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         page.goto(served.address)
@@ -122,16 +123,16 @@ PEN = """async () => {
 }"""
 
 
-def fill(served: Served) -> None:
+def fill(served: Served, count: int) -> None:
     """A gallery of pictures."""
     begun = time.monotonic()
     jobs = [
-        served.start("random", settings={"width": 96, "height": 96, "seed": seed}) for seed in range(PICTURES)
+        served.start("random", settings={"width": 96, "height": 96, "seed": seed}) for seed in range(count)
     ]
     for job in jobs:
         served.ended(job)
     print(
-        f"{PICTURES} random pictures through the queue: {(time.monotonic() - begun) / PICTURES * 1000:.0f} ms each"
+        f"{count} random pictures through the queue: {(time.monotonic() - begun) / count * 1000:.0f} ms each"
     )
 
 

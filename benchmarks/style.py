@@ -1,10 +1,10 @@
 """How soon style transfer comes down to a loss, and what it needs, beside the loops that others use.
 
-`python benchmarks/style.py [--threads 2] [--photograph FILE] [--painting FILE] [--seconds 90] [--large]`: at
-256 and at 512 px, all beginning with the photograph, all going down the same loss of the same vgg16:
+`python benchmarks/style.py [--quick] [--threads 2] [--photograph FILE] [--painting FILE] [--seconds 90]
+[--large]`: at 256 and at 512 px, all beginning with the photograph, all going down the same loss of the same
+vgg16:
 
-ours        the recipe as it is, in whatever precision the machine has;
-ours f32    the same with the untouched network in float32;
+ours        the recipe as it is, in float32 and, where the processor has it, in bfloat16;
 gatys       full size from the first step, L-BFGS (history 100) in float32: Gatys et al. 2015;
 nsp lbfgs   neural-style-pt's schedule by its documentation: full size, L-BFGS, 1,000 iterations;
 nsp adam    the same with Adam at a learning rate of 1 level of 255, 1,000 iterations;
@@ -20,47 +20,45 @@ that rounding helps nobody. "to gatys's" is the seconds until the loss is that o
 "gatys to ours" how long gatys took to reach ours (null where it never did).
 """
 
-import argparse
-import json
-import resource
-import subprocess
-import sys
 import tempfile
 import time
 from functools import partial
 from pathlib import Path
 
+import bench
 import torch
 from torch.nn import functional as F
 
-WORKS = ("ours", "ours f32", "gatys", "nsp lbfgs", "nsp adam", "stp")
+WORKS = ["ours", "gatys", "nsp lbfgs", "nsp adam", "stp"]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--photograph")
-    parser.add_argument("--painting")
-    parser.add_argument("--seconds", type=float, default=90.0, help="the most each may take")
-    parser.add_argument("--sizes", type=int, nargs="*", default=[256, 512])
-    parser.add_argument("--works", nargs="*", default=WORKS)
-    parser.add_argument("--large", action="store_true", help="two steps at 3,000 px as well")
-    parser.add_argument("--work", help=argparse.SUPPRESS)
-    parser.add_argument("--side", type=int, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    if options.work:
-        print(json.dumps(measured(options)))
-        return
+    options = bench.options(
+        __doc__,
+        photograph=None,
+        painting=None,
+        seconds=(90.0, 2.0),
+        sizes=([256, 512], [192]),
+        works=WORKS,
+        every=(0.04, 0.5),
+        large=False,
+    )
     figures = {"threads": options.threads}
     for side in options.sizes:
-        found = {name: in_a_process(name, side, options) for name in options.works}
+        found = {}
+        for work in options.works:
+            for kind in bench.precisions() if work == "ours" else [None]:
+                name = f"{work}, {kind}" if kind else work
+                bench.say(f"{name}, {side} px, for {options.seconds:.0f} s at most")
+                found[name] = bench.apart(measured, work, side, options)
         compare(found)
         figures[f"{side} px"] = found
-        print(json.dumps({f"{side} px": found}), flush=True)
     if options.large:
-        figures["3000 px, two steps"] = in_a_process("large", 3000, options)
-        print(json.dumps(figures["3000 px, two steps"]))
+        figures["3000 px, two steps"] = {}
+        for kind in bench.precisions():
+            bench.say(f"3,000 px, two steps, in {kind}")
+            figures["3000 px, two steps"][kind] = bench.apart(measured, "large", 3000, options)
+    bench.show(figures)
 
 
 def compare(found):
@@ -77,15 +75,7 @@ def reached(points, loss):
     return next((seconds for seconds, value in points if value <= loss), None)
 
 
-def in_a_process(name, side, options):
-    command = [sys.executable, __file__, "--work", name, "--side", str(side)]
-    for option in ("threads", "photograph", "painting", "seconds"):
-        if getattr(options, option):
-            command += [f"--{option}", str(getattr(options, option))]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
-
-
-def measured(options):
+def measured(work, side, options):
     """One piece of work, in a process that does nothing else: (seconds, loss), and the peak."""
     from lanterna import shelf
     from lanterna.devices import reuse_memory
@@ -95,33 +85,36 @@ def measured(options):
     photo = open_picture(options.photograph or folder / "astronaut.png")
     painting = open_picture(options.painting or folder / "coffee.png")
     height, width = photo.shape[1:]
-    scale = options.side / max(height, width)
+    scale = side / max(height, width)
     photo = resized(photo, (round(height * scale), round(width * scale)))
     reuse_memory()  # for everybody: it is the C library's affair, not the loop's
-    if options.work == "large":
+    if work == "large":
         return large(photo, painting)
     with tempfile.TemporaryDirectory() as kept:
-        keep = Keeping(Path(kept), options.seconds)
-        run(options.work, photo, painting, keep)
-        peak = peak_mb()
-        loss = loss_for(photo, painting, options.side)
+        keep = Keeping(Path(kept), options.seconds, options.every)
+        run(work, photo, painting, keep)
+        peak = bench.peak_mb()
+        loss = loss_for(photo, painting, side)
         points = [[round(seconds, 2), round(loss(torch.load(file)), 5)] for seconds, file in keep.all()]
     return {"points": points, "share": keep.share, "peak_mb": peak}
 
 
 class Keeping:
-    """Keeps pictures with the seconds that the work had taken; the keeping is not counted."""
+    """Keeps pictures with the seconds that the work had taken; the keeping is not counted.
 
-    def __init__(self, folder, most):
-        self.folder, self.most, self.share = folder, most, 1.0
+    The next picture is kept after a share of `every` more seconds.
+    """
+
+    def __init__(self, folder, most, every):
+        self.folder, self.most, self.every, self.share = folder, most, every, 1.0
         self.seconds, self.points, self.begun = 0.0, [], time.perf_counter()
 
-    def picture(self, picture, share, every=0.04):
+    def picture(self, picture, share):
         """True where time is up."""
         self.seconds += time.perf_counter() - self.begun
         self.share = round(share, 3)
         over = self.seconds > self.most
-        if not self.points or self.seconds > (1 + every) * self.points[-1][0] or over or share >= 1:
+        if not self.points or self.seconds > (1 + self.every) * self.points[-1][0] or over or share >= 1:
             file = self.folder / f"{len(self.points)}.pt"
             torch.save(picture.detach().clamp(0, 1), file)
             self.points.append((self.seconds, file))
@@ -138,9 +131,7 @@ def run(work, photo, painting, keep):
 
     side = max(photo.shape[1:])
     recipe = recipes.Stylize(size=side)
-    if work.startswith("ours"):
-        if work == "ours f32":
-            recipes.quicken = lambda network, _: network
+    if work == "ours":
         for frame in recipes.style(photo, recipe, styles=[painting]):
             if tuple(frame.picture.shape[1:]) == frame.final and keep.picture(
                 frame.picture, frame.step / frame.steps
@@ -256,7 +247,7 @@ def large(photo, painting):
         "steps": last.steps,
         "foreseen_mb": plan.memory // 2**20,
         "tile": plan.tile,
-        "peak_mb": peak_mb(),
+        "peak_mb": bench.peak_mb(),
     }
 
 
@@ -267,10 +258,6 @@ def shape(photo, side):
 
 def resized(picture, size):
     return F.interpolate(picture[None], size, mode="bicubic", antialias=True)[0].clamp(0, 1)
-
-
-def peak_mb():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 if __name__ == "__main__":

@@ -1,18 +1,16 @@
 """How long it takes to teach a network one's own classes, beside the usual way in plain PyTorch.
 
-`python benchmarks/teach.py [--threads 2] [--many 3000]`: three classes of 20 JPEG files of 1,200 × 900
-pixels, windows on the shelf's textures. Ours is `teach` with nothing kept from before, again with everything
-kept, and the whole command in a process of its own. The usual way opens, resizes and crops each file with
-Pillow, runs an independent EfficientNet-Lite (efficientnet-lite-pytorch) with the same weights on one at a
-time, and learns a linear layer with Adam. They take turns; medians are printed, and the ratio is what to
-trust. Both are tested on the same held-out pictures.
+`python benchmarks/teach.py [--quick] [--threads 2] [--many 3000]`, all in float32: three classes of 20 JPEG
+files of 1,200 × 900 pixels, windows on the shelf's textures. Ours is `teach` with nothing kept from before,
+again with everything kept, and the whole command in a process of its own. The usual way opens, resizes and
+crops each file with Pillow, runs an independent EfficientNet-Lite (efficientnet-lite-pytorch) with the same
+weights on one at a time, and learns a linear layer with Adam. They take turns; medians are printed, and the
+ratio is what to trust. Both are tested on the same held-out pictures.
 
 Then `--many` small pictures, in a process of its own with and without processes that decode: pictures a
 second, and the memory of the process after a third of them and at its highest.
 """
 
-import argparse
-import json
 import os
 import random
 import statistics
@@ -20,8 +18,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
+import bench
 import numpy as np
 import torch
 from efficientnet_lite_pytorch import EfficientNet
@@ -35,38 +35,34 @@ from lanterna.networks import open_network
 from lanterna.recipes.teach import Teach
 from lanterna.recipes.teaching import teach
 
-NETWORK, SIDE, OF_EACH, ROUNDS, EPOCHS = "efficientnet-lite0", 224, 20, 3, 200
+NETWORK, SIDE, EPOCHS = "efficientnet-lite0", 224, 200
 TEXTURES = ("brick", "grass", "gravel")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--many", type=int, default=3000)
-    parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    if options.measure:
-        print(json.dumps(many_pictures(Path(options.measure[0]), int(options.measure[1]))))
-        return
+    options = bench.options(__doc__, of_each=(20, 8), rounds=(3, 1), many=(3000, 300))
     with tempfile.TemporaryDirectory() as place:
         home = Path(place) / "home"
         home.mkdir()
         (home / "shelf").symlink_to(shelf.need(NETWORK).parent)
         os.environ["LANTERNA_HOME"] = str(home)
-        pictures = make_pictures(Path(place) / "pictures", OF_EACH, (900, 1200), window=(300, 400))
-        figures = {"threads": options.threads, "20 pictures a class": sixty(pictures, home, options.threads)}
+        bench.say("making the photographs")
+        pictures = make_pictures(Path(place) / "pictures", options.of_each, (900, 1200), window=(300, 400))
+        figures = {
+            "threads": options.threads,
+            f"{options.of_each} pictures a class": compared(pictures, home, options),
+        }
         if options.many:
             small = make_pictures(Path(place) / "small", options.many // 3, (64, 64), window=(64, 64))
             for workers in (0, 1, 2):
-                command = [sys.executable, __file__, "--threads", str(options.threads)]
+                what = f"{options.many} small pictures, {workers} processes decode"
+                bench.say(what)
                 forget(home)
-                found = in_a_process([*command, "--measure", str(small), str(workers)])
-                figures[f"{options.many} small pictures, {workers} processes decode"] = json.loads(found)
-    print(json.dumps(figures, indent=2))
+                figures[what] = bench.apart(many_pictures, small, workers)
+    bench.show(figures)
 
 
-def sixty(pictures, home, threads):
+def compared(pictures, home, options):
     """Seconds from files to a tested network."""
     ours, other = open_network(NETWORK), EfficientNet.from_name(NETWORK).eval()
     other.load_state_dict(load_file(shelf.need(NETWORK) / "weights.safetensors"))
@@ -86,12 +82,14 @@ def sixty(pictures, home, threads):
 
     again()
     times = {"ours": [], "ours again": [], "usual": [], "command": []}
-    for _ in range(ROUNDS):
+    for round_ in range(options.rounds):
         for name, work in (("ours", with_ours), ("ours again", again), ("usual", the_usual_way)):
-            times[name].append(seconds(work))
+            bench.say(f"{name}, round {round_ + 1} of {options.rounds}")
+            times[name].append(bench.timed(work)[0])
+        bench.say(f"the command, round {round_ + 1} of {options.rounds}")
         forget(home)
         command = [sys.executable, "-m", "lanterna", "teach", str(pictures), "--force", "--quiet"]
-        times["command"].append(seconds(lambda line=command: in_a_process(line, threads)))
+        times["command"].append(bench.timed(partial(in_a_process, command, options.threads))[0])
     middle = {name: statistics.median(each) for name, each in times.items()}
     return {
         "seconds": {name: round(each, 2) for name, each in middle.items()},
@@ -176,15 +174,9 @@ def forget(home):
         file.unlink()
 
 
-def seconds(work):
-    begun = time.perf_counter()
-    work()
-    return time.perf_counter() - begun
-
-
-def in_a_process(command, threads=None):
-    environment = {**os.environ, **({"OMP_NUM_THREADS": str(threads)} if threads else {})}
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
+def in_a_process(command, threads):
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
 
 
 if __name__ == "__main__":

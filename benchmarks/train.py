@@ -1,11 +1,12 @@
 """Digit networks against TensorFlow's beginner quickstart, on this machine, in this call.
 
-    python benchmarks/train.py [SEEDS]
+    python benchmarks/train.py [--quick] [--seeds 5]
 
-The quickstart runs in an environment of its own (made the first time under build/), on the same digits,
-in a fresh process for each seed; so does `lanterna train`. Printed are medians over the seeds: test accuracy,
-seconds of training, seconds of the whole process, and each as a ratio to the quickstart's; and the highest
-memory of the process. Settings were chosen on validation digits; these seeds were used for nothing else.
+The quickstart runs in an environment of its own (made the first time under build/), on the same digits, in a
+fresh process for each seed; so does `lanterna train`, in float32 and, where the processor has it, in
+bfloat16. Printed are medians over the seeds: test accuracy, seconds of training, seconds of the whole
+process, and each as a ratio to the quickstart's; and the highest memory of the process. Settings were chosen
+on validation digits; these seeds were used for nothing else.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ import time
 from pathlib import Path
 from statistics import median
 
+import bench
 import numpy as np
-import torch
 
-from lanterna.devices import fast_dtype
 from lanterna.images.digits import mnist
+from lanterna.recipes.train import Train
 
 HERE = Path(__file__).parent
 ENVIRONMENT = HERE.parent / "build/tensorflow"
@@ -48,9 +49,12 @@ def measured(command: list[str]) -> tuple[dict, float, float]:
 
 def quickstart(digits: Path, seed: int) -> tuple[dict, float, float]:
     python = ENVIRONMENT / "bin/python"
-    if not python.exists():
+    made = ENVIRONMENT / "made"
+    if not made.exists():
+        bench.say("installing TensorFlow in an environment of its own")
         subprocess.run([sys.executable, "-m", "venv", ENVIRONMENT], check=True)
         subprocess.run([python, "-m", "pip", "install", "--quiet", "tensorflow-cpu"], check=True)
+        made.touch()
     said, wall, memory = measured(
         [str(python), str(HERE / "tensorflow_quickstart.py"), str(digits), str(seed)]
     )
@@ -63,22 +67,32 @@ def ours(options: list[str], seed: int, folder: Path) -> tuple[dict, float, floa
 
 
 def main() -> None:
-    seeds = range(1001, 1001 + int(sys.argv[1] if len(sys.argv) > 1 else 5))
-    print(f"{os.cpu_count()} cores, {fast_dtype(torch.device('cpu'))}, seeds {seeds[0]} to {seeds[-1]}")
+    given = bench.options(__doc__, seeds=(5, 1), fraction=(1.0, 0.05))
+    seeds = range(1001, 1001 + given.seeds)
+    print(f"{os.cpu_count()} cores, seeds {seeds[0]} to {seeds[-1]}, {given.fraction:.0%} of the digits")
     with tempfile.TemporaryDirectory() as temporary:
         digits = Path(temporary) / "digits.npz"
         parts = [mnist("train"), mnist("validation")]
+        every = round(1 / given.fraction)
         np.savez(
             digits,
-            train_images=np.concatenate([part.images[:, 0].numpy() for part in parts]),
-            train_labels=np.concatenate([part.labels.numpy() for part in parts]),
+            train_images=np.concatenate([part.images[:, 0].numpy() for part in parts])[::every],
+            train_labels=np.concatenate([part.labels.numpy() for part in parts])[::every],
             test_images=mnist("test").images[:, 0].numpy(),
             test_labels=mnist("test").labels.numpy(),
         )
-        base = report("TensorFlow quickstart", [quickstart(digits, seed) for seed in seeds])
-        for name, options in RUNS.items():
-            folders = (Path(temporary) / f"{name}-{seed}".replace(" ", "-") for seed in seeds)
-            report(name, [ours(options, seed, next(folders)) for seed in seeds], base)
+        name = "TensorFlow quickstart"
+        bench.say(name)
+        base = report(name, [quickstart(digits, seed) for seed in seeds])
+        for kind in bench.precisions():
+            for name, words in RUNS.items():
+                if Train.presets[words[2]][words[0]].get("precision", kind) != kind:
+                    continue  # a preset for the other precision alone
+                options = [*words, "--fraction", str(given.fraction)]
+                bench.say(f"{name}, in {kind}")
+                folders = (Path(temporary) / f"{kind}-{name}-{seed}".replace(" ", "-") for seed in seeds)
+                runs = [ours(options, seed, next(folders)) for seed in seeds]
+                report(f"{name}, {kind}", runs, base)
 
 
 def report(name: str, runs: list[tuple[dict, float, float]], base: tuple[float, float] | None = None):
@@ -88,7 +102,7 @@ def report(name: str, runs: list[tuple[dict, float, float]], base: tuple[float, 
     memory = max(memory for _, _, memory in runs)
     against = f", {seconds / base[0]:.2f} and {wall / base[1]:.2f} of the quickstart's" if base else ""
     print(
-        f"{name:25} {accuracy:.2%} training {seconds:6.1f} s, whole {wall:6.1f} s{against}, {memory:.0f} MB",
+        f"{name:35} {accuracy:.2%} training {seconds:6.1f} s, whole {wall:6.1f} s{against}, {memory:.0f} MB",
         flush=True,
     )
     return seconds, wall
