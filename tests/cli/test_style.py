@@ -2,8 +2,8 @@
 
 import io
 import json
-import re
 import shlex
+import shutil
 import sys
 from itertools import islice
 from pathlib import Path
@@ -13,33 +13,41 @@ import torch
 from PIL import Image, ImageDraw
 
 import lanterna
-from lanterna import shelf
 from lanterna.errors import MissingError, UsageError
 from lanterna.images import open_picture, read_record, save_picture
-from lanterna.images.films import save_film
 from lanterna.recipes.instant import Instant, instant
 from lanterna.recipes.octaves import resized
 from lanterna.recipes.style import Stylize, style
 from lanterna.surfaces import styling
 from lanterna.surfaces.cli import main
-from places import ROOT
 from terminals import in_a_terminal
 
-SMALL = ["--size", "96", "--steps", "5"]
+SMALL = ["--size", "64", "--steps", "2"]
+# Not the deep stages, which take longest.
+SHALLOW = {"style_stages": ("relu1_1", "relu2_1"), "content_stage": "relu2_2"}
+FINE = ["--style-stages", *SHALLOW["style_stages"], "--content-stage", SHALLOW["content_stage"]]
+BROAD = ["--brush", "4", "--size", "64"]  # painted at once, a small picture is enlarged: least for this brush
 
 
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    """A folder to work in with the cat, two paintings, and masks of other shapes; a preset."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def pictures(real_shelf, tmp_path_factory):
+    """The cat, two paintings, and masks of other shapes."""
+    folder = tmp_path_factory.mktemp("pictures")
     for name, source in ("cat", "chelsea.png"), ("coffee", "coffee.png"), ("stars", "hubble_deep_field.jpg"):
-        save_picture(open_picture(shelf.need("photographs") / source, longest=200), f"{name}.png")
+        save_picture(open_picture(real_shelf / "photographs" / source, longest=120), folder / f"{name}.png")
     for name, box in ("left.png", (0, 0, 14, 39)), ("right half.png", (15, 0, 29, 39)):
         mask = Image.new("L", (30, 40))
         ImageDraw.Draw(mask).rectangle(box, fill=255)
-        mask.save(name)
+        mask.save(folder / name)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def here(pictures, tmp_path, monkeypatch):
+    """A folder to work in with `pictures`; a preset."""
+    monkeypatch.chdir(shutil.copytree(pictures, tmp_path / "here"))
     monkeypatch.setattr(Stylize, "presets", {"oil": {"strength": 2.0, "detail": 0.5}})
-    return tmp_path
+    return tmp_path / "here"
 
 
 def paint(*words):
@@ -66,10 +74,10 @@ def pixels(path):
         (["--style", "stars.png", "--keep-colours", "light", "--brush", "0.5", *SMALL],
          {"keep_colours": "light", "brush": 0.5}),
         (["--style", "stars.png", "--start", "noise", "--optimiser", "adam", *SMALL], {"start": "noise"}),
-        (["--instant", "--style", "coffee.png", "--strength", "0", "--size", "96"], {"strength": 0.0}),
-        (["--instant", "--style", "coffee.png", "stars.png", "--weights", "1", "0.5", "--size", "96"],
+        (["--instant", "--style", "coffee.png", "--strength", "0", *BROAD], {"strength": 0.0}),
+        (["--instant", "--style", "coffee.png", "stars.png", "--weights", "1", "0.5", *BROAD],
          {"weights": [1, 0.5]}),
-        (["--instant", "--built-in", "19", "3", "--brush", "2", "--size", "96"], {"built_in": [19, 3]}),
+        (["--instant", "--built-in", "19", "3", *BROAD], {"built_in": [19, 3]}),
     ],
 )  # fmt: skip
 def test_it_can_be_made_again_bit_for_bit(words, kept, capsys):
@@ -77,11 +85,11 @@ def test_it_can_be_made_again_bit_for_bit(words, kept, capsys):
     document = json.loads(capsys.readouterr().out)
     assert document["picture"] == "one.png"
     assert document["finished"] is True
-    assert (document["width"], document["height"]) == (96, 64)
+    assert (document["width"], document["height"]) == (64, 43)
     assert document["recipe"] == read_record("one.png").settings
     assert {name: document["recipe"][name] for name in kept} == kept
-    assert pixels("one.png").shape == (3, 64, 96)
-    apart = (pixels("one.png") - resized(pixels("cat.png"), (64, 96))).abs().mean()
+    assert pixels("one.png").shape == (3, 43, 64)
+    apart = (pixels("one.png") - resized(pixels("cat.png"), (43, 64))).abs().mean()
     assert (apart > 0.005) == (document["recipe"]["strength"] > 0)
 
     assert main(["rerun", "one.png", "-o", "two.png"]) == 0
@@ -110,28 +118,23 @@ def test_the_record_says_what_went_in_and_each_can_be_set_anew(capsys):
     assert "made from 2 files" in capsys.readouterr().err
 
 
-def test_each_painting_is_where_its_mask_is_and_those_without_one_are_in_the_rest(capsys):
+def test_each_painting_is_where_its_mask_is_and_those_without_one_are_in_the_rest():
     """The stars are dark and the coffee is red, so where they are is seen in how light and red it is."""
-    del capsys
-    size = ["--size", "96", "--steps", "25"]
-    assert (
-        paint("cat.png", "--style", "stars.png", "coffee.png", "--mask", "left.png", *size, "-o", "a.png")
-        == 0
-    )
-    assert (
-        paint("cat.png", "--style", "coffee.png", "stars.png", "--mask", "left.png", *size, "-o", "b.png")
-        == 0
-    )
-    for path, dark, red in ("a.png", slice(0, 44), slice(52, 96)), ("b.png", slice(52, 96), slice(0, 44)):
-        picture = pixels(path)
-        assert picture[:, :, dark].mean() < 0.6 * picture[:, :, red].mean(), path
+    for styles, dark, red in (
+        (("stars.png", "coffee.png"), slice(0, 29), slice(35, 64)),
+        (("coffee.png", "stars.png"), slice(35, 64), slice(0, 29)),
+    ):
+        words = ["--style", *styles, "--mask", "left.png", "--size", "64", "--steps", "25", "--strength", "3"]
+        assert paint("cat.png", *words, "-o", "made.png", "--force") == 0
+        picture = pixels("made.png")
+        assert picture[:, :, dark].mean() < 0.6 * picture[:, :, red].mean(), styles
         redness = (picture[0] - picture[2]).clamp(0)
-        assert redness[:, red].mean() > 2 * redness[:, dark].mean(), path
+        assert redness[:, red].mean() > 2 * redness[:, dark].mean(), styles
 
 
 def test_what_is_painted_at_once_is_what_python_paints():
-    assert paint("cat.png", "--instant", "--style", "coffee.png", "--strength", "0.7", "--size", "96") == 0
-    recipe = Instant(strength=0.7, size=96)
+    assert paint("cat.png", "--instant", "--style", "coffee.png", "--strength", "0.7", *BROAD) == 0
+    recipe = Instant(strength=0.7, brush=4, size=64)
     *_, frame = instant(pixels("cat.png"), recipe, styles=[pixels("coffee.png")])
     assert (frame.picture - pixels("style.png")).abs().max() <= 0.51 / 255
 
@@ -145,7 +148,7 @@ def test_standard_input_the_usual_place_and_how_to_paint_larger(here, monkeypatc
     data = (here / "cat.png").read_bytes()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
     assert paint("-", "--style", "stars.png", *SMALL) == 0
-    assert "style.png: 96 × 64 pixels" in capsys.readouterr().err
+    assert "style.png: 64 × 43 pixels" in capsys.readouterr().err
     assert main(["rerun", "style.png", "--set", "input=cat.png"]) == 0
     assert torch.equal(pixels("style.png"), pixels("style-again.png"))
     capsys.readouterr()
@@ -157,12 +160,29 @@ def test_standard_input_the_usual_place_and_how_to_paint_larger(here, monkeypatc
     monkeypatch.setattr("lanterna.recipes.style.LONGEST", 100)
     monkeypatch.setattr("lanterna.surfaces.cli.style.LONGEST", 100)
     assert paint("cat.png", "--style", "stars.png", "--steps", "1", "--force") == 0
-    assert "100 × 66 pixels" in (said := capsys.readouterr().err)
-    assert "--size 200" in said
+    assert "100 × 67 pixels" in (said := capsys.readouterr().err)
+    assert "--size 120" in said
+
+
+def test_long_work_is_told_beforehand_and_keeps_to_the_memory(monkeypatch, capsys):
+    """Work so small that foreseeing it would be most of it is not foreseen."""
+    monkeypatch.setattr("lanterna.surfaces.cli.style._LONG", 0)
+    monkeypatch.setattr("lanterna.recipes.style_foreseen._SAMPLE", 64)
+    monkeypatch.setattr("lanterna.surfaces.cli.style.free_memory", lambda _: 1)
+    words = ["cat.png", "--style", "stars.png", *FINE, "--size", "96", "--force"]
+    assert paint(*words, "--steps", "1") == 0
+    assert "of memory" not in capsys.readouterr().err
+    assert paint(*words, "--steps", "3") == 0
+    said = capsys.readouterr().err
+    assert "of memory" in said
+    assert "in tiles of 512 pixels" in said
+    assert read_record("style.png").settings["tile"] == 512
+    assert paint(*words, "--steps", "3", "--tile", "768") == 0
+    assert read_record("style.png").settings["tile"] == 768  # as the person said
 
 
 def test_a_print_is_as_large_as_the_paper_and_has_16_bits_again_and_again(here, capsys):
-    words = ["--style", "stars.png", "--instant", "--print", "2cm@150dpi", "-o"]
+    words = ["--style", "stars.png", "--instant", "--brush", "4", "--print", "2cm@150dpi", "-o"]
     assert paint("cat.png", *words, "one.png") == 0
     assert main(["rerun", "one.png", "-o", "two.png"]) == 0
     capsys.readouterr()
@@ -175,7 +195,7 @@ def test_a_print_is_as_large_as_the_paper_and_has_16_bits_again_and_again(here, 
     for path in "two.png", "three.png":
         assert (here / path).read_bytes() == first
     with Image.open("one.png") as seen:
-        assert seen.size == (118, 78)
+        assert seen.size == (118, 79)
         assert seen.info["dpi"] == pytest.approx((150, 150), abs=0.02)
     assert paint("cat.png", *words, "four.jpg") == 0
     with Image.open("four.jpg") as seen:
@@ -186,10 +206,11 @@ def test_a_print_is_as_large_as_the_paper_and_has_16_bits_again_and_again(here, 
 
 
 @pytest.mark.parametrize("optimiser", ["lbfgs", "adam"])
-def test_resumed_is_unbroken_bit_for_bit(optimiser):
+def test_resumed_is_unbroken_bit_for_bit(optimiser, monkeypatch):
     """Stopped in the first size, at its end, and in the second."""
+    monkeypatch.setattr("lanterna.recipes.style._COARSEST", 50)
     photo, painting, place = pixels("cat.png"), pixels("stars.png"), Path("kept.pt")
-    recipe = Stylize(size=180, ratio=1.1, steps=4, optimiser=optimiser, start="noise")
+    recipe = Stylize(size=64, ratio=1.2, steps=4, optimiser=optimiser, start="noise", **SHALLOW)
     whole = list(style(photo, recipe, styles=[painting]))
     sizes = [frame.picture.shape for frame in whole]
     change = sizes.index(sizes[-1])
@@ -207,7 +228,7 @@ def test_resumed_is_unbroken_bit_for_bit(optimiser):
 
 def test_a_recipe_that_was_sent_in_still_counts_when_resumed():
     photo, painting, place = pixels("cat.png"), pixels("stars.png"), Path("kept.pt")
-    recipe = Stylize(size=96, steps=6)
+    recipe = Stylize(size=64, steps=6, **SHALLOW)
 
     def begin(**keep):
         frames = style(photo, recipe, styles=[painting], **keep)
@@ -226,7 +247,7 @@ def test_a_recipe_that_was_sent_in_still_counts_when_resumed():
 
 def test_work_is_not_taken_up_with_other_pictures_or_settings():
     photo, painting, place = pixels("cat.png"), pixels("stars.png"), Path("kept.pt")
-    recipe = Stylize(size=96, steps=3)
+    recipe = Stylize(size=64, steps=3)
     frames = style(photo, recipe, styles=[painting], checkpoint=place)
     list(islice(frames, 1))
     frames.close()
@@ -243,13 +264,14 @@ def test_work_is_not_taken_up_with_other_pictures_or_settings():
                 resume=True,
             )
     with pytest.raises(UsageError, match="other settings"):
-        style(photo, Stylize(size=96), styles=[painting], checkpoint=place, resume=True)
+        style(photo, Stylize(size=64), styles=[painting], checkpoint=place, resume=True)
     with pytest.raises(MissingError):
         style(photo, recipe, styles=[painting], checkpoint=Path("gone.pt"), resume=True)
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_picture_and_resuming_ends_where_unbroken_work_does(here):
-    long = ["cat.png", "--style", "stars.png", "--size", "150", "--ratio", "1.25", "--steps", "12"]
+    long = ["cat.png", "--style", "stars.png", *FINE, "--size", "133", "--ratio", "1.1", "--steps", "12"]
     command = [
         sys.executable,
         "-m",
@@ -267,7 +289,7 @@ def test_ctrl_c_keeps_the_picture_and_resuming_ends_where_unbroken_work_does(her
     assert "stopped after" in said
     assert "Traceback" not in said
     stopped = pixels("stopped.png")
-    assert stopped.shape == (3, 100, 150)  # the whole size, though only the first had begun
+    assert stopped.shape == (3, 89, 133)  # the whole size, though only the first had begun
     assert (here / "kept.pt").exists()
 
     assert paint(*long, "--checkpoint", "kept.pt", "-o", "other.png") == 2  # not by mistake anew
@@ -284,25 +306,26 @@ def test_ctrl_c_keeps_the_picture_and_resuming_ends_where_unbroken_work_does(her
 @pytest.mark.parametrize(
     ("words", "labels"),
     [
-        (["--style", "stars.png", "--steps", "2"],
+        (["--style", "stars.png", "--steps", "2", *FINE],
          ["0.3, 0.5", "0.3, 1", "0.3, 2", "1, 0.5", "1, 1", "1, 2", "3, 0.5", "3, 1", "3, 2"]),
         (["--instant", "--style", "stars.png", "--strength", "0.5", "--brush", "4"],
          ["0.2, 2", "0.2, 4", "0.35, 2", "0.35, 4", "0.5, 2", "0.5, 4"]),
     ],
 )  # fmt: skip
 def test_a_sheets_pictures_are_what_its_commands_make(words, labels, monkeypatch, capsys):
-    monkeypatch.setattr(styling, "SIDE", 96)
-    assert paint("cat.png", *words, "--size", "96", "--sheet", "-o", "sheet.png", "--json") == 0
+    monkeypatch.setattr(styling, "SIDE", 64)
+    monkeypatch.setattr("lanterna.recipes.instant.COARSEST", 128)
+    assert paint("cat.png", *words, "--size", "64", "--sheet", "-o", "sheet.png", "--json") == 0
     shown = json.loads(capsys.readouterr().out)["sheet"]
     assert [each["label"] for each in shown] == labels
     sheet, columns = pixels("sheet.png"), len(labels) // 3
-    assert sheet.shape == (3, 60 + 3 * (64 + 22 + 16 + 1), 16 + columns * 112)
+    assert sheet.shape == (3, 60 + 3 * (43 + 39), 16 + columns * 80)
     for number in (0, len(shown) - 1):
         program, *by_hand = shlex.split(shown[number]["command"])
         assert program == "lanterna"
         assert main(by_hand) == 0
-        y, x = 60 + number // columns * (64 + 39), 16 + number % columns * 112
-        assert torch.equal(sheet[:, y : y + 64, x : x + 96], pixels(by_hand[-1])), by_hand
+        y, x = 60 + number // columns * (43 + 39), 16 + number % columns * 80
+        assert torch.equal(sheet[:, y : y + 43, x : x + 64], pixels(by_hand[-1])), by_hand
     capsys.readouterr()
     assert main(["recipe", "sheet.png", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
@@ -366,26 +389,3 @@ def test_what_cannot_be_done_is_said_in_one_line(words, said, here, capsys):
 def test_nothing_to_resume_is_missing(capsys):
     assert paint(*STYLE, *SMALL, "--checkpoint", "gone.pt", "--resume") == 3
     assert "gone.pt" in capsys.readouterr().err
-
-
-# The page about it
-
-
-def test_the_commands_of_the_page_work(here, monkeypatch):
-    text = (ROOT / "docs/style.md").read_text(encoding="utf-8")
-    for name, source in ("cat.jpg", "cat.png"), ("waves.jpg", "stars.png"), ("cup.jpg", "coffee.png"):
-        save_picture(pixels(source), name)
-    (here / "left.png").rename("face.png")
-    save_film([pixels("cat.jpg")[:, :60, shift : shift + 80] for shift in (0, 2)], "clip.mp4", count=2)
-    lines = re.findall(r"^    lanterna (.+)$", text, re.MULTILINE)
-    assert len(lines) > 6
-    monkeypatch.setattr(styling, "_BRUSHES", (1.0,))
-    shorter = {"30cm@300dpi": "2cm@150dpi", "1200": "96"}
-    for line in lines:
-        words = [shorter.get(word, word) for word in shlex.split(line)]
-        if words[0] == "style":
-            small = [] if {"--print", "--size"} & set(words) else ["--size", "96"]
-            words += small if "--instant" in words else [*small, "--steps", "1"]
-            words += [*(["--frame-steps", "1"] if "--film" in words and "--instant" not in words else [])]
-            words += ["--force"]
-        assert main(words) == 0, line

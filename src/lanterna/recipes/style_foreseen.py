@@ -20,7 +20,7 @@ from lanterna.recipes.style_stages import stages_of
 if TYPE_CHECKING:
     from lanterna.networks import Network
 
-_SAMPLE = 384  # pixels along each side of what is measured
+_SAMPLE = 384  # pixels along each side of what is measured, at most
 _COPIES = 12  # of the whole picture at once, beside the steps that L-BFGS keeps
 _ALREADY = 400 * 2**20  # bytes: Python, torch and a network
 _TILES = (4096, 3072, 2048, 1536, 1024, 768, 512)
@@ -31,6 +31,15 @@ class StyleForeseen(Foreseen):
     """What a style transfer will take, in tiles of `tile` pixels a side: the largest that keep to memory."""
 
     tile: int
+
+
+def worth_foreseeing(size: tuple[int, int], recipe: Stylize) -> bool:
+    """Whether painting a picture of `size` (height, width) is more work than foreseeing it would be."""
+    sizes = style_sizes(*size, recipe)
+    work = sum(
+        height * width * steps_at(number, len(sizes), recipe) for number, (height, width) in enumerate(sizes)
+    )
+    return work > 3 * _side(sizes[-1]) ** 2
 
 
 def style_foreseen(
@@ -45,14 +54,15 @@ def style_foreseen(
     sizes = style_sizes(*size, recipe)
     content_stage, stage_weights = stages_of(network, recipe.content_stage, recipe.style_stages)
     margin = reach(network, frozenset({content_stage, *stage_weights}))
-    random = torch.rand(3, _SAMPLE, _SAMPLE, generator=torch.Generator().manual_seed(0))
+    side = _side(sizes[-1])
+    random = torch.rand(3, side, side, generator=torch.Generator().manual_seed(0))
     # One size only: the ratio is larger than what lies between the sample and the smallest size.
     work = style(
-        random, recipe.changed({"size": _SAMPLE, "ratio": 4, "steps": 4, "weights": ()}),
+        random, recipe.changed({"size": side, "ratio": 4, "steps": 4, "weights": ()}),
         styles=[random], network=network,
     )  # fmt: skip
     step, kept = measured(work)
-    a_pixel, kept_a_pixel = step / _SAMPLE**2, 1.5 * kept / _SAMPLE**2
+    a_pixel, kept_a_pixel = step / side**2, 1.5 * kept / side**2
     height, width = sizes[-1]
     weights = sum(weight.nbytes for weight in network.parameters())
     whole = 12 * height * width  # bytes of the picture
@@ -68,3 +78,8 @@ def style_foreseen(
         for number, each_size in enumerate(sizes)
     )
     return StyleForeseen(seconds, memory, tile)
+
+
+def _side(size: tuple[int, int]) -> int:
+    """The side of the square that is measured for a picture of `size`: no longer than the picture's own."""
+    return min(_SAMPLE, max(64, *size))

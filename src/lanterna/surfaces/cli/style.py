@@ -18,7 +18,7 @@ from lanterna.recipes.instant import Instant
 from lanterna.recipes.recipe import Recipe
 from lanterna.recipes.style import LONGEST, StyleFrame, Stylize
 from lanterna.recipes.style_film import InstantFilm, StyleFilm
-from lanterna.recipes.style_foreseen import style_foreseen
+from lanterna.recipes.style_foreseen import style_foreseen, worth_foreseeing
 from lanterna.surfaces.cli.common import (
     Device,
     Force,
@@ -189,8 +189,8 @@ def style(
         fetch_missing("instant-style", quiet=quiet)
     else:
         network = fetch_and_open(recipe.network, device=device, quiet=quiet)
-        if not sheet:
-            shape = (pictures.photo.shape[1], pictures.photo.shape[2])
+        shape = (pictures.photo.shape[1], pictures.photo.shape[2])
+        if not sheet and worth_foreseeing(shape, recipe):
             free = free_memory(network.get_buffer("mean").device)
             most = 3 * 2**30
             if free and not checkpoint:  # what is taken up later must have the same tiles

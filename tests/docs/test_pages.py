@@ -1,0 +1,427 @@
+"""What pages say can be done: their commands and their Python run, and what they name is there.
+
+A page's commands run one after the other in a folder with the pictures that the page speaks of, small, and
+with options that leave less to do. What each has to write is written and opens.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import shlex
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from PIL import Image
+
+from lanterna import open_painting, open_picture, save_picture
+from lanterna.images.digits import mnist
+from lanterna.images.film_reading import open_film
+from lanterna.images.films import SUFFIXES as FILMS
+from lanterna.images.films import save_film
+from lanterna.networks.trained import is_trained, open_trained
+from lanterna.recipes.cppn import Cppn
+from lanterna.recipes.dream import Dream
+from lanterna.recipes.paint import Paint
+from lanterna.surfaces import launching, styling
+from lanterna.surfaces.cli import VERBS, main
+from lanterna.surfaces.cli.frame import make_app
+from places import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page, and what makes its commands small.
+
+    Of `smaller` the first rule counts whose words are all in the command: its options are added. Each word
+    in `instead` is replaced. `writes` are rules of the same kind for the file that a command without -o
+    writes.
+    """
+
+    place: str
+    smaller: tuple[tuple[str, str], ...] = ()
+    instead: dict[str, str] = field(default_factory=dict)
+    writes: tuple[tuple[str, str], ...] = ()
+    least: int = 0
+    """Pixels that the longer side of each picture has at least."""
+    light: int = 250_000
+    """Bytes that each picture in the page has at most."""
+    trained: bool = True
+    """Whether the digit networks are there from the beginning."""
+
+    @property
+    def text(self) -> str:
+        return (ROOT / self.place).read_text(encoding="utf-8")
+
+    @property
+    def commands(self) -> list[str]:
+        """Lines of code, and code in a line where it is a whole command."""
+        found = re.findall(r"(?:^    |`)lanterna ([a-z]+ [^`\n]+|[a-z]+(?=` \|))", self.text, re.MULTILINE)
+        return list(dict.fromkeys(found))
+
+    @property
+    def python(self) -> list[str]:
+        return re.findall(r"```python\n(.*?)```", self.text, re.DOTALL)
+
+    @property
+    def pictures(self) -> list[Path]:
+        named = re.findall(r"!\[[^]]+\]\((.+?)\)", self.text)
+        return [(ROOT / self.place).parent / name for name in named]
+
+    def small(self, command: str) -> list[str]:
+        words = [self.instead.get(word, word) for word in shlex.split(command)]
+        return words + shlex.split(first_rule(self.smaller, words))
+
+
+def first_rule(rules: tuple[tuple[str, str], ...], words: list[str]) -> str:
+    return next((then for when, then in rules if set(when.split()) <= set(words)), "")
+
+
+PAGES = {
+    "dream": Page(
+        "docs/dream.md",
+        smaller=(
+            ("dream clip.mp4", "--size 64 --steps 1"),
+            ("dream --film", "--size 64 --steps 1 --frames 3"),
+            ("dream -o", "--size 64 --steps 1"),
+            ("dream", "--size 64 --steps 1 --force"),
+        ),
+        writes=(("dream --film", ""), ("dream", "dream.png")),
+        least=64,
+    ),
+    "style": Page(
+        "docs/style.md",
+        smaller=(
+            ("style --film --instant", "--size 64 --brush 4"),
+            ("style --film", "--size 64 --steps 1 --frame-steps 1"),
+            ("style --sheet --instant", "--size 64 --force"),
+            ("style --print", "--brush 4"),
+            ("style --built-in", "--size 64 --brush 4"),
+            ("style --instant", "--size 64 --brush 4 --force"),
+            ("style --checkpoint", "--steps 1"),
+            ("style", "--size 64 --steps 1"),
+        ),
+        instead={"30cm@300dpi": "2cm@150dpi", "1200": "96"},
+        writes=(("style --film", ""), ("style --sheet", "style-sheet.png"), ("style", "style.png")),
+        least=64,
+    ),
+    "paint": Page(
+        "docs/paint.md",
+        smaller=(
+            ("paint render --morph", "--frames 2 --size 48"),
+            ("paint render", ""),
+            ("paint neurons", "--side 16"),
+            ("paint --random --loop", "--width 48 --height 48 --frames 4"),
+            ("paint --random --sheet", "--width 240 --height 16"),
+            ("paint --random", "--width 48 --height 48"),
+            ("paint", "--size 48 --steps 10"),
+        ),
+        instead={"2000": "64", "4000x3000": "80x60", "30cm@300dpi": "2cm@100dpi"},
+        writes=(
+            ("paint render --morph", ""),
+            ("paint render --grid", "grid.png"),
+            ("paint render", "render.png"),
+            ("paint neurons", "neurons.png"),
+            ("paint --sheet", "random-sheet.png"),
+            ("paint --loop", ""),
+            ("paint --random", "random.png"),
+            ("paint --race", "race.png"),
+            ("paint", "paint.png"),
+        ),
+        least=48,
+    ),
+    "teach": Page(
+        "docs/teach.md",
+        smaller=(
+            ("dream", "--size 64 --steps 1 --octaves 1"),
+            ("feature", "--size 64 --steps 1"),
+        ),
+        instead={"4": "1"},
+        least=64,
+    ),
+    "train": Page(
+        "docs/train.md",
+        smaller=(
+            ("train conv", "--fraction 0.01 --epochs 1 --hold-out 100 --channels 4 4"),
+            ("train", "--fraction 0.01 --epochs 1 --hold-out 100"),
+        ),
+        trained=False,
+    ),
+    "inside": Page(
+        "docs/inside.md",
+        smaller=(("feature", "-o kernels.png"),),
+        writes=(("look page.jpg", "page-look.html"),),
+    ),
+    "README": Page(
+        "README.md",
+        smaller=(
+            ("render", "--size 64 --steps 1 --workers 1"),
+            ("train", "--fraction 0.01 --epochs 1 --hold-out 100 --channels 4 4 -o other"),
+            ("feature", "--size 64 --steps 1 -o feature.png"),
+            ("dream", "--size 64 --steps 1 -o dream.png"),
+            ("style", "--size 64 --steps 1"),
+            ("paint", "--size 48 --steps 10"),
+        ),
+        instead={"picture.png": "style.png"},
+        writes=(("look", "digit-look.html"), ("style", "style.png"), ("paint", "paint.png")),
+        light=256 * 1024,
+    ),
+}
+ANSWERS = {"classify", "read", "networks", "recipe", "learn", "shelf", "doctor"}
+"""Verbs that print an answer."""
+SERVES = {"studio"}
+"""Verbs that go on until they are stopped."""
+
+
+@pytest.fixture(scope="module")
+def pictures(real_shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pictures, masks, films and folders that pages speak of, small."""
+    here = tmp_path_factory.mktemp("pictures")
+    photographs = real_shelf / "photographs"
+    for name, source in ("cat", "chelsea"), ("cup", "coffee"), ("waves", "gravel"):
+        save_picture(open_picture(photographs / f"{source}.png", longest=96), here / f"{name}.jpg")
+    for name, box in ("mask", (0, 0, 15, 40)), ("other", (15, 0, 30, 40)), ("face", (10, 10, 20, 20)):
+        mask = Image.new("L", (30, 40))
+        mask.paste(255, box)
+        mask.save(here / f"{name}.png")
+    cat = open_picture(here / "cat.jpg")
+    save_film([cat[:, :60, shift : shift + 80] for shift in (0, 2, 4)], here / "clip.mp4", count=3)
+    shutil.copy(ROOT / "src/lanterna/surfaces/page.jpg", here / "page.jpg")
+    Image.fromarray(255 - mnist("test").images[0, 0].numpy()).resize((96, 96)).save(here / "digit.png")
+    where = random.Random(0)
+    for name, source in ("fern", "grass"), ("ivy", "gravel"), ("moss", "brick"):
+        photograph = open_picture(photographs / f"{source}.png")
+        (here / "plants" / name).mkdir(parents=True)
+        for number in range(5):
+            top, left = where.randrange(400), where.randrange(400)
+            window = photograph[:, top : top + 96, left : left + 96]
+            save_picture(window, here / "plants" / name / f"{number}.jpg")
+    save_picture(window, here / "photo.jpg")
+    (here / "photos").mkdir()
+    shutil.copy(here / "cat.jpg", here / "photos")
+    return here
+
+
+@pytest.fixture
+def here(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in with `pictures`."""
+    monkeypatch.chdir(shutil.copytree(pictures, tmp_path / "here"))
+    return tmp_path / "here"
+
+
+@pytest.fixture
+def page(request: pytest.FixtureRequest, private_home: Path, trained: Path) -> Page:
+    """A page, and a home of its own for it."""
+    found = PAGES[request.param]
+    if found.trained:
+        shutil.copytree(trained / "networks", private_home / "networks")
+    return found
+
+
+@pytest.fixture
+def quicker(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, int]]:
+    """Sheets of small pictures; several processes are started as far as their launch, which is noted.
+
+    `techniques/test_parallel.py` goes on from there.
+    """
+    monkeypatch.setattr(styling, "_BRUSHES", (1.0,))
+    monkeypatch.setattr(styling, "SIDE", 64)
+    monkeypatch.setattr("lanterna.recipes.instant.COARSEST", 128)
+    monkeypatch.setattr("lanterna.recipes.foreseen._SAMPLE", 64)
+    launched: list[dict[str, int]] = []
+
+    def launch(*_: object, **options: int) -> int:
+        launched.append(options)
+        return 0
+
+    monkeypatch.setattr(launching, "launch", launch)
+    return launched
+
+
+def written(page: Page, words: list[str]) -> Iterator[Path]:
+    """The files that a command has to write."""
+    for option in ("-o", "--film", "--morph", "--loop"):
+        if option in words:
+            yield Path(words[words.index(option) + 1])
+    if "-o" not in words and (usual := first_rule(page.writes, words)):
+        yield Path(usual)
+    if words[0] == "paint" and not {"render", "neurons", "--random", "--race"} & set(words):
+        picture = words[words.index("-o") + 1] if "-o" in words else "paint.png"
+        yield Path(picture).with_suffix(".safetensors")
+
+
+def check_opens(place: Path, least: int) -> None:
+    """That a file is there and is what its name says."""
+    if place.suffix in FILMS:
+        assert open_film(place).count > 1
+    elif place.suffix == ".safetensors":
+        assert open_painting(place).pictures >= 1
+    elif place.suffix == ".html":
+        assert "<html" in place.read_text(encoding="utf-8")[:1000]
+        assert place.stat().st_size > 1000
+    else:
+        assert max(open_picture(place).shape) >= least
+
+
+def check_trained(words: list[str], launched: list[dict[str, int]]) -> None:
+    """That a network is kept under its name, or a launch in several processes was asked for."""
+    name = words[words.index("-o") + 1] if "-o" in words else words[1]
+    if {"--devices", "--nodes"} & set(words):
+        (how,) = launched
+        assert how["nodes"] * how["devices"] == 2
+        assert not is_trained(name)
+        launched.clear()
+    else:
+        open_trained(name)
+
+
+@pytest.mark.parametrize("page", PAGES, indirect=True)
+def test_commands_make_what_they_say(page: Page, here: Path, quicker, capsys):
+    assert page.commands
+    printed = {}
+    for line in page.commands:
+        words = page.small(line)
+        if words[0] in SERVES:
+            continue
+        answers = words[0] in ANSWERS
+        assert main([*words, *([] if answers else ["--quiet"])]) in (0, None), line
+        printed[words[0]] = capsys.readouterr().out
+        if answers:
+            assert printed[words[0]], line
+        elif words[0] in ("train", "teach"):
+            check_trained(words, quicker)
+        elif words[0] == "render":
+            assert len(list((here / words[words.index("-o") + 1]).glob("*.png"))) == 1
+        else:
+            places = list(written(page, words))
+            assert places, line
+            for place in places:
+                check_opens(here / place, page.least)
+    if page is PAGES["dream"]:
+        assert main(["recipe", "presets.png", "--json"]) == 0
+        commands = json.loads(capsys.readouterr().out)["commands"]
+        assert {shlex.split(each)[shlex.split(each).index("--preset") + 1] for each in commands} == set(
+            Dream.presets
+        )
+        assert all(open_film(here / name).count == 3 for name in ("flight.webp", "dreamed.mp4"))
+    if page is PAGES["teach"]:
+        assert "moss" in printed["classify"]
+
+
+def dreamed(here: Path, said: str) -> None:
+    steps, excited = said.split(" steps, ")
+    first, _, last = steps.partition(" of ")
+    assert first == last
+    assert float(excited.split()[0]) > 1.2
+    assert open_picture(here / "dream.png").shape == open_picture(here / "cat.jpg").shape
+
+
+def painted(here: Path, said: str) -> None:
+    decibels, parameters = said.split(" dB, ")
+    assert float(decibels) > 20
+    assert int(parameters.split()[0]) > 1000
+    assert open_picture(here / "turned.png").shape == (3, 300, 400)
+
+
+def taught(_here: Path, said: str) -> None:
+    *_, count, name = said.splitlines()
+    assert re.fullmatch(r"\d of 3 right: fern ivy moss", count)
+    assert name == "moss"
+
+
+def trained_a_tenth(_here: Path, said: str) -> None:
+    steps, right = said.split(" steps, ")
+    assert int(steps) == 20
+    assert float(right) > 0.7
+
+
+def added_up(_here: Path, said: str) -> None:
+    answer, explained, note = re.split("[=,]", said, maxsplit=2)
+    assert abs(float(answer) - float(explained)) < 1e-3
+    assert "exact" in note
+
+
+def read_the_page(_here: Path, said: str) -> None:
+    assert sum(character.isdigit() for character in said.rpartition("of")[2]) > 10
+
+
+PYTHON = {
+    "dream": dreamed,
+    "paint": painted,
+    "teach": taught,
+    "train": trained_a_tenth,
+    "inside": added_up,
+    "README": read_the_page,
+}
+
+
+@pytest.mark.parametrize("page", PYTHON, indirect=True)
+def test_python_does_what_it_says(page: Page, here: Path, capsys):
+    (code,) = page.python
+    exec(compile(code, page.place, "exec"), {})
+    (name,) = (name for name, each in PAGES.items() if each is page)
+    PYTHON[name](here, capsys.readouterr().out)
+
+
+def test_every_block_of_python_is_run():
+    assert {name for name, page in PAGES.items() if page.python} == set(PYTHON)
+
+
+@pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
+def test_pictures_that_it_shows_are_there_and_light(page: Page):
+    assert len(page.pictures) == page.text.count("![")
+    for place in page.pictures:
+        assert place.stat().st_size < page.light
+        assert open_picture(place).shape[0] == 3
+
+
+def options_of(verb: str) -> set[str]:
+    return {name for each in make_app()[verb].assemble_argument_collection() for name in each.names}
+
+
+@pytest.mark.parametrize("name", ["dream", "style", "paint", "teach", "train"])
+def test_the_options_it_names_are_there(name: str):
+    named = set(re.findall(r"`(--[a-z-]+)", PAGES[name].text))
+    assert named
+    known = options_of(name)
+    if name == "paint":
+        known |= {f"--{each}" for each in Cppn.model_fields}  # with --random
+    assert named <= known
+
+
+def test_the_options_in_the_readme_are_those_of_their_verbs():
+    rows = re.findall(r"^\| `lanterna (\w+)[^|]*\|(.*)\|$", PAGES["README"].text, re.MULTILINE)
+    assert {verb for verb, _ in rows} <= set(VERBS)
+    for verb, told in rows:
+        for option in re.findall(r"`(--[a-z-]+)", told):
+            assert option in options_of(verb) | options_of("rerun"), (verb, option)
+
+
+def test_the_presets_of_dreams_that_it_names_are_there():
+    told = PAGES["dream"].text.partition("## Presets")[2].partition("## ")[0]
+    named = set(re.findall(r"`(\w+)`", told)) | set(re.findall(r"--preset (\w+)", PAGES["dream"].text))
+    assert len(named) > 3
+    assert named <= set(Dream.presets)
+
+
+def test_the_settings_and_presets_of_paintings_that_it_names_are_there():
+    text = PAGES["paint"].text
+    presets = set(re.findall(r"--preset (\w+)", text))
+    assert presets
+    assert presets <= set(Paint.presets) | set(Cppn.presets)
+    learning, _, unlearned = text.partition("## Pictures without a picture")
+    for part, kind in (learning, Paint), (unlearned, Cppn):
+        told = set(re.findall(r"`--(\w+)`", part))
+        assert told
+        assert told <= {*kind.model_fields, "mask", "keep", "race", "resume", "preset", "loop"}
+
+
+def test_the_address_is_one_of_a_home_network():
+    assert re.findall(r"--address (\S+)", PAGES["train"].text) == ["192.168.0.10:29500"] * 2
