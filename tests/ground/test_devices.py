@@ -129,7 +129,7 @@ def test_a_style_out_of_memory_goes_on_in_tiles_to_the_same_picture(
 ):
     cup = open_picture(shelf.need("photographs") / "coffee.png", longest=160)
     early = {"content_stage": "relu2_1", "style_stages": ("relu1_1", "relu2_1")}  # tiles need small margins
-    recipe = Stylize(size=320, steps=2, ratio=4.0, **early)
+    recipe = Stylize(size=288, steps=2, ratio=4.0, **early)
     whole = last(style(cat, recipe, styles=[cup], device="cpu"))
     loss_of, tiles = styling.loss_of, []
 

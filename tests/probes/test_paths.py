@@ -140,11 +140,11 @@ def test_trained_digit_networks_add_up(conv_trained, dense_trained, dtype):
 @pytest.mark.parametrize(("name", "side"), [("efficientnet-lite0", 224), ("efficientnet-lite2", 260)])
 def test_photographs_add_up_at_every_block(name, side, dtype):
     network = open_network(name)
-    for photo in ("chelsea.png", "coffee.png", "rocket.jpg"):
-        picture = photograph(photo, side)
-        answer = int(network.to(dtype)(picture[None].to(dtype)).argmax())
-        held(network, picture, answer, dtype)
-    held(network, photograph("coffee.png", 97), 967, dtype, against=504)  # and at another size
+    picture = photograph("chelsea.png", side)
+    answer = int(network.to(dtype)(picture[None].to(dtype)).argmax())
+    held(network, picture, answer, dtype)
+    for photo, other in ("coffee.png", 97), ("rocket.jpg", 64):  # and at other sizes
+        held(network, photograph(photo, other), 967, dtype, against=504)
 
 
 def test_the_cat_is_explained():
@@ -549,8 +549,8 @@ def test_they_draw_themselves_in_a_notebook(dense_trained, conv_trained):
 
 
 def test_the_strongest_contributions_are_what_the_answer_rests_on(conv_trained, dense_trained):
-    """Over 200 test digits, about a thousandth of the connections taken away, ranked in five ways."""
-    images = digits(200)
+    """Over 40 test digits, about a thousandth of the connections taken away, ranked in five ways."""
+    images = digits(40)
     for network in (conv_trained, dense_trained):
         with torch.no_grad():
             answers = network(images).argmax(1).tolist()

@@ -34,7 +34,7 @@ def test_the_api_is_as_described(studio: Served, tmp_path: Path) -> None:
         sys.executable, "-m", "schemathesis.cli", "run", f"{studio.base}/api/openapi.json",
         "--header", f"Authorization: Bearer {studio.token}", "--exclude-path", "/api/events",
         "--exclude-checks", _NOT_OURS, "--max-examples", "4", "--phases", "fuzzing",
-        "--seed", "1", "--no-color",
+        "--request-timeout", "180", "--seed", "1", "--no-color",
     ]  # fmt: skip
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONWARNINGS"}
     found = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
