@@ -14,29 +14,34 @@ import re
 import nbclient
 import nbformat
 import pytest
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_core.utils import run_sync
 from PIL import Image
 
 from lanterna.lessons import LESSONS
 from lanterna.lessons.exercises import sheet
-from lanterna.surfaces.cli import main
 from places import ROOT
 
 FOLDER = ROOT / "docs" / "notebooks"
+LONGEST = 300  # seconds that a cell may take
 # In the lecture's order: the lessons of each, and the settings that are made smaller.
 NOTEBOOKS = {
-    "1-gradients": (("gates", "derivative", "circuits"), {"gates": 8}),
+    "1-gradients": (("gates", "derivative", "circuits"), {"gates": 2}),
     "2-neurons-and-layers": (
         ("neuron", "layers", "functions"),
-        {"digits": 200, "points": "'xor'", "hidden": 4},
+        {"digits": 50, "points": "'xor'", "hidden": 2, "neurons": 8},
     ),
-    "3-learning": (("descent", "curve", "squash"), {"depths": (1,), "steps": 75}),
+    "3-learning": (
+        ("descent", "curve", "squash"),
+        {"depths": (1,), "steps": 25, "points": 8, "degree": 5, "neurons": 2},
+    ),
     "4-digits": (
         ("digit", "normalised", "quickstart"),
-        {"sides": (14, 7), "examples": 1000, "epochs": 1, "digits": 60, "fraction": 0.03, "units": 32},
+        {"sides": (7,), "examples": 500, "epochs": 1, "digits": 50, "fraction": 0.02, "units": 8},
     ),
-    "5-looking-inside": (("edges", "paths"), {"networks": ("conv", "efficientnet-lite0"), "digits": 2}),
-    "6-style-and-dream": (("parts",), {"size": 64, "steps": 10, "training": 60, "side": 96, "rounds": 3}),
-    "7-painting": (("painting",), {"size": 24, "steps": 60, "seconds": 1}),
+    "5-looking-inside": (("edges", "paths"), {"networks": ("conv", "efficientnet-lite0"), "digits": 1}),
+    "6-style-and-dream": (("parts",), {"size": 64, "steps": 10, "training": 10, "side": 64, "rounds": 1}),
+    "7-painting": (("painting",), {"size": 16, "steps": 20, "seconds": 1}),
 }
 
 
@@ -67,30 +72,35 @@ def pictures(cell: nbformat.NotebookNode) -> list[Image.Image]:
 
 
 @pytest.fixture(scope="module")
-def run(real_shelf, tmp_path_factory):
-    """Runs a notebook once, in a folder of its own, and keeps it.
+def run(trained, tmp_path_factory):
+    """Runs a notebook once, in a folder of its own, and keeps it. In their home `conv` is there already.
 
-    In their home `conv` is there already, from a tenth of the digits: else the first that needs it would
-    train it on all.
+    One kernel runs them all, one after the other, and forgets every name before each: starting it takes
+    longer than most of them.
     """
     done: dict[str, nbformat.NotebookNode] = {}
-    home = tmp_path_factory.mktemp("notebooks")
-    (home / "shelf").symlink_to(real_shelf, target_is_directory=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LANTERNA_HOME", str(home))
-        assert main(["train", "conv", "--fraction", "0.1", "--epochs", "6", "--quiet"]) == 0
+    kernel = AsyncKernelManager(kernel_name="python3")
+    run_sync(kernel.start_kernel)(env={**os.environ, "LANTERNA_HOME": str(trained)})
+    client = kernel.client()
+    client.start_channels()
+    run_sync(client.wait_for_ready)(timeout=LONGEST)
 
     def made(name: str) -> nbformat.NotebookNode:
         if name not in done:
             notebook = stored(name)
             smaller(notebook, NOTEBOOKS[name][1])
             folder = str(tmp_path_factory.mktemp(name))
-            client = nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": folder}})
-            client.execute(env={**os.environ, "LANTERNA_HOME": str(home)})
+            notebook.cells.insert(0, nbformat.v4.new_code_cell(f"%reset -f\n%cd -q {folder}"))
+            running = nbclient.NotebookClient(notebook, km=kernel, timeout=LONGEST)
+            running.kc = client
+            running.execute()
+            del notebook.cells[0]
             done[name] = notebook
         return done[name]
 
-    return made
+    yield made
+    client.stop_channels()
+    run_sync(kernel.shutdown_kernel)(now=True)
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
