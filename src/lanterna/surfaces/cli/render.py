@@ -35,7 +35,7 @@ from lanterna.surfaces.render.on_dask import OnDask
 from lanterna.surfaces.render.on_ray import OnRay
 from lanterna.surfaces.render.pieces import Carried, cuts, pieces, pieces_of
 from lanterna.surfaces.render.plan import Pictures, Sweep, originals, variations
-from lanterna.surfaces.render.task import Given, Kit
+from lanterna.surfaces.render.task import SILENCE, Given, Kit
 from lanterna.surfaces.render.verbs import WORDS, wish
 from lanterna.surfaces.render.work import work
 
@@ -83,6 +83,9 @@ def render(
     engine: Annotated[Literal["local", "ray", "dask"], Parameter(help="Who moves the work.")] = "local",
     workers: Annotated[int | None, Parameter(help="How many at a time; as many as there are cores.")] = None,
     address: Annotated[str | None, Parameter(help="A running Ray cluster, or Dask's scheduler.")] = None,
+    silence: Annotated[
+        float, Parameter(help="Seconds after which a cluster that is not heard is given up.")
+    ] = SILENCE,
     device: Device = "auto",
     force: Force = False,
     json: Json = False,
@@ -116,6 +119,8 @@ def render(
         raise UsageError("--address is of a cluster: add --engine ray or --engine dask")
     if workers is not None and not 1 <= workers <= 10_000:
         raise UsageError(f"--workers: expected 1 to 10,000, got {workers}")
+    if not 1 <= silence <= 86_400:
+        raise UsageError(f"--silence: expected 1 to 86,400 seconds, got {silence:g}")
     if chunk is not None and not 2 <= chunk <= 100_000:
         raise UsageError(f"--chunk: expected 2 to 100,000 frames, got {chunk}")
     if overlap is not None and not 0 <= overlap < (chunk or _CHUNKS[0]):
@@ -156,7 +161,7 @@ def render(
     missing = whole.missing(folder)
     begin = time.perf_counter()
     count = min(workers or cores, max(1, len(missing)))
-    start = partial(_engine, engine, kit, count, workers, address, cores)
+    start = partial(_engine, engine, kit, count, workers, address, cores, silence)
     summary = _run(whole, missing, folder, start, quiet=quiet)
     unsteady = None
     if summary.finished:
@@ -205,11 +210,11 @@ def _plan(kit: Kit, begun: "Originals", whole: Pictures | Carried) -> dict[str, 
 
 
 def _engine(
-    name: str, kit: Kit, count: int, workers: int | None, address: str | None, cores: int
+    name: str, kit: Kit, count: int, workers: int | None, address: str | None, cores: int, silence: float
 ) -> "Engine":
     if name == "local":
         return Local(kit, count)
-    return (OnRay if name == "ray" else OnDask)(kit, workers, address, cores)
+    return (OnRay if name == "ray" else OnDask)(kit, workers, address, cores, silence)
 
 
 def _run(

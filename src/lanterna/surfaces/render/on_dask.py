@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from lanterna.errors import LanternaError, MissingError, one_line
-from lanterna.surfaces.render.task import GOES_ON, Failed, Made
+from lanterna.surfaces.render.task import GOES_ON, SILENCE, Failed, Made
 
 if TYPE_CHECKING:
     from lanterna.surfaces.render.maker import Maker
@@ -18,17 +18,22 @@ if TYPE_CHECKING:
 
 
 _PATIENCE = 10  # seconds, for a scheduler that does not answer
+_LEAST_SILENCE = 11  # seconds: Dask asks ten times, and takes no less
 
 
 class OnDask:
     """The workers of the scheduler at `address`, or processes that are started here for this run.
+
+    A scheduler that has not been heard for `silence` seconds is taken to be gone.
 
     Errors: `MissingError` where Dask is not installed; `LanternaError` where the scheduler cannot be reached.
     """
 
     name = "dask"
 
-    def __init__(self, kit: Kit, workers: int | None, address: str | None, cores: int) -> None:
+    def __init__(
+        self, kit: Kit, workers: int | None, address: str | None, cores: int, silence: float = SILENCE
+    ) -> None:
         if find_spec("distributed") is None:
             raise MissingError("the engine dask needs Dask: pip install 'lanterna[cluster]' gets it")
         dask: Any = import_module("dask")
@@ -38,6 +43,7 @@ class OnDask:
         self._cluster: Any = None
         # A worker that dies over a task is told at once: we count the tries.
         dask.config.set({"distributed.scheduler.allowed-failures": 0})
+        dask.config.set({"distributed.comm.timeouts.tcp": f"{max(silence, _LEAST_SILENCE)}s"})
         try:
             if address is None:
                 self._cluster = distributed.LocalCluster(

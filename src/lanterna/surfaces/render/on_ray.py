@@ -22,31 +22,33 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from lanterna.errors import LanternaError, MissingError
-from lanterna.surfaces.render.task import GOES_ON, Failed, Made
+from lanterna.surfaces.render.task import GOES_ON, SILENCE, Failed, Made
 
 if TYPE_CHECKING:
     from lanterna.surfaces.render.task import Kit, Task
 
 
 _PATIENCE = 120  # seconds, for a worker to begin
-SILENCE = 30
-"""Seconds after which a cluster that does not answer is taken to be gone."""
 
 
 class OnRay:
     """Actors on the cluster at `address`, or on one that is started here for as long as the run takes.
+
+    A cluster that has not been heard for `silence` seconds is taken to be gone.
 
     Errors: `MissingError` where Ray is not installed; `LanternaError` where the cluster cannot be reached.
     """
 
     name = "ray"
 
-    def __init__(self, kit: Kit, workers: int | None, address: str | None, cores: int) -> None:
+    def __init__(
+        self, kit: Kit, workers: int | None, address: str | None, cores: int, silence: float = SILENCE
+    ) -> None:
         if find_spec("ray") is None:
             raise MissingError("the engine ray needs Ray: pip install 'lanterna[cluster]' gets it")
         os.environ.setdefault("RAY_AUTH_MODE", "token")  # or anybody who reaches it could run any program
         ray: Any = import_module("ray")
-        self._ray, self.kit = ray, kit
+        self._ray, self.kit, self.silence = ray, kit, silence
         self._own = not ray.is_initialized()
         if self._own:
             settings: dict[str, Any] = {"address": address} if address else {
@@ -130,11 +132,13 @@ class OnRay:
             done, _ = self._ray.wait(list(self._running), timeout=1.0)
             if not done:
                 if self._silent():
-                    raise LanternaError(f"the Ray cluster has not answered for {SILENCE} seconds: {GOES_ON}")
+                    raise LanternaError(
+                        f"the Ray cluster has not answered for {self.silence:g} seconds: {GOES_ON}"
+                    )
                 continue
             actor, number = self._running.pop(done[0])
             try:
-                found: Made | Failed = self._ray.get(done[0], timeout=SILENCE)
+                found: Made | Failed = self._ray.get(done[0], timeout=self.silence)
             except self._ray.exceptions.RayError as error:
                 self._gone.put(actor)
                 self._wanted.release()
@@ -158,7 +162,7 @@ class OnRay:
             self._ray.shutdown()
 
     def _silent(self) -> bool:
-        return time.monotonic() - self._heard > SILENCE
+        return time.monotonic() - self._heard > self.silence
 
 
 def _leave() -> None:

@@ -67,6 +67,9 @@ class Failed:
     final: bool = False
 
 
+SILENCE = 30.0
+"""Seconds after which a cluster that is not heard is taken to be gone."""
+
 GOES_ON = "what was made is kept, and the same words go on"
 """What an engine says when it is lost."""
 
