@@ -18,8 +18,6 @@ from PIL import Image, ImageFilter
 
 Array = NDArray[np.float32]
 
-WIDE, HIGH = 840, 250  # of a sheet in units, and of a row on it: a digit is about 90 high
-
 
 class Written(NamedTuple):
     """One digit that was written: which, and where it is in the photograph (x0, y0, x1, y1 in pixels)."""
@@ -40,9 +38,9 @@ class SimulatedPage(NamedTuple):
 class Condition:
     """How a page is written, ruled, laid down and photographed. Lengths are shares of a digit's height."""
 
-    rows: tuple[int, ...] = (5, 5)
-    width: int = WIDE  # of the photograph, pixels
-    height: float = 90.0  # of a digit, on the sheet
+    rows: tuple[int, ...] = (7, 8, 6)
+    width: int = 1400  # of the photograph, pixels
+    height: float = 90.0  # of a digit on a sheet 1,400 wide
     pen: tuple[float, float] | None = (0.06, 0.11)  # stroke width; None keeps the digit's own
     ink: tuple[float, float, float] = (0.12, 0.12, 0.15)
     strength: tuple[float, float] = (0.85, 1.0)
@@ -87,19 +85,19 @@ CONDITIONS: dict[str, Condition] = {
     "squared paper": replace(PLAIN, rule="squared", rule_strength=0.35),
     "turned left": replace(PLAIN, turn=(10.0, 15.0), paper=(0.9, 0.9, 0.88)),
     "turned right": replace(PLAIN, turn=(-15.0, -10.0), rule="lined", rule_strength=0.3),
-    "250 px wide": replace(PLAIN, width=250, noise=0.006),
-    "12,000 px wide": replace(PLAIN, width=12_000, rows=(5,), blur=0.6),
-    "at the edge": replace(PLAIN, edge=True, rows=(5, 5)),
+    "300 px wide": replace(PLAIN, width=300, rows=(6, 7, 6), height=125.0, noise=0.006),
+    "12,000 px wide": replace(PLAIN, width=12_000, blur=0.6),
+    "at the edge": replace(PLAIN, edge=True, rows=(9, 9, 9)),
     "broken strokes": replace(PLAIN, gaps=2, pen=(0.05, 0.08)),
     "touching": replace(PLAIN, touching=0.2),
-    "specks and grain": replace(PLAIN, specks=90, grain=0.05),
-    "on a table": replace(PLAIN, width=1260, perspective=0.06, table="wood", turn=(-8.0, 8.0), light=0.4),
+    "specks and grain": replace(PLAIN, specks=260, grain=0.05),
+    "on a table": replace(PLAIN, width=1400, perspective=0.06, table="wood", turn=(-8.0, 8.0), light=0.4),
     "ring binder": replace(
-        PLAIN, width=1260, rule="margin", holes=True, perspective=0.05, table="dark", turn=(-6.0, 6.0),
+        PLAIN, width=1400, rule="margin", holes=True, perspective=0.05, table="dark", turn=(-6.0, 6.0),
         light=0.45, ink=(0.15, 0.2, 0.5), pen=(0.045, 0.08),
     ),
     "squared, shadow": replace(
-        PLAIN, width=1260, rule="squared", shadow=0.4, perspective=0.04, table="cloth", ink=(0.1, 0.12, 0.3)
+        PLAIN, width=1400, rule="squared", shadow=0.4, perspective=0.04, table="cloth", ink=(0.1, 0.12, 0.3)
     ),
     "blurred": replace(PLAIN, blur=3.2),
     "JPEG noise": replace(PLAIN, quality=14, noise=0.03),
@@ -111,8 +109,10 @@ def simulate(
 ) -> SimulatedPage:
     """Write digits drawn at random from `images` (N, 28, 28) on a page of that condition."""
     rng = np.random.default_rng(seed)
-    scale = 2 if condition.width > 1.5 * WIDE else 1  # the sheet is made larger where the photograph will be
-    ink = np.zeros((round((len(condition.rows) + 0.35) * HIGH) * scale, WIDE * scale), np.float32)
+    height = 1000 if sum(condition.rows) else 700
+    sheet_width, sheet_height = 1400, height
+    scale = 2 if condition.width > 2000 else 1  # the sheet is made larger where the photograph will be
+    ink = np.zeros((sheet_height * scale, sheet_width * scale), np.float32)
     placed: list[tuple[int, int, NDArray[np.intp], NDArray[np.intp]]] = []
     _write(condition, images, labels, rng, ink, placed, scale)
     sheet = _paper(condition, ink, rng, scale)
@@ -126,7 +126,7 @@ def _write(condition, images, labels, rng, ink, placed, scale) -> None:
     for row, count in enumerate(condition.rows):
         baseline = (row + 0.72) * pitch + rng.normal(0, 0.04) * tall
         if condition.edge:
-            baseline = [tall * 0.97, ink.shape[0] - 1.0][row]
+            baseline = [tall * 0.97, ink.shape[0] * 0.5, ink.shape[0] - 1.0][row]
         x = 0.0 if condition.edge else ink.shape[1] * rng.uniform(0.09, 0.14)
         slope = rng.normal(0, 0.006)
         pen = rng.uniform(*condition.pen) if condition.pen else None
@@ -351,7 +351,7 @@ def _photograph(condition, sheet, placed, rng, scale) -> SimulatedPage:
         picture = picture.resize(small, Image.Resampling.LANCZOS)
     if condition.blur:
         picture = picture.filter(
-            ImageFilter.GaussianBlur(condition.blur * min(scale, condition.width / WIDE))
+            ImageFilter.GaussianBlur(condition.blur * min(scale, condition.width / 1400))
         )
     if condition.noise:
         array = np.asarray(picture, np.float32)

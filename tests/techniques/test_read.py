@@ -20,7 +20,8 @@ from lanterna.surfaces.cli import main
 if TYPE_CHECKING:
     from pathlib import Path
 
-SEED = 30_000  # never used while the reader was made
+SEED = 20_261  # never used while the reader was made
+PAGES_OF_EACH = 2
 
 
 @pytest.fixture(scope="module")
@@ -82,24 +83,27 @@ def test_pages_of_every_condition(network):
     shares, right_of_all, all_of_all = {}, 0, 0
     confidence, right = [], []
     for number, (name, condition) in enumerate(pages.CONDITIONS.items()):
-        data, written = pages.simulate(condition, images, labels, SEED + number)
-        readings = read(data, network=network)
-        found = matched(written, readings)
-        good = {j for i, j in found.items() if readings[j].digit == written[i].digit}
-        total = len(written) + len(readings) - len(found)
-        confidence += [reading.confidence for reading in readings]
-        right += [j in good for j in range(len(readings))]
-        order = [found[i] for i in range(len(written)) if i in found]
-        assert order == sorted(order), f"{name}: not in reading order"
-        shares[name] = len(good) / total
-        right_of_all, all_of_all = right_of_all + len(good), all_of_all + total
+        hits = total = 0
+        for page in range(PAGES_OF_EACH):
+            data, written = pages.simulate(condition, images, labels, SEED + 100 * page + number)
+            readings = read(data, network=network)
+            found = matched(written, readings)
+            good = {j for i, j in found.items() if readings[j].digit == written[i].digit}
+            hits += len(good)
+            total += len(written) + len(readings) - len(found)
+            confidence += [reading.confidence for reading in readings]
+            right += [j in good for j in range(len(readings))]
+            order = [found[i] for i in range(len(written)) if i in found]
+            assert order == sorted(order), f"{name}: not in reading order"
+        shares[name] = hits / total
+        right_of_all, all_of_all = right_of_all + hits, all_of_all + total
     report = "\n".join(f"{name:22} {share:.1%}" for name, share in shares.items())
     error = expected_calibration_error(torch.tensor(confidence), torch.tensor(right))
     print(f"{report}\nall {right_of_all} of {all_of_all}, calibration error {error:.3f}")
-    # Reached with these seeds: 98.6 % over all, and at most one digit of about ten wrong in any condition.
-    # The floors leave room for what another machine's rounding makes of the training: one digit more there.
+    # Reached with these seeds: 97.2 % over all, 90.9 % in the hardest condition (lined paper). The floors
+    # leave room for what another machine's rounding makes of the training: about two digits of 46.
     assert right_of_all / all_of_all > 0.96, report
-    assert min(shares.values()) > 0.75, report
+    assert min(shares.values()) > 0.86, report
     assert error < 0.05
 
 
