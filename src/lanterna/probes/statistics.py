@@ -69,7 +69,7 @@ class _Sums(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, flat: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(flat, weights)
-        weighed = flat if len(weights) == 1 else flat * weights
+        weighed = flat * weights if len(weights) == len(flat) else flat
         ones = weights.expand(len(flat), 1)
         return _product(ones, flat)[0], _product(weighed, flat)
 
@@ -78,7 +78,7 @@ class _Sums(torch.autograd.Function):
         flat, weights = tuple(ctx.saved_tensors)
         first, second = (slope.to(flat) for slope in (slopes[0], slopes[1] + slopes[1].T))
         slope = torch.addmm(first, flat, second)
-        return slope if len(weights) == 1 else slope * weights, None
+        return slope * weights if len(weights) == len(flat) else slope, None
 
 
 _sums: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = _Sums.apply
