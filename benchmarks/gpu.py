@@ -51,6 +51,7 @@ def main() -> None:
         output=None,
     )
     place = choose_device(options.device)
+    os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"  # what was compiled before is compiled again
     lines = []
 
     def tell(*more):

@@ -15,11 +15,11 @@ from statistics import median
 import bench
 
 NETWORKS = {
-    "conv": ["conv", "--epochs", "2"],
+    "conv": ["conv", "--epochs", "2", "--fraction", "1.0"],
     "conv, best": ["conv", "--preset", "best", "--epochs", "1", "--fraction", "0.3"],
-    "dense": ["dense", "--epochs", "4"],
+    "dense": ["dense", "--epochs", "4", "--fraction", "1.0"],
 }
-QUICK = ["--epochs", "1", "--fraction", "0.05"]
+QUICK = ["--epochs", "1", "--fraction", "0.05"]  # in place of the last four
 WAYS = {
     "1 process x 1 thread": (1, ["--devices", "1"]),
     "1 process x 2 threads": (2, ["--devices", "1"]),
@@ -43,7 +43,7 @@ def main() -> None:
     print(f"{os.cpu_count()} cores")
     for kind in bench.precisions():
         for name, words in NETWORKS.items():
-            compare(kind, name, [*words, *(QUICK if options.quick else [])], options.rounds)
+            compare(kind, name, [*words[:-4], *QUICK] if options.quick else words, options.rounds)
 
 
 def compare(kind: str, name: str, words: list[str], rounds: int) -> None:

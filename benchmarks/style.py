@@ -37,7 +37,7 @@ def main() -> None:
         __doc__,
         photograph=None,
         painting=None,
-        seconds=(90.0, 2.0),
+        seconds=(90.0, 4.0),
         sizes=([256, 512], [192]),
         works=WORKS,
         every=(0.04, 0.5),

@@ -1,6 +1,7 @@
 """TensorFlow's beginner quickstart, as its page describes it, on digits from a file. `train.py` runs it.
 
-Run in TensorFlow's own environment: `python tensorflow_quickstart.py digits.npz SEED`. Prints one JSON line.
+Run in TensorFlow's own environment: `python tensorflow_quickstart.py digits.npz SEED EPOCHS`. Its page has 5
+epochs. Prints one JSON line.
 """
 
 import json
@@ -30,7 +31,7 @@ model.compile(
     metrics=["accuracy"],
 )
 begun = time.perf_counter()
-model.fit(digits["train_images"] / 255.0, digits["train_labels"], epochs=5, verbose=0)
+model.fit(digits["train_images"] / 255.0, digits["train_labels"], epochs=int(sys.argv[3]), verbose=0)
 trained = time.perf_counter()
 _, accuracy = model.evaluate(digits["test_images"] / 255.0, digits["test_labels"], verbose=0)
 print(
