@@ -34,14 +34,17 @@ def quicken(network: Network, stages: Collection[str] | None = None) -> Network:
     """
     for name in stages or ():
         network.stage(name)
-    work = copy.deepcopy(network)
+    names = list(network.stages)
+    wanted = set(stages or names)
+    if type(network) is Network:  # copy no layer that nothing is read of
+        read = names[: 1 + max(names.index(name) for name in wanted)]
+        kept = copy.deepcopy(nn.ModuleDict({name: network.stages[name] for name in read}))
+        work = copy.deepcopy(network, {id(network.stages): kept})
+    else:
+        work = copy.deepcopy(network)
     work.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if type(network) is not Network:
         return work
-    names = list(work.stages)
-    wanted = set(stages or names)
-    for name in names[1 + max(names.index(name) for name in wanted) :]:
-        del work.stages[name]
     for part in list(work.stages.modules()):
         if isinstance(part, nn.Sequential):
             _fold(part)
