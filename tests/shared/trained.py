@@ -10,12 +10,14 @@ import fcntl
 import hashlib
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 import torch
 
 import lanterna
+from lanterna import settings, shelf
 from lanterna.devices import choose_device, fast_dtype
 from lanterna.recipes.results import open_or_train
 from places import ROOT
@@ -62,3 +64,15 @@ def _train(name: str, home: Path, cache: Path) -> None:
         open_or_train(name, device="cpu")
     (work / "networks" / name).rename(cache / name)
     shutil.rmtree(work)
+
+
+def main() -> None:
+    """Train them before the tests begin, with all cores, so that no test waits for another."""
+    shelf.fetch(shelf.ITEMS)
+    with tempfile.TemporaryDirectory() as home:
+        (Path(home) / "shelf").symlink_to(settings.shelf_folder().resolve(), target_is_directory=True)
+        put_trained(Path(home))
+
+
+if __name__ == "__main__":
+    main()
