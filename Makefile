@@ -22,7 +22,7 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxproc
 
 test: .venv/installed-dev
 	@$(BIN)/python tests/shared/browsers.py
-	@$(BIN)/python tests/shared/trained.py  # with all cores, before the tests share them
+	@OMP_WAIT_POLICY=passive $(BIN)/python tests/shared/trained.py  # with all cores, before the tests share them
 	$(PYTEST) --dist loadfile --no-loadscope-reorder
 
 quick: .venv/installed-dev
