@@ -149,7 +149,7 @@ def timed(work, most: float) -> tuple[float, str]:
 
 
 def steps(place: torch.device):
-    """The inner step of a training and of a dream, by name: a function that is made of a network, compiled or not."""
+    """The inner steps of a training and of a dream: functions that make one, compiled or not."""
     recipe = Train.checked(Train.preset("fast", "conv"))
 
     def training(compiled):
