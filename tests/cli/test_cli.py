@@ -361,6 +361,7 @@ def test_names_that_a_terminal_cannot_show_do_not_break_it():
     assert b"Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_no_colours_where_none_are_wanted():
     environment = os.environ | {"NO_COLOR": "1", "FORCE_COLOR": ""}
     for arguments in (["shelf"], ["shelf", "--help"], ["--help"]):
@@ -383,6 +384,7 @@ def test_words():
 # Completion and the doctor
 
 
+@pytest.mark.slow
 def test_completion_is_installed_for_the_shell(tmp_path):
     environment = os.environ | {"HOME": str(tmp_path), "SHELL": "/bin/bash"}
     command = [sys.executable, "-m", "lanterna", "--install-completion", "--shell", "bash"]

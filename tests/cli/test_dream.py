@@ -65,6 +65,7 @@ def pixels(path):
 # From the command line to a file and back
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "kept"),
     [
@@ -112,6 +113,7 @@ def test_digits_dream_with_a_network_trained_here(capsys):
     assert torch.equal(pixels("one.png"), pixels("one-again.png"))
 
 
+@pytest.mark.slow
 def test_what_was_asked_for_is_what_is_dreamed():
     """A guide, a class and a preset each give another picture; a mask leaves the rest as it was."""
     made = {}
@@ -136,6 +138,7 @@ def test_what_was_asked_for_is_what_is_dreamed():
     assert goldfish[1] > goldfish[0] + 1
 
 
+@pytest.mark.slow
 def test_the_record_says_what_went_in_and_it_can_be_set_anew(capsys):
     words = ["--guide", "coffee.png", "--mask", "left.png", "--mask", "right half.png"]
     assert dream("cat.png", *FEW, *words, "-o", "one.png") == 0
@@ -149,6 +152,7 @@ def test_the_record_says_what_went_in_and_it_can_be_set_anew(capsys):
     assert "made from 2 files" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_standard_input_and_the_usual_place(here, monkeypatch, capsys):
     data = (here / "cat.png").read_bytes()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
@@ -168,6 +172,7 @@ def test_standard_input_and_the_usual_place(here, monkeypatch, capsys):
 # Stopping, and going on
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_picture_and_resuming_ends_where_an_unbroken_dream_does(here):
     long = ["cat.png", "--size", "144", "--octaves", "2", "--steps", "25"]
     command = [
@@ -211,6 +216,7 @@ def on_sheet(path, number, count, columns, size):
     return sheet[:, y : y + height, x : x + width]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "words", "labels", "columns"),
     [
@@ -243,6 +249,7 @@ def test_a_sheets_pictures_are_what_its_commands_make(kind, words, labels, colum
     assert torch.equal(pixels("sheet.png"), pixels("by-hand.png"))
 
 
+@pytest.mark.slow
 def test_a_sheet_of_channels_shows_the_strongest_of_this_picture(capsys):
     words = ["--size", "144", "--octaves", "1", "--steps", "1", "--stage", "block9"]
     assert dream("cat.png", *words, "--sheet", "channels") == 0
@@ -272,6 +279,7 @@ def test_every_sensible_stage_is_on_a_sheet_in_order(trained):
 # In a terminal
 
 
+@pytest.mark.slow
 def test_the_preview_ends_with_the_picture_that_is_saved(here):
     words = ["cat.png", "--size", "144", "--octaves", "2", "--steps", "4", "-o", "one.png", "--preview"]
     said, code = in_a_terminal(
@@ -289,6 +297,7 @@ def test_the_preview_ends_with_the_picture_that_is_saved(here):
     assert (here / "one.png").exists()
 
 
+@pytest.mark.slow
 def test_without_a_terminal_there_is_no_preview_and_it_says_why(monkeypatch, capsys):
     assert dream("cat.png", *FEW, "--preview") == 0
     captured = capsys.readouterr()

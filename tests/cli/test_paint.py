@@ -72,6 +72,7 @@ def told(capsys):
 # Learning
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["hash", "siren"])
 def test_what_is_saved_is_as_good_as_it_says(network, capsys):
     assert run("photos/a.png", *QUICK, "--network", network, "-o", "one.png", "--json") == 0
@@ -88,6 +89,7 @@ def test_what_is_saved_is_as_good_as_it_says(network, capsys):
     assert (document["steps"], document["finished"], "held_out" in document) == (60, True, False)
 
 
+@pytest.mark.slow
 def test_it_can_be_made_again_bit_for_bit(capsys):
     """By seconds too: the steps that seconds came to are in the recipe."""
     for name, words in {
@@ -107,6 +109,7 @@ def test_it_can_be_made_again_bit_for_bit(capsys):
         assert torch.equal(open_picture(f"hand-{name}"), open_picture(name)), name
 
 
+@pytest.mark.slow
 def test_pixels_that_are_left_out_are_guessed_and_judged(capsys):
     assert run("photos/a.png", *QUICK, "--keep", "0.3", "-o", "some.png", "--json") == 0
     some = told(capsys)
@@ -129,6 +132,7 @@ def test_only_the_painting_and_standard_input(here, monkeypatch, capsys):
     assert same_numbers("paint.safetensors", "small.safetensors")
 
 
+@pytest.mark.slow
 def test_a_folder_is_learned_by_one_network(capsys):
     assert run("photos", "--steps", "100", "-o", "all.png", "--json") == 0
     assert told(capsys)["pictures"] == 3
@@ -146,6 +150,7 @@ def test_a_folder_is_learned_by_one_network(capsys):
 # The film of learning
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("suffix", "words"), [(".webp", QUICK), (".gif", ["--seconds", "0.8"])])
 def test_the_film_gets_better_and_ends_as_the_picture(suffix, words, capsys):
     film = f"film{suffix}"
@@ -171,6 +176,7 @@ def test_the_film_gets_better_and_ends_as_the_picture(suffix, words, capsys):
 # Stopping, and going on
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_painting_and_resuming_ends_where_an_unbroken_one_does(here):
     long = ["photos/small/a.png", "--steps", "300", "--network", "siren"]
     command = [sys.executable, "-m", "lanterna", "paint", *long, "-o", "one.png", "--film", "one.webp"]
@@ -210,6 +216,7 @@ def paintings(photographs, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_rendered_larger_it_is_the_same_picture(paintings, capsys):
     one = str(paintings / "one.safetensors")
     assert run("render", one, "-o", "own.png") == 0
@@ -261,6 +268,7 @@ def test_the_grid_has_the_pictures_and_what_is_between(paintings, capsys):
     assert f"lanterna paint render {three} --grid --between 1 -o grid.png" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_morph_goes_through_the_pictures_and_back(paintings, capsys):
     three = str(paintings / "three.safetensors")
     assert run("render", three, "--morph", "morph.gif", "--frames", "8", "--json") == 0
@@ -277,6 +285,7 @@ def test_the_morph_goes_through_the_pictures_and_back(paintings, capsys):
     assert read_film_record("morph.gif").made == "morph"
 
 
+@pytest.mark.slow
 def test_what_each_neuron_paints(paintings):
     assert run("neurons", str(paintings / "one.safetensors"), "-o", "neurons.png", "--rows", "2") == 0
     sheet = open_picture("neurons.png")
@@ -288,6 +297,7 @@ def test_what_each_neuron_paints(paintings):
 # A race, and pictures without a picture
 
 
+@pytest.mark.slow
 def test_a_race_says_who_is_how_good(capsys):
     words = ["--race", "--steps", "80", "--equal", "parameters", "--parameters", "6000"]
     assert run("photos/small/a.png", *words, "--film", "race.webp", "-o", "race.png", "--json") == 0
@@ -304,6 +314,7 @@ def test_a_race_says_who_is_how_good(capsys):
     assert "lanterna paint photos/small/a.png --race --steps 80 --equal parameters" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_pictures_without_a_picture(capsys):
     small = ["--width", "36", "--height", "24"]
     for name, words in {"seven.png": ["--seed", "7"], "eight.png": ["--seed", "8", "--mirror"]}.items():

@@ -125,6 +125,7 @@ with preview() as show:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["kitty", "sixel", "true colour"])
 def test_pictures_are_redrawn_in_place_a_few_times_a_second(how, cat):
     terms = {"kitty": "xterm-kitty", "sixel": "foot", "true colour": "xterm-256color"}

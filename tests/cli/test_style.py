@@ -61,6 +61,7 @@ def pixels(path):
 # From the command line to a file and back
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "kept"),
     [
@@ -100,6 +101,7 @@ def test_it_can_be_made_again_bit_for_bit(words, kept, capsys):
     assert torch.equal(pixels("one.png"), pixels("three.png"))
 
 
+@pytest.mark.slow
 def test_the_record_says_what_went_in_and_each_can_be_set_anew(capsys):
     words = [
         "--style", "coffee.png", "stars.png", "--mask", "left.png", "--content-mask", "right half.png",
@@ -118,6 +120,7 @@ def test_the_record_says_what_went_in_and_each_can_be_set_anew(capsys):
     assert "made from 2 files" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_each_painting_is_where_its_mask_is_and_those_without_one_are_in_the_rest():
     """The stars are dark and the coffee is red, so where they are is seen in how light and red it is."""
     for styles, dark, red in (
@@ -144,6 +147,7 @@ def test_lanterna_style_is_the_recipe():
     assert lanterna.Stylize is Stylize
 
 
+@pytest.mark.slow
 def test_standard_input_the_usual_place_and_how_to_paint_larger(here, monkeypatch, capsys):
     data = (here / "cat.png").read_bytes()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
@@ -164,6 +168,7 @@ def test_standard_input_the_usual_place_and_how_to_paint_larger(here, monkeypatc
     assert "--size 120" in said
 
 
+@pytest.mark.slow
 def test_long_work_is_told_beforehand_and_keeps_to_the_memory(monkeypatch, capsys):
     """Work so small that foreseeing it would be most of it is not foreseen."""
     monkeypatch.setattr("lanterna.surfaces.cli.style._LONG", 0)
@@ -181,6 +186,7 @@ def test_long_work_is_told_beforehand_and_keeps_to_the_memory(monkeypatch, capsy
     assert read_record("style.png").settings["tile"] == 768  # as the person said
 
 
+@pytest.mark.slow
 def test_a_print_is_as_large_as_the_paper_and_has_16_bits_again_and_again(here, capsys):
     words = ["--style", "stars.png", "--instant", "--brush", "4", "--print", "2cm@150dpi", "-o"]
     assert paint("cat.png", *words, "one.png") == 0
@@ -205,6 +211,7 @@ def test_a_print_is_as_large_as_the_paper_and_has_16_bits_again_and_again(here, 
 # Stopping, and going on
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimiser", ["lbfgs", "adam"])
 def test_resumed_is_unbroken_bit_for_bit(optimiser, monkeypatch):
     """Stopped in the first size, at its end, and in the second."""
@@ -303,6 +310,7 @@ def test_ctrl_c_keeps_the_picture_and_resuming_ends_where_unbroken_work_does(her
 # Sheets
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "labels"),
     [
@@ -342,6 +350,7 @@ def test_a_sheets_pictures_are_what_its_commands_make(words, labels, monkeypatch
 STYLE = ["cat.png", "--style", "stars.png"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -86,6 +86,7 @@ def test_pages_load_nothing_from_elsewhere_and_fit_the_window(site, browser):
     assert [url for url in asked if not url.startswith((site.as_uri(), "data:"))] == []
 
 
+@pytest.mark.slow
 def test_links_within_the_site_lead_somewhere(site):
     for page in site.rglob("*.html"):
         for link in parsed(page).select("a[href]"):
@@ -124,6 +125,7 @@ def check_setting(page: BeautifulSoup, anchor: str, schema: dict) -> None:
         assert all(str(choice) in told for choice in kind.get("enum", ())), anchor
 
 
+@pytest.mark.slow
 def test_every_setting_is_told_with_its_range_and_default(site):
     page = article(site, "recipes")
     exported = [getattr(lanterna, name) for name in lanterna.__all__]
@@ -179,6 +181,7 @@ def commands(page: Path) -> list[str]:
     return list(dict.fromkeys(line.partition("  #")[0] for line in lines if line.startswith("lanterna ")))
 
 
+@pytest.mark.slow
 def test_commands_are_understood(site, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     lines = [line for page in site.glob("*.html") if page.stem not in OLD for line in commands(page)]
@@ -233,6 +236,7 @@ def test_the_python_of_its_page_dreams(capsys):
     assert lanterna.open_picture("dream.png").shape[0] == 3
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_the_network_that_is_added_reads_and_explains_itself(capsys):
     name = f"{ROOT / 'examples/add_network.py'}:mine"
@@ -266,6 +270,7 @@ def test_the_objective_that_is_added_is_followed(capsys):
     assert other < -0.01 < same == 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_the_lesson_that_is_added_finds_where_its_claim_ends():
     example = runpy.run_path(str(ROOT / "examples/add_lesson.py"))

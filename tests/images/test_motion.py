@@ -101,6 +101,7 @@ SCENES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", SCENES)
 def test_known_motion_is_found(which: str):
     scene, most = SCENES[which][0](), SCENES[which][1]
@@ -116,6 +117,7 @@ def test_a_lamp_that_dims_moves_nothing():
     assert endpoint_error(scene._replace(after=0.85 * scene.after)) < 0.3
 
 
+@pytest.mark.slow
 def test_nothing_moves_where_nothing_moves():
     picture = camera("coffee.png", 0, 0).before
     there, believed = follow(picture, picture)
@@ -150,6 +152,7 @@ def test_warp_moves_whole_pixels_exactly_and_repeats_the_border():
     torch.testing.assert_close(warp(batch, right)[1], 1 - moved)
 
 
+@pytest.mark.slow
 def test_what_was_hidden_or_outside_is_not_trusted():
     scene = thing(16, 6)
     _, believed = follow(scene.before, scene.after)
@@ -186,6 +189,7 @@ def sequence(frames: int = 4) -> list[Tensor]:
     return [picture[:, 20 - k : 20 - k + HIGH, 20 + 3 * k : 20 + 3 * k + WIDE] for k in range(frames)]
 
 
+@pytest.mark.slow
 def test_flicker_tells_what_moves_along_from_what_is_new_each_time():
     originals = sequence()
     # Painted on what is seen, so that it moves with it; and painted anew on each frame.
@@ -208,6 +212,7 @@ def test_flicker_tells_what_moves_along_from_what_is_new_each_time():
     assert flicker(noise, originals) == pytest.approx(3 * 2 * 0.1**2, rel=0.15)
 
 
+@pytest.mark.slow
 def test_flicker_of_what_was_warped_by_the_flow_itself_is_none():
     originals = sequence(3)
     frames = [torch.rand(3, HIGH, WIDE, generator=torch.Generator().manual_seed(0))]

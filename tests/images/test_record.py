@@ -444,6 +444,7 @@ def test_standard_input(speckle, monkeypatch):
     assert (speckle / "out.png").read_bytes() == data
 
 
+@pytest.mark.slow
 def test_the_rerun_of_a_training_and_of_a_reading_is_the_same_file(tmp_path, capsys):
     quick = ["--fraction", "0.02", "--epochs", "1", "--channels", "4", "8"]
     assert main(["train", "conv", *quick, "-o", str(tmp_path / "net"), "--quiet"]) == 0

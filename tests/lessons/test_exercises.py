@@ -72,6 +72,7 @@ def test_every_lesson_has_two_or_three():
     assert {len(each) for each in EXERCISES.values()} == {2, 3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "number"), ALL)
 def test_a_right_answer_is_taken_and_wrong_ones_are_not(name, number):
     right = right_answer(name, number)
@@ -90,6 +91,7 @@ def test_a_right_answer_is_taken_and_wrong_ones_are_not(name, number):
     assert {each.words for each in replies} == {f"Not yet. {exercise.hint}"}  # no higher and no lower
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "number"), ALL)
 def test_no_reply_holds_the_answer(name, number):
     right = right_answer(name, number)

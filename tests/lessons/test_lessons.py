@@ -55,6 +55,7 @@ def finding(name: str, **wishes):
     return outcome(name, **wishes).finding
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 100, 200])
 def test_the_rule_costs_the_same_for_any_number_of_inputs(seed):
     found = finding("gates", seed=seed)
@@ -127,6 +128,7 @@ def test_a_long_step_and_a_level_place_have_no_such_direction(monkeypatch):
     assert finding("derivative").verdict == "holds only when"
 
 
+@pytest.mark.slow
 def test_the_ground_is_drawn_with_its_arrows():
     chart = LESSONS["derivative"].experiment(Derivative(points=1)).charts[1]
     heights = np.array(chart.surface.heights)
@@ -249,6 +251,7 @@ def test_an_odd_expression_is_answered_in_one_line(expression, words):
     assert "\n" not in str(told.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 50, 100])
 def test_more_freedom_fits_the_points_and_then_not_the_truth(seed):
     numbers = finding("curve", seed=seed).numbers
@@ -260,6 +263,7 @@ def test_more_freedom_fits_the_points_and_then_not_the_truth(seed):
     assert numbers["network's test error"] < 0.35
 
 
+@pytest.mark.slow
 def test_networks_are_trained_each_by_itself_and_are_a_line_without_their_bend(monkeypatch):
     recipe = Curve()
     together, alone = curve.networks(recipe, [0, 1]), curve.networks(recipe, [1])
@@ -269,6 +273,7 @@ def test_networks_are_trained_each_by_itself_and_are_a_line_without_their_bend(m
     assert straight == pytest.approx(curve.errors(recipe, 1, 1)[0], rel=0.01)
 
 
+@pytest.mark.slow
 def test_without_noise_or_with_many_points_freedom_does_no_harm():
     assert finding("curve", noise=0, points=200).verdict == "holds only when"
     assert finding("curve", points=500, degree=9).verdict == "holds only when"
@@ -355,6 +360,7 @@ def test_uphill_does_not_hold(monkeypatch):
     assert finding("descent").verdict != "holds"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("points", "most", "hidden"), [("xor", 0.7, 4), ("rings", 0.7, 8), ("moons", 0.92, 8)]
 )
@@ -365,6 +371,7 @@ def test_two_layers_tell_apart_what_one_cannot(points, most, hidden):
     assert found.numbers["two layers"] > 0.97
 
 
+@pytest.mark.slow
 def test_two_layers_are_one_without_a_bend():
     found = finding("layers", points="xor", bend="none", hidden=2)
     assert found.verdict == "holds only when"
@@ -375,6 +382,7 @@ def test_two_layers_are_one_without_a_bend():
     assert "a straight line" in heaps.words
 
 
+@pytest.mark.slow
 def test_counting_the_connections_of_two_layers():
     for hidden in (1, 2):
         made = layers.network(Layers(hidden=hidden), 2, 0)
@@ -387,6 +395,7 @@ def test_counting_the_connections_of_two_layers():
 STRIPE = [[-1.5, 0, 0], [0, 0, 1], [1.5, 0, 0], [0, 1.5, 1], [0, -1.5, 1]]
 
 
+@pytest.mark.slow
 def test_points_of_ones_own_are_answered_everywhere():
     made = outcome("layers", points="own", own=STRIPE, hidden=8)
     assert made.finding.verdict == "holds"
@@ -497,6 +506,7 @@ NETWORKS = {}
 FEW = 0.08  # of MNIST, which is enough to see the difference
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shelved", "trained_once")
 def test_digits_that_are_off_are_misread_unless_cleaned_up():
     lost = finding("normalised", digits=100, fraction=FEW).numbers
@@ -509,6 +519,7 @@ def test_digits_that_are_off_are_misread_unless_cleaned_up():
     assert "turns none" in turned.words
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shelved")
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_negative_bias_makes_units_harder_to_activate(monkeypatch, seed):
@@ -524,6 +535,7 @@ def test_a_negative_bias_makes_units_harder_to_activate(monkeypatch, seed):
     assert finding("neuron", digits=100).verdict == "does not hold"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shelved")
 @pytest.mark.parametrize("seed", [0, 1])
 def test_relu_learns_sooner_but_so_does_a_stretched_sigmoid(seed):
@@ -546,6 +558,7 @@ def test_relu_learns_sooner_but_so_does_a_stretched_sigmoid(seed):
     assert len(made.rows) == 1 + 2 * 3
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shelved")
 @pytest.mark.parametrize("seed", [0, 1])
 def test_through_eight_layers_of_sigmoids_no_gradient_comes(seed):
@@ -572,6 +585,7 @@ def test_dead_units_are_counted(kind, off):
     assert squash.dead(made, Digits(test.images[:200], test.labels[:200])) == 4 / 16
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shelved")
 @pytest.mark.parametrize(
     ("exchanged", "verdict"), [({"sigmoid": "relu"}, "does not hold"), ({"tanh": "sigmoid"}, "holds")]
@@ -624,6 +638,7 @@ def test_digits_are_changed_as_it_says():
     assert half[:, :, :7].max() == half[..., 21:].max() == 0
 
 
+@pytest.mark.slow
 def test_lessons_are_listed_and_done(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["learn"]) == 0

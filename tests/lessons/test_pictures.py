@@ -31,6 +31,7 @@ def test_the_loop_goes_down_and_wherever_the_slope_says():
     assert losses[-1] < 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("real_shelf")
 @pytest.mark.parametrize("seed", [0, 1])
 def test_fewer_pixels_are_a_bargain_until_they_are_too_few(seed):
@@ -47,6 +48,7 @@ def test_fewer_pixels_are_a_bargain_until_they_are_too_few(seed):
     assert "as light as the paper" in found.words
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("real_shelf")
 def test_grey_costs_nothing_where_pens_are_grey(monkeypatch):
     def grey(images, seed):
@@ -130,6 +132,7 @@ def test_cutting_what_brings_the_least_does_not_hold(monkeypatch):
     assert outcome("paths", network="dense", digits=5).finding.verdict == "holds only when"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("real_shelf")
 def test_the_quickstart_is_told_as_it_stands_and_runs():
     made = outcome("quickstart", digits=6400, epochs=2)
@@ -162,6 +165,7 @@ def test_a_quickstart_that_steps_uphill_reads_nothing(monkeypatch):
 SOON = {"size": 48, "steps": 150, "neurons": 48}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("real_shelf")
 @pytest.mark.parametrize("seed", [0, 1])
 def test_each_change_brings_a_curve_nearer_to_a_painting(seed):
@@ -177,6 +181,7 @@ def test_each_change_brings_a_curve_nearer_to_a_painting(seed):
     assert psnr((shown - target).square().mean().item()) == pytest.approx(near[-1], abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("real_shelf")
 def test_without_waves_or_bends_it_stays_a_blur(monkeypatch):
     monkeypatch.setattr(painting, "as_waves", lambda x, count, *_: x.repeat(1, count))
@@ -201,6 +206,7 @@ def test_waves_are_sines_of_positions():
 BRIEF = {"size": 64, "steps": 25, "training": 60, "stage": "relu3_1"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("real_shelf")
 def test_one_loop_makes_four_results(monkeypatch):
     made = outcome("parts", **BRIEF)

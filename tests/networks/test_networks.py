@@ -359,6 +359,7 @@ def test_what_is_not_here_says_which_command_gets_it(monkeypatch, capsys):
     assert listed["vgg16"]["parameters"] == 14_714_688  # as Simonyan and Zisserman's, less the dense layers
 
 
+@pytest.mark.slow
 def test_stages_shapes_and_parameters_are_listed(real_shelf, capsys):
     for name in LITES:
         weights = load_file(real_shelf / name / "weights.safetensors")

@@ -168,6 +168,7 @@ def test_pieces_are_those_of_the_studio():
     assert {**PIECES, **dict.fromkeys(LOOKED_AT, "inside")} == theirs
 
 
+@pytest.mark.slow
 def test_what_cannot_be_shown_gets_a_line(monkeypatch):
     for call, said in (
         (lambda: notebook.play("nonsense"), "there is no lesson 'nonsense'"),

@@ -91,6 +91,7 @@ def test_integrated_gradients_are_complete():
         integrated_gradients(network, image, 4, steps=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "answer"), [("chelsea.png", 285), ("coffee.png", 967)])
 def test_grad_cam_is_the_class_activation_map_where_that_is_defined(name, answer):
     """Zhou et al. (2016): the last maps, weighted with the output layer's weights of the class."""

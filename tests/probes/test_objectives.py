@@ -63,6 +63,7 @@ WISHES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WISHES)
 def test_gradients_are_those_of_finite_differences(name, network, images):
     wish = WISHES[name]

@@ -136,6 +136,7 @@ def test_trained_digit_networks_add_up(conv_trained, dense_trained, dtype):
             held(network, image, 7, dtype)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("name", "side"), [("efficientnet-lite0", 224), ("efficientnet-lite2", 260)])
 def test_photographs_add_up_at_every_block(name, side, dtype):
@@ -147,6 +148,7 @@ def test_photographs_add_up_at_every_block(name, side, dtype):
         held(network, photograph(photo, other), 967, dtype, against=504)
 
 
+@pytest.mark.slow
 def test_the_cat_is_explained():
     found = paths(open_network("lite0").double(), photograph("chelsea.png").double(), EGYPTIAN_CAT)
     assert found.value == pytest.approx(10.4699, abs=1e-3)
@@ -214,6 +216,7 @@ def test_connections_of_a_layer_add_up_to_what_it_put_out_less_its_bias(dense_tr
             torch.testing.assert_close(through + bias, out, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_layers_inside_blocks_have_their_dotted_names():
     network = open_network("lite0").double()
     found = paths(network, photograph("coffee.png").double(), 967)
@@ -275,6 +278,7 @@ def test_links_of_a_norm_and_of_a_dense_layer_arrive_map_by_map(conv_trained, de
     torch.testing.assert_close(some, flow[[5, 2]])
 
 
+@pytest.mark.slow
 def test_links_hold_in_blocks():
     network = open_network("lite0").double()
     stages = ("stem", "block2", "block3", "block16", "pool", "output")
@@ -284,6 +288,7 @@ def test_links_hold_in_blocks():
 # Networks that are not piecewise linear, and anyone's
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
 @pytest.mark.parametrize("make", [dense, conv])
 def test_smooth_networks_are_integrated_and_say_how_well(make, activation):
@@ -401,6 +406,7 @@ def test_anyones_piecewise_linear_network_is_exact():
     links_hold(network, photograph("coffee.png").double(), [3], stages=("stem", "blocks.0", "blocks.1"))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("nets")
 def test_anyones_smooth_network_is_found_out_by_its_sum():
     network, picture = open_network("path_nets:gelu").double(), photograph("coffee.png").double()

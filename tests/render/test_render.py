@@ -484,6 +484,7 @@ def test_the_same_comes_out_with_dask_though_a_worker_is_killed(photos, tmp_path
     assert kept(tmp_path / "out") == kept(tmp_path / "other")
 
 
+@pytest.mark.slow
 def test_a_cluster_that_is_not_there_is_told_in_one_line(photos, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(on_dask, "_PATIENCE", 1)
     command = ["render", str(photos), "dream", *DREAM, "-o", str(tmp_path / "x"), "--address", "127.0.0.1:9"]

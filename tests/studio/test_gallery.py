@@ -138,6 +138,7 @@ def test_events_are_bounded(store: Store) -> None:
     assert store.changes(6000) is None
 
 
+@pytest.mark.slow
 def test_a_store_is_opened_by_one_and_by_no_older_lanterna(tmp_path: Path) -> None:
     store = Store(tmp_path / "studio")
     with pytest.raises(UsageError, match="another studio is open"):

@@ -276,6 +276,7 @@ def test_one_studio_at_a_time(
     assert (code, "--port" in error) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_page_of_an_allowed_site_may_with_the_token_and_the_address_is_for_this_user_alone(
     tmp_path: Path,
 ) -> None:
@@ -306,6 +307,7 @@ def test_only_a_site_is_allowed(site: str, capsys: pytest.CaptureFixture[str]) -
     assert "http://localhost:8000" in error
 
 
+@pytest.mark.slow
 def test_a_studio_for_others_says_how_it_is_reached(tmp_path: Path) -> None:
     served = Served(tmp_path, "--host", "0.0.0.0")
     name = served.base.removeprefix("http://").rpartition(":")[0]

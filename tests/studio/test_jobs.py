@@ -408,6 +408,7 @@ def test_a_worker_without_memory_says_so_and_the_next_job_is_done(studio: Served
             resource.prlimit(process, resource.RLIMIT_AS, limits)
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_a_studio_loses_nothing(real_shelf: Path, tmp_path: Path) -> None:
     home, moments = new_home(real_shelf, tmp_path), random.Random(7)
     studio = Served(home)

@@ -52,6 +52,7 @@ def by_brightness():
     return Network("by brightness", eye, {"output": Nearest(101)}, names).eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["efficientnet-lite0", "lite2"])
 def test_photographs_are_named(network):
     recipe = Classify(network=network, top=3)

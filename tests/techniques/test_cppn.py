@@ -18,6 +18,7 @@ def changed_by(one, other):
     return (one - other).abs().mean().item()
 
 
+@pytest.mark.slow
 def test_a_seed_is_a_picture_and_another_is_another():
     small = {"width": 48, "height": 48}
     pictures = [random_picture(Cppn(seed=seed, **small)) for seed in range(6)]
@@ -40,6 +41,7 @@ def test_no_picture_is_flat_or_grey(preset):
         assert mean < 0.02 if preset == "ink" else mean > 0.12
 
 
+@pytest.mark.slow
 def test_twice_the_size_shrunk_is_the_same():
     small = random_picture(Cppn(seed=5, width=72, height=48, samples=4))
     large = random_picture(Cppn(seed=5, width=144, height=96, samples=4))
@@ -49,12 +51,14 @@ def test_twice_the_size_shrunk_is_the_same():
     assert changed_by(small, random_picture(Cppn(seed=6, width=72, height=48))) > 0.08
 
 
+@pytest.mark.slow
 def test_a_zoom_shows_the_middle():
     wide = random_picture(Cppn(seed=5, samples=4, **SMALL))
     near = random_picture(Cppn(seed=5, samples=4, zoom=2, **SMALL))
     assert changed_by(F.avg_pool2d(near, 2), wide[:, 24:72, 24:72]) < 0.01
 
 
+@pytest.mark.slow
 def test_a_loop_closes_and_moves_smoothly():
     recipe = Cppn(seed=3, width=32, height=32, samples=2)
     pictures = [frame.picture for frame in random_loop(recipe, 60)]
@@ -71,6 +75,7 @@ def test_a_loop_closes_and_moves_smoothly():
     assert min(steps[:-1]) * 0.5 <= steps[-1] <= max(steps[:-1]) * 1.5
 
 
+@pytest.mark.slow
 def test_a_mirror_and_a_rosette_are_symmetric():
     mirrored = random_picture(Cppn(seed=2, mirror=True, **SMALL))
     assert torch.allclose(mirrored, mirrored.flip(2), atol=1e-3)
@@ -80,6 +85,7 @@ def test_a_mirror_and_a_rosette_are_symmetric():
     assert changed_by(plain, plain.flip(2)) > 0.05
 
 
+@pytest.mark.slow
 def test_each_number_of_the_latent_changes_the_picture_in_its_own_way():
     plain = random_picture(Cppn(seed=4, **SMALL))
     assert torch.equal(plain, random_picture(Cppn(seed=4, latent=(0, 0), **SMALL)))

@@ -61,6 +61,7 @@ def energy(network, picture, stage, where=...):
 # More of what is wished for
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "stage"), [("efficientnet-lite0", "block9"), ("vgg16", "relu4_3")])
 def test_the_excited_stage_ends_far_more_excited_than_it_began_and_than_controls(name, stage):
     network, cat = open_network(name), photograph("chelsea.png", 96)
@@ -79,6 +80,7 @@ def test_the_excited_stage_ends_far_more_excited_than_it_began_and_than_controls
     assert dreamed > 2.5 * energy(network, control, stage)
 
 
+@pytest.mark.slow
 def test_a_dream_of_one_stage_excites_it_more_than_a_dream_of_another(lite0, cat):
     stages = ("block3", "block9")
     first, second = (dreamt(cat, lite0, stage=stage).picture for stage in stages)
@@ -99,6 +101,7 @@ def test_chosen_channels_rise_above_all_others(lite0, cat):
     assert set((after - before).topk(2).indices.tolist()) == {31, 40}
 
 
+@pytest.mark.slow
 def test_a_class_becomes_probable(lite0, cat):
     goldfish = class_index("goldfish", lite0)
     picture = dreamt(cat, lite0, class_="goldfish", size=224, steps=16).picture
@@ -124,6 +127,7 @@ def test_a_guide_moves_features_towards_it(lite0, cat):
     assert likeness(guided) > likeness(alone) + 0.02
 
 
+@pytest.mark.slow
 def test_several_wishes_are_balanced_by_their_weights(lite0, cat):
     """Their stages put out numbers of different orders of magnitude: that must decide nothing."""
     both = dreamt(cat, lite0, stage=("block2", "block9")).picture
@@ -184,12 +188,14 @@ def test_colours_are_kept(lite0, cat):
     assert (free - free.mean(0)).abs().max() > 0.01
 
 
+@pytest.mark.slow
 def test_a_blend_lies_between(lite0, cat):
     whole, half, none = (dreamt(cat, lite0, blend=blend).picture for blend in (1.0, 0.5, 0.0))
     assert torch.equal(none, cat)
     torch.testing.assert_close(half, (cat + whole) / 2)
 
 
+@pytest.mark.slow
 def test_smoothness_makes_neighbours_more_alike(lite0, cat):
     rough, calm = (dreamt(cat, lite0, smoothness=s).picture.diff(dim=2).abs().mean() for s in (0, 3))
     assert calm < 0.9 * rough
@@ -198,12 +204,14 @@ def test_smoothness_makes_neighbours_more_alike(lite0, cat):
 # Nothing but the recipe decides
 
 
+@pytest.mark.slow
 def test_the_seed_decides(lite0, cat):
     first, same, other = (dreamt(cat, lite0, seed=seed, steps=3).picture for seed in (1, 1, 2))
     assert torch.equal(first, same)
     assert not torch.equal(first, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [1, 3, 4, 5, 8, 9])
 def test_resuming_ends_where_an_unbroken_dream_does(lite0, cat, tmp_path, stop):
     """At the first step, the last of an octave, the first of the next, the last but one, and the last."""
@@ -219,6 +227,7 @@ def test_resuming_ends_where_an_unbroken_dream_does(lite0, cat, tmp_path, stop):
     assert torch.equal(resumed.picture, unbroken.picture)
 
 
+@pytest.mark.slow
 def test_what_was_sent_in_still_counts_when_resumed(lite0, cat, tmp_path):
     recipe = Dream(size=96, octaves=1, steps=6)
     other = recipe.changed({"step_size": 6.0, "stage": ["block5"]})
@@ -265,6 +274,7 @@ def test_frames_come_at_each_step_and_give_the_whole_at_any_time(lite0, cat):
     assert frames[-1].numbers["energy"] > 1.2
 
 
+@pytest.mark.slow
 def test_the_network_given_is_left_as_it_is(cat):
     vgg = open_network("vgg16")
     before = copy.deepcopy(vgg.state_dict())
@@ -425,6 +435,7 @@ QUICK = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "last", "tolerance"), QUICK)
 def test_a_quick_network_puts_out_what_the_network_does(name, last, tolerance):
     network = open_network(name)

@@ -37,6 +37,7 @@ def pictures(frames):
     return [frame.picture for frame in frames]
 
 
+@pytest.mark.slow
 def test_the_zoom_moves_outward_from_the_middle(cat):
     recipe = DreamFilm.checked({**QUICK, "frames": 3, "zoom": 1.06, "loop": False})
     first, second, _ = pictures(dream_zoom(cat, recipe))
@@ -55,6 +56,7 @@ def test_turn_and_shift_are_those_asked_for():
     assert shifted[:, 22:26, 18:22].mean() > 0.9  # 10 pixels to the left, 4 down
 
 
+@pytest.mark.slow
 def test_a_loop_closes_as_smoothly_as_it_runs(cat):
     """The step from the last frame to the first is like any other; without a loop it is a jump."""
 
@@ -82,6 +84,7 @@ def test_the_first_frame_is_reached_in_the_loop(cat):
     assert (near[inside] - cat[inside]).abs().mean() < 0.03
 
 
+@pytest.mark.slow
 def test_light_and_colour_do_not_run_away(cat):
     recipe = DreamFilm.checked({**QUICK, "frames": 30, "zoom": 1.05, "loop": False})
     film = pictures(dream_zoom(cat, recipe))
@@ -90,6 +93,7 @@ def test_light_and_colour_do_not_run_away(cat):
     assert ((film[-1] == 0) | (film[-1] == 1)).float().mean() < 0.25
 
 
+@pytest.mark.slow
 def test_a_dreamed_film_flickers_far_less_than_frames_dreamed_alone(pan):
     pan, settings = pan[:5], {**QUICK, "size": 144, "steps": 4}
     alone = pictures(dream_frames(pan, DreamFilm.checked({**settings, "carry": 0}), count=5))
@@ -99,6 +103,7 @@ def test_a_dreamed_film_flickers_far_less_than_frames_dreamed_alone(pan):
     assert changed[-1] > 0.6 * changed[0]  # and it is dreamed no less for that
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("done", [1, 3])
 def test_a_zoom_taken_up_again_is_the_unbroken_one(cat, done):
     recipe = DreamFilm.checked({**QUICK, "frames": 5, "zoom": 1.1})
@@ -144,6 +149,7 @@ def test_bad_words_are_told_in_one_line(cat, tmp_path, capsys, monkeypatch, word
     assert [each.name for each in tmp_path.iterdir()] == ["cat.png"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["webp", "avif", "gif", "mp4", "webm"])
 def test_a_film_carries_its_recipe_and_the_command_makes_the_same(cat, tmp_path, capsys, monkeypatch, suffix):
     monkeypatch.chdir(tmp_path)

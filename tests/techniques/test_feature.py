@@ -49,6 +49,7 @@ def few_digits(monkeypatch):
     monkeypatch.setattr(examples, "mnist", lambda _: few)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stage", "index"), [("block5", 1), ("block9", 31)])
 def test_a_made_picture_excites_its_channel_more_than_anything_real(lite0, stage, index):
     last = made(lite0, stage=stage, channel=index, size=128, steps=50)
@@ -65,6 +66,7 @@ def test_a_made_picture_excites_its_channel_more_than_anything_real(lite0, stage
     assert last.numbers["excitement"] == pytest.approx(excitement, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_the_best_example_is_the_best(lite0):
     (found,) = best_examples(lite0, "block5", [1], 128)
     wish = objectives.channel("block5", 1)
@@ -76,6 +78,7 @@ def test_the_best_example_is_the_best(lite0):
             assert wish(lite0, windows).max() < found.excitement + 0.5
 
 
+@pytest.mark.slow
 def test_a_class_is_named_by_the_network_when_its_picture_is_opened_again(lite0, tmp_path):
     last = made(lite0, class_="goldfish", size=160, steps=60)
     save_picture(last.picture, tmp_path / "goldfish.png")
@@ -120,6 +123,7 @@ def test_one_position_is_wanted_in_the_middle(conv):
     assert ink[10:19, 10:19].sum() > 0.5 * ink.sum()  # a 5 × 5 kernel sees 5 × 5 pixels
 
 
+@pytest.mark.slow
 def test_silent_units_can_be_woken():
     """This channel of vgg16 is silent on grey noise, so its ReLU gives no gradient to begin with."""
     vgg = open_network("vgg16")
@@ -140,6 +144,7 @@ def alike(network, stage, pictures):
     return ((cosines.sum() - len(gram)) / (len(gram) * (len(gram) - 1))).item()
 
 
+@pytest.mark.slow
 def test_pictures_told_to_differ_differ_more(lite0):
     settings = {"stage": "block5", "channel": 1, "size": 64, "steps": 40, "diversity": 3}
     told = made(lite0, **settings)

@@ -107,6 +107,7 @@ def test_the_predictor_is_the_shelfs(photographs):
     assert torch.cosine_similarity(ours, rounded) > 0.9995
 
 
+@pytest.mark.slow
 def test_the_transformer_is_the_shelfs_at_384_pixels(photographs):
     path = shelf.need("instant-style") / "arbitrary_transform.onnx"
     picture = resized(photographs["astronaut"], 384, 384)
@@ -123,6 +124,7 @@ def test_the_transformer_is_the_shelfs_at_384_pixels(photographs):
     assert psnr(ours, rounded) > psnr(picture, rounded) + 6
 
 
+@pytest.mark.slow
 def test_the_26_styles_are_the_shelfs_at_384_pixels(photographs):
     picture = resized(photographs["astronaut"], 384, 384)
     style = torch.zeros(1, 26)
@@ -144,6 +146,7 @@ def test_a_file_of_weights_that_is_none_is_told(tmp_path):
 # Strips
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", [False, True], ids=["any painting", "26 styles"])
 def test_strips_are_the_whole_picture(known, photographs, monkeypatch):
     picture = resized(photographs["cat"], 196, 260)
@@ -240,6 +243,7 @@ def test_paintings_blend(small, paintings):
     assert red > between > blue
 
 
+@pytest.mark.slow
 def test_built_in_styles_differ_and_blend(small):
     seven, nineteen = (painted(small, Instant(built_in=(index,), brush=BROAD)) for index in (7, 19))
     assert psnr(seven, nineteen) < 15
@@ -278,6 +282,7 @@ def test_pictures_of_any_shape_are_painted(height, width, photographs, paintings
     assert 0.1 < result.mean() < 0.9
 
 
+@pytest.mark.slow
 def test_dark_and_even_pictures_are_painted(small, paintings):
     def in_cold(picture):
         return painted(picture, Instant(brush=BROAD), styles=[paintings[1]])

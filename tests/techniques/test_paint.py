@@ -57,6 +57,7 @@ def psnr(one, other):
     return -10 * math.log10((one - other).square().mean().item())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("network", "steps", "floor"), [
     ("hash", 100, 34), ("siren", 100, 38), ("fourier", 100, 22), ("relu", 300, 16),
 ])  # fmt: skip
@@ -71,6 +72,7 @@ def test_each_network_learns_the_picture(astronaut, network, steps, floor):
     assert psnr(F.avg_pool2d(larger, 2), frame.picture) > (28 if network == "hash" else 30)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", Paint.presets)
 def test_every_preset_paints_better_than_grey(real_shelf, preset):
     del real_shelf
@@ -81,6 +83,7 @@ def test_every_preset_paints_better_than_grey(real_shelf, preset):
     assert frame.numbers["psnr"] > psnr(grey, picture) + 1.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", NETWORKS)
 def test_equal_seeds_give_equal_paintings(larger, network):
     one, same, other = (learned(larger, network=network, seed=seed, steps=6) for seed in (3, 3, 4))
@@ -96,6 +99,7 @@ def test_a_run_by_seconds_is_made_again_by_its_recipe(astronaut):
     assert torch.equal(again.picture, by_seconds.picture)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["hash", "siren"])
 def test_resumed_work_ends_where_unbroken_work_does(astronaut, tmp_path, network):
     recipe = Paint(network=network, batch=512, steps=30)
@@ -117,6 +121,7 @@ def test_resumed_work_ends_where_unbroken_work_does(astronaut, tmp_path, network
         paint(astronaut, recipe, checkpoint=tmp_path / "none", resume=True)
 
 
+@pytest.mark.slow
 def test_frames_come_at_the_steps_that_are_asked_for_and_change_nothing(astronaut):
     frames = list(paint(astronaut, Paint(steps=40), also_at=range(10, 21)))
     assert set(range(10, 21)) <= {frame.step for frame in frames}
@@ -170,6 +175,7 @@ def test_a_window_on_a_painting_shows_the_right_part(larger):
         painting.render(zoom=0)
 
 
+@pytest.mark.slow
 def test_several_pictures_and_what_lies_between(real_shelf):
     del real_shelf
     several = [photograph(), photograph("chelsea.png"), photograph("coffee.png", 32, 48)]
@@ -280,6 +286,7 @@ def _through(grid, table, corners):
     return torch.func.functional_call(grid, {"table": table}, (corners,))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", NETWORKS)
 def test_gradients_are_those_of_finite_differences(network):
     plan = CoordinatePlan(network=network, layers=2, neurons=5, waves=4, grid_levels=2, grid_entries=4)

@@ -39,6 +39,7 @@ def jpeg(picture, quality, *, halved):
     return len(file.getvalue()), decibels(again, picture)
 
 
+@pytest.mark.slow
 def test_each_ends_with_the_psnr_that_its_painting_really_has(cat, frames):
     last = frames[-1]
     assert last.finished
@@ -84,6 +85,7 @@ def test_parameters_and_bytes_are_those_of_the_file(frames, tmp_path):
         assert runner.parameters == pytest.approx(12_000, rel=0.05)
 
 
+@pytest.mark.slow
 def test_at_equal_seconds_no_clock_is_far_ahead_of_another(cat):
     seconds = [
         [runner.seconds for runner in frame.runners.values()]
