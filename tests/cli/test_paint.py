@@ -240,6 +240,7 @@ def test_rendered_larger_it_is_the_same_picture(paintings, capsys):
     assert torch.equal(open_picture("zoom-again.png"), open_picture("zoom.png"))
 
 
+@pytest.mark.slow
 def test_a_print_has_sixteen_bits_and_its_size(paintings):
     one = str(paintings / "one.safetensors")
     assert run("render", one, "--print", "1in@200dpi", "-o", "print.png") == 0

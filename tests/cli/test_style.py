@@ -135,6 +135,7 @@ def test_each_painting_is_where_its_mask_is_and_those_without_one_are_in_the_res
         assert redness[:, red].mean() > 2 * redness[:, dark].mean(), styles
 
 
+@pytest.mark.slow
 def test_what_is_painted_at_once_is_what_python_paints():
     assert paint("cat.png", "--instant", "--style", "coffee.png", "--strength", "0.7", *BROAD) == 0
     recipe = Instant(strength=0.7, brush=4, size=64)
@@ -233,6 +234,7 @@ def test_resumed_is_unbroken_bit_for_bit(optimiser, monkeypatch):
         assert torch.equal(rest[-1].picture, whole[-1].picture)
 
 
+@pytest.mark.slow
 def test_a_recipe_that_was_sent_in_still_counts_when_resumed():
     photo, painting, place = pixels("cat.png"), pixels("stars.png"), Path("kept.pt")
     recipe = Stylize(size=64, steps=6, **SHALLOW)

@@ -143,6 +143,7 @@ def test_every_setting_is_told_with_its_range_and_default(site):
             check_setting(page, found[0], schema)
 
 
+@pytest.mark.slow
 def test_options_are_those_of_the_command_line(site):
     for section in article(site, "recipes").select("section:has(> h3)"):
         command = section.select_one("pre")
@@ -155,6 +156,7 @@ def test_options_are_those_of_the_command_line(site):
         assert {words(option) for option in section.select("code.option")} <= known
 
 
+@pytest.mark.slow
 def test_every_lesson_has_its_section(site):
     page = article(site, "lessons")
     for name, lesson in LESSONS.items():
@@ -252,6 +254,7 @@ def test_the_network_that_is_added_reads_and_explains_itself(capsys):
     assert terms.explained("edges") == pytest.approx(network(digits[:1])[0, 7].item(), rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_the_objective_that_is_added_is_followed(capsys):
     example = runpy.run_path(str(ROOT / "examples/add_objective.py"))

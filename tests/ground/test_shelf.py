@@ -343,6 +343,7 @@ def test_a_home_that_cannot_be_written_is_told(tmp_path, monkeypatch):
         shelf.need("mnist")
 
 
+@pytest.mark.slow
 def test_a_read_only_shelf_serves_what_it_has(small_here, tmp_path):
     # In a process of its own, which gives up root's power to write everywhere.
     program = """

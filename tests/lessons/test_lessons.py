@@ -306,6 +306,7 @@ OPTIMISERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", OPTIMISERS)
 def test_walks_are_torchs_optimisers(way):
     def walked(start, cost):
@@ -605,6 +606,7 @@ def test_depths_are_bounded():
         Squashing.checked({"depths": [1, 9]})
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shelved")
 def test_first_layers_of_networks_that_saw_photographs_find_edges(monkeypatch):
     found = finding("edges", networks=["efficientnet-lite0", "vgg16"])
@@ -623,6 +625,7 @@ def noisy(name):
     return network
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shelved", "trained_once")
 def test_without_the_clean_up_it_does_not_help(monkeypatch):
     monkeypatch.setattr(normalised, "cleaned", lambda images: images)

@@ -59,6 +59,7 @@ def test_grey_costs_nothing_where_pens_are_grey(monkeypatch):
     assert outcome("digit", sides=[28, 14], digits=6000, epochs=4).finding.verdict == "holds"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("real_shelf")
 def test_a_hidden_unit_is_the_sum_of_its_pixels_and_its_bias(monkeypatch):
     first, network, before, accuracy = digit.trained(DigitNetwork(digits=500, epochs=1), "white on black", 14)

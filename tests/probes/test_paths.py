@@ -233,6 +233,7 @@ def test_layers_inside_blocks_have_their_dotted_names():
     )
 
 
+@pytest.mark.slow
 def test_the_difference_of_two_answers_is_the_difference_of_their_terms(dense_trained):
     image = digits(1)[0]
     four, nine = (paths(dense_trained, image, which) for which in (4, 9))

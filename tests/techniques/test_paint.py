@@ -91,6 +91,7 @@ def test_equal_seeds_give_equal_paintings(larger, network):
     assert not torch.equal(one.picture, other.picture)
 
 
+@pytest.mark.slow
 def test_a_run_by_seconds_is_made_again_by_its_recipe(astronaut):
     by_seconds = last_of(paint(astronaut, Paint(seconds=0.4)))
     assert by_seconds.numbers["seconds"] > 0.2

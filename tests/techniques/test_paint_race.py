@@ -56,6 +56,7 @@ def test_each_ends_with_the_psnr_that_its_painting_really_has(cat, frames):
         assert runner.seconds == runner.curve[-1][0]
 
 
+@pytest.mark.slow
 def test_all_are_in_every_frame_and_a_film_of_them_has_one_size(frames):
     assert len({frame.picture.shape for frame in frames}) == 1
     assert all(side % 2 == 0 for side in frames[0].picture.shape[1:])  # as films want it

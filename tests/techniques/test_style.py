@@ -151,6 +151,7 @@ def test_weights_decide_between_paintings(vgg, cat, bricks, usual):
     assert (alone - usual).abs().mean() < 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", Stylize.presets)
 def test_a_preset_paints_a_picture(vgg, cat, bricks, name):
     made = painted(cat, vgg, [bricks], **{**Stylize.presets[name], "size": 64, "steps": 5})

@@ -82,6 +82,7 @@ def last(frames):
 # What a person sees
 
 
+@pytest.mark.slow
 def test_textures_are_told_apart_by_pictures_it_has_not_seen(textures, capsys):
     assert main(["teach", str(textures), "-o", "walls", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -103,6 +104,7 @@ def test_textures_are_told_apart_by_pictures_it_has_not_seen(textures, capsys):
     assert "lanterna teach FOLDER" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_shuffled_labels_are_no_better_than_guessing(copy, capsys):
     files = sorted(copy.glob("*/*.png"))
     data = [file.read_bytes() for file in files]
@@ -122,6 +124,7 @@ def test_shuffled_labels_are_no_better_than_guessing(copy, capsys):
     assert likely == sorted(likely)
 
 
+@pytest.mark.slow
 def test_the_taught_network_works_wherever_a_network_does(named, textures, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     photograph = str(shelf.need("photographs") / "gravel.png")
@@ -159,6 +162,7 @@ def test_what_classify_says_is_what_was_tested(named, textures):
         assert answer.answers[0].probability == pytest.approx(each["confidence"], abs=2e-3)
 
 
+@pytest.mark.slow
 def test_digits_as_pictures_and_a_class_called_by_a_number(tmp_path):
     digits = mnist("test")
     for label in (0, 1, 7):
@@ -182,6 +186,7 @@ def counted(network):
     return seen_by_it
 
 
+@pytest.mark.slow
 def test_a_second_run_looks_at_what_is_new_only(copy):
     base = open_network("lite0")
     teach_again = lambda: last(teach(gather(copy), network=base))  # noqa: E731
@@ -227,6 +232,7 @@ for frame in teaching.teach(gather(Path(sys.argv[1]))):
 """
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_goes_on(copy, private_home):
     for name in TEXTURES:
         for file in sorted((copy / name).iterdir())[8:]:
@@ -253,6 +259,7 @@ def test_a_run_that_is_killed_goes_on(copy, private_home):
     assert last(teach(gather(copy))).numbers["computed"] >= 8
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_do_not_harm_each_other(copy, private_home):
     for name in TEXTURES:
         for file in sorted((copy / name).iterdir())[4:]:
@@ -285,6 +292,7 @@ def test_what_was_looked_at_is_kept_when_somebody_stops(copy, private_home):
     assert len(load_file(kept)["sha256"]) == done
 
 
+@pytest.mark.slow
 def test_processes_decode_as_this_one_does(copy):
     (copy / "brick" / "broken.png").write_bytes((copy / "brick" / "00.png").read_bytes()[:300])
     eye = open_network("lite0").eye
@@ -380,6 +388,7 @@ def test_the_interval_is_wilsons(right, count):
 # Fine-tuning
 
 
+@pytest.mark.slow
 def test_fine_tuning_that_was_stopped_ends_where_an_unbroken_one_does(copy, tmp_path, monkeypatch):
     monkeypatch.setattr(teaching, "BATCH", 8)
     shutil.rmtree(copy / "brick")
@@ -412,6 +421,7 @@ def test_fine_tuning_that_was_stopped_ends_where_an_unbroken_one_does(copy, tmp_
 # What cannot be used
 
 
+@pytest.mark.slow
 def test_what_is_left_out_is_named_and_counted(copy, capsys):
     for name in ("cut", "empty"):
         (copy / "brick" / f"{name}.png").write_bytes(
@@ -519,6 +529,7 @@ def test_names_that_are_wide_stand_upright_and_long_ones_are_cut():
     assert wide.shape[2] < 700
 
 
+@pytest.mark.slow
 def test_a_rare_class_counts_as_much_unless_told_otherwise(textures, tmp_path):
     for name, count in (("grass", 16), ("gravel", 3)):
         (tmp_path / name).mkdir()

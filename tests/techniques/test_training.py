@@ -112,6 +112,7 @@ def test_steps_are_those_of_a_plain_torch_loop(optimiser: str):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_network_learns_and_its_folder_says_the_truth(home: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["train", "dense", "--hidden", "48", "--epochs", "3", "--json", "-o", "truth"]) == 0
     said = json.loads(capsys.readouterr().out)
@@ -141,6 +142,7 @@ def test_a_network_learns_and_its_folder_says_the_truth(home: Path, capsys: pyte
     assert Train.model_validate_json((folder / "recipe.json").read_bytes()).hidden == (48,)
 
 
+@pytest.mark.slow
 def test_a_convolutional_network_learns():
     recipe = Train.checked({"channels": (8, 16), "fraction": 0.2, "epochs": 2, "batch_size": 50})
     frame = last(train(recipe))
@@ -148,6 +150,7 @@ def test_a_convolutional_network_learns():
     assert frame.numbers["validation_accuracy"] > 0.95
 
 
+@pytest.mark.slow
 def test_resumed_equals_unbroken_bit_for_bit(tmp_path: Path):
     unbroken = last(train(BUSY, device="cpu"))
     checkpoint = tmp_path / "checkpoint.pt"
@@ -171,6 +174,7 @@ def test_resumed_equals_unbroken_bit_for_bit(tmp_path: Path):
         assert ours["validation_accuracy"] == theirs["validation_accuracy"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
 def test_stopped_from_outside_it_goes_on_to_the_same_result(home: Path, stop: signal.Signals):
     options = ["conv", "--channels", "4", "8", "--fraction", "0.15", "--epochs", "3", "-q"]
@@ -204,6 +208,7 @@ def test_a_checkpoint_of_other_settings_or_of_nothing_is_refused(
     assert "damaged" in capsys.readouterr().err.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_nothing_is_replaced_unasked(home: Path):
     options = ["train", "dense", "--fraction", "0.02", "--epochs", "1", "-q", "-o", "mine"]
     assert main(options) == 0
@@ -276,6 +281,7 @@ def test_from_zero_all_units_stay_the_same():
     torch.testing.assert_close(hidden, hidden[:1].expand_as(hidden))
 
 
+@pytest.mark.slow
 def test_digits_off_their_place_are_harder():
     def learned(normalised):
         recipe = QUICK.changed({"fraction": 0.2, "normalised": normalised})
@@ -300,6 +306,7 @@ def test_changed_digits_are_still_digits():
         assert (windows == after).flatten(2).all(2).any(), "a shifted digit is the same digit elsewhere"
 
 
+@pytest.mark.slow
 def test_calibration_makes_it_as_sure_as_it_is_right():
     network = last(train(QUICK.changed({"fraction": 0.2}))).network
     test = mnist("test")

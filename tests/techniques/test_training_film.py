@@ -77,6 +77,7 @@ def test_a_film_has_many_frames_early_few_late_and_the_last(steps: int):
         assert 0.4 < sum(step <= steps / 8 for step in filmed_at) / len(filmed_at) < 0.6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["conv_film", "dense_film"])
 def test_filming_changes_nothing_and_misses_nothing(which: str, request: pytest.FixtureRequest):
     film, weights = request.getfixturevalue(which)
@@ -86,6 +87,7 @@ def test_filming_changes_nothing_and_misses_nothing(which: str, request: pytest.
     assert [one.step for one in film.snapshots] == [0, *sorted(film_steps(film.recipe.steps))]
 
 
+@pytest.mark.slow
 def test_a_snapshot_says_what_the_network_of_that_step_says(conv_film):
     film, _ = conv_film
     snapshot = film.snapshots[len(film.snapshots) * 2 // 3]
@@ -152,6 +154,7 @@ def test_digits_that_are_not_held_out_are_not_called_unseen(tmp_path: Path):
     assert "1,000 test digits" in film_page(film)
 
 
+@pytest.mark.slow
 def test_a_stopped_film_goes_on_without_a_gap(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     place = tmp_path / "stopped.webp"
     settings = ["dense", "--hidden", "20", "--fraction", "0.1", "--epochs", "3", "--batch-size", "20"]
@@ -215,6 +218,7 @@ def test_another_trainings_film_is_not_taken_up_nor_lost(tmp_path: Path, dense_f
     assert [one.step for one in Film(DENSE, film.path, resume=True).snapshots] == [0]
 
 
+@pytest.mark.slow
 def test_film_alone_writes_the_page_and_the_webp_beside_the_network(
     home: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -352,6 +356,7 @@ def test_a_point_shows_its_digit(page: Page, conv_film):
     assert away < 3
 
 
+@pytest.mark.slow
 def test_the_largest_pages_are_under_5_mb(tmp_path: Path):
     best = Train.checked(Train.preset("best"))
     dense = Train.checked({**Train.preset("fast", "dense"), "hidden": (512, 256, 128)})

@@ -44,6 +44,7 @@ def inside(slope, edge=96):
     return slope[:, edge:-edge, edge:-edge]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shift", [(0, 0), (32, 96)])
 def test_the_gradient_by_windows_is_that_of_the_whole(lite0, picture, whole, shift):
     """What block5 sees reaches over a margin of 32 pixels a little, over one of 64 hardly, over 96 not."""
@@ -56,6 +57,7 @@ def test_the_gradient_by_windows_is_that_of_the_whole(lite0, picture, whole, shi
     assert errors[2] < 1e-4
 
 
+@pytest.mark.slow
 def test_no_border_of_a_window_can_be_measured(lite0, picture, whole):
     """The gradient's size at the cores' borders and its jumps across them are those of anywhere else."""
     windows = Windows(side=192, margin=64)
