@@ -230,6 +230,7 @@ def test_a_dash_is_standard_input_or_output(baked):
 
 def test_settings_come_from_flag_then_environment_then_file_then_default(baked, kitchen, monkeypatch):
     assert baked()["minutes"] == 30
+    (kitchen.parent / "pyproject.toml").touch()
     (kitchen.parent / "lanterna.toml").write_text(
         "[bake]\nminutes = 40\nhot = false\nlayers = [1, 2]\n[train]\n"
     )

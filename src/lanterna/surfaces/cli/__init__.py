@@ -93,4 +93,4 @@ Usage: lanterna VERB [OPTIONS]
   {"":<{width}}Let the shell complete verbs and options with the Tab key.
 
 An option is taken from the command line, then from LANTERNA_VERB_OPTION in the environment, then from
-[VERB] in a lanterna.toml here or in a folder above. New here? Try `lanterna tour`."""
+[VERB] in a lanterna.toml here or further up in the project. New here? Try `lanterna tour`."""

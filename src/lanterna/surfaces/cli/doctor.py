@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lanterna import __version__, settings, shelf
+from lanterna.errors import UsageError
 from lanterna.shelf.wheels import has_pip
+from lanterna.surfaces.cli import settings_file
 from lanterna.surfaces.cli.common import Json, console, emit_json, human_size
 
 PACKAGES = (
@@ -47,6 +49,7 @@ def doctor(*, json: Json = False) -> int:
             "networks": _folder(settings.networks_folder(), advice),
             "studio": _folder(settings.studio_folder(), advice),
         },
+        "settings file": _settings_file(advice),
         "environment": {key: os.environ[key] for key in sorted(os.environ) if key.startswith("LANTERNA_")},
     }
     if json:
@@ -129,6 +132,14 @@ def _folder(folder: Path, advice: list[str]) -> dict[str, object]:
     if free < 1e9:
         advice.append(f"{nearest} has only {human_size(free)} left")
     return {"place": str(folder), "exists": folder.exists(), "writable": writable, "free_bytes": free}
+
+
+def _settings_file(advice: list[str]) -> Mapping[str, object]:
+    try:
+        return settings_file.facts()
+    except UsageError as error:
+        advice.append(str(error))
+        return {"file": "not used"}
 
 
 def _version(package: str) -> str | None:

@@ -5,24 +5,22 @@ from __future__ import annotations
 import difflib
 import os
 import sys
-import tomllib
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cyclopts import App, CycloptsError, Parameter
-from cyclopts.config import Dict, Env
+from cyclopts.config import Env
 
 from lanterna import __version__
 from lanterna.errors import LanternaError, UsageError, one_line
-from lanterna.surfaces.cli import MODULES, VERBS
+from lanterna.surfaces.cli import MODULES, VERBS, settings_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from cyclopts import Argument, ArgumentCollection
+    from cyclopts import Argument
 
-SETTINGS_FILE = "lanterna.toml"
 # No argument can hold a NUL, so this stands for `-` (standard input or output), which would otherwise be
 # taken for an option, until the arguments are parsed.
 _DASH = "\0"
@@ -64,7 +62,7 @@ def make_app() -> App:
         name="lanterna",
         version=__version__,
         help_format="plaintext",
-        config=[Env("LANTERNA_", show=False), _settings_file],
+        config=[Env("LANTERNA_", show=False), settings_file.fill_in],
         # `--hidden 128 64` takes several values; `--empty-hidden` and the like would only be noise.
         default_parameter=Parameter(consume_multiple=True, negative_iterable=(), negative_none=()),
     )
@@ -83,32 +81,6 @@ def _check_verb(word: str) -> None:
     close = difflib.get_close_matches(word, VERBS, n=1)
     hint = f"did you mean {close[0]}?" if close else f"the verbs are {', '.join(VERBS)}"
     raise UsageError(f"there is no verb {_short(word)}: {hint}")
-
-
-def _settings_file(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Fill in what neither the command line nor the environment says from the nearest `lanterna.toml`."""
-    try:
-        here = Path.cwd()
-    except OSError:  # the folder we are in was removed
-        return
-    for folder in (here, *here.parents):
-        path = folder / SETTINGS_FILE
-        if path.exists():
-            Dict(data=_read_settings(path), source=str(path))(app, commands, arguments)
-            return
-
-
-def _read_settings(path: Path) -> dict[str, Any]:
-    try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not a settings file in TOML: {error}") from error
-    for section, content in settings.items():
-        if section not in VERBS or not isinstance(content, dict):
-            raise UsageError(f"{path}: expected sections named after verbs, such as [train], got {section!r}")
-    return settings
 
 
 def _explain(error: CycloptsError) -> str:

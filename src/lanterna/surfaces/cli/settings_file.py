@@ -1,0 +1,164 @@
+"""`lanterna.toml`: defaults for the options of verbs, from a file that this user wrote.
+
+A folder may come from a stranger, and other users write into shared ones. So a file counts only where it is
+this user's and nobody else can write it, it is looked for no further up than the project or the home folder,
+and it can give numbers and names, but nothing that opens a door: see `FORBIDDEN`.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cyclopts.config import Dict
+
+from lanterna.errors import UsageError, one_line
+from lanterna.surfaces.cli import VERBS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from cyclopts import App, Argument, ArgumentCollection
+
+NAME = "lanterna.toml"
+FORBIDDEN = {"trust", "force", "host", "allow", "token", "output"}
+"""Options that a settings file can never give; nor can it give any path, or a network that runs code."""
+_LARGEST = 65_536  # bytes
+
+
+def fill_in(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Fill in what neither the command line nor the environment gives.
+
+    Errors: `UsageError` where the file is no settings file, or gives what none can.
+    """
+    path = find_settings()
+    if path is None:
+        return
+    settings = read_settings(path)
+    if commands:
+        for option in settings.get(commands[0], {}):
+            if any(_takes_path(each) for each in arguments if _is_called(each, option)):
+                raise UsageError(_refusal(path, commands[0], option, "a path"))
+    Dict(data=settings, source=str(path))(app, commands, arguments)
+
+
+def find_settings() -> Path | None:
+    """The nearest settings file that counts, or None; one that does not count is said in one line.
+
+    It lies here or in a folder above, up to the project (a folder with `.git` or `pyproject.toml`) or to the
+    home folder; outside of both, only here.
+    """
+    try:
+        here = Path.cwd()
+    except OSError:  # the folder we are in was removed
+        return None
+    for folder in _searched(here):
+        path = folder / NAME
+        if os.path.lexists(path):
+            if (why := _distrusted(path)) is None:
+                return path
+            print(f"lanterna: {one_line(str(path))} is left out: {why}", file=sys.stderr)
+            return None
+    return None
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The settings of each verb.
+
+    Errors: `UsageError` where the file is no settings file, or gives what none can.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe would wait for a writer
+        with open(handle, "rb") as file:  # noqa: PTH123 (it is open already)
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise UsageError(f"cannot read {path}: it is not a file")
+            content = file.read(_LARGEST + 1)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    if len(content) > _LARGEST:
+        raise UsageError(f"{path} is too large for a settings file: expected at most {_LARGEST:,} bytes")
+    try:
+        settings = tomllib.loads(content.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(f"{path} is not a settings file in TOML: {error}") from error
+    for section, options in settings.items():
+        if section not in VERBS or not isinstance(options, dict):
+            raise UsageError(f"{path}: expected sections named after verbs, such as [train], got {section!r}")
+        for option, value in options.items():
+            if option.replace("-", "_").lower() in FORBIDDEN:
+                raise UsageError(_refusal(path, section, option, option))
+            if any(map(_runs_code, _texts(value))):
+                raise UsageError(_refusal(path, section, option, "a network that runs code"))
+    return settings
+
+
+def _refusal(path: Path, section: str, option: str, what: str) -> str:
+    return f"{path}: [{section}] {option}: a settings file cannot give {what}: give it on the command line"
+
+
+def _searched(here: Path) -> list[Path]:
+    """The folders that are searched, the nearest first."""
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 (it never fails)
+    folders = []
+    for folder in (here, *here.parents):
+        folders.append(folder)
+        if folder == home or (folder / ".git").exists() or (folder / "pyproject.toml").exists():
+            return folders
+    return [here]
+
+
+def _distrusted(path: Path) -> str | None:
+    """Why a file does not count, or None where it does."""
+    if not hasattr(os, "getuid"):
+        return None  # Windows has no owners and modes of this kind
+    try:
+        status = path.stat()
+    except OSError:
+        return None  # whoever reads it says what is wrong
+    if status.st_uid != os.getuid():
+        return "it is another user's"
+    own_group = status.st_gid == status.st_uid  # many systems give each user a group of their own
+    if status.st_mode & (stat.S_IWOTH if own_group else stat.S_IWOTH | stat.S_IWGRP):
+        return "other users can write it (chmod go-w makes it yours alone)"
+    return None
+
+
+def _is_called(argument: Argument, option: str) -> bool:
+    return option.replace("_", "-") in {name.lstrip("-").replace("_", "-") for name in argument.names}
+
+
+def _takes_path(argument: Argument) -> bool:
+    return "Path" in str(argument.hint)
+
+
+def _texts(value: object) -> Iterator[str]:
+    """All texts in a value of TOML; of `KEY=VALUE` the value."""
+    if isinstance(value, str):
+        yield value.rpartition("=")[2]
+    elif isinstance(value, list):
+        for each in value:
+            yield from _texts(each)
+    elif isinstance(value, dict):
+        yield from _texts(list(value.values()))
+
+
+def _runs_code(text: str) -> bool:
+    """Whether a text could name a network of `module:function`."""
+    place, _, function = text.rpartition(":")
+    return bool(place) and function.strip().isidentifier()
+
+
+def facts() -> Mapping[str, object]:
+    """Which file is used here, and what it sets, for `lanterna doctor`."""
+    path = find_settings()
+    if path is None:
+        return {"file": None}
+    return {"file": str(path)} | {
+        f"{section}.{option}": value
+        for section, options in read_settings(path).items()
+        for option, value in options.items()
+    }

@@ -1,0 +1,99 @@
+"""`lanterna.toml`: whose it may be, where it may lie, and what it can never give."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from lanterna.surfaces.cli import main, settings_file
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project with a folder inside, in which we are."""
+    (tmp_path / "project" / "inside").mkdir(parents=True)
+    (tmp_path / "project" / ".git").mkdir()
+    monkeypatch.chdir(tmp_path / "project" / "inside")
+    return tmp_path / "project"
+
+
+def refused(capsys, *words):
+    assert main(list(words)) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+@pytest.mark.parametrize(
+    ("content", "words", "said"),
+    [
+        ('[classify]\nnetwork = "evil.py:go"', ["classify", "x.png"], "a network that runs code"),
+        ('[render]\nsweep = ["network=evil.py:go"]', ["render", "x"], "a network that runs code"),
+        ('[learn]\nset = ["network=evil:go"]', ["learn"], "a network that runs code"),
+        ('[train]\nx = {y = ["os:system"]}', ["train"], "a network that runs code"),
+        ("[rerun]\ntrust = true", ["rerun", "x.png"], "cannot give trust"),
+        ("[rerun]\nTRUST = true", ["recipe", "x.png"], "cannot give TRUST"),
+        ("[dream]\nforce = true", ["dream", "x.png"], "cannot give force"),
+        ('[studio]\nhost = "0.0.0.0"', ["studio"], "cannot give host"),
+        ('[studio]\nallow = ["evil.example"]', ["studio"], "cannot give allow"),
+        ('[studio]\ntoken = "known"', ["studio"], "cannot give token"),
+        ('[dream]\noutput = "../.bashrc"', ["dream", "x.png"], "cannot give output"),
+        ('[dream]\ncheckpoint = "../.bashrc"', ["dream", "x.png"], "cannot give a path"),
+        ('[style]\nstart-from = "/dev/zero"', ["style", "x.png"], "cannot give a path"),
+        ("#" * 70_000, ["doctor", "x"], "too large for a settings file"),
+        ("a = " + "[" * 5000 + "]" * 5000, ["recipe", "x.png"], "not a settings file in TOML"),
+    ],
+)
+def test_a_settings_file_opens_no_door(content, words, said, project, capsys):
+    (project / "inside" / "evil.py").write_text("raise SystemExit('it ran')")
+    (project / "lanterna.toml").write_text(content)
+    line = refused(capsys, *words)
+    assert said in line
+    assert "lanterna.toml" in line
+
+
+def test_a_pipe_of_that_name_holds_nothing_up(project):
+    os.mkfifo(project / "lanterna.toml")
+    command = [sys.executable, "-m", "lanterna", "recipe", "x.png"]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (found.returncode, found.stderr.count("\n")) == (2, 1)
+    assert "it is not a file" in found.stderr
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o602])
+def test_a_file_that_others_can_write_is_left_out_and_said(mode, project, capsys):
+    path = project / "lanterna.toml"
+    path.write_text("[recipe]\njson = true\n")
+    path.chmod(mode)
+    assert main(["doctor"]) == 0
+    told = capsys.readouterr()
+    assert "is left out: other users can write it" in told.err
+    assert "recipe.json" not in told.out
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can give a file away")
+def test_another_users_file_is_left_out_and_said(project, capsys):
+    path = project / "lanterna.toml"
+    path.write_text("[rerun]\ntrust = true\n")
+    os.chown(path, 65_534, 65_534)
+    assert main(["doctor"]) == 0
+    assert "is left out: it is another user's" in capsys.readouterr().err
+
+
+def test_the_search_ends_at_the_project_and_outside_of_one_is_only_here(project, monkeypatch):
+    (project.parent / "lanterna.toml").write_text("[train]\nepochs = 2\n")
+    assert settings_file.find_settings() is None
+    (project / "lanterna.toml").write_text("[train]\nepochs = 3\n")
+    assert settings_file.find_settings() == project / "lanterna.toml"
+    (project / ".git").rmdir()
+    assert settings_file.find_settings() is None
+    monkeypatch.setenv("HOME", str(project))
+    assert settings_file.find_settings() == project / "lanterna.toml"
+
+
+def test_doctor_says_which_file_counts_and_what_it_sets(project, capsys):
+    (project / "lanterna.toml").write_text("[dream]\nsteps = 3\n")
+    assert main(["doctor"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert str(project / "lanterna.toml")[-20:] in told
+    assert "dream.steps 3" in told
