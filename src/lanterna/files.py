@@ -25,6 +25,9 @@ except ImportError:  # Windows: nothing is locked there, and nothing taken away
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_MARKER = ".made-by-lanterna"
+"""A file in each working folder: what has none is somebody else's, whatever its name."""
+
 
 @contextlib.contextmanager
 def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
@@ -39,9 +42,7 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
         handle, temporary = _in_the_making(path)
         yield temporary
         # Temporary files are private; a result should be as readable as any other new file.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o600 if private else 0o666 & ~umask)
+        temporary.chmod(0o600 if private else 0o666 & ~_umask())
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
@@ -59,10 +60,11 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
 def working_folder(prefix: str) -> Iterator[Path]:
     """A folder for files of no worth afterwards, named `prefix` and something; gone when the block ends.
 
-    Those of processes that were killed go first.
+    Those of this user's processes that were killed go first: a folder that another one made, whatever it is
+    called, has no marker in it.
     """
     for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
-        if (handle := _held(left)) is not None:
+        if _is_ours(left) and (handle := _held(left)) is not None:
             shutil.rmtree(left, ignore_errors=True)
             os.close(handle)
     for _ in range(5):  # somebody may just take it for one that was left; some disks have no locks
@@ -72,11 +74,36 @@ def working_folder(prefix: str) -> Iterator[Path]:
             break
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(exist_ok=True)
+    (folder / _MARKER).touch()
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         if handle is not None:
+            os.close(handle)
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder is a working folder that a process of this user made."""
+    try:
+        status = folder.stat(follow_symlinks=False)
+    except OSError:
+        return False
+    own = not hasattr(os, "getuid") or status.st_uid == os.getuid()
+    return own and stat.S_ISDIR(status.st_mode) and (folder / _MARKER).is_file()
+
+
+def _umask() -> int:
+    """The umask of this process, found without changing it: another thread may be making a file."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("Umask:"):
+                return int(line.split()[1], 8)
+    with tempfile.TemporaryDirectory() as private:  # not on Linux: see which mode a new file gets
+        handle = os.open(Path(private) / "new", os.O_CREAT | os.O_WRONLY, 0o666)
+        try:
+            return 0o666 & ~stat.S_IMODE(os.fstat(handle).st_mode)
+        finally:
             os.close(handle)
 
 

@@ -210,9 +210,12 @@ def test_a_working_folder_of_a_killed_process_goes_and_others_stay(tmp_path, mon
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     (tmp_path / "work-left").mkdir()
     (tmp_path / "work-left" / "file").touch()
+    (tmp_path / "work-left" / ".made-by-lanterna").touch()
+    (tmp_path / "work-letters").mkdir()  # somebody else's, though it is called so
+    (tmp_path / "work-letters" / "letter.txt").touch()
     with working_folder("work-") as one, working_folder("work-") as other:
-        assert sorted(tmp_path.iterdir()) == sorted((one, other))
-    assert list(tmp_path.iterdir()) == []
+        assert sorted(tmp_path.iterdir()) == sorted((one, other, tmp_path / "work-letters"))
+    assert list(tmp_path.rglob("*")) == [tmp_path / "work-letters", tmp_path / "work-letters/letter.txt"]
 
 
 def test_a_studio_that_was_killed_between_a_file_and_its_row_leaves_neither(tmp_path):

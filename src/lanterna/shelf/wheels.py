@@ -85,7 +85,7 @@ def _ways(item: Item, folder: Path, requirements: Path) -> Iterator[tuple[str, l
         *("--progress-bar", "off", "--quiet", "-d"),
     ]
     if has_pip():
-        yield "pip", [sys.executable, "-m", "pip", *download, str(folder / "pip")], folder / "pip"
+        yield "pip", [sys.executable, "-P", "-m", "pip", *download, str(folder / "pip")], folder / "pip"
     if uvx := shutil.which("uvx"):
         yield "uvx pip", [uvx, "pip", *download, str(folder / "uvx")], folder / "uvx"
     if uv := shutil.which("uv"):
@@ -97,7 +97,10 @@ def _ways(item: Item, folder: Path, requirements: Path) -> Iterator[tuple[str, l
 def has_pip() -> bool:
     """Whether this Python can run pip."""
     return (
-        subprocess.run([sys.executable, "-c", "import pip"], capture_output=True, check=False).returncode == 0
+        subprocess.run(
+            [sys.executable, "-P", "-c", "import pip"], capture_output=True, check=False
+        ).returncode
+        == 0
     )
 
 

@@ -64,7 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run() -> None:
-    """The `lanterna` script."""
+    """Run the `lanterna` script.
+
+    No process that it starts imports from the current folder, in which a stranger's `pickle.py` may lie.
+    """
+    os.environ["PYTHONSAFEPATH"] = "1"
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a name that the terminal cannot show must not end in a traceback
             stream.reconfigure(errors="backslashreplace")

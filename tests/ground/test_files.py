@@ -1,0 +1,60 @@
+"""Files as other users and other threads see them."""
+
+import os
+import stat
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from lanterna.files import replacing
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o077, 0o002])
+def test_a_result_is_as_readable_as_any_new_file(umask, tmp_path):
+    before = os.umask(umask)
+    try:
+        with replacing(tmp_path / "result") as temporary:
+            temporary.write_text("it")
+        (tmp_path / "any").touch()
+    finally:
+        os.umask(before)
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("result", "any")]
+    assert modes[0] == modes[1] == 0o666 & ~umask
+
+
+def test_the_umask_of_the_process_never_changes(tmp_path, monkeypatch):
+    """Another thread may be making a file meanwhile, which all could write."""
+    changed = []
+    monkeypatch.setattr(os, "umask", changed.append)
+    workers = [threading.Thread(target=write, args=(tmp_path / str(number),)) for number in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert changed == []
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def write(path):
+    with replacing(path) as temporary:
+        temporary.write_text("it")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [["doctor"], ["shelf", "fetch", "imagenet-classes"]])
+def test_nothing_is_imported_from_the_current_folder(words, tmp_path, empty_home):
+    """Neither by the command nor by what it starts: pip, and processes that are spawned."""
+    for name in ("pip", "pickle", "typing", "torch", "lanterna", "random", "sitecustomize"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'a').write({name!r})\n")
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *words], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "ran").exists(), (tmp_path / "ran").read_text()
+    del empty_home
+
+
+# What the installed script does: its own folder, and not the current one, comes first.
+SCRIPT = "import sys; del sys.path[0]; from lanterna.surfaces.cli import run; run()"
