@@ -220,14 +220,15 @@ def test_a_working_folder_of_a_killed_process_goes_and_others_stay(tmp_path, mon
 
 def test_a_studio_that_was_killed_between_a_file_and_its_row_leaves_neither(tmp_path):
     store = Store(tmp_path)
-    (tmp_path / "pictures/known.png").touch()
-    store.add_picture("known", job=None, **{**PICTURE, "origin": "sent"})
+    known, unknown, gone = "a" * 32, "b" * 32, "c" * 32
+    (tmp_path / f"pictures/{known}.png").touch()
+    store.add_picture(known, job=None, **{**PICTURE, "origin": "sent"})
     job = store.add_job(kind="dream", settings={}, inputs=[])
     for name in (
-        "pictures/unknown.png",
-        "thumbnails/known.new",
+        f"pictures/{unknown}.png",
+        f"thumbnails/{known}.new",
         f"jobs/{job}/history/.3.pt",
-        "jobs/gone/x.pt",
+        f"jobs/{gone}/x.pt",
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
@@ -236,7 +237,7 @@ def test_a_studio_that_was_killed_between_a_file_and_its_row_leaves_neither(tmp_
     Store(tmp_path).close()
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert {name for name in left if "sqlite" not in name} == {
-        "pictures/known.png",
+        f"pictures/{known}.png",
         f"jobs/{job}/history/3.pt",
     }
 

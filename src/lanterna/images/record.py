@@ -27,6 +27,7 @@ from pydantic import (
 
 import lanterna
 from lanterna import shelf
+from lanterna.documents import check_document
 from lanterna.errors import UsageError
 from lanterna.files import sha256
 from lanterna.images.decoding import Source, named, opened
@@ -224,7 +225,11 @@ def from_json(text: str | bytes, name: str) -> Record:
             f"{name} holds a recipe of more than {BYTES_LIMIT:,} bytes, which Lanterna never writes"
         )
     try:
-        return Record.model_validate_json(text)
+        record = Record.model_validate_json(text)
+        check_document(record.model_dump())
+        return record
+    except UsageError as error:
+        raise UsageError(f"{name} holds a broken recipe: {error}") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         if first["loc"] == ("format",):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from lanterna.documents import check_document
 from lanterna.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ Kind = TypeVar("Kind", bound="Recipe")
 class Recipe(BaseModel):
     """Every setting of one technique. Subclasses add fields with a default, a range and a line of help."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
     verb: ClassVar[str]
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
@@ -44,6 +45,7 @@ class Recipe(BaseModel):
         if unknown:
             known = ", ".join(sorted(cls.model_fields))
             raise UsageError(f"{cls.verb} has no setting {unknown[0]!r}: it has {known}")
+        check_document(dict(settings))
         try:
             return cls.model_validate(dict(settings))
         except ValidationError as error:

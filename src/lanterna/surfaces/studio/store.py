@@ -15,6 +15,7 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING, Any
 
+from lanterna.documents import mended
 from lanterna.errors import LanternaError, UsageError
 from lanterna.surfaces.studio.history import bounded
 
@@ -91,7 +92,8 @@ class Store:
                 f"another studio is open on {folder}: use its page, or set LANTERNA_HOME to another folder"
             ) from error
         for left in (folder / "incoming").iterdir():
-            left.unlink()
+            if ID.fullmatch(left.name):
+                left.unlink()
         self._db = sqlite3.connect(folder / "studio.sqlite", isolation_level=None)
         self._db.row_factory = sqlite3.Row
         self._db.execute("PRAGMA journal_mode = WAL")
@@ -318,15 +320,18 @@ class Store:
             self._set_fact("floor", oldest[0]["number"])
 
     def _sweep(self) -> None:
-        """Remove what nobody knows of: a studio that was killed left it between a file and its row."""
+        """Remove what nobody knows of: a studio that was killed left it between a file and its row.
+
+        Only what has a name as we give them: anything else that lies here is somebody's.
+        """
         pictures = {row["id"] for row in self._rows("SELECT id FROM pictures")}
         for name in ("pictures", "thumbnails"):
             for file in (self.folder / name).iterdir():
-                if file.stem not in pictures or file.suffix == ".new":
+                if ID.fullmatch(file.stem) and (file.stem not in pictures or file.suffix == ".new"):
                     file.unlink(missing_ok=True)
         jobs = {row["id"] for row in self._rows("SELECT id FROM jobs")}
         for folder in (self.folder / "jobs").iterdir():
-            if folder.name not in jobs:
+            if ID.fullmatch(folder.name) and folder.name not in jobs:
                 shutil.rmtree(folder, ignore_errors=True)
             for left in (folder / "history").glob(".*"):
                 left.unlink(missing_ok=True)
@@ -387,7 +392,7 @@ class Store:
 
 def _read(row: sqlite3.Row) -> dict[str, Any]:
     return {
-        name: json.loads(row[name]) if name in _JSON and row[name] is not None else row[name]
+        name: mended(json.loads(row[name])) if name in _JSON and row[name] is not None else row[name]
         for name in row.keys()  # noqa: SIM118  (a Row iterates over its values)
     }
 

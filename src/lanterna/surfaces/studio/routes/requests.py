@@ -9,6 +9,7 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
+from lanterna.documents import check_document
 from lanterna.errors import UsageError
 from lanterna.surfaces.studio.store import ID, checked_id
 
@@ -46,6 +47,7 @@ async def document(request: Request) -> dict[str, Any]:
         raise HTTPException(400, "the body is no JSON") from None
     if not isinstance(found, dict):
         raise HTTPException(400, "the body is no JSON object")
+    check_document(found)
     return found
 
 

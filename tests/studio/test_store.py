@@ -1,0 +1,67 @@
+"""What the studio keeps: nothing of anybody else's is removed, and one bad row takes no list down."""
+
+import json
+import sqlite3
+
+import pytest
+
+from lanterna.documents import check_document, mended
+from lanterna.errors import UsageError
+from lanterna.images.record import from_json
+from lanterna.recipes.dream import Dream
+from lanterna.surfaces.studio.store import Store
+
+DEEP = json.loads("[" * 100 + "]" * 100)
+BAD = [float("nan"), float("inf"), -float("inf"), "\ud800", "a\udfffb", 10**30, DEEP]
+
+
+def test_files_that_it_did_not_make_stay(tmp_path):
+    Store(tmp_path).close()
+    theirs = ["pictures/holiday.jpg", "incoming/letter.txt", "thumbnails/notes.new", "jobs/diary/day.txt"]
+    for name in theirs:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("mine")
+    Store(tmp_path).close()
+    assert all((tmp_path / name).read_text() == "mine" for name in theirs)
+
+
+@pytest.mark.parametrize("bad", BAD, ids=lambda bad: ascii(bad)[:20])
+def test_what_no_answer_can_hold_is_refused_at_every_door(bad):
+    for document in (bad, [bad], {"a": {"b": [bad]}}, *([{bad: 1}] if isinstance(bad, str) else [])):
+        with pytest.raises(UsageError):
+            check_document(document)
+    with pytest.raises(UsageError):
+        Dream.checked({"strength": bad})
+
+
+def test_ordinary_documents_are_taken():
+    check_document({"a": [1, 2.5, None, True, "é 写 😀"], "b": {"c": -(2**63)}})
+
+
+@pytest.mark.parametrize("value", ["NaN", "1e400", "-Infinity", '"\\ud800"', "[" * 60 + "]" * 60])
+def test_a_recipe_from_a_file_is_refused_with_it(value):
+    text = f"""{{"format": 1, "lanterna": "0.1.0", "torch": "2", "machine": "m", "device": "cpu",
+        "threads": 1, "verb": "dream", "made": "dream", "seed": 0, "settings": {{"strength": {value}}}}}"""
+    with pytest.raises(UsageError, match="holds a broken recipe"):
+        from_json(text, "x.png")
+
+
+def test_a_bad_row_takes_no_list_down(tmp_path):
+    store = Store(tmp_path)
+    good = store.add_job(kind="dream", settings={"size": 64}, inputs=[])
+    bad = store.add_job(kind="dream", settings={}, inputs=[])
+    store.close()
+    with sqlite3.connect(tmp_path / "studio.sqlite") as database:
+        settings = r'{"strength": NaN, "name": "\ud800", "deep": [1e400]}'
+        database.execute("UPDATE jobs SET settings = ? WHERE id = ?", (settings, bad))
+    database.close()
+    store = Store(tmp_path)
+    listed = {job["id"]: job["settings"] for job in store.jobs()}
+    assert listed == {good: {"size": 64}, bad: {"strength": None, "name": "?", "deep": [None]}}
+    json.dumps(store.jobs(), allow_nan=False).encode()
+    store.close()
+
+
+def test_mending_changes_nothing_that_is_right():
+    document = {"a": [1, 2.5, None, True, "é 写 😀"], "b": {}}
+    assert mended(document) == document
