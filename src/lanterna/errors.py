@@ -22,8 +22,12 @@ class MissingError(LanternaError):
 
 
 def one_line(text: str) -> str:
-    """The text on one line, with whatever cannot be printed escaped."""
-    joined = " ".join(text.split())
+    """Put a text on one line, with whatever cannot be printed escaped."""
+    return escaped(" ".join(text.split()))
+
+
+def escaped(text: str) -> str:
+    """Show what cannot be printed as its code, line ends too: a name must not move a terminal's cursor."""
     return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in joined
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from lanterna.errors import UsageError
+from lanterna.errors import UsageError, one_line
 from lanterna.images.decoding import SUFFIXES, is_folder
 from lanterna.networks import open_network, shelf_items
 from lanterna.networks.tracing import ForeignNetwork
@@ -95,7 +95,7 @@ def _document(name: str, outcome: Classified) -> dict[str, Any]:
 
 def _tell(name: str, outcome: Classified) -> None:
     out = console(stdout=True)
-    out.print(name)
+    out.print(one_line(name))
     for answer in outcome.answers:
         bar = "█" * max(1, round(answer.probability * _BAR))
-        out.print(f"  {answer.probability:6.1%}  {bar:<{_BAR}}  {answer.name}")
+        out.print(f"  {answer.probability:6.1%}  {bar:<{_BAR}}  {one_line(answer.name)}")

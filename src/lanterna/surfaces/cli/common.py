@@ -31,8 +31,9 @@ become the options.
 - Give back None (or 0) when all went well, or another exit code. Raise `UsageError`, `MissingError` or
   `LanternaError`: the frame prints `lanterna: …` in one line and ends with its code. Let Ctrl-C through (130)
   after keeping what there is.
-- Standard output is for the result alone: with `--json` exactly one document (`emit_json`). Everything else
-  is for standard error: `say` for a line, `console()` for tables, `progress` for a bar (terminals only).
+- Standard output is for the result alone: with `--json` exactly one document (`emit_json`), else lines
+  (`show`). Everything else is for standard error: `say` for a line, `console()` for tables, `progress` for a
+  bar (terminals only). Nothing else prints: names come from strangers, and these escape what moves a cursor.
 - `fetch_missing("mnist", quiet=quiet)` gets data with a bar before the work begins.
 - `-` arrives as `Path("-")`, for standard input or output.
 - In tests: `main(["train", "dense"])` gives the exit code; read the output with pytest's capsys.
@@ -51,13 +52,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from cyclopts import Parameter
 
-from lanterna.errors import UsageError
+from lanterna.errors import UsageError, escaped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from pydantic import BaseModel
-    from rich.console import Console
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
 
     from lanterna.networks import Network
 
@@ -106,14 +108,28 @@ def emit_json(document: object) -> None:
 def say(text: str, *, quiet: bool = False) -> None:
     """One line for the person, on standard error."""
     if not quiet:
-        print(text, file=sys.stderr)
+        print(escaped(text), file=sys.stderr)
+
+
+def show(*lines: str) -> None:
+    """Print lines of the result, on standard output; what cannot be printed in them is shown as its code."""
+    print("\n".join(map(escaped, lines)), flush=True)
 
 
 def console(*, stdout: bool = False) -> Console:
-    """A rich console on standard error, made anew for each command; what it prints is taken literally."""
+    """Make a rich console on standard error; what it prints is taken literally, and escaped as in `show`."""
     from rich.console import Console
+    from rich.segment import Segment
 
-    return Console(stderr=not stdout, markup=False, highlight=False, emoji=False)
+    class Safe(Console):
+        def render(
+            self, renderable: RenderableType, options: ConsoleOptions | None = None
+        ) -> Iterator[Segment]:
+            for text, style, control in super().render(renderable, options):
+                safe = text if control else "\n".join(map(escaped, text.split("\n")))
+                yield Segment(safe, style, control)
+
+    return Safe(stderr=not stdout, markup=False, highlight=False, emoji=False)
 
 
 def on_terminal() -> bool:

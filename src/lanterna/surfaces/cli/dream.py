@@ -28,6 +28,7 @@ from lanterna.surfaces.cli.common import (
     given,
     human_size,
     say,
+    show,
     tell_device,
 )
 from lanterna.surfaces.cli.dream_film import film as dream_film
@@ -195,7 +196,7 @@ def dream(
     else:
         say(f"{place}: {document['seconds']:.1f} s{_told(frame)}", quiet=quiet)
         for command in large.values():
-            print(command)
+            show(command)
     if not finished:
         on = " --resume with the same words goes on" if checkpoint else " its recipe makes all of them"
         say(f"stopped after {frame.step} of {frame.steps} steps:{on}", quiet=quiet)

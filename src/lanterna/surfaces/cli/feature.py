@@ -27,6 +27,7 @@ from lanterna.surfaces.cli.common import (
     given,
     progress,
     say,
+    show,
     stoppable,
     tell_device,
 )
@@ -140,7 +141,7 @@ def _show_kernels(recipe: Kernels, place: Path, *, force: bool, json: bool, quie
         return
     count, total = sum(counts.values()), len(measured.shapes)
     kinds = ", ".join(f"{number} {shape}" for shape, number in sorted(counts.items())) or "none"
-    print(f"{count} of {total} first kernels are an edge, bar or blob ({kinds})")
+    show(f"{count} of {total} first kernels are an edge, bar or blob ({kinds})")
     say(
         f"that is: one explains more than {measured.threshold:.0%} of the kernel, as of 1 in 100 kernels of "
         f"noise (half of these: {chance:.0%}, half of the network's: {measured.explained.median():.0%})",

@@ -23,6 +23,7 @@ from lanterna.surfaces.cli.common import (
     fetch_missing,
     progress,
     say,
+    show,
 )
 from lanterna.surfaces.lessons import lesson_as_json, lesson_record, outcome_as_json
 from lanterna.surfaces.rerun import value_of
@@ -58,7 +59,7 @@ def learn(
     if name not in LESSONS:
         raise UsageError(f"there is no lesson {name!r}: there are {', '.join(LESSONS)}")
     if exercises:
-        emit_json(exercises_as_json(name)) if json else print(sheet(name))
+        emit_json(exercises_as_json(name)) if json else show(*sheet(name).splitlines())
         return
     lesson = LESSONS[name]
     usual = lesson.recipe().model_dump(mode="json")
@@ -85,12 +86,12 @@ def learn(
         )
         return
     finding = outcome.finding
-    print(
-        f"{lesson.question}\n\nThe lecture: {lesson.claim}\n\n{finding.verdict.capitalize()}. {finding.words}"
-    )
+    show(lesson.question, "", f"The lecture: {lesson.claim}", "")
+    show(f"{finding.verdict.capitalize()}. {finding.words}")
     if outcome.rows:
-        print("\n" + "\n".join(_table(outcome.rows)))
-    say(f"\n{place}: the picture; one reads on in {lesson.where}", quiet=quiet)
+        show("", *_table(outcome.rows))
+    say("", quiet=quiet)
+    say(f"{place}: the picture; one reads on in {lesson.where}", quiet=quiet)
 
 
 def _list(*, json: bool) -> None:
@@ -99,7 +100,7 @@ def _list(*, json: bool) -> None:
         return
     width = max(map(len, LESSONS)) + 2
     for lesson in LESSONS.values():
-        print(f"{lesson.name:<{width}}{lesson.question}")
+        show(f"{lesson.name:<{width}}{lesson.question}")
 
 
 def _table(rows: "Sequence[Sequence[str]]") -> list[str]:

@@ -16,7 +16,17 @@ from lanterna.networks.digits import DIGIT_EYE
 from lanterna.recipes.classify import LONGEST
 from lanterna.recipes.read import ReadPage
 from lanterna.recipes.read import read as read_page
-from lanterna.surfaces.cli.common import Force, Json, Output, Quiet, emit_json, fetch_missing, human_size, say
+from lanterna.surfaces.cli.common import (
+    Force,
+    Json,
+    Output,
+    Quiet,
+    emit_json,
+    fetch_missing,
+    human_size,
+    say,
+    show,
+)
 from lanterna.surfaces.cli.read import reader
 from lanterna.surfaces.looking import look_page
 
@@ -72,7 +82,7 @@ def look(
         emit_json({"picture": name, "network": named, "read_as": read_as, "page": str(place), "bytes": size})
     else:
         say(f"{named} reads it as {read_as}" if read_as else f"{named} has no classes", quiet=quiet)
-        print(place)
+        show(str(place))
         say(f"{human_size(size)}: open it in a browser", quiet=quiet)
 
 

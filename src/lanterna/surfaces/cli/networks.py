@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from lanterna.errors import one_line
 from lanterna.networks import networks as listed
 from lanterna.networks import stages
 from lanterna.networks.tracing import ForeignNetwork
@@ -34,12 +35,12 @@ def networks(
         table.add_column("what it does")
         for listing in found:
             table.add_row(
-                listing.name,
+                one_line(listing.name),
                 "yes" if listing.here else "no",
                 _shape(listing.input or ()),
                 str(listing.stages or ""),
                 f"{listing.parameters:,}" if listing.parameters else "",
-                listing.what,
+                one_line(listing.what),
             )
         console(stdout=True).print(table)
         for listing in found:
@@ -63,7 +64,7 @@ def networks(
         table.add_column(column)
     table.add_column("parameters", justify="right")
     for stage in found_stages:
-        table.add_row(stage.name, stage.kind, _shape(stage.shape), f"{stage.parameters:,}")
+        table.add_row(one_line(stage.name), stage.kind, _shape(stage.shape), f"{stage.parameters:,}")
     table.add_row("", "", "in all", f"{total:,}")
     console(stdout=True).print(table)
     if isinstance(network, ForeignNetwork):

@@ -9,7 +9,7 @@ from lanterna.errors import UsageError
 from lanterna.images import check_place, note_input, open_picture, save_picture
 from lanterna.images.films import check_film_place
 from lanterna.recipes.paint_race import Race, RaceFrame, race
-from lanterna.surfaces.cli.common import emit_json, human_size, say, tell_device
+from lanterna.surfaces.cli.common import emit_json, human_size, say, show, tell_device
 from lanterna.surfaces.cli.preview import run_through
 from lanterna.surfaces.painting import LearningFilm, race_record
 
@@ -70,7 +70,7 @@ def paint_race(
         for name, runner in sorted(frame.runners.items(), key=lambda each: -each[1].psnr):
             beside = f", a JPEG as good {human_size(runner.jpeg.bytes)}" if runner.jpeg else ""
             size = f"{runner.parameters:,} parameters, {human_size(runner.bytes)}"
-            print(f"{name:<8} {runner.psnr:5.1f} dB in {runner.seconds:.1f} s, {size}{beside}")
+            show(f"{name:<8} {runner.psnr:5.1f} dB in {runner.seconds:.1f} s, {size}{beside}")
         say(f"{place}: the race", quiet=quiet)
         if film:
             say(f"{film}: {document['frames']} frames", quiet=quiet)

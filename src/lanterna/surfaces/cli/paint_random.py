@@ -12,7 +12,7 @@ from lanterna.errors import UsageError
 from lanterna.images import check_place, save_picture
 from lanterna.images.films import check_film_place
 from lanterna.recipes.cppn import Cppn, random_loop, random_picture
-from lanterna.surfaces.cli.common import Force, Json, Output, Quiet, Settings, emit_json, given, say
+from lanterna.surfaces.cli.common import Force, Json, Output, Quiet, Settings, emit_json, given, say, show
 from lanterna.surfaces.cli.filming import filming
 from lanterna.surfaces.cli.preview import run_through, watching
 from lanterna.surfaces.dreaming import preset_settings
@@ -109,7 +109,7 @@ def random(
     else:
         say(f"{place}: {document['seconds']:.1f} s", quiet=quiet)
         for command in large.values():
-            print(command)
+            show(command)
     return None
 
 

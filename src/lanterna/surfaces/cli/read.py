@@ -13,7 +13,7 @@ from lanterna.networks.trained import is_trained
 from lanterna.recipes.read import Read, ReadPage
 from lanterna.recipes.read import read as read_page
 from lanterna.recipes.results import open_or_train
-from lanterna.surfaces.cli.common import Device, Force, Json, Quiet, emit_json, fetch_missing, say
+from lanterna.surfaces.cli.common import Device, Force, Json, Quiet, emit_json, fetch_missing, say, show
 from lanterna.surfaces.reading import draw, record_of
 
 if TYPE_CHECKING:
@@ -140,16 +140,16 @@ def _document(name: str, page: ReadPage, *, why: bool) -> dict[str, Any]:
 
 def _tell(name: str, page: ReadPage, *, quiet: bool, why: bool) -> None:
     if name:
-        print(f"{name}:")
+        show(f"{name}:")
     if page.text:
-        print(page.text)
+        show(*page.text.splitlines())
     for note in page.notes:
         say(note, quiet=quiet)
     if why:
         for number, reading in enumerate(page, start=1):
             second = reading.runner_up
             nearest = " ".join(str(n.label) for n in reading.why)
-            print(
+            show(
                 f"{number:3}  {reading.digit}  {reading.confidence:4.0%} sure; else {second} "
                 f"({reading.probabilities[second]:.1%}); nearest training digits: {nearest}"
             )

@@ -19,6 +19,7 @@ from lanterna.surfaces.cli.common import (
     assignments,
     emit_json,
     say,
+    show,
 )
 from lanterna.surfaces.rerun import (
     changed,
@@ -47,9 +48,9 @@ def recipe(picture: Path, /, *, changes: Changes = None, json: Json = False) -> 
         each = {"commands": list(large.values())} if large else {}
         emit_json({**record.model_dump(mode="json"), "command": command, **each})
     else:
-        print("\n".join(_described(record, command)))
+        show(*_described(record, command))
         if large:
-            print("\n".join(["", "each of it large:", *(f"  {line}" for line in large.values())]))
+            show("", "each of it large:", *(f"  {line}" for line in large.values()))
 
 
 def rerun(

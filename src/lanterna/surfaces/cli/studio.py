@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from lanterna.surfaces.cli.common import Quiet, say
+from lanterna.surfaces.cli.common import Quiet, say, show
 
 
 def studio(
@@ -36,11 +36,11 @@ def studio(
         say("the studio is open; Ctrl-C closes it", quiet=quiet)
         if host is not None:
             say("others reach it at this address, which holds the token: who has it can do all", quiet=quiet)
-        print(address, flush=True)
+        show(address)
 
     if (port, host, allow) == (None, None, ()) and (address := open_address()):
         say("the studio is open already:", quiet=quiet)
-        print(address)
+        show(address)
         if browser:
             webbrowser.open(address)
         return

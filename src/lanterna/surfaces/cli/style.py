@@ -33,6 +33,7 @@ from lanterna.surfaces.cli.common import (
     given,
     human_size,
     say,
+    show,
     tell_device,
 )
 from lanterna.surfaces.cli.filming import is_film, usual_place
@@ -241,7 +242,7 @@ def style(
             larger = min(2 * LONGEST, longest)
             say(f"the photograph is larger: --size {larger} paints more of it", quiet=quiet)
         for command in large.values():
-            print(command)
+            show(command)
     if not finished:
         on = " --resume with the same words goes on" if checkpoint else " its recipe makes all of them"
         say(f"stopped after {frame.step} of {frame.steps} steps:{on}", quiet=quiet)

@@ -42,11 +42,13 @@ def tour(
         with watching(quiet=quiet) as watch:
             seen.append(room(output, watch))
     index = write_gallery(output, seen)
-    say(f"\nThe gallery is open, after {time.perf_counter() - begun:.0f} s:", quiet=quiet)
+    say("", quiet=quiet)
+    say(f"The gallery is open, after {time.perf_counter() - begun:.0f} s:", quiet=quiet)
     for made in seen:
         numbers = ", ".join(f"{what} {value}" for what, value in made.numbers)
         say(f"  {made.title}: {numbers}", quiet=quiet)
     say(f"Look at {index}. Then try:", quiet=quiet)
     for made in seen:
         say(f"  {made.command}", quiet=quiet)
-    say("Or do it by hand, in your browser:\n  lanterna studio", quiet=quiet)
+    say("Or do it by hand, in your browser:", quiet=quiet)
+    say("  lanterna studio", quiet=quiet)
