@@ -127,10 +127,10 @@ def test_one_position_is_wanted_in_the_middle(conv):
 def test_silent_units_can_be_woken():
     """This channel of vgg16 is silent on grey noise, so its ReLU gives no gradient to begin with."""
     vgg = open_network("vgg16")
-    last = made(vgg, stage="relu5_1", channel=33, size=64, steps=24)
+    last = made(vgg, stage="relu5_1", channel=33, size=96, steps=40)
     wish = objectives.channel("relu5_1", 33)
     with torch.no_grad():
-        noise = 0.5 + 0.01 * torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+        noise = 0.5 + 0.01 * torch.randn(4, 3, 96, 96, generator=torch.Generator().manual_seed(0))
         assert wish(vgg, noise).max() < 0.05 * wish(vgg, last.pictures)
     assert wanted_stage(Feature(stage="relu5_1", channel=0), vgg) == "conv5_1"
     assert {p.dtype for p in vgg.parameters()} == {torch.float32}  # the network given is left as it is

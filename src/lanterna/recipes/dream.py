@@ -78,7 +78,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "engraving": {"stage": "block5", "step_size": 1.2, "keep_colours": True, "blend": 0.7},
     "gentle": {"stage": ("block9", "block14"), "steps": 6, "blend": 0.7},
     # What a network that reads digits sees; a page of handwriting stays readable.
-    "crackle": {"network": "conv", "stage": "relu3", "octaves": 6, "step_size": 1.5},
+    "crackle": {"network": "conv", "stage": "relu3", "octaves": 6, "step_size": 1.5, "blend": 0.85},
 }
 """Settings to begin with, by name: each is quick, and unlike the others on any picture."""
 
