@@ -26,7 +26,7 @@ def check_document(value: object) -> None:
             raise UsageError(f"expected finite numbers, got {each}")
         if isinstance(each, int) and not -(2**63) <= each < 2**63:
             raise UsageError("expected numbers of at most 64 bits, got a larger one")
-        if isinstance(each, str) and not _is_unicode(each):
+        if isinstance(each, str) and not is_unicode(each):
             raise UsageError("expected text in Unicode, got half of a surrogate pair")
 
 
@@ -53,7 +53,8 @@ def _parts(value: object) -> Iterator[tuple[object, int]]:
             left += [(part, depth + 1) for part in each]
 
 
-def _is_unicode(text: str) -> bool:
+def is_unicode(text: str) -> bool:
+    """Say whether a text can be written as UTF-8: it holds no half of a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError:

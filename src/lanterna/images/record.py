@@ -28,7 +28,7 @@ from pydantic import (
 import lanterna
 from lanterna import shelf
 from lanterna.documents import check_document
-from lanterna.errors import UsageError
+from lanterna.errors import UsageError, escaped
 from lanterna.files import sha256
 from lanterna.images.decoding import Source, named, opened
 
@@ -287,7 +287,5 @@ def _embedded(picture: ImageFile) -> str | bytes | None:
 
 def printable(text: str, most: int = 300) -> str:
     """Text from a stranger's file, safe on a terminal: signs that cannot be seen are shown as their codes."""
-    shown = "".join(
-        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text[:most]
-    )
+    shown = escaped(text[:most])
     return shown if len(text) <= most else f"{shown}…"

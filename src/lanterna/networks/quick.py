@@ -38,8 +38,8 @@ def quicken(network: Network, stages: Collection[str] | None = None) -> Network:
     wanted = set(stages or names)
     if type(network) is Network:  # copy no layer that nothing is read of
         read = names[: 1 + max(names.index(name) for name in wanted)]
-        kept = copy.deepcopy(nn.ModuleDict({name: network.stages[name] for name in read}))
-        work = copy.deepcopy(network, {id(network.stages): kept})
+        layers = copy.deepcopy(nn.ModuleDict({name: network.stages[name] for name in read}))
+        work = copy.deepcopy(network, {id(network.stages): layers})
     else:
         work = copy.deepcopy(network)
     work.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from pydantic import ValidationError
 
+from lanterna.documents import is_unicode
 from lanterna.errors import UsageError
 from lanterna.files import sha256
 from lanterna.images.prints import Print
@@ -93,7 +94,7 @@ def changed(record: Record, assignments: Mapping[str, str]) -> Record:
     settings, other = dict(record.settings), dict[str, Any]()
     roles = {note.role.replace("-", "_"): note.role for note in record.inputs}
     for key, text in assignments.items():
-        if not _is_unicode(text):
+        if not is_unicode(text):
             raise UsageError(f"{printable(key)}: expected text in UTF-8, got {text!r}")
         if key in ("input", "inputs"):
             other["inputs"] = _inputs_of("", text, other.get("inputs", record.inputs))
@@ -267,14 +268,6 @@ def _inputs_of(role: str, text: str, inputs: tuple[Input, ...]) -> tuple[Input, 
         raise UsageError(f"{role or 'input'}: the picture was made from {count} files, got {len(paths)}")
     new = iter(paths)
     return tuple(note_input(next(new), role=role) if note.role == role else note for note in inputs)
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _expanded(path: str) -> Path:
