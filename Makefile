@@ -3,32 +3,36 @@
 # make docs    the site: build/docs/index.html
 # make test    all tests          make quick   those that take no time, before every commit
 # make check   ruff and mypy      make bench   the figures; QUICK=--quick for small ones
+# make lock    the newest versions that fit, into locked/    make newest  the tests with the newest, unlocked
 PYTHON ?= python3
-BIN = .venv/bin
-INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+VENV = .venv
+BIN = $(VENV)/bin
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOCKED = $(INSTALL) --require-hashes --no-deps --requirement
+ITSELF = $(INSTALL) --constraint constraints.txt --no-build-isolation --editable
 
-.PHONY: tour studio docs test quick check bench
-tour: .venv/installed
+.PHONY: tour studio docs test quick check bench lock newest
+tour: $(VENV)/installed
 	@$(BIN)/lanterna tour
 
-studio: .venv/installed
+studio: $(VENV)/installed
 	@$(BIN)/lanterna studio
 
-docs: .venv/installed-docs
+docs: $(VENV)/installed-dev
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -d build/doctrees docs build/docs
 	@echo "$(CURDIR)/build/docs/index.html"
 
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
 
-test: .venv/installed-dev
+test: $(VENV)/installed-dev
 	@$(BIN)/python tests/shared/browsers.py
 	@OMP_WAIT_POLICY=passive $(BIN)/python tests/shared/trained.py  # with all cores, before the tests share them
 	$(PYTEST) --dist loadfile --no-loadscope-reorder
 
-quick: .venv/installed-dev
+quick: $(VENV)/installed-dev
 	$(PYTEST) --dist worksteal -m "not slow"
 
-check: .venv/installed-dev
+check: $(VENV)/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -36,22 +40,34 @@ check: .venv/installed-dev
 BENCHES = train classify teach look paths motion dream feature style instant instant_start paint studio \
 	parallel render render_plan gpu
 
-bench: .venv/installed-dev
+bench: $(VENV)/installed-dev
 	@failed=; for name in $(BENCHES); do \
 		echo "$$name" >&2; $(BIN)/python benchmarks/$$name.py $(QUICK) || failed="$$failed $$name"; \
 	done; test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }
 
-.venv/installed: pyproject.toml constraints.txt
-	@echo "installing Lanterna into .venv (torch is large: some minutes the first time)"
+lock: $(VENV)/installed
+	$(INSTALL) uv
+	for set in core dev; do \
+		$(BIN)/uv pip compile pyproject.toml --group build $$(test $$set = core || echo --extra dev) \
+			--constraint constraints.txt --universal --upgrade --generate-hashes --no-emit-package torch \
+			--no-emit-index-url --no-annotate --custom-compile-command "make lock" --quiet \
+			--output-file locked/$$set.txt || exit 1; \
+	done
+
+newest:
+	$(PYTHON) -m venv --clear build/newest
+	$(MAKE) VENV=build/newest INSTALL="build/newest/bin/python -m pip install --quiet --upgrade" \
+		LOCKED=true ITSELF='$$(INSTALL) --editable' check test
+
+$(VENV)/installed: pyproject.toml constraints.txt locked/core.txt
+	@echo "installing Lanterna into $(VENV) (torch is large: some minutes the first time)"
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(not (3, 11) <= v < (3, 14) and f"Lanterna wants Python 3.11 to 3.13, this is {v.major}.{v.minor}: make PYTHON=python3.12")'
-	@$(PYTHON) -m venv .venv
-	@$(INSTALL) --editable .
+	@$(PYTHON) -m venv $(VENV)
+	@$(LOCKED) locked/core.txt
+	@$(ITSELF) .  # and torch
 	@touch $@
 
-.venv/installed-dev: .venv/installed
-	@$(INSTALL) --editable ".[dev]"
-	@touch $@
-
-.venv/installed-docs: .venv/installed
-	@$(INSTALL) --editable ".[docs]"
+$(VENV)/installed-dev: $(VENV)/installed locked/dev.txt
+	@$(LOCKED) locked/dev.txt
+	@$(ITSELF) ".[dev]"
 	@touch $@
