@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _KINDS = {torch.uint8: "uint8", torch.int32: "int32", torch.float32: "float32", torch.float16: "float16"}
-_VENDORED = {"uplot": "uplot/uPlot.js"}
 _NOTHING_FROM_OUTSIDE = (
     "default-src 'none'; script-src 'unsafe-inline' data:; style-src 'unsafe-inline'; img-src data: blob:"
 )
@@ -70,8 +69,6 @@ def standalone(
     """
     index, blob = _packed(arrays)
     imports = {f"lanterna/{name}": _data_url(_module(name)) for name in (*modules, "arrays.js")}
-    imports |= {name: _data_url(asset(f"vendor/{place}")) for name, place in _VENDORED.items()
-                if any(f'from "{name}"' in asset(each) for each in modules)}  # fmt: skip
     return f"""<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
