@@ -9,8 +9,11 @@ MISSING = "the tests of pages need Chromium: apt-get install chromium (`make qui
 
 
 def find_chromium() -> str | None:
-    """The path of Chromium or Chrome, or None where neither is installed."""
-    names = ("chromium", "chromium-browser", "google-chrome")
+    """The path of Chromium or Chrome, or None where neither is installed.
+
+    The headless shell is the same engine without a window: a page opens in it for half the processor time.
+    """
+    names = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
     return next(filter(None, map(shutil.which, names)), None)
 
 

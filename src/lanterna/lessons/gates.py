@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import random
 import statistics
+from operator import mul
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
@@ -36,7 +37,7 @@ class Gates(Recipe):
 
 def output(inputs: Sequence[float]) -> float:
     """The circuit: neighbours are multiplied, the products added."""
-    return sum(x * y for x, y in zip(inputs[::2], inputs[1::2], strict=True))
+    return math.fsum(map(mul, inputs[::2], inputs[1::2]))
 
 
 def slope(inputs: Sequence[float]) -> list[float]:

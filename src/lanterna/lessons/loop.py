@@ -22,7 +22,7 @@ def descend(what: Iterable[Tensor], loss: Callable[[int], Tensor], steps: int, r
     `loss` is given the number of the step, and gives one number. Steps are Adam's (Kingma and Ba 2015), and
     shrink to nothing in a straight line.
     """
-    optimiser = uncompiled(torch.optim.Adam)(list(what), rate)
+    optimiser = uncompiled(torch.optim.Adam)(list(what), rate, fused=True)
     losses = []
     for step in told(range(steps), "taking steps"):
         optimiser.param_groups[0]["lr"] = rate * (1 - step / steps)

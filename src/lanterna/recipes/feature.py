@@ -19,6 +19,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lanterna.devices import uncompiled
 from lanterna.errors import UsageError
 from lanterna.networks import Network, class_index, open_network
 from lanterna.networks.quick import quicken
@@ -282,7 +283,7 @@ def _ascend(
     if drawn:
         whole = whole + recipe.ink * objectives.ink()
 
-    optimiser = torch.optim.Adam(waves.parameters(), lr=recipe.learning_rate)
+    optimiser = uncompiled(torch.optim.Adam)(waves.parameters(), lr=recipe.learning_rate)
     for step in range(1, recipe.steps + 1):
         optimiser.param_groups[0]["lr"] = recipe.learning_rate * (1 - 0.9 * (step - 1) / recipe.steps)
         seen = seen_anyhow(canvas(), generator, recipe.robustness)

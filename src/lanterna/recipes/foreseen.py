@@ -39,6 +39,13 @@ class Foreseen:
     memory: int
 
 
+def worth_foreseeing(size: tuple[int, int], recipe: Dream) -> bool:
+    """Whether dreaming with a picture of `size` (height, width) is more work than foreseeing it would be."""
+    longest = recipe.size or min(max(size), LONGEST)
+    sizes = octave_sizes(*size, longest, recipe.octaves, recipe.ratio)
+    return recipe.steps * sum(height * width for height, width in sizes) > 3 * _SAMPLE**2
+
+
 def foreseen(size: tuple[int, int], recipe: Dream, network: Network, masks: int = 0) -> Foreseen:
     """What dreaming with a picture of `size` (height, width) will take, from measuring for half a second.
 

@@ -14,7 +14,7 @@ from lanterna.images import check_place, note_input, save_picture
 from lanterna.recipes.dream import Dream, DreamFrame
 from lanterna.recipes.dream import dream as dreaming
 from lanterna.recipes.dream_film import DreamFilm
-from lanterna.recipes.foreseen import foreseen
+from lanterna.recipes.foreseen import foreseen, worth_foreseeing
 from lanterna.surfaces.cli.common import (
     Device,
     Force,
@@ -154,14 +154,15 @@ def dream(
         )  # fmt: skip
         frames = begin(recipe)
         shape = (pictures.picture.shape[1], pictures.picture.shape[2])
-        ahead = foreseen(shape, recipe, network, len(pictures.masks))
-        free = free_memory(network.get_buffer("mean").device)
-        if free and ahead.memory > free and not ("tile" in wishes or checkpoint):
-            recipe = recipe.changed({"tile": _NARROW})
-            frames = begin(recipe)
-            say(f"to keep to the memory, in windows of {_NARROW} pixels", quiet=quiet)
-        if ahead.seconds > _LONG:
-            say(f"{about(ahead.seconds)}, {human_size(ahead.memory)} of memory", quiet=quiet)
+        if worth_foreseeing(shape, recipe):
+            ahead = foreseen(shape, recipe, network, len(pictures.masks))
+            free = free_memory(network.get_buffer("mean").device)
+            if free and ahead.memory > free and not ("tile" in wishes or checkpoint):
+                recipe = recipe.changed({"tile": _NARROW})
+                frames = begin(recipe)
+                say(f"to keep to the memory, in windows of {_NARROW} pixels", quiet=quiet)
+            if ahead.seconds > _LONG:
+                say(f"{about(ahead.seconds)}, {human_size(ahead.memory)} of memory", quiet=quiet)
     tell_device(device, quiet=quiet)
     begun = time.perf_counter()
     frame = run_through(frames, "dreaming", _told, shown=preview, quiet=quiet)
