@@ -3,7 +3,8 @@
     python scripts/fuzz.py [--inputs 10000] [--seed 0] [--only record checkpoint] [--side-by-side 2]
 
 The doors are those through which something from elsewhere comes: pictures, films, records in pictures,
-trained networks, paintings, checkpoints, what a render keeps in its folder, sweeps, and the studio's API.
+trained networks, paintings, checkpoints, what a render keeps in its folder, sweeps, the studio's API, files
+of the shelf (as if their sha256 had been right), and what the page of a notebook's view says.
 Each input is a real one that was changed at random, or one made to do harm: a pickle that runs a program, a
 record that names code or a path outside. An input may be refused (a `LanternaError`, in one line; below 500
 by the studio) or taken; it has 20 seconds, and leaves no file, no open file and no process. One that
@@ -17,6 +18,7 @@ import argparse
 import contextlib
 import copy
 import faulthandler
+import gzip
 import io
 import json
 import multiprocessing
@@ -34,7 +36,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from onnx import TensorProto, helper
+from traitlets import TraitError
 
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "tests" / "shared"))
@@ -56,6 +61,9 @@ from lanterna.recipes.style import Stylize, style  # noqa: E402
 from lanterna.recipes.train import Train  # noqa: E402
 from lanterna.recipes.training import train  # noqa: E402
 from lanterna.settings import shelf_folder  # noqa: E402
+from lanterna.shelf import convert  # noqa: E402
+from lanterna.shelf.onnx import read_weights  # noqa: E402
+from lanterna.surfaces.notebook.views import Pad  # noqa: E402
 from lanterna.surfaces.render.folder import MANIFEST, PIECES, Folder, plan_in  # noqa: E402
 from lanterna.surfaces.render.folder import PLAN as RENDER_PLAN  # noqa: E402
 from lanterna.surfaces.render.pieces import pieces_of  # noqa: E402
@@ -174,6 +182,8 @@ class Doors:
         self.network = {name: (self.kept / "net" / name).read_bytes() for name in (PLAN, WEIGHTS)}
         self.works = {name: self._work(name) for name in works}
         self.painting = (self.kept / "painting.safetensors").read_bytes()
+        self.weights = _weights()
+        self.pad = Pad(build(Plan(network="dense", hidden=(8,))))
         self.served = served
 
     def _work(self, name: str) -> tuple[Callable[..., Any], bytes]:
@@ -272,6 +282,36 @@ class Doors:
         for name, data in files.items():
             (folder / name).write_bytes(data)
         open_trained(folder)(torch.zeros(1, 1, 28, 28))
+
+    def shelf_file(self, chance: random.Random) -> None:
+        """A file of the shelf is converted, as if its sha256 had been right."""
+        how = chance.choice(sorted(self.weights))
+        data = self.weights[how]
+        if how != "onnx" and chance.random() < 0.2:
+            data = pickle.dumps(Harmful(), protocol=chance.choice((0, 2, 4)))
+            data = (
+                gzip.compress(data) if how == "digits" else harmful_checkpoint(self.weights["torch"], chance)
+            )
+        elif how == "digits":
+            data = gzip.compress(changed(gzip.decompress(data), chance), 1)
+        else:
+            data = changed(data, chance)
+        if how == "onnx":
+            (WORK / "a.onnx").write_bytes(data)
+            read_weights(WORK / "a.onnx")
+        else:
+            convert.keep(data, WORK / "a.safetensors", how)
+
+    def view(self, chance: random.Random) -> None:
+        """A view in a notebook is told something by its page."""
+        said = {"pixels": [chance.randrange(256) for _ in range(784)], "number": 1}
+        said = odd(said, chance) if chance.random() < 0.8 else said
+        try:
+            self.pad.set_state({"told": said})
+        except TraitError as error:
+            raise LanternaError("no message") from error
+        if self.pad.image is not None and not 0 <= self.pad.image.min() <= self.pad.image.max() <= 1:
+            raise AssertionError("no image")
 
     def painting_file(self, chance: random.Random) -> None:
         """A painting is opened."""
@@ -383,6 +423,22 @@ class Doors:
             raise LanternaError(json.loads(told)["error"])
 
 
+def _weights() -> dict[str, bytes]:
+    """Small files of the kinds that the shelf converts: ONNX, a checkpoint of torch's, and pickled digits."""
+    tensor = helper.make_tensor("a", TensorProto.FLOAT, [2, 3], [1.0] * 6)
+    graph = helper.make_graph(
+        [helper.make_node("DequantizeLinear", ["a", "a", "a"], ["b"])], "g", [], [], [tensor]
+    )
+    stream = io.BytesIO()
+    torch.save({"a": torch.ones(2, 3)}, stream)
+    pair = np.zeros((2, 784), np.float32), np.zeros(2, np.int64)
+    return {
+        "onnx": helper.make_model(graph).SerializeToString(),
+        "torch": stream.getvalue(),
+        "digits": gzip.compress(pickle.dumps((pair, pair, pair), protocol=2)),
+    }
+
+
 def asked(base: str, token: str) -> Served:
     """A client of a studio that another process has started."""
     client = object.__new__(Served)
@@ -392,7 +448,7 @@ def asked(base: str, token: str) -> Served:
 
 SHARES = {
     "picture": 30, "film": 8, "record": 10, "trained": 8, "painting_file": 6, "checkpoint": 10,
-    "manifest": 10, "sweep": 4, "api": 14,
+    "manifest": 10, "sweep": 4, "api": 14, "shelf_file": 8, "view": 4,
 }  # fmt: skip
 
 

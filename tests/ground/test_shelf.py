@@ -28,6 +28,7 @@ from lanterna import shelf
 from lanterna.errors import LanternaError, MissingError, UsageError
 from lanterna.files import sha256
 from lanterna.shelf import convert, wheels
+from lanterna.shelf.onnx import read_weights
 from lanterna.shelf.table import Member
 from lanterna.surfaces.cli import main
 
@@ -240,10 +241,31 @@ def test_torch_weights_keep_their_names_and_hostile_ones_do_not_run(tmp_path):
     marker = tmp_path / "it-ran"
     hostile = io.BytesIO()
     torch.save({"a": Touch(marker)}, hostile)
-    with pytest.raises(LanternaError, match="not what they should be"):
+    with pytest.raises(LanternaError, match="not what they should be") as said:
         convert.keep(hostile.getvalue(), tmp_path / "refused.safetensors", "torch")
+    assert "\n" not in str(said.value)  # as torch's own words are, which advise to load it all the same
     assert not marker.exists()
     assert not (tmp_path / "refused.safetensors").exists()
+
+
+HDF5 = b"\x89HDF\r\n\x1a\n"
+
+
+@pytest.mark.parametrize("content", [b"", HDF5, HDF5 + bytes(100), HDF5 + b"\xff" * 2000, b"\xff" * 64])
+def test_broken_weights_of_every_kind_are_refused_in_one_line(content, tmp_path):
+    for how in ("torch", "vgg16", "digits"):
+        with pytest.raises(LanternaError) as said:
+            convert.keep(content, tmp_path / "refused.safetensors", how)
+        assert "\n" not in str(said.value)
+    (tmp_path / "a.onnx").write_bytes(content)
+    with pytest.raises(LanternaError, match="not what they should be"):
+        read_weights(tmp_path / "a.onnx")
+
+
+def test_onnx_with_a_number_where_a_name_belongs_is_refused(tmp_path):
+    (tmp_path / "a.onnx").write_bytes(b"\x3a\x04" + b"\x2a\x02" + b"\x40\x07")  # the name is 7
+    with pytest.raises(LanternaError, match="not what they should be"):
+        read_weights(tmp_path / "a.onnx")
 
 
 def test_a_member_is_read_no_further_than_its_size_and_checked(tmp_path):

@@ -10,7 +10,9 @@ import pytest
 from browsing import THREE, stroke, violations
 from cells import Cells
 from lanterna import LanternaError, MissingError, notebook, open_network
-from lanterna.surfaces.notebook.views import LOOKED_AT, PIECES
+from lanterna.networks.digits import build
+from lanterna.networks.plan import Plan
+from lanterna.surfaces.notebook.views import LOOKED_AT, PIECES, Pad
 from lanterna.surfaces.page import asset
 from places import SCREENSHOTS
 
@@ -166,6 +168,19 @@ def test_pieces_are_those_of_the_studio():
     room = re.search(r"const PIECES = {.*?};", asset("studio/rooms/learn.js"), re.DOTALL)[0]
     theirs = dict(re.findall(r'(\w+): "(\w+)"', room))
     assert {**PIECES, **dict.fromkeys(LOOKED_AT, "inside")} == theirs
+
+
+@pytest.mark.parametrize(
+    "pixels", [None, "x" * 784, [None] * 784, [{}] * 784, [-1] * 784, [1e400] * 784, [5]]
+)
+def test_a_drawing_that_is_none_is_not_read(pixels):
+    pad = Pad(build(Plan(network="dense", hidden=(8,))))
+    pad.set_state({"told": {"pixels": [200] * 784, "number": 1}})
+    assert pad.image.shape == (1, 28, 28)
+    assert pad.shown["number"] == 1
+    pad.set_state({"told": {"pixels": pixels, "number": 2}})
+    assert pad.image is None
+    assert pad.shown == {"number": 2, "shares": []}
 
 
 @pytest.mark.slow

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _LOOK, _PAD, _PLAY = 900, 440, 480  # pixels that a view takes up at first
 _PIXELS = 28 * 28
+_INKS = range(256)
 
 PIECES = {
     "gates": "gates", "derivative": "slope", "circuits": "circuit", "neuron": "switch", "layers": "rings",
@@ -87,9 +88,9 @@ class Pad(View):
 
     def _read(self, change: Mapping[str, Any]) -> None:
         """Read what the page says was drawn, and tell it."""
-        pixels, number = change["new"].get("pixels", ()), change["new"].get("number", 0)
+        pixels, number = change["new"].get("pixels"), change["new"].get("number", 0)
         self.image, self.digit, self.shares = None, None, []
-        if len(pixels) == _PIXELS:
+        if isinstance(pixels, list) and len(pixels) == _PIXELS and all(each in _INKS for each in pixels):
             self.image = torch.tensor(pixels, dtype=torch.float32).div(255).view(1, 28, 28)
             with torch.no_grad():
                 device = next(self._network.parameters()).device
