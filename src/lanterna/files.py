@@ -57,18 +57,20 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def working_folder(prefix: str) -> Iterator[Path]:
+def working_folder(prefix: str, within: Path | None = None) -> Iterator[Path]:
     """A folder for files of no worth afterwards, named `prefix` and something; gone when the block ends.
 
-    Those of this user's processes that were killed go first: a folder that another one made, whatever it is
-    called, has no marker in it.
+    It is `within` a folder, or where temporary files are, and nobody but this user can look into it. Those of
+    this user's processes that were killed go first: a folder that another one made, whatever it is called,
+    has no marker in it.
     """
-    for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+    within = within or Path(tempfile.gettempdir())
+    for left in within.glob(f"{prefix}*"):
         if _is_ours(left) and (handle := _held(left)) is not None:
             shutil.rmtree(left, ignore_errors=True)
             os.close(handle)
     for _ in range(5):  # somebody may just take it for one that was left; some disks have no locks
-        folder = Path(tempfile.mkdtemp(prefix=prefix))
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=within))
         handle = _held(folder)
         if fcntl is None or (handle is not None and folder.exists()):
             break

@@ -25,7 +25,7 @@ HASHES = {
 
 # Whoever takes these may use, change and pass on what they have; the last two ask for changed files back.
 FREE = {
-    "MIT", "MIT License", "MIT-CMU", "BSD", "BSD License", "3-Clause BSD License", "BSD-2-Clause",
+    "MIT", "MIT License", "MIT-0", "MIT-CMU", "BSD", "BSD License", "3-Clause BSD License", "BSD-2-Clause",
     "BSD-3-Clause", "0BSD", "Zlib",
     "CC0-1.0", "ISC License (ISCL)", "PSF-2.0", "Python Software Foundation License", "BSL-1.0",
     "Apache 2.0", "Apache-2.0",

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
+import tempfile
 import time
 from functools import partial
 from itertools import count, pairwise
@@ -29,7 +32,9 @@ from lanterna.surfaces.render.pieces import Carried, cuts, pieces, pieces_of
 from lanterna.surfaces.render.plan import Pictures, Sweep, originals, variations
 from lanterna.surfaces.render.task import Failed, Kit, Made, Task
 from lanterna.surfaces.render.work import TRIES, work
+from strangers import asked, is_loopback, listening, open_to_all, tree
 
+PATIENCE = 300.0  # seconds, so that a test that hangs ends
 DREAM = ["--stage", "block2", "--steps", "1", "--octaves", "1"]
 KIT = Kit("dream", "dream", ".png", "cpu")
 RECIPE = Dream(stage="block2", steps=1, octaves=1)
@@ -435,14 +440,14 @@ def test_the_same_comes_out_with_ray_though_a_node_is_lost(photos, tmp_path, mon
     from lanterna.surfaces.render.on_ray import OnRay
 
     monkeypatch.setenv("RAY_DISABLE_DOCKER_CPU_WARNING", "1")
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     for name, value in {"initial_delay": 1000, "period": 500, "timeout": 1000}.items():  # and not 30 s
         monkeypatch.setenv(f"RAY_health_check_{name}_ms", str(value))
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     second = cluster.add_node(num_cpus=1)
     try:
-        ray.init(address=cluster.address, log_to_driver=False, logging_level="error")
         cluster.wait_for_nodes()
-        engine = OnRay(KIT, 2, None, 2)
+        engine = OnRay(KIT, 2, cluster.address, 2)
         before: list[int] = []
 
         def lose(summary, _):
@@ -466,19 +471,96 @@ def test_the_same_comes_out_with_ray_though_a_node_is_lost(photos, tmp_path, mon
     assert kept(tmp_path / "out") == kept(tmp_path / "other")
 
 
+# Renders, and waits after each picture until it may go on.
+HELD = """
+import sys, time
+from pathlib import Path
+from lanterna.surfaces.cli import main
+from lanterna.surfaces.render.folder import Folder
+keep, go_on = Folder.keep, Path(sys.argv.pop(1))
+def keep_and_wait(folder, *given):
+    keep(folder, *given)
+    while not go_on.exists():
+        time.sleep(0.01)
+Folder.keep = keep_and_wait
+sys.exit(main(sys.argv[1:]))
+"""
+# Asks the head of a Ray cluster what it notes.
+ASKS = """
+import sys
+from ray._raylet import GcsClient
+assert GcsClient(address=sys.argv[1], cluster_id=None).internal_kv_keys(b"", None, timeout=60)
+"""
+
+
 @pytest.mark.slow
-def test_the_same_comes_out_with_dask_though_a_worker_is_killed(photos, tmp_path):
+def test_a_ray_cluster_of_its_own_is_closed_to_other_users(photos, tmp_path):
+    pytest.importorskip("ray")
+    go_on, person, out = tmp_path / "go-on", tmp_path / "person", tmp_path / "out"
+    person.mkdir()
+    command = ["render", str(photos), "dream", *DREAM, "-o", str(out), "--engine", "ray", "--workers", "1"]
+    with tempfile.TemporaryDirectory(prefix="", dir="/tmp") as temporary:  # whose name Ray wants short
+        surroundings = {**os.environ, "HOME": str(person), "TMPDIR": temporary, "RAY_AUTH_MODE": "disabled"}
+        process = subprocess.Popen([sys.executable, "-c", HELD, str(go_on), *command], env=surroundings)
+        try:
+            end = time.monotonic() + PATIENCE
+            while not kept(out):
+                assert process.poll() is None
+                assert time.monotonic() < end
+                time.sleep(0.05)
+            places = listening(process.pid)
+            assert len(places) > 3  # the head, the node, a worker, and whoever hands the work out
+            assert all(map(is_loopback, places)), places
+            assert not open_to_all(Path(temporary))
+            # Whoever wants in has to know a token, which is in no file and no command line.
+            started = tree(process.pid)[1:]
+            (token,) = {each.environ().get("RAY_AUTH_TOKEN") for each in started} - {None}
+            assert not any(token in " ".join(each.cmdline()) for each in started)
+            assert not list(person.rglob("auth_token"))
+            (head,) = (each.pid for each in started if each.name() == "gcs_server")
+            ((_, port),) = listening(head)
+            for said, code in ((token, 0), ("a token of somebody else's, of thirty-two", 1)):
+                asking = {**surroundings, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": said}
+                answer = subprocess.run([sys.executable, "-c", ASKS, f"127.0.0.1:{port}"], env=asking)
+                assert answer.returncode == code
+        finally:
+            go_on.touch()
+            assert process.wait(PATIENCE) == 0
+        assert not list(Path(temporary).glob("lanterna-ray-*"))
+    assert len(kept(out)) == 6
+
+
+@pytest.mark.slow
+def test_the_same_comes_out_with_dask_though_a_worker_is_killed(photos, tmp_path, monkeypatch):
+    distributed = pytest.importorskip("distributed")
     from lanterna.surfaces.render.on_dask import OnDask
 
+    # Another user has made the folder that Dask would use, and may change what is in it.
+    usual = tmp_path / "dask-scratch-space"
+    usual.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    before = listening(os.getpid())
     engine = OnDask(KIT, 1, None, 1)
     times = count()
 
-    def kill(*_):
-        if next(times) == 1:
+    def look_and_kill(*_):
+        time = next(times)
+        if time == 0:
+            places = listening(os.getpid()) - before
+            assert len(places) > 2  # the scheduler, a worker, and whoever starts it anew
+            assert all(map(is_loopback, places)), places
+            answers = [asked(place, "/info/main/workers.html") for place in places]
+            assert all(not answer or answer.startswith(b"HTTP/1.1 404") for answer in answers), answers
+            assert not list(usual.iterdir())
+            where = engine._client.scheduler.address.replace("tls://", "")
+            for scheme, security in (("tcp", None), ("tls", distributed.Security.temporary())):
+                with pytest.raises(OSError):  # noqa: PT011 - how it is refused differs
+                    distributed.Client(f"{scheme}://{where}", security=security, timeout=1)
+        if time == 1:
             for nanny in engine._cluster.workers.values():
                 os.kill(nanny.process.pid, signal.SIGKILL)
 
-    summary = run(photos, tmp_path / "out", lambda: engine, kill)
+    summary = run(photos, tmp_path / "out", lambda: engine, look_and_kill)
     assert (summary.made, summary.failed) == (6, {})
     run(photos, tmp_path / "other", Here)
     assert kept(tmp_path / "out") == kept(tmp_path / "other")
@@ -492,3 +574,12 @@ def test_a_cluster_that_is_not_there_is_told_in_one_line(photos, tmp_path, monke
     error = capsys.readouterr().err
     assert "no Dask workers at 127.0.0.1:9" in error
     assert error.count("\n") == 1
+
+
+def test_dask_without_what_makes_certificates_is_told_in_one_line(photos, tmp_path, monkeypatch, capsys):
+    find = on_dask.find_spec
+    monkeypatch.setattr(on_dask, "find_spec", lambda name: None if name == "cryptography" else find(name))
+    command = ["render", str(photos), "dream", *DREAM, "-o", str(tmp_path / "x"), "--engine", "dask"]
+    assert main(command) == 3
+    error = capsys.readouterr().err
+    assert error == "lanterna: the engine dask needs cryptography: pip install 'lanterna[cluster]' gets it\n"

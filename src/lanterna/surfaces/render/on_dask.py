@@ -10,9 +10,12 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from lanterna.errors import LanternaError, MissingError, one_line
+from lanterna.files import working_folder
 from lanterna.surfaces.render.task import GOES_ON, SILENCE, Failed, Made
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lanterna.surfaces.render.maker import Maker
     from lanterna.surfaces.render.task import Kit, Task
 
@@ -26,7 +29,8 @@ class OnDask:
 
     A scheduler that has not been heard for `silence` seconds is taken to be gone.
 
-    Errors: `MissingError` where Dask is not installed; `LanternaError` where the scheduler cannot be reached.
+    Errors: `MissingError` where a package that it needs is not installed; `LanternaError` where the scheduler
+    cannot be reached.
     """
 
     name = "dask"
@@ -34,25 +38,27 @@ class OnDask:
     def __init__(
         self, kit: Kit, workers: int | None, address: str | None, cores: int, silence: float = SILENCE
     ) -> None:
-        if find_spec("distributed") is None:
-            raise MissingError("the engine dask needs Dask: pip install 'lanterna[cluster]' gets it")
+        needed = ["distributed"] if address else ["distributed", "cryptography"]
+        if missing := [name for name in needed if find_spec(name) is None]:
+            raise MissingError(
+                f"the engine dask needs {' and '.join(missing)}: pip install 'lanterna[cluster]' gets it"
+            )
         dask: Any = import_module("dask")
         distributed: Any = import_module("distributed")
         self._dask = distributed
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters of it is told by us
         self._cluster: Any = None
+        self._own = contextlib.ExitStack()
         # A worker that dies over a task is told at once: we count the tries.
         dask.config.set({"distributed.scheduler.allowed-failures": 0})
         dask.config.set({"distributed.comm.timeouts.tcp": f"{max(silence, _LEAST_SILENCE)}s"})
         try:
-            if address is None:
-                self._cluster = distributed.LocalCluster(
-                    n_workers=workers or max(1, cores // kit.threads), threads_per_worker=1, processes=True,
-                    dashboard_address=None, silence_logs=logging.CRITICAL,
-                )  # fmt: skip
+            if not address:
+                self._cluster = self._own.enter_context(_private(workers or max(1, cores // kit.threads)))
             self._client = distributed.Client(self._cluster or address, timeout=_PATIENCE)
             self._client.wait_for_workers(1, timeout=60)
         except (OSError, TimeoutError, ValueError) as error:
+            self._own.close()
             where = address or "this machine"
             raise LanternaError(f"no Dask workers at {where}: {type(error).__name__}: {error}") from error
         there = len(self._client.scheduler_info(n_workers=-1)["workers"])
@@ -99,8 +105,27 @@ class OnDask:
         with contextlib.suppress(Exception):
             self._client.cancel(list(self._running), force=True)
         self._client.close()
-        if self._cluster is not None:
-            self._cluster.close()
+        self._own.close()
+
+
+@contextlib.contextmanager
+def _private(workers: int) -> Iterator[Any]:
+    """A cluster on this machine that no other user of it can reach.
+
+    A certificate that is in the memory of its processes alone is asked of whoever speaks to one of them. What
+    they answer without one, to browsers, is nothing. Their files are in a folder of their own.
+    """
+    dask: Any = import_module("dask")
+    distributed: Any = import_module("distributed")
+    with working_folder("lanterna-dask-") as folder:
+        dask.config.set({"temporary-directory": str(folder)})
+        dask.config.set({f"distributed.{role}.http.routes": [] for role in ("scheduler", "worker")})
+        with distributed.LocalCluster(
+            n_workers=workers, threads_per_worker=1, processes=True, host="127.0.0.1",
+            security=distributed.Security.temporary(), silence_logs=logging.CRITICAL,
+            dashboard_address="127.0.0.1:0", scheduler_kwargs={"dashboard": False},
+        ) as cluster:  # fmt: skip
+            yield cluster
 
 
 _makers: dict[Kit, Maker] = {}

@@ -13,22 +13,30 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import secrets
 import sys
+import tempfile
 import threading
 import time
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from lanterna.errors import LanternaError, MissingError
+from lanterna.files import working_folder
 from lanterna.surfaces.render.task import GOES_ON, SILENCE, Failed, Made
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lanterna.surfaces.render.task import Kit, Task
 
 
 _PATIENCE = 120  # seconds, for a worker to begin
+_TOKEN = secrets.token_hex(32)  # for the clusters that this process starts; Ray reads it once
+_ROOM = 15  # bytes, for the path of a temporary folder: the sockets in it add 88, and may have 103
 
 
 class OnRay:
@@ -46,19 +54,17 @@ class OnRay:
     ) -> None:
         if find_spec("ray") is None:
             raise MissingError("the engine ray needs Ray: pip install 'lanterna[cluster]' gets it")
+        self._own = contextlib.ExitStack()
+        settings = {"address": address} if address else self._own.enter_context(_private(cores))
         os.environ.setdefault("RAY_AUTH_MODE", "token")  # or anybody who reaches it could run any program
         ray: Any = import_module("ray")
         self._ray, self.kit, self.silence = ray, kit, silence
-        self._own = not ray.is_initialized()
-        if self._own:
-            settings: dict[str, Any] = {"address": address} if address else {
-                "num_cpus": cores, "include_dashboard": False
-            }  # fmt: skip
-            try:
-                ray.init(log_to_driver=False, logging_level="error", **settings)
-            except Exception as error:
-                where = address or "this machine"
-                raise LanternaError(f"no Ray cluster at {where}: {type(error).__name__}: {error}") from error
+        try:
+            ray.init(log_to_driver=False, logging_level="error", **settings)
+        except Exception as error:
+            self._own.close()
+            where = address or "this machine"
+            raise LanternaError(f"no Ray cluster at {where}: {type(error).__name__}: {error}") from error
         resources = ray.cluster_resources()
         gpus = int(resources.get("GPU", 0)) if kit.device in ("auto", "cuda") else 0
         self._options: dict[str, Any] = {"num_cpus": kit.threads, "num_gpus": 1 if gpus else 0}
@@ -158,11 +164,33 @@ class OnRay:
         for actor in [*self._idle, *self._coming.values(), *(actor for actor, _ in self._running.values())]:
             with contextlib.suppress(Exception):
                 self._ray.kill(actor)
-        if self._own:
-            self._ray.shutdown()
+        self._ray.shutdown()
+        self._own.close()
 
     def _silent(self) -> bool:
         return time.monotonic() - self._heard > self.silence
+
+
+@contextlib.contextmanager
+def _private(cores: int) -> Iterator[dict[str, Any]]:
+    """How to start a cluster on this machine that no other user of it can reach; call it before Ray is here.
+
+    It listens at the loopback address alone, and asks for a token, which is in no file. What it writes is in
+    a private folder. Ray opens the folder that it is given to everybody: that one is inside of ours.
+    """
+    os.environ.update(
+        RAY_AUTH_MODE="token",
+        RAY_AUTH_TOKEN=_TOKEN,
+        RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",  # elsewhere too: with clusters it listens on every network
+        RAY_USAGE_STATS_ENABLED="0",  # or it would report to its makers
+    )
+    within = Path(tempfile.gettempdir())
+    if os.name == "posix" and len(os.fsencode(within)) > _ROOM:
+        within = Path("/tmp")
+    with working_folder("lanterna-ray-", within) as folder:
+        yield {
+            "address": "local", "num_cpus": cores, "include_dashboard": False, "_temp_dir": str(folder / "r")
+        }  # fmt: skip
 
 
 def _leave() -> None:
