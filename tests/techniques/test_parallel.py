@@ -21,6 +21,7 @@ from lanterna.recipes import training
 from lanterna.recipes.train import Train
 from lanterna.surfaces.cli import main
 from lanterna.surfaces.launching import _member
+from strangers import is_loopback, listening
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -143,6 +144,9 @@ def test_two_machines_go_on_when_a_process_is_killed(real_shelf: Path, tmp_path:
 def test_stopped_together_it_goes_on_alone(home: Path, tmp_path: Path):
     process = started(tmp_path, home, "--devices", "2")
     wait_for(home / "networks/net/checkpoint.pt", process)
+    places = listening(process.pid)
+    assert len(places) > 2, "where they meet, and each of both"
+    assert all(map(is_loopback, places)), "nobody on the network reaches them"
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130

@@ -122,7 +122,7 @@ def _surroundings(devices: int, *, alone: bool) -> Iterator[None]:
     found = {"OMP_NUM_THREADS": str(max(1, cores() // devices))}
     loopback = [name for _, name in socket.if_nameindex() if name.startswith("lo")]
     if alone and loopback:
-        found["GLOO_SOCKET_IFNAME"] = loopback[0]
+        found |= {"GLOO_SOCKET_IFNAME": loopback[0], "NCCL_SOCKET_IFNAME": loopback[0]}
     added = {name: value for name, value in found.items() if name not in os.environ}
     os.environ.update(added)
     if not os.environ.get("LANTERNA_DEBUG"):
