@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
 import threading
 from importlib import import_module
 from importlib.util import find_spec
@@ -120,12 +121,18 @@ def _private(workers: int) -> Iterator[Any]:
     with working_folder("lanterna-dask-") as folder:
         dask.config.set({"temporary-directory": str(folder)})
         dask.config.set({f"distributed.{role}.http.routes": [] for role in ("scheduler", "worker")})
+        dask.config.set({"distributed.worker.preload": [__name__]})
         with distributed.LocalCluster(
             n_workers=workers, threads_per_worker=1, processes=True, host="127.0.0.1",
             security=distributed.Security.temporary(), silence_logs=logging.CRITICAL,
             dashboard_address="127.0.0.1:0", scheduler_kwargs={"dashboard": False},
         ) as cluster:  # fmt: skip
             yield cluster
+
+
+def dask_setup(_: object) -> None:
+    """Begin a worker that is started for this run: Ctrl-C is for whoever hands tasks out."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 _makers: dict[Kit, Maker] = {}
