@@ -1,7 +1,8 @@
 """Dream a picture with a studio that is open: send it, start a job, watch it, fetch what it made.
 
-`python examples/studio_client.py ADDRESS cat.jpg dream.png`, where ADDRESS is what `lanterna studio` printed.
-It needs nothing but Python, so that it also runs inside other programs, such as TouchDesigner and Blender.
+`python examples/studio_client.py STUDIO/address.txt cat.jpg dream.png`, where STUDIO is the studio's folder;
+`lanterna doctor` says where it is. Only you can read that file, while everybody can read a command line.
+Nothing but Python is needed, so that it also runs inside other programs, such as TouchDesigner and Blender.
 """
 
 import json
@@ -27,7 +28,7 @@ def ask(method: str, path: str, body: bytes | None = None, kind: str = "applicat
 
 if len(sys.argv) != 4:
     sys.exit(__doc__)
-STUDIO, _, TOKEN = sys.argv[1].partition("/?token=")
+STUDIO, _, TOKEN = Path(sys.argv[1]).read_text(encoding="ascii").strip().partition("/?token=")
 source, target = Path(sys.argv[2]), Path(sys.argv[3])
 
 picture = ask("POST", f"/api/pictures?title={source.stem}", source.read_bytes(), "image/*")

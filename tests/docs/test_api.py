@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 PAGE = (ROOT / "docs/api.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
-CALLS = [call for block in BLOCKS for call in re.split(r"\n(?=curl )", block.strip())]
+TOKEN, *CALLS = [call for block in BLOCKS for call in re.split(r"\n(?=curl )", block.strip())]
+PROGRAM = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,9 @@ def test_each_call_has_an_example(studio: Served) -> None:
 
 
 def test_each_example_does_what_it_says(studio: Served) -> None:
-    ids = {"S": studio.base, "TOKEN": studio.token}
+    ids = {"S": studio.base, "STUDIO": str(studio.home / "studio")}
+    subprocess.run(["bash", "-euc", TOKEN], cwd=studio.home, env={"PATH": "/usr/bin:/bin", **ids}, check=True)
+    assert (studio.home / "token.txt").stat().st_mode & 0o077 == 0
     painted = studio.start("paint", settings={"steps": 20, "size": 32},
                            inputs=[("picture", studio.send(studio.home / "cat.png")["id"])])  # fmt: skip
     ids["PAINTING"] = studio.ended(painted)["picture"]
@@ -105,6 +108,15 @@ def test_each_example_does_what_it_says(studio: Served) -> None:
                 assert answer["text"] == "3"
 
 
+def test_the_program_of_the_page_counts_the_jobs(studio: Served) -> None:
+    (program,) = PROGRAM
+    found = subprocess.run(
+        [sys.executable, "-c", program], env={"STUDIO": str(studio.home / "studio")},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert (found.stdout, found.stderr) == (f"{len(studio('GET', '/api/jobs'))} jobs\n", "")
+
+
 def test_reading_that_crashes_begins_anew(studio: Served) -> None:
     three = (studio.home / "three.png").read_bytes()
 
@@ -126,11 +138,13 @@ def test_a_program_dreams_with_it(studio: Served, tmp_path: Path) -> None:
     assert '{"size": 384}' in program
     small = tmp_path / "studio_client.py"
     small.write_text(program.replace('{"size": 384}', '{"size": 96, "steps": 2}'), encoding="utf-8")
-    command = [sys.executable, small, studio.address, studio.home / "cat.png"]
+    file = studio.home / "studio" / "address.txt"
+    command = [sys.executable, small, file, studio.home / "cat.png"]
     found = subprocess.run([*command, tmp_path / "dream.png"], capture_output=True, text=True)
     assert (found.returncode, found.stderr) == (0, "")
     assert open_picture(tmp_path / "dream.png").shape[0] == 3
-    wrong = [*command[:2], studio.base + "/?token=wrong", *command[3:], tmp_path / "other.png"]
+    (tmp_path / "address.txt").write_text(f"{studio.base}/?token=wrong\n")
+    wrong = [*command[:2], tmp_path / "address.txt", *command[3:], tmp_path / "other.png"]
     found = subprocess.run(wrong, capture_output=True, text=True)
     assert (found.returncode, found.stderr.count("\n")) == (1, 1)
     assert "token" in found.stderr

@@ -36,14 +36,16 @@ def until(found: Callable[[], T | None], otherwise: Callable[[], object] = lambd
 class Served:
     """A studio that listens at a free port, on a home of its own."""
 
-    def __init__(self, home: Path, *words: str) -> None:
+    def __init__(self, home: Path, *words: str, browser: str = "") -> None:
+        """`browser` is the program that shows its page; without it there is none."""
         self.home = home
         seen = ("LANTERNA_PRECISION",)  # what the tests are run in
         environment = {
             key: value for key, value in os.environ.items() if key in seen or not key.startswith("LANTERNA_")
         }
-        environment |= {"LANTERNA_HOME": str(home), "LANTERNA_OFFLINE": "1"}
-        command = [sys.executable, "-m", "lanterna", "studio", "--no-browser", *words]
+        environment |= {"LANTERNA_HOME": str(home), "LANTERNA_OFFLINE": "1", "BROWSER": browser}
+        command = [sys.executable, "-m", "lanterna", "studio", *words]
+        command += () if browser else ("--no-browser",)
         command += () if "--port" in words else ("--port", "0")
         self.log = (home / "studio.log").open("a")
         self.process = subprocess.Popen(
@@ -79,6 +81,12 @@ class Served:
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.read(), dict(error.headers)
+
+    def session(self) -> tuple[str, dict[str, str]]:
+        """What a browser has in which the link has been opened: the path to everything, and a cookie."""
+        status, _, headers = self.request("GET", f"/?token={self.token}", token=None)
+        assert status == 303
+        return headers["location"].removesuffix("/"), {"Cookie": headers["set-cookie"].partition(";")[0]}
 
     def __call__(self, method: str, path: str, body: Any = None, **options: Any) -> Any:
         """What the API answers, where it is asked properly."""
@@ -132,7 +140,8 @@ class Served:
     @contextlib.contextmanager
     def events(self, after: int | None = None) -> Iterator[Iterator[tuple[int, str, Any]]]:
         """The event stream, as (number, event, data)."""
-        headers = {} if after is None else {"Last-Event-ID": str(after)}
+        headers = {"Authorization": f"Bearer {self.token}"}
+        headers |= {} if after is None else {"Last-Event-ID": str(after)}
         asked = urllib.request.Request(f"{self.base}/api/events", headers=headers)
         with urllib.request.urlopen(asked, timeout=PATIENCE) as answer:
 
@@ -166,10 +175,10 @@ class Served:
         self.process.wait()
         self._close()
 
-    def close(self) -> None:
-        """End it as Ctrl-C does."""
+    def close(self, by: signal.Signals = signal.SIGINT) -> None:
+        """End it, as Ctrl-C does or by another signal."""
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
+            self.process.send_signal(by)
             assert self.process.wait(PATIENCE) == 0, (self.home / "studio.log").read_text()
         self._close()
 

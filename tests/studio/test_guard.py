@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
+import http.server
 import ipaddress
 import json
+import os
+import signal
 import socket
 import struct
+import subprocess
+import sys
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
+from playwright.sync_api import expect
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from browsing import WHILE
 from lanterna.surfaces.cli import main
 from lanterna.surfaces.studio.guard import Guard
 from lanterna.surfaces.studio.routes import failures
-from served import PATIENCE, Served
+from served import PATIENCE, Served, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+    from playwright.sync_api import Browser
     from starlette.requests import Request
 
 JSON = {"Content-Type": "application/json"}
@@ -37,15 +48,6 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     served = Served(tmp_path_factory.mktemp("guarded"))
     yield served
     served.close()
-
-
-def cookie(studio: Served) -> str:
-    """The cookie of a browser in which the printed address has been opened."""
-    status, _, headers = studio.request("GET", f"/?token={studio.token}", token=None)
-    assert (status, headers["location"]) == (303, "/")
-    assert "HttpOnly" in headers["set-cookie"]
-    assert "SameSite=Strict" in headers["set-cookie"]
-    return headers["set-cookie"].partition(";")[0]
 
 
 def test_a_name_that_is_bound_to_this_machine_from_elsewhere_is_refused(studio: Served) -> None:
@@ -70,12 +72,13 @@ def test_a_name_that_is_bound_to_this_machine_from_elsewhere_is_refused(studio: 
     ],
 )
 def test_another_site_cannot_use_the_browser_of_the_person(studio: Served, headers: dict[str, str]) -> None:
-    sent = {**headers, **JSON, "Cookie": cookie(studio)}
+    path_of_session, cookie = studio.session()
+    sent = {**headers, **JSON, **cookie}
     before = studio("GET", "/api/jobs")
     body = json.dumps({"kind": "random", "settings": {"width": 8, "height": 8}}).encode()
     for method, path in (("POST", "/api/jobs"), ("GET", "/api/gallery"), ("GET", "/api/events")):
         status, words = studio.refusal(
-            method, path, body if method == "POST" else None, headers=sent, token=None
+            method, path_of_session + path, body if method == "POST" else None, headers=sent, token=None
         )
         assert (status, "another site" in words) == (403, True)
     assert studio("GET", "/api/jobs") == before
@@ -87,29 +90,117 @@ def test_a_form_of_another_site_is_no_json(studio: Served) -> None:
 
 
 def test_our_own_page_may(studio: Served) -> None:
+    path, cookie = studio.session()
     sent = {
-        "Origin": f"http://127.0.0.1:{studio.port}", "Sec-Fetch-Site": "same-origin",
-        "Cookie": cookie(studio),
+        "Origin": f"http://127.0.0.1:{studio.port}", "Sec-Fetch-Site": "same-origin", **cookie,
         "Host": f"127.0.0.1:{studio.port}",
     }  # fmt: skip
-    assert studio.refusal("POST", "/api/jobs", {"kind": "nonsense"}, headers=sent, token=None)[0] == 422
+    job = {"kind": "nonsense"}
+    assert studio.refusal("POST", f"{path}/api/jobs", job, headers=sent, token=None)[0] == 422
     # A link to the studio from another site only opens it.
     link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
-    assert studio.request("GET", "/", headers=link, token=None)[0] in (200, 404)
+    for page in ("/", f"{path}/"):
+        assert studio.request("GET", page, headers=link, token=None)[0] == 200
+
+
+def test_a_cookie_is_worth_nothing_to_who_only_has_the_cookie(studio: Served) -> None:
+    path, cookie = studio.session()
+    assert studio.request("GET", f"{path}/api/jobs", headers=cookie, token=None)[0] == 200
+    value = cookie["Cookie"].partition("=")[2]
+    assert studio.refusal("GET", "/api/jobs", token=value)[0] == 401
+    assert studio.refusal("GET", f"/?token={value}", token=None)[0] == 401
+    for elsewhere in ("", "//", "/x", path[:-1], f"{path}x", f"/x{path}"):
+        assert studio.refusal("GET", f"{elsewhere}/api/jobs", headers=cookie, token=None)[0] == 401
+    # Nor is the path to who only has the path; and a cookie that another server has set does not hide ours.
+    for none in ({}, {"Cookie": "lanterna="}, {"Cookie": "lanterna=x; path=/"}):
+        assert studio.refusal("GET", f"{path}/api/jobs", headers=none, token=None)[0] == 401
+    for more in (f"lanterna=x; {cookie['Cookie']}", f"{cookie['Cookie']}; lanterna=x; odd; =; @=1"):
+        assert studio.request("GET", f"{path}/api/jobs", headers={"Cookie": more}, token=None)[0] == 200
+
+
+def test_another_server_of_this_host_is_sent_no_cookie(studio: Served, browser: Browser) -> None:
+    sent: list[dict[str, str]] = []
+
+    class Other(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            sent.append(dict(self.headers))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    other = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Other)
+    Thread(target=other.serve_forever, daemon=True).start()
+    context = browser.new_context()
+    try:
+        page = context.new_page()
+        page.goto(studio.address)
+        expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=WHILE)
+        (cookie,) = context.cookies()
+        assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+        assert page.evaluate("document.cookie") == ""
+        assert page.url.partition("#")[0] == f"{studio.base}/"  # the secret path does not stay in the address
+        elsewhere = f"http://127.0.0.1:{other.server_port}/"
+        context.new_page().goto(f"{elsewhere}api/jobs", wait_until="commit")
+        page.evaluate("url => { location.href = url; }", elsewhere)
+        until(lambda: len(sent) > 1)
+    finally:
+        context.close()
+        other.shutdown()
+        other.server_close()
+    assert sent
+    assert [each for each in sent if "Cookie" in each or str(studio.port) in each.get("Referer", "")] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGHUP])
+def test_the_browser_is_given_a_file_that_is_gone_in_the_end(
+    tmp_path: Path, browser: Browser, by: signal.Signals
+) -> None:
+    told = tmp_path / "told.txt"
+    program = tmp_path / "browser"
+    program.write_text(f'#!/bin/sh\necho "$@" > {told}.new && mv {told}.new {told}\n')
+    program.chmod(0o755)
+    with contextlib.closing(Served(tmp_path, browser=f"{program} %s")) as served:
+        until(told.exists)
+        given = told.read_text().strip()
+        file = Path(urlsplit(given).path)
+        assert (given[:8], served.token in given) == ("file:///", False)
+        assert file.stat().st_mode & 0o777 == 0o600
+        page = browser.new_page()
+        page.goto(given)
+        expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=WHILE)
+        assert page.url.partition("#")[0] == f"{served.base}/"
+        page.close()
+        told.unlink()
+        again = subprocess.run(  # the one that is open, in the browser once more
+            [sys.executable, "-m", "lanterna", "studio"], capture_output=True, text=True,
+            env={**os.environ, "LANTERNA_HOME": str(tmp_path), "BROWSER": f"{program} %s"},
+        )  # fmt: skip
+        until(told.exists)
+        assert (again.stdout.strip(), told.read_text().strip()) == (served.address, given)
+        assert (tmp_path / "studio" / "address.txt").exists()
+        served.close(by)
+    assert not file.exists()
+    assert not (tmp_path / "studio" / "address.txt").exists()
 
 
 @pytest.mark.parametrize("token", [None, "wrong", "é", "x" * 5000])
 def test_without_the_token_nothing_is_changed(studio: Served, token: str | None) -> None:
     headers = {} if token is None else {"Authorization": f"Bearer {token}".encode().decode("latin-1")}
     for method, path in (
+        ("GET", "/api/jobs"), ("GET", "/api/events"), ("GET", "/nowhere"), ("HEAD", "/api/jobs"),
         ("POST", "/api/jobs"), ("PATCH", f"/api/jobs/{'0' * 32}"), ("DELETE", f"/api/gallery/{'0' * 32}"),
         ("POST", "/api/pictures"), ("POST", "/api/read"), ("POST", "/api/shelf/mnist"), ("PUT", "/nowhere"),
     ):  # fmt: skip
-        status, words = studio.refusal(method, path, b"{}", headers={**JSON, **headers}, token=None)
-        assert (status, "token" in words) == (401, True)
-    for forged in (f"lanterna-{studio.port}={token}", f"lanterna-{studio.port}={studio.token[:-1]}"):
+        status, content, _ = studio.request(method, path, b"{}", headers={**JSON, **headers}, token=None)
+        assert status == 401
+        assert method == "HEAD" or "token" in json.loads(content)["error"]
+    there, cookie = studio.session()
+    for forged in (f"lanterna={token}", f"lanterna={studio.token}", cookie["Cookie"][:-1]):
         sent = {**JSON, "Cookie": forged.encode().decode("latin-1")}
-        assert studio.refusal("POST", "/api/jobs", b"{}", headers=sent, token=None)[0] == 401
+        assert studio.refusal("POST", f"{there}/api/jobs", b"{}", headers=sent, token=None)[0] == 401
     assert studio.refusal("GET", "/?token=wrong", token=None)[0] == 401
 
 
@@ -135,6 +226,7 @@ def test_without_the_token_nothing_is_changed(studio: Served, token: str | None)
 def test_no_path_leads_out(studio: Served, path: str) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", studio.port, timeout=PATIENCE)
     connection.putrequest("GET", path)  # as it is, without a client that makes it tidy
+    connection.putheader("Authorization", f"Bearer {studio.token}")
     connection.endheaders()
     answer = connection.getresponse()
     body = answer.read()
@@ -247,11 +339,11 @@ def test_a_body_that_trickles_in_is_given_up() -> None:
     assert asked(guarded(PATIENCE), [(0, bytes(60)), (0, bytes(60))])[0] == 413
 
 
-def test_an_open_studio_wants_its_token_for_everything() -> None:
+def test_an_open_studio_has_more_names_and_wants_its_token_all_the_same() -> None:
     open_to_others = guarded(PATIENCE, open_to_others=True, names=["studio.local"])
     for host in ("192.168.1.7:8765", "studio.local:8765"):
-        assert asked(open_to_others, [(0, b"")], "GET", host=host)[0] == 200
-        assert asked(open_to_others, [(0, b"")], "GET", host=host, authorization="")[0] == 401
+        assert asked(open_to_others, [(0, b"")], host=host)[0] == 200
+        assert asked(open_to_others, [(0, b"")], host=host, authorization="")[0] == 401
     assert asked(open_to_others, [(0, b"")], "GET", host="evil.example:8765")[0] == 403
     assert asked(guarded(PATIENCE), [(0, b"")], "GET", host="192.168.1.7:8765")[0] == 403
 
@@ -291,8 +383,9 @@ def test_a_page_of_an_allowed_site_may_with_the_token_and_the_address_is_for_thi
     status, _, headers = served.request("GET", "/api/jobs", headers=guest)
     assert (status, headers["access-control-allow-origin"]) == (200, "https://sketch.example")
     assert served.refusal("POST", "/api/jobs", {"kind": "nonsense"}, headers=guest)[0] == 422
-    own = {**guest, "Cookie": cookie(served)}  # the browser's own cookie is no leave for another page
-    assert served.refusal("GET", "/api/jobs", headers=own, token=None)[0] == 401
+    there, cookie = served.session()  # the browser's own session is no leave for another page
+    own = {**guest, **cookie}
+    assert served.refusal("GET", f"{there}/api/jobs", headers=own, token=None)[0] == 401
     stranger = {"Origin": "https://sketch.example.evil", "Sec-Fetch-Site": "cross-site"}
     assert served.refusal("GET", "/api/jobs", headers=stranger)[0] == 403
     assert served.refusal("OPTIONS", "/api/jobs", headers={**stranger, **ask}, token=None)[0] == 403

@@ -1,6 +1,5 @@
 """`lanterna studio`: everything, live, in a browser on this machine."""
 
-import webbrowser
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -28,9 +27,9 @@ def studio(
     """Open the studio: all of it live, in a browser on this machine.
 
     Ctrl-C closes it. Jobs that are under way go on when it is opened again. The address that it prints holds
-    a token that is new each time; without it nothing can be changed.
+    a token that is new each time; without it nothing can be seen or changed.
     """
-    from lanterna.surfaces.studio.server import open_address, serve
+    from lanterna.surfaces.studio.server import open_address, open_browser, serve
 
     def opened(address: str) -> None:
         say("the studio is open; Ctrl-C closes it", quiet=quiet)
@@ -42,6 +41,6 @@ def studio(
         say("the studio is open already:", quiet=quiet)
         show(address)
         if browser:
-            webbrowser.open(address)
+            open_browser()
         return
     serve(port=port, host=host, allow=allow, browser=browser, opened=opened)

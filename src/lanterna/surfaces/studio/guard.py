@@ -2,8 +2,13 @@
 
 A page of another site must not reach the studio through the browser of the person in front of it. DNS
 rebinding fails because the Host is none of ours; a form or script of another site fails because its Origin
-or Sec-Fetch-Site says so; whoever sends no such headers (another program) must know the token. A page of a
-site that was allowed by name may come in, if it knows the token.
+or Sec-Fetch-Site says so. Everything but the page's own files, which hold nothing of anybody's, is for those
+who know the token or have a session: other programs send the token, as a page of a site that was allowed by
+name does; the browser in front of the person has a session.
+
+A session is a cookie at a secret path. Browsers send a cookie to every server of a host, whatever its port,
+and another server of this machine may be somebody else's. So the cookie is bound to a path that only the
+browser knows, and is worth nothing at any other path, nor as the token. Cookie and path end with the studio.
 """
 
 from __future__ import annotations
@@ -12,8 +17,8 @@ import asyncio
 import hmac
 import ipaddress
 import json
+import secrets
 import time
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -38,6 +43,7 @@ _BODIES = {
 }
 _CLOSE = {"connection": "close"}  # what is still being sent is not read
 _SAFE = ("GET", "HEAD")
+_COOKIE = "lanterna"
 # A look has its scripts inside: they run in a sandbox that has no origin, and reach nothing.
 _OF_LOOK = (
     b"content-security-policy",
@@ -50,8 +56,8 @@ _OF_LOOK = (
 class Guard:
     """Lets in who may, and puts the headers on what goes out.
 
-    `port` is ours, `token` what must be known to change anything; `open_to_others` is for `--host`: the
-    token is then needed for everything. `allowed` are origins of other sites whose pages may use the API
+    `port` is ours, `token` what other programs must know; `open_to_others` is for `--host`: the studio then
+    goes by any address of numbers. `allowed` are origins of other sites whose pages may use the API
     with the token (CORS, https://fetch.spec.whatwg.org). `script_hashes` are of the scripts that the page
     itself contains.
     """
@@ -72,7 +78,7 @@ class Guard:
         self.names = {"localhost", *(name.lower() for name in names)}
         self.allowed = set(allowed)
         self.bodies = _BODIES if bodies is None else bodies
-        self.cookie = f"lanterna-{port}"  # cookies know no ports
+        self.door, self.session = f"/{secrets.token_urlsafe(16)}", secrets.token_urlsafe(24)
         scripts = " ".join(f"'sha256-{each}'" for each in script_hashes)
         policy = (
             "default-src 'none'; "
@@ -98,6 +104,9 @@ class Guard:
             return None
 
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        at_the_door = scope["path"].startswith(f"{self.door}/")
+        if at_the_door:
+            scope = {**scope, "path": scope["path"][len(self.door) :]}
         guest = headers["origin"] if headers.get("origin") in self.allowed else None
 
         async def sealed(message: Message) -> None:
@@ -110,7 +119,7 @@ class Guard:
         if guest and scope["method"] == "OPTIONS" and self._is_ours(headers.get("host", "")):
             await sealed({"type": "http.response.start", "status": 204})  # what the browser asks first
             return await sealed({"type": "http.response.body", "body": b""})
-        problem = self._problem(scope, headers, guest)
+        problem = self._problem(scope, headers, guest, at_the_door=at_the_door)
         if problem is not None:
             return await _refuse(sealed, *problem)
         if scope["path"] == "/" and b"token=" in scope["query_string"]:
@@ -119,7 +128,9 @@ class Guard:
             return await self.app(scope, receive, sealed)
         return await self._with_body(scope, headers, receive, sealed)
 
-    def _problem(self, scope: Scope, headers: dict[str, str], guest: str | None) -> tuple[int, str] | None:
+    def _problem(
+        self, scope: Scope, headers: dict[str, str], guest: str | None, *, at_the_door: bool
+    ) -> tuple[int, str] | None:
         if not self._is_ours(headers.get("host", "")):
             return 403, "the studio is asked for by another name than its own"
         if guest is not None:
@@ -132,12 +143,11 @@ class Guard:
         navigates = scope["path"] == "/" and headers.get("sec-fetch-mode") == "navigate"
         if site not in ("same-origin", "none") and not (navigates and scope["method"] in _SAFE):
             return 403, "a page of another site cannot use the studio"
-        arriving = scope["path"] == "/" and b"token=" in scope["query_string"]
-        if scope["method"] in _SAFE and (arriving or not self.open_to_others):
+        if scope["method"] in _SAFE and (scope["path"] == "/" or scope["path"].startswith("/web/")):
+            return None  # the page and its files; whatever else there will ever be is not for anybody
+        if self._is_bearer(headers) or (at_the_door and self._has_session(headers)):
             return None
-        if not self._knows_token(headers):
-            return 401, "the studio's token is missing or wrong: open the address that it printed"
-        return None
+        return 401, "the studio's token is missing or wrong: open the link that its terminal shows"
 
     def _is_ours(self, host: str) -> bool:
         """Whether a Host header is one of our names. An address of numbers cannot be rebound."""
@@ -160,27 +170,28 @@ class Guard:
         kind, _, given = headers.get("authorization", "").partition(" ")
         return kind.lower() == "bearer" and self._is_token(given.strip())
 
-    def _knows_token(self, headers: dict[str, str]) -> bool:
-        if "authorization" in headers:
-            return self._is_bearer(headers)
-        try:
-            cookies = SimpleCookie(headers.get("cookie", ""))
-        except CookieError:
-            return False
-        return self.cookie in cookies and self._is_token(cookies[self.cookie].value)
+    def _has_session(self, headers: dict[str, str]) -> bool:
+        """Whether one of the cookies is ours: another server of this host may have set more of that name."""
+        cookies = (each.strip().partition("=") for each in headers.get("cookie", "").split(";"))
+        return any(_same(value, self.session) for name, _, value in cookies if name == _COOKIE)
 
     def _is_token(self, given: str) -> bool:
-        return hmac.compare_digest(given.encode("utf-8", "replace"), self.token.encode())
+        return _same(given, self.token)
 
     async def _welcome(self, scope: Scope, send: Send) -> None:
-        """Turn the token of the printed address into a cookie, so that it does not stay in the address."""
+        """Turn the token of the printed link into a session, so that it does not stay in the address."""
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
         if not self._is_token(given):
             return await _refuse(
-                send, 401, "the token is wrong: open the address that the studio printed last"
+                send, 401, "the token is wrong: open the link that the studio's terminal shows"
             )
-        cookie = f"{self.cookie}={self.token}; Path=/; HttpOnly; SameSite=Strict"
-        headers = [(b"location", b"/"), (b"set-cookie", cookie.encode()), (b"cache-control", b"no-store")]
+        place = f"{self.door}/"
+        cookie = f"{_COOKIE}={self.session}; Path={place}; HttpOnly; SameSite=Strict"
+        headers = [
+            (b"location", place.encode()),
+            (b"set-cookie", cookie.encode()),
+            (b"cache-control", b"no-store"),
+        ]
         await send({"type": "http.response.start", "status": 303, "headers": headers})
         return await send({"type": "http.response.body", "body": b""})
 
@@ -208,6 +219,10 @@ class Guard:
             return message
 
         return await self.app(scope, limited, send)
+
+
+def _same(given: str, secret: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "replace"), secret.encode())
 
 
 def _for_a_guest(origin: str) -> list[tuple[bytes, bytes]]:

@@ -245,10 +245,11 @@ def description(routes: Iterable[Route]) -> Schema:
         "info": {
             "title": "Lanterna's studio",
             "version": lanterna.__version__,
-            "description": "Everything the studio's page does. GET needs no token; anything else sends the "
-            "token that `lanterna studio` prints, as `Authorization: Bearer TOKEN`.",
+            "description": "Everything the studio's page does. Each request sends the token that "
+            "`lanterna studio` prints, as `Authorization: Bearer TOKEN`.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
+        "security": [{"token": []}],
         "paths": paths,
         "components": {
             "schemas": SCHEMAS,
@@ -273,8 +274,6 @@ def _operation(method: str, path: str, route: Route) -> Schema:
         "parameters": parameters,
         "responses": {**_success(key), **{status: _failure(words) for status, words in _FAILURES.items()}},
     }
-    if method != "GET":
-        operation["security"] = [{"token": []}]
     if key in _BODIES:
         operation["requestBody"] = {"required": True, "content": _BODIES[key]}
     return operation

@@ -6,8 +6,10 @@ import asyncio
 import base64
 import contextlib
 import hashlib
+import html
 import re
 import secrets
+import signal
 import socket
 import webbrowser
 from importlib.resources import files
@@ -38,6 +40,12 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 PORT = 8765
+_LINK = """<!doctype html>
+<meta charset="utf-8">
+<meta http-equiv="refresh" content="0; url={0}">
+<title>Lanterna</title>
+<p><a href="{0}">Open the studio</a></p>
+"""
 _MEDIA = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -81,8 +89,7 @@ class Files:
         return self.response(request, request.path_params["path"])
 
     async def page(self, request: Request) -> Response:
-        """The page. Whoever opens it will soon want the processes that compute."""
-        request.app.state.studio.warm_up()
+        """The page."""
         return self.response(request, "studio/index.html")
 
     def response(self, request: Request, path: str) -> Response:
@@ -157,7 +164,8 @@ def serve(
 ) -> None:
     """Run the studio until Ctrl-C; `opened` is told its address, token and all, once it can be reached.
 
-    While it runs the address is also in `address_file()`, which only this user can read, for other programs.
+    While it runs the address is also in `address_file()`, for other programs, and in a page beside it for the
+    browser. Only this user can read them; a command line, such as the browser's, can be read by everybody.
     Errors: `UsageError` where the port is taken, the address is none of this machine, another studio is open
     on the same folder, or what is allowed is no origin.
     """
@@ -183,20 +191,27 @@ def serve(
     def begin() -> None:
         with replacing(address_file(), private=True) as file:
             file.write_text(f"{address}\n", encoding="ascii")
+        with replacing(_link_file(), private=True) as file:
+            file.write_text(_LINK.format(html.escape(address)), encoding="ascii")
         opened(address)
         if browser:
-            webbrowser.open(address)
+            open_browser()
 
     async def run() -> None:
         telling = asyncio.create_task(_when_started(server, begin))
         await server.serve([listening])
         telling.cancel()
 
+    # uvicorn ends well on these, and then raises SIGTERM for whoever was there before it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, server.handle_exit)  # its terminal is closed
     try:
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(run())
     finally:
         address_file().unlink(missing_ok=True)
+        _link_file().unlink(missing_ok=True)
     if not server.started:
         raise LanternaError("the studio could not start: the lines above say why")
 
@@ -204,6 +219,15 @@ def serve(
 def address_file() -> Path:
     """Where the address of the studio that is open is written, for other programs of this user."""
     return studio_folder() / "address.txt"
+
+
+def open_browser() -> None:
+    """Open the studio that is open in the browser."""
+    webbrowser.open(_link_file().absolute().as_uri())
+
+
+def _link_file() -> Path:
+    return studio_folder() / "open.html"
 
 
 def open_address() -> str | None:

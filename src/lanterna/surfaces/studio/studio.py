@@ -51,7 +51,7 @@ class Studio:
             self.store.close()
 
     def warm_up(self) -> None:
-        """Start the processes that compute, as somebody has opened the page. Until then, or until there is
+        """Start the processes that compute, as somebody listens: a page. Until then, or until there is
         work for them, a studio costs neither their time nor their memory.
         """
         if not self._warm:

@@ -29,6 +29,7 @@ _REST = 0.1  # seconds between two looks at what has changed
 async def events(request: Request) -> Response:
     """What changes, as server-sent events; goes on after `Last-Event-ID`."""
     studio = studio_of(request)
+    studio.warm_up()  # whoever listens will soon want the processes that compute
     given = request.headers.get("last-event-id") or request.query_params.get("after", "")
     after = int(given) if given.isdecimal() and len(given) < 16 else None
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}

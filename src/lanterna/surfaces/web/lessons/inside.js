@@ -6,7 +6,7 @@ import { element } from "lanterna/words.js";
 
 const NETWORKS = ["conv", "dense"];
 
-/** `settings.network` may name a network; `settings.look` the address of a look view, where it is not the studio's. */
+/** `settings.network` may name a network; `settings.look` is the address of a look view, `settings.api` that of a studio's API. */
 export function mount(host, settings) {
   let network = settings.network ?? NETWORKS[0];
   const names = choice("Network", [...new Set([network, ...NETWORKS])], network, (value) => { network = value; open(); });
@@ -16,7 +16,7 @@ export function mount(host, settings) {
 
   // It is asked for before it is shown, so that a network that is not there is told in words.
   async function open() {
-    const address = settings.look ?? `/api/look?network=${encodeURIComponent(network)}`;
+    const address = settings.look ?? `${settings.api}/look?network=${encodeURIComponent(network)}`;
     const asked = network;
     room.replaceChildren();
     said.textContent = "The network is being opened …";

@@ -1,11 +1,22 @@
 // The server's API. Whatever goes wrong is an Error whose message a person can read.
 
-const AWAY = "The studio was opened anew, and this page is of the time before. Open the address that its terminal shows; “lanterna studio” opens it again.";
+const CLOSED = "The studio was started again, or this page was opened without its link. Open the link that its terminal shows; “lanterna studio” opens it again.";
+const PLACE = "lanterna-session";
+
+// The link of the terminal leads to a secret path, below which alone the cookie is sent. It is kept for this server
+// alone (by its port, too) and leaves the address, so that the address can be bookmarked.
+if (location.pathname !== "/") {
+  localStorage.setItem(PLACE, location.pathname.slice(0, -1));
+  history.replaceState(null, "", `/${location.hash}`);
+}
+
+/** Where a path of the API is for this browser: below the secret path that the newest link led to. */
+export const url = (path) => (localStorage.getItem(PLACE) ?? "") + path;
 
 async function call(method, path, body, headers = {}) {
   let response;
   try {
-    response = await fetch(path, { method, body, headers, credentials: "same-origin" });
+    response = await fetch(url(path), { method, body, headers, credentials: "same-origin" });
   } catch {
     throw new Error("The studio’s server does not answer. Is its terminal still open?");
   }
@@ -13,7 +24,7 @@ async function call(method, path, body, headers = {}) {
   const type = response.headers.get("content-type") ?? "";
   const answer = type.startsWith("application/json") ? await response.json() : await response.text();
   if (!response.ok) {
-    const error = new Error(response.status === 401 ? AWAY : sentence(answer?.error ?? `The server answers ${response.status}.`));
+    const error = new Error(response.status === 401 ? CLOSED : sentence(answer?.error ?? `The server answers ${response.status}.`));
     error.status = response.status;
     throw error;
   }
@@ -44,11 +55,11 @@ export const classify = (blob, network) => call("POST", `/api/classify?network=$
 
 /** The steps from a page to what the network sees, as a picture. */
 export async function readSteps(blob, network, surface) {
-  const response = await fetch(`/api/read/steps?surface=${surface}&network=${encodeURIComponent(network)}`, { method: "POST", body: blob, headers: { "content-type": blob.type }, credentials: "same-origin" });
+  const response = await fetch(url(`/api/read/steps?surface=${surface}&network=${encodeURIComponent(network)}`), { method: "POST", body: blob, headers: { "content-type": blob.type }, credentials: "same-origin" });
   if (!response.ok) throw new Error(sentence((await response.json()).error));
   return response.blob();
 }
 
-export const file = (id) => `/api/pictures/${id}/file`;
-export const thumbnail = (id) => `/api/pictures/${id}/thumbnail`;
-export const preview = (job) => `/api/jobs/${job.id}/preview?n=${job.preview}`;
+export const file = (id) => url(`/api/pictures/${id}/file`);
+export const thumbnail = (id) => url(`/api/pictures/${id}/thumbnail`);
+export const preview = (job) => url(`/api/jobs/${job.id}/preview?n=${job.preview}`);

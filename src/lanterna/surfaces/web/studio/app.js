@@ -5,7 +5,7 @@ import { html, render, signal, useEffect } from "./html.js";
 import { Strip } from "./queue.js";
 import { Gallery } from "./rooms/gallery.js";
 import { Make } from "./rooms/make.js";
-import { back, connected, dismiss, load, notices, ROOMS, route, said } from "./store.js";
+import { back, connected, dismiss, load, notices, refused, ROOMS, route, said } from "./store.js";
 
 const ready = signal("loading");
 const later = { learn: "./rooms/learn.js", read: "./rooms/read.js", train: "./rooms/train.js", teach: "./rooms/teach.js", look: "./rooms/look.js" };
@@ -41,7 +41,7 @@ function App() {
     </main>
     <${Strip} />
     <div class="notices">
-      ${!connected.value && html`<p class="notice">The studio’s server is away. Trying again …</p>`}
+      ${!connected.value && html`<p class="notice">${refused.value || "The studio’s server is away. Trying again …"}</p>`}
       ${notices.value.map((each) => html`<p class="notice" key=${each.id} role="status">${each.text}
         ${each.action && html`<button type="button" class="button small" onClick=${() => { dismiss(each.id); each.does(); }}>${each.action}</button>`}
         <button type="button" class="away" aria-label="Put this away" onClick=${() => dismiss(each.id)}>×</button></p>`)}

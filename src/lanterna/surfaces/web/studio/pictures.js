@@ -2,7 +2,7 @@
 
 import { again } from "./again.js";
 import { attempt, examples, notify, recipeOf } from "./store.js";
-import { get, post, thumbnail, upload } from "./api.js";
+import { get, post, thumbnail, upload, url } from "./api.js";
 import { Fetch } from "./shelf.js";
 import { html, signal, useEffect, useRef, useState } from "./html.js";
 
@@ -134,7 +134,7 @@ export function Picker({ words, only = null, close, chosen }) {
       ${examples.value.filter(({ here }) => here).map((each) => html`<button type="button" key=${each.name} class="choice" onClick=${async () => {
         const picture = await takeExample(each.name);
         if (picture) chosen(picture.id);
-      }}><img loading="lazy" src=${each.thumbnail ?? `/api/examples/${encodeURIComponent(each.name)}/thumbnail`} alt="" /><span>${(each.title ?? each.name).replace(/\.[a-z]+$/, "")}</span></button>`)}
+      }}><img loading="lazy" src=${each.thumbnail ?? url(`/api/examples/${encodeURIComponent(each.name)}/thumbnail`)} alt="" /><span>${(each.title ?? each.name).replace(/\.[a-z]+$/, "")}</span></button>`)}
     </div>`}
     ${from === "gallery" && html`<div class="choices">
       ${made?.length === 0 && html`<p class="empty">${only ? "Nothing like that has been made yet." : "Nothing has been made yet."}</p>`}

@@ -1,13 +1,13 @@
 // The way that a job has come, as a filmstrip: earlier steps are looked at, gone back to, and branched from.
 
-import { patch, post } from "./api.js";
+import { patch, post, url } from "./api.js";
 import { html, useEffect, useRef } from "./html.js";
 import { attempt, keep, put } from "./store.js";
 
 const came = {}; // by job and step, the preview that was there when it came: a step that is made again is another picture
 
 /** The address of a step's picture. */
-export const stepPicture = (job, step) => `/api/jobs/${job.id}/history/${step}?n=${came[job.id]?.[step] ?? 0}`;
+export const stepPicture = (job, step) => url(`/api/jobs/${job.id}/history/${step}?n=${came[job.id]?.[step] ?? 0}`);
 
 /** The steps of a job that are kept. `at` is the one that is looked at (null: the newest); `look(step)` is told.
 

@@ -14,6 +14,7 @@ export const examples = signal([]);
 export const networks = signal([]);
 export const shelf = signal([]); // what the shelf can have, and what of it is here
 export const connected = signal(true);
+export const refused = signal(""); // what to do where the server no longer knows this page
 export const changed = signal(0); // counts whatever happened to the gallery
 export const notices = signal([]);
 export const said = signal(""); // read out by a screen reader

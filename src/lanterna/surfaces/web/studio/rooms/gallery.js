@@ -1,7 +1,7 @@
 // Everything that was made, newest first: found again, starred, compared, made again, taken away and brought back.
 
 import { again } from "../again.js";
-import { file, get, patch, post, remove, thumbnail } from "../api.js";
+import { file, get, patch, post, remove, thumbnail, url } from "../api.js";
 import { Typed } from "../form.js";
 import { figure, html, useEffect, useRef, useState, words } from "../html.js";
 import { remember } from "../pictures.js";
@@ -57,9 +57,9 @@ export function Gallery() {
       ${picked.length > 0 && html`<span class="chosen" role="toolbar" aria-label="Chosen pictures">
         <span role="status">${picked.length} chosen</span>
         <button type="button" class="button small" disabled=${picked.length !== 2} onClick=${() => keep({ compare: "1" })}>Compare</button>
-        <a class="button small" href=${`/api/gallery/export.zip?ids=${picked.join(",")}`} download>Export</a>
+        <a class="button small" href=${url(`/api/gallery/export.zip?ids=${picked.join(",")}`)} download>Export</a>
         ${window.showDirectoryPicker && html`<button type="button" class="button small" onClick=${() => intoFolder(picked.map((id) => made.find((each) => each.id === id)).filter(Boolean))}>To a folder …</button>`}
-        <a class="button small" href=${`/api/gallery/sheet.pdf?ids=${picked.join(",")}`} download>Contact sheet</a>
+        <a class="button small" href=${url(`/api/gallery/sheet.pdf?ids=${picked.join(",")}`)} download>Contact sheet</a>
         ${picked.length < made.length && picked.length < 500 && html`<button type="button" class="button small quiet" onClick=${() => setPicked(made.slice(0, 500).map((each) => each.id))}>All</button>`}
         <button type="button" class="button small quiet" onClick=${() => setPicked([])}>None</button>
       </span>`}

@@ -1,7 +1,7 @@
 // Learn: the lecture's claims, each a page with something to do by hand, an experiment, and its finding.
 
 import { makeChart } from "lanterna/chart.js";
-import { file, get, post } from "../api.js";
+import { file, get, post, url } from "../api.js";
 import { Form } from "../form.js";
 import { figure, html, signal, useEffect, useMemo, useRef, useState, words } from "../html.js";
 import { usePicture } from "../pictures.js";
@@ -123,7 +123,7 @@ function Piece({ name, whole, tell }) {
     let gone = false;
     import(`lanterna/lessons/${name}.js`).then(({ mount }) => {
       if (gone || !host.current) return;
-      piece.current = mount(host.current, state.whole, (changes) => {
+      piece.current = mount(host.current, { ...state.whole, api: url("/api") }, (changes) => {
         state.told = { ...state.told, ...changes };
         clearTimeout(state.timer);
         state.timer = setTimeout(() => {

@@ -1,6 +1,6 @@
 // Look: a picture flowing through a network, and what made its answer; and what a unit wants to see.
 
-import { classify, file, get } from "../api.js";
+import { classify, file, get, url } from "../api.js";
 import { html, useEffect, useState } from "../html.js";
 import { Slots, takeExample } from "../pictures.js";
 import { Fetch } from "../shelf.js";
@@ -56,6 +56,6 @@ function View({ address }) {
     get(address).then(() => late || setState("here"), (error) => late || setState(error.message));
     return () => { late = true; };
   }, []);
-  if (state === "here") return html`<iframe src=${address} sandbox="allow-scripts" title="The picture in the network"></iframe>`;
+  if (state === "here") return html`<iframe src=${url(address)} sandbox="allow-scripts" title="The picture in the network"></iframe>`;
   return html`<p class="empty" role="status">${state === "loading" ? "The picture goes through the network …" : state}</p>`;
 }

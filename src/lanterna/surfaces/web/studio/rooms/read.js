@@ -1,7 +1,7 @@
 // Read: a pad on which the network answers as the pen moves, and whole pages that are dropped on it.
 
 import { makePad } from "lanterna/pad.js";
-import { file, read, readSteps, upload } from "../api.js";
+import { file, read, readSteps, upload, url } from "../api.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { Picker, take, useArrivals } from "../pictures.js";
 import { attempt, go, keep, networks, route, said } from "../store.js";
@@ -144,7 +144,7 @@ export default function Read() {
       ${picking && html`<${Picker} words="a page to read" close=${() => setPicking(false)} chosen=${(id) => { setPicking(false); keep({ "in.picture": id, from: null }); }} />`}
       ${steps && html`<${Steps} address=${steps} close=${() => { URL.revokeObjectURL(steps); setSteps(null); }} />`}
     </section>
-    ${looks && html`<iframe class="inner" ref=${inner} key=${network} src=${`/api/look?network=${encodeURIComponent(network)}`} sandbox="allow-scripts" title="The drawing in the network" onLoad=${tell}></iframe>`}
+    ${looks && html`<iframe class="inner" ref=${inner} key=${network} src=${url(`/api/look?network=${encodeURIComponent(network)}`)} sandbox="allow-scripts" title="The drawing in the network" onLoad=${tell}></iframe>`}
   </div>`;
 }
 
