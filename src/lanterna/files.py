@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lanterna.errors import LanternaError, UsageError
+from lanterna.settings import own_folders
 
 try:
     import fcntl
@@ -30,15 +31,15 @@ _MARKER = ".made-by-lanterna"
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it to `path` if the block ends well, else remove it.
 
-    What is `private` can be read by this user alone.
+    What lies in one of Lanterna's own folders can be read by this user alone.
     Errors: `LanternaError` in one line where the folder cannot be written or the disk is full.
     """
     temporary = handle = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private = make_parent(path)
         handle, temporary = _in_the_making(path)
         yield temporary
         # Temporary files are private; a result should be as readable as any other new file.
@@ -54,6 +55,51 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
         if handle is not None:
             os.close(handle)
+
+
+def make_parent(path: Path) -> bool:
+    """Make the folder that `path` is to lie in, and say whether that is one of Lanterna's own.
+
+    Lanterna's own are for this user alone, and are closed to others where an earlier version left them open.
+    """
+    own = next((folder for folder in own_folders() if path.is_relative_to(folder)), None)
+    if own is None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return False
+    for folder in reversed([path.parent, *path.parent.parents]):
+        if not folder.exists():
+            folder.mkdir(mode=0o700, exist_ok=True)
+    close_to_others(own)
+    return True
+
+
+def close_to_others(folder: Path) -> None:
+    """Let only this user into a folder, and read what is in it, if others can; links are not followed.
+
+    The folder itself comes last, so that one that was only closed in part is begun again. What cannot be
+    changed, as it is somebody else's, stays as it is.
+    """
+    if os.name == "nt" or not folder.is_dir() or not folder.stat().st_mode & 0o077:
+        return
+    with contextlib.suppress(OSError):
+        for place, _, files in os.walk(folder, topdown=False):
+            for file in files:
+                if not (path := Path(place, file)).is_symlink():
+                    path.chmod(0o600)
+            Path(place).chmod(0o700)
+
+
+@contextlib.contextmanager
+def for_this_user_alone() -> Iterator[int]:
+    """Let only this user read what this process makes in the block; give the umask that there was before.
+
+    The umask is that of the whole process: no thread of it may make files for others meanwhile.
+    """
+    before = os.umask(0o077)
+    try:
+        yield before
+    finally:
+        os.umask(before)
 
 
 @contextlib.contextmanager

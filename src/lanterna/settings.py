@@ -1,6 +1,7 @@
 """Where Lanterna keeps things, and the few switches that come from the environment.
 
-`LANTERNA_HOME` moves everything into one folder; without it the platform's own folders are used.
+`LANTERNA_HOME` moves everything into one folder; without it the platform's own folders are used. What is in
+them is for this user alone (`files.close_to_others`).
 """
 
 from __future__ import annotations
@@ -32,6 +33,12 @@ def networks_folder() -> Path:
 def studio_folder() -> Path:
     """The folder of the studio: its pictures, its gallery and its jobs."""
     return _home("studio") or platformdirs.user_data_path("lanterna") / "studio"
+
+
+def own_folders() -> list[Path]:
+    """Return those of the folders above that are Lanterna's own: one that is a link is somebody's choice."""
+    folders = (shelf_folder(), features_folder(), networks_folder(), studio_folder())
+    return [folder for folder in folders if not folder.is_symlink()]
 
 
 def offline() -> bool:

@@ -36,24 +36,25 @@ def until(found: Callable[[], T | None], otherwise: Callable[[], object] = lambd
 class Served:
     """A studio that listens at a free port, on a home of its own."""
 
-    def __init__(self, home: Path, *words: str, browser: str = "") -> None:
-        """`browser` is the program that shows its page; without it there is none."""
-        self.home = home
+    def __init__(self, folder: Path, *words: str, browser: str = "", home: Path | None = None) -> None:
+        """`folder` has its log, and is its home if no other is; the program `browser` shows its page."""
+        self.home = home or folder
         seen = ("LANTERNA_PRECISION",)  # what the tests are run in
         environment = {
             key: value for key, value in os.environ.items() if key in seen or not key.startswith("LANTERNA_")
         }
-        environment |= {"LANTERNA_HOME": str(home), "LANTERNA_OFFLINE": "1", "BROWSER": browser}
+        environment |= {"LANTERNA_HOME": str(self.home), "LANTERNA_OFFLINE": "1", "BROWSER": browser}
         command = [sys.executable, "-m", "lanterna", "studio", *words]
         command += () if browser else ("--no-browser",)
         command += () if "--port" in words else ("--port", "0")
-        self.log = (home / "studio.log").open("a")
+        self.log_file = folder / "studio.log"
+        self.log = self.log_file.open("a")
         self.process = subprocess.Popen(
-            command, env=environment, cwd=home, stdout=subprocess.PIPE, stderr=self.log, text=True
+            command, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=self.log, text=True
         )
         assert self.process.stdout is not None
         self.address = self.process.stdout.readline().strip()
-        assert self.address, (home / "studio.log").read_text()
+        assert self.address, self.log_file.read_text()
         self.base, _, self.token = self.address.partition("/?token=")
         self.port = int(self.base.rpartition(":")[2])
 
@@ -179,7 +180,7 @@ class Served:
         """End it, as Ctrl-C does or by another signal."""
         if self.process.poll() is None:
             self.process.send_signal(by)
-            assert self.process.wait(PATIENCE) == 0, (self.home / "studio.log").read_text()
+            assert self.process.wait(PATIENCE) == 0, self.log_file.read_text()
         self._close()
 
     def _close(self) -> None:

@@ -167,7 +167,7 @@ def test_the_browser_is_given_a_file_that_is_gone_in_the_end(
         given = told.read_text().strip()
         file = Path(urlsplit(given).path)
         assert (given[:8], served.token in given) == ("file:///", False)
-        assert file.stat().st_mode & 0o777 == 0o600
+        assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
         page = browser.new_page()
         page.goto(given)
         expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=WHILE)

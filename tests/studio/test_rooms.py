@@ -362,7 +362,9 @@ def test_what_is_missing_is_offered_and_a_closed_studio_told(
             again = page.get_by_text("Open the link that its terminal shows")
             expect(again).to_be_visible()
             page.get_by_role("button", name="Start").press("Enter")
-            expect(page.locator(".notice", has=page.get_by_role("button"))).to_contain_text("“lanterna studio”")
+            expect(page.locator(".notice", has=page.get_by_role("button"))).to_contain_text(
+                "“lanterna studio”"
+            )
             page.context.new_page().goto(second.address)
             expect(again).to_have_count(0)
             page.reload()

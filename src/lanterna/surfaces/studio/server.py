@@ -11,7 +11,8 @@ import re
 import secrets
 import signal
 import socket
-import webbrowser
+import subprocess
+import sys
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -23,8 +24,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from lanterna.errors import LanternaError, UsageError
-from lanterna.files import replacing
-from lanterna.settings import studio_folder
+from lanterna.files import close_to_others, replacing
+from lanterna.settings import own_folders, studio_folder
 from lanterna.surfaces.studio.guard import Guard
 from lanterna.surfaces.studio.routes import ROUTES, failures
 from lanterna.surfaces.studio.routes.requests import Answer
@@ -159,10 +160,11 @@ def serve(
     port: int | None = None,
     host: str | None = None,
     allow: Sequence[str] = (),
-    browser: bool = True,
+    browser: Callable[[], object] | None = None,
     opened: Callable[[str], object] = print,
 ) -> None:
-    """Run the studio until Ctrl-C; `opened` is told its address, token and all, once it can be reached.
+    """Run the studio until Ctrl-C. Once it can be reached, `opened` is told its address, token and all, and
+    `browser` shows it.
 
     While it runs the address is also in `address_file()`, for other programs, and in a page beside it for the
     browser. Only this user can read them; a command line, such as the browser's, can be read by everybody.
@@ -171,6 +173,8 @@ def serve(
     """
     place = studio_folder()
     origins = [_origin(each) for each in allow]
+    for folder in own_folders():
+        close_to_others(folder)
     Store(place).close()  # told before anything is opened
     listening = _socket(host or "127.0.0.1", port)
     port = listening.getsockname()[1]
@@ -189,13 +193,13 @@ def serve(
     server = _Server(config, studio)
 
     def begin() -> None:
-        with replacing(address_file(), private=True) as file:
+        with replacing(address_file()) as file:
             file.write_text(f"{address}\n", encoding="ascii")
-        with replacing(_link_file(), private=True) as file:
+        with replacing(_link_file()) as file:
             file.write_text(_LINK.format(html.escape(address)), encoding="ascii")
         opened(address)
-        if browser:
-            open_browser()
+        if browser is not None:
+            browser()
 
     async def run() -> None:
         telling = asyncio.create_task(_when_started(server, begin))
@@ -221,9 +225,10 @@ def address_file() -> Path:
     return studio_folder() / "address.txt"
 
 
-def open_browser() -> None:
-    """Open the studio that is open in the browser."""
-    webbrowser.open(_link_file().absolute().as_uri())
+def open_browser(umask: int = -1) -> None:
+    """Show the studio that is open in the browser, which goes on by itself, with its usual umask."""
+    code = "import sys, webbrowser; webbrowser.open(sys.argv[1])"
+    subprocess.Popen([sys.executable, "-Ic", code, _link_file().absolute().as_uri()], umask=umask)
 
 
 def _link_file() -> Path:
