@@ -9,6 +9,7 @@ import http.server
 import ipaddress
 import json
 import os
+import select
 import signal
 import socket
 import struct
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
+import uvicorn
 from playwright.sync_api import expect
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -30,6 +32,7 @@ from starlette.routing import Route
 
 from browsing import WHILE
 from lanterna.surfaces.cli import main
+from lanterna.surfaces.studio.connections import Connection
 from lanterna.surfaces.studio.guard import Guard
 from lanterna.surfaces.studio.routes import failures
 from served import PATIENCE, Served, until
@@ -337,6 +340,68 @@ def test_a_body_that_trickles_in_is_given_up() -> None:
     status, body = asked(guarded(0.2), [(0.06, b"x")] * 10)  # each piece in time, all of them not
     assert (status, b"did not arrive" in body) == (408, True)
     assert asked(guarded(PATIENCE), [(0, bytes(60)), (0, bytes(60))])[0] == 413
+
+
+def half(port: int) -> socket.socket:
+    """A connection on which the head of a request has begun."""
+    made = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+    made.sendall(f"GET /api/jobs HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nX-Slow: ".encode())
+    return made
+
+
+def is_cut(connection: socket.socket) -> bool:
+    """Whether the other side ends a connection, which is waited for."""
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def test_many_that_only_hold_connections_keep_nobody_out(studio: Served) -> None:
+    own = http.client.HTTPConnection("127.0.0.1", studio.port, timeout=PATIENCE)
+    bearer = {"Authorization": f"Bearer {studio.token}"}
+    with contextlib.ExitStack() as stack:
+        stack.callback(own.close)
+        own.request("GET", "/api/jobs", headers=bearer)
+        assert own.getresponse().read() == b"[]"
+        ours = own.sock
+        events = stack.enter_context(studio.events())
+        assert next(events)[1] == "hello"
+        many = [stack.enter_context(half(studio.port)) for _ in range(410)]
+        for _ in range(3):
+            assert studio("GET", "/api/jobs") == []
+            assert studio.request("GET", "/", token=None)[0] == 200
+        assert all(is_cut(each) for each in many[:300])  # those that came first
+        own.request("GET", "/api/jobs", headers=bearer)  # the session's own are never cut
+        assert (own.getresponse().read(), own.sock is ours) == (b"[]", True)
+        job = studio.start("random", settings={"width": 32, "height": 32})
+        assert next(events)[2]["id"] == job
+
+
+def test_a_head_that_trickles_in_is_given_up() -> None:
+    class Quick(Connection):
+        seconds = 0.2
+
+    config = uvicorn.Config(
+        guarded(PATIENCE), http=Quick, ws="none", lifespan="off", log_config=None, timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(config)
+    listening = socket.create_server(("127.0.0.1", 0))
+    port = listening.getsockname()[1]
+    with ThreadPoolExecutor(1) as apart:
+        running = apart.submit(server.run, [listening])
+        try:
+            silent = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+            with silent, half(port) as slow, half(port) as slower:
+                assert is_cut(silent)
+                assert is_cut(slow)
+                with contextlib.suppress(ConnectionError):  # more of it in time does not help
+                    while not select.select([slower], [], [], 0.02)[0]:
+                        slower.sendall(b"x")
+                assert is_cut(slower)
+        finally:
+            server.should_exit = True
+            running.result()
 
 
 def test_an_open_studio_has_more_names_and_wants_its_token_all_the_same() -> None:

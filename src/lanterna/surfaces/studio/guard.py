@@ -119,9 +119,12 @@ class Guard:
         if guest and scope["method"] == "OPTIONS" and self._is_ours(headers.get("host", "")):
             await sealed({"type": "http.response.start", "status": 204})  # what the browser asks first
             return await sealed({"type": "http.response.body", "body": b""})
-        problem = self._problem(scope, headers, guest, at_the_door=at_the_door)
+        known = self._is_bearer(headers) or (at_the_door and self._has_session(headers))
+        problem = self._problem(scope, headers, guest, known=known)
         if problem is not None:
             return await _refuse(sealed, *problem)
+        if known and "admit" in scope.get("state", {}):
+            scope["state"]["admit"]()
         if scope["path"] == "/" and b"token=" in scope["query_string"]:
             return await self._welcome(scope, sealed)
         if scope["method"] in _SAFE:
@@ -129,7 +132,7 @@ class Guard:
         return await self._with_body(scope, headers, receive, sealed)
 
     def _problem(
-        self, scope: Scope, headers: dict[str, str], guest: str | None, *, at_the_door: bool
+        self, scope: Scope, headers: dict[str, str], guest: str | None, *, known: bool
     ) -> tuple[int, str] | None:
         if not self._is_ours(headers.get("host", "")):
             return 403, "the studio is asked for by another name than its own"
@@ -145,7 +148,7 @@ class Guard:
             return 403, "a page of another site cannot use the studio"
         if scope["method"] in _SAFE and (scope["path"] == "/" or scope["path"].startswith("/web/")):
             return None  # the page and its files; whatever else there will ever be is not for anybody
-        if self._is_bearer(headers) or (at_the_door and self._has_session(headers)):
+        if known:
             return None
         return 401, "the studio's token is missing or wrong: open the link that its terminal shows"
 

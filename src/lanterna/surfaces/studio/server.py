@@ -26,6 +26,7 @@ from starlette.routing import Route
 from lanterna.errors import LanternaError, UsageError
 from lanterna.files import close_to_others, replacing
 from lanterna.settings import own_folders, studio_folder
+from lanterna.surfaces.studio.connections import Connection
 from lanterna.surfaces.studio.guard import Guard
 from lanterna.surfaces.studio.routes import ROUTES, failures
 from lanterna.surfaces.studio.routes.requests import Answer
@@ -185,9 +186,8 @@ def serve(
         names=[] if host is None else [host, socket.gethostname()], script_hashes=web.script_hashes(),
     )  # fmt: skip
     config = uvicorn.Config(
-        guard, loop="asyncio", http="h11", ws="none", lifespan="on", log_config=None, access_log=False,
+        guard, loop="asyncio", http=Connection, ws="none", lifespan="on", log_config=None, access_log=False,
         server_header=False, proxy_headers=False, timeout_graceful_shutdown=3, timeout_keep_alive=30,
-        limit_concurrency=400,
     )  # fmt: skip
     address = f"http://{_reached_at(host)}:{port}/?token={token}"
     server = _Server(config, studio)
