@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
 
 class LanternaError(Exception):
     """Something failed that was asked for properly. One line: what was expected, what came, what to do."""
@@ -19,6 +26,18 @@ class MissingError(LanternaError):
     """Data or weights are not here yet. The line names the command that gets them."""
 
     exit_code = 3
+
+
+@contextlib.contextmanager
+def called(names: Mapping[Path, str]) -> Iterator[None]:
+    """Let errors in the block call these files as a person calls them, and not by where they are stored."""
+    try:
+        yield
+    except LanternaError as error:
+        words = str(error)
+        for path, name in names.items():
+            words = words.replace(str(path), name)
+        raise type(error)(words) from error
 
 
 def one_line(text: str) -> str:

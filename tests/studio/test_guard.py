@@ -56,11 +56,15 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def test_a_name_that_is_bound_to_this_machine_from_elsewhere_is_refused(studio: Served) -> None:
     port = studio.port
     for host in ("evil.example", f"evil.example:{port}", "127.0.0.1", f"127.0.0.1.evil.example:{port}",
-                 f"localhost@evil.example:{port}", f"[::1]:{port + 1}", "", f"10.0.0.1:{port}"):  # fmt: skip
+                 f"localhost@evil.example:{port}", f"[::1]:{port + 1}", "", f"10.0.0.1:{port}",
+                 f"localhost:{port}/evil", f"localhost:{port}?evil", f"localhost:{port}#evil",
+                 f"localhost/:{port}", f"localhost:{port}:{port}", f"localhost :{port}", f"localhost:+{port}",
+                 f"::1:{port}", f"[127.0.0.1]:{port}", f"[[::1]]:{port}", f"LOCALHOST.:{port}"):  # fmt: skip
         for method, path in (("GET", "/api/jobs"), ("GET", "/"), ("POST", "/api/jobs")):
             status, words = studio.refusal(method, path, headers={"Host": host})
             assert (status, "another name" in words) == (403, True), host
-    for host in (f"localhost:{studio.port}", f"127.0.0.1:{studio.port}", f"[::1]:{studio.port}"):
+    for name in ("localhost", "LocalHost", "127.0.0.1", "[::1]"):
+        host = f"{name}:{port}"
         assert studio.request("GET", "/api/jobs", headers={"Host": host})[0] == 200
 
 
@@ -273,6 +277,55 @@ def test_what_is_no_picture_is_not_kept(studio: Served, content: bytes) -> None:
     assert studio.refusal("POST", "/api/pictures", content, headers={"Content-Type": "image/png"})[0] == 422
     assert studio.refusal("POST", "/api/pictures", content, headers={"Content-Type": "text/html"})[0] == 415
     assert list((studio.home / "studio" / "pictures").iterdir()) == []
+
+
+def test_a_picture_that_is_refused_is_called_as_its_sender_calls_it(studio: Served) -> None:
+    for title, name in (("?title=my%20cat.png", "my cat.png"), ("", "the picture")):
+        image = {"Content-Type": "image/png"}
+        words = studio.refusal("POST", f"/api/pictures{title}", b"\x89PNG\r\n", headers=image)[1]
+        assert words.startswith(f"{name} is ")
+        assert str(studio.home) not in words
+
+
+def test_what_is_nested_without_end_is_refused_in_one_line(studio: Served) -> None:
+    lessons = [each["name"] for each in studio("GET", "/api/lessons")]
+    paths = [f"/api/lessons/{name}{more}" for name in lessons for more in ("", "/check")]
+    paths += ["/api/jobs", f"/api/networks/{'n' * 8}", f"/api/gallery/{'0' * 32}"]
+    for path in paths:
+        method = "PATCH" if path.startswith(("/api/networks", "/api/gallery")) else "POST"
+        for depth in (50, 900, 50_000):
+            nested = "[" * depth + "]" * depth
+            body = f'{{"exercise": 1, "answer": {nested}, "rate": {nested}}}'.encode()
+            status, words = studio.refusal(method, path, body, headers=JSON)
+            assert (status, "\n" in words) == (400 if method == "POST" else status, False), (path, depth)
+            assert status < 500
+
+
+def test_an_answer_of_any_shape_is_checked_or_refused(studio: Served) -> None:
+    for odd in ([], {}, [[1]], {"a": {"b": []}}, None, True, 1e308, -(2**63), "x" * 9999, "\x00"):
+        answers = ({"exercise": 1, "answer": odd}, {"exercise": odd, "answer": 1})
+        for path, body in (*(("gates/check", each) for each in answers), ("descent", {"rate": odd})):
+            status, words, _ = studio.request("POST", f"/api/lessons/{path}", body)
+            assert status in (200, 422), (body, words)
+
+
+@pytest.mark.slow
+def test_a_network_is_had_back_and_renamed_once_however_often_it_is_asked_for(studio: Served) -> None:
+    folder = studio.home / "networks" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "weights").write_text("of mine")
+    with ThreadPoolExecutor(12) as together:
+
+        def ask(method: str, path: str, body: object) -> list[int]:
+            asked = [together.submit(studio.request, method, path, body) for _ in range(12)]
+            return sorted(each.result()[0] for each in asked)
+
+        assert ask("DELETE", "/api/networks/mine", None) == [200, *[404] * 11]
+        had_back = ask("POST", "/api/networks/mine/restore", None)
+        assert (had_back[0], set(had_back[1:]) <= {404, 422}) == (200, True)
+        renamed = ask("PATCH", "/api/networks/mine", {"name": "yours"})
+        assert (renamed[0], set(renamed[1:]) <= {404, 422}) == (200, True)
+    assert (studio.home / "networks" / "yours" / "weights").read_text() == "of mine"
 
 
 def test_too_many_bytes_are_refused_when_they_are_announced_and_when_they_are_not(studio: Served) -> None:

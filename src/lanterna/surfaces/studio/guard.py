@@ -17,10 +17,11 @@ import asyncio
 import hmac
 import ipaddress
 import json
+import re
 import secrets
 import time
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from starlette.exceptions import HTTPException
 
@@ -41,6 +42,8 @@ _BODIES = {
     "/api/read": (8 * 2**20, 15.0),
     "": (2**18, 10.0),
 }
+# As RFC 9110, section 7.2, has it, with no more than names have.
+_HOST = re.compile(r"(?P<name>[a-z0-9._-]+|\[[0-9a-f.]*:[0-9a-f:.]*\])(:(?P<port>[0-9]{1,5}))?")
 _CLOSE = {"connection": "close"}  # what is still being sent is not read
 _SAFE = ("GET", "HEAD")
 _COOKIE = "lanterna"
@@ -154,17 +157,13 @@ class Guard:
 
     def _is_ours(self, host: str) -> bool:
         """Whether a Host header is one of our names. An address of numbers cannot be rebound."""
-        try:
-            parts = urlsplit(f"//{host}")
-            name, port = parts.hostname or "", parts.port or 80
-        except ValueError:
+        parts = _HOST.fullmatch(host.lower())
+        if parts is None or int(parts["port"] or 80) != self.port:
             return False
-        if port != self.port or "@" in host:
-            return False
-        if name in self.names:
+        if parts["name"] in self.names:
             return True
         try:
-            address = ipaddress.ip_address(name)
+            address = ipaddress.ip_address(parts["name"].strip("[]"))
         except ValueError:
             return False
         return address.is_loopback or self.open_to_others

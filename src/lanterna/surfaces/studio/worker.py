@@ -19,7 +19,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lanterna.errors import LanternaError
+from lanterna.errors import LanternaError, called
 from lanterna.surfaces.studio.history import History
 from lanterna.surfaces.studio.pictures import recipe_of, write_jpeg
 
@@ -91,6 +91,7 @@ class _Run:
     ) -> None:
         self.kind, self.job, self.commands, self.pipe = kind, job, commands, pipe
         self.folder = Path(job["folder"])
+        self.names = {Path(path): name for pairs in job["files"].values() for path, name in pairs}
         self.checkpoint = self.folder / "checkpoint.pt"
         self.recipe: Recipe = kind.recipe.checked(job["settings"])
         self.quit = False
@@ -106,7 +107,8 @@ class _Run:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.history = History(self.folder)
-            end, results = self._work()
+            with called(self.names):
+                end, results = self._work()
             self._say(end=end, results=results)
         except LanternaError as error:
             self._say(end="failed", error=str(error))
@@ -236,9 +238,8 @@ class _Run:
 
         given = self.job["files"].items()
         files = {role: [Path(path) for path, _ in pairs] for role, pairs in given}
-        names = {Path(path): name for _, pairs in given for path, name in pairs}
         resume = self.checkpoint.exists()
-        task = Task(self.recipe, files, self.checkpoint, resume, self.job["title"], self._telling, names)
+        task = Task(self.recipe, files, self.checkpoint, resume, self.job["title"], self._telling, self.names)
         try:
             return self.kind.begin(task)
         except LanternaError:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
-from lanterna.errors import MissingError
+from lanterna.errors import MissingError, called
 from lanterna.surfaces.studio.store import checked_id
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ async def look(request: Request) -> Response:
 
 
 def _current(name: str, file: Path | None, title: str) -> str:
-    return _page(name, file, title, _changed(name))
+    with called({} if file is None else {file: title}):
+        return _page(name, file, title, _changed(name))
 
 
 def _changed(name: str) -> float:

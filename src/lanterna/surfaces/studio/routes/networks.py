@@ -15,6 +15,7 @@ from lanterna.surfaces.studio.routes.requests import Answer, document, studio_of
 from lanterna.surfaces.studio.store import MAKES_NETWORKS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from starlette.requests import Request
@@ -36,8 +37,9 @@ async def networks(_: Request) -> Response:
 
 async def rename_network(request: Request) -> Response:
     """Call a network that was trained here something else."""
-    folder, wished = _trained(request), taken(await document(request), name=str).get("name", "")
-    there = networks_folder() / await asyncio.to_thread(_new_name, wished)
+    wished = taken(await document(request), name=str).get("name", "")
+    new_name = await asyncio.to_thread(_new_name)  # from here on nothing else is done in between
+    folder, there = _trained(request), networks_folder() / new_name(wished)
     folder.rename(there)
     return Answer({"name": there.name})
 
@@ -53,20 +55,21 @@ async def delete_network(request: Request) -> Response:
 
 async def restore_network(request: Request) -> Response:
     """Have a deleted network back."""
-    aside = _aside(request)
-    if not aside.is_dir():
+    aside, new_name = _aside(request), await asyncio.to_thread(_new_name)
+    if not aside.is_dir():  # from here on nothing else is done in between
         raise KeyError(aside.name)
-    there = networks_folder() / await asyncio.to_thread(_new_name, aside.name)
+    there = networks_folder() / new_name(aside.name)
     with suppress(FileExistsError):
         networks_folder().mkdir(parents=True)
     shutil.move(aside, there)
     return Answer({"name": there.name})
 
 
-def _new_name(wished: str) -> str:
+def _new_name() -> Callable[[str], str]:
+    """Import what checks a name: with torch, which takes its time."""
     from lanterna.surfaces.studio.task import new_name
 
-    return new_name(wished)
+    return new_name
 
 
 def _trained(request: Request) -> Path:

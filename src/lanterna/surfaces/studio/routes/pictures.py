@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
+from lanterna.errors import called
 from lanterna.files import sha256
 from lanterna.surfaces.studio import pictures as kept
 from lanterna.surfaces.studio.routes.requests import FOREVER, Answer, studio_of
@@ -39,13 +40,14 @@ async def add_picture(request: Request) -> Response:
 
 async def take_in(studio: Studio, sent: Path, origin: str, title: str) -> dict[str, Any]:
     """Put a file that was sent into the store."""
+    title = " ".join(title.split())[:120]
     known = studio.store.picture_of_content(await asyncio.to_thread(sha256, sent))
     if known is not None:  # the same file again
         return kept.described(studio.store, known)
     picture_id = new_id()
     async with studio.decoding:  # large ones one at a time
-        _, fields = await asyncio.to_thread(kept.receive, sent, studio.store.folder, picture_id)
-    title = " ".join(title.split())[:120]
+        with called({sent: title or "the picture"}):
+            _, fields = await asyncio.to_thread(kept.receive, sent, studio.store.folder, picture_id)
     studio.store.add_picture(picture_id, origin=origin, room="", title=title, words=title.lower(), **fields)
     return kept.described(studio.store, studio.store.picture(picture_id))
 

@@ -47,7 +47,10 @@ async def document(request: Request) -> dict[str, Any]:
         raise HTTPException(400, "the body is no JSON") from None
     if not isinstance(found, dict):
         raise HTTPException(400, "the body is no JSON object")
-    check_document(found)
+    try:
+        check_document(found)
+    except UsageError as error:
+        raise HTTPException(400, str(error)) from None
     return found
 
 
