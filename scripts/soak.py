@@ -4,10 +4,10 @@
 
 People draw and have it read, classify, dream, style, paint, do lessons, look, turn pages of the gallery, open
 and close pages, stop their jobs and ask for nonsense, all at once. Every five seconds the memory and the open
-files of the server, its worker and its reader are noted. In its first third a studio fills its caches; after
-that the slope of its memory (Theil and Sen: the median of all slopes) has a bound. Exit code 1 where it is
-above that, where files stay open, a process is left or a zombie, a temporary file is left, or anything was
-answered with an error of the server's own. Needs Linux.
+files of the server, its worker, its decoder and its reader are noted. In its first third a studio fills its
+caches; after that the slope of its memory (Theil and Sen: the median of all slopes) has a bound. Exit code 1
+where it is above that, where files stay open, a process is left or a zombie, a temporary file is left, or
+anything was answered with an error of the server's own. Needs Linux.
 """
 
 from __future__ import annotations
@@ -199,7 +199,8 @@ class Watch:
         workers = self.served.workers()
         readers = [each for each in self.served.helpers() if each not in workers]
         found = [("server", self.served.process.pid)]
-        found += [("worker", pid) for pid in workers] + [("reader", pid) for pid in readers]
+        found += [("worker", pid) for pid in workers]
+        found += zip(("decoder", "reader"), sorted(readers), strict=False)  # pictures are sent first
         return dict(found)
 
     def note(self) -> None:
@@ -282,7 +283,7 @@ def main() -> int:
         print(
             f"{minutes:.0f} minutes: " + ", ".join(f"{n} {what}" for what, n in sorted(people.done.items()))
         )
-        for each in ("server", "worker", "reader"):
+        for each in ("server", "worker", "decoder", "reader"):
             memory = [note[each] for _, note, _ in watch.notes if each in note]
             files = [note[each] for _, _, note in watch.notes if each in note]
             slope, pid = watch.slope(each), processes[each]

@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image, ImageCms
 
-from hostile import encoded, make_hostile_files, png
+from hostile import encoded, make_hostile_files, many_scans, png
 from lanterna.errors import UsageError
 from lanterna.images import open_picture
 from scenes import as_levels, scene
@@ -297,6 +297,8 @@ def test_no_hostile_file_is_opened_and_each_is_told_in_one_line(tmp_path, capfd)
         ("bomb.png", "200 million pixels"),
         ("bomb.tiff", "200 million pixels"),
         ("bomb.gif", "200 million pixels"),
+        ("tall.png", "1 × 200,000,000 pixels: expected sides of at most 65,536"),
+        ("scans.jpg", "more than 100 scans"),
         ("plain-cut-short.jpg", "cut short"),
         ("loop.png", "cannot be read"),
     ],
@@ -313,6 +315,23 @@ def test_a_bomb_is_refused_before_it_is_decoded():
         open_picture(png(20_000, 20_000, 8, 0, bytes(100)))
     with pytest.raises(UsageError, match="cut short"):
         open_picture(png(2_000, 2_000, 8, 0, bytes(100)))
+
+
+def test_only_the_scans_of_the_picture_itself_are_counted():
+    """Not what a camera's notes look like, and not what stands behind the picture, such as a short film."""
+    data = many_scans(40)
+    notes = b"\xff\xfe\x10\x02" + b"\xff\xda" * 2048
+    first = data.index(b"\xff\xda")
+    for each in (
+        data,
+        data[:2] + notes + data[2:],
+        data[:first] + notes + data[first:],
+        data + b"\xff\xda" * 200,
+    ):
+        assert open_picture(each).shape == (3, 48, 64)
+    hidden = data[:first] + b"\xff\xfe\x00\x04\xff\xd9" + data[first:-2] + data[first:-2] * 3 + data[-2:]
+    with pytest.raises(UsageError, match="scans"):
+        open_picture(hidden)
 
 
 def test_nothing_global_is_left_changed(tmp_path):

@@ -40,6 +40,13 @@ def tiff(**changes):
     return start.ljust(200, b"\0") + bytes(range(16))
 
 
+def many_scans(count):
+    """A progressive JPEG whose last scan is there so many times: each is a pass over the whole picture."""
+    data = encoded(photograph(), "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    return data[:last] + data[last:-2] * count + data[-2:]
+
+
 def photograph(width=64, height=48):
     """A picture with some detail, so that its files have something to be cut from."""
     noise = np.random.default_rng(0).normal(0, 12, (height, width, 3))
@@ -122,6 +129,9 @@ def _broken_pictures():
         "bomb.jpg": huge_jpeg,
         "bomb.gif": gif[:6] + struct.pack("<HH", 65_535, 65_535) + gif[10:],
         "bomb.tiff": tiff(width=60_000, height=60_000),
+        "long.png": png(70_000, 1, 8, 0, bytes(70_001)),
+        "tall.png": png(1, 200_000_000, 8, 0, bytes(1000)),
+        "scans.jpg": many_scans(1200),
         "bomb-rows.tiff": tiff(width=2**31, height=4),
         "text-bomb.png": png(
             8, 8, 8, 0, good_rows, chunk(b"zTXt", b"lanterna\0\0" + zlib.compress(bytes(4 * 10**6)))

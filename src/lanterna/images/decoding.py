@@ -7,6 +7,7 @@ import importlib
 import io
 import logging
 import os
+import re
 import stat
 import threading
 import warnings
@@ -27,6 +28,12 @@ Source = str | Path | bytes | BinaryIO
 PIXEL_LIMIT = 200_000_000
 """The most pixels a picture may have: as many as the largest telephone cameras make (16,320 × 12,240)."""
 
+SIDE_LIMIT = 65_536
+"""The most pixels a side may have, as in an AVIF: rows by the million take long however short they are."""
+
+SCAN_LIMIT = 100
+"""The most scans a JPEG may have, as in libtiff: each goes over all pixels again. Editors write ten."""
+
 BYTE_LIMIT = 2**31
 """The most bytes a file may have: 200 million pixels of 16-bit RGBA, uncompressed, are 1.6 GB."""
 
@@ -36,6 +43,8 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".gif", 
 
 _NAMES = "PNG, JPEG, WebP, AVIF, TIFF, GIF or HEIC"
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+# A JPEG's markers that have a length: what follows FF within a scan, 0 and restarts, is none of them.
+_JPEG_MARKER, _SCAN, _END = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])"), 0xDA, 0xD9
 
 # Pillow's pixel limit and Python's warning filters belong to the whole process. They are changed only while
 # this lock is held, so that threads that decode at the same time cannot leave each other's changes behind.
@@ -77,9 +86,20 @@ def header(source: Source) -> Iterator[ImageFile]:
     """As `opened`, for what takes its time over the pixels: wrap this, and each use of them, in `guarded`."""
     name = named(source)
     with _file(source, name) as file, _header(file, _formats(file, name)) as picture:
-        if picture.width * picture.height > PIXEL_LIMIT:
-            raise Image.DecompressionBombError
+        check_size(name, *picture.size)
+        if picture.format in ("JPEG", "MPO") and _scans(file) > SCAN_LIMIT:
+            raise UsageError(f"{name} is a JPEG of more than {SCAN_LIMIT} scans: save it anew first")
         yield picture
+
+
+def check_size(name: str, width: int, height: int) -> None:
+    """Refuse a picture that is too large to be decoded. Errors: `UsageError`, one line."""
+    if width * height > PIXEL_LIMIT:
+        raise UsageError(_too_large(name))
+    if max(width, height) > SIDE_LIMIT:
+        raise UsageError(
+            f"{name} is {width:,} × {height:,} pixels: expected sides of at most {SIDE_LIMIT:,}: cut it first"
+        )
 
 
 @contextlib.contextmanager
@@ -92,9 +112,7 @@ def guarded(name: str) -> Iterator[None]:
         except LanternaError:
             raise
         except Image.DecompressionBombError as error:
-            raise UsageError(
-                f"{name} has more than {PIXEL_LIMIT // 10**6} million pixels: make it smaller first"
-            ) from error
+            raise UsageError(_too_large(name)) from error
         except UnidentifiedImageError as error:
             raise UsageError(f"{name} is not a picture, or too broken to read: give {_NAMES}") from error
         except MemoryError as error:
@@ -103,6 +121,31 @@ def guarded(name: str) -> Iterator[None]:
             # Hostile files make Pillow's decoders raise nearly anything: struct.error, KeyError, zlib.error …
             reason = " ".join(str(error).split())[:100]
             raise UsageError(f"{name} is broken or cut short{f': {reason}' if reason else ''}") from error
+
+
+def _too_large(name: str) -> str:
+    return f"{name} has more than {PIXEL_LIMIT // 10**6} million pixels: make it smaller first"
+
+
+def _scans(file: BinaryIO) -> int:
+    """How many scans the first JPEG in a file has, counted to one more than it may have."""
+    before, scans = file.tell(), 0
+    file.seek(2)
+    while scans <= SCAN_LIMIT and (marker := _next_marker(file)) not in (None, _END):
+        scans += marker == _SCAN
+        file.seek(int.from_bytes(file.read(2)) - 2, os.SEEK_CUR)
+    file.seek(before)
+    return scans
+
+
+def _next_marker(file: BinaryIO) -> int | None:
+    while piece := file.read(2**16):
+        if found := _JPEG_MARKER.search(piece):
+            file.seek(found.end() - len(piece), os.SEEK_CUR)
+            return found[1][0]
+        if piece.endswith(b"\xff") and len(piece) > 1:
+            file.seek(-1, os.SEEK_CUR)
+    return None
 
 
 def _header(file: BinaryIO, formats: tuple[str, ...]) -> ImageFile:

@@ -15,7 +15,7 @@ import torch
 
 from lanterna.errors import MissingError, UsageError
 from lanterna.images.colour import flattened, plain, to_srgb, to_tensor
-from lanterna.images.decoding import PIXEL_LIMIT, guarded, header, is_folder, regular_file
+from lanterna.images.decoding import PIXEL_LIMIT, check_size, guarded, header, is_folder, regular_file
 from lanterna.images.films import CAREFULLY
 from lanterna.images.pictures import open_picture
 from lanterna.images.record import from_json, read_record
@@ -94,7 +94,7 @@ def open_film(path: str | Path) -> Film:
     The content decides what a file is, never its name. The first picture is decoded to see that it can be.
 
     Errors: `UsageError`, one line, where `path` is no film, is broken, or has over 200 million pixels a
-    picture; `MissingError` where a video is given and PyAV is not installed.
+    picture or sides that are too long; `MissingError` where a video is given and PyAV is not installed.
     """
     path = Path(path)
     if is_folder(path):
@@ -223,9 +223,7 @@ def _opened_video(path: Path, form: str) -> Iterator[tuple[InputContainer, Video
                 if codec is None or codec.name not in _CODECS:
                     known = "H.264, HEVC, VP9, AV1 or ProRes"
                     raise UsageError(f"{path}: its codec is not read: convert it to {known} first")
-                if codec.width * codec.height > PIXEL_LIMIT:
-                    limit = f"{PIXEL_LIMIT // 10**6} million pixels"
-                    raise UsageError(f"{path} has more than {limit} a picture: make it smaller first")
+                check_size(str(path), codec.width, codec.height)
                 codec.options = {"max_pixels": str(PIXEL_LIMIT)}  # whatever the header says
                 codec.thread_type = "AUTO"
                 yield container, stream

@@ -55,7 +55,8 @@ def open_picture(source: Source, *, longest: int | None = None) -> Tensor:
     three equal channels; transparency becomes white; colour profiles are converted, broken ones ignored.
     16-bit greys keep their depth, 16-bit colours their upper 8 bits.
 
-    Errors: `UsageError`, one line, where `source` cannot be read as a picture or has over 200 million pixels.
+    Errors: `UsageError`, one line, where `source` cannot be read as a picture, has over 200 million pixels,
+    a side of over 65,536, or is a JPEG of over 100 scans.
     """
     if longest is not None and longest < 1:
         raise UsageError(f"longest: a picture is at least 1 pixel long, got {longest}")

@@ -31,11 +31,11 @@ _THUMBNAIL = 512
 Picture = dict[str, Any]
 
 
-def receive(sent: Path, folder: Path, picture_id: str) -> tuple[Path, Picture]:
+def receive(sent: Path, folder: Path, picture_id: str) -> Picture:
     """Check a file that somebody sent, put it in its place, make it small, and describe it.
 
     It is refused from its header where it is no picture or has too many pixels, and decoded once, whole, so
-    that no broken one is kept. Runs beside the event loop. Errors: `UsageError`.
+    that no broken one is kept. Runs in a process of its own. Errors: `UsageError`.
     """
     from lanterna.images import open_picture, read_record, save_picture
     from lanterna.images.decoding import opened
@@ -57,7 +57,7 @@ def receive(sent: Path, folder: Path, picture_id: str) -> tuple[Path, Picture]:
         sent.replace(place)
     write_jpeg(small, folder / "thumbnails" / f"{picture_id}.jpg", _THUMBNAIL)
     width, height = _size(place)
-    picture = {
+    return {
         "kind": record.verb if record else "",
         "suffix": suffix,
         "width": width,
@@ -66,7 +66,6 @@ def receive(sent: Path, folder: Path, picture_id: str) -> tuple[Path, Picture]:
         "sha256": digest,
         "recipe": recipe_of(record, place.name) if record else None,
     }
-    return place, picture
 
 
 def write_jpeg(picture: Tensor, place: Path, side: int) -> None:

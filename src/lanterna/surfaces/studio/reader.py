@@ -4,19 +4,16 @@ waits for them."""
 from __future__ import annotations
 
 import _thread
-import asyncio
 import contextlib
-import multiprocessing
-import os
 import signal
 import threading
 import time
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lanterna.errors import LanternaError, MissingError, UsageError
+from lanterna.surfaces.studio.apart import Apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -29,22 +26,19 @@ _Answer = TypeVar("_Answer")
 _USUAL = "conv"
 _EXPLAINED = 40  # digits of a page, at most, of which it is told why
 _PATIENCE = 20.0  # seconds after which an experiment is given up
+_LONGEST = 60.0  # seconds after which the process is ended, whatever it does
 
 
 class Reader:
-    """A process that reads, with one of torch's threads. `warm_up` starts it before anybody draws."""
+    """A process that reads. `warm_up` starts it before anybody draws."""
 
     def __init__(self) -> None:
-        self._process = self._started()
+        self._process = Apart(_LONGEST)
+        self.close = self._process.close
 
     def warm_up(self) -> None:
         """Begin to import what reading needs, and to open the usual network."""
-        with contextlib.suppress(BrokenProcessPool):  # one that has ended begins anew with what is asked next
-            self._process.submit(_warm_up)
-
-    def close(self) -> None:
-        """Let the process end."""
-        self._process.shutdown(wait=False, cancel_futures=True)
+        self._process.begin(_warm_up)
 
     async def read(
         self, drawing: bytes, network: str, surface: str, *, cut: bool, why: bool
@@ -52,7 +46,7 @@ class Reader:
         """The digits of a page or of a pad's drawing; of each, if wanted, what in it speaks for the answer.
 
         Errors, here and below: `UsageError` where it is no picture, `MissingError` for a network that is not
-        here, `LanternaError` where the process ended over it.
+        here, `LanternaError` where the process ended over it or it took longer than `_LONGEST`.
         """
         return await self._answer(_read, drawing, network, surface, cut, why)
 
@@ -73,40 +67,18 @@ class Reader:
         return await self._answer(_check, lesson, exercise, answer)
 
     async def _answer(self, does: Callable[..., _Answer], *given: object) -> _Answer:
-        loop, process = asyncio.get_running_loop(), self._process
         try:
-            return await loop.run_in_executor(process, does, *given)
+            return await self._process.do(does, *given)
         except BrokenProcessPool:
-            if process is self._process:
-                self._process = self._started()
             raise LanternaError(
                 "the process that reads has ended: it begins anew, so try once more"
             ) from None
-
-    @staticmethod
-    def _started() -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin)
 
 
 # In the process.
 
 _networks: dict[str, tuple[float, Network]] = {}
 _classifiers: dict[str, Network] = {}
-
-
-def _begin() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends this one
-    threading.Thread(target=_end_with_the_server, daemon=True).start()
-    import torch
-
-    torch.set_num_threads(1)
-
-
-def _end_with_the_server() -> None:
-    server = multiprocessing.parent_process()
-    assert server is not None
-    server.join()
-    os._exit(0)
 
 
 def _warm_up() -> None:

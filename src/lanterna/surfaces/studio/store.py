@@ -284,9 +284,13 @@ class Store:
         """Remove pictures for good that were deleted before that time."""
         for picture in self._rows("SELECT * FROM pictures WHERE deleted < ?", older_than):
             self._db.execute("DELETE FROM pictures WHERE id = ?", (picture["id"],))
-            for file in (self.folder / "pictures").glob(f"{checked_id(picture['id'])}.*"):
-                file.unlink(missing_ok=True)  # and what belongs to it
-            self.thumbnail(picture["id"]).unlink(missing_ok=True)
+            self.remove_files(picture["id"])
+
+    def remove_files(self, picture_id: str) -> None:
+        """Remove a picture's files and its thumbnail, whole or in the making."""
+        for name in ("pictures", "thumbnails"):
+            for file in (self.folder / name).glob(f"*{checked_id(picture_id)}.*"):
+                file.unlink(missing_ok=True)
 
     # What has changed.
 

@@ -7,6 +7,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
+from lanterna.surfaces.studio.apart import Apart
 from lanterna.surfaces.studio.jobs import Queue
 from lanterna.surfaces.studio.pictures import keep
 from lanterna.surfaces.studio.reader import Reader
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from starlette.applications import Starlette
 
+DECODING = 60.0
+"""Seconds that a picture may take that somebody sends."""
 _WEEK = 7 * 86_400.0
 
 
@@ -33,6 +36,7 @@ class Studio:
         self.queue: Queue
         self.reader: Reader
         self.decoding: asyncio.Semaphore
+        self.decoder: Apart
 
     @contextlib.asynccontextmanager
     async def opened(self, _: Starlette) -> AsyncIterator[None]:
@@ -42,11 +46,13 @@ class Studio:
         self.decoding = asyncio.Semaphore(1)
         self.queue = Queue(self.store, self._keep)
         self.reader = Reader()
+        self.decoder = Apart(DECODING)
         self.queue.open()
         try:
             yield
         finally:
             self.reader.close()
+            self.decoder.close()
             await self.queue.close()
             self.store.close()
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from lanterna.errors import called
+from lanterna.errors import UsageError, called
 from lanterna.files import sha256
 from lanterna.surfaces.studio import pictures as kept
 from lanterna.surfaces.studio.routes.requests import FOREVER, Answer, studio_of
 from lanterna.surfaces.studio.store import new_id
+from lanterna.surfaces.studio.studio import DECODING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,9 +47,16 @@ async def take_in(studio: Studio, sent: Path, origin: str, title: str) -> dict[s
     if known is not None:  # the same file again
         return kept.described(studio.store, known)
     picture_id = new_id()
-    async with studio.decoding:  # large ones one at a time
-        with called({sent: title or "the picture"}):
-            _, fields = await asyncio.to_thread(kept.receive, sent, studio.store.folder, picture_id)
+    try:
+        async with studio.decoding:  # one at a time, so that none is given up for another
+            with called({sent: title or "the picture"}):
+                fields = await studio.decoder.do(kept.receive, sent, studio.store.folder, picture_id)
+    except BrokenProcessPool:
+        studio.store.remove_files(picture_id)
+        raise UsageError(
+            f"the picture cannot be decoded within {DECODING:.0f} seconds and the memory that there is: "
+            "make it smaller first"
+        ) from None
     studio.store.add_picture(picture_id, origin=origin, room="", title=title, words=title.lower(), **fields)
     return kept.described(studio.store, studio.store.picture(picture_id))
 
