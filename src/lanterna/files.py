@@ -7,13 +7,14 @@ is at work on, and the next one that writes there takes it away.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
 import stat
 import tempfile
-from pathlib import Path
-from typing import TYPE_CHECKING
+from pathlib import Path, PureWindowsPath
+from typing import TYPE_CHECKING, BinaryIO
 
 from lanterna.errors import LanternaError, UsageError
 from lanterna.settings import own_folders
@@ -193,10 +194,49 @@ def _held(path: Path) -> int | None:
     return None
 
 
-def sha256(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def open_regular(path: str | Path) -> BinaryIO:
+    """Open a regular file to read its bytes, without ever waiting for who writes into a pipe.
+
+    Errors: `OSError`, also for a folder, a device or a pipe; `ValueError` for what is no path.
+    """
+    flags = (
+        os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+    )
+    handle = os.open(path, flags)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is not a file", str(path))
+    return os.fdopen(handle, "rb")
+
+
+def read_regular(path: str | Path, most: int) -> bytes:
+    """All bytes of a regular file. Errors: as `open_regular`, and `OSError` for more than `most` bytes."""
+    with open_regular(path) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+    return content
+
+
+def sha256(path: str | Path, *, most: int | None = None) -> str:
+    """The sha256 of a regular file, in hexadecimal, as long as it is when it is opened.
+
+    Errors: as `open_regular`, and `OSError` for more than `most` bytes.
+    """
+    digest = hashlib.sha256()
+    with open_regular(path) as file:
+        left = os.fstat(file.fileno()).st_size  # some files of the system's have no end
+        if most is not None and left > most:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+        while piece := file.read(min(left, 2**20)):
+            digest.update(piece)
+            left -= len(piece)
+    return digest.hexdigest()
+
+
+def names_a_server(path: str, *, windows: bool = os.name == "nt") -> bool:
+    """Say whether to look at a path would ask another machine, and send it who is asking, as Windows does."""
+    return windows and PureWindowsPath(path).drive.startswith("\\\\")
 
 
 def refuse_to_overwrite(path: Path, *, force: bool) -> None:

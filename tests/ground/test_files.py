@@ -1,14 +1,16 @@
 """Files as other users and other threads see them."""
 
+import hashlib
 import os
 import stat
 import subprocess
 import sys
 import threading
+from functools import partial
 
 import pytest
 
-from lanterna.files import replacing
+from lanterna.files import names_a_server, read_regular, replacing, sha256
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o027, 0o077, 0o002])
@@ -35,6 +37,32 @@ def test_the_umask_of_the_process_never_changes(tmp_path, monkeypatch):
         worker.join()
     assert changed == []
     assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, "/dev/zero"):
+        for read in (sha256, partial(read_regular, most=9)):
+            with pytest.raises(OSError, match="it is not a file"):
+                read(path)
+    (tmp_path / "file").write_bytes(b"abc" * 10**6)
+    assert sha256(tmp_path / "file") == hashlib.sha256(b"abc" * 10**6).hexdigest()
+    for read in (sha256, read_regular):
+        with pytest.raises(OSError, match="too large"):
+            read(tmp_path / "file", most=3 * 10**6 - 1)
+    assert len(read_regular(tmp_path / "file", 3 * 10**6)) == 3 * 10**6
+
+
+def test_paths_on_other_machines_are_known_as_windows_reads_them():
+    for path in (
+        r"\\server\share\a.png",
+        "//server/share/a.png",
+        r"/\server/share",
+        r"\\?\UNC\server\share\a",
+    ):
+        assert names_a_server(path, windows=True)
+        assert not names_a_server(path, windows=False)
+    assert not any(names_a_server(path, windows=True) for path in (r"C:\a.png", "/a/b.png", "a//b", "-", ""))
 
 
 def write(path):

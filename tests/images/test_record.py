@@ -2,9 +2,11 @@
 
 import io
 import json
+import os
 import re
 import subprocess
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import pytest
 import torch
@@ -294,6 +296,32 @@ def test_a_moved_input_is_found_beside_the_picture_and_a_changed_one_is_not_take
     photograph().rotate(90).save("input.png")
     assert main(["rerun", "elsewhere/made.png"]) == 2
     assert "has changed since" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "path", ["pipe", "endless", "/proc/self/pagemap", "/proc/kmsg", "/dev/zero", "secret"]
+)
+def test_a_recipe_that_names_no_picture_keeps_nobody_waiting(speckle, capsys, path):
+    os.mkfifo("pipe")
+    Path("secret").touch(0o000)
+    with Path("huge").open("wb") as file:
+        file.truncate(2**31 + 1)
+    record = read_record("made.png")
+    inputs = tuple(note.model_copy(update={"path": path}) for note in record.inputs)
+    save_picture(open_picture("made.png"), "odd.png", recipe=record.model_copy(update={"inputs": inputs}))
+    assert main(["rerun", "odd.png"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert path in said
+    assert speckle.exists()
+
+
+@pytest.mark.usefixtures("speckle")
+def test_an_input_that_is_set_is_a_file(capsys):
+    os.mkfifo("pipe")
+    for path in ("pipe", "/dev/zero", "."):
+        assert main(["rerun", "made.png", "--set", f"input={path}"]) == 2
+        assert "it is not a file" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("speckle")

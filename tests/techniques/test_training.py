@@ -230,6 +230,10 @@ def test_a_damaged_network_is_one_line(home: Path):
     (home / "networks/hurt/network.json").write_text('{"network": "dense", "hidden": [99999999]}')
     with pytest.raises(Exception, match="damaged"):
         open_trained("hurt")
+    (home / "networks/hurt/network.json").unlink()
+    os.mkfifo(home / "networks/hurt/network.json")  # nobody writes into it
+    with pytest.raises(Exception, match="damaged"):
+        open_trained("hurt")
 
 
 def test_training_never_sees_a_test_digit(monkeypatch: pytest.MonkeyPatch):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from PIL import Image, UnidentifiedImageError
 
 from lanterna.errors import LanternaError, UsageError
+from lanterna.files import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -181,7 +182,7 @@ def regular_file(source: str | Path, wanted: str, or_else: str = "") -> BinaryIO
             raise UsageError(f"{name} is a device or a pipe: give {wanted}{or_else}")
         if status.st_size == 0:
             raise UsageError(f"{name} is empty: give {wanted}")
-        return Path(source).open("rb")
+        return open_regular(source)
     except FileNotFoundError as error:
         raise UsageError(f"{name} is not there: give the path of {wanted}") from error
     except OSError as error:

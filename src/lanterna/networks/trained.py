@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from lanterna.errors import LanternaError, MissingError
-from lanterna.files import replacing
+from lanterna.files import read_regular, replacing
 from lanterna.networks.digits import build
 from lanterna.networks.plan import Plan
 from lanterna.networks.taught import TaughtPlan, build_taught
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PLAN = "network.json"
 WEIGHTS = "weights.safetensors"
+_PLAN_LIMIT = 2**22  # bytes; that of 2,000 classes has a tenth of them
 _plans = TypeAdapter[Plan | TaughtPlan](Annotated[Plan | TaughtPlan, Field(discriminator="network")])
 
 
@@ -57,7 +58,7 @@ def open_trained(name: str | Path) -> Network:
         kind = name if name in ("dense", "conv") else "conv"
         raise MissingError(f"no trained network at {folder}: lanterna train {kind} -o {name} makes one")
     try:
-        plan = _plans.validate_json((folder / PLAN).read_bytes())
+        plan = _plans.validate_json(read_regular(folder / PLAN, _PLAN_LIMIT))
         weights = load_file(folder / WEIGHTS)
         if not all(bool(each.isfinite().all()) for each in weights.values()):
             raise ValueError("numbers that are none")

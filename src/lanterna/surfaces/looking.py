@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from pydantic import ValidationError
 
+from lanterna.files import read_regular
 from lanterna.images.digits import mnist
 from lanterna.networks.trained import is_trained, trained_folder
 from lanterna.recipes.train import Train
@@ -95,11 +96,11 @@ def _digits_to_choose() -> tuple[Tensor, list[int]]:
 
 def _untrained(name: str, network: Network) -> tuple[dict[str, object], dict[str, Tensor]] | None:
     """The network as it was before its training, where the recipe of that is kept beside it."""
-    recipe = trained_folder(name) / "recipe.json" if ":" not in name and is_trained(name) else None
-    if recipe is None or not recipe.is_file():
+    if ":" in name or not is_trained(name):
         return None
     try:
-        start = new_network(Train.model_validate_json(recipe.read_bytes())).eval().requires_grad_(False)
+        recipe = read_regular(trained_folder(name) / "recipe.json", 2**20)
+        start = new_network(Train.model_validate_json(recipe)).eval().requires_grad_(False)
     except (OSError, ValidationError):
         return None
     same = [tuple(weight.shape) for weight in start.parameters()]

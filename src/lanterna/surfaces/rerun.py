@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
@@ -16,7 +17,8 @@ from pydantic import ValidationError
 
 from lanterna.documents import is_unicode
 from lanterna.errors import UsageError
-from lanterna.files import sha256
+from lanterna.files import names_a_server, sha256
+from lanterna.images.decoding import BYTE_LIMIT
 from lanterna.images.prints import Print
 from lanterna.images.record import Input, Record, Weights, note_input, printable
 from lanterna.networks import runs_code
@@ -44,6 +46,10 @@ def make_again(record: Record, *, trust: bool = False) -> tuple[Tensor, Record]:
     making = _making(record)
     names = [record.network.name if record.network else None, record.settings.get("network")]
     for name in names:
+        if isinstance(name, str) and names_a_server(name) and not trust:
+            raise UsageError(
+                f"the recipe's network {printable(name)} is on another machine: copy it here first"
+            )
         if isinstance(name, str) and runs_code(name) and not trust:
             raise UsageError(
                 f"the recipe's network {printable(name)} runs Python code from outside Lanterna: "
@@ -137,12 +143,14 @@ def with_inputs_found(record: Record, beside: Path | None) -> Record:
     Errors: `UsageError` where one is gone or no longer the same file.
     """
     found = []
+    digest_of = functools.cache(_digest)  # a record may name one file hundreds of times
     for note in record.inputs:
-        places = [Path(note.path), _expanded(note.path)]
+        named = Path(note.path)
+        places = [] if names_a_server(note.path) else [named, _expanded(note.path)]
         if beside:
-            places += [beside / note.path, beside / Path(note.path).name]
-        there = [place for place in dict.fromkeys(places) if note.path != "-" and _is_file(place)]
-        path = next((place for place in there if sha256(place) == note.sha256), None)
+            places += [beside / named, beside / named.name] if places else [beside / named.name]
+        there = [place for place in dict.fromkeys(places) if note.path != "-" and digest_of(place)]
+        path = next((place for place in there if digest_of(place) == note.sha256), None)
         shown, option = printable(note.path), f"--set {note.role or 'input'}=PATH"
         if path is None and there:
             raise UsageError(
@@ -277,8 +285,9 @@ def _expanded(path: str) -> Path:
         return Path(path)
 
 
-def _is_file(path: Path) -> bool:
+def _digest(path: Path) -> str | None:
+    """The sha256 of a file that can be one of a picture; None for what is none, however it is named."""
     try:
-        return path.is_file()
+        return sha256(path, most=BYTE_LIMIT)
     except (OSError, ValueError):
-        return False
+        return None

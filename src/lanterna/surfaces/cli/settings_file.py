@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from cyclopts.config import Dict
 
 from lanterna.errors import UsageError, one_line
+from lanterna.files import open_regular
 from lanterna.surfaces.cli import VERBS
 
 if TYPE_CHECKING:
@@ -72,10 +73,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     Errors: `UsageError` where the file is no settings file, or gives what none can.
     """
     try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe would wait for a writer
-        with open(handle, "rb") as file:  # noqa: PTH123 (it is open already)
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise UsageError(f"cannot read {path}: it is not a file")
+        with open_regular(path) as file:
             content = file.read(_LARGEST + 1)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
