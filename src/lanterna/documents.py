@@ -1,4 +1,4 @@
-"""Documents from anywhere: what JSON, SQLite and UTF-8 alike can hold, no deeper than is sensible."""
+"""Documents from anywhere: what JSON, SQLite and UTF-8 alike can hold, and which names in them are code."""
 
 from __future__ import annotations
 
@@ -60,3 +60,9 @@ def is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def runs_code(name: str) -> bool:
+    """Say whether opening a network of that name runs somebody's Python code, as `module:function` does."""
+    place, _, function = name.rpartition(":")
+    return bool(place) and function.strip().isidentifier()

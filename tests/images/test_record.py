@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shlex
 import subprocess
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -19,10 +20,12 @@ from hostile import encoded, photograph
 from lanterna.errors import UsageError
 from lanterna.files import sha256
 from lanterna.images import Record, make_record, note_input, open_picture, read_record, save_picture
-from lanterna.images.record import BYTES_LIMIT, to_json, weights_sha256
+from lanterna.images.record import BYTES_LIMIT, Input, Weights, to_json, weights_sha256
+from lanterna.recipes.dream import Dream
 from lanterna.recipes.recipe import Recipe
 from lanterna.surfaces import makings, rerun
 from lanterna.surfaces.cli import main
+from lanterna.surfaces.cli.frame import make_app
 
 FORMATS = ["png", "jpg", "webp", "avif", "tiff"]
 
@@ -257,7 +260,7 @@ def test_recipe_prints_it_and_the_command(capsys):
     document = json.loads(capsys.readouterr().out)
     assert document["settings"] == {"seed": 7, "strength": 0.5, "sizes": [3, 4], "dark": True}
     assert document["command"] == (
-        "lanterna speckle input.png --seed 7 --strength 0.5 --sizes 3 4 --dark -o made.png"
+        "lanterna speckle input.png --seed=7 --strength=0.5 --sizes=3 4 --dark -o made.png"
     )
 
 
@@ -337,7 +340,7 @@ def test_inputs_keep_their_roles(masked, capsys):
     document = json.loads(capsys.readouterr().out)
     assert [note.get("role") for note in document["inputs"]] == [None, "guide", "mask", "mask"]
     assert document["command"] == (
-        "lanterna speckle input.png --seed 7 --guide guide.png --mask left.png --mask 'right half.png' "
+        "lanterna speckle input.png --seed=7 --guide guide.png --mask left.png --mask 'right half.png' "
         "-o masked.png"
     )
     assert main(["recipe", "masked.png"]) == 0
@@ -388,7 +391,7 @@ def test_a_strangers_role_puts_no_other_option_into_the_command(capsys):
     save_picture(open_picture("masked.png"), "evil.png", recipe=evil)
     assert main(["recipe", "evil.png", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["command"] == (
-        "lanterna speckle input.png --seed 7 -o evil.png"
+        "lanterna speckle input.png --seed=7 -o evil.png"
     )
 
 
@@ -400,7 +403,54 @@ def test_a_strangers_role_puts_no_other_option_into_the_command(capsys):
 def test_a_path_is_written_as_a_shell_wants_it(path, written):
     record = read_record("made.png")
     moved = record.model_copy(update={"inputs": (record.inputs[0].model_copy(update={"path": path}),)})
-    assert rerun.command_line(moved, "made.png") == f"lanterna speckle {written} --seed 7 -o made.png"
+    assert rerun.command_line(moved, "made.png") == f"lanterna speckle {written} --seed=7 -o made.png"
+
+
+def written(record, name="a.png"):
+    """The command that is shown for a picture that carries a record, and its words."""
+    command = rerun.command_line(record, name)
+    return command, shlex.split(command, comments=True)
+
+
+def test_a_strangers_value_becomes_no_option():
+    hostile = ["block5", "--network", "-o", "~/.bashrc", "$(reboot)", "`id`", "a;b", "--force"]
+    settings = Dream(stage=tuple(hostile)).model_dump(mode="json")
+    inputs = [Input(path="--force", sha256="0" * 64)]
+    record = a_record(made="dream", settings=settings, inputs=inputs, network=None)
+    _, words = written(record)
+    _, bound, _ = make_app().parse_args(words[1:], print_error=False, exit_on_error=False)
+    assert bound.arguments["settings"].stage == tuple(hostile)
+    assert bound.arguments["settings"].model_fields_set == {"stage"}
+    assert bound.arguments["output"] == Path("a.png")
+    assert not bound.arguments.get("force")
+
+
+@pytest.mark.parametrize("name", ["evil.py:go", "evil:go", "a b/evil.py:go", "$(reboot).py:go"])
+def test_a_strangers_network_that_runs_code_gives_no_command(tmp_path, monkeypatch, capsys, name):
+    monkeypatch.chdir(tmp_path)
+    settings = Dream().model_dump(mode="json")
+    for record in (
+        a_record(made="dream", settings=settings | {"network": name}, network=None),
+        a_record(made="stages", settings=settings | {"network": name, "shown": ["block1"]}, network=None),
+        a_record(made="dream", settings=settings, network=Weights(name=name, sha256=None)),
+    ):
+        command, words = written(record)
+        assert words == []  # all of it is a comment
+        assert "runs Python code" in command
+        save_picture(torch.rand(3, 8, 8), "evil.png", recipe=record, force=True)
+        assert main(["recipe", "evil.png"]) == 0
+        said = capsys.readouterr().out
+        assert command.replace("a.png", "evil.png") in said
+        assert "lanterna dream" not in said
+
+
+def test_a_strangers_settings_that_are_none_give_no_command_with_them():
+    settings = Dream().model_dump(mode="json")
+    injected = ["block5", "--network", "evil.py:go"]
+    for odd in ({"stage": injected}, {"steps": "--force"}, {"size": ["1", "-o"]}, {"nonsense": "x"}):
+        record = a_record(made="dream", settings=settings | odd, network=None)
+        assert written(record, "-a.png")[1] == ["lanterna", "rerun", "./-a.png"]
+        assert rerun.commands_of(record.model_copy(update={"made": "stages"})) == {}
 
 
 @pytest.mark.usefixtures("speckle")
@@ -481,13 +531,13 @@ def test_the_rerun_of_a_training_and_of_a_reading_is_the_same_file(tmp_path, cap
     assert (tmp_path / "again.png").read_bytes() == picture.read_bytes()
     assert main(["recipe", str(picture), "--json"]) == 0
     command = json.loads(capsys.readouterr().out)["command"]
-    assert command.startswith("lanterna train --channels 4 8")
-    assert "--fraction 0.02" in command
+    assert command.startswith("lanterna train --channels=4 8")
+    assert "--fraction=0.02" in command
 
     page = tmp_path / "input.png"
     photograph(120, 90).save(page)
     for option, made in ("-o", "page.png"), ("--steps", "steps.png"):
-        read = ["read", str(page), "--network", str(tmp_path / "net"), option, str(tmp_path / made)]
+        read = ["read", str(page), f"--network={tmp_path / 'net'}", option, str(tmp_path / made)]
         assert main(read) == 0
         capsys.readouterr()
         assert main(["rerun", str(tmp_path / made)]) == 0

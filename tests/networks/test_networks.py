@@ -12,9 +12,10 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 
 from lanterna import shelf
+from lanterna.documents import runs_code
 from lanterna.errors import MissingError, UsageError
 from lanterna.images import open_picture
-from lanterna.networks import Eye, networks, open_network, runs_code, seen, stages
+from lanterna.networks import Eye, networks, open_network, seen, stages
 from lanterna.networks.tracing import RESULT, UntracedNetwork
 from lanterna.surfaces.cli import main
 
@@ -317,8 +318,8 @@ def test_how_a_foreign_network_sees_and_what_it_answers():
         ("nets:empty", "has no weights"),
         ("nets:five_channels", "takes 5 channels"),
         ("nets:picky", "takes no picture of .*attribute `eye`"),
-        ("nets:", "expected module:function"),
-        (":f", "expected module:function"),
+        ("nets:", "module:function"),
+        (":f", "module:function"),
         ("broken:f", r"cannot be imported \(ModuleNotFoundError: No module named 'nothing_that_exists'\)"),
         ("os:abort", "makes no network"),
         ("json:JSONDecoder", "makes no network"),

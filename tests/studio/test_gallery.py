@@ -74,7 +74,7 @@ def test_a_picture_gives_its_settings_back_wherever_it_comes_from(studio: Served
     recipe = sent["recipe"]
     assert recipe["kind"] == "random"
     assert recipe["settings"] == made["recipe"]["settings"]
-    assert recipe["command"].startswith("lanterna paint --random --seed 1 --width 48")
+    assert recipe["command"].startswith("lanterna paint --random --seed=1 --width=48")
     # In its own studio it is the picture that is there.
     again = studio("POST", "/api/pictures", file, headers={"Content-Type": "image/png"})
     assert again["id"] == made["id"]

@@ -148,7 +148,7 @@ def test_settings_change_on_the_way(studio: Served, cat: str, coffee: str) -> No
     assert change.step >= before["step"]
     assert change.settings == {"strength": 50}
     command = studio("GET", f"/api/pictures/{picture}")["recipe"]["command"]
-    assert command.startswith("lanterna style chelsea.png --size 96 ")
+    assert command.startswith("lanterna style chelsea.png --size=96 ")
     assert " --style coffee.png " in command
     assert str(studio.home) not in command + record.model_dump_json()
 
@@ -293,7 +293,7 @@ def test_a_sheet_says_where_each_picture_is_and_what_makes_it_large(studio: Serv
         torch.nn.functional.interpolate(small[None], whole.shape[1:], mode="area")[0].sub(whole).abs().mean()
         < 0.02
     )
-    assert tile["command"].startswith("lanterna paint --random --seed 7 ")
+    assert tile["command"].startswith("lanterna paint --random --seed=7 ")
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_a_zoom_is_a_film_with_its_settings(studio: Served, pictures: dict[str, 
     assert len({frame.tobytes() for frame in seen}) == 4
     told = studio("GET", f"/api/pictures/{pictures['film']}")
     assert told["media"] == "image/webp"
-    assert told["recipe"]["command"].endswith("--frames 4 --film film.webp")
+    assert told["recipe"]["command"].endswith("--frames=4 --film film.webp")
     (tmp_path / "film.webp").write_bytes(content)
     assert read_film_record(tmp_path / "film.webp").settings["frames"] == 4
     status, small, _ = studio.request("GET", f"/api/pictures/{pictures['film']}/thumbnail")

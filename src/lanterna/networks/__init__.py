@@ -5,7 +5,6 @@ from lanterna.networks.catalogue import (
     Stage,
     networks,
     open_network,
-    runs_code,
     shelf_items,
     stages,
 )
@@ -23,7 +22,6 @@ __all__ = [
     "keeping_networks",
     "networks",
     "open_network",
-    "runs_code",
     "seen",
     "shelf_items",
     "stages",

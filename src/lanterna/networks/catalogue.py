@@ -12,6 +12,7 @@ from torch import fx, nn
 
 from lanterna import shelf
 from lanterna.devices import choose_device
+from lanterna.documents import runs_code
 from lanterna.errors import LanternaError, UsageError
 from lanterna.networks.classes import imagenet_classes
 from lanterna.networks.digits import DIGIT_EYE
@@ -128,7 +129,7 @@ def open_network(name: str, *, device: str | torch.device = "cpu", trust: bool =
 def _opened(name: str, *, trust: bool) -> Network:
     if name in _PRETRAINED:
         network = _open_pretrained(name)
-    elif runs_code(name):
+    elif runs_code(name) and not is_trained(name):
         if not trust:
             raise UsageError(
                 f"{name} would run code from {name.rpartition(':')[0]}: "
@@ -142,11 +143,6 @@ def _opened(name: str, *, trust: bool) -> Network:
         known = ", ".join(dict.fromkeys((*_PRETRAINED, *_TRAINED_HERE, *here)))
         raise UsageError(f"there is no network {name!r}: there are {known}, and module:function")
     return network.eval().requires_grad_(False)
-
-
-def runs_code(name: str) -> bool:
-    """Whether opening `name` runs somebody's Python code, as `module:function` does."""
-    return ":" in name and name not in _PRETRAINED and not _may_be_folder(name)
 
 
 def shelf_items(name: str) -> tuple[str, ...]:
@@ -195,7 +191,7 @@ def _plan(name: str) -> Network:
 
 def _may_be_folder(name: str) -> bool:
     """Whether `name` is a network trained here or a path: anything with a separator, or that is there."""
-    return is_trained(name) or (("/" in name or "\\" in name) and ".py:" not in name)
+    return is_trained(name) or "/" in name or "\\" in name
 
 
 def _folders(inside: Path) -> list[Path]:

@@ -2,7 +2,7 @@
 
 The function is called without arguments and gives an `nn.Module`. Its code runs, with all that the person who
 runs it may do: a name from the person's own command line is theirs to give, a name found in a picture or sent
-by somebody is not (see `catalogue.runs_code`).
+by somebody is not (see `documents.runs_code`).
 
 How it is taken apart: `torch.fx` writes down every step of the network's forward pass. Wherever a single
 tensor carries all that the rest needs, the list can be cut; what lies between two cuts is a stage. A plain

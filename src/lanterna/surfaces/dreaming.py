@@ -247,7 +247,7 @@ def commands(record: Record) -> dict[str, str]:
     found = {}
     for name in recipe.shown:
         if kind == "presets":
-            words, settings = ["--preset", name], recipe.model_dump(mode="json", exclude={"shown"})
+            words, settings = [f"--preset={name}"], recipe.model_dump(mode="json", exclude={"shown"})
         else:
             words, settings = [], large_recipe(kind, recipe, name).model_dump(mode="json")
         one = record.model_copy(update={"made": "dream", "settings": settings})

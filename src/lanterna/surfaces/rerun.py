@@ -8,20 +8,19 @@ import math
 import os
 import pkgutil
 import shlex
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from pydantic import ValidationError
 
-from lanterna.documents import is_unicode
+from lanterna.documents import is_unicode, runs_code
 from lanterna.errors import UsageError
 from lanterna.files import names_a_server, sha256
 from lanterna.images.decoding import BYTE_LIMIT
 from lanterna.images.prints import Print
 from lanterna.images.record import Input, Record, Weights, note_input, printable
-from lanterna.networks import runs_code
 from lanterna.surfaces.makings import MAKINGS
 
 if TYPE_CHECKING:
@@ -166,20 +165,22 @@ def with_inputs_found(record: Record, beside: Path | None) -> Record:
 def command_line(record: Record, picture: str, *words_before: str) -> str:
     """The command that makes the picture of a record from nothing, ready to be copied into a shell.
 
-    `words_before` stand before its settings.
+    `words_before` stand before its settings. A record comes from a stranger: no value in it becomes an
+    option, and one whose network runs code gives no command, but a comment that says so.
     """
-    if (record.verb, record.made) not in MAKINGS:
-        return f"lanterna rerun {shlex.quote(printable(picture))}"
-    making, fields = MAKINGS[record.verb, record.made], _recipe(record).model_fields
-    words = [shlex.quote(word) for word in words_before]
-    for name, value in record.settings.items():
-        field = fields.get(name)
-        usual = field.get_default(call_default_factory=True, validated_data={}) if field else None
-        if (
-            field is None
-            or name in making.without_option
-            or value == (list(usual) if isinstance(usual, tuple) else usual)
-        ):
+    if code := next(filter(runs_code, _networks(record)), None):
+        return (
+            f"# no command: the network {shlex.quote(printable(code))} runs Python code from outside "
+            f"Lanterna; if you know that code: lanterna rerun --trust {_in_shell(picture)}"
+        )
+    try:
+        making, recipe = _making(record), _recipe(record).checked(record.settings)
+    except UsageError:  # of another version: `rerun` says what is wrong
+        return f"lanterna rerun {_in_shell(picture)}"
+    words, usual = [shlex.quote(word) for word in words_before], type(recipe).model_construct()
+    usually = usual.model_dump(mode="json")
+    for name, value in recipe.model_dump(mode="json").items():
+        if name in making.without_option or value == usually[name]:
             continue
         option = name.strip("_").replace("_", "-")  # class_ is --class
         if making.by_set:
@@ -189,15 +190,24 @@ def command_line(record: Record, picture: str, *words_before: str) -> str:
             words.append(f"--{option}" if value else f"--no-{option}")
         elif value is not None:
             values = value if isinstance(value, list) else [value]
-            words += [f"--{option}", *(shlex.quote(printable(str(one))) for one in values)]
+            # Two numbers belong to one option, where they are a place; texts could begin with a dash.
+            between = f" --{option}=" if any(isinstance(one, str) for one in values) else " "
+            shown = between.join(shlex.quote(printable(str(one))) for one in values)
+            words.append(f"--{option}={shown}" if values else f"--{option}")
     if record.network and "network" not in record.settings and record.network.name:
-        words += ["--network", shlex.quote(printable(record.network.name))]
+        words.append(f"--network={shlex.quote(printable(record.network.name))}")
     for note in record.inputs:
         if note.role in making.roles:  # a stranger's record must not put any other option into the command
             words += [f"--{note.role}", _in_shell(note.path)]
     inputs = " ".join(_in_shell(note.path) for note in record.inputs if not note.role)
-    pieces = {"settings": " ".join(words), "inputs": inputs, "picture": shlex.quote(printable(picture))}
+    pieces = {"settings": " ".join(words), "inputs": inputs, "picture": _in_shell(picture)}
     return " ".join(f"lanterna {making.command}".format(**pieces).split("  ")).strip()
+
+
+def _networks(record: Record) -> list[str]:
+    """The names of networks in a record."""
+    names = [record.network.name if record.network else None, record.settings.get("network")]
+    return [name for name in names if isinstance(name, str)]
 
 
 def _in_shell(path: str) -> str:
@@ -220,9 +230,11 @@ def print_options(record: Record, place: Path) -> dict[str, Any]:
 def commands_of(record: Record) -> dict[str, str]:
     """For each picture on a contact sheet, by its name there, the command that makes it large."""
     making = MAKINGS.get((record.verb, record.made))
-    if making is None or making.commands is None:
+    if making is None or making.commands is None or any(map(runs_code, _networks(record))):
         return {}
-    found: dict[str, str] = pkgutil.resolve_name(making.commands)(record)
+    found: dict[str, str] = {}
+    with suppress(UsageError):  # settings of another version
+        found = pkgutil.resolve_name(making.commands)(record)
     return found
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from cyclopts.config import Dict
 
+from lanterna.documents import runs_code
 from lanterna.errors import UsageError, one_line
 from lanterna.files import open_regular
 from lanterna.surfaces.cli import VERBS
@@ -89,7 +90,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         for option, value in options.items():
             if option.replace("-", "_").lower() in FORBIDDEN:
                 raise UsageError(_refusal(path, section, option, option))
-            if any(map(_runs_code, _texts(value))):
+            if any(map(runs_code, _texts(value))):
                 raise UsageError(_refusal(path, section, option, "a network that runs code"))
     return settings
 
@@ -142,12 +143,6 @@ def _texts(value: object) -> Iterator[str]:
             yield from _texts(each)
     elif isinstance(value, dict):
         yield from _texts(list(value.values()))
-
-
-def _runs_code(text: str) -> bool:
-    """Whether a text could name a network of `module:function`."""
-    place, _, function = text.rpartition(":")
-    return bool(place) and function.strip().isidentifier()
 
 
 def facts() -> Mapping[str, object]:
