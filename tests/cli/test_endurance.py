@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import random
@@ -39,6 +40,7 @@ from lanterna.recipes.checkpoint import write_state
 from lanterna.surfaces.cli import main
 from lanterna.surfaces.studio import jobs
 from lanterna.surfaces.studio.jobs import Queue
+from lanterna.surfaces.studio.pictures import keep
 from lanterna.surfaces.studio.store import Store
 
 if TYPE_CHECKING:
@@ -302,6 +304,64 @@ def test_a_job_that_ends_while_the_disk_is_full_ends_when_there_is_room(tmp_path
         return seen
 
     assert in_a_loop(end) == ["queued", "queued", "failed"]
+
+
+@pytest.mark.parametrize("full", ["database", "folder"])
+def test_a_picture_that_is_finished_while_the_disk_is_full_is_kept_when_there_is_room(
+    tmp_path, monkeypatch, full
+):
+    monkeypatch.setattr(jobs, "_NO_ROOM", 0.01)
+    shown = {"made": "dream", "recipe": {"settings": {}}, "sheet": [], "numbers": {}, "words": "w" * 20_000}
+
+    def ended(store: Store, job: str) -> dict[str, object]:
+        """What the worker says at the end, of two pictures in the job's folder."""
+        folder = store.job_folder(job)
+        folder.mkdir()
+        results = []
+        for number in range(2):
+            names = [folder / f"result-{number}.{suffix}" for suffix in ("png", "jpg", "safetensors")]
+            for each in names:
+                each.write_text(each.name)
+            paths = dict(zip(("file", "thumbnail", "also"), map(str, names), strict=True))
+            results.append({**shown, **paths, "width": 1, "height": 1, "sha256": str(number)})
+        return {"job": job, "end": "done", "results": results}
+
+    async def end() -> list[str]:
+        store = Store(tmp_path)
+        job = store.add_job(kind="dream", settings={}, inputs=[], title="")
+        queue = Queue(store, lambda job, made: keep(store, "dream", job, made))
+        queue.active = job
+        message = ended(store, job)
+        with monkeypatch.context() as patch:
+            if full == "database":
+                pages = store._one("PRAGMA page_count")[0]
+                store._db.execute(f"PRAGMA max_page_count = {pages}")  # SQLite's own full disk
+            else:
+                patch.setattr("pathlib.Path.replace", no_space)
+            queue._came(message)
+            await asyncio.sleep(0.05)
+            seen = [store.job(job)["state"]]
+        store._db.execute("PRAGMA max_page_count = 100000")
+        for _ in range(10_000):
+            if store.job(job)["state"] != "queued":
+                break
+            await asyncio.sleep(0.01)
+        seen.append(store.job(job)["state"])
+        seen += [store.job(job)["error"] or "", str(len(store.gallery()))]
+        store.close()
+        return seen
+
+    def no_space(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    assert in_a_loop(end) == ["queued", "done", "", "2"]
+    store = Store(tmp_path)  # which sweeps
+    for picture in store.gallery():
+        place = store.file(picture)
+        assert place.read_text() == f"result-{picture['sha256']}.png"
+        assert place.with_suffix(".safetensors").exists()
+        assert store.thumbnail(picture["id"]).exists()
+    store.close()
 
 
 @pytest.mark.slow

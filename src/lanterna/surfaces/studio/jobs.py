@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import multiprocessing
 import signal
 import sqlite3
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _TRIES = 2
 _REST = 60.0  # seconds, at most, between two starts of a worker that cannot begin
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _NO_ROOM = 1.0  # seconds between two looks whether a full disk has room again
 _ENDING = 10.0  # seconds that the worker has for its checkpoint when the studio closes
 STOPPING = "stopping"  # the note of a job that is to end, and keep its picture
@@ -173,7 +175,9 @@ class Queue:
         active = self.active
         try:
             self._note(message)
-        except sqlite3.OperationalError:
+        except (sqlite3.OperationalError, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in _FULL:
+                raise
             if "end" in message:
                 self.active = active
                 self._loop.call_later(_NO_ROOM, self._came, message)
@@ -220,6 +224,8 @@ class Queue:
                     picture = self.keep(self.store.job(job_id), message["results"])
                     self._note_end(job_id, message["end"], picture=picture)
             except OSError as error:
+                if error.errno in _FULL:
+                    raise
                 message |= {"end": "failed", "error": f"its picture cannot be kept: {error.strerror}"}
                 self._note_end(job_id, "failed", error=message["error"])
             self._tidy(job_id)

@@ -144,20 +144,23 @@ def kind_of(verb: str, made: str) -> str | None:
 
 
 def keep(store: Store, room: str, job: Picture, made: list[Picture]) -> str | None:
-    """Take what a job has made from its folder into the gallery. Gives the id of the first picture."""
+    """Take what a job has made from its folder into the gallery. Gives the id of the first picture.
+
+    It can be called again with the same, where something failed on the way, such as a disk that is full:
+    the id of a picture is noted in `made` before its files are moved.
+    """
     first = None
     for each in made:
-        picture_id = new_id()
+        picture_id = each.setdefault("id", new_id())
         file = Path(each["file"])
         place = store.folder / "pictures" / f"{picture_id}{file.suffix}"
-        digest, count = each["sha256"], file.stat().st_size
-        file.replace(place)
-        Path(each["thumbnail"]).replace(store.thumbnail(picture_id))
+        _move(file, place)
+        _move(Path(each["thumbnail"]), store.thumbnail(picture_id))
         also = None
         if each["also"]:
             beside = Path(each["also"])
-            beside.replace(place.with_suffix(beside.suffix))
             also = beside.suffix
+            _move(beside, place.with_suffix(also))
         title = job["title"] or job["preset"] or ""
         told = " ".join([job["kind"], each["made"], title, _words(each["recipe"]["settings"])])
         recipe = {**each["recipe"], "sheet": each["sheet"], "preset": job["preset"]}
@@ -169,11 +172,17 @@ def keep(store: Store, room: str, job: Picture, made: list[Picture]) -> str | No
         ]
         store.add_picture(
             picture_id, origin="made", kind=job["kind"], room=room, title=title, suffix=file.suffix,
-            width=each["width"], height=each["height"], bytes=count, sha256=digest, recipe=recipe, also=also,
-            job=job["id"], words=told.lower(),
+            width=each["width"], height=each["height"], bytes=place.stat().st_size, sha256=each["sha256"],
+            recipe=recipe, also=also, job=job["id"], words=told.lower(),
         )  # fmt: skip
         first = first or picture_id
     return first
+
+
+def _move(file: Path, place: Path) -> None:
+    """Move a file that may be in its place already. Errors: `FileNotFoundError` where it is in neither."""
+    if file.exists() or not place.exists():
+        file.replace(place)
 
 
 def _words(settings: dict[str, Any]) -> str:
