@@ -390,8 +390,8 @@ except PermissionError:
     closed = public / f"lanterna-read-only-{os.getpid()}"
     shutil.copytree(home, closed)
     try:
-        for folder in (closed / "shelf" / SMALL, closed / "shelf", closed):
-            folder.chmod(0o555)
+        for path in (*closed.rglob("*"), closed):  # as its owner opens it to others
+            path.chmod(0o555 if path.is_dir() else 0o444)
         environment = os.environ | {"LANTERNA_HOME": str(closed)}
         done = subprocess.run(
             [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
