@@ -47,6 +47,14 @@ def many_scans(count):
     return data[:last] + data[last:-2] * count + data[-2:]
 
 
+def with_canvas(width, height):
+    """A moving WebP of a few pixels on a canvas of that size."""
+    data = encoded(photograph(), "WEBP", save_all=True, append_images=[photograph().rotate(180)])
+    canvas = data.index(b"VP8X") + 12
+    sides = b"".join(struct.pack("<I", side - 1)[:3] for side in (width, height))
+    return data[:canvas] + sides + data[canvas + 6 :]
+
+
 def photograph(width=64, height=48):
     """A picture with some detail, so that its files have something to be cut from."""
     noise = np.random.default_rng(0).normal(0, 12, (height, width, 3))
@@ -123,6 +131,7 @@ def _broken_pictures():
     gif = encoded(photograph(), "GIF")
     webp = encoded(photograph(), "WEBP")
     avif = encoded(photograph(), "AVIF")
+    extent = avif.index(b"ispe") + 8
     return {
         "bomb.png": png(50_000, 50_000, 8, 0, bytes(1000)),
         "bomb-1-bit.png": png(2**31 - 1, 2**31 - 1, 1, 0, bytes(1000)),
@@ -132,6 +141,9 @@ def _broken_pictures():
         "long.png": png(70_000, 1, 8, 0, bytes(70_001)),
         "tall.png": png(1, 200_000_000, 8, 0, bytes(1000)),
         "scans.jpg": many_scans(1200),
+        "bomb.webp": with_canvas(16_383, 16_383),
+        "bomb-canvas.webp": with_canvas(2**24, 1),
+        "bomb.avif": avif[:extent] + struct.pack(">II", 65_000, 65_000) + avif[extent + 8 :],
         "bomb-rows.tiff": tiff(width=2**31, height=4),
         "text-bomb.png": png(
             8, 8, 8, 0, good_rows, chunk(b"zTXt", b"lanterna\0\0" + zlib.compress(bytes(4 * 10**6)))
