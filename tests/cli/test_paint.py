@@ -266,7 +266,7 @@ def test_the_grid_has_the_pictures_and_what_is_between(paintings, capsys):
     assert torch.equal(open_picture("grid-again.png"), grid)
     capsys.readouterr()
     assert main(["recipe", "grid.png"]) == 0
-    assert f"lanterna paint render {three} --grid --between 1 -o grid.png" in capsys.readouterr().out
+    assert f"lanterna paint render {three} --grid --between=1 -o grid.png" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -9,7 +9,6 @@ several files, a piece of a film, is a folder among `.pieces` until the film is 
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import shutil
@@ -160,7 +159,7 @@ def plan_in(path: Path) -> dict[str, Any]:
 def _read(path: Path) -> str:
     try:
         with open_regular(path) as file:
-            return io.TextIOWrapper(file, encoding="utf-8").read()
+            return file.read().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(f"{path} cannot be read: {reason}") from error
