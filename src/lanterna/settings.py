@@ -62,4 +62,9 @@ def precision() -> Literal["auto", "float32"]:
 
 def _home(folder: str) -> Path | None:
     home = os.environ.get("LANTERNA_HOME")
-    return Path(home).expanduser() / folder if home else None
+    try:
+        return Path(home).expanduser() / folder if home else None
+    except RuntimeError as error:  # ~ of somebody who is not on this machine
+        raise UsageError(
+            f"LANTERNA_HOME: expected a folder, got {home}, and there is no such user"
+        ) from error

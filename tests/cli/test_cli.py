@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -351,6 +352,42 @@ def test_a_reader_that_leaves_early_sees_no_complaint():
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
         assert process.stderr.read() == b""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ("shelf --json >&-", 0, ""),
+        ("--help >&- <&-", 0, ""),
+        ("recipe - <&-", 2, "lanterna: the picture is empty: give a picture file\n"),
+        ("recipe gone.png 2>&-", 2, ""),
+        ("recipe gone.png >&- <&-", 2, "lanterna: gone.png is not there: give the path of"),
+    ],
+)
+def test_streams_that_are_closed_are_no_bug(words, code, said, tmp_path):
+    command = f"{shlex.quote(sys.executable)} -m lanterna {words}"
+    done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == code, done.stderr
+    assert done.stderr.startswith(said)
+    assert done.stderr.count("\n") == bool(said)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("columns", ["0", "1", "2", "x"])
+def test_help_ends_however_narrow_the_terminal_is(columns):
+    environment = os.environ | {"COLUMNS": columns}
+    command = [sys.executable, "-m", "lanterna", "dream", "--help"]
+    assert b"--stage" in subprocess.run(command, env=environment, capture_output=True, check=True).stdout
+
+
+@pytest.mark.parametrize("words", [["networks"], ["shelf"], ["doctor"], ["read", "a.png"]])
+def test_a_home_of_nobody_is_one_line(words, monkeypatch, capsys):
+    monkeypatch.setenv("LANTERNA_HOME", "~nobody-of-this-name")
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("lanterna: ")
+    assert said.count("\n") == 1
 
 
 def test_names_that_a_terminal_cannot_show_do_not_break_it():

@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,8 @@ from lanterna.images import decoding
 from lanterna.networks.digits import build
 from lanterna.networks.plan import Plan
 from lanterna.networks.trained import open_trained, save_trained
-from lanterna.recipes.checkpoint import write_state
+from lanterna.recipes.checkpoint import read_state, write_state
+from lanterna.recipes.paint import Paint
 from lanterna.surfaces.cli import main
 from lanterna.surfaces.studio import jobs
 from lanterna.surfaces.studio.jobs import Queue
@@ -362,6 +364,23 @@ def test_a_picture_that_is_finished_while_the_disk_is_full_is_kept_when_there_is
         assert place.with_suffix(".safetensors").exists()
         assert store.thumbnail(picture["id"]).exists()
     store.close()
+
+
+def test_a_checkpoint_is_no_larger_in_memory_than_its_file(tmp_path):
+    place, recipe = tmp_path / "work.pt", Paint()
+    state = {"recipe": recipe.model_dump_json(), "numbers": torch.zeros(10**6)}
+    write_state(place, state)
+    assert len(read_state(place, recipe, {"numbers"})["numbers"]) == 10**6
+    with (
+        zipfile.ZipFile(place) as before,
+        zipfile.ZipFile(tmp_path / "packed.pt", "w", zipfile.ZIP_DEFLATED) as after,
+    ):
+        for name in before.namelist():
+            after.writestr(name, before.read(name))
+    torch.save({**state, "numbers": bytearray(10)}, tmp_path / "bytes.pt")
+    for name in ("packed.pt", "bytes.pt"):
+        with pytest.raises(LanternaError, match="damaged or no checkpoint"):
+            read_state(tmp_path / name, recipe, {"numbers"})
 
 
 @pytest.mark.slow

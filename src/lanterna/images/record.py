@@ -179,7 +179,8 @@ def _private(path: Path) -> str:
     path = Path(os.fsencode(path).decode("utf-8", "backslashreplace"))  # names need not be UTF-8, records are
     if not path.is_absolute():
         return str(path)
-    for folder, prefix in ((Path.cwd(), ""), (Path.home(), "~/")):
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 (it never fails)
+    for folder, prefix in ((Path.cwd(), ""), (home, "~/")):
         if path.is_relative_to(folder):
             return f"{prefix}{path.relative_to(folder)}"
     return str(path)

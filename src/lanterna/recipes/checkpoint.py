@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
+import os
 import time
+import zipfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import torch
 
 from lanterna.errors import LanternaError, MissingError, UsageError
-from lanterna.files import replacing
+from lanterna.files import open_regular, replacing
 from lanterna.recipes.parallel import ALONE
 
 if TYPE_CHECKING:
@@ -103,7 +105,7 @@ def read_state(path: Path, recipe: Recipe, names: set[str]) -> dict[str, Any]:
     if not path.is_file():
         raise MissingError(f"nothing to resume at {path}: start without --resume")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = load_tensors(path)
     except Exception as error:  # whatever comes of bytes that are none
         raise LanternaError(f"{path} is damaged or no checkpoint: start anew with --force") from error
     if not isinstance(state, dict) or set(state) != {"recipe", *names}:
@@ -113,6 +115,24 @@ def read_state(path: Path, recipe: Recipe, names: set[str]) -> dict[str, Any]:
             f"{path} was begun with other settings: resume with those, or start anew with --force"
         )
     return state
+
+
+def load_tensors(path: Path) -> Any:  # noqa: ANN401  (whatever was saved)
+    """What `torch.save` wrote, of no more bytes than the file has. It can run no code.
+
+    Errors: `ValueError` for a file that would become larger in memory, and whatever torch raises.
+    """
+    with open_regular(path) as file:
+        size = file.seek(0, os.SEEK_END)
+        with zipfile.ZipFile(file) as archive:
+            sizes = {each.filename: each.file_size for each in archive.infolist()}
+            if sum(sizes.values()) > size:  # torch packs nothing
+                raise ValueError("a file that is packed")
+            plans = [archive.read(name) for name in sizes if name.endswith("data.pkl")]
+        if any(b"bytearray" in plan for plan in plans):  # torch allows it, of any length, and writes none
+            raise ValueError("a file that torch does not write")
+        file.seek(0)
+        return torch.load(file, map_location="cpu", weights_only=True)
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from lanterna.images.digits import Digits
 from lanterna.networks.digits import ACTIVATIONS, TEN
-from lanterna.recipes.checkpoint import write_state
+from lanterna.recipes.checkpoint import load_tensors, write_state
 from lanterna.recipes.results import unseen_digits
 from lanterna.recipes.training import in_unit_range, logits_of, new_network, training_digits
 
@@ -116,7 +116,7 @@ class Film:
 
     def _read(self) -> list[Snapshot]:
         try:
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
+            state = load_tensors(self.path)
             if state["recipe"] == self.recipe.model_dump_json():
                 return [Snapshot(**snapshot) for snapshot in state["snapshots"]]
         except Exception:  # whatever comes of a file that is none

@@ -7,6 +7,7 @@ This module imports nothing heavy. The front page is written from the table belo
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,7 @@ VERBS: dict[str, str] = {
     "doctor": "What this machine has, and what to do about what is missing.",
 }
 MODULES = {"rerun": "recipe"}
+_NARROWEST = 20
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,6 +71,12 @@ def run() -> None:
     No process that it starts imports from the current folder, in which a stranger's `pickle.py` may lie.
     """
     os.environ["PYTHONSAFEPATH"] = "1"
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # it was closed; each takes the number of its own, as the lowest free
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
+    columns = shutil.get_terminal_size().columns
+    if "COLUMNS" in os.environ or columns < _NARROWEST:  # what lays out a page of one column never ends
+        os.environ["COLUMNS"] = str(max(_NARROWEST, columns))
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a name that the terminal cannot show must not end in a traceback
             stream.reconfigure(errors="backslashreplace")
