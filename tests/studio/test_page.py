@@ -166,8 +166,8 @@ def test_a_deleted_picture_can_be_had_back(page: Page, studio: Served):
 
 def test_a_network_is_built_trained_and_reads_what_is_drawn(page: Page):
     go(page, "#/train?preset=fast-dense&epochs=2&fraction=0.3")
-    page.get_by_label("Name").fill("built")
-    page.get_by_label("Name").press("Enter")
+    page.get_by_label("Name", exact=True).fill("built")
+    page.get_by_label("Name", exact=True).press("Enter")
     page.get_by_role("button", name="+ layer").click()
     expect(page.get_by_role("group", name="The network").get_by_role("spinbutton")).to_have_count(2)
     page.get_by_role("button", name="Start").click()
