@@ -7,10 +7,9 @@ This module imports nothing heavy. The front page is written from the table belo
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # as in `lanterna/__init__.py`
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -70,6 +69,23 @@ def run() -> None:
 
     No process that it starts imports from the current folder, in which a stranger's `pickle.py` may lie.
     """
+    try:
+        _prepare()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    code = main()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes again on its way out and would complain: let it flush into nothing.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def _prepare() -> None:
+    """Make the environment one in which every verb works."""
+    import shutil
+
     os.environ["PYTHONSAFEPATH"] = "1"
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # it was closed; each takes the number of its own, as the lowest free
@@ -80,13 +96,6 @@ def run() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a name that the terminal cannot show must not end in a traceback
             stream.reconfigure(errors="backslashreplace")
-    code = main()
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Python flushes again on its way out and would complain: let it flush into nothing.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(code)
 
 
 def _front_page() -> str:
