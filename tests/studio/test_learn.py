@@ -516,7 +516,8 @@ def test_the_look_view_stands_in_a_lesson(page: Page, studio: Served):
     expect(page.locator(".contents")).to_be_visible()
     page.evaluate("""async () => {
         const { mount } = await import("lanterna/lessons/inside.js");
-        mount(document.querySelector(".contents"), { network: "inside" }, () => {});
+        const { url } = await import("lanterna/studio/api.js");
+        mount(document.querySelector(".contents"), { network: "inside", api: url("/api") }, () => {});
     }""")
     frame = page.frame_locator("iframe[title='A digit in the network']")
     expect(frame.get_by_label(re.compile("^Pad: draw a digit"))).to_be_visible()

@@ -336,7 +336,8 @@ def test_what_is_missing_is_offered_and_a_closed_studio_told(
 ):
     """An empty shelf, and no network to fetch from (the tests are offline); then the studio is closed."""
     first = Served(tmp_path)
-    page = browser.new_page()
+    context = browser.new_context()
+    page = context.new_page()
     page.set_default_timeout(WHILE)
     try:
         page.goto(first.address)
@@ -365,7 +366,7 @@ def test_what_is_missing_is_offered_and_a_closed_studio_told(
             expect(page.locator(".notice", has=page.get_by_role("button"))).to_contain_text(
                 "“lanterna studio”"
             )
-            page.context.new_page().goto(second.address)
+            context.new_page().goto(second.address)
             expect(again).to_have_count(0)
             page.reload()
             page.get_by_role("button", name="Start").click()
@@ -373,7 +374,7 @@ def test_what_is_missing_is_offered_and_a_closed_studio_told(
         finally:
             second.close()
     finally:
-        page.close()
+        context.close()
 
 
 def test_the_pages_own_code_is_small_and_asks_nobody_else(page: Page, studio: Served):
