@@ -108,13 +108,13 @@ def odd(thing: Any, chance: random.Random) -> Any:
             if chance.random() < 0.3:
                 break
         if key is None:
-            return chance.choice(ODD)
+            return copy.deepcopy(chance.choice(ODD))
         if isinstance(where, torch.Tensor) and chance.random() < 0.7:
             here[key] = odd_tensor(where, chance)
         elif chance.random() < 0.2:
             del here[key]
         else:
-            here[key] = chance.choice(ODD)
+            here[key] = copy.deepcopy(chance.choice(ODD))
     return thing
 
 
