@@ -160,6 +160,16 @@ def test_another_server_of_this_host_is_sent_no_cookie(studio: Served, browser: 
     assert [each for each in sent if "Cookie" in each or str(studio.port) in each.get("Referer", "")] == []
 
 
+@contextlib.contextmanager
+def heeding(number: signal.Signals) -> Iterator[None]:
+    """Let programs that are started here heed a signal, also where the tests run under nohup."""
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGHUP])
 def test_the_browser_is_given_a_file_that_is_gone_in_the_end(
@@ -169,7 +179,7 @@ def test_the_browser_is_given_a_file_that_is_gone_in_the_end(
     program = tmp_path / "browser"
     program.write_text(f'#!/bin/sh\necho "$@" > {told}.new && mv {told}.new {told}\n')
     program.chmod(0o755)
-    with contextlib.closing(Served(tmp_path, browser=f"{program} %s")) as served:
+    with heeding(by), contextlib.closing(Served(tmp_path, browser=f"{program} %s")) as served:
         until(told.exists)
         given = told.read_text().strip()
         file = Path(urlsplit(given).path)
