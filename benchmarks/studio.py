@@ -78,7 +78,10 @@ def code_size() -> None:
 def in_the_browser(served: Served, paints_wanted: int) -> None:
     """First paint, and the time from the pen to the bars as the page itself measures it."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium-headless-shell") or shutil.which("chromium"), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium-headless-shell") or shutil.which("chromium"),
+            args=["--no-sandbox"],
+        )
         paints = []
         for _ in range(paints_wanted):
             page = browser.new_page()

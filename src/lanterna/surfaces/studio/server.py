@@ -278,9 +278,9 @@ def _socket(host: str, port: int | None) -> socket.socket:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             made.bind((host, wanted))
-        except OSError as error:
+        except (OSError, OverflowError, ValueError) as error:  # taken; no port; no name
             made.close()
-            reason = error.strerror or str(error)
+            reason = getattr(error, "strerror", None) or str(error)
             if port is None and wanted:
                 continue
             raise UsageError(
