@@ -195,7 +195,7 @@ def test_a_print_is_as_large_as_the_paper_and_has_16_bits_again_and_again(here, 
     capsys.readouterr()
     assert main(["recipe", "one.png", "--json"]) == 0
     _, *by_hand = shlex.split(json.loads(capsys.readouterr().out)["command"])
-    assert "2cm@150dpi" in by_hand
+    assert "--print=2cm@150dpi" in by_hand
     assert main([*by_hand[:-1], "three.png"]) == 0
     first = (here / "one.png").read_bytes()
     assert first[24] == 16  # bits a channel, in the header
