@@ -27,7 +27,7 @@ except ImportError:  # Windows: nothing is locked there, and nothing taken away
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_MARKER = ".made-by-lanterna"
+MARKER = ".made-by-lanterna"
 """A file in each working folder: what has none is somebody else's, whatever its name."""
 
 
@@ -123,7 +123,7 @@ def working_folder(prefix: str, within: Path | None = None) -> Iterator[Path]:
             break
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(exist_ok=True)
-    (folder / _MARKER).touch()
+    (folder / MARKER).touch()
     try:
         yield folder
     finally:
@@ -139,7 +139,7 @@ def _is_ours(folder: Path) -> bool:
     except OSError:
         return False
     own = not hasattr(os, "getuid") or status.st_uid == os.getuid()
-    return own and stat.S_ISDIR(status.st_mode) and (folder / _MARKER).is_file()
+    return own and stat.S_ISDIR(status.st_mode) and (folder / MARKER).is_file()
 
 
 def _umask() -> int:

@@ -8,7 +8,7 @@ from lanterna import shelf
 from lanterna.images import open_picture, read_record, save_picture
 from lanterna.surfaces import tour
 from lanterna.surfaces.cli import main
-from lanterna.surfaces.gallery import write_gallery
+from lanterna.surfaces.gallery import begin_gallery, write_gallery
 
 
 @pytest.fixture
@@ -67,6 +67,18 @@ def test_the_rooms_of_dreams_and_paintings_hang_what_they_say(gallery, browser):
         assert page.locator("img").evaluate_all("all => all.every(one => one.naturalWidth > 0)")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         page.close()
+
+
+def test_a_folder_of_other_files_becomes_no_gallery(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("LANTERNA_OFFLINE", "1")
+    (tmp_path / "index.html").write_text("my page")
+    assert main(["tour", "-o", str(tmp_path), "--quick"]) == 2
+    assert "has other files in it: -o gives" in capsys.readouterr().err
+    assert [each.name for each in tmp_path.iterdir()] == ["index.html"]
+    assert (tmp_path / "index.html").read_text() == "my page"
+    begin_gallery(tmp_path / "new")
+    (tmp_path / "new" / "page.png").write_bytes(b"")  # as far as it came
+    begin_gallery(tmp_path / "new")
 
 
 def test_the_room_of_the_race_shows_its_film_or_how_it_ended(gallery, browser, monkeypatch):

@@ -4,6 +4,7 @@ import json
 import sys
 import textwrap
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,9 +15,10 @@ from torch.nn import functional as F
 from lanterna import shelf
 from lanterna.documents import runs_code
 from lanterna.errors import MissingError, UsageError
-from lanterna.images import open_picture
+from lanterna.images import open_picture, save_picture
 from lanterna.networks import Eye, networks, open_network, seen, stages
 from lanterna.networks.tracing import RESULT, UntracedNetwork
+from lanterna.networks.trained import trained_folder
 from lanterna.surfaces.cli import main
 
 LITES = {"efficientnet-lite0": 224, "efficientnet-lite2": 260}
@@ -388,3 +390,23 @@ def test_the_lists_are_readable(capsys):
     assert "blocks.1" in captured.out
     assert "cannot be told" in captured.err
     assert main(["networks", "nets:needs"]) == 2
+
+
+def test_what_lies_here_is_a_network_only_as_a_path(tmp_path, empty_home, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("dense", "mine"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "confusion.png").write_bytes(b"my picture")
+    assert trained_folder("dense") == empty_home / "networks" / "dense"
+    assert [trained_folder(name) for name in ("./dense", "..", "dense/")] == list(
+        map(Path, ("dense", "..", "dense"))
+    )
+    for place in ("one/a.png", "one/b.png", "two/a.png", "two/b.png"):
+        (tmp_path / "classes" / place).parent.mkdir(parents=True, exist_ok=True)
+        save_picture(torch.rand(3, 8, 8), tmp_path / "classes" / place)
+    for verb in (["train", "dense"], ["teach", "classes"]):
+        assert main([*verb, "-o", "./dense"]) == 2
+        assert "dense has other files in it: -o gives another folder" in capsys.readouterr().err
+    assert (tmp_path / "dense" / "confusion.png").read_bytes() == b"my picture"
+    with pytest.raises(UsageError, match=r"there is no network 'mine'.*the folder here is written \./mine"):
+        open_network("mine")

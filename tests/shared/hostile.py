@@ -40,11 +40,14 @@ def tiff(**changes):
     return start.ljust(200, b"\0") + bytes(range(16))
 
 
-def many_scans(count):
-    """A progressive JPEG whose last scan is there so many times: each is a pass over the whole picture."""
+def many_scans(count, hidden=b""):
+    """A progressive JPEG whose last scan is there so many times: each is a pass over the whole picture.
+
+    `hidden` is put after each, where decoders go over it.
+    """
     data = encoded(photograph(), "JPEG", progressive=True)
     last = data.rindex(b"\xff\xda")
-    return data[:last] + data[last:-2] * count + data[-2:]
+    return data[:last] + (data[last:-2] + hidden) * count + data[-2:]
 
 
 def with_canvas(width, height):
@@ -141,6 +144,7 @@ def _broken_pictures():
         "long.png": png(70_000, 1, 8, 0, bytes(70_001)),
         "tall.png": png(1, 200_000_000, 8, 0, bytes(1000)),
         "scans.jpg": many_scans(1200),
+        "scans-behind-no-marker.jpg": many_scans(1200, b"\xff\x02\xff\xff"),
         "bomb.webp": with_canvas(16_383, 16_383),
         "bomb-canvas.webp": with_canvas(2**24, 1),
         "bomb.avif": avif[:extent] + struct.pack(">II", 65_000, 65_000) + avif[extent + 8 :],

@@ -35,6 +35,9 @@ SIDE_LIMIT = 65_536
 SCAN_LIMIT = 100
 """The most scans a JPEG may have, as in libtiff: each goes over all pixels again. Editors write ten."""
 
+SCANNED_LIMIT = 12 * PIXEL_LIMIT
+"""The most pixels that all scans of a JPEG may go over, which takes half a minute."""
+
 BYTE_LIMIT = 2**31
 """The most bytes a file may have: 200 million pixels of 16-bit RGBA, uncompressed, are 1.6 GB."""
 
@@ -44,8 +47,9 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".gif", 
 
 _NAMES = "PNG, JPEG, WebP, AVIF, TIFF, GIF or HEIC"
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-# A JPEG's markers that have a length: what follows FF within a scan, 0 and restarts, is none of them.
-_JPEG_MARKER, _SCAN, _END = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])"), 0xDA, 0xD9
+# A JPEG's markers that have a length (and its end): what else follows FF within a scan hides nothing, and
+# decoders go over it.
+_JPEG_MARKER, _SCAN, _END = re.compile(rb"\xff([\xc0-\xcf\xd9-\xef\xfe])"), 0xDA, 0xD9
 
 # Pillow's pixel limit and Python's warning filters belong to the whole process. They are changed only while
 # this lock is held, so that threads that decode at the same time cannot leave each other's changes behind.
@@ -88,8 +92,9 @@ def header(source: Source) -> Iterator[ImageFile]:
     name = named(source)
     with _file(source, name) as file, _header(file, _formats(file, name)) as picture:
         check_size(name, *picture.size)
-        if picture.format in ("JPEG", "MPO") and _scans(file) > SCAN_LIMIT:
-            raise UsageError(f"{name} is a JPEG of more than {SCAN_LIMIT} scans: save it anew first")
+        most = min(SCAN_LIMIT, SCANNED_LIMIT // (picture.width * picture.height))
+        if picture.format in ("JPEG", "MPO") and _scans(file) > most:
+            raise UsageError(f"{name} is a JPEG of more than {most} scans: save it anew first")
         yield picture
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -25,8 +26,6 @@ from lanterna.networks.vgg import vgg16
 from lanterna.settings import networks_folder
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lanterna.networks.stages import Network
 
 ALIASES = {"lite0": "efficientnet-lite0", "lite2": "efficientnet-lite2", "vgg": "vgg16"}
@@ -141,7 +140,8 @@ def _opened(name: str, *, trust: bool) -> Network:
     else:
         here = sorted(folder.name for folder in _folders(networks_folder()) if is_trained(folder))
         known = ", ".join(dict.fromkeys((*_PRETRAINED, *_TRAINED_HERE, *here)))
-        raise UsageError(f"there is no network {name!r}: there are {known}, and module:function")
+        folder = f"; the folder here is written ./{name}" if Path(name).is_dir() else ""
+        raise UsageError(f"there is no network {name!r}: there are {known}, and module:function{folder}")
     return network.eval().requires_grad_(False)
 
 

@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from lanterna.errors import LanternaError, MissingError
+from lanterna.errors import LanternaError, MissingError, UsageError
 from lanterna.files import read_regular, replacing
 from lanterna.networks.digits import build
 from lanterna.networks.plan import Plan
@@ -22,14 +22,28 @@ if TYPE_CHECKING:
 
 PLAN = "network.json"
 WEIGHTS = "weights.safetensors"
+CHECKPOINT = "checkpoint.pt"
 _PLAN_LIMIT = 2**22  # bytes; that of 2,000 classes has a tenth of them
 _plans = TypeAdapter[Plan | TaughtPlan](Annotated[Plan | TaughtPlan, Field(discriminator="network")])
 
 
 def trained_folder(name: str | Path) -> Path:
-    """Where a trained network lives: a plain name is one of the networks trained here, else a path."""
-    plain = len(Path(name).parts) == 1 and not Path(name).exists()
-    return networks_folder() / name if plain else Path(name)
+    """Where a trained network lives: a bare name is one of the networks trained here, else a path.
+
+    Whatever lies in the current folder: one there is written `./name`.
+    """
+    bare = isinstance(name, str) and name == Path(name).name != ".."
+    return networks_folder() / name if bare else Path(name)
+
+
+def refuse_strange_files(folder: Path) -> None:
+    """Refuse to put a network among files that are none of one, some of which it might replace.
+
+    Errors: `UsageError`.
+    """
+    ours = (PLAN, WEIGHTS, CHECKPOINT)
+    if folder.is_dir() and any(folder.iterdir()) and not any((folder / name).exists() for name in ours):
+        raise UsageError(f"{folder} has other files in it: -o gives another folder, --force uses this one")
 
 
 def is_trained(name: str | Path) -> bool:

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
-from lanterna.files import replacing
+from lanterna.errors import UsageError
+from lanterna.files import MARKER, replacing
 from lanterna.surfaces.page import styles
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
+_INDEX, _TITLE = "index.html", "<title>Lanterna: the gallery</title>"
 _SMALL = 640  # pixels: pictures that are no wider hang side by side
 
 
@@ -45,6 +47,18 @@ class Room:
     next: str
 
 
+def begin_gallery(folder: Path) -> None:
+    """Make the folder of a gallery, or go on with one. Errors: `UsageError` for a folder of other files."""
+    index = folder / _INDEX
+    began = (folder / MARKER).exists() or (
+        index.is_file() and _TITLE in index.read_text(encoding="utf-8", errors="replace")[:1000]
+    )
+    if not began and folder.is_dir() and any(folder.iterdir()):
+        raise UsageError(f"{folder} has other files in it: -o gives the gallery another folder")
+    with replacing(folder / MARKER):
+        pass
+
+
 def write_gallery(folder: Path, rooms: list[Room]) -> Path:
     """Write `index.html` into `folder`, whole or not at all, and give its path."""
     ways = "".join(f'<a href="#{escape(room.name)}">{escape(room.title)}</a>' for room in rooms)
@@ -53,7 +67,7 @@ def write_gallery(folder: Path, rooms: list[Room]) -> Path:
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="dark light">
-<title>Lanterna: the gallery</title>
+{_TITLE}
 {styles("gallery.css")}
 <header>
 <h1>Lanterna</h1>
@@ -65,7 +79,7 @@ def write_gallery(folder: Path, rooms: list[Room]) -> Path:
 <footer><p>Made on this machine. Nothing left it.</p></footer>
 </html>
 """
-    index = folder / "index.html"
+    index = folder / _INDEX
     with replacing(index) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return index

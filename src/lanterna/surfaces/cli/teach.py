@@ -64,7 +64,7 @@ def teach(
     same command with more pictures looks at the new ones only, and one that was stopped goes on.
     """
     from lanterna.networks import open_network, shelf_items
-    from lanterna.networks.trained import is_trained, trained_folder
+    from lanterna.networks.trained import CHECKPOINT, is_trained, refuse_strange_files, trained_folder
     from lanterna.recipes.taught import keep_taught
     from lanterna.recipes.teaching import teach as teaching
 
@@ -75,11 +75,13 @@ def teach(
     name = output or _name_of(folder)
     _refuse_taken(name)
     place = trained_folder(name)
-    checkpoint = place / "checkpoint.pt"
+    checkpoint = place / CHECKPOINT
     if is_trained(name) and not (force or resume):
         raise UsageError(f"{place} has a network already: -o gives another name, --force teaches it anew")
     if checkpoint.exists() and not (force or resume):
         raise UsageError(f"{place} has an unfinished fine-tuning: --resume goes on, --force starts anew")
+    if not (force or resume):
+        refuse_strange_files(place)
     if resume and not recipe.fine_tune:
         raise UsageError("--resume is for --fine-tune: without it the same command goes on by itself")
     fetch_missing(*shelf_items(recipe.network), quiet=quiet)

@@ -132,7 +132,7 @@ def train_and_keep(
     training that goes on replaces the film that was kept when it was stopped. Of a `team` the first process
     shows and writes; started anew after one was lost, it goes on from the checkpoint.
     """
-    from lanterna.networks.trained import is_trained, trained_folder
+    from lanterna.networks.trained import CHECKPOINT, is_trained, refuse_strange_files, trained_folder
     from lanterna.recipes.film import Film, film_steps
     from lanterna.recipes.parallel import ALONE, RESTARTS
     from lanterna.recipes.results import examine, keep
@@ -140,7 +140,7 @@ def train_and_keep(
     from lanterna.surfaces.film import check_places, save
 
     folder = trained_folder(name)
-    checkpoint = folder / "checkpoint.pt"
+    checkpoint = folder / CHECKPOINT
     places = list(dict.fromkeys(film or (folder / "film.html", folder / "film.webp")))
 
     def check() -> None:
@@ -153,6 +153,7 @@ def train_and_keep(
                 raise UsageError(
                     f"{folder} has an unfinished training: --resume goes on, --force starts anew"
                 )
+            refuse_strange_files(folder)
         if resume and is_trained(name) and not checkpoint.exists():
             raise UsageError(f"the training in {folder} is finished: --force trains it anew")
         if film is not None:
