@@ -41,7 +41,7 @@ def refused(capsys, *words):
         ('[dream]\noutput = "../.bashrc"', ["dream", "x.png"], "cannot give output"),
         ('[dream]\ncheckpoint = "../.bashrc"', ["dream", "x.png"], "cannot give a path"),
         ('[style]\nstart-from = "/dev/zero"', ["style", "x.png"], "cannot give a path"),
-        ("#" * 70_000, ["doctor", "x"], "too large for a settings file"),
+        ("#" * 70_000, ["networks", "x"], "too large for a settings file"),
         ("a = " + "[" * 5000 + "]" * 5000, ["recipe", "x.png"], "not a settings file in TOML"),
     ],
 )
@@ -68,7 +68,9 @@ def test_a_file_that_others_can_write_is_left_out_and_said(mode, project, capsys
     path.chmod(mode)
     assert main(["doctor"]) == 0
     told = capsys.readouterr()
-    assert "is left out: other users can write it" in told.err
+    assert "is left out: other users can write it" in " ".join(told.out.split())
+    assert main(["recipe", "missing.png"]) == 2
+    assert "is left out: other users can write it" in capsys.readouterr().err
     assert "recipe.json" not in told.out
 
 
@@ -78,7 +80,7 @@ def test_another_users_file_is_left_out_and_said(project, capsys):
     path.write_text("[rerun]\ntrust = true\n")
     os.chown(path, 65_534, 65_534)
     assert main(["doctor"]) == 0
-    assert "is left out: it is another user's" in capsys.readouterr().err
+    assert "is left out: it is another user's" in " ".join(capsys.readouterr().out.split())
 
 
 def test_the_search_ends_at_the_project_and_outside_of_one_is_only_here(project, monkeypatch):
@@ -90,6 +92,17 @@ def test_the_search_ends_at_the_project_and_outside_of_one_is_only_here(project,
     assert settings_file.find_settings() is None
     monkeypatch.setenv("HOME", str(project))
     assert settings_file.find_settings() == project / "lanterna.toml"
+
+
+@pytest.mark.parametrize(
+    "text", ["[dream]\nforce = true\n", "[studio]\nhost = '0.0.0.0'\n", "[", "[nonsense]\n"]
+)
+def test_a_file_that_stops_other_verbs_is_explained_by_doctor(text, project, capsys):
+    (project / "lanterna.toml").write_text(text)
+    assert main(["networks"]) == 2
+    why = capsys.readouterr().err.removeprefix("lanterna: ").strip()
+    assert main(["doctor"]) == 0
+    assert why in " ".join(capsys.readouterr().out.split())
 
 
 def test_doctor_says_which_file_counts_and_what_it_sets(project, capsys):

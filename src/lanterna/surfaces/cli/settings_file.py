@@ -37,6 +37,8 @@ def fill_in(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) 
 
     Errors: `UsageError` where the file is no settings file, or gives what none can.
     """
+    if commands == ("doctor",):  # it has no such options, and says itself what is wrong with the file
+        return
     path = find_settings()
     if path is None:
         return
@@ -54,18 +56,24 @@ def find_settings() -> Path | None:
     It lies here or in a folder above, up to the project (a folder with `.git` or `pyproject.toml`) or to the
     home folder; outside of both, only here.
     """
+    path, why = _nearest()
+    if path is not None and why is not None:
+        print(f"lanterna: {one_line(f'{path} is left out: {why}')}", file=sys.stderr)
+        return None
+    return path
+
+
+def _nearest() -> tuple[Path | None, str | None]:
+    """The nearest settings file, and why it does not count, where it does not."""
     try:
         here = Path.cwd()
     except OSError:  # the folder we are in was removed
-        return None
+        return None, None
     for folder in _searched(here):
         path = folder / NAME
         if os.path.lexists(path):
-            if (why := _distrusted(path)) is None:
-                return path
-            print(f"lanterna: {one_line(str(path))} is left out: {why}", file=sys.stderr)
-            return None
-    return None
+            return path, _distrusted(path)
+    return None, None
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -96,7 +104,10 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 
 def _refusal(path: Path, section: str, option: str, what: str) -> str:
-    return f"{path}: [{section}] {option}: a settings file cannot give {what}: give it on the command line"
+    return (
+        f"{path}: [{section}] {option}: a settings file cannot give {what}: "
+        "remove the line, and say it each time"
+    )
 
 
 def _searched(here: Path) -> list[Path]:
@@ -146,10 +157,15 @@ def _texts(value: object) -> Iterator[str]:
 
 
 def facts() -> Mapping[str, object]:
-    """Which file is used here, and what it sets, for `lanterna doctor`."""
-    path = find_settings()
+    """Which file is used here, and what it sets, for `lanterna doctor`.
+
+    Errors: `UsageError` for one that does not count, and as `read_settings`.
+    """
+    path, why = _nearest()
     if path is None:
         return {"file": None}
+    if why is not None:
+        raise UsageError(f"{path} is left out: {why}")
     return {"file": str(path)} | {
         f"{section}.{option}": value
         for section, options in read_settings(path).items()

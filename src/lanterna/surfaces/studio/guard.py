@@ -138,7 +138,10 @@ class Guard:
         self, scope: Scope, headers: dict[str, str], guest: str | None, *, known: bool
     ) -> tuple[int, str] | None:
         if not self._is_ours(headers.get("host", "")):
-            return 403, "the studio is asked for by another name than its own"
+            return 403, (
+                "the studio is asked for by another name than its own: open the link that its terminal shows "
+                "(through a tunnel, with the same port at both ends)"
+            )
         if guest is not None:
             if self._is_bearer(headers):
                 return None
@@ -153,7 +156,10 @@ class Guard:
             return None  # the page and its files; whatever else there will ever be is not for anybody
         if known:
             return None
-        return 401, "the studio's token is missing or wrong: open the link that its terminal shows"
+        return 401, (
+            "the studio's token is missing or wrong: open the link that its terminal shows, "
+            "or send the token in it as Authorization: Bearer"
+        )
 
     def _is_ours(self, host: str) -> bool:
         """Whether a Host header is one of our names. An address of numbers cannot be rebound."""

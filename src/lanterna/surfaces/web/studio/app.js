@@ -41,7 +41,7 @@ function App() {
     </main>
     <${Strip} />
     <div class="notices">
-      ${!connected.value && html`<p class="notice">${refused.value || "The studio’s server is away. Trying again …"}</p>`}
+      ${!connected.value && html`<p class="notice">${refused.value || "The studio’s server is away. Trying again … If it was started anew, open the link in its terminal."}</p>`}
       ${notices.value.map((each) => html`<p class="notice" key=${each.id} role="status">${each.text}
         ${each.action && html`<button type="button" class="button small" onClick=${() => { dismiss(each.id); each.does(); }}>${each.action}</button>`}
         <button type="button" class="away" aria-label="Put this away" onClick=${() => dismiss(each.id)}>×</button></p>`)}
