@@ -44,7 +44,7 @@ def replacing(path: Path) -> Iterator[Path]:
         handle, temporary = _in_the_making(path)
         yield temporary
         # Temporary files are private; a result should be as readable as any other new file.
-        temporary.chmod(0o600 if private else 0o666 & ~_umask())
+        _set_mode(temporary, 0o600 if private else 0o666 & ~_umask())
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
@@ -56,6 +56,18 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
         if handle is not None:
             os.close(handle)
+
+
+def _set_mode(path: Path, mode: int) -> None:
+    """Set the mode of a file that we made. Errors: `OSError` where a link has taken its place."""
+    if not hasattr(os, "fchmod"):  # Windows
+        return path.chmod(mode)
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        os.fchmod(handle, mode)
+    finally:
+        os.close(handle)
+    return None
 
 
 def make_parent(path: Path) -> bool:
@@ -85,8 +97,9 @@ def close_to_others(folder: Path) -> None:
     with contextlib.suppress(OSError):
         for place, _, files in os.walk(folder, topdown=False):
             for file in files:
-                if not (path := Path(place, file)).is_symlink():
-                    path.chmod(0o600)
+                status = (path := Path(place, file)).stat(follow_symlinks=False)
+                if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
+                    path.chmod(status.st_mode & 0o700)
             Path(place).chmod(0o700)
 
 

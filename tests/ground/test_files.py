@@ -10,7 +10,8 @@ from functools import partial
 
 import pytest
 
-from lanterna.files import names_a_server, read_regular, replacing, sha256
+from lanterna.errors import LanternaError
+from lanterna.files import close_to_others, names_a_server, read_regular, replacing, sha256
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o027, 0o077, 0o002])
@@ -37,6 +38,34 @@ def test_the_umask_of_the_process_never_changes(tmp_path, monkeypatch):
         worker.join()
     assert changed == []
     assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_link_that_takes_the_place_of_a_result_opens_no_other_file(tmp_path):
+    private = tmp_path / "private"
+    private.write_text("mine")
+    private.chmod(0o600)
+
+    def exchanged():
+        with replacing(tmp_path / "out.png") as temporary:
+            temporary.unlink()
+            temporary.symlink_to(private)
+
+    with pytest.raises(LanternaError, match="cannot write"):
+        exchanged()
+    assert (stat.S_IMODE(private.stat().st_mode), private.read_text()) == (0o600, "mine")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["private"]
+
+
+def test_closing_a_folder_leaves_programs_and_other_names_as_they_are(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir(mode=0o755)
+    for name, mode in ("program", 0o755), ("text", 0o644), ("shared", 0o644):
+        (folder / name).touch()
+        (folder / name).chmod(mode)
+    os.link(folder / "shared", tmp_path / "elsewhere")
+    close_to_others(folder)
+    modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in (folder, *folder.iterdir())}
+    assert modes == {"folder": 0o700, "program": 0o700, "text": 0o600, "shared": 0o644}
 
 
 def test_what_is_no_file_is_not_waited_for(tmp_path):

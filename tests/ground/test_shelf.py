@@ -248,6 +248,14 @@ def test_torch_weights_keep_their_names_and_hostile_ones_do_not_run(tmp_path):
     assert not (tmp_path / "refused.safetensors").exists()
 
 
+def test_a_folder_of_other_files_is_not_taken_for_a_damaged_one(small_here, capsys):
+    small_here.with_name("manifest.json").unlink()
+    small_here.with_name("thesis.txt").write_text("mine")
+    assert main(["shelf", "fetch", SMALL]) == 3
+    assert "has other files in it" in capsys.readouterr().err
+    assert small_here.with_name("thesis.txt").read_text() == "mine"
+
+
 HDF5 = b"\x89HDF\r\n\x1a\n"
 
 

@@ -493,15 +493,31 @@ assert GcsClient(address=sys.argv[1], cluster_id=None).internal_kv_keys(b"", Non
 """
 
 
+def test_a_manifest_that_is_a_link_is_not_written_to(tmp_path):
+    (tmp_path / "mine").write_text("mine\n")
+    folder = Folder(tmp_path / "out", {"verb": "dream"}, ".png")
+    (tmp_path / "out" / "manifest.jsonl").unlink(missing_ok=True)
+    (tmp_path / "out" / "manifest.jsonl").symlink_to(tmp_path / "mine")
+    with pytest.raises(LanternaError, match="cannot write"):
+        folder.keep(Task(0, "cat", {}), Made(0, [b"file"]))
+    assert (tmp_path / "mine").read_text() == "mine\n"
+
+
 @pytest.mark.slow
 def test_a_ray_cluster_of_its_own_is_closed_to_other_users(photos, tmp_path):
     pytest.importorskip("ray")
     go_on, person, out = tmp_path / "go-on", tmp_path / "person", tmp_path / "out"
     person.mkdir()
     command = ["render", str(photos), "dream", *DREAM, "-o", str(out), "--engine", "ray", "--workers", "1"]
+    here = tmp_path / "here"  # a stranger's folder: Ray's workers import from where they are started
+    here.mkdir()
+    for name in ("pydantic", "lanterna"):
+        (here / f"{name}.py").write_text(f"open({str(tmp_path / 'it-ran')!r}, 'w')\nraise ImportError\n")
     with tempfile.TemporaryDirectory(prefix="", dir="/tmp") as temporary:  # whose name Ray wants short
         surroundings = {**os.environ, "HOME": str(person), "TMPDIR": temporary, "RAY_AUTH_MODE": "disabled"}
-        process = subprocess.Popen([sys.executable, "-c", HELD, str(go_on), *command], env=surroundings)
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", HELD, str(go_on), *command], env=surroundings, cwd=here
+        )
         try:
             end = time.monotonic() + PATIENCE
             while not kept(out):
@@ -527,6 +543,7 @@ def test_a_ray_cluster_of_its_own_is_closed_to_other_users(photos, tmp_path):
             go_on.touch()
             assert process.wait(PATIENCE) == 0
         assert not list(Path(temporary).glob("lanterna-ray-*"))
+    assert not (tmp_path / "it-ran").exists()
     assert len(kept(out)) == 6
 
 

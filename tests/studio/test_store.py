@@ -15,6 +15,16 @@ DEEP = json.loads("[" * 100 + "]" * 100)
 BAD = [float("nan"), float("inf"), -float("inf"), "\ud800", "a\udfffb", 10**30, DEEP]
 
 
+def test_folders_that_it_did_not_make_stay(tmp_path):
+    kept = [tmp_path / "jobs/work/history/.bash_history", tmp_path / "pictures/.git/config"]
+    kept += [tmp_path / "incoming" / ("0" * 32) / "a.txt", tmp_path / "thumbnails" / ("0" * 32) / "b.txt"]
+    for each in kept:
+        each.parent.mkdir(parents=True)
+        each.write_text("mine")
+    Store(tmp_path).close()
+    assert [each.read_text() for each in kept] == ["mine"] * 4
+
+
 def test_files_that_it_did_not_make_stay(tmp_path):
     Store(tmp_path).close()
     theirs = ["pictures/holiday.jpg", "incoming/letter.txt", "thumbnails/notes.new", "jobs/diary/day.txt"]

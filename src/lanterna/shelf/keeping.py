@@ -46,6 +46,9 @@ def need(name: str, report: Report | None = None) -> Path:
     if damage is None:
         return folder
     if folder.exists():
+        ours = {MANIFEST, *(member.keep for member in item.members)}
+        if not folder.is_dir() or any(each.name not in ours for each in folder.iterdir()):
+            raise MissingError(f"{folder} has other files in it, and is the place of {name}: move them away")
         _remove_damaged(item, damage)
     _fetch(item, report)
     return folder

@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     from cyclopts import App, Argument, ArgumentCollection
 
 NAME = "lanterna.toml"
-FORBIDDEN = {"trust", "force", "host", "allow", "token", "output"}
+FORBIDDEN = {
+    "trust", "force", "host", "allow", "token", "output",
+    "engine", "address", "nodes", "node_rank",  # who is asked to work can run code here
+    "sweep", "set", "changes", "words",  # settings in a text, which may name a network
+}  # fmt: skip
 """Options that a settings file can never give; nor can it give any path, or a network that runs code."""
 _LARGEST = 65_536  # bytes
 

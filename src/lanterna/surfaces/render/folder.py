@@ -9,10 +9,12 @@ several files, a piece of a film, is a folder among `.pieces` until the film is 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
-from typing import TYPE_CHECKING, Any, Self
+import stat
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from pydantic import BaseModel, ValidationError, model_validator
 
@@ -128,7 +130,7 @@ class Folder:
 
     def _enter(self, entry: Mapping[str, object]) -> None:
         try:
-            with (self.path / MANIFEST).open("a", encoding="utf-8") as file:
+            with _appending(self.path / MANIFEST) as file:
                 file.write(json.dumps(entry) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
@@ -154,6 +156,18 @@ def plan_in(path: Path) -> dict[str, Any]:
     except (UsageError, ValueError, RecursionError):
         return {}
     return plan if isinstance(plan, dict) else {}
+
+
+def _appending(path: Path) -> TextIO:
+    """Open a file to write at its end. Errors: `OSError`, also where it is a link or anything but a file."""
+    flags = (
+        os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    )
+    file = os.fdopen(os.open(path, flags, 0o666), "a", encoding="utf-8")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is not a file")
+    return file
 
 
 def _read(path: Path) -> str:

@@ -59,8 +59,12 @@ class OnRay:
         os.environ.setdefault("RAY_AUTH_MODE", "token")  # or anybody who reaches it could run any program
         ray: Any = import_module("ray")
         self._ray, self.kit, self.silence = ray, kit, silence
+        here = None if address else Path.cwd()
         try:
-            ray.init(log_to_driver=False, logging_level="error", **settings)
+            # Ray's workers import from the folder that it is started in, in which a stranger's files may lie.
+            nowhere = self._own.enter_context(working_folder("lanterna-work-"))
+            with contextlib.chdir(nowhere):
+                ray.init(log_to_driver=False, logging_level="error", **settings)
         except Exception as error:
             self._own.close()
             where = address or "this machine"
@@ -69,7 +73,7 @@ class OnRay:
         gpus = int(resources.get("GPU", 0)) if kit.device in ("auto", "cuda") else 0
         self._options: dict[str, Any] = {"num_cpus": kit.threads, "num_gpus": 1 if gpus else 0}
         self.workers = workers or gpus or max(1, int(resources.get("CPU", 1)) // kit.threads)
-        self._kit = ray.put(kit)
+        self._kit, self._here = ray.put(kit), here
         self._coming: dict[Any, Any] = {}  # the first answer of an actor -> the actor
         self._idle: list[Any] = []
         self._running: dict[Any, tuple[Any, int]] = {}  # a task's answer -> its actor and number
@@ -93,7 +97,7 @@ class OnRay:
                 with contextlib.suppress(Exception):
                     self._ray.kill(self._gone.get())
             if self._wanted.acquire(timeout=1):
-                actor = self._ray.remote(_Actor).options(**self._options).remote(self._kit)
+                actor = self._ray.remote(_Actor).options(**self._options).remote(self._kit, self._here)
                 self._started.put((actor.ready.remote(), actor))
             with contextlib.suppress(Exception):
                 self._ray.nodes()
@@ -203,9 +207,11 @@ def _leave() -> None:
 class _Actor:
     """Keeps a maker, and so its network."""
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: Kit, here: Path | None) -> None:
         from lanterna.surfaces.render.maker import Maker
 
+        if here is not None:  # a network of the person's own is named as seen from there
+            os.chdir(here)
         self._make = Maker(kit)
 
     def ready(self) -> bool:

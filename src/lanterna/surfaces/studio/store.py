@@ -92,7 +92,7 @@ class Store:
                 f"another studio is open on {folder}: use its page, or set LANTERNA_HOME to another folder"
             ) from error
         for left in (folder / "incoming").iterdir():
-            if ID.fullmatch(left.name):
+            if ID.fullmatch(left.name) and left.is_file():
                 left.unlink()
         self._db = sqlite3.connect(folder / "studio.sqlite", isolation_level=None)
         self._db.row_factory = sqlite3.Row
@@ -331,11 +331,17 @@ class Store:
         pictures = {row["id"] for row in self._rows("SELECT id FROM pictures")}
         for name in ("pictures", "thumbnails"):
             for file in (self.folder / name).iterdir():
-                if ID.fullmatch(file.stem) and (file.stem not in pictures or file.suffix == ".new"):
+                if (
+                    file.is_file()
+                    and ID.fullmatch(file.stem)
+                    and (file.stem not in pictures or file.suffix == ".new")
+                ):
                     file.unlink(missing_ok=True)
         jobs = {row["id"] for row in self._rows("SELECT id FROM jobs")}
         for folder in (self.folder / "jobs").iterdir():
-            if ID.fullmatch(folder.name) and folder.name not in jobs:
+            if not ID.fullmatch(folder.name):
+                continue
+            if folder.name not in jobs:
                 shutil.rmtree(folder, ignore_errors=True)
             for left in (folder / "history").glob(".*"):
                 left.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING
 
 from starlette.background import BackgroundTask
@@ -74,14 +75,22 @@ async def sheet_pdf(request: Request) -> Response:
 async def _exported(request: Request, suffix: str, media: str) -> Response:
     from lanterna.surfaces.studio import export
 
-    store = studio_of(request).store
+    studio = studio_of(request)
+    store = studio.store
     ids = [checked_id(each) for each in request.query_params.get("ids", "").split(",")[:501] if each]
     if not 1 <= len(ids) <= 500:
         raise UsageError("ids: expected 1 to 500 pictures, with commas between")
     found = [(picture, store.file(picture)) for picture in map(store.picture, ids)]
     place = store.incoming()
     try:
-        await asyncio.to_thread(export.write_zip if suffix == "zip" else export.write_sheet, found, place)
+        if suffix == "zip":
+            await asyncio.to_thread(export.write_zip, found, place)
+        else:
+            async with studio.decoding:
+                await studio.decoder.do(export.write_sheet, found, place)
+    except BrokenProcessPool:
+        place.unlink(missing_ok=True)
+        raise UsageError("the sheet takes too long: choose fewer or smaller pictures") from None
     except BaseException:
         place.unlink(missing_ok=True)
         raise
