@@ -8,7 +8,7 @@ from lanterna import shelf
 from lanterna.images import open_picture, read_record, save_picture
 from lanterna.surfaces import tour
 from lanterna.surfaces.cli import main
-from lanterna.surfaces.gallery import begin_gallery, write_gallery
+from lanterna.surfaces.gallery import begin_gallery, check_gallery, write_gallery
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_a_folder_of_other_files_becomes_no_gallery(tmp_path, capsys, monkeypatc
     assert (tmp_path / "index.html").read_text() == "my page"
     begin_gallery(tmp_path / "new")
     (tmp_path / "new" / "page.png").write_bytes(b"")  # as far as it came
-    begin_gallery(tmp_path / "new")
+    check_gallery(tmp_path / "new")
 
 
 def test_the_room_of_the_race_shows_its_film_or_how_it_ended(gallery, browser, monkeypatch):

@@ -47,14 +47,18 @@ class Room:
     next: str
 
 
-def begin_gallery(folder: Path) -> None:
-    """Make the folder of a gallery, or go on with one. Errors: `UsageError` for a folder of other files."""
+def check_gallery(folder: Path) -> None:
+    """Whether a gallery can go there, or goes on there. Errors: `UsageError` for a folder of other files."""
     index = folder / _INDEX
     began = (folder / MARKER).exists() or (
         index.is_file() and _TITLE in index.read_text(encoding="utf-8", errors="replace")[:1000]
     )
     if not began and folder.is_dir() and any(folder.iterdir()):
         raise UsageError(f"{folder} has other files in it: -o gives the gallery another folder")
+
+
+def begin_gallery(folder: Path) -> None:
+    """Make the folder of a gallery, which is ours from now on, however far it comes."""
     with replacing(folder / MARKER):
         pass
 

@@ -30,13 +30,14 @@ def tour(
     say("first what is needed from the shelf", quiet=quiet)
     from lanterna.images import open_picture
     from lanterna.surfaces.cli.train import watching
-    from lanterna.surfaces.gallery import begin_gallery, write_gallery
+    from lanterna.surfaces.gallery import begin_gallery, check_gallery, write_gallery
     from lanterna.surfaces.tour import SHELF, rooms
 
     if painting is not None:
         open_picture(painting, longest=64)  # one that cannot be read is told before anything is fetched
-    begin_gallery(output)
+    check_gallery(output)
     fetch_missing(*SHELF, quiet=quiet)
+    begin_gallery(output)
     to_see, seen = rooms(painting, quick=quick), []
     for number, (name, room) in enumerate(to_see.items(), start=1):
         say(f"room {number} of {len(to_see)}: {name}", quiet=quiet)

@@ -69,6 +69,9 @@ class Work(anywidget.AnyWidget):
         self._wish = threading.Event()
         self._handle: DisplayHandle | None = None
         self._ended = threading.Event()
+        self._showing = (
+            threading.Lock()
+        )  # so that work never ends between being shown and being seen to go on
         self.on_msg(self._told)
         threading.Thread(target=self._run, name=f"lanterna: {title}", daemon=True).start()
 
@@ -123,8 +126,9 @@ class Work(anywidget.AnyWidget):
                 self._show(self._last)
             early = self._wish.is_set() and self.step < self.steps
             self.state = "failed" if self._error else "stopped" if early else "done"
-            self._keep()
-            self._ended.set()
+            with self._showing:
+                self._keep()
+                self._ended.set()
 
     def _show(self, frame: Frame) -> None:
         with self.hold_sync():
@@ -147,11 +151,12 @@ class Work(anywidget.AnyWidget):
 
     def _ipython_display_(self) -> None:
         """Show the view, and where there is none the picture so far, which the last one will replace."""
-        data, notes = self._bundle()
-        self._handle = DisplayHandle()
-        display(data, metadata=notes, raw=True, display_id=self._handle.display_id)
-        if self._ended.is_set():
-            self._keep()
+        with self._showing:
+            data, notes = self._bundle()
+            self._handle = DisplayHandle()
+            display(data, metadata=notes, raw=True, display_id=self._handle.display_id)
+            if self._ended.is_set():
+                self._keep()
 
     def _keep(self) -> None:
         """Put the last picture into the cell, so that it is there without a kernel too."""
