@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from hostile import encoded, photograph
 from lanterna.surfaces.cli import VERBS, main
 from lanterna.surfaces.cli.frame import make_app
 
@@ -110,8 +111,6 @@ def here(tmp_path: Path, photographed: bytes, empty_home: Path, monkeypatch: pyt
 @pytest.fixture(scope="module")
 def photographed() -> bytes:
     """A small picture, as a PNG."""
-    from hostile import encoded, photograph
-
     return encoded(photograph(), "PNG")
 
 

@@ -41,9 +41,7 @@ class Foreseen:
 
 def worth_foreseeing(size: tuple[int, int], recipe: Dream) -> bool:
     """Whether dreaming with a picture of `size` (height, width) is more work than foreseeing it would be."""
-    longest = recipe.size or min(max(size), LONGEST)
-    sizes = octave_sizes(*size, longest, recipe.octaves, recipe.ratio)
-    return recipe.steps * sum(height * width for height, width in sizes) > 3 * _SAMPLE**2
+    return recipe.steps * sum(height * width for height, width in _sizes(size, recipe)) > 3 * _SAMPLE**2
 
 
 def foreseen(size: tuple[int, int], recipe: Dream, network: Network, masks: int = 0) -> Foreseen:
@@ -52,8 +50,7 @@ def foreseen(size: tuple[int, int], recipe: Dream, network: Network, masks: int 
     Expect it within a factor of two: other work on the machine, and how its memory is used, decide the rest
     (`benchmarks/dream.py` measures both). Errors: those of `dream`.
     """
-    longest = recipe.size or min(max(size), LONGEST)
-    sizes = octave_sizes(*size, longest, recipe.octaves, recipe.ratio)
+    sizes = _sizes(size, recipe)
     stages = {wish.stage for wish in (*recipe.wishes(network), *map(Wish.read, recipe.mask_stage))}
     if recipe.class_:
         stages.add(list(network.stages)[-1])
@@ -76,6 +73,11 @@ def foreseen(size: tuple[int, int], recipe: Dream, network: Network, masks: int 
     weights = sum(weight.numel() * weight.element_size() for weight in network.parameters())
     memory = _ALREADY + weights + _COPIES * 12 * height * width + 1.5 * kept / here * window
     return Foreseen(seconds, int(memory))
+
+
+def _sizes(size: tuple[int, int], recipe: Dream) -> list[tuple[int, int]]:
+    """The sizes that a picture of `size` (height, width) is dreamed at, the smallest first."""
+    return octave_sizes(*size, recipe.size or min(max(size), LONGEST), recipe.octaves, recipe.ratio)
 
 
 def measured(work: Generator[Frame, Any, None]) -> tuple[float, int]:

@@ -54,15 +54,7 @@ def read_weights(path: Path) -> dict[str, Array]:
                 channels = (-1,) + (1,) * (values.ndim - 1) if scale.ndim else ()
                 steps = values.astype(np.int64) - zero.reshape(channels)
                 tensors[outputs[0]] = (steps * scale.reshape(channels)).astype(np.float32)
-    except (
-        ValueError,
-        IndexError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        struct.error,
-        UnicodeDecodeError,
-    ) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, struct.error) as error:
         raise LanternaError(f"the weights in {path} are not what they should be: {error}") from error
     return tensors
 
