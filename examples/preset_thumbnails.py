@@ -19,7 +19,7 @@ from lanterna.recipes.dream import Dream, dream
 from lanterna.recipes.octaves import resized
 from lanterna.recipes.paint import Paint, paint
 from lanterna.recipes.style import style
-from lanterna.surfaces.styling import Painted
+from lanterna.techniques.style.technique import Painted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

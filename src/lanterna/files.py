@@ -267,3 +267,12 @@ def refuse_to_overwrite(path: Path, *, force: bool) -> None:
         taken = True
     if taken and not force:
         raise UsageError(f"{path} is already there: choose another name, or give --force to replace it")
+
+
+def human_size(count: float) -> str:
+    """Bytes as a person says them: 54.8 MB."""
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"

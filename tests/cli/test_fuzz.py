@@ -21,6 +21,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from declared import forget_techniques
 from hostile import CHANGES, chunk, hostile_contents, make_hostile_files, photograph, png, real_files
 from lanterna.errors import UsageError
 from lanterna.images import decoding, make_record, open_picture, save_picture
@@ -28,8 +29,9 @@ from lanterna.images.record import to_json
 from lanterna.networks import open_network
 from lanterna.recipes.results import open_or_train
 from lanterna.recipes.train import Train
-from lanterna.surfaces import makings
 from lanterna.surfaces.cli import VERBS, main
+from lanterna.techniques import registry
+from lanterna.techniques.technique import Frame, Technique
 
 pytestmark = pytest.mark.slow
 
@@ -151,12 +153,16 @@ def small_and_quick(room, monkeypatch):
     for setting in ("size=64", "steps=1", "style=plain.jpg"):
         name, value = setting.split("=")
         monkeypatch.setenv(f"LANTERNA_STYLE_{name.upper()}", value)
-    making = makings.Making(f"{__name__}:quick_maker", "lanterna.recipes.train:Train", "train {settings}")
-    monkeypatch.setitem(makings.MAKINGS, ("train", "mistakes"), making)
+    monkeypatch.setitem(registry.BUILT_IN, "train", f"{__name__}:QUICK")
+    forget_techniques()
+    yield
+    forget_techniques()
 
 
-def quick_maker(record):
-    return torch.zeros(3, 8, 8), make_record(record.verb, record.made, Train.checked(record.settings))
+QUICK = Technique(
+    name="train", title="Train", help="No training.", settings=Train, makes=("mistakes", "confusion"),
+    run=lambda _: (each for each in [Frame(1, 1, picture=torch.zeros(3, 8, 8))]), networks=lambda _: (),
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pkgutil
 import re
 import runpy
 import shlex
@@ -26,10 +25,10 @@ from lanterna.lessons.drawing import draw
 from lanterna.recipes.recipe import Recipe
 from lanterna.surfaces.cli import VERBS, main
 from lanterna.surfaces.cli.frame import make_app
-from lanterna.surfaces.makings import MAKINGS
 from lanterna.surfaces.rerun import value_of
 from lanterna.surfaces.studio.openapi import description
 from lanterna.surfaces.studio.routes import ROUTES
+from lanterna.techniques.registry import all_techniques
 from places import ROOT
 
 if TYPE_CHECKING:
@@ -130,7 +129,7 @@ def test_every_setting_is_told_with_its_range_and_default(site):
     page = article(site, "recipes")
     exported = [getattr(lanterna, name) for name in lanterna.__all__]
     kinds = {each for each in exported if isinstance(each, type) and issubclass(each, Recipe)}
-    kinds |= {pkgutil.resolve_name(making.recipe) for (verb, _), making in MAKINGS.items() if verb != "learn"}
+    kinds |= {each.settings for each in all_techniques().values() if each.verb != "learn"}
     assert len(kinds) > 18
     for kind in kinds:
         assert page.find(id=f"recipe-{kind.__name__.lower()}")

@@ -16,21 +16,24 @@ from PIL.PngImagePlugin import PngInfo
 from torch import nn
 
 import lanterna
+from declared import forget_techniques
 from hostile import encoded, photograph
 from lanterna.errors import UsageError
 from lanterna.files import sha256
-from lanterna.images import Record, make_record, note_input, open_picture, read_record, save_picture
+from lanterna.images import Record, make_record, open_picture, read_record, save_picture
 from lanterna.images.record import BYTES_LIMIT, Input, Weights, to_json, weights_sha256
 from lanterna.recipes.dream import Dream
-from lanterna.recipes.recipe import Recipe
-from lanterna.surfaces import makings, rerun
+from lanterna.surfaces import rerun
 from lanterna.surfaces.cli import main
 from lanterna.surfaces.cli.frame import make_app
+from lanterna.techniques import execute, registry
+from lanterna.techniques import technique as declaring
+from lanterna.techniques.technique import Frame, Settings, Technique
 
 FORMATS = ["png", "jpg", "webp", "avif", "tiff"]
 
 
-class Speckle(Recipe):
+class Speckle(Settings):
     """A small technique of the tests: its input with specks, which depend on the seed."""
 
     verb = "speckle"
@@ -39,36 +42,43 @@ class Speckle(Recipe):
     dark: bool = False
 
 
-def speckled(record):
-    recipe = Speckle.checked(record.settings)
-    picture = open_picture(record.inputs[0].path)
+def speckled(job):
+    settings, picture = job.settings, job.picture("picture")
     specks = (
-        torch.randn(picture.shape, generator=torch.Generator().manual_seed(recipe.seed)) * recipe.strength
+        torch.randn(picture.shape, generator=torch.Generator().manual_seed(settings.seed)) * settings.strength
     )
-    for note in record.inputs[1:]:
-        specks = specks * open_picture(note.path)
-    inputs = [note_input(note.path, role=note.role) for note in record.inputs]
-    return picture + (-specks.abs() if recipe.dark else specks), make_record(
-        "speckle", record.made, recipe, inputs=inputs
+    for other in (*job.pictures("guide"), *job.pictures("mask")):
+        specks = specks * other
+    yield Frame(1, 1, picture=picture + (-specks.abs() if settings.dark else specks))
+
+
+SPECKLE = Technique(
+    name="speckle", title="Speckle", help="Specks.", settings=Speckle, run=speckled, makes=("specks",),
+    inputs=(declaring.Input("picture", "to speckle", required=True), declaring.Input("guide", "more"),
+            declaring.Input("mask", "where", many=True)),
+)  # fmt: skip
+
+
+def make_speckled(**files):
+    """A speckled picture and its record, from files by input."""
+    job = execute.Job(
+        SPECKLE, Speckle(seed=7), {name: list(map(Path, paths)) for name, paths in files.items()}
     )
+    (result,) = execute.begin(job).results(execute.last_of(execute.begin(job).frames), job.settings)
+    return result.picture, execute.record_of(job, result)
 
 
 @pytest.fixture
 def speckle(tmp_path, monkeypatch):
     """A folder with `input.png` and `made.png`, which the technique of the tests made from it."""
-    making = makings.Making(
-        f"{__name__}:speckled",
-        f"{__name__}:Speckle",
-        "speckle {inputs} {settings} -o {picture}",
-        roles=("guide", "mask"),
-    )
-    monkeypatch.setitem(makings.MAKINGS, ("speckle", "specks"), making)
+    monkeypatch.setitem(registry.BUILT_IN, "speckle", f"{__name__}:SPECKLE")
+    forget_techniques()
     monkeypatch.chdir(tmp_path)
     photograph().save("input.png")
-    record = make_record("speckle", "specks", Speckle(seed=7), inputs=["input.png"])
-    picture, record = speckled(record)
+    picture, record = make_speckled(picture=["input.png"])
     save_picture(picture, "made.png", recipe=record)
-    return tmp_path
+    yield tmp_path
+    forget_techniques()
 
 
 @pytest.fixture
@@ -76,9 +86,8 @@ def masked(speckle):
     """The same with two masks and a guide, which `masked.png` was made from."""
     for number, name in enumerate(("guide.png", "left.png", "right half.png")):
         photograph().rotate(90 * number).save(name)
-    roles = {"input.png": "", "guide.png": "guide", "left.png": "mask", "right half.png": "mask"}
-    inputs = [note_input(path, role=role) for path, role in roles.items()]
-    picture, record = speckled(make_record("speckle", "specks", Speckle(seed=7), inputs=inputs))
+    masks = ["left.png", "right half.png"]
+    picture, record = make_speckled(picture=["input.png"], guide=["guide.png"], mask=masks)
     save_picture(picture, "masked.png", recipe=record)
     return speckle
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import pkgutil
 from dataclasses import replace
 from itertools import chain, pairwise
 
@@ -42,7 +41,7 @@ from lanterna.lessons.scalars import Value, circuit
 from lanterna.lessons.squash import Squashing
 from lanterna.networks import open_network
 from lanterna.surfaces.cli import main
-from lanterna.surfaces.makings import MAKINGS
+from lanterna.techniques.registry import technique_of
 from places import ROOT
 
 
@@ -671,6 +670,8 @@ def test_lessons_are_listed_and_done(capsys, tmp_path, monkeypatch):
 
 def test_every_lesson_can_be_made_again():
     for name, lesson in LESSONS.items():
-        assert pkgutil.resolve_name(MAKINGS["learn", name].recipe) is lesson.recipe
+        declared = technique_of("learn", name)
+        assert declared is not None
+        assert declared.settings is lesson.recipe
         assert lesson.recipe.verb == f"learn {name}"
         assert (ROOT / lesson.where).is_file()

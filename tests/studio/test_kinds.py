@@ -11,7 +11,7 @@ from PIL import Image, ImageSequence
 from lanterna.images import open_picture
 from lanterna.images.film_reading import read_film_record
 from lanterna.surfaces.studio.describe import recipes
-from lanterna.surfaces.studio.kinds import KINDS
+from lanterna.techniques.registry import all_techniques
 from places import ROOT
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def test_a_film_wants_a_film(studio: Served, pictures: dict[str, str]) -> None:
     inputs = [("picture", pictures["cat"]), ("style", pictures["coffee"])]
     failed = studio.ended(studio.start("instant-film", inputs=inputs))
     assert failed["state"] == "failed"
-    assert "wants an animation" in failed["error"]
+    assert "a film is painted from a film or an animation" in failed["error"]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_what_a_painting_has_in_it(
 
 def test_a_picture_without_a_painting_is_told(studio: Served, pictures: dict[str, str]) -> None:
     failed = studio.ended(studio.start("render", inputs=[("painting", pictures["cat"])]))
-    assert "choose one that Paint has made" in failed["error"]
+    assert "choose a picture that Paint has made" in failed["error"]
 
 
 def test_learning_is_filmed(studio: Served, pictures: dict[str, str]) -> None:
@@ -150,7 +150,7 @@ def as_png(image: Image.Image) -> bytes:
 def test_the_others_make_what_they_say(
     studio: Served, pictures: dict[str, str], kind: str, settings: dict[str, Any], count: int
 ) -> None:
-    inputs = {"picture": [pictures["cat"]]} if KINDS[kind].inputs else {}
+    inputs = {"picture": [pictures["cat"]]} if all_techniques()[kind].inputs else {}
     picture = made(studio, kind, settings, **inputs)
     job = studio("GET", f"/api/pictures/{picture}")["job"]
     assert len([each for each in studio("GET", "/api/gallery") if each["job"] == job]) == count

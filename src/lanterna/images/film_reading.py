@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 USUAL_FPS = 25.0
 """Pictures a second where a film does not say: a folder."""
 
+_FILMS = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".gif")
 _WANTED = "an MP4, MOV, WebM, MKV, animated WebP, AVIF, GIF or PNG, or a folder of pictures"
 _PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".gif", ".heic", ".heif"}
 # FFmpeg reads hundreds of kinds, of which some are lists of other files to open. These are what films are.
@@ -78,6 +79,14 @@ class Film:
                     "all pictures of a film are of one size"
                 )
             yield frame
+
+
+def is_film(path: Path) -> bool:
+    """Whether a path is a film by its name or a folder of frames; an animated WebP is taken for a picture."""
+    try:
+        return path.suffix.lower() in _FILMS or path.is_dir()
+    except OSError:  # too long a name; whoever opens it says so
+        return False
 
 
 def open_film(path: str | Path) -> Film:

@@ -7,7 +7,7 @@ import math
 import re
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from pydantic import Field
@@ -24,7 +24,6 @@ from lanterna.recipes.dream import Dream, dream, first_stage
 from lanterna.recipes.octaves import resized
 from lanterna.recipes.recipe import Frame, Recipe
 from lanterna.recipes.windows import as_seen
-from lanterna.surfaces.rerun import command_line
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -82,44 +81,12 @@ def open_pictures(picture: Source, guide: Source | None = None, masks: Iterable[
     )
 
 
-def _pictures_of(record: Record) -> Pictures:
-    paths: dict[str, list[str]] = {"": [], "guide": [], "mask": []}
-    for note in record.inputs:
-        paths.setdefault(note.role, []).append(note.path)
-    if len(paths[""]) != 1 or len(paths["guide"]) > 1 or len(paths) > 3:
-        raise UsageError("the recipe is not one of a dream: expected one picture, a guide or none, and masks")
-    return open_pictures(paths[""][0], next(iter(paths["guide"]), None), paths["mask"])
-
-
 def dream_record(made: str, recipe: Dream, network: Network, inputs: Iterable[Input]) -> Record:
     """How a dream, or a sheet of them, was made."""
     return make_record(
         "dream", made, recipe, device=network.get_buffer("mean").device, inputs=inputs, network=network,
         network_name=recipe.network, shelf_items=shelf_items(recipe.network),
     )  # fmt: skip
-
-
-def dream_picture(record: Record) -> tuple[Tensor, Record]:
-    """Dream again from a record."""
-    recipe = Dream.checked(record.settings)
-    network = open_network(recipe.network, device=record.device)
-    pictures = _pictures_of(record)
-    frames = dream(pictures.picture, recipe, network=network, guide=pictures.guide, masks=pictures.masks)
-    (last,) = deque(frames, maxlen=1)
-    assert last.picture is not None
-    return last.picture, dream_record("dream", recipe, network, record.inputs)
-
-
-def sheet_picture(record: Record) -> tuple[Tensor, Record]:
-    """Make a contact sheet again from its record."""
-    kind = cast("Kind", record.made)
-    recipe = Sheet.checked(record.settings)
-    network = open_network(recipe.network, device=record.device)
-    pictures = _pictures_of(record)
-    recipe = choose(kind, recipe, network, pictures.picture)
-    (last,) = deque(sheet_frames(kind, recipe, network, pictures), maxlen=1)
-    assert last.picture is not None
-    return last.picture, dream_record(kind, recipe, network, record.inputs)
 
 
 def choose(kind: Kind, recipe: Sheet, network: Network, picture: Tensor) -> Sheet:
@@ -239,18 +206,3 @@ def large_recipe(kind: Kind, recipe: Sheet, name: str) -> Dream:
         changed = {key: value for key, value in settings.items() if value != usual[key]}
         return Dream.checked({**preset_settings(name), **changed})
     return Dream.checked({**settings, "stage": (name,)})
-
-
-def commands(record: Record) -> dict[str, str]:
-    """For each picture of a sheet's record the command that makes it large."""
-    kind, recipe = cast("Kind", record.made), Sheet.checked(record.settings)
-    found = {}
-    for name in recipe.shown:
-        if kind == "presets":
-            words, settings = [f"--preset={name}"], recipe.model_dump(mode="json", exclude={"shown"})
-        else:
-            words, settings = [], large_recipe(kind, recipe, name).model_dump(mode="json")
-        one = record.model_copy(update={"made": "dream", "settings": settings})
-        file = re.sub(r"[^a-z0-9_]+", "-", name.lower()).strip("-")
-        found[name] = command_line(one, f"{file}.png", *words)
-    return found

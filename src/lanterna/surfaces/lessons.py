@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING
 
 from lanterna.images.drawing import as_png
 from lanterna.images.record import Record, make_record
-from lanterna.lessons import LESSONS, Picture
-from lanterna.lessons.drawing import draw
+from lanterna.lessons import Picture
 from lanterna.lessons.exercises import exercises_as_json
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from lanterna.lessons import Lesson, Outcome
     from lanterna.recipes.recipe import Recipe
 
@@ -23,13 +20,6 @@ if TYPE_CHECKING:
 def lesson_record(lesson: Lesson, recipe: Recipe) -> Record:
     """How the picture of a lesson was made."""
     return make_record("learn", lesson.name, recipe)
-
-
-def lesson_picture(record: Record) -> tuple[Tensor, Record]:
-    """Do a lesson's experiment again from its record, and draw it."""
-    lesson = LESSONS[record.made]
-    recipe = lesson.recipe.checked(record.settings)
-    return draw(lesson, lesson.experiment(recipe)), lesson_record(lesson, recipe)
 
 
 def outcome_as_json(outcome: Outcome) -> dict[str, object]:

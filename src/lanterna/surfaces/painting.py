@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import deque
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lanterna.devices import choose_device
 from lanterna.errors import UsageError
@@ -18,21 +14,23 @@ from lanterna.images.films import save_film
 from lanterna.probes.neurons import neurons_sheet
 from lanterna.recipes.octaves import resized
 from lanterna.recipes.paint import Paint, PaintFrame, paint
-from lanterna.recipes.paint_race import Race, RaceFrame, race
+from lanterna.recipes.paint_race import Race, RaceFrame
 from lanterna.recipes.painting import Painting, open_painting
 from lanterna.recipes.pixels import LONGEST
 from lanterna.recipes.recipe import Frame, Recipe
 from lanterna.recipes.rendering import Grid, Render, grid, render, wall
-from lanterna.surfaces.frame_folder import FrameFolder
+from lanterna.techniques.frame_folder import FrameFolder
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from torch import Tensor
 
     from lanterna.images import Input, Record
     from lanterna.images.decoding import Source
     from lanterna.recipes.rendering import View
+    from lanterna.techniques.paint.technique import Neurons
 
 Kind = TypeVar("Kind", bound=Frame)
 
@@ -122,17 +120,6 @@ def paint_record(made: str, recipe: Paint, inputs: Iterable[Input], device: str)
     return make_record("paint", made, recipe, device=choose_device(device), inputs=inputs)
 
 
-def paint_picture(record: Record) -> tuple[Tensor, Record]:
-    """Learn a painting again from its record."""
-    recipe = Paint.checked(record.settings)
-    pictures = [note.path for note in record.inputs if not note.role]
-    masks = [note.path for note in record.inputs if note.role == "mask"]
-    if len(pictures) + len(masks) != len(record.inputs):
-        raise UsageError("the recipe is not one of a painting: expected pictures and masks")
-    (last,) = deque(frames_of(pictures, masks, recipe, device=record.device), maxlen=1)
-    return whole(last), paint_record("paint", recipe, record.inputs, record.device)
-
-
 def opened_on(device: str, file: Path) -> Painting:
     """The painting in a file, on a device. Errors: those of `open_painting` and `choose_device`."""
     chosen = choose_device(device)
@@ -146,26 +133,6 @@ def render_record(made: str, recipe: Recipe, note: Input, painting: Painting) ->
     return make_record("paint", made, recipe, device=painting.network.output.weight.device, inputs=[note])
 
 
-class Neurons(Recipe):
-    """What each neuron of a painting paints, on one sheet."""
-
-    verb: ClassVar[str] = "paint neurons"
-
-    which: float | None = Field(
-        default=None, ge=0, le=99, description="Which of several pictures, from 0: 1.5 is between two."
-    )
-    rows: int = Field(default=4, ge=1, le=64, description="Rows of each layer, at most.")
-    columns: int = Field(default=16, ge=8, le=64, description="Neurons in each row.")
-    side: int = Field(default=72, ge=16, le=512, description="Pixels along the longer side of each.")
-
-
-def neurons_picture(record: Record) -> tuple[Tensor, Record]:
-    """Make the sheet of what each neuron paints again from its record."""
-    recipe, note = Neurons.checked(record.settings), _one_input(record)
-    painting = opened_on(record.device, Path(note.path))
-    return neurons_of(painting, recipe), render_record("neurons", recipe, note, painting)
-
-
 def neurons_of(painting: Painting, recipe: Neurons) -> Tensor:
     """Draw the sheet of what each neuron paints. Errors: `UsageError` for a `which` that is not there."""
     mixture = painting.mixture(recipe.which)
@@ -177,32 +144,6 @@ def neurons_of(painting: Painting, recipe: Neurons) -> Tensor:
 def race_record(made: str, recipe: Race, inputs: Iterable[Input], device: str) -> Record:
     """How a race was run. On another day it goes a little differently: its clock is a real one."""
     return make_record("paint", made, recipe, device=choose_device(device), inputs=inputs)
-
-
-def race_picture(record: Record) -> tuple[Tensor, Record]:
-    """Run a race again from its record."""
-    recipe = Race.checked(record.settings)
-    (last,) = deque(race(open_picture(_one_input(record).path), recipe, device=record.device), maxlen=1)
-    assert last.picture is not None
-    return last.picture, race_record("race", recipe, record.inputs, record.device)
-
-
-def _one_input(record: Record) -> Input:
-    if len(record.inputs) != 1:
-        raise UsageError(
-            f"the recipe is not one of paint's {record.made}: expected one file it was made from"
-        )
-    return record.inputs[0]
-
-
-def render_picture(record: Record) -> tuple[Tensor, Record]:
-    """Render a painting, or a grid of what is between its pictures, again from its record."""
-    note = _one_input(record)
-    painting = opened_on(record.device, Path(note.path))
-    recipe = (Grid if record.made == "grid" else Render).checked(record.settings)
-    (last,) = deque(rendered(painting, recipe), maxlen=1)
-    assert last.picture is not None
-    return last.picture, render_record(record.made, recipe, note, painting)
 
 
 def rendered(painting: Painting, recipe: View) -> Generator[Frame, None, None]:

@@ -1,67 +1,46 @@
-"""Any picture can be made again from the record that it carries, or varied: `MAKINGS` says how."""
+"""Any picture can be made again from the record that it carries, or varied; and the command that makes it."""
 
 from __future__ import annotations
 
 import functools
 import json
 import math
-import os
-import pkgutil
+import re
 import shlex
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from pydantic import ValidationError
 
 from lanterna.documents import is_unicode, runs_code
 from lanterna.errors import UsageError
 from lanterna.files import names_a_server, sha256
 from lanterna.images.decoding import BYTE_LIMIT
-from lanterna.images.prints import Print
 from lanterna.images.record import Input, Record, Weights, note_input, printable
-from lanterna.surfaces.makings import MAKINGS
+from lanterna.techniques import execute
+from lanterna.techniques.execute import networks_in, settings_of
+from lanterna.techniques.registry import all_techniques, technique_of
+from lanterna.techniques.technique import Output
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Mapping
 
     from pydantic import JsonValue
     from torch import Tensor
 
-    from lanterna.recipes.recipe import Recipe
-    from lanterna.surfaces.makings import Making
-
-    Maker = Callable[[Record], tuple[Tensor, Record]]
+    from lanterna.techniques.technique import Technique
 
 
 def make_again(record: Record, *, trust: bool = False) -> tuple[Tensor, Record]:
     """The picture of a record whose inputs were found (`with_inputs_found`), and the record of this time.
 
-    It is computed with as many threads as then, because the order of sums, and so their last bits, depends
-    on it. Errors: `UsageError` where this Lanterna has no such verb, a setting is wrong, or the network's
-    name would run somebody's code and `trust` is not given.
+    Errors: those of `execute.make_again`; `UsageError` with the command for what only that makes again.
     """
-    making = _making(record)
-    names = [record.network.name if record.network else None, record.settings.get("network")]
-    for name in names:
-        if isinstance(name, str) and names_a_server(name) and not trust:
-            raise UsageError(
-                f"the recipe's network {printable(name)} is on another machine: copy it here first"
-            )
-        if isinstance(name, str) and runs_code(name) and not trust:
-            raise UsageError(
-                f"the recipe's network {printable(name)} runs Python code from outside Lanterna: "
-                "give --trust if you know that code and where this picture comes from"
-            )
-    if not making.maker:
+    technique = technique_of(record.verb, record.made)
+    if technique is not None and not technique.again:
         raise UsageError(f"this is made again by its command: {command_line(record, 'again.webp')}")
-    maker: Maker = pkgutil.resolve_name(making.maker)
-    with _threads(record.threads):
-        picture, now = maker(record)
-    then_in, now_in = ([(note.role, note.sha256) for note in each.inputs] for each in (record, now))
-    same = then_in == now_in
-    return picture, now.model_copy(update={"inputs": record.inputs}) if same else now
+    return execute.make_again(record, trust=trust)
 
 
 def differences(then: Record, now: Record) -> list[str]:
@@ -129,11 +108,12 @@ def changed(record: Record, assignments: Mapping[str, str]) -> Record:
 
 
 def _checked(record: Record) -> Record:
-    """The record with its settings checked by its verb's recipe, where this Lanterna knows it."""
-    if (record.verb, record.made) not in MAKINGS:
+    """The record with its settings checked by its technique, where this Lanterna knows it."""
+    technique = technique_of(record.verb, record.made)
+    if technique is None:
         return record
-    recipe = _recipe(record).checked(record.settings)
-    return record.model_copy(update={"settings": recipe.model_dump(mode="json")})
+    settings = technique.settings.checked(settings_of(record, technique))
+    return record.model_copy(update={"settings": settings.model_dump(mode="json")})
 
 
 def with_inputs_found(record: Record, beside: Path | None) -> Record:
@@ -162,28 +142,35 @@ def with_inputs_found(record: Record, beside: Path | None) -> Record:
     return record.model_copy(update={"inputs": tuple(found)})
 
 
-def command_line(record: Record, picture: str, *words_before: str) -> str:
+def command_line(record: Record, picture: str, *, preset: str | None = None) -> str:
     """The command that makes the picture of a record from nothing, ready to be copied into a shell.
 
-    `words_before` stand before its settings. A record comes from a stranger: no value in it becomes an
-    option, and one whose network runs code gives no command, but a comment that says so.
+    Its settings begin with those of `preset`, where that is given. A record comes from a stranger: no value
+    in it becomes an option, and one whose network runs code gives no command, but a comment that says so.
     """
-    if code := next(filter(runs_code, _networks(record)), None):
+    if code := next(filter(runs_code, networks_in(record)), None):
         return (
             f"# no command: the network {shlex.quote(printable(code))} runs Python code from outside "
             f"Lanterna; if you know that code: lanterna rerun --trust {_in_shell(picture)}"
         )
+    technique = technique_of(record.verb, record.made)
+    if technique is None:
+        return f"lanterna rerun {_in_shell(picture)}"
     try:
-        making, recipe = _making(record), _recipe(record).checked(record.settings)
+        settings = technique.settings.checked(settings_of(record, technique))
     except UsageError:  # of another version: `rerun` says what is wrong
         return f"lanterna rerun {_in_shell(picture)}"
-    words, usual = [shlex.quote(word) for word in words_before], type(recipe).model_construct()
+    kind = technique.settings
+    usual = kind.model_construct() if preset is None else kind.checked(technique.preset(preset))
     usually = usual.model_dump(mode="json")
-    for name, value in recipe.model_dump(mode="json").items():
-        if name in making.without_option or value == usually[name]:
+    roles = {technique.role(each.name): each for each in technique.inputs}
+    words = _beginning(technique, [_in_shell(note.path) for note in record.inputs if not note.role])
+    words += [] if preset is None else [f"--preset={shlex.quote(preset)}"]
+    for name, value in settings.model_dump(mode="json").items():
+        if name in technique.hidden or (value == usually[name] and name not in technique.flags):
             continue
         option = name.strip("_").replace("_", "-")  # class_ is --class
-        if making.by_set:
+        if technique.verb == "learn":
             text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
             words.append(f"--set {shlex.quote(printable(f'{name}={text}'))}")
         elif isinstance(value, bool):
@@ -197,17 +184,36 @@ def command_line(record: Record, picture: str, *words_before: str) -> str:
     if record.network and "network" not in record.settings and record.network.name:
         words.append(f"--network={shlex.quote(printable(record.network.name))}")
     for note in record.inputs:
-        if note.role in making.roles:  # a stranger's record must not put any other option into the command
+        if note.role and note.role in roles:  # a stranger's record puts no other option into the command
             words += [f"--{note.role}", _in_shell(note.path)]
-    inputs = " ".join(_in_shell(note.path) for note in record.inputs if not note.role)
-    pieces = {"settings": " ".join(words), "inputs": inputs, "picture": _in_shell(picture)}
-    return " ".join(f"lanterna {making.command}".format(**pieces).split("  ")).strip()
+    if technique.output is not Output.NETWORK:
+        words += [_output_option(technique, record.made), _in_shell(picture)]
+    return " ".join(words)
 
 
-def _networks(record: Record) -> list[str]:
-    """The names of networks in a record."""
-    names = [record.network.name if record.network else None, record.settings.get("network")]
-    return [name for name in names if isinstance(name, str)]
+def usage(technique: Technique) -> list[str]:
+    """The command lines that make the pictures of a technique, with no settings given."""
+    about = [technique.inputs[0].name.upper()] if technique.inputs else []
+    lines = []
+    for made in technique.makes:
+        chosen = [f"--{technique.made_by}={made}"] if technique.made_by else []
+        option = [_output_option(technique, made), "RESULT"] if technique.output is not Output.NETWORK else []
+        lines.append(" ".join([*_beginning(technique, about), *chosen, *option]))
+    return list(dict.fromkeys(lines))
+
+
+def _beginning(technique: Technique, about: list[str]) -> list[str]:
+    if technique.inputs and not technique.noted:
+        about = ["FOLDER"]  # a person's own pictures, too many to be noted in a record
+    flags = [f"--{flag}" for flag in technique.flags if flag not in technique.settings.model_fields]
+    return ["lanterna", *technique.command, *about, *flags]
+
+
+def _output_option(technique: Technique, made: str) -> str:
+    """The option that says where such a picture goes."""
+    if technique.film_flag and made == technique.makes[-1]:
+        return f"--{technique.film_flag}"
+    return f"--{made}" if technique.output is Output.WORDS and made != technique.makes[0] else "-o"
 
 
 def _in_shell(path: str) -> str:
@@ -218,50 +224,20 @@ def _in_shell(path: str) -> str:
     return shlex.quote(f"./{text}" if text.startswith("-") and text != "-" else text)
 
 
-def print_options(record: Record, place: Path) -> dict[str, Any]:
-    """What `save_picture` is told of a picture that was made for a print, as far as its file can say it."""
-    wish = record.settings.get("print")
-    suffix = place.suffix.lower()
-    if not isinstance(wish, str) or record.made.endswith("sheet") or suffix in (".webp", ".avif"):
-        return {}
-    return {"dpi": Print.read(wish).dpi, "bits": 16 if suffix == ".png" else 8}
-
-
 def commands_of(record: Record) -> dict[str, str]:
-    """For each picture on a contact sheet, by its name there, the command that makes it large."""
-    making = MAKINGS.get((record.verb, record.made))
-    if making is None or making.commands is None or any(map(runs_code, _networks(record))):
+    """For each picture on a contact sheet, by its label there, the command that makes it large."""
+    technique = technique_of(record.verb, record.made)
+    if technique is None or technique.tiles is None or any(map(runs_code, networks_in(record))):
         return {}
     found: dict[str, str] = {}
     with suppress(UsageError):  # settings of another version
-        found = pkgutil.resolve_name(making.commands)(record)
+        for tile in technique.tiles(technique.settings.checked(settings_of(record, technique))):
+            large = all_techniques()[tile.technique]
+            made, settings = large.makes[0], tile.settings.model_dump(mode="json")
+            one = record.model_copy(update={"made": made, "settings": settings})
+            file = re.sub(r"[^a-z0-9_.]+", "-", f"{tile.technique}-{tile.label}".lower()).strip("-")
+            found[tile.label] = command_line(one, f"{file}.png", preset=tile.preset)
     return found
-
-
-def _making(record: Record) -> Making:
-    try:
-        return MAKINGS[record.verb, record.made]
-    except KeyError:
-        raise UsageError(
-            f"this Lanterna cannot make the {record.made!r} picture of {record.verb!r} again: "
-            f"it was made by Lanterna {printable(record.lanterna)}"
-        ) from None
-
-
-def _recipe(record: Record) -> type[Recipe]:
-    recipe: type[Recipe] = pkgutil.resolve_name(MAKINGS[record.verb, record.made].recipe)
-    return recipe
-
-
-@contextmanager
-def _threads(wanted: int) -> Iterator[None]:
-    usual = torch.get_num_threads()
-    if wanted <= 4 * (os.cpu_count() or 1):
-        torch.set_num_threads(wanted)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(usual)
 
 
 def value_of(text: str, before: JsonValue) -> JsonValue:

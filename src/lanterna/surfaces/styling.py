@@ -7,19 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from pydantic import BaseModel, Field, model_validator
 
 from lanterna.devices import choose_device
 from lanterna.errors import UsageError
 from lanterna.images import make_record, open_picture
 from lanterna.images.drawing import contact_sheet
-from lanterna.images.prints import Print
-from lanterna.networks import open_network, shelf_items
+from lanterna.networks import shelf_items
 from lanterna.recipes.instant import Instant, instant
 from lanterna.recipes.octaves import resized
 from lanterna.recipes.recipe import Frame
 from lanterna.recipes.style import Stylize, style
-from lanterna.surfaces.rerun import command_line
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -30,6 +27,7 @@ if TYPE_CHECKING:
     from lanterna.images import Input, Record
     from lanterna.images.decoding import Source
     from lanterna.networks import Network
+    from lanterna.techniques.style.technique import InstantlyPainted, Painted
 
 ROLES = ("style", "mask", "content-mask", "start-from")
 """What pictures are for in a style transfer, beside the photograph: the options that name them."""
@@ -41,36 +39,6 @@ _STEPS = 16  # of a picture on a sheet, at most
 # What a sheet shows: these shares of the strength and the brush that are asked for.
 _STRENGTHS, _INSTANT_STRENGTHS = (0.3, 1.0, 3.0), (0.4, 0.7, 1.0)
 _BRUSHES = (0.5, 1.0, 2.0)
-
-
-class _ForPrint(BaseModel):
-    """A recipe's size, told as the size of a print."""
-
-    print: str | None = Field(
-        default=None,
-        description="The longer side on paper, such as 30cm@300dpi, 8in: sets the size, and saves 16 bits.",
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _sets_size(cls, settings: object) -> object:
-        if not isinstance(settings, dict) or not isinstance(settings.get("print"), str):
-            return settings
-        wish = settings["print"]
-        pixels = Print.read(wish).pixels
-        if settings.get("size") not in (None, pixels, str(pixels)):
-            raise UsageError(
-                f"print: {wish} is {pixels} pixels and size says {settings['size']}: leave one of them out"
-            )
-        return {**settings, "size": pixels}
-
-
-class Painted(_ForPrint, Stylize):
-    """A picture that is painted step by step."""
-
-
-class InstantlyPainted(_ForPrint, Instant):
-    """A picture that is painted at once."""
 
 
 @dataclass(frozen=True)
@@ -115,22 +83,6 @@ def open_pictures(
     )
 
 
-def _pictures_of(record: Record) -> Pictures:
-    paths: dict[str, list[str]] = {role: [] for role in ("", *ROLES)}
-    for note in record.inputs:
-        paths.setdefault(note.role, []).append(note.path)
-    content_mask, start = paths["content-mask"], paths["start-from"]
-    if len(paths[""]) != 1 or len(content_mask) > 1 or len(start) > 1 or len(paths) > 1 + len(ROLES):
-        raise UsageError("the recipe is not one of a style transfer: expected a photograph and paintings")
-    return open_pictures(
-        paths[""][0],
-        paths["style"],
-        paths["mask"],
-        next(iter(content_mask), None),
-        next(iter(start), None),
-    )
-
-
 def frames_of(
     recipe: Painted | InstantlyPainted,
     pictures: Pictures,
@@ -169,27 +121,6 @@ def style_record(
         "style", "sheet" if sheet else "style", recipe, device=network.get_buffer("mean").device,
         inputs=inputs, network=network, network_name=recipe.network, shelf_items=shelf_items(recipe.network),
     )  # fmt: skip
-
-
-def style_picture(record: Record) -> tuple[Tensor, Record]:
-    """Paint a picture, or a sheet of them, again from its record."""
-    recipe = _recipe_of(record)
-    sheet = record.made.endswith("sheet")
-    pictures = _pictures_of(record)
-    network = None if isinstance(recipe, Instant) else open_network(recipe.network, device=record.device)
-    if sheet:
-        frames = sheet_frames(recipe, pictures, network=network, device=record.device)
-    else:
-        frames = frames_of(recipe, pictures, network=network, device=record.device)
-    (last,) = deque(frames, maxlen=1)
-    assert last.picture is not None
-    now = style_record(recipe, record.inputs, sheet=sheet, network=network, device=record.device)
-    return last.picture, now
-
-
-def _recipe_of(record: Record) -> Painted | InstantlyPainted:
-    kind = InstantlyPainted if record.made.startswith("instant") else Painted
-    return kind.checked(record.settings)
 
 
 def grid(recipe: Painted | InstantlyPainted) -> list[list[Painted | InstantlyPainted]]:
@@ -234,15 +165,3 @@ def sheet_frames(
             tiles, columns=len(rows[0]), side=width, height=height, places=len(shown), title="Strength, brush"
         )
         yield Frame(number, len(shown), picture=page)
-
-
-def commands(record: Record) -> dict[str, str]:
-    """For each picture of a sheet's record the command that makes it large, by its label."""
-    made = "instant" if record.made.startswith("instant") else "style"
-    found = {}
-    for row in grid(_recipe_of(record)):
-        for large in row:
-            one = record.model_copy(update={"made": made, "settings": large.model_dump(mode="json")})
-            name = f"style-{large.strength:g}-{large.brush:g}.png"
-            found[label(large)] = command_line(one, name)
-    return found

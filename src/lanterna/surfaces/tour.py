@@ -34,8 +34,10 @@ from lanterna.surfaces.dreaming import dream_record
 from lanterna.surfaces.gallery import Exhibit, Room
 from lanterna.surfaces.looking import look_page
 from lanterna.surfaces.painting import LearningFilm, race_record
-from lanterna.surfaces.reading import draw, record_of
-from lanterna.surfaces.styling import InstantlyPainted, Painted, Pictures, frames_of, style_record
+from lanterna.surfaces.reading import record_of
+from lanterna.surfaces.styling import Pictures, frames_of, style_record
+from lanterna.techniques.read.technique import draw
+from lanterna.techniques.style.technique import InstantlyPainted, Painted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -53,6 +53,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 from cyclopts import Parameter
 
 from lanterna.errors import UsageError, escaped
+from lanterna.files import human_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -193,15 +194,6 @@ def tell_device(device: str, *, quiet: bool = False) -> None:
 
 def _move(update: Update, _: str, done: int, total: int) -> None:
     update(done, total)
-
-
-def human_size(count: float) -> str:
-    """Bytes as a person says them: 54.8 MB."""
-    for unit in ("bytes", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"
 
 
 def about(seconds: float) -> str:

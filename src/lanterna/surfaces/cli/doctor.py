@@ -11,9 +11,10 @@ from pathlib import Path
 
 from lanterna import __version__, settings, shelf
 from lanterna.errors import UsageError
+from lanterna.files import human_size
 from lanterna.shelf.wheels import has_pip
 from lanterna.surfaces.cli import settings_file
-from lanterna.surfaces.cli.common import Json, console, emit_json, human_size
+from lanterna.surfaces.cli.common import Json, console, emit_json
 
 PACKAGES = (
     "torch",

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from lanterna.devices import free_memory
 from lanterna.errors import UsageError
+from lanterna.files import human_size
 from lanterna.images import check_place, note_input, save_picture
 from lanterna.recipes.dream import Dream, DreamFrame
 from lanterna.recipes.dream import dream as dreaming
@@ -26,7 +27,6 @@ from lanterna.surfaces.cli.common import (
     emit_json,
     fetch_and_open,
     given,
-    human_size,
     say,
     show,
     tell_device,
@@ -38,13 +38,12 @@ from lanterna.surfaces.dreaming import (
     Kind,
     Sheet,
     choose,
-    commands,
     dream_record,
-    label,
     open_pictures,
     preset_settings,
     sheet_frames,
 )
+from lanterna.surfaces.rerun import commands_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -182,7 +181,7 @@ def dream(
         **{name: round(value, 4) for name, value in frame.numbers.items()},
         "recipe": recipe.model_dump(mode="json"),
     }
-    large = commands(record) if sheet else {}
+    large = commands_of(record) if sheet else {}
     if sheet == "presets":
         for name in Dream.presets.keys() - large.keys():
             other = Dream.presets[name]["network"]
@@ -191,7 +190,7 @@ def dream(
                 quiet=quiet,
             )
     if sheet:
-        document["sheet"] = [{"label": label(name), "command": large[name]} for name in large]
+        document["sheet"] = [{"label": name, "command": large[name]} for name in large]
     if json:
         emit_json(document)
     else:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from lanterna.recipes.recipe import Frame
     from lanterna.surfaces.cli.filming import Watching
-    from lanterna.surfaces.frame_folder import FrameFolder
+    from lanterna.techniques.frame_folder import FrameFolder
 
 
 def film(

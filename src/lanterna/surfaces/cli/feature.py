@@ -31,7 +31,8 @@ from lanterna.surfaces.cli.common import (
     stoppable,
     tell_device,
 )
-from lanterna.surfaces.featuring import feature_record, kernels_record, kernels_sheet, sheet
+from lanterna.surfaces.featuring import feature_record, kernels_record
+from lanterna.techniques.feature.technique import kernels_sheet, sheet
 
 if TYPE_CHECKING:
     from lanterna.recipes.feature import FeatureFrame

@@ -9,7 +9,7 @@ from lanterna.errors import UsageError
 from lanterna.images.films import save_film
 from lanterna.images.record import make_record, note_input
 from lanterna.surfaces.cli.common import emit_json, progress, say, stoppable
-from lanterna.surfaces.frame_folder import FrameFolder
+from lanterna.techniques.frame_folder import FrameFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence

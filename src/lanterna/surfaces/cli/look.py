@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from cyclopts import Parameter
 
 from lanterna.errors import UsageError
-from lanterna.files import refuse_to_overwrite, replacing
+from lanterna.files import human_size, refuse_to_overwrite, replacing
 from lanterna.images import open_picture
 from lanterna.networks import class_index, open_network, seen, shelf_items
 from lanterna.networks.digits import DIGIT_EYE
@@ -23,7 +23,6 @@ from lanterna.surfaces.cli.common import (
     Quiet,
     emit_json,
     fetch_missing,
-    human_size,
     say,
     show,
 )

@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 from pydantic import Field
 
 from lanterna.errors import LanternaError, UsageError
-from lanterna.files import refuse_to_overwrite
+from lanterna.files import human_size, refuse_to_overwrite
 from lanterna.images import check_place, note_input, save_picture
 from lanterna.images.films import check_film_place
 from lanterna.recipes.paint import Paint, PaintFrame
@@ -24,7 +24,6 @@ from lanterna.surfaces.cli.common import (
     Settings,
     emit_json,
     given,
-    human_size,
     say,
     tell_device,
 )

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from lanterna.images import check_place, note_input, save_picture
 from lanterna.surfaces.cli.common import Device, Force, Json, Output, Quiet, Settings, emit_json, given, say
-from lanterna.surfaces.painting import Neurons, neurons_of, opened_on, render_record
+from lanterna.surfaces.painting import neurons_of, opened_on, render_record
+from lanterna.techniques.paint.technique import Neurons
 
 
 class _Neurons(Neurons):

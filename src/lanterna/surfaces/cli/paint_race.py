@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lanterna.errors import UsageError
+from lanterna.files import human_size
 from lanterna.images import check_place, note_input, open_picture, save_picture
 from lanterna.images.films import check_film_place
 from lanterna.recipes.paint_race import Race, RaceFrame, race
-from lanterna.surfaces.cli.common import emit_json, human_size, say, show, tell_device
+from lanterna.surfaces.cli.common import emit_json, say, show, tell_device
 from lanterna.surfaces.cli.preview import run_through
 from lanterna.surfaces.painting import LearningFilm, race_record
 

@@ -17,19 +17,18 @@ from lanterna.surfaces.cli.filming import filming
 from lanterna.surfaces.cli.preview import run_through, watching
 from lanterna.surfaces.dreaming import preset_settings
 from lanterna.surfaces.inventing import (
-    RandomLoop,
-    RandomSheet,
     check_size,
-    commands,
     random_record,
     sheet_frames,
 )
+from lanterna.surfaces.rerun import commands_of
+from lanterna.techniques.paint.technique import RandomLoop, RandomSheet
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from lanterna.recipes.recipe import Frame
-    from lanterna.surfaces.frame_folder import FrameFolder
+    from lanterna.techniques.frame_folder import FrameFolder
 
 
 class Inventing(RandomLoop):
@@ -96,7 +95,7 @@ def random(
     else:
         picture, record = random_picture(recipe), random_record("random", recipe)
     save_picture(picture, place, recipe=record, force=force)
-    large = commands(record) if isinstance(recipe, RandomSheet) else {}
+    large = commands_of(record) if isinstance(recipe, RandomSheet) else {}
     document: dict[str, Any] = {
         "picture": str(place),
         "seconds": round(time.perf_counter() - begun, 2),

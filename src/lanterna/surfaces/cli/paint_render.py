@@ -27,13 +27,13 @@ from lanterna.surfaces.cli.common import (
 from lanterna.surfaces.cli.filming import filming, mark
 from lanterna.surfaces.cli.preview import run_through, watching
 from lanterna.surfaces.painting import opened_on, render_record, rendered
-from lanterna.surfaces.rerun import print_options
+from lanterna.techniques.execute import print_options
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from lanterna.recipes.recipe import Frame
-    from lanterna.surfaces.frame_folder import FrameFolder
+    from lanterna.techniques.frame_folder import FrameFolder
 
 
 class Rendering(Render, Grid, Morph):

@@ -14,7 +14,8 @@ from lanterna.recipes.read import Read, ReadPage
 from lanterna.recipes.read import read as read_page
 from lanterna.recipes.results import open_or_train
 from lanterna.surfaces.cli.common import Device, Force, Json, Quiet, emit_json, fetch_missing, say, show
-from lanterna.surfaces.reading import draw, record_of
+from lanterna.surfaces.reading import record_of
+from lanterna.techniques.read.technique import draw
 
 if TYPE_CHECKING:
     from lanterna.networks.stages import Network

@@ -27,9 +27,9 @@ from lanterna.surfaces.rerun import (
     commands_of,
     differences,
     make_again,
-    print_options,
     with_inputs_found,
 )
+from lanterna.techniques.execute import print_options
 
 
 def recipe(picture: Path, /, *, changes: Changes = None, json: Json = False) -> None:

@@ -8,6 +8,7 @@ from cyclopts import App, Parameter
 from lanterna import settings
 from lanterna import shelf as the_shelf
 from lanterna.errors import UsageError
+from lanterna.files import human_size
 from lanterna.surfaces.cli.common import (
     Force,
     Json,
@@ -15,7 +16,6 @@ from lanterna.surfaces.cli.common import (
     console,
     emit_json,
     fetch_missing,
-    human_size,
     say,
 )
 

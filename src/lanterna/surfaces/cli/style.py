@@ -11,6 +11,7 @@ from pydantic import Field
 
 from lanterna.devices import free_memory
 from lanterna.errors import UsageError
+from lanterna.files import human_size
 from lanterna.images import check_place, note_input, save_picture
 from lanterna.images.pictures import check_print_place
 from lanterna.networks.instant import STYLES
@@ -31,7 +32,6 @@ from lanterna.surfaces.cli.common import (
     fetch_and_open,
     fetch_missing,
     given,
-    human_size,
     say,
     show,
     tell_device,
@@ -40,16 +40,15 @@ from lanterna.surfaces.cli.filming import is_film, usual_place
 from lanterna.surfaces.cli.preview import run_through, watching
 from lanterna.surfaces.cli.style_film import film as style_film
 from lanterna.surfaces.dreaming import preset_settings
-from lanterna.surfaces.rerun import print_options
+from lanterna.surfaces.rerun import commands_of
 from lanterna.surfaces.styling import (
-    InstantlyPainted,
-    Painted,
-    commands,
     frames_of,
     open_pictures,
     sheet_frames,
     style_record,
 )
+from lanterna.techniques.execute import print_options
+from lanterna.techniques.style.technique import InstantlyPainted, Painted
 
 if TYPE_CHECKING:
     from lanterna.images import Input
@@ -229,7 +228,7 @@ def style(
         **{name: round(value, 5) for name, value in frame.numbers.items()},
         "recipe": recipe.model_dump(mode="json"),
     }
-    large = commands(record) if sheet else {}
+    large = commands_of(record) if sheet else {}
     if sheet:
         document["sheet"] = [{"label": name, "command": command} for name, command in large.items()]
     if json:

@@ -14,7 +14,7 @@ from lanterna.recipes.read import Read
 from lanterna.recipes.style import Stylize
 from lanterna.recipes.style_film import InstantFilm, StyleFilm
 from lanterna.surfaces.dreaming import preset_settings
-from lanterna.surfaces.styling import InstantlyPainted, Painted
+from lanterna.techniques.style.technique import InstantlyPainted, Painted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,22 +6,22 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from lanterna.surfaces.studio.kinds import KINDS
+from lanterna.surfaces.studio.techniques import techniques
 
 if TYPE_CHECKING:
-    from lanterna.surfaces.studio.task import Kind
+    from lanterna.techniques.technique import Technique
 
 
 @cache
 def recipes() -> list[dict[str, Any]]:
     """Every kind of job with the schema of its settings, made from the recipe's own fields."""
-    return [_recipe(kind) for kind in KINDS.values()]
+    return [_recipe(technique) for technique in techniques().values()]
 
 
-def _thumbnails(kind: Kind) -> dict[str, str]:
+def _thumbnails(technique: Technique) -> dict[str, str]:
     """What each preset makes, as the address of a small picture; "" is what is usual."""
-    folder, technique = files("lanterna.surfaces") / "web" / "studio" / "presets", kind.name.partition("-")[0]
-    names = {name: f"{technique}-{name}".strip("-") for name in ("", *kind.presets) if kind.presets}
+    folder, verb = files("lanterna.surfaces") / "web" / "studio" / "presets", technique.name.partition("-")[0]
+    names = {name: f"{verb}-{name}".strip("-") for name in ("", *technique.presets) if technique.presets}
     return {
         name: f"/web/studio/presets/{file}.jpg"
         for name, file in names.items()
@@ -29,21 +29,21 @@ def _thumbnails(kind: Kind) -> dict[str, str]:
     }
 
 
-def _recipe(kind: Kind) -> dict[str, Any]:
-    schema = kind.recipe.model_json_schema()
+def _recipe(technique: Technique) -> dict[str, Any]:
+    schema = technique.settings.model_json_schema()
     return {
-        "kind": kind.name,
-        "room": kind.room,
-        "title": kind.title,
-        "words": kind.words,
+        "kind": technique.name,
+        "room": technique.room,
+        "title": technique.title,
+        "words": technique.help,
         "schema": schema,
-        "presets": {name: dict(preset) for name, preset in kind.presets.items()},
-        "thumbnails": _thumbnails(kind),
+        "presets": {name: dict(preset) for name, preset in technique.presets.items()},
+        "thumbnails": _thumbnails(technique),
         "inputs": [
-            {"role": role.role, "words": role.words, "required": role.required, "many": role.many}
-            for role in kind.inputs
+            {"role": each.name, "words": each.help, "required": each.required, "many": each.many}
+            for each in technique.inputs
         ],
-        "steers": list(kind.steers),
-        "plain": list(kind.plain),
-        "hidden": list(kind.hidden),
+        "steers": list(technique.live),
+        "plain": list(technique.shown_first),
+        "hidden": list(technique.hidden),
     }

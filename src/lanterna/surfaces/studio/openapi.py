@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import lanterna
-from lanterna.surfaces.studio.kinds import KINDS
+from lanterna.surfaces.studio.techniques import techniques
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -112,7 +112,7 @@ SCHEMAS: dict[str, Schema] = {
 }  # fmt: skip
 
 _NEW_JOB = _wishes(
-    ("kind",), kind={"enum": list(KINDS)}, settings=_SETTINGS, preset=_or_null(_TEXT), title=_TEXT,
+    ("kind",), kind={"enum": list(techniques())}, settings=_SETTINGS, preset=_or_null(_TEXT), title=_TEXT,
     parent=_or_null(_ID), inputs=_list(_wishes(("picture",), role=_TEXT, picture=_ID)), at=_COUNT,
 )  # fmt: skip
 _JOB_CHANGE = _wishes(

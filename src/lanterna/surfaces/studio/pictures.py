@@ -99,48 +99,17 @@ def _size(place: Path) -> tuple[int, int]:
 def recipe_of(record: Record, name: str) -> Picture:
     """What a record says, for the page: kind of job, settings, command, and the sha256 of what went in."""
     from lanterna.surfaces.rerun import command_line
+    from lanterna.techniques.registry import technique_of
 
+    technique = technique_of(record.verb, record.made)
+    first = technique.inputs[0].name if technique and technique.inputs else "picture"
     return {
-        "kind": kind_of(record.verb, record.made),
+        "kind": technique.name if technique else None,
         "settings": record.settings,
         "command": command_line(record, name),
-        "inputs": [{"role": note.role or "picture", "sha256": note.sha256} for note in record.inputs],
+        "inputs": [{"role": note.role or first, "sha256": note.sha256} for note in record.inputs],
         "steered": [change.model_dump(mode="json") for change in record.steered],
     }
-
-
-def kind_of(verb: str, made: str) -> str | None:
-    """The kind of job that makes such a picture, or None where the studio has none."""
-    if verb == "learn":
-        return f"learn-{made}"
-    if verb == "dream":
-        return {"dream": "dream", "film": "dream-film"}.get(made, "dream-sheet")
-    kinds = {
-        ("style", "instant-film"): "instant-film",
-        ("paint", "film"): "paint-film",
-        ("paint", "race"): "race",
-        ("paint", "render"): "render",
-        ("paint", "grid"): "grid",
-        ("paint", "morph"): "morph",
-        ("paint", "neurons"): "neurons",
-        ("paint", "random-loop"): "random-loop",
-        ("feature", "kernels"): "kernels",
-        ("read", "page"): "read",
-        ("read", "steps"): "read",
-        ("style", "style"): "style",
-        ("style", "sheet"): "style-sheet",
-        ("style", "instant"): "instant",
-        ("paint", "paint"): "paint",
-        ("paint", "random"): "random",
-        ("paint", "random-sheet"): "random-sheet",
-        ("feature", "feature"): "feature",
-        ("feature", "sheet"): "feature",
-        ("train", "mistakes"): "train",
-        ("train", "confusion"): "train",
-        ("teach", "mistakes"): "teach",
-        ("teach", "confusion"): "teach",
-    }
-    return kinds.get((verb, made))
 
 
 def keep(store: Store, room: str, job: Picture, made: list[Picture]) -> str | None:

@@ -143,7 +143,7 @@ def at_most(seconds: float) -> Iterator[None]:
 def _steps(drawing: bytes, name: str, surface: str) -> bytes:
     from lanterna.images.drawing import as_png
     from lanterna.recipes.read import Read, read
-    from lanterna.surfaces.reading import draw
+    from lanterna.techniques.read.technique import draw
 
     recipe = Read.checked({"network": name, "surface": surface})
     return as_png(draw(read(drawing, recipe, network=_network(name)), "steps"))
@@ -153,10 +153,10 @@ def _classify(picture: bytes, name: str, top: int) -> dict[str, Any]:
     from lanterna.networks import open_network, shelf_items
     from lanterna.recipes.classify import Classify, classify
     from lanterna.shelf import is_here
-    from lanterna.surfaces.studio.task import check_network
+    from lanterna.surfaces.studio.techniques import check_network
 
     recipe, begun = Classify.checked({"network": name, "top": top}), time.perf_counter()
-    check_network(name, recipe)
+    check_network(name)
     if missing := [item for item in shelf_items(name) if not is_here(item)]:
         raise MissingError(f"{name} is not here yet: lanterna shelf fetch {' '.join(missing)}")
     if name not in _classifiers:

@@ -72,6 +72,6 @@ class Studio:
             listener.set()
 
     def _keep(self, job: dict[str, Any], made: list[dict[str, Any]]) -> str | None:
-        from lanterna.surfaces.studio.kinds import KINDS
+        from lanterna.surfaces.studio.techniques import technique_named
 
-        return keep(self.store, KINDS[job["kind"]].room, job, made)
+        return keep(self.store, technique_named(job["kind"]).room, job, made)

@@ -11,6 +11,7 @@ import math
 import os
 import queue
 import re
+import shutil
 import signal
 import sys
 import threading
@@ -19,15 +20,15 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lanterna.errors import LanternaError, called
+from lanterna.errors import LanternaError, UsageError, called
 from lanterna.surfaces.studio.history import History
 from lanterna.surfaces.studio.pictures import recipe_of, write_jpeg
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-    from lanterna.recipes.recipe import Frame, Recipe
-    from lanterna.surfaces.studio.task import Doing, Kind, Result
+    from lanterna.images import Record
+    from lanterna.techniques.technique import Frame, Result, Settings, Technique, Work
 
 PREVIEW_SIDE, THUMBNAIL_SIDE = 1024, 512
 _NEWS, _PREVIEW = 0.2, 0.25  # seconds between two messages, and two previews
@@ -48,7 +49,7 @@ def main(pipe: Connection) -> None:
     commands: queue.SimpleQueue[Message] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(pipe, commands), daemon=True).start()
     from lanterna.recipes.checkpoint import Keeping
-    from lanterna.surfaces.studio import kinds  # torch, while nobody waits yet
+    from lanterna.surfaces.studio.techniques import technique_named  # torch, while nobody waits yet
 
     Keeping.every = _KEEP  # so that one can go back
     pipe.send({"ready": True})
@@ -59,7 +60,7 @@ def main(pipe: Connection) -> None:
             if command["do"] == "quit":
                 return
             if command["do"] == "run":
-                run = _Run(kinds.KINDS[command["kind"]], command, commands, pipe)
+                run = _Run(technique_named(command["kind"]), command, commands, pipe)
                 run.whole()
                 if run.quit:
                     return
@@ -87,13 +88,13 @@ class _Run:
     """One job, from its beginning or its checkpoint to its end, or to where it is stopped."""
 
     def __init__(
-        self, kind: Kind, job: Message, commands: queue.SimpleQueue[Message], pipe: Connection
+        self, technique: Technique, job: Message, commands: queue.SimpleQueue[Message], pipe: Connection
     ) -> None:
-        self.kind, self.job, self.commands, self.pipe = kind, job, commands, pipe
+        self.technique, self.job, self.commands, self.pipe = technique, job, commands, pipe
         self.folder = Path(job["folder"])
         self.names = {Path(path): name for pairs in job["files"].values() for path, name in pairs}
         self.checkpoint = self.folder / "checkpoint.pt"
-        self.recipe: Recipe = kind.recipe.checked(job["settings"])
+        self.recipe: Settings = technique.settings.checked(job["settings"])
         self.quit = False
         self.target = 0  # the step to go back to
         self.steered: list[Message] = []  # what was changed on the way, and after which step
@@ -124,65 +125,65 @@ class _Run:
     def _work(self) -> tuple[str, list[Message]]:
         self._say(began=True)
         try:
-            doing, end = self._begin(), "done"
+            work, end = self._begin(), "done"
         except _EndedError as ended:
             return ended.how, []
         wanted = self.recipe.changed(self.job["steered"]) if self.job["steered"] else None
-        frame = next(doing.frames, None)  # a generator takes nothing before its first frame
+        frame = next(work.frames, None)  # a generator takes nothing before its first frame
         try:
             while frame is not None:
-                self._show(doing, frame)
+                self._show(work, frame)
                 end, steered = self._obey()
                 while end == "back":
                     wanted = self.recipe.changed(steered) if steered else wanted or self.recipe
-                    doing = self._go_back(doing)
+                    work = self._go_back(work)
                     end, steered = self._obey(paused=True)
                     if end in ("done", "stopped"):
-                        frame = next(doing.frames, frame)
+                        frame = next(work.frames, frame)
                 wanted = self.recipe.changed(steered) if steered else wanted
                 if end != "done":
                     break
-                doing, following = self._next(doing, frame.step, wanted)
-                self._remember(doing, frame)
+                work, following = self._next(work, frame.step, wanted)
+                self._remember(work, frame)
                 if following is None:
                     break
                 frame, wanted = following, None
         finally:
-            doing.frames.close()
+            work.frames.close()
         if frame is None:
             raise LanternaError("there was nothing left to do: start it anew")
         if end == "away":
             return end, []
-        self._show(doing, frame, now=True)
+        self._show(work, frame, now=True)
         if end == "stopped":  # one may go on from here
-            self._remember(doing, frame, last=True)
+            self._remember(work, frame, last=True)
         results = [
             self._keep(number, result)
-            for number, result in enumerate(doing.results(frame, self.recipe))
+            for number, result in enumerate(work.results(frame, self.recipe))
             if result.picture is not None  # a frame that has none yet: it was stopped before
         ]
         return end, results
 
-    def _go_back(self, doing: Doing) -> Doing:
+    def _go_back(self, work: Work) -> Work:
         """Take up the work at an earlier step; it is at rest there until it is told to go on."""
-        doing.frames.close()
+        work.frames.close()
         step = self.target
         self.history.take_back(step, self.checkpoint, self.folder / "preview.jpg")
         self.kept = self._written()
         self.steered = [change for change in self.steered if change["step"] < step]
-        self.recipe, now = self.kind.recipe.checked(self.job["settings"]), self.recipe
-        doing = self._begin()
+        self.recipe, now = self.technique.settings.checked(self.job["settings"]), self.recipe
+        work = self._begin()
         self.recipe, self.begun = now, None
         self._say(back=step)
-        return doing
+        return work
 
-    def _remember(self, doing: Doing, frame: Frame, *, last: bool = False) -> None:
+    def _remember(self, work: Work, frame: Frame, *, last: bool = False) -> None:
         """Keep this step in the history, if its state has just been written."""
         written = self._written()
         if written is None or written == self.kept:
             return
         self.kept = written
-        picture = doing.shown(frame)
+        picture = work.shown(frame)
         if picture is None or not (last or self.history.is_due(frame.step)):
             return
         preview = self.folder / "preview.jpg"
@@ -196,31 +197,31 @@ class _Run:
         except FileNotFoundError:
             return None
 
-    def _next(self, doing: Doing, step: int, wanted: Recipe | None) -> tuple[Doing, Frame | None]:
+    def _next(self, work: Work, step: int, wanted: Settings | None) -> tuple[Work, Frame | None]:
         """The frame after `step`, with what is wanted from now on; where that cannot be, as it was before.
 
         Work that has refused a wish has ended and kept its checkpoint, so it goes on from there.
         """
         try:
-            frame = doing.frames.send(wanted)
+            frame = work.frames.send(wanted)
         except StopIteration:
-            return doing, None
+            return work, None
         except LanternaError as error:
             if wanted is None or not self.checkpoint.exists():
                 raise
             before = self.recipe
             self._say(refused=str(error), settings=before.model_dump(mode="json"))
-            self.recipe = self.kind.recipe.checked(self.job["settings"])
-            doing = self._begin()
-            first = next(doing.frames, None)
+            self.recipe = self.technique.settings.checked(self.job["settings"])
+            work = self._begin()
+            first = next(work.frames, None)
             if first is not None and before != self.recipe:
-                first = doing.frames.send(before)
+                first = work.frames.send(before)
             self.recipe = before
-            return doing, first
+            return work, first
         if wanted is not None:
             self.recipe = wanted
             self._note_change(step)
-        return doing, frame
+        return work, frame
 
     def _note_change(self, step: int) -> None:
         """Note which settings are others from this step on than the record would say so far."""
@@ -232,21 +233,50 @@ class _Run:
         if others:
             self.steered.append({"step": step, "settings": others})
 
-    def _begin(self) -> Doing:
+    def _begin(self) -> Work:
         """Begin the work: at its checkpoint, or anew where there is none or it cannot be read."""
-        from lanterna.surfaces.studio.task import Task
+        from lanterna import shelf
+        from lanterna.techniques.execute import Job, begin
 
-        given = self.job["files"].items()
-        files = {role: [Path(path) for path, _ in pairs] for role, pairs in given}
-        resume = self.checkpoint.exists()
-        task = Task(self.recipe, files, self.checkpoint, resume, self.job["title"], self._telling, self.names)
+        files = {role: self._files(role, pairs) for role, pairs in self.job["files"].items()}
+        film = self.folder / "film.webp"
+        frames = film.with_name(f"{film.name}.frames")
+        resume = self.checkpoint.exists() or frames.exists()
+
+        def fetch(item: str) -> None:
+            def tell(what: str, done: int, of: int) -> None:
+                self._telling(f"fetching {what} ({of / 1e6:.1f} MB)", done, of)
+
+            shelf.fetch([item], tell)
+
+        self.given = Job(
+            self.technique, self.recipe, files, checkpoint=self.checkpoint, resume=resume, force=True,
+            film=film, title=self.job["title"], names=self.names, fetch_item=fetch, progress=self._telling,
+            trust=False,
+        )  # fmt: skip
         try:
-            return self.kind.begin(task)
+            return begin(self.given)
         except LanternaError:
             if not resume:
                 raise
             self.checkpoint.unlink(missing_ok=True)
+            shutil.rmtree(frames, ignore_errors=True)
             return self._begin()
+
+    def _files(self, role: str, pairs: list[tuple[str, str]]) -> list[Path]:
+        """The files of an input; where it is no picture, those that lie beside the pictures.
+
+        Errors: `UsageError` where one has none.
+        """
+        paths = [Path(path) for path, _ in pairs]
+        wanted = next(each for each in self.technique.inputs if each.name == role)
+        if not wanted.suffix:
+            return paths
+        beside = [path.with_suffix(wanted.suffix) for path in paths]
+        if not all(path.is_file() for path in beside):
+            raise UsageError(f"there is no {role} in this picture: choose {wanted.help}")
+        self.names.update(dict.fromkeys(beside, f"{self.technique.verb}{wanted.suffix}"))
+        return beside
 
     def _obey(self, *, paused: bool = False) -> tuple[str, Message | None]:
         """What is wanted now: "done" to go on, "stopped" or "away" to end, "back" to go back to the target,
@@ -272,18 +302,18 @@ class _Run:
             self.begun = self.begun[0] + time.monotonic() - since, self.begun[1]
         return "done", steered
 
-    def _show(self, doing: Doing, frame: Frame, *, now: bool = False) -> None:
+    def _show(self, work: Work, frame: Frame, *, now: bool = False) -> None:
         """Tell how far it has come, and write a preview, both no more often than is worth it."""
         clock = time.monotonic()
         fresh = False
         if now or clock >= self.preview_due:
-            picture = doing.shown(frame)
+            picture = work.shown(frame)
             if picture is not None:
                 write_jpeg(picture, self.folder / "preview.jpg", PREVIEW_SIDE)
                 fresh = True
                 took = time.monotonic() - clock
                 self.preview_due = clock + max(_PREVIEW, took / _SHARE)
-        share = doing.share(frame)
+        share = work.share(frame)
         self.begun = self.begun or (clock, share)
         if now or fresh or clock >= self.news_due or frame.step == frame.steps:
             self.news_due = clock + _NEWS
@@ -293,33 +323,26 @@ class _Run:
                 left = (clock - self.begun[0]) * (1 - share) / (share - self.begun[1])
             self._say(step=frame.step, steps=frame.steps, numbers=numbers, seconds_left=left, preview=fresh)
 
-    def _telling(self, doing: str, done: int, whole: int) -> None:
+    def _telling(self, work: str, done: int, whole: int) -> None:
         end, _ = self._obey()
         if end != "done":
             raise _EndedError(end)
         clock = time.monotonic()
         if clock >= self.news_due:
             self.news_due = clock + _NEWS
-            self._say(note=f"{doing}, {done / max(whole, 1):.0%}", step=done, steps=whole, numbers={})
+            self._say(note=f"{work}, {done / max(whole, 1):.0%}", step=done, steps=whole, numbers={})
 
     def _keep(self, number: int, result: Result) -> Message:
         """Write a picture and its thumbnail into the job's folder, from where the server takes them."""
         from lanterna.files import sha256
-        from lanterna.images import save_picture
-        from lanterna.images.films import save_film
         from lanterna.images.record import with_changes
-        from lanterna.surfaces.rerun import print_options
+        from lanterna.techniques.execute import record_of, save_result
 
-        film = result.film
-        file = self.folder / f"result-{number}.{'webp' if film else 'png'}"
-        record = with_changes(result.record, self.steered)
-        if film is None:
-            options = print_options(result.record, file)
-            save_picture(result.picture, file, recipe=record, force=True, **options)
-        else:
-            save_film(
-                film.frames, file, count=film.count, fps=film.fps, hold=film.hold, recipe=record, force=True
-            )
+        file = self.folder / f"result-{number}.{'webp' if result.film else 'png'}"
+        made = record_of(self.given, result, self.recipe)
+        assert made is not None  # no folder goes into a job
+        record = with_changes(made, self.steered)
+        save_result(result, file, record, force=True)
         write_jpeg(result.picture, file.with_suffix(".jpg"), THUMBNAIL_SIDE)
         also = None
         if result.also:
@@ -335,7 +358,7 @@ class _Run:
             "sha256": sha256(file),
             "made": record.made,
             "recipe": recipe_of(record, f"{record.made}{file.suffix}"),
-            "sheet": _sheet(result),
+            "sheet": _sheet(result, record),
             "numbers": dict(result.numbers),
             "words": result.words,
         }
@@ -344,7 +367,7 @@ class _Run:
         self.pipe.send({"job": self.job["job"], **message})
 
 
-def _sheet(result: Result) -> list[Message]:
+def _sheet(result: Result, record: Record) -> list[Message]:
     """Each picture of a contact sheet: where it is on it, and what makes it large."""
     from lanterna.images.drawing import contact_sheet_boxes
     from lanterna.surfaces.rerun import commands_of
@@ -353,12 +376,12 @@ def _sheet(result: Result) -> list[Message]:
         return []
     size = (result.picture.shape[1], result.picture.shape[2])
     boxes = contact_sheet_boxes(size, len(result.tiles), columns=result.columns, gap=result.gap)
-    commands = commands_of(result.record).values()
+    commands = commands_of(record).values()
     return [
         {
             "label": tile.label,
-            "kind": tile.kind,
-            "settings": tile.recipe.model_dump(mode="json"),
+            "kind": tile.technique,
+            "settings": tile.settings.model_dump(mode="json"),
             "command": command,
             "box": box,
         }

@@ -108,20 +108,15 @@ def checked_job(
     taken: set[str],
 ) -> dict[str, Any]:
     """A job's fields, checked as the command line checks them. Imports torch the first time."""
-    from lanterna.surfaces.studio.kinds import KINDS
+    from lanterna.surfaces.studio.techniques import checked, technique_named
 
-    if name not in KINDS:
-        raise UsageError(f"there is no kind of job {name[:40]!r}: there are {', '.join(KINDS)}")
-    kind = KINDS[name]
-    counts: dict[str, int] = {}
-    for note in inputs:
-        counts[note["role"]] = counts.get(note["role"], 0) + 1
-    recipe = kind.checked(preset, settings, counts)
+    technique = technique_named(name)
+    recipe = checked(technique, preset, settings, inputs)
     return {
         "kind": name,
         "preset": preset,
         "settings": recipe.model_dump(mode="json"),
-        "title": kind.title_of(title, recipe, taken),
+        "title": technique.title_of(title, recipe, taken),
     }
 
 
@@ -183,19 +178,16 @@ async def change_job(request: Request) -> Response:
 
 
 def _steered(job: Mapping[str, Any], wishes: dict[str, Any]) -> dict[str, Any]:
-    from lanterna.surfaces.studio.kinds import KINDS
+    from lanterna.surfaces.studio.techniques import checked, technique_named
 
-    kind = KINDS[job["kind"]]
-    counts: dict[str, int] = {}
-    for note in job["inputs"]:
-        counts[note["role"]] = counts.get(note["role"], 0) + 1
-    recipe = kind.checked(None, {**job["settings"], **wishes}, counts)
+    technique = technique_named(job["kind"])
+    recipe = checked(technique, None, {**job["settings"], **wishes}, job["inputs"])
     settings = recipe.model_dump(mode="json")
     if job["begun_with"] is not None:
         fixed = [name for name, value in settings.items() if value != job["settings"][name]]
         for name in fixed:
-            if name not in kind.steers:
-                may = ", ".join(kind.steers) or "nothing"
+            if name not in technique.live:
+                may = ", ".join(technique.live) or "nothing"
                 raise UsageError(f"{name} cannot change once a job has begun: {may} can")
     return settings
 

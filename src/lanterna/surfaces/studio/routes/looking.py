@@ -60,13 +60,12 @@ def _page(name: str, file: Path | None, title: str, _: float) -> str:
     from lanterna.networks import open_network, seen, shelf_items
     from lanterna.networks.digits import DIGIT_EYE
     from lanterna.recipes.classify import LONGEST
-    from lanterna.recipes.dream import Dream
     from lanterna.recipes.read import read
     from lanterna.shelf import is_here
     from lanterna.surfaces.looking import look_page
-    from lanterna.surfaces.studio.task import check_network
+    from lanterna.surfaces.studio.techniques import check_network
 
-    check_network(name, Dream())
+    check_network(name)
     missing = [item for item in shelf_items(name) if not is_here(item)]
     if missing:
         raise MissingError(f"{name} is not here yet: lanterna shelf fetch {' '.join(missing)}")

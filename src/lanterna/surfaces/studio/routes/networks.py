@@ -67,7 +67,7 @@ async def restore_network(request: Request) -> Response:
 
 def _new_name() -> Callable[[str], str]:
     """Import what checks a name: with torch, which takes its time."""
-    from lanterna.surfaces.studio.task import new_name
+    from lanterna.techniques.train.technique import new_name
 
     return new_name
 

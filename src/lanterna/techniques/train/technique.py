@@ -1,7 +1,8 @@
-"""The kind of job that trains a digit network, and keeps it under a name for everything else to use."""
+"""Training a digit network, declared; it is saved under a name for everything else to use."""
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import nn
 
-from lanterna.images import make_record
+from lanterna.errors import UsageError
 from lanterna.images.digits import Digits, mnist
 from lanterna.images.drawing import DIM, NIGHT, as_picture, font, signed_picture
 from lanterna.networks.trained import is_trained
@@ -17,7 +18,7 @@ from lanterna.recipes.results import confusion_picture, examine, keep, mistakes_
 from lanterna.recipes.train import Train
 from lanterna.recipes.training import logits_of, train
 from lanterna.settings import networks_folder
-from lanterna.surfaces.studio.task import Doing, Kind, Result, Task, new_name
+from lanterna.techniques.technique import Output, Result, Technique, Work
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -26,9 +27,23 @@ if TYPE_CHECKING:
 
     from lanterna.networks import Network
     from lanterna.recipes.training import TrainFrame
+    from lanterna.techniques.execute import Job
 
 _SIDE, _GAP, _MOST = 112, 8, 40  # of kernels side by side: pixels of each and between them, how many
 _WATCHED, _WRONG, _WRONG_IN_A_ROW, _LINE = 1000, 16, 8, 40  # test digits read, and of those misread shown
+
+
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+"""What a network may be called that is trained in the studio."""
+
+
+def new_name(wanted: str, taken: Container[str] = ()) -> str:
+    """The name of a network that is to be. Errors: `UsageError` for no name, or one that is taken."""
+    if not NAME.fullmatch(wanted):
+        raise UsageError(f"a network's name has small letters, digits and -, up to 40, got {wanted[:60]!r}")
+    if wanted in taken or (networks_folder() / wanted).exists():
+        raise UsageError(f"there is a network {wanted!r} already: give another name")
+    return wanted
 
 
 def presets() -> dict[str, dict[str, Any]]:
@@ -89,39 +104,33 @@ def learned_so_far(network: Network, digits: Digits) -> Tensor:
     return torch.cat([above, above.new_zeros(3, 3 * _GAP, above.shape[2]), as_picture(image)], 1)
 
 
-def _begin(task: Task) -> Doing:
-    recipe: Train = task.recipe
-    task.fetch("mnist")
+def _train(job: Job) -> Work:
+    job.fetch("mnist")
     test = mnist("test")
     watched = Digits(test.images[:_WATCHED], test.labels[:_WATCHED])
     begun = time.perf_counter()
-    frames = train(recipe, checkpoint=task.checkpoint, resume=task.resume)
+    frames = train(job.settings, device=job.device, checkpoint=job.checkpoint, resume=job.resume)
 
-    def results(frame: TrainFrame, steered: Train) -> list[Result]:
+    def results(frame: TrainFrame, now: Train) -> list[Result]:
         seconds = time.perf_counter() - begun
-        found = examine(frame.network, steered)
-        keep(networks_folder() / task.title, frame.network, steered, found, frame.history, seconds)
-        made = {"mistakes": mistakes_picture(found, steered), "confusion": confusion_picture(found)}
-        device = next(frame.network.parameters()).device
+        found = examine(frame.network, now)
+        if job.title:
+            keep(networks_folder() / job.title, frame.network, now, found, frame.history, seconds)
+        made = {"mistakes": mistakes_picture(found, now), "confusion": confusion_picture(found)}
+        numbers = {"accuracy": found.accuracy}
         return [
-            Result(
-                picture,
-                make_record(
-                    "train", name, steered, device=device, network=frame.network, shelf_items=["mnist"]
-                ),
-                numbers={"accuracy": found.accuracy},
-            )
+            Result(picture, name, network=frame.network.eval(), numbers=numbers)
             for name, picture in made.items()
         ]
 
-    return Doing(frames, results, lambda frame: learned_so_far(frame.network, watched))
+    return Work(frames, results, lambda frame: learned_so_far(frame.network, watched))
 
 
-KINDS = (
-    Kind(
-        "train", "train", "Train", "A network learns to read handwritten digits.", Train, _begin,
-        steers=("learning_rate",),
-        plain=("network", "epochs", "learning_rate", "hidden", "channels", "optimiser"),
-        presets=presets(), title_of=name_for,
-    ),
+TRAIN = Technique(
+    name="train", title="Train", help="A network learns to read handwritten digits.",
+    settings=Train, run=_train, output=Output.NETWORK, makes=("mistakes", "confusion"), presets=presets(),
+    shown_first=("network", "epochs", "learning_rate", "hidden", "channels", "optimiser"),
+    live=("learning_rate",), networks=lambda _: (), title_of=name_for,
 )  # fmt: skip
+
+TECHNIQUES = (TRAIN,)

@@ -1,29 +1,30 @@
-"""The kind of job that teaches a network classes of one's own, and keeps it for everything else."""
+"""Teaching a network classes of one's own, declared; it is saved under a name for everything else to use."""
 
 from __future__ import annotations
 
 import shutil
 import time
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from lanterna.errors import UsageError
-from lanterna.images import make_record
 from lanterna.images.folders import gather
-from lanterna.networks import shelf_items
 from lanterna.networks.trained import is_trained
 from lanterna.recipes.taught import confusion_picture, keep_taught, mistakes_picture
 from lanterna.recipes.teach import Teach
 from lanterna.recipes.teaching import teach
 from lanterna.settings import networks_folder
-from lanterna.surfaces.studio.task import Doing, Kind, Result, Role, Task, new_name
+from lanterna.techniques.technique import Input, Output, Result, Technique, Work
+from lanterna.techniques.train.technique import new_name
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
 
     from lanterna.recipes.teaching import TeachFrame
+    from lanterna.techniques.execute import Job
 
 _FEWEST = 4  # pictures of a class: one is held out, and three say what it looks like
 
@@ -59,20 +60,21 @@ def _title(wished: str, _: Teach, taken: Container[str]) -> str:
     return next(name for name in names if name not in taken and not is_trained(networks_folder() / name))
 
 
-def _begin(task: Task) -> Doing:
-    wished: TeachHere = task.recipe
-    recipe = wished.only(Teach)
-    network = task.network(recipe.network)
-    folder = task.checkpoint.with_name("classes")
+def _teach(job: Job) -> Work:
+    given: TeachHere = job.settings
+    settings, network = given.only(Teach), job.network
+    assert job.checkpoint is not None
+    folder = job.checkpoint.with_name("classes")
     shutil.rmtree(folder, ignore_errors=True)
-    for number, (file, label) in enumerate(zip(task.all("picture"), wished.labels, strict=True)):
+    for number, (file, label) in enumerate(zip(job.sources("picture"), given.labels, strict=True)):
+        assert isinstance(file, Path)
         place = folder / label / f"{number:04}{file.suffix}"
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, place)
     begun = time.perf_counter()
     frames = teach(
-        gather(folder), recipe, network=network, name=task.title, workers=0,
-        checkpoint=task.checkpoint if recipe.fine_tune else None, resume=task.resume and recipe.fine_tune,
+        gather(folder), settings, network=network, name=job.title, workers=0,
+        checkpoint=job.checkpoint if settings.fine_tune else None, resume=job.resume and settings.fine_tune,
     )  # fmt: skip
 
     def results(frame: TeachFrame, _: object) -> list[Result]:
@@ -80,32 +82,29 @@ def _begin(task: Task) -> Doing:
             return []  # it was stopped before it had learned
         found, taught = frame.results, frame.network
         keep_taught(
-            networks_folder() / task.title, taught, recipe, found, folder, time.perf_counter() - begun
+            networks_folder() / job.title, taught, settings, found, folder, time.perf_counter() - begun
         )
-        device = next(taught.parameters()).device
         low, high = found.interval
         words = (
             f"{found.right} of {found.held_out} pictures held out are named right; "
             f"of all such pictures that is {low:.0%} to {high:.0%}"
         )
         made = {"mistakes": mistakes_picture(found, folder, taught), "confusion": confusion_picture(found)}
+        numbers = {"accuracy": found.accuracy}
         return [
-            Result(
-                picture,
-                make_record("teach", name, recipe, device=device, network=taught,
-                            shelf_items=shelf_items(recipe.network)),
-                numbers={"accuracy": found.accuracy}, words=words,
-            )
+            Result(picture, name, settings, network=taught, numbers=numbers, words=words)
             for name, picture in made.items()
-        ]  # fmt: skip
+        ]
 
-    return Doing(frames, results, lambda _: None)
+    return Work(frames, results, lambda _: None)
 
 
-KINDS = (
-    Kind(
-        "teach", "teach", "Teach", "A network learns to tell your own pictures apart.", TeachHere, _begin,
-        inputs=(Role("picture", "the pictures of all classes", required=True, many=True),),
-        plain=("network", "fine_tune"), hidden=("labels",), check=_check, title_of=_title,
-    ),
+TEACH = Technique(
+    name="teach", title="Teach", help="A network learns to tell your own pictures apart.",
+    settings=TeachHere, run=_teach, output=Output.NETWORK, makes=("mistakes", "confusion"),
+    inputs=(Input("picture", "the pictures of all classes", required=True, many=True),),
+    shown_first=("network", "fine_tune"), hidden=("labels",), check=_check, title_of=_title,
+    again=False, noted=False,
 )  # fmt: skip
+
+TECHNIQUES = (TEACH,)

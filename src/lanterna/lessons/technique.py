@@ -1,0 +1,40 @@
+"""The lessons, declared as techniques: each an experiment with controls, and a finding."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lanterna.lessons import LESSONS
+from lanterna.lessons.drawing import draw
+from lanterna.lessons.progress import listening
+from lanterna.techniques.technique import Frame, Result, Technique, Work
+
+if TYPE_CHECKING:
+    from lanterna.lessons import Lesson
+    from lanterna.techniques.execute import Job
+
+
+def _declared(lesson: Lesson) -> Technique:
+    def run(job: Job) -> Work:
+        job.fetch(*lesson.needs)
+        with listening(job.progress):
+            outcome = lesson.experiment(job.settings)
+        finding = outcome.finding
+        words = f"{finding.verdict.capitalize()}. {finding.words}"
+        picture = draw(lesson, outcome)
+
+        def results(*_: object) -> list[Result]:
+            return [Result(picture, numbers=finding.numbers, words=words)]
+
+        return Work((each for each in [Frame(1, 1, picture=picture)]), results)
+
+    return Technique(
+        name=f"learn-{lesson.name}", title=lesson.title,
+        help=f"{lesson.question} The lecture: {lesson.claim}",
+        verb="learn", command=("learn", lesson.name), makes=(lesson.name,), settings=lesson.recipe, run=run,
+        shown_first=tuple(name for name in lesson.recipe.model_fields if name != "seed"),
+        networks=lambda _: (), on_device=False,
+    )  # fmt: skip
+
+
+TECHNIQUES = tuple(_declared(lesson) for lesson in LESSONS.values())

@@ -1,0 +1,84 @@
+"""What the studio can do: every technique there is, and fetching what the shelf does not have yet."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from lanterna import shelf
+from lanterna.errors import UsageError
+from lanterna.networks.catalogue import ALIASES, names
+from lanterna.techniques import registry
+from lanterna.techniques.technique import Frame, Settings, Technique, Work
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from lanterna.techniques.execute import Job
+
+
+class Fetch(Settings):
+    """Fetch something to the shelf."""
+
+    verb: ClassVar[str] = "fetch"
+
+    item: str = Field(
+        default="mnist", description="What to fetch.", json_schema_extra={"enum": list(shelf.ITEMS)}
+    )
+
+
+def _on_the_shelf(settings: Fetch, _: Mapping[str, int]) -> Fetch:
+    if settings.item not in shelf.ITEMS:
+        raise UsageError(f"the shelf has no {settings.item[:60]!r}: it has {', '.join(shelf.ITEMS)}")
+    return settings
+
+
+def _fetch(job: Job) -> Work:
+    job.fetch(job.settings.item)
+    return Work((frame for frame in [Frame(1, 1)]), lambda *_: [])
+
+
+@cache
+def techniques() -> dict[str, Technique]:
+    """Every technique by its name."""
+    fetch = Technique(
+        name="fetch", title="Fetch", help="Fetch data or weights to the shelf.", room="shelf",
+        settings=Fetch, run=_fetch, check=_on_the_shelf,
+    )  # fmt: skip
+    return {**registry.all_techniques(), fetch.name: fetch}
+
+
+def technique_named(name: str) -> Technique:
+    """A technique by its name. Errors: `UsageError` where there is none."""
+    if name not in techniques():
+        raise UsageError(f"there is no kind of job {name[:40]!r}: there are {', '.join(techniques())}")
+    return techniques()[name]
+
+
+def checked(
+    technique: Technique, preset: str | None, given: Mapping[str, Any], inputs: list[dict[str, str]]
+) -> Settings:
+    """The settings of a job, as the command line checks them, with networks known here and no others.
+
+    Errors: `UsageError`, in one line.
+    """
+    counts: dict[str, int] = {}
+    for note in inputs:
+        counts[note["role"]] = counts.get(note["role"], 0) + 1
+    settings = technique.checked(preset, given, counts)
+    for network in technique.networks(settings):
+        check_network(network)
+    return settings
+
+
+def check_network(name: str) -> None:
+    """Refuse a network that is none of the names that are known here: one may be a path, or run code.
+
+    Errors: `UsageError`.
+    """
+    known = names()
+    if name not in known and name not in ALIASES:
+        raise UsageError(f"there is no network {name[:60]!r} in the studio: there are {', '.join(known)}")

@@ -1,0 +1,1 @@
+"""DeepDream: a picture turned into what a network sees in it."""

@@ -1,0 +1,265 @@
+"""Dreams, declared: one picture, a sheet of small ones, a film."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from lanterna import shelf
+from lanterna.devices import free_memory
+from lanterna.errors import UsageError
+from lanterna.networks import shelf_items
+from lanterna.networks.trained import is_trained
+from lanterna.probes import objectives
+from lanterna.recipes.dream import LONGEST, STEERED, Dream, dream, first_stage
+from lanterna.recipes.dream_film import DreamFilm, dream_frames, dream_zoom
+from lanterna.recipes.foreseen import foreseen, worth_foreseeing
+from lanterna.recipes.octaves import octave_sizes, resized
+from lanterna.recipes.windows import as_seen
+from lanterna.techniques.derive import by_pixels, film_of, sheet_of
+from lanterna.techniques.technique import Estimate, Input, Technique, Tile, Work
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
+
+    from lanterna.networks import Network
+    from lanterna.techniques.execute import Job
+    from lanterna.techniques.technique import Frame, Frames
+
+SIDE = 224
+"""Pixels of the longer side of a picture on a sheet."""
+
+CHANNELS = 24
+"""How many channels a sheet shows, the strongest of this picture, where none are named."""
+
+_STEPS, _OCTAVES = 8, 3  # of a picture on a sheet, at most
+_NARROW = 256  # pixels along each side of the windows where memory is short
+
+
+class Sheet(Dream):
+    """A contact sheet of small dreams, each from the same picture, with one thing changed."""
+
+    sheet: Literal["presets", "stages", "channels"] = Field(
+        default="presets", description="What differs from one to the next."
+    )
+    shown: tuple[str, ...] = Field(
+        default=(), description="What is shown, in order: stages, STAGE:CHANNEL, or presets."
+    )
+
+
+def _guided(settings: Dream, counts: Mapping[str, int]) -> Dream:
+    return settings.changed({"guided": bool(counts.get("guide"))})
+
+
+def _dream(job: Job) -> Work:
+    settings: Dream = job.settings
+    (picture,) = job.pictures("picture")
+    guide, masks = job.picture("guide"), job.pictures("mask")
+    frames = dream(
+        picture, settings, network=job.network, guide=guide, masks=masks,
+        checkpoint=job.checkpoint, resume=job.resume,
+    )  # fmt: skip
+    height, width = picture.shape[1:]
+    sizes = octave_sizes(
+        height, width, settings.size or min(max(height, width), LONGEST), settings.octaves, settings.ratio
+    )
+    return Work(frames, share=by_pixels(sizes, [settings.steps] * len(sizes)))
+
+
+def _estimate(job: Job) -> Estimate | None:
+    (picture,) = job.pictures("picture")
+    shape = (picture.shape[1], picture.shape[2])
+    if not worth_foreseeing(shape, job.settings):
+        return None
+    ahead = foreseen(shape, job.settings, job.network, len(job.pictures("mask")))
+    free = free_memory(job.network.get_buffer("mean").device)
+    return Estimate(ahead.seconds, ahead.memory, {"tile": _NARROW} if free and ahead.memory > free else {})
+
+
+def _told(frame: Frame) -> str:
+    energy = frame.numbers.get("energy")
+    return "" if energy is None else f", energy {energy:.2f} times the start's"
+
+
+DREAM = Technique(
+    name="dream", title="Dream", help="More of what a network sees in your picture.",
+    settings=Dream, run=_dream,
+    inputs=(
+        Input("picture", "the picture to dream on", required=True),
+        Input("guide", "another picture, whose features are dreamed"),
+        Input("mask", "a grey picture: light where to dream", many=True, grey=True),
+    ),
+    shown_first=("stage", "steps", "step_size", "octaves", "size"), hidden=("guided",),
+    live=tuple(sorted(STEERED - {"mask_stage"})),
+    check=_guided, estimate=_estimate, told=_told,
+)  # fmt: skip
+
+
+# The sheet.
+
+
+def _choose(job: Job) -> Sheet:
+    """The settings of a sheet with all that it shows named, unless it is already.
+
+    Stages: those that are asked for, or every one in which something is left to be seen. Channels: the
+    strongest of one stage on this picture. Presets: all whose network is here.
+
+    Errors: `UsageError` where the stages asked for do not fit the sheet.
+    """
+    settings: Sheet = job.settings
+    if settings.shown:
+        return settings
+    if settings.mask_stage:
+        raise UsageError("a sheet chooses what the masks dream: leave --mask-stage out")
+    (picture,) = job.pictures("picture")
+    if settings.sheet == "stages":
+        shown = settings.stage or tuple(sensible_stages(job.network))
+    elif settings.sheet == "channels":
+        network = job.network
+        stage, *more = settings.stage or (first_stage(network),)
+        if more or stage not in network.stages:
+            raise UsageError(
+                f"--sheet channels is of one stage: --stage with one of {', '.join(network.stages)}"
+            )
+        shown = tuple(f"{stage}:{index}" for index in strongest(network, stage, picture))
+    else:
+        shown = tuple(name for name, preset in Dream.presets.items() if _here(preset, settings.network))
+    if not shown:
+        raise UsageError(f"{settings.network} has no {settings.sheet} to show on a sheet")
+    return settings.changed({"shown": shown})
+
+
+def _here(preset: Mapping[str, Any], usual: str) -> bool:
+    """Whether the network of a preset can be opened without fetching or training it first."""
+    name = preset.get("network", usual)
+    items = shelf_items(name)
+    return all(map(shelf.is_here, items)) if items else is_trained(name)
+
+
+def sensible_stages(network: Network) -> list[str]:
+    """The stages worth dreaming, in order: those that see positions, without what only prepares the next.
+
+    A pool or normalisation adds nothing to see, and of a convolution and its ReLU the latter is shown.
+    """
+    blank = torch.zeros(1, network.eye.channels, network.eye.size, network.eye.size)
+    blank = blank.to(network.get_buffer("mean").device)
+    with torch.no_grad():
+        shapes = {name: output.shape for name, output in network.run(blank)}
+    plain = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.BatchNorm2d, nn.Dropout, nn.Identity)
+    names = [
+        name
+        for name, shape in shapes.items()
+        if len(shape) == 4 and shape[2] * shape[3] > 1 and not isinstance(network.stage(name), plain)
+    ]
+    followers = [*names[1:], None]
+    return [
+        name
+        for name, after in zip(names, followers, strict=True)
+        if after is None or not isinstance(network.stage(after), nn.ReLU | nn.ReLU6)
+    ]
+
+
+def strongest(network: Network, stage: str, picture: Tensor, count: int = CHANNELS) -> list[int]:
+    """The channels with the largest means over a picture `(3, H, W)` as a network sees it, largest first."""
+    small = resized(picture, (network.eye.size, network.eye.size)).clamp(0, 1)
+    images = as_seen(small[None].to(network.get_buffer("mean").device), network)
+    with torch.no_grad():
+        outputs = objectives.read(network, images, frozenset({stage}))
+    means = outputs[stage][0].flatten(1).mean(1)
+    return means.argsort(descending=True, stable=True)[:count].tolist()
+
+
+def _tiles(settings: Sheet) -> list[Tile]:
+    """Each picture of a sheet whose settings name what is shown; of a channel its number stands beneath."""
+    own = settings.only(Dream).model_dump()
+    tiles = []
+    for name in settings.shown:
+        preset = None
+        if settings.sheet == "presets":
+            usual = Dream().model_dump()
+            changed = {key: value for key, value in own.items() if value != usual[key]}
+            large, preset = Dream.checked({**DREAM.preset(name), **changed}), name
+        else:
+            large = Dream.checked({**own, "stage": (name,)})
+        label = name.rpartition(":")[2] if re.fullmatch(r".+:\d+", name) else name
+        tiles.append(Tile(label, "dream", large, preset))
+    return tiles
+
+
+def _small(large: Dream) -> Dream:
+    return large.changed(
+        {
+            "size": min(large.size or SIDE, SIDE),
+            "steps": min(large.steps, _STEPS),
+            "octaves": min(large.octaves, _OCTAVES),
+        }
+    )
+
+
+def _columns(_: Sheet, tiles: Sequence[Tile]) -> int:
+    return 6 if len(tiles) > 12 else math.ceil(math.sqrt(len(tiles)))
+
+
+def _title(job: Job, settings: Sheet) -> str:
+    if settings.sheet == "presets":
+        return "What each preset dreams"
+    if settings.sheet == "stages":
+        return f"What each stage of {job.network.name} dreams"
+    return f"What channels of {settings.shown[0].partition(':')[0]} in {job.network.name} dream"
+
+
+SHEET = sheet_of(
+    DREAM, name="dream-sheet", title="A sheet", help="Small dreams side by side, to choose from.",
+    settings=Sheet, flags=("sheet",), makes=("presets", "stages", "channels"), made_by="sheet",
+    shown_first=("sheet", "stage"), hidden=("guided", "shown"),
+    tiles=_tiles, small=_small, choose=_choose, columns=_columns, heading=_title,
+)  # fmt: skip
+
+
+# The film.
+
+
+def _film_frames(job: Job, done: int) -> Frames:
+    """The endless zoom into a picture, or a film dreamed frame after frame."""
+    settings: DreamFilm = job.settings
+    guide, last = job.picture("guide"), job.frames[done - 1] if done else None
+    if job.moving is not None:
+        originals = job.moving.frames(max(0, done - 1))
+        return dream_frames(
+            originals,
+            settings,
+            count=job.moving.count,
+            network=job.network,
+            guide=guide,
+            done=done,
+            last=last,
+        )
+    (still,) = job.pictures("picture")
+    first = job.frames[0] if done else None
+    return dream_zoom(still, settings, network=job.network, guide=guide, done=done, first=first, last=last)
+
+
+def _length(job: Job) -> tuple[int, float]:
+    if job.moving is not None:
+        return job.moving.count, job.moving.fps
+    job.pictures("picture")
+    return job.settings.frames, job.settings.fps
+
+
+FILM = film_of(
+    DREAM, name="dream-film", title="A film",
+    help="An endless zoom into a dream, or an animation that is dreamed.",
+    settings=DreamFilm, film_flag="film", makes=("film",),
+    inputs=(Input("picture", "the picture to zoom into, or an animation", required=True), DREAM.inputs[1]),
+    shown_first=("stage", "frames", "zoom", "turn", "loop"),
+    frames=_film_frames, length=_length,
+)  # fmt: skip
+
+TECHNIQUES = (DREAM, SHEET, FILM)

@@ -1,0 +1,324 @@
+"""The one way to run a technique: open what it takes, fetch what is missing, run, record, save.
+
+Every surface calls this: the command line, the studio's worker, `render`, `rerun`, the notebook and the tour.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from lanterna import shelf
+from lanterna.devices import choose_device
+from lanterna.documents import runs_code
+from lanterna.errors import UsageError
+from lanterna.files import names_a_server
+from lanterna.images import make_record, note_input, open_picture, save_picture
+from lanterna.images.decoding import is_folder, named, opened
+from lanterna.images.film_reading import is_film, open_film
+from lanterna.images.films import save_film
+from lanterna.images.prints import Print
+from lanterna.images.record import printable
+from lanterna.networks import open_network, shelf_items
+from lanterna.techniques import registry
+from lanterna.techniques.frame_folder import FrameFolder
+from lanterna.techniques.technique import Settings, Work
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+    from lanterna.images import Input as Note
+    from lanterna.images import Record
+    from lanterna.images.film_reading import Film
+    from lanterna.networks import Network
+    from lanterna.techniques.technique import Frame, Frames, Result, Technique
+
+File = Path | bytes
+"""A file by its path, or the bytes of one that came by standard input."""
+
+Fetch = Callable[[str], None]
+"""Fetches one thing to the shelf, and says so where somebody watches."""
+
+
+def fetch_quietly(item: str) -> None:
+    """Fetch one thing to the shelf without a word. Errors: `MissingError` where it cannot be had."""
+    shelf.need(item)
+
+
+@dataclass
+class Job:
+    """A technique with its settings and files, about to be run. What it takes is opened when it is asked for.
+
+    `files` are paths, or the bytes of standard input, by input; `names` what people call those paths, which
+    is what a record says. The state of long work is saved at `checkpoint`, and with `resume` it goes on from
+    there; the frames of a film go into a folder beside `film`. `title` is the name of what a network that
+    is made here is called. `progress` is told (what is being done, how much, of how much) of what takes a
+    while before the first frame, and may raise to end the job. `pictures_given` are pictures that are
+    already open, by input.
+    """
+
+    technique: Technique
+    settings: Any
+    files: Mapping[str, Sequence[File]] = field(default_factory=dict)
+    device: str = "auto"
+    checkpoint: Path | None = None
+    resume: bool = False
+    force: bool = False
+    film: Path | None = None
+    title: str = ""
+    names: Mapping[Path, str] = field(default_factory=dict)
+    fetch_item: Fetch = fetch_quietly
+    progress: Callable[[str, int, int], None] = lambda *_: None
+    trust: bool = True
+    pictures_given: Mapping[str, Sequence[Tensor]] = field(default_factory=dict)
+    also_at: Container[int] = ()
+    items: list[str] = field(default_factory=list)
+    _opened: dict[tuple[str, int | None], list[Tensor]] = field(default_factory=dict)
+
+    def source(self, name: str) -> File:
+        """The first file of an input that must be there."""
+        return self.files[name][0]
+
+    def sources(self, name: str) -> Sequence[File]:
+        """The files of an input."""
+        return self.files.get(name, ())
+
+    def called(self, name: str) -> str:
+        """What a message calls the first file of an input."""
+        file = self.source(name)
+        return self._name_of(file) or named(file)
+
+    def _name_of(self, file: File) -> str | None:
+        return None if isinstance(file, bytes) else self.names.get(file)
+
+    def pictures(self, name: str, *, longest: int | None = None) -> list[Tensor]:
+        """The pictures of an input, `(3, H, W)` in [0, 1], or `(H, W)` of masks; no side over `longest`.
+
+        Errors: `UsageError` where one cannot be read as a picture.
+        """
+        if name in self.pictures_given:
+            return list(self.pictures_given[name])
+        if (name, longest) not in self._opened:
+            grey = any(each.name == name and each.grey for each in self.technique.inputs)
+            found = [open_picture(file, longest=longest) for file in self.sources(name)]
+            self._opened[name, longest] = [each.mean(0) for each in found] if grey else found
+        return self._opened[name, longest]
+
+    def picture(self, name: str) -> Tensor | None:
+        """The only picture of an input, or None."""
+        return next(iter(self.pictures(name)), None)
+
+    @cached_property
+    def moving(self) -> Film | None:
+        """What the work is about as a film, where it is one, or a folder of frames; else None."""
+        source = self.source(self.technique.inputs[0].name)
+        return open_film(source) if not isinstance(source, bytes) and is_moving(source) else None
+
+    def fetch(self, *items: str) -> None:
+        """Fetch what is not on the shelf; all of it goes into the record."""
+        for item in items:
+            self.fetch_item(item)
+            if item not in self.items:
+                self.items.append(item)
+
+    @cached_property
+    def network(self) -> Network:
+        """The network that the settings name, with what it needs fetched."""
+        return self.open_network(self.settings.network)
+
+    def open_network(self, name: str) -> Network:
+        """A network by its name, with what it needs fetched."""
+        self.fetch(*shelf_items(name))
+        return open_network(name, device=self.device, trust=self.trust)
+
+    @cached_property
+    def frames(self) -> FrameFolder:
+        """The frames of the film being made that there are already. Errors: as `FrameFolder`."""
+        return self.frame_folder(resume=self.resume)
+
+    def frame_folder(self, *, resume: bool) -> FrameFolder:
+        """The folder for the frames of a film. Errors: as `FrameFolder`."""
+        assert self.film is not None
+        made_from = {
+            "settings": self.settings.model_dump(mode="json"),
+            "inputs": {name: [_mark(file) for file in files] for name, files in self.files.items() if files},
+        }
+        return FrameFolder(self.film, made_from, resume=resume, force=self.force)
+
+    def has_frames(self) -> bool:
+        """Whether frames of the film are there already."""
+        return self.film is not None and self.film.with_name(f"{self.film.name}.frames").exists()
+
+    @cached_property
+    def notes(self) -> list[Note]:
+        """The notes of all files, as a record says them; of a folder of frames there is none."""
+        if not self.technique.noted:
+            return []
+        return [
+            note_input(file, role=self.technique.role(each.name), name=self._name_of(file))
+            for each in self.technique.inputs
+            for file in self.sources(each.name)
+        ]
+
+    def with_technique(self, technique: Technique, *, also_at: Container[int] = ()) -> Job:
+        """The same job for another technique, with frames at steps `also_at` besides."""
+        job = replace(self, technique=technique, also_at=also_at)
+        job._opened = self._opened
+        return job
+
+    def with_settings(self, settings: Settings, technique: Technique) -> Job:
+        """The same files, pictures and network with other settings, for one picture of a sheet."""
+        job = replace(self, settings=settings, technique=technique, checkpoint=None, resume=False)
+        job._opened = self._opened
+        if (name := getattr(settings, "network", None)) and name == self.settings.network:
+            job.network = self.network
+        return job
+
+
+def begin(job: Job) -> Work:
+    """Begin the work. Errors: those of the technique; those of opening what it takes."""
+    work = job.technique.run(job)
+    return work if isinstance(work, Work) else Work(work)
+
+
+def last_of(frames: Frames) -> Frame:
+    """Run to the end, and give the last frame."""
+    (last,) = deque(frames, maxlen=1)
+    return last
+
+
+def record_of(job: Job, result: Result, settings: Settings | None = None) -> Record | None:
+    """How a result was made, with the settings that the work ended with; None where a folder went in."""
+    technique = job.technique
+    if any(not isinstance(file, bytes) and is_folder(file) for files in job.files.values() for file in files):
+        return None
+    network = result.network or job.__dict__.get("network")
+    if network is not None:
+        device = next(iter((*network.parameters(), *network.buffers()))).device
+    else:
+        device = choose_device(job.device if technique.on_device else "cpu")
+    used = result.settings or settings or job.settings
+    return make_record(
+        technique.verb, result.made or technique.makes[0], used, device=device, inputs=job.notes,
+        network=network, shelf_items=job.items,
+        network_name=None if result.network is not None else getattr(job.settings, "network", None),
+    )  # fmt: skip
+
+
+def save_result(result: Result, place: Path, record: Record | None, *, force: bool = False) -> None:
+    """Save a picture, or a film, with how it was made; whole or not at all. Errors: as `save_picture`."""
+    if result.film is None:
+        options = print_options(record, place) if record is not None else {}
+        save_picture(result.picture, place, recipe=record, force=force, **options)
+    else:
+        film = result.film
+        save_film(
+            film.frames, place, count=film.count, fps=film.fps, hold=film.hold, recipe=record, force=force
+        )
+
+
+def print_options(record: Record, place: Path) -> dict[str, Any]:
+    """What `save_picture` is given for a picture that was made for a print, as far as its file can say it."""
+    wanted = record.settings.get("print")
+    suffix = place.suffix.lower()
+    if not isinstance(wanted, str) or record.made.endswith("sheet") or suffix in (".webp", ".avif"):
+        return {}
+    return {"dpi": Print.read(wanted).dpi, "bits": 16 if suffix == ".png" else 8}
+
+
+def job_of(record: Record, *, trust: bool = False) -> Job:
+    """The job that makes the picture of a record, whose inputs were found, again.
+
+    Errors: `UsageError` where this Lanterna has no such technique, a setting is wrong, or the network's
+    name would run somebody's code and `trust` is not given.
+    """
+    technique = registry.technique_of(record.verb, record.made)
+    if technique is None:
+        raise UsageError(
+            f"this Lanterna cannot make the {record.made!r} picture of {record.verb!r} again: "
+            f"it was made by Lanterna {printable(record.lanterna)}"
+        )
+    for name in networks_in(record):
+        if names_a_server(name) and not trust:
+            raise UsageError(
+                f"the recipe's network {printable(name)} is on another machine: copy it here first"
+            )
+        if runs_code(name) and not trust:
+            raise UsageError(
+                f"the recipe's network {printable(name)} runs Python code from outside Lanterna: "
+                "give --trust if you know that code and where this picture comes from"
+            )
+    inputs = {technique.role(each.name): each for each in technique.inputs}
+    files: dict[str, list[File]] = {}
+    for note in record.inputs:
+        if note.role not in inputs:
+            raise UsageError(f"the recipe is not one of {technique.name}: it has an input {note.role!r}")
+        files.setdefault(inputs[note.role].name, []).append(Path(note.path))
+    counts = {name: len(found) for name, found in files.items()}
+    settings = technique.checked(None, settings_of(record, technique), counts)
+    return Job(technique, settings, files, device=record.device, trust=trust)
+
+
+def make_again(record: Record, *, trust: bool = False) -> tuple[Tensor, Record]:
+    """The picture of a record whose inputs were found, and the record of this time.
+
+    It is computed with as many threads as then, because the order of sums, and so their last bits, depends
+    on it. Errors: those of `job_of`.
+    """
+    job = job_of(record, trust=trust)
+    with _threads(record.threads):
+        work = begin(job)
+        results = work.results(last_of(work.frames), job.settings)
+        result = next(each for each in results if (each.made or job.technique.makes[0]) == record.made)
+        now = record_of(job, result)
+    assert now is not None
+    then_in, now_in = ([(note.role, note.sha256) for note in each.inputs] for each in (record, now))
+    return result.picture, now.model_copy(update={"inputs": record.inputs}) if then_in == now_in else now
+
+
+def settings_of(record: Record, technique: Technique) -> dict[str, Any]:
+    """The settings in a record, as its technique reads them."""
+    by = technique.made_by
+    return {**({by: record.made} if by else {}), **record.settings}
+
+
+def networks_in(record: Record) -> list[str]:
+    """The names of networks in a record."""
+    names = [record.network.name if record.network else None, record.settings.get("network")]
+    return [name for name in names if isinstance(name, str)]
+
+
+def is_moving(source: Path) -> bool:
+    """Whether a file has several pictures, one after another, or is a folder of frames."""
+    if is_film(source):
+        return True
+    with opened(source) as image:
+        return bool(getattr(image, "is_animated", False))
+
+
+def _mark(file: File) -> object:
+    """What tells one file, or folder of frames, from another."""
+    if isinstance(file, bytes) or not is_folder(file):
+        return note_input(file).sha256
+    return sorted([each.name, each.stat().st_size] for each in file.iterdir() if each.is_file())
+
+
+@contextmanager
+def _threads(wanted: int) -> Iterator[None]:
+    usual = torch.get_num_threads()
+    if wanted <= 4 * (os.cpu_count() or 1):
+        torch.set_num_threads(wanted)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(usual)

@@ -1,0 +1,159 @@
+"""What a network wants to see, and what its first layer looks for, declared."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from lanterna.images.drawing import contact_sheet, signed_picture
+from lanterna.networks.digits import DIGIT_EYE
+from lanterna.probes import objectives
+from lanterna.probes.kernels import first_kernels
+from lanterna.recipes.examples import best_examples
+from lanterna.recipes.feature import DIGIT_ZOOM, Feature, Kernels, feature
+from lanterna.techniques.technique import Frame, Report, Result, Technique, Work
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from lanterna.networks import Network
+    from lanterna.probes.kernels import Kernels as Measured
+    from lanterna.recipes.feature import FeatureFrame
+    from lanterna.techniques.execute import Job
+
+_KERNEL_SIDE = 112  # pixels of a kernel on its sheet
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A channel, how strongly its made picture and the best real one excite it, and what the latter shows."""
+
+    channel: int
+    made: float
+    real: float
+    source: str
+
+
+def _feature(job: Job) -> Work:
+    settings: Feature = job.settings
+    if settings.sheet:
+        job.fetch("mnist" if job.network.eye == DIGIT_EYE else "photographs")
+    pairs: list[Pair] = []
+
+    def results(frame: FeatureFrame, _: Any) -> list[Result]:
+        if settings.sheet:
+            picture, pairs[:] = sheet(settings, frame, job.network)
+            return [Result(picture, "sheet")]
+        assert frame.picture is not None
+        return [Result(frame.picture)]
+
+    def report(_: Any) -> Report:
+        return Report({"channels": [dataclasses.asdict(pair) for pair in pairs]} if pairs else {})
+
+    return Work(feature(settings, network=job.network), results, report=report)
+
+
+def sheet(settings: Feature, frame: FeatureFrame, network: Network) -> tuple[Tensor, list[Pair]]:
+    """The contact sheet of a stage, `(3, H, W)`: each made picture, and the real one that excites most."""
+    assert frame.pictures is not None
+    stage, side = settings.stage or list(network.stages)[-1], frame.pictures.shape[-1]
+    channels = range(len(frame.pictures))
+    examples = best_examples(network, stage, channels, side)
+    pictures = frame.pictures.to(network.get_buffer("mean").device)
+    with torch.no_grad():
+        made = objectives.channel(stage, channels)(network, pictures).tolist()
+    pairs = [
+        Pair(channel, value, example.excitement, example.source)
+        for channel, value, example in zip(channels, made, examples, strict=True)
+    ]
+    tiles = []
+    for pair, picture, example in zip(pairs, frame.pictures, examples, strict=True):
+        tiles += [
+            (picture, f"{pair.channel}:  {pair.made:.3g}"),
+            (example.picture, f"{pair.source}  {pair.real:.3g}"),
+        ]
+    which = "training digit" if network.eye == DIGIT_EYE else "of the shelf's photographs (not ImageNet)"
+    title = f"{stage} of {network.name}: made, and the best {which}"
+    return contact_sheet(tiles, columns=8, side=128, title=title), pairs
+
+
+def _wishes_something(settings: Feature, _: Mapping[str, int]) -> Feature:
+    settings.check_wish()
+    return settings
+
+
+def _told(frame: Frame) -> str:
+    sure = f", {frame.numbers['probability']:.1%} sure" if "probability" in frame.numbers else ""
+    return f", excitement {frame.numbers['excitement']:.2f}{sure}"
+
+
+FEATURE = Technique(
+    name="feature", title="Feature", help="What a channel, unit or class of a network wants to see.",
+    room="look", settings=Feature, run=_feature, makes=("feature", "sheet"),
+    shown_first=("network", "stage", "channel", "class_", "steps"), check=_wishes_something, told=_told,
+)  # fmt: skip
+
+
+def _kernels(job: Job) -> Work:
+    measured = first_kernels(job.network)
+    frame = Frame(1, 1, picture=kernels_sheet(measured, job.network.name))
+    return Work((each for each in [frame]), report=lambda _: _kernels_report(measured, job.network.name))
+
+
+def kernels_sheet(kernels: Measured, name: str) -> Tensor:
+    """Every first-layer kernel with what it looks like, `(3, H, W)`."""
+    tiles = []
+    shares = kernels.explained.tolist()
+    for number, (weight, found, share) in enumerate(zip(kernels.weights, kernels.found, shares, strict=True)):
+        if len(weight) == 3:
+            picture = 0.5 + weight / (2 * weight.abs().max())
+        else:
+            picture = signed_picture(weight.mean(0))
+        enlarged = picture.repeat_interleave(DIGIT_ZOOM, 1).repeat_interleave(DIGIT_ZOOM, 2)
+        tiles.append((enlarged, f"{number}: {found or 'neither'} {share:.0%}"))
+    count = sum(found is not None for found in kernels.found)
+    title = f"{name}: {count} of {len(tiles)} first kernels are an edge, bar or blob"
+    return contact_sheet(tiles, columns=8, side=_KERNEL_SIDE, title=title)
+
+
+def _kernels_report(measured: Measured, name: str) -> Report:
+    counts = Counter(found for found in measured.found if found)
+    chance, median = measured.chance.median().item(), measured.explained.median().item()
+    count, total = sum(counts.values()), len(measured.shapes)
+    kinds = ", ".join(f"{number} {shape}" for shape, number in sorted(counts.items())) or "none"
+    rows = zip(measured.found, measured.shapes, measured.explained.tolist(), strict=True)
+    return Report(
+        {
+            "network": name,
+            "size": list(measured.weights.shape),
+            "threshold": round(measured.threshold, 4),
+            "median_of_noise": round(chance, 4),
+            "median": round(median, 4),
+            "found": dict(sorted(counts.items())),
+            "kernels": [
+                {"found": found, "best_fit": shape, "explained": round(share, 4)}
+                for found, shape, share in rows
+            ],
+        },
+        [f"{count} of {total} first kernels are an edge, bar or blob ({kinds})"],
+        [
+            f"that is: one explains more than {measured.threshold:.0%} of the kernel, as of 1 in 100 kernels "
+            f"of noise (half of these: {chance:.0%}, half of the network's: {median:.0%})"
+        ],
+    )
+
+
+KERNELS = Technique(
+    name="kernels", title="First kernels",
+    help="What the first layer looks for: edges, bars, blobs, or neither.",
+    verb="feature", room="look", flags=("kernels",), settings=Kernels, run=_kernels, on_device=False,
+    shown_first=("network",), hidden=("seed",),
+)  # fmt: skip
+
+TECHNIQUES = (FEATURE, KERNELS)

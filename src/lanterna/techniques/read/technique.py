@@ -1,0 +1,46 @@
+"""Reading a page, declared."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from lanterna.images.annotate import Mark, page_with_marks, steps_picture
+from lanterna.recipes.read import Read, ReadPage, read
+from lanterna.recipes.results import open_or_train
+from lanterna.techniques.technique import Frame, Input, Output, Report, Result, Technique, Work
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lanterna.techniques.execute import Job
+
+Made = Literal["page", "steps"]
+
+
+def draw(page: ReadPage, made: Made) -> Tensor:
+    """The page with boxes and readings, or the steps that led to them, `(3, H, W)`."""
+    marks = [Mark(r.digit, r.confidence, r.box, r.doubtful) for r in page]
+    if made == "page":
+        return page_with_marks(page.page.picture, marks, page.size)
+    return steps_picture(page.page, page.segments, page.seen, marks)
+
+
+def _read(job: Job) -> Work:
+    job.fetch("mnist")
+    job.network = open_or_train(job.settings.network, device=job.device)
+    page = read(job.source("picture"), job.settings, network=job.network)
+    frame = Frame(1, 1, picture=draw(page, "page"))
+
+    def results(*_: Any) -> list[Result]:
+        return [Result(draw(page, made), made) for made in ("page", "steps")]
+
+    return Work((each for each in [frame]), results, report=lambda _: Report({"text": page.text}))
+
+
+READ = Technique(
+    name="read", title="Read", help="A page with what was read on it, and every step that led there.",
+    settings=Read, run=_read, inputs=(Input("picture", "the page to read", required=True),),
+    output=Output.WORDS, makes=("page", "steps"), shown_first=("network",), hidden=("seed", "nearest"),
+)  # fmt: skip
+
+TECHNIQUES = (READ,)

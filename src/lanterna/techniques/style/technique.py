@@ -1,0 +1,254 @@
+"""Style transfer, declared: painted step by step or at once; a sheet of each, and a film of each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from pydantic import BaseModel, Field, model_validator
+
+from lanterna.devices import free_memory
+from lanterna.errors import UsageError
+from lanterna.images.prints import Print
+from lanterna.recipes.instant import Instant, instant
+from lanterna.recipes.octaves import resized
+from lanterna.recipes.style import LONGEST, Stylize, steps_at, style, style_sizes
+from lanterna.recipes.style_film import InstantFilm, StyleFilm, instant_frames, style_frames
+from lanterna.recipes.style_foreseen import style_foreseen, worth_foreseeing
+from lanterna.techniques.derive import by_pixels, film_of, sheet_of
+from lanterna.techniques.technique import Estimate, Input, Report, Technique, Tile, Work
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from lanterna.techniques.execute import Job
+    from lanterna.techniques.technique import Frame, Frames
+
+SIDE = 192
+"""Pixels of the longer side of a picture on a sheet."""
+
+_STEPS = 16  # of a picture on a sheet, at most
+# What a sheet shows: these shares of the strength and the brush that are asked for.
+_STRENGTHS, _INSTANT_STRENGTHS = (0.3, 1.0, 3.0), (0.4, 0.7, 1.0)
+_BRUSHES = (0.5, 1.0, 2.0)
+_MEMORY = 3 * 2**30  # bytes that tiles are to keep to, even where there is more
+
+
+class _ForPrint(BaseModel):
+    """Settings whose size may be given as the size of a print."""
+
+    print: str | None = Field(
+        default=None,
+        description="The longer side on paper, such as 30cm@300dpi, 8in: sets the size, and saves 16 bits.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sets_size(cls, settings: object) -> object:
+        if not isinstance(settings, dict) or not isinstance(settings.get("print"), str):
+            return settings
+        wanted = settings["print"]
+        pixels = Print.read(wanted).pixels
+        if settings.get("size") not in (None, pixels, str(pixels)):
+            raise UsageError(
+                f"print: {wanted} is {pixels} pixels and size says {settings['size']}: leave one of them out"
+            )
+        return {**settings, "size": pixels}
+
+
+class Painted(_ForPrint, Stylize):
+    """A picture that is painted step by step."""
+
+
+class InstantlyPainted(_ForPrint, Instant):
+    """A picture that is painted at once."""
+
+
+def _masks(job: Job, photo: Tensor) -> list[Tensor]:
+    """The masks of the paintings; those without one share what the masks leave.
+
+    Errors: `UsageError` where there are more masks than paintings.
+    """
+    given, count = job.pictures("mask"), len(job.sources("style"))
+    if len(given) > count:
+        raise UsageError(
+            f"expected a mask for each painting at most, got {len(given)} masks for {count} paintings"
+        )
+    if given and len(given) < count:
+        there = [resized(mask[None], tuple(photo.shape[1:]))[0].clamp(0, 1) for mask in given]
+        rest = (1 - torch.stack(there).sum(0)).clamp(0, 1)
+        given = [*given, *(rest,) * (count - len(given))]
+    return given
+
+
+def _style(job: Job) -> Work:
+    settings: Painted = job.settings
+    (photo,) = job.pictures("picture")
+    paintings, masks = job.pictures("style"), _masks(job, photo)
+    content_mask, start = job.picture("content-mask"), job.picture("start-from")
+    frames = style(
+        photo, settings, styles=paintings, masks=masks, content_mask=content_mask, start=start,
+        network=job.network, checkpoint=job.checkpoint, resume=job.resume,
+    )  # fmt: skip
+    sizes = style_sizes(photo.shape[1], photo.shape[2], settings)
+    steps = [steps_at(number, len(sizes), settings) for number in range(len(sizes))]
+
+    def report(_: Frame) -> Report:
+        longest = max(photo.shape[1:])
+        if settings.size or longest <= LONGEST:
+            return Report()
+        larger = min(2 * LONGEST, longest)
+        return Report(notes=[f"the photograph is larger: --size {larger} paints more of it"])
+
+    return Work(frames, share=by_pixels(sizes, steps), report=report)
+
+
+def _estimate(job: Job) -> Estimate | None:
+    (photo,) = job.pictures("picture")
+    shape = (photo.shape[1], photo.shape[2])
+    if not worth_foreseeing(shape, job.settings):
+        return None
+    free = free_memory(job.network.get_buffer("mean").device)
+    most = min(_MEMORY, free) if free and not job.checkpoint else _MEMORY  # resumed work has the same tiles
+    ahead = style_foreseen(shape, job.settings, job.network, most)
+    narrower = {"tile": ahead.tile} if ahead.tile < job.settings.tile else {}
+    return Estimate(ahead.seconds, ahead.memory, narrower)
+
+
+def _told(frame: Frame) -> str:
+    loss = frame.numbers.get("loss")
+    return "" if loss is None else f", loss {loss:.3f}"
+
+
+def _instant(job: Job) -> Frames:
+    (photo,) = job.pictures("picture")
+    paintings = job.pictures("style")
+    job.fetch("instant-style")
+    return instant(photo, job.settings, styles=paintings, device=job.device)
+
+
+def _some_style(settings: Instant, counts: Mapping[str, int]) -> Instant:
+    if bool(counts.get("style")) == bool(settings.built_in):
+        raise UsageError("instant: expected a painting as the style, or built_in styles, and not both")
+    return settings
+
+
+_PAINTINGS = Input("style", "a painting, or several", many=True)
+
+STYLE = Technique(
+    name="style", title="Style", help="Your photograph, painted in the style of a painting.",
+    settings=Painted, run=_style,
+    inputs=(
+        Input("picture", "the photograph", required=True),
+        Input("style", "a painting, or several", required=True, many=True),
+        Input("mask", "a grey picture for each painting: light where its style goes", many=True, grey=True),
+        Input("content-mask", "a grey picture: light where the photograph counts", grey=True),
+        Input("start-from", "a picture to begin with"),
+    ),
+    shown_first=("strength", "brush", "detail", "keep_colours", "size"),
+    live=("strength", "detail", "weights"),
+    estimate=_estimate, told=_told,
+)  # fmt: skip
+
+INSTANT = Technique(
+    name="instant", title="Instant", help="The same in a second or two.", verb="style", flags=("instant",),
+    settings=InstantlyPainted, run=_instant, inputs=(STYLE.inputs[0], _PAINTINGS),
+    shown_first=("strength", "brush", "built_in", "size"), check=_some_style, told=_told,
+)  # fmt: skip
+
+
+# The sheets.
+
+
+def _grid(settings: Any) -> list[list[Any]]:
+    """A row for each strength, in it a picture for each brush, from less to more."""
+    at_once = isinstance(settings, Instant)
+    fewest, most = (0.5, 4.0) if at_once else (0.2, 4.0)
+    brushes = dict.fromkeys(min(most, max(fewest, settings.brush * share)) for share in _BRUSHES)
+    strengths = dict.fromkeys(
+        min(100.0, settings.strength * share) for share in (_INSTANT_STRENGTHS if at_once else _STRENGTHS)
+    )
+    return [
+        [settings.changed({"strength": round(strength, 3), "brush": round(brush, 3)}) for brush in brushes]
+        for strength in strengths
+    ]
+
+
+def _tiles(settings: Any) -> list[Tile]:
+    technique = "instant" if isinstance(settings, Instant) else "style"
+    return [
+        Tile(f"{one.strength:g}, {one.brush:g}", technique, one) for row in _grid(settings) for one in row
+    ]
+
+
+def _small(large: Any) -> Any:
+    changes: dict[str, Any] = {"size": SIDE, "print": None}
+    if isinstance(large, Stylize):
+        changes["steps"] = min(large.steps, _STEPS)
+    return large.changed(changes)
+
+
+_SHEET: dict[str, Any] = {
+    "tiles": _tiles, "small": _small, "columns": lambda settings, _: len(_grid(settings)[0]),
+    "heading": lambda *_: "Strength, brush",
+}  # fmt: skip
+
+STYLE_SHEET = sheet_of(
+    STYLE, name="style-sheet", title="A sheet", help="Small pictures, to choose from.",
+    verb="style", flags=("sheet",), makes=("sheet",),
+    shown_first=("strength", "brush", "detail", "keep_colours"), **_SHEET,
+)  # fmt: skip
+
+INSTANT_SHEET = sheet_of(
+    INSTANT, name="instant-sheet", title="An instant sheet", help="Small pictures, to choose from.",
+    flags=("instant", "sheet"), makes=("instant-sheet",), shown_first=("strength", "brush", "built_in"),
+    **_SHEET,
+)  # fmt: skip
+
+
+# The films.
+
+
+def _film(job: Job, done: int) -> Frames:
+    assert job.moving is not None
+    originals = job.moving.frames(max(0, done - 1))
+    last = job.frames[done - 1] if done else None
+    paintings, count = job.pictures("style"), job.moving.count
+    if isinstance(job.settings, InstantFilm):
+        job.fetch("instant-style")
+        return instant_frames(
+            originals, job.settings, styles=paintings, count=count, device=job.device, done=done, last=last
+        )
+    return style_frames(
+        originals, job.settings, styles=paintings, count=count, network=job.network, done=done, last=last
+    )
+
+
+def _length(job: Job) -> tuple[int, float]:
+    if job.moving is None:
+        raise UsageError(
+            f"{job.called('picture')} is a picture: a film is painted from a film or an animation, "
+            "or from a folder of frames"
+        )
+    job.pictures("style")
+    return job.moving.count, job.moving.fps
+
+
+_ANIMATION = Input("picture", "an animation: a film made here, or a GIF", required=True)
+
+STYLE_FILM = film_of(
+    STYLE, name="style-film", title="A film", help="An animation, painted frame after frame, step by step.",
+    settings=StyleFilm, film_flag="film", makes=("film",), inputs=(_ANIMATION, STYLE.inputs[1]),
+    shown_first=("strength", "brush", "frame_steps", "carry", "size"), frames=_film, length=_length,
+)  # fmt: skip
+
+INSTANT_FILM = film_of(
+    INSTANT, name="instant-film", title="An instant film",
+    help="An animation, every frame painted in the style of a painting.",
+    settings=InstantFilm, film_flag="film", makes=("instant-film",), inputs=(_ANIMATION, _PAINTINGS),
+    shown_first=("strength", "brush", "built_in", "carry"), frames=_film, length=_length,
+)  # fmt: skip
+
+TECHNIQUES = (STYLE, STYLE_SHEET, INSTANT, INSTANT_SHEET, INSTANT_FILM, STYLE_FILM)

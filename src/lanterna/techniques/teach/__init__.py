@@ -1,0 +1,1 @@
+"""Networks taught classes of one's own."""

@@ -1,0 +1,316 @@
+"""What a technique is: settings, inputs, frames on the way, and results.
+
+A technique is declared once, as a `Technique`. Its command with options and help, its form in the studio, its
+signature in a notebook, what `render` and `rerun` do with it, and the record in a saved picture are all made
+from that declaration.
+"""
+
+from __future__ import annotations
+
+import difflib
+import io
+from collections.abc import Callable, Container, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lanterna.documents import check_document
+from lanterna.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from lanterna.networks import Network
+    from lanterna.techniques.execute import Job
+
+
+Kind = TypeVar("Kind", bound="Settings")
+
+
+class Settings(BaseModel):
+    """Every setting of one technique. Subclasses add fields with a default, a range and a line of help."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+
+    verb: ClassVar[str] = "this technique"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    seed: int = Field(
+        default=0, ge=0, lt=2**31, description="Where all randomness starts: same seed, same result."
+    )
+
+    @classmethod
+    def checked(cls, settings: Mapping[str, Any]) -> Self:
+        """Make settings from plain values (text is read as numbers where numbers are wanted).
+
+        Errors: `UsageError`, one line that names the setting, what was expected and what came.
+        """
+        unknown = sorted(set(settings) - set(cls.model_fields))
+        if unknown:
+            known = ", ".join(sorted(cls.model_fields))
+            raise UsageError(f"{cls.verb} has no setting {unknown[0]!r}: it has {known}")
+        check_document(dict(settings))
+        try:
+            return cls.model_validate(dict(settings))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            name = ".".join(str(part) for part in first["loc"]) or cls.verb
+            message = first["msg"].removeprefix("Value error, ")
+            raise UsageError(f"{name}: {message}, got {_short(first['input'])}") from error
+
+    def changed(self, assignments: Mapping[str, Any]) -> Self:
+        """The same settings with some changed, checked again."""
+        return type(self).checked({**self.model_dump(), **assignments})
+
+    def only(self, kind: type[Kind]) -> Kind:
+        """The part that is of `kind`, to which this class adds settings."""
+        return kind.checked({name: getattr(self, name) for name in kind.model_fields})
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How far a piece of work has come.
+
+    `picture` is `(3, H, W)` in [0, 1] or None where a technique paints none; `numbers` are what to watch
+    (loss, accuracy, PSNR), by name.
+    """
+
+    step: int
+    steps: int
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    picture: Tensor | None = None
+
+    def whole(self) -> Tensor | None:
+        """The picture at its final size, where `picture` may be smaller until the last frame."""
+        return self.picture
+
+    def _repr_png_(self) -> bytes | None:
+        """The picture, as a notebook asks for it."""
+        if self.picture is None:
+            return None
+        from lanterna.images.drawing import as_image
+
+        file = io.BytesIO()
+        as_image(self.picture).save(file, "PNG")
+        return file.getvalue()
+
+
+Frames = Generator[Frame, Any, None]
+
+
+class Output(StrEnum):
+    """What a technique makes."""
+
+    PICTURE = "picture"
+    FILM = "film"
+    SHEET = "sheet"
+    WORDS = "words"
+    NETWORK = "network"
+
+
+@dataclass(frozen=True)
+class Input:
+    """A file that a technique takes: what it is for, whether it is needed, and how many there may be.
+
+    A `grey` one is a mask, of which only lightness counts; its place is another input's, `of`. One with a
+    `suffix` is no picture, but a file of that kind that belongs to a picture made here.
+    """
+
+    name: str
+    help: str
+    required: bool = False
+    many: bool = False
+    grey: bool = False
+    suffix: str = ""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A picture on a contact sheet: what is written beneath it, and the technique and settings that make it
+    large; `preset` is what those settings begin with."""
+
+    label: str
+    technique: str
+    settings: Settings
+    preset: str | None = None
+
+
+@dataclass(frozen=True)
+class Film:
+    """The frames of a film, `(3, H, W)` each, how many they are, how many a second, and how many seconds the
+    last one stands."""
+
+    frames: Iterable[Tensor]
+    count: int
+    fps: float
+    hold: float = 0.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """A picture to save. Where it is a `film`, the picture stands for it.
+
+    `made` says which of the technique's pictures it is (the first, if it is empty), `settings` what it was
+    made with where that is not what was asked for, `network` with which network where that was not the
+    job's. `also` writes a file that belongs to it, with that suffix. `words` say what it shows, where it
+    shows a finding. `tiles` are the pictures of a contact sheet, in so many `columns`, `gap` pixels apart.
+    """
+
+    picture: Tensor
+    made: str = ""
+    settings: Settings | None = None
+    network: Network | None = None
+    also: tuple[str, Callable[[Path], object]] | None = None
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    tiles: Sequence[Tile] = ()
+    columns: int = 1
+    gap: int = 16
+    film: Film | None = None
+    words: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a command says of finished work beside its pictures: fields of its JSON document, lines of the
+    result, and notes for the person."""
+
+    document: Mapping[str, Any] = field(default_factory=dict)
+    lines: Sequence[str] = ()
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """How long work will take, in seconds, and the most memory it will fill, in bytes.
+
+    `narrower` are settings with which it keeps to the memory there is, empty where it does anyway.
+    """
+
+    seconds: float
+    memory: int
+    narrower: Mapping[str, Any] = field(default_factory=dict)
+
+
+def evenly(frame: Frame) -> float:
+    """The share of the work that is done where every step is as much work; 0 where steps are not known."""
+    return frame.step / frame.steps if frame.steps else 0.0
+
+
+def _last_picture(frame: Frame, _: Any) -> Sequence[Result]:
+    picture = frame.whole()
+    return [] if picture is None else [Result(picture)]
+
+
+@dataclass(frozen=True)
+class Work:
+    """Work under way: its frames, what it has made at a frame, what to show of one, how much of it is done.
+
+    Settings that are sent into `frames` count from the next frame on. `results` is given a frame and the
+    settings as they are by then. `report` is for the command line.
+    """
+
+    frames: Frames
+    results: Callable[[Any, Any], Sequence[Result]] = _last_picture
+    shown: Callable[[Any], Tensor | None] = lambda frame: frame.picture
+    share: Callable[[Any], float] = evenly
+    report: Callable[[Any], Report] = lambda _: Report()
+
+
+def _its_network(settings: Any) -> tuple[str, ...]:
+    name = getattr(settings, "network", None)
+    return (name,) if isinstance(name, str) else ()
+
+
+@dataclass(frozen=True)
+class Technique:
+    """A technique, declared once.
+
+    `name` is unlike that of any other; `verb` the command that it belongs to (`name`, if it is empty), and
+    `command` are its words on the command line, `flags` the options that choose it there, and `film_flag` the
+    option that does so by naming the film to write. `room` is its place in the studio. `makes`
+    names its pictures in records; `made_by` is the setting that says which of them is made.
+
+    `run` is given a `Job` and gives the work, or only its frames where the last one's picture is the result.
+    The first of `inputs` is what the technique is about. `shown_first` are the settings that a form begins
+    with, `hidden` those that nobody sets by hand, `live` those that may change while it runs. `check` is
+    given the settings and how many files each input has, and gives settings; `networks` the names of the
+    networks that are opened; `title_of` a title, the settings and the titles that are taken.
+    `estimate` says beforehand what the work will take. `told` is what a frame's numbers say, in words.
+    Where `again` is False, its pictures are made again only by their command.
+    """
+
+    name: str
+    title: str
+    help: str
+    settings: type[Settings]
+    run: Callable[[Job], Work | Frames]
+    verb: str = ""
+    flags: tuple[str, ...] = ()
+    film_flag: str = ""
+    command: tuple[str, ...] = ()
+    room: str = ""
+    inputs: tuple[Input, ...] = ()
+    output: Output = Output.PICTURE
+    makes: tuple[str, ...] = ()
+    made_by: str = ""
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # those of the settings, if empty
+    shown_first: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+    live: tuple[str, ...] = ()
+    check: Callable[[Any, Mapping[str, int]], Any] = lambda settings, _: settings
+    networks: Callable[[Any], tuple[str, ...]] = _its_network
+    title_of: Callable[[str, Any, Container[str]], str] = lambda title, *_: title
+    estimate: Callable[[Job], Estimate | None] = lambda _: None
+    told: Callable[[Frame], str] = lambda _: ""
+    tiles: Callable[[Any], Sequence[Tile]] | None = None
+    again: bool = True
+    on_device: bool = True
+    noted: bool = True
+
+    def __post_init__(self) -> None:
+        verb = self.verb or self.name
+        usual = {"verb": verb, "command": (verb,), "room": verb, "makes": (self.name,),
+                 "presets": self.settings.presets}  # fmt: skip
+        for name, value in usual.items():
+            if not getattr(self, name):
+                object.__setattr__(self, name, value)
+
+    def checked(self, preset: str | None, given: Mapping[str, Any], counts: Mapping[str, int]) -> Settings:
+        """The settings of a preset and what is given beside it, with so many files for each input.
+
+        Errors: `UsageError`, in one line.
+        """
+        inputs = {each.name: each for each in self.inputs}
+        for name, count in counts.items():
+            if name not in inputs:
+                there = ", ".join(inputs) or "none"
+                raise UsageError(f"{self.name} takes no picture as {name[:40]!r}: it takes {there}")
+            if count > 1 and not inputs[name].many:
+                raise UsageError(f"{self.name} takes one picture as {name}, got {count}")
+        for each in self.inputs:
+            if each.required and not counts.get(each.name):
+                raise UsageError(f"{self.name} needs a picture: {each.help}")
+        start = {} if preset is None else self.preset(preset)
+        settings: Settings = self.check(self.settings.checked({**start, **given}), counts)
+        return settings
+
+    def preset(self, name: str) -> dict[str, Any]:
+        """The settings of a preset. Errors: `UsageError` that lists the presets there are."""
+        if name not in self.presets:
+            close = difflib.get_close_matches(name, self.presets, n=1)
+            there = f"there are {', '.join(self.presets)}" if self.presets else "it has none yet"
+            hint = f"did you mean {close[0]}?" if close else there
+            raise UsageError(f"{self.verb} has no preset {name[:60]!r}: {hint}")
+        return dict(self.presets[name])
+
+    def role(self, name: str) -> str:
+        """What a record calls an input: nothing where it is the first, which the picture was made from."""
+        return "" if self.inputs and name == self.inputs[0].name else name
+
+
+def _short(value: object, most: int = 60) -> str:
+    text = repr(value)
+    return text if len(text) <= most else text[: most - 1] + "…"
