@@ -256,7 +256,7 @@ def test_a_sheet_of_channels_shows_the_strongest_of_this_picture(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 24
     channels = [int(line.split("block9:")[1].split()[0]) for line in lines]
-    assert lines[0].endswith(f"-o block9-{channels[0]}.png")
+    assert lines[0].endswith(f"-o dream-{channels[0]}.png")
     network = open_network("efficientnet-lite0")
     image = resized(pixels("cat.png"), (224, 224)).clamp(0, 1)[None]
     with torch.no_grad():
@@ -325,7 +325,7 @@ def test_without_a_terminal_there_is_no_preview_and_it_says_why(monkeypatch, cap
         (["cat.png", "--preset", "thred"], "did you mean thread"),
         (["cat.png", "--preset", "nothing like it"], "there are thread, fur"),
         (["cat.png", "--guide", "gone.png"], "gone.png"),
-        (["cat.png", "--guided"], "guide"),
+        (["cat.png", "--guided"], "Unknown option: --guided"),
         (["cat.png", "--mask", "gone.png"], "gone.png"),
         (["cat.png", "--mask-stage", "block2"], "1 mask stages for 0 masks"),
         (["cat.png", "--mask", "left.png", "--mask-stage", "block2", "block3"], "2 mask stages for 1 masks"),

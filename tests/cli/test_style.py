@@ -18,8 +18,8 @@ from lanterna.images import open_picture, read_record, save_picture
 from lanterna.recipes.instant import Instant, instant
 from lanterna.recipes.octaves import resized
 from lanterna.recipes.style import Stylize, style
-from lanterna.surfaces import styling
 from lanterna.surfaces.cli import main
+from lanterna.techniques.style import technique as declared
 from terminals import in_a_terminal
 
 SMALL = ["--size", "64", "--steps", "2"]
@@ -163,7 +163,7 @@ def test_standard_input_the_usual_place_and_how_to_paint_larger(here, monkeypatc
     assert capsys.readouterr() == ("", "")
 
     monkeypatch.setattr("lanterna.recipes.style.LONGEST", 100)
-    monkeypatch.setattr("lanterna.surfaces.cli.style.LONGEST", 100)
+    monkeypatch.setattr("lanterna.techniques.style.technique.LONGEST", 100)
     assert paint("cat.png", "--style", "stars.png", "--steps", "1", "--force") == 0
     assert "100 × 67 pixels" in (said := capsys.readouterr().err)
     assert "--size 120" in said
@@ -172,9 +172,9 @@ def test_standard_input_the_usual_place_and_how_to_paint_larger(here, monkeypatc
 @pytest.mark.slow
 def test_long_work_is_told_beforehand_and_keeps_to_the_memory(monkeypatch, capsys):
     """Work so small that foreseeing it would be most of it is not foreseen."""
-    monkeypatch.setattr("lanterna.surfaces.cli.style._LONG", 0)
+    monkeypatch.setattr("lanterna.surfaces.cli.techniques._LONG", 0)
     monkeypatch.setattr("lanterna.recipes.style_foreseen._SAMPLE", 64)
-    monkeypatch.setattr("lanterna.surfaces.cli.style.free_memory", lambda _: 1)
+    monkeypatch.setattr("lanterna.techniques.style.technique.free_memory", lambda _: 1)
     words = ["cat.png", "--style", "stars.png", *FINE, "--size", "96", "--force"]
     assert paint(*words, "--steps", "1") == 0
     assert "of memory" not in capsys.readouterr().err
@@ -323,7 +323,7 @@ def test_ctrl_c_keeps_the_picture_and_resuming_ends_where_unbroken_work_does(her
     ],
 )  # fmt: skip
 def test_a_sheets_pictures_are_what_its_commands_make(words, labels, monkeypatch, capsys):
-    monkeypatch.setattr(styling, "SIDE", 64)
+    monkeypatch.setattr(declared, "SIDE", 64)
     monkeypatch.setattr("lanterna.recipes.instant.COARSEST", 128)
     assert paint("cat.png", *words, "--size", "64", "--sheet", "-o", "sheet.png", "--json") == 0
     shown = json.loads(capsys.readouterr().out)["sheet"]
@@ -357,18 +357,18 @@ STYLE = ["cat.png", "--style", "stars.png"]
     ("words", "said"),
     [
         (["gone.png", "--style", "stars.png"], "gone.png"),
-        (["cat.png"], "--style PAINTING"),
-        (["cat.png", "--instant"], "--built-in 19"),
+        (["cat.png"], "--style PATH, or add --instant"),
+        (["cat.png", "--instant"], "known styles as built-in"),
         (["cat.png", "--style", "gone.png"], "gone.png"),
-        ([*STYLE, "--built-in", "3"], "--built-in is for --instant"),
+        ([*STYLE, "--built-in", "3"], "--built-in is for instant: add --instant"),
         ([*STYLE, "--instant", "--built-in", "3"], "not both"),
         (["cat.png", "--instant", "--built-in", "26"], "less than 26"),
         ([*STYLE, "--instant", "--strength", "2"], "strength"),
-        ([*STYLE, "--instant", "--detail", "2"], "--detail is for painting step by step"),
+        ([*STYLE, "--instant", "--detail", "2"], "--detail is for style: leave --instant out, or leave"),
         ([*STYLE, "--instant", "--keep-colours", "light"], "--keep-colours is for"),
-        ([*STYLE, "--instant", "--mask", "left.png"], "--mask is for"),
-        ([*STYLE, "--instant", "--preset", "oil"], "--preset is for"),
-        ([*STYLE, "--instant", "--checkpoint", "kept.pt"], "--checkpoint is for"),
+        ([*STYLE, "--instant", "--mask", "left.png"], "--mask is not for instant"),
+        ([*STYLE, "--instant", "--preset", "oil"], "instant has no presets: leave 'oil' out"),
+        ([*STYLE, "--instant", "--checkpoint", "kept.pt"], "leave --checkpoint out"),
         ([*STYLE, "--strength", "0"], "strength"),
         ([*STYLE, "--size", "32"], "size"),
         ([*STYLE, "--weights", "1", "2"], "expected 1 weights"),

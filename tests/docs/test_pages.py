@@ -27,9 +27,10 @@ from lanterna.networks.trained import is_trained, open_trained
 from lanterna.recipes.cppn import Cppn
 from lanterna.recipes.dream import Dream
 from lanterna.recipes.paint import Paint
-from lanterna.surfaces import launching, styling
+from lanterna.surfaces import launching
 from lanterna.surfaces.cli import VERBS, main
 from lanterna.surfaces.cli.frame import make_app
+from lanterna.techniques.style import technique as declared
 from places import ROOT
 
 if TYPE_CHECKING:
@@ -231,8 +232,8 @@ def quicker(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, int]]:
 
     `techniques/test_parallel.py` goes on from there.
     """
-    monkeypatch.setattr(styling, "_BRUSHES", (1.0,))
-    monkeypatch.setattr(styling, "SIDE", 64)
+    monkeypatch.setattr(declared, "_BRUSHES", (1.0,))
+    monkeypatch.setattr(declared, "SIDE", 64)
     monkeypatch.setattr("lanterna.recipes.instant.COARSEST", 128)
     monkeypatch.setattr("lanterna.recipes.foreseen._SAMPLE", 64)
     launched: list[dict[str, int]] = []

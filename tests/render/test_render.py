@@ -275,6 +275,21 @@ def test_force_begins_anew_and_removes_only_its_own(photos, tmp_path):
     assert (tmp_path / "out/mine.txt").read_text() == "mine"
 
 
+def test_what_needs_no_picture_is_swept_too(tmp_path, monkeypatch, capsys):
+    """Each picture of a sweep is the one that the technique's own command makes."""
+    monkeypatch.chdir(tmp_path)
+    words = ["--width", "24", "--height", "16"]
+    assert main(["render", "random", *words, "--sweep", "seed=4:6:3", "-o", "seeds", "--workers", "1"]) == 0
+    assert main(["paint", "--random", *words, "--seed", "5", "-o", "five.png", "--quiet"]) == 0
+    made = sorted((tmp_path / "seeds").glob("*.png"))
+    assert [each.name for each in made] == [f"random-seed-{seed}.png" for seed in (4, 5, 6)]
+    assert torch.equal(open_picture(made[1]), open_picture("five.png"))
+    assert not torch.equal(open_picture(made[0]), open_picture(made[1]))
+    assert read_record(made[2]).settings["seed"] == 6
+    assert main(["render", "random", "dream", "-o", "out"]) == 2  # no file of that name to dream on
+    assert "random cannot be read" in capsys.readouterr().err
+
+
 def test_sweeps_are_read_and_checked():
     assert Sweep.read("step_size=0.5:2:4").values == (0.5, 1.0, 1.5, 2.0)
     assert Sweep.read("seed=0:9:10").values == tuple(range(10))
@@ -295,7 +310,7 @@ def test_sweeps_are_read_and_checked():
     ("words", "said"),
     [
         (["dream"], "expected where the pictures go"),
-        (["dream", "-o", "x", "--stage", "block2", "--sheet", "stages"], "--sheet is not for many pictures"),
+        (["dream", "-o", "x", "--stage", "block2", "--sheet", "stages"], "a sheet is not for many pictures"),
         (["style", "-o", "x"], "expected a painting"),
         (["dream", "-o", "x", "--steps", "0"], "steps"),
         (["dream", "-o", "x", "--colour", "red"], "--colour"),

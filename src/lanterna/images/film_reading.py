@@ -47,7 +47,7 @@ class Film:
     """A film that can be read from the beginning as often as wanted; nothing of it stays in memory.
 
     Iterating gives its `count` pictures, `(3, height, width)` float32 in [0, 1], sRGB, the right way up.
-    `fps` is the average where pictures do not stand equally long.
+    `fps` is the average where pictures do not stand equally long. A `width` of 0 is one that is not known.
     """
 
     path: Path
@@ -72,7 +72,7 @@ class Film:
             raise UsageError(f"{self.path}: the first picture of a film is 0, got {start}")
         for number, frame in enumerate(self._read(start), start):
             height, width = frame.shape[1:]
-            if (width, height) != (self.width, self.height):
+            if self.width and (width, height) != (self.width, self.height):
                 size = f"{self.width} × {self.height}"
                 raise UsageError(
                     f"{self.path}: picture {number} is {width} × {height}, the first is {size}: "

@@ -31,6 +31,11 @@ CAREFULLY = 0x4 | 0x2000 | 0x4000 | 0x40000
 """How FFmpeg converts colours: bicubic, from every pixel, rounded. Its usual way darkens by a level."""
 
 
+def usual_film(name: str) -> Path:
+    """Where a film goes if nobody says: MP4 where it can be written, as everybody can play it."""
+    return Path(f"{name}.mp4" if find_spec("av") else f"{name}.webp")
+
+
 def check_film_place(path: str | Path, *, force: bool = False) -> None:
     """Whether a film can be saved there, to be asked before long work.
 

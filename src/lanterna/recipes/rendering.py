@@ -125,16 +125,14 @@ class Render(View):
 class Grid(View):
     """A sheet of what a painting has between its pictures. `size` is that of each picture on it."""
 
-    between: int = Field(default=3, ge=0, le=50, description="In a grid: how many between two pictures.")
+    between: int = Field(default=3, ge=0, le=50, description="How many between two pictures.")
 
 
 class Morph(View):
     """A film from picture to picture, and back to the first."""
 
-    frames: int = Field(
-        default=48, ge=2, le=10_000, description="In a film: frames from a picture to the next."
-    )
-    fps: float = Field(default=24.0, ge=1, le=60, description="In a film: frames a second.")
+    frames: int = Field(default=48, ge=2, le=10_000, description="Frames from a picture to the next.")
+    fps: float = Field(default=24.0, ge=1, le=60, description="Frames a second.")
 
     def count(self, painting: Painting) -> int:
         """How many frames there are in all. Errors: `UsageError` where the painting is of one picture."""

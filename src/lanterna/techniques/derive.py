@@ -11,7 +11,7 @@ from lanterna.errors import UsageError
 from lanterna.images.drawing import contact_sheet
 from lanterna.recipes.octaves import resized
 from lanterna.techniques.execute import begin, last_of
-from lanterna.techniques.technique import Film, Frame, Output, Result, Technique, Work
+from lanterna.techniques.technique import Film, Frame, Output, Report, Result, Technique, Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -54,6 +54,7 @@ def sheet_of(
     choose: Callable[[Job], Any] = lambda job: job.settings,
     columns: Callable[[Any, Sequence[Tile]], int],
     heading: Callable[[Job, Any], str] = lambda *_: "",
+    notes: Callable[[Any], Sequence[str]] = lambda _: (),
     gap: int = 16,
     side: int | None = None,
     name: str,
@@ -89,10 +90,10 @@ def sheet_of(
             made = getattr(settings, derived.made_by) if derived.made_by else derived.makes[0]
             return [Result(frame.picture, made, settings, tiles=shown, columns=wide, gap=gap)]
 
-        return Work(frames(), results)
+        return Work(frames(), results, report=lambda _: Report(notes=notes(settings)))
 
     derived = replace(
-        technique, name=name, run=run, output=Output.SHEET, live=(), tiles=tiles,
+        technique, name=name, file=name, run=run, output=Output.SHEET, live=(), tiles=tiles, resumes="",
         **{"estimate": lambda _: None, **declared},
     )  # fmt: skip
     return derived
@@ -137,7 +138,8 @@ def film_of(
         return Work(work(), results)
 
     return replace(
-        technique, name=name, run=run, output=Output.FILM, live=(), again=False,
+        technique, name=name, run=run, output=Output.FILM, live=(), again=False, partial=True, resumes="",
+        film_frames=frames,
         **{"estimate": lambda _: None, **declared},
     )  # fmt: skip
 

@@ -28,6 +28,7 @@ from lanterna.images.films import save_film
 from lanterna.images.prints import Print
 from lanterna.images.record import printable
 from lanterna.networks import open_network, shelf_items
+from lanterna.networks.tracing import ForeignNetwork
 from lanterna.techniques import registry
 from lanterna.techniques.frame_folder import FrameFolder
 from lanterna.techniques.technique import Settings, Work
@@ -79,6 +80,7 @@ class Job:
     names: Mapping[Path, str] = field(default_factory=dict)
     fetch_item: Fetch = fetch_quietly
     progress: Callable[[str, int, int], None] = lambda *_: None
+    say: Callable[[str], None] = lambda _: None
     trust: bool = True
     pictures_given: Mapping[str, Sequence[Tensor]] = field(default_factory=dict)
     also_at: Container[int] = ()
@@ -139,7 +141,10 @@ class Job:
     def open_network(self, name: str) -> Network:
         """A network by its name, with what it needs fetched."""
         self.fetch(*shelf_items(name))
-        return open_network(name, device=self.device, trust=self.trust)
+        network = open_network(name, device=self.device, trust=self.trust)
+        if isinstance(network, ForeignNetwork):
+            self.say(f"{name}: {network.note}")
+        return network
 
     @cached_property
     def frames(self) -> FrameFolder:
@@ -195,6 +200,14 @@ def last_of(frames: Frames) -> Frame:
     """Run to the end, and give the last frame."""
     (last,) = deque(frames, maxlen=1)
     return last
+
+
+def finish(job: Job) -> None:
+    """Remove what work that has ended would be resumed from: its checkpoint, and the frames of its film."""
+    if job.checkpoint is not None:
+        job.checkpoint.unlink(missing_ok=True)
+    if job.has_frames():
+        job.frame_folder(resume=True).remove()
 
 
 def record_of(job: Job, result: Result, settings: Settings | None = None) -> Record | None:
@@ -279,7 +292,8 @@ def make_again(record: Record, *, trust: bool = False) -> tuple[Tensor, Record]:
     with _threads(record.threads):
         work = begin(job)
         results = work.results(last_of(work.frames), job.settings)
-        result = next(each for each in results if (each.made or job.technique.makes[0]) == record.made)
+        usual = job.technique.makes[0]
+        result = next((each for each in results if (each.made or usual) == record.made), results[0])
         now = record_of(job, result)
     assert now is not None
     then_in, now_in = ([(note.role, note.sha256) for note in each.inputs] for each in (record, now))

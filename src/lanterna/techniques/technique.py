@@ -12,7 +12,7 @@ import io
 from collections.abc import Callable, Container, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -256,27 +256,40 @@ class Technique:
     output: Output = Output.PICTURE
     makes: tuple[str, ...] = ()
     made_by: str = ""
-    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # those of the settings, if empty
+    own_presets: Mapping[str, Mapping[str, Any]] | None = None
     shown_first: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
     live: tuple[str, ...] = ()
     check: Callable[[Any, Mapping[str, int]], Any] = lambda settings, _: settings
     networks: Callable[[Any], tuple[str, ...]] = _its_network
+    items: Callable[[Any], tuple[str, ...]] = lambda _: ()
     title_of: Callable[[str, Any, Container[str]], str] = lambda title, *_: title
     estimate: Callable[[Job], Estimate | None] = lambda _: None
     told: Callable[[Frame], str] = lambda _: ""
     tiles: Callable[[Any], Sequence[Tile]] | None = None
+    film_frames: Callable[[Job, int], Frames] | None = None
+    manual: str = ""
+    arguments: tuple[str, ...] = ()
+    instead: tuple[tuple[str, str], ...] = ()
+    file: str = ""
+    beside: tuple[str, str] | None = None
+    resumes: Literal["", "asked", "always"] = ""
+    partial: bool = True
     again: bool = True
     on_device: bool = True
     noted: bool = True
 
     def __post_init__(self) -> None:
         verb = self.verb or self.name
-        usual = {"verb": verb, "command": (verb,), "room": verb, "makes": (self.name,),
-                 "presets": self.settings.presets}  # fmt: skip
+        usual = {"verb": verb, "file": self.name, "command": (verb,), "room": verb, "makes": (self.name,)}
         for name, value in usual.items():
             if not getattr(self, name):
                 object.__setattr__(self, name, value)
+
+    @property
+    def presets(self) -> Mapping[str, Mapping[str, Any]]:
+        """Settings to begin with, by name: those of the settings, where the technique has none of its own."""
+        return self.settings.presets if self.own_presets is None else self.own_presets
 
     def checked(self, preset: str | None, given: Mapping[str, Any], counts: Mapping[str, int]) -> Settings:
         """The settings of a preset and what is given beside it, with so many files for each input.
@@ -295,14 +308,17 @@ class Technique:
                 raise UsageError(f"{self.name} needs a picture: {each.help}")
         start = {} if preset is None else self.preset(preset)
         settings: Settings = self.check(self.settings.checked({**start, **given}), counts)
+        if preset is not None and getattr(settings, self.made_by or "seed") == "presets":
+            raise UsageError(f"a sheet of presets shows all of them: leave --preset {preset} out")
         return settings
 
     def preset(self, name: str) -> dict[str, Any]:
         """The settings of a preset. Errors: `UsageError` that lists the presets there are."""
+        if not self.presets:
+            raise UsageError(f"{self.title.lower()} has no presets: leave {name[:60]!r} out")
         if name not in self.presets:
             close = difflib.get_close_matches(name, self.presets, n=1)
-            there = f"there are {', '.join(self.presets)}" if self.presets else "it has none yet"
-            hint = f"did you mean {close[0]}?" if close else there
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(self.presets)}"
             raise UsageError(f"{self.verb} has no preset {name[:60]!r}: {hint}")
         return dict(self.presets[name])
 

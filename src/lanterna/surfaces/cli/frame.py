@@ -14,7 +14,7 @@ from cyclopts.config import Env
 
 from lanterna import __version__
 from lanterna.errors import LanternaError, UsageError, one_line
-from lanterna.surfaces.cli import MODULES, VERBS, settings_file
+from lanterna.surfaces.cli import BUILT, MODULES, VERBS, settings_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,7 +67,8 @@ def make_app() -> App:
         default_parameter=Parameter(consume_multiple=True, negative_iterable=(), negative_none=()),
     )
     for verb in VERBS:
-        app.command(f"lanterna.surfaces.cli.{MODULES.get(verb, verb)}:{verb}", name=verb)
+        module = "techniques" if verb in BUILT else MODULES.get(verb, verb)
+        app.command(f"lanterna.surfaces.cli.{module}:{verb}", name=verb)
     app.register_install_completion_command()
     return app
 

@@ -3,9 +3,10 @@
 import os
 import shutil
 import time
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from cyclopts import Parameter
 
@@ -16,6 +17,8 @@ from lanterna.images.films import SUFFIXES as FILM_SUFFIXES
 from lanterna.images.films import check_film_place, save_film
 from lanterna.images.record import note_input
 from lanterna.networks import shelf_items
+from lanterna.recipes.classify import Classify
+from lanterna.recipes.read import Read
 from lanterna.surfaces.cli.common import (
     Device,
     Force,
@@ -29,23 +32,29 @@ from lanterna.surfaces.cli.common import (
     say,
     stoppable,
 )
+from lanterna.surfaces.cli.frame import make_app
+from lanterna.surfaces.cli.techniques import understood
 from lanterna.surfaces.render.folder import MANIFEST, Folder, plan_in
 from lanterna.surfaces.render.local import Local
 from lanterna.surfaces.render.on_dask import OnDask
 from lanterna.surfaces.render.on_ray import OnRay
 from lanterna.surfaces.render.pieces import Carried, cuts, pieces, pieces_of
-from lanterna.surfaces.render.plan import Pictures, Sweep, originals, variations
+from lanterna.surfaces.render.plan import Pictures, Sweep, originals, variations, without_pictures
 from lanterna.surfaces.render.task import SILENCE, Given, Kit
-from lanterna.surfaces.render.verbs import WORDS, wish
 from lanterna.surfaces.render.work import work
+from lanterna.techniques.registry import of_verb, paths
+from lanterna.techniques.technique import Output as Kind
+from lanterna.techniques.technique import Settings, Technique
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lanterna.surfaces.render.plan import Originals
     from lanterna.surfaces.render.task import Engine
-    from lanterna.surfaces.render.verbs import Wish
     from lanterna.surfaces.render.work import Summary
+
+WORDS = ("classify", "read")
+"""The verbs that answer in words."""
 
 _CHUNKS = (16, 48)  # frames of a part: shorter ones repeat more, longer ones leave workers waiting
 _OVERLAP = 8  # frames
@@ -53,10 +62,13 @@ _SHOWN = 5  # pictures that went wrong, told one by one
 
 
 def render(
-    source: Annotated[Path, Parameter(help="A folder of pictures, a film, or a picture.")],
-    verb: Annotated[
-        Literal["dream", "style", "paint", "classify", "read"], Parameter(help="What to do with each.")
+    source: Annotated[
+        Path,
+        Parameter(help="A folder of pictures, a film, or a picture; or random, feature, which need none."),
     ],
+    verb: Annotated[
+        str | None, Parameter(help="What to do with each: dream, style, instant, paint, classify, read …")
+    ] = None,
     /,
     *words: Annotated[str, Parameter(allow_leading_hyphen=True, help="The verb's own options, as ever.")],
     output: Output = None,
@@ -101,14 +113,23 @@ def render(
     """
     if output is None:
         raise UsageError("expected where the pictures go: -o FOLDER, or -o film.mp4 for a film")
-    wanted, to_film = _wish(verb, words), output.suffix.lower() in FILM_SUFFIXES
-    begun = originals(source)
+    to_film = output.suffix.lower() in FILM_SUFFIXES
     sweeps = [Sweep.read(text) for text in sweep or ()]
-    carried = (
-        (flow if flow is not None else begun.film is not None) and wanted.film is not None and not sweeps
-    )
+    names = _techniques()
+    if verb not in (*names, *WORDS) and str(source) in names and not names[str(source)].inputs:
+        verb, words = str(source), words if verb is None else (verb, *words)
+        begun = without_pictures(verb)
+    elif verb not in (*names, *WORDS):
+        got = "" if verb is None else f", got {verb[:40]!r}"
+        raise UsageError(f"expected what to do with each: {', '.join([*names, *WORDS])}{got}")
+    else:
+        begun = originals(source)
+    wanted = _wanted(verb, words)
+    carried = (flow if flow is not None else begun.film is not None) and not sweeps and wanted.has_film()
     if flow and not carried:
         raise UsageError("--flow is for a film that is dreamed or painted, without --sweep or --mask")
+    if carried:
+        wanted = _wanted(verb, words, film=True)
     if to_film:
         if verb in WORDS or sweeps or (begun.film is None and len(begun.names) < 2):
             raise UsageError(f"{output}: a film is made of a film or a folder of pictures: name a folder")
@@ -128,14 +149,14 @@ def render(
             f"--overlap: expected 0 to {(chunk or _CHUNKS[0]) - 1}, less than a part, got {overlap}"
         )
     cores = os.cpu_count() or 1
-    ways = variations(wanted.recipe, sweeps)
+    ways = variations(wanted.settings, sweeps)
     fetch_missing(*_needs(wanted), quiet=quiet)
     kit = Kit(
-        verb, wanted.film[0] if carried and wanted.film else wanted.made,
+        wanted.verb, wanted.made,
         ".json" if verb in WORDS else f".{form or 'png'}", device, max(1, cores // (workers or cores)),
         tuple(
             Given(note_input(path, role=role), path.read_bytes())
-            for role, paths in wanted.others.items() for path in paths
+            for role, paths in wanted.files.items() for path in paths
         ),
         chunks=carried,
     )  # fmt: skip
@@ -144,7 +165,6 @@ def render(
     whole: Pictures | Carried
     if carried:
         assert film is not None
-        assert wanted.film is not None
         cut = []
         if chunk is None and overlap is None and not force:  # as it was begun, with more workers perhaps
             cut = pieces_of(plan_in(place), film.count)
@@ -154,7 +174,7 @@ def render(
             cut = pieces(
                 film.count, cuts(film), length, min(_OVERLAP, length - 1) if overlap is None else overlap
             )
-        whole = Carried(begun, film, cut, wanted.film[1].model_dump(mode="json"))
+        whole = Carried(begun, film, cut, wanted.settings.model_dump(mode="json"))
     else:
         whole = Pictures(begun, ways)
     folder = Folder(place, _plan(kit, begun, whole), kit.suffix, force=force)
@@ -177,27 +197,67 @@ def render(
     return _tell(summary, whole.count, output, seconds, unsteady, json=json, quiet=quiet)
 
 
-def _wish(verb: str, words: "tuple[str, ...]") -> "Wish":
-    """What the verb's own words mean, read by the verb's own command line."""
-    from lanterna.surfaces.cli.frame import make_app
+class _Wanted(NamedTuple):
+    """What is to be made of each picture: verb and `made` as in its record, settings, and inputs by role.
 
-    _, bound, _ = make_app().parse_args([verb, "picture.png", *words], exit_on_error=False, print_error=False)
-    asked = dict(bound.arguments)
-    for name in ("picture", "pictures", "photo", "photos"):
-        asked.pop(name, None)
-    asked |= asked.pop("kwargs", {})
-    settings = given(asked.pop("settings", None))
-    return wish(verb, asked, settings)
+    Verbs that answer in words have no `technique`.
+    """
+
+    verb: str
+    made: str
+    settings: Settings
+    files: Mapping[str, Sequence[Path]]
+    technique: Technique | None = None
+
+    def has_film(self) -> bool:
+        """Whether there is a film of such pictures whose frames go on from one another."""
+        if self.technique is None:
+            return False
+        return any(
+            each.film_frames is not None
+            and (each.command, each.flags) == (self.technique.command, self.technique.flags)
+            and self.files.keys() <= {one.name for one in each.inputs}
+            for each in of_verb(self.verb)
+        )
 
 
-def _needs(wanted: "Wish") -> list[str]:
+def _wanted(verb: str, words: Sequence[str], *, film: bool = False) -> _Wanted:
+    """What the words of a verb ask for, read by the verb's own command line."""
+    if verb in WORDS:
+        tokens = [verb, "picture.png", *words]
+        _, bound, _ = make_app().parse_args(tokens, exit_on_error=False, print_error=False)
+        options = {name: value for name, value in bound.arguments.items() if name != "photos"}
+        kind = Classify if verb == "classify" else Read
+        settings = given(options["settings"]) if options.keys() == {"settings"} else options
+        return _Wanted(verb, "words", kind.checked(settings), {})
+    found = understood(words, _techniques()[verb], film=film)
+    technique = found.technique
+    if technique.name != verb and not film:
+        raise UsageError(f"{technique.title.lower()} is not for many pictures: leave its options out")
+    about = technique.inputs[0].name if technique.inputs else ""
+    files = {name: paths for name, paths in found.files.items() if name != about}
+    return _Wanted(technique.verb, technique.makes[0], found.settings, files, technique)
+
+
+def _techniques() -> dict[str, Technique]:
+    """The techniques that can be run many times over, by name: those of a picture, or of nothing."""
+    return {
+        each.name: each
+        for verb in paths()
+        if verb != "learn"
+        for each in of_verb(verb)
+        if each.output is Kind.PICTURE and each.again and not any(one.suffix for one in each.inputs)
+    }
+
+
+def _needs(wanted: _Wanted) -> list[str]:
     """What must be on the shelf before workers ask for it."""
-    network = getattr(wanted.recipe, "network", None)
-    if wanted.verb == "style" and wanted.made == "instant":
-        return ["instant-style"]
+    technique = wanted.technique
     if wanted.verb == "read":
         return ["mnist"]
-    return list(shelf_items(network)) if network and wanted.verb != "paint" else []
+    names = (wanted.settings.network,) if technique is None else technique.networks(wanted.settings)  # type: ignore[attr-defined]
+    items = [item for name in names for item in shelf_items(name)]
+    return items if technique is None else [*items, *technique.items(wanted.settings)]
 
 
 def _plan(kit: Kit, begun: "Originals", whole: Pictures | Carried) -> dict[str, object]:

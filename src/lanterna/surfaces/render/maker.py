@@ -15,23 +15,21 @@ from lanterna.devices import choose_device
 from lanterna.errors import LanternaError, one_line
 from lanterna.files import working_folder
 from lanterna.images.drawing import as_png
+from lanterna.images.film_reading import Film
 from lanterna.images.pictures import open_picture, save_picture
 from lanterna.images.record import Record, make_record
 from lanterna.networks import keeping_networks, open_network
 from lanterna.recipes.classify import Classify, classify
-from lanterna.recipes.dream_film import DreamFilm, dream_frames
 from lanterna.recipes.read import Read, read
-from lanterna.recipes.style_film import InstantFilm, StyleFilm, instant_frames, style_frames
 from lanterna.surfaces.render.task import Failed, Made
-from lanterna.surfaces.rerun import make_again
+from lanterna.techniques.execute import Job, make_again
+from lanterna.techniques.registry import technique_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Callable
 
-    from torch import Tensor
-
-    from lanterna.recipes.recipe import Frame
     from lanterna.surfaces.render.task import Given, Kit, Task
+    from lanterna.techniques.execute import File
 
 
 class Maker:
@@ -94,30 +92,18 @@ class Maker:
 
     def _chunk(self, task: Task) -> list[bytes]:
         """The frames of one piece of a film, each going on from the one before, as files without a record."""
-        originals = (open_picture(each.data) for each in task.sources)
-        roles = [given.note.role for given in self.kit.others]
-        opened = list(map(open_picture, self._others))
-        others = {
-            role: [one for one, own in zip(opened, roles, strict=True) if own == role] for role in roles
-        }
-        frames = self._frames(task, originals, others)
+        technique = technique_of(self.kit.verb, self.kit.made)
+        assert technique is not None
+        assert technique.film_frames is not None
+        files: dict[str, list[File]] = {}
+        names = {technique.role(each.name): each.name for each in technique.inputs}
+        for given, file in zip(self.kit.others, self._others, strict=True):
+            files.setdefault(names[given.note.role], []).append(file)
+        job = Job(technique, technique.settings.checked(task.settings), files, device=self.kit.device)
+        pictures = [each.data for each in task.sources]
+        job.moving = Film(self._folder, 0, 0, 0.0, len(pictures), lambda _: map(open_picture, pictures))
+        frames = technique.film_frames(job, 0)
         return [as_png(frame.picture) for frame in frames if frame.picture is not None]
-
-    def _frames(
-        self, task: Task, originals: Iterator[Tensor], others: Mapping[str, list[Tensor]]
-    ) -> Generator[Frame, None, None]:
-        count, device, styles = len(task.sources), self.kit.device, others.get("style", [])
-        if self.kit.made == "instant-film":
-            at_once = InstantFilm.checked(task.settings)
-            return instant_frames(originals, at_once, styles=styles, count=count, device=device)
-        if self.kit.verb == "style":
-            painted = StyleFilm.checked(task.settings)
-            network = open_network(painted.network, device=device)
-            return style_frames(originals, painted, styles=styles, count=count, network=network)
-        dreamed = DreamFilm.checked(task.settings)
-        network = open_network(dreamed.network, device=device)
-        guide = next(iter(others.get("guide", [])), None)
-        return dream_frames(originals, dreamed, count=count, network=network, guide=guide)
 
 
 def _classified(task: Task, file: Path) -> bytes:

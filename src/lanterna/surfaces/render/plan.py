@@ -7,6 +7,7 @@ import json
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lanterna.errors import UsageError
@@ -18,7 +19,6 @@ from lanterna.surfaces.render.task import Given, Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from pydantic import JsonValue
     from torch import Tensor
@@ -114,8 +114,14 @@ class Originals:
     paths: Sequence[Path] = ()
     film: Film | None = None
 
-    def given(self, wanted: Sequence[int]) -> Iterator[Given]:
-        """Those of the numbers `wanted`, which rise, as a task takes them; a film's pictures as PNG files."""
+    def given(self, wanted: Sequence[int]) -> Iterator[Given | None]:
+        """Those of the numbers `wanted`, which rise, as a task takes them; a film's pictures as PNG files.
+
+        Where there are no pictures (`without_pictures`) each is None.
+        """
+        if self.film is None and not self.paths:
+            yield from (None for _ in wanted)
+            return
         if self.film is None:
             for number in wanted:
                 path = self.paths[number]
@@ -134,6 +140,11 @@ class Originals:
         data = as_png(picture)
         note = note_input(data).model_copy(update={"path": f"{self.source.name}#{number}"})
         return Given(Input.model_validate(note.model_dump()), data)
+
+
+def without_pictures(name: str) -> Originals:
+    """What a technique begins with that takes no picture: nothing, but a name for its results."""
+    return Originals(Path(name), [name])
 
 
 def originals(source: Path) -> Originals:
@@ -197,7 +208,7 @@ class Pictures:
         for picture, numbers in zip(given, by_picture, strict=True):
             for number in numbers:
                 way = self.ways[number % len(self.ways)]
-                yield Task(number, self.names[number], way.settings, (picture,))
+                yield Task(number, self.names[number], way.settings, (picture,) if picture else ())
 
     def put_together(self, _: Folder) -> None:
         """Nothing is to be done at the end: each picture is whole by itself."""

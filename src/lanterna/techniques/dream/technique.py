@@ -98,7 +98,16 @@ DREAM = Technique(
     ),
     shown_first=("stage", "steps", "step_size", "octaves", "size"), hidden=("guided",),
     live=tuple(sorted(STEERED - {"mask_stage"})),
-    check=_guided, estimate=_estimate, told=_told,
+    check=_guided, estimate=_estimate, told=_told, resumes="asked",
+    manual="""Turn a picture into what a network sees in it (DeepDream).
+
+    `lanterna dream cat.jpg --preset eyes`, `--stage block9:31,40`, `--class goldfish`, `--guide flowers.jpg`,
+    `--sheet stages`. `--film zoom.webp` flies into the picture without end; a film in place of a picture is
+    dreamed frame after frame.
+
+    A stage is STAGE[:CHANNELS][*WEIGHT], its channels 31,40 or strongest4, weakest4, average4. Ctrl-C keeps
+    the picture so far. Without -o it is written to dream.png.
+    """,
 )  # fmt: skip
 
 
@@ -215,11 +224,20 @@ def _title(job: Job, settings: Sheet) -> str:
     return f"What channels of {settings.shown[0].partition(':')[0]} in {job.network.name} dream"
 
 
+def _left_out(settings: Sheet) -> list[str]:
+    missing = Dream.presets.keys() - set(settings.shown) if settings.sheet == "presets" else ()
+    return [
+        f"left out: {name}, whose network is not here: lanterna networks says how to get "
+        f"{Dream.presets[name]['network']}"
+        for name in sorted(missing)
+    ]
+
+
 SHEET = sheet_of(
     DREAM, name="dream-sheet", title="A sheet", help="Small dreams side by side, to choose from.",
     settings=Sheet, flags=("sheet",), makes=("presets", "stages", "channels"), made_by="sheet",
     shown_first=("sheet", "stage"), hidden=("guided", "shown"),
-    tiles=_tiles, small=_small, choose=_choose, columns=_columns, heading=_title,
+    tiles=_tiles, small=_small, choose=_choose, columns=_columns, heading=_title, notes=_left_out,
 )  # fmt: skip
 
 

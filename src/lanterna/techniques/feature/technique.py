@@ -97,6 +97,13 @@ FEATURE = Technique(
     name="feature", title="Feature", help="What a channel, unit or class of a network wants to see.",
     room="look", settings=Feature, run=_feature, makes=("feature", "sheet"),
     shown_first=("network", "stage", "channel", "class_", "steps"), check=_wishes_something, told=_told,
+    arguments=("stage", "channel"),
+    manual="""Paint what a channel, unit or class of a network wants to see.
+
+    `lanterna feature block9 31`, `--class goldfish`, `block9 --direction 31 40`, `block9 --sheet 16`.
+
+    Ctrl-C keeps the picture so far. Without -o it is written to feature.png.
+    """,
 )  # fmt: skip
 
 

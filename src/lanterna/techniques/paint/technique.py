@@ -46,6 +46,8 @@ def _paint(job: Job) -> Work:
     def results(frame: PaintFrame, now: Paint) -> list[Result]:
         if not math.isfinite(frame.numbers["psnr"]):
             rate = frame.numbers["rate"]
+            if job.checkpoint:
+                job.checkpoint.unlink(missing_ok=True)
             raise LanternaError(f"the network has lost its way: --rate with less than {rate:g}")
         made = frame.recipe.changed({"rate": now.rate})
         if made.steps:  # where they are known, they take the place of seconds
@@ -97,10 +99,26 @@ PAINT = Technique(
     settings=Paint, run=_paint,
     inputs=(
         Input("picture", "the picture to learn, or several", required=True, many=True),
-        Input("mask", "a grey picture: light where the network must guess", many=True, grey=True),
+        Input(
+            "mask", "a grey picture for all, or one for each: light where the network must guess",
+            many=True, grey=True,
+        ),
     ),
     shown_first=("network", "seconds", "size", "keep"), live=("rate",),
-    check=_masks_fit, networks=lambda _: (), told=_told,
+    check=_masks_fit, networks=lambda _: (), told=_told, resumes="always",
+    beside=("painting", ".safetensors"), instead=(("steps", "seconds"),),
+    manual="""Let a network learn to paint a picture.
+
+    `lanterna paint cat.jpg`, `--network siren`, `--seconds 60`, `--preset lecture`; `--keep 0.05` learns from
+    5 % of the pixels and guesses the rest. `lanterna paint a.jpg b.jpg c.jpg` teaches one network all three.
+
+    Beside the picture (paint.png, or -o) the painting is written, a small .safetensors file:
+    `lanterna paint render paint.safetensors --size 4000x3000` paints it at any size. Ctrl-C keeps what there
+    is, and --resume goes on.
+
+    `lanterna paint cat.jpg --race` sets all four networks against each other. `lanterna paint --random` needs
+    no picture.
+    """,
 )  # fmt: skip
 
 PAINT_FILM = film_of_learning(
@@ -173,13 +191,21 @@ RENDER = Technique(
     help="A painting again, at any size: for the wall, nearer, or past its frame.",
     verb="paint", command=("paint", "render"), settings=Render, run=_render,
     inputs=(Input("painting", "a picture that Paint has made here", required=True, suffix=".safetensors"),),
-    shown_first=("size", "print", "zoom", "beyond", "turn"), hidden=("seed",),
+    shown_first=("size", "print", "zoom", "beyond", "turn"), hidden=("seed",), partial=False,
+    manual="""Paint a painting again, at any size.
+
+    `lanterna paint render paint.safetensors --size 4000x3000`, `--print 30cm@300dpi`, `--beyond 0.3` past its
+    frame, `--zoom 4 --centre 0.3 0.6` into it. Of several pictures: `--which 1.5`, `--grid`, `--morph
+    between.webp`.
+
+    Without -o it is written to render.png.
+    """,
 )  # fmt: skip
 
 GRID = Technique(
     name="grid", title="In between", help="What a painting of several pictures has between them, on a sheet.",
     verb="paint", command=("paint", "render"), flags=("grid",), settings=Grid, run=_render,
-    inputs=RENDER.inputs, shown_first=("between", "size"), hidden=("seed",),
+    inputs=RENDER.inputs, shown_first=("between", "size"), hidden=("seed",), partial=False,
 )  # fmt: skip
 
 
@@ -226,6 +252,10 @@ NEURONS = Technique(
     name="neurons", title="Neurons", help="What each neuron of a painting paints.", verb="paint",
     command=("paint", "neurons"), settings=Neurons, run=_neurons, inputs=RENDER.inputs,
     shown_first=("columns", "rows", "side"), hidden=("seed",),
+    manual="""Show what each neuron of a painting paints, layer by layer.
+
+    Amber is above zero, blue below it. Without -o it is written to neurons.png.
+    """,
 )  # fmt: skip
 
 
@@ -241,8 +271,8 @@ class RandomSheet(Cppn):
 class RandomLoop(Cppn):
     """A round trip through weight space."""
 
-    frames: int = Field(default=120, ge=2, le=100_000, description="In a loop: how many frames.")
-    fps: float = Field(default=24.0, ge=1, le=60, description="In a loop: frames a second.")
+    frames: int = Field(default=120, ge=2, le=100_000, description="How many frames it has.")
+    fps: float = Field(default=24.0, ge=1, le=60, description="Frames a second.")
 
 
 _TILE = 240  # pixels across of a picture on a sheet
@@ -265,6 +295,12 @@ RANDOM = Technique(
     name="random", title="Random", help="What a network paints that has learned nothing.", verb="paint",
     command=("paint", "--random"), settings=Cppn, run=_random, on_device=False,
     shown_first=("seed", "layers", "spread", "zoom", "mirror", "repeats", "colours"), check=_fits_memory,
+    manual="""Paint without a picture: a network that has learned nothing, its weights drawn by --seed.
+
+    `lanterna paint --random --seed 7`, `--sheet 16` to choose from, `--preset rosette`, `--loop loop.webp`.
+
+    Without -o it is written to random.png.
+    """,
 )  # fmt: skip
 
 
@@ -282,7 +318,7 @@ RANDOM_SHEET = sheet_of(
     RANDOM, name="random-sheet", title="Random sheet", help="Seeds side by side, to choose from.",
     settings=RandomSheet, flags=("sheet",), makes=("random-sheet",),
     shown_first=("seed", "sheet", "layers", "spread"),
-    tiles=_seeds, small=_small, columns=lambda *_: 4, heading=lambda *_: "Seeds", gap=12,
+    partial=False, tiles=_seeds, small=_small, columns=lambda *_: 4, heading=lambda *_: "Seeds", gap=12,
 )  # fmt: skip
 
 

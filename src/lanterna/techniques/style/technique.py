@@ -125,13 +125,13 @@ def _told(frame: Frame) -> str:
 def _instant(job: Job) -> Frames:
     (photo,) = job.pictures("picture")
     paintings = job.pictures("style")
-    job.fetch("instant-style")
+    job.fetch(*INSTANT.items(job.settings))
     return instant(photo, job.settings, styles=paintings, device=job.device)
 
 
 def _some_style(settings: Instant, counts: Mapping[str, int]) -> Instant:
     if bool(counts.get("style")) == bool(settings.built_in):
-        raise UsageError("instant: expected a painting as the style, or built_in styles, and not both")
+        raise UsageError("expected a painting as the style, or known styles as built-in, and not both")
     return settings
 
 
@@ -143,19 +143,33 @@ STYLE = Technique(
     inputs=(
         Input("picture", "the photograph", required=True),
         Input("style", "a painting, or several", required=True, many=True),
-        Input("mask", "a grey picture for each painting: light where its style goes", many=True, grey=True),
+        Input(
+            "mask", "a grey picture for each painting, in their order: light where its style goes",
+            many=True, grey=True,
+        ),
         Input("content-mask", "a grey picture: light where the photograph counts", grey=True),
         Input("start-from", "a picture to begin with"),
     ),
     shown_first=("strength", "brush", "detail", "keep_colours", "size"),
     live=("strength", "detail", "weights"),
-    estimate=_estimate, told=_told,
+    estimate=_estimate, told=_told, resumes="asked",
+    manual="""Paint a photograph in the style of a painting.
+
+    `lanterna style cat.jpg --style waves.jpg`, `--strength 2 --brush 0.7`, `--keep-colours light`, `--sheet`
+    to choose. With --instant it takes seconds: `--instant --style waves.jpg` or `--instant --built-in 19`.
+
+    Two paintings are mixed, by `--weights 2 1`, or each has its place: `--style sky.jpg sea.jpg --mask
+    sky-mask.png`. A film in place of the photograph is painted frame after frame: `--film out.mp4`.
+
+    Ctrl-C keeps the picture so far. Without -o it is written to style.png.
+    """,
 )  # fmt: skip
 
 INSTANT = Technique(
     name="instant", title="Instant", help="The same in a second or two.", verb="style", flags=("instant",),
     settings=InstantlyPainted, run=_instant, inputs=(STYLE.inputs[0], _PAINTINGS),
-    shown_first=("strength", "brush", "built_in", "size"), check=_some_style, told=_told,
+    shown_first=("strength", "brush", "built_in", "size"), check=_some_style, told=_told, file="style",
+    items=lambda _: ("instant-style",),
 )  # fmt: skip
 
 
@@ -217,7 +231,7 @@ def _film(job: Job, done: int) -> Frames:
     last = job.frames[done - 1] if done else None
     paintings, count = job.pictures("style"), job.moving.count
     if isinstance(job.settings, InstantFilm):
-        job.fetch("instant-style")
+        job.fetch(*INSTANT.items(job.settings))
         return instant_frames(
             originals, job.settings, styles=paintings, count=count, device=job.device, done=done, last=last
         )
