@@ -67,7 +67,11 @@ def render(
         Parameter(help="A folder of pictures, a film, or a picture; or random, feature, which need none."),
     ],
     verb: Annotated[
-        str | None, Parameter(help="What to do with each: dream, style, instant, paint, classify, read …")
+        str | None,
+        Parameter(
+            allow_leading_hyphen=True,  # where the source is `random`, its options follow
+            help="What to do with each: dream, style, instant, paint, classify, read …",
+        ),
     ] = None,
     /,
     *words: Annotated[str, Parameter(allow_leading_hyphen=True, help="The verb's own options, as ever.")],
@@ -265,7 +269,7 @@ def _plan(kit: Kit, begun: "Originals", whole: Pictures | Carried) -> dict[str, 
     return {
         "verb": kit.verb, "made": kit.made, **whole.plan,
         "inputs": [each.note.model_dump() for each in kit.others],
-        "source": [path.name for path in begun.paths] or note_input(begun.source).sha256,
+        "source": [path.name for path in begun.paths] or (begun.film and note_input(begun.source).sha256),
     }  # fmt: skip
 
 
