@@ -18,12 +18,13 @@ from bs4 import BeautifulSoup
 from PIL import Image
 
 import lanterna
+from declared import forget_techniques, with_the_example
 from lanterna import shelf
 from lanterna.images.digits import mnist
 from lanterna.lessons import LESSONS
 from lanterna.lessons.drawing import draw
 from lanterna.recipes.recipe import Recipe
-from lanterna.surfaces.cli import VERBS, main
+from lanterna.surfaces.cli import main, verbs
 from lanterna.surfaces.cli.frame import make_app
 from lanterna.surfaces.rerun import value_of
 from lanterna.surfaces.studio.openapi import description
@@ -185,13 +186,14 @@ def commands(page: Path) -> list[str]:
 @pytest.mark.slow
 def test_commands_are_understood(site, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    with_the_example(monkeypatch, tmp_path)
     lines = [line for page in site.glob("*.html") if page.stem not in OLD for line in commands(page)]
     assert len(lines) > 100
     for line in lines:
         verb, *rest = shlex.split(line)[1:]
         if verb == "VERB" or verb.startswith("--"):
             continue
-        assert verb in VERBS, line
+        assert verb in verbs(), line
         if not rest:
             continue  # a verb's name in a sentence
         make_app().parse_args([verb, *rest], print_error=False, exit_on_error=False)
@@ -199,6 +201,7 @@ def test_commands_are_understood(site, tmp_path, monkeypatch):
             lesson = LESSONS[rest[0]]
             name, _, text = rest[rest.index("--set") + 1].partition("=")
             lesson.recipe.checked({name: value_of(text, lesson.recipe().model_dump(mode="json")[name])})
+    forget_techniques()
 
 
 def test_a_settings_file_is_read_as_told(tmp_path, monkeypatch):

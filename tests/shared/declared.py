@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from lanterna.techniques import registry
+from places import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
 
 
 def forget_techniques() -> None:
     """Let the registry be read anew, after a technique was added to it or taken away."""
-    for remembered in (registry.paths, registry.of_verb, registry.all_techniques):
+    for remembered in (registry.paths, registry.others, registry.of_verb, registry.all_techniques):
         remembered.cache_clear()
+
+
+def with_the_example(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let the example's technique be found, as if it were installed: an entry point in that folder."""
+    metadata = folder / "lanterna_strokes-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Name: lanterna-strokes\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(f"[{registry.GROUP}]\nstrokes = add_technique:STROKES\n")
+    for each in (ROOT / "examples", folder):
+        patch.syspath_prepend(each)
+    forget_techniques()

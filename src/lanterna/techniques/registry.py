@@ -41,6 +41,16 @@ def paths() -> dict[str, str]:
 
 
 @cache
+def others() -> dict[str, str]:
+    """The verbs of techniques from other packages, and what these packages say of themselves."""
+    return {
+        entry.name: (entry.dist.metadata["Summary"] if entry.dist else None) or f"From {entry.value}."
+        for entry in entry_points(group=GROUP)
+        if entry.name not in BUILT_IN
+    }
+
+
+@cache
 def of_verb(verb: str) -> tuple[Technique, ...]:
     """The techniques of one verb, imported now; none where there is no such verb.
 

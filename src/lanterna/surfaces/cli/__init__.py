@@ -42,6 +42,13 @@ BUILT = ("feature", "dream", "style", "paint")
 _NARROWEST = 20
 
 
+def verbs() -> dict[str, str]:
+    """Every verb and what it does: those of the table, and techniques of packages that are installed."""
+    from lanterna.techniques import registry
+
+    return {**registry.others(), **VERBS}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command in this process and give its exit code; nothing is raised.
 
@@ -102,14 +109,15 @@ def _prepare() -> None:
 
 
 def _front_page() -> str:
-    width = max(map(len, VERBS)) + 2
-    verbs = "\n".join(f"  {verb:<{width}}{what}" for verb, what in VERBS.items())
+    there = verbs()
+    width = max(map(len, there)) + 2
+    rows = "\n".join(f"  {verb:<{width}}{what}" for verb, what in {**VERBS, **there}.items())
     return f"""\
 Lanterna: classify and generate images with deep neural networks, and look inside them.
 
 Usage: lanterna VERB [OPTIONS]
 
-{verbs}
+{rows}
 
   {"--help":<{width}}Show this page; `lanterna VERB --help` tells all about one verb.
   {"--version":<{width}}Show the version.

@@ -14,7 +14,7 @@ from cyclopts.config import Env
 
 from lanterna import __version__
 from lanterna.errors import LanternaError, UsageError, one_line
-from lanterna.surfaces.cli import BUILT, MODULES, VERBS, settings_file
+from lanterna.surfaces.cli import BUILT, MODULES, VERBS, settings_file, verbs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -66,8 +66,8 @@ def make_app() -> App:
         # `--hidden 128 64` takes several values; `--empty-hidden` and the like would only be noise.
         default_parameter=Parameter(consume_multiple=True, negative_iterable=(), negative_none=()),
     )
-    for verb in VERBS:
-        module = "techniques" if verb in BUILT else MODULES.get(verb, verb)
+    for verb in verbs():
+        module = "techniques" if verb in BUILT or verb not in VERBS else MODULES.get(verb, verb)
         app.command(f"lanterna.surfaces.cli.{module}:{verb}", name=verb)
     app.register_install_completion_command()
     return app
@@ -75,12 +75,12 @@ def make_app() -> App:
 
 def _check_verb(word: str) -> None:
     """Refuse an unknown verb here, because cyclopts would import every verb in order to say so."""
-    if word in VERBS or word in ("--install-completion", "__complete"):
+    if word in verbs() or word in ("--install-completion", "__complete"):
         return
     if word.startswith("-"):
         raise UsageError(f"expected a verb first, got {word!r}: `lanterna --help` lists the verbs")
-    close = difflib.get_close_matches(word, VERBS, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"the verbs are {', '.join(VERBS)}"
+    close = difflib.get_close_matches(word, verbs(), n=1)
+    hint = f"did you mean {close[0]}?" if close else f"the verbs are {', '.join(verbs())}"
     raise UsageError(f"there is no verb {_short(word)}: {hint}")
 
 

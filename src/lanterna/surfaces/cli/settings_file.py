@@ -19,7 +19,7 @@ from cyclopts.config import Dict
 from lanterna.documents import runs_code
 from lanterna.errors import UsageError, one_line
 from lanterna.files import open_regular
-from lanterna.surfaces.cli import VERBS
+from lanterna.surfaces.cli import verbs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -97,7 +97,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{path} is not a settings file in TOML: {error}") from error
     for section, options in settings.items():
-        if section not in VERBS or not isinstance(options, dict):
+        if section not in verbs() or not isinstance(options, dict):
             raise UsageError(f"{path}: expected sections named after verbs, such as [train], got {section!r}")
         for option, value in options.items():
             if option.replace("-", "_").lower() in FORBIDDEN:

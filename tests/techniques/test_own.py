@@ -1,0 +1,135 @@
+"""A technique of somebody else's, installed as a package: all surfaces have it, and nothing else changes."""
+
+from __future__ import annotations
+
+import io
+import json
+import shlex
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from PIL import Image
+
+from declared import forget_techniques
+from hostile import photograph
+from lanterna import open_picture, read_record
+from lanterna.surfaces.cli import main
+from places import ROOT
+from served import Served
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder that the example is installed into, as a package of its own."""
+    source, place = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("installed")
+    for file, name in (("add_technique.toml", "pyproject.toml"), ("add_technique.py", "add_technique.py")):
+        (source / name).write_text((ROOT / "examples" / file).read_text())
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation",
+         "--disable-pip-version-check", "--target", place, source],
+        check=True,
+    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(place)
+        patch.setenv("PYTHONPATH", str(place))
+        forget_techniques()
+        yield place
+    forget_techniques()
+
+
+@pytest.fixture
+def here(installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a picture."""
+    del installed
+    monkeypatch.chdir(tmp_path)
+    photograph().resize((48, 36)).save("cat.png")
+    return tmp_path
+
+
+@pytest.mark.usefixtures("here")
+def test_the_command_line_has_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    assert "strokes   Paint a picture with broad strokes." in capsys.readouterr().out
+    assert main(["strokes", "--help"]) == 0
+    told = capsys.readouterr().out
+    for words in (
+        "PICTURE",
+        "--preset",
+        "fine, broad",
+        "--radius",
+        "How broad strokes are",
+        "--seed",
+        "--json",
+    ):
+        assert words in told
+    assert main(["strokes", "cat.png", "--rounds", "3", "--preset", "fine", "-o", "out.png", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["picture"], document["finished"], document["width"]) == ("out.png", True, 48)
+    assert document["recipe"] == {"seed": 0, "radius": 2, "rounds": 3}
+    before, after = open_picture("cat.png"), open_picture("out.png")
+    assert after.diff().abs().mean() < before.diff().abs().mean()  # it is smoother
+    for words, code, said in (
+        (["cat.png", "--radius", "0"], 2, "--radius: Input should be greater than or equal to 1"),
+        (["cat.png", "--nonsense", "1"], 2, "Unknown option"),
+        (["gone.png"], 2, "gone.png is not there"),
+        (["cat.png", "--preset", "brod"], 2, "did you mean broad?"),
+        (["cat.png", "-o", "out.png"], 2, "already there"),
+        (["cat.png", "--resume"], 2, "Unknown option"),
+    ):
+        assert main(["strokes", *words]) == code
+        error = capsys.readouterr().err
+        assert said in error
+        assert len(error.splitlines()) == 1
+
+
+def test_its_pictures_are_made_again_and_many_times(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["strokes", "cat.png", "--radius", "3", "-o", "out.png", "--quiet"]) == 0
+    record = read_record("out.png")
+    assert (record.verb, record.made, record.settings["radius"]) == ("strokes", "strokes", 3)
+    assert main(["rerun", "out.png", "-o", "again.png", "--quiet"]) == 0
+    assert torch.equal(open_picture("again.png"), open_picture("out.png"))
+    assert main(["rerun", "out.png", "--set", "radius=9", "-o", "other.png", "--quiet"]) == 0
+    assert not torch.equal(open_picture("other.png"), open_picture("out.png"))
+    capsys.readouterr()
+    assert main(["recipe", "out.png", "--json"]) == 0
+    command = json.loads(capsys.readouterr().out)["command"]
+    assert command == "lanterna strokes cat.png --radius=3 -o out.png"
+    assert main([*shlex.split(command)[1:-1], "by-hand.png", "--quiet"]) == 0
+    assert torch.equal(open_picture("by-hand.png"), open_picture("out.png"))
+
+    assert main(["render", "cat.png", "strokes", "--rounds", "1", "--sweep", "radius=1,3", "-o", "many",
+                 "--workers", "1", "--quiet"]) == 0  # fmt: skip
+    assert sorted(each.name for each in (here / "many").glob("*.png")) == [
+        "cat-radius-1.png", "cat-radius-3.png",
+    ]  # fmt: skip
+
+
+def test_the_studio_has_it(here: Path) -> None:
+    studio = Served(here)
+    try:
+        declared = {each["kind"]: each for each in studio("GET", "/api/recipes")}["strokes"]
+        assert (declared["room"], declared["plain"], declared["steers"]) == (
+            "strokes", ["radius", "rounds"], ["radius"],
+        )  # fmt: skip
+        picture = studio.send(here / "cat.png")["id"]
+        job = studio.start("strokes", settings={"rounds": 2}, inputs=[("picture", picture)])
+        done = studio.ended(job)
+        assert (done["state"], done["error"], done["step"]) == ("done", None, 2)
+        (made,) = (each for each in studio("GET", "/api/gallery") if each["job"] == job)
+        assert (made["kind"], made["room"]) == ("strokes", "strokes")
+        assert made["recipe"]["command"].startswith("lanterna strokes ")
+        assert Image.open(io.BytesIO(studio.file(made["id"]))).size == (48, 36)
+        code, words = studio.refusal(
+            "POST", "/api/jobs", {"kind": "strokes", "inputs": [{"role": "guide", "picture": picture}]}
+        )
+        assert code in (400, 422)
+        assert "takes no picture as 'guide'" in words
+    finally:
+        studio.close()
