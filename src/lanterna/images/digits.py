@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
+from safetensors import safe_open
 from torch import Tensor
 
 from lanterna import shelf
@@ -32,8 +32,9 @@ def mnist(split: Split) -> Digits:
 
     Errors: `MissingError` where they are not on the shelf and cannot be fetched.
     """
-    kept = load_file(shelf.need("mnist") / "mnist.safetensors")
-    return Digits(kept[f"{split}_images"].unsqueeze(1), kept[f"{split}_labels"].long())
+    with safe_open(shelf.need("mnist") / "mnist.safetensors", "pt") as file:
+        images, labels = (file.get_tensor(f"{split}_{part}") for part in ("images", "labels"))
+    return Digits(images.unsqueeze(1), labels.long())
 
 
 def shifted(images: Tensor, generator: torch.Generator, most: int = 2) -> Tensor:
