@@ -28,42 +28,6 @@ def decode_kitty(text):
     return Image.open(io.BytesIO(base64.standard_b64decode("".join(p for _, p in pieces)))), keys
 
 
-def decode_sixel(text):
-    """The picture of sixels `(H, W, 3)`; pixels never drawn are magenta."""
-    body = re.fullmatch(r"\x1bPq(.*)\x1b\\", text, re.S).group(1)
-    width, height = map(int, re.match(r'"1;1;(\d+);(\d+)', body).groups())
-    pixels = np.full((height, width, 3), (255, 0, 255))
-    palette, colour, x, y = {}, None, 0, 0
-    body = body[body.index("#") :]
-    for token in re.findall(r"#\d+;2;\d+;\d+;\d+|#\d+|!\d+.|[$-]|[?-~]", body):
-        if token.startswith("#") and ";" in token:
-            number, _, *levels = map(int, token[1:].split(";"))
-            palette[number] = [round(level * 2.55) for level in levels]
-        elif token.startswith("#"):
-            colour = palette[int(token[1:])]
-        elif token == "$":
-            x = 0
-        elif token == "-":
-            x, y = 0, y + 6
-        else:
-            count, sign = (int(token[1:-1]), token[-1]) if token.startswith("!") else (1, token)
-            for bit in range(6):
-                if (ord(sign) - 63) >> bit & 1:
-                    assert y + bit < height
-                    assert x + count <= width
-                    pixels[y + bit, x : x + count] = colour
-            x += count
-    return pixels
-
-
-def xterm(number):
-    """The colour of a number of xterm's 256."""
-    if number >= 232:
-        return [8 + 10 * (number - 232)] * 3
-    number -= 16
-    return [0 if level == 0 else 55 + 40 * level for level in (number // 36, number // 6 % 6, number % 6)]
-
-
 def decode_blocks(text):
     """The picture of half blocks `(H, W, 3)`."""
     rows = []
@@ -77,10 +41,6 @@ def decode_blocks(text):
                 numbers = list(map(int, codes.split(";")))
                 above, below = numbers[2:5], numbers[7:10]
                 assert numbers[5:7] == [48, 2]
-            elif codes.startswith("38;5;"):
-                _, _, first, ground, five, second = map(int, codes.split(";"))
-                assert (ground, five) == (48, 5)
-                above, below = xterm(first), xterm(second)
         rows += [upper, lower]
     return np.array(rows)
 
@@ -93,7 +53,11 @@ def in_a_terminal(argv, *, rows=24, columns=80, letter=(0, 0), stop_at=None, **e
     ours, theirs = pty.openpty()
     size = (rows, columns, columns * letter[0], rows * letter[1])
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", *size))
-    kept = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "TMUX", "COLORTERM", "TERM_PROGRAM")}
+    kept = {
+        k: v
+        for k, v in os.environ.items()
+        if k not in ("NO_COLOR", "TMUX", "STY", "COLORTERM", "TERM_PROGRAM")
+    }
     process = subprocess.Popen(
         argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=theirs, env=kept | environment
     )

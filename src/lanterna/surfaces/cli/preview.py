@@ -1,8 +1,7 @@
 """A picture in the terminal, redrawn in place while it changes.
 
-In real pixels where the terminal is known to draw them, by kitty's graphics protocol
-(https://sw.kovidgoyal.net/kitty/graphics-protocol) or as sixels (DEC STD 070), else as half blocks, two
-pixels a letter.
+In real pixels where the terminal is known to draw them by kitty's graphics protocol
+(https://sw.kovidgoyal.net/kitty/graphics-protocol), else as half blocks, two pixels a letter.
 """
 
 import base64
@@ -27,16 +26,13 @@ if TYPE_CHECKING:
 
     from lanterna.recipes.recipe import Frame
 
-How = Literal["kitty", "sixel", "true colour", "256 colours"]
+How = Literal["kitty", "half blocks"]
 Show = Callable[["Tensor", str], None]
 
 _SHORTEST = 0.25  # seconds between two drawings
 _SHARE = 0.1  # of the time, at most, goes into drawing
-_SIXEL_SIDE, _SIXEL_COLOURS = 480, 128  # more pixels or colours take too long to encode
 _KITTY_SIDE = 1024
 _PIECE = 4096  # bytes of a picture in one command of the kitty protocol, at most
-_CUBE = np.array([0, 95, 135, 175, 215, 255])  # levels of the 6 × 6 × 6 colours 16 to 231 of xterm
-_GREYS = np.arange(8, 248, 10)  # and its greys, colours 232 to 255
 
 
 class Screen(NamedTuple):
@@ -55,6 +51,10 @@ def why_not() -> str | None:
         return "NO_COLOR is set"
     if os.environ.get("TERM", "dumb") == "dumb" and os.name != "nt":
         return "this terminal is a dumb one"
+    # macOS's Terminal and GNU screen long had 256 colours alone; those that have more say so.
+    limited = os.environ.get("TERM_PROGRAM") == "Apple_Terminal" or "STY" in os.environ
+    if limited and os.environ.get("COLORTERM") not in ("truecolor", "24bit"):
+        return "this terminal shows 256 colours only; one that shows all says COLORTERM=truecolor"
     try:
         "▀".encode(sys.stderr.encoding or "ascii")
     except UnicodeEncodeError:
@@ -65,14 +65,10 @@ def why_not() -> str | None:
 def choose() -> How:
     """How this terminal draws pictures, by what it says of itself. Only what is sure is on the list."""
     term, program = os.environ.get("TERM", ""), os.environ.get("TERM_PROGRAM", "")
-    if not (
-        os.environ.get("TMUX") or term.startswith(("tmux", "screen"))
-    ):  # these keep pictures to themselves
-        if os.environ.get("KITTY_WINDOW_ID") or term == "xterm-kitty" or program in ("ghostty", "WezTerm"):
-            return "kitty"
-        if ("sixel" in term or term.startswith(("foot", "mlterm"))) and _screen().letter:
-            return "sixel"
-    return "true colour" if os.environ.get("COLORTERM") in ("truecolor", "24bit") else "256 colours"
+    if os.environ.get("TMUX") or term.startswith(("tmux", "screen")):  # these keep pictures to themselves
+        return "half blocks"
+    known = os.environ.get("KITTY_WINDOW_ID") or term == "xterm-kitty" or program in ("ghostty", "WezTerm")
+    return "kitty" if known else "half blocks"
 
 
 @contextlib.contextmanager
@@ -165,7 +161,7 @@ class _Drawing:
             _, columns, rows = self.place
             top = f"\r\x1b[{rows}A"
         else:  # the first time, and where the window has been changed: make room
-            columns, rows = fitted(picture.shape[-1], picture.shape[-2], screen, self.how)
+            columns, rows = fitted(picture.shape[-1], picture.shape[-2], screen)
             top = "\r\x1b[?25l" + "\n" * rows + f"\x1b[{rows}A"
             self.place = screen, columns, rows
         body = _body(self.how, as_image(picture), columns, rows, screen)
@@ -175,13 +171,11 @@ class _Drawing:
         self.due = now + max(_SHORTEST, (now - begun) / _SHARE)
 
 
-def fitted(width: int, height: int, screen: Screen, how: How) -> tuple[int, int]:
+def fitted(width: int, height: int, screen: Screen) -> tuple[int, int]:
     """How many columns and rows a picture fills, as large as the terminal allows with two rows to spare."""
     across, down = screen.letter or (1.0, 2.0)
     most = (screen.columns, max(1, screen.rows - 2))
     scale = min(most[0] * across / width, most[1] * down / height)
-    if how == "sixel":
-        scale = min(scale, _SIXEL_SIDE / max(width, height))
     sides = (round(width * scale / across), round(height * scale / down))
     columns, rows = (max(1, min(side, limit)) for side, limit in zip(sides, most, strict=True))
     return columns, rows
@@ -189,19 +183,17 @@ def fitted(width: int, height: int, screen: Screen, how: How) -> tuple[int, int]
 
 def _body(how: How, image: Image.Image, columns: int, rows: int, screen: Screen) -> str:
     """The picture, and the way to the beginning of the line beneath it."""
-    if how in ("true colour", "256 colours"):
+    if how == "half blocks":
         small = image.resize((columns, 2 * rows), Image.Resampling.BOX if image.width > columns else None)
-        return half_blocks(small, true_colour=how == "true colour") + "\n"
+        return half_blocks(small) + "\n"
     across, down = screen.letter or (10.0, 20.0)
-    size = (max(1, int(columns * across)), max(1, int(rows * down)))
-    if how == "kitty":
-        share = min(1.0, _KITTY_SIDE / max(size), max(image.size) / max(size))  # the terminal enlarges it
-        size = (max(1, round(size[0] * share)), max(1, round(size[1] * share)))
-        pixels = kitty(image.resize(size, Image.Resampling.LANCZOS), columns, rows)
-    else:
-        pixels = sixel(image.resize(size, Image.Resampling.LANCZOS))
+    size = (columns * across, rows * down)
+    share = min(1.0, _KITTY_SIDE / max(size), max(image.size) / max(size))  # the terminal enlarges it
+    small = image.resize(
+        (max(1, round(size[0] * share)), max(1, round(size[1] * share))), Image.Resampling.LANCZOS
+    )
     # Where the cursor is left after a picture differs from terminal to terminal.
-    return f"\x1b7{pixels}\x1b8\x1b[{rows}B\r"
+    return f"\x1b7{kitty(small, columns, rows)}\x1b8\x1b[{rows}B\r"
 
 
 def kitty(image: Image.Image, columns: int, rows: int) -> str:
@@ -220,41 +212,15 @@ def kitty(image: Image.Image, columns: int, rows: int) -> str:
     )
 
 
-def sixel(image: Image.Image) -> str:
-    """An RGB image as sixels, in few colours: bands of six rows, and in a band a line for each colour."""
-    quantized = image.quantize(_SIXEL_COLOURS, dither=Image.Dither.NONE)
-    numbers = np.asarray(quantized)
-    palette = np.array(quantized.getpalette()).reshape(-1, 3)
-    parts = [f'\x1bPq"1;1;{image.width};{image.height}']
-    parts += [
-        f"#{n};2;{r};{g};{b}" for n, (r, g, b) in enumerate(np.rint(palette / 2.55).astype(int).tolist())
-    ]
-    bits = 1 << np.arange(6)
-    for top in range(0, len(numbers), 6):
-        band = numbers[top : top + 6]  # (6, W), the last one perhaps lower
-        colours = np.unique(band)
-        lines = np.einsum("krw,r->kw", band == colours[:, None, None], bits[: len(band)])
-        for colour, line in zip(colours.tolist(), lines, strict=True):
-            starts = np.concatenate([[0], np.flatnonzero(np.diff(line)) + 1])
-            lengths = np.diff(starts, append=len(line)).tolist()
-            runs = zip(lengths, map(chr, (line[starts] + 63).tolist()), strict=True)
-            parts.append(f"#{colour}{''.join(f'!{n}{sign}' if n > 3 else sign * n for n, sign in runs)}$")
-        parts.append("-")
-    return "".join([*parts, "\x1b\\"])
-
-
-def half_blocks(image: Image.Image, *, true_colour: bool) -> str:
+def half_blocks(image: Image.Image) -> str:
     """An RGB image of an even height as lines of ▀: the letter's colour above, its ground's below."""
     values = np.asarray(image)
-    if not true_colour:
-        values = _of_256(values.astype(int))[..., None]
-    kind = "2" if true_colour else "5"
     lines = []
     for upper, lower in zip(values[::2].tolist(), values[1::2].tolist(), strict=True):
         line, before = [], None
         for above, below in zip(upper, lower, strict=True):
             if (above, below) != before:
-                line.append(f"\x1b[38;{kind};{_semicolons(above)};48;{kind};{_semicolons(below)}m")
+                line.append(f"\x1b[38;2;{_semicolons(above)};48;2;{_semicolons(below)}m")
                 before = above, below
             line.append("▀")
         lines.append(f"{''.join(line)}\x1b[0m\x1b[K")
@@ -263,16 +229,6 @@ def half_blocks(image: Image.Image, *, true_colour: bool) -> str:
 
 def _semicolons(colour: list[int]) -> str:
     return ";".join(map(str, colour))
-
-
-def _of_256(values: np.ndarray) -> np.ndarray:
-    """For each colour `(H, W, 3)` the nearest of xterm's cube and greys, `(H, W)`."""
-    levels = np.abs(values[..., None] - _CUBE).argmin(-1)  # (H, W, 3)
-    grey = np.abs(values.mean(-1)[..., None] - _GREYS).argmin(-1)  # (H, W)
-    off = ((_CUBE[levels] - values) ** 2).sum(-1)
-    grey_off = ((_GREYS[grey][..., None] - values) ** 2).sum(-1)
-    nearest: np.ndarray = np.where(grey_off < off, 232 + grey, 16 + levels @ np.array([36, 6, 1]))
-    return nearest
 
 
 def _screen() -> Screen:
