@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from lanterna.images.digits import Digits
 from lanterna.networks.digits import ACTIVATIONS, TEN
 from lanterna.recipes.checkpoint import load_tensors, write_state
+from lanterna.recipes.evaluation import confusion_of
 from lanterna.recipes.results import unseen_digits
 from lanterna.recipes.training import in_unit_range, logits_of, new_network, training_digits
 
@@ -125,8 +126,7 @@ class Film:
 
     @torch.inference_mode()
     def _take(self, step: int, network: Network) -> None:
-        device = next(network.parameters()).device
-        network.eval()
+        device = next(network.eval().parameters()).device
         chosen = in_unit_range(self.chosen.images.to(device))
         wanted = watched_stages(network)
         outputs = {name: output.float().cpu() for name, output in network.run(chosen) if name in wanted}
@@ -134,9 +134,9 @@ class Film:
         maps = {
             name: packed(output[:, : MAPS if output.ndim == 4 else UNITS]) for name, output in outputs.items()
         }
-        logits = logits_of(network, self.measured.images.to(device)).cpu()
-        training = logits_of(network, self.trained_on.images.to(device)).cpu()
-        mapped = logits_of(network, self.mapped.images.to(device)).cpu()
+        logits = logits_of(network, self.measured.images).cpu()
+        training = logits_of(network, self.trained_on.images).cpu()
+        mapped = logits_of(network, self.mapped.images).cpu()
         answers = logits.argmax(1)
         snapshot = Snapshot(
             step=step,
@@ -144,9 +144,7 @@ class Film:
             kernel_scale=kernel_scale,
             maps={name: levels for name, (levels, _) in maps.items()},
             scales={name: scale for name, (_, scale) in maps.items()},
-            confusion=torch.bincount(self.measured.labels * TEN + answers, minlength=100)
-            .view(TEN, TEN)
-            .int(),
+            confusion=confusion_of(self.measured.labels, answers, TEN).int(),
             loss=F.cross_entropy(logits, self.measured.labels).item(),
             accuracy=(answers == self.measured.labels).float().mean().item(),
             training_loss=F.cross_entropy(training, self.trained_on.labels).item(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from dataclasses import dataclass
@@ -13,12 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lanterna.devices import choose_device
-from lanterna.files import replacing
 from lanterna.images.digits import Digits, mnist
 from lanterna.images.drawing import contact_sheet, table_of_answers
-from lanterna.images.pictures import save_picture
-from lanterna.images.record import make_record
-from lanterna.networks.trained import is_trained, open_trained, save_trained, trained_folder
+from lanterna.networks.trained import is_trained, open_trained, trained_folder
+from lanterna.recipes.evaluation import confusion_of, judged, keep_results
 from lanterna.recipes.train import Train
 from lanterna.recipes.training import in_unit_range, logits_of, scatter, train, training_digits
 
@@ -56,26 +53,20 @@ def unseen_digits(recipe: Train) -> Digits:
 
 def examine(network: Network, recipe: Train) -> Results:
     """Calibrate the network in place on the held-out digits, then test it."""
-    device = next(network.parameters()).device
     temperature = calibrate(network, training_digits(recipe)[1]) if recipe.hold_out else 1.0
     digits = unseen_digits(recipe)
-    probabilities = logits_of(network, digits.images.to(device)).softmax(1).cpu()
-    confidence, answer = probabilities.max(1)
-    wrong = (answer != digits.labels).nonzero().flatten()
-    surest_first = wrong[confidence[wrong].argsort(descending=True)]
+    found = judged([(logits_of(network, digits.images), digits.labels)])
+    wrong = (found.answers != digits.labels).nonzero().flatten()
+    surest = wrong[found.confidence[wrong].argsort(descending=True)]
+    columns = (surest, digits.labels[surest], found.answers[surest], found.confidence[surest])
     return Results(
-        accuracy=1 - len(wrong) / len(answer),
-        confusion=torch.bincount(digits.labels * 10 + answer, minlength=100).view(10, 10),
+        accuracy=1 - len(wrong) / len(digits.labels),
+        confusion=confusion_of(digits.labels, found.answers, 10),
         mistakes=tuple(
-            {
-                "index": int(i),
-                "written": int(digits.labels[i]),
-                "read": int(answer[i]),
-                "confidence": round(float(confidence[i]), 4),
-            }
-            for i in surest_first
+            {"index": index, "written": written, "read": read, "confidence": round(confidence, 4)}
+            for index, written, read, confidence in zip(*(each.tolist() for each in columns), strict=True)
         ),
-        calibration_error=expected_calibration_error(confidence, answer == digits.labels),
+        calibration_error=expected_calibration_error(found.confidence, found.answers == digits.labels),
         temperature=temperature,
     )
 
@@ -87,8 +78,7 @@ def calibrate(network: Network, held_out: Digits) -> float:
     golden-section search on its logarithm. The paper keeps it beside the network; here it goes into the last
     layer's weights and biases, so that the softmax of the logits is the probability. No answer changes.
     """
-    device = next(network.parameters()).device
-    logits = logits_of(network, held_out.images.to(device)).cpu()
+    logits = logits_of(network, held_out.images).cpu()
 
     def cost(log_temperature: float) -> float:
         return F.cross_entropy(logits / math.exp(log_temperature), held_out.labels).item()
@@ -141,32 +131,16 @@ def keep(
     seconds: float,
 ) -> dict[str, object]:
     """Write a trained network's folder, the weights last, and give back what `results.json` says."""
-    device = next(network.parameters()).device
-    network = network.eval()
-    summary: dict[str, object] = {
-        "network": recipe.network,
+    summary = {
         "test_accuracy": round(results.accuracy, 6),
         "calibration_error": round(results.calibration_error, 5),
         "temperature": round(results.temperature, 4),
-        "seconds": round(seconds, 3),
-        "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "device": str(device),
         "history": list(history),
         "confusion": results.confusion.tolist(),
-        "mistakes": list(results.mistakes),
+        "mistakes": results.mistakes,
     }
-    for name, text in (
-        ("recipe.json", recipe.model_dump_json(indent=2)),
-        ("results.json", json.dumps(summary, indent=1)),
-    ):
-        with replacing(folder / name) as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
     pictures = {"mistakes": mistakes_picture(results, recipe), "confusion": confusion_picture(results)}
-    for made, picture in pictures.items():
-        record = make_record("train", made, recipe, device=device, network=network, shelf_items=["mnist"])
-        save_picture(picture, folder / f"{made}.png", recipe=record, force=True)
-    save_trained(network, recipe, folder)
-    return summary
+    return keep_results(folder, network, recipe, recipe, summary, pictures, seconds, ["mnist"])
 
 
 def open_or_train(

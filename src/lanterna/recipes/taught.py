@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-from lanterna.files import replacing
-from lanterna.images import make_record, open_picture, save_picture
+from lanterna.images import open_picture
 from lanterna.images.drawing import contact_sheet, table_of_answers
 from lanterna.networks.catalogue import shelf_items
 from lanterna.networks.seeing import seen
 from lanterna.networks.stages import Eye
 from lanterna.networks.taught import TaughtPlan
-from lanterna.networks.trained import save_trained
 from lanterna.recipes.classify import LONGEST
+from lanterna.recipes.evaluation import confusion_of, keep_results
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor
 
     from lanterna.networks.stages import Network
+    from lanterna.recipes.evaluation import Judged
     from lanterna.recipes.teach import Teach
 
 WORST_SHOWN = 24
@@ -94,25 +91,6 @@ class Results:
         return self.interval[0] > self.guessing
 
 
-@dataclass(frozen=True)
-class Judged:
-    """The answers to pictures, `(N,)` each: the likeliest class, how likely it and the true class were."""
-
-    answers: Tensor
-    confidence: Tensor
-    likelihood: Tensor
-
-
-def judged(chunks: Iterable[tuple[Tensor, Tensor]]) -> Judged:
-    """What logits (n, C) and true classes (n,), a chunk at a time, come to."""
-    parts = []
-    for logits, labels in chunks:
-        shares = logits.float().softmax(1)
-        confidence, answers = shares.max(1)
-        parts.append((answers, confidence, shares.gather(1, labels[:, None])[:, 0]))
-    return Judged(*(torch.cat(part) for part in zip(*parts, strict=True)))
-
-
 def wilson(right: int, count: int) -> tuple[float, float]:
     """The 95 % interval of a share of which `right` of `count` were seen (Wilson 1927).
 
@@ -157,13 +135,17 @@ def confusion_picture(results: Results) -> Tensor:
     return table_of_answers(counts, names, title, cell, words=("is", "named"))
 
 
-def summary_of(results: Results) -> dict[str, Any]:
-    """The results as `results.json` holds them."""
-    low, high = results.interval
+def keep_taught(
+    folder: Path, network: Network, recipe: Teach, results: Results, pictures: Path, seconds: float
+) -> dict[str, Any]:
+    """Write a taught network's folder, the weights last, and give back what `results.json` says.
+
+    `pictures` is the folder that it was taught with.
+    """
     rows = zip(results.classes, results.learned_from, results.tested_with, results.confusion, strict=True)
-    return {
+    summary = {
         "accuracy": round(results.accuracy, 6),
-        "interval": [round(low, 4), round(high, 4)],
+        "interval": [round(bound, 4) for bound in results.interval],
         "right": results.right,
         "held_out": results.held_out,
         "even_accuracy": round(results.even_accuracy, 6),
@@ -175,44 +157,12 @@ def summary_of(results: Results) -> dict[str, Any]:
             for number, (name, learned, tested, row) in enumerate(rows)
         ],
         "confusion": results.confusion.tolist() if len(results.classes) <= 100 else None,
-        "most_mistaken": [dict(each) for each in results.worst],
-        "left_out": {
-            "unreadable": list(results.left_out.unreadable),
-            "twice": results.left_out.twice,
-            "contradictory": list(results.left_out.contradictory),
-        },
+        "most_mistaken": results.worst,
+        "left_out": asdict(results.left_out),
     }
-
-
-def keep_taught(
-    folder: Path, network: Network, recipe: Teach, results: Results, pictures: Path, seconds: float
-) -> dict[str, Any]:
-    """Write a taught network's folder, the weights last, and give back what `results.json` says.
-
-    `pictures` is the folder that it was taught with.
-    """
-    device = next(network.parameters()).device
-    summary = {
-        "network": recipe.network,
-        **summary_of(results),
-        "seconds": round(seconds, 2),
-        "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "device": str(device),
-    }
-    for name, text in (
-        ("recipe.json", recipe.model_dump_json(indent=2)),
-        ("results.json", json.dumps(summary, indent=1)),
-    ):
-        with replacing(folder / name) as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
     made = {"mistakes": mistakes_picture(results, pictures, network), "confusion": confusion_picture(results)}
-    for name, picture in made.items():
-        record = make_record(
-            "teach", name, recipe, device=device, network=network, shelf_items=shelf_items(recipe.network)
-        )
-        save_picture(picture, folder / f"{name}.png", recipe=record, force=True)
-    save_trained(network, TaughtPlan(network=recipe.network, classes=results.classes), folder)
-    return summary
+    plan = TaughtPlan(network=recipe.network, classes=results.classes)
+    return keep_results(folder, network, recipe, plan, summary, made, seconds, shelf_items(recipe.network))
 
 
 def results_of(
@@ -228,7 +178,7 @@ def results_of(
 ) -> Results:
     """What the answers to the held-out pictures `(N,)`, of classes `labels`, say about a network."""
     count, right = len(classes), int((found.answers == labels).sum())
-    confusion = torch.bincount(labels * count + found.answers, minlength=count**2).view(count, count)
+    confusion = confusion_of(labels, found.answers, count)
     tested = confusion.sum(1)
     largest = max(range(count), key=lambda number: learned_from[number])
     least = found.likelihood.argsort(stable=True)[: WORST_SHOWN * 4]

@@ -29,10 +29,11 @@ from lanterna.networks.taught import with_classes
 from lanterna.recipes.checkpoint import Keeping
 from lanterna.recipes.classify import BATCH
 from lanterna.recipes.decoding_ahead import decoded, workers_for
+from lanterna.recipes.evaluation import Judged, judged
 from lanterna.recipes.features import Features, look_at_all, stacked
 from lanterna.recipes.head import CHUNK, Head, choose_strength, even_weights, fit, threads_for
 from lanterna.recipes.recipe import Frame
-from lanterna.recipes.taught import Judged, LeftOut, Results, judged, results_of
+from lanterna.recipes.taught import LeftOut, Results, results_of
 from lanterna.recipes.teach import Teach
 
 if TYPE_CHECKING:

@@ -211,10 +211,10 @@ def train(
 
 @torch.inference_mode()
 def logits_of(network: Network, images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Logits `(N, 10)` float32 of uint8 digits `(N, 1, 28, 28)`, with the network at rest."""
-    network.eval()
-    with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
-        parts = [network(in_unit_range(part)).float() for part in torch.split(images, 250)]
+    """Logits `(N, 10)` float32 of uint8 digits `(N, 1, 28, 28)`, with the network at rest, where it is."""
+    device = next(network.eval().parameters()).device
+    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+        parts = [network(in_unit_range(part.to(device))).float() for part in torch.split(images, 250)]
     return torch.cat(parts)
 
 
