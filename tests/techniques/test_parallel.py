@@ -176,7 +176,7 @@ def test_what_cannot_be_shared_is_one_line(
 
 
 def test_an_error_of_the_persons_is_an_outcome_that_is_not_tried_again():
-    outcome = _member(open_trained, "nothing-of-this-name")
+    outcome = _member(functools.partial(open_trained, "nothing-of-this-name"))
     assert isinstance(outcome, MissingError)
 
 

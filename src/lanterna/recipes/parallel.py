@@ -88,32 +88,22 @@ class Team:
                 if not self.first:
                     each.zero_()
 
-    def agreed(self, wish: bool) -> bool:
-        """What the first process wishes, told to all: whether to stop, say."""
-        if self.size == 1:
-            return wish
-        said = torch.tensor(float(wish), device=self.place)
-        dist.broadcast(said, 0)
-        return bool(said.item())
-
     def once(self, work: Callable[[], T]) -> T:
-        """Work that the first process alone does, with files say; all get what it gives, or its error.
+        """Work that the first process alone does, or a wish of it; all get what it gives, or its error.
 
         That has to be made of tensors and plain values: what arrives can run no code.
         """
         if self.size == 1:
             return work()
         box: dict[str, Any] = {}
-        error = None
         if self.first:
             try:
                 box = {"value": work()}
-            except LanternaError as raised:
-                error = raised
-                box = {"kind": type(raised).__name__, "words": str(raised)}
+            except LanternaError as error:
+                box = {"kind": type(error).__name__, "words": str(error)}
         box = self._told(box)
-        if "value" not in box:
-            raise error or _ERRORS.get(box["kind"], LanternaError)(box["words"])
+        if "kind" in box:
+            raise _ERRORS.get(box["kind"], LanternaError)(box["words"])
         value: T = box["value"]
         return value
 
@@ -194,19 +184,13 @@ class WholeBatchNorm2d(nn.BatchNorm2d):
         total, squares, count = added.tensor_split([x.shape[1], 2 * x.shape[1]])
         mean = total / count
         variance = (squares / count - mean.square()).clamp_min(0)
-        self._remember(mean, variance * (count / (count - 1)))
-        scale = (variance + self.eps).rsqrt()
-        scale = scale if self.weight is None else scale * self.weight
-        offset = -mean * scale if self.bias is None else self.bias - mean * scale
+        with torch.no_grad():  # the running statistics move as torch moves them
+            self.get_buffer("running_mean").lerp_(mean, self.momentum or 0.0)
+            self.get_buffer("running_var").lerp_(variance * (count / (count - 1)), self.momentum or 0.0)
+            self.get_buffer("num_batches_tracked").add_(1)
+        scale = (variance + self.eps).rsqrt() * self.weight
+        offset = self.bias - mean * scale
         return (wide * scale.view(1, -1, 1, 1) + offset.view(1, -1, 1, 1)).to(x.dtype)
-
-    @torch.no_grad()
-    def _remember(self, mean: Tensor, variance: Tensor) -> None:
-        """Move the running statistics, as torch does."""
-        share = self.momentum or 0.0
-        self.get_buffer("running_mean").lerp_(mean, share)
-        self.get_buffer("running_var").lerp_(variance, share)
-        self.get_buffer("num_batches_tracked").add_(1)
 
 
 class _AddedUp(torch.autograd.Function):

@@ -24,18 +24,18 @@ _PATIENCE = 300  # seconds that machines wait for one another
 
 
 def launch(
-    work: Callable[..., int],
-    *arguments: object,
+    work: Callable[[], int],
     device: torch.device,
-    devices: int = 1,
-    nodes: int = 1,
-    node_rank: int = 0,
-    address: str | None = None,
+    *,
+    devices: int,
+    nodes: int,
+    node_rank: int,
+    address: str | None,
 ) -> int:
-    """Let `devices` processes on each of `nodes` machines do `work(*arguments)`; give the exit code.
+    """Let `devices` processes on each of `nodes` machines do `work()`; give the exit code, which it returns.
 
-    Work is a function of a module, and says the exit code. The machines meet at `address`, HOST:PORT of the
-    first of them (`node_rank` 0). When a process is lost all are started anew, up to three times.
+    Work can be pickled. Machines meet at `address`, HOST:PORT of the first (`node_rank` 0). When a process
+    is lost all are started anew, up to three times.
 
     Errors: `UsageError` where there are fewer devices, or the machines are told wrongly; what `work` raises
     in the first process; `LanternaError` where processes are lost again and again, or machines do not meet.
@@ -62,7 +62,7 @@ def launch(
                 max_restarts=RESTARTS,
                 logs_specs=DefaultLogsSpecs(log_dir=str(logs)),
             )
-            outcomes: dict[int, int | LanternaError] = elastic_launch(config, _member)(work, *arguments)
+            outcomes: dict[int, int | LanternaError] = elastic_launch(config, _member)(work)
     except SignalException as stopped:
         return 128 + stopped.sigval
     except ChildFailedError as error:
@@ -105,13 +105,13 @@ def _check(device: torch.device, devices: int, nodes: int, node_rank: int, addre
         raise UsageError(f"--node-rank counts the {nodes} machines from 0 to {nodes - 1}, got {node_rank}")
 
 
-def _member(work: Callable[..., int], *arguments: object) -> int | LanternaError:
+def _member(work: Callable[[], int]) -> int | LanternaError:
     """What each process does. An error of the person's is an outcome: to start anew would not help."""
     if hasattr(os, "setpgid"):
         with contextlib.suppress(OSError):
             os.setpgid(0, 0)  # Ctrl-C comes from the agent alone, not from the terminal as well
     try:
-        return work(*arguments)
+        return work()
     except LanternaError as error:
         return error
 

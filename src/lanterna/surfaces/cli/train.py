@@ -2,9 +2,10 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -84,32 +85,27 @@ def train(
         raise UsageError(f"train {network} with --network {wishes['network']}: say it once")
     start = Train.preset(preset, network)
     recipe = Train.checked({**start, **wishes, "network": start["network"]})
-    name = output or recipe.network
-    options: dict[str, Any] = {
-        "device": device,
-        "resume": resume,
-        "force": force,
-        "json": json,
-        "quiet": quiet,
-    }
+    work = partial(
+        train_and_keep, recipe, output or recipe.network, film=film, device=device, resume=resume,
+        force=force, json=json, quiet=quiet,
+    )  # fmt: skip
     if in_a_team():
-        return take_part(recipe, name, film, options)
+        return take_part(work, device)
     if devices == nodes == 1 and not (node_rank or address):
-        return train_and_keep(recipe, name, film=film, **options)
+        return work()
     fetch_missing("mnist", quiet=quiet)
     return launch(
-        take_part, recipe, name, film, options, device=choose_device(device), devices=devices, nodes=nodes,
+        partial(take_part, work, device), choose_device(device), devices=devices, nodes=nodes,
         node_rank=node_rank, address=address,
     )  # fmt: skip
 
 
-def take_part(recipe: Train, name: str, film: Sequence[Path] | None, options: Mapping[str, Any]) -> int:
+def take_part(work: Callable[..., int], device: str) -> int:
     """What each of several processes does: meet the others, and train with them."""
     from lanterna.devices import choose_device
     from lanterna.recipes.parallel import join, leave
 
-    team = join(choose_device(options["device"]))
-    code = train_and_keep(recipe, name, film=film, team=team, **options)
+    code = work(team=join(choose_device(device)))
     leave()
     return code
 
@@ -186,7 +182,7 @@ def train_and_keep(
             watch(frame)
             if filmed:
                 filmed.watch(frame)
-            if team.agreed(stop_wished()):
+            if team.once(stop_wished):
                 break
         frames.close()
     seconds = time.perf_counter() - begun
