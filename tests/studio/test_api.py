@@ -53,6 +53,37 @@ def test_recipes_are_described_from_their_own_fields(studio: Served) -> None:
         assert {*kind["steers"], *kind["plain"], *kind["hidden"]} <= kind["schema"]["properties"].keys()
 
 
+def test_what_is_wrong_about_a_body_is_said_in_one_line(studio: Served) -> None:
+    job = studio.start("random", settings={"width": 32, "height": 32})
+    picture = studio.ended(job)["picture"]
+    of_a_job = "kind, settings, preset, inputs, title, parent, at"
+    for method, path, body, line in (
+        ("POST", "jobs", {"kind": "random", "colour": 1}, f"there is no 'colour' here: there is {of_a_job}"),
+        ("POST", "jobs", {"kind": "random", "x" * 90: 1},
+         f"there is no '{'x' * 40}' here: there is {of_a_job}"),
+        ("POST", "jobs", {"kind": 3}, "kind is of another type"),
+        ("POST", "jobs", {"kind": "random", "settings": []}, "settings is of another type"),
+        ("POST", "jobs", {"kind": "random", "title": None}, "title is of another type"),
+        ("POST", "jobs", {"kind": "random", "parent": 7}, "parent is of another type"),
+        ("POST", "jobs", {"kind": "random", "parent": job, "at": True}, "at is of another type"),
+        ("POST", "jobs", {"kind": "random", "parent": job, "at": 1.0}, "at is of another type"),
+        ("POST", "jobs", {"kind": "random", "inputs": {}}, "inputs is of another type"),
+        ("POST", "jobs", {"kind": "random", "inputs": [3]}, "an input is {role, picture}"),
+        ("POST", "jobs", {"kind": "random", "inputs": [{"role": 3, "picture": picture}]},
+         "role is of another type"),
+        ("POST", "jobs", {"kind": "random", "inputs": [{"rol": 3, "picture": picture}]},
+         "there is no 'rol' here: there is role, picture"),
+        ("PATCH", f"jobs/{job}", {"before": 3}, "before is of another type"),
+        ("PATCH", f"jobs/{job}", {"state": "gone"}, "state: expected paused, running, stopped, got 'gone'"),
+        ("PATCH", f"gallery/{picture}", {"starred": 1}, "starred is of another type"),
+        ("PATCH", f"gallery/{picture}", {"star": True},
+         "there is no 'star' here: there is starred, title"),
+        ("PATCH", "networks/mine", {"name": 3}, "name is of another type"),
+    ):  # fmt: skip
+        assert studio.refusal(method, f"/api/{path}", body) == (422, line)
+    assert "answer" in studio.refusal("POST", "/api/lessons/gates/check", {"exercise": 1})[1]
+
+
 def test_the_page_is_there_before_torch() -> None:
     from importlib.util import find_spec
 

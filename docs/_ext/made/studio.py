@@ -42,10 +42,8 @@ def _call(method: str, path: str, operation: Schema) -> str:
         )
         for each in operation["parameters"]
     ]
-    sent, bodies = operation.get("requestBody", {}).get("content", {}), []
-    for media, body in sent.items():
-        bodies.append(f"It is sent `{media}`{':' if _fields(body) else ', a file.'}\n")
-        bodies.append(_settings(_properties(body["schema"])))
+    sent = operation.get("requestBody", {}).get("content", {})
+    bodies = [f"It is sent `{media}`: {_kind(body['schema'])}.\n" for media, body in sent.items()]
     status, answer = next(iter(operation["responses"].items()))
     given = " or ".join(
         _kind(content["schema"]) if "schema" in content else f"`{media}`"
@@ -60,10 +58,6 @@ def _call(method: str, path: str, operation: Schema) -> str:
             f"{{.takes}}\n{status}: {given or 'nothing more'}\n",
         ]
     )
-
-
-def _fields(body: Schema) -> bool:
-    return bool(body["schema"].get("properties"))
 
 
 def _properties(schema: Schema) -> Iterator[tuple[str, str, str]]:
@@ -84,16 +78,16 @@ def _kind(schema: Schema) -> str:
     match schema.get("type"):
         case "array":
             return f"a list, each {_kind(schema['items'])}"
-        case "object" if "properties" in schema:
-            return "an object with " + ", ".join(
-                f"`{name}` ({_kind(each)})" for name, each in schema["properties"].items()
-            )
         case "object":
             return "an object"
         case "null":
             return "null"
+        case "string" if schema.get("format") == "binary":
+            return "a file"
         case "string" if "pattern" in schema:
             return "ids with commas between" if "," in schema["pattern"] else "an id"
+        case [*kinds]:
+            return " or ".join(_KINDS[kind] for kind in kinds)
         case kind:
             return _KINDS.get(str(kind), str(kind)) + _range(schema)
 

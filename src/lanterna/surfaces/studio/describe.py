@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lanterna.surfaces.studio.techniques import techniques
 
 if TYPE_CHECKING:
+    from lanterna.surfaces.studio.messages import Recipe
     from lanterna.techniques.technique import Technique
 
 
 @cache
-def recipes() -> list[dict[str, Any]]:
+def recipes() -> list[Recipe]:
     """Every kind of job with the schema of its settings, made from the recipe's own fields."""
     return [_recipe(technique) for technique in techniques().values()]
 
@@ -29,7 +30,7 @@ def _thumbnails(technique: Technique) -> dict[str, str]:
     }
 
 
-def _recipe(technique: Technique) -> dict[str, Any]:
+def _recipe(technique: Technique) -> Recipe:
     schema = technique.settings.model_json_schema()
     return {
         "kind": technique.name,

@@ -29,7 +29,7 @@ from lanterna.settings import own_folders, studio_folder
 from lanterna.surfaces.studio.connections import Connection
 from lanterna.surfaces.studio.guard import Guard
 from lanterna.surfaces.studio.routes import ROUTES, failures
-from lanterna.surfaces.studio.routes.requests import Answer
+from lanterna.surfaces.studio.routes.requests import Answer, Call
 from lanterna.surfaces.studio.store import Store
 from lanterna.surfaces.studio.studio import Studio
 
@@ -124,7 +124,7 @@ async def openapi(_: Request) -> Response:
     return Answer(await asyncio.to_thread(described))
 
 
-API = [*ROUTES, Route("/api/openapi.json", openapi)]
+API = [*ROUTES, Call("/api/openapi.json", openapi, answer=dict[str, Any])]
 
 
 def application(studio: Studio, web: Files) -> Starlette:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lanterna import shelf
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from lanterna.surfaces.studio.messages import Example, Item
 
 PHOTOGRAPHS = tuple(member.keep for member in shelf.ITEMS["photographs"].members)
 """The names of the shelf's photographs, without which no path is made."""
@@ -16,7 +18,7 @@ PHOTOGRAPHS = tuple(member.keep for member in shelf.ITEMS["photographs"].members
 _SMALL = 512
 
 
-def listed() -> list[dict[str, Any]]:
+def listed() -> list[Item]:
     """Everything the shelf can have: what it is, how large, and whether it is here."""
     return [
         {
@@ -30,7 +32,7 @@ def listed() -> list[dict[str, Any]]:
     ]
 
 
-def examples() -> list[dict[str, Any]]:
+def examples() -> list[Example]:
     """The shelf's photographs."""
     here = shelf.is_here("photographs")
     members = shelf.ITEMS["photographs"].members

@@ -8,11 +8,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from starlette.responses import StreamingResponse
-from starlette.routing import Route
 
 from lanterna.surfaces.studio import pictures as kept
 from lanterna.surfaces.studio.routes.jobs import told
-from lanterna.surfaces.studio.routes.requests import studio_of
+from lanterna.surfaces.studio.routes.requests import Call, asked, studio_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -79,4 +78,5 @@ def _thing(studio: Studio, thing: str) -> object:
     return {"id": name, "gone": True}
 
 
-ROUTES = [Route("/api/events", events)]
+_AFTER = {"after": asked("As the header Last-Event-ID.")}
+ROUTES = [Call("/api/events", events, answer="text/event-stream", query=_AFTER)]

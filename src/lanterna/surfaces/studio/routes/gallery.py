@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from starlette.background import BackgroundTask
 from starlette.responses import FileResponse, Response
-from starlette.routing import Route
 
 from lanterna.errors import UsageError
 from lanterna.surfaces.studio import pictures as kept
+from lanterna.surfaces.studio.messages import Id, Picture, PictureChange
 from lanterna.surfaces.studio.routes.pictures import picture_of
-from lanterna.surfaces.studio.routes.requests import NOW, Answer, document, number, studio_of, taken
+from lanterna.surfaces.studio.routes.requests import NOW, Answer, Call, asked, number, sent, studio_of
 from lanterna.surfaces.studio.store import checked_id
 
 if TYPE_CHECKING:
@@ -38,13 +38,12 @@ async def gallery(request: Request) -> Response:
 async def change_picture(request: Request) -> Response:
     """Star a picture, or give it a title."""
     store, found = studio_of(request).store, picture_of(request)
-    body = taken(await document(request), starred=bool, title=str)
-    if "starred" in body:
-        store.change_picture(found["id"], starred=int(body["starred"]))
-    if "title" in body:
-        title = " ".join(body["title"].split())[:120]
-        words = f"{found['words']} {title.lower()}"[-4000:]
-        store.change_picture(found["id"], title=title, words=words)
+    body = await sent(request, PictureChange)
+    if "starred" in body.model_fields_set:
+        store.change_picture(found["id"], starred=int(body.starred))
+    if "title" in body.model_fields_set:
+        words = f"{found['words']} {body.title.lower()}"[-4000:]
+        store.change_picture(found["id"], title=body.title, words=words)
     return Answer(kept.described(store, store.picture(found["id"])))
 
 
@@ -100,11 +99,16 @@ async def _exported(request: Request, suffix: str, media: str) -> Response:
     )
 
 
+_IDS = {"ids": asked("Ids with commas between.", str, ..., pattern="^[0-9a-f]{32}(,[0-9a-f]{32}){0,499}$")}
 ROUTES = [
-    Route("/api/gallery", gallery),
-    Route("/api/gallery/export.zip", export_zip),
-    Route("/api/gallery/sheet.pdf", sheet_pdf),
-    Route("/api/gallery/{id:id}", change_picture, methods=["PATCH"]),
-    Route("/api/gallery/{id:id}", delete_picture, methods=["DELETE"]),
-    Route("/api/gallery/{id:id}/restore", restore_picture, methods=["POST"]),
-]
+    Call("/api/gallery", gallery, answer=list[Picture], query={
+        "words": asked("Words, all of which it has."), "room": asked("Only of this room."),
+        "starred": asked("1: only with a star."), "before": asked("Only older than this one.", Id),
+        "limit": asked("At most so many; 60.", int, 60, ge=1, le=500),
+    }),
+    Call("/api/gallery/export.zip", export_zip, answer="application/zip", query=_IDS),
+    Call("/api/gallery/sheet.pdf", sheet_pdf, answer="application/pdf", query=_IDS),
+    Call("/api/gallery/{id:id}", change_picture, "PATCH", body=PictureChange, answer=Picture),
+    Call("/api/gallery/{id:id}", delete_picture, "DELETE", answer=Picture),
+    Call("/api/gallery/{id:id}/restore", restore_picture, "POST", answer=Picture),
+]  # fmt: skip

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, Response
-from starlette.routing import Route
 
 from lanterna.errors import UsageError
 from lanterna.surfaces.studio import history
 from lanterna.surfaces.studio.jobs import FINISHED
-from lanterna.surfaces.studio.routes.requests import NOW, Answer, document, number, studio_of, taken
+from lanterna.surfaces.studio.messages import Input, Job, JobChange, NewJob, NumbersThen, Recipe
+from lanterna.surfaces.studio.routes.requests import NOW, Answer, Call, asked, number, sent, studio_of
 from lanterna.surfaces.studio.store import MAKES_NETWORKS, checked_id, new_id
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _MOST = 1000  # pictures of a job
 async def recipes(_: Request) -> Response:
     """Every kind of job: its room, its settings' schema, its presets, the pictures it takes."""
 
-    def all_of_them() -> list[dict[str, Any]]:
+    def all_of_them() -> list[Recipe]:
         from lanterna.surfaces.studio.describe import recipes as described
 
         return described()
@@ -52,39 +52,34 @@ async def jobs(request: Request) -> Response:
 async def add_job(request: Request) -> Response:
     """Put a job into the queue."""
     studio = studio_of(request)
-    body = taken(
-        await document(request), kind=str, settings=dict, preset=(str, type(None)), inputs=list,
-        title=str, parent=(str, type(None)), at=int,
-    )  # fmt: skip
-    if "at" in body:
+    body = await sent(request, NewJob)
+    if "at" in body.model_fields_set:
         return await branch(studio, body)
-    inputs = [_input(studio, each) for each in body.get("inputs", [])]
+    inputs = [_input(studio, each) for each in body.inputs]
     if len(inputs) > _MOST:
         raise UsageError(f"a job takes up to {_MOST} pictures")
-    parent = body.get("parent")
-    if parent is not None:
-        studio.store.job(checked_id(parent))
+    if body.parent is not None:
+        studio.store.job(checked_id(body.parent))
+    taken = _titles(studio, body.kind)
     fields = await asyncio.to_thread(
-        checked_job, body.get("kind", ""), body.get("preset"), body.get("settings", {}), inputs,
-        " ".join(body.get("title", "").split())[:120], _titles(studio, body.get("kind", "")),
-    )  # fmt: skip
-    job_id = studio.store.add_job(**fields, inputs=inputs, parent=parent)
+        checked_job, body.kind, body.preset, body.settings, inputs, body.title, taken
+    )
+    job_id = studio.store.add_job(**fields, inputs=inputs, parent=body.parent)
     studio.queue.pump()
     return Answer(told(studio.store.job(job_id)), 201)
 
 
-async def branch(studio: Studio, body: dict[str, Any]) -> Response:
+async def branch(studio: Studio, body: NewJob) -> Response:
     """Put a job into the queue that begins at a step of another."""
-    parent = studio.store.job(checked_id(body.get("parent")))
-    step = body["at"]
+    parent, step = studio.store.job(checked_id(body.parent)), body.at
     if step not in parent["history"]:
         raise HTTPException(409, f"step {step} of that job is not kept")
-    if body.get("kind", parent["kind"]) != parent["kind"] or body.get("inputs") or body.get("preset"):
+    if (body.kind or parent["kind"]) != parent["kind"] or body.inputs or body.preset:
         raise UsageError("a branch has the kind, pictures and preset of the job that it comes from")
     job_id = new_id()
-    title = " ".join(body.get("title", "").split())[:120] or parent["title"]
+    title = body.title or parent["title"]
     begun = {**parent, "begun_with": parent["begun_with"] or parent["settings"]}
-    settings = await asyncio.to_thread(_steered, begun, body.get("settings", {}))
+    settings = await asyncio.to_thread(_steered, begun, body.settings)
     if parent["kind"] in MAKES_NETWORKS:  # a network that is there keeps its name
         kind, taken = parent["kind"], _titles(studio, parent["kind"])
         given = parent["inputs"]
@@ -129,15 +124,12 @@ def _titles(studio: Studio, kind: str) -> set[str]:
     }
 
 
-def _input(studio: Studio, note: object) -> dict[str, str]:
-    if not isinstance(note, dict):
-        raise UsageError("an input is {role, picture}")
-    taken(note, role=str, picture=str)
+def _input(studio: Studio, note: Input) -> dict[str, str]:
     try:
-        picture = studio.store.picture(checked_id(note.get("picture")))
+        picture = studio.store.picture(checked_id(note.picture))
     except KeyError:
         raise UsageError("an input's picture is not here: send it to /api/pictures first") from None
-    return {"role": note.get("role", "picture"), "picture": picture["id"]}
+    return {"role": note.role, "picture": picture["id"]}
 
 
 async def job(request: Request) -> Response:
@@ -149,29 +141,26 @@ async def change_job(request: Request) -> Response:
     """Steer a job, pause it, go on, stop it, or move it in the queue."""
     studio, job_id = studio_of(request), request.path_params["id"]
     found = studio.store.job(job_id)
-    body = taken(
-        await document(request), settings=dict, state=str, before=(str, type(None)), title=str, back=int
-    )
-    if "title" in body and found["kind"] not in MAKES_NETWORKS:
-        studio.store.change_job(job_id, title=" ".join(body["title"].split())[:120])
-    if "settings" in body:
+    body = await sent(request, JobChange)
+    wishes = body.model_fields_set
+    if "title" in wishes and found["kind"] not in MAKES_NETWORKS:
+        studio.store.change_job(job_id, title=body.title)
+    if "settings" in wishes:
         if found["state"] in FINISHED:
             raise HTTPException(409, f"this job is {found['state']}: start another with these settings")
-        settings = await asyncio.to_thread(_steered, found, body["settings"])
+        settings = await asyncio.to_thread(_steered, found, body.settings)
         studio.queue.steer(job_id, settings)
-    if "before" in body:
-        _move(studio, job_id, body["before"])
-    if "back" in body:
+    if "before" in wishes:
+        _move(studio, job_id, body.before)
+    if "back" in wishes:
         try:
-            studio.queue.back(job_id, body["back"])
+            studio.queue.back(job_id, body.back)
         except UsageError as error:
             raise HTTPException(409, str(error)) from None
-    if "state" in body:
+    if "state" in wishes:
         changes = {"paused": studio.queue.pause, "running": studio.queue.go_on, "stopped": studio.queue.stop}
-        if body["state"] not in changes:
-            raise UsageError(f"state: expected {', '.join(changes)}, got {body['state'][:40]!r}")
         try:
-            changes[body["state"]](job_id)
+            changes[body.state](job_id)
         except UsageError as error:
             raise HTTPException(409, str(error)) from None
     return Answer(told(studio.store.job(job_id)))
@@ -241,14 +230,17 @@ async def numbers(request: Request) -> Response:
     return Answer(found.numbers(known["id"], number(request, "after", -1, -1, 2**53)))
 
 
+_JOB = "/api/jobs/{id:id}"
+_PREVIEWED = {"n": asked("The job's `preview`, so that none is kept.", int, 0)}
+_AFTER = {"after": asked("Only of later steps.", int, -1, ge=-1, le=2**53)}
 ROUTES = [
-    Route("/api/recipes", recipes),
-    Route("/api/jobs", jobs),
-    Route("/api/jobs", add_job, methods=["POST"]),
-    Route("/api/jobs/{id:id}", job),
-    Route("/api/jobs/{id:id}", change_job, methods=["PATCH"]),
-    Route("/api/jobs/{id:id}", forget_job, methods=["DELETE"]),
-    Route("/api/jobs/{id:id}/preview", preview),
-    Route("/api/jobs/{id:id}/history/{step:int}", step_picture),
-    Route("/api/jobs/{id:id}/numbers", numbers),
+    Call("/api/recipes", recipes, answer=list[Recipe]),
+    Call("/api/jobs", jobs, answer=list[Job]),
+    Call("/api/jobs", add_job, "POST", body=NewJob, answer=Job, status=201),
+    Call(_JOB, job, answer=Job),
+    Call(_JOB, change_job, "PATCH", body=JobChange, answer=Job),
+    Call(_JOB, forget_job, "DELETE", answer=None, status=204),
+    Call(f"{_JOB}/preview", preview, query=_PREVIEWED, answer="image/jpeg"),
+    Call(f"{_JOB}/history/{{step:int}}", step_picture, answer="image/jpeg"),
+    Call(f"{_JOB}/numbers", numbers, query=_AFTER, answer=list[NumbersThen]),
 ]

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from starlette.routing import Route
-
-from lanterna.errors import UsageError
-from lanterna.surfaces.studio.routes.requests import Answer, document, studio_of
+from lanterna.surfaces.studio.messages import Attempt, Lesson, Outcome, Reply, Settings
+from lanterna.surfaces.studio.routes.requests import Answer, Call, document, sent, studio_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -34,15 +32,12 @@ async def learn(request: Request) -> Response:
 
 async def check(request: Request) -> Response:
     """Check an answer to one of a lesson's exercises, without being told the right one."""
-    given = await document(request)
-    if given.keys() != {"exercise", "answer"}:
-        raise UsageError("expected an exercise (its number) and an answer")
-    reader = studio_of(request).reader
-    return Answer(await reader.check(request.path_params["name"], given["exercise"], given["answer"]))
+    given, reader = await sent(request, Attempt), studio_of(request).reader
+    return Answer(await reader.check(request.path_params["name"], given.exercise, given.answer))
 
 
 ROUTES = [
-    Route("/api/lessons", lessons),
-    Route("/api/lessons/{name}", learn, methods=["POST"]),
-    Route("/api/lessons/{name}/check", check, methods=["POST"]),
+    Call("/api/lessons", lessons, answer=list[Lesson]),
+    Call("/api/lessons/{name}", learn, "POST", body=Settings, answer=Outcome),
+    Call("/api/lessons/{name}/check", check, "POST", body=Attempt, answer=Reply),
 ]

@@ -12,9 +12,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from starlette.responses import HTMLResponse
-from starlette.routing import Route
 
 from lanterna.errors import MissingError, called
+from lanterna.surfaces.studio.messages import Id
+from lanterna.surfaces.studio.routes.requests import Call, asked
 from lanterna.surfaces.studio.store import checked_id
 
 if TYPE_CHECKING:
@@ -82,4 +83,9 @@ def _page(name: str, file: Path | None, title: str, _: float) -> str:
     return look_page(network, image, name=name, title=title)
 
 
-ROUTES = [Route(PATH, look)]
+ROUTES = [
+    Call(PATH, look, answer="text/html", query={
+        "network": asked("Which network looks; conv.", min_length=1),
+        "picture": asked("At what; a test digit.", Id),
+    }),
+]  # fmt: skip

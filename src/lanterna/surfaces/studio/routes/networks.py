@@ -7,11 +7,10 @@ import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from starlette.routing import Route
-
 from lanterna.errors import UsageError
 from lanterna.settings import networks_folder
-from lanterna.surfaces.studio.routes.requests import Answer, document, studio_of, taken
+from lanterna.surfaces.studio.messages import Named, Network, NewName
+from lanterna.surfaces.studio.routes.requests import Answer, Call, sent, studio_of
 from lanterna.surfaces.studio.store import MAKES_NETWORKS
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ async def networks(_: Request) -> Response:
 
 async def rename_network(request: Request) -> Response:
     """Call a network that was trained here something else."""
-    wished = taken(await document(request), name=str).get("name", "")
+    wished = (await sent(request, NewName)).name
     new_name = await asyncio.to_thread(_new_name)  # from here on nothing else is done in between
     folder, there = _trained(request), networks_folder() / new_name(wished)
     folder.rename(there)
@@ -96,8 +95,8 @@ def _aside(request: Request) -> Path:
 
 
 ROUTES = [
-    Route("/api/networks", networks),
-    Route("/api/networks/{name}", rename_network, methods=["PATCH"]),
-    Route("/api/networks/{name}", delete_network, methods=["DELETE"]),
-    Route("/api/networks/{name}/restore", restore_network, methods=["POST"]),
+    Call("/api/networks", networks, answer=list[Network]),
+    Call("/api/networks/{name}", rename_network, "PATCH", body=NewName, answer=Named),
+    Call("/api/networks/{name}", delete_network, "DELETE", answer=Named),
+    Call("/api/networks/{name}/restore", restore_network, "POST", answer=Named),
 ]

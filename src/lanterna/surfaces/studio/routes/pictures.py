@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, Response
-from starlette.routing import Route
 
 from lanterna.errors import UsageError, called
 from lanterna.files import sha256
 from lanterna.surfaces.studio import pictures as kept
-from lanterna.surfaces.studio.routes.requests import FOREVER, Answer, studio_of
+from lanterna.surfaces.studio.messages import Picture
+from lanterna.surfaces.studio.routes.requests import FOREVER, Answer, Call, asked, studio_of
 from lanterna.surfaces.studio.store import new_id
 from lanterna.surfaces.studio.studio import DECODING
 
@@ -95,10 +95,11 @@ async def also_file(request: Request) -> Response:
     return FileResponse(place, filename=f"painting{found['also']}", headers=FOREVER)
 
 
+_PICTURE, _TITLE = "/api/pictures/{id:id}", {"title": asked("What it is called.")}
 ROUTES = [
-    Route("/api/pictures", add_picture, methods=["POST"]),
-    Route("/api/pictures/{id:id}", picture),
-    Route("/api/pictures/{id:id}/file", picture_file),
-    Route("/api/pictures/{id:id}/thumbnail", picture_thumbnail),
-    Route("/api/pictures/{id:id}/also", also_file),
+    Call("/api/pictures", add_picture, "POST", body="image/*", query=_TITLE, answer=Picture, status=201),
+    Call(_PICTURE, picture, answer=Picture),
+    Call(f"{_PICTURE}/file", picture_file, answer="image/*"),
+    Call(f"{_PICTURE}/thumbnail", picture_thumbnail, answer="image/jpeg"),
+    Call(f"{_PICTURE}/also", also_file, answer="application/octet-stream"),
 ]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.routing import Route
 
-from lanterna.surfaces.studio.routes.requests import NOW, Answer, number, studio_of
+from lanterna.surfaces.studio.messages import Classes, Reading
+from lanterna.surfaces.studio.routes.requests import NOW, Answer, Call, asked, number, studio_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -44,8 +44,19 @@ async def _picture(request: Request) -> bytes:
     return await request.body()
 
 
+_ASKED = {
+    "network": asked("Which trained network reads; conv.", min_length=1),
+    "surface": asked("pad: light ink on black, as a pad gives it.", Literal["page", "pad"]),
+}
 ROUTES = [
-    Route("/api/read", read, methods=["POST"]),
-    Route("/api/read/steps", read_steps, methods=["POST"]),
-    Route("/api/classify", classify, methods=["POST"]),
-]
+    Call("/api/read", read, "POST", body="image/*", answer=Reading, query={
+        **_ASKED,
+        "cut": asked("0: digits that touch are not cut apart, which is quicker: while the pen moves."),
+        "why": asked("1: also which pixels speak for the answer, amber and blue, in hundredths."),
+    }),
+    Call("/api/read/steps", read_steps, "POST", body="image/*", answer="image/png", query=_ASKED),
+    Call("/api/classify", classify, "POST", body="image/*", answer=Classes, query={
+        "network": asked("Which answers; efficientnet-lite0.", min_length=1),
+        "top": asked("At most so many answers; 5.", int, 5, ge=1, le=1000),
+    }),
+]  # fmt: skip

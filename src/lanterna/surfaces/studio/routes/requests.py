@@ -3,25 +3,56 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from pydantic import Field
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from lanterna.documents import check_document
 from lanterna.errors import UsageError
 from lanterna.surfaces.studio.store import ID, checked_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from starlette.requests import Request
+    from starlette.responses import Response
 
+    from lanterna.surfaces.studio.messages import Body
     from lanterna.surfaces.studio.studio import Studio
 
+Sent = TypeVar("Sent", bound="Body")
 FOREVER = {"cache-control": "private, max-age=31536000, immutable"}
 NOW = {"cache-control": "no-store"}
+
+
+class Call(Route):
+    """A route of the API: a method at a path, what may stand in the query, what is sent and what comes back.
+
+    All but path and method describe it: `body` and `answer` are types of `messages.py`, or of media;
+    `query` has what `asked` makes.
+    """
+
+    def __init__(
+        self, path: str, endpoint: Callable[[Request], Awaitable[Response]], method: str = "GET", *,
+        answer: object, body: object = None, query: Mapping[str, Any] = {}, status: int = 200,
+    ) -> None:  # fmt: skip
+        super().__init__(path, endpoint, methods=[method])
+        self.method, self.answer, self.body, self.status, self.query = method, answer, body, status, query
+
+    @property
+    def messages(self) -> dict[str, Any]:
+        """Body and answer, where they are JSON."""
+        parts: dict[str, Any] = {"body": self.body, "answer": self.answer}
+        return {part: kind for part, kind in parts.items() if not isinstance(kind, str | None)}
+
+
+def asked(words: str, kind: object = str, usual: Any = "", **bounds: Any) -> tuple[object, Any]:  # noqa: ANN401
+    """What may stand in a query, in words, with its bounds and what it is if it is left out."""
+    return kind, Field(usual, description=words, **bounds)
 
 
 class Answer(JSONResponse):
@@ -54,15 +85,9 @@ async def document(request: Request) -> dict[str, Any]:
     return found
 
 
-def taken(body: Mapping[str, Any], **kinds: type | tuple[type, ...]) -> dict[str, Any]:
-    """What is there of these names, of these types. Errors: 422 for another name or type."""
-    for name, value in body.items():
-        if name not in kinds:
-            raise UsageError(f"there is no {name[:40]!r} here: there is {', '.join(kinds)}")
-        wanted = kinds[name]
-        if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
-            raise UsageError(f"{name} is of another type")
-    return dict(body)
+async def sent(request: Request, model: type[Sent]) -> Sent:
+    """The JSON object in the body as what it has to be. Errors: 422 for another name or type."""
+    return model.model_validate(await document(request))
 
 
 def number(request: Request, name: str, usual: int, least: int, most: int) -> int:

@@ -6,11 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from starlette.responses import FileResponse, Response
-from starlette.routing import Route
 
+from lanterna.surfaces.studio.messages import Example, Item, Job, Picture
 from lanterna.surfaces.studio.routes.jobs import checked_job, told
 from lanterna.surfaces.studio.routes.pictures import take_in
-from lanterna.surfaces.studio.routes.requests import FOREVER, Answer, studio_of
+from lanterna.surfaces.studio.routes.requests import FOREVER, Answer, Call, studio_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -63,9 +63,9 @@ async def fetch(request: Request) -> Response:
 
 
 ROUTES = [
-    Route("/api/examples", examples),
-    Route("/api/examples/{name}", add_example, methods=["POST"]),
-    Route("/api/examples/{name}/thumbnail", example_thumbnail),
-    Route("/api/shelf", the_shelf),
-    Route("/api/shelf/{name}", fetch, methods=["POST"]),
+    Call("/api/examples", examples, answer=list[Example]),
+    Call("/api/examples/{name}", add_example, "POST", answer=Picture, status=201),
+    Call("/api/examples/{name}/thumbnail", example_thumbnail, answer="image/jpeg"),
+    Call("/api/shelf", the_shelf, answer=list[Item]),
+    Call("/api/shelf/{name}", fetch, "POST", answer=Job, status=201),
 ]

@@ -1,0 +1,140 @@
+"""What programs send to the studio's API as JSON, and what it answers: its description is made from these."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic.functional_validators import ModelWrapValidatorHandler, model_validator
+from typing_extensions import TypedDict
+
+from lanterna.errors import UsageError
+
+Id = Annotated[str, WithJsonSchema({"type": "string", "pattern": "^[0-9a-f]{32}$"})]  # looked up where used
+Numbers = dict[str, float]
+Settings = Annotated[dict[str, Any], Field(description="As the kind's schema in /api/recipes says.")]
+Title = Annotated[str, AfterValidator(lambda text: " ".join(text.split())[:120])]
+
+
+class Body(BaseModel):
+    """What is sent: these names, of these types, and no others. `model_fields_set` are those that came."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _in_one_line(cls, sent: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:  # noqa: ANN401
+        """Check it. Errors: `UsageError` for another name or type."""
+        try:
+            return handler(sent)
+        except ValidationError as error:
+            first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+        names, name = ", ".join(cls.model_fields), ".".join(map(str, first["loc"][:1]))
+        expected = first.get("ctx", {}).get("expected", "").replace("'", "").replace(" or ", ", ")
+        words = {
+            "model_type": f"an {cls.__name__.lower()} is {{{names}}}",
+            "extra_forbidden": f"there is no {name[:40]!r} here: there is {names}",
+            "missing": f"{name} is missing: expected {names}",
+            "literal_error": f"{name}: expected {expected}, got {str(first['input'])[:40]!r}",
+        }
+        raise UsageError(words.get(first["type"], f"{name} is of another type"))
+
+
+class Input(Body):
+    """A picture that goes into a job."""
+
+    role: str = "picture"
+    picture: Id
+
+
+class NewJob(Body):
+    """A job; with `at` one that begins at a step of its parent, of whose kind it is."""
+
+    kind: str = ""
+    settings: Settings = {}
+    preset: str | None = None
+    inputs: list[Input] = []
+    title: Title = ""
+    parent: Id | None = None
+    at: int = 0
+
+
+class JobChange(Body):
+    """What is to be otherwise about a job."""
+
+    settings: Settings = {}
+    state: Literal["paused", "running", "stopped"] = "running"
+    before: Id | None = None
+    title: Title = ""
+    back: int = 0
+
+
+class NewName(Body):
+    """What a network is to be called."""
+
+    name: str
+
+
+class PictureChange(Body):
+    """What is to be otherwise about a picture."""
+
+    starred: bool = False
+    title: Title = ""
+
+
+class Attempt(Body):
+    """An answer to an exercise, which is given by its number."""
+
+    exercise: Annotated[Any, WithJsonSchema({"type": "integer", "minimum": 1})]
+    answer: Annotated[Any, WithJsonSchema({"type": ["number", "string"]})]
+
+
+Error = TypedDict("Error", {"error": str})
+Step = TypedDict("Step", {"step": int})
+NumbersThen = TypedDict("NumbersThen", {"step": int, "numbers": Numbers})
+Job = TypedDict("Job", {
+    "id": Id, "kind": str, "state": Literal["queued", "running", "paused", "stopped", "done", "failed"],
+    "title": str, "preset": str | None, "settings": Settings, "inputs": list[Input], "parent": Id | None,
+    "made": float, "ended": float | None, "step": int, "steps": int, "numbers": Numbers, "note": str,
+    "seconds_left": float | None, "error": str | None, "picture": Id | None, "preview": int,
+    "history": list[Step],
+})  # fmt: skip
+Picture = TypedDict("Picture", {
+    "id": Id, "kind": str, "room": str, "title": str, "width": int, "height": int, "bytes": int,
+    "made": float, "media": str, "job": Id | None, "origin": Literal["made", "upload", "example"],
+    "starred": bool, "deleted": bool, "also": str | None, "recipe": dict[str, Any] | None,
+})  # fmt: skip
+Role = TypedDict("Role", {"role": str, "words": str, "required": bool, "many": bool})
+Recipe = TypedDict("Recipe", {
+    "kind": str, "room": str, "title": str, "words": str, "schema": dict[str, Any],
+    "presets": dict[str, dict[str, Any]], "thumbnails": dict[str, str], "inputs": list[Role],
+    "steers": list[str], "plain": list[str], "hidden": list[str],
+})  # fmt: skip
+Why = TypedDict("Why", {"rather_than": int, "terms": list[int]})
+Digit = TypedDict("Digit", {
+    "digit": int, "chances": list[float], "confidence": float, "box": list[float], "row": int, "note": str,
+    "seen": list[int], "why": Why | None,
+})  # fmt: skip
+Reading = TypedDict("Reading", {
+    "digits": list[Digit], "text": str, "notes": list[str], "width": int, "height": int,
+    "milliseconds": float,
+})  # fmt: skip
+Class = TypedDict("Class", {"class": int, "name": str, "chance": float})
+Classes = TypedDict("Classes", {"answers": list[Class], "milliseconds": float})
+Exercise = TypedDict(
+    "Exercise", {"try": str, "predict": str, "explain": str, "answer": str, "choices": list[str]}
+)
+Lesson = TypedDict("Lesson", {
+    "name": str, "title": str, "question": str, "claim": str, "where": str, "quick": bool,
+    "needs": list[str], "exercises": list[Exercise], "settings": dict[str, Any],
+})  # fmt: skip
+Finding = TypedDict("Finding", {
+    "verdict": Literal["holds", "holds only when", "does not hold"], "words": str,
+    "numbers": dict[str, float | None], "seeds": list[int],
+})  # fmt: skip
+Outcome = TypedDict("Outcome", {"finding": Finding, "charts": list[dict[str, Any]], "rows": list[list[str]]})
+Reply = TypedDict("Reply", {"right": bool, "words": str})
+Network = TypedDict("Network", {"name": str, "what": str, "source": str, "here": bool, "command": str})
+Named = TypedDict("Named", {"name": str})
+Item = TypedDict("Item", {"name": str, "what": str, "licence": str, "bytes": int, "here": bool})
+Example = TypedDict("Example", {"name": str, "title": str, "licence": str, "here": bool})
