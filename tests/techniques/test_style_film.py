@@ -4,6 +4,7 @@ import contextlib
 
 import pytest
 import torch
+from lanterna.surfaces.cli.style_film import film
 
 from lanterna import shelf
 from lanterna.errors import UsageError
@@ -15,7 +16,6 @@ from lanterna.networks import open_network
 from lanterna.probes import objectives
 from lanterna.recipes.octaves import resized
 from lanterna.recipes.style_film import InstantFilm, StyleFilm, instant_frames, style_frames
-from lanterna.surfaces.cli.style_film import film
 
 pytestmark = [pytest.mark.usefixtures("real_shelf"), pytest.mark.slow]
 

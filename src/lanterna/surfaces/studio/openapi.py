@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, create_model
 
 import lanterna
-from lanterna.surfaces.studio.techniques import techniques
 from lanterna.surfaces.studio.messages import Error, Id
+from lanterna.surfaces.studio.techniques import techniques
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
