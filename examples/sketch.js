@@ -1,5 +1,6 @@
-// A p5.js sketch that uses Lanterna's studio: draw a digit and it is read as you draw; press D, and the drawing is
-// dreamed, live. Paste it into editor.p5js.org, or put it beside p5.js in a page of your own, and let that page in:
+// A p5.js sketch that uses Lanterna's studio: draw a digit and it is read as you draw; press D, and the
+// drawing is dreamed, live. Paste it into editor.p5js.org, or put it beside p5.js in a page of your own, and
+// let that page in:
 //
 //     lanterna studio --allow https://editor.p5js.org
 //
@@ -40,14 +41,18 @@ async function keyPressed() {
   if (key !== "d" || busy) return;
   busy = true;
   const { id } = await ask("POST", "/api/pictures", await picture());
-  let job = await ask("POST", "/api/jobs", JSON.stringify({ kind: "dream", settings: { size: 400 }, inputs: [{ role: "picture", picture: id }] }));
-  for (let seen = 0; ["queued", "running"].includes(job.state); ) {
+  let job = await ask(
+    "POST",
+    "/api/jobs",
+    JSON.stringify({ kind: "dream", settings: { size: 400 }, inputs: [{ role: "picture", picture: id }] }),
+  );
+  for (let seen = 0; ["queued", "running"].includes(job.state);) {
     await new Promise((later) => setTimeout(later, 200));
     job = await ask("GET", `/api/jobs/${job.id}`);
     said = `step ${job.step} of ${job.steps}`;
     if (job.state === "running" && job.preview > seen) {
       seen = job.preview;
-      dream = await load(`/api/jobs/${job.id}/preview?n=${seen}`) ?? dream;
+      dream = (await load(`/api/jobs/${job.id}/preview?n=${seen}`)) ?? dream;
     }
   }
   if (job.picture) dream = await load(`/api/pictures/${job.picture}/file`);
@@ -61,9 +66,13 @@ const picture = () => new Promise((done) => drawingContext.canvas.toBlob(done, "
 // What the studio answers. The token goes with each request: it is what lets this page in.
 async function ask(method, path, body) {
   const [studio, token] = address.split("/?token=");
-  const headers = { Authorization: `Bearer ${token}`, "Content-Type": body instanceof Blob ? body.type : "application/json" };
+  const headers = {
+    Authorization: `Bearer ${token}`,
+    "Content-Type": body instanceof Blob ? body.type : "application/json",
+  };
   const answer = await fetch(studio + path, { method, headers, body });
-  const content = answer.headers.get("Content-Type") === "application/json" ? await answer.json() : await answer.blob();
+  const content =
+    answer.headers.get("Content-Type") === "application/json" ? await answer.json() : await answer.blob();
   if (!answer.ok) said = content.error;
   return answer.ok ? content : null;
 }

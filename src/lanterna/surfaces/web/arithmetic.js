@@ -19,13 +19,18 @@ export function arithmetic(page, model, { column: k, unit, position }) {
     path.unshift({ stage, at, before: stages[index - 1] });
     if (stage.kind === "pool") at = stage.winner[at];
   }
-  const where = column.kind === "maps" ? `At row ${Math.floor(position / column.width)}, column ${position % column.width}` : "Its sum";
+  const where =
+    column.kind === "maps"
+      ? `At row ${Math.floor(position / column.width)}, column ${position % column.width}`
+      : "Its sum";
   const steps = path.flatMap(({ stage, at: place, before }) => {
     if (stage.kind === "conv") return convSteps(page, model, k, stage, before, place);
     if (stage.kind === "linear") return linearSteps(page, model, k, stage, before, place);
     return [step(bentText(stage, before, place), stage.out[place])];
   });
-  const cut = path.some(({ stage, at: place }) => stage.cut.has(Math.floor(place / (stage.out.length / stage.units))));
+  const cut = path.some(({ stage, at: place }) =>
+    stage.cut.has(Math.floor(place / (stage.out.length / stage.units))),
+  );
   if (cut) steps.push(step("cut", 0));
   return [element("h3", {}, where), element("ol", {}, ...steps)];
 }
@@ -55,24 +60,45 @@ function convSteps(page, model, k, stage, before, place) {
   const [rows, columns] = stage.before;
   const size = stage.kernel;
   const to = Math.floor(place / (height * width));
-  const [top, left] = [Math.floor((place % (height * width)) / width) - stage.padding, (place % width) - stage.padding];
+  const [top, left] = [
+    Math.floor((place % (height * width)) / width) - stage.padding,
+    (place % width) - stage.padding,
+  ];
   const inputs = Array.from({ length: stage.ins }, (_, from) => {
     const patch = new Float64Array(size * size);
     const kernel = new Float64Array(size * size);
     let sum = 0;
     for (let i = 0; i < size * size; i++) {
       const [y, x] = [top + Math.floor(i / size), left + (i % size)];
-      patch[i] = y >= 0 && y < rows && x >= 0 && x < columns ? before.out[(from * rows + y) * columns + x] : 0;
+      patch[i] =
+        y >= 0 && y < rows && x >= 0 && x < columns ? before.out[(from * rows + y) * columns + x] : 0;
       kernel[i] = stage.weight[(to * stage.ins + from) * size * size + i];
       sum += patch[i] * kernel[i];
     }
     return { from, patch, kernel, sum };
   }).sort((a, b) => Math.abs(b.sum) - Math.abs(a.sum));
   const shown = inputs.slice(0, LISTED);
-  const steps = shown.map(({ from, patch, kernel, sum }) => element("li", { class: "patch" },
-    element("span", { class: "from" }, unitName(model.columns[k - 1], from)),
-    grid(page, patch, size, page.theme.light), element("span", {}, "×"), grid(page, kernel, size, page.theme.signed), element("b", {}, `= ${number(sum)}`)));
-  return [...steps, ...total(stage, to, inputs.slice(LISTED).map(({ sum }) => sum), "maps", stage.out[place])];
+  const steps = shown.map(({ from, patch, kernel, sum }) =>
+    element(
+      "li",
+      { class: "patch" },
+      element("span", { class: "from" }, unitName(model.columns[k - 1], from)),
+      grid(page, patch, size, page.theme.light),
+      element("span", {}, "×"),
+      grid(page, kernel, size, page.theme.signed),
+      element("b", {}, `= ${number(sum)}`),
+    ),
+  );
+  return [
+    ...steps,
+    ...total(
+      stage,
+      to,
+      inputs.slice(LISTED).map(({ sum }) => sum),
+      "maps",
+      stage.out[place],
+    ),
+  ];
 }
 
 function linearSteps(page, model, k, stage, before, to) {
@@ -85,18 +111,51 @@ function linearSteps(page, model, k, stage, before, to) {
   }).sort((a, b) => Math.abs(b.sum) - Math.abs(a.sum));
   const source = model.columns[k - 1];
   const steps = inputs.slice(0, LISTED).map(({ from, sum }) => {
-    const what = each === 1 ? `${number(before.out[from])} × ${number(stage.weight[row + from])}` : `${each} × ${each} numbers`;
+    const what =
+      each === 1
+        ? `${number(before.out[from])} × ${number(stage.weight[row + from])}`
+        : `${each} × ${each} numbers`;
     return step(`${unitName(source, from)}: ${what}`, sum);
   });
-  if (source.kind === "picture") steps.unshift(element("li", { class: "patch" }, weightsAsImage(page, stage.weight.subarray(row, row + before.out.length), source), element("span", {}, "its weights, one for each pixel")));
-  return [...steps, ...total(stage, to, inputs.slice(LISTED).map(({ sum }) => sum), source.kind === "picture" ? "pixels" : source.kind, stage.out[to])];
+  if (source.kind === "picture")
+    steps.unshift(
+      element(
+        "li",
+        { class: "patch" },
+        weightsAsImage(page, stage.weight.subarray(row, row + before.out.length), source),
+        element("span", {}, "its weights, one for each pixel"),
+      ),
+    );
+  return [
+    ...steps,
+    ...total(
+      stage,
+      to,
+      inputs.slice(LISTED).map(({ sum }) => sum),
+      source.kind === "picture" ? "pixels" : source.kind,
+      stage.out[to],
+    ),
+  ];
 }
 
 function total(stage, to, rest, what, sum) {
   const steps = [];
-  if (rest.length) steps.push(step(`${rest.length} other ${what}`, rest.reduce((a, b) => a + b, 0)));
+  if (rest.length)
+    steps.push(
+      step(
+        `${rest.length} other ${what}`,
+        rest.reduce((a, b) => a + b, 0),
+      ),
+    );
   if (stage.bias) steps.push(step("bias", stage.bias[to]));
-  steps.push(element("li", { class: "total" }, element("span", {}, `${stage.name}: together`), element("b", {}, `= ${number(sum)}`)));
+  steps.push(
+    element(
+      "li",
+      { class: "total" },
+      element("span", {}, `${stage.name}: together`),
+      element("b", {}, `= ${number(sum)}`),
+    ),
+  );
   return steps;
 }
 
@@ -112,7 +171,9 @@ function grid(page, values, size, table) {
     cell.style.color = ink;
     return cell;
   });
-  const rows = Array.from({ length: size }, (_, y) => element("tr", {}, ...cells.slice(y * size, (y + 1) * size)));
+  const rows = Array.from({ length: size }, (_, y) =>
+    element("tr", {}, ...cells.slice(y * size, (y + 1) * size)),
+  );
   return element("table", { class: `grid of-${size}` }, ...rows);
 }
 

@@ -11,8 +11,10 @@ export function load(root = document) {
   for (const [name, { kind, shape, start }] of Object.entries(index)) {
     const count = shape.reduce((product, side) => product * side, 1);
     // Offsets are multiples of four, so every array can be a view of the one buffer.
-    arrays[name] = kind === "float16" ? halves(new Uint16Array(bytes.buffer, start, count))
-      : new KINDS[kind](bytes.buffer, start, count);
+    arrays[name] =
+      kind === "float16"
+        ? halves(new Uint16Array(bytes.buffer, start, count))
+        : new KINDS[kind](bytes.buffer, start, count);
     arrays[name].shape = shape;
   }
   return { data, arrays };
@@ -25,8 +27,15 @@ function halves(bits) {
     const sign = bits[i] & 0x8000 ? -1 : 1;
     const exponent = (bits[i] >> 10) & 31;
     const fraction = bits[i] & 1023;
-    values[i] = sign * (exponent === 0 ? fraction * 2 ** -24
-      : exponent === 31 ? (fraction ? NaN : Infinity) : (1 + fraction / 1024) * 2 ** (exponent - 15));
+    values[i] =
+      sign *
+      (exponent === 0
+        ? fraction * 2 ** -24
+        : exponent === 31
+          ? fraction
+            ? NaN
+            : Infinity
+          : (1 + fraction / 1024) * 2 ** (exponent - 15));
   }
   return values;
 }

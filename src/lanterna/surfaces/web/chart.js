@@ -1,5 +1,5 @@
-// A chart of a lesson's outcome: lines, marks, arrows, a surface as light; or a picture. In its colours it follows
-// theme.css and chart.css. A pointer or the arrow keys read it out; its numbers are also a table.
+// A chart of a lesson's outcome: lines, marks, arrows, a surface as light; or a picture. In its colours it
+// follows theme.css and chart.css. A pointer or the arrow keys read it out; its numbers are also a table.
 
 import { arrow, axis, grid, light, path, set, svg } from "lanterna/svg.js";
 import { element, figure } from "lanterna/words.js";
@@ -16,7 +16,14 @@ export function makeChart(host) {
   const plane = element("div", { class: "plane" });
   const told = element("output", { class: "readout" });
   const table = element("details", { class: "numbers", hidden: "" });
-  const figureElement = element("figure", { class: "chart" }, element("figcaption", {}, title, legend), plane, told, table);
+  const figureElement = element(
+    "figure",
+    { class: "chart" },
+    element("figcaption", {}, title, legend),
+    plane,
+    told,
+    table,
+  );
   host.replaceChildren(figureElement);
   let chart = null;
 
@@ -35,7 +42,15 @@ export function makeChart(host) {
       title.textContent = chart.title;
       told.textContent = chart.words ?? "";
       figureElement.dataset.kind = chart.source ? "picture" : "chart";
-      legend.replaceChildren(...(chart.lines ?? []).map((line, place) => line.name && element("li", { class: `series-${place % 6}`, "data-style": line.style }, line.name)).filter(Boolean));
+      legend.replaceChildren(
+        ...(chart.lines ?? [])
+          .map(
+            (line, place) =>
+              line.name &&
+              element("li", { class: `series-${place % 6}`, "data-style": line.style }, line.name),
+          )
+          .filter(Boolean),
+      );
       table.hidden = !chart.lines?.length;
       table.replaceChildren(element("summary", {}, "In numbers"), ...(table.hidden ? [] : [numbers(chart)]));
       draw();
@@ -52,10 +67,15 @@ export function makeChart(host) {
 export function inWords({ title, across, up, lines = [], surface, arrows = [] }) {
   const parts = lines.map(({ name, xs, ys }) => {
     const kept = ys.filter(Number.isFinite);
-    const from = kept.length ? `from ${figure(kept[0])} to ${figure(kept.at(-1))}, least ${figure(Math.min(...kept))}, most ${figure(Math.max(...kept))}` : "empty";
+    const from = kept.length
+      ? `from ${figure(kept[0])} to ${figure(kept.at(-1))}, least ${figure(Math.min(...kept))}, most ${figure(Math.max(...kept))}`
+      : "empty";
     return `${name || up}: ${xs.length} points, ${from}`;
   });
-  if (surface) parts.push(`a surface as light, ${figure(Math.min(...surface.heights.flat()))} to ${figure(Math.max(...surface.heights.flat()))}`);
+  if (surface)
+    parts.push(
+      `a surface as light, ${figure(Math.min(...surface.heights.flat()))} to ${figure(Math.max(...surface.heights.flat()))}`,
+    );
   if (arrows.length) parts.push(`${arrows.length} arrows`);
   return `${title}. ${up} against ${across}. ${parts.join(". ")}.`;
 }
@@ -71,16 +91,28 @@ function drawn(chart, plane, told) {
   const { surface } = chart;
   if (surface) {
     const [left, right, bottom, top] = [x(surface.left), x(surface.right), y(surface.bottom), y(surface.top)];
-    made.append(svg("image", { x: left, y: top, width: right - left, height: bottom - top, preserveAspectRatio: "none", href: light(surface.heights, plane) }));
+    made.append(
+      svg("image", {
+        x: left,
+        y: top,
+        width: right - left,
+        height: bottom - top,
+        preserveAspectRatio: "none",
+        href: light(surface.heights, plane),
+      }),
+    );
   }
   made.append(grid(x, y, chart));
   const unit = arrowScale(chart, x, y);
-  for (const [ax, ay, dx, dy] of chart.arrows ?? []) made.append(svg("path", { class: "arrow", d: arrow(x(ax), y(ay), dx * unit, -dy * unit) }));
+  for (const [ax, ay, dx, dy] of chart.arrows ?? [])
+    made.append(svg("path", { class: "arrow", d: arrow(x(ax), y(ay), dx * unit, -dy * unit) }));
   const places = chart.lines.map(({ xs, ys }) => xs.map((value, at) => [x(value), y(ys[at])]));
   chart.lines.forEach(({ style }, place) => {
     const colour = `series-${place % 6}`;
     const points = places[place].filter((point) => point.every(Number.isFinite));
-    if (style === "marks" || points.length === 1) for (const [cx, cy] of points) made.append(svg("circle", { class: `mark ${colour}`, cx, cy, r: points.length > 80 ? 2.6 : 3.6 }));
+    if (style === "marks" || points.length === 1)
+      for (const [cx, cy] of points)
+        made.append(svg("circle", { class: `mark ${colour}`, cx, cy, r: points.length > 80 ? 2.6 : 3.6 }));
     else made.append(svg("path", { class: `line ${colour}`, "data-style": style, d: path(places[place]) }));
   });
   readout(chart, made, places, { x, y, width }, told);
@@ -106,7 +138,10 @@ function axes(chart, width, height) {
 function range(values, log, room) {
   const kept = values.filter((value) => Number.isFinite(value) && (!log || value > 0));
   if (!kept.length) return log ? [0.1, 1] : [0, 1];
-  const [low, high] = kept.reduce(([a, b], value) => [Math.min(a, value), Math.max(b, value)], [Infinity, -Infinity]);
+  const [low, high] = kept.reduce(
+    ([a, b], value) => [Math.min(a, value), Math.max(b, value)],
+    [Infinity, -Infinity],
+  );
   if (log) return high / low > 1.01 ? [low / 1.15, high * 1.15] : [low / 3, high * 3];
   if (high === low && room === 0) return [low, low + 10]; // whole numbers that are to come
   const more = (high - low || Math.abs(high) || 1) * (high > low ? room : 0.5);
@@ -122,7 +157,9 @@ function arrowScale({ arrows = [] }, x, y) {
 // What is nearest to the pointer across, on every line; marks only where they are near.
 function readout(chart, made, places, { x, y, width }, told) {
   const rule = svg("line", { class: "rule", y1: y(y.high), y2: y(y.low), visibility: "hidden" });
-  const dots = chart.lines.map((_, place) => svg("circle", { class: `dot series-${place % 6}`, r: 4.5, visibility: "hidden" }));
+  const dots = chart.lines.map((_, place) =>
+    svg("circle", { class: `dot series-${place % 6}`, r: 4.5, visibility: "hidden" }),
+  );
   made.append(rule, ...dots);
   let at = width / 2;
   const away = () => {
@@ -135,24 +172,38 @@ function readout(chart, made, places, { x, y, width }, told) {
       let best = -1;
       let least = Infinity;
       points.forEach(([cx, cy], place) => {
-        const far = chart.lines[line].style === "marks" && py !== null ? Math.hypot(cx - px, cy - py) : Math.abs(cx - at);
+        const far =
+          chart.lines[line].style === "marks" && py !== null
+            ? Math.hypot(cx - px, cy - py)
+            : Math.abs(cx - at);
         if (far < least && Number.isFinite(cy)) [best, least] = [place, far];
       });
       return chart.lines[line].style === "marks" && least > 14 ? -1 : best;
     });
-    const parts = near.map((place, line) => {
-      set(dots[line], place < 0 ? { visibility: "hidden" } : { visibility: "visible", cx: places[line][place][0], cy: places[line][place][1] });
-      if (place < 0) return "";
-      const { name, ys, style, xs } = chart.lines[line];
-      return `${name || chart.up} ${style === "marks" ? `(${figure(xs[place])}, ${figure(ys[place])})` : figure(ys[place])}`;
-    }).filter(Boolean);
+    const parts = near
+      .map((place, line) => {
+        set(
+          dots[line],
+          place < 0
+            ? { visibility: "hidden" }
+            : { visibility: "visible", cx: places[line][place][0], cy: places[line][place][1] },
+        );
+        if (place < 0) return "";
+        const { name, ys, style, xs } = chart.lines[line];
+        return `${name || chart.up} ${style === "marks" ? `(${figure(xs[place])}, ${figure(ys[place])})` : figure(ys[place])}`;
+      })
+      .filter(Boolean);
     set(rule, { x1: at, x2: at, visibility: "visible" });
     const { surface, up, across } = chart;
     if (surface && py !== null) {
       const [high, wide] = [surface.heights.length, surface.heights[0].length];
-      const place = (value, low, top, count) => Math.min(count - 1, Math.max(0, Math.floor(((value - low) / (top - low)) * count)));
+      const place = (value, low, top, count) =>
+        Math.min(count - 1, Math.max(0, Math.floor(((value - low) / (top - low)) * count)));
       const row = surface.heights[place(y.back(py), surface.bottom, surface.top, high)];
-      parts.push(`${up} ${figure(Number(y.back(py).toPrecision(3)))}`, `height ${figure(row[place(x.back(at), surface.left, surface.right, wide)])}`);
+      parts.push(
+        `${up} ${figure(Number(y.back(py).toPrecision(3)))}`,
+        `height ${figure(row[place(x.back(at), surface.left, surface.right, wide)])}`,
+      );
     }
     told.textContent = [`${across} ${figure(Number(x.back(at).toPrecision(3)))}`, ...parts].join(" · ");
   }
@@ -176,9 +227,26 @@ function numbers({ across, up, lines }) {
   for (const { name, xs, ys } of lines) {
     const every = Math.max(1, Math.ceil(xs.length / ROWS));
     xs.forEach((value, place) => {
-      if (place % every === 0 || place === xs.length - 1) body.append(element("tr", {}, element("td", {}, name || up), element("td", {}, figure(value)), element("td", {}, figure(ys[place]))));
+      if (place % every === 0 || place === xs.length - 1)
+        body.append(
+          element(
+            "tr",
+            {},
+            element("td", {}, name || up),
+            element("td", {}, figure(value)),
+            element("td", {}, figure(ys[place])),
+          ),
+        );
     });
   }
-  const head = element("thead", {}, element("tr", {}, ...["of", across, up].map((each) => element("th", { scope: "col" }, each))));
-  return element("div", { class: "scrolled", tabindex: 0, role: "region", "aria-label": "Numbers of the chart" }, element("table", {}, head, body));
+  const head = element(
+    "thead",
+    {},
+    element("tr", {}, ...["of", across, up].map((each) => element("th", { scope: "col" }, each))),
+  );
+  return element(
+    "div",
+    { class: "scrolled", tabindex: 0, role: "region", "aria-label": "Numbers of the chart" },
+    element("table", {}, head, body),
+  );
 }

@@ -8,17 +8,29 @@
 // over positions and taps for the maps of a convolution; of a bias, bias × gradient. For a network of
 // piecewise linear stages the units of any stage and the offsets behind them add up to the answer.
 
-/** How each kind of stage computes: `forward(stage, x)` fills `stage.out`; `backward(stage, x, gradIn)` adds to
-    `gradIn`, fills `stage.links` where the stage has weights, and sets `stage.offset`. */
+/** How each kind of stage computes: `forward(stage, x)` fills `stage.out`; `backward(stage, x, gradIn)` adds
+    to `gradIn`, fills `stage.links` where the stage has weights, and sets `stage.offset`. */
 export const KINDS = {
   conv: { forward: convForward, backward: convBackward },
   linear: { forward: linearForward, backward: linearBackward },
   pool: { forward: poolForward, backward: poolBackward },
   norm: { forward: normForward, backward: normBackward },
-  flatten: { forward: (stage, x) => stage.out.set(x), backward: (stage, x, gradIn) => gradIn.set(stage.grad) },
-  relu: bend((v) => (v > 0 ? v : 0), (v) => (v > 0 ? 1 : 0)),
-  relu6: bend((v) => (v > 6 ? 6 : v > 0 ? v : 0), (v) => (v > 0 && v < 6 ? 1 : 0)),
-  sigmoid: bend((v) => 1 / (1 + Math.exp(-v)), (v, y) => y * (1 - y)),
+  flatten: {
+    forward: (stage, x) => stage.out.set(x),
+    backward: (stage, x, gradIn) => gradIn.set(stage.grad),
+  },
+  relu: bend(
+    (v) => (v > 0 ? v : 0),
+    (v) => (v > 0 ? 1 : 0),
+  ),
+  relu6: bend(
+    (v) => (v > 6 ? 6 : v > 0 ? v : 0),
+    (v) => (v > 0 && v < 6 ? 1 : 0),
+  ),
+  sigmoid: bend(
+    (v) => 1 / (1 + Math.exp(-v)),
+    (v, y) => y * (1 - y),
+  ),
   tanh: bend(Math.tanh, (v, y) => 1 - y * y),
 };
 KINDS.dropout = KINDS.flatten; // at rest it changes nothing
@@ -28,7 +40,9 @@ const BENT = new Set(["sigmoid", "tanh"]); // not piecewise linear
 /** A network from its description (`looking.py`) and the arrays it names. */
 export function makeNetwork(description, arrays) {
   const [channels, side] = description.input;
-  const stages = [makeStage({ name: "picture", kind: "picture", shape: [channels, side, side] }, arrays, null)];
+  const stages = [
+    makeStage({ name: "picture", kind: "picture", shape: [channels, side, side] }, arrays, null),
+  ];
   for (const each of description.stages) stages.push(makeStage(each, arrays, stages.at(-1)));
   return {
     stages,
@@ -304,7 +318,8 @@ function normBackward(stage, x, gradIn) {
   }
 }
 
-/** A function applied to every number. What its tangent leaves at zero is its offset: 6 for a saturated ReLU6. */
+/** A function applied to every number. What its tangent leaves at zero is its offset: 6 for a saturated
+    ReLU6. */
 function bend(f, slope) {
   return {
     forward(stage, x) {

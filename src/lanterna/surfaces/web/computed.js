@@ -1,7 +1,8 @@
 // What the page draws of a network that it computes itself: columns of units, and the links between them.
 //
 // A column is a layer: from one stage with weights up to the next, shown by what its last stage put out. With
-// `everyStage` each stage is a column of its own. `recorded.js` gives the same for networks it cannot compute.
+// `everyStage` each stage is a column of its own. `recorded.js` gives the same for networks it cannot
+// compute.
 
 import * as compute from "lanterna/compute.js";
 import { integrate } from "lanterna/integrate.js";
@@ -25,16 +26,23 @@ export function computedModel(network, everyStage = false) {
     exact: network.exact,
     classes: network.classes,
     network,
-    get logits() { return stages.at(-1).out; },
-    get probabilities() { return probabilities; },
-    get question() { return question; },
+    get logits() {
+      return stages.at(-1).out;
+    },
+    get probabilities() {
+      return probabilities;
+    },
+    get question() {
+      return question;
+    },
     note: `Its curved activations make this network no exact sum. Gradients are integrated from the empty picture to this one instead, in ${STEPS.resting} steps, which add up but for an error`,
     run(pixels, answer, against, moving = false) {
       const logits = compute.forward(network, pixels);
       probabilities = compute.softmax(logits);
       question = { answer: answer ?? logits.indexOf(Math.max(...logits)), against };
       if (network.exact) compute.backward(network, question.answer, against);
-      else empty = integrate(network, pixels, question.answer, against, moving ? STEPS.moving : STEPS.resting);
+      else
+        empty = integrate(network, pixels, question.answer, against, moving ? STEPS.moving : STEPS.resting);
       columns.forEach(({ stage }, k) => {
         const { out, grad, units } = stages[stage];
         if (network.exact) for (let i = 0; i < out.length; i++) products[k][i] = out[i] * grad[i];
@@ -76,12 +84,18 @@ function makeColumns(stages, everyStage) {
     const isPicture = index === 0 || (stage.kind === "flatten" && stages[index - 1].kind === "picture");
     if (isPicture) {
       columns.length = 0; // a flattened picture is the picture, pixel by pixel
-      columns.push({ ...asColumn(stage, index, null), kind: "picture", height: stages[0].shape[1], width: stages[0].shape[2] });
+      columns.push({
+        ...asColumn(stage, index, null),
+        kind: "picture",
+        height: stages[0].shape[1],
+        width: stages[0].shape[2],
+      });
     } else if (mixes || (everyStage && !SAME.has(stage.kind))) {
       columns.push(asColumn(stage, index, mixes ? index : null));
     } else {
       before.group.push(index);
-      if (!SAME.has(stage.kind)) Object.assign(before, asColumn(stage, index, before.mixing), { group: before.group });
+      if (!SAME.has(stage.kind))
+        Object.assign(before, asColumn(stage, index, before.mixing), { group: before.group });
     }
   });
   columns.at(-1).kind = "answers";

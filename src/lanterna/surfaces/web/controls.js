@@ -11,15 +11,22 @@ export function makeControls(page, find) {
   fill(find("answer"), [["", "its answer"], ...answers]);
   fill(find("against"), [["", "nothing"], ...answers]);
   for (const key of ["answer", "against"]) {
-    find(key).addEventListener("change", ({ target }) => page.change({ [key]: target.value === "" ? null : Number(target.value) }));
+    find(key).addEventListener("change", ({ target }) =>
+      page.change({ [key]: target.value === "" ? null : Number(target.value) }),
+    );
   }
-  const depths = ["none", ...(page.data.columns ?? []).filter(({ kind }) => kind !== "units").map(({ name }) => name)];
+  const depths = [
+    "none",
+    ...(page.data.columns ?? []).filter(({ kind }) => kind !== "units").map(({ name }) => name),
+  ];
   find("depth").max = depths.length - 1;
   find("depth").addEventListener("input", ({ target }) => page.change({ depth: depths[target.value] }));
   for (const key of ["show", "scale", "stages"]) {
     find(key).addEventListener("change", ({ target }) => page.change({ [key]: target.value }));
   }
-  find("share").addEventListener("input", ({ target }) => page.change({ share: shareAt(Number(target.value)) }));
+  find("share").addEventListener("input", ({ target }) =>
+    page.change({ share: shareAt(Number(target.value)) }),
+  );
   find("forward").addEventListener("click", () => page.play(1));
   find("backward").addEventListener("click", () => page.play(-1));
   find("undo").addEventListener("click", page.undo);
@@ -32,7 +39,8 @@ export function makeControls(page, find) {
       for (const key of ["show", "scale", "stages"]) find(key).value = state[key];
       if (document.activeElement !== find("share")) find("share").value = Math.round(placeOf(share));
       const drawn = flow.curves.drawn;
-      find("drawn").textContent = drawn >= flow.curves.links ? `all ${count(drawn)}` : `${count(drawn)} of ${count(flow.curves.links)}`;
+      find("drawn").textContent =
+        drawn >= flow.curves.links ? `all ${count(drawn)}` : `${count(drawn)} of ${count(flow.curves.links)}`;
       find("undo").disabled = find("restore").disabled = !state.cuts.length;
       find("restore").textContent = state.cuts.length ? `Restore ${state.cuts.length}` : "Restore";
       for (const id of ["undo", "restore", "stages-choice", "show-choice"]) find(id).hidden = !model.computes;

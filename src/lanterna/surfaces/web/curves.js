@@ -13,11 +13,14 @@ export function makeCurves() {
   const scratch = { values: new Float64Array(4096), from: [0, 0], to: [0, 0], slots: [] };
 
   /** Fill with the strongest `share` of the links between each two columns. `focus` is `{ column, unit }` or
-      null: its own links are drawn bright and all others dim. `overAll`: one scale of width for all columns. */
+      null: its own links are drawn bright and all others dim. `overAll`: one scale of width for all columns.
+      */
   curves.fill = (model, layout, { share, focus, overAll }) => {
     curves.count = curves.drawn = curves.links = 0;
     const { columns } = model;
-    columns.forEach((column, k) => { scratch.slots[k] = slots(layout.places[k].shown, column.count, scratch.slots[k]); });
+    columns.forEach((column, k) => {
+      scratch.slots[k] = slots(layout.places[k].shown, column.count, scratch.slots[k]);
+    });
     const gaps = columns.slice(1).map((_, gap) => wanted(model.links(gap + 1), share, scratch));
     const most = Math.max(...gaps.map((gap) => gap.most));
     curves.strongest = gaps.map((gap) => gap.most);
@@ -85,7 +88,9 @@ export function toUnit(links, index) {
 function slots(shown, count, kept) {
   const table = kept?.length === count ? kept : new Int32Array(count);
   table.fill(-1);
-  shown.forEach((unit, slot) => { table[unit] = slot; });
+  shown.forEach((unit, slot) => {
+    table[unit] = slot;
+  });
   return table;
 }
 

@@ -1,4 +1,5 @@
-// A training, scrubbed by step: what `lanterna.surfaces.film` packed, drawn anew for every step that is asked for.
+// A training, scrubbed by step: what `lanterna.surfaces.film` packed, drawn anew for every step that is asked
+// for.
 
 const FRAMES_A_SECOND = 8;
 const EACH_TEN = [...Array(10).keys()];
@@ -9,7 +10,7 @@ export function mount({ data, arrays }) {
   const slider = get("step");
   const last = data.steps.length - 1;
   const still = matchMedia("(prefers-reduced-motion: reduce)");
-  let at = last;  // the snapshot that is shown; between two of them while it plays
+  let at = last; // the snapshot that is shown; between two of them while it plays
   let digit = 4;
   let pointed = -1;
   let playing = false;
@@ -21,7 +22,11 @@ export function mount({ data, arrays }) {
     button.type = "button";
     button.setAttribute("aria-label", a(number));
     const picture = button.appendChild(document.createElement("canvas"));
-    button.addEventListener("click", () => { digit = number; draw(); remember(); });
+    button.addEventListener("click", () => {
+      digit = number;
+      draw();
+      remember();
+    });
     get("digits").append(button);
     return { button, picture };
   });
@@ -37,11 +42,36 @@ export function mount({ data, arrays }) {
     drawStages(now);
     drawTable(cells, arrays.confusion.subarray(now * 100, now * 100 + 100), ink);
     const right = (share) => -Math.log10(Math.max(1 - share, 1e-3)) / 3;
-    drawCurve(get("accuracy"), [data.training_accuracy, data.accuracy], now, right,
-      [[0, "0 %"], [0.9, "90 %"], [0.99, "99 %"], [0.999, "99.9 %"]], data.steps, ink);
+    drawCurve(
+      get("accuracy"),
+      [data.training_accuracy, data.accuracy],
+      now,
+      right,
+      [
+        [0, "0 %"],
+        [0.9, "90 %"],
+        [0.99, "99 %"],
+        [0.999, "99.9 %"],
+      ],
+      data.steps,
+      ink,
+    );
     const low = (loss) => Math.min(1, Math.max(0, (Math.log10(Math.max(loss, 1e-3)) + 3) / 4));
-    drawCurve(get("loss"), [data.training_loss, data.loss], now, low,
-      [[0.001, "0.001"], [0.01, "0.01"], [0.1, "0.1"], [1, "1"], [10, "10"]], data.steps, ink);
+    drawCurve(
+      get("loss"),
+      [data.training_loss, data.loss],
+      now,
+      low,
+      [
+        [0.001, "0.001"],
+        [0.01, "0.01"],
+        [0.1, "0.1"],
+        [1, "1"],
+        [10, "10"],
+      ],
+      data.steps,
+      ink,
+    );
     get("accuracy").setAttribute("aria-label", `Share read right, by step. ${said}`);
     get("loss").setAttribute("aria-label", `Loss by step, now ${data.loss[now].toFixed(3)}`);
   }
@@ -49,7 +79,13 @@ export function mount({ data, arrays }) {
   function drawKernels(now) {
     const [, count, high, wide] = arrays.kernels.shape;
     const size = count * high * wide;
-    tiles(get("kernels"), arrays.kernels.subarray(now * size, now * size + size), [count, high, wide], 8, ink.signed);
+    tiles(
+      get("kernels"),
+      arrays.kernels.subarray(now * size, now * size + size),
+      [count, high, wide],
+      8,
+      ink.signed,
+    );
   }
 
   function drawStages(now) {
@@ -59,7 +95,13 @@ export function mount({ data, arrays }) {
       const size = shape.reduce((product, side) => product * side, 1);
       const start = (now * 10 + digit) * size;
       const units = shape.length === 1;
-      tiles(canvas, maps.subarray(start, start + size), units ? [size, 1, 1] : shape, units ? 32 : 6, ink.lit);
+      tiles(
+        canvas,
+        maps.subarray(start, start + size),
+        units ? [size, 1, 1] : shape,
+        units ? 32 : 6,
+        ink.lit,
+      );
       canvas.setAttribute("role", "img");
       canvas.setAttribute("aria-label", `What ${canvas.dataset.stage} puts out for ${a(digit)}`);
     }
@@ -87,28 +129,37 @@ export function mount({ data, arrays }) {
     get("play").textContent = "Pause";
     if (at >= last) at = 0;
     let before = performance.now();
-    let whole = at;  // with reduced motion steps are cut, not glided through
+    let whole = at; // with reduced motion steps are cut, not glided through
     requestAnimationFrame(function move(time) {
       if (!playing) return;
-      whole += Math.max(0, time - before) / 1000 * FRAMES_A_SECOND * Number(get("speed").value);
+      whole += (Math.max(0, time - before) / 1000) * FRAMES_A_SECOND * Number(get("speed").value);
       before = time;
       at = Math.min(last, still.matches ? Math.floor(whole) : whole);
       draw();
       if (at < last) requestAnimationFrame(move);
-      else { pause(); remember(); }
+      else {
+        pause();
+        remember();
+      }
     });
   }
 
   let later;
   function remember() {
     clearTimeout(later);
-    later = setTimeout(() => history.replaceState(null, "", `#step=${data.steps[Math.round(at)]}&digit=${digit}`), 120);
+    later = setTimeout(
+      () => history.replaceState(null, "", `#step=${data.steps[Math.round(at)]}&digit=${digit}`),
+      120,
+    );
   }
 
   function recall() {
     const state = new URLSearchParams(location.hash.slice(1));
     const step = Number(state.get("step") ?? data.steps[last]);
-    at = Math.max(0, data.steps.findLastIndex((one) => one <= step));
+    at = Math.max(
+      0,
+      data.steps.findLastIndex((one) => one <= step),
+    );
     const wanted = Number(state.get("digit") ?? digit);
     if (EACH_TEN.includes(wanted)) digit = wanted;
     pause();
@@ -117,7 +168,13 @@ export function mount({ data, arrays }) {
 
   function point(event) {
     const box = get("map").getBoundingClientRect();
-    const found = nearest(arrays, Math.round(at), event.clientX - box.left, event.clientY - box.top, box.width);
+    const found = nearest(
+      arrays,
+      Math.round(at),
+      event.clientX - box.left,
+      event.clientY - box.top,
+      box.width,
+    );
     if (found === pointed) return;
     pointed = found;
     const [picture, words] = get("pointed").children;
@@ -132,24 +189,33 @@ export function mount({ data, arrays }) {
   }
 
   slider.addEventListener("input", () => go(Number(slider.value)));
-  get("play").addEventListener("click", () => { if (playing) { pause(); go(Math.round(at)); } else play(); });
+  get("play").addEventListener("click", () => {
+    if (playing) {
+      pause();
+      go(Math.round(at));
+    } else play();
+  });
   get("map").addEventListener("pointermove", point);
   get("map").addEventListener("pointerdown", point);
   for (const id of ["accuracy", "loss"]) {
     get(id).addEventListener("click", (event) => {
       const { left, width } = get(id).getBoundingClientRect();
-      go(Math.round((event.clientX - left - AXIS) / (width - AXIS - EDGE) * last));
+      go(Math.round(((event.clientX - left - AXIS) / (width - AXIS - EDGE)) * last));
     });
   }
   addEventListener("keydown", (event) => {
     const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (!by || event.altKey || event.ctrlKey || event.metaKey || event.target.matches("input, select")) return;
+    if (!by || event.altKey || event.ctrlKey || event.metaKey || event.target.matches("input, select"))
+      return;
     event.preventDefault();
     go(Math.round(at) + by);
   });
   addEventListener("hashchange", recall);
   addEventListener("resize", draw);
-  matchMedia("(prefers-color-scheme: light)").addEventListener("change", () => { ink = theme(); draw(); });
+  matchMedia("(prefers-color-scheme: light)").addEventListener("change", () => {
+    ink = theme();
+    draw();
+  });
   recall();
 }
 
@@ -160,26 +226,30 @@ function sentence(data, arrays, now) {
   let worst = -1;
   for (let i = 0; i < 100; i++) if (i % 11 && (worst < 0 || counts[i] > counts[worst])) worst = i;
   const mistake = counts[worst]
-    ? ` Most often ${a(Math.floor(worst / 10))} is read as ${worst % 10}: ${times(counts[worst])}.` : "";
-  return `Step ${data.steps[now].toLocaleString("en")} of ${data.total.toLocaleString("en")}: `
-    + `${percent(data.accuracy[now])} of ${data.measured} read right, `
-    + `${percent(data.training_accuracy[now])} of ${data.trained}.${mistake}`;
+    ? ` Most often ${a(Math.floor(worst / 10))} is read as ${worst % 10}: ${times(counts[worst])}.`
+    : "";
+  return (
+    `Step ${data.steps[now].toLocaleString("en")} of ${data.total.toLocaleString("en")}: ` +
+    `${percent(data.accuracy[now])} of ${data.measured} read right, ` +
+    `${percent(data.training_accuracy[now])} of ${data.trained}.${mistake}`
+  );
 }
 
-const a = (digit) => digit === 8 ? "an 8" : `a ${digit}`;
+const a = (digit) => (digit === 8 ? "an 8" : `a ${digit}`);
 
-const times = (count) => count === 1 ? "once" : count === 2 ? "twice" : `${count} times`;
+const times = (count) => (count === 1 ? "once" : count === 2 ? "twice" : `${count} times`);
 
 /** The page's colours as numbers, and 256 levels from them: 128 is the page. */
 function theme() {
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(`--${name}`).trim();
   const parts = (name) => [1, 3, 5].map((i) => parseInt(colour(name).slice(i, i + 2), 16));
-  const levels = (above) => Array.from({ length: 256 }, (_, level) => {
-    const share = Math.min(1, Math.abs(level - 128) / 127);
-    const end = parts(level < 128 ? "against" : above);
-    return parts("page").map((from, i) => from + (end[i] - from) * share);
-  });
+  const levels = (above) =>
+    Array.from({ length: 256 }, (_, level) => {
+      const share = Math.min(1, Math.abs(level - 128) / 127);
+      const end = parts(level < 128 ? "against" : above);
+      return parts("page").map((from, i) => from + (end[i] - from) * share);
+    });
   return { colour, parts, signed: levels("for"), lit: levels("light") };
 }
 
@@ -207,7 +277,7 @@ function tiles(canvas, levels, [count, high, wide], columns, colours) {
   pen.imageSmoothingEnabled = false;
   for (let i = 0; i < count; i++) {
     paint(scratch, levels.subarray(i * high * wide, (i + 1) * high * wide), high, wide, colours);
-    pen.drawImage(scratch, i % columns * (side + gap), Math.floor(i / columns) * (side + gap), side, side);
+    pen.drawImage(scratch, (i % columns) * (side + gap), Math.floor(i / columns) * (side + gap), side, side);
   }
 }
 
@@ -223,15 +293,23 @@ function paint(canvas, levels, high, wide, colours) {
 
 /** A digit, 28 × 28: ink is light on the dark page and dark on the light one. */
 function grey(canvas, values, ink) {
-  paint(canvas, values.map((value) => 128 + value / 255 * 127), 28, 28, ink.lit);
+  paint(
+    canvas,
+    values.map((value) => 128 + (value / 255) * 127),
+    28,
+    28,
+    ink.lit,
+  );
 }
 
-const RIM = 28;  // pixels around the circle, for the ten answers
+const RIM = 28; // pixels around the circle, for the ten answers
 
 /** Where the i-th digit stands on a map `width` pixels wide; between two snapshots, on the straight line. */
 function place(arrays, at, i, width) {
   const count = arrays.labels.length;
-  const before = Math.floor(at), after = Math.ceil(at), share = at - before;
+  const before = Math.floor(at),
+    after = Math.ceil(at),
+    share = at - before;
   const part = (axis) => {
     const from = arrays.places[(before * count + i) * 2 + axis];
     return from + (arrays.places[(after * count + i) * 2 + axis] - from) * share;
@@ -241,7 +319,8 @@ function place(arrays, at, i, width) {
 }
 
 function nearest(arrays, at, x, y, width) {
-  let found = -1, least = 14 ** 2;
+  let found = -1,
+    least = 14 ** 2;
   for (let i = 0; i < arrays.labels.length; i++) {
     const [across, down] = place(arrays, at, i, width);
     const away = (across - x) ** 2 + (down - y) ** 2;
@@ -252,7 +331,9 @@ function nearest(arrays, at, x, y, width) {
 
 function drawMap(canvas, { data, arrays, at, digit, pointed, ink }) {
   const [pen, width] = sized(canvas, canvas.clientWidth);
-  const middle = width / 2, radius = middle - RIM, count = arrays.labels.length;
+  const middle = width / 2,
+    radius = middle - RIM,
+    count = arrays.labels.length;
   const family = getComputedStyle(document.body).fontFamily;
   pen.textAlign = "center";
   pen.textBaseline = "middle";
@@ -266,9 +347,14 @@ function drawMap(canvas, { data, arrays, at, digit, pointed, ink }) {
     pen.fillText(number, middle + across * (radius + 15), middle - up * (radius + 15));
   });
   pen.font = `${width < 480 ? 9 : 11}px ${family}`;
-  const kind = (i) => arrays.labels[i] !== arrays.answers[Math.round(at) * count + i] ? "against"
-    : arrays.labels[i] === digit ? "for" : "quiet";
-  for (const layer of ["quiet", "for", "against"]) {  // few above many
+  const kind = (i) =>
+    arrays.labels[i] !== arrays.answers[Math.round(at) * count + i]
+      ? "against"
+      : arrays.labels[i] === digit
+        ? "for"
+        : "quiet";
+  for (const layer of ["quiet", "for", "against"]) {
+    // few above many
     pen.fillStyle = ink.colour(layer);
     for (let i = 0; i < count; i++) {
       if (kind(i) === layer) pen.fillText(arrays.labels[i], ...place(arrays, at, i, width));
@@ -312,13 +398,15 @@ function drawTable(cells, counts, ink) {
   });
 }
 
-const AXIS = 56, EDGE = 8;
+const AXIS = 56,
+  EDGE = 8;
 
 /** Lines over the snapshots, the last of them amber, all after `now` faint; `height` gives 0 to 1. */
 function drawCurve(canvas, series, now, height, ticks, steps, ink) {
-  const tall = canvas.clientHeight, foot = 24;
+  const tall = canvas.clientHeight,
+    foot = 24;
   const [pen, width] = sized(canvas, tall);
-  const x = (i) => AXIS + i / Math.max(1, steps.length - 1) * (width - AXIS - EDGE);
+  const x = (i) => AXIS + (i / Math.max(1, steps.length - 1)) * (width - AXIS - EDGE);
   const y = (value) => tall - foot - height(value) * (tall - foot - 8);
   pen.font = `12px ${getComputedStyle(document.body).fontFamily}`;
   pen.fillStyle = ink.colour("quiet");
@@ -327,7 +415,10 @@ function drawCurve(canvas, series, now, height, ticks, steps, ink) {
   pen.textAlign = "right";
   for (const [value, label] of ticks) {
     pen.fillText(label, AXIS - 8, y(value));
-    stroke(pen, [[AXIS, y(value)], [width - EDGE, y(value)]]);
+    stroke(pen, [
+      [AXIS, y(value)],
+      [width - EDGE, y(value)],
+    ]);
   }
   pen.textAlign = "center";
   for (const i of new Set([0, (steps.length - 1) >> 1, steps.length - 1])) {

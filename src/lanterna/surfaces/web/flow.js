@@ -14,7 +14,9 @@ const NARROW = 640; // narrower than this, the picture flows from top to bottom
 export function makeFlow(host, page) {
   const scroll = element("div", { class: "scroll" });
   const stage = element("div", {
-    class: "stage", tabindex: 0, role: "application",
+    class: "stage",
+    tabindex: 0,
+    role: "application",
     "aria-label": "The network. Arrow keys go from unit to unit, Enter keeps one in view, X cuts it.",
   });
   const canvases = [element("canvas", { class: "lines" }), element("canvas", { class: "maps" })];
@@ -37,7 +39,9 @@ export function makeFlow(host, page) {
     flow.model = model;
     flow.choose();
     answers.replaceChildren(...(buttons = model.answers().map((each) => answerButton(each, page))));
-    captions.replaceChildren(...(labels = model.columns.filter(({ kind }) => kind !== "answers").map(captionOf)));
+    captions.replaceChildren(
+      ...(labels = model.columns.filter(({ kind }) => kind !== "answers").map(captionOf)),
+    );
     tiles = [];
     flow.place();
   };
@@ -45,7 +49,9 @@ export function makeFlow(host, page) {
   /** Which units are shown: all, or the strongest where there are too many. Not while a pen moves. */
   flow.choose = () => {
     const { model } = flow;
-    flow.shown = model.columns.map((column, k) => strongest(model.strength?.(k) ?? model.contributions(k), mostShown(column), column));
+    flow.shown = model.columns.map((column, k) =>
+      strongest(model.strength?.(k) ?? model.contributions(k), mostShown(column), column),
+    );
   };
 
   /** Lay everything out for the room there is. */
@@ -56,8 +62,13 @@ export function makeFlow(host, page) {
     const named = model.named;
     const height = upright ? 0 : page.height();
     const size = {
-      width, height, upright, named,
-      picture: upright ? Math.floor(Math.min(176, width / 2 - 8)) : Math.min(named ? 264 : 176, height / 2 - 40),
+      width,
+      height,
+      upright,
+      named,
+      picture: upright
+        ? Math.floor(Math.min(176, width / 2 - 8))
+        : Math.min(named ? 264 : 176, height / 2 - 40),
       answers: named ? 208 : 148,
       gap: 88,
     };
@@ -94,11 +105,18 @@ export function makeFlow(host, page) {
     context.clearRect(0, 0, layout.width, layout.height);
     context.imageSmoothingEnabled = false;
     drawColumns(flow, tiles, context, theme, state, front, focus);
-    if (focus) frame(context, layout.places[focus.column], model.columns[focus.column], focus.unit, theme.accent);
-    for (const cut of page.cuts(flow)) cross(context, layout.places[cut.column], model.columns[cut.column], cut.unit, theme);
+    if (focus)
+      frame(context, layout.places[focus.column], model.columns[focus.column], focus.unit, theme.accent);
+    for (const cut of page.cuts(flow))
+      cross(context, layout.places[cut.column], model.columns[cut.column], cut.unit, theme);
     curves.fill(model, layout, { share: state.share, focus, overAll: state.scale === "all" });
     lines.draw(curves.buffer, curves.count, {
-      width: layout.width, height: layout.height, upright: layout.upright, warm: theme.warm, cold: theme.cold, front,
+      width: layout.width,
+      height: layout.height,
+      upright: layout.upright,
+      warm: theme.warm,
+      cold: theme.cold,
+      front,
     });
     showAnswers(buttons, model, state, front);
     labels.forEach((label, k) => {
@@ -120,19 +138,29 @@ export function makeFlow(host, page) {
     return hit(flow, event.clientX - box.left, event.clientY - box.top);
   };
 
-  stage.addEventListener("pointermove", (event) => event.pointerType === "mouse" && page.hover(flow, flow.at(event)));
+  stage.addEventListener(
+    "pointermove",
+    (event) => event.pointerType === "mouse" && page.hover(flow, flow.at(event)),
+  );
   stage.addEventListener("pointerleave", () => page.hover(flow, null));
-  stage.addEventListener("click", (event) => !event.target.closest("button") && page.select(flow, flow.at(event)));
+  stage.addEventListener(
+    "click",
+    (event) => !event.target.closest("button") && page.select(flow, flow.at(event)),
+  );
   stage.addEventListener("keydown", (event) => page.key(flow, event));
   new ResizeObserver(() => flow.model && page.resized(flow)).observe(scroll);
   return flow;
 }
 
 function strongest(values, most, column) {
-  if (column.kind === "picture") return column.count === 1 ? [0] : Array.from({ length: column.count }, (_, i) => i);
+  if (column.kind === "picture")
+    return column.count === 1 ? [0] : Array.from({ length: column.count }, (_, i) => i);
   const all = Array.from({ length: column.count }, (_, i) => i);
   if (column.count <= most) return all;
-  return all.sort((a, b) => Math.abs(values[b]) - Math.abs(values[a])).slice(0, most).sort((a, b) => a - b);
+  return all
+    .sort((a, b) => Math.abs(values[b]) - Math.abs(values[a]))
+    .slice(0, most)
+    .sort((a, b) => a - b);
 }
 
 /** The picture stands at the beginning, with the pad to draw on beneath it (or beside it). */
@@ -144,7 +172,10 @@ function arrangePicture(flow, size) {
   else place.y = Math.max(0, (layout.height - 2 * size.picture - 56) / 2);
   place.tiles[0] = place.x;
   place.tiles[1] = place.y;
-  const style = { width: `${size.picture}px`, left: `${size.upright ? size.width - size.picture : place.x}px` };
+  const style = {
+    width: `${size.picture}px`,
+    left: `${size.upright ? size.width - size.picture : place.x}px`,
+  };
   style.top = `${size.upright ? CAPTION + place.y : CAPTION + place.y + size.picture + 56}px`;
   Object.assign(pad.style, style);
 }
@@ -153,24 +184,35 @@ function captionOf(column) {
   const { count, kind, most } = column;
   const caption = element("p", { class: "caption" });
   const name = element("b", {}, kind === "picture" ? "picture" : column.name);
-  const shown = mostShown(column) < count ? `${mostShown(column)} of ${count}` : `${count} ${kind === "maps" ? "maps" : "units"}`;
+  const shown =
+    mostShown(column) < count
+      ? `${mostShown(column)} of ${count}`
+      : `${count} ${kind === "maps" ? "maps" : "units"}`;
   const size = (column.size ?? [column.height, column.width]).toReversed().join(" × ");
   caption.append(name);
   if (kind !== "picture") caption.append(element("span", {}, shown));
-  if (kind !== "units" && !(most && count > most)) caption.append(element("span", { class: "size" }, kind === "picture" ? size : `, ${size}`));
+  if (kind !== "units" && !(most && count > most))
+    caption.append(element("span", { class: "size" }, kind === "picture" ? size : `, ${size}`));
   caption.append(element("span", { class: "gives" }));
   return caption;
 }
 
 function placeCaption(label, place, upright, width) {
-  Object.assign(label.style, upright
-    ? { left: "0", top: `${place.y + CAPTION - 24}px`, width: `${width}px` }
-    : { left: `${place.x + place.width / 2}px`, top: `${place.y}px`, width: "" });
+  Object.assign(
+    label.style,
+    upright
+      ? { left: "0", top: `${place.y + CAPTION - 24}px`, width: `${width}px` }
+      : { left: `${place.x + place.width / 2}px`, top: `${place.y}px`, width: "" },
+  );
 }
 
 function answerButton({ name, index }, page) {
   const button = element("button", { class: "answer", type: "button", "data-answer": index });
-  button.append(element("span", { class: "name" }, name), element("span", { class: "bar" }, element("i")), element("span", { class: "share" }));
+  button.append(
+    element("span", { class: "name" }, name),
+    element("span", { class: "bar" }, element("i")),
+    element("span", { class: "share" }),
+  );
   button.addEventListener("click", (event) => page.answer(index, event.shiftKey));
   return button;
 }
@@ -205,7 +247,8 @@ function showAnswers(buttons, model, state, front) {
 function drawColumns(flow, tiles, context, theme, state, front, focus) {
   const { model, layout } = flow;
   const shows = model.columns.map((_, k) => model.shows(k, state.show));
-  const overAll = state.scale === "all" ? Math.max(...shows.slice(1, -1).map(({ values }) => largest(values))) : 0;
+  const overAll =
+    state.scale === "all" ? Math.max(...shows.slice(1, -1).map(({ values }) => largest(values))) : 0;
   model.columns.forEach((column, k) => {
     if (column.kind === "answers") return;
     const place = layout.places[k];
@@ -225,14 +268,27 @@ function drawColumns(flow, tiles, context, theme, state, front, focus) {
     const area = height * width;
     for (let i = 0; i < count; i++) {
       const unit = one ? 0 : shown[i];
-      const most = state.scale === "map" && area > 1 && !one ? largest(values, unit * area, (unit + 1) * area) : perStage;
+      const most =
+        state.scale === "map" && area > 1 && !one
+          ? largest(values, unit * area, (unit + 1) * area)
+          : perStage;
       sheet.fill(i, values, unit, most, table);
     }
     sheet.show();
     const reached = front.way === 0 ? 1 : Math.min(1, Math.max(0.12, (front.at - k + 0.4) * front.way * 3));
     context.globalAlpha = reached;
     for (let i = 0; i < count; i++) {
-      context.drawImage(sheet.canvas, 0, i * height, width, height, place.tiles[2 * i], place.tiles[2 * i + 1], place.side, place.side);
+      context.drawImage(
+        sheet.canvas,
+        0,
+        i * height,
+        width,
+        height,
+        place.tiles[2 * i],
+        place.tiles[2 * i + 1],
+        place.side,
+        place.side,
+      );
     }
     context.globalAlpha = 1;
   });
@@ -243,7 +299,12 @@ function frame(context, place, column, unit, colour) {
   if (slot < 0 || column.kind === "answers") return;
   context.strokeStyle = `rgb(${colour})`;
   context.lineWidth = 2;
-  context.strokeRect(place.tiles[2 * slot] - 1, place.tiles[2 * slot + 1] - 1, place.side + 2, place.side + 2);
+  context.strokeRect(
+    place.tiles[2 * slot] - 1,
+    place.tiles[2 * slot + 1] - 1,
+    place.side + 2,
+    place.side + 2,
+  );
 }
 
 /** A cut unit is crossed out. */
@@ -277,10 +338,12 @@ function hit({ model, layout }, x, y) {
       if (dx < -1 || dy < -1 || dx > place.side + 1 || dy > place.side + 1) continue;
       const share = (d, cells) => Math.min(cells - 1, Math.max(0, Math.floor((d / place.side) * cells)));
       const position = share(dy, column.height) * column.width + share(dx, column.width);
-      return { column: k, unit: column.kind === "picture" ? (column.count > 1 ? position : 0) : place.shown[i], position };
+      return {
+        column: k,
+        unit: column.kind === "picture" ? (column.count > 1 ? position : 0) : place.shown[i],
+        position,
+      };
     }
   }
   return null;
 }
-
-

@@ -1,13 +1,15 @@
-// Contributions in a network that is not piecewise linear (sigmoid, tanh): there gradients at one picture do not
-// add up, so they are integrated along the line from the empty picture to this one, by the trapezium rule.
+// Contributions in a network that is not piecewise linear (sigmoid, tanh): there gradients at one picture do
+// not add up, so they are integrated along the line from the empty picture to this one, by the trapezium
+// rule.
 //
-// Integrated gradients (Sundararajan et al. 2017, equation 1) for the picture, conductance (Dhamdhere et al. 2018,
-// equation 2) for units and connections, as `lanterna.probes.paths` does. Contributions and the answer to the
-// empty picture then add up to the answer, but for an error that falls with the number of steps.
+// Integrated gradients (Sundararajan et al. 2017, equation 1) for the picture, conductance (Dhamdhere et al.
+// 2018, equation 2) for units and connections, as `lanterna.probes.paths` does. Contributions and the answer
+// to the empty picture then add up to the answer, but for an error that falls with the number of steps.
 
 import { KINDS, backward, forward } from "lanterna/compute.js";
 
-/** Fill every stage's `given` (contributions by number) and `links`; gives the answer to the empty picture. */
+/** Fill every stage's `given` (contributions by number) and `links`; gives the answer to the empty picture.
+ */
 export function integrate(network, pixels, answer, against, steps) {
   const { stages } = network;
   for (const stage of stages) {

@@ -5,15 +5,22 @@ export function makeKeys(page, hovered, go) {
   return (flow, event) => {
     if (event.target !== flow.stage || event.ctrlKey || event.metaKey || event.altKey) return;
     const { model, layout } = flow;
-    const now = hovered()?.flow === flow ? hovered() : page.focus(flow) ?? { column: 0, unit: 0, position: 0 };
-    const turn = layout.upright ? { ArrowUp: "ArrowLeft", ArrowDown: "ArrowRight", ArrowLeft: "ArrowUp", ArrowRight: "ArrowDown" } : {};
-    const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[turn[event.key] ?? event.key];
+    const now =
+      hovered()?.flow === flow ? hovered() : (page.focus(flow) ?? { column: 0, unit: 0, position: 0 });
+    const turn = layout.upright
+      ? { ArrowUp: "ArrowLeft", ArrowDown: "ArrowRight", ArrowLeft: "ArrowUp", ArrowRight: "ArrowDown" }
+      : {};
+    const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[
+      turn[event.key] ?? event.key
+    ];
     const column = model.columns[now.column];
     if (way) {
       const next = { ...now };
       if (way[0]) next.column = Math.min(model.columns.length - 1, Math.max(0, now.column + way[0]));
       const { shown } = layout.places[next.column];
-      const slot = way[0] ? Math.floor((shownSlot(layout, now) * shown.length) / layout.places[now.column].shown.length) : shownSlot(layout, now) + way[1];
+      const slot = way[0]
+        ? Math.floor((shownSlot(layout, now) * shown.length) / layout.places[now.column].shown.length)
+        : shownSlot(layout, now) + way[1];
       next.unit = shown[Math.min(shown.length - 1, Math.max(0, slot))];
       next.position = brightest(model, next);
       go(flow, next);

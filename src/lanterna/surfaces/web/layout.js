@@ -13,8 +13,9 @@ export function mostShown(column) {
   return column.most ?? MOST[column.kind] ?? column.count;
 }
 
-/** Places for columns in `size` pixels. Each gets `x, y, width, height`, the `side` of its tiles, and for every
-    shown unit (in `shown`, its indices) a place in `tiles`: x and y of its corner, one after the other. */
+/** Places for columns in `size` pixels. Each gets `x, y, width, height`, the `side` of its tiles, and for
+    every shown unit (in `shown`, its indices) a place in `tiles`: x and y of its corner, one after the other.
+    */
 export function layOut(columns, shown, size) {
   const { upright } = size; // from top to bottom
   const across = upright ? size.width : size.height;
@@ -34,11 +35,18 @@ export function layOut(columns, shown, size) {
     at += each.along + gap;
   }
   const places = blocks.map((each, k) => place(each, columns[k], shown[k], across, upright));
-  return { places, width: upright ? size.width : Math.max(size.width, total), height: upright ? total : size.height, upright, step: total / blocks.length };
+  return {
+    places,
+    width: upright ? size.width : Math.max(size.width, total),
+    height: upright ? total : size.height,
+    upright,
+    step: total / blocks.length,
+  };
 }
 
 function block(column, count, across, attempt, size) {
-  if (column.kind === "picture") return { along: size.picture, across: size.picture, side: size.picture, lanes: 1, rows: 1, space: 0 };
+  if (column.kind === "picture")
+    return { along: size.picture, across: size.picture, side: size.picture, lanes: 1, rows: 1, space: 0 };
   if (column.kind === "answers") {
     const each = Math.min(size.upright && !size.named ? across / count : 40, across / count);
     const along = size.upright ? (size.named ? 40 * count : 88) : size.answers;
@@ -50,7 +58,14 @@ function block(column, count, across, attempt, size) {
   const lanes = Math.ceil(count / fit);
   const rows = Math.ceil(count / lanes);
   const side = Math.min(LARGEST[column.kind], Math.floor((across + space) / rows - space));
-  return { along: lanes * (side + space) - space, across: rows * (side + space) - space, side, lanes, rows, space };
+  return {
+    along: lanes * (side + space) - space,
+    across: rows * (side + space) - space,
+    side,
+    lanes,
+    rows,
+    space,
+  };
 }
 
 /** A map of more pixels gets a larger tile. */
@@ -86,7 +101,9 @@ function place(block, column, shown, across, upright) {
 export function anchor(column, place, index, end, upright, into) {
   if (column.kind === "picture" && column.count > 1) {
     // A pixel of a picture that is one unit for each pixel: its row (or column) at the picture's edge.
-    const share = upright ? ((index % column.width) + 0.5) / column.width : (Math.floor(index / column.width) + 0.5) / column.height;
+    const share = upright
+      ? ((index % column.width) + 0.5) / column.width
+      : (Math.floor(index / column.width) + 0.5) / column.height;
     into[0] = upright ? place.x + share * place.width : place.x + place.width;
     into[1] = upright ? place.y + place.height : place.y + share * place.height;
     return;

@@ -60,13 +60,18 @@ export function makeLines(canvas) {
   if (!gl) return plainLines(canvas);
   let prepared = prepare(gl);
   canvas.addEventListener("webglcontextlost", (event) => event.preventDefault());
-  canvas.addEventListener("webglcontextrestored", () => { prepared = prepare(gl); });
+  canvas.addEventListener("webglcontextrestored", () => {
+    prepared = prepare(gl);
+  });
   return { gpu: true, draw: (curves, count, options) => drawOnCard(gl, prepared, curves, count, options) };
 }
 
 function prepare(gl) {
   const program = gl.createProgram();
-  for (const [kind, source] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
+  for (const [kind, source] of [
+    [gl.VERTEX_SHADER, VERTEX],
+    [gl.FRAGMENT_SHADER, FRAGMENT],
+  ]) {
     const shader = gl.createShader(kind);
     gl.shaderSource(shader, source);
     gl.compileShader(shader);
@@ -84,7 +89,10 @@ function prepare(gl) {
   gl.vertexAttribPointer(corner, 2, gl.FLOAT, false, 0, 0);
   const instances = gl.createBuffer();
   gl.bindBuffer(gl.ARRAY_BUFFER, instances);
-  for (const [name, offset] of [["ends", 0], ["look", 16]]) {
+  for (const [name, offset] of [
+    ["ends", 0],
+    ["look", 16],
+  ]) {
     const location = gl.getAttribLocation(program, name);
     gl.enableVertexAttribArray(location);
     gl.vertexAttribPointer(location, 4, gl.FLOAT, false, 4 * FLOATS, offset);
@@ -96,7 +104,13 @@ function prepare(gl) {
   return { program, array, instances, uniform };
 }
 
-function drawOnCard(gl, { program, array, instances, uniform }, curves, count, { width, height, upright, warm, cold, front }) {
+function drawOnCard(
+  gl,
+  { program, array, instances, uniform },
+  curves,
+  count,
+  { width, height, upright, warm, cold, front },
+) {
   gl.viewport(0, 0, gl.drawingBufferWidth, gl.drawingBufferHeight);
   gl.clearColor(0, 0, 0, 0);
   gl.clear(gl.COLOR_BUFFER_BIT);
@@ -122,8 +136,12 @@ function plainLines(canvas) {
     draw(curves, count, { width, height, upright, warm, cold, front }) {
       context.setTransform(canvas.width / width, 0, 0, canvas.height / height, 0, 0);
       context.clearRect(0, 0, width, height);
-      for (let i = Math.max(0, count - MOST_WITHOUT_GPU); i < count; i++) { // the strongest come last
-        const [x0, y0, x1, y1, thick, value, strength, column] = curves.subarray(i * FLOATS, (i + 1) * FLOATS);
+      for (let i = Math.max(0, count - MOST_WITHOUT_GPU); i < count; i++) {
+        // the strongest come last
+        const [x0, y0, x1, y1, thick, value, strength, column] = curves.subarray(
+          i * FLOATS,
+          (i + 1) * FLOATS,
+        );
         if (front.way && (front.at - column) * front.way < 0) continue;
         const [across, down] = upright ? [0, (y1 - y0) / 2] : [(x1 - x0) / 2, 0];
         context.globalAlpha = strength;

@@ -38,13 +38,21 @@ export function mount({ data, arrays }) {
   const page = {
     data,
     views,
-    get state() { return state; },
-    get theme() { return theme; },
+    get state() {
+      return state;
+    },
+    get theme() {
+      return theme;
+    },
     height: () => Math.max(400, Math.min(660, innerHeight - 196)),
     focus: (flow) => focusOf(flow),
     cuts: (flow) => shownCuts(flow),
     hover(flow, found) {
-      const same = hovered?.flow === flow && hovered?.column === found?.column && hovered?.unit === found?.unit && hovered?.position === found?.position;
+      const same =
+        hovered?.flow === flow &&
+        hovered?.column === found?.column &&
+        hovered?.unit === found?.unit &&
+        hovered?.position === found?.position;
       if (same || (!found && !hovered)) return;
       hovered = found ? { flow, ...found } : null;
       position = found?.position ?? null;
@@ -79,17 +87,29 @@ export function mount({ data, arrays }) {
     redraw,
     render,
     pixelsOf,
-    stop: () => { front = EVERYWHERE; },
+    stop: () => {
+      front = EVERYWHERE;
+    },
   };
-  page.key = makeKeys(page, () => hovered, (flow, found) => {
-    hovered = { flow, ...found };
-    position = found.position;
-    const { model } = flow;
-    const name = unitName({ ...model.columns[found.column], names: model.answers().map((each) => each.name) }, found.unit);
-    const gives = found.column < model.columns.length - 1 ? `, gives ${signed(model.contributions(found.column)[found.unit])}` : "";
-    find("said").textContent = `${name}${gives}`;
-    redraw();
-  });
+  page.key = makeKeys(
+    page,
+    () => hovered,
+    (flow, found) => {
+      hovered = { flow, ...found };
+      position = found.position;
+      const { model } = flow;
+      const name = unitName(
+        { ...model.columns[found.column], names: model.answers().map((each) => each.name) },
+        found.unit,
+      );
+      const gives =
+        found.column < model.columns.length - 1
+          ? `, gives ${signed(model.contributions(found.column)[found.unit])}`
+          : "";
+      find("said").textContent = `${name}${gives}`;
+      redraw();
+    },
+  );
 
   const controls = makeControls(page, find);
   const pad = computes ? makePad(drawn) : null;
@@ -100,7 +120,9 @@ export function mount({ data, arrays }) {
     const before = state;
     state = { ...state, ...some };
     if (some.digit !== undefined && some.digit !== "drawn") pad?.wipe();
-    const pictureChanged = ["digit", "pixels", "ink", "cuts", "answer", "against", "compare"].some((key) => state[key] !== before[key] || key in some);
+    const pictureChanged = ["digit", "pixels", "ink", "cuts", "answer", "against", "compare"].some(
+      (key) => state[key] !== before[key] || key in some,
+    );
     if (pictureChanged) dirty.pixels = true;
     if (state.stages !== before.stages) dirty.columns = true;
     if (state.compare !== before.compare) syncViews();
@@ -113,7 +135,8 @@ export function mount({ data, arrays }) {
     clearTimeout(keeping);
     // Browsers limit how often an address may change.
     // A page inside another document (a notebook's cell) has no address to keep it in.
-    if (location.protocol !== "about:") keeping = setTimeout(() => history.replaceState(null, "", writeState(state)), 150);
+    if (location.protocol !== "about:")
+      keeping = setTimeout(() => history.replaceState(null, "", writeState(state)), 150);
   }
 
   let asked = false;
@@ -143,7 +166,11 @@ export function mount({ data, arrays }) {
     if (isNew) say(model);
     const focus = focusOf(hovered?.flow ?? flow);
     const host = find("panel");
-    if (focus) showUnit(host, page, hovered?.flow ?? flow, { ...focus, position: position ?? brightest((hovered?.flow ?? flow).model, focus) });
+    if (focus)
+      showUnit(host, page, hovered?.flow ?? flow, {
+        ...focus,
+        position: position ?? brightest((hovered?.flow ?? flow).model, focus),
+      });
     else showOverview(host, page, model);
     host.classList.toggle("open", Boolean(state.unit));
   }
@@ -233,8 +260,13 @@ export function mount({ data, arrays }) {
 
   function pixelsOf(digit) {
     if (digit === "drawn") return state.pixels ?? (state.ink ? inkPixels(state.ink) : pixelsOf("given"));
-    const source = digit === "given" || !(digit < data.digits?.length) ? arrays.given : arrays.digits.subarray(784 * digit, 784 * (digit + 1));
-    return computes && source instanceof Uint8Array ? Float64Array.from(source, (level) => level / 255) : source;
+    const source =
+      digit === "given" || !(digit < data.digits?.length)
+        ? arrays.given
+        : arrays.digits.subarray(784 * digit, 784 * (digit + 1));
+    return computes && source instanceof Uint8Array
+      ? Float64Array.from(source, (level) => level / 255)
+      : source;
   }
 
   const drawing = () => performance.now() - lastStroke < SETTLED;
@@ -274,7 +306,9 @@ export function mount({ data, arrays }) {
     find("sum").textContent = sumText(model);
     document.title = `${readingText(model)} – Lanterna`;
     clearTimeout(spoken);
-    spoken = setTimeout(() => { find("summary").textContent = summary(model, state.cuts.length); }, BETWEEN_SUMMARIES);
+    spoken = setTimeout(() => {
+      find("summary").textContent = summary(model, state.cuts.length);
+    }, BETWEEN_SUMMARIES);
   }
 
   // Where the page stands in another, that one can draw: the pad of the studio's room Read.

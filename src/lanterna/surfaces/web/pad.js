@@ -11,14 +11,35 @@ const STEP = 8; // of an arrow key
 /** A pad; `drawn(pixels)` is called with 28 × 28 numbers in [0, 1], or null when it was cleared. */
 export function makePad(drawn) {
   const canvas = element("canvas", {
-    width: SIDE, height: SIDE, tabindex: 0, role: "application",
-    "aria-label": "Pad: draw a digit. With keys: arrows move the pen, space puts it down and lifts it, Delete clears.",
+    width: SIDE,
+    height: SIDE,
+    tabindex: 0,
+    role: "application",
+    "aria-label":
+      "Pad: draw a digit. With keys: arrows move the pen, space puts it down and lifts it, Delete clears.",
   });
   const context = canvas.getContext("2d", { willReadFrequently: true });
-  const brush = element("input", { type: "range", min: 8, max: 36, value: 20, "aria-label": "Brush", title: "Brush" });
+  const brush = element("input", {
+    type: "range",
+    min: 8,
+    max: 36,
+    value: 20,
+    "aria-label": "Brush",
+    title: "Brush",
+  });
   const clear = element("button", { type: "button" }, "Clear");
-  const hint = element("span", { class: "hint" }, "draw a digit here", element("small", {}, "it is scaled and centred as MNIST’s digits are"));
-  const host = element("div", { class: "pad" }, element("div", { class: "paper" }, canvas, hint), element("div", { class: "tools" }, brush, clear));
+  const hint = element(
+    "span",
+    { class: "hint" },
+    "draw a digit here",
+    element("small", {}, "it is scaled and centred as MNIST’s digits are"),
+  );
+  const host = element(
+    "div",
+    { class: "pad" },
+    element("div", { class: "paper" }, canvas, hint),
+    element("div", { class: "tools" }, brush, clear),
+  );
   let from = null; // where the pen is, while it is down
   const key = { x: SIDE / 2, y: SIDE / 2, down: false };
 
@@ -39,7 +60,11 @@ export function makePad(drawn) {
     const box = canvas.getBoundingClientRect();
     // A pen that is pressed harder draws broader; a mouse and a finger know no pressure.
     const pressure = event.pointerType === "pen" && event.pressure > 0 ? 0.5 + event.pressure : 1;
-    return { x: ((event.clientX - box.left) / box.width) * SIDE, y: ((event.clientY - box.top) / box.height) * SIDE, pressure };
+    return {
+      x: ((event.clientX - box.left) / box.width) * SIDE,
+      y: ((event.clientY - box.top) / box.height) * SIDE,
+      pressure,
+    };
   }
 
   host.wipe = () => {
@@ -56,7 +81,10 @@ export function makePad(drawn) {
   canvas.addEventListener("pointermove", (event) => {
     if (from && event.buttons) for (const each of event.getCoalescedEvents?.() ?? [event]) line(place(each));
   });
-  for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => { from = null; });
+  for (const end of ["pointerup", "pointercancel"])
+    canvas.addEventListener(end, () => {
+      from = null;
+    });
   canvas.addEventListener("keydown", (event) => {
     const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     if (way) {
@@ -84,8 +112,9 @@ export function makePad(drawn) {
   return host;
 }
 
-/** Ink on the pad (RGBA, its alpha is the ink) as MNIST's digits are: the longer side of its box is 20 pixels,
-    and its centre of mass is in the middle of 28 × 28 (LeCun et al. 1998). Null where there is no ink. */
+/** Ink on the pad (RGBA, its alpha is the ink) as MNIST's digits are: the longer side of its box is 20
+    pixels, and its centre of mass is in the middle of 28 × 28 (LeCun et al. 1998). Null where there is no
+    ink. */
 export function normalised(rgba) {
   let [left, right, top, bottom, mass, sumX, sumY] = [SIDE, -1, SIDE, -1, 0, 0, 0];
   for (let y = 0, i = 3; y < SIDE; y++) {

@@ -24,15 +24,28 @@ export function showOverview(host, page, model) {
   if (!model.answers().length) return;
   const rows = model.columns.slice(0, -1).map((column, k) => {
     const { units, offsets, logit } = model.sum(k);
-    return element("tr", {}, element("th", { scope: "row" }, k ? column.name : "pixels"),
-      element("td", { class: units < 0 ? "cold" : "warm" }, number(units)), element("td", {}, signed(offsets)), element("td", {}, number(logit)));
+    return element(
+      "tr",
+      {},
+      element("th", { scope: "row" }, k ? column.name : "pixels"),
+      element("td", { class: units < 0 ? "cold" : "warm" }, number(units)),
+      element("td", {}, signed(offsets)),
+      element("td", {}, number(logit)),
+    );
   });
-  const head = element("tr", {}, ...["layer", "its units", model.exact ? "biases behind" : "empty picture", "answer"].map((text) => element("th", { scope: "col" }, text)));
+  const head = element(
+    "tr",
+    {},
+    ...["layer", "its units", model.exact ? "biases behind" : "empty picture", "answer"].map((text) =>
+      element("th", { scope: "col" }, text),
+    ),
+  );
   host.querySelector("table.sums").replaceChildren(head, ...rows);
 }
 
 function legend(page, model) {
-  const item = (key, text) => element("li", {}, element("i", { class: `key ${key}` }), element("span", {}, text));
+  const item = (key, text) =>
+    element("li", {}, element("i", { class: `key ${key}` }), element("span", {}, text));
   const items = [
     item("light", "a map or unit: the brighter, the stronger its activation; cold is below zero"),
     item("warm", "a line for the answer: what one unit gave it through the next; the wider, the more"),
@@ -42,7 +55,12 @@ function legend(page, model) {
   const keys = model.computes
     ? "Point at a unit to see its arithmetic, click to keep it. Click an answer to ask why, with Shift to ask why not. Keys in the picture: arrows, Enter, X cuts, Z undoes, F and B play."
     : "Point at a map to see where it fires, click to keep it. Click an answer to ask why, with Shift to ask why not.";
-  return element("div", {}, element("ul", { class: "legend" }, ...items), element("p", { class: "aside" }, keys));
+  return element(
+    "div",
+    {},
+    element("ul", { class: "legend" }, ...items),
+    element("p", { class: "aside" }, keys),
+  );
 }
 
 /** Everything about one unit. `focus`: its column, itself, and the position that is looked at. */
@@ -57,15 +75,24 @@ export function showUnit(host, page, flow, focus) {
   const given = column.kind !== "answers" ? model.contributions(focus.column)[focus.unit] : null;
   const { logit } = model.sum(0);
   const part = (name) => host.querySelector(`[data-part="${name}"]`);
-  if (model.answers().length) part("gives").replaceChildren(
-    ...(given === null ? [`logit ${number(model.logits[focus.unit])}`]
-      : ["gives ", element("b", { class: given < 0 ? "cold" : "warm" }, signed(given)), ` of ${number(logit)} for ${questionText(model)}`]),
-  );
+  if (model.answers().length)
+    part("gives").replaceChildren(
+      ...(given === null
+        ? [`logit ${number(model.logits[focus.unit])}`]
+        : [
+            "gives ",
+            element("b", { class: given < 0 ? "cold" : "warm" }, signed(given)),
+            ` of ${number(logit)} for ${questionText(model)}`,
+          ]),
+    );
   drawUnit(part, page, model, focus);
   part("arithmetic")?.replaceChildren(...(model.computes ? arithmetic(page, model, focus) : []));
   part("paths").replaceChildren(...listOfLinks(page, model, focus));
   const cut = part("cut");
-  if (cut) cut.textContent = page.isCut({ stage: column.name, unit: focus.unit }) ? "Bring it back" : `Cut this ${column.kind === "maps" ? "map" : column.kind === "picture" ? "pixel" : "unit"}`;
+  if (cut)
+    cut.textContent = page.isCut({ stage: column.name, unit: focus.unit })
+      ? "Bring it back"
+      : `Cut this ${column.kind === "maps" ? "map" : column.kind === "picture" ? "pixel" : "unit"}`;
 }
 
 function frameOf(page, flow, focus) {
@@ -76,24 +103,56 @@ function frameOf(page, flow, focus) {
     page.hover(flow, null);
     page.select(flow, null);
   });
-  const parts = [element("div", { class: "title" }, element("h2", {}, unitName({ ...column, names: model.answers().map(({ name }) => name) }, focus.unit)), close), element("p", { "data-part": "gives" })];
+  const parts = [
+    element(
+      "div",
+      { class: "title" },
+      element("h2", {}, unitName({ ...column, names: model.answers().map(({ name }) => name) }, focus.unit)),
+      close,
+    ),
+    element("p", { "data-part": "gives" }),
+  ];
   if (column.kind === "maps" || column.kind === "picture") parts.push(figures(page, model, column));
   if (model.computes && column.kind !== "answers") {
     const cut = element("button", { type: "button", "data-part": "cut" });
     cut.addEventListener("click", () => page.cut({ stage: column.name, unit: focus.unit }));
     parts.push(element("p", {}, cut));
   }
-  parts.push(element("div", { "data-part": "arithmetic", class: "arithmetic" }), element("div", { "data-part": "paths", class: "paths" }));
+  parts.push(
+    element("div", { "data-part": "arithmetic", class: "arithmetic" }),
+    element("div", { "data-part": "paths", class: "paths" }),
+  );
   return parts;
 }
 
 function figures(page, model, column) {
-  const figure = (part, words) => element("figure", {}, element("div", {}, element("canvas", { "data-part": part }), element("i", { "data-part": `${part}-at`, class: "here" })), element("figcaption", {}, words));
-  const pair = element("div", { class: "pair" }, figure("map", "activation"), figure("given", model.computes ? "contribution" : column.kind === "picture" ? "what each place gave" : "where it fires"));
+  const figure = (part, words) =>
+    element(
+      "figure",
+      {},
+      element(
+        "div",
+        {},
+        element("canvas", { "data-part": part }),
+        element("i", { "data-part": `${part}-at`, class: "here" }),
+      ),
+      element("figcaption", {}, words),
+    );
+  const pair = element(
+    "div",
+    { class: "pair" },
+    figure("map", "activation"),
+    figure(
+      "given",
+      model.computes ? "contribution" : column.kind === "picture" ? "what each place gave" : "where it fires",
+    ),
+  );
   for (const canvas of pair.querySelectorAll("canvas")) {
     const point = (event) => {
       const box = canvas.getBoundingClientRect();
-      const [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height].map((share) => Math.min(0.999, Math.max(0, share)));
+      const [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height].map(
+        (share) => Math.min(0.999, Math.max(0, share)),
+      );
       page.at(Math.floor(y * column.height) * column.width + Math.floor(x * column.width));
     };
     canvas.addEventListener("pointermove", point);
@@ -110,16 +169,31 @@ function drawUnit(part, page, model, { column: k, unit, position }) {
   const cut = (values) => values.subarray(first, first + area);
   const shown = model.shows(k, "activation");
   if (!(model.drawLarge?.(part("map"), page, k, unit) ?? false)) {
-    drawMap(part("map"), cut(shown.values), column.height, column.width, page.theme.light, column.kind === "picture" ? 1 : largest(cut(shown.values)));
+    drawMap(
+      part("map"),
+      cut(shown.values),
+      column.height,
+      column.width,
+      page.theme.light,
+      column.kind === "picture" ? 1 : largest(cut(shown.values)),
+    );
   }
   if (!(model.drawGiven?.(part("given"), page, k, unit) ?? false)) {
-    drawMap(part("given"), cut(model.shows(k, "contribution").values), column.height, column.width, page.theme.signed);
+    drawMap(
+      part("given"),
+      cut(model.shows(k, "contribution").values),
+      column.height,
+      column.width,
+      page.theme.signed,
+    );
   }
   for (const name of ["map-at", "given-at"]) {
     const [row, along] = [Math.floor(position / column.width), position % column.width];
     Object.assign(part(name).style, {
-      left: `${(100 * along) / column.width}%`, top: `${(100 * row) / column.height}%`,
-      width: `${100 / column.width}%`, height: `${100 / column.height}%`,
+      left: `${(100 * along) / column.width}%`,
+      top: `${(100 * row) / column.height}%`,
+      width: `${100 / column.width}%`,
+      height: `${100 / column.height}%`,
     });
   }
 }
@@ -127,20 +201,33 @@ function drawUnit(part, page, model, { column: k, unit, position }) {
 /** The strongest links in and out, each of which can be cut. */
 function listOfLinks(page, model, { column: k, unit }) {
   const lists = [];
-  for (const [next, words] of [[k, "Comes from"], [k + 1, "Goes to"]]) {
+  for (const [next, words] of [
+    [k, "Comes from"],
+    [k + 1, "Goes to"],
+  ]) {
     if (next < 1 || next >= model.columns.length) continue;
     const links = model.links(next);
     const found = [];
     if (!links.single) {
       for (let i = 0; i < links.values.length; i++) {
-        if (links.values[i] !== 0 && (next === k ? toUnit(links, i) : fromUnit(links, i)) === unit) found.push(i);
+        if (links.values[i] !== 0 && (next === k ? toUnit(links, i) : fromUnit(links, i)) === unit)
+          found.push(i);
       }
     }
     found.sort((a, b) => Math.abs(links.values[b]) - Math.abs(links.values[a]));
     // What is cut gives nothing any more, and must be there to be brought back.
-    const stage = model.computes && model.columns[next].mixing !== null ? model.network.stages[model.columns[next].mixing] : null;
-    const cuts = stage ? page.state.cuts.filter((cut) => cut.to !== undefined && cut.stage === stage.name && (next === k ? cut.to : cut.from) === unit)
-      .map((cut) => cut.to * links.from + cut.from) : [];
+    const stage =
+      model.computes && model.columns[next].mixing !== null
+        ? model.network.stages[model.columns[next].mixing]
+        : null;
+    const cuts = stage
+      ? page.state.cuts
+          .filter(
+            (cut) =>
+              cut.to !== undefined && cut.stage === stage.name && (next === k ? cut.to : cut.from) === unit,
+          )
+          .map((cut) => cut.to * links.from + cut.from)
+      : [];
     const listed = [...new Set([...cuts, ...found.slice(0, LISTED)])];
     if (!listed.length) continue;
     const rows = listed.map((index) => linkRow(page, model, links, stage, next, index, next === k));
@@ -150,13 +237,27 @@ function listOfLinks(page, model, { column: k, unit }) {
 }
 
 function linkRow(page, model, links, stage, next, index, incoming) {
-  const other = incoming ? unitName(model.columns[next - 1], fromUnit(links, index)) : unitName({ ...model.columns[next], names: model.answers().map(({ name }) => name) }, toUnit(links, index));
+  const other = incoming
+    ? unitName(model.columns[next - 1], fromUnit(links, index))
+    : unitName(
+        { ...model.columns[next], names: model.answers().map(({ name }) => name) },
+        toUnit(links, index),
+      );
   const value = links.values[index];
-  const row = element("li", {}, element("span", {}, other), element("b", { class: value < 0 ? "cold" : "warm" }, signed(value)));
+  const row = element(
+    "li",
+    {},
+    element("span", {}, other),
+    element("b", { class: value < 0 ? "cold" : "warm" }, signed(value)),
+  );
   if (stage) {
     const what = { stage: stage.name, to: toUnit(links, index), from: fromUnit(links, index) };
     const isCut = page.isCut(what);
-    const button = element("button", { type: "button", "aria-label": `${isCut ? "Bring back" : "Cut"} the connection with ${other}` }, isCut ? "bring back" : "cut");
+    const button = element(
+      "button",
+      { type: "button", "aria-label": `${isCut ? "Bring back" : "Cut"} the connection with ${other}` },
+      isCut ? "bring back" : "cut",
+    );
     button.addEventListener("click", () => page.cut(what));
     row.append(button);
   }

@@ -15,12 +15,18 @@ export function makePictures(page, arrays, find) {
   const rows = innerWidth < 640 ? 10 : 5;
   const columns = Math.ceil(digits.length / rows);
   const canvas = element("canvas", {
-    width: columns * SIDE * SHARP, height: rows * SIDE * SHARP, tabindex: 0, role: "application",
+    width: columns * SIDE * SHARP,
+    height: rows * SIDE * SHARP,
+    tabindex: 0,
+    role: "application",
     "aria-label": `${digits.length} test digits. Arrows move, Enter chooses.`,
   });
   const given = element("button", { type: "button" }, page.data.given ?? "The picture given");
   const said = element("p", { class: "aside", "aria-live": "polite" });
-  find("choose").append(element("div", { class: "sheet" }, canvas), element("div", { class: "tools" }, given, said));
+  find("choose").append(
+    element("div", { class: "sheet" }, canvas),
+    element("div", { class: "tools" }, given, said),
+  );
   given.addEventListener("click", () => page.change({ digit: "given" }));
   const places = digits.map((_, index) => [Math.floor(index / rows), index % rows]); // down, then along
   let at = 0;
@@ -36,7 +42,8 @@ export function makePictures(page, arrays, find) {
     const one = new OffscreenCanvas(SIDE, SIDE);
     const small = one.getContext("2d");
     places.forEach(([column, row], index) => {
-      for (let i = 0; i < SIDE * SIDE; i++) pixels[i] = theme.light[255 + arrays.digits[index * SIDE * SIDE + i]];
+      for (let i = 0; i < SIDE * SIDE; i++)
+        pixels[i] = theme.light[255 + arrays.digits[index * SIDE * SIDE + i]];
       small.putImageData(image, 0, 0);
       const [x, y, side] = [column * SIDE * SHARP, row * SIDE * SHARP, SIDE * SHARP];
       context.globalAlpha = hover === null || hover === index ? 1 : 0.6;
@@ -96,11 +103,14 @@ export function makePictures(page, arrays, find) {
   const options = [["", "nothing"]];
   if (untrained) options.push(["before", "the same before training"]);
   digits.forEach((label, index) => {
-    if (index % (digits.length / 10) < 2) options.push([index, `test digit: a ${label}${index % 2 ? ", another" : ""}`]);
+    if (index % (digits.length / 10) < 2)
+      options.push([index, `test digit: a ${label}${index % 2 ? ", another" : ""}`]);
   });
   compare.replaceChildren(...options.map(([value, name]) => element("option", { value }, name)));
   compare.addEventListener("change", ({ target }) => {
-    page.change({ compare: target.value === "" ? null : target.value === "before" ? "before" : Number(target.value) });
+    page.change({
+      compare: target.value === "" ? null : target.value === "before" ? "before" : Number(target.value),
+    });
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => requestAnimationFrame(draw));
   const update = () => {

@@ -1,22 +1,35 @@
 // What the page draws of a network that it cannot compute: what Python recorded of it (`recording.py`), as
-// columns and links, like `computed.js`. Contributions are linear in the answer, so those to one answer against
-// another are differences of what was recorded.
+// columns and links, like `computed.js`. Contributions are linear in the answer, so those to one answer
+// against another are differences of what was recorded.
 
 const SHOWN = 12; // maps of a column: the strongest
 
 /** The model of a recorded network. */
 export function recordedModel(data, arrays) {
-  const columns = data.columns.map((column) => ({ ...column, ...(column.kind === "picture" ? { shownName: "picture" } : { most: SHOWN }) }));
-  if (data.answers.length) columns.push({ name: "answers", kind: "answers", count: data.answers.length, height: 1, width: 1 });
+  const columns = data.columns.map((column) => ({
+    ...column,
+    ...(column.kind === "picture" ? { shownName: "picture" } : { most: SHOWN }),
+  }));
+  if (data.answers.length)
+    columns.push({ name: "answers", kind: "answers", count: data.answers.length, height: 1, width: 1 });
   const values = columns.map((column) => levels(column, arrays[`maps ${column.name}`]));
   const given = columns.map((column) => new Float64Array(column.count));
   const links = columns.map(() => ({ values: new Float64Array(0), to: 0, from: 1, single: false }));
-  const means = columns.map(({ count }, k) => Float64Array.from({ length: count }, (_, unit) => {
-    const area = values[k].length / count;
-    return values[k].subarray(unit * area, (unit + 1) * area).reduce((sum, value) => sum + Math.abs(value), 0) / area;
-  }));
+  const means = columns.map(({ count }, k) =>
+    Float64Array.from({ length: count }, (_, unit) => {
+      const area = values[k].length / count;
+      return (
+        values[k].subarray(unit * area, (unit + 1) * area).reduce((sum, value) => sum + Math.abs(value), 0) /
+        area
+      );
+    }),
+  );
   const photograph = pictureOf(arrays.picture);
-  const answers = data.answers.map((index, i) => ({ index, name: data.classes[index], probability: arrays.probabilities[i] }));
+  const answers = data.answers.map((index, i) => ({
+    index,
+    name: data.classes[index],
+    probability: arrays.probabilities[i],
+  }));
   let asked = 0;
   let other = -1;
 
@@ -26,7 +39,8 @@ export function recordedModel(data, arrays) {
     if (!recorded) return into ? into.fill(0) : new Float64Array(0);
     const each = recorded.length / answers.length;
     const picked = into ?? new Float64Array(each);
-    for (let i = 0; i < each; i++) picked[i] = recorded[asked * each + i] - (other < 0 ? 0 : recorded[other * each + i]);
+    for (let i = 0; i < each; i++)
+      picked[i] = recorded[asked * each + i] - (other < 0 ? 0 : recorded[other * each + i]);
     return picked;
   }
 
@@ -41,7 +55,9 @@ export function recordedModel(data, arrays) {
     classes: data.classes,
     logits: arrays.logits,
     answers: () => answers,
-    get question() { return { answer: data.answers[asked] ?? null, against: other < 0 ? null : data.answers[other] }; },
+    get question() {
+      return { answer: data.answers[asked] ?? null, against: other < 0 ? null : data.answers[other] };
+    },
     run(_, answer, against) {
       asked = Math.max(0, data.answers.indexOf(answer));
       other = against === null ? -1 : data.answers.indexOf(against);
@@ -58,12 +74,17 @@ export function recordedModel(data, arrays) {
     links: (k) => links[k],
     sum(k) {
       const difference = (list) => (list ? list[asked] - (other < 0 ? 0 : list[other]) : 0);
-      return { units: given[k].reduce((a, b) => a + b, 0), offsets: difference(data.behind[columns[k].name]), logit: difference(data.values) };
+      return {
+        units: given[k].reduce((a, b) => a + b, 0),
+        offsets: difference(data.behind[columns[k].name]),
+        logit: difference(data.values),
+      };
     },
     heat: (name) => ({ values: pick(`heat ${name}`), shape: arrays[`heat ${name}`]?.shape.slice(1) }),
     /** The photograph, under the heat of what each place contributed, or under the map that is looked at. */
     drawPicture(context, place, theme, state, focus) {
-      if (focus && columns[focus.column].kind === "maps") fires(context, place.x, place.y, place.width, focus);
+      if (focus && columns[focus.column].kind === "maps")
+        fires(context, place.x, place.y, place.width, focus);
       else drawHeat(context, place.x, place.y, place.width, theme, state.depth ?? data.depth);
     },
     drawLarge(canvas, page, k) {
@@ -75,7 +96,8 @@ export function recordedModel(data, arrays) {
     drawGiven(canvas, page, k, unit) {
       canvas.width = canvas.height = 256;
       const context = canvas.getContext("2d");
-      if (columns[k].kind === "picture") drawHeat(context, 0, 0, 256, page.theme, page.state.depth ?? data.depth);
+      if (columns[k].kind === "picture")
+        drawHeat(context, 0, 0, 256, page.theme, page.state.depth ?? data.depth);
       else fires(context, 0, 0, 256, { column: k, unit });
       return true;
     },
@@ -86,7 +108,14 @@ export function recordedModel(data, arrays) {
     if (!recorded) return { values: new Float64Array(0), to: 0, from: 1, single: false };
     const [, to, from] = recorded.shape;
     const name = columns[k].name === "answers" ? data.last : columns[k].name;
-    return { values: pick(`links ${name}`), to, from, single: false, toUnits: arrays[`kept ${columns[k].name}`], fromUnits: arrays[`kept ${columns[k - 1].name}`] };
+    return {
+      values: pick(`links ${name}`),
+      to,
+      from,
+      single: false,
+      toUnits: arrays[`kept ${columns[k].name}`],
+      fromUnits: arrays[`kept ${columns[k - 1].name}`],
+    };
   }
 
   function drawHeat(context, x, y, side, theme, name) {
@@ -116,7 +145,9 @@ export function recordedModel(data, arrays) {
     const most = Math.max(...map, 1e-9);
     const sheet = new OffscreenCanvas(width, height);
     const image = new ImageData(width, height);
-    map.forEach((value, i) => { image.data[4 * i + 3] = 235 * (1 - Math.max(0, value) / most); });
+    map.forEach((value, i) => {
+      image.data[4 * i + 3] = 235 * (1 - Math.max(0, value) / most);
+    });
     sheet.getContext("2d").putImageData(image, 0, 0);
     context.imageSmoothingEnabled = true;
     context.drawImage(photograph, x, y, side, side);

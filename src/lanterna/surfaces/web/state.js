@@ -26,8 +26,10 @@ const CHOICES = {
 export function readState(hash) {
   const state = { ...START, cuts: [] };
   const said = new URLSearchParams(hash.replace(/^#/, ""));
-  for (const [key, allowed] of Object.entries(CHOICES)) if (allowed.includes(said.get(key))) state[key] = said.get(key);
-  for (const key of ["answer", "against"]) if (/^\d{1,5}$/.test(said.get(key) ?? "")) state[key] = Number(said.get(key));
+  for (const [key, allowed] of Object.entries(CHOICES))
+    if (allowed.includes(said.get(key))) state[key] = said.get(key);
+  for (const key of ["answer", "against"])
+    if (/^\d{1,5}$/.test(said.get(key) ?? "")) state[key] = Number(said.get(key));
   const share = Number(said.get("share"));
   if (share > 0 && share <= 100) state.share = share / 100;
   if (said.has("depth")) state.depth = said.get("depth");
@@ -44,7 +46,8 @@ export function readState(hash) {
     if (/^\d{1,4}$/.test(value)) state[key] = Number(value);
   }
   if (said.get("compare") === "before") state.compare = "before";
-  if (/^[0-9a-f]{784}$/.test(said.get("ink") ?? "")) Object.assign(state, { digit: "drawn", ink: said.get("ink") });
+  if (/^[0-9a-f]{784}$/.test(said.get("ink") ?? ""))
+    Object.assign(state, { digit: "drawn", ink: said.get("ink") });
   return state;
 }
 

@@ -37,15 +37,26 @@ export function arrow(x, y, dx, dy, head = 5) {
   const [ux, uy] = [dx / length, dy / length];
   const h = Math.min(head, 0.6 * length);
   const [tx, ty] = [x + dx, y + dy];
-  return path([[x, y], [tx, ty]]) + path([[tx - h * (ux + 0.6 * uy), ty - h * (uy - 0.6 * ux)], [tx, ty], [tx - h * (ux - 0.6 * uy), ty - h * (uy + 0.6 * ux)]]);
+  return (
+    path([
+      [x, y],
+      [tx, ty],
+    ]) +
+    path([
+      [tx - h * (ux + 0.6 * uy), ty - h * (uy - 0.6 * ux)],
+      [tx, ty],
+      [tx - h * (ux - 0.6 * uy), ty - h * (uy + 0.6 * ux)],
+    ])
+  );
 }
 
-/** An axis from numbers between `low` and `high` to places between `start` and `end`: a function, whose `back`
-    leads from a place to a number and whose `ticks(count)` are round numbers on it. */
+/** An axis from numbers between `low` and `high` to places between `start` and `end`: a function, whose
+    `back` leads from a place to a number and whose `ticks(count)` are round numbers on it. */
 export function axis(low, high, start, end, { log = false, whole = false } = {}) {
   const [a, b] = log ? [Math.log10(low), Math.log10(high)] : [low, high];
   const span = b - a || 1;
-  const place = (value) => (value == null ? NaN : start + (((log ? Math.log10(value) : value) - a) / span) * (end - start));
+  const place = (value) =>
+    value == null ? NaN : start + (((log ? Math.log10(value) : value) - a) / span) * (end - start);
   place.back = (at) => {
     const value = a + ((at - start) / (end - start)) * span;
     return log ? 10 ** value : value;
@@ -64,11 +75,14 @@ function rounds(low, high, count, whole) {
   if (whole) step = Math.max(1, Math.round(step));
   const first = Math.ceil(low / step - 1e-9);
   const last = Math.floor(high / step + 1e-9);
-  return Array.from({ length: Math.max(0, last - first + 1) }, (_, place) => Number(((first + place) * step).toPrecision(12)));
+  return Array.from({ length: Math.max(0, last - first + 1) }, (_, place) =>
+    Number(((first + place) * step).toPrecision(12)),
+  );
 }
 
 function decades(low, high, count) {
-  if (high - low < 1) return rounds(10 ** low, 10 ** high, Math.min(4, count), false).filter((each) => each > 0);
+  if (high - low < 1)
+    return rounds(10 ** low, 10 ** high, Math.min(4, count), false).filter((each) => each > 0);
   const step = Math.max(1, Math.ceil((high - low) / Math.max(1, count)));
   const first = Math.ceil(low / step - 1e-9);
   const last = Math.floor(high / step + 1e-9);
@@ -78,8 +92,11 @@ function decades(low, high, count) {
 /** A tick as it is written: 0.01, 1,000, 10⁻⁸. */
 export function label(value, log = false) {
   const power = Math.round(Math.log10(Math.abs(value)));
-  if (log && Math.abs(power) > 3 && Math.abs(value / 10 ** power - 1) < 1e-6) return `10${superscript(power)}`;
-  return Math.abs(value) >= 1000 && Math.abs(value) < 1e6 ? value.toLocaleString("en").replace("-", "−") : figure(value);
+  if (log && Math.abs(power) > 3 && Math.abs(value / 10 ** power - 1) < 1e-6)
+    return `10${superscript(power)}`;
+  return Math.abs(value) >= 1000 && Math.abs(value) < 1e6
+    ? value.toLocaleString("en").replace("-", "−")
+    : figure(value);
 }
 
 /** A frame of two axes: lines and labels behind whatever is drawn on it. */
@@ -88,12 +105,21 @@ export function grid(x, y, { across = "", up = "", dense = 1 } = {}) {
   const [bottom, top] = [y(y.low), y(y.high)];
   const all = svg("g", { class: "grid" });
   for (const value of y.ticks(Math.max(2, Math.round((bottom - top) / 52) * dense))) {
-    all.append(svg("line", { x1: left, x2: right, y1: y(value), y2: y(value) }), svg("text", { x: left - 8, y: y(value) + 4, "text-anchor": "end" }, label(value, y.log)));
+    all.append(
+      svg("line", { x1: left, x2: right, y1: y(value), y2: y(value) }),
+      svg("text", { x: left - 8, y: y(value) + 4, "text-anchor": "end" }, label(value, y.log)),
+    );
   }
   for (const value of x.ticks(Math.max(2, Math.round((right - left) / 80) * dense))) {
-    all.append(svg("line", { x1: x(value), x2: x(value), y1: bottom, y2: top }), svg("text", { x: x(value), y: bottom + 18, "text-anchor": "middle" }, label(value, x.log)));
+    all.append(
+      svg("line", { x1: x(value), x2: x(value), y1: bottom, y2: top }),
+      svg("text", { x: x(value), y: bottom + 18, "text-anchor": "middle" }, label(value, x.log)),
+    );
   }
-  all.append(svg("text", { class: "name", x: right, y: bottom + 35, "text-anchor": "end" }, across), svg("text", { class: "name", x: left, y: top - 9 }, up));
+  all.append(
+    svg("text", { class: "name", x: right, y: bottom + 35, "text-anchor": "end" }, across),
+    svg("text", { class: "name", x: left, y: top - 9 }, up),
+  );
   return all;
 }
 
@@ -101,18 +127,23 @@ export function grid(x, y, { across = "", up = "", dense = 1 } = {}) {
     `levels`: in so many bands, as on a map. */
 export function light(rows, host, { most = 0.85, levels = 0 } = {}) {
   const flat = rows.flat().filter(Number.isFinite);
-  const [least, largest] = flat.reduce(([a, b], value) => [Math.min(a, value), Math.max(b, value)], [Infinity, -Infinity]);
+  const [least, largest] = flat.reduce(
+    ([a, b], value) => [Math.min(a, value), Math.max(b, value)],
+    [Infinity, -Infinity],
+  );
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [rows[0].length, rows.length];
   const context = canvas.getContext("2d");
   const image = context.createImageData(canvas.width, canvas.height);
   const colour = rgb(host, "--light");
-  rows.forEach((row, place) => row.forEach((value, column) => {
-    const at = 4 * ((rows.length - 1 - place) * canvas.width + column);
-    const whole = Math.min(1, Math.max(0, (value - least) / (largest - least || 1)));
-    const share = levels ? Math.floor(whole * levels) / levels : whole;
-    image.data.set([...colour, 255 * most * share], at);
-  }));
+  rows.forEach((row, place) =>
+    row.forEach((value, column) => {
+      const at = 4 * ((rows.length - 1 - place) * canvas.width + column);
+      const whole = Math.min(1, Math.max(0, (value - least) / (largest - least || 1)));
+      const share = levels ? Math.floor(whole * levels) / levels : whole;
+      image.data.set([...colour, 255 * most * share], at);
+    }),
+  );
   context.putImageData(image, 0, 0);
   return canvas.toDataURL();
 }

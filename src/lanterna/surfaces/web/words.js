@@ -3,7 +3,8 @@
 /** An element with attributes and children. */
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) if (value !== false && value != null) made.setAttribute(key, value);
+  for (const [key, value] of Object.entries(attributes))
+    if (value !== false && value != null) made.setAttribute(key, value);
   made.append(...children);
   return made;
 }
@@ -11,7 +12,8 @@ export function element(name, attributes = {}, ...children) {
 /** A number to three places that matter, with a true minus sign. */
 export function number(value, places = null) {
   const size = Math.abs(value);
-  const digits = places ?? (size >= 100 ? 0 : size >= 10 ? 1 : size >= 0.1 || size === 0 ? 2 : size >= 0.01 ? 3 : 4);
+  const digits =
+    places ?? (size >= 100 ? 0 : size >= 10 ? 1 : size >= 0.1 || size === 0 ? 2 : size >= 0.01 ? 3 : 4);
   const text = size.toFixed(digits);
   return value < 0 && Number(text) !== 0 ? `−${text}` : text;
 }
@@ -24,7 +26,9 @@ export function figure(value) {
     const [digits, power] = value.toExponential(2).split("e");
     return `${Number(digits)} × 10${superscript(power)}`.replace("-", "−");
   }
-  const text = Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(size >= 100 ? 4 : 3)));
+  const text = Number.isInteger(value)
+    ? String(value)
+    : String(Number(value.toPrecision(size >= 100 ? 4 : 3)));
   return text.replace("-", "−");
 }
 
@@ -36,7 +40,11 @@ export function signed(value, places = null) {
 
 export function percent(share) {
   const hundred = 100 * share;
-  return hundred >= 99.95 ? "100 %" : hundred < 0.05 ? "0 %" : `${hundred.toFixed(hundred < 10 || hundred > 99 ? 1 : 0)} %`;
+  return hundred >= 99.95
+    ? "100 %"
+    : hundred < 0.05
+      ? "0 %"
+      : `${hundred.toFixed(hundred < 10 || hundred > 99 ? 1 : 0)} %`;
 }
 
 export function count(value) {
@@ -47,7 +55,9 @@ export function count(value) {
 export function unitName(column, unit) {
   if (column.kind === "answers") return column.names?.[unit] ?? `answer ${unit}`;
   if (column.kind === "picture") {
-    return column.count > 1 ? `pixel in row ${Math.floor(unit / column.width)}, column ${unit % column.width}` : "the picture";
+    return column.count > 1
+      ? `pixel in row ${Math.floor(unit / column.width)}, column ${unit % column.width}`
+      : "the picture";
   }
   return `${column.name}, ${column.kind === "maps" ? "map" : "unit"} ${unit}`;
 }
@@ -62,14 +72,19 @@ export function contributionText(model, k) {
 /** The answer that is asked about: "4", or "4 against 9". */
 export function questionText(model) {
   const { answer, against } = model.question;
-  return against === null ? model.classes[answer] : `${model.classes[answer]} rather than ${model.classes[against]}`;
+  return against === null
+    ? model.classes[answer]
+    : `${model.classes[answer]} rather than ${model.classes[against]}`;
 }
 
 /** How the parts add up, in one sentence. */
 export function sumText(model) {
   if (!model.answers().length) return "This network has no classes: here is what its stages put out.";
   const { units, offsets, logit } = model.sum(0);
-  const what = model.question.against === null ? `the logit of ${questionText(model)}` : `the lead of ${model.classes[model.question.answer]} over ${model.classes[model.question.against]}`;
+  const what =
+    model.question.against === null
+      ? `the logit of ${questionText(model)}`
+      : `the lead of ${model.classes[model.question.answer]} over ${model.classes[model.question.against]}`;
   return `The pixels give ${number(units)}, ${model.exact ? "the biases behind them" : "an empty picture"} ${number(offsets)}: together ${number(logit)}, ${what}.`;
 }
 
@@ -83,9 +98,13 @@ export function summary(model, cuts) {
   const order = Array.from(given.keys()).sort((a, b) => given[b] - given[a]);
   const list = (units) => units.map((unit) => `${unit} (${signed(given[unit])})`).join(", ");
   const column = model.columns[last];
-  const what = column.kind === "picture" ? "pixels" : `${column.kind === "maps" ? "maps" : "units"} of ${column.name}`;
+  const what =
+    column.kind === "picture" ? "pixels" : `${column.kind === "maps" ? "maps" : "units"} of ${column.name}`;
   const pro = order.slice(0, 3).filter((unit) => given[unit] > 0);
-  const con = order.slice(-3).reverse().filter((unit) => given[unit] < 0);
+  const con = order
+    .slice(-3)
+    .reverse()
+    .filter((unit) => given[unit] < 0);
   if (pro.length) parts.push(`Strongest ${what} for ${questionText(model)}: ${list(pro)}.`);
   if (con.length) parts.push(`Strongest against: ${list(con)}.`);
   parts.push(sumText(model));
@@ -97,7 +116,9 @@ export function summary(model, cuts) {
 export function readingText(model) {
   if (!model.answers().length) return model.title;
   const best = model.answers().reduce((a, b) => (b.probability > a.probability ? b : a));
-  return model.named ? `${best.name}, ${percent(best.probability)}` : `Read as ${best.name}, ${percent(best.probability)} sure`;
+  return model.named
+    ? `${best.name}, ${percent(best.probability)}`
+    : `Read as ${best.name}, ${percent(best.probability)} sure`;
 }
 
 /** Whether the sum is exact, and by how much it is off. */
@@ -106,7 +127,9 @@ export function exactness(model) {
   const { units, offsets, logit } = model.sum(0);
   const gap = Math.abs(units + offsets - logit);
   const off = gap === 0 ? "to the last digit" : `off by ${small(gap)}`;
-  const how = model.exact ? `For this one picture the network is linear, so the sum is exact (${off}) at every layer.` : `${model.note} (${off}).`;
+  const how = model.exact
+    ? `For this one picture the network is linear, so the sum is exact (${off}) at every layer.`
+    : `${model.note} (${off}).`;
   return model.why ? `${how} ${model.why}` : how;
 }
 
@@ -119,5 +142,8 @@ function small(value) {
 
 /** An exponent: "-8" is "⁻⁸". */
 export function superscript(power) {
-  return String(power).replace(/[-−]/, "⁻").replace("+", "").replace(/\d/g, (digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]);
+  return String(power)
+    .replace(/[-−]/, "⁻")
+    .replace("+", "")
+    .replace(/\d/g, (digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]);
 }

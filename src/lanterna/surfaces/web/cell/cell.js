@@ -1,11 +1,15 @@
-// A page in a notebook's cell: in a frame of its own, which hears what Python tells and says what is done in it.
+// A page in a notebook's cell: in a frame of its own, which hears what Python tells and says what is done in
+// it.
 
 const LIGHT = "(prefers-color-scheme: light)";
 
 /** Whether the notebook is light: the first colour that lies behind the cell says so, where there is one. */
 function isLight(element) {
   for (let at = element; at; at = at.parentElement) {
-    const [red, green, blue, alpha = 1] = getComputedStyle(at).backgroundColor.match(/[\d.]+/g)?.map(Number) ?? [];
+    const [red, green, blue, alpha = 1] =
+      getComputedStyle(at)
+        .backgroundColor.match(/[\d.]+/g)
+        ?.map(Number) ?? [];
     if (red !== undefined && alpha > 0.5) return 0.3 * red + 0.6 * green + 0.1 * blue > 128;
   }
   return matchMedia(LIGHT).matches;
@@ -30,8 +34,8 @@ function render({ model, el }) {
   }
   addEventListener("message", hear);
   model.on("change:shown", tell);
-  // A page follows the system's theme, and in a notebook the notebook's: here the answer is written into it. The
-  // cell is in its place, and has a colour behind it, only in the next frame.
+  // A page follows the system's theme, and in a notebook the notebook's: here the answer is written into it.
+  // The cell is in its place, and has a colour behind it, only in the next frame.
   const drawing = requestAnimationFrame(() => {
     const answer = isLight(el) ? "(min-width: 0)" : "(max-width: 0)";
     frame.srcdoc = model.get("page").replaceAll(LIGHT, answer);

@@ -8,7 +8,8 @@ export function hear(shown) {
   addEventListener("message", ({ source, data }) => {
     if (source === parent && data.shown) shown(data.shown);
   });
-  const measure = () => parent.postMessage({ height: Math.ceil(document.body.getBoundingClientRect().height) }, "*");
+  const measure = () =>
+    parent.postMessage({ height: Math.ceil(document.body.getBoundingClientRect().height) }, "*");
   new ResizeObserver(measure).observe(document.body);
   measure(); // a frame that is out of sight is observed only when it comes into sight, and would jump then
   parent.postMessage({ ready: true }, "*");

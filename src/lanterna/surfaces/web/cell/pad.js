@@ -5,7 +5,12 @@ import { makePad } from "lanterna/pad.js";
 import { element, percent } from "lanterna/words.js";
 
 export function mount({ data }) {
-  const digit = element("canvas", { width: 28, height: 28, role: "img", "aria-label": "The digit as the network gets it: nothing yet" });
+  const digit = element("canvas", {
+    width: 28,
+    height: 28,
+    role: "img",
+    "aria-label": "The digit as the network gets it: nothing yet",
+  });
   const context = digit.getContext("2d");
   const read = element("p", { class: "read", role: "status" }, "Nothing is drawn yet.");
   const bars = data.classes.map((name) => {
@@ -38,14 +43,30 @@ export function mount({ data }) {
       share.textContent = shown.shares.length ? percent(value) : "";
       row.classList.toggle("best", index === best);
     });
-    const said = shown.shares.length ? `Read as ${data.classes[best]}, ${percent(shown.shares[best])}` : "Nothing is drawn yet.";
+    const said = shown.shares.length
+      ? `Read as ${data.classes[best]}, ${percent(shown.shares[best])}`
+      : "Nothing is drawn yet.";
     read.textContent = said;
     digit.setAttribute("aria-label", `The digit as the network gets it. ${said}`);
   }
 
   document.body.append(
-    element("main", { class: "drawing" }, makePad(drawn),
-      element("section", {}, read, element("div", { class: "answer" }, digit, element("ol", { class: "bars", "aria-label": "Probabilities" }, ...bars.map(({ row }) => row))))),
+    element(
+      "main",
+      { class: "drawing" },
+      makePad(drawn),
+      element(
+        "section",
+        {},
+        read,
+        element(
+          "div",
+          { class: "answer" },
+          digit,
+          element("ol", { class: "bars", "aria-label": "Probabilities" }, ...bars.map(({ row }) => row)),
+        ),
+      ),
+    ),
   );
   hear(show);
 }

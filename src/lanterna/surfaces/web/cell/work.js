@@ -21,8 +21,13 @@ function render({ model, el }) {
   const numbers = element("span", { class: "numbers" });
   const said = element("span", { class: "said", role: "status" });
   const stop = element("button", { type: "button" }, "Stop");
-  const host = element("figure", { class: "lanterna-work" }, picture, bar,
-    element("figcaption", {}, count, numbers, said, stop));
+  const host = element(
+    "figure",
+    { class: "lanterna-work" },
+    picture,
+    bar,
+    element("figcaption", {}, count, numbers, said, stop),
+  );
   el.append(host);
   let address = null;
 
@@ -42,8 +47,13 @@ function render({ model, el }) {
     }
     bar.max = steps || 1;
     bar.value = step;
-    count.textContent = steps ? `step ${step.toLocaleString("en")} of ${steps.toLocaleString("en")}` : "beginning";
-    numbers.textContent = Object.entries(model.get("numbers")).slice(0, 3).map(([name, value]) => `${name} ${short(value)}`).join("   ");
+    count.textContent = steps
+      ? `step ${step.toLocaleString("en")} of ${steps.toLocaleString("en")}`
+      : "beginning";
+    numbers.textContent = Object.entries(model.get("numbers"))
+      .slice(0, 3)
+      .map(([name, value]) => `${name} ${short(value)}`)
+      .join("   ");
     said.textContent = working ? "" : state === "failed" ? model.get("failure") : state;
     stop.style.visibility = working ? "visible" : "hidden";
   }
@@ -54,7 +64,12 @@ function render({ model, el }) {
   });
   const watched = ["jpeg", "step", "numbers", "state"].map((name) => `change:${name}`);
   let next = 0; // the frame in which everything that has changed is shown at once
-  const later = () => { next ||= requestAnimationFrame(() => { next = 0; show(); }); };
+  const later = () => {
+    next ||= requestAnimationFrame(() => {
+      next = 0;
+      show();
+    });
+  };
   for (const name of watched) model.on(name, later);
   show();
   return () => {

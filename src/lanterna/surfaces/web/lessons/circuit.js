@@ -1,5 +1,5 @@
-// Lesson 3, by hand: an expression becomes a circuit. Values flow forward, slopes back, a gate at a time; a value
-// is dragged, and all follows. Amber: a wire that lifts the output. Blue: one that lowers it.
+// Lesson 3, by hand: an expression becomes a circuit. Values flow forward, slopes back, a gate at a time; a
+// value is dragged, and all follows. Amber: a wire that lifts the output. Blue: one that lowers it.
 
 import { dragged, keyed, button, table } from "lanterna/lessons/parts.js";
 import { backward, build, forward, NAMES, nudged } from "lanterna/lessons/scalars.js";
@@ -9,17 +9,38 @@ import { element, figure } from "lanterna/words.js";
 const [ROW, COLUMN, EDGE] = [74, 118, 46];
 
 export function mount(host, settings, changed) {
-  const field = element("input", { type: "text", "aria-label": "Expression of the circuit", spellcheck: "false", autocomplete: "off", maxlength: 200 });
+  const field = element("input", {
+    type: "text",
+    "aria-label": "Expression of the circuit",
+    spellcheck: "false",
+    autocomplete: "off",
+    maxlength: 200,
+  });
   const wrong = element("p", { class: "wrong", role: "alert" });
   const caption = element("p", { class: "told", role: "status" });
   const board = element("div", { class: "board", tabindex: 0, role: "group", "aria-label": "The circuit" });
-  const locals = element("div", { class: "locals scrolled", tabindex: 0, role: "region", "aria-label": "Derivatives of the gates" });
+  const locals = element("div", {
+    class: "locals scrolled",
+    tabindex: 0,
+    role: "region",
+    "aria-label": "Derivatives of the gates",
+  });
   const steps = [
-    button("To the start", () => go(0)), button("← Step back", () => go(at - 1)),
-    button("Step forward →", () => go(at + 1), { class: "primary" }), button("To the end", () => go(last())),
+    button("To the start", () => go(0)),
+    button("← Step back", () => go(at - 1)),
+    button("Step forward →", () => go(at + 1), { class: "primary" }),
+    button("To the end", () => go(last())),
   ];
-  host.replaceChildren(element("div", { class: "piece circuit" },
-    element("div", { class: "top" }, field, wrong), board, element("div", { class: "tools" }, ...steps, caption), locals));
+  host.replaceChildren(
+    element(
+      "div",
+      { class: "piece circuit" },
+      element("div", { class: "top" }, field, wrong),
+      board,
+      element("div", { class: "tools" }, ...steps, caption),
+      locals,
+    ),
+  );
 
   let wires = [];
   let numbers = [];
@@ -28,7 +49,9 @@ export function mount(host, settings, changed) {
   const gates = () => wires.filter(({ madeBy }) => madeBy);
   const last = () => 2 * gates().length + 1;
   const passed = (wire) => !wire.madeBy || gates().indexOf(wire) < at;
-  const came = (wire) => at > gates().length && (wire === wires.at(-1) || wires.some((each) => each.inputs.includes(wire) && sent(each)));
+  const came = (wire) =>
+    at > gates().length &&
+    (wire === wires.at(-1) || wires.some((each) => each.inputs.includes(wire) && sent(each)));
   const sent = (wire) => 2 * gates().length - gates().indexOf(wire) < at; // whether a gate has handed its slope on
 
   function go(to) {
@@ -78,9 +101,15 @@ export function mount(host, settings, changed) {
     const high = Math.max(...wires.map(({ row }) => row));
     const step = Math.max(COLUMN, Math.min(250, (board.clientWidth - 2 * EDGE) / (wide + 1)));
     const focused = document.activeElement?.closest?.("[data-input]")?.dataset.input;
-    const sheet = svg("svg", { width: (wide + 1) * step + 2 * EDGE, height: (high + 1) * ROW, role: "group", "aria-label": spoken() });
+    const sheet = svg("svg", {
+      width: (wide + 1) * step + 2 * EDGE,
+      height: (high + 1) * ROW,
+      role: "group",
+      "aria-label": spoken(),
+    });
     const place = ({ column, row }) => [EDGE + column * step, (row + 0.5) * ROW];
-    for (const wire of wires) for (const each of wire.inputs) sheet.append(link(each, place(each), place(wire), step));
+    for (const wire of wires)
+      for (const each of wire.inputs) sheet.append(link(each, place(each), place(wire), step));
     const [x, y] = place(wires.at(-1));
     sheet.append(link(wires.at(-1), [x, y], [x + step, y], step));
     for (const wire of wires) sheet.append(...node(wire, place(wire), step));
@@ -88,47 +117,116 @@ export function mount(host, settings, changed) {
     if (focused) board.querySelector(`[data-input="${focused}"]`)?.focus();
     caption.textContent = said();
     for (const [index, each] of steps.entries()) each.disabled = index < 2 ? at === 0 : at === last();
-    locals.replaceChildren(table("Each gate's own derivatives", ["gate", "by", "derivative", "by a nudge", "slope arrives", "sends back"], gates().flatMap((wire) =>
-      wire.inputs.map((each, input) => [wire.madeBy, called(each), figure(wire.locals[input]), figure(Number(nudged(wire, input).toPrecision(6))), sent(wire) ? figure(wire.slope) : "…", sent(wire) ? figure(wire.slope * wire.locals[input]) : "…"]))));
+    locals.replaceChildren(
+      table(
+        "Each gate's own derivatives",
+        ["gate", "by", "derivative", "by a nudge", "slope arrives", "sends back"],
+        gates().flatMap((wire) =>
+          wire.inputs.map((each, input) => [
+            wire.madeBy,
+            called(each),
+            figure(wire.locals[input]),
+            figure(Number(nudged(wire, input).toPrecision(6))),
+            sent(wire) ? figure(wire.slope) : "…",
+            sent(wire) ? figure(wire.slope * wire.locals[input]) : "…",
+          ]),
+        ),
+      ),
+    );
   }
 
   function link(wire, [x, y], [tx, ty], step) {
     const bend = step / 2.4;
-    const lit = came(wire) ? (wire.slope < 0 ? "against" : wire.slope > 0 ? "for" : "none") : passed(wire) ? "value" : "dark";
+    const lit = came(wire)
+      ? wire.slope < 0
+        ? "against"
+        : wire.slope > 0
+          ? "for"
+          : "none"
+      : passed(wire)
+        ? "value"
+        : "dark";
     const width = came(wire) ? 1.5 + 5 * Math.min(1, Math.abs(wire.slope)) ** 0.6 : 1.5;
-    return svg("path", { class: "wire", "data-lit": lit, "stroke-width": width, d: `M${x} ${y}C${x + bend} ${y} ${tx - bend} ${ty} ${tx} ${ty}` });
+    return svg("path", {
+      class: "wire",
+      "data-lit": lit,
+      "stroke-width": width,
+      d: `M${x} ${y}C${x + bend} ${y} ${tx - bend} ${ty} ${tx} ${ty}`,
+    });
   }
 
   function node(wire, [x, y], step) {
     const long = wire.madeBy.length > 2;
     const shift = wire.madeBy ? (long ? 42 : 23) : 14;
-    const value = svg("text", { class: "value", x: x + shift, y: y - 10 }, passed(wire) ? figure(Number(wire.value.toPrecision(6))) : "");
-    const slope = svg("text", { class: "slope", x: x + shift, y: y + 21, "data-sign": Math.sign(wire.slope) }, came(wire) ? figure(Number(wire.slope.toPrecision(6))) : "");
+    const value = svg(
+      "text",
+      { class: "value", x: x + shift, y: y - 10 },
+      passed(wire) ? figure(Number(wire.value.toPrecision(6))) : "",
+    );
+    const slope = svg(
+      "text",
+      { class: "slope", x: x + shift, y: y + 21, "data-sign": Math.sign(wire.slope) },
+      came(wire) ? figure(Number(wire.slope.toPrecision(6))) : "",
+    );
     if (wire.madeBy) {
       const now = acting() === wire;
-      return [svg("rect", { class: "gate", x: x - (long ? 36 : 17), y: y - 17, width: long ? 72 : 34, height: 34, rx: 17, "data-now": now }), svg("text", { class: "sign", x, y: y + 5.5 }, wire.madeBy === "neg" ? "−" : wire.madeBy), value, slope];
+      return [
+        svg("rect", {
+          class: "gate",
+          x: x - (long ? 36 : 17),
+          y: y - 17,
+          width: long ? 72 : 34,
+          height: 34,
+          rx: 17,
+          "data-now": now,
+        }),
+        svg("text", { class: "sign", x, y: y + 5.5 }, wire.madeBy === "neg" ? "−" : wire.madeBy),
+        value,
+        slope,
+      ];
     }
     const isInput = NAMES.includes(wire.name);
     const name = svg("text", { class: "sign", x: x - 8, y: y + 5.5 }, isInput ? wire.name : "");
     if (!isInput) return [svg("circle", { class: "constant", cx: x, cy: y, r: 3 }), value, slope];
-    const knob = svg("g", {
-      class: "knob", tabindex: 0, role: "slider", "data-input": wire.name, "aria-label": `Value of ${wire.name}`,
-      "aria-valuenow": wire.value, "aria-valuemin": -100, "aria-valuemax": 100,
-    }, svg("rect", { x: x - 24, y: y - 30, width: 92, height: 36, rx: 6 }), svg("circle", { cx: x - 8, cy: y, r: 15 }), name, value);
+    const knob = svg(
+      "g",
+      {
+        class: "knob",
+        tabindex: 0,
+        role: "slider",
+        "data-input": wire.name,
+        "aria-label": `Value of ${wire.name}`,
+        "aria-valuenow": wire.value,
+        "aria-valuemin": -100,
+        "aria-valuemax": 100,
+      },
+      svg("rect", { x: x - 24, y: y - 30, width: 92, height: 36, rx: 6 }),
+      svg("circle", { cx: x - 8, cy: y, r: 15 }),
+      name,
+      value,
+    );
     keyed(knob, (dx, dy) => turn(wire.name, wire.value + 0.1 * (dx + dy)));
     return [knob, slope];
   }
 
   // A drag is followed on the board: what was taken hold of is drawn anew as it moves.
   let held = null;
-  dragged(board, board, (x, y, event) => {
-    if (event.type === "pointerdown") held = { name: event.target.closest("[data-input]")?.dataset.input, x, y };
-    if (!held?.name) return;
-    event.preventDefault();
-    const by = (x - held.x - (y - held.y)) / 25;
-    held.from ??= numbers[NAMES.indexOf(held.name)] ?? 1;
-    if (by) turn(held.name, held.from + by);
-  }, () => { held = null; });
+  dragged(
+    board,
+    board,
+    (x, y, event) => {
+      if (event.type === "pointerdown")
+        held = { name: event.target.closest("[data-input]")?.dataset.input, x, y };
+      if (!held?.name) return;
+      event.preventDefault();
+      const by = (x - held.x - (y - held.y)) / 25;
+      held.from ??= numbers[NAMES.indexOf(held.name)] ?? 1;
+      if (by) turn(held.name, held.from + by);
+    },
+    () => {
+      held = null;
+    },
+  );
 
   const acting = () => (at <= gates().length ? gates()[at - 1] : gates()[2 * gates().length + 1 - at]);
 
@@ -138,12 +236,19 @@ export function mount(host, settings, changed) {
     if (at === gates().length + 1) return "The output's slope by itself is 1. Step on, and slopes flow back.";
     if (!wire) return "";
     const from = wire.inputs.map((each) => figure(Number(each.value.toPrecision(4))));
-    if (at <= gates().length) return `Forward: ${wire.madeBy} of ${from.join(" and ")} is ${figure(Number(wire.value.toPrecision(6)))}.`;
+    if (at <= gates().length)
+      return `Forward: ${wire.madeBy} of ${from.join(" and ")} is ${figure(Number(wire.value.toPrecision(6)))}.`;
     return `Back: ${wire.madeBy} gets ${figure(wire.slope)} and sends ${wire.inputs.map((each, input) => `${figure(wire.slope * wire.locals[input])} to ${called(each)}`).join(", ")}.`;
   }
 
   const called = (wire) => wire.name || `the ${wire.madeBy} before`;
-  const spoken = () => `${field.value}: ${wires.filter(({ name }) => name).map((each) => `${each.name} is ${figure(each.value)}${came(each) ? `, slope ${figure(each.slope)}` : ""}`).join("; ")}; the output is ${passed(wires.at(-1)) ? figure(wires.at(-1).value) : "not there yet"}.`;
+  const spoken = () =>
+    `${field.value}: ${wires
+      .filter(({ name }) => name)
+      .map(
+        (each) => `${each.name} is ${figure(each.value)}${came(each) ? `, slope ${figure(each.slope)}` : ""}`,
+      )
+      .join("; ")}; the output is ${passed(wires.at(-1)) ? figure(wires.at(-1).value) : "not there yet"}.`;
 
   field.addEventListener("input", () => take(field.value, true));
   const observer = new ResizeObserver(() => wires.length && draw());
@@ -163,15 +268,20 @@ export function mount(host, settings, changed) {
   return piece;
 }
 
-// A wire's column comes after those of its inputs; an input stands right before what it goes into. Rows follow the
-// expression from left to right, a gate in the middle of its inputs.
+// A wire's column comes after those of its inputs; an input stands right before what it goes into. Rows
+// follow the expression from left to right, a gate in the middle of its inputs.
 function place(wires) {
   let rows = 0;
   for (const each of wires) {
     each.column = each.madeBy ? 1 + Math.max(...each.inputs.map(({ column }) => column)) : 0;
     each.row = each.madeBy ? each.inputs.reduce((sum, { row }) => sum + row, 0) / each.inputs.length : rows++;
   }
-  for (const each of wires) if (!each.madeBy) each.column = Math.max(0, Math.min(...wires.filter(({ inputs }) => inputs.includes(each)).map(({ column }) => column)) - 1);
+  for (const each of wires)
+    if (!each.madeBy)
+      each.column = Math.max(
+        0,
+        Math.min(...wires.filter(({ inputs }) => inputs.includes(each)).map(({ column }) => column)) - 1,
+      );
   for (const each of wires) if (!Number.isFinite(each.column)) each.column = 0;
   const taken = new Map();
   for (const each of [...wires].sort((a, b) => a.row - b.row)) {

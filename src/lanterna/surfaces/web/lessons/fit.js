@@ -1,8 +1,8 @@
 // Neurons that are bent lines, fitted to points by least squares.
 //
-// A line and n relu units with corners set evenly make any curve of straight pieces with these corners. So do n + 2
-// tents, one over each corner and each end; and as a point lies under two neighbouring tents only, the equations
-// have three diagonals and are solved in one sweep there and one back (Thomas's algorithm).
+// A line and n relu units with corners set evenly make any curve of straight pieces with these corners. So do
+// n + 2 tents, one over each corner and each end; and as a point lies under two neighbouring tents only, the
+// equations have three diagonals and are solved in one sweep there and one back (Thomas's algorithm).
 
 const FLAT = 1e-9; // a wish that neighbours be alike, so that where there are no points the curve goes straight
 
@@ -30,7 +30,8 @@ export function fitted(xs, ys, neurons) {
     right[at] -= by * right[at - 1];
   }
   const heights = new Float64Array(count);
-  for (let at = count - 1; at >= 0; at -= 1) heights[at] = (right[at] - (at < count - 1 ? under[at] * heights[at + 1] : 0)) / middle[at];
+  for (let at = count - 1; at >= 0; at -= 1)
+    heights[at] = (right[at] - (at < count - 1 ? under[at] * heights[at + 1] : 0)) / middle[at];
   return Array.from(heights);
 }
 
@@ -42,4 +43,5 @@ export function height(corners, x) {
 }
 
 /** Root mean square distance between a curve of straight pieces and points. */
-export const apart = (corners, xs, ys) => Math.sqrt(xs.reduce((sum, x, n) => sum + (height(corners, x) - ys[n]) ** 2, 0) / xs.length);
+export const apart = (corners, xs, ys) =>
+  Math.sqrt(xs.reduce((sum, x, n) => sum + (height(corners, x) - ys[n]) ** 2, 0) / xs.length);

@@ -1,5 +1,5 @@
-// Lesson 1, by hand: two numbers and a gate that multiplies them. Three ways make its output go higher; each pays
-// for every time it runs the gate.
+// Lesson 1, by hand: two numbers and a gate that multiplies them. Three ways make its output go higher; each
+// pays for every time it runs the gate.
 
 import { makeChart } from "lanterna/chart.js";
 import { button, chance, normal, plane, slider } from "lanterna/lessons/parts.js";
@@ -27,7 +27,8 @@ export function stepped(way, [x, y], length, random) {
     return { at: gate(...tried) > gate(x, y) ? tried : [x, y], runs: 1, slopes: null };
   }
   const here = gate(x, y);
-  const slopes = way === "rule" ? [y, x] : [(gate(x + NUDGE, y) - here) / NUDGE, (gate(x, y + NUDGE) - here) / NUDGE];
+  const slopes =
+    way === "rule" ? [y, x] : [(gate(x + NUDGE, y) - here) / NUDGE, (gate(x, y + NUDGE) - here) / NUDGE];
   const by = toLength(slopes, length);
   return { at: [x + by[0], y + by[1]], runs: way === "rule" ? 1 : 3, slopes };
 }
@@ -38,24 +39,58 @@ export function mount(host, settings) {
   let random = chance(settings.seed + 1);
   let state = {};
 
-  const dials = ["x", "y"].map((name, place) => slider(`${name}, at first`, { least: -4, most: 4, step: 0.1, value: begun[place] }, (value) => { begun = place ? [begun[0], value] : [value, begun[1]]; fresh(); }));
+  const dials = ["x", "y"].map((name, place) =>
+    slider(`${name}, at first`, { least: -4, most: 4, step: 0.1, value: begun[place] }, (value) => {
+      begun = place ? [begun[0], value] : [value, begun[1]];
+      fresh();
+    }),
+  );
   const side = element("div", {});
   const chart = makeChart(side);
-  const panes = Object.fromEntries(WAYS.map((way, place) => {
-    const sheet = plane(NAMES[way], (on, width, height) => circuit(way, on, width, height));
-    const runs = element("p", { class: "runs-of", role: "status" });
-    const does = button(DOES[way], () => step(way, 1), { class: "primary" });
-    return [way, { sheet, runs, made: element("div", { class: `series-${place}` }, element("h3", {}, NAMES[way]), element("p", { class: "hint" }, WORDS[way]), sheet, element("div", { class: "tools" }, does, runs)) }];
-  }));
-  host.replaceChildren(element("div", { class: "piece gates" },
-    element("div", { class: "dials" }, ...dials),
-    element("div", { class: "three" }, ...WAYS.map((way) => panes[way].made)),
-    element("div", { class: "tools" }, button("Ten of each", () => { for (const way of WAYS) step(way, 10); }), button("From the start", () => fresh())),
-    side));
+  const panes = Object.fromEntries(
+    WAYS.map((way, place) => {
+      const sheet = plane(NAMES[way], (on, width, height) => circuit(way, on, width, height));
+      const runs = element("p", { class: "runs-of", role: "status" });
+      const does = button(DOES[way], () => step(way, 1), { class: "primary" });
+      return [
+        way,
+        {
+          sheet,
+          runs,
+          made: element(
+            "div",
+            { class: `series-${place}` },
+            element("h3", {}, NAMES[way]),
+            element("p", { class: "hint" }, WORDS[way]),
+            sheet,
+            element("div", { class: "tools" }, does, runs),
+          ),
+        },
+      ];
+    }),
+  );
+  host.replaceChildren(
+    element(
+      "div",
+      { class: "piece gates" },
+      element("div", { class: "dials" }, ...dials),
+      element("div", { class: "three" }, ...WAYS.map((way) => panes[way].made)),
+      element(
+        "div",
+        { class: "tools" },
+        button("Ten of each", () => {
+          for (const way of WAYS) step(way, 10);
+        }),
+        button("From the start", () => fresh()),
+      ),
+      side,
+    ),
+  );
 
   function fresh() {
     random = chance(settings.seed + 1);
-    for (const way of WAYS) state[way] = { at: begun, runs: 0, slopes: null, way: [[0, begun[0] * begun[1]]] };
+    for (const way of WAYS)
+      state[way] = { at: begun, runs: 0, slopes: null, way: [[0, begun[0] * begun[1]]] };
     draw();
   }
 
@@ -63,7 +98,12 @@ export function mount(host, settings) {
     for (let n = 0; n < count; n += 1) {
       const found = stepped(way, state[way].at, length, random);
       const runs = state[way].runs + found.runs;
-      state[way] = { at: found.at, runs, slopes: found.slopes, way: [...state[way].way, [runs, found.at[0] * found.at[1]]] };
+      state[way] = {
+        at: found.at,
+        runs,
+        slopes: found.slopes,
+        way: [...state[way].way, [runs, found.at[0] * found.at[1]]],
+      };
     }
     draw();
   }
@@ -72,10 +112,22 @@ export function mount(host, settings) {
     for (const way of WAYS) {
       panes[way].sheet.again();
       const { runs, at } = state[way];
-      panes[way].runs.textContent = `${runs} run${runs === 1 ? "" : "s"} of the gate, output ${figure(Number((at[0] * at[1]).toFixed(3)))}`;
+      panes[way].runs.textContent =
+        `${runs} run${runs === 1 ? "" : "s"} of the gate, output ${figure(Number((at[0] * at[1]).toFixed(3)))}`;
     }
-    chart.show({ title: "The output, and how often the gate was run", across: "runs of the gate", up: "output", whole_across: true, arrows: [],
-      lines: WAYS.map((way) => ({ name: NAMES[way], xs: state[way].way.map(([runs]) => runs), ys: state[way].way.map(([, output]) => output), style: "line" })) });
+    chart.show({
+      title: "The output, and how often the gate was run",
+      across: "runs of the gate",
+      up: "output",
+      whole_across: true,
+      arrows: [],
+      lines: WAYS.map((way) => ({
+        name: NAMES[way],
+        xs: state[way].way.map(([runs]) => runs),
+        ys: state[way].way.map(([, output]) => output),
+        style: "line",
+      })),
+    });
   }
 
   function circuit(way, sheet, width, height) {
@@ -84,14 +136,41 @@ export function mount(host, settings) {
     const [left, gate, right] = [28, width * 0.56, width - 10];
     const rows = [height * 0.22, height * 0.78];
     const text = (name, x, y, words) => svg("text", { class: name, x, y }, words);
-    sheet.replaceChildren(...rows.map((y, n) => {
-      const sign = slopes ? Math.sign(slopes[n]) : 0;
-      return svg("path", { class: "wire", "data-lit": sign > 0 ? "for" : sign < 0 ? "against" : "value", "stroke-width": slopes ? 2.5 : 1.5, d: `M${left} ${y}C${width * 0.35} ${y} ${width * 0.35} ${height / 2} ${gate} ${height / 2}` });
-    }), svg("path", { class: "wire", "data-lit": "value", "stroke-width": 1.5, d: `M${gate} ${height / 2}H${right}` }),
-    ...rows.flatMap((y, n) => [svg("circle", { class: "gate", cx: left - 10, cy: y, r: 15 }), text("sign", left - 10, y + 5.5, "xy"[n]), text("value", left + 16, y - 9, figure(Number(at[n].toFixed(3)))),
-      ...(slopes ? [set(text("slope", left + 16, y + 21, figure(Number(slopes[n].toFixed(3)))), { "data-sign": Math.sign(slopes[n]) })] : [])]),
-    svg("circle", { class: "gate", cx: gate, cy: height / 2, r: 18 }), text("sign", gate, height / 2 + 5.5, "×"), text("value output", gate + 34, height / 2 - 12, figure(Number((at[0] * at[1]).toFixed(3)))));
-    set(sheet, { "aria-label": `${NAMES[way]}: x is ${figure(Number(at[0].toFixed(3)))}, y ${figure(Number(at[1].toFixed(3)))}, their product ${figure(Number((at[0] * at[1]).toFixed(3)))}${slopes ? `; slopes ${slopes.map((each) => figure(Number(each.toFixed(3)))).join(" and ")}` : ""}` });
+    sheet.replaceChildren(
+      ...rows.map((y, n) => {
+        const sign = slopes ? Math.sign(slopes[n]) : 0;
+        return svg("path", {
+          class: "wire",
+          "data-lit": sign > 0 ? "for" : sign < 0 ? "against" : "value",
+          "stroke-width": slopes ? 2.5 : 1.5,
+          d: `M${left} ${y}C${width * 0.35} ${y} ${width * 0.35} ${height / 2} ${gate} ${height / 2}`,
+        });
+      }),
+      svg("path", {
+        class: "wire",
+        "data-lit": "value",
+        "stroke-width": 1.5,
+        d: `M${gate} ${height / 2}H${right}`,
+      }),
+      ...rows.flatMap((y, n) => [
+        svg("circle", { class: "gate", cx: left - 10, cy: y, r: 15 }),
+        text("sign", left - 10, y + 5.5, "xy"[n]),
+        text("value", left + 16, y - 9, figure(Number(at[n].toFixed(3)))),
+        ...(slopes
+          ? [
+              set(text("slope", left + 16, y + 21, figure(Number(slopes[n].toFixed(3)))), {
+                "data-sign": Math.sign(slopes[n]),
+              }),
+            ]
+          : []),
+      ]),
+      svg("circle", { class: "gate", cx: gate, cy: height / 2, r: 18 }),
+      text("sign", gate, height / 2 + 5.5, "×"),
+      text("value output", gate + 34, height / 2 - 12, figure(Number((at[0] * at[1]).toFixed(3)))),
+    );
+    set(sheet, {
+      "aria-label": `${NAMES[way]}: x is ${figure(Number(at[0].toFixed(3)))}, y ${figure(Number(at[1].toFixed(3)))}, their product ${figure(Number((at[0] * at[1]).toFixed(3)))}${slopes ? `; slopes ${slopes.map((each) => figure(Number(each.toFixed(3)))).join(" and ")}` : ""}`,
+    });
   }
 
   fresh();

@@ -10,11 +10,19 @@ const BENDS = {
   none: [(x) => x, () => 1],
 };
 
-/** Layers `{ from, to, weights, biases }` that join every node to every node of the next: weights are kept row by
-    row, `weights[out * from + in]`. Between two layers stands a bend. */
+/** Layers `{ from, to, weights, biases }` that join every node to every node of the next: weights are kept
+    row by row, `weights[out * from + in]`. Between two layers stands a bend. */
 export function network(sizes, bend, random) {
   const drawn = (count, size) => Float64Array.from({ length: count }, () => normal(random) / Math.sqrt(size));
-  return { bend, layers: sizes.slice(1).map((to, place) => ({ from: sizes[place], to, weights: drawn(sizes[place] * to, sizes[place]), biases: drawn(to, to) })) };
+  return {
+    bend,
+    layers: sizes.slice(1).map((to, place) => ({
+      from: sizes[place],
+      to,
+      weights: drawn(sizes[place] * to, sizes[place]),
+      biases: drawn(to, to),
+    })),
+  };
 }
 
 /** How many connections it has, and how many numbers it learns. */
@@ -23,7 +31,8 @@ export function counted({ layers }) {
   return { links, numbers: links + layers.reduce((sum, { biases }) => sum + biases.length, 0) };
 }
 
-/** Forward: each layer's sums before the bend, and what goes into the next. The last sum is the answer's logit. */
+/** Forward: each layer's sums before the bend, and what goes into the next. The last sum is the answer's
+    logit. */
 function through({ layers, bend }, point) {
   const [squash] = BENDS[bend];
   const inputs = [point];
@@ -43,11 +52,15 @@ function through({ layers, bend }, point) {
 /** How sure the network is that a point is of the second class: the logit, 0 where it cannot tell. */
 export const logit = (net, point) => through(net, point).sums.at(-1)[0];
 
-/** The mean cost over points `[x, y]` of classes 0 and 1, and the gradient, layer by layer `{ weights, biases }`. */
+/** The mean cost over points `[x, y]` of classes 0 and 1, and the gradient, layer by layer `{ weights, biases
+    }`. */
 export function gradient(net, points, classes) {
   const { layers, bend } = net;
   const [, slope] = BENDS[bend];
-  const found = layers.map(({ weights, biases }) => ({ weights: new Float64Array(weights.length), biases: new Float64Array(biases.length) }));
+  const found = layers.map(({ weights, biases }) => ({
+    weights: new Float64Array(weights.length),
+    biases: new Float64Array(biases.length),
+  }));
   let cost = 0;
   points.forEach((point, n) => {
     const { inputs, sums } = through(net, point);
@@ -72,7 +85,10 @@ export function gradient(net, points, classes) {
 
 /** A learner: each call of `step(points, classes)` is a step of Adam, and gives the cost before it. */
 export function learner(net, rate = 0.03) {
-  const state = net.layers.map(({ weights, biases }) => ({ weights: moments(weights), biases: moments(biases) }));
+  const state = net.layers.map(({ weights, biases }) => ({
+    weights: moments(weights),
+    biases: moments(biases),
+  }));
   let count = 0;
   return (points, classes) => {
     const found = gradient(net, points, classes);
@@ -83,7 +99,8 @@ export function learner(net, rate = 0.03) {
         found.layers[place][part].forEach((down, at) => {
           speed[at] = 0.9 * speed[at] + 0.1 * down;
           square[at] = 0.999 * square[at] + 0.001 * down * down;
-          layer[part][at] -= (rate * speed[at] / (1 - 0.9 ** count)) / (Math.sqrt(square[at] / (1 - 0.999 ** count)) + 1e-8);
+          layer[part][at] -=
+            (rate * speed[at]) / (1 - 0.9 ** count) / (Math.sqrt(square[at] / (1 - 0.999 ** count)) + 1e-8);
         });
       }
     });

@@ -4,9 +4,18 @@ import { set, svg } from "lanterna/svg.js";
 import { element, figure } from "lanterna/words.js";
 
 /** A slider with its name and its number. `log`: it moves by powers of ten. `put(value)` sets it. */
-export function slider(name, { least, most, step = "any", value, log = false, whole = false, told = figure }, moved) {
+export function slider(
+  name,
+  { least, most, step = "any", value, log = false, whole = false, told = figure },
+  moved,
+) {
   const [to, from] = log ? [Math.log10, (at) => 10 ** at] : [(each) => each, (each) => each];
-  const input = element("input", { type: "range", min: to(least), max: to(most), step: log ? "any" : whole ? 1 : step });
+  const input = element("input", {
+    type: "range",
+    min: to(least),
+    max: to(most),
+    step: log ? "any" : whole ? 1 : step,
+  });
   const output = element("span", { class: "now", "aria-hidden": "true" });
   const made = element("label", { class: "dial" }, element("span", {}, name), input, output);
   const said = () => {
@@ -15,7 +24,10 @@ export function slider(name, { least, most, step = "any", value, log = false, wh
   };
   const read = () => {
     const found = from(Number(input.value));
-    return Math.min(most, Math.max(least, whole ? Math.round(found) : Number(found.toPrecision(log ? 2 : 6))));
+    return Math.min(
+      most,
+      Math.max(least, whole ? Math.round(found) : Number(found.toPrecision(log ? 2 : 6))),
+    );
   };
   input.addEventListener("input", () => {
     said();
@@ -43,14 +55,21 @@ let groups = 0;
 export function choice(name, values, value, chosen) {
   const group = `choice-${(groups += 1)}`;
   const inputs = values.map((each) => element("input", { type: "radio", name: group, value: each }));
-  const made = element("div", { class: "choose", role: "radiogroup", "aria-label": name }, ...values.map((each, place) => element("label", {}, inputs[place], element("span", {}, String(each)))));
+  const made = element(
+    "div",
+    { class: "choose", role: "radiogroup", "aria-label": name },
+    ...values.map((each, place) => element("label", {}, inputs[place], element("span", {}, String(each)))),
+  );
   made.addEventListener("change", ({ target }) => chosen(values[inputs.indexOf(target)]));
-  made.put = (next) => { for (const [place, input] of inputs.entries()) input.checked = values[place] === next; };
+  made.put = (next) => {
+    for (const [place, input] of inputs.entries()) input.checked = values[place] === next;
+  };
   made.put(value);
   return made;
 }
 
-/** A place to draw on in pixels. `draw(svg, width, height)` is called anew for each size and theme; `again()` calls it. */
+/** A place to draw on in pixels. `draw(svg, width, height)` is called anew for each size and theme; `again()`
+    calls it. */
 export function plane(name, draw, { role = "img", className = "" } = {}) {
   const sheet = svg("svg", { role, "aria-label": name });
   const made = element("div", { class: `sheet ${className}` }, sheet);
@@ -84,7 +103,9 @@ export function dragged(target, within, moved, ended = () => {}) {
     target.focus?.({ preventScroll: true });
     tell(event);
   });
-  target.addEventListener("pointermove", (event) => { if (target.hasPointerCapture(event.pointerId)) tell(event); });
+  target.addEventListener("pointermove", (event) => {
+    if (target.hasPointerCapture(event.pointerId)) tell(event);
+  });
   for (const end of ["pointerup", "pointercancel"]) target.addEventListener(end, ended);
 }
 
@@ -103,7 +124,13 @@ export function keyed(target, moved) {
 /** A table with a head. */
 export function table(caption, head, rows) {
   const cells = (kind, row) => row.map((each) => element(kind, kind === "th" ? { scope: "col" } : {}, each));
-  return element("table", {}, element("caption", { class: "unseen" }, caption), element("thead", {}, element("tr", {}, ...cells("th", head))), element("tbody", {}, ...rows.map((row) => element("tr", {}, ...cells("td", row)))));
+  return element(
+    "table",
+    {},
+    element("caption", { class: "unseen" }, caption),
+    element("thead", {}, element("tr", {}, ...cells("th", head))),
+    element("tbody", {}, ...rows.map((row) => element("tr", {}, ...cells("td", row)))),
+  );
 }
 
 /** Numbers that seem random and are the same for the same seed (mulberry32): between 0 and 1. */

@@ -1,6 +1,6 @@
-// A circuit from an expression, and a scalar autograd over it: each gate keeps its inputs and its derivative by
-// each of them; backward, it multiplies the slope that comes to it by these and hands it on. The same in Python,
-// to be read beside this, is lanterna/lessons/scalars.py.
+// A circuit from an expression, and a scalar autograd over it: each gate keeps its inputs and its derivative
+// by each of them; backward, it multiplies the slope that comes to it by these and hands it on. The same in
+// Python, to be read beside this, is lanterna/lessons/scalars.py.
 
 export const NAMES = "abcdefgh";
 const LONGEST = 200; // characters of an expression
@@ -29,7 +29,8 @@ const gate = (wire) => GATES[wire.madeBy] ?? power(Number(wire.madeBy.slice(1)))
 
     A wire is `{ name, madeBy, inputs, value, slope, locals }`. Errors: `Error`, in one line. */
 export function build(expression) {
-  if (expression.length > LONGEST) throw new Error(`An expression has up to ${LONGEST} characters; this has ${expression.length}.`);
+  if (expression.length > LONGEST)
+    throw new Error(`An expression has up to ${LONGEST} characters; this has ${expression.length}.`);
   const wires = [];
   const wire = (madeBy, inputs = [], name = "") => {
     const known = name && !madeBy && wires.find((each) => each.name === name && NAMES.includes(name));
@@ -45,8 +46,12 @@ export function build(expression) {
 export function forward(wires, numbers) {
   for (const each of wires) {
     if (each.madeBy) each.value = gate(each).run(...each.inputs.map(({ value }) => value));
-    else each.value = NAMES.includes(each.name) ? numbers[NAMES.indexOf(each.name)] ?? 1 : Number(each.name);
-    if (!Number.isFinite(each.value)) throw new Error(`The gate ${each.madeBy || each.name} has no answer at these numbers: it divides by 0, or is too large.`);
+    else
+      each.value = NAMES.includes(each.name) ? (numbers[NAMES.indexOf(each.name)] ?? 1) : Number(each.name);
+    if (!Number.isFinite(each.value))
+      throw new Error(
+        `The gate ${each.madeBy || each.name} has no answer at these numbers: it divides by 0, or is too large.`,
+      );
     each.locals = each.madeBy ? gate(each).slopes(...each.inputs.map(({ value }) => value)) : [];
   }
   return wires.at(-1).value;
@@ -56,30 +61,36 @@ export function forward(wires, numbers) {
 export function backward(wires) {
   for (const each of wires) each.slope = 0;
   wires.at(-1).slope = 1;
-  for (const each of [...wires].reverse()) each.inputs.forEach((input, place) => { input.slope += each.slope * each.locals[place]; });
+  for (const each of [...wires].reverse())
+    each.inputs.forEach((input, place) => {
+      input.slope += each.slope * each.locals[place];
+    });
 }
 
 /** A gate's derivative by one of its inputs as a nudge measures it. */
 export function nudged(wire, place, nudge = 1e-5) {
-  const at = (by) => gate(wire).run(...wire.inputs.map(({ value }, each) => value + (each === place ? by : 0)));
+  const at = (by) =>
+    gate(wire).run(...wire.inputs.map(({ value }, each) => value + (each === place ? by : 0)));
   return (at(nudge) - at(-nudge)) / (2 * nudge);
 }
 
 // A sum of terms, a term of factors, a factor perhaps with a minus or a power: by recursive descent.
 function parse(text, wire) {
   const tokens = text.match(/\d+\.?\d*(?:e[+-]?\d+)?|\.\d+|[a-z]+|\*\*|[-+*/()]|\S/gi) ?? [];
-  const wrong = () => { throw new Error(`Expected such as (a * b + c) * tanh(d), got ${JSON.stringify(text)}.`); };
+  const wrong = () => {
+    throw new Error(`Expected such as (a * b + c) * tanh(d), got ${JSON.stringify(text)}.`);
+  };
   const next = (...wanted) => wanted.includes(tokens[0]) && tokens.shift();
   let deep = 0;
 
   function sum() {
     let left = term();
-    for (let sign; (sign = next("+", "-")); ) left = wire(sign === "+" ? "+" : "−", [left, term()]);
+    for (let sign; (sign = next("+", "-"));) left = wire(sign === "+" ? "+" : "−", [left, term()]);
     return left;
   }
   function term() {
     let left = signed();
-    for (let sign; (sign = next("*", "/")); ) left = wire(sign === "*" ? "×" : "÷", [left, signed()]);
+    for (let sign; (sign = next("*", "/"));) left = wire(sign === "*" ? "×" : "÷", [left, signed()]);
     return left;
   }
   function signed() {
@@ -105,7 +116,10 @@ function parse(text, wire) {
       return next(")") ? wire(token, [inner]) : wrong();
     }
     if (token.length === 1 && NAMES.includes(token)) return wire("", [], token);
-    if (/^[a-z]/i.test(token)) throw new Error(`There is no ${JSON.stringify(token.slice(0, 20))}: there are the inputs a to h, and ${SQUASHES.join(", ")}.`);
+    if (/^[a-z]/i.test(token))
+      throw new Error(
+        `There is no ${JSON.stringify(token.slice(0, 20))}: there are the inputs a to h, and ${SQUASHES.join(", ")}.`,
+      );
     return wrong();
   }
 

@@ -1,5 +1,5 @@
-// Lessons 7 and 13, by hand: draw any curve, and neurons that are bent lines come as near to it as they can. In
-// lesson 7 they see it only through noisy points, and with many neurons they follow the noise.
+// Lessons 7 and 13, by hand: draw any curve, and neurons that are bent lines come as near to it as they can.
+// In lesson 7 they see it only through noisy points, and with many neurons they follow the noise.
 
 import { makeChart } from "lanterna/chart.js";
 import { apart, fitted, height } from "lanterna/lessons/fit.js";
@@ -35,23 +35,47 @@ export function mount(host, settings, changed) {
     tell();
     work();
   });
-  const count = slider("Neurons", { least: 1, most: 128, log: true, whole: true, value: neurons }, (value) => { neurons = value; work(); });
-  const dials = noisy ? {
-    points: slider("Points", { least: 6, most: 200, whole: true, value: points }, (value) => { points = value; changed({ points }); work(); }),
-    noise: slider("Noise", { least: 0, most: 1, step: 0.05, value: noise }, (value) => { noise = value; changed({ noise }); work(); }),
-  } : {};
+  const count = slider(
+    "Neurons",
+    { least: 1, most: 128, log: true, whole: true, value: neurons },
+    (value) => {
+      neurons = value;
+      work();
+    },
+  );
+  const dials = noisy
+    ? {
+        points: slider("Points", { least: 6, most: 200, whole: true, value: points }, (value) => {
+          points = value;
+          changed({ points });
+          work();
+        }),
+        noise: slider("Noise", { least: 0, most: 1, step: 0.05, value: noise }, (value) => {
+          noise = value;
+          changed({ noise });
+          work();
+        }),
+      }
+    : {};
   const board = plane("Draw a curve", drawn, { role: "application", className: "paper" });
   set(board.sheet, { tabindex: 0 });
   const told = element("p", { class: "told", role: "status" });
   const side = element("div", {});
   const chart = makeChart(side);
-  host.replaceChildren(element("div", { class: "piece sketch" },
-    element("div", { class: "dials" }, curves, count, ...Object.values(dials)),
-    element("div", { class: "panes" }, element("div", {}, board, told), side)));
+  host.replaceChildren(
+    element(
+      "div",
+      { class: "piece sketch" },
+      element("div", { class: "dials" }, curves, count, ...Object.values(dials)),
+      element("div", { class: "panes" }, element("div", {}, board, told), side),
+    ),
+  );
 
   const wanted = (x) => (curve === "own" ? height(own, x) : READY[curve](x));
   const sampled = () => even(PLACES).map((x) => Number(wanted(x).toFixed(2)));
-  const tell = () => { if (!noisy) changed(curve === "own" ? { curve, own } : { curve }); };
+  const tell = () => {
+    if (!noisy) changed(curve === "own" ? { curve, own } : { curve });
+  };
 
   // What the neurons see: the curve, or noisy points on it.
   function seen() {
@@ -67,12 +91,29 @@ export function mount(host, settings, changed) {
     fit = fitted(...sight, neurons);
     const true_ = [even(FINE), even(FINE).map(wanted)];
     const least = noisy ? 1e-3 : 1e-6; // what is nearer is drawn there
-    const errors = SIZES.map((size) => fitted(...sight, size)).map((each) => [Math.max(least, apart(each, ...sight)), Math.max(least, apart(each, ...true_))]);
-    const lines = noisy ? [{ name: "from the curve", xs: SIZES, ys: errors.map(([, each]) => each) }, { name: "at the points", xs: SIZES, ys: errors.map(([each]) => each) }]
+    const errors = SIZES.map((size) => fitted(...sight, size)).map((each) => [
+      Math.max(least, apart(each, ...sight)),
+      Math.max(least, apart(each, ...true_)),
+    ]);
+    const lines = noisy
+      ? [
+          { name: "from the curve", xs: SIZES, ys: errors.map(([, each]) => each) },
+          { name: "at the points", xs: SIZES, ys: errors.map(([each]) => each) },
+        ]
       : [{ name: "error", xs: SIZES, ys: errors.map(([each]) => each) }];
     const here = apart(fit, ...true_);
-    chart.show({ title: "Error, and how many neurons", across: "neurons", up: "error", log_across: true, log_up: true, arrows: [],
-      lines: [...lines.map((line) => ({ ...line, style: "line" })), { name: "now", xs: [neurons], ys: [Math.max(least, here)], style: "marks" }] });
+    chart.show({
+      title: "Error, and how many neurons",
+      across: "neurons",
+      up: "error",
+      log_across: true,
+      log_up: true,
+      arrows: [],
+      lines: [
+        ...lines.map((line) => ({ ...line, style: "line" })),
+        { name: "now", xs: [neurons], ys: [Math.max(least, here)], style: "marks" },
+      ],
+    });
     told.textContent = `${neurons} neuron${neurons > 1 ? "s come" : " comes"} within ${figure(Number(here.toPrecision(2)))} of the curve${noisy ? `, and within ${figure(Number(apart(fit, ...sight).toPrecision(2)))} of the points` : ""}.`;
     board.again();
   }
@@ -81,12 +122,28 @@ export function mount(host, settings, changed) {
     const x = axis(0, 1, 34, width - 8);
     const y = axis(LOW, HIGH, height_ - 26, 10);
     const corners = fit.map((value, at) => [x(at / (fit.length - 1)), y(value)]);
-    sheet.replaceChildren(grid(x, y), svg("path", { class: "wanted", d: path(even(401).map((at) => [x(at), y(wanted(at))])) }),
+    sheet.replaceChildren(
+      grid(x, y),
+      svg("path", { class: "wanted", d: path(even(401).map((at) => [x(at), y(wanted(at))])) }),
       svg("path", { class: "line series-0", d: path(corners) }),
-      ...(neurons <= 64 ? corners.slice(1, -1).map(([cx, cy]) => svg("circle", { class: "mark series-0", cx, cy, r: 3 })) : []),
-      ...(noisy ? sight[0].map((at, n) => svg("circle", { class: "mark series-1", cx: x(at), cy: y(sight[1][n]), r: 3.5 })) : []),
-      svg("circle", { class: "pen", cx: x(cursor / (PLACES - 1)), cy: y(wanted(cursor / (PLACES - 1))), r: 7 }));
-    set(sheet, { "aria-label": `Draw a curve. It is ${curve === "own" ? "your own" : curve}. Left and right move the pen, up and down lift the curve there.` });
+      ...(neurons <= 64
+        ? corners.slice(1, -1).map(([cx, cy]) => svg("circle", { class: "mark series-0", cx, cy, r: 3 }))
+        : []),
+      ...(noisy
+        ? sight[0].map((at, n) =>
+            svg("circle", { class: "mark series-1", cx: x(at), cy: y(sight[1][n]), r: 3.5 }),
+          )
+        : []),
+      svg("circle", {
+        class: "pen",
+        cx: x(cursor / (PLACES - 1)),
+        cy: y(wanted(cursor / (PLACES - 1))),
+        r: 7,
+      }),
+    );
+    set(sheet, {
+      "aria-label": `Draw a curve. It is ${curve === "own" ? "your own" : curve}. Left and right move the pen, up and down lift the curve there.`,
+    });
     sheet.axes = { x, y };
   }
 
@@ -95,21 +152,40 @@ export function mount(host, settings, changed) {
     curve = "own";
     curves.put("own");
   }
-  dragged(board.sheet, board.sheet, (px, py, event) => {
-    if (event.type === "pointerdown") { begin(); last = null; }
-    const at = Math.min(PLACES - 1, Math.max(0, Math.round(board.sheet.axes.x.back(px) * (PLACES - 1))));
-    const value = Number(Math.min(HIGH, Math.max(LOW, board.sheet.axes.y.back(py))).toFixed(2));
-    const from = last ?? { at, value };
-    for (let n = Math.min(at, from.at); n <= Math.max(at, from.at); n += 1) own[n] = at === from.at ? value : Number((from.value + ((value - from.value) * (n - from.at)) / (at - from.at)).toFixed(2));
-    last = { at, value };
-    cursor = at;
-    work();
-  }, () => { if (last) tell(); last = null; });
+  dragged(
+    board.sheet,
+    board.sheet,
+    (px, py, event) => {
+      if (event.type === "pointerdown") {
+        begin();
+        last = null;
+      }
+      const at = Math.min(PLACES - 1, Math.max(0, Math.round(board.sheet.axes.x.back(px) * (PLACES - 1))));
+      const value = Number(Math.min(HIGH, Math.max(LOW, board.sheet.axes.y.back(py))).toFixed(2));
+      const from = last ?? { at, value };
+      for (let n = Math.min(at, from.at); n <= Math.max(at, from.at); n += 1)
+        own[n] =
+          at === from.at
+            ? value
+            : Number((from.value + ((value - from.value) * (n - from.at)) / (at - from.at)).toFixed(2));
+      last = { at, value };
+      cursor = at;
+      work();
+    },
+    () => {
+      if (last) tell();
+      last = null;
+    },
+  );
   keyed(board.sheet, (dx, dy) => {
     cursor = Math.min(PLACES - 1, Math.max(0, cursor + dx));
     if (dy) {
       begin();
-      own = own.map((each, n) => Number(Math.min(HIGH, Math.max(LOW, each + 0.1 * dy * Math.exp(-(((n - cursor) / 5) ** 2)))).toFixed(2)));
+      own = own.map((each, n) =>
+        Number(
+          Math.min(HIGH, Math.max(LOW, each + 0.1 * dy * Math.exp(-(((n - cursor) / 5) ** 2)))).toFixed(2),
+        ),
+      );
       tell();
     }
     work();

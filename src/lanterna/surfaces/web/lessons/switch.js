@@ -1,5 +1,5 @@
-// Lesson 4, by hand: a neuron as a switch with a smooth middle. Its weight makes it harder, its bias moves it; the
-// lamp shines as brightly as the neuron is on.
+// Lesson 4, by hand: a neuron as a switch with a smooth middle. Its weight makes it harder, its bias moves
+// it; the lamp shines as brightly as the neuron is on.
 
 import { dragged, plane, slider } from "lanterna/lessons/parts.js";
 import { axis, grid, path, set, svg } from "lanterna/svg.js";
@@ -15,13 +15,26 @@ export function mount(host, settings, changed) {
   let sum = 1;
 
   const dials = {
-    weight: slider("Weight", { least: 0.1, most: 20, log: true, value: weight }, (value) => move({ weight: value })),
+    weight: slider("Weight", { least: 0.1, most: 20, log: true, value: weight }, (value) =>
+      move({ weight: value }),
+    ),
     bias: slider("Bias", { least: -10, most: 10, step: 0.1, value: bias }, (value) => move({ bias: value })),
-    sum: slider("Sum of its inputs", { least: -WIDE, most: WIDE, step: 0.1, value: sum }, (value) => { sum = value; curve.again(); }),
+    sum: slider("Sum of its inputs", { least: -WIDE, most: WIDE, step: 0.1, value: sum }, (value) => {
+      sum = value;
+      curve.again();
+    }),
   };
   const curve = plane("The switch", drawn, { className: "curve-of" });
   const told = element("p", { class: "told", role: "status" });
-  host.replaceChildren(element("div", { class: "piece switch-of" }, element("div", { class: "dials" }, ...Object.values(dials)), curve, told));
+  host.replaceChildren(
+    element(
+      "div",
+      { class: "piece switch-of" },
+      element("div", { class: "dials" }, ...Object.values(dials)),
+      curve,
+      told,
+    ),
+  );
 
   function move(changes) {
     ({ weight, bias } = { weight, bias, ...changes });
@@ -37,15 +50,36 @@ export function mount(host, settings, changed) {
     const line = (by) => path(sums.map((each) => [x(each), y(output(each, weight, by))]));
     const now = output(sum, weight, bias);
     const half = -bias / weight;
-    const middle = Math.abs(half) <= WIDE ? [svg("line", { class: "rule", x1: x(half), x2: x(half), y1: y(-0.08), y2: y(1.08) })] : [];
-    sheet.replaceChildren(grid(x, y, { across: "sum of its inputs" }), ...middle,
-      svg("path", { class: "line series-2", "data-style": "dashed", d: line(0) }), svg("path", { class: "line series-0", d: line(bias) }),
-      svg("path", { class: "beam", d: path([[x(sum), y(now)], [width - 1.3 * lamp, y(now)]]) }),
+    const middle =
+      Math.abs(half) <= WIDE
+        ? [svg("line", { class: "rule", x1: x(half), x2: x(half), y1: y(-0.08), y2: y(1.08) })]
+        : [];
+    sheet.replaceChildren(
+      grid(x, y, { across: "sum of its inputs" }),
+      ...middle,
+      svg("path", { class: "line series-2", "data-style": "dashed", d: line(0) }),
+      svg("path", { class: "line series-0", d: line(bias) }),
+      svg("path", {
+        class: "beam",
+        d: path([
+          [x(sum), y(now)],
+          [width - 1.3 * lamp, y(now)],
+        ]),
+      }),
       svg("circle", { class: "ball", cx: x(sum), cy: y(now), r: 8 }),
-      svg("circle", { class: "halo", cx: width - 1.3 * lamp, cy: height / 2, r: 1.25 * lamp, opacity: 0.28 * now }),
+      svg("circle", {
+        class: "halo",
+        cx: width - 1.3 * lamp,
+        cy: height / 2,
+        r: 1.25 * lamp,
+        opacity: 0.28 * now,
+      }),
       svg("circle", { class: "lamp", cx: width - 1.3 * lamp, cy: height / 2, r: 0.8 * lamp }),
-      svg("circle", { class: "glow", cx: width - 1.3 * lamp, cy: height / 2, r: 0.8 * lamp, opacity: now }));
-    set(sheet, { "aria-label": `The switch with weight ${figure(weight)} and bias ${figure(bias)}: a sum of ${figure(sum)} gives ${figure(Number(now.toPrecision(3)))}` });
+      svg("circle", { class: "glow", cx: width - 1.3 * lamp, cy: height / 2, r: 0.8 * lamp, opacity: now }),
+    );
+    set(sheet, {
+      "aria-label": `The switch with weight ${figure(weight)} and bias ${figure(bias)}: a sum of ${figure(sum)} gives ${figure(Number(now.toPrecision(3)))}`,
+    });
     told.textContent = `A sum of ${figure(sum)} gives ${figure(Number(now.toPrecision(2)))}. It is halfway at ${figure(Number(half.toFixed(2)))}${bias ? ", without its bias at 0" : ""}.`;
     sheet.axes = { x };
   }

@@ -11,7 +11,10 @@ export const slope = (x) => [x / 5 + WAVE * Math.cos(WAVE * x)];
 
 /** A valley of two parameters with hollows in it, and its gradient. */
 export const cost2 = (x, y) => (x * x) / 20 + (y * y) / 4 + 0.6 * Math.sin(1.5 * x) * Math.cos(1.5 * y);
-export const slope2 = (x, y) => [x / 10 + 0.9 * Math.cos(1.5 * x) * Math.cos(1.5 * y), y / 2 - 0.9 * Math.sin(1.5 * x) * Math.sin(1.5 * y)];
+export const slope2 = (x, y) => [
+  x / 10 + 0.9 * Math.cos(1.5 * x) * Math.cos(1.5 * y),
+  y / 2 - 0.9 * Math.sin(1.5 * x) * Math.sin(1.5 * y),
+];
 
 /** Where a walk is after each step, until it has flown away: `[x]`, or `[x, y]`, for each. */
 export function walk(start, rate, steps, way, gradient) {
@@ -27,7 +30,11 @@ export function walk(start, rate, steps, way, gradient) {
     } else if (way === "adam") {
       speed = speed.map((each, i) => 0.9 * each + 0.1 * down[i]);
       square = square.map((each, i) => 0.999 * each + 0.001 * down[i] * down[i]);
-      at = at.map((each, i) => each - (rate * (speed[i] / (1 - 0.9 ** step))) / (Math.sqrt(square[i] / (1 - 0.999 ** step)) + 1e-8));
+      at = at.map(
+        (each, i) =>
+          each -
+          (rate * (speed[i] / (1 - 0.9 ** step))) / (Math.sqrt(square[i] / (1 - 0.999 ** step)) + 1e-8),
+      );
     } else at = at.map((each, i) => each - rate * down[i]);
     places.push(at);
     if (at.some((each) => Math.abs(each) > FAR)) break;
@@ -40,6 +47,8 @@ export function fate(places, gradient, height) {
   const end = places.at(-1);
   if (end.some((each) => Math.abs(each) > 50)) return "flown away";
   const steep = Math.hypot(...gradient(...end));
-  const low = height(...end).toFixed(2).replace("-", "−");
+  const low = height(...end)
+    .toFixed(2)
+    .replace("-", "−");
   return steep < 0.02 ? `at rest, cost ${low}` : `still moving, cost ${low}`;
 }

@@ -1,4 +1,5 @@
-// A recipe as a room with its settings: "again", "vary", a tile of a sheet, and a picture that brings its own.
+// A recipe as a room with its settings: "again", "vary", a tile of a sheet, and a picture that brings its
+// own.
 
 import { settings, written } from "./schema.js";
 import { address, notify, recipeOf } from "./store.js";
@@ -10,9 +11,11 @@ export function place(kind, values, inputs = [], others = {}) {
   const query = { kind };
   for (const each of settings(recipe)) {
     const value = values[each.name];
-    if (value !== undefined && JSON.stringify(value) !== JSON.stringify(each.usual)) query[each.name] = written(value);
+    if (value !== undefined && JSON.stringify(value) !== JSON.stringify(each.usual))
+      query[each.name] = written(value);
   }
-  for (const { role, picture } of inputs) if (picture) query[`in.${role}`] = query[`in.${role}`] ? `${query[`in.${role}`]},${picture}` : picture;
+  for (const { role, picture } of inputs)
+    if (picture) query[`in.${role}`] = query[`in.${role}`] ? `${query[`in.${role}`]},${picture}` : picture;
   return address(recipe.room, { ...query, ...others });
 }
 

@@ -1,10 +1,11 @@
 // The server's API. Whatever goes wrong is an Error whose message a person can read.
 
-const CLOSED = "The studio was started again, or this page was opened without its link. Open the link that its terminal shows; “lanterna studio” opens it again.";
+const CLOSED =
+  "The studio was started again, or this page was opened without its link. Open the link that its terminal shows; “lanterna studio” opens it again.";
 const PLACE = "lanterna-session";
 
-// The link of the terminal leads to a secret path, below which alone the cookie is sent. It is kept for this server
-// alone (by its port, too) and leaves the address, so that the address can be bookmarked.
+// The link of the terminal leads to a secret path, below which alone the cookie is sent. It is kept for this
+// server alone (by its port, too) and leaves the address, so that the address can be bookmarked.
 if (location.pathname !== "/") {
   localStorage.setItem(PLACE, location.pathname.slice(0, -1));
   history.replaceState(null, "", `/${location.hash}`);
@@ -24,7 +25,9 @@ async function call(method, path, body, headers = {}) {
   const type = response.headers.get("content-type") ?? "";
   const answer = type.startsWith("application/json") ? await response.json() : await response.text();
   if (!response.ok) {
-    const error = new Error(response.status === 401 ? CLOSED : sentence(answer?.error ?? `The server answers ${response.status}.`));
+    const error = new Error(
+      response.status === 401 ? CLOSED : sentence(answer?.error ?? `The server answers ${response.status}.`),
+    );
     error.status = response.status;
     throw error;
   }
@@ -41,21 +44,34 @@ export const remove = (path) => call("DELETE", path);
 
 /** Send a picture (a File or Blob): `{id, width, height, recipe}`. */
 export function upload(blob, title = blob.name ?? "") {
-  if (!blob.type.startsWith("image/")) return Promise.reject(new Error("That is no picture: PNG, JPEG, WebP, AVIF or HEIF is wanted."));
-  return call("POST", `/api/pictures?title=${encodeURIComponent(title)}`, blob, { "content-type": blob.type });
+  if (!blob.type.startsWith("image/"))
+    return Promise.reject(new Error("That is no picture: PNG, JPEG, WebP, AVIF or HEIF is wanted."));
+  return call("POST", `/api/pictures?title=${encodeURIComponent(title)}`, blob, {
+    "content-type": blob.type,
+  });
 }
 
 /** Read a page, or what is on a pad: `{digits, milliseconds}`.
 
     A `glance` is quick, for a pen that moves: touching digits are not cut apart, and nothing is explained. */
-export const read = (blob, network, surface, glance) => call("POST", `/api/read?${glance ? "cut=0" : "why=1"}&surface=${surface}&network=${encodeURIComponent(network)}`, blob, { "content-type": blob.type });
+export const read = (blob, network, surface, glance) =>
+  call(
+    "POST",
+    `/api/read?${glance ? "cut=0" : "why=1"}&surface=${surface}&network=${encodeURIComponent(network)}`,
+    blob,
+    { "content-type": blob.type },
+  );
 
 /** What is in a picture: `{answers: [{name, chance}]}`. */
-export const classify = (blob, network) => call("POST", `/api/classify?network=${encodeURIComponent(network)}`, blob, { "content-type": blob.type });
+export const classify = (blob, network) =>
+  call("POST", `/api/classify?network=${encodeURIComponent(network)}`, blob, { "content-type": blob.type });
 
 /** The steps from a page to what the network sees, as a picture. */
 export async function readSteps(blob, network, surface) {
-  const response = await fetch(url(`/api/read/steps?surface=${surface}&network=${encodeURIComponent(network)}`), { method: "POST", body: blob, headers: { "content-type": blob.type }, credentials: "same-origin" });
+  const response = await fetch(
+    url(`/api/read/steps?surface=${surface}&network=${encodeURIComponent(network)}`),
+    { method: "POST", body: blob, headers: { "content-type": blob.type }, credentials: "same-origin" },
+  );
   if (!response.ok) throw new Error(sentence((await response.json()).error));
   return response.blob();
 }

@@ -8,13 +8,26 @@ import { Make } from "./rooms/make.js";
 import { back, connected, dismiss, load, notices, refused, ROOMS, route, said } from "./store.js";
 
 const ready = signal("loading");
-const later = { learn: "./rooms/learn.js", read: "./rooms/read.js", train: "./rooms/train.js", teach: "./rooms/teach.js", look: "./rooms/look.js" };
+const later = {
+  learn: "./rooms/learn.js",
+  read: "./rooms/read.js",
+  train: "./rooms/train.js",
+  teach: "./rooms/teach.js",
+  look: "./rooms/look.js",
+};
 const opened = signal({}); // rooms whose module has come
 
 function Room({ room }) {
   useEffect(() => {
     if (later[room] && !opened.value[room]) {
-      import(later[room]).then((module) => { opened.value = { ...opened.value, [room]: module.default }; }, () => { opened.value = { ...opened.value, [room]: Closed }; });
+      import(later[room]).then(
+        (module) => {
+          opened.value = { ...opened.value, [room]: module.default };
+        },
+        () => {
+          opened.value = { ...opened.value, [room]: Closed };
+        },
+      );
     }
   }, [room]);
   if (room === "gallery") return html`<${Gallery} />`;
@@ -23,30 +36,119 @@ function Room({ room }) {
   return Opened ? html`<${Opened} />` : null;
 }
 
-const Closed = () => html`<div class="room"><p class="empty">This room did not open. <button type="button" class="button small" onClick=${() => location.reload()}>Try again</button></p></div>`;
+const Closed = () => html`
+  <div class="room">
+    <p class="empty">
+      This room did not open.${" "}
+      <button type="button" class="button small" onClick=${() => location.reload()}>
+        Try again
+      </button>
+    </p>
+  </div>
+`;
 
 function App() {
   const { room } = route.value;
   const label = ROOMS.find(([name]) => name === room)?.[1] ?? "Lanterna";
-  useEffect(() => { document.title = `${label} – Lanterna`; }, [label]);
-  useEffect(() => { document.querySelector(".rooms [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }); }, [room]);
-  return html`
-    <a class="skip" href="#main" onClick=${(event) => { event.preventDefault(); document.getElementById("main").focus(); }}>To the room</a>
+  useEffect(() => {
+    document.title = `${label} – Lanterna`;
+  }, [label]);
+  useEffect(() => {
+    document.querySelector(".rooms [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  }, [room]);
+  return html`    
+    <a
+      class="skip"
+      href="#main"
+      onClick=${(event) => {
+        event.preventDefault();
+        document.getElementById("main").focus();
+      }}
+    >
+      To the room
+    </a>
     <header class="bar">
-      <a class="mark" href=${back("dream")}>Lanterna</a>
-      <nav class="rooms" aria-label="Rooms">${ROOMS.map(([name, words]) => html`<a key=${name} href=${back(name)} aria-current=${name === room ? "page" : undefined}>${words}</a>`)}</nav>
+      <a class="mark" href=${back("dream")}>
+        Lanterna
+      </a>
+      <nav class="rooms" aria-label="Rooms">
+        ${ROOMS.map(
+          ([name, words]) => html`
+            <a key=${name} href=${back(name)} aria-current=${name === room ? "page" : undefined}>
+              ${words}
+            </a>
+          `,
+        )}
+      </nav>
     </header>
     <main id="main" tabindex="-1">
-      ${ready.value === "here" ? html`<${Room} key=${room} room=${room} />` : ready.value === "loading" ? html`<p class="empty late" role="status">The studio is opening …</p>` : html`<p class="empty">${ready.value} <button type="button" class="button small" onClick=${begin}>Try again</button></p>`}
+      ${
+        ready.value === "here"
+          ? html`<${Room} key=${room} room=${room} />`
+          : ready.value === "loading"
+            ? html`
+              <p class="empty late" role="status">
+                The studio is opening …
+              </p>
+            `
+            : html`
+              <p class="empty">
+                ${ready.value}${" "}
+                <button type="button" class="button small" onClick=${begin}>
+                  Try again
+                </button>
+              </p>
+            `
+      }
     </main>
     <${Strip} />
     <div class="notices">
-      ${!connected.value && html`<p class="notice">${refused.value || "The studio’s server is away. Trying again … If it was started anew, open the link in its terminal."}</p>`}
-      ${notices.value.map((each) => html`<p class="notice" key=${each.id} role="status">${each.text}
-        ${each.action && html`<button type="button" class="button small" onClick=${() => { dismiss(each.id); each.does(); }}>${each.action}</button>`}
-        <button type="button" class="away" aria-label="Put this away" onClick=${() => dismiss(each.id)}>×</button></p>`)}
+      ${
+        !connected.value &&
+        html`
+          <p class="notice">
+            ${
+              refused.value ||
+              "The studio’s server is away. Trying again … If it was started anew, open the link in its terminal."
+            }
+          </p>
+        `
+      }
+      ${notices.value.map(
+        (each) => html`
+          <p class="notice" key=${each.id} role="status">
+            ${each.text}
+            ${
+              each.action &&
+              html`
+                <button
+                  type="button"
+                  class="button small"
+                  onClick=${() => {
+                    dismiss(each.id);
+                    each.does();
+                  }}
+                >
+                  ${each.action}
+                </button>
+              `
+            }
+            <button
+              type="button"
+              class="away"
+              aria-label="Put this away"
+              onClick=${() => dismiss(each.id)}
+            >
+              ×
+            </button>
+          </p>
+        `,
+      )}
     </div>
-    <p class="unseen" aria-live="polite">${said.value}</p>`;
+    <p class="unseen" aria-live="polite">
+      ${said.value}
+    </p>
+  `;
 }
 
 async function begin() {

@@ -1,5 +1,5 @@
-// What happens on the server, as it happens. The browser takes up a broken stream where it was; where it gives
-// up (the server was away), another one is begun after a while, and everything is asked for anew.
+// What happens on the server, as it happens. The browser takes up a broken stream where it was; where it
+// gives up (the server was away), another one is begun after a while, and everything is asked for anew.
 
 import { get, url } from "./api.js";
 import { changed, connected, load, put, refused } from "./store.js";
@@ -16,8 +16,12 @@ export function listen() {
     wait = 500;
   });
   on("job", put);
-  on("gallery", () => { changed.value += 1; });
-  on("shelf", () => { load.shelf().catch(() => {}); });
+  on("gallery", () => {
+    changed.value += 1;
+  });
+  on("shelf", () => {
+    load.shelf().catch(() => {});
+  });
   on("reset", () => {
     load.all();
     changed.value += 1;
@@ -25,7 +29,10 @@ export function listen() {
   stream.addEventListener("error", async () => {
     connected.value = false;
     if (stream.readyState !== EventSource.CLOSED) return;
-    refused.value = await get("/api/jobs").then(() => "", (error) => (error.status === 401 ? error.message : ""));
+    refused.value = await get("/api/jobs").then(
+      () => "",
+      (error) => (error.status === 401 ? error.message : ""),
+    );
     setTimeout(listen, wait);
     wait = Math.min(8000, wait * 2);
   });

@@ -18,7 +18,13 @@ export function Mask({ width, height, begun = null, words = "where to work", don
   const key = useRef({ x: across / 2, y: down / 2, down: false }).current;
   useEffect(() => {
     canvas.current.focus({ preventScroll: true });
-    if (begun) ink(begun, canvas.current).then(() => { drawn.current = true; }, () => {});
+    if (begun)
+      ink(begun, canvas.current).then(
+        () => {
+          drawn.current = true;
+        },
+        () => {},
+      );
   }, []);
 
   function line(to) {
@@ -37,7 +43,10 @@ export function Mask({ width, height, begun = null, words = "where to work", don
   }
   const place = (event) => {
     const box = canvas.current.getBoundingClientRect();
-    return { x: ((event.clientX - box.left) / box.width) * across, y: ((event.clientY - box.top) / box.height) * down };
+    return {
+      x: ((event.clientX - box.left) / box.width) * across,
+      y: ((event.clientY - box.top) / box.height) * down,
+    };
   };
   function keyed(event) {
     const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
@@ -72,8 +81,14 @@ export function Mask({ width, height, begun = null, words = "where to work", don
     context.fillRect(0, 0, across, down);
     out.toBlob(done, "image/png");
   }
-  return html`
-    <canvas class="mask" ref=${canvas} width=${across} height=${down} tabindex="0" role="application"
+  return html`    
+    <canvas
+      class="mask"
+      ref=${canvas}
+      width=${across}
+      height=${down}
+      tabindex="0"
+      role="application"
       aria-label=${`Mask: paint ${words}. Arrows move the brush, space puts it down and lifts it.`}
       onPointerDown=${(event) => {
         if (event.button > 0) return;
@@ -81,16 +96,45 @@ export function Mask({ width, height, begun = null, words = "where to work", don
         pen.current = null;
         line(place(event));
       }}
-      onPointerMove=${(event) => { if (pen.current && event.buttons) for (const each of event.getCoalescedEvents?.() ?? [event]) line(place(each)); }}
-      onPointerUp=${() => { pen.current = null; }} onPointerCancel=${() => { pen.current = null; }} onKeyDown=${keyed}></canvas>
+      onPointerMove=${(event) => {
+        if (pen.current && event.buttons)
+          for (const each of event.getCoalescedEvents?.() ?? [event]) line(place(each));
+      }}
+      onPointerUp=${() => {
+        pen.current = null;
+      }}
+      onPointerCancel=${() => {
+        pen.current = null;
+      }}
+      onKeyDown=${keyed}
+    ></canvas>
     <div class="mask-tools" role="toolbar" aria-label="Mask">
       <span class="quiet">Paint ${words}.</span>
-      <label>Brush <input type="range" min="2" max="40" value=${size} onInput=${(event) => setSize(Number(event.target.value))} /></label>
-      <label class="check"><input type="checkbox" checked=${erase} onChange=${(event) => setErase(event.target.checked)} /> Rub out</label>
-      <button type="button" class="button small" onClick=${clear}>Clear</button>
-      <button type="button" class="button small" onClick=${() => done(null)}>Cancel</button>
-      <button type="button" class="button small primary" onClick=${finish}>Use this mask</button>
-    </div>`;
+      <label>
+        Brush${" "}
+        <input
+          type="range"
+          min="2"
+          max="40"
+          value=${size}
+          onInput=${(event) => setSize(Number(event.target.value))}
+        />
+      </label>
+      <label class="check">
+        <input type="checkbox" checked=${erase} onChange=${(event) => setErase(event.target.checked)} />${" "}
+        Rub out
+      </label>
+      <button type="button" class="button small" onClick=${clear}>
+        Clear
+      </button>
+      <button type="button" class="button small" onClick=${() => done(null)}>
+        Cancel
+      </button>
+      <button type="button" class="button small primary" onClick=${finish}>
+        Use this mask
+      </button>
+    </div>
+  `;
 }
 
 // The light of a mask as ink on a canvas.

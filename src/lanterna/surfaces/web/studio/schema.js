@@ -4,12 +4,23 @@
 export function setting(name, schema, definitions = {}) {
   const whole = resolve(schema, definitions);
   const open = whole.anyOf?.some((each) => each.type === "null") ?? false;
-  const inner = whole.anyOf ? { ...whole, ...resolve(whole.anyOf.find((each) => each.type !== "null"), definitions) } : whole;
+  const inner = whole.anyOf
+    ? {
+        ...whole,
+        ...resolve(
+          whole.anyOf.find((each) => each.type !== "null"),
+          definitions,
+        ),
+      }
+    : whole;
   const items = inner.items && resolve(inner.items, definitions);
   const step = inner.multipleOf ?? (inner.type === "integer" ? 1 : 0);
   const nudge = step || 1e-3;
   return {
-    name, open, step, items,
+    name,
+    open,
+    step,
+    items,
     type: inner.const !== undefined ? "const" : inner.enum ? "choice" : inner.type,
     choices: inner.enum ?? items?.enum ?? [],
     least: inner.minimum ?? (inner.exclusiveMinimum != null ? inner.exclusiveMinimum + nudge : null),
@@ -19,23 +30,29 @@ export function setting(name, schema, definitions = {}) {
   };
 }
 
-const resolve = (schema, definitions) => (schema.$ref ? { ...definitions[schema.$ref.split("/").pop()], ...schema } : schema);
+const resolve = (schema, definitions) =>
+  schema.$ref ? { ...definitions[schema.$ref.split("/").pop()], ...schema } : schema;
 
-export const settings = (recipe) => Object.entries(recipe.schema.properties)
-  .filter(([name]) => !recipe.hidden?.includes(name))
-  .map(([name, schema]) => setting(name, schema, recipe.schema.$defs));
+export const settings = (recipe) =>
+  Object.entries(recipe.schema.properties)
+    .filter(([name]) => !recipe.hidden?.includes(name))
+    .map(([name, schema]) => setting(name, schema, recipe.schema.$defs));
 
 /** A value as text in the address, and back. Undefined where the text says nothing. */
-export const written = (value) => (value === null ? "-" : Array.isArray(value) ? value.join(",") : String(value));
+export const written = (value) =>
+  value === null ? "-" : Array.isArray(value) ? value.join(",") : String(value);
 
 export function understood(text, { type, open, items }) {
   if (text == null) return undefined;
   if (text === "-" && open) return null;
   if (type === "boolean") return text === "true";
-  if (type === "number" || type === "integer") return text.trim() === "" || Number.isNaN(Number(text)) ? undefined : Number(text);
+  if (type === "number" || type === "integer")
+    return text.trim() === "" || Number.isNaN(Number(text)) ? undefined : Number(text);
   if (type === "array") {
     const parts = text.split(/[,\s]+/).filter(Boolean);
-    return items?.type === "number" || items?.type === "integer" ? parts.map(Number).filter((each) => !Number.isNaN(each)) : parts;
+    return items?.type === "number" || items?.type === "integer"
+      ? parts.map(Number).filter((each) => !Number.isNaN(each))
+      : parts;
   }
   return text;
 }
@@ -47,7 +64,8 @@ export const same = (one, other) => JSON.stringify(one) === JSON.stringify(other
 
 export function bent({ least, most, usual, step }) {
   const share = typeof usual === "number" ? (usual - least) / (most - least) : 0.4;
-  const bend = share > 0.15 || most - least <= 1 ? 1 : Math.min(8, Math.log(Math.max(share, 1e-4)) / Math.log(0.4));
+  const bend =
+    share > 0.15 || most - least <= 1 ? 1 : Math.min(8, Math.log(Math.max(share, 1e-4)) / Math.log(0.4));
   return {
     to: (value) => ((Math.min(most, Math.max(least, value)) - least) / (most - least)) ** (1 / bend),
     from: (place) => {

@@ -49,16 +49,65 @@ export function Frame({ before, after, compare, loupe, tags = ["before", "after"
   const frame = useRef();
   const both = compare && before && after;
   if (!shape) return null;
-  return html`<div class="frame" ref=${frame} style=${{ "--w": shape.width, "--h": shape.height, "--place": `${place}%` }}>
-    ${before && (both || !after) && html`<img class="picture" src=${before.src} alt=${before.words} draggable=${false} />`}
-    ${after?.still && html`<button type="button" class="button small plays" onClick=${() => setPlays(!plays)}>${plays ? "Hold still" : "Play"}</button>`}
-    ${after && html`<img class=${`picture ${both ? "after" : ""}`} src=${after.still && !plays ? after.still : after.src} alt=${after.words} draggable=${false} />`}
-    ${both && html`<input class="divide" type="range" min="0" max="100" step="0.5" value=${place} aria-label="Before and after" aria-valuetext=${`${Math.round(place)} % before`}
-      onInput=${(event) => setPlace(Number(event.target.value))} /><span class="line" aria-hidden="true"></span>
-      <span class="tag left" aria-hidden="true">${tags[0]}</span><span class="tag right" aria-hidden="true">${tags[1]}</span>`}
-    ${loupe && html`<${Loupe} frame=${frame} picture=${after ?? before} />`}
-    ${children}
-  </div>`;
+  return html`
+    <div
+      class="frame"
+      ref=${frame}
+      style=${{ "--w": shape.width, "--h": shape.height, "--place": `${place}%` }}
+    >
+      ${
+        before &&
+        (both || !after) &&
+        html`
+          <img class="picture" src=${before.src} alt=${before.words} draggable=${false} />
+        `
+      }
+      ${
+        after?.still &&
+        html`
+          <button type="button" class="button small plays" onClick=${() => setPlays(!plays)}>
+            ${plays ? "Hold still" : "Play"}
+          </button>
+        `
+      }
+      ${
+        after &&
+        html`
+          <img
+            class=${`picture ${both ? "after" : ""}`}
+            src=${after.still && !plays ? after.still : after.src}
+            alt=${after.words}
+            draggable=${false}
+          />
+        `
+      }
+      ${
+        both &&
+        html`        
+          <input
+            class="divide"
+            type="range"
+            min="0"
+            max="100"
+            step="0.5"
+            value=${place}
+            aria-label="Before and after"
+            aria-valuetext=${`${Math.round(place)} % before`}
+            onInput=${(event) => setPlace(Number(event.target.value))}
+          />
+          <span class="line" aria-hidden="true"></span>
+          <span class="tag left" aria-hidden="true">
+            ${tags[0]}
+          </span>
+          <span class="tag right" aria-hidden="true">
+            ${tags[1]}
+          </span>
+        `
+      }
+      ${loupe && html`<${Loupe} frame=${frame} picture=${after ?? before} />`}
+      ${children}
+    </div>
+  `;
 }
 
 const ZOOM = 3;
@@ -74,7 +123,8 @@ function Loupe({ frame, picture }) {
     // At least one pixel of the picture on one of the screen's, and at least three times what is seen.
     const zoom = Math.max(ZOOM, picture.width / box.width);
     Object.assign(glass.current.style, {
-      left: `${x * box.width}px`, top: `${y * box.height}px`,
+      left: `${x * box.width}px`,
+      top: `${y * box.height}px`,
       backgroundImage: `url("${picture.src}")`,
       backgroundSize: `${box.width * zoom}px ${box.height * zoom}px`,
       backgroundPosition: `${side / 2 - x * box.width * zoom}px ${side / 2 - y * box.height * zoom}px`,
@@ -82,24 +132,44 @@ function Loupe({ frame, picture }) {
   }
   useLayoutEffect(move, [picture.src]);
   const clamp = (value) => Math.min(1, Math.max(0, value));
-  return html`<div class="loupe-pad" ref=${pad} tabindex="0" role="application" aria-label="Loupe: move it with the pointer or the arrow keys"
+  return html`    
+    <div
+      class="loupe-pad"
+      ref=${pad}
+      tabindex="0"
+      role="application"
+      aria-label="Loupe: move it with the pointer or the arrow keys"
       onPointerMove=${(event) => {
         const box = frame.current.getBoundingClientRect();
-        at.current = { x: clamp((event.clientX - box.left) / box.width), y: clamp((event.clientY - box.top) / box.height) };
+        at.current = {
+          x: clamp((event.clientX - box.left) / box.width),
+          y: clamp((event.clientY - box.top) / box.height),
+        };
         move();
       }}
       onKeyDown=${(event) => {
-        const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+        const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[
+          event.key
+        ];
         if (!way) return;
         event.preventDefault();
-        at.current = { x: clamp(at.current.x + way[0] * 0.02), y: clamp(at.current.y + way[1] * 0.02) };
+        at.current = {
+          x: clamp(at.current.x + way[0] * 0.02),
+          y: clamp(at.current.y + way[1] * 0.02),
+        };
         move();
-      }}></div>
-    <div class="loupe" ref=${glass} aria-hidden="true"></div>`;
+      }}
+    ></div>
+    <div class="loupe" ref=${glass} aria-hidden="true"></div>
+  `;
 }
 
 /** A picture of the store as a side of a frame; a film also has a picture that stands still. */
-export const side = (picture, words) => picture && {
-  src: file(picture.id), width: picture.width, height: picture.height, words,
-  still: picture.origin === "made" && picture.media === "image/webp" ? thumbnail(picture.id) : null,
-};
+export const side = (picture, words) =>
+  picture && {
+    src: file(picture.id),
+    width: picture.width,
+    height: picture.height,
+    words,
+    still: picture.origin === "made" && picture.media === "image/webp" ? thumbnail(picture.id) : null,
+  };

@@ -1,11 +1,19 @@
-// What the whole page knows: jobs, recipes, examples, and the address, in which every room keeps its settings.
+// What the whole page knows: jobs, recipes, examples, and the address, in which every room keeps its
+// settings.
 
 import { get } from "./api.js";
 import { batch, computed, effect, signal } from "./html.js";
 
 export const ROOMS = [
-  ["learn", "Learn"], ["read", "Read"], ["train", "Train"], ["teach", "Teach"], ["look", "Look"], ["dream", "Dream"],
-  ["style", "Style"], ["paint", "Paint"], ["gallery", "Gallery"],
+  ["learn", "Learn"],
+  ["read", "Read"],
+  ["train", "Train"],
+  ["teach", "Teach"],
+  ["look", "Look"],
+  ["dream", "Dream"],
+  ["style", "Style"],
+  ["paint", "Paint"],
+  ["gallery", "Gallery"],
 ];
 
 export const jobs = signal([]); // queued and running first, in order
@@ -19,14 +27,17 @@ export const changed = signal(0); // counts whatever happened to the gallery
 export const notices = signal([]);
 export const said = signal(""); // read out by a screen reader
 
-export const active = computed(() => jobs.value.filter((job) => ["queued", "running", "paused"].includes(job.state)));
+export const active = computed(() =>
+  jobs.value.filter((job) => ["queued", "running", "paused"].includes(job.state)),
+);
 export const current = computed(() => active.value.find((job) => job.state !== "queued") ?? null);
 
 export const recipeOf = (kind) => recipes.value.find((recipe) => recipe.kind === kind);
 export const jobOf = (id) => jobs.value.find((job) => job.id === id);
 
 const hasEnded = (job) => ["done", "stopped", "failed"].includes(job.state);
-/** A job, or what is known of it already where an older answer comes after a newer event: its end is the last. */
+/** A job, or what is known of it already where an older answer comes after a newer event: its end is the
+    last. */
 const newest = (job) => {
   const known = jobOf(job.id);
   return known && hasEnded(known) && !hasEnded(job) ? known : job;
@@ -39,10 +50,14 @@ const parse = (hash) => {
   return { room: path || "dream", query: new URLSearchParams(query) };
 };
 export const route = signal(parse(location.hash));
-addEventListener("hashchange", () => { route.value = parse(location.hash); });
+addEventListener("hashchange", () => {
+  route.value = parse(location.hash);
+});
 
 export const address = (room, query = {}) => {
-  const text = new URLSearchParams(Object.entries(query).filter(([, value]) => value != null && value !== "")).toString();
+  const text = new URLSearchParams(
+    Object.entries(query).filter(([, value]) => value != null && value !== ""),
+  ).toString();
   return `#/${room}${text ? `?${text}` : ""}`;
 };
 
@@ -56,7 +71,9 @@ effect(() => {
 export const back = (room) => address(room, Object.fromEntries(left.value[room] ?? []));
 
 /** Go to a room, as a step that the browser's Back undoes. */
-export const go = (room, query) => { location.hash = address(room, query); };
+export const go = (room, query) => {
+  location.hash = address(room, query);
+};
 
 /** Change the address of this room without a step: a slider that moves is no history. */
 export function keep(changes) {
@@ -90,7 +107,13 @@ export function put(job) {
 
 function announce(job) {
   const name = job.title || job.kind;
-  const told = { done: "is done", failed: `failed: ${job.error}`, stopped: "was stopped", running: "has begun", paused: "is paused" }[job.state];
+  const told = {
+    done: "is done",
+    failed: `failed: ${job.error}`,
+    stopped: "was stopped",
+    running: "has begun",
+    paused: "is paused",
+  }[job.state];
   if (told) said.value = `${name} ${told}.`;
   if (job.state === "failed") notify(`${name} failed. ${job.error ?? ""}`);
 }
@@ -101,7 +124,9 @@ export function notify(text, action = null, does = null) {
   notices.value = [...notices.value.slice(-2), notice];
   setTimeout(() => dismiss(notice.id), action ? 12_000 : 8_000);
 }
-export const dismiss = (id) => { notices.value = notices.value.filter((each) => each.id !== id); };
+export const dismiss = (id) => {
+  notices.value = notices.value.filter((each) => each.id !== id);
+};
 
 /** Do something, and tell when it fails. */
 export async function attempt(doing) {
@@ -114,10 +139,16 @@ export async function attempt(doing) {
 }
 
 export const load = {
-  jobs: async () => { jobs.value = (await get("/api/jobs")).map(newest); },
+  jobs: async () => {
+    jobs.value = (await get("/api/jobs")).map(newest);
+  },
   // Something has come to the shelf: photographs to begin with, networks to open.
   shelf: async () => {
-    const [items, shown, nets] = await Promise.all([get("/api/shelf"), get("/api/examples"), get("/api/networks")]);
+    const [items, shown, nets] = await Promise.all([
+      get("/api/shelf"),
+      get("/api/examples"),
+      get("/api/networks"),
+    ]);
     batch(() => {
       shelf.value = items;
       examples.value = shown;
@@ -127,7 +158,11 @@ export const load = {
   all: async () => {
     const optional = (path) => get(path).catch(() => []);
     const [listed, described, shown, nets, items] = await Promise.all([
-      get("/api/jobs"), get("/api/recipes"), optional("/api/examples"), optional("/api/networks"), optional("/api/shelf"),
+      get("/api/jobs"),
+      get("/api/recipes"),
+      optional("/api/examples"),
+      optional("/api/networks"),
+      optional("/api/shelf"),
     ]);
     batch(() => {
       jobs.value = listed.map(newest);

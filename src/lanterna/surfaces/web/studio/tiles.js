@@ -7,13 +7,34 @@ import { notify } from "./store.js";
 /** Laid over a picture `{width, height, recipe}` that has a `sheet`. */
 export function Tiles({ picture, close }) {
   const { sheet, inputs } = picture.recipe;
-  return html`<div class="tiles" role="group" aria-label="Each of these can be made large">
-    ${sheet.map((tile) => {
-      const [left, top, right, bottom] = tile.box;
-      const there = place(tile.kind, tile.settings, inputs);
-      return there && html`<a key=${tile.label + left + top} href=${there} aria-label=${`Make this one large: ${tile.label}`}
-        onClick=${() => { close?.(); notify(`The settings are those of “${tile.label}”: Start makes it large.`); }}
-        style=${{ left: `${(100 * left) / picture.width}%`, top: `${(100 * top) / picture.height}%`, width: `${(100 * (right - left)) / picture.width}%`, height: `${(100 * (bottom - top)) / picture.height}%` }}><span>Make this one large</span></a>`;
-    })}
-  </div>`;
+  return html`
+    <div class="tiles" role="group" aria-label="Each of these can be made large">
+      ${sheet.map((tile) => {
+        const [left, top, right, bottom] = tile.box;
+        const there = place(tile.kind, tile.settings, inputs);
+        return (
+          there &&
+          html`
+            <a
+              key=${tile.label + left + top}
+              href=${there}
+              aria-label=${`Make this one large: ${tile.label}`}
+              onClick=${() => {
+                close?.();
+                notify(`The settings are those of “${tile.label}”: Start makes it large.`);
+              }}
+              style=${{
+                left: `${(100 * left) / picture.width}%`,
+                top: `${(100 * top) / picture.height}%`,
+                width: `${(100 * (right - left)) / picture.width}%`,
+                height: `${(100 * (bottom - top)) / picture.height}%`,
+              }}
+            >
+              <span>Make this one large</span>
+            </a>
+          `
+        );
+      })}
+    </div>
+  `;
 }

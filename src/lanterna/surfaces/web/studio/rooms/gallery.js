@@ -1,4 +1,5 @@
-// Everything that was made, newest first: found again, starred, compared, made again, taken away and brought back.
+// Everything that was made, newest first: found again, starred, compared, made again, taken away and brought
+// back.
 
 import { again } from "../again.js";
 import { file, get, patch, post, remove, thumbnail, url } from "../api.js";
@@ -15,11 +16,18 @@ const FROM = ["dream", "style", "paint", "look", "train", "teach", "read", "lear
 
 export function Gallery() {
   const { query } = route.value;
-  const [sought, room, starred] = [query.get("words") ?? "", query.get("room") ?? "", query.get("starred") === "1"];
+  const [sought, room, starred] = [
+    query.get("words") ?? "",
+    query.get("room") ?? "",
+    query.get("starred") === "1",
+  ];
   const [made, setMade] = useState(null);
   const [more, setMore] = useState(false);
   const [picked, setPicked] = useState([]);
-  const ask = (before = "") => get(`/api/gallery?limit=${SOME}&words=${encodeURIComponent(sought)}${room ? `&room=${room}` : ""}${starred ? "&starred=1" : ""}${before && `&before=${before}`}`);
+  const ask = (before = "") =>
+    get(
+      `/api/gallery?limit=${SOME}&words=${encodeURIComponent(sought)}${room ? `&room=${room}` : ""}${starred ? "&starred=1" : ""}${before && `&before=${before}`}`,
+    );
   useEffect(() => {
     let late = false;
     attempt(() => ask()).then((found) => {
@@ -27,7 +35,9 @@ export function Gallery() {
       setMade(found);
       setMore(found.length === SOME);
     });
-    return () => { late = true; };
+    return () => {
+      late = true;
+    };
   }, [sought, room, starred, changed.value]);
   async function older() {
     const found = await attempt(() => ask(made.at(-1).id));
@@ -37,62 +47,211 @@ export function Gallery() {
   }
   const put = (next) => setMade(made.map((one) => (one.id === next.id ? next : one)));
   const end = useRef();
-  useEffect(() => { // more comes as one scrolls to the end
+  useEffect(() => {
+    // more comes as one scrolls to the end
     if (!more || !end.current) return undefined;
-    const watch = new IntersectionObserver(([seen]) => { if (seen.isIntersecting) older(); }, { rootMargin: "600px" });
+    const watch = new IntersectionObserver(
+      ([seen]) => {
+        if (seen.isIntersecting) older();
+      },
+      { rootMargin: "600px" },
+    );
     watch.observe(end.current);
     return () => watch.disconnect();
   }, [more, made?.length]);
-  const pick = (id) => setPicked(picked.includes(id) ? picked.filter((each) => each !== id) : [...picked, id]);
+  const pick = (id) =>
+    setPicked(picked.includes(id) ? picked.filter((each) => each !== id) : [...picked, id]);
   const shown = made?.find((each) => each.id === query.get("picture"));
-  const two = query.get("compare") ? picked.map((id) => made?.find((each) => each.id === id)).filter(Boolean) : [];
-  return html`<div class="room gallery">
-    <header class="finder">
-      <h1>Gallery</h1>
-      <input type="search" aria-label="Search" placeholder="Search: cat, block9, siren …" value=${sought} onInput=${(event) => keep({ words: event.target.value })} />
-      <div class="segments" role="radiogroup" aria-label="Room">
-        ${["", ...FROM].map((each) => html`<label key=${each}><input type="radio" name="from-room" checked=${room === each} onChange=${() => keep({ room: each })} /><span>${each ? words(each) : "All"}</span></label>`)}
-      </div>
-      <label class="check"><input type="checkbox" checked=${starred} onChange=${(event) => keep({ starred: event.target.checked ? "1" : null })} /> Starred</label>
-      ${picked.length > 0 && html`<span class="chosen" role="toolbar" aria-label="Chosen pictures">
-        <span role="status">${picked.length} chosen</span>
-        <button type="button" class="button small" disabled=${picked.length !== 2} onClick=${() => keep({ compare: "1" })}>Compare</button>
-        <a class="button small" href=${url(`/api/gallery/export.zip?ids=${picked.join(",")}`)} download>Export</a>
-        ${window.showDirectoryPicker && html`<button type="button" class="button small" onClick=${() => intoFolder(picked.map((id) => made.find((each) => each.id === id)).filter(Boolean))}>To a folder …</button>`}
-        <a class="button small" href=${url(`/api/gallery/sheet.pdf?ids=${picked.join(",")}`)} download>Contact sheet</a>
-        ${picked.length < made.length && picked.length < 500 && html`<button type="button" class="button small quiet" onClick=${() => setPicked(made.slice(0, 500).map((each) => each.id))}>All</button>`}
-        <button type="button" class="button small quiet" onClick=${() => setPicked([])}>None</button>
-      </span>`}
-    </header>
-    ${made?.length === 0 && html`<p class="empty">${sought || room || starred ? "Nothing like that was made yet." : html`Nothing was made yet. <a href="#/dream">Dream</a> is a good place to begin.`}</p>`}
-    <ul class="wall" aria-label="Pictures">
-      ${made?.map((each) => html`<li key=${each.id} style=${{ "--ratio": (each.width / each.height).toFixed(3) }}>
-        <button type="button" class="tile" draggable="true" onDragStart=${(event) => event.dataTransfer.setData("text/lanterna", each.id)}
-          onClick=${() => { remember(each); keep({ picture: each.id }); }} aria-label=${`${each.title || words(each.kind)}, ${recipeOf(each.kind)?.title ?? each.kind}`}>
-          <img loading="lazy" src=${thumbnail(each.id)} width=${each.width} height=${each.height} alt="" />
-        </button>
-        <span class="under"><label class="pick"><input type="checkbox" aria-label=${`Choose ${each.title || each.kind}`} checked=${picked.includes(each.id)} onChange=${() => pick(each.id)} /></label>
-          <span class="name">${each.title || words(each.kind)}</span><${Star} picture=${each} set=${put} /></span>
-      </li>`)}
-    </ul>
-    ${more && html`<button type="button" class="button older" ref=${end} onClick=${older}>Older</button>`}
-    ${shown && html`<${Shown} key=${shown.id} picture=${shown} all=${made} put=${put} />`}
-    ${two.length === 2 && html`<${Two} one=${two[0]} other=${two[1]} />`}
-  </div>`;
+  const two = query.get("compare")
+    ? picked.map((id) => made?.find((each) => each.id === id)).filter(Boolean)
+    : [];
+  return html`
+    <div class="room gallery">
+      <header class="finder">
+        <h1>Gallery</h1>
+        <input
+          type="search"
+          aria-label="Search"
+          placeholder="Search: cat, block9, siren …"
+          value=${sought}
+          onInput=${(event) => keep({ words: event.target.value })}
+        />
+        <div class="segments" role="radiogroup" aria-label="Room">
+          ${["", ...FROM].map(
+            (each) => html`
+              <label key=${each}>
+                <input
+                  type="radio"
+                  name="from-room"
+                  checked=${room === each}
+                  onChange=${() => keep({ room: each })}
+                />
+                <span>${each ? words(each) : "All"}</span>
+              </label>
+            `,
+          )}
+        </div>
+        <label class="check">
+          <input
+            type="checkbox"
+            checked=${starred}
+            onChange=${(event) => keep({ starred: event.target.checked ? "1" : null })}
+          />${" "}
+          Starred
+        </label>
+        ${
+          picked.length > 0 &&
+          html`
+            <span class="chosen" role="toolbar" aria-label="Chosen pictures">
+              <span role="status">${picked.length} chosen</span>
+              <button
+                type="button"
+                class="button small"
+                disabled=${picked.length !== 2}
+                onClick=${() => keep({ compare: "1" })}
+              >
+                Compare
+              </button>
+              <a
+                class="button small"
+                href=${url(`/api/gallery/export.zip?ids=${picked.join(",")}`)}
+                download
+              >
+                Export
+              </a>
+              ${
+                window.showDirectoryPicker &&
+                html`
+                  <button
+                    type="button"
+                    class="button small"
+                    onClick=${() =>
+                      intoFolder(picked.map((id) => made.find((each) => each.id === id)).filter(Boolean))}
+                  >
+                    To a folder …
+                  </button>
+                `
+              }
+              <a
+                class="button small"
+                href=${url(`/api/gallery/sheet.pdf?ids=${picked.join(",")}`)}
+                download
+              >
+                Contact sheet
+              </a>
+              ${
+                picked.length < made.length &&
+                picked.length < 500 &&
+                html`
+                  <button
+                    type="button"
+                    class="button small quiet"
+                    onClick=${() => setPicked(made.slice(0, 500).map((each) => each.id))}
+                  >
+                    All
+                  </button>
+                `
+              }
+              <button type="button" class="button small quiet" onClick=${() => setPicked([])}>
+                None
+              </button>
+            </span>
+          `
+        }
+      </header>
+      ${
+        made?.length === 0 &&
+        html`
+          <p class="empty">
+            ${
+              sought || room || starred
+                ? "Nothing like that was made yet."
+                : html`Nothing was made yet. <a href="#/dream">Dream</a> is a good place to begin.`
+            }
+          </p>
+        `
+      }
+      <ul class="wall" aria-label="Pictures">
+        ${made?.map(
+          (each) => html`
+            <li key=${each.id} style=${{ "--ratio": (each.width / each.height).toFixed(3) }}>
+              <button
+                type="button"
+                class="tile"
+                draggable="true"
+                onDragStart=${(event) => event.dataTransfer.setData("text/lanterna", each.id)}
+                onClick=${() => {
+                  remember(each);
+                  keep({ picture: each.id });
+                }}
+                aria-label=${`${each.title || words(each.kind)}, ${recipeOf(each.kind)?.title ?? each.kind}`}
+              >
+                <img
+                  loading="lazy"
+                  src=${thumbnail(each.id)}
+                  width=${each.width}
+                  height=${each.height}
+                  alt=""
+                />
+              </button>
+              <span class="under">
+                <label class="pick">
+                  <input
+                    type="checkbox"
+                    aria-label=${`Choose ${each.title || each.kind}`}
+                    checked=${picked.includes(each.id)}
+                    onChange=${() => pick(each.id)}
+                  />
+                </label>
+                <span class="name">${each.title || words(each.kind)}</span>
+                <${Star} picture=${each} set=${put} />
+              </span>
+            </li>
+          `,
+        )}
+      </ul>
+      ${
+        more &&
+        html`
+          <button type="button" class="button older" ref=${end} onClick=${older}>
+            Older
+          </button>
+        `
+      }
+      ${shown && html`<${Shown} key=${shown.id} picture=${shown} all=${made} put=${put} />`}
+      ${two.length === 2 && html`<${Two} one=${two[0]} other=${two[1]} />`}
+    </div>
+  `;
 }
 
-const flip = (picture, set) => attempt(async () => set(await patch(`/api/gallery/${picture.id}`, { starred: !picture.starred })));
+const flip = (picture, set) =>
+  attempt(async () => set(await patch(`/api/gallery/${picture.id}`, { starred: !picture.starred })));
 
 function Star({ picture, set }) {
-  return html`<button type="button" class="star" aria-pressed=${!!picture.starred} aria-label=${`Star ${picture.title || picture.kind}`}
-    onClick=${() => flip(picture, set)}>${picture.starred ? "★" : "☆"}</button>`;
+  return html`
+    <button
+      type="button"
+      class="star"
+      aria-pressed=${!!picture.starred}
+      aria-label=${`Star ${picture.title || picture.kind}`}
+      onClick=${() => flip(picture, set)}
+    >
+      ${picture.starred ? "★" : "☆"}
+    </button>
+  `;
 }
 
 function Sheet({ label, close, children, keys }) {
   const dialog = useRef();
   useEffect(() => dialog.current.showModal(), []);
-  return html`<dialog ref=${dialog} class="shown" aria-label=${label} onClose=${close} onKeyDown=${keys}>
-    <button type="button" class="button quiet close" onClick=${() => dialog.current.close()}>Close</button>${children}</dialog>`;
+  return html`
+    <dialog ref=${dialog} class="shown" aria-label=${label} onClose=${close} onKeyDown=${keys}>
+      <button type="button" class="button quiet close" onClick=${() => dialog.current.close()}>
+        Close
+      </button>
+      ${children}
+    </dialog>
+  `;
 }
 
 function Shown({ picture, all, put }) {
@@ -104,10 +263,12 @@ function Shown({ picture, all, put }) {
     if (!(await attempt(() => remove(`/api/gallery/${picture.id}`)))) return;
     keep({ picture: null });
     changed.value += 1;
-    notify(`${picture.title || "The picture"} was deleted.`, "Undo", () => attempt(async () => {
-      await post(`/api/gallery/${picture.id}/restore`);
-      changed.value += 1;
-    }));
+    notify(`${picture.title || "The picture"} was deleted.`, "Undo", () =>
+      attempt(async () => {
+        await post(`/api/gallery/${picture.id}/restore`);
+        changed.value += 1;
+      }),
+    );
   }
   async function copy() {
     await attempt(() => navigator.clipboard.writeText(recipe.command));
@@ -120,38 +281,157 @@ function Shown({ picture, all, put }) {
     notify(`The same but for the seed, which is ${seed} now.`);
   }
   const usual = recipeOf(recipe?.kind)?.schema.properties ?? {};
-  const telling = Object.entries(recipe?.settings ?? {}).filter(([name, value]) => usual[name] && JSON.stringify(usual[name].default) !== JSON.stringify(value));
-  return html`<${Sheet} label=${picture.title || words(picture.kind)} close=${() => keep({ picture: null })}
+  const telling = Object.entries(recipe?.settings ?? {}).filter(
+    ([name, value]) => usual[name] && JSON.stringify(usual[name].default) !== JSON.stringify(value),
+  );
+  return html`
+    <${Sheet}
+      label=${picture.title || words(picture.kind)}
+      close=${() => keep({ picture: null })}
       keys=${(event) => {
         if (event.target.matches("input, [role=application]")) return;
-        ({ ArrowLeft: () => step(-1), ArrowRight: () => step(1), s: () => flip(picture, put), Delete: away })[event.key]?.();
-      }}>
-    <div class="well"><${Frame} after=${side(picture, picture.title || words(picture.kind))} loupe=${loupe}>
-      ${recipe?.sheet?.length > 0 && !loupe && html`<${Tiles} picture=${picture} />`}<//></div>
-    <aside class="about">
-      <div class="titled"><${Typed} type="text" aria-label="Title" value=${picture.title} placeholder=${words(picture.kind)} maxlength="120" commit=${(event) => attempt(async () => put(await patch(`/api/gallery/${picture.id}`, { title: event.target.value })))} /><${Star} picture=${picture} set=${put} /></div>
-      <p class="quiet">${recipeOf(picture.kind)?.title ?? picture.kind} · ${picture.width} × ${picture.height} · ${when(picture.made)}</p>
-      ${telling.length > 0 && html`<dl>${telling.map(([name, value]) => html`<div key=${name}><dt>${words(name)}</dt><dd>${Array.isArray(value) ? value.join(", ") : typeof value === "number" ? figure(value) : String(value ?? "its own")}</dd></div>`)}</dl>`}
-      ${recipe?.steered?.length > 0 && html`<p class="hint">Settings were changed on the way: ${recipe.steered.map(({ step, settings }) => `after step ${step} ${Object.entries(settings).map(([name, value]) => `${words(name).toLowerCase()} ${Array.isArray(value) ? value.join(", ") : value}`).join(", ")}`).join("; ")}. The command has those it ended with.</p>`}
-      ${recipe?.command && html`<pre class="command" tabindex="0" aria-label="The command line that makes it">${recipe.command}</pre>`}
-      <div class="acts">
-        ${recipe?.command && html`<button type="button" class="button small" onClick=${copy}>Copy the command</button>`}
-        ${recipe?.kind && recipeOf(recipe.kind) && html`<button type="button" class="button small" onClick=${() => again(recipe, recipe.inputs)}>Again</button>
-        <button type="button" class="button small" onClick=${vary}>Vary</button>`}
-        <button type="button" class="button small" aria-pressed=${loupe} onClick=${() => setLoupe(!loupe)}>Loupe</button>
-        <${SendTo} picture=${picture} />
-        <a class="button small" href=${file(picture.id)} download>Save</a>
-        <button type="button" class="button small" onClick=${away}>Delete</button>
+        ({
+          ArrowLeft: () => step(-1),
+          ArrowRight: () => step(1),
+          s: () => flip(picture, put),
+          Delete: away,
+        })[event.key]?.();
+      }}
+    >
+      <div class="well">
+        <${Frame} after=${side(picture, picture.title || words(picture.kind))} loupe=${loupe}>
+          ${recipe?.sheet?.length > 0 && !loupe && html`<${Tiles} picture=${picture} />`}
+        <//>
       </div>
-    </aside><//>`;
+      <aside class="about">
+        <div class="titled">
+          <${Typed}
+            type="text"
+            aria-label="Title"
+            value=${picture.title}
+            placeholder=${words(picture.kind)}
+            maxlength="120"
+            commit=${(event) =>
+              attempt(async () =>
+                put(await patch(`/api/gallery/${picture.id}`, { title: event.target.value })),
+              )}
+          />
+          <${Star} picture=${picture} set=${put} />
+        </div>
+        <p class="quiet">
+          ${recipeOf(picture.kind)?.title ?? picture.kind} · ${picture.width} × ${picture.height} ·${" "}
+          ${when(picture.made)}
+        </p>
+        ${
+          telling.length > 0 &&
+          html`
+            <dl>
+              ${telling.map(
+                ([name, value]) => html`
+                  <div key=${name}>
+                    <dt>${words(name)}</dt>
+                    <dd>
+                      ${
+                        Array.isArray(value)
+                          ? value.join(", ")
+                          : typeof value === "number"
+                            ? figure(value)
+                            : String(value ?? "its own")
+                      }
+                    </dd>
+                  </div>
+                `,
+              )}
+            </dl>
+          `
+        }
+        ${
+          recipe?.steered?.length > 0 &&
+          html`
+            <p class="hint">
+              Settings were changed on the way:${" "}
+              ${recipe.steered
+                .map(
+                  ({ step, settings }) =>
+                    `after step ${step} ${Object.entries(settings)
+                      .map(
+                        ([name, value]) =>
+                          `${words(name).toLowerCase()} ${Array.isArray(value) ? value.join(", ") : value}`,
+                      )
+                      .join(", ")}`,
+                )
+                .join("; ")}
+              . The command has those it ended with.
+            </p>
+          `
+        }
+        ${
+          recipe?.command &&
+          html`
+            <pre class="command" tabindex="0" aria-label="The command line that makes it">
+              ${recipe.command}
+            </pre>
+          `
+        }
+        <div class="acts">
+          ${
+            recipe?.command &&
+            html`
+              <button type="button" class="button small" onClick=${copy}>
+                Copy the command
+              </button>
+            `
+          }
+          ${
+            recipe?.kind &&
+            recipeOf(recipe.kind) &&
+            html`            
+              <button type="button" class="button small" onClick=${() => again(recipe, recipe.inputs)}>
+                Again
+              </button>
+              <button type="button" class="button small" onClick=${vary}>
+                Vary
+              </button>
+            `
+          }
+          <button
+            type="button"
+            class="button small"
+            aria-pressed=${loupe}
+            onClick=${() => setLoupe(!loupe)}
+          >
+            Loupe
+          </button>
+          <${SendTo} picture=${picture} />
+          <a class="button small" href=${file(picture.id)} download>
+            Save
+          </a>
+          <button type="button" class="button small" onClick=${away}>
+            Delete
+          </button>
+        </div>
+      </aside>
+    <//>
+  `;
 }
 
 function Two({ one, other }) {
-  return html`<${Sheet} label="Two pictures compared" close=${() => keep({ compare: null })}>
-    <div class="well whole"><${Frame} before=${side(one, one.title || one.kind)} after=${side(other, other.title || other.kind)} compare=${true} tags=${[one, other].map((each) => each.title || each.kind)} /></div><//>`;
+  return html`
+    <${Sheet} label="Two pictures compared" close=${() => keep({ compare: null })}>
+      <div class="well whole">
+        <${Frame}
+          before=${side(one, one.title || one.kind)}
+          after=${side(other, other.title || other.kind)}
+          compare=${true}
+          tags=${[one, other].map((each) => each.title || each.kind)}
+        />
+      </div>
+    <//>
+  `;
 }
 
-/** Write pictures into a folder that is chosen, where the browser can; a file that is there already is left alone. */
+/** Write pictures into a folder that is chosen, where the browser can; a file that is there already is left
+    alone. */
 async function intoFolder(pictures) {
   let folder;
   try {
@@ -172,4 +452,5 @@ async function intoFolder(pictures) {
   });
 }
 
-const when = (made) => new Date(made * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+const when = (made) =>
+  new Date(made * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });

@@ -18,7 +18,12 @@ export function Make({ room }) {
   const kinds = recipes.value.filter((recipe) => recipe.room === room);
   const query = route.value.query;
   const recipe = kinds.find((each) => each.kind === query.get("kind")) ?? kinds[0];
-  if (!recipe) return html`<div class="room"><p class="empty">This room is not open yet.</p></div>`;
+  if (!recipe)
+    return html`
+      <div class="room">
+        <p class="empty">This room is not open yet.</p>
+      </div>
+    `;
   return html`<${Making} key=${room} room=${room} kinds=${kinds} recipe=${recipe} query=${query} />`;
 }
 
@@ -26,8 +31,14 @@ function Making({ room, kinds, recipe, query }) {
   const all = useMemo(() => settings(recipe), [recipe]);
   const preset = recipe.presets[query.get("preset")] ? query.get("preset") : null;
   const base = preset ? recipe.presets[preset] : {};
-  const chosen = Object.fromEntries(all.map((each) => [each.name, understood(query.get(each.name), each)]).filter(([, value]) => value !== undefined));
-  const inputs = Object.fromEntries(recipe.inputs.map(({ role }) => [role, (query.get(`in.${role}`) ?? "").split(",").filter(Boolean)]));
+  const chosen = Object.fromEntries(
+    all
+      .map((each) => [each.name, understood(query.get(each.name), each)])
+      .filter(([, value]) => value !== undefined),
+  );
+  const inputs = Object.fromEntries(
+    recipe.inputs.map(({ role }) => [role, (query.get(`in.${role}`) ?? "").split(",").filter(Boolean)]),
+  );
   const job = useJob(query.get("job"), kinds);
   const running = job && ["running", "paused"].includes(job.state);
   const main = usePicture(inputs.picture?.[0]);
@@ -42,7 +53,10 @@ function Making({ room, kinds, recipe, query }) {
   useExample(recipe, inputs);
 
   const setRole = (role) => (ids) => keep({ [`in.${role}`]: ids.join(",") });
-  useArrivals((id) => keep({ "in.picture": id, job: null }), recipe.inputs.some(({ role }) => role === "picture"));
+  useArrivals(
+    (id) => keep({ "in.picture": id, job: null }),
+    recipe.inputs.some(({ role }) => role === "picture"),
+  );
 
   const steering = useRef(null);
   function change(name, value) {
@@ -50,14 +64,25 @@ function Making({ room, kinds, recipe, query }) {
     keep({ [name]: value === undefined ? null : written(value) });
     if (!running || job.kind !== recipe.kind || !recipe.steers.includes(name)) return;
     clearTimeout(steering.current);
-    const now = value === undefined ? base[name] ?? setting.usual : value;
-    steering.current = setTimeout(() => attempt(async () => put(await patch(`/api/jobs/${job.id}`, { settings: { [name]: now } }))), 250);
+    const now = value === undefined ? (base[name] ?? setting.usual) : value;
+    steering.current = setTimeout(
+      () => attempt(async () => put(await patch(`/api/jobs/${job.id}`, { settings: { [name]: now } }))),
+      250,
+    );
   }
 
   async function start() {
     setStarting(true);
     const given = Object.entries(inputs).flatMap(([role, ids]) => ids.map((picture) => ({ role, picture })));
-    const made = await attempt(() => post("/api/jobs", { kind: recipe.kind, preset, settings: chosen, inputs: given, title: main?.title || recipe.title }));
+    const made = await attempt(() =>
+      post("/api/jobs", {
+        kind: recipe.kind,
+        preset,
+        settings: chosen,
+        inputs: given,
+        title: main?.title || recipe.title,
+      }),
+    );
     setStarting(false);
     if (!made) return;
     put(made);
@@ -67,19 +92,40 @@ function Making({ room, kinds, recipe, query }) {
 
   useEffect(() => look(null), [job?.id]);
   useKeys({
-    " ": running && (() => attempt(async () => put(await patch(`/api/jobs/${job.id}`, { state: job.state === "paused" ? "running" : "paused" })))),
-    c: () => { setCompare(!compare); setLoupe(false); },
-    l: () => { setLoupe(!loupe); setCompare(false); },
+    " ":
+      running &&
+      (() =>
+        attempt(async () =>
+          put(
+            await patch(`/api/jobs/${job.id}`, {
+              state: job.state === "paused" ? "running" : "paused",
+            }),
+          ),
+        )),
+    c: () => {
+      setCompare(!compare);
+      setLoupe(false);
+    },
+    l: () => {
+      setLoupe(!loupe);
+      setCompare(false);
+    },
   });
 
   // What a branch is to have: what can change on the way, where it is set otherwise than that job has it.
   const changes = {};
   if (job && job.kind === recipe.kind) {
-    for (const name of recipe.steers) if (chosen[name] !== undefined && JSON.stringify(chosen[name]) !== JSON.stringify(job.settings[name])) changes[name] = chosen[name];
+    for (const name of recipe.steers)
+      if (chosen[name] !== undefined && JSON.stringify(chosen[name]) !== JSON.stringify(job.settings[name]))
+        changes[name] = chosen[name];
   }
 
   // Each painting has a mask of its own; where one is drawn, the others have all of the picture.
-  const owns = recipe.inputs.some(({ role }) => role === "mask") && (inputs.style ? (n) => `where ${n ? `painting ${n + 1}` : "the painting"} is to be seen` : () => MASKED[recipe.kind] ?? "where to work");
+  const owns =
+    recipe.inputs.some(({ role }) => role === "mask") &&
+    (inputs.style
+      ? (n) => `where ${n ? `painting ${n + 1}` : "the painting"} is to be seen`
+      : () => MASKED[recipe.kind] ?? "where to work");
   async function masked(blob) {
     const place = masking;
     setMasking(null);
@@ -89,7 +135,8 @@ function Making({ room, kinds, recipe, query }) {
     const masks = [...inputs.mask];
     if (inputs.style) {
       for (let other = 0; other < Math.max(inputs.style.length, place + 1); other += 1) {
-        if (other !== place) masks[other] ??= remember(await upload(await blank(64, 64, "#fff"), "all of it")).id;
+        if (other !== place)
+          masks[other] ??= remember(await upload(await blank(64, 64, "#fff"), "all of it")).id;
       }
     }
     masks[place] = mask.id;
@@ -98,71 +145,265 @@ function Making({ room, kinds, recipe, query }) {
 
   const missing = recipe.inputs.filter(({ role, required }) => required && inputs[role].length === 0);
   const shownBefore = job ? began : main;
-  const earlier = at != null && job && { src: stepPicture(job, at), words: `${recipe.title}: step ${at}`, ...shapeOf(live ?? result ?? shownBefore ?? { width: 1, height: 1 }, shownBefore) };
+  const earlier = at != null &&
+    job && {
+      src: stepPicture(job, at),
+      words: `${recipe.title}: step ${at}`,
+      ...shapeOf(live ?? result ?? shownBefore ?? { width: 1, height: 1 }, shownBefore),
+    };
   const drawing = masking != null && main;
-  const after = earlier ? earlier : result ? side(result, `${recipe.title}: the result${result.recipe?.words ? `. ${result.recipe.words}` : ""}`) : live && { src: live.address, words: `${recipe.title}: the picture so far`, ...shapeOf(live, shownBefore) };
+  const after = earlier
+    ? earlier
+    : result
+      ? side(result, `${recipe.title}: the result${result.recipe?.words ? `. ${result.recipe.words}` : ""}`)
+      : live && {
+          src: live.address,
+          words: `${recipe.title}: the picture so far`,
+          ...shapeOf(live, shownBefore),
+        };
   const before = side(shownBefore, shownBefore?.title || "The picture");
 
-  return html`<div class="room make">
-    <section class="stage" aria-label="The picture">
-      <div class="well">
-        <${Frame} before=${drawing ? side(main, "The picture") : before} after=${drawing ? null : after} compare=${compare && !drawing} loupe=${loupe && !drawing}>
-          ${drawing && html`<${Mask} key=${masking} width=${main.width} height=${main.height} words=${owns(masking)} begun=${inputs.mask[masking] && file(inputs.mask[masking])} done=${masked} />`}
-          ${result?.recipe?.sheet?.length > 0 && !drawing && !compare && !loupe && html`<${Tiles} picture=${result} />`}
-        <//>
-        ${!before && !after && html`<div class="empty"><p>${missing.some(({ role }) => role === "painting") ? "Choose a painting: a picture that Paint has made here." : missing.length ? "Drop a picture here, paste one, or choose one." : "The picture appears here."}</p>
-          ${missing.some(({ role }) => role === "picture") && html`<${Fetch} names=${["photographs"]} words="Or begin with free photographs:" />`}</div>`}
-      </div>
-      <${Steps} job=${job} at=${at} look=${look} settings=${changes} />
-      <${Caption} ...${{ job, result, recipe, before: shownBefore, compare, setCompare, loupe, setLoupe, room, main }} canCompare=${!!(before && after)} />
-    </section>
-    <aside class="panel" aria-label="Settings">
-      <div class="scroll">
-        <h1>${words(room)}</h1>
-        <p class="lead">${recipe.words}</p>
-        ${kinds.length > 1 && html`<div class="segments wrap kinds" role="radiogroup" aria-label="What to make">
-          ${kinds.map((each) => html`<label key=${each.kind}><input type="radio" name="kind" checked=${each === recipe} onChange=${() => keep({ kind: each === kinds[0] ? null : each.kind, preset: null, job: null })} /><span>${each.title}</span></label>`)}
-        </div>`}
-        ${recipe.inputs.length > 0 && html`<div class="inputs">
-          ${recipe.inputs.map(({ role, words: told, many, required }) => html`<${Slots} key=${role} role=${role} words=${told} many=${many} required=${required}
-            extra=${role === "mask" && main && html`<${Brushes} count=${inputs.style ? Math.max(1, inputs.style.length) : inputs.mask.length + 1} masks=${inputs.mask} several=${!!inputs.style} masking=${masking} draw=${setMasking} />`}
-            ids=${inputs[role]} set=${(ids) => { setRole(role)(ids); if (role === "picture") keep({ job: null }); }} />`)}
-        </div>`}
-        <${Presets} recipe=${recipe} preset=${preset} />
-        <${FirstTime} names=${[chosen.network ?? base.network ?? all.find(({ name }) => name === "network")?.usual, ...(recipe.kind === "instant" ? ["instant-style"] : [])]} />
-        <${Form} key=${recipe.kind} recipe=${recipe} base=${base} chosen=${chosen} change=${change} steers=${running ? recipe.steers : []} />
-      </div>
-      <div class="go">
-        ${running && html`<button type="button" class="button" onClick=${() => attempt(async () => put(await patch(`/api/jobs/${job.id}`, { state: job.state === "paused" ? "running" : "paused" })))}>${job.state === "paused" ? "Go on" : "Pause"}</button>
-        <button type="button" class="button" onClick=${() => attempt(async () => put(await patch(`/api/jobs/${job.id}`, { state: "stopped" })))}>Stop</button>`}
-        <button type="button" class="button primary" disabled=${missing.length > 0 || starting} onClick=${start}
-          >${missing.length ? `First choose the ${missing[0].role}` : active.value.length ? "Start another" : "Start"}</button>
-      </div>
-    </aside>
-  </div>`;
+  return html`
+    <div class="room make">
+      <section class="stage" aria-label="The picture">
+        <div class="well">
+          <${Frame}
+            before=${drawing ? side(main, "The picture") : before}
+            after=${drawing ? null : after}
+            compare=${compare && !drawing}
+            loupe=${loupe && !drawing}
+          >
+            ${
+              drawing &&
+              html`
+                <${Mask}
+                  key=${masking}
+                  width=${main.width}
+                  height=${main.height}
+                  words=${owns(masking)}
+                  begun=${inputs.mask[masking] && file(inputs.mask[masking])}
+                  done=${masked}
+                />
+              `
+            }
+            ${
+              result?.recipe?.sheet?.length > 0 &&
+              !drawing &&
+              !compare &&
+              !loupe &&
+              html`
+                <${Tiles} picture=${result} />
+              `
+            }
+          <//>
+          ${
+            !before &&
+            !after &&
+            html`
+              <div class="empty">
+                <p>
+                  ${
+                    missing.some(({ role }) => role === "painting")
+                      ? "Choose a painting: a picture that Paint has made here."
+                      : missing.length
+                        ? "Drop a picture here, paste one, or choose one."
+                        : "The picture appears here."
+                  }
+                </p>
+                ${
+                  missing.some(({ role }) => role === "picture") &&
+                  html`
+                    <${Fetch} names=${["photographs"]} words="Or begin with free photographs:" />
+                  `
+                }
+              </div>
+            `
+          }
+        </div>
+        <${Steps} job=${job} at=${at} look=${look} settings=${changes} />
+        <${Caption}
+          ...${{
+            job,
+            result,
+            recipe,
+            before: shownBefore,
+            compare,
+            setCompare,
+            loupe,
+            setLoupe,
+            room,
+            main,
+          }}
+          canCompare=${!!(before && after)}
+        />
+      </section>
+      <aside class="panel" aria-label="Settings">
+        <div class="scroll">
+          <h1>${words(room)}</h1>
+          <p class="lead">${recipe.words}</p>
+          ${
+            kinds.length > 1 &&
+            html`
+              <div class="segments wrap kinds" role="radiogroup" aria-label="What to make">
+                ${kinds.map(
+                  (each) => html`
+                    <label key=${each.kind}>
+                      <input
+                        type="radio"
+                        name="kind"
+                        checked=${each === recipe}
+                        onChange=${() =>
+                          keep({ kind: each === kinds[0] ? null : each.kind, preset: null, job: null })}
+                      />
+                      <span>${each.title}</span>
+                    </label>
+                  `,
+                )}
+              </div>
+            `
+          }
+          ${
+            recipe.inputs.length > 0 &&
+            html`
+              <div class="inputs">
+                ${recipe.inputs.map(
+                  ({ role, words: told, many, required }) => html`
+                    <${Slots}
+                      key=${role}
+                      role=${role}
+                      words=${told}
+                      many=${many}
+                      required=${required}
+                      extra=${
+                        role === "mask" &&
+                        main &&
+                        html`
+                          <${Brushes}
+                            count=${inputs.style ? Math.max(1, inputs.style.length) : inputs.mask.length + 1}
+                            masks=${inputs.mask}
+                            several=${!!inputs.style}
+                            masking=${masking}
+                            draw=${setMasking}
+                          />
+                        `
+                      }
+                      ids=${inputs[role]}
+                      set=${(ids) => {
+                        setRole(role)(ids);
+                        if (role === "picture") keep({ job: null });
+                      }}
+                    />
+                  `,
+                )}
+              </div>
+            `
+          }
+          <${Presets} recipe=${recipe} preset=${preset} />
+          <${FirstTime}
+            names=${[
+              chosen.network ?? base.network ?? all.find(({ name }) => name === "network")?.usual,
+              ...(recipe.kind === "instant" ? ["instant-style"] : []),
+            ]}
+          />
+          <${Form}
+            key=${recipe.kind}
+            recipe=${recipe}
+            base=${base}
+            chosen=${chosen}
+            change=${change}
+            steers=${running ? recipe.steers : []}
+          />
+        </div>
+        <div class="go">
+          ${
+            running &&
+            html`            
+              <button
+                type="button"
+                class="button"
+                onClick=${() =>
+                  attempt(async () =>
+                    put(
+                      await patch(`/api/jobs/${job.id}`, {
+                        state: job.state === "paused" ? "running" : "paused",
+                      }),
+                    ),
+                  )}
+              >
+                ${job.state === "paused" ? "Go on" : "Pause"}
+              </button>
+              <button
+                type="button"
+                class="button"
+                onClick=${() =>
+                  attempt(async () => put(await patch(`/api/jobs/${job.id}`, { state: "stopped" })))}
+              >
+                Stop
+              </button>
+            `
+          }
+          <button
+            type="button"
+            class="button primary"
+            disabled=${missing.length > 0 || starting}
+            onClick=${start}
+          >
+            ${
+              missing.length
+                ? `First choose the ${missing[0].role}`
+                : active.value.length
+                  ? "Start another"
+                  : "Start"
+            }
+          </button>
+        </div>
+      </aside>
+    </div>
+  `;
 }
 
-const MASKED = { dream: "where to dream", "dream-sheet": "where to dream", paint: "what the network must guess" };
+const MASKED = {
+  dream: "where to dream",
+  "dream-sheet": "where to dream",
+  paint: "what the network must guess",
+};
 
-const Brush = () => html`<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M19 3c1.5 1.5 1 3-1 5.500l-5 6-3.500-3.500 6-5c2.500-2 2-4.500 3.500-3zM8 13.500l2.500 2.500c0 3-2.500 4.500-6 4.500 1-1.500.5-2.500 1-4 .5-1.500 1.500-2.500 2.500-3z" fill="none" stroke="currentColor" stroke-width="1.300" stroke-linejoin="round" /></svg>`;
+const Brush = () => html`
+  <svg viewBox="0 0 24 24" aria-hidden="true">
+    <path
+      d="M19 3c1.5 1.5 1 3-1 5.500l-5 6-3.500-3.500 6-5c2.500-2 2-4.500 3.500-3zM8 13.500l2.500 2.500c0 3-2.500 4.500-6 4.500 1-1.500.5-2.500 1-4 .5-1.500 1.500-2.500 2.500-3z"
+      fill="none"
+      stroke="currentColor"
+      stroke-width="1.300"
+      stroke-linejoin="round"
+    />
+  </svg>
+`;
 
 // A preview has the shape of what it began with, so that the frame does not move when it comes.
 function shapeOf(live, before) {
-  const alike = before && Math.abs(Math.log((live.width / live.height) / (before.width / before.height))) < 0.03;
+  const alike =
+    before && Math.abs(Math.log(live.width / live.height / (before.width / before.height))) < 0.03;
   return alike ? { width: before.width, height: before.height } : { width: live.width, height: live.height };
 }
 
 // The job that is watched: the address's, or what runs in this room.
 export function useJob(id, kinds) {
-  const found = id ? jobOf(id) : active.value.find((each) => each.state !== "queued" && kinds.some(({ kind }) => kind === each.kind));
-  useEffect(() => { if (id && !found) get(`/api/jobs/${id}`).then(put, () => keep({ job: null })); }, [id]);
+  const found = id
+    ? jobOf(id)
+    : active.value.find((each) => each.state !== "queued" && kinds.some(({ kind }) => kind === each.kind));
+  useEffect(() => {
+    if (id && !found) get(`/api/jobs/${id}`).then(put, () => keep({ job: null }));
+  }, [id]);
   return found ?? null;
 }
 
 // First launch: an example is there already.
 function useExample(recipe, inputs) {
   useEffect(() => {
-    const wanted = recipe.inputs.find(({ role, required }) => required && FIRST[role] && inputs[role].length === 0);
+    const wanted = recipe.inputs.find(
+      ({ role, required }) => required && FIRST[role] && inputs[role].length === 0,
+    );
     const here = examples.value.filter((each) => each.here);
     const example = wanted && (here.find(({ name }) => name.startsWith(FIRST[wanted.role])) ?? here[0]);
     if (!example) return;
@@ -176,24 +417,68 @@ function Presets({ recipe, preset }) {
   const names = Object.keys(recipe.presets);
   if (!names.length) return null;
   const seen = recipe.thumbnails ?? {};
-  const choose = (name) => keep({ preset: name, ...Object.fromEntries(settings(recipe).map((each) => [each.name, null])) });
-  return html`<fieldset class="presets" data-seen=${Object.keys(seen).length > 0}><legend>Presets</legend>
-    ${[null, ...names].map((name) => html`<label key=${name} class="chip"><input type="radio" name="preset" checked=${preset === name} onChange=${() => choose(name)} />
-      <span>${seen[name ?? ""] && html`<img src=${seen[name ?? ""]} width="160" height="120" alt="" loading="lazy" />`}${name ?? "usual"}</span></label>`)}
-  </fieldset>`;
+  const choose = (name) =>
+    keep({ preset: name, ...Object.fromEntries(settings(recipe).map((each) => [each.name, null])) });
+  return html`
+    <fieldset class="presets" data-seen=${Object.keys(seen).length > 0}>
+      <legend>Presets</legend>
+      ${[null, ...names].map(
+        (name) => html`
+          <label key=${name} class="chip">
+            <input type="radio" name="preset" checked=${preset === name} onChange=${() => choose(name)} />
+            <span>
+              ${
+                seen[name ?? ""] &&
+                html`
+                  <img src=${seen[name ?? ""]} width="160" height="120" alt="" loading="lazy" />
+                `
+              }
+              ${name ?? "usual"}
+            </span>
+          </label>
+        `,
+      )}
+    </fieldset>
+  `;
 }
 
 // A brush for each mask: a painting has its own, and a dream one more than there are.
 function Brushes({ count, masks, several, masking, draw }) {
-  return [...Array(count).keys()].map((place) => html`<button type="button" key=${place} class="brush" aria-pressed=${masking === place} onClick=${() => draw(masking === place ? null : place)}><${Brush} />
-    <span class="role">${masks[place] ? `change ${count > 1 ? place + 1 : "it"}` : several && count > 1 ? `draw for ${place + 1}` : "draw one"}</span></button>`);
+  return [...Array(count).keys()].map(
+    (place) => html`
+      <button
+        type="button"
+        key=${place}
+        class="brush"
+        aria-pressed=${masking === place}
+        onClick=${() => draw(masking === place ? null : place)}
+      >
+        <${Brush} />
+        <span class="role">
+          ${
+            masks[place]
+              ? `change ${count > 1 ? place + 1 : "it"}`
+              : several && count > 1
+                ? `draw for ${place + 1}`
+                : "draw one"
+          }
+        </span>
+      </button>
+    `,
+  );
 }
 
 // Keys of the room, where nothing is typed in and no control has the key for itself.
 function useKeys(keys) {
   useEffect(() => {
     const pressed = (event) => {
-      if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, button, summary, a, dialog, [role=application]")) return;
+      if (
+        event.ctrlKey ||
+        event.metaKey ||
+        event.altKey ||
+        event.target.closest("input, select, textarea, button, summary, a, dialog, [role=application]")
+      )
+        return;
       const does = keys[event.key];
       if (!does) return;
       event.preventDefault();
@@ -204,17 +489,80 @@ function useKeys(keys) {
   });
 }
 
-function Caption({ job, result, recipe, before, main, compare, setCompare, canCompare, loupe, setLoupe, room }) {
-  const told = job ? progress(job) : before ? [`${before.title || "a picture"}`, `${before.width} × ${before.height}`] : [];
-  return html`<div class="caption">
-    <p class="facts" role="status">${told.map((each) => html`<span key=${each}>${each}</span>`)}</p>
-    <div class="tools" role="toolbar" aria-label="The picture">
-      ${job && main && !["running", "paused", "queued"].includes(job.state) && html`<button type="button" class="button small" onClick=${() => keep({ job: null })}>Show the original</button>`}
-      <button type="button" class="button small" aria-pressed=${compare} disabled=${!canCompare} onClick=${() => { setCompare(!compare); setLoupe(false); }}>Before and after</button>
-      <button type="button" class="button small" aria-pressed=${loupe} disabled=${!before && !result} onClick=${() => { setLoupe(!loupe); setCompare(false); }}>Loupe</button>
-      ${result && html`<${SendTo} picture=${result} /><a class="button small" href=${file(result.id)} download=${`${recipe.kind}-${result.id.slice(0, 6)}`}>Save</a>`}
+function Caption({
+  job,
+  result,
+  recipe,
+  before,
+  main,
+  compare,
+  setCompare,
+  canCompare,
+  loupe,
+  setLoupe,
+  room,
+}) {
+  const told = job
+    ? progress(job)
+    : before
+      ? [`${before.title || "a picture"}`, `${before.width} × ${before.height}`]
+      : [];
+  return html`
+    <div class="caption">
+      <p class="facts" role="status">
+        ${told.map((each) => html`<span key=${each}>${each}</span>`)}
+      </p>
+      <div class="tools" role="toolbar" aria-label="The picture">
+        ${
+          job &&
+          main &&
+          !["running", "paused", "queued"].includes(job.state) &&
+          html`
+            <button type="button" class="button small" onClick=${() => keep({ job: null })}>
+              Show the original
+            </button>
+          `
+        }
+        <button
+          type="button"
+          class="button small"
+          aria-pressed=${compare}
+          disabled=${!canCompare}
+          onClick=${() => {
+            setCompare(!compare);
+            setLoupe(false);
+          }}
+        >
+          Before and after
+        </button>
+        <button
+          type="button"
+          class="button small"
+          aria-pressed=${loupe}
+          disabled=${!before && !result}
+          onClick=${() => {
+            setLoupe(!loupe);
+            setCompare(false);
+          }}
+        >
+          Loupe
+        </button>
+        ${
+          result &&
+          html`          
+            <${SendTo} picture=${result} />
+            <a
+              class="button small"
+              href=${file(result.id)}
+              download=${`${recipe.kind}-${result.id.slice(0, 6)}`}
+            >
+              Save
+            </a>
+          `
+        }
+      </div>
     </div>
-  </div>`;
+  `;
 }
 
 export function progress(job) {
@@ -224,21 +572,63 @@ export function progress(job) {
   else if (job.state === "done") facts.push(job.steps > 1 ? `done in ${job.steps} steps` : "done");
   else facts.push(job.note || `step ${job.step} of ${job.steps || "…"}`);
   if (job.state === "paused" || job.state === "stopped") facts.push(job.state);
-  for (const [name, value] of Object.entries(job.numbers ?? {}).filter(([name]) => name !== "seconds_left").slice(0, 4)) facts.push(`${name.replace(/_/g, " ")} ${figure(value)}`);
+  for (const [name, value] of Object.entries(job.numbers ?? {})
+    .filter(([name]) => name !== "seconds_left")
+    .slice(0, 4))
+    facts.push(`${name.replace(/_/g, " ")} ${figure(value)}`);
   if (job.state === "running" && job.seconds_left != null) facts.push(`${time(job.seconds_left)} left`);
   return facts;
 }
 
-const PLACES = [["dream", "picture", "Dream"], ["style", "picture", "Style, as the photograph"], ["style", "style", "Style, as the painting"], ["paint", "picture", "Paint"], ["look", "picture", "Look"], ["read", "picture", "Read"]];
-const PAINTED = [["paint", "painting", "Paint it large", "render"], ["paint", "painting", "Its neurons", "neurons"]];
+const PLACES = [
+  ["dream", "picture", "Dream"],
+  ["style", "picture", "Style, as the photograph"],
+  ["style", "style", "Style, as the painting"],
+  ["paint", "picture", "Paint"],
+  ["look", "picture", "Look"],
+  ["read", "picture", "Read"],
+];
+const PAINTED = [
+  ["paint", "painting", "Paint it large", "render"],
+  ["paint", "painting", "Its neurons", "neurons"],
+];
 
 /** A menu that sends a picture on to another room. */
 export function SendTo({ picture }) {
   const menu = useRef();
   const close = () => menu.current.removeAttribute("open");
-  return html`<details class="menu" ref=${menu} onKeyDown=${(event) => { if (event.key === "Escape") { close(); menu.current.querySelector("summary").focus(); } }}
-      onFocusOut=${(event) => { if (event.relatedTarget && !menu.current.contains(event.relatedTarget)) close(); }}>
-    <summary class="button small">Send to …</summary>
-    <ul>${[...PLACES, ...(picture.also === ".safetensors" ? PAINTED : [])].map(([room, role, label, kind]) => html`<li key=${label}><button type="button" onClick=${() => { close(); go(room, { kind, [`in.${role}`]: picture.id }); }}>${label}</button></li>`)}</ul>
-  </details>`;
+  return html`
+    <details
+      class="menu"
+      ref=${menu}
+      onKeyDown=${(event) => {
+        if (event.key === "Escape") {
+          close();
+          menu.current.querySelector("summary").focus();
+        }
+      }}
+      onFocusOut=${(event) => {
+        if (event.relatedTarget && !menu.current.contains(event.relatedTarget)) close();
+      }}
+    >
+      <summary class="button small">Send to …</summary>
+      <ul>
+        ${[...PLACES, ...(picture.also === ".safetensors" ? PAINTED : [])].map(
+          ([room, role, label, kind]) => html`
+            <li key=${label}>
+              <button
+                type="button"
+                onClick=${() => {
+                  close();
+                  go(room, { kind, [`in.${role}`]: picture.id });
+                }}
+              >
+                ${label}
+              </button>
+            </li>
+          `,
+        )}
+      </ul>
+    </details>
+  `;
 }

@@ -30,7 +30,17 @@ export default function Read() {
   asked.surface = page || camera ? "page" : "pad";
   asked.answered = (found) => {
     // Until the new one is here, the last why stays.
-    setAnswer((last) => (found.digits.some((each) => each.why) || !last ? found : { ...found, digits: found.digits.map((each, place) => ({ ...each, why: last.digits[place]?.digit === each.digit ? last.digits[place].why : null })) }));
+    setAnswer((last) =>
+      found.digits.some((each) => each.why) || !last
+        ? found
+        : {
+            ...found,
+            digits: found.digits.map((each, place) => ({
+              ...each,
+              why: last.digits[place]?.digit === each.digit ? last.digits[place].why : null,
+            })),
+          },
+    );
     setProblem("");
     setWhich(Math.max(0, found.digits.length - 1));
   };
@@ -52,7 +62,15 @@ export default function Read() {
         if (asked.last === null) continue; // wiped meanwhile
         asked.answered({ ...found, whole });
         // To tell why, and two digits that touch, takes longer: it is asked for when the pen rests.
-        if (moves && found.digits.length) asked.resting = setTimeout(() => read(newest, asked.network, asked.surface, false).then((told) => asked.last === newest && asked.answered({ ...told, whole }), () => {}), REST);
+        if (moves && found.digits.length)
+          asked.resting = setTimeout(
+            () =>
+              read(newest, asked.network, asked.surface, false).then(
+                (told) => asked.last === newest && asked.answered({ ...told, whole }),
+                () => {},
+              ),
+            REST,
+          );
       } catch (error) {
         setProblem(error.message);
       }
@@ -73,17 +91,25 @@ export default function Read() {
     });
     asked.pad = pad;
     host.current.replaceChildren(pad);
-    return () => { host.current?.replaceChildren(); };
+    return () => {
+      host.current?.replaceChildren();
+    };
   }, [page, camera]);
   useArrivals((id) => keep({ "in.picture": id, from: null }), true);
   useEffect(() => {
     if (!page) return;
     setAnswer(null);
-    fetch(file(page)).then((response) => response.blob()).then(ask);
+    fetch(file(page))
+      .then((response) => response.blob())
+      .then(ask);
   }, [page, network]);
   useEffect(() => {
     if (!answer) return undefined;
-    const told = setTimeout(() => { said.value = answer.digits.length ? `It says ${answer.text || answer.digits.map((each) => each.digit).join(" ")}.` : "It sees no digit."; }, 700);
+    const told = setTimeout(() => {
+      said.value = answer.digits.length
+        ? `It says ${answer.text || answer.digits.map((each) => each.digit).join(" ")}.`
+        : "It sees no digit.";
+    }, 700);
     return () => clearTimeout(told);
   }, [answer]);
 
@@ -94,67 +120,252 @@ export default function Read() {
 
   // The drawing becomes a picture that the room Look can open.
   async function inside() {
-    const picture = page ?? (await attempt(async () => upload(await drawing(asked.pad, WHOLE), "a drawing")))?.id;
+    const picture =
+      page ?? (await attempt(async () => upload(await drawing(asked.pad, WHOLE), "a drawing")))?.id;
     if (picture) go("look", { network, "in.picture": picture });
   }
 
   const digit = answer?.digits[Math.min(which, answer.digits.length - 1)];
   // The look view beside the pad sees what the network was shown.
-  const tell = () => { if (looks && digit) inner.current?.contentWindow?.postMessage({ pixels: digit.seen.map((level) => level / 255) }, "*"); };
+  const tell = () => {
+    if (looks && digit)
+      inner.current?.contentWindow?.postMessage({ pixels: digit.seen.map((level) => level / 255) }, "*");
+  };
   useEffect(tell, [looks, digit]);
   const readers = networks.value.filter((each) => each.here && each.input?.[0] === 1);
   const source = page ? "page" : camera ? "camera" : "pad";
-  return html`<div class="room read" data-inside=${looks}>
-    <section class="pen" aria-label=${{ page: "The page", camera: "The camera", pad: "The pad" }[source]}>
-      ${page ? html`<${Page} picture=${file(page)} answer=${answer} which=${which} setWhich=${setWhich} />`
-        : camera ? html`<${Live} glance=${ask} answer=${answer} which=${which} setWhich=${setWhich} still=${async (blob) => {
-            const picture = await take(new File([blob], "page.jpg", { type: "image/jpeg" }));
-            if (picture) keep({ "in.picture": picture.id, from: null });
-          }} />`
-        : html`<div ref=${host} style=${{ display: "contents" }}></div>`}
-    </section>
-    <section class="reading" aria-label="What it says">
-      <h1>Read</h1>
-      <div class="verdict">
-      <p class="said-digit" data-testid="answer" data-long=${(answer?.text ?? "").length > 2}>${answer ? (answer.digits.length ? answer.text || answer.digits.map((each) => each.digit).join("") : "–") : html`<span class="quiet" aria-hidden="true">?</span>`}</p>
-      <div class="because">
-        <figure><${Seen} pixels=${digit?.seen} /><figcaption>what it is shown</figcaption></figure>
-        <figure><${Why} why=${digit?.why} seen=${digit?.seen} /><figcaption>${digit?.why ? html`why ${digit.digit}: <b class="for">for</b> it, <b class="against">against</b> it, rather than ${digit.why.rather_than}` : "what speaks for the answer"}</figcaption></figure>
-      </div>
-      </div>
-      <ul class="chances" aria-label="How sure it is of each digit">
-        ${DIGITS.map((each) => {
-          const share = digit?.chances[each] ?? 0;
-          return html`<li key=${each} data-most=${digit?.digit === each}><span>${each}</span><span class="bar-of" aria-hidden="true"><span style=${{ transform: `scaleX(${share})` }}></span></span><span class="share">${digit ? `${(100 * share).toFixed(1)} %` : ""}</span></li>`;
-        })}
-      </ul>
-      ${answer?.digits.length > 1 && html`<div class="seen" aria-label="The digits that were found" role="group">
-        ${answer.digits.slice(0, 40).map((each, place) => html`<button type="button" key=${place} aria-pressed=${place === which} aria-label=${`Digit ${place + 1}: ${each.digit}`} onClick=${() => setWhich(place)}><${Seen} pixels=${each.seen} /></button>`)}
-      </div>`}
-      <p class="hint" role="status">${problem ? html`${problem} <a href="#/train">Train a network</a> first.` : answer ? `${answer.whole.toFixed(0)} ms from ${source === "pad" ? "the pen" : "the page"} to the answer${digit?.note ? ` · ${digit.note}` : ""}${answer.notes?.length ? ` · ${answer.notes.join("; ")}` : ""}` : "What the network is shown is normalised as MNIST’s digits are: a box of 20 pixels, its weight in the middle of 28."}</p>
-      <div class="acts">
-        ${source !== "pad" && html`<button type="button" class="button small" onClick=${() => { setAnswer(null); keep({ "in.picture": null, from: null }); }}>Back to the pad</button>`}
-        <button type="button" class="button small" onClick=${() => setPicking(true)}>Read a page …</button>
-        ${source !== "camera" && html`<button type="button" class="button small" onClick=${() => { setAnswer(null); keep({ from: "camera", "in.picture": null }); }}>Camera</button>`}
-        <button type="button" class="button small" disabled=${!answer} onClick=${showSteps}>The steps to it</button>
-        <button type="button" class="button small" aria-pressed=${looks} onClick=${() => keep({ inside: looks ? null : "1" })}>Look inside as I draw</button>
-        <button type="button" class="button small" disabled=${!answer?.digits.length} onClick=${inside}>Open in Look</button>
-        ${readers.length > 1 && html`<label class="check">Network <select value=${network} onChange=${(event) => keep({ network: event.target.value === "conv" ? null : event.target.value })}>${readers.map((each) => html`<option key=${each.name}>${each.name}</option>`)}</select></label>`}
-      </div>
-      ${picking && html`<${Picker} words="a page to read" close=${() => setPicking(false)} chosen=${(id) => { setPicking(false); keep({ "in.picture": id, from: null }); }} />`}
-      ${steps && html`<${Steps} address=${steps} close=${() => { URL.revokeObjectURL(steps); setSteps(null); }} />`}
-    </section>
-    ${looks && html`<iframe class="inner" ref=${inner} key=${network} src=${url(`/api/look?network=${encodeURIComponent(network)}`)} sandbox="allow-scripts" title="The drawing in the network" onLoad=${tell}></iframe>`}
-  </div>`;
+  return html`
+    <div class="room read" data-inside=${looks}>
+      <section
+        class="pen"
+        aria-label=${{ page: "The page", camera: "The camera", pad: "The pad" }[source]}
+      >
+        ${
+          page
+            ? html`<${Page} picture=${file(page)} answer=${answer} which=${which} setWhich=${setWhich} />`
+            : camera
+              ? html`
+                <${Live}
+                  glance=${ask}
+                  answer=${answer}
+                  which=${which}
+                  setWhich=${setWhich}
+                  still=${async (blob) => {
+                    const picture = await take(new File([blob], "page.jpg", { type: "image/jpeg" }));
+                    if (picture) keep({ "in.picture": picture.id, from: null });
+                  }}
+                />
+              `
+              : html`<div ref=${host} style=${{ display: "contents" }}></div>`
+        }
+      </section>
+      <section class="reading" aria-label="What it says">
+        <h1>Read</h1>
+        <div class="verdict">
+          <p class="said-digit" data-testid="answer" data-long=${(answer?.text ?? "").length > 2}>
+            ${
+              answer
+                ? answer.digits.length
+                  ? answer.text || answer.digits.map((each) => each.digit).join("")
+                  : "–"
+                : html`
+                  <span class="quiet" aria-hidden="true">
+                    ?
+                  </span>
+                `
+            }
+          </p>
+          <div class="because">
+            <figure>
+              <${Seen} pixels=${digit?.seen} />
+              <figcaption>what it is shown</figcaption>
+            </figure>
+            <figure>
+              <${Why} why=${digit?.why} seen=${digit?.seen} />
+              <figcaption>
+                ${
+                  digit?.why
+                    ? html`                  
+                      why ${digit.digit}: <b class="for">for</b> it, <b class="against">against</b> it,
+                      rather than ${digit.why.rather_than}
+                    `
+                    : "what speaks for the answer"
+                }
+              </figcaption>
+            </figure>
+          </div>
+        </div>
+        <ul class="chances" aria-label="How sure it is of each digit">
+          ${DIGITS.map((each) => {
+            const share = digit?.chances[each] ?? 0;
+            return html`
+              <li key=${each} data-most=${digit?.digit === each}>
+                <span>${each}</span>
+                <span class="bar-of" aria-hidden="true">
+                  <span style=${{ transform: `scaleX(${share})` }}></span>
+                </span>
+                <span class="share">${digit ? `${(100 * share).toFixed(1)} %` : ""}</span>
+              </li>
+            `;
+          })}
+        </ul>
+        ${
+          answer?.digits.length > 1 &&
+          html`
+            <div class="seen" aria-label="The digits that were found" role="group">
+              ${answer.digits.slice(0, 40).map(
+                (each, place) => html`
+                  <button
+                    type="button"
+                    key=${place}
+                    aria-pressed=${place === which}
+                    aria-label=${`Digit ${place + 1}: ${each.digit}`}
+                    onClick=${() => setWhich(place)}
+                  >
+                    <${Seen} pixels=${each.seen} />
+                  </button>
+                `,
+              )}
+            </div>
+          `
+        }
+        <p class="hint" role="status">
+          ${
+            problem
+              ? html`${problem} <a href="#/train">Train a network</a> first.`
+              : answer
+                ? `${answer.whole.toFixed(0)} ms from ${source === "pad" ? "the pen" : "the page"} to the answer${digit?.note ? ` · ${digit.note}` : ""}${answer.notes?.length ? ` · ${answer.notes.join("; ")}` : ""}`
+                : "What the network is shown is normalised as MNIST’s digits are: a box of 20 pixels, its weight in the middle of 28."
+          }
+        </p>
+        <div class="acts">
+          ${
+            source !== "pad" &&
+            html`
+              <button
+                type="button"
+                class="button small"
+                onClick=${() => {
+                  setAnswer(null);
+                  keep({ "in.picture": null, from: null });
+                }}
+              >
+                Back to the pad
+              </button>
+            `
+          }
+          <button type="button" class="button small" onClick=${() => setPicking(true)}>
+            Read a page …
+          </button>
+          ${
+            source !== "camera" &&
+            html`
+              <button
+                type="button"
+                class="button small"
+                onClick=${() => {
+                  setAnswer(null);
+                  keep({ from: "camera", "in.picture": null });
+                }}
+              >
+                Camera
+              </button>
+            `
+          }
+          <button type="button" class="button small" disabled=${!answer} onClick=${showSteps}>
+            The steps to it
+          </button>
+          <button
+            type="button"
+            class="button small"
+            aria-pressed=${looks}
+            onClick=${() => keep({ inside: looks ? null : "1" })}
+          >
+            Look inside as I draw
+          </button>
+          <button type="button" class="button small" disabled=${!answer?.digits.length} onClick=${inside}>
+            Open in Look
+          </button>
+          ${
+            readers.length > 1 &&
+            html`
+              <label class="check">
+                Network${" "}
+                <select
+                  value=${network}
+                  onChange=${(event) =>
+                    keep({ network: event.target.value === "conv" ? null : event.target.value })}
+                >
+                  ${readers.map((each) => html`<option key=${each.name}>${each.name}</option>`)}
+                </select>
+              </label>
+            `
+          }
+        </div>
+        ${
+          picking &&
+          html`
+            <${Picker}
+              words="a page to read"
+              close=${() => setPicking(false)}
+              chosen=${(id) => {
+                setPicking(false);
+                keep({ "in.picture": id, from: null });
+              }}
+            />
+          `
+        }
+        ${
+          steps &&
+          html`
+            <${Steps}
+              address=${steps}
+              close=${() => {
+                URL.revokeObjectURL(steps);
+                setSteps(null);
+              }}
+            />
+          `
+        }
+      </section>
+      ${
+        looks &&
+        html`
+          <iframe
+            class="inner"
+            ref=${inner}
+            key=${network}
+            src=${url(`/api/look?network=${encodeURIComponent(network)}`)}
+            sandbox="allow-scripts"
+            title="The drawing in the network"
+            onLoad=${tell}
+          ></iframe>
+        `
+      }
+    </div>
+  `;
 }
 
 function Steps({ address, close }) {
   const dialog = useRef();
   useEffect(() => dialog.current.showModal(), []);
-  return html`<dialog ref=${dialog} class="picker steps" aria-label="From the page to the network" onClose=${close} onClick=${(event) => event.target === dialog.current && dialog.current.close()}>
-    <header><h2>How it was made ready</h2><button type="button" class="button quiet" onClick=${() => dialog.current.close()}>Close</button></header>
-    <img src=${address} alt="Each step from the page to what the network is shown" />
-  </dialog>`;
+  return html`
+    <dialog
+      ref=${dialog}
+      class="picker steps"
+      aria-label="From the page to the network"
+      onClose=${close}
+      onClick=${(event) => event.target === dialog.current && dialog.current.close()}
+    >
+      <header>
+        <h2>How it was made ready</h2>
+        <button type="button" class="button quiet" onClick=${() => dialog.current.close()}>
+          Close
+        </button>
+      </header>
+      <img src=${address} alt="Each step from the page to what the network is shown" />
+    </dialog>
+  `;
 }
 
 /** What is on the pad, white on black, as a PNG of `side` pixels. */
@@ -174,7 +385,8 @@ function Seen({ pixels }) {
   useEffect(() => {
     const context = canvas.current.getContext("2d");
     const image = context.createImageData(28, 28);
-    for (let place = 0; place < 784; place += 1) image.data.set([...Array(3).fill(pixels?.[place] ?? 0), 255], 4 * place);
+    for (let place = 0; place < 784; place += 1)
+      image.data.set([...Array(3).fill(pixels?.[place] ?? 0), 255], 4 * place);
     context.putImageData(image, 0, 0);
   }, [pixels]);
   return html`<canvas ref=${canvas} width="28" height="28"></canvas>`;
@@ -192,11 +404,24 @@ function Why({ why, seen }) {
       const share = Math.sign(why?.terms[place] ?? 0) * Math.sqrt(Math.abs(why?.terms[place] ?? 0) / 100);
       const ground = 0.16 * (seen?.[place] ?? 0);
       const end = share > 0 ? amber : blue;
-      image.data.set([0, 1, 2].map((band) => ground + Math.abs(share) * (end[band] - ground)).concat(255), 4 * place);
+      image.data.set(
+        [0, 1, 2].map((band) => ground + Math.abs(share) * (end[band] - ground)).concat(255),
+        4 * place,
+      );
     }
     context.putImageData(image, 0, 0);
   }, [why]);
-  return html`<canvas ref=${canvas} width="28" height="28" role="img" aria-label=${why ? "Which pixels speak for the answer, in amber, and against it, in blue" : "Nothing yet"}></canvas>`;
+  return html`
+    <canvas
+      ref=${canvas}
+      width="28"
+      height="28"
+      role="img"
+      aria-label=${
+        why ? "Which pixels speak for the answer, in amber, and against it, in blue" : "Nothing yet"
+      }
+    ></canvas>
+  `;
 }
 
 const colour = (text) => [1, 3, 5].map((place) => Number.parseInt(text.slice(place, place + 2), 16));
@@ -204,14 +429,47 @@ const colour = (text) => [1, 3, 5].map((place) => Number.parseInt(text.slice(pla
 function Page({ picture, answer, which, setWhich, children }) {
   const [size, setSize] = useState(null);
   const { width, height } = answer ?? size ?? { width: 4, height: 3 };
-  return html`<div class="page-read" style=${{ width: `min(100cqw, 100cqh * ${width} / ${height})`, aspectRatio: `${width} / ${height}` }}>
-    ${children ?? html`<img src=${picture} alt="The page that is read" onLoad=${(event) => setSize({ width: event.target.naturalWidth, height: event.target.naturalHeight })} />`}
-    ${answer?.digits.map((each, place) => {
-      const [left, top, right, bottom] = each.box;
-      return html`<button type="button" key=${place} aria-pressed=${place === which} aria-label=${`Digit ${place + 1}: ${each.digit}`} onClick=${() => setWhich(place)}
-        style=${{ left: `${(100 * left) / width}%`, top: `${(100 * top) / height}%`, width: `${(100 * (right - left)) / width}%`, height: `${(100 * (bottom - top)) / height}%` }}><span>${each.digit}</span></button>`;
-    })}
-  </div>`;
+  return html`
+    <div
+      class="page-read"
+      style=${{
+        width: `min(100cqw, 100cqh * ${width} / ${height})`,
+        aspectRatio: `${width} / ${height}`,
+      }}
+    >
+      ${
+        children ??
+        html`
+          <img
+            src=${picture}
+            alt="The page that is read"
+            onLoad=${(event) =>
+              setSize({ width: event.target.naturalWidth, height: event.target.naturalHeight })}
+          />
+        `
+      }
+      ${answer?.digits.map((each, place) => {
+        const [left, top, right, bottom] = each.box;
+        return html`
+          <button
+            type="button"
+            key=${place}
+            aria-pressed=${place === which}
+            aria-label=${`Digit ${place + 1}: ${each.digit}`}
+            onClick=${() => setWhich(place)}
+            style=${{
+              left: `${(100 * left) / width}%`,
+              top: `${(100 * top) / height}%`,
+              width: `${(100 * (right - left)) / width}%`,
+              height: `${(100 * (bottom - top)) / height}%`,
+            }}
+          >
+            <span>${each.digit}</span>
+          </button>
+        `;
+      })}
+    </div>
+  `;
 }
 
 // A page held into the camera is read about once a second.
@@ -230,13 +488,18 @@ function Live({ glance, still, ...page }) {
     let stream = null;
     let gone = false;
     const stop = () => stream?.getTracks().forEach((track) => track.stop());
-    const asked = navigator.mediaDevices?.getUserMedia({ video: { width: { ideal: 1280 }, facingMode: "environment" } });
+    const asked = navigator.mediaDevices?.getUserMedia({
+      video: { width: { ideal: 1280 }, facingMode: "environment" },
+    });
     if (!asked) setProblem("This browser has no camera to offer here.");
-    asked?.then((opened) => {
-      stream = opened;
-      if (gone) stop();
-      else video.current.srcObject = opened;
-    }, () => setProblem("The camera did not open: the browser, or another program, keeps it."));
+    asked?.then(
+      (opened) => {
+        stream = opened;
+        if (gone) stop();
+        else video.current.srcObject = opened;
+      },
+      () => setProblem("The camera did not open: the browser, or another program, keeps it."),
+    );
     let due = 0;
     const look = async () => {
       const blob = await shot.current();
@@ -244,9 +507,28 @@ function Live({ glance, still, ...page }) {
       if (!gone) due = setTimeout(look, GLANCE);
     };
     due = setTimeout(look, GLANCE);
-    return () => { gone = true; clearTimeout(due); stop(); };
+    return () => {
+      gone = true;
+      clearTimeout(due);
+      stop();
+    };
   }, []);
   if (problem) return html`<p class="empty">${problem}</p>`;
-  return html`<div class="camera-live"><${Page} ...${page}><video ref=${video} autoplay muted playsinline aria-label="What the camera sees"></video><//>
-    <button type="button" class="button primary" onClick=${async () => { const blob = await shot.current(); if (blob) still(blob); }}>Keep this still</button></div>`;
+  return html`
+    <div class="camera-live">
+      <${Page} ...${page}>
+        <video ref=${video} autoplay muted playsinline aria-label="What the camera sees"></video>
+      <//>
+      <button
+        type="button"
+        class="button primary"
+        onClick=${async () => {
+          const blob = await shot.current();
+          if (blob) still(blob);
+        }}
+      >
+        Keep this still
+      </button>
+    </div>
+  `;
 }

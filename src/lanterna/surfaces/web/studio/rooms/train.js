@@ -14,7 +14,13 @@ const MOST = COLOURS.length; // runs beside one another
 
 export default function TrainRoom() {
   const recipe = recipeOf("train");
-  return recipe ? html`<${Training} recipe=${recipe} />` : html`<div class="room"><p class="empty">This room is not open yet.</p></div>`;
+  return recipe
+    ? html`<${Training} recipe=${recipe} />`
+    : html`
+      <div class="room">
+        <p class="empty">This room is not open yet.</p>
+      </div>
+    `;
 }
 
 function Training({ recipe }) {
@@ -22,13 +28,20 @@ function Training({ recipe }) {
   const all = useMemo(() => settings(recipe), [recipe]);
   const preset = recipe.presets[query.get("preset")] ? query.get("preset") : null;
   const base = preset ? recipe.presets[preset] : {};
-  const chosen = Object.fromEntries(all.map((each) => [each.name, understood(query.get(each.name), each)]).filter(([, value]) => value !== undefined));
+  const chosen = Object.fromEntries(
+    all
+      .map((each) => [each.name, understood(query.get(each.name), each)])
+      .filter(([, value]) => value !== undefined),
+  );
   const value = (name) => chosen[name] ?? base[name] ?? all.find((each) => each.name === name).usual;
   const id = query.get("job");
-  const job = (id ? jobOf(id) : active.value.find((each) => each.kind === "train" && each.state !== "queued")) ?? null;
+  const job =
+    (id ? jobOf(id) : active.value.find((each) => each.kind === "train" && each.state !== "queued")) ?? null;
   const running = job && ["running", "paused"].includes(job.state);
   const runs = jobs.value.filter((each) => each.kind === "train" && each.step > 0).slice(0, 12);
-  const beside = (query.get("runs") ?? "").split(",").filter((each) => runs.some((run) => run.id === each && run.id !== job?.id));
+  const beside = (query.get("runs") ?? "")
+    .split(",")
+    .filter((each) => runs.some((run) => run.id === each && run.id !== job?.id));
   const compared = [...new Set([job?.id ?? runs[0]?.id, ...beside].filter(Boolean))].slice(0, MOST);
   const steering = useRef();
 
@@ -36,130 +49,419 @@ function Training({ recipe }) {
     keep({ [name]: next === undefined ? null : written(next) });
     if (!running || !recipe.steers.includes(name)) return;
     clearTimeout(steering.current);
-    const now = next === undefined ? base[name] ?? all.find((each) => each.name === name).usual : next;
-    steering.current = setTimeout(() => attempt(async () => put(await patch(`/api/jobs/${job.id}`, { settings: { [name]: now } }))), 250);
+    const now = next === undefined ? (base[name] ?? all.find((each) => each.name === name).usual) : next;
+    steering.current = setTimeout(
+      () => attempt(async () => put(await patch(`/api/jobs/${job.id}`, { settings: { [name]: now } }))),
+      250,
+    );
   }
   async function start() {
-    const made = await attempt(() => post("/api/jobs", { kind: "train", preset, settings: chosen, inputs: [], title: query.get("name") ?? "" }));
+    const made = await attempt(() =>
+      post("/api/jobs", {
+        kind: "train",
+        preset,
+        settings: chosen,
+        inputs: [],
+        title: query.get("name") ?? "",
+      }),
+    );
     if (!made) return;
     put(made);
     keep({ job: made.id });
   }
   const state = (next) => attempt(async () => put(await patch(`/api/jobs/${job.id}`, { state: next })));
   const names = Object.keys(recipe.presets);
-  return html`<div class="room make train">
-    <section class="stage" aria-label="The network and its curves">
-      <${Layers} value=${value} change=${change} />
-      <${Curves} job=${job} compared=${compared} />
-      <${Runs} runs=${runs} job=${job} compared=${compared} recipe=${recipe} />
-      <div class="caption"><p class="facts" role="status">${told(job).map((each) => html`<span key=${each}>${each}</span>`)}</p>
-        ${job?.state === "done" && networks.value.some((each) => each.name === job.title && each.here) && html`<div class="tools"><a class="button small" href=${`#/read${job.title !== "conv" ? `?network=${job.title}` : ""}`}>Draw for it</a>
-          <a class="button small" href=${`#/look?network=${job.title}`}>Look inside</a><a class="button small" href=${`#/dream?network=${job.title}`}>Dream with it</a></div>`}</div>
-    </section>
-    <aside class="panel" aria-label="Settings">
-      <div class="scroll">
-        <h1>Train</h1>
-        <p class="lead">${recipe.words}</p>
-        ${names.length > 0 && html`<fieldset class="presets"><legend>Presets</legend>${[null, ...names].map((name) => html`<label key=${name} class="chip"><input type="radio" name="preset" checked=${preset === name}
-          onChange=${() => keep({ preset: name, ...Object.fromEntries(all.map((each) => [each.name, null])) })} /><span>${name ?? "usual"}</span></label>`)}</fieldset>`}
-        <div class="field named"><div class="head"><label for="set-name">Name</label></div>
-          <${Typed} type="text" id="set-name" value=${query.get("name") ?? ""} placeholder="automatic" maxlength="40" autocomplete="off" spellcheck=${false} aria-describedby="set-name-words" commit=${(event) => keep({ name: event.target.value.trim().toLowerCase() })} />
-          <p class="hint" id="set-name-words">What the rest of the studio calls it: small letters, digits and -.</p></div>
-        <${Form} recipe=${recipe} base=${base} chosen=${chosen} change=${change} steers=${running ? recipe.steers : []} without=${["hidden", "channels"]} />
-        <${Kept} />
-      </div>
-      <div class="go">
-        ${running && html`<button type="button" class="button" onClick=${() => state(job.state === "paused" ? "running" : "paused")}>${job.state === "paused" ? "Go on" : "Pause"}</button>
-        <button type="button" class="button" onClick=${() => state("stopped")}>Stop</button>`}
-        <button type="button" class="button primary" onClick=${start}>${running ? "Start another" : "Start"}</button>
-      </div>
-    </aside>
-  </div>`;
+  return html`
+    <div class="room make train">
+      <section class="stage" aria-label="The network and its curves">
+        <${Layers} value=${value} change=${change} />
+        <${Curves} job=${job} compared=${compared} />
+        <${Runs} runs=${runs} job=${job} compared=${compared} recipe=${recipe} />
+        <div class="caption">
+          <p class="facts" role="status">
+            ${told(job).map((each) => html`<span key=${each}>${each}</span>`)}
+          </p>
+          ${
+            job?.state === "done" &&
+            networks.value.some((each) => each.name === job.title && each.here) &&
+            html`
+              <div class="tools">
+                <a
+                  class="button small"
+                  href=${`#/read${job.title !== "conv" ? `?network=${job.title}` : ""}`}
+                >
+                  Draw for it
+                </a>
+                <a class="button small" href=${`#/look?network=${job.title}`}>
+                  Look inside
+                </a>
+                <a class="button small" href=${`#/dream?network=${job.title}`}>
+                  Dream with it
+                </a>
+              </div>
+            `
+          }
+        </div>
+      </section>
+      <aside class="panel" aria-label="Settings">
+        <div class="scroll">
+          <h1>Train</h1>
+          <p class="lead">${recipe.words}</p>
+          ${
+            names.length > 0 &&
+            html`
+              <fieldset class="presets">
+                <legend>Presets</legend>
+                ${[null, ...names].map(
+                  (name) => html`
+                    <label key=${name} class="chip">
+                      <input
+                        type="radio"
+                        name="preset"
+                        checked=${preset === name}
+                        onChange=${() =>
+                          keep({
+                            preset: name,
+                            ...Object.fromEntries(all.map((each) => [each.name, null])),
+                          })}
+                      />
+                      <span>${name ?? "usual"}</span>
+                    </label>
+                  `,
+                )}
+              </fieldset>
+            `
+          }
+          <div class="field named">
+            <div class="head">
+              <label for="set-name">Name</label>
+            </div>
+            <${Typed}
+              type="text"
+              id="set-name"
+              value=${query.get("name") ?? ""}
+              placeholder="automatic"
+              maxlength="40"
+              autocomplete="off"
+              spellcheck=${false}
+              aria-describedby="set-name-words"
+              commit=${(event) => keep({ name: event.target.value.trim().toLowerCase() })}
+            />
+            <p class="hint" id="set-name-words">
+              What the rest of the studio calls it: small letters, digits and -.
+            </p>
+          </div>
+          <${Form}
+            recipe=${recipe}
+            base=${base}
+            chosen=${chosen}
+            change=${change}
+            steers=${running ? recipe.steers : []}
+            without=${["hidden", "channels"]}
+          />
+          <${Kept} />
+        </div>
+        <div class="go">
+          ${
+            running &&
+            html`            
+              <button
+                type="button"
+                class="button"
+                onClick=${() => state(job.state === "paused" ? "running" : "paused")}
+              >
+                ${job.state === "paused" ? "Go on" : "Pause"}
+              </button>
+              <button type="button" class="button" onClick=${() => state("stopped")}>
+                Stop
+              </button>
+            `
+          }
+          <button type="button" class="button primary" onClick=${start}>
+            ${running ? "Start another" : "Start"}
+          </button>
+        </div>
+      </aside>
+    </div>
+  `;
 }
 
 function told(job) {
   if (!job) return ["Nothing has been trained here yet."];
-  const first = { queued: "waiting for its turn", failed: `failed: ${job.error}`, done: `done in ${job.steps} steps` }[job.state] ?? `step ${job.step} of ${job.steps || "…"}`;
-  return [first, ...(["paused", "stopped"].includes(job.state) ? [job.state] : []),
-    ...Object.entries(job.numbers ?? {}).filter(([name]) => name !== "seconds_left").slice(0, 5).map(([name, value]) => `${name.replace(/_/g, " ")} ${figure(value)}`),
-    ...(job.state === "running" && job.seconds_left != null ? [`${time(job.seconds_left)} left`] : [])];
+  const first =
+    {
+      queued: "waiting for its turn",
+      failed: `failed: ${job.error}`,
+      done: `done in ${job.steps} steps`,
+    }[job.state] ?? `step ${job.step} of ${job.steps || "…"}`;
+  return [
+    first,
+    ...(["paused", "stopped"].includes(job.state) ? [job.state] : []),
+    ...Object.entries(job.numbers ?? {})
+      .filter(([name]) => name !== "seconds_left")
+      .slice(0, 5)
+      .map(([name, value]) => `${name.replace(/_/g, " ")} ${figure(value)}`),
+    ...(job.state === "running" && job.seconds_left != null ? [`${time(job.seconds_left)} left`] : []),
+  ];
 }
 
 // The network as a row of layers: a number on each, one more or one fewer.
 function Layers({ value, change }) {
   const [kind, channels, hidden] = [value("network"), value("channels"), value("hidden")];
-  const row = (name, list, most, words, added) => html`
-    ${list.map((units, place) => html`<div class="layer" key=${name + place}><span>${words}</span>
-      <span class="steps"><${Typed} type="number" class="number" min="1" max="4096" value=${units} aria-label=${`${words}, layer ${place + 1}`}
-        commit=${(event) => change(name, Object.assign([...list], { [place]: Math.min(4096, Math.max(1, Math.round(Number(event.target.value) || 1))) }))} />
-      <button type="button" aria-label=${`Take away ${words}, layer ${place + 1}`} disabled=${name === "channels" && list.length === 1} onClick=${() => change(name, list.filter((_, each) => each !== place))}>×</button></span></div>`)}
-    ${list.length < most && html`<button type="button" class="add-layer" onClick=${() => change(name, [...list, list.at(-1) ? (name === "channels" ? 2 * list.at(-1) : list.at(-1)) : 128])}>+ ${added}</button>`}`;
-  return html`<div class="layers" role="group" aria-label="The network">
-    <div class="layer"><span>picture</span><b>28 × 28</b></div>
-    ${kind === "conv" && row("channels", channels, 3, "maps", "convolution")}
-    ${row("hidden", hidden, 12, "units", "layer")}
-    <div class="layer"><span>answer</span><b>10</b></div>
-  </div>`;
+  const row = (name, list, most, words, added) => html`    
+    ${list.map(
+      (units, place) => html`
+        <div class="layer" key=${name + place}>
+          <span>${words}</span>
+          <span class="steps">
+            <${Typed}
+              type="number"
+              class="number"
+              min="1"
+              max="4096"
+              value=${units}
+              aria-label=${`${words}, layer ${place + 1}`}
+              commit=${(event) =>
+                change(
+                  name,
+                  Object.assign([...list], {
+                    [place]: Math.min(4096, Math.max(1, Math.round(Number(event.target.value) || 1))),
+                  }),
+                )}
+            />
+            <button
+              type="button"
+              aria-label=${`Take away ${words}, layer ${place + 1}`}
+              disabled=${name === "channels" && list.length === 1}
+              onClick=${() =>
+                change(
+                  name,
+                  list.filter((_, each) => each !== place),
+                )}
+            >
+              ×
+            </button>
+          </span>
+        </div>
+      `,
+    )}
+    ${
+      list.length < most &&
+      html`
+        <button
+          type="button"
+          class="add-layer"
+          onClick=${() =>
+            change(name, [
+              ...list,
+              list.at(-1) ? (name === "channels" ? 2 * list.at(-1) : list.at(-1)) : 128,
+            ])}
+        >
+          + ${added}
+        </button>
+      `
+    }
+  `;
+  return html`
+    <div class="layers" role="group" aria-label="The network">
+      <div class="layer">
+        <span>picture</span>
+        <b>28 × 28</b>
+      </div>
+      ${kind === "conv" && row("channels", channels, 3, "maps", "convolution")}
+      ${row("hidden", hidden, 12, "units", "layer")}
+      <div class="layer">
+        <span>answer</span>
+        <b>10</b>
+      </div>
+    </div>
+  `;
 }
 
 // The runs there were: pressed, one stands beside the others; each says what is different about it.
 function Runs({ runs, job, compared, recipe }) {
   if (runs.length < 2) return html`<div class="runs"></div>`;
-  const flip = (id) => keep({ runs: (compared.includes(id) ? compared.filter((each) => each !== id) : [...compared, id]).filter((each) => each !== job?.id).join(",") });
+  const flip = (id) =>
+    keep({
+      runs: (compared.includes(id) ? compared.filter((each) => each !== id) : [...compared, id])
+        .filter((each) => each !== job?.id)
+        .join(","),
+    });
   const names = Object.keys(recipe.schema.properties);
-  const differs = names.filter((name) => name !== "verb" && new Set(runs.filter((run) => compared.includes(run.id)).map((run) => JSON.stringify(run.settings[name]))).size > 1).slice(0, 4);
-  return html`<ul class="runs" aria-label="Runs">${runs.map((run) => {
-    const at = compared.indexOf(run.id);
-    const accuracy = run.numbers?.validation_accuracy ?? run.numbers?.training_accuracy;
-    const told = at < 0 ? "" : differs.map((name) => `${words(name).toLowerCase()} ${written(run.settings[name]) || "none"}`).join(", ");
-    return html`<li key=${run.id}><button type="button" aria-pressed=${at >= 0} disabled=${run.id === compared[0]} onClick=${() => flip(run.id)} style=${{ "--own": at < 0 ? "var(--line)" : `var(${COLOURS[at]})` }}>
-      <span class="ink" aria-hidden="true"></span>${run.title}<span class="quiet">${accuracy == null ? "" : ` ${(100 * accuracy).toFixed(1)} %`}${told && ` · ${told}`}</span></button>
-      ${run.id !== job?.id && html`<a class="quiet" href=${place("train", run.settings, [], { job: run.id })} aria-label=${`Open ${run.title}, with its settings`}>open</a>`}</li>`;
-  })}</ul>`;
+  const differs = names
+    .filter(
+      (name) =>
+        name !== "verb" &&
+        new Set(
+          runs.filter((run) => compared.includes(run.id)).map((run) => JSON.stringify(run.settings[name])),
+        ).size > 1,
+    )
+    .slice(0, 4);
+  return html`
+    <ul class="runs" aria-label="Runs">
+      ${runs.map((run) => {
+        const at = compared.indexOf(run.id);
+        const accuracy = run.numbers?.validation_accuracy ?? run.numbers?.training_accuracy;
+        const told =
+          at < 0
+            ? ""
+            : differs
+                .map((name) => `${words(name).toLowerCase()} ${written(run.settings[name]) || "none"}`)
+                .join(", ");
+        return html`
+          <li key=${run.id}>
+            <button
+              type="button"
+              aria-pressed=${at >= 0}
+              disabled=${run.id === compared[0]}
+              onClick=${() => flip(run.id)}
+              style=${{ "--own": at < 0 ? "var(--line)" : `var(${COLOURS[at]})` }}
+            >
+              <span class="ink" aria-hidden="true"></span>
+              ${run.title}
+              <span class="quiet">
+                ${accuracy == null ? "" : ` ${(100 * accuracy).toFixed(1)} %`}
+                ${told && ` · ${told}`}
+              </span>
+            </button>
+            ${
+              run.id !== job?.id &&
+              html`
+                <a
+                  class="quiet"
+                  href=${place("train", run.settings, [], { job: run.id })}
+                  aria-label=${`Open ${run.title}, with its settings`}
+                >
+                  open
+                </a>
+              `
+            }
+          </li>
+        `;
+      })}
+    </ul>
+  `;
 }
 
 // The networks that were kept: renamed in place, deleted with an undo, used in the other rooms.
 function Kept() {
   const mine = networks.value.filter((each) => each.here && each.input?.[0] === 1);
-  const fresh = async () => { networks.value = await get("/api/networks"); };
-  useEffect(() => { attempt(fresh); }, [jobs.value.filter((each) => each.kind === "train" && each.state === "done").length]);
+  const fresh = async () => {
+    networks.value = await get("/api/networks");
+  };
+  useEffect(() => {
+    attempt(fresh);
+  }, [jobs.value.filter((each) => each.kind === "train" && each.state === "done").length]);
   if (!mine.length) return null;
-  const rename = (name, wished) => wished && wished !== name && attempt(async () => {
-    await patch(`/api/networks/${name}`, { name: wished });
-    await fresh();
-  });
-  const away = (name) => attempt(async () => {
-    await remove(`/api/networks/${name}`);
-    await fresh();
-    notify(`${name} was deleted.`, "Undo", () => attempt(async () => {
-      await post(`/api/networks/${name}/restore`);
+  const rename = (name, wished) =>
+    wished &&
+    wished !== name &&
+    attempt(async () => {
+      await patch(`/api/networks/${name}`, { name: wished });
       await fresh();
-    }));
-  });
-  return html`<details class="more kept"><summary>Networks you have <span class="quiet">${mine.length}</span></summary>
-    <ul>${mine.map(({ name }) => html`<li key=${name}>
-      <${Typed} type="text" value=${name} maxlength="40" spellcheck=${false} autocomplete="off" aria-label=${`Name of ${name}`} commit=${(event) => rename(name, event.target.value.trim().toLowerCase())} />
-      <a href=${`#/read?network=${name}`} aria-label=${`Draw for ${name}`}>draw</a><a href=${`#/look?network=${name}`} aria-label=${`Look inside ${name}`}>look</a>
-      <button type="button" class="button small quiet" aria-label=${`Delete ${name}`} onClick=${() => away(name)}>Delete</button></li>`)}</ul></details>`;
+    });
+  const away = (name) =>
+    attempt(async () => {
+      await remove(`/api/networks/${name}`);
+      await fresh();
+      notify(`${name} was deleted.`, "Undo", () =>
+        attempt(async () => {
+          await post(`/api/networks/${name}/restore`);
+          await fresh();
+        }),
+      );
+    });
+  return html`
+    <details class="more kept">
+      <summary>
+        Networks you have <span class="quiet">${mine.length}</span>
+      </summary>
+      <ul>
+        ${mine.map(
+          ({ name }) => html`
+            <li key=${name}>
+              <${Typed}
+                type="text"
+                value=${name}
+                maxlength="40"
+                spellcheck=${false}
+                autocomplete="off"
+                aria-label=${`Name of ${name}`}
+                commit=${(event) => rename(name, event.target.value.trim().toLowerCase())}
+              />
+              <a href=${`#/read?network=${name}`} aria-label=${`Draw for ${name}`}>
+                draw
+              </a>
+              <a href=${`#/look?network=${name}`} aria-label=${`Look inside ${name}`}>
+                look
+              </a>
+              <button
+                type="button"
+                class="button small quiet"
+                aria-label=${`Delete ${name}`}
+                onClick=${() => away(name)}
+              >
+                Delete
+              </button>
+            </li>
+          `,
+        )}
+      </ul>
+    </details>
+  `;
 }
 
-const GROUPS = [["Loss", /loss/i], ["Accuracy", /acc/i]];
+const GROUPS = [
+  ["Loss", /loss/i],
+  ["Accuracy", /acc/i],
+];
 
 function Curves({ job, compared }) {
   const [points, setPoints] = useState({}); // numbers of each run, by id
   const live = useLive(job);
   useEffect(() => {
-    for (const id of compared) if (!points[id]) get(`/api/jobs/${id}/numbers`).then((found) => setPoints((had) => ({ ...had, [id]: found })), () => {});
+    for (const id of compared)
+      if (!points[id])
+        get(`/api/jobs/${id}/numbers`).then(
+          (found) => setPoints((had) => ({ ...had, [id]: found })),
+          () => {},
+        );
   }, [compared.join()]);
   useEffect(() => {
     if (!job?.step) return;
     setPoints((had) => {
       const mine = had[job.id] ?? [];
-      return mine.at(-1)?.step >= job.step ? had : { ...had, [job.id]: [...mine, { step: job.step, numbers: job.numbers }] };
+      return mine.at(-1)?.step >= job.step
+        ? had
+        : { ...had, [job.id]: [...mine, { step: job.step, numbers: job.numbers }] };
     });
   }, [job?.id, job?.step]);
-  return html`<div class="curves">${GROUPS.map(([title, which]) => html`<${Curve} key=${title} title=${title} which=${which} job=${job} runs=${compared} points=${points} />`)}
-    <figure class="kernels"><h2>The first layer, and what is misread now</h2>${live ? html`<img src=${live.address} alt="The kernels of the first layer, amber for and blue against; beneath them test digits that are misread now, with what they are and what they are read as" />` : html`<p class="hint">The kernels are shown as they are learned, and the digits that are still misread.</p>`}</figure></div>`;
+  return html`
+    <div class="curves">
+      ${GROUPS.map(
+        ([title, which]) => html`
+          <${Curve} key=${title} title=${title} which=${which} job=${job} runs=${compared} points=${points} />
+        `,
+      )}
+      <figure class="kernels">
+        <h2>The first layer, and what is misread now</h2>
+        ${
+          live
+            ? html`
+              <img
+                src=${live.address}
+                alt="The kernels of the first layer, amber for and blue against; beneath them test digits that are misread now, with what they are and what they are read as"
+              />
+            `
+            : html`
+              <p class="hint">
+                The kernels are shown as they are learned, and the digits that are still misread.
+              </p>
+            `
+        }
+      </figure>
+    </div>
+  `;
 }
 
 function Curve({ title, which, job, runs, points }) {
@@ -167,12 +469,21 @@ function Curve({ title, which, job, runs, points }) {
   const plot = useRef(null);
   const series = [];
   for (const id of runs) {
-    const names = [...new Set((points[id] ?? []).flatMap(({ numbers }) => Object.keys(numbers)))].filter((name) => which.test(name));
+    const names = [...new Set((points[id] ?? []).flatMap(({ numbers }) => Object.keys(numbers)))].filter(
+      (name) => which.test(name),
+    );
     for (const [nth, name] of names.entries()) series.push({ id, name, run: runs.indexOf(id), nth });
   }
-  const steps = [...new Set(runs.flatMap((id) => (points[id] ?? []).map(({ step }) => step)))].sort((one, other) => one - other);
-  const at = Object.fromEntries(runs.map((id) => [id, new Map((points[id] ?? []).map(({ step, numbers }) => [step, numbers]))]));
-  const data = [steps, ...series.map(({ id, name }) => steps.map((step) => at[id].get(step)?.[name] ?? null))];
+  const steps = [...new Set(runs.flatMap((id) => (points[id] ?? []).map(({ step }) => step)))].sort(
+    (one, other) => one - other,
+  );
+  const at = Object.fromEntries(
+    runs.map((id) => [id, new Map((points[id] ?? []).map(({ step, numbers }) => [step, numbers]))]),
+  );
+  const data = [
+    steps,
+    ...series.map(({ id, name }) => steps.map((step) => at[id].get(step)?.[name] ?? null)),
+  ];
   const shape = series.map(({ id, name }) => id + name).join();
   const colours = () => {
     const style = getComputedStyle(document.documentElement);
@@ -181,23 +492,67 @@ function Curve({ title, which, job, runs, points }) {
   useEffect(() => {
     const colour = colours();
     const box = host.current;
-    const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
-    plot.current = new uPlot({
-      width: box.clientWidth, height: box.clientHeight, cursor: { points: { size: 6 } }, legend: { show: false },
-      scales: { x: { time: false } },
-      axes: [{ ...axis, size: 32 }, { ...axis, size: 48 }],
-      series: [{}, ...series.map((each) => ({
-        label: each.name, spanGaps: true, width: each.run ? 1.5 : 2, points: { show: false },
-        stroke: colour(COLOURS[each.run]), dash: each.nth ? [4, 4] : undefined,
-      }))],
-    }, data, box);
-    const watch = new ResizeObserver(() => plot.current?.setSize({ width: box.clientWidth, height: box.clientHeight }));
+    const axis = {
+      stroke: colour("--quiet"),
+      grid: { stroke: colour("--line"), width: 1 },
+      ticks: { show: false },
+      font: "12px system-ui",
+    };
+    plot.current = new uPlot(
+      {
+        width: box.clientWidth,
+        height: box.clientHeight,
+        cursor: { points: { size: 6 } },
+        legend: { show: false },
+        scales: { x: { time: false } },
+        axes: [
+          { ...axis, size: 32 },
+          { ...axis, size: 48 },
+        ],
+        series: [
+          {},
+          ...series.map((each) => ({
+            label: each.name,
+            spanGaps: true,
+            width: each.run ? 1.5 : 2,
+            points: { show: false },
+            stroke: colour(COLOURS[each.run]),
+            dash: each.nth ? [4, 4] : undefined,
+          })),
+        ],
+      },
+      data,
+      box,
+    );
+    const watch = new ResizeObserver(() =>
+      plot.current?.setSize({ width: box.clientWidth, height: box.clientHeight }),
+    );
     watch.observe(box);
-    return () => { watch.disconnect(); plot.current.destroy(); plot.current = null; };
+    return () => {
+      watch.disconnect();
+      plot.current.destroy();
+      plot.current = null;
+    };
   }, [shape]);
-  useEffect(() => { plot.current?.setData(data); }, [steps.length, steps.at(-1)]);
+  useEffect(() => {
+    plot.current?.setData(data);
+  }, [steps.length, steps.at(-1)]);
   const shown = job && Object.entries(job.numbers ?? {}).filter(([name]) => which.test(name));
   const last = shown?.at(-1);
-  return html`<figure class="curve"><h2>${title} <output>${last ? (title === "Accuracy" ? `${(100 * last[1]).toFixed(2)} %` : figure(last[1])) : ""}</output></h2>
-    <div class="plot" ref=${host} role="img" aria-label=${last ? `${title} is ${figure(last[1])} at step ${job.step}` : `${title}: nothing yet`}></div></figure>`;
+  return html`
+    <figure class="curve">
+      <h2>
+        ${title}${" "}
+        <output>
+          ${last ? (title === "Accuracy" ? `${(100 * last[1]).toFixed(2)} %` : figure(last[1])) : ""}
+        </output>
+      </h2>
+      <div
+        class="plot"
+        ref=${host}
+        role="img"
+        aria-label=${last ? `${title} is ${figure(last[1])} at step ${job.step}` : `${title}: nothing yet`}
+      ></div>
+    </figure>
+  `;
 }
