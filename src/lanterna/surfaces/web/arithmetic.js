@@ -44,9 +44,10 @@ function bentText(stage, before, place) {
   const unit = Math.floor(place / (stage.out.length / stage.units));
   const x = stage.kind === "pool" ? before.out[stage.winner[place]] : before.out[place];
   const short = number(x);
+  const shift = signed(stage.shift?.[unit] ?? 0).replace(/^([+−])/, "$1 ");
   return {
     pool: `${stage.name}: the largest of ${stage.kernel ** 2}`,
-    norm: `${stage.name}: ${short} × ${number(stage.scale?.[unit] ?? 1)} ${signed(stage.shift?.[unit] ?? 0).replace(/^([+−])/, "$1 ")}`,
+    norm: `${stage.name}: ${short} × ${number(stage.scale?.[unit] ?? 1)} ${shift}`,
     relu: `${stage.name}: ${short}, or zero if less`,
     relu6: `${stage.name}: ${short}, kept within 0 and 6`,
     sigmoid: `${stage.name}: 1 / (1 + e^−(${short}))`,

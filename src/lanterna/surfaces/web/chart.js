@@ -2,7 +2,7 @@
 // follows theme.css and chart.css. A pointer or the arrow keys read it out; its numbers are also a table.
 
 import { arrow, axis, grid, light, path, set, svg } from "lanterna/svg.js";
-import { element, figure } from "lanterna/words.js";
+import { element, figure, precise } from "lanterna/words.js";
 
 const MARGIN = { left: 54, right: 14, top: 26, bottom: 44 };
 const ROWS = 24; // of the table, at most
@@ -68,14 +68,15 @@ export function inWords({ title, across, up, lines = [], surface, arrows = [] })
   const parts = lines.map(({ name, xs, ys }) => {
     const kept = ys.filter(Number.isFinite);
     const from = kept.length
-      ? `from ${figure(kept[0])} to ${figure(kept.at(-1))}, least ${figure(Math.min(...kept))}, most ${figure(Math.max(...kept))}`
+      ? `from ${figure(kept[0])} to ${figure(kept.at(-1))}, ` +
+        `least ${figure(Math.min(...kept))}, most ${figure(Math.max(...kept))}`
       : "empty";
     return `${name || up}: ${xs.length} points, ${from}`;
   });
-  if (surface)
-    parts.push(
-      `a surface as light, ${figure(Math.min(...surface.heights.flat()))} to ${figure(Math.max(...surface.heights.flat()))}`,
-    );
+  if (surface) {
+    const heights = surface.heights.flat();
+    parts.push(`a surface as light, ${figure(Math.min(...heights))} to ${figure(Math.max(...heights))}`);
+  }
   if (arrows.length) parts.push(`${arrows.length} arrows`);
   return `${title}. ${up} against ${across}. ${parts.join(". ")}.`;
 }
@@ -190,7 +191,8 @@ function readout(chart, made, places, { x, y, width }, told) {
         );
         if (place < 0) return "";
         const { name, ys, style, xs } = chart.lines[line];
-        return `${name || chart.up} ${style === "marks" ? `(${figure(xs[place])}, ${figure(ys[place])})` : figure(ys[place])}`;
+        const value = figure(ys[place]);
+        return `${name || chart.up} ${style === "marks" ? `(${figure(xs[place])}, ${value})` : value}`;
       })
       .filter(Boolean);
     set(rule, { x1: at, x2: at, visibility: "visible" });
@@ -201,11 +203,11 @@ function readout(chart, made, places, { x, y, width }, told) {
         Math.min(count - 1, Math.max(0, Math.floor(((value - low) / (top - low)) * count)));
       const row = surface.heights[place(y.back(py), surface.bottom, surface.top, high)];
       parts.push(
-        `${up} ${figure(Number(y.back(py).toPrecision(3)))}`,
+        `${up} ${precise(y.back(py), 3)}`,
         `height ${figure(row[place(x.back(at), surface.left, surface.right, wide)])}`,
       );
     }
-    told.textContent = [`${across} ${figure(Number(x.back(at).toPrecision(3)))}`, ...parts].join(" · ");
+    told.textContent = [`${across} ${precise(x.back(at), 3)}`, ...parts].join(" · ");
   }
   made.addEventListener("pointermove", (event) => {
     const box = made.getBoundingClientRect();

@@ -35,7 +35,9 @@ export function computedModel(network, everyStage = false) {
     get question() {
       return question;
     },
-    note: `Its curved activations make this network no exact sum. Gradients are integrated from the empty picture to this one instead, in ${STEPS.resting} steps, which add up but for an error`,
+    note:
+      "Its curved activations make this network no exact sum. Gradients are integrated from the empty " +
+      `picture to this one instead, in ${STEPS.resting} steps, which add up but for an error`,
     run(pixels, answer, against, moving = false) {
       const logits = compute.forward(network, pixels);
       probabilities = compute.softmax(logits);

@@ -3,7 +3,8 @@
 import { anchor } from "lanterna/layout.js";
 import { FLOATS } from "lanterna/lines.js";
 
-export const LEAST = 12; // of the strongest links that are drawn between any two columns, however few are wanted
+/** Of the strongest links that are drawn between any two columns, however few are wanted. */
+export const LEAST = 12;
 const OF_ONE = 24; // links in and out of the unit that is looked at
 const SORTED = 6000; // up to so many curves are drawn the strongest last, so that they lie on top
 

@@ -2,7 +2,8 @@
 //
 // Without WebGL2 the strongest are drawn on a plain canvas instead.
 
-export const FLOATS = 8; // of one curve: x0, y0, x1, y1, width, value in [-1, 1], strength, column it leads to
+/** Of one curve: x0, y0, x1, y1, width, value in [-1, 1], strength, and the column it leads to. */
+export const FLOATS = 8;
 const STEPS = 28; // straight pieces of one curve
 const MOST_WITHOUT_GPU = 2000;
 

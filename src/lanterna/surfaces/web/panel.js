@@ -53,8 +53,10 @@ function legend(page, model) {
   ];
   if (model.computes) items.push(item("cut", "cut: set to zero"));
   const keys = model.computes
-    ? "Point at a unit to see its arithmetic, click to keep it. Click an answer to ask why, with Shift to ask why not. Keys in the picture: arrows, Enter, X cuts, Z undoes, F and B play."
-    : "Point at a map to see where it fires, click to keep it. Click an answer to ask why, with Shift to ask why not.";
+    ? "Point at a unit to see its arithmetic, click to keep it. Click an answer to ask why, with Shift " +
+      "to ask why not. Keys in the picture: arrows, Enter, X cuts, Z undoes, F and B play."
+    : "Point at a map to see where it fires, click to keep it. Click an answer to ask why, with Shift " +
+      "to ask why not.";
   return element(
     "div",
     {},

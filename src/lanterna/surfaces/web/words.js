@@ -32,6 +32,12 @@ export function figure(value) {
   return text.replace("-", "−");
 }
 
+/** A number as `figure` writes it, to so many places behind the point at most. */
+export const fixed = (value, places) => figure(Number(value.toFixed(places)));
+
+/** A number as `figure` writes it, to so many digits at most. */
+export const precise = (value, digits) => figure(Number(value.toPrecision(digits)));
+
 /** A number that always shows its sign. */
 export function signed(value, places = null) {
   const text = number(value, places);
@@ -85,7 +91,8 @@ export function sumText(model) {
     model.question.against === null
       ? `the logit of ${questionText(model)}`
       : `the lead of ${model.classes[model.question.answer]} over ${model.classes[model.question.against]}`;
-  return `The pixels give ${number(units)}, ${model.exact ? "the biases behind them" : "an empty picture"} ${number(offsets)}: together ${number(logit)}, ${what}.`;
+  const rest = model.exact ? "the biases behind them" : "an empty picture";
+  return `The pixels give ${number(units)}, ${rest} ${number(offsets)}: together ${number(logit)}, ${what}.`;
 }
 
 /** The view in words, for who cannot see it. */

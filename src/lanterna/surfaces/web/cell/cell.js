@@ -19,7 +19,8 @@ function render({ model, el }) {
   const frame = document.createElement("iframe");
   frame.title = model.get("title");
   frame.setAttribute("sandbox", "allow-scripts");
-  frame.style.cssText = `display: block; width: 100%; height: ${model.get("height")}px; border: 0; border-radius: 8px`;
+  frame.style.cssText = "display: block; width: 100%; border: 0; border-radius: 8px";
+  frame.style.height = `${model.get("height")}px`;
   el.append(frame);
 
   const tell = () => frame.contentWindow?.postMessage({ shown: model.get("shown") }, "*");

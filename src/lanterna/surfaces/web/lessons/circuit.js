@@ -4,7 +4,7 @@
 import { dragged, keyed, button, table } from "lanterna/lessons/parts.js";
 import { backward, build, forward, NAMES, nudged } from "lanterna/lessons/scalars.js";
 import { set, svg } from "lanterna/svg.js";
-import { element, figure } from "lanterna/words.js";
+import { element, figure, precise } from "lanterna/words.js";
 
 const [ROW, COLUMN, EDGE] = [74, 118, 46];
 
@@ -52,7 +52,8 @@ export function mount(host, settings, changed) {
   const came = (wire) =>
     at > gates().length &&
     (wire === wires.at(-1) || wires.some((each) => each.inputs.includes(wire) && sent(each)));
-  const sent = (wire) => 2 * gates().length - gates().indexOf(wire) < at; // whether a gate has handed its slope on
+  // Whether a gate has handed its slope on.
+  const sent = (wire) => 2 * gates().length - gates().indexOf(wire) < at;
 
   function go(to) {
     at = Math.min(last(), Math.max(0, to));
@@ -126,7 +127,7 @@ export function mount(host, settings, changed) {
             wire.madeBy,
             called(each),
             figure(wire.locals[input]),
-            figure(Number(nudged(wire, input).toPrecision(6))),
+            precise(nudged(wire, input), 6),
             sent(wire) ? figure(wire.slope) : "…",
             sent(wire) ? figure(wire.slope * wire.locals[input]) : "…",
           ]),
@@ -161,12 +162,12 @@ export function mount(host, settings, changed) {
     const value = svg(
       "text",
       { class: "value", x: x + shift, y: y - 10 },
-      passed(wire) ? figure(Number(wire.value.toPrecision(6))) : "",
+      passed(wire) ? precise(wire.value, 6) : "",
     );
     const slope = svg(
       "text",
       { class: "slope", x: x + shift, y: y + 21, "data-sign": Math.sign(wire.slope) },
-      came(wire) ? figure(Number(wire.slope.toPrecision(6))) : "",
+      came(wire) ? precise(wire.slope, 6) : "",
     );
     if (wire.madeBy) {
       const now = acting() === wire;
@@ -235,10 +236,13 @@ export function mount(host, settings, changed) {
     if (at === 0) return "The numbers are on the inputs. Step forward.";
     if (at === gates().length + 1) return "The output's slope by itself is 1. Step on, and slopes flow back.";
     if (!wire) return "";
-    const from = wire.inputs.map((each) => figure(Number(each.value.toPrecision(4))));
+    const from = wire.inputs.map((each) => precise(each.value, 4));
     if (at <= gates().length)
-      return `Forward: ${wire.madeBy} of ${from.join(" and ")} is ${figure(Number(wire.value.toPrecision(6)))}.`;
-    return `Back: ${wire.madeBy} gets ${figure(wire.slope)} and sends ${wire.inputs.map((each, input) => `${figure(wire.slope * wire.locals[input])} to ${called(each)}`).join(", ")}.`;
+      return `Forward: ${wire.madeBy} of ${from.join(" and ")} is ${precise(wire.value, 6)}.`;
+    const back = wire.inputs.map(
+      (each, input) => `${figure(wire.slope * wire.locals[input])} to ${called(each)}`,
+    );
+    return `Back: ${wire.madeBy} gets ${figure(wire.slope)} and sends ${back.join(", ")}.`;
   }
 
   const called = (wire) => wire.name || `the ${wire.madeBy} before`;

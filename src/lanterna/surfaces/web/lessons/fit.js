@@ -4,7 +4,8 @@
 // n + 2 tents, one over each corner and each end; and as a point lies under two neighbouring tents only, the
 // equations have three diagonals and are solved in one sweep there and one back (Thomas's algorithm).
 
-const FLAT = 1e-9; // a wish that neighbours be alike, so that where there are no points the curve goes straight
+// A wish that neighbours be alike, so that where there are no points the curve goes straight.
+const FLAT = 1e-9;
 
 /** Heights of the best such curve at its `neurons + 2` corners, evenly between 0 and 1. */
 export function fitted(xs, ys, neurons) {

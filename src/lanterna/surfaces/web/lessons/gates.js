@@ -4,7 +4,7 @@
 import { makeChart } from "lanterna/chart.js";
 import { button, chance, normal, plane, slider } from "lanterna/lessons/parts.js";
 import { set, svg } from "lanterna/svg.js";
-import { element, figure } from "lanterna/words.js";
+import { element, fixed } from "lanterna/words.js";
 
 const NUDGE = 1e-4;
 const WAYS = ["tries", "nudges", "rule"];
@@ -113,7 +113,7 @@ export function mount(host, settings) {
       panes[way].sheet.again();
       const { runs, at } = state[way];
       panes[way].runs.textContent =
-        `${runs} run${runs === 1 ? "" : "s"} of the gate, output ${figure(Number((at[0] * at[1]).toFixed(3)))}`;
+        `${runs} run${runs === 1 ? "" : "s"} of the gate, output ${fixed(at[0] * at[1], 3)}`;
     }
     chart.show({
       title: "The output, and how often the gate was run",
@@ -155,10 +155,10 @@ export function mount(host, settings) {
       ...rows.flatMap((y, n) => [
         svg("circle", { class: "gate", cx: left - 10, cy: y, r: 15 }),
         text("sign", left - 10, y + 5.5, "xy"[n]),
-        text("value", left + 16, y - 9, figure(Number(at[n].toFixed(3)))),
+        text("value", left + 16, y - 9, fixed(at[n], 3)),
         ...(slopes
           ? [
-              set(text("slope", left + 16, y + 21, figure(Number(slopes[n].toFixed(3)))), {
+              set(text("slope", left + 16, y + 21, fixed(slopes[n], 3)), {
                 "data-sign": Math.sign(slopes[n]),
               }),
             ]
@@ -166,10 +166,13 @@ export function mount(host, settings) {
       ]),
       svg("circle", { class: "gate", cx: gate, cy: height / 2, r: 18 }),
       text("sign", gate, height / 2 + 5.5, "×"),
-      text("value output", gate + 34, height / 2 - 12, figure(Number((at[0] * at[1]).toFixed(3)))),
+      text("value output", gate + 34, height / 2 - 12, fixed(at[0] * at[1], 3)),
     );
     set(sheet, {
-      "aria-label": `${NAMES[way]}: x is ${figure(Number(at[0].toFixed(3)))}, y ${figure(Number(at[1].toFixed(3)))}, their product ${figure(Number((at[0] * at[1]).toFixed(3)))}${slopes ? `; slopes ${slopes.map((each) => figure(Number(each.toFixed(3)))).join(" and ")}` : ""}`,
+      "aria-label":
+        `${NAMES[way]}: x is ${fixed(at[0], 3)}, y ${fixed(at[1], 3)}, ` +
+        `their product ${fixed(at[0] * at[1], 3)}` +
+        (slopes ? `; slopes ${slopes.map((each) => fixed(each, 3)).join(" and ")}` : ""),
     });
   }
 

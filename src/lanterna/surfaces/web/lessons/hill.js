@@ -80,7 +80,8 @@ export function mount(host, settings, changed) {
           element(
             "p",
             { class: "hint" },
-            "Each band is a height; the valleys have the colour of the page. Press where the walks are to begin.",
+            "Each band is a height; the valleys have the colour of the page. " +
+              "Press where the walks are to begin.",
           ),
           told2,
         ),
@@ -141,7 +142,8 @@ export function mount(host, settings, changed) {
     const end = places.at(-1);
     if (end === inside.at(-1)) sheet.append(svg("circle", { class: "ball", cx: end[0], cy: end[1], r: 7 }));
     set(sheet, {
-      "aria-label": `The hill, ${NAMES[way]}, from ${figure(start)}: ${fate(walks[way].slice(0, now + 1), slope, cost)}`,
+      "aria-label":
+        `The hill, ${NAMES[way]}, from ${figure(start)}: ` + fate(walks[way].slice(0, now + 1), slope, cost),
     });
     sheet.axes = { x };
   }

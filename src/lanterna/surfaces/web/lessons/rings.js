@@ -189,7 +189,9 @@ export function mount(host, settings, changed) {
         ),
       );
       set(top.sheet, {
-        "aria-label": `${NAMES[place]}: ${points.length} points, ${right} told apart. Arrow keys move a mark, Enter puts down a point.`,
+        "aria-label":
+          `${NAMES[place]}: ${points.length} points, ${right} told apart. ` +
+          "Arrow keys move a mark, Enter puts down a point.",
       });
     });
     told.textContent = `${steps} steps`;

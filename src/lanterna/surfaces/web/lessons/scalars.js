@@ -18,7 +18,7 @@ const GATES = {
   log: { run: Math.log, slopes: (a) => [1 / a] },
   tanh: { run: Math.tanh, slopes: (a) => [1 - Math.tanh(a) ** 2] },
   sigmoid: { run: sigmoid, slopes: (a) => [sigmoid(a) * (1 - sigmoid(a))] },
-  relu: { run: (a) => Math.max(0, a), slopes: (a) => [a > 0 ? 1 : 0] }, // at 0 the slope is 0, as torch has it
+  relu: { run: (a) => Math.max(0, a), slopes: (a) => [a > 0 ? 1 : 0] }, // at 0 it is 0, as torch has it
 };
 export const SQUASHES = ["exp", "log", "tanh", "sigmoid", "relu"];
 
@@ -50,7 +50,8 @@ export function forward(wires, numbers) {
       each.value = NAMES.includes(each.name) ? (numbers[NAMES.indexOf(each.name)] ?? 1) : Number(each.name);
     if (!Number.isFinite(each.value))
       throw new Error(
-        `The gate ${each.madeBy || each.name} has no answer at these numbers: it divides by 0, or is too large.`,
+        `The gate ${each.madeBy || each.name} has no answer at these numbers: ` +
+          "it divides by 0, or is too large.",
       );
     each.locals = each.madeBy ? gate(each).slopes(...each.inputs.map(({ value }) => value)) : [];
   }
@@ -118,7 +119,8 @@ function parse(text, wire) {
     if (token.length === 1 && NAMES.includes(token)) return wire("", [], token);
     if (/^[a-z]/i.test(token))
       throw new Error(
-        `There is no ${JSON.stringify(token.slice(0, 20))}: there are the inputs a to h, and ${SQUASHES.join(", ")}.`,
+        `There is no ${JSON.stringify(token.slice(0, 20))}: ` +
+          `there are the inputs a to h, and ${SQUASHES.join(", ")}.`,
       );
     return wrong();
   }

@@ -5,7 +5,7 @@ import { makeChart } from "lanterna/chart.js";
 import { apart, fitted, height } from "lanterna/lessons/fit.js";
 import { chance, choice, dragged, keyed, normal, plane, slider } from "lanterna/lessons/parts.js";
 import { axis, grid, path, set, svg } from "lanterna/svg.js";
-import { element, figure } from "lanterna/words.js";
+import { element, precise } from "lanterna/words.js";
 
 const [PLACES, FINE] = [81, 801]; // heights of a drawn curve; places at which it is approached
 const [LOW, HIGH] = [-1.8, 1.8];
@@ -114,7 +114,9 @@ export function mount(host, settings, changed) {
         { name: "now", xs: [neurons], ys: [Math.max(least, here)], style: "marks" },
       ],
     });
-    told.textContent = `${neurons} neuron${neurons > 1 ? "s come" : " comes"} within ${figure(Number(here.toPrecision(2)))} of the curve${noisy ? `, and within ${figure(Number(apart(fit, ...sight).toPrecision(2)))} of the points` : ""}.`;
+    told.textContent =
+      `${neurons} neuron${neurons > 1 ? "s come" : " comes"} within ${precise(here, 2)} of the curve` +
+      `${noisy ? `, and within ${precise(apart(fit, ...sight), 2)} of the points` : ""}.`;
     board.again();
   }
 
@@ -142,7 +144,9 @@ export function mount(host, settings, changed) {
       }),
     );
     set(sheet, {
-      "aria-label": `Draw a curve. It is ${curve === "own" ? "your own" : curve}. Left and right move the pen, up and down lift the curve there.`,
+      "aria-label":
+        `Draw a curve. It is ${curve === "own" ? "your own" : curve}. ` +
+        "Left and right move the pen, up and down lift the curve there.",
     });
     sheet.axes = { x, y };
   }

@@ -4,7 +4,7 @@
 import { makeChart } from "lanterna/chart.js";
 import { choice, dragged, keyed, plane, slider } from "lanterna/lessons/parts.js";
 import { arrow, axis, grid, light, path, set, svg } from "lanterna/svg.js";
-import { element, figure } from "lanterna/words.js";
+import { element, figure, fixed, precise } from "lanterna/words.js";
 
 const { fround } = Math;
 const FUNCTIONS = {
@@ -80,7 +80,8 @@ export function mount(host, settings, changed) {
           element(
             "p",
             { class: "hint" },
-            "It points where the output rises most, and is as long as that is steep. Move the pointer, or the arrow keys. Each band is a height.",
+            "It points where the output rises most, and is as long as that is steep. " +
+              "Move the pointer, or the arrow keys. Each band is a height.",
           ),
           told,
         ),
@@ -99,9 +100,7 @@ export function mount(host, settings, changed) {
       ...Object.entries({
         measured: figure(found),
         "true slope": figure(truth()),
-        "wrong by": Number.isFinite(off)
-          ? `${figure(Number((100 * off).toPrecision(2)))} %`
-          : "all of it: the nudge is lost",
+        "wrong by": Number.isFinite(off) ? `${precise(100 * off, 2)} %` : "all of it: the nudge is lost",
       }).map(([term, words]) => element("div", {}, element("dt", {}, term), element("dd", {}, words))),
     );
     const line = (label, both_) => {
@@ -146,7 +145,9 @@ export function mount(host, settings, changed) {
       svg("circle", { class: "ball", cx: x(at), cy: y(f(at)), r: 7 }),
     );
     set(sheet, {
-      "aria-label": `The ${name} at ${figure(at)}: measured with a nudge of ${figure(h)} its slope is ${figure(found)}, in truth ${figure(truth())}`,
+      "aria-label":
+        `The ${name} at ${figure(at)}: measured with a nudge of ${figure(h)} ` +
+        `its slope is ${figure(found)}, in truth ${figure(truth())}`,
     });
     sheet.axes = { x };
   }
@@ -183,7 +184,9 @@ export function mount(host, settings, changed) {
       svg("circle", { class: "ball", cx: x(where[0]), cy: y(where[1]), r: 7 }),
     );
     set(sheet, { "aria-label": "A hill from above: arrow keys move the place whose gradient is shown" });
-    told.textContent = `At (${figure(Number(where[0].toFixed(2)))}, ${figure(Number(where[1].toFixed(2)))}) the height is ${figure(Number(hill(...where).toFixed(3)))} and the gradient (${figure(Number(gx.toFixed(3)))}, ${figure(Number(gy.toFixed(3)))}).`;
+    told.textContent =
+      `At (${fixed(where[0], 2)}, ${fixed(where[1], 2)}) the height is ${fixed(hill(...where), 3)} ` +
+      `and the gradient (${fixed(gx, 3)}, ${fixed(gy, 3)}).`;
     sheet.axes = { x, y };
   }
   const go = (px, py) => {

@@ -3,7 +3,7 @@
 
 import { dragged, plane, slider } from "lanterna/lessons/parts.js";
 import { axis, grid, path, set, svg } from "lanterna/svg.js";
-import { element, figure } from "lanterna/words.js";
+import { element, figure, fixed, precise } from "lanterna/words.js";
 
 const WIDE = 10;
 
@@ -78,9 +78,13 @@ export function mount(host, settings, changed) {
       svg("circle", { class: "glow", cx: width - 1.3 * lamp, cy: height / 2, r: 0.8 * lamp, opacity: now }),
     );
     set(sheet, {
-      "aria-label": `The switch with weight ${figure(weight)} and bias ${figure(bias)}: a sum of ${figure(sum)} gives ${figure(Number(now.toPrecision(3)))}`,
+      "aria-label":
+        `The switch with weight ${figure(weight)} and bias ${figure(bias)}: ` +
+        `a sum of ${figure(sum)} gives ${precise(now, 3)}`,
     });
-    told.textContent = `A sum of ${figure(sum)} gives ${figure(Number(now.toPrecision(2)))}. It is halfway at ${figure(Number(half.toFixed(2)))}${bias ? ", without its bias at 0" : ""}.`;
+    told.textContent =
+      `A sum of ${figure(sum)} gives ${precise(now, 2)}. ` +
+      `It is halfway at ${fixed(half, 2)}${bias ? ", without its bias at 0" : ""}.`;
     sheet.axes = { x };
   }
   dragged(curve.sheet, curve.sheet, (px) => {

@@ -1,7 +1,8 @@
 // The server's API. Whatever goes wrong is an Error whose message a person can read.
 
 const CLOSED =
-  "The studio was started again, or this page was opened without its link. Open the link that its terminal shows; “lanterna studio” opens it again.";
+  "The studio was started again, or this page was opened without its link. " +
+  "Open the link that its terminal shows; “lanterna studio” opens it again.";
 const PLACE = "lanterna-session";
 
 // The link of the terminal leads to a secret path, below which alone the cookie is sent. It is kept for this

@@ -109,7 +109,8 @@ function App() {
           <p class="notice">
             ${
               refused.value ||
-              "The studio’s server is away. Trying again … If it was started anew, open the link in its terminal."
+              "The studio’s server is away. Trying again … " +
+                "If it was started anew, open the link in its terminal."
             }
           </p>
         `

@@ -328,7 +328,11 @@ function Camera({ accept }) {
   }
   return html`
     <div class="camera">
-      ${problem ? html`<p class="empty">${problem}</p>` : html`<video ref=${video} autoplay muted playsinline></video>`}
+      ${
+        problem
+          ? html`<p class="empty">${problem}</p>`
+          : html`<video ref=${video} autoplay muted playsinline></video>`
+      }
       <button type="button" class="button primary" disabled=${!!problem} onClick=${shoot}>
         Take the picture
       </button>

@@ -73,7 +73,9 @@ export function Strip() {
           : last
             ? html`
               <a class="now" href=${where(last)}>
-                <span class="mini">${last.picture && html`<img src=${thumbnail(last.picture)} alt="" />`}</span>
+                <span class="mini">
+                  ${last.picture && html`<img src=${thumbnail(last.picture)} alt="" />`}
+                </span>
                 <span class="what">
                   <b>${name(last)}</b> <span class="quiet">is done</span>
                 </span>

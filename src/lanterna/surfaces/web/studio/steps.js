@@ -4,7 +4,8 @@ import { patch, post, url } from "./api.js";
 import { html, useEffect, useRef } from "./html.js";
 import { attempt, keep, put } from "./store.js";
 
-const came = {}; // by job and step, the preview that was there when it came: a step that is made again is another picture
+// By job and step, the preview that was there when it came: a step that is made again is another picture.
+const came = {};
 
 /** The address of a step's picture. */
 export const stepPicture = (job, step) =>

@@ -26,7 +26,8 @@ export function Gallery() {
   const [picked, setPicked] = useState([]);
   const ask = (before = "") =>
     get(
-      `/api/gallery?limit=${SOME}&words=${encodeURIComponent(sought)}${room ? `&room=${room}` : ""}${starred ? "&starred=1" : ""}${before && `&before=${before}`}`,
+      `/api/gallery?limit=${SOME}&words=${encodeURIComponent(sought)}${room ? `&room=${room}` : ""}` +
+        `${starred ? "&starred=1" : ""}${before && `&before=${before}`}`,
     );
   useEffect(() => {
     let late = false;
@@ -442,7 +443,8 @@ async function intoFolder(pictures) {
   await attempt(async () => {
     for (const picture of pictures) {
       const suffix = picture.media.split("/")[1].replace("jpeg", "jpg");
-      const name = `${(picture.title || picture.kind).replace(/[^\p{L}\p{N}.-]+/gu, "-")}-${picture.id.slice(0, 6)}.${suffix}`;
+      const title = (picture.title || picture.kind).replace(/[^\p{L}\p{N}.-]+/gu, "-");
+      const name = `${title}-${picture.id.slice(0, 6)}.${suffix}`;
       const there = await folder.getFileHandle(name).catch(() => null);
       if (there) continue;
       const writing = await (await folder.getFileHandle(name, { create: true })).createWritable();

@@ -124,7 +124,9 @@ function Page({ place, recipe }) {
         recipe=${recipe}
         chosen=${chosen}
         whole=${whole}
-        form=${html`<${Form} recipe=${recipe} base=${{}} chosen=${chosen} change=${change} without=${BY_HAND} />`}
+        form=${html`
+          <${Form} recipe=${recipe} base=${{}} chosen=${chosen} change=${change} without=${BY_HAND} />
+        `}
       />
       ${
         lesson.exercises.length > 0 &&

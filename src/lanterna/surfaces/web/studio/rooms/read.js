@@ -6,7 +6,8 @@ import { html, useEffect, useRef, useState } from "../html.js";
 import { Picker, take, useArrivals } from "../pictures.js";
 import { attempt, go, keep, networks, route, said } from "../store.js";
 
-const QUICK = 80; // pixels of a drawing that is read as the pen moves: the reading takes a tenth of the pad's own 224
+// Pixels of a drawing that is read as the pen moves: the reading takes a tenth of the pad's own 224.
+const QUICK = 80;
 const WHOLE = 224;
 const REST = 120; // ms without a new drawing after which the pen rests
 const GLANCE = 700; // ms between two looks through the camera
@@ -234,8 +235,16 @@ export default function Read() {
             problem
               ? html`${problem} <a href="#/train">Train a network</a> first.`
               : answer
-                ? `${answer.whole.toFixed(0)} ms from ${source === "pad" ? "the pen" : "the page"} to the answer${digit?.note ? ` · ${digit.note}` : ""}${answer.notes?.length ? ` · ${answer.notes.join("; ")}` : ""}`
-                : "What the network is shown is normalised as MNIST’s digits are: a box of 20 pixels, its weight in the middle of 28."
+                ? [
+                    `${answer.whole.toFixed(0)} ms ` +
+                      `from ${source === "pad" ? "the pen" : "the page"} to the answer`,
+                    digit?.note,
+                    answer.notes?.join("; "),
+                  ]
+                    .filter(Boolean)
+                    .join(" · ")
+                : "What the network is shown is normalised as MNIST’s digits are: " +
+                  "a box of 20 pixels, its weight in the middle of 28."
           }
         </p>
         <div class="acts">

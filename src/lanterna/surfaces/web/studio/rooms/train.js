@@ -450,7 +450,10 @@ function Curves({ job, compared }) {
             ? html`
               <img
                 src=${live.address}
-                alt="The kernels of the first layer, amber for and blue against; beneath them test digits that are misread now, with what they are and what they are read as"
+                alt=${
+                  "The kernels of the first layer, amber for and blue against; beneath them " +
+                  "test digits that are misread now, with what they are and what they are read as"
+                }
               />
             `
             : html`
