@@ -1,14 +1,16 @@
-// A chart of a lesson's outcome: lines, marks, arrows, a surface as light; or a picture. In its colours it
-// follows theme.css and chart.css. A pointer or the arrow keys read it out; its numbers are also a table.
+// Charts, of a lesson's outcome or of a training: lines, marks, arrows, a surface as light; or a picture. In its
+// colours it follows theme.css and chart.css. A pointer or the arrow keys read it out.
 
 import { arrow, axis, grid, light, path, set, svg } from "lanterna/svg.js";
 import { element, figure, precise } from "lanterna/words.js";
 
 const MARGIN = { left: 54, right: 14, top: 26, bottom: 44 };
+const BARE = { left: 54, right: 14, top: 6, bottom: 24 }; // where the axes' names are not written
 const ROWS = 24; // of the table, at most
 let charts = 0;
 
-/** A chart inside `host`: `show(chart)` draws another in its place, `remove()` ends it. */
+/** A chart inside `host`, with its title, a legend, and its numbers as a table: `show(chart)` draws another in its
+    place, `remove()` ends it. */
 export function makeChart(host) {
   const id = `chart-${(charts += 1)}`;
   const title = element("h3", { id });
@@ -25,11 +27,40 @@ export function makeChart(host) {
     table,
   );
   host.replaceChildren(figureElement);
+  const plot = makePlot(plane, told);
+  return {
+    show(chart) {
+      title.textContent = chart.title;
+      figureElement.dataset.kind = chart.source ? "picture" : "chart";
+      legend.replaceChildren(
+        ...(chart.lines ?? [])
+          .map(
+            (line, place) =>
+              line.name &&
+              element("li", { class: seriesOf(line, place), "data-style": line.style }, line.name),
+          )
+          .filter(Boolean),
+      );
+      table.hidden = !chart.lines?.length;
+      table.replaceChildren(element("summary", {}, "In numbers"), ...(table.hidden ? [] : [numbers(chart)]));
+      plot.show(chart);
+    },
+    remove() {
+      plot.remove();
+      host.replaceChildren();
+    },
+  };
+}
+
+/** A chart alone, as large as `plane` is; what is read out of it is written into `told`. */
+export function makePlot(plane, told) {
   let chart = null;
 
   function draw() {
     if (!chart || !plane.clientWidth) return;
+    const focused = plane.contains(document.activeElement);
     plane.replaceChildren(chart.source ? picture(chart) : drawn(chart, plane, told));
+    if (focused) plane.querySelector("svg")?.focus();
   }
 
   const observer = new ResizeObserver(draw);
@@ -39,29 +70,19 @@ export function makeChart(host) {
   return {
     show(next) {
       chart = next;
-      title.textContent = chart.title;
       told.textContent = chart.words ?? "";
-      figureElement.dataset.kind = chart.source ? "picture" : "chart";
-      legend.replaceChildren(
-        ...(chart.lines ?? [])
-          .map(
-            (line, place) =>
-              line.name &&
-              element("li", { class: `series-${place % 6}`, "data-style": line.style }, line.name),
-          )
-          .filter(Boolean),
-      );
-      table.hidden = !chart.lines?.length;
-      table.replaceChildren(element("summary", {}, "In numbers"), ...(table.hidden ? [] : [numbers(chart)]));
       draw();
     },
     remove() {
       observer.disconnect();
       theme.removeEventListener("change", draw);
-      host.replaceChildren();
+      plane.replaceChildren();
     },
   };
 }
+
+/** The class that gives a line its colour: its place among the lines, unless it says another. */
+const seriesOf = ({ series }, place) => `series-${(series ?? place) % 6}`;
 
 /** What a chart shows, in one sentence. */
 export function inWords({ title, across, up, lines = [], surface, arrows = [] }) {
@@ -103,13 +124,14 @@ function drawn(chart, plane, told) {
       }),
     );
   }
-  made.append(grid(x, y, chart));
+  made.append(grid(x, y, chart.bare ? { dense: 2 } : chart));
   const unit = arrowScale(chart, x, y);
   for (const [ax, ay, dx, dy] of chart.arrows ?? [])
     made.append(svg("path", { class: "arrow", d: arrow(x(ax), y(ay), dx * unit, -dy * unit) }));
   const places = chart.lines.map(({ xs, ys }) => xs.map((value, at) => [x(value), y(ys[at])]));
-  chart.lines.forEach(({ style }, place) => {
-    const colour = `series-${place % 6}`;
+  chart.lines.forEach((line, place) => {
+    const colour = seriesOf(line, place);
+    const { style } = line;
     const points = places[place].filter((point) => point.every(Number.isFinite));
     if (style === "marks" || points.length === 1)
       for (const [cx, cy] of points)
@@ -124,6 +146,7 @@ function drawn(chart, plane, told) {
 function axes(chart, width, height) {
   const all = { xs: chart.lines.flatMap(({ xs }) => xs), ys: chart.lines.flatMap(({ ys }) => ys) };
   const { surface, log_across, log_up, whole_across } = chart;
+  const margin = chart.bare ? BARE : MARGIN;
   for (const [ax, ay] of chart.arrows ?? []) {
     all.xs.push(ax);
     all.ys.push(ay);
@@ -131,8 +154,8 @@ function axes(chart, width, height) {
   const xs = surface ? [surface.left, surface.right] : range(all.xs, log_across, whole_across ? 0 : 0.01);
   const ys = surface ? [surface.bottom, surface.top] : range(all.ys, log_up, 0.05);
   return {
-    x: axis(...xs, MARGIN.left, width - MARGIN.right, { log: log_across, whole: whole_across }),
-    y: axis(...ys, height - MARGIN.bottom, MARGIN.top, { log: log_up }),
+    x: axis(...xs, margin.left, width - margin.right, { log: log_across, whole: whole_across }),
+    y: axis(...ys, height - margin.bottom, margin.top, { log: log_up }),
   };
 }
 
@@ -158,8 +181,8 @@ function arrowScale({ arrows = [] }, x, y) {
 // What is nearest to the pointer across, on every line; marks only where they are near.
 function readout(chart, made, places, { x, y, width }, told) {
   const rule = svg("line", { class: "rule", y1: y(y.high), y2: y(y.low), visibility: "hidden" });
-  const dots = chart.lines.map((_, place) =>
-    svg("circle", { class: `dot series-${place % 6}`, r: 4.5, visibility: "hidden" }),
+  const dots = chart.lines.map((line, place) =>
+    svg("circle", { class: `dot ${seriesOf(line, place)}`, r: 4.5, visibility: "hidden" }),
   );
   made.append(rule, ...dots);
   let at = width / 2;
@@ -207,7 +230,8 @@ function readout(chart, made, places, { x, y, width }, told) {
         `height ${figure(row[place(x.back(at), surface.left, surface.right, wide)])}`,
       );
     }
-    told.textContent = [`${across} ${precise(x.back(at), 3)}`, ...parts].join(" · ");
+    const here = chart.whole_across ? figure(Math.round(x.back(at))) : precise(x.back(at), 3);
+    told.textContent = [`${across} ${here}`, ...parts].join(" · ");
   }
   made.addEventListener("pointermove", (event) => {
     const box = made.getBoundingClientRect();

@@ -1,6 +1,6 @@
 // Train: a network built by clicking, and its curves as it learns.
 
-import uPlot from "uplot";
+import { makePlot } from "lanterna/chart.js";
 import { place } from "../again.js";
 import { get, patch, post, remove } from "../api.js";
 import { Form, Typed } from "../form.js";
@@ -9,8 +9,8 @@ import { settings, understood, written } from "../schema.js";
 import { useLive } from "../stage.js";
 import { active, attempt, jobOf, jobs, keep, networks, notify, put, recipeOf, route } from "../store.js";
 
-const COLOURS = ["--accent", "--against", "--run-3", "--run-4", "--run-5", "--run-6"];
-const MOST = COLOURS.length; // runs beside one another
+const SERIES = [0, 1, 3, 4, 5, 2]; // the colours of runs beside one another, as chart.css numbers them
+const MOST = SERIES.length;
 
 export default function TrainRoom() {
   const recipe = recipeOf("train");
@@ -186,6 +186,8 @@ function Training({ recipe }) {
   `;
 }
 
+const plain = (name) => name.replace(/_/g, " ");
+
 function told(job) {
   if (!job) return ["Nothing has been trained here yet."];
   const first =
@@ -200,7 +202,7 @@ function told(job) {
     ...Object.entries(job.numbers ?? {})
       .filter(([name]) => name !== "seconds_left")
       .slice(0, 5)
-      .map(([name, value]) => `${name.replace(/_/g, " ")} ${figure(value)}`),
+      .map(([name, value]) => `${plain(name)} ${figure(value)}`),
     ...(job.state === "running" && job.seconds_left != null ? [`${time(job.seconds_left)} left`] : []),
   ];
 }
@@ -315,7 +317,7 @@ function Runs({ runs, job, compared, recipe }) {
               aria-pressed=${at >= 0}
               disabled=${run.id === compared[0]}
               onClick=${() => flip(run.id)}
-              style=${{ "--own": at < 0 ? "var(--line)" : `var(${COLOURS[at]})` }}
+              class=${at < 0 ? "" : `series-${SERIES[at]}`}
             >
               <span class="ink" aria-hidden="true"></span>
               ${run.title}
@@ -468,80 +470,33 @@ function Curves({ job, compared }) {
 }
 
 function Curve({ title, which, job, runs, points }) {
-  const host = useRef();
-  const plot = useRef(null);
-  const series = [];
-  for (const id of runs) {
-    const names = [...new Set((points[id] ?? []).flatMap(({ numbers }) => Object.keys(numbers)))].filter(
-      (name) => which.test(name),
+  const [plane, told, plot] = [useRef(), useRef(), useRef()];
+  const lines = runs.flatMap((id, run) => {
+    const found = points[id] ?? [];
+    const names = new Set(
+      found.flatMap(({ numbers }) => Object.keys(numbers)).filter((name) => which.test(name)),
     );
-    for (const [nth, name] of names.entries()) series.push({ id, name, run: runs.indexOf(id), nth });
-  }
-  const steps = [...new Set(runs.flatMap((id) => (points[id] ?? []).map(({ step }) => step)))].sort(
-    (one, other) => one - other,
-  );
-  const at = Object.fromEntries(
-    runs.map((id) => [id, new Map((points[id] ?? []).map(({ step, numbers }) => [step, numbers]))]),
-  );
-  const data = [
-    steps,
-    ...series.map(({ id, name }) => steps.map((step) => at[id].get(step)?.[name] ?? null)),
-  ];
-  const shape = series.map(({ id, name }) => id + name).join();
-  const colours = () => {
-    const style = getComputedStyle(document.documentElement);
-    return (name) => style.getPropertyValue(name).trim();
-  };
+    return [...names].map((name, nth) => {
+      const measured = found.filter(({ numbers }) => numbers[name] != null);
+      return {
+        name: runs.length > 1 ? `${jobOf(id)?.title} ${plain(name)}` : plain(name),
+        xs: measured.map(({ step }) => step),
+        ys: measured.map(({ numbers }) => numbers[name]),
+        style: nth ? "dashed" : "line",
+        series: SERIES[run],
+      };
+    });
+  });
+  const last = Object.entries(job?.numbers ?? {}).findLast(([name]) => which.test(name));
+  const words = last ? `${title} is ${figure(last[1])} at step ${job.step}` : `${title}: nothing yet`;
   useEffect(() => {
-    const colour = colours();
-    const box = host.current;
-    const axis = {
-      stroke: colour("--quiet"),
-      grid: { stroke: colour("--line"), width: 1 },
-      ticks: { show: false },
-      font: "12px system-ui",
-    };
-    plot.current = new uPlot(
-      {
-        width: box.clientWidth,
-        height: box.clientHeight,
-        cursor: { points: { size: 6 } },
-        legend: { show: false },
-        scales: { x: { time: false } },
-        axes: [
-          { ...axis, size: 32 },
-          { ...axis, size: 48 },
-        ],
-        series: [
-          {},
-          ...series.map((each) => ({
-            label: each.name,
-            spanGaps: true,
-            width: each.run ? 1.5 : 2,
-            points: { show: false },
-            stroke: colour(COLOURS[each.run]),
-            dash: each.nth ? [4, 4] : undefined,
-          })),
-        ],
-      },
-      data,
-      box,
-    );
-    const watch = new ResizeObserver(() =>
-      plot.current?.setSize({ width: box.clientWidth, height: box.clientHeight }),
-    );
-    watch.observe(box);
-    return () => {
-      watch.disconnect();
-      plot.current.destroy();
-      plot.current = null;
-    };
-  }, [shape]);
+    plot.current = makePlot(plane.current, told.current);
+    return () => plot.current.remove();
+  }, []);
   useEffect(() => {
-    plot.current?.setData(data);
-  }, [steps.length, steps.at(-1)]);
-  const shown = job && Object.entries(job.numbers ?? {}).filter(([name]) => which.test(name));
-  const last = shown?.at(-1);
+    const up = title.toLowerCase();
+    plot.current.show({ title: words, across: "step", up, whole_across: true, bare: true, lines });
+  }, [words, runs.join(), lines.map(({ xs }) => xs.length).join()]);
   return html`
     <figure class="curve">
       <h2>
@@ -550,12 +505,8 @@ function Curve({ title, which, job, runs, points }) {
           ${last ? (title === "Accuracy" ? `${(100 * last[1]).toFixed(2)} %` : figure(last[1])) : ""}
         </output>
       </h2>
-      <div
-        class="plot"
-        ref=${host}
-        role="img"
-        aria-label=${last ? `${title} is ${figure(last[1])} at step ${job.step}` : `${title}: nothing yet`}
-      ></div>
+      <div class="plot" ref=${plane}></div>
+      <output class="readout" ref=${told}></output>
     </figure>
   `;
 }
