@@ -2,7 +2,7 @@
 # make studio  do it by hand, in your browser
 # make docs    the site: build/docs/index.html
 # make test    all tests          make quick   those that take no time, before every commit
-# make check   ruff and mypy      make bench   the figures; QUICK=--quick for small ones
+# make check   lint and types      make bench   the figures; QUICK=--quick for small ones
 # make lock    the newest versions that fit, into locked/    make newest  the tests with the newest, unlocked
 PYTHON ?= python3
 VENV = .venv
@@ -36,6 +36,13 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/oxfmt --check
+	@! LC_ALL=C.UTF-8 grep -rnE --include='*.js' --exclude-dir=vendor '.{111}' $(SCRIPTS)  # in texts and comments
+	$(DENO) lint --quiet
+	$(DENO) check --quiet --no-remote $(SCRIPTS)
+
+SCRIPTS = src/lanterna/surfaces/web
+DENO = DENO_NO_UPDATE_CHECK=1 $(BIN)/deno
 
 BENCHES = train classify teach look paths motion dream feature style instant instant_start paint studio \
 	parallel render render_plan gpu

@@ -174,7 +174,9 @@ def test_a_network_is_built_trained_and_reads_what_is_drawn(page: Page):
     expect(page.locator(".facts")).to_contain_text("done")
     curve = page.get_by_role("img", name=re.compile("^Accuracy is"))
     curve.press("ArrowLeft")  # reads it out
-    expect(page.locator(".curve .readout").last).to_contain_text(re.compile(r"^step \d+ · training accuracy 0\.\d+"))
+    expect(page.locator(".curve .readout").last).to_contain_text(
+        re.compile(r"^step \d+ · training accuracy 0\.\d+")
+    )
     page.get_by_role("link", name="Draw for it").click()
     stroke(page, page.get_by_label(re.compile("^Pad: ")), THREE)
     expect(page.get_by_test_id("answer")).to_have_text("3")

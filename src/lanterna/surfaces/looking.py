@@ -31,7 +31,7 @@ DIGIT_PAGE_MOST = 5_000_000
 _OF_EACH = 10  # test digits of each class that the page offers
 _MODULES = (
     *("look.js", "compute.js", "computed.js", "integrate.js", "recorded.js", "flow.js", "curves.js"),
-    *("layout.js", "lines.js", "draw.js", "panel.js", "arithmetic.js", "pad.js", "pictures.js"),
+    *("layout.js", "lines.js", "canvas.js", "draw.js", "panel.js", "arithmetic.js", "pad.js", "pictures.js"),
     *("controls.js", "keys.js", "state.js", "words.js"),
 )  # fmt: skip
 

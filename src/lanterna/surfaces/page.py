@@ -40,7 +40,9 @@ def with_imports(*names: str) -> list[str]:
         name = waiting.pop()
         if name not in found:
             found.append(name)
-            waiting += re.findall(r'from "lanterna/([^"]+)"', _module(name))
+            waiting += re.findall(
+                r'^(?:import|export|\}).* from "lanterna/([^"]+)"', _module(name), re.MULTILINE
+            )
     return found
 
 

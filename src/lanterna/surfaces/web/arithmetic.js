@@ -3,17 +3,25 @@
 import { drawMap, largest } from "lanterna/draw.js";
 import { element, number, signed, unitName } from "lanterna/words.js";
 
+/** @import { Stage } from "lanterna/compute.js" */
+/** @import { Numbers } from "lanterna/draw.js" */
+/** @import { Column, Model, Page } from "lanterna/flow.js" */
+/** @import { Looked } from "lanterna/panel.js" */
+
 const LISTED = 3; // inputs that are written out; the rest are one sum
 
-/** The steps that lead to a unit's value at a position, as elements. */
+/** The steps that lead to a unit's value at a position, as elements.
+    @param {Page} page
+    @param {Model} model
+    @param {Looked} focus */
 export function arithmetic(page, model, { column: k, unit, position }) {
   const column = model.columns[k];
-  const { stages } = model.network;
+  const stages = model.network?.stages ?? [];
   if (column.kind === "picture") return [];
   // From the last stage of the layer back to the first: where in each of them this number stood.
   const path = [];
   let at = unit * column.height * column.width + (column.kind === "maps" ? position : 0);
-  for (const index of [...column.group].reverse()) {
+  for (const index of (column.group ?? []).toReversed()) {
     const stage = stages[index];
     if (stage.kind === "flatten" || stage.kind === "dropout") continue;
     path.unshift({ stage, at, before: stages[index - 1] });
@@ -35,11 +43,17 @@ export function arithmetic(page, model, { column: k, unit, position }) {
   return [element("h3", {}, where), element("ol", {}, ...steps)];
 }
 
+/** @param {string} what
+    @param {number} value */
 function step(what, value) {
   return element("li", {}, element("span", {}, what), element("b", {}, `= ${number(value)}`));
 }
 
-/** What a stage without weights makes of a number. */
+/** What a stage without weights makes of a number.
+    @param {Stage} stage
+    @param {Stage} before
+    @param {number} place
+    @returns {string} */
 function bentText(stage, before, place) {
   const unit = Math.floor(place / (stage.out.length / stage.units));
   const x = stage.kind === "pool" ? before.out[stage.winner[place]] : before.out[place];
@@ -55,7 +69,13 @@ function bentText(stage, before, place) {
   }[stage.kind];
 }
 
-/** A convolution: for the inputs that matter most the patch, the kernel and their sum; then the rest. */
+/** A convolution: for the inputs that matter most the patch, the kernel and their sum; then the rest.
+    @param {Page} page
+    @param {Model} model
+    @param {number} k
+    @param {Stage} stage
+    @param {Stage} before
+    @param {number} place */
 function convSteps(page, model, k, stage, before, place) {
   const [, height, width] = stage.shape;
   const [rows, columns] = stage.before;
@@ -84,9 +104,9 @@ function convSteps(page, model, k, stage, before, place) {
       "li",
       { class: "patch" },
       element("span", { class: "from" }, unitName(model.columns[k - 1], from)),
-      grid(page, patch, size, page.theme.light),
+      grid(patch, size, page.theme.light),
       element("span", {}, "×"),
-      grid(page, kernel, size, page.theme.signed),
+      grid(kernel, size, page.theme.signed),
       element("b", {}, `= ${number(sum)}`),
     ),
   );
@@ -102,6 +122,12 @@ function convSteps(page, model, k, stage, before, place) {
   ];
 }
 
+/** @param {Page} page
+    @param {Model} model
+    @param {number} k
+    @param {Stage} stage
+    @param {Stage} before
+    @param {number} to */
 function linearSteps(page, model, k, stage, before, to) {
   const each = before.out.length / stage.ins; // numbers of one unit before: several where maps were flattened
   const row = to * before.out.length;
@@ -139,6 +165,11 @@ function linearSteps(page, model, k, stage, before, to) {
   ];
 }
 
+/** @param {Stage} stage
+    @param {number} to
+    @param {number[]} rest
+    @param {string} what
+    @param {number} sum */
 function total(stage, to, rest, what, sum) {
   const steps = [];
   if (rest.length)
@@ -160,8 +191,11 @@ function total(stage, to, rest, what, sum) {
   return steps;
 }
 
-/** Numbers in a square, each on the colour that it has in the picture. */
-function grid(page, values, size, table) {
+/** Numbers in a square, each on the colour that it has in the picture.
+    @param {Float64Array} values
+    @param {number} size
+    @param {Uint32Array} table */
+function grid(values, size, table) {
   const most = largest(values) || 1;
   const cells = Array.from(values, (value) => {
     const packed = table[255 + Math.round((value / most) * 255)];
@@ -178,12 +212,16 @@ function grid(page, values, size, table) {
   return element("table", { class: `grid of-${size}` }, ...rows);
 }
 
-/** One or two places, without a leading zero, to fit a small square. */
+/** One or two places, without a leading zero, to fit a small square.
+    @param {number} value */
 function short(value) {
   const text = Math.abs(value) >= 9.95 ? Math.abs(value).toFixed(0) : Math.abs(value).toFixed(1);
   return (value < 0 && Number(text) ? "−" : "") + text.replace(/^0\./, ".");
 }
 
+/** @param {Page} page
+    @param {Numbers} weights
+    @param {Column} source */
 function weightsAsImage(page, weights, source) {
   const canvas = element("canvas", { class: "weights" });
   drawMap(canvas, weights, source.height, source.width, page.theme.signed);

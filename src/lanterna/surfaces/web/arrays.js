@@ -1,26 +1,37 @@
 // The data of a page: what Python packed (see `lanterna.surfaces.page`), as JSON and typed arrays.
 
+/** @typedef {(Uint8Array | Int32Array | Float32Array) & { shape: number[] }} Packed
+
+    @typedef {Record<string, Packed>} Arrays - by name
+
+    @typedef {{ kind: keyof typeof KINDS | "float16", shape: number[], start: number }} Entry */
+
 const KINDS = { uint8: Uint8Array, int32: Int32Array, float32: Float32Array };
 
-/** What the page was made with: `data`, any JSON; `arrays`, by name, each a typed array with its `shape`. */
+/** What the page was made with: `data`, any JSON; `arrays`, by name, each a typed array with its `shape`.
+    @returns {{ data: any, arrays: Arrays }} */
 export function load(root = document) {
-  const { data, index } = JSON.parse(root.getElementById("lanterna-data").textContent);
-  const text = root.getElementById("lanterna-arrays").textContent.trim();
+  /** @param {string} id */
+  const textOf = (id) => root.getElementById(id)?.textContent ?? "";
+  const { data, index } = JSON.parse(textOf("lanterna-data"));
+  const text = textOf("lanterna-arrays").trim();
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  /** @type {Arrays} */
   const arrays = {};
-  for (const [name, { kind, shape, start }] of Object.entries(index)) {
+  for (const [name, { kind, shape, start }] of Object.entries(/** @type {Record<string, Entry>} */ (index))) {
     const count = shape.reduce((product, side) => product * side, 1);
     // Offsets are multiples of four, so every array can be a view of the one buffer.
-    arrays[name] =
+    const values =
       kind === "float16"
         ? halves(new Uint16Array(bytes.buffer, start, count))
         : new KINDS[kind](bytes.buffer, start, count);
-    arrays[name].shape = shape;
+    arrays[name] = Object.assign(values, { shape });
   }
   return { data, arrays };
 }
 
-/** 16-bit floats (IEEE 754 binary16) as 32-bit ones. */
+/** 16-bit floats (IEEE 754 binary16) as 32-bit ones.
+    @param {Uint16Array} bits */
 function halves(bits) {
   const values = new Float32Array(bits.length);
   for (let i = 0; i < bits.length; i++) {

@@ -1,16 +1,56 @@
-// Charts, of a lesson's outcome or of a training: lines, marks, arrows, a surface as light; or a picture. In its
-// colours it follows theme.css and chart.css. A pointer or the arrow keys read it out.
+// Charts, of a lesson's outcome or of a training: lines, marks, arrows, a surface as light; or a picture. In
+// its colours it follows theme.css and chart.css. A pointer or the arrow keys read it out.
 
 import { arrow, axis, grid, light, path, set, svg } from "lanterna/svg.js";
 import { element, figure, precise } from "lanterna/words.js";
+
+/** @import { Axis } from "lanterna/svg.js" */
+
+/** @typedef {object} Line
+    @property {string} name
+    @property {number[]} xs
+    @property {number[]} ys
+    @property {string} style - "line", "dashed" or "marks"
+    @property {number} [series] - its colour, as chart.css numbers them; usually its place among the lines
+
+    @typedef {object} Surface - drawn as light
+    @property {number[][]} heights - row by row, the lowest first
+    @property {number} left
+    @property {number} right
+    @property {number} bottom
+    @property {number} top
+
+    @typedef {object} Picture - in place of a chart
+    @property {string} title
+    @property {string} source
+    @property {string} words
+    @property {undefined} [lines]
+
+    @typedef {object} Plot
+    @property {string} title
+    @property {string} across - the name of the axis
+    @property {string} up
+    @property {Line[]} lines
+    @property {Surface | null} [surface]
+    @property {number[][]} [arrows] - each where it begins and its way: `[x, y, dx, dy]`
+    @property {boolean} [log_across]
+    @property {boolean} [log_up]
+    @property {boolean} [whole_across] - whole numbers only
+    @property {boolean} [bare] - the names of the axes are not written
+    @property {string} [words]
+    @property {undefined} [source]
+
+    @typedef {Plot | Picture} Chart */
 
 const MARGIN = { left: 54, right: 14, top: 26, bottom: 44 };
 const BARE = { left: 54, right: 14, top: 6, bottom: 24 }; // where the axes' names are not written
 const ROWS = 24; // of the table, at most
 let charts = 0;
 
-/** A chart inside `host`, with its title, a legend, and its numbers as a table: `show(chart)` draws another in its
-    place, `remove()` ends it. */
+/** A chart inside `host`, with its title, a legend, and its numbers as a table: `show(chart)` draws another
+    in its
+    place, `remove()` ends it.
+    @param {HTMLElement} host */
 export function makeChart(host) {
   const id = `chart-${(charts += 1)}`;
   const title = element("h3", { id });
@@ -29,6 +69,7 @@ export function makeChart(host) {
   host.replaceChildren(figureElement);
   const plot = makePlot(plane, told);
   return {
+    /** @param {Chart} chart */
     show(chart) {
       title.textContent = chart.title;
       figureElement.dataset.kind = chart.source ? "picture" : "chart";
@@ -42,7 +83,10 @@ export function makeChart(host) {
           .filter(Boolean),
       );
       table.hidden = !chart.lines?.length;
-      table.replaceChildren(element("summary", {}, "In numbers"), ...(table.hidden ? [] : [numbers(chart)]));
+      table.replaceChildren(
+        element("summary", {}, "In numbers"),
+        ...(chart.lines?.length ? [numbers(chart)] : []),
+      );
       plot.show(chart);
     },
     remove() {
@@ -52,14 +96,17 @@ export function makeChart(host) {
   };
 }
 
-/** A chart alone, as large as `plane` is; what is read out of it is written into `told`. */
+/** A chart alone, as large as `plane` is; what is read out of it is written into `told`.
+    @param {HTMLElement} plane
+    @param {HTMLElement} told */
 export function makePlot(plane, told) {
+  /** @type {Chart | null} */
   let chart = null;
 
   function draw() {
     if (!chart || !plane.clientWidth) return;
     const focused = plane.contains(document.activeElement);
-    plane.replaceChildren(chart.source ? picture(chart) : drawn(chart, plane, told));
+    plane.replaceChildren(chart.source !== undefined ? picture(chart) : drawn(chart, plane, told));
     if (focused) plane.querySelector("svg")?.focus();
   }
 
@@ -68,6 +115,7 @@ export function makePlot(plane, told) {
   const theme = matchMedia("(prefers-color-scheme: light)");
   theme.addEventListener("change", draw);
   return {
+    /** @param {Chart} next */
     show(next) {
       chart = next;
       told.textContent = chart.words ?? "";
@@ -81,10 +129,13 @@ export function makePlot(plane, told) {
   };
 }
 
-/** The class that gives a line its colour: its place among the lines, unless it says another. */
+/** The class that gives a line its colour: its place among the lines, unless it says another.
+    @param {Line} line
+    @param {number} place */
 const seriesOf = ({ series }, place) => `series-${(series ?? place) % 6}`;
 
-/** What a chart shows, in one sentence. */
+/** What a chart shows, in one sentence.
+    @param {Plot} plot */
 export function inWords({ title, across, up, lines = [], surface, arrows = [] }) {
   const parts = lines.map(({ name, xs, ys }) => {
     const kept = ys.filter(Number.isFinite);
@@ -102,10 +153,14 @@ export function inWords({ title, across, up, lines = [], surface, arrows = [] })
   return `${title}. ${up} against ${across}. ${parts.join(". ")}.`;
 }
 
+/** @param {Picture} picture */
 function picture({ title, source, words }) {
   return element("img", { src: source, alt: `${title}. ${words}` });
 }
 
+/** @param {Plot} chart
+    @param {HTMLElement} plane
+    @param {HTMLElement} told */
 function drawn(chart, plane, told) {
   const [width, height] = [plane.clientWidth, plane.clientHeight];
   const { x, y } = axes(chart, width, height);
@@ -142,7 +197,11 @@ function drawn(chart, plane, told) {
   return made;
 }
 
-// All that is drawn lies within the axes; a surface fills them to the edge.
+/** All that is drawn lies within the axes; a surface fills them to the edge.
+    @param {Plot} chart
+    @param {number} width
+    @param {number} height
+    @returns {{ x: Axis, y: Axis }} */
 function axes(chart, width, height) {
   const all = { xs: chart.lines.flatMap(({ xs }) => xs), ys: chart.lines.flatMap(({ ys }) => ys) };
   const { surface, log_across, log_up, whole_across } = chart;
@@ -151,7 +210,9 @@ function axes(chart, width, height) {
     all.xs.push(ax);
     all.ys.push(ay);
   }
+  /** @type {[number, number]} */
   const xs = surface ? [surface.left, surface.right] : range(all.xs, log_across, whole_across ? 0 : 0.01);
+  /** @type {[number, number]} */
   const ys = surface ? [surface.bottom, surface.top] : range(all.ys, log_up, 0.05);
   return {
     x: axis(...xs, margin.left, width - margin.right, { log: log_across, whole: whole_across }),
@@ -159,6 +220,10 @@ function axes(chart, width, height) {
   };
 }
 
+/** @param {number[]} values
+    @param {boolean | undefined} log
+    @param {number} room - left at both ends, as a share
+    @returns {[number, number]} */
 function range(values, log, room) {
   const kept = values.filter((value) => Number.isFinite(value) && (!log || value > 0));
   if (!kept.length) return log ? [0.1, 1] : [0, 1];
@@ -172,13 +237,21 @@ function range(values, log, room) {
   return [low - more, high + more];
 }
 
-// The longest arrow is a fifteenth of the width; all have one scale.
+/** The longest arrow is a fifteenth of the width; all have one scale.
+    @param {Plot} chart
+    @param {Axis} x
+    @param {Axis} y */
 function arrowScale({ arrows = [] }, x, y) {
   const longest = Math.max(1e-12, ...arrows.map(([, , dx, dy]) => Math.hypot(dx, dy)));
   return Math.min(x(x.high) - x(x.low), y(y.low) - y(y.high)) / 11 / longest;
 }
 
-// What is nearest to the pointer across, on every line; marks only where they are near.
+/** What is nearest to the pointer across, on every line; marks only where they are near.
+    @param {Plot} chart
+    @param {SVGElement} made
+    @param {number[][][]} places
+    @param {{ x: Axis, y: Axis, width: number }} frame
+    @param {HTMLElement} told */
 function readout(chart, made, places, { x, y, width }, told) {
   const rule = svg("line", { class: "rule", y1: y(y.high), y2: y(y.low), visibility: "hidden" });
   const dots = chart.lines.map((line, place) =>
@@ -190,6 +263,8 @@ function readout(chart, made, places, { x, y, width }, told) {
     for (const each of [rule, ...dots]) set(each, { visibility: "hidden" });
     told.textContent = "";
   };
+  /** @param {number} px
+      @param {number | null} py */
   function read(px, py = null) {
     at = Math.min(x(x.high), Math.max(x(x.low), px));
     const near = places.map((points, line) => {
@@ -247,7 +322,8 @@ function readout(chart, made, places, { x, y, width }, told) {
   });
 }
 
-// At most so many points of each line, evenly taken.
+/** At most so many points of each line, evenly taken.
+    @param {Plot} plot */
 function numbers({ across, up, lines }) {
   const body = element("tbody");
   for (const { name, xs, ys } of lines) {

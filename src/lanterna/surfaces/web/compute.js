@@ -8,8 +8,58 @@
 // over positions and taps for the maps of a convolution; of a bias, bias × gradient. For a network of
 // piecewise linear stages the units of any stage and the offsets behind them add up to the answer.
 
+/** @import { Arrays } from "lanterna/arrays.js" */
+
+/** @typedef {object} StageDescription - as `embedding.py` packs it
+    @property {string} name
+    @property {string} kind
+    @property {number[]} shape - of what it puts out: `[maps, height, width]` or `[units]`
+    @property {string} [weight] - the names of its arrays
+    @property {string} [bias]
+    @property {string} [scale]
+    @property {string} [shift]
+    @property {number} [kernel]
+    @property {number} [padding]
+    @property {number[]} [before] - height and width of what comes in
+
+    @typedef {object} StageValues
+    @property {string} name
+    @property {string} kind
+    @property {number[]} shape
+    @property {Float64Array} out - what it put out, channel after channel
+    @property {Float64Array} grad - the gradient of the answer with respect to that
+    @property {number} units
+    @property {number} offset
+    @property {Set<number>} cut - units whose output is set to zero
+    @property {Set<number>} cutLinks - connections whose weights are set to zero: to × units before + from
+    @property {Float32Array} weight - of a convolution or a linear stage, as it is computed with
+    @property {Float32Array} original - the same, before anything was cut
+    @property {Float32Array | null} bias
+    @property {number} ins - units of the stage before
+    @property {Float64Array} links - what each connection gave, to × from
+    @property {Float32Array} scale - of a norm
+    @property {Float32Array} shift
+    @property {Int32Array} winner - of a pooling: where each of its outputs came from
+    @property {number} kernel
+    @property {number} padding
+    @property {number[]} before
+
+    @typedef {StageValues & Partial<import("lanterna/integrate.js").Integration>} Stage - its kind says which
+        of these it has
+
+    @typedef {object} Network
+    @property {Stage[]} stages - the first is the picture
+    @property {string[]} classes
+    @property {boolean} exact - whether it is piecewise linear, so that contributions add up to the answer
+    @property {Map<string, number>} at - the stages' places, by name
+
+    @typedef {object} Kind
+    @property {(stage: Stage, x: Float64Array) => void} forward
+    @property {(stage: Stage, x: Float64Array, gradIn: Float64Array) => void} backward */
+
 /** How each kind of stage computes: `forward(stage, x)` fills `stage.out`; `backward(stage, x, gradIn)` adds
-    to `gradIn`, fills `stage.links` where the stage has weights, and sets `stage.offset`. */
+    to `gradIn`, fills `stage.links` where the stage has weights, and sets `stage.offset`.
+    @type {Record<string, Kind>} */
 export const KINDS = {
   conv: { forward: convForward, backward: convBackward },
   linear: { forward: linearForward, backward: linearBackward },
@@ -17,7 +67,7 @@ export const KINDS = {
   norm: { forward: normForward, backward: normBackward },
   flatten: {
     forward: (stage, x) => stage.out.set(x),
-    backward: (stage, x, gradIn) => gradIn.set(stage.grad),
+    backward: (stage, _, gradIn) => gradIn.set(stage.grad),
   },
   relu: bend(
     (v) => (v > 0 ? v : 0),
@@ -29,21 +79,24 @@ export const KINDS = {
   ),
   sigmoid: bend(
     (v) => 1 / (1 + Math.exp(-v)),
-    (v, y) => y * (1 - y),
+    (_, y) => y * (1 - y),
   ),
-  tanh: bend(Math.tanh, (v, y) => 1 - y * y),
+  tanh: bend(Math.tanh, (_, y) => 1 - y * y),
 };
 KINDS.dropout = KINDS.flatten; // at rest it changes nothing
 
 const BENT = new Set(["sigmoid", "tanh"]); // not piecewise linear
 
-/** A network from its description (`looking.py`) and the arrays it names. */
+/** A network from its description (`looking.py`) and the arrays it names.
+    @param {{ input: number[], stages: StageDescription[], classes: string[] }} description
+    @param {Arrays} arrays
+    @returns {Network} */
 export function makeNetwork(description, arrays) {
   const [channels, side] = description.input;
   const stages = [
     makeStage({ name: "picture", kind: "picture", shape: [channels, side, side] }, arrays, null),
   ];
-  for (const each of description.stages) stages.push(makeStage(each, arrays, stages.at(-1)));
+  for (const each of description.stages) stages.push(makeStage(each, arrays, stages[stages.length - 1]));
   return {
     stages,
     classes: description.classes,
@@ -52,40 +105,54 @@ export function makeNetwork(description, arrays) {
   };
 }
 
+/** @param {StageDescription} description
+    @param {Arrays} arrays
+    @param {Stage | null} before
+    @returns {Stage} */
 function makeStage(description, arrays, before) {
   const { shape } = description;
   const size = shape.reduce((product, each) => product * each, 1);
-  const stage = {
-    ...description,
+  const { weight, bias, scale, shift, ...rest } = description;
+  const stage = /** @type {Stage} */ ({
+    ...rest,
     out: new Float64Array(size),
     grad: new Float64Array(size),
     units: unitsOf(description, before, size),
     offset: 0,
-    cut: new Set(), // units whose output is set to zero
-    cutLinks: new Set(), // connections whose weights are set to zero: to × units before + from
-  };
-  if (description.weight) {
-    stage.original = stage.weight = arrays[description.weight];
-    stage.bias = description.bias ? arrays[description.bias] : null;
+    cut: new Set(),
+    cutLinks: new Set(),
+  });
+  if (weight && before) {
+    stage.original = stage.weight = floats(arrays, weight);
+    stage.bias = bias ? floats(arrays, bias) : null;
     stage.ins = before.units;
     stage.links = new Float64Array(stage.units * stage.ins);
   }
-  if (description.kind === "norm") {
-    stage.scale = arrays[description.scale];
-    stage.shift = arrays[description.shift];
+  if (scale && shift) {
+    stage.scale = floats(arrays, scale);
+    stage.shift = floats(arrays, shift);
   }
   if (description.kind === "pool") stage.winner = new Int32Array(size);
   return stage;
 }
 
+/** @param {Arrays} arrays
+    @param {string} name */
+const floats = (arrays, name) => /** @type {Float32Array} */ (arrays[name]);
+
 /** How many units a stage has. A flattened map is still one unit of several positions; a flattened picture is
-    as many units as it has pixels. */
+    as many units as it has pixels.
+    @param {StageDescription} description
+    @param {Stage | null} before
+    @param {number} size */
 function unitsOf({ kind, shape }, before, size) {
-  if (kind === "flatten") return before.kind === "picture" ? size : before.units;
-  return shape.length === 3 || kind === "linear" ? shape[0] : before.units;
+  if (!before || (kind !== "flatten" && (shape.length === 3 || kind === "linear"))) return shape[0];
+  return kind === "flatten" && before.kind === "picture" ? size : before.units;
 }
 
-/** Run the network on a picture in [0, 1]; gives the logits. */
+/** Run the network on a picture in [0, 1]; gives the logits.
+    @param {Network} network
+    @param {ArrayLike<number>} pixels */
 export function forward(network, pixels) {
   const { stages } = network;
   stages[0].out.set(pixels);
@@ -94,15 +161,18 @@ export function forward(network, pixels) {
     KINDS[stages[i].kind].forward(stages[i], stages[i - 1].out);
     silence(stages[i], stages[i].out);
   }
-  return stages.at(-1).out;
+  return stages[stages.length - 1].out;
 }
 
 /** Gradients of one logit, or of one minus another, with respect to every stage's output; and with them every
-    connection's contribution (`links`, to × from) and every stage's `offset`. After `forward`. */
+    connection's contribution (`links`, to × from) and every stage's `offset`. After `forward`.
+    @param {Network} network
+    @param {number} answer
+    @param {number | null} against */
 export function backward(network, answer, against = null) {
   const { stages } = network;
   for (const stage of stages) stage.grad.fill(0);
-  const last = stages.at(-1);
+  const last = stages[stages.length - 1];
   last.grad[answer] += 1;
   if (against !== null) last.grad[against] -= 1;
   for (let i = stages.length - 1; i > 0; i--) {
@@ -113,7 +183,9 @@ export function backward(network, answer, against = null) {
   silence(stages[0], stages[0].grad);
 }
 
-/** How much each unit of a stage contributed: the sum over its positions of activation × gradient. */
+/** How much each unit of a stage contributed: the sum over its positions of activation × gradient.
+    @param {Stage} stage
+    @param {Float64Array} into */
 export function contributions(stage, into = new Float64Array(stage.units)) {
   const positions = stage.out.length / stage.units;
   for (let unit = 0, i = 0; unit < stage.units; unit++) {
@@ -124,7 +196,11 @@ export function contributions(stage, into = new Float64Array(stage.units)) {
   return into;
 }
 
-/** What the units of stage `index` give, what the offsets behind them give, and the answer itself. */
+/** What the units of stage `index` give, what the offsets behind them give, and the answer itself.
+    @param {Network} network
+    @param {number} index
+    @param {number} answer
+    @param {number | null} against */
 export function sum(network, index, answer, against = null) {
   const { stages } = network;
   const stage = stages[index];
@@ -132,11 +208,12 @@ export function sum(network, index, answer, against = null) {
   for (let i = 0; i < stage.out.length; i++) units += stage.out[i] * stage.grad[i];
   let offsets = 0;
   for (let i = index + 1; i < stages.length; i++) offsets += stages[i].offset;
-  const logits = stages.at(-1).out;
+  const logits = stages[stages.length - 1].out;
   return { units, offsets, logit: logits[answer] - (against === null ? 0 : logits[against]) };
 }
 
-/** Probabilities of logits (softmax). */
+/** Probabilities of logits (softmax).
+    @param {Float64Array} logits */
 export function softmax(logits) {
   const most = Math.max(...logits);
   const powers = Array.from(logits, (logit) => Math.exp(logit - most));
@@ -144,7 +221,11 @@ export function softmax(logits) {
   return powers.map((power) => power / total);
 }
 
-/** Set the weights from unit `from` to unit `to` of a stage with weights to zero, or bring them back. */
+/** Set the weights from unit `from` to unit `to` of a stage with weights to zero, or bring them back.
+    @param {Stage} stage
+    @param {number} to
+    @param {number} from
+    @param {boolean} isCut */
 export function cutLink(stage, to, from, isCut = true) {
   const key = to * stage.ins + from;
   if (isCut) stage.cutLinks.add(key);
@@ -154,7 +235,8 @@ export function cutLink(stage, to, from, isCut = true) {
   for (const cut of stage.cutLinks) stage.weight.fill(0, cut * each, (cut + 1) * each);
 }
 
-/** Bring back everything that was cut. */
+/** Bring back everything that was cut.
+    @param {Network} network */
 export function restoreAll(network) {
   for (const stage of network.stages) {
     stage.cut.clear();
@@ -163,13 +245,16 @@ export function restoreAll(network) {
   }
 }
 
+/** @param {Stage} stage
+    @param {Float64Array} values */
 function silence(stage, values) {
   if (!stage.cut.size) return;
   const positions = values.length / stage.units;
   for (const unit of stage.cut) values.fill(0, unit * positions, (unit + 1) * positions);
 }
 
-/** Each output map: its bias, and every kernel slid over its input map (stride 1, zeros around the edge). */
+/** Each output map: its bias, and every kernel slid over its input map (stride 1, zeros around the edge).
+    @type {Kind["forward"]} */
 function convForward(stage, x) {
   const { out, weight, bias, padding, ins, units } = stage;
   const [, height, width] = stage.shape;
@@ -200,7 +285,8 @@ function convForward(stage, x) {
   }
 }
 
-/** Only positions with a gradient are visited: behind a pooling, one in four at most. */
+/** Only positions with a gradient are visited: behind a pooling, one in four at most.
+    @type {Kind["backward"]} */
 function convBackward(stage, x, gradIn) {
   const { grad, weight, bias, padding, ins, units, links } = stage;
   const [, height, width] = stage.shape;
@@ -238,6 +324,7 @@ function convBackward(stage, x, gradIn) {
   stage.offset = offset;
 }
 
+/** @type {Kind["forward"]} */
 function linearForward(stage, x) {
   const { out, weight, bias } = stage;
   const inputs = x.length;
@@ -249,6 +336,7 @@ function linearForward(stage, x) {
   }
 }
 
+/** @type {Kind["backward"]} */
 function linearBackward(stage, x, gradIn) {
   const { grad, weight, bias, ins, units, links } = stage;
   const positions = x.length / ins; // of one unit before: several where maps were flattened
@@ -270,7 +358,8 @@ function linearBackward(stage, x, gradIn) {
   }
 }
 
-/** The largest of each window of `kernel` × `kernel`, the first of equals, as PyTorch chooses. */
+/** The largest of each window of `kernel` × `kernel`, the first of equals, as PyTorch chooses.
+    @type {Kind["forward"]} */
 function poolForward(stage, x) {
   const { out, winner, kernel: k } = stage;
   const [maps, height, width] = stage.shape;
@@ -292,11 +381,13 @@ function poolForward(stage, x) {
   }
 }
 
-function poolBackward(stage, x, gradIn) {
+/** @type {Kind["backward"]} */
+function poolBackward(stage, _, gradIn) {
   for (let o = 0; o < stage.grad.length; o++) gradIn[stage.winner[o]] += stage.grad[o];
 }
 
-/** Batch norm at rest: each map times γ / σ, plus β − μ γ / σ. */
+/** Batch norm at rest: each map times γ / σ, plus β − μ γ / σ.
+    @type {Kind["forward"]} */
 function normForward(stage, x) {
   const positions = x.length / stage.units;
   for (let unit = 0, i = 0; unit < stage.units; unit++) {
@@ -306,6 +397,7 @@ function normForward(stage, x) {
   }
 }
 
+/** @type {Kind["backward"]} */
 function normBackward(stage, x, gradIn) {
   const positions = x.length / stage.units;
   for (let unit = 0, i = 0; unit < stage.units; unit++) {
@@ -319,7 +411,10 @@ function normBackward(stage, x, gradIn) {
 }
 
 /** A function applied to every number. What its tangent leaves at zero is its offset: 6 for a saturated
-    ReLU6. */
+    ReLU6.
+    @param {(x: number) => number} f
+    @param {(x: number, y: number) => number} slope
+    @returns {Kind} */
 function bend(f, slope) {
   return {
     forward(stage, x) {

@@ -7,18 +7,27 @@
 import * as compute from "lanterna/compute.js";
 import { integrate } from "lanterna/integrate.js";
 
+/** @import { Network, Stage } from "lanterna/compute.js" */
+/** @import { Column, Model } from "lanterna/flow.js" */
+
+/** @typedef {Column & { stage: number, mixing: number | null, group: number[] }} ComputedColumn */
+
 const SAME = new Set(["flatten", "dropout"]); // nothing to see: what came in goes out
 
 const STEPS = { resting: 64, moving: 8 }; // of the integration, where a network is not piecewise linear
 
-/** The model of a computed network. `run` computes it all anew for a picture and an answer. */
+/** The model of a computed network. `run` computes it all anew for a picture and an answer.
+    @param {Network} network
+    @param {boolean} everyStage
+    @returns {Model} */
 export function computedModel(network, everyStage = false) {
   const { stages } = network;
   const columns = makeColumns(stages, everyStage);
   const given = columns.map((column) => new Float64Array(column.count));
   const products = columns.map((column) => new Float64Array(stages[column.stage].out.length));
-  let question = { answer: 0, against: null };
+  let question = { answer: 0, against: /** @type {number | null} */ (null) };
   let empty = 0; // the answer to the empty picture, where contributions are integrated from it
+  /** @type {number[]} */
   let probabilities = [];
   return {
     columns,
@@ -27,10 +36,7 @@ export function computedModel(network, everyStage = false) {
     classes: network.classes,
     network,
     get logits() {
-      return stages.at(-1).out;
-    },
-    get probabilities() {
-      return probabilities;
+      return stages[stages.length - 1].out;
     },
     get question() {
       return question;
@@ -48,7 +54,7 @@ export function computedModel(network, everyStage = false) {
       columns.forEach(({ stage }, k) => {
         const { out, grad, units } = stages[stage];
         if (network.exact) for (let i = 0; i < out.length; i++) products[k][i] = out[i] * grad[i];
-        else products[k].set(stages[stage].given);
+        else products[k].set(stages[stage].given ?? []);
         given[k].fill(0);
         const positions = out.length / units;
         for (let i = 0; i < out.length; i++) given[k][Math.floor(i / positions)] += products[k][i];
@@ -78,10 +84,14 @@ export function computedModel(network, everyStage = false) {
   };
 }
 
+/** @param {Stage[]} stages
+    @param {boolean} everyStage
+    @returns {ComputedColumn[]} */
 function makeColumns(stages, everyStage) {
+  /** @type {ComputedColumn[]} */
   const columns = [];
   stages.forEach((stage, index) => {
-    const before = columns.at(-1);
+    const before = columns[columns.length - 1];
     const mixes = Boolean(stage.weight);
     const isPicture = index === 0 || (stage.kind === "flatten" && stages[index - 1].kind === "picture");
     if (isPicture) {
@@ -100,10 +110,14 @@ function makeColumns(stages, everyStage) {
         Object.assign(before, asColumn(stage, index, before.mixing), { group: before.group });
     }
   });
-  columns.at(-1).kind = "answers";
+  columns[columns.length - 1].kind = "answers";
   return columns;
 }
 
+/** @param {Stage} stage
+    @param {number} index
+    @param {number | null} mixing
+    @returns {ComputedColumn} */
 function asColumn(stage, index, mixing) {
   const [, height = 1, width = 1] = stage.shape;
   return {

@@ -2,9 +2,13 @@
 
 import { count, element } from "lanterna/words.js";
 
+/** @import { Page, View } from "lanterna/flow.js" */
+
 const FEWEST = 0.001; // share of the lines at the slider's left end; its right end is all of them
 
-/** Wire the controls; `update` shows what the state says. */
+/** Wire the controls; `update` shows what the state says.
+    @param {Page} page
+    @param {(id: string) => any} find - an element of the page: an input, a select, a button */
 export function makeControls(page, find) {
   const names = page.data.classes;
   const answers = (page.data.answers ?? names.map((_, index) => index)).map((index) => [index, names[index]]);
@@ -32,6 +36,8 @@ export function makeControls(page, find) {
   find("undo").addEventListener("click", page.undo);
   find("restore").addEventListener("click", page.restore);
   return {
+    /** @param {number} share
+        @param {View} view */
     update(share, { flow, model }) {
       const { state } = page;
       find("answer").value = state.answer ?? "";
@@ -52,9 +58,13 @@ export function makeControls(page, find) {
   };
 }
 
+/** @param {HTMLSelectElement} select
+    @param {[string | number, string][]} options */
 function fill(select, options) {
   select.replaceChildren(...options.map(([value, name]) => element("option", { value }, name)));
 }
 
+/** @param {number} place */
 const shareAt = (place) => FEWEST ** (1 - place / 100);
+/** @param {number} share */
 const placeOf = (share) => 100 * (1 - Math.log(Math.max(FEWEST, share)) / Math.log(FEWEST));

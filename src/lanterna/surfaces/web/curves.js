@@ -3,6 +3,11 @@
 import { anchor } from "lanterna/layout.js";
 import { FLOATS } from "lanterna/lines.js";
 
+/** @import { Focus, Links, Model } from "lanterna/flow.js" */
+/** @import { Layout } from "lanterna/layout.js" */
+
+/** @typedef {ReturnType<typeof makeCurves>} Curves */
+
 /** Of the strongest links that are drawn between any two columns, however few are wanted. */
 export const LEAST = 12;
 const OF_ONE = 24; // links in and out of the unit that is looked at
@@ -10,13 +15,27 @@ const SORTED = 6000; // up to so many curves are drawn the strongest last, so th
 
 /** A store of curves that is filled anew for each frame and grows as needed. */
 export function makeCurves() {
-  const curves = { buffer: new Float32Array(4096 * FLOATS), count: 0, drawn: 0, links: 0, strongest: [] };
-  const scratch = { values: new Float64Array(4096), from: [0, 0], to: [0, 0], slots: [] };
+  const curves = {
+    buffer: new Float32Array(4096 * FLOATS),
+    count: 0,
+    drawn: 0,
+    links: 0,
+    strongest: /** @type {number[]} */ ([]),
+    fill,
+  };
+  const scratch = {
+    values: new Float64Array(4096),
+    from: [0, 0],
+    to: [0, 0],
+    slots: /** @type {Int32Array[]} */ ([]),
+  };
 
   /** Fill with the strongest `share` of the links between each two columns. `focus` is `{ column, unit }` or
       null: its own links are drawn bright and all others dim. `overAll`: one scale of width for all columns.
-      */
-  curves.fill = (model, layout, { share, focus, overAll }) => {
+      @param {Model} model
+      @param {Layout} layout
+      @param {{ share: number, focus: Focus | null, overAll: boolean }} options */
+  function fill(model, layout, { share, focus, overAll }) {
     curves.count = curves.drawn = curves.links = 0;
     const { columns } = model;
     columns.forEach((column, k) => {
@@ -33,8 +52,14 @@ export function makeCurves() {
       add(model, layout, i + 1, gap.chosen, scale, focus ? 0.16 : 1);
       if (isOne) add(model, layout, i + 1, ofOne(model.links(i + 1), focus, i + 1), null, 1);
     });
-  };
+  }
 
+  /** @param {Model} model
+      @param {Layout} layout
+      @param {number} k
+      @param {number[]} chosen
+      @param {number | null} scale
+      @param {number} dim */
   function add(model, layout, k, chosen, scale, dim) {
     const links = model.links(k);
     const most = scale ?? Math.max(...chosen.map((index) => Math.abs(links.values[index])));
@@ -53,6 +78,12 @@ export function makeCurves() {
     }
   }
 
+  /** @param {number[]} from
+      @param {number[]} to
+      @param {number} width
+      @param {number} value
+      @param {number} strength
+      @param {number} column */
   function push(from, to, width, value, strength, column) {
     if ((curves.count + 1) * FLOATS > curves.buffer.length) {
       const larger = new Float32Array(2 * curves.buffer.length);
@@ -74,18 +105,25 @@ export function makeCurves() {
   return curves;
 }
 
-/** The unit that a link comes from, and the one it leads to, by its place in `values`. */
+/** The unit that a link comes from, and the one it leads to, by its place in `values`.
+    @param {Links} links
+    @param {number} index */
 export function fromUnit(links, index) {
   const from = index % links.from;
   return links.fromUnits ? links.fromUnits[from] : from;
 }
 
+/** @param {Links} links
+    @param {number} index */
 export function toUnit(links, index) {
   const to = Math.floor(index / links.from);
   return links.toUnits ? links.toUnits[to] : to;
 }
 
-/** For each unit of a column its place among those shown, or -1. */
+/** For each unit of a column its place among those shown, or -1.
+    @param {number[]} shown
+    @param {number} count
+    @param {Int32Array | undefined} kept */
 function slots(shown, count, kept) {
   const table = kept?.length === count ? kept : new Int32Array(count);
   table.fill(-1);
@@ -95,6 +133,9 @@ function slots(shown, count, kept) {
   return table;
 }
 
+/** @param {Links} links
+    @param {number} share
+    @param {{ values: Float64Array }} scratch */
 function wanted(links, share, scratch) {
   const { values } = links;
   if (scratch.values.length < values.length) scratch.values = new Float64Array(2 * values.length);
@@ -115,7 +156,10 @@ function wanted(links, share, scratch) {
   return { chosen, most, links: count };
 }
 
-/** The strongest links of one unit: into it where `k` is its column, out of it where `k` is the next. */
+/** The strongest links of one unit: into it where `k` is its column, out of it where `k` is the next.
+    @param {Links} links
+    @param {Focus} focus
+    @param {number} k */
 function ofOne(links, { column, unit }, k) {
   const chosen = [];
   for (let i = 0; i < links.values.length; i++) {
@@ -127,7 +171,10 @@ function ofOne(links, { column, unit }, k) {
   return chosen.slice(0, OF_ONE);
 }
 
-/** The `n`th largest of the first `count` values, which are reordered (Hoare's selection). */
+/** The `n`th largest of the first `count` values, which are reordered (Hoare's selection).
+    @param {Float64Array} values
+    @param {number} count
+    @param {number} n */
 function nthLargest(values, count, n) {
   let low = 0;
   let high = count - 1;

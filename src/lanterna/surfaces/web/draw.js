@@ -1,14 +1,28 @@
 // Numbers as light. Activations go from the page itself (zero) to warm light; what is below zero is cold.
 // Contributions and gradients go from the page to amber (for) and blue (against).
 
+import { contextOf } from "lanterna/canvas.js";
+
+/** @typedef {[number, number, number]} Colour
+
+    @typedef {ReturnType<typeof readTheme>} Theme - the page's colours, and two ramps of 32-bit pixels made of
+        them
+
+    @typedef {ReturnType<typeof makeTiles>} Tiles
+
+    @typedef {Float64Array | Float32Array | Uint8Array | Int32Array} Numbers */
+
 const LEVELS = 255; // on either side of zero
 
-/** The colours of the page as it is now, and ramps made of them. */
+/** The colours of the page as it is now, and ramps made of them.
+    @param {Element} element */
 export function readTheme(element) {
   const style = getComputedStyle(element);
+  /** @param {string} name */
   const colour = (name) => rgb(style.getPropertyValue(name).trim());
   const page = colour("--page");
   const dark = page[0] < 128;
+  /** @type {Colour} */
   const dim = dark ? [8, 9, 12] : colour("--raised"); // tiles stand out from the page just enough
   return {
     dark,
@@ -24,12 +38,18 @@ export function readTheme(element) {
   };
 }
 
+/** @param {string} text
+    @returns {Colour} */
 function rgb(text) {
   const hex = text.replace("#", "");
-  return [0, 2, 4].map((start) => parseInt(hex.slice(start, start + 2), 16));
+  const level = (/** @type {number} */ start) => parseInt(hex.slice(start, start + 2), 16);
+  return [level(0), level(2), level(4)];
 }
 
-/** A table of colours, as the 32-bit pixels of a canvas, for values from -1 to 1. */
+/** A table of colours, as the 32-bit pixels of a canvas, for values from -1 to 1.
+    @param {Colour} zero
+    @param {Colour} above
+    @param {Colour} below */
 function ramp(zero, above, below) {
   const table = new Uint32Array(2 * LEVELS + 1);
   const bytes = new Uint8Array(table.buffer);
@@ -43,17 +63,25 @@ function ramp(zero, above, below) {
   return table;
 }
 
-/** Maps of `height` × `width` as pixels, drawn as tiles: all of a column in one small image first. */
+/** Maps of `height` × `width` as pixels, drawn as tiles: all of a column in one small image first.
+    @param {number} count
+    @param {number} height
+    @param {number} width */
 export function makeTiles(count, height, width) {
   const canvas = new OffscreenCanvas(width, height * count);
-  const context = canvas.getContext("2d");
+  const context = contextOf(canvas);
   const image = context.createImageData(width, height * count);
   const pixels = new Uint32Array(image.data.buffer);
   return {
     canvas,
     height,
     width,
-    /** Colour the values of unit `from` as tile `tile`, `most` being the brightest. */
+    /** Colour the values of unit `from` as tile `tile`, `most` being the brightest.
+        @param {number} tile
+        @param {Numbers} values
+        @param {number} from
+        @param {number} most
+        @param {Uint32Array} table */
     fill(tile, values, from, most, table) {
       const area = height * width;
       const scale = most > 0 ? LEVELS / most : 0;
@@ -67,7 +95,10 @@ export function makeTiles(count, height, width) {
   };
 }
 
-/** The largest absolute value of `values` from `start` to `end`. */
+/** The largest absolute value of `values` from `start` to `end`.
+    @param {Numbers} values
+    @param {number} start
+    @param {number} end */
 export function largest(values, start = 0, end = values.length) {
   let most = 0;
   for (let i = start; i < end; i++) {
@@ -77,12 +108,18 @@ export function largest(values, start = 0, end = values.length) {
   return most;
 }
 
-/** One map drawn large on its own canvas element, pixel by pixel. */
+/** One map drawn large on its own canvas element, pixel by pixel.
+    @param {HTMLCanvasElement} canvas
+    @param {Numbers} values
+    @param {number} height
+    @param {number} width
+    @param {Uint32Array} table
+    @param {number} most */
 export function drawMap(canvas, values, height, width, table, most = largest(values)) {
   const tiles = makeTiles(1, height, width);
   tiles.fill(0, values, 0, most, table);
   tiles.show();
   canvas.width = width;
   canvas.height = height;
-  canvas.getContext("2d").drawImage(tiles.canvas, 0, 0);
+  contextOf(canvas).drawImage(tiles.canvas, 0, 0);
 }

@@ -1,13 +1,35 @@
 // A training, scrubbed by step: what `lanterna.surfaces.film` packed, drawn anew for every step that is asked
 // for.
 
+/** @import { Arrays } from "lanterna/arrays.js" */
+/** @import { Numbers } from "lanterna/draw.js" */
+
+/** @typedef {object} Film - what `film.py` packs: of each step that was kept, and of the whole
+    @property {number[]} steps
+    @property {number[]} accuracy
+    @property {number[]} training_accuracy
+    @property {number[]} loss
+    @property {number[]} training_loss
+    @property {[number, number][]} corners - where on the map each answer stands
+    @property {number} total
+    @property {number} measured
+    @property {number} trained
+
+    @typedef {ReturnType<typeof theme>} Ink
+
+    @typedef {number[][]} Colours - 256 of them */
+
 const FRAMES_A_SECOND = 8;
 const EACH_TEN = [...Array(10).keys()];
 
-/** Draw the page from `data` and `arrays`, and let every control move it. */
+/** Draw the page from `data` and `arrays`, and let every control move it.
+    @param {{ data: Film, arrays: Arrays }} packed */
 export function mount({ data, arrays }) {
-  const get = (id) => document.getElementById(id);
-  const slider = get("step");
+  /** @param {string} id */
+  const get = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+  const input = (/** @type {string} */ id) => /** @type {HTMLInputElement} */ (get(id));
+  const canvas = (/** @type {string} */ id) => /** @type {HTMLCanvasElement} */ (get(id));
+  const slider = input("step");
   const last = data.steps.length - 1;
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   let at = last; // the snapshot that is shown; between two of them while it plays
@@ -16,7 +38,7 @@ export function mount({ data, arrays }) {
   let playing = false;
   let ink = theme();
 
-  const cells = table(get("confusion"));
+  const cells = table(/** @type {HTMLTableElement} */ (get("confusion")));
   const buttons = EACH_TEN.map((number) => {
     const button = document.createElement("button");
     button.type = "button";
@@ -33,17 +55,17 @@ export function mount({ data, arrays }) {
 
   function draw() {
     const now = Math.round(at);
-    slider.value = now;
+    slider.value = String(now);
     const said = sentence(data, arrays, now);
     get("now").textContent = said;
     slider.setAttribute("aria-valuetext", said);
-    drawMap(get("map"), { data, arrays, at, digit, pointed, ink });
+    drawMap(canvas("map"), { data, arrays, at, digit, pointed, ink });
     drawKernels(now);
     drawStages(now);
     drawTable(cells, arrays.confusion.subarray(now * 100, now * 100 + 100), ink);
     const right = (share) => -Math.log10(Math.max(1 - share, 1e-3)) / 3;
     drawCurve(
-      get("accuracy"),
+      canvas("accuracy"),
       [data.training_accuracy, data.accuracy],
       now,
       right,
@@ -58,7 +80,7 @@ export function mount({ data, arrays }) {
     );
     const low = (loss) => Math.min(1, Math.max(0, (Math.log10(Math.max(loss, 1e-3)) + 3) / 4));
     drawCurve(
-      get("loss"),
+      canvas("loss"),
       [data.training_loss, data.loss],
       now,
       low,
@@ -76,11 +98,12 @@ export function mount({ data, arrays }) {
     get("loss").setAttribute("aria-label", `Loss by step, now ${data.loss[now].toFixed(3)}`);
   }
 
+  /** @param {number} now */
   function drawKernels(now) {
     const [, count, high, wide] = arrays.kernels.shape;
     const size = count * high * wide;
     tiles(
-      get("kernels"),
+      canvas("kernels"),
       arrays.kernels.subarray(now * size, now * size + size),
       [count, high, wide],
       8,
@@ -88,8 +111,11 @@ export function mount({ data, arrays }) {
     );
   }
 
+  /** @param {number} now */
   function drawStages(now) {
-    for (const canvas of document.querySelectorAll("[data-stage]")) {
+    for (const canvas of /** @type {NodeListOf<HTMLCanvasElement>} */ (
+      document.querySelectorAll("[data-stage]")
+    )) {
       const maps = arrays[`maps ${canvas.dataset.stage}`];
       const [, , ...shape] = maps.shape;
       const size = shape.reduce((product, side) => product * side, 1);
@@ -111,7 +137,8 @@ export function mount({ data, arrays }) {
     }
   }
 
-  /** Show a snapshot, counted from 0, and stop playing. */
+  /** Show a snapshot, counted from 0, and stop playing.
+      @param {number} to */
   function go(to) {
     at = Math.max(0, Math.min(last, to));
     pause();
@@ -132,7 +159,7 @@ export function mount({ data, arrays }) {
     let whole = at; // with reduced motion steps are cut, not glided through
     requestAnimationFrame(function move(time) {
       if (!playing) return;
-      whole += (Math.max(0, time - before) / 1000) * FRAMES_A_SECOND * Number(get("speed").value);
+      whole += (Math.max(0, time - before) / 1000) * FRAMES_A_SECOND * Number(input("speed").value);
       before = time;
       at = Math.min(last, still.matches ? Math.floor(whole) : whole);
       draw();
@@ -166,6 +193,7 @@ export function mount({ data, arrays }) {
     draw();
   }
 
+  /** @param {MouseEvent} event */
   function point(event) {
     const box = get("map").getBoundingClientRect();
     const found = nearest(
@@ -177,7 +205,7 @@ export function mount({ data, arrays }) {
     );
     if (found === pointed) return;
     pointed = found;
-    const [picture, words] = get("pointed").children;
+    const [picture, words] = /** @type {[HTMLCanvasElement, HTMLElement]} */ ([...get("pointed").children]);
     picture.hidden = found < 0;
     words.textContent = "";
     if (found >= 0) {
@@ -205,7 +233,13 @@ export function mount({ data, arrays }) {
   }
   addEventListener("keydown", (event) => {
     const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (!by || event.altKey || event.ctrlKey || event.metaKey || event.target.matches("input, select"))
+    if (
+      !by ||
+      event.altKey ||
+      event.ctrlKey ||
+      event.metaKey ||
+      /** @type {Element} */ (event.target).matches("input, select")
+    )
       return;
     event.preventDefault();
     go(Math.round(at) + by);
@@ -219,7 +253,10 @@ export function mount({ data, arrays }) {
   recall();
 }
 
-/** What a snapshot says, in words. */
+/** What a snapshot says, in words.
+    @param {Film} data
+    @param {Arrays} arrays
+    @param {number} now */
 function sentence(data, arrays, now) {
   const percent = (share) => `${(share * 100).toFixed(1)} %`;
   const counts = arrays.confusion.subarray(now * 100, now * 100 + 100);
@@ -235,8 +272,10 @@ function sentence(data, arrays, now) {
   );
 }
 
+/** @param {number} digit */
 const a = (digit) => (digit === 8 ? "an 8" : `a ${digit}`);
 
+/** @param {number} count */
 const times = (count) => (count === 1 ? "once" : count === 2 ? "twice" : `${count} times`);
 
 /** The page's colours as numbers, and 256 levels from them: 128 is the page. */
@@ -253,20 +292,28 @@ function theme() {
   return { colour, parts, signed: levels("for"), lit: levels("light") };
 }
 
-/** A canvas as large as it is shown, in the screen's own pixels; drawing then counts in CSS pixels. */
+/** A canvas as large as it is shown, in the screen's own pixels; drawing then counts in CSS pixels.
+    @param {HTMLCanvasElement} canvas
+    @param {number} height
+    @returns {[CanvasRenderingContext2D, number]} */
 function sized(canvas, height) {
   const ratio = devicePixelRatio || 1;
   const width = canvas.clientWidth;
   canvas.width = Math.round(width * ratio);
   canvas.height = Math.round(height * ratio);
-  const pen = canvas.getContext("2d");
+  const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   pen.scale(ratio, ratio);
   return [pen, width];
 }
 
 const scratch = document.createElement("canvas");
 
-/** Pictures `[count, high, wide]` of levels in rows, each pixel a square. */
+/** Pictures `[count, high, wide]` of levels in rows, each pixel a square.
+    @param {HTMLCanvasElement} canvas
+    @param {Numbers} levels
+    @param {number[]} shape
+    @param {number} columns
+    @param {Colours} colours */
 function tiles(canvas, levels, [count, high, wide], columns, colours) {
   const gap = wide === 1 ? 1 : 8;
   columns = Math.min(columns, count);
@@ -281,17 +328,25 @@ function tiles(canvas, levels, [count, high, wide], columns, colours) {
   }
 }
 
-/** Levels as pixels of `canvas`, which becomes as large as they are. */
+/** Levels as pixels of `canvas`, which becomes as large as they are.
+    @param {HTMLCanvasElement} canvas
+    @param {Numbers} levels
+    @param {number} high
+    @param {number} wide
+    @param {Colours} colours */
 function paint(canvas, levels, high, wide, colours) {
   canvas.width = wide;
   canvas.height = high;
-  const pen = canvas.getContext("2d");
+  const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   const image = pen.createImageData(wide, high);
   levels.forEach((level, i) => image.data.set([...colours[level], 255], i * 4));
   pen.putImageData(image, 0, 0);
 }
 
-/** A digit, 28 × 28: ink is light on the dark page and dark on the light one. */
+/** A digit, 28 × 28: ink is light on the dark page and dark on the light one.
+    @param {HTMLCanvasElement} canvas
+    @param {Numbers} values
+    @param {Ink} ink */
 function grey(canvas, values, ink) {
   paint(
     canvas,
@@ -304,7 +359,12 @@ function grey(canvas, values, ink) {
 
 const RIM = 28; // pixels around the circle, for the ten answers
 
-/** Where the i-th digit stands on a map `width` pixels wide; between two snapshots, on the straight line. */
+/** Where the i-th digit stands on a map `width` pixels wide; between two snapshots, on the straight line.
+    @param {Arrays} arrays
+    @param {number} at
+    @param {number} i
+    @param {number} width
+    @returns {[number, number]} */
 function place(arrays, at, i, width) {
   const count = arrays.labels.length;
   const before = Math.floor(at),
@@ -318,6 +378,11 @@ function place(arrays, at, i, width) {
   return [width / 2 + part(0) * radius, width / 2 - part(1) * radius];
 }
 
+/** @param {Arrays} arrays
+    @param {number} at
+    @param {number} x
+    @param {number} y
+    @param {number} width */
 function nearest(arrays, at, x, y, width) {
   let found = -1,
     least = 14 ** 2;
@@ -329,6 +394,8 @@ function nearest(arrays, at, x, y, width) {
   return found;
 }
 
+/** @param {HTMLCanvasElement} canvas
+    @param {{ data: Film, arrays: Arrays, at: number, digit: number, pointed: number, ink: Ink }} shown */
 function drawMap(canvas, { data, arrays, at, digit, pointed, ink }) {
   const [pen, width] = sized(canvas, canvas.clientWidth);
   const middle = width / 2,
@@ -344,7 +411,7 @@ function drawMap(canvas, { data, arrays, at, digit, pointed, ink }) {
   pen.font = `${width < 480 ? 16 : 20}px ${family}`;
   data.corners.forEach(([across, up], number) => {
     pen.fillStyle = ink.colour(number === digit ? "for" : "ink");
-    pen.fillText(number, middle + across * (radius + 15), middle - up * (radius + 15));
+    pen.fillText(String(number), middle + across * (radius + 15), middle - up * (radius + 15));
   });
   pen.font = `${width < 480 ? 9 : 11}px ${family}`;
   const kind = (i) =>
@@ -357,7 +424,7 @@ function drawMap(canvas, { data, arrays, at, digit, pointed, ink }) {
     // few above many
     pen.fillStyle = ink.colour(layer);
     for (let i = 0; i < count; i++) {
-      if (kind(i) === layer) pen.fillText(arrays.labels[i], ...place(arrays, at, i, width));
+      if (kind(i) === layer) pen.fillText(String(arrays.labels[i]), ...place(arrays, at, i, width));
     }
   }
   if (pointed >= 0) {
@@ -368,7 +435,8 @@ function drawMap(canvas, { data, arrays, at, digit, pointed, ink }) {
   }
 }
 
-/** Ten rows of ten cells, with headings; gives the cells. */
+/** Ten rows of ten cells, with headings; gives the cells.
+    @param {HTMLTableElement} element */
 function table(element) {
   const heading = (row, scope, text) => {
     const cell = row.appendChild(document.createElement("th"));
@@ -385,23 +453,33 @@ function table(element) {
   });
 }
 
+/** @param {HTMLTableCellElement[]} cells
+    @param {Numbers} counts
+    @param {Ink} ink */
 function drawTable(cells, counts, ink) {
   const page = ink.parts("raised");
   cells.forEach((cell, i) => {
     const row = Math.floor(i / 10);
-    const whole = counts.subarray(row * 10, row * 10 + 10).reduce((sum, count) => sum + count, 0);
+    const whole = Array.from(counts.subarray(row * 10, row * 10 + 10)).reduce((sum, count) => sum + count, 0);
     const share = Math.sqrt(counts[i] / Math.max(1, whole));
     const end = ink.parts(i % 11 ? "for" : "light");
     cell.style.background = `rgb(${page.map((from, c) => from + (end[c] - from) * share).join(" ")})`;
     cell.style.color = ink.colour(share > 0.5 ? "page" : "ink");
-    cell.textContent = counts[i] || "";
+    cell.textContent = counts[i] ? String(counts[i]) : "";
   });
 }
 
 const AXIS = 56,
   EDGE = 8;
 
-/** Lines over the snapshots, the last of them amber, all after `now` faint; `height` gives 0 to 1. */
+/** Lines over the snapshots, the last of them amber, all after `now` faint; `height` gives 0 to 1.
+    @param {HTMLCanvasElement} canvas
+    @param {number[][]} series
+    @param {number} now
+    @param {(value: number) => number} height
+    @param {[number, string][]} ticks
+    @param {number[]} steps
+    @param {Ink} ink */
 function drawCurve(canvas, series, now, height, ticks, steps, ink) {
   const tall = canvas.clientHeight,
     foot = 24;
@@ -434,13 +512,15 @@ function drawCurve(canvas, series, now, height, ticks, steps, ink) {
     pen.globalAlpha = 1;
     stroke(pen, points.slice(0, now + 1));
     pen.beginPath();
-    pen.arc(...points[now], 4, 0, 2 * Math.PI);
+    pen.arc(points[now][0], points[now][1], 4, 0, 2 * Math.PI);
     pen.fill();
   });
 }
 
+/** @param {CanvasRenderingContext2D} pen
+    @param {number[][]} points */
 function stroke(pen, points) {
   pen.beginPath();
-  points.forEach((point) => pen.lineTo(...point));
+  points.forEach(([x, y]) => pen.lineTo(x, y));
   pen.stroke();
 }

@@ -1,16 +1,134 @@
 // One picture flowing through one network: lines on the graphics card, maps on a canvas, answers as buttons.
 
 import { makeCurves } from "lanterna/curves.js";
+import { contextOf } from "lanterna/canvas.js";
 import { largest, makeTiles } from "lanterna/draw.js";
 import { layOut, mostShown } from "lanterna/layout.js";
 import { makeLines } from "lanterna/lines.js";
-import { contributionText, element, percent } from "lanterna/words.js";
+import { contributionText, element, percent, within } from "lanterna/words.js";
+
+/** @import { Stage, Network } from "lanterna/compute.js" */
+/** @import { Curves } from "lanterna/curves.js" */
+/** @import { Colour, Numbers, Theme, Tiles } from "lanterna/draw.js" */
+/** @import { Layout, Place, Size } from "lanterna/layout.js" */
+/** @import { Front } from "lanterna/lines.js" */
+/** @import { Cut, State } from "lanterna/state.js" */
+
+/** @typedef {CanvasRenderingContext2D} Context
+
+    @typedef {object} Column - a layer as it is drawn: a stage with weights, and those up to the next
+    @property {string} name
+    @property {"picture" | "maps" | "units" | "answers"} kind
+    @property {number} count - of its units
+    @property {number} height - of one unit's map
+    @property {number} width
+    @property {number} [most] - so many units are shown, the strongest
+    @property {number[]} [size] - height and width of what was recorded, where a map was made smaller
+    @property {string[]} [names] - of answers
+    @property {number} [stage] - of a computed network: the last of its stages, by place
+    @property {number | null} [mixing] - the stage with weights
+    @property {number[]} [group] - all the stages from the column before to this one
+
+    @typedef {object} Links - into a column: what each gave, to × from
+    @property {Numbers} values
+    @property {number} to
+    @property {number} from
+    @property {boolean} single - one to one: nothing is mixed
+    @property {Numbers} [toUnits] - where only some units were recorded, which
+    @property {Numbers} [fromUnits]
+
+    @typedef {{ name: string, index: number, probability: number }} Answer
+
+    @typedef {{ values: Numbers, signed: boolean }} Shown
+
+    @typedef {{ units: number, offsets: number, logit: number }} Sum - what a column's units gave, what is
+        behind them, and the answer that these add up to
+
+    @typedef {object} Model - a network that ran on a picture, computed in the page or recorded
+    @property {Column[]} columns
+    @property {boolean} computes
+    @property {boolean} [named] - answers are words, not digits
+    @property {string} [title]
+    @property {boolean} exact
+    @property {string} [why] - it is shown as it is
+    @property {string} note
+    @property {string[]} classes
+    @property {Network} [network]
+    @property {Numbers} logits
+    @property {{ answer: number, against: number | null }} question
+    @property {(pixels: Numbers, answer: number | null, against: number | null, moving?: boolean) => void} run
+    @property {() => Answer[]} answers
+    @property {(k: number) => Numbers} values
+    @property {(k: number, what: string) => Shown} shows
+    @property {(k: number) => Float64Array} contributions
+    @property {(k: number) => Float64Array} [strength] - what the strongest units are chosen by
+    @property {(k: number) => Links} links
+    @property {(k: number) => Sum} sum
+    @property {(context: Context, place: Place, theme: Theme, state: State, focus: Focus | null) => void}
+        [drawPicture]
+    @property {(canvas: HTMLCanvasElement, page: Page, k: number, unit: number) => boolean} [drawLarge]
+    @property {(canvas: HTMLCanvasElement, page: Page, k: number, unit: number) => boolean} [drawGiven]
+
+    @typedef {object} Focus - the unit that is looked at
+    @property {number} column
+    @property {number} unit
+    @property {number} [position] - the place in its map
+
+    @typedef {object} View
+    @property {HTMLElement} host
+    @property {Flow} flow
+    @property {Model} model
+    @property {Network} [network]
+    @property {() => Numbers} pixels
+
+    @typedef {object} Page - what a flow and all around it ask of the page, and tell it
+    @property {any} data - what Python packed
+    @property {View[]} views
+    @property {State} state
+    @property {Theme} theme
+    @property {() => number} height - that there is for a flow, in pixels
+    @property {(flow: Flow) => Focus | null} focus
+    @property {(flow: Flow) => Focus[]} cuts - the units of a flow that are cut
+    @property {(flow: Flow, found: Focus | null) => void} hover
+    @property {(flow: Flow, found: Focus | null) => void} select
+    @property {(where: number) => void} at - look at this place of a map
+    @property {(index: number, isAgainst: boolean) => void} answer
+    @property {(what: Cut) => void} cut
+    @property {(what: Cut) => boolean} isCut
+    @property {() => void} undo
+    @property {() => void} restore
+    @property {(some: Partial<State>) => void} change
+    @property {(way: number) => void} play
+    @property {(flow: Flow) => void} resized
+    @property {() => void} redraw
+    @property {() => void} render
+    @property {(flow: Flow, event: KeyboardEvent) => void} key
+
+    @typedef {object} Flow
+    @property {HTMLElement} host
+    @property {HTMLElement} stage
+    @property {boolean} gpu
+    @property {Layout} layout - these three once there is a model
+    @property {Model} model
+    @property {number[][]} shown - of each column
+    @property {Curves} curves
+    @property {HTMLElement | null} pad
+    @property {number} ratio
+    @property {(model: Model) => void} setModel
+    @property {() => void} choose
+    @property {() => void} place
+    @property {(theme: Theme, state: State & { share: number }, front: Front) => void} draw
+    @property {(at: number) => void} follow
+    @property {(event: MouseEvent) => Focus | null} at */
 
 const CAPTION = 44; // pixels above the columns, for their names
 const ROOM_FOR_CAPTION = 124; // from column to column, for the size of its maps to be said
 const NARROW = 640; // narrower than this, the picture flows from top to bottom
 
-/** A view in `host`. `page` is told of what a person does: `hover`, `select`, `answer`. */
+/** A view in `host`. `page` is told of what a person does: `hover`, `select`, `answer`.
+    @param {HTMLElement} host
+    @param {Page} page
+    @returns {Flow} */
 export function makeFlow(host, page) {
   const scroll = element("div", { class: "scroll" });
   const stage = element("div", {
@@ -27,11 +145,16 @@ export function makeFlow(host, page) {
   scroll.append(stage);
   host.append(scroll);
   const lines = makeLines(canvases[0]);
-  const context = canvases[1].getContext("2d");
+  const context = contextOf(canvases[1]);
   const curves = makeCurves();
-  const flow = { host, stage, gpu: lines.gpu, layout: null, model: null, curves, pad: null };
+  const flow = /** @type {Flow} */ (
+    /** @type {unknown} */ ({ host, stage, gpu: lines.gpu, curves, pad: null })
+  );
+  /** @type {Tiles[]} */
   let tiles = [];
+  /** @type {HTMLElement[]} */
   let buttons = [];
+  /** @type {HTMLElement[]} */
   let labels = [];
 
   /** Show another network, or the same one with other columns. */
@@ -73,7 +196,6 @@ export function makeFlow(host, page) {
       gap: 88,
     };
     const layout = (flow.layout = layOut(model.columns, flow.shown, size));
-    flow.top = CAPTION;
     arrangePicture(flow, size);
     const box = { width: layout.width, height: layout.height + CAPTION };
     stage.style.width = `${box.width}px`;
@@ -118,9 +240,9 @@ export function makeFlow(host, page) {
       cold: theme.cold,
       front,
     });
-    showAnswers(buttons, model, state, front);
+    showAnswers(buttons, model, front);
     labels.forEach((label, k) => {
-      label.lastChild.textContent = contributionText(model, k);
+      within(label, ".gives").textContent = contributionText(model, k);
     });
   };
 
@@ -145,13 +267,17 @@ export function makeFlow(host, page) {
   stage.addEventListener("pointerleave", () => page.hover(flow, null));
   stage.addEventListener(
     "click",
-    (event) => !event.target.closest("button") && page.select(flow, flow.at(event)),
+    (event) =>
+      !(/** @type {Element} */ (event.target).closest("button")) && page.select(flow, flow.at(event)),
   );
   stage.addEventListener("keydown", (event) => page.key(flow, event));
   new ResizeObserver(() => flow.model && page.resized(flow)).observe(scroll);
   return flow;
 }
 
+/** @param {Numbers} values
+    @param {number} most
+    @param {Column} column */
 function strongest(values, most, column) {
   if (column.kind === "picture")
     return column.count === 1 ? [0] : Array.from({ length: column.count }, (_, i) => i);
@@ -163,7 +289,9 @@ function strongest(values, most, column) {
     .sort((a, b) => a - b);
 }
 
-/** The picture stands at the beginning, with the pad to draw on beneath it (or beside it). */
+/** The picture stands at the beginning, with the pad to draw on beneath it (or beside it).
+    @param {Flow} flow
+    @param {Size} size */
 function arrangePicture(flow, size) {
   const { layout, pad } = flow;
   const place = layout.places[0];
@@ -180,6 +308,7 @@ function arrangePicture(flow, size) {
   Object.assign(pad.style, style);
 }
 
+/** @param {Column} column */
 function captionOf(column) {
   const { count, kind, most } = column;
   const caption = element("p", { class: "caption" });
@@ -197,6 +326,10 @@ function captionOf(column) {
   return caption;
 }
 
+/** @param {HTMLElement} label
+    @param {Place} place
+    @param {boolean} upright
+    @param {number} width */
 function placeCaption(label, place, upright, width) {
   Object.assign(
     label.style,
@@ -206,6 +339,8 @@ function placeCaption(label, place, upright, width) {
   );
 }
 
+/** @param {Answer} answer
+    @param {Page} page */
 function answerButton({ name, index }, page) {
   const button = element("button", { class: "answer", type: "button", "data-answer": index });
   button.append(
@@ -217,6 +352,10 @@ function answerButton({ name, index }, page) {
   return button;
 }
 
+/** @param {HTMLElement[]} buttons
+    @param {Place} place
+    @param {boolean} upright
+    @param {boolean} [named] */
 function placeAnswers(buttons, place, upright, named) {
   buttons.forEach((button, i) => {
     const across = upright && !named;
@@ -229,21 +368,31 @@ function placeAnswers(buttons, place, upright, named) {
   });
 }
 
-function showAnswers(buttons, model, state, front) {
+/** @param {HTMLElement[]} buttons
+    @param {Model} model
+    @param {Front} front */
+function showAnswers(buttons, model, front) {
   const { answer, against } = model.question;
   const lit = front.way === 1 && front.at < model.columns.length - 1 ? 0 : 1;
   model.answers().forEach(({ index, probability }, i) => {
     const button = buttons[i];
     const text = percent(probability * lit);
-    button.querySelector("i").style.setProperty("--share", (probability * lit).toFixed(4));
-    button.lastChild.textContent = text;
+    within(button, "i").style.setProperty("--share", (probability * lit).toFixed(4));
+    within(button, ".share").textContent = text;
     button.classList.toggle("for", index === answer);
     button.classList.toggle("against", index === against);
     button.setAttribute("aria-pressed", String(index === answer));
   });
 }
 
-/** Light: every shown unit's values, by the scale that is wanted, dimmer where the light has not come yet. */
+/** Light: every shown unit's values, by the scale that is wanted, dimmer where the light has not come yet.
+    @param {Flow} flow
+    @param {Tiles[]} tiles
+    @param {Context} context
+    @param {Theme} theme
+    @param {State} state
+    @param {Front} front
+    @param {Focus | null} focus */
 function drawColumns(flow, tiles, context, theme, state, front, focus) {
   const { model, layout } = flow;
   const shows = model.columns.map((_, k) => model.shows(k, state.show));
@@ -294,6 +443,11 @@ function drawColumns(flow, tiles, context, theme, state, front, focus) {
   });
 }
 
+/** @param {Context} context
+    @param {Place} place
+    @param {Column} column
+    @param {number} unit
+    @param {Colour} colour */
 function frame(context, place, column, unit, colour) {
   const slot = column.kind === "picture" ? 0 : place.shown.indexOf(unit);
   if (slot < 0 || column.kind === "answers") return;
@@ -307,7 +461,12 @@ function frame(context, place, column, unit, colour) {
   );
 }
 
-/** A cut unit is crossed out. */
+/** A cut unit is crossed out.
+    @param {Context} context
+    @param {Place} place
+    @param {Column} column
+    @param {number} unit
+    @param {Theme} theme */
 function cross(context, place, column, unit, theme) {
   const slot = place.shown.indexOf(unit);
   if (slot < 0) return;
@@ -327,6 +486,10 @@ function cross(context, place, column, unit, theme) {
   context.stroke();
 }
 
+/** @param {Flow} flow
+    @param {number} x
+    @param {number} y
+    @returns {Focus | null} */
 function hit({ model, layout }, x, y) {
   for (let k = 0; k < model.columns.length; k++) {
     const column = model.columns[k];

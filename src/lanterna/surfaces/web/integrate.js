@@ -8,10 +8,26 @@
 
 import { KINDS, backward, forward } from "lanterna/compute.js";
 
+/** @import { Network, Stage } from "lanterna/compute.js" */
+
+/** @typedef {object} Integration - what a stage has besides while gradients are integrated
+    @property {Float64Array} given - contributions by number
+    @property {{ out: Float64Array, grad: Float64Array }} last - of the step before
+    @property {Float64Array} added - to the links
+    @property {Float64Array} pace - how far each number moved in this step
+    @property {Float64Array} spare
+    @property {Float64Array} slope
+
+    @typedef {Stage & Integration} Integrated */
+
 /** Fill every stage's `given` (contributions by number) and `links`; gives the answer to the empty picture.
- */
+    @param {Network} network
+    @param {ArrayLike<number>} pixels
+    @param {number} answer
+    @param {number | null} against
+    @param {number} steps */
 export function integrate(network, pixels, answer, against, steps) {
-  const { stages } = network;
+  const stages = /** @type {Integrated[]} */ (network.stages);
   for (const stage of stages) {
     stage.given ??= new Float64Array(stage.out.length);
     stage.given.fill(0);
@@ -37,7 +53,9 @@ export function integrate(network, pixels, answer, against, steps) {
   return empty;
 }
 
-/** One step along the line: how far each number moved, times the mean gradient on the way. */
+/** One step along the line: how far each number moved, times the mean gradient on the way.
+    @param {Integrated} stage
+    @param {Integrated} source */
 function pass(stage, source) {
   const { out, grad, last, given, pace } = stage;
   const slope = stage.links ? (stage.slope ??= new Float64Array(out.length)) : null;

@@ -1,12 +1,19 @@
 // The keyboard's way through a flow: arrows from unit to unit, Enter keeps one in view, X cuts it.
 
-/** A handler of key presses. `hovered` tells what is looked at; `go(flow, found)` looks at another unit. */
+/** @import { Flow, Focus, Model, Page } from "lanterna/flow.js" */
+/** @import { Layout } from "lanterna/layout.js" */
+
+/** A handler of key presses. `hovered` tells what is looked at; `go(flow, found)` looks at another unit.
+    @param {Page} page
+    @param {() => (Focus & { flow: Flow }) | null} hovered
+    @param {(flow: Flow, found: Focus) => void} go
+    @returns {Page["key"]} */
 export function makeKeys(page, hovered, go) {
   return (flow, event) => {
     if (event.target !== flow.stage || event.ctrlKey || event.metaKey || event.altKey) return;
     const { model, layout } = flow;
-    const now =
-      hovered()?.flow === flow ? hovered() : (page.focus(flow) ?? { column: 0, unit: 0, position: 0 });
+    const looked = hovered();
+    const now = looked?.flow === flow ? looked : (page.focus(flow) ?? { column: 0, unit: 0, position: 0 });
     const turn = layout.upright
       ? { ArrowUp: "ArrowLeft", ArrowDown: "ArrowRight", ArrowLeft: "ArrowUp", ArrowRight: "ArrowDown" }
       : {};
@@ -38,11 +45,15 @@ export function makeKeys(page, hovered, go) {
   };
 }
 
+/** @param {Layout} layout
+    @param {Focus} focus */
 function shownSlot(layout, { column, unit }) {
   return Math.max(0, layout.places[column].shown.indexOf(unit));
 }
 
-/** Where a unit's map is strongest: the place that its arithmetic is shown for at first. */
+/** Where a unit's map is strongest: the place that its arithmetic is shown for at first.
+    @param {Model} model
+    @param {Focus} focus */
 export function brightest(model, { column: k, unit }) {
   const column = model.columns[k];
   const area = column.height * column.width;

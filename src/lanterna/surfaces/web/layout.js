@@ -2,24 +2,63 @@
 //
 // All is laid out along the way that the picture travels (`along`) and across it, and turned at the end.
 
+/** @import { Column } from "lanterna/flow.js" */
+
+/** @typedef {object} Size - of the room there is, in pixels
+    @property {number} width
+    @property {number} height
+    @property {boolean} upright - from top to bottom
+    @property {boolean} [named] - answers are words, not digits
+    @property {number} picture
+    @property {number} answers
+    @property {number} gap
+
+    @typedef {object} Place - of a column
+    @property {number} x
+    @property {number} y
+    @property {number} width
+    @property {number} height
+    @property {number} side - of one tile
+    @property {Float32Array} tiles - x and y of the corner of each unit that is shown, one after the other
+    @property {number[]} shown - the units that are shown
+
+    @typedef {{ places: Place[], width: number, height: number, upright: boolean, step: number }} Layout
+
+    @typedef {object} Block - a column along the way of the picture and across it
+    @property {number} along
+    @property {number} across
+    @property {number} side
+    @property {number} lanes
+    @property {number} rows
+    @property {number} space
+    @property {number} start */
+
 const TIGHTER = [1, 0.75, 0.55, 0.4]; // shares of a tile's least side, tried in turn until all has room
+/** @type {Record<string, number>} */
 const LARGEST = { maps: 56, units: 18 };
+/** @type {Record<string, number>} */
 const SPACE = { maps: 4, units: 2 };
+/** @type {Record<string, number>} */
 const MOST = { maps: 160, units: 512 }; // shown of one column: the strongest, where there are more
 const GAP = { least: 56, most: 150 };
 
-/** How many units of a column are shown at most. */
+/** How many units of a column are shown at most.
+    @param {Column} column */
 export function mostShown(column) {
   return column.most ?? MOST[column.kind] ?? column.count;
 }
 
 /** Places for columns in `size` pixels. Each gets `x, y, width, height`, the `side` of its tiles, and for
     every shown unit (in `shown`, its indices) a place in `tiles`: x and y of its corner, one after the other.
-    */
+    @param {Column[]} columns
+    @param {number[][]} shown
+    @param {Size} size
+    @returns {Layout} */
 export function layOut(columns, shown, size) {
   const { upright } = size; // from top to bottom
   const across = upright ? size.width : size.height;
-  let blocks;
+  /** @type {Block[]} */
+  let blocks = [];
   for (const attempt of TIGHTER.keys()) {
     blocks = columns.map((column, k) => block(column, shown[k].length, across, attempt, size));
     const wide = blocks.reduce((sum, each) => sum + each.along, 0) + (blocks.length - 1) * GAP.least;
@@ -44,13 +83,27 @@ export function layOut(columns, shown, size) {
   };
 }
 
+/** @param {Column} column
+    @param {number} count
+    @param {number} across
+    @param {number} attempt
+    @param {Size} size
+    @returns {Block} */
 function block(column, count, across, attempt, size) {
   if (column.kind === "picture")
-    return { along: size.picture, across: size.picture, side: size.picture, lanes: 1, rows: 1, space: 0 };
+    return {
+      along: size.picture,
+      across: size.picture,
+      side: size.picture,
+      lanes: 1,
+      rows: 1,
+      space: 0,
+      start: 0,
+    };
   if (column.kind === "answers") {
     const each = Math.min(size.upright && !size.named ? across / count : 40, across / count);
     const along = size.upright ? (size.named ? 40 * count : 88) : size.answers;
-    return { along, across: each * count, side: each, lanes: 1, rows: count, space: 0 };
+    return { along, across: each * count, side: each, lanes: 1, rows: count, space: 0, start: 0 };
   }
   const smallest = leastSide(column) * TIGHTER[attempt];
   const space = SPACE[column.kind];
@@ -65,14 +118,22 @@ function block(column, count, across, attempt, size) {
     lanes,
     rows,
     space,
+    start: 0,
   };
 }
 
-/** A map of more pixels gets a larger tile. */
+/** A map of more pixels gets a larger tile.
+    @param {Column} column */
 function leastSide({ kind, width }) {
   return kind === "units" ? 11 : width >= 14 ? 44 : width >= 7 ? 30 : 20;
 }
 
+/** @param {Block} block
+    @param {Column} column
+    @param {number[]} shown
+    @param {number} across
+    @param {boolean} upright
+    @returns {Place} */
 function place(block, column, shown, across, upright) {
   const margin = (across - block.across) / 2;
   const tiles = new Float32Array(2 * shown.length);
@@ -97,7 +158,13 @@ function place(block, column, shown, across, upright) {
   };
 }
 
-/** Where lines leave a unit (`end` 1) or arrive at it (`end` 0): the middle of its edge on that side. */
+/** Where lines leave a unit (`end` 1) or arrive at it (`end` 0): the middle of its edge on that side.
+    @param {Column} column
+    @param {Place} place
+    @param {number} index
+    @param {number} end
+    @param {boolean} upright
+    @param {number[]} into */
 export function anchor(column, place, index, end, upright, into) {
   if (column.kind === "picture" && column.count > 1) {
     // A pixel of a picture that is one unit for each pixel: its row (or column) at the picture's edge.

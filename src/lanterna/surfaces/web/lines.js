@@ -2,6 +2,25 @@
 //
 // Without WebGL2 the strongest are drawn on a plain canvas instead.
 
+import { contextOf } from "lanterna/canvas.js";
+
+/** @import { Colour } from "lanterna/draw.js" */
+
+/** @typedef {{ at: number, way: number, show?: string | null }} Front - how far the light has come, in
+        columns, and which way it goes (0: it is everywhere)
+
+    @typedef {object} Look
+    @property {number} width
+    @property {number} height
+    @property {boolean} upright
+    @property {Colour} warm
+    @property {Colour} cold
+    @property {Front} front
+
+    @typedef {{ gpu: boolean, draw: (curves: Float32Array, count: number, look: Look) => void }} Lines
+
+    @typedef {ReturnType<typeof prepare>} Prepared */
+
 /** Of one curve: x0, y0, x1, y1, width, value in [-1, 1], strength, and the column it leads to. */
 export const FLOATS = 8;
 const STEPS = 28; // straight pieces of one curve
@@ -55,7 +74,9 @@ void main() {
   colour = vec4((value < 0.0 ? cold : warm) * alpha, alpha);
 }`;
 
-/** Something that draws curves on `canvas`: `draw(curves, count, options)`; `gpu` says by what. */
+/** Something that draws curves on `canvas`: `draw(curves, count, options)`; `gpu` says by what.
+    @param {HTMLCanvasElement} canvas
+    @returns {Lines} */
 export function makeLines(canvas) {
   const gl = canvas.getContext("webgl2", { antialias: false, premultipliedAlpha: true });
   if (!gl) return plainLines(canvas);
@@ -67,17 +88,19 @@ export function makeLines(canvas) {
   return { gpu: true, draw: (curves, count, options) => drawOnCard(gl, prepared, curves, count, options) };
 }
 
+/** @param {WebGL2RenderingContext} gl */
 function prepare(gl) {
   const program = gl.createProgram();
-  for (const [kind, source] of [
-    [gl.VERTEX_SHADER, VERTEX],
-    [gl.FRAGMENT_SHADER, FRAGMENT],
-  ]) {
-    const shader = gl.createShader(kind);
+  /** @param {number} kind
+      @param {string} source */
+  const add = (kind, source) => {
+    const shader = /** @type {WebGLShader} */ (gl.createShader(kind));
     gl.shaderSource(shader, source);
     gl.compileShader(shader);
     gl.attachShader(program, shader);
-  }
+  };
+  add(gl.VERTEX_SHADER, VERTEX);
+  add(gl.FRAGMENT_SHADER, FRAGMENT);
   gl.linkProgram(program);
   const array = gl.createVertexArray();
   gl.bindVertexArray(array);
@@ -90,10 +113,10 @@ function prepare(gl) {
   gl.vertexAttribPointer(corner, 2, gl.FLOAT, false, 0, 0);
   const instances = gl.createBuffer();
   gl.bindBuffer(gl.ARRAY_BUFFER, instances);
-  for (const [name, offset] of [
+  for (const [name, offset] of /** @type {const} */ ([
     ["ends", 0],
     ["look", 16],
-  ]) {
+  ])) {
     const location = gl.getAttribLocation(program, name);
     gl.enableVertexAttribArray(location);
     gl.vertexAttribPointer(location, 4, gl.FLOAT, false, 4 * FLOATS, offset);
@@ -105,6 +128,11 @@ function prepare(gl) {
   return { program, array, instances, uniform };
 }
 
+/** @param {WebGL2RenderingContext} gl
+    @param {Prepared} prepared
+    @param {Float32Array} curves
+    @param {number} count
+    @param {Look} look */
 function drawOnCard(
   gl,
   { program, array, instances, uniform },
@@ -122,16 +150,24 @@ function drawOnCard(
   gl.bufferData(gl.ARRAY_BUFFER, curves.subarray(0, count * FLOATS), gl.DYNAMIC_DRAW);
   gl.uniform2f(uniform.size, width, height);
   gl.uniform1f(uniform.upright, upright ? 1 : 0);
-  gl.uniform3f(uniform.warm, ...warm.map((level) => level / 255));
-  gl.uniform3f(uniform.cold, ...cold.map((level) => level / 255));
+  gl.uniform3fv(
+    uniform.warm,
+    warm.map((level) => level / 255),
+  );
+  gl.uniform3fv(
+    uniform.cold,
+    cold.map((level) => level / 255),
+  );
   gl.uniform2f(uniform.front, front.at, front.way);
   gl.enable(gl.BLEND);
   gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
   gl.drawArraysInstanced(gl.TRIANGLE_STRIP, 0, 2 * (STEPS + 1), count);
 }
 
+/** @param {HTMLCanvasElement} canvas
+    @returns {Lines} */
 function plainLines(canvas) {
-  const context = canvas.getContext("2d");
+  const context = contextOf(canvas);
   return {
     gpu: false,
     draw(curves, count, { width, height, upright, warm, cold, front }) {

@@ -11,30 +11,45 @@ import { showOverview, showUnit } from "lanterna/panel.js";
 import { makePictures } from "lanterna/pictures.js";
 import { recordedModel } from "lanterna/recorded.js";
 import { cutName, inkPixels, inkText, readState, writeState } from "lanterna/state.js";
-import { element, readingText, signed, summary, sumText, unitName } from "lanterna/words.js";
+import { element, readingText, signed, summary, sumText, unitName, within } from "lanterna/words.js";
+
+/** @import { Flow, Focus, Model, Page, View } from "lanterna/flow.js" */
+/** @import { Arrays } from "lanterna/arrays.js" */
+/** @import { Network } from "lanterna/compute.js" */
+/** @import { Numbers } from "lanterna/draw.js" */
+/** @import { Front } from "lanterna/lines.js" */
+/** @import { Cut, State } from "lanterna/state.js" */
 
 const LINES_AT_FIRST = 60; // drawn where nobody has said how many, but for the few strongest of each layer
+/** @type {Front} */
 const EVERYWHERE = { at: 0, way: 0 }; // the light has come through
 const MS_A_COLUMN = 380; // of the light's way, when it is played
 const SETTLED = 400; // ms after the last stroke, the pen rests
+const PICTURED = /** @type {const} */ (["digit", "pixels", "ink", "cuts", "answer", "against", "compare"]);
 const BETWEEN_SUMMARIES = 700; // ms that a screen reader is left alone
 
-/** Make the page from what Python packed. */
+/** Make the page from what Python packed.
+    @param {{ data: any, arrays: Arrays }} packed */
 export function mount({ data, arrays }) {
-  const find = (id) => document.getElementById(id);
+  /** @param {string} id */
+  const find = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
   let state = readState(location.hash);
   let theme = readTheme(document.body);
   state.answer ??= data.start?.answer ?? null;
   state.against ??= data.start?.against ?? null;
-  let hovered = null; // { flow, column, unit, position }
+  /** @type {(Focus & { flow: Flow }) | null} */
+  let hovered = null;
+  /** @type {number | null} */
   let position = null; // the place in a map that its arithmetic is shown for
   let front = EVERYWHERE;
   let lastStroke = -1e9;
   let settling = 0;
   const dirty = { pixels: true, columns: true, draw: true };
-  const views = []; // { flow, model, network, pixels }
+  /** @type {View[]} */
+  const views = [];
   const computes = Boolean(data.network);
 
+  /** @type {Page} */
   const page = {
     data,
     views,
@@ -86,43 +101,39 @@ export function mount({ data, arrays }) {
     },
     redraw,
     render,
-    pixelsOf,
-    stop: () => {
-      front = EVERYWHERE;
-    },
+    key: (flow, event) => keys(flow, event),
   };
-  page.key = makeKeys(
-    page,
-    () => hovered,
-    (flow, found) => {
-      hovered = { flow, ...found };
-      position = found.position;
-      const { model } = flow;
-      const name = unitName(
-        { ...model.columns[found.column], names: model.answers().map((each) => each.name) },
-        found.unit,
-      );
-      const gives =
-        found.column < model.columns.length - 1
-          ? `, gives ${signed(model.contributions(found.column)[found.unit])}`
-          : "";
-      find("said").textContent = `${name}${gives}`;
-      redraw();
-    },
-  );
-
+  const keys = makeKeys(page, () => hovered, lookAt);
   const controls = makeControls(page, find);
   const pad = computes ? makePad(drawn) : null;
   const pictures = makePictures(page, arrays, find);
 
-  /** Change what is shown: the address, the controls and the picture follow. */
+  /** Look at another unit, and say which it is.
+      @param {Flow} flow
+      @param {Focus} found */
+  function lookAt(flow, found) {
+    hovered = { flow, ...found };
+    position = found.position ?? null;
+    const { model } = flow;
+    const name = unitName(
+      { ...model.columns[found.column], names: model.answers().map((each) => each.name) },
+      found.unit,
+    );
+    const gives =
+      found.column < model.columns.length - 1
+        ? `, gives ${signed(model.contributions(found.column)[found.unit])}`
+        : "";
+    find("said").textContent = `${name}${gives}`;
+    redraw();
+  }
+
+  /** Change what is shown: the address, the controls and the picture follow.
+      @param {Partial<State>} some */
   function change(some) {
     const before = state;
     state = { ...state, ...some };
     if (some.digit !== undefined && some.digit !== "drawn") pad?.wipe();
-    const pictureChanged = ["digit", "pixels", "ink", "cuts", "answer", "against", "compare"].some(
-      (key) => state[key] !== before[key] || key in some,
-    );
+    const pictureChanged = PICTURED.some((key) => state[key] !== before[key] || key in some);
     if (pictureChanged) dirty.pixels = true;
     if (state.stages !== before.stages) dirty.columns = true;
     if (state.compare !== before.compare) syncViews();
@@ -171,19 +182,23 @@ export function mount({ data, arrays }) {
         ...focus,
         position: position ?? brightest((hovered?.flow ?? flow).model, focus),
       });
-    else showOverview(host, page, model);
+    else showOverview(host, model);
     host.classList.toggle("open", Boolean(state.unit));
   }
 
+  /** @param {View} view */
   function run(view) {
-    if (computes) {
+    if (view.network) {
       restoreAll(view.network);
       for (const cut of state.cuts) applyCut(view.network, cut);
     }
+    /** @param {number | null} index */
     const known = (index) => (index !== null && view.model.classes[index] !== undefined ? index : null);
     view.model.run(view.pixels(), known(state.answer), known(state.against), drawing());
   }
 
+  /** @param {Network} network
+      @param {Cut} cut */
   function applyCut(network, { stage: name, unit, to, from }) {
     const stage = network.stages[network.at.get(name) ?? -1];
     if (!stage) return;
@@ -192,12 +207,14 @@ export function mount({ data, arrays }) {
     } else if (stage.weight && to < stage.units && from < stage.ins) cutLink(stage, to, from);
   }
 
-  function chooseAgain({ flow, model }) {
+  /** @param {View} view */
+  function chooseAgain({ flow }) {
     const before = String(flow.shown);
     flow.choose();
     if (String(flow.shown) !== before) flow.place();
   }
 
+  /** @param {Model} model */
   function defaultShare(model) {
     let links = 0;
     for (let k = 1; k < model.columns.length; k++) {
@@ -207,18 +224,23 @@ export function mount({ data, arrays }) {
     return Math.min(1, LINES_AT_FIRST / Math.max(1, links));
   }
 
-  /** The unit that is looked at in a flow: the one under the pointer, else the one that is kept. */
+  /** The unit that is looked at in a flow: the one under the pointer, else the one that is kept.
+      @param {Flow} flow
+      @returns {Focus | null} */
   function focusOf(flow) {
     if (hovered) return hovered.flow === flow ? hovered : null;
     if (!state.unit || !flow.model) return null;
-    const column = flow.model.columns.findIndex(({ name }) => name === state.unit.stage);
-    if (column < 0 || state.unit.unit >= flow.model.columns[column].count) return null;
-    return { column, unit: state.unit.unit };
+    const { stage, unit } = state.unit;
+    const column = flow.model.columns.findIndex(({ name }) => name === stage);
+    return column < 0 || unit >= flow.model.columns[column].count ? null : { column, unit };
   }
 
+  /** @param {Flow} flow
+      @returns {Focus[]} */
   function shownCuts({ model }) {
     return state.cuts.flatMap(({ stage, unit }) => {
-      const column = unit === undefined ? -1 : model.columns.findIndex(({ name }) => name === stage);
+      if (unit === undefined) return [];
+      const column = model.columns.findIndex(({ name }) => name === stage);
       return column < 0 ? [] : [{ column, unit }];
     });
   }
@@ -226,42 +248,44 @@ export function mount({ data, arrays }) {
   function addView() {
     const host = element("div", { class: "view" }, element("h2", { class: "which" }));
     find("flows").append(host);
-    const view = { host, flow: makeFlow(host, page) };
-    if (computes) view.network = makeNetwork(data.network, arrays);
-    view.pixels = () => pixelsOf(state.digit);
+    const flow = makeFlow(host, page);
+    const network = computes ? makeNetwork(data.network, arrays) : undefined;
     if (!views.length && pad) {
-      view.flow.pad = pad;
-      view.flow.stage.append(pad);
+      flow.pad = pad;
+      flow.stage.append(pad);
     }
-    view.model = modelOf(view);
+    const view = { host, flow, network, model: modelOf({ network }), pixels: () => pixelsOf(state.digit) };
     views.push(view);
   }
 
+  /** @param {{ network?: Network }} view */
   function modelOf({ network }) {
-    return computes ? computedModel(network, state.stages === "every") : recordedModel(data, arrays);
+    return network ? computedModel(network, state.stages === "every") : recordedModel(data, arrays);
   }
 
   /** One view, or two where something is to stand beside it. */
   function syncViews() {
     const both = computes && state.compare !== null;
-    if (!both && views.length > 1) views.pop().host.remove();
+    if (!both && views.length > 1) views.pop()?.host.remove();
     if (both && views.length < 2) addView();
     if (both) {
       const untrained = state.compare === "before" && data.untrained;
       views[1].network = makeNetwork(untrained ? data.untrained : data.network, arrays);
-      views[1].pixels = () => pixelsOf(untrained ? state.digit : state.compare);
-      views[0].host.firstChild.textContent = untrained ? "A, after training" : "A";
-      views[1].host.firstChild.textContent = untrained ? "B, before training" : "B";
+      views[1].pixels = () => pixelsOf(untrained ? state.digit : (state.compare ?? "given"));
+      within(views[0].host, ".which").textContent = untrained ? "A, after training" : "A";
+      within(views[1].host, ".which").textContent = untrained ? "B, before training" : "B";
     }
     find("flows").classList.toggle("two", both);
     dirty.columns = true;
     redraw();
   }
 
+  /** @param {number | string} digit
+      @returns {Numbers} */
   function pixelsOf(digit) {
     if (digit === "drawn") return state.pixels ?? (state.ink ? inkPixels(state.ink) : pixelsOf("given"));
     const source =
-      digit === "given" || !(digit < data.digits?.length)
+      typeof digit === "string" || !(digit < data.digits?.length)
         ? arrays.given
         : arrays.digits.subarray(784 * digit, 784 * (digit + 1));
     return computes && source instanceof Uint8Array
@@ -270,6 +294,7 @@ export function mount({ data, arrays }) {
   }
 
   const drawing = () => performance.now() - lastStroke < SETTLED;
+  /** @param {Float64Array | null} pixels */
   function drawn(pixels) {
     lastStroke = performance.now();
     front = EVERYWHERE;
@@ -279,7 +304,8 @@ export function mount({ data, arrays }) {
     else change({ digit: "given", pixels: null, ink: null });
   }
 
-  /** Let the light go forward through the columns, or the gradient flow back. */
+  /** Let the light go forward through the columns, or the gradient flow back.
+      @param {number} way */
   function play(way) {
     if (matchMedia("(prefers-reduced-motion: reduce)").matches) {
       if (way < 0) change({ show: state.show === "gradient" ? "activation" : "gradient" });
@@ -301,6 +327,7 @@ export function mount({ data, arrays }) {
   }
 
   let spoken = 0;
+  /** @param {Model} model */
   function say(model) {
     find("reading").textContent = readingText(model);
     find("sum").textContent = sumText(model);
@@ -314,7 +341,7 @@ export function mount({ data, arrays }) {
   // Where the page stands in another, that one can draw: the pad of the studio's room Read.
   addEventListener("message", ({ source, data: sent }) => {
     if (!computes || source !== parent || source === window || sent?.pixels?.length !== 784) return;
-    pad.hidden = true;
+    if (pad) pad.hidden = true;
     drawn(Float64Array.from(sent.pixels, Number));
   });
   addEventListener("hashchange", () => {

@@ -1,6 +1,9 @@
 // A pad to draw a digit on, with pointer, touch, pen or keys; and what MNIST's makers did to every digit.
 
+import { contextOf } from "lanterna/canvas.js";
 import { element } from "lanterna/words.js";
+
+/** @typedef {{ x: number, y: number, pressure?: number }} Pen */
 
 const SIDE = 224; // of the pad's own pixels
 const DIGIT = 28;
@@ -8,7 +11,8 @@ const BOX = 20; // the longer side of the ink in a digit
 const SAMPLES = 5; // each way, in one pixel of a digit
 const STEP = 8; // of an arrow key
 
-/** A pad; `drawn(pixels)` is called with 28 × 28 numbers in [0, 1], or null when it was cleared. */
+/** A pad; `drawn(pixels)` is called with 28 × 28 numbers in [0, 1], or null when it was cleared.
+    @param {(pixels: Float64Array | null) => void} drawn */
 export function makePad(drawn) {
   const canvas = element("canvas", {
     width: SIDE,
@@ -18,7 +22,7 @@ export function makePad(drawn) {
     "aria-label":
       "Pad: draw a digit. With keys: arrows move the pen, space puts it down and lifts it, Delete clears.",
   });
-  const context = canvas.getContext("2d", { willReadFrequently: true });
+  const context = contextOf(canvas, { willReadFrequently: true });
   const brush = element("input", {
     type: "range",
     min: 8,
@@ -40,15 +44,17 @@ export function makePad(drawn) {
     element("div", { class: "paper" }, canvas, hint),
     element("div", { class: "tools" }, brush, clear),
   );
+  /** @type {Pen | null} */
   let from = null; // where the pen is, while it is down
   const key = { x: SIDE / 2, y: SIDE / 2, down: false };
 
+  /** @param {Pen} to */
   function line(to) {
     context.strokeStyle = "#fff";
     context.lineCap = context.lineJoin = "round";
     context.lineWidth = Number(brush.value) * (to.pressure ?? 1);
     context.beginPath();
-    context.moveTo(from.x, from.y);
+    context.moveTo((from ?? to).x, (from ?? to).y);
     context.lineTo(to.x + 0.01, to.y); // a mere dot has a length too
     context.stroke();
     from = to;
@@ -56,6 +62,8 @@ export function makePad(drawn) {
     drawn(normalised(context.getImageData(0, 0, SIDE, SIDE).data));
   }
 
+  /** @param {PointerEvent} event
+      @returns {Pen} */
   function place(event) {
     const box = canvas.getBoundingClientRect();
     // A pen that is pressed harder draws broader; a mouse and a finger know no pressure.
@@ -67,10 +75,10 @@ export function makePad(drawn) {
     };
   }
 
-  host.wipe = () => {
+  function wipe() {
     context.clearRect(0, 0, SIDE, SIDE);
     hint.hidden = false;
-  };
+  }
 
   canvas.addEventListener("pointerdown", (event) => {
     if (event.button > 0) return;
@@ -106,15 +114,16 @@ export function makePad(drawn) {
     event.stopPropagation();
   });
   clear.addEventListener("click", () => {
-    host.wipe();
+    wipe();
     drawn(null);
   });
-  return host;
+  return Object.assign(host, { wipe });
 }
 
 /** Ink on the pad (RGBA, its alpha is the ink) as MNIST's digits are: the longer side of its box is 20
     pixels, and its centre of mass is in the middle of 28 × 28 (LeCun et al. 1998). Null where there is no
-    ink. */
+    ink.
+    @param {Uint8ClampedArray} rgba */
 export function normalised(rgba) {
   let [left, right, top, bottom, mass, sumX, sumY] = [SIDE, -1, SIDE, -1, 0, 0, 0];
   for (let y = 0, i = 3; y < SIDE; y++) {

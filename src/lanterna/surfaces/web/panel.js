@@ -3,12 +3,19 @@
 import { arithmetic } from "lanterna/arithmetic.js";
 import { fromUnit, toUnit } from "lanterna/curves.js";
 import { drawMap, largest } from "lanterna/draw.js";
-import { element, exactness, number, questionText, signed, unitName } from "lanterna/words.js";
+import { element, exactness, number, questionText, signed, unitName, within } from "lanterna/words.js";
+
+/** @import { Stage } from "lanterna/compute.js" */
+/** @import { Column, Flow, Focus, Links, Model, Page } from "lanterna/flow.js" */
+
+/** @typedef {Focus & { position: number }} Looked - at one place of a unit */
 
 const LISTED = 5; // links in, and links out
 
-/** How each layer's units and the biases behind them give the same answer; and what the colours mean. */
-export function showOverview(host, page, model) {
+/** How each layer's units and the biases behind them give the same answer; and what the colours mean.
+    @param {HTMLElement} host
+    @param {Model} model */
+export function showOverview(host, model) {
   if (host.dataset.shows !== "overview") {
     host.dataset.shows = "overview";
     host.replaceChildren(
@@ -16,11 +23,11 @@ export function showOverview(host, page, model) {
       element("table", { class: "sums" }),
       element("p", { class: "aside exactness" }),
       element("h2", {}, "What you see"),
-      legend(page, model),
+      legend(model),
     );
   }
-  host.querySelector(".exactness").textContent = exactness(model);
-  host.firstChild.hidden = !model.answers().length;
+  within(host, ".exactness").textContent = exactness(model);
+  within(host, "h2").hidden = !model.answers().length;
   if (!model.answers().length) return;
   const rows = model.columns.slice(0, -1).map((column, k) => {
     const { units, offsets, logit } = model.sum(k);
@@ -40,10 +47,11 @@ export function showOverview(host, page, model) {
       element("th", { scope: "col" }, text),
     ),
   );
-  host.querySelector("table.sums").replaceChildren(head, ...rows);
+  within(host, "table.sums").replaceChildren(head, ...rows);
 }
 
-function legend(page, model) {
+/** @param {Model} model */
+function legend(model) {
   const item = (key, text) =>
     element("li", {}, element("i", { class: `key ${key}` }), element("span", {}, text));
   const items = [
@@ -65,7 +73,11 @@ function legend(page, model) {
   );
 }
 
-/** Everything about one unit. `focus`: its column, itself, and the position that is looked at. */
+/** Everything about one unit. `focus`: its column, itself, and the position that is looked at.
+    @param {HTMLElement} host
+    @param {Page} page
+    @param {Flow} flow
+    @param {Looked} focus */
 export function showUnit(host, page, flow, focus) {
   const { model } = flow;
   const column = model.columns[focus.column];
@@ -76,7 +88,8 @@ export function showUnit(host, page, flow, focus) {
   }
   const given = column.kind !== "answers" ? model.contributions(focus.column)[focus.unit] : null;
   const { logit } = model.sum(0);
-  const part = (name) => host.querySelector(`[data-part="${name}"]`);
+  /** @param {string} name */
+  const part = (name) => within(host, `[data-part="${name}"]`);
   if (model.answers().length)
     part("gives").replaceChildren(
       ...(given === null
@@ -97,6 +110,9 @@ export function showUnit(host, page, flow, focus) {
       : `Cut this ${column.kind === "maps" ? "map" : column.kind === "picture" ? "pixel" : "unit"}`;
 }
 
+/** @param {Page} page
+    @param {Flow} flow
+    @param {Looked} focus */
 function frameOf(page, flow, focus) {
   const { model } = flow;
   const column = model.columns[focus.column];
@@ -127,6 +143,9 @@ function frameOf(page, flow, focus) {
   return parts;
 }
 
+/** @param {Page} page
+    @param {Model} model
+    @param {Column} column */
 function figures(page, model, column) {
   const figure = (part, words) =>
     element(
@@ -163,6 +182,10 @@ function figures(page, model, column) {
   return pair;
 }
 
+/** @param {(name: string) => any} part - an element of the panel
+    @param {Page} page
+    @param {Model} model
+    @param {Looked} focus */
 function drawUnit(part, page, model, { column: k, unit, position }) {
   const column = model.columns[k];
   if (!part("map")) return;
@@ -200,13 +223,16 @@ function drawUnit(part, page, model, { column: k, unit, position }) {
   }
 }
 
-/** The strongest links in and out, each of which can be cut. */
+/** The strongest links in and out, each of which can be cut.
+    @param {Page} page
+    @param {Model} model
+    @param {Looked} focus */
 function listOfLinks(page, model, { column: k, unit }) {
   const lists = [];
-  for (const [next, words] of [
+  for (const [next, words] of /** @type {[number, string][]} */ ([
     [k, "Comes from"],
     [k + 1, "Goes to"],
-  ]) {
+  ])) {
     if (next < 1 || next >= model.columns.length) continue;
     const links = model.links(next);
     const found = [];
@@ -218,18 +244,13 @@ function listOfLinks(page, model, { column: k, unit }) {
     }
     found.sort((a, b) => Math.abs(links.values[b]) - Math.abs(links.values[a]));
     // What is cut gives nothing any more, and must be there to be brought back.
-    const stage =
-      model.computes && model.columns[next].mixing !== null
-        ? model.network.stages[model.columns[next].mixing]
-        : null;
-    const cuts = stage
-      ? page.state.cuts
-          .filter(
-            (cut) =>
-              cut.to !== undefined && cut.stage === stage.name && (next === k ? cut.to : cut.from) === unit,
-          )
-          .map((cut) => cut.to * links.from + cut.from)
-      : [];
+    const mixing = model.columns[next].mixing ?? null;
+    const stage = model.network && mixing !== null ? model.network.stages[mixing] : null;
+    const cuts = page.state.cuts.flatMap((cut) =>
+      cut.to !== undefined && cut.stage === stage?.name && (next === k ? cut.to : cut.from) === unit
+        ? [cut.to * links.from + cut.from]
+        : [],
+    );
     const listed = [...new Set([...cuts, ...found.slice(0, LISTED)])];
     if (!listed.length) continue;
     const rows = listed.map((index) => linkRow(page, model, links, stage, next, index, next === k));
@@ -238,6 +259,13 @@ function listOfLinks(page, model, { column: k, unit }) {
   return lists;
 }
 
+/** @param {Page} page
+    @param {Model} model
+    @param {Links} links
+    @param {Stage | null} stage
+    @param {number} next
+    @param {number} index
+    @param {boolean} incoming */
 function linkRow(page, model, links, stage, next, index, incoming) {
   const other = incoming
     ? unitName(model.columns[next - 1], fromUnit(links, index))

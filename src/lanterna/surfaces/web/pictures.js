@@ -1,11 +1,18 @@
 // Other digits to look at, and what may stand beside the picture.
 
+import { contextOf } from "lanterna/canvas.js";
 import { element } from "lanterna/words.js";
+
+/** @import { Arrays } from "lanterna/arrays.js" */
+/** @import { Page } from "lanterna/flow.js" */
 
 const SIDE = 28;
 const SHARP = 2; // pixels of the sheet for one of a digit
 
-/** The sheet of test digits, to be chosen with a click or with arrows and Enter. */
+/** The sheet of test digits, to be chosen with a click or with arrows and Enter.
+    @param {Page} page
+    @param {Arrays} arrays
+    @param {(id: string) => any} find */
 export function makePictures(page, arrays, find) {
   const { digits, untrained } = page.data;
   if (!digits?.length) {
@@ -33,14 +40,14 @@ export function makePictures(page, arrays, find) {
   let hover = null;
 
   function draw() {
-    const context = canvas.getContext("2d");
+    const context = contextOf(canvas);
     const { theme, state } = page;
     const image = context.createImageData(SIDE, SIDE);
     const pixels = new Uint32Array(image.data.buffer);
     context.clearRect(0, 0, canvas.width, canvas.height);
     context.imageSmoothingEnabled = true;
     const one = new OffscreenCanvas(SIDE, SIDE);
-    const small = one.getContext("2d");
+    const small = contextOf(one);
     places.forEach(([column, row], index) => {
       for (let i = 0; i < SIDE * SIDE; i++)
         pixels[i] = theme.light[255 + arrays.digits[index * SIDE * SIDE + i]];

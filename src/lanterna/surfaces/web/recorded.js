@@ -2,18 +2,54 @@
 // columns and links, like `computed.js`. Contributions are linear in the answer, so those to one answer
 // against another are differences of what was recorded.
 
+import { contextOf } from "lanterna/canvas.js";
+
+/** @import { Arrays, Packed } from "lanterna/arrays.js" */
+/** @import { Numbers, Theme } from "lanterna/draw.js" */
+/** @import { Answer, Column, Focus, Links, Model } from "lanterna/flow.js" */
+
+/** @typedef {Column & { low: number, step: number }} RecordedColumn - its values are `low` + level × `step`
+
+    @typedef {object} Recorded - what `recording.py` packs
+    @property {RecordedColumn[]} columns
+    @property {number[]} answers
+    @property {string[]} classes
+    @property {string} title
+    @property {boolean} exact
+    @property {string} [why]
+    @property {string} note
+    @property {Record<string, number[]>} behind
+    @property {number[]} values
+    @property {string} depth
+    @property {string} last
+
+    @typedef {CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D} Context */
+
 const SHOWN = 12; // maps of a column: the strongest
 
-/** The model of a recorded network. */
+/** The model of a recorded network.
+    @param {Recorded} data
+    @param {Arrays} arrays
+    @returns {Model} */
 export function recordedModel(data, arrays) {
+  /** @type {RecordedColumn[]} */
   const columns = data.columns.map((column) => ({
     ...column,
     ...(column.kind === "picture" ? { shownName: "picture" } : { most: SHOWN }),
   }));
   if (data.answers.length)
-    columns.push({ name: "answers", kind: "answers", count: data.answers.length, height: 1, width: 1 });
+    columns.push({
+      name: "answers",
+      kind: "answers",
+      count: data.answers.length,
+      height: 1,
+      width: 1,
+      low: 0,
+      step: 1,
+    });
   const values = columns.map((column) => levels(column, arrays[`maps ${column.name}`]));
   const given = columns.map((column) => new Float64Array(column.count));
+  /** @type {Links[]} */
   const links = columns.map(() => ({ values: new Float64Array(0), to: 0, from: 1, single: false }));
   const means = columns.map(({ count }, k) =>
     Float64Array.from({ length: count }, (_, unit) => {
@@ -33,7 +69,9 @@ export function recordedModel(data, arrays) {
   let asked = 0;
   let other = -1;
 
-  /** The recorded numbers of one answer, or of one minus another, out of `(answers, …)`. */
+  /** The recorded numbers of one answer, or of one minus another, out of `(answers, …)`.
+      @param {string} name
+      @param {Float64Array} [into] */
   function pick(name, into) {
     const recorded = arrays[name];
     if (!recorded) return into ? into.fill(0) : new Float64Array(0);
@@ -87,15 +125,15 @@ export function recordedModel(data, arrays) {
         fires(context, place.x, place.y, place.width, focus);
       else drawHeat(context, place.x, place.y, place.width, theme, state.depth ?? data.depth);
     },
-    drawLarge(canvas, page, k) {
+    drawLarge(canvas, _, k) {
       if (columns[k].kind !== "picture") return false;
       canvas.width = canvas.height = 256;
-      canvas.getContext("2d").drawImage(photograph, 0, 0, 256, 256);
+      contextOf(canvas).drawImage(photograph, 0, 0, 256, 256);
       return true;
     },
     drawGiven(canvas, page, k, unit) {
       canvas.width = canvas.height = 256;
-      const context = canvas.getContext("2d");
+      const context = contextOf(canvas);
       if (columns[k].kind === "picture")
         drawHeat(context, 0, 0, 256, page.theme, page.state.depth ?? data.depth);
       else fires(context, 0, 0, 256, { column: k, unit });
@@ -103,6 +141,8 @@ export function recordedModel(data, arrays) {
     },
   };
 
+  /** @param {number} k
+      @returns {Links} */
   function linksInto(k) {
     const recorded = arrays[`links ${columns[k].name === "answers" ? data.last : columns[k].name}`];
     if (!recorded) return { values: new Float64Array(0), to: 0, from: 1, single: false };
@@ -118,6 +158,12 @@ export function recordedModel(data, arrays) {
     };
   }
 
+  /** @param {Context} context
+      @param {number} x
+      @param {number} y
+      @param {number} side
+      @param {Theme} theme
+      @param {string} name */
   function drawHeat(context, x, y, side, theme, name) {
     const { values: heat, shape } = model.heat(name);
     context.imageSmoothingEnabled = true;
@@ -134,11 +180,16 @@ export function recordedModel(data, arrays) {
       const share = Math.min(1, Math.abs(value) / most);
       image.data.set([...(value < 0 ? theme.cold : theme.warm), 235 * share ** 0.8], 4 * i);
     });
-    sheet.getContext("2d").putImageData(image, 0, 0);
+    contextOf(sheet).putImageData(image, 0, 0);
     context.drawImage(sheet, x, y, side, side);
   }
 
-  /** The photograph, lit only where a map is. */
+  /** The photograph, lit only where a map is.
+      @param {Context} context
+      @param {number} x
+      @param {number} y
+      @param {number} side
+      @param {Focus} focus */
   function fires(context, x, y, side, { column: k, unit }) {
     const { height, width } = columns[k];
     const map = values[k].subarray(unit * height * width, (unit + 1) * height * width);
@@ -148,7 +199,7 @@ export function recordedModel(data, arrays) {
     map.forEach((value, i) => {
       image.data[4 * i + 3] = 235 * (1 - Math.max(0, value) / most);
     });
-    sheet.getContext("2d").putImageData(image, 0, 0);
+    contextOf(sheet).putImageData(image, 0, 0);
     context.imageSmoothingEnabled = true;
     context.drawImage(photograph, x, y, side, side);
     context.drawImage(sheet, x, y, side, side);
@@ -157,12 +208,15 @@ export function recordedModel(data, arrays) {
   return model;
 }
 
+/** @param {RecordedColumn} column
+    @param {Packed | undefined} packed */
 function levels(column, packed) {
   if (!packed) return new Float64Array(column.count * column.height * column.width);
   return Float64Array.from(packed, (level) => column.low + level * column.step);
 }
 
-/** Channels after each other as a picture that can be drawn. */
+/** Channels after each other as a picture that can be drawn.
+    @param {Packed} packed */
 function pictureOf(packed) {
   const [channels, height, width] = packed.shape;
   const area = height * width;
@@ -172,10 +226,12 @@ function pictureOf(packed) {
     image.data[4 * i + 3] = 255;
   }
   const canvas = new OffscreenCanvas(width, height);
-  canvas.getContext("2d").putImageData(image, 0, 0);
+  contextOf(canvas).putImageData(image, 0, 0);
   return canvas;
 }
 
+/** @param {Numbers} values
+    @param {number} share */
 function percentile(values, share) {
   const sizes = Float64Array.from(values, Math.abs).sort();
   return sizes[Math.floor(share * (sizes.length - 1))] || 1;

@@ -2,18 +2,40 @@
 //
 //   #answer=4&against=9&share=2&show=contribution&scale=map&unit=relu2.14&cut=relu2.14,conv3:5-12&digit=17
 
+/** @typedef {{ stage: string, unit: number, to?: undefined, from?: undefined }} UnitCut
+
+    @typedef {{ stage: string, to: number, from: number, unit?: undefined }} LinkCut
+
+    @typedef {UnitCut | LinkCut} Cut
+
+    @typedef {object} State
+    @property {number | null} answer - the one asked about; null: whatever the network reads
+    @property {number | null} against - another answer to subtract
+    @property {number | null} share - of the links that are drawn, 0 to 1; null: as many as can be read
+    @property {string} show
+    @property {string} scale
+    @property {string} stages
+    @property {{ stage: string, unit: number } | null} unit - that is kept in view
+    @property {Cut[]} cuts
+    @property {number | string} digit - "given", an index among the test digits, or "drawn"
+    @property {number | "before" | null} compare - the network before training, or one of the test digits
+    @property {string | null} depth - stage at which the heat over a photograph is taken
+    @property {string | null} [ink] - what was drawn, as letters
+    @property {Float64Array | null} [pixels] - and as numbers */
+
+/** @type {State} */
 export const START = {
-  answer: null, // the answer asked about; null: whatever the network reads
-  against: null, // another answer to subtract
-  share: null, // of the links that are drawn, 0 to 1; null: as many as can be read
+  answer: null,
+  against: null,
+  share: null,
   show: "activation",
   scale: "stage",
   stages: "layers",
-  unit: null, // { stage, unit } that is kept in view
-  cuts: [], // { stage, unit } or { stage, to, from }
-  digit: "given", // or an index among the test digits, or "drawn"
-  compare: null, // null, "before" or an index among the test digits
-  depth: null, // stage at which the heat over a photograph is taken
+  unit: null,
+  cuts: [],
+  digit: "given",
+  compare: null,
+  depth: null,
 };
 
 const CHOICES = {
@@ -21,14 +43,20 @@ const CHOICES = {
   scale: ["map", "stage", "all"],
   stages: ["layers", "every"],
 };
+const CHOSEN = /** @type {const} */ (["show", "scale", "stages"]);
 
-/** The state that an address says; what makes no sense is left as it is at the start. */
+/** The state that an address says; what makes no sense is left as it is at the start.
+    @param {string} hash
+    @returns {State} */
 export function readState(hash) {
+  /** @type {State} */
   const state = { ...START, cuts: [] };
   const said = new URLSearchParams(hash.replace(/^#/, ""));
-  for (const [key, allowed] of Object.entries(CHOICES))
-    if (allowed.includes(said.get(key))) state[key] = said.get(key);
-  for (const key of ["answer", "against"])
+  for (const key of CHOSEN) {
+    const value = said.get(key) ?? "";
+    if (CHOICES[key].includes(value)) state[key] = value;
+  }
+  for (const key of /** @type {const} */ (["answer", "against"]))
     if (/^\d{1,5}$/.test(said.get(key) ?? "")) state[key] = Number(said.get(key));
   const share = Number(said.get("share"));
   if (share > 0 && share <= 100) state.share = share / 100;
@@ -41,7 +69,7 @@ export function readState(hash) {
     if (one) state.cuts.push({ stage: one[1], unit: Number(one[2]) });
     if (link) state.cuts.push({ stage: link[1], to: Number(link[2]), from: Number(link[3]) });
   }
-  for (const key of ["digit", "compare"]) {
+  for (const key of /** @type {const} */ (["digit", "compare"])) {
     const value = said.get(key) ?? "";
     if (/^\d{1,4}$/.test(value)) state[key] = Number(value);
   }
@@ -51,11 +79,13 @@ export function readState(hash) {
   return state;
 }
 
-/** The address that says a state; what is as at the start is left out. */
+/** The address that says a state; what is as at the start is left out.
+    @param {State} state */
 export function writeState(state) {
   const said = [];
-  for (const key of ["answer", "against", "show", "scale", "stages", "depth", "compare"]) {
-    if (state[key] !== START[key]) said.push(`${key}=${encodeURIComponent(state[key])}`);
+  for (const key of /** @type {const} */ (["answer", "against", ...CHOSEN, "depth", "compare"])) {
+    const value = state[key];
+    if (value != null && value !== START[key]) said.push(`${key}=${encodeURIComponent(value)}`);
   }
   if (state.share !== null) said.push(`share=${Number((100 * state.share).toPrecision(4))}`);
   if (typeof state.digit === "number") said.push(`digit=${state.digit}`);
@@ -65,15 +95,18 @@ export function writeState(state) {
   return `#${said.join("&")}`;
 }
 
+/** @param {Cut} cut */
 export function cutName({ stage, unit, to, from }) {
   return unit === undefined ? `${stage}:${to}-${from}` : `${stage}.${unit}`;
 }
 
-/** A picture in [0, 1] as letters, 16 levels a pixel, and back. */
+/** A picture in [0, 1] as letters, 16 levels a pixel, and back.
+    @param {Float64Array} pixels */
 export function inkText(pixels) {
   return Array.from(pixels, (value) => Math.round(15 * value).toString(16)).join("");
 }
 
+/** @param {string} text */
 export function inkPixels(text) {
   return Float64Array.from(text, (letter) => parseInt(letter, 16) / 15);
 }

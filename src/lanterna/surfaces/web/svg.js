@@ -1,24 +1,50 @@
 // Drawing in SVG: elements, and axes that turn numbers into places.
 
+import { contextOf } from "lanterna/canvas.js";
 import { figure, superscript } from "lanterna/words.js";
 
-/** An SVG element with attributes and children. */
+/** @import { Attributes } from "lanterna/words.js" */
+
+/** @typedef {[number, number]} Point
+
+    @typedef {{ log?: boolean, whole?: boolean }} AxisKind
+
+    @typedef {object} AxisOf
+    @property {(place: number) => number} back - from a place to a number
+    @property {(count: number) => number[]} ticks - round numbers on it
+    @property {number} low
+    @property {number} high
+    @property {boolean} log
+
+    @typedef {((value: number | null) => number) & AxisOf} Axis - from a number to a place */
+
+/** An SVG element with attributes and children.
+    @template {keyof SVGElementTagNameMap} K
+    @param {K} name
+    @param {Attributes} attributes
+    @param {...(Node | string)} children
+    @returns {SVGElementTagNameMap[K]} */
 export function svg(name, attributes = {}, ...children) {
   const made = set(document.createElementNS("http://www.w3.org/2000/svg", name), attributes);
   made.append(...children);
   return made;
 }
 
-/** Give an element these attributes; null takes one away. */
+/** Give an element these attributes; null takes one away.
+    @template {Element} E
+    @param {E} made
+    @param {Attributes} attributes
+    @returns {E} */
 export function set(made, attributes) {
   for (const [key, value] of Object.entries(attributes)) {
     if (value === false || value == null) made.removeAttribute(key);
-    else made.setAttribute(key, value);
+    else made.setAttribute(key, String(value));
   }
   return made;
 }
 
-/** Points as the `d` of a path; a point that is no number breaks the line. */
+/** Points as the `d` of a path; a point that is no number breaks the line.
+    @param {number[][]} points */
 export function path(points) {
   let pen = "M";
   let d = "";
@@ -31,7 +57,12 @@ export function path(points) {
   return d;
 }
 
-/** An arrow from a place along `(dx, dy)`, in pixels, as the `d` of a path. */
+/** An arrow from a place along `(dx, dy)`, in pixels, as the `d` of a path.
+    @param {number} x
+    @param {number} y
+    @param {number} dx
+    @param {number} dy
+    @param {number} head */
 export function arrow(x, y, dx, dy, head = 5) {
   const length = Math.hypot(dx, dy) || 1;
   const [ux, uy] = [dx / length, dy / length];
@@ -51,7 +82,13 @@ export function arrow(x, y, dx, dy, head = 5) {
 }
 
 /** An axis from numbers between `low` and `high` to places between `start` and `end`: a function, whose
-    `back` leads from a place to a number and whose `ticks(count)` are round numbers on it. */
+    `back` leads from a place to a number and whose `ticks(count)` are round numbers on it.
+    @param {number} low
+    @param {number} high
+    @param {number} start
+    @param {number} end
+    @param {AxisKind} kind
+    @returns {Axis} */
 export function axis(low, high, start, end, { log = false, whole = false } = {}) {
   const [a, b] = log ? [Math.log10(low), Math.log10(high)] : [low, high];
   const span = b - a || 1;
@@ -68,10 +105,14 @@ export function axis(low, high, start, end, { log = false, whole = false } = {})
   return place;
 }
 
+/** @param {number} low
+    @param {number} high
+    @param {number} count
+    @param {boolean} whole */
 function rounds(low, high, count, whole) {
   const rough = (high - low) / Math.max(1, count);
   const power = 10 ** Math.floor(Math.log10(rough || 1));
-  let step = [1, 2, 5, 10].map((each) => each * power).find((each) => each >= rough * 0.75);
+  let step = [1, 2, 5].map((each) => each * power).find((each) => each >= rough * 0.75) ?? 10 * power;
   if (whole) step = Math.max(1, Math.round(step));
   const first = Math.ceil(low / step - 1e-9);
   const last = Math.floor(high / step + 1e-9);
@@ -80,6 +121,10 @@ function rounds(low, high, count, whole) {
   );
 }
 
+/** @param {number} low
+    @param {number} high
+    @param {number} count
+    @returns {number[]} */
 function decades(low, high, count) {
   if (high - low < 1)
     return rounds(10 ** low, 10 ** high, Math.min(4, count), false).filter((each) => each > 0);
@@ -89,7 +134,9 @@ function decades(low, high, count) {
   return Array.from({ length: last - first + 1 }, (_, place) => 10 ** ((first + place) * step));
 }
 
-/** A tick as it is written: 0.01, 1,000, 10⁻⁸. */
+/** A tick as it is written: 0.01, 1,000, 10⁻⁸.
+    @param {number} value
+    @param {boolean} log */
 export function label(value, log = false) {
   const power = Math.round(Math.log10(Math.abs(value)));
   if (log && Math.abs(power) > 3 && Math.abs(value / 10 ** power - 1) < 1e-6)
@@ -99,7 +146,10 @@ export function label(value, log = false) {
     : figure(value);
 }
 
-/** A frame of two axes: lines and labels behind whatever is drawn on it. */
+/** A frame of two axes: lines and labels behind whatever is drawn on it.
+    @param {Axis} x
+    @param {Axis} y
+    @param {{ across?: string, up?: string, dense?: number }} options */
 export function grid(x, y, { across = "", up = "", dense = 1 } = {}) {
   const [left, right] = [x(x.low), x(x.high)];
   const [bottom, top] = [y(y.low), y(y.high)];
@@ -124,7 +174,10 @@ export function grid(x, y, { across = "", up = "", dense = 1 } = {}) {
 }
 
 /** Heights `rows[row][column]`, the first row at the bottom, as light of the page: an address of an image.
-    `levels`: in so many bands, as on a map. */
+    `levels`: in so many bands, as on a map.
+    @param {number[][]} rows
+    @param {Element} host
+    @param {{ most?: number, levels?: number }} options */
 export function light(rows, host, { most = 0.85, levels = 0 } = {}) {
   const flat = rows.flat().filter(Number.isFinite);
   const [least, largest] = flat.reduce(
@@ -133,7 +186,7 @@ export function light(rows, host, { most = 0.85, levels = 0 } = {}) {
   );
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [rows[0].length, rows.length];
-  const context = canvas.getContext("2d");
+  const context = contextOf(canvas);
   const image = context.createImageData(canvas.width, canvas.height);
   const colour = rgb(host, "--light");
   rows.forEach((row, place) =>
@@ -148,7 +201,9 @@ export function light(rows, host, { most = 0.85, levels = 0 } = {}) {
   return canvas.toDataURL();
 }
 
-/** A colour of the theme as three numbers. */
+/** A colour of the theme as three numbers.
+    @param {Element} host
+    @param {string} name */
 export function rgb(host, name) {
   const hex = getComputedStyle(host).getPropertyValue(name).trim();
   return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));

@@ -1,15 +1,38 @@
 // What the page says: numbers, names of units, and the whole view in words.
 
-/** An element with attributes and children. */
+/** @import { Column, Model } from "lanterna/flow.js" */
+
+/** @typedef {Record<string, string | number | boolean | null | undefined>} Attributes */
+
+/** An element with attributes and children.
+    @template {keyof HTMLElementTagNameMap} K
+    @param {K} name
+    @param {Attributes} attributes
+    @param {...(Node | string)} children
+    @returns {HTMLElementTagNameMap[K]} */
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes))
-    if (value !== false && value != null) made.setAttribute(key, value);
+    if (value !== false && value != null) made.setAttribute(key, String(value));
   made.append(...children);
   return made;
 }
 
-/** A number to three places that matter, with a true minus sign. */
+/** What a selector finds inside `host`, where there is such an element.
+    @param {ParentNode} host
+    @param {string} selector
+    @returns {HTMLElement} */
+export function within(host, selector) {
+  return /** @type {HTMLElement} */ (host.querySelector(selector));
+}
+
+/** What went wrong, in words.
+    @param {unknown} error */
+export const messageOf = (error) => (error instanceof Error ? error.message : String(error));
+
+/** A number to three places that matter, with a true minus sign.
+    @param {number} value
+    @param {number | null} places */
 export function number(value, places = null) {
   const size = Math.abs(value);
   const digits =
@@ -18,7 +41,8 @@ export function number(value, places = null) {
   return value < 0 && Number(text) !== 0 ? `−${text}` : text;
 }
 
-/** A number with three digits that mean something: 0.00123, 12.3, 2.5 × 10⁻⁸. */
+/** A number with three digits that mean something: 0.00123, 12.3, 2.5 × 10⁻⁸.
+    @param {unknown} value */
 export function figure(value) {
   if (typeof value !== "number" || !Number.isFinite(value)) return String(value ?? "–");
   const size = Math.abs(value);
@@ -32,18 +56,25 @@ export function figure(value) {
   return text.replace("-", "−");
 }
 
-/** A number as `figure` writes it, to so many places behind the point at most. */
+/** A number as `figure` writes it, to so many places behind the point at most.
+    @param {number} value
+    @param {number} places */
 export const fixed = (value, places) => figure(Number(value.toFixed(places)));
 
-/** A number as `figure` writes it, to so many digits at most. */
+/** A number as `figure` writes it, to so many digits at most.
+    @param {number} value
+    @param {number} digits */
 export const precise = (value, digits) => figure(Number(value.toPrecision(digits)));
 
-/** A number that always shows its sign. */
+/** A number that always shows its sign.
+    @param {number} value
+    @param {number | null} places */
 export function signed(value, places = null) {
   const text = number(value, places);
   return text.startsWith("−") ? text : `+${text}`;
 }
 
+/** @param {number} share */
 export function percent(share) {
   const hundred = 100 * share;
   return hundred >= 99.95
@@ -53,11 +84,14 @@ export function percent(share) {
       : `${hundred.toFixed(hundred < 10 || hundred > 99 ? 1 : 0)} %`;
 }
 
+/** @param {number} value */
 export function count(value) {
   return value.toLocaleString("en");
 }
 
-/** "relu2, map 14" */
+/** "relu2, map 14"
+    @param {Column} column
+    @param {number} unit */
 export function unitName(column, unit) {
   if (column.kind === "answers") return column.names?.[unit] ?? `answer ${unit}`;
   if (column.kind === "picture") {
@@ -68,14 +102,17 @@ export function unitName(column, unit) {
   return `${column.name}, ${column.kind === "maps" ? "map" : "unit"} ${unit}`;
 }
 
-/** What a column's units give of the answer. */
+/** What a column's units give of the answer.
+    @param {Model} model
+    @param {number} k */
 export function contributionText(model, k) {
   if (!model.answers().length) return "";
   const { units, logit } = model.sum(k);
   return `${number(units, 1)} of ${number(logit, 1)}`;
 }
 
-/** The answer that is asked about: "4", or "4 against 9". */
+/** The answer that is asked about: "4", or "4 against 9".
+    @param {Model} model */
 export function questionText(model) {
   const { answer, against } = model.question;
   return against === null
@@ -83,7 +120,8 @@ export function questionText(model) {
     : `${model.classes[answer]} rather than ${model.classes[against]}`;
 }
 
-/** How the parts add up, in one sentence. */
+/** How the parts add up, in one sentence.
+    @param {Model} model */
 export function sumText(model) {
   if (!model.answers().length) return "This network has no classes: here is what its stages put out.";
   const { units, offsets, logit } = model.sum(0);
@@ -95,7 +133,9 @@ export function sumText(model) {
   return `The pixels give ${number(units)}, ${rest} ${number(offsets)}: together ${number(logit)}, ${what}.`;
 }
 
-/** The view in words, for who cannot see it. */
+/** The view in words, for who cannot see it.
+    @param {Model} model
+    @param {number} cuts */
 export function summary(model, cuts) {
   if (!model.answers().length) return sumText(model);
   const best = model.answers().reduce((a, b) => (b.probability > a.probability ? b : a));
@@ -119,16 +159,18 @@ export function summary(model, cuts) {
   return parts.join(" ");
 }
 
-/** The heading: what the picture is read as. */
+/** The heading: what the picture is read as.
+    @param {Model} model */
 export function readingText(model) {
-  if (!model.answers().length) return model.title;
+  if (!model.answers().length) return model.title ?? "";
   const best = model.answers().reduce((a, b) => (b.probability > a.probability ? b : a));
   return model.named
     ? `${best.name}, ${percent(best.probability)}`
     : `Read as ${best.name}, ${percent(best.probability)} sure`;
 }
 
-/** Whether the sum is exact, and by how much it is off. */
+/** Whether the sum is exact, and by how much it is off.
+    @param {Model} model */
 export function exactness(model) {
   if (!model.answers().length) return model.note;
   const { units, offsets, logit } = model.sum(0);
@@ -140,14 +182,16 @@ export function exactness(model) {
   return model.why ? `${how} ${model.why}` : how;
 }
 
-/** A very small number: 4 × 10⁻¹⁵. */
+/** A very small number: 4 × 10⁻¹⁵.
+    @param {number} value */
 function small(value) {
   if (value > 1e-3) return number(value);
   const [digit, power] = value.toExponential(0).split("e-");
   return `${digit} × 10⁻${superscript(power)}`;
 }
 
-/** An exponent: "-8" is "⁻⁸". */
+/** An exponent: "-8" is "⁻⁸".
+    @param {number | string} power */
 export function superscript(power) {
   return String(power)
     .replace(/[-−]/, "⁻")

@@ -1,9 +1,11 @@
 // The pad in a cell: what is drawn goes to Python as 28 × 28 bytes, and what Python read comes back.
 
 import { hear, tell } from "lanterna/cell/inside.js";
+import { contextOf } from "lanterna/canvas.js";
 import { makePad } from "lanterna/pad.js";
 import { element, percent } from "lanterna/words.js";
 
+/** @param {{ data: { classes: string[] } }} packed */
 export function mount({ data }) {
   const digit = element("canvas", {
     width: 28,
@@ -11,7 +13,7 @@ export function mount({ data }) {
     role: "img",
     "aria-label": "The digit as the network gets it: nothing yet",
   });
-  const context = digit.getContext("2d");
+  const context = contextOf(digit);
   const read = element("p", { class: "read", role: "status" }, "Nothing is drawn yet.");
   const bars = data.classes.map((name) => {
     const bar = element("i");
@@ -21,6 +23,7 @@ export function mount({ data }) {
   });
   let number = 0; // of the drawing, so that an answer to an older one is not shown
 
+  /** @param {Float64Array | null} pixels */
   function drawn(pixels) {
     const bytes = pixels ? Array.from(pixels, (value) => Math.round(255 * value)) : [];
     paint(bytes);
@@ -28,12 +31,14 @@ export function mount({ data }) {
     if (!bytes.length) show({ number, shares: [] });
   }
 
+  /** @param {number[]} bytes */
   function paint(bytes) {
     const image = context.createImageData(28, 28);
     for (let i = 0; i < 784; i++) image.data.set([240, 234, 222, bytes[i] ?? 0], 4 * i);
     context.putImageData(image, 0, 0);
   }
 
+  /** @param {{ number: number, shares: number[] }} shown */
   function show(shown) {
     if (!shown.shares || shown.number !== number) return;
     const best = shown.shares.indexOf(Math.max(...shown.shares));

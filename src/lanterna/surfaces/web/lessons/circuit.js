@@ -3,11 +3,18 @@
 
 import { dragged, keyed, button, table } from "lanterna/lessons/parts.js";
 import { backward, build, forward, NAMES, nudged } from "lanterna/lessons/scalars.js";
-import { set, svg } from "lanterna/svg.js";
-import { element, figure, precise } from "lanterna/words.js";
+import { svg } from "lanterna/svg.js";
+import { element, figure, precise, messageOf, within } from "lanterna/words.js";
+
+/** @import { Changed, Settings } from "lanterna/lessons/parts.js" */
+/** @import { Point } from "lanterna/svg.js" */
+/** @import { Wire } from "lanterna/lessons/scalars.js" */
 
 const [ROW, COLUMN, EDGE] = [74, 118, 46];
 
+/** @param {HTMLElement} host
+    @param {Settings} settings
+    @param {Changed} changed */
 export function mount(host, settings, changed) {
   const field = element("input", {
     type: "text",
@@ -42,32 +49,38 @@ export function mount(host, settings, changed) {
     ),
   );
 
+  /** @type {Wire[]} */
   let wires = [];
+  /** @type {number[]} */
   let numbers = [];
   let at = Infinity; // steps done: the gates forward, then the output's slope, then the gates back
 
+  const output = () => wires[wires.length - 1];
   const gates = () => wires.filter(({ madeBy }) => madeBy);
   const last = () => 2 * gates().length + 1;
   const passed = (wire) => !wire.madeBy || gates().indexOf(wire) < at;
   const came = (wire) =>
     at > gates().length &&
-    (wire === wires.at(-1) || wires.some((each) => each.inputs.includes(wire) && sent(each)));
+    (wire === output() || wires.some((each) => each.inputs.includes(wire) && sent(each)));
   // Whether a gate has handed its slope on.
   const sent = (wire) => 2 * gates().length - gates().indexOf(wire) < at;
 
+  /** @param {number} to */
   function go(to) {
     at = Math.min(last(), Math.max(0, to));
     draw();
   }
 
-  /** Another expression; where it is none it is said, and the circuit that was stays. */
+  /** Another expression; where it is none it is said, and the circuit that was stays.
+      @param {string} expression
+      @param {boolean} tell */
   function take(expression, tell) {
     let made;
     try {
       made = build(expression);
       forward(made, numbers);
     } catch (error) {
-      wrong.textContent = error.message;
+      wrong.textContent = messageOf(error);
       board.dataset.stale = "true";
       return;
     }
@@ -81,6 +94,8 @@ export function mount(host, settings, changed) {
     go(at);
   }
 
+  /** @param {string} name
+      @param {number} value */
   function turn(name, value) {
     const next = [...numbers];
     next[NAMES.indexOf(name)] = Math.min(100, Math.max(-100, Number(value.toFixed(2))));
@@ -90,7 +105,7 @@ export function mount(host, settings, changed) {
       wrong.textContent = "";
       changed({ numbers });
     } catch (error) {
-      wrong.textContent = error.message;
+      wrong.textContent = messageOf(error);
     }
     draw();
   }
@@ -101,21 +116,23 @@ export function mount(host, settings, changed) {
     const wide = Math.max(...wires.map(({ column }) => column));
     const high = Math.max(...wires.map(({ row }) => row));
     const step = Math.max(COLUMN, Math.min(250, (board.clientWidth - 2 * EDGE) / (wide + 1)));
-    const focused = document.activeElement?.closest?.("[data-input]")?.dataset.input;
+    const focused = inputAt(document.activeElement);
     const sheet = svg("svg", {
       width: (wide + 1) * step + 2 * EDGE,
       height: (high + 1) * ROW,
       role: "group",
       "aria-label": spoken(),
     });
+    /** @param {Wire} wire
+        @returns {Point} */
     const place = ({ column, row }) => [EDGE + column * step, (row + 0.5) * ROW];
     for (const wire of wires)
       for (const each of wire.inputs) sheet.append(link(each, place(each), place(wire), step));
-    const [x, y] = place(wires.at(-1));
-    sheet.append(link(wires.at(-1), [x, y], [x + step, y], step));
-    for (const wire of wires) sheet.append(...node(wire, place(wire), step));
+    const [x, y] = place(output());
+    sheet.append(link(output(), [x, y], [x + step, y], step));
+    for (const wire of wires) sheet.append(...node(wire, place(wire)));
     board.replaceChildren(sheet);
-    if (focused) board.querySelector(`[data-input="${focused}"]`)?.focus();
+    if (focused) within(board, `[data-input="${focused}"]`)?.focus();
     caption.textContent = said();
     for (const [index, each] of steps.entries()) each.disabled = index < 2 ? at === 0 : at === last();
     locals.replaceChildren(
@@ -136,6 +153,10 @@ export function mount(host, settings, changed) {
     );
   }
 
+  /** @param {Wire} wire
+      @param {Point} from
+      @param {Point} to
+      @param {number} step */
   function link(wire, [x, y], [tx, ty], step) {
     const bend = step / 2.4;
     const lit = came(wire)
@@ -156,7 +177,9 @@ export function mount(host, settings, changed) {
     });
   }
 
-  function node(wire, [x, y], step) {
+  /** @param {Wire} wire
+      @param {Point} at */
+  function node(wire, [x, y]) {
     const long = wire.madeBy.length > 2;
     const shift = wire.madeBy ? (long ? 42 : 23) : 14;
     const value = svg(
@@ -216,8 +239,7 @@ export function mount(host, settings, changed) {
     board,
     board,
     (x, y, event) => {
-      if (event.type === "pointerdown")
-        held = { name: event.target.closest("[data-input]")?.dataset.input, x, y };
+      if (event.type === "pointerdown") held = { name: inputAt(event.target), x, y };
       if (!held?.name) return;
       event.preventDefault();
       const by = (x - held.x - (y - held.y)) / 25;
@@ -252,7 +274,7 @@ export function mount(host, settings, changed) {
       .map(
         (each) => `${each.name} is ${figure(each.value)}${came(each) ? `, slope ${figure(each.slope)}` : ""}`,
       )
-      .join("; ")}; the output is ${passed(wires.at(-1)) ? figure(wires.at(-1).value) : "not there yet"}.`;
+      .join("; ")}; the output is ${passed(output()) ? figure(output().value) : "not there yet"}.`;
 
   field.addEventListener("input", () => take(field.value, true));
   const observer = new ResizeObserver(() => wires.length && draw());
@@ -272,8 +294,9 @@ export function mount(host, settings, changed) {
   return piece;
 }
 
-// A wire's column comes after those of its inputs; an input stands right before what it goes into. Rows
-// follow the expression from left to right, a gate in the middle of its inputs.
+/** A wire's column comes after those of its inputs; an input stands right before what it goes into. Rows
+    follow the expression from left to right, a gate in the middle of its inputs.
+    @param {Wire[]} wires */
 function place(wires) {
   let rows = 0;
   for (const each of wires) {
@@ -292,4 +315,11 @@ function place(wires) {
     each.row = Math.max(each.row, (taken.get(each.column) ?? -1) + 1);
     taken.set(each.column, each.row);
   }
+}
+
+/** The name of the input that an element of the drawing belongs to.
+    @param {EventTarget | null} target */
+function inputAt(target) {
+  if (!(target instanceof Element)) return undefined;
+  return /** @type {SVGElement | null} */ (target.closest("[data-input]"))?.dataset.input;
 }

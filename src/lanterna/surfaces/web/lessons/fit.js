@@ -7,7 +7,10 @@
 // A wish that neighbours be alike, so that where there are no points the curve goes straight.
 const FLAT = 1e-9;
 
-/** Heights of the best such curve at its `neurons + 2` corners, evenly between 0 and 1. */
+/** Heights of the best such curve at its `neurons + 2` corners, evenly between 0 and 1.
+    @param {number[]} xs
+    @param {number[]} ys
+    @param {number} neurons */
 export function fitted(xs, ys, neurons) {
   const count = neurons + 2;
   const [under, middle, right] = [new Float64Array(count), new Float64Array(count), new Float64Array(count)];
@@ -36,13 +39,18 @@ export function fitted(xs, ys, neurons) {
   return Array.from(heights);
 }
 
-/** The height of a curve of straight pieces with evenly set corners, at `x` between 0 and 1. */
+/** The height of a curve of straight pieces with evenly set corners, at `x` between 0 and 1.
+    @param {number[]} corners
+    @param {number} x */
 export function height(corners, x) {
   const at = Math.min(corners.length - 2, Math.max(0, Math.floor(x * (corners.length - 1))));
   const share = x * (corners.length - 1) - at;
   return corners[at] * (1 - share) + corners[at + 1] * share;
 }
 
-/** Root mean square distance between a curve of straight pieces and points. */
+/** Root mean square distance between a curve of straight pieces and points.
+    @param {number[]} corners
+    @param {number[]} xs
+    @param {number[]} ys */
 export const apart = (corners, xs, ys) =>
   Math.sqrt(xs.reduce((sum, x, n) => sum + (height(corners, x) - ys[n]) ** 2, 0) / xs.length);

@@ -6,6 +6,12 @@ import { button, chance, normal, plane, slider } from "lanterna/lessons/parts.js
 import { set, svg } from "lanterna/svg.js";
 import { element, fixed } from "lanterna/words.js";
 
+/** @import { Chance, Settings, Sheet } from "lanterna/lessons/parts.js" */
+
+/** @typedef {{ at: number[], runs: number, slopes: number[] | null, way: number[][] }} Run - of one way, so
+        far: where it is, how often it ran the gate, by what it went last, and `[runs, output]` after each
+        step */
+
 const NUDGE = 1e-4;
 const WAYS = ["tries", "nudges", "rule"];
 const NAMES = { tries: "Blind tries", nudges: "Nudges", rule: "The rule" };
@@ -16,28 +22,38 @@ const WORDS = {
 };
 const DOES = { tries: "Try", nudges: "Step by nudges", rule: "Step by the rule" };
 
-const toLength = ([a, b], length) => [a, b].map((each) => (each * length) / (Math.hypot(a, b) || 1));
+/** @param {number[]} way
+    @param {number} length */
+const toLength = (way, length) => way.map((each) => (each * length) / (Math.hypot(...way) || 1));
 
-/** A step of a way from `[x, y]`: where it leads, how often the gate was run, and the slopes it went by. */
+/** A step of a way from `[x, y]`: where it leads, how often the gate was run, and the slopes it went by.
+    @param {string} way
+    @param {number[]} from
+    @param {number} length
+    @param {Chance} random */
 export function stepped(way, [x, y], length, random) {
-  const gate = (a, b) => a * b;
+  /** @param {number[]} inputs */
+  const gate = ([a, b]) => a * b;
   if (way === "tries") {
     const by = toLength([normal(random), normal(random)], length);
     const tried = [x + by[0], y + by[1]];
-    return { at: gate(...tried) > gate(x, y) ? tried : [x, y], runs: 1, slopes: null };
+    return { at: gate(tried) > gate([x, y]) ? tried : [x, y], runs: 1, slopes: null };
   }
-  const here = gate(x, y);
+  const here = gate([x, y]);
   const slopes =
-    way === "rule" ? [y, x] : [(gate(x + NUDGE, y) - here) / NUDGE, (gate(x, y + NUDGE) - here) / NUDGE];
+    way === "rule" ? [y, x] : [(gate([x + NUDGE, y]) - here) / NUDGE, (gate([x, y + NUDGE]) - here) / NUDGE];
   const by = toLength(slopes, length);
   return { at: [x + by[0], y + by[1]], runs: way === "rule" ? 1 : 3, slopes };
 }
 
+/** @param {HTMLElement} host
+    @param {Settings} settings */
 export function mount(host, settings) {
   let length = settings.step;
   let begun = [-2, 3];
   let random = chance(settings.seed + 1);
-  let state = {};
+  /** @type {Record<string, Run>} */
+  const state = {};
 
   const dials = ["x", "y"].map((name, place) =>
     slider(`${name}, at first`, { least: -4, most: 4, step: 0.1, value: begun[place] }, (value) => {
@@ -130,6 +146,10 @@ export function mount(host, settings) {
     });
   }
 
+  /** @param {string} way
+      @param {Sheet} sheet
+      @param {number} width
+      @param {number} height */
   function circuit(way, sheet, width, height) {
     const { at } = state[way];
     const slopes = state[way].slopes && stepped(way, at, length, random).slopes; // at the place that is shown

@@ -6,17 +6,24 @@ import { cost, cost2, fate, slope, slope2, walk, WAYS } from "lanterna/lessons/w
 import { axis, grid, light, path, set, svg } from "lanterna/svg.js";
 import { element, figure } from "lanterna/words.js";
 
+/** @import { Changed, Settings, Sheet } from "lanterna/lessons/parts.js" */
+
 const NAMES = { plain: "Plain", momentum: "With momentum", adam: "Adam" };
 const [WIDE, LOW, HIGH] = [10, -1.6, 11.5];
 const [ACROSS, UP] = [7, 4];
 const FINE = 420; // the surface is computed on so many columns
 
+/** @param {HTMLElement} host
+    @param {Settings} settings
+    @param {Changed} changed */
 export function mount(host, settings, changed) {
   let { start, rate, steps } = settings;
   let start2 = [-6, 3];
   let now = steps; // how much of the walks is shown
   let timer = null;
+  /** @type {Record<string, number[][]>} */
   const walks = {};
+  /** @type {Record<string, number[][]>} */
   const walks2 = {};
 
   const dials = {
@@ -90,7 +97,9 @@ export function mount(host, settings, changed) {
   );
 
   function move(changes) {
-    ({ start, rate, steps } = { start, rate, steps, ...changes });
+    start = changes.start ?? start;
+    rate = changes.rate ?? rate;
+    steps = changes.steps ?? steps;
     now = steps;
     rest();
     changed(changes);
@@ -122,6 +131,10 @@ export function mount(host, settings, changed) {
     count.textContent = `after ${Math.min(now, steps)} of ${steps} steps`;
   }
 
+  /** @param {string} way
+      @param {Sheet} sheet
+      @param {number} width
+      @param {number} height */
   function hill(way, sheet, width, height) {
     const x = axis(-WIDE, WIDE, 34, width - 8);
     const y = axis(LOW, HIGH, height - 30, 14);
@@ -139,13 +152,13 @@ export function mount(host, settings, changed) {
       ...inside.slice(0, -1).map(([cx, cy]) => svg("circle", { class: "mark", cx, cy, r: 2.5 })),
       svg("circle", { class: "begun", cx: x(start), cy: y(cost(start)), r: 4 }),
     );
-    const end = places.at(-1);
+    const end = places[places.length - 1];
     if (end === inside.at(-1)) sheet.append(svg("circle", { class: "ball", cx: end[0], cy: end[1], r: 7 }));
     set(sheet, {
       "aria-label":
         `The hill, ${NAMES[way]}, from ${figure(start)}: ` + fate(walks[way].slice(0, now + 1), slope, cost),
     });
-    sheet.axes = { x };
+    sheet.axes = { x, y };
   }
 
   for (const each of hills) {
@@ -157,6 +170,9 @@ export function mount(host, settings, changed) {
   }
 
   let image = { theme: "", href: "" };
+  /** @param {Sheet} sheet
+      @param {number} width
+      @param {number} height */
   function above(sheet, width, height) {
     const x = axis(-ACROSS, ACROSS, 0, width);
     const y = axis(-UP, UP, height, 0);
@@ -167,7 +183,7 @@ export function mount(host, settings, changed) {
       const places = walks2[way]
         .slice(0, now + 1)
         .map(([px, py]) => [x(Math.min(99, Math.max(-99, px))), y(Math.min(99, Math.max(-99, py)))]);
-      const [cx, cy] = places.at(-1);
+      const [cx, cy] = places[places.length - 1];
       sheet.append(
         svg(
           "g",

@@ -4,10 +4,14 @@
 import { choice } from "lanterna/lessons/parts.js";
 import { element } from "lanterna/words.js";
 
+/** @import { Settings } from "lanterna/lessons/parts.js" */
+
 const NETWORKS = ["conv", "dense"];
 
 /** `settings.network` may name a network; `settings.look` is the address of a look view, `settings.api` that
-    of a studio's API. */
+    of a studio's API.
+    @param {HTMLElement} host
+    @param {Settings} settings */
 export function mount(host, settings) {
   let network = settings.network ?? NETWORKS[0];
   const names = choice("Network", [...new Set([network, ...NETWORKS])], network, (value) => {

@@ -3,6 +3,13 @@
 
 import { normal } from "lanterna/lessons/parts.js";
 
+/** @import { Chance } from "lanterna/lessons/parts.js" */
+
+/** @typedef {{ from: number, to: number, weights: Float64Array, biases: Float64Array }} Layer
+
+    @typedef {{ bend: string, layers: Layer[] }} Net */
+
+/** @type {Record<string, [(x: number) => number, (x: number) => number]>} */
 const BENDS = {
   relu: [(x) => Math.max(0, x), (x) => (x > 0 ? 1 : 0)],
   tanh: [Math.tanh, (x) => 1 - Math.tanh(x) ** 2],
@@ -11,8 +18,14 @@ const BENDS = {
 };
 
 /** Layers `{ from, to, weights, biases }` that join every node to every node of the next: weights are kept
-    row by row, `weights[out * from + in]`. Between two layers stands a bend. */
+    row by row, `weights[out * from + in]`. Between two layers stands a bend.
+    @param {number[]} sizes
+    @param {string} bend
+    @param {Chance} random
+    @returns {Net} */
 export function network(sizes, bend, random) {
+  /** @param {number} count
+      @param {number} size */
   const drawn = (count, size) => Float64Array.from({ length: count }, () => normal(random) / Math.sqrt(size));
   return {
     bend,
@@ -25,16 +38,20 @@ export function network(sizes, bend, random) {
   };
 }
 
-/** How many connections it has, and how many numbers it learns. */
+/** How many connections it has, and how many numbers it learns.
+    @param {Net} net */
 export function counted({ layers }) {
   const links = layers.reduce((sum, { weights }) => sum + weights.length, 0);
   return { links, numbers: links + layers.reduce((sum, { biases }) => sum + biases.length, 0) };
 }
 
 /** Forward: each layer's sums before the bend, and what goes into the next. The last sum is the answer's
-    logit. */
+    logit.
+    @param {Net} net
+    @param {number[]} point */
 function through({ layers, bend }, point) {
   const [squash] = BENDS[bend];
+  /** @type {ArrayLike<number>[]} */
   const inputs = [point];
   const sums = layers.map(({ from, to, weights, biases }, place) => {
     const input = inputs[place];
@@ -49,11 +66,16 @@ function through({ layers, bend }, point) {
   return { inputs, sums };
 }
 
-/** How sure the network is that a point is of the second class: the logit, 0 where it cannot tell. */
-export const logit = (net, point) => through(net, point).sums.at(-1)[0];
+/** How sure the network is that a point is of the second class: the logit, 0 where it cannot tell.
+    @param {Net} net
+    @param {number[]} point */
+export const logit = (net, point) => through(net, point).sums[net.layers.length - 1][0];
 
 /** The mean cost over points `[x, y]` of classes 0 and 1, and the gradient, layer by layer `{ weights, biases
-    }`. */
+    }`.
+    @param {Net} net
+    @param {number[][]} points
+    @param {number[]} classes */
 export function gradient(net, points, classes) {
   const { layers, bend } = net;
   const [, slope] = BENDS[bend];
@@ -64,8 +86,9 @@ export function gradient(net, points, classes) {
   let cost = 0;
   points.forEach((point, n) => {
     const { inputs, sums } = through(net, point);
-    const z = sums.at(-1)[0];
+    const z = sums[sums.length - 1][0];
     cost += (Math.max(z, 0) - z * classes[n] + Math.log1p(Math.exp(-Math.abs(z)))) / points.length;
+    /** @type {ArrayLike<number>} */
     let back = [(1 / (1 + Math.exp(-z)) - classes[n]) / points.length]; // of the cost by the last sum
     for (let place = layers.length - 1; place >= 0; place -= 1) {
       const { from, to, weights } = layers[place];
@@ -83,7 +106,10 @@ export function gradient(net, points, classes) {
   return { cost, layers: found };
 }
 
-/** A learner: each call of `step(points, classes)` is a step of Adam, and gives the cost before it. */
+/** A learner: each call of `step(points, classes)` is a step of Adam, and gives the cost before it.
+    @param {Net} net
+    @param {number} rate
+    @returns {(points: number[][], classes: number[]) => number} */
 export function learner(net, rate = 0.03) {
   const state = net.layers.map(({ weights, biases }) => ({
     weights: moments(weights),
@@ -94,7 +120,7 @@ export function learner(net, rate = 0.03) {
     const found = gradient(net, points, classes);
     count += 1;
     net.layers.forEach((layer, place) => {
-      for (const part of ["weights", "biases"]) {
+      for (const part of /** @type {const} */ (["weights", "biases"])) {
         const { speed, square } = state[place][part];
         found.layers[place][part].forEach((down, at) => {
           speed[at] = 0.9 * speed[at] + 0.1 * down;
@@ -108,4 +134,5 @@ export function learner(net, rate = 0.03) {
   };
 }
 
+/** @param {{ length: number }} numbers */
 const moments = ({ length }) => ({ speed: new Float64Array(length), square: new Float64Array(length) });

@@ -1,20 +1,30 @@
 // Lesson 5, by hand: points of two classes, and two networks that learn them apart before your eyes, one of
 // one layer, one of two. What they answer lies as light beneath the points.
 
+import { contextOf } from "lanterna/canvas.js";
 import { button, chance, choice, dragged, keyed, normal, plane, slider } from "lanterna/lessons/parts.js";
 import { counted, learner, logit, network } from "lanterna/lessons/net.js";
 import { rgb, set, svg } from "lanterna/svg.js";
 import { element, percent } from "lanterna/words.js";
+
+/** @import { Net } from "lanterna/lessons/net.js" */
+/** @import { Changed, Settings, Sheet } from "lanterna/lessons/parts.js" */
 
 const REACH = 1.6; // of the plane, each way from the middle
 const [POINTS, FINE, MOST] = [160, 56, 3000];
 const KINDS = ["rings", "xor", "moons", "two heaps", "your own"];
 const NAMES = ["One layer", "Two layers"];
 
+/** @param {HTMLElement} host
+    @param {Settings} settings
+    @param {Changed} changed */
 export function mount(host, settings, changed) {
   let { points: kind, hidden, bend, seed } = settings;
+  /** @type {number[][]} */
   let points = [];
+  /** @type {number[]} */
   let classes = [];
+  /** @type {{ net: Net, step: ReturnType<typeof learner>, cost: number | null }[]} */
   let nets = [];
   let steps = 0;
   let running = false;
@@ -67,7 +77,7 @@ export function mount(host, settings, changed) {
   const told = element("span", { class: "hint", role: "status" });
   const panes = NAMES.map((name, place) => {
     const light = element("canvas", { width: FINE, height: FINE, "aria-hidden": "true" });
-    const top = plane(name, (sheet, width, height) => dots(place, sheet, width, height), {
+    const top = plane(name, (sheet, width, height) => dots(sheet, width, height), {
       role: "application",
     });
     top.prepend(light);
@@ -197,7 +207,11 @@ export function mount(host, settings, changed) {
     told.textContent = `${steps} steps`;
   }
 
-  function dots(place, sheet, width, height) {
+  /** @param {Sheet} sheet
+      @param {number} width
+      @param {number} height */
+  function dots(sheet, width, height) {
+    /** @param {number[]} point */
     const at = ([x, y]) => ({
       cx: ((x + REACH) / (2 * REACH)) * width,
       cy: ((REACH - y) / (2 * REACH)) * height,
@@ -210,6 +224,10 @@ export function mount(host, settings, changed) {
   }
 
   // Every node is joined to every node of the next layer.
+  /** @param {number} place
+      @param {Sheet} sheet
+      @param {number} width
+      @param {number} height */
   function links(place, sheet, width, height) {
     const { layers } = nets[place].net;
     const sizes = [2, ...layers.map(({ to }) => to)];
@@ -273,9 +291,12 @@ export function mount(host, settings, changed) {
   };
 }
 
-// The answer over the plane: amber or blue, the brighter the surer.
+/** The answer over the plane: amber or blue, the brighter the surer.
+    @param {HTMLCanvasElement} canvas
+    @param {Net} net
+    @param {number[][]} colours */
 function shine(canvas, net, [amber, blue]) {
-  const context = canvas.getContext("2d");
+  const context = contextOf(canvas);
   const image = context.createImageData(FINE, FINE);
   for (let row = 0; row < FINE; row += 1) {
     for (let column = 0; column < FINE; column += 1) {
@@ -293,7 +314,10 @@ function shine(canvas, net, [amber, blue]) {
 }
 
 /** Points `[x, y]` of a kind, and which class each is of; as in lanterna/lessons/layers.py, by another
-    chance. */
+    chance.
+    @param {string} kind
+    @param {number} seed
+    @returns {[points: number[][], classes: number[]]} */
 export function sample(kind, seed) {
   const random = chance(seed);
   const classes = Array.from({ length: POINTS }, (_, n) => n % 2);

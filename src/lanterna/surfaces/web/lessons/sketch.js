@@ -7,6 +7,8 @@ import { chance, choice, dragged, keyed, normal, plane, slider } from "lanterna/
 import { axis, grid, path, set, svg } from "lanterna/svg.js";
 import { element, precise } from "lanterna/words.js";
 
+/** @import { Changed, Settings, Sheet } from "lanterna/lessons/parts.js" */
+
 const [PLACES, FINE] = [81, 801]; // heights of a drawn curve; places at which it is approached
 const [LOW, HIGH] = [-1.8, 1.8];
 const SIZES = [1, 2, 4, 8, 16, 32, 64, 128];
@@ -19,6 +21,9 @@ const READY = {
 
 const even = (count) => Array.from({ length: count }, (_, at) => at / (count - 1));
 
+/** @param {HTMLElement} host
+    @param {Settings} settings
+    @param {Changed} changed */
 export function mount(host, settings, changed) {
   const noisy = "noise" in settings; // lesson 7
   let curve = noisy ? "sine" : settings.curve;
@@ -77,18 +82,23 @@ export function mount(host, settings, changed) {
     if (!noisy) changed(curve === "own" ? { curve, own } : { curve });
   };
 
-  // What the neurons see: the curve, or noisy points on it.
+  /** What the neurons see: the curve, or noisy points on it.
+
+      @returns {[xs: number[], ys: number[]]} */
   function seen() {
     const random = chance(seed + 1);
     const xs = noisy ? Array.from({ length: points }, () => random()).sort((a, b) => a - b) : even(FINE);
     return [xs, xs.map((x) => wanted(x) + (noisy ? noise * normal(random) : 0))];
   }
 
+  /** @type {number[]} */
   let fit = [];
+  /** @type {[xs: number[], ys: number[]]} */
   let sight = [[], []];
   function work() {
     sight = seen();
     fit = fitted(...sight, neurons);
+    /** @type {[xs: number[], ys: number[]]} */
     const true_ = [even(FINE), even(FINE).map(wanted)];
     const least = noisy ? 1e-3 : 1e-6; // what is nearer is drawn there
     const errors = SIZES.map((size) => fitted(...sight, size)).map((each) => [
@@ -120,6 +130,9 @@ export function mount(host, settings, changed) {
     board.again();
   }
 
+  /** @param {Sheet} sheet
+      @param {number} width
+      @param {number} height_ */
   function drawn(sheet, width, height_) {
     const x = axis(0, 1, 34, width - 8);
     const y = axis(LOW, HIGH, height_ - 26, 10);

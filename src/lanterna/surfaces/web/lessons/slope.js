@@ -6,6 +6,8 @@ import { choice, dragged, keyed, plane, slider } from "lanterna/lessons/parts.js
 import { arrow, axis, grid, light, path, set, svg } from "lanterna/svg.js";
 import { element, figure, fixed, precise } from "lanterna/words.js";
 
+/** @import { Changed, Settings, Sheet } from "lanterna/lessons/parts.js" */
+
 const { fround } = Math;
 const FUNCTIONS = {
   sine: [Math.sin, Math.cos, [-1.6, 1.6]],
@@ -32,6 +34,9 @@ export function measured(name, x, h, both = false) {
   return high === low ? NaN : fround(fround(f(high) - f(low)) / fround(high - low));
 }
 
+/** @param {HTMLElement} host
+    @param {Settings} settings
+    @param {Changed} changed */
 export function mount(host, settings, changed) {
   let { function: name, x: at } = settings;
   let h = 0.5;
@@ -124,6 +129,9 @@ export function mount(host, settings, changed) {
     top.again();
   }
 
+  /** @param {Sheet} sheet
+      @param {number} width
+      @param {number} height */
   function drawn(sheet, width, height) {
     const [f, , [low, high]] = FUNCTIONS[name];
     const x = axis(-5, 5, 40, width - 8);
@@ -149,7 +157,7 @@ export function mount(host, settings, changed) {
         `The ${name} at ${figure(at)}: measured with a nudge of ${figure(h)} ` +
         `its slope is ${figure(found)}, in truth ${figure(truth())}`,
     });
-    sheet.axes = { x };
+    sheet.axes = { x, y };
   }
   dragged(curve.sheet, curve.sheet, (px) => {
     at = Math.min(5, Math.max(-5, Number(curve.sheet.axes.x.back(px).toFixed(2))));
@@ -159,6 +167,9 @@ export function mount(host, settings, changed) {
   });
 
   let image = { theme: "", href: "" };
+  /** @param {Sheet} sheet
+      @param {number} width
+      @param {number} height */
   function above(sheet, width, height) {
     const x = axis(-ACROSS, ACROSS, 0, width);
     const y = axis(-UP, UP, height, 0);

@@ -5,11 +5,16 @@ import { dragged, plane, slider } from "lanterna/lessons/parts.js";
 import { axis, grid, path, set, svg } from "lanterna/svg.js";
 import { element, figure, fixed, precise } from "lanterna/words.js";
 
+/** @import { Changed, Settings, Sheet } from "lanterna/lessons/parts.js" */
+
 const WIDE = 10;
 
 /** What a neuron gives for the sum of its inputs. */
 export const output = (sum, weight, bias) => 1 / (1 + Math.exp(-(weight * sum + bias)));
 
+/** @param {HTMLElement} host
+    @param {Settings} settings
+    @param {Changed} changed */
 export function mount(host, settings, changed) {
   let { weight, bias } = settings;
   let sum = 1;
@@ -37,11 +42,15 @@ export function mount(host, settings, changed) {
   );
 
   function move(changes) {
-    ({ weight, bias } = { weight, bias, ...changes });
+    weight = changes.weight ?? weight;
+    bias = changes.bias ?? bias;
     changed(changes);
     curve.again();
   }
 
+  /** @param {Sheet} sheet
+      @param {number} width
+      @param {number} height */
   function drawn(sheet, width, height) {
     const lamp = Math.min(70, width * 0.11);
     const x = axis(-WIDE, WIDE, 40, width - 2.8 * lamp);
@@ -85,7 +94,7 @@ export function mount(host, settings, changed) {
     told.textContent =
       `A sum of ${figure(sum)} gives ${precise(now, 2)}. ` +
       `It is halfway at ${fixed(half, 2)}${bias ? ", without its bias at 0" : ""}.`;
-    sheet.axes = { x };
+    sheet.axes = { x, y };
   }
   dragged(curve.sheet, curve.sheet, (px) => {
     sum = Math.min(WIDE, Math.max(-WIDE, Number(curve.sheet.axes.x.back(px).toFixed(1))));

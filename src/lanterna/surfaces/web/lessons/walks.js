@@ -5,18 +5,29 @@ export const WAYS = ["plain", "momentum", "adam"];
 const WAVE = 2.2;
 const FAR = 1e3; // where a walk has flown away
 
-/** A bowl with waves in it, and its slope. */
+/** A bowl with waves in it, and its slope.
+    @param {number} x */
 export const cost = (x) => (x * x) / 10 + Math.sin(WAVE * x);
+/** @param {number} x */
 export const slope = (x) => [x / 5 + WAVE * Math.cos(WAVE * x)];
 
-/** A valley of two parameters with hollows in it, and its gradient. */
+/** A valley of two parameters with hollows in it, and its gradient.
+    @param {number} x
+    @param {number} y */
 export const cost2 = (x, y) => (x * x) / 20 + (y * y) / 4 + 0.6 * Math.sin(1.5 * x) * Math.cos(1.5 * y);
+/** @param {number} x
+    @param {number} y */
 export const slope2 = (x, y) => [
   x / 10 + 0.9 * Math.cos(1.5 * x) * Math.cos(1.5 * y),
   y / 2 - 0.9 * Math.sin(1.5 * x) * Math.sin(1.5 * y),
 ];
 
-/** Where a walk is after each step, until it has flown away: `[x]`, or `[x, y]`, for each. */
+/** Where a walk is after each step, until it has flown away: `[x]`, or `[x, y]`, for each.
+    @param {number[]} start
+    @param {number} rate
+    @param {number} steps
+    @param {string} way
+    @param {(...at: any[]) => number[]} gradient */
 export function walk(start, rate, steps, way, gradient) {
   let at = [...start];
   let speed = at.map(() => 0);
@@ -42,9 +53,12 @@ export function walk(start, rate, steps, way, gradient) {
   return places;
 }
 
-/** What has become of a walk, in words. */
+/** What has become of a walk, in words.
+    @param {number[][]} places
+    @param {(...at: any[]) => number[]} gradient
+    @param {(...at: any[]) => number} height */
 export function fate(places, gradient, height) {
-  const end = places.at(-1);
+  const end = places[places.length - 1];
   if (end.some((each) => Math.abs(each) > 50)) return "flown away";
   const steep = Math.hypot(...gradient(...end));
   const low = height(...end)

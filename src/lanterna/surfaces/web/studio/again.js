@@ -4,7 +4,14 @@
 import { settings, written } from "./schema.js";
 import { address, notify, recipeOf } from "./store.js";
 
-/** The room of a kind as an address, with these settings and pictures, and whatever else stands in it. */
+/** @import { Input, Made, Settings } from "./api.js" */
+/** @import { Query } from "./store.js" */
+
+/** The room of a kind as an address, with these settings and pictures, and whatever else stands in it.
+    @param {string} kind
+    @param {Settings} values
+    @param {Input[]} inputs
+    @param {Query} others */
 export function place(kind, values, inputs = [], others = {}) {
   const recipe = recipeOf(kind);
   if (!recipe) return null;
@@ -19,7 +26,9 @@ export function place(kind, values, inputs = [], others = {}) {
   return address(recipe.room, { ...query, ...others });
 }
 
-/** Open the room that made a picture, with its settings. */
+/** Open the room that made a picture, with its settings.
+    @param {Made} recipe
+    @param {Input[]} inputs */
 export function again(recipe, inputs = []) {
   const there = place(recipe.kind, recipe.settings, inputs);
   if (there) location.hash = there;

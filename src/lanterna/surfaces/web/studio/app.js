@@ -1,11 +1,14 @@
 // The studio's page: its rooms, the queue below them, and what is said.
 
+import { messageOf } from "lanterna/words.js";
 import { listen } from "./events.js";
 import { html, render, signal, useEffect } from "./html.js";
 import { Strip } from "./queue.js";
 import { Gallery } from "./rooms/gallery.js";
 import { Make } from "./rooms/make.js";
 import { back, connected, dismiss, load, notices, refused, ROOMS, route, said } from "./store.js";
+
+/** @import { Signal } from "preact" */
 
 const ready = signal("loading");
 const later = {
@@ -15,8 +18,10 @@ const later = {
   teach: "./rooms/teach.js",
   look: "./rooms/look.js",
 };
+/** @type {Signal<Record<string, unknown>>} */
 const opened = signal({}); // rooms whose module has come
 
+/** @param {{ room: string }} props */
 function Room({ room }) {
   useEffect(() => {
     if (later[room] && !opened.value[room]) {
@@ -56,13 +61,13 @@ function App() {
   useEffect(() => {
     document.querySelector(".rooms [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   }, [room]);
-  return html`    
+  return html`
     <a
       class="skip"
       href="#main"
       onClick=${(event) => {
         event.preventDefault();
-        document.getElementById("main").focus();
+        document.getElementById("main")?.focus();
       }}
     >
       To the room
@@ -127,7 +132,7 @@ function App() {
                   class="button small"
                   onClick=${() => {
                     dismiss(each.id);
-                    each.does();
+                    each.does?.();
                   }}
                 >
                   ${each.action}
@@ -158,11 +163,11 @@ async function begin() {
     ready.value = "here";
     listen();
   } catch (error) {
-    ready.value = error.message;
+    ready.value = messageOf(error);
   }
 }
 
-const host = document.getElementById("app");
+const host = /** @type {HTMLElement} */ (document.getElementById("app"));
 host.replaceChildren();
 render(html`<${App} />`, host);
 begin();

@@ -4,10 +4,23 @@ import { html, useState, words } from "./html.js";
 import { bent, same, settings, understood, written } from "./schema.js";
 import { networks } from "./store.js";
 
+/** @import { State } from "preact" */
+/** @import { Recipe, Settings } from "./api.js" */
+/** @import { Bounded, Setting } from "./schema.js" */
+
+/** @typedef {Event & { target: HTMLInputElement }} Typing
+
+    @typedef {(next: any) => void} Told
+
+    @typedef {{ id: string, setting: Setting, value: any, told: Told }} Given - what every kind of control
+        gets */
+
 /** All controls of a recipe: the plain ones, the rest behind "more".
 
     `base` is what is usual (with the preset), `chosen` what a person has changed; `change(name, value)` is
-    told, with undefined for "as usual". `steers` are the names that change a running job at once. */
+    told, with undefined for "as usual". `steers` are the names that change a running job at once.
+    @param {{ recipe: Recipe, base: Settings, chosen: Settings, change: (name: string, value: any) => void,
+        steers?: string[], without?: string[] }} props */
 export function Form({ recipe, base, chosen, change, steers = [], without = [] }) {
   const all = settings(recipe).filter(({ name, type }) => !without.includes(name) && type !== "const");
   const plain =
@@ -31,7 +44,7 @@ export function Form({ recipe, base, chosen, change, steers = [], without = [] }
       change=${(value) => change(each.name, value)}
     />
   `;
-  return html`    
+  return html`
     <div class="fields">${plain.map(control)}</div>
     ${
       rest.length > 0 &&
@@ -51,6 +64,8 @@ export function Form({ recipe, base, chosen, change, steers = [], without = [] }
   `;
 }
 
+/** @param {{ setting: Setting, value: any, usual: any, changed: boolean, change: Told, steers: boolean }}
+        props */
 function Control({ setting, value, usual, changed, change, steers }) {
   const { name, type } = setting;
   const id = `set-${name}`;
@@ -75,7 +90,7 @@ function Control({ setting, value, usual, changed, change, steers }) {
           ${words(name)}
           ${
             steers &&
-            html`            
+            html`
               ${" "}
               <span class="live">changes as it runs</span>
             `
@@ -103,9 +118,10 @@ function Control({ setting, value, usual, changed, change, steers }) {
   `;
 }
 
-/** An input to type in: what is being typed stays as it is, whatever the page does meanwhile. */
+/** An input to type in: what is being typed stays as it is, whatever the page does meanwhile.
+    @param {{ value: any, commit: (event: Typing) => void }} props */
 export function Typed({ value, commit, ...rest }) {
-  const [draft, setDraft] = useState(null);
+  const [draft, setDraft] = useState(/** @type {string | null} */ (null));
   return html`
     <input
       ...${rest}
@@ -120,6 +136,7 @@ export function Typed({ value, commit, ...rest }) {
   `;
 }
 
+/** @param {Given & { setting: Bounded }} props */
 function Slider({ id, setting, value, told, ...rest }) {
   const bend = bent(setting);
   return html`
@@ -150,7 +167,11 @@ function Slider({ id, setting, value, told, ...rest }) {
   `;
 }
 
-// A bent slider of whole numbers moves by one with an arrow, and not by a thousandth of its length.
+/** A bent slider of whole numbers moves by one with an arrow, and not by a thousandth of its length.
+    @param {KeyboardEvent} event
+    @param {Bounded} setting
+    @param {number} value
+    @param {Told} told */
 function stepped(event, { step, least, most }, value, told) {
   const way = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
   if (!way) return;
@@ -160,6 +181,9 @@ function stepped(event, { step, least, most }, value, told) {
   told(Number(Math.min(most, Math.max(least, value + way * by)).toPrecision(6)));
 }
 
+/** @param {Typing} event
+    @param {Setting} setting
+    @param {Told} told */
 function limited(event, { least, most, open, type }, told) {
   const text = event.target.value.trim();
   if (text === "") {
@@ -170,10 +194,11 @@ function limited(event, { least, most, open, type }, told) {
   if (Number.isNaN(next)) return;
   if (type === "integer") next = Math.round(next);
   next = Math.min(most ?? Infinity, Math.max(least ?? -Infinity, next));
-  event.target.value = next;
+  event.target.value = String(next);
   told(next);
 }
 
+/** @param {Given} props */
 function Number_({ id, setting, value, told, ...rest }) {
   return html`
     <div class="with-button">
@@ -205,7 +230,8 @@ function Number_({ id, setting, value, told, ...rest }) {
   `;
 }
 
-function Switch({ id, value, told, setting, ...rest }) {
+/** @param {Given} props */
+function Switch({ id, value, told, setting: _, ...rest }) {
   return html`
     <input
       type="checkbox"
@@ -219,6 +245,7 @@ function Switch({ id, value, told, setting, ...rest }) {
   `;
 }
 
+/** @param {Given} props */
 function Choice({ id, setting, value, told, ...rest }) {
   const all = setting.choices;
   if (all.length > 4 || all.join("").length > 34) {
@@ -261,6 +288,7 @@ function Choice({ id, setting, value, told, ...rest }) {
   `;
 }
 
+/** @param {Given} props */
 function Several({ id, setting, value, told, ...rest }) {
   const flip = (each) =>
     told(setting.choices.filter((one) => (one === each ? !value.includes(one) : value.includes(one))));
@@ -283,10 +311,11 @@ function Several({ id, setting, value, told, ...rest }) {
   `;
 }
 
+/** @param {Given} props */
 function Text({ id, setting, value, told, ...rest }) {
   const offered = setting.name === "network" ? networks.value.map((each) => each.name) : [];
   const list = offered.length ? `${id}-list` : undefined;
-  return html`    
+  return html`
     <${Typed}
       type="text"
       id=${id}

@@ -9,13 +9,15 @@ export { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 export { batch, computed, effect, signal, useSignal, useComputed, useSignalEffect } from "@preact/signals";
 export const html = htm.bind(h);
 
-/** A setting's name as a person reads it: `step_size` is "Step size". */
+/** A setting's name as a person reads it: `step_size` is "Step size".
+    @param {string} name */
 export const words = (name) => {
   const plain = name.replace(/_$/, "").replace(/[_-]/g, " ");
   return plain[0].toUpperCase() + plain.slice(1);
 };
 
-/** Seconds as a person says them. */
+/** Seconds as a person says them.
+    @param {number | null | undefined} seconds */
 export function time(seconds) {
   if (seconds == null) return "";
   const whole = Math.max(1, Math.round(seconds));

@@ -1,15 +1,23 @@
 // A brush on the picture: light where a technique is to work, dark where it is to leave the picture alone.
 
+import { contextOf } from "lanterna/canvas.js";
 import { html, useEffect, useRef, useState } from "./html.js";
+
+/** @import { Ref } from "preact" */
+
+/** @typedef {{ x: number, y: number }} Pen */
 
 const LONGEST = 1024; // of the mask's own pixels
 
 /** A brush over a frame of `width` × `height`, on what `begun` (the address of a mask) has already.
 
-    `done(blob)` is given a grey PNG, or null when nothing is to change; `words` say what it is for. */
+    `done(blob)` is given a grey PNG, or null when nothing is to change; `words` say what it is for.
+    @param {{ width: number, height: number, begun?: string | null, words?: string, done: (blob: Blob | null)
+        => void }} props */
 export function Mask({ width, height, begun = null, words = "where to work", done }) {
+  /** @type {Ref<HTMLCanvasElement>} */
   const canvas = useRef();
-  const pen = useRef(null);
+  const pen = useRef(/** @type {Pen | null} */ (null));
   const drawn = useRef(false);
   const [size, setSize] = useState(12);
   const [erase, setErase] = useState(false);
@@ -28,7 +36,7 @@ export function Mask({ width, height, begun = null, words = "where to work", don
   }, []);
 
   function line(to) {
-    const context = canvas.current.getContext("2d");
+    const context = contextOf(canvas.current);
     const from = pen.current ?? to;
     context.globalCompositeOperation = erase ? "destination-out" : "source-over";
     context.strokeStyle = "#f5b041";
@@ -64,14 +72,14 @@ export function Mask({ width, height, begun = null, words = "where to work", don
     event.preventDefault();
   }
   function clear() {
-    canvas.current.getContext("2d").clearRect(0, 0, across, down);
+    contextOf(canvas.current).clearRect(0, 0, across, down);
     drawn.current = false;
   }
   function finish() {
     if (!drawn.current) return begun ? blank(across, down, "#000").then(done) : done(null);
     const out = document.createElement("canvas");
     [out.width, out.height] = [across, down];
-    const context = out.getContext("2d");
+    const context = contextOf(out);
     context.drawImage(canvas.current, 0, 0);
     context.globalCompositeOperation = "source-in"; // the ink's shape in white …
     context.fillStyle = "#fff";
@@ -81,7 +89,7 @@ export function Mask({ width, height, begun = null, words = "where to work", don
     context.fillRect(0, 0, across, down);
     out.toBlob(done, "image/png");
   }
-  return html`    
+  return html`
     <canvas
       class="mask"
       ref=${canvas}
@@ -137,12 +145,14 @@ export function Mask({ width, height, begun = null, words = "where to work", don
   `;
 }
 
-// The light of a mask as ink on a canvas.
+/** The light of a mask as ink on a canvas.
+    @param {string} address
+    @param {HTMLCanvasElement} canvas */
 async function ink(address, canvas) {
   const image = new Image();
   image.src = address;
   await image.decode();
-  const context = canvas.getContext("2d");
+  const context = contextOf(canvas);
   context.drawImage(image, 0, 0, canvas.width, canvas.height);
   const pixels = context.getImageData(0, 0, canvas.width, canvas.height);
   const { data } = pixels;
@@ -153,11 +163,14 @@ async function ink(address, canvas) {
   context.putImageData(pixels, 0, 0);
 }
 
-/** A mask that is the same all over, as a PNG. */
+/** A mask that is the same all over, as a PNG.
+    @param {number} width
+    @param {number} height
+    @param {string} colour */
 export function blank(width, height, colour) {
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [width, height];
-  const context = canvas.getContext("2d");
+  const context = contextOf(canvas);
   context.fillStyle = colour;
   context.fillRect(0, 0, width, height);
   return new Promise((done) => canvas.toBlob(done, "image/png"));

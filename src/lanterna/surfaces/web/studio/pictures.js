@@ -1,14 +1,20 @@
 // Pictures that go in: a place that takes a picture by drop, paste, upload, camera, shelf or gallery.
 
+import { contextOf } from "lanterna/canvas.js";
 import { again } from "./again.js";
 import { attempt, examples, notify, recipeOf } from "./store.js";
 import { get, post, thumbnail, upload, url } from "./api.js";
 import { Fetch } from "./shelf.js";
 import { html, signal, useEffect, useRef, useState } from "./html.js";
 
+/** @import { Child, Ref, Signal, State } from "preact" */
+/** @import { Input, Picture } from "./api.js" */
+
+/** @type {Signal<Record<string, Picture>>} */
 const known = signal({}); // pictures by id, once they have been asked for
 
-/** A picture by id: what the server says of it, or null until it has said. */
+/** A picture by id: what the server says of it, or null until it has said.
+    @param {string | null | undefined} id */
 export function usePicture(id) {
   useEffect(() => {
     if (id && !known.value[id]) get(`/api/pictures/${id}`).then(remember, () => {});
@@ -16,13 +22,15 @@ export function usePicture(id) {
   return id ? (known.value[id] ?? null) : null;
 }
 
+/** @param {Picture} picture */
 export function remember(picture) {
   known.value = { ...known.value, [picture.id]: picture };
   return picture;
 }
 
 /** Send a file; the picture it became, or null where it was refused. One that Lanterna made offers its
-    settings. */
+    settings.
+    @param {File | Blob} file */
 export async function take(file) {
   const picture = await attempt(() => upload(file));
   if (picture?.recipe?.kind && recipeOf(picture.recipe.kind)) {
@@ -34,7 +42,9 @@ export async function take(file) {
   return picture && remember(picture);
 }
 
-/** What is dropped or pasted anywhere on the page, as a picture's id; nothing where it is not `wanted`. */
+/** What is dropped or pasted anywhere on the page, as a picture's id; nothing where it is not `wanted`.
+    @param {(id: string) => void} set
+    @param {boolean} wanted */
 export function useArrivals(set, wanted) {
   useEffect(() => {
     if (!wanted) return undefined;
@@ -64,13 +74,16 @@ export function useArrivals(set, wanted) {
   });
 }
 
-/** Make a photograph of the shelf a picture. */
+/** Make a photograph of the shelf a picture.
+    @param {string} name */
 export async function takeExample(name) {
   const picture = await attempt(() => post(`/api/examples/${encodeURIComponent(name)}`));
   return picture && remember(picture);
 }
 
-/** Places for the pictures of one role; `set(ids)` is told. */
+/** Places for the pictures of one role; `set(ids)` is told.
+    @param {{ role: string, words: string, many: boolean, required: boolean, ids: string[], set: (ids:
+        string[]) => void, extra?: Child }} props */
 export function Slots({ role, words, many, required, ids, set, extra = null }) {
   const places = many ? [...ids, null] : [ids[0] ?? null];
   return html`
@@ -96,6 +109,8 @@ export function Slots({ role, words, many, required, ids, set, extra = null }) {
   `;
 }
 
+/** @param {{ id: string | null, role: string, words: string, required: boolean, more: boolean, set: (id:
+        string | null) => void }} props */
 function Slot({ id, role, words, required, more, set }) {
   const [picking, setPicking] = useState(false);
   const [over, setOver] = useState(false);
@@ -160,11 +175,15 @@ function Slot({ id, role, words, required, more, set }) {
 }
 
 /** A dialog to choose a picture from wherever there are pictures; with `only`, from those of the gallery that
-    it lets in. */
+    it lets in.
+    @param {{ words: string, only?: ((picture: Picture) => boolean) | null, close: () => void, chosen: (id:
+        string) => void }} props */
 export function Picker({ words, only = null, close, chosen }) {
+  /** @type {Ref<HTMLDialogElement>} */
   const dialog = useRef();
   const [from, setFrom] = useState(only ? "gallery" : "shelf");
-  const [made, setMade] = useState(null);
+  const [made, setMade] = useState(/** @type {Picture[] | null} */ (null));
+  /** @type {Ref<HTMLInputElement>} */
   const input = useRef();
   useEffect(() => {
     dialog.current.showModal();
@@ -248,7 +267,7 @@ export function Picker({ words, only = null, close, chosen }) {
                   >
                     <img
                       loading="lazy"
-                      src=${each.thumbnail ?? url(`/api/examples/${encodeURIComponent(each.name)}/thumbnail`)}
+                      src=${url(`/api/examples/${encodeURIComponent(each.name)}/thumbnail`)}
                       alt=""
                     />
                     <span>${(each.title ?? each.name).replace(/\.[a-z]+$/, "")}</span>
@@ -295,7 +314,9 @@ export function Picker({ words, only = null, close, chosen }) {
   `;
 }
 
+/** @param {{ accept: (file: File) => void }} props */
 function Camera({ accept }) {
+  /** @type {Ref<HTMLVideoElement>} */
   const video = useRef();
   const [problem, setProblem] = useState("");
   useEffect(() => {
@@ -319,9 +340,9 @@ function Camera({ accept }) {
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [video.current.videoWidth, video.current.videoHeight];
     if (!canvas.width) return notify("The camera shows nothing yet.");
-    canvas.getContext("2d").drawImage(video.current, 0, 0);
+    contextOf(canvas).drawImage(video.current, 0, 0);
     canvas.toBlob(
-      (blob) => accept(new File([blob], "camera.jpg", { type: "image/jpeg" })),
+      (blob) => blob && accept(new File([blob], "camera.jpg", { type: "image/jpeg" })),
       "image/jpeg",
       0.95,
     );

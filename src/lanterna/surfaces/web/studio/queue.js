@@ -6,8 +6,14 @@ import { html, signal, time, useEffect, useRef, words } from "./html.js";
 import { useLive } from "./stage.js";
 import { active, address, attempt, current, jobs, load, put, recipeOf } from "./store.js";
 
+/** @import { Child, Ref } from "preact" */
+/** @import { Job } from "./api.js" */
+
 const open = signal(false);
+/** @param {Job} job
+    @param {object} changes */
 const change = (job, changes) => attempt(async () => put(await patch(`/api/jobs/${job.id}`, changes)));
+/** @param {Job} job */
 function name(job) {
   const recipe = recipeOf(job.kind);
   if (!recipe) return job.kind;
@@ -16,6 +22,7 @@ function name(job) {
     ? recipe.title
     : `${room}: ${recipe.title.toLowerCase()}`;
 }
+/** @param {Job} job */
 const where = (job) => place(job.kind, job.settings, job.inputs, { job: job.id }) ?? address(job.kind);
 
 export function Strip() {
@@ -31,7 +38,7 @@ export function Strip() {
       </div>
       ${
         job
-          ? html`        
+          ? html`
             <a class="now" href=${where(job)}>
               <span class="mini">${live && html`<img src=${live.address} alt="" />`}</span>
               <span class="what">
@@ -94,7 +101,7 @@ export function Strip() {
         Queue
         ${
           waiting
-            ? html`          
+            ? html`
               ${" "}
               <span class="count">${waiting}</span>
             `
@@ -107,6 +114,7 @@ export function Strip() {
 }
 
 function Queue() {
+  /** @type {Ref<HTMLElement>} */
   const panel = useRef();
   useEffect(() => {
     panel.current.focus({ preventScroll: true });
@@ -148,7 +156,7 @@ function Queue() {
       }
       ${
         waiting.length > 0 &&
-        html`        
+        html`
           <h3>Waiting</h3>
           <ol>
             ${waiting.map(
@@ -188,7 +196,7 @@ function Queue() {
       ${!active.value.length && html`<p class="quiet">Nothing is running, and nothing waits.</p>`}
       ${
         ended.length > 0 &&
-        html`        
+        html`
           <h3>Before</h3>
           <ol>
             ${ended.map(
@@ -216,6 +224,7 @@ function Queue() {
   `;
 }
 
+/** @param {{ job: Job, children?: Child }} props */
 function Row({ job, children }) {
   const state = {
     queued: "waits",

@@ -1,16 +1,50 @@
 // A recipe's JSON schema, as the controls and the address need it.
 
-/** What a setting is: its type, range and choices, whether it may be left open, and how it is described. */
+/** @import { Recipe } from "./api.js" */
+
+/** @typedef {object} Schema - of one setting, as JSON Schema has it
+    @property {string} [$ref]
+    @property {string} [type]
+    @property {Schema[]} [anyOf]
+    @property {Schema} [items]
+    @property {any[]} [enum]
+    @property {any} [const]
+    @property {any} [default]
+    @property {string} [description]
+    @property {number} [minimum]
+    @property {number} [maximum]
+    @property {number} [exclusiveMinimum]
+    @property {number} [exclusiveMaximum]
+    @property {number} [multipleOf]
+
+    @typedef {Record<string, Schema>} Definitions
+
+    @typedef {object} Setting - what a control needs of it
+    @property {string} name
+    @property {boolean} open - it may be left open
+    @property {number} step - 0: any number
+    @property {Schema | undefined} items - of a list
+    @property {string | undefined} type - of JSON Schema, or "choice", or "const"
+    @property {any[]} choices
+    @property {number | null} least
+    @property {number | null} most
+    @property {any} usual
+    @property {string} words
+
+    @typedef {Setting & { least: number, most: number }} Bounded */
+
+/** What a setting is: its type, range and choices, whether it may be left open, and how it is described.
+    @param {string} name
+    @param {Schema} schema
+    @param {Definitions} definitions
+    @returns {Setting} */
 export function setting(name, schema, definitions = {}) {
   const whole = resolve(schema, definitions);
   const open = whole.anyOf?.some((each) => each.type === "null") ?? false;
   const inner = whole.anyOf
     ? {
         ...whole,
-        ...resolve(
-          whole.anyOf.find((each) => each.type !== "null"),
-          definitions,
-        ),
+        ...resolve(whole.anyOf.find((each) => each.type !== "null") ?? {}, definitions),
       }
     : whole;
   const items = inner.items && resolve(inner.items, definitions);
@@ -30,18 +64,26 @@ export function setting(name, schema, definitions = {}) {
   };
 }
 
+/** @param {Schema} schema
+    @param {Definitions} definitions
+    @returns {Schema} */
 const resolve = (schema, definitions) =>
-  schema.$ref ? { ...definitions[schema.$ref.split("/").pop()], ...schema } : schema;
+  schema.$ref ? { ...definitions[schema.$ref.slice(schema.$ref.lastIndexOf("/") + 1)], ...schema } : schema;
 
+/** @param {Recipe} recipe */
 export const settings = (recipe) =>
   Object.entries(recipe.schema.properties)
     .filter(([name]) => !recipe.hidden?.includes(name))
     .map(([name, schema]) => setting(name, schema, recipe.schema.$defs));
 
-/** A value as text in the address, and back. Undefined where the text says nothing. */
+/** A value as text in the address, and back. Undefined where the text says nothing.
+    @param {unknown} value */
 export const written = (value) =>
   value === null ? "-" : Array.isArray(value) ? value.join(",") : String(value);
 
+/** @param {string | null | undefined} text
+    @param {Setting} setting
+    @returns {any} */
 export function understood(text, { type, open, items }) {
   if (text == null) return undefined;
   if (text === "-" && open) return null;
@@ -57,11 +99,14 @@ export function understood(text, { type, open, items }) {
   return text;
 }
 
+/** @param {unknown} one
+    @param {unknown} other */
 export const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 
 // A slider whose range is wide is bent so that the usual value lies 40 % along it: a range of 1 to 1000 whose
 // usual value is 10 is fine where fine is needed.
 
+/** @param {Bounded} setting */
 export function bent({ least, most, usual, step }) {
   const share = typeof usual === "number" ? (usual - least) / (most - least) : 0.4;
   const bend =

@@ -5,13 +5,18 @@ import { post } from "./api.js";
 import { html } from "./html.js";
 import { attempt, jobs, put, shelf } from "./store.js";
 
+/** @import { ShelfItem } from "./api.js" */
+
+/** @param {number} bytes */
 const size = (bytes) =>
   bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(bytes < 1e8 ? 1 : 0)} MB`;
 
-/** Of these items (by name) those that are not here. */
+/** Of these items (by name) those that are not here.
+    @param {string[]} names */
 export const missing = (names) => shelf.value.filter((item) => names.includes(item.name) && !item.here);
 
-/** A line and a button for each of `names` that is not here; `words` say what it is wanted for. */
+/** A line and a button for each of `names` that is not here; `words` say what it is wanted for.
+    @param {{ names: string[], words: string }} props */
 export function Fetch({ names, words }) {
   const wanted = missing(names);
   if (!wanted.length) return null;
@@ -23,6 +28,7 @@ export function Fetch({ names, words }) {
   `;
 }
 
+/** @param {{ item: ShelfItem }} props */
 function Item({ item }) {
   const job = jobs.value.find(
     (each) => each.kind === "fetch" && each.settings.item === item.name && each.state !== "done",
@@ -67,7 +73,8 @@ function Item({ item }) {
   `;
 }
 
-/** One line before a job begins that will have to fetch something. */
+/** One line before a job begins that will have to fetch something.
+    @param {{ names: string[] }} props */
 export function FirstTime({ names }) {
   const wanted = missing(names);
   if (!wanted.length) return null;

@@ -3,14 +3,25 @@
 import { file, preview, thumbnail } from "./api.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "./html.js";
 
-/** The newest preview of a job as the address of an image: the next is fetched when the last is here. */
+/** @import { Child, Ref, State } from "preact" */
+/** @import { Job } from "./api.js" */
+
+/** @typedef {{ address: string, job: string, width: number, height: number }} Live - the newest picture of a
+        job
+
+    @typedef {{ src: string, width: number, height: number, words: string, still?: string | null }} Framed */
+
+/** The newest preview of a job as the address of an image: the next is fetched when the last is here.
+    @param {Job | null | undefined} job
+    @returns {Live | null} */
 export function useLive(job) {
-  const [shown, setShown] = useState(null);
-  const state = useRef({ busy: false, has: null, wants: null }).current;
+  const [shown, setShown] = useState(/** @type {Live | null} */ (null));
+  /** @type {Ref<{ busy: boolean, has: string | null, wants: Job | null }>} */
+  const { current: state } = useRef({ busy: false, has: null, wants: null });
   useEffect(() => {
     if (!job?.preview) return;
     state.wants = job;
-    const key = (each) => `${each.id} ${each.preview}`;
+    const key = (/** @type {Job} */ each) => `${each.id} ${each.preview}`;
     async function next() {
       if (state.busy || !state.wants || state.has === key(state.wants)) return;
       state.busy = true;
@@ -41,11 +52,14 @@ export function useLive(job) {
 
 /** Two pictures of one frame: `before` and `after` are `{src, width, height, words}` or null.
 
-    `compare` puts a line between them that is moved; `loupe` is a glass under the pointer. */
+    `compare` puts a line between them that is moved; `loupe` is a glass under the pointer.
+    @param {{ before: Framed | null, after: Framed | null, compare: boolean, loupe: boolean, tags?: string[],
+        children?: Child }} props */
 export function Frame({ before, after, compare, loupe, tags = ["before", "after"], children }) {
   const shape = after ?? before;
   const [plays, setPlays] = useState(!matchMedia("(prefers-reduced-motion: reduce)").matches);
   const [place, setPlace] = useState(50);
+  /** @type {Ref<HTMLElement>} */
   const frame = useRef();
   const both = compare && before && after;
   if (!shape) return null;
@@ -83,7 +97,7 @@ export function Frame({ before, after, compare, loupe, tags = ["before", "after"
       }
       ${
         both &&
-        html`        
+        html`
           <input
             class="divide"
             type="range"
@@ -112,8 +126,11 @@ export function Frame({ before, after, compare, loupe, tags = ["before", "after"
 
 const ZOOM = 3;
 
+/** @param {{ frame: Ref<HTMLElement>, picture: Framed }} props */
 function Loupe({ frame, picture }) {
+  /** @type {Ref<HTMLElement>} */
   const glass = useRef();
+  /** @type {Ref<HTMLElement>} */
   const pad = useRef();
   const at = useRef({ x: 0.5, y: 0.5 });
   function move() {
@@ -132,7 +149,7 @@ function Loupe({ frame, picture }) {
   }
   useLayoutEffect(move, [picture.src]);
   const clamp = (value) => Math.min(1, Math.max(0, value));
-  return html`    
+  return html`
     <div
       class="loupe-pad"
       ref=${pad}

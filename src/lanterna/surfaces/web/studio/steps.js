@@ -4,18 +4,26 @@ import { patch, post, url } from "./api.js";
 import { html, useEffect, useRef } from "./html.js";
 import { attempt, keep, put } from "./store.js";
 
+/** @import { Ref } from "preact" */
+/** @import { Job, Settings } from "./api.js" */
+
 // By job and step, the preview that was there when it came: a step that is made again is another picture.
+/** @type {Record<string, Record<number, number>>} */
 const came = {};
 
-/** The address of a step's picture. */
+/** The address of a step's picture.
+    @param {Job} job
+    @param {number} step */
 export const stepPicture = (job, step) =>
   url(`/api/jobs/${job.id}/history/${step}?n=${came[job.id]?.[step] ?? 0}`);
 
 /** The steps of a job that are kept. `at` is the one that is looked at (null: the newest); `look(step)` is
     told.
 
-    `settings` are those that a branch is to have. */
+    `settings` are those that a branch is to have.
+    @param {{ job: Job, at: number | null, look: (step: number | null) => void, settings: Settings }} props */
 export function Steps({ job, at, look, settings }) {
+  /** @type {Ref<HTMLElement>} */
   const strip = useRef();
   const steps = job?.history?.map(({ step }) => step) ?? [];
   if (job)
@@ -58,7 +66,7 @@ export function Steps({ job, at, look, settings }) {
     <div class="way">
       ${
         steps.length > 0 &&
-        html`        
+        html`
           <div
             class="strip-of"
             ref=${strip}
@@ -95,7 +103,7 @@ export function Steps({ job, at, look, settings }) {
           <div class="turns">
             ${
               at != null
-                ? html`              
+                ? html`
                   <span class="quiet">step ${at}</span>
                   ${
                     under &&

@@ -1,9 +1,19 @@
 // What the whole page knows: jobs, recipes, examples, and the address, in which every room keeps its
 // settings.
 
+import { messageOf } from "lanterna/words.js";
 import { get } from "./api.js";
 import { batch, computed, effect, signal } from "./html.js";
 
+/** @import { Signal } from "preact" */
+/** @import { Example, Job, NetworkOf, Recipe, ShelfItem } from "./api.js" */
+
+/** @typedef {{ id: number, text: string, action: string | null, does: (() => void) | null }} Notice
+
+    @typedef {Record<string, string | number | boolean | null | undefined>} Query - what an address says after
+        the ? */
+
+/** @type {[string, string][]} */
 export const ROOMS = [
   ["learn", "Learn"],
   ["read", "Read"],
@@ -16,14 +26,20 @@ export const ROOMS = [
   ["gallery", "Gallery"],
 ];
 
+/** @type {Signal<Job[]>} */
 export const jobs = signal([]); // queued and running first, in order
+/** @type {Signal<Recipe[]>} */
 export const recipes = signal([]);
+/** @type {Signal<Example[]>} */
 export const examples = signal([]);
+/** @type {Signal<NetworkOf[]>} */
 export const networks = signal([]);
+/** @type {Signal<ShelfItem[]>} */
 export const shelf = signal([]); // what the shelf can have, and what of it is here
 export const connected = signal(true);
 export const refused = signal(""); // what to do where the server no longer knows this page
 export const changed = signal(0); // counts whatever happened to the gallery
+/** @type {Signal<Notice[]>} */
 export const notices = signal([]);
 export const said = signal(""); // read out by a screen reader
 
@@ -32,12 +48,16 @@ export const active = computed(() =>
 );
 export const current = computed(() => active.value.find((job) => job.state !== "queued") ?? null);
 
+/** @param {string} kind */
 export const recipeOf = (kind) => recipes.value.find((recipe) => recipe.kind === kind);
+/** @param {string} id */
 export const jobOf = (id) => jobs.value.find((job) => job.id === id);
 
+/** @param {Job} job */
 const hasEnded = (job) => ["done", "stopped", "failed"].includes(job.state);
 /** A job, or what is known of it already where an older answer comes after a newer event: its end is the
-    last. */
+    last.
+    @param {Job} job */
 const newest = (job) => {
   const known = jobOf(job.id);
   return known && hasEnded(known) && !hasEnded(job) ? known : job;
@@ -45,6 +65,7 @@ const newest = (job) => {
 
 // The address: #/dream?stage=block9 is the room and, as text, whatever differs from its usual settings.
 
+/** @param {string} hash */
 const parse = (hash) => {
   const [path, query = ""] = hash.replace(/^#\/?/, "").split("?");
   return { room: path || "dream", query: new URLSearchParams(query) };
@@ -54,40 +75,47 @@ addEventListener("hashchange", () => {
   route.value = parse(location.hash);
 });
 
+/** @param {string} room
+    @param {Query} query */
 export const address = (room, query = {}) => {
-  const text = new URLSearchParams(
-    Object.entries(query).filter(([, value]) => value != null && value !== ""),
-  ).toString();
+  const said = Object.entries(query).filter(([, value]) => value != null && value !== "");
+  const text = new URLSearchParams(said.map(([name, value]) => [name, String(value)])).toString();
   return `#/${room}${text ? `?${text}` : ""}`;
 };
 
+/** @type {Signal<Record<string, URLSearchParams>>} */
 const left = signal({}); // the settings of each room, as it was left
 effect(() => {
   const { room, query } = route.value;
   left.value = { ...left.peek(), [room]: query };
 });
 
-/** The address of a room as it was left. */
+/** The address of a room as it was left.
+    @param {string} room */
 export const back = (room) => address(room, Object.fromEntries(left.value[room] ?? []));
 
-/** Go to a room, as a step that the browser's Back undoes. */
+/** Go to a room, as a step that the browser's Back undoes.
+    @param {string} room
+    @param {Query} [query] */
 export const go = (room, query) => {
   location.hash = address(room, query);
 };
 
-/** Change the address of this room without a step: a slider that moves is no history. */
+/** Change the address of this room without a step: a slider that moves is no history.
+    @param {Query} changes */
 export function keep(changes) {
   const query = new URLSearchParams(route.value.query);
   for (const [name, value] of Object.entries(changes)) {
     if (value == null || value === "") query.delete(name);
-    else query.set(name, value);
+    else query.set(name, String(value));
   }
   const text = query.toString();
   history.replaceState(null, "", `#/${route.value.room}${text ? `?${text}` : ""}`);
   route.value = { room: route.value.room, query };
 }
 
-/** Put a job that has changed into its place. */
+/** Put a job that has changed into its place.
+    @param {Job} job */
 export function put(job) {
   const there = jobs.value.findIndex((each) => each.id === job.id);
   if (newest(job) !== job && !job.gone) return;
@@ -105,6 +133,7 @@ export function put(job) {
   }
 }
 
+/** @param {Job} job */
 function announce(job) {
   const name = job.title || job.kind;
   const told = {
@@ -118,22 +147,29 @@ function announce(job) {
   if (job.state === "failed") notify(`${name} failed. ${job.error ?? ""}`);
 }
 
-/** A line at the bottom for a while, with one thing that can be done about it. */
+/** A line at the bottom for a while, with one thing that can be done about it.
+    @param {string} text
+    @param {string | null} action
+    @param {(() => void) | null} does */
 export function notify(text, action = null, does = null) {
   const notice = { id: Math.random(), text, action, does };
   notices.value = [...notices.value.slice(-2), notice];
   setTimeout(() => dismiss(notice.id), action ? 12_000 : 8_000);
 }
+/** @param {number} id */
 export const dismiss = (id) => {
   notices.value = notices.value.filter((each) => each.id !== id);
 };
 
-/** Do something, and tell when it fails. */
+/** Do something, and tell when it fails.
+    @template T
+    @param {() => Promise<T>} doing
+    @returns {Promise<T | null>} */
 export async function attempt(doing) {
   try {
     return await doing();
   } catch (error) {
-    notify(error.message);
+    notify(messageOf(error));
     return null;
   }
 }

@@ -4,7 +4,10 @@ import { place } from "./again.js";
 import { html } from "./html.js";
 import { notify } from "./store.js";
 
-/** Laid over a picture `{width, height, recipe}` that has a `sheet`. */
+/** @import { Made, Picture } from "./api.js" */
+
+/** Laid over a picture `{width, height, recipe}` that has a `sheet`.
+    @param {{ picture: Picture & { recipe: Made }, close?: () => void }} props */
 export function Tiles({ picture, close }) {
   const { sheet, inputs } = picture.recipe;
   return html`

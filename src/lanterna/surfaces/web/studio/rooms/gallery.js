@@ -11,6 +11,9 @@ import { attempt, changed, keep, notify, recipeOf, route, said } from "../store.
 import { Tiles } from "../tiles.js";
 import { SendTo } from "./make.js";
 
+/** @import { Child, Ref, State } from "preact" */
+/** @import { Picture } from "../api.js" */
+
 const SOME = 60;
 const FROM = ["dream", "style", "paint", "look", "train", "teach", "read", "learn"];
 
@@ -21,9 +24,11 @@ export function Gallery() {
     query.get("room") ?? "",
     query.get("starred") === "1",
   ];
-  const [made, setMade] = useState(null);
+  const [made, setMade] = useState(/** @type {Picture[] | null} */ (null));
   const [more, setMore] = useState(false);
-  const [picked, setPicked] = useState([]);
+  const [picked, setPicked] = useState(/** @type {string[]} */ ([]));
+  /** @param {string} before
+      @returns {Promise<Picture[]>} */
   const ask = (before = "") =>
     get(
       `/api/gallery?limit=${SOME}&words=${encodeURIComponent(sought)}${room ? `&room=${room}` : ""}` +
@@ -41,12 +46,14 @@ export function Gallery() {
     };
   }, [sought, room, starred, changed.value]);
   async function older() {
-    const found = await attempt(() => ask(made.at(-1).id));
-    if (!found) return;
+    const found = made?.length ? await attempt(() => ask(made[made.length - 1].id)) : null;
+    if (!made || !found) return;
     setMade([...made, ...found]);
     setMore(found.length === SOME);
   }
-  const put = (next) => setMade(made.map((one) => (one.id === next.id ? next : one)));
+  const put = (/** @type {Picture} */ next) =>
+    setMade((had) => had && had.map((one) => (one.id === next.id ? next : one)));
+  /** @type {Ref<HTMLElement>} */
   const end = useRef();
   useEffect(() => {
     // more comes as one scrolls to the end
@@ -60,12 +67,11 @@ export function Gallery() {
     watch.observe(end.current);
     return () => watch.disconnect();
   }, [more, made?.length]);
-  const pick = (id) =>
+  const pick = (/** @type {string} */ id) =>
     setPicked(picked.includes(id) ? picked.filter((each) => each !== id) : [...picked, id]);
   const shown = made?.find((each) => each.id === query.get("picture"));
-  const two = query.get("compare")
-    ? picked.map((id) => made?.find((each) => each.id === id)).filter(Boolean)
-    : [];
+  const chosen = picked.flatMap((id) => made?.find((each) => each.id === id) ?? []);
+  const two = query.get("compare") ? chosen : [];
   return html`
     <div class="room gallery">
       <header class="finder">
@@ -126,8 +132,7 @@ export function Gallery() {
                   <button
                     type="button"
                     class="button small"
-                    onClick=${() =>
-                      intoFolder(picked.map((id) => made.find((each) => each.id === id)).filter(Boolean))}
+                    onClick=${() => intoFolder(chosen)}
                   >
                     To a folder …
                   </button>
@@ -141,6 +146,7 @@ export function Gallery() {
                 Contact sheet
               </a>
               ${
+                made &&
                 picked.length < made.length &&
                 picked.length < 500 &&
                 html`
@@ -228,6 +234,7 @@ export function Gallery() {
 const flip = (picture, set) =>
   attempt(async () => set(await patch(`/api/gallery/${picture.id}`, { starred: !picture.starred })));
 
+/** @param {{ picture: Picture, set: (picture: Picture) => void }} props */
 function Star({ picture, set }) {
   return html`
     <button
@@ -242,7 +249,10 @@ function Star({ picture, set }) {
   `;
 }
 
+/** @param {{ label: string, close: () => void, children?: Child, keys?: (event: KeyboardEvent) => void }}
+        props */
 function Sheet({ label, close, children, keys }) {
+  /** @type {Ref<HTMLDialogElement>} */
   const dialog = useRef();
   useEffect(() => dialog.current.showModal(), []);
   return html`
@@ -255,6 +265,7 @@ function Sheet({ label, close, children, keys }) {
   `;
 }
 
+/** @param {{ picture: Picture, all: Picture[], put: (picture: Picture) => void }} props */
 function Shown({ picture, all, put }) {
   const [loupe, setLoupe] = useState(false);
   const recipe = picture.recipe;
@@ -272,16 +283,18 @@ function Shown({ picture, all, put }) {
     );
   }
   async function copy() {
+    if (!recipe) return;
     await attempt(() => navigator.clipboard.writeText(recipe.command));
     said.value = "The command line was copied.";
     notify("The command line was copied.");
   }
   function vary() {
+    if (!recipe) return;
     const seed = (recipe.settings.seed ?? 0) + 1;
     again({ ...recipe, settings: { ...recipe.settings, seed } }, recipe.inputs);
     notify(`The same but for the seed, which is ${seed} now.`);
   }
-  const usual = recipeOf(recipe?.kind)?.schema.properties ?? {};
+  const usual = recipeOf(recipe?.kind ?? "")?.schema.properties ?? {};
   const telling = Object.entries(recipe?.settings ?? {}).filter(
     ([name, value]) => usual[name] && JSON.stringify(usual[name].default) !== JSON.stringify(value),
   );
@@ -301,7 +314,7 @@ function Shown({ picture, all, put }) {
     >
       <div class="well">
         <${Frame} after=${side(picture, picture.title || words(picture.kind))} loupe=${loupe}>
-          ${recipe?.sheet?.length > 0 && !loupe && html`<${Tiles} picture=${picture} />`}
+          ${!!recipe?.sheet?.length && !loupe && html`<${Tiles} picture=${picture} />`}
         <//>
       </div>
       <aside class="about">
@@ -347,7 +360,7 @@ function Shown({ picture, all, put }) {
           `
         }
         ${
-          recipe?.steered?.length > 0 &&
+          !!recipe?.steered?.length &&
           html`
             <p class="hint">
               Settings were changed on the way:${" "}
@@ -386,7 +399,7 @@ function Shown({ picture, all, put }) {
           ${
             recipe?.kind &&
             recipeOf(recipe.kind) &&
-            html`            
+            html`
               <button type="button" class="button small" onClick=${() => again(recipe, recipe.inputs)}>
                 Again
               </button>
@@ -416,6 +429,7 @@ function Shown({ picture, all, put }) {
   `;
 }
 
+/** @param {{ one: Picture, other: Picture }} props */
 function Two({ one, other }) {
   return html`
     <${Sheet} label="Two pictures compared" close=${() => keep({ compare: null })}>
@@ -432,25 +446,28 @@ function Two({ one, other }) {
 }
 
 /** Write pictures into a folder that is chosen, where the browser can; a file that is there already is left
-    alone. */
+    alone.
+    @param {Picture[]} pictures */
 async function intoFolder(pictures) {
   let folder;
   try {
-    folder = await window.showDirectoryPicker({ mode: "readwrite" });
+    folder = await window.showDirectoryPicker?.({ mode: "readwrite" });
   } catch {
     return; // nothing was chosen
   }
+  const into = folder;
+  if (!into) return;
   await attempt(async () => {
     for (const picture of pictures) {
       const suffix = picture.media.split("/")[1].replace("jpeg", "jpg");
       const title = (picture.title || picture.kind).replace(/[^\p{L}\p{N}.-]+/gu, "-");
       const name = `${title}-${picture.id.slice(0, 6)}.${suffix}`;
-      const there = await folder.getFileHandle(name).catch(() => null);
+      const there = await into.getFileHandle(name).catch(() => null);
       if (there) continue;
-      const writing = await (await folder.getFileHandle(name, { create: true })).createWritable();
-      await (await fetch(file(picture.id))).body.pipeTo(writing);
+      const writing = await (await into.getFileHandle(name, { create: true })).createWritable();
+      await (await fetch(file(picture.id))).body?.pipeTo(writing);
     }
-    notify(`${pictures.length} pictures are in ${folder.name}.`);
+    notify(`${pictures.length} pictures are in ${into.name}.`);
   });
 }
 

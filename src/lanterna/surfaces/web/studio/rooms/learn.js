@@ -1,5 +1,6 @@
 // Learn: the lecture's claims, each a page with something to do by hand, an experiment, and its finding.
 
+import { messageOf } from "lanterna/words.js";
 import { makeChart } from "lanterna/chart.js";
 import { file, get, post, url } from "../api.js";
 import { Form } from "../form.js";
@@ -10,7 +11,34 @@ import { FirstTime } from "../shelf.js";
 import { active, address, attempt, jobs, keep, put, recipeOf, route } from "../store.js";
 import { progress, SendTo, useJob } from "./make.js";
 
-const lessons = signal(null);
+/** @import { Chart as Charted } from "lanterna/chart.js" */
+/** @import { Changed, Settings } from "lanterna/lessons/parts.js" */
+/** @import { Child, Ref, Signal, State } from "preact" */
+/** @import { Recipe } from "../api.js" */
+
+/** @typedef {object} Task
+    @property {string} try
+    @property {string} predict
+    @property {string} answer
+    @property {string[]} choices
+
+    @typedef {object} Lesson
+    @property {string} name
+    @property {string} title
+    @property {string} question
+    @property {string} claim
+    @property {string} where
+    @property {boolean} quick - its experiment takes no time
+    @property {string[]} needs - of the shelf
+    @property {Task[]} exercises
+
+    @typedef {{ verdict?: string, words?: string, numbers?: [string, string][], seeds?: number[] }} Found
+
+    @typedef {{ charts: Charted[], finding: Found, rows: string[][] }} Outcome - of an experiment
+
+    @typedef {{ set: (settings: Settings) => void, unmount: () => void }} Mounted - what is done by hand */
+
+const lessons = signal(/** @type {Lesson[]} */ ([])); // none until they have come
 const PIECES = {
   // what one does by hand in a lesson: a module of lanterna/lessons/
   gates: "gates",
@@ -30,16 +58,16 @@ const WAIT = 120; // milliseconds after a control's last movement
 export default function Learn() {
   const [wrong, setWrong] = useState("");
   useEffect(() => {
-    if (!lessons.value)
+    if (!lessons.value.length)
       get("/api/lessons").then(
         (found) => {
           lessons.value = found;
         },
-        (error) => setWrong(error.message),
+        (error) => setWrong(messageOf(error)),
       );
   }, []);
-  const kind = route.value.query.get("kind");
-  if (!lessons.value)
+  const kind = route.value.query.get("kind") ?? "";
+  if (!lessons.value.length)
     return html`
       <p class="empty late" role="status">
         ${wrong || "The lessons are opening …"}
@@ -51,7 +79,7 @@ export default function Learn() {
     : html`<${Page} key=${kind} place=${place} recipe=${recipeOf(kind)} />`;
 }
 
-const at = (place) => address("learn", { kind: `learn-${lessons.value[place].name}` });
+const at = (/** @type {number} */ place) => address("learn", { kind: `learn-${lessons.value[place].name}` });
 
 function Contents() {
   return html`
@@ -80,6 +108,7 @@ function Contents() {
   `;
 }
 
+/** @param {{ place: number, recipe: Recipe }} props */
 function Page({ place, recipe }) {
   const lesson = lessons.value[place];
   const all = useMemo(() => settings(recipe), [recipe]);
@@ -102,7 +131,7 @@ function Page({ place, recipe }) {
     );
   const Experiment = lesson.quick ? Quick : Slow;
   useEffect(() => {
-    document.getElementById("main").scrollTo(0, 0);
+    document.getElementById("main")?.scrollTo(0, 0);
     document.title = `${lesson.title} – Lanterna`;
   }, []);
   return html`
@@ -153,10 +182,11 @@ function Page({ place, recipe }) {
   `;
 }
 
-// Try, predict, and be told whether that was right; what to explain comes with it.
+/** Try, predict, and be told whether that was right; what to explain comes with it.
+    @param {Task & { lesson: string, number: number }} props */
 function Exercise({ lesson, number, predict, answer, choices, ...told }) {
   const [given, setGiven] = useState("");
-  const [reply, setReply] = useState(null);
+  const [reply, setReply] = useState(/** @type {{ words: string, right?: boolean } | null} */ (null));
   const id = `exercise-${number}`;
   async function checked(event) {
     event.preventDefault();
@@ -213,8 +243,12 @@ function Exercise({ lesson, number, predict, answer, choices, ...told }) {
   `;
 }
 
-// To the lesson before, to the next, and back to the list.
+/** To the lesson before, to the next, and back to the list.
+    @param {{ place: number, large?: boolean }} props */
 function Way({ place, large }) {
+  /** @param {number} there
+      @param {Child} label
+      @param {"prev" | "next"} rel */
   const to = (there, label, rel) =>
     lessons.value[there]
       ? html`
@@ -235,12 +269,15 @@ function Way({ place, large }) {
   `;
 }
 
-// What one does by hand. It keeps what it shows by itself, and tells the settings that an experiment shares
-// with it.
+/** What one does by hand. It keeps what it shows by itself, and tells the settings that an experiment shares
+    with it.
+    @param {{ name: string, whole: Settings, tell: Changed }} props */
 function Piece({ name, whole, tell }) {
+  /** @type {Ref<HTMLElement>} */
   const host = useRef();
-  const piece = useRef(null);
-  const state = useRef({ whole, told: null, timer: 0 }).current;
+  const piece = useRef(/** @type {Mounted | null} */ (null));
+  /** @type {Ref<{ whole: Settings, told: Settings | null, expected: Settings | null, timer: number }>} */
+  const { current: state } = useRef({ whole, told: null, expected: null, timer: 0 });
   const [wrong, setWrong] = useState("");
   state.whole = whole;
   useEffect(() => {
@@ -252,7 +289,7 @@ function Piece({ name, whole, tell }) {
           state.told = { ...state.told, ...changes };
           clearTimeout(state.timer);
           state.timer = setTimeout(() => {
-            const told = state.told;
+            const told = state.told ?? {};
             state.told = null;
             state.expected = { ...state.whole, ...told };
             tell(told);
@@ -280,6 +317,7 @@ function Piece({ name, whole, tell }) {
   `;
 }
 
+/** @param {{ lesson: Lesson, chosen: Settings, form: Child }} props */
 function Quick({ lesson, chosen, form }) {
   const { outcome, error, busy } = useOutcome(lesson.name, chosen);
   const charts = outcome?.charts ?? [null, null];
@@ -298,15 +336,23 @@ function Quick({ lesson, chosen, form }) {
         stale=${busy && !!outcome}
         none=${error ? "" : html`<span class="late quiet">It is being measured …</span>`}
       />
-      ${outcome?.rows.length > 0 && html`<${Rows} rows=${outcome.rows} />`}
+      ${!!outcome?.rows.length && html`<${Rows} rows=${outcome.rows} />`}
     </section>
   `;
 }
 
-// The newest settings' outcome. One question is under way at a time; the last one asked meanwhile comes next.
+/** The newest settings' outcome. One question is under way at a time; the last one asked meanwhile comes
+    next.
+    @param {string} name
+    @param {Settings} chosen */
 function useOutcome(name, chosen) {
-  const [shown, setShown] = useState({ outcome: null, error: "", busy: true });
-  const state = useRef({ wanted: null, asking: false, timer: 0, gone: false }).current;
+  const [shown, setShown] = useState({
+    outcome: /** @type {Outcome | null} */ (null),
+    error: "",
+    busy: true,
+  });
+  /** @type {Ref<{ wanted: string | null, asking: boolean, timer: number, gone: boolean }>} */
+  const { current: state } = useRef({ wanted: null, asking: false, timer: 0, gone: false });
   const key = JSON.stringify(chosen);
   async function ask() {
     if (state.asking) return;
@@ -316,7 +362,7 @@ function useOutcome(name, chosen) {
       state.wanted = null;
       const found = await post(`/api/lessons/${name}`, JSON.parse(wanted)).then(
         (outcome) => ({ outcome, error: "" }),
-        (error) => ({ error: error.message }),
+        (error) => ({ error: messageOf(error) }),
       );
       if (!state.gone) setShown((last) => ({ outcome: last.outcome, ...found, busy: state.wanted !== null }));
     }
@@ -343,7 +389,8 @@ function useOutcome(name, chosen) {
   return shown;
 }
 
-// One that trains or looks at photographs is a job, and its picture is kept in the gallery.
+/** One that trains or looks at photographs is a job, and its picture is kept in the gallery.
+    @param {{ lesson: Lesson, recipe: Recipe, chosen: Settings, whole: Settings, form: Child }} props */
 function Slow({ lesson, recipe, chosen, whole, form }) {
   const wanted = useJob(route.value.query.get("job"), [recipe]);
   const job = wanted ?? jobs.value.find((each) => each.kind === recipe.kind && each.state === "done") ?? null;
@@ -411,7 +458,8 @@ function Slow({ lesson, recipe, chosen, whole, form }) {
                         made with${" "}
                         ${other
                           .map(
-                            (name) => `${words(name).toLowerCase()} ${written(result.recipe.settings[name])}`,
+                            (name) =>
+                              `${words(name).toLowerCase()} ${written(result?.recipe?.settings[name])}`,
                           )
                           .join(", ")}
                       </p>
@@ -431,7 +479,7 @@ function Slow({ lesson, recipe, chosen, whole, form }) {
         verdict=${verdict}
         words=${told}
         numbers=${result?.recipe?.numbers}
-        seeds=${result && [result.recipe.settings?.seed ?? 0]}
+        seeds=${result && [result.recipe?.settings.seed ?? 0]}
         stale=${running}
         error=${job?.state === "failed" ? job.error : ""}
         none="Not measured yet: this one trains, or looks at photographs, and takes a while."
@@ -440,6 +488,7 @@ function Slow({ lesson, recipe, chosen, whole, form }) {
   `;
 }
 
+/** @param {Found & { error: string | null, stale: boolean, none?: Child }} props */
 function Finding({ verdict, words: told, numbers, seeds = [], error, stale, none = "" }) {
   const listed = Object.entries(numbers ?? {});
   return html`
@@ -479,8 +528,11 @@ function Finding({ verdict, words: told, numbers, seeds = [], error, stale, none
   `;
 }
 
+/** @param {{ chart: Charted | null }} props */
 function Chart({ chart }) {
+  /** @type {Ref<HTMLElement>} */
   const host = useRef();
+  /** @type {Ref<ReturnType<typeof makeChart>>} */
   const made = useRef();
   useEffect(() => {
     made.current = makeChart(host.current);
@@ -492,6 +544,7 @@ function Chart({ chart }) {
   return html`<div class="chart-of" ref=${host}></div>`;
 }
 
+/** @param {{ rows: string[][] }} props */
 function Rows({ rows }) {
   const [head, ...body] = rows;
   return html`

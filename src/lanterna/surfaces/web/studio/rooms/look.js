@@ -7,6 +7,9 @@ import { Fetch } from "../shelf.js";
 import { examples, keep, networks, recipeOf, route } from "../store.js";
 import { Make } from "./make.js";
 
+/** @import { State } from "preact" */
+/** @import { Answer, Picture } from "../api.js" */
+
 export default function Look() {
   const { query } = route.value;
   if (query.get("kind")) return html`<${Make} room="look" />`;
@@ -73,9 +76,10 @@ export default function Look() {
   `;
 }
 
-// What the network says is in the picture.
+/** What the network says is in the picture.
+    @param {{ picture: string, network: string }} props */
 function Classes({ picture, network }) {
-  const [found, setFound] = useState(null);
+  const [found, setFound] = useState(/** @type {Answer[] | null} */ (null));
   useEffect(() => {
     let late = false;
     setFound(null);
@@ -103,7 +107,8 @@ function Classes({ picture, network }) {
   `;
 }
 
-// The look view is a page of its own, shown in a frame that can reach nothing of the studio.
+/** The look view is a page of its own, shown in a frame that can reach nothing of the studio.
+    @param {{ address: string }} props */
 function View({ address }) {
   const [state, setState] = useState("loading");
   useEffect(() => {

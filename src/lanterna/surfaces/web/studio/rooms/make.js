@@ -12,8 +12,12 @@ import { stepPicture, Steps } from "../steps.js";
 import { active, attempt, examples, go, jobOf, keep, put, recipes, route } from "../store.js";
 import { Tiles } from "../tiles.js";
 
+/** @import { Child, Ref } from "preact" */
+/** @import { Input, Job, Picture, Recipe, Settings } from "../api.js" */
+
 const FIRST = { picture: "chelsea", style: "coffee" }; // the examples that are there when nobody has chosen
 
+/** @param {{ room: string }} props */
 export function Make({ room }) {
   const kinds = recipes.value.filter((recipe) => recipe.room === room);
   const query = route.value.query;
@@ -27,9 +31,11 @@ export function Make({ room }) {
   return html`<${Making} key=${room} room=${room} kinds=${kinds} recipe=${recipe} query=${query} />`;
 }
 
+/** @param {{ room: string, kinds: Recipe[], recipe: Recipe, query: URLSearchParams }} props */
 function Making({ room, kinds, recipe, query }) {
   const all = useMemo(() => settings(recipe), [recipe]);
-  const preset = recipe.presets[query.get("preset")] ? query.get("preset") : null;
+  const wanted = query.get("preset") ?? "";
+  const preset = recipe.presets[wanted] ? wanted : null;
   const base = preset ? recipe.presets[preset] : {};
   const chosen = Object.fromEntries(
     all
@@ -47,24 +53,29 @@ function Making({ room, kinds, recipe, query }) {
   const live = useLive(job && !job.picture ? job : null);
   const [compare, setCompare] = useState(false);
   const [loupe, setLoupe] = useState(false);
-  const [masking, setMasking] = useState(null); // the number of the mask that is drawn
-  const [at, look] = useState(null); // the earlier step that is looked at
+  // The number of the mask that is drawn.
+  const [masking, setMasking] = useState(/** @type {number | null} */ (null));
+  const [at, look] = useState(/** @type {number | null} */ (null)); // the earlier step that is looked at
   const [starting, setStarting] = useState(false);
   useExample(recipe, inputs);
 
+  /** @type {(role: string) => (ids: string[]) => void} */
   const setRole = (role) => (ids) => keep({ [`in.${role}`]: ids.join(",") });
   useArrivals(
     (id) => keep({ "in.picture": id, job: null }),
     recipe.inputs.some(({ role }) => role === "picture"),
   );
 
-  const steering = useRef(null);
+  /** @type {Ref<number | undefined>} */
+  const steering = useRef();
+  /** @param {string} name
+      @param {any} value */
   function change(name, value) {
     const setting = all.find((each) => each.name === name);
     keep({ [name]: value === undefined ? null : written(value) });
     if (!running || job.kind !== recipe.kind || !recipe.steers.includes(name)) return;
     clearTimeout(steering.current);
-    const now = value === undefined ? (base[name] ?? setting.usual) : value;
+    const now = value === undefined ? (base[name] ?? setting?.usual) : value;
     steering.current = setTimeout(
       () => attempt(async () => put(await patch(`/api/jobs/${job.id}`, { settings: { [name]: now } }))),
       250,
@@ -113,6 +124,7 @@ function Making({ room, kinds, recipe, query }) {
   });
 
   // What a branch is to have: what can change on the way, where it is set otherwise than that job has it.
+  /** @type {Settings} */
   const changes = {};
   if (job && job.kind === recipe.kind) {
     for (const name of recipe.steers)
@@ -126,8 +138,9 @@ function Making({ room, kinds, recipe, query }) {
     (inputs.style
       ? (n) => `where ${n ? `painting ${n + 1}` : "the painting"} is to be seen`
       : () => MASKED[recipe.kind] ?? "where to work");
+  /** @param {Blob | null} blob */
   async function masked(blob) {
-    const place = masking;
+    const place = masking ?? 0;
     setMasking(null);
     const mask = blob && (await attempt(() => upload(blob, "mask")));
     if (!mask) return;
@@ -180,14 +193,14 @@ function Making({ room, kinds, recipe, query }) {
                   key=${masking}
                   width=${main.width}
                   height=${main.height}
-                  words=${owns(masking)}
+                  words=${owns && owns(masking)}
                   begun=${inputs.mask[masking] && file(inputs.mask[masking])}
                   done=${masked}
                 />
               `
             }
             ${
-              result?.recipe?.sheet?.length > 0 &&
+              !!result?.recipe?.sheet?.length &&
               !drawing &&
               !compare &&
               !loupe &&
@@ -231,7 +244,6 @@ function Making({ room, kinds, recipe, query }) {
             setCompare,
             loupe,
             setLoupe,
-            room,
             main,
           }}
           canCompare=${!!(before && after)}
@@ -317,7 +329,7 @@ function Making({ room, kinds, recipe, query }) {
         <div class="go">
           ${
             running &&
-            html`            
+            html`
               <button
                 type="button"
                 class="button"
@@ -381,14 +393,18 @@ const Brush = () => html`
   </svg>
 `;
 
-// A preview has the shape of what it began with, so that the frame does not move when it comes.
+/** A preview has the shape of what it began with, so that the frame does not move when it comes.
+    @param {{ width: number, height: number }} live
+    @param {Picture | null} before */
 function shapeOf(live, before) {
   const alike =
     before && Math.abs(Math.log(live.width / live.height / (before.width / before.height))) < 0.03;
   return alike ? { width: before.width, height: before.height } : { width: live.width, height: live.height };
 }
 
-// The job that is watched: the address's, or what runs in this room.
+/** The job that is watched: the address's, or what runs in this room.
+    @param {string | null} id
+    @param {Recipe[]} kinds */
 export function useJob(id, kinds) {
   const found = id
     ? jobOf(id)
@@ -399,7 +415,9 @@ export function useJob(id, kinds) {
   return found ?? null;
 }
 
-// First launch: an example is there already.
+/** First launch: an example is there already.
+    @param {Recipe} recipe
+    @param {Record<string, string[]>} inputs */
 function useExample(recipe, inputs) {
   useEffect(() => {
     const wanted = recipe.inputs.find(
@@ -414,6 +432,7 @@ function useExample(recipe, inputs) {
   }, [recipe.kind, examples.value, recipe.inputs.map(({ role }) => inputs[role].length).join()]);
 }
 
+/** @param {{ recipe: Recipe, preset: string | null }} props */
 function Presets({ recipe, preset }) {
   const names = Object.keys(recipe.presets);
   if (!names.length) return null;
@@ -443,7 +462,9 @@ function Presets({ recipe, preset }) {
   `;
 }
 
-// A brush for each mask: a painting has its own, and a dream one more than there are.
+/** A brush for each mask: a painting has its own, and a dream one more than there are.
+    @param {{ count: number, masks: string[], several: boolean, masking: number | null, draw: (place: number |
+        null) => void }} props */
 function Brushes({ count, masks, several, masking, draw }) {
   return [...Array(count).keys()].map(
     (place) => html`
@@ -469,7 +490,8 @@ function Brushes({ count, masks, several, masking, draw }) {
   );
 }
 
-// Keys of the room, where nothing is typed in and no control has the key for itself.
+/** Keys of the room, where nothing is typed in and no control has the key for itself.
+    @param {Record<string, false | null | (() => void)>} keys */
 function useKeys(keys) {
   useEffect(() => {
     const pressed = (event) => {
@@ -490,19 +512,10 @@ function useKeys(keys) {
   });
 }
 
-function Caption({
-  job,
-  result,
-  recipe,
-  before,
-  main,
-  compare,
-  setCompare,
-  canCompare,
-  loupe,
-  setLoupe,
-  room,
-}) {
+/** @param {{ job: Job | null, result: Picture | null, recipe: Recipe, before: Picture | null, main: Picture |
+        null, compare: boolean, setCompare: (on: boolean) => void, canCompare: boolean, loupe: boolean,
+        setLoupe: (on: boolean) => void }} props */
+function Caption({ job, result, recipe, before, main, compare, setCompare, canCompare, loupe, setLoupe }) {
   const told = job
     ? progress(job)
     : before
@@ -550,7 +563,7 @@ function Caption({
         </button>
         ${
           result &&
-          html`          
+          html`
             <${SendTo} picture=${result} />
             <a
               class="button small"
@@ -566,6 +579,7 @@ function Caption({
   `;
 }
 
+/** @param {Job} job */
 export function progress(job) {
   const facts = [];
   if (job.state === "queued") facts.push("waiting for its turn");
@@ -594,8 +608,10 @@ const PAINTED = [
   ["paint", "painting", "Its neurons", "neurons"],
 ];
 
-/** A menu that sends a picture on to another room. */
+/** A menu that sends a picture on to another room.
+    @param {{ picture: Picture }} props */
 export function SendTo({ picture }) {
+  /** @type {Ref<HTMLDetailsElement>} */
   const menu = useRef();
   const close = () => menu.current.removeAttribute("open");
   return html`
@@ -605,7 +621,7 @@ export function SendTo({ picture }) {
       onKeyDown=${(event) => {
         if (event.key === "Escape") {
           close();
-          menu.current.querySelector("summary").focus();
+          menu.current.querySelector("summary")?.focus();
         }
       }}
       onFocusOut=${(event) => {

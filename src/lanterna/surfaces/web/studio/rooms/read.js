@@ -1,10 +1,27 @@
 // Read: a pad on which the network answers as the pen moves, and whole pages that are dropped on it.
 
+import { messageOf } from "lanterna/words.js";
+import { contextOf } from "lanterna/canvas.js";
 import { makePad } from "lanterna/pad.js";
 import { file, read, readSteps, upload, url } from "../api.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { Picker, take, useArrivals } from "../pictures.js";
 import { attempt, go, keep, networks, route, said } from "../store.js";
+
+/** @import { Child, Ref, State } from "preact" */
+/** @import { Reading } from "../api.js" */
+
+/** @typedef {Reading & { whole: number }} Told - and how long it took, in milliseconds
+
+    @typedef {object} Asked - what is being read, and what is to be read next
+    @property {boolean} busy
+    @property {{ blob: Blob, begun: number } | null} next
+    @property {string} network
+    @property {string} surface
+    @property {Blob | null} [last]
+    @property {number} [resting]
+    @property {HTMLElement} [pad]
+    @property {(found: Told) => void} answered */
 
 // Pixels of a drawing that is read as the pen moves: the reading takes a tenth of the pad's own 224.
 const QUICK = 80;
@@ -19,14 +36,18 @@ export default function Read() {
   const camera = query.get("from") === "camera";
   const page = camera ? null : query.get("in.picture");
   const looks = query.get("inside") === "1";
-  const [answer, setAnswer] = useState(null);
+  const [answer, setAnswer] = useState(/** @type {Told | null} */ (null));
   const [problem, setProblem] = useState("");
   const [which, setWhich] = useState(0);
   const [picking, setPicking] = useState(false);
-  const [steps, setSteps] = useState(null); // the address of the picture of all steps
+  // The address of the picture of all steps.
+  const [steps, setSteps] = useState(/** @type {string | null} */ (null));
+  /** @type {Ref<HTMLElement>} */
   const host = useRef();
+  /** @type {Ref<HTMLIFrameElement>} */
   const inner = useRef();
-  const asked = useRef({ busy: false, next: null, network }).current;
+  /** @type {Ref<Asked>} */
+  const { current: asked } = useRef({ busy: false, next: null, network, surface: "pad", answered: () => {} });
   asked.network = network;
   asked.surface = page || camera ? "page" : "pad";
   asked.answered = (found) => {
@@ -46,8 +67,11 @@ export default function Read() {
     setWhich(Math.max(0, found.digits.length - 1));
   };
 
-  // One question at a time, and always the newest drawing next.
+  /** One question at a time, and always the newest drawing next.
+
+      @param {Blob | null} blob */
   async function ask(blob) {
+    if (!blob) return;
     asked.next = { blob, begun: performance.now() };
     asked.last = blob;
     clearTimeout(asked.resting);
@@ -73,7 +97,7 @@ export default function Read() {
             REST,
           );
       } catch (error) {
-        setProblem(error.message);
+        setProblem(messageOf(error));
       }
     }
     asked.busy = false;
@@ -115,14 +139,16 @@ export default function Read() {
   }, [answer]);
 
   async function showSteps() {
-    const blob = await attempt(() => readSteps(asked.last, network, asked.surface));
+    const { last, surface } = asked;
+    const blob = last && (await attempt(() => readSteps(last, network, surface)));
     if (blob) setSteps(URL.createObjectURL(blob));
   }
 
   // The drawing becomes a picture that the room Look can open.
   async function inside() {
-    const picture =
-      page ?? (await attempt(async () => upload(await drawing(asked.pad, WHOLE), "a drawing")))?.id;
+    const { pad } = asked;
+    const blob = page || !pad ? null : await drawing(pad, WHOLE);
+    const picture = page ?? (blob && (await attempt(() => upload(blob, "a drawing")))?.id);
     if (picture) go("look", { network, "in.picture": picture });
   }
 
@@ -186,7 +212,7 @@ export default function Read() {
               <figcaption>
                 ${
                   digit?.why
-                    ? html`                  
+                    ? html`
                       why ${digit.digit}: <b class="for">for</b> it, <b class="against">against</b> it,
                       rather than ${digit.why.rather_than}
                     `
@@ -211,7 +237,8 @@ export default function Read() {
           })}
         </ul>
         ${
-          answer?.digits.length > 1 &&
+          answer &&
+          answer.digits.length > 1 &&
           html`
             <div class="seen" aria-label="The digits that were found" role="group">
               ${answer.digits.slice(0, 40).map(
@@ -355,7 +382,9 @@ export default function Read() {
   `;
 }
 
+/** @param {{ address: string, close: () => void }} props */
 function Steps({ address, close }) {
+  /** @type {Ref<HTMLDialogElement>} */
   const dialog = useRef();
   useEffect(() => dialog.current.showModal(), []);
   return html`
@@ -377,22 +406,27 @@ function Steps({ address, close }) {
   `;
 }
 
-/** What is on the pad, white on black, as a PNG of `side` pixels. */
+/** What is on the pad, white on black, as a PNG of `side` pixels.
+    @param {HTMLElement} pad
+    @param {number} side
+    @returns {Promise<Blob | null>} */
 function drawing(pad, side) {
   const paper = document.createElement("canvas");
   paper.width = paper.height = side;
-  const context = paper.getContext("2d");
+  const context = contextOf(paper);
   context.fillStyle = "#000";
   context.fillRect(0, 0, side, side);
   context.imageSmoothingQuality = "high";
-  context.drawImage(pad.querySelector("canvas"), 0, 0, side, side);
+  context.drawImage(/** @type {HTMLCanvasElement} */ (pad.querySelector("canvas")), 0, 0, side, side);
   return new Promise((done) => paper.toBlob(done, "image/png"));
 }
 
+/** @param {{ pixels: number[] }} props */
 function Seen({ pixels }) {
+  /** @type {Ref<HTMLCanvasElement>} */
   const canvas = useRef();
   useEffect(() => {
-    const context = canvas.current.getContext("2d");
+    const context = contextOf(canvas.current);
     const image = context.createImageData(28, 28);
     for (let place = 0; place < 784; place += 1)
       image.data.set([...Array(3).fill(pixels?.[place] ?? 0), 255], 4 * place);
@@ -401,11 +435,13 @@ function Seen({ pixels }) {
   return html`<canvas ref=${canvas} width="28" height="28"></canvas>`;
 }
 
-// Amber speaks for the answer and blue against it, over a shade of the digit.
+/** Amber speaks for the answer and blue against it, over a shade of the digit.
+    @param {{ why: import("../api.js").Why | null, seen: number[] }} props */
 function Why({ why, seen }) {
+  /** @type {Ref<HTMLCanvasElement>} */
   const canvas = useRef();
   useEffect(() => {
-    const context = canvas.current.getContext("2d");
+    const context = contextOf(canvas.current);
     const image = context.createImageData(28, 28);
     const style = getComputedStyle(document.documentElement);
     const [amber, blue] = [colour("#f5b041"), colour(style.getPropertyValue("--against").trim())];
@@ -433,10 +469,13 @@ function Why({ why, seen }) {
   `;
 }
 
+/** @param {string} text */
 const colour = (text) => [1, 3, 5].map((place) => Number.parseInt(text.slice(place, place + 2), 16));
 
+/** @param {{ picture: string, answer: Told | null, which: number, setWhich: (place: number) => void,
+        children?: Child }} props */
 function Page({ picture, answer, which, setWhich, children }) {
-  const [size, setSize] = useState(null);
+  const [size, setSize] = useState(/** @type {{ width: number, height: number } | null} */ (null));
   const { width, height } = answer ?? size ?? { width: 4, height: 3 };
   return html`
     <div
@@ -481,19 +520,24 @@ function Page({ picture, answer, which, setWhich, children }) {
   `;
 }
 
-// A page held into the camera is read about once a second.
+/** A page held into the camera is read about once a second.
+    @param {{ glance: (blob: Blob) => Promise<void>, still: (blob: Blob) => void, answer: Told | null, which:
+        number, setWhich: (place: number) => void }} props */
 function Live({ glance, still, ...page }) {
+  /** @type {Ref<HTMLVideoElement>} */
   const video = useRef();
   const [problem, setProblem] = useState("");
-  const shot = useRef(null);
+  /** @type {Ref<() => Promise<Blob | null>>} */
+  const shot = useRef();
   shot.current = () => {
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [video.current?.videoWidth ?? 0, video.current?.videoHeight ?? 0];
     if (!canvas.width) return Promise.resolve(null);
-    canvas.getContext("2d").drawImage(video.current, 0, 0);
+    contextOf(canvas).drawImage(video.current, 0, 0);
     return new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.9));
   };
   useEffect(() => {
+    /** @type {MediaStream | null} */
     let stream = null;
     let gone = false;
     const stop = () => stream?.getTracks().forEach((track) => track.stop());

@@ -1,12 +1,19 @@
 // Teach: your own pictures as classes, from files or held before the camera, and a network that tells them
 // apart.
 
+import { contextOf } from "lanterna/canvas.js";
 import { classify, file, get, patch, post, thumbnail, upload } from "../api.js";
 import { Typed } from "../form.js";
 import { html, signal, time, useEffect, useRef, useState } from "../html.js";
 import { remember, usePicture } from "../pictures.js";
 import { FirstTime } from "../shelf.js";
-import { active, attempt, jobOf, keep, networks, notify, put, recipeOf, route } from "../store.js";
+import { active, attempt, jobOf, keep, networks, put, recipeOf, route } from "../store.js";
+/** @import { Ref, Signal, State } from "preact" */
+/** @import { Answer, Job } from "../api.js" */
+
+/** @typedef {{ name: string, ids: string[] }} Shown - a class: its name, and the pictures of it
+
+    @typedef {ReturnType<typeof useCamera>} Camera */
 
 const PLACE = "lanterna-classes"; // too many pictures for an address: kept in this browser
 const FEWEST = 4;
@@ -14,9 +21,10 @@ const GOOD = 20;
 const EVERY = 250; // milliseconds between two pictures while the camera's button is held
 const LOOK = 400; // and between two answers
 
+/** @returns {Shown[]} */
 const begun = () => {
   try {
-    const kept = JSON.parse(localStorage.getItem(PLACE));
+    const kept = JSON.parse(localStorage.getItem(PLACE) ?? "null");
     if (Array.isArray(kept) && kept.every(({ name, ids }) => typeof name === "string" && Array.isArray(ids)))
       return kept;
   } catch {
@@ -28,12 +36,17 @@ const begun = () => {
   ];
 };
 const classes = signal(begun());
+/** @param {Shown[]} next */
 const set = (next) => {
   classes.value = next;
   localStorage.setItem(PLACE, JSON.stringify(next));
 };
+/** @param {number} place
+    @param {Partial<Shown>} what */
 const change = (place, what) =>
   set(classes.value.map((each, number) => (number === place ? { ...each, ...what } : each)));
+/** @param {number} place
+    @param {string[]} ids */
 const add = (place, ids) => change(place, { ids: [...classes.value[place].ids, ...ids] });
 
 export default function Teach() {
@@ -164,6 +177,7 @@ export default function Teach() {
   `;
 }
 
+/** @param {Job | null} job */
 function told(job) {
   if (!job) return ["Nothing has been taught here yet."];
   const first =
@@ -182,7 +196,9 @@ function told(job) {
 }
 
 // One class: its name, its pictures, and how more come.
+/** @param {{ place: number, name: string, ids: string[], camera: Camera }} props */
 function Class({ place, name, ids, camera }) {
+  /** @type {Ref<HTMLInputElement>} */
   const input = useRef();
   const [over, setOver] = useState(false);
   const [coming, setComing] = useState(0);
@@ -290,12 +306,14 @@ function Class({ place, name, ids, camera }) {
   `;
 }
 
+/** @param {{ id: string }} props */
 function Small({ id }) {
   usePicture(id);
   return html`<img loading="lazy" src=${thumbnail(id)} alt="" />`;
 }
 
 // A button that takes one picture when pressed, and more while it is held.
+/** @param {{ label: string, shoot: () => void }} props */
 function Hold({ label, shoot }) {
   const timer = useRef(0);
   const stop = () => {
@@ -327,8 +345,9 @@ function Hold({ label, shoot }) {
 
 // The camera: off until it is asked for, and off again when the room is left.
 function useCamera() {
+  /** @type {Ref<HTMLVideoElement>} */
   const video = useRef();
-  const stream = useRef(null);
+  const stream = useRef(/** @type {MediaStream | null} */ (null));
   const [on, setOn] = useState(false);
   const [problem, setProblem] = useState("");
   const stop = () => {
@@ -354,7 +373,7 @@ function useCamera() {
     if (!videoWidth) return Promise.resolve(null);
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [videoWidth, videoHeight];
-    canvas.getContext("2d").drawImage(video.current, 0, 0);
+    contextOf(canvas).drawImage(video.current, 0, 0);
     return new Promise((resolve) =>
       canvas.toBlob(
         (blob) => resolve(blob && new File([blob], "camera.jpg", { type: "image/jpeg" })),
@@ -366,6 +385,7 @@ function useCamera() {
   return { video, on, problem, start, stop, shot };
 }
 
+/** @param {{ camera: Camera }} props */
 function Eye({ camera }) {
   return html`
     <div class="camera">
@@ -391,9 +411,11 @@ function Eye({ camera }) {
 }
 
 // The network that was taught: how it did, and what it says about another picture, or about the camera's.
+/** @param {{ job: Job, camera: Camera }} props */
 function Taught({ job, camera }) {
   const network = networks.value.find((each) => each.name === job.title && each.here);
-  const [answers, setAnswers] = useState(null);
+  const [answers, setAnswers] = useState(/** @type {Answer[] | null} */ (null));
+  /** @type {Ref<HTMLInputElement>} */
   const input = useRef();
   const ask = async (blob) => {
     const found = blob && (await attempt(() => classify(blob, job.title)));

@@ -9,6 +9,14 @@ import { settings, understood, written } from "../schema.js";
 import { useLive } from "../stage.js";
 import { active, attempt, jobOf, jobs, keep, networks, notify, put, recipeOf, route } from "../store.js";
 
+/** @import { Plot } from "lanterna/chart.js" */
+/** @import { Ref, State } from "preact" */
+/** @import { Job, Recipe } from "../api.js" */
+
+/** @typedef {{ step: number, numbers: Record<string, number> }[]} Points - the numbers of a run
+
+    @typedef {(name: string, next: any) => void} Change */
+
 const SERIES = [0, 1, 3, 4, 5, 2]; // the colours of runs beside one another, as chart.css numbers them
 const MOST = SERIES.length;
 
@@ -23,17 +31,20 @@ export default function TrainRoom() {
     `;
 }
 
+/** @param {{ recipe: Recipe }} props */
 function Training({ recipe }) {
   const { query } = route.value;
   const all = useMemo(() => settings(recipe), [recipe]);
-  const preset = recipe.presets[query.get("preset")] ? query.get("preset") : null;
+  const wanted = query.get("preset") ?? "";
+  const preset = recipe.presets[wanted] ? wanted : null;
   const base = preset ? recipe.presets[preset] : {};
   const chosen = Object.fromEntries(
     all
       .map((each) => [each.name, understood(query.get(each.name), each)])
       .filter(([, value]) => value !== undefined),
   );
-  const value = (name) => chosen[name] ?? base[name] ?? all.find((each) => each.name === name).usual;
+  const value = (/** @type {string} */ name) =>
+    chosen[name] ?? base[name] ?? all.find((each) => each.name === name)?.usual;
   const id = query.get("job");
   const job =
     (id ? jobOf(id) : active.value.find((each) => each.kind === "train" && each.state !== "queued")) ?? null;
@@ -43,13 +54,16 @@ function Training({ recipe }) {
     .split(",")
     .filter((each) => runs.some((run) => run.id === each && run.id !== job?.id));
   const compared = [...new Set([job?.id ?? runs[0]?.id, ...beside].filter(Boolean))].slice(0, MOST);
+  /** @type {Ref<number | undefined>} */
   const steering = useRef();
 
+  /** @param {string} name
+      @param {any} next */
   function change(name, next) {
     keep({ [name]: next === undefined ? null : written(next) });
     if (!running || !recipe.steers.includes(name)) return;
     clearTimeout(steering.current);
-    const now = next === undefined ? (base[name] ?? all.find((each) => each.name === name).usual) : next;
+    const now = next === undefined ? (base[name] ?? all.find((each) => each.name === name)?.usual) : next;
     steering.current = setTimeout(
       () => attempt(async () => put(await patch(`/api/jobs/${job.id}`, { settings: { [name]: now } }))),
       250,
@@ -69,7 +83,8 @@ function Training({ recipe }) {
     put(made);
     keep({ job: made.id });
   }
-  const state = (next) => attempt(async () => put(await patch(`/api/jobs/${job.id}`, { state: next })));
+  const state = (/** @type {string} */ next) =>
+    attempt(async () => put(await patch(`/api/jobs/${job?.id}`, { state: next })));
   const names = Object.keys(recipe.presets);
   return html`
     <div class="room make train">
@@ -164,7 +179,7 @@ function Training({ recipe }) {
         <div class="go">
           ${
             running &&
-            html`            
+            html`
               <button
                 type="button"
                 class="button"
@@ -186,8 +201,10 @@ function Training({ recipe }) {
   `;
 }
 
+/** @param {string} name */
 const plain = (name) => name.replace(/_/g, " ");
 
+/** @param {Job | null} job */
 function told(job) {
   if (!job) return ["Nothing has been trained here yet."];
   const first =
@@ -207,10 +224,11 @@ function told(job) {
   ];
 }
 
-// The network as a row of layers: a number on each, one more or one fewer.
+/** The network as a row of layers: a number on each, one more or one fewer.
+    @param {{ value: (name: string) => any, change: Change }} props */
 function Layers({ value, change }) {
   const [kind, channels, hidden] = [value("network"), value("channels"), value("hidden")];
-  const row = (name, list, most, words, added) => html`    
+  const row = (name, list, most, words, added) => html`
     ${list.map(
       (units, place) => html`
         <div class="layer" key=${name + place}>
@@ -280,7 +298,8 @@ function Layers({ value, change }) {
   `;
 }
 
-// The runs there were: pressed, one stands beside the others; each says what is different about it.
+/** The runs there were: pressed, one stands beside the others; each says what is different about it.
+    @param {{ runs: Job[], job: Job | null, compared: string[], recipe: Recipe }} props */
 function Runs({ runs, job, compared, recipe }) {
   if (runs.length < 2) return html`<div class="runs"></div>`;
   const flip = (id) =>
@@ -413,13 +432,16 @@ function Kept() {
   `;
 }
 
+/** @type {[string, RegExp][]} */
 const GROUPS = [
   ["Loss", /loss/i],
   ["Accuracy", /acc/i],
 ];
 
+/** @param {{ job: Job | null, compared: string[] }} props */
 function Curves({ job, compared }) {
-  const [points, setPoints] = useState({}); // numbers of each run, by id
+  // Numbers of each run, by id.
+  const [points, setPoints] = useState(/** @type {Record<string, Points>} */ ({}));
   const live = useLive(job);
   useEffect(() => {
     for (const id of compared)
@@ -433,7 +455,7 @@ function Curves({ job, compared }) {
     if (!job?.step) return;
     setPoints((had) => {
       const mine = had[job.id] ?? [];
-      return mine.at(-1)?.step >= job.step
+      return mine.length && mine[mine.length - 1].step >= job.step
         ? had
         : { ...had, [job.id]: [...mine, { step: job.step, numbers: job.numbers }] };
     });
@@ -469,8 +491,15 @@ function Curves({ job, compared }) {
   `;
 }
 
+/** @param {{ title: string, which: RegExp, job: Job | null, runs: string[], points: Record<string, Points> }}
+        props */
 function Curve({ title, which, job, runs, points }) {
-  const [plane, told, plot] = [useRef(), useRef(), useRef()];
+  /** @type {Ref<HTMLElement>} */
+  const plane = useRef();
+  /** @type {Ref<HTMLElement>} */
+  const told = useRef();
+  /** @type {Ref<ReturnType<typeof makePlot>>} */
+  const plot = useRef();
   const lines = runs.flatMap((id, run) => {
     const found = points[id] ?? [];
     const names = new Set(
@@ -488,7 +517,7 @@ function Curve({ title, which, job, runs, points }) {
     });
   });
   const last = Object.entries(job?.numbers ?? {}).findLast(([name]) => which.test(name));
-  const words = last ? `${title} is ${figure(last[1])} at step ${job.step}` : `${title}: nothing yet`;
+  const words = job && last ? `${title} is ${figure(last[1])} at step ${job.step}` : `${title}: nothing yet`;
   useEffect(() => {
     plot.current = makePlot(plane.current, told.current);
     return () => plot.current.remove();
