@@ -21,7 +21,7 @@ from lanterna.lessons.lesson import Finding, Lesson, Outcome, Picture
 from lanterna.lessons.loop import descend
 from lanterna.lessons.photographs import photograph
 from lanterna.networks import open_network
-from lanterna.networks.digits import conv
+from lanterna.networks.digits import conv, lay_channels_last
 from lanterna.networks.quick import quicken
 from lanterna.probes import objectives
 from lanterna.probes.statistics import gram_distance, moments
@@ -77,6 +77,7 @@ def trained(recipe: Parts) -> tuple[Network, Result]:
     """Changed: the weights. Wanted: the right class of every digit."""
     torch.manual_seed(recipe.seed)
     network, digits, test = conv(), mnist("train"), mnist("test")
+    lay_channels_last(network)
     generator = torch.Generator().manual_seed(recipe.seed)
     before = accuracy(network, test)
 

@@ -87,6 +87,20 @@ def build(plan: Plan) -> Network:
     return dense(*rest) if plan.network == "dense" else conv(plan.channels, plan.convolutions, *rest)
 
 
+def lay_channels_last(network: Network) -> None:
+    """Lay out each kernel with the channels of a place side by side: such maps are pooled many times faster.
+
+    torch goes by the strides, and leaves those of a single channel as they are because the numbers lie the
+    same way in both orders. Then it would lay the maps out channel by channel.
+    """
+    for parameter in network.parameters():
+        if parameter.ndim == 4:
+            _, inputs, height, width = parameter.shape
+            laid_out = parameter.data.contiguous(memory_format=torch.channels_last)
+            strides = (inputs * height * width, 1, inputs * width, inputs)
+            parameter.data = laid_out.as_strided(parameter.shape, strides)
+
+
 def _fully_connected(
     width: int, hidden: Sequence[int], activation: Activation, bias: bool, dropout: float, after: int = 0
 ) -> dict[str, nn.Module]:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save
 
 from lanterna.errors import LanternaError, MissingError, UsageError
 from lanterna.files import read_regular, replacing
-from lanterna.networks.digits import build
+from lanterna.networks.digits import build, lay_channels_last
 from lanterna.networks.plan import Plan
 from lanterna.networks.taught import TaughtPlan, build_taught
 from lanterna.settings import networks_folder
@@ -86,4 +86,5 @@ def open_trained(name: str | Path) -> Network:
         raise LanternaError(f"the network in {folder} is damaged: train it again with --force") from error
     network = build(plan)
     network.load_state_dict(weights)
+    lay_channels_last(network)
     return network.eval()

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lanterna.devices import choose_device, fast_dtype, reuse_memory, uncompiled
 from lanterna.images.digits import Digits, by_another_hand, mnist, scattered, shifted
-from lanterna.networks.digits import build, start_weights
+from lanterna.networks.digits import build, lay_channels_last, start_weights
 from lanterna.recipes.checkpoint import Keeping, Learning
 from lanterna.recipes.parallel import ALONE
 from lanterna.recipes.recipe import Frame
@@ -53,21 +53,8 @@ def new_network(recipe: Train) -> Network:
     """The network of a recipe, with freshly drawn weights."""
     network = build(recipe)
     start_weights(network, recipe.weight_start, recipe.bias_start, torch.Generator().manual_seed(recipe.seed))
-    for parameter in network.parameters():
-        if parameter.ndim == 4:
-            parameter.data = _channels_last(parameter.data)
+    lay_channels_last(network)
     return network
-
-
-def _channels_last(kernels: Tensor) -> Tensor:
-    """The same kernels `(O, I, H, W)` with the channels of a place side by side: faster to convolve with.
-
-    torch goes by the strides, and leaves those of a single channel (I = 1) as they are because the numbers
-    lie the same way in both orders. Then it would lay the maps out channel by channel, slower to pool.
-    """
-    _, inputs, height, width = kernels.shape
-    laid_out = kernels.contiguous(memory_format=torch.channels_last)
-    return laid_out.as_strided(kernels.shape, (inputs * height * width, 1, inputs * width, inputs))
 
 
 def training_digits(recipe: Train) -> tuple[Digits, Digits]:
