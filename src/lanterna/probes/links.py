@@ -6,9 +6,11 @@ import warnings
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lanterna.errors import UsageError
+from lanterna.networks.efficientnet import Block, SameConv2d
 from lanterna.networks.tracing import UntracedNetwork
 from lanterna.probes.look import at_rest, one_picture, told_size
 from lanterna.probes.running import checked
@@ -37,7 +39,7 @@ def links(
     them where it is not given. `against` is an answer to subtract from each.
 
     For one picture a stage is linear. So each map is pushed forward through it alone (a directional
-    derivative, in forward mode, which no answer plays a part in), and what arrives in each map is weighted by
+    derivative, which no answer plays a part in), and what arrives in each map is weighted by
     the gradient of the answer there. Summed over M these are the contributions that `paths` gives for the
     stage's maps less the offsets inside it; summed over C, those of the stage before. In a network that is
     not piecewise linear they are gradient × activation only, and sum to no contribution exactly.
@@ -46,40 +48,52 @@ def links(
     or a network that is no chain of stages.
     """
     network.stage(stage)
-    if isinstance(network, UntracedNetwork):
-        raise UsageError(f"{network.name} is no chain of stages, so its links cannot be told")
+    _check_chain(network)
     chosen = [checked(network, answer) for answer in answers]
     with torch.inference_mode(False), at_rest(network), told_size(network, image), torch.no_grad():
+        x = one_picture(network, image)
         names = list(network.stages)
         place = names.index(stage)
-        module, rest = network.stages[stage], [network.stages[name] for name in names[place + 1 :]]
-        x = one_picture(network, image)
-        if place == 0:
-            module = _Seeing(network, module)
-        else:
+        if place:
             x = next(output for name, output in network.run(x) if name == names[place - 1])
-        slopes = _slopes(module(x), rest, chosen, None if against is None else checked(network, against))
+        rest = [network.stages[name] for name in names[place + 1 :]]
+        seen = x if place else network.see(x)
+        other = None if against is None else checked(network, against)
+        slopes = _slopes(network.stages[stage](seen), rest, chosen, other)
+    return links_between(network, stage, x, slopes, maps)
+
+
+def links_between(
+    network: Network, stage: str, x: Tensor, slopes: Tensor, maps: Sequence[int] | None = None
+) -> Tensor:
+    """What `links` gives, from what `look` and `paths` have found.
+
+    `x` `(1, C, …)` is what came into the stage, `slopes` `(A, C, …)` the gradient of each answer with respect
+    to what it put out.
+
+    Errors: `UsageError` for a network that is no chain of stages.
+    """
+    _check_chain(network)
+    module = network.stages[stage]
+    with torch.inference_mode(False), at_rest(network), torch.no_grad():
         slopes = slopes.flatten(2) if slopes.dim() > 2 else slopes.unsqueeze(2)  # (A, C, P)
+        first = stage == next(iter(network.stages))
+        came = network.see(x) if first else x
         followed = torch.arange(x.shape[1]) if maps is None else torch.as_tensor(maps)
         arrived = []
         for some in torch.split(followed, _TOGETHER):
             alone = torch.zeros(len(some), *x.shape[1:]).to(x)
             alone[torch.arange(len(some)), some] = x[0, some]
-            pushed = _pushed(module, x, alone).reshape(len(some), *slopes.shape[1:])  # (M, C, P)
+            if first:
+                alone = alone / network.get_buffer("deviation")
+            pushed = _pushed(module, came, alone).reshape(len(some), *slopes.shape[1:])  # (M, C, P)
             arrived.append(torch.einsum("acp,mcp->amc", slopes, pushed))
     return torch.cat(arrived, 1)
 
 
-class _Seeing(nn.Module):
-    """The first stage with the network's eye before it."""
-
-    def __init__(self, network: Network, stage: nn.Module) -> None:
-        super().__init__()
-        self.network, self.stage = network, stage
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.stage(self.network.see(x))
-        return y
+def _check_chain(network: Network) -> None:
+    if isinstance(network, UntracedNetwork):
+        raise UsageError(f"{network.name} is no chain of stages, so its links cannot be told")
 
 
 def _slopes(y: Tensor, rest: Sequence[nn.Module], chosen: Sequence[int], against: int | None) -> Tensor:
@@ -97,6 +111,14 @@ def _slopes(y: Tensor, rest: Sequence[nn.Module], chosen: Sequence[int], against
 
 def _pushed(module: nn.Module, x: Tensor, alone: Tensor) -> Tensor:
     """Each of `alone` `(M, C, …)` pushed through a module as it acts at `x` `(1, C, …)`, linearly."""
+    if all(_is_known(part) for part in module.modules()):
+        hooks = [part.register_forward_hook(_linearly) for part in module.modules() if type(part) in _RULED]
+        try:
+            beside: Tensor = module(torch.cat([x, alone]))[1:]
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return beside
 
     def push(one: Tensor) -> Tensor:
         pushed: Tensor = torch.func.jvp(module, (x,), (one.unsqueeze(0),))[1]
@@ -106,3 +128,37 @@ def _pushed(module: nn.Module, x: Tensor, alone: Tensor) -> Tensor:
         warnings.simplefilter("ignore", DeprecationWarning)
         all_pushed: Tensor = torch.func.vmap(push)(alone)
     return all_pushed
+
+
+_RULED = (nn.Conv2d, SameConv2d, nn.Linear, nn.BatchNorm2d, nn.ReLU, nn.ReLU6, nn.MaxPool2d)
+"""Layers that are linear at one picture only, as `_linearly` has it."""
+
+_PLAIN = (nn.Sequential, Block, nn.Identity, nn.Flatten, nn.Dropout, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
+
+
+def _is_known(part: nn.Module) -> bool:
+    odd = getattr(part, "inplace", False) or getattr(part, "running_mean", part) is None
+    return type(part) in (*_RULED, *_PLAIN) and not odd
+
+
+def _linearly(layer: nn.Module, taken: tuple[Tensor], y: Tensor) -> None:
+    """Write over what a layer put out, from the second of a batch on, with what it is linearly at the first.
+
+    torch's own derivatives in forward mode take a batch norm apart in Python, and import a compiler for that.
+    """
+    (x,) = taken
+    spread = (-1, *[1] * (y.dim() - 2))  # over each map
+    if isinstance(layer, nn.Conv2d | nn.Linear):
+        if layer.bias is not None:
+            y[1:] -= layer.bias.view(spread)
+    elif isinstance(layer, nn.BatchNorm2d):
+        weight = 1 if layer.weight is None else layer.weight
+        scale = weight * (layer.get_buffer("running_var") + layer.eps).rsqrt()
+        torch.mul(x[1:], scale.view(spread), out=y[1:])
+    elif isinstance(layer, nn.MaxPool2d):
+        where = layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.ceil_mode
+        _, won = F.max_pool2d(x[:1], *where, return_indices=True)
+        y[1:] = x[1:].flatten(2).gather(2, won.flatten(2).expand(len(x) - 1, -1, -1)).view_as(y[1:])
+    else:
+        rises = (x[:1] > 0) & (x[:1] < layer.max_val) if isinstance(layer, nn.ReLU6) else x[:1] > 0
+        torch.mul(x[1:], rises, out=y[1:])

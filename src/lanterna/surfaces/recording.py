@@ -15,10 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lanterna.errors import UsageError
-from lanterna.probes import links, look, paths
+from lanterna.probes import look, paths
+from lanterna.probes.links import links_between
+from lanterna.probes.look import as_batch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from lanterna.networks.stages import Network
     from lanterna.probes import Paths
@@ -74,7 +76,8 @@ def recorded(
         arrays["heat input"] = _heat(
             torch.stack([each.contributions["input"].sum(0).float() for each in found])
         )
-        _add_links(network, image, answers, ["input", *outputs], kept, arrays, notes)
+        came = {"input": as_batch(network, image)} | {name: seen[name][None] for name in outputs}
+        _add_links(network, found, came, kept, arrays, notes)
     return {
         "classes": {each: network.classes[each] for each in answers},
         "answers": answers,
@@ -141,29 +144,31 @@ def _heat(heat: Tensor) -> Tensor:
 
 def _add_links(
     network: Network,
-    image: Tensor,
-    answers: Sequence[int],
-    names: Sequence[str],
+    found: Sequence[Paths],
+    came: Mapping[str, Tensor],
     kept: dict[str, list[int]],
     arrays: dict[str, Tensor],
     notes: list[str],
 ) -> None:
-    """What flowed between kept maps of neighbouring stages, `(A, to, from)`; the last are the answers."""
+    """What flowed between kept maps of neighbouring stages, `(A, to, from)`; the last are the answers.
+
+    `came` is what came out of each stage that is shown, `(1, C, …)`.
+    """
     stages = list(network.stages)
     order = ["input", *stages]
-    for before, after in zip(names, [*names[1:], stages[-1]], strict=True):
+    for before, after in zip(came, [*list(came)[1:], stages[-1]], strict=True):
         if order.index(after) != order.index(before) + 1:
             continue  # a stage between them is not shown
-        sources = kept.get(before)
         try:
-            flowed = links(network, image, after, answers, maps=sources).float()  # (A, M, C)
-        except (UsageError, RuntimeError, NotImplementedError):
+            slopes = torch.stack([each.gradients[after] for each in found])
+            flowed = links_between(network, after, came[before], slopes, kept.get(before)).float()
+        except (KeyError, UsageError, RuntimeError, NotImplementedError):
             notes.append(f"how much flowed into {after} cannot be told")
             continue
         if before == "input":
             flowed = flowed.sum(1, keepdim=True)  # the picture is one unit, not its colours
         if after == stages[-1]:
-            flowed = flowed[:, :, answers]
+            flowed = flowed[:, :, [each.answer for each in found]]
         elif after in kept:
             flowed = flowed[:, :, kept[after]]
         else:
