@@ -12,6 +12,7 @@ gathered rows (`embedding_bag`), with nothing scattered, in the same order each 
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -68,9 +69,10 @@ class HashGrid(nn.Module):
         self.dense = sum(count <= entries for count in corners)  # these come first
         self.table = nn.Parameter(torch.empty(self.total, features))
         scale = torch.tensor([[side * sides[0], side * sides[1]] for side in cells])
-        first = torch.tensor([0, *sizes[:-1]]).cumsum(0)
-        for name, each in (("scale", scale), ("first", first.int()), ("across", torch.tensor(across).int())):
-            self.register_buffer(name, each, persistent=False)
+        first = [0, *itertools.accumulate(sizes[:-1])]
+        for name, each in ("first", first), ("across", across):
+            self.register_buffer(name, torch.tensor(each, dtype=torch.int32), persistent=False)
+        self.register_buffer("scale", scale, persistent=False)
 
     def start(self, generator: torch.Generator) -> None:
         """Begin with almost nothing, as the paper does: uniform within 0.0001."""

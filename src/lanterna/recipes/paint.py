@@ -253,7 +253,8 @@ class _Work:
         painted = self.network.colours(inputs, which)
         cost, slope = self._cost(painted.detach() - colours)
         self.optimiser.zero_grad()
-        painted.backward(slope)  # type: ignore[no-untyped-call]
+        # The gradient of this is `slope`. To hand that over, torch would import its algebra first.
+        torch.autograd.backward(torch.dot(painted.view(-1), slope.view(-1)))
         self.optimiser.step()
         self.network.fast = None
         self.cost += cost
