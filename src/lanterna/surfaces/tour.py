@@ -59,7 +59,7 @@ RACE = {"size": 256, "seconds": 4.0}
 """The race of the networks that paint: pixels along the longer side, and seconds for each."""
 
 QUICK_SIDES = {"dream": 160, "at once": 160, "step by step": 96}
-QUICK_RACE = {"size": 64, "seconds": 1.0}
+QUICK_RACE = {"size": 64, "seconds": 0.5}
 """Those of a quick tour."""
 
 PHOTOGRAPHS = ("chelsea.png", "coffee.png", "rocket.jpg")
