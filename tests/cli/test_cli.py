@@ -3,10 +3,10 @@
 import json
 import os
 import re
+import resource
 import shlex
 import subprocess
 import sys
-import time
 import types
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -141,13 +141,13 @@ def refused(capsys):
 
 def test_help_is_quick_and_loads_nothing_heavy():
     times = []
-    for _ in range(5):
-        start = time.perf_counter()
+    for _ in range(2):
+        begun = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
         done = subprocess.run(
             [sys.executable, "-m", "lanterna", "--help"], capture_output=True, text=True, check=True
         )
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.4
+        times.append(resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - begun)
+    assert min(times) < 0.4  # of the processor, whoever else is at work
     for verb in ("train", "read", "classify", "shelf", "doctor", "rerun"):
         assert f"  {verb} " in done.stdout
     program = "import sys; from lanterna.surfaces.cli import main; main(['--help']); print(*sys.modules)"
@@ -361,8 +361,8 @@ def test_a_reader_that_leaves_early_sees_no_complaint():
         ("shelf --json >&-", 0, ""),
         ("--help >&- <&-", 0, ""),
         ("recipe - <&-", 2, "lanterna: the picture is empty: give a picture file\n"),
-        ("recipe gone.png 2>&-", 2, ""),
-        ("recipe gone.png >&- <&-", 2, "lanterna: gone.png is not there: give the path of"),
+        ("shelf fetch gone 2>&-", 2, ""),
+        ("shelf fetch gone >&- <&-", 2, "lanterna: the shelf has no 'gone': it has mnist"),
     ],
 )
 def test_streams_that_are_closed_are_no_bug(words, code, said, tmp_path):
@@ -375,10 +375,13 @@ def test_streams_that_are_closed_are_no_bug(words, code, said, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("columns", ["0", "1", "2", "x"])
-def test_help_ends_however_narrow_the_terminal_is(columns):
-    environment = os.environ | {"COLUMNS": columns}
-    command = [sys.executable, "-m", "lanterna", "dream", "--help"]
-    assert b"--stage" in subprocess.run(command, env=environment, capture_output=True, check=True).stdout
+def test_help_ends_however_narrow_the_terminal_is(columns, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")  # which is set for the processes of a command
+    monkeypatch.setattr("sys.argv", ["lanterna", "dream", "--help"])
+    with pytest.raises(SystemExit, match="0"):
+        cli.run()
+    assert "--stage" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("words", [["networks"], ["shelf"], ["doctor"], ["read", "a.png"]])
@@ -423,11 +426,10 @@ def test_words():
 
 
 @pytest.mark.slow
-def test_completion_is_installed_for_the_shell(tmp_path):
-    environment = os.environ | {"HOME": str(tmp_path), "SHELL": "/bin/bash"}
-    command = [sys.executable, "-m", "lanterna", "--install-completion", "--shell", "bash"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+def test_completion_is_installed_for_the_shell(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SHELL", "/bin/bash")
+    assert main(["--install-completion", "--shell", "bash"]) == 0, capsys.readouterr().err
     script = tmp_path / ".local/share/bash-completion/completions/lanterna"
     assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
     for word in ("train", "classify", "shelf"):

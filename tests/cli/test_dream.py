@@ -5,7 +5,6 @@ import json
 import re
 import shlex
 import shutil
-import sys
 
 import numpy as np
 import pytest
@@ -21,11 +20,13 @@ from lanterna.recipes.dream import Dream
 from lanterna.recipes.octaves import resized
 from lanterna.surfaces.cli import main
 from lanterna.surfaces.dreaming import sensible_stages
-from terminals import decode_blocks, drawings, in_a_terminal
+from terminals import LARGE, decode_blocks, drawings, here_in_a_terminal
 
 SMALL = ["--size", "144", "--octaves", "2", "--steps", "2"]  # less would have one octave
 FEW = [*SMALL[:-1], "1"]
 STRONG = ["--step-size", "8"]
+
+pytestmark = pytest.mark.usefixtures("kept_networks")
 
 
 @pytest.fixture(scope="module")
@@ -71,19 +72,20 @@ def pixels(path):
     [
         ([*STRONG], {"stage": []}),
         (
-            [*STRONG, "--stage", "block5:3,4", "block9:weakest*-1"],
+            [*STRONG, "--stage", "block5:3,4", "block9:weakest*-1", "--mask", "left.png"],
             {"stage": ["block5:3,4", "block9:weakest*-1"]},
         ),
-        ([*STRONG, "--class", "goldfish", "volcano*0.5"], {"class_": ["goldfish", "volcano*0.5"]}),
+        (
+            [*STRONG, "--class", "goldfish", "volcano*0.5", "--keep-colours", "--blend", "0.5", "--seed=4"],
+            {"class_": ["goldfish", "volcano*0.5"], "blend": 0.5, "seed": 4},
+        ),
         ([*STRONG, "--guide", "coffee.png"], {"guided": True}),
-        ([*STRONG, "--mask", "left.png"], {}),
         (
             [*STRONG, "--mask", "left.png", "right half.png", "--mask-stage", "block2", "block5:1"],
             {"mask_stage": ["block2", "block5:1"]},
         ),
         (["--preset", "thread"], {"stage": ["block2"], "step_size": 3.0}),
         (["--preset", "thread", "--stage", "block3"], {"stage": ["block3"], "step_size": 3.0}),
-        ([*STRONG, "--keep-colours", "--blend", "0.5", "--seed", "4"], {"blend": 0.5, "seed": 4}),
         ([*STRONG, "--network", "vgg16", "--stage", "relu1_2"], {"network": "vgg16"}),
     ],
 )  # fmt: skip
@@ -174,20 +176,10 @@ def test_standard_input_and_the_usual_place(here, monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_ctrl_c_keeps_the_picture_and_resuming_ends_where_an_unbroken_dream_does(here):
-    long = ["cat.png", "--size", "144", "--octaves", "2", "--steps", "25"]
-    command = [
-        sys.executable,
-        "-m",
-        "lanterna",
-        "dream",
-        *long,
-        "-o",
-        "stopped.png",
-        "--checkpoint",
-        "kept.pt",
-    ]
+    long = ["cat.png", "--size", "144", "--octaves", "2", "--steps", "3"]
+    words = [*long, "-o", "stopped.png", "--checkpoint", "kept.pt", "--preview"]
     environment = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
-    said, code = in_a_terminal([*command, "--preview"], stop_at="▀".encode(), **environment)
+    said, code = here_in_a_terminal(lambda: dream(*words), stop_at="▀".encode(), **LARGE, **environment)
     assert code == 130, said
     assert "stopped after" in said
     assert "Traceback" not in said
@@ -251,7 +243,7 @@ def test_a_sheets_pictures_are_what_its_commands_make(kind, words, labels, colum
 
 @pytest.mark.slow
 def test_a_sheet_of_channels_shows_the_strongest_of_this_picture(capsys):
-    words = ["--size", "144", "--octaves", "1", "--steps", "1", "--stage", "block9"]
+    words = ["--size", "64", "--octaves", "1", "--steps", "1", "--stage", "block9"]
     assert dream("cat.png", *words, "--sheet", "channels") == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 24
@@ -263,7 +255,7 @@ def test_a_sheet_of_channels_shows_the_strongest_of_this_picture(capsys):
         means = objectives.read(network, image, frozenset({"block9"}))["block9"].mean((0, 2, 3))
     assert set(channels) == set(means.topk(24).indices.tolist())
     assert channels[0] == means.argmax()
-    assert on_sheet("dream-channels.png", 0, 24, 6, (144, 96)).std() > 0.1
+    assert on_sheet("dream-channels.png", 0, 24, 6, (64, 43)).std() > 0.1
 
 
 def test_every_sensible_stage_is_on_a_sheet_in_order(trained):
@@ -282,9 +274,7 @@ def test_every_sensible_stage_is_on_a_sheet_in_order(trained):
 @pytest.mark.slow
 def test_the_preview_ends_with_the_picture_that_is_saved(here):
     words = ["cat.png", "--size", "144", "--octaves", "2", "--steps", "4", "-o", "one.png", "--preview"]
-    said, code = in_a_terminal(
-        [sys.executable, "-m", "lanterna", "dream", *words], TERM="xterm", COLORTERM="truecolor"
-    )
+    said, code = here_in_a_terminal(lambda: dream(*words), TERM="xterm", COLORTERM="truecolor")
     assert code == 0, said
     rows = int(re.findall(r"\x1b\[(\d+)A", said)[-1])
     last = drawings(said, rows)[-1]
@@ -298,14 +288,13 @@ def test_the_preview_ends_with_the_picture_that_is_saved(here):
 
 
 @pytest.mark.slow
-def test_without_a_terminal_there_is_no_preview_and_it_says_why(monkeypatch, capsys):
+def test_without_a_terminal_there_is_no_preview_and_it_says_why(capsys):
     assert dream("cat.png", *FEW, "--preview") == 0
     captured = capsys.readouterr()
     assert "no preview: standard error is not a terminal" in captured.err
     assert "\x1b" not in captured.err + captured.out
-    monkeypatch.setenv("NO_COLOR", "1")
-    words = [sys.executable, "-m", "lanterna", "dream", "cat.png", *FEW, "-o", "two.png", "--preview"]
-    said, code = in_a_terminal(words, NO_COLOR="1", TERM="xterm")
+    words = ["cat.png", *FEW, "-o", "two.png", "--preview"]
+    said, code = here_in_a_terminal(lambda: dream(*words), NO_COLOR="1", TERM="xterm")
     assert code == 0
     assert "no preview: NO_COLOR is set" in said
     assert "▀" not in said

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-TRAIN = ("train", "dense", "--hidden", "16", "--fraction", "0.2", "--epochs", "50", "--hold-out", "0",
+TRAIN = ("train", "dense", "--hidden", "16", "--fraction", "0.2", "--epochs", "30", "--hold-out", "0",
          "--device", "cpu", "--quiet", "-o", "nets/net")  # fmt: skip
 RENDER = ("render", "photos", "dream", "--stage", "block2", "--steps", "2", "--octaves", "1",
           "--device", "cpu", "--workers", "1", "--quiet", "-o", "out")  # fmt: skip
@@ -84,7 +84,7 @@ def killed(words: tuple[str, ...], folder: Path, begun: str, after: float) -> No
         [sys.executable, "-c", kill.RUN, *words], cwd=folder, start_new_session=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
-    end = time.monotonic() + 60
+    end = time.monotonic() + 600
     while written(folder / begun) == before:
         assert process.poll() is None
         assert time.monotonic() < end

@@ -26,7 +26,7 @@ from hostile import CHANGES, chunk, hostile_contents, make_hostile_files, photog
 from lanterna.errors import UsageError
 from lanterna.images import decoding, make_record, open_picture, save_picture
 from lanterna.images.record import to_json
-from lanterna.networks import open_network
+from lanterna.networks import keeping_networks
 from lanterna.recipes.results import open_or_train
 from lanterna.recipes.train import Train
 from lanterna.surfaces.cli import VERBS, main
@@ -150,7 +150,7 @@ def small_and_quick(room, monkeypatch):
     for setting in ("size=64", "octaves=1", "steps=1"):
         name, value = setting.split("=")
         monkeypatch.setenv(f"LANTERNA_DREAM_{name.upper()}", value)
-    for setting in ("size=64", "steps=1", "style=plain.jpg"):
+    for setting in ("size=64", "steps=1", "style=plain.jpg", "style_stages=relu1_1", "content_stage=relu2_1"):
         name, value = setting.split("=")
         monkeypatch.setenv(f"LANTERNA_STYLE_{name.upper()}", value)
     monkeypatch.setitem(registry.BUILT_IN, "train", f"{__name__}:QUICK")
@@ -167,16 +167,22 @@ QUICK = Technique(
 
 @pytest.fixture(scope="module")
 def all_is_here(real_shelf, tmp_path_factory):
-    """A home with the real shelf and a network trained for a moment; networks are opened only once."""
+    """A home with the real shelf and a network trained for a moment, which is opened only once."""
     home = tmp_path_factory.mktemp("trained-home")
     (home / "shelf").symlink_to(real_shelf, target_is_directory=True)
     quick = ["--fraction", "0.02", "--epochs", "1", "--hold-out", "1000", "--channels", "4", "8", "--quiet"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LANTERNA_HOME", str(home))
         patch.setattr("lanterna.surfaces.cli.read.open_or_train", functools.cache(open_or_train))
-        patch.setattr("lanterna.surfaces.cli.classify.open_network", functools.cache(open_network))
         assert main(["train", "conv", *quick]) == 0
         yield home
+
+
+@pytest.fixture
+def all_open(all_is_here):
+    """The same, with networks that stay open from one command to the next."""
+    with keeping_networks():
+        yield all_is_here
 
 
 @pytest.fixture
@@ -249,17 +255,17 @@ def test_mutated_pictures_carry_recipes_or_not(room, mutation, verb, dash):
 
 @fuzz(14)
 @given(mutation=mutations, verb=st.sampled_from(READS_PICTURES[2:]))
-def test_mutated_pictures_are_looked_at(room, all_is_here, mutation, verb):
+def test_mutated_pictures_are_looked_at(room, all_open, mutation, verb):
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LANTERNA_HOME", str(all_is_here))
+        patch.setenv("LANTERNA_HOME", str(all_open))
         path = Path(folder) / "mutated.png"
         path.write_bytes(mutation.data())
         room.run(verb, path)
 
 
 @pytest.mark.parametrize("verb", READS_PICTURES)
-def test_the_hostile_folder(room, all_is_here, tmp_path, monkeypatch, verb):
-    monkeypatch.setenv("LANTERNA_HOME", str(all_is_here))
+def test_the_hostile_folder(room, all_open, tmp_path, monkeypatch, verb):
+    monkeypatch.setenv("LANTERNA_HOME", str(all_open))
     for path in make_hostile_files(tmp_path):
         assert room.run(verb, path) == 2
     for data in list(hostile_contents().values())[::8]:

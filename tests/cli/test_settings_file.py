@@ -59,7 +59,7 @@ def test_a_settings_file_opens_no_door(content, words, said, project, capsys):
 
 def test_a_pipe_of_that_name_holds_nothing_up(project):
     os.mkfifo(project / "lanterna.toml")
-    command = [sys.executable, "-m", "lanterna", "recipe", "x.png"]
+    command = [sys.executable, "-m", "lanterna", "shelf"]
     found = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (found.returncode, found.stderr.count("\n")) == (2, 1)
     assert "it is not a file" in found.stderr

@@ -12,6 +12,7 @@ import re
 import shlex
 import shutil
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from lanterna.images.digits import mnist
 from lanterna.images.film_reading import open_film
 from lanterna.images.films import SUFFIXES as FILMS
 from lanterna.images.films import save_film
+from lanterna.networks import keeping_networks
 from lanterna.networks.trained import is_trained, open_trained
 from lanterna.recipes.cppn import Cppn
 from lanterna.recipes.dream import Dream
@@ -30,6 +32,7 @@ from lanterna.recipes.paint import Paint
 from lanterna.surfaces import launching
 from lanterna.surfaces.cli import VERBS, main
 from lanterna.surfaces.cli.frame import make_app
+from lanterna.techniques.dream import technique as dreams
 from lanterna.techniques.style import technique as declared
 from places import ROOT
 
@@ -85,6 +88,7 @@ def first_rule(rules: tuple[tuple[str, str], ...], words: list[str]) -> str:
     return next((then for when, then in rules if set(when.split()) <= set(words)), "")
 
 
+SHALLOW = "--style-stages relu1_1 relu2_1 --content-stage relu2_2"  # not the stages that take longest
 PAGES = {
     "dream": Page(
         "docs/dream.md",
@@ -101,13 +105,13 @@ PAGES = {
         "docs/style.md",
         smaller=(
             ("style --film --instant", "--size 64 --brush 4"),
-            ("style --film", "--size 64 --steps 1 --frame-steps 1"),
+            ("style --film", f"{SHALLOW} --size 64 --steps 1 --frame-steps 1"),
             ("style --sheet --instant", "--size 64 --force"),
             ("style --print", "--brush 4"),
             ("style --built-in", "--size 64 --brush 4"),
             ("style --instant", "--size 64 --brush 4 --force"),
-            ("style --checkpoint", "--steps 1"),
-            ("style", "--size 64 --steps 1"),
+            ("style --checkpoint", f"{SHALLOW} --steps 1"),
+            ("style", f"{SHALLOW} --size 64 --steps 1"),
         ),
         instead={"30cm@300dpi": "2cm@150dpi", "1200": "96"},
         writes=(("style --film", ""), ("style --sheet", "style-sheet.png"), ("style", "style.png")),
@@ -119,9 +123,9 @@ PAGES = {
             ("paint render --morph", "--frames 2 --size 48"),
             ("paint render", ""),
             ("paint neurons", "--side 16"),
-            ("paint --random --loop", "--width 48 --height 48 --frames 4"),
-            ("paint --random --sheet", "--width 240 --height 16"),
-            ("paint --random", "--width 48 --height 48"),
+            ("paint --random --loop", "--width 48 --height 48 --samples 1 --frames 4"),
+            ("paint --random --sheet", "--width 240 --height 16 --samples 1"),
+            ("paint --random", "--width 48 --height 48 --samples 1"),
             ("paint", "--size 48 --steps 10"),
         ),
         instead={"2000": "64", "4000x3000": "80x60", "30cm@300dpi": "2cm@100dpi"},
@@ -227,13 +231,15 @@ def page(request: pytest.FixtureRequest, private_home: Path, trained: Path) -> P
 
 
 @pytest.fixture
-def quicker(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, int]]:
-    """Sheets of small pictures; several processes are started as far as their launch, which is noted.
+def quicker(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, int]]]:
+    """Sheets of few and small pictures; networks that stay open from one command to the next.
 
+    Several processes are started as far as their launch, which is noted.
     `techniques/test_parallel.py` goes on from there.
     """
     monkeypatch.setattr(declared, "_BRUSHES", (1.0,))
     monkeypatch.setattr(declared, "SIDE", 64)
+    monkeypatch.setattr(dreams, "strongest", partial(dreams.strongest, count=6))
     monkeypatch.setattr("lanterna.recipes.instant.COARSEST", 128)
     monkeypatch.setattr("lanterna.recipes.foreseen._SAMPLE", 64)
     launched: list[dict[str, int]] = []
@@ -243,7 +249,8 @@ def quicker(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, int]]:
         return 0
 
     monkeypatch.setattr(launching, "launch", launch)
-    return launched
+    with keeping_networks():
+        yield launched
 
 
 def written(page: Page, words: list[str]) -> Iterator[Path]:

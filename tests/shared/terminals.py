@@ -1,6 +1,7 @@
 """A terminal of the tests' own: programs run in it, and what they draw there is decoded back to pixels."""
 
 import base64
+import contextlib
 import fcntl
 import io
 import os
@@ -11,8 +12,10 @@ import struct
 import subprocess
 import termios
 import threading
+from functools import partial
 
 import numpy as np
+import pytest
 from PIL import Image
 
 
@@ -45,23 +48,16 @@ def decode_blocks(text):
     return np.array(rows)
 
 
-def in_a_terminal(argv, *, rows=24, columns=80, letter=(0, 0), stop_at=None, **environment):
-    """Run a program with a terminal as its standard error. Gives what it wrote there, and its exit code.
+# So many letters are more than the 64 KB that the system takes from a program before they are read.
+LARGE = {"rows": 100, "columns": 300}
 
-    It is sent SIGINT, as Ctrl-C does, as soon as it has written `stop_at`.
-    """
+
+@contextlib.contextmanager
+def terminal(rows, columns, letter, stop_at, stop):
+    """A terminal to write to, and the list of what comes; `stop` is called as soon as `stop_at` has come."""
     ours, theirs = pty.openpty()
     size = (rows, columns, columns * letter[0], rows * letter[1])
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", *size))
-    kept = {
-        k: v
-        for k, v in os.environ.items()
-        if k not in ("NO_COLOR", "TMUX", "STY", "COLORTERM", "TERM_PROGRAM")
-    }
-    process = subprocess.Popen(
-        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=theirs, env=kept | environment
-    )
-    os.close(theirs)
     written, stopped = [], []
 
     def listen():
@@ -75,14 +71,57 @@ def in_a_terminal(argv, *, rows=24, columns=80, letter=(0, 0), stop_at=None, **e
             written.append(data)
             if stop_at and not stopped and stop_at in b"".join(written[-3:]):
                 stopped.append(True)
-                process.send_signal(signal.SIGINT)
+                stop()
 
     listener = threading.Thread(target=listen)
     listener.start()
-    process.communicate(timeout=120)
+    yield theirs, written
     listener.join()
     os.close(ours)
-    return b"".join(written).decode().replace("\r\n", "\n"), process.returncode
+
+
+# Of whoever runs the tests. Without a buffer Python loses what a signal cuts off.
+NOT_OURS = ("NO_COLOR", "TMUX", "STY", "COLORTERM", "TERM_PROGRAM", "PYTHONUNBUFFERED")
+
+
+def text_of(written):
+    return b"".join(written).decode().replace("\r\n", "\n")
+
+
+def in_a_terminal(argv, *, rows=24, columns=80, letter=(0, 0), stop_at=None, **environment):
+    """Run a program with a terminal as its standard error. Gives what it wrote there, and its exit code.
+
+    It is sent SIGINT, as Ctrl-C does, as soon as it has written `stop_at`. In a terminal that is `LARGE` it
+    is still drawing then, however slow this process is.
+    """
+    kept = {name: value for name, value in os.environ.items() if name not in NOT_OURS}
+    with terminal(rows, columns, letter, stop_at, lambda: process.send_signal(signal.SIGINT)) as (
+        place,
+        said,
+    ):
+        process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=place, env=kept | environment
+        )
+        os.close(place)
+        process.communicate(timeout=600)
+    return text_of(said), process.returncode
+
+
+def here_in_a_terminal(run, *, rows=24, columns=80, letter=(0, 0), stop_at=None, **environment):
+    """Call a function as `in_a_terminal` runs a program, in this process. Gives what it returned, too."""
+    interrupt = partial(os.kill, os.getpid(), signal.SIGINT)
+    with (
+        terminal(rows, columns, letter, stop_at, interrupt) as (place, said),
+        pytest.MonkeyPatch.context() as patch,
+        os.fdopen(place, "w", encoding="utf-8") as stream,
+    ):
+        for name in NOT_OURS:
+            patch.delenv(name, raising=False)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        patch.setattr("sys.stderr", stream)
+        returned = run()
+    return text_of(said), returned
 
 
 def drawings(text, rows):
