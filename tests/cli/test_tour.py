@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from lanterna import shelf
-from lanterna.images import open_picture, read_record, save_picture
+from lanterna.images import note_input, open_picture, read_record, save_picture
 from lanterna.surfaces import tour
 from lanterna.surfaces.cli import main
 from lanterna.surfaces.gallery import begin_gallery, check_gallery, write_gallery
@@ -46,7 +46,7 @@ def test_the_rooms_of_dreams_and_paintings_hang_what_they_say(gallery, browser):
         for how in "at-once", "step-by-step":
             path = gallery / f"{name}-{how}.png"
             photo, used = read_record(path).inputs
-            assert (used.role, used.sha256) == ("style", tour.note_input(style).sha256)
+            assert (used.role, used.sha256) == ("style", note_input(style).sha256)
             assert photo.path.endswith("chelsea.png")
     for name in "painting-at-once", "dream-at-once", "dream-step-by-step", "dream-page":
         assert made_again(gallery / f"{name}.png"), name
@@ -91,6 +91,7 @@ def test_the_room_of_the_race_shows_its_film_or_how_it_ended(gallery, browser, m
         assert film.size == end.size == (shown.width, shown.height)
         assert film.n_frames > 2
     assert read_record(gallery / shown.film).made == "race-film"
+    assert {each.name for each in gallery.iterdir()} == {"index.html", "race.png", "race.webp", "neurons.png"}
     assert [name for name, _ in room.numbers] == ["dB, hash", "dB, siren", "dB, fourier", "dB, relu"]
     assert all(float(reached) > 10 for _, reached in room.numbers)
     for motion, file in ("no-preference", "race.webp"), ("reduce", "race.png"):

@@ -8,46 +8,43 @@ from __future__ import annotations
 
 import json
 import time
-from collections import deque
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.resources import as_file, files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from lanterna import shelf
-from lanterna.files import replacing
+from lanterna.files import replacing, working_folder
 from lanterna.images.drawing import contact_sheet, signed_over
-from lanterna.images.pictures import open_picture, save_picture
-from lanterna.images.record import note_input
+from lanterna.images.pictures import open_picture
 from lanterna.networks import open_network, seen
 from lanterna.networks.trained import trained_folder
 from lanterna.probes.neurons import neurons_sheet
 from lanterna.probes.paths import heat, paths
 from lanterna.recipes.classify import Classify, classify
-from lanterna.recipes.dream import Dream, dream
-from lanterna.recipes.paint_race import Race, race
-from lanterna.recipes.read import Read, read
+from lanterna.recipes.read import read
 from lanterna.recipes.results import open_or_train
-from lanterna.surfaces.dreaming import dream_record
 from lanterna.surfaces.gallery import Exhibit, Room
 from lanterna.surfaces.looking import look_page
-from lanterna.surfaces.painting import LearningFilm, race_record
-from lanterna.surfaces.reading import record_of
-from lanterna.surfaces.styling import Pictures, frames_of, style_record
-from lanterna.techniques.read.technique import draw
-from lanterna.techniques.style.technique import InstantlyPainted, Painted
+from lanterna.techniques.dream.technique import DREAM
+from lanterna.techniques.execute import Job, begin, last_of, record_of, save_result
+from lanterna.techniques.paint.technique import RACE_FILM
+from lanterna.techniques.read.technique import READ
+from lanterna.techniques.style.technique import INSTANT, STYLE
+from lanterna.techniques.technique import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from torch import Tensor
 
     from lanterna.images.record import Record
     from lanterna.recipes.training import TrainFrame
-    from lanterna.surfaces.reading import Made
+    from lanterna.techniques.technique import Technique
 
     Watch = Callable[[TrainFrame], None]
 
@@ -83,43 +80,39 @@ def training_room(folder: Path, watch: Watch) -> Room:
             ("seconds to train", f"{results['seconds']:.0f}"),
             ("weights and biases", f"{results['parameters']:,}"),
         ),
-        (_hang(picture, folder, "mistakes.png", "Its surest mistakes on the test digits.", None),),
+        (_hang(Result(picture), folder, "mistakes.png", "Its surest mistakes on the test digits."),),
         "lanterna train dense --hidden 64 32 --activation sigmoid -o mine",
         "Try the lecture's fully connected network, and change what you like.",
     )
 
 
-def reading_room(folder: Path, watch: Watch) -> Room:
+def reading_room(folder: Path, _: Watch) -> Room:
     """Read a handwritten page with that network."""
-    del watch
-    network = open_or_train("conv")
-    recipe = Read(nearest=0)
-    with as_file(files("lanterna.surfaces").joinpath("page.jpg")) as page:
-        reading = read(page, recipe, network=network)
-        captions: dict[Made, str] = {
-            "page": "Each digit found, and what it was read as.",
-            "steps": "From the photograph to what the network sees, step by step.",
-        }
+    with _page() as page:
+        reading = _done(READ, {"picture": page}, {"nearest": 0})
         exhibits = tuple(
-            _hang(draw(reading, made), folder, f"{made}.png", words, record_of(made, recipe, network, [page]))
-            for made, words in captions.items()
+            reading.hang(folder, f"{made}.png", words, made)
+            for made, words in (
+                ("page", "Each digit found, and what it was read as."),
+                ("steps", "From the photograph to what the network sees, step by step."),
+            )
         )
-    sure = sum(not digit.doubtful for digit in reading)
+    text = reading.document["text"]
+    found, rows = sum(map(str.isdigit, text)), len(text.splitlines())
     return Room(
         "read",
         "A handwritten page, read",
         "The light is evened out, the ink found, every digit cut out and brought to the size and place that "
         "the network knows.",
-        (("digits found", str(len(reading))), ("sure of", str(sure)), ("rows", str(len(reading.rows)))),
+        (("digits found", str(found)), ("sure of", str(found - text.count("?"))), ("rows", str(rows))),
         exhibits,
         "lanterna read photo-of-your-page.jpg -o read.png --steps steps.png",
         "Write some digits, photograph them with your phone, and try your own.",
     )
 
 
-def classifying_room(folder: Path, watch: Watch) -> Room:
+def classifying_room(folder: Path, _: Watch) -> Room:
     """Say what is in three photographs."""
-    del watch
     kept = shelf.need("photographs")
     answers = list(classify([kept / name for name in PHOTOGRAPHS], Classify(top=3)))
     tiles = []
@@ -129,27 +122,23 @@ def classifying_room(folder: Path, watch: Watch) -> Room:
             (_square(open_picture(kept / name, longest=800)), f"{first.name}, {first.probability:.0%}")
         )
     sheet = contact_sheet(tiles, columns=3, side=288)
+    words = "Photographs from the shelf and their first answers."
     return Room(
         "classify",
         "Photographs, named",
         "Another network learned 1,000 kinds of things from a million photographs. Here is its first answer "
         "to each of these, and how sure it is.",
         tuple((caption.rpartition(",")[0], caption.rpartition(" ")[2]) for _, caption in tiles),
-        (
-            _hang(
-                sheet, folder, "classified.png", "Photographs from the shelf and their first answers.", None
-            ),
-        ),
+        (_hang(Result(sheet), folder, "classified.png", words),),
         "lanterna classify your-photo.jpg",
         "Show it your own photograph, or a whole folder.",
     )
 
 
-def looking_room(folder: Path, watch: Watch) -> Room:
+def looking_room(folder: Path, _: Watch) -> Room:
     """Look inside both networks: a digit of the page and a photograph, each a page that opens from disk."""
-    del watch
     reader, namer = open_or_train("conv"), open_network("efficientnet-lite0")
-    with as_file(files("lanterna.surfaces").joinpath("page.jpg")) as page:
+    with _page() as page:
         readings = read(page, network=reader)
     chosen = next((reading for reading in readings if reading.digit == 4), readings[0])
     digit, digit_title = chosen.image, f"a {chosen.digit} from the page"
@@ -168,7 +157,7 @@ def looking_room(folder: Path, watch: Watch) -> Room:
         terms = paths(network, image, answer)
         picture = signed_over(image, heat(terms, stage), side=448)
         says = f"{title}: what in {stage} spoke for {network.classes[answer]}, amber, and against it, blue."
-        hung = _hang(picture, folder, f"look-{name}.png", f"{says[0].upper()}{says[1:]} {words}", None)
+        hung = _hang(Result(picture), folder, f"look-{name}.png", f"{says[0].upper()}{says[1:]} {words}")
         exhibits.append(replace(hung, page=page_name))
         numbers += [
             (f"the answer, {network.classes[answer]}", f"{terms.value:.2f}"),
@@ -186,19 +175,18 @@ def looking_room(folder: Path, watch: Watch) -> Room:
     )
 
 
-def dreaming_room(folder: Path, watch: Watch, *, quick: bool = False) -> Room:
+def dreaming_room(folder: Path, _: Watch, *, quick: bool = False) -> Room:
     """Dream with the handwritten page and with a photograph."""
-    del watch
     side = (QUICK_SIDES if quick else SIDES)["dream"]
     numbers, exhibits = [], []
-    with as_file(files("lanterna.surfaces").joinpath("page.jpg")) as page:
+    with _page() as page:
         for what, source, stage, words in (
             ("page", page, "block5", "The page, as block5 sees it."),
             ("cat", _photograph("chelsea.png"), "block9", "A cat, as block9 does."),
         ):
-            exhibit, energy = _dreamed(source, stage, side, folder, f"dream-{what}.png", words)
-            exhibits.append(exhibit)
-            numbers.append((f"times as excited by the {what}", f"{energy:.1f}"))
+            dream = _dreamed(source, stage, side)
+            exhibits.append(dream.hang(folder, f"dream-{what}.png", words))
+            numbers.append((f"times as excited by the {what}", f"{dream.last.numbers['energy']:.1f}"))
     return Room(
         "dream",
         "What it sees, and more of it",
@@ -211,36 +199,28 @@ def dreaming_room(folder: Path, watch: Watch, *, quick: bool = False) -> Room:
     )
 
 
-def styling_room(folder: Path, watch: Watch, painting: Path | None = None, *, quick: bool = False) -> Room:
+def styling_room(folder: Path, _: Watch, painting: Path | None = None, *, quick: bool = False) -> Room:
     """Paint a photograph in the style of a dream, and of a painting where there is one."""
-    del watch
     sides = QUICK_SIDES if quick else SIDES
-    side, coffee = sides["at once"], _photograph("coffee.png")
-    cup, _ = _dreamed(coffee, "block2", side, folder, "dream-cup.png", "A cup of coffee, dreamed.")
-    exhibits, styles = [], [(cup, folder / cup.file, "dream")]
+    side, photo = sides["at once"], _photograph("chelsea.png")
+    cup = _dreamed(_photograph("coffee.png"), "block2", side)
+    hung = cup.hang(folder, "dream-cup.png", "A cup of coffee, dreamed.")
+    exhibits, styles = [], [(hung, folder / hung.file, "dream")]
     if painting is not None:
-        shown = open_picture(painting, longest=side)
-        hung = _hang(shown, folder, "painting.png", "Your painting.", None)
-        styles.append((hung, painting, "painting"))
-    network = open_network("vgg16")
-    photo = _photograph("chelsea.png")
-    seconds = {"at once": 0.0, "step by step": 0.0}
+        shown = Result(open_picture(painting, longest=side))
+        styles.append((_hang(shown, folder, "painting.png", "Your painting."), painting, "painting"))
+    seconds = {}
     for exhibit, style, name in styles:
         exhibits.append(exhibit)
-        notes = [note_input(photo), note_input(style, role="style")]
-        pictures = Pictures(open_picture(photo), (open_picture(style),))
-        for how, painted in (
-            ("at once", InstantlyPainted(size=side)),
-            ("step by step", Painted(size=sides["step by step"], steps=10, strength=2)),
+        for how, technique, more in (
+            ("at once", INSTANT, {}),
+            ("step by step", STYLE, {"steps": 10, "strength": 2}),
         ):
             begun = time.perf_counter()
-            used = network if isinstance(painted, Painted) else None
-            (last,) = deque(frames_of(painted, pictures, network=used), maxlen=1)
-            assert last.picture is not None
+            painted = _done(technique, {"picture": photo, "style": style}, {"size": sides[how], **more})
             seconds[how] = time.perf_counter() - begun
-            record = style_record(painted, notes, network=used)
             file = f"{name}-{how.replace(' ', '-')}.png"
-            exhibits.append(_hang(last.picture, folder, file, f"The cat like it, {how}.", record))
+            exhibits.append(painted.hang(folder, file, f"The cat like it, {how}."))
     return Room(
         "style",
         "A cat, painted",
@@ -253,33 +233,26 @@ def styling_room(folder: Path, watch: Watch, painting: Path | None = None, *, qu
     )
 
 
-def painting_room(folder: Path, watch: Watch, *, quick: bool = False) -> Room:
+def painting_room(folder: Path, _: Watch, *, quick: bool = False) -> Room:
     """Let all four networks learn to paint the handwritten page, side by side, as a film."""
-    del watch
-    recipe = Race.checked(QUICK_RACE if quick else RACE)
-    film = LearningFilm(folder / "race.webp", {}, resume=False, force=True)
-    with as_file(files("lanterna.surfaces").joinpath("page.jpg")) as page:
-        notes = [note_input(page)]
-        (last,) = deque(film.watched(race(open_picture(page), recipe)), maxlen=1)
-    assert last.picture is not None
-    shown = _hang(
-        last.picture,
-        folder,
-        "race.png",
+    words = (
         "The page by all four networks in as many seconds, how near each came, and each one's file beside "
-        "the JPEG that is as good.",
-        race_record("race", recipe, notes, "auto"),
+        "the JPEG that is as good."
     )
-    film.save(last.picture, race_record("race-film", recipe, notes, "auto"), finished=True)
-    sheet = neurons_sheet(last.runners["relu"].painting.network, rows=1)
+    with _page() as page, working_folder("lanterna-tour-") as frames:
+        given, settings = {"picture": page}, QUICK_RACE if quick else RACE
+        race = _done(RACE_FILM, given, settings, film=frames / "race.webp")
+        shown = race.hang(folder, "race.png", words)
+        film = race.hang(folder, "race.webp", words, "race-film")
+    sheet = neurons_sheet(race.last.runners["relu"].painting.network, rows=1)
     words = "What neurons of relu paint, the lecture's network: lines, then corners, then shapes."
     return Room(
         "paint",
         "A page, learned by heart",
         "A network is told a place in the picture and answers with a colour; it is shown the right one, and "
         "answers a little better. What it has learned is the picture, and can be painted at any size.",
-        tuple((f"dB, {name}", f"{runner.psnr:.1f}") for name, runner in last.runners.items()),
-        (replace(shown, film=film.place.name), _hang(sheet, folder, "neurons.png", words, None)),
+        tuple((f"dB, {name}", f"{runner.psnr:.1f}") for name, runner in race.last.runners.items()),
+        (replace(shown, film=film.file), _hang(Result(sheet), folder, "neurons.png", words)),
         "lanterna paint your-photo.jpg --race --film race.webp",
         "Race them on a picture of yours; without --race it is painted by the best of them.",
     )
@@ -307,22 +280,46 @@ def _photograph(name: str) -> Path:
     return shelf.need("photographs") / name
 
 
-def _dreamed(
-    source: Path, stage: str, side: int, folder: Path, name: str, words: str
-) -> tuple[Exhibit, float]:
-    """Dream with a picture and hang it; with how many times as excited the stage is."""
-    recipe = Dream(stage=(stage,), size=side, octaves=3, steps=8)
-    network = open_network(recipe.network)
-    (last,) = deque(dream(open_picture(source), recipe, network=network), maxlen=1)
-    assert last.picture is not None
-    record = dream_record("dream", recipe, network, [note_input(source)])
-    return _hang(last.picture, folder, name, words, record), last.numbers["energy"]
+def _page() -> AbstractContextManager[Path]:
+    """The handwritten page."""
+    return as_file(files("lanterna.surfaces").joinpath("page.jpg"))
 
 
-def _hang(picture: Tensor, folder: Path, name: str, words: str, recipe: Record | None) -> Exhibit:
+@dataclass(frozen=True)
+class _Done:
+    """A technique that was run to its end: the last frame, what is said of it, and what was made."""
+
+    job: Job
+    last: Any
+    document: Mapping[str, Any]
+    results: Sequence[Result]
+
+    def hang(self, folder: Path, name: str, words: str, made: str = "") -> Exhibit:
+        """Save one of the pictures into the gallery folder, with its recipe."""
+        result = next(each for each in self.results if each.made == made)
+        return _hang(result, folder, name, words, record_of(self.job, result))
+
+
+def _done(
+    technique: Technique, given: Mapping[str, Path], settings: Mapping[str, Any], film: Path | None = None
+) -> _Done:
+    """Run a technique, with a file for each input; the frames of a film go beside `film`."""
+    checked = technique.checked(None, settings, dict.fromkeys(given, 1))
+    job = Job(technique, checked, {name: [file] for name, file in given.items()}, film=film)
+    work = begin(job)
+    last = last_of(work.frames)
+    return _Done(job, last, work.report(last).document, work.results(last, checked))
+
+
+def _dreamed(source: Path, stage: str, side: int) -> _Done:
+    """Dream with a picture."""
+    return _done(DREAM, {"picture": source}, {"stage": stage, "size": side, "octaves": 3, "steps": 8})
+
+
+def _hang(result: Result, folder: Path, name: str, words: str, recipe: Record | None = None) -> Exhibit:
     """Save a picture into the gallery folder."""
-    save_picture(picture, folder / name, recipe=recipe, force=True)
-    return Exhibit(name, picture.shape[2], picture.shape[1], words)
+    save_result(result, folder / name, recipe, force=True)
+    return Exhibit(name, result.picture.shape[2], result.picture.shape[1], words)
 
 
 def _square(picture: Tensor) -> Tensor:
