@@ -229,15 +229,16 @@ def here(real_shelf, tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("here")
 def test_the_python_of_its_page_dreams(capsys):
-    (code,) = re.findall(
+    for code in re.findall(
         r"```python\n(.*?)```", (ROOT / "docs/python.md").read_text(encoding="utf-8"), re.DOTALL
-    )
-    exec(compile(code, "docs/python.md", "exec"), {})
+    ):
+        exec(compile(code, "docs/python.md", "exec"), {})
     first, *_, last = capsys.readouterr().out.splitlines()
     assert first.startswith("1 of")
     assert last.split()[0] == last.split()[2]
     assert lanterna.read_record is not None
     assert lanterna.open_picture("dream.png").shape[0] == 3
+    assert lanterna.read_record("dreamed.png").inputs[0].path == "cat.jpg"
 
 
 @pytest.mark.slow

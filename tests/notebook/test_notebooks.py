@@ -188,9 +188,9 @@ def test_views_become_pictures_where_nothing_can_be_touched(run):
     assert view in looked.outputs[0].data
     assert pictures(looked)
     for name, first, last in (
-        ("6-style-and-dream", "notebook.dream", "dreamed.frame"),
-        ("6-style-and-dream", "notebook.style", "styled.frame"),
-        ("7-painting", "notebook.paint", "mine.frame"),
+        ("6-style-and-dream", 'notebook.make("dream"', "dreamed.frame"),
+        ("6-style-and-dream", 'notebook.make("style"', "styled.frame"),
+        ("7-painting", 'notebook.make("paint"', "mine.frame"),
     ):
         begun = cell_with(run(name), first)
         assert view in begun.outputs[0].data

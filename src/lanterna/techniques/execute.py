@@ -88,15 +88,30 @@ class Job:
     _opened: dict[tuple[str, int | None], list[Tensor]] = field(default_factory=dict)
 
     def source(self, name: str) -> File:
-        """The first file of an input that must be there."""
-        return self.files[name][0]
+        """The first file of an input that must be there. Errors: as `sources`."""
+        return self.sources(name)[0]
 
     def sources(self, name: str) -> Sequence[File]:
-        """The files of an input."""
+        """The files of an input. Errors: `UsageError` where it is given as pictures that are open already."""
+        if name in self._without_file:
+            raise UsageError(
+                f"{self.technique.name} takes {name} as a file, got an open picture: save it first"
+            )
         return self.files.get(name, ())
+
+    def count(self, name: str) -> int:
+        """How many files or open pictures there are of an input."""
+        return len(self.pictures_given.get(name) or self.files.get(name, ()))
+
+    @property
+    def _without_file(self) -> set[str]:
+        """The inputs that are given only as pictures that are open already."""
+        return set(self.pictures_given) - set(self.files)
 
     def called(self, name: str) -> str:
         """What a message calls the first file of an input."""
+        if name in self._without_file:
+            return "what was given"
         file = self.source(name)
         return self._name_of(file) or named(file)
 
@@ -123,8 +138,9 @@ class Job:
     @cached_property
     def moving(self) -> Film | None:
         """What the work is about as a film, where it is one, or a folder of frames; else None."""
-        source = self.source(self.technique.inputs[0].name)
-        return open_film(source) if not isinstance(source, bytes) and is_moving(source) else None
+        name = self.technique.inputs[0].name
+        source = None if name in self._without_file else self.source(name)
+        return open_film(source) if isinstance(source, Path) and is_moving(source) else None
 
     def fetch(self, *items: str) -> None:
         """Fetch what is not on the shelf; all of it goes into the record."""
@@ -172,7 +188,8 @@ class Job:
         return [
             note_input(file, role=self.technique.role(each.name), name=self._name_of(file))
             for each in self.technique.inputs
-            for file in self.sources(each.name)
+            for file in self.files.get(each.name, ())
+            if isinstance(file, bytes) or not is_folder(file)
         ]
 
     def with_technique(self, technique: Technique, *, also_at: Container[int] = ()) -> Job:
@@ -211,9 +228,13 @@ def finish(job: Job) -> None:
 
 
 def record_of(job: Job, result: Result, settings: Settings | None = None) -> Record | None:
-    """How a result was made, with the settings that the work ended with; None where a folder went in."""
+    """How a result was made, with the settings that the work ended with.
+
+    None where a folder went in, or a picture that is in no file: it could not be made again.
+    """
     technique = job.technique
-    if any(not isinstance(file, bytes) and is_folder(file) for files in job.files.values() for file in files):
+    files = [file for each in job.files.values() for file in each if isinstance(file, Path)]
+    if job._without_file or any(map(is_folder, files)):
         return None
     network = result.network or job.__dict__.get("network")
     if network is not None:

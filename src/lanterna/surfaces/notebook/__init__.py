@@ -5,7 +5,9 @@
     notebook.lesson("curve", degree=9)            # the experiment: its finding and its charts
     notebook.pad()                                # draw a digit, and see what is read
     notebook.look("conv", digit)                  # the digit flowing through the network, live
-    notebook.watch(lanterna.dream(cat))           # frames as they come, with a button to stop
+    notebook.make("dream", "cat.jpg")             # any technique: frames as they come, with a button to stop
+    notebook.techniques("dream")                  # what it takes: inputs, presets, settings
+    notebook.watch(lanterna.dream(cat))           # any other work, shown in the same way
     notebook.play("functions")                    # a lesson's piece to touch
 
 Lessons and what they find need nothing more; views need anywidget: `pip install "lanterna[notebook]"`.
@@ -20,33 +22,34 @@ from lanterna.lessons.exercises import check
 from lanterna.surfaces.notebook.lessons import exercises, lesson
 
 if TYPE_CHECKING:
-    from lanterna.surfaces.notebook.making import dream, paint, style, watch
+    from lanterna.surfaces.notebook.listing import techniques
+    from lanterna.surfaces.notebook.making import make, watch
     from lanterna.surfaces.notebook.views import look, pad, play
 
-_VIEWS = {
-    **dict.fromkeys(("dream", "paint", "style", "watch"), "making"),
+_PLACES = {
+    **dict.fromkeys(("make", "watch"), "making"),
     **dict.fromkeys(("look", "pad", "play"), "views"),
+    "techniques": "listing",
 }
 
 __all__ = [
     "check",
-    "dream",
     "exercises",
     "lesson",
     "look",
+    "make",
     "pad",
-    "paint",
     "play",
-    "style",
+    "techniques",
     "watch",
 ]
 
 
 def __getattr__(name: str) -> object:
-    if name not in _VIEWS:
+    if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        return getattr(import_module(f"{__name__}.{_VIEWS[name]}"), name)
+        return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
     except ModuleNotFoundError as error:
         if error.name not in ("anywidget", "traitlets"):
             raise

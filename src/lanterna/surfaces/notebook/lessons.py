@@ -83,7 +83,7 @@ def lesson(name: str, **settings: object) -> Done:
 
 @dataclass(frozen=True, repr=False)
 class Sheet:
-    """The exercises of a lesson as a page of text."""
+    """A page of text: the exercises of a lesson, or what there is to make."""
 
     name: str
     text: str

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
+import atexit
 import io
+import tempfile
 import threading
 import time
+from contextlib import ExitStack
+from functools import cache
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,23 +20,21 @@ from PIL import Image
 from torch import Tensor
 
 from lanterna.errors import LanternaError, UsageError
+from lanterna.files import refuse_to_overwrite, working_folder
 from lanterna.images import open_picture
 from lanterna.images.drawing import as_image
-from lanterna.networks import shelf_items
-from lanterna.recipes.dream import Dream
-from lanterna.recipes.dream import dream as dream_frames
-from lanterna.recipes.paint import Paint
-from lanterna.recipes.paint import paint as paint_frames
-from lanterna.recipes.style import Stylize
-from lanterna.recipes.style import style as style_frames
 from lanterna.surfaces.cli.common import fetch_missing
 from lanterna.surfaces.notebook.bundle import Bundle, bundle
+from lanterna.surfaces.notebook.listing import technique_named
 from lanterna.surfaces.page import asset
+from lanterna.techniques.execute import Job, begin, record_of, save_result
+from lanterna.techniques.technique import Output
+from lanterna.techniques.technique import Work as Begun
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from lanterna.recipes.recipe import Frame
+    from lanterna.techniques.technique import Frame, Frames, Input, Result
 
     Picture = Tensor | str | PathLike[str]
 
@@ -46,8 +47,8 @@ _WAIT = 0.2  # seconds between looks at whether the work has ended, so that an i
 class Work(anywidget.AnyWidget):
     """Work under way: it goes on while the cell shows it, and `stop()`, or the button, ends it.
 
-    `frame` waits for the end and is the last frame, `picture` its picture. Where the kernel is interrupted
-    while it waits, the work stops and the frame that it came to is kept.
+    `frame` waits for the end and is the last frame, `picture` is what was made, and `save` saves it. Where
+    the kernel is interrupted while it waits, the work stops and the frame that it came to is kept.
     """
 
     _esm = asset("cell/work.js")
@@ -61,10 +62,12 @@ class Work(anywidget.AnyWidget):
     state = traitlets.Unicode("working").tag(sync=True)
     failure = traitlets.Unicode("").tag(sync=True)
 
-    def __init__(self, frames: Iterable[Frame], title: str = "Work") -> None:
+    def __init__(self, work: Begun, title: str, job: Job | None = None) -> None:
         super().__init__(title=title)
-        self._frames = frames
+        self._work, self._job = work, job
         self._last: Frame | None = None
+        self._results: Sequence[Result] = ()
+        self._seen: Tensor | None = None  # the picture that was shown last
         self._error: BaseException | None = None
         self._wish = threading.Event()
         self._handle: DisplayHandle | None = None
@@ -98,56 +101,93 @@ class Work(anywidget.AnyWidget):
         return self._last
 
     @property
+    def results(self) -> Sequence[Result]:
+        """Everything that was made, once the work has ended. Errors: as those of `frame`."""
+        _ = self.frame  # waits
+        return self._results
+
+    @property
     def picture(self) -> Tensor | None:
-        """The last picture `(3, H, W)` in [0, 1], once the work has ended."""
-        return self.frame.picture
+        """The picture that was made `(3, H, W)` in [0, 1], once the work has ended."""
+        return self.results[0].picture if self.results else None
+
+    def save(self, path: str | PathLike[str], made: str = "", *, force: bool = False) -> None:
+        """Save the picture, or the film, once the work has ended, and what belongs to it beside it.
+
+        The recipe goes with it where `make` was given files, so that `lanterna rerun` makes it again. `made`
+        says which one, where several were made: `steps` of a page that was read, `film` beside a painting.
+
+        Errors: those of `frame`; `UsageError` where nothing is called `made`, or the place is taken and there
+        is no `force`.
+        """
+        usual = self._job.technique.makes[0] if self._job else "picture"
+        found = {result.made or usual: result for result in self.results}
+        if not found or made not in ("", *found):
+            there = ", ".join(found) or "nothing"
+            raise UsageError(f"{self.title} has no {made or 'picture'!r} to save: it made {there}")
+        result, place = found[made or next(iter(found))], Path(path)
+        if result.also:
+            suffix, write = result.also
+            refuse_to_overwrite(place.with_suffix(suffix), force=force)
+        save_result(result, place, record_of(self._job, result) if self._job else None, force=force)
+        if result.also:
+            write(place.with_suffix(suffix))
 
     def __repr__(self) -> str:
         of = f"step {self.step:,} of {self.steps:,}" if self.steps else "begun"
-        return f"{self.title}: {self.state}, {of}"
+        words = self._results[0].words if self._results else ""
+        return f"{self.title}: {self.state}, {of}{words and f'. {words}'}"
 
     def _run(self) -> None:
-        shown = 0.0
         try:
-            for frame in self._frames:
-                self._last = frame
-                if time.monotonic() - shown > _EVERY:
-                    self._show(frame)
-                    shown = time.monotonic()
-                if self._wish.is_set():
-                    break
+            try:
+                self._watch()
+                if self._last is not None:
+                    settings = self._job.settings if self._job else None
+                    self._results = self._work.results(self._last, settings)
+            finally:
+                self._work.frames.close()  # gives back what it holds
+                if self._last is not None:
+                    self._show(self._last)
         except BaseException as error:  # whatever it is, it belongs to whoever asks for the frame
             self._error = error
             self.failure = str(error)
         finally:
-            with contextlib.suppress(AttributeError):
-                self._frames.close()  # type: ignore[attr-defined]  # a generator gives back what it holds
-            if self._last is not None:
-                self._show(self._last)
             early = self._wish.is_set() and self.step < self.steps
             self.state = "failed" if self._error else "stopped" if early else "done"
             with self._showing:
                 self._keep()
                 self._ended.set()
 
+    def _watch(self) -> None:
+        shown = 0.0
+        for frame in self._work.frames:
+            self._last = frame
+            if time.monotonic() - shown > _EVERY:
+                self._show(frame)
+                shown = time.monotonic()
+            if self._wish.is_set():
+                break
+
     def _show(self, frame: Frame) -> None:
+        """Show how far it has come; at the end, what was made."""
+        self._seen = self._results[0].picture if self._results else self._work.shown(frame)
         with self.hold_sync():
             self.step, self.steps = frame.step, frame.steps
             self.numbers = {name: float(value) for name, value in frame.numbers.items()}
-            if frame.picture is not None:
-                image = as_image(frame.picture)
+            if self._seen is not None:
+                image = as_image(self._seen)
                 image.thumbnail((_LONGEST, _LONGEST), Image.Resampling.LANCZOS)
                 file = io.BytesIO()
                 image.convert("RGB").save(file, "JPEG", quality=_QUALITY)
-                self.size, self.jpeg = list(frame.picture.shape[:0:-1]), file.getvalue()
+                self.size, self.jpeg = list(self._seen.shape[:0:-1]), file.getvalue()
 
     def _told(self, _: object, message: object, __: object) -> None:
         if message == "stop":
             self.stop()
 
     def _bundle(self) -> Bundle:
-        picture = self._last.picture if self._last is not None else None
-        return bundle(self.model_id, repr(self), picture)
+        return bundle(self.model_id, repr(self), self._seen)
 
     def _ipython_display_(self) -> None:
         """Show the view, and where there is none the picture so far, which the last one will replace."""
@@ -167,42 +207,93 @@ class Work(anywidget.AnyWidget):
 
 def watch(frames: Iterable[Frame], title: str = "Work") -> Work:
     """Watch any work in a cell: `watch(lanterna.dream(cat))`, `watch(lanterna.train())`."""
-    return Work(frames, title)
+
+    def each() -> Frames:
+        yield from frames
+
+    return Work(Begun(each()), title)
 
 
-def dream(picture: Picture, **settings: object) -> Work:
-    """Dream in a cell: `dream("cat.jpg", stage="block9")`, with any setting of `lanterna dream`.
+def make(
+    name: str,
+    /,
+    *inputs: Picture | Sequence[Picture] | None,
+    preset: str | None = None,
+    device: str = "auto",
+    title: str = "",
+    **settings: object,
+) -> Work:
+    """Run a technique in a cell: `make("dream", "cat.jpg", stage="block9")`.
 
-    Errors: `UsageError` for a setting or picture that cannot be used, `MissingError` for absent weights.
+    `techniques()` lists every technique, `techniques("dream")` the inputs, presets and settings of one.
+
+    Inputs come in their order or by name, with `_` for `-`; a list is several, where there may be several:
+    `make("style", "cat.jpg", style=["waves.jpg", "stars.jpg"], content_mask="face.png")`. Each is a file or
+    an open picture `(3, H, W)` in [0, 1], a grey one `(H, W)` as well. Everything else is a setting, but for
+    `preset`, which names settings to begin with, `device`, and `title`, the name of a network that is made.
+
+    What is missing on the shelf is fetched first. The work shows itself; its `frame` and `picture` wait for
+    the end, and `save(path)` saves what was made with its recipe.
+
+    Errors: `UsageError` for a technique, an input or a setting that is not there or cannot be used,
+    `MissingError` for absent weights.
     """
-    recipe = Dream.checked(settings)
-    fetch_missing(*shelf_items(recipe.network))
-    return watch(dream_frames(_opened(picture), recipe), "Dream")
+    technique = technique_named(name)
+    slots = {each.name.replace("-", "_"): each for each in technique.inputs}
+    if len(inputs) > len(slots):
+        there = ", ".join(slots) or "none"
+        raise UsageError(f"{name} has {len(slots)} inputs ({there}), got {len(inputs)}")
+    given: dict[str, object] = dict(zip(slots, inputs, strict=False))
+    for key in settings.keys() & slots.keys():
+        if key in given:
+            raise UsageError(f"{name} got its {key} twice: by its place and by its name")
+        given[key] = settings.pop(key)
+    known = technique.settings.model_fields
+    if unknown := sorted(settings.keys() - known.keys()):
+        there = f"its inputs are {', '.join(slots) or 'none'}, its settings {', '.join(known)}"
+        raise UsageError(f"{name} has no input or setting {unknown[0]!r}: {there}")
+    files: dict[str, list[Path | bytes]] = {}
+    opened: dict[str, list[Tensor]] = {}
+    for key, value in given.items():
+        several = [] if value is None else value if isinstance(value, list | tuple) else [value]
+        paths = [Path(each) for each in several if isinstance(each, str | PathLike)]
+        if len(paths) == len(several):
+            files[slots[key].name] = [*paths]
+        else:
+            opened[slots[key].name] = [_opened(each, slots[key]) for each in several]
+    counts = {name: len(found) for name, found in (files | opened).items()}
+    checked = technique.checked(preset, settings, counts)
+    title = technique.title_of(title, checked, ())
+    folder = Path(tempfile.mkdtemp(dir=_scratch()))
+    checkpoint = folder / "checkpoint.pt" if technique.output is Output.NETWORK else None
+    job = Job(
+        technique, checked, files, device=device, checkpoint=checkpoint, force=True,
+        film=folder / "film.webp", title=title, fetch_item=fetch_missing, pictures_given=opened,
+    )  # fmt: skip
+    work = begin(job)
+    _ = job.notes  # of the files as they are now: they may be others by the time that the picture is saved
+    return Work(work, f"{technique.title} {title}".rstrip(), job)
 
 
-def style(picture: Picture, *styles: Picture, **settings: object) -> Work:
-    """Paint a picture in the style of another, or of several, in a cell; settings as of `lanterna style`.
-
-    Errors: as those of `dream`.
-    """
-    recipe = Stylize.checked(settings)
-    fetch_missing(*shelf_items(recipe.network))
-    several = styles if isinstance(styles, list | tuple) else [styles]
-    return watch(style_frames(_opened(picture), recipe, styles=[_opened(each) for each in several]), "Style")
+@cache
+def _scratch() -> Path:
+    """A folder for the frames of films and the like, until the kernel ends."""
+    folder = ExitStack()
+    atexit.register(folder.close)
+    return folder.enter_context(working_folder("lanterna-cell-"))
 
 
-def paint(picture: Picture, **settings: object) -> Work:
-    """Let a network learn to paint a picture, in a cell; settings as of `lanterna paint`.
-
-    Errors: `UsageError` for a setting or picture that cannot be used.
-    """
-    return watch(paint_frames(_opened(picture), Paint.checked(settings)), "Painting")
-
-
-def _opened(picture: Picture) -> Tensor:
-    """A picture that was given, or that of a file."""
-    if isinstance(picture, str | PathLike):
-        return open_picture(Path(picture))
-    if isinstance(picture, Tensor):
-        return picture
-    raise UsageError(f"picture: expected a file or a picture (3, H, W), got {type(picture).__name__}")
+def _opened(given: object, wanted: Input) -> Tensor:
+    """A picture that was given, or that of a file; of a grey one its lightness `(H, W)`."""
+    if isinstance(given, str | PathLike):
+        given = open_picture(Path(given))
+    if isinstance(given, Tensor) and given.is_floating_point():
+        if given.dim() == 3 and given.shape[0] == 3:
+            return given.mean(0) if wanted.grey else given
+        if given.dim() == 2 and wanted.grey:
+            return given
+    shape = f" {given.dtype} {tuple(given.shape)}" if isinstance(given, Tensor) else ""
+    raise UsageError(
+        f"{wanted.name}: expected a file or a picture of floats (3, height, width), "
+        f"got {type(given).__name__}{shape}"
+    )

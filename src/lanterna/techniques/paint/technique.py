@@ -37,7 +37,7 @@ _ON_THE_WAY, _AT_THE_END = 2**17, 2**22  # pixels of several paintings shown tog
 def _paint(job: Job) -> Work:
     settings: Paint = job.settings
     # Of a hundred photographs no more is read than what they are made smaller from.
-    longest = 4 * (settings.size or LONGEST) if len(job.sources("picture")) > 1 else None
+    longest = 4 * (settings.size or LONGEST) if job.count("picture") > 1 else None
     frames = paint(
         job.pictures("picture", longest=longest), settings, masks=job.pictures("mask"), device=job.device,
         checkpoint=job.checkpoint, resume=job.resume, also_at=job.also_at,

@@ -28,7 +28,8 @@ def draw(page: ReadPage, made: Made) -> Tensor:
 def _read(job: Job) -> Work:
     job.fetch("mnist")
     job.network = open_or_train(job.settings.network, device=job.device)
-    page = read(job.source("picture"), job.settings, network=job.network)
+    source = job.pictures_given["picture"][0] if job.pictures_given else job.source("picture")
+    page = read(source, job.settings, network=job.network)
     frame = Frame(1, 1, picture=draw(page, "page"))
 
     def results(*_: Any) -> list[Result]:

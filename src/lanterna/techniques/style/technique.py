@@ -71,7 +71,7 @@ def _masks(job: Job, photo: Tensor) -> list[Tensor]:
 
     Errors: `UsageError` where there are more masks than paintings.
     """
-    given, count = job.pictures("mask"), len(job.sources("style"))
+    given, count = job.pictures("mask"), job.count("style")
     if len(given) > count:
         raise UsageError(
             f"expected a mask for each painting at most, got {len(given)} masks for {count} paintings"
