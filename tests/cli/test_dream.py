@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
+from declared import with_presets
 from lanterna.images import open_picture, read_record, save_picture
 from lanterna.images.drawing import as_image
 from lanterna.networks import open_network
@@ -19,7 +20,7 @@ from lanterna.probes import objectives
 from lanterna.recipes.dream import Dream
 from lanterna.recipes.octaves import resized
 from lanterna.surfaces.cli import main
-from lanterna.surfaces.dreaming import sensible_stages
+from lanterna.techniques.dream.technique import sensible_stages
 from terminals import LARGE, decode_blocks, drawings, here_in_a_terminal
 
 SMALL = ["--size", "144", "--octaves", "2", "--steps", "2"]  # less would have one octave
@@ -51,7 +52,7 @@ def here(pictures, tmp_path, monkeypatch):
         "thread": {"stage": ("block2",), "step_size": 3.0},
         "fur": {"stage": ("block5",), "octaves": 1},
     }
-    monkeypatch.setattr(Dream, "presets", presets)
+    with_presets(monkeypatch, Dream, presets)
     return tmp_path
 
 

@@ -1,7 +1,7 @@
 """What the terminal is sent is decoded back to pixels by decoders of the tests' own."""
 
 import io
-import re
+import sys
 import time
 
 import numpy as np

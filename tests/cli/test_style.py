@@ -12,6 +12,7 @@ import torch
 from PIL import Image, ImageDraw
 
 import lanterna
+from declared import with_presets
 from lanterna.errors import MissingError, UsageError
 from lanterna.images import open_picture, read_record, save_picture
 from lanterna.recipes.instant import Instant, instant
@@ -47,7 +48,7 @@ def pictures(real_shelf, tmp_path_factory):
 def here(pictures, tmp_path, monkeypatch):
     """A folder to work in with `pictures`; a preset."""
     monkeypatch.chdir(shutil.copytree(pictures, tmp_path / "here"))
-    monkeypatch.setattr(Stylize, "presets", {"oil": {"strength": 2.0, "detail": 0.5}})
+    with_presets(monkeypatch, Stylize, {"oil": {"strength": 2.0, "detail": 0.5}})
     return tmp_path / "here"
 
 

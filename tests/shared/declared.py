@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lanterna.techniques import registry
 from places import ROOT
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
+
+    from lanterna.techniques.technique import Settings
 
 
 def forget_techniques() -> None:
@@ -28,3 +30,13 @@ def with_the_example(patch: pytest.MonkeyPatch, folder: Path) -> None:
     for each in (ROOT / "examples", folder):
         patch.syspath_prepend(each)
     forget_techniques()
+
+
+def with_presets(
+    patch: pytest.MonkeyPatch, settings: type[Settings], presets: dict[str, dict[str, Any]]
+) -> None:
+    """Let settings have other presets."""
+    for name in list(settings.presets):
+        patch.delitem(settings.presets, name)  # type: ignore[arg-type]
+    for name, preset in presets.items():
+        patch.setitem(settings.presets, name, preset)  # type: ignore[arg-type]

@@ -1,10 +1,7 @@
 """Films in the style of a painting, as somebody watching judges them: painted, steady, and they go on."""
 
-import contextlib
-
 import pytest
 import torch
-from lanterna.surfaces.cli.style_film import film
 
 from lanterna import shelf
 from lanterna.errors import UsageError
@@ -16,6 +13,8 @@ from lanterna.networks import open_network
 from lanterna.probes import objectives
 from lanterna.recipes.octaves import resized
 from lanterna.recipes.style_film import InstantFilm, StyleFilm, instant_frames, style_frames
+from lanterna.techniques.execute import Job, begin, finish, record_of, save_result
+from lanterna.techniques.style.technique import INSTANT_FILM
 
 pytestmark = [pytest.mark.usefixtures("real_shelf"), pytest.mark.slow]
 
@@ -126,41 +125,37 @@ def test_wrong_wishes_are_told_before_the_first_frame(pan, painting, vgg):
         instant_frames(pan, InstantFilm(), count=COUNT)
 
 
-def make(source, place, painting, **more):
-    """The command's work, watched until `stop_after` frames are there, as Ctrl-C would stop it."""
-    stop_after = more.pop("stop_after", None)
-    seen = []
-
-    @contextlib.contextmanager
-    def watching():
-        def watch(frame):
-            seen.append(frame.step)
-            if frame.step == stop_after:
-                import signal
-
-                signal.raise_signal(signal.SIGINT)
-
-        yield watch
-
-    rest = {"resume": False, "device": "cpu", "force": False, "json": False, "quiet": True, **more}
-    code = film(source, InstantFilm.checked(INSTANT), place, styles=[painting], watching=watching, **rest)
-    return code, seen
+def make(source, place, painting, *, stop_after=None, resume=False):
+    """Make a film of the technique, or `stop_after` frames of it; gives the steps that were seen."""
+    settings, files = InstantFilm.checked(INSTANT), {"picture": [source], "style": [painting]}
+    job = Job(INSTANT_FILM, settings, files, device="cpu", film=place, resume=resume)
+    work, seen = begin(job), []
+    for frame in work.frames:
+        seen.append(frame.step)
+        if frame.step == stop_after:
+            break
+    work.frames.close()
+    (result,) = work.results(frame, settings)
+    save_result(result, place, record_of(job, result), force=True)
+    if frame.step == frame.steps:
+        finish(job)
+    return seen
 
 
 def test_a_film_that_was_stopped_goes_on_to_the_same_file(pan, painting, tmp_path):
     save_film(pan, tmp_path / "pan.gif", count=COUNT, fps=10)
     save_picture(painting, tmp_path / "painting.png")
     given = tmp_path / "pan.gif", tmp_path / "a.webp", tmp_path / "painting.png"
-    assert make(*given, stop_after=2) == (130, [1, 2])
+    assert make(*given, stop_after=2) == [1, 2]
     assert open_film(tmp_path / "a.webp").count == 2
-    assert make(*given, resume=True) == (None, [3, 4])
+    assert make(*given, resume=True) == [2, 3, 4]  # it begins with what is there
     assert not (tmp_path / "a.webp.frames").exists()
-    assert make(tmp_path / "pan.gif", tmp_path / "b.webp", tmp_path / "painting.png")[0] is None
+    make(tmp_path / "pan.gif", tmp_path / "b.webp", tmp_path / "painting.png")
     assert (tmp_path / "a.webp").read_bytes() == (tmp_path / "b.webp").read_bytes()
     assert open_film(tmp_path / "b.webp").fps == pytest.approx(10)
 
 
 def test_a_still_picture_is_no_film_to_paint(painting, tmp_path):
     save_picture(painting, tmp_path / "painting.png")
-    with pytest.raises(UsageError, match="is a picture: --film wants a film"):
+    with pytest.raises(UsageError, match="is a picture: a film is painted from a film"):
         make(tmp_path / "painting.png", tmp_path / "a.webp", tmp_path / "painting.png")

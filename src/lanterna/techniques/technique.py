@@ -256,7 +256,7 @@ class Technique:
     output: Output = Output.PICTURE
     makes: tuple[str, ...] = ()
     made_by: str = ""
-    own_presets: Mapping[str, Mapping[str, Any]] | None = None
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # those of the settings, if empty
     shown_first: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
     live: tuple[str, ...] = ()
@@ -281,15 +281,13 @@ class Technique:
 
     def __post_init__(self) -> None:
         verb = self.verb or self.name
-        usual = {"verb": verb, "file": self.name, "command": (verb,), "room": verb, "makes": (self.name,)}
+        usual = {
+            "verb": verb, "file": self.name, "command": (verb,), "room": verb, "makes": (self.name,),
+            "presets": self.settings.presets,
+        }  # fmt: skip
         for name, value in usual.items():
             if not getattr(self, name):
                 object.__setattr__(self, name, value)
-
-    @property
-    def presets(self) -> Mapping[str, Mapping[str, Any]]:
-        """Settings to begin with, by name: those of the settings, where the technique has none of its own."""
-        return self.settings.presets if self.own_presets is None else self.own_presets
 
     def checked(self, preset: str | None, given: Mapping[str, Any], counts: Mapping[str, int]) -> Settings:
         """The settings of a preset and what is given beside it, with so many files for each input.

@@ -8,13 +8,12 @@ from cyclopts import Parameter
 
 from lanterna.errors import UsageError
 from lanterna.images.pictures import check_place, save_picture
-from lanterna.images.record import note_input
+from lanterna.images.record import make_record, note_input
 from lanterna.networks.trained import is_trained
 from lanterna.recipes.read import Read, ReadPage
 from lanterna.recipes.read import read as read_page
 from lanterna.recipes.results import open_or_train
 from lanterna.surfaces.cli.common import Device, Force, Json, Quiet, emit_json, fetch_missing, say, show
-from lanterna.surfaces.reading import record_of
 from lanterna.techniques.read.technique import draw
 
 if TYPE_CHECKING:
@@ -78,7 +77,11 @@ def read(
         note = [note_input(source)]
         for made, place in pictures.items():
             kind: Any = made
-            save_picture(draw(page, kind), place, recipe=record_of(kind, recipe, opened, note), force=force)
+            record = make_record(
+                "read", made, recipe, device=next(opened.parameters()).device, inputs=note, network=opened,
+                network_name=recipe.network, shelf_items=["mnist"],
+            )  # fmt: skip
+            save_picture(draw(page, kind), place, recipe=record, force=force)
         if not json:
             _tell(name if len(photos) > 1 else "", page, quiet=quiet, why=why)
     if json:

@@ -256,7 +256,8 @@ def make(
     opened: dict[str, list[Tensor]] = {}
     for key, value in given.items():
         several = [] if value is None else value if isinstance(value, list | tuple) else [value]
-        paths = [Path(each) for each in several if isinstance(each, str | PathLike)]
+        # The work opens them in its own time, and the folder may be another by then.
+        paths = [Path(each).absolute() for each in several if isinstance(each, str | PathLike)]
         if len(paths) == len(several):
             files[slots[key].name] = [*paths]
         else:

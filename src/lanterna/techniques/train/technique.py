@@ -128,7 +128,7 @@ def _train(job: Job) -> Work:
 
 TRAIN = Technique(
     name="train", title="Train", help="A network learns to read handwritten digits.",
-    settings=Train, run=_train, output=Output.NETWORK, makes=("mistakes", "confusion"), own_presets=presets(),
+    settings=Train, run=_train, output=Output.NETWORK, makes=("mistakes", "confusion"), presets=presets(),
     shown_first=("network", "epochs", "learning_rate", "hidden", "channels", "optimiser"),
     live=("learning_rate",), networks=lambda _: (), title_of=name_for,
 )  # fmt: skip
