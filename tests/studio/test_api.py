@@ -42,7 +42,7 @@ def test_the_api_is_as_described(studio: Served, tmp_path: Path) -> None:
 
 
 def test_recipes_are_described_from_their_own_fields(studio: Served) -> None:
-    kinds = {each["kind"]: each for each in studio("GET", "/api/recipes")}
+    kinds = {each["kind"]: each for each in studio("GET", "/api/techniques")["techniques"]}
     assert {"dream", "style", "instant", "paint", "train", "random", "feature"} <= kinds.keys()
     properties = kinds["dream"]["schema"]["properties"]
     assert list(properties) == list(Dream.model_fields)

@@ -114,7 +114,7 @@ def test_its_pictures_are_made_again_and_many_times(here: Path, capsys: pytest.C
 def test_the_studio_has_it(here: Path) -> None:
     studio = Served(here)
     try:
-        declared = {each["kind"]: each for each in studio("GET", "/api/recipes")}["strokes"]
+        declared = {each["kind"]: each for each in studio("GET", "/api/techniques")["techniques"]}["strokes"]
         assert (declared["room"], declared["plain"], declared["steers"]) == (
             "strokes", ["radius", "rounds"], ["radius"],
         )  # fmt: skip

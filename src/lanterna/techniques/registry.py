@@ -23,13 +23,13 @@ GROUP = "lanterna.techniques"
 # By verb, in the order of the studio's rooms; the first technique of each is what the verb does by itself.
 BUILT_IN = {
     "learn": "lanterna.lessons.technique:TECHNIQUES",
-    "dream": "lanterna.techniques.dream.technique:TECHNIQUES",
-    "style": "lanterna.techniques.style.technique:TECHNIQUES",
-    "paint": "lanterna.techniques.paint.technique:TECHNIQUES",
-    "feature": "lanterna.techniques.feature.technique:TECHNIQUES",
     "read": "lanterna.techniques.read.technique:TECHNIQUES",
     "train": "lanterna.techniques.train.technique:TECHNIQUES",
     "teach": "lanterna.techniques.teach.technique:TECHNIQUES",
+    "feature": "lanterna.techniques.feature.technique:TECHNIQUES",
+    "dream": "lanterna.techniques.dream.technique:TECHNIQUES",
+    "style": "lanterna.techniques.style.technique:TECHNIQUES",
+    "paint": "lanterna.techniques.paint.technique:TECHNIQUES",
 }
 
 

@@ -115,8 +115,9 @@ class Output(StrEnum):
 class Input:
     """A file that a technique takes: what it is for, whether it is needed, and how many there may be.
 
-    A `grey` one is a mask, of which only lightness counts; its place is another input's, `of`. One with a
-    `suffix` is no picture, but a file of that kind that belongs to a picture made here.
+    A `grey` one is a mask, of which only lightness counts; where there is one for each file of another input,
+    that is `of`. One with a `suffix` is no picture, but a file of that kind that belongs to a picture made
+    here. `example` is the picture of the shelf that the studio begins with.
     """
 
     name: str
@@ -124,7 +125,9 @@ class Input:
     required: bool = False
     many: bool = False
     grey: bool = False
+    of: str = ""
     suffix: str = ""
+    example: str = ""
 
 
 @dataclass(frozen=True)

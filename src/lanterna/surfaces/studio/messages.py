@@ -12,7 +12,7 @@ from lanterna.errors import UsageError
 
 Id = Annotated[str, WithJsonSchema({"type": "string", "pattern": "^[0-9a-f]{32}$"})]  # looked up where used
 Numbers = dict[str, float]
-Settings = Annotated[dict[str, Any], Field(description="As the kind's schema in /api/recipes says.")]
+Settings = Annotated[dict[str, Any], Field(description="As the kind's schema in /api/techniques says.")]
 Title = Annotated[str, AfterValidator(lambda text: " ".join(text.split())[:120])]
 
 
@@ -104,11 +104,19 @@ Picture = TypedDict("Picture", {
     "made": float, "media": str, "job": Id | None, "origin": Literal["made", "upload", "example"],
     "starred": bool, "deleted": bool, "also": str | None, "recipe": dict[str, Any] | None,
 })  # fmt: skip
-Role = TypedDict("Role", {"role": str, "words": str, "required": bool, "many": bool})
+Role = TypedDict("Role", {
+    "role": str, "words": str, "required": bool, "many": bool, "grey": bool, "of": str, "suffix": str,
+    "example": str,
+})  # fmt: skip
 Recipe = TypedDict("Recipe", {
     "kind": str, "room": str, "title": str, "words": str, "schema": dict[str, Any],
     "presets": dict[str, dict[str, Any]], "thumbnails": dict[str, str], "inputs": list[Role],
     "steers": list[str], "plain": list[str], "hidden": list[str],
+})  # fmt: skip
+Room = TypedDict("Room", {"name": str, "title": str, "own": bool})
+Place = TypedDict("Place", {"label": str, "room": str, "kind": str, "role": str, "suffix": str})
+Techniques = TypedDict("Techniques", {
+    "rooms": list[Room], "places": list[Place], "techniques": list[Recipe],
 })  # fmt: skip
 Why = TypedDict("Why", {"rather_than": int, "terms": list[int]})
 Digit = TypedDict("Digit", {

@@ -92,7 +92,7 @@ DREAM = Technique(
     name="dream", title="Dream", help="More of what a network sees in your picture.",
     settings=Dream, run=_dream,
     inputs=(
-        Input("picture", "the picture to dream on", required=True),
+        Input("picture", "the picture to dream on", required=True, example="chelsea"),
         Input("guide", "another picture, whose features are dreamed"),
         Input("mask", "a grey picture: light where to dream", many=True, grey=True),
     ),

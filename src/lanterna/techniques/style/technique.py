@@ -141,11 +141,11 @@ STYLE = Technique(
     name="style", title="Style", help="Your photograph, painted in the style of a painting.",
     settings=Painted, run=_style,
     inputs=(
-        Input("picture", "the photograph", required=True),
-        Input("style", "a painting, or several", required=True, many=True),
+        Input("picture", "the photograph", required=True, example="chelsea"),
+        Input("style", "a painting, or several", required=True, many=True, example="coffee"),
         Input(
             "mask", "a grey picture for each painting, in their order: light where its style goes",
-            many=True, grey=True,
+            many=True, grey=True, of="style",
         ),
         Input("content-mask", "a grey picture: light where the photograph counts", grey=True),
         Input("start-from", "a picture to begin with"),

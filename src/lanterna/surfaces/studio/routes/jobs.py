@@ -11,7 +11,7 @@ from starlette.responses import FileResponse, Response
 from lanterna.errors import UsageError
 from lanterna.surfaces.studio import history
 from lanterna.surfaces.studio.jobs import FINISHED
-from lanterna.surfaces.studio.messages import Input, Job, JobChange, NewJob, NumbersThen, Recipe
+from lanterna.surfaces.studio.messages import Input, Job, JobChange, NewJob, NumbersThen, Techniques
 from lanterna.surfaces.studio.routes.requests import NOW, Answer, Call, asked, number, sent, studio_of
 from lanterna.surfaces.studio.store import MAKES_NETWORKS, checked_id, new_id
 
@@ -33,11 +33,11 @@ def told(job: Mapping[str, Any]) -> dict[str, Any]:
 _MOST = 1000  # pictures of a job
 
 
-async def recipes(_: Request) -> Response:
-    """Every kind of job: its room, its settings' schema, its presets, the pictures it takes."""
+async def techniques(_: Request) -> Response:
+    """The rooms, and every technique: its settings' schema, its presets, the pictures it takes."""
 
-    def all_of_them() -> list[Recipe]:
-        from lanterna.surfaces.studio.describe import recipes as described
+    def all_of_them() -> Techniques:
+        from lanterna.surfaces.studio.describe import described
 
         return described()
 
@@ -234,7 +234,7 @@ _JOB = "/api/jobs/{id:id}"
 _PREVIEWED = {"n": asked("The job's `preview`, so that none is kept.", int, 0)}
 _AFTER = {"after": asked("Only of later steps.", int, -1, ge=-1, le=2**53)}
 ROUTES = [
-    Call("/api/recipes", recipes, answer=list[Recipe]),
+    Call("/api/techniques", techniques, answer=Techniques),
     Call("/api/jobs", jobs, answer=list[Job]),
     Call("/api/jobs", add_job, "POST", body=NewJob, answer=Job, status=201),
     Call(_JOB, job, answer=Job),

@@ -33,6 +33,22 @@
     @property {string} words
     @property {boolean} many
     @property {boolean} required
+    @property {boolean} grey - a mask
+    @property {string} of - the role for each of whose pictures there is one
+    @property {string} suffix - of the file beside a picture that is meant; "" for the picture
+    @property {string} example - the example to begin with
+
+    @typedef {object} RoomOf - a room of the page
+    @property {string} name
+    @property {string} title
+    @property {boolean} own - whether it has a page of its own
+
+    @typedef {object} Place - where a picture can be sent
+    @property {string} label
+    @property {string} room
+    @property {string} kind
+    @property {string} role
+    @property {string} suffix
 
     @typedef {object} Recipe - what can be made, and how it is described
     @property {string} kind

@@ -6,26 +6,20 @@ import { html, render, signal, useEffect } from "./html.js";
 import { Strip } from "./queue.js";
 import { Gallery } from "./rooms/gallery.js";
 import { Make } from "./rooms/make.js";
-import { back, connected, dismiss, load, notices, refused, ROOMS, route, said } from "./store.js";
+import { back, connected, dismiss, home, load, notices, refused, rooms, route, said } from "./store.js";
 
 /** @import { Signal } from "preact" */
 
 const ready = signal("loading");
-const later = {
-  learn: "./rooms/learn.js",
-  read: "./rooms/read.js",
-  train: "./rooms/train.js",
-  teach: "./rooms/teach.js",
-  look: "./rooms/look.js",
-};
 /** @type {Signal<Record<string, unknown>>} */
 const opened = signal({}); // rooms whose module has come
 
 /** @param {{ room: string }} props */
 function Room({ room }) {
+  const own = rooms.value.some(({ name, own }) => name === room && own) && room !== "gallery";
   useEffect(() => {
-    if (later[room] && !opened.value[room]) {
-      import(later[room]).then(
+    if (own && !opened.value[room]) {
+      import(`./rooms/${room}.js`).then(
         (module) => {
           opened.value = { ...opened.value, [room]: module.default };
         },
@@ -36,7 +30,7 @@ function Room({ room }) {
     }
   }, [room]);
   if (room === "gallery") return html`<${Gallery} />`;
-  if (!later[room]) return html`<${Make} room=${room} />`;
+  if (!own) return html`<${Make} room=${room} />`;
   const Opened = opened.value[room];
   return Opened ? html`<${Opened} />` : null;
 }
@@ -54,7 +48,7 @@ const Closed = () => html`
 
 function App() {
   const { room } = route.value;
-  const label = ROOMS.find(([name]) => name === room)?.[1] ?? "Lanterna";
+  const label = rooms.value.find(({ name }) => name === room)?.title ?? "Lanterna";
   useEffect(() => {
     document.title = `${label} – Lanterna`;
   }, [label]);
@@ -73,14 +67,14 @@ function App() {
       To the room
     </a>
     <header class="bar">
-      <a class="mark" href=${back("dream")}>
+      <a class="mark" href=${back(home())}>
         Lanterna
       </a>
       <nav class="rooms" aria-label="Rooms">
-        ${ROOMS.map(
-          ([name, words]) => html`
+        ${rooms.value.map(
+          ({ name, title }) => html`
             <a key=${name} href=${back(name)} aria-current=${name === room ? "page" : undefined}>
-              ${words}
+              ${title}
             </a>
           `,
         )}

@@ -82,9 +82,10 @@ export async function takeExample(name) {
 }
 
 /** Places for the pictures of one role; `set(ids)` is told.
-    @param {{ role: string, words: string, many: boolean, required: boolean, ids: string[], set: (ids:
+    @param {{ role: string, words: string, many: boolean, required: boolean, suffix?: string,
+    ids: string[], set: (ids:
         string[]) => void, extra?: Child }} props */
-export function Slots({ role, words, many, required, ids, set, extra = null }) {
+export function Slots({ role, words, many, required, suffix = "", ids, set, extra = null }) {
   const places = many ? [...ids, null] : [ids[0] ?? null];
   return html`
     <div class="slots" role="group" aria-label=${words}>
@@ -94,6 +95,7 @@ export function Slots({ role, words, many, required, ids, set, extra = null }) {
             key=${id ?? "new"}
             id=${id}
             role=${role}
+            suffix=${suffix}
             words=${words}
             required=${required && place === 0}
             more=${many && place > 0}
@@ -109,9 +111,10 @@ export function Slots({ role, words, many, required, ids, set, extra = null }) {
   `;
 }
 
-/** @param {{ id: string | null, role: string, words: string, required: boolean, more: boolean, set: (id:
+/** @param {{ id: string | null, role: string, words: string, required: boolean, suffix: string,
+    more: boolean, set: (id:
         string | null) => void }} props */
-function Slot({ id, role, words, required, more, set }) {
+function Slot({ id, role, words, required, suffix, more, set }) {
   const [picking, setPicking] = useState(false);
   const [over, setOver] = useState(false);
   const picture = usePicture(id);
@@ -161,7 +164,7 @@ function Slot({ id, role, words, required, more, set }) {
         html`
           <${Picker}
             words=${words}
-            only=${role === "painting" ? (each) => each.also === ".safetensors" : null}
+            only=${suffix ? (each) => each.also === suffix : null}
             close=${() => setPicking(false)}
             chosen=${(next) => {
               set(next);

@@ -6,26 +6,17 @@ import { get } from "./api.js";
 import { batch, computed, effect, signal } from "./html.js";
 
 /** @import { Signal } from "preact" */
-/** @import { Example, Job, NetworkOf, Recipe, ShelfItem } from "./api.js" */
+/** @import { Example, Job, NetworkOf, Place, Recipe, RoomOf, ShelfItem } from "./api.js" */
 
 /** @typedef {{ id: number, text: string, action: string | null, does: (() => void) | null }} Notice
 
     @typedef {Record<string, string | number | boolean | null | undefined>} Query - what an address says after
         the ? */
 
-/** @type {[string, string][]} */
-export const ROOMS = [
-  ["learn", "Learn"],
-  ["read", "Read"],
-  ["train", "Train"],
-  ["teach", "Teach"],
-  ["look", "Look"],
-  ["dream", "Dream"],
-  ["style", "Style"],
-  ["paint", "Paint"],
-  ["gallery", "Gallery"],
-];
-
+/** @type {Signal<RoomOf[]>} */
+export const rooms = signal([]); // in the order of the bar
+/** @type {Signal<Place[]>} */
+export const places = signal([]);
 /** @type {Signal<Job[]>} */
 export const jobs = signal([]); // queued and running first, in order
 /** @type {Signal<Recipe[]>} */
@@ -65,10 +56,13 @@ const newest = (job) => {
 
 // The address: #/dream?stage=block9 is the room and, as text, whatever differs from its usual settings.
 
+/** The first room in which pictures are made. */
+export const home = () => rooms.value.find(({ own }) => !own)?.name ?? "";
+
 /** @param {string} hash */
 const parse = (hash) => {
   const [path, query = ""] = hash.replace(/^#\/?/, "").split("?");
-  return { room: path || "dream", query: new URLSearchParams(query) };
+  return { room: path || home(), query: new URLSearchParams(query) };
 };
 export const route = signal(parse(location.hash));
 addEventListener("hashchange", () => {
@@ -195,14 +189,17 @@ export const load = {
     const optional = (path) => get(path).catch(() => []);
     const [listed, described, shown, nets, items] = await Promise.all([
       get("/api/jobs"),
-      get("/api/recipes"),
+      get("/api/techniques"),
       optional("/api/examples"),
       optional("/api/networks"),
       optional("/api/shelf"),
     ]);
     batch(() => {
       jobs.value = listed.map(newest);
-      recipes.value = described;
+      rooms.value = [...described.rooms, { name: "gallery", title: "Gallery", own: true }];
+      places.value = described.places;
+      if (!route.value.room) route.value = { ...route.value, room: home() };
+      recipes.value = described.techniques;
       examples.value = shown;
       networks.value = nets;
       shelf.value = items;

@@ -7,7 +7,7 @@ import { Typed } from "../form.js";
 import { figure, html, useEffect, useRef, useState, words } from "../html.js";
 import { remember } from "../pictures.js";
 import { Frame, side } from "../stage.js";
-import { attempt, changed, keep, notify, recipeOf, route, said } from "../store.js";
+import { attempt, changed, keep, notify, recipeOf, rooms, route, said } from "../store.js";
 import { Tiles } from "../tiles.js";
 import { SendTo } from "./make.js";
 
@@ -15,7 +15,6 @@ import { SendTo } from "./make.js";
 /** @import { Picture } from "../api.js" */
 
 const SOME = 60;
-const FROM = ["dream", "style", "paint", "look", "train", "teach", "read", "learn"];
 
 export function Gallery() {
   const { query } = route.value;
@@ -84,8 +83,8 @@ export function Gallery() {
           onInput=${(event) => keep({ words: event.target.value })}
         />
         <div class="segments" role="radiogroup" aria-label="Room">
-          ${["", ...FROM].map(
-            (each) => html`
+          ${[{ name: "", title: "All" }, ...rooms.value.slice(0, -1)].map(
+            ({ name: each, title }) => html`
               <label key=${each}>
                 <input
                   type="radio"
@@ -93,7 +92,7 @@ export function Gallery() {
                   checked=${room === each}
                   onChange=${() => keep({ room: each })}
                 />
-                <span>${each ? words(each) : "All"}</span>
+                <span>${title}</span>
               </label>
             `,
           )}

@@ -9,13 +9,11 @@ import { settings, understood, written } from "../schema.js";
 import { Frame, side, useLive } from "../stage.js";
 import { Fetch, FirstTime } from "../shelf.js";
 import { stepPicture, Steps } from "../steps.js";
-import { active, attempt, examples, go, jobOf, keep, put, recipes, route } from "../store.js";
+import { active, attempt, examples, go, jobOf, keep, places, put, recipes, route } from "../store.js";
 import { Tiles } from "../tiles.js";
 
 /** @import { Child, Ref } from "preact" */
 /** @import { Input, Job, Picture, Recipe, Settings } from "../api.js" */
-
-const FIRST = { picture: "chelsea", style: "coffee" }; // the examples that are there when nobody has chosen
 
 /** @param {{ room: string }} props */
 export function Make({ room }) {
@@ -47,8 +45,10 @@ function Making({ room, kinds, recipe, query }) {
   );
   const job = useJob(query.get("job"), kinds);
   const running = job && ["running", "paused"].includes(job.state);
-  const main = usePicture(inputs.picture?.[0]);
-  const began = usePicture(job?.inputs?.find((each) => each.role === "picture")?.picture ?? null);
+  const first = recipe.inputs.find(({ suffix }) => !suffix)?.role ?? ""; // what it is about
+  const grey = recipe.inputs.find((each) => each.grey); // what masks are drawn for
+  const main = usePicture(inputs[first]?.[0]);
+  const began = usePicture(job?.inputs?.find((each) => each.role === first)?.picture ?? null);
   const result = usePicture(job?.picture);
   const live = useLive(job && !job.picture ? job : null);
   const [compare, setCompare] = useState(false);
@@ -61,10 +61,7 @@ function Making({ room, kinds, recipe, query }) {
 
   /** @type {(role: string) => (ids: string[]) => void} */
   const setRole = (role) => (ids) => keep({ [`in.${role}`]: ids.join(",") });
-  useArrivals(
-    (id) => keep({ "in.picture": id, job: null }),
-    recipe.inputs.some(({ role }) => role === "picture"),
-  );
+  useArrivals((id) => keep({ [`in.${first}`]: id, job: null }), first !== "");
 
   /** @type {Ref<number | undefined>} */
   const steering = useRef();
@@ -132,28 +129,26 @@ function Making({ room, kinds, recipe, query }) {
         changes[name] = chosen[name];
   }
 
-  // Each painting has a mask of its own; where one is drawn, the others have all of the picture.
-  const owns =
-    recipe.inputs.some(({ role }) => role === "mask") &&
-    (inputs.style
-      ? (n) => `where ${n ? `painting ${n + 1}` : "the painting"} is to be seen`
-      : () => MASKED[recipe.kind] ?? "where to work");
+  // Where each picture of a role has a mask of its own, the others have all of it where one is drawn.
+  const owners = grey?.of ? inputs[grey.of] : null;
+  const where = grey?.words.split("light ").pop() ?? "";
+  const owns = grey && ((n) => (owners && n ? `${where}: ${grey.of} ${n + 1}` : where));
   /** @param {Blob | null} blob */
   async function masked(blob) {
     const place = masking ?? 0;
     setMasking(null);
     const mask = blob && (await attempt(() => upload(blob, "mask")));
-    if (!mask) return;
+    if (!mask || !grey) return;
     remember(mask);
-    const masks = [...inputs.mask];
-    if (inputs.style) {
-      for (let other = 0; other < Math.max(inputs.style.length, place + 1); other += 1) {
+    const masks = [...inputs[grey.role]];
+    if (owners) {
+      for (let other = 0; other < Math.max(owners.length, place + 1); other += 1) {
         if (other !== place)
           masks[other] ??= remember(await upload(await blank(64, 64, "#fff"), "all of it")).id;
       }
     }
     masks[place] = mask.id;
-    setRole("mask")(masks);
+    setRole(grey.role)(masks);
   }
 
   const missing = recipe.inputs.filter(({ role, required }) => required && inputs[role].length === 0);
@@ -216,15 +211,15 @@ function Making({ room, kinds, recipe, query }) {
               <div class="empty">
                 <p>
                   ${
-                    missing.some(({ role }) => role === "painting")
-                      ? "Choose a painting: a picture that Paint has made here."
+                    missing[0]?.suffix
+                      ? `Choose ${missing[0].words}.`
                       : missing.length
                         ? "Drop a picture here, paste one, or choose one."
                         : "The picture appears here."
                   }
                 </p>
                 ${
-                  missing.some(({ role }) => role === "picture") &&
+                  missing.some(({ suffix }) => !suffix) &&
                   html`
                     <${Fetch} names=${["photographs"]} words="Or begin with free photographs:" />
                   `
@@ -279,21 +274,22 @@ function Making({ room, kinds, recipe, query }) {
             html`
               <div class="inputs">
                 ${recipe.inputs.map(
-                  ({ role, words: told, many, required }) => html`
+                  ({ role, words: told, many, required, suffix }) => html`
                     <${Slots}
                       key=${role}
                       role=${role}
+                      suffix=${suffix}
                       words=${told}
                       many=${many}
                       required=${required}
                       extra=${
-                        role === "mask" &&
+                        role === grey?.role &&
                         main &&
                         html`
                           <${Brushes}
-                            count=${inputs.style ? Math.max(1, inputs.style.length) : inputs.mask.length + 1}
-                            masks=${inputs.mask}
-                            several=${!!inputs.style}
+                            count=${owners ? Math.max(1, owners.length) : inputs[role].length + 1}
+                            masks=${inputs[role]}
+                            several=${!!owners}
                             masking=${masking}
                             draw=${setMasking}
                           />
@@ -302,7 +298,7 @@ function Making({ room, kinds, recipe, query }) {
                       ids=${inputs[role]}
                       set=${(ids) => {
                         setRole(role)(ids);
-                        if (role === "picture") keep({ job: null });
+                        if (role === first) keep({ job: null });
                       }}
                     />
                   `,
@@ -374,12 +370,6 @@ function Making({ room, kinds, recipe, query }) {
   `;
 }
 
-const MASKED = {
-  dream: "where to dream",
-  "dream-sheet": "where to dream",
-  paint: "what the network must guess",
-};
-
 const Brush = () => html`
   <svg viewBox="0 0 24 24" aria-hidden="true">
     <path
@@ -421,10 +411,10 @@ export function useJob(id, kinds) {
 function useExample(recipe, inputs) {
   useEffect(() => {
     const wanted = recipe.inputs.find(
-      ({ role, required }) => required && FIRST[role] && inputs[role].length === 0,
+      ({ role, required, suffix }) => required && !suffix && inputs[role].length === 0,
     );
     const here = examples.value.filter((each) => each.here);
-    const example = wanted && (here.find(({ name }) => name.startsWith(FIRST[wanted.role])) ?? here[0]);
+    const example = wanted && (here.find(({ name }) => name.startsWith(wanted.example || name)) ?? here[0]);
     if (!example) return;
     takeExample(example.name).then((picture) => {
       if (picture && !route.value.query.get(`in.${wanted.role}`)) keep({ [`in.${wanted.role}`]: picture.id });
@@ -595,19 +585,6 @@ export function progress(job) {
   return facts;
 }
 
-const PLACES = [
-  ["dream", "picture", "Dream"],
-  ["style", "picture", "Style, as the photograph"],
-  ["style", "style", "Style, as the painting"],
-  ["paint", "picture", "Paint"],
-  ["look", "picture", "Look"],
-  ["read", "picture", "Read"],
-];
-const PAINTED = [
-  ["paint", "painting", "Paint it large", "render"],
-  ["paint", "painting", "Its neurons", "neurons"],
-];
-
 /** A menu that sends a picture on to another room.
     @param {{ picture: Picture }} props */
 export function SendTo({ picture }) {
@@ -630,8 +607,10 @@ export function SendTo({ picture }) {
     >
       <summary class="button small">Send to …</summary>
       <ul>
-        ${[...PLACES, ...(picture.also === ".safetensors" ? PAINTED : [])].map(
-          ([room, role, label, kind]) => html`
+        ${places.value
+          .filter(({ suffix }) => !suffix || suffix === picture.also)
+          .map(
+            ({ room, role, label, kind }) => html`
             <li key=${label}>
               <button
                 type="button"
@@ -644,7 +623,7 @@ export function SendTo({ picture }) {
               </button>
             </li>
           `,
-        )}
+          )}
       </ul>
     </details>
   `;
