@@ -7,15 +7,18 @@ import json
 import shlex
 import subprocess
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
 from PIL import Image
+from playwright.sync_api import expect
 
 from declared import forget_techniques
 from hostile import photograph
-from lanterna import open_picture, read_record
+from lanterna import notebook, open_picture, read_record
+from lanterna.errors import UsageError
 from lanterna.surfaces.cli import main
 from places import ROOT
 from served import Served
@@ -23,6 +26,8 @@ from served import Served
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +116,8 @@ def test_its_pictures_are_made_again_and_many_times(here: Path, capsys: pytest.C
     ]  # fmt: skip
 
 
-def test_the_studio_has_it(here: Path) -> None:
+def test_the_studio_has_it(here: Path, browser: Browser) -> None:
+    """Its room, its form, what it looks like on the way, and its picture in the gallery."""
     studio = Served(here)
     try:
         declared = {each["kind"]: each for each in studio("GET", "/api/techniques")["techniques"]}["strokes"]
@@ -126,6 +132,21 @@ def test_the_studio_has_it(here: Path) -> None:
         assert (made["kind"], made["room"]) == ("strokes", "strokes")
         assert made["recipe"]["command"].startswith("lanterna strokes ")
         assert Image.open(io.BytesIO(studio.file(made["id"]))).size == (48, 36)
+        page = browser.new_page()
+        page.goto(studio.address)
+        page.get_by_role("link", name="Strokes", exact=True).click()
+        address = page.url.partition("#")[0]
+        page.goto(f"{address}#/strokes?in.picture={picture}&rounds=40&radius=3")
+        expect(page.get_by_role("heading", name="Strokes")).to_be_visible()
+        expect(page.get_by_text("How broad strokes are, in pixels.")).to_be_visible()
+        expect(page.get_by_role("slider", name="Rounds")).to_be_visible()
+        page.get_by_role("button", name="Start").click()
+        expect(page.get_by_role("img", name="Strokes: the")).to_be_visible()  # so far, or the result
+        expect(page.locator(".facts")).to_contain_text("done")
+        page.get_by_role("link", name="Gallery").click()
+        expect(page.get_by_text("Strokes").first).to_be_visible()
+        expect(page.locator(".tile")).to_have_count(2)
+        page.close()
         code, words = studio.refusal(
             "POST", "/api/jobs", {"kind": "strokes", "inputs": [{"role": "guide", "picture": picture}]}
         )
@@ -133,3 +154,19 @@ def test_the_studio_has_it(here: Path) -> None:
         assert "takes no picture as 'guide'" in words
     finally:
         studio.close()
+
+
+@pytest.mark.usefixtures("here")
+def test_the_notebook_and_the_site_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    work = notebook.make("strokes", "cat.png", radius=3, rounds=2)
+    assert work.picture is not None
+    assert main(["strokes", "cat.png", "--radius", "3", "--rounds", "2", "-o", "out.png", "--quiet"]) == 0
+    assert (work.picture - open_picture("out.png")).abs().max() < 0.003
+    with pytest.raises(UsageError, match="its settings seed, radius, rounds"):
+        notebook.make("strokes", "cat.png", nonsense=1)
+
+    monkeypatch.syspath_prepend(ROOT / "docs" / "_ext")
+    page = import_module("made.recipes").recipes()
+    section = page[page.index("### Strokes") :]
+    for words in ("lanterna strokes PICTURE -o RESULT", "How broad strokes are, in pixels.", "`--rounds`"):
+        assert words in section

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import lanterna
-from lanterna.surfaces.cli import VERBS
+from lanterna.surfaces.cli import VERBS, verbs
 from lanterna.surfaces.cli.frame import make_app
 from lanterna.surfaces.rerun import usage
 from lanterna.techniques.registry import all_techniques
@@ -25,7 +25,7 @@ def recipes(_: Sphinx | None = None) -> str:
     """All recipes but those of lessons: one section for each verb, one below it for each recipe."""
     found = settings_classes()
     lines = ["## Every recipe\n", _section(Settings, [])]
-    for verb, what in VERBS.items():
+    for verb, what in {**VERBS, **verbs()}.items():
         kinds = [kind for kind in found if kind is not Settings and _verb(kind, found[kind]) == verb]
         if kinds and verb != "learn":
             kinds.sort(key=lambda kind: len(kind.__mro__))
