@@ -15,7 +15,7 @@ from playwright.sync_api import sync_playwright
 
 from lanterna.images.digits import mnist
 from lanterna.recipes.results import open_or_train
-from lanterna.surfaces.looking import look_page
+from lanterna.surfaces.web.looking import look_page
 
 PEN = """async (frames) => {
   const canvas = document.querySelector(".pad canvas"), box = canvas.getBoundingClientRect();

@@ -1,6 +1,6 @@
 """Draw a handwritten note as a photograph of it would look, with nothing but curves, and save `page.jpg`.
 
-    python examples/draw_page.py src/lanterna/surfaces/page.jpg
+    python examples/draw_page.py src/lanterna/surfaces/cli/page.jpg
 
 Each digit is a few pen strokes, each stroke a smooth curve through points. A hand never makes the same digit
 twice, so the points, the slant, the size and the pressure vary. The sheet then lies on a table under a lamp.

@@ -69,7 +69,7 @@ from lanterna.surfaces.render.folder import PLAN as RENDER_PLAN  # noqa: E402
 from lanterna.surfaces.render.pieces import pieces_of  # noqa: E402
 from lanterna.surfaces.render.plan import Sweep, variations  # noqa: E402
 from lanterna.surfaces.render.task import Made, Task  # noqa: E402
-from lanterna.surfaces.rerun import make_again  # noqa: E402
+from lanterna.techniques.rerun import make_again  # noqa: E402
 from served import Served  # noqa: E402
 
 if TYPE_CHECKING:

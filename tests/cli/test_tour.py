@@ -6,9 +6,9 @@ from PIL import Image
 
 from lanterna import shelf
 from lanterna.images import note_input, open_picture, read_record, save_picture
-from lanterna.surfaces import tour
 from lanterna.surfaces.cli import main
-from lanterna.surfaces.gallery import begin_gallery, check_gallery, write_gallery
+from lanterna.surfaces.cli import touring as tour
+from lanterna.surfaces.web.gallery import begin_gallery, check_gallery, write_gallery
 
 
 @pytest.fixture

@@ -29,8 +29,7 @@ from lanterna.networks.trained import is_trained, open_trained
 from lanterna.recipes.cppn import Cppn
 from lanterna.recipes.dream import Dream
 from lanterna.recipes.paint import Paint
-from lanterna.surfaces import launching
-from lanterna.surfaces.cli import VERBS, main
+from lanterna.surfaces.cli import VERBS, launching, main
 from lanterna.surfaces.cli.frame import make_app
 from lanterna.techniques.dream import technique as dreams
 from lanterna.techniques.style import technique as declared
@@ -198,7 +197,7 @@ def pictures(real_shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
         mask.save(here / f"{name}.png")
     cat = open_picture(here / "cat.jpg")
     save_film([cat[:, :60, shift : shift + 80] for shift in (0, 2, 4)], here / "clip.mp4", count=3)
-    shutil.copy(ROOT / "src/lanterna/surfaces/page.jpg", here / "page.jpg")
+    shutil.copy(ROOT / "src/lanterna/surfaces/cli/page.jpg", here / "page.jpg")
     Image.fromarray(255 - mnist("test").images[0, 0].numpy()).resize((96, 96)).save(here / "digit.png")
     where = random.Random(0)
     for name, source in ("fern", "grass"), ("ivy", "gravel"), ("moss", "brick"):

@@ -26,10 +26,10 @@ from lanterna.lessons.drawing import draw
 from lanterna.recipes.recipe import Recipe
 from lanterna.surfaces.cli import main, verbs
 from lanterna.surfaces.cli.frame import make_app
-from lanterna.surfaces.rerun import value_of
 from lanterna.surfaces.studio.openapi import description
 from lanterna.surfaces.studio.routes import ROUTES
 from lanterna.techniques.registry import all_techniques
+from lanterna.techniques.rerun import value_of
 from places import ROOT
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from lanterna import LanternaError, MissingError, notebook, open_network
 from lanterna.networks.digits import build
 from lanterna.networks.plan import Plan
 from lanterna.surfaces.notebook.views import LOOKED_AT, PIECES, Pad
-from lanterna.surfaces.page import asset
+from lanterna.surfaces.web.page import asset
 from places import SCREENSHOTS
 
 BEGIN = """

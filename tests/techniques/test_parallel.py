@@ -20,7 +20,7 @@ from lanterna.networks.trained import open_trained
 from lanterna.recipes import training
 from lanterna.recipes.train import Train
 from lanterna.surfaces.cli import main
-from lanterna.surfaces.launching import _member
+from lanterna.surfaces.cli.launching import _member
 from strangers import is_loopback, listening
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from lanterna.recipes.film import Film, film_steps, unpacked
 from lanterna.recipes.train import Train
 from lanterna.recipes.training import train
 from lanterna.surfaces.cli import main
-from lanterna.surfaces.film import film_page
+from lanterna.surfaces.web.film import film_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -182,7 +182,7 @@ def test_a_stopped_film_goes_on_without_a_gap(home: Path, tmp_path: Path, capsys
     seen: list[list[int]] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "lanterna.surfaces.film.save",
+            "lanterna.surfaces.web.film.save",
             lambda film, *_, **__: seen.append([s.step for s in film.snapshots]),
         )
         assert main(["train", *settings, "--resume"]) == 0

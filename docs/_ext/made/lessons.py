@@ -14,8 +14,8 @@ from PIL import Image
 from lanterna.errors import LanternaError
 from lanterna.images import save_picture
 from lanterna.lessons import LESSONS
+from lanterna.lessons.documents import lesson_record
 from lanterna.lessons.drawing import draw
-from lanterna.surfaces.lessons import lesson_record
 from made.words import changed, plain, settings
 
 if TYPE_CHECKING:

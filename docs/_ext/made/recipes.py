@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import lanterna
 from lanterna.surfaces.cli import VERBS, verbs
 from lanterna.surfaces.cli.frame import make_app
-from lanterna.surfaces.rerun import usage
 from lanterna.techniques.registry import all_techniques
+from lanterna.techniques.rerun import usage
 from lanterna.techniques.technique import Settings
 from made.words import hyphened, plain, presets, settings
 

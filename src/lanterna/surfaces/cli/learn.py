@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from lanterna.errors import UsageError
 from lanterna.images import check_place, save_picture
 from lanterna.lessons import LESSONS
+from lanterna.lessons.documents import lesson_as_json, lesson_record, outcome_as_json
 from lanterna.lessons.drawing import draw
 from lanterna.lessons.exercises import exercises_as_json, sheet
 from lanterna.lessons.progress import listening
@@ -25,8 +26,7 @@ from lanterna.surfaces.cli.common import (
     say,
     show,
 )
-from lanterna.surfaces.lessons import lesson_as_json, lesson_record, outcome_as_json
-from lanterna.surfaces.rerun import value_of
+from lanterna.techniques.rerun import value_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

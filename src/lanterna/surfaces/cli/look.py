@@ -27,7 +27,7 @@ from lanterna.surfaces.cli.common import (
     show,
 )
 from lanterna.surfaces.cli.read import reader
-from lanterna.surfaces.looking import look_page
+from lanterna.surfaces.web.looking import look_page
 
 if TYPE_CHECKING:
     from torch import Tensor

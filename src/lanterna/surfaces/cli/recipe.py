@@ -21,7 +21,8 @@ from lanterna.surfaces.cli.common import (
     say,
     show,
 )
-from lanterna.surfaces.rerun import (
+from lanterna.techniques.execute import print_options
+from lanterna.techniques.rerun import (
     changed,
     command_line,
     commands_of,
@@ -29,7 +30,6 @@ from lanterna.surfaces.rerun import (
     make_again,
     with_inputs_found,
 )
-from lanterna.techniques.execute import print_options
 
 
 def recipe(picture: Path, /, *, changes: Changes = None, json: Json = False) -> None:

@@ -41,9 +41,9 @@ from lanterna.surfaces.cli.common import (
 )
 from lanterna.surfaces.cli.common import Settings as Flattened
 from lanterna.surfaces.cli.preview import run_through
-from lanterna.surfaces.rerun import commands_of
 from lanterna.techniques import execute, registry
 from lanterna.techniques import technique as declared
+from lanterna.techniques.rerun import commands_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -29,9 +29,9 @@ def tour(
     begun = time.perf_counter()
     say("first what is needed from the shelf", quiet=quiet)
     from lanterna.images import open_picture
+    from lanterna.surfaces.cli.touring import SHELF, rooms
     from lanterna.surfaces.cli.train import watching
-    from lanterna.surfaces.gallery import begin_gallery, check_gallery, write_gallery
-    from lanterna.surfaces.tour import SHELF, rooms
+    from lanterna.surfaces.web.gallery import begin_gallery, check_gallery, write_gallery
 
     if painting is not None:
         open_picture(painting, longest=64)  # one that cannot be read is told before anything is fetched

@@ -77,7 +77,7 @@ def train(
     """
     from lanterna.devices import choose_device
     from lanterna.recipes.parallel import in_a_team
-    from lanterna.surfaces.launching import launch
+    from lanterna.surfaces.cli.launching import launch
 
     wishes = given(settings)
     network = network or wishes.get("network")
@@ -133,7 +133,7 @@ def train_and_keep(
     from lanterna.recipes.parallel import ALONE, RESTARTS
     from lanterna.recipes.results import examine, keep
     from lanterna.recipes.training import train as training
-    from lanterna.surfaces.film import check_places, save
+    from lanterna.surfaces.web.film import check_places, save
 
     folder = trained_folder(name)
     checkpoint = folder / CHECKPOINT

@@ -26,7 +26,7 @@ from lanterna.images.drawing import as_image
 from lanterna.surfaces.cli.common import fetch_missing
 from lanterna.surfaces.notebook.bundle import Bundle, bundle
 from lanterna.surfaces.notebook.listing import technique_named
-from lanterna.surfaces.page import asset
+from lanterna.surfaces.web.page import asset
 from lanterna.techniques.execute import Job, begin, record_of, save_result
 from lanterna.techniques.technique import Output
 from lanterna.techniques.technique import Work as Begun

@@ -20,9 +20,9 @@ from lanterna.networks import open_network, shelf_items
 from lanterna.probes.look import look as outputs
 from lanterna.recipes.results import open_or_train
 from lanterna.surfaces.cli.common import fetch_missing
-from lanterna.surfaces.looking import look_page
 from lanterna.surfaces.notebook.bundle import Bundle, bundle
-from lanterna.surfaces.page import asset, standalone, with_imports
+from lanterna.surfaces.web.looking import look_page
+from lanterna.surfaces.web.page import asset, standalone, with_imports
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -98,8 +98,8 @@ def _size(place: Path) -> tuple[int, int]:
 
 def recipe_of(record: Record, name: str) -> Picture:
     """What a record says, for the page: kind of job, settings, command, and the sha256 of what went in."""
-    from lanterna.surfaces.rerun import command_line
     from lanterna.techniques.registry import technique_of
+    from lanterna.techniques.rerun import command_line
 
     technique = technique_of(record.verb, record.made)
     first = technique.inputs[0].name if technique and technique.inputs else "picture"

@@ -117,7 +117,7 @@ def _check(lesson: str, exercise: int, answer: object) -> dict[str, Any]:
 @lru_cache(maxsize=64)  # a control that goes back, and a page that is opened again
 def _outcome(name: str, recipe: Recipe) -> dict[str, Any]:
     from lanterna.lessons import LESSONS
-    from lanterna.surfaces.lessons import outcome_as_json
+    from lanterna.lessons.documents import outcome_as_json
 
     return outcome_as_json(LESSONS[name].experiment(recipe))
 

@@ -370,7 +370,7 @@ class _Run:
 def _sheet(result: Result, record: Record) -> list[Message]:
     """Each picture of a contact sheet: where it is on it, and what makes it large."""
     from lanterna.images.drawing import contact_sheet_boxes
-    from lanterna.surfaces.rerun import commands_of
+    from lanterna.techniques.rerun import commands_of
 
     if not result.tiles:
         return []

@@ -18,7 +18,7 @@ async def lessons(_: Request) -> Response:
 
     def all_of_them() -> list[dict[str, object]]:
         from lanterna.lessons import LESSONS
-        from lanterna.surfaces.lessons import lesson_as_json
+        from lanterna.lessons.documents import lesson_as_json
 
         return [lesson_as_json(lesson) for lesson in LESSONS.values()]
 

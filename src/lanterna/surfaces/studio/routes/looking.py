@@ -63,8 +63,8 @@ def _page(name: str, file: Path | None, title: str, _: float) -> str:
     from lanterna.recipes.classify import LONGEST
     from lanterna.recipes.read import read
     from lanterna.shelf import is_here
-    from lanterna.surfaces.looking import look_page
     from lanterna.surfaces.studio.techniques import check_network
+    from lanterna.surfaces.web.looking import look_page
 
     check_network(name)
     missing = [item for item in shelf_items(name) if not is_here(item)]

@@ -1,7 +1,7 @@
 """The page of one picture in one network: what it is made of, and the file it becomes.
 
 A digit network goes into the page with its weights, and the page computes (`web/compute.js`). Any other is
-recorded: what its stages put out, and what contributed to its top answers (`surfaces/recording.py`).
+recorded: what its stages put out, and what contributed to its top answers (`surfaces/web/recording.py`).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from lanterna.images.digits import mnist
 from lanterna.networks.trained import is_trained, trained_folder
 from lanterna.recipes.train import Train
 from lanterna.recipes.training import new_network
-from lanterna.surfaces.embedding import embedded
-from lanterna.surfaces.page import asset, standalone
-from lanterna.surfaces.recording import recorded
+from lanterna.surfaces.web.embedding import embedded
+from lanterna.surfaces.web.page import asset, standalone
+from lanterna.surfaces.web.recording import recorded
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lanterna.errors import UsageError
 from lanterna.files import MARKER, replacing
-from lanterna.surfaces.page import styles
+from lanterna.surfaces.web.page import styles
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -26,8 +26,8 @@ from lanterna.probes.paths import heat, paths
 from lanterna.recipes.classify import Classify, classify
 from lanterna.recipes.read import read
 from lanterna.recipes.results import open_or_train
-from lanterna.surfaces.gallery import Exhibit, Room
-from lanterna.surfaces.looking import look_page
+from lanterna.surfaces.web.gallery import Exhibit, Room
+from lanterna.surfaces.web.looking import look_page
 from lanterna.techniques.dream.technique import DREAM
 from lanterna.techniques.execute import Job, begin, last_of, record_of, save_result
 from lanterna.techniques.paint.technique import RACE_FILM
@@ -282,7 +282,7 @@ def _photograph(name: str) -> Path:
 
 def _page() -> AbstractContextManager[Path]:
     """The handwritten page."""
-    return as_file(files("lanterna.surfaces").joinpath("page.jpg"))
+    return as_file(files("lanterna.surfaces.cli").joinpath("page.jpg"))
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from lanterna.errors import UsageError
 from lanterna.files import refuse_to_overwrite, replacing
 from lanterna.images.films import SUFFIXES, check_film_place
 from lanterna.recipes.film import corners
-from lanterna.surfaces.film_frames import save_training_film
-from lanterna.surfaces.page import standalone
+from lanterna.surfaces.web.film_frames import save_training_film
+from lanterna.surfaces.web.page import standalone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
