@@ -4,17 +4,26 @@ Nothing here is shared with the reader. A digit's middle line is found by thinni
 fast parallel algorithm for thinning digital patterns") and drawn again at page resolution with a pen of the
 wanted width, or the digit's own outline is enlarged where its own stroke should stay. The sheet is then
 laid on a table, seen in perspective, lit unevenly, blurred, given sensor noise and kept as JPEG.
+
+Colours lie in planes of their own, as numpy goes through those many times faster than through threes.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
+import os
+import pickle
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
+
+from places import ROOT
 
 Array = NDArray[np.float32]
 
@@ -102,6 +111,20 @@ CONDITIONS: dict[str, Condition] = {
     "blurred": replace(PLAIN, blur=3.2),
     "JPEG noise": replace(PLAIN, quality=14, noise=0.03),
 }  # fmt: skip
+
+
+def page_of(name: str, images: NDArray[np.uint8], labels: NDArray[np.integer], seed: int) -> SimulatedPage:
+    """A page of that condition, simulated once for all runs: it takes as long as to read it."""
+    made_by = Path(__file__).read_bytes() + f"{np.__version__} {PIL.__version__}".encode()
+    folder = ROOT / "build" / "pages-for-tests" / hashlib.sha256(made_by).hexdigest()[:16]
+    file = folder / f"{name}-{seed}"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        whole = folder / f"{name}-{seed}-{os.getpid()}"
+        whole.write_bytes(pickle.dumps(simulate(CONDITIONS[name], images, labels, seed)))
+        whole.replace(file)
+    page: SimulatedPage = pickle.loads(file.read_bytes())
+    return page
 
 
 def simulate(
@@ -231,21 +254,35 @@ def _stroke(ys, xs, size, factor, pen) -> Array:
     return np.clip((field - 0.5) * 3 + 0.5, 0, 1)
 
 
+def _goes(second: bool) -> NDArray[np.bool_]:
+    """Whether a pixel goes, by which of its neighbours are set: a bit each, clockwise from the one above."""
+    around = [np.arange(256) >> bit & 1 for bit in range(8)]
+    n, e, s, w = around[::2]
+    count = sum(around)
+    turns = sum((around[i] == 0) & (around[(i + 1) % 8] == 1) for i in range(8))
+    ends = (n * e * w == 0) & (n * s * w == 0) if second else (n * e * s == 0) & (e * s * w == 0)
+    return (count >= 2) & (count <= 6) & (turns == 1) & ends
+
+
+_GOES = (_goes(second=False), _goes(second=True))
+
+
 def _thin(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The middle line of a shape, one pixel wide (Zhang and Suen 1984)."""
-    image = mask.copy()
-    while True:
-        before = image.copy()
-        for second in (False, True):
-            p = np.pad(image, 1).astype(np.int8)
-            n, e, s, w = p[:-2, 1:-1], p[1:-1, 2:], p[2:, 1:-1], p[1:-1, :-2]
-            around = [n, p[:-2, 2:], e, p[2:, 2:], s, p[2:, :-2], w, p[:-2, :-2], n]
-            count = sum(around[:8])
-            turns = sum((around[i] == 0) & (around[i + 1] == 1) for i in range(8))
-            ends = (n * e * w == 0) & (n * s * w == 0) if second else (n * e * s == 0) & (e * s * w == 0)
-            image &= ~(image & (count >= 2) & (count <= 6) & (turns == 1) & ends)
-        if (before == image).all():
-            return image
+    padded = np.pad(mask, 1).astype(np.uint8)
+    image = padded[1:-1, 1:-1]
+    height, width = image.shape
+    left = True
+    while left:
+        left = False
+        for goes in _GOES:
+            code = np.zeros_like(image)
+            for bit, (y, x) in enumerate(((0, 1), (0, 2), (1, 2), (2, 2), (2, 1), (2, 0), (1, 0), (0, 0))):
+                code |= padded[y : y + height, x : x + width] << bit
+            gone = goes[code] & (image == 1)
+            image[gone] = 0
+            left |= bool(gone.any())
+    return image == 1
 
 
 def _noise(rng, shape, scale) -> Array:
@@ -256,27 +293,25 @@ def _noise(rng, shape, scale) -> Array:
     return np.asarray(Image.fromarray(small).resize((shape[1], shape[0]), Image.Resampling.BICUBIC))
 
 
-def _paper(condition, ink, rng, scale) -> Array:
-    """The written sheet, (H, W, 3)."""
+def _paper(condition, ink, rng, scale) -> list[Array]:
+    """The written sheet, three colours `(H, W)`."""
     shape = ink.shape
-    paper = np.broadcast_to(np.float32(condition.paper), (*shape, 3)).copy()
+    paper = [np.full(shape, colour) for colour in np.float32(condition.paper)]
     if condition.grain:
         grain = rng.normal(0, 1, shape).astype(np.float32) * 0.6 + _noise(rng, shape, 2.5) * 0.7
-        paper *= (
-            1
-            + condition.grain * grain[..., None]
-            + condition.grain * _noise(rng, shape, 60 * scale)[..., None]
-        )
+        coarse = condition.grain * _noise(rng, shape, 60 * scale)
+        rough = 1 + condition.grain * grain + coarse
+        paper = [plane * rough for plane in paper]
     blue, red = np.float32((0.45, 0.6, 0.85)), np.float32((0.9, 0.35, 0.4))
     step = 55.0 * scale
     y, x = np.arange(shape[0]) + rng.uniform(0, step), np.arange(shape[1]) + rng.uniform(0, step)
     wide = 1.1 * scale
 
-    def draw(positions, period, colour, axis):
+    def draw(positions, period, colours, axis):
         distance = np.abs((positions + period / 2) % period - period / 2)
         line = np.clip(wide - distance + 0.5, 0, 1) * condition.rule_strength * 2
-        line = np.clip(line, 0, 1)[:, None, None] if axis == 0 else np.clip(line, 0, 1)[None, :, None]
-        return paper * (1 - line * (1 - colour))
+        line = np.expand_dims(np.clip(line, 0, 1), 1 - axis)
+        return [plane * (1 - line * (1 - colour)) for plane, colour in zip(paper, colours, strict=True)]
 
     if condition.rule in ("lined", "margin"):
         paper = draw(y, 2 * step if condition.rule == "margin" else step * 1.9, blue, 0)
@@ -288,20 +323,23 @@ def _paper(condition, ink, rng, scale) -> Array:
     for _ in range(condition.specks):
         cy, cx, r = rng.uniform(0, shape[0]), rng.uniform(0, shape[1]), rng.uniform(0.8, 3.0) * scale
         y0, x0 = int(max(cy - 5 * scale, 0)), int(max(cx - 5 * scale, 0))
-        part = paper[y0 : y0 + 10 * scale, x0 : x0 + 10 * scale]
-        gy, gx = np.mgrid[y0 : y0 + part.shape[0], x0 : x0 + part.shape[1]]
-        part *= 1 - 0.75 * np.clip(r - np.hypot(gy - cy, gx - cx) + 0.5, 0, 1)[..., None]
-    alpha = ink[..., None]
-    paper = paper * (1 - alpha) + np.float32(condition.ink) * alpha
+        y1, x1 = min(y0 + 10 * scale, shape[0]), min(x0 + 10 * scale, shape[1])
+        gy, gx = np.ogrid[y0:y1, x0:x1]
+        speck = 1 - 0.75 * np.clip(r - np.hypot(gy - cy, gx - cx) + 0.5, 0, 1)
+        for plane in paper:
+            plane[y0:y1, x0:x1] *= speck
+    without = 1 - ink
+    paper = [
+        plane * without + colour * ink for plane, colour in zip(paper, np.float32(condition.ink), strict=True)
+    ]
     if condition.holes:
         for place in (0.14, 0.38, 0.62, 0.86):
-            gy, gx = np.mgrid[: shape[0], : int(0.07 * shape[1])]
-            hole = np.clip(17 * scale - np.hypot(gy - place * shape[0], gx - 0.03 * shape[1]) + 0.5, 0, 1)[
-                ..., None
-            ]
-            part = paper[:, : hole.shape[1]]
-            part[:] = part * (1 - hole) + 0.13 * hole
-    return np.clip(paper, 0, 1).astype(np.float32)
+            gy, gx = np.ogrid[: shape[0], : int(0.07 * shape[1])]
+            hole = np.clip(17 * scale - np.hypot(gy - place * shape[0], gx - 0.03 * shape[1]) + 0.5, 0, 1)
+            for plane in paper:
+                part = plane[:, : hole.shape[1]]
+                part[:] = part * (1 - hole) + 0.13 * hole
+    return [np.clip(plane, 0, 1).astype(np.float32) for plane in paper]
 
 
 def _homography(source, target) -> NDArray[np.float64]:
@@ -313,7 +351,7 @@ def _homography(source, target) -> NDArray[np.float64]:
 
 
 def _photograph(condition, sheet, placed, rng, scale) -> SimulatedPage:
-    height, width = sheet.shape[:2]
+    height, width = sheet[0].shape
     turn = np.radians(rng.uniform(*condition.turn)) if not (condition.edge or condition.light == 0) else 0.0
     corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], float)
     margin = 0.07 if condition.table else 0.0
@@ -331,22 +369,25 @@ def _photograph(condition, sheet, placed, rng, scale) -> SimulatedPage:
     forward = _homography(corners, seen)
     back = np.linalg.inv(forward)
     back /= back[2, 2]
-    moved = []
-    for channel in range(3):
-        plane = Image.fromarray(sheet[..., channel])
-        outside = -1.0 if condition.table else float(condition.paper[channel])
-        moved.append(
-            np.asarray(plane.transform((width, height), Image.Transform.PERSPECTIVE, tuple(back.ravel()[:8]),
-                                       Image.Resampling.BILINEAR, fillcolor=outside))
+    photo = []
+    for plane, colour in zip(sheet, condition.paper, strict=True):
+        outside = -1.0 if condition.table else float(colour)
+        seen_so = Image.fromarray(plane).transform(
+            (width, height), Image.Transform.PERSPECTIVE, tuple(back.ravel()[:8]),
+            Image.Resampling.BILINEAR, fillcolor=outside,
         )  # fmt: skip
-    photo = np.stack(moved, -1)
+        photo.append(np.asarray(seen_so))
     if condition.table:
-        on_table = photo[..., :1] < -0.5
-        photo = np.where(on_table, _table(condition, (height, width), rng, scale), np.maximum(photo, 0))
-    photo = photo * _light(condition, (height, width), rng)[..., None]
+        on_table = photo[0] < -0.5
+        table = _table(condition, (height, width), rng, scale)
+        photo = [
+            np.where(on_table, under, np.maximum(plane, 0)) for plane, under in zip(photo, table, strict=True)
+        ]
+    light = _light(condition, (height, width), rng)
+    planes = [Image.fromarray((np.clip(plane * light, 0, 1) * 255).astype(np.uint8)) for plane in photo]
     factor = condition.width / width
     small = (condition.width, round(height * factor))
-    picture = Image.fromarray((np.clip(photo, 0, 1) * 255).astype(np.uint8))
+    picture = Image.merge("RGB", planes)
     if factor < 1:
         picture = picture.resize(small, Image.Resampling.LANCZOS)
     if condition.blur:
@@ -356,7 +397,9 @@ def _photograph(condition, sheet, placed, rng, scale) -> SimulatedPage:
     if condition.noise:
         array = np.asarray(picture, np.float32)
         noise = rng.normal(0, condition.noise * 255, array.shape).astype(np.float32)
-        noise = 0.6 * noise + 0.6 * noise.mean(-1, keepdims=True) * 1.7
+        mean = (noise[..., 0] + noise[..., 1] + noise[..., 2]) / 3
+        noise *= 0.6
+        noise += (0.6 * mean * 1.7)[..., None]
         picture = Image.fromarray(np.clip(array + noise, 0, 255).astype(np.uint8))
     if factor > 1:
         picture = picture.resize(small, Image.Resampling.BICUBIC)
@@ -371,7 +414,8 @@ def _photograph(condition, sheet, placed, rng, scale) -> SimulatedPage:
     return SimulatedPage(file.getvalue(), digits)
 
 
-def _table(condition, shape, rng, scale) -> Array:
+def _table(condition, shape, rng, scale) -> list[Array]:
+    """What the sheet lies on, three colours `(H, W)`."""
     if condition.table == "wood":
         rings = _noise(rng, shape, 400 * scale) * 3 + np.linspace(0, 14, shape[0])[:, None]
         stripe = 0.5 + 0.5 * np.sin(6.28 * (rings + 0.15 * _noise(rng, shape, 40 * scale)))
@@ -381,20 +425,21 @@ def _table(condition, shape, rng, scale) -> Array:
             )
         )
         tone = 0.75 + 0.2 * stripe + 0.06 * stretched
-        return tone[..., None] * np.float32((0.52, 0.35, 0.22))
-    if condition.table == "dark":
-        return (1 + 0.12 * _noise(rng, shape, 3 * scale) + 0.1 * _noise(rng, shape, 200 * scale))[
-            ..., None
-        ] * np.float32((0.13, 0.13, 0.15))
-    weave = 0.1 * np.sin(np.arange(shape[0]) / (2.2 * scale))[:, None] + 0.1 * np.sin(
-        np.arange(shape[1]) / (2.5 * scale)
-    )
-    return (0.9 + weave + 0.05 * _noise(rng, shape, 30 * scale))[..., None] * np.float32((0.35, 0.42, 0.5))
+        colours = (0.52, 0.35, 0.22)
+    elif condition.table == "dark":
+        tone = 1 + 0.12 * _noise(rng, shape, 3 * scale) + 0.1 * _noise(rng, shape, 200 * scale)
+        colours = (0.13, 0.13, 0.15)
+    else:
+        down, across = np.arange(shape[0]) / (2.2 * scale), np.arange(shape[1]) / (2.5 * scale)
+        weave = 0.1 * np.sin(down)[:, None] + 0.1 * np.sin(across)
+        tone = 0.9 + weave + 0.05 * _noise(rng, shape, 30 * scale)
+        colours = (0.35, 0.42, 0.5)
+    return [tone * colour for colour in np.float32(colours)]
 
 
 def _light(condition, shape, rng) -> Array:
     """How bright each place is lit: falls off across the sheet, and a shadow with a crisp edge."""
-    y, x = np.mgrid[0 : 1 : shape[0] * 1j, 0 : 1 : shape[1] * 1j].astype(np.float32)
+    y, x = (along.astype(np.float32) for along in np.ogrid[0 : 1 : shape[0] * 1j, 0 : 1 : shape[1] * 1j])
     angle = rng.uniform(0, 2 * np.pi)
     along = (x - 0.5) * np.cos(angle) + (y - 0.5) * np.sin(angle)
     light = 1 - condition.light * np.clip(along + 0.5, 0, 1.2) ** 1.3

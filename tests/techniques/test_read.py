@@ -82,10 +82,10 @@ def test_pages_of_every_condition(network):
     images, labels = digits_to_write()
     shares, right_of_all, all_of_all = {}, 0, 0
     confidence, right = [], []
-    for number, (name, condition) in enumerate(pages.CONDITIONS.items()):
+    for number, name in enumerate(pages.CONDITIONS):
         hits = total = 0
         for page in range(PAGES_OF_EACH):
-            data, written = pages.simulate(condition, images, labels, SEED + 100 * page + number)
+            data, written = pages.page_of(name, images, labels, SEED + 100 * page + number)
             readings = read(data, network=network)
             found = matched(written, readings)
             good = {j for i, j in found.items() if readings[j].digit == written[i].digit}
