@@ -112,6 +112,19 @@ def _running_max(x: Tensor, window: int, dimension: int) -> Tensor:
     return x.narrow(dimension, 0, size)
 
 
+def slide_sum(x: Tensor, window: int, dimension: int) -> Tensor:
+    """The sum of every `window` numbers side by side along a dimension, which becomes `window - 1` shorter.
+
+    Divided by `window` it is what torch's pooling gives to the last bit, several times as fast: whole planes
+    are added.
+    """
+    kept = x.shape[dimension] - window + 1
+    total = x.narrow(dimension, 0, kept).clone()
+    for step in range(1, window):
+        total += x.narrow(dimension, step, kept)
+    return total
+
+
 def _ink_direction(missing: Tensor) -> Tensor:
     """The colour in which ink shows most: the mean of the strongest differences from paper, `(3,)`."""
     sample = missing[:, ::2, ::2].flatten(1)  # (3, places)

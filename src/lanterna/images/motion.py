@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from lanterna.errors import UsageError
+from lanterna.images.light import slide_sum
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -157,8 +158,8 @@ def _places(flow: Tensor) -> tuple[Tensor, Tensor]:
 def _mean(values: Tensor, reach: int) -> Tensor:
     """The mean over squares of 2 · reach + 1 pixels. `(N, C, H, W)`."""
     side = 2 * reach + 1
-    across = F.avg_pool2d(F.pad(values, (reach, reach, 0, 0), mode="replicate"), (1, side), 1)
-    return F.avg_pool2d(F.pad(across, (0, 0, reach, reach), mode="replicate"), (side, 1), 1)
+    across = slide_sum(F.pad(values, (reach, reach, 0, 0), mode="replicate"), side, -1) / side
+    return slide_sum(F.pad(across, (0, 0, reach, reach), mode="replicate"), side, -2) / side
 
 
 def _halved(pictures: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lanterna.images.components import components
-from lanterna.images.light import slide_max
+from lanterna.images.light import slide_max, slide_sum
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,12 +48,12 @@ def _find(ink: Tensor, noise: float, *, upright: bool, squared: bool = False) ->
     wide = small.shape[-1]
     if wide < 3 * _SPAN or small.shape[-2] < 32:
         return []
-    smooth = F.avg_pool2d(small, (1, 9), 1, (0, 4), count_include_pad=False)
+    smooth = _smoothed(small, 4, across=True)
     # A grey opening along the row: what stays dark for a whole span.
     near = slide_max(smooth, _REACH, across=False)
     opened = slide_max(-slide_max(-near, _SPAN // 2, down=False), _SPAN // 2, down=False)
     # A rule stands out from what is just above and below it; a shadow or a blot does not.
-    beside = F.avg_pool2d(opened, (25, 1), 1, (12, 0), count_include_pad=False)
+    beside = _smoothed(opened, 12, across=False)
     strength = torch.minimum(opened - beside, smooth - beside)[0, 0].numpy()
     found = strength > max(1.2 * noise, 0.012)
     linked = slide_max(torch.from_numpy(found).float()[None, None], 9, down=False)[0, 0].numpy() > 0
@@ -78,6 +78,14 @@ def _find(ink: Tensor, noise: float, *, upright: bool, squared: bool = False) ->
         rules.append(Rule(at.astype(np.float64), 2 * float(thick), upright))
         alone += longest[label] >= 0.6 * wide
     return rules if len(rules) >= 3 or alone else []
+
+
+def _smoothed(x: Tensor, reach: int, *, across: bool) -> Tensor:
+    """The mean within `reach` pixels either way, along the rows or down the columns, `(1, 1, H, W)`."""
+    pad = (reach, reach, 0, 0) if across else (0, 0, reach, reach)
+    dimension = -1 if across else -2
+    there = F.pad(torch.ones_like(x), pad)  # beyond the border there is nothing, which is not counted
+    return slide_sum(F.pad(x, pad), 2 * reach + 1, dimension) / slide_sum(there, 2 * reach + 1, dimension)
 
 
 def _fit(
