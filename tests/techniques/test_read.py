@@ -13,6 +13,7 @@ from PIL import Image
 import pages
 from lanterna.images.digits import mnist
 from lanterna.networks.trained import open_trained
+from lanterna.recipes.judging import judge_of
 from lanterna.recipes.read import Read, read
 from lanterna.recipes.results import expected_calibration_error
 from lanterna.surfaces.cli import main
@@ -149,6 +150,18 @@ def test_the_command_says_draws_and_explains(tmp_path: Path, capsys: pytest.Capt
     assert main(["rerun", str(out), "-o", str(tmp_path / "again.png")]) == 0
     with Image.open(out) as first, Image.open(tmp_path / "again.png") as again:
         assert first.tobytes() == again.tobytes()
+
+
+def test_a_network_is_judged_by_the_weights_it_has(network, trained: Path):
+    """However often they are opened; and where they were changed, by the changed ones."""
+    again = open_trained(trained / "networks" / "conv")
+    first, second = (judge_of(one).known for one in (network, again))
+    assert second.unusual == first.unusual
+    assert torch.equal(second.factor, first.factor)
+    with torch.no_grad():
+        again.get_parameter("stages.norm3.weight").mul_(2)
+    assert judge_of(again).known.means.max() > 1.5 * first.means.max()
+    assert torch.equal(judge_of(network).known.means, first.means)
 
 
 def test_without_a_network_it_trains_one_first(network, monkeypatch: pytest.MonkeyPatch):

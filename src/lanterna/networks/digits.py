@@ -11,7 +11,7 @@ import math
 from typing import TYPE_CHECKING, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lanterna.networks.stages import Eye, Network
 
@@ -27,6 +27,22 @@ ACTIVATIONS: dict[Activation, type[nn.Module]] = {"relu": nn.ReLU, "sigmoid": nn
 SIDE = 28  # pixels along each side of a digit
 TEN = 10  # answers
 DIGIT_EYE = Eye(channels=1, size=SIDE, mean=(0.0,), deviation=(1.0,))
+
+
+class MaxPool2d(nn.MaxPool2d):
+    """Put the largest of each 2 × 2 numbers out: torch's own, a few times as fast where none will be derived.
+
+    With rows and columns joined whole, the processor compares many numbers at once.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps `(N, C, H, W)` to maps `(N, C, H // 2, W // 2)`."""
+        if not (torch.is_inference_mode_enabled() and x.is_contiguous()):
+            pooled: Tensor = super().forward(x)
+            return pooled
+        height, width = (side // 2 * 2 for side in x.shape[-2:])
+        rows = torch.maximum(x[..., 0:height:2, :width], x[..., 1:height:2, :width])
+        return torch.maximum(rows[..., 0::2], rows[..., 1::2])
 
 
 def dense(
@@ -69,7 +85,7 @@ def conv(
             kernel = 3 if stages else 5
             stages[f"conv{number}"] = nn.Conv2d(width, maps, kernel, padding=kernel // 2, bias=False)
             if layer == convolutions:
-                stages[f"pool{group}"] = nn.MaxPool2d(2)
+                stages[f"pool{group}"] = MaxPool2d(2)
                 side //= 2
             norm = nn.BatchNorm2d(maps)
             if not bias:

@@ -8,10 +8,11 @@ Mahalanobis distance to the nearest class).
 
 from __future__ import annotations
 
-import weakref
+import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+from safetensors.torch import save
 from torch import Tensor
 
 from lanterna.images.digits import by_another_hand, mnist
@@ -19,7 +20,7 @@ from lanterna.images.digits import by_another_hand, mnist
 if TYPE_CHECKING:
     from lanterna.networks.stages import Network
 
-_BATCH = 500
+_BATCH = 250  # a larger batch goes beyond the processor's caches
 _STATISTICS = 3_000  # training digits from which classes' features are known
 _VALIDATION = 1_500  # validation digits that tell which distances are usual
 
@@ -34,31 +35,32 @@ class Judgement(NamedTuple):
     features: Tensor
 
 
-class Judge:
-    """A digit network together with what it makes of known digits."""
+class Known(NamedTuple):
+    """The features of known digits: their `means` by class `(10, F)`, the Cholesky `factor` `(F, F)` of how
+    they vary about these, and the distances to the nearest mean that are `usual` and `unusual`.
+    """
 
-    def __init__(self, network: Network) -> None:
+    means: Tensor
+    factor: Tensor
+    usual: float
+    unusual: float
+
+
+class Judge:
+    """A digit network together with what it makes of known digits, which `known` spares it to learn."""
+
+    def __init__(self, network: Network, known: Known | None = None) -> None:
         self.network = network
-        training, validation = mnist("train"), mnist("validation")
-        images = training.images[:_STATISTICS].float() / 255
-        labels = training.labels[:_STATISTICS]
-        drawn = by_another_hand(images, torch.Generator().manual_seed(0))
-        _, features = self._run(torch.cat([images, drawn]))
-        self._learn_classes(features, labels.repeat(2))
-        known = validation.images[:_VALIDATION].float() / 255
-        changed = by_another_hand(known, torch.Generator().manual_seed(1))
-        _, features = self._run(torch.cat([known, changed]))
-        distance = self._distance(features)
-        self.usual = float(distance.quantile(0.5))
-        self.unusual = float(distance.quantile(0.99))
+        self.known = known or self._learn()
 
     def __call__(self, images: Tensor) -> Judgement:
         """Judge `(N, 1, 28, 28)` in [0, 1]."""
         logits, features = self._run(images)
         if not len(images):
             return Judgement(logits, torch.zeros(0), features)
-        spread = 0.12 * (self.unusual - self.usual)
-        likeness = torch.sigmoid((self.unusual - self._distance(features)) / spread)
+        spread = 0.12 * (self.known.unusual - self.known.usual)
+        distance = _distance(features, self.known.means, self.known.factor)
+        likeness = torch.sigmoid((self.known.unusual - distance) / spread)
         return Judgement(logits.softmax(1), likeness, features)
 
     def nearest(self, features: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -88,27 +90,48 @@ class Judge:
                 lasts.append(before.flatten(1).float().cpu())
         return torch.cat(answers), torch.cat(lasts)
 
-    def _learn_classes(self, features: Tensor, labels: Tensor) -> None:
-        self.means = torch.stack([features[labels == digit].mean(0) for digit in range(10)])
-        centred = features - self.means[labels]
+    def _learn(self) -> Known:
+        training, validation = mnist("train"), mnist("validation")
+        images = training.images[:_STATISTICS].float() / 255
+        labels = training.labels[:_STATISTICS].repeat(2)
+        drawn = by_another_hand(images, torch.Generator().manual_seed(0))
+        _, features = self._run(torch.cat([images, drawn]))
+        means = torch.stack([features[labels == digit].mean(0) for digit in range(10)])
+        centred = features - means[labels]
         covariance = centred.T @ centred / len(centred)
         loading = (
             0.02 * covariance.diagonal().mean() + 1e-6
         )  # features that hardly vary are not trusted alone
-        self.factor = torch.linalg.cholesky(covariance + loading * torch.eye(len(covariance)))
+        factor = torch.linalg.cholesky(covariance + loading * torch.eye(len(covariance)))
 
-    def _distance(self, features: Tensor) -> Tensor:
-        """Mahalanobis distance to the nearest class, `(N,)`."""
-        white = torch.linalg.solve_triangular(self.factor, features.T, upper=False).T
-        means = torch.linalg.solve_triangular(self.factor, self.means.T, upper=False).T
-        return torch.cdist(white, means).amin(1)
+        known = validation.images[:_VALIDATION].float() / 255
+        changed = by_another_hand(known, torch.Generator().manual_seed(1))
+        _, features = self._run(torch.cat([known, changed]))
+        distance = _distance(features, means, factor)
+        return Known(means, factor, float(distance.quantile(0.5)), float(distance.quantile(0.99)))
 
 
-_judges: weakref.WeakKeyDictionary[Network, Judge] = weakref.WeakKeyDictionary()
+def _distance(features: Tensor, means: Tensor, factor: Tensor) -> Tensor:
+    """Mahalanobis distance to the nearest class, `(N,)`."""
+    white = torch.linalg.solve_triangular(factor, features.T, upper=False).T
+    middles = torch.linalg.solve_triangular(factor, means.T, upper=False).T
+    return torch.cdist(white, middles).amin(1)
+
+
+_MOST = 8  # networks whose known digits are kept in memory, 1.3 MB of each
+_known: dict[str, Known] = {}
 
 
 def judge_of(network: Network) -> Judge:
-    """The judge of a network, made once for each: it takes about a second."""
-    if network not in _judges:
-        _judges[network] = Judge(network)
-    return _judges[network]
+    """The judge of a network. What it makes of known digits takes most of a second, and is worked out once
+    for the same layers with the same weights, however often these are opened.
+    """
+    state = network.state_dict()
+    how = repr((network, {name: (value.device, value.stride()) for name, value in state.items()}))
+    weights = save({name: value.contiguous().cpu() for name, value in state.items()})
+    key = hashlib.sha256(how.encode() + weights).hexdigest()
+    judge = Judge(network, _known.get(key))
+    _known[key] = judge.known
+    if len(_known) > _MOST:
+        _known.pop(next(iter(_known)), None)
+    return judge

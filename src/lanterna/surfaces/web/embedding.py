@@ -83,7 +83,7 @@ def _described(module: nn.Module) -> tuple[dict[str, object], dict[str, Tensor]]
         return {"kind": "conv", "kernel": kernel, "padding": padding[0]}, _weights(module)
     if type(module) is nn.Linear:
         return {"kind": "linear"}, _weights(module)
-    if type(module) is nn.MaxPool2d:
+    if isinstance(module, nn.MaxPool2d):
         plain = (
             isinstance(module.kernel_size, int)
             and module.stride == module.kernel_size
