@@ -90,6 +90,7 @@ def test_inputs_come_in_their_order_or_by_name(here):
 
 def test_what_is_made_is_saved_with_its_recipe(here, monkeypatch):
     work = notebook.make("stripes", "red.png", "blue.png", grey_one="green.png", tall=3)
+    assert stripes_of(work, 3) == ["red", "blue", 85]
     (here / "elsewhere").mkdir()
     monkeypatch.chdir(here / "elsewhere")  # the recipe is of the files that were there when it began
     work.save(here / "made.png")
@@ -105,9 +106,11 @@ def test_what_is_made_is_saved_with_its_recipe(here, monkeypatch):
         work.save("sheet.png", "sheet")
     # A picture that is in no file cannot be found again: there is no recipe that would say so.
     notebook.make("stripes", open_picture("red.png"), "blue.png").save("open.png")
-    assert read_record("open.png") is None
+    with pytest.raises(UsageError, match="carries no recipe"):
+        read_record("open.png")
     notebook.watch(Frame(1, 1, picture=torch.rand(3, 4, 4)) for _ in range(1)).save("watched.png")
-    assert read_record("watched.png") is None
+    with pytest.raises(UsageError, match="carries no recipe"):
+        read_record("watched.png")
 
 
 @pytest.mark.parametrize(
@@ -168,7 +171,7 @@ def test_a_film_is_saved_as_one():
 def test_a_painting_is_saved_beside_its_picture(here):
     work = notebook.make("paint-film", ["red.png", "blue.png"], size=16, steps=4)
     work.save("paint.png")
-    assert open_painting("paint.safetensors").pictures == 2
+    assert open_painting(here / "paint.safetensors").pictures == 2
     work.save("learned.webp", "film")
     assert open_film("learned.webp").count > 1
     (here / "other.safetensors").write_bytes(b"mine")
