@@ -31,9 +31,9 @@ from lanterna import open_network, shelf
 from lanterna.images import open_picture, save_picture
 from lanterna.networks.quick import quicken
 from lanterna.probes import objectives
-from lanterna.recipes.dream import Dream, dream
-from lanterna.recipes.foreseen import foreseen
-from lanterna.recipes.octaves import octave_sizes
+from lanterna.techniques.dream.algorithm import Dream, dream
+from lanterna.techniques.dream.foreseen import foreseen
+from lanterna.techniques.octaves import octave_sizes
 
 STAGE, RATIO = "relu4_3", 1.4
 LEARNING_RATE, SHIFT, SMOOTHING = 0.09, 32, 0.5

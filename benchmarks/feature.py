@@ -16,8 +16,8 @@ import torch
 
 from lanterna.networks import open_network
 from lanterna.probes import objectives
-from lanterna.recipes import feature as recipes
-from lanterna.recipes.feature import Feature, feature
+from lanterna.techniques.feature import algorithm as recipes
+from lanterna.techniques.feature.algorithm import Feature, feature
 
 WISHES = (("efficientnet-lite0", "block9", 31), ("efficientnet-lite0", "output", 1), ("vgg16", "conv4_2", 7))
 

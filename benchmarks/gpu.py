@@ -32,11 +32,11 @@ from lanterna.devices import choose_device, described, fast_dtype
 from lanterna.networks import open_network
 from lanterna.networks.quick import quicken
 from lanterna.probes import objectives
-from lanterna.recipes.dream import Dream, dream
-from lanterna.recipes.paint import Paint, paint
-from lanterna.recipes.style import Stylize, style
-from lanterna.recipes.train import Train
-from lanterna.recipes.training import new_network, train
+from lanterna.techniques.dream.algorithm import Dream, dream
+from lanterna.techniques.paint.algorithm import Paint, paint
+from lanterna.techniques.style.algorithm import Stylize, style
+from lanterna.techniques.train.algorithm import new_network, train
+from lanterna.techniques.train.settings import Train
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -60,7 +60,7 @@ def measured(work, side, options):
     if kind == "onnx":
         import onnxruntime  # noqa: F401  # loading a library is nobody's work here
     else:
-        from lanterna.recipes import instant  # noqa: F401
+        from lanterna.techniques.style import instant  # noqa: F401
     before = bench.peak_mb()
     seconds, result = bench.timed(lambda: paint(picture, None if built_in else painting, options.threads))
     peak = bench.peak_mb()
@@ -75,7 +75,7 @@ def measured(work, side, options):
 
 
 def with_ours(picture, painting, _):
-    from lanterna.recipes.instant import Instant, instant
+    from lanterna.techniques.style.instant import Instant, instant
 
     if painting is None:
         frames = instant(picture, Instant(built_in=(BUILT_IN,)))

@@ -22,11 +22,11 @@ from lanterna import shelf
 from lanterna.images import open_picture
 from lanterna.networks import open_network
 from lanterna.probes.statistics import wasserstein_distance
-from lanterna.recipes.instant import instant
-from lanterna.recipes.octaves import resized
-from lanterna.recipes.style import Stylize, style
-from lanterna.recipes.style_loss import Aim, Content, Style, Weights, features_of, loss_of, moments_of
-from lanterna.recipes.style_stages import STAGE_WEIGHTS
+from lanterna.techniques.octaves import resized
+from lanterna.techniques.style.algorithm import Stylize, style
+from lanterna.techniques.style.instant import instant
+from lanterna.techniques.style.loss import Aim, Content, Style, Weights, features_of, loss_of, moments_of
+from lanterna.techniques.style.stages import STAGE_WEIGHTS
 
 if TYPE_CHECKING:
     from torch import Tensor

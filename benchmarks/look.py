@@ -14,8 +14,8 @@ import bench
 from playwright.sync_api import sync_playwright
 
 from lanterna.images.digits import mnist
-from lanterna.recipes.results import open_or_train
 from lanterna.surfaces.web.looking import look_page
+from lanterna.techniques.train.results import open_or_train
 
 PEN = """async (frames) => {
   const canvas = document.querySelector(".pad canvas"), box = canvas.getBoundingClientRect();

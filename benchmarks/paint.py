@@ -76,7 +76,7 @@ def opened(path):
 
 def painted(picture, **settings):
     """The last frame, and every frame's PSNR."""
-    from lanterna.recipes.paint import Paint, paint
+    from lanterna.techniques.paint.algorithm import Paint, paint
 
     course = []
     for frame in paint(picture, Paint.checked(settings)):
@@ -86,7 +86,7 @@ def painted(picture, **settings):
 
 def against(picture, size, seconds):
     bench.say(f"  beside the lecture's recipe, {size} px")
-    from lanterna.recipes.paint import Paint
+    from lanterna.techniques.paint.algorithm import Paint
 
     found = {}
     for name, settings in (("lecture", Paint.presets["lecture"]), ("ours", {})):
@@ -147,8 +147,8 @@ def table(picture, seeds, seconds, size=256):
 
 def steps(picture, rounds):
     from lanterna.devices import fast_dtype, reuse_memory
-    from lanterna.recipes.paint import Paint, _Work
-    from lanterna.recipes.pixels import pixels_of
+    from lanterna.techniques.paint.algorithm import Paint, _Work
+    from lanterna.techniques.paint.pixels import pixels_of
 
     reuse_memory()
     device = torch.device("cpu")

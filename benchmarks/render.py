@@ -23,7 +23,6 @@ import bench
 import torch
 
 from lanterna import open_picture, save_picture, shelf
-from lanterna.recipes.dream import Dream
 from lanterna.surfaces.render.folder import Folder
 from lanterna.surfaces.render.local import Local
 from lanterna.surfaces.render.on_dask import OnDask
@@ -31,6 +30,7 @@ from lanterna.surfaces.render.on_ray import OnRay
 from lanterna.surfaces.render.plan import Pictures, originals, variations
 from lanterna.surfaces.render.task import Kit
 from lanterna.surfaces.render.work import work
+from lanterna.techniques.dream.algorithm import Dream
 
 RECIPE = Dream(stage="block9", steps=4, octaves=2, size=256)
 

@@ -62,9 +62,9 @@ def measured(manifest: str | None, dreams: int) -> list[float]:
     from lanterna import open_picture, shelf
     from lanterna.images.drawing import as_png
     from lanterna.images.record import note_input
-    from lanterna.recipes.dream import Dream
     from lanterna.surfaces.render.maker import Maker
     from lanterna.surfaces.render.task import Given, Kit, Task
+    from lanterna.techniques.dream.algorithm import Dream
 
     maker = Maker(Kit("dream", "dream", ".png", "cpu", 1))
     data = as_png(open_picture(shelf.need("photographs") / "chelsea.png", longest=384))

@@ -25,8 +25,8 @@ from playwright.sync_api import sync_playwright
 
 from lanterna import shelf
 from lanterna.images.digits import mnist
-from lanterna.recipes.results import open_or_train
 from lanterna.settings import networks_folder, shelf_folder
+from lanterna.techniques.train.results import open_or_train
 
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "tests" / "shared"))

@@ -127,7 +127,7 @@ class Keeping:
 
 def run(work, photo, painting, keep):
     from lanterna.networks import open_network
-    from lanterna.recipes import style as recipes
+    from lanterna.techniques.style import algorithm as recipes
 
     side = max(photo.shape[1:])
     recipe = recipes.Stylize(size=side)
@@ -204,9 +204,9 @@ def down(optimiser, picture, measure):
 
 def measure_for(network, photo, painting, side):
     """The recipe's loss with this network as it is."""
-    from lanterna.recipes import style as recipes
-    from lanterna.recipes.style_loss import loss_of
-    from lanterna.recipes.style_stages import stages_of
+    from lanterna.techniques.style import algorithm as recipes
+    from lanterna.techniques.style.loss import loss_of
+    from lanterna.techniques.style.stages import stages_of
 
     recipe = recipes.Stylize(size=side)
     stage, weights = stages_of(network, recipe.content_stage, recipe.style_stages)
@@ -226,8 +226,8 @@ def loss_for(photo, painting, side):
 def large(photo, painting):
     """Two steps at the size alone, in the tiles that are foreseen."""
     from lanterna.networks import open_network
-    from lanterna.recipes.style import Stylize, style
-    from lanterna.recipes.style_foreseen import style_foreseen
+    from lanterna.techniques.style.algorithm import Stylize, style
+    from lanterna.techniques.style.foreseen import style_foreseen
 
     side = max(photo.shape[1:])
     recipe = Stylize(size=side, ratio=4, steps=2)

@@ -32,8 +32,8 @@ from lanterna import shelf
 from lanterna.images import open_picture, save_picture
 from lanterna.images.folders import gather
 from lanterna.networks import open_network
-from lanterna.recipes.teach import Teach
-from lanterna.recipes.teaching import teach
+from lanterna.techniques.teach.algorithm import teach
+from lanterna.techniques.teach.settings import Teach
 
 NETWORK, SIDE, EPOCHS = "efficientnet-lite0", 224, 200
 TEXTURES = ("brick", "grass", "gravel")

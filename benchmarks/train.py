@@ -24,7 +24,7 @@ import bench
 import numpy as np
 
 from lanterna.images.digits import mnist
-from lanterna.recipes.train import Train
+from lanterna.techniques.train.settings import Train
 
 HERE = Path(__file__).parent
 ENVIRONMENT = HERE.parent / "build/tensorflow"

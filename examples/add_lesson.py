@@ -14,10 +14,10 @@ from pydantic import Field
 import lanterna
 from lanterna.lessons import Chart, Finding, Lesson, Line, Outcome
 from lanterna.lessons.drawing import draw
-from lanterna.recipes.recipe import Recipe
+from lanterna.techniques.technique import Settings
 
 
-class Softmax(Recipe):
+class Softmax(Settings):
     """Add the same number to every score."""
 
     verb: ClassVar[str] = "learn softmax"

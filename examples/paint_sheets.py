@@ -15,15 +15,15 @@ import torch
 from lanterna import Paint, open_picture, paint, save_picture, shelf
 from lanterna.images.drawing import contact_sheet
 from lanterna.probes.neurons import neurons_sheet
-from lanterna.recipes.cppn import Cppn, random_picture
-from lanterna.recipes.octaves import resized
-from lanterna.recipes.paint_race import Race, race
-from lanterna.recipes.rendering import Grid, grid
+from lanterna.techniques.octaves import resized
+from lanterna.techniques.paint.cppn import Cppn, random_picture
+from lanterna.techniques.paint.race import Race, race
+from lanterna.techniques.paint.rendering import Grid, grid
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lanterna.recipes.painting import Painting
+    from lanterna.techniques.paint.painting import Painting
 
 
 def photograph(name: str, side: int = 320) -> Tensor:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from lanterna import open_picture, shelf
 from lanterna.images.drawing import as_image
-from lanterna.recipes.cppn import Cppn, random_picture
-from lanterna.recipes.dream import Dream, dream
-from lanterna.recipes.octaves import resized
-from lanterna.recipes.paint import Paint, paint
-from lanterna.recipes.style import style
+from lanterna.techniques.dream.algorithm import Dream, dream
+from lanterna.techniques.octaves import resized
+from lanterna.techniques.paint.algorithm import Paint, paint
+from lanterna.techniques.paint.cppn import Cppn, random_picture
+from lanterna.techniques.style.algorithm import style
 from lanterna.techniques.style.technique import Painted
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from lanterna import Dream, Instant, Stylize, dream, instant, open_picture, save_picture, shelf, style
 from lanterna.images.drawing import as_picture, contact_sheet
-from lanterna.recipes.octaves import resized
+from lanterna.techniques.octaves import resized
 
 if TYPE_CHECKING:
     from torch import Tensor

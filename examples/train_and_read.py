@@ -5,7 +5,7 @@ python examples/train_and_read.py
 
 from lanterna import Train, train
 from lanterna.images.digits import mnist
-from lanterna.recipes.training import logits_of
+from lanterna.techniques.train.algorithm import logits_of
 
 
 def main() -> float:

@@ -54,12 +54,6 @@ from lanterna.networks import open_network  # noqa: E402
 from lanterna.networks.digits import build  # noqa: E402
 from lanterna.networks.plan import Plan  # noqa: E402
 from lanterna.networks.trained import PLAN, WEIGHTS, open_trained, save_trained  # noqa: E402
-from lanterna.recipes.dream import dream  # noqa: E402
-from lanterna.recipes.paint import Paint, paint  # noqa: E402
-from lanterna.recipes.painting import open_painting  # noqa: E402
-from lanterna.recipes.style import Stylize, style  # noqa: E402
-from lanterna.recipes.train import Train  # noqa: E402
-from lanterna.recipes.training import train  # noqa: E402
 from lanterna.settings import shelf_folder  # noqa: E402
 from lanterna.shelf import convert  # noqa: E402
 from lanterna.shelf.onnx import read_weights  # noqa: E402
@@ -69,7 +63,13 @@ from lanterna.surfaces.render.folder import PLAN as RENDER_PLAN  # noqa: E402
 from lanterna.surfaces.render.pieces import pieces_of  # noqa: E402
 from lanterna.surfaces.render.plan import Sweep, variations  # noqa: E402
 from lanterna.surfaces.render.task import Made, Task  # noqa: E402
+from lanterna.techniques.dream.algorithm import dream  # noqa: E402
+from lanterna.techniques.paint.algorithm import Paint, paint  # noqa: E402
+from lanterna.techniques.paint.painting import open_painting  # noqa: E402
 from lanterna.techniques.rerun import make_again  # noqa: E402
+from lanterna.techniques.style.algorithm import Stylize, style  # noqa: E402
+from lanterna.techniques.train.algorithm import train  # noqa: E402
+from lanterna.techniques.train.settings import Train  # noqa: E402
 from served import Served  # noqa: E402
 
 if TYPE_CHECKING:

@@ -31,8 +31,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lanterna import shelf
-from lanterna.recipes.results import open_or_train
 from lanterna.settings import networks_folder, shelf_folder
+from lanterna.techniques.train.results import open_or_train
 
 ROOT = Path(__file__).parent.parent
 sys.path += [str(ROOT / "tests" / "shared"), str(ROOT / "benchmarks")]

@@ -23,23 +23,23 @@ if TYPE_CHECKING:
     from lanterna.networks import Network, open_network
     from lanterna.probes.look import Look, look
     from lanterna.probes.paths import Paths, paths
-    from lanterna.recipes.classify import Classify, classify
-    from lanterna.recipes.cppn import Cppn, random_picture
-    from lanterna.recipes.dream import Dream, dream
-    from lanterna.recipes.feature import Feature, feature
-    from lanterna.recipes.instant import Instant, instant
-    from lanterna.recipes.paint import Paint, paint
-    from lanterna.recipes.paint_race import Race, race
-    from lanterna.recipes.painting import Painting, open_painting
-    from lanterna.recipes.read import Read, read
-    from lanterna.recipes.recipe import Frame, Recipe
-    from lanterna.recipes.style import Stylize, style
-    from lanterna.recipes.teach import Teach
-    from lanterna.recipes.teaching import teach
-    from lanterna.recipes.train import Train
-    from lanterna.recipes.training import train
     from lanterna.surfaces import notebook
     from lanterna.surfaces.notebook.lessons import exercises, lesson
+    from lanterna.techniques.classify import Classify, classify
+    from lanterna.techniques.dream.algorithm import Dream, dream
+    from lanterna.techniques.feature.algorithm import Feature, feature
+    from lanterna.techniques.paint.algorithm import Paint, paint
+    from lanterna.techniques.paint.cppn import Cppn, random_picture
+    from lanterna.techniques.paint.painting import Painting, open_painting
+    from lanterna.techniques.paint.race import Race, race
+    from lanterna.techniques.read.algorithm import Read, read
+    from lanterna.techniques.style.algorithm import Stylize, style
+    from lanterna.techniques.style.instant import Instant, instant
+    from lanterna.techniques.teach.algorithm import teach
+    from lanterna.techniques.teach.settings import Teach
+    from lanterna.techniques.technique import Frame, Settings
+    from lanterna.techniques.train.algorithm import train
+    from lanterna.techniques.train.settings import Train
 
 __version__ = "0.1.0"
 
@@ -57,21 +57,21 @@ _PLACES = {
     "lanterna.networks": ("Network", "open_network"),
     "lanterna.probes.look": ("Look", "look"),
     "lanterna.probes.paths": ("Paths", "paths"),
-    "lanterna.recipes.classify": ("Classify", "classify"),
-    "lanterna.recipes.cppn": ("Cppn", "random_picture"),
-    "lanterna.recipes.dream": ("Dream", "dream"),
-    "lanterna.recipes.feature": ("Feature", "feature"),
-    "lanterna.recipes.instant": ("Instant", "instant"),
-    "lanterna.recipes.paint": ("Paint", "paint"),
-    "lanterna.recipes.paint_race": ("Race", "race"),
-    "lanterna.recipes.painting": ("Painting", "open_painting"),
-    "lanterna.recipes.read": ("Read", "read"),
-    "lanterna.recipes.recipe": ("Frame", "Recipe"),
-    "lanterna.recipes.style": ("Stylize", "style"),
-    "lanterna.recipes.teach": ("Teach",),
-    "lanterna.recipes.teaching": ("teach",),
-    "lanterna.recipes.train": ("Train",),
-    "lanterna.recipes.training": ("train",),
+    "lanterna.techniques.classify": ("Classify", "classify"),
+    "lanterna.techniques.paint.cppn": ("Cppn", "random_picture"),
+    "lanterna.techniques.dream.algorithm": ("Dream", "dream"),
+    "lanterna.techniques.feature.algorithm": ("Feature", "feature"),
+    "lanterna.techniques.style.instant": ("Instant", "instant"),
+    "lanterna.techniques.paint.algorithm": ("Paint", "paint"),
+    "lanterna.techniques.paint.race": ("Race", "race"),
+    "lanterna.techniques.paint.painting": ("Painting", "open_painting"),
+    "lanterna.techniques.read.algorithm": ("Read", "read"),
+    "lanterna.techniques.technique": ("Frame", "Settings"),
+    "lanterna.techniques.style.algorithm": ("Stylize", "style"),
+    "lanterna.techniques.teach.settings": ("Teach",),
+    "lanterna.techniques.teach.algorithm": ("teach",),
+    "lanterna.techniques.train.settings": ("Train",),
+    "lanterna.techniques.train.algorithm": ("train",),
     "lanterna.surfaces.notebook.lessons": ("exercises", "lesson"),
 }
 
@@ -91,8 +91,8 @@ __all__ = [
     "Paths",
     "Race",
     "Read",
-    "Recipe",
     "Record",
+    "Settings",
     "Stylize",
     "Teach",
     "Train",

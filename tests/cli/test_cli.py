@@ -17,7 +17,6 @@ from pydantic import Field
 
 from lanterna import __version__, shelf
 from lanterna.errors import LanternaError, MissingError, UsageError, one_line
-from lanterna.recipes.recipe import Recipe
 from lanterna.surfaces import cli
 from lanterna.surfaces.cli import frame, main
 from lanterna.surfaces.cli.common import (
@@ -33,11 +32,12 @@ from lanterna.surfaces.cli.common import (
     progress,
     say,
 )
+from lanterna.techniques import technique
 
 HEAVY = {"torch", "numpy", "PIL", "pydantic", "rich", "safetensors", "pyfive"}
 
 
-class Bake(Recipe):
+class Bake(technique.Settings):
     """A small recipe, made for these tests."""
 
     verb: ClassVar[str] = "bake"

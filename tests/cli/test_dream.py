@@ -17,10 +17,10 @@ from lanterna.images.drawing import as_image
 from lanterna.networks import open_network
 from lanterna.networks.trained import open_trained
 from lanterna.probes import objectives
-from lanterna.recipes.dream import Dream
-from lanterna.recipes.octaves import resized
 from lanterna.surfaces.cli import main
+from lanterna.techniques.dream.algorithm import Dream
 from lanterna.techniques.dream.technique import sensible_stages
+from lanterna.techniques.octaves import resized
 from terminals import LARGE, decode_blocks, drawings, here_in_a_terminal
 
 SMALL = ["--size", "144", "--octaves", "2", "--steps", "2"]  # less would have one octave

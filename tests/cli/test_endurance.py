@@ -37,13 +37,13 @@ from lanterna.images import decoding
 from lanterna.networks.digits import build
 from lanterna.networks.plan import Plan
 from lanterna.networks.trained import open_trained, save_trained
-from lanterna.recipes.checkpoint import read_state, write_state
-from lanterna.recipes.paint import Paint
 from lanterna.surfaces.cli import main
 from lanterna.surfaces.studio import jobs
 from lanterna.surfaces.studio.jobs import Queue
 from lanterna.surfaces.studio.pictures import keep
 from lanterna.surfaces.studio.store import Store
+from lanterna.techniques.checkpoint import read_state, write_state
+from lanterna.techniques.paint.algorithm import Paint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -27,11 +27,11 @@ from lanterna.errors import UsageError
 from lanterna.images import decoding, make_record, open_picture, save_picture
 from lanterna.images.record import to_json
 from lanterna.networks import keeping_networks
-from lanterna.recipes.results import open_or_train
-from lanterna.recipes.train import Train
 from lanterna.surfaces.cli import VERBS, main
 from lanterna.techniques import registry
 from lanterna.techniques.technique import Frame, Technique
+from lanterna.techniques.train.results import open_or_train
+from lanterna.techniques.train.settings import Train
 
 pytestmark = pytest.mark.slow
 

@@ -17,10 +17,10 @@ from safetensors.torch import load_file
 from lanterna import shelf
 from lanterna.images import open_picture, read_record, save_picture
 from lanterna.images.film_reading import open_film, read_film_record
-from lanterna.recipes.octaves import resized
-from lanterna.recipes.paint import Paint, paint
-from lanterna.recipes.painting import open_painting
 from lanterna.surfaces.cli import main
+from lanterna.techniques.octaves import resized
+from lanterna.techniques.paint.algorithm import Paint, paint
+from lanterna.techniques.paint.painting import open_painting
 from terminals import LARGE, in_a_terminal
 
 QUICK = ["--steps", "60"]

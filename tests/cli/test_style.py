@@ -15,11 +15,11 @@ import lanterna
 from declared import with_presets
 from lanterna.errors import MissingError, UsageError
 from lanterna.images import open_picture, read_record, save_picture
-from lanterna.recipes.instant import Instant, instant
-from lanterna.recipes.octaves import resized
-from lanterna.recipes.style import Stylize, style
 from lanterna.surfaces.cli import main
+from lanterna.techniques.octaves import resized
 from lanterna.techniques.style import technique as declared
+from lanterna.techniques.style.algorithm import Stylize, style
+from lanterna.techniques.style.instant import Instant, instant
 from terminals import LARGE, here_in_a_terminal
 
 SMALL = ["--size", "64", "--steps", "2"]
@@ -161,7 +161,7 @@ def test_standard_input_the_usual_place_and_how_to_paint_larger(here, monkeypatc
     assert paint("cat.png", "--style", "stars.png", *SMALL, *FINE, "--force", "--quiet") == 0
     assert capsys.readouterr() == ("", "")
 
-    monkeypatch.setattr("lanterna.recipes.style.LONGEST", 100)
+    monkeypatch.setattr("lanterna.techniques.style.algorithm.LONGEST", 100)
     monkeypatch.setattr("lanterna.techniques.style.technique.LONGEST", 100)
     assert paint("cat.png", "--style", "stars.png", *FINE, "--steps", "1", "--force") == 0
     assert "100 × 67 pixels" in (said := capsys.readouterr().err)
@@ -172,7 +172,7 @@ def test_standard_input_the_usual_place_and_how_to_paint_larger(here, monkeypatc
 def test_long_work_is_told_beforehand_and_keeps_to_the_memory(monkeypatch, capsys):
     """Work so small that foreseeing it would be most of it is not foreseen."""
     monkeypatch.setattr("lanterna.surfaces.cli.techniques._LONG", 0)
-    monkeypatch.setattr("lanterna.recipes.style_foreseen._SAMPLE", 64)
+    monkeypatch.setattr("lanterna.techniques.style.foreseen._SAMPLE", 64)
     monkeypatch.setattr("lanterna.techniques.style.technique.free_memory", lambda _: 1)
     words = ["cat.png", "--style", "stars.png", *FINE, "--size", "96", "--force"]
     assert paint(*words, "--steps", "1") == 0
@@ -215,7 +215,7 @@ def test_a_print_is_as_large_as_the_paper_and_has_16_bits_again_and_again(here, 
 @pytest.mark.parametrize("optimiser", ["lbfgs", "adam"])
 def test_resumed_is_unbroken_bit_for_bit(optimiser, monkeypatch):
     """Stopped in the first size, at its end, and in the second."""
-    monkeypatch.setattr("lanterna.recipes.style._COARSEST", 50)
+    monkeypatch.setattr("lanterna.techniques.style.algorithm._COARSEST", 50)
     photo, painting, place = pixels("cat.png"), pixels("stars.png"), Path("kept.pt")
     recipe = Stylize(size=64, ratio=1.2, steps=4, optimiser=optimiser, start="noise", **SHALLOW)
     whole = list(style(photo, recipe, styles=[painting]))
@@ -313,7 +313,7 @@ def test_ctrl_c_keeps_the_picture_and_resuming_ends_where_unbroken_work_does(her
 )  # fmt: skip
 def test_a_sheets_pictures_are_what_its_commands_make(words, labels, monkeypatch, capsys):
     monkeypatch.setattr(declared, "SIDE", 64)
-    monkeypatch.setattr("lanterna.recipes.instant.COARSEST", 128)
+    monkeypatch.setattr("lanterna.techniques.style.instant.COARSEST", 128)
     assert paint("cat.png", *words, "--size", "64", "--sheet", "-o", "sheet.png", "--json") == 0
     shown = json.loads(capsys.readouterr().out)["sheet"]
     assert [each["label"] for each in shown] == labels

@@ -16,7 +16,7 @@ def gallery(tmp_path, monkeypatch):
     """A folder to hang pictures in; they are small, so that it does not take long."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tour, "SIDES", {"dream": 96, "at once": 96, "step by step": 64})
-    monkeypatch.setattr("lanterna.recipes.instant.COARSEST", 128)
+    monkeypatch.setattr("lanterna.techniques.style.instant.COARSEST", 128)
     return tmp_path / "gallery"
 
 

@@ -26,12 +26,12 @@ from lanterna.images.films import SUFFIXES as FILMS
 from lanterna.images.films import save_film
 from lanterna.networks import keeping_networks
 from lanterna.networks.trained import is_trained, open_trained
-from lanterna.recipes.cppn import Cppn
-from lanterna.recipes.dream import Dream
-from lanterna.recipes.paint import Paint
 from lanterna.surfaces.cli import VERBS, launching, main
 from lanterna.surfaces.cli.frame import make_app
 from lanterna.techniques.dream import technique as dreams
+from lanterna.techniques.dream.algorithm import Dream
+from lanterna.techniques.paint.algorithm import Paint
+from lanterna.techniques.paint.cppn import Cppn
 from lanterna.techniques.style import technique as declared
 from places import ROOT
 
@@ -239,8 +239,8 @@ def quicker(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, int]]]:
     monkeypatch.setattr(declared, "_BRUSHES", (1.0,))
     monkeypatch.setattr(declared, "SIDE", 64)
     monkeypatch.setattr(dreams, "strongest", partial(dreams.strongest, count=6))
-    monkeypatch.setattr("lanterna.recipes.instant.COARSEST", 128)
-    monkeypatch.setattr("lanterna.recipes.foreseen._SAMPLE", 64)
+    monkeypatch.setattr("lanterna.techniques.style.instant.COARSEST", 128)
+    monkeypatch.setattr("lanterna.techniques.dream.foreseen._SAMPLE", 64)
     launched: list[dict[str, int]] = []
 
     def launch(*_: object, **options: int) -> int:

@@ -23,13 +23,13 @@ from lanterna import shelf
 from lanterna.images.digits import mnist
 from lanterna.lessons import LESSONS
 from lanterna.lessons.drawing import draw
-from lanterna.recipes.recipe import Recipe
 from lanterna.surfaces.cli import main, verbs
 from lanterna.surfaces.cli.frame import make_app
 from lanterna.surfaces.studio.openapi import description
 from lanterna.surfaces.studio.routes import ROUTES
 from lanterna.techniques.registry import all_techniques
 from lanterna.techniques.rerun import value_of
+from lanterna.techniques.technique import Settings
 from places import ROOT
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def check_setting(page: BeautifulSoup, anchor: str, schema: dict) -> None:
 def test_every_setting_is_told_with_its_range_and_default(site):
     page = article(site, "recipes")
     exported = [getattr(lanterna, name) for name in lanterna.__all__]
-    kinds = {each for each in exported if isinstance(each, type) and issubclass(each, Recipe)}
+    kinds = {each for each in exported if isinstance(each, type) and issubclass(each, Settings)}
     kinds |= {each.settings for each in all_techniques().values() if each.verb != "learn"}
     assert len(kinds) > 18
     for kind in kinds:

@@ -18,14 +18,14 @@ from lanterna.errors import LanternaError
 from lanterna.images.digits import mnist
 from lanterna.networks import open_network
 from lanterna.probes import objectives
-from lanterna.recipes import dream as dreaming
-from lanterna.recipes import style as styling
-from lanterna.recipes.dream import Dream, dream
-from lanterna.recipes.style import Stylize, style
-from lanterna.recipes.train import Train
-from lanterna.recipes.training import logits_of, train
-from lanterna.recipes.windows import Windows, gradient
 from lanterna.surfaces.cli import main
+from lanterna.techniques.dream import algorithm as dreaming
+from lanterna.techniques.dream.algorithm import Dream, dream
+from lanterna.techniques.dream.windows import Windows, gradient
+from lanterna.techniques.style import algorithm as styling
+from lanterna.techniques.style.algorithm import Stylize, style
+from lanterna.techniques.train.algorithm import logits_of, train
+from lanterna.techniques.train.settings import Train
 
 if TYPE_CHECKING:
     from pathlib import Path

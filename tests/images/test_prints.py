@@ -12,7 +12,7 @@ from lanterna.errors import UsageError
 from lanterna.images import make_record, open_picture, read_record, save_picture
 from lanterna.images.colour import srgb_profile
 from lanterna.images.prints import Print
-from lanterna.recipes.instant import Instant
+from lanterna.techniques.style.instant import Instant
 
 
 def decode(data):

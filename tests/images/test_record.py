@@ -22,11 +22,11 @@ from lanterna.errors import UsageError
 from lanterna.files import sha256
 from lanterna.images import Record, make_record, open_picture, read_record, save_picture
 from lanterna.images.record import BYTES_LIMIT, Input, Weights, to_json, weights_sha256
-from lanterna.recipes.dream import Dream
 from lanterna.surfaces.cli import main
 from lanterna.surfaces.cli.frame import make_app
 from lanterna.techniques import execute, registry, rerun
 from lanterna.techniques import technique as declaring
+from lanterna.techniques.dream.algorithm import Dream
 from lanterna.techniques.technique import Frame, Settings, Technique
 
 FORMATS = ["png", "jpg", "webp", "avif", "tiff"]

@@ -15,7 +15,7 @@ from lanterna.lessons.digit import DigitNetwork
 from lanterna.lessons.loop import descend
 from lanterna.lessons.painting import PaintingSteps
 from lanterna.lessons.parts import Parts
-from lanterna.recipes.pixels import psnr
+from lanterna.techniques.paint.pixels import psnr
 
 
 def outcome(name: str, **wishes):

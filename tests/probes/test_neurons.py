@@ -36,7 +36,7 @@ def test_a_unit_of_the_lectures_network_is_its_sum_rectified():
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_last_picture_is_what_the_network_paints(name):
-    from lanterna.recipes.painting import Painting
+    from lanterna.techniques.paint.painting import Painting
 
     network = network_of(name)
     seen = neurons(network, (60, 80))

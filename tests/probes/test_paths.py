@@ -22,7 +22,7 @@ from lanterna.networks.digits import conv, dense, start_weights
 from lanterna.networks.tracing import RESULT
 from lanterna.networks.trained import open_trained
 from lanterna.probes import BY, ablation, heat, links, look, paths
-from lanterna.recipes.train import Train
+from lanterna.techniques.train.settings import Train
 
 EGYPTIAN_CAT = 285
 DTYPES = {torch.float32: 1e-4, torch.float64: 1e-9}

@@ -19,11 +19,11 @@ import pytest
 import torch
 
 from lanterna import open_picture, save_picture
-from lanterna.recipes.dream import Dream
 from lanterna.surfaces.cli import main
 from lanterna.surfaces.render.maker import Maker
 from lanterna.surfaces.render.plan import Pictures, originals, variations
 from lanterna.surfaces.render.task import Kit
+from lanterna.techniques.dream.algorithm import Dream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -21,8 +21,6 @@ from lanterna.errors import LanternaError, UsageError
 from lanterna.images.film_reading import open_film
 from lanterna.images.films import save_film
 from lanterna.images.motion import flicker
-from lanterna.recipes.dream import Dream
-from lanterna.recipes.dream_film import DreamFilm, dream_frames
 from lanterna.surfaces.cli import main
 from lanterna.surfaces.render import on_dask
 from lanterna.surfaces.render.folder import MANIFEST, Folder
@@ -32,6 +30,8 @@ from lanterna.surfaces.render.pieces import Carried, cuts, pieces, pieces_of
 from lanterna.surfaces.render.plan import Pictures, Sweep, originals, variations
 from lanterna.surfaces.render.task import Failed, Kit, Made, Task
 from lanterna.surfaces.render.work import TRIES, work
+from lanterna.techniques.dream.algorithm import Dream
+from lanterna.techniques.dream.film import DreamFilm, dream_frames
 from strangers import asked, is_loopback, listening, open_to_all, tree
 
 PATIENCE = 300.0  # seconds, so that a test that hangs ends

@@ -19,12 +19,18 @@ import torch
 import lanterna
 from lanterna import settings, shelf
 from lanterna.devices import choose_device, fast_dtype
-from lanterna.recipes.results import open_or_train
+from lanterna.techniques.train.results import open_or_train
 from places import ROOT
 
 NAMES = ("conv", "dense")
 _SOURCE = Path(lanterna.__file__).parent
-_MADE_BY = ("devices.py", "images/digits.py", "networks/*.py", "recipes/train*.py", "recipes/results.py")
+_MADE_BY = (
+    "devices.py",
+    "images/digits.py",
+    "networks/*.py",
+    "techniques/train/*.py",
+    "techniques/evaluation.py",
+)
 
 
 def cache_of_networks() -> Path:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lanterna.recipes.dream import Dream
+from lanterna.techniques.dream.algorithm import Dream
 from served import Served
 
 if TYPE_CHECKING:

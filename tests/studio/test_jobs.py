@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 
 from lanterna.images import open_picture, read_record
-from lanterna.recipes.dream import Dream, dream
+from lanterna.techniques.dream.algorithm import Dream, dream
 from served import Served, until
 
 KILLS = int(os.environ.get("KILLS", "2"))  # beside the first
@@ -269,7 +269,7 @@ def test_a_network_is_trained_watched_and_then_reads(studio: Served) -> None:
 
 
 def test_a_painting_comes_with_what_was_learned(studio: Served, cat: str, tmp_path: Path) -> None:
-    from lanterna.recipes.painting import open_painting
+    from lanterna.techniques.paint.painting import open_painting
 
     job = studio.start("paint", settings={"steps": 200, "size": 48}, inputs=[("picture", cat)])
     done = studio.ended(job)

@@ -10,7 +10,7 @@ from PIL import Image, ImageSequence
 
 from lanterna.images import open_picture
 from lanterna.images.film_reading import read_film_record
-from lanterna.surfaces.studio.describe import recipes
+from lanterna.surfaces.studio.describe import described
 from lanterna.techniques.registry import all_techniques
 from places import ROOT
 
@@ -173,7 +173,7 @@ def test_a_film_that_was_cut_off_goes_on(studio: Served, pictures: dict[str, str
 
 def test_each_preset_shows_what_it_makes() -> None:
     seen: dict[bytes, str] = {}
-    for each in recipes():
+    for each in described()["techniques"]:
         if each["kind"] in ("dream", "style", "paint", "random"):
             assert each["thumbnails"].keys() == {"", *each["presets"]}, each["kind"]
             for name, address in each["thumbnails"].items():

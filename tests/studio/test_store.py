@@ -8,8 +8,8 @@ import pytest
 from lanterna.documents import check_document, mended
 from lanterna.errors import UsageError
 from lanterna.images.record import from_json
-from lanterna.recipes.dream import Dream
 from lanterna.surfaces.studio.store import Store
+from lanterna.techniques.dream.algorithm import Dream
 
 DEEP = json.loads("[" * 100 + "]" * 100)
 BAD = [float("nan"), float("inf"), -float("inf"), "\ud800", "a\udfffb", 10**30, DEEP]

@@ -17,9 +17,9 @@ from lanterna.networks import Eye, Network, open_network
 from lanterna.networks.digits import dense
 from lanterna.networks.plan import Plan
 from lanterna.networks.trained import save_trained
-from lanterna.recipes.classify import BATCH, Classify, classify
 from lanterna.settings import networks_folder
 from lanterna.surfaces.cli import main
+from lanterna.techniques.classify import BATCH, Classify, classify
 
 CATS = {"tabby cat", "tiger cat", "Persian cat", "Siamese cat", "Egyptian Mau"}
 KNOWN = {

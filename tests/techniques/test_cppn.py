@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from lanterna.errors import UsageError
-from lanterna.recipes.cppn import PRESETS, Cppn, random_loop, random_picture, random_sheet
+from lanterna.techniques.paint.cppn import PRESETS, Cppn, random_loop, random_picture, random_sheet
 
 SMALL = {"width": 96, "height": 96}
 
@@ -115,7 +115,8 @@ def test_a_sheet_shows_each_seed():
 @pytest.mark.slow
 def test_a_large_picture_takes_little_more_memory_than_itself():
     code = (
-        "import resource; from lanterna.recipes.cppn import *; random_picture(Cppn(width=64, height=64));"
+        "import resource; from lanterna.techniques.paint.cppn import *;"
+        "random_picture(Cppn(width=64, height=64));"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
         "random_picture(Cppn(width=1600, height=800, samples=1, layers=3));"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"

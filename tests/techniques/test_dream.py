@@ -15,10 +15,10 @@ from lanterna.networks.quick import quicken
 from lanterna.networks.trained import open_trained
 from lanterna.probes import objectives
 from lanterna.probes.objectives import Objective
-from lanterna.recipes.dream import Dream, dream, first_stage
-from lanterna.recipes.octaves import octave_sizes, resized, smoothed
-from lanterna.recipes.windows import Windows, gradient
-from lanterna.recipes.wishes import Wish, read_class, whole_wish
+from lanterna.techniques.dream.algorithm import Dream, dream, first_stage
+from lanterna.techniques.dream.windows import Windows, gradient
+from lanterna.techniques.dream.wishes import Wish, read_class, whole_wish
+from lanterna.techniques.octaves import octave_sizes, resized, smoothed
 
 SMALL = {"size": 128, "octaves": 2, "ratio": 1.25, "steps": 6}
 

@@ -12,9 +12,9 @@ from lanterna.images import open_picture, save_picture
 from lanterna.images.film_reading import open_film
 from lanterna.images.films import save_film
 from lanterna.images.motion import flicker, flow
-from lanterna.recipes.dream_film import DreamFilm, dream_frames, dream_zoom, with_first, zoomed
-from lanterna.recipes.octaves import resized
 from lanterna.surfaces.cli import main
+from lanterna.techniques.dream.film import DreamFilm, dream_frames, dream_zoom, with_first, zoomed
+from lanterna.techniques.octaves import resized
 
 pytestmark = pytest.mark.usefixtures("real_shelf")
 
@@ -134,8 +134,8 @@ def test_a_film_that_was_stopped_goes_on_to_the_same_film(pan, tmp_path, monkeyp
     ("words", "told"),
     [
         (["--film", "zoom.png"], "does not save .png films"),
-        (["--zoom", "1.1"], "--zoom is for films: add --film"),
-        (["--film", "zoom.webp", "--sheet", "stages"], "leave --sheet"),
+        (["--zoom", "1.1"], "--zoom is for a film: add --film film.webp"),
+        (["--film", "zoom.webp", "--sheet", "stages"], "--sheet and --film do not go together"),
         (["--film", "zoom.webp", "--resume"], "nothing to resume"),
         (["--film", "zoom.webp", "--zoom", "9"], "zoom: Input should be less than or equal to 1.25"),
     ],

@@ -17,13 +17,13 @@ from lanterna.images.digits import Digits, mnist
 from lanterna.networks import class_index, open_network
 from lanterna.networks.trained import open_trained
 from lanterna.probes import kernels, objectives
-from lanterna.recipes import examples
-from lanterna.recipes.canvas import COLOURS, Canvas, colour_axes, seen_anyhow
-from lanterna.recipes.classify import Classify, classify
-from lanterna.recipes.examples import best_examples
-from lanterna.recipes.feature import Feature, feature, wanted_stage
-from lanterna.recipes.recipe import Frame
 from lanterna.surfaces.cli import main
+from lanterna.techniques.canvas import COLOURS, Canvas, colour_axes, seen_anyhow
+from lanterna.techniques.classify import Classify, classify
+from lanterna.techniques.feature import examples
+from lanterna.techniques.feature.algorithm import Feature, feature, wanted_stage
+from lanterna.techniques.feature.examples import best_examples
+from lanterna.techniques.technique import Frame
 
 
 def made(by, **settings):

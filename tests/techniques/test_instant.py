@@ -19,8 +19,8 @@ from lanterna.networks.instant import (
     open_style_predictor,
     open_style_transformer,
 )
-from lanterna.recipes.instant import Instant, instant, sizes
 from lanterna.shelf.onnx import read_weights
+from lanterna.techniques.style.instant import Instant, instant, sizes
 
 
 @pytest.fixture(scope="module")

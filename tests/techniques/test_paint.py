@@ -16,9 +16,9 @@ from lanterna.images.drawing import in_8_bits
 from lanterna.networks.coordinate_plan import CoordinatePlan
 from lanterna.networks.coordinates import Coordinates
 from lanterna.networks.hash_grid import HashGrid
-from lanterna.recipes.octaves import resized
-from lanterna.recipes.paint import Paint, paint
-from lanterna.recipes.painting import open_painting
+from lanterna.techniques.octaves import resized
+from lanterna.techniques.paint.algorithm import Paint, paint
+from lanterna.techniques.paint.painting import open_painting
 
 NETWORKS = ("hash", "siren", "fourier", "relu")
 

@@ -10,9 +10,9 @@ from PIL import Image
 from lanterna import open_picture, shelf
 from lanterna.errors import UsageError
 from lanterna.images.drawing import as_image
-from lanterna.recipes.jpeg_beside import jpeg_of_equal_psnr
-from lanterna.recipes.octaves import resized
-from lanterna.recipes.paint_race import NETWORKS, Race, entry, race
+from lanterna.techniques.octaves import resized
+from lanterna.techniques.paint.jpeg_beside import jpeg_of_equal_psnr
+from lanterna.techniques.paint.race import NETWORKS, Race, entry, race
 
 
 @pytest.fixture(scope="module")

@@ -17,10 +17,10 @@ import torch
 
 from lanterna.errors import MissingError
 from lanterna.networks.trained import open_trained
-from lanterna.recipes import training
-from lanterna.recipes.train import Train
 from lanterna.surfaces.cli import main
 from lanterna.surfaces.cli.launching import _member
+from lanterna.techniques.train import algorithm as training
+from lanterna.techniques.train.settings import Train
 from strangers import is_loopback, listening
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ BUSY = Train.checked(
 MEMBER = """
 import sys, torch
 from lanterna.errors import UsageError
-from lanterna.recipes import training
-from lanterna.recipes.parallel import join, leave
-from lanterna.recipes.train import Train
+from lanterna.techniques.train import algorithm as training
+from lanterna.techniques.train.parallel import join, leave
+from lanterna.techniques.train.settings import Train
 new_network = training.new_network
 training.new_network = lambda recipe: new_network(recipe).double()
 recipe = Train.model_validate_json(sys.argv[1])
@@ -60,7 +60,8 @@ leave()
 EVERY_FRAME = """
 import signal, sys, time
 from pathlib import Path
-from lanterna.recipes import checkpoint, training
+from lanterna.techniques import checkpoint
+from lanterna.techniques.train import algorithm as training
 from lanterna.surfaces.cli import main
 checkpoint.Keeping.every = 0
 new_network = training.new_network

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from lanterna import open_picture, shelf
 from lanterna.networks import Network, open_network
-from lanterna.recipes.dream import Dream, dream, first_stage
-from lanterna.recipes.octaves import resized
-from lanterna.recipes.results import open_or_train
+from lanterna.techniques.dream.algorithm import Dream, dream, first_stage
+from lanterna.techniques.octaves import resized
+from lanterna.techniques.train.results import open_or_train
 
 SIDE = 96  # two octaves: with one alone, presets do less than they do at the sizes they were made for
 PHOTOGRAPHS = ("chelsea.png", "coffee.png", "rocket.jpg")

@@ -13,10 +13,10 @@ from PIL import Image
 import pages
 from lanterna.images.digits import mnist
 from lanterna.networks.trained import open_trained
-from lanterna.recipes.judging import judge_of
-from lanterna.recipes.read import Read, read
-from lanterna.recipes.results import expected_calibration_error
 from lanterna.surfaces.cli import main
+from lanterna.techniques.read.algorithm import Read, read
+from lanterna.techniques.read.judging import judge_of
+from lanterna.techniques.train.results import expected_calibration_error
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -167,7 +167,7 @@ def test_a_network_is_judged_by_the_weights_it_has(network, trained: Path):
 def test_without_a_network_it_trains_one_first(network, monkeypatch: pytest.MonkeyPatch):
     asked = []
     monkeypatch.setattr(
-        "lanterna.recipes.read.open_or_train", lambda name, **_: asked.append(name) or network
+        "lanterna.techniques.read.algorithm.open_or_train", lambda name, **_: asked.append(name) or network
     )
     data, _ = pages.simulate(pages.PLAIN, *digits_to_write(), SEED - 2)
     assert len(read(data, Read())) > 5

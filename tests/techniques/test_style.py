@@ -13,12 +13,12 @@ from lanterna.images.palette import with_colours, with_histogram, with_statistic
 from lanterna.networks import open_network
 from lanterna.probes.look import look
 from lanterna.probes.statistics import gram_distance, moments, wasserstein_distance
-from lanterna.recipes import style as recipes
-from lanterna.recipes.descent import Descent
-from lanterna.recipes.octaves import resized
-from lanterna.recipes.style import Stylize, style
-from lanterna.recipes.style_loss import Loss, loss_of, moments_of, reach
-from lanterna.recipes.style_stages import STAGE_WEIGHTS, stages_of
+from lanterna.techniques.octaves import resized
+from lanterna.techniques.style import algorithm as recipes
+from lanterna.techniques.style.algorithm import Stylize, style
+from lanterna.techniques.style.descent import Descent
+from lanterna.techniques.style.loss import Loss, loss_of, moments_of, reach
+from lanterna.techniques.style.stages import STAGE_WEIGHTS, stages_of
 
 pytestmark = pytest.mark.usefixtures("real_shelf")
 QUICK = {"size": 64, "steps": 8}

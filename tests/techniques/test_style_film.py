@@ -11,9 +11,9 @@ from lanterna.images.films import save_film
 from lanterna.images.motion import flicker
 from lanterna.networks import open_network
 from lanterna.probes import objectives
-from lanterna.recipes.octaves import resized
-from lanterna.recipes.style_film import InstantFilm, StyleFilm, instant_frames, style_frames
 from lanterna.techniques.execute import Job, begin, finish, record_of, save_result
+from lanterna.techniques.octaves import resized
+from lanterna.techniques.style.film import InstantFilm, StyleFilm, instant_frames, style_frames
 from lanterna.techniques.style.technique import INSTANT_FILM
 
 pytestmark = [pytest.mark.usefixtures("real_shelf"), pytest.mark.slow]

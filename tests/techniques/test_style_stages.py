@@ -10,9 +10,9 @@ from lanterna.errors import UsageError
 from lanterna.images import open_picture
 from lanterna.networks import open_network
 from lanterna.networks.digits import conv
-from lanterna.recipes.octaves import resized
-from lanterna.recipes.style import Stylize, style
-from lanterna.recipes.style_stages import stages_of
+from lanterna.techniques.octaves import resized
+from lanterna.techniques.style.algorithm import Stylize, style
+from lanterna.techniques.style.stages import stages_of
 
 QUICK = {"size": 96, "steps": 8}
 

@@ -26,16 +26,16 @@ from lanterna.images.drawing import table_of_answers
 from lanterna.images.folders import gather
 from lanterna.networks import class_index, open_network, seen
 from lanterna.networks.trained import is_trained, trained_folder
-from lanterna.recipes import features as keeping
-from lanterna.recipes import head as heads
-from lanterna.recipes import teaching
-from lanterna.recipes.classify import Classify, classify
-from lanterna.recipes.decoding_ahead import decoded
-from lanterna.recipes.head import choose_strength, even_weights, fit
-from lanterna.recipes.taught import wilson
-from lanterna.recipes.teach import Teach
-from lanterna.recipes.teaching import teach
 from lanterna.surfaces.cli import main
+from lanterna.techniques.classify import Classify, classify
+from lanterna.techniques.teach import algorithm as teaching
+from lanterna.techniques.teach import features as keeping
+from lanterna.techniques.teach import head as heads
+from lanterna.techniques.teach.algorithm import teach
+from lanterna.techniques.teach.decoding_ahead import decoded
+from lanterna.techniques.teach.head import choose_strength, even_weights, fit
+from lanterna.techniques.teach.results import wilson
+from lanterna.techniques.teach.settings import Teach
 
 TEXTURES = ("brick", "grass", "gravel")
 ENOUGH = 20  # pictures of a class
@@ -224,7 +224,8 @@ SLOWLY = """
 import sys
 from pathlib import Path
 from lanterna.images.folders import gather
-from lanterna.recipes import features, teaching
+from lanterna.techniques.teach import features
+from lanterna.techniques.teach import algorithm as teaching
 features.SHARD = 8
 features.BATCH = 4
 for frame in teaching.teach(gather(Path(sys.argv[1]))):

@@ -22,11 +22,11 @@ from torch import nn
 from lanterna.images.digits import Digits, by_another_hand, mnist, scattered, shifted
 from lanterna.networks.digits import build
 from lanterna.networks.trained import open_trained
-from lanterna.recipes import training
-from lanterna.recipes.results import calibrate, expected_calibration_error, unseen_digits
-from lanterna.recipes.train import Train
-from lanterna.recipes.training import accuracy, logits_of, new_network, train, training_digits
 from lanterna.surfaces.cli import main
+from lanterna.techniques.train import algorithm as training
+from lanterna.techniques.train.algorithm import accuracy, logits_of, new_network, train, training_digits
+from lanterna.techniques.train.results import calibrate, expected_calibration_error, unseen_digits
+from lanterna.techniques.train.settings import Train
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +52,7 @@ def same(one, other):
 def command(*arguments):
     """A training in a process of its own, with a checkpoint after every frame."""
     script = (
-        "import sys, lanterna.recipes.checkpoint as c; c.Keeping.every = 0;"
+        "import sys, lanterna.techniques.checkpoint as c; c.Keeping.every = 0;"
         "from lanterna.surfaces.cli import main; sys.exit(main(sys.argv[1:]))"
     )
     return [sys.executable, "-c", script, "train", *arguments]

@@ -22,11 +22,11 @@ from lanterna.images import films
 from lanterna.images.digits import mnist
 from lanterna.images.films import save_film
 from lanterna.networks.trained import open_trained
-from lanterna.recipes.film import Film, film_steps, unpacked
-from lanterna.recipes.train import Train
-from lanterna.recipes.training import train
 from lanterna.surfaces.cli import main
 from lanterna.surfaces.web.film import film_page
+from lanterna.techniques.train.algorithm import train
+from lanterna.techniques.train.film import Film, film_steps, unpacked
+from lanterna.techniques.train.settings import Train
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -161,7 +161,8 @@ def test_a_stopped_film_goes_on_without_a_gap(home: Path, tmp_path: Path, capsys
     settings += ["--json", "-o", "stopped", "--film", str(place)]
     # Ctrl-C after a hundred steps, from inside, so that it comes at the same place on every machine.
     script = (
-        "import os, signal, sys, lanterna.recipes.film as f; from lanterna.surfaces.cli import main\n"
+        "import os, signal, sys, lanterna.techniques.train.film as f\n"
+        "from lanterna.surfaces.cli import main\n"
         "watch = f.Film.watch\n"
         "def stopping(self, frame):\n"
         "    watch(self, frame)\n"

@@ -11,7 +11,7 @@ from lanterna.images import open_picture
 from lanterna.networks import open_network
 from lanterna.networks.quick import quicken
 from lanterna.probes import objectives
-from lanterna.recipes.windows import Windows, gradient
+from lanterna.techniques.dream.windows import Windows, gradient
 
 STAGE = "block5"
 WISH = objectives.energy(STAGE)
@@ -130,7 +130,7 @@ def test_the_grid_lies_anywhere():
 
 LARGE = """
 import resource, torch
-from lanterna.recipes.dream import Dream, dream
+from lanterna.techniques.dream.algorithm import Dream, dream
 for width in (768, 3840):
     frame = next(dream(torch.rand(3, 256, width), Dream(size=width, octaves=1, steps=2)))
     assert frame.picture.shape == (3, 256, width)

@@ -6,7 +6,7 @@ import inspect
 from typing import TYPE_CHECKING
 
 import lanterna
-from lanterna.recipes.recipe import Recipe
+from lanterna.techniques.technique import Settings
 from made.recipes import anchor
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ def python(_: Sphinx | None = None) -> str:
     found = {name: getattr(lanterna, name) for name in lanterna.__all__}
     functions = {name: each for name, each in found.items() if inspect.isfunction(each)}
     classes = {name: each for name, each in found.items() if isinstance(each, type)}
-    kinds = {name: each for name, each in classes.items() if issubclass(each, Recipe) and each is not Recipe}
+    kinds = {
+        name: each for name, each in classes.items() if issubclass(each, Settings) and each is not Settings
+    }
     others = {name: each for name, each in classes.items() if name not in kinds}
     links = ", ".join(f"[`{name}`](recipes.md#{anchor(each)})" for name, each in kinds.items())
     return "\n".join(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pydantic.fields import FieldInfo
 
-    from lanterna.recipes.recipe import Recipe
+    from lanterna.techniques.technique import Settings
 
 _KINDS = {bool: "yes or no", int: "a whole number", float: "a number", str: "text"}
 _MANY = {"a whole number": "whole numbers", "a number": "numbers", "text": "texts"}
@@ -47,7 +47,7 @@ def value(default: object) -> str:
     return "none" if default in (None, "") else str(default)
 
 
-def changed(recipe: type[Recipe], name: str) -> str:
+def changed(recipe: type[Settings], name: str) -> str:
     """A setting with another value than its default, `name=value`, as the recipe takes it."""
     usual = getattr(recipe(), name)
     choices = get_args(recipe.model_fields[name].annotation)
@@ -128,7 +128,7 @@ def settings(fields: Mapping[str, FieldInfo], options: Mapping[str, str], anchor
     return "```{container} settings\n" + "\n\n".join(entries) + "\n```\n" if entries else ""
 
 
-def presets(recipe: type[Recipe]) -> str:
+def presets(recipe: type[Settings]) -> str:
     """The presets of a recipe with their settings."""
     entries = [
         f"`{name}`\n: " + "; ".join(f"`{key}` {plain(value(each))}" for key, each in chosen.items())

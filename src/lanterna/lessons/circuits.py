@@ -17,7 +17,7 @@ from lanterna.errors import UsageError
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
 from lanterna.lessons.scalars import SQUASHES, Value, circuit
 from lanterna.lessons.wiring import label, wiring
-from lanterna.recipes.recipe import Recipe
+from lanterna.techniques.technique import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ _NUDGE = 1e-6  # the share of a number by which it is nudged; of a small one, th
 _NAMES = "abcdefgh"
 
 
-class Circuits(Recipe):
+class Circuits(Settings):
     """Build a circuit, let values flow forward and slopes back."""
 
     verb: ClassVar[str] = "learn circuits"

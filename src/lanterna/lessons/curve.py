@@ -17,7 +17,7 @@ from pydantic import Field
 from lanterna.devices import uncompiled
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
 from lanterna.lessons.loop import one_thread
-from lanterna.recipes.recipe import Recipe
+from lanterna.techniques.technique import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,7 @@ _HARM = 1.5  # times the least test error, at least, where a curve follows the n
 _STEPS = 1500  # of the network
 
 
-class Curve(Recipe):
+class Curve(Settings):
     """Fit a noisy sine."""
 
     verb: ClassVar[str] = "learn curve"

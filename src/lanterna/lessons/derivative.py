@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import Field
 
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Surface
-from lanterna.recipes.recipe import Recipe
+from lanterna.techniques.technique import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,7 @@ _NEAR = 2.0  # degrees within which the direction that rises the most lies by th
 _LEVEL = 1e-6  # the length of a gradient that points nowhere
 
 
-class Derivative(Recipe):
+class Derivative(Settings):
     """Measure a derivative with nudges of every size, and a gradient."""
 
     verb: ClassVar[str] = "learn derivative"

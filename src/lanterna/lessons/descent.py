@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Surface
-from lanterna.recipes.recipe import Recipe
+from lanterna.techniques.technique import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ _CLOSE = 0.1  # a cost this much above the least is near enough to compare how l
 _LONG = 500  # steps with each batch
 
 
-class Descent(Recipe):
+class Descent(Settings):
     """Go down a cost that has several valleys."""
 
     verb: ClassVar[str] = "learn descent"

@@ -23,8 +23,8 @@ from lanterna.images.drawing import contact_sheet, enlarged, signed_picture, sig
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Picture
 from lanterna.lessons.loop import descend, one_thread
 from lanterna.lessons.progress import told
-from lanterna.recipes.recipe import Recipe
-from lanterna.recipes.training import in_unit_range
+from lanterna.techniques.technique import Settings
+from lanterna.techniques.train.algorithm import in_unit_range
 
 if TYPE_CHECKING:
     from lanterna.lessons.lesson import Verdict
@@ -40,7 +40,7 @@ _SHOWN = 36  # hidden units on a sheet
 _SIDE = 240  # pixels of a picture that is added up
 
 
-class DigitNetwork(Recipe):
+class DigitNetwork(Settings):
     """Train the lecture's network on digits with fewer pixels, in colour and in grey, and look at its units.
 
     `sides` divide 28 or are divided by none of it: any from 2 to 28.

@@ -14,10 +14,10 @@ from lanterna.lessons.exercises import exercises_as_json
 
 if TYPE_CHECKING:
     from lanterna.lessons import Lesson, Outcome
-    from lanterna.recipes.recipe import Recipe
+    from lanterna.techniques.technique import Settings
 
 
-def lesson_record(lesson: Lesson, recipe: Recipe) -> Record:
+def lesson_record(lesson: Lesson, recipe: Settings) -> Record:
     """How the picture of a lesson was made."""
     return make_record("learn", lesson.name, recipe)
 

@@ -14,8 +14,8 @@ from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
 from lanterna.lessons.progress import told
 from lanterna.networks import open_network
 from lanterna.probes.kernels import first_kernels
-from lanterna.recipes.recipe import Recipe
-from lanterna.recipes.results import open_or_train
+from lanterna.techniques.technique import Settings
+from lanterna.techniques.train.results import open_or_train
 
 if TYPE_CHECKING:
     from lanterna.lessons.lesson import Verdict
@@ -26,7 +26,7 @@ Name = Literal["conv", "efficientnet-lite0", "vgg16"]
 _MOST = 0.5  # of the kernels: what counts as finding edges
 
 
-class Edges(Recipe):
+class Edges(Settings):
     """Count the edges, bars and blobs among first kernels."""
 
     verb: ClassVar[str] = "learn edges"

@@ -25,9 +25,9 @@ from lanterna.networks.coordinates import Coordinates
 from lanterna.networks.digits import dense
 from lanterna.probes.look import look
 from lanterna.probes.paths import paths
-from lanterna.recipes.pixels import psnr
-from lanterna.recipes.train import Train
-from lanterna.recipes.training import new_network
+from lanterna.techniques.paint.pixels import psnr
+from lanterna.techniques.train.algorithm import new_network
+from lanterna.techniques.train.settings import Train
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from lanterna.errors import UsageError
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
-from lanterna.recipes.recipe import Recipe
+from lanterna.techniques.technique import Settings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +30,7 @@ _SMOOTH = 1.6  # the power of n, at least, by which the error of a smooth curve 
 _NOTHING = 1e-9  # an error that is none
 
 
-class Functions(Recipe):
+class Functions(Settings):
     """Approximate a curve by n bent lines."""
 
     verb: ClassVar[str] = "learn functions"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
-from lanterna.recipes.recipe import Recipe
+from lanterna.techniques.technique import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ _NUDGE = 1e-4
 _MOST = 20_000  # evaluations after which a way is given up
 
 
-class Gates(Recipe):
+class Gates(Settings):
     """Climb with a circuit of multiply gates."""
 
     verb: ClassVar[str] = "learn gates"

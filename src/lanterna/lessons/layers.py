@@ -19,7 +19,7 @@ from lanterna.devices import uncompiled
 from lanterna.errors import UsageError
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Surface
 from lanterna.lessons.loop import one_thread
-from lanterna.recipes.recipe import Recipe
+from lanterna.techniques.technique import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +37,7 @@ _MORE = 0.1  # by how much of all points two layers have to be better
 _ENOUGH = 0.95
 
 
-class Layers(Recipe):
+class Layers(Settings):
     """Tell two classes of points apart."""
 
     verb: ClassVar[str] = "learn layers"

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from lanterna.recipes.recipe import Recipe
+    from lanterna.techniques.technique import Settings
 
 Verdict = Literal["holds", "holds only when", "does not hold"]
 
@@ -99,7 +99,7 @@ class Lesson:
     question: str
     claim: str
     where: str
-    recipe: type[Recipe]
+    recipe: type[Settings]
     experiment: Callable[[Any], Outcome]
     needs: Sequence[str] = ()
     quick: bool = False

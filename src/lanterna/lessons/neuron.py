@@ -16,9 +16,9 @@ from pydantic import Field
 
 from lanterna.images.digits import mnist
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
-from lanterna.recipes.recipe import Recipe
-from lanterna.recipes.train import Train
-from lanterna.recipes.training import in_unit_range, train
+from lanterna.techniques.technique import Settings
+from lanterna.techniques.train.algorithm import in_unit_range, train
+from lanterna.techniques.train.settings import Train
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,7 +29,7 @@ _BIASES = (-6.0, -4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 6.0)
 _ON = 0.5  # the output of a unit that is switched on
 
 
-class Neuron(Recipe):
+class Neuron(Settings):
     """Move a neuron's bias, and see how often it is switched on."""
 
     verb: ClassVar[str] = "learn neuron"

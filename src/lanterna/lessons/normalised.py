@@ -21,9 +21,9 @@ from lanterna.images.digits import Digits, mnist
 from lanterna.images.normalise import normalise
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
 from lanterna.lessons.progress import told
-from lanterna.recipes.recipe import Recipe
-from lanterna.recipes.train import Train
-from lanterna.recipes.training import accuracy, train
+from lanterna.techniques.technique import Settings
+from lanterna.techniques.train.algorithm import accuracy, train
+from lanterna.techniques.train.settings import Train
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,7 +40,7 @@ _LOSS = 0.1  # of accuracy: what makes a difference
 _KINDS: tuple[Kind, ...] = ("dense", "conv")
 
 
-class Normalised(Recipe):
+class Normalised(Settings):
     """Read digits that are not where, and as large, and as upright as MNIST's are."""
 
     verb: ClassVar[str] = "learn normalised"

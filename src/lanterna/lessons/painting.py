@@ -20,8 +20,8 @@ from lanterna.images.drawing import enlarged
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Picture
 from lanterna.lessons.loop import descend
 from lanterna.lessons.photographs import photograph
-from lanterna.recipes.pixels import psnr
-from lanterna.recipes.recipe import Recipe
+from lanterna.techniques.paint.pixels import psnr
+from lanterna.techniques.technique import Settings
 
 if TYPE_CHECKING:
     from lanterna.lessons.lesson import Verdict
@@ -35,7 +35,7 @@ _CHANGES = (
 )  # fmt: skip
 
 
-class PaintingSteps(Recipe):
+class PaintingSteps(Settings):
     """Go from fitting a sine to painting a picture."""
 
     verb: ClassVar[str] = "learn painting"

@@ -25,10 +25,10 @@ from lanterna.networks.digits import conv, lay_channels_last
 from lanterna.networks.quick import quicken
 from lanterna.probes import objectives
 from lanterna.probes.statistics import gram_distance, moments
-from lanterna.recipes.canvas import Canvas, seen_anyhow
-from lanterna.recipes.feature import shown
-from lanterna.recipes.recipe import Recipe
-from lanterna.recipes.training import accuracy, in_unit_range
+from lanterna.techniques.canvas import Canvas, seen_anyhow
+from lanterna.techniques.feature.algorithm import shown
+from lanterna.techniques.technique import Settings
+from lanterna.techniques.train.algorithm import accuracy, in_unit_range
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +47,7 @@ _INK = 3.0  # how dear ink is on a digit
 _VIEWS = 4  # shifted and turned copies of a digit that are looked at in each step
 
 
-class Parts(Recipe):
+class Parts(Settings):
     """Make four results with one loop: a network, a digit nobody wrote, a dream and a picture in a style."""
 
     verb: ClassVar[str] = "learn parts"

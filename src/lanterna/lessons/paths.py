@@ -20,9 +20,9 @@ from lanterna.lessons.progress import told
 from lanterna.probes.ablation import ablation
 from lanterna.probes.paths import heat, paths
 from lanterna.probes.running import INPUT, weights_of
-from lanterna.recipes.recipe import Recipe
-from lanterna.recipes.results import open_or_train
-from lanterna.recipes.training import in_unit_range, logits_of
+from lanterna.techniques.technique import Settings
+from lanterna.techniques.train.algorithm import in_unit_range, logits_of
+from lanterna.techniques.train.results import open_or_train
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ _MARGIN = 0.2  # of the answer: how much sooner it must go
 _SHARES = (0.0, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
 
 
-class FollowPaths(Recipe):
+class FollowPaths(Settings):
     """Follow a digit through a network, and cut what brought the answer."""
 
     verb: ClassVar[str] = "learn paths"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lanterna import shelf
 from lanterna.images.pictures import open_picture
-from lanterna.recipes.octaves import resized
+from lanterna.techniques.octaves import resized
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -21,7 +21,7 @@ from lanterna.images.digits import mnist
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
 from lanterna.lessons.loop import one_thread
 from lanterna.lessons.progress import told
-from lanterna.recipes.recipe import Recipe
+from lanterna.techniques.technique import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _ABOUT, _NEAR = 0.98, 0.01  # what the original says comes out; and what still is about that
 
 
-class Quickstart(Recipe):
+class Quickstart(Settings):
     """Run the quickstart line by line."""
 
     verb: ClassVar[str] = "learn quickstart"

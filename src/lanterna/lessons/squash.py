@@ -27,8 +27,8 @@ from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
 from lanterna.lessons.loop import one_thread
 from lanterna.lessons.progress import told
 from lanterna.networks.digits import dense
-from lanterna.recipes.recipe import Recipe
-from lanterna.recipes.training import accuracy, in_unit_range
+from lanterna.techniques.technique import Settings
+from lanterna.techniques.train.algorithm import accuracy, in_unit_range
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,7 +52,7 @@ _CLEARLY = 0.8  # the share of another's steps, at most, with which one learns s
 _NOTHING = 0.01  # a slope through which next to nothing comes back
 
 
-class Squashing(Recipe):
+class Squashing(Settings):
     """Train one network with sigmoids, tanhs and ReLUs, at several depths."""
 
     verb: ClassVar[str] = "learn squash"

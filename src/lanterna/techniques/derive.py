@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from lanterna.errors import UsageError
 from lanterna.images.drawing import contact_sheet
-from lanterna.recipes.octaves import resized
 from lanterna.techniques.execute import begin, last_of
+from lanterna.techniques.octaves import resized
 from lanterna.techniques.technique import Film, Frame, Output, Report, Result, Technique, Work
 
 if TYPE_CHECKING:

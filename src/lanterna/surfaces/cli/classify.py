@@ -11,8 +11,6 @@ from lanterna.errors import UsageError, one_line
 from lanterna.images.decoding import SUFFIXES, is_folder
 from lanterna.networks import open_network, shelf_items
 from lanterna.networks.tracing import ForeignNetwork
-from lanterna.recipes.classify import Classified, Classify
-from lanterna.recipes.classify import classify as classified
 from lanterna.surfaces.cli.common import (
     Device,
     Json,
@@ -25,6 +23,8 @@ from lanterna.surfaces.cli.common import (
     progress,
     say,
 )
+from lanterna.techniques.classify import Classified, Classify
+from lanterna.techniques.classify import classify as classified
 
 _BAR = 24
 

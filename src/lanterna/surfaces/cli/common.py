@@ -5,7 +5,7 @@ A verb is one module `cli/VERB.py` with one function of the verb's name, and one
 top. It must not start with `from __future__ import annotations`: its annotations are read at run time, and
 become the options.
 
-    from lanterna.recipes.training import Train
+    from lanterna.techniques.train.algorithm import Train
     from lanterna.surfaces.cli.common import Force, Json, Output, Quiet, Settings, emit_json, given, progress
 
     def train(

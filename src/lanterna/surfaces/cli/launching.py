@@ -1,6 +1,6 @@
 """Starting the processes that train together, with torchrun's agent, which starts them anew when one is lost.
 
-What each of them does then is `recipes/parallel.py`.
+What each of them does then is `techniques/train/parallel.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 
 from lanterna.errors import LanternaError, UsageError
 from lanterna.files import working_folder
-from lanterna.recipes.parallel import RESTARTS
+from lanterna.techniques.train.parallel import RESTARTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,9 +13,6 @@ from lanterna.files import human_size, refuse_to_overwrite, replacing
 from lanterna.images import open_picture
 from lanterna.networks import class_index, open_network, seen, shelf_items
 from lanterna.networks.digits import DIGIT_EYE
-from lanterna.recipes.classify import LONGEST
-from lanterna.recipes.read import ReadPage
-from lanterna.recipes.read import read as read_page
 from lanterna.surfaces.cli.common import (
     Force,
     Json,
@@ -28,6 +25,9 @@ from lanterna.surfaces.cli.common import (
 )
 from lanterna.surfaces.cli.read import reader
 from lanterna.surfaces.web.looking import look_page
+from lanterna.techniques.classify import LONGEST
+from lanterna.techniques.read.algorithm import ReadPage
+from lanterna.techniques.read.algorithm import read as read_page
 
 if TYPE_CHECKING:
     from torch import Tensor

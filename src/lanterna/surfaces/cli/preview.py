@@ -24,7 +24,7 @@ from lanterna.surfaces.cli.common import progress, say, stoppable
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lanterna.recipes.recipe import Frame
+    from lanterna.techniques.technique import Frame
 
 How = Literal["kitty", "half blocks"]
 Show = Callable[["Tensor", str], None]

@@ -10,11 +10,11 @@ from lanterna.errors import UsageError
 from lanterna.images.pictures import check_place, save_picture
 from lanterna.images.record import make_record, note_input
 from lanterna.networks.trained import is_trained
-from lanterna.recipes.read import Read, ReadPage
-from lanterna.recipes.read import read as read_page
-from lanterna.recipes.results import open_or_train
 from lanterna.surfaces.cli.common import Device, Force, Json, Quiet, emit_json, fetch_missing, say, show
+from lanterna.techniques.read.algorithm import Read, ReadPage
+from lanterna.techniques.read.algorithm import read as read_page
 from lanterna.techniques.read.technique import draw
+from lanterna.techniques.train.results import open_or_train
 
 if TYPE_CHECKING:
     from lanterna.networks.stages import Network

@@ -17,8 +17,6 @@ from lanterna.images.films import SUFFIXES as FILM_SUFFIXES
 from lanterna.images.films import check_film_place, save_film
 from lanterna.images.record import note_input
 from lanterna.networks import shelf_items
-from lanterna.recipes.classify import Classify
-from lanterna.recipes.read import Read
 from lanterna.surfaces.cli.common import (
     Device,
     Force,
@@ -42,6 +40,8 @@ from lanterna.surfaces.render.pieces import Carried, cuts, pieces, pieces_of
 from lanterna.surfaces.render.plan import Pictures, Sweep, originals, variations, without_pictures
 from lanterna.surfaces.render.task import SILENCE, Given, Kit
 from lanterna.surfaces.render.work import work
+from lanterna.techniques.classify import Classify
+from lanterna.techniques.read.algorithm import Read
 from lanterna.techniques.registry import of_verb, paths
 from lanterna.techniques.technique import Output as Kind
 from lanterna.techniques.technique import Settings, Technique

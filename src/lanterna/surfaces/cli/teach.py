@@ -9,7 +9,6 @@ from cyclopts import Parameter
 
 from lanterna.errors import UsageError
 from lanterna.images.folders import gather
-from lanterna.recipes.teach import Teach
 from lanterna.surfaces.cli.common import (
     Device,
     Force,
@@ -23,12 +22,13 @@ from lanterna.surfaces.cli.common import (
     say,
     stoppable,
 )
+from lanterna.techniques.teach.settings import Teach
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from lanterna.recipes.taught import LeftOut, Results
-    from lanterna.recipes.teaching import TeachFrame
+    from lanterna.techniques.teach.algorithm import TeachFrame
+    from lanterna.techniques.teach.results import LeftOut, Results
 
 _NAMED = 10  # pictures that are left out and named, at most
 _UNEVEN = 3  # times as many pictures in the largest class as in the smallest: it is said
@@ -65,8 +65,8 @@ def teach(
     """
     from lanterna.networks import open_network, shelf_items
     from lanterna.networks.trained import CHECKPOINT, is_trained, refuse_strange_files, trained_folder
-    from lanterna.recipes.taught import keep_taught
-    from lanterna.recipes.teaching import teach as teaching
+    from lanterna.techniques.teach.algorithm import teach as teaching
+    from lanterna.techniques.teach.results import keep_taught
 
     recipe = Teach.checked(given(settings))
     if workers is not None and not 0 <= workers <= 64:

@@ -23,17 +23,17 @@ from lanterna.networks import open_network, seen
 from lanterna.networks.trained import trained_folder
 from lanterna.probes.neurons import neurons_sheet
 from lanterna.probes.paths import heat, paths
-from lanterna.recipes.classify import Classify, classify
-from lanterna.recipes.read import read
-from lanterna.recipes.results import open_or_train
 from lanterna.surfaces.web.gallery import Exhibit, Room
 from lanterna.surfaces.web.looking import look_page
+from lanterna.techniques.classify import Classify, classify
 from lanterna.techniques.dream.technique import DREAM
 from lanterna.techniques.execute import Job, begin, last_of, record_of, save_result
 from lanterna.techniques.paint.technique import RACE_FILM
+from lanterna.techniques.read.algorithm import read
 from lanterna.techniques.read.technique import READ
 from lanterna.techniques.style.technique import INSTANT, STYLE
 from lanterna.techniques.technique import Result
+from lanterna.techniques.train.results import open_or_train
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lanterna.images.record import Record
-    from lanterna.recipes.training import TrainFrame
     from lanterna.techniques.technique import Technique
+    from lanterna.techniques.train.algorithm import TrainFrame
 
     Watch = Callable[[TrainFrame], None]
 

@@ -11,7 +11,6 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from lanterna.errors import UsageError
-from lanterna.recipes.train import Train
 from lanterna.surfaces.cli.common import (
     Device,
     Force,
@@ -26,10 +25,11 @@ from lanterna.surfaces.cli.common import (
     stoppable,
     tell_device,
 )
+from lanterna.techniques.train.settings import Train
 
 if TYPE_CHECKING:
-    from lanterna.recipes.parallel import Team
-    from lanterna.recipes.training import TrainFrame
+    from lanterna.techniques.train.algorithm import TrainFrame
+    from lanterna.techniques.train.parallel import Team
 
 
 def train(
@@ -76,8 +76,8 @@ def train(
     --nodes 2 --address HOST:PORT, and --node-rank 1 on the second. torchrun may start it too.
     """
     from lanterna.devices import choose_device
-    from lanterna.recipes.parallel import in_a_team
     from lanterna.surfaces.cli.launching import launch
+    from lanterna.techniques.train.parallel import in_a_team
 
     wishes = given(settings)
     network = network or wishes.get("network")
@@ -103,7 +103,7 @@ def train(
 def take_part(work: Callable[..., int], device: str) -> int:
     """What each of several processes does: meet the others, and train with them."""
     from lanterna.devices import choose_device
-    from lanterna.recipes.parallel import join, leave
+    from lanterna.techniques.train.parallel import join, leave
 
     code = work(team=join(choose_device(device)))
     leave()
@@ -129,11 +129,11 @@ def train_and_keep(
     shows and writes; started anew after one was lost, it goes on from the checkpoint.
     """
     from lanterna.networks.trained import CHECKPOINT, is_trained, refuse_strange_files, trained_folder
-    from lanterna.recipes.film import Film, film_steps
-    from lanterna.recipes.parallel import ALONE, RESTARTS
-    from lanterna.recipes.results import examine, keep
-    from lanterna.recipes.training import train as training
     from lanterna.surfaces.web.film import check_places, save
+    from lanterna.techniques.train.algorithm import train as training
+    from lanterna.techniques.train.film import Film, film_steps
+    from lanterna.techniques.train.parallel import ALONE, RESTARTS
+    from lanterna.techniques.train.results import examine, keep
 
     folder = trained_folder(name)
     checkpoint = folder / CHECKPOINT

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lanterna.lessons import Finding, Lesson, Outcome
-    from lanterna.recipes.recipe import Recipe
+    from lanterna.techniques.technique import Settings
 
 Bundle = tuple[dict[str, str], dict[str, dict[str, str]]]
 
@@ -30,7 +30,7 @@ class Done:
     """A lesson whose experiment was done with `recipe`: what came out, and how a notebook shows it."""
 
     lesson: Lesson
-    recipe: Recipe
+    recipe: Settings
     outcome: Outcome
 
     @property

@@ -18,11 +18,11 @@ from lanterna.images.drawing import sheet_of_stages
 from lanterna.lessons import LESSONS
 from lanterna.networks import open_network, shelf_items
 from lanterna.probes.look import look as outputs
-from lanterna.recipes.results import open_or_train
 from lanterna.surfaces.cli.common import fetch_missing
 from lanterna.surfaces.notebook.bundle import Bundle, bundle
 from lanterna.surfaces.web.looking import look_page
 from lanterna.surfaces.web.page import asset, standalone, with_imports
+from lanterna.techniques.train.results import open_or_train
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -19,10 +19,10 @@ from lanterna.images.film_reading import Film
 from lanterna.images.pictures import open_picture, save_picture
 from lanterna.images.record import Record, make_record
 from lanterna.networks import keeping_networks, open_network
-from lanterna.recipes.classify import Classify, classify
-from lanterna.recipes.read import Read, read
 from lanterna.surfaces.render.task import Failed, Made
+from lanterna.techniques.classify import Classify, classify
 from lanterna.techniques.execute import Job, make_again
+from lanterna.techniques.read.algorithm import Read, read
 from lanterna.techniques.registry import technique_of
 
 if TYPE_CHECKING:

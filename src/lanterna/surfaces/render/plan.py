@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
     from torch import Tensor
 
-    from lanterna.recipes.recipe import Recipe
     from lanterna.surfaces.render.folder import Folder
+    from lanterna.techniques.technique import Settings
 
 MOST = 1_000_000
 """Pictures that one run makes at most."""
@@ -80,7 +80,7 @@ class Variation:
     suffix: str = ""
 
 
-def variations(recipe: Recipe, sweeps: Sequence[Sweep]) -> list[Variation]:
+def variations(recipe: Settings, sweeps: Sequence[Sweep]) -> list[Variation]:
     """All combinations of what is swept over; each is checked. Errors: `UsageError` names what is wrong."""
     kind = type(recipe)
     names = {name.strip("_"): name for name in kind.model_fields}

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from lanterna.networks import Network
-    from lanterna.recipes.read import Reading
-    from lanterna.recipes.recipe import Recipe
+    from lanterna.techniques.read.algorithm import Reading
+    from lanterna.techniques.technique import Settings
 
 _Answer = TypeVar("_Answer")
 _USUAL = "conv"
@@ -115,7 +115,7 @@ def _check(lesson: str, exercise: int, answer: object) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=64)  # a control that goes back, and a page that is opened again
-def _outcome(name: str, recipe: Recipe) -> dict[str, Any]:
+def _outcome(name: str, recipe: Settings) -> dict[str, Any]:
     from lanterna.lessons import LESSONS
     from lanterna.lessons.documents import outcome_as_json
 
@@ -142,7 +142,7 @@ def at_most(seconds: float) -> Iterator[None]:
 
 def _steps(drawing: bytes, name: str, surface: str) -> bytes:
     from lanterna.images.drawing import as_png
-    from lanterna.recipes.read import Read, read
+    from lanterna.techniques.read.algorithm import Read, read
     from lanterna.techniques.read.technique import draw
 
     recipe = Read.checked({"network": name, "surface": surface})
@@ -151,9 +151,9 @@ def _steps(drawing: bytes, name: str, surface: str) -> bytes:
 
 def _classify(picture: bytes, name: str, top: int) -> dict[str, Any]:
     from lanterna.networks import open_network, shelf_items
-    from lanterna.recipes.classify import Classify, classify
     from lanterna.shelf import is_here
     from lanterna.surfaces.studio.techniques import check_network
+    from lanterna.techniques.classify import Classify, classify
 
     recipe, begun = Classify.checked({"network": name, "top": top}), time.perf_counter()
     check_network(name)
@@ -182,7 +182,7 @@ def _why(reading: Reading, network: Network) -> dict[str, Any]:
 
 
 def _read(drawing: bytes, name: str, surface: str, cut: bool, why: bool) -> dict[str, Any]:
-    from lanterna.recipes.read import Read, read
+    from lanterna.techniques.read.algorithm import Read, read
 
     begun = time.perf_counter()
     recipe = Read.checked({"network": name, "surface": surface, "cut": cut})

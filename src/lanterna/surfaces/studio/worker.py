@@ -48,8 +48,8 @@ def main(pipe: Connection) -> None:
         os.nice(10)  # the page goes first
     commands: queue.SimpleQueue[Message] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(pipe, commands), daemon=True).start()
-    from lanterna.recipes.checkpoint import Keeping
     from lanterna.surfaces.studio.techniques import technique_named  # torch, while nobody waits yet
+    from lanterna.techniques.checkpoint import Keeping
 
     Keeping.every = _KEEP  # so that one can go back
     pipe.send({"ready": True})

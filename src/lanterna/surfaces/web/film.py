@@ -10,15 +10,15 @@ import torch
 from lanterna.errors import UsageError
 from lanterna.files import refuse_to_overwrite, replacing
 from lanterna.images.films import SUFFIXES, check_film_place
-from lanterna.recipes.film import corners
 from lanterna.surfaces.web.film_frames import save_training_film
 from lanterna.surfaces.web.page import standalone
+from lanterna.techniques.train.film import corners
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from lanterna.recipes.film import Film
+    from lanterna.techniques.train.film import Film
 
 SUFFIX = ".html"
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from lanterna.images.drawing import AMBER, BLUE, DIM, LIGHT, NIGHT, SHADE, as_image, as_picture, font
 from lanterna.images.films import save_film
-from lanterna.recipes.film import corners
+from lanterna.techniques.train.film import corners
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lanterna.images.drawing import Colour
-    from lanterna.recipes.film import Film, Snapshot
+    from lanterna.techniques.train.film import Film, Snapshot
 
 SIZE = (1280, 720)
 FPS, HOLD = 10.0, 3.0

@@ -14,11 +14,11 @@ from pydantic import ValidationError
 from lanterna.files import read_regular
 from lanterna.images.digits import mnist
 from lanterna.networks.trained import is_trained, trained_folder
-from lanterna.recipes.train import Train
-from lanterna.recipes.training import new_network
 from lanterna.surfaces.web.embedding import embedded
 from lanterna.surfaces.web.page import asset, standalone
 from lanterna.surfaces.web.recording import recorded
+from lanterna.techniques.train.algorithm import new_network
+from lanterna.techniques.train.settings import Train
 
 if TYPE_CHECKING:
     from torch import Tensor

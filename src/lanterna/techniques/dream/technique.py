@@ -16,12 +16,12 @@ from lanterna.errors import UsageError
 from lanterna.networks import shelf_items
 from lanterna.networks.trained import is_trained
 from lanterna.probes import objectives
-from lanterna.recipes.dream import LONGEST, STEERED, Dream, dream, first_stage
-from lanterna.recipes.dream_film import DreamFilm, dream_frames, dream_zoom
-from lanterna.recipes.foreseen import foreseen, worth_foreseeing
-from lanterna.recipes.octaves import octave_sizes, resized
-from lanterna.recipes.windows import as_seen
 from lanterna.techniques.derive import by_pixels, film_of, sheet_of
+from lanterna.techniques.dream.algorithm import LONGEST, STEERED, Dream, dream, first_stage
+from lanterna.techniques.dream.film import DreamFilm, dream_frames, dream_zoom
+from lanterna.techniques.dream.foreseen import foreseen, worth_foreseeing
+from lanterna.techniques.dream.windows import as_seen
+from lanterna.techniques.octaves import octave_sizes, resized
 from lanterna.techniques.technique import Estimate, Input, Technique, Tile, Work
 
 if TYPE_CHECKING:

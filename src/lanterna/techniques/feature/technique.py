@@ -13,8 +13,8 @@ from lanterna.images.drawing import contact_sheet, signed_picture
 from lanterna.networks.digits import DIGIT_EYE
 from lanterna.probes import objectives
 from lanterna.probes.kernels import first_kernels
-from lanterna.recipes.examples import best_examples
-from lanterna.recipes.feature import DIGIT_ZOOM, Feature, Kernels, feature
+from lanterna.techniques.feature.algorithm import DIGIT_ZOOM, Feature, Kernels, feature
+from lanterna.techniques.feature.examples import best_examples
 from lanterna.techniques.technique import Frame, Report, Result, Technique, Work
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from lanterna.networks import Network
     from lanterna.probes.kernels import Kernels as Measured
-    from lanterna.recipes.feature import FeatureFrame
     from lanterna.techniques.execute import Job
+    from lanterna.techniques.feature.algorithm import FeatureFrame
 
 _KERNEL_SIDE = 112  # pixels of a kernel on its sheet
 

@@ -14,13 +14,13 @@ from lanterna.devices import choose_device
 from lanterna.errors import LanternaError, UsageError
 from lanterna.files import human_size
 from lanterna.probes.neurons import neurons_sheet
-from lanterna.recipes.cppn import Cppn, random_loop, random_picture
-from lanterna.recipes.paint import Paint, PaintFrame, paint
-from lanterna.recipes.paint_race import Race, RaceFrame, race
-from lanterna.recipes.painting import Painting, open_painting
-from lanterna.recipes.pixels import LONGEST
-from lanterna.recipes.rendering import MOST, Grid, Morph, Render, grid, morph, render, wall
 from lanterna.techniques.derive import film_of, film_of_learning, sheet_of
+from lanterna.techniques.paint.algorithm import Paint, PaintFrame, paint
+from lanterna.techniques.paint.cppn import Cppn, random_loop, random_picture
+from lanterna.techniques.paint.painting import Painting, open_painting
+from lanterna.techniques.paint.pixels import LONGEST
+from lanterna.techniques.paint.race import Race, RaceFrame, race
+from lanterna.techniques.paint.rendering import MOST, Grid, Morph, Render, grid, morph, render, wall
 from lanterna.techniques.technique import Frame, Input, Report, Result, Settings, Technique, Tile, Work
 
 if TYPE_CHECKING:

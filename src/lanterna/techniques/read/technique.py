@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from lanterna.images.annotate import Mark, page_with_marks, steps_picture
-from lanterna.recipes.read import Read, ReadPage, read
-from lanterna.recipes.results import open_or_train
+from lanterna.techniques.read.algorithm import Read, ReadPage, read
 from lanterna.techniques.technique import Frame, Input, Output, Report, Result, Technique, Work
+from lanterna.techniques.train.results import open_or_train
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,12 +10,12 @@ from pydantic import BaseModel, Field, model_validator
 from lanterna.devices import free_memory
 from lanterna.errors import UsageError
 from lanterna.images.prints import Print
-from lanterna.recipes.instant import Instant, instant
-from lanterna.recipes.octaves import resized
-from lanterna.recipes.style import LONGEST, Stylize, steps_at, style, style_sizes
-from lanterna.recipes.style_film import InstantFilm, StyleFilm, instant_frames, style_frames
-from lanterna.recipes.style_foreseen import style_foreseen, worth_foreseeing
 from lanterna.techniques.derive import by_pixels, film_of, sheet_of
+from lanterna.techniques.octaves import resized
+from lanterna.techniques.style.algorithm import LONGEST, Stylize, steps_at, style, style_sizes
+from lanterna.techniques.style.film import InstantFilm, StyleFilm, instant_frames, style_frames
+from lanterna.techniques.style.foreseen import style_foreseen, worth_foreseeing
+from lanterna.techniques.style.instant import Instant, instant
 from lanterna.techniques.technique import Estimate, Input, Report, Technique, Tile, Work
 
 if TYPE_CHECKING:

@@ -13,18 +13,18 @@ from pydantic import Field
 from lanterna.errors import UsageError
 from lanterna.images.folders import gather
 from lanterna.networks.trained import is_trained
-from lanterna.recipes.taught import confusion_picture, keep_taught, mistakes_picture
-from lanterna.recipes.teach import Teach
-from lanterna.recipes.teaching import teach
 from lanterna.settings import networks_folder
+from lanterna.techniques.teach.algorithm import teach
+from lanterna.techniques.teach.results import confusion_picture, keep_taught, mistakes_picture
+from lanterna.techniques.teach.settings import Teach
 from lanterna.techniques.technique import Input, Output, Result, Technique, Work
 from lanterna.techniques.train.technique import new_name
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
 
-    from lanterna.recipes.teaching import TeachFrame
     from lanterna.techniques.execute import Job
+    from lanterna.techniques.teach.algorithm import TeachFrame
 
 _FEWEST = 4  # pictures of a class: one is held out, and three say what it looks like
 

@@ -14,11 +14,11 @@ from lanterna.errors import UsageError
 from lanterna.images.digits import Digits, mnist
 from lanterna.images.drawing import DIM, NIGHT, as_picture, font, signed_picture
 from lanterna.networks.trained import is_trained
-from lanterna.recipes.results import confusion_picture, examine, keep, mistakes_picture
-from lanterna.recipes.train import Train
-from lanterna.recipes.training import logits_of, train
 from lanterna.settings import networks_folder
 from lanterna.techniques.technique import Output, Result, Technique, Work
+from lanterna.techniques.train.algorithm import logits_of, train
+from lanterna.techniques.train.results import confusion_picture, examine, keep, mistakes_picture
+from lanterna.techniques.train.settings import Train
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lanterna.networks import Network
-    from lanterna.recipes.training import TrainFrame
     from lanterna.techniques.execute import Job
+    from lanterna.techniques.train.algorithm import TrainFrame
 
 _SIDE, _GAP, _MOST = 112, 8, 40  # of kernels side by side: pixels of each and between them, how many
 _WATCHED, _WRONG, _WRONG_IN_A_ROW, _LINE = 1000, 16, 8, 40  # test digits read, and of those misread shown

@@ -60,11 +60,11 @@ def _page(name: str, file: Path | None, title: str, _: float) -> str:
     from lanterna.images.digits import mnist
     from lanterna.networks import open_network, seen, shelf_items
     from lanterna.networks.digits import DIGIT_EYE
-    from lanterna.recipes.classify import LONGEST
-    from lanterna.recipes.read import read
     from lanterna.shelf import is_here
     from lanterna.surfaces.studio.techniques import check_network
     from lanterna.surfaces.web.looking import look_page
+    from lanterna.techniques.classify import LONGEST
+    from lanterna.techniques.read.algorithm import read
 
     check_network(name)
     missing = [item for item in shelf_items(name) if not is_here(item)]

@@ -1,1 +1,0 @@
-"""Work: each technique as a recipe of settings and a generator of frames."""

@@ -1,0 +1,421 @@
+"""DeepDream: change a picture so that a network sees more of what it sees in it already.
+
+Show the picture to the network up to one stage; ask how each pixel should change for that stage to be more
+excited; change it a little so; again. On a small copy of the picture first and then on larger ones, each
+beginning with what was dreamed before: so forms grow at every scale. Mordvintsev, Olah and Tyka,
+"Inceptionism: Going Deeper into Neural Networks" (2015), and its notebook in google/deepdream.
+
+Where we depart from it: steps are taken in the colours of photographs (`canvas.py`); wishes can be added,
+weighted and masked, each in its own units (`wishes.py`); a picture too large for the memory is dreamed window
+by window (`windows.py`); and the network runs as quickly as this machine lets it (`networks/quick.py`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import torch
+from pydantic import Field, field_validator, model_validator
+from torch import Tensor
+
+from lanterna.devices import fitting, reuse_memory
+from lanterna.errors import UsageError
+from lanterna.networks import Network, open_network
+from lanterna.networks.digits import DIGIT_EYE
+from lanterna.networks.quick import quicken
+from lanterna.networks.seeing import light_edged
+from lanterna.probes import objectives
+from lanterna.techniques.canvas import calmed
+from lanterna.techniques.checkpoint import Keeping, taken_up, taking_up
+from lanterna.techniques.dream.windows import STRIDE, Windows, as_seen, gradient
+from lanterna.techniques.dream.wishes import Wish, read_class, whole_wish
+from lanterna.techniques.octaves import octave_sizes, resized, shrunk, smoothed
+from lanterna.techniques.technique import Frame, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+    from pathlib import Path
+
+    from lanterna.probes.objectives import Objective
+
+    _Parts = Sequence[tuple[Objective, Tensor | None]]
+
+LONGEST = 1024
+"""Pixels along the longer side of a dream, at most, where no size is asked for."""
+
+MARGIN = 96
+"""Pixels around the core of a window, where it has room for so many.
+
+The gradient of EfficientNet-Lite0's block9 is then within 1 % of that of the whole picture (root mean square;
+4 % with 64, 0.1 % with 128, which takes a quarter longer).
+"""
+
+_FIRST_STAGES = {
+    "efficientnet-lite0": "block9", "efficientnet-lite2": "block13", "vgg16": "relu5_1",
+    "conv": "relu3", "dense": "output",
+}  # fmt: skip
+
+_WISHES = {"stage", "class_", "mask_stage", "smoothness"}
+STEERED = {"step_size", "jitter", "smoothing", "vivid", "keep_colours", "blend", *_WISHES}
+"""Settings that may change while a dream is under way."""
+
+_LITE2 = "efficientnet-lite2"
+PRESETS: dict[str, dict[str, Any]] = {
+    # Named for what is seen in the results; docs/dream.jpg shows each.
+    "eyes": {"stage": "block9"},
+    "creatures": {"network": _LITE2, "stage": "block13", "octaves": 5},
+    "berries": {"stage": "block12"},
+    "scales": {"stage": "block9:25"},
+    "flowers": {"stage": "block9:36"},
+    "weave": {"stage": "block9:4", "vivid": 0.0, "step_size": 2.0},
+    "windows": {"stage": "block9:18"},
+    "mosaic": {"stage": "block9:38"},
+    "spirals": {"network": _LITE2, "stage": "block9"},
+    # Gentle ones, for portraits.
+    "engraving": {"stage": "block5", "step_size": 1.2, "keep_colours": True, "blend": 0.7},
+    "gentle": {"stage": ("block9", "block14"), "steps": 6, "blend": 0.7},
+    # What a network that reads digits sees; a page of handwriting stays readable.
+    "crackle": {"network": "conv", "stage": "relu3", "octaves": 6, "step_size": 1.5, "blend": 0.85},
+}
+"""Settings to begin with, by name: each is quick, and unlike the others on any picture."""
+
+
+class Dream(Settings):
+    """Dream with your own picture: more of what a network sees in it."""
+
+    verb: ClassVar[str] = "dream"
+    presets: ClassVar[dict[str, dict[str, Any]]] = PRESETS
+
+    network: str = Field(
+        default="efficientnet-lite0", min_length=1, description="Who dreams: a network, or module:function."
+    )
+    stage: tuple[str, ...] = Field(
+        default=(),
+        description="What to see more of: stages, perhaps with channels and a weight (block9:31,40*0.5); "
+        "the network's own choice if none is given.",
+    )
+    class_: tuple[str, ...] = Field(default=(), description="Classes to see more of, by name or number.")
+    guided: bool = Field(default=False, description="Whether a second picture, the guide, is to be matched.")
+    mask_stage: tuple[str, ...] = Field(
+        default=(),
+        description="What to see more of in each mask, in order; the same as anywhere if not given.",
+    )
+    size: int | None = Field(
+        default=None, ge=32, le=16_384,
+        description="Pixels along the longer side; the picture's own, up to 1024, if not given.",
+    )  # fmt: skip
+    octaves: int = Field(default=4, ge=1, le=12, description="At how many sizes to dream, small to large.")
+    ratio: float = Field(default=1.5, gt=1, le=3, description="How many times larger each octave is.")
+    steps: int = Field(default=10, ge=1, le=1000, description="How often the picture is changed per octave.")
+    step_size: float = Field(
+        default=2.5, gt=0, le=64, description="How far a step changes pixels, in levels of 255, on average."
+    )
+    jitter: int = Field(default=32, ge=0, le=512, description="Pixels the picture is shifted by at random.")
+    smoothing: Literal["none", "gaussian", "laplacian"] = Field(
+        default="laplacian",
+        description="How steps are smoothed: not, with large forms favoured, or every size of form alike.",
+    )
+    smoothness: float = Field(default=0.0, ge=0, le=10, description="How much neighbours should be alike.")
+    vivid: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="Colours: 0 those of photographs, 1 as loud as the network likes.",
+    )
+    keep_colours: bool = Field(default=False, description="Change how bright things are, not their colours.")
+    blend: float = Field(default=1.0, ge=0, le=1, description="How much of the dream to show: 0 none of it.")
+    tile: int = Field(
+        default=768, ge=256, le=4096, multiple_of=32,
+        description="The side of the windows that a picture too large for one is dreamed in, in pixels.",
+    )  # fmt: skip
+
+    @field_validator("stage", "class_", "mask_stage", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _wishes_can_be_read(self) -> Self:
+        for text in (*self.stage, *self.mask_stage):
+            Wish.read(text)
+        for text in self.class_:
+            read_class(text)
+        return self
+
+    def wishes(self, network: Network) -> list[Wish]:
+        """What to see more of, of this network's stages: none where only classes are wished for."""
+        if self.stage or (self.class_ and not self.guided):
+            return [Wish.read(text) for text in self.stage]
+        return [Wish(first_stage(network))]
+
+
+@dataclass(frozen=True)
+class DreamFrame(Frame):
+    """How far a dream has come; `picture` is as large as the octave that is being dreamed.
+
+    `numbers`: `octave` from 1 on, and `energy`, how well the wish is fulfilled, each part in units of the
+    start. In the last frame `picture` has the final size; `whole()` gives that size at any time.
+    """
+
+    base: Tensor = field(default_factory=lambda: torch.zeros(3, 1, 1), repr=False)
+
+    def whole(self) -> Tensor:
+        """The picture as it would be if dreaming ended here, `(3, H, W)` at the final size."""
+        assert self.picture is not None
+        size, final = tuple(self.picture.shape[1:]), tuple(self.base.shape[1:])
+        if size == final:
+            return self.picture
+        base = self.base.cpu()
+        return (base + resized(self.picture - resized(base, size), final)).clamp(0, 1)
+
+
+def dream(
+    picture: Tensor,
+    recipe: Dream | None = None,
+    *,
+    network: Network | None = None,
+    guide: Tensor | None = None,
+    masks: Sequence[Tensor] = (),
+    wish: Objective | None = None,
+    device: str = "auto",
+    checkpoint: Path | None = None,
+    resume: bool = False,
+) -> Generator[DreamFrame, Dream | None, None]:
+    """Dream with `picture` `(3, H, W)` in [0, 1], yielding how far it has come after each step.
+
+    `network` is used where given (and left as it is), else the one that the recipe names. `guide` `(3, H, W)`
+    is a picture to match, for a recipe that is `guided`. `masks` are `(H, W)` or `(1, H, W)` in [0, 1], of
+    any size: where to dream, and how much. `wish` takes the place of all that the recipe wishes for. With a
+    `checkpoint` the state is kept there every ten seconds and when the work is ended early, and `resume` goes
+    on from it, first with the frame that it was kept after: the picture is that of an unbroken dream. A
+    recipe that is sent in takes over from there, as far as `STEERED` goes.
+
+    Errors, before the first step: `UsageError` for a stage, channel or class that is not there, masks or a
+    guide that do not fit the recipe; `MissingError` for a network or checkpoint that is not here.
+    """
+    recipe = recipe or Dream()
+    if recipe.guided != (guide is not None):
+        raise UsageError("dream: a guided recipe needs a guide picture, and only a guided recipe takes one")
+    if len(recipe.mask_stage) > len(masks):
+        raise UsageError(
+            f"dream: {len(recipe.mask_stage)} mask stages for {len(masks)} masks: give each a mask"
+        )
+    network = network or open_network(recipe.network, device=device)
+    if network.eye.channels not in (1, 3):
+        raise UsageError(f"a picture has 1 or 3 channels, {network.name} wants {network.eye.channels}")
+    height, width = picture.shape[1:]
+    longest = recipe.size or min(max(height, width), LONGEST)
+    sizes = octave_sizes(height, width, longest, recipe.octaves, recipe.ratio)
+    base = resized(picture.to(network.get_buffer("mean").device), sizes[-1]).clamp(0, 1)
+    negative = network.eye == DIGIT_EYE and light_edged(base.mean(0, keepdim=True))
+    if negative:  # these networks know white ink on black
+        base = 1 - base
+    start = resized(base, sizes[0])
+
+    def parts_of(steered: Dream) -> _Parts:
+        return _parts(steered, network, start, guide, masks, wish)
+
+    keeping = Keeping(checkpoint, recipe, [base])
+    names = set(_State.__dataclass_fields__)
+    begun = _State(**keeping.read(names)) if checkpoint and resume else None
+    if begun:
+        with taking_up(checkpoint):
+            recipe = recipe.changed(begun.steered)
+    parts = parts_of(recipe)
+    frames = _frames(recipe, network, base, sizes, parts, parts_of, begun, keeping)
+    if begun:
+        frames = taken_up(frames, checkpoint)
+    return _negatives(frames) if negative else frames
+
+
+def first_stage(network: Network) -> str:
+    """The stage to dream with where none is asked for: the middle one, where nothing better is known."""
+    spatial = [name for name in network.stages if name not in ("flatten", "pool", "output")]
+    return _FIRST_STAGES.get(network.name, spatial[len(spatial) // 2])
+
+
+def _parts(
+    recipe: Dream,
+    network: Network,
+    start: Tensor,
+    guide: Tensor | None,
+    masks: Sequence[Tensor],
+    wish: Objective | None,
+) -> list[tuple[Objective, Tensor | None]]:
+    """What is wished for, and where: everywhere, or where a mask `(1, H, W)` is light."""
+    begin = _as_eye(start, network)
+    matched = _as_eye(guide.to(start), network) if guide is not None else None
+    usual = wish or whole_wish(
+        network, recipe.wishes(network), [read_class(text) for text in recipe.class_], begin, matched
+    )
+    if recipe.smoothness:
+        unit = objectives.smoothness().measure(begin, {}).abs().item()
+        usual = usual + (recipe.smoothness / max(unit, 1e-6)) * objectives.smoothness()
+    if not masks:
+        return [(usual, None)]
+    own = [whole_wish(network, [Wish.read(text)], (), begin, matched) for text in recipe.mask_stage]
+    own += [usual] * (len(masks) - len(own))
+    where = [mask.reshape(1, *mask.shape[-2:]).to(start).clamp(0, 1) for mask in masks]
+    return list(zip(own, where, strict=True))
+
+
+def _frames(
+    recipe: Dream,
+    network: Network,
+    base: Tensor,
+    sizes: Sequence[tuple[int, int]],
+    parts: _Parts,
+    parts_of: Callable[[Dream], _Parts],
+    begun: _State | None,
+    keeping: Keeping,
+) -> Generator[DreamFrame, Dream | None, None]:
+    """The dream itself: octave by octave, step by step."""
+    generator = torch.Generator().manual_seed(recipe.seed)
+    work, windows = _work_for(recipe, network, parts)
+    reuse_memory()  # each step fills and frees the same large blocks
+    first = begun.octave if begun else 1
+    dreamed = torch.zeros_like(base[:, :1, :1])
+    state = begun
+    try:
+        for octave, size in list(enumerate(sizes, start=1))[first - 1 :]:
+            here = resized(base, size)
+            where = [None if mask is None else shrunk(mask, size) for _, mask in parts]
+            if begun and octave == first:
+                done, image = begun.step, begun.picture.to(base)
+                energy = begun.energy
+                generator.set_state(begun.randomness)
+            else:
+                done, image = 0, (here + _only(resized(dreamed, size), where)).clamp(0, 1)
+            for step in range(max(1, done), recipe.steps + 1):
+                if step > done:  # where it was taken up the step is made already
+                    look = partial(
+                        _change, recipe, work, image, parts, where, windows, generator, generator.get_state()
+                    )
+                    (change, energy), side = fitting(look, windows.side, max(size))
+                    windows = _narrowed(windows, side)
+                    image = change.mul_(recipe.step_size / 255).add_(image).clamp_(0, 1)
+                    state = _State(
+                        octave, step, image, energy, generator.get_state(),
+                        recipe.model_dump(mode="json", include=STEERED),
+                    )  # fmt: skip
+                changed = yield DreamFrame(
+                    step=(octave - 1) * recipe.steps + step,
+                    steps=len(sizes) * recipe.steps,
+                    numbers={"octave": octave, "energy": energy},
+                    picture=(here + recipe.blend * (image - here) if recipe.blend < 1 else image).cpu(),
+                    base=base,
+                )
+                if changed:
+                    before, recipe = recipe, recipe.changed(changed.model_dump(include=STEERED))
+                    if any(getattr(recipe, name) != getattr(before, name) for name in _WISHES):
+                        parts = parts_of(recipe)
+                        work, windows = _work_for(recipe, network, parts)
+                    if state:
+                        state = replace(state, steered=recipe.model_dump(mode="json", include=STEERED))
+                if state:
+                    keeping.offer(vars(state))
+            dreamed = image - here
+    finally:
+        if state:
+            keeping.write(vars(state))
+
+
+def _change(
+    recipe: Dream,
+    network: Network,
+    image: Tensor,
+    parts: _Parts,
+    where: Sequence[Tensor | None],
+    windows: Windows,
+    generator: torch.Generator,
+    randomness: Tensor,
+    side: int,
+) -> tuple[Tensor, float]:
+    """Where the pixels are to go, `(3, H, W)`, seen through windows of a side, and how excited it is."""
+    generator.set_state(randomness)  # a second try, with smaller windows, draws from where the first did
+    windows = _narrowed(windows, side)
+    down, across = (_shift(generator, recipe.jitter, windows.reach(length)) for length in image.shape[1:])
+    change, energy = torch.zeros_like(image), 0.0
+    for (wish, _), mask in zip(parts, where, strict=True):
+        slope, value = gradient(network, image, wish, windows, (down, across))
+        slope = calmed(smoothed(slope, recipe.smoothing), recipe.vivid)
+        if recipe.keep_colours:
+            slope = slope.mean(0, keepdim=True).expand_as(slope).clone()
+        slope /= slope.abs().mean().clamp_min(1e-12)
+        change += slope if mask is None else slope.mul_(mask)
+        energy += value / len(parts)
+    return change, energy
+
+
+@dataclass(frozen=True)
+class _State:
+    """Where a dream is: what a checkpoint keeps."""
+
+    octave: int
+    step: int
+    picture: Tensor
+    energy: float
+    randomness: Tensor
+    steered: dict[str, Any]
+
+
+def _work_for(recipe: Dream, network: Network, parts: _Parts) -> tuple[Network, Windows]:
+    """The network as far as these wishes need it, made quick, and the windows it looks through."""
+    stages = frozenset[str]().union(*(wish.stages for wish, _ in parts))
+    return quicken(network, stages), windows_for(recipe, network, stages)
+
+
+def windows_for(recipe: Dream, network: Network, stages: frozenset[str]) -> Windows:
+    """Windows of the recipe's size, or of the network's where it can see no other."""
+    side = network.eye.size
+    other = torch.zeros(
+        1, network.eye.channels, side + STRIDE, side, device=network.get_buffer("mean").device
+    )
+    try:
+        with torch.no_grad():
+            objectives.read(network, other, stages)
+    except RuntimeError:
+        return Windows(side, margin=0, exact=True)
+    return _windows_of(recipe.tile)
+
+
+def _windows_of(side: int) -> Windows:
+    """Windows of a side, with the margin that it has room for."""
+    return Windows(side, margin=min(MARGIN, side // 4 // STRIDE * STRIDE))
+
+
+def _narrowed(windows: Windows, side: int) -> Windows:
+    """Windows of another side, where the network can see any."""
+    return windows if windows.exact or windows.side == side else _windows_of(side)
+
+
+def _as_eye(picture: Tensor, network: Network) -> Tensor:
+    """A picture as the network's eye takes it, `(1, C, S, S)`: all of it, squeezed into a square."""
+    side = (network.eye.size, network.eye.size)
+    return as_seen(resized(picture, side).clamp(0, 1).unsqueeze(0), network)
+
+
+def _only(dreamed: Tensor, where: Sequence[Tensor | None]) -> Tensor:
+    """What was dreamed, and nothing of it where no mask lets it: enlarging has blurred its edges."""
+    allowed = [mask for mask in where if mask is not None]
+    return dreamed * (torch.stack(allowed).amax(0) > 0) if allowed else dreamed
+
+
+def _shift(generator: torch.Generator, jitter: int, reach: int) -> int:
+    """How far to move what the network looks at: anywhere within the grid of windows, or by the jitter."""
+    low, high = (0, reach - 1) if reach else (-jitter, jitter)
+    return int(torch.randint(low, high + 1, (), generator=generator))
+
+
+def _negatives(
+    frames: Generator[DreamFrame, Dream | None, None],
+) -> Generator[DreamFrame, Dream | None, None]:
+    changed = None
+    with contextlib.closing(frames), contextlib.suppress(StopIteration):
+        while True:
+            frame = frames.send(changed)
+            assert frame.picture is not None
+            changed = yield replace(frame, picture=1 - frame.picture, base=1 - frame.base)

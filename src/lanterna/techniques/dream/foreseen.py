@@ -1,0 +1,116 @@
+"""How long a dream will take and how much memory it will fill, told before it begins.
+
+A dream is the same small piece of work many times over, so three steps of it on a small picture are measured
+on this machine, and the rest is counting pixels.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.autograd.graph import saved_tensors_hooks
+
+from lanterna.techniques.dream.algorithm import LONGEST, Dream, dream, windows_for
+from lanterna.techniques.dream.wishes import Wish
+from lanterna.techniques.octaves import octave_sizes
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from torch import Tensor
+
+    from lanterna.networks import Network
+    from lanterna.techniques.dream.windows import Windows
+    from lanterna.techniques.technique import Frame
+
+_SAMPLE = 384  # pixels along each side of what is measured
+_COPIES = 11  # of the whole picture at once, measured at 4,000 × 3,000
+_ALREADY = 400 * 2**20  # bytes: Python, torch and a network
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """What a dream will take: `seconds`, and `memory`, the most bytes that the process will fill."""
+
+    seconds: float
+    memory: int
+
+
+def worth_foreseeing(size: tuple[int, int], recipe: Dream) -> bool:
+    """Whether dreaming with a picture of `size` (height, width) is more work than foreseeing it would be."""
+    return recipe.steps * sum(height * width for height, width in _sizes(size, recipe)) > 3 * _SAMPLE**2
+
+
+def foreseen(size: tuple[int, int], recipe: Dream, network: Network, masks: int = 0) -> Foreseen:
+    """What dreaming with a picture of `size` (height, width) will take, from measuring for half a second.
+
+    Expect it within a factor of two: other work on the machine, and how its memory is used, decide the rest
+    (`benchmarks/dream.py` measures both). Errors: those of `dream`.
+    """
+    sizes = _sizes(size, recipe)
+    stages = {wish.stage for wish in (*recipe.wishes(network), *map(Wish.read, recipe.mask_stage))}
+    if recipe.class_:
+        stages.add(list(network.stages)[-1])
+    windows = windows_for(recipe, network, frozenset(stages))
+    side = min(_SAMPLE, windows.side) if not windows.exact else _SAMPLE
+    picture = torch.rand(3, side, side, generator=torch.Generator().manual_seed(0))
+    short = recipe.changed({"size": side, "octaves": 1, "steps": 3})
+    work = dream(
+        picture,
+        short,
+        network=network,
+        guide=picture if recipe.guided else None,
+        masks=[torch.ones(1, 8, 8)] * masks,
+    )
+    step, kept = measured(work)
+    here = _looked_at((side, side), windows)
+    seconds = step / here * recipe.steps * sum(_looked_at(each, windows) for each in sizes)
+    height, width = sizes[-1]
+    window = min(windows.side**2, _looked_at((height, width), windows))
+    weights = sum(weight.numel() * weight.element_size() for weight in network.parameters())
+    memory = _ALREADY + weights + _COPIES * 12 * height * width + 1.5 * kept / here * window
+    return Foreseen(seconds, int(memory))
+
+
+def _sizes(size: tuple[int, int], recipe: Dream) -> list[tuple[int, int]]:
+    """The sizes that a picture of `size` (height, width) is dreamed at, the smallest first."""
+    return octave_sizes(*size, recipe.size or min(max(size), LONGEST), recipe.octaves, recipe.ratio)
+
+
+def measured(work: Generator[Frame, Any, None]) -> tuple[float, int]:
+    """The seconds a step of work takes, the better of two, and the bytes that it keeps for the way back.
+
+    Three steps are made, and the work is ended.
+    """
+    kept: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with saved_tensors_hooks(note, lambda tensor: tensor):  # the first step also prepares the convolutions
+        next(work)
+    each = []
+    for _ in range(2):
+        begun = time.perf_counter()
+        next(work)
+        each.append(time.perf_counter() - begun)
+    work.close()
+    return min(each), sum(kept.values())
+
+
+def _looked_at(size: tuple[int, int], windows: Windows) -> float:
+    """How many pixels the network sees at each step over a picture of `size`, margins and all, on average.
+
+    Wherever the grid lies, windows stand out over the picture's ends: on average one more than would fit.
+    """
+    pixels = 1.0
+    for length in size:
+        core = windows.reach(length)
+        pixels *= (
+            ((length - 1) / core + 1) * windows.side if core else len(windows.spans(length, 0)[0].looked_at)
+        )
+    return pixels

@@ -1,0 +1,301 @@
+"""Feature visualisation: a picture of what one channel, unit, class or mix of channels wants to see.
+
+Begin with faint noise; look at it a little shifted, turned and scaled; ask the network how the picture should
+change for the channel to fire more; change it so, on the Fourier canvas (`canvas.py`). Olah, Mordvintsev and
+Schubert, "Feature Visualization", Distill (2017), https://distill.pub/2017/feature-visualization.
+
+Where we depart from it: what is wanted of a ReLU is wanted of the sum that goes into it, as a silent unit
+has no gradient to follow (lucid bends the gradient instead); the step shrinks linearly; amplitudes on the
+canvas fall a little faster than 1/frequency, which makes things larger; and all transforms are one sampling.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lanterna.devices import uncompiled
+from lanterna.errors import UsageError
+from lanterna.networks import Network, class_index, open_network
+from lanterna.networks.quick import quicken
+from lanterna.probes import objectives
+from lanterna.techniques.canvas import Canvas, seen_anyhow
+from lanterna.techniques.technique import Frame, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+
+    from lanterna.probes.objectives import Objective
+
+BATCH = 8
+"""Pictures of a sheet that are made together."""
+
+SHEET_SIDE = 128
+"""Pixels along each side of a picture on a sheet, where none are asked for."""
+
+DIGIT_ZOOM = 8
+"""How many times larger a made digit is shown: each of its pixels becomes a square."""
+
+_GAP = 8  # pixels between pictures side by side
+
+
+class Feature(Settings):
+    """Make a picture of what a channel, unit or class of a network wants to see."""
+
+    verb: ClassVar[str] = "feature"
+
+    network: str = Field(
+        default="efficientnet-lite0", min_length=1, description="Whose wish: a network, or module:function."
+    )
+    stage: str | None = Field(
+        default=None, description="The stage to read; the last, which answers, if none is given."
+    )
+    channel: int | None = Field(default=None, ge=0, description="The channel (or dense unit) of the stage.")
+    class_: str | None = Field(
+        default=None, min_length=1, description="A class by its name or number, in place of a channel."
+    )
+    against: str | None = Field(
+        default=None, min_length=1, description="A second channel or class, which should not be excited."
+    )
+    direction: tuple[int, int] | None = Field(
+        default=None, description="Two channels of the stage, for a picture between both."
+    )
+    mix: float = Field(
+        default=0.5, ge=0, le=1, description="How much of the direction is the second channel's."
+    )
+    unit: bool = Field(
+        default=False, description="One position in the middle, in place of the channel everywhere."
+    )
+    sheet: int = Field(
+        default=0, ge=0, le=4096, description="Make a sheet of the stage's first channels, this many."
+    )
+    diversity: int = Field(default=1, ge=1, le=16, description="How many different pictures of one wish.")
+    difference: float = Field(
+        default=4.0, ge=0, le=1000, description="How strongly these pictures are told to differ."
+    )
+    steps: int = Field(default=160, ge=1, le=10_000, description="How often the picture is changed.")
+    size: int | None = Field(
+        default=None,
+        ge=32,
+        le=2048,
+        description="Pixels a side; the network's own if none is given.",
+    )
+    learning_rate: float = Field(default=0.25, gt=0, le=10, description="How far each step goes.")
+    fall: float = Field(
+        default=1.4, ge=0, le=3, description="How much of it is large shapes: 0 none, 1 as in photographs."
+    )
+    robustness: float = Field(
+        default=1.0, ge=0, le=3, description="How much the picture is shifted, turned and scaled on the way."
+    )
+    ink: float = Field(
+        default=5.0, ge=0, le=1000, description="How dear ink is, where the network reads drawn digits."
+    )
+
+    @model_validator(mode="after")
+    def _one_wish(self) -> Self:
+        """One thing is wanted, and is told how."""
+        wishes = {
+            "a channel": self.channel is not None,
+            "a class": self.class_ is not None,
+            "a direction": self.direction is not None,
+            "a sheet": self.sheet > 0,
+        }
+        named = [name for name, given in wishes.items() if given]
+        if len(named) > 1:
+            raise UsageError(f"feature: expected one wish, got {' and '.join(named)}: leave one out")
+        if self.class_ is not None and self.stage is not None:
+            raise UsageError(f"feature: a class is of the last stage: leave {self.stage} out")
+        if self.sheet and self.diversity > 1:
+            raise UsageError("feature: a sheet shows one picture of each channel: leave --diversity out")
+        if (self.sheet or self.direction) and (self.against is not None or self.unit):
+            raise UsageError("feature: --against and --unit go with a channel or a class")
+        return self
+
+    def check_wish(self) -> None:
+        """Whether anything is wanted, to be asked before the network is opened. Errors: `UsageError`."""
+        if self.channel is None and self.class_ is None and self.direction is None and not self.sheet:
+            raise UsageError("feature: expected a channel, class, direction or sheet: block9 31, for example")
+
+
+class Kernels(Settings):
+    """Show the kernels of a network's first layer, and what they look like."""
+
+    verb: ClassVar[str] = "feature"
+
+    network: str = Field(default="conv", min_length=1, description="Whose kernels, or module:function.")
+
+
+@dataclass(frozen=True)
+class FeatureFrame(Frame):
+    """How far the pictures have come: `pictures` is `(N, C, S, S)` in [0, 1], `picture` shows them in a row.
+
+    `numbers`: `excitement`, how strongly the wish is fulfilled (mean over the pictures being made), and for a
+    class its mean `probability`. In the last frame both are those of the pictures as they are; before, of the
+    pictures shifted, turned and scaled.
+    """
+
+    pictures: Tensor | None = None
+
+
+def feature(
+    recipe: Feature, *, network: Network | None = None, device: str = "auto"
+) -> Generator[FeatureFrame, None, None]:
+    """Make the pictures of `recipe`, yielding how far they have come after each step.
+
+    `network` is used where given (and left as it is), else the one that the recipe names.
+
+    Errors, before the first step: `UsageError` for a stage, channel or class that is not there, or a size
+    that the network cannot see; `MissingError` for a network that is not here.
+    """
+    recipe.check_wish()
+    network = network or open_network(recipe.network, device=device)
+    if network.eye.channels not in (1, 3):
+        raise UsageError(f"a picture has 1 or 3 channels, {network.name} wants {network.eye.channels}")
+    stage = wanted_stage(recipe, network)
+    channels = count_channels(network, stage, _side(recipe, network))
+    index = class_index(recipe.class_, network) if recipe.class_ is not None else recipe.channel
+    if recipe.sheet:
+        first = range(min(recipe.sheet, channels))
+        batches = [first[start : start + BATCH] for start in first[::BATCH]]
+        wishes = [(objectives.channel(stage, batch), len(batch)) for batch in batches]
+    else:
+        wanted = [index, *(recipe.direction or ())]
+        for each in wanted:
+            if each is not None and each >= channels:
+                raise UsageError(f"{stage} has channels 0 to {channels - 1}, got {each}")
+        wishes = [(_wish(recipe, network, stage, index), recipe.diversity)]
+    work = quicken(network, [stage])
+    return _frames(recipe, work, wishes, index if recipe.class_ is not None else None)
+
+
+def wanted_stage(recipe: Feature, network: Network) -> str:
+    """The stage that is read: the recipe's or the last, or what goes into it where it is a ReLU.
+
+    Errors: `UsageError` for a stage that is not there.
+    """
+    names = list(network.stages)
+    stage = recipe.stage or names[-1]
+    rectifies = isinstance(network.stage(stage), nn.ReLU | nn.ReLU6)
+    return names[names.index(stage) - 1] if rectifies and names[0] != stage else stage
+
+
+def count_channels(network: Network, stage: str, side: int) -> int:
+    """How many channels (or units) a stage has for pictures of `side` × `side`.
+
+    Errors: `UsageError` where the network cannot see pictures of this size.
+    """
+    blank = torch.zeros(1, network.eye.channels, side, side, device=network.get_buffer("mean").device)
+    try:
+        with torch.no_grad():
+            output = objectives.read(network, blank, frozenset({stage}))[stage]
+    except RuntimeError as error:
+        raise UsageError(f"{network.name} cannot see {side} × {side} pixels: leave --size out") from error
+    return output.shape[1] if output.dim() == 4 else output[0].numel()
+
+
+def shown(pictures: Tensor) -> Tensor:
+    """Pictures `(N, C, S, S)` in a row as one picture `(3, H, W)`; digits with each pixel a square."""
+    if pictures.shape[1] == 1:
+        pictures = pictures.repeat_interleave(DIGIT_ZOOM, 2).repeat_interleave(DIGIT_ZOOM, 3)
+    first, *others = pictures.expand(-1, 3, -1, -1)
+    gap = torch.zeros(3, first.shape[1], _GAP)
+    return torch.cat([first, *(part for other in others for part in (gap, other))], 2)
+
+
+def _side(recipe: Feature, network: Network) -> int:
+    small = recipe.sheet and network.eye.channels == 3
+    return recipe.size or (SHEET_SIDE if small else network.eye.size)
+
+
+def _wish(recipe: Feature, network: Network, stage: str, index: int | None) -> Objective:
+    if recipe.direction:
+        first, second = recipe.direction
+        return objectives.direction(stage, {first: 1 - recipe.mix, second: recipe.mix})
+    assert index is not None  # else there is no wish
+    one = objectives.unit if recipe.unit else objectives.channel
+    wish = one(stage, index)
+    if recipe.against is not None:
+        if recipe.class_ is not None:
+            other = class_index(recipe.against, network)
+        elif recipe.against.isascii() and recipe.against.isdigit():
+            other = int(recipe.against)
+        else:
+            raise UsageError(f"against: expected the number of a channel, got {recipe.against[:60]!r}")
+        wish = wish - one(stage, other)
+    return wish
+
+
+def _frames(
+    recipe: Feature, network: Network, wishes: Sequence[tuple[Objective, int]], answer: int | None
+) -> Generator[FeatureFrame, None, None]:
+    generator = torch.Generator().manual_seed(recipe.seed)
+    finished: list[Tensor] = []
+    for wish, count in wishes:
+        for step, numbers, made in _ascend(recipe, network, wish, count, answer, generator):
+            pictures = torch.cat([*finished, made])
+            yield FeatureFrame(
+                step=len(finished) * recipe.steps + step,
+                steps=len(wishes) * recipe.steps,
+                numbers=numbers,
+                picture=shown(pictures),
+                pictures=pictures,
+            )
+        finished.append(made)
+
+
+def _ascend(
+    recipe: Feature,
+    network: Network,
+    wish: Objective,
+    count: int,
+    answer: int | None,
+    generator: torch.Generator,
+) -> Iterator[tuple[int, dict[str, float], Tensor]]:
+    """Gradient ascent of one batch: the step, its numbers, and the pictures so far `(count, C, S, S)`."""
+    eye, (stage,) = network.eye, wish.stages
+    drawn = eye.channels == 1  # a digit, white ink on black
+    side = _side(recipe, network)
+    margin = side // 7 if drawn else 0  # where MNIST has no ink, a network's wishes mean nothing
+    waves = Canvas(
+        count,
+        eye.channels,
+        side - 2 * margin,
+        side - 2 * margin,
+        generator,
+        fall=recipe.fall,
+        level=0.05 if drawn else 0.5,
+    ).to(network.get_buffer("mean").device)
+
+    def canvas() -> Tensor:
+        return F.pad(waves(), (margin,) * 4)
+
+    with torch.no_grad():
+        # In units of how much the stage varies on noise, a wish weighs the same whatever the stage.
+        spread = objectives.read(network, canvas(), wish.stages)[stage].std().item()
+    whole = (1 / max(spread, 1e-6)) * wish
+    if count > 1 and not recipe.sheet:
+        whole = whole + recipe.difference * objectives.diversity(stage)
+    if drawn:
+        whole = whole + recipe.ink * objectives.ink()
+
+    optimiser = uncompiled(torch.optim.Adam)(waves.parameters(), lr=recipe.learning_rate)
+    for step in range(1, recipe.steps + 1):
+        optimiser.param_groups[0]["lr"] = recipe.learning_rate * (1 - 0.9 * (step - 1) / recipe.steps)
+        seen = seen_anyhow(canvas(), generator, recipe.robustness)
+        outputs = objectives.read(network, seen, whole.stages)
+        optimiser.zero_grad()
+        torch.autograd.backward(whole.measure(seen, outputs).sum().neg())
+        optimiser.step()
+        with torch.no_grad():
+            pictures = canvas()
+            if step == recipe.steps:
+                seen, outputs = pictures, objectives.read(network, pictures, whole.stages)
+            numbers = {"excitement": wish.measure(seen, outputs).mean().item()}
+            if answer is not None:
+                numbers["probability"] = outputs[stage].softmax(1)[:, answer].mean().item()
+        yield step, numbers, pictures.cpu()

@@ -1,0 +1,85 @@
+"""How long a style transfer will take, how much memory it will fill, and in which tiles, before it begins.
+
+It is the same small piece of work many times over, so two steps of it on a small picture are measured on this
+machine, and the rest is counting pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from lanterna.techniques.dream.foreseen import Foreseen, measured
+from lanterna.techniques.style.algorithm import Stylize, steps_at, style, style_sizes
+from lanterna.techniques.style.descent import kept_steps
+from lanterna.techniques.style.loss import pixels_seen, reach
+from lanterna.techniques.style.stages import stages_of
+
+if TYPE_CHECKING:
+    from lanterna.networks import Network
+
+_SAMPLE = 384  # pixels along each side of what is measured, at most
+_COPIES = 12  # of the whole picture at once, beside the steps that L-BFGS keeps
+_ALREADY = 400 * 2**20  # bytes: Python, torch and a network
+_TILES = (4096, 3072, 2048, 1536, 1024, 768, 512)
+
+
+@dataclass(frozen=True)
+class StyleForeseen(Foreseen):
+    """What a style transfer will take, in tiles of `tile` pixels a side: the largest that keep to memory."""
+
+    tile: int
+
+
+def worth_foreseeing(size: tuple[int, int], recipe: Stylize) -> bool:
+    """Whether painting a picture of `size` (height, width) is more work than foreseeing it would be."""
+    sizes = style_sizes(*size, recipe)
+    work = sum(
+        height * width * steps_at(number, len(sizes), recipe) for number, (height, width) in enumerate(sizes)
+    )
+    return work > 3 * _side(sizes[-1]) ** 2
+
+
+def style_foreseen(
+    size: tuple[int, int], recipe: Stylize, network: Network, limit: int = 3 * 2**30
+) -> StyleForeseen:
+    """What painting a picture of `size` (height, width) will take, in tiles that keep to `limit` bytes.
+
+    Where the smallest tiles do not keep to it, those are told. Measured for about a second; expect it
+    within a factor of two: other work on the machine, and how its memory is used, decide the rest
+    (`benchmarks/style.py` measures both). Errors: those of `style`.
+    """
+    sizes = style_sizes(*size, recipe)
+    content_stage, stage_weights = stages_of(network, recipe.content_stage, recipe.style_stages)
+    margin = reach(network, frozenset({content_stage, *stage_weights}))
+    side = _side(sizes[-1])
+    random = torch.rand(3, side, side, generator=torch.Generator().manual_seed(0))
+    # One size only: the ratio is larger than what lies between the sample and the smallest size.
+    work = style(
+        random, recipe.changed({"size": side, "ratio": 4, "steps": 4, "weights": ()}),
+        styles=[random], network=network,
+    )  # fmt: skip
+    step, kept = measured(work)
+    a_pixel, kept_a_pixel = step / side**2, 1.5 * kept / side**2
+    height, width = sizes[-1]
+    weights = sum(weight.nbytes for weight in network.parameters())
+    whole = 12 * height * width  # bytes of the picture
+    features = 4 * height * width  # of the content: 512 channels in half precision at an eighth of the sides
+    fixed = _ALREADY + 2 * weights + (_COPIES + 2 * kept_steps(whole)) * whole + features
+    for tile in _TILES:
+        largest = min(tile**2, height * width)
+        memory = int(fixed + kept_a_pixel * largest)
+        if memory <= limit:
+            break
+    seconds = sum(
+        a_pixel * pixels_seen(each_size, tile, margin) * steps_at(number, len(sizes), recipe)
+        for number, each_size in enumerate(sizes)
+    )
+    return StyleForeseen(seconds, memory, tile)
+
+
+def _side(size: tuple[int, int]) -> int:
+    """The side of the square that is measured for a picture of `size`: no longer than the picture's own."""
+    return min(_SAMPLE, max(64, *size))

@@ -1,0 +1,149 @@
+"""Every setting of training a digit network: the knobs that the lecture names, each defined here once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from lanterna.errors import UsageError
+from lanterna.networks.plan import Plan
+from lanterna.techniques.technique import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Train(Plan, Settings):
+    """Train a network on the handwritten digits of MNIST."""
+
+    verb: ClassVar[str] = "train"
+    # For each preset, the settings of each network that it is made for, the usual one first.
+    presets: ClassVar[Mapping[str, Mapping[str, Mapping[str, object]]]] = {
+        "fast": {
+            "conv": {},
+            "dense": {
+                "hidden": (128,),
+                "learning_rate": 0.015,
+                "weight_decay": 0.01,
+                "batch_size": 256,
+                "epochs": 5,
+                "augmentation": "none",
+                "precision": "float32",  # so small a network spends more on changing the type than it gains
+            },
+        },
+        "best": {
+            "conv": {
+                "channels": (32, 64, 128),
+                "convolutions": 2,
+                "learning_rate": 4e-3,
+                "weight_decay": 0.01,
+                "average": 0.998,
+                "batch_size": 128,
+                "epochs": 8,
+                "hold_out": 5_000,
+            },
+        },
+        # TensorFlow's beginner quickstart: its network, start, steps, batches and all 60,000 digits.
+        "quickstart": {
+            "dense": {
+                "hidden": (128,),
+                "dropout": 0.2,
+                "weight_start": "xavier",
+                "optimiser": "adam",
+                "learning_rate": 1e-3,
+                "schedule": "constant",
+                "weight_decay": 0.0,
+                "batch_size": 32,
+                "epochs": 5,
+                "augmentation": "none",
+                "hold_out": 0,
+            },
+        },
+    }
+
+    bias_start: float = Field(default=0.0, ge=-10, le=10, description="The value every bias starts from.")
+    weight_start: Literal["kaiming", "xavier", "normal", "zero"] = Field(
+        default="kaiming", description="How weights are drawn at the start."
+    )
+    optimiser: Literal["sgd", "adam", "adamw"] = Field(
+        default="adamw", description="How weights follow the gradient."
+    )
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="How much of the last step is kept (sgd).")
+    learning_rate: float = Field(
+        default=0.012, gt=0, le=100, description="How far weights move at each step."
+    )
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        default="linear",
+        description="How the learning rate falls, after a short warm-up (constant has none).",
+    )
+    weight_decay: float = Field(
+        default=0.05, ge=0, le=10, description="How strongly weights are pulled to zero."
+    )
+    label_smoothing: float = Field(
+        default=0.0, ge=0, lt=1, description="Share of the wanted answer spread over all ten digits."
+    )
+    average: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Running average of the weights: share of the old kept each step; 0 for none.",
+    )
+    batch_size: int = Field(default=256, ge=1, le=10_000, description="Digits seen at each step.")
+    epochs: int = Field(default=6, ge=1, le=1000, description="Times that every digit is seen.")
+    augmentation: Literal["none", "shift", "hand"] = Field(
+        default="hand",
+        description="shift: moved by up to 2 px; hand: as if another hand with another pen wrote it.",
+    )
+    settle: float = Field(
+        default=0.3,
+        ge=0,
+        le=1,
+        description="Share of the steps, the last ones, that augment by no more than a pixel's shift.",
+    )
+    normalised: bool = Field(
+        default=True,
+        description="Whether digits keep MNIST's normalised size and place; if not they are scattered.",
+    )
+    fraction: float = Field(default=1.0, gt=0, le=1, description="Share of the training digits that is used.")
+    hold_out: int = Field(
+        default=10_000, ge=0, le=10_000, description="Digits held out of training for validation, of 60,000."
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto", description="bfloat16 is faster where the processor has it: auto asks it."
+    )
+
+    @classmethod
+    def preset(cls, name: str = "fast", network: str | None = None) -> dict[str, object]:
+        """The settings of a preset, for one network or the preset's usual one.
+
+        Errors: `UsageError` where there is no such preset, or none for that network.
+        """
+        if name not in cls.presets:
+            raise UsageError(f"no preset is called {name!r}: there are {', '.join(cls.presets)}")
+        made_for = cls.presets[name]
+        network = network or next(iter(made_for))
+        if network not in made_for:
+            raise UsageError(f"the preset {name!r} is made for {' and '.join(made_for)}, not for {network!r}")
+        return {"network": network, **made_for[network]}
+
+    @model_validator(mode="after")
+    def _enough_digits(self) -> Self:
+        if (left := self.digits) < self.batch_size:
+            raise ValueError(f"batch_size {self.batch_size} is more than the {left} digits left to train on")
+        return self
+
+    @property
+    def digits(self) -> int:
+        """How many digits are trained on."""
+        return int((60_000 - self.hold_out) * self.fraction)
+
+    @property
+    def steps(self) -> int:
+        """How many steps the whole training takes. The last batch of an epoch may be smaller."""
+        return self.epochs * self.steps_an_epoch
+
+    @property
+    def steps_an_epoch(self) -> int:
+        """How many steps see every digit once."""
+        return -(-self.digits // self.batch_size)
