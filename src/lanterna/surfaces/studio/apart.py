@@ -65,9 +65,8 @@ def _started() -> ProcessPoolExecutor:
 def _begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends this one
     threading.Thread(target=_end_with_the_server, daemon=True).start()
-    import torch
-
-    torch.set_num_threads(1)
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"  # torch's, which is imported with what needs it
 
 
 def _end_with_the_server() -> None:
