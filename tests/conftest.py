@@ -122,8 +122,10 @@ def studio(real_shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture
 def page(studio: Served, browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """The page of the studio, with its token. What it looked like at the end is kept."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme="dark")
+    """A page in which `go` opens rooms of the studio. What it looked like at the end is kept."""
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 800}, color_scheme="dark", base_url=studio.address
+    )
     context.set_default_timeout(WHILE)
     opened = context.new_page()
     wrong: list[str] = []
@@ -131,8 +133,8 @@ def page(studio: Served, browser: Browser, request: pytest.FixtureRequest) -> It
     opened.on(
         "console", lambda line: wrong.append(line.text) if "Content Security Policy" in line.text else None
     )
-    opened.goto(studio.address)
     yield opened
-    opened.screenshot(path=SCREENSHOTS / f"{re.sub(r'[^a-z0-9]+', '-', request.node.name.lower())[:80]}.png")
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[:80]
+    opened.screenshot(path=SCREENSHOTS / f"{name}.jpg", type="jpeg")  # a PNG takes ten times as long
     context.close()
     assert wrong == []

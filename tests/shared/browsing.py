@@ -30,10 +30,10 @@ THREE = (
 
 
 def go(page: Page, hash_: str) -> None:
-    """Open a room with settings, in a page that is new."""
-    base = page.url.partition("#")[0]
-    page.goto("about:blank")  # else only the hash would change
-    page.goto(base + hash_)
+    """Open a room with settings, in a page that is new, by the studio's link: its context's `base_url`."""
+    if page.url != "about:blank":
+        page.goto("about:blank")  # else only the hash would change
+    page.goto(hash_)
 
 
 def walk(page: Page, room: str) -> None:
@@ -93,11 +93,13 @@ def dreamed(page: Page, more: str = "") -> None:
 def violations(page: Page) -> list[str]:
     """What axe finds wrong in the page as it is."""
     session = page.context.new_cdp_session(page)
-    session.send("Runtime.evaluate", {"expression": AXE})
+    if not page.evaluate("'axe' in window"):
+        session.send("Runtime.evaluate", {"expression": AXE})
     found = session.send(
         "Runtime.evaluate",
         {
-            "expression": "axe.run().then(({violations}) => violations.map(({id, nodes}) => id + ': ' +"
+            "expression": "axe.run({resultTypes: ['violations']}).then(({violations}) =>"
+            " violations.map(({id, nodes}) => id + ': ' +"
             " nodes.map(({target, failureSummary}) => target + ' ' + failureSummary).join('; ')))",
             "awaitPromise": True,
             "returnByValue": True,

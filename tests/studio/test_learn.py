@@ -23,11 +23,22 @@ from lanterna.lessons.scalars import circuit
 from lanterna.surfaces.studio.reader import at_most
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
 
     from served import Served
 
 PIECES = {name for name, lesson in LESSONS.items() if lesson.quick} | {"neuron"}
+
+
+@pytest.fixture(scope="module")
+def modules(studio: Served, browser: Browser) -> Iterator[Page]:
+    """A page of the studio whose modules are computed with."""
+    page = browser.new_page(base_url=studio.address)
+    go(page, "#/learn")
+    yield page
+    page.close()
 
 
 def opened(page: Page, name: str, more: str = "") -> None:
@@ -151,14 +162,14 @@ def test_a_slow_lesson_is_a_job_whose_picture_stays(page: Page, studio: Served):
     expect(page.get_by_text("made with bias -10, digits 50")).to_be_visible()
 
 
-def test_the_page_s_autograd_agrees_with_pythons(page: Page):
+def test_the_page_s_autograd_agrees_with_pythons(modules: Page):
     circuits = [random_circuit(seed) for seed in range(40)]
     circuits += [(text, {"a": 1.7, "b": -0.6}) for text in ("a / b - a ** 3", "-exp(b) * log(a) ** -2 / 3")]
     for expression, numbers in circuits:
         ours = circuit(expression, numbers)
         ours.backward()
         slopes = {wire.name: wire.slope for wire in ours.wires() if wire.name in numbers}
-        value, found, gap = computed(page, "lessons/scalars.js", """(() => {
+        value, found, gap = computed(modules, "lessons/scalars.js", """(() => {
             const wires = m.build(g[0]);
             const value = m.forward(wires, g[1]);
             m.backward(wires);
@@ -214,9 +225,9 @@ def test_a_circuit_is_stepped_through_and_a_value_dragged(page: Page):
     expect(page.locator(".verdict-of")).to_contain_text("The output is 0.7616.")
 
 
-def test_the_page_s_network_learns_as_torch_does(page: Page):
+def test_the_page_s_network_learns_as_torch_does(modules: Page):
     for bend in ("relu", "tanh", "sigmoid", "none"):
-        learns_as_torch_does(page, bend)
+        learns_as_torch_does(modules, bend)
 
 
 def learns_as_torch_does(page: Page, bend: str) -> None:
@@ -284,10 +295,10 @@ def test_two_layers_learn_rings_before_ones_eyes_and_one_does_not(page: Page):
     expect(hand.get_by_text("1 steps")).to_be_visible()
 
 
-def test_the_page_s_walks_are_those_of_the_lesson(page: Page):
+def test_the_page_s_walks_are_those_of_the_lesson(modules: Page):
     cases = [(way, start, rate) for way in ("plain", "momentum", "adam") for start in (6.0, -3.3)
              for rate in (0.003, 0.1, 1.5, 9.0)]  # fmt: skip
-    found = computed(page, "lessons/walks.js",
+    found = computed(modules, "lessons/walks.js",
                      "g[0].map(([way, at, rate]) => m.walk([at], rate, 60, way, m.slope).map(([x]) => x))",
                      cases)  # fmt: skip
     for (way, start, rate), ours in zip(cases, found, strict=True):
@@ -298,7 +309,7 @@ def test_the_page_s_walks_are_those_of_the_lesson(page: Page):
         np.testing.assert_allclose(ours[:few], theirs[:few], rtol=1e-6)
     # The gradient of two parameters, by nudges.
     for x, y in ((0.3, -1.2), (-4.0, 2.0)):
-        steep, costs = computed(page, "lessons/walks.js",
+        steep, costs = computed(modules, "lessons/walks.js",
                                 "[m.slope2(...g), [[1, 0], [-1, 0], [0, 1], [0, -1]]"
                                 ".map(([a, b]) => m.cost2(g[0] + a / 1e5, g[1] + b / 1e5))]",
                                 x, y)  # fmt: skip
@@ -334,7 +345,7 @@ def test_a_ball_is_let_go_where_one_likes(page: Page):
     assert told.inner_text() != before
 
 
-def test_a_nudge_in_32_bits_is_rounded_as_numpy_rounds(page: Page):
+def test_a_nudge_in_32_bits_is_rounded_as_numpy_rounds(page: Page, modules: Page):
     single = np.float32
     for h in (0.5, 1e-3, 1e-6, 1e-8):
         for both in (False, True):
@@ -342,7 +353,7 @@ def test_a_nudge_in_32_bits_is_rounded_as_numpy_rounds(page: Page):
             low, high = (x - by if both else x), x + by
             with np.errstate(all="ignore"):
                 wanted = (single(high * high * high) - single(low * low * low)) / (high - low)
-            found = computed(page, "lessons/slope.js", "m.measured('cube', 1, g[0], g[1])", h, both)
+            found = computed(modules, "lessons/slope.js", "m.measured('cube', 1, g[0], g[1])", h, both)
             assert (
                 (found is None or math.isnan(found))
                 if math.isnan(wanted)
@@ -365,9 +376,9 @@ def test_a_nudge_in_32_bits_is_rounded_as_numpy_rounds(page: Page):
     expect(hand.locator(".told")).to_contain_text("At (−1.4, 0.7)")
 
 
-def test_bent_lines_come_as_near_as_least_squares_can(page: Page):
+def test_bent_lines_come_as_near_as_least_squares_can(modules: Page):
     for neurons in (1, 8, 64):
-        come_as_near_as_they_can(page, neurons)
+        come_as_near_as_they_can(modules, neurons)
 
 
 def come_as_near_as_they_can(page: Page, neurons: int) -> None:
@@ -408,9 +419,9 @@ def test_a_curve_of_ones_own_goes_to_the_experiment(page: Page):
     )
 
 
-def test_each_way_pays_for_its_runs_of_the_gate(page: Page):
+def test_each_way_pays_for_its_runs_of_the_gate(page: Page, modules: Page):
     for way, runs in (("tries", 1), ("nudges", 3), ("rule", 1)):
-        found = computed(page, "lessons/gates.js",
+        found = computed(modules, "lessons/gates.js",
                          "((n) => m.stepped(g[0], [-2, 3], 0.05, () => (n = (n * 7.3) % 1)))(0.1)",
                          way)  # fmt: skip
         assert found["runs"] == runs

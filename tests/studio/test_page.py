@@ -254,6 +254,7 @@ def test_two_pictures_are_compared(page: Page):
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_no_room_has_an_accessibility_violation(page: Page, theme: Any):
     page.emulate_media(color_scheme=theme)
+    go(page, "#/")
     for room in ROOMS:
         walk(page, room)
         for details in page.locator("details.more").all():
@@ -263,6 +264,7 @@ def test_no_room_has_an_accessibility_violation(page: Page, theme: Any):
 
 
 def test_nothing_is_wider_than_the_window(page: Page):
+    go(page, "#/")
     for width in (390, 1280, 2560):
         page.set_viewport_size({"width": width, "height": 844 if width == 390 else width * 9 // 16})
         for room in ("read", "train", "dream", "gallery"):

@@ -336,12 +336,11 @@ def test_what_is_missing_is_offered_and_a_closed_studio_told(
 ):
     """An empty shelf, and no network to fetch from (the tests are offline); then the studio is closed."""
     first = Served(tmp_path)
-    context = browser.new_context()
+    context = browser.new_context(base_url=first.address)
     page = context.new_page()
     page.set_default_timeout(WHILE)
     try:
-        page.goto(first.address)
-        page.goto(f"{first.base}/#/dream")
+        go(page, "#/dream")
         offer = page.get_by_role("group", name="To be fetched first")
         expect(offer).to_contain_text(re.compile(r"photographs.*MB"))
         offer.get_by_role("button", name=re.compile("^Fetch")).click()
