@@ -47,8 +47,18 @@ JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    served = Served(tmp_path_factory.mktemp("guarded"))
+def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a program that takes the place of a browser, which is beside it, writes what it is given."""
+    told = tmp_path_factory.mktemp("browser") / "told.txt"
+    program = told.with_name("program")
+    program.write_text(f'#!/bin/sh\necho "$@" > {told}.new && mv {told}.new {told}\n')
+    program.chmod(0o755)
+    return told
+
+
+@pytest.fixture(scope="module")
+def studio(told: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    served = Served(tmp_path_factory.mktemp("guarded"), browser=f"{told.with_name('program')} %s")
     yield served
     served.close()
 
@@ -170,37 +180,41 @@ def heeding(number: signal.Signals) -> Iterator[None]:
         signal.signal(number, before)
 
 
+def test_the_browser_is_given_a_file_for_this_user_alone(
+    studio: Served, told: Path, browser: Browser
+) -> None:
+    until(told.exists)
+    given = told.read_text().strip()
+    file = Path(urlsplit(given).path)
+    assert file in leading_to(studio)
+    assert (given[:8], studio.token in given) == ("file:///", False)
+    assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    page = browser.new_page()
+    page.goto(given)
+    expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=WHILE)
+    assert page.url.partition("#")[0] == f"{studio.base}/"
+    page.close()
+    told.unlink()
+    again = subprocess.run(  # the one that is open, in the browser once more
+        [sys.executable, "-m", "lanterna", "studio"], capture_output=True, text=True,
+        env={**os.environ, "LANTERNA_HOME": str(studio.home), "BROWSER": f"{told.with_name('program')} %s"},
+    )  # fmt: skip
+    until(told.exists)
+    assert (again.stdout.strip(), told.read_text().strip()) == (studio.address, given)
+
+
+def leading_to(studio: Served) -> list[Path]:
+    """The files with the address of a studio: for other programs, and for the browser."""
+    return [studio.home / "studio" / name for name in ("address.txt", "open.html")]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGHUP])
-def test_the_browser_is_given_a_file_that_is_gone_in_the_end(
-    tmp_path: Path, browser: Browser, by: signal.Signals
-) -> None:
-    told = tmp_path / "told.txt"
-    program = tmp_path / "browser"
-    program.write_text(f'#!/bin/sh\necho "$@" > {told}.new && mv {told}.new {told}\n')
-    program.chmod(0o755)
-    with heeding(by), contextlib.closing(Served(tmp_path, browser=f"{program} %s")) as served:
-        until(told.exists)
-        given = told.read_text().strip()
-        file = Path(urlsplit(given).path)
-        assert (given[:8], served.token in given) == ("file:///", False)
-        assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
-        page = browser.new_page()
-        page.goto(given)
-        expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=WHILE)
-        assert page.url.partition("#")[0] == f"{served.base}/"
-        page.close()
-        told.unlink()
-        again = subprocess.run(  # the one that is open, in the browser once more
-            [sys.executable, "-m", "lanterna", "studio"], capture_output=True, text=True,
-            env={**os.environ, "LANTERNA_HOME": str(tmp_path), "BROWSER": f"{program} %s"},
-        )  # fmt: skip
-        until(told.exists)
-        assert (again.stdout.strip(), told.read_text().strip()) == (served.address, given)
-        assert (tmp_path / "studio" / "address.txt").exists()
+def test_the_files_that_lead_to_it_are_gone_in_the_end(tmp_path: Path, by: signal.Signals) -> None:
+    with heeding(by), contextlib.closing(Served(tmp_path)) as served:
+        assert all(file.exists() for file in leading_to(served))
         served.close(by)
-    assert not file.exists()
-    assert not (tmp_path / "studio" / "address.txt").exists()
+    assert not any(file.exists() for file in leading_to(served))
 
 
 @pytest.mark.parametrize("token", [None, "wrong", "é", "x" * 5000])
@@ -510,7 +524,7 @@ def test_a_page_of_an_allowed_site_may_with_the_token_and_the_address_is_for_thi
     assert "authorization" in headers["access-control-allow-headers"]
     status, _, headers = served.request("GET", "/api/jobs", headers=guest)
     assert (status, headers["access-control-allow-origin"]) == (200, "https://sketch.example")
-    assert served.refusal("POST", "/api/jobs", {"kind": "nonsense"}, headers=guest)[0] == 422
+    assert served.refusal("POST", "/api/jobs", {"kind": 1}, headers=guest)[0] == 422
     there, cookie = served.session()  # the browser's own session is no leave for another page
     own = {**guest, **cookie}
     assert served.refusal("GET", f"{there}/api/jobs", headers=own, token=None)[0] == 401
@@ -518,7 +532,7 @@ def test_a_page_of_an_allowed_site_may_with_the_token_and_the_address_is_for_thi
     assert served.refusal("GET", "/api/jobs", headers=stranger)[0] == 403
     assert served.refusal("OPTIONS", "/api/jobs", headers={**stranger, **ask}, token=None)[0] == 403
     served.close()
-    assert not file.exists()
+    assert not any(each.exists() for each in leading_to(served))
 
 
 @pytest.mark.parametrize("site", ["*", "null", "sketch.example", "https://sketch.example/page"])
