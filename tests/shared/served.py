@@ -29,7 +29,7 @@ def until(found: Callable[[], T | None], otherwise: Callable[[], object] = lambd
     end = time.monotonic() + PATIENCE
     while not (thing := found()):
         assert time.monotonic() < end, f"it never was so: {otherwise()}"
-        time.sleep(0.02)
+        time.sleep(0.05)
     return thing
 
 

@@ -69,12 +69,16 @@ def test_a_zoom_is_a_film_with_its_settings(studio: Served, pictures: dict[str, 
 
 @pytest.mark.parametrize(
     ("kind", "settings", "count"),
-    [("dream-film", SMALL_DREAM, 4), ("instant-film", {}, 4), ("instant-film", {"built_in": [3]}, 4)],
+    [
+        ("dream-film", SMALL_DREAM, 4),
+        ("instant-film", {"brush": 4}, 4),
+        ("instant-film", {"brush": 4, "built_in": [3]}, 4),
+    ],
 )
 def test_a_film_is_dreamed_and_painted_frame_by_frame(
     studio: Served, pictures: dict[str, str], kind: str, settings: dict[str, Any], count: int
 ) -> None:
-    paintings = [pictures["coffee"]] if kind == "instant-film" and not settings else []
+    paintings = [pictures["coffee"]] if kind == "instant-film" and "built_in" not in settings else []
     inputs = {"picture": [pictures["film"]], **({"style": paintings} if paintings else {})}
     film = frames(studio.file(made(studio, kind, settings, **inputs)))
     before = frames(studio.file(pictures["film"]))
@@ -157,16 +161,16 @@ def test_the_others_make_what_they_say(
 
 
 def test_a_film_that_was_cut_off_goes_on(studio: Served, pictures: dict[str, str]) -> None:
-    settings = {"size": 128, "octaves": 1, "steps": 4, "frames": 60}
+    settings = {**SMALL_DREAM, "frames": 30}
     job = studio.start("dream-film", settings=settings, inputs=[("picture", pictures["cat"])])
-    at = studio.until(job, lambda found: found["step"] > 5)["step"]
+    at = studio.until(job, lambda found: found["step"] > 3)["step"]
     studio("PATCH", f"/api/jobs/{job}", {"state": "paused"})
     studio.ended(studio.start("random", settings={"width": 48, "height": 48}))  # it makes way
     studio("PATCH", f"/api/jobs/{job}", {"state": "running"})
     steps = [studio.until(job, lambda found: found["state"] == "running")["step"]]
     done = studio.until(job, lambda found: steps.append(found["step"]) or found["state"] == "done")
     assert min(steps) >= at
-    assert len(frames(studio.file(done["picture"]))) == 60
+    assert len(frames(studio.file(done["picture"]))) == 30
     folder = studio.home / "studio" / "jobs" / job
     assert not list(folder.glob("*.frames"))  # they are not kept twice
 

@@ -84,7 +84,7 @@ def test_one_goes_back_and_on_and_branches(page: Page, studio: Served):
 
 
 def test_a_picture_of_a_sheet_is_pressed_and_made_large(page: Page, studio: Served):
-    go(page, "#/paint?kind=random-sheet&seed=5&sheet=4&width=80&height=80")
+    go(page, "#/paint?kind=random-sheet&seed=5&sheet=4&width=80&height=80&samples=1&layers=4")
     page.get_by_role("button", name="Start").click()
     tile = page.get_by_role("link", name="Make this one large: 7")
     expect(tile).to_be_visible()
