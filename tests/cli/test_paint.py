@@ -300,7 +300,7 @@ def test_what_each_neuron_paints(paintings):
 
 @pytest.mark.slow
 def test_a_race_says_who_is_how_good(capsys):
-    words = ["--race", "--steps", "80", "--equal", "parameters", "--parameters", "6000"]
+    words = ["--race", "--steps", "40", "--equal", "parameters", "--parameters", "6000"]
     assert run("photos/small/a.png", *words, "--film", "race.webp", "-o", "race.png", "--json") == 0
     document = told(capsys)
     networks = document["networks"]
@@ -312,7 +312,7 @@ def test_a_race_says_who_is_how_good(capsys):
     assert psnr(frames[-1], open_picture("race.png")) > 25
     capsys.readouterr()
     assert main(["recipe", "race.png"]) == 0
-    assert "lanterna paint photos/small/a.png --race --steps=80 --equal=parameters" in capsys.readouterr().out
+    assert "lanterna paint photos/small/a.png --race --steps=40 --equal=parameters" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -278,8 +278,9 @@ def test_work_is_not_taken_up_with_other_pictures_or_settings():
 
 
 @pytest.mark.slow
-def test_ctrl_c_keeps_the_picture_and_resuming_ends_where_unbroken_work_does(here):
-    long = ["cat.png", "--style", "stars.png", *FINE, "--size", "133", "--ratio", "1.1", "--steps", "3"]
+def test_ctrl_c_keeps_the_picture_and_resuming_ends_where_unbroken_work_does(here, monkeypatch):
+    monkeypatch.setattr("lanterna.recipes.style._COARSEST", 50)
+    long = ["cat.png", "--style", "stars.png", *FINE, "--size", "64", "--ratio", "1.2", "--steps", "3"]
     words = [*long, "-o", "stopped.png", "--checkpoint", "kept.pt", "--preview"]
     environment = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
     said, code = here_in_a_terminal(lambda: paint(*words), stop_at="▀".encode(), **LARGE, **environment)
@@ -287,7 +288,7 @@ def test_ctrl_c_keeps_the_picture_and_resuming_ends_where_unbroken_work_does(her
     assert "stopped after" in said
     assert "Traceback" not in said
     stopped = pixels("stopped.png")
-    assert stopped.shape == (3, 89, 133)  # the whole size, though only the first had begun
+    assert stopped.shape == (3, 43, 64)  # the whole size, though only the first had begun
     assert (here / "kept.pt").exists()
 
     assert paint(*long, "--checkpoint", "kept.pt", "-o", "other.png") == 2  # not by mistake anew
@@ -360,8 +361,8 @@ STYLE = ["cat.png", "--style", "stars.png"]
         ([*STYLE, "--instant", "--checkpoint", "kept.pt"], "leave --checkpoint out"),
         ([*STYLE, "--strength", "0"], "strength"),
         ([*STYLE, "--size", "32"], "size"),
-        ([*STYLE, "--weights", "1", "2"], "expected 1 weights"),
-        ([*STYLE, "--mask", "left.png", "left.png"], "2 masks for 1 paintings"),
+        ([*STYLE, *SMALL, "--weights", "1", "2"], "expected 1 weights"),
+        ([*STYLE, *SMALL, "--mask", "left.png", "left.png"], "2 masks for 1 paintings"),
         ([*STYLE, "--mask", "gone.png"], "gone.png"),
         ([*STYLE, "--start-from", "gone.png"], "gone.png"),
         ([*STYLE, "--style-stages", "relu9_9"], "relu5_1"),
