@@ -279,7 +279,7 @@ def test_work_is_not_taken_up_with_other_pictures_or_settings():
 
 @pytest.mark.slow
 def test_ctrl_c_keeps_the_picture_and_resuming_ends_where_unbroken_work_does(here, monkeypatch):
-    monkeypatch.setattr("lanterna.recipes.style._COARSEST", 50)
+    monkeypatch.setattr("lanterna.techniques.style.algorithm._COARSEST", 50)
     long = ["cat.png", "--style", "stars.png", *FINE, "--size", "64", "--ratio", "1.2", "--steps", "3"]
     words = [*long, "-o", "stopped.png", "--checkpoint", "kept.pt", "--preview"]
     environment = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}

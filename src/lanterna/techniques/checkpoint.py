@@ -184,18 +184,23 @@ class Keeping:
     """Keeps the state of work on pictures at `path`, or nowhere if None.
 
     `begun_with` are the pictures that the work goes on from, so that it is not taken up with others. `every`
-    are the seconds between two writings, of all work of this process; where one wants to go back, fewer.
+    are the seconds between two writings; where one wants to go back, fewer than usual.
     """
 
     every: ClassVar[float] = 10.0
 
     def __init__(
-        self, path: Path | None, recipe: Settings, begun_with: Sequence[torch.Tensor | None]
+        self,
+        path: Path | None,
+        recipe: Settings,
+        begun_with: Sequence[torch.Tensor | None],
+        every: float | None = None,
     ) -> None:
         self.path = path
+        self.seconds = self.every if every is None else every
         self._recipe = recipe
         self._mark = _mark(begun_with) if path else ""
-        self._next = time.monotonic() + self.every
+        self._next = time.monotonic() + self.seconds
 
     def write(self, state: Mapping[str, object]) -> None:
         """Write the state, by name, now."""
@@ -205,7 +210,7 @@ class Keeping:
                 self.path, {"recipe": self._recipe.model_dump_json(), "begun_with": self._mark, **state}
             )
             now = time.monotonic()
-            self._next = now + max(self.every, _SHARE * (now - begun))
+            self._next = now + max(self.seconds, _SHARE * (now - begun))
 
     def offer(self, state: Mapping[str, object]) -> None:
         """Write the state if it is time."""

@@ -61,8 +61,8 @@ class Job:
     """A technique with its settings and files, about to be run. What it takes is opened when it is asked for.
 
     `files` are paths, or the bytes of standard input, by input; `names` what people call those paths, which
-    is what a record says. The state of long work is saved at `checkpoint`, and with `resume` it goes on from
-    there; the frames of a film go into a folder beside `film`. `title` is the name of what a network that
+    is what a record says. The state of long work is saved at `checkpoint`, every `checkpoint_every` seconds,
+    and with `resume` it goes on from there; the frames of a film go into a folder beside `film`. `title` is the name of what a network that
     is made here is called. `progress` is told (what is being done, how much, of how much) of what takes a
     while before the first frame, and may raise to end the job. `pictures_given` are pictures that are
     already open, by input.
@@ -73,6 +73,7 @@ class Job:
     files: Mapping[str, Sequence[File]] = field(default_factory=dict)
     device: str = "auto"
     checkpoint: Path | None = None
+    checkpoint_every: float | None = None
     resume: bool = False
     force: bool = False
     film: Path | None = None
@@ -107,6 +108,13 @@ class Job:
     def _without_file(self) -> set[str]:
         """The inputs that are given only as pictures that are open already."""
         return set(self.pictures_given) - set(self.files)
+
+    @property
+    def saving(self) -> dict[str, Any]:
+        """Where and how often the state is saved, and whether work goes on from it, as algorithms take it."""
+        return {
+            "checkpoint": self.checkpoint, "checkpoint_every": self.checkpoint_every, "resume": self.resume,
+        }  # fmt: skip
 
     def called(self, name: str) -> str:
         """What a message calls the first file of an input."""

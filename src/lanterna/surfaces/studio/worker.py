@@ -49,9 +49,7 @@ def main(pipe: Connection) -> None:
     commands: queue.SimpleQueue[Message] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(pipe, commands), daemon=True).start()
     from lanterna.surfaces.studio.techniques import technique_named  # torch, while nobody waits yet
-    from lanterna.techniques.checkpoint import Keeping
 
-    Keeping.every = _KEEP  # so that one can go back
     pipe.send({"ready": True})
 
     with contextlib.suppress(BrokenPipeError, OSError):
@@ -251,8 +249,8 @@ class _Run:
 
         self.given = Job(
             self.technique, self.recipe, files, checkpoint=self.checkpoint, resume=resume, force=True,
-            film=film, title=self.job["title"], names=self.names, fetch_item=fetch, progress=self._telling,
-            trust=False,
+            checkpoint_every=_KEEP, film=film, title=self.job["title"], names=self.names, fetch_item=fetch,
+            progress=self._telling, trust=False,
         )  # fmt: skip
         try:
             return begin(self.given)

@@ -182,6 +182,7 @@ def dream(
     wish: Objective | None = None,
     device: str = "auto",
     checkpoint: Path | None = None,
+    checkpoint_every: float | None = None,
     resume: bool = False,
 ) -> Generator[DreamFrame, Dream | None, None]:
     """Dream with `picture` `(3, H, W)` in [0, 1], yielding how far it has come after each step.
@@ -189,8 +190,8 @@ def dream(
     `network` is used where given (and left as it is), else the one that the recipe names. `guide` `(3, H, W)`
     is a picture to match, for a recipe that is `guided`. `masks` are `(H, W)` or `(1, H, W)` in [0, 1], of
     any size: where to dream, and how much. `wish` takes the place of all that the recipe wishes for. With a
-    `checkpoint` the state is kept there every ten seconds and when the work is ended early, and `resume` goes
-    on from it, first with the frame that it was kept after: the picture is that of an unbroken dream. A
+    `checkpoint` the state is saved there every `checkpoint_every` seconds (10) and when the work is ended
+    early, and `resume` goes on from it, first with the frame that it was kept after: the picture is that of an unbroken dream. A
     recipe that is sent in takes over from there, as far as `STEERED` goes.
 
     Errors, before the first step: `UsageError` for a stage, channel or class that is not there, masks or a
@@ -218,7 +219,7 @@ def dream(
     def parts_of(steered: Dream) -> _Parts:
         return _parts(steered, network, start, guide, masks, wish)
 
-    keeping = Keeping(checkpoint, recipe, [base])
+    keeping = Keeping(checkpoint, recipe, [base], checkpoint_every)
     names = set(_State.__dataclass_fields__)
     begun = _State(**keeping.read(names)) if checkpoint and resume else None
     if begun:

@@ -64,7 +64,7 @@ def _dream(job: Job) -> Work:
     guide, masks = job.picture("guide"), job.pictures("mask")
     frames = dream(
         picture, settings, network=job.network, guide=guide, masks=masks,
-        checkpoint=job.checkpoint, resume=job.resume,
+        **job.saving,
     )  # fmt: skip
     height, width = picture.shape[1:]
     sizes = octave_sizes(

@@ -134,6 +134,7 @@ def paint(
     masks: Sequence[Tensor] = (),
     device: str = "auto",
     checkpoint: Path | None = None,
+    checkpoint_every: float | None = None,
     resume: bool = False,
     also_at: Container[int] = (),
 ) -> Generator[PaintFrame, Paint | None, None]:
@@ -149,8 +150,8 @@ def paint(
 
     `masks`, one for all or one for each picture, `(H, W)` or `(1, H, W)` in [0, 1] of any size, are light
     where a picture is not to be seen. A recipe that is sent in takes over, as far as its `rate` goes. With a
-    `checkpoint` the state is kept there every ten seconds and when the work is ended early, and `resume` goes
-    on from it: where the number of steps is given the painting is that of unbroken work.
+    `checkpoint` the state is saved there every `checkpoint_every` seconds (10) and when the work is ended
+    early, and `resume` goes on from it: where the number of steps is given the painting is that of unbroken work.
 
     Errors, before the first step: `UsageError` for what is no picture, masks that are not as many, or where
     no pixel is left; `MissingError` for a checkpoint that is not there.
@@ -158,7 +159,7 @@ def paint(
     recipe = recipe or Paint()
     several = [pictures] if isinstance(pictures, Tensor) else list(pictures)
     pixels = pixels_of(several, masks, recipe.size, recipe.keep, recipe.seed)
-    keeping = Keeping(checkpoint, recipe, [pixels.colours, pixels.seen])
+    keeping = Keeping(checkpoint, recipe, [pixels.colours, pixels.seen], checkpoint_every)
     place = choose_device(device)
     if place.type == "mps":  # where torch has no embedding_bag
         place = torch.device("cpu")

@@ -40,7 +40,7 @@ def _paint(job: Job) -> Work:
     longest = 4 * (settings.size or LONGEST) if job.count("picture") > 1 else None
     frames = paint(
         job.pictures("picture", longest=longest), settings, masks=job.pictures("mask"), device=job.device,
-        checkpoint=job.checkpoint, resume=job.resume, also_at=job.also_at,
+        **job.saving, also_at=job.also_at,
     )  # fmt: skip
 
     def results(frame: PaintFrame, now: Paint) -> list[Result]:

@@ -159,6 +159,7 @@ def style(
     network: Network | None = None,
     device: str = "auto",
     checkpoint: Path | None = None,
+    checkpoint_every: float | None = None,
     resume: bool = False,
 ) -> Generator[StyleFrame, Stylize | None, None]:
     """Paint `photo` `(3, H, W)` in [0, 1] in the style of one or more paintings, `(3, H, W)` each.
@@ -166,7 +167,7 @@ def style(
     Yields how far it has come after each step; a recipe that is sent in takes over from there, as far as its
     `strength`, `detail` and `weights` go. `masks`, one for each of `styles`, `(H, W)` in [0, 1], say where
     its style is wanted, `content_mask` how much the photograph counts where; all are of any size. `start` is
-    a picture to begin with. `checkpoint` and `resume` as for a dream.
+    a picture to begin with. `checkpoint`, `checkpoint_every` and `resume` as for a dream.
 
     Errors, before the first step: `UsageError` for stages that are not there, or weights or masks that are
     not as many as the paintings; `MissingError` for a network or checkpoint that is not here.
@@ -183,7 +184,7 @@ def style(
     sizes = style_sizes(photo.shape[1], photo.shape[2], recipe)
     place = network.get_buffer("mean").device
     photo = photo.to(place)
-    keeping = Keeping(checkpoint, recipe, [photo, *styles, *masks, content_mask, start])
+    keeping = Keeping(checkpoint, recipe, [photo, *styles, *masks, content_mask, start], checkpoint_every)
     begun = keeping.read(_STATE) if checkpoint and resume else None
     if recipe.keep_colours == "palette":
         styles = [with_statistics(each, photo) for each in styles]

@@ -90,7 +90,7 @@ def _style(job: Job) -> Work:
     content_mask, start = job.picture("content-mask"), job.picture("start-from")
     frames = style(
         photo, settings, styles=paintings, masks=masks, content_mask=content_mask, start=start,
-        network=job.network, checkpoint=job.checkpoint, resume=job.resume,
+        network=job.network, **job.saving,
     )  # fmt: skip
     sizes = style_sizes(photo.shape[1], photo.shape[2], settings)
     steps = [steps_at(number, len(sizes), settings) for number in range(len(sizes))]

@@ -84,6 +84,7 @@ def train(
     *,
     device: str = "auto",
     checkpoint: Path | None = None,
+    checkpoint_every: float | None = None,
     resume: bool = False,
     also_at: Container[int] = (),
     team: Team = ALONE,
@@ -183,7 +184,7 @@ def train(
                     state.history.append(state.numbers)
                 changed = yield frame(epoch_ended=epoch_ended)
                 state.rate = changed.learning_rate if changed else state.rate
-                if checkpoint is not None and clock.since_checkpoint() > Keeping.every:
+                if checkpoint is not None and clock.since_checkpoint() > (checkpoint_every or Keeping.every):
                     state.save(checkpoint, recipe)
                     clock.checkpoint_made()
                 loss_sum.zero_()
