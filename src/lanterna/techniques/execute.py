@@ -62,10 +62,11 @@ class Job:
 
     `files` are paths, or the bytes of standard input, by input; `names` what people call those paths, which
     is what a record says. The state of long work is saved at `checkpoint`, every `checkpoint_every` seconds,
-    and with `resume` it goes on from there; the frames of a film go into a folder beside `film`. `title` is the name of what a network that
-    is made here is called. `progress` is told (what is being done, how much, of how much) of what takes a
-    while before the first frame, and may raise to end the job. `pictures_given` are pictures that are
-    already open, by input.
+    and with `resume` it goes on from there; the frames of a film go into a folder beside `film`. `title` is
+    what a network that is made is called. `fetch_item` fetches one thing to the shelf, `say` says a line to
+    the person, and `progress` is called with what is being done, how much, and of how much, before the first
+    frame; it may raise to end the job. `pictures_given` are pictures that are already open, by input, and
+    `trust` lets a network's name run somebody's code.
     """
 
     technique: Technique

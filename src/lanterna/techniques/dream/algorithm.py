@@ -191,8 +191,8 @@ def dream(
     is a picture to match, for a recipe that is `guided`. `masks` are `(H, W)` or `(1, H, W)` in [0, 1], of
     any size: where to dream, and how much. `wish` takes the place of all that the recipe wishes for. With a
     `checkpoint` the state is saved there every `checkpoint_every` seconds (10) and when the work is ended
-    early, and `resume` goes on from it, first with the frame that it was kept after: the picture is that of an unbroken dream. A
-    recipe that is sent in takes over from there, as far as `STEERED` goes.
+    early, and `resume` goes on from it, first with the frame that it was saved after: the picture is that of
+    an unbroken dream. A recipe that is sent in takes over from there, as far as `STEERED` goes.
 
     Errors, before the first step: `UsageError` for a stage, channel or class that is not there, masks or a
     guide that do not fit the recipe; `MissingError` for a network or checkpoint that is not here.

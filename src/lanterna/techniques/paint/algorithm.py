@@ -151,7 +151,8 @@ def paint(
     `masks`, one for all or one for each picture, `(H, W)` or `(1, H, W)` in [0, 1] of any size, are light
     where a picture is not to be seen. A recipe that is sent in takes over, as far as its `rate` goes. With a
     `checkpoint` the state is saved there every `checkpoint_every` seconds (10) and when the work is ended
-    early, and `resume` goes on from it: where the number of steps is given the painting is that of unbroken work.
+    early, and `resume` goes on from it: where the number of steps is given the painting is that of unbroken
+    work.
 
     Errors, before the first step: `UsageError` for what is no picture, masks that are not as many, or where
     no pixel is left; `MissingError` for a checkpoint that is not there.

@@ -109,11 +109,7 @@ def _train(job: Job) -> Work:
     test = mnist("test")
     watched = Digits(test.images[:_WATCHED], test.labels[:_WATCHED])
     begun = time.perf_counter()
-    frames = train(
-        job.settings,
-        device=job.device,
-        **job.saving,
-    )
+    frames = train(job.settings, device=job.device, **job.saving)
 
     def results(frame: TrainFrame, now: Train) -> list[Result]:
         seconds = time.perf_counter() - begun
