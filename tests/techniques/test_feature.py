@@ -52,13 +52,13 @@ def few_digits(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize(("stage", "index"), [("block5", 1), ("block9", 31)])
 def test_a_made_picture_excites_its_channel_more_than_anything_real(lite0, stage, index):
-    last = made(lite0, stage=stage, channel=index, size=128, steps=50)
+    last = made(lite0, stage=stage, channel=index, size=96, steps=30)
     wish = objectives.channel(stage, index)
     with torch.no_grad():
         excitement = wish(lite0, last.pictures).item()
-        noise = wish(lite0, torch.rand(4, 3, 128, 128)).max().item()
+        noise = wish(lite0, torch.rand(4, 3, 96, 96)).max().item()
         outputs = objectives.read(lite0, last.pictures, frozenset({stage}))[stage].mean((2, 3))[0]
-    (real,) = best_examples(lite0, stage, [index], 128)
+    (real,) = best_examples(lite0, stage, [index], 96)
     assert excitement > 1.5 * real.excitement > 0
     assert excitement > 1.5 * abs(noise)
     assert outputs.argmax() == index  # and this channel of all
@@ -80,7 +80,7 @@ def test_the_best_example_is_the_best(lite0):
 
 @pytest.mark.slow
 def test_a_class_is_named_by_the_network_when_its_picture_is_opened_again(lite0, tmp_path):
-    last = made(lite0, class_="goldfish", size=160, steps=60)
+    last = made(lite0, class_="goldfish", size=128, steps=60)
     save_picture(last.picture, tmp_path / "goldfish.png")
     (found,) = classify([tmp_path / "goldfish.png"], Classify(top=1))
     assert found.answers[0].name == "goldfish"
@@ -127,10 +127,10 @@ def test_one_position_is_wanted_in_the_middle(conv):
 def test_silent_units_can_be_woken():
     """This channel of vgg16 is silent on grey noise, so its ReLU gives no gradient to begin with."""
     vgg = open_network("vgg16")
-    last = made(vgg, stage="relu5_1", channel=33, size=96, steps=40)
+    last = made(vgg, stage="relu5_1", channel=33, size=64, steps=40)
     wish = objectives.channel("relu5_1", 33)
     with torch.no_grad():
-        noise = 0.5 + 0.01 * torch.randn(4, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+        noise = 0.5 + 0.01 * torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
         assert wish(vgg, noise).max() < 0.05 * wish(vgg, last.pictures)
     assert wanted_stage(Feature(stage="relu5_1", channel=0), vgg) == "conv5_1"
     assert {p.dtype for p in vgg.parameters()} == {torch.float32}  # the network given is left as it is

@@ -21,7 +21,7 @@ from lanterna.techniques.style.loss import Loss, loss_of, moments_of, reach
 from lanterna.techniques.style.stages import STAGE_WEIGHTS, stages_of
 
 pytestmark = pytest.mark.usefixtures("real_shelf")
-QUICK = {"size": 64, "steps": 8}
+QUICK = {"size": 64, "steps": 5}
 STAGES = list(STAGE_WEIGHTS)
 SHALLOW = {"content_stage": "relu2_2", "style_stages": ("relu1_1", "relu2_1", "relu3_1")}
 
@@ -31,7 +31,7 @@ def vgg():
     return open_network("vgg16")
 
 
-def photograph(name, height=48, width=64):
+def photograph(name, height=32, width=64):
     return resized(open_picture(shelf.need("photographs") / name), (height, width)).clamp(0, 1)
 
 
@@ -48,7 +48,7 @@ def bricks():
 @pytest.fixture(scope="module")
 def left():
     """A mask of the left half."""
-    mask = torch.zeros(48, 64)
+    mask = torch.zeros(32, 64)
     mask[:, :32] = 1
     return mask
 
@@ -95,7 +95,7 @@ def scrambled(picture, seed=0):
 @pytest.mark.parametrize("statistics", ["wasserstein", "gram"])
 @pytest.mark.parametrize("optimiser", ["lbfgs", "adam"])
 def test_the_style_becomes_the_paintings_and_the_content_stays(vgg, cat, bricks, statistics, optimiser):
-    made = painted(cat, vgg, [bricks], statistics=statistics, optimiser=optimiser, steps=12)
+    made = painted(cat, vgg, [bricks], statistics=statistics, optimiser=optimiser, steps=9)
     assert apart(vgg, made, bricks) < 0.35 * apart(vgg, cat, bricks)
     assert content(vgg, made, cat) < 0.6 * content(vgg, scrambled(cat), cat)
     assert made.isfinite().all()
@@ -121,7 +121,7 @@ def test_less_detail_is_smoother(vgg, cat, bricks):
 @pytest.mark.slow
 def test_each_region_is_in_its_own_style(vgg, cat, bricks, left):
     night = photograph("hubble_deep_field.jpg")
-    made = painted(cat, vgg, [bricks, night], {"masks": [left, 1 - left]}, strength=2, steps=20)
+    made = painted(cat, vgg, [bricks, night], {"masks": [left, 1 - left]}, strength=2, steps=16)
     halves = made[:, :, :27], made[:, :, 37:]
     for half, own, other in ((halves[0], bricks, night), (halves[1], night, bricks)):
         assert apart(vgg, half, own) < 0.6 * apart(vgg, half, other)
@@ -154,7 +154,7 @@ def test_weights_decide_between_paintings(vgg, cat, bricks, usual):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", Stylize.presets)
 def test_a_preset_paints_a_picture(vgg, cat, bricks, name):
-    made = painted(cat, vgg, [bricks], **{**Stylize.presets[name], "size": 64, "steps": 5})
+    made = painted(cat, vgg, [bricks], **{**Stylize.presets[name], "size": 64, "steps": 3})
     assert made.shape == cat.shape
     assert (made - cat).abs().mean() > 0.01
     assert made.std() > 0.08

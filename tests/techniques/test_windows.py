@@ -24,7 +24,7 @@ def lite0():
 
 @pytest.fixture(scope="module")
 def picture():
-    return open_picture(shelf.need("photographs") / "chelsea.png")[:, :288, :448]
+    return open_picture(shelf.need("photographs") / "chelsea.png")[:, :288, :320]
 
 
 @pytest.fixture(scope="module")
