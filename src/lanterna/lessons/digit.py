@@ -80,7 +80,7 @@ def seen(digits: Digits, how: Seen, side: int, seed: int) -> Tensor:
         images = coloured(images, seed)
     if how == "in grey":
         images = torch.einsum("nchw,c->nhw", images, torch.tensor(_GREY))[:, None]
-    return F.interpolate(images, (side, side), mode="area")
+    return images if side == images.shape[-1] else F.interpolate(images, (side, side), mode="area")
 
 
 def coloured(images: Tensor, seed: int) -> Tensor:

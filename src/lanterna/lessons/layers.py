@@ -151,13 +151,13 @@ def trained(recipe: Layers, layers: int, seeds: Sequence[int]) -> list[nn.Sequen
     return made
 
 
-def accuracy(recipe: Layers, layers: int, seeds: Sequence[int]) -> float:
-    """The share of fresh points that are told apart after learning, the median of the seeds.
+def accuracy(recipe: Layers, networks: Sequence[nn.Sequential], seeds: Sequence[int]) -> float:
+    """The share of fresh points that networks tell apart, the median of the seeds of which each is one's.
 
     Of one's own points, the share of those.
     """
     shares: list[float] = []
-    for made, seed in zip(trained(recipe, layers, seeds), seeds, strict=True):
+    for made, seed in zip(networks, seeds, strict=True):
         fresh, wanted = sample(recipe, seed + 10_000)
         with torch.no_grad():
             shares.append(((made(fresh)[:, 0] > 0) == wanted.bool()).float().mean().item())
@@ -170,8 +170,10 @@ def experiment(recipe: Layers) -> Outcome:
     seeds = range(recipe.seed, recipe.seed + _SEEDS)
     sizes = sorted({2**power for power in range(recipe.hidden.bit_length())} | {recipe.hidden})
 
-    one = accuracy(recipe, 1, seeds)
-    two = [accuracy(recipe.changed({"hidden": size}), 2, seeds) for size in sizes]
+    single = trained(recipe, 1, seeds)
+    double = [trained(recipe.changed({"hidden": size}), 2, seeds) for size in sizes]
+    one = accuracy(recipe, single, seeds)
+    two = [accuracy(recipe, each, seeds) for each in double]
     enough = next((size for size, share in zip(sizes, two, strict=True) if share > _ENOUGH), None)
     holds = two[-1] > one + _MORE
     connections, biases = 3 * recipe.hidden, recipe.hidden + 1
@@ -203,17 +205,16 @@ def experiment(recipe: Layers) -> Outcome:
         log_across=True, whole_across=True,
     )  # fmt: skip
     charts = [
-        _answers(recipe, 1, "One layer answers"),
-        _answers(recipe, 2, f"Two layers answer, {recipe.hidden} {units}"),
+        _answers(recipe, single[0], "One layer answers"),
+        _answers(recipe, double[-1][0], f"Two layers answer, {recipe.hidden} {units}"),
         by_size,
     ]
     return Outcome(Finding(verdict, words, numbers, tuple(seeds)), charts)
 
 
-def _answers(recipe: Layers, layers: int, title: str) -> Chart:
+def _answers(recipe: Layers, made: nn.Sequential, title: str) -> Chart:
     """The points, and as light beneath them how sure the network is of the second class everywhere."""
     points, which = sample(recipe, recipe.seed)
-    (made,) = trained(recipe, layers, [recipe.seed])
     reach = points.abs().max().item() + 0.2
     side = torch.linspace(-reach, reach, _SIDE)
     with torch.no_grad():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lanterna.devices import uncompiled
+from lanterna.devices import reuse_memory, uncompiled
 from lanterna.lessons.progress import told
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def descend(what: Iterable[Tensor], loss: Callable[[int], Tensor], steps: int, r
     `loss` is given the number of the step, and gives one number. Steps are Adam's (Kingma and Ba 2015), and
     shrink to nothing in a straight line.
     """
+    reuse_memory()  # each step fills and frees the same blocks
     optimiser = uncompiled(torch.optim.Adam)(list(what), rate, fused=True)
     losses = []
     for step in told(range(steps), "taking steps"):
