@@ -305,7 +305,8 @@ function readout(chart, made, places, { x, y, width }, told) {
         `height ${figure(row[place(x.back(at), surface.left, surface.right, wide)])}`,
       );
     }
-    const here = chart.whole_across ? figure(Math.round(x.back(at))) : precise(x.back(at), 3);
+    const whole = chart.whole_across && !surface;
+    const here = whole ? figure(Math.round(x.back(at))) : precise(x.back(at), 3);
     told.textContent = [`${across} ${here}`, ...parts].join(" · ");
   }
   made.addEventListener("pointermove", (event) => {
