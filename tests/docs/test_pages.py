@@ -172,6 +172,7 @@ PAGES = {
             ("dream", "--size 64 --steps 1 -o dream.png"),
             ("style", "--size 64 --steps 1"),
             ("paint", "--size 48 --steps 10"),
+            ("learn", "--set points=8 degree=5 neurons=2"),
         ),
         instead={"picture.png": "style.png"},
         writes=(("look", "digit-look.html"), ("style", "style.png"), ("paint", "paint.png")),
