@@ -231,18 +231,30 @@ def _its_network(settings: Any) -> tuple[str, ...]:
 class Technique:
     """A technique, declared once.
 
-    `name` is unlike that of any other; `verb` the command that it belongs to (`name`, if it is empty), and
-    `command` are its words on the command line, `flags` the options that choose it there, and `film_flag` the
-    option that does so by naming the film to write. `room` is its place in the studio. `makes`
-    names its pictures in records; `made_by` is the setting that says which of them is made.
+    What it is: `name` is unlike that of any other technique; `title` and `help` say what it does, `manual` is
+    the help of its command. `run` is given a `Job` and gives the work, or only its frames where the last
+    one's picture is the result.
 
-    `run` is given a `Job` and gives the work, or only its frames where the last one's picture is the result.
-    The first of `inputs` is what the technique is about. `shown_first` are the settings that a form begins
-    with, `hidden` those that nobody sets by hand, `live` those that may change while it runs. `check` is
-    given the settings and how many files each input has, and gives settings; `networks` the names of the
-    networks that are opened; `title_of` a title, the settings and the titles that are taken.
-    `estimate` says beforehand what the work will take. `told` is what a frame's numbers say, in words.
-    Where `again` is False, its pictures are made again only by their command.
+    Its command: `command` are its words, `verb` the first of them (`name`, if it is empty). Among techniques
+    of one command the options in `flags` choose it, or `film_flag`, which names the film to write.
+    `arguments` are settings that may be given without their options, `instead` pairs of settings of which
+    only one can be given. `file` is the name that its picture gets, `beside` the name and the suffix of a
+    file that is written beside it. Work that `resumes` saves its state where it is asked to, or always; where
+    it has no `partial` result, nothing is saved of work that was stopped.
+
+    Its settings: `settings` with `presets`, those `shown_first` in a form, those that are `hidden` because
+    nobody sets them by hand, and those that are `live`: they may change while it runs. `check` is given the
+    settings and how many files each input has, and gives settings.
+
+    What goes in and comes out: `inputs`, the first of which it is about, are written into the record where
+    they are `noted`; `networks` and `items` of the shelf are what settings need. `makes` names its pictures
+    in records, and `made_by` the setting that says which of them is made. `tiles` are the pictures of a
+    contact sheet, `film_frames` the frames of a film after so many. Where `again` is False, only its command
+    makes a picture again; where it is not `on_device`, it is computed on the processor.
+
+    In the studio: `room` is its place, and `title_of` gives the title of a job from the one that is wanted,
+    the settings, and the titles that are taken. `estimate` says how long it will take and how much memory
+    it will fill; `describe` puts the numbers of a frame into words.
     """
 
     name: str
@@ -268,7 +280,7 @@ class Technique:
     items: Callable[[Any], tuple[str, ...]] = lambda _: ()
     title_of: Callable[[str, Any, Container[str]], str] = lambda title, *_: title
     estimate: Callable[[Job], Estimate | None] = lambda _: None
-    told: Callable[[Frame], str] = lambda _: ""
+    describe: Callable[[Frame], str] = lambda _: ""
     tiles: Callable[[Any], Sequence[Tile]] | None = None
     film_frames: Callable[[Job, int], Frames] | None = None
     manual: str = ""

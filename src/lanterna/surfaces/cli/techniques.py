@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from lanterna.techniques.execute import File, Job
     from lanterna.techniques.technique import Estimate, Input, Result, Settings, Technique
 
-_LONG = 15.0  # seconds; of longer work a person is told beforehand
+_LONG = 15.0  # seconds; longer work is announced
 _MOST = 100  # pictures that one piece of work takes
 
 
@@ -331,7 +331,7 @@ def run(what: Asked, options: Mapping[str, Any]) -> int | None:
     if technique.resumes or "network" in job.__dict__:
         tell_device(job.device, quiet=quiet)
     frame = run_through(
-        work.frames, technique.title.lower(), technique.told, shown=options["preview"], quiet=quiet
+        work.frames, technique.title.lower(), technique.describe, shown=options["preview"], quiet=quiet
     )
     if frame is None:
         raise UsageError(f"the work in {checkpoint} has nothing left to do: --force starts anew")
@@ -359,7 +359,7 @@ def run(what: Asked, options: Mapping[str, Any]) -> int | None:
         emit_json(document)
     else:
         show(*report.lines, *large.values()) if report.lines or large else None
-        say(f"{places.said(document)}, {seconds:.1f} s{technique.told(frame)}", quiet=quiet)
+        say(f"{places.said(document)}, {seconds:.1f} s{technique.describe(frame)}", quiet=quiet)
     for note in report.notes:
         say(note, quiet=quiet or json)
     if not finished:

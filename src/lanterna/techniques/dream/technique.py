@@ -83,7 +83,7 @@ def _estimate(job: Job) -> Estimate | None:
     return Estimate(ahead.seconds, ahead.memory, {"tile": _NARROW} if free and ahead.memory > free else {})
 
 
-def _told(frame: Frame) -> str:
+def _describe(frame: Frame) -> str:
     energy = frame.numbers.get("energy")
     return "" if energy is None else f", energy {energy:.2f} times the start's"
 
@@ -98,7 +98,7 @@ DREAM = Technique(
     ),
     shown_first=("stage", "steps", "step_size", "octaves", "size"), hidden=("guided",),
     live=tuple(sorted(STEERED - {"mask_stage"})),
-    check=_guided, estimate=_estimate, told=_told, resumes="asked",
+    check=_guided, estimate=_estimate, describe=_describe, resumes="asked",
     manual="""Turn a picture into what a network sees in it (DeepDream).
 
     `lanterna dream cat.jpg --preset eyes`, `--stage block9:31,40`, `--class goldfish`, `--guide flowers.jpg`,

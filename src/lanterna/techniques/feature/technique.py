@@ -88,7 +88,7 @@ def _wishes_something(settings: Feature, _: Mapping[str, int]) -> Feature:
     return settings
 
 
-def _told(frame: Frame) -> str:
+def _describe(frame: Frame) -> str:
     sure = f", {frame.numbers['probability']:.1%} sure" if "probability" in frame.numbers else ""
     return f", excitement {frame.numbers['excitement']:.2f}{sure}"
 
@@ -96,7 +96,8 @@ def _told(frame: Frame) -> str:
 FEATURE = Technique(
     name="feature", title="Feature", help="What a channel, unit or class of a network wants to see.",
     room="look", settings=Feature, run=_feature, makes=("feature", "sheet"),
-    shown_first=("network", "stage", "channel", "class_", "steps"), check=_wishes_something, told=_told,
+    shown_first=("network", "stage", "channel", "class_", "steps"), check=_wishes_something,
+    describe=_describe,
     arguments=("stage", "channel"),
     manual="""Paint what a channel, unit or class of a network wants to see.
 

@@ -81,7 +81,7 @@ def _whole(frame: PaintFrame) -> Tensor:
     return wall(painting, _AT_THE_END)
 
 
-def _told(frame: Frame) -> str:
+def _describe(frame: Frame) -> str:
     numbers = frame.numbers
     guessed = f", {numbers['held_out']:.1f} dB where it guesses" if "held_out" in numbers else ""
     return f", {numbers['psnr']:.1f} dB{guessed}, loss {numbers['loss']:.3g}"
@@ -105,7 +105,7 @@ PAINT = Technique(
         ),
     ),
     shown_first=("network", "seconds", "size", "keep"), live=("rate",),
-    check=_masks_fit, networks=lambda _: (), told=_told, resumes="always",
+    check=_masks_fit, networks=lambda _: (), describe=_describe, resumes="always",
     beside=("painting", ".safetensors"), instead=(("steps", "seconds"),),
     manual="""Let a network learn to paint a picture.
 
@@ -149,7 +149,7 @@ def _race(job: Job) -> Work:
     return Work(race(picture, job.settings, device=job.device), report=report)
 
 
-def _race_told(frame: Frame) -> str:
+def _describe_race(frame: Frame) -> str:
     return (
         "".join(f", {name} {value:.1f}" for name, value in frame.numbers.items() if name != "seconds") + " dB"
     )
@@ -159,7 +159,7 @@ RACE = Technique(
     name="race", title="A race", help="Four networks learn one picture side by side.", verb="paint",
     flags=("race",), settings=Race, run=_race,
     inputs=(Input("picture", "the picture that all learn", required=True),),
-    shown_first=("seconds", "equal", "parameters", "size"), told=_race_told,
+    shown_first=("seconds", "equal", "parameters", "size"), describe=_describe_race,
 )  # fmt: skip
 
 RACE_FILM = film_of_learning(

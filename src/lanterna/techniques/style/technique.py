@@ -117,7 +117,7 @@ def _estimate(job: Job) -> Estimate | None:
     return Estimate(ahead.seconds, ahead.memory, narrower)
 
 
-def _told(frame: Frame) -> str:
+def _describe(frame: Frame) -> str:
     loss = frame.numbers.get("loss")
     return "" if loss is None else f", loss {loss:.3f}"
 
@@ -152,7 +152,7 @@ STYLE = Technique(
     ),
     shown_first=("strength", "brush", "detail", "keep_colours", "size"),
     live=("strength", "detail", "weights"),
-    estimate=_estimate, told=_told, resumes="asked",
+    estimate=_estimate, describe=_describe, resumes="asked",
     manual="""Paint a photograph in the style of a painting.
 
     `lanterna style cat.jpg --style waves.jpg`, `--strength 2 --brush 0.7`, `--keep-colours light`, `--sheet`
@@ -168,7 +168,8 @@ STYLE = Technique(
 INSTANT = Technique(
     name="instant", title="Instant", help="The same in a second or two.", verb="style", flags=("instant",),
     settings=InstantlyPainted, run=_instant, inputs=(STYLE.inputs[0], _PAINTINGS),
-    shown_first=("strength", "brush", "built_in", "size"), check=_some_style, told=_told, file="style",
+    shown_first=("strength", "brush", "built_in", "size"), check=_some_style, describe=_describe,
+    file="style",
     items=lambda _: ("instant-style",),
 )  # fmt: skip
 
