@@ -112,7 +112,7 @@ def test_each_painting_has_a_mask_of_its_own(page: Page, studio: Served):
     page.locator('[data-role="style"]').nth(1).get_by_role("button").click()
     page.get_by_role("button", name="chelsea", exact=True).click()
     page.get_by_role("button", name="draw for 2").click()
-    mask = page.get_by_role("application", name=re.compile("where painting 2 is to be seen"))
+    mask = page.get_by_role("application", name=re.compile("where its style goes: style 2"))
     stroke(page, mask, ((0.1, 0.5), (0.4, 0.5)))
     page.get_by_role("button", name="Use this mask").click()
     expect(page.locator('[data-role="mask"] img')).to_have_count(2)
@@ -123,7 +123,7 @@ def test_each_painting_has_a_mask_of_its_own(page: Page, studio: Served):
     assert drawn[:, -10:].max() == 0
     # It is changed, not drawn anew.
     page.get_by_role("button", name="change 2").click()
-    stroke(page, page.get_by_role("application", name=re.compile("painting 2")), ((0.9, 0.2), (0.9, 0.8)))
+    stroke(page, page.get_by_role("application", name=re.compile("style 2")), ((0.9, 0.2), (0.9, 0.8)))
     page.get_by_role("button", name="Use this mask").click()
     page.wait_for_url(lambda url: two not in url)
     changed = picture(studio, f"/api/pictures/{settings_in(page)['in.mask'].split(',')[1]}/file")

@@ -101,6 +101,7 @@ import { contributionText, element, percent, within } from "lanterna/words.js";
     @property {(way: number) => void} play
     @property {(flow: Flow) => void} resized
     @property {() => void} redraw
+    @property {(digit: number | string) => Numbers} pixelsOf - a digit as the network sees it
     @property {() => void} render
     @property {(flow: Flow, event: KeyboardEvent) => void} key
 

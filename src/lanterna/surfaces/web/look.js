@@ -101,6 +101,7 @@ export function mount({ data, arrays }) {
     },
     redraw,
     render,
+    pixelsOf,
     key: (flow, event) => keys(flow, event),
   };
   const keys = makeKeys(page, () => hovered, lookAt);
