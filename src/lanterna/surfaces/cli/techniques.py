@@ -307,22 +307,11 @@ def _many(techniques: Sequence[Technique]) -> bool:
 def run(what: Asked, options: Mapping[str, Any]) -> int | None:
     """Run what is asked for, show how far it is, and save what it made."""
     technique, quiet, json = what.technique, options["quiet"], options["json"]
-    force, resume = options["force"], options.get("resume", False)
-    overwrite = force or resume
+    overwrite = options["force"] or options.get("resume", False)
     places = _Places(what, options)
     places.check(overwrite=overwrite)
     checkpoint = _checkpoint(technique, options, places)
-    files: dict[str, list[File]] = {
-        name: [sys.stdin.buffer.read() if path == Path("-") else path for path in paths]
-        for name, paths in what.files.items()
-    }
-    job = execute.Job(
-        technique, what.settings, files, device=options.get("device", "auto"), checkpoint=checkpoint,
-        resume=resume, force=force, film=places.film, say=lambda text: say(text, quiet=quiet),
-        fetch_item=lambda item: fetch_missing(item, quiet=quiet),
-    )  # fmt: skip
-    for each in technique.inputs[1:]:
-        job.pictures(each.name)  # what is wrong with one is said before anything is fetched
+    job = _job(what, options, places, checkpoint)
     ahead = _estimate(job, what.given)
     begun = time.perf_counter()
     work = execute.begin(job)  # what is wrong is said here, alone
@@ -369,6 +358,23 @@ def run(what: Asked, options: Mapping[str, Any]) -> int | None:
         say(f"stopped after {frame.step} of {frame.steps} {where}{on}", quiet=quiet)
         return 130
     return None
+
+
+def _job(what: Asked, options: Mapping[str, Any], places: _Places, checkpoint: Path | None) -> Job:
+    """The job that is asked for. What is wrong with a picture is said before anything is fetched."""
+    quiet = options["quiet"]
+    files: dict[str, list[File]] = {
+        name: [sys.stdin.buffer.read() if path == Path("-") else path for path in paths]
+        for name, paths in what.files.items()
+    }
+    job = execute.Job(
+        what.technique, what.settings, files, device=options.get("device", "auto"), checkpoint=checkpoint,
+        resume=options.get("resume", False), force=options["force"], film=places.film,
+        say=lambda text: say(text, quiet=quiet), fetch_item=lambda item: fetch_missing(item, quiet=quiet),
+    )  # fmt: skip
+    for each in what.technique.inputs[1:]:
+        job.pictures(each.name)
+    return job
 
 
 def _checkpoint(technique: Technique, options: Mapping[str, Any], places: _Places) -> Path | None:
