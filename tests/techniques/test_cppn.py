@@ -9,7 +9,9 @@ import torch
 from torch.nn import functional as F
 
 from lanterna.errors import UsageError
-from lanterna.techniques.paint.cppn import PRESETS, Cppn, random_loop, random_picture, random_sheet
+from lanterna.techniques.execute import Job, begin, last_of
+from lanterna.techniques.paint.cppn import PRESETS, Cppn, random_loop, random_picture
+from lanterna.techniques.paint.technique import RANDOM_SHEET, RandomSheet
 
 SMALL = {"width": 96, "height": 96}
 
@@ -104,10 +106,10 @@ def test_a_hue_is_where_it_was_asked_for():
 
 
 def test_a_sheet_shows_each_seed():
-    recipe = Cppn(width=60, height=40, samples=1)
-    *_, last = random_sheet(recipe, [4, 9, 7], columns=3, side=60)
-    alone = random_picture(recipe.changed({"seed": 9}), size=(40, 60))
-    found = last.picture[:, 12 + 44 : 12 + 44 + 40, 12 + 72 : 12 + 72 + 60]
+    recipe = RandomSheet(width=60, height=40, samples=1, seed=4, sheet=3)
+    last = last_of(begin(Job(RANDOM_SHEET, recipe)).frames)
+    alone = random_picture(recipe.only(Cppn).changed({"seed": 5}), size=(160, 240))
+    found = last.picture[:, 12 + 44 : 12 + 44 + 160, 12 + 252 : 12 + 252 + 240]
     assert (last.step, last.steps) == (3, 3)
     assert torch.allclose(found, alone, atol=1 / 200)
 

@@ -118,10 +118,10 @@ def slide_sum(x: Tensor, window: int, dimension: int) -> Tensor:
     Divided by `window` it is what torch's pooling gives to the last bit, several times as fast: whole planes
     are added.
     """
-    kept = x.shape[dimension] - window + 1
-    total = x.narrow(dimension, 0, kept).clone()
+    length = x.shape[dimension] - window + 1
+    total = x.narrow(dimension, 0, length).clone()
     for step in range(1, window):
-        total += x.narrow(dimension, step, kept)
+        total += x.narrow(dimension, step, length)
     return total
 
 

@@ -56,7 +56,6 @@ def sheet_of(
     heading: Callable[[Job, Any], str] = lambda *_: "",
     notes: Callable[[Any], Sequence[str]] = lambda _: (),
     gap: int = 16,
-    side: int | None = None,
     name: str,
     **declared: Any,
 ) -> Technique:
@@ -75,12 +74,12 @@ def sheet_of(
         def frames() -> Frames:
             done: list[tuple[Tensor, str]] = []
             for number, tile in enumerate(shown, start=1):
-                frame = last_of(begin(job.with_settings(small(tile.settings), technique)).frames)
+                frame = last_of(begin(job.with_settings(small(tile.settings)), technique).frames)
                 assert frame.picture is not None
                 done.append((frame.picture.cpu(), tile.label))
                 _, height, width = done[0][0].shape
                 page = contact_sheet(
-                    done, columns=wide, side=side or width, height=None if side else height, gap=gap,
+                    done, columns=wide, side=width, height=height, gap=gap,
                     places=len(shown), title=heading(job, settings),
                 )  # fmt: skip
                 yield Frame(number, len(shown), picture=page)
@@ -153,7 +152,8 @@ def film_of_learning(
     """
 
     def run(job: Job) -> Work:
-        work = begin(job.with_technique(technique, also_at=FILMED))
+        job.also_at = FILMED
+        work = begin(job, technique)
         film = _LearningFilm(job, due or _is_due)
 
         def results(frame: Any, settings: Any) -> list[Result]:

@@ -201,24 +201,25 @@ class Job:
             if isinstance(file, bytes) or not is_folder(file)
         ]
 
-    def with_technique(self, technique: Technique, *, also_at: Container[int] = ()) -> Job:
-        """The same job for another technique, with frames at steps `also_at` besides."""
-        job = replace(self, technique=technique, also_at=also_at)
-        job._opened = self._opened
-        return job
+    @property
+    def opened_network(self) -> Network | None:
+        """The network, if it has been opened."""
+        return self.__dict__.get("network")
 
-    def with_settings(self, settings: Settings, technique: Technique) -> Job:
-        """The same files, pictures and network with other settings, for one picture of a sheet."""
-        job = replace(self, settings=settings, technique=technique, checkpoint=None, resume=False)
-        job._opened = self._opened
+    def with_settings(self, settings: Settings) -> Job:
+        """The same files, open pictures and network with other settings, for one picture of a sheet."""
+        job = replace(self, settings=settings, checkpoint=None, resume=False)
         if (name := getattr(settings, "network", None)) and name == self.settings.network:
             job.network = self.network
         return job
 
 
-def begin(job: Job) -> Work:
-    """Begin the work. Errors: those of the technique; those of opening what it takes."""
-    work = job.technique.run(job)
+def begin(job: Job, technique: Technique | None = None) -> Work:
+    """Begin the work of the job's technique, or of the one that it is derived from.
+
+    Errors: those of the technique; those of opening what it takes.
+    """
+    work = (technique or job.technique).run(job)
     return work if isinstance(work, Work) else Work(work)
 
 
@@ -245,7 +246,7 @@ def record_of(job: Job, result: Result, settings: Settings | None = None) -> Rec
     files = [file for each in job.files.values() for file in each if isinstance(file, Path)]
     if job._without_file or any(map(is_folder, files)):
         return None
-    network = result.network or job.__dict__.get("network")
+    network = result.network or job.opened_network
     if network is not None:
         device = next(iter((*network.parameters(), *network.buffers()))).device
     else:

@@ -20,7 +20,7 @@ from lanterna.images.decoding import BYTE_LIMIT
 from lanterna.images.record import Input, Record, Weights, note_input, printable
 from lanterna.techniques import execute
 from lanterna.techniques.execute import networks_in, settings_of
-from lanterna.techniques.registry import all_techniques, technique_of
+from lanterna.techniques.registry import of_verb, technique_of
 from lanterna.techniques.technique import Output
 
 if TYPE_CHECKING:
@@ -232,7 +232,7 @@ def commands_of(record: Record) -> dict[str, str]:
     found: dict[str, str] = {}
     with suppress(UsageError):  # settings of another version
         for tile in technique.tiles(technique.settings.checked(settings_of(record, technique))):
-            large = all_techniques()[tile.technique]
+            large = next(each for each in of_verb(technique.verb) if each.name == tile.technique)
             made, settings = large.makes[0], tile.settings.model_dump(mode="json")
             one = record.model_copy(update={"made": made, "settings": settings})
             file = re.sub(r"[^a-z0-9_.]+", "-", f"{tile.technique}-{tile.label}".lower()).strip("-")

@@ -9,8 +9,6 @@ from cyclopts import Parameter
 
 from lanterna.errors import UsageError, one_line
 from lanterna.images.decoding import SUFFIXES, is_folder
-from lanterna.networks import open_network, shelf_items
-from lanterna.networks.tracing import ForeignNetwork
 from lanterna.surfaces.cli.common import (
     Device,
     Json,
@@ -18,7 +16,7 @@ from lanterna.surfaces.cli.common import (
     Settings,
     console,
     emit_json,
-    fetch_missing,
+    fetch_and_open,
     given,
     progress,
     say,
@@ -46,10 +44,7 @@ def classify(
     if not photos:
         raise UsageError("expected at least one picture or folder: lanterna classify PHOTO")
     paths = list(_pictures(photos))
-    fetch_missing(*shelf_items(recipe.network), quiet=quiet)
-    network = open_network(recipe.network, device=device)
-    if isinstance(network, ForeignNetwork):
-        say(f"{recipe.network}: {network.note}", quiet=quiet)
+    network = fetch_and_open(recipe.network, device=device, quiet=quiet)
     failed = 0
     documents: list[dict[str, Any]] = []
     sources = (sys.stdin.buffer.read() if str(path) == "-" else path for path in paths)

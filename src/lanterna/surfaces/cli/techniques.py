@@ -317,7 +317,7 @@ def run(what: Asked, options: Mapping[str, Any]) -> int | None:
     work = execute.begin(job)  # what is wrong is said here, alone
     for line in ahead:
         say(line, quiet=quiet)
-    if technique.resumes or "network" in job.__dict__:
+    if technique.resumes or job.opened_network:
         tell_device(job.device, quiet=quiet)
     frame = run_through(
         work.frames, technique.title.lower(), technique.describe, shown=options["preview"], quiet=quiet

@@ -25,12 +25,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from lanterna.images.drawing import contact_sheet
 from lanterna.networks.coordinates import ACTIVATIONS
 from lanterna.techniques.technique import Frame, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator
 
 Activation = Literal["sine", "tanh", "bell", "relu", "line"]
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -147,21 +146,6 @@ def random_loop(recipe: Cppn, frames: int = 120, *, done: int = 0) -> Generator[
         there = replace(network, weights=moved[:count], biases=moved[count:])
         picture = _painted(there, recipe, (recipe.height, recipe.width))
         yield Frame(number + 1, frames, {"angle": 360 * number / frames}, picture)
-
-
-def random_sheet(
-    recipe: Cppn, seeds: Sequence[int], *, columns: int = 4, side: int = 240
-) -> Generator[Frame, None, None]:
-    """A contact sheet of seeds, small; after each a frame with the sheet so far, `(3, H, W)`."""
-    tiles: list[tuple[Tensor, str]] = []
-    tall = max(1, round(side * recipe.height / recipe.width))
-    for number, seed in enumerate(seeds, start=1):
-        picture = random_picture(recipe.changed({"seed": seed}), size=(tall, side))
-        tiles.append((picture, f"{seed}"))
-        page = contact_sheet(
-            tiles, columns=columns, side=side, height=tall, places=len(seeds), title="Seeds", gap=12
-        )
-        yield Frame(number, len(seeds), picture=page)
 
 
 def _drawn(recipe: Cppn) -> _Network:
