@@ -11,6 +11,8 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCKED = $(INSTALL) --require-hashes --no-deps --requirement
 ITSELF = $(INSTALL) --constraint constraints.txt --no-build-isolation --editable
 
+unexport PYTHONDONTWRITEBYTECODE  # tests start Python a hundred times, and need not compile each time
+
 .PHONY: tour studio docs test quick check bench lock newest
 tour: $(VENV)/installed
 	@$(BIN)/lanterna tour
@@ -22,7 +24,7 @@ docs: $(VENV)/installed-dev
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -d build/doctrees docs build/docs
 	@echo "$(CURDIR)/build/docs/index.html"
 
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto
 
 test: $(VENV)/installed-dev
 	@$(BIN)/python tests/shared/browsers.py

@@ -29,6 +29,11 @@ expect.set_options(timeout=WHILE)
 SLOW_FIXTURES = {"browser", "page", "studio", "kernel", "hosts", "trained"}
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Run tests in one process more than there are cores: many wait for a browser, a worker or a kernel."""
+    return min(4, 1 + (os.cpu_count() or 1))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark as `slow` what uses one of these fixtures: `make quick` leaves it out."""
     for item in items:
