@@ -164,11 +164,10 @@ class Served:
         return [each for each in self.helpers() if os.getpriority(os.PRIO_PROCESS, each) > ours]
 
     def helpers(self) -> list[int]:
-        """The processes that the studio has started."""
-        found = subprocess.run(
-            ["pgrep", "-P", str(self.process.pid), "-f", "spawn_main"], capture_output=True, text=True
-        )
-        return [int(line) for line in found.stdout.split()]
+        """The processes in which the studio works: on Linux they are forked from one that it has started."""
+        ours = self.process.pid
+        forked = [each for forking in _children(ours, "forkserver") for each in _children(forking)]
+        return forked or _children(ours, "spawn_main")
 
     def kill(self) -> None:
         """End it as a power cut would: the server alone, without a word."""
@@ -187,6 +186,12 @@ class Served:
         assert self.process.stdout is not None
         self.process.stdout.close()
         self.log.close()
+
+
+def _children(pid: int, doing: str = "") -> list[int]:
+    """The processes that one has started, whose command has `doing` in it."""
+    found = subprocess.run(["pgrep", "-P", str(pid), "-f", doing or "."], capture_output=True, text=True)
+    return [int(line) for line in found.stdout.split()]
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):

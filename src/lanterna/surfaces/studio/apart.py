@@ -8,6 +8,7 @@ import faulthandler
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -15,8 +16,23 @@ from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from multiprocessing.context import ForkServerContext, SpawnContext
 
 _Answer = TypeVar("_Answer")
+
+
+def process_context() -> ForkServerContext | SpawnContext:
+    """Start processes from one that has imported torch already, so that none of them has to.
+
+    On Linux only: elsewhere the libraries that torch uses may not survive a fork.
+    """
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["lanterna.surfaces.studio.techniques", "lanterna.techniques.read.technique"]
+    )
+    return context
 
 
 class Apart:
@@ -56,7 +72,7 @@ class Apart:
 
 
 def _started() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin)
+    return ProcessPoolExecutor(1, process_context(), _begin)
 
 
 # In the process.
@@ -67,6 +83,8 @@ def _begin() -> None:
     threading.Thread(target=_end_with_the_server, daemon=True).start()
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"  # torch's, which is imported with what needs it
+    if torch := sys.modules.get("torch"):  # or was before this process was forked
+        torch.set_num_threads(1)
 
 
 def _end_with_the_server() -> None:

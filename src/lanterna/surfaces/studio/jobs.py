@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import multiprocessing
 import signal
 import sqlite3
 import threading
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lanterna.errors import UsageError
 from lanterna.surfaces.studio import worker
+from lanterna.surfaces.studio.apart import process_context
 from lanterna.surfaces.studio.pictures import file_name
 
 if TYPE_CHECKING:
@@ -277,7 +277,7 @@ class Queue:
 
     def _start_worker(self) -> None:
         self._ready = False
-        context = multiprocessing.get_context("spawn")
+        context = process_context()
         ours, theirs = context.Pipe()
         process = context.Process(target=worker.main, args=(theirs,), name="lanterna-worker", daemon=True)
         process.start()
