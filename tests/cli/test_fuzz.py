@@ -1,6 +1,6 @@
 """Thousands of broken pictures, recipes, settings and arguments, thrown at the commands in this process.
 
-FUZZ_TIMES in the environment says how many thousands; three if it does not.
+FUZZ_TIMES in the environment says how many thousands; two if it does not.
 
 None may end in a traceback, with an unknown exit code, with a file left behind or with one overwritten. To
 have a new verb fuzzed, add it to the lists below.
@@ -55,7 +55,7 @@ _WORDS = """
 WORDS = [*_WORDS.split(), "", "\0", "two words", "long" * 100, "\udcff.png", "\x1b[2J"]
 
 
-TIMES = int(os.environ.get("FUZZ_TIMES", "3"))
+TIMES = int(os.environ.get("FUZZ_TIMES", "2"))
 
 
 def fuzz(examples):

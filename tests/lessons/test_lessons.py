@@ -488,26 +488,11 @@ def shelved(real_shelf):
     return real_shelf
 
 
-@pytest.fixture
-def trained_once(monkeypatch):
-    """The networks of this lesson do not depend on what is done to the test digits: each is trained once."""
-    right = normalised.trained
-
-    def trained(recipe, kind, *, augmented):
-        key = (recipe.fraction, recipe.seed, kind, augmented)
-        if key not in NETWORKS:
-            NETWORKS[key] = right(recipe, kind, augmented=augmented)
-        return NETWORKS[key]
-
-    monkeypatch.setattr(normalised, "trained", trained)
-
-
-NETWORKS = {}
 FEW = 0.08  # of MNIST, which is enough to see the difference
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("shelved", "trained_once")
+@pytest.mark.usefixtures("shelved")
 def test_digits_that_are_off_are_misread_unless_cleaned_up():
     lost = finding("normalised", digits=100, fraction=FEW).numbers
     assert lost["lost, dense"] > 0.6
@@ -625,7 +610,7 @@ def noisy(name):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("shelved", "trained_once")
+@pytest.mark.usefixtures("shelved")
 def test_without_the_clean_up_it_does_not_help(monkeypatch):
     monkeypatch.setattr(normalised, "cleaned", lambda images: images)
     assert finding("normalised", digits=100, fraction=FEW).verdict == "does not hold"
