@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from lanterna import shelf
 from lanterna.images import open_picture, save_picture
 from lanterna.networks import open_network
-from lanterna.techniques.classify import Classify, classify
+from lanterna.techniques.classify.algorithm import Classify, classify
 
 NETWORK, SIDE = "efficientnet-lite0", 224
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lanterna.probes.paths import Paths, paths
     from lanterna.surfaces import notebook
     from lanterna.surfaces.notebook.lessons import exercises, lesson
-    from lanterna.techniques.classify import Classify, classify
+    from lanterna.techniques.classify.algorithm import Classify, classify
     from lanterna.techniques.dream.algorithm import Dream, dream
     from lanterna.techniques.feature.algorithm import Feature, feature
     from lanterna.techniques.paint.algorithm import Paint, paint
@@ -57,7 +57,7 @@ _PLACES = {
     "lanterna.networks": ("Network", "open_network"),
     "lanterna.probes.look": ("Look", "look"),
     "lanterna.probes.paths": ("Paths", "paths"),
-    "lanterna.techniques.classify": ("Classify", "classify"),
+    "lanterna.techniques.classify.algorithm": ("Classify", "classify"),
     "lanterna.techniques.paint.cppn": ("Cppn", "random_picture"),
     "lanterna.techniques.dream.algorithm": ("Dream", "dream"),
     "lanterna.techniques.feature.algorithm": ("Feature", "feature"),

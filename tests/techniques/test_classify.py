@@ -19,7 +19,7 @@ from lanterna.networks.plan import Plan
 from lanterna.networks.trained import save_trained
 from lanterna.settings import networks_folder
 from lanterna.surfaces.cli import main
-from lanterna.techniques.classify import BATCH, Classify, classify
+from lanterna.techniques.classify.algorithm import BATCH, Classify, classify
 
 CATS = {"tabby cat", "tiger cat", "Persian cat", "Siamese cat", "Egyptian Mau"}
 KNOWN = {
@@ -152,8 +152,8 @@ def test_standard_input_is_a_photograph(monkeypatch, capsys):
     ("arguments", "code", "words"),
     [
         (["missing.jpg"], 2, "missing.jpg"),
-        (["."], 2, "found none"),
-        ([], 2, "PHOTO"),
+        (["."], 2, "has no pictures in it"),
+        ([], 2, "PICTURE"),
         (["{cat}", "--top", "0"], 2, "top"),
         (["{cat}", "--network", "nonsense"], 2, "nonsense"),
         (["{cat}", "--network", "vgg16"], 2, "no classes"),

@@ -19,7 +19,7 @@ from lanterna.networks.trained import open_trained
 from lanterna.probes import kernels, objectives
 from lanterna.surfaces.cli import main
 from lanterna.techniques.canvas import COLOURS, Canvas, colour_axes, seen_anyhow
-from lanterna.techniques.classify import Classify, classify
+from lanterna.techniques.classify.algorithm import Classify, classify
 from lanterna.techniques.feature import examples
 from lanterna.techniques.feature.algorithm import Feature, feature, wanted_stage
 from lanterna.techniques.feature.examples import best_examples

@@ -27,7 +27,7 @@ from lanterna.images.folders import gather
 from lanterna.networks import class_index, open_network, seen
 from lanterna.networks.trained import is_trained, trained_folder
 from lanterna.surfaces.cli import main
-from lanterna.techniques.classify import Classify, classify
+from lanterna.techniques.classify.algorithm import Classify, classify
 from lanterna.techniques.teach import algorithm as teaching
 from lanterna.techniques.teach import features as keeping
 from lanterna.techniques.teach import head as heads

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
@@ -51,9 +51,26 @@ Fetch = Callable[[str], None]
 """Fetches one thing to the shelf, and says so where somebody watches."""
 
 
+class OpenReader(Protocol):
+    """Opens a network that reads digits, which may be trained first."""
+
+    def __call__(self, name: str, *, device: str) -> Network:
+        """Open it. Errors: `MissingError` where it is not there."""
+
+
 def fetch_quietly(item: str) -> None:
     """Fetch one thing to the shelf without a word. Errors: `MissingError` where it cannot be had."""
     shelf.need(item)
+
+
+def open_or_train(name: str, *, device: str) -> Network:
+    """A network that reads digits, trained first without a word where it is not there yet.
+
+    Errors: as `lanterna.techniques.train.results.open_or_train`.
+    """
+    from lanterna.techniques.train import results
+
+    return results.open_or_train(name, device=device)
 
 
 @dataclass
@@ -65,8 +82,8 @@ class Job:
     and with `resume` it goes on from there; the frames of a film go into a folder beside `film`. `title` is
     what a network that is made is called. `fetch_item` fetches one thing to the shelf, `say` says a line to
     the person, and `progress` is called with what is being done, how much, and of how much, before the first
-    frame; it may raise to end the job. `pictures_given` are pictures that are already open, by input, and
-    `trust` lets a network's name run somebody's code.
+    frame; it may raise to end the job. `open_reader` opens a network that reads digits. `pictures_given` are
+    pictures that are already open, by input, and `trust` lets a network's name run somebody's code.
     """
 
     technique: Technique
@@ -83,6 +100,7 @@ class Job:
     fetch_item: Fetch = fetch_quietly
     progress: Callable[[str, int, int], None] = lambda *_: None
     say: Callable[[str], None] = lambda _: None
+    open_reader: OpenReader = open_or_train
     trust: bool = True
     pictures_given: Mapping[str, Sequence[Tensor]] = field(default_factory=dict)
     also_at: Container[int] = ()
@@ -117,12 +135,12 @@ class Job:
             "checkpoint": self.checkpoint, "checkpoint_every": self.checkpoint_every, "resume": self.resume,
         }  # fmt: skip
 
-    def called(self, name: str) -> str:
-        """What a message calls the first file of an input."""
+    def called(self, name: str, number: int = 0) -> str:
+        """What a message calls a file of an input, the first if no other is meant."""
         if name in self._without_file:
             return "what was given"
-        file = self.source(name)
-        return self._name_of(file) or named(file)
+        file = self.sources(name)[number]
+        return "standard input" if isinstance(file, bytes) else self._name_of(file) or named(file)
 
     def _name_of(self, file: File) -> str | None:
         return None if isinstance(file, bytes) else self.names.get(file)
@@ -206,6 +224,15 @@ class Job:
         """The network, if it has been opened."""
         return self.__dict__.get("network")
 
+    def about(self, file: File) -> Job:
+        """The same job, with the network if that is open, about one file only."""
+        first = self.technique.inputs[0].name
+        opened = {key: pictures for key, pictures in self._opened.items() if key[0] != first}
+        job = replace(self, files={**self.files, first: [file]}, _opened=opened)
+        if self.opened_network is not None:
+            job.network = self.opened_network
+        return job
+
     def with_settings(self, settings: Settings) -> Job:
         """The same files, open pictures and network with other settings, for one picture of a sheet."""
         job = replace(self, settings=settings, checkpoint=None, resume=False)
@@ -253,7 +280,7 @@ def record_of(job: Job, result: Result, settings: Settings | None = None) -> Rec
         device = choose_device(job.device if technique.on_device else "cpu")
     used = result.settings or settings or job.settings
     return make_record(
-        technique.verb, result.made or technique.makes[0], used, device=device, inputs=job.notes,
+        technique.verb, result.made or technique.made, used, device=device, inputs=job.notes,
         network=network, shelf_items=job.items,
         network_name=None if result.network is not None else getattr(job.settings, "network", None),
     )  # fmt: skip
@@ -323,7 +350,7 @@ def make_again(record: Record, *, trust: bool = False) -> tuple[Tensor, Record]:
     with _threads(record.threads):
         work = begin(job)
         results = work.results(last_of(work.frames), job.settings)
-        usual = job.technique.makes[0]
+        usual = job.technique.made
         result = next((each for each in results if (each.made or usual) == record.made), results[0])
         now = record_of(job, result)
     assert now is not None

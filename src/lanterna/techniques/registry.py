@@ -24,6 +24,7 @@ GROUP = "lanterna.techniques"
 BUILT_IN = {
     "learn": "lanterna.lessons.technique:TECHNIQUES",
     "read": "lanterna.techniques.read.technique:TECHNIQUES",
+    "classify": "lanterna.techniques.classify.technique:TECHNIQUES",
     "train": "lanterna.techniques.train.technique:TECHNIQUES",
     "teach": "lanterna.techniques.teach.technique:TECHNIQUES",
     "feature": "lanterna.techniques.feature.technique:TECHNIQUES",

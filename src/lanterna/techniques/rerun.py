@@ -195,9 +195,10 @@ def usage(technique: Technique) -> list[str]:
     """The command lines that make the pictures of a technique, with no settings given."""
     about = [technique.inputs[0].name.upper()] if technique.inputs else []
     lines = []
-    for made in technique.makes:
+    for made in technique.makes or ("",):
         chosen = [f"--{technique.made_by}={made}"] if technique.made_by else []
-        option = [_output_option(technique, made), "RESULT"] if technique.output is not Output.NETWORK else []
+        saved = made and technique.output is not Output.NETWORK
+        option = [_output_option(technique, made), "RESULT"] if saved else []
         lines.append(" ".join([*_beginning(technique, about), *chosen, *option]))
     return list(dict.fromkeys(lines))
 
@@ -233,7 +234,7 @@ def commands_of(record: Record) -> dict[str, str]:
     with suppress(UsageError):  # settings of another version
         for tile in technique.tiles(technique.settings.checked(settings_of(record, technique))):
             large = next(each for each in of_verb(technique.verb) if each.name == tile.technique)
-            made, settings = large.makes[0], tile.settings.model_dump(mode="json")
+            made, settings = large.made, tile.settings.model_dump(mode="json")
             one = record.model_copy(update={"made": made, "settings": settings})
             file = re.sub(r"[^a-z0-9_.]+", "-", f"{tile.technique}-{tile.label}".lower()).strip("-")
             found[tile.label] = command_line(one, f"{file}.png", preset=tile.preset)

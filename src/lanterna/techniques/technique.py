@@ -233,14 +233,16 @@ class Technique:
 
     What it is: `name` is unlike that of any other technique; `title` and `help` say what it does, `manual` is
     the help of its command. `run` is given a `Job` and gives the work, or only its frames where the last
-    one's picture is the result.
+    one's picture is the result. Where the output is words, `report` gives them for the frame of each picture,
+    or raises why there are none; where the first input is `many`, there is a frame for each of its files.
 
     Its command: `command` are its words, `verb` the first of them (`name`, if it is empty). Among techniques
     of one command the options in `flags` choose it, or `film_flag`, which names the film to write.
     `arguments` are settings that may be given without their options, `instead` pairs of settings of which
-    only one can be given. `file` is the name that its picture gets, `beside` the name and the suffix of a
-    file that is written beside it. Work that `resumes` saves its state where it is asked to, or always; where
-    it has no `partial` result, nothing is saved of work that was stopped.
+    only one can be given, `switches` options that stand for settings, by name, with their help. `file` is the
+    name that its picture gets, `beside` the name and the suffix of a file that is written beside it. Work
+    that `resumes` saves its state where it is asked to, or always; where it has no `partial` result, nothing
+    is saved of work that was stopped.
 
     Its settings: `settings` with `presets`, those `shown_first` in a form, those that are `hidden` because
     nobody sets them by hand, and those that are `live`: they may change while it runs. `check` is given the
@@ -248,9 +250,10 @@ class Technique:
 
     What goes in and comes out: `inputs`, the first of which it is about, are written into the record where
     they are `noted`; `networks` and `items` of the shelf are what settings need. `makes` names its pictures
-    in records, and `made_by` the setting that says which of them is made. `tiles` are the pictures of a
-    contact sheet, `film_frames` the frames of a film after so many. Where `again` is False, only its command
-    makes a picture again; where it is not `on_device`, it is computed on the processor.
+    in records, and `made_by` the setting that says which of them is made; a technique of words makes only
+    those that it names, the first with `-o` and another with an option of its name. `tiles` are the pictures
+    of a contact sheet, `film_frames` the frames of a film after so many. Where `again` is False, only its
+    command makes a picture again; where it is not `on_device`, it is computed on the processor.
 
     In the studio: `room` is its place, and `title_of` gives the title of a job from the one that is wanted,
     the settings, and the titles that are taken. `estimate` says how long it will take and how much memory
@@ -286,6 +289,7 @@ class Technique:
     manual: str = ""
     arguments: tuple[str, ...] = ()
     instead: tuple[tuple[str, str], ...] = ()
+    switches: Mapping[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
     file: str = ""
     beside: tuple[str, str] | None = None
     resumes: Literal["", "asked", "always"] = ""
@@ -297,12 +301,17 @@ class Technique:
     def __post_init__(self) -> None:
         verb = self.verb or self.name
         usual = {
-            "verb": verb, "file": self.name, "command": (verb,), "room": verb, "makes": (self.name,),
-            "presets": self.settings.presets,
+            "verb": verb, "file": self.name, "command": (verb,), "room": verb,
+            "makes": () if self.output is Output.WORDS else (self.name,), "presets": self.settings.presets,
         }  # fmt: skip
         for name, value in usual.items():
             if not getattr(self, name):
                 object.__setattr__(self, name, value)
+
+    @property
+    def made(self) -> str:
+        """What its usual picture is called in a record."""
+        return next(iter(self.makes), self.name)
 
     def checked(self, preset: str | None, given: Mapping[str, Any], counts: Mapping[str, int]) -> Settings:
         """The settings of a preset and what is given beside it, with so many files for each input.

@@ -170,19 +170,21 @@ def fetch_missing(*names: str, quiet: bool = False) -> None:
                 shelf.need(name, functools.partial(_move, update))
 
 
-def fetch_and_open(name: str, *, device: str, quiet: bool = False) -> Network:
-    """Open a network with what it needs from the shelf, saying how one from elsewhere was understood.
+def open_or_train(name: str, *, device: str, quiet: bool = False) -> Network:
+    """Open a network that reads digits; where it is not there yet, train it first, with its table.
 
-    Errors: those of `fetch_missing` and `open_network`.
+    Errors: as `lanterna.techniques.train.results.open_or_train`.
     """
-    from lanterna.networks import open_network, shelf_items
-    from lanterna.networks.tracing import ForeignNetwork
+    from lanterna.networks.trained import is_trained
+    from lanterna.techniques.train import results
 
-    fetch_missing(*shelf_items(name), quiet=quiet)
-    network = open_network(name, device=device)
-    if isinstance(network, ForeignNetwork):
-        say(f"{name}: {network.note}", quiet=quiet)
-    return network
+    if name not in ("conv", "dense") or is_trained(name):
+        return results.open_or_train(name, device=device)
+    from lanterna.surfaces.cli.train import watching
+
+    say(f"no network has been trained yet: training {name} first, once", quiet=quiet)
+    with watching(quiet=quiet) as watch:
+        return results.open_or_train(name, device=device, watch=watch)
 
 
 def tell_device(device: str, *, quiet: bool = False) -> None:

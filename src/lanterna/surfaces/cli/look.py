@@ -20,12 +20,12 @@ from lanterna.surfaces.cli.common import (
     Quiet,
     emit_json,
     fetch_missing,
+    open_or_train,
     say,
     show,
 )
-from lanterna.surfaces.cli.read import reader
 from lanterna.surfaces.web.looking import look_page
-from lanterna.techniques.classify import LONGEST
+from lanterna.techniques.classify.algorithm import LONGEST
 from lanterna.techniques.read.algorithm import ReadPage
 from lanterna.techniques.read.algorithm import read as read_page
 
@@ -94,13 +94,13 @@ def _choose(
     if wanted is not None:
         fetch_missing(*shelf_items(wanted), quiet=quiet)
         digits = wanted in ("conv", "dense")
-        network = reader(wanted, device="cpu", quiet=quiet) if digits else open_network(wanted)
+        network = open_or_train(wanted, device="cpu", quiet=quiet) if digits else open_network(wanted)
         if network.eye != DIGIT_EYE:
             if digit is not None:
                 raise UsageError(f"--digit is for networks that read digits, {wanted} does not")
             return network, wanted, seen(picture, network.eye)
         return network, wanted, _digit(read_page(source, network=network), digit, picture, network)
-    network = reader("conv", device="cpu", quiet=quiet)
+    network = open_or_train("conv", device="cpu", quiet=quiet)
     page = read_page(source, network=network)
     if digit is not None or _is_of_digits(page, picture):
         return network, "conv", _digit(page, digit, picture, network)

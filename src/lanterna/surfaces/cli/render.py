@@ -40,7 +40,7 @@ from lanterna.surfaces.render.pieces import Carried, cuts, pieces, pieces_of
 from lanterna.surfaces.render.plan import Pictures, Sweep, originals, variations, without_pictures
 from lanterna.surfaces.render.task import SILENCE, Given, Kit
 from lanterna.surfaces.render.work import work
-from lanterna.techniques.classify import Classify
+from lanterna.techniques.classify.algorithm import Classify
 from lanterna.techniques.read.algorithm import Read
 from lanterna.techniques.registry import of_verb, paths
 from lanterna.techniques.technique import Output as Kind

@@ -11,6 +11,7 @@ import re
 import sys
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +25,7 @@ from lanterna.images.decoding import SUFFIXES, is_folder
 from lanterna.images.film_reading import is_film
 from lanterna.images.films import check_film_place, usual_film
 from lanterna.images.pictures import check_print_place
+from lanterna.surfaces.cli import answers
 from lanterna.surfaces.cli.common import (
     Device,
     Force,
@@ -34,6 +36,7 @@ from lanterna.surfaces.cli.common import (
     emit_json,
     fetch_missing,
     given,
+    open_or_train,
     progress,
     say,
     show,
@@ -94,7 +97,7 @@ def _command(techniques: Sequence[Technique], alone: Sequence[str] = ()) -> Call
                 raise UsageError(f"{option} takes no picture: lanterna {techniques[0].verb} {option}")
         first = techniques[0].inputs[0] if techniques[0].inputs else None
         if first is not None:
-            options[first.name] = list(args) if first.many else args[0]
+            options[first.name] = list(args) if _several(techniques[0]) else args[0]
         elif args:
             options["arguments"] = args
         return run(asked(techniques, options), options)
@@ -114,56 +117,77 @@ def _parameters(techniques: Sequence[Technique]) -> Iterator[inspect.Parameter]:
         inputs |= {each.name: each for each in technique.inputs if each.name not in inputs}
     if main.inputs:
         first = inputs.pop(main.inputs[0].name)
-        shown = Parameter(help=f"{_sentence(first.help)[:-1]}; - for standard input.")
+        needed = main.output is declared.Output.WORDS and first.required
+        shown = Parameter(
+            required=needed or None, help=f"{_sentence(first.help)[:-1]}; - for standard input."
+        )
         if first.suffix:
             shown = Parameter(help=f"A file that `lanterna {main.verb}` wrote, {first.suffix}.")
-        kind = inspect.Parameter.VAR_POSITIONAL if first.many else inspect.Parameter.POSITIONAL_ONLY
+        kind = inspect.Parameter.VAR_POSITIONAL if _several(main) else inspect.Parameter.POSITIONAL_ONLY
         yield inspect.Parameter(first.name, kind, annotation=Annotated[Path, shown])
     for name in main.arguments:
         annotation = main.settings.model_fields[name].annotation
         yield inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY, annotation=annotation, default=None)
-
-    def option(name: str, annotation: Any, default: Any = None) -> inspect.Parameter:
-        return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
-
     for each in inputs.values():
         kind_of = list[Path] if each.many else Path
-        yield option(_underscored(each.name), Annotated[kind_of | None, Parameter(help=_sentence(each.help))])
+        yield _keyword(
+            _underscored(each.name), Annotated[kind_of | None, Parameter(help=_sentence(each.help))]
+        )
     if main.presets:
         shown = Parameter(help=f"Where settings start: {', '.join(main.presets)}.")
-        yield option("preset", Annotated[str | None, shown])
-    yield option("settings", Annotated[_union(techniques) | None, Flattened])
+        yield _keyword("preset", Annotated[str | None, shown])
+    yield _keyword("settings", Annotated[_union(techniques) | None, Flattened])
     seen = set(main.settings.model_fields)
     for technique in techniques:
         for flag in technique.flags:
             if flag not in seen and flag not in technique.settings.model_fields:
-                yield option(
+                yield _keyword(
                     flag, Annotated[bool, Parameter(negative="", help=technique.help)], default=False
                 )
             seen.add(flag)
         if technique.film_flag and technique.film_flag not in seen:
             seen.add(technique.film_flag)
-            yield option(technique.film_flag, Annotated[Path | None, Parameter(help=technique.help)])
-    shown = Parameter(negative="", help="Show the picture in the terminal as it changes.")
-    yield option("preview", Annotated[bool, shown], default=False)
+            yield _keyword(technique.film_flag, Annotated[Path | None, Parameter(help=technique.help)])
+    for name, (words, _) in main.switches.items():
+        yield _keyword(name, Annotated[bool, Parameter(negative="", help=words)], default=False)
+    yield from _about_the_result(techniques)
+
+
+def _about_the_result(techniques: Sequence[Technique]) -> Iterator[inspect.Parameter]:
+    """The options that say where the result goes, how it is shown on the way, and what computes it."""
+    main = techniques[0]
+    words = main.output is declared.Output.WORDS
+    if not words:
+        shown = Parameter(negative="", help="Show the picture in the terminal as it changes.")
+        yield _keyword("preview", Annotated[bool, shown], default=False)
     if main.resumes:
         shown = Parameter(help="Save the state here, for --resume.")
-        yield option("checkpoint", Annotated[Path | None, shown])
+        yield _keyword("checkpoint", Annotated[Path | None, shown])
     if main.resumes or any(each.film_flag for each in techniques):
         shown = Parameter(negative="", help="Go on with work that was stopped.")
-        yield option("resume", Annotated[bool, shown], default=False)
-    yield option("output", Output)
+        yield _keyword("resume", Annotated[bool, shown], default=False)
+    for made in main.makes if words else ():
+        names = ("--output", "-o") if made == main.made else None
+        shown = Parameter(name=names, help=f"Write the {made} as a picture (several: into a folder).")
+        yield _keyword("output" if names else made, Annotated[Path | None, shown])
+    if not words:
+        yield _keyword("output", Output)
     if main.on_device:
-        yield option("device", Device, default="auto")
-    for name, annotation in (("force", Force), ("json", Json), ("quiet", Quiet)):
-        yield option(name, annotation, default=False)
+        yield _keyword("device", Device, default="auto")
+    if main.makes:
+        yield _keyword("force", Force, default=False)
+    for name, annotation in (("json", Json), ("quiet", Quiet)):
+        yield _keyword(name, annotation, default=False)
 
 
-def _refused(option: str) -> inspect.Parameter:
+def _keyword(name: str, annotation: Any, default: Any = None) -> inspect.Parameter:
+    """A parameter that is given by its name alone."""
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+
+
+def _refused(name: str) -> inspect.Parameter:
     annotation = Annotated[bool, Parameter(negative="", show=False)]
-    return inspect.Parameter(
-        option.lstrip("-"), inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=False
-    )
+    return _keyword(name.lstrip("-"), annotation, default=False)
 
 
 def _union(techniques: Sequence[Technique]) -> type[Settings]:
@@ -249,6 +273,8 @@ def asked(techniques: Sequence[Technique], options: Mapping[str, Any]) -> Asked:
                 f"{techniques[0].verb} {value} with {_option(name)} {settings[name]}: say it once"
             )
     technique = _chosen(techniques, options, settings)
+    for name, (_, meant) in technique.switches.items():
+        settings |= meant if options.get(name) else {}
     for name in sorted(settings.keys() - technique.settings.model_fields.keys()):
         owner = next(each for each in techniques if name in each.settings.model_fields)
         option, how = _option(name), _how(owner, technique)
@@ -265,8 +291,8 @@ def asked(techniques: Sequence[Technique], options: Mapping[str, Any]) -> Asked:
         if paths:
             files[each.name] = paths
     for each in technique.inputs:
-        if each is technique.inputs[0] and each.many:
-            files[each.name] = _in_folders(files.get(each.name, []))
+        if each is technique.inputs[0] and _several(technique):
+            files[each.name] = _in_folders(files.get(each.name, []), technique)
         if each.required and not files.get(each.name):
             how = f"{_option(each.name)} PATH{_instead(each, technique, techniques)}"
             if each is technique.inputs[0]:
@@ -275,6 +301,8 @@ def asked(techniques: Sequence[Technique], options: Mapping[str, Any]) -> Asked:
         if sum(path == Path("-") for path in files.get(each.name, ())) and len(files[each.name]) > 1:
             raise UsageError("standard input is one picture: name the others, or leave - out")
     counts = {name: len(paths) for name, paths in files.items()}
+    if technique.inputs and not technique.inputs[0].many:  # of several, each is a piece of work of its own
+        counts |= dict.fromkeys(counts.keys() & {technique.inputs[0].name}, 1)
     try:
         checked = technique.checked(options.get("preset"), settings, counts)
     except UsageError as error:
@@ -291,7 +319,7 @@ def _chosen(
     flags = {flag for flag in all_flags if options.get(flag) or flag in settings}
     film = next((flag for flag in films if options.get(flag)), "")
     about = options.get(techniques[0].inputs[0].name) if techniques[0].inputs else None
-    if not film and isinstance(about, Path) and "film" in films and is_film(about) and not _many(techniques):
+    if not film and isinstance(about, Path) and "film" in films and is_film(about):
         film = "film"
     for each in techniques:
         if (set(each.flags), each.film_flag) == (flags, film):
@@ -300,18 +328,22 @@ def _chosen(
     raise UsageError(f"{words} do not go together: leave one of them out")
 
 
-def _many(techniques: Sequence[Technique]) -> bool:
-    return techniques[0].inputs[0].many
+def _several(technique: Technique) -> bool:
+    """Whether its command takes several of what it is about: one of words has an answer to each."""
+    return technique.inputs[0].many or technique.output is declared.Output.WORDS
 
 
 def run(what: Asked, options: Mapping[str, Any]) -> int | None:
     """Run what is asked for, show how far it is, and save what it made."""
     technique, quiet, json = what.technique, options["quiet"], options["json"]
+    if technique.output is declared.Output.WORDS:
+        wanted = answers.check_places(what, options)
+        return answers.run(_job(what, options), wanted, options)
     overwrite = options["force"] or options.get("resume", False)
     places = _Places(what, options)
     places.check(overwrite=overwrite)
     checkpoint = _checkpoint(technique, options, places)
-    job = _job(what, options, places, checkpoint)
+    job = _job(what, options, places.film, checkpoint)
     ahead = _estimate(job, what.given)
     begun = time.perf_counter()
     work = execute.begin(job)  # what is wrong is said here, alone
@@ -360,7 +392,9 @@ def run(what: Asked, options: Mapping[str, Any]) -> int | None:
     return None
 
 
-def _job(what: Asked, options: Mapping[str, Any], places: _Places, checkpoint: Path | None) -> Job:
+def _job(
+    what: Asked, options: Mapping[str, Any], film: Path | None = None, checkpoint: Path | None = None
+) -> Job:
     """The job that is asked for. What is wrong with a picture is said before anything is fetched."""
     quiet = options["quiet"]
     files: dict[str, list[File]] = {
@@ -369,8 +403,9 @@ def _job(what: Asked, options: Mapping[str, Any], places: _Places, checkpoint: P
     }
     job = execute.Job(
         what.technique, what.settings, files, device=options.get("device", "auto"), checkpoint=checkpoint,
-        resume=options.get("resume", False), force=options["force"], film=places.film,
+        resume=options.get("resume", False), force=options.get("force", False), film=film,
         say=lambda text: say(text, quiet=quiet), fetch_item=lambda item: fetch_missing(item, quiet=quiet),
+        open_reader=partial(open_or_train, quiet=quiet),
     )  # fmt: skip
     for each in what.technique.inputs[1:]:
         job.pictures(each.name)
@@ -473,10 +508,10 @@ def _estimate(job: Job, given: Mapping[str, Any]) -> list[str]:
     return said
 
 
-def _in_folders(paths: Sequence[Path]) -> list[Path]:
+def _in_folders(paths: Sequence[Path], technique: Technique) -> list[Path]:
     """The files that are meant by paths of pictures and of folders of them, in order.
 
-    Errors: `UsageError` for a folder without pictures, or too many.
+    Errors: `UsageError` for a folder without pictures, or too many for one picture to be made of.
     """
     found: list[Path] = []
     for path in paths:
@@ -488,7 +523,7 @@ def _in_folders(paths: Sequence[Path]) -> list[Path]:
         if is_folder(path) and not inside:
             raise UsageError(f"{path} has no pictures in it: expected .png, .jpg, .jpeg, .webp or the like")
         found += inside or [path]
-    if len(found) > _MOST:
+    if len(found) > _MOST and technique.output is not declared.Output.WORDS:
         raise UsageError(f"expected up to {_MOST} pictures, got {len(found)}: name fewer")
     return found
 

@@ -25,7 +25,7 @@ from lanterna.probes.neurons import neurons_sheet
 from lanterna.probes.paths import heat, paths
 from lanterna.surfaces.web.gallery import Exhibit, Room
 from lanterna.surfaces.web.looking import look_page
-from lanterna.techniques.classify import Classify, classify
+from lanterna.techniques.classify.algorithm import Classify, classify
 from lanterna.techniques.dream.technique import DREAM
 from lanterna.techniques.execute import Job, begin, last_of, record_of, save_result
 from lanterna.techniques.paint.technique import RACE_FILM

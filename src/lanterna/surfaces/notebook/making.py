@@ -34,7 +34,7 @@ from lanterna.techniques.technique import Work as Begun
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from lanterna.techniques.technique import Frame, Frames, Input, Result
+    from lanterna.techniques.technique import Frame, Frames, Input, Report, Result
 
     Picture = Tensor | str | PathLike[str]
 
@@ -67,6 +67,7 @@ class Work(anywidget.AnyWidget):
         self._work, self._job = work, job
         self._last: Frame | None = None
         self._results: Sequence[Result] = ()
+        self._reports: list[Report] = []
         self._seen: Tensor | None = None  # the picture that was shown last
         self._error: BaseException | None = None
         self._wish = threading.Event()
@@ -111,6 +112,15 @@ class Work(anywidget.AnyWidget):
         """The picture that was made `(3, H, W)` in [0, 1], once the work has ended."""
         return self.results[0].picture if self.results else None
 
+    @property
+    def reports(self) -> Sequence[Report]:
+        """What a technique of words says of each picture, as a `document` and in `lines`.
+
+        Errors: as those of `frame`.
+        """
+        _ = self.frame  # waits
+        return self._reports
+
     def save(self, path: str | PathLike[str], made: str = "", *, force: bool = False) -> None:
         """Save the picture, or the film, once the work has ended, and what belongs to it beside it.
 
@@ -120,7 +130,7 @@ class Work(anywidget.AnyWidget):
         Errors: those of `frame`; `UsageError` where nothing is called `made`, or the place is taken and there
         is no `force`.
         """
-        usual = self._job.technique.makes[0] if self._job else "picture"
+        usual = self._job.technique.made if self._job else "picture"
         found = {result.made or usual: result for result in self.results}
         if not found or made not in ("", *found):
             there = ", ".join(found) or "nothing"
@@ -136,7 +146,8 @@ class Work(anywidget.AnyWidget):
     def __repr__(self) -> str:
         of = f"step {self.step:,} of {self.steps:,}" if self.steps else "begun"
         words = self._results[0].words if self._results else ""
-        return f"{self.title}: {self.state}, {of}{words and f'. {words}'}"
+        lines = "".join(f"\n{line}" for report in self._reports for line in report.lines)
+        return f"{self.title}: {self.state}, {of}{words and f'. {words}'}{lines}"
 
     def _run(self) -> None:
         try:
@@ -163,6 +174,8 @@ class Work(anywidget.AnyWidget):
         shown = 0.0
         for frame in self._work.frames:
             self._last = frame
+            if self._job and self._job.technique.output is Output.WORDS:
+                self._reports.append(self._work.report(frame))
             if time.monotonic() - shown > _EVERY:
                 self._show(frame)
                 shown = time.monotonic()

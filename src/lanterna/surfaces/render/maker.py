@@ -20,7 +20,7 @@ from lanterna.images.pictures import open_picture, save_picture
 from lanterna.images.record import Record, make_record
 from lanterna.networks import keeping_networks, open_network
 from lanterna.surfaces.render.task import Failed, Made
-from lanterna.techniques.classify import Classify, classify
+from lanterna.techniques.classify.algorithm import Classify, classify
 from lanterna.techniques.execute import Job, make_again
 from lanterna.techniques.read.algorithm import Read, read
 from lanterna.techniques.registry import technique_of

@@ -153,7 +153,7 @@ def _classify(picture: bytes, name: str, top: int) -> dict[str, Any]:
     from lanterna.networks import open_network, shelf_items
     from lanterna.shelf import is_here
     from lanterna.surfaces.studio.techniques import check_network
-    from lanterna.techniques.classify import Classify, classify
+    from lanterna.techniques.classify.algorithm import Classify, classify
 
     recipe, begun = Classify.checked({"network": name, "top": top}), time.perf_counter()
     check_network(name)

@@ -43,12 +43,13 @@ def _fetch(job: Job) -> Work:
 
 @cache
 def techniques() -> dict[str, Technique]:
-    """Every technique by its name."""
+    """Every technique by its name that makes something to look at."""
     fetch = Technique(
         name="fetch", title="Fetch", help="Fetch data or weights to the shelf.", room="shelf",
         settings=Fetch, run=_fetch, check=_on_the_shelf,
     )  # fmt: skip
-    return {**registry.all_techniques(), fetch.name: fetch}
+    found = {name: each for name, each in registry.all_techniques().items() if each.makes}
+    return {**found, fetch.name: fetch}
 
 
 def technique_named(name: str) -> Technique:

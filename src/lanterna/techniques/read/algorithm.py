@@ -50,12 +50,9 @@ class Read(Settings):
     network: str = Field(default="conv", min_length=1, description="Which trained network reads.")
     surface: Literal["page", "pad"] = Field(
         default="page",
-        description="What is read: a page, on which ink is told from paper, or a pad's light ink on black.",
+        description="page, on which ink is told from paper, or pad: light ink on black, as a pad gives it.",
     )
-    cut: bool = Field(
-        default=True,
-        description="Whether digits that touch are cut apart; not to, where a digit is not finished yet.",
-    )
+    cut: bool = Field(default=True, description="Cut digits that touch apart.")
     nearest: int = Field(
         default=0,
         ge=0,

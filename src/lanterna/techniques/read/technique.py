@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from lanterna.images.annotate import Mark, page_with_marks, steps_picture
 from lanterna.techniques.read.algorithm import Read, ReadPage, read
 from lanterna.techniques.technique import Frame, Input, Output, Report, Result, Technique, Work
-from lanterna.techniques.train.results import open_or_train
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from lanterna.techniques.execute import Job
+    from lanterna.techniques.technique import Frames
 
 Made = Literal["page", "steps"]
+_NEAREST = 5  # training digits that --why asks for
+
+
+@dataclass(frozen=True)
+class ReadFrame(Frame):
+    """A page that was read."""
+
+    page: ReadPage | None = None
 
 
 def draw(page: ReadPage, made: Made) -> Tensor:
@@ -27,21 +36,69 @@ def draw(page: ReadPage, made: Made) -> Tensor:
 
 def _read(job: Job) -> Work:
     job.fetch("mnist")
-    job.network = open_or_train(job.settings.network, device=job.device)
-    source = job.pictures_given["picture"][0] if job.pictures_given else job.source("picture")
-    page = read(source, job.settings, network=job.network)
-    frame = Frame(1, 1, picture=draw(page, "page"))
+    if job.opened_network is None:
+        job.network = job.open_reader(job.settings.network, device=job.device)
 
-    def results(*_: Any) -> list[Result]:
-        return [Result(draw(page, made), made) for made in ("page", "steps")]
+    def frames() -> Frames:
+        source = job.pictures_given["picture"][0] if job.pictures_given else job.source("picture")
+        yield ReadFrame(1, 1, page=read(source, job.settings, network=job.network))
 
-    return Work((each for each in [frame]), results, report=lambda _: Report({"text": page.text}))
+    def results(frame: ReadFrame, _: Any) -> list[Result]:
+        assert frame.page is not None
+        return [Result(draw(frame.page, "page"), "page"), Result(draw(frame.page, "steps"), "steps")]
+
+    def report(frame: ReadFrame) -> Report:
+        assert frame.page is not None
+        return _report(job.called("picture"), frame.page, why=job.settings.nearest > 0)
+
+    return Work(frames(), results, lambda frame: draw(frame.page, "page"), report=report)
+
+
+def _report(name: str, page: ReadPage, *, why: bool) -> Report:
+    digits = []
+    lines = page.text.splitlines()
+    for number, reading in enumerate(page, 1):
+        digit: dict[str, Any] = {
+            "digit": reading.digit,
+            "probabilities": [round(value, 5) for value in reading.probabilities],
+            "box": [round(value, 1) for value in reading.box],
+            "row": reading.row,
+            "confidence": round(reading.confidence, 4),
+        }
+        if reading.note:
+            digit["note"] = reading.note
+        if why:
+            second = reading.runner_up
+            digit["runner_up"] = second
+            digit["nearest"] = [
+                {"index": n.index, "label": n.label, "distance": round(n.distance, 3)} for n in reading.why
+            ]
+            lines.append(
+                f"{number:3}  {reading.digit}  {reading.confidence:4.0%} sure; else {second} "
+                f"({reading.probabilities[second]:.1%}); nearest training digits: "
+                f"{' '.join(str(n.label) for n in reading.why)}"
+            )
+        digits.append(digit)
+    width, height = page.size
+    document = {
+        "photo": name, "width": width, "height": height, "text": page.text, "notes": list(page.notes),
+        "digits": digits,
+    }  # fmt: skip
+    return Report(document, lines, page.notes)
 
 
 READ = Technique(
     name="read", title="Read", help="A page with what was read on it, and every step that led there.",
+    manual="""Read the handwritten digits on a page, drawn or photographed.
+
+    Finds every digit and reads it in reading order, a line for each row; a question mark follows a doubtful
+    one. `-o` draws the page with its readings, `--steps` a picture of each clean-up step. If nothing has been
+    trained yet, the fast network is trained first.
+    """,
     settings=Read, run=_read, inputs=(Input("picture", "the page to read", required=True),),
     output=Output.WORDS, makes=("page", "steps"), shown_first=("network",), hidden=("seed", "nearest"),
+    switches={"why": ("Say the runner-up and the nearest training digits.", {"nearest": _NEAREST})},
+    items=lambda _: ("mnist",),
 )  # fmt: skip
 
 TECHNIQUES = (READ,)

@@ -26,7 +26,7 @@ from lanterna.networks import Network, open_network
 from lanterna.networks.quick import quicken
 from lanterna.networks.taught import with_classes
 from lanterna.techniques.checkpoint import Keeping
-from lanterna.techniques.classify import BATCH
+from lanterna.techniques.classify.algorithm import BATCH
 from lanterna.techniques.evaluation import Judged, judged
 from lanterna.techniques.teach.decoding_ahead import decoded, workers_for
 from lanterna.techniques.teach.features import Features, look_at_all, stacked

@@ -28,7 +28,7 @@ from lanterna.errors import LanternaError
 from lanterna.images import open_picture
 from lanterna.images.decoding import BYTE_LIMIT, regular_file
 from lanterna.networks.seeing import seen
-from lanterna.techniques.classify import LONGEST
+from lanterna.techniques.classify.algorithm import LONGEST
 
 if TYPE_CHECKING:
     from collections.abc import Container, Generator, Iterable

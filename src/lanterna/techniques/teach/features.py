@@ -25,7 +25,7 @@ from lanterna.files import replacing
 from lanterna.images.record import weights_sha256
 from lanterna.networks.quick import quicken
 from lanterna.settings import features_folder
-from lanterna.techniques.classify import BATCH
+from lanterna.techniques.classify.algorithm import BATCH
 from lanterna.techniques.teach.decoding_ahead import Decoded, decoded
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from lanterna.networks.catalogue import shelf_items
 from lanterna.networks.seeing import seen
 from lanterna.networks.stages import Eye
 from lanterna.networks.taught import TaughtPlan
-from lanterna.techniques.classify import LONGEST
+from lanterna.techniques.classify.algorithm import LONGEST
 from lanterna.techniques.evaluation import confusion_of, keep_results
 
 if TYPE_CHECKING:

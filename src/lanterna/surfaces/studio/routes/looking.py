@@ -63,7 +63,7 @@ def _page(name: str, file: Path | None, title: str, _: float) -> str:
     from lanterna.shelf import is_here
     from lanterna.surfaces.studio.techniques import check_network
     from lanterna.surfaces.web.looking import look_page
-    from lanterna.techniques.classify import LONGEST
+    from lanterna.techniques.classify.algorithm import LONGEST
     from lanterna.techniques.read.algorithm import read
 
     check_network(name)

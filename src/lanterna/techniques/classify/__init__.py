@@ -1,0 +1,1 @@
+"""What is in a picture, in a network's own classes."""
