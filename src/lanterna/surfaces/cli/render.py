@@ -3,16 +3,17 @@
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from lanterna.errors import UsageError
 from lanterna.images import open_picture
-from lanterna.images.film_reading import open_film
+from lanterna.images.film_reading import Film, open_film
 from lanterna.images.films import SUFFIXES as FILM_SUFFIXES
 from lanterna.images.films import check_film_place, save_film
 from lanterna.images.record import note_input
@@ -23,28 +24,25 @@ from lanterna.surfaces.cli.common import (
     Json,
     Output,
     Quiet,
+    Settings,
     emit_json,
     fetch_missing,
-    given,
     progress,
     say,
     stoppable,
 )
-from lanterna.surfaces.cli.frame import make_app
-from lanterna.surfaces.cli.techniques import understood
+from lanterna.surfaces.cli.techniques import Asked, understood
 from lanterna.surfaces.render.folder import MANIFEST, Folder, plan_in
 from lanterna.surfaces.render.local import Local
 from lanterna.surfaces.render.on_dask import OnDask
 from lanterna.surfaces.render.on_ray import OnRay
-from lanterna.surfaces.render.pieces import Carried, cuts, pieces, pieces_of
+from lanterna.surfaces.render.pieces import Carried, Piece, cuts, pieces, pieces_of
 from lanterna.surfaces.render.plan import Pictures, Sweep, originals, variations, without_pictures
 from lanterna.surfaces.render.task import SILENCE, Given, Kit
 from lanterna.surfaces.render.work import work
-from lanterna.techniques.classify.algorithm import Classify
-from lanterna.techniques.read.algorithm import Read
 from lanterna.techniques.registry import of_verb, paths
 from lanterna.techniques.technique import Output as Kind
-from lanterna.techniques.technique import Settings, Technique
+from lanterna.techniques.technique import Technique
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,12 +51,117 @@ if TYPE_CHECKING:
     from lanterna.surfaces.render.task import Engine
     from lanterna.surfaces.render.work import Summary
 
-WORDS = ("classify", "read")
-"""The verbs that answer in words."""
-
 _CHUNKS = (16, 48)  # frames of a part: shorter ones repeat more, longer ones leave workers waiting
 _OVERLAP = 8  # frames
 _SHOWN = 5  # pictures that went wrong, told one by one
+
+
+@dataclass(frozen=True)
+class What:
+    """What is to be made: where it goes, in which variations, and how a film falls into parts."""
+
+    output: Output = None
+    sweep: Annotated[
+        list[str] | None,
+        Parameter(help="Vary a setting: NAME=FIRST:LAST:COUNT or NAME=A,B,C; all combinations of several."),
+    ] = None
+    form: Annotated[
+        Literal["png", "jpg", "webp", "avif"] | None, Parameter(help="What pictures are saved as: PNG.")
+    ] = None
+    flow: Annotated[
+        bool | None,
+        Parameter(help="Carry each frame over into the next, as the picture moves; a film is, a folder not."),
+    ] = None
+    chunk: Annotated[
+        int | None,
+        Parameter(
+            help="Frames of a shot that one worker makes, with --flow: 16 to 48 by the workers there are."
+        ),
+    ] = None
+    overlap: Annotated[
+        int | None, Parameter(help="Frames over which two such parts go over into one another: 8.")
+    ] = None
+
+    @property
+    def place(self) -> Path:
+        """Where the pictures go. Errors: `UsageError` where that was not said."""
+        if self.output is None:
+            raise UsageError("expected where the pictures go: -o FOLDER, or -o film.mp4 for a film")
+        return self.output
+
+    @property
+    def to_film(self) -> bool:
+        """Whether a film is made of the pictures."""
+        return self.place.suffix.lower() in FILM_SUFFIXES
+
+    @property
+    def folder(self) -> Path:
+        """Where the pictures are until they are a film, or for good."""
+        return self.place.with_name(f"{self.place.name}.frames") if self.to_film else self.place
+
+    def check(self, technique: Technique, begun: "Originals", *, force: bool) -> None:
+        """Errors: `UsageError` for what cannot be made of such pictures."""
+        if self.to_film:
+            few = begun.film is None and len(begun.names) < 2
+            if technique.output is Kind.WORDS or self.sweep or few:
+                raise UsageError(
+                    f"{self.place}: a film is made of a film or a folder of pictures: name a folder"
+                )
+            if self.form:
+                raise UsageError(f"--form is for pictures in a folder: {self.place} is a film")
+            check_film_place(self.place, force=force)
+        if self.chunk is not None and not 2 <= self.chunk <= 100_000:
+            raise UsageError(f"--chunk: expected 2 to 100,000 frames, got {self.chunk}")
+        if self.overlap is not None and not 0 <= self.overlap < (self.chunk or _CHUNKS[0]):
+            raise UsageError(
+                f"--overlap: expected 0 to {(self.chunk or _CHUNKS[0]) - 1}, less than a part, "
+                f"got {self.overlap}"
+            )
+
+    def cut(self, film: Film, workers: int, *, force: bool) -> list[Piece]:
+        """The pieces in which a film is made: as it was begun, with more workers perhaps, or anew."""
+        if self.chunk is None and self.overlap is None and not force:
+            begun = pieces_of(plan_in(self.folder), film.count)
+            if begun:
+                return begun
+        each = film.count // (2 * workers)  # or one worker would have the last part alone
+        length = self.chunk or min(max(each, _CHUNKS[0]), _CHUNKS[1])
+        overlap = min(_OVERLAP, length - 1) if self.overlap is None else self.overlap
+        return pieces(film.count, cuts(film), length, overlap)
+
+
+@dataclass(frozen=True)
+class Who:
+    """Who does the work, and on what."""
+
+    engine: Annotated[Literal["local", "ray", "dask"], Parameter(help="Who moves the work.")] = "local"
+    workers: Annotated[int | None, Parameter(help="How many at a time; as many as there are cores.")] = None
+    address: Annotated[str | None, Parameter(help="A running Ray cluster, or Dask's scheduler.")] = None
+    silence: Annotated[
+        float, Parameter(help="Seconds after which a cluster that is not heard is given up.")
+    ] = SILENCE
+    device: Device = "auto"
+
+    @property
+    def count(self) -> int:
+        """How many workers there are at most."""
+        return self.workers or os.cpu_count() or 1
+
+    def check(self) -> None:
+        """Errors: `UsageError` for what does not go together, or is too little or too much."""
+        if self.address and self.engine == "local":
+            raise UsageError("--address is of a cluster: add --engine ray or --engine dask")
+        if self.workers is not None and not 1 <= self.workers <= 10_000:
+            raise UsageError(f"--workers: expected 1 to 10,000, got {self.workers}")
+        if not 1 <= self.silence <= 86_400:
+            raise UsageError(f"--silence: expected 1 to 86,400 seconds, got {self.silence:g}")
+
+    def start(self, kit: Kit, tasks: int) -> "Engine":
+        """Start the engine, for so many tasks."""
+        if self.engine == "local":
+            return Local(kit, min(self.count, max(1, tasks)))
+        engine = OnRay if self.engine == "ray" else OnDask
+        return engine(kit, self.workers, self.address, os.cpu_count() or 1, self.silence)
 
 
 def render(
@@ -75,34 +178,8 @@ def render(
     ] = None,
     /,
     *words: Annotated[str, Parameter(allow_leading_hyphen=True, help="The verb's own options, as ever.")],
-    output: Output = None,
-    sweep: Annotated[
-        list[str] | None,
-        Parameter(help="Vary a setting: NAME=FIRST:LAST:COUNT or NAME=A,B,C; all combinations of several."),
-    ] = None,
-    form: Annotated[
-        Literal["png", "jpg", "webp", "avif"] | None, Parameter(help="What pictures are saved as: PNG.")
-    ] = None,
-    flow: Annotated[
-        bool | None,
-        Parameter(help="Carry each frame over into the next, as the picture moves; a film is, a folder not."),
-    ] = None,
-    chunk: Annotated[
-        int | None,
-        Parameter(
-            help="Frames of a shot that one worker makes, with --flow: 16 to 48 by the workers there are."
-        ),
-    ] = None,
-    overlap: Annotated[
-        int | None, Parameter(help="Frames over which two such parts go over into one another: 8.")
-    ] = None,
-    engine: Annotated[Literal["local", "ray", "dask"], Parameter(help="Who moves the work.")] = "local",
-    workers: Annotated[int | None, Parameter(help="How many at a time; as many as there are cores.")] = None,
-    address: Annotated[str | None, Parameter(help="A running Ray cluster, or Dask's scheduler.")] = None,
-    silence: Annotated[
-        float, Parameter(help="Seconds after which a cluster that is not heard is given up.")
-    ] = SILENCE,
-    device: Device = "auto",
+    what: Annotated[What | None, Settings] = None,
+    who: Annotated[Who | None, Settings] = None,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -115,153 +192,115 @@ def render(
     Whatever happens, what was made is kept; the same words again make what is missing. A picture that cannot
     be made is set aside after three tries and named (exit code 1); the others are made all the same.
     """
-    if output is None:
-        raise UsageError("expected where the pictures go: -o FOLDER, or -o film.mp4 for a film")
-    to_film = output.suffix.lower() in FILM_SUFFIXES
-    sweeps = [Sweep.read(text) for text in sweep or ()]
-    names = _techniques()
-    if verb not in (*names, *WORDS) and str(source) in names and not names[str(source)].inputs:
-        verb, words = str(source), words if verb is None else (verb, *words)
-        begun = without_pictures(verb)
-    elif verb not in (*names, *WORDS):
-        got = "" if verb is None else f", got {verb[:40]!r}"
-        raise UsageError(f"expected what to do with each: {', '.join([*names, *WORDS])}{got}")
-    else:
-        begun = originals(source)
-    wanted = _wanted(verb, words)
-    carried = (flow if flow is not None else begun.film is not None) and not sweeps and wanted.has_film()
-    if flow and not carried:
-        raise UsageError("--flow is for a film that is dreamed or painted, without --sweep or --mask")
-    if carried:
-        wanted = _wanted(verb, words, film=True)
-    if to_film:
-        if verb in WORDS or sweeps or (begun.film is None and len(begun.names) < 2):
-            raise UsageError(f"{output}: a film is made of a film or a folder of pictures: name a folder")
-        if form:
-            raise UsageError(f"--form is for pictures in a folder: {output} is a film")
-        check_film_place(output, force=force)
-    if address and engine == "local":
-        raise UsageError("--address is of a cluster: add --engine ray or --engine dask")
-    if workers is not None and not 1 <= workers <= 10_000:
-        raise UsageError(f"--workers: expected 1 to 10,000, got {workers}")
-    if not 1 <= silence <= 86_400:
-        raise UsageError(f"--silence: expected 1 to 86,400 seconds, got {silence:g}")
-    if chunk is not None and not 2 <= chunk <= 100_000:
-        raise UsageError(f"--chunk: expected 2 to 100,000 frames, got {chunk}")
-    if overlap is not None and not 0 <= overlap < (chunk or _CHUNKS[0]):
-        raise UsageError(
-            f"--overlap: expected 0 to {(chunk or _CHUNKS[0]) - 1}, less than a part, got {overlap}"
-        )
-    cores = os.cpu_count() or 1
+    what, who = what or What(), who or Who()
+    place = what.place
+    sweeps = [Sweep.read(text) for text in what.sweep or ()]
+    begun, wanted, carried = _understood(source, verb, words, what)
+    what.check(wanted.technique, begun, force=force)
+    who.check()
     ways = variations(wanted.settings, sweeps)
     fetch_missing(*_needs(wanted), quiet=quiet)
-    kit = Kit(
-        wanted.verb, wanted.made,
-        ".json" if verb in WORDS else f".{form or 'png'}", device, max(1, cores // (workers or cores)),
-        tuple(
-            Given(note_input(path, role=role), path.read_bytes())
-            for role, paths in wanted.files.items() for path in paths
-        ),
-        chunks=carried,
-    )  # fmt: skip
-    place = output.with_name(f"{output.name}.frames") if to_film else output
+    kit = _kit(wanted, what, who, chunks=carried)
     film = begun.film or (open_film(source) if carried else None)
-    whole: Pictures | Carried
-    if carried:
-        assert film is not None
-        cut = []
-        if chunk is None and overlap is None and not force:  # as it was begun, with more workers perhaps
-            cut = pieces_of(plan_in(place), film.count)
-        if not cut:
-            each = film.count // (2 * (workers or cores))  # or one worker would have the last part alone
-            length = chunk or min(max(each, _CHUNKS[0]), _CHUNKS[1])
-            cut = pieces(
-                film.count, cuts(film), length, min(_OVERLAP, length - 1) if overlap is None else overlap
-            )
+    whole: Pictures | Carried = Pictures(begun, ways)
+    if carried and film is not None:
+        cut = what.cut(film, who.count, force=force)
         whole = Carried(begun, film, cut, wanted.settings.model_dump(mode="json"))
-    else:
-        whole = Pictures(begun, ways)
-    folder = Folder(place, _plan(kit, begun, whole), kit.suffix, force=force)
+    folder = Folder(what.folder, _plan(kit, begun, whole), kit.suffix, force=force)
     missing = whole.missing(folder)
     begin = time.perf_counter()
-    count = min(workers or cores, max(1, len(missing)))
-    start = partial(_engine, engine, kit, count, workers, address, cores, silence)
-    summary = _run(whole, missing, folder, start, quiet=quiet)
+    summary = _run(whole, missing, folder, partial(who.start, kit, len(missing)), quiet=quiet)
     unsteady = None
     if summary.finished:
         with progress("putting together", quiet=quiet):
             unsteady = whole.put_together(folder)
-    if summary.finished and to_film:
+    if summary.finished and what.to_film:
         made = [folder.places(name)[0] for name in whole.names]
         with progress("saving", quiet=quiet):
-            save_film((open_picture(each) for each in made), output, count=len(made),
+            save_film((open_picture(each) for each in made), place, count=len(made),
                       fps=film.fps if film else 25.0, force=force)  # fmt: skip
-        shutil.rmtree(place)
+        shutil.rmtree(what.folder)
     seconds = time.perf_counter() - begin
-    return _tell(summary, whole.count, output, seconds, unsteady, json=json, quiet=quiet)
+    return _tell(summary, whole.count, place, seconds, unsteady, json=json, quiet=quiet)
 
 
-class _Wanted(NamedTuple):
-    """What is to be made of each picture: verb and `made` as in its record, settings, and inputs by role.
+def _understood(
+    source: Path, verb: str | None, words: Sequence[str], what: What
+) -> tuple["Originals", Asked, bool]:
+    """What is worked on, what is done with each, and whether frames are carried over into the next.
 
-    Verbs that answer in words have no `technique`.
+    Errors: `UsageError` where there is no such thing to do, or its words are wrong.
     """
+    names = _techniques()
+    if verb not in names and str(source) in names and not names[str(source)].inputs:
+        verb, words = str(source), words if verb is None else (verb, *words)
+        begun = without_pictures(verb)
+    elif verb not in names:
+        got = "" if verb is None else f", got {verb[:40]!r}"
+        raise UsageError(f"expected what to do with each: {', '.join(names)}{got}")
+    else:
+        begun = originals(source)
+    wanted = _wanted(names[verb], words)
+    carried = what.flow if what.flow is not None else begun.film is not None
+    if carried and (what.sweep or not _has_film(wanted)):
+        carried = False
+        if what.flow:
+            raise UsageError("--flow is for a film that is dreamed or painted, without --sweep or --mask")
+    return begun, _wanted(names[verb], words, film=True) if carried else wanted, carried
 
-    verb: str
-    made: str
-    settings: Settings
-    files: Mapping[str, Sequence[Path]]
-    technique: Technique | None = None
 
-    def has_film(self) -> bool:
-        """Whether there is a film of such pictures whose frames go on from one another."""
-        if self.technique is None:
-            return False
-        return any(
-            each.film_frames is not None
-            and (each.command, each.flags) == (self.technique.command, self.technique.flags)
-            and self.files.keys() <= {one.name for one in each.inputs}
-            for each in of_verb(self.verb)
-        )
-
-
-def _wanted(verb: str, words: Sequence[str], *, film: bool = False) -> _Wanted:
-    """What the words of a verb ask for, read by the verb's own command line."""
-    if verb in WORDS:
-        tokens = [verb, "picture.png", *words]
-        _, bound, _ = make_app().parse_args(tokens, exit_on_error=False, print_error=False)
-        options = {name: value for name, value in bound.arguments.items() if name != "photos"}
-        kind = Classify if verb == "classify" else Read
-        settings = given(options["settings"]) if options.keys() == {"settings"} else options
-        return _Wanted(verb, "words", kind.checked(settings), {})
-    found = understood(words, _techniques()[verb], film=film)
-    technique = found.technique
-    if technique.name != verb and not film:
-        raise UsageError(f"{technique.title.lower()} is not for many pictures: leave its options out")
-    about = technique.inputs[0].name if technique.inputs else ""
+def _wanted(technique: Technique, words: Sequence[str], *, film: bool = False) -> Asked:
+    """What the words of a technique ask for, read by its own command line, without what it is about."""
+    found = understood(words, technique, film=film)
+    if found.technique.name != technique.name and not film:
+        title = found.technique.title.lower()
+        raise UsageError(f"{title} is not for many pictures: leave its options out")
+    about = found.technique.inputs[0].name if found.technique.inputs else ""
     files = {name: paths for name, paths in found.files.items() if name != about}
-    return _Wanted(technique.verb, technique.makes[0], found.settings, files, technique)
+    return replace(found, files=files)
+
+
+def _has_film(wanted: Asked) -> bool:
+    """Whether there is a film of such pictures whose frames go on from one another."""
+    technique = wanted.technique
+    return any(
+        each.film_frames is not None
+        and (each.command, each.flags) == (technique.command, technique.flags)
+        and wanted.files.keys() <= {one.name for one in each.inputs}
+        for each in of_verb(technique.verb)
+    )
 
 
 def _techniques() -> dict[str, Technique]:
-    """The techniques that can be run many times over, by name: those of a picture, or of nothing."""
+    """The techniques that can be run many times over, by name: of a picture, or of nothing."""
     return {
         each.name: each
         for verb in paths()
         if verb != "learn"
         for each in of_verb(verb)
-        if each.output is Kind.PICTURE and each.again and not any(one.suffix for one in each.inputs)
+        if (each.output is Kind.WORDS or (each.output is Kind.PICTURE and each.again))
+        and not any(one.suffix for one in each.inputs)
     }
 
 
-def _needs(wanted: _Wanted) -> list[str]:
+def _needs(wanted: Asked) -> list[str]:
     """What must be on the shelf before workers ask for it."""
     technique = wanted.technique
-    if wanted.verb == "read":
-        return ["mnist"]
-    names = (wanted.settings.network,) if technique is None else technique.networks(wanted.settings)  # type: ignore[attr-defined]
-    items = [item for name in names for item in shelf_items(name)]
-    return items if technique is None else [*items, *technique.items(wanted.settings)]
+    items = [item for name in technique.networks(wanted.settings) for item in shelf_items(name)]
+    return [*items, *technique.items(wanted.settings)]
+
+
+def _kit(wanted: Asked, what: What, who: Who, *, chunks: bool) -> Kit:
+    """What all workers are given."""
+    technique = wanted.technique
+    suffix = "json" if technique.output is Kind.WORDS else what.form or "png"
+    others = tuple(
+        Given(note_input(path, role=role), path.read_bytes())
+        for role, paths in wanted.files.items()
+        for path in paths
+    )
+    threads = max(1, (os.cpu_count() or 1) // who.count)
+    return Kit(technique.verb, technique.made, f".{suffix}", who.device, threads, others, chunks)
 
 
 def _plan(kit: Kit, begun: "Originals", whole: Pictures | Carried) -> dict[str, object]:
@@ -271,14 +310,6 @@ def _plan(kit: Kit, begun: "Originals", whole: Pictures | Carried) -> dict[str, 
         "inputs": [each.note.model_dump() for each in kit.others],
         "source": [path.name for path in begun.paths] or (begun.film and note_input(begun.source).sha256),
     }  # fmt: skip
-
-
-def _engine(
-    name: str, kit: Kit, count: int, workers: int | None, address: str | None, cores: int, silence: float
-) -> "Engine":
-    if name == "local":
-        return Local(kit, count)
-    return (OnRay if name == "ray" else OnDask)(kit, workers, address, cores, silence)
 
 
 def _run(

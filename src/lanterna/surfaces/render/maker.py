@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,13 +19,11 @@ from lanterna.images.pictures import open_picture, save_picture
 from lanterna.images.record import Record, make_record
 from lanterna.networks import keeping_networks, open_network
 from lanterna.surfaces.render.task import Failed, Made
-from lanterna.techniques.classify.algorithm import Classify, classify
-from lanterna.techniques.execute import Job, make_again
-from lanterna.techniques.read.algorithm import Read, read
-from lanterna.techniques.registry import technique_of
+from lanterna.techniques.execute import Job, begin, last_of, make_again
+from lanterna.techniques.registry import of_verb
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
     from lanterna.surfaces.render.task import Given, Kit, Task
     from lanterna.techniques.execute import File
@@ -72,10 +69,10 @@ class Maker:
         kit = self.kit
         given = [*task.sources, *kit.others]
         files = [*map(self._placed, task.sources), *self._others]
-        notes = [each.note for each in given]
         try:
             if kit.suffix == ".json":
-                return _WORDS[kit.verb](task, files[0])
+                return _words(self._job(task, given, files))
+            notes = [each.note for each in given]
             here = [note.model_copy(update={"path": str(f)}) for note, f in zip(notes, files, strict=True)]
             asked = make_record(kit.verb, kit.made, task.settings, inputs=here)
             asked = asked.model_copy(
@@ -92,36 +89,30 @@ class Maker:
 
     def _chunk(self, task: Task) -> list[bytes]:
         """The frames of one piece of a film, each going on from the one before, as files without a record."""
-        technique = technique_of(self.kit.verb, self.kit.made)
-        assert technique is not None
-        assert technique.film_frames is not None
-        files: dict[str, list[File]] = {}
-        names = {technique.role(each.name): each.name for each in technique.inputs}
-        for given, file in zip(self.kit.others, self._others, strict=True):
-            files.setdefault(names[given.note.role], []).append(file)
-        job = Job(technique, technique.settings.checked(task.settings), files, device=self.kit.device)
+        job = self._job(task, self.kit.others, self._others)
         pictures = [each.data for each in task.sources]
         job.moving = Film(self._folder, 0, 0, 0.0, len(pictures), lambda _: map(open_picture, pictures))
-        frames = technique.film_frames(job, 0)
+        assert job.technique.film_frames is not None
+        frames = job.technique.film_frames(job, 0)
         return [as_png(frame.picture) for frame in frames if frame.picture is not None]
 
+    def _job(self, task: Task, given: Sequence[Given], files: Sequence[Path]) -> Job:
+        """The job of a task, about inputs that are files here, with nothing trained for it."""
+        made = self.kit.made
+        technique = next(each for each in of_verb(self.kit.verb) if made in (*each.makes, each.name))
+        names = {technique.role(each.name): each.name for each in technique.inputs}
+        found: dict[str, list[File]] = {}
+        for each, file in zip(given, files, strict=True):
+            found.setdefault(names[each.note.role], []).append(file)
+        return Job(
+            technique, technique.settings.checked(task.settings), found, device=self.kit.device,
+            names={file: each.note.path for each, file in zip(given, files, strict=True)},
+            open_reader=open_network,
+        )  # fmt: skip
 
-def _classified(task: Task, file: Path) -> bytes:
-    recipe = Classify.checked(task.settings)
-    (found,) = classify([file], recipe, network=open_network(recipe.network))
-    if found.error:
-        raise found.error
-    return _json({"photo": task.name, "answers": [asdict(answer) for answer in found.answers]})
 
-
-def _read(task: Task, file: Path) -> bytes:
-    recipe = Read.checked(task.settings)
-    page = read(file, recipe, network=open_network(recipe.network))
-    return _json({"page": task.name, "text": page.text})
-
-
-def _json(document: object) -> bytes:
+def _words(job: Job) -> bytes:
+    """What a technique of words says, as a JSON document."""
+    work = begin(job)
+    document = work.report(last_of(work.frames)).document
     return (json.dumps(document, indent=2, allow_nan=False) + "\n").encode()
-
-
-_WORDS: dict[str, Callable[[Task, Path], bytes]] = {"classify": _classified, "read": _read}

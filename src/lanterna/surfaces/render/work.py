@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from lanterna.surfaces.render.task import Failed, Made, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from lanterna.surfaces.render.folder import Folder
     from lanterna.surfaces.render.task import Engine
@@ -37,6 +37,44 @@ class Summary:
         return not self.failed and not self.stopped
 
 
+@dataclass
+class _Tasks:
+    """Tasks to be made, again perhaps, and those under way by number, with how often each was begun."""
+
+    coming: Iterator[Task]
+    again: deque[tuple[Task, int]] = field(default_factory=deque)
+    running: dict[int, tuple[Task, int]] = field(default_factory=dict)
+    more: bool = True
+
+    @property
+    def left(self) -> bool:
+        """Whether there may be another to begin."""
+        return bool(self.again) or self.more
+
+    def next(self) -> Task | None:
+        """Begin another; None where there is none."""
+        task, tries = self.again.popleft() if self.again else (next(self.coming, None), 0)
+        if task is None:
+            self.more = False
+            return None
+        self.running[task.number] = task, tries + 1
+        return task
+
+    def enter(self, found: Made | Failed, folder: Folder, summary: Summary) -> None:
+        """Keep what was made; or let what went wrong be made again, or set it aside."""
+        task, tries = self.running.pop(found.number)
+        if not isinstance(found, Failed):
+            folder.keep(task, found)
+            summary.made += 1
+            summary.working += found.seconds
+        elif found.final or tries >= TRIES:
+            folder.set_aside(task, found, tries)
+            summary.failed[task.name] = found.words
+        else:
+            self.again.append((task, tries))
+            summary.tried_again += 1
+
+
 def work(
     tasks: Iterable[Task],
     folder: Folder,
@@ -55,46 +93,27 @@ def work(
     Errors: `LanternaError` where the folder cannot be written (a full disk); what was made before is kept.
     """
     begun, summary = time.perf_counter(), Summary(already=already)
-    coming, again = iter(tasks), deque[tuple[Task, int]]()
-    running: dict[int, tuple[Task, int]] = {}
+    all_tasks = _Tasks(iter(tasks))
     engine: Engine | None = None
-    ended: tuple[Task, int, Made | Failed] | None = None
-    more = True
+    found: Made | Failed | None = None
     try:
         while True:
-            while (engine is None or engine.free() > 0) and not stop_wished() and (again or more):
-                task, tries = again.popleft() if again else (next(coming, None), 0)
-                if task is None:
-                    more = False
-                else:
-                    engine = engine or start()
-                    running[task.number] = task, tries + 1
-                    engine.submit(task)
-            if ended is not None:  # kept only now, so that its worker has something to do meanwhile
-                task, tries, found = ended
-                if not isinstance(found, Failed):
-                    folder.keep(task, found)
-                    summary.made += 1
-                    summary.working += found.seconds
-                elif found.final or tries >= TRIES:
-                    folder.set_aside(task, found, tries)
-                    summary.failed[task.name] = found.words
-                else:
-                    again.append((task, tries))
-                    summary.tried_again += 1
-                watch(summary, len(running))
-                ended = None
-                if again:
+            while (engine is None or engine.free() > 0) and not stop_wished() and (task := all_tasks.next()):
+                engine = engine or start()
+                engine.submit(task)
+            if found is not None:  # kept only now, so that its worker has something to do meanwhile
+                all_tasks.enter(found, folder, summary)
+                watch(summary, len(all_tasks.running))
+                found = None
+                if all_tasks.again:
                     continue
-            left = bool(again or more)
-            if engine is None or (not running and (stop_wished() or not left)):
-                summary.stopped = left and stop_wished()
+            if engine is None or (not all_tasks.running and (stop_wished() or not all_tasks.left)):
+                summary.stopped = all_tasks.left and stop_wished()
                 break
-            if not running:
+            if all_tasks.running:
+                found = engine.wait()
+            else:
                 time.sleep(0.05)  # all workers are being replaced
-                continue
-            found = engine.wait()
-            ended = (*running.pop(found.number), found)
     finally:
         if engine is not None:
             engine.close()
