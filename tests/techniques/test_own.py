@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,19 +21,47 @@ from hostile import photograph
 from lanterna import notebook, open_picture, read_record
 from lanterna.errors import UsageError
 from lanterna.surfaces.cli import main
+from lanterna.techniques import registry
 from places import ROOT
 from served import Served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from playwright.sync_api import Browser
 
 
+TONES = '''
+from pydantic import Field
+from lanterna.techniques.technique import Frame, Input, Output, Report, Result, Settings, Technique, Work
+
+class Tones(Settings):
+    """Say how light a picture is."""
+    digits: int = Field(default=2, ge=0, le=6, description="How many decimals.")
+
+def tones(job):
+    def frames():
+        picture = job.picture("picture")
+        yield Frame(1, 1, {"light": round(picture.mean().item(), job.settings.digits)}, picture)
+    def results(frame, settings):
+        return [Result(frame.picture.flip(2), "mirrored")]
+    def report(frame):
+        light = frame.numbers["light"]
+        return Report({"file": job.called("picture"), "light": light}, [f"{light:.0%} light"])
+    return Work(frames(), results, report=report)
+
+TONES = Technique(
+    name="tones", title="Tones", help="How light a picture is.", settings=Tones, run=tones,
+    inputs=(Input("picture", "the picture to look at", required=True),),
+    output=Output.WORDS, makes=("mirrored",), switches={"exact": ("To the last decimal.", {"digits": 6})},
+)
+'''
+"""A technique that answers in words, and draws a picture where one is wanted."""
+
+
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder that the example is installed into, as a package of its own."""
+    """The folder that the example is installed into, as a package of its own, and a technique of words."""
     source, place = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("installed")
     for file, name in (("add_technique.toml", "pyproject.toml"), ("add_technique.py", "add_technique.py")):
         (source / name).write_text((ROOT / "examples" / file).read_text())
@@ -41,6 +70,11 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
          "--disable-pip-version-check", "--target", place, source],
         check=True,
     )  # fmt: skip
+    (place / "tones.py").write_text(TONES)
+    metadata = place / "tones-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Name: tones\nVersion: 1.0\nSummary: Say how light a picture is.\n")
+    (metadata / "entry_points.txt").write_text(f"[{registry.GROUP}]\ntones = tones:TONES\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(place)
         patch.setenv("PYTHONPATH", str(place))
@@ -114,6 +148,48 @@ def test_its_pictures_are_made_again_and_many_times(here: Path, capsys: pytest.C
     assert sorted(each.name for each in (here / "many").glob("*.png")) == [
         "cat-radius-1.png", "cat-radius-3.png",
     ]  # fmt: skip
+
+
+def test_one_of_words_answers_to_each_picture(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In lines, in documents, in pictures that can be made again, and in a folder of files by `render`."""
+    assert main(["tones", "--help"]) == 0
+    help_page = capsys.readouterr().out
+    for words in ("PICTURE", "--digits", "--exact", "To the last decimal.", "--output -o PATH", "--json"):
+        assert words in help_page
+    assert "--preview" not in help_page
+    assert main(["tones", "cat.png"]) == 0
+    light = open_picture("cat.png").mean().item()
+    assert capsys.readouterr().out == f"{light:.0%} light\n"
+
+    (here / "photos").mkdir()
+    for name in ("one.png", "two.png"):
+        (here / "photos" / name).write_bytes((here / "cat.png").read_bytes())
+    assert main(["tones", "photos", "--exact", "-o", "drawn", "--json"]) == 0
+    documents = json.loads(capsys.readouterr().out)
+    files = [str(Path("photos") / name) for name in ("one.png", "two.png")]
+    assert [each["file"] for each in documents] == files
+    assert documents[0]["light"] == pytest.approx(light, abs=1e-6)
+    assert torch.equal(open_picture("drawn/two.png"), open_picture("cat.png").flip(2))
+    assert [each.path for each in read_record("drawn/two.png").inputs] == [files[1]]
+    assert main(["rerun", "drawn/two.png", "-o", "again.png", "--quiet"]) == 0
+    assert torch.equal(open_picture("again.png"), open_picture("drawn/two.png"))
+
+    (here / "photos" / "bad.png").write_bytes(b"no picture")
+    assert main(["tones", "photos", "cat.png"]) == 1
+    said = capsys.readouterr()
+    assert said.out.splitlines()[::2] == [f"{name}:" for name in (*files, "cat.png")]
+    assert "bad.png" in said.err
+    assert said.err.endswith("lanterna: 1 of 4 pictures could not be read\n")
+    assert main(["tones", "photos/bad.png"]) == 2
+
+    words = ["render", "photos", "tones", "--sweep", "digits=0,6", "-o", "many", "--workers", "1", "--quiet"]
+    assert main(words) == 1
+    assert "bad-digits-0: " in capsys.readouterr().err
+    made = {each.name: json.loads(each.read_text()) for each in (here / "many").glob("[ot]*.json")}
+    assert made.pop("two-digits-6.json") == documents[1]
+    assert made["one-digits-0.json"] == {"file": files[0], "light": round(light)}
+    (report,) = notebook.make("tones", "cat.png").reports
+    assert report.document == {"file": str(here / "cat.png"), "light": round(light, 2)}
 
 
 def test_the_studio_has_it(here: Path, browser: Browser) -> None:

@@ -11,12 +11,14 @@ import torch
 from PIL import Image
 
 import pages
+from lanterna.images import read_record
 from lanterna.images.digits import mnist
 from lanterna.networks.trained import open_trained
 from lanterna.surfaces.cli import main
 from lanterna.techniques.read.algorithm import Read, read
 from lanterna.techniques.read.judging import judge_of
 from lanterna.techniques.train.results import expected_calibration_error
+from lanterna.techniques.train.settings import Train
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -151,6 +153,49 @@ def test_the_command_says_draws_and_explains(tmp_path: Path, capsys: pytest.Capt
     assert main(["rerun", str(out), "-o", str(tmp_path / "again.png")]) == 0
     with Image.open(out) as first, Image.open(tmp_path / "again.png") as again:
         assert first.tobytes() == again.tobytes()
+
+
+@pytest.mark.usefixtures("network")
+def test_several_pages_are_read_and_drawn_into_a_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    """One that cannot be read is named, and the others are read."""
+    monkeypatch.chdir(tmp_path)
+    for number, name in enumerate(("one.jpg", "two.jpg")):
+        data, _ = pages.simulate(pages.PLAIN, *digits_to_write(), SEED - 3 - number)
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    assert main(["read", "one.jpg", "--network", "dense"]) == 0
+    alone = capsys.readouterr().out
+    assert main(["read", "one.jpg", "bad.png", "two.jpg", "--network", "dense", "-o", "out"]) == 1
+    said = capsys.readouterr()
+    assert said.out.startswith(f"one.jpg:\n{alone}two.jpg:\n")
+    assert "lanterna: bad.png is not a picture" in said.err
+    assert said.err.splitlines()[-1] == "lanterna: 1 of 3 pictures could not be read"
+    assert sorted(each.name for each in (tmp_path / "out").iterdir()) == ["one.png", "two.png"]
+    (note,) = read_record("out/two.png").inputs
+    assert note.path == "two.jpg"
+    assert main(["read", "one.jpg", "two.jpg", "-o", "out.png"]) == 2
+    assert "name a folder to write into" in capsys.readouterr().err
+    assert main(["read", "bad.png", "--network", "dense"]) == 2
+
+
+def test_the_command_trains_a_network_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], private_home: Path
+):
+    """With a row for each epoch, and once."""
+    assert private_home
+    quick = Train(network="dense", epochs=2, fraction=0.02, hold_out=1000, hidden=(16,))
+    monkeypatch.setattr(Train, "preset", lambda *_: quick.model_dump())
+    (tmp_path / "page.jpg").write_bytes(pages.simulate(pages.PLAIN, *digits_to_write(), SEED - 5)[0])
+    words = ["read", str(tmp_path / "page.jpg"), "--network", "dense"]
+    assert main(words) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "no network has been trained yet: training dense first, once"
+    assert said[1].split() == ["epoch", "loss", "training", "validation", "digits", "a", "second"]
+    assert [line.split()[0] for line in said[2:4]] == ["1", "2"]
+    assert main(words) == 0
+    assert "trained" not in capsys.readouterr().err
 
 
 def test_a_network_is_judged_by_the_weights_it_has(network, trained: Path):

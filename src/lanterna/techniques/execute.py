@@ -349,7 +349,7 @@ def make_again(record: Record, *, trust: bool = False) -> tuple[Tensor, Record]:
     job = job_of(record, trust=trust)
     with _threads(record.threads):
         work = begin(job)
-        results = work.results(last_of(work.frames), job.settings)
+        results = list(work.results(last_of(work.frames), job.settings))
         usual = job.technique.made
         result = next((each for each in results if (each.made or usual) == record.made), results[0])
         now = record_of(job, result)

@@ -212,11 +212,11 @@ class Work:
     """Work under way: its frames, what it has made at a frame, what to show of one, how much of it is done.
 
     Settings that are sent into `frames` count from the next frame on. `results` is given a frame and the
-    settings as they are by then. `report` is for the command line.
+    settings as they are by then, and may make each when it is asked for. `report` is for the command line.
     """
 
     frames: Frames
-    results: Callable[[Any, Any], Sequence[Result]] = _last_picture
+    results: Callable[[Any, Any], Iterable[Result]] = _last_picture
     shown: Callable[[Any], Tensor | None] = lambda frame: frame.picture
     share: Callable[[Any], float] = evenly
     report: Callable[[Any], Report] = lambda _: Report()

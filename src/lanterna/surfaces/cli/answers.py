@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from lanterna.surfaces.cli.techniques import Asked
     from lanterna.techniques.execute import Job
-    from lanterna.techniques.technique import Frames, Work
+    from lanterna.techniques.technique import Frame, Frames, Work
 
     Places = Mapping[str, Path]  # where pictures go, by what they are called in their records
 
@@ -65,10 +65,7 @@ def run(job: Job, places: Sequence[Places], options: Mapping[str, Any]) -> int:
                 say(f"lanterna: {error}")
                 continue
             documents.append(report.document)
-            for result in work.results(frame, part.settings) if wanted else ():
-                if place := wanted.get(result.made or part.technique.made):
-                    record = execute.record_of(part, result)
-                    execute.save_result(result, place, record, force=options["force"])
+            _save(part, work, frame, wanted, force=options.get("force", False))
             if not json:
                 heading = [f"{name}:"] if len(places) > 1 and not job.technique.inputs[0].many else []
                 show(*heading, *report.lines) if heading or report.lines else None
@@ -79,6 +76,17 @@ def run(job: Job, places: Sequence[Places], options: Mapping[str, Any]) -> int:
     if failed:
         say(f"lanterna: {failed} of {len(places)} pictures could not be read")
     return 1 if failed else 0
+
+
+def _save(job: Job, work: Work, frame: Frame, places: Places, *, force: bool) -> None:
+    """Save the pictures that are wanted of a frame, and make no more of them than that."""
+    left = dict(places)
+    for result in work.results(frame, job.settings) if left else ():
+        place = left.pop(result.made or job.technique.made, None)
+        if place is not None:
+            execute.save_result(result, place, execute.record_of(job, result), force=force)
+        if not left:
+            return
 
 
 def _parts(job: Job) -> Iterator[tuple[Job, Work, Frames]]:

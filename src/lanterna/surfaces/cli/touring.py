@@ -308,7 +308,7 @@ def _done(
     job = Job(technique, checked, {name: [file] for name, file in given.items()}, film=film)
     work = begin(job)
     last = last_of(work.frames)
-    return _Done(job, last, work.report(last).document, work.results(last, checked))
+    return _Done(job, last, work.report(last).document, list(work.results(last, checked)))
 
 
 def _dreamed(source: Path, stage: str, side: int) -> _Done:

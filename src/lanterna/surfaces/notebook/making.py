@@ -155,7 +155,7 @@ class Work(anywidget.AnyWidget):
                 self._watch()
                 if self._last is not None:
                     settings = self._job.settings if self._job else None
-                    self._results = self._work.results(self._last, settings)
+                    self._results = list(self._work.results(self._last, settings))
             finally:
                 self._work.frames.close()  # gives back what it holds
                 if self._last is not None:

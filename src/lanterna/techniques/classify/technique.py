@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 _BAR = 24  # letters of a bar that stands for 100 %
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ClassifyFrame(Frame):
     """A picture that was looked at, and the answers."""
 
-    found: Classified | None = None
+    found: Classified
 
 
 def _classify(job: Job) -> Work:
@@ -32,7 +32,6 @@ def _classify(job: Job) -> Work:
             yield ClassifyFrame(number, len(sources), found=found)
 
     def report(frame: ClassifyFrame) -> Report:
-        assert frame.found is not None
         if frame.found.error is not None:
             raise frame.found.error
         name = job.called("picture", frame.step - 1)

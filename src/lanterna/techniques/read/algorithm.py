@@ -156,8 +156,7 @@ def read(
     picture, size = _picture(source)
     if network is None:
         network = open_or_train(recipe.network, device=device, watch=watch)
-    if network.eye.channels != 1:
-        raise UsageError(f"{network.name} names photographs and reads no digits: use conv or dense")
+    check_reads_digits(network)
     judge = judge_of(network.eval())
     pad = recipe.surface == "pad"
     page = find_drawing(picture, size) if pad else find_ink(picture, size)
@@ -183,6 +182,12 @@ def read(
         for n, segment in enumerate(segments)
     )
     return ReadPage(readings, tuple(_notes(readings)), page, tuple(segments), seen, size)
+
+
+def check_reads_digits(network: Network) -> None:
+    """Errors: `UsageError` for a network that names photographs."""
+    if network.eye.channels != 1:
+        raise UsageError(f"{network.name} names photographs and reads no digits: use conv or dense")
 
 
 def _picture(source: Source | Tensor) -> tuple[Tensor, tuple[int, int]]:

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from lanterna.images.annotate import Mark, page_with_marks, steps_picture
-from lanterna.techniques.read.algorithm import Read, ReadPage, read
+from lanterna.techniques.read.algorithm import Read, ReadPage, check_reads_digits, read
 from lanterna.techniques.technique import Frame, Input, Output, Report, Result, Technique, Work
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import Tensor
 
     from lanterna.techniques.execute import Job
@@ -19,11 +21,11 @@ Made = Literal["page", "steps"]
 _NEAREST = 5  # training digits that --why asks for
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReadFrame(Frame):
     """A page that was read."""
 
-    page: ReadPage | None = None
+    page: ReadPage
 
 
 def draw(page: ReadPage, made: Made) -> Tensor:
@@ -38,17 +40,17 @@ def _read(job: Job) -> Work:
     job.fetch("mnist")
     if job.opened_network is None:
         job.network = job.open_reader(job.settings.network, device=job.device)
+        check_reads_digits(job.network)
 
     def frames() -> Frames:
         source = job.pictures_given["picture"][0] if job.pictures_given else job.source("picture")
         yield ReadFrame(1, 1, page=read(source, job.settings, network=job.network))
 
-    def results(frame: ReadFrame, _: Any) -> list[Result]:
-        assert frame.page is not None
-        return [Result(draw(frame.page, "page"), "page"), Result(draw(frame.page, "steps"), "steps")]
+    def results(frame: ReadFrame, _: Any) -> Iterator[Result]:
+        yield Result(draw(frame.page, "page"), "page")
+        yield Result(draw(frame.page, "steps"), "steps")
 
     def report(frame: ReadFrame) -> Report:
-        assert frame.page is not None
         return _report(job.called("picture"), frame.page, why=job.settings.nearest > 0)
 
     return Work(frames(), results, lambda frame: draw(frame.page, "page"), report=report)
