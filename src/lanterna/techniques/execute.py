@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -32,6 +32,7 @@ from lanterna.networks.tracing import ForeignNetwork
 from lanterna.techniques import registry
 from lanterna.techniques.frame_folder import FrameFolder
 from lanterna.techniques.technique import Settings, Work
+from lanterna.techniques.train.results import open_or_train
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,26 +52,9 @@ Fetch = Callable[[str], None]
 """Fetches one thing to the shelf, and says so where somebody watches."""
 
 
-class OpenReader(Protocol):
-    """Opens a network that reads digits, which may be trained first."""
-
-    def __call__(self, name: str, *, device: str) -> Network:
-        """Open it. Errors: `MissingError` where it is not there."""
-
-
 def fetch_quietly(item: str) -> None:
     """Fetch one thing to the shelf without a word. Errors: `MissingError` where it cannot be had."""
     shelf.need(item)
-
-
-def open_or_train(name: str, *, device: str) -> Network:
-    """A network that reads digits, trained first without a word where it is not there yet.
-
-    Errors: as `lanterna.techniques.train.results.open_or_train`.
-    """
-    from lanterna.techniques.train import results
-
-    return results.open_or_train(name, device=device)
 
 
 @dataclass
@@ -82,8 +66,9 @@ class Job:
     and with `resume` it goes on from there; the frames of a film go into a folder beside `film`. `title` is
     what a network that is made is called. `fetch_item` fetches one thing to the shelf, `say` says a line to
     the person, and `progress` is called with what is being done, how much, and of how much, before the first
-    frame; it may raise to end the job. `open_reader` opens a network that reads digits. `pictures_given` are
-    pictures that are already open, by input, and `trust` lets a network's name run somebody's code.
+    frame; it may raise to end the job. `open_reader` opens a network that reads digits, as `open_or_train`
+    does. `pictures_given` are pictures that are already open, by input, and `trust` lets a network's name run
+    somebody's code.
     """
 
     technique: Technique
@@ -100,7 +85,7 @@ class Job:
     fetch_item: Fetch = fetch_quietly
     progress: Callable[[str, int, int], None] = lambda *_: None
     say: Callable[[str], None] = lambda _: None
-    open_reader: OpenReader = open_or_train
+    open_reader: Callable[..., Network] = open_or_train
     trust: bool = True
     pictures_given: Mapping[str, Sequence[Tensor]] = field(default_factory=dict)
     also_at: Container[int] = ()

@@ -52,8 +52,7 @@ def run(job: Job, places: Sequence[Places], options: Mapping[str, Any]) -> int:
     parts = chain([next(parts)], parts)  # what is missing is fetched, and trained, before there is a bar
     documents, failed = [], 0
     with progress(job.technique.title.lower(), quiet=quiet) as update:
-        for number, (wanted, (part, work, frames)) in enumerate(zip(places, parts, strict=True), 1):
-            name = part.called(job.technique.inputs[0].name) if part.files else ""
+        for number, (wanted, (name, part, work, frames)) in enumerate(zip(places, parts, strict=True), 1):
             update(number, len(places), name)
             try:
                 frame = execute.last_of(frames)
@@ -89,21 +88,22 @@ def _save(job: Job, work: Work, frame: Frame, places: Places, *, force: bool) ->
             return
 
 
-def _parts(job: Job) -> Iterator[tuple[Job, Work, Frames]]:
-    """For each picture a job about it alone, the work, and its frames.
+def _parts(job: Job) -> Iterator[tuple[str, Job, Work, Frames]]:
+    """For each picture its name, a job about it alone, the work, and its frames.
 
     It is all one piece of work where the technique takes many pictures, so that it can read ahead.
     """
     first = next(iter(job.technique.inputs), None)
     files = job.files.get(first.name, ()) if first else ()
-    if first is None or first.many or not files:
+    if first is None or not files:
         work = execute.begin(job)
-        if not files:
-            yield job, work, work.frames
-        for file, frame in zip(files, work.frames, strict=True):
-            yield job.about(file), work, (each for each in [frame])
-        return
-    for file in files:
-        job = job.about(file)
+        yield "", job, work, work.frames
+    elif first.many:
         work = execute.begin(job)
-        yield job, work, work.frames
+        for number, (file, frame) in enumerate(zip(files, work.frames, strict=True)):
+            yield job.called(first.name, number), job.about(file), work, (each for each in [frame])
+    else:
+        for file in files:
+            job = job.about(file)
+            work = execute.begin(job)
+            yield job.called(first.name), job, work, work.frames
