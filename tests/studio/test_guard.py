@@ -482,7 +482,7 @@ def test_a_head_that_trickles_in_is_given_up() -> None:
 
 
 def test_an_open_studio_has_more_names_and_wants_its_token_all_the_same() -> None:
-    open_to_others = guarded(PATIENCE, open_to_others=True, names=["studio.local"])
+    open_to_others = guarded(PATIENCE, host="studio.local")
     for host in ("192.168.1.7:8765", "studio.local:8765"):
         assert asked(open_to_others, [(0, b"")], host=host)[0] == 200
         assert asked(open_to_others, [(0, b"")], host=host, authorization="")[0] == 401

@@ -1,6 +1,7 @@
 """`lanterna look`: a picture flowing through a network, and what made its answer, as one page."""
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,7 @@ from lanterna.surfaces.cli.common import (
     Json,
     Output,
     Quiet,
+    Settings,
     emit_json,
     fetch_missing,
     open_or_train,
@@ -40,18 +42,25 @@ _SURE = 0.9  # of one or two, on a ground that is plain
 _BUSY = 0.04  # share of the ground with an edge in it, at most
 
 
+@dataclass(frozen=True)
+class Question:
+    """What to look at, and what is to be explained."""
+
+    network: Annotated[
+        str | None, Parameter(help="Which network, or module:function. [default: by the picture]")
+    ] = None
+    digit: Annotated[int | None, Parameter(help="Which digit of a page, from 1 on.")] = None
+    answer: Annotated[str | None, Parameter(help="The answer to explain. [default: the network's]")] = None
+    against: Annotated[str | None, Parameter(help="Another answer: why not this one.")] = None
+
+
 def look(
     picture: Annotated[
         Path, Parameter(help="A digit, a page of digits or a photograph; - for standard input.")
     ],
     /,
     *,
-    network: Annotated[
-        str | None, Parameter(help="Which network, or module:function. [default: by the picture]")
-    ] = None,
-    digit: Annotated[int | None, Parameter(help="Which digit of a page, from 1 on.")] = None,
-    answer: Annotated[str | None, Parameter(help="The answer to explain. [default: the network's]")] = None,
-    against: Annotated[str | None, Parameter(help="Another answer: why not this one.")] = None,
+    question: Annotated[Question, Settings] = Question(),
     output: Output = None,
     force: Force = False,
     json: Json = False,
@@ -66,13 +75,14 @@ def look(
     name = "standard input" if str(picture) == "-" else picture.name
     place = output or Path(f"{'picture' if str(picture) == '-' else picture.stem}-look.html")
     refuse_to_overwrite(place, force=force)
-    if digit is not None and digit < 1:
-        raise UsageError(f"--digit counts from 1, got {digit}")
+    if question.digit is not None and question.digit < 1:
+        raise UsageError(f"--digit counts from 1, got {question.digit}")
     source = sys.stdin.buffer.read() if str(picture) == "-" else picture
     opened = open_picture(source, longest=LONGEST)  # a bad picture is told before anything is trained
-    chosen, named, image = _choose(source, opened, network, digit, quiet=quiet)
-    indices = [None if each is None else class_index(each, chosen) for each in (answer, against)]
-    page = look_page(chosen, image, name=named, title=name, answer=indices[0], against=indices[1])
+    chosen, named, image = _choose(source, opened, question.network, question.digit, quiet=quiet)
+    asked = (question.answer, question.against)
+    answer, against = (None if each is None else class_index(each, chosen) for each in asked)
+    page = look_page(chosen, image, name=named, title=name, answer=answer, against=against)
     with replacing(place) as temporary:
         temporary.write_text(page, encoding="utf-8")
     size = place.stat().st_size

@@ -19,6 +19,7 @@ import ipaddress
 import json
 import re
 import secrets
+import socket
 import time
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
@@ -59,10 +60,10 @@ _OF_LOOK = (
 class Guard:
     """Lets in who may, and puts the headers on what goes out.
 
-    `port` is ours, `token` what other programs must know; `open_to_others` is for `--host`: the studio then
-    goes by any address of numbers. `allowed` are origins of other sites whose pages may use the API
-    with the token (CORS, https://fetch.spec.whatwg.org). `script_hashes` are of the scripts that the page
-    itself contains.
+    `port` is ours, `token` what other programs must know. With `host`, which is that of `--host`, the studio
+    goes by that name, this machine's, and any address of numbers. `allowed` are origins of other sites whose
+    pages may use the API with the token (CORS, https://fetch.spec.whatwg.org). `script_hashes` are of the
+    scripts that the page itself contains.
     """
 
     def __init__(
@@ -71,14 +72,15 @@ class Guard:
         *,
         port: int,
         token: str,
-        names: Iterable[str] = (),
-        open_to_others: bool = False,
+        host: str | None = None,
         allowed: Iterable[str] = (),
         script_hashes: Iterable[str] = (),
         bodies: Mapping[str, tuple[int, float]] | None = None,
     ) -> None:
-        self.app, self.port, self.token, self.open_to_others = app, port, token, open_to_others
-        self.names = {"localhost", *(name.lower() for name in names)}
+        self.app, self.port, self.token, self.open_to_others = app, port, token, host is not None
+        self.names = (
+            {"localhost"} if host is None else {"localhost", host.lower(), socket.gethostname().lower()}
+        )
         self.allowed = set(allowed)
         self.bodies = _BODIES if bodies is None else bodies
         self.door, self.session = f"/{secrets.token_urlsafe(16)}", secrets.token_urlsafe(24)

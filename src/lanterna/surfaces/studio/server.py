@@ -182,8 +182,8 @@ def serve(
     token = secrets.token_urlsafe(24)
     studio, web = Studio(place), Files()
     guard = Guard(
-        application(studio, web), port=port, token=token, open_to_others=host is not None, allowed=origins,
-        names=[] if host is None else [host, socket.gethostname()], script_hashes=web.script_hashes(),
+        application(studio, web), port=port, token=token, host=host, allowed=origins,
+        script_hashes=web.script_hashes(),
     )  # fmt: skip
     config = uvicorn.Config(
         guard, loop="asyncio", http=Connection, ws="none", lifespan="on", log_config=None, access_log=False,
@@ -193,10 +193,7 @@ def serve(
     server = _Server(config, studio)
 
     def begin() -> None:
-        with replacing(address_file()) as file:
-            file.write_text(f"{address}\n", encoding="ascii")
-        with replacing(_link_file()) as file:
-            file.write_text(_LINK.format(html.escape(address)), encoding="ascii")
+        _write_down(address)
         opened(address)
         if browser is not None:
             browser()
@@ -218,6 +215,13 @@ def serve(
         _link_file().unlink(missing_ok=True)
     if not server.started:
         raise LanternaError("the studio could not start: the lines above say why")
+
+
+def _write_down(address: str) -> None:
+    """Write the address where other programs of this user and the browser find it."""
+    for place, text in ((address_file(), f"{address}\n"), (_link_file(), _LINK.format(html.escape(address)))):
+        with replacing(place) as file:
+            file.write_text(text, encoding="ascii")
 
 
 def address_file() -> Path:

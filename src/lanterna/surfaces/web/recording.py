@@ -70,12 +70,9 @@ def recorded(
             if given.dim() == 4:
                 arrays[f"heat {name}"] = _heat(given.sum(1))
     if found:
-        arrays["given input"] = torch.stack([each.contributions["input"].sum().float() for each in found])[
-            :, None
-        ]
-        arrays["heat input"] = _heat(
-            torch.stack([each.contributions["input"].sum(0).float() for each in found])
-        )
+        by_pixel = [each.contributions["input"] for each in found]
+        arrays["given input"] = torch.stack([each.sum().float() for each in by_pixel])[:, None]
+        arrays["heat input"] = _heat(torch.stack([each.sum(0).float() for each in by_pixel]))
         came = {"input": as_batch(network, image)} | {name: seen[name][None] for name in outputs}
         _add_links(network, found, came, kept, arrays, notes)
     return {
