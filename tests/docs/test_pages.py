@@ -38,6 +38,8 @@ from places import ROOT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lanterna.techniques.train.parallel import Processes
+
 
 @dataclass(frozen=True)
 class Page:
@@ -231,7 +233,7 @@ def page(request: pytest.FixtureRequest, private_home: Path, trained: Path) -> P
 
 
 @pytest.fixture
-def quicker(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, int]]]:
+def quicker(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Processes]]:
     """Sheets of few and small pictures; networks that stay open from one command to the next.
 
     Several processes are started as far as their launch, which is noted.
@@ -242,10 +244,10 @@ def quicker(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, int]]]:
     monkeypatch.setattr(dreams, "strongest", partial(dreams.strongest, count=6))
     monkeypatch.setattr("lanterna.techniques.style.instant.COARSEST", 128)
     monkeypatch.setattr("lanterna.techniques.dream.foreseen._SAMPLE", 64)
-    launched: list[dict[str, int]] = []
+    launched: list[Processes] = []
 
-    def launch(*_: object, **options: int) -> int:
-        launched.append(options)
+    def launch(_: object, __: object, wanted: Processes) -> int:
+        launched.append(wanted)
         return 0
 
     monkeypatch.setattr(launching, "launch", launch)
@@ -278,12 +280,12 @@ def check_opens(place: Path, least: int) -> None:
         assert max(open_picture(place).shape) >= least
 
 
-def check_trained(words: list[str], launched: list[dict[str, int]]) -> None:
+def check_trained(words: list[str], launched: list[Processes]) -> None:
     """That a network is kept under its name, or a launch in several processes was asked for."""
     name = words[words.index("-o") + 1] if "-o" in words else words[1]
     if {"--devices", "--nodes"} & set(words):
         (how,) = launched
-        assert how["nodes"] * how["devices"] == 2
+        assert how.nodes * how.devices == 2
         assert not is_trained(name)
         launched.clear()
     else:

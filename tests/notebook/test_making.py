@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -215,3 +216,9 @@ def test_a_network_is_made_under_its_name(real_shelf):
         notebook.make("teach", given, labels=labels, title="ground")
     with pytest.raises(UsageError, match="takes picture as a file"):
         notebook.make("teach", [open_picture(each) for each in given], labels=labels, title="other")
+    for place, label in zip(map(Path, given), labels, strict=True):
+        (Path("Ground Floor") / label).mkdir(parents=True, exist_ok=True)
+        place.rename(Path("Ground Floor") / label / place.name)
+    again = notebook.make("teach", "Ground Floor")
+    assert again.results[0].numbers == work.results[0].numbers
+    assert open_trained("ground-floor").classes == ("grass", "gravel")

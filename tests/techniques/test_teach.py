@@ -482,8 +482,8 @@ def folders(place, **counts):
         ({"a": 2, "b": 2}, ["-o", "conv"], 2, "Lanterna's own"),
         ({"a": 2, "b": 2}, ["-o", "textures"], 2, "--force"),
         ({"a": 2, "b": 2}, ["--hold-out", "1"], 2, "--hold-out"),
-        ({"a": 2, "b": 2}, ["--workers", "-1"], 2, "0 to 64"),
-        ({"a": 2, "b": 2}, ["--resume"], 2, "--fine-tune"),
+        ({"a": 2, "b": 2}, ["--workers", "-1"], 2, "--workers"),
+        ({"a": 2, "b": 2}, ["--resume"], 3, "start without --resume"),
         ({"a": 2, "b": 2}, ["-o", "new", "--resume", "--fine-tune"], 3, "nothing to resume"),
     ],
 )

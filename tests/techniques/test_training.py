@@ -239,7 +239,10 @@ def test_nothing_is_replaced_unasked(home: Path):
 
 
 def test_a_damaged_network_is_one_line(home: Path):
+    small = {"fraction": 0.02, "epochs": 1}
     assert main(["train", "dense", "--fraction", "0.02", "--epochs", "1", "-q", "-o", "hurt"]) == 0
+    recipe = Train.model_validate_json((home / "networks/hurt/recipe.json").read_bytes())
+    assert recipe == Train.checked({**Train.preset("fast", "dense"), **small})
     whole = (home / "networks/hurt/weights.safetensors").read_bytes()
     for hurt in (whole[:1000], b"", whole[:-400]):
         (home / "networks/hurt/weights.safetensors").write_bytes(hurt)
@@ -364,6 +367,7 @@ def test_calibration_error_is_the_papers():
         (["conv", "--preset", "quickstart"], "quickstart"),
         (["--fraction", "0.0001"], "batch_size"),
         (["lstm"], "dense"),
+        (["dense", "--preset", "best"], "'best' is made for conv, not for 'dense'"),
         (["--hidden", "10", "0"], "hidden"),
         (["--device", "abacus"], "device"),
     ],
@@ -373,6 +377,15 @@ def test_wrong_settings_are_one_line(arguments: list[str], words: str, capsys: p
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert words in said
+
+
+@pytest.mark.parametrize("name", ["vgg16", "os:system", "a\nb"])
+def test_a_network_gets_no_name_by_which_another_is_opened(
+    name: str, home: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["train", "dense", "--fraction", "0.02", "--epochs", "1", "-q", "-o", name]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (home / "networks" / name).exists()
 
 
 def test_digits_are_mnist():

@@ -200,9 +200,9 @@ def test_a_stopped_film_goes_on_without_a_gap(home: Path, tmp_path: Path, capsys
     )
     # Bit for bit what an unbroken training without a film ends with.
     capsys.readouterr()
-    assert main(["train", *settings[:-4], "-o", "unbroken"]) == 0
+    assert main(["train", *settings[:-4], "-o", "unfilmed"]) == 0
     one, other = (
-        load_file(home / f"networks/{name}/weights.safetensors") for name in ("stopped", "unbroken")
+        load_file(home / f"networks/{name}/weights.safetensors") for name in ("stopped", "unfilmed")
     )
     assert all(torch.equal(one[name], other[name]) for name in one)
 

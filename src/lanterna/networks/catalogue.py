@@ -34,11 +34,11 @@ _PRETRAINED = {
     "efficientnet-lite2": "names a photograph, 1,000 ImageNet classes; larger and surer",
     "vgg16": "features of photographs for style and dreams; no classes",
 }
-_TRAINED_HERE = {
+TRAINED_HERE = {
     "dense": "reads a digit: every pixel to every unit",
     "conv": "reads a digit: convolutions",
 }
-BUILT_IN = frozenset({*ALIASES, *_PRETRAINED, *_TRAINED_HERE})
+BUILT_IN = frozenset({*ALIASES, *_PRETRAINED, *TRAINED_HERE})
 """The names that are Lanterna's own."""
 
 
@@ -85,9 +85,9 @@ def networks() -> list[Listing]:
         for name, what in _PRETRAINED.items()
     ]
     here = sorted(folder.name for folder in _folders(networks_folder()) if is_trained(folder))
-    for name in (*_TRAINED_HERE, *(name for name in here if name not in _TRAINED_HERE)):
-        what = _TRAINED_HERE.get(name, "reads a digit")
-        command = f"lanterna train {name}" if name in _TRAINED_HERE else ""
+    for name in (*TRAINED_HERE, *(name for name in here if name not in TRAINED_HERE)):
+        what = TRAINED_HERE.get(name, "reads a digit")
+        command = f"lanterna train {name}" if name in TRAINED_HERE else ""
         listing = Listing(name, what, "trained here", name in here, command)
         with contextlib.suppress(LanternaError):  # one that is not here, or damaged, is listed all the same
             network = open_trained(name)
@@ -135,11 +135,11 @@ def _opened(name: str, *, trust: bool) -> Network:
                 "give --trust if you know that code and where this name comes from"
             )
         network = open_foreign(name)
-    elif name in _TRAINED_HERE or _may_be_folder(name):
+    elif name in TRAINED_HERE or _may_be_folder(name):
         network = open_trained(name)
     else:
         here = sorted(folder.name for folder in _folders(networks_folder()) if is_trained(folder))
-        known = ", ".join(dict.fromkeys((*_PRETRAINED, *_TRAINED_HERE, *here)))
+        known = ", ".join(dict.fromkeys((*_PRETRAINED, *TRAINED_HERE, *here)))
         folder = f"; the folder here is written ./{name}" if Path(name).is_dir() else ""
         raise UsageError(f"there is no network {name!r}: there are {known}, and module:function{folder}")
     return network.eval().requires_grad_(False)

@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from lanterna.errors import LanternaError, MissingError, UsageError
+from lanterna.errors import LanternaError, MissingError
 from lanterna.files import read_regular, replacing
 from lanterna.networks.digits import build, lay_channels_last
 from lanterna.networks.plan import Plan
@@ -34,16 +34,6 @@ def trained_folder(name: str | Path) -> Path:
     """
     bare = isinstance(name, str) and name == Path(name).name != ".."
     return networks_folder() / name if bare else Path(name)
-
-
-def refuse_strange_files(folder: Path) -> None:
-    """Refuse to put a network among files that are none of one, some of which it might replace.
-
-    Errors: `UsageError`.
-    """
-    ours = (PLAN, WEIGHTS, CHECKPOINT)
-    if folder.is_dir() and any(folder.iterdir()) and not any((folder / name).exists() for name in ours):
-        raise UsageError(f"{folder} has other files in it: -o gives another folder, --force uses this one")
 
 
 def is_trained(name: str | Path) -> bool:

@@ -64,10 +64,11 @@ class Job:
     `files` are paths, or the bytes of standard input, by input; `names` what people call those paths, which
     is what a record says. The state of long work is saved at `checkpoint`, every `checkpoint_every` seconds,
     and with `resume` it goes on from there; the frames of a film go into a folder beside `film`. `title` is
-    what a network that is made is called. `fetch_item` fetches one thing to the shelf, `say` says a line to
-    the person, and `progress` is called with what is being done, how much, and of how much, before the first
-    frame; it may raise to end the job. `open_reader` opens a network that reads digits, as `open_or_train`
-    does. `pictures_given` are pictures that are already open, by input, and `trust` lets a network's name run
+    what a network that is made is called, or its folder; `options` are those of the technique, as its
+    algorithm takes them. `fetch_item` fetches one thing to the shelf, `say` says a line to the person, and
+    `progress` is called with what is being done, how much, and of how much, before the first frame; it may
+    raise to end the job. `open_reader` opens a network that reads digits, as `open_or_train` does.
+    `pictures_given` are pictures that are already open, by input, and `trust` lets a network's name run
     somebody's code.
     """
 
@@ -81,6 +82,7 @@ class Job:
     force: bool = False
     film: Path | None = None
     title: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
     names: Mapping[Path, str] = field(default_factory=dict)
     fetch_item: Fetch = fetch_quietly
     progress: Callable[[str, int, int], None] = lambda *_: None

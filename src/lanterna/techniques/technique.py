@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lanterna.networks import Network
-    from lanterna.techniques.execute import Job
+    from lanterna.techniques.execute import File, Job
 
 
 Kind = TypeVar("Kind", bound="Settings")
@@ -117,7 +117,8 @@ class Input:
 
     A `grey` one is a mask, of which only lightness counts; where there is one for each file of another input,
     that is `of`. One with a `suffix` is no picture, but a file of that kind that belongs to a picture made
-    here. `example` is the picture of the shelf that the studio begins with.
+    here. `example` is the picture of the shelf that the studio begins with. A folder may be given in place of
+    many files where `folder` says what is in it.
     """
 
     name: str
@@ -128,6 +129,7 @@ class Input:
     of: str = ""
     suffix: str = ""
     example: str = ""
+    folder: str = ""
 
 
 @dataclass(frozen=True)
@@ -178,11 +180,12 @@ class Result:
 @dataclass(frozen=True)
 class Report:
     """What a command says of finished work beside its pictures: fields of its JSON document, lines of the
-    result, and notes for the person."""
+    result, notes for the person, and warnings, which those who want quiet get as well."""
 
     document: Mapping[str, Any] = field(default_factory=dict)
     lines: Sequence[str] = ()
     notes: Sequence[str] = ()
+    warnings: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -212,7 +215,8 @@ class Work:
     """Work under way: its frames, what it has made at a frame, what to show of one, how much of it is done.
 
     Settings that are sent into `frames` count from the next frame on. `results` is given a frame and the
-    settings as they are by then, and may make each when it is asked for. `report` is for the command line.
+    settings as they are by then, and may make each when it is asked for; a network is saved by it. `report`
+    is for the command line. `film` is what a film of a network as it learns is made from, where it is filmed.
     """
 
     frames: Frames
@@ -220,6 +224,7 @@ class Work:
     shown: Callable[[Any], Tensor | None] = lambda frame: frame.picture
     share: Callable[[Any], float] = evenly
     report: Callable[[Any], Report] = lambda _: Report()
+    film: Any = None
 
 
 def _its_network(settings: Any) -> tuple[str, ...]:
@@ -239,10 +244,12 @@ class Technique:
     Its command: `command` are its words, `verb` the first of them (`name`, if it is empty). Among techniques
     of one command the options in `flags` choose it, or `film_flag`, which names the film to write.
     `arguments` are settings that may be given without their options, `instead` pairs of settings of which
-    only one can be given, `switches` options that stand for settings, by name, with their help. `file` is the
-    name that its picture gets, `beside` the name and the suffix of a file that is written beside it. Work
-    that `resumes` saves its state where it is asked to, or always; where it has no `partial` result, nothing
-    is saved of work that was stopped.
+    only one can be given, `switches` options that stand for settings, by name, with their help; it begins
+    with `usual_preset`. `file` is the name that its picture gets, `beside` the name and the suffix of a file
+    that is written beside it. Work that `resumes` saves its state where it is asked to, or always; where it
+    has no `partial` result, nothing is saved of work that was stopped. `options` are how it is run, which
+    changes nothing of what it makes: they are options of the command, and in the job. `rows` are lines that
+    are said of a frame as it comes.
 
     Its settings: `settings` with `presets`, those `shown_first` in a form, those that are `hidden` because
     nobody sets them by hand, and those that are `live`: they may change while it runs. `check` is given the
@@ -255,9 +262,12 @@ class Technique:
     of a contact sheet, `film_frames` the frames of a film after so many. Where `again` is False, only its
     command makes a picture again; where it is not `on_device`, it is computed on the processor.
 
-    In the studio: `room` is its place, and `title_of` gives the title of a job from the one that is wanted,
-    the settings, and the titles that are taken. `estimate` says how long it will take and how much memory
-    it will fill; `describe` puts the numbers of a frame into words.
+    One that makes a network saves it under the title of its job. `usual_name` is what it is called where
+    nobody gives a name, by the settings and the files of each input; one that is `filmed` can be shown
+    as it learns.
+
+    In the studio: `room` is its place. `estimate` says how long it will take and how much memory it will
+    fill; `describe` puts the numbers of a frame into words.
     """
 
     name: str
@@ -281,12 +291,16 @@ class Technique:
     check: Callable[[Any, Mapping[str, int]], Any] = lambda settings, _: settings
     networks: Callable[[Any], tuple[str, ...]] = _its_network
     items: Callable[[Any], tuple[str, ...]] = lambda _: ()
-    title_of: Callable[[str, Any, Container[str]], str] = lambda title, *_: title
+    usual_name: Callable[[Any, Mapping[str, Sequence[File]]], str] = lambda *_: ""
+    filmed: bool = False
     estimate: Callable[[Job], Estimate | None] = lambda _: None
-    describe: Callable[[Frame], str] = lambda _: ""
+    describe: Callable[[Any], str] = lambda _: ""
+    rows: Callable[[Any], Sequence[str]] = lambda _: ()
+    options: type[BaseModel] | None = None
     tiles: Callable[[Any], Sequence[Tile]] | None = None
     film_frames: Callable[[Job, int], Frames] | None = None
     manual: str = ""
+    usual_preset: str = ""
     arguments: tuple[str, ...] = ()
     instead: tuple[tuple[str, str], ...] = ()
     switches: Mapping[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
@@ -343,6 +357,42 @@ class Technique:
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(self.presets)}"
             raise UsageError(f"{self.verb} has no preset {name[:60]!r}: {hint}")
         return dict(self.presets[name])
+
+    def variant(self, preset: str | None, given: Mapping[str, Any]) -> str | None:
+        """The preset of that name for the arguments that are given: `fast-dense` is that of `fast` for dense.
+
+        Errors: `UsageError` where there is none for them.
+        """
+        for name in self.arguments if preset in self.presets else ():
+            made_for = self.presets[str(preset)].get(name)
+            if made_for is not None and given.get(name, made_for) != made_for:
+                variant = f"{preset}-{given[name]}"
+                if variant not in self.presets:
+                    raise UsageError(f"the preset {preset!r} is made for {made_for}, not for {given[name]!r}")
+                return variant
+        return preset
+
+    def run_with(self, given: BaseModel | None) -> dict[str, Any]:
+        """How it is run, by the name of each option."""
+        return (given or self.options()).model_dump() if self.options else {}
+
+    def title_of(
+        self,
+        wished: str,
+        settings: Any,
+        files: Mapping[str, Sequence[File]] | None = None,
+        taken: Container[str] = (),
+    ) -> str:
+        """The title of a job with these files: of one that makes a network its name.
+
+        Errors: `UsageError` for what is no name, and for one that is taken.
+        """
+        if self.output is not Output.NETWORK:
+            return wished
+        from lanterna.networks.naming import new_name
+
+        usual = "" if wished else self.usual_name(settings, files or {})
+        return new_name(wished, usual, kind=getattr(settings, "network", ""), taken=taken)
 
     def role(self, name: str) -> str:
         """What a record calls an input: nothing where it is the first, which the picture was made from."""

@@ -36,7 +36,7 @@ VERBS: dict[str, str] = {
     "doctor": "What this machine has, and what to do about what is missing.",
 }
 MODULES = {"rerun": "recipe"}
-BUILT = ("read", "classify", "feature", "dream", "style", "paint")
+BUILT = ("read", "classify", "teach", "feature", "dream", "style", "paint")
 """Verbs whose commands are built from the declarations of techniques."""
 
 _NARROWEST = 20

@@ -1,33 +1,32 @@
 """What the verbs of the command line share, and how to add one.
 
-A verb is one module `cli/VERB.py` with one function of the verb's name, and one line in `VERBS`
-(`cli/__init__.py`). The module is imported only when its verb is asked for, so it may import torch at its
-top. It must not start with `from __future__ import annotations`: its annotations are read at run time, and
-become the options.
+The command of a technique is built from its declaration (`cli/techniques.py`). Any other verb is one module
+`cli/VERB.py` with one function of the verb's name, and one line in `VERBS` (`cli/__init__.py`). The module is
+imported only when its verb is asked for, so it may import torch at its top. It must not start with
+`from __future__ import annotations`: its annotations are read at run time, and become the options.
 
-    from lanterna.techniques.train.algorithm import Train
     from lanterna.surfaces.cli.common import Force, Json, Output, Quiet, Settings, emit_json, given, progress
 
-    def train(
-        network: Literal["dense", "conv"] = "conv",   # a positional argument: put it before a lone `/`
+    def bake(
+        cake: Literal["lemon", "plum"] = "plum",      # a positional argument: put it before a lone `/`
         /,
         *,                                            # and options after `*`
         preset: Annotated[str | None, Parameter(help="…")] = None,
-        recipe: Annotated[Train | None, Settings] = None,
+        recipe: Annotated[Bake | None, Settings] = None,
         output: Output = None,
         force: Force = False,
         json: Json = False,
         quiet: Quiet = False,
     ) -> int | None:
-        '''Train a network on handwritten digits.      (first line: what `--help` shows first)
+        '''Bake a cake.      (first line: what `--help` shows first)
 
         More words; the settings' help comes from the fields' descriptions.
         '''
-        wanted = Train.checked({**Train.presets.get(preset, {}), **given(recipe)})
+        wanted = Bake.checked({**Bake.presets.get(preset, {}), **given(recipe)})
 
-- A recipe annotated with `Settings` becomes one option for each field (`--epochs 5 --hidden 128 64
-  --no-bias`). It is None where nothing was given; `given(recipe)` holds only what was given, on the command
-  line, in `LANTERNA_TRAIN_EPOCHS` or under `[train]` in lanterna.toml, so that a preset can fill the rest.
+- A recipe annotated with `Settings` becomes one option for each field (`--eggs 5 --sizes 12 20
+  --no-sugar`). It is None where nothing was given; `given(recipe)` holds only what was given, on the command
+  line, in `LANTERNA_BAKE_EGGS` or under `[bake]` in lanterna.toml, so that a preset can fill the rest.
 - Give back None (or 0) when all went well, or another exit code. Raise `UsageError`, `MissingError` or
   `LanternaError`: the frame prints `lanterna: …` in one line and ends with its code. Let Ctrl-C through (130)
   after keeping what there is.
@@ -36,7 +35,7 @@ become the options.
   bar (terminals only). Nothing else prints: names come from strangers, and these escape what moves a cursor.
 - `fetch_missing("mnist", quiet=quiet)` gets data with a bar before the work begins.
 - `-` arrives as `Path("-")`, for standard input or output.
-- In tests: `main(["train", "dense"])` gives the exit code; read the output with pytest's capsys.
+- In tests: `main(["bake", "plum"])` gives the exit code; read the output with pytest's capsys.
 """
 
 from __future__ import annotations

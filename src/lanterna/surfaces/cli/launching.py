@@ -20,22 +20,19 @@ from lanterna.techniques.train.parallel import RESTARTS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from lanterna.techniques.train.parallel import Processes
+
 _PATIENCE = 300  # seconds that machines wait for one another
 
 
 def launch(
     work: Callable[[], int],
     device: torch.device,
-    *,
-    devices: int,
-    nodes: int,
-    node_rank: int,
-    address: str | None,
+    wanted: Processes,
 ) -> int:
-    """Let `devices` processes on each of `nodes` machines do `work()`; give the exit code, which it returns.
+    """Let so many processes on each of so many machines do `work()`; give the exit code, which it returns.
 
-    Work can be pickled. Machines meet at `address`, HOST:PORT of the first (`node_rank` 0). When a process
-    is lost all are started anew, up to three times.
+    Work can be pickled. When a process is lost all are started anew, up to three times.
 
     Errors: `UsageError` where there are fewer devices, or the machines are told wrongly; what `work` raises
     in the first process; `LanternaError` where processes are lost again and again, or machines do not meet.
@@ -44,21 +41,21 @@ def launch(
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    _check(device, devices, nodes, node_rank, address)
+    _check(device, wanted)
     try:
         with (
-            _surroundings(devices, alone=nodes == 1),
+            _surroundings(wanted.devices, alone=wanted.nodes == 1),
             working_folder("lanterna-logs-") as logs,
-            _meeting_place(address) as place,
+            _meeting_place(wanted.address) as place,
         ):
             config = LaunchConfig(
-                min_nodes=nodes,
-                max_nodes=nodes,
-                nproc_per_node=devices,
+                min_nodes=wanted.nodes,
+                max_nodes=wanted.nodes,
+                nproc_per_node=wanted.devices,
                 run_id="lanterna",
                 rdzv_backend="static",
                 rdzv_endpoint=place,
-                rdzv_configs={"rank": node_rank, "timeout": _PATIENCE},
+                rdzv_configs={"rank": wanted.node_rank, "timeout": _PATIENCE},
                 max_restarts=RESTARTS,
                 logs_specs=DefaultLogsSpecs(log_dir=str(logs)),
             )
@@ -73,7 +70,8 @@ def launch(
         ) from error
     except (torch.distributed.DistError, TimeoutError) as error:
         raise LanternaError(
-            f"the machines did not meet at {address}: is the first running, and may others reach its port?"
+            f"the machines did not meet at {wanted.address}: "
+            "is the first running, and may others reach its port?"
         ) from error
     outcome = outcomes[min(outcomes)]
     if isinstance(outcome, LanternaError):
@@ -87,7 +85,8 @@ def cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def _check(device: torch.device, devices: int, nodes: int, node_rank: int, address: str | None) -> None:
+def _check(device: torch.device, wanted: Processes) -> None:
+    devices, nodes, node_rank, address = wanted.devices, wanted.nodes, wanted.node_rank, wanted.address
     here = {"cpu": cores(), "cuda": torch.cuda.device_count()}.get(device.type, 1)
     if devices > here:
         what = "cores" if device.type == "cpu" else f"{device.type} devices"

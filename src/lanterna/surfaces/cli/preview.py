@@ -12,7 +12,7 @@ import shutil
 import struct
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -73,11 +73,16 @@ def choose() -> How:
 
 @contextlib.contextmanager
 def watching(
-    title: str, told: "Callable[[Frame], str]", *, shown: bool, quiet: bool
+    title: str,
+    told: "Callable[[Frame], str]",
+    rows: "Callable[[Frame], Sequence[str]]" = lambda _: (),
+    *,
+    shown: bool = False,
+    quiet: bool,
 ) -> "Iterator[Callable[[Frame], None]]":
     """The picture in the terminal where that is wanted and can be, else a bar; what it gives shows frames.
 
-    `title` says what is being done, `told` what there is to say of a frame.
+    `title` says what is being done, `told` what there is to say of a frame, `rows` are lines that stay.
     """
     begun = time.perf_counter()
     reason = why_not() if shown else None
@@ -94,9 +99,13 @@ def watching(
             yield watch
         return
     with progress(title, quiet=quiet) as update:
-        yield lambda frame: update(
-            frame.step, frame.steps, f"{time.perf_counter() - begun:.0f} s{told(frame)}"
-        )
+
+        def watch_steps(frame: "Frame") -> None:
+            for row in rows(frame):
+                say(row, quiet=quiet)
+            update(frame.step, frame.steps, f"{time.perf_counter() - begun:.0f} s{told(frame)}")
+
+        yield watch_steps
 
 
 def run_through(

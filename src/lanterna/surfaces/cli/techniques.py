@@ -43,6 +43,7 @@ from lanterna.surfaces.cli.common import (
     tell_device,
 )
 from lanterna.surfaces.cli.common import Settings as Flattened
+from lanterna.surfaces.cli.making_networks import make_network
 from lanterna.surfaces.cli.preview import run_through
 from lanterna.techniques import execute, registry
 from lanterna.techniques import technique as declared
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 
 _LONG = 15.0  # seconds; longer work is announced
 _MOST = 100  # pictures that one piece of work takes
+_RESUME = Annotated[bool, Parameter(negative="", help="Go on with work that was stopped.")]
 
 
 def __getattr__(verb: str) -> App | Callable[..., int | None]:
@@ -71,22 +73,29 @@ def __getattr__(verb: str) -> App | Callable[..., int | None]:
     for technique in techniques:
         commands.setdefault(technique.command, []).append(technique)
     if len(commands) == 1:
-        return _command(techniques)
+        return command_of(techniques)
     app = App(name=verb)
     for words, those in commands.items():
         if words == (verb,):
-            app.default(_command(those, [words[1] for words in commands if words[-1].startswith("--")]))
+            app.default(command_of(those, [words[1] for words in commands if words[-1].startswith("--")]))
         else:
             names = (words[1].lstrip("-"), words[1]) if words[1].startswith("-") else (words[1],)
-            app.command(_command(those), name=names)
+            app.command(command_of(those), name=names)
     return app
 
 
-def _command(techniques: Sequence[Technique], alone: Sequence[str] = ()) -> Callable[..., int | None]:
+def command_of(
+    techniques: Sequence[Technique],
+    alone: Sequence[str] = (),
+    run: Callable[[Asked, Mapping[str, Any]], int | None] | None = None,
+) -> Callable[..., int | None]:
     """The function that cyclopts makes a command from: its parameters are those of the techniques.
 
     The options in `alone` are commands of their own, and are refused where anything stands before them.
+    `run` runs what is asked for, where that is not the usual way.
     """
+    makes_network = techniques[0].output is declared.Output.NETWORK
+    running = run or (make_network if makes_network else make_pictures)
     parameters = [*_parameters(techniques), *map(_refused, alone)]
     usual = {each.name: each.default for each in parameters if each.kind is inspect.Parameter.KEYWORD_ONLY}
 
@@ -100,7 +109,7 @@ def _command(techniques: Sequence[Technique], alone: Sequence[str] = ()) -> Call
             options[first.name] = list(args) if _several(techniques[0]) else args[0]
         elif args:
             options["arguments"] = args
-        return run(asked(techniques, options), options)
+        return running(asked(techniques, options), options)
 
     command.__name__ = techniques[0].command[-1].lstrip("-")
     command.__doc__ = techniques[0].manual or techniques[0].help
@@ -123,11 +132,16 @@ def _parameters(techniques: Sequence[Technique]) -> Iterator[inspect.Parameter]:
         )
         if first.suffix:
             shown = Parameter(help=f"A file that `lanterna {main.verb}` wrote, {first.suffix}.")
-        kind = inspect.Parameter.VAR_POSITIONAL if _several(main) else inspect.Parameter.POSITIONAL_ONLY
-        yield inspect.Parameter(first.name, kind, annotation=Annotated[Path, shown])
+        several, name = _several(main), "folder" if first.folder else first.name
+        if first.folder:
+            shown = Parameter(help=_sentence(first.folder))
+        kind = inspect.Parameter.VAR_POSITIONAL if several else inspect.Parameter.POSITIONAL_ONLY
+        yield inspect.Parameter(name, kind, annotation=Annotated[Path, shown])
     for name in main.arguments:
-        annotation = main.settings.model_fields[name].annotation
-        yield inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY, annotation=annotation, default=None)
+        annotation: Any = main.settings.model_fields[name].annotation
+        yield inspect.Parameter(
+            name, inspect.Parameter.POSITIONAL_ONLY, annotation=annotation | None, default=None
+        )
     for each in inputs.values():
         kind_of = list[Path] if each.many else Path
         yield _keyword(
@@ -135,7 +149,7 @@ def _parameters(techniques: Sequence[Technique]) -> Iterator[inspect.Parameter]:
         )
     if main.presets:
         shown = Parameter(help=f"Where settings start: {', '.join(main.presets)}.")
-        yield _keyword("preset", Annotated[str | None, shown])
+        yield _keyword("preset", Annotated[str | None, shown], main.usual_preset or None)
     yield _keyword("settings", Annotated[_union(techniques) | None, Flattened])
     seen = set(main.settings.model_fields)
     for technique in techniques:
@@ -156,28 +170,51 @@ def _parameters(techniques: Sequence[Technique]) -> Iterator[inspect.Parameter]:
 def _about_the_result(techniques: Sequence[Technique]) -> Iterator[inspect.Parameter]:
     """The options that say where the result goes, how it is shown on the way, and what computes it."""
     main = techniques[0]
-    words = main.output is declared.Output.WORDS
-    if not words:
-        shown = Parameter(negative="", help="Show the picture in the terminal as it changes.")
-        yield _keyword("preview", Annotated[bool, shown], default=False)
-    if main.resumes:
-        shown = Parameter(help="Save the state here, for --resume.")
-        yield _keyword("checkpoint", Annotated[Path | None, shown])
-    if main.resumes or any(each.film_flag for each in techniques):
-        shown = Parameter(negative="", help="Go on with work that was stopped.")
-        yield _keyword("resume", Annotated[bool, shown], default=False)
-    for made in main.makes if words else ():
-        names = ("--output", "-o") if made == main.made else None
-        shown = Parameter(name=names, help=f"Write the {made} as a picture (several: into a folder).")
-        yield _keyword("output" if names else made, Annotated[Path | None, shown])
-    if not words:
-        yield _keyword("output", Output)
+    if main.output is declared.Output.NETWORK:
+        yield from _of_a_network(main)
+    elif main.output is declared.Output.WORDS:
+        for made in main.makes:
+            names = ("--output", "-o") if made == main.made else None
+            shown = Parameter(name=names, help=f"Write the {made} as a picture (several: into a folder).")
+            yield _keyword("output" if names else made, Annotated[Path | None, shown])
+    else:
+        yield from _of_a_picture(techniques)
     if main.on_device:
         yield _keyword("device", Device, default="auto")
+    if main.options:
+        yield _keyword("options", Annotated[main.options | None, Flattened])
     if main.makes:
         yield _keyword("force", Force, default=False)
     for name, annotation in (("json", Json), ("quiet", Quiet)):
         yield _keyword(name, annotation, default=False)
+
+
+def _of_a_picture(techniques: Sequence[Technique]) -> Iterator[inspect.Parameter]:
+    """The options of a command that makes a picture or a film."""
+    main = techniques[0]
+    shown = Parameter(negative="", help="Show the picture in the terminal as it changes.")
+    yield _keyword("preview", Annotated[bool, shown], default=False)
+    if main.resumes:
+        shown = Parameter(help="Save the state here, for --resume.")
+        yield _keyword("checkpoint", Annotated[Path | None, shown])
+    if main.resumes or any(each.film_flag for each in techniques):
+        yield _keyword("resume", _RESUME, default=False)
+    yield _keyword("output", Output)
+
+
+def _of_a_network(technique: Technique) -> Iterator[inspect.Parameter]:
+    """The options of a command that makes a network."""
+    usual = " [default: FOLDER's]" if technique.inputs else ""
+    named = Parameter(name=("--output", "-o", "--name"), help=f"A name for the network, or a folder.{usual}")
+    yield _keyword("output", Annotated[str | None, named])
+    yield _keyword("resume", _RESUME, default=False)
+    if technique.filmed:
+        shown = Parameter(
+            consume_multiple=True, negative="",
+            help="Film it as it learns: film.html and film.webp in its folder, or the files named here "
+            "(.html, .webp, .mp4, .gif).",
+        )  # fmt: skip
+        yield _keyword("film", Annotated[list[Path] | None, shown])
 
 
 def _keyword(name: str, annotation: Any, default: Any = None) -> inspect.Parameter:
@@ -304,7 +341,8 @@ def asked(techniques: Sequence[Technique], options: Mapping[str, Any]) -> Asked:
     if technique.inputs and not technique.inputs[0].many:  # of several, each is a piece of work of its own
         counts |= dict.fromkeys(counts.keys() & {technique.inputs[0].name}, 1)
     try:
-        checked = technique.checked(options.get("preset"), settings, counts)
+        preset = technique.variant(options.get("preset"), settings)
+        checked = technique.checked(preset, settings, counts)
     except UsageError as error:
         raise UsageError(_as_option(str(error), technique)) from error
     return Asked(technique, checked, files, settings)
@@ -330,10 +368,11 @@ def _chosen(
 
 def _several(technique: Technique) -> bool:
     """Whether its command takes several of what it is about: one of words has an answer to each."""
-    return technique.inputs[0].many or technique.output is declared.Output.WORDS
+    first = technique.inputs[0]
+    return (first.many and not first.folder) or technique.output is declared.Output.WORDS
 
 
-def run(what: Asked, options: Mapping[str, Any]) -> int | None:
+def make_pictures(what: Asked, options: Mapping[str, Any]) -> int | None:
     """Run what is asked for, show how far it is, and save what it made."""
     technique, quiet, json = what.technique, options["quiet"], options["json"]
     if technique.output is declared.Output.WORDS:
@@ -404,6 +443,7 @@ def _job(
     job = execute.Job(
         what.technique, what.settings, files, device=options.get("device", "auto"), checkpoint=checkpoint,
         resume=options.get("resume", False), force=options.get("force", False), film=film,
+        options=what.technique.run_with(options.get("options")),
         say=lambda text: say(text, quiet=quiet), fetch_item=lambda item: fetch_missing(item, quiet=quiet),
         open_reader=partial(open_or_train, quiet=quiet),
     )  # fmt: skip

@@ -277,7 +277,7 @@ def make(
             opened[slots[key].name] = [_opened(each, slots[key]) for each in several]
     counts = {name: len(found) for name, found in (files | opened).items()}
     checked = technique.checked(preset, settings, counts)
-    title = technique.title_of(title, checked, ())
+    title = technique.title_of(title, checked, files)
     folder = Path(tempfile.mkdtemp(dir=_scratch()))
     checkpoint = folder / "checkpoint.pt" if technique.output is Output.NETWORK else None
     job = Job(

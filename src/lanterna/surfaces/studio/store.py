@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 ID = re.compile(r"[0-9a-f]{32}")
 _KEPT_EVENTS = 2000
 _FINISHED_SHOWN = 50
-MAKES_NETWORKS = ("train", "teach")
-"""The kinds of job whose title is the name of the network that they make."""
 
 # One script for each version; a store of an older version runs those that it has not had.
 _MIGRATIONS = (

@@ -16,7 +16,7 @@ from lanterna.techniques.classify.algorithm import LONGEST
 from lanterna.techniques.evaluation import confusion_of, keep_results
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from lanterna.techniques.teach.settings import Teach
 
 WORST_SHOWN = 24
+_NAMED = 10  # pictures that are left out and named, at most
+_UNEVEN = 3  # times as many pictures in the largest class as in the smallest: it is said
+_FEW = 10  # pictures to test with
+_CLASSES_SAID = 20
 _ROWS_SHOWN = 30  # classes of the confusion picture, at most
 _SIDE = 160
 _TABLE = 520  # pixels of the confusion picture's table, at least
@@ -136,12 +140,14 @@ def confusion_picture(results: Results) -> Tensor:
 
 
 def keep_taught(
-    folder: Path, network: Network, recipe: Teach, results: Results, pictures: Path, seconds: float
+    folder: Path,
+    network: Network,
+    recipe: Teach,
+    results: Results,
+    seconds: float,
+    pictures: Mapping[str, Tensor],
 ) -> dict[str, Any]:
-    """Write a taught network's folder, the weights last, and give back what `results.json` says.
-
-    `pictures` is the folder that it was taught with.
-    """
+    """Write a taught network's folder, the weights last, and give back what `results.json` says."""
     rows = zip(results.classes, results.learned_from, results.tested_with, results.confusion, strict=True)
     summary = {
         "accuracy": round(results.accuracy, 6),
@@ -160,9 +166,10 @@ def keep_taught(
         "most_mistaken": results.worst,
         "left_out": asdict(results.left_out),
     }
-    made = {"mistakes": mistakes_picture(results, pictures, network), "confusion": confusion_picture(results)}
     plan = TaughtPlan(network=recipe.network, classes=results.classes)
-    return keep_results(folder, network, recipe, plan, summary, made, seconds, shelf_items(recipe.network))
+    return keep_results(
+        folder, network, recipe, plan, summary, pictures, seconds, shelf_items(recipe.network)
+    )
 
 
 def results_of(
@@ -207,3 +214,50 @@ def results_of(
         left_out=left_out,
         before_tuning=before_tuning,
     )
+
+
+def warnings_of(left_out: LeftOut) -> list[str]:
+    """Which pictures could not be read, in words, for those who want quiet too."""
+    more = len(left_out.unreadable) - _NAMED
+    lines = [f"lanterna: left out: {error}" for error in left_out.unreadable[:_NAMED]]
+    return (
+        [*lines, f"lanterna: and {more} more that cannot be read; results.json names all"]
+        if more > 0
+        else lines
+    )
+
+
+def notes_on(results: Results, seconds: float) -> Iterator[str]:
+    """What the results say, in words: what was left out, how sure they are, and how each class did."""
+    if twice := results.left_out.contradictory:
+        shown = ", ".join(twice[:4]) + (" …" if len(twice) > 4 else "")
+        yield f"left out: {len(twice)} files whose very bytes are in two classes: {shown}"
+    if results.left_out.twice:
+        yield f"left out: {results.left_out.twice} copies of pictures within their class"
+    low, high = results.interval
+    yield (
+        f"{results.right} of {results.held_out} pictures held out are named right ({results.accuracy:.1%}), "
+        f"after {seconds:.1f} s"
+    )
+    few = results.held_out < _FEW * len(results.classes)
+    yield (
+        f"of all such pictures that is {low:.0%} to {high:.0%}, 95 % confident"
+        f"{'; so few pictures can tell no more than that' if few else ''}"
+    )
+    if not results.better_than_guessing:
+        yield (
+            f"that may be no better than always saying the largest class, {results.guessing:.0%}: "
+            "give more pictures, or classes that can be told apart"
+        )
+    if results.before_tuning is not None:
+        yield f"before fine-tuning it was {results.before_tuning:.1%}"
+    if results.uneven >= _UNEVEN:
+        yield (
+            f"the largest class has {results.uneven:.0f} times the pictures of the smallest; "
+            f"with all classes counted the same {results.even_accuracy:.1%} are right"
+        )
+    for number, label in enumerate(results.classes[:_CLASSES_SAID]):
+        others = results.confusion[number].clone()
+        right, others[number] = int(others[number]), 0
+        mostly = f", otherwise mostly named {results.classes[int(others.argmax())]}" if others.any() else ""
+        yield f"  {label}: {right} of {results.tested_with[number]}{mostly}"

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 import torch.distributed as dist
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from lanterna.errors import LanternaError, UsageError
@@ -33,6 +34,19 @@ T = TypeVar("T")
 STEPS_BETWEEN_FRAMES = 10
 RESTARTS = 3  # how often processes are started anew when one is lost
 _ERRORS = {kind.__name__: kind for kind in LanternaError.__subclasses__()}
+
+
+class Processes(BaseModel):
+    """How many processes are to train together, and where they meet."""
+
+    model_config = ConfigDict(frozen=True)
+
+    devices: int = Field(default=1, ge=1, description="Train on so many devices (or CPU processes) at once.")
+    nodes: int = Field(default=1, ge=1, description="And on so many machines: give the command on each.")
+    node_rank: int = Field(
+        default=0, ge=0, description="Which machine this is; 0 is the first, which keeps all."
+    )
+    address: str | None = Field(default=None, description="Where the machines meet: HOST:PORT of the first.")
 
 
 @dataclass

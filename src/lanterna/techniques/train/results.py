@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -14,9 +13,9 @@ from torch import Tensor, nn
 from lanterna.devices import choose_device
 from lanterna.images.digits import Digits, mnist
 from lanterna.images.drawing import contact_sheet, table_of_answers
-from lanterna.networks.trained import is_trained, open_trained, trained_folder
+from lanterna.networks.trained import is_trained, open_trained
 from lanterna.techniques.evaluation import confusion_of, judged, keep_results
-from lanterna.techniques.train.algorithm import in_unit_range, logits_of, scatter, train, training_digits
+from lanterna.techniques.train.algorithm import in_unit_range, logits_of, scatter, training_digits
 from lanterna.techniques.train.settings import Train
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lanterna.networks.stages import Network
-    from lanterna.techniques.train.algorithm import TrainFrame
 
 WORST_SHOWN = 40
 
@@ -129,7 +127,8 @@ def keep(
     results: Results,
     history: Sequence[Mapping[str, float]],
     seconds: float,
-) -> dict[str, object]:
+    pictures: Mapping[str, Tensor],
+) -> dict[str, Any]:
     """Write a trained network's folder, the weights last, and give back what `results.json` says."""
     summary = {
         "test_accuracy": round(results.accuracy, 6),
@@ -139,12 +138,11 @@ def keep(
         "confusion": results.confusion.tolist(),
         "mistakes": results.mistakes,
     }
-    pictures = {"mistakes": mistakes_picture(results, recipe), "confusion": confusion_picture(results)}
     return keep_results(folder, network, recipe, recipe, summary, pictures, seconds, ["mnist"])
 
 
 def open_or_train(
-    name: str = "conv", *, device: str = "auto", watch: Callable[[TrainFrame], object] | None = None
+    name: str = "conv", *, device: str = "auto", watch: Callable[[Any], object] | None = None
 ) -> Network:
     """The network trained under that name; where there is none yet, `fast` is trained and kept first.
 
@@ -152,13 +150,14 @@ def open_or_train(
 
     Errors: `MissingError` for another name that is not there.
     """
+    from lanterna.techniques.execute import Job, begin
+    from lanterna.techniques.train.technique import TRAIN  # which needs what is above
+
     if name in ("conv", "dense") and not is_trained(name):
-        recipe = Train.checked(Train.preset("fast", name))
-        begun = time.perf_counter()
-        for frame in train(recipe, device=device):
+        job = Job(TRAIN, Train.checked(Train.preset("fast", name)), device=device, title=name)
+        work = begin(job)
+        for frame in work.frames:
             if watch is not None:
                 watch(frame)
-        seconds = time.perf_counter() - begun
-        results = examine(frame.network, recipe)
-        keep(trained_folder(name), frame.network, recipe, results, frame.history, seconds)
+        work.results(frame, job.settings)
     return open_trained(name).to(choose_device(device))

@@ -2,48 +2,37 @@
 
 from __future__ import annotations
 
-import re
 import time
+from contextlib import closing
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image, ImageDraw
 from torch import nn
 
-from lanterna.errors import UsageError
 from lanterna.images.digits import Digits, mnist
 from lanterna.images.drawing import DIM, NIGHT, as_picture, font, signed_picture
-from lanterna.networks.trained import is_trained
-from lanterna.settings import networks_folder
-from lanterna.techniques.technique import Output, Result, Technique, Work
+from lanterna.networks.trained import trained_folder
+from lanterna.techniques.technique import Output, Report, Result, Technique, Work
 from lanterna.techniques.train.algorithm import logits_of, train
+from lanterna.techniques.train.film import Film, film_steps
+from lanterna.techniques.train.parallel import ALONE, Processes
 from lanterna.techniques.train.results import confusion_picture, examine, keep, mistakes_picture
 from lanterna.techniques.train.settings import Train
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Generator
 
     from torch import Tensor
 
     from lanterna.networks import Network
     from lanterna.techniques.execute import Job
+    from lanterna.techniques.technique import Frames
     from lanterna.techniques.train.algorithm import TrainFrame
 
 _SIDE, _GAP, _MOST = 112, 8, 40  # of kernels side by side: pixels of each and between them, how many
 _WATCHED, _WRONG, _WRONG_IN_A_ROW, _LINE = 1000, 16, 8, 40  # test digits read, and of those misread shown
-
-
-NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
-"""What a network may be called that is trained in the studio."""
-
-
-def new_name(wanted: str, taken: Container[str] = ()) -> str:
-    """The name of a network that is to be. Errors: `UsageError` for no name, or one that is taken."""
-    if not NAME.fullmatch(wanted):
-        raise UsageError(f"a network's name has small letters, digits and -, up to 40, got {wanted[:60]!r}")
-    if wanted in taken or (networks_folder() / wanted).exists():
-        raise UsageError(f"there is a network {wanted!r} already: give another name")
-    return wanted
 
 
 def presets() -> dict[str, dict[str, Any]]:
@@ -53,17 +42,6 @@ def presets() -> dict[str, dict[str, Any]]:
         for name, made_for in Train.presets.items()
         for number, network in enumerate(made_for)
     }
-
-
-def name_for(wished: str, recipe: Train, taken: Container[str]) -> str:
-    """What the network is to be called: as wished, or after its kind, with a number where that is taken.
-
-    Errors: `UsageError` where the name is no name or there is such a network already.
-    """
-    if wished:
-        return new_name(wished, taken)
-    names = [recipe.network, *(f"{recipe.network}-{number}" for number in range(2, 10_000))]
-    return next(name for name in names if name not in taken and not is_trained(networks_folder() / name))
 
 
 def kernels(network: Network) -> Tensor:
@@ -104,33 +82,89 @@ def learned_so_far(network: Network, digits: Digits) -> Tensor:
     return torch.cat([above, above.new_zeros(3, 3 * _GAP, above.shape[2]), as_picture(image)], 1)
 
 
+@cache
+def _watched() -> Digits:
+    """The test digits of which those misread are shown as it learns."""
+    test = mnist("test")
+    return Digits(test.images[:_WATCHED], test.labels[:_WATCHED])
+
+
 def _train(job: Job) -> Work:
     job.fetch("mnist")
-    test = mnist("test")
-    watched = Digits(test.images[:_WATCHED], test.labels[:_WATCHED])
+    recipe: Train = job.settings
+    team, snapshots = job.options.get("team", ALONE), job.options.get("film")
+    film = Film(recipe, snapshots, resume=job.resume) if snapshots and team.first else None
+    also_at = film_steps(recipe.steps) if snapshots else ()
     begun = time.perf_counter()
-    frames = train(job.settings, device=job.device, **job.saving)
+    frames = train(recipe, device=job.device, **job.saving, also_at=also_at, team=team)
+    summary: dict[str, Any] = {}
 
     def results(frame: TrainFrame, now: Train) -> list[Result]:
         seconds = time.perf_counter() - begun
         found = examine(frame.network, now)
-        if job.title:
-            keep(networks_folder() / job.title, frame.network, now, found, frame.history, seconds)
         made = {"mistakes": mistakes_picture(found, now), "confusion": confusion_picture(found)}
+        if job.title:
+            folder = trained_folder(job.title)
+            summary.update(keep(folder, frame.network, now, found, frame.history, seconds, made))
         numbers = {"accuracy": found.accuracy}
         return [
             Result(picture, name, network=frame.network.eval(), numbers=numbers)
             for name, picture in made.items()
         ]
 
-    return Work(frames, results, lambda frame: learned_so_far(frame.network, watched))
+    def report(_: TrainFrame) -> Report:
+        right, seconds = summary["test_accuracy"], summary["seconds"]
+        notes = [
+            f"{right:.2%} of the 10,000 test digits read right, after {seconds:.1f} s",
+            f"kept in {trained_folder(job.title)}: weights, settings, history, confusion.png, mistakes.png",
+        ]
+        return Report(summary, notes=notes)
+
+    def shown(frame: TrainFrame) -> Tensor:
+        return learned_so_far(frame.network, _watched())
+
+    return Work(_filmed(film, frames) if film else frames, results, shown, report=report, film=film)
+
+
+def _filmed(film: Film, frames: Generator[TrainFrame, Any, None]) -> Frames:
+    """The same frames, which the film sees as well."""
+    with film, closing(frames):
+        for frame in frames:
+            film.watch(frame)
+            yield frame
+
+
+def _described(frame: TrainFrame) -> str:
+    n = frame.numbers
+    return f", loss {n['loss']:.4f}, {n['training_accuracy']:.2%}" if "loss" in n else ""
+
+
+def _rows(frame: TrainFrame) -> list[str]:
+    """A table that grows by a row an epoch."""
+    if not frame.epoch_ended:
+        return []
+    n = frame.numbers
+    validation = f"{n['validation_accuracy']:.2%}" if "validation_accuracy" in n else "none"
+    row = f"{n['epoch']:5.0f}  {n['loss']:.4f}  {n['training_accuracy']:8.2%}  {validation:>10}"
+    head = ["epoch    loss  training  validation  digits a second"] if len(frame.history) == 1 else []
+    return [*head, f"{row}  {n['examples_a_second']:15,.0f}"]
 
 
 TRAIN = Technique(
     name="train", title="Train", help="A network learns to read handwritten digits.",
     settings=Train, run=_train, output=Output.NETWORK, makes=("mistakes", "confusion"), presets=presets(),
+    usual_preset="fast", arguments=("network",), options=Processes, resumes="always", filmed=True,
     shown_first=("network", "epochs", "learning_rate", "hidden", "channels", "optimiser"),
-    live=("learning_rate",), networks=lambda _: (), title_of=name_for,
+    live=("learning_rate",), networks=lambda _: (), usual_name=lambda settings, _: settings.network,
+    describe=_described, rows=_rows,
+    manual="""Train a network on MNIST's handwritten digits, and keep it under a name.
+
+    It says the share of the 10,000 test digits that the network reads right, and keeps its weights, its
+    settings, its history and its worst mistakes in a folder. Ctrl-C keeps what was learned; --resume goes on.
+
+    Several processes end at the same network as one, sooner: --devices 2 on one machine; on two machines
+    --nodes 2 --address HOST:PORT, and --node-rank 1 on the second. torchrun may start it too.
+    """,
 )  # fmt: skip
 
 TECHNIQUES = (TRAIN,)

@@ -13,7 +13,7 @@ from lanterna.surfaces.studio import history
 from lanterna.surfaces.studio.jobs import FINISHED
 from lanterna.surfaces.studio.messages import Input, Job, JobChange, NewJob, NumbersThen, Techniques
 from lanterna.surfaces.studio.routes.requests import NOW, Answer, Call, asked, number, sent, studio_of
-from lanterna.surfaces.studio.store import MAKES_NETWORKS, checked_id, new_id
+from lanterna.surfaces.studio.store import checked_id, new_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,7 +80,7 @@ async def branch(studio: Studio, body: NewJob) -> Response:
     title = body.title or parent["title"]
     begun = {**parent, "begun_with": parent["begun_with"] or parent["settings"]}
     settings = await asyncio.to_thread(_steered, begun, body.settings)
-    if parent["kind"] in MAKES_NETWORKS:  # a network that is there keeps its name
+    if parent["kind"] in await asyncio.to_thread(making_networks):  # a network that is there keeps its name
         kind, taken = parent["kind"], _titles(studio, parent["kind"])
         given = parent["inputs"]
         fields = await asyncio.to_thread(checked_job, kind, None, settings, given, "", taken)
@@ -92,6 +92,14 @@ async def branch(studio: Studio, body: NewJob) -> Response:
     )  # fmt: skip
     studio.queue.pump()
     return Answer(told(studio.store.job(job_id)), 201)
+
+
+def making_networks() -> set[str]:
+    """The kinds of job whose title is the name of the network that they make. Imports torch at first."""
+    from lanterna.surfaces.studio.techniques import techniques
+    from lanterna.techniques.technique import Output
+
+    return {name for name, technique in techniques().items() if technique.output is Output.NETWORK}
 
 
 def checked_job(
@@ -111,7 +119,7 @@ def checked_job(
         "kind": name,
         "preset": preset,
         "settings": recipe.model_dump(mode="json"),
-        "title": technique.title_of(title, recipe, taken),
+        "title": technique.title_of(title, recipe, taken=taken),
     }
 
 
@@ -143,7 +151,7 @@ async def change_job(request: Request) -> Response:
     found = studio.store.job(job_id)
     body = await sent(request, JobChange)
     wishes = body.model_fields_set
-    if "title" in wishes and found["kind"] not in MAKES_NETWORKS:
+    if "title" in wishes and found["kind"] not in await asyncio.to_thread(making_networks):
         studio.store.change_job(job_id, title=body.title)
     if "settings" in wishes:
         if found["state"] in FINISHED:

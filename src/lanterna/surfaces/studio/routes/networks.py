@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import shutil
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lanterna.errors import UsageError
 from lanterna.settings import networks_folder
 from lanterna.surfaces.studio.messages import Named, Network, NewName
+from lanterna.surfaces.studio.routes.jobs import making_networks
 from lanterna.surfaces.studio.routes.requests import Answer, Call, sent, studio_of
-from lanterna.surfaces.studio.store import MAKES_NETWORKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,15 +38,16 @@ async def networks(_: Request) -> Response:
 async def rename_network(request: Request) -> Response:
     """Call a network that was trained here something else."""
     wished = (await sent(request, NewName)).name
-    new_name = await asyncio.to_thread(_new_name)  # from here on nothing else is done in between
-    folder, there = _trained(request), networks_folder() / new_name(wished)
+    kinds, new_name = await asyncio.to_thread(_imported)  # from here on nothing else is done in between
+    folder, there = _trained(request, kinds), networks_folder() / new_name(wished)
     folder.rename(there)
     return Answer({"name": there.name})
 
 
 async def delete_network(request: Request) -> Response:
     """Delete a network that was trained here; the last of its name can be had back."""
-    folder, aside = _trained(request), _aside(request)
+    kinds, _ = await asyncio.to_thread(_imported)
+    folder, aside = _trained(request, kinds), _aside(request)
     shutil.rmtree(aside, ignore_errors=True)
     aside.parent.mkdir(exist_ok=True)
     shutil.move(folder, aside)
@@ -54,7 +56,7 @@ async def delete_network(request: Request) -> Response:
 
 async def restore_network(request: Request) -> Response:
     """Have a deleted network back."""
-    aside, new_name = _aside(request), await asyncio.to_thread(_new_name)
+    aside, (_, new_name) = _aside(request), await asyncio.to_thread(_imported)
     if not aside.is_dir():  # from here on nothing else is done in between
         raise KeyError(aside.name)
     there = networks_folder() / new_name(aside.name)
@@ -64,21 +66,21 @@ async def restore_network(request: Request) -> Response:
     return Answer({"name": there.name})
 
 
-def _new_name() -> Callable[[str], str]:
-    """Import what checks a name: with torch, which takes its time."""
-    from lanterna.techniques.train.technique import new_name
+def _imported() -> tuple[set[str], Callable[[str], str]]:
+    """Which kinds of job make networks, and what checks a name: with torch, whose import takes its time."""
+    from lanterna.networks.naming import new_name
 
-    return new_name
+    return making_networks(), partial(new_name, kind="conv")  # which may have a digit network's name
 
 
-def _trained(request: Request) -> Path:
+def _trained(request: Request, kinds: set[str]) -> Path:
     """The folder of the network in the address: one of those in the folder of networks, and nothing else."""
     name: str = request.path_params["name"]
     root: Path = networks_folder()
     if not root.is_dir() or name not in {each.name for each in root.iterdir() if each.is_dir()}:
         raise KeyError(name)
     if any(
-        job["kind"] in MAKES_NETWORKS and job["title"] == name and job["state"] in ("running", "paused")
+        job["kind"] in kinds and job["title"] == name and job["state"] in ("running", "paused")
         for job in studio_of(request).store.jobs()
     ):
         raise UsageError(f"{name} is being trained: stop that first")

@@ -1,0 +1,103 @@
+"""Running what makes a network from the command line: watched as it learns, stopped and taken up, filmed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lanterna.networks.naming import place_for
+from lanterna.networks.trained import CHECKPOINT, trained_folder
+from lanterna.surfaces.cli.common import emit_json, fetch_missing, say, stoppable, tell_device
+from lanterna.surfaces.cli.preview import watching
+from lanterna.techniques import execute
+from lanterna.techniques.train.parallel import ALONE, RESTARTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from lanterna.surfaces.cli.techniques import Asked
+    from lanterna.techniques.execute import Job
+    from lanterna.techniques.technique import Frame, Work
+    from lanterna.techniques.train.parallel import Team
+
+
+def make_network(what: Asked, options: Mapping[str, Any], team: Team = ALONE) -> int | None:
+    """Run what is asked for, show how it learns, and say what the network is worth. Gives the exit code.
+
+    Of a `team` the first process shows and writes; started anew after one was lost, it goes on from the
+    checkpoint. Errors: those of the technique, and of `place_for`.
+    """
+    technique, quiet = what.technique, options["quiet"] or not team.first
+    title = options["output"] or technique.usual_name(what.settings, what.files)
+    folder = trained_folder(title)
+    checkpoint, films = folder / CHECKPOINT, list(dict.fromkeys(options.get("film") or ()))
+    if options.get("film") == []:
+        films = [folder / "film.html", folder / "film.webp"]
+    resume, force = options["resume"], options["force"]
+    if team.restarts:
+        resume, force = team.once(checkpoint.exists), True
+        how = " where they were" if resume else ""
+        say(f"a process was lost: all start again{how} (restart {team.restarts} of {RESTARTS})", quiet=quiet)
+    else:
+        team.once(lambda: _check(title, what, films, resume=resume, force=force))
+    run_with = technique.run_with(options.get("options"))
+    job = execute.Job(
+        technique, what.settings, what.files, device=options.get("device", "auto"), checkpoint=checkpoint,
+        resume=resume, force=force, title=title, say=lambda text: say(text, quiet=quiet),
+        fetch_item=lambda item: fetch_missing(item, quiet=quiet),
+        options={**run_with, "team": team, "film": folder / "film.pt" if films else None},
+    )  # fmt: skip
+    work = execute.begin(job)
+    tell_device(job.device, quiet=quiet)
+    frame = None
+    shown = watching(technique.title.lower(), technique.describe, technique.rows, quiet=quiet)
+    with stoppable() as stop_wished, shown as watch:
+        for frame in work.frames:
+            watch(frame)
+            if team.once(stop_wished):
+                break
+        work.frames.close()
+    assert frame is not None
+    if team.first:
+        return _end(job, work, frame, films, json=options["json"], quiet=quiet)
+    return 130 if frame.step < frame.steps else None
+
+
+def _check(title: str, what: Asked, films: Sequence[Path], *, resume: bool, force: bool) -> None:
+    """Refuse what cannot be written, before the work begins. Errors: `UsageError`, `MissingError`."""
+    from lanterna.surfaces.web.film import check_places
+
+    folder = place_for(title, kind=getattr(what.settings, "network", ""), resume=resume, force=force)
+    check_places(films, force=force or resume)
+    if not resume:  # whoever starts anew after a loss must not find an old one
+        (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def _end(job: Job, work: Work, frame: Frame, films: Sequence[Path], *, json: bool, quiet: bool) -> int | None:
+    """Save the network and its film, and say what it is worth. Gives the exit code."""
+    learned = bool(work.results(frame, job.settings))
+    finished = learned and frame.step == frame.steps
+    report = work.report(frame)
+    document = {"folder": str(trained_folder(job.title)), "finished": finished, **report.document}
+    if films:
+        from lanterna.surfaces.web.film import save
+
+        for place in films:
+            save(work.film, place, force=job.force or job.resume)
+        document["film"] = [str(place) for place in films]
+    for warning in report.warnings:
+        say(warning)
+    if json and learned:
+        emit_json(document)
+    for note in report.notes:
+        say(note, quiet=quiet or json)
+    if films:
+        say(f"filmed in {' and '.join(map(str, films))}", quiet=quiet)
+    if not finished:
+        on = "add --resume to" if job.checkpoint and job.checkpoint.exists() else "give"
+        say(f"stopped early: {on} the same command to go on", quiet=quiet)
+        return 130
+    execute.finish(job)
+    if films:
+        work.film.path.unlink(missing_ok=True)
+    return None
