@@ -24,7 +24,7 @@ import bench
 import numpy as np
 
 from lanterna.images.digits import mnist
-from lanterna.techniques.train.settings import Train
+from lanterna.techniques.train.technique import TRAIN
 
 HERE = Path(__file__).parent
 ENVIRONMENT = HERE.parent / "build/tensorflow"
@@ -85,7 +85,10 @@ def main() -> None:
         base = report(name, [quickstart(digits, seed, 1 if given.quick else 5) for seed in seeds])
         for kind in bench.precisions():
             for name, words in RUNS.items():
-                if Train.presets[words[2]][words[0]].get("precision", kind) != kind:
+                if (
+                    TRAIN.preset(TRAIN.variant(words[2], {"network": words[0]})).get("precision", kind)
+                    != kind
+                ):
                     continue  # a preset for the other precision alone
                 options = [
                     *words,

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SMALL = {"fraction": 0.04, "epochs": 2, "batch_size": 100}
-QUICK = Train.checked({**Train.preset("fast", "dense"), **SMALL, "epochs": 3})
+QUICK = Train.checked({**Train.presets["fast-dense"], **SMALL, "epochs": 3})
 # Everything that draws random numbers or keeps state of its own.
 BUSY = Train.checked({"channels": (4, 8), "dropout": 0.2, "average": 0.9, "augmentation": "hand", **SMALL})
 
@@ -87,7 +87,7 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
 
 
 def test_the_quickstart_is_what_tensorflows_page_says():
-    recipe = Train.checked(Train.preset("quickstart"))
+    recipe = Train.checked(Train.presets["quickstart"])
     network = build(recipe)
     assert sum(parameter.numel() for parameter in network.parameters()) == 101_770
     assert [type(stage) for stage in network.stages.values()] == [
@@ -104,7 +104,7 @@ def test_the_quickstart_is_what_tensorflows_page_says():
 def test_steps_are_those_of_a_plain_torch_loop(optimiser: str):
     recipe = Train.checked(
         {
-            **Train.preset("quickstart"),
+            **Train.presets["quickstart"],
             "dropout": 0.0,
             "optimiser": optimiser,
             "fraction": 0.01,
@@ -242,7 +242,7 @@ def test_a_damaged_network_is_one_line(home: Path):
     small = {"fraction": 0.02, "epochs": 1}
     assert main(["train", "dense", "--fraction", "0.02", "--epochs", "1", "-q", "-o", "hurt"]) == 0
     recipe = Train.model_validate_json((home / "networks/hurt/recipe.json").read_bytes())
-    assert recipe == Train.checked({**Train.preset("fast", "dense"), **small})
+    assert recipe == Train.checked({**Train.presets["fast-dense"], **small})
     whole = (home / "networks/hurt/weights.safetensors").read_bytes()
     for hurt in (whole[:1000], b"", whole[:-400]):
         (home / "networks/hurt/weights.safetensors").write_bytes(hurt)

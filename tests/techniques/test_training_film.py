@@ -359,8 +359,8 @@ def test_a_point_shows_its_digit(page: Page, conv_film):
 
 @pytest.mark.slow
 def test_the_largest_pages_are_under_5_mb(tmp_path: Path):
-    best = Train.checked(Train.preset("best"))
-    dense = Train.checked({**Train.preset("fast", "dense"), "hidden": (512, 256, 128)})
+    best = Train.checked(Train.presets["best"])
+    dense = Train.checked({**Train.presets["fast-dense"], "hidden": (512, 256, 128)})
     for recipe in (best, dense):
         film = Film(recipe, tmp_path / "film.pt")
         film.snapshots *= 61

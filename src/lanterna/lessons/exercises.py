@@ -304,7 +304,7 @@ def _second_gives() -> float:
 
 
 def _quickstart_steps() -> float:
-    return Train.checked({**Train.preset("quickstart", "dense"), "epochs": 1}).steps
+    return Train.checked({**Train.presets["quickstart"], "epochs": 1}).steps
 
 
 def _loss_of_a_guess() -> float:

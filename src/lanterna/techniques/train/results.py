@@ -154,7 +154,8 @@ def open_or_train(
     from lanterna.techniques.train.technique import TRAIN  # which needs what is above
 
     if name in ("conv", "dense") and not is_trained(name):
-        job = Job(TRAIN, Train.checked(Train.preset("fast", name)), device=device, title=name)
+        recipe = Train.checked(Train.presets["fast" if name == "conv" else "fast-dense"])
+        job = Job(TRAIN, recipe, device=device, title=name)
         work = begin(job)
         for frame in work.frames:
             if watch is not None:

@@ -35,15 +35,6 @@ _SIDE, _GAP, _MOST = 112, 8, 40  # of kernels side by side: pixels of each and b
 _WATCHED, _WRONG, _WRONG_IN_A_ROW, _LINE = 1000, 16, 8, 40  # test digits read, and of those misread shown
 
 
-def presets() -> dict[str, dict[str, Any]]:
-    """The presets by name; those of a network that is not the preset's usual one are called `fast-dense`."""
-    return {
-        name if number == 0 else f"{name}-{network}": Train.preset(name, network)
-        for name, made_for in Train.presets.items()
-        for number, network in enumerate(made_for)
-    }
-
-
 def kernels(network: Network) -> Tensor:
     """What the first units look for, side by side, `(3, H, W)`: amber for, blue against."""
     layer = next(part for part in network.modules() if isinstance(part, nn.Conv2d | nn.Linear))
@@ -152,7 +143,7 @@ def _rows(frame: TrainFrame) -> list[str]:
 
 TRAIN = Technique(
     name="train", title="Train", help="A network learns to read handwritten digits.",
-    settings=Train, run=_train, output=Output.NETWORK, makes=("mistakes", "confusion"), presets=presets(),
+    settings=Train, run=_train, output=Output.NETWORK, makes=("mistakes", "confusion"),
     usual_preset="fast", arguments=("network",), options=Processes, resumes="always", filmed=True,
     shown_first=("network", "epochs", "learning_rate", "hidden", "channels", "optimiser"),
     live=("learning_rate",), networks=lambda _: (), usual_name=lambda settings, _: settings.network,
