@@ -17,7 +17,7 @@ import lanterna
 from lanterna.images.digits import mnist
 from lanterna.images.drawing import AMBER, BLUE, DIM, LIGHT, NIGHT, SHADE, as_picture, font
 from lanterna.probes import BY, ablation
-from lanterna.techniques.train.results import open_or_train
+from lanterna.techniques.train.technique import open_or_train
 from lanterna.techniques.train.settings import Train
 
 SHARES = [0, *(10 ** (exponent / 4) for exponent in range(-16, -1))]  # one in 10,000 to a third

@@ -15,7 +15,7 @@ from playwright.sync_api import sync_playwright
 
 from lanterna.images.digits import mnist
 from lanterna.surfaces.web.looking import look_page
-from lanterna.techniques.train.results import open_or_train
+from lanterna.techniques.train.technique import open_or_train
 
 PEN = """async (frames) => {
   const canvas = document.querySelector(".pad canvas"), box = canvas.getBoundingClientRect();

@@ -18,7 +18,7 @@ from lanterna.images import open_picture
 from lanterna.images.digits import mnist
 from lanterna.networks import seen
 from lanterna.probes import paths
-from lanterna.techniques.train.results import open_or_train
+from lanterna.techniques.train.technique import open_or_train
 
 
 def main() -> None:

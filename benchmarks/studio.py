@@ -26,7 +26,7 @@ from playwright.sync_api import sync_playwright
 from lanterna import shelf
 from lanterna.images.digits import mnist
 from lanterna.settings import networks_folder, shelf_folder
-from lanterna.techniques.train.results import open_or_train
+from lanterna.techniques.train.technique import open_or_train
 
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "tests" / "shared"))

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING
 
 from lanterna import shelf
 from lanterna.settings import networks_folder, shelf_folder
-from lanterna.techniques.train.results import open_or_train
+from lanterna.techniques.train.technique import open_or_train
 
 ROOT = Path(__file__).parent.parent
 sys.path += [str(ROOT / "tests" / "shared"), str(ROOT / "benchmarks")]

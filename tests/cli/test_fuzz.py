@@ -30,8 +30,8 @@ from lanterna.networks import keeping_networks
 from lanterna.surfaces.cli import VERBS, main
 from lanterna.techniques import registry
 from lanterna.techniques.technique import Frame, Technique
-from lanterna.techniques.train.results import open_or_train
 from lanterna.techniques.train.settings import Train
+from lanterna.techniques.train.technique import open_or_train
 
 pytestmark = pytest.mark.slow
 
@@ -173,7 +173,7 @@ def all_is_here(real_shelf, tmp_path_factory):
     quick = ["--fraction", "0.02", "--epochs", "1", "--hold-out", "1000", "--channels", "4", "8", "--quiet"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LANTERNA_HOME", str(home))
-        patch.setattr("lanterna.techniques.train.results.open_or_train", functools.cache(open_or_train))
+        patch.setattr("lanterna.techniques.train.technique.open_or_train", functools.cache(open_or_train))
         assert main(["train", "conv", *quick]) == 0
         yield home
 

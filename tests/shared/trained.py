@@ -19,7 +19,7 @@ import torch
 import lanterna
 from lanterna import settings, shelf
 from lanterna.devices import choose_device, fast_dtype
-from lanterna.techniques.train.results import open_or_train
+from lanterna.techniques.train.technique import open_or_train
 from places import ROOT
 
 NAMES = ("conv", "dense")

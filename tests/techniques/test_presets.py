@@ -13,7 +13,7 @@ from lanterna import open_picture, shelf
 from lanterna.networks import Network, open_network
 from lanterna.techniques.dream.algorithm import Dream, dream, first_stage
 from lanterna.techniques.octaves import resized
-from lanterna.techniques.train.results import open_or_train
+from lanterna.techniques.train.technique import open_or_train
 
 SIDE = 96  # two octaves: with one alone, presets do less than they do at the sizes they were made for
 PHOTOGRAPHS = ("chelsea.png", "coffee.png", "rocket.jpg")

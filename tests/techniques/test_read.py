@@ -186,7 +186,7 @@ def test_the_command_trains_a_network_first(
     """With a row for each epoch, and once."""
     assert private_home
     quick = Train(network="dense", epochs=2, fraction=0.02, hold_out=1000, hidden=(16,))
-    monkeypatch.setattr(Train, "preset", lambda *_: quick.model_dump())
+    monkeypatch.setattr(Train, "presets", {"fast-dense": quick.model_dump()})
     (tmp_path / "page.jpg").write_bytes(pages.simulate(pages.PLAIN, *digits_to_write(), SEED - 5)[0])
     words = ["read", str(tmp_path / "page.jpg"), "--network", "dense"]
     assert main(words) == 0

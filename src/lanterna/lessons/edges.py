@@ -15,7 +15,7 @@ from lanterna.lessons.progress import told
 from lanterna.networks import open_network
 from lanterna.probes.kernels import first_kernels
 from lanterna.techniques.technique import Settings
-from lanterna.techniques.train.results import open_or_train
+from lanterna.techniques.train.technique import open_or_train
 
 if TYPE_CHECKING:
     from lanterna.lessons.lesson import Verdict

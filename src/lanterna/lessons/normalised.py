@@ -82,7 +82,8 @@ def cleaned(images: Tensor) -> Tensor:
 def trained(fraction: float, seed: int, kind: Kind, *, augmented: bool) -> Network:
     """A network of that kind, with and without digits changed as by another hand."""
     wishes = {
-        **Train.presets["fast" if kind == "conv" else "fast-dense"], "fraction": fraction, "seed": seed, "epochs": 3,
+        **Train.presets["fast" if kind == "conv" else "fast-dense"], "fraction": fraction, "seed": seed,
+        "epochs": 3,
         "augmentation": "hand" if augmented else "none", "hold_out": 0,
     }  # fmt: skip
     (last,) = deque(train(Train.checked(wishes), device="cpu"), maxlen=1)

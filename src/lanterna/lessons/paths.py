@@ -22,7 +22,7 @@ from lanterna.probes.paths import heat, paths
 from lanterna.probes.running import INPUT, weights_of
 from lanterna.techniques.technique import Settings
 from lanterna.techniques.train.algorithm import in_unit_range, logits_of
-from lanterna.techniques.train.results import open_or_train
+from lanterna.techniques.train.technique import open_or_train
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

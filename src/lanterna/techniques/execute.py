@@ -32,7 +32,6 @@ from lanterna.networks.tracing import ForeignNetwork
 from lanterna.techniques import registry
 from lanterna.techniques.frame_folder import FrameFolder
 from lanterna.techniques.technique import Settings, Work
-from lanterna.techniques.train.results import open_or_train
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,7 +66,7 @@ class Job:
     what a network that is made is called, or its folder; `options` are those of the technique, as its
     algorithm takes them. `fetch_item` fetches one thing to the shelf, `say` says a line to the person, and
     `progress` is called with what is being done, how much, and of how much, before the first frame; it may
-    raise to end the job. `open_reader` opens a network that reads digits, as `open_or_train` does.
+    raise to end the job. `open_reader` opens a network that reads digits, where that is not `open_or_train`.
     `pictures_given` are pictures that are already open, by input, and `trust` lets a network's name run
     somebody's code.
     """
@@ -87,7 +86,7 @@ class Job:
     fetch_item: Fetch = fetch_quietly
     progress: Callable[[str, int, int], None] = lambda *_: None
     say: Callable[[str], None] = lambda _: None
-    open_reader: Callable[..., Network] = open_or_train
+    open_reader: Callable[..., Network] | None = None
     trust: bool = True
     pictures_given: Mapping[str, Sequence[Tensor]] = field(default_factory=dict)
     also_at: Container[int] = ()

@@ -172,18 +172,18 @@ def fetch_missing(*names: str, quiet: bool = False) -> None:
 def open_or_train(name: str, *, device: str, quiet: bool = False) -> Network:
     """Open a network that reads digits; where it is not there yet, train it first, with its table.
 
-    Errors: as `lanterna.techniques.train.results.open_or_train`.
+    Errors: as `lanterna.techniques.train.technique.open_or_train`.
     """
     from lanterna.networks.trained import is_trained
-    from lanterna.techniques.train import results
+    from lanterna.techniques.train import technique
 
     if name not in ("conv", "dense") or is_trained(name):
-        return results.open_or_train(name, device=device)
+        return technique.open_or_train(name, device=device)
     from lanterna.surfaces.cli.train import watching
 
     say(f"no network has been trained yet: training {name} first, once", quiet=quiet)
     with watching(quiet=quiet) as watch:
-        return results.open_or_train(name, device=device, watch=watch)
+        return technique.open_or_train(name, device=device, watch=watch)
 
 
 def tell_device(device: str, *, quiet: bool = False) -> None:

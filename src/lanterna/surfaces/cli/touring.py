@@ -33,7 +33,7 @@ from lanterna.techniques.read.algorithm import read
 from lanterna.techniques.read.technique import READ
 from lanterna.techniques.style.technique import INSTANT, STYLE
 from lanterna.techniques.technique import Result
-from lanterna.techniques.train.results import open_or_train
+from lanterna.techniques.train.technique import open_or_train
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

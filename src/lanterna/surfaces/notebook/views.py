@@ -22,7 +22,7 @@ from lanterna.surfaces.cli.common import fetch_missing
 from lanterna.surfaces.notebook.bundle import Bundle, bundle
 from lanterna.surfaces.web.looking import look_page
 from lanterna.surfaces.web.page import asset, standalone, with_imports
-from lanterna.techniques.train.results import open_or_train
+from lanterna.techniques.train.technique import open_or_train
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

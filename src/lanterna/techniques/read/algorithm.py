@@ -26,7 +26,7 @@ from lanterna.images.normalise import Normalised, normalise
 from lanterna.techniques.read.choosing import choose_pieces, digit_page_odds
 from lanterna.techniques.read.judging import Judge, judge_of
 from lanterna.techniques.technique import Settings
-from lanterna.techniques.train.results import open_or_train
+from lanterna.techniques.train.technique import open_or_train
 
 if TYPE_CHECKING:
     from collections.abc import Callable

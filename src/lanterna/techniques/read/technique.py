@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lanterna.images.annotate import Mark, page_with_marks, steps_picture
 from lanterna.techniques.read.algorithm import Read, ReadPage, check_reads_digits, read
 from lanterna.techniques.technique import Frame, Input, Output, Report, Result, Technique, Work
+from lanterna.techniques.train.technique import open_or_train
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,8 @@ def draw(page: ReadPage, made: Made) -> Tensor:
 def _read(job: Job) -> Work:
     job.fetch("mnist")
     if job.opened_network is None:
-        job.network = job.open_reader(job.settings.network, device=job.device)
+        opening = job.open_reader or open_or_train
+        job.network = opening(job.settings.network, device=job.device)
         check_reads_digits(job.network)
 
     def frames() -> Frames:

@@ -10,19 +10,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lanterna.devices import choose_device
 from lanterna.images.digits import Digits, mnist
 from lanterna.images.drawing import contact_sheet, table_of_answers
-from lanterna.networks.trained import is_trained, open_trained
 from lanterna.techniques.evaluation import confusion_of, judged, keep_results
 from lanterna.techniques.train.algorithm import in_unit_range, logits_of, scatter, training_digits
-from lanterna.techniques.train.settings import Train
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from lanterna.networks.stages import Network
+    from lanterna.techniques.train.settings import Train
 
 WORST_SHOWN = 40
 
@@ -139,26 +137,3 @@ def keep(
         "mistakes": results.mistakes,
     }
     return keep_results(folder, network, recipe, recipe, summary, pictures, seconds, ["mnist"])
-
-
-def open_or_train(
-    name: str = "conv", *, device: str = "auto", watch: Callable[[Any], object] | None = None
-) -> Network:
-    """The network trained under that name; where there is none yet, `fast` is trained and kept first.
-
-    Only `conv` and `dense` are trained so; `watch` is called with each frame.
-
-    Errors: `MissingError` for another name that is not there.
-    """
-    from lanterna.techniques.execute import Job, begin
-    from lanterna.techniques.train.technique import TRAIN  # which needs what is above
-
-    if name in ("conv", "dense") and not is_trained(name):
-        recipe = Train.checked(Train.presets["fast" if name == "conv" else "fast-dense"])
-        job = Job(TRAIN, recipe, device=device, title=name)
-        work = begin(job)
-        for frame in work.frames:
-            if watch is not None:
-                watch(frame)
-        work.results(frame, job.settings)
-    return open_trained(name).to(choose_device(device))

@@ -11,9 +11,11 @@ import torch
 from PIL import Image, ImageDraw
 from torch import nn
 
+from lanterna.devices import choose_device
 from lanterna.images.digits import Digits, mnist
 from lanterna.images.drawing import DIM, NIGHT, as_picture, font, signed_picture
-from lanterna.networks.trained import trained_folder
+from lanterna.networks.trained import is_trained, open_trained, trained_folder
+from lanterna.techniques.execute import Job, begin
 from lanterna.techniques.technique import Output, Report, Result, Technique, Work
 from lanterna.techniques.train.algorithm import logits_of, train
 from lanterna.techniques.train.film import Film, film_steps
@@ -22,12 +24,11 @@ from lanterna.techniques.train.results import confusion_picture, examine, keep, 
 from lanterna.techniques.train.settings import Train
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from torch import Tensor
 
     from lanterna.networks import Network
-    from lanterna.techniques.execute import Job
     from lanterna.techniques.technique import Frames
     from lanterna.techniques.train.algorithm import TrainFrame
 
@@ -159,3 +160,23 @@ TRAIN = Technique(
 )  # fmt: skip
 
 TECHNIQUES = (TRAIN,)
+
+
+def open_or_train(
+    name: str = "conv", *, device: str = "auto", watch: Callable[[Any], object] | None = None
+) -> Network:
+    """The network trained under that name; where there is none yet, `fast` is trained and kept first.
+
+    Only `conv` and `dense` are trained so; `watch` is called with each frame.
+
+    Errors: `MissingError` for another name that is not there.
+    """
+    if name in ("conv", "dense") and not is_trained(name):
+        recipe = Train.checked(Train.presets["fast" if name == "conv" else "fast-dense"])
+        job = Job(TRAIN, recipe, device=device, title=name)
+        work = begin(job)
+        for frame in work.frames:
+            if watch is not None:
+                watch(frame)
+        work.results(frame, job.settings)
+    return open_trained(name).to(choose_device(device))
