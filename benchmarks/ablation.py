@@ -17,8 +17,8 @@ import lanterna
 from lanterna.images.digits import mnist
 from lanterna.images.drawing import AMBER, BLUE, DIM, LIGHT, NIGHT, SHADE, as_picture, font
 from lanterna.probes import BY, ablation
-from lanterna.techniques.train.technique import open_or_train
 from lanterna.techniques.train.settings import Train
+from lanterna.techniques.train.technique import open_or_train
 
 SHARES = [0, *(10 ** (exponent / 4) for exponent in range(-16, -1))]  # one in 10,000 to a third
 LOWEST = -1.0  # of the whole answer; what falls further leaves the page
