@@ -300,6 +300,11 @@ def job_of(record: Record, *, trust: bool = False) -> Job:
     name would run somebody's code and `trust` is not given.
     """
     technique = registry.technique_of(record.verb, record.made)
+    if technique is None and record.verb not in registry.BUILT_IN:
+        registry.of_verb(record.verb)  # says why, where its package cannot be used
+        raise UsageError(
+            f"the technique {record.verb!r} is not installed here: install the package that brings it"
+        )
     if technique is None:
         raise UsageError(
             f"this Lanterna cannot make the {record.made!r} picture of {record.verb!r} again: "

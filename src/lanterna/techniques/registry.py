@@ -8,14 +8,18 @@ nothing that is not in this table.
 from __future__ import annotations
 
 import pkgutil
+import re
 from contextlib import suppress
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import distributions
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
-from lanterna.errors import LanternaError
+from lanterna.errors import LanternaError, escaped
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from lanterna.techniques.technique import Technique
 
 GROUP = "lanterna.techniques"
@@ -34,50 +38,79 @@ BUILT_IN = {
 }
 
 
+RESERVED = {
+    "doctor", "help", "look", "networks", "recipe", "render", "rerun", "shelf", "studio", "tour", "version",
+}  # fmt: skip
+"""Verbs of the command line that are no techniques."""
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
+
+
 @cache
-def paths() -> dict[str, str]:
-    """Where each verb's techniques are declared. No package replaces what is built in."""
-    others = {entry.name: entry.value for entry in entry_points(group=GROUP)}
-    return {**BUILT_IN, **{verb: path for verb, path in others.items() if verb not in BUILT_IN}}
+def entries() -> dict[str, EntryPoint]:
+    """The techniques of other packages by their verbs; no package replaces what is built in."""
+    found: dict[str, EntryPoint] = {}
+    for package in distributions():
+        with suppress(Exception):  # metadata that cannot be read: of a package that is no business of ours
+            for entry in package.entry_points:
+                if entry.group == GROUP and _NAME.fullmatch(entry.name):
+                    found.setdefault(entry.name, entry)
+    return {verb: entry for verb, entry in found.items() if verb not in BUILT_IN.keys() | RESERVED}
 
 
 @cache
 def others() -> dict[str, str]:
     """The verbs of techniques from other packages, and what these packages say of themselves."""
-    return {
-        entry.name: (entry.dist.metadata["Summary"] if entry.dist else None) or f"From {entry.value}."
-        for entry in entry_points(group=GROUP)
-        if entry.name not in BUILT_IN
-    }
+    said = {}
+    for verb, entry in entries().items():
+        with suppress(Exception):
+            said[verb] = shorten(escaped((entry.dist and entry.dist.metadata["Summary"]) or ""), 100)
+    return {verb: said.get(verb) or f"From {escaped(entry.value)}." for verb, entry in entries().items()}
 
 
 @cache
 def of_verb(verb: str) -> tuple[Technique, ...]:
     """The techniques of one verb, imported now; none where there is no such verb.
 
-    Errors: `LanternaError` where somebody's package cannot be imported.
+    Errors: `LanternaError` where somebody's package cannot be used.
     """
-    if verb not in paths():
+    if verb in BUILT_IN:
+        found: tuple[Technique, ...] = pkgutil.resolve_name(BUILT_IN[verb])
+        return found
+    if verb not in entries():
         return ()
-    try:
-        found = pkgutil.resolve_name(paths()[verb])
-    except Exception as error:
-        if verb in BUILT_IN:
-            raise
-        raise LanternaError(f"the technique {verb} at {paths()[verb]} cannot be imported: {error}") from error
-    return found if isinstance(found, tuple) else (found,)
+    from lanterna.techniques.installed import load  # with torch, which a list of names does without
+
+    return load(entries()[verb])
 
 
 @cache
-def all_techniques() -> dict[str, Technique]:
-    """Every technique that can be imported, by its name; all are imported now."""
+def _all() -> tuple[dict[str, Technique], dict[str, str]]:
     found: dict[str, Technique] = {}
-    for verb in paths():
-        with suppress(LanternaError):
-            found |= {each.name: each for each in of_verb(verb) if each.name not in found}
-    return found
+    broken: dict[str, str] = {}
+    for verb in (*BUILT_IN, *entries()):
+        try:
+            techniques = of_verb(verb)
+            if taken := [each.name for each in techniques if each.name in found]:
+                raise LanternaError(f"the technique {verb} is wrong: there is a {taken[0]!r} already")
+            found |= {each.name: each for each in techniques}
+        except LanternaError as error:
+            broken[verb] = str(error)
+    return found, broken
+
+
+def all_techniques() -> dict[str, Technique]:
+    """Every technique that can be used, by its name; all are imported now."""
+    return _all()[0]
+
+
+def broken() -> dict[str, str]:
+    """Why techniques of other packages cannot be used, by their verbs."""
+    return _all()[1]
 
 
 def technique_of(verb: str, made: str) -> Technique | None:
-    """The technique that makes such a picture, or None where there is none."""
-    return next((each for each in of_verb(verb) if made in each.makes), None)
+    """The technique that makes such a picture, or None where there is none that can be used."""
+    with suppress(LanternaError):
+        return next((each for each in of_verb(verb) if made in each.makes), None)
+    return None

@@ -15,6 +15,7 @@ from lanterna.files import human_size
 from lanterna.shelf.wheels import has_pip
 from lanterna.surfaces.cli import settings_file
 from lanterna.surfaces.cli.common import Json, console, emit_json
+from lanterna.techniques import registry
 
 PACKAGES = (
     "torch",
@@ -41,6 +42,7 @@ def doctor(*, json: Json = False) -> int:
         "python": {"version": platform.python_version(), "place": sys.executable},
         "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
         "packages": {name: _version(name) for name in PACKAGES},
+        "techniques": _techniques(advice),
         "torch": torch_facts,
         "pictures": _pictures(advice),
         "fetching": _fetching(advice),
@@ -141,6 +143,13 @@ def _settings_file(advice: list[str]) -> Mapping[str, object]:
     except UsageError as error:
         advice.append(str(error))
         return {"file": "not used"}
+
+
+def _techniques(advice: list[str]) -> Mapping[str, object]:
+    """The techniques of other packages."""
+    broken = registry.broken()
+    advice += [f"{reason}: update or uninstall its package" for reason in broken.values()]
+    return {verb: "cannot be used" if verb in broken else words for verb, words in registry.others().items()}
 
 
 def _version(package: str) -> str | None:

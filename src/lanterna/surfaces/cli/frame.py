@@ -36,6 +36,8 @@ def run(tokens: Sequence[str]) -> int:
         outcome = command(*map(_dashed, bound.args), **{k: _dashed(v) for k, v in bound.kwargs.items()})
         return outcome if isinstance(outcome, int) else 0
     except LanternaError as error:
+        if os.environ.get("LANTERNA_DEBUG") and error.__cause__:
+            traceback.print_exc()
         return _say(str(error), error.exit_code)
     except CycloptsError as error:
         error.verbose = False

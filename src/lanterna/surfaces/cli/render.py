@@ -40,7 +40,7 @@ from lanterna.surfaces.render.pieces import Carried, Piece, cuts, pieces, pieces
 from lanterna.surfaces.render.plan import Pictures, Sweep, originals, variations, without_pictures
 from lanterna.surfaces.render.task import SILENCE, Given, Kit
 from lanterna.surfaces.render.work import work
-from lanterna.techniques.registry import of_verb, paths
+from lanterna.techniques.registry import all_techniques, of_verb
 from lanterna.techniques.technique import Output as Kind
 from lanterna.techniques.technique import Technique
 
@@ -195,6 +195,8 @@ def render(
     what, who = what or What(), who or Who()
     place = what.place
     sweeps = [Sweep.read(text) for text in what.sweep or ()]
+    if len({each.name for each in sweeps}) < len(sweeps):
+        raise UsageError("--sweep: a setting is swept twice: put all of its values into one")
     begun, wanted, carried = _understood(source, verb, words, what)
     what.check(wanted.technique, begun, force=force)
     who.check()
@@ -236,6 +238,7 @@ def _understood(
         verb, words = str(source), words if verb is None else (verb, *words)
         begun = without_pictures(verb)
     elif verb not in names:
+        of_verb(verb or "")  # says why, where its package cannot be used
         got = "" if verb is None else f", got {verb[:40]!r}"
         raise UsageError(f"expected what to do with each: {', '.join(names)}{got}")
     else:
@@ -274,11 +277,10 @@ def _has_film(wanted: Asked) -> bool:
 def _techniques() -> dict[str, Technique]:
     """The techniques that can be run many times over, by name: of a picture, or of nothing."""
     return {
-        each.name: each
-        for verb in paths()
-        if verb != "learn"
-        for each in of_verb(verb)
-        if (each.output is Kind.WORDS or (each.output is Kind.PICTURE and each.again))
+        name: each
+        for name, each in all_techniques().items()
+        if each.verb != "learn"
+        and (each.output is Kind.WORDS or (each.output is Kind.PICTURE and each.again))
         and not any(one.suffix for one in each.inputs)
     }
 

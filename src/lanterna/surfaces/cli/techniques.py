@@ -399,16 +399,16 @@ def make_pictures(what: Asked, options: Mapping[str, Any]) -> int | None:
     if not finished and not technique.partial:
         raise KeyboardInterrupt  # half of it would be no picture
     document: dict[str, Any] = {}
+    report = work.report(frame)
     for result in work.results(frame, job.settings):
         record = execute.record_of(job, result)
         document |= places.save(result, record, overwrite=overwrite, quiet=quiet)
     if finished:
         execute.finish(job)
     seconds = round(time.perf_counter() - begun, 2)
-    report = work.report(frame)
     numbers = {name: round(value, 5) for name, value in frame.numbers.items()}
     document = {
-        **document, "finished": finished, "seconds": seconds, **numbers,
+        **document, **numbers, "finished": finished, "seconds": seconds,
         "recipe": job.settings.model_dump(mode="json"), **report.document,
     }  # fmt: skip
     finished = document["finished"]

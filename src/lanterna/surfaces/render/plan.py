@@ -50,7 +50,10 @@ class Sweep:
             raise UsageError(wanted)
         name = name.strip().replace("-", "_")
         if len(parts) != 3:
-            return cls(name, tuple(_value(each.strip()) for each in told.split(",")))
+            values = tuple(_value(each.strip()) for each in told.split(","))
+            if twice := [value for number, value in enumerate(values) if value in values[:number]]:
+                raise UsageError(f"--sweep {name} has {twice[0]!r} twice: once makes the picture")
+            return cls(name, values)
         try:
             first, last, count = float(parts[0]), float(parts[1]), int(parts[2])
         except ValueError:

@@ -49,6 +49,7 @@ def main(pipe: Connection) -> None:
     commands: queue.SimpleQueue[Message] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(pipe, commands), daemon=True).start()
     from lanterna.surfaces.studio.techniques import technique_named  # torch, while nobody waits yet
+    from lanterna.techniques import registry
 
     pipe.send({"ready": True})
 
@@ -58,7 +59,15 @@ def main(pipe: Connection) -> None:
             if command["do"] == "quit":
                 return
             if command["do"] == "run":
-                run = _Run(technique_named(command["kind"]), command, commands, pipe)
+                try:
+                    technique = technique_named(command["kind"])
+                except UsageError:  # its package is gone, or broken
+                    kind = command["kind"]
+                    gone = f"the technique {kind!r} is not installed any more: install its package, try again"
+                    reason = registry.broken().get(kind, gone)
+                    pipe.send({"job": command["job"], "end": "failed", "error": reason})
+                    continue
+                run = _Run(technique, command, commands, pipe)
                 run.whole()
                 if run.quit:
                     return
