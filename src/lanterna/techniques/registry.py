@@ -75,8 +75,8 @@ def of_verb(verb: str) -> tuple[Technique, ...]:
     Errors: `LanternaError` where somebody's package cannot be used.
     """
     if verb in BUILT_IN:
-        found: tuple[Technique, ...] = pkgutil.resolve_name(BUILT_IN[verb])
-        return found
+        found = pkgutil.resolve_name(BUILT_IN[verb])
+        return found if isinstance(found, tuple) else (found,)
     if verb not in entries():
         return ()
     from lanterna.techniques.installed import load  # with torch, which a list of names does without

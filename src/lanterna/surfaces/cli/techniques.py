@@ -338,7 +338,7 @@ def asked(techniques: Sequence[Technique], options: Mapping[str, Any]) -> Asked:
         if sum(path == Path("-") for path in files.get(each.name, ())) and len(files[each.name]) > 1:
             raise UsageError("standard input is one picture: name the others, or leave - out")
     counts = {name: len(paths) for name, paths in files.items()}
-    if technique.inputs and not technique.inputs[0].many:  # of several, each is a piece of work of its own
+    if technique.inputs and technique.output is declared.Output.WORDS:  # each is a piece of work of its own
         counts |= dict.fromkeys(counts.keys() & {technique.inputs[0].name}, 1)
     try:
         preset = technique.variant(options.get("preset"), settings)
