@@ -518,7 +518,7 @@ def test_a_picture_of_an_unknown_kind_can_be_shown_but_not_made(tmp_path, capsys
     assert main(["recipe", str(tmp_path / "future.png")]) == 0
     assert "levitate" in capsys.readouterr().out
     assert main(["rerun", str(tmp_path / "future.png")]) == 2
-    assert "cannot make" in capsys.readouterr().err
+    assert "the technique 'levitate' is not installed here" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["future.png"]
 
 
@@ -553,3 +553,14 @@ def test_the_rerun_of_a_training_and_of_a_reading_is_the_same_file(tmp_path, cap
         assert (tmp_path / made.replace(".", "-again.")).read_bytes() == (tmp_path / made).read_bytes()
         assert main(["recipe", str(tmp_path / made), "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["command"] == f"lanterna {' '.join(read)}"
+
+
+@pytest.mark.slow
+def test_a_setting_named_like_a_word_of_python_is_set_without_its_dash(private_home, tmp_path):
+    assert private_home
+    picture, made = tmp_path / "input.png", tmp_path / "made.png"
+    photograph(32, 24).save(picture)
+    quick = ["--size", "32", "--steps", "1", "--octaves", "1", "-q"]
+    assert main(["dream", str(picture), "--class", "goldfish", *quick, "-o", str(made)]) == 0
+    assert main(["rerun", str(made), "--set", "class=tick", "-o", str(tmp_path / "again.png"), "-q"]) == 0
+    assert read_record(tmp_path / "again.png").settings["class_"] == ["tick"]

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from hostile import photograph
 from lanterna import open_picture, read_record, save_picture
 from lanterna.errors import LanternaError, UsageError
 from lanterna.images.film_reading import open_film
@@ -617,3 +618,18 @@ def test_dask_without_what_makes_certificates_is_told_in_one_line(photos, tmp_pa
     assert main(command) == 3
     error = capsys.readouterr().err
     assert error == "lanterna: the engine dask needs cryptography: pip install 'lanterna[cluster]' gets it\n"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("kept_workers", "real_shelf")
+def test_a_broken_picture_is_called_by_its_name_and_words_are_written_nowhere_else(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    photograph(20, 20).save("photos/good.png")
+    (tmp_path / "photos/broken.jpg").write_bytes(b"no picture")
+    assert main(["render", "photos", "classify", "-o", "named"]) == 1
+    assert "broken: photos/broken.jpg is not a picture" in capsys.readouterr().err
+    assert main(["render", "photos", "read", "--steps", "steps", "-o", "read"]) == 2
+    assert "--steps is not for many pictures: leave it out" in capsys.readouterr().err

@@ -80,6 +80,8 @@ def changed(record: Record, assignments: Mapping[str, str]) -> Record:
     for key, text in assignments.items():
         if not is_unicode(text):
             raise UsageError(f"{printable(key)}: expected text in UTF-8, got {text!r}")
+        if f"{key}_" in settings:  # `class` is a word of Python's own
+            key = f"{key}_"
         if key in ("input", "inputs"):
             other["inputs"] = _inputs_of("", text, other.get("inputs", record.inputs))
         elif key == "device":

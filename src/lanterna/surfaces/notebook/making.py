@@ -262,6 +262,7 @@ def make(
             raise UsageError(f"{name} got its {key} twice: by its place and by its name")
         given[key] = settings.pop(key)
     known = technique.settings.model_fields
+    settings = {f"{key}_" if f"{key}_" in known else key: value for key, value in settings.items()}
     if unknown := sorted(settings.keys() - known.keys()):
         there = f"its inputs are {', '.join(slots) or 'none'}, its settings {', '.join(known)}"
         raise UsageError(f"{name} has no input or setting {unknown[0]!r}: {there}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from lanterna.devices import choose_device
-from lanterna.errors import LanternaError, one_line
+from lanterna.errors import LanternaError, called, one_line
 from lanterna.files import working_folder
 from lanterna.images.drawing import as_png
 from lanterna.images.film_reading import Film
@@ -38,13 +38,15 @@ class Maker:
         self._folder = self._stack.enter_context(working_folder("lanterna-work-"))
         self._stack.enter_context(keeping_networks())
         torch.set_num_threads(kit.threads)
+        self._names: dict[Path, str] = {}
         self._others = [self._placed(given) for given in kit.others]
 
     def __call__(self, task: Task) -> Made | Failed:
         """Make it. Whatever goes wrong is told, never raised."""
         begun = time.perf_counter()
         try:
-            files = self._chunk(task) if self.kit.chunks else [self._one(task)]
+            with called(self._names):
+                files = self._chunk(task) if self.kit.chunks else [self._one(task)]
         except LanternaError as error:
             return Failed(task.number, one_line(str(error)), final=True)
         except MemoryError:
@@ -63,6 +65,7 @@ class Maker:
         place = self._folder / f"{given.note.sha256}{suffix if len(suffix) < 10 else ''}"
         if not place.exists():
             place.write_bytes(given.data)
+        self._names[place] = given.note.path
         return place
 
     def _one(self, task: Task) -> bytes:
