@@ -6,7 +6,7 @@
 The other loop is gordicaleksa/pytorch-deepdream's, re-created from its description and none of its code: an
 image pyramid; at each level so many steps of gradient ascent on the mean square of one layer's output, after
 a circular shift at random; the gradient smoothed by three Gaussians of growing width and averaged, divided by
-its standard deviation, and added times the learning rate (0.09), all in normalised float32; each next level
+its standard std, and added times the learning rate (0.09), all in normalised float32; each next level
 begins with the enlarged picture itself. The network is the same vgg16 for both, to relu4_3, as many octaves,
 steps and pixels. Theirs computes no layer behind relu4_3 here (its own wrappers end at relu5_3 or behind, so
 this flatters it), its weights ask for no gradient, and its memory format is torch's own.
@@ -29,7 +29,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lanterna import open_network, shelf
 from lanterna.images import open_picture, save_picture
-from lanterna.networks.quick import quicken
+from lanterna.networks.inference import optimize_for_inference
 from lanterna.probes import objectives
 from lanterna.techniques.dream.algorithm import Dream, dream
 from lanterna.techniques.dream.foreseen import foreseen
@@ -78,9 +78,9 @@ def reached(network, picture):
 
 def other_loop(network, picture, octaves, steps):
     """A dream as that loop makes it: `(3, H, W)` to the same."""
-    mean, deviation = network.get_buffer("mean"), network.get_buffer("deviation")
+    mean, std = network.get_buffer("mean"), network.get_buffer("std")
     # Its networks see ImageNet's deviations. This one's eye has 1/255 instead, so steps are taken in units of
-    # ImageNet's mean deviation, or they would be 60 times as small as theirs.
+    # ImageNet's mean std, or they would be 60 times as small as theirs.
     unit = 0.226
     sizes = octave_sizes(*picture.shape[1:], max(picture.shape[1:]), octaves, RATIO)
     generator = torch.Generator().manual_seed(0)
@@ -91,7 +91,7 @@ def other_loop(network, picture, octaves, steps):
         for step in range(steps):
             down, across = torch.randint(-SHIFT, SHIFT + 1, (2,), generator=generator).tolist()
             seen = seen.roll((down, across), (2, 3)).requires_grad_()
-            x = seen * (unit / deviation)
+            x = seen * (unit / std)
             for name, stage in network.stages.items():
                 x = stage(x)
                 if name == STAGE:
@@ -171,7 +171,7 @@ def against(cat, options, **settings):
 def share_of_peak(cat):
     """The rate of convolutions alone at their best, and how much of it a whole step of a dream reaches."""
     network = open_network("vgg16")
-    work = quicken(network, {STAGE})
+    work = optimize_for_inference(network, {STAGE})
     dtype = next(work.parameters()).dtype
     images = torch.randn(1, 512, 64, 64).to(dtype).contiguous(memory_format=torch.channels_last)
     kernels = torch.randn(512, 512, 3, 3).to(dtype).contiguous(memory_format=torch.channels_last)

@@ -45,7 +45,8 @@ def measured(name, stage, channel, options):
         for kind in bench.precisions():
             bench.say(f"{name} {stage} {channel}, {options.steps} steps in {kind}")
             dtype = getattr(torch, kind)
-            with patch.object(recipes, "quicken", lambda given, _, dtype=dtype: in_precision(given, dtype)):
+            in_kind = lambda given, _, dtype=dtype: in_precision(given, dtype)  # noqa: E731
+            with patch.object(recipes, "optimize_for_inference", in_kind):
                 took, (last,) = bench.timed(lambda: deque(feature(recipe, network=network), maxlen=1))
             seconds.setdefault(kind, []).append(took)
             with torch.no_grad():

@@ -30,7 +30,7 @@ import torch.nn.functional as F
 from lanterna import open_picture, shelf
 from lanterna.devices import choose_device, described, fast_dtype
 from lanterna.networks import open_network
-from lanterna.networks.quick import quicken
+from lanterna.networks.inference import optimize_for_inference
 from lanterna.probes import objectives
 from lanterna.techniques.dream.algorithm import Dream, dream
 from lanterna.techniques.paint.algorithm import Paint, paint
@@ -166,7 +166,7 @@ def steps(place: torch.device):
         return step
 
     def dreaming(compiled):
-        network = quicken(open_network("efficientnet-lite0", device=place), ["block9"])
+        network = optimize_for_inference(open_network("efficientnet-lite0", device=place), ["block9"])
         called = compiled(lambda seen: objectives.read(network, seen, frozenset(["block9"]))["block9"])
         picture = torch.rand(1, 3, 352, 512, device=place)
 

@@ -16,7 +16,7 @@ import torch
 from lanterna import open_network, shelf
 from lanterna.images import open_picture
 from lanterna.images.digits import mnist
-from lanterna.networks import seen
+from lanterna.networks import to_input
 from lanterna.probes import paths
 from lanterna.techniques.train.technique import open_or_train
 
@@ -25,7 +25,7 @@ def main() -> None:
     options = bench.options(__doc__, digit=(200, 20), photograph=(15, 3))
     bench.say("opening the networks; conv is trained where there is none")
     lite = open_network("efficientnet-lite0")
-    cat = seen(open_picture(shelf.need("photographs") / "chelsea.png"), lite.eye)
+    cat = to_input(open_picture(shelf.need("photographs") / "chelsea.png"), lite.input_spec)
     conv = open_or_train("conv", device="cpu").requires_grad_(False)
     works = {"digit": (conv, mnist("test").images[0].float() / 255), "photograph": (lite, cat)}
     figures = {"threads": options.threads}

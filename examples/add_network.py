@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lanterna.images.digits import mnist
-from lanterna.networks import Eye
+from lanterna.networks import InputSpec
 
 WEIGHTS = Path("mine.safetensors")
 
@@ -19,7 +19,7 @@ WEIGHTS = Path("mine.safetensors")
 class Mine(nn.Module):
     """Reads a digit: two convolutions that halve the picture, and one layer that answers."""
 
-    eye = Eye(channels=1, size=28, mean=(0.0,), deviation=(1.0,))  # what it takes: grey, 28 pixels, 0 to 1
+    spec = InputSpec(channels=1, size=28, mean=(0.0,), std=(1.0,))  # what it takes: grey, 28 pixels, 0 to 1
     classes = tuple("0123456789")
 
     def __init__(self) -> None:

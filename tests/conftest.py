@@ -12,7 +12,7 @@ from playwright.sync_api import expect, sync_playwright
 from browsers import MISSING, find_chromium
 from browsing import WHILE
 from lanterna import settings, shelf
-from lanterna.networks import keeping_networks
+from lanterna.networks import cache_networks
 from places import SCREENSHOTS
 from served import Served
 from trained import put_trained
@@ -78,7 +78,7 @@ def trained(session_home: Path) -> Path:
 @pytest.fixture(scope="module")
 def kept_networks() -> Iterator[None]:
     """A network that was opened stays open for the commands that follow, as in a worker of a render."""
-    with keeping_networks():
+    with cache_networks():
         yield
 
 

@@ -26,7 +26,7 @@ from hostile import CHANGES, chunk, hostile_contents, make_hostile_files, photog
 from lanterna.errors import UsageError
 from lanterna.images import decoding, make_record, open_picture, save_picture
 from lanterna.images.record import to_json
-from lanterna.networks import keeping_networks
+from lanterna.networks import cache_networks
 from lanterna.surfaces.cli import VERBS, main
 from lanterna.techniques import registry
 from lanterna.techniques.technique import Frame, Technique
@@ -181,7 +181,7 @@ def all_is_here(real_shelf, tmp_path_factory):
 @pytest.fixture
 def all_open(all_is_here):
     """The same, with networks that stay open from one command to the next."""
-    with keeping_networks():
+    with cache_networks():
         yield all_is_here
 
 

@@ -12,7 +12,7 @@ from lanterna import shelf
 from lanterna.errors import UsageError
 from lanterna.images import open_picture, save_picture
 from lanterna.images.digits import mnist
-from lanterna.networks import open_network, seen
+from lanterna.networks import open_network, to_input
 from lanterna.networks.digits import conv, dense
 from lanterna.networks.trained import open_trained
 from lanterna.probes import heat, links, paths
@@ -110,8 +110,8 @@ def digit_page(tmp_path_factory, network, images, session_home):
 
 @pytest.fixture(scope="module")
 def photograph():
-    return open_network("efficientnet-lite0"), seen(
-        open_picture(shelf.need("photographs") / "chelsea.png"), open_network("efficientnet-lite0").eye
+    return open_network("efficientnet-lite0"), to_input(
+        open_picture(shelf.need("photographs") / "chelsea.png"), open_network("efficientnet-lite0").input_spec
     )
 
 

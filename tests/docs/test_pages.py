@@ -24,7 +24,7 @@ from lanterna.images.digits import mnist
 from lanterna.images.film_reading import open_film
 from lanterna.images.films import SUFFIXES as FILMS
 from lanterna.images.films import save_film
-from lanterna.networks import keeping_networks
+from lanterna.networks import cache_networks
 from lanterna.networks.trained import is_trained, open_trained
 from lanterna.surfaces.cli import VERBS, launching, main
 from lanterna.surfaces.cli.frame import make_app
@@ -251,7 +251,7 @@ def quicker(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Processes]]:
         return 0
 
     monkeypatch.setattr(launching, "launch", launch)
-    with keeping_networks():
+    with cache_networks():
         yield launched
 
 

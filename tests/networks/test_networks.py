@@ -16,7 +16,7 @@ from lanterna import shelf
 from lanterna.documents import runs_code
 from lanterna.errors import MissingError, UsageError
 from lanterna.images import open_picture, save_picture
-from lanterna.networks import Eye, networks, open_network, seen, stages
+from lanterna.networks import InputSpec, networks, open_network, stages, to_input
 from lanterna.networks.tracing import RESULT, UntracedNetwork
 from lanterna.networks.trained import trained_folder
 from lanterna.surfaces.cli import main
@@ -131,15 +131,15 @@ def test_vgg_agrees_with_its_weights_applied_by_hand(real_shelf):
 def test_the_middle_of_a_picture_is_seen():
     picture = torch.zeros(3, 100, 300)
     picture[:, 10:90, 110:190] = 1  # what a crop of 0.8 keeps
-    assert seen(picture, Eye(3, 40, (0.0,) * 3, (1.0,) * 3, crop=0.8)).min() == 1
-    assert seen(picture, Eye(3, 40, (0.0,) * 3, (1.0,) * 3)).mean() == pytest.approx(0.64, abs=0.02)
+    assert to_input(picture, InputSpec(3, 40, (0.0,) * 3, (1.0,) * 3, crop=0.8)).min() == 1
+    assert to_input(picture, InputSpec(3, 40, (0.0,) * 3, (1.0,) * 3)).mean() == pytest.approx(0.64, abs=0.02)
 
 
 def test_a_drawing_in_dark_ink_becomes_white_ink_for_a_digit_network():
     drawn = torch.ones(3, 56, 56)
     drawn[:, 14:42, 26:30] = 0
-    dark_on_light = seen(drawn, Eye(1, 28, (0.0,), (1.0,)))
-    light_on_dark = seen(1 - drawn, Eye(1, 28, (0.0,), (1.0,)))
+    dark_on_light = to_input(drawn, InputSpec(1, 28, (0.0,), (1.0,)))
+    light_on_dark = to_input(1 - drawn, InputSpec(1, 28, (0.0,), (1.0,)))
     assert dark_on_light.shape == (1, 28, 28)
     torch.testing.assert_close(dark_on_light, light_on_dark)
     assert light_on_dark[0, 14, 14] > 0.9
@@ -299,10 +299,10 @@ def test_how_a_foreign_network_sees_and_what_it_answers():
     assert open_network("nets.py:thousand").classes[EGYPTIAN_CAT] == "Egyptian Mau"
     sequence = open_network("nets:sequence")
     assert sequence.classes == ("a", "b", "c")
-    assert (sequence.eye.channels, sequence.eye.size) == (1, 28)
-    assert open_network("nets:residual").eye.size == 224
-    timm = open_network("nets:like_timm").eye
-    assert timm == Eye(3, 64, (0.1, 0.2, 0.3), (1.0, 2.0, 3.0), crop=0.9)
+    assert (sequence.input_spec.channels, sequence.input_spec.size) == (1, 28)
+    assert open_network("nets:residual").input_spec.size == 224
+    timm = open_network("nets:like_timm").input_spec
+    assert timm == InputSpec(3, 64, (0.1, 0.2, 0.3), (1.0, 2.0, 3.0), crop=0.9)
     assert "weights=None" in open_network("nets:like_torchvision").note
 
 
@@ -319,7 +319,7 @@ def test_how_a_foreign_network_sees_and_what_it_answers():
         ("nets:number", "gives int: expected a torch.nn.Module"),
         ("nets:empty", "has no weights"),
         ("nets:five_channels", "takes 5 channels"),
-        ("nets:picky", "takes no picture of .*attribute `eye`"),
+        ("nets:picky", "takes no picture of .*attribute `input_spec`"),
         ("nets:", "module:function"),
         (":f", "module:function"),
         ("broken:f", r"cannot be imported \(ModuleNotFoundError: No module named 'nothing_that_exists'\)"),

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from lanterna.errors import UsageError
-from lanterna.networks import Eye, Network
+from lanterna.networks import InputSpec, Network
 from lanterna.probes.objectives import (
     channel,
     channels,
@@ -33,7 +33,7 @@ def network():
         "flatten": nn.Flatten(),
         "output": nn.Linear(4 * 3 * 3, 6),
     }
-    return Network("small", Eye(3, 8, (0.4,) * 3, (0.5,) * 3), stages).double()
+    return Network("small", InputSpec(3, 8, (0.4,) * 3, (0.5,) * 3), stages).double()
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_values_are_those_of_the_definition(network, images):
 
 def test_a_direction_is_reached_by_both_channels_together():
     stages = {"maps": nn.Identity(), "weights": nn.Conv2d(3, 3, 1)}
-    network = Network("plain", Eye(3, 4, (0.0,) * 3, (1.0,) * 3), stages)
+    network = Network("plain", InputSpec(3, 4, (0.0,) * 3, (1.0,) * 3), stages)
     both = torch.tensor([1.0, 1.0, 0.0]).view(1, 3, 1, 1).expand(1, 3, 4, 4)
     one = torch.tensor([2.0, 0.0, 0.0]).view(1, 3, 1, 1).expand(1, 3, 4, 4)
     half = direction("maps", {0: 1, 1: 1})

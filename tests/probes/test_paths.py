@@ -17,7 +17,7 @@ from lanterna import shelf
 from lanterna.errors import UsageError
 from lanterna.images.digits import mnist
 from lanterna.images.drawing import as_picture
-from lanterna.networks import Eye, Network, open_network
+from lanterna.networks import InputSpec, Network, open_network
 from lanterna.networks.digits import conv, dense, start_weights
 from lanterna.networks.tracing import RESULT
 from lanterna.networks.trained import open_trained
@@ -95,7 +95,7 @@ def held(network, image, answer, dtype, against=None):
         total = found.contributions[stage].double().sum().item() + behind
         assert total == pytest.approx(value, abs=DTYPES[dtype] * scale), stage
         behind += found.offsets[stage]
-    behind += found.offsets["eye"]
+    behind += found.offsets["normalisation"]
     assert found.contributions["input"].shape == image.shape
     total = found.contributions["input"].double().sum().item() + behind
     assert total == pytest.approx(value, abs=DTYPES[dtype] * scale)
@@ -154,7 +154,7 @@ def test_the_cat_is_explained():
     assert found.value == pytest.approx(10.4699, abs=1e-3)
     assert found.error < 1e-12
     assert found.explained("block9") == pytest.approx(found.value, abs=1e-12)
-    assert abs(found.offsets["eye"]) > 0.1  # seeing is not for nothing here, and is counted
+    assert abs(found.offsets["normalisation"]) > 0.1  # seeing is not for nothing here, and is counted
     assert heat(found, "block16").shape == (7, 7)
     torch.testing.assert_close(heat(found), found.contributions["input"].sum(0))
 
@@ -171,7 +171,7 @@ def test_a_full_relu6_and_a_leaky_one_are_counted():
         "flatten": nn.Flatten(),
         "output": nn.Linear(6 * 4, 3),
     }
-    network = Network("small", Eye(1, 6, (0.5,), (0.01,)), stages, "abc").eval().requires_grad_(False)
+    network = Network("small", InputSpec(1, 6, (0.5,), (0.01,)), stages, "abc").eval().requires_grad_(False)
     stages["mix"].weight *= 3
     found = held(network, torch.rand(1, 6, 6), 2, torch.float64, against=0)
     assert abs(found.offsets["relu6"]) > 1e-3
@@ -255,7 +255,7 @@ def links_hold(network, image, answers, against=None, stages=None):
             came, went = per_map(each.contributions[before]), per_map(each.contributions[stage])
             assert flow.shape == (len(came), len(went))
             torch.testing.assert_close(flow.sum(1), came, rtol=1e-8, atol=1e-9)
-            inside = each.offsets[stage] + (each.offsets["eye"] if before == "input" else 0)
+            inside = each.offsets[stage] + (each.offsets["normalisation"] if before == "input" else 0)
             assert flow.sum().item() + inside == pytest.approx(went.sum().item(), abs=1e-9)
 
 
@@ -326,7 +326,7 @@ def test_integrated_terms_agree_with_the_exact_ones_where_all_is_linear():
 
     layers = {"flatten": nn.Flatten(), "hidden": nn.Linear(784, 6), "unknown": Unknown(),
               "output": nn.Linear(6, 10)}  # fmt: skip
-    network = Network("unknown", Eye(1, 28, (0.0,), (1.0,)), layers, "0123456789").double().eval()
+    network = Network("unknown", InputSpec(1, 28, (0.0,), (1.0,)), layers, "0123456789").double().eval()
     image = digits(1)[0].double()
     integrated = paths(network, image, 3)
     assert not integrated.exact  # not claimed, because it is not known
@@ -489,7 +489,7 @@ def test_other_misuse_is_refused_too():
     with pytest.raises(UsageError, match="vgg16 has no classes"):
         paths(open_network("vgg16"), torch.zeros(3, 224, 224), 0)
     layers = {"input": nn.Flatten(), "output": nn.Linear(784, 10)}
-    clash = Network("clash", Eye(1, 28, (0.0,), (1.0,)), layers, "0123456789")
+    clash = Network("clash", InputSpec(1, 28, (0.0,), (1.0,)), layers, "0123456789")
     with pytest.raises(UsageError, match="a stage called 'input'"):
         paths(clash, digits(1)[0], 0)
     found = paths(dense(), digits(1)[0], 0)

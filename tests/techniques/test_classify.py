@@ -13,7 +13,7 @@ import torch
 from lanterna import shelf
 from lanterna.errors import UsageError
 from lanterna.images import open_picture, save_picture
-from lanterna.networks import Eye, Network, open_network
+from lanterna.networks import InputSpec, Network, open_network
 from lanterna.networks.digits import dense
 from lanterna.networks.plan import Plan
 from lanterna.networks.trained import save_trained
@@ -47,9 +47,9 @@ class Nearest(torch.nn.Module):
 
 @pytest.fixture
 def by_brightness():
-    eye = Eye(3, 8, (0.0,) * 3, (1.0,) * 3)
+    spec = InputSpec(3, 8, (0.0,) * 3, (1.0,) * 3)
     names = [f"level {level}" for level in range(101)]
-    return Network("by brightness", eye, {"output": Nearest(101)}, names).eval()
+    return Network("by brightness", spec, {"output": Nearest(101)}, names).eval()
 
 
 @pytest.mark.slow

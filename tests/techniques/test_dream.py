@@ -10,8 +10,8 @@ from torch.nn import functional as F
 from lanterna import shelf
 from lanterna.errors import LanternaError, UsageError
 from lanterna.images import open_picture
-from lanterna.networks import class_index, open_network, seen
-from lanterna.networks.quick import quicken
+from lanterna.networks import class_index, open_network, to_input
+from lanterna.networks.inference import optimize_for_inference
 from lanterna.networks.trained import open_trained
 from lanterna.probes import objectives
 from lanterna.probes.objectives import Objective
@@ -107,7 +107,7 @@ def test_a_class_becomes_probable(lite0, cat):
     picture = dreamt(cat, lite0, class_="goldfish", size=224, steps=16).picture
     with torch.no_grad():
         before, after = (
-            lite0(seen(each, lite0.eye)[None]).softmax(1)[0, goldfish] for each in (cat, picture)
+            lite0(to_input(each, lite0.input_spec)[None]).softmax(1)[0, goldfish] for each in (cat, picture)
         )
     assert before < 0.001
     assert after > 0.1
@@ -306,7 +306,7 @@ def test_a_digit_network_dreams_of_its_classes(conv):
     page = 0.2 * torch.rand(3, 28, 28, generator=generator)
     made = dreamt(page, conv, class_="3", size=32, octaves=1, steps=20, step_size=8).picture
     with torch.no_grad():
-        assert conv(seen(made, conv.eye)[None]).argmax() == 3
+        assert conv(to_input(made, conv.input_spec)[None]).argmax() == 3
 
 
 NETS = """
@@ -454,7 +454,7 @@ def test_a_quick_digit_network_puts_out_what_the_network_does(name, trained):
 
 def quick_agrees(network, stages, picture, tolerance):
     """Outputs and gradients of the quick copy and of the network, relative to their size."""
-    work = quicken(network, stages)
+    work = optimize_for_inference(network, stages)
     read, slopes = [], []
     for each in (network, work):
         images = picture[None].clone().requires_grad_()
@@ -468,8 +468,8 @@ def quick_agrees(network, stages, picture, tolerance):
 
 
 def test_nothing_behind_the_last_stage_is_kept(lite0):
-    assert list(quicken(lite0, {"block2"}).stages) == ["stem", "block1", "block2"]
+    assert list(optimize_for_inference(lite0, {"block2"}).stages) == ["stem", "block1", "block2"]
     assert list(lite0.stages)[-1] == "output"
-    assert len(quicken(lite0).stages) == len(lite0.stages)
+    assert len(optimize_for_inference(lite0).stages) == len(lite0.stages)
     with pytest.raises(UsageError, match="no stage 'block77'"):
-        quicken(lite0, {"block77"})
+        optimize_for_inference(lite0, {"block77"})

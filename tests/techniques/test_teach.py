@@ -24,7 +24,7 @@ from lanterna.images import open_picture, save_picture
 from lanterna.images.digits import mnist
 from lanterna.images.drawing import table_of_answers
 from lanterna.images.folders import gather
-from lanterna.networks import class_index, open_network, seen
+from lanterna.networks import class_index, open_network, to_input
 from lanterna.networks.trained import is_trained, trained_folder
 from lanterna.surfaces.cli import main
 from lanterna.techniques.classify.algorithm import Classify, classify
@@ -143,7 +143,8 @@ def test_the_taught_network_works_wherever_a_network_does(named, textures, tmp_p
     assert main(["dream", grass, "--network", named, "--class", "brick", "-o", "dream.png", *small]) == 0
     network = open_network(named)
     before, after = (
-        float(network(seen(open_picture(each), network.eye)[None])[0, 0]) for each in (grass, "dream.png")
+        float(network(to_input(open_picture(each), network.input_spec)[None])[0, 0])
+        for each in (grass, "dream.png")
     )
     assert after > before
     assert main(["dream", grass, "--network", named, "--class", "brik", "-o", "no.png", *small]) == 2
@@ -212,7 +213,7 @@ def test_what_is_kept_is_what_the_network_puts_out(copy):
     file = copy / "grass" / "07.png"
     key = np.frombuffer(bytes.fromhex(keeping_sha(file)), np.uint8)[None]
     (features,) = kept.rows(kept.keys.find(key))
-    out = dict(base.run(seen(open_picture(file), base.eye)[None]))["pool"][0]
+    out = dict(base.run(to_input(open_picture(file), base.input_spec)[None]))["pool"][0]
     torch.testing.assert_close(features, out, atol=5e-3, rtol=2e-3)
 
 
@@ -296,10 +297,10 @@ def test_what_was_looked_at_is_kept_when_somebody_stops(copy, private_home):
 @pytest.mark.slow
 def test_processes_decode_as_this_one_does(copy):
     (copy / "brick" / "broken.png").write_bytes((copy / "brick" / "00.png").read_bytes()[:300])
-    eye = open_network("lite0").eye
+    spec = open_network("lite0").input_spec
     batches = [[copy / "brick" / name for name in ("00.png", "broken.png")], [copy / "grass" / "00.png"]]
-    here = list(decoded(batches, eye))
-    coming = decoded([*batches, *[[copy / "gravel" / "00.png"] * 50] * 20], eye, workers=1)
+    here = list(decoded(batches, spec))
+    coming = decoded([*batches, *[[copy / "gravel" / "00.png"] * 50] * 20], spec, workers=1)
     there = [next(coming), next(coming)]
     assert [len(batch) for batch in there] == [2, 1]
     for ours, theirs in zip(chain(*here), chain(*there), strict=True):
@@ -334,10 +335,10 @@ def test_the_last_layer_is_where_the_cost_is_flat(width, monkeypatch):
     parts = [(features[:25], labels[:25], weights[:25]), (features[25:], labels[25:], weights[25:])]
     (head,) = fit(lambda: parts, 3, [0.05])
     # The cost as the book has it, by autograd in float64.
-    mean, deviation = features.double().mean(0), features.double().std(0, correction=0)
-    weight = (head.weight.double() * deviation).requires_grad_()
+    mean, std = features.double().mean(0), features.double().std(0, correction=0)
+    weight = (head.weight.double() * std).requires_grad_()
     bias = (head.bias.double() + head.weight.double() @ mean).requires_grad_()
-    logits = (features.double() - mean) / deviation @ weight.T + bias
+    logits = (features.double() - mean) / std @ weight.T + bias
     each = F.cross_entropy(logits, labels, reduction="none") * weights
     (each.sum() / weights.sum() + 0.025 * weight.square().sum()).backward()
     assert weight.grad.abs().max() < 2e-4
@@ -541,7 +542,9 @@ def test_a_rare_class_counts_as_much_unless_told_otherwise(textures, tmp_path):
     evenly, as_they_come = (
         last(teach(gather(tmp_path), Teach(balance=balance, hold_out=0.3))) for balance in (True, False)
     )
-    photograph = seen(open_picture(shelf.need("photographs") / "gravel.png"), evenly.network.eye)[None]
+    photograph = to_input(open_picture(shelf.need("photographs") / "gravel.png"), evenly.network.input_spec)[
+        None
+    ]
     shares = [frame.network(photograph).softmax(1)[0, 1] for frame in (evenly, as_they_come)]
     assert shares[0] > shares[1]
     assert evenly.results.uneven > 2

@@ -292,12 +292,12 @@ def test_every_bias_starts_where_it_is_told():
 
 
 @pytest.mark.parametrize(
-    ("how", "deviation"), [("kaiming", (2 / 784) ** 0.5), ("xavier", (2 / 884) ** 0.5), ("normal", 0.05)]
+    ("how", "std"), [("kaiming", (2 / 784) ** 0.5), ("xavier", (2 / 884) ** 0.5), ("normal", 0.05)]
 )
-def test_weights_start_with_the_deviation_of_their_paper(how: str, deviation: float):
+def test_weights_start_with_the_deviation_of_their_paper(how: str, std: float):
     network = new_network(Train.checked({"network": "dense", "hidden": (100,), "weight_start": how}))
     weight = network.get_parameter("stages.hidden1.weight")
-    assert weight.std().item() == pytest.approx(deviation, rel=0.02)
+    assert weight.std().item() == pytest.approx(std, rel=0.02)
 
 
 def test_from_zero_all_units_stay_the_same():

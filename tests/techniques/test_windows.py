@@ -9,7 +9,7 @@ import torch
 from lanterna import shelf
 from lanterna.images import open_picture
 from lanterna.networks import open_network
-from lanterna.networks.quick import quicken
+from lanterna.networks.inference import optimize_for_inference
 from lanterna.probes import objectives
 from lanterna.techniques.dream.windows import Windows, gradient
 
@@ -19,7 +19,7 @@ WISH = objectives.energy(STAGE)
 
 @pytest.fixture(scope="module")
 def lite0():
-    return quicken(open_network("efficientnet-lite0"), {STAGE})
+    return optimize_for_inference(open_network("efficientnet-lite0"), {STAGE})
 
 
 @pytest.fixture(scope="module")

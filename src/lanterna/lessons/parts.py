@@ -22,7 +22,7 @@ from lanterna.lessons.loop import descend
 from lanterna.lessons.photographs import photograph
 from lanterna.networks import open_network
 from lanterna.networks.digits import conv, lay_channels_last
-from lanterna.networks.quick import quicken
+from lanterna.networks.inference import optimize_for_inference
 from lanterna.probes import objectives
 from lanterna.probes.statistics import gram_distance, moments
 from lanterna.techniques.canvas import Canvas, seen_anyhow
@@ -157,7 +157,7 @@ def styled(recipe: Parts, network: Network, begin: Tensor, painting: Tensor) -> 
 def experiment(recipe: Parts) -> Outcome:
     """All four, and how far each got."""
     network, weights = trained(recipe)
-    vgg = quicken(open_network("vgg16"), [recipe.stage, *_STYLE_STAGES, _CONTENT_STAGE])
+    vgg = optimize_for_inference(open_network("vgg16"), [recipe.stage, *_STYLE_STAGES, _CONTENT_STAGE])
     begin, painting = (photograph(name, recipe.size)[None] for name in (recipe.photograph, recipe.style))
     results = [
         weights,

@@ -1,5 +1,6 @@
 """Networks as named stages, with their weights: pretrained, trained here, or anyone's."""
 
+from lanterna.networks.cache import cache_networks
 from lanterna.networks.catalogue import (
     Listing,
     Stage,
@@ -9,20 +10,19 @@ from lanterna.networks.catalogue import (
     stages,
 )
 from lanterna.networks.classes import class_index
-from lanterna.networks.kept import keeping_networks
-from lanterna.networks.seeing import seen
-from lanterna.networks.stages import Eye, Network
+from lanterna.networks.preprocessing import to_input
+from lanterna.networks.stages import InputSpec, Network
 
 __all__ = [
-    "Eye",
+    "InputSpec",
     "Listing",
     "Network",
     "Stage",
+    "cache_networks",
     "class_index",
-    "keeping_networks",
     "networks",
     "open_network",
-    "seen",
     "shelf_items",
     "stages",
+    "to_input",
 ]

@@ -15,11 +15,11 @@ from lanterna import shelf
 from lanterna.devices import choose_device
 from lanterna.documents import runs_code
 from lanterna.errors import LanternaError, UsageError
+from lanterna.networks.cache import cached
 from lanterna.networks.classes import imagenet_classes
-from lanterna.networks.digits import DIGIT_EYE
+from lanterna.networks.digits import DIGIT_INPUT
 from lanterna.networks.efficientnet import SCALES, efficientnet
 from lanterna.networks.foreign import open_foreign
-from lanterna.networks.kept import kept
 from lanterna.networks.taught import told
 from lanterna.networks.trained import is_trained, open_trained
 from lanterna.networks.vgg import vgg16
@@ -91,7 +91,7 @@ def networks() -> list[Listing]:
         listing = Listing(name, what, "trained here", name in here, command)
         with contextlib.suppress(LanternaError):  # one that is not here, or damaged, is listed all the same
             network = open_trained(name)
-            what = what if network.eye == DIGIT_EYE else told(network.classes)
+            what = what if network.input_spec == DIGIT_INPUT else told(network.classes)
             listing = Listing(name, what, "trained here", name in here, command, *_measures(network))
         listings.append(listing)
     return listings
@@ -104,9 +104,9 @@ def names() -> list[str]:
 
 
 def _measures(network: Network) -> tuple[tuple[int, ...], int, int]:
-    eye = network.eye
+    spec = network.input_spec
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    return (eye.channels, eye.size, eye.size), len(network.stages), parameters
+    return (spec.channels, spec.size, spec.size), len(network.stages), parameters
 
 
 def open_network(name: str, *, device: str | torch.device = "cpu", trust: bool = True) -> Network:
@@ -122,7 +122,7 @@ def open_network(name: str, *, device: str | torch.device = "cpu", trust: bool =
     """
     target = device if isinstance(device, torch.device) else choose_device(device)
     name = ALIASES.get(name, name)
-    return kept((name, target), lambda: _opened(name, trust=trust).to(target))
+    return cached((name, target), lambda: _opened(name, trust=trust).to(target))
 
 
 def _opened(name: str, *, trust: bool) -> Network:
@@ -162,9 +162,9 @@ def stages(name: str) -> tuple[Network, list[Stage]]:
     """
     name = ALIASES.get(name, name)
     network = _plan(name) if name in _PRETRAINED else open_network(name)
-    eye = network.eye
+    spec = network.input_spec
     device = next(network.parameters()).device
-    picture = torch.zeros(1, eye.channels, eye.size, eye.size, device=device)
+    picture = torch.zeros(1, spec.channels, spec.size, spec.size, device=device)
     with torch.no_grad():
         shapes = {stage: tuple(out.shape[1:]) for stage, out in network.run(picture)}
     listed = [

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor, nn
 
-from lanterna.networks.stages import Eye, Network
+from lanterna.networks.stages import InputSpec, Network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ ACTIVATIONS: dict[Activation, type[nn.Module]] = {"relu": nn.ReLU, "sigmoid": nn
 
 SIDE = 28  # pixels along each side of a digit
 TEN = 10  # answers
-DIGIT_EYE = Eye(channels=1, size=SIDE, mean=(0.0,), deviation=(1.0,))
+DIGIT_INPUT = InputSpec(channels=1, size=SIDE, mean=(0.0,), std=(1.0,))
 
 
 class MaxPool2d(nn.MaxPool2d):
@@ -54,7 +54,7 @@ def dense(
     `sigmoid1`, `tanh1`) and, where asked for, `dropout1`; at last `output` (N, 10).
     """
     stages = _fully_connected(SIDE * SIDE, hidden, activation, bias, dropout)
-    return Network("dense", DIGIT_EYE, stages, [str(digit) for digit in range(TEN)])
+    return Network("dense", DIGIT_INPUT, stages, [str(digit) for digit in range(TEN)])
 
 
 def conv(
@@ -94,7 +94,7 @@ def conv(
             stages[f"{activation}{number}"] = ACTIVATIONS[activation]()
             width = maps
     stages |= _fully_connected(width * side * side, hidden, activation, bias, dropout, after=len(channels))
-    return Network("conv", DIGIT_EYE, stages, [str(digit) for digit in range(TEN)])
+    return Network("conv", DIGIT_INPUT, stages, [str(digit) for digit in range(TEN)])
 
 
 def build(plan: Plan) -> Network:

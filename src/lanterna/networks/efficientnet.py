@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lanterna.networks.stages import Eye, Network
+from lanterna.networks.stages import InputSpec, Network
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -181,13 +181,13 @@ def efficientnet(
 def planned(scale_name: str, name: str, answers: int, classes: Sequence[str]) -> Network:
     """An EfficientNet-Lite of that scale, called `name`, with so many answers and no weights yet."""
     scale = SCALES[scale_name]
-    eye = Eye(
+    spec = InputSpec(
         channels=3,
         size=scale.size,
         # Trained on 8-bit levels as (level - 127) / 128.
         mean=(127 / 255,) * 3,
-        deviation=(128 / 255,) * 3,
+        std=(128 / 255,) * 3,
         # Evaluated on a centre crop that leaves 32 of size + 32 pixels out.
         crop=scale.size / (scale.size + 32),
     )
-    return Network(name, eye, _stages(scale, answers), classes)
+    return Network(name, spec, _stages(scale, answers), classes)

@@ -14,7 +14,7 @@ from torch import nn
 
 from lanterna.errors import LanternaError, MissingError, UsageError
 from lanterna.networks.classes import imagenet_classes, numbered_classes
-from lanterna.networks.stages import Eye
+from lanterna.networks.stages import InputSpec
 from lanterna.networks.tracing import ForeignNetwork, take_apart
 
 if TYPE_CHECKING:
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 # How almost every network trained on ImageNet sees, unless it says otherwise.
-_IMAGENET = Eye(3, 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), crop=224 / 256)
-_SMALL_GREY = Eye(1, 28, (0.0,), (1.0,))
-_SMALL = Eye(3, 32, (0.5,) * 3, (0.5,) * 3)
+_IMAGENET = InputSpec(3, 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), crop=224 / 256)
+_SMALL_GREY = InputSpec(1, 28, (0.0,), (1.0,))
+_SMALL = InputSpec(3, 32, (0.5,) * 3, (0.5,) * 3)
 
 
 def open_foreign(name: str) -> ForeignNetwork:
     """The network that `module:function` (or `file.py:function`) makes when it is called, at rest.
 
-    How it sees comes from the network's own `eye`, from timm's `pretrained_cfg`, from the transforms of
+    What it takes comes from the network's own `input_spec`, timm's `pretrained_cfg`, the transforms of
     torchvision's weights, or else is ImageNet's usual: 224 pixels, mean (0.485, 0.456, 0.406), deviation
     (0.229, 0.224, 0.225). The names of its classes come from its own `classes`, or are ImageNet's where it
     has 1,000 answers, or else `class 0`, `class 1`, ….
@@ -45,15 +45,15 @@ def open_foreign(name: str) -> ForeignNetwork:
         raise UsageError(f"{name} gives {type(network).__name__}: expected a torch.nn.Module")
     if next(network.parameters(), None) is None:
         raise UsageError(f"the network of {name} has no weights: there is nothing to look at")
-    eyes = list(_eyes(network, function))
-    for attempt, eye in enumerate(eyes, start=1):
+    specs = list(_input_specs(network, function))
+    for attempt, spec in enumerate(specs, start=1):
         try:
-            with _its_code(f"the network of {name} takes no picture of {_size(eye)}"):
-                opened, shape = take_apart(name, network, eye, _known_about(function))
+            with _its_code(f"the network of {name} takes no picture of {_size(spec)}"):
+                opened, shape = take_apart(name, network, spec, _known_about(function))
             break
         except UsageError as error:
-            if attempt == len(eyes):
-                hint = "give the network an attribute `eye`, a lanterna.Eye, that says what it takes"
+            if attempt == len(specs):
+                hint = "give the network an attribute `input_spec`, a lanterna.InputSpec: what it takes"
                 raise UsageError(f"{error}: {hint}") from error
     opened.classes = _classes(network, shape)
     return opened
@@ -127,10 +127,10 @@ def _its_code(trouble: str) -> Iterator[None]:
         sys.path.remove(here)
 
 
-def _eyes(network: nn.Module, function: Callable[[], object]) -> Iterator[Eye]:
+def _input_specs(network: nn.Module, function: Callable[[], object]) -> Iterator[InputSpec]:
     """How the network wants to see: what it says itself, or guesses, the likeliest first."""
-    own = getattr(network, "eye", None)
-    if isinstance(own, Eye):
+    own = getattr(network, "input_spec", None)
+    if isinstance(own, InputSpec):
         yield own
         return
     told = _from_timm(network) or _from_torchvision(function)
@@ -140,28 +140,28 @@ def _eyes(network: nn.Module, function: Callable[[], object]) -> Iterator[Eye]:
     first = next((module for module in network.modules() if isinstance(module, nn.Conv2d)), None)
     if first is not None and first.in_channels not in (1, 3):
         raise UsageError(f"its first convolution takes {first.in_channels} channels: a picture has 1 or 3")
-    for eye in (_IMAGENET, _SMALL_GREY, _SMALL):
-        if first is None or first.in_channels == eye.channels:
-            yield eye
+    for spec in (_IMAGENET, _SMALL_GREY, _SMALL):
+        if first is None or first.in_channels == spec.channels:
+            yield spec
 
 
-def _from_timm(network: nn.Module) -> Eye | None:
+def _from_timm(network: nn.Module) -> InputSpec | None:
     told: Any = getattr(network, "pretrained_cfg", None)
     try:
         channels, size, _ = told["input_size"]
         crop = float(told.get("crop_pct") or 1)
-        mean, deviation = (tuple(map(float, told[key])) for key in ("mean", "std"))
-        return Eye(int(channels), int(size), mean, deviation, min(1.0, crop))
+        mean, std = (tuple(map(float, told[key])) for key in ("mean", "std"))
+        return InputSpec(int(channels), int(size), mean, std, min(1.0, crop))
     except (TypeError, KeyError, ValueError, AttributeError):
         return None
 
 
-def _from_torchvision(function: Callable[[], object]) -> Eye | None:
+def _from_torchvision(function: Callable[[], object]) -> InputSpec | None:
     models: Any = sys.modules.get("torchvision.models")
     try:
         transforms = models.get_model_weights(function).DEFAULT.transforms()
         (size,), (larger,) = transforms.crop_size, transforms.resize_size
-        return Eye(3, size, tuple(transforms.mean), tuple(transforms.std), min(1.0, size / larger))
+        return InputSpec(3, size, tuple(transforms.mean), tuple(transforms.std), min(1.0, size / larger))
     except (TypeError, KeyError, ValueError, AttributeError):
         return None
 
@@ -187,5 +187,5 @@ def _classes(network: nn.Module, shape: tuple[int, ...]) -> tuple[str, ...]:
     return numbered_classes(shape[1])
 
 
-def _size(eye: Eye) -> str:
-    return f"{eye.channels} × {eye.size} × {eye.size}"
+def _size(spec: InputSpec) -> str:
+    return f"{spec.channels} × {spec.size} × {spec.size}"

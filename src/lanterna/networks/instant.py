@@ -6,7 +6,7 @@ real-time, arbitrary neural artistic stylization network" (2017), https://arxiv.
 transformer was trained on 26 paintings at once and is told how much of each to take: Dumoulin, Shlens and
 Kudlur, "A learned representation for artistic style" (2017), https://arxiv.org/abs/1610.07629.
 
-The weights are Magenta's, made small for phones: MobileNetV2 in place of Inception-v3 as the predictor's eye,
+The weights are Magenta's, made small for phones: MobileNetV2 in place of Inception-v3 as the predictor,
 and an eighth to a quarter of the papers' channels in the transformer. Those of the first pair are kept as
 8-bit integers; we take them as the floats they stand for. Run as it is, the shelf's file also rounds every
 map between the layers to 256 levels, which we do not: at 384 px the two pictures are 29 dB apart.

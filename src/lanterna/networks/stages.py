@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Eye:
-    """How a network wants to see a picture: its channels, its size in pixels, and how values are shifted.
+class InputSpec:
+    """What a network takes as its input: channels, size in pixels, and how values are normalised.
 
-    A picture in [0, 1] becomes `(picture - mean) / deviation`, channel by channel. `crop` is the share of
+    A picture in [0, 1] becomes `(picture - mean) / std`, channel by channel. `crop` is the share of
     the picture's shorter side that the centre crop keeps where a network was trained on such crops.
     """
 
     channels: int
     size: int
     mean: tuple[float, ...]
-    deviation: tuple[float, ...]
+    std: tuple[float, ...]
     crop: float = 1.0
 
 
@@ -37,33 +37,33 @@ class Network(nn.Module):
     """
 
     def __init__(
-        self, name: str, eye: Eye, stages: Mapping[str, nn.Module], classes: Sequence[str] = ()
+        self, name: str, input_spec: InputSpec, stages: Mapping[str, nn.Module], classes: Sequence[str] = ()
     ) -> None:
         super().__init__()
         self.name = name
-        self.eye = eye
+        self.input_spec = input_spec
         self.classes = tuple(classes)
         self.stages = nn.ModuleDict(stages)
-        shape = (1, eye.channels, 1, 1)
-        self.register_buffer("mean", torch.tensor(eye.mean).view(shape), persistent=False)
-        self.register_buffer("deviation", torch.tensor(eye.deviation).view(shape), persistent=False)
+        shape = (1, input_spec.channels, 1, 1)
+        self.register_buffer("mean", torch.tensor(input_spec.mean).view(shape), persistent=False)
+        self.register_buffer("std", torch.tensor(input_spec.std).view(shape), persistent=False)
 
-    def see(self, images: Tensor) -> Tensor:
-        """Pictures in [0, 1], `(N, C, H, W)`, shifted into the range that the first stage expects."""
+    def preprocess(self, images: Tensor) -> Tensor:
+        """Normalise pictures in [0, 1], `(N, C, H, W)`, to the range that the first stage expects."""
         parameter = next(self.parameters())
-        shifted = (images - self.get_buffer("mean")) / self.get_buffer("deviation")
+        shifted = (images - self.get_buffer("mean")) / self.get_buffer("std")
         return shifted.to(parameter.dtype)
 
     def run(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Yield each stage's name and what it put out, in order. What is not asked for is not computed."""
-        x = self.see(images)
+        x = self.preprocess(images)
         for name, stage in self.stages.items():
             x = stage(x)
             yield name, x
 
     def forward(self, images: Tensor) -> Tensor:
         """What the last stage puts out."""
-        x = self.see(images)
+        x = self.preprocess(images)
         for stage in self.stages.values():
             x = stage(x)
         return x

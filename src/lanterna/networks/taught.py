@@ -53,7 +53,7 @@ def with_classes(
     output = torch.nn.Linear(weight.shape[1], weight.shape[0], device="meta")
     output.weight, output.bias = torch.nn.Parameter(weight), torch.nn.Parameter(bias)
     stages = {**dict(network.stages.items()), "output": output}
-    taught = type(network)(name, network.eye, stages, classes).to(weight.device)
+    taught = type(network)(name, network.input_spec, stages, classes).to(weight.device)
     return taught.eval().requires_grad_(False)
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, fx, nn
 
-from lanterna.networks.stages import Eye, Network
+from lanterna.networks.stages import InputSpec, Network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,12 +34,12 @@ class ForeignNetwork(Network):
     def __init__(
         self,
         name: str,
-        eye: Eye,
+        spec: InputSpec,
         stages: Mapping[str, nn.Module],
         classes: Sequence[str] = (),
         note: str = "",
     ) -> None:
-        super().__init__(name, eye, {}, classes)
+        super().__init__(name, spec, {}, classes)
         self.stages = _Modules(stages)
         self.note = note
         """What is known about it, and what is not."""
@@ -53,21 +53,21 @@ class UntracedNetwork(ForeignNetwork):
     """
 
     def __init__(
-        self, name: str, eye: Eye, whole: nn.Module, stages: Mapping[str, nn.Module], note: str
+        self, name: str, spec: InputSpec, whole: nn.Module, stages: Mapping[str, nn.Module], note: str
     ) -> None:
-        super().__init__(name, eye, stages, note=note)
+        super().__init__(name, spec, stages, note=note)
         self.whole = whole
 
     def run(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Yield every layer's name and what it put out, in the order in which they were computed."""
-        outputs, result = _read(self.whole, self.see(images))
+        outputs, result = _read(self.whole, self.preprocess(images))
         for name, (_, output) in outputs.items():
             yield name, output
         yield RESULT, result
 
     def forward(self, images: Tensor) -> Tensor:
         """What the network gives."""
-        result: Tensor = self.whole(self.see(images))
+        result: Tensor = self.whole(self.preprocess(images))
         return result
 
 
@@ -100,9 +100,9 @@ class _Whole(nn.Module):
 
 
 def take_apart(
-    name: str, network: nn.Module, eye: Eye, note: str = ""
+    name: str, network: nn.Module, spec: InputSpec, note: str = ""
 ) -> tuple[ForeignNetwork, tuple[int, ...]]:
-    """Find the stages of `network`, which takes `(N, eye.channels, eye.size, eye.size)`; it is set at rest.
+    """Find the stages of `network`, whose input is `(N, channels, size, size)` of `spec`; it is set at rest.
 
     Gives it with its stages, and the shape of what it gives for two pictures.
 
@@ -115,20 +115,20 @@ def take_apart(
                 False  # working in place would overwrite the stage that was read before it
             )
     whole = _Whole(network).eval()
-    noise = torch.randn(2, eye.channels, eye.size, eye.size, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(2, spec.channels, spec.size, spec.size, generator=torch.Generator().manual_seed(0))
     parameter = next(network.parameters())
     noise = noise.to(parameter.device, parameter.dtype)
     with torch.no_grad():
         layers, expected = _read(whole, noise)
         stages = _chain(whole, noise)
         if stages and _holds(stages, noise, expected):
-            return ForeignNetwork(name, eye, stages, note=note), tuple(expected.shape)
+            return ForeignNetwork(name, spec, stages, note=note), tuple(expected.shape)
     apart = (
         "its layers are read while the whole network runs, because it cannot be cut into a chain of stages"
     )
     modules = {layer: module for layer, (module, _) in layers.items()} | {RESULT: nn.Identity()}
     note = f"{note}; {apart}" if note else apart
-    return UntracedNetwork(name, eye, whole, modules, note), tuple(expected.shape)
+    return UntracedNetwork(name, spec, whole, modules, note), tuple(expected.shape)
 
 
 def _read(whole: nn.Module, x: Tensor) -> tuple[dict[str, tuple[nn.Module, Tensor]], Tensor]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from lanterna.networks.stages import Eye, Network
+from lanterna.networks.stages import InputSpec, Network
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,8 +31,8 @@ def vgg16(weights: Mapping[str, Tensor] | None = None) -> Network:
     device), which shapes can be read from.
     """
     # One level is 1/255 of our range, so (picture - mean) / deviation is a level minus the mean level.
-    eye = Eye(3, 224, (_RED / 255, _GREEN / 255, _BLUE / 255), (1 / 255,) * 3, crop=224 / 256)
-    network = Network("vgg16", eye, _stages())
+    spec = InputSpec(3, 224, (_RED / 255, _GREEN / 255, _BLUE / 255), (1 / 255,) * 3, crop=224 / 256)
+    network = Network("vgg16", spec, _stages())
     if weights is None:
         network.to("meta")
     else:

@@ -40,7 +40,7 @@ def occlusion(
     shows the answer's probability under each square; we give the fall of the logit, which adds up.
     """
     chosen = chosen_answers(network, answer, against)
-    size = size or max(1, network.eye.size // 7)
+    size = size or max(1, network.input_spec.size // 7)
     stride = stride or max(1, size // 2)
     with torch.no_grad(), at_rest(network), told_size(network, image):
         picture = one_picture(network, image)

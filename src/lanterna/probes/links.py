@@ -57,7 +57,7 @@ def links(
         if place:
             x = next(output for name, output in network.run(x) if name == names[place - 1])
         rest = [network.stages[name] for name in names[place + 1 :]]
-        seen = x if place else network.see(x)
+        seen = x if place else network.preprocess(x)
         other = None if against is None else checked(network, against)
         slopes = _slopes(network.stages[stage](seen), rest, chosen, other)
     return links_between(network, stage, x, slopes, maps)
@@ -78,14 +78,14 @@ def links_between(
     with torch.inference_mode(False), at_rest(network), torch.no_grad():
         slopes = slopes.flatten(2) if slopes.dim() > 2 else slopes.unsqueeze(2)  # (A, C, P)
         first = stage == next(iter(network.stages))
-        came = network.see(x) if first else x
+        came = network.preprocess(x) if first else x
         followed = torch.arange(x.shape[1]) if maps is None else torch.as_tensor(maps)
         arrived = []
         for some in torch.split(followed, _TOGETHER):
             alone = torch.zeros(len(some), *x.shape[1:]).to(x)
             alone[torch.arange(len(some)), some] = x[0, some]
             if first:
-                alone = alone / network.get_buffer("deviation")
+                alone = alone / network.get_buffer("std")
             pushed = _pushed(module, came, alone).reshape(len(some), *slopes.shape[1:])  # (M, C, P)
             arrived.append(torch.einsum("acp,mcp->amc", slopes, pushed))
     return torch.cat(arrived, 1)

@@ -76,7 +76,7 @@ def as_batch(network: Network, images: Tensor) -> Tensor:
 
     Errors: `UsageError` where they are no floats or have other dimensions or channels than the network takes.
     """
-    channels, size = network.eye.channels, network.eye.size
+    channels, size = network.input_spec.channels, network.input_spec.size
     batch = images if images.dim() == 4 else images.unsqueeze(0)
     if batch.dim() != 4 or batch.shape[1] != channels or 0 in batch.shape:
         raise UsageError(
@@ -113,7 +113,7 @@ def at_rest(network: Network) -> Iterator[None]:
 @contextlib.contextmanager
 def told_size(network: Network, images: Tensor) -> Iterator[None]:
     """Say in one line that a picture has the wrong size, where that is why the network fails."""
-    size = network.eye.size
+    size = network.input_spec.size
     try:
         yield
     except RuntimeError as error:

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from lanterna.networks.stages import Network
 
-EYE = "eye"
-"""The offset of the network's eye: what subtracting the mean from the picture does to the answer."""
+OFFSET = "normalisation"
+"""The offset of normalising: what subtracting the mean from the picture does to the answer."""
 
 # Layers that are linear for one picture, and of which `_constant` knows what they add.
 _PIECEWISE_LINEAR = (
@@ -55,8 +55,8 @@ class Paths:
     `value` is the answer: a logit, or the logit of `answer` minus the logit of `against`. `contributions` and
     `gradients` (of the answer) have the shape of each stage's output without N, `input` first, the picture
     itself. `connections` are by layer, in the shape of its weight, a kernel's summed over all positions.
-    `offsets` are by stage, and before them `eye`; `layer_offsets` are the same by layer, for each of its maps
-    or units. `empty` is the answer to the empty picture, where the method starts from it.
+    `offsets` are by stage, and before them `normalisation`; `layer_offsets` are the same by layer, for each
+    of its maps or units. `empty` is the answer to the empty picture, where the method starts from it.
 
     `method` is `exact`, or `integrated` for a network that is not piecewise linear. `error` is the largest
     gap between the answer and the sum at any stage of `whole`, the stages that all of the answer flows
@@ -124,7 +124,7 @@ def paths(
     Errors: `UsageError` for a network without classes, an answer it does not have, a picture it cannot take.
     """
     chosen = chosen_answers(network, answer, against)
-    if taken := {INPUT, EYE} & set(network.stages):
+    if taken := {INPUT, OFFSET} & set(network.stages):
         raise UsageError(
             f"{network.name} has a stage called {taken.pop()!r}, as something else is here: rename it"
         )
@@ -176,7 +176,7 @@ def _exact(network: Network, picture: Tensor, chosen: Sequence[int]) -> Paths:
     gradients = {stage: gradient[0] for stage, gradient in zip(run.outputs, flowed, strict=False)}
     with torch.no_grad():
         layer_offsets: dict[str, Tensor] = {}
-        offsets = {EYE: -(gradients[INPUT] * network.get_buffer("mean")).sum().item()}
+        offsets = {OFFSET: -(gradients[INPUT] * network.get_buffer("mean")).sum().item()}
         offsets |= dict.fromkeys(run.stages, 0.0)
         for call, constant in adding:
             added = _by_map(call.module, constant, next(flowed))
@@ -242,7 +242,7 @@ def _integrated(network: Network, picture: Tensor, chosen: Sequence[int], steps:
         gradients={stage: tensor[0] for stage, tensor in zip(run.outputs, last[len(wanted) :], strict=False)},
         connections={layer: torch.as_tensor(each) for layer, each in connections.items()},
         layer_offsets={},
-        offsets=dict.fromkeys([EYE, *run.stages], 0.0),
+        offsets=dict.fromkeys([OFFSET, *run.stages], 0.0),
         whole=run.whole(network),
         empty=values[0],
         note=_note(network, f"integrated in {steps} steps from the empty picture ({why})"),

@@ -70,7 +70,7 @@ def run_through(network: Network, images: Tensor, chosen: Sequence[int]) -> Run:
             result = network(images)
             outputs[unused(RESULT, outputs)] = result
         else:
-            result = network.see(images)
+            result = network.preprocess(images)
             for stage, module in network.stages.items():
                 result = outputs[stage] = module(result)
     finally:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 # Columns: bright to dark, blue to red, green to magenta: the axes along which the colours of the shelf's
-# astronaut, chelsea, coffee and rocket do not correlate, each as long as its standard deviation, the longest
+# astronaut, chelsea, coffee and rocket do not correlate, each as long as its standard std, the longest
 # of length 1. `colour_axes` measures them, each photograph's total variance counting the same.
 COLOURS = ((0.601, -0.271, 0.037), (0.591, 0.034, -0.081), (0.538, 0.266, 0.048))
 
@@ -24,7 +24,7 @@ COLOURS = ((0.601, -0.271, 0.037), (0.591, 0.034, -0.081), (0.538, 0.266, 0.048)
 def colour_axes(pictures: list[Tensor]) -> Tensor:
     """The uncorrelated axes of the colours of `pictures`, `(3, H, W)` each, as the columns of `(3, 3)`.
 
-    Principal axes, the strongest first, each scaled by its standard deviation, all divided by the longest.
+    Principal axes, the strongest first, each scaled by its standard std, all divided by the longest.
     """
     covariances = [torch.cov(picture.flatten(1)) for picture in pictures]
     mean = torch.stack([covariance / covariance.trace() for covariance in covariances]).mean(0)

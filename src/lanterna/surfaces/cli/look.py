@@ -12,8 +12,8 @@ from cyclopts import Parameter
 from lanterna.errors import UsageError
 from lanterna.files import human_size, refuse_to_overwrite, replacing
 from lanterna.images import open_picture
-from lanterna.networks import class_index, open_network, seen, shelf_items
-from lanterna.networks.digits import DIGIT_EYE
+from lanterna.networks import class_index, open_network, shelf_items, to_input
+from lanterna.networks.digits import DIGIT_INPUT
 from lanterna.surfaces.cli.common import (
     Force,
     Json,
@@ -105,10 +105,10 @@ def _choose(
         fetch_missing(*shelf_items(wanted), quiet=quiet)
         digits = wanted in ("conv", "dense")
         network = open_or_train(wanted, device="cpu", quiet=quiet) if digits else open_network(wanted)
-        if network.eye != DIGIT_EYE:
+        if network.input_spec != DIGIT_INPUT:
             if digit is not None:
                 raise UsageError(f"--digit is for networks that read digits, {wanted} does not")
-            return network, wanted, seen(picture, network.eye)
+            return network, wanted, to_input(picture, network.input_spec)
         return network, wanted, _digit(read_page(source, network=network), digit, picture, network)
     network = open_or_train("conv", device="cpu", quiet=quiet)
     page = read_page(source, network=network)
@@ -116,7 +116,7 @@ def _choose(
         return network, "conv", _digit(page, digit, picture, network)
     fetch_missing(*shelf_items(_PHOTOGRAPHS), quiet=quiet)
     network = open_network(_PHOTOGRAPHS)
-    return network, _PHOTOGRAPHS, seen(picture, network.eye)
+    return network, _PHOTOGRAPHS, to_input(picture, network.input_spec)
 
 
 def _is_of_digits(page: ReadPage, picture: "Tensor") -> bool:
@@ -135,7 +135,7 @@ def _is_of_digits(page: ReadPage, picture: "Tensor") -> bool:
 
 def _is_digit(picture: "Tensor") -> bool:
     """Whether a picture is as small as the digits that the networks were trained on."""
-    return tuple(picture.shape[1:]) == (DIGIT_EYE.size, DIGIT_EYE.size)
+    return tuple(picture.shape[1:]) == (DIGIT_INPUT.size, DIGIT_INPUT.size)
 
 
 def _busyness(page: ReadPage, picture: "Tensor") -> float:
@@ -157,10 +157,10 @@ def _busyness(page: ReadPage, picture: "Tensor") -> float:
 def _digit(page: ReadPage, digit: int | None, picture: "Tensor", network: "Network") -> "Tensor":
     """The wanted digit of a page as the network sees it; the whole picture where none was found."""
     if digit is None and _is_digit(picture):
-        return seen(picture, network.eye)
+        return to_input(picture, network.input_spec)
     if digit is not None and digit > len(page):
         raise UsageError(f"--digit {digit}: there are {len(page)} digits on this page")
-    return page[(digit or 1) - 1].image if page else seen(picture, network.eye)
+    return page[(digit or 1) - 1].image if page else to_input(picture, network.input_spec)
 
 
 @torch.no_grad()

@@ -53,7 +53,7 @@ def networks(
         emit_json(
             {
                 "name": network.name,
-                "input": [network.eye.channels, network.eye.size, network.eye.size],
+                "input": [network.input_spec.channels, network.input_spec.size, network.input_spec.size],
                 "classes": len(network.classes),
                 "parameters": total,
                 "stages": [asdict(stage) for stage in found_stages],

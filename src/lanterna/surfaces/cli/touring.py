@@ -19,7 +19,7 @@ from lanterna import shelf
 from lanterna.files import replacing, working_folder
 from lanterna.images.drawing import contact_sheet, signed_over
 from lanterna.images.pictures import open_picture
-from lanterna.networks import open_network, seen
+from lanterna.networks import open_network, to_input
 from lanterna.networks.trained import trained_folder
 from lanterna.probes.neurons import neurons_sheet
 from lanterna.probes.paths import heat, paths
@@ -142,7 +142,7 @@ def looking_room(folder: Path, _: Watch) -> Room:
         readings = read(page, network=reader)
     chosen = next((reading for reading in readings if reading.digit == 4), readings[0])
     digit, digit_title = chosen.image, f"a {chosen.digit} from the page"
-    cat = seen(open_picture(shelf.need("photographs") / "chelsea.png", longest=800), namer.eye)
+    cat = to_input(open_picture(shelf.need("photographs") / "chelsea.png", longest=800), namer.input_spec)
     exhibits, numbers = [], []
     for network, name, image, title, stage, words in (
         (reader, "conv", digit, digit_title, "relu1", "Open it, draw another digit, cut a map."),

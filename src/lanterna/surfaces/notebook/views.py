@@ -151,7 +151,7 @@ def pad(network: Network | str = "conv") -> Pad:
     Errors: `UsageError` for a network that does not read digits; those of opening it.
     """
     opened = _opened(network)
-    if opened.eye.channels != 1 or opened.eye.size != 28:
+    if opened.input_spec.channels != 1 or opened.input_spec.size != 28:
         raise UsageError(
             "pad: expected a network that reads digits of 28 × 28: conv, dense, or one you trained"
         )

@@ -17,7 +17,7 @@ from lanterna.images.drawing import as_png
 from lanterna.images.film_reading import Film
 from lanterna.images.pictures import open_picture, save_picture
 from lanterna.images.record import Record, make_record
-from lanterna.networks import keeping_networks, open_network
+from lanterna.networks import cache_networks, open_network
 from lanterna.surfaces.render.task import Failed, Made
 from lanterna.techniques.execute import Job, begin, last_of, make_again
 from lanterna.techniques.registry import of_verb
@@ -36,7 +36,7 @@ class Maker:
         self.kit = kit
         self._stack = ExitStack()
         self._folder = self._stack.enter_context(working_folder("lanterna-work-"))
-        self._stack.enter_context(keeping_networks())
+        self._stack.enter_context(cache_networks())
         torch.set_num_threads(kit.threads)
         self._names: dict[Path, str] = {}
         self._others = [self._placed(given) for given in kit.others]

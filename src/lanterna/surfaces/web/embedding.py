@@ -28,11 +28,11 @@ def embedded(network: Network, prefix: str = "") -> tuple[dict[str, object], dic
     None where the page cannot compute it: where a stage is of a kind that `compute.js` does not know, or a
     picture is shifted on its way in.
     """
-    eye = network.eye
-    if eye.channels != 1 or any(eye.mean) or any(value != 1 for value in eye.deviation):
+    spec = network.input_spec
+    if spec.channels != 1 or any(spec.mean) or any(value != 1 for value in spec.std):
         return None
     shapes = _shapes(network)
-    before: tuple[int, ...] = (eye.channels, eye.size, eye.size)
+    before: tuple[int, ...] = (spec.channels, spec.size, spec.size)
     stages: list[dict[str, object]] = []
     arrays: dict[str, Tensor] = {}
     for name, module in network.stages.items():
@@ -49,17 +49,17 @@ def embedded(network: Network, prefix: str = "") -> tuple[dict[str, object], dic
     if not stages or len(before) != 1 or len(network.classes) != before[0]:
         return None
     return {
-        "input": [eye.channels, eye.size],
+        "input": [spec.channels, spec.size],
         "stages": stages,
         "classes": list(network.classes),
     }, arrays
 
 
 def _shapes(network: Network) -> dict[str, tuple[int, ...]]:
-    eye = network.eye
+    spec = network.input_spec
     device = next(network.parameters()).device
     with torch.no_grad():
-        run = network.run(torch.zeros(1, eye.channels, eye.size, eye.size, device=device))
+        run = network.run(torch.zeros(1, spec.channels, spec.size, spec.size, device=device))
         return {name: tuple(out.shape[1:]) for name, out in run}
 
 
@@ -94,10 +94,10 @@ def _described(module: nn.Module) -> tuple[dict[str, object], dict[str, Tensor]]
         return ({"kind": "pool", "kernel": module.kernel_size}, {}) if plain else None
     if type(module) is nn.BatchNorm2d and module.running_mean is not None and module.running_var is not None:
         # At rest it multiplies by γ / σ and adds β − μ γ / σ.
-        deviation = (module.running_var.double() + module.eps).sqrt()
-        gamma = torch.ones_like(deviation) if module.weight is None else module.weight.double()
-        beta = torch.zeros_like(deviation) if module.bias is None else module.bias.double()
-        scale = gamma / deviation
+        std = (module.running_var.double() + module.eps).sqrt()
+        gamma = torch.ones_like(std) if module.weight is None else module.weight.double()
+        beta = torch.zeros_like(std) if module.bias is None else module.bias.double()
+        scale = gamma / std
         shift = beta - module.running_mean.double() * scale
         return {"kind": "norm"}, {"scale": scale.float(), "shift": shift.float()}
     return None

@@ -13,14 +13,14 @@ from torch import Tensor
 
 from lanterna.errors import LanternaError, UsageError
 from lanterna.images import open_picture
-from lanterna.networks import open_network, seen
+from lanterna.networks import open_network, to_input
 from lanterna.techniques.technique import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from lanterna.images.decoding import Source
-    from lanterna.networks.stages import Eye, Network
+    from lanterna.networks.stages import InputSpec, Network
 
 BATCH = 16
 """Pictures that go through the network together: more fill the memory and are no faster on a CPU."""
@@ -86,9 +86,9 @@ def classify(
 
 def _answers(sources: Iterator[Source | Tensor], recipe: Classify, network: Network) -> Iterator[Classified]:
     with ThreadPoolExecutor(1) as decoder:
-        coming = decoder.submit(_decode, list(islice(sources, BATCH)), network.eye)
+        coming = decoder.submit(_decode, list(islice(sources, BATCH)), network.input_spec)
         while decoded := coming.result():
-            coming = decoder.submit(_decode, list(islice(sources, BATCH)), network.eye)
+            coming = decoder.submit(_decode, list(islice(sources, BATCH)), network.input_spec)
             good = [picture for _, picture in decoded if isinstance(picture, Tensor)]
             rows = iter(_probabilities(network, good) if good else ())
             for source, picture in decoded:
@@ -107,13 +107,15 @@ def _answers(sources: Iterator[Source | Tensor], recipe: Classify, network: Netw
                     )
 
 
-def _decode(sources: list[Source | Tensor], eye: Eye) -> list[tuple[Source | Tensor, Tensor | LanternaError]]:
+def _decode(
+    sources: list[Source | Tensor], spec: InputSpec
+) -> list[tuple[Source | Tensor, Tensor | LanternaError]]:
     """Each picture as the network wants to see it, or why it cannot be opened."""
     decoded: list[tuple[Source | Tensor, Tensor | LanternaError]] = []
     for source in sources:
         try:
             picture = source if isinstance(source, Tensor) else open_picture(source, longest=LONGEST)
-            decoded.append((source, seen(picture, eye)))
+            decoded.append((source, to_input(picture, spec)))
         except LanternaError as error:
             decoded.append((source, error))
     return decoded

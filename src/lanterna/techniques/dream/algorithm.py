@@ -24,13 +24,13 @@ from torch import Tensor
 from lanterna.devices import fitting, reuse_memory
 from lanterna.errors import UsageError
 from lanterna.networks import Network, open_network
-from lanterna.networks.digits import DIGIT_EYE
-from lanterna.networks.quick import quicken
-from lanterna.networks.seeing import light_edged
+from lanterna.networks.digits import DIGIT_INPUT
+from lanterna.networks.inference import optimize_for_inference
+from lanterna.networks.preprocessing import light_edged
 from lanterna.probes import objectives
 from lanterna.techniques.canvas import calmed
 from lanterna.techniques.checkpoint import Keeping, taken_up, taking_up
-from lanterna.techniques.dream.windows import STRIDE, Windows, as_seen, gradient
+from lanterna.techniques.dream.windows import STRIDE, Windows, gradient, match_channels
 from lanterna.techniques.dream.wishes import Wish, read_class, whole_wish
 from lanterna.techniques.octaves import octave_sizes, resized, shrunk, smoothed
 from lanterna.techniques.technique import Frame, Settings
@@ -205,13 +205,13 @@ def dream(
             f"dream: {len(recipe.mask_stage)} mask stages for {len(masks)} masks: give each a mask"
         )
     network = network or open_network(recipe.network, device=device)
-    if network.eye.channels not in (1, 3):
-        raise UsageError(f"a picture has 1 or 3 channels, {network.name} wants {network.eye.channels}")
+    if network.input_spec.channels not in (1, 3):
+        raise UsageError(f"a picture has 1 or 3 channels, {network.name} wants {network.input_spec.channels}")
     height, width = picture.shape[1:]
     longest = recipe.size or min(max(height, width), LONGEST)
     sizes = octave_sizes(height, width, longest, recipe.octaves, recipe.ratio)
     base = resized(picture.to(network.get_buffer("mean").device), sizes[-1]).clamp(0, 1)
-    negative = network.eye == DIGIT_EYE and light_edged(base.mean(0, keepdim=True))
+    negative = network.input_spec == DIGIT_INPUT and light_edged(base.mean(0, keepdim=True))
     if negative:  # these networks know white ink on black
         base = 1 - base
     start = resized(base, sizes[0])
@@ -247,8 +247,8 @@ def _parts(
     wish: Objective | None,
 ) -> list[tuple[Objective, Tensor | None]]:
     """What is wished for, and where: everywhere, or where a mask `(1, H, W)` is light."""
-    begin = _as_eye(start, network)
-    matched = _as_eye(guide.to(start), network) if guide is not None else None
+    begin = _squeezed(start, network)
+    matched = _squeezed(guide.to(start), network) if guide is not None else None
     usual = wish or whole_wish(
         network, recipe.wishes(network), [read_class(text) for text in recipe.class_], begin, matched
     )
@@ -366,14 +366,14 @@ class _State:
 def _work_for(recipe: Dream, network: Network, parts: _Parts) -> tuple[Network, Windows]:
     """The network as far as these wishes need it, made quick, and the windows it looks through."""
     stages = frozenset[str]().union(*(wish.stages for wish, _ in parts))
-    return quicken(network, stages), windows_for(recipe, network, stages)
+    return optimize_for_inference(network, stages), windows_for(recipe, network, stages)
 
 
 def windows_for(recipe: Dream, network: Network, stages: frozenset[str]) -> Windows:
     """Windows of the recipe's size, or of the network's where it can see no other."""
-    side = network.eye.size
+    side = network.input_spec.size
     other = torch.zeros(
-        1, network.eye.channels, side + STRIDE, side, device=network.get_buffer("mean").device
+        1, network.input_spec.channels, side + STRIDE, side, device=network.get_buffer("mean").device
     )
     try:
         with torch.no_grad():
@@ -393,10 +393,10 @@ def _narrowed(windows: Windows, side: int) -> Windows:
     return windows if windows.exact or windows.side == side else _windows_of(side)
 
 
-def _as_eye(picture: Tensor, network: Network) -> Tensor:
-    """A picture as the network's eye takes it, `(1, C, S, S)`: all of it, squeezed into a square."""
-    side = (network.eye.size, network.eye.size)
-    return as_seen(resized(picture, side).clamp(0, 1).unsqueeze(0), network)
+def _squeezed(picture: Tensor, network: Network) -> Tensor:
+    """Squeeze all of a picture into the network's square input, `(1, C, S, S)`."""
+    side = (network.input_spec.size, network.input_spec.size)
+    return match_channels(resized(picture, side).clamp(0, 1).unsqueeze(0), network)
 
 
 def _only(dreamed: Tensor, where: Sequence[Tensor | None]) -> Tensor:

@@ -193,7 +193,7 @@ def _grid(picture: Tensor, recipe: DreamFilm, times: float) -> Tensor:
 
 def _toned(picture: Tensor, first: Tensor, pull: float = 0.15) -> Tensor:
     """A frame with the mean and the contrast of each colour drawn towards the first frame's."""
-    mean, deviation = picture.mean((1, 2), keepdim=True), picture.std((1, 2), keepdim=True)
+    mean, std = picture.mean((1, 2), keepdim=True), picture.std((1, 2), keepdim=True)
     wanted = first.mean((1, 2), keepdim=True), first.std((1, 2), keepdim=True)
-    toned = (picture - mean) / deviation.clamp_min(1e-3) * wanted[1] + wanted[0]
+    toned = (picture - mean) / std.clamp_min(1e-3) * wanted[1] + wanted[0]
     return torch.lerp(picture, toned, pull).clamp(0, 1)

@@ -20,7 +20,7 @@ from lanterna.techniques.derive import by_pixels, film_of, sheet_of
 from lanterna.techniques.dream.algorithm import LONGEST, STEERED, Dream, dream, first_stage
 from lanterna.techniques.dream.film import DreamFilm, dream_frames, dream_zoom
 from lanterna.techniques.dream.foreseen import foreseen, worth_foreseeing
-from lanterna.techniques.dream.windows import as_seen
+from lanterna.techniques.dream.windows import match_channels
 from lanterna.techniques.octaves import octave_sizes, resized
 from lanterna.techniques.technique import Estimate, Input, Technique, Tile, Work
 
@@ -157,7 +157,7 @@ def sensible_stages(network: Network) -> list[str]:
 
     A pool or normalisation adds nothing to see, and of a convolution and its ReLU the latter is shown.
     """
-    blank = torch.zeros(1, network.eye.channels, network.eye.size, network.eye.size)
+    blank = torch.zeros(1, network.input_spec.channels, network.input_spec.size, network.input_spec.size)
     blank = blank.to(network.get_buffer("mean").device)
     with torch.no_grad():
         shapes = {name: output.shape for name, output in network.run(blank)}
@@ -177,8 +177,8 @@ def sensible_stages(network: Network) -> list[str]:
 
 def strongest(network: Network, stage: str, picture: Tensor, count: int = CHANNELS) -> list[int]:
     """The channels with the largest means over a picture `(3, H, W)` as a network sees it, largest first."""
-    small = resized(picture, (network.eye.size, network.eye.size)).clamp(0, 1)
-    images = as_seen(small[None].to(network.get_buffer("mean").device), network)
+    small = resized(picture, (network.input_spec.size, network.input_spec.size)).clamp(0, 1)
+    images = match_channels(small[None].to(network.get_buffer("mean").device), network)
     with torch.no_grad():
         outputs = objectives.read(network, images, frozenset({stage}))
     means = outputs[stage][0].flatten(1).mean(1)

@@ -93,7 +93,7 @@ def gradient(
     ]
     for batch in _batches(pairs, windows):
         pieces = [picture[:, down.looked_at][:, :, across.looked_at] for down, across in batch]
-        seen = as_seen(torch.stack(pieces), network).requires_grad_()
+        seen = match_channels(torch.stack(pieces), network).requires_grad_()
         value = wish.measure(seen, objectives.read(network, seen, wish.stages))
         (slope,) = torch.autograd.grad(value.sum(), seen)
         values += value.detach()
@@ -102,9 +102,9 @@ def gradient(
     return total, torch.stack(values).mean().item()
 
 
-def as_seen(pictures: Tensor, network: Network) -> Tensor:
-    """Pictures `(N, 3, H, W)` with as many channels as the network has eyes for."""
-    if network.eye.channels == 3:
+def match_channels(pictures: Tensor, network: Network) -> Tensor:
+    """Give pictures `(N, 3, H, W)` as many channels as the network takes."""
+    if network.input_spec.channels == 3:
         return pictures
     return torch.einsum("nchw,c->nhw", pictures, pictures.new_tensor(_LUMA)).unsqueeze(1)
 

@@ -96,10 +96,10 @@ def whole_wish(
     for wish in wishes:
         output = outputs[wish.stage]
         energy = objectives.energy(wish.stage)
-        deviation = output.std(correction=0).item()
+        std = output.std(correction=0).item()
         if wish.rank or wish.channels:
             chosen = _ranked(output, wish) if wish.rank else wish.channels
-            part, unit = objectives.channels(wish.stage, chosen), deviation
+            part, unit = objectives.channels(wish.stage, chosen), std
             part.measure(start, outputs)  # says so where there is no such channel
         elif guided:
             part = objectives.guide(wish.stage, guided[wish.stage])

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from lanterna.devices import uncompiled
 from lanterna.errors import UsageError
 from lanterna.networks import Network, class_index, open_network
-from lanterna.networks.quick import quicken
+from lanterna.networks.inference import optimize_for_inference
 from lanterna.probes import objectives
 from lanterna.techniques.canvas import Canvas, seen_anyhow
 from lanterna.techniques.technique import Frame, Settings
@@ -154,8 +154,8 @@ def feature(
     """
     recipe.check_wish()
     network = network or open_network(recipe.network, device=device)
-    if network.eye.channels not in (1, 3):
-        raise UsageError(f"a picture has 1 or 3 channels, {network.name} wants {network.eye.channels}")
+    if network.input_spec.channels not in (1, 3):
+        raise UsageError(f"a picture has 1 or 3 channels, {network.name} wants {network.input_spec.channels}")
     stage = wanted_stage(recipe, network)
     channels = count_channels(network, stage, _side(recipe, network))
     index = class_index(recipe.class_, network) if recipe.class_ is not None else recipe.channel
@@ -169,7 +169,7 @@ def feature(
             if each is not None and each >= channels:
                 raise UsageError(f"{stage} has channels 0 to {channels - 1}, got {each}")
         wishes = [(_wish(recipe, network, stage, index), recipe.diversity)]
-    work = quicken(network, [stage])
+    work = optimize_for_inference(network, [stage])
     return _frames(recipe, work, wishes, index if recipe.class_ is not None else None)
 
 
@@ -189,7 +189,7 @@ def count_channels(network: Network, stage: str, side: int) -> int:
 
     Errors: `UsageError` where the network cannot see pictures of this size.
     """
-    blank = torch.zeros(1, network.eye.channels, side, side, device=network.get_buffer("mean").device)
+    blank = torch.zeros(1, network.input_spec.channels, side, side, device=network.get_buffer("mean").device)
     try:
         with torch.no_grad():
             output = objectives.read(network, blank, frozenset({stage}))[stage]
@@ -208,8 +208,8 @@ def shown(pictures: Tensor) -> Tensor:
 
 
 def _side(recipe: Feature, network: Network) -> int:
-    small = recipe.sheet and network.eye.channels == 3
-    return recipe.size or (SHEET_SIDE if small else network.eye.size)
+    small = recipe.sheet and network.input_spec.channels == 3
+    return recipe.size or (SHEET_SIDE if small else network.input_spec.size)
 
 
 def _wish(recipe: Feature, network: Network, stage: str, index: int | None) -> Objective:
@@ -257,13 +257,13 @@ def _ascend(
     generator: torch.Generator,
 ) -> Iterator[tuple[int, dict[str, float], Tensor]]:
     """Gradient ascent of one batch: the step, its numbers, and the pictures so far `(count, C, S, S)`."""
-    eye, (stage,) = network.eye, wish.stages
-    drawn = eye.channels == 1  # a digit, white ink on black
+    spec, (stage,) = network.input_spec, wish.stages
+    drawn = spec.channels == 1  # a digit, white ink on black
     side = _side(recipe, network)
     margin = side // 7 if drawn else 0  # where MNIST has no ink, a network's wishes mean nothing
     waves = Canvas(
         count,
-        eye.channels,
+        spec.channels,
         side - 2 * margin,
         side - 2 * margin,
         generator,

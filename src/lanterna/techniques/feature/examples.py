@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from lanterna import shelf
 from lanterna.images import open_picture
 from lanterna.images.digits import mnist
-from lanterna.networks.digits import DIGIT_EYE
+from lanterna.networks.digits import DIGIT_INPUT
 from lanterna.probes import objectives
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def best_examples(network: Network, stage: str, channels: Sequence[int], side: i
 
     Errors: `MissingError` where they are not on the shelf.
     """
-    if network.eye == DIGIT_EYE:
+    if network.input_spec == DIGIT_INPUT:
         return _best_digits(network, stage, channels)
     return _best_windows(network, stage, channels, side)
 
@@ -68,7 +68,7 @@ def _best_digits(network: Network, stage: str, channels: Sequence[int]) -> list[
 
 
 def _best_windows(network: Network, stage: str, channels: Sequence[int], side: int) -> list[Example]:
-    blank = Example(torch.zeros(network.eye.channels, side, side), "none fires", -torch.inf)
+    blank = Example(torch.zeros(network.input_spec.channels, side, side), "none fires", -torch.inf)
     best = [blank] * len(channels)
     for name in PHOTOGRAPHS:
         photograph = open_picture(shelf.need("photographs") / name, longest=LONGEST)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lanterna.images.drawing import contact_sheet, signed_picture
-from lanterna.networks.digits import DIGIT_EYE
+from lanterna.networks.digits import DIGIT_INPUT
 from lanterna.probes import objectives
 from lanterna.probes.kernels import first_kernels
 from lanterna.techniques.feature.algorithm import DIGIT_ZOOM, Feature, Kernels, feature
@@ -43,7 +43,7 @@ class Pair:
 def _feature(job: Job) -> Work:
     settings: Feature = job.settings
     if settings.sheet:
-        job.fetch("mnist" if job.network.eye == DIGIT_EYE else "photographs")
+        job.fetch("mnist" if job.network.input_spec == DIGIT_INPUT else "photographs")
     pairs: list[Pair] = []
 
     def results(frame: FeatureFrame, _: Any) -> list[Result]:
@@ -78,7 +78,9 @@ def sheet(settings: Feature, frame: FeatureFrame, network: Network) -> tuple[Ten
             (picture, f"{pair.channel}:  {pair.made:.3g}"),
             (example.picture, f"{pair.source}  {pair.real:.3g}"),
         ]
-    which = "training digit" if network.eye == DIGIT_EYE else "of the shelf's photographs (not ImageNet)"
+    which = (
+        "training digit" if network.input_spec == DIGIT_INPUT else "of the shelf's photographs (not ImageNet)"
+    )
     title = f"{stage} of {network.name}: made, and the best {which}"
     return contact_sheet(tiles, columns=8, side=128, title=title), pairs
 

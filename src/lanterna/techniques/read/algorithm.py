@@ -186,7 +186,7 @@ def read(
 
 def check_reads_digits(network: Network) -> None:
     """Errors: `UsageError` for a network that names photographs."""
-    if network.eye.channels != 1:
+    if network.input_spec.channels != 1:
         raise UsageError(f"{network.name} names photographs and reads no digits: use conv or dense")
 
 

@@ -25,7 +25,7 @@ from lanterna.devices import fitting, reuse_memory
 from lanterna.errors import UsageError
 from lanterna.images.palette import with_colours, with_histogram, with_statistics
 from lanterna.networks import Network, open_network
-from lanterna.networks.quick import quicken
+from lanterna.networks.inference import optimize_for_inference
 from lanterna.probes.statistics import gram_distance, wasserstein_distance
 from lanterna.techniques.checkpoint import Keeping, taken_up
 from lanterna.techniques.octaves import resized, shrunk
@@ -180,7 +180,7 @@ def style(
             raise UsageError(f"style: expected {len(styles)} {name}, one for each painting, got {len(given)}")
     network = network or open_network(recipe.network, device=device)
     content_stage, stage_weights = stages_of(network, recipe.content_stage, recipe.style_stages)
-    work = without_frame(quicken(network, [content_stage, *stage_weights]))
+    work = without_frame(optimize_for_inference(network, [content_stage, *stage_weights]))
     sizes = style_sizes(photo.shape[1], photo.shape[2], recipe)
     place = network.get_buffer("mean").device
     photo = photo.to(place)

@@ -31,7 +31,7 @@ from lanterna.images.drawing import in_8_bits
 from lanterna.images.motion import follow, warp
 from lanterna.images.palette import with_histogram
 from lanterna.networks import open_network
-from lanterna.networks.quick import quicken
+from lanterna.networks.inference import optimize_for_inference
 from lanterna.techniques.octaves import resized
 from lanterna.techniques.style.algorithm import Stylize, style, style_sizes
 from lanterna.techniques.style.instant import Instant, instant, open_painter
@@ -90,7 +90,7 @@ def style_frames(
     first = recipe.only(Stylize)
     network = network or open_network(recipe.network, device=device)
     content, stages = stages_of(network, first.content_stage, first.style_stages)
-    work = quicken(network, [content, *stages])
+    work = optimize_for_inference(network, [content, *stages])
     style(torch.zeros(3, 64, 64), first, styles=styles, network=work)  # what is wrong is told now
     # One size, the final one: a smaller one before it would lose what the last frame brings.
     onward = first.model_copy(update={"ratio": math.inf, "steps": recipe.frame_steps})

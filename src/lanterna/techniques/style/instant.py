@@ -26,6 +26,7 @@ from torch.nn import functional as F
 from lanterna.devices import choose_device, reuse_memory
 from lanterna.errors import UsageError
 from lanterna.networks import strips
+from lanterna.networks.cache import cached
 from lanterna.networks.instant import (
     PREDICTOR_SIDE,
     STYLES,
@@ -33,7 +34,6 @@ from lanterna.networks.instant import (
     open_style_predictor,
     open_style_transformer,
 )
-from lanterna.networks.kept import kept
 from lanterna.techniques.technique import Frame, Settings
 
 if TYPE_CHECKING:
@@ -112,14 +112,14 @@ def open_painter(
     shares = recipe.shares(len(styles) or len(recipe.built_in))
     place = choose_device(device)
     if styles:
-        predictor = kept("style predictor", open_style_predictor)
+        predictor = cached("style predictor", open_style_predictor)
         style = torch.tensor([shares]) @ torch.cat([_predicted(predictor, each) for each in styles])
-        transformer = kept(("style transformer", place), lambda: open_style_transformer().to(place))
+        transformer = cached(("style transformer", place), lambda: open_style_transformer().to(place))
         return Painter(transformer, style, predictor)
     style = torch.zeros(1, STYLES)
     for index, share in zip(recipe.built_in, shares, strict=True):
         style[0, index] += share
-    transformer = kept(("26 styles", place), lambda: open_multistyle_transformer().to(place))
+    transformer = cached(("26 styles", place), lambda: open_multistyle_transformer().to(place))
     return Painter(transformer, style, None)
 
 

@@ -156,7 +156,7 @@ def reach(network: Network, stages: frozenset[str]) -> int:
     field, step, furthest = 1, 1, 1
     for name, stage in network.stages.items():
         if isinstance(stage, nn.Sequential) and isinstance(stage[0], nn.MaxPool2d):
-            stage = stage[0]  # a pool and then a ReLU, as `quicken` puts them
+            stage = stage[0]  # a pool and then a ReLU, as `optimize_for_inference` puts them
         if isinstance(stage, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
             kernel, stride = _one(stage.kernel_size), _one(stage.stride)
             field, step = field + (kernel - 1) * step, step * stride

@@ -33,7 +33,7 @@ def stages_of(
 
     Errors: `UsageError` where a stage is not there, or the network has no maps of pictures in colour.
     """
-    if network.eye.channels != 3:
+    if network.input_spec.channels != 3:
         raise UsageError(f"{network.name} sees no colours: style wants a network of photographs, as vgg16")
     if all(name in network.stages for name in ("relu4_2", *STAGE_WEIGHTS)):
         content, named = content or "relu4_2", named or tuple(STAGE_WEIGHTS)
@@ -53,7 +53,7 @@ def stages_of(
 @torch.no_grad()
 def _levels(network: Network) -> dict[tuple[int, ...], list[str]]:
     """The stages that put out maps, by the size of these: of each size the ReLUs, or all if it has none."""
-    side = network.eye.size
+    side = network.input_spec.size
     stages: dict[tuple[int, ...], list[str]] = {}
     bent: dict[tuple[int, ...], list[str]] = {}
     for name, output in network.run(torch.zeros(1, 3, side, side, device=network.get_buffer("mean").device)):

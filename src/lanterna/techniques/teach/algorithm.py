@@ -23,7 +23,7 @@ from lanterna.devices import reuse_memory, uncompiled
 from lanterna.errors import LanternaError
 from lanterna.images.folders import check_counts
 from lanterna.networks import Network, open_network
-from lanterna.networks.quick import quicken
+from lanterna.networks.inference import optimize_for_inference
 from lanterna.networks.taught import with_classes
 from lanterna.techniques.checkpoint import Keeping
 from lanterna.techniques.classify.algorithm import BATCH
@@ -249,7 +249,7 @@ def judge(
     network: Network, gathered: Gathered, usable: Usable, chosen: NDArray[np.int64], workers: int
 ) -> tuple[Judged, NDArray[np.int64]]:
     """The answers of a network to the chosen pictures, and which of them could still be read."""
-    quick = quicken(network, [list(network.stages)[-1]])
+    quick = optimize_for_inference(network, [list(network.stages)[-1]])
     read: list[int] = []
 
     def answered() -> Iterator[tuple[Tensor, Tensor]]:
@@ -284,7 +284,7 @@ def _pictures(
             yield [gathered.path(usable.rows[i]) for i in batch]
 
     device = network.get_buffer("mean").device
-    for found in decoded(files(), network.eye, workers=workers):
+    for found in decoded(files(), network.input_spec, workers=workers):
         places = asked.pop(0).tolist()
         good = [
             (i, each)
@@ -320,11 +320,11 @@ class Tuning:
         self.steps = recipe.epochs * self.steps_an_epoch
         names = list(taught.stages)
         first = names.index([name for name in names if name.startswith("block")][-recipe.blocks])
-        self._trunk = quicken(taught, [names[first - 1]])
+        self._trunk = optimize_for_inference(taught, [names[first - 1]])
         self._tail = nn.ModuleDict({name: copy.deepcopy(taught.stages[name]) for name in names[first:]})
         self._tail.requires_grad_(True).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         stages = {**dict(taught.stages.items()), **dict(self._tail.items())}
-        self.network = Network(taught.name, taught.eye, stages, taught.classes).eval()
+        self.network = Network(taught.name, taught.input_spec, stages, taught.classes).eval()
         self.network.to(taught.get_buffer("mean").device)
         self._optimiser = uncompiled(torch.optim.AdamW)(
             list(self._tail.parameters()), recipe.learning_rate, weight_decay=0.01, fused=True

@@ -27,7 +27,7 @@ import torch
 from lanterna.errors import LanternaError
 from lanterna.images import open_picture
 from lanterna.images.decoding import BYTE_LIMIT, regular_file
-from lanterna.networks.seeing import seen
+from lanterna.networks.preprocessing import to_input
 from lanterna.techniques.classify.algorithm import LONGEST
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from lanterna.networks.stages import Eye
+    from lanterna.networks.stages import InputSpec
 
 _MANY = 600  # pictures from which on the seconds that processes take to start are won back
 
@@ -67,17 +67,17 @@ def workers_for(pictures: int, wished: int | None = None) -> int:
 
 
 def decoded(
-    batches: Iterable[list[Path]], eye: Eye, *, workers: int = 0, known: Container[bytes] = ()
+    batches: Iterable[list[Path]], spec: InputSpec, *, workers: int = 0, known: Container[bytes] = ()
 ) -> Generator[list[Decoded], None, None]:
-    """Yield what is in the files of each batch, in order, as `eye` wants to see it.
+    """Yield what is in the files of each batch, in order, as `spec` wants to see it.
 
     A file whose sha256 is `known` is read and not decoded. Closing the generator ends the processes.
 
     Errors: `LanternaError` where a process was ended by something else, as for want of memory.
     """
     waiting = iter(batches)
-    with _pool(workers, eye, known) as pool:
-        work = _in_process if workers else partial(_decode, eye, known)
+    with _pool(workers, spec, known) as pool:
+        work = _in_process if workers else partial(_decode, spec, known)
         coming = deque(pool.submit(work, batch) for batch in islice(waiting, workers + 1))
         try:
             while coming:
@@ -94,19 +94,19 @@ def decoded(
                 each.cancel()
 
 
-def _pool(workers: int, eye: Eye, known: Container[bytes]) -> Executor:
+def _pool(workers: int, spec: InputSpec, known: Container[bytes]) -> Executor:
     if workers == 0:
         return ThreadPoolExecutor(1)
     # Forked, a process could inherit a lock that a thread of torch holds.
     spawn = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, spawn, initializer=_begin, initargs=(eye, known))
+    return ProcessPoolExecutor(workers, spawn, initializer=_begin, initargs=(spec, known))
 
 
-def _decode(eye: Eye, known: Container[bytes], files: list[Path]) -> list[Decoded]:
-    return [_decoded(file, eye, known) for file in files]
+def _decode(spec: InputSpec, known: Container[bytes], files: list[Path]) -> list[Decoded]:
+    return [_decoded(file, spec, known) for file in files]
 
 
-def _decoded(path: Path, eye: Eye, known: Container[bytes]) -> Decoded:
+def _decoded(path: Path, spec: InputSpec, known: Container[bytes]) -> Decoded:
     try:
         with regular_file(path, "a picture file") as file:
             data = file.read(BYTE_LIMIT + 1)  # read once, so that the hash is that of what is decoded
@@ -116,7 +116,7 @@ def _decoded(path: Path, eye: Eye, known: Container[bytes]) -> Decoded:
     if key in known:
         return Decoded(key)
     try:
-        picture = seen(open_picture(data, longest=LONGEST), eye)
+        picture = to_input(open_picture(data, longest=LONGEST), spec)
     except LanternaError as error:
         return Decoded(key, error=f"{path}{str(error).removeprefix('the picture')}")
     return Decoded(key, picture.numpy())
@@ -124,14 +124,14 @@ def _decoded(path: Path, eye: Eye, known: Container[bytes]) -> Decoded:
 
 # In a process.
 
-_given: list[tuple[Eye, Container[bytes]]] = []
+_given: list[tuple[InputSpec, Container[bytes]]] = []
 
 
-def _begin(eye: Eye, known: Container[bytes]) -> None:
+def _begin(spec: InputSpec, known: Container[bytes]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that began this one
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     torch.set_num_threads(1)
-    _given.append((eye, known))
+    _given.append((spec, known))
 
 
 def _end_with_the_parent() -> None:

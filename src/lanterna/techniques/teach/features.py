@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from lanterna.files import replacing
 from lanterna.images.record import weights_sha256
-from lanterna.networks.quick import quicken
+from lanterna.networks.inference import optimize_for_inference
 from lanterna.settings import features_folder
 from lanterna.techniques.classify.algorithm import BATCH
 from lanterna.techniques.teach.decoding_ahead import Decoded, decoded
@@ -162,7 +162,7 @@ def look_at_all(
     """
     count = len(gathered.files)
     looked = Looked(np.zeros((count, 32), np.uint8), np.zeros(count, np.bool_))
-    quick = quicken(network, [STAGE])
+    quick = optimize_for_inference(network, [STAGE])
     new_keys: list[bytes] = []
     new_features: list[Tensor] = []
 
@@ -173,7 +173,7 @@ def look_at_all(
             new_features.clear()
 
     batches = ([gathered.path(i) for i in places] for places in _spans(count))
-    coming = decoded(batches, network.eye, workers=workers, known=features.keys)
+    coming = decoded(batches, network.input_spec, workers=workers, known=features.keys)
     try:
         for batch in coming:
             for place, each in enumerate(batch, start=looked.done):

@@ -68,7 +68,7 @@ def fit(chunks: Chunks, classes: int, strengths: Sequence[float]) -> list[Head]:
     for strength in strengths:
         _descend(theta, strength, lambda: held or _standard(chunks, moments))
         weight = theta[:, :-1] if basis is None else theta[:, :-1] @ basis.T
-        weight = weight / moments.deviation
+        weight = weight / moments.std
         heads.append(Head(weight, theta[:, -1] - weight @ moments.mean))
     return heads
 
@@ -117,7 +117,7 @@ class _Moments:
     """Of features: their mean and deviation `(D,)`, how many pictures there are, and the sum of weights."""
 
     mean: Tensor
-    deviation: Tensor
+    std: Tensor
     count: int
     total: float
 
@@ -125,7 +125,7 @@ class _Moments:
 def _standard(chunks: Chunks, moments: _Moments) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """The chunks with features standardised, and weights that add up to 1 over all of them."""
     for features, labels, weights in chunks():
-        yield (features - moments.mean) / moments.deviation, labels, weights / moments.total
+        yield (features - moments.mean) / moments.std, labels, weights / moments.total
 
 
 def _moments(chunks: Chunks) -> _Moments:
@@ -140,9 +140,9 @@ def _moments(chunks: Chunks) -> _Moments:
         first, second = first + exact.sum(0), second + exact.square().sum(0)
         count, total = count + len(features), total + float(weights.sum())
     mean = first / count
-    deviation = (second / count - mean.square()).clamp(min=0).sqrt()
-    least = 0.1 * float(deviation.median()) or 1.0
-    return _Moments(mean.float(), deviation.clamp(min=least).float(), count, total)
+    std = (second / count - mean.square()).clamp(min=0).sqrt()
+    least = 0.1 * float(std.median()) or 1.0
+    return _Moments(mean.float(), std.clamp(min=least).float(), count, total)
 
 
 def choose_strength(features: Tensor, labels: Tensor, weights: Tensor, classes: int, seed: int) -> float:

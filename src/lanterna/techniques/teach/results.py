@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from lanterna.images import open_picture
 from lanterna.images.drawing import contact_sheet, table_of_answers
 from lanterna.networks.catalogue import shelf_items
-from lanterna.networks.seeing import seen
-from lanterna.networks.stages import Eye
+from lanterna.networks.preprocessing import to_input
+from lanterna.networks.stages import InputSpec
 from lanterna.networks.taught import TaughtPlan
 from lanterna.techniques.classify.algorithm import LONGEST
 from lanterna.techniques.evaluation import confusion_of, keep_results
@@ -109,7 +109,7 @@ def wilson(right: int, count: int) -> tuple[float, float]:
 
 def mistakes_picture(results: Results, folder: Path, network: Network) -> Tensor:
     """The most mistaken held-out pictures as a contact sheet, `(3, H, W)`; without any, the least sure."""
-    eye = Eye(3, _SIDE, (0.0,) * 3, (1.0,) * 3, network.eye.crop)
+    spec = InputSpec(3, _SIDE, (0.0,) * 3, (1.0,) * 3, network.input_spec.crop)
     wrong = results.held_out - results.right
     tiles = []
     for each in results.worst[: WORST_SHOWN if wrong > WORST_SHOWN else max(wrong, 6)]:
@@ -117,7 +117,7 @@ def mistakes_picture(results: Results, folder: Path, network: Network) -> Tensor
             words = f"{each['class']}, named {each['answer']}"
         else:
             words = f"{each['class']}, {each['likelihood']:.1%} sure"
-        tiles.append((seen(open_picture(folder / each["file"], longest=LONGEST), eye), words))
+        tiles.append((to_input(open_picture(folder / each["file"], longest=LONGEST), spec), words))
     misread = f"{wrong} of {results.held_out}" if wrong else f"None of {results.held_out}"
     title = f"{misread} held-out pictures misnamed; the least sure of its class first"
     return contact_sheet(tiles, columns=6 if len(tiles) > 4 else 4, side=_SIDE, title=title)

@@ -176,7 +176,11 @@ def first_weights(network: Network) -> Tensor:
     """The first layer's weights as pictures: kernels `(K, 5, 5)`, or what each unit wants `(K, 28, 28)`."""
     layer = next(stage for stage in network.stages.values() if isinstance(stage, nn.Conv2d | nn.Linear))
     weight = layer.weight.detach()[:KERNELS].float().cpu()
-    return weight[:, 0] if weight.ndim == 4 else weight.view(-1, network.eye.size, network.eye.size)
+    return (
+        weight[:, 0]
+        if weight.ndim == 4
+        else weight.view(-1, network.input_spec.size, network.input_spec.size)
+    )
 
 
 def packed(values: Tensor) -> tuple[Tensor, float]:

@@ -58,8 +58,8 @@ def _changed(name: str) -> float:
 def _page(name: str, file: Path | None, title: str, _: float) -> str:
     from lanterna.images import open_picture
     from lanterna.images.digits import mnist
-    from lanterna.networks import open_network, seen, shelf_items
-    from lanterna.networks.digits import DIGIT_EYE
+    from lanterna.networks import open_network, shelf_items, to_input
+    from lanterna.networks.digits import DIGIT_INPUT
     from lanterna.shelf import is_here
     from lanterna.surfaces.studio.techniques import check_network
     from lanterna.surfaces.web.looking import look_page
@@ -71,7 +71,7 @@ def _page(name: str, file: Path | None, title: str, _: float) -> str:
     if missing:
         raise MissingError(f"{name} is not here yet: lanterna shelf fetch {' '.join(missing)}")
     network = open_network(name, device="cpu", trust=False)
-    digits = network.eye == DIGIT_EYE
+    digits = network.input_spec == DIGIT_INPUT
     if file is None:
         if not digits:
             raise MissingError(f"choose a picture for {name}")
@@ -79,7 +79,7 @@ def _page(name: str, file: Path | None, title: str, _: float) -> str:
     elif digits and (page := read(file, network=network)):
         image = page[0].image
     else:
-        image = seen(open_picture(file, longest=LONGEST), network.eye)
+        image = to_input(open_picture(file, longest=LONGEST), network.input_spec)
     return look_page(network, image, name=name, title=title)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 
-def quicken(network: Network, stages: Collection[str] | None = None) -> Network:
+def optimize_for_inference(network: Network, stages: Collection[str] | None = None) -> Network:
     """A quick copy that puts out the same at `stages` (all of them if none are given), at rest.
 
     Truncated after the last of `stages`; channels last; batch norms folded into the convolutions before them;
@@ -53,7 +53,7 @@ def quicken(network: Network, stages: Collection[str] | None = None) -> Network:
         _pool_first(work.stages, wanted)
         _overwrite([module for name, module in work.stages.items()], [name in wanted for name in work.stages])
     grouped = any(isinstance(part, nn.Conv2d) and part.groups > 1 for part in work.modules())
-    if network.eye.channels == 3 and not grouped:
+    if network.input_spec.channels == 3 and not grouped:
         work.stages.to(fast_dtype(work.get_buffer("mean").device))
     return work
 

@@ -1,4 +1,4 @@
-"""A picture as a network wants to see it."""
+"""Turn a picture into a network's input."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ from typing import TYPE_CHECKING
 from torch.nn import functional as F
 
 from lanterna.errors import UsageError
-from lanterna.networks.digits import DIGIT_EYE
+from lanterna.networks.digits import DIGIT_INPUT
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lanterna.networks.stages import Eye
+    from lanterna.networks.stages import InputSpec
 
 _GREY = (0.299, 0.587, 0.114)  # how bright red, green and blue look (ITU-R BT.601)
 
 
-def seen(picture: Tensor, eye: Eye) -> Tensor:
-    """The middle of a picture, at the size and with the channels that `eye` wants; still in [0, 1].
+def to_input(picture: Tensor, spec: InputSpec) -> Tensor:
+    """Crop the middle of a picture, at the size and with the channels of `spec`; still in [0, 1].
 
-    `(3, H, W)` becomes `(eye.channels, eye.size, eye.size)`: the square in the middle that keeps `eye.crop`
-    of the shorter side, resampled (bicubic, with the detail that would alias taken out). For the digit
+    `(3, H, W)` becomes `(spec.channels, spec.size, spec.size)`: the square in the middle, `spec.crop` of the
+    shorter side, resampled (bicubic, with the detail that would alias taken out). For the digit
     networks, which know white ink on black, a picture that is light along its edge is turned to its negative.
 
-    Errors: `UsageError` where `eye` wants neither one channel nor three.
+    Errors: `UsageError` where `spec` has neither one channel nor three.
     """
-    if eye.channels == 1:
+    if spec.channels == 1:
         red, green, blue = _GREY
         picture = (red * picture[0] + green * picture[1] + blue * picture[2]).unsqueeze(0)
-    elif eye.channels != 3:
-        raise UsageError(f"a picture has 1 or 3 channels, the network wants {eye.channels}")
+    elif spec.channels != 3:
+        raise UsageError(f"a picture has 1 or 3 channels, the network wants {spec.channels}")
     height, width = picture.shape[-2:]
-    side = max(1, round(min(height, width) * eye.crop))
+    side = max(1, round(min(height, width) * spec.crop))
     top, left = (height - side) // 2, (width - side) // 2
     square = picture[:, top : top + side, left : left + side]
-    if eye == DIGIT_EYE and light_edged(square):
+    if spec == DIGIT_INPUT and light_edged(square):
         square = 1 - square
-    size = (eye.size, eye.size)
-    if side != eye.size:
+    size = (spec.size, spec.size)
+    if side != spec.size:
         square = F.interpolate(square.unsqueeze(0), size, mode="bicubic", antialias=True)[0]
     return square.clamp(0, 1)
 
