@@ -19,13 +19,17 @@ from lanterna.probes import objectives
 from lanterna.techniques.feature import algorithm as recipes
 from lanterna.techniques.feature.algorithm import Feature, feature
 
-WISHES = (("efficientnet-lite0", "block9", 31), ("efficientnet-lite0", "output", 1), ("vgg16", "conv4_2", 7))
+OBJECTIVES = (
+    ("efficientnet-lite0", "block9", 31),
+    ("efficientnet-lite0", "output", 1),
+    ("vgg16", "conv4_2", 7),
+)
 
 
 def main() -> None:
     options = bench.options(__doc__, steps=(40, 5), rounds=(3, 1))
     figures = {"threads": options.threads, "default_steps": Feature(channel=0).steps}
-    for name, stage, channel in WISHES:
+    for name, stage, channel in OBJECTIVES:
         figures[f"{name} {stage} {channel}"] = measured(name, stage, channel, options)
     bench.show(figures)
 

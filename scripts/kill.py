@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 # A state is kept ten times a second, so that nearly every kill leaves one to go on from.
 RUN = (
-    "import sys; from lanterna.techniques.checkpoint import Keeping; Keeping.every = 0.1; "
+    "import sys; from lanterna.techniques.checkpoint import Checkpointer; Checkpointer.every = 0.1; "
     "from lanterna.surfaces.cli import main; sys.exit(main(sys.argv[1:]))"
 )
 PATIENCE = 300.0

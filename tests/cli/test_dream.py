@@ -310,7 +310,7 @@ def test_without_a_terminal_there_is_no_preview_and_it_says_why(capsys):
         (["gone.png"], "gone.png"),
         (["cat.png", "--stage", "block99"], "block16"),
         (["cat.png", "--stage", "block9:9999"], "0 to 111"),
-        (["cat.png", "--stage", "block9:"], "expected a wish"),
+        (["cat.png", "--stage", "block9:"], "expected a target"),
         (["cat.png", "--class", "goldfsh"], "did you mean goldfish"),
         (["cat.png", "--preset", "thred"], "did you mean thread"),
         (["cat.png", "--preset", "nothing like it"], "there are thread, fur"),

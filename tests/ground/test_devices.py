@@ -111,10 +111,10 @@ def test_a_dream_out_of_memory_goes_on_in_windows(
     asked_for = last(dream(cat, recipe.changed({"tile": 256}), device="cpu"))
     sides = []
 
-    def short_of_memory(network, picture, wish, windows, shift):
+    def short_of_memory(network, picture, objective, windows, shift):
         if max(picture.shape) > windows.side or windows.side <= 256:
             sides.append(windows.side)
-            return gradient(network, picture, wish, windows, shift)
+            return gradient(network, picture, objective, windows, shift)
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(dreaming, "gradient", short_of_memory)

@@ -1,4 +1,4 @@
-"""Each lesson's finding holds with a margin, falls where its mechanism is broken, and answers odd wishes."""
+"""Each lesson's finding holds with a margin, falls where its mechanism is broken, and answers odd wanted."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ from lanterna.techniques.registry import technique_of
 from places import ROOT
 
 
-def outcome(name: str, **wishes):
+def outcome(name: str, **wanted):
     lesson = LESSONS[name]
-    return lesson.experiment(lesson.recipe.checked(wishes))
+    return lesson.experiment(lesson.recipe.checked(wanted))
 
 
-def finding(name: str, **wishes):
-    return outcome(name, **wishes).finding
+def finding(name: str, **wanted):
+    return outcome(name, **wanted).finding
 
 
 @pytest.mark.slow
@@ -456,7 +456,7 @@ def test_corners_where_the_neurons_have_theirs_are_met():
 
 
 @pytest.mark.parametrize(
-    ("wishes", "verdict", "words"),
+    ("wanted", "verdict", "words"),
     [
         ({"curve": "own", "own": [1, 1]}, "holds", "straight line"),
         ({"neurons": 1}, "holds only when", "more to compare"),
@@ -464,8 +464,8 @@ def test_corners_where_the_neurons_have_theirs_are_met():
         ({"curve": "step"}, "holds only when", "slowly"),
     ],
 )
-def test_words_on_curves_stay_true(wishes, verdict, words):
-    found = finding("functions", **wishes)
+def test_words_on_curves_stay_true(wanted, verdict, words):
+    found = finding("functions", **wanted)
     assert found.verdict == verdict
     assert words in found.words
 

@@ -18,9 +18,9 @@ from lanterna.lessons.parts import Parts
 from lanterna.techniques.paint.pixels import psnr
 
 
-def outcome(name: str, **wishes):
+def outcome(name: str, **wanted):
     lesson = LESSONS[name]
-    return lesson.experiment(lesson.recipe.checked(wishes))
+    return lesson.experiment(lesson.recipe.checked(wanted))
 
 
 def test_the_loop_goes_down_and_wherever_the_slope_says():

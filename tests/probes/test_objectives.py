@@ -45,7 +45,7 @@ def outputs_of(network, images):
     return {name: output.detach().numpy() for name, output in network.run(images)}
 
 
-WISHES = {
+OBJECTIVES = {
     "channel": channel("conv2", 2),
     "channel of each": channel("tanh1", [0, 4, 1]),
     "dense unit": channel("output", 3),
@@ -64,16 +64,16 @@ WISHES = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", WISHES)
+@pytest.mark.parametrize("name", OBJECTIVES)
 def test_gradients_are_those_of_finite_differences(name, network, images):
-    wish = WISHES[name]
+    objective = OBJECTIVES[name]
     images.requires_grad_()
-    assert wish(network, images).shape == (3,)
-    assert torch.autograd.gradcheck(lambda x: wish(network, x), images, eps=1e-6, atol=1e-6)
+    assert objective(network, images).shape == (3,)
+    assert torch.autograd.gradcheck(lambda x: objective(network, x), images, eps=1e-6, atol=1e-6)
 
 
 def test_values_are_those_of_the_definition(network, images):
-    found = {name: wish(network, images).detach().numpy() for name, wish in WISHES.items()}
+    found = {name: objective(network, images).detach().numpy() for name, objective in OBJECTIVES.items()}
     out = outputs_of(network, images)
     pixels = images.numpy()
     near = np.testing.assert_allclose
@@ -118,9 +118,9 @@ def test_the_same_picture_twice_is_as_alike_as_can_be(network, images):
 
 
 def test_a_picture_is_not_moved_by_what_others_want(network, images):
-    wish = channel("conv2", [0, 1, 2]) + energy("conv1")
+    objective = channel("conv2", [0, 1, 2]) + energy("conv1")
     together = images.clone().requires_grad_()
-    wish(network, together).sum().backward()
+    objective(network, together).sum().backward()
     alone = images[1:2].clone().requires_grad_()
     (channel("conv2", 1) + energy("conv1"))(network, alone).sum().backward()
     torch.testing.assert_close(together.grad[1:2], alone.grad)
@@ -139,7 +139,7 @@ def test_nothing_behind_the_last_stage_is_computed(network, images):
 
 
 @pytest.mark.parametrize(
-    ("wish", "words"),
+    ("objective", "words"),
     [
         (channel("conv9", 0), "conv9"),
         (channel("conv1", 5), "0 to 4"),
@@ -148,9 +148,9 @@ def test_nothing_behind_the_last_stage_is_computed(network, images):
         (direction("conv1", {7: 1}), "0 to 4"),
     ],
 )
-def test_what_is_not_there_is_said(wish, words, network, images):
+def test_what_is_not_there_is_said(objective, words, network, images):
     with pytest.raises(UsageError, match=words):
-        wish(network, images)
+        objective(network, images)
 
 
 def test_channels_are_the_mean_of_their_maps(network, images):
@@ -176,6 +176,6 @@ def test_a_guide_is_matched_where_it_is_most_alike():
 def test_a_guide_pulls_as_finite_differences_say(network, images):
     with torch.no_grad():
         features = read(network, images[:1].flip(3), frozenset({"tanh1"}))["tanh1"]
-    wish = guide("tanh1", features)
+    objective = guide("tanh1", features)
     images.requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: wish(network, x), images, eps=1e-6, atol=1e-6)
+    assert torch.autograd.gradcheck(lambda x: objective(network, x), images, eps=1e-6, atol=1e-6)

@@ -56,9 +56,9 @@ def computed(page: Page, module: str, does: str, *given: Any) -> Any:
                          [f"/web/{module}", given])  # fmt: skip
 
 
-def finding(name: str, **wishes: Any) -> str:
+def finding(name: str, **wanted: Any) -> str:
     lesson = LESSONS[name]
-    return lesson.experiment(lesson.recipe.checked(wishes)).finding.words
+    return lesson.experiment(lesson.recipe.checked(wanted)).finding.words
 
 
 def test_lessons_are_listed_in_order_and_lead_on(page: Page):

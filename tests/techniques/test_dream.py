@@ -1,4 +1,4 @@
-"""A dream excites what was wished for, where it was wished for, and nothing decides it but the recipe."""
+"""A dream excites its target, where it was asked to, and nothing decides it but the recipe."""
 
 import copy
 from itertools import islice
@@ -16,8 +16,8 @@ from lanterna.networks.trained import open_trained
 from lanterna.probes import objectives
 from lanterna.probes.objectives import Objective
 from lanterna.techniques.dream.algorithm import Dream, dream, first_stage
+from lanterna.techniques.dream.targets import Target, build_objective, read_class
 from lanterna.techniques.dream.windows import Windows, gradient
-from lanterna.techniques.dream.wishes import Wish, read_class, whole_wish
 from lanterna.techniques.octaves import octave_sizes, resized, smoothed
 
 SMALL = {"size": 128, "octaves": 2, "ratio": 1.25, "steps": 6}
@@ -58,7 +58,7 @@ def energy(network, picture, stage, where=...):
     return maps_of(network, picture, stage)[where].square().mean().item()
 
 
-# More of what is wished for
+# More of the target
 
 
 @pytest.mark.slow
@@ -74,7 +74,7 @@ def test_the_excited_stage_ends_far_more_excited_than_it_began_and_than_controls
         return (images * torch.randn(images.shape, generator=generator)).flatten(1).sum(1)
 
     # The same number of steps, each of the same size, in directions drawn at random.
-    control = dreamt(cat, network, {"wish": Objective(frozenset(), anywhere)}, **settings).picture
+    control = dreamt(cat, network, {"objective": Objective(frozenset(), anywhere)}, **settings).picture
     assert (control - cat).abs().mean() > 0.01
     assert dreamed > 1.8 * begun
     assert dreamed > 2.5 * energy(network, control, stage)
@@ -139,7 +139,7 @@ def test_several_wishes_are_balanced_by_their_weights(lite0, cat):
 
 
 def test_any_objective_can_be_wished_for(lite0, cat):
-    made = dreamt(cat, lite0, {"wish": objectives.channel("block5", 7)}).picture
+    made = dreamt(cat, lite0, {"objective": objectives.channel("block5", 7)}).picture
     assert maps_of(lite0, made, "block5")[7].mean() > maps_of(lite0, cat, "block5")[7].mean() + 0.5
 
 
@@ -296,8 +296,10 @@ def test_digit_networks_dream_of_pages(name, stage, trained):
     light, dark = (dreamt(each, network, **settings) for each in (page, 1 - page))
     torch.testing.assert_close(light.picture, 1 - dark.picture)  # both are white ink on black to it
     torch.testing.assert_close(light.base, page)
-    wish, windows = objectives.energy(stage), Windows(28, margin=0, exact=True)
-    began, ended = (gradient(network, each, wish, windows, (0, 0))[1] for each in (1 - page, dark.picture))
+    objective, windows = objectives.energy(stage), Windows(28, margin=0, exact=True)
+    began, ended = (
+        gradient(network, each, objective, windows, (0, 0))[1] for each in (1 - page, dark.picture)
+    )
     assert ended > 1.2 * began
 
 
@@ -331,28 +333,28 @@ def test_anyones_network_dreams(cat, tmp_path, monkeypatch):
     assert energy(network, made, stage) > 1.5 * energy(network, cat, stage)
 
 
-# Wishes in words
+# Targets in words
 
 
 @pytest.mark.parametrize(
-    ("text", "wish"),
+    ("text", "target"),
     [
-        ("block9", Wish("block9")),
-        ("block9:31,40*0.5", Wish("block9", (31, 40), weight=0.5)),
-        ("blocks.0.conv1*-2", Wish("blocks.0.conv1", weight=-2.0)),
-        ("relu4_3:strongest4", Wish("relu4_3", rank="strongest", count=4)),
-        ("relu4_3:weakest*.5", Wish("relu4_3", rank="weakest", weight=0.5)),
-        (" pool:average2 ", Wish("pool", rank="average", count=2)),
+        ("block9", Target("block9")),
+        ("block9:31,40*0.5", Target("block9", (31, 40), weight=0.5)),
+        ("blocks.0.conv1*-2", Target("blocks.0.conv1", weight=-2.0)),
+        ("relu4_3:strongest4", Target("relu4_3", rank="strongest", count=4)),
+        ("relu4_3:weakest*.5", Target("relu4_3", rank="weakest", weight=0.5)),
+        (" pool:average2 ", Target("pool", rank="average", count=2)),
     ],
 )
-def test_wishes_are_read(text, wish):
-    assert Wish.read(text) == wish
+def test_targets_are_read(text, target):
+    assert Target.read(text) == target
 
 
 @pytest.mark.parametrize("text", ["", "block9:", "block9:a", "block9*", "block9*x", "a b", "block9:1,", ":3"])
 def test_a_bad_wish_is_one_line(text):
     for settings in ({"stage": text}, {"mask_stage": (text,)}):
-        with pytest.raises(LanternaError, match="expected a wish such as block9") as caught:
+        with pytest.raises(LanternaError, match="expected a target such as block9") as caught:
             Dream.checked(settings)
         assert "\n" not in str(caught.value)
 
@@ -382,9 +384,9 @@ def test_what_cannot_be_dreamed_is_refused_before_the_first_step(lite0, cat, set
 
 
 def test_each_part_of_a_wish_is_in_its_own_units(lite0, cat):
-    wish = whole_wish(lite0, [Wish("block2"), Wish("block9", weight=2.0)], [], cat[None])
+    objective = build_objective(lite0, [Target("block2"), Target("block9", weight=2.0)], [], cat[None])
     with torch.no_grad():
-        assert wish(lite0, cat[None]).item() == pytest.approx(3, rel=1e-4)
+        assert objective(lite0, cat[None]).item() == pytest.approx(3, rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -394,8 +396,8 @@ def test_ranked_channels_are_those_of_this_picture(lite0, cat, rank, places):
     order = maps_of(lite0, cat, "block5").mean((1, 2)).argsort(descending=True).tolist()
     middle = (len(order) - 2) // 2
     chosen = [order[place] for place in places or (middle, middle + 1)]
-    ranked = whole_wish(lite0, [Wish("block5", rank=rank, count=2)], [], cat[None])
-    named = whole_wish(lite0, [Wish("block5", tuple(chosen))], [], cat[None])
+    ranked = build_objective(lite0, [Target("block5", rank=rank, count=2)], [], cat[None])
+    named = build_objective(lite0, [Target("block5", tuple(chosen))], [], cat[None])
     with torch.no_grad():
         torch.testing.assert_close(ranked(lite0, cat[None]), named(lite0, cat[None]))
 

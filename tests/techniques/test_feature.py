@@ -53,10 +53,10 @@ def few_digits(monkeypatch):
 @pytest.mark.parametrize(("stage", "index"), [("block5", 1), ("block9", 31)])
 def test_a_made_picture_excites_its_channel_more_than_anything_real(lite0, stage, index):
     last = made(lite0, stage=stage, channel=index, size=96, steps=30)
-    wish = objectives.channel(stage, index)
+    objective = objectives.channel(stage, index)
     with torch.no_grad():
-        excitement = wish(lite0, last.pictures).item()
-        noise = wish(lite0, torch.rand(4, 3, 96, 96)).max().item()
+        excitement = objective(lite0, last.pictures).item()
+        noise = objective(lite0, torch.rand(4, 3, 96, 96)).max().item()
         outputs = objectives.read(lite0, last.pictures, frozenset({stage}))[stage].mean((2, 3))[0]
     (real,) = best_examples(lite0, stage, [index], 96)
     assert excitement > 1.5 * real.excitement > 0
@@ -69,13 +69,13 @@ def test_a_made_picture_excites_its_channel_more_than_anything_real(lite0, stage
 @pytest.mark.slow
 def test_the_best_example_is_the_best(lite0):
     (found,) = best_examples(lite0, "block5", [1], 128)
-    wish = objectives.channel("block5", 1)
+    objective = objectives.channel("block5", 1)
     with torch.no_grad():
-        assert wish(lite0, found.picture[None]).item() == pytest.approx(found.excitement, rel=1e-4)
+        assert objective(lite0, found.picture[None]).item() == pytest.approx(found.excitement, rel=1e-4)
         for name in ("chelsea.png", "astronaut.png", "rocket.jpg", "coffee.png"):
             photograph = open_picture(shelf.need("photographs") / name, longest=512)
             windows = photograph.unfold(1, 128, 96).unfold(2, 128, 96).flatten(1, 2).transpose(0, 1)
-            assert wish(lite0, windows).max() < found.excitement + 0.5
+            assert objective(lite0, windows).max() < found.excitement + 0.5
 
 
 @pytest.mark.slow
@@ -128,10 +128,10 @@ def test_silent_units_can_be_woken():
     """This channel of vgg16 is silent on grey noise, so its ReLU gives no gradient to begin with."""
     vgg = open_network("vgg16")
     last = made(vgg, stage="relu5_1", channel=33, size=64, steps=40)
-    wish = objectives.channel("relu5_1", 33)
+    objective = objectives.channel("relu5_1", 33)
     with torch.no_grad():
         noise = 0.5 + 0.01 * torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-        assert wish(vgg, noise).max() < 0.05 * wish(vgg, last.pictures)
+        assert objective(vgg, noise).max() < 0.05 * objective(vgg, last.pictures)
     assert wanted_stage(Feature(stage="relu5_1", channel=0), vgg) == "conv5_1"
     assert {p.dtype for p in vgg.parameters()} == {torch.float32}  # the network given is left as it is
 
@@ -309,7 +309,7 @@ def test_ctrl_c_keeps_the_picture_so_far(tmp_path, capsys):
         (["block9", "9999"], "0 to 111"),
         (["--class", "goldfsh"], "did you mean goldfish"),
         (["--class", "1000"], "1000"),
-        (["block9", "1", "--class", "goldfish"], "one wish"),
+        (["block9", "1", "--class", "goldfish"], "one target"),
         (["block9", "--sheet", "4", "--diversity", "2"], "diversity"),
         (["block9", "1", "--against", "goldfish"], "against"),
         (["block9", "1", "--steps", "0"], "steps"),

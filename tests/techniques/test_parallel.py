@@ -63,7 +63,7 @@ from pathlib import Path
 from lanterna.techniques import checkpoint
 from lanterna.techniques.train import algorithm as training
 from lanterna.surfaces.cli import main
-checkpoint.Keeping.every = 0
+checkpoint.Checkpointer.every = 0
 new_network = training.new_network
 training.new_network = lambda recipe: new_network(recipe).double()
 save, go_on = checkpoint.Learning.save, Path(__file__).with_name("go-on")

@@ -55,7 +55,7 @@ def left():
 
 @pytest.fixture(scope="module")
 def usual(vgg, cat, bricks):
-    """The cat painted like the bricks, with no wish but that."""
+    """The cat painted like the bricks, with no other target."""
     return painted(cat, vgg, [bricks])
 
 

@@ -29,7 +29,6 @@ from lanterna.networks.trained import is_trained, trained_folder
 from lanterna.surfaces.cli import main
 from lanterna.techniques.classify.algorithm import Classify, classify
 from lanterna.techniques.teach import algorithm as teaching
-from lanterna.techniques.teach import features as keeping
 from lanterna.techniques.teach import head as heads
 from lanterna.techniques.teach.algorithm import teach
 from lanterna.techniques.teach.decoding_ahead import decoded

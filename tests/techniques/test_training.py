@@ -55,7 +55,7 @@ WAITING = """
 import signal, sys, time
 from lanterna.techniques import checkpoint
 from lanterna.surfaces.cli import main
-checkpoint.Keeping.every = 0
+checkpoint.Checkpointer.every = 0
 save = checkpoint.Learning.save
 def save_and_wait(learning, path, recipe):
     checkpoint.Learning.save = save

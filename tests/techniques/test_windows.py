@@ -14,7 +14,7 @@ from lanterna.probes import objectives
 from lanterna.techniques.dream.windows import Windows, gradient
 
 STAGE = "block5"
-WISH = objectives.energy(STAGE)
+OBJECTIVE = objectives.energy(STAGE)
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +30,12 @@ def picture():
 @pytest.fixture(scope="module")
 def whole(lite0, picture):
     """The gradient of all the picture at once, per position and not as a mean."""
-    slope, _ = gradient(lite0, picture, WISH, Windows(side=512), (0, 0))
+    slope, _ = gradient(lite0, picture, OBJECTIVE, Windows(side=512), (0, 0))
     return slope * picture[0].numel()
 
 
 def by_windows(network, picture, side, margin, shift):
-    slope, _ = gradient(network, picture, WISH, Windows(side, margin), shift)
+    slope, _ = gradient(network, picture, OBJECTIVE, Windows(side, margin), shift)
     return slope * side**2
 
 
@@ -114,7 +114,7 @@ def test_every_pixel_is_kept_exactly_once_and_seen_where_it_is(size, windows):
 def test_awkward_sizes_have_a_gradient_everywhere(lite0, size):
     picture = torch.rand(3, *size, generator=torch.Generator().manual_seed(0))
     for windows in (Windows(256, 64), Windows(128, 32)):
-        slope, value = gradient(lite0, picture, WISH, windows, (5, 9))
+        slope, value = gradient(lite0, picture, OBJECTIVE, windows, (5, 9))
         assert slope.shape == picture.shape
         assert (slope != 0).all(0).float().mean() > 0.99
         assert value > 0

@@ -54,10 +54,10 @@ def changed(recipe: type[Settings], name: str) -> str:
     other = [each for each in choices if isinstance(each, str) and each != usual]
     if isinstance(usual, int | float):
         other = [usual // 2, usual * 2] if isinstance(usual, int) else [usual / 2, usual * 2]
-    for wish in other:
+    for value in other:
         with contextlib.suppress(UsageError):
-            recipe.checked({name: wish})
-            return f"{name}={wish}"
+            recipe.checked({name: value})
+            return f"{name}={value}"
     text = ",".join(map(value, usual)) if isinstance(usual, list | tuple) else value(usual)
     return shlex.quote(f"{name}={text}")
 

@@ -50,9 +50,9 @@ def output(total: Tensor, weight: float, bias: float) -> Tensor:
 
 def sums(recipe: Neuron) -> Tensor:
     """The weighted sums of the first units of a digit network with sigmoids, for each digit: `(N, units)`."""
-    wishes = {"network": "dense", "activation": "sigmoid", "hidden": (64,), "epochs": 2, "fraction": 0.3,
+    wanted = {"network": "dense", "activation": "sigmoid", "hidden": (64,), "epochs": 2, "fraction": 0.3,
               "learning_rate": 0.01, "augmentation": "none", "seed": recipe.seed}  # fmt: skip
-    (last,) = deque(train(Train.checked(wishes), device="cpu"), maxlen=1)
+    (last,) = deque(train(Train.checked(wanted), device="cpu"), maxlen=1)
     images = in_unit_range(mnist("test").images[: recipe.digits])
     with torch.no_grad():
         found: Tensor = next(out for name, out in last.network.eval().run(images) if name == "hidden1")

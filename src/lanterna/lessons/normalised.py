@@ -81,12 +81,12 @@ def cleaned(images: Tensor) -> Tensor:
 @lru_cache(maxsize=8)  # the same four answer whatever is done to the test digits
 def trained(fraction: float, seed: int, kind: Kind, *, augmented: bool) -> Network:
     """A network of that kind, with and without digits changed as by another hand."""
-    wishes = {
+    wanted = {
         **Train.presets["fast" if kind == "conv" else "fast-dense"], "fraction": fraction, "seed": seed,
         "epochs": 3,
         "augmentation": "hand" if augmented else "none", "hold_out": 0,
     }  # fmt: skip
-    (last,) = deque(train(Train.checked(wishes), device="cpu"), maxlen=1)
+    (last,) = deque(train(Train.checked(wanted), device="cpu"), maxlen=1)
     return last.network
 
 

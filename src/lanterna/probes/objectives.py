@@ -1,11 +1,11 @@
 """What to want of a picture: small objectives that can be added, weighted and maximised.
 
-    wish = 2 * channel("block9", 31) + energy("block5") - 0.1 * smoothness()
-    wish(network, images)   # (N,): how well each picture fulfils it
+    objective = 2 * channel("block9", 31) + energy("block5") - 0.1 * smoothness()
+    objective(network, images)   # (N,): how well each picture has of it
 
 Olah, Mordvintsev and Schubert, "Feature Visualization" (2017), and their library lucid, from which the idea
 of objectives as a small algebra comes. Here an objective gives a number for each picture of a batch, not one
-for the whole batch: pictures with different wishes can share a batch, and what one wants does not move
+for the whole batch: pictures with different objectives can share a batch, and one picture's does not move
 another.
 """
 
@@ -29,7 +29,7 @@ Outputs = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Objective:
-    """A wish: which stages it reads, and how pictures and those stages' outputs become a number each.
+    """An objective: which stages it reads, and how pictures and those stages' outputs become a number each.
 
     `measure(images, outputs)` takes the pictures `(N, C, H, W)` in [0, 1] and what the stages put out, by
     name, in float32, and gives `(N,)`: the more, the better.
@@ -39,7 +39,7 @@ class Objective:
     measure: Callable[[Tensor, Outputs], Tensor]
 
     def __call__(self, network: Network, images: Tensor) -> Tensor:
-        """How well each of `images` `(N, C, H, W)` in [0, 1] fulfils the wish, `(N,)`, with gradients.
+        """How well each of `images` `(N, C, H, W)` in [0, 1] reaches the objective, `(N,)`, with gradients.
 
         The network is run up to the last stage that is read and no further. Errors: `UsageError` for a stage
         or channel that the network does not have.

@@ -74,7 +74,7 @@ class Learning:
         """
         wanted = {"network", "averaged", "optimiser", "step", "right", "rate", "numbers", "history"}
         state = team.once(lambda: read_state(path, recipe, wanted))
-        with taking_up(path):
+        with restoring(path):
             self.network.load_state_dict(state["network"])
             if self.averaged is not self.network:
                 self.averaged.load_state_dict(state["averaged"])
@@ -136,8 +136,8 @@ def load_tensors(path: Path) -> Any:
 
 
 @contextlib.contextmanager
-def taking_up(path: Path | None) -> Iterator[None]:
-    """Take up a state in the block. Errors: `LanternaError` for whatever goes wrong with one that is odd."""
+def restoring(path: Path | None) -> Iterator[None]:
+    """Restore a state within the block. Errors: `LanternaError` for whatever is wrong with the state."""
     try:
         yield
     except (LanternaError, MemoryError):
@@ -147,11 +147,10 @@ def taking_up(path: Path | None) -> Iterator[None]:
 
 
 def load_optimiser(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Take up the state of an optimiser: its rate, and what it remembers of each parameter. Of what kind it
-    is the recipe says.
+    """Load the state of an optimiser: its rate, and its moments of each parameter.
 
-    Errors: `ValueError` where that has another shape: torch does not look, and its fused steps would write
-    anywhere.
+    The settings say which optimiser it is, not the checkpoint. Errors: `ValueError` where a moment is shaped
+    unlike its parameter: torch does not check, and its fused steps would write anywhere.
     """
     before = [dict(group) for group in optimiser.param_groups]
     optimiser.load_state_dict(state)
@@ -163,16 +162,16 @@ def load_optimiser(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> N
             raise ValueError("an optimiser's state of another shape")
 
 
-def taken_up(frames: Generator[Of, Sent, None], path: Path | None) -> Generator[Of, Sent | None, None]:
-    """The same frames, of work that goes on from a checkpoint.
+def resumed(frames: Generator[Of, Sent, None], path: Path | None) -> Generator[Of, Sent | None, None]:
+    """Yield the frames of work that was resumed from a checkpoint.
 
-    One that came from elsewhere may hold anything in the right places. That shows before the first step is
-    made, so whatever goes wrong until then is told as `taking_up` does.
+    A checkpoint from elsewhere may hold anything in the right places. That shows in the first step at the
+    latest, so whatever goes wrong until then is raised as `restoring` does.
     """
     sent: Sent | None = None
     with contextlib.closing(frames):
         for number in itertools.count():
-            with taking_up(path) if number < 2 else contextlib.nullcontext():
+            with restoring(path) if number < 2 else contextlib.nullcontext():
                 try:
                     frame = frames.send(sent)  # type: ignore[arg-type]
                 except StopIteration:
@@ -180,11 +179,11 @@ def taken_up(frames: Generator[Of, Sent, None], path: Path | None) -> Generator[
             sent = yield frame
 
 
-class Keeping:
-    """Keeps the state of work on pictures at `path`, or nowhere if None.
+class Checkpointer:
+    """Save the state of work on pictures to `path`, or nowhere if it is None.
 
-    `begun_with` are the pictures that the work goes on from, so that it is not taken up with others. `every`
-    are the seconds between two writings; where one wants to go back, fewer than usual.
+    Work is only resumed with the same pictures, `begun_with`. `every` is the time between two checkpoints in
+    seconds: shorter where a person may want to go back.
     """
 
     every: ClassVar[float] = 10.0
@@ -212,7 +211,7 @@ class Keeping:
             now = time.monotonic()
             self._next = now + max(self.seconds, _SHARE * (now - begun))
 
-    def offer(self, state: Mapping[str, object]) -> None:
+    def maybe_save(self, state: Mapping[str, object]) -> None:
         """Write the state if it is time."""
         if time.monotonic() > self._next:
             self.write(state)

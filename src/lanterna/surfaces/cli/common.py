@@ -204,23 +204,23 @@ def about(seconds: float) -> str:
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C in the block into a wish to stop, which what it gives tells; the second stops.
+    """Give a function that says whether Ctrl-C was pressed in the block; a second one stops at once.
 
     So that long work can end its step, keep what it has, and say so.
     """
-    wished = False
+    pressed = False
 
-    def wish(*_: object) -> None:
-        nonlocal wished
-        if wished:
+    def press(*_: object) -> None:
+        nonlocal pressed
+        if pressed:
             raise KeyboardInterrupt
-        wished = True
+        pressed = True
 
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    before = signal.signal(signal.SIGINT, wish)
+    before = signal.signal(signal.SIGINT, press)
     try:
-        yield lambda: wished
+        yield lambda: pressed
     finally:
         signal.signal(signal.SIGINT, before)

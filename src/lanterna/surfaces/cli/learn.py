@@ -63,8 +63,8 @@ def learn(
         return
     lesson = LESSONS[name]
     usual = lesson.recipe().model_dump(mode="json")
-    wishes = {key: value_of(text, usual.get(key)) for key, text in assignments(changes).items()}
-    recipe = lesson.recipe.checked(wishes)
+    assigned = {key: value_of(text, usual.get(key)) for key, text in assignments(changes).items()}
+    recipe = lesson.recipe.checked(assigned)
     place = output or Path(f"learn-{name}.png")
     check_place(place, force=force)
     fetch_missing(*lesson.needs, quiet=quiet)

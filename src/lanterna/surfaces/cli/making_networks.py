@@ -51,10 +51,10 @@ def make_network(what: Asked, options: Mapping[str, Any], team: Team = ALONE) ->
     tell_device(job.device, quiet=quiet)
     frame = None
     shown = watching(technique.title.lower(), technique.describe, technique.rows, quiet=quiet)
-    with stoppable() as stop_wished, shown as watch:
+    with stoppable() as should_stop, shown as watch:
         for frame in work.frames:
             watch(frame)
-            if team.once(stop_wished):
+            if team.once(should_stop):
                 break
         work.frames.close()
     assert frame is not None

@@ -121,10 +121,10 @@ def run_through(
     Ctrl-C waits for a frame that has a picture to keep.
     """
     frame = None
-    with stoppable() as stop_wished, watching(title, told, shown=shown, quiet=quiet) as watch:
+    with stoppable() as should_stop, watching(title, told, shown=shown, quiet=quiet) as watch:
         for frame in frames:
             watch(frame)
-            if stop_wished() and frame.picture is not None:
+            if should_stop() and frame.picture is not None:
                 break
         frames.close()
     return frame

@@ -78,17 +78,17 @@ def rerun(
     then = _record_of(picture)
     place = output or _free_name(picture)
     check_place(place, force=force)
-    wishes = assignments(changes)
-    record = changed(then, wishes)
+    assigned = assignments(changes)
+    record = changed(then, assigned)
     record = with_inputs_found(record, None if picture == Path("-") else picture.parent)
     made, now = make_again(record, trust=trust)
     save_picture(made, place, recipe=now, force=force, **print_options(now, place))
-    reasons = [] if wishes else differences(then, now)
+    reasons = [] if assigned else differences(then, now)
     if json:
-        emit_json({"picture": str(place), "changed": sorted(wishes), "may_differ": reasons})
+        emit_json({"picture": str(place), "changed": sorted(assigned), "may_differ": reasons})
     elif reasons and not quiet:
         say(f"this may not be the same bit for bit: {'; '.join(reasons)}")
-    say(f"{printable(str(place))}: made again{' and varied' if wishes else ''}", quiet=quiet or json)
+    say(f"{printable(str(place))}: made again{' and varied' if assigned else ''}", quiet=quiet or json)
 
 
 def _record_of(picture: Path) -> "Record":

@@ -322,7 +322,7 @@ def _run(
     *,
     quiet: bool,
 ) -> "Summary":
-    with stoppable() as stop_wished, progress("rendering", quiet=quiet) as update:
+    with stoppable() as should_stop, progress("rendering", quiet=quiet) as update:
 
         def watch(summary: "Summary", running: int) -> None:
             note = f"{running} under way" + (f", {len(summary.failed)} set aside" if summary.failed else "")
@@ -330,7 +330,7 @@ def _run(
 
         there = whole.count - len(missing)
         coming = whole.tasks(missing)
-        return work(coming, folder, start, already=there, watch=watch, stop_wished=stop_wished)
+        return work(coming, folder, start, already=there, watch=watch, should_stop=should_stop)
 
 
 def _tell(

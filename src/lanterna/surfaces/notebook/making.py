@@ -70,7 +70,7 @@ class Work(anywidget.AnyWidget):
         self._reports: list[Report] = []
         self._seen: Tensor | None = None  # the picture that was shown last
         self._error: BaseException | None = None
-        self._wish = threading.Event()
+        self._stop = threading.Event()
         self._handle: DisplayHandle | None = None
         self._ended = threading.Event()
         self._showing = (
@@ -81,7 +81,7 @@ class Work(anywidget.AnyWidget):
 
     def stop(self) -> None:
         """End the work after the step that it is at; what it came to is kept."""
-        self._wish.set()
+        self._stop.set()
 
     @property
     def frame(self) -> Frame:
@@ -164,7 +164,7 @@ class Work(anywidget.AnyWidget):
             self._error = error
             self.failure = str(error)
         finally:
-            early = self._wish.is_set() and self.step < self.steps
+            early = self._stop.is_set() and self.step < self.steps
             self.state = "failed" if self._error else "stopped" if early else "done"
             with self._showing:
                 self._keep()
@@ -179,7 +179,7 @@ class Work(anywidget.AnyWidget):
             if time.monotonic() - shown > _EVERY:
                 self._show(frame)
                 shown = time.monotonic()
-            if self._wish.is_set():
+            if self._stop.is_set():
                 break
 
     def _show(self, frame: Frame) -> None:

@@ -82,12 +82,12 @@ def work(
     *,
     already: int = 0,
     watch: Callable[[Summary, int], None] = lambda *_: None,
-    stop_wished: Callable[[], bool] = lambda: False,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Summary:
     """Make all tasks, and keep each as it comes; `already` others were made before.
 
     Tasks are asked for one at a time, as workers become free; an engine is started for the first, and closed
-    at the end. `watch` is told after each, with how many are under way; with a wish to stop no other is
+    at the end. `watch` is told after each, with how many are under way; once it should stop no other is
     begun, and those under way are waited for.
 
     Errors: `LanternaError` where the folder cannot be written (a full disk); what was made before is kept.
@@ -98,7 +98,7 @@ def work(
     found: Made | Failed | None = None
     try:
         while True:
-            while (engine is None or engine.free() > 0) and not stop_wished() and (task := all_tasks.next()):
+            while (engine is None or engine.free() > 0) and not should_stop() and (task := all_tasks.next()):
                 engine = engine or start()
                 engine.submit(task)
             if found is not None:  # kept only now, so that its worker has something to do meanwhile
@@ -107,8 +107,8 @@ def work(
                 found = None
                 if all_tasks.again:
                     continue
-            if engine is None or (not all_tasks.running and (stop_wished() or not all_tasks.left)):
-                summary.stopped = all_tasks.left and stop_wished()
+            if engine is None or (not all_tasks.running and (should_stop() or not all_tasks.left)):
+                summary.stopped = all_tasks.left and should_stop()
                 break
             if all_tasks.running:
                 found = engine.wait()

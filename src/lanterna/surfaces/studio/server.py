@@ -151,7 +151,7 @@ class _Server(uvicorn.Server):
         self.studio = studio
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Ctrl-C, or the wish of the system."""
+        """Stop, because of Ctrl-C or a signal of the system."""
         self.studio.close_streams()
         super().handle_exit(sig, frame)
 

@@ -207,7 +207,7 @@ class _Run:
     def _next(self, work: Work, step: int, wanted: Settings | None) -> tuple[Work, Frame | None]:
         """The frame after `step`, with what is wanted from now on; where that cannot be, as it was before.
 
-        Work that has refused a wish has ended and kept its checkpoint, so it goes on from there.
+        Work that refuses a change has ended and written its checkpoint, so it is resumed from there.
         """
         try:
             frame = work.frames.send(wanted)

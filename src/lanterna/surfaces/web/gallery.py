@@ -111,7 +111,7 @@ def _exhibit(exhibit: Exhibit) -> str:
     picture = f'<img src="{file}" width="{exhibit.width}" height="{exhibit.height}" alt="{words}">'
     if exhibit.film:
         film = escape(exhibit.film, quote=True)
-        wish = "(prefers-reduced-motion: no-preference)"
-        picture = f'<picture><source srcset="{film}" media="{wish}">{picture}</picture>'
+        still = "(prefers-reduced-motion: no-preference)"
+        picture = f'<picture><source srcset="{film}" media="{still}">{picture}</picture>'
     opens = escape(exhibit.page or exhibit.film, quote=True) or file
     return f'<figure><a href="{opens}">{picture}</a><figcaption>{words}</figcaption></figure>\n'

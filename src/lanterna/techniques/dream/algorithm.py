@@ -5,9 +5,9 @@ excited; change it a little so; again. On a small copy of the picture first and 
 beginning with what was dreamed before: so forms grow at every scale. Mordvintsev, Olah and Tyka,
 "Inceptionism: Going Deeper into Neural Networks" (2015), and its notebook in google/deepdream.
 
-Where we depart from it: steps are taken in the colours of photographs (`canvas.py`); wishes can be added,
-weighted and masked, each in its own units (`wishes.py`); a picture too large for the memory is dreamed window
-by window (`windows.py`); and the network runs as quickly as this machine lets it (`networks/quick.py`).
+Where we depart from it: steps are taken in the colours of photographs (`canvas.py`); targets can be added,
+weighted and masked, each in its own units (`targets.py`); a picture too large for memory is dreamed window
+by window (`windows.py`); and the network runs as quickly as this machine lets it (`networks/inference.py`).
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from lanterna.networks.inference import optimize_for_inference
 from lanterna.networks.preprocessing import light_edged
 from lanterna.probes import objectives
 from lanterna.techniques.canvas import calmed
-from lanterna.techniques.checkpoint import Keeping, taken_up, taking_up
+from lanterna.techniques.checkpoint import Checkpointer, restoring, resumed
+from lanterna.techniques.dream.targets import Target, build_objective, read_class
 from lanterna.techniques.dream.windows import STRIDE, Windows, gradient, match_channels
-from lanterna.techniques.dream.wishes import Wish, read_class, whole_wish
 from lanterna.techniques.octaves import octave_sizes, resized, shrunk, smoothed
 from lanterna.techniques.technique import Frame, Settings
 
@@ -58,8 +58,8 @@ _FIRST_STAGES = {
     "conv": "relu3", "dense": "output",
 }  # fmt: skip
 
-_WISHES = {"stage", "class_", "mask_stage", "smoothness"}
-STEERED = {"step_size", "jitter", "smoothing", "vivid", "keep_colours", "blend", *_WISHES}
+_TARGETS = {"stage", "class_", "mask_stage", "smoothness"}
+STEERED = {"step_size", "jitter", "smoothing", "vivid", "keep_colours", "blend", *_TARGETS}
 """Settings that may change while a dream is under way."""
 
 _LITE2 = "efficientnet-lite2"
@@ -138,25 +138,25 @@ class Dream(Settings):
         return (value,) if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _wishes_can_be_read(self) -> Self:
+    def _targets_can_be_read(self) -> Self:
         for text in (*self.stage, *self.mask_stage):
-            Wish.read(text)
+            Target.read(text)
         for text in self.class_:
             read_class(text)
         return self
 
-    def wishes(self, network: Network) -> list[Wish]:
-        """What to see more of, of this network's stages: none where only classes are wished for."""
+    def targets(self, network: Network) -> list[Target]:
+        """What to see more of, of this network's stages: none where the targets are classes only."""
         if self.stage or (self.class_ and not self.guided):
-            return [Wish.read(text) for text in self.stage]
-        return [Wish(first_stage(network))]
+            return [Target.read(text) for text in self.stage]
+        return [Target(first_stage(network))]
 
 
 @dataclass(frozen=True)
 class DreamFrame(Frame):
     """How far a dream has come; `picture` is as large as the octave that is being dreamed.
 
-    `numbers`: `octave` from 1 on, and `energy`, how well the wish is fulfilled, each part in units of the
+    `numbers`: `octave` from 1 on, and `energy`, how well the targets are reached, each in units of the
     start. In the last frame `picture` has the final size; `whole()` gives that size at any time.
     """
 
@@ -179,7 +179,7 @@ def dream(
     network: Network | None = None,
     guide: Tensor | None = None,
     masks: Sequence[Tensor] = (),
-    wish: Objective | None = None,
+    objective: Objective | None = None,
     device: str = "auto",
     checkpoint: Path | None = None,
     checkpoint_every: float | None = None,
@@ -189,7 +189,7 @@ def dream(
 
     `network` is used where given (and left as it is), else the one that the recipe names. `guide` `(3, H, W)`
     is a picture to match, for a recipe that is `guided`. `masks` are `(H, W)` or `(1, H, W)` in [0, 1], of
-    any size: where to dream, and how much. `wish` takes the place of all that the recipe wishes for. With a
+    any size: where to dream, and how much. `objective` takes the place of the recipe's targets. With a
     `checkpoint` the state is saved there every `checkpoint_every` seconds (10) and when the work is ended
     early, and `resume` goes on from it, first with the frame that it was saved after: the picture is that of
     an unbroken dream. A recipe that is sent in takes over from there, as far as `STEERED` goes.
@@ -217,18 +217,18 @@ def dream(
     start = resized(base, sizes[0])
 
     def parts_of(steered: Dream) -> _Parts:
-        return _parts(steered, network, start, guide, masks, wish)
+        return _parts(steered, network, start, guide, masks, objective)
 
-    keeping = Keeping(checkpoint, recipe, [base], checkpoint_every)
+    checkpointer = Checkpointer(checkpoint, recipe, [base], checkpoint_every)
     names = set(_State.__dataclass_fields__)
-    begun = _State(**keeping.read(names)) if checkpoint and resume else None
+    begun = _State(**checkpointer.read(names)) if checkpoint and resume else None
     if begun:
-        with taking_up(checkpoint):
+        with restoring(checkpoint):
             recipe = recipe.changed(begun.steered)
     parts = parts_of(recipe)
-    frames = _frames(recipe, network, base, sizes, parts, parts_of, begun, keeping)
+    frames = _frames(recipe, network, base, sizes, parts, parts_of, begun, checkpointer)
     if begun:
-        frames = taken_up(frames, checkpoint)
+        frames = resumed(frames, checkpoint)
     return _negatives(frames) if negative else frames
 
 
@@ -244,20 +244,20 @@ def _parts(
     start: Tensor,
     guide: Tensor | None,
     masks: Sequence[Tensor],
-    wish: Objective | None,
+    objective: Objective | None,
 ) -> list[tuple[Objective, Tensor | None]]:
-    """What is wished for, and where: everywhere, or where a mask `(1, H, W)` is light."""
+    """What to see more of, and where: everywhere, or where a mask `(1, H, W)` is light."""
     begin = _squeezed(start, network)
     matched = _squeezed(guide.to(start), network) if guide is not None else None
-    usual = wish or whole_wish(
-        network, recipe.wishes(network), [read_class(text) for text in recipe.class_], begin, matched
+    usual = objective or build_objective(
+        network, recipe.targets(network), [read_class(text) for text in recipe.class_], begin, matched
     )
     if recipe.smoothness:
         unit = objectives.smoothness().measure(begin, {}).abs().item()
         usual = usual + (recipe.smoothness / max(unit, 1e-6)) * objectives.smoothness()
     if not masks:
         return [(usual, None)]
-    own = [whole_wish(network, [Wish.read(text)], (), begin, matched) for text in recipe.mask_stage]
+    own = [build_objective(network, [Target.read(text)], (), begin, matched) for text in recipe.mask_stage]
     own += [usual] * (len(masks) - len(own))
     where = [mask.reshape(1, *mask.shape[-2:]).to(start).clamp(0, 1) for mask in masks]
     return list(zip(own, where, strict=True))
@@ -271,7 +271,7 @@ def _frames(
     parts: _Parts,
     parts_of: Callable[[Dream], _Parts],
     begun: _State | None,
-    keeping: Keeping,
+    checkpointer: Checkpointer,
 ) -> Generator[DreamFrame, Dream | None, None]:
     """The dream itself: octave by octave, step by step."""
     generator = torch.Generator().manual_seed(recipe.seed)
@@ -311,17 +311,17 @@ def _frames(
                 )
                 if changed:
                     before, recipe = recipe, recipe.changed(changed.model_dump(include=STEERED))
-                    if any(getattr(recipe, name) != getattr(before, name) for name in _WISHES):
+                    if any(getattr(recipe, name) != getattr(before, name) for name in _TARGETS):
                         parts = parts_of(recipe)
                         work, windows = _work_for(recipe, network, parts)
                     if state:
                         state = replace(state, steered=recipe.model_dump(mode="json", include=STEERED))
                 if state:
-                    keeping.offer(vars(state))
+                    checkpointer.maybe_save(vars(state))
             dreamed = image - here
     finally:
         if state:
-            keeping.write(vars(state))
+            checkpointer.write(vars(state))
 
 
 def _change(
@@ -340,8 +340,8 @@ def _change(
     windows = _narrowed(windows, side)
     down, across = (_shift(generator, recipe.jitter, windows.reach(length)) for length in image.shape[1:])
     change, energy = torch.zeros_like(image), 0.0
-    for (wish, _), mask in zip(parts, where, strict=True):
-        slope, value = gradient(network, image, wish, windows, (down, across))
+    for (objective, _), mask in zip(parts, where, strict=True):
+        slope, value = gradient(network, image, objective, windows, (down, across))
         slope = calmed(smoothed(slope, recipe.smoothing), recipe.vivid)
         if recipe.keep_colours:
             slope = slope.mean(0, keepdim=True).expand_as(slope).clone()
@@ -364,8 +364,8 @@ class _State:
 
 
 def _work_for(recipe: Dream, network: Network, parts: _Parts) -> tuple[Network, Windows]:
-    """The network as far as these wishes need it, made quick, and the windows it looks through."""
-    stages = frozenset[str]().union(*(wish.stages for wish, _ in parts))
+    """The network as far as these objectives need it, made quick, and the windows it looks through."""
+    stages = frozenset[str]().union(*(objective.stages for objective, _ in parts))
     return optimize_for_inference(network, stages), windows_for(recipe, network, stages)
 
 

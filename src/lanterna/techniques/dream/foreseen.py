@@ -14,7 +14,7 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 
 from lanterna.techniques.dream.algorithm import LONGEST, Dream, dream, windows_for
-from lanterna.techniques.dream.wishes import Wish
+from lanterna.techniques.dream.targets import Target
 from lanterna.techniques.octaves import octave_sizes
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def foreseen(size: tuple[int, int], recipe: Dream, network: Network, masks: int 
     (`benchmarks/dream.py` measures both). Errors: those of `dream`.
     """
     sizes = _sizes(size, recipe)
-    stages = {wish.stage for wish in (*recipe.wishes(network), *map(Wish.read, recipe.mask_stage))}
+    stages = {target.stage for target in (*recipe.targets(network), *map(Target.read, recipe.mask_stage))}
     if recipe.class_:
         stages.add(list(network.stages)[-1])
     windows = windows_for(recipe, network, frozenset(stages))

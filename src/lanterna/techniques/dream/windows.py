@@ -1,4 +1,4 @@
-"""The gradient of a wish over a picture of any size: at once where it fits, else window by window.
+"""The gradient of an objective over a picture of any size: at once where it fits, else window by window.
 
 A network's answer to one place depends on what lies around it. So a window is a core, whose gradient is
 kept, with a margin, which is only looked at. Seams do not stay: the grid of cores lies elsewhere at every
@@ -75,9 +75,9 @@ class Windows:
 
 
 def gradient(
-    network: Network, picture: Tensor, wish: Objective, windows: Windows, shift: tuple[int, int]
+    network: Network, picture: Tensor, objective: Objective, windows: Windows, shift: tuple[int, int]
 ) -> tuple[Tensor, float]:
-    """The gradient of a wish with respect to a picture `(3, H, W)`, and how well it is fulfilled.
+    """Give the gradient of an objective with respect to a picture `(3, H, W)`, and its value.
 
     The first is `(3, H, W)`, up to a factor that is the same everywhere; the second the mean over windows.
     `shift` moves the grid down and to the right. A network of one channel sees the picture's brightness; the
@@ -94,7 +94,7 @@ def gradient(
     for batch in _batches(pairs, windows):
         pieces = [picture[:, down.looked_at][:, :, across.looked_at] for down, across in batch]
         seen = match_channels(torch.stack(pieces), network).requires_grad_()
-        value = wish.measure(seen, objectives.read(network, seen, wish.stages))
+        value = objective.measure(seen, objectives.read(network, seen, objective.stages))
         (slope,) = torch.autograd.grad(value.sum(), seen)
         values += value.detach()
         for part, (down, across) in zip(slope, batch, strict=True):

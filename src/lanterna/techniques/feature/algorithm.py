@@ -50,7 +50,7 @@ class Feature(Settings):
     verb: ClassVar[str] = "feature"
 
     network: str = Field(
-        default="efficientnet-lite0", min_length=1, description="Whose wish: a network, or module:function."
+        default="efficientnet-lite0", min_length=1, description="Which network to use, or module:function."
     )
     stage: str | None = Field(
         default=None, description="The stage to read; the last, which answers, if none is given."
@@ -74,7 +74,7 @@ class Feature(Settings):
     sheet: int = Field(
         default=0, ge=0, le=4096, description="Make a sheet of the stage's first channels, this many."
     )
-    diversity: int = Field(default=1, ge=1, le=16, description="How many different pictures of one wish.")
+    diversity: int = Field(default=1, ge=1, le=16, description="How many different pictures of one targeh.")
     difference: float = Field(
         default=4.0, ge=0, le=1000, description="How strongly these pictures are told to differ."
     )
@@ -97,17 +97,17 @@ class Feature(Settings):
     )
 
     @model_validator(mode="after")
-    def _one_wish(self) -> Self:
+    def _one_target(self) -> Self:
         """One thing is wanted, and is told how."""
-        wishes = {
+        targets = {
             "a channel": self.channel is not None,
             "a class": self.class_ is not None,
             "a direction": self.direction is not None,
             "a sheet": self.sheet > 0,
         }
-        named = [name for name, given in wishes.items() if given]
+        named = [name for name, given in targets.items() if given]
         if len(named) > 1:
-            raise UsageError(f"feature: expected one wish, got {' and '.join(named)}: leave one out")
+            raise UsageError(f"feature: expected one target, got {' and '.join(named)}: leave one out")
         if self.class_ is not None and self.stage is not None:
             raise UsageError(f"feature: a class is of the last stage: leave {self.stage} out")
         if self.sheet and self.diversity > 1:
@@ -116,7 +116,7 @@ class Feature(Settings):
             raise UsageError("feature: --against and --unit go with a channel or a class")
         return self
 
-    def check_wish(self) -> None:
+    def check_target(self) -> None:
         """Whether anything is wanted, to be asked before the network is opened. Errors: `UsageError`."""
         if self.channel is None and self.class_ is None and self.direction is None and not self.sheet:
             raise UsageError("feature: expected a channel, class, direction or sheet: block9 31, for example")
@@ -134,7 +134,7 @@ class Kernels(Settings):
 class FeatureFrame(Frame):
     """How far the pictures have come: `pictures` is `(N, C, S, S)` in [0, 1], `picture` shows them in a row.
 
-    `numbers`: `excitement`, how strongly the wish is fulfilled (mean over the pictures being made), and for a
+    `numbers`: `excitement`, how strongly the target is excited (mean over the pictures being made), and for a
     class its mean `probability`. In the last frame both are those of the pictures as they are; before, of the
     pictures shifted, turned and scaled.
     """
@@ -152,7 +152,7 @@ def feature(
     Errors, before the first step: `UsageError` for a stage, channel or class that is not there, or a size
     that the network cannot see; `MissingError` for a network that is not here.
     """
-    recipe.check_wish()
+    recipe.check_target()
     network = network or open_network(recipe.network, device=device)
     if network.input_spec.channels not in (1, 3):
         raise UsageError(f"a picture has 1 or 3 channels, {network.name} wants {network.input_spec.channels}")
@@ -162,15 +162,15 @@ def feature(
     if recipe.sheet:
         first = range(min(recipe.sheet, channels))
         batches = [first[start : start + BATCH] for start in first[::BATCH]]
-        wishes = [(objectives.channel(stage, batch), len(batch)) for batch in batches]
+        targets = [(objectives.channel(stage, batch), len(batch)) for batch in batches]
     else:
         wanted = [index, *(recipe.direction or ())]
         for each in wanted:
             if each is not None and each >= channels:
                 raise UsageError(f"{stage} has channels 0 to {channels - 1}, got {each}")
-        wishes = [(_wish(recipe, network, stage, index), recipe.diversity)]
+        targets = [(_objective(recipe, network, stage, index), recipe.diversity)]
     work = optimize_for_inference(network, [stage])
-    return _frames(recipe, work, wishes, index if recipe.class_ is not None else None)
+    return _frames(recipe, work, targets, index if recipe.class_ is not None else None)
 
 
 def wanted_stage(recipe: Feature, network: Network) -> str:
@@ -212,13 +212,13 @@ def _side(recipe: Feature, network: Network) -> int:
     return recipe.size or (SHEET_SIDE if small else network.input_spec.size)
 
 
-def _wish(recipe: Feature, network: Network, stage: str, index: int | None) -> Objective:
+def _objective(recipe: Feature, network: Network, stage: str, index: int | None) -> Objective:
     if recipe.direction:
         first, second = recipe.direction
         return objectives.direction(stage, {first: 1 - recipe.mix, second: recipe.mix})
-    assert index is not None  # else there is no wish
+    assert index is not None  # else there is no target
     one = objectives.unit if recipe.unit else objectives.channel
-    wish = one(stage, index)
+    objective = one(stage, index)
     if recipe.against is not None:
         if recipe.class_ is not None:
             other = class_index(recipe.against, network)
@@ -226,21 +226,21 @@ def _wish(recipe: Feature, network: Network, stage: str, index: int | None) -> O
             other = int(recipe.against)
         else:
             raise UsageError(f"against: expected the number of a channel, got {recipe.against[:60]!r}")
-        wish = wish - one(stage, other)
-    return wish
+        objective = objective - one(stage, other)
+    return objective
 
 
 def _frames(
-    recipe: Feature, network: Network, wishes: Sequence[tuple[Objective, int]], answer: int | None
+    recipe: Feature, network: Network, targets: Sequence[tuple[Objective, int]], answer: int | None
 ) -> Generator[FeatureFrame, None, None]:
     generator = torch.Generator().manual_seed(recipe.seed)
     finished: list[Tensor] = []
-    for wish, count in wishes:
-        for step, numbers, made in _ascend(recipe, network, wish, count, answer, generator):
+    for objective, count in targets:
+        for step, numbers, made in _ascend(recipe, network, objective, count, answer, generator):
             pictures = torch.cat([*finished, made])
             yield FeatureFrame(
                 step=len(finished) * recipe.steps + step,
-                steps=len(wishes) * recipe.steps,
+                steps=len(targets) * recipe.steps,
                 numbers=numbers,
                 picture=shown(pictures),
                 pictures=pictures,
@@ -251,16 +251,16 @@ def _frames(
 def _ascend(
     recipe: Feature,
     network: Network,
-    wish: Objective,
+    objective: Objective,
     count: int,
     answer: int | None,
     generator: torch.Generator,
 ) -> Iterator[tuple[int, dict[str, float], Tensor]]:
     """Gradient ascent of one batch: the step, its numbers, and the pictures so far `(count, C, S, S)`."""
-    spec, (stage,) = network.input_spec, wish.stages
+    spec, (stage,) = network.input_spec, objective.stages
     drawn = spec.channels == 1  # a digit, white ink on black
     side = _side(recipe, network)
-    margin = side // 7 if drawn else 0  # where MNIST has no ink, a network's wishes mean nothing
+    margin = side // 7 if drawn else 0  # where MNIST has no ink, a network's objectives mean nothing
     waves = Canvas(
         count,
         spec.channels,
@@ -275,9 +275,9 @@ def _ascend(
         return F.pad(waves(), (margin,) * 4)
 
     with torch.no_grad():
-        # In units of how much the stage varies on noise, a wish weighs the same whatever the stage.
-        spread = objectives.read(network, canvas(), wish.stages)[stage].std().item()
-    whole = (1 / max(spread, 1e-6)) * wish
+        # In units of how much the stage varies on noise, an objective weighs the same whatever the stage.
+        spread = objectives.read(network, canvas(), objective.stages)[stage].std().item()
+    whole = (1 / max(spread, 1e-6)) * objective
     if count > 1 and not recipe.sheet:
         whole = whole + recipe.difference * objectives.diversity(stage)
     if drawn:
@@ -295,7 +295,7 @@ def _ascend(
             pictures = canvas()
             if step == recipe.steps:
                 seen, outputs = pictures, objectives.read(network, pictures, whole.stages)
-            numbers = {"excitement": wish.measure(seen, outputs).mean().item()}
+            numbers = {"excitement": objective.measure(seen, outputs).mean().item()}
             if answer is not None:
                 numbers["probability"] = outputs[stage].softmax(1)[:, answer].mean().item()
         yield step, numbers, pictures.cpu()

@@ -85,8 +85,8 @@ def sheet(settings: Feature, frame: FeatureFrame, network: Network) -> tuple[Ten
     return contact_sheet(tiles, columns=8, side=128, title=title), pairs
 
 
-def _wishes_something(settings: Feature, _: Mapping[str, int]) -> Feature:
-    settings.check_wish()
+def _has_target(settings: Feature, _: Mapping[str, int]) -> Feature:
+    settings.check_target()
     return settings
 
 
@@ -98,7 +98,7 @@ def _describe(frame: Frame) -> str:
 FEATURE = Technique(
     name="feature", title="Feature", help="What a channel, unit or class of a network wants to see.",
     room="look", settings=Feature, run=_feature, makes=("feature", "sheet"),
-    shown_first=("network", "stage", "channel", "class_", "steps"), check=_wishes_something,
+    shown_first=("network", "stage", "channel", "class_", "steps"), check=_has_target,
     describe=_describe,
     arguments=("stage", "channel"),
     manual="""Paint what a channel, unit or class of a network wants to see.

@@ -25,7 +25,7 @@ from lanterna.devices import choose_device, fast_dtype, reuse_memory, uncompiled
 from lanterna.networks.coordinate_plan import CoordinatePlan
 from lanterna.networks.coordinates import Coordinates
 from lanterna.networks.hash_grid import Corners
-from lanterna.techniques.checkpoint import Keeping, load_optimiser, taken_up, taking_up
+from lanterna.techniques.checkpoint import Checkpointer, load_optimiser, restoring, resumed
 from lanterna.techniques.paint.painting import TILE, Painting
 from lanterna.techniques.paint.pixels import Pixels, pixels_of, psnr
 from lanterna.techniques.technique import Frame, Settings
@@ -160,21 +160,21 @@ def paint(
     recipe = recipe or Paint()
     several = [pictures] if isinstance(pictures, Tensor) else list(pictures)
     pixels = pixels_of(several, masks, recipe.size, recipe.keep, recipe.seed)
-    keeping = Keeping(checkpoint, recipe, [pixels.colours, pixels.seen], checkpoint_every)
+    checkpointer = Checkpointer(checkpoint, recipe, [pixels.colours, pixels.seen], checkpoint_every)
     place = choose_device(device)
     if place.type == "mps":  # where torch has no embedding_bag
         place = torch.device("cpu")
     work = _Work(pixels, recipe, place)
     if checkpoint and resume:
-        state = keeping.read(set(work.state()))
-        with taking_up(checkpoint):
-            work.take_up(state)
-        return taken_up(_frames(work, keeping, also_at), checkpoint)
-    return _frames(work, keeping, also_at)
+        state = checkpointer.read(set(work.state()))
+        with restoring(checkpoint):
+            work.restore(state)
+        return resumed(_frames(work, checkpointer, also_at), checkpoint)
+    return _frames(work, checkpointer, also_at)
 
 
 def _frames(
-    work: _Work, keeping: Keeping, also_at: Container[int]
+    work: _Work, checkpointer: Checkpointer, also_at: Container[int]
 ) -> Generator[PaintFrame, Paint | None, None]:
     reuse_memory()  # each step fills and frees the same large blocks
     due = work.seconds + 0.02
@@ -197,9 +197,9 @@ def _frames(
                 # A picture takes at most a tenth of the time, but for the first second.
                 due = work.seconds + max(0.2, 12 * took) * min(1.0, 0.2 + work.seconds)
             work.take((yield frame))
-            keeping.offer(work.state())
+            checkpointer.maybe_save(work.state())
     finally:
-        keeping.write(work.state())
+        checkpointer.write(work.state())
 
 
 class _Work:
@@ -382,7 +382,7 @@ class _Work:
             "loss": self.loss,
         }
 
-    def take_up(self, state: dict[str, Any]) -> None:
+    def restore(self, state: dict[str, Any]) -> None:
         """Go on from what `state` gave."""
         self.network.load_state_dict(state["network"])
         load_optimiser(self.optimiser, state["optimiser"])

@@ -27,7 +27,7 @@ from lanterna.images.palette import with_colours, with_histogram, with_statistic
 from lanterna.networks import Network, open_network
 from lanterna.networks.inference import optimize_for_inference
 from lanterna.probes.statistics import gram_distance, wasserstein_distance
-from lanterna.techniques.checkpoint import Keeping, taken_up
+from lanterna.techniques.checkpoint import Checkpointer, resumed
 from lanterna.techniques.octaves import resized, shrunk
 from lanterna.techniques.style.descent import Descent
 from lanterna.techniques.style.loss import (
@@ -184,8 +184,10 @@ def style(
     sizes = style_sizes(photo.shape[1], photo.shape[2], recipe)
     place = network.get_buffer("mean").device
     photo = photo.to(place)
-    keeping = Keeping(checkpoint, recipe, [photo, *styles, *masks, content_mask, start], checkpoint_every)
-    begun = keeping.read(_STATE) if checkpoint and resume else None
+    checkpointer = Checkpointer(
+        checkpoint, recipe, [photo, *styles, *masks, content_mask, start], checkpoint_every
+    )
+    begun = checkpointer.read(_STATE) if checkpoint and resume else None
     if recipe.keep_colours == "palette":
         styles = [with_statistics(each, photo) for each in styles]
     frames = _frames(
@@ -199,10 +201,10 @@ def style(
         sizes,
         content_stage,
         stage_weights,
-        keeping,
+        checkpointer,
         begun,
     )
-    return taken_up(frames, checkpoint) if begun else frames
+    return resumed(frames, checkpoint) if begun else frames
 
 
 def style_sizes(height: int, width: int, recipe: Stylize) -> list[tuple[int, int]]:
@@ -233,7 +235,7 @@ def _frames(
     sizes: Sequence[tuple[int, int]],
     content_stage: str,
     stage_weights: dict[str, float],
-    keeping: Keeping,
+    checkpointer: Checkpointer,
     begun: dict[str, Any] | None,
 ) -> Generator[StyleFrame, Stylize | None, None]:
     reuse_memory()  # each step fills and frees the same large blocks
@@ -257,7 +259,7 @@ def _frames(
         )
         (content, painted), tile = fitting(aims, tile, longest, least)
         if begun and number == first:
-            descent.take_up(begun["descent"])
+            descent.restore(begun["descent"])
             numbers = begun["numbers"]
         for step in range(max(1, done), counts[number] + 1):
             if step > done:  # where it was taken up the step is made already
@@ -282,12 +284,12 @@ def _frames(
                     final=sizes[-1],
                 )
             except GeneratorExit:  # in the middle of a step, picture and optimiser would not fit each other
-                keeping.write(_state(number, step, descent, recipe, numbers))
+                checkpointer.write(_state(number, step, descent, recipe, numbers))
                 raise
             if changed and (new := recipe.changed(changed.model_dump(include=_STEERED))) != recipe:
                 recipe = new
                 descent.forget()
-            keeping.offer(_state(number, step, descent, recipe, numbers))
+            checkpointer.maybe_save(_state(number, step, descent, recipe, numbers))
         picture, done = descent.measured, 0
 
 

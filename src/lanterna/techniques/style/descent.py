@@ -91,7 +91,7 @@ class Descent:
         before = None if self._before is None else (self._before[0], *self._before[1])
         return {"picture": self.picture, "before": before, "optimiser": self._optimiser.state_dict()}
 
-    def take_up(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` gave."""
         self.picture.copy_(state["picture"])
         if state["before"] is not None:

@@ -25,7 +25,7 @@ from lanterna.images.folders import check_counts
 from lanterna.networks import Network, open_network
 from lanterna.networks.inference import optimize_for_inference
 from lanterna.networks.taught import with_classes
-from lanterna.techniques.checkpoint import Keeping
+from lanterna.techniques.checkpoint import Checkpointer
 from lanterna.techniques.classify.algorithm import BATCH
 from lanterna.techniques.evaluation import Judged, judged
 from lanterna.techniques.teach.decoding_ahead import decoded, workers_for
@@ -333,10 +333,10 @@ class Tuning:
     def run(self, checkpoint: Path | None, *, resume: bool) -> Iterator[tuple[int, float]]:
         """Yield after each step its number and the loss; `network` learns meanwhile, and is at rest after."""
         marks = [torch.from_numpy(self._usable.keys[self._train]), self._class_weights]
-        keeping = Keeping(checkpoint, self._recipe, marks)
+        checkpointer = Checkpointer(checkpoint, self._recipe, marks)
         step, loss = 0, 0.0
         if resume and checkpoint is not None:
-            state = keeping.read({"step", "loss", "tail", "optimiser"})
+            state = checkpointer.read({"step", "loss", "tail", "optimiser"})
             self._tail.load_state_dict(state["tail"])
             self._optimiser.load_state_dict(state["optimiser"])
             step, loss = state["step"], state["loss"]
@@ -354,9 +354,9 @@ class Tuning:
                     loss = self._step(step, images, self._usable.labels[members])
                 step += 1
                 yield step, loss
-                keeping.offer(state_now())
+                checkpointer.maybe_save(state_now())
         finally:
-            keeping.write(state_now())
+            checkpointer.write(state_now())
         self.network.requires_grad_(False)
 
     def _batch(self, step: int) -> NDArray[np.int64]:

@@ -54,15 +54,15 @@ class Decoded:
     error: str = ""
 
 
-def workers_for(pictures: int, wished: int | None = None) -> int:
-    """How many processes decode: `wished`, or as many as pay; 0 is a thread of this process.
+def workers_for(pictures: int, wanted: int | None = None) -> int:
+    """How many processes decode: `wanted`, or as many as pay; 0 is a thread of this process.
 
     A process that was itself started as a daemon, as the studio's worker is, may have none.
     """
     if multiprocessing.current_process().daemon:
         return 0
-    if wished is not None:
-        return wished
+    if wanted is not None:
+        return wanted
     return min(8, max(1, (os.cpu_count() or 1) - 1)) if pictures >= _MANY else 0
 
 

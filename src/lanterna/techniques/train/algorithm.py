@@ -20,7 +20,7 @@ from torch import Tensor
 from lanterna.devices import choose_device, fast_dtype, reuse_memory, uncompiled
 from lanterna.images.digits import Digits, by_another_hand, mnist, scattered, shifted
 from lanterna.networks.digits import build, lay_channels_last, start_weights
-from lanterna.techniques.checkpoint import Keeping, Learning
+from lanterna.techniques.checkpoint import Checkpointer, Learning
 from lanterna.techniques.technique import Frame
 from lanterna.techniques.train.parallel import ALONE
 
@@ -184,7 +184,9 @@ def train(
                     state.history.append(state.numbers)
                 changed = yield frame(epoch_ended=epoch_ended)
                 state.rate = changed.learning_rate if changed else state.rate
-                if checkpoint is not None and clock.since_checkpoint() > (checkpoint_every or Keeping.every):
+                if checkpoint is not None and clock.since_checkpoint() > (
+                    checkpoint_every or Checkpointer.every
+                ):
                     state.save(checkpoint, recipe)
                     clock.checkpoint_made()
                 loss_sum.zero_()

@@ -103,7 +103,7 @@ class Team:
                     each.zero_()
 
     def once(self, work: Callable[[], T]) -> T:
-        """Work that the first process alone does, or a wish of it; all get what it gives, or its error.
+        """What the first process alone does or is asked; all get what it gives, or its error.
 
         That has to be made of tensors and plain values: what arrives can run no code.
         """

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 async def failed(_: Request, error: Exception) -> Response:
-    """A wrong wish, told in one line."""
+    """Answer a wrong request with one line."""
     status = 404 if isinstance(error, MissingError) else 422 if isinstance(error, UsageError) else 500
     return Answer({"error": str(error)}, status)
 

@@ -150,22 +150,22 @@ async def change_job(request: Request) -> Response:
     studio, job_id = studio_of(request), request.path_params["id"]
     found = studio.store.job(job_id)
     body = await sent(request, JobChange)
-    wishes = body.model_fields_set
-    if "title" in wishes and found["kind"] not in await asyncio.to_thread(making_networks):
+    given = body.model_fields_set
+    if "title" in given and found["kind"] not in await asyncio.to_thread(making_networks):
         studio.store.change_job(job_id, title=body.title)
-    if "settings" in wishes:
+    if "settings" in given:
         if found["state"] in FINISHED:
             raise HTTPException(409, f"this job is {found['state']}: start another with these settings")
         settings = await asyncio.to_thread(_steered, found, body.settings)
         studio.queue.steer(job_id, settings)
-    if "before" in wishes:
+    if "before" in given:
         _move(studio, job_id, body.before)
-    if "back" in wishes:
+    if "back" in given:
         try:
             studio.queue.back(job_id, body.back)
         except UsageError as error:
             raise HTTPException(409, str(error)) from None
-    if "state" in wishes:
+    if "state" in given:
         changes = {"paused": studio.queue.pause, "running": studio.queue.go_on, "stopped": studio.queue.stop}
         try:
             changes[body.state](job_id)
@@ -174,11 +174,11 @@ async def change_job(request: Request) -> Response:
     return Answer(told(studio.store.job(job_id)))
 
 
-def _steered(job: Mapping[str, Any], wishes: dict[str, Any]) -> dict[str, Any]:
+def _steered(job: Mapping[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     from lanterna.surfaces.studio.techniques import checked, technique_named
 
     technique = technique_named(job["kind"])
-    recipe = checked(technique, None, {**job["settings"], **wishes}, job["inputs"])
+    recipe = checked(technique, None, {**job["settings"], **given}, job["inputs"])
     settings = recipe.model_dump(mode="json")
     if job["begun_with"] is not None:
         fixed = [name for name, value in settings.items() if value != job["settings"][name]]

@@ -37,9 +37,9 @@ async def networks(_: Request) -> Response:
 
 async def rename_network(request: Request) -> Response:
     """Call a network that was trained here something else."""
-    wished = (await sent(request, NewName)).name
+    wanted = (await sent(request, NewName)).name
     kinds, new_name = await asyncio.to_thread(_imported)  # from here on nothing else is done in between
-    folder, there = _trained(request, kinds), networks_folder() / new_name(wished)
+    folder, there = _trained(request, kinds), networks_folder() / new_name(wanted)
     folder.rename(there)
     return Answer({"name": there.name})
 

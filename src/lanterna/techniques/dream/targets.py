@@ -1,6 +1,6 @@
-"""Wishes in words: `block9`, `block9:31,40`, `block9:strongest4`, `block5*-0.5`, and the objectives they are.
+"""Targets in words, `block9`, `block9:31,40`, `block9:strongest4`, `block5*-0.5`, and their objectives.
 
-A wish names a stage, perhaps channels of it, and perhaps a weight; or a class and perhaps a weight.
+A target names a stage, perhaps channels of it, and perhaps a weight; or a class and perhaps a weight.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lanterna.probes.objectives import Objective
 
 _RANKS = ("strongest", "weakest", "average")
-_WISH = re.compile(
+_TARGET = re.compile(
     r"(?P<stage>[^:*\s]+)(?::(?P<channels>\d+(?:,\d+)*|(?P<rank>strongest|weakest|average)(?P<count>\d*)))?"
     r"(?:\*(?P<weight>[+-]?(?:\d+\.?\d*|\.\d+)))?"
 )
@@ -32,7 +32,7 @@ _CLASS = re.compile(r"(?P<name>.+?)(?:\*(?P<weight>[+-]?(?:\d+\.?\d*|\.\d+)))?")
 
 
 @dataclass(frozen=True)
-class Wish:
+class Target:
     """More of what a stage sees: all of it, these `channels`, or the `count` channels of a `rank`."""
 
     stage: str
@@ -42,12 +42,12 @@ class Wish:
     weight: float = 1.0
 
     @classmethod
-    def read(cls, text: str) -> Wish:
-        """A wish from its words. Errors: `UsageError`."""
-        found = _WISH.fullmatch(text.strip())
+    def read(cls, text: str) -> Target:
+        """Read a target from its words. Errors: `UsageError`."""
+        found = _TARGET.fullmatch(text.strip())
         if not found:
             raise UsageError(
-                "expected a wish such as block9, block9:31,40, block9:strongest4 or block9*-0.5, "
+                "expected a target such as block9, block9:31,40, block9:strongest4 or block9*-0.5, "
                 f"got {text[:60]!r}"
             )
         listed = "" if found["rank"] else found["channels"] or ""
@@ -68,19 +68,19 @@ def read_class(text: str) -> tuple[str, float]:
     return found["name"], float(found["weight"] or 1)
 
 
-def whole_wish(
+def build_objective(
     network: Network,
-    wishes: Sequence[Wish],
+    targets: Sequence[Target],
     classes: Sequence[tuple[str, float]],
     start: Tensor,
     guide: Tensor | None = None,
 ) -> Objective:
-    """Everything that is wished for, as one objective: each part counts by its weight and nothing else.
+    """Add all targets up to one objective: each counts by its weight and nothing else.
 
     What stages put out differs by orders of magnitude. So each part is measured in units of what `start`, the
     picture dreaming begins with, `(N, C, H, W)` as the network sees it, has of it: an energy in units of its
     own energy, channels and classes in units of how much their stage varies. With a `guide`, `(1, C, H, W)`
-    likewise, wishes without channels become likeness to the guide.
+    likewise, targets without channels become similarity to the guide.
 
     Errors: `UsageError` for a stage, channel or class that is not there.
     """
@@ -88,25 +88,25 @@ def whole_wish(
         raise UsageError(f"{network.name} has no classes: give it a stage in place of one")
     last = list(network.stages)[-1]
     named = [(class_index(name, network), weight) for name, weight in classes]
-    stages = frozenset(wish.stage for wish in wishes) | (frozenset({last}) if named else frozenset())
+    stages = frozenset(target.stage for target in targets) | (frozenset({last}) if named else frozenset())
     with torch.no_grad():
         outputs = objectives.read(network, start, stages)
         guided = objectives.read(network, guide, stages) if guide is not None else {}
     parts = []
-    for wish in wishes:
-        output = outputs[wish.stage]
-        energy = objectives.energy(wish.stage)
+    for target in targets:
+        output = outputs[target.stage]
+        energy = objectives.energy(target.stage)
         std = output.std(correction=0).item()
-        if wish.rank or wish.channels:
-            chosen = _ranked(output, wish) if wish.rank else wish.channels
-            part, unit = objectives.channels(wish.stage, chosen), std
+        if target.rank or target.channels:
+            chosen = _ranked(output, target) if target.rank else target.channels
+            part, unit = objectives.channels(target.stage, chosen), std
             part.measure(start, outputs)  # says so where there is no such channel
         elif guided:
-            part = objectives.guide(wish.stage, guided[wish.stage])
+            part = objectives.guide(target.stage, guided[target.stage])
             unit = part.measure(start, outputs).abs().mean().item()
         else:
             part, unit = energy, energy.measure(start, outputs).mean().item()
-        parts.append((wish.weight / max(unit, 1e-12)) * part)
+        parts.append((target.weight / max(unit, 1e-12)) * part)
     for index, weight in named:
         unit = outputs[last].std(correction=0).item()
         parts.append((weight / max(unit, 1e-12)) * objectives.logit(index, last))
@@ -120,14 +120,14 @@ def _added(parts: Iterable[Objective]) -> Objective:
     return first
 
 
-def _ranked(output: Tensor, wish: Wish) -> tuple[int, ...]:
+def _ranked(output: Tensor, target: Target) -> tuple[int, ...]:
     """The channels of a stage's output whose mean over this picture is largest, smallest or in the middle."""
     means = output.flatten(2).mean((0, 2)) if output.dim() > 2 else output.mean(0)
     order = means.argsort(descending=True).tolist()
-    count = min(wish.count, len(order))
-    if wish.rank == "weakest":
+    count = min(target.count, len(order))
+    if target.rank == "weakest":
         order = order[::-1]
-    elif wish.rank == "average":
+    elif target.rank == "average":
         first = (len(order) - count) // 2
         order = order[first:]
     return tuple(order[:count])
