@@ -1,7 +1,7 @@
 """How quickly a dream is dreamed, beside a well-known loop, beside the machine's peak, and in each precision.
 
 `python benchmarks/dream.py [--quick] [--threads 2] [--size 512] [--octaves 4] [--steps 10] [--pictures DIR]
-[--large]`; `--large` dreams at 2,048 pixels as well, foreseen and measured.
+[--large]`; `--large` dreams at 2,048 pixels as well, estimated and measured.
 
 The other loop is gordicaleksa/pytorch-deepdream's, re-created from its description and none of its code: an
 image pyramid; at each level so many steps of gradient ascent on the mean square of one layer's output, after
@@ -32,7 +32,7 @@ from lanterna.images import open_picture, save_picture
 from lanterna.networks.inference import optimize_for_inference
 from lanterna.probes import objectives
 from lanterna.techniques.dream.algorithm import Dream, dream
-from lanterna.techniques.dream.foreseen import foreseen
+from lanterna.techniques.dream.estimate import estimate_dream
 from lanterna.techniques.octaves import octave_sizes
 
 STAGE, RATIO = "relu4_3", 1.4
@@ -225,12 +225,12 @@ def psnr(one, other):
 
 
 def default(cat, size):
-    """The default dream at this size: foreseen, and as it was."""
+    """The default dream at this size: estimated, and as it was."""
     recipe = Dream(size=size)
     network = open_network(recipe.network)
-    told = foreseen(tuple(cat.shape[1:]), recipe, network).seconds
+    told = estimate_dream(tuple(cat.shape[1:]), recipe, network).seconds
     took, _ = bench.timed(lambda: ours(network, cat, recipe))
-    return {"seconds": round(took, 2), "foreseen_seconds": round(told, 2)}
+    return {"seconds": round(took, 2), "estimated_seconds": round(told, 2)}
 
 
 if __name__ == "__main__":

@@ -224,15 +224,15 @@ def loss_for(photo, painting, side):
 
 
 def large(photo, painting):
-    """Two steps at the size alone, in the tiles that are foreseen."""
+    """Two steps at the size alone, in the tiles that are estimated."""
     from lanterna.networks import open_network
     from lanterna.techniques.style.algorithm import Stylize, style
-    from lanterna.techniques.style.foreseen import style_foreseen
+    from lanterna.techniques.style.estimate import estimate_style
 
     side = max(photo.shape[1:])
     recipe = Stylize(size=side, ratio=4, steps=2)
     network = open_network("vgg16", device="cpu")
-    plan = style_foreseen(tuple(photo.shape[1:]), recipe, network)
+    plan = estimate_style(tuple(photo.shape[1:]), recipe, network)
     begun = time.perf_counter()
     for frame in style(
         photo,
@@ -245,7 +245,7 @@ def large(photo, painting):
     return {
         "seconds": round(time.perf_counter() - begun, 1),
         "steps": last.steps,
-        "foreseen_mb": plan.memory // 2**20,
+        "estimated_mb": plan.memory // 2**20,
         "tile": plan.tile,
         "peak_mb": bench.peak_mb(),
     }

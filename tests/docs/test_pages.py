@@ -243,7 +243,7 @@ def quicker(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Processes]]:
     monkeypatch.setattr(declared, "SIDE", 64)
     monkeypatch.setattr(dreams, "strongest", partial(dreams.strongest, count=6))
     monkeypatch.setattr("lanterna.techniques.style.instant.COARSEST", 128)
-    monkeypatch.setattr("lanterna.techniques.dream.foreseen._SAMPLE", 64)
+    monkeypatch.setattr("lanterna.techniques.dream.estimate._SAMPLE", 64)
     launched: list[Processes] = []
 
     def launch(_: object, __: object, wanted: Processes) -> int:

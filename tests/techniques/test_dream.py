@@ -91,8 +91,8 @@ def test_a_dream_of_one_stage_excites_it_more_than_a_dream_of_another(lite0, cat
 
 
 def test_a_wish_against_a_stage_calms_it(lite0, cat):
-    calmed = dreamt(cat, lite0, stage="block9*-1").picture
-    assert energy(lite0, calmed, "block9") < 0.7 * energy(lite0, cat, "block9")
+    less = dreamt(cat, lite0, stage="block9*-1").picture
+    assert energy(lite0, less, "block9") < 0.7 * energy(lite0, cat, "block9")
 
 
 def test_chosen_channels_rise_above_all_others(lite0, cat):

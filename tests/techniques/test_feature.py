@@ -18,11 +18,11 @@ from lanterna.networks import class_index, open_network
 from lanterna.networks.trained import open_trained
 from lanterna.probes import kernels, objectives
 from lanterna.surfaces.cli import main
-from lanterna.techniques.canvas import COLOURS, Canvas, colour_axes, seen_anyhow
 from lanterna.techniques.classify.algorithm import Classify, classify
 from lanterna.techniques.feature import examples
 from lanterna.techniques.feature.algorithm import Feature, feature, wanted_stage
 from lanterna.techniques.feature.examples import best_examples
+from lanterna.techniques.fourier_image import COLOURS, FourierImage, colour_axes, transformed
 from lanterna.techniques.technique import Frame
 
 
@@ -181,7 +181,7 @@ def test_colours_are_those_of_the_photographs():
 
 
 def test_a_canvas_begins_as_faint_noise_that_falls_as_in_photographs():
-    canvas = Canvas(8, 1, 64, 64, torch.Generator().manual_seed(0), fall=1.0, start=0.05)
+    canvas = FourierImage(8, 1, 64, 64, torch.Generator().manual_seed(0), fall=1.0, start=0.05)
     pictures = canvas().detach()
     assert abs(pictures.mean() - 0.5) < 0.02
     power = torch.fft.rfft2(pictures - 0.5).abs().square().mean((0, 1))
@@ -194,10 +194,10 @@ def test_a_canvas_begins_as_faint_noise_that_falls_as_in_photographs():
 def test_transforms_move_and_do_nothing_else():
     generator = torch.Generator().manual_seed(0)
     pictures = torch.rand(4, 3, 20, 30, generator=generator)
-    torch.testing.assert_close(seen_anyhow(pictures, generator, 0.0), pictures, atol=1e-5, rtol=0)
+    torch.testing.assert_close(transformed(pictures, generator, 0.0), pictures, atol=1e-5, rtol=0)
     flat = torch.full((4, 3, 20, 30), 0.3)
-    torch.testing.assert_close(seen_anyhow(flat, generator, 3.0), flat)  # there is no border to be seen
-    assert (seen_anyhow(pictures, generator) - pictures).abs().flatten(1).mean(1).min() > 0.05
+    torch.testing.assert_close(transformed(flat, generator, 3.0), flat)  # there is no border to be seen
+    assert (transformed(pictures, generator) - pictures).abs().flatten(1).mean(1).min() > 0.05
 
 
 # First kernels

@@ -29,10 +29,11 @@ from lanterna.networks.trained import is_trained, trained_folder
 from lanterna.surfaces.cli import main
 from lanterna.techniques.classify.algorithm import Classify, classify
 from lanterna.techniques.teach import algorithm as teaching
-from lanterna.techniques.teach import head as heads
+from lanterna.techniques.teach import feature_cache as keeping
+from lanterna.techniques.teach import linear_probe as heads
 from lanterna.techniques.teach.algorithm import teach
-from lanterna.techniques.teach.decoding_ahead import decoded
-from lanterna.techniques.teach.head import choose_strength, even_weights, fit
+from lanterna.techniques.teach.linear_probe import choose_strength, even_weights, fit
+from lanterna.techniques.teach.prefetch import decoded
 from lanterna.techniques.teach.results import wilson
 from lanterna.techniques.teach.settings import Teach
 

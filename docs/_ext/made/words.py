@@ -54,10 +54,10 @@ def changed(recipe: type[Settings], name: str) -> str:
     other = [each for each in choices if isinstance(each, str) and each != usual]
     if isinstance(usual, int | float):
         other = [usual // 2, usual * 2] if isinstance(usual, int) else [usual / 2, usual * 2]
-    for value in other:
+    for each in other:
         with contextlib.suppress(UsageError):
-            recipe.checked({name: value})
-            return f"{name}={value}"
+            recipe.checked({name: each})
+            return f"{name}={each}"
     text = ",".join(map(value, usual)) if isinstance(usual, list | tuple) else value(usual)
     return shlex.quote(f"{name}={text}")
 

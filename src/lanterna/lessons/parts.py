@@ -25,8 +25,8 @@ from lanterna.networks.digits import conv, lay_channels_last
 from lanterna.networks.inference import optimize_for_inference
 from lanterna.probes import objectives
 from lanterna.probes.statistics import gram_distance, moments
-from lanterna.techniques.canvas import Canvas, seen_anyhow
 from lanterna.techniques.feature.algorithm import shown
+from lanterna.techniques.fourier_image import FourierImage, transformed
 from lanterna.techniques.technique import Settings
 from lanterna.techniques.train.algorithm import accuracy, in_unit_range
 
@@ -93,7 +93,7 @@ def trained(recipe: Parts) -> tuple[Network, Result]:
 def of_a_class(recipe: Parts, network: Network) -> Result:
     """Changed: a picture, empty at first. Wanted: one answer, and little ink."""
     generator = torch.Generator().manual_seed(recipe.seed)
-    canvas = Canvas(1, 1, 20, 20, generator, fall=1.4, level=0.05)
+    canvas = FourierImage(1, 1, 20, 20, generator, fall=1.4, level=0.05)
     want = objectives.log_odds(recipe.class_) - _INK * objectives.ink()
     network.eval()
 
@@ -102,7 +102,7 @@ def of_a_class(recipe: Parts, network: Network) -> Result:
 
     def wanted(_: int) -> Tensor:
         views = picture().expand(_VIEWS, -1, -1, -1)
-        return -want(network, seen_anyhow(views, generator)).mean()
+        return -want(network, transformed(views, generator)).mean()
 
     share = [_share(network, picture(), recipe.class_)]
     losses = descend(canvas.parameters(), wanted, 2 * recipe.steps, 0.3)
@@ -206,13 +206,13 @@ def _told(recipe: Parts, results: Sequence[Result]) -> Outcome:
     return Outcome(Finding(verdict, words, numbers, (recipe.seed,)), pictures)
 
 
-def _changes(begin: Tensor, generator: torch.Generator) -> Canvas:
+def _changes(begin: Tensor, generator: torch.Generator) -> FourierImage:
     """What is changed of a photograph: the waves of the light that is added to it, none at first."""
     height, width = begin.shape[2:]
-    return Canvas(1, 3, height, width, generator, start=1e-4)
+    return FourierImage(1, 3, height, width, generator, start=1e-4)
 
 
-def _over(begin: Tensor, canvas: Canvas) -> Tensor:
+def _over(begin: Tensor, canvas: FourierImage) -> Tensor:
     """The photograph with its changes, `(1, 3, H, W)` in [0, 1]."""
     return torch.sigmoid(torch.logit(begin, 0.01) + torch.logit(canvas(), 1e-6))
 

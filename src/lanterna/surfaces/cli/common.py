@@ -198,7 +198,7 @@ def _move(update: Update, _: str, done: int, total: int) -> None:
 
 
 def about(seconds: float) -> str:
-    """A length of time that is foreseen, as a person says it: about 4 minutes."""
+    """A length of time that is estimated, as a person says it: about 4 minutes."""
     return f"about {seconds:.0f} seconds" if seconds < 90 else f"about {seconds / 60:.0f} minutes"
 
 

@@ -135,7 +135,7 @@ def application(studio: Studio, web: Files) -> Starlette:
             LanternaError: failures.failed,
             KeyError: failures.not_there,
             HTTPException: failures.refused,
-            Exception: failures.unforeseen,
+            Exception: failures.unexpected,
         },
         lifespan=studio.opened,
     )

@@ -10,7 +10,7 @@
 
 /** @import { Arrays } from "lanterna/arrays.js" */
 
-/** @typedef {object} StageDescription - as `embedding.py` packs it
+/** @typedef {object} StageDescription - as `export_network.py` packs it
     @property {string} name
     @property {string} kind
     @property {number[]} shape - of what it puts out: `[maps, height, width]` or `[units]`

@@ -1,7 +1,7 @@
 """The page of one picture in one network: what it is made of, and the file it becomes.
 
 A digit network goes into the page with its weights, and the page computes (`web/compute.js`). Any other is
-recorded: what its stages put out, and what contributed to its top answers (`surfaces/web/recording.py`).
+recorded: what its stages put out, and what contributed to its top answers (`web/export_activations.py`).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from lanterna.files import read_regular
 from lanterna.images.digits import mnist
 from lanterna.networks.trained import is_trained, trained_folder
-from lanterna.surfaces.web.embedding import embedded
+from lanterna.surfaces.web.export_activations import recorded
+from lanterna.surfaces.web.export_network import embedded
 from lanterna.surfaces.web.page import asset, standalone
-from lanterna.surfaces.web.recording import recorded
 from lanterna.techniques.train.algorithm import new_network
 from lanterna.techniques.train.settings import Train
 

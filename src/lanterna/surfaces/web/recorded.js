@@ -1,4 +1,4 @@
-// What the page draws of a network that it cannot compute: what Python recorded of it (`recording.py`), as
+// What the page draws of a network that it cannot compute: what Python recorded of it (`export_activations.py`), as
 // columns and links, like `computed.js`. Contributions are linear in the answer, so those to one answer
 // against another are differences of what was recorded.
 
@@ -10,7 +10,7 @@ import { contextOf } from "lanterna/canvas.js";
 
 /** @typedef {Column & { low: number, step: number }} RecordedColumn - its values are `low` + level × `step`
 
-    @typedef {object} Recorded - what `recording.py` packs
+    @typedef {object} Recorded - what `export_activations.py` packs
     @property {RecordedColumn[]} columns
     @property {number[]} answers
     @property {string[]} classes

@@ -5,9 +5,10 @@ excited; change it a little so; again. On a small copy of the picture first and 
 beginning with what was dreamed before: so forms grow at every scale. Mordvintsev, Olah and Tyka,
 "Inceptionism: Going Deeper into Neural Networks" (2015), and its notebook in google/deepdream.
 
-Where we depart from it: steps are taken in the colours of photographs (`canvas.py`); targets can be added,
-weighted and masked, each in its own units (`targets.py`); a picture too large for memory is dreamed window
-by window (`windows.py`); and the network runs as quickly as this machine lets it (`networks/inference.py`).
+Where we depart from it: steps are taken in the colours of photographs (`fourier_image.py`); targets can be
+added, weighted and masked, each in its own units (`targets.py`); a picture too large for memory is dreamed
+window by window (`windows.py`); and the network runs as quickly as this machine lets it
+(`networks/inference.py`).
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ from lanterna.networks.digits import DIGIT_INPUT
 from lanterna.networks.inference import optimize_for_inference
 from lanterna.networks.preprocessing import light_edged
 from lanterna.probes import objectives
-from lanterna.techniques.canvas import calmed
 from lanterna.techniques.checkpoint import Checkpointer, restoring, resumed
 from lanterna.techniques.dream.targets import Target, build_objective, read_class
 from lanterna.techniques.dream.windows import STRIDE, Windows, gradient, match_channels
+from lanterna.techniques.fourier_image import decorrelate
 from lanterna.techniques.octaves import octave_sizes, resized, shrunk, smoothed
 from lanterna.techniques.technique import Frame, Settings
 
@@ -342,7 +343,7 @@ def _change(
     change, energy = torch.zeros_like(image), 0.0
     for (objective, _), mask in zip(parts, where, strict=True):
         slope, value = gradient(network, image, objective, windows, (down, across))
-        slope = calmed(smoothed(slope, recipe.smoothing), recipe.vivid)
+        slope = decorrelate(smoothed(slope, recipe.smoothing), recipe.vivid)
         if recipe.keep_colours:
             slope = slope.mean(0, keepdim=True).expand_as(slope).clone()
         slope /= slope.abs().mean().clamp_min(1e-12)

@@ -18,8 +18,8 @@ from lanterna.networks.trained import is_trained
 from lanterna.probes import objectives
 from lanterna.techniques.derive import by_pixels, film_of, sheet_of
 from lanterna.techniques.dream.algorithm import LONGEST, STEERED, Dream, dream, first_stage
+from lanterna.techniques.dream.estimate import estimate_dream, worth_estimating
 from lanterna.techniques.dream.film import DreamFilm, dream_frames, dream_zoom
-from lanterna.techniques.dream.foreseen import foreseen, worth_foreseeing
 from lanterna.techniques.dream.windows import match_channels
 from lanterna.techniques.octaves import octave_sizes, resized
 from lanterna.techniques.technique import Estimate, Input, Technique, Tile, Work
@@ -76,9 +76,9 @@ def _dream(job: Job) -> Work:
 def _estimate(job: Job) -> Estimate | None:
     (picture,) = job.pictures("picture")
     shape = (picture.shape[1], picture.shape[2])
-    if not worth_foreseeing(shape, job.settings):
+    if not worth_estimating(shape, job.settings):
         return None
-    ahead = foreseen(shape, job.settings, job.network, len(job.pictures("mask")))
+    ahead = estimate_dream(shape, job.settings, job.network, len(job.pictures("mask")))
     free = free_memory(job.network.get_buffer("mean").device)
     return Estimate(ahead.seconds, ahead.memory, {"tile": _NARROW} if free and ahead.memory > free else {})
 

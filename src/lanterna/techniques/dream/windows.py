@@ -95,9 +95,9 @@ def gradient(
         pieces = [picture[:, down.looked_at][:, :, across.looked_at] for down, across in batch]
         seen = match_channels(torch.stack(pieces), network).requires_grad_()
         value = objective.measure(seen, objectives.read(network, seen, objective.stages))
-        (slope,) = torch.autograd.grad(value.sum(), seen)
+        (gradients,) = torch.autograd.grad(value.sum(), seen)
         values += value.detach()
-        for part, (down, across) in zip(slope, batch, strict=True):
+        for part, (down, across) in zip(gradients, batch, strict=True):
             total[:, down.place[:, None], across.place] = part[:, down.kept, across.kept]
     return total, torch.stack(values).mean().item()
 

@@ -1,12 +1,13 @@
 """Feature visualisation: a picture of what one channel, unit, class or mix of channels wants to see.
 
-Begin with faint noise; look at it a little shifted, turned and scaled; ask the network how the picture should
-change for the channel to fire more; change it so, on the Fourier canvas (`canvas.py`). Olah, Mordvintsev and
-Schubert, "Feature Visualization", Distill (2017), https://distill.pub/2017/feature-visualization.
+Begin with faint noise; look at it a little shifted, turned and scaled; ask the network how the picture
+should change for the channel to fire more; change it so, in Fourier space (`fourier_image.py`). Olah,
+Mordvintsev and Schubert, "Feature Visualization", Distill (2017),
+https://distill.pub/2017/feature-visualization.
 
 Where we depart from it: what is wanted of a ReLU is wanted of the sum that goes into it, as a silent unit
-has no gradient to follow (lucid bends the gradient instead); the step shrinks linearly; amplitudes on the
-canvas fall a little faster than 1/frequency, which makes things larger; and all transforms are one sampling.
+has no gradient to follow (lucid bends the gradient instead); the step shrinks linearly; amplitudes
+fall a little faster than 1/frequency, which makes things larger; and all transforms are one sampling.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from lanterna.errors import UsageError
 from lanterna.networks import Network, class_index, open_network
 from lanterna.networks.inference import optimize_for_inference
 from lanterna.probes import objectives
-from lanterna.techniques.canvas import Canvas, seen_anyhow
+from lanterna.techniques.fourier_image import FourierImage, transformed
 from lanterna.techniques.technique import Frame, Settings
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Feature(Settings):
     sheet: int = Field(
         default=0, ge=0, le=4096, description="Make a sheet of the stage's first channels, this many."
     )
-    diversity: int = Field(default=1, ge=1, le=16, description="How many different pictures of one targeh.")
+    diversity: int = Field(default=1, ge=1, le=16, description="How many different pictures of one target.")
     difference: float = Field(
         default=4.0, ge=0, le=1000, description="How strongly these pictures are told to differ."
     )
@@ -261,7 +262,7 @@ def _ascend(
     drawn = spec.channels == 1  # a digit, white ink on black
     side = _side(recipe, network)
     margin = side // 7 if drawn else 0  # where MNIST has no ink, a network's objectives mean nothing
-    waves = Canvas(
+    waves = FourierImage(
         count,
         spec.channels,
         side - 2 * margin,
@@ -286,7 +287,7 @@ def _ascend(
     optimiser = uncompiled(torch.optim.Adam)(waves.parameters(), lr=recipe.learning_rate)
     for step in range(1, recipe.steps + 1):
         optimiser.param_groups[0]["lr"] = recipe.learning_rate * (1 - 0.9 * (step - 1) / recipe.steps)
-        seen = seen_anyhow(canvas(), generator, recipe.robustness)
+        seen = transformed(canvas(), generator, recipe.robustness)
         outputs = objectives.read(network, seen, whole.stages)
         optimiser.zero_grad()
         torch.autograd.backward(whole.measure(seen, outputs).sum().neg())

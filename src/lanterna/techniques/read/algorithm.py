@@ -24,7 +24,7 @@ from lanterna.images.digits import mnist
 from lanterna.images.ink import WORKING_SIZE, Page, find_drawing, find_ink
 from lanterna.images.normalise import Normalised, normalise
 from lanterna.techniques.read.choosing import choose_pieces, digit_page_odds
-from lanterna.techniques.read.judging import Judge, judge_of
+from lanterna.techniques.read.scorer import Scorer, scorer_of
 from lanterna.techniques.technique import Settings
 from lanterna.techniques.train.technique import open_or_train
 
@@ -157,7 +157,7 @@ def read(
     if network is None:
         network = open_or_train(recipe.network, device=device, watch=watch)
     check_reads_digits(network)
-    judge = judge_of(network.eval())
+    judge = scorer_of(network.eval())
     pad = recipe.surface == "pad"
     page = find_drawing(picture, size) if pad else find_ink(picture, size)
     least = (_WIDE if pad else _SLIM) if recipe.cut else math.inf
@@ -207,7 +207,7 @@ def _picture(source: Source | Tensor) -> tuple[Tensor, tuple[int, int]]:
     return open_picture(source, longest=WORKING_SIZE), (height, width) if on_its_side else (width, height)
 
 
-def _neighbours(judge: Judge, features: Tensor, count: int) -> list[tuple[Neighbour, ...]]:
+def _neighbours(judge: Scorer, features: Tensor, count: int) -> list[tuple[Neighbour, ...]]:
     if not count or not len(features):
         return [()] * len(features)
     indices, distances = judge.nearest(features, count)

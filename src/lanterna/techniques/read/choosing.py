@@ -16,10 +16,10 @@ from lanterna.images.segments import Segment, cuts, united
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lanterna.techniques.read.judging import Judge
+    from lanterna.techniques.read.scorer import Scorer
 
 
-def choose_pieces(segments: Sequence[Segment], judge: Judge, least: float) -> list[Segment]:
+def choose_pieces(segments: Sequence[Segment], judge: Scorer, least: float) -> list[Segment]:
     """Cut touching digits apart and join broken ones where the parts, or the whole, read better.
 
     What is less than `least` times as wide as it is high is one digit and not cut.
@@ -31,7 +31,7 @@ def choose_pieces(segments: Sequence[Segment], judge: Judge, least: float) -> li
 class _Scores:
     """How well each segment reads as one digit, worked out once."""
 
-    def __init__(self, judge: Judge) -> None:
+    def __init__(self, judge: Scorer) -> None:
         self.judge = judge
         self.known: dict[int, tuple[float, Segment]] = {}  # a segment that is kept keeps its identity
 

@@ -13,8 +13,8 @@ from lanterna.images.prints import Print
 from lanterna.techniques.derive import by_pixels, film_of, sheet_of
 from lanterna.techniques.octaves import resized
 from lanterna.techniques.style.algorithm import LONGEST, Stylize, steps_at, style, style_sizes
+from lanterna.techniques.style.estimate import estimate_style, worth_estimating
 from lanterna.techniques.style.film import InstantFilm, StyleFilm, instant_frames, style_frames
-from lanterna.techniques.style.foreseen import style_foreseen, worth_foreseeing
 from lanterna.techniques.style.instant import Instant, instant
 from lanterna.techniques.technique import Estimate, Input, Report, Technique, Tile, Work
 
@@ -108,11 +108,11 @@ def _style(job: Job) -> Work:
 def _estimate(job: Job) -> Estimate | None:
     (photo,) = job.pictures("picture")
     shape = (photo.shape[1], photo.shape[2])
-    if not worth_foreseeing(shape, job.settings):
+    if not worth_estimating(shape, job.settings):
         return None
     free = free_memory(job.network.get_buffer("mean").device)
     most = min(_MEMORY, free) if free and not job.checkpoint else _MEMORY  # resumed work has the same tiles
-    ahead = style_foreseen(shape, job.settings, job.network, most)
+    ahead = estimate_style(shape, job.settings, job.network, most)
     narrower = {"tile": ahead.tile} if ahead.tile < job.settings.tile else {}
     return Estimate(ahead.seconds, ahead.memory, narrower)
 

@@ -2,8 +2,9 @@
 
 A network that can name a thousand things has learned, before its last layer, 1,280 features that serve for
 many others (Donahue et al. 2014, "DeCAF"). So a picture's features are computed once, and a last layer of
-your own classes is learned on them in seconds (`head.py`). Where that is not enough the last blocks can learn
-as well, from there on (Yosinski et al. 2014, "How transferable are features in deep neural networks?").
+your own classes is learned on them in seconds (`linear_probe.py`). Where that is not enough the last blocks
+can learn as well, from there on (Yosinski et al. 2014, "How transferable are features in deep neural
+networks?").
 """
 
 from __future__ import annotations
@@ -28,9 +29,16 @@ from lanterna.networks.taught import with_classes
 from lanterna.techniques.checkpoint import Checkpointer
 from lanterna.techniques.classify.algorithm import BATCH
 from lanterna.techniques.evaluation import Judged, judged
-from lanterna.techniques.teach.decoding_ahead import decoded, workers_for
-from lanterna.techniques.teach.features import Features, look_at_all, stacked
-from lanterna.techniques.teach.head import CHUNK, Head, choose_strength, even_weights, fit, threads_for
+from lanterna.techniques.teach.feature_cache import Features, look_at_all, stacked
+from lanterna.techniques.teach.linear_probe import (
+    CHUNK,
+    Head,
+    choose_strength,
+    even_weights,
+    fit,
+    threads_for,
+)
+from lanterna.techniques.teach.prefetch import decoded, workers_for
 from lanterna.techniques.teach.results import LeftOut, Results, results_of
 from lanterna.techniques.teach.settings import Teach
 from lanterna.techniques.technique import Frame
@@ -43,7 +51,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lanterna.images.folders import Gathered
-    from lanterna.techniques.teach.features import Looked
+    from lanterna.techniques.teach.feature_cache import Looked
 
 Doing = Literal["looking", "learning", "fine-tuning", "testing", "done"]
 

@@ -37,6 +37,6 @@ async def refused(request: Request, error: Exception) -> Response:
     return response
 
 
-async def unforeseen(_: Request, __: Exception) -> Response:
+async def unexpected(_: Request, __: Exception) -> Response:
     """A mistake of ours; what it was is on standard error."""
     return Answer({"error": "the studio has failed at this: its terminal says why"}, 500)

@@ -46,7 +46,7 @@ class Known(NamedTuple):
     unusual: float
 
 
-class Judge:
+class Scorer:
     """A digit network together with what it makes of known digits, which `known` spares it to learn."""
 
     def __init__(self, network: Network, known: Known | None = None) -> None:
@@ -54,7 +54,7 @@ class Judge:
         self.known = known or self._learn()
 
     def __call__(self, images: Tensor) -> Judgement:
-        """Judge `(N, 1, 28, 28)` in [0, 1]."""
+        """Score `(N, 1, 28, 28)` in [0, 1]."""
         logits, features = self._run(images)
         if not len(images):
             return Judgement(logits, torch.zeros(0), features)
@@ -122,7 +122,7 @@ _MOST = 8  # networks whose known digits are kept in memory, 1.3 MB of each
 _known: dict[str, Known] = {}
 
 
-def judge_of(network: Network) -> Judge:
+def scorer_of(network: Network) -> Scorer:
     """The judge of a network. What it makes of known digits takes most of a second, and is worked out once
     for the same layers with the same weights, however often these are opened.
     """
@@ -130,7 +130,7 @@ def judge_of(network: Network) -> Judge:
     how = repr((network, {name: (value.device, value.stride()) for name, value in state.items()}))
     weights = save({name: value.contiguous().cpu() for name, value in state.items()})
     key = hashlib.sha256(how.encode() + weights).hexdigest()
-    judge = Judge(network, _known.get(key))
+    judge = Scorer(network, _known.get(key))
     _known[key] = judge.known
     if len(_known) > _MOST:
         _known.pop(next(iter(_known)), None)

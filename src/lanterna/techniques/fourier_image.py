@@ -1,4 +1,4 @@
-"""The Fourier canvas: a picture told by its waves and its uncorrelated colours, so that gradients paint well.
+"""Parameterise a picture by its Fourier coefficients and uncorrelated colours, so that gradients paint well.
 
 A gradient step on pixels spends itself on the finest noise. The same step on Fourier coefficients that are
 scaled like those of photographs (amplitude falling as 1/frequency), in colours that do not correlate,
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 # Columns: bright to dark, blue to red, green to magenta: the axes along which the colours of the shelf's
-# astronaut, chelsea, coffee and rocket do not correlate, each as long as its standard std, the longest
+# astronaut, chelsea, coffee and rocket do not correlate, each as long as its standard deviation, the longest
 # of length 1. `colour_axes` measures them, each photograph's total variance counting the same.
 COLOURS = ((0.601, -0.271, 0.037), (0.591, 0.034, -0.081), (0.538, 0.266, 0.048))
 
@@ -24,7 +24,7 @@ COLOURS = ((0.601, -0.271, 0.037), (0.591, 0.034, -0.081), (0.538, 0.266, 0.048)
 def colour_axes(pictures: list[Tensor]) -> Tensor:
     """The uncorrelated axes of the colours of `pictures`, `(3, H, W)` each, as the columns of `(3, 3)`.
 
-    Principal axes, the strongest first, each scaled by its standard std, all divided by the longest.
+    Principal axes, the strongest first, each scaled by its standard deviation, all divided by the longest.
     """
     covariances = [torch.cov(picture.flatten(1)) for picture in pictures]
     mean = torch.stack([covariance / covariance.trace() for covariance in covariances]).mean(0)
@@ -34,8 +34,8 @@ def colour_axes(pictures: list[Tensor]) -> Tensor:
     return scaled / longest
 
 
-def calmed(slope: Tensor, vivid: float = 0.0) -> Tensor:
-    """A gradient `(3, H, W)` in the colours that photographs change in; none of that at a `vivid` of 1.
+def decorrelate(slope: Tensor, vivid: float = 0.0) -> Tensor:
+    """Bring a gradient `(3, H, W)` into the colours of photographs; a `vivid` of 1 leaves it as it is.
 
     Networks see a hue as readily as a shade, so a gradient paints in magenta and green, which the world
     hardly does. Its part along each of the uncorrelated axes counts by how much photographs vary along it
@@ -48,11 +48,12 @@ def calmed(slope: Tensor, vivid: float = 0.0) -> Tensor:
     return torch.einsum("rc,chw->rhw", natural.lerp(torch.eye(3).to(slope), vivid), slope)
 
 
-class Canvas(nn.Module):
-    """`count` pictures `(count, channels, height, width)` in [0, 1], kept as scaled Fourier coefficients.
+class FourierImage(nn.Module):
+    """Hold `count` pictures `(count, channels, height, width)` in [0, 1] as scaled Fourier coefficients.
 
-    Calling it paints them. `fall` is how fast amplitude falls with frequency (1: as in photographs), `start`
-    the contrast of the noise it begins with, `level` what an empty canvas shows (0.5 grey, near 0 black).
+    Calling it gives the pictures. `fall` is how fast amplitude falls with frequency (1: as in photographs),
+    `start` the contrast of the noise it begins with, `level` what it shows where all coefficients are 0 (0.5
+    grey, near 0 black).
     Coefficients are drawn on the CPU, so that a seed means the same start on every device.
     """
 
@@ -90,8 +91,8 @@ class Canvas(nn.Module):
         return torch.sigmoid(coloured + self.level)
 
 
-def seen_anyhow(images: Tensor, generator: torch.Generator, amount: float = 1.0) -> Tensor:
-    """Each picture `(N, C, H, W)` shifted, turned and scaled a little at random, at the same size.
+def transformed(images: Tensor, generator: torch.Generator, amount: float = 1.0) -> Tensor:
+    """Shift, turn and scale each picture `(N, C, H, W)` a little at random, at the same size.
 
     At an `amount` of 1: shifted by up to 7 % of its side, turned by up to 15 degrees, scaled by up to a
     quarter, either way. What excites a unit only at one exact place and scale is noise; what survives this

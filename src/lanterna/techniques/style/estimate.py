@@ -1,4 +1,4 @@
-"""How long a style transfer will take, how much memory it will fill, and in which tiles, before it begins.
+"""Estimate how long a style transfer will take, in how much memory, and in which tiles, before it begins.
 
 It is the same small piece of work many times over, so two steps of it on a small picture are measured on this
 machine, and the rest is counting pixels.
@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lanterna.techniques.dream.foreseen import Foreseen, measured
+from lanterna.techniques.dream.estimate import measured
 from lanterna.techniques.style.algorithm import Stylize, steps_at, style, style_sizes
 from lanterna.techniques.style.descent import kept_steps
 from lanterna.techniques.style.loss import pixels_seen, reach
 from lanterna.techniques.style.stages import stages_of
+from lanterna.techniques.technique import Estimate
 
 if TYPE_CHECKING:
     from lanterna.networks import Network
@@ -27,14 +28,14 @@ _TILES = (4096, 3072, 2048, 1536, 1024, 768, 512)
 
 
 @dataclass(frozen=True)
-class StyleForeseen(Foreseen):
+class StyleEstimate(Estimate):
     """What a style transfer will take, in tiles of `tile` pixels a side: the largest that keep to memory."""
 
-    tile: int
+    tile: int = 0
 
 
-def worth_foreseeing(size: tuple[int, int], recipe: Stylize) -> bool:
-    """Whether painting a picture of `size` (height, width) is more work than foreseeing it would be."""
+def worth_estimating(size: tuple[int, int], recipe: Stylize) -> bool:
+    """Whether painting a picture of `size` (height, width) is more work than estimating it would be."""
     sizes = style_sizes(*size, recipe)
     work = sum(
         height * width * steps_at(number, len(sizes), recipe) for number, (height, width) in enumerate(sizes)
@@ -42,12 +43,12 @@ def worth_foreseeing(size: tuple[int, int], recipe: Stylize) -> bool:
     return work > 3 * _side(sizes[-1]) ** 2
 
 
-def style_foreseen(
+def estimate_style(
     size: tuple[int, int], recipe: Stylize, network: Network, limit: int = 3 * 2**30
-) -> StyleForeseen:
-    """What painting a picture of `size` (height, width) will take, in tiles that keep to `limit` bytes.
+) -> StyleEstimate:
+    """Estimate painting a picture of `size` (height, width) in tiles that keep to `limit` bytes.
 
-    Where the smallest tiles do not keep to it, those are told. Measured for about a second; expect it
+    Where even the smallest tiles take more, it is for those. Measured for about a second; expect it
     within a factor of two: other work on the machine, and how its memory is used, decide the rest
     (`benchmarks/style.py` measures both). Errors: those of `style`.
     """
@@ -77,7 +78,7 @@ def style_foreseen(
         a_pixel * pixels_seen(each_size, tile, margin) * steps_at(number, len(sizes), recipe)
         for number, each_size in enumerate(sizes)
     )
-    return StyleForeseen(seconds, memory, tile)
+    return StyleEstimate(seconds, memory, tile=tile)
 
 
 def _side(size: tuple[int, int]) -> int:

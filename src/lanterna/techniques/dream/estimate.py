@@ -1,4 +1,4 @@
-"""How long a dream will take and how much memory it will fill, told before it begins.
+"""Estimate how long a dream will take and how much memory it will fill, before it begins.
 
 A dream is the same small piece of work many times over, so three steps of it on a small picture are measured
 on this machine, and the rest is counting pixels.
@@ -7,7 +7,6 @@ on this machine, and the rest is counting pixels.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,6 +15,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from lanterna.techniques.dream.algorithm import LONGEST, Dream, dream, windows_for
 from lanterna.techniques.dream.targets import Target
 from lanterna.techniques.octaves import octave_sizes
+from lanterna.techniques.technique import Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -31,21 +31,13 @@ _COPIES = 11  # of the whole picture at once, measured at 4,000 × 3,000
 _ALREADY = 400 * 2**20  # bytes: Python, torch and a network
 
 
-@dataclass(frozen=True)
-class Foreseen:
-    """What a dream will take: `seconds`, and `memory`, the most bytes that the process will fill."""
-
-    seconds: float
-    memory: int
-
-
-def worth_foreseeing(size: tuple[int, int], recipe: Dream) -> bool:
-    """Whether dreaming with a picture of `size` (height, width) is more work than foreseeing it would be."""
+def worth_estimating(size: tuple[int, int], recipe: Dream) -> bool:
+    """Whether dreaming with a picture of `size` (height, width) is more work than estimating it would be."""
     return recipe.steps * sum(height * width for height, width in _sizes(size, recipe)) > 3 * _SAMPLE**2
 
 
-def foreseen(size: tuple[int, int], recipe: Dream, network: Network, masks: int = 0) -> Foreseen:
-    """What dreaming with a picture of `size` (height, width) will take, from measuring for half a second.
+def estimate_dream(size: tuple[int, int], recipe: Dream, network: Network, masks: int = 0) -> Estimate:
+    """Estimate a dream of a picture of `size` (height, width), from measuring for half a second.
 
     Expect it within a factor of two: other work on the machine, and how its memory is used, decide the rest
     (`benchmarks/dream.py` measures both). Errors: those of `dream`.
@@ -72,7 +64,7 @@ def foreseen(size: tuple[int, int], recipe: Dream, network: Network, masks: int 
     window = min(windows.side**2, _looked_at((height, width), windows))
     weights = sum(weight.numel() * weight.element_size() for weight in network.parameters())
     memory = _ALREADY + weights + _COPIES * 12 * height * width + 1.5 * kept / here * window
-    return Foreseen(seconds, int(memory))
+    return Estimate(seconds, int(memory))
 
 
 def _sizes(size: tuple[int, int], recipe: Dream) -> list[tuple[int, int]]:

@@ -26,7 +26,7 @@ from lanterna.images.record import weights_sha256
 from lanterna.networks.inference import optimize_for_inference
 from lanterna.settings import features_folder
 from lanterna.techniques.classify.algorithm import BATCH
-from lanterna.techniques.teach.decoding_ahead import Decoded, decoded
+from lanterna.techniques.teach.prefetch import Decoded, decoded
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
