@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from lanterna.surfaces.cli.techniques import Asked
+    from lanterna.surfaces.cli.asked import Asked
     from lanterna.techniques.execute import Job
     from lanterna.techniques.technique import Frame, Work
     from lanterna.techniques.train.parallel import Team

@@ -18,6 +18,7 @@ from lanterna.images.films import SUFFIXES as FILM_SUFFIXES
 from lanterna.images.films import check_film_place, save_film
 from lanterna.images.record import note_input
 from lanterna.networks import shelf_items
+from lanterna.surfaces.cli.asked import Asked, understood
 from lanterna.surfaces.cli.common import (
     Device,
     Force,
@@ -31,7 +32,6 @@ from lanterna.surfaces.cli.common import (
     say,
     stoppable,
 )
-from lanterna.surfaces.cli.techniques import Asked, understood
 from lanterna.surfaces.render.folder import MANIFEST, Folder, plan_in
 from lanterna.surfaces.render.local import Local
 from lanterna.surfaces.render.on_dask import OnDask

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from lanterna.devices import choose_device
 from lanterna.surfaces.cli import preview
+from lanterna.surfaces.cli.asked import Asked
 from lanterna.surfaces.cli.common import fetch_missing
 from lanterna.surfaces.cli.making_networks import make_network
-from lanterna.surfaces.cli.techniques import Asked, command_of
+from lanterna.surfaces.cli.techniques import command_of
 from lanterna.techniques.train.parallel import Processes, in_a_team, join, leave
 from lanterna.techniques.train.technique import TRAIN
 
