@@ -28,7 +28,7 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto
 
 test: $(VENV)/installed-dev
 	@$(BIN)/python tests/shared/browsers.py
-	@OMP_WAIT_POLICY=passive $(BIN)/python tests/shared/trained.py  # with all cores, before the tests share them
+	@GOMP_SPINCOUNT=10000 $(BIN)/python tests/shared/trained.py  # with all cores, before the tests share them
 	$(PYTEST) --dist loadfile --no-loadscope-reorder
 
 quick: $(VENV)/installed-dev

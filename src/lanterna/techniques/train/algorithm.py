@@ -103,7 +103,8 @@ def train(
     """
     place = choose_device(device)
     reuse_memory()
-    dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}.get(recipe.precision, fast_dtype(place))
+    usual = torch.float32 if place.type == "cpu" else fast_dtype(place)  # bfloat16 takes a fifth longer there
+    dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}.get(recipe.precision, usual)
     digits, held_out = (Digits(*(part.to(place) for part in split)) for split in training_digits(recipe))
     network = new_network(recipe).to(place)
     averaged = deepcopy(network) if recipe.average else network

@@ -106,7 +106,8 @@ class Train(Plan, Settings):
         default=10_000, ge=0, le=10_000, description="Digits held out of training for validation, of 60,000."
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        default="auto", description="bfloat16 is faster where the processor has it: auto asks it."
+        default="auto",
+        description="auto is float32 on a processor, and bfloat16 on a graphics card that has it.",
     )
 
     @model_validator(mode="after")
