@@ -72,7 +72,7 @@ def test_a_dream_that_runs_is_there_again_after_a_reload_and_can_be_stopped(page
     expect(steps).to_be_visible()
     page.locator(".strip").get_by_role("button", name="Pause").click()
     expect(page.locator(".strip")).to_contain_text("paused")
-    page.locator(".strip").get_by_role("button", name="Go on").click()
+    page.locator(".strip").get_by_role("button", name="Resume").click()
     expect(page.locator(".strip").get_by_role("button", name="Pause")).to_be_visible()
     stopped(page)
 
@@ -97,7 +97,7 @@ def test_controls_are_kept_in_the_address_and_come_back_from_it(page: Page):
     octaves.focus()
     page.keyboard.press("ArrowRight")
     assert settings_in(page)["octaves"] == "8"
-    page.get_by_role("button", name="Octaves: back to the usual").click()
+    page.get_by_role("button", name="Octaves: reset to default").click()
     assert "octaves" not in settings_in(page)
     page.get_by_role("radio", name="engraving").check()
     assert settings_in(page)["preset"] == "engraving"
@@ -114,7 +114,7 @@ def test_a_mask_is_drawn_on_the_picture_and_respected(page: Page, studio: Served
     from lanterna import open_picture
 
     go(page, f"#/dream?{SMALL}")
-    page.get_by_role("button", name="draw one").click()
+    page.get_by_role("button", name="Draw a mask").click()
     stroke(page, page.get_by_label(re.compile("Mask: paint")), [(0.05, 0.1), (0.05, 0.9)])
     page.get_by_role("button", name="Use this mask").click()
     expect(page.get_by_role("button", name=re.compile("^mask: "))).to_be_visible()

@@ -65,7 +65,7 @@ def test_one_goes_back_and_on_and_branches(page: Page, studio: Served):
     expect(page.locator(".facts")).to_contain_text(f"step {number} of 1000")
     expect(page.locator(".facts")).to_contain_text("paused")
     job = settings_in(page)["job"]
-    page.get_by_role("button", name="Go on").first.click()
+    page.get_by_role("button", name="Resume").first.click()
     studio.until(job, lambda found: found["state"] == "running" and found["step"] > number)
     stopped(page)
     # With keys: the newest, and from there to the one before it.
@@ -78,7 +78,7 @@ def test_one_goes_back_and_on_and_branches(page: Page, studio: Served):
     branch = settings_in(page)["job"]
     assert studio("GET", f"/api/jobs/{branch}")["parent"] == job
     stopped(page)
-    page.get_by_role("button", name=re.compile("^Go on from step")).click()
+    page.get_by_role("button", name=re.compile("^Resume from step")).click()
     page.wait_for_url(lambda url: branch not in url)
     stopped(page)
 
@@ -111,7 +111,7 @@ def test_each_painting_has_a_mask_of_its_own(page: Page, studio: Served):
     expect(page.locator('[data-role="style"] img')).to_have_count(1)
     page.locator('[data-role="style"]').nth(1).get_by_role("button").click()
     page.get_by_role("button", name="chelsea", exact=True).click()
-    page.get_by_role("button", name="draw for 2").click()
+    page.get_by_role("button", name="Draw a mask for 2").click()
     mask = page.get_by_role("application", name=re.compile("where its style goes: style 2"))
     stroke(page, mask, ((0.1, 0.5), (0.4, 0.5)))
     page.get_by_role("button", name="Use this mask").click()
@@ -138,7 +138,7 @@ def test_a_film_plays_and_is_held_still(page: Page):
     page.get_by_role("button", name="Start").click()
     shown = page.get_by_role("img", name="Random loop: the result")
     expect(shown).to_have_attribute("src", re.compile("/file$"))
-    page.get_by_role("button", name="Hold still").click()
+    page.get_by_role("button", name="Pause").click()
     expect(shown).to_have_attribute("src", re.compile("/thumbnail$"))
     page.emulate_media(reduced_motion="reduce")
     page.reload()
@@ -321,7 +321,7 @@ def have_no_violation(page: Page) -> None:
     assert violations(page) == []
     page.keyboard.press("Escape")
     expect(picture).to_be_focused()  # one is where one was
-    page.get_by_role("button", name="draw one").click()
+    page.get_by_role("button", name="Draw a mask").click()
     assert violations(page) == []
     page.get_by_role("button", name="Cancel").click()
     queue = page.get_by_role("button", name=re.compile("^Queue"))
@@ -355,7 +355,7 @@ def test_what_is_missing_is_offered_and_a_closed_studio_told(
         go(page, f"#/dream?{SMALL}")
         expect(page.get_by_role("img", name="chelsea")).to_be_visible()
         first.close()
-        expect(page.get_by_text("The studio’s server is away")).to_be_visible()
+        expect(page.get_by_text("Connection lost")).to_be_visible()
         second = Served(tmp_path, "--port", str(first.port))
         try:
             # The page says so by itself, and works again once the link has been opened, in whichever tab.

@@ -42,7 +42,7 @@ def test_classes_are_taught_by_hand_and_pictures_named(page: Page, studio: Serve
         expect(page.get_by_label(f"Pictures of {name}", exact=True)).to_contain_text("6")
     # It is all there after a reload; one picture is taken away again.
     page.reload()
-    page.get_by_role("button", name="Take away picture 6 of grass").click()
+    page.get_by_role("button", name="Remove picture 6 of grass").click()
     expect(page.get_by_label("Pictures of grass", exact=True)).to_contain_text("5")
     expect(teach).to_have_text("Teach")
     teach.click()

@@ -348,7 +348,8 @@ EXERCISES: dict[str, Sequence[Exercise]] = {
         ),
         Exercise(
             "Climb with the analytic derivative, first with step=0.005, then with step=0.01.",
-            "With steps twice as long, how many evaluations does the climb take beside before?",
+            "With steps twice as long, does the climb take half as many evaluations, as many, or twice as "
+            "many?",
             "Say what stops this from going on as steps grow longer and longer.",
             "The way up is as long as before. What has changed is how much of it one step makes.",
             _rule_in_longer_steps, choices=tuple(_TIMES),

@@ -181,7 +181,7 @@ def experiment(recipe: Layers) -> Outcome:
     whose = "your points" if recipe.points == "own" else "fresh points"
     verdict: Verdict = "holds" if holds else "holds only when"
     words = (
-        f"One layer, 2 connections and a bias, tells {one:.0%} of {whose} apart; two with {recipe.hidden} "
+        f"One layer, 2 connections and a bias, gets {one:.0%} of {whose} right; two with {recipe.hidden} "
         f"{units}, {connections} connections and {biases} biases, {two[-1]:.0%}. "
     )
     words += (

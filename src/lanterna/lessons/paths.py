@@ -145,7 +145,8 @@ def _said(
         f"Test digit {recipe.digit}, a {label}, is read as {found.answer} with {found.value:.2f}; at every "
         f"stage the parts add up to that, to within {found.error:.0e}. With {recipe.cut:.2%} of the "
         f"connections cut, those that bring the most, {changed}. Over {recipe.digits} digits, cutting "
-        f"{_SHARES[place]:.2%} leaves {paths_left:.0%} of the answer; as many of the largest weights "
+        f"the {_SHARES[place]:.2%} that matter most leaves {paths_left:.0%} of the answer; as many of the "
+        f"largest weights "
         f"{weights_left:.0%}, at random {random_left:.0%}."
     )
     numbers = {

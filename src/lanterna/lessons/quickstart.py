@@ -40,7 +40,7 @@ class Quickstart(Settings):
 
     units: int = Field(default=128, ge=1, le=1024, description="Units of the hidden layer.")
     dropout: float = Field(default=0.2, ge=0, lt=1, description="The share of units that is left out.")
-    epochs: int = Field(default=5, ge=1, le=20, description="Times that every digit is seen.")
+    epochs: int = Field(default=5, ge=1, le=20, description="Passes over the training set.")
     digits: int = Field(default=60_000, ge=320, le=60_000, description="Digits to learn from.")
 
 
@@ -80,7 +80,7 @@ def program(recipe: Quickstart) -> Iterator[Told]:
                f"{(dropout(torch.ones(10_000)) == 0).float().mean():.1%} left out, "
                f"the others {1 / (1 - recipe.dropout):.2f} times as strong")  # fmt: skip
     output = nn.Linear(recipe.units, 10)
-    yield Told("Dense(10)", "Ten numbers, one for each digit: logits, which are evidence and no shares yet.",
+    yield Told("Dense(10)", "Ten numbers, one for each digit: logits, raw scores, not yet percentages.",
                f"{10 * recipe.units:,} weights and 10 biases")  # fmt: skip
     model = nn.Sequential(flatten, hidden, bend, dropout, output)
     yield Told("Sequential([...])", "Puts them one after another.",

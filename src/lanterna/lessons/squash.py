@@ -168,8 +168,9 @@ def experiment(recipe: Squashing) -> Outcome:
     words = " ".join([
         *(f"At a depth of {depth} {_steps(recipe, steps, depth)}." for depth in ends),
         words,
-        f"At the start the first of {deepest + 1} layers gets {first['sigmoid']:.1g} of the last one's "
-        f"gradient through sigmoids, {first['tanh']:.1g} through tanh and {first['relu']:.1g} through ReLU.",
+        f"At the start {_share(first['sigmoid'])} of the last layer's gradient reaches the first of "
+        f"{deepest + 1} through sigmoids, {_share(first['tanh'])} through tanh, {_share(first['relu'])} "
+        "through ReLU.",
         f"Dead units at the end, at most: {most['relu']:.0%} of ReLU's, {most['sigmoid']:.0%} of sigmoid's, "
         f"{most['tanh']:.0%} of tanh's.",
     ])  # fmt: skip
@@ -245,6 +246,16 @@ def _steps(recipe: Squashing, steps: dict[tuple[Squash, int], float], depth: int
 def _lines(depths: list[int], values: dict[tuple[Squash, int], float]) -> list[Line]:
     style: Literal["line", "marks"] = "line" if len(depths) > 1 else "marks"
     return [Line(squash, depths, [values[squash, depth] for depth in depths], style) for squash in _SQUASHES]
+
+
+def _share(value: float) -> str:
+    """A share in words: 20 %, 3 thousandths, 3 millionths."""
+    if value >= 0.01:
+        return f"{value:.0%}"
+    for name, unit in (("thousandths", 1e-3), ("millionths", 1e-6), ("billionths", 1e-9)):
+        if value >= unit:
+            return f"{value / unit:.0f} {name}"
+    return "nothing"
 
 
 LESSON = Lesson(

@@ -31,7 +31,7 @@ PREDICTOR_SIDE = 256
 """Pixels along each side of the paintings that the predictor was trained on."""
 
 STYLES = 26
-"""How many paintings the second transformer has learned by heart."""
+"""How many paintings the second transformer was trained on."""
 
 # MobileNetV2's groups of blocks:
 # how many times wider inside, channels put out, blocks, stride of the first block.

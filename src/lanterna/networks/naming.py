@@ -21,23 +21,23 @@ def as_name(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40].strip("-")
 
 
-def new_name(wished: str, usual: str = "", *, kind: str = "", taken: Container[str] = ()) -> str:
+def new_name(wanted: str, usual: str = "", *, kind: str = "", taken: Container[str] = ()) -> str:
     """The name of a network that is to be among those trained here.
 
-    It is as wished, or the usual one, with a number where that is taken; `kind` is the network that it is
-    made from, and `taken` are names that will soon be those of networks.
+    It is the one that is wanted, or the usual one, with a number where that is taken; `kind` is the network
+    that it is made from, and `taken` are names that will soon be those of networks.
 
     Errors: `UsageError` for what is no name, and for one that is taken.
     """
-    if not wished:
+    if not wanted:
         names = [usual, *(f"{usual}-{number}" for number in range(2, 10_000))]
-        wished = next(name for name in names if name not in taken and not is_trained(name))
-    elif not _NAME.fullmatch(wished):
-        raise UsageError(f"a network's name has small letters, digits and -, up to 40, got {wished[:60]!r}")
-    elif wished in taken or trained_folder(wished).exists():
-        raise UsageError(f"there is a network {wished!r} already: give another name")
-    _check_is_free(wished, kind)
-    return wished
+        wanted = next(name for name in names if name not in taken and not is_trained(name))
+    elif not _NAME.fullmatch(wanted):
+        raise UsageError(f"a network's name has small letters, digits and -, up to 40, got {wanted[:60]!r}")
+    elif wanted in taken or trained_folder(wanted).exists():
+        raise UsageError(f"there is a network {wanted!r} already: give another name")
+    _check_is_free(wanted, kind)
+    return wanted
 
 
 def place_for(name: str, *, kind: str = "", resume: bool = False, force: bool = False) -> Path:

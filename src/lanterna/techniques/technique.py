@@ -378,7 +378,7 @@ class Technique:
 
     def title_of(
         self,
-        wished: str,
+        wanted: str,
         settings: Any,
         files: Mapping[str, Sequence[File]] | None = None,
         taken: Container[str] = (),
@@ -388,11 +388,11 @@ class Technique:
         Errors: `UsageError` for what is no name, and for one that is taken.
         """
         if self.output is not Output.NETWORK:
-            return wished
+            return wanted
         from lanterna.networks.naming import new_name
 
-        usual = "" if wished else self.usual_name(settings, files or {})
-        return new_name(wished, usual, kind=getattr(settings, "network", ""), taken=taken)
+        usual = "" if wanted else self.usual_name(settings, files or {})
+        return new_name(wanted, usual, kind=getattr(settings, "network", ""), taken=taken)
 
     def role(self, name: str) -> str:
         """What a record calls an input: nothing where it is the first, which the picture was made from."""

@@ -91,7 +91,7 @@ def learn(
     if outcome.rows:
         show("", *_table(outcome.rows))
     say("", quiet=quiet)
-    say(f"{place}: the picture; one reads on in {lesson.where}", quiet=quiet)
+    say(f"{place}: the picture; the code: {lesson.where}", quiet=quiet)
 
 
 def _list(*, json: bool) -> None:

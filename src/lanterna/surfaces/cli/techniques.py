@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from lanterna.techniques.technique import Input, Settings, Technique
 
 _RUN = {declared.Output.WORDS: answer, declared.Output.NETWORK: make_network}
-_RESUME = Annotated[bool, Parameter(negative="", help="Go on with work that was stopped.")]
+_RESUME = Annotated[bool, Parameter(negative="", help="Resume work that was stopped.")]
 
 
 def __getattr__(verb: str) -> App | Callable[..., int | None]:

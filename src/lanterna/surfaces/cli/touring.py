@@ -248,7 +248,7 @@ def painting_room(folder: Path, _: Watch, *, quick: bool = False) -> Room:
     words = "What neurons of relu paint, the lecture's network: lines, then corners, then shapes."
     return Room(
         "paint",
-        "A page, learned by heart",
+        "A page, learned point by point",
         "A network is told a place in the picture and answers with a colour; it is shown the right one, and "
         "answers a little better. What it has learned is the picture, and can be painted at any size.",
         tuple((f"dB, {name}", f"{runner.psnr:.1f}") for name, runner in race.last.runners.items()),

@@ -91,7 +91,7 @@ class Dream(Settings):
     presets: ClassVar[dict[str, dict[str, Any]]] = PRESETS
 
     network: str = Field(
-        default="efficientnet-lite0", min_length=1, description="Who dreams: a network, or module:function."
+        default="efficientnet-lite0", min_length=1, description="Which network to use, or module:function."
     )
     stage: tuple[str, ...] = Field(
         default=(),

@@ -188,7 +188,7 @@ def _render(job: Job) -> Frames:
 
 RENDER = Technique(
     name="render", title="Large",
-    help="A painting again, at any size: for the wall, nearer, or past its frame.",
+    help="Re-render a painting: larger, zoomed in, or beyond its edges.",
     verb="paint", command=("paint", "render"), settings=Render, run=_render,
     inputs=(Input("painting", "a picture that Paint has made here", required=True, suffix=".safetensors"),),
     shown_first=("size", "print", "zoom", "beyond", "turn"), hidden=("seed",), partial=False,

@@ -70,7 +70,7 @@ class Stylize(Settings):
     }
 
     network: str = Field(
-        default="vgg16", min_length=1, description="Whose eyes: a network, or module:function."
+        default="vgg16", min_length=1, description="Which network to use, or module:function."
     )
     size: int | None = Field(
         default=None, ge=64, le=16_384,
@@ -110,7 +110,7 @@ class Stylize(Settings):
     style_stages: tuple[str, ...] = Field(
         default=(), description="The stages that tell the style; five of VGG's."
     )
-    optimiser: Literal["lbfgs", "adam"] = Field(default="lbfgs", description="How to go down.")
+    optimiser: Literal["lbfgs", "adam"] = Field(default="lbfgs", description="Optimiser.")
     steps: int = Field(
         default=36, ge=1, le=5000, description="Steps at the final size; smaller ones have more."
     )

@@ -2,7 +2,7 @@
 
 A network looks at the painting and puts its style into 100 numbers; another paints the photograph as these
 tell (Ghiasi et al. 2017; both in `lanterna.networks.instant`). Or the styles are some of the 26 that a second
-painter has learned by heart (Dumoulin et al. 2017).
+painter was trained on (Dumoulin et al. 2017).
 
 Where we depart from it: the painter goes over the picture from coarse to fine, first small, for broad
 strokes, then at twice the size, up to the picture's own. Each pass sees half the photograph, which keeps
@@ -64,7 +64,7 @@ class Instant(Settings):
         default=(), description="How much of each style, in their order; equally much if none are given."
     )
     built_in: tuple[Annotated[int, Field(ge=0, lt=STYLES)], ...] = Field(
-        default=(), description=f"Styles learned by heart, 0 to {STYLES - 1}, in place of paintings."
+        default=(), description=f"One of {STYLES} built-in styles, 0 to {STYLES - 1}, instead of a painting."
     )
     size: int | None = Field(
         default=None, ge=16, le=16_384, description="Pixels of the longer side; the photograph's own if none."

@@ -144,7 +144,7 @@ def train(
             randomness.manual_seed(_mixed(recipe.seed, state.step))
             if recipe.dropout:
                 torch.manual_seed(_mixed(recipe.seed, state.step))  # it draws from torch's own source
-            images = _as_seen(digits.images.index_select(0, chosen), recipe, state.step, randomness)
+            images = _augmented(digits.images.index_select(0, chosen), recipe, state.step, randomness)
             mine = team.part(len(chosen))  # all of it, if this is the only process
             images, labels = images[mine], digits.labels[chosen[mine]]
 
@@ -225,8 +225,8 @@ def in_unit_range(images: Tensor) -> Tensor:
     return images.float().div_(255)
 
 
-def _as_seen(images: Tensor, recipe: Train, step: int, randomness: torch.Generator) -> Tensor:
-    """A batch as the network sees it: float in [0, 1], changed as the recipe's augmentation says.
+def _augmented(images: Tensor, recipe: Train, step: int, randomness: torch.Generator) -> Tensor:
+    """Give a batch as float in [0, 1], with the augmentation of the settings.
 
     The last steps see digits almost as they are, so that the network settles on what it will be asked
     (Ge et al. 2021, "YOLOX", section 2.1, end augmentation early likewise).

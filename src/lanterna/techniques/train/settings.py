@@ -86,7 +86,7 @@ class Train(Plan, Settings):
         description="Running average of the weights: share of the old kept each step; 0 for none.",
     )
     batch_size: int = Field(default=256, ge=1, le=10_000, description="Digits seen at each step.")
-    epochs: int = Field(default=6, ge=1, le=1000, description="Times that every digit is seen.")
+    epochs: int = Field(default=6, ge=1, le=1000, description="Passes over the training set.")
     augmentation: Literal["none", "shift", "hand"] = Field(
         default="hand",
         description="shift: moved by up to 2 px; hand: as if another hand with another pen wrote it.",

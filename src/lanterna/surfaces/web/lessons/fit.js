@@ -4,7 +4,7 @@
 // n + 2 tents, one over each corner and each end; and as a point lies under two neighbouring tents only, the
 // equations have three diagonals and are solved in one sweep there and one back (Thomas's algorithm).
 
-// A wish that neighbours be alike, so that where there are no points the curve goes straight.
+// A penalty on neighbours that differ, so that where there are no points the curve goes straight.
 const FLAT = 1e-9;
 
 /** Heights of the best such curve at its `neurons + 2` corners, evenly between 0 and 1.

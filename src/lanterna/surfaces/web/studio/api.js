@@ -203,7 +203,7 @@ export const remove = (path) => call("DELETE", path);
     @returns {Promise<Picture>} */
 export function upload(blob, title = "name" in blob ? blob.name : "") {
   if (!blob.type.startsWith("image/"))
-    return Promise.reject(new Error("That is no picture: PNG, JPEG, WebP, AVIF or HEIF is wanted."));
+    return Promise.reject(new Error("That file isn't a picture. Use PNG, JPEG, WebP, AVIF or HEIF."));
   return call("POST", `/api/pictures?title=${encodeURIComponent(title)}`, blob, {
     "content-type": blob.type,
   });

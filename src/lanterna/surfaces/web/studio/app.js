@@ -108,8 +108,8 @@ function App() {
           <p class="notice">
             ${
               refused.value ||
-              "The studio’s server is away. Trying again … " +
-                "If it was started anew, open the link in its terminal."
+              "Connection lost. Reconnecting … " +
+                "If the studio was restarted, open the new address from its terminal."
             }
           </p>
         `

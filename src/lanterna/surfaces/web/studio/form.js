@@ -102,10 +102,10 @@ function Control({ setting, value, usual, changed, change, steers }) {
             <button
               type="button"
               class="reset"
-              aria-label=${`${words(name)}: back to the usual`}
+              aria-label=${`${words(name)}: reset to default`}
               onClick=${() => change(undefined)}
             >
-              usual
+              Default
             </button>
           `
         }
@@ -222,7 +222,7 @@ function Number_({ id, setting, value, told, ...rest }) {
             class="button small"
             onClick=${() => told(1 + Math.floor(Math.random() * 9999))}
           >
-            Another
+            New seed
           </button>
         `
       }

@@ -130,7 +130,7 @@ export function Mask({ width, height, begun = null, words = "where to work", don
       </label>
       <label class="check">
         <input type="checkbox" checked=${erase} onChange=${(event) => setErase(event.target.checked)} />${" "}
-        Rub out
+        Erase
       </label>
       <button type="button" class="button small" onClick=${clear}>
         Clear

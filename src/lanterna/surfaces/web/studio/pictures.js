@@ -153,7 +153,7 @@ function Slot({ id, role, words, required, suffix, more, set }) {
         id &&
         !required &&
         html`
-          <button type="button" class="away" aria-label=${`Take away: ${name}`} onClick=${() => set(null)}>
+          <button type="button" class="away" aria-label=${`Remove ${name}`} onClick=${() => set(null)}>
             ×
           </button>
         `
@@ -288,7 +288,7 @@ export function Picker({ words, only = null, close, chosen }) {
               made?.length === 0 &&
               html`
                 <p class="empty">
-                  ${only ? "Nothing like that has been made yet." : "Nothing has been made yet."}
+                  ${only ? "No matches." : "Nothing here yet."}
                 </p>
               `
             }

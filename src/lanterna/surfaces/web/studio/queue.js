@@ -66,7 +66,7 @@ export function Strip() {
                 class="button small"
                 onClick=${() => change(job, { state: job.state === "paused" ? "running" : "paused" })}
               >
-                ${job.state === "paused" ? "Go on" : "Pause"}
+                ${job.state === "paused" ? "Resume" : "Pause"}
               </button>
               <button
                 type="button"
@@ -197,7 +197,7 @@ function Queue() {
       ${
         ended.length > 0 &&
         html`
-          <h3>Before</h3>
+          <h3>Finished</h3>
           <ol>
             ${ended.map(
               (job) => html`
@@ -205,14 +205,14 @@ function Queue() {
                   <button
                     type="button"
                     class="button small quiet"
-                    aria-label=${`Forget ${name(job)}`}
+                    aria-label=${`Remove ${name(job)} from the list`}
                     onClick=${() =>
                       attempt(async () => {
                         await remove(`/api/jobs/${job.id}`);
                         put({ ...job, gone: true });
                       })}
                   >
-                    Forget
+                    Remove from list
                   </button>
                 <//>
               `,

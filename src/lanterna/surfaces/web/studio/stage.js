@@ -80,7 +80,7 @@ export function Frame({ before, after, compare, loupe, tags = ["before", "after"
         after?.still &&
         html`
           <button type="button" class="button small plays" onClick=${() => setPlays(!plays)}>
-            ${plays ? "Hold still" : "Play"}
+            ${plays ? "Pause" : "Play"}
           </button>
         `
       }

@@ -117,7 +117,7 @@ export function Steps({ job, at, look, settings }) {
                     type="button"
                     class="button small"
                     onClick=${() => branch(at, settings)}
-                    title="Another job that begins here, with the settings as they are now"
+                    title="Start another job from here with the current settings"
                   >
                     Branch from here
                   </button>
@@ -125,10 +125,10 @@ export function Steps({ job, at, look, settings }) {
                 : job.state === "stopped" || job.state === "failed"
                   ? html`
                     <button type="button" class="button small" onClick=${() => branch(last, {})}>
-                      Go on from step ${last}
+                      Resume from step ${last}
                     </button>
                   `
-                  : html`<span class="quiet">the way here</span>`
+                  : html`<span class="quiet">History</span>`
             }
           </div>
         `

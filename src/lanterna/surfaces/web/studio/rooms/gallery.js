@@ -171,8 +171,8 @@ export function Gallery() {
           <p class="empty">
             ${
               sought || room || starred
-                ? "Nothing like that was made yet."
-                : html`Nothing was made yet. <a href="#/dream">Dream</a> is a good place to begin.`
+                ? "No matches."
+                : html`Nothing here yet. <a href="#/dream">Dream</a> is a good place to begin.`
             }
           </p>
         `

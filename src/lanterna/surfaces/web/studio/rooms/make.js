@@ -338,7 +338,7 @@ function Making({ room, kinds, recipe, query }) {
                     ),
                   )}
               >
-                ${job.state === "paused" ? "Go on" : "Pause"}
+                ${job.state === "paused" ? "Resume" : "Pause"}
               </button>
               <button
                 type="button"
@@ -443,7 +443,7 @@ function Presets({ recipe, preset }) {
                   <img src=${seen[name ?? ""]} width="160" height="120" alt="" loading="lazy" />
                 `
               }
-              ${name ?? "usual"}
+              ${name ?? "Default"}
             </span>
           </label>
         `,
@@ -469,10 +469,10 @@ function Brushes({ count, masks, several, masking, draw }) {
         <span class="role">
           ${
             masks[place]
-              ? `change ${count > 1 ? place + 1 : "it"}`
+              ? `Change ${count > 1 ? `mask ${place + 1}` : "the mask"}`
               : several && count > 1
-                ? `draw for ${place + 1}`
-                : "draw one"
+                ? `Draw a mask for ${place + 1}`
+                : "Draw a mask"
           }
         </span>
       </button>

@@ -123,7 +123,7 @@ export default function Teach() {
             Show a network pictures of two things or more, from files or before the camera. ${GOOD} of
             each are good; different backgrounds make it surer.
           </p>
-          <${Eye} camera=${camera} job=${job} />
+          <${Live} camera=${camera} job=${job} />
           <div class="field named">
             <div class="head">
               <label for="set-name">Name</label>
@@ -259,7 +259,7 @@ function Class({ place, name, ids, camera }) {
         <button
           type="button"
           class="away"
-          aria-label=${`Take away ${called}`}
+          aria-label=${`Remove ${called}`}
           onClick=${() => set(classes.value.filter((_, number) => number !== place))}
         >
           ×
@@ -285,7 +285,7 @@ function Class({ place, name, ids, camera }) {
               type="button"
               key=${id + number}
               class="one-of"
-              aria-label=${`Take away picture ${number + 1} of ${called}`}
+              aria-label=${`Remove picture ${number + 1} of ${called}`}
               onClick=${() => change(place, { ids: ids.filter((_, each) => each !== number) })}
             >
               <${Small} id=${id} />
@@ -386,7 +386,7 @@ function useCamera() {
 }
 
 /** @param {{ camera: Camera }} props */
-function Eye({ camera }) {
+function Live({ camera }) {
   return html`
     <div class="camera">
       ${

@@ -185,7 +185,7 @@ function Training({ recipe }) {
                 class="button"
                 onClick=${() => state(job.state === "paused" ? "running" : "paused")}
               >
-                ${job.state === "paused" ? "Go on" : "Pause"}
+                ${job.state === "paused" ? "Resume" : "Pause"}
               </button>
               <button type="button" class="button" onClick=${() => state("stopped")}>
                 Stop
@@ -251,7 +251,7 @@ function Layers({ value, change }) {
             />
             <button
               type="button"
-              aria-label=${`Take away ${words}, layer ${place + 1}`}
+              aria-label=${`Remove ${words}, layer ${place + 1}`}
               disabled=${name === "channels" && list.length === 1}
               onClick=${() =>
                 change(
@@ -374,11 +374,11 @@ function Kept() {
     attempt(fresh);
   }, [jobs.value.filter((each) => each.kind === "train" && each.state === "done").length]);
   if (!mine.length) return null;
-  const rename = (name, wished) =>
-    wished &&
-    wished !== name &&
+  const rename = (name, wanted) =>
+    wanted &&
+    wanted !== name &&
     attempt(async () => {
-      await patch(`/api/networks/${name}`, { name: wished });
+      await patch(`/api/networks/${name}`, { name: wanted });
       await fresh();
     });
   const away = (name) =>

@@ -1,0 +1,37 @@
+"""Words that were replaced by the field's own do not come back: in code, docstrings, messages and pages."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from places import ROOT
+
+# What was said, and what is said now.
+RETIRED = {
+    r"\bDIGIT_EYE\b|\.eye\b(?!\()": "InputSpec, input_spec",
+    r"quicken": "optimize_for_inference",
+    r"keeping_networks": "cache_networks",
+    r"as_seen": "preprocess, to_input, match_channels",
+    r"\bKeeping\b|taken_up\b|taking_up\b": "Checkpointer, resumed, restoring",
+    r"\b[Ww]ish(es|ed)?\b": "target, objective",
+    r"[Ff]oresee": "estimate",
+    r"\bcalmed\b": "decorrelate",
+    r"learned by heart|[Tt]ake away|[Rr]ub out|[Hh]old still|Forget\b": "built-in, Remove, Erase, Pause",
+    r"Whose eyes|Who dreams|How to go down": "Which network to use, Optimiser",
+}
+PLACES = ("src/lanterna/**/*.py", "src/lanterna/**/*.js", "src/lanterna/**/*.html", "docs/*.md", "README.md")
+
+
+@pytest.mark.parametrize(("retired", "now"), RETIRED.items())
+def test_a_retired_word_does_not_come_back(retired, now):
+    found = [
+        f"{file.relative_to(ROOT)}:{number}: {line.strip()[:80]}"
+        for place in PLACES
+        for file in ROOT.glob(place)
+        if "vendor" not in file.parts
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1)
+        if re.search(retired, line) and not re.search(r"\b(np|torch)\.eye\(", line)
+    ]
+    assert not found, f"say {now}: {found}"
