@@ -14,6 +14,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from PIL import Image
@@ -380,13 +381,16 @@ def test_a_worker_that_is_killed_is_tried_once_more_and_one_that_ends_as_it_begi
     (worker,) = until(lambda: len(found := studio.workers()) == 1 and found)
     second = killed_and_followed(studio, worker)
     studio.until(job, lambda found: found["note"] == "")  # it is at work, no longer "beginning"
-    third = killed_and_followed(studio, second)
-    os.kill(third, signal.SIGKILL)  # which has the next job, and no time to begin
+    starts_them = psutil.Process(second).ppid()
+    limits = resource.prlimit(starts_them, resource.RLIMIT_AS)
+    resource.prlimit(starts_them, resource.RLIMIT_AS, (2**20, limits[1]))  # the third has no memory to begin
+    os.kill(second, signal.SIGKILL)
     failed = studio.ended(job)
     assert failed["state"] == "failed"
     assert "SIGKILL" in failed["error"]
     studio.until(following, lambda found: "as it began: trying again" in found["note"])
     assert studio.workers() == []  # it rests, and the page is there
+    resource.prlimit(starts_them, resource.RLIMIT_AS, limits)
     assert studio.ended(following)["state"] == "done"
 
 

@@ -225,10 +225,10 @@ SLOWLY = """
 import sys
 from pathlib import Path
 from lanterna.images.folders import gather
-from lanterna.techniques.teach import features
+from lanterna.techniques.teach import feature_cache
 from lanterna.techniques.teach import algorithm as teaching
-features.SHARD = 8
-features.BATCH = 4
+feature_cache.SHARD = 8
+feature_cache.BATCH = 4
 for frame in teaching.teach(gather(Path(sys.argv[1]))):
     print(frame.step, flush=True)
 """

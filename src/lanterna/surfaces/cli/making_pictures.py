@@ -66,8 +66,9 @@ def make_pictures(what: Asked, options: Mapping[str, Any]) -> int | None:
     if not finished and not technique.partial:
         raise KeyboardInterrupt  # half of it would be no picture
     document: dict[str, Any] = {}
-    report = work.report(frame)
-    for result in work.results(frame, job.settings):
+    results = list(work.results(frame, job.settings))
+    report = work.report(frame)  # before anything is saved, as it may raise
+    for result in results:
         record = execute.record_of(job, result)
         document |= places.save(result, record, overwrite=overwrite, quiet=quiet)
     if finished:
