@@ -211,7 +211,7 @@ def test_the_queue_is_reordered_and_emptied(page: Page, studio: Served):
         return [job["settings"]["seed"] for job in studio("GET", "/api/jobs") if job["state"] == "queued"]
 
     until(lambda: waiting() == [2, 1], waiting)
-    remove = page.locator(".queue").get_by_role("button", name="Remove")
+    remove = page.locator(".queue").get_by_role("button", name="Remove", exact=True)
     for left in (1, 0):
         remove.first.click()
         expect(remove).to_have_count(left)

@@ -122,7 +122,7 @@ def test_each_painting_has_a_mask_of_its_own(page: Page, studio: Served):
     assert drawn[drawn.shape[0] // 2, drawn.shape[1] // 4].min() == 255
     assert drawn[:, -10:].max() == 0
     # It is changed, not drawn anew.
-    page.get_by_role("button", name="change 2").click()
+    page.get_by_role("button", name="Change mask 2").click()
     stroke(page, page.get_by_role("application", name=re.compile("style 2")), ((0.9, 0.2), (0.9, 0.8)))
     page.get_by_role("button", name="Use this mask").click()
     page.wait_for_url(lambda url: two not in url)

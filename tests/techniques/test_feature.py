@@ -285,7 +285,10 @@ def test_a_sheet_says_how_made_and_real_compare(tmp_path, capsys):
     assert main(["feature", "relu3", "--sheet", "8", "--network", "conv", "-o", str(sheet), "--json"]) == 0
     channels = json.loads(capsys.readouterr().out)["channels"]
     assert [each["channel"] for each in channels] == list(range(8))
-    assert sum(each["made"] > each["real"] for each in channels) >= 6
+    # Most are more exciting than any digit. Which ones are, depends on how the network was trained.
+    ratios = [each["made"] / each["real"] for each in channels]
+    assert sum(ratios) / 8 > 1
+    assert min(ratios) > 0.6
     assert all(each["source"].startswith("a ") for each in channels)
 
 

@@ -205,7 +205,7 @@ function Queue() {
                   <button
                     type="button"
                     class="button small quiet"
-                    aria-label=${`Remove ${name(job)} from the list`}
+                    aria-label=${`Remove from list: ${name(job)}`}
                     onClick=${() =>
                       attempt(async () => {
                         await remove(`/api/jobs/${job.id}`);
