@@ -32,7 +32,7 @@ from lanterna.techniques.technique import Output
 from lanterna.techniques.technique import Work as Begun
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from lanterna.techniques.technique import Frame, Frames, Input, Report, Result
 
@@ -266,16 +266,7 @@ def make(
     if unknown := sorted(settings.keys() - known.keys()):
         there = f"its inputs are {', '.join(slots) or 'none'}, its settings {', '.join(known)}"
         raise UsageError(f"{name} has no input or setting {unknown[0]!r}: {there}")
-    files: dict[str, list[Path | bytes]] = {}
-    opened: dict[str, list[Tensor]] = {}
-    for key, value in given.items():
-        several = [] if value is None else value if isinstance(value, list | tuple) else [value]
-        # The work opens them in its own time, and the folder may be another by then.
-        paths = [Path(each).absolute() for each in several if isinstance(each, str | PathLike)]
-        if len(paths) == len(several):
-            files[slots[key].name] = [*paths]
-        else:
-            opened[slots[key].name] = [_opened(each, slots[key]) for each in several]
+    files, opened = _sorted_out(given, slots)
     counts = {name: len(found) for name, found in (files | opened).items()}
     checked = technique.checked(preset, settings, counts)
     title = technique.title_of(title, checked, files)
@@ -296,6 +287,23 @@ def _scratch() -> Path:
     folder = ExitStack()
     atexit.register(folder.close)
     return folder.enter_context(working_folder("lanterna-cell-"))
+
+
+def _sorted_out(
+    given: Mapping[str, object], slots: Mapping[str, Input]
+) -> tuple[dict[str, list[Path | bytes]], dict[str, list[Tensor]]]:
+    """What is given for each input, as files or as open pictures."""
+    files: dict[str, list[Path | bytes]] = {}
+    opened: dict[str, list[Tensor]] = {}
+    for key, value in given.items():
+        several = [] if value is None else value if isinstance(value, list | tuple) else [value]
+        # The work opens them in its own time, and the folder may be another by then.
+        paths = [Path(each).absolute() for each in several if isinstance(each, str | PathLike)]
+        if len(paths) == len(several):
+            files[slots[key].name] = [*paths]
+        else:
+            opened[slots[key].name] = [_opened(each, slots[key]) for each in several]
+    return files, opened
 
 
 def _opened(given: object, wanted: Input) -> Tensor:
