@@ -1,6 +1,6 @@
 // What the page draws of a network that it cannot compute: what Python recorded of it
-// (`export_activations.py`), as columns and links, like `computed.js`. Contributions are linear in the answer,
-// so those to one answer against another are differences of what was recorded.
+// (`export_activations.py`), as columns and links, like `computed.js`. Contributions are linear in the
+// answer, so those to one answer against another are differences of what was recorded.
 
 import { contextOf } from "lanterna/canvas.js";
 
