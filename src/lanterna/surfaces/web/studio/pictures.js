@@ -158,7 +158,7 @@ function Slot({ id, role, words, required, suffix, more, set }) {
           </button>
         `
       }
-      <span class="role">${more && !id ? "another" : name}</span>
+      <span class="role">${more && !id ? "Add another" : name}</span>
       ${
         picking &&
         html`
