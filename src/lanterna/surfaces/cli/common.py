@@ -61,7 +61,6 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.segment import Segment
 
-    from lanterna.networks import Network
 
 Settings = Parameter(name="*")
 """Marks a recipe whose fields become options."""
@@ -167,23 +166,6 @@ def fetch_missing(*names: str, quiet: bool = False) -> None:
             say(f"fetching {name} ({human_size(shelf.ITEMS[name].size)})", quiet=quiet or settings.offline())
             with progress(name, unit="bytes", quiet=quiet) as update:
                 shelf.need(name, functools.partial(_move, update))
-
-
-def open_or_train(name: str, *, device: str, quiet: bool = False) -> Network:
-    """Open a network that reads digits; where it is not there yet, train it first, with its table.
-
-    Errors: as `lanterna.techniques.train.technique.open_or_train`.
-    """
-    from lanterna.networks.trained import is_trained
-    from lanterna.techniques.train import technique
-
-    if name not in ("conv", "dense") or is_trained(name):
-        return technique.open_or_train(name, device=device)
-    from lanterna.surfaces.cli.train import watching
-
-    say(f"no network has been trained yet: training {name} first, once", quiet=quiet)
-    with watching(quiet=quiet) as watch:
-        return technique.open_or_train(name, device=device, watch=watch)
 
 
 def tell_device(device: str, *, quiet: bool = False) -> None:

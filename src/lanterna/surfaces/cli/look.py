@@ -22,10 +22,10 @@ from lanterna.surfaces.cli.common import (
     Settings,
     emit_json,
     fetch_missing,
-    open_or_train,
     say,
     show,
 )
+from lanterna.surfaces.cli.reader import open_or_train
 from lanterna.surfaces.web.looking import look_page
 from lanterna.techniques.classify.algorithm import LONGEST
 from lanterna.techniques.read.algorithm import ReadPage

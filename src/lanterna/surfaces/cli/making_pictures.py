@@ -18,13 +18,13 @@ from lanterna.surfaces.cli.common import (
     about,
     emit_json,
     fetch_missing,
-    open_or_train,
     progress,
     say,
     show,
     tell_device,
 )
 from lanterna.surfaces.cli.preview import run_through
+from lanterna.surfaces.cli.reader import open_or_train
 from lanterna.techniques import execute
 from lanterna.techniques import technique as declared
 from lanterna.techniques.rerun import commands_of

@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lanterna.devices import choose_device
-from lanterna.surfaces.cli import preview
 from lanterna.surfaces.cli.asked import Asked
 from lanterna.surfaces.cli.common import fetch_missing
 from lanterna.surfaces.cli.making_networks import make_network
@@ -15,10 +14,9 @@ from lanterna.techniques.train.parallel import Processes, in_a_team, join, leave
 from lanterna.techniques.train.technique import TRAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from contextlib import AbstractContextManager
+    from collections.abc import Mapping
 
-    from lanterna.techniques.technique import Frame, Settings
+    from lanterna.techniques.technique import Settings
 
 
 def run(what: Asked, options: Mapping[str, Any]) -> int | None:
@@ -42,11 +40,6 @@ def take_part(settings: Settings, options: Mapping[str, Any]) -> int:
     code = make_network(Asked(TRAIN, settings, {}, {}), options, team)
     leave()
     return code or 0
-
-
-def watching(*, quiet: bool = False) -> AbstractContextManager[Callable[[Frame], None]]:
-    """A table that grows by a row an epoch, over a bar; what it gives shows a frame."""
-    return preview.watching("training", TRAIN.describe, TRAIN.rows, quiet=quiet)
 
 
 train = command_of([TRAIN], run=run)

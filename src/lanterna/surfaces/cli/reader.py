@@ -1,0 +1,35 @@
+"""The network that reads digits, for the commands that need it: trained first, with its table, if need be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lanterna.networks.trained import is_trained
+from lanterna.surfaces.cli import preview
+from lanterna.surfaces.cli.common import say
+from lanterna.techniques.train import technique
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from lanterna.networks import Network
+    from lanterna.techniques.technique import Frame
+
+
+def watching(*, quiet: bool = False) -> AbstractContextManager[Callable[[Frame], None]]:
+    """Show how it learns: a table that grows by a row an epoch, over a bar."""
+    train = technique.TRAIN
+    return preview.watching("training", train.describe, train.rows, quiet=quiet)
+
+
+def open_or_train(name: str, *, device: str, quiet: bool = False) -> Network:
+    """Open a network that reads digits; where it is not there yet, train it first, with its table.
+
+    Errors: as `lanterna.techniques.train.technique.open_or_train`.
+    """
+    if name not in ("conv", "dense") or is_trained(name):
+        return technique.open_or_train(name, device=device)
+    say(f"no network has been trained yet: training {name} first, once", quiet=quiet)
+    with watching(quiet=quiet) as watch:
+        return technique.open_or_train(name, device=device, watch=watch)
