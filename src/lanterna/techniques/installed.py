@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lanterna.errors import LanternaError, UsageError, one_line
+from lanterna.techniques.registry import NAME
 from lanterna.techniques.technique import (
     Estimate,
     Frame,
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from importlib.metadata import EntryPoint
 
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _FIELD = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _OPTIONS = {
     "checkpoint", "device", "film", "folder", "force", "help", "input", "inputs", "json", "options", "output",
@@ -90,7 +90,7 @@ def _wrong(technique: Technique, verb: str, sisters: Sequence[Technique]) -> Ite
     names = {"name": [technique.name], "makes": technique.makes, "flags": technique.flags,
              "presets": technique.presets}  # fmt: skip
     for what, words in names.items():
-        bad = [each for each in words if not (isinstance(each, str) and _NAME.fullmatch(each))]
+        bad = [each for each in words if not (isinstance(each, str) and NAME.fullmatch(each))]
         yield f"{what}: expected small letters, digits and -, got {bad[0]!r}" if bad else ""
     if technique.verb != verb or technique.command[:1] != (verb,):
         yield f"verb: expected {verb!r}, the name of its entry point, got {' '.join(technique.command)!r}"
@@ -120,7 +120,7 @@ def _wrong(technique: Technique, verb: str, sisters: Sequence[Technique]) -> Ite
         if not isinstance(each, Input):
             yield f"inputs: expected an Input, got {_kind(each)}"
         field = each.name.replace("-", "_")
-        if not _NAME.fullmatch(each.name) or field in fields or field in _OPTIONS or field in seen:
+        if not NAME.fullmatch(each.name) or field in fields or field in _OPTIONS or field in seen:
             yield f"inputs: no input can be called {each.name!r}"
         yield "" if each.help.strip() else f"inputs: {each.name} needs a help, got none"
         seen.add(field)

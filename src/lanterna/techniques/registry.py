@@ -43,7 +43,8 @@ RESERVED = {
 }  # fmt: skip
 """Verbs of the command line that are no techniques."""
 
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
+NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
+"""What a technique can be called, as records take it."""
 
 
 @cache
@@ -53,7 +54,7 @@ def entries() -> dict[str, EntryPoint]:
     for package in distributions():
         with suppress(Exception):  # metadata that cannot be read: of a package that is no business of ours
             for entry in package.entry_points:
-                if entry.group == GROUP and _NAME.fullmatch(entry.name):
+                if entry.group == GROUP and NAME.fullmatch(entry.name):
                     found.setdefault(entry.name, entry)
     return {verb: entry for verb, entry in found.items() if verb not in BUILT_IN.keys() | RESERVED}
 
