@@ -36,7 +36,7 @@ def with_presets(
     patch: pytest.MonkeyPatch, settings: type[Settings], presets: dict[str, dict[str, Any]]
 ) -> None:
     """Let settings have other presets."""
-    for name in list(settings.presets):
+    for name in reversed(list(settings.presets)):  # undone from the last on, so that they stand as they stood
         patch.delitem(settings.presets, name)  # type: ignore[arg-type]
     for name, preset in presets.items():
         patch.setitem(settings.presets, name, preset)  # type: ignore[arg-type]
