@@ -35,7 +35,7 @@ from lanterna.techniques.dream.algorithm import Dream, dream
 from lanterna.techniques.dream.estimate import estimate_dream
 from lanterna.techniques.octaves import octave_sizes
 
-STAGE, RATIO = "relu4_3", 1.4
+LAYER, RATIO = "relu4_3", 1.4
 LEARNING_RATE, SHIFT, SMOOTHING = 0.09, 32, 0.5
 
 
@@ -71,9 +71,9 @@ def main() -> None:
 
 
 def reached(network, picture):
-    """The energy of the stage, in float32, by the untouched network."""
+    """The energy of the layer, in float32, by the untouched network."""
     with torch.no_grad():
-        return objectives.energy(STAGE)(network, picture[None]).item()
+        return objectives.energy(LAYER)(network, picture[None]).item()
 
 
 def other_loop(network, picture, octaves, steps):
@@ -92,9 +92,9 @@ def other_loop(network, picture, octaves, steps):
             down, across = torch.randint(-SHIFT, SHIFT + 1, (2,), generator=generator).tolist()
             seen = seen.roll((down, across), (2, 3)).requires_grad_()
             x = seen * (unit / std)
-            for name, stage in network.stages.items():
-                x = stage(x)
-                if name == STAGE:
+            for name, layer in network.layers.items():
+                x = layer(x)
+                if name == LAYER:
                     break
             (slope,) = torch.autograd.grad(x.square().mean(), seen)
             slope = cascade(slope, (step + 1) / steps * 2 + SMOOTHING)
@@ -123,7 +123,7 @@ def recipe_of(options, **settings):
         "ratio": RATIO,
         "size": options.size,
     } | settings
-    return Dream(network="vgg16", stage=STAGE, **settings)
+    return Dream(network="vgg16", layer=LAYER, **settings)
 
 
 def ours(network, picture, recipe):
@@ -171,7 +171,7 @@ def against(cat, options, **settings):
 def share_of_peak(cat):
     """The rate of convolutions alone at their best, and how much of it a whole step of a dream reaches."""
     network = open_network("vgg16")
-    work = optimize_for_inference(network, {STAGE})
+    work = optimize_for_inference(network, {LAYER})
     dtype = next(work.parameters()).dtype
     images = torch.randn(1, 512, 64, 64).to(dtype).contiguous(memory_format=torch.channels_last)
     kernels = torch.randn(512, 512, 3, 3).to(dtype).contiguous(memory_format=torch.channels_last)
@@ -182,7 +182,7 @@ def share_of_peak(cat):
 
     def step():
         images = torch.rand(1, 3, height, width).requires_grad_()
-        return torch.autograd.grad(objectives.energy(STAGE)(work, images).sum(), images)
+        return torch.autograd.grad(objectives.energy(LAYER)(work, images).sum(), images)
 
     with FlopCounterMode(display=False) as counter:
         step()

@@ -29,32 +29,32 @@ OBJECTIVES = (
 def main() -> None:
     options = bench.options(__doc__, steps=(40, 5), rounds=(3, 1))
     figures = {"threads": options.threads, "default_steps": Feature(channel=0).steps}
-    for name, stage, channel in OBJECTIVES:
-        figures[f"{name} {stage} {channel}"] = measured(name, stage, channel, options)
+    for name, layer, channel in OBJECTIVES:
+        figures[f"{name} {layer} {channel}"] = measured(name, layer, channel, options)
     bench.show(figures)
 
 
 def in_precision(network, dtype):
     """The copy that work is done with, in this precision whatever the recipe would choose."""
     work = copy.deepcopy(network).to(memory_format=torch.channels_last)
-    work.stages.to(dtype)
+    work.layers.to(dtype)
     return work
 
 
-def measured(name, stage, channel, options):
+def measured(name, layer, channel, options):
     network = open_network(name)
-    recipe = Feature(network=name, stage=stage, channel=channel, steps=options.steps)
+    recipe = Feature(network=name, layer=layer, channel=channel, steps=options.steps)
     seconds, reached = {}, {}
     for _ in range(options.rounds):
         for kind in bench.precisions():
-            bench.say(f"{name} {stage} {channel}, {options.steps} steps in {kind}")
+            bench.say(f"{name} {layer} {channel}, {options.steps} steps in {kind}")
             dtype = getattr(torch, kind)
             in_kind = lambda given, _, dtype=dtype: in_precision(given, dtype)  # noqa: E731
             with patch.object(recipes, "optimize_for_inference", in_kind):
                 took, (last,) = bench.timed(lambda: deque(feature(recipe, network=network), maxlen=1))
             seconds.setdefault(kind, []).append(took)
             with torch.no_grad():
-                reached[kind] = objectives.channel(stage, channel)(network, last.pictures).item()
+                reached[kind] = objectives.channel(layer, channel)(network, last.pictures).item()
     each = {kind: statistics.median(times) / options.steps for kind, times in seconds.items()}
     return {
         "default_picture_seconds": round(min(each.values()) * Feature(channel=0).steps, 1),

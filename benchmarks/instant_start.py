@@ -25,8 +25,8 @@ from lanterna.probes.statistics import wasserstein_distance
 from lanterna.techniques.octaves import resized
 from lanterna.techniques.style.algorithm import Stylize, style
 from lanterna.techniques.style.instant import instant
+from lanterna.techniques.style.layers import LAYER_WEIGHTS
 from lanterna.techniques.style.loss import Aim, Content, Style, Weights, features_of, loss_of, moments_of
-from lanterna.techniques.style.stages import STAGE_WEIGHTS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -90,11 +90,11 @@ def compare(kind: str, recipe: Stylize, photo_path: Path, painting_path: Path, n
 def aimed(photo: Tensor, painting: Tensor, network: Network) -> Aim:
     """The recipe's own loss at its usual weights, in float32."""
     features = features_of(network, photo, "relu4_2", 4096)
-    found = moments_of(network, painting, list(STAGE_WEIGHTS), 4096)
+    found = moments_of(network, painting, list(LAYER_WEIGHTS), 4096)
     return Aim(
         Content("relu4_2", features, features.var().item()),
         [Style(1.0, {name: wasserstein_distance(each) for name, each in found.items()})],
-        Weights(STAGE_WEIGHTS, 0.03, 2.0),
+        Weights(LAYER_WEIGHTS, 0.03, 2.0),
     )
 
 

@@ -32,7 +32,7 @@ from lanterna.surfaces.render.task import Kit
 from lanterna.surfaces.render.work import work
 from lanterna.techniques.dream.algorithm import Dream
 
-RECIPE = Dream(stage="block9", steps=4, octaves=2, size=256)
+RECIPE = Dream(layer="block9", steps=4, octaves=2, size=256)
 
 
 def main() -> None:

@@ -68,7 +68,7 @@ def measured(manifest: str | None, dreams: int) -> list[float]:
 
     maker = Maker(Kit("dream", "dream", ".png", "cpu", 1))
     data = as_png(open_picture(shelf.need("photographs") / "chelsea.png", longest=384))
-    settings = Dream(stage="block9").model_dump(mode="json")
+    settings = Dream(layer="block9").model_dump(mode="json")
     made = [
         maker(Task(number, str(number), settings, (Given(note_input(data), data),)))
         for number in range(1 + dreams)

@@ -171,14 +171,14 @@ def drawings(count: int) -> list[list[bytes]]:
     for image in images:
         picture = np.zeros((80, 80), np.uint8)
         picture[12:68, 12:68] = np.asarray(Image.fromarray(image.view(28, 28).numpy()).resize((56, 56)))
-        stages = []
+        layers = []
         for stroke in range(1, STROKES + 1):
             so_far = picture.copy()
             so_far[12 + 56 * stroke // STROKES :] = 0
             file = io.BytesIO()
             Image.fromarray(so_far).save(file, "PNG", compress_level=1)
-            stages.append(file.getvalue())
-        found.append(stages)
+            layers.append(file.getvalue())
+        found.append(layers)
     return found
 
 

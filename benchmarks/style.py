@@ -205,13 +205,13 @@ def down(optimiser, picture, measure):
 def measure_for(network, photo, painting, side):
     """The recipe's loss with this network as it is."""
     from lanterna.techniques.style import algorithm as recipes
+    from lanterna.techniques.style.layers import layers_of
     from lanterna.techniques.style.loss import loss_of
-    from lanterna.techniques.style.stages import stages_of
 
     recipe = recipes.Stylize(size=side)
-    stage, weights = stages_of(network, recipe.content_stage, recipe.style_stages)
+    layer, weights = layers_of(network, recipe.content_layer, recipe.style_layers)
     content, painted = recipes._aims(
-        recipe, network, photo, [painting], [], None, stage, list(weights), recipe.tile
+        recipe, network, photo, [painting], [], None, layer, list(weights), recipe.tile
     )
     return partial(loss_of, network, aim=recipes._aim(recipe, content, painted, weights), tile=4096)
 

@@ -9,15 +9,15 @@ import lanterna
 from lanterna.probes.objectives import Objective, Outputs, Tensor, energy
 
 
-def symmetry(stage: str) -> Objective:
-    """How alike what a stage puts out is to its own mirror image: 0 the same, about -1 not at all."""
+def symmetry(layer: str) -> Objective:
+    """How alike what a layer puts out is to its own mirror image: 0 the same, about -1 not at all."""
 
     def measure(_: Tensor, outputs: Outputs) -> Tensor:
-        maps = outputs[stage]  # (N, C, H, W)
+        maps = outputs[layer]  # (N, C, H, W)
         apart = (maps - maps.flip(3)).square().flatten(1).mean(1)
         return -apart / (2 * maps.square().flatten(1).mean(1))  # (N,): one number for each picture
 
-    return Objective(frozenset({stage}), measure)
+    return Objective(frozenset({layer}), measure)
 
 
 def main(source: str, place: str) -> None:

@@ -1,4 +1,4 @@
-"""The pictures in docs/dream.md: presets, stages, and what DeepDream does where nothing is asked for.
+"""The pictures in docs/dream.md: presets, layers, and what DeepDream does where nothing is asked for.
 
 `python examples/dream_sheets.py FOLDER`, with the shelf filled and a `conv` network trained.
 """
@@ -18,7 +18,7 @@ from lanterna.images.drawing import as_picture, contact_sheet
 if TYPE_CHECKING:
     from torch import Tensor
 
-STAGES = ("block2", "block3", "block5", "block7", "block9", "block11", "block12", "block14", "block16")
+LAYERS = ("block2", "block3", "block5", "block7", "block9", "block11", "block12", "block14", "block16")
 PICTURES = {
     "a cat": "chelsea.png", "a cup": "coffee.png", "a rocket": "rocket.jpg",
     "galaxies": "hubble_deep_field.jpg", "an astronaut": "astronaut.png",
@@ -60,12 +60,12 @@ def main(folder: Path) -> None:
     """Dream them all, and lay them out."""
     cup, cat = photograph("coffee.png"), photograph("chelsea.png")
     presets = [(dreamed(cup, Dream.checked(settings)), name) for name, settings in Dream.presets.items()]
-    stages = [(dreamed(cat, Dream(stage=(stage,))), stage) for stage in STAGES]
+    layers = [(dreamed(cat, Dream(layer=(layer,))), layer) for layer in LAYERS]
     usual = [(dreamed(photograph(name), Dream()), words) for words, name in PICTURES.items()]
     usual.append((dreamed(drawing(), Dream()), "a drawing"))
     for name, tiles, columns, side in (
         ("dream-presets.jpg", presets, 4, 200),
-        ("dream-stages.jpg", stages, 9, 128),
+        ("dream-layers.jpg", layers, 9, 128),
         ("dream.jpg", usual, 3, 240),
     ):
         sheet = contact_sheet(tiles, columns=columns, side=side, gap=12)

@@ -14,19 +14,19 @@ from lanterna.images.drawing import contact_sheet
 VGG = "vgg16"
 WISHES = [
     *(
-        Feature(stage=stage, channel=channel)
-        for stage, channel in (("block5", 5), ("block9", 31), ("block12", 40))
+        Feature(layer=layer, channel=channel)
+        for layer, channel in (("block5", 5), ("block9", 31), ("block12", 40))
     ),
     Feature(class_="goldfish", robustness=1.6), Feature(class_="flamingo"), Feature(class_="espresso"),
     *(
-        Feature(network=VGG, stage=stage, channel=channel)
-        for stage, channel in (
+        Feature(network=VGG, layer=layer, channel=channel)
+        for layer, channel in (
             ("relu3_1", 20), ("relu4_2", 7), ("relu4_2", 100),
             ("relu5_1", 33), ("relu5_1", 100), ("relu5_1", 200),
         )
     ),
     *(Feature(network="conv", class_=digit) for digit in "2389"),
-    *(Feature(network="conv", stage="relu2", channel=channel) for channel in (0, 6)),
+    *(Feature(network="conv", layer="relu2", channel=channel) for channel in (0, 6)),
 ]  # fmt: skip
 
 
@@ -36,7 +36,7 @@ def main(place: str) -> None:
     for recipe in WISHES:
         (last,) = deque(feature(recipe), maxlen=1)
         assert last.picture is not None
-        words = f"class {recipe.class_}" if recipe.class_ else f"{recipe.stage} {recipe.channel}"
+        words = f"class {recipe.class_}" if recipe.class_ else f"{recipe.layer} {recipe.channel}"
         tiles.append((last.picture, words))
     title = "What they want to see: EfficientNet-Lite0, VGG-16, and a network that reads digits"
     save_picture(contact_sheet(tiles, columns=6, side=168, gap=12, title=title), place, quality=82)

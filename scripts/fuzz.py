@@ -167,7 +167,7 @@ class Doors:
         decoding.PIXEL_LIMIT = 500_000  # hostile sizes meet it soon
         self.kept = Path(tempfile.mkdtemp(dir=folder.parent))  # what is real, and is not touched
         self.pictures = list(real_files().values())
-        recipe = Dream(stage="block2", steps=2, octaves=1, size=64)
+        recipe = Dream(layer="block2", steps=2, octaves=1, size=64)
         save_picture(torch.rand(3, 32, 48), self.kept / "input.png")
         self.noted = make_record("dream", "dream", recipe, inputs=[self.kept / "input.png"], network_name="")
         for suffix in ("png", "jpg", "webp", "avif", "tiff"):
@@ -191,7 +191,7 @@ class Doors:
         picture = torch.rand(3, 48, 64)
         if name == "dream":
             with_lite = {"network": open_network("efficientnet-lite0")}
-            begin = partial(dream, picture, Dream(stage="block2", steps=3, size=64), **with_lite)
+            begin = partial(dream, picture, Dream(layer="block2", steps=3, size=64), **with_lite)
         elif name == "style":
             with_vgg = {"network": open_network("vgg16"), "styles": [picture.flip(1)]}
             begin = partial(style, picture, Stylize(size=64, steps=4), **with_vgg)
@@ -375,7 +375,7 @@ class Doors:
 
     def sweep(self, chance: random.Random) -> None:
         """A sweep is read."""
-        good = chance.choice(("step_size=0.5:4:8", "stage=block5,block9", "seed=1:9:3", "steps=1,2"))
+        good = chance.choice(("step_size=0.5:4:8", "layer=block5,block9", "seed=1:9:3", "steps=1,2"))
         text = changed(good.encode(), chance).decode("utf-8", "replace")
         if chance.random() < 0.3:
             text = f"{good.partition('=')[0]}={chance.choice(ODD)}:{chance.choice(ODD)}:{chance.choice(ODD)}"

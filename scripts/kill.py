@@ -64,7 +64,7 @@ class Command:
     going_on: tuple[str, ...] = ("--resume",)
 
 
-_DREAM = ("--stage", "block5", "--steps", "4", "--octaves", "2")
+_DREAM = ("--layer", "block5", "--steps", "4", "--octaves", "2")
 COMMANDS = (
     Command(
         "train",
@@ -74,7 +74,7 @@ COMMANDS = (
     ),
     Command(
         "dream",
-        ("dream", "cat.png", "--stage", "block5", "--steps", "8", "--octaves", "3", "--size", "256",
+        ("dream", "cat.png", "--layer", "block5", "--steps", "8", "--octaves", "3", "--size", "256",
          "--checkpoint", "dream.pt", "-o", "dream.png"),
         ("dream.png",),
     ),
@@ -388,7 +388,7 @@ class KillStudio:
     def start(self, served: Served) -> str:
         """Send a picture and start a dream of it."""
         cat = served.send(self.inputs / "cat.png")["id"]
-        settings = {"stage": "block5", "steps": 8, "octaves": 3, "size": 256}
+        settings = {"layer": "block5", "steps": 8, "octaves": 3, "size": 256}
         return served.start("dream", settings=settings, inputs=[("picture", cat)])
 
     def wrong(self, what: str) -> None:

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 EVERY = 5.0
 QUIET = 12.0
 JOBS: dict[str, dict[str, object]] = {
-    "dream": {"stage": "block5", "steps": 4, "octaves": 2, "size": 192},
+    "dream": {"layer": "block5", "steps": 4, "octaves": 2, "size": 192},
     "style": {"size": 96, "steps": 10},
     "instant": {},
     "paint": {"steps": 150, "size": 96},
@@ -114,7 +114,7 @@ class People:
             notes = [{"role": "picture", "picture": chance.choice(self.pictures)}]
         settings = {**JOBS[kind], "seed": chance.randrange(10**6)}
         if kind == "feature":
-            settings = {"stage": "block5", "channel": chance.randrange(20), "size": 128, "steps": 8}
+            settings = {"layer": "block5", "channel": chance.randrange(20), "size": 128, "steps": 8}
         status, content = self.ask("POST", "/api/jobs", {"kind": kind, "settings": settings, "inputs": notes})
         if status != 201:
             self.done[f"refused {kind}"] += 1

@@ -381,7 +381,7 @@ def test_help_ends_however_narrow_the_terminal_is(columns, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["lanterna", "dream", "--help"])
     with pytest.raises(SystemExit, match="0"):
         cli.run()
-    assert "--stage" in capsys.readouterr().out
+    assert "--layer" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("words", [["networks"], ["shelf"], ["doctor"], ["read", "a.png"]])

@@ -19,7 +19,7 @@ from lanterna.networks.trained import open_trained
 from lanterna.probes import objectives
 from lanterna.surfaces.cli import main
 from lanterna.techniques.dream.algorithm import Dream
-from lanterna.techniques.dream.technique import sensible_stages
+from lanterna.techniques.dream.technique import sensible_layers
 from lanterna.techniques.octaves import resized
 from terminals import LARGE, decode_blocks, drawings, here_in_a_terminal
 
@@ -49,8 +49,8 @@ def here(pictures, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(pictures, tmp_path, dirs_exist_ok=True)
     presets = {
-        "thread": {"stage": ("block2",), "step_size": 3.0},
-        "fur": {"stage": ("block5",), "octaves": 1},
+        "thread": {"layer": ("block2",), "step_size": 3.0},
+        "fur": {"layer": ("block5",), "octaves": 1},
     }
     with_presets(monkeypatch, Dream, presets)
     return tmp_path
@@ -71,10 +71,10 @@ def pixels(path):
 @pytest.mark.parametrize(
     ("words", "kept"),
     [
-        ([*STRONG], {"stage": []}),
+        ([*STRONG], {"layer": []}),
         (
-            [*STRONG, "--stage", "block5:3,4", "block9:weakest*-1", "--mask", "left.png"],
-            {"stage": ["block5:3,4", "block9:weakest*-1"]},
+            [*STRONG, "--layer", "block5:3,4", "block9:weakest*-1", "--mask", "left.png"],
+            {"layer": ["block5:3,4", "block9:weakest*-1"]},
         ),
         (
             [*STRONG, "--class", "goldfish", "volcano*0.5", "--keep-colours", "--blend", "0.5", "--seed=4"],
@@ -82,12 +82,12 @@ def pixels(path):
         ),
         ([*STRONG, "--guide", "coffee.png"], {"guided": True}),
         (
-            [*STRONG, "--mask", "left.png", "right half.png", "--mask-stage", "block2", "block5:1"],
-            {"mask_stage": ["block2", "block5:1"]},
+            [*STRONG, "--mask", "left.png", "right half.png", "--mask-layer", "block2", "block5:1"],
+            {"mask_layer": ["block2", "block5:1"]},
         ),
-        (["--preset", "thread"], {"stage": ["block2"], "step_size": 3.0}),
-        (["--preset", "thread", "--stage", "block3"], {"stage": ["block3"], "step_size": 3.0}),
-        ([*STRONG, "--network", "vgg16", "--stage", "relu1_2"], {"network": "vgg16"}),
+        (["--preset", "thread"], {"layer": ["block2"], "step_size": 3.0}),
+        (["--preset", "thread", "--layer", "block3"], {"layer": ["block3"], "step_size": 3.0}),
+        ([*STRONG, "--network", "vgg16", "--layer", "relu1_2"], {"network": "vgg16"}),
     ],
 )  # fmt: skip
 def test_it_can_be_made_again_bit_for_bit(words, kept, capsys):
@@ -213,7 +213,7 @@ def on_sheet(path, number, count, columns, size, words=28):
 @pytest.mark.parametrize(
     ("kind", "words", "labels", "columns"),
     [
-        ("stages", ["--stage", "block2", "block5", "block9:31"], ["block2", "block5", "31"], 2),
+        ("layers", ["--layer", "block2", "block5", "block9:31"], ["block2", "block5", "31"], 2),
         ("presets", [], ["thread", "fur"], 2),
     ],
 )
@@ -244,7 +244,7 @@ def test_a_sheets_pictures_are_what_its_commands_make(kind, words, labels, colum
 
 @pytest.mark.slow
 def test_a_sheet_of_channels_shows_the_strongest_of_this_picture(capsys):
-    words = ["--size", "64", "--octaves", "1", "--steps", "1", "--stage", "block9"]
+    words = ["--size", "64", "--octaves", "1", "--steps", "1", "--layer", "block9"]
     assert dream("cat.png", *words, "--sheet", "channels") == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 24
@@ -259,14 +259,14 @@ def test_a_sheet_of_channels_shows_the_strongest_of_this_picture(capsys):
     assert on_sheet("dream-channels.png", 0, 24, 6, (64, 43), words=23).std() > 0.1
 
 
-def test_every_sensible_stage_is_on_a_sheet_in_order(trained):
-    lite0 = sensible_stages(open_network("efficientnet-lite0"))
+def test_every_sensible_layer_is_on_a_sheet_in_order(trained):
+    lite0 = sensible_layers(open_network("efficientnet-lite0"))
     assert lite0 == ["stem", *(f"block{number}" for number in range(1, 17)), "head"]
-    vgg = sensible_stages(open_network("vgg16"))
+    vgg = sensible_layers(open_network("vgg16"))
     assert vgg[0] == "relu1_1"
     assert vgg[-1] == "relu5_3"
     assert len(vgg) == 13
-    assert sensible_stages(open_trained(trained / "networks" / "conv")) == ["relu1", "relu2", "relu3"]
+    assert sensible_layers(open_trained(trained / "networks" / "conv")) == ["relu1", "relu2", "relu3"]
 
 
 # In a terminal
@@ -308,27 +308,27 @@ def test_without_a_terminal_there_is_no_preview_and_it_says_why(capsys):
     ("words", "said"),
     [
         (["gone.png"], "gone.png"),
-        (["cat.png", "--stage", "block99"], "block16"),
-        (["cat.png", "--stage", "block9:9999"], "0 to 111"),
-        (["cat.png", "--stage", "block9:"], "expected a target"),
+        (["cat.png", "--layer", "block99"], "block16"),
+        (["cat.png", "--layer", "block9:9999"], "0 to 111"),
+        (["cat.png", "--layer", "block9:"], "expected a target"),
         (["cat.png", "--class", "goldfsh"], "did you mean goldfish"),
         (["cat.png", "--preset", "thred"], "did you mean thread"),
         (["cat.png", "--preset", "nothing like it"], "there are thread, fur"),
         (["cat.png", "--guide", "gone.png"], "gone.png"),
         (["cat.png", "--guided"], "Unknown option: --guided"),
         (["cat.png", "--mask", "gone.png"], "gone.png"),
-        (["cat.png", "--mask-stage", "block2"], "1 mask stages for 0 masks"),
-        (["cat.png", "--mask", "left.png", "--mask-stage", "block2", "block3"], "2 mask stages for 1 masks"),
+        (["cat.png", "--mask-layer", "block2"], "1 mask layers for 0 masks"),
+        (["cat.png", "--mask", "left.png", "--mask-layer", "block2", "block3"], "2 mask layers for 1 masks"),
         (["cat.png", "--network", "vgg16", "--class", "goldfish"], "no classes"),
         (["cat.png", "--network", "nobody"], "there is no network"),
         (["cat.png", "--octaves", "0"], "octaves"),
         (["cat.png", "--resume"], "--checkpoint"),
         (["cat.png", "--sheet", "everything"], "sheet"),
-        (["cat.png", "--sheet", "stages", "--checkpoint", "kept.pt"], "--checkpoint"),
+        (["cat.png", "--sheet", "layers", "--checkpoint", "kept.pt"], "--checkpoint"),
         (["cat.png", "--sheet", "presets", "--preset", "fur"], "--preset"),
-        (["cat.png", "--sheet", "channels", "--stage", "block9", "block5"], "one stage"),
-        (["cat.png", "--sheet", "channels", "--stage", "block9:3"], "one stage"),
-        (["cat.png", "--sheet", "stages", "--mask", "left.png", "--mask-stage", "block2"], "--mask-stage"),
+        (["cat.png", "--sheet", "channels", "--layer", "block9", "block5"], "one layer"),
+        (["cat.png", "--sheet", "channels", "--layer", "block9:3"], "one layer"),
+        (["cat.png", "--sheet", "layers", "--mask", "left.png", "--mask-layer", "block2"], "--mask-layer"),
         (["cat.png", "-o", "dream.gif"], ".gif"),
     ],
 )  # fmt: skip

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 TRAIN = ("train", "dense", "--hidden", "16", "--fraction", "0.2", "--epochs", "30", "--hold-out", "0",
          "--device", "cpu", "--quiet", "-o", "nets/net")  # fmt: skip
-RENDER = ("render", "photos", "dream", "--stage", "block2", "--steps", "2", "--octaves", "1",
+RENDER = ("render", "photos", "dream", "--layer", "block2", "--steps", "2", "--octaves", "1",
           "--device", "cpu", "--workers", "1", "--quiet", "-o", "out")  # fmt: skip
 
 PICTURE = {

@@ -47,7 +47,7 @@ _WORDS = """
     --no-bias --learning-rate --network conv dense lite0 os:abort --top --steps --why --device cuda cpu --seed
     --resume fetch import verify clear mnist vgg16 --all picture.png plain.jpg folder missing.png out.png
     out.xyz folder/out.png missing/out.png plain.jpg/out.png seed=1 seed=-1 a=b =b input=x 0 -1 1e400 NaN
-    --stage --mask --guide --mask-stage --checkpoint stages presets
+    --layer --mask --guide --mask-layer --checkpoint layers presets
     --style --instant --built-in --weights --content-mask --start-from --print 8in 1mm@1dpi --strength --brush
     --class goldfish --channel --sheet --direction --kernels --diversity block9 relu1 output
     99999999999999999999 0x10 1_000 true [] {} [[ - -- --- * $HOME ~ .. . /dev/zero /dev/null /
@@ -150,7 +150,7 @@ def small_and_quick(room, monkeypatch):
     for setting in ("size=64", "octaves=1", "steps=1"):
         name, value = setting.split("=")
         monkeypatch.setenv(f"LANTERNA_DREAM_{name.upper()}", value)
-    for setting in ("size=64", "steps=1", "style=plain.jpg", "style_stages=relu1_1", "content_stage=relu2_1"):
+    for setting in ("size=64", "steps=1", "style=plain.jpg", "style_layers=relu1_1", "content_layer=relu2_1"):
         name, value = setting.split("=")
         monkeypatch.setenv(f"LANTERNA_STYLE_{name.upper()}", value)
     monkeypatch.setitem(registry.BUILT_IN, "train", f"{__name__}:QUICK")

@@ -39,7 +39,7 @@ ERRORS = """
     feature relu1 --size 0
     dream
     dream missing.png
-    dream cat.png --stage nonsense
+    dream cat.png --layer nonsense
     dream cat.png --steps 0
     dream cat.png --steps 1 --steps
     dream cat.png --preset nonsense

@@ -142,7 +142,7 @@ NETWORKS = {
 def test_the_page_computes_what_torch_computes(name, network, images, opened, tmp_path_factory):
     chosen = network if name == "conv" else settle(NETWORKS[name]())
     file = written(tmp_path_factory, "page.html", look_page(chosen, images[0], name="none", title="page"))
-    page = opened(file, "#stages=every")
+    page = opened(file, "#columns=every")
     exact = "tanh" not in name and "sigmoid" not in name
     count = DIGITS if exact else 20  # a smooth one is integrated for each, in 64 steps
     found = page.get(f"({COMPUTE_ALL})({count}, {json.dumps(exact)})")
@@ -158,30 +158,30 @@ def test_the_page_computes_what_torch_computes(name, network, images, opened, tm
 def test_contributions_in_the_page_are_those_of_paths(name, network, images, opened, tmp_path_factory):
     chosen = network if name == "conv" else settle(NETWORKS[name]())
     file = written(tmp_path_factory, "page.html", look_page(chosen, images[0], name="none", title="page"))
-    page = opened(file, "#stages=every")
+    page = opened(file, "#columns=every")
     for digit, answer, against in ((0, 0, None), (47, 4, 9), (83, 3, 8)):
         found = page.get(
             f"""(() => {{
               const {{ model }} = lanterna.views[0];
               model.run(lanterna.pixelsOf({digit}), {answer}, {json.dumps(against)});
               return model.columns.map((column, k) => [column.name, Array.from(model.contributions(k)),
-                k ? {{ values: Array.from(model.links(k).values), single: model.links(k).single, name: column.mixing === null ? "" : model.network.stages[column.mixing].name }} : null]);
+                k ? {{ values: Array.from(model.links(k).values), single: model.links(k).single, name: column.mixing === null ? "" : model.network.layers[column.mixing].name }} : null]);
             }})()"""
         )
         expected = paths(chosen.double(), images[digit].double(), answer, against=against)
         chosen.float()
         compared = 0
-        for stage, given, into in found[1:-1]:
-            contribution = expected.contributions[stage]
+        for layer, given, into in found[1:-1]:
+            contribution = expected.contributions[layer]
             by_unit = contribution.flatten(1).sum(1) if contribution.dim() == 3 else contribution
-            assert (torch.tensor(given).double() - by_unit).abs().max() < TOLERANCE, stage
+            assert (torch.tensor(given).double() - by_unit).abs().max() < TOLERANCE, layer
             if not into["single"]:
                 weights = expected.connections[into["name"]]
                 values = torch.tensor(into["values"]).double()
                 by_link = weights.reshape(len(values), -1).sum(
                     1
                 )  # all taps, or all places of a flattened map
-                assert (values - by_link).abs().max() < TOLERANCE, stage
+                assert (values - by_link).abs().max() < TOLERANCE, layer
             compared += 1
         assert compared >= 6
 
@@ -189,11 +189,11 @@ def test_contributions_in_the_page_are_those_of_paths(name, network, images, ope
 def test_cutting_changes_the_answer_as_torch_says(network, images, opened, digit_page):
     page = opened(digit_page, "#digit=40&cut=relu2.13,relu3.58,conv3:16-12,output:4-46")
     cut = open_network_copy(network)
-    cut.stages["conv3"].weight[16, 12] = 0
-    cut.stages["output"].weight.view(10, 64, -1)[4, 46] = 0
+    cut.layers["conv3"].weight[16, 12] = 0
+    cut.layers["output"].weight.view(10, 64, -1)[4, 46] = 0
     x = images[40:41]
-    for name, stage in cut.stages.items():
-        x = stage(x)
+    for name, layer in cut.layers.items():
+        x = layer(x)
         for at, unit in (("relu2", 13), ("relu3", 58)):
             if name == at:
                 x[:, unit] = 0
@@ -235,7 +235,7 @@ def test_the_address_restores_everything(opened, digit_page):
     page.page.select_option("#against", "4")
     page.page.select_option("#scale", "map")
     page.page.select_option("#show", "contribution")
-    page.page.locator(".stage").focus()
+    page.page.locator(".layer").focus()
     for key in ("ArrowRight", "ArrowRight", "ArrowDown", "Enter", "x"):
         page.page.keyboard.press(key)
     page.wait("location.hash.includes('cut=')")
@@ -301,8 +301,8 @@ def test_the_panel_does_the_arithmetic(network, images, opened, digit_page):
     page.settle()
     outputs = {}
     x = images[40:41]
-    for name, stage in network.stages.items():
-        x = outputs[name] = stage(x)
+    for name, layer in network.layers.items():
+        x = outputs[name] = layer(x)
     place = int(outputs["relu2"][0, 6].flatten().argmax())
     said = page.page.inner_text("[data-part=arithmetic]")
     assert f"row {place // 7}, column {place % 7}".lower() in said.lower()
@@ -329,7 +329,7 @@ def test_the_keyboard_reaches_every_control(opened, digit_page):
         "share",
         "show",
         "scale",
-        "stages",
+        "layers",
         "forward",
         "backward",
         "undo",
@@ -392,10 +392,10 @@ def test_a_photograph_shows_what_paths_says(photograph, opened, photograph_page)
         page.get(f"lanterna.change({{ answer: {answer}, against: {json.dumps(against)} }})")
         page.settle()
         expected = paths(network, image, answer, against=against)
-        for stage in ("block3", "block15", "pool"):
-            k = page.get(f"lanterna.views[0].model.columns.findIndex(({{ name }}) => name === '{stage}')")
+        for layer in ("block3", "block15", "pool"):
+            k = page.get(f"lanterna.views[0].model.columns.findIndex(({{ name }}) => name === '{layer}')")
             given = torch.tensor(page.get(f"Array.from(lanterna.views[0].model.contributions({k}))"))
-            contribution = expected.contributions[stage]
+            contribution = expected.contributions[layer]
             by_map = contribution.flatten(1).sum(1) if contribution.dim() == 3 else contribution
             assert (given - by_map).abs().max() < TOLERANCE
             total = page.get(f"lanterna.views[0].model.sum({k})")

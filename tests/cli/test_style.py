@@ -23,9 +23,9 @@ from lanterna.techniques.style.instant import Instant, instant
 from terminals import LARGE, here_in_a_terminal
 
 SMALL = ["--size", "64", "--steps", "2"]
-# Not the deep stages, which take longest.
-SHALLOW = {"style_stages": ("relu1_1", "relu2_1"), "content_stage": "relu2_2"}
-FINE = ["--style-stages", *SHALLOW["style_stages"], "--content-stage", SHALLOW["content_stage"]]
+# Not the deep layers, which take longest.
+SHALLOW = {"style_layers": ("relu1_1", "relu2_1"), "content_layer": "relu2_2"}
+FINE = ["--style-layers", *SHALLOW["style_layers"], "--content-layer", SHALLOW["content_layer"]]
 BROAD = ["--brush", "4", "--size", "64"]  # painted at once, a small picture is enlarged: least for this brush
 
 pytestmark = pytest.mark.usefixtures("kept_networks")
@@ -365,7 +365,7 @@ STYLE = ["cat.png", "--style", "stars.png"]
         ([*STYLE, *SMALL, "--mask", "left.png", "left.png"], "2 masks for 1 paintings"),
         ([*STYLE, "--mask", "gone.png"], "gone.png"),
         ([*STYLE, "--start-from", "gone.png"], "gone.png"),
-        ([*STYLE, "--style-stages", "relu9_9"], "relu5_1"),
+        ([*STYLE, "--style-layers", "relu9_9"], "relu5_1"),
         ([*STYLE, "--preset", "oils"], "did you mean oil"),
         ([*STYLE, "--network", "nobody"], "there is no network"),
         ([*STYLE, "--resume"], "--checkpoint"),

@@ -89,7 +89,7 @@ def first_rule(rules: tuple[tuple[str, str], ...], words: list[str]) -> str:
     return next((then for when, then in rules if set(when.split()) <= set(words)), "")
 
 
-SHALLOW = "--style-stages relu1_1 relu2_1 --content-stage relu2_2"  # not the stages that take longest
+SHALLOW = "--style-layers relu1_1 relu2_1 --content-layer relu2_2"  # not the layers that take longest
 PAGES = {
     "dream": Page(
         "docs/dream.md",

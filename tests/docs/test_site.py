@@ -213,7 +213,7 @@ def test_a_settings_file_is_read_as_told(tmp_path, monkeypatch):
     monkeypatch.setenv("LANTERNA_DREAM_STEPS", "7")
     _, bound, _ = make_app().parse_args(["dream", "cat.jpg"], print_error=False, exit_on_error=False)
     recipe = bound.arguments["settings"]
-    assert (recipe.stage, recipe.steps) == (("block9",), 7)  # the environment before the file
+    assert (recipe.layer, recipe.steps) == (("block9",), 7)  # the environment before the file
 
 
 @pytest.fixture
@@ -270,9 +270,9 @@ def test_the_objective_that_is_added_is_followed(capsys):
         return np.corrcoef(picture.flatten(), picture.flip(1).flatten())[0, 1]
 
     assert alike("symmetric.png") > alike("cat.jpg") + 0.1
-    outputs = {"stage": torch.rand(2, 3, 4, 5)}
-    outputs["stage"][0] = outputs["stage"][0] + outputs["stage"][0].flip(2)
-    same, other = example["symmetry"]("stage").measure(torch.zeros(2, 3, 4, 5), outputs)
+    outputs = {"layer": torch.rand(2, 3, 4, 5)}
+    outputs["layer"][0] = outputs["layer"][0] + outputs["layer"][0].flip(2)
+    same, other = example["symmetry"]("layer").measure(torch.zeros(2, 3, 4, 5), outputs)
     assert other < -0.01 < same == 0
 
 

@@ -123,7 +123,7 @@ def test_a_dream_out_of_memory_goes_on_in_windows(
     assert set(sides) == {256}
     assert caplog.messages == ["not enough memory: from here on in tiles of 256 pixels"]
     torch.testing.assert_close(narrow.picture, asked_for.picture, rtol=0, atol=1e-6)
-    assert narrow.numbers["energy"] > 1.2, "the stage is more excited than at the start"
+    assert narrow.numbers["energy"] > 1.2, "the layer is more excited than at the start"
 
 
 @pytest.mark.slow
@@ -131,7 +131,7 @@ def test_a_style_out_of_memory_goes_on_in_tiles_to_the_same_picture(
     cat: torch.Tensor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     cup = open_picture(shelf.need("photographs") / "coffee.png", longest=160)
-    early = {"content_stage": "relu2_1", "style_stages": ("relu1_1", "relu2_1")}  # tiles need small margins
+    early = {"content_layer": "relu2_1", "style_layers": ("relu1_1", "relu2_1")}  # tiles need small margins
     recipe = Stylize(size=288, steps=2, ratio=4.0, **early)
     whole = last(style(cat, recipe, styles=[cup], device="cpu"))
     loss_of, tiles = styling.loss_of, []

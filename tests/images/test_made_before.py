@@ -20,7 +20,7 @@ MADE = Path(__file__).parent / "made-by-0.1.0"
 PICTURES = ("dream", "style", "instant", "paint", "render", "neurons", "random", "random-sheet", "feature")
 RECORDS = json.loads((MADE / "records.json").read_text(encoding="utf-8"))
 COMMANDS = {
-    "channels": "lanterna dream drawing.png --stage=block5 --size=64 --octaves=1 --steps=1 --sheet=channels",
+    "channels": "lanterna dream drawing.png --layer=block5 --size=64 --octaves=1 --steps=1 --sheet=channels",
     "instant-sheet": "lanterna style drawing.png --instant --sheet --built-in=3 --size=64",
     "kernels": "lanterna feature --kernels",
     "gates": "lanterna learn gates",

@@ -422,13 +422,13 @@ def written(record, name="a.png"):
 
 def test_a_strangers_value_becomes_no_option():
     hostile = ["block5", "--network", "-o", "~/.bashrc", "$(reboot)", "`id`", "a;b", "--force"]
-    settings = Dream(stage=tuple(hostile)).model_dump(mode="json")
+    settings = Dream(layer=tuple(hostile)).model_dump(mode="json")
     inputs = [Input(path="--force", sha256="0" * 64)]
     record = a_record(made="dream", settings=settings, inputs=inputs, network=None)
     _, words = written(record)
     _, bound, _ = make_app().parse_args(words[1:], print_error=False, exit_on_error=False)
-    assert bound.arguments["settings"].stage == tuple(hostile)
-    assert bound.arguments["settings"].model_fields_set == {"stage"}
+    assert bound.arguments["settings"].layer == tuple(hostile)
+    assert bound.arguments["settings"].model_fields_set == {"layer"}
     assert bound.arguments["output"] == Path("a.png")
     assert not bound.arguments.get("force")
 
@@ -439,7 +439,7 @@ def test_a_strangers_network_that_runs_code_gives_no_command(tmp_path, monkeypat
     settings = Dream().model_dump(mode="json")
     for record in (
         a_record(made="dream", settings=settings | {"network": name}, network=None),
-        a_record(made="stages", settings=settings | {"network": name, "shown": ["block1"]}, network=None),
+        a_record(made="layers", settings=settings | {"network": name, "shown": ["block1"]}, network=None),
         a_record(made="dream", settings=settings, network=Weights(name=name, sha256=None)),
     ):
         command, words = written(record)
@@ -455,10 +455,10 @@ def test_a_strangers_network_that_runs_code_gives_no_command(tmp_path, monkeypat
 def test_a_strangers_settings_that_are_none_give_no_command_with_them():
     settings = Dream().model_dump(mode="json")
     injected = ["block5", "--network", "evil.py:go"]
-    for odd in ({"stage": injected}, {"steps": "--force"}, {"size": ["1", "-o"]}, {"nonsense": "x"}):
+    for odd in ({"layer": injected}, {"steps": "--force"}, {"size": ["1", "-o"]}, {"nonsense": "x"}):
         record = a_record(made="dream", settings=settings | odd, network=None)
         assert written(record, "-a.png")[1] == ["lanterna", "rerun", "./-a.png"]
-        assert rerun.commands_of(record.model_copy(update={"made": "stages"})) == {}
+        assert rerun.commands_of(record.model_copy(update={"made": "layers"})) == {}
 
 
 @pytest.mark.usefixtures("speckle")

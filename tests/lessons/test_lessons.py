@@ -565,7 +565,7 @@ def test_through_eight_layers_of_sigmoids_no_gradient_comes(seed):
 )
 def test_dead_units_are_counted(kind, off):
     made = squash.network(Squashing(units=8), kind, 2, 0)
-    made.stage("hidden2").bias.data[:4] = off  # four of sixteen
+    made.layer("hidden2").bias.data[:4] = off  # four of sixteen
     test = mnist("test")
     assert squash.dead(made, Digits(test.images[:200], test.labels[:200])) == 4 / 16
 

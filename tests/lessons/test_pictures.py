@@ -204,7 +204,7 @@ def test_waves_are_sines_of_positions():
     assert PaintingSteps().photograph == "coffee"
 
 
-BRIEF = {"size": 64, "steps": 25, "training": 60, "stage": "relu3_1"}
+BRIEF = {"size": 64, "steps": 25, "training": 60, "layer": "relu3_1"}
 
 
 @pytest.mark.slow

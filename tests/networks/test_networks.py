@@ -16,7 +16,7 @@ from lanterna import shelf
 from lanterna.documents import runs_code
 from lanterna.errors import MissingError, UsageError
 from lanterna.images import open_picture, save_picture
-from lanterna.networks import InputSpec, networks, open_network, stages, to_input
+from lanterna.networks import InputSpec, layers, networks, open_network, to_input
 from lanterna.networks.tracing import RESULT, UntracedNetwork
 from lanterna.networks.trained import trained_folder
 from lanterna.surfaces.cli import main
@@ -48,14 +48,14 @@ def test_efficientnet_agrees_with_an_independent_implementation(lite, name):
 
 
 @torch.no_grad()
-def test_efficientnet_agrees_on_every_stage_and_a_batch(lite):
+def test_efficientnet_agrees_on_every_layer_and_a_batch(lite):
     ours, other = lite
     pictures = torch.cat([photograph(name, LITES[ours.name]) for name in ("chelsea.png", "coffee.png")])
     seen_by_other = {}
     for index, block in enumerate(other._blocks, start=1):
         block.register_forward_hook(lambda *a, index=index: seen_by_other.update({f"block{index}": a[-1]}))
     logits = other((pictures * 255 - 127) / 128)
-    ours_read = dict(ours.run(pictures))  # all are kept, so that a stage overwritten later would show
+    ours_read = dict(ours.run(pictures))  # all are kept, so that a layer overwritten later would show
     assert [name for name in ours_read if name.startswith("block")] == list(seen_by_other)
     for name, expected in seen_by_other.items():
         torch.testing.assert_close(ours_read[name], expected, rtol=1e-4, atol=1e-4)
@@ -84,11 +84,11 @@ def test_the_cat_is_a_cat_and_the_cup_is_a_cup():
     assert len(set(network.classes)) == 1000
 
 
-def test_a_run_computes_nothing_after_the_stage_that_is_asked_for():
+def test_a_run_computes_nothing_after_the_layer_that_is_asked_for():
     network = open_network("lite0")
     computed = []
-    for name, stage in network.stages.items():
-        stage.register_forward_hook(lambda *_, name=name: computed.append(name))
+    for name, layer in network.layers.items():
+        layer.register_forward_hook(lambda *_, name=name: computed.append(name))
     next(output for name, output in network.run(torch.rand(1, 3, 64, 64)) if name == "block3")
     assert computed == ["stem", "block1", "block2", "block3"]
 
@@ -112,11 +112,11 @@ def test_vgg_agrees_with_its_weights_applied_by_hand(real_shelf):
     read = dict(network.run(picture))
     levels = picture[:, [2, 1, 0]] * 255  # blue first
     x = levels - torch.tensor([103.939, 116.779, 123.68]).view(1, 3, 1, 1)
-    for group, layers in enumerate((2, 2, 3, 3, 3), start=1):
+    for group, convolutions in enumerate((2, 2, 3, 3, 3), start=1):
         if group > 1:
             x = F.max_pool2d(x, 2, 2)
             torch.testing.assert_close(read[f"pool{group - 1}"], x, rtol=1e-4, atol=0.02)
-        for layer in range(1, layers + 1):
+        for layer in range(1, convolutions + 1):
             name = f"{group}_{layer}"
             x = F.conv2d(x, weights[f"conv{name}.weight"], weights[f"conv{name}.bias"], padding=1)
             torch.testing.assert_close(read[f"conv{name}"], x, rtol=1e-4, atol=0.02)
@@ -261,20 +261,20 @@ def test_a_foreign_network_taken_apart_gives_what_it_gave_whole(name):
     torch.testing.assert_close(network(images), expected)
     torch.testing.assert_close(read[-1][1], expected)
     assert all(torch.equal(output, copy) for (_, output), copy in zip(read, kept, strict=True))
-    assert [name for name, _ in read] == list(network.stages)
+    assert [name for name, _ in read] == list(network.layers)
 
 
 def test_a_residual_network_is_a_chain_of_its_blocks():
     network = open_network("nets:residual")
-    names = list(network.stages)
+    names = list(network.layers)
     assert names[:5] == ["stem", "relu", "max_pool2d", "blocks.0", "blocks.1"]
     assert names[-1] == "output"
     read = dict(network.run(torch.rand(1, 3, 64, 64)))
-    for before, after in pairwise(names):  # each stage needs only what the one before put out
-        torch.testing.assert_close(network.stages[after](read[before]), read[after])
+    for before, after in pairwise(names):  # each layer needs only what the one before put out
+        torch.testing.assert_close(network.layers[after](read[before]), read[after])
     assert read["stem"].min() < 0  # and no ReLU wrote into it
     computed = []
-    network.stages["blocks.1"].register_forward_hook(lambda *_: computed.append("blocks.1"))
+    network.layers["blocks.1"].register_forward_hook(lambda *_: computed.append("blocks.1"))
     next(output for name, output in network.run(torch.rand(1, 3, 64, 64)) if name == "blocks.0")
     assert not computed
 
@@ -282,16 +282,16 @@ def test_a_residual_network_is_a_chain_of_its_blocks():
 def test_a_module_that_decides_by_values_stays_whole():
     network = open_network("nets:inside")
     assert not isinstance(network, UntracedNetwork)
-    assert "blocks" in network.stages
+    assert "blocks" in network.layers
 
 
 def test_a_network_that_decides_by_values_is_read_while_it_runs():
     network = open_network("nets:deciding")
     assert isinstance(network, UntracedNetwork)
     assert "cannot be cut" in network.note
-    assert [*network.stages][:5] == ["stem", "blocks.0.conv1", "blocks.0.relu", "blocks.0.conv2",
+    assert [*network.layers][:5] == ["stem", "blocks.0.conv1", "blocks.0.relu", "blocks.0.conv2",
                                      "blocks.0.relu_1"]  # fmt: skip
-    assert [*network.stages][-1] == RESULT
+    assert [*network.layers][-1] == RESULT
 
 
 def test_how_a_foreign_network_sees_and_what_it_answers():
@@ -363,16 +363,16 @@ def test_what_is_not_here_says_which_command_gets_it(monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_stages_shapes_and_parameters_are_listed(real_shelf, capsys):
+def test_layers_shapes_and_parameters_are_listed(real_shelf, capsys):
     for name in LITES:
         weights = load_file(real_shelf / name / "weights.safetensors")
         trained = sum(t.numel() for key, t in weights.items() if not key.endswith(("mean", "var", "tracked")))
-        network, listed = stages(name)
-        assert sum(stage.parameters for stage in listed) == trained
-        assert len(listed) == len(network.stages)
+        network, listed = layers(name)
+        assert sum(layer.parameters for layer in listed) == trained
+        assert len(listed) == len(network.layers)
     assert main(["networks", "lite0", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    shapes = {stage["name"]: stage["shape"] for stage in found["stages"]}
+    shapes = {layer["name"]: layer["shape"] for layer in found["layers"]}
     assert shapes["stem"] == [32, 112, 112]
     assert shapes["block16"] == [320, 7, 7]
     assert shapes["output"] == [1000]
@@ -384,7 +384,7 @@ def test_the_lists_are_readable(capsys):
     assert "4,652,008" in capsys.readouterr().out
     assert main(["networks", "nets:residual", "--json"]) == 0
     captured = capsys.readouterr()
-    assert [stage["name"] for stage in json.loads(captured.out)["stages"]][3] == "blocks.0"
+    assert [layer["name"] for layer in json.loads(captured.out)["layers"]][3] == "blocks.0"
     assert main(["networks", "nets:residual"]) == 0
     captured = capsys.readouterr()
     assert "blocks.1" in captured.out

@@ -187,7 +187,7 @@ def test_a_painting_is_saved_beside_its_picture(here):
 def test_the_techniques_there_were_are_made(real_shelf):
     for name, source in ("cat", "chelsea"), ("cup", "coffee"):
         save_picture(open_picture(real_shelf / f"photographs/{source}.png", longest=96), f"{name}.jpg")
-    dreamed = notebook.make("dream", "cat.jpg", stage="block5", size=48, octaves=1, steps=2)
+    dreamed = notebook.make("dream", "cat.jpg", layer="block5", size=48, octaves=1, steps=2)
     assert dreamed.frame.numbers["energy"] > 1
     assert torch.equal(dreamed.picture, dreamed.frame.picture)
     dreamed.save("dream.png")
@@ -195,7 +195,7 @@ def test_the_techniques_there_were_are_made(real_shelf):
     styled = notebook.make("style", open_picture("cat.jpg"), style=[open_picture("cup.jpg"), "red.png"],
                            mask=torch.ones(4, 4), size=64, steps=2)  # fmt: skip
     assert styled.picture.shape[2] == 64
-    assert notebook.make("dream-sheet", "cat.jpg", sheet="stages", stage=["block5"], size=48, steps=1).results
+    assert notebook.make("dream-sheet", "cat.jpg", sheet="layers", layer=["block5"], size=48, steps=1).results
 
 
 @pytest.mark.slow

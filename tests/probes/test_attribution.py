@@ -48,7 +48,7 @@ def test_occlusion_covers_one_square_after_another():
 def test_occlusion_of_a_linear_network_is_the_sum_under_the_square():
     network, image = seeded(dense, hidden=()), digit()
     falls = occlusion(network, image, 2, size=4, stride=4, fill=0.0)
-    terms = network.stage("output").weight[2].view(28, 28) * image[0]
+    terms = network.layer("output").weight[2].view(28, 28) * image[0]
     torch.testing.assert_close(falls, terms.view(7, 4, 7, 4).sum((1, 3)))
     assert occlusion(network, image, 2).shape == (14, 14)  # squares of a seventh, every half
 
@@ -98,7 +98,7 @@ def test_grad_cam_is_the_class_activation_map_where_that_is_defined(name, answer
     network, picture = open_network("lite0").double(), photograph(name).double()
     with torch.no_grad():
         maps = dict(network.run(picture[None]))["head"][0]  # (1280, 7, 7)
-        activation_map = torch.einsum("c,chw->hw", network.stage("output").weight[answer], maps)
+        activation_map = torch.einsum("c,chw->hw", network.layer("output").weight[answer], maps)
     told = grad_cam(network, picture, answer, "head")
     assert told.max() > 0
     torch.testing.assert_close(told * 49, activation_map.clamp(min=0))  # 7 × 7 places share each mean
@@ -108,7 +108,7 @@ def test_what_these_cannot_do_is_refused_in_one_line():
     network, image = seeded(conv, channels=(4,)), digit()
     with pytest.raises(UsageError, match="output has no maps"):
         grad_cam(network, image, 3, "output")
-    with pytest.raises(UsageError, match="has no stage 'head'"):
+    with pytest.raises(UsageError, match="has no layer 'head'"):
         grad_cam(network, image, 3, "head")
     for method in (occlusion, integrated_gradients):
         with pytest.raises(UsageError, match="answers 0 to 9, got 10"):

@@ -26,14 +26,14 @@ from lanterna.probes.objectives import (
 def network():
     """A small smooth network in float64 with maps, and units without positions."""
     torch.manual_seed(0)
-    stages = {
+    layers = {
         "conv1": nn.Conv2d(3, 5, 3, padding=1),
         "tanh1": nn.Tanh(),
         "conv2": nn.Conv2d(5, 4, 3, stride=2),
         "flatten": nn.Flatten(),
         "output": nn.Linear(4 * 3 * 3, 6),
     }
-    return Network("small", InputSpec(3, 8, (0.4,) * 3, (0.5,) * 3), stages).double()
+    return Network("small", InputSpec(3, 8, (0.4,) * 3, (0.5,) * 3), layers).double()
 
 
 @pytest.fixture
@@ -100,8 +100,8 @@ def test_values_are_those_of_the_definition(network, images):
 
 
 def test_a_direction_is_reached_by_both_channels_together():
-    stages = {"maps": nn.Identity(), "weights": nn.Conv2d(3, 3, 1)}
-    network = Network("plain", InputSpec(3, 4, (0.0,) * 3, (1.0,) * 3), stages)
+    layers = {"maps": nn.Identity(), "weights": nn.Conv2d(3, 3, 1)}
+    network = Network("plain", InputSpec(3, 4, (0.0,) * 3, (1.0,) * 3), layers)
     both = torch.tensor([1.0, 1.0, 0.0]).view(1, 3, 1, 1).expand(1, 3, 4, 4)
     one = torch.tensor([2.0, 0.0, 0.0]).view(1, 3, 1, 1).expand(1, 3, 4, 4)
     half = direction("maps", {0: 1, 1: 1})
@@ -126,15 +126,15 @@ def test_a_picture_is_not_moved_by_what_others_want(network, images):
     torch.testing.assert_close(together.grad[1:2], alone.grad)
 
 
-def test_nothing_behind_the_last_stage_is_computed(network, images):
+def test_nothing_behind_the_last_layer_is_computed(network, images):
     class Broken(nn.Module):
         def forward(self, _):
             raise AssertionError("computed although nobody asked")
 
-    network.stages["flatten"] = Broken()
+    network.layers["flatten"] = Broken()
     assert set(read(network, images, frozenset({"conv1", "conv2"}))) == {"conv1", "conv2"}
     assert (2 * channel("conv2", 0) + smoothness())(network, images).shape == (3,)
-    network.stages["conv1"] = Broken()
+    network.layers["conv1"] = Broken()
     assert smoothness()(network, images).shape == (3,)
 
 
@@ -165,7 +165,7 @@ def test_a_guide_is_matched_where_it_is_most_alike():
     """By hand: two channels, three positions of a picture, two of the guide."""
     features = torch.tensor([[1.0, 0.0], [0.0, 2.0]]).T.reshape(1, 2, 1, 2)  # vectors (1, 0) and (0, 2)
     outputs = torch.tensor([[3.0, 1.0], [2.0, 1.5], [-1.0, -3.0]]).T.reshape(1, 2, 1, 3).requires_grad_()
-    value = guide("stage", features).measure(outputs, {"stage": outputs})
+    value = guide("layer", features).measure(outputs, {"layer": outputs})
     # By direction (1, 0) is the best match of all three, though (2, 1.5) has the larger product with (0, 2).
     assert value.item() == pytest.approx((3 + 2 - 1) / 3 / 2)
     (slope,) = torch.autograd.grad(value.sum(), outputs)

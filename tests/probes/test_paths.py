@@ -1,4 +1,4 @@
-"""What makes an answer: every stage and the offsets behind it add up to it, and each term is true."""
+"""What makes an answer: every layer and the offsets behind it add up to it, and each term is true."""
 
 import copy
 import io
@@ -78,7 +78,7 @@ def per_map(tensor):
 
 
 def held(network, image, answer, dtype, against=None):
-    """Paths that hold at every stage, by sums made here in float64, against the network's own answer."""
+    """Paths that hold at every layer, by sums made here in float64, against the network's own answer."""
     network = network.to(dtype)
     image = image.to(dtype)
     found = paths(network, image, answer, against=against)
@@ -87,14 +87,14 @@ def held(network, image, answer, dtype, against=None):
         outputs = dict(network.run(image[None]))
     value = (logits[answer] - (logits[against] if against is not None else 0)).item()
     assert found.value == pytest.approx(value, rel=1e-5)
-    assert list(found.contributions) == ["input", *network.stages]
+    assert list(found.contributions) == ["input", *network.layers]
     scale = max(abs(value), 1.0)
     behind = 0.0
-    for stage in reversed(list(network.stages)):  # from the answer back to the picture
-        assert found.contributions[stage].shape == outputs[stage].shape[1:]
-        total = found.contributions[stage].double().sum().item() + behind
-        assert total == pytest.approx(value, abs=DTYPES[dtype] * scale), stage
-        behind += found.offsets[stage]
+    for layer in reversed(list(network.layers)):  # from the answer back to the picture
+        assert found.contributions[layer].shape == outputs[layer].shape[1:]
+        total = found.contributions[layer].double().sum().item() + behind
+        assert total == pytest.approx(value, abs=DTYPES[dtype] * scale), layer
+        behind += found.offsets[layer]
     behind += found.offsets["normalisation"]
     assert found.contributions["input"].shape == image.shape
     total = found.contributions["input"].double().sum().item() + behind
@@ -122,7 +122,7 @@ def held(network, image, answer, dtype, against=None):
         conv((4, 8, 8), dropout=0.3),
     ],
 )
-def test_every_stage_of_any_digit_network_adds_up_to_the_answer(network, dtype):
+def test_every_layer_of_any_digit_network_adds_up_to_the_answer(network, dtype):
     moved_off_rest(network)
     for image in digits(3):
         held(network, image, 4, dtype)
@@ -161,7 +161,7 @@ def test_the_cat_is_explained():
 
 def test_a_full_relu6_and_a_leaky_one_are_counted():
     torch.manual_seed(0)
-    stages = {
+    layers = {
         "conv": nn.Conv2d(1, 6, 3),
         "limits": nn.Hardtanh(-10, 5.1),
         "leaky": nn.LeakyReLU(0.2),
@@ -171,8 +171,8 @@ def test_a_full_relu6_and_a_leaky_one_are_counted():
         "flatten": nn.Flatten(),
         "output": nn.Linear(6 * 4, 3),
     }
-    network = Network("small", InputSpec(1, 6, (0.5,), (0.01,)), stages, "abc").eval().requires_grad_(False)
-    stages["mix"].weight *= 3
+    network = Network("small", InputSpec(1, 6, (0.5,), (0.01,)), layers, "abc").eval().requires_grad_(False)
+    layers["mix"].weight *= 3
     found = held(network, torch.rand(1, 6, 6), 2, torch.float64, against=0)
     assert abs(found.offsets["relu6"]) > 1e-3
     assert abs(found.offsets["limits"]) > 1e-3
@@ -188,7 +188,7 @@ def test_connections_are_what_a_nudge_of_each_weight_does(conv_trained):
     found = paths(network, image, 7, against=1)
     chance = torch.Generator().manual_seed(3)
     for layer in ("conv1", "conv2", "conv3", "output"):
-        weight = network.stage(layer).weight
+        weight = network.layer(layer).weight
         weight.data = weight.data.contiguous()
         assert found.connections[layer].shape == weight.shape
         flat, told = weight.data.view(-1), found.connections[layer].reshape(-1)
@@ -212,7 +212,7 @@ def test_connections_of_a_layer_add_up_to_what_it_put_out_less_its_bias(dense_tr
         for layer, connections in found.connections.items():
             out = per_map(found.contributions[layer])  # each unit or map by itself
             through = connections.flatten(1).sum(1)
-            bias = found.layer_offsets.get(layer, 0.0)
+            bias = found.module_offsets.get(layer, 0.0)
             torch.testing.assert_close(through + bias, out, rtol=1e-3, atol=1e-4)
 
 
@@ -221,14 +221,14 @@ def test_layers_inside_blocks_have_their_dotted_names():
     network = open_network("lite0").double()
     found = paths(network, photograph("coffee.png").double(), 967)
     weights = {
-        name.removeprefix("stages.").removesuffix(".weight"): parameter.shape
+        name.removeprefix("layers.").removesuffix(".weight"): parameter.shape
         for name, parameter in network.named_parameters()
         if name.endswith("weight") and ("conv" in name or "output" in name)
     }
     assert {layer: each.shape for layer, each in found.connections.items()} == weights
     assert {"stem.conv", "block3.expand.conv", "output"} <= set(weights)
-    inside = [layer for layer in found.layer_offsets if layer.startswith("block3.")]
-    assert sum(found.layer_offsets[layer].sum() for layer in inside).item() == pytest.approx(
+    inside = [layer for layer in found.module_offsets if layer.startswith("block3.")]
+    assert sum(found.module_offsets[layer].sum() for layer in inside).item() == pytest.approx(
         found.offsets["block3"]
     )
 
@@ -239,23 +239,23 @@ def test_the_difference_of_two_answers_is_the_difference_of_their_terms(dense_tr
     four, nine = (paths(dense_trained, image, which) for which in (4, 9))
     both = paths(dense_trained, image, 4, against=9)
     assert both.value == pytest.approx(four.value - nine.value, abs=1e-4)
-    for stage, contribution in both.contributions.items():
-        expected = four.contributions[stage] - nine.contributions[stage]
+    for layer, contribution in both.contributions.items():
+        expected = four.contributions[layer] - nine.contributions[layer]
         torch.testing.assert_close(contribution, expected, rtol=1e-3, atol=1e-4)
 
 
-def links_hold(network, image, answers, against=None, stages=None):
+def links_hold(network, image, answers, against=None, layers=None):
     found = [paths(network, image, answer, against=against) for answer in answers]
-    names = ["input", *network.stages]
-    for before, stage in pairwise(names):
-        if stages and stage not in stages:
+    names = ["input", *network.layers]
+    for before, layer in pairwise(names):
+        if layers and layer not in layers:
             continue
-        flows = links(network, image, stage, answers, against=against)
+        flows = links(network, image, layer, answers, against=against)
         for flow, each in zip(flows, found, strict=True):
-            came, went = per_map(each.contributions[before]), per_map(each.contributions[stage])
+            came, went = per_map(each.contributions[before]), per_map(each.contributions[layer])
             assert flow.shape == (len(came), len(went))
             torch.testing.assert_close(flow.sum(1), came, rtol=1e-8, atol=1e-9)
-            inside = each.offsets[stage] + (each.offsets["normalisation"] if before == "input" else 0)
+            inside = each.offsets[layer] + (each.offsets["normalisation"] if before == "input" else 0)
             assert flow.sum().item() + inside == pytest.approx(went.sum().item(), abs=1e-9)
 
 
@@ -270,7 +270,7 @@ def test_links_of_a_norm_and_of_a_dense_layer_arrive_map_by_map(conv_trained, de
     flow = links(network, image, "norm2", [7])[0]
     assert torch.equal(flow, flow.diag().diag())  # a batch norm mixes no maps
     found = paths(network, image, 7)
-    expected = per_map(found.contributions["norm2"]) - found.layer_offsets["norm2"]
+    expected = per_map(found.contributions["norm2"]) - found.module_offsets["norm2"]
     torch.testing.assert_close(flow.sum(0), expected)
     network = dense_trained.double()
     flow = links(network, image, "hidden2", [7])[0]
@@ -282,8 +282,8 @@ def test_links_of_a_norm_and_of_a_dense_layer_arrive_map_by_map(conv_trained, de
 @pytest.mark.slow
 def test_links_hold_in_blocks():
     network = open_network("lite0").double()
-    stages = ("stem", "block2", "block3", "block16", "pool", "output")
-    links_hold(network, photograph("chelsea.png", 96).double(), [285, 967], stages=stages)
+    layers = ("stem", "block2", "block3", "block16", "pool", "output")
+    links_hold(network, photograph("chelsea.png", 96).double(), [285, 967], layers=layers)
 
 
 # Networks that are not piecewise linear, and anyone's
@@ -302,7 +302,7 @@ def test_smooth_networks_are_integrated_and_say_how_well(make, activation):
     with torch.no_grad():
         empty, full = (network(x[None])[0, 4].item() for x in (torch.zeros_like(image), image))
     gaps = [
-        abs(found.contributions[stage].sum().item() + empty - full) for stage in ("input", *network.stages)
+        abs(found.contributions[layer].sum().item() + empty - full) for layer in ("input", *network.layers)
     ]
     assert found.empty == pytest.approx(empty)
     assert found.error == pytest.approx(max(gaps), abs=1e-12)
@@ -330,11 +330,11 @@ def test_integrated_terms_agree_with_the_exact_ones_where_all_is_linear():
     image = digits(1)[0].double()
     integrated = paths(network, image, 3)
     assert not integrated.exact  # not claimed, because it is not known
-    del network.stages["unknown"]
+    del network.layers["unknown"]
     exact = paths(network, image, 3)
     assert exact.exact
-    for stage in ("input", "flatten"):
-        torch.testing.assert_close(integrated.contributions[stage], exact.contributions[stage])
+    for layer in ("input", "flatten"):
+        torch.testing.assert_close(integrated.contributions[layer], exact.contributions[layer])
     torch.testing.assert_close(integrated.connections["hidden"], exact.connections["hidden"])
 
 
@@ -403,8 +403,8 @@ def test_anyones_piecewise_linear_network_is_exact():
     found = held(network, photograph("coffee.png"), 3, torch.float64)
     inside = {f"blocks.{block}.conv{layer}" for block in (0, 1) for layer in (1, 2)}
     assert set(found.connections) == {"stem", *inside, "output"}
-    assert {"blocks.0.norm", "blocks.1.norm"} <= set(found.layer_offsets)
-    links_hold(network, photograph("coffee.png").double(), [3], stages=("stem", "blocks.0", "blocks.1"))
+    assert {"blocks.0.norm", "blocks.1.norm"} <= set(found.module_offsets)
+    links_hold(network, photograph("coffee.png").double(), [3], layers=("stem", "blocks.0", "blocks.1"))
 
 
 @pytest.mark.slow
@@ -428,7 +428,7 @@ def test_a_network_that_is_no_chain_shows_what_can_be_shown():
     assert "only the picture and the result" in found.note
     assert found.explained("input") == pytest.approx(network(picture[None])[0, 3].item())
     assert found.contributions["blocks.0.conv1"].abs().sum() > 0
-    with pytest.raises(UsageError, match="no chain of stages"):
+    with pytest.raises(UsageError, match="no chain of layers"):
         links(network, picture, "stem", [3])
     assert look(network, picture, "blocks.0.relu").keys() == {"blocks.0.relu"}
 
@@ -439,8 +439,8 @@ def test_a_network_that_is_no_chain_shows_what_can_be_shown():
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 def test_the_network_is_left_as_it_was(activation):
     network = conv((4, 6), hidden=(8,), activation=activation, dropout=0.5).train()
-    network.stage("hidden3").requires_grad_(False)
-    network.stage("norm1").eval()
+    network.layer("hidden3").requires_grad_(False)
+    network.layer("norm1").eval()
     weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     flags = [module.training for module in network.modules()]
     asking = [parameter.requires_grad for parameter in network.parameters()]
@@ -490,15 +490,15 @@ def test_other_misuse_is_refused_too():
         paths(open_network("vgg16"), torch.zeros(3, 224, 224), 0)
     layers = {"input": nn.Flatten(), "output": nn.Linear(784, 10)}
     clash = Network("clash", InputSpec(1, 28, (0.0,), (1.0,)), layers, "0123456789")
-    with pytest.raises(UsageError, match="a stage called 'input'"):
+    with pytest.raises(UsageError, match="a layer called 'input'"):
         paths(clash, digits(1)[0], 0)
     found = paths(dense(), digits(1)[0], 0)
     assert repr(found).startswith("Paths(dense, answer 0: ")
     with pytest.raises(UsageError, match="no maps"):
         heat(found, "hidden1")
-    with pytest.raises(UsageError, match="no stage 'nowhere'"):
+    with pytest.raises(UsageError, match="no layer 'nowhere'"):
         heat(found, "nowhere")
-    with pytest.raises(UsageError, match="has no stage 'nowhere'"):
+    with pytest.raises(UsageError, match="has no layer 'nowhere'"):
         links(dense(), digits(1)[0], "nowhere", [1])
     with pytest.raises(UsageError, match="answers 0 to 9"):
         paths(dense(), digits(1)[0], 0, against=12)
@@ -507,28 +507,28 @@ def test_other_misuse_is_refused_too():
 # Looking
 
 
-def test_looking_gives_what_each_stage_put_out(conv_trained):
+def test_looking_gives_what_each_layer_put_out(conv_trained):
     images = digits(3)
     seen = lanterna.look(conv_trained, images)
-    assert list(seen) == list(conv_trained.stages)
-    x = F.conv2d(images, conv_trained.stage("conv1").weight, padding=2)  # by hand
+    assert list(seen) == list(conv_trained.layers)
+    x = F.conv2d(images, conv_trained.layer("conv1").weight, padding=2)  # by hand
     torch.testing.assert_close(seen["conv1"], x)
     torch.testing.assert_close(seen["pool1"], F.max_pool2d(x, 2))
     torch.testing.assert_close(seen["output"], conv_trained(images))
     alone = look(conv_trained, images[1], "relu2", "conv1")
     assert list(alone) == ["conv1", "relu2"]
     torch.testing.assert_close(alone["relu2"], seen["relu2"][1], rtol=1e-4, atol=1e-5)
-    with pytest.raises(UsageError, match=r"has no stage 'conv9'.*conv1"):
+    with pytest.raises(UsageError, match=r"has no layer 'conv9'.*conv1"):
         look(conv_trained, images, "conv9")
     with pytest.raises(UsageError, match="pixels"):
         look(conv_trained, torch.zeros(1, 20, 20))
 
 
-def test_looking_stops_after_the_last_stage_asked_for():
+def test_looking_stops_after_the_last_layer_asked_for():
     network = open_network("lite0")
     computed = []
-    for name, stage in network.stages.items():
-        stage.register_forward_hook(lambda *_, name=name: computed.append(name))
+    for name, layer in network.layers.items():
+        layer.register_forward_hook(lambda *_, name=name: computed.append(name))
     look(network, torch.rand(2, 3, 64, 64), "block2", "stem")
     assert computed == ["stem", "block1", "block2"]
 
@@ -582,7 +582,7 @@ def test_taking_connections_away_is_what_it_says():
     whole, without, nothing = ablation(network, image, 7, "for", [0, share, 1])
     assert whole.item() == pytest.approx(network(image[None])[0, 7].item(), abs=1e-5)
     assert without.item() == pytest.approx(whole.item() - told[:12].sum().item(), abs=1e-4)
-    assert nothing.item() == pytest.approx(network.stage("output").bias[7].item(), abs=1e-5)
+    assert nothing.item() == pytest.approx(network.layer("output").bias[7].item(), abs=1e-5)
     with pytest.raises(UsageError, match="0 to 1"):
         ablation(network, image, 7, "for", [1.5])
     with pytest.raises(UsageError, match="ranked by"):
@@ -606,5 +606,5 @@ def test_bright_units_are_those_with_the_largest_activations_before_them():
     left = ablation(network, image, 2, "activation", [taken / len(ranked)])
     with torch.no_grad():
         for layer, brightness in expected.items():
-            network.stage(layer).weight[brightness > cut] = 0
+            network.layer(layer).weight[brightness > cut] = 0
         assert left.item() == pytest.approx(network(image[None])[0, 2].item(), abs=1e-4)

@@ -32,7 +32,7 @@ PATIENCE = 90.0
 COUNT = 6
 HELD = 3  # of them are made when something happens
 RAY, DASK = 6379, 8786  # ports
-DREAM = ("dream", "--stage", "block2", "--steps", "1", "--octaves", "1", "--device", "cpu")
+DREAM = ("dream", "--layer", "block2", "--steps", "1", "--octaves", "1", "--device", "cpu")
 RENDER = ("lanterna", "render", "photos", *DREAM, "--silence", "8")
 # Runs a module. A render begins when it has as many workers as it is told, and waits after some pictures
 # until it may go on: what happens to the hosts then happens in the midst of its work.
@@ -172,7 +172,7 @@ def expected(tmp_path: Path, real_shelf: Path, monkeypatch: pytest.MonkeyPatch) 
     for number in range(COUNT):
         save_picture(cat[:, :48, number * 6 : number * 6 + 48], tmp_path / f"photos/cat{number:02}.png")
     monkeypatch.chdir(tmp_path)  # a record says where its picture was
-    whole = Pictures(originals(Path("photos")), variations(Dream(stage="block2", steps=1, octaves=1), []))
+    whole = Pictures(originals(Path("photos")), variations(Dream(layer="block2", steps=1, octaves=1), []))
     usual = torch.get_num_threads()
     maker = Maker(Kit("dream", "dream", ".png", "cpu"))
     made = {f"{task.name}.png": maker(task).files[0] for task in whole.tasks(range(COUNT))}

@@ -36,9 +36,9 @@ from lanterna.techniques.dream.film import DreamFilm, dream_frames
 from strangers import asked, is_loopback, listening, open_to_all, tree
 
 PATIENCE = 300.0  # seconds, so that a test that hangs ends
-DREAM = ["--stage", "block2", "--steps", "1", "--octaves", "1"]
+DREAM = ["--layer", "block2", "--steps", "1", "--octaves", "1"]
 KIT = Kit("dream", "dream", ".png", "cpu")
-RECIPE = Dream(stage="block2", steps=1, octaves=1)
+RECIPE = Dream(layer="block2", steps=1, octaves=1)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -296,7 +296,7 @@ def test_what_needs_no_picture_is_swept_too(tmp_path, monkeypatch, capsys):
 def test_sweeps_are_read_and_checked():
     assert Sweep.read("step_size=0.5:2:4").values == (0.5, 1.0, 1.5, 2.0)
     assert Sweep.read("seed=0:9:10").values == tuple(range(10))
-    assert Sweep.read("stage=block5,block9") == Sweep("stage", ("block5", "block9"))
+    assert Sweep.read("layer=block5,block9") == Sweep("layer", ("block5", "block9"))
     for wrong in ("seed", "=1,2", "seed=", "steps=1:2:x", "steps=1:inf:3", "steps=1:2:0"):
         with pytest.raises(UsageError, match="--sweep wants NAME="):
             Sweep.read(wrong)
@@ -313,7 +313,7 @@ def test_sweeps_are_read_and_checked():
     ("words", "said"),
     [
         (["dream"], "expected where the pictures go"),
-        (["dream", "-o", "x", "--stage", "block2", "--sheet", "stages"], "a sheet is not for many pictures"),
+        (["dream", "-o", "x", "--layer", "block2", "--sheet", "layers"], "a sheet is not for many pictures"),
         (["style", "-o", "x"], "expected a painting"),
         (["dream", "-o", "x", "--steps", "0"], "steps"),
         (["dream", "-o", "x", "--colour", "red"], "--colour"),
@@ -383,7 +383,7 @@ def test_a_film_is_made_in_pieces_whose_seams_nobody_sees(tmp_path, real_shelf, 
         [cat[:, 20:68, place : place + 48] for place in range(0, 28, 2)], "clip.webp", count=14, quality=95
     )
     film, begun = open_film("clip.webp"), originals(Path("clip.webp"))
-    recipe = DreamFilm(stage="block2", steps=2, octaves=1)
+    recipe = DreamFilm(layer="block2", steps=2, octaves=1)
     unsteady = {}
     for overlap in (4, 0):
         cut = pieces(film.count, cuts(film), 7, overlap)
@@ -444,7 +444,7 @@ def test_a_film_is_rendered_to_a_film_or_a_folder(tmp_path, real_shelf, monkeypa
     assert main([*command, "-o", "other.webp", "--form", "jpg"]) == 2
     assert "--form is for pictures in a folder" in capsys.readouterr().err
     # Begun anew, nothing of the other film is left.
-    few = [*whole[:3], "--stage", "block1", *whole[5:], "--force"]
+    few = [*whole[:3], "--layer", "block1", *whole[5:], "--force"]
     assert main(few) == 0
     assert all(before[name] != data for name, data in kept(tmp_path / "out").items())
 

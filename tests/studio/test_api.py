@@ -48,7 +48,7 @@ def test_recipes_are_described_from_their_own_fields(studio: Served) -> None:
     assert list(properties) == list(Dream.model_fields)
     assert properties["octaves"]["maximum"] == 12
     assert properties["octaves"]["description"] == Dream.model_fields["octaves"].description
-    assert kinds["dream"]["presets"]["eyes"] == {"stage": "block9"}
+    assert kinds["dream"]["presets"]["eyes"] == {"layer": "block9"}
     for kind in kinds.values():
         assert {*kind["steers"], *kind["plain"], *kind["hidden"]} <= kind["schema"]["properties"].keys()
 

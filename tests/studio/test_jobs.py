@@ -155,18 +155,18 @@ def test_settings_change_on_the_way(studio: Served, cat: str, coffee: str) -> No
     assert str(studio.home) not in command + record.model_dump_json()
 
 
-def test_a_dream_takes_another_stage_and_refuses_one_that_is_not_there(studio: Served, cat: str) -> None:
+def test_a_dream_takes_another_layer_and_refuses_one_that_is_not_there(studio: Served, cat: str) -> None:
     job = long_dream(studio, cat)
-    studio("PATCH", f"/api/jobs/{job}", {"settings": {"stage": ["nonsense"]}})
+    studio("PATCH", f"/api/jobs/{job}", {"settings": {"layer": ["nonsense"]}})
     refused = studio.until(job, lambda found: found["error"])
-    assert "no stage 'nonsense'" in refused["error"]
-    assert refused["settings"]["stage"] == []
+    assert "no layer 'nonsense'" in refused["error"]
+    assert refused["settings"]["layer"] == []
     went = studio.until(job, lambda found: found["step"] > refused["step"] + 2)
     assert went["state"] == "running"
-    studio("PATCH", f"/api/jobs/{job}", {"settings": {"stage": ["block5"]}})
+    studio("PATCH", f"/api/jobs/{job}", {"settings": {"layer": ["block5"]}})
     studio.until(job, lambda found: found["step"] > went["step"] + 5)
     studio("PATCH", f"/api/jobs/{job}", {"state": "stopped"})
-    assert read_record(studio.file(studio.ended(job)["picture"])).settings["stage"] == ["block5"]
+    assert read_record(studio.file(studio.ended(job)["picture"])).settings["layer"] == ["block5"]
 
 
 def test_a_paused_job_makes_way_and_ends_as_if_it_had_not_and_can_be_branched(
@@ -304,7 +304,7 @@ def test_a_sheet_says_where_each_picture_is_and_what_makes_it_large(studio: Serv
         ("instant", {"size": 64, "brush": 4}, ("picture", "style")),
         ("dream-sheet", {"sheet": "channels", "shown": ["block5:1", "block5:2"]}, ("picture",)),
         ("random-sheet", {"sheet": 2, "width": 64, "height": 64, "samples": 1}, ()),
-        ("feature", {"stage": "block1", "channel": 0, "steps": 3, "size": 64}, ()),
+        ("feature", {"layer": "block1", "channel": 0, "steps": 3, "size": 64}, ()),
     ],
 )  # fmt: skip
 def test_every_other_kind_makes_a_picture(

@@ -105,7 +105,7 @@ def test_controls_are_kept_in_the_address_and_come_back_from_it(page: Page):
     expect(page.locator("#set-keep_colours")).to_be_checked()
     page.locator("#set-keep_colours").uncheck()
     page.reload()
-    expect(page.locator("#set-stage")).to_have_value("block5")
+    expect(page.locator("#set-layer")).to_have_value("block5")
     page.locator(".more summary").click()
     expect(page.locator("#set-keep_colours")).not_to_be_checked()
 
@@ -236,7 +236,7 @@ def test_a_photograph_is_named_and_looked_at_in_a_sandbox(page: Page, studio: Se
 
 def test_two_pictures_are_compared(page: Page):
     dreamed(page)
-    dreamed(page, "&stage=block5")
+    dreamed(page, "&layer=block5")
     page.get_by_role("link", name="Gallery").click()
     boxes = page.get_by_role("checkbox", name=re.compile("^Choose "))
     boxes.nth(0).check()

@@ -72,6 +72,14 @@ def test_a_bad_row_takes_no_list_down(tmp_path):
     store.close()
 
 
+def test_a_job_of_before_has_its_settings_by_their_names_of_today(tmp_path):
+    store = Store(tmp_path)
+    store.add_job(kind="dream-sheet", settings={"stage": ["block9"], "sheet": "stages"}, inputs=[])
+    (job,) = store.jobs()
+    assert job["settings"] == {"layer": ["block9"], "sheet": "layers"}
+    store.close()
+
+
 def test_mending_changes_nothing_that_is_right():
     document = {"a": [1, 2.5, None, True, "é 写 😀"], "b": {}}
     assert mended(document) == document

@@ -177,10 +177,10 @@ def test_what_cannot_be_done_is_said_in_one_line(
 def test_a_trained_digit_network_answers_in_digits(tmp_path, capsys):
     network = dense(())
     with torch.no_grad():  # the more ink in row r, the more the picture is an r
-        network.stages["output"].weight.zero_()
-        network.stages["output"].bias.zero_()
+        network.layers["output"].weight.zero_()
+        network.layers["output"].bias.zero_()
         for digit in range(10):
-            network.stages["output"].weight[digit, digit * 28 : (digit + 1) * 28] = 1
+            network.layers["output"].weight[digit, digit * 28 : (digit + 1) * 28] = 1
     save_trained(network, Plan(network="dense", hidden=()), networks_folder() / "mine")
     drawn = torch.ones(3, 28, 28)
     drawn[:, 7, 4:24] = 0  # dark ink on light paper, in row 7

@@ -15,7 +15,7 @@ from lanterna.networks.inference import optimize_for_inference
 from lanterna.networks.trained import open_trained
 from lanterna.probes import objectives
 from lanterna.probes.objectives import Objective
-from lanterna.techniques.dream.algorithm import Dream, dream, first_stage
+from lanterna.techniques.dream.algorithm import Dream, dream, first_layer
 from lanterna.techniques.dream.targets import Target, build_objective, read_class
 from lanterna.techniques.dream.windows import Windows, gradient
 from lanterna.techniques.octaves import octave_sizes, resized, smoothed
@@ -49,25 +49,25 @@ def dreamt(picture, by, more=None, **settings):
 
 
 @torch.no_grad()
-def maps_of(network, picture, stage):
-    """What a stage of the untouched network puts out for a picture, `(C, H, W)`."""
-    return objectives.read(network, picture[None], frozenset({stage}))[stage][0]
+def maps_of(network, picture, layer):
+    """What a layer of the untouched network puts out for a picture, `(C, H, W)`."""
+    return objectives.read(network, picture[None], frozenset({layer}))[layer][0]
 
 
-def energy(network, picture, stage, where=...):
-    return maps_of(network, picture, stage)[where].square().mean().item()
+def energy(network, picture, layer, where=...):
+    return maps_of(network, picture, layer)[where].square().mean().item()
 
 
 # More of the target
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "stage"), [("efficientnet-lite0", "block9"), ("vgg16", "relu4_3")])
-def test_the_excited_stage_ends_far_more_excited_than_it_began_and_than_controls(name, stage):
+@pytest.mark.parametrize(("name", "layer"), [("efficientnet-lite0", "block9"), ("vgg16", "relu4_3")])
+def test_the_excited_layer_ends_far_more_excited_than_it_began_and_than_controls(name, layer):
     network, cat = open_network(name), photograph("chelsea.png", 96)
-    begun = energy(network, cat, stage)
-    settings = {"stage": stage, "size": 96, "octaves": 1, "steps": 12, "step_size": 4}
-    dreamed = energy(network, dreamt(cat, network, **settings).picture, stage)
+    begun = energy(network, cat, layer)
+    settings = {"layer": layer, "size": 96, "octaves": 1, "steps": 12, "step_size": 4}
+    dreamed = energy(network, dreamt(cat, network, **settings).picture, layer)
     generator = torch.Generator().manual_seed(0)
 
     def anywhere(images, _):
@@ -77,27 +77,27 @@ def test_the_excited_stage_ends_far_more_excited_than_it_began_and_than_controls
     control = dreamt(cat, network, {"objective": Objective(frozenset(), anywhere)}, **settings).picture
     assert (control - cat).abs().mean() > 0.01
     assert dreamed > 1.8 * begun
-    assert dreamed > 2.5 * energy(network, control, stage)
+    assert dreamed > 2.5 * energy(network, control, layer)
 
 
 @pytest.mark.slow
-def test_a_dream_of_one_stage_excites_it_more_than_a_dream_of_another(lite0, cat):
-    stages = ("block3", "block9")
-    first, second = (dreamt(cat, lite0, stage=stage).picture for stage in stages)
-    own = [energy(lite0, picture, stage) for picture, stage in zip((first, second), stages, strict=True)]
-    other = [energy(lite0, picture, stage) for picture, stage in zip((second, first), stages, strict=True)]
+def test_a_dream_of_one_layer_excites_it_more_than_a_dream_of_another(lite0, cat):
+    layers = ("block3", "block9")
+    first, second = (dreamt(cat, lite0, layer=layer).picture for layer in layers)
+    own = [energy(lite0, picture, layer) for picture, layer in zip((first, second), layers, strict=True)]
+    other = [energy(lite0, picture, layer) for picture, layer in zip((second, first), layers, strict=True)]
     assert own[0] > 1.3 * other[0]
     assert own[1] > 1.3 * other[1]
 
 
-def test_a_wish_against_a_stage_calms_it(lite0, cat):
-    less = dreamt(cat, lite0, stage="block9*-1").picture
+def test_a_wish_against_a_layer_calms_it(lite0, cat):
+    less = dreamt(cat, lite0, layer="block9*-1").picture
     assert energy(lite0, less, "block9") < 0.7 * energy(lite0, cat, "block9")
 
 
 def test_chosen_channels_rise_above_all_others(lite0, cat):
     before = maps_of(lite0, cat, "block9").mean((1, 2))
-    after = maps_of(lite0, dreamt(cat, lite0, stage="block9:31,40", vivid=1.0).picture, "block9").mean((1, 2))
+    after = maps_of(lite0, dreamt(cat, lite0, layer="block9:31,40", vivid=1.0).picture, "block9").mean((1, 2))
     assert set((after - before).topk(2).indices.tolist()) == {31, 40}
 
 
@@ -121,20 +121,20 @@ def test_a_guide_moves_features_towards_it(lite0, cat):
         maps = F.normalize(maps_of(lite0, picture, "block5").flatten(1), dim=0)
         return (maps.mT @ wanted).amax(1).mean().item()
 
-    guided = dreamt(cat, lite0, {"guide": cup}, stage="block5", guided=True).picture
-    alone = dreamt(cat, lite0, stage="block5").picture
+    guided = dreamt(cat, lite0, {"guide": cup}, layer="block5", guided=True).picture
+    alone = dreamt(cat, lite0, layer="block5").picture
     assert likeness(guided) > likeness(cat) + 0.02
     assert likeness(guided) > likeness(alone) + 0.02
 
 
 @pytest.mark.slow
 def test_several_wishes_are_balanced_by_their_weights(lite0, cat):
-    """Their stages put out numbers of different orders of magnitude: that must decide nothing."""
-    both = dreamt(cat, lite0, stage=("block2", "block9")).picture
-    for stage, other in (("block2", "block9"), ("block9", "block2")):
-        begun = energy(lite0, cat, stage)
-        assert energy(lite0, both, stage) > 1.2 * begun
-        mostly = dreamt(cat, lite0, stage=(stage, f"{other}*0.05")).picture
+    """Their layers put out numbers of different orders of magnitude: that must decide nothing."""
+    both = dreamt(cat, lite0, layer=("block2", "block9")).picture
+    for layer, other in (("block2", "block9"), ("block9", "block2")):
+        begun = energy(lite0, cat, layer)
+        assert energy(lite0, both, layer) > 1.2 * begun
+        mostly = dreamt(cat, lite0, layer=(layer, f"{other}*0.05")).picture
         assert energy(lite0, mostly, other) < 0.95 * energy(lite0, both, other)
 
 
@@ -170,7 +170,7 @@ def test_a_grey_mask_dreams_half_as_far(lite0, cat):
 def test_several_masks_each_have_their_own_wish(lite0, cat):
     left = torch.zeros(8, 8)
     left[:, :4] = 1
-    made = dreamt(cat, lite0, {"masks": [left, 1 - left]}, mask_stage=("block5:7", "block5:20")).picture
+    made = dreamt(cat, lite0, {"masks": [left, 1 - left]}, mask_layer=("block5:7", "block5:20")).picture
     rise = maps_of(lite0, made, "block5") - maps_of(lite0, cat, "block5")
     middle = rise.shape[2] // 2
     for channel, own, other in ((7, slice(0, middle - 1), slice(middle + 1, None)),
@@ -230,7 +230,7 @@ def test_resuming_ends_where_an_unbroken_dream_does(lite0, cat, tmp_path, stop):
 @pytest.mark.slow
 def test_what_was_sent_in_still_counts_when_resumed(lite0, cat, tmp_path):
     recipe = Dream(size=96, octaves=1, steps=6)
-    other = recipe.changed({"step_size": 6.0, "stage": ["block5"]})
+    other = recipe.changed({"step_size": 6.0, "layer": ["block5"]})
 
     def dreamed(**kept):
         frames = dream(cat, recipe, network=lite0, **kept)
@@ -287,16 +287,16 @@ def test_the_network_given_is_left_as_it_is(cat):
 # Digit networks, and anyone's
 
 
-@pytest.mark.parametrize(("name", "stage"), [("conv", "relu2"), ("dense", "relu1")])
-def test_digit_networks_dream_of_pages(name, stage, trained):
+@pytest.mark.parametrize(("name", "layer"), [("conv", "relu2"), ("dense", "relu1")])
+def test_digit_networks_dream_of_pages(name, layer, trained):
     network = open_trained(trained / "networks" / name)
     page = torch.ones(3, 60, 90)
     page[:, 10:50, 30:36] = 0.1
-    settings = {"stage": stage, "size": 90, "octaves": 1, "steps": 16, "step_size": 5}
+    settings = {"layer": layer, "size": 90, "octaves": 1, "steps": 16, "step_size": 5}
     light, dark = (dreamt(each, network, **settings) for each in (page, 1 - page))
     torch.testing.assert_close(light.picture, 1 - dark.picture)  # both are white ink on black to it
     torch.testing.assert_close(light.base, page)
-    objective, windows = objectives.energy(stage), Windows(28, margin=0, exact=True)
+    objective, windows = objectives.energy(layer), Windows(28, margin=0, exact=True)
     began, ended = (
         gradient(network, each, objective, windows, (0, 0))[1] for each in (1 - page, dark.picture)
     )
@@ -328,9 +328,9 @@ def test_anyones_network_dreams(cat, tmp_path, monkeypatch):
     (tmp_path / "dream_nets.py").write_text(NETS)
     monkeypatch.chdir(tmp_path)
     network = open_network("dream_nets:strided")
-    stage = first_stage(network)
+    layer = first_layer(network)
     made = dreamt(cat, network).picture
-    assert energy(network, made, stage) > 1.5 * energy(network, cat, stage)
+    assert energy(network, made, layer) > 1.5 * energy(network, cat, layer)
 
 
 # Targets in words
@@ -353,7 +353,7 @@ def test_targets_are_read(text, target):
 
 @pytest.mark.parametrize("text", ["", "block9:", "block9:a", "block9*", "block9*x", "a b", "block9:1,", ":3"])
 def test_a_bad_wish_is_one_line(text):
-    for settings in ({"stage": text}, {"mask_stage": (text,)}):
+    for settings in ({"layer": text}, {"mask_layer": (text,)}):
         with pytest.raises(LanternaError, match="expected a target such as block9") as caught:
             Dream.checked(settings)
         assert "\n" not in str(caught.value)
@@ -370,11 +370,11 @@ def test_classes_are_read_with_their_weights():
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"stage": "block99"}, "no stage 'block99'"),
-        ({"stage": "block9:5000"}, "channels 0 to"),
+        ({"layer": "block99"}, "no layer 'block99'"),
+        ({"layer": "block9:5000"}, "channels 0 to"),
         ({"class_": "goldfishes and other nonsense"}, "goldfishes"),
         ({"guided": True}, "needs a guide picture"),
-        ({"mask_stage": ("block5",)}, "1 mask stages for 0 masks"),
+        ({"mask_layer": ("block5",)}, "1 mask layers for 0 masks"),
     ],
 )
 def test_what_cannot_be_dreamed_is_refused_before_the_first_step(lite0, cat, settings, words):
@@ -441,37 +441,37 @@ QUICK = [
 @pytest.mark.parametrize(("name", "last", "tolerance"), QUICK)
 def test_a_quick_network_puts_out_what_the_network_does(name, last, tolerance):
     network = open_network(name)
-    names = list(network.stages)
-    for stages in ({last}, {names[0], names[3], last}, set(names[: names.index(last) + 1])):
-        quick_agrees(network, stages, photograph("coffee.png", 96), tolerance)
+    names = list(network.layers)
+    for layers in ({last}, {names[0], names[3], last}, set(names[: names.index(last) + 1])):
+        quick_agrees(network, layers, photograph("coffee.png", 96), tolerance)
 
 
 @pytest.mark.parametrize("name", ["conv", "dense"])
 def test_a_quick_digit_network_puts_out_what_the_network_does(name, trained):
     network = open_trained(trained / "networks" / name)
     digit = torch.rand(1, 28, 28, generator=torch.Generator().manual_seed(0))
-    for stages in ({"output"}, {next(iter(network.stages)), "relu2" if name == "conv" else "relu1"}, None):
-        quick_agrees(network, stages, digit, 1e-4)
+    for layers in ({"output"}, {next(iter(network.layers)), "relu2" if name == "conv" else "relu1"}, None):
+        quick_agrees(network, layers, digit, 1e-4)
 
 
-def quick_agrees(network, stages, picture, tolerance):
+def quick_agrees(network, layers, picture, tolerance):
     """Outputs and gradients of the quick copy and of the network, relative to their size."""
-    work = optimize_for_inference(network, stages)
+    work = optimize_for_inference(network, layers)
     read, slopes = [], []
     for each in (network, work):
         images = picture[None].clone().requires_grad_()
-        outputs = objectives.read(each, images, frozenset(stages or network.stages))
+        outputs = objectives.read(each, images, frozenset(layers or network.layers))
         total = sum(out.square().sum() / out.detach().square().sum() for out in outputs.values())
         slopes += torch.autograd.grad(total, images)
-        read.append({stage: out.detach() for stage, out in outputs.items()})
-    for stage, expected in read[0].items():
-        assert (read[1][stage] - expected).norm() < tolerance * expected.norm()
+        read.append({layer: out.detach() for layer, out in outputs.items()})
+    for layer, expected in read[0].items():
+        assert (read[1][layer] - expected).norm() < tolerance * expected.norm()
     assert F.cosine_similarity(*(slope.flatten() for slope in slopes), dim=0) > 1 - tolerance
 
 
-def test_nothing_behind_the_last_stage_is_kept(lite0):
-    assert list(optimize_for_inference(lite0, {"block2"}).stages) == ["stem", "block1", "block2"]
-    assert list(lite0.stages)[-1] == "output"
-    assert len(optimize_for_inference(lite0).stages) == len(lite0.stages)
-    with pytest.raises(UsageError, match="no stage 'block77'"):
+def test_nothing_behind_the_last_layer_is_kept(lite0):
+    assert list(optimize_for_inference(lite0, {"block2"}).layers) == ["stem", "block1", "block2"]
+    assert list(lite0.layers)[-1] == "output"
+    assert len(optimize_for_inference(lite0).layers) == len(lite0.layers)
+    with pytest.raises(UsageError, match="no layer 'block77'"):
         optimize_for_inference(lite0, {"block77"})

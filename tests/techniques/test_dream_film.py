@@ -135,7 +135,7 @@ def test_a_film_that_was_stopped_goes_on_to_the_same_film(pan, tmp_path, monkeyp
     [
         (["--film", "zoom.png"], "does not save .png films"),
         (["--zoom", "1.1"], "--zoom is for a film: add --film film.webp"),
-        (["--film", "zoom.webp", "--sheet", "stages"], "--sheet and --film do not go together"),
+        (["--film", "zoom.webp", "--sheet", "layers"], "--sheet and --film do not go together"),
         (["--film", "zoom.webp", "--resume"], "nothing to resume"),
         (["--film", "zoom.webp", "--zoom", "9"], "zoom: Input should be less than or equal to 1.25"),
     ],

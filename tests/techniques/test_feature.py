@@ -20,7 +20,7 @@ from lanterna.probes import kernels, objectives
 from lanterna.surfaces.cli import main
 from lanterna.techniques.classify.algorithm import Classify, classify
 from lanterna.techniques.feature import examples
-from lanterna.techniques.feature.algorithm import Feature, feature, wanted_stage
+from lanterna.techniques.feature.algorithm import Feature, feature, wanted_layer
 from lanterna.techniques.feature.examples import best_examples
 from lanterna.techniques.fourier_image import COLOURS, FourierImage, colour_axes, transformed
 from lanterna.techniques.technique import Frame
@@ -50,15 +50,15 @@ def few_digits(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("stage", "index"), [("block5", 1), ("block9", 31)])
-def test_a_made_picture_excites_its_channel_more_than_anything_real(lite0, stage, index):
-    last = made(lite0, stage=stage, channel=index, size=96, steps=30)
-    objective = objectives.channel(stage, index)
+@pytest.mark.parametrize(("layer", "index"), [("block5", 1), ("block9", 31)])
+def test_a_made_picture_excites_its_channel_more_than_anything_real(lite0, layer, index):
+    last = made(lite0, layer=layer, channel=index, size=96, steps=30)
+    objective = objectives.channel(layer, index)
     with torch.no_grad():
         excitement = objective(lite0, last.pictures).item()
         noise = objective(lite0, torch.rand(4, 3, 96, 96)).max().item()
-        outputs = objectives.read(lite0, last.pictures, frozenset({stage}))[stage].mean((2, 3))[0]
-    (real,) = best_examples(lite0, stage, [index], 96)
+        outputs = objectives.read(lite0, last.pictures, frozenset({layer}))[layer].mean((2, 3))[0]
+    (real,) = best_examples(lite0, layer, [index], 96)
     assert excitement > 1.5 * real.excitement > 0
     assert excitement > 1.5 * abs(noise)
     assert outputs.argmax() == index  # and this channel of all
@@ -107,8 +107,8 @@ def test_against_a_class_or_between_two_channels(conv):
             (logits[4] - logits[9]).item() for logits in (conv(f.pictures)[0] for f in (plain, against))
         ]
     assert margin[1] > margin[0]
-    between = made(conv, stage="norm3", direction=(0, 3))
-    one = made(conv, stage="norm3", channel=0)
+    between = made(conv, layer="norm3", direction=(0, 3))
+    one = made(conv, layer="norm3", channel=0)
     maps = [
         objectives.read(conv, f.pictures, frozenset({"norm3"}))["norm3"].mean((2, 3))[0]
         for f in (one, between)
@@ -118,7 +118,7 @@ def test_against_a_class_or_between_two_channels(conv):
 
 
 def test_one_position_is_wanted_in_the_middle(conv):
-    last = made(conv, stage="conv1", channel=5, unit=True, ink=20, robustness=0)
+    last = made(conv, layer="conv1", channel=5, unit=True, ink=20, robustness=0)
     ink = last.pictures[0, 0]
     assert ink[10:19, 10:19].sum() > 0.5 * ink.sum()  # a 5 × 5 kernel sees 5 × 5 pixels
 
@@ -127,18 +127,18 @@ def test_one_position_is_wanted_in_the_middle(conv):
 def test_silent_units_can_be_woken():
     """This channel of vgg16 is silent on grey noise, so its ReLU gives no gradient to begin with."""
     vgg = open_network("vgg16")
-    last = made(vgg, stage="relu5_1", channel=33, size=64, steps=40)
+    last = made(vgg, layer="relu5_1", channel=33, size=64, steps=40)
     objective = objectives.channel("relu5_1", 33)
     with torch.no_grad():
         noise = 0.5 + 0.01 * torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
         assert objective(vgg, noise).max() < 0.05 * objective(vgg, last.pictures)
-    assert wanted_stage(Feature(stage="relu5_1", channel=0), vgg) == "conv5_1"
+    assert wanted_layer(Feature(layer="relu5_1", channel=0), vgg) == "conv5_1"
     assert {p.dtype for p in vgg.parameters()} == {torch.float32}  # the network given is left as it is
 
 
-def alike(network, stage, pictures):
+def alike(network, layer, pictures):
     """The mean cosine between the Gram matrices of different pictures."""
-    maps = objectives.read(network, pictures, frozenset({stage}))[stage].flatten(2)
+    maps = objectives.read(network, pictures, frozenset({layer}))[layer].flatten(2)
     gram = F.normalize((maps @ maps.mT).flatten(1), dim=1)
     cosines = gram @ gram.T
     return ((cosines.sum() - len(gram)) / (len(gram) * (len(gram) - 1))).item()
@@ -146,7 +146,7 @@ def alike(network, stage, pictures):
 
 @pytest.mark.slow
 def test_pictures_told_to_differ_differ_more(lite0):
-    settings = {"stage": "block5", "channel": 1, "size": 64, "steps": 40, "diversity": 3}
+    settings = {"layer": "block5", "channel": 1, "size": 64, "steps": 40, "diversity": 3}
     told = made(lite0, **settings)
     not_told = made(lite0, **settings, difference=0.0)
     assert told.pictures.shape == (3, 3, 64, 64)
@@ -162,7 +162,7 @@ def test_the_seed_decides(conv):
 
 
 def test_frames_come_at_each_step_and_draw_themselves(conv):
-    frames = list(lanterna.feature(lanterna.Feature(stage="relu2", sheet=10, steps=3), network=conv))
+    frames = list(lanterna.feature(lanterna.Feature(layer="relu2", sheet=10, steps=3), network=conv))
     assert [(f.step, f.steps) for f in frames] == [(n, 6) for n in range(1, 7)]  # eight together, then two
     assert [len(f.pictures) for f in frames] == [8, 8, 8, 10, 10, 10]
     assert frames[0]._repr_png_().startswith(b"\x89PNG")

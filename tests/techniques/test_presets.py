@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lanterna import open_picture, shelf
 from lanterna.networks import Network, open_network
-from lanterna.techniques.dream.algorithm import Dream, dream, first_stage
+from lanterna.techniques.dream.algorithm import Dream, dream, first_layer
 from lanterna.techniques.octaves import resized
 from lanterna.techniques.train.technique import open_or_train
 
@@ -96,9 +96,9 @@ def test_the_gentle_ones_leave_most_of_a_portrait():
 
 
 @pytest.mark.parametrize("name", ["efficientnet-lite0", "efficientnet-lite2", "vgg16", "conv", "dense"])
-def test_every_network_dreams_with_a_stage_of_its_own_that_is_worth_it(name):
+def test_every_network_dreams_with_a_layer_of_its_own_that_is_worth_it(name):
     network, cat = network_of(name), photograph("chelsea.png", 64 if name == "vgg16" else SIDE)
-    assert first_stage(network) in network.stages
+    assert first_layer(network) in network.layers
     made = dreamt(cat, network=name)
     assert (made - cat).abs().mean() > 0.03
     assert burnt(made) < 0.25

@@ -205,7 +205,7 @@ def test_a_network_is_judged_by_the_weights_it_has(network, trained: Path):
     assert second.unusual == first.unusual
     assert torch.equal(second.factor, first.factor)
     with torch.no_grad():
-        again.get_parameter("stages.norm3.weight").mul_(2)
+        again.get_parameter("layers.norm3.weight").mul_(2)
     assert scorer_of(again).known.means.max() > 1.5 * first.means.max()
     assert torch.equal(scorer_of(network).known.means, first.means)
 

@@ -17,13 +17,13 @@ from lanterna.techniques.octaves import resized
 from lanterna.techniques.style import algorithm as recipes
 from lanterna.techniques.style.algorithm import Stylize, style
 from lanterna.techniques.style.descent import Descent
+from lanterna.techniques.style.layers import LAYER_WEIGHTS, layers_of
 from lanterna.techniques.style.loss import Loss, loss_of, moments_of, reach
-from lanterna.techniques.style.stages import STAGE_WEIGHTS, stages_of
 
 pytestmark = pytest.mark.usefixtures("real_shelf")
 QUICK = {"size": 64, "steps": 5}
-STAGES = list(STAGE_WEIGHTS)
-SHALLOW = {"content_stage": "relu2_2", "style_stages": ("relu1_1", "relu2_1", "relu3_1")}
+LAYERS = list(LAYER_WEIGHTS)
+SHALLOW = {"content_layer": "relu2_2", "style_layers": ("relu1_1", "relu2_1", "relu3_1")}
 
 
 @pytest.fixture(scope="module")
@@ -68,11 +68,11 @@ def painted(photo, network, styles, given=None, **settings):
 
 
 def apart(network, picture, painting, statistics=gram_distance):
-    """How far a picture's statistics are from a painting's, over all stages, in float32."""
-    wanted = moments_of(network, painting, STAGES, 4096)
-    found = moments_of(network, picture, STAGES, 4096)
+    """How far a picture's statistics are from a painting's, over all layers, in float32."""
+    wanted = moments_of(network, painting, LAYERS, 4096)
+    found = moments_of(network, picture, LAYERS, 4096)
     return sum(
-        weight * statistics(wanted[name])(found[name]).item() for name, weight in STAGE_WEIGHTS.items()
+        weight * statistics(wanted[name])(found[name]).item() for name, weight in LAYER_WEIGHTS.items()
     )
 
 
@@ -214,7 +214,7 @@ def test_it_begins_with_the_picture_it_is_given(vgg, cat, bricks):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("statistics", "size", "stages"),
+    ("statistics", "size", "layers"),
     [
         ("wasserstein", (29, 149), {}),
         ("gram", (149, 29), {}),
@@ -222,14 +222,14 @@ def test_it_begins_with_the_picture_it_is_given(vgg, cat, bricks):
         ("gram", (29, 149), SHALLOW),
     ],
 )
-def test_in_tiles_it_is_what_it_is_whole(vgg, bricks, statistics, size, stages):
+def test_in_tiles_it_is_what_it_is_whole(vgg, bricks, statistics, size, layers):
     """To within rounding, with masks, for any size: the sums are over the same positions."""
     photo = photograph("chelsea.png", *size)
-    recipe = Stylize(statistics=statistics, **stages)
-    content_stage, weights = stages_of(vgg, recipe.content_stage, recipe.style_stages)
+    recipe = Stylize(statistics=statistics, **layers)
+    content_layer, weights = layers_of(vgg, recipe.content_layer, recipe.style_layers)
     left = torch.linspace(0, 1, size[1]).expand(size)
     content_part, painted_part = recipes._aims(
-        recipe, vgg, photo, [bricks, 1 - bricks], [left, 1 - left], left, content_stage, list(weights),
+        recipe, vgg, photo, [bricks, 1 - bricks], [left, 1 - left], left, content_layer, list(weights),
         recipe.tile,
     )  # fmt: skip
     aim = recipes._aim(recipe, content_part, painted_part, weights)
@@ -334,7 +334,7 @@ def test_palettes_are_moved_as_they_say(cat, bricks):
         ({}, {"styles": []}, "at least one painting"),
         ({"weights": (1, 2, 3)}, {}, "expected 1 weights"),
         ({}, {"masks": [None, None]}, "expected 1 masks"),
-        ({"content_stage": "relu9_9"}, {}, "has no stage 'relu9_9'"),
+        ({"content_layer": "relu9_9"}, {}, "has no layer 'relu9_9'"),
         ({"weights": (0.0,)}, {}, "not all 0"),
     ],
 )

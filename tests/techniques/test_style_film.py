@@ -60,12 +60,12 @@ def films(pan, painting, vgg):
 
 
 def unlike(picture, painting, network, where=slice(None)):
-    """How far the Gram matrices of two of VGG's stages are from the painting's: 1 as far as nothing."""
+    """How far the Gram matrices of two of VGG's layers are from the painting's: 1 as far as nothing."""
     apart = 0.0
-    for stage in ("relu1_1", "relu2_1"):
+    for layer in ("relu1_1", "relu2_1"):
         grams = []
         for each, part in ((picture, where), (painting, slice(None))):
-            found = objectives.read(network, each[None], frozenset([stage]))[stage][0]
+            found = objectives.read(network, each[None], frozenset([layer]))[layer][0]
             step = each.shape[2] // found.shape[2]
             columns = slice(part.start and part.start // step, part.stop)
             flat = found[:, :, columns].flatten(1)

@@ -183,7 +183,7 @@ def test_digits_as_pictures_and_a_class_called_by_a_number(tmp_path):
 def counted(network):
     """How many pictures go through the network, however it is copied."""
     seen_by_it = []
-    network.stages["stem"].register_forward_hook(lambda _, given, __: seen_by_it.append(len(given[0])))
+    network.layers["stem"].register_forward_hook(lambda _, given, __: seen_by_it.append(len(given[0])))
     return seen_by_it
 
 
@@ -197,7 +197,7 @@ def test_a_second_run_looks_at_what_is_new_only(copy):
     assert passed == []
     assert second.numbers["computed"] == 0
     assert second.results.confusion.equal(first.results.confusion)
-    assert second.network.stages["output"].weight.equal(first.network.stages["output"].weight)
+    assert second.network.layers["output"].weight.equal(first.network.layers["output"].weight)
     changed = open_picture(copy / "brick" / "03.png").flip(2)
     save_picture(changed, copy / "brick" / "03.png", force=True)
     (copy / "grass" / "05.png").rename(copy / "grass" / "renamed.png")
@@ -398,12 +398,12 @@ def test_fine_tuning_that_was_stopped_ends_where_an_unbroken_one_does(copy, tmp_
         for file in sorted((copy / name).iterdir())[8:]:
             file.unlink()
     recipe, base = Teach(fine_tune=True, blocks=1, epochs=2, learning_rate=1e-3), open_network("lite0")
-    before = base.stages["block16"].project.conv.weight.clone()
+    before = base.layers["block16"].project.conv.weight.clone()
     whole = last(teach(gather(copy), recipe, network=base))
-    assert base.stages["block16"].project.conv.weight.equal(before)  # the network that was given stays
-    assert not whole.network.stages["block16"].project.conv.weight.equal(before)
-    assert whole.network.stages["block15"].project.conv.weight.equal(
-        base.stages["block15"].project.conv.weight
+    assert base.layers["block16"].project.conv.weight.equal(before)  # the network that was given stays
+    assert not whole.network.layers["block16"].project.conv.weight.equal(before)
+    assert whole.network.layers["block15"].project.conv.weight.equal(
+        base.layers["block15"].project.conv.weight
     )
     assert whole.results.before_tuning is not None
     place = tmp_path / "checkpoint.pt"

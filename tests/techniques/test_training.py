@@ -90,7 +90,7 @@ def test_the_quickstart_is_what_tensorflows_page_says():
     recipe = Train.checked(Train.presets["quickstart"])
     network = build(recipe)
     assert sum(parameter.numel() for parameter in network.parameters()) == 101_770
-    assert [type(stage) for stage in network.stages.values()] == [
+    assert [type(layer) for layer in network.layers.values()] == [
         nn.Flatten,
         nn.Linear,
         nn.ReLU,
@@ -138,8 +138,8 @@ def test_a_network_learns_and_its_folder_says_the_truth(home: Path, capsys: pyte
     said = json.loads(capsys.readouterr().out)
     kept = load_file(home / "networks/truth/weights.safetensors")
     pixels = mnist("test").images.flatten(1).numpy() / np.float32(255)
-    hidden = np.maximum(pixels @ kept["stages.hidden1.weight"].T + kept["stages.hidden1.bias"], 0)
-    logits = hidden @ kept["stages.output.weight"].T + kept["stages.output.bias"]
+    hidden = np.maximum(pixels @ kept["layers.hidden1.weight"].T + kept["layers.hidden1.bias"], 0)
+    logits = hidden @ kept["layers.output.weight"].T + kept["layers.output.bias"]
     written = mnist("test").labels.numpy()
     read = logits.argmax(1)
     assert said["test_accuracy"] == pytest.approx((read == written).mean(), abs=2e-4)
@@ -296,13 +296,13 @@ def test_every_bias_starts_where_it_is_told():
 )
 def test_weights_start_with_the_deviation_of_their_paper(how: str, std: float):
     network = new_network(Train.checked({"network": "dense", "hidden": (100,), "weight_start": how}))
-    weight = network.get_parameter("stages.hidden1.weight")
+    weight = network.get_parameter("layers.hidden1.weight")
     assert weight.std().item() == pytest.approx(std, rel=0.02)
 
 
 def test_from_zero_all_units_stay_the_same():
     recipe = QUICK.changed({"weight_start": "zero", "activation": "sigmoid"})
-    hidden = last(train(recipe)).network.get_parameter("stages.hidden1.weight")
+    hidden = last(train(recipe)).network.get_parameter("layers.hidden1.weight")
     assert hidden.abs().max() > 0
     torch.testing.assert_close(hidden, hidden[:1].expand_as(hidden))
 
@@ -338,8 +338,8 @@ def test_calibration_makes_it_as_sure_as_it_is_right():
     test = mnist("test")
     before = logits_of(network, test.images)
     with torch.no_grad():
-        network.get_parameter("stages.output.weight").mul_(5)
-        network.get_parameter("stages.output.bias").mul_(5)
+        network.get_parameter("layers.output.weight").mul_(5)
+        network.get_parameter("layers.output.bias").mul_(5)
 
     def error():
         confidence, read = logits_of(network, test.images).softmax(1).max(1)

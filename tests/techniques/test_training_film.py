@@ -116,14 +116,14 @@ def test_a_snapshot_says_what_the_network_of_that_step_says(conv_film):
     four = images[every_label.tolist().index(4)][None].float() / 255
     outputs = dict(network.run(four))
     assert list(snapshot.maps) == ["relu1", "relu2"]
-    for stage, levels in snapshot.maps.items():
-        seen = unpacked(levels[4], snapshot.scales[stage])
-        close = snapshot.scales[stage] / 254 + 1e-5
-        torch.testing.assert_close(seen, outputs[stage][0].detach(), atol=close, rtol=0)
+    for layer, levels in snapshot.maps.items():
+        seen = unpacked(levels[4], snapshot.scales[layer])
+        close = snapshot.scales[layer] / 254 + 1e-5
+        torch.testing.assert_close(seen, outputs[layer][0].detach(), atol=close, rtol=0)
 
 
 @pytest.mark.parametrize(
-    ("which", "first"), [("conv_film", "stages.conv1.weight"), ("dense_film", "stages.hidden1.weight")]
+    ("which", "first"), [("conv_film", "layers.conv1.weight"), ("dense_film", "layers.hidden1.weight")]
 )
 def test_the_last_kernels_are_the_trained_weights(which: str, first: str, request: pytest.FixtureRequest):
     film, weights = request.getfixturevalue(which)
@@ -228,7 +228,7 @@ def test_film_alone_writes_the_page_and_the_webp_beside_the_network(
     folder = home / "networks/alone"
     said = json.loads(capsys.readouterr().out)
     assert said["film"] == [str(folder / "film.html"), str(folder / "film.webp")]
-    assert open_trained("alone").stages
+    assert open_trained("alone").layers
     with Image.open(folder / "film.webp") as film:
         assert film.size == (1280, 720)
         assert film.n_frames == 1 + len(film_steps(5))
@@ -299,7 +299,7 @@ def test_the_page_is_scrubbed_by_step(page: Page, conv_film):
     last = film.snapshots[-1]
     right = f"{last.accuracy * 100:.1f} % of 1,000 validation digits read right"
     assert page.inner_text("#now").startswith(f"Step {last.step} of {film.recipe.steps}: {right}")
-    canvases = ("#map", "#kernels", "[data-stage=relu2]", "#accuracy", "#loss")
+    canvases = ("#map", "#kernels", "[data-layer=relu2]", "#accuracy", "#loss")
     page.focus("#step")
     for _ in range(3):  # a browser draws a canvas that has been read with other means from then on
         pictures = [picture_of(page, what) for what in canvases]
@@ -324,9 +324,9 @@ def test_the_address_keeps_the_step_and_the_digit(page: Page, conv_film):
     page.evaluate(f"location.hash = 'step={step}&digit=7'")
     until(page, lambda: page.inner_text("#now").startswith(f"Step {step} of"))
     assert page.get_attribute("#digits button:nth-child(8)", "aria-pressed") == "true"
-    before = picture_of(page, "[data-stage=relu1]")
+    before = picture_of(page, "[data-layer=relu1]")
     page.click("#digits button:nth-child(3)")
-    assert picture_of(page, "[data-stage=relu1]") != before
+    assert picture_of(page, "[data-layer=relu1]") != before
     until(page, lambda: page.url.endswith(f"#step={step}&digit=2"))
 
 

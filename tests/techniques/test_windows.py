@@ -13,13 +13,13 @@ from lanterna.networks.inference import optimize_for_inference
 from lanterna.probes import objectives
 from lanterna.techniques.dream.windows import Windows, gradient
 
-STAGE = "block5"
-OBJECTIVE = objectives.energy(STAGE)
+LAYER = "block5"
+OBJECTIVE = objectives.energy(LAYER)
 
 
 @pytest.fixture(scope="module")
 def lite0():
-    return optimize_for_inference(open_network("efficientnet-lite0"), {STAGE})
+    return optimize_for_inference(open_network("efficientnet-lite0"), {LAYER})
 
 
 @pytest.fixture(scope="module")

@@ -83,16 +83,16 @@ def signed_over(picture: Tensor, values: Tensor, side: int = 336) -> Tensor:
     return page + (torch.where(share > 0, amber, blue) - page) * share.abs()
 
 
-def sheet_of_stages(stages: Mapping[str, Tensor], side: int = 64, most: int = 12) -> Tensor:
-    """A row for each stage of one picture: its strongest maps `(C, H, W)` as light, or its units as a strip.
+def sheet_of_layers(layers: Mapping[str, Tensor], side: int = 64, most: int = 12) -> Tensor:
+    """A row for each layer of one picture: its strongest maps `(C, H, W)` as light, or its units as a strip.
 
-    Each map is lit from zero to its stage's largest value; below zero nothing shines. A picture with three
+    Each map is lit from zero to its layer's largest value; below zero nothing shines. A picture with three
     channels is drawn in its colours.
     """
     gap, left = 8, 168
-    page = Image.new("RGB", (left + most * (side + gap) + gap, gap + len(stages) * (side + gap)), NIGHT)
+    page = Image.new("RGB", (left + most * (side + gap) + gap, gap + len(layers) * (side + gap)), NIGHT)
     draw = ImageDraw.Draw(page)
-    for row, (name, values) in enumerate(stages.items()):
+    for row, (name, values) in enumerate(layers.items()):
         y, values = gap + row * (side + gap), values.detach().float().cpu()
         shape = " by ".join(map(str, values.shape[-2:]))
         what = f"{len(values)} units" if values.dim() == 1 else f"{len(values)} of {shape}"

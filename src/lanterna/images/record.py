@@ -23,6 +23,7 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
     model_serializer,
+    model_validator,
 )
 
 import lanterna
@@ -31,6 +32,7 @@ from lanterna.documents import check_document
 from lanterna.errors import UsageError, escaped
 from lanterna.files import sha256
 from lanterna.images.decoding import Source, named, opened
+from lanterna.renamed import current_recipe, original_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -106,6 +108,11 @@ class Record(BaseModel):
     seed: int = Field(ge=0, lt=2**63)
     shelf: dict[str, dict[str, str]] = {}
     steered: tuple[Change, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_current_names(cls, fields: object) -> object:
+        return current_recipe(fields)
 
     @model_serializer(mode="wrap")
     def _without_empty_steered(self, fields: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -191,7 +198,7 @@ def weights_sha256(network: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, weights in sorted(network.state_dict().items()):
         values = weights.detach().cpu().contiguous()
-        digest.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
+        digest.update(f"{original_name(name)} {values.dtype} {tuple(values.shape)}\n".encode())
         digest.update(values.flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 

@@ -19,7 +19,7 @@ from lanterna.techniques.train.technique import open_or_train
 
 if TYPE_CHECKING:
     from lanterna.lessons.lesson import Verdict
-    from lanterna.networks.stages import Network
+    from lanterna.networks.network import Network
     from lanterna.probes.kernels import Kernels
 
 Name = Literal["conv", "efficientnet-lite0", "vgg16"]

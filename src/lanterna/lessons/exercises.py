@@ -617,14 +617,14 @@ EXERCISES: dict[str, Sequence[Exercise]] = {
     ),
     "parts": (
         Exercise(
-            "A stage has 64 maps. Their Gram matrix holds the product of each map with each.",
+            "A layer has 64 maps. Their Gram matrix holds the product of each map with each.",
             "How many different numbers are in it, at most?",
             "Say why it is smaller than the maps themselves, and what was thrown away.",
             "The product of a map with another is that of the other with it.",
             _alike_in_a_gram,
         ),
         Exercise(
-            "Move all maps of a stage aside by three places, so that what leaves on one side comes in on the "
+            "Move all maps of a layer aside by three places, so that what leaves on one side comes in on the "
             "other.",
             "What does its Gram matrix do?",
             "Say what this means for where a style may put its strokes.",

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lanterna.lessons.lesson import Verdict
-    from lanterna.networks.stages import Network
+    from lanterna.networks.network import Network
 
 Kind = Literal["dense", "conv"]
 _AMOUNTS: dict[str, tuple[float, ...]] = {

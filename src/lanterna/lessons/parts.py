@@ -1,8 +1,8 @@
 """Lesson 16. Style and dream from the same parts: one loop, four results.
 
 Learning changes weights until a network answers as it should. Hold the weights, and let the same loop change
-the picture instead: until the network is sure of a class (Simonyan et al. 2013), until a stage is more
-excited (DeepDream, Mordvintsev et al. 2015), or until the channels of several stages fire together as they do
+the picture instead: until the network is sure of a class (Simonyan et al. 2013), until a layer is more
+excited (DeepDream, Mordvintsev et al. 2015), or until the channels of several layers fire together as they do
 for a painting (Gatys et al. 2015, Gram matrices). Two things are chosen, and only they: what is changed, and
 what is wanted.
 """
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 Photograph = Literal["chelsea", "astronaut", "coffee"]
 Texture = Literal["gravel", "brick", "grass", "coffee", "astronaut"]
-_STYLE_STAGES = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
-_CONTENT_STAGE = "relu4_2"
+_STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
+_CONTENT_LAYER = "relu4_2"
 _BATCH = 128
 _INK = 3.0  # how dear ink is on a digit
 _VIEWS = 4  # shifted and turned copies of a digit that are looked at in each step
@@ -55,8 +55,8 @@ class Parts(Settings):
     photograph: Photograph = Field(default="chelsea", description="The picture that is dreamed and painted.")
     style: Texture = Field(default="coffee", description="Whose textures it is painted in.")
     class_: int = Field(default=3, ge=0, le=9, description="The digit that is wanted of the picture.")
-    stage: Literal["relu3_1", "relu3_3", "relu4_1", "relu4_3", "relu5_1"] = Field(
-        default="relu4_3", description="The stage that is to be excited."
+    layer: Literal["relu3_1", "relu3_3", "relu4_1", "relu4_3", "relu5_1"] = Field(
+        default="relu4_3", description="The layer that is to be excited."
     )
     content: float = Field(default=0.05, ge=0, le=10, description="How much the photograph is to be kept.")
     size: int = Field(default=192, ge=64, le=512, description="Pixels along a side of dream and style.")
@@ -86,7 +86,7 @@ def trained(recipe: Parts) -> tuple[Network, Result]:
         return F.cross_entropy(network.train()(in_unit_range(digits.images[some])), digits.labels[some])
 
     losses = descend(network.parameters(), wanted, recipe.training, 0.01)
-    kernels = network.get_parameter("stages.conv1.weight").detach()  # (16, 1, 5, 5)
+    kernels = network.get_parameter("layers.conv1.weight").detach()  # (16, 1, 5, 5)
     return network, Result(signed_sheet(kernels[:, 0]), losses, before, accuracy(network, test))
 
 
@@ -111,10 +111,10 @@ def of_a_class(recipe: Parts, network: Network) -> Result:
 
 
 def dreamed(recipe: Parts, network: Network, begin: Tensor) -> Result:
-    """Changed: the photograph. Wanted: more of whatever a stage sees in it."""
+    """Changed: the photograph. Wanted: more of whatever a layer sees in it."""
     generator = torch.Generator().manual_seed(recipe.seed)
     canvas = _changes(begin, generator)
-    want = objectives.energy(recipe.stage)
+    want = objectives.energy(recipe.layer)
     with torch.no_grad():
         unit = want(network, begin).item()
 
@@ -130,17 +130,17 @@ def dreamed(recipe: Parts, network: Network, begin: Tensor) -> Result:
 def styled(recipe: Parts, network: Network, begin: Tensor, painting: Tensor) -> Result:
     """Changed: the photograph. Wanted: channels that fire together as for the painting, and its content."""
     canvas = _changes(begin, torch.Generator().manual_seed(recipe.seed))
-    stages = frozenset({*_STYLE_STAGES, _CONTENT_STAGE})
+    layers = frozenset({*_STYLE_LAYERS, _CONTENT_LAYER})
     with torch.no_grad():
-        seen = objectives.read(network, painting, stages)
-        content = objectives.read(network, begin, stages)[_CONTENT_STAGE]
-    distances = {stage: gram_distance(moments(seen[stage])) for stage in _STYLE_STAGES}
+        seen = objectives.read(network, painting, layers)
+        content = objectives.read(network, begin, layers)[_CONTENT_LAYER]
+    distances = {layer: gram_distance(moments(seen[layer])) for layer in _STYLE_LAYERS}
     unit = content.square().mean()
 
     def apart(picture: Tensor) -> tuple[Tensor, Tensor]:
-        outputs = objectives.read(network, picture, stages)
-        style = torch.stack([away(moments(outputs[stage])) for stage, away in distances.items()]).mean()
-        return style, (outputs[_CONTENT_STAGE] - content).square().mean() / unit
+        outputs = objectives.read(network, picture, layers)
+        style = torch.stack([away(moments(outputs[layer])) for layer, away in distances.items()]).mean()
+        return style, (outputs[_CONTENT_LAYER] - content).square().mean() / unit
 
     def wanted(_: int) -> Tensor:
         style, content_lost = apart(_over(begin, canvas))
@@ -157,7 +157,7 @@ def styled(recipe: Parts, network: Network, begin: Tensor, painting: Tensor) -> 
 def experiment(recipe: Parts) -> Outcome:
     """All four, and how far each got."""
     network, weights = trained(recipe)
-    vgg = optimize_for_inference(open_network("vgg16"), [recipe.stage, *_STYLE_STAGES, _CONTENT_STAGE])
+    vgg = optimize_for_inference(open_network("vgg16"), [recipe.layer, *_STYLE_LAYERS, _CONTENT_LAYER])
     begin, painting = (photograph(name, recipe.size)[None] for name in (recipe.photograph, recipe.style))
     results = [
         weights,
@@ -182,7 +182,7 @@ def _told(recipe: Parts, results: Sequence[Result]) -> Outcome:
     words = (
         f"One loop. It changes weights until {weights.after:.1%} of test digits are read right "
         f"({weights.before:.0%} before); a picture until that network is {digit.after:.0%} sure of a "
-        f"{recipe.class_} ({digit.before:.0%}); a photograph until {recipe.stage} is {dream.after:.1f} times "
+        f"{recipe.class_} ({digit.before:.0%}); a photograph until {recipe.layer} is {dream.after:.1f} times "
         f"as excited; and until its Gram matrices are {style.before / max(style.after, 1e-9):.0f} times "
         "nearer the painting's."
     )
@@ -192,7 +192,7 @@ def _told(recipe: Parts, results: Sequence[Result]) -> Outcome:
     titles = (
         ("1. weights, for the right class", "kernels of the first layer, after training"),
         (f"2. a picture, for the class {recipe.class_}", "a digit that nobody wrote"),
-        (f"3. a photograph, for the energy of {recipe.stage}", f"{recipe.photograph}, dreamed"),
+        (f"3. a photograph, for the energy of {recipe.layer}", f"{recipe.photograph}, dreamed"),
         (f"4. a photograph, for {recipe.style}'s Gram matrices", f"{recipe.photograph} in that style"),
     )
     pictures = [
@@ -230,7 +230,7 @@ def _share(network: Network, picture: Tensor, answer: int) -> float:
 
 LESSON = Lesson(
     "parts", "Style and dream from the same parts", "Are training, dreaming and style the same thing?",
-    "Change what is changed, weights or the picture, and what is wanted, a class, a stage's energy or a "
+    "Change what is changed, weights or the picture, and what is wanted, a class, a layer's energy or a "
     "style: one loop does all of it.",
     "src/lanterna/lessons/parts.py", Parts, experiment, needs=("mnist", "photographs", "vgg16"),
 )  # fmt: skip

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lanterna.lessons.lesson import Verdict
-    from lanterna.networks.stages import Network
+    from lanterna.networks.network import Network
     from lanterna.probes.ablation import By
     from lanterna.probes.paths import Paths
 
@@ -85,15 +85,15 @@ def without(network: Network, found: Paths, share: float) -> Network:
 
 
 def strongest(found: Paths) -> list[tuple[str, str, str, str]]:
-    """The unit of each stage that brought the most, and what all units and all later offsets add up to."""
+    """The unit of each layer that brought the most, and what all units and all later offsets add up to."""
     rows = []
-    for stage, contributions in found.contributions.items():
-        if stage not in found.whole:
+    for layer, contributions in found.contributions.items():
+        if layer not in found.whole:
             continue
         by_map = contributions.flatten(1).sum(1) if contributions.dim() == 3 else contributions.flatten()
         best = int(by_map.argmax())
-        what = "the picture" if stage == INPUT else f"{'map' if contributions.dim() == 3 else 'unit'} {best}"
-        rows.append((stage, what, f"{by_map[best]:+.2f}", f"{found.explained(stage):.4f}"))
+        what = "the picture" if layer == INPUT else f"{'map' if contributions.dim() == 3 else 'unit'} {best}"
+        rows.append((layer, what, f"{by_map[best]:+.2f}", f"{found.explained(layer):.4f}"))
     return rows
 
 
@@ -127,7 +127,7 @@ def experiment(recipe: FollowPaths) -> Outcome:
         Chart(f"Mean of {recipe.digits} test digits", "percent of connections cut", "left of the answer",
               [Line(words, percent[1:], values[1:]) for words, values in fallen.items()], log_across=True),
     ]  # fmt: skip
-    head = ("stage", "brings the most", "how much", "all of it, and what comes after")
+    head = ("layer", "brings the most", "how much", "all of it, and what comes after")
     return Outcome(Finding(verdict, words, numbers, (recipe.seed,)), charts, [head, *strongest(found)])
 
 
@@ -143,7 +143,7 @@ def _said(
     changed = f"it reads {reads}" if reads != found.answer else f"it still reads {reads}"
     words = (
         f"Test digit {recipe.digit}, a {label}, is read as {found.answer} with {found.value:.2f}; at every "
-        f"stage the parts add up to that, to within {found.error:.0e}. With {recipe.cut:.2%} of the "
+        f"layer the parts add up to that, to within {found.error:.0e}. With {recipe.cut:.2%} of the "
         f"connections cut, those that bring the most, {changed}. Over {recipe.digits} digits, cutting "
         f"the {_SHARES[place]:.2%} that matter most leaves {paths_left:.0%} of the answer; as many of the "
         f"largest weights "

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lanterna.lessons.lesson import Verdict
-    from lanterna.networks.stages import Network
+    from lanterna.networks.network import Network
 
 Squash = Literal["sigmoid", "tanh", "relu"]
 
@@ -130,7 +130,7 @@ def dead(made: Network, digits: Digits) -> float:
     gone = []
     with torch.no_grad():
         for name, out in made.run(in_unit_range(digits.images)):
-            slope = _SLOPES.get(type(made.stage(name)))
+            slope = _SLOPES.get(type(made.layer(name)))
             if slope:
                 gone.append((slope(out) < _NOTHING).all(0).float())
     return torch.cat(gone).mean().item()

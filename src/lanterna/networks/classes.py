@@ -10,7 +10,7 @@ from lanterna import shelf
 from lanterna.errors import UsageError
 
 if TYPE_CHECKING:
-    from lanterna.networks.stages import Network
+    from lanterna.networks.network import Network
 
 # Where the shelf's list explains instead of naming, or has one name for two classes: ImageNet's own words.
 _PLAINER = {282: "tiger cat", 638: "maillot", 744: "projectile", 837: "dark glasses", 998: "ear of grain"}

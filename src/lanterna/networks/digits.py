@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor, nn
 
-from lanterna.networks.stages import InputSpec, Network
+from lanterna.networks.network import InputSpec, Network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,11 +50,11 @@ def dense(
 ) -> Network:
     """The lecture's network: every pixel to every unit, every unit to every unit of the next layer.
 
-    Stages: `flatten` (N, 784); then for each hidden layer `hidden1` (its weighted sums), `relu1` (or
+    Layers: `flatten` (N, 784); then for each hidden layer `hidden1` (its weighted sums), `relu1` (or
     `sigmoid1`, `tanh1`) and, where asked for, `dropout1`; at last `output` (N, 10).
     """
-    stages = _fully_connected(SIDE * SIDE, hidden, activation, bias, dropout)
-    return Network("dense", DIGIT_INPUT, stages, [str(digit) for digit in range(TEN)])
+    layers = _fully_connected(SIDE * SIDE, hidden, activation, bias, dropout)
+    return Network("dense", DIGIT_INPUT, layers, [str(digit) for digit in range(TEN)])
 
 
 def conv(
@@ -69,7 +69,7 @@ def conv(
 
     For each entry of `channels` a group of `convolutions` layers of 3 × 3 kernels with that many maps
     (5 × 5 in the very first, so that its kernels can be looked at), the last of them followed by 2 × 2 max
-    pooling. Stages of group 1 with one convolution: `conv1`, `pool1`, `norm1`, `relu1`; with two:
+    pooling. Layers of group 1 with one convolution: `conv1`, `pool1`, `norm1`, `relu1`; with two:
     `conv1_1`, `norm1_1`, `relu1_1`, `conv1_2`, `pool1`, `norm1_2`, `relu1_2`. Then `flatten`, the hidden
     layers as in `dense`, and `output`.
 
@@ -77,24 +77,24 @@ def conv(
     the largest of four stays the largest. A convolution has no bias of its own because the normalisation's
     offset is one.
     """
-    stages: dict[str, nn.Module] = {}
+    layers: dict[str, nn.Module] = {}
     width, side = 1, SIDE
     for group, maps in enumerate(channels, start=1):
         for layer in range(1, convolutions + 1):
             number = f"{group}" if convolutions == 1 else f"{group}_{layer}"
-            kernel = 3 if stages else 5
-            stages[f"conv{number}"] = nn.Conv2d(width, maps, kernel, padding=kernel // 2, bias=False)
+            kernel = 3 if layers else 5
+            layers[f"conv{number}"] = nn.Conv2d(width, maps, kernel, padding=kernel // 2, bias=False)
             if layer == convolutions:
-                stages[f"pool{group}"] = MaxPool2d(2)
+                layers[f"pool{group}"] = MaxPool2d(2)
                 side //= 2
             norm = nn.BatchNorm2d(maps)
             if not bias:
                 norm.register_parameter("bias", None)
-            stages[f"norm{number}"] = norm
-            stages[f"{activation}{number}"] = ACTIVATIONS[activation]()
+            layers[f"norm{number}"] = norm
+            layers[f"{activation}{number}"] = ACTIVATIONS[activation]()
             width = maps
-    stages |= _fully_connected(width * side * side, hidden, activation, bias, dropout, after=len(channels))
-    return Network("conv", DIGIT_INPUT, stages, [str(digit) for digit in range(TEN)])
+    layers |= _fully_connected(width * side * side, hidden, activation, bias, dropout, after=len(channels))
+    return Network("conv", DIGIT_INPUT, layers, [str(digit) for digit in range(TEN)])
 
 
 def build(plan: Plan) -> Network:
@@ -120,18 +120,18 @@ def lay_channels_last(network: Network) -> None:
 def _fully_connected(
     width: int, hidden: Sequence[int], activation: Activation, bias: bool, dropout: float, after: int = 0
 ) -> dict[str, nn.Module]:
-    """Stages from a picture or maps of `width` numbers to ten logits; numbering goes on after `after`."""
-    stages: dict[str, nn.Module] = {"flatten": nn.Flatten()}
+    """Layers from a picture or maps of `width` numbers to ten logits; numbering goes on after `after`."""
+    layers: dict[str, nn.Module] = {"flatten": nn.Flatten()}
     for number, units in enumerate(hidden, start=after + 1):
-        stages[f"hidden{number}"] = nn.Linear(width, units, bias=bias)
-        stages[f"{activation}{number}"] = ACTIVATIONS[activation]()
+        layers[f"hidden{number}"] = nn.Linear(width, units, bias=bias)
+        layers[f"{activation}{number}"] = ACTIVATIONS[activation]()
         if dropout:
-            stages[f"dropout{number}"] = nn.Dropout(dropout)
+            layers[f"dropout{number}"] = nn.Dropout(dropout)
         width = units
     if dropout and not hidden:
-        stages["dropout"] = nn.Dropout(dropout)
-    stages["output"] = nn.Linear(width, TEN, bias=bias)
-    return stages
+        layers["dropout"] = nn.Dropout(dropout)
+    layers["output"] = nn.Linear(width, TEN, bias=bias)
+    return layers
 
 
 def start_weights(network: Network, how: WeightStart, bias_start: float, generator: torch.Generator) -> None:

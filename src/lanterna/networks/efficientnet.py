@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lanterna.networks.stages import InputSpec, Network
+from lanterna.networks.network import InputSpec, Network
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,7 +85,7 @@ class SameConv2d(nn.Conv2d):
         return F.conv2d(x, self.weight, self.bias, stride, (rows // 2, columns // 2), groups=self.groups)
 
 
-def _layer(
+def _conv_norm(
     inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, *, bent: bool = True
 ) -> nn.Sequential:
     """A convolution, its batch norm and, if `bent`, ReLU6."""
@@ -108,9 +108,9 @@ class Block(nn.Module):
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, widen: int) -> None:
         super().__init__()
         hidden = inputs * widen
-        self.expand = _layer(inputs, hidden, 1) if widen > 1 else nn.Identity()
-        self.depthwise = _layer(hidden, hidden, kernel, stride, groups=hidden)
-        self.project = _layer(hidden, outputs, 1, bent=False)
+        self.expand = _conv_norm(inputs, hidden, 1) if widen > 1 else nn.Identity()
+        self.depthwise = _conv_norm(hidden, hidden, kernel, stride, groups=hidden)
+        self.project = _conv_norm(hidden, outputs, 1, bent=False)
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
@@ -126,11 +126,11 @@ def _channels(count: int, width: float) -> int:
     return rounded if rounded >= 0.9 * wanted else rounded + 8
 
 
-def _stages(scale: Scale, answers: int) -> dict[str, nn.Module]:
-    """The stages in order, with no weights behind them yet."""
-    stages: dict[str, nn.Module] = {}
+def _layers(scale: Scale, answers: int) -> dict[str, nn.Module]:
+    """The layers in order, with no weights behind them yet."""
+    layers: dict[str, nn.Module] = {}
     with torch.device("meta"):  # nothing is drawn at random only to be replaced by the weights
-        stages["stem"] = _layer(3, _STEM, 3, stride=2)
+        layers["stem"] = _conv_norm(3, _STEM, 3, stride=2)
         inputs = _STEM
         for group, (count, kernel, first_stride, widen, channels) in enumerate(_GROUPS):
             outputs = _channels(channels, scale.width)
@@ -138,26 +138,26 @@ def _stages(scale: Scale, answers: int) -> dict[str, nn.Module]:
             end = group in (0, len(_GROUPS) - 1)
             for repeat in range(count if end else math.ceil(count * scale.depth)):
                 stride = first_stride if repeat == 0 else 1
-                stages[f"block{len(stages)}"] = Block(inputs, outputs, kernel, stride, widen)
+                layers[f"block{len(layers)}"] = Block(inputs, outputs, kernel, stride, widen)
                 inputs = outputs
-        stages["head"] = _layer(inputs, _HEAD, 1)
-        stages["pool"] = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())  # (N, 1280)
-        stages["output"] = nn.Linear(_HEAD, answers)
-    return stages
+        layers["head"] = _conv_norm(inputs, _HEAD, 1)
+        layers["pool"] = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())  # (N, 1280)
+        layers["output"] = nn.Linear(_HEAD, answers)
+    return layers
 
 
 def _file_name(name: str) -> str:
     """What the shelf's file calls the weight that we call `name`."""
-    _, stage, *rest = name.split(".")  # "stages.block3.expand.conv.weight"
-    if stage == "output":
+    _, layer, *rest = name.split(".")  # "layers.block3.expand.conv.weight"
+    if layer == "output":
         return f"_fc.{rest[0]}"
-    if stage in ("stem", "head"):
+    if layer in ("stem", "head"):
         part, value = rest
-        return f"_conv_{stage}.{value}" if part == "conv" else f"_bn{int(stage == 'head')}.{value}"
-    layer, part, value = rest
-    norm = ("expand", "depthwise", "project").index(layer)
-    block = int(stage.removeprefix("block")) - 1
-    return f"_blocks.{block}." + (f"_{layer}_conv.{value}" if part == "conv" else f"_bn{norm}.{value}")
+        return f"_conv_{layer}.{value}" if part == "conv" else f"_bn{int(layer == 'head')}.{value}"
+    convolution, part, value = rest
+    norm = ("expand", "depthwise", "project").index(convolution)
+    block = int(layer.removeprefix("block")) - 1
+    return f"_blocks.{block}." + (f"_{convolution}_conv.{value}" if part == "conv" else f"_bn{norm}.{value}")
 
 
 def efficientnet(
@@ -190,4 +190,4 @@ def planned(scale_name: str, name: str, answers: int, classes: Sequence[str]) ->
         # Evaluated on a centre crop that leaves 32 of size + 32 pixels out.
         crop=scale.size / (scale.size + 32),
     )
-    return Network(name, spec, _stages(scale, answers), classes)
+    return Network(name, spec, _layers(scale, answers), classes)

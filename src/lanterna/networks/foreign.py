@@ -14,7 +14,7 @@ from torch import nn
 
 from lanterna.errors import LanternaError, MissingError, UsageError
 from lanterna.networks.classes import imagenet_classes, numbered_classes
-from lanterna.networks.stages import InputSpec
+from lanterna.networks.network import InputSpec
 from lanterna.networks.tracing import ForeignNetwork, take_apart
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """A copy of a network that is as quick as this machine lets it be, for work that runs it hundreds of times.
 
-Nothing here changes what a stage puts out beyond rounding: what is never read is not there, numbers lie in
+Nothing here changes what a layer puts out beyond rounding: what is never read is not there, numbers lie in
 memory as convolutions want them, constants are multiplied into weights beforehand, and values that nobody
 reads again are written over.
 """
@@ -15,46 +15,46 @@ import torch
 from torch import nn
 
 from lanterna.devices import fast_dtype
-from lanterna.networks.stages import Network
+from lanterna.networks.network import Network
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
 
-def optimize_for_inference(network: Network, stages: Collection[str] | None = None) -> Network:
-    """A quick copy that puts out the same at `stages` (all of them if none are given), at rest.
+def optimize_for_inference(network: Network, layers: Collection[str] | None = None) -> Network:
+    """A quick copy that puts out the same at `layers` (all of them if none are given), at rest.
 
-    Truncated after the last of `stages`; channels last; batch norms folded into the convolutions before them;
+    Truncated after the last of `layers`; channels last; batch norms folded into the convolutions before them;
     activations in place where what they write over is not asked for, and behind the pooling that follows them
     where they are not asked for themselves. And in bfloat16 where the hardware has
     it, but for networks that filter each channel by itself, which bfloat16 makes no faster on a CPU
     (measured: a step of EfficientNet-Lite0 at block9 and 512 px takes 58 ms in float32, 89 ms in bfloat16;
     vgg16 at relu4_3 takes 0.8 s and 0.2 s), and for digit networks, which are small. Of anyone else's network
-    only the memory format is changed. Errors: `UsageError` for a stage that is not there.
+    only the memory format is changed. Errors: `UsageError` for a layer that is not there.
     """
-    for name in stages or ():
-        network.stage(name)
-    names = list(network.stages)
-    wanted = set(stages or names)
+    for name in layers or ():
+        network.layer(name)
+    names = list(network.layers)
+    wanted = set(layers or names)
     if type(network) is Network:  # copy no layer that nothing is read of
         read = names[: 1 + max(names.index(name) for name in wanted)]
-        layers = copy.deepcopy(nn.ModuleDict({name: network.stages[name] for name in read}))
-        work = copy.deepcopy(network, {id(network.stages): layers})
+        copied = copy.deepcopy(nn.ModuleDict({name: network.layers[name] for name in read}))
+        work = copy.deepcopy(network, {id(network.layers): copied})
     else:
         work = copy.deepcopy(network)
     work.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if type(network) is not Network:
         return work
-    for part in list(work.stages.modules()):
+    for part in list(work.layers.modules()):
         if isinstance(part, nn.Sequential):
             _fold(part)
             _overwrite([layer for layer in part if not isinstance(layer, nn.Identity)])
-    if stages is not None:
-        _pool_first(work.stages, wanted)
-        _overwrite([module for name, module in work.stages.items()], [name in wanted for name in work.stages])
+    if layers is not None:
+        _pool_first(work.layers, wanted)
+        _overwrite([module for name, module in work.layers.items()], [name in wanted for name in work.layers])
     grouped = any(isinstance(part, nn.Conv2d) and part.groups > 1 for part in work.modules())
     if network.input_spec.channels == 3 and not grouped:
-        work.stages.to(fast_dtype(work.get_buffer("mean").device))
+        work.layers.to(fast_dtype(work.get_buffer("mean").device))
     return work
 
 
@@ -73,15 +73,15 @@ def _fold(layers: nn.Sequential) -> None:
             setattr(layers, name, nn.Identity())
 
 
-def _pool_first(stages: nn.ModuleDict, wanted: Collection[str]) -> None:
+def _pool_first(layers: nn.ModuleDict, wanted: Collection[str]) -> None:
     """Pool before a ReLU that nobody reads: the largest of four stays the largest, and there is a quarter of
     them left to cut off at 0.
     """
-    for before, name in itertools.pairwise(list(stages)):
-        relu, pool = stages[before], stages[name]
+    for before, name in itertools.pairwise(list(layers)):
+        relu, pool = layers[before], layers[name]
         if isinstance(relu, nn.ReLU | nn.ReLU6) and isinstance(pool, nn.MaxPool2d) and before not in wanted:
-            stages[before] = nn.Identity()
-            stages[name] = nn.Sequential(pool, type(relu)(inplace=True))
+            layers[before] = nn.Identity()
+            layers[name] = nn.Sequential(pool, type(relu)(inplace=True))
 
 
 def _overwrite(layers: list[nn.Module], read: list[bool] | None = None) -> None:

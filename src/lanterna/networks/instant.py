@@ -117,7 +117,7 @@ class ConditionalNorm(nn.Module):
         return scale, self.beta(style) - mean * scale
 
 
-class Layer(nn.Module):
+class ConvLayer(nn.Module):
     """Enlarge, reflect at the border, convolve, normalise, rectify: each but the convolution where wanted.
 
     `(N, inputs, H, W)` becomes `(N, outputs, ⌈H · enlarge / stride⌉, ⌈W · enlarge / stride⌉)`. Enlarging
@@ -158,8 +158,8 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, width: int, style: int) -> None:
         super().__init__()
-        self.conv1 = Layer(width, width, 3, style=style)
-        self.conv2 = Layer(width, width, 3, style=style, rectify=False)
+        self.conv1 = ConvLayer(width, width, 3, style=style)
+        self.conv2 = ConvLayer(width, width, 3, style=style, rectify=False)
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         """Maps `(N, width, H, W)` in the style `(N, S)`."""
@@ -190,18 +190,18 @@ class StyleTransformer(nn.Module):
         early = style if contract_in_style else None
         self.contract = nn.ModuleList(
             [
-                Layer(3, one, 9, style=early),
-                Layer(one, two, 3, stride=2, style=early),
-                Layer(two, width, 3, stride=2, style=early),
+                ConvLayer(3, one, 9, style=early),
+                ConvLayer(one, two, 3, stride=2, style=early),
+                ConvLayer(two, width, 3, stride=2, style=early),
             ]
         )
         self.residual = nn.ModuleList(ResidualBlock(width, style) for _ in range(blocks))
         half, full, colours = expand
         self.expand = nn.ModuleList(
             [
-                Layer(width, half, 3, enlarge=2, style=style),
-                Layer(half, full, 3, enlarge=2, style=style),
-                Layer(full, colours, 9, style=style, rectify=False),
+                ConvLayer(width, half, 3, enlarge=2, style=style),
+                ConvLayer(half, full, 3, enlarge=2, style=style),
+                ConvLayer(full, colours, 9, style=style, rectify=False),
             ]
         )
 
@@ -284,5 +284,5 @@ def open_multistyle_transformer() -> StyleTransformer:
     return network.eval().requires_grad_(False)
 
 
-def _named_layers(network: nn.Module) -> Iterator[tuple[str, Layer]]:
-    return ((name, part) for name, part in network.named_modules() if isinstance(part, Layer))
+def _named_layers(network: nn.Module) -> Iterator[tuple[str, ConvLayer]]:
+    return ((name, part) for name, part in network.named_modules() if isinstance(part, ConvLayer))

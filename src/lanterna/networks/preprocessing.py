@@ -12,7 +12,7 @@ from lanterna.networks.digits import DIGIT_INPUT
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lanterna.networks.stages import InputSpec
+    from lanterna.networks.network import InputSpec
 
 _GREY = (0.299, 0.587, 0.114)  # how bright red, green and blue look (ITU-R BT.601)
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lanterna.networks.instant import Layer, ResidualBlock
+from lanterna.networks.instant import ConvLayer, ResidualBlock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +54,7 @@ class _Made:
     """A map that is computed from the one before it, whenever its rows are asked for."""
 
     def __init__(self, before: _Map, layer: nn.Module, style: Tensor) -> None:
-        assert isinstance(layer, Layer)  # PyTorch's lists of modules do not know of what
+        assert isinstance(layer, ConvLayer)  # PyTorch's lists of modules do not know of what
         self.before = before
         self.layer = layer
         self.style = style

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from lanterna.networks.stages import Network
+    from lanterna.networks.network import Network
 
 Teachable = Literal["efficientnet-lite0", "efficientnet-lite2"]
 ClassName = Annotated[str, Field(min_length=1, max_length=CLASS_NAME_LONGEST)]
 
 
 class TaughtPlan(BaseModel):
-    """What a taught network keeps beside its weights: whose stages it has, and its classes in order."""
+    """What a taught network keeps beside its weights: whose layers it has, and its classes in order."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -48,12 +48,12 @@ def with_classes(
 ) -> Network:
     """The same network with another last layer, `weight` (C, 1280) and `bias` (C,): its own classes.
 
-    The stages before it are shared with `network`, not copied.
+    The layers before it are shared with `network`, not copied.
     """
     output = torch.nn.Linear(weight.shape[1], weight.shape[0], device="meta")
     output.weight, output.bias = torch.nn.Parameter(weight), torch.nn.Parameter(bias)
-    stages = {**dict(network.stages.items()), "output": output}
-    taught = type(network)(name, network.input_spec, stages, classes).to(weight.device)
+    layers = {**dict(network.layers.items()), "output": output}
+    taught = type(network)(name, network.input_spec, layers, classes).to(weight.device)
     return taught.eval().requires_grad_(False)
 
 

@@ -1,14 +1,14 @@
-"""Anyone's PyTorch network as named stages: `module:function` is imported, called and taken apart.
+"""Anyone's PyTorch network as named layers: `module:function` is imported, called and taken apart.
 
 The function is called without arguments and gives an `nn.Module`. Its code runs, with all that the person who
 runs it may do: a name from the person's own command line is theirs to give, a name found in a picture or sent
 by somebody is not (see `documents.runs_code`).
 
 How it is taken apart: `torch.fx` writes down every step of the network's forward pass. Wherever a single
-tensor carries all that the rest needs, the list can be cut; what lies between two cuts is a stage. A plain
-sequence becomes one stage for each layer, a residual block becomes one stage, and the stages one after
+tensor carries all that the rest needs, the list can be cut; what lies between two cuts is a layer. A plain
+sequence becomes one layer for each module, a residual block becomes one layer, and the layers one after
 another are the network again, which is checked with a picture of noise. Where that cannot be had (the
-forward pass decides by what it sees, or never has everything in one tensor), the layers are read while the
+forward pass decides by what it sees, or never has everything in one tensor), its modules are read while the
 whole network runs.
 """
 
@@ -19,43 +19,43 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, fx, nn
 
-from lanterna.networks.stages import InputSpec, Network
+from lanterna.networks.network import InputSpec, Network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-# A stage that holds more layers than this, and most of the network, would show too little.
-_MOST_LAYERS = 20
+# A layer that holds more modules than this, and most of the network, would show too little.
+_MOST_MODULES = 20
 
 
 class ForeignNetwork(Network):
-    """A network that somebody else wrote; the stages have the names its modules have in its own code."""
+    """A network that somebody else wrote; the layers have the names its modules have in its own code."""
 
     def __init__(
         self,
         name: str,
         spec: InputSpec,
-        stages: Mapping[str, nn.Module],
+        layers: Mapping[str, nn.Module],
         classes: Sequence[str] = (),
         note: str = "",
     ) -> None:
         super().__init__(name, spec, {}, classes)
-        self.stages = _Modules(stages)
+        self.layers = _Modules(layers)
         self.note = note
         """What is known about it, and what is not."""
 
 
 class UntracedNetwork(ForeignNetwork):
-    """A network whose layers are read while the whole runs, because it is no chain of stages.
+    """A network whose modules are read while the whole runs, because it is no chain of layers.
 
-    `run` therefore computes the whole network before it yields the first stage, and a layer that is used
-    twice is two stages, `relu` and `relu_1`. The last stage is always `result`, what the network gave.
+    `run` therefore computes the whole network before it yields the first layer, and a module that is used
+    twice is two layers, `relu` and `relu_1`. The last layer is always `result`, what the network gave.
     """
 
     def __init__(
-        self, name: str, spec: InputSpec, whole: nn.Module, stages: Mapping[str, nn.Module], note: str
+        self, name: str, spec: InputSpec, whole: nn.Module, layers: Mapping[str, nn.Module], note: str
     ) -> None:
-        super().__init__(name, spec, stages, note=note)
+        super().__init__(name, spec, layers, note=note)
         self.whole = whole
 
     def run(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
@@ -102,9 +102,9 @@ class _Whole(nn.Module):
 def take_apart(
     name: str, network: nn.Module, spec: InputSpec, note: str = ""
 ) -> tuple[ForeignNetwork, tuple[int, ...]]:
-    """Find the stages of `network`, whose input is `(N, channels, size, size)` of `spec`; it is set at rest.
+    """Find the layers of `network`, whose input is `(N, channels, size, size)` of `spec`; it is set at rest.
 
-    Gives it with its stages, and the shape of what it gives for two pictures.
+    Gives it with its layers, and the shape of what it gives for two pictures.
 
     Errors: whatever `network` raises when it is run.
     """
@@ -112,21 +112,19 @@ def take_apart(
     for module in network.modules():
         if getattr(module, "inplace", False) is True:
             vars(module)["inplace"] = (
-                False  # working in place would overwrite the stage that was read before it
+                False  # working in place would overwrite the layer that was read before it
             )
     whole = _Whole(network).eval()
     noise = torch.randn(2, spec.channels, spec.size, spec.size, generator=torch.Generator().manual_seed(0))
     parameter = next(network.parameters())
     noise = noise.to(parameter.device, parameter.dtype)
     with torch.no_grad():
-        layers, expected = _read(whole, noise)
-        stages = _chain(whole, noise)
-        if stages and _holds(stages, noise, expected):
-            return ForeignNetwork(name, spec, stages, note=note), tuple(expected.shape)
-    apart = (
-        "its layers are read while the whole network runs, because it cannot be cut into a chain of stages"
-    )
-    modules = {layer: module for layer, (module, _) in layers.items()} | {RESULT: nn.Identity()}
+        read, expected = _read(whole, noise)
+        layers = _chain(whole, noise)
+        if layers and _holds(layers, noise, expected):
+            return ForeignNetwork(name, spec, layers, note=note), tuple(expected.shape)
+    apart = "its layers are read while the whole network runs, because it cannot be cut into a chain of them"
+    modules = {layer: module for layer, (module, _) in read.items()} | {RESULT: nn.Identity()}
     note = f"{note}; {apart}" if note else apart
     return UntracedNetwork(name, spec, whole, modules, note), tuple(expected.shape)
 
@@ -181,7 +179,7 @@ class _Kinds(fx.Interpreter):
 
 
 def _chain(whole: nn.Module, example: Tensor) -> dict[str, nn.Module] | None:
-    """The network as stages that each need only what the one before put out; None where it has none."""
+    """The network as layers that each need only what the one before put out; None where it has none."""
     try:
         graph = _Tracer().trace(whole)
         for node in reversed(graph.nodes):
@@ -224,14 +222,14 @@ def _cut(whole: nn.Module, graph: fx.Graph, tensors: set[fx.Node]) -> dict[str, 
         needed_until = max(needed_until, last_use[node])
     if segments.pop():
         return None  # what comes out is no single tensor
-    stages: dict[str, nn.Module] = {}
+    layers: dict[str, nn.Module] = {}
     before = start
     for segment in _blocks(segments):
-        if len(_layers(segment)) > max(_MOST_LAYERS, len(_layers(steps)) // 2):
+        if len(_modules(segment)) > max(_MOST_MODULES, len(_modules(steps)) // 2):
             return None
-        stages[unused(_segment_name(segment, steps), stages)] = _stage(whole, segment, before)
+        layers[unused(_segment_name(segment, steps), layers)] = _layer(whole, segment, before)
         before = segment[-1]
-    return stages if len(stages) > 1 else None
+    return layers if len(layers) > 1 else None
 
 
 def _blocks(segments: Sequence[list[fx.Node]]) -> list[list[fx.Node]]:
@@ -240,7 +238,7 @@ def _blocks(segments: Sequence[list[fx.Node]]) -> list[list[fx.Node]]:
     blocks = {
         scopes[-1]
         for scopes, segment in zip(shared, segments, strict=True)
-        if scopes and len(_layers(segment)) > 1
+        if scopes and len(_modules(segment)) > 1
     }
     together: list[list[fx.Node]] = []
     last = None
@@ -254,12 +252,12 @@ def _blocks(segments: Sequence[list[fx.Node]]) -> list[list[fx.Node]]:
     return together
 
 
-def _layers(steps: Sequence[fx.Node]) -> list[fx.Node]:
+def _modules(steps: Sequence[fx.Node]) -> list[fx.Node]:
     return [step for step in steps if step.op == "call_module"]
 
 
-def _stage(whole: nn.Module, segment: Sequence[fx.Node], before: fx.Node) -> nn.Module:
-    """The steps of one segment as a module; a single layer is itself."""
+def _layer(whole: nn.Module, segment: Sequence[fx.Node], before: fx.Node) -> nn.Module:
+    """The steps of one segment as a module; a single module is itself."""
     (*_, last) = segment
     if len(segment) == 1 and last.op == "call_module" and last.args == (before,) and not last.kwargs:
         return whole.get_submodule(str(last.target))
@@ -318,13 +316,13 @@ def unused(name: str, names: Mapping[str, object]) -> str:
     return free
 
 
-def _holds(stages: Mapping[str, nn.Module], x: Tensor, expected: Tensor) -> bool:
-    """Whether the stages give what the network gave, and none writes into what another put out."""
+def _holds(layers: Mapping[str, nn.Module], x: Tensor, expected: Tensor) -> bool:
+    """Whether the layers give what the network gave, and none writes into what another put out."""
     outputs = [x]
     versions = []
-    for stage in stages.values():
+    for layer in layers.values():
         versions.append(outputs[-1]._version)  # PyTorch counts how often a tensor was written to
-        outputs.append(stage(outputs[-1]))
+        outputs.append(layer(outputs[-1]))
     untouched = all(output._version == version for output, version in zip(outputs, versions, strict=False))
     scale = float(expected.abs().max())
     return untouched and torch.allclose(outputs[-1], expected, rtol=1e-4, atol=1e-5 * scale)

@@ -15,10 +15,11 @@ from lanterna.files import read_regular, replacing
 from lanterna.networks.digits import build, lay_channels_last
 from lanterna.networks.plan import Plan
 from lanterna.networks.taught import TaughtPlan, build_taught
+from lanterna.renamed import current_weights
 from lanterna.settings import networks_folder
 
 if TYPE_CHECKING:
-    from lanterna.networks.stages import Network
+    from lanterna.networks.network import Network
 
 PLAN = "network.json"
 WEIGHTS = "weights.safetensors"
@@ -63,7 +64,7 @@ def open_trained(name: str | Path) -> Network:
         raise MissingError(f"no trained network at {folder}: lanterna train {kind} -o {name} makes one")
     try:
         plan = _plans.validate_json(read_regular(folder / PLAN, _PLAN_LIMIT))
-        weights = load_file(folder / WEIGHTS)
+        weights = current_weights(load_file(folder / WEIGHTS))
         if not all(bool(each.isfinite().all()) for each in weights.values()):
             raise ValueError("numbers that are none")
         if isinstance(plan, TaughtPlan):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from lanterna.networks.stages import InputSpec, Network
+from lanterna.networks.network import InputSpec, Network
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,7 @@ _BLUE, _GREEN, _RED = 103.939, 116.779, 123.68
 
 
 def vgg16(weights: Mapping[str, Tensor] | None = None) -> Network:
-    """VGG-16 from `conv1_1` to `relu5_3`, each convolution, ReLU and pool a stage of its own.
+    """VGG-16 from `conv1_1` to `relu5_3`, each convolution, ReLU and pool a layer of its own.
 
     Pictures in [0, 1], `(N, 3, H, W)` of any size from 16 pixels on, become features `(N, 512, H/16, W/16)`.
     `weights` are the tensors of the shelf's file; without them the network is a plan only (on PyTorch's meta
@@ -32,27 +32,27 @@ def vgg16(weights: Mapping[str, Tensor] | None = None) -> Network:
     """
     # One level is 1/255 of our range, so (picture - mean) / deviation is a level minus the mean level.
     spec = InputSpec(3, 224, (_RED / 255, _GREEN / 255, _BLUE / 255), (1 / 255,) * 3, crop=224 / 256)
-    network = Network("vgg16", spec, _stages())
+    network = Network("vgg16", spec, _layers())
     if weights is None:
         network.to("meta")
     else:
-        loaded = {f"stages.{name}": weight for name, weight in weights.items()}
+        loaded = {f"layers.{name}": weight for name, weight in weights.items()}
         # These weights expect blue first and pictures come red first: turn the first kernels round, once.
-        loaded["stages.conv1_1.weight"] = weights["conv1_1.weight"].flip(1).contiguous()
+        loaded["layers.conv1_1.weight"] = weights["conv1_1.weight"].flip(1).contiguous()
         network.load_state_dict(loaded, assign=True)
     return network.eval().requires_grad_(False)
 
 
-def _stages() -> dict[str, nn.Module]:
-    """The stages in order, with no weights behind them yet."""
-    stages: dict[str, nn.Module] = {}
+def _layers() -> dict[str, nn.Module]:
+    """The layers in order, with no weights behind them yet."""
+    layers: dict[str, nn.Module] = {}
     inputs = 3
     with torch.device("meta"):  # nothing is drawn at random only to be replaced by the weights
         for group, (count, channels) in enumerate(_GROUPS, start=1):
             if group > 1:
-                stages[f"pool{group - 1}"] = nn.MaxPool2d(2)
+                layers[f"pool{group - 1}"] = nn.MaxPool2d(2)
             for layer in range(1, count + 1):
-                stages[f"conv{group}_{layer}"] = nn.Conv2d(inputs, channels, 3, padding=1)
-                stages[f"relu{group}_{layer}"] = nn.ReLU()  # not in place: the stage before stays readable
+                layers[f"conv{group}_{layer}"] = nn.Conv2d(inputs, channels, 3, padding=1)
+                layers[f"relu{group}_{layer}"] = nn.ReLU()  # not in place: the layer before stays readable
                 inputs = channels
-    return stages
+    return layers

@@ -19,7 +19,7 @@ from lanterna.probes.running import Call, chosen_answers, run_through, value_of,
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lanterna.networks.stages import Network
+    from lanterna.networks.network import Network
 
 By = Literal["for", "contribution", "weight", "activation", "random"]
 BY: tuple[By, ...] = get_args(By)

@@ -17,7 +17,7 @@ from lanterna.probes.look import at_rest, one_picture, told_size
 from lanterna.probes.running import chosen_answers, value_of
 
 if TYPE_CHECKING:
-    from lanterna.networks.stages import Network
+    from lanterna.networks.network import Network
 
 _BATCH = 16
 
@@ -92,9 +92,9 @@ def integrated_gradients(
 
 
 def grad_cam(
-    network: Network, image: Tensor, answer: int, stage: str, *, against: int | None = None
+    network: Network, image: Tensor, answer: int, layer: str, *, against: int | None = None
 ) -> Tensor:
-    """Where in a stage's maps `(C, H, W)` the answer was found: `(H, W)`, zero or more.
+    """Where in a layer's maps `(C, H, W)` the answer was found: `(H, W)`, zero or more.
 
     Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization"
     (2017), equations 1 and 2: the maps are summed, each weighted with the mean of the answer's gradient over
@@ -102,13 +102,13 @@ def grad_cam(
     linear layer this is the class activation map of Zhou et al. (2016) but for a constant factor.
     """
     chosen = chosen_answers(network, answer, against)
-    network.stage(stage)
+    network.layer(layer)
     with torch.inference_mode(False), torch.enable_grad(), at_rest(network), told_size(network, image):
         picture = one_picture(network, image).requires_grad_()
         outputs = dict(network.run(picture))
-        maps, logits = outputs[stage], list(outputs.values())[-1]
+        maps, logits = outputs[layer], list(outputs.values())[-1]
         if maps.dim() != 4:
-            raise UsageError(f"{stage} has no maps: its shape is {tuple(maps.shape[1:])}")
+            raise UsageError(f"{layer} has no maps: its shape is {tuple(maps.shape[1:])}")
         (slopes,) = torch.autograd.grad(value_of(network, logits, chosen).sum(), maps)
         weights = slopes.mean((2, 3), keepdim=True)  # (1, C, 1, 1)
         return (weights * maps).sum(1)[0].relu().detach()

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from lanterna.errors import UsageError
 
 if TYPE_CHECKING:
-    from lanterna.networks.stages import Network
+    from lanterna.networks.network import Network
 
 Shape = Literal["edge", "bar", "blob"]
 

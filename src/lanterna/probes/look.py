@@ -1,4 +1,4 @@
-"""What each stage of a network put out for a picture."""
+"""What each layer of a network put out for a picture."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from lanterna.errors import UsageError
-from lanterna.images.drawing import as_png, sheet_of_stages
+from lanterna.images.drawing import as_png, sheet_of_layers
 
 if TYPE_CHECKING:
-    from lanterna.networks.stages import Network
+    from lanterna.networks.network import Network
 
 
 class Look(Mapping[str, Tensor]):
-    """What each stage put out, by the stage's name, in order. It draws itself in a notebook.
+    """What each layer put out, by the layer's name, in order. It draws itself in a notebook.
 
     For a batch `(N, C, H, W)` the tensors are `(N, …)`; for one picture `(C, H, W)` they have no N.
     """
@@ -27,10 +27,10 @@ class Look(Mapping[str, Tensor]):
         self.images = images
         self._outputs = dict(outputs)
 
-    def __getitem__(self, stage: str) -> Tensor:
-        if stage not in self._outputs:
-            raise KeyError(stage)
-        return self._outputs[stage]
+    def __getitem__(self, layer: str) -> Tensor:
+        if layer not in self._outputs:
+            raise KeyError(layer)
+        return self._outputs[layer]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._outputs)
@@ -45,25 +45,25 @@ class Look(Mapping[str, Tensor]):
     def _repr_png_(self) -> bytes:
         one = self.images.dim() == 3
         rows = {name: output if one else output[0] for name, output in self.items()}
-        return as_png(sheet_of_stages({"picture": self.images if one else self.images[0], **rows}))
+        return as_png(sheet_of_layers({"picture": self.images if one else self.images[0], **rows}))
 
 
-def look(network: Network, images: Tensor, *stages: str) -> Look:
-    """What each of `stages` put out for `images`, `(N, C, H, W)` or one picture `(C, H, W)`, in [0, 1].
+def look(network: Network, images: Tensor, *layers: str) -> Look:
+    """What each of `layers` put out for `images`, `(N, C, H, W)` or one picture `(C, H, W)`, in [0, 1].
 
-    Without `stages`, all of them. Nothing after the last stage asked for is computed. The network is read at
+    Without `layers`, all of them. Nothing after the last layer asked for is computed. The network is read at
     rest (no dropout, batch norms by their running statistics) and left as it was; no gradients are kept.
 
-    Errors: `UsageError` for a stage that the network does not have, or pictures it cannot take.
+    Errors: `UsageError` for a layer that the network does not have, or pictures it cannot take.
     """
-    for name in stages:
-        network.stage(name)
+    for name in layers:
+        network.layer(name)
     batch = as_batch(network, images)
     outputs: dict[str, Tensor] = {}
-    missing = set(stages or network.stages)
+    missing = set(layers or network.layers)
     with at_rest(network), torch.no_grad(), told_size(network, images):
         for name, output in network.run(batch):
-            if name in missing or not stages:
+            if name in missing or not layers:
                 outputs[name] = output if images.dim() == 4 else output[0]
                 missing.discard(name)
             if not missing:

@@ -5,10 +5,10 @@ and the same pixels win the pooling, its answer is a weighted sum. So for one pi
 sum, and gradients give its terms: a unit contributes its activation times the gradient of the answer with
 respect to it, a connection its weight times the gradient with respect to that weight (gradient × input:
 Shrikumar et al. 2016; for ReLU networks it is layer-wise relevance propagation's z-rule, Ancona et al. 2018).
-What does not come through the stage before are the offsets: biases, what a batch norm at rest adds, a ReLU6
-that is full. At every stage,
+What does not come through the layer before are the offsets: biases, what a batch norm at rest adds, a ReLU6
+that is full. At every layer,
 
-    the contributions of its units + the offsets of all the stages behind it = the answer.
+    the contributions of its units + the offsets of all the layers behind it = the answer.
 
 The offsets are worked out from what each module is, never as what is left over, so that this is a check.
 """
@@ -27,17 +27,17 @@ from lanterna.errors import UsageError
 from lanterna.images.drawing import as_png, signed_over
 from lanterna.networks.tracing import ForeignNetwork, UntracedNetwork
 from lanterna.probes.look import at_rest, one_picture, told_size
-from lanterna.probes.running import INPUT, chosen_answers, gradients_of, layers_of, run_through, weights_of
+from lanterna.probes.running import INPUT, chosen_answers, gradients_of, modules_of, run_through, weights_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lanterna.networks.stages import Network
+    from lanterna.networks.network import Network
 
 OFFSET = "normalisation"
 """The offset of normalising: what subtracting the mean from the picture does to the answer."""
 
-# Layers that are linear for one picture, and of which `_constant` knows what they add.
+# Modules that are linear for one picture, and of which `_constant` knows what they add.
 _PIECEWISE_LINEAR = (
     *(nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d),
     *(nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.Hardtanh),  # nn.ReLU6 is a Hardtanh
@@ -53,13 +53,13 @@ class Paths:
     """The terms of one answer to one picture. It draws itself in a notebook.
 
     `value` is the answer: a logit, or the logit of `answer` minus the logit of `against`. `contributions` and
-    `gradients` (of the answer) have the shape of each stage's output without N, `input` first, the picture
-    itself. `connections` are by layer, in the shape of its weight, a kernel's summed over all positions.
-    `offsets` are by stage, and before them `normalisation`; `layer_offsets` are the same by layer, for each
+    `gradients` (of the answer) have the shape of each layer's output without N, `input` first, the picture
+    itself. `connections` are by module, in the shape of its weight, a kernel's summed over all positions.
+    `offsets` are by layer, and before them `normalisation`; `module_offsets` are the same by module, for each
     of its maps or units. `empty` is the answer to the empty picture, where the method starts from it.
 
     `method` is `exact`, or `integrated` for a network that is not piecewise linear. `error` is the largest
-    gap between the answer and the sum at any stage of `whole`, the stages that all of the answer flows
+    gap between the answer and the sum at any layer of `whole`, the layers that all of the answer flows
     through; `note` says in words what holds.
     """
 
@@ -72,7 +72,7 @@ class Paths:
     contributions: Mapping[str, Tensor]
     gradients: Mapping[str, Tensor]
     connections: Mapping[str, Tensor]
-    layer_offsets: Mapping[str, Tensor]
+    module_offsets: Mapping[str, Tensor]
     offsets: Mapping[str, float]
     whole: Sequence[str]
     empty: float = 0.0
@@ -80,23 +80,23 @@ class Paths:
     error: float = field(init=False)
 
     def __post_init__(self) -> None:
-        gaps = [abs(self.explained(stage) - self.value) for stage in self.whole]
+        gaps = [abs(self.explained(layer) - self.value) for layer in self.whole]
         object.__setattr__(self, "error", max(gaps, key=lambda gap: math.inf if math.isnan(gap) else gap))
 
     @property
     def exact(self) -> bool:
-        """Whether the terms add up to the answer at every stage, but for the rounding of the arithmetic."""
+        """Whether the terms add up to the answer at every layer, but for the rounding of the arithmetic."""
         return self.method == "exact"
 
-    def behind(self, stage: str) -> float:
-        """All the offsets that come in after `stage`, the answer's part that does not flow through it."""
+    def behind(self, layer: str) -> float:
+        """All the offsets that come in after `layer`, the answer's part that does not flow through it."""
         order = [INPUT, *self.offsets]
-        after = order.index(stage) + 1
+        after = order.index(layer) + 1
         return self.empty + math.fsum(self.offsets[later] for later in order[after:])
 
-    def explained(self, stage: str) -> float:
-        """The contributions of `stage` and the offsets behind it: the answer, up to `error`."""
-        return self.contributions[stage].sum().item() + self.behind(stage)
+    def explained(self, layer: str) -> float:
+        """The contributions of `layer` and the offsets behind it: the answer, up to `error`."""
+        return self.contributions[layer].sum().item() + self.behind(layer)
 
     def __repr__(self) -> str:
         against = "" if self.against is None else f" against {self.against}"
@@ -118,41 +118,41 @@ def paths(
     Where a network is not piecewise linear (sigmoid, tanh, GELU, softmax, …), or its terms do not add up,
     gradients are integrated in `steps` steps along the line from the empty picture (zeros) to this one:
     integrated gradients (Sundararajan et al. 2017, equation 1) for the picture and conductance (Dhamdhere et
-    al. 2018, equation 2) for units and connections, by the trapezium rule. Contributions at every stage and
+    al. 2018, equation 2) for units and connections, by the trapezium rule. Contributions at every layer and
     the answer to the empty picture then add up to the answer but for `error`.
 
     Errors: `UsageError` for a network without classes, an answer it does not have, a picture it cannot take.
     """
     chosen = chosen_answers(network, answer, against)
-    if taken := {INPUT, OFFSET} & set(network.stages):
+    if taken := {INPUT, OFFSET} & set(network.layers):
         raise UsageError(
-            f"{network.name} has a stage called {taken.pop()!r}, as something else is here: rename it"
+            f"{network.name} has a layer called {taken.pop()!r}, as something else is here: rename it"
         )
     if steps < 1:
         raise UsageError(f"steps is at least 1, got {steps}")
     with torch.inference_mode(False), torch.enable_grad(), at_rest(network), told_size(network, image):
         picture = one_picture(network, image)
-        strange = sorted({type(layer).__name__ for layer in layers_of(network) if not _is_known(layer)})
+        strange = sorted({type(module).__name__ for module in modules_of(network) if not _is_known(module)})
         why = f"{', '.join(strange)}: not known to be piecewise linear"
         if not strange:
             found = _exact(network, picture, chosen)
-            scale = max(abs(found.value), *(abs(found.behind(stage)) for stage in found.whole))
+            scale = max(abs(found.value), *(abs(found.behind(layer)) for layer in found.whole))
             if found.error <= _TOLERANCE.get(picture.dtype, 0.03) * scale:
                 return found
             why = f"the terms of one pass leave a gap of {found.error:.2g}, so it is not piecewise linear"
         return _integrated(network, picture, chosen, steps, why)
 
 
-def heat(paths: Paths, stage: str = INPUT) -> Tensor:
-    """What each place of a stage contributed, all its maps together: `(H, W)`.
+def heat(paths: Paths, layer: str = INPUT) -> Tensor:
+    """What each place of a layer contributed, all its maps together: `(H, W)`.
 
-    Errors: `UsageError` where the stage has no maps, or there is no such stage.
+    Errors: `UsageError` where the layer has no maps, or there is no such layer.
     """
-    contribution = paths.contributions.get(stage)
+    contribution = paths.contributions.get(layer)
     if contribution is None:
-        raise UsageError(f"there is no stage {stage!r}: there are {', '.join(paths.contributions)}")
+        raise UsageError(f"there is no layer {layer!r}: there are {', '.join(paths.contributions)}")
     if contribution.dim() != 3:
-        raise UsageError(f"{stage} has no maps: its shape is {tuple(contribution.shape)}")
+        raise UsageError(f"{layer} has no maps: its shape is {tuple(contribution.shape)}")
     return contribution.sum(0)
 
 
@@ -173,15 +173,15 @@ def _exact(network: Network, picture: Tensor, chosen: Sequence[int]) -> Paths:
     finally:
         for weight, asked in zip(weights.values(), asking, strict=True):
             weight.requires_grad_(asked)
-    gradients = {stage: gradient[0] for stage, gradient in zip(run.outputs, flowed, strict=False)}
+    gradients = {layer: gradient[0] for layer, gradient in zip(run.outputs, flowed, strict=False)}
     with torch.no_grad():
-        layer_offsets: dict[str, Tensor] = {}
+        module_offsets: dict[str, Tensor] = {}
         offsets = {OFFSET: -(gradients[INPUT] * network.get_buffer("mean")).sum().item()}
-        offsets |= dict.fromkeys(run.stages, 0.0)
+        offsets |= dict.fromkeys(run.layers, 0.0)
         for call, constant in adding:
             added = _by_map(call.module, constant, next(flowed))
-            layer_offsets[call.layer] = layer_offsets.get(call.layer, 0) + added
-            offsets[call.stage] += added.sum().item()
+            module_offsets[call.name] = module_offsets.get(call.name, 0) + added
+            offsets[call.layer] += added.sum().item()
         return Paths(
             network=network.name,
             answer=chosen[0],
@@ -189,19 +189,19 @@ def _exact(network: Network, picture: Tensor, chosen: Sequence[int]) -> Paths:
             value=run.value.item(),
             image=picture[0].detach(),
             method="exact",
-            contributions={stage: run.outputs[stage][0] * gradient for stage, gradient in gradients.items()},
+            contributions={layer: run.outputs[layer][0] * gradient for layer, gradient in gradients.items()},
             gradients=gradients,
-            connections={layer: weight * next(flowed) for layer, weight in weights.items()},
-            layer_offsets=layer_offsets,
+            connections={name: weight * next(flowed) for name, weight in weights.items()},
+            module_offsets=module_offsets,
             offsets=offsets,
             whole=run.whole(network),
-            note=_note(network, "exact: the sum holds at every stage"),
+            note=_note(network, "exact: the sum holds at every layer"),
         )
 
 
 def _integrated(network: Network, picture: Tensor, chosen: Sequence[int], steps: int, why: str) -> Paths:
     """Gradients along the line from the empty picture, each times the step that the unit itself takes."""
-    weights = {layer: weight.detach().requires_grad_() for layer, weight in weights_of(network).items()}
+    weights = {name: weight.detach().requires_grad_() for name, weight in weights_of(network).items()}
     contributions: defaultdict[str, Tensor | float] = defaultdict(float)
     connections: defaultdict[str, Tensor | float] = defaultdict(float)
     shares = torch.linspace(0, 1, steps + 1, dtype=torch.float64).to(picture)
@@ -213,7 +213,7 @@ def _integrated(network: Network, picture: Tensor, chosen: Sequence[int], steps:
         images = (some.view(-1, 1, 1, 1) * picture).requires_grad_()
         run = run_through(network, images, chosen)
         values += [run.value[0].item(), run.value[-1].item()]
-        calls = [call for call in run.calls if call.layer in weights]
+        calls = [call for call in run.calls if call.name in weights]
         wanted = [*run.outputs.values(), *(call.y for call in calls)]
         gradients = gradients_of(run.value, wanted)
         now = [t.detach() for t in (*run.outputs.values(), *(call.x for call in calls), *gradients)]
@@ -223,14 +223,14 @@ def _integrated(network: Network, picture: Tensor, chosen: Sequence[int], steps:
             continue
         paces = [tensor.diff(dim=0) for tensor in joined[: len(wanted)]]
         slopes = [(tensor[1:] + tensor[:-1]) / 2 for tensor in joined[len(wanted) :]]
-        for stage, pace, slope in zip(run.outputs, paces, slopes, strict=False):
-            contributions[stage] += (pace * slope).sum(0)
+        for layer, pace, slope in zip(run.outputs, paces, slopes, strict=False):
+            contributions[layer] += (pace * slope).sum(0)
         for call, pace, slope in zip(
             calls, paces[len(run.outputs) :], slopes[len(run.outputs) :], strict=True
         ):
-            weight = weights[call.layer]
+            weight = weights[call.name]
             moved = torch.func.functional_call(call.module, {"weight": weight}, pace)
-            connections[call.layer] += weight.detach() * torch.autograd.grad(moved, weight, slope)[0]
+            connections[call.name] += weight.detach() * torch.autograd.grad(moved, weight, slope)[0]
     return Paths(
         network=network.name,
         answer=chosen[0],
@@ -238,50 +238,50 @@ def _integrated(network: Network, picture: Tensor, chosen: Sequence[int], steps:
         value=values[-1],
         image=picture[0].detach(),
         method="integrated",
-        contributions={stage: torch.as_tensor(each) for stage, each in contributions.items()},
-        gradients={stage: tensor[0] for stage, tensor in zip(run.outputs, last[len(wanted) :], strict=False)},
-        connections={layer: torch.as_tensor(each) for layer, each in connections.items()},
-        layer_offsets={},
-        offsets=dict.fromkeys([OFFSET, *run.stages], 0.0),
+        contributions={layer: torch.as_tensor(each) for layer, each in contributions.items()},
+        gradients={layer: tensor[0] for layer, tensor in zip(run.outputs, last[len(wanted) :], strict=False)},
+        connections={name: torch.as_tensor(each) for name, each in connections.items()},
+        module_offsets={},
+        offsets=dict.fromkeys([OFFSET, *run.layers], 0.0),
         whole=run.whole(network),
         empty=values[0],
         note=_note(network, f"integrated in {steps} steps from the empty picture ({why})"),
     )
 
 
-def _constant(layer: nn.Module, x: Tensor) -> Tensor | None:
-    """What a layer at rest adds that does not grow with its input `x`: for each map, or for each unit."""
-    if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
-        mean, variance = layer.get_buffer("running_mean"), layer.get_buffer("running_var")
-        scale = (variance + layer.eps).rsqrt()
-        scale = scale if layer.weight is None else scale * layer.weight
-        return -mean * scale if layer.bias is None else layer.bias - mean * scale
-    if isinstance(layer, nn.Hardtanh):  # at its limits it gives the limit, and lets no gradient through
-        full = torch.where(x >= layer.max_val, x.new_tensor(layer.max_val), x.new_zeros(()))
-        return torch.where(x <= layer.min_val, layer.min_val, full) if layer.min_val else full
-    bias = getattr(layer, "bias", None)
+def _constant(module: nn.Module, x: Tensor) -> Tensor | None:
+    """What a module at rest adds that does not grow with its input `x`: for each map, or for each unit."""
+    if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+        mean, variance = module.get_buffer("running_mean"), module.get_buffer("running_var")
+        scale = (variance + module.eps).rsqrt()
+        scale = scale if module.weight is None else scale * module.weight
+        return -mean * scale if module.bias is None else module.bias - mean * scale
+    if isinstance(module, nn.Hardtanh):  # at its limits it gives the limit, and lets no gradient through
+        full = torch.where(x >= module.max_val, x.new_tensor(module.max_val), x.new_zeros(()))
+        return torch.where(x <= module.min_val, module.min_val, full) if module.min_val else full
+    bias = getattr(module, "bias", None)
     return bias if isinstance(bias, Tensor) else None
 
 
-def _by_map(layer: nn.Module, constant: Tensor, gradient: Tensor) -> Tensor:
+def _by_map(module: nn.Module, constant: Tensor, gradient: Tensor) -> Tensor:
     """Constant times gradient, summed for each map `(C,)` or unit `(F,)`."""
-    along = gradient.dim() - 1 if isinstance(layer, nn.Linear) else 1
+    along = gradient.dim() - 1 if isinstance(module, nn.Linear) else 1
     others = [dimension for dimension in range(gradient.dim()) if dimension != along]
     if constant.dim() == 1:
         return constant * gradient.sum(others)
     return (constant * gradient).sum(others)
 
 
-def _is_known(layer: nn.Module) -> bool:
-    """Whether a layer at rest is surely piecewise linear; steps that were traced are told by their sum."""
-    if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) and layer.running_mean is None:
+def _is_known(module: nn.Module) -> bool:
+    """Whether a module at rest is surely piecewise linear; steps that were traced are told by their sum."""
+    if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and module.running_mean is None:
         return False
-    return isinstance(layer, (*_PIECEWISE_LINEAR, fx.GraphModule))
+    return isinstance(module, (*_PIECEWISE_LINEAR, fx.GraphModule))
 
 
 def _note(network: Network, method: str) -> str:
     if isinstance(network, UntracedNetwork):
         return f"{method}, but only the picture and the result hold all of the answer: {network.note}"
     if isinstance(network, ForeignNetwork):
-        return f"{method}; what its own code does between layers is judged by this sum"
+        return f"{method}; what its own code does between modules is judged by this sum"
     return method

@@ -14,65 +14,65 @@ from lanterna.networks.tracing import RESULT, ForeignNetwork, UntracedNetwork, u
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lanterna.networks.stages import Network
+    from lanterna.networks.network import Network
 
 INPUT = "input"
-"""What the picture itself is called among the stages."""
+"""What the picture itself is called among the layers."""
 
 
 class Call(NamedTuple):
-    """One run of one layer."""
+    """One run of one module that has no modules inside."""
 
+    name: str
     layer: str
-    stage: str
     module: nn.Module
     x: Tensor
     y: Tensor
 
 
 class Run(NamedTuple):
-    """One forward pass of N pictures: what the stages put out, every layer's run, and the N answers."""
+    """One forward pass of N pictures: what the layers put out, every module's run, and the N answers."""
 
     outputs: dict[str, Tensor]
-    stages: list[str]
+    layers: list[str]
     calls: list[Call]
     value: Tensor
 
     def whole(self, network: Network) -> list[str]:
-        """The stages that all of the answer flows through."""
+        """The layers that all of the answer flows through."""
         names = list(self.outputs)
         return [names[0], names[-1]] if isinstance(network, UntracedNetwork) else names
 
 
 def run_through(network: Network, images: Tensor, chosen: Sequence[int]) -> Run:
-    """Run N pictures forward, keeping what every stage puts out and what every layer takes and gives."""
-    layers = layers_of(network)
+    """Run N pictures forward, keeping what every layer puts out and what every module takes and gives."""
+    names = modules_of(network)
     calls: list[Call] = []
     outputs = {INPUT: images}
-    stage = ""
+    layer = ""
 
-    def keep(layer: nn.Module, taken: tuple[object, ...], y: object) -> Tensor | None:
+    def keep(module: nn.Module, taken: tuple[object, ...], y: object) -> Tensor | None:
         x = taken[0] if taken else None
         if not isinstance(x, Tensor) or not isinstance(y, Tensor):
             return None
-        if isinstance(network, UntracedNetwork):  # every layer is a stage
-            name = unused(layers[layer], outputs)
+        if isinstance(network, UntracedNetwork):  # every module is a layer
+            name = unused(names[module], outputs)
             outputs[name] = y
-            calls.append(Call(layers[layer], name, layer, x, y))
+            calls.append(Call(names[module], name, module, x, y))
         else:
-            calls.append(Call(layers[layer], stage, layer, x, y))
-        # Somebody else's code may write into what a layer put out: let it have a copy.
+            calls.append(Call(names[module], layer, module, x, y))
+        # Somebody else's code may write into what a module put out: let it have a copy.
         return y.clone() if isinstance(network, ForeignNetwork) else None
 
-    hooks = [layer.register_forward_hook(keep) for layer in layers]
+    hooks = [module.register_forward_hook(keep) for module in names]
     try:
         if isinstance(network, UntracedNetwork):
             result = network(images)
             outputs[unused(RESULT, outputs)] = result
         else:
             result = network.preprocess(images)
-            for stage, module in network.stages.items():
-                result = outputs[stage] = module(result)
+            for layer, module in network.layers.items():
+                result = outputs[layer] = module(result)
     finally:
         for hook in hooks:
             hook.remove()
@@ -98,24 +98,24 @@ def gradients_of(value: Tensor, wanted: Sequence[Tensor]) -> tuple[Tensor, ...]:
     return tuple(next(found) if tensor.requires_grad else torch.zeros_like(tensor) for tensor in wanted)
 
 
-def layers_of(network: Network) -> dict[nn.Module, str]:
-    """Every layer that has no layers inside, with its dotted name within the network."""
+def modules_of(network: Network) -> dict[nn.Module, str]:
+    """List every module that has no modules inside, with its dotted name within the network."""
     names: dict[nn.Module, str] = {}
-    for stage, module in network.stages.items():
-        for path, layer in module.named_modules():
-            if next(layer.children(), None) is None:
-                traced = isinstance(module, fx.GraphModule) and path
-                name = path.removeprefix("network.") if traced else f"{stage}.{path}".removesuffix(".")
-                names.setdefault(layer, name)
+    for layer, whole in network.layers.items():
+        for path, module in whole.named_modules():
+            if next(module.children(), None) is None:
+                traced = isinstance(whole, fx.GraphModule) and path
+                name = path.removeprefix("network.") if traced else f"{layer}.{path}".removesuffix(".")
+                names.setdefault(module, name)
     return names
 
 
 def weights_of(network: Network) -> dict[str, Tensor]:
-    """The weight of each convolution and each fully connected layer, by the layer's dotted name."""
+    """The weight of each convolution and each fully connected layer, by its dotted name."""
     found: dict[str, Tensor] = {}
-    for layer, name in layers_of(network).items():
-        weight = dict(layer.named_parameters(recurse=False)).get("weight")
-        if isinstance(layer, nn.Conv2d | nn.Linear) and weight is not None:
+    for module, name in modules_of(network).items():
+        weight = dict(module.named_parameters(recurse=False)).get("weight")
+        if isinstance(module, nn.Conv2d | nn.Linear) and weight is not None:
             found[name] = weight
     return found
 

@@ -1,8 +1,8 @@
 """What a picture's style is to a network: which features it has, and which of them go together, wherever.
 
 Gatys, Ecker and Bethge, "A Neural Algorithm of Artistic Style" (2015), describe a style by the Gram matrices
-of a few stages. Others compare means and covariances, by how far one normal distribution must be moved to
-become the other. Both need no more than a stage's first two moments, and these are sums over positions: they
+of a few layers. Others compare means and covariances, by how far one normal distribution must be moved to
+become the other. Both need no more than a layer's first two moments, and these are sums over positions: they
 can be gathered tile by tile, and weighed by a mask.
 """
 
@@ -48,7 +48,7 @@ class Moments:
 
 
 def moments(features: Tensor, mask: Tensor | None = None) -> Moments:
-    """The moments of what a stage put out for one picture, `(1, C, H, W)`, in float32 or finer.
+    """The moments of what a layer put out for one picture, `(1, C, H, W)`, in float32 or finer.
 
     `mask`, `(H, W)`, says how much each position counts. Features in bfloat16 are multiplied as they are,
     which is many times quicker, in blocks whose sums are added up in float32: within about 0.3 % of the
@@ -103,7 +103,7 @@ def gram_distance(target: Moments) -> Callable[[Moments], Tensor]:
     """How far moments are from a target's by their Gram matrices: 0 the same.
 
     The squared distance of Gatys et al. 2015, equation 4, in units of the target's own squared length: so it
-    is the same for any size of picture and scale of features, and stages can be weighed as they are.
+    is the same for any size of picture and scale of features, and layers can be weighed as they are.
     """
     wanted = target.gram
     unit = wanted.square().sum().clamp_min(1e-12)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
+import json
 import os
 import time
 import zipfile
@@ -15,13 +16,14 @@ import torch
 
 from lanterna.errors import LanternaError, MissingError, UsageError
 from lanterna.files import open_regular, replacing
+from lanterna.renamed import current_settings, current_weights
 from lanterna.techniques.train.parallel import ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from lanterna.networks.stages import Network
+    from lanterna.networks.network import Network
     from lanterna.techniques.technique import Settings
     from lanterna.techniques.train.parallel import Team
 
@@ -75,9 +77,9 @@ class Learning:
         wanted = {"network", "averaged", "optimiser", "step", "right", "rate", "numbers", "history"}
         state = team.once(lambda: read_state(path, recipe, wanted))
         with restoring(path):
-            self.network.load_state_dict(state["network"])
+            self.network.load_state_dict(current_weights(state["network"]))
             if self.averaged is not self.network:
-                self.averaged.load_state_dict(state["averaged"])
+                self.averaged.load_state_dict(current_weights(state["averaged"]))
             load_optimiser(self.optimiser, state["optimiser"])
             self.step, self.rate, self.numbers = int(state["step"]), float(state["rate"]), state["numbers"]
             self.right.fill_(state["right"] if team.first else 0)  # each has its own part
@@ -110,7 +112,8 @@ def read_state(path: Path, recipe: Settings, names: set[str]) -> dict[str, Any]:
         raise LanternaError(f"{path} is damaged or no checkpoint: start anew with --force") from error
     if not isinstance(state, dict) or set(state) != {"recipe", *names}:
         raise LanternaError(f"{path} is no checkpoint of this work: start anew with --force")
-    if state["recipe"] != recipe.model_dump_json():
+    then = current_settings(recipe.verb, json.loads(state["recipe"]))
+    if then != recipe.model_dump(mode="json"):
         raise UsageError(
             f"{path} was begun with other settings: resume with those, or start anew with --force"
         )

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from lanterna.networks.network import Network
     from lanterna.networks.plan import Plan
-    from lanterna.networks.stages import Network
     from lanterna.networks.taught import TaughtPlan
     from lanterna.techniques.teach.settings import Teach
     from lanterna.techniques.train.settings import Train

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lanterna.documents import check_document
 from lanterna.errors import UsageError
+from lanterna.renamed import current_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,6 +49,7 @@ class Settings(BaseModel):
 
         Errors: `UsageError`, one line that names the setting, what was expected and what came.
         """
+        settings = current_settings(cls.verb, settings)
         unknown = sorted(set(settings) - set(cls.model_fields))
         if unknown:
             known = ", ".join(sorted(cls.model_fields))

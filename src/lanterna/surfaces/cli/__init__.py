@@ -29,7 +29,7 @@ VERBS: dict[str, str] = {
     "render": "Do one thing to thousands of pictures, on this machine or on many.",
     "learn": "Do an experiment about something that the lecture says, and see whether it holds.",
     "studio": "Open the studio: all of it live, in a browser on this machine.",
-    "networks": "List the networks, their stages, shapes and sizes.",
+    "networks": "List the networks, their layers, shapes and sizes.",
     "recipe": "Print the recipe that a picture carries.",
     "rerun": "Make a picture again from the recipe it carries, or vary it.",
     "shelf": "The data and weights that Lanterna uses: list, fetch, verify, clear.",

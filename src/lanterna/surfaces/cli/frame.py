@@ -9,11 +9,12 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnknownOptionError
 from cyclopts.config import Env
 
 from lanterna import __version__
 from lanterna.errors import LanternaError, UsageError, one_line
+from lanterna.renamed import current_name
 from lanterna.surfaces.cli import BUILT, MODULES, VERBS, settings_file, verbs
 
 if TYPE_CHECKING:
@@ -88,6 +89,11 @@ def _check_verb(word: str) -> None:
 
 def _explain(error: CycloptsError) -> str:
     """What was wrong with the arguments, in words; pydantic's report is cut down to its first complaint."""
+    if isinstance(error, UnknownOptionError) and error.command_chain:
+        option = error.token.keyword or ""  # `--mask-stage`, or `[mask_stage]` of a settings file
+        old = option.strip("-[]").replace("-", "_")
+        if (new := current_name(error.command_chain[0], old)) != old:
+            return f"{option} is now called {option.replace(old.replace('_', '-'), new.replace('_', '-'))}"
     cause = error.__cause__
     report: Callable[..., list[dict[str, Any]]] | None = getattr(cause, "errors", None)
     if report is None or error.argument is None:

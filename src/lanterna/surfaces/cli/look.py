@@ -34,7 +34,7 @@ from lanterna.techniques.read.algorithm import read as read_page
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lanterna.networks.stages import Network
+    from lanterna.networks.network import Network
 
 _PHOTOGRAPHS = "efficientnet-lite0"
 _PAGE = 3  # digits that are read surely make a page of digits, whatever else is on it

@@ -7,19 +7,19 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from lanterna.errors import one_line
+from lanterna.networks import layers as layers_of
 from lanterna.networks import networks as listed
-from lanterna.networks import stages
 from lanterna.networks.tracing import ForeignNetwork
 from lanterna.surfaces.cli.common import Json, console, emit_json, say
 
 
 def networks(
-    name: Annotated[str | None, Parameter(help="A network, to see its stages.")] = None,
+    name: Annotated[str | None, Parameter(help="A network, to see its layers.")] = None,
     /,
     *,
     json: Json = False,
 ) -> None:
-    """List the networks; with a name, its stages in order with their shapes and parameter counts."""
+    """List the networks; with a name, its layers in order with their shapes and parameter counts."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="dim")
@@ -30,7 +30,7 @@ def networks(
             return
         for column in ("name", "here", "input"):
             table.add_column(column, no_wrap=True)
-        for column in ("stages", "parameters"):
+        for column in ("layers", "parameters"):
             table.add_column(column, justify="right")
         table.add_column("what it does")
         for listing in found:
@@ -38,7 +38,7 @@ def networks(
                 one_line(listing.name),
                 "yes" if listing.here else "no",
                 _shape(listing.input or ()),
-                str(listing.stages or ""),
+                str(listing.layers or ""),
                 f"{listing.parameters:,}" if listing.parameters else "",
                 one_line(listing.what),
             )
@@ -47,7 +47,7 @@ def networks(
             if not listing.here:
                 say(f"{listing.name} is not here yet: {listing.command}")
         return
-    network, found_stages = stages(name)
+    network, layers = layers_of(name)
     total = sum(parameter.numel() for parameter in network.parameters())
     if json:
         emit_json(
@@ -56,15 +56,15 @@ def networks(
                 "input": [network.input_spec.channels, network.input_spec.size, network.input_spec.size],
                 "classes": len(network.classes),
                 "parameters": total,
-                "stages": [asdict(stage) for stage in found_stages],
+                "layers": [asdict(layer) for layer in layers],
             }
         )
         return
-    for column in ("stage", "kind", "puts out"):
+    for column in ("layer", "kind", "puts out"):
         table.add_column(column)
     table.add_column("parameters", justify="right")
-    for stage in found_stages:
-        table.add_row(one_line(stage.name), stage.kind, _shape(stage.shape), f"{stage.parameters:,}")
+    for layer in layers:
+        table.add_row(one_line(layer.name), layer.kind, _shape(layer.shape), f"{layer.parameters:,}")
     table.add_row("", "", "in all", f"{total:,}")
     console(stdout=True).print(table)
     if isinstance(network, ForeignNetwork):

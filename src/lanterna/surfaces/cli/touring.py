@@ -144,7 +144,7 @@ def looking_room(folder: Path, _: Watch) -> Room:
     digit, digit_title = chosen.image, f"a {chosen.digit} from the page"
     cat = to_input(open_picture(shelf.need("photographs") / "chelsea.png", longest=800), namer.input_spec)
     exhibits, numbers = [], []
-    for network, name, image, title, stage, words in (
+    for network, name, image, title, layer, words in (
         (reader, "conv", digit, digit_title, "relu1", "Open it, draw another digit, cut a map."),
         (namer, "efficientnet-lite0", cat, "a cat", "block14", "Open it, follow the light through it."),
     ):
@@ -155,13 +155,13 @@ def looking_room(folder: Path, _: Watch) -> Room:
         with torch.no_grad():
             answer = int(network(image.unsqueeze(0)).argmax())
         terms = paths(network, image, answer)
-        picture = signed_over(image, heat(terms, stage), side=448)
-        says = f"{title}: what in {stage} spoke for {network.classes[answer]}, amber, and against it, blue."
+        picture = signed_over(image, heat(terms, layer), side=448)
+        says = f"{title}: what in {layer} spoke for {network.classes[answer]}, amber, and against it, blue."
         hung = _hang(Result(picture), folder, f"look-{name}.png", f"{says[0].upper()}{says[1:]} {words}")
         exhibits.append(replace(hung, page=page_name))
         numbers += [
             (f"the answer, {network.classes[answer]}", f"{terms.value:.2f}"),
-            (f"{stage} and the biases behind it", f"{terms.explained(stage):.2f}"),
+            (f"{layer} and the biases behind it", f"{terms.explained(layer):.2f}"),
         ]
     return Room(
         "look",
@@ -180,11 +180,11 @@ def dreaming_room(folder: Path, _: Watch, *, quick: bool = False) -> Room:
     side = (QUICK_SIDES if quick else SIDES)["dream"]
     numbers, exhibits = [], []
     with _page() as page:
-        for what, source, stage, words in (
+        for what, source, layer, words in (
             ("page", page, "block5", "The page, as block5 sees it."),
             ("cat", _photograph("chelsea.png"), "block9", "A cat, as block9 does."),
         ):
-            dream = _dreamed(source, stage, side)
+            dream = _dreamed(source, layer, side)
             exhibits.append(dream.hang(folder, f"dream-{what}.png", words))
             numbers.append((f"times as excited by the {what}", f"{dream.last.numbers['energy']:.1f}"))
     return Room(
@@ -194,7 +194,7 @@ def dreaming_room(folder: Path, _: Watch, *, quick: bool = False) -> Room:
         "be more excited. The picture is changed a little so, and again: grooves and nets, scales and eyes.",
         tuple(numbers),
         tuple(exhibits),
-        "lanterna dream your-photo.jpg --sheet stages -o stages.png",
+        "lanterna dream your-photo.jpg --sheet layers -o layers.png",
         "See what each layer makes of a picture of yours.",
     )
 
@@ -311,9 +311,9 @@ def _done(
     return _Done(job, last, work.report(last).document, list(work.results(last, checked)))
 
 
-def _dreamed(source: Path, stage: str, side: int) -> _Done:
+def _dreamed(source: Path, layer: str, side: int) -> _Done:
     """Dream with a picture."""
-    return _done(DREAM, {"picture": source}, {"stage": stage, "size": side, "octaves": 3, "steps": 8})
+    return _done(DREAM, {"picture": source}, {"layer": layer, "size": side, "octaves": 3, "steps": 8})
 
 
 def _hang(result: Result, folder: Path, name: str, words: str, recipe: Record | None = None) -> Exhibit:

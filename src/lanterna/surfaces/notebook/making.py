@@ -236,7 +236,7 @@ def make(
     title: str = "",
     **settings: object,
 ) -> Work:
-    """Run a technique in a cell: `make("dream", "cat.jpg", stage="block9")`.
+    """Run a technique in a cell: `make("dream", "cat.jpg", layer="block9")`.
 
     `techniques()` lists every technique, `techniques("dream")` the inputs, presets and settings of one.
 

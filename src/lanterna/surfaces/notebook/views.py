@@ -14,7 +14,7 @@ import traitlets
 
 from lanterna.errors import UsageError
 from lanterna.images.digits import mnist
-from lanterna.images.drawing import sheet_of_stages
+from lanterna.images.drawing import sheet_of_layers
 from lanterna.lessons import LESSONS
 from lanterna.networks import open_network, shelf_items
 from lanterna.probes.look import look as outputs
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from lanterna.networks.stages import Network
+    from lanterna.networks.network import Network
 
 _LOOK, _PAD, _PLAY = 900, 440, 480  # pixels that a view takes up at first
 _PIXELS = 28 * 28
@@ -140,8 +140,8 @@ def look(network: Network | str, image: Tensor, *, title: str = "A digit") -> Vi
     view = View(
         page=look_page(opened, image, name=name, title=title), title=f"{title} in {name}", height=_LOOK
     )
-    stages = outputs(opened, image)
-    view.fallback = sheet_of_stages({"picture": image, **stages})
+    layers = outputs(opened, image)
+    view.fallback = sheet_of_layers({"picture": image, **layers})
     return view
 
 

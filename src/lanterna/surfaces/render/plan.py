@@ -39,7 +39,7 @@ class Sweep:
 
     @classmethod
     def read(cls, text: str) -> Sweep:
-        """`step_size=0.5:4:8` is eight values from 0.5 to 4; `stage=block5,block9` are these two.
+        """`step_size=0.5:4:8` is eight values from 0.5 to 4; `layer=block5,block9` are these two.
 
         Errors: `UsageError` where it is neither.
         """

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from lanterna.documents import mended
 from lanterna.errors import LanternaError, UsageError
+from lanterna.renamed import current_recipe, current_settings
 from lanterna.surfaces.studio.history import bounded
 
 if TYPE_CHECKING:
@@ -400,10 +401,16 @@ class Store:
 
 
 def _read(row: sqlite3.Row) -> dict[str, Any]:
-    return {
+    fields = {
         name: mended(json.loads(row[name])) if name in _JSON and row[name] is not None else row[name]
         for name in row.keys()  # noqa: SIM118  (a Row iterates over its values)
     }
+    for name in {"settings", "begun_with"} & fields.keys():
+        if fields[name] is not None:
+            fields[name] = current_settings(fields["kind"].partition("-")[0], fields[name])
+    if "recipe" in fields:
+        fields["recipe"] = current_recipe(fields["recipe"])
+    return fields
 
 
 def _written(fields: Mapping[str, Any]) -> list[Any]:

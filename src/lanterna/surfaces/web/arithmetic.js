@@ -1,9 +1,9 @@
-// How one number came about: input × weights + bias, then what each stage of the layer makes of it.
+// How one number came about: input × weights + bias, then what each layer up to the next column makes of it.
 
 import { drawMap, largest } from "lanterna/draw.js";
 import { element, number, signed, unitName } from "lanterna/words.js";
 
-/** @import { Stage } from "lanterna/compute.js" */
+/** @import { Layer } from "lanterna/compute.js" */
 /** @import { Numbers } from "lanterna/draw.js" */
 /** @import { Column, Model, Page } from "lanterna/flow.js" */
 /** @import { Looked } from "lanterna/panel.js" */
@@ -16,28 +16,28 @@ const LISTED = 3; // inputs that are written out; the rest are one sum
     @param {Looked} focus */
 export function arithmetic(page, model, { column: k, unit, position }) {
   const column = model.columns[k];
-  const stages = model.network?.stages ?? [];
+  const layers = model.network?.layers ?? [];
   if (column.kind === "picture") return [];
-  // From the last stage of the layer back to the first: where in each of them this number stood.
+  // From the last layer of the column back to the first: where in each of them this number stood.
   const path = [];
   let at = unit * column.height * column.width + (column.kind === "maps" ? position : 0);
   for (const index of (column.group ?? []).toReversed()) {
-    const stage = stages[index];
-    if (stage.kind === "flatten" || stage.kind === "dropout") continue;
-    path.unshift({ stage, at, before: stages[index - 1] });
-    if (stage.kind === "pool") at = stage.winner[at];
+    const layer = layers[index];
+    if (layer.kind === "flatten" || layer.kind === "dropout") continue;
+    path.unshift({ layer, at, before: layers[index - 1] });
+    if (layer.kind === "pool") at = layer.winner[at];
   }
   const where =
     column.kind === "maps"
       ? `At row ${Math.floor(position / column.width)}, column ${position % column.width}`
       : "Its sum";
-  const steps = path.flatMap(({ stage, at: place, before }) => {
-    if (stage.kind === "conv") return convSteps(page, model, k, stage, before, place);
-    if (stage.kind === "linear") return linearSteps(page, model, k, stage, before, place);
-    return [step(bentText(stage, before, place), stage.out[place])];
+  const steps = path.flatMap(({ layer, at: place, before }) => {
+    if (layer.kind === "conv") return convSteps(page, model, k, layer, before, place);
+    if (layer.kind === "linear") return linearSteps(page, model, k, layer, before, place);
+    return [step(bentText(layer, before, place), layer.out[place])];
   });
-  const cut = path.some(({ stage, at: place }) =>
-    stage.cut.has(Math.floor(place / (stage.out.length / stage.units))),
+  const cut = path.some(({ layer, at: place }) =>
+    layer.cut.has(Math.floor(place / (layer.out.length / layer.units))),
   );
   if (cut) steps.push(step("cut", 0));
   return [element("h3", {}, where), element("ol", {}, ...steps)];
@@ -49,43 +49,43 @@ function step(what, value) {
   return element("li", {}, element("span", {}, what), element("b", {}, `= ${number(value)}`));
 }
 
-/** What a stage without weights makes of a number.
-    @param {Stage} stage
-    @param {Stage} before
+/** What a layer without weights makes of a number.
+    @param {Layer} layer
+    @param {Layer} before
     @param {number} place
     @returns {string} */
-function bentText(stage, before, place) {
-  const unit = Math.floor(place / (stage.out.length / stage.units));
-  const x = stage.kind === "pool" ? before.out[stage.winner[place]] : before.out[place];
+function bentText(layer, before, place) {
+  const unit = Math.floor(place / (layer.out.length / layer.units));
+  const x = layer.kind === "pool" ? before.out[layer.winner[place]] : before.out[place];
   const short = number(x);
-  const shift = signed(stage.shift?.[unit] ?? 0).replace(/^([+−])/, "$1 ");
+  const shift = signed(layer.shift?.[unit] ?? 0).replace(/^([+−])/, "$1 ");
   return {
-    pool: `${stage.name}: the largest of ${stage.kernel ** 2}`,
-    norm: `${stage.name}: ${short} × ${number(stage.scale?.[unit] ?? 1)} ${shift}`,
-    relu: `${stage.name}: ${short}, or zero if less`,
-    relu6: `${stage.name}: ${short}, kept within 0 and 6`,
-    sigmoid: `${stage.name}: 1 / (1 + e^−(${short}))`,
-    tanh: `${stage.name}: tanh(${short})`,
-  }[stage.kind];
+    pool: `${layer.name}: the largest of ${layer.kernel ** 2}`,
+    norm: `${layer.name}: ${short} × ${number(layer.scale?.[unit] ?? 1)} ${shift}`,
+    relu: `${layer.name}: ${short}, or zero if less`,
+    relu6: `${layer.name}: ${short}, kept within 0 and 6`,
+    sigmoid: `${layer.name}: 1 / (1 + e^−(${short}))`,
+    tanh: `${layer.name}: tanh(${short})`,
+  }[layer.kind];
 }
 
 /** A convolution: for the inputs that matter most the patch, the kernel and their sum; then the rest.
     @param {Page} page
     @param {Model} model
     @param {number} k
-    @param {Stage} stage
-    @param {Stage} before
+    @param {Layer} layer
+    @param {Layer} before
     @param {number} place */
-function convSteps(page, model, k, stage, before, place) {
-  const [, height, width] = stage.shape;
-  const [rows, columns] = stage.before;
-  const size = stage.kernel;
+function convSteps(page, model, k, layer, before, place) {
+  const [, height, width] = layer.shape;
+  const [rows, columns] = layer.before;
+  const size = layer.kernel;
   const to = Math.floor(place / (height * width));
   const [top, left] = [
-    Math.floor((place % (height * width)) / width) - stage.padding,
-    (place % width) - stage.padding,
+    Math.floor((place % (height * width)) / width) - layer.padding,
+    (place % width) - layer.padding,
   ];
-  const inputs = Array.from({ length: stage.ins }, (_, from) => {
+  const inputs = Array.from({ length: layer.ins }, (_, from) => {
     const patch = new Float64Array(size * size);
     const kernel = new Float64Array(size * size);
     let sum = 0;
@@ -93,7 +93,7 @@ function convSteps(page, model, k, stage, before, place) {
       const [y, x] = [top + Math.floor(i / size), left + (i % size)];
       patch[i] =
         y >= 0 && y < rows && x >= 0 && x < columns ? before.out[(from * rows + y) * columns + x] : 0;
-      kernel[i] = stage.weight[(to * stage.ins + from) * size * size + i];
+      kernel[i] = layer.weight[(to * layer.ins + from) * size * size + i];
       sum += patch[i] * kernel[i];
     }
     return { from, patch, kernel, sum };
@@ -113,11 +113,11 @@ function convSteps(page, model, k, stage, before, place) {
   return [
     ...steps,
     ...total(
-      stage,
+      layer,
       to,
       inputs.slice(LISTED).map(({ sum }) => sum),
       "maps",
-      stage.out[place],
+      layer.out[place],
     ),
   ];
 }
@@ -125,22 +125,22 @@ function convSteps(page, model, k, stage, before, place) {
 /** @param {Page} page
     @param {Model} model
     @param {number} k
-    @param {Stage} stage
-    @param {Stage} before
+    @param {Layer} layer
+    @param {Layer} before
     @param {number} to */
-function linearSteps(page, model, k, stage, before, to) {
-  const each = before.out.length / stage.ins; // numbers of one unit before: several where maps were flattened
+function linearSteps(page, model, k, layer, before, to) {
+  const each = before.out.length / layer.ins; // numbers of one unit before: several where maps were flattened
   const row = to * before.out.length;
-  const inputs = Array.from({ length: stage.ins }, (_, from) => {
+  const inputs = Array.from({ length: layer.ins }, (_, from) => {
     let sum = 0;
-    for (let i = from * each; i < (from + 1) * each; i++) sum += stage.weight[row + i] * before.out[i];
+    for (let i = from * each; i < (from + 1) * each; i++) sum += layer.weight[row + i] * before.out[i];
     return { from, sum };
   }).sort((a, b) => Math.abs(b.sum) - Math.abs(a.sum));
   const source = model.columns[k - 1];
   const steps = inputs.slice(0, LISTED).map(({ from, sum }) => {
     const what =
       each === 1
-        ? `${number(before.out[from])} × ${number(stage.weight[row + from])}`
+        ? `${number(before.out[from])} × ${number(layer.weight[row + from])}`
         : `${each} × ${each} numbers`;
     return step(`${unitName(source, from)}: ${what}`, sum);
   });
@@ -149,28 +149,28 @@ function linearSteps(page, model, k, stage, before, to) {
       element(
         "li",
         { class: "patch" },
-        weightsAsImage(page, stage.weight.subarray(row, row + before.out.length), source),
+        weightsAsImage(page, layer.weight.subarray(row, row + before.out.length), source),
         element("span", {}, "its weights, one for each pixel"),
       ),
     );
   return [
     ...steps,
     ...total(
-      stage,
+      layer,
       to,
       inputs.slice(LISTED).map(({ sum }) => sum),
       source.kind === "picture" ? "pixels" : source.kind,
-      stage.out[to],
+      layer.out[to],
     ),
   ];
 }
 
-/** @param {Stage} stage
+/** @param {Layer} layer
     @param {number} to
     @param {number[]} rest
     @param {string} what
     @param {number} sum */
-function total(stage, to, rest, what, sum) {
+function total(layer, to, rest, what, sum) {
   const steps = [];
   if (rest.length)
     steps.push(
@@ -179,12 +179,12 @@ function total(stage, to, rest, what, sum) {
         rest.reduce((a, b) => a + b, 0),
       ),
     );
-  if (stage.bias) steps.push(step("bias", stage.bias[to]));
+  if (layer.bias) steps.push(step("bias", layer.bias[to]));
   steps.push(
     element(
       "li",
       { class: "total" },
-      element("span", {}, `${stage.name}: together`),
+      element("span", {}, `${layer.name}: together`),
       element("b", {}, `= ${number(sum)}`),
     ),
   );

@@ -1,16 +1,16 @@
 // A digit network in plain JavaScript: forward, backward, and what every part contributed to one answer.
 //
-// A network here is a list of stages, each with what it put out (`out`) and the gradient of the answer with
+// A network here is a list of layers, each with what it put out (`out`) and the gradient of the answer with
 // respect to that (`grad`), both Float64Array and made once, so that nothing is allocated while a pen moves.
-// Pictures are channel after channel, row after row, as in PyTorch. The first stage is the picture itself.
+// Pictures are channel after channel, row after row, as in PyTorch. The first layer is the picture itself.
 //
 // Contributions: of a unit, activation × gradient; of a connection, weight × gradient of that weight, summed
 // over positions and taps for the maps of a convolution; of a bias, bias × gradient. For a network of
-// piecewise linear stages the units of any stage and the offsets behind them add up to the answer.
+// piecewise linear layers the units of any layer and the offsets behind them add up to the answer.
 
 /** @import { Arrays } from "lanterna/arrays.js" */
 
-/** @typedef {object} StageDescription - as `export_network.py` packs it
+/** @typedef {object} LayerDescription - as `export_network.py` packs it
     @property {string} name
     @property {string} kind
     @property {number[]} shape - of what it puts out: `[maps, height, width]` or `[units]`
@@ -22,7 +22,7 @@
     @property {number} [padding]
     @property {number[]} [before] - height and width of what comes in
 
-    @typedef {object} StageValues
+    @typedef {object} LayerValues
     @property {string} name
     @property {string} kind
     @property {number[]} shape
@@ -32,10 +32,10 @@
     @property {number} offset
     @property {Set<number>} cut - units whose output is set to zero
     @property {Set<number>} cutLinks - connections whose weights are set to zero: to × units before + from
-    @property {Float32Array} weight - of a convolution or a linear stage, as it is computed with
+    @property {Float32Array} weight - of a convolution or a linear layer, as it is computed with
     @property {Float32Array} original - the same, before anything was cut
     @property {Float32Array | null} bias
-    @property {number} ins - units of the stage before
+    @property {number} ins - units of the layer before
     @property {Float64Array} links - what each connection gave, to × from
     @property {Float32Array} scale - of a norm
     @property {Float32Array} shift
@@ -44,21 +44,21 @@
     @property {number} padding
     @property {number[]} before
 
-    @typedef {StageValues & Partial<import("lanterna/integrate.js").Integration>} Stage - its kind says which
+    @typedef {LayerValues & Partial<import("lanterna/integrate.js").Integration>} Layer - its kind says which
         of these it has
 
     @typedef {object} Network
-    @property {Stage[]} stages - the first is the picture
+    @property {Layer[]} layers - the first is the picture
     @property {string[]} classes
     @property {boolean} exact - whether it is piecewise linear, so that contributions add up to the answer
-    @property {Map<string, number>} at - the stages' places, by name
+    @property {Map<string, number>} at - the layers' places, by name
 
     @typedef {object} Kind
-    @property {(stage: Stage, x: Float64Array) => void} forward
-    @property {(stage: Stage, x: Float64Array, gradIn: Float64Array) => void} backward */
+    @property {(layer: Layer, x: Float64Array) => void} forward
+    @property {(layer: Layer, x: Float64Array, gradIn: Float64Array) => void} backward */
 
-/** How each kind of stage computes: `forward(stage, x)` fills `stage.out`; `backward(stage, x, gradIn)` adds
-    to `gradIn`, fills `stage.links` where the stage has weights, and sets `stage.offset`.
+/** How each kind of layer computes: `forward(layer, x)` fills `layer.out`; `backward(layer, x, gradIn)` adds
+    to `gradIn`, fills `layer.links` where the layer has weights, and sets `layer.offset`.
     @type {Record<string, Kind>} */
 export const KINDS = {
   conv: { forward: convForward, backward: convBackward },
@@ -66,8 +66,8 @@ export const KINDS = {
   pool: { forward: poolForward, backward: poolBackward },
   norm: { forward: normForward, backward: normBackward },
   flatten: {
-    forward: (stage, x) => stage.out.set(x),
-    backward: (stage, _, gradIn) => gradIn.set(stage.grad),
+    forward: (layer, x) => layer.out.set(x),
+    backward: (layer, _, gradIn) => gradIn.set(layer.grad),
   },
   relu: bend(
     (v) => (v > 0 ? v : 0),
@@ -88,32 +88,32 @@ KINDS.dropout = KINDS.flatten; // at rest it changes nothing
 const BENT = new Set(["sigmoid", "tanh"]); // not piecewise linear
 
 /** A network from its description (`looking.py`) and the arrays it names.
-    @param {{ input: number[], stages: StageDescription[], classes: string[] }} description
+    @param {{ input: number[], layers: LayerDescription[], classes: string[] }} description
     @param {Arrays} arrays
     @returns {Network} */
 export function makeNetwork(description, arrays) {
   const [channels, side] = description.input;
-  const stages = [
-    makeStage({ name: "picture", kind: "picture", shape: [channels, side, side] }, arrays, null),
+  const layers = [
+    makeLayer({ name: "picture", kind: "picture", shape: [channels, side, side] }, arrays, null),
   ];
-  for (const each of description.stages) stages.push(makeStage(each, arrays, stages[stages.length - 1]));
+  for (const each of description.layers) layers.push(makeLayer(each, arrays, layers[layers.length - 1]));
   return {
-    stages,
+    layers,
     classes: description.classes,
-    exact: !stages.some((stage) => BENT.has(stage.kind)),
-    at: new Map(stages.map((stage, index) => [stage.name, index])),
+    exact: !layers.some((layer) => BENT.has(layer.kind)),
+    at: new Map(layers.map((layer, index) => [layer.name, index])),
   };
 }
 
-/** @param {StageDescription} description
+/** @param {LayerDescription} description
     @param {Arrays} arrays
-    @param {Stage | null} before
-    @returns {Stage} */
-function makeStage(description, arrays, before) {
+    @param {Layer | null} before
+    @returns {Layer} */
+function makeLayer(description, arrays, before) {
   const { shape } = description;
   const size = shape.reduce((product, each) => product * each, 1);
   const { weight, bias, scale, shift, ...rest } = description;
-  const stage = /** @type {Stage} */ ({
+  const layer = /** @type {Layer} */ ({
     ...rest,
     out: new Float64Array(size),
     grad: new Float64Array(size),
@@ -123,27 +123,27 @@ function makeStage(description, arrays, before) {
     cutLinks: new Set(),
   });
   if (weight && before) {
-    stage.original = stage.weight = floats(arrays, weight);
-    stage.bias = bias ? floats(arrays, bias) : null;
-    stage.ins = before.units;
-    stage.links = new Float64Array(stage.units * stage.ins);
+    layer.original = layer.weight = floats(arrays, weight);
+    layer.bias = bias ? floats(arrays, bias) : null;
+    layer.ins = before.units;
+    layer.links = new Float64Array(layer.units * layer.ins);
   }
   if (scale && shift) {
-    stage.scale = floats(arrays, scale);
-    stage.shift = floats(arrays, shift);
+    layer.scale = floats(arrays, scale);
+    layer.shift = floats(arrays, shift);
   }
-  if (description.kind === "pool") stage.winner = new Int32Array(size);
-  return stage;
+  if (description.kind === "pool") layer.winner = new Int32Array(size);
+  return layer;
 }
 
 /** @param {Arrays} arrays
     @param {string} name */
 const floats = (arrays, name) => /** @type {Float32Array} */ (arrays[name]);
 
-/** How many units a stage has. A flattened map is still one unit of several positions; a flattened picture is
+/** How many units a layer has. A flattened map is still one unit of several positions; a flattened picture is
     as many units as it has pixels.
-    @param {StageDescription} description
-    @param {Stage | null} before
+    @param {LayerDescription} description
+    @param {Layer | null} before
     @param {number} size */
 function unitsOf({ kind, shape }, before, size) {
   if (!before || (kind !== "flatten" && (shape.length === 3 || kind === "linear"))) return shape[0];
@@ -154,61 +154,61 @@ function unitsOf({ kind, shape }, before, size) {
     @param {Network} network
     @param {ArrayLike<number>} pixels */
 export function forward(network, pixels) {
-  const { stages } = network;
-  stages[0].out.set(pixels);
-  silence(stages[0], stages[0].out);
-  for (let i = 1; i < stages.length; i++) {
-    KINDS[stages[i].kind].forward(stages[i], stages[i - 1].out);
-    silence(stages[i], stages[i].out);
+  const { layers } = network;
+  layers[0].out.set(pixels);
+  silence(layers[0], layers[0].out);
+  for (let i = 1; i < layers.length; i++) {
+    KINDS[layers[i].kind].forward(layers[i], layers[i - 1].out);
+    silence(layers[i], layers[i].out);
   }
-  return stages[stages.length - 1].out;
+  return layers[layers.length - 1].out;
 }
 
-/** Gradients of one logit, or of one minus another, with respect to every stage's output; and with them every
-    connection's contribution (`links`, to × from) and every stage's `offset`. After `forward`.
+/** Gradients of one logit, or of one minus another, with respect to every layer's output; and with them every
+    connection's contribution (`links`, to × from) and every layer's `offset`. After `forward`.
     @param {Network} network
     @param {number} answer
     @param {number | null} against */
 export function backward(network, answer, against = null) {
-  const { stages } = network;
-  for (const stage of stages) stage.grad.fill(0);
-  const last = stages[stages.length - 1];
+  const { layers } = network;
+  for (const layer of layers) layer.grad.fill(0);
+  const last = layers[layers.length - 1];
   last.grad[answer] += 1;
   if (against !== null) last.grad[against] -= 1;
-  for (let i = stages.length - 1; i > 0; i--) {
-    silence(stages[i], stages[i].grad);
-    stages[i].offset = 0;
-    KINDS[stages[i].kind].backward(stages[i], stages[i - 1].out, stages[i - 1].grad);
+  for (let i = layers.length - 1; i > 0; i--) {
+    silence(layers[i], layers[i].grad);
+    layers[i].offset = 0;
+    KINDS[layers[i].kind].backward(layers[i], layers[i - 1].out, layers[i - 1].grad);
   }
-  silence(stages[0], stages[0].grad);
+  silence(layers[0], layers[0].grad);
 }
 
-/** How much each unit of a stage contributed: the sum over its positions of activation × gradient.
-    @param {Stage} stage
+/** How much each unit of a layer contributed: the sum over its positions of activation × gradient.
+    @param {Layer} layer
     @param {Float64Array} into */
-export function contributions(stage, into = new Float64Array(stage.units)) {
-  const positions = stage.out.length / stage.units;
-  for (let unit = 0, i = 0; unit < stage.units; unit++) {
+export function contributions(layer, into = new Float64Array(layer.units)) {
+  const positions = layer.out.length / layer.units;
+  for (let unit = 0, i = 0; unit < layer.units; unit++) {
     let sum = 0;
-    for (const end = i + positions; i < end; i++) sum += stage.out[i] * stage.grad[i];
+    for (const end = i + positions; i < end; i++) sum += layer.out[i] * layer.grad[i];
     into[unit] = sum;
   }
   return into;
 }
 
-/** What the units of stage `index` give, what the offsets behind them give, and the answer itself.
+/** What the units of layer `index` give, what the offsets behind them give, and the answer itself.
     @param {Network} network
     @param {number} index
     @param {number} answer
     @param {number | null} against */
 export function sum(network, index, answer, against = null) {
-  const { stages } = network;
-  const stage = stages[index];
+  const { layers } = network;
+  const layer = layers[index];
   let units = 0;
-  for (let i = 0; i < stage.out.length; i++) units += stage.out[i] * stage.grad[i];
+  for (let i = 0; i < layer.out.length; i++) units += layer.out[i] * layer.grad[i];
   let offsets = 0;
-  for (let i = index + 1; i < stages.length; i++) offsets += stages[i].offset;
-  const logits = stages[stages.length - 1].out;
+  for (let i = index + 1; i < layers.length; i++) offsets += layers[i].offset;
+  const logits = layers[layers.length - 1].out;
   return { units, offsets, logit: logits[answer] - (against === null ? 0 : logits[against]) };
 }
 
@@ -221,44 +221,44 @@ export function softmax(logits) {
   return powers.map((power) => power / total);
 }
 
-/** Set the weights from unit `from` to unit `to` of a stage with weights to zero, or bring them back.
-    @param {Stage} stage
+/** Set the weights from unit `from` to unit `to` of a layer with weights to zero, or bring them back.
+    @param {Layer} layer
     @param {number} to
     @param {number} from
     @param {boolean} isCut */
-export function cutLink(stage, to, from, isCut = true) {
-  const key = to * stage.ins + from;
-  if (isCut) stage.cutLinks.add(key);
-  else stage.cutLinks.delete(key);
-  const each = stage.original.length / (stage.units * stage.ins); // weights of one connection
-  stage.weight = stage.cutLinks.size ? stage.original.slice() : stage.original;
-  for (const cut of stage.cutLinks) stage.weight.fill(0, cut * each, (cut + 1) * each);
+export function cutLink(layer, to, from, isCut = true) {
+  const key = to * layer.ins + from;
+  if (isCut) layer.cutLinks.add(key);
+  else layer.cutLinks.delete(key);
+  const each = layer.original.length / (layer.units * layer.ins); // weights of one connection
+  layer.weight = layer.cutLinks.size ? layer.original.slice() : layer.original;
+  for (const cut of layer.cutLinks) layer.weight.fill(0, cut * each, (cut + 1) * each);
 }
 
 /** Bring back everything that was cut.
     @param {Network} network */
 export function restoreAll(network) {
-  for (const stage of network.stages) {
-    stage.cut.clear();
-    stage.cutLinks.clear();
-    if (stage.original) stage.weight = stage.original;
+  for (const layer of network.layers) {
+    layer.cut.clear();
+    layer.cutLinks.clear();
+    if (layer.original) layer.weight = layer.original;
   }
 }
 
-/** @param {Stage} stage
+/** @param {Layer} layer
     @param {Float64Array} values */
-function silence(stage, values) {
-  if (!stage.cut.size) return;
-  const positions = values.length / stage.units;
-  for (const unit of stage.cut) values.fill(0, unit * positions, (unit + 1) * positions);
+function silence(layer, values) {
+  if (!layer.cut.size) return;
+  const positions = values.length / layer.units;
+  for (const unit of layer.cut) values.fill(0, unit * positions, (unit + 1) * positions);
 }
 
 /** Each output map: its bias, and every kernel slid over its input map (stride 1, zeros around the edge).
     @type {Kind["forward"]} */
-function convForward(stage, x) {
-  const { out, weight, bias, padding, ins, units } = stage;
-  const [, height, width] = stage.shape;
-  const k = stage.kernel;
+function convForward(layer, x) {
+  const { out, weight, bias, padding, ins, units } = layer;
+  const [, height, width] = layer.shape;
+  const k = layer.kernel;
   const [rows, columns] = [height + k - 1 - 2 * padding, width + k - 1 - 2 * padding]; // of the input
   const area = height * width;
   for (let to = 0; to < units; to++) {
@@ -287,10 +287,10 @@ function convForward(stage, x) {
 
 /** Only positions with a gradient are visited: behind a pooling, one in four at most.
     @type {Kind["backward"]} */
-function convBackward(stage, x, gradIn) {
-  const { grad, weight, bias, padding, ins, units, links } = stage;
-  const [, height, width] = stage.shape;
-  const k = stage.kernel;
+function convBackward(layer, x, gradIn) {
+  const { grad, weight, bias, padding, ins, units, links } = layer;
+  const [, height, width] = layer.shape;
+  const k = layer.kernel;
   const [rows, columns] = [height + k - 1 - 2 * padding, width + k - 1 - 2 * padding];
   const area = height * width;
   links.fill(0);
@@ -321,12 +321,12 @@ function convBackward(stage, x, gradIn) {
       }
     }
   }
-  stage.offset = offset;
+  layer.offset = offset;
 }
 
 /** @type {Kind["forward"]} */
-function linearForward(stage, x) {
-  const { out, weight, bias } = stage;
+function linearForward(layer, x) {
+  const { out, weight, bias } = layer;
   const inputs = x.length;
   for (let to = 0; to < out.length; to++) {
     let sum = bias ? bias[to] : 0;
@@ -337,14 +337,14 @@ function linearForward(stage, x) {
 }
 
 /** @type {Kind["backward"]} */
-function linearBackward(stage, x, gradIn) {
-  const { grad, weight, bias, ins, units, links } = stage;
+function linearBackward(layer, x, gradIn) {
+  const { grad, weight, bias, ins, units, links } = layer;
   const positions = x.length / ins; // of one unit before: several where maps were flattened
   links.fill(0);
   for (let to = 0; to < units; to++) {
     const g = grad[to];
     if (g === 0) continue;
-    if (bias) stage.offset += bias[to] * g;
+    if (bias) layer.offset += bias[to] * g;
     let i = 0;
     for (let from = 0; from < ins; from++) {
       let given = 0;
@@ -360,10 +360,10 @@ function linearBackward(stage, x, gradIn) {
 
 /** The largest of each window of `kernel` × `kernel`, the first of equals, as PyTorch chooses.
     @type {Kind["forward"]} */
-function poolForward(stage, x) {
-  const { out, winner, kernel: k } = stage;
-  const [maps, height, width] = stage.shape;
-  const [rows, columns] = stage.before;
+function poolForward(layer, x) {
+  const { out, winner, kernel: k } = layer;
+  const [maps, height, width] = layer.shape;
+  const [rows, columns] = layer.before;
   for (let map = 0, o = 0; map < maps; map++) {
     for (let y = 0; y < height; y++) {
       for (let c = 0; c < width; c++, o++) {
@@ -382,31 +382,31 @@ function poolForward(stage, x) {
 }
 
 /** @type {Kind["backward"]} */
-function poolBackward(stage, _, gradIn) {
-  for (let o = 0; o < stage.grad.length; o++) gradIn[stage.winner[o]] += stage.grad[o];
+function poolBackward(layer, _, gradIn) {
+  for (let o = 0; o < layer.grad.length; o++) gradIn[layer.winner[o]] += layer.grad[o];
 }
 
 /** Batch norm at rest: each map times γ / σ, plus β − μ γ / σ.
     @type {Kind["forward"]} */
-function normForward(stage, x) {
-  const positions = x.length / stage.units;
-  for (let unit = 0, i = 0; unit < stage.units; unit++) {
-    const scale = stage.scale[unit];
-    const shift = stage.shift[unit];
-    for (const end = i + positions; i < end; i++) stage.out[i] = x[i] * scale + shift;
+function normForward(layer, x) {
+  const positions = x.length / layer.units;
+  for (let unit = 0, i = 0; unit < layer.units; unit++) {
+    const scale = layer.scale[unit];
+    const shift = layer.shift[unit];
+    for (const end = i + positions; i < end; i++) layer.out[i] = x[i] * scale + shift;
   }
 }
 
 /** @type {Kind["backward"]} */
-function normBackward(stage, x, gradIn) {
-  const positions = x.length / stage.units;
-  for (let unit = 0, i = 0; unit < stage.units; unit++) {
+function normBackward(layer, x, gradIn) {
+  const positions = x.length / layer.units;
+  for (let unit = 0, i = 0; unit < layer.units; unit++) {
     let total = 0;
     for (const end = i + positions; i < end; i++) {
-      total += stage.grad[i];
-      gradIn[i] = stage.grad[i] * stage.scale[unit];
+      total += layer.grad[i];
+      gradIn[i] = layer.grad[i] * layer.scale[unit];
     }
-    stage.offset += stage.shift[unit] * total;
+    layer.offset += layer.shift[unit] * total;
   }
 }
 
@@ -417,16 +417,16 @@ function normBackward(stage, x, gradIn) {
     @returns {Kind} */
 function bend(f, slope) {
   return {
-    forward(stage, x) {
-      for (let i = 0; i < x.length; i++) stage.out[i] = f(x[i]);
+    forward(layer, x) {
+      for (let i = 0; i < x.length; i++) layer.out[i] = f(x[i]);
     },
-    backward(stage, x, gradIn) {
+    backward(layer, x, gradIn) {
       for (let i = 0; i < x.length; i++) {
-        const g = stage.grad[i];
+        const g = layer.grad[i];
         if (g === 0) continue;
-        const d = slope(x[i], stage.out[i]);
+        const d = slope(x[i], layer.out[i]);
         gradIn[i] = g * d;
-        stage.offset += g * (stage.out[i] - d * x[i]);
+        layer.offset += g * (layer.out[i] - d * x[i]);
       }
     },
   };

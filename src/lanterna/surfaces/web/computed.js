@@ -1,16 +1,16 @@
 // What the page draws of a network that it computes itself: columns of units, and the links between them.
 //
-// A column is a layer: from one stage with weights up to the next, shown by what its last stage put out. With
-// `everyStage` each stage is a column of its own. `recorded.js` gives the same for networks it cannot
-// compute.
+// A column goes from one layer with weights up to the next, and shows what the last layer before that put
+// out. With `everyLayer` each layer is a column of its own. `recorded.js` gives the same for networks it
+// cannot compute.
 
 import * as compute from "lanterna/compute.js";
 import { integrate } from "lanterna/integrate.js";
 
-/** @import { Network, Stage } from "lanterna/compute.js" */
+/** @import { Network, Layer } from "lanterna/compute.js" */
 /** @import { Column, Model } from "lanterna/flow.js" */
 
-/** @typedef {Column & { stage: number, mixing: number | null, group: number[] }} ComputedColumn */
+/** @typedef {Column & { layer: number, mixing: number | null, group: number[] }} ComputedColumn */
 
 const SAME = new Set(["flatten", "dropout"]); // nothing to see: what came in goes out
 
@@ -18,13 +18,13 @@ const STEPS = { resting: 64, moving: 8 }; // of the integration, where a network
 
 /** The model of a computed network. `run` computes it all anew for a picture and an answer.
     @param {Network} network
-    @param {boolean} everyStage
+    @param {boolean} everyLayer
     @returns {Model} */
-export function computedModel(network, everyStage = false) {
-  const { stages } = network;
-  const columns = makeColumns(stages, everyStage);
+export function computedModel(network, everyLayer = false) {
+  const { layers } = network;
+  const columns = makeColumns(layers, everyLayer);
   const given = columns.map((column) => new Float64Array(column.count));
-  const products = columns.map((column) => new Float64Array(stages[column.stage].out.length));
+  const products = columns.map((column) => new Float64Array(layers[column.layer].out.length));
   let question = { answer: 0, against: /** @type {number | null} */ (null) };
   let empty = 0; // the answer to the empty picture, where contributions are integrated from it
   /** @type {number[]} */
@@ -36,7 +36,7 @@ export function computedModel(network, everyStage = false) {
     classes: network.classes,
     network,
     get logits() {
-      return stages[stages.length - 1].out;
+      return layers[layers.length - 1].out;
     },
     get question() {
       return question;
@@ -51,20 +51,20 @@ export function computedModel(network, everyStage = false) {
       if (network.exact) compute.backward(network, question.answer, against);
       else
         empty = integrate(network, pixels, question.answer, against, moving ? STEPS.moving : STEPS.resting);
-      columns.forEach(({ stage }, k) => {
-        const { out, grad, units } = stages[stage];
+      columns.forEach(({ layer }, k) => {
+        const { out, grad, units } = layers[layer];
         if (network.exact) for (let i = 0; i < out.length; i++) products[k][i] = out[i] * grad[i];
-        else products[k].set(stages[stage].given ?? []);
+        else products[k].set(layers[layer].given ?? []);
         given[k].fill(0);
         const positions = out.length / units;
         for (let i = 0; i < out.length; i++) given[k][Math.floor(i / positions)] += products[k][i];
       });
     },
     answers: () => network.classes.map((name, index) => ({ name, index, probability: probabilities[index] })),
-    values: (k) => stages[columns[k].stage].out,
+    values: (k) => layers[columns[k].layer].out,
     /** What to draw of a column: its activations, or per position what they contributed or their gradient. */
     shows(k, what) {
-      const { out, grad } = stages[columns[k].stage];
+      const { out, grad } = layers[columns[k].layer];
       if (what === "activation") return { values: out, signed: false };
       if (what === "gradient") return { values: grad, signed: true };
       return { values: products[k], signed: true };
@@ -74,59 +74,59 @@ export function computedModel(network, everyStage = false) {
     links(k) {
       const { mixing } = columns[k];
       if (mixing === null) return { values: given[k - 1], to: columns[k].count, from: 1, single: true };
-      const stage = stages[mixing];
-      return { values: stage.links, to: stage.units, from: stage.ins, single: false };
+      const layer = layers[mixing];
+      return { values: layer.links, to: layer.units, from: layer.ins, single: false };
     },
     sum(k) {
-      const found = compute.sum(network, columns[k].stage, question.answer, question.against);
+      const found = compute.sum(network, columns[k].layer, question.answer, question.against);
       return network.exact ? found : { ...found, units: given[k].reduce((a, b) => a + b, 0), offsets: empty };
     },
   };
 }
 
-/** @param {Stage[]} stages
-    @param {boolean} everyStage
+/** @param {Layer[]} layers
+    @param {boolean} everyLayer
     @returns {ComputedColumn[]} */
-function makeColumns(stages, everyStage) {
+function makeColumns(layers, everyLayer) {
   /** @type {ComputedColumn[]} */
   const columns = [];
-  stages.forEach((stage, index) => {
+  layers.forEach((layer, index) => {
     const before = columns[columns.length - 1];
-    const mixes = Boolean(stage.weight);
-    const isPicture = index === 0 || (stage.kind === "flatten" && stages[index - 1].kind === "picture");
+    const mixes = Boolean(layer.weight);
+    const isPicture = index === 0 || (layer.kind === "flatten" && layers[index - 1].kind === "picture");
     if (isPicture) {
       columns.length = 0; // a flattened picture is the picture, pixel by pixel
       columns.push({
-        ...asColumn(stage, index, null),
+        ...asColumn(layer, index, null),
         kind: "picture",
-        height: stages[0].shape[1],
-        width: stages[0].shape[2],
+        height: layers[0].shape[1],
+        width: layers[0].shape[2],
       });
-    } else if (mixes || (everyStage && !SAME.has(stage.kind))) {
-      columns.push(asColumn(stage, index, mixes ? index : null));
+    } else if (mixes || (everyLayer && !SAME.has(layer.kind))) {
+      columns.push(asColumn(layer, index, mixes ? index : null));
     } else {
       before.group.push(index);
-      if (!SAME.has(stage.kind))
-        Object.assign(before, asColumn(stage, index, before.mixing), { group: before.group });
+      if (!SAME.has(layer.kind))
+        Object.assign(before, asColumn(layer, index, before.mixing), { group: before.group });
     }
   });
   columns[columns.length - 1].kind = "answers";
   return columns;
 }
 
-/** @param {Stage} stage
+/** @param {Layer} layer
     @param {number} index
     @param {number | null} mixing
     @returns {ComputedColumn} */
-function asColumn(stage, index, mixing) {
-  const [, height = 1, width = 1] = stage.shape;
+function asColumn(layer, index, mixing) {
+  const [, height = 1, width = 1] = layer.shape;
   return {
-    name: stage.name,
-    stage: index,
+    name: layer.name,
+    layer: index,
     mixing,
-    group: [index], // the stages that led from the column before to this one
+    group: [index], // the layers that led from the column before to this one
     kind: height * width > 1 ? "maps" : "units",
-    count: stage.units,
+    count: layer.units,
     height,
     width,
   };

@@ -25,7 +25,7 @@ export function makeControls(page, find) {
   ];
   find("depth").max = depths.length - 1;
   find("depth").addEventListener("input", ({ target }) => page.change({ depth: depths[target.value] }));
-  for (const key of ["show", "scale", "stages"]) {
+  for (const key of ["show", "scale", "columns"]) {
     find(key).addEventListener("change", ({ target }) => page.change({ [key]: target.value }));
   }
   find("share").addEventListener("input", ({ target }) =>
@@ -42,14 +42,15 @@ export function makeControls(page, find) {
       const { state } = page;
       find("answer").value = state.answer ?? "";
       find("against").value = state.against ?? "";
-      for (const key of ["show", "scale", "stages"]) find(key).value = state[key];
+      for (const key of ["show", "scale", "columns"]) find(key).value = state[key];
       if (document.activeElement !== find("share")) find("share").value = Math.round(placeOf(share));
       const drawn = flow.curves.drawn;
       find("drawn").textContent =
         drawn >= flow.curves.links ? `all ${count(drawn)}` : `${count(drawn)} of ${count(flow.curves.links)}`;
       find("undo").disabled = find("restore").disabled = !state.cuts.length;
       find("restore").textContent = state.cuts.length ? `Restore ${state.cuts.length}` : "Restore";
-      for (const id of ["undo", "restore", "stages-choice", "show-choice"]) find(id).hidden = !model.computes;
+      for (const id of ["undo", "restore", "columns-choice", "show-choice"])
+        find(id).hidden = !model.computes;
       find("depth-choice").hidden = model.computes;
       const depth = Math.max(0, depths.indexOf(state.depth ?? page.data.depth));
       find("depth").value = depth;

@@ -1,7 +1,7 @@
 """What a page shows of a network that it cannot compute: one picture, recorded.
 
-What every stage with maps or units put out, what each of them contributed to each of the top answers
-(`probes.paths`), and how much flowed from map to map between neighbouring stages (`probes.links`), for the
+What every layer with maps or units put out, what each of them contributed to each of the top answers
+(`probes.paths`), and how much flowed from map to map between neighbouring layers (`probes.links`), for the
 maps that are among the strongest for any of these answers. One answer against another needs no more:
 contributions to a difference are differences of contributions.
 """
@@ -22,11 +22,11 @@ from lanterna.probes.look import as_batch
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lanterna.networks.stages import Network
+    from lanterna.networks.network import Network
     from lanterna.probes import Paths
 
 ANSWERS = 10  # the likeliest, and those that were asked for
-STRONGEST = 12  # maps of each stage, for each answer, whose links are kept
+STRONGEST = 12  # maps of each layer, for each answer, whose links are kept
 FINEST_HEAT = 56  # pixels of a side of the heat that is kept
 LARGEST_MAP = 64  # pixels of a side of the maps that are kept: larger ones are averaged down
 
@@ -80,7 +80,7 @@ def recorded(
         "answers": answers,
         "columns": columns,
         "depth": ([name for name in outputs if f"heat {name}" in arrays] or ["none"])[-1],
-        "last": list(network.stages)[-1],
+        "last": list(network.layers)[-1],
         "values": [each.value for each in found],
         "behind": {
             name: [each.behind(name) for each in found]
@@ -106,7 +106,7 @@ def _picture_column(image: Tensor) -> dict[str, object]:
 
 
 def _column(name: str, output: Tensor, arrays: dict[str, Tensor]) -> dict[str, object]:
-    """A stage's maps as 256 levels from `low` in steps of `step`."""
+    """A layer's maps as 256 levels from `low` in steps of `step`."""
     maps = output if output.dim() == 3 else output[:, None, None]  # (C, H, W)
     if max(maps.shape[1:]) > LARGEST_MAP:
         maps = F.adaptive_avg_pool2d(maps, (min(maps.shape[1], LARGEST_MAP), min(maps.shape[2], LARGEST_MAP)))
@@ -147,15 +147,15 @@ def _add_links(
     arrays: dict[str, Tensor],
     notes: list[str],
 ) -> None:
-    """What flowed between kept maps of neighbouring stages, `(A, to, from)`; the last are the answers.
+    """What flowed between kept maps of neighbouring layers, `(A, to, from)`; the last are the answers.
 
-    `came` is what came out of each stage that is shown, `(1, C, …)`.
+    `came` is what came out of each layer that is shown, `(1, C, …)`.
     """
-    stages = list(network.stages)
-    order = ["input", *stages]
-    for before, after in zip(came, [*list(came)[1:], stages[-1]], strict=True):
+    layers = list(network.layers)
+    order = ["input", *layers]
+    for before, after in zip(came, [*list(came)[1:], layers[-1]], strict=True):
         if order.index(after) != order.index(before) + 1:
-            continue  # a stage between them is not shown
+            continue  # a layer between them is not shown
         try:
             slopes = torch.stack([each.gradients[after] for each in found])
             flowed = links_between(network, after, came[before], slopes, kept.get(before)).float()
@@ -164,7 +164,7 @@ def _add_links(
             continue
         if before == "input":
             flowed = flowed.sum(1, keepdim=True)  # the picture is one unit, not its colours
-        if after == stages[-1]:
+        if after == layers[-1]:
             flowed = flowed[:, :, [each.answer for each in found]]
         elif after in kept:
             flowed = flowed[:, :, kept[after]]

@@ -1,4 +1,4 @@
-"""A digit network as the page computes it: each stage's kind, sizes and weights (`web/compute.js`)."""
+"""A digit network as the page computes it: each layer's kind, sizes and weights (`web/compute.js`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lanterna.networks.stages import Network
+    from lanterna.networks.network import Network
 
 _BENDS: Mapping[type[nn.Module], str] = {
     nn.ReLU: "relu",
@@ -25,7 +25,7 @@ _BENDS: Mapping[type[nn.Module], str] = {
 def embedded(network: Network, prefix: str = "") -> tuple[dict[str, object], dict[str, Tensor]] | None:
     """The network's description (JSON) and its weights by name, each beginning with `prefix`.
 
-    None where the page cannot compute it: where a stage is of a kind that `compute.js` does not know, or a
+    None where the page cannot compute it: where a layer is of a kind that `compute.js` does not know, or a
     picture is shifted on its way in.
     """
     spec = network.input_spec
@@ -33,24 +33,24 @@ def embedded(network: Network, prefix: str = "") -> tuple[dict[str, object], dic
         return None
     shapes = _shapes(network)
     before: tuple[int, ...] = (spec.channels, spec.size, spec.size)
-    stages: list[dict[str, object]] = []
+    layers: list[dict[str, object]] = []
     arrays: dict[str, Tensor] = {}
-    for name, module in network.stages.items():
+    for name, module in network.layers.items():
         described = _described(module)
         if described is None or shapes[name] is None:
             return None
         settings, weights = described
         kept = {part: f"{prefix}{name}.{part}" for part in weights}
         arrays |= {kept[part]: weight for part, weight in weights.items()}
-        stages.append(
+        layers.append(
             {"name": name, **settings, **kept, "shape": list(shapes[name]), "before": list(before[1:])}
         )
         before = shapes[name]
-    if not stages or len(before) != 1 or len(network.classes) != before[0]:
+    if not layers or len(before) != 1 or len(network.classes) != before[0]:
         return None
     return {
         "input": [spec.channels, spec.size],
-        "stages": stages,
+        "layers": layers,
         "classes": list(network.classes),
     }, arrays
 
@@ -64,7 +64,7 @@ def _shapes(network: Network) -> dict[str, tuple[int, ...]]:
 
 
 def _described(module: nn.Module) -> tuple[dict[str, object], dict[str, Tensor]] | None:
-    """A stage's kind and settings, and its weights in float32; None where it is not known."""
+    """A layer's kind and settings, and its weights in float32; None where it is not known."""
     if bend := _BENDS.get(type(module)):
         return {"kind": bend}, {}
     if type(module) is nn.Conv2d:

@@ -61,7 +61,7 @@ export function mount({ data, arrays }) {
     slider.setAttribute("aria-valuetext", said);
     drawMap(canvas("map"), { data, arrays, at, digit, pointed, ink });
     drawKernels(now);
-    drawStages(now);
+    drawLayers(now);
     drawTable(cells, arrays.confusion.subarray(now * 100, now * 100 + 100), ink);
     const right = (share) => -Math.log10(Math.max(1 - share, 1e-3)) / 3;
     drawCurve(
@@ -112,11 +112,11 @@ export function mount({ data, arrays }) {
   }
 
   /** @param {number} now */
-  function drawStages(now) {
+  function drawLayers(now) {
     for (const canvas of /** @type {NodeListOf<HTMLCanvasElement>} */ (
-      document.querySelectorAll("[data-stage]")
+      document.querySelectorAll("[data-layer]")
     )) {
-      const maps = arrays[`maps ${canvas.dataset.stage}`];
+      const maps = arrays[`maps ${canvas.dataset.layer}`];
       const [, , ...shape] = maps.shape;
       const size = shape.reduce((product, side) => product * side, 1);
       const start = (now * 10 + digit) * size;
@@ -129,7 +129,7 @@ export function mount({ data, arrays }) {
         ink.lit,
       );
       canvas.setAttribute("role", "img");
-      canvas.setAttribute("aria-label", `What ${canvas.dataset.stage} puts out for ${a(digit)}`);
+      canvas.setAttribute("aria-label", `What ${canvas.dataset.layer} puts out for ${a(digit)}`);
     }
     for (const [number, { button, picture }] of buttons.entries()) {
       button.setAttribute("aria-pressed", String(number === digit));

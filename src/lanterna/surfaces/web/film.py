@@ -48,14 +48,14 @@ def save(film: Film, path: Path, *, force: bool = False) -> None:
 def film_page(film: Film) -> str:
     """The page, as HTML."""
     snapshots = film.snapshots
-    stages = list(snapshots[-1].maps)
+    layers = list(snapshots[-1].maps)
     data = {
         "network": film.recipe.network,
         "total": film.recipe.steps,
         "steps": [one.step for one in snapshots],
         "measured": f"{len(film.measured.labels):,} {film.measured_on} digits",
         "trained": f"{len(film.trained_on.labels):,} training digits",
-        "stages": stages,
+        "layers": layers,
         "corners": corners().tolist(),
     }
     for name in ("accuracy", "loss", "training_accuracy", "training_loss"):
@@ -70,8 +70,8 @@ def film_page(film: Film) -> str:
         "digits": film.mapped.images[:, 0],  # (1000, 28, 28)
         "chosen": film.chosen.images[:, 0],  # (10, 28, 28)
     }
-    for stage in stages:  # (S, 10, M, h, w), or (S, 10, units)
-        arrays[f"maps {stage}"] = torch.stack([one.maps[stage] for one in snapshots])
+    for layer in layers:  # (S, 10, M, h, w), or (S, 10, units)
+        arrays[f"maps {layer}"] = torch.stack([one.maps[layer] for one in snapshots])
     return standalone(
         f"Watching {film.recipe.network} learn",
         sheets=["film.css"],
@@ -79,17 +79,17 @@ def film_page(film: Film) -> str:
         entry="film.js",
         data=data,
         arrays=arrays,
-        body=_body(film, stages),
+        body=_body(film, layers),
     )
 
 
-def _body(film: Film, stages: list[str]) -> str:
+def _body(film: Film, layers: list[str]) -> str:
     kind = film.recipe.network
     first = "The kernels of its first layer" if kind == "conv" else "What its first units look for"
     rows = "".join(
-        f"<figure><figcaption>{escape(stage)}</figcaption>"
-        f'<canvas data-stage="{escape(stage)}"></canvas></figure>'
-        for stage in stages
+        f"<figure><figcaption>{escape(layer)}</figcaption>"
+        f'<canvas data-layer="{escape(layer)}"></canvas></figure>'
+        for layer in layers
     )
     total = f"{film.recipe.steps:,}"
     made_of = "2-D map of 1,000 test digits, each pulled to the ten answers"
@@ -115,8 +115,8 @@ middle, a sure one at its answer. <b class="for">Amber</b> are those of the chos
 <section class="inside">
 <h2>One digit inside</h2>
 <div id="digits" class="digits" role="group" aria-label="Which digit"></div>
-<div class="stages">{rows}</div>
-<p class="legend">Each stage is scaled to its strongest unit at that step.</p>
+<div class="layers">{rows}</div>
+<p class="legend">Each layer is scaled to its strongest unit at that step.</p>
 <h2>{first}</h2>
 <canvas id="kernels" role="img" aria-label="{first}"></canvas>
 <p class="legend"><b class="for">Amber</b> wants ink, <b class="against">blue</b> wants none.</p>

@@ -79,9 +79,9 @@ def _kernels(page: Image.Image, snapshot: Snapshot, kind: str) -> int:
 
 
 def _maps(page: Image.Image, film: Film, snapshot: Snapshot, y: int) -> None:
-    """One digit, and beneath it what each stage makes of it."""
+    """One digit, and beneath it what each layer makes of it."""
     words = ImageDraw.Draw(page)
-    words.text((48, y), f"a {SHOWN}, and what the stages make of it", DIM, font(15))
+    words.text((48, y), f"a {SHOWN}, and what the layers make of it", DIM, font(15))
     digit = film.chosen.images[SHOWN, 0].float() / 255
     page.paste(as_image(digit[None]).resize((48, 48), Image.Resampling.NEAREST), (48, y + 26))
     y += 84
@@ -94,7 +94,7 @@ def _maps(page: Image.Image, film: Film, snapshot: Snapshot, y: int) -> None:
             tiles, columns, side = [coloured(one, LIGHT) for one in levels], 6, 42
         high = side if columns > 1 else 10 * levels.shape[0]
         rows = -(-len(tiles) // columns)
-        if y + 20 + rows * (high + 6) > 720:  # more stages than fit: the page has them all
+        if y + 20 + rows * (high + 6) > 720:  # more layers than fit: the page has them all
             break
         words.text((48, y - 2), name, DIM, font(13))
         for place, tile in enumerate(tiles):

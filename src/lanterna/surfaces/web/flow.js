@@ -7,7 +7,7 @@ import { layOut, mostShown } from "lanterna/layout.js";
 import { makeLines } from "lanterna/lines.js";
 import { contributionText, element, percent, within } from "lanterna/words.js";
 
-/** @import { Stage, Network } from "lanterna/compute.js" */
+/** @import { Layer, Network } from "lanterna/compute.js" */
 /** @import { Curves } from "lanterna/curves.js" */
 /** @import { Colour, Numbers, Theme, Tiles } from "lanterna/draw.js" */
 /** @import { Layout, Place, Size } from "lanterna/layout.js" */
@@ -16,7 +16,7 @@ import { contributionText, element, percent, within } from "lanterna/words.js";
 
 /** @typedef {CanvasRenderingContext2D} Context
 
-    @typedef {object} Column - a layer as it is drawn: a stage with weights, and those up to the next
+    @typedef {object} Column - as it is drawn: a layer with weights, and those up to the next
     @property {string} name
     @property {"picture" | "maps" | "units" | "answers"} kind
     @property {number} count - of its units
@@ -25,9 +25,9 @@ import { contributionText, element, percent, within } from "lanterna/words.js";
     @property {number} [most] - so many units are shown, the strongest
     @property {number[]} [size] - height and width of what was recorded, where a map was made smaller
     @property {string[]} [names] - of answers
-    @property {number} [stage] - of a computed network: the last of its stages, by place
-    @property {number | null} [mixing] - the stage with weights
-    @property {number[]} [group] - all the stages from the column before to this one
+    @property {number} [layer] - of a computed network: the last of its layers, by place
+    @property {number | null} [mixing] - the layer with weights
+    @property {number[]} [group] - all the layers from the column before to this one
 
     @typedef {object} Links - into a column: what each gave, to × from
     @property {Numbers} values
@@ -107,7 +107,7 @@ import { contributionText, element, percent, within } from "lanterna/words.js";
 
     @typedef {object} Flow
     @property {HTMLElement} host
-    @property {HTMLElement} stage
+    @property {HTMLElement} board
     @property {boolean} gpu
     @property {Layout} layout - these three once there is a model
     @property {Model} model
@@ -132,8 +132,8 @@ const NARROW = 640; // narrower than this, the picture flows from top to bottom
     @returns {Flow} */
 export function makeFlow(host, page) {
   const scroll = element("div", { class: "scroll" });
-  const stage = element("div", {
-    class: "stage",
+  const board = element("div", {
+    class: "board",
     tabindex: 0,
     role: "application",
     "aria-label": "The network. Arrow keys go from unit to unit, Enter keeps one in view, X cuts it.",
@@ -142,14 +142,14 @@ export function makeFlow(host, page) {
   const captions = element("div", { class: "captions" });
   const answers = element("div", { class: "answers", role: "group", "aria-label": "Answers" });
   canvases.forEach((canvas) => canvas.setAttribute("aria-hidden", "true"));
-  stage.append(...canvases, captions, answers);
-  scroll.append(stage);
+  board.append(...canvases, captions, answers);
+  scroll.append(board);
   host.append(scroll);
   const lines = makeLines(canvases[0]);
   const context = contextOf(canvases[1]);
   const curves = makeCurves();
   const flow = /** @type {Flow} */ (
-    /** @type {unknown} */ ({ host, stage, gpu: lines.gpu, curves, pad: null })
+    /** @type {unknown} */ ({ host, board, gpu: lines.gpu, curves, pad: null })
   );
   /** @type {Tiles[]} */
   let tiles = [];
@@ -199,11 +199,11 @@ export function makeFlow(host, page) {
     const layout = (flow.layout = layOut(model.columns, flow.shown, size));
     arrangePicture(flow, size);
     const box = { width: layout.width, height: layout.height + CAPTION };
-    stage.style.width = `${box.width}px`;
-    stage.style.height = `${box.height}px`;
-    stage.classList.toggle("upright", upright);
-    stage.classList.toggle("named", Boolean(named));
-    stage.classList.toggle("tight", !upright && layout.step < ROOM_FOR_CAPTION);
+    board.style.width = `${box.width}px`;
+    board.style.height = `${box.height}px`;
+    board.classList.toggle("upright", upright);
+    board.classList.toggle("named", Boolean(named));
+    board.classList.toggle("tight", !upright && layout.step < ROOM_FOR_CAPTION);
     const ratio = Math.min(2, devicePixelRatio || 1);
     for (const canvas of canvases) {
       canvas.width = Math.round(box.width * ratio);
@@ -261,17 +261,17 @@ export function makeFlow(host, page) {
     return hit(flow, event.clientX - box.left, event.clientY - box.top);
   };
 
-  stage.addEventListener(
+  board.addEventListener(
     "pointermove",
     (event) => event.pointerType === "mouse" && page.hover(flow, flow.at(event)),
   );
-  stage.addEventListener("pointerleave", () => page.hover(flow, null));
-  stage.addEventListener(
+  board.addEventListener("pointerleave", () => page.hover(flow, null));
+  board.addEventListener(
     "click",
     (event) =>
       !(/** @type {Element} */ (event.target).closest("button")) && page.select(flow, flow.at(event)),
   );
-  stage.addEventListener("keydown", (event) => page.key(flow, event));
+  board.addEventListener("keydown", (event) => page.key(flow, event));
   new ResizeObserver(() => flow.model && page.resized(flow)).observe(scroll);
   return flow;
 }
@@ -413,7 +413,7 @@ function drawColumns(flow, tiles, context, theme, state, front, focus) {
     const count = one ? 1 : shown.length;
     const [height, width] = [column.height, column.width];
     const sheet = (tiles[k] ??= makeTiles(count, height, width));
-    const perStage = one ? (signed ? largest(values) : 1) : overAll || largest(values);
+    const perLayer = one ? (signed ? largest(values) : 1) : overAll || largest(values);
     const table = signed ? theme.signed : theme.light;
     const area = height * width;
     for (let i = 0; i < count; i++) {
@@ -421,7 +421,7 @@ function drawColumns(flow, tiles, context, theme, state, front, focus) {
       const most =
         state.scale === "map" && area > 1 && !one
           ? largest(values, unit * area, (unit + 1) * area)
-          : perStage;
+          : perLayer;
       sheet.fill(i, values, unit, most, table);
     }
     sheet.show();

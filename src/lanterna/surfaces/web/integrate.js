@@ -8,9 +8,9 @@
 
 import { KINDS, backward, forward } from "lanterna/compute.js";
 
-/** @import { Network, Stage } from "lanterna/compute.js" */
+/** @import { Network, Layer } from "lanterna/compute.js" */
 
-/** @typedef {object} Integration - what a stage has besides while gradients are integrated
+/** @typedef {object} Integration - what a layer has besides while gradients are integrated
     @property {Float64Array} given - contributions by number
     @property {{ out: Float64Array, grad: Float64Array }} last - of the step before
     @property {Float64Array} added - to the links
@@ -18,23 +18,23 @@ import { KINDS, backward, forward } from "lanterna/compute.js";
     @property {Float64Array} spare
     @property {Float64Array} slope
 
-    @typedef {Stage & Integration} Integrated */
+    @typedef {Layer & Integration} Integrated */
 
-/** Fill every stage's `given` (contributions by number) and `links`; gives the answer to the empty picture.
+/** Fill every layer's `given` (contributions by number) and `links`; gives the answer to the empty picture.
     @param {Network} network
     @param {ArrayLike<number>} pixels
     @param {number} answer
     @param {number | null} against
     @param {number} steps */
 export function integrate(network, pixels, answer, against, steps) {
-  const stages = /** @type {Integrated[]} */ (network.stages);
-  for (const stage of stages) {
-    stage.given ??= new Float64Array(stage.out.length);
-    stage.given.fill(0);
-    stage.last ??= { out: new Float64Array(stage.out.length), grad: new Float64Array(stage.out.length) };
-    if (stage.links) (stage.added ??= new Float64Array(stage.links.length)).fill(0);
-    stage.pace ??= new Float64Array(stage.out.length);
-    stage.spare ??= new Float64Array(stage.out.length);
+  const layers = /** @type {Integrated[]} */ (network.layers);
+  for (const layer of layers) {
+    layer.given ??= new Float64Array(layer.out.length);
+    layer.given.fill(0);
+    layer.last ??= { out: new Float64Array(layer.out.length), grad: new Float64Array(layer.out.length) };
+    if (layer.links) (layer.added ??= new Float64Array(layer.links.length)).fill(0);
+    layer.pace ??= new Float64Array(layer.out.length);
+    layer.spare ??= new Float64Array(layer.out.length);
   }
   let empty = 0;
   const scaled = new Float64Array(pixels.length);
@@ -43,22 +43,22 @@ export function integrate(network, pixels, answer, against, steps) {
     const logits = forward(network, scaled);
     backward(network, answer, against);
     if (step === 0) empty = logits[answer] - (against === null ? 0 : logits[against]);
-    else stages.forEach((stage, i) => pass(stage, stages[i - 1]));
-    for (const { last, out, grad } of stages) {
+    else layers.forEach((layer, i) => pass(layer, layers[i - 1]));
+    for (const { last, out, grad } of layers) {
       last.out.set(out);
       last.grad.set(grad);
     }
   }
-  for (const stage of stages) if (stage.links) stage.links.set(stage.added);
+  for (const layer of layers) if (layer.links) layer.links.set(layer.added);
   return empty;
 }
 
 /** One step along the line: how far each number moved, times the mean gradient on the way.
-    @param {Integrated} stage
+    @param {Integrated} layer
     @param {Integrated} source */
-function pass(stage, source) {
-  const { out, grad, last, given, pace } = stage;
-  const slope = stage.links ? (stage.slope ??= new Float64Array(out.length)) : null;
+function pass(layer, source) {
+  const { out, grad, last, given, pace } = layer;
+  const slope = layer.links ? (layer.slope ??= new Float64Array(out.length)) : null;
   for (let i = 0; i < out.length; i++) {
     const mean = (grad[i] + last.grad[i]) / 2;
     pace[i] = out[i] - last.out[i];
@@ -67,6 +67,6 @@ function pass(stage, source) {
   }
   if (!slope) return;
   // Weight × gradient of the weight, for the step that the input took: what `backward` does, with these two.
-  KINDS[stage.kind].backward({ ...stage, grad: slope }, source.pace, source.spare);
-  for (let i = 0; i < stage.links.length; i++) stage.added[i] += stage.links[i];
+  KINDS[layer.kind].backward({ ...layer, grad: slope }, source.pace, source.spare);
+  for (let i = 0; i < layer.links.length; i++) layer.added[i] += layer.links[i];
 }

@@ -10,7 +10,7 @@
     @returns {Page["key"]} */
 export function makeKeys(page, hovered, go) {
   return (flow, event) => {
-    if (event.target !== flow.stage || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target !== flow.board || event.ctrlKey || event.metaKey || event.altKey) return;
     const { model, layout } = flow;
     const looked = hovered();
     const now = looked?.flow === flow ? looked : (page.focus(flow) ?? { column: 0, unit: 0, position: 0 });
@@ -36,7 +36,7 @@ export function makeKeys(page, hovered, go) {
       page.select(flow, null);
       page.hover(flow, null);
     } else if (event.key.toLowerCase() === "x" || event.key === "Delete") {
-      if (model.computes && column.kind !== "answers") page.cut({ stage: column.name, unit: now.unit });
+      if (model.computes && column.kind !== "answers") page.cut({ layer: column.name, unit: now.unit });
     } else if (event.key.toLowerCase() === "f") page.play(1);
     else if (event.key.toLowerCase() === "b") page.play(-1);
     else if (event.key.toLowerCase() === "z") page.undo();

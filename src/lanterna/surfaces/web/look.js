@@ -75,7 +75,7 @@ export function mount({ data, arrays }) {
     },
     select(flow, found) {
       if (found) position = found.position ?? position;
-      change({ unit: found ? { stage: flow.model.columns[found.column].name, unit: found.unit } : null });
+      change({ unit: found ? { layer: flow.model.columns[found.column].name, unit: found.unit } : null });
     },
     at(where) {
       position = where;
@@ -136,7 +136,7 @@ export function mount({ data, arrays }) {
     if (some.digit !== undefined && some.digit !== "drawn") pad?.wipe();
     const pictureChanged = PICTURED.some((key) => state[key] !== before[key] || key in some);
     if (pictureChanged) dirty.pixels = true;
-    if (state.stages !== before.stages) dirty.columns = true;
+    if (state.columns !== before.columns) dirty.columns = true;
     if (state.compare !== before.compare) syncViews();
     redraw();
     keepAddress();
@@ -200,12 +200,12 @@ export function mount({ data, arrays }) {
 
   /** @param {Network} network
       @param {Cut} cut */
-  function applyCut(network, { stage: name, unit, to, from }) {
-    const stage = network.stages[network.at.get(name) ?? -1];
-    if (!stage) return;
+  function applyCut(network, { layer: name, unit, to, from }) {
+    const layer = network.layers[network.at.get(name) ?? -1];
+    if (!layer) return;
     if (unit !== undefined) {
-      if (unit < stage.units) stage.cut.add(unit);
-    } else if (stage.weight && to < stage.units && from < stage.ins) cutLink(stage, to, from);
+      if (unit < layer.units) layer.cut.add(unit);
+    } else if (layer.weight && to < layer.units && from < layer.ins) cutLink(layer, to, from);
   }
 
   /** @param {View} view */
@@ -231,17 +231,17 @@ export function mount({ data, arrays }) {
   function focusOf(flow) {
     if (hovered) return hovered.flow === flow ? hovered : null;
     if (!state.unit || !flow.model) return null;
-    const { stage, unit } = state.unit;
-    const column = flow.model.columns.findIndex(({ name }) => name === stage);
+    const { layer, unit } = state.unit;
+    const column = flow.model.columns.findIndex(({ name }) => name === layer);
     return column < 0 || unit >= flow.model.columns[column].count ? null : { column, unit };
   }
 
   /** @param {Flow} flow
       @returns {Focus[]} */
   function shownCuts({ model }) {
-    return state.cuts.flatMap(({ stage, unit }) => {
+    return state.cuts.flatMap(({ layer, unit }) => {
       if (unit === undefined) return [];
-      const column = model.columns.findIndex(({ name }) => name === stage);
+      const column = model.columns.findIndex(({ name }) => name === layer);
       return column < 0 ? [] : [{ column, unit }];
     });
   }
@@ -253,7 +253,7 @@ export function mount({ data, arrays }) {
     const network = computes ? makeNetwork(data.network, arrays) : undefined;
     if (!views.length && pad) {
       flow.pad = pad;
-      flow.stage.append(pad);
+      flow.board.append(pad);
     }
     const view = { host, flow, network, model: modelOf({ network }), pixels: () => pixelsOf(state.digit) };
     views.push(view);
@@ -261,7 +261,7 @@ export function mount({ data, arrays }) {
 
   /** @param {{ network?: Network }} view */
   function modelOf({ network }) {
-    return network ? computedModel(network, state.stages === "every") : recordedModel(data, arrays);
+    return network ? computedModel(network, state.columns === "every") : recordedModel(data, arrays);
   }
 
   /** One view, or two where something is to stand beside it. */

@@ -1,7 +1,7 @@
 """The page of one picture in one network: what it is made of, and the file it becomes.
 
 A digit network goes into the page with its weights, and the page computes (`web/compute.js`). Any other is
-recorded: what its stages put out, and what contributed to its top answers (`web/export_activations.py`).
+recorded: what its layers put out, and what contributed to its top answers (`web/export_activations.py`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from lanterna.techniques.train.settings import Train
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lanterna.networks.stages import Network
+    from lanterna.networks.network import Network
 
 DIGIT_PAGE_MOST = 5_000_000
 """Bytes of a page for a digit, at most."""

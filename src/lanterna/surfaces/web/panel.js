@@ -5,7 +5,7 @@ import { fromUnit, toUnit } from "lanterna/curves.js";
 import { drawMap, largest } from "lanterna/draw.js";
 import { element, exactness, number, questionText, signed, unitName, within } from "lanterna/words.js";
 
-/** @import { Stage } from "lanterna/compute.js" */
+/** @import { Layer } from "lanterna/compute.js" */
 /** @import { Column, Flow, Focus, Links, Model, Page } from "lanterna/flow.js" */
 
 /** @typedef {Focus & { position: number }} Looked - at one place of a unit */
@@ -105,7 +105,7 @@ export function showUnit(host, page, flow, focus) {
   part("paths").replaceChildren(...listOfLinks(page, model, focus));
   const cut = part("cut");
   if (cut)
-    cut.textContent = page.isCut({ stage: column.name, unit: focus.unit })
+    cut.textContent = page.isCut({ layer: column.name, unit: focus.unit })
       ? "Bring it back"
       : `Cut this ${column.kind === "maps" ? "map" : column.kind === "picture" ? "pixel" : "unit"}`;
 }
@@ -133,7 +133,7 @@ function frameOf(page, flow, focus) {
   if (column.kind === "maps" || column.kind === "picture") parts.push(figures(page, model, column));
   if (model.computes && column.kind !== "answers") {
     const cut = element("button", { type: "button", "data-part": "cut" });
-    cut.addEventListener("click", () => page.cut({ stage: column.name, unit: focus.unit }));
+    cut.addEventListener("click", () => page.cut({ layer: column.name, unit: focus.unit }));
     parts.push(element("p", {}, cut));
   }
   parts.push(
@@ -245,15 +245,15 @@ function listOfLinks(page, model, { column: k, unit }) {
     found.sort((a, b) => Math.abs(links.values[b]) - Math.abs(links.values[a]));
     // What is cut gives nothing any more, and must be there to be brought back.
     const mixing = model.columns[next].mixing ?? null;
-    const stage = model.network && mixing !== null ? model.network.stages[mixing] : null;
+    const layer = model.network && mixing !== null ? model.network.layers[mixing] : null;
     const cuts = page.state.cuts.flatMap((cut) =>
-      cut.to !== undefined && cut.stage === stage?.name && (next === k ? cut.to : cut.from) === unit
+      cut.to !== undefined && cut.layer === layer?.name && (next === k ? cut.to : cut.from) === unit
         ? [cut.to * links.from + cut.from]
         : [],
     );
     const listed = [...new Set([...cuts, ...found.slice(0, LISTED)])];
     if (!listed.length) continue;
-    const rows = listed.map((index) => linkRow(page, model, links, stage, next, index, next === k));
+    const rows = listed.map((index) => linkRow(page, model, links, layer, next, index, next === k));
     lists.push(element("h3", {}, words), element("ul", {}, ...rows));
   }
   return lists;
@@ -262,11 +262,11 @@ function listOfLinks(page, model, { column: k, unit }) {
 /** @param {Page} page
     @param {Model} model
     @param {Links} links
-    @param {Stage | null} stage
+    @param {Layer | null} layer
     @param {number} next
     @param {number} index
     @param {boolean} incoming */
-function linkRow(page, model, links, stage, next, index, incoming) {
+function linkRow(page, model, links, layer, next, index, incoming) {
   const other = incoming
     ? unitName(model.columns[next - 1], fromUnit(links, index))
     : unitName(
@@ -280,8 +280,8 @@ function linkRow(page, model, links, stage, next, index, incoming) {
     element("span", {}, other),
     element("b", { class: value < 0 ? "cold" : "warm" }, signed(value)),
   );
-  if (stage) {
-    const what = { stage: stage.name, to: toUnit(links, index), from: fromUnit(links, index) };
+  if (layer) {
+    const what = { layer: layer.name, to: toUnit(links, index), from: fromUnit(links, index) };
     const isCut = page.isCut(what);
     const button = element(
       "button",

@@ -2,9 +2,9 @@
 //
 //   #answer=4&against=9&share=2&show=contribution&scale=map&unit=relu2.14&cut=relu2.14,conv3:5-12&digit=17
 
-/** @typedef {{ stage: string, unit: number, to?: undefined, from?: undefined }} UnitCut
+/** @typedef {{ layer: string, unit: number, to?: undefined, from?: undefined }} UnitCut
 
-    @typedef {{ stage: string, to: number, from: number, unit?: undefined }} LinkCut
+    @typedef {{ layer: string, to: number, from: number, unit?: undefined }} LinkCut
 
     @typedef {UnitCut | LinkCut} Cut
 
@@ -14,12 +14,12 @@
     @property {number | null} share - of the links that are drawn, 0 to 1; null: as many as can be read
     @property {string} show
     @property {string} scale
-    @property {string} stages
-    @property {{ stage: string, unit: number } | null} unit - that is kept in view
+    @property {string} columns
+    @property {{ layer: string, unit: number } | null} unit - that is kept in view
     @property {Cut[]} cuts
     @property {number | string} digit - "given", an index among the test digits, or "drawn"
     @property {number | "before" | null} compare - the network before training, or one of the test digits
-    @property {string | null} depth - stage at which the heat over a photograph is taken
+    @property {string | null} depth - layer at which the heat over a photograph is taken
     @property {string | null} [ink] - what was drawn, as letters
     @property {Float64Array | null} [pixels] - and as numbers */
 
@@ -29,8 +29,8 @@ export const START = {
   against: null,
   share: null,
   show: "activation",
-  scale: "stage",
-  stages: "layers",
+  scale: "layer",
+  columns: "main",
   unit: null,
   cuts: [],
   digit: "given",
@@ -40,10 +40,10 @@ export const START = {
 
 const CHOICES = {
   show: ["activation", "contribution", "gradient"],
-  scale: ["map", "stage", "all"],
-  stages: ["layers", "every"],
+  scale: ["map", "layer", "all"],
+  columns: ["main", "every"],
 };
-const CHOSEN = /** @type {const} */ (["show", "scale", "stages"]);
+const CHOSEN = /** @type {const} */ (["show", "scale", "columns"]);
 
 /** The state that an address says; what makes no sense is left as it is at the start.
     @param {string} hash
@@ -62,12 +62,12 @@ export function readState(hash) {
   if (share > 0 && share <= 100) state.share = share / 100;
   if (said.has("depth")) state.depth = said.get("depth");
   const unit = /^(\w+)\.(\d{1,5})$/.exec(said.get("unit") ?? "");
-  if (unit) state.unit = { stage: unit[1], unit: Number(unit[2]) };
+  if (unit) state.unit = { layer: unit[1], unit: Number(unit[2]) };
   for (const each of (said.get("cut") ?? "").split(",")) {
     const one = /^(\w+)\.(\d{1,5})$/.exec(each);
     const link = /^(\w+):(\d{1,5})-(\d{1,5})$/.exec(each);
-    if (one) state.cuts.push({ stage: one[1], unit: Number(one[2]) });
-    if (link) state.cuts.push({ stage: link[1], to: Number(link[2]), from: Number(link[3]) });
+    if (one) state.cuts.push({ layer: one[1], unit: Number(one[2]) });
+    if (link) state.cuts.push({ layer: link[1], to: Number(link[2]), from: Number(link[3]) });
   }
   for (const key of /** @type {const} */ (["digit", "compare"])) {
     const value = said.get(key) ?? "";
@@ -90,14 +90,14 @@ export function writeState(state) {
   if (state.share !== null) said.push(`share=${Number((100 * state.share).toPrecision(4))}`);
   if (typeof state.digit === "number") said.push(`digit=${state.digit}`);
   if (state.digit === "drawn" && state.ink) said.push(`ink=${state.ink}`);
-  if (state.unit) said.push(`unit=${state.unit.stage}.${state.unit.unit}`);
+  if (state.unit) said.push(`unit=${state.unit.layer}.${state.unit.unit}`);
   if (state.cuts.length) said.push(`cut=${state.cuts.map(cutName).join(",")}`);
   return `#${said.join("&")}`;
 }
 
 /** @param {Cut} cut */
-export function cutName({ stage, unit, to, from }) {
-  return unit === undefined ? `${stage}:${to}-${from}` : `${stage}.${unit}`;
+export function cutName({ layer, unit, to, from }) {
+  return unit === undefined ? `${layer}:${to}-${from}` : `${layer}.${unit}`;
 }
 
 /** A picture in [0, 1] as letters, 16 levels a pixel, and back.

@@ -123,7 +123,7 @@ export function questionText(model) {
 /** How the parts add up, in one sentence.
     @param {Model} model */
 export function sumText(model) {
-  if (!model.answers().length) return "This network has no classes: here is what its stages put out.";
+  if (!model.answers().length) return "This network has no classes: here is what its layers put out.";
   const { units, offsets, logit } = model.sum(0);
   const what =
     model.question.against === null

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from lanterna.images.decoding import Source
-    from lanterna.networks.stages import InputSpec, Network
+    from lanterna.networks.network import InputSpec, Network
 
 BATCH = 16
 """Pictures that go through the network together: more fill the memory and are no faster on a CPU."""

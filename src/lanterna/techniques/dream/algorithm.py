@@ -1,6 +1,6 @@
 """DeepDream: change a picture so that a network sees more of what it sees in it already.
 
-Show the picture to the network up to one stage; ask how each pixel should change for that stage to be more
+Show the picture to the network up to one layer; ask how each pixel should change for that layer to be more
 excited; change it a little so; again. On a small copy of the picture first and then on larger ones, each
 beginning with what was dreamed before: so forms grow at every scale. Mordvintsev, Olah and Tyka,
 "Inceptionism: Going Deeper into Neural Networks" (2015), and its notebook in google/deepdream.
@@ -54,32 +54,32 @@ The gradient of EfficientNet-Lite0's block9 is then within 1 % of that of the wh
 4 % with 64, 0.1 % with 128, which takes a quarter longer).
 """
 
-_FIRST_STAGES = {
+_FIRST_LAYERS = {
     "efficientnet-lite0": "block9", "efficientnet-lite2": "block13", "vgg16": "relu5_1",
     "conv": "relu3", "dense": "output",
 }  # fmt: skip
 
-_TARGETS = {"stage", "class_", "mask_stage", "smoothness"}
+_TARGETS = {"layer", "class_", "mask_layer", "smoothness"}
 STEERED = {"step_size", "jitter", "smoothing", "vivid", "keep_colours", "blend", *_TARGETS}
 """Settings that may change while a dream is under way."""
 
 _LITE2 = "efficientnet-lite2"
 PRESETS: dict[str, dict[str, Any]] = {
     # Named for what is seen in the results; docs/dream.jpg shows each.
-    "eyes": {"stage": "block9"},
-    "creatures": {"network": _LITE2, "stage": "block13", "octaves": 5},
-    "berries": {"stage": "block12"},
-    "scales": {"stage": "block9:25"},
-    "flowers": {"stage": "block9:36"},
-    "weave": {"stage": "block9:4", "vivid": 0.0, "step_size": 2.0},
-    "windows": {"stage": "block9:18"},
-    "mosaic": {"stage": "block9:38"},
-    "spirals": {"network": _LITE2, "stage": "block9"},
+    "eyes": {"layer": "block9"},
+    "creatures": {"network": _LITE2, "layer": "block13", "octaves": 5},
+    "berries": {"layer": "block12"},
+    "scales": {"layer": "block9:25"},
+    "flowers": {"layer": "block9:36"},
+    "weave": {"layer": "block9:4", "vivid": 0.0, "step_size": 2.0},
+    "windows": {"layer": "block9:18"},
+    "mosaic": {"layer": "block9:38"},
+    "spirals": {"network": _LITE2, "layer": "block9"},
     # Gentle ones, for portraits.
-    "engraving": {"stage": "block5", "step_size": 1.2, "keep_colours": True, "blend": 0.7},
-    "gentle": {"stage": ("block9", "block14"), "steps": 6, "blend": 0.7},
+    "engraving": {"layer": "block5", "step_size": 1.2, "keep_colours": True, "blend": 0.7},
+    "gentle": {"layer": ("block9", "block14"), "steps": 6, "blend": 0.7},
     # What a network that reads digits sees; a page of handwriting stays readable.
-    "crackle": {"network": "conv", "stage": "relu3", "octaves": 6, "step_size": 1.5, "blend": 0.85},
+    "crackle": {"network": "conv", "layer": "relu3", "octaves": 6, "step_size": 1.5, "blend": 0.85},
 }
 """Settings to begin with, by name: each is quick, and unlike the others on any picture."""
 
@@ -93,14 +93,14 @@ class Dream(Settings):
     network: str = Field(
         default="efficientnet-lite0", min_length=1, description="Which network to use, or module:function."
     )
-    stage: tuple[str, ...] = Field(
+    layer: tuple[str, ...] = Field(
         default=(),
-        description="What to see more of: stages, perhaps with channels and a weight (block9:31,40*0.5); "
+        description="What to see more of: layers, perhaps with channels and a weight (block9:31,40*0.5); "
         "the network's own choice if none is given.",
     )
     class_: tuple[str, ...] = Field(default=(), description="Classes to see more of, by name or number.")
     guided: bool = Field(default=False, description="Whether a second picture, the guide, is to be matched.")
-    mask_stage: tuple[str, ...] = Field(
+    mask_layer: tuple[str, ...] = Field(
         default=(),
         description="What to see more of in each mask, in order; the same as anywhere if not given.",
     )
@@ -133,24 +133,24 @@ class Dream(Settings):
         description="The side of the windows that a picture too large for one is dreamed in, in pixels.",
     )  # fmt: skip
 
-    @field_validator("stage", "class_", "mask_stage", mode="before")
+    @field_validator("layer", "class_", "mask_layer", mode="before")
     @classmethod
     def _one_or_many(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _targets_can_be_read(self) -> Self:
-        for text in (*self.stage, *self.mask_stage):
+        for text in (*self.layer, *self.mask_layer):
             Target.read(text)
         for text in self.class_:
             read_class(text)
         return self
 
     def targets(self, network: Network) -> list[Target]:
-        """What to see more of, of this network's stages: none where the targets are classes only."""
-        if self.stage or (self.class_ and not self.guided):
-            return [Target.read(text) for text in self.stage]
-        return [Target(first_stage(network))]
+        """What to see more of, of this network's layers: none where the targets are classes only."""
+        if self.layer or (self.class_ and not self.guided):
+            return [Target.read(text) for text in self.layer]
+        return [Target(first_layer(network))]
 
 
 @dataclass(frozen=True)
@@ -195,15 +195,15 @@ def dream(
     early, and `resume` goes on from it, first with the frame that it was saved after: the picture is that of
     an unbroken dream. A recipe that is sent in takes over from there, as far as `STEERED` goes.
 
-    Errors, before the first step: `UsageError` for a stage, channel or class that is not there, masks or a
+    Errors, before the first step: `UsageError` for a layer, channel or class that is not there, masks or a
     guide that do not fit the recipe; `MissingError` for a network or checkpoint that is not here.
     """
     recipe = recipe or Dream()
     if recipe.guided != (guide is not None):
         raise UsageError("dream: a guided recipe needs a guide picture, and only a guided recipe takes one")
-    if len(recipe.mask_stage) > len(masks):
+    if len(recipe.mask_layer) > len(masks):
         raise UsageError(
-            f"dream: {len(recipe.mask_stage)} mask stages for {len(masks)} masks: give each a mask"
+            f"dream: {len(recipe.mask_layer)} mask layers for {len(masks)} masks: give each a mask"
         )
     network = network or open_network(recipe.network, device=device)
     if network.input_spec.channels not in (1, 3):
@@ -233,10 +233,10 @@ def dream(
     return _negatives(frames) if negative else frames
 
 
-def first_stage(network: Network) -> str:
-    """The stage to dream with where none is asked for: the middle one, where nothing better is known."""
-    spatial = [name for name in network.stages if name not in ("flatten", "pool", "output")]
-    return _FIRST_STAGES.get(network.name, spatial[len(spatial) // 2])
+def first_layer(network: Network) -> str:
+    """The layer to dream with where none is asked for: the middle one, where nothing better is known."""
+    spatial = [name for name in network.layers if name not in ("flatten", "pool", "output")]
+    return _FIRST_LAYERS.get(network.name, spatial[len(spatial) // 2])
 
 
 def _parts(
@@ -258,7 +258,7 @@ def _parts(
         usual = usual + (recipe.smoothness / max(unit, 1e-6)) * objectives.smoothness()
     if not masks:
         return [(usual, None)]
-    own = [build_objective(network, [Target.read(text)], (), begin, matched) for text in recipe.mask_stage]
+    own = [build_objective(network, [Target.read(text)], (), begin, matched) for text in recipe.mask_layer]
     own += [usual] * (len(masks) - len(own))
     where = [mask.reshape(1, *mask.shape[-2:]).to(start).clamp(0, 1) for mask in masks]
     return list(zip(own, where, strict=True))
@@ -366,11 +366,11 @@ class _State:
 
 def _work_for(recipe: Dream, network: Network, parts: _Parts) -> tuple[Network, Windows]:
     """The network as far as these objectives need it, made quick, and the windows it looks through."""
-    stages = frozenset[str]().union(*(objective.stages for objective, _ in parts))
-    return optimize_for_inference(network, stages), windows_for(recipe, network, stages)
+    layers = frozenset[str]().union(*(objective.layers for objective, _ in parts))
+    return optimize_for_inference(network, layers), windows_for(recipe, network, layers)
 
 
-def windows_for(recipe: Dream, network: Network, stages: frozenset[str]) -> Windows:
+def windows_for(recipe: Dream, network: Network, layers: frozenset[str]) -> Windows:
     """Windows of the recipe's size, or of the network's where it can see no other."""
     side = network.input_spec.size
     other = torch.zeros(
@@ -378,7 +378,7 @@ def windows_for(recipe: Dream, network: Network, stages: frozenset[str]) -> Wind
     )
     try:
         with torch.no_grad():
-            objectives.read(network, other, stages)
+            objectives.read(network, other, layers)
     except RuntimeError:
         return Windows(side, margin=0, exact=True)
     return _windows_of(recipe.tile)

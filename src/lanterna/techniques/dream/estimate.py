@@ -43,10 +43,10 @@ def estimate_dream(size: tuple[int, int], recipe: Dream, network: Network, masks
     (`benchmarks/dream.py` measures both). Errors: those of `dream`.
     """
     sizes = _sizes(size, recipe)
-    stages = {target.stage for target in (*recipe.targets(network), *map(Target.read, recipe.mask_stage))}
+    layers = {target.layer for target in (*recipe.targets(network), *map(Target.read, recipe.mask_layer))}
     if recipe.class_:
-        stages.add(list(network.stages)[-1])
-    windows = windows_for(recipe, network, frozenset(stages))
+        layers.add(list(network.layers)[-1])
+    windows = windows_for(recipe, network, frozenset(layers))
     side = min(_SAMPLE, windows.side) if not windows.exact else _SAMPLE
     picture = torch.rand(3, side, side, generator=torch.Generator().manual_seed(0))
     short = recipe.changed({"size": side, "octaves": 1, "steps": 3})

@@ -1,6 +1,6 @@
 """Targets in words, `block9`, `block9:31,40`, `block9:strongest4`, `block5*-0.5`, and their objectives.
 
-A target names a stage, perhaps channels of it, and perhaps a weight; or a class and perhaps a weight.
+A target names a layer, perhaps channels of it, and perhaps a weight; or a class and perhaps a weight.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _RANKS = ("strongest", "weakest", "average")
 _TARGET = re.compile(
-    r"(?P<stage>[^:*\s]+)(?::(?P<channels>\d+(?:,\d+)*|(?P<rank>strongest|weakest|average)(?P<count>\d*)))?"
+    r"(?P<layer>[^:*\s]+)(?::(?P<channels>\d+(?:,\d+)*|(?P<rank>strongest|weakest|average)(?P<count>\d*)))?"
     r"(?:\*(?P<weight>[+-]?(?:\d+\.?\d*|\.\d+)))?"
 )
 _CLASS = re.compile(r"(?P<name>.+?)(?:\*(?P<weight>[+-]?(?:\d+\.?\d*|\.\d+)))?")
@@ -33,9 +33,9 @@ _CLASS = re.compile(r"(?P<name>.+?)(?:\*(?P<weight>[+-]?(?:\d+\.?\d*|\.\d+)))?")
 
 @dataclass(frozen=True)
 class Target:
-    """More of what a stage sees: all of it, these `channels`, or the `count` channels of a `rank`."""
+    """More of what a layer sees: all of it, these `channels`, or the `count` channels of a `rank`."""
 
-    stage: str
+    layer: str
     channels: tuple[int, ...] = ()
     rank: str = ""
     count: int = 1
@@ -52,7 +52,7 @@ class Target:
             )
         listed = "" if found["rank"] else found["channels"] or ""
         return cls(
-            found["stage"],
+            found["layer"],
             tuple(int(part) for part in listed.split(",") if part),
             found["rank"] or "",
             max(1, int(found["count"] or 1)),
@@ -77,32 +77,32 @@ def build_objective(
 ) -> Objective:
     """Add all targets up to one objective: each counts by its weight and nothing else.
 
-    What stages put out differs by orders of magnitude. So each part is measured in units of what `start`, the
+    What layers put out differs by orders of magnitude. So each part is measured in units of what `start`, the
     picture dreaming begins with, `(N, C, H, W)` as the network sees it, has of it: an energy in units of its
-    own energy, channels and classes in units of how much their stage varies. With a `guide`, `(1, C, H, W)`
+    own energy, channels and classes in units of how much their layer varies. With a `guide`, `(1, C, H, W)`
     likewise, targets without channels become similarity to the guide.
 
-    Errors: `UsageError` for a stage, channel or class that is not there.
+    Errors: `UsageError` for a layer, channel or class that is not there.
     """
     if classes and not network.classes:
-        raise UsageError(f"{network.name} has no classes: give it a stage in place of one")
-    last = list(network.stages)[-1]
+        raise UsageError(f"{network.name} has no classes: give it a layer in place of one")
+    last = list(network.layers)[-1]
     named = [(class_index(name, network), weight) for name, weight in classes]
-    stages = frozenset(target.stage for target in targets) | (frozenset({last}) if named else frozenset())
+    layers = frozenset(target.layer for target in targets) | (frozenset({last}) if named else frozenset())
     with torch.no_grad():
-        outputs = objectives.read(network, start, stages)
-        guided = objectives.read(network, guide, stages) if guide is not None else {}
+        outputs = objectives.read(network, start, layers)
+        guided = objectives.read(network, guide, layers) if guide is not None else {}
     parts = []
     for target in targets:
-        output = outputs[target.stage]
-        energy = objectives.energy(target.stage)
+        output = outputs[target.layer]
+        energy = objectives.energy(target.layer)
         std = output.std(correction=0).item()
         if target.rank or target.channels:
             chosen = _ranked(output, target) if target.rank else target.channels
-            part, unit = objectives.channels(target.stage, chosen), std
+            part, unit = objectives.channels(target.layer, chosen), std
             part.measure(start, outputs)  # says so where there is no such channel
         elif guided:
-            part = objectives.guide(target.stage, guided[target.stage])
+            part = objectives.guide(target.layer, guided[target.layer])
             unit = part.measure(start, outputs).abs().mean().item()
         else:
             part, unit = energy, energy.measure(start, outputs).mean().item()
@@ -121,7 +121,7 @@ def _added(parts: Iterable[Objective]) -> Objective:
 
 
 def _ranked(output: Tensor, target: Target) -> tuple[int, ...]:
-    """The channels of a stage's output whose mean over this picture is largest, smallest or in the middle."""
+    """The channels of a layer's output whose mean over this picture is largest, smallest or in the middle."""
     means = output.flatten(2).mean((0, 2)) if output.dim() > 2 else output.mean(0)
     order = means.argsort(descending=True).tolist()
     count = min(target.count, len(order))

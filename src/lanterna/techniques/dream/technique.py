@@ -17,7 +17,7 @@ from lanterna.networks import shelf_items
 from lanterna.networks.trained import is_trained
 from lanterna.probes import objectives
 from lanterna.techniques.derive import by_pixels, film_of, sheet_of
-from lanterna.techniques.dream.algorithm import LONGEST, STEERED, Dream, dream, first_stage
+from lanterna.techniques.dream.algorithm import LONGEST, STEERED, Dream, dream, first_layer
 from lanterna.techniques.dream.estimate import estimate_dream, worth_estimating
 from lanterna.techniques.dream.film import DreamFilm, dream_frames, dream_zoom
 from lanterna.techniques.dream.windows import match_channels
@@ -46,11 +46,11 @@ _NARROW = 256  # pixels along each side of the windows where memory is short
 class Sheet(Dream):
     """A contact sheet of small dreams, each from the same picture, with one thing changed."""
 
-    sheet: Literal["presets", "stages", "channels"] = Field(
+    sheet: Literal["presets", "layers", "channels"] = Field(
         default="presets", description="What differs from one to the next."
     )
     shown: tuple[str, ...] = Field(
-        default=(), description="What is shown, in order: stages, STAGE:CHANNEL, or presets."
+        default=(), description="What is shown, in order: layers, LAYER:CHANNEL, or presets."
     )
 
 
@@ -96,16 +96,16 @@ DREAM = Technique(
         Input("guide", "another picture, whose features are dreamed"),
         Input("mask", "a grey picture: light where to dream", many=True, grey=True),
     ),
-    shown_first=("stage", "steps", "step_size", "octaves", "size"), hidden=("guided",),
-    live=tuple(sorted(STEERED - {"mask_stage"})),
+    shown_first=("layer", "steps", "step_size", "octaves", "size"), hidden=("guided",),
+    live=tuple(sorted(STEERED - {"mask_layer"})),
     check=_guided, estimate=_estimate, describe=_describe, resumes="asked",
     manual="""Turn a picture into what a network sees in it (DeepDream).
 
-    `lanterna dream cat.jpg --preset eyes`, `--stage block9:31,40`, `--class goldfish`, `--guide flowers.jpg`,
-    `--sheet stages`. `--film zoom.webp` flies into the picture without end; a film in place of a picture is
+    `lanterna dream cat.jpg --preset eyes`, `--layer block9:31,40`, `--class goldfish`, `--guide flowers.jpg`,
+    `--sheet layers`. `--film zoom.webp` flies into the picture without end; a film in place of a picture is
     dreamed frame after frame.
 
-    A stage is STAGE[:CHANNELS][*WEIGHT], its channels 31,40 or strongest4, weakest4, average4. Ctrl-C keeps
+    A layer is LAYER[:CHANNELS][*WEIGHT], its channels 31,40 or strongest4, weakest4, average4. Ctrl-C keeps
     the picture so far. Without -o it is written to dream.png.
     """,
 )  # fmt: skip
@@ -117,27 +117,27 @@ DREAM = Technique(
 def _choose(job: Job) -> Sheet:
     """The settings of a sheet with all that it shows named, unless it is already.
 
-    Stages: those that are asked for, or every one in which something is left to be seen. Channels: the
-    strongest of one stage on this picture. Presets: all whose network is here.
+    Layers: those that are asked for, or every one in which something is left to be seen. Channels: the
+    strongest of one layer on this picture. Presets: all whose network is here.
 
-    Errors: `UsageError` where the stages asked for do not fit the sheet.
+    Errors: `UsageError` where the layers asked for do not fit the sheet.
     """
     settings: Sheet = job.settings
     if settings.shown:
         return settings
-    if settings.mask_stage:
-        raise UsageError("a sheet chooses what the masks dream: leave --mask-stage out")
+    if settings.mask_layer:
+        raise UsageError("a sheet chooses what the masks dream: leave --mask-layer out")
     (picture,) = job.pictures("picture")
-    if settings.sheet == "stages":
-        shown = settings.stage or tuple(sensible_stages(job.network))
+    if settings.sheet == "layers":
+        shown = settings.layer or tuple(sensible_layers(job.network))
     elif settings.sheet == "channels":
         network = job.network
-        stage, *more = settings.stage or (first_stage(network),)
-        if more or stage not in network.stages:
+        layer, *more = settings.layer or (first_layer(network),)
+        if more or layer not in network.layers:
             raise UsageError(
-                f"--sheet channels is of one stage: --stage with one of {', '.join(network.stages)}"
+                f"--sheet channels is of one layer: --layer with one of {', '.join(network.layers)}"
             )
-        shown = tuple(f"{stage}:{index}" for index in strongest(network, stage, picture))
+        shown = tuple(f"{layer}:{index}" for index in strongest(network, layer, picture))
     else:
         shown = tuple(name for name, preset in Dream.presets.items() if _here(preset, settings.network))
     if not shown:
@@ -152,8 +152,8 @@ def _here(preset: Mapping[str, Any], usual: str) -> bool:
     return all(map(shelf.is_here, items)) if items else is_trained(name)
 
 
-def sensible_stages(network: Network) -> list[str]:
-    """The stages worth dreaming, in order: those that see positions, without what only prepares the next.
+def sensible_layers(network: Network) -> list[str]:
+    """The layers worth dreaming, in order: those that see positions, without what only prepares the next.
 
     A pool or normalisation adds nothing to see, and of a convolution and its ReLU the latter is shown.
     """
@@ -165,23 +165,23 @@ def sensible_stages(network: Network) -> list[str]:
     names = [
         name
         for name, shape in shapes.items()
-        if len(shape) == 4 and shape[2] * shape[3] > 1 and not isinstance(network.stage(name), plain)
+        if len(shape) == 4 and shape[2] * shape[3] > 1 and not isinstance(network.layer(name), plain)
     ]
     followers = [*names[1:], None]
     return [
         name
         for name, after in zip(names, followers, strict=True)
-        if after is None or not isinstance(network.stage(after), nn.ReLU | nn.ReLU6)
+        if after is None or not isinstance(network.layer(after), nn.ReLU | nn.ReLU6)
     ]
 
 
-def strongest(network: Network, stage: str, picture: Tensor, count: int = CHANNELS) -> list[int]:
+def strongest(network: Network, layer: str, picture: Tensor, count: int = CHANNELS) -> list[int]:
     """The channels with the largest means over a picture `(3, H, W)` as a network sees it, largest first."""
     small = resized(picture, (network.input_spec.size, network.input_spec.size)).clamp(0, 1)
     images = match_channels(small[None].to(network.get_buffer("mean").device), network)
     with torch.no_grad():
-        outputs = objectives.read(network, images, frozenset({stage}))
-    means = outputs[stage][0].flatten(1).mean(1)
+        outputs = objectives.read(network, images, frozenset({layer}))
+    means = outputs[layer][0].flatten(1).mean(1)
     return means.argsort(descending=True, stable=True)[:count].tolist()
 
 
@@ -196,7 +196,7 @@ def _tiles(settings: Sheet) -> list[Tile]:
             changed = {key: value for key, value in own.items() if value != usual[key]}
             large, preset = Dream.checked({**DREAM.preset(name), **changed}), name
         else:
-            large = Dream.checked({**own, "stage": (name,)})
+            large = Dream.checked({**own, "layer": (name,)})
         label = name.rpartition(":")[2] if re.fullmatch(r".+:\d+", name) else name
         tiles.append(Tile(label, "dream", large, preset))
     return tiles
@@ -219,8 +219,8 @@ def _columns(_: Sheet, tiles: Sequence[Tile]) -> int:
 def _title(job: Job, settings: Sheet) -> str:
     if settings.sheet == "presets":
         return "What each preset dreams"
-    if settings.sheet == "stages":
-        return f"What each stage of {job.network.name} dreams"
+    if settings.sheet == "layers":
+        return f"What each layer of {job.network.name} dreams"
     return f"What channels of {settings.shown[0].partition(':')[0]} in {job.network.name} dream"
 
 
@@ -235,8 +235,8 @@ def _left_out(settings: Sheet) -> list[str]:
 
 SHEET = sheet_of(
     DREAM, name="dream-sheet", title="A sheet", help="Small dreams side by side, to choose from.",
-    settings=Sheet, flags=("sheet",), makes=("presets", "stages", "channels"), made_by="sheet",
-    shown_first=("sheet", "stage"), hidden=("guided", "shown"),
+    settings=Sheet, flags=("sheet",), makes=("presets", "layers", "channels"), made_by="sheet",
+    shown_first=("sheet", "layer"), hidden=("guided", "shown"),
     tiles=_tiles, small=_small, choose=_choose, columns=_columns, heading=_title, notes=_left_out,
 )  # fmt: skip
 
@@ -276,7 +276,7 @@ FILM = film_of(
     help="An endless zoom into a dream, or an animation that is dreamed.",
     settings=DreamFilm, film_flag="film", makes=("film",),
     inputs=(Input("picture", "the picture to zoom into, or an animation", required=True), DREAM.inputs[1]),
-    shown_first=("stage", "frames", "zoom", "turn", "loop"),
+    shown_first=("layer", "frames", "zoom", "turn", "loop"),
     frames=_film_frames, length=_length,
 )  # fmt: skip
 

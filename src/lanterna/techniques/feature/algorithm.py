@@ -53,10 +53,10 @@ class Feature(Settings):
     network: str = Field(
         default="efficientnet-lite0", min_length=1, description="Which network to use, or module:function."
     )
-    stage: str | None = Field(
-        default=None, description="The stage to read; the last, which answers, if none is given."
+    layer: str | None = Field(
+        default=None, description="The layer to read; the last, which answers, if none is given."
     )
-    channel: int | None = Field(default=None, ge=0, description="The channel (or dense unit) of the stage.")
+    channel: int | None = Field(default=None, ge=0, description="The channel (or dense unit) of the layer.")
     class_: str | None = Field(
         default=None, min_length=1, description="A class by its name or number, in place of a channel."
     )
@@ -64,7 +64,7 @@ class Feature(Settings):
         default=None, min_length=1, description="A second channel or class, which should not be excited."
     )
     direction: tuple[int, int] | None = Field(
-        default=None, description="Two channels of the stage, for a picture between both."
+        default=None, description="Two channels of the layer, for a picture between both."
     )
     mix: float = Field(
         default=0.5, ge=0, le=1, description="How much of the direction is the second channel's."
@@ -73,7 +73,7 @@ class Feature(Settings):
         default=False, description="One position in the middle, in place of the channel everywhere."
     )
     sheet: int = Field(
-        default=0, ge=0, le=4096, description="Make a sheet of the stage's first channels, this many."
+        default=0, ge=0, le=4096, description="Make a sheet of the layer's first channels, this many."
     )
     diversity: int = Field(default=1, ge=1, le=16, description="How many different pictures of one target.")
     difference: float = Field(
@@ -109,8 +109,8 @@ class Feature(Settings):
         named = [name for name, given in targets.items() if given]
         if len(named) > 1:
             raise UsageError(f"feature: expected one target, got {' and '.join(named)}: leave one out")
-        if self.class_ is not None and self.stage is not None:
-            raise UsageError(f"feature: a class is of the last stage: leave {self.stage} out")
+        if self.class_ is not None and self.layer is not None:
+            raise UsageError(f"feature: a class is of the last layer: leave {self.layer} out")
         if self.sheet and self.diversity > 1:
             raise UsageError("feature: a sheet shows one picture of each channel: leave --diversity out")
         if (self.sheet or self.direction) and (self.against is not None or self.unit):
@@ -150,50 +150,50 @@ def feature(
 
     `network` is used where given (and left as it is), else the one that the recipe names.
 
-    Errors, before the first step: `UsageError` for a stage, channel or class that is not there, or a size
+    Errors, before the first step: `UsageError` for a layer, channel or class that is not there, or a size
     that the network cannot see; `MissingError` for a network that is not here.
     """
     recipe.check_target()
     network = network or open_network(recipe.network, device=device)
     if network.input_spec.channels not in (1, 3):
         raise UsageError(f"a picture has 1 or 3 channels, {network.name} wants {network.input_spec.channels}")
-    stage = wanted_stage(recipe, network)
-    channels = count_channels(network, stage, _side(recipe, network))
+    layer = wanted_layer(recipe, network)
+    channels = count_channels(network, layer, _side(recipe, network))
     index = class_index(recipe.class_, network) if recipe.class_ is not None else recipe.channel
     if recipe.sheet:
         first = range(min(recipe.sheet, channels))
         batches = [first[start : start + BATCH] for start in first[::BATCH]]
-        targets = [(objectives.channel(stage, batch), len(batch)) for batch in batches]
+        targets = [(objectives.channel(layer, batch), len(batch)) for batch in batches]
     else:
         wanted = [index, *(recipe.direction or ())]
         for each in wanted:
             if each is not None and each >= channels:
-                raise UsageError(f"{stage} has channels 0 to {channels - 1}, got {each}")
-        targets = [(_objective(recipe, network, stage, index), recipe.diversity)]
-    work = optimize_for_inference(network, [stage])
+                raise UsageError(f"{layer} has channels 0 to {channels - 1}, got {each}")
+        targets = [(_objective(recipe, network, layer, index), recipe.diversity)]
+    work = optimize_for_inference(network, [layer])
     return _frames(recipe, work, targets, index if recipe.class_ is not None else None)
 
 
-def wanted_stage(recipe: Feature, network: Network) -> str:
-    """The stage that is read: the recipe's or the last, or what goes into it where it is a ReLU.
+def wanted_layer(recipe: Feature, network: Network) -> str:
+    """The layer that is read: the recipe's or the last, or what goes into it where it is a ReLU.
 
-    Errors: `UsageError` for a stage that is not there.
+    Errors: `UsageError` for a layer that is not there.
     """
-    names = list(network.stages)
-    stage = recipe.stage or names[-1]
-    rectifies = isinstance(network.stage(stage), nn.ReLU | nn.ReLU6)
-    return names[names.index(stage) - 1] if rectifies and names[0] != stage else stage
+    names = list(network.layers)
+    layer = recipe.layer or names[-1]
+    rectifies = isinstance(network.layer(layer), nn.ReLU | nn.ReLU6)
+    return names[names.index(layer) - 1] if rectifies and names[0] != layer else layer
 
 
-def count_channels(network: Network, stage: str, side: int) -> int:
-    """How many channels (or units) a stage has for pictures of `side` × `side`.
+def count_channels(network: Network, layer: str, side: int) -> int:
+    """How many channels (or units) a layer has for pictures of `side` × `side`.
 
     Errors: `UsageError` where the network cannot see pictures of this size.
     """
     blank = torch.zeros(1, network.input_spec.channels, side, side, device=network.get_buffer("mean").device)
     try:
         with torch.no_grad():
-            output = objectives.read(network, blank, frozenset({stage}))[stage]
+            output = objectives.read(network, blank, frozenset({layer}))[layer]
     except RuntimeError as error:
         raise UsageError(f"{network.name} cannot see {side} × {side} pixels: leave --size out") from error
     return output.shape[1] if output.dim() == 4 else output[0].numel()
@@ -213,13 +213,13 @@ def _side(recipe: Feature, network: Network) -> int:
     return recipe.size or (SHEET_SIDE if small else network.input_spec.size)
 
 
-def _objective(recipe: Feature, network: Network, stage: str, index: int | None) -> Objective:
+def _objective(recipe: Feature, network: Network, layer: str, index: int | None) -> Objective:
     if recipe.direction:
         first, second = recipe.direction
-        return objectives.direction(stage, {first: 1 - recipe.mix, second: recipe.mix})
+        return objectives.direction(layer, {first: 1 - recipe.mix, second: recipe.mix})
     assert index is not None  # else there is no target
     one = objectives.unit if recipe.unit else objectives.channel
-    objective = one(stage, index)
+    objective = one(layer, index)
     if recipe.against is not None:
         if recipe.class_ is not None:
             other = class_index(recipe.against, network)
@@ -227,7 +227,7 @@ def _objective(recipe: Feature, network: Network, stage: str, index: int | None)
             other = int(recipe.against)
         else:
             raise UsageError(f"against: expected the number of a channel, got {recipe.against[:60]!r}")
-        objective = objective - one(stage, other)
+        objective = objective - one(layer, other)
     return objective
 
 
@@ -258,7 +258,7 @@ def _ascend(
     generator: torch.Generator,
 ) -> Iterator[tuple[int, dict[str, float], Tensor]]:
     """Gradient ascent of one batch: the step, its numbers, and the pictures so far `(count, C, S, S)`."""
-    spec, (stage,) = network.input_spec, objective.stages
+    spec, (layer,) = network.input_spec, objective.layers
     drawn = spec.channels == 1  # a digit, white ink on black
     side = _side(recipe, network)
     margin = side // 7 if drawn else 0  # where MNIST has no ink, a network's objectives mean nothing
@@ -276,11 +276,11 @@ def _ascend(
         return F.pad(waves(), (margin,) * 4)
 
     with torch.no_grad():
-        # In units of how much the stage varies on noise, an objective weighs the same whatever the stage.
-        spread = objectives.read(network, canvas(), objective.stages)[stage].std().item()
+        # In units of how much the layer varies on noise, an objective weighs the same whatever the layer.
+        spread = objectives.read(network, canvas(), objective.layers)[layer].std().item()
     whole = (1 / max(spread, 1e-6)) * objective
     if count > 1 and not recipe.sheet:
-        whole = whole + recipe.difference * objectives.diversity(stage)
+        whole = whole + recipe.difference * objectives.diversity(layer)
     if drawn:
         whole = whole + recipe.ink * objectives.ink()
 
@@ -288,15 +288,15 @@ def _ascend(
     for step in range(1, recipe.steps + 1):
         optimiser.param_groups[0]["lr"] = recipe.learning_rate * (1 - 0.9 * (step - 1) / recipe.steps)
         seen = transformed(canvas(), generator, recipe.robustness)
-        outputs = objectives.read(network, seen, whole.stages)
+        outputs = objectives.read(network, seen, whole.layers)
         optimiser.zero_grad()
         torch.autograd.backward(whole.measure(seen, outputs).sum().neg())
         optimiser.step()
         with torch.no_grad():
             pictures = canvas()
             if step == recipe.steps:
-                seen, outputs = pictures, objectives.read(network, pictures, whole.stages)
+                seen, outputs = pictures, objectives.read(network, pictures, whole.layers)
             numbers = {"excitement": objective.measure(seen, outputs).mean().item()}
             if answer is not None:
-                numbers["probability"] = outputs[stage].softmax(1)[:, answer].mean().item()
+                numbers["probability"] = outputs[layer].softmax(1)[:, answer].mean().item()
         yield step, numbers, pictures.cpu()

@@ -19,7 +19,7 @@ from lanterna.probes import objectives
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lanterna.networks.stages import Network
+    from lanterna.networks.network import Network
 
 PHOTOGRAPHS = (
     "astronaut.png", "brick.png", "camera.png", "chelsea.png", "coffee.png", "coins.png", "grass.png",
@@ -39,7 +39,7 @@ class Example:
 
 
 @torch.no_grad()
-def best_examples(network: Network, stage: str, channels: Sequence[int], side: int) -> list[Example]:
+def best_examples(network: Network, layer: str, channels: Sequence[int], side: int) -> list[Example]:
     """For each channel the real picture that excites it most.
 
     For a digit network, of MNIST's 50,000 training digits. Else of the windows of `side` × `side` pixels of
@@ -49,16 +49,16 @@ def best_examples(network: Network, stage: str, channels: Sequence[int], side: i
     Errors: `MissingError` where they are not on the shelf.
     """
     if network.input_spec == DIGIT_INPUT:
-        return _best_digits(network, stage, channels)
-    return _best_windows(network, stage, channels, side)
+        return _best_digits(network, layer, channels)
+    return _best_windows(network, layer, channels, side)
 
 
-def _best_digits(network: Network, stage: str, channels: Sequence[int]) -> list[Example]:
+def _best_digits(network: Network, layer: str, channels: Sequence[int]) -> list[Example]:
     digits = mnist("train")
     values = []
     for start in range(0, len(digits.images), 1000):
         images = digits.images[start : start + 1000].float() / 255
-        output = _output(network, stage, images)[:, list(channels)]
+        output = _output(network, layer, images)[:, list(channels)]
         values.append(output.flatten(2).mean(2) if output.dim() == 4 else output)
     strongest = torch.cat(values).max(0)  # over all digits, (channels,)
     return [
@@ -67,13 +67,13 @@ def _best_digits(network: Network, stage: str, channels: Sequence[int]) -> list[
     ]
 
 
-def _best_windows(network: Network, stage: str, channels: Sequence[int], side: int) -> list[Example]:
+def _best_windows(network: Network, layer: str, channels: Sequence[int], side: int) -> list[Example]:
     blank = Example(torch.zeros(network.input_spec.channels, side, side), "none fires", -torch.inf)
     best = [blank] * len(channels)
     for name in PHOTOGRAPHS:
         photograph = open_picture(shelf.need("photographs") / name, longest=LONGEST)
-        output = _output(network, stage, photograph.unsqueeze(0))[:, list(channels)]
-        if output.dim() != 4:  # no positions: the whole stage sees one window
+        output = _output(network, layer, photograph.unsqueeze(0))[:, list(channels)]
+        if output.dim() != 4:  # no positions: the whole layer sees one window
             output = output[:, :, None, None]
         sizes = zip(output.shape[2:], photograph.shape[1:], strict=True)
         steps = [max(1, round(side * here / full)) for here, full in sizes]
@@ -85,7 +85,7 @@ def _best_windows(network: Network, stage: str, channels: Sequence[int], side: i
                 window = _window(photograph, row / output.shape[2], column / output.shape[3], side)
                 best[which] = Example(window, Path(name).stem.replace("_", " "), float(value))
     # What a window excites by itself, as the made pictures are measured.
-    alone = [_output(network, stage, one.picture.unsqueeze(0)) for one in best]
+    alone = [_output(network, layer, one.picture.unsqueeze(0)) for one in best]
     return [
         Example(one.picture, one.source, float(output[0, channel].mean()))
         for one, output, channel in zip(best, alone, channels, strict=True)
@@ -100,7 +100,7 @@ def _window(photograph: Tensor, down: float, across: float, side: int) -> Tensor
     return photograph[:, top : top + side, left : left + side]
 
 
-def _output(network: Network, stage: str, images: Tensor) -> Tensor:
+def _output(network: Network, layer: str, images: Tensor) -> Tensor:
     device = network.get_buffer("mean").device
     images = images.to(device, memory_format=torch.channels_last)  # three times quicker for digits
-    return objectives.read(network, images, frozenset({stage}))[stage].cpu()
+    return objectives.read(network, images, frozenset({layer}))[layer].cpu()

@@ -60,14 +60,14 @@ def _feature(job: Job) -> Work:
 
 
 def sheet(settings: Feature, frame: FeatureFrame, network: Network) -> tuple[Tensor, list[Pair]]:
-    """The contact sheet of a stage, `(3, H, W)`: each made picture, and the real one that excites most."""
+    """The contact sheet of a layer, `(3, H, W)`: each made picture, and the real one that excites most."""
     assert frame.pictures is not None
-    stage, side = settings.stage or list(network.stages)[-1], frame.pictures.shape[-1]
+    layer, side = settings.layer or list(network.layers)[-1], frame.pictures.shape[-1]
     channels = range(len(frame.pictures))
-    examples = best_examples(network, stage, channels, side)
+    examples = best_examples(network, layer, channels, side)
     pictures = frame.pictures.to(network.get_buffer("mean").device)
     with torch.no_grad():
-        made = objectives.channel(stage, channels)(network, pictures).tolist()
+        made = objectives.channel(layer, channels)(network, pictures).tolist()
     pairs = [
         Pair(channel, value, example.excitement, example.source)
         for channel, value, example in zip(channels, made, examples, strict=True)
@@ -81,7 +81,7 @@ def sheet(settings: Feature, frame: FeatureFrame, network: Network) -> tuple[Ten
     which = (
         "training digit" if network.input_spec == DIGIT_INPUT else "of the shelf's photographs (not ImageNet)"
     )
-    title = f"{stage} of {network.name}: made, and the best {which}"
+    title = f"{layer} of {network.name}: made, and the best {which}"
     return contact_sheet(tiles, columns=8, side=128, title=title), pairs
 
 
@@ -98,9 +98,9 @@ def _describe(frame: Frame) -> str:
 FEATURE = Technique(
     name="feature", title="Feature", help="What a channel, unit or class of a network wants to see.",
     room="look", settings=Feature, run=_feature, makes=("feature", "sheet"),
-    shown_first=("network", "stage", "channel", "class_", "steps"), check=_has_target,
+    shown_first=("network", "layer", "channel", "class_", "steps"), check=_has_target,
     describe=_describe,
-    arguments=("stage", "channel"),
+    arguments=("layer", "channel"),
     manual="""Paint what a channel, unit or class of a network wants to see.
 
     `lanterna feature block9 31`, `--class goldfish`, `block9 --direction 31 40`, `block9 --sheet 16`.

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from lanterna.images.decoding import Source
     from lanterna.images.segments import Segment
-    from lanterna.networks.stages import Network
+    from lanterna.networks.network import Network
     from lanterna.techniques.train.algorithm import TrainFrame
 
 _ORIENTATION = 274  # the EXIF tag

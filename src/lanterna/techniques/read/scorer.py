@@ -18,7 +18,7 @@ from torch import Tensor
 from lanterna.images.digits import by_another_hand, mnist
 
 if TYPE_CHECKING:
-    from lanterna.networks.stages import Network
+    from lanterna.networks.network import Network
 
 _BATCH = 250  # a larger batch goes beyond the processor's caches
 _STATISTICS = 3_000  # training digits from which classes' features are known
@@ -84,8 +84,8 @@ class Scorer:
         with torch.inference_mode():
             for batch in torch.split(images, _BATCH) if len(images) else (images,):
                 before = now = batch
-                for _, stage in self.network.run(batch.to(device)):
-                    before, now = now, stage
+                for _, layer in self.network.run(batch.to(device)):
+                    before, now = now, layer
                 answers.append(now.float().cpu())
                 lasts.append(before.flatten(1).float().cpu())
         return torch.cat(answers), torch.cat(lasts)

@@ -1,13 +1,13 @@
 """Neural style transfer: a photograph's content, in a painting's style.
 
-Look for the picture whose features at one deep stage are the photograph's and whose statistics of features at
-several stages are the painting's, by gradient descent on its pixels. Gatys, Ecker and Bethge, "A Neural
+Look for the picture whose features at one deep layer are the photograph's and whose statistics of features at
+several layers are the painting's, by gradient descent on its pixels. Gatys, Ecker and Bethge, "A Neural
 Algorithm of Artistic Style" (2015) and "Image Style Transfer Using Convolutional Neural Networks" (2016).
 
 Where we depart from it: from a small picture to a large one, each beginning with the last (Gatys et al.,
 "Controlling Perceptual Factors in Neural Style Transfer", 2017, section 6); styles are compared by means and
 covariances unless Gram matrices are asked for; every part of the loss is relative to what it is compared
-with, so that weights mean the same for any network, size and painting; fine stages count most.
+with, so that weights mean the same for any network, size and painting; fine layers count most.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from lanterna.probes.statistics import gram_distance, wasserstein_distance
 from lanterna.techniques.checkpoint import Checkpointer, resumed
 from lanterna.techniques.octaves import resized, shrunk
 from lanterna.techniques.style.descent import Descent
+from lanterna.techniques.style.layers import layers_of, without_frame
 from lanterna.techniques.style.loss import (
     Aim,
     Content,
@@ -41,7 +42,6 @@ from lanterna.techniques.style.loss import (
     moments_of,
     reach,
 )
-from lanterna.techniques.style.stages import stages_of, without_frame
 from lanterna.techniques.technique import Frame, Settings
 
 if TYPE_CHECKING:
@@ -106,9 +106,9 @@ class Stylize(Settings):
         default="wasserstein",
         description="What a style is: means and covariances of features, or Gram matrices.",
     )
-    content_stage: str | None = Field(default=None, description="The stage that tells the content; relu4_2.")
-    style_stages: tuple[str, ...] = Field(
-        default=(), description="The stages that tell the style; five of VGG's."
+    content_layer: str | None = Field(default=None, description="The layer that tells the content; relu4_2.")
+    style_layers: tuple[str, ...] = Field(
+        default=(), description="The layers that tell the style; five of VGG's."
     )
     optimiser: Literal["lbfgs", "adam"] = Field(default="lbfgs", description="Optimiser.")
     steps: int = Field(
@@ -120,7 +120,7 @@ class Stylize(Settings):
         description="The side of the tiles a larger picture is looked at in, in pixels.",
     )  # fmt: skip
 
-    @field_validator("weights", "style_stages", mode="before")
+    @field_validator("weights", "style_layers", mode="before")
     @classmethod
     def _one_or_many(cls, value: object) -> object:
         return (value,) if isinstance(value, str | int | float) else value
@@ -169,7 +169,7 @@ def style(
     its style is wanted, `content_mask` how much the photograph counts where; all are of any size. `start` is
     a picture to begin with. `checkpoint`, `checkpoint_every` and `resume` as for a dream.
 
-    Errors, before the first step: `UsageError` for stages that are not there, or weights or masks that are
+    Errors, before the first step: `UsageError` for layers that are not there, or weights or masks that are
     not as many as the paintings; `MissingError` for a network or checkpoint that is not here.
     """
     recipe = recipe or Stylize()
@@ -179,8 +179,8 @@ def style(
         if given and len(given) != len(styles):
             raise UsageError(f"style: expected {len(styles)} {name}, one for each painting, got {len(given)}")
     network = network or open_network(recipe.network, device=device)
-    content_stage, stage_weights = stages_of(network, recipe.content_stage, recipe.style_stages)
-    work = without_frame(optimize_for_inference(network, [content_stage, *stage_weights]))
+    content_layer, layer_weights = layers_of(network, recipe.content_layer, recipe.style_layers)
+    work = without_frame(optimize_for_inference(network, [content_layer, *layer_weights]))
     sizes = style_sizes(photo.shape[1], photo.shape[2], recipe)
     place = network.get_buffer("mean").device
     photo = photo.to(place)
@@ -199,8 +199,8 @@ def style(
         content_mask,
         start,
         sizes,
-        content_stage,
-        stage_weights,
+        content_layer,
+        layer_weights,
         checkpointer,
         begun,
     )
@@ -233,8 +233,8 @@ def _frames(
     content_mask: Tensor | None,
     start: Tensor | None,
     sizes: Sequence[tuple[int, int]],
-    content_stage: str,
-    stage_weights: dict[str, float],
+    content_layer: str,
+    layer_weights: dict[str, float],
     checkpointer: Checkpointer,
     begun: dict[str, Any] | None,
 ) -> Generator[StyleFrame, Stylize | None, None]:
@@ -244,7 +244,7 @@ def _frames(
     picture: Tensor | None = None
     first, done, tile = 0, 0, recipe.tile
     # Smaller ones are nearly all margin, which every tile looks at again.
-    least = max(256, 4 * reach(network, frozenset({content_stage, *stage_weights})))
+    least = max(256, 4 * reach(network, frozenset({content_layer, *layer_weights})))
     if begun:
         first, done, picture = begun["number"], begun["step"], begun["descent"]["picture"].to(photo)
         recipe = recipe.changed(begun["steered"])
@@ -255,7 +255,7 @@ def _frames(
         descent = Descent(_enlarged(picture, photo, size).clamp(0, 1), recipe.optimiser)
         longest = max(here.shape[1:])
         aims = partial(
-            _aims, recipe, network, here, styles, masks, content_mask, content_stage, list(stage_weights)
+            _aims, recipe, network, here, styles, masks, content_mask, content_layer, list(layer_weights)
         )
         (content, painted), tile = fitting(aims, tile, longest, least)
         if begun and number == first:
@@ -263,7 +263,7 @@ def _frames(
             numbers = begun["numbers"]
         for step in range(max(1, done), counts[number] + 1):
             if step > done:  # where it was taken up the step is made already
-                aim = _aim(recipe, content, painted, stage_weights)
+                aim = _aim(recipe, content, painted, layer_weights)
                 losses = partial(loss_of, network, aim=aim)
                 found, tile = _step(descent, losses, tile, longest, least)
                 numbers = {"loss": found.total, "style": found.style, "content": found.content}
@@ -336,12 +336,12 @@ def _aims(
     styles: Sequence[Tensor],
     masks: Sequence[Tensor | None],
     content_mask: Tensor | None,
-    content_stage: str,
-    stages: Sequence[str],
+    content_layer: str,
+    layers: Sequence[str],
     tile: int,
 ) -> tuple[Content, list[Style]]:
     """What is wanted at this size: the photograph's content, and each painting's statistics."""
-    features = features_of(network, photo, content_stage, tile)
+    features = features_of(network, photo, content_layer, tile)
     unit = max(features.float().var().item(), 1e-12)
     where = None if content_mask is None else content_mask.reshape(1, *content_mask.shape[-2:]).to(photo)
     distance = gram_distance if recipe.statistics == "gram" else wasserstein_distance
@@ -349,15 +349,15 @@ def _aims(
     for each, mask in zip(styles, masks or [None] * len(styles), strict=True):
         longest = max(64, round(recipe.brush * max(photo.shape[1:])))
         painting = resized(each, _fitted(each.shape[1], each.shape[2], longest)).clamp(0, 1)
-        found = moments_of(network, painting, stages, tile)
+        found = moments_of(network, painting, layers, tile)
         painted.append(
             Style(
                 1.0,
-                {name: distance(found[name]) for name in stages},
+                {name: distance(found[name]) for name in layers},
                 None if mask is None else mask.reshape(1, *mask.shape[-2:]).to(photo),
             )
         )
-    return Content(content_stage, features, unit, where), painted
+    return Content(content_layer, features, unit, where), painted
 
 
 def _step(
@@ -373,22 +373,22 @@ def _step(
     return descent.step(measure), tile
 
 
-def _aim(recipe: Stylize, content: Content, painted: Sequence[Style], stage_weights: dict[str, float]) -> Aim:
+def _aim(recipe: Stylize, content: Content, painted: Sequence[Style], layer_weights: dict[str, float]) -> Aim:
     """The loss as the recipe weighs it now."""
     given = recipe.weights or (1.0,) * len(painted)
     share = [weight / sum(given) for weight in given]
-    # A strong style and a broad brush are also told more by coarse stages.
+    # A strong style and a broad brush are also told more by coarse layers.
     coarser = recipe.strength**1.5 * recipe.brush**2
-    last = max(1, len(stage_weights) - 1)
+    last = max(1, len(layer_weights) - 1)
     tilted = {
         name: weight * coarser ** (number / last)
-        for number, (name, weight) in enumerate(stage_weights.items())
+        for number, (name, weight) in enumerate(layer_weights.items())
     }
-    stages = {name: weight / sum(tilted.values()) for name, weight in tilted.items()}
+    layers = {name: weight / sum(tilted.values()) for name, weight in tilted.items()}
     return Aim(
         content,
         [Style(weight, each.distances, each.where) for weight, each in zip(share, painted, strict=True)],
-        Weights(stages, _CONTENT / recipe.strength**2, _SMOOTHNESS / recipe.detail),
+        Weights(layers, _CONTENT / recipe.strength**2, _SMOOTHNESS / recipe.detail),
     )
 
 

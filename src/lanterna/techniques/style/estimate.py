@@ -14,8 +14,8 @@ import torch
 from lanterna.techniques.dream.estimate import measured
 from lanterna.techniques.style.algorithm import Stylize, steps_at, style, style_sizes
 from lanterna.techniques.style.descent import kept_steps
+from lanterna.techniques.style.layers import layers_of
 from lanterna.techniques.style.loss import pixels_seen, reach
-from lanterna.techniques.style.stages import stages_of
 from lanterna.techniques.technique import Estimate
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def estimate_style(
     (`benchmarks/style.py` measures both). Errors: those of `style`.
     """
     sizes = style_sizes(*size, recipe)
-    content_stage, stage_weights = stages_of(network, recipe.content_stage, recipe.style_stages)
-    margin = reach(network, frozenset({content_stage, *stage_weights}))
+    content_layer, layer_weights = layers_of(network, recipe.content_layer, recipe.style_layers)
+    margin = reach(network, frozenset({content_layer, *layer_weights}))
     side = _side(sizes[-1])
     random = torch.rand(3, side, side, generator=torch.Generator().manual_seed(0))
     # One size only: the ratio is larger than what lies between the sample and the smallest size.

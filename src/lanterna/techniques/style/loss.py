@@ -32,18 +32,18 @@ Distance = Callable[[Moments], Tensor]
 
 @dataclass(frozen=True)
 class Content:
-    """What a photograph shows, as one stage sees it: features `(1, C, h, w)`, and what one unit of loss is.
+    """What a photograph shows, as one layer sees it: features `(1, C, h, w)`, and what one unit of loss is.
 
     `where` `(1, H, W)` says how much each place counts; everywhere alike if None.
     """
 
-    stage: str
+    layer: str
     features: Tensor
     unit: float
     where: Tensor | None = None
 
     def loss(self, found: Tensor, rows: slice, columns: slice) -> Tensor:
-        """The part of the loss from these positions, `found` being what the stage puts out there."""
+        """The part of the loss from these positions, `found` being what the layer puts out there."""
         apart = (found.float() - self.features[:, :, rows, columns].float()).square()
         if self.where is not None:
             apart = apart * shrunk(self.where, tuple(self.features.shape[2:]))[:, rows, columns]
@@ -53,7 +53,7 @@ class Content:
 
 @dataclass(frozen=True)
 class Style:
-    """One painting: how far each stage's moments are from its own, and where in the picture it is wanted."""
+    """One painting: how far each layer's moments are from its own, and where in the picture it is wanted."""
 
     weight: float
     distances: Mapping[str, Distance]
@@ -62,9 +62,9 @@ class Style:
 
 @dataclass(frozen=True)
 class Weights:
-    """How much each part of the loss counts; `stages` those of the style's stages."""
+    """How much each part of the loss counts; `layers` those of the style's layers."""
 
-    stages: Mapping[str, float]
+    layers: Mapping[str, float]
     content: float
     smoothness: float
 
@@ -89,29 +89,29 @@ class Loss(NamedTuple):
 
 def loss_of(network: Network, picture: Tensor, aim: Aim, tile: int) -> Loss:
     """The loss of a picture `(3, H, W)` and its slope, in tiles of `tile` pixels where it is larger."""
-    stages = frozenset({*aim.weights.stages, aim.content.stage})
-    tiles = list(_tiles(picture, tile, reach(network, stages)))
+    layers = frozenset({*aim.weights.layers, aim.content.layer})
+    tiles = list(_tiles(picture, tile, reach(network, layers)))
     slope = torch.zeros_like(picture)
     if len(tiles) == 1:
         seen = picture.detach().requires_grad_()
-        outputs = read_as_is(network, seen[None], stages)
+        outputs = read_as_is(network, seen[None], layers)
         style = _style_loss(aim, _gathered(aim, outputs, tiles[0], picture))
-        content = aim.content.loss(outputs[aim.content.stage], slice(None), slice(None))
+        content = aim.content.loss(outputs[aim.content.layer], slice(None), slice(None))
         (slope,) = torch.autograd.grad(style + aim.weights.content * content, seen)
         style, content = style.detach(), content.detach()
     else:
         with torch.no_grad():
-            parts = [_gathered(aim, _read(network, picture, each, stages), each, picture) for each in tiles]
+            parts = [_gathered(aim, _read(network, picture, each, layers), each, picture) for each in tiles]
         sums = [
-            {name: reduce(add, (part[number][name] for part in parts)) for name in aim.weights.stages}
+            {name: reduce(add, (part[number][name] for part in parts)) for name in aim.weights.layers}
             for number in range(len(aim.styles))
         ]
         style, wanted = _slopes(aim, sums)
         content = torch.zeros(())
         for each in tiles:
             seen = picture[:, each.down.whole, each.across.whole].detach().requires_grad_()
-            outputs = read_as_is(network, seen[None], stages)
-            part = _core(outputs, aim.content.stage, each)
+            outputs = read_as_is(network, seen[None], layers)
+            part = _core(outputs, aim.content.layer, each)
             here = aim.content.loss(part.found, part.rows, part.columns)
             ahead = sum(
                 (slopes[name][0] * found[name].first).sum() + (slopes[name][1] * found[name].second).sum()
@@ -131,7 +131,7 @@ def loss_of(network: Network, picture: Tensor, aim: Aim, tile: int) -> Loss:
 
 
 _BEYOND = 10.0  # how strongly values beyond [0, 1] are pushed back
-_GRID = 16  # tiles begin on multiples of this, the most pixels a step of VGG's style stages spans
+_GRID = 16  # tiles begin on multiples of this, the most pixels a step of VGG's style layers spans
 
 
 class _Side(NamedTuple):
@@ -147,22 +147,22 @@ class _Tile(NamedTuple):
     across: _Side
 
 
-def reach(network: Network, stages: frozenset[str]) -> int:
-    """How far from a position what these stages see may come, in pixels: half the largest receptive field.
+def reach(network: Network, layers: frozenset[str]) -> int:
+    """How far from a position what these layers see may come, in pixels: half the largest receptive field.
 
-    For stages that are convolutions and pools one after another, as VGG's are; for any other 128 is given,
+    For layers that are convolutions and pools one after another, as VGG's are; for any other 128 is given,
     which most of what they see lies within, and tiles are then not exact.
     """
     field, step, furthest = 1, 1, 1
-    for name, stage in network.stages.items():
-        if isinstance(stage, nn.Sequential) and isinstance(stage[0], nn.MaxPool2d):
-            stage = stage[0]  # a pool and then a ReLU, as `optimize_for_inference` puts them
-        if isinstance(stage, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
-            kernel, stride = _one(stage.kernel_size), _one(stage.stride)
+    for name, layer in network.layers.items():
+        if isinstance(layer, nn.Sequential) and isinstance(layer[0], nn.MaxPool2d):
+            layer = layer[0]  # a pool and then a ReLU, as `optimize_for_inference` puts them
+        if isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
+            kernel, stride = _one(layer.kernel_size), _one(layer.stride)
             field, step = field + (kernel - 1) * step, step * stride
-        elif next(stage.parameters(), None) is not None or isinstance(stage, nn.Sequential):
+        elif next(layer.parameters(), None) is not None or isinstance(layer, nn.Sequential):
             return 128
-        if name in stages:
+        if name in layers:
             furthest = field
     return -(-furthest // 2)
 
@@ -179,26 +179,26 @@ def pixels_seen(size: tuple[int, int], tile: int, margin: int) -> float:
     return sum(seen) * (1.0 if len(seen) == 1 else 4 / 3)
 
 
-def features_of(network: Network, picture: Tensor, stage: str, tile: int) -> Tensor:
-    """What a stage puts out for a picture `(3, H, W)`, `(1, C, h, w)` in the network's own precision."""
-    wanted = frozenset({stage})
+def features_of(network: Network, picture: Tensor, layer: str, tile: int) -> Tensor:
+    """What a layer puts out for a picture `(3, H, W)`, `(1, C, h, w)` in the network's own precision."""
+    wanted = frozenset({layer})
     rows: list[list[Tensor]] = []
     with torch.no_grad():
         for each in _tiles(picture, tile, reach(network, wanted)):
             outputs = _read(network, picture, each, wanted)
             rows = [*rows, []] if each.across.core.start == 0 else rows
-            rows[-1].append(_core(outputs, stage, each).found)
+            rows[-1].append(_core(outputs, layer, each).found)
     return torch.cat([torch.cat(row, 3) for row in rows], 2)
 
 
-def moments_of(network: Network, picture: Tensor, stages: Sequence[str], tile: int) -> dict[str, Moments]:
-    """The moments of stages over all of a picture `(3, H, W)`, by name."""
-    wanted = frozenset(stages)
+def moments_of(network: Network, picture: Tensor, layers: Sequence[str], tile: int) -> dict[str, Moments]:
+    """The moments of layers over all of a picture `(3, H, W)`, by name."""
+    wanted = frozenset(layers)
     sums: dict[str, Moments] = {}
     with torch.no_grad():
         for each in _tiles(picture, tile, reach(network, wanted)):
             outputs = _read(network, picture, each, wanted)
-            for name in stages:
+            for name in layers:
                 part = moments(_core(outputs, name, each).found)
                 sums[name] = sums[name] + part if name in sums else part
     return sums
@@ -208,7 +208,7 @@ def _style_loss(aim: Aim, found: Sequence[Mapping[str, Moments]]) -> Tensor:
     parts = [
         style.weight * weight * style.distances[name](found[number][name])
         for number, style in enumerate(aim.styles)
-        for name, weight in aim.weights.stages.items()
+        for name, weight in aim.weights.layers.items()
     ]
     return reduce(add, parts)
 
@@ -231,12 +231,12 @@ def _slopes(
 def _gathered(
     aim: Aim, outputs: Mapping[str, Tensor], tile: _Tile, picture: Tensor
 ) -> list[dict[str, Moments]]:
-    """For each style the moments of its stages over a tile's core."""
+    """For each style the moments of its layers over a tile's core."""
     gathered: list[dict[str, Moments]] = []
     everywhere: dict[str, Moments] = {}
     for style in aim.styles:
         here: dict[str, Moments] = {}
-        for name in aim.weights.stages:
+        for name in aim.weights.layers:
             part = _core(outputs, name, tile)
             if style.where is None:
                 if name not in everywhere:
@@ -249,12 +249,12 @@ def _gathered(
     return gathered
 
 
-def _read(network: Network, picture: Tensor, tile: _Tile, stages: frozenset[str]) -> dict[str, Tensor]:
-    return read_as_is(network, picture[None, :, tile.down.whole, tile.across.whole], stages)
+def _read(network: Network, picture: Tensor, tile: _Tile, layers: frozenset[str]) -> dict[str, Tensor]:
+    return read_as_is(network, picture[None, :, tile.down.whole, tile.across.whole], layers)
 
 
 class _Part(NamedTuple):
-    """A stage's features over a tile's core, which of the whole picture's they are, and how many it has."""
+    """A layer's features over a tile's core, which of the whole picture's they are, and how many it has."""
 
     found: Tensor
     rows: slice
@@ -262,8 +262,8 @@ class _Part(NamedTuple):
     size: tuple[int, int]
 
 
-def _core(outputs: Mapping[str, Tensor], stage: str, tile: _Tile) -> _Part:
-    output = outputs[stage]
+def _core(outputs: Mapping[str, Tensor], layer: str, tile: _Tile) -> _Part:
+    output = outputs[layer]
     cuts, places, sizes = [], [], []
     for side, count in zip(tile, output.shape[2:], strict=True):
         # Strides are powers of two; a rest too short for a last step makes the quotient a little larger.

@@ -257,7 +257,7 @@ def judge(
     network: Network, gathered: Gathered, usable: Usable, chosen: NDArray[np.int64], workers: int
 ) -> tuple[Judged, NDArray[np.int64]]:
     """The answers of a network to the chosen pictures, and which of them could still be read."""
-    quick = optimize_for_inference(network, [list(network.stages)[-1]])
+    quick = optimize_for_inference(network, [list(network.layers)[-1]])
     read: list[int] = []
 
     def answered() -> Iterator[tuple[Tensor, Tensor]]:
@@ -306,7 +306,7 @@ def _pictures(
 class Tuning:
     """Fine-tuning: the last blocks and the last layer learn on, from the pictures themselves.
 
-    The stages before them stay as they are, and so do the means and deviations of the batch norms, which a
+    The layers before them stay as they are, and so do the means and deviations of the batch norms, which a
     few pictures would spoil. Each picture is seen a little cut each time. Every step draws its randomness
     from (seed, step) alone, so a run that is stopped and resumed ends where an unbroken one does.
     """
@@ -326,13 +326,13 @@ class Tuning:
         self._recipe, self._workers = recipe, workers
         self.steps_an_epoch = -(-len(train) // BATCH)
         self.steps = recipe.epochs * self.steps_an_epoch
-        names = list(taught.stages)
+        names = list(taught.layers)
         first = names.index([name for name in names if name.startswith("block")][-recipe.blocks])
         self._trunk = optimize_for_inference(taught, [names[first - 1]])
-        self._tail = nn.ModuleDict({name: copy.deepcopy(taught.stages[name]) for name in names[first:]})
+        self._tail = nn.ModuleDict({name: copy.deepcopy(taught.layers[name]) for name in names[first:]})
         self._tail.requires_grad_(True).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        stages = {**dict(taught.stages.items()), **dict(self._tail.items())}
-        self.network = Network(taught.name, taught.input_spec, stages, taught.classes).eval()
+        layers = {**dict(taught.layers.items()), **dict(self._tail.items())}
+        self.network = Network(taught.name, taught.input_spec, layers, taught.classes).eval()
         self.network.to(taught.get_buffer("mean").device)
         self._optimiser = uncompiled(torch.optim.AdamW)(
             list(self._tail.parameters()), recipe.learning_rate, weight_decay=0.01, fused=True
@@ -378,8 +378,8 @@ class Tuning:
             group["lr"] = self._recipe.learning_rate * self._share(step)
         with torch.no_grad():
             x = self._trunk(_cut(images, np.random.default_rng((self._recipe.seed, self.steps, step))))
-        for stage in self._tail.values():
-            x = stage(x)
+        for layer in self._tail.values():
+            x = layer(x)
         labels = labels.to(x.device)
         costs = F.cross_entropy(x, labels, reduction="none", label_smoothing=_SMOOTHING)
         weights = self._class_weights.to(x.device)[labels]

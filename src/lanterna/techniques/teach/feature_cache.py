@@ -1,6 +1,6 @@
 """What a network saw in pictures, computed once and kept: a cache that goes by what is in the files.
 
-A feature is what the network's stage `pool` puts out, 1,280 numbers for each picture. It is kept under the
+A feature is what the network's layer `pool` puts out, 1,280 numbers for each picture. It is kept under the
 sha256 of the picture's file, in a folder named for the network, the sha256 of its weights and the way
 pictures are prepared, so that a renamed picture is known, a changed one is not, and nothing stale is used.
 
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lanterna.images.folders import Gathered
-    from lanterna.networks.stages import Network
+    from lanterna.networks.network import Network
 
-STAGE = "pool"
+LAYER = "pool"
 PREPARATION = 1
 """Which way pictures are opened and cut for the network: to be raised whenever that changes."""
 
@@ -81,7 +81,7 @@ class Features:
     def __init__(self, network: Network) -> None:
         weights = weights_sha256(network)[:16]
         self.folder = features_folder() / f"{network.name}-{weights}-{PREPARATION}"
-        output = network.stage("output")
+        output = network.layer("output")
         assert isinstance(output, nn.Linear)
         self.width = output.in_features
         self._open: OrderedDict[Path, Tensor] = OrderedDict()
@@ -162,7 +162,7 @@ def look_at_all(
     """
     count = len(gathered.files)
     looked = Looked(np.zeros((count, 32), np.uint8), np.zeros(count, np.bool_))
-    quick = optimize_for_inference(network, [STAGE])
+    quick = optimize_for_inference(network, [LAYER])
     new_keys: list[bytes] = []
     new_features: list[Tensor] = []
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from lanterna.networks.stages import InputSpec
+    from lanterna.networks.network import InputSpec
 
 _MANY = 600  # pictures from which on the seconds that processes take to start are won back
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from lanterna.images import open_picture
 from lanterna.images.drawing import contact_sheet, table_of_answers
 from lanterna.networks.catalogue import shelf_items
+from lanterna.networks.network import InputSpec
 from lanterna.networks.preprocessing import to_input
-from lanterna.networks.stages import InputSpec
 from lanterna.networks.taught import TaughtPlan
 from lanterna.techniques.classify.algorithm import LONGEST
 from lanterna.techniques.evaluation import confusion_of, keep_results
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from lanterna.networks.stages import Network
+    from lanterna.networks.network import Network
     from lanterna.techniques.evaluation import Judged
     from lanterna.techniques.teach.settings import Teach
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Generator, Mapping
     from pathlib import Path
 
-    from lanterna.networks.stages import Network
+    from lanterna.networks.network import Network
     from lanterna.techniques.train.parallel import Team
     from lanterna.techniques.train.settings import Train
 

@@ -25,12 +25,12 @@ from lanterna.techniques.train.results import unseen_digits
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lanterna.networks.stages import Network
+    from lanterna.networks.network import Network
     from lanterna.techniques.train.algorithm import TrainFrame
     from lanterna.techniques.train.settings import Train
 
 SNAPSHOTS = 60  # at most, besides the one before the first step
-KERNELS, MAPS, UNITS = 24, 12, 128  # at most so many are kept of the first layer, of each stage
+KERNELS, MAPS, UNITS = 24, 12, 128  # at most so many are kept of the first layer, of each layer
 MEASURED, TRAINED_ON, MAPPED = 1000, 500, 1000  # digits that are counted, and that are on the map
 SOFTNESS = 3.0
 SECONDS_BETWEEN_SAVES = 10.0
@@ -40,7 +40,7 @@ SECONDS_BETWEEN_SAVES = 10.0
 class Snapshot:
     """What is kept of a network at one step.
 
-    Kernels `(K, h, w)` and each stage's maps (`(10, M, h, w)`, or `(10, units)` of a fully connected layer)
+    Kernels `(K, h, w)` and each layer's maps (`(10, M, h, w)`, or `(10, units)` of a fully connected layer)
     are uint8, 128 for zero, and `kernel_scale` and `scales` say what 127 more is worth: see `packed`.
     `confusion` `(10, 10)` int32 counts the measured digits by what was written (rows) and read (columns).
     `places` `(1000, 2)` float32 is the map and `answers` `(1000,)` uint8 how its digits are read: see `dial`.
@@ -128,7 +128,7 @@ class Film:
     def _take(self, step: int, network: Network) -> None:
         device = next(network.eval().parameters()).device
         chosen = in_unit_range(self.chosen.images.to(device))
-        wanted = watched_stages(network)
+        wanted = watched_layers(network)
         outputs = {name: output.float().cpu() for name, output in network.run(chosen) if name in wanted}
         kernels, kernel_scale = packed(first_weights(network))
         maps = {
@@ -165,16 +165,16 @@ def film_steps(steps: int) -> frozenset[int]:
     return frozenset(math.ceil(steps * (i / SNAPSHOTS) ** 3) for i in range(1, SNAPSHOTS + 1))
 
 
-def watched_stages(network: Network) -> list[str]:
+def watched_layers(network: Network) -> list[str]:
     """The activations at the end of each group of layers (`relu1_2` of group 1), in order."""
     kinds = tuple(ACTIVATIONS.values())
-    active = [name for name, stage in network.stages.items() if isinstance(stage, kinds)]
+    active = [name for name, layer in network.layers.items() if isinstance(layer, kinds)]
     return list({name.partition("_")[0]: name for name in active}.values())
 
 
 def first_weights(network: Network) -> Tensor:
     """The first layer's weights as pictures: kernels `(K, 5, 5)`, or what each unit wants `(K, 28, 28)`."""
-    layer = next(stage for stage in network.stages.values() if isinstance(stage, nn.Conv2d | nn.Linear))
+    layer = next(layer for layer in network.layers.values() if isinstance(layer, nn.Conv2d | nn.Linear))
     weight = layer.weight.detach()[:KERNELS].float().cpu()
     return (
         weight[:, 0]

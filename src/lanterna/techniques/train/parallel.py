@@ -27,7 +27,7 @@ from lanterna.errors import LanternaError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lanterna.networks.stages import Network
+    from lanterna.networks.network import Network
 
 T = TypeVar("T")
 
@@ -77,11 +77,11 @@ class Team:
         """The network as it is called while it learns: its gradients are then averaged over all processes."""
         if self.size == 1:
             return network
-        for name, stage in network.stages.items():
-            if isinstance(stage, nn.BatchNorm2d):
-                stage.__class__ = WholeBatchNorm2d  # its weights and statistics stay its own
-            elif isinstance(stage, nn.Dropout):
-                network.stages[name] = WholeDropout(stage.p, self)
+        for name, layer in network.layers.items():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.__class__ = WholeBatchNorm2d  # its weights and statistics stay its own
+            elif isinstance(layer, nn.Dropout):
+                network.layers[name] = WholeDropout(layer.p, self)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # the option's next name came after torch 2.9
             # Its buffers need no broadcast: every process works out the same statistics of the whole batch.

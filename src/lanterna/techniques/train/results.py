@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from lanterna.networks.stages import Network
+    from lanterna.networks.network import Network
     from lanterna.techniques.train.settings import Train
 
 WORST_SHOWN = 40
@@ -84,7 +84,7 @@ def calibrate(network: Network, held_out: Digits) -> float:
         left, right = high - golden * (high - low), low + golden * (high - low)
         low, high = (low, right) if cost(left) < cost(right) else (left, high)
     temperature = math.exp((low + high) / 2)
-    output = network.stage("output")
+    output = network.layer("output")
     assert isinstance(output, nn.Linear)
     with torch.no_grad():
         for parameter in output.parameters():

@@ -104,7 +104,7 @@
     @property {boolean} here
     @property {string} command - that brings it here
     @property {number[] | null} input - channels and side
-    @property {number} stages
+    @property {number} layers
     @property {number} parameters
 
     @typedef {{ name: string, what: string, licence: string, bytes: number, here: boolean }} ShelfItem

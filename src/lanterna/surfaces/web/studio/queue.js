@@ -3,7 +3,7 @@
 import { place } from "./again.js";
 import { preview, remove, patch, thumbnail } from "./api.js";
 import { html, signal, time, useEffect, useRef, words } from "./html.js";
-import { useLive } from "./stage.js";
+import { useLive } from "./frame.js";
 import { active, address, attempt, current, jobs, load, put, recipeOf } from "./store.js";
 
 /** @import { Child, Ref } from "preact" */

@@ -54,7 +54,7 @@ const newest = (job) => {
   return known && hasEnded(known) && !hasEnded(job) ? known : job;
 };
 
-// The address: #/dream?stage=block9 is the room and, as text, whatever differs from its usual settings.
+// The address: #/dream?layer=block9 is the room and, as text, whatever differs from its usual settings.
 
 /** The first room in which pictures are made. */
 export const home = () => rooms.value.find(({ own }) => !own)?.name ?? "";

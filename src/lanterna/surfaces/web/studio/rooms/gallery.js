@@ -6,7 +6,7 @@ import { file, get, patch, post, remove, thumbnail, url } from "../api.js";
 import { Typed } from "../form.js";
 import { figure, html, useEffect, useRef, useState, words } from "../html.js";
 import { remember } from "../pictures.js";
-import { Frame, side } from "../stage.js";
+import { Frame, side } from "../frame.js";
 import { attempt, changed, keep, notify, recipeOf, rooms, route, said } from "../store.js";
 import { Tiles } from "../tiles.js";
 import { SendTo } from "./make.js";

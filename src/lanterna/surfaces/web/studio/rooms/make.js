@@ -6,7 +6,7 @@ import { figure, html, time, useEffect, useMemo, useRef, useState, words } from 
 import { blank, Mask } from "../mask.js";
 import { remember, Slots, takeExample, useArrivals, usePicture } from "../pictures.js";
 import { settings, understood, written } from "../schema.js";
-import { Frame, side, useLive } from "../stage.js";
+import { Frame, side, useLive } from "../frame.js";
 import { Fetch, FirstTime } from "../shelf.js";
 import { stepPicture, Steps } from "../steps.js";
 import { active, attempt, examples, go, jobOf, keep, places, put, recipes, route } from "../store.js";
@@ -173,7 +173,7 @@ function Making({ room, kinds, recipe, query }) {
 
   return html`
     <div class="room make">
-      <section class="stage" aria-label="The picture">
+      <section class="workspace" aria-label="The picture">
         <div class="well">
           <${Frame}
             before=${drawing ? side(main, "The picture") : before}

@@ -93,7 +93,7 @@ export default function Teach() {
   }
   return html`
     <div class="room make teach">
-      <section class="stage" aria-label="Classes">
+      <section class="workspace" aria-label="Classes">
         <ul class="classes-taught">
           ${classes.value.map(
             (each, place) => html`

@@ -6,7 +6,7 @@ import { get, patch, post, remove } from "../api.js";
 import { Form, Typed } from "../form.js";
 import { figure, html, time, useEffect, useMemo, useRef, useState, words } from "../html.js";
 import { settings, understood, written } from "../schema.js";
-import { useLive } from "../stage.js";
+import { useLive } from "../frame.js";
 import { active, attempt, jobOf, jobs, keep, networks, notify, put, recipeOf, route } from "../store.js";
 
 /** @import { Plot } from "lanterna/chart.js" */
@@ -88,7 +88,7 @@ function Training({ recipe }) {
   const names = Object.keys(recipe.presets);
   return html`
     <div class="room make train">
-      <section class="stage" aria-label="The network and its curves">
+      <section class="workspace" aria-label="The network and its curves">
         <${Layers} value=${value} change=${change} />
         <${Curves} job=${job} compared=${compared} />
         <${Runs} runs=${runs} job=${job} compared=${compared} recipe=${recipe} />

@@ -1,4 +1,4 @@
-"""A network is named stages in order, so that any of them can be read."""
+"""A network is named layers in order, so that any of them can be read."""
 
 from __future__ import annotations
 
@@ -30,46 +30,46 @@ class InputSpec:
 
 
 class Network(nn.Module):
-    """Named stages in order, applied one after another to a batch of pictures in [0, 1].
+    """Named layers in order, applied one after another to a batch of pictures in [0, 1].
 
-    `network(images)` takes `(N, channels, H, W)` in [0, 1] and gives what the last stage puts out (logits
+    `network(images)` takes `(N, channels, H, W)` in [0, 1] and gives what the last layer puts out (logits
     `(N, classes)` for a network that classifies). The shift into the network's own range is part of the call.
     """
 
     def __init__(
-        self, name: str, input_spec: InputSpec, stages: Mapping[str, nn.Module], classes: Sequence[str] = ()
+        self, name: str, input_spec: InputSpec, layers: Mapping[str, nn.Module], classes: Sequence[str] = ()
     ) -> None:
         super().__init__()
         self.name = name
         self.input_spec = input_spec
         self.classes = tuple(classes)
-        self.stages = nn.ModuleDict(stages)
+        self.layers = nn.ModuleDict(layers)
         shape = (1, input_spec.channels, 1, 1)
         self.register_buffer("mean", torch.tensor(input_spec.mean).view(shape), persistent=False)
         self.register_buffer("std", torch.tensor(input_spec.std).view(shape), persistent=False)
 
     def preprocess(self, images: Tensor) -> Tensor:
-        """Normalise pictures in [0, 1], `(N, C, H, W)`, to the range that the first stage expects."""
+        """Normalise pictures in [0, 1], `(N, C, H, W)`, to the range that the first layer expects."""
         parameter = next(self.parameters())
         shifted = (images - self.get_buffer("mean")) / self.get_buffer("std")
         return shifted.to(parameter.dtype)
 
     def run(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """Yield each stage's name and what it put out, in order. What is not asked for is not computed."""
+        """Yield each layer's name and what it put out, in order. What is not asked for is not computed."""
         x = self.preprocess(images)
-        for name, stage in self.stages.items():
-            x = stage(x)
+        for name, layer in self.layers.items():
+            x = layer(x)
             yield name, x
 
     def forward(self, images: Tensor) -> Tensor:
-        """What the last stage puts out."""
+        """What the last layer puts out."""
         x = self.preprocess(images)
-        for stage in self.stages.values():
-            x = stage(x)
+        for layer in self.layers.values():
+            x = layer(x)
         return x
 
-    def stage(self, name: str) -> nn.Module:
-        """One stage by its name. Errors: `UsageError` that lists the names there are."""
-        if name not in self.stages:
-            raise UsageError(f"{self.name} has no stage {name!r}: it has {', '.join(self.stages)}")
-        return self.stages[name]
+    def layer(self, name: str) -> nn.Module:
+        """One layer by its name. Errors: `UsageError` that lists the names there are."""
+        if name not in self.layers:
+            raise UsageError(f"{self.name} has no layer {name!r}: it has {', '.join(self.layers)}")
+        return self.layers[name]

@@ -1,4 +1,4 @@
-"""Style transfer with other networks than our own: the stages are found, and the picture moves."""
+"""Style transfer with other networks than our own: the layers are found, and the picture moves."""
 
 from collections import deque
 
@@ -12,7 +12,7 @@ from lanterna.networks import open_network
 from lanterna.networks.digits import conv
 from lanterna.techniques.octaves import resized
 from lanterna.techniques.style.algorithm import Stylize, style
-from lanterna.techniques.style.stages import stages_of
+from lanterna.techniques.style.layers import layers_of
 
 QUICK = {"size": 96, "steps": 8}
 
@@ -41,8 +41,8 @@ def vgg19():
     return Vgg19()
 
 
-def test_the_stages_of_a_vgg_19_are_the_ones_that_everybody_uses():
-    content, weights = stages_of(open_network(f"{__file__}:vgg19"))
+def test_the_layers_of_a_vgg_19_are_the_ones_that_everybody_uses():
+    content, weights = layers_of(open_network(f"{__file__}:vgg19"))
     # In torchvision's numbering relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1, and relu4_2.
     assert list(weights) == [f"features.{number}" for number in (1, 6, 11, 20, 29)]
     assert content == "features.22"
@@ -50,13 +50,13 @@ def test_the_stages_of_a_vgg_19_are_the_ones_that_everybody_uses():
 
 
 @pytest.mark.usefixtures("real_shelf")
-def test_our_own_keeps_its_stages_and_named_ones_win():
+def test_our_own_keeps_its_layers_and_named_ones_win():
     vgg = open_network("vgg16")
-    assert stages_of(vgg)[0] == "relu4_2"
-    assert list(stages_of(vgg, named=("relu3_1",))[1]) == ["relu3_1"]
-    assert stages_of(open_network("efficientnet-lite0"), "block9")[0] == "block9"
-    with pytest.raises(UsageError, match="no stage 'relu9_9'"):
-        stages_of(vgg, "relu9_9")
+    assert layers_of(vgg)[0] == "relu4_2"
+    assert list(layers_of(vgg, named=("relu3_1",))[1]) == ["relu3_1"]
+    assert layers_of(open_network("efficientnet-lite0"), "block9")[0] == "block9"
+    with pytest.raises(UsageError, match="no layer 'relu9_9'"):
+        layers_of(vgg, "relu9_9")
 
 
 @pytest.mark.parametrize("name", [f"{__file__}:vgg19", "efficientnet-lite0"])
@@ -73,4 +73,4 @@ def test_a_picture_comes_nearer_to_the_painting_as_another_network_sees_it(real_
 
 def test_a_network_without_colours_is_told():
     with pytest.raises(UsageError, match="sees no colours"):
-        stages_of(conv())
+        layers_of(conv())

@@ -1,0 +1,69 @@
+"""Names that have changed since 0.1.0: what was saved with the old ones still opens, reruns and resumes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Value = TypeVar("Value")
+
+_SETTINGS = {
+    "dream": {"stage": "layer", "mask_stage": "mask_layer"},
+    "feature": {"stage": "layer"},
+    "style": {
+        "content_stage": "content_layer",
+        "style_stages": "style_layers",
+        "stage_weights": "layer_weights",
+    },
+    "learn": {"stage": "layer"},
+}  # by verb: the old name of a setting, and its name now
+_SHEETS = {"stages": "layers"}  # what `dream --sheet` makes
+_LAYERS = "stages.", "layers."  # what the names of a network's weights begin with
+
+
+def current_name(verb: str, setting: str) -> str:
+    """Return the name that a setting of a verb (`dream`, `learn parts`) has now."""
+    return _SETTINGS.get(verb.partition(" ")[0], {}).get(setting, setting)
+
+
+def current_settings(verb: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Rename the settings of a verb to what they are called now."""
+    current = {current_name(verb, name): value for name, value in settings.items()}
+    if isinstance(sheet := current.get("sheet"), str):
+        current["sheet"] = _SHEETS.get(sheet, sheet)
+    return current
+
+
+def current_recipe(fields: object) -> object:
+    """Rename what a picture's recipe says of its settings; what is no recipe is returned as it is."""
+    if not isinstance(fields, dict) or not isinstance(verb := fields.get("verb"), str):
+        return fields
+    made, changes = fields.get("made"), fields.get("steered", ())
+    fields = {**fields, **_with_current_settings(verb, fields)}
+    if verb == "dream" and isinstance(made, str):
+        fields["made"] = _SHEETS.get(made, made)
+    if isinstance(changes, list | tuple):
+        fields["steered"] = [_with_current_settings(verb, change) for change in changes]
+    return fields
+
+
+def _with_current_settings(verb: str, fields: Value) -> Value:
+    if isinstance(fields, dict) and isinstance(settings := fields.get("settings"), dict):
+        return {**fields, "settings": current_settings(verb, settings)}  # type: ignore[return-value]
+    return fields
+
+
+def current_weights(weights: Mapping[str, Value]) -> dict[str, Value]:
+    """Rename a network's weights to what they are called now."""
+    old, new = _LAYERS
+    return {
+        new + key.removeprefix(old) if key.startswith(old) else key: each for key, each in weights.items()
+    }
+
+
+def original_name(weight: str) -> str:
+    """Return the name that a weight had in 0.1.0: checksums use it, so that those in old recipes hold."""
+    old, new = _LAYERS
+    return old + weight.removeprefix(new) if weight.startswith(new) else weight

@@ -1,0 +1,73 @@
+"""What was saved when settings and weights had other names still opens, resumes and runs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from lanterna.images.record import weights_sha256
+from lanterna.networks import open_network
+from lanterna.networks.digits import build
+from lanterna.networks.plan import Plan
+from lanterna.networks.trained import save_trained
+from lanterna.surfaces.cli import main
+from lanterna.techniques.checkpoint import read_state, write_state
+from lanterna.techniques.dream.algorithm import Dream
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_weights_saved_with_their_old_names_are_opened(tmp_path: Path) -> None:
+    plan = Plan(network="dense", hidden=(8,))
+    network = build(plan).eval()
+    folder = tmp_path / "then"
+    folder.mkdir()
+    save_trained(network, plan, folder)
+    weights = load_file(folder / "weights.safetensors")
+    then = {name.replace("layers.", "stages.", 1): each for name, each in weights.items()}
+    assert then.keys() != weights.keys()
+    save_file(then, folder / "weights.safetensors")
+    opened = open_network(str(folder))
+    picture = torch.rand(1, 1, 28, 28)
+    assert torch.equal(opened(picture), network(picture))
+
+
+def test_a_checksum_is_that_of_the_old_names() -> None:
+    """As 0.1.0 computed it: a recipe of then says that the network is the same."""
+    torch.manual_seed(0)
+    module = torch.nn.Module()
+    module.layers = torch.nn.ModuleDict({"output": torch.nn.Linear(1, 1)})
+    then = torch.nn.Module()
+    then.stages = module.layers
+    assert weights_sha256(module) == weights_sha256(then)
+
+
+def test_a_checkpoint_with_old_settings_is_resumed(tmp_path: Path) -> None:
+    settings = Dream(layer=("block9",))
+    then = settings.model_dump(mode="json")
+    then["stage"], then["mask_stage"] = then.pop("layer"), then.pop("mask_layer")
+    write_state(tmp_path / "state.pt", {"recipe": json.dumps(then), "x": 1})
+    assert read_state(tmp_path / "state.pt", settings, {"x"})["x"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["dream", "cat.png", "--stage", "block9"], "--stage is now called --layer"),
+        (["dream", "cat.png", "--mask-stage=block9"], "--mask-stage is now called --mask-layer"),
+        (
+            ["style", "cat.png", "cat.png", "--style-stages", "x"],
+            "--style-stages is now called --style-layers",
+        ),
+    ],
+)
+def test_an_old_option_says_what_it_is_called_now(
+    words: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    assert capsys.readouterr().err == f"lanterna: {says}\n"
