@@ -116,29 +116,29 @@ def cascade(slope, sigma):
     return total / 3
 
 
-def recipe_of(options, **settings):
-    settings = {
+def settings_of(options, **values):
+    values = {
         "octaves": options.octaves,
         "steps": options.steps,
         "ratio": RATIO,
         "size": options.size,
-    } | settings
-    return Dream(network="vgg16", layer=LAYER, **settings)
+    } | values
+    return Dream(network="vgg16", layer=LAYER, **values)
 
 
-def ours(network, picture, recipe):
-    *_, last = dream(picture, recipe, network=network)
+def ours(network, picture, settings):
+    *_, last = dream(picture, settings, network=network)
     return last.picture
 
 
-def against(cat, options, **settings):
+def against(cat, options, **values):
     network = open_network("vgg16")
-    recipe = recipe_of(options, **settings)
+    settings = settings_of(options, **values)
     other_loop(network, cat, options.octaves, 1)  # both have been there once: nothing is prepared anew
-    ours(network, cat, recipe.changed({"steps": 1}))
+    ours(network, cat, settings.changed({"steps": 1}))
     works = {
         "theirs": lambda: other_loop(network, cat, options.octaves, options.steps),
-        "ours": lambda: ours(network, cat, recipe),
+        "ours": lambda: ours(network, cat, settings),
     }
     each, dreamed = bench.by_turns(works, options.rounds, warm=0)
     theirs, mine = dreamed["theirs"], dreamed["ours"]
@@ -149,7 +149,9 @@ def against(cat, options, **settings):
     while (reached(network, picture) < wanted) == more and 1 < steps < 3 * options.steps:
         enough = took, steps
         steps += 1 if more else -1
-        took, picture = bench.timed(lambda steps=steps: ours(network, cat, recipe.changed({"steps": steps})))
+        took, picture = bench.timed(
+            lambda steps=steps: ours(network, cat, settings.changed({"steps": steps}))
+        )
     if not more:
         took, steps = enough
     if options.pictures:
@@ -204,10 +206,10 @@ def share_of_peak(cat):
 def alike(cat, options):
     """The same dream in each precision: how excited, how long, and how alike to the one in float32."""
     network = open_network("vgg16")
-    recipe = recipe_of(options)
-    found = {kind: bench.timed(lambda: ours(network, cat, recipe)) for kind in bench.precisions()}
+    settings = settings_of(options)
+    found = {kind: bench.timed(lambda: ours(network, cat, settings)) for kind in bench.precisions()}
     pictures = {kind: picture for kind, (_, picture) in found.items()}
-    other_seed = ours(network, cat, recipe.changed({"seed": 1}))
+    other_seed = ours(network, cat, settings.changed({"seed": 1}))
     if options.pictures:
         place = Path(options.pictures) / "precisions.png"
         save_picture(torch.cat([*pictures.values()], 2), place, force=True)
@@ -226,10 +228,10 @@ def psnr(one, other):
 
 def default(cat, size):
     """The default dream at this size: estimated, and as it was."""
-    recipe = Dream(size=size)
-    network = open_network(recipe.network)
-    told = estimate_dream(tuple(cat.shape[1:]), recipe, network).seconds
-    took, _ = bench.timed(lambda: ours(network, cat, recipe))
+    settings = Dream(size=size)
+    network = open_network(settings.network)
+    told = estimate_dream(tuple(cat.shape[1:]), settings, network).seconds
+    took, _ = bench.timed(lambda: ours(network, cat, settings))
     return {"seconds": round(took, 2), "estimated_seconds": round(told, 2)}
 
 

@@ -43,7 +43,7 @@ def in_precision(network, dtype):
 
 def measured(name, layer, channel, options):
     network = open_network(name)
-    recipe = Feature(network=name, layer=layer, channel=channel, steps=options.steps)
+    settings = Feature(network=name, layer=layer, channel=channel, steps=options.steps)
     seconds, reached = {}, {}
     for _ in range(options.rounds):
         for kind in bench.precisions():
@@ -51,7 +51,7 @@ def measured(name, layer, channel, options):
             dtype = getattr(torch, kind)
             in_kind = lambda given, _, dtype=dtype: in_precision(given, dtype)  # noqa: E731
             with patch.object(recipes, "optimize_for_inference", in_kind):
-                took, (last,) = bench.timed(lambda: deque(feature(recipe, network=network), maxlen=1))
+                took, (last,) = bench.timed(lambda: deque(feature(settings, network=network), maxlen=1))
             seconds.setdefault(kind, []).append(took)
             with torch.no_grad():
                 reached[kind] = objectives.channel(layer, channel)(network, last.pictures).item()

@@ -117,8 +117,8 @@ def aims(place: torch.device):
             yield f"energy {frame.numbers['energy']:.2f}"
 
     def learned(preset):
-        recipe = Train.checked(Train.presets[preset])
-        for frame in train(recipe, device=str(place.type)):
+        settings = Train.checked(Train.presets[preset])
+        for frame in train(settings, device=str(place.type)):
             best = max((epoch["validation_accuracy"] for epoch in frame.history), default=0.0)
             yield f"{best:.2%} of the held-out digits"
             if best >= 0.995:
@@ -150,10 +150,10 @@ def timed(work, most: float) -> tuple[float, str]:
 
 def steps(place: torch.device):
     """The inner steps of a training and of a dream: functions that make one, compiled or not."""
-    recipe = Train.checked(Train.presets["fast"])
+    settings = Train.checked(Train.presets["fast"])
 
     def training(compiled):
-        network, dtype = new_network(recipe).to(place).train(), fast_dtype(place)
+        network, dtype = new_network(settings).to(place).train(), fast_dtype(place)
         called = compiled(network)
         images = torch.rand(256, 1, 28, 28, device=place)
         labels = torch.arange(256, device=place) % 10

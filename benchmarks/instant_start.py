@@ -58,21 +58,21 @@ def main() -> None:
                 compare(kind, Stylize(size=size, steps=options.steps), folder / photo, painting, network)
 
 
-def compare(kind: str, recipe: Stylize, photo_path: Path, painting_path: Path, network: Network) -> None:
+def compare(kind: str, settings: Stylize, photo_path: Path, painting_path: Path, network: Network) -> None:
     """The ways to begin, for one pair."""
     photo, painting = open_picture(photo_path), open_picture(painting_path)
-    size = recipe.size
+    size = settings.size
     aim = aimed(fitted(photo, size), fitted(painting, size), network)
     reference = math.inf
     for name in ("photograph", "instant", "photograph alone", "instant alone"):
         bench.say(f"{photo_path.stem}, {size} px, begun with {name}, in {kind}")
         begun, looking, points = time.process_time(), 0.0, []
-        how, start = recipe, None
+        how, start = settings, None
         if name.startswith("instant"):
             (frame,) = deque(instant(fitted(photo, size), styles=[painting]), 1)
             start = frame.picture
         if name.endswith("alone"):
-            how = recipe.model_copy(update={"ratio": math.inf, "steps": 2 * recipe.steps})
+            how = settings.model_copy(update={"ratio": math.inf, "steps": 2 * settings.steps})
         for frame in style(photo, how, styles=[painting], start=start, network=network):
             if frame.picture.shape[1:] == frame.final and (frame.steps - frame.step) % EVERY == 0:
                 stopped = time.process_time()

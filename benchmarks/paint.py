@@ -157,8 +157,8 @@ def steps(picture, rounds):
     found = {"bandwidth_gb_s": round(bandwidth / 1e9, 1), "peak_gflop_s": round(peak / 1e9)}
     for network in TABLE:
         bench.say(f"  a step of {network}")
-        recipe = Paint(network=network, size=256, steps=10**6)
-        work = _Work(pixels_of([picture], [], 256, 1.0, 0), recipe, device)
+        settings = Paint(network=network, size=256, steps=10**6)
+        work = _Work(pixels_of([picture], [], 256, 1.0, 0), settings, device)
         for _ in range(60):  # a hash grid finds every batch's corners once
             work.step()
         begun = time.perf_counter()
@@ -192,8 +192,8 @@ def needed(work):
     size = 2 if network.fast or work.fast else 4
     moved = sum(batch * size * (3 * layer.in_features + 6 * layer.out_features) for layer in layers)
     if network.grid is not None:
-        corners = batch * work.recipe.grid_levels * 4
-        moved += 2 * corners * (8 + 4 * work.recipe.grid_features) + 4 * network.grid.table.numel()
+        corners = batch * work.settings.grid_levels * 4
+        moved += 2 * corners * (8 + 4 * work.settings.grid_features) + 4 * network.grid.table.numel()
     return flops, moved + 7 * 4 * sum(parameter.numel() for parameter in network.parameters())
 
 

@@ -61,7 +61,7 @@ def measured(manifest: str | None, dreams: int) -> list[float]:
     bench.say(f"{dreams} dreams, in float32")
     from lanterna import open_picture, shelf
     from lanterna.images.drawing import as_png
-    from lanterna.images.record import note_input
+    from lanterna.images.recipe import note_input
     from lanterna.surfaces.render.maker import Maker
     from lanterna.surfaces.render.task import Given, Kit, Task
     from lanterna.techniques.dream.algorithm import Dream

@@ -130,9 +130,9 @@ def run(work, photo, painting, keep):
     from lanterna.techniques.style import algorithm as recipes
 
     side = max(photo.shape[1:])
-    recipe = recipes.Stylize(size=side)
+    settings = recipes.Stylize(size=side)
     if work == "ours":
-        for frame in recipes.style(photo, recipe, styles=[painting]):
+        for frame in recipes.style(photo, settings, styles=[painting]):
             if tuple(frame.picture.shape[1:]) == frame.final and keep.picture(
                 frame.picture, frame.step / frame.steps
             ):
@@ -208,12 +208,12 @@ def measure_for(network, photo, painting, side):
     from lanterna.techniques.style.layers import layers_of
     from lanterna.techniques.style.loss import loss_of
 
-    recipe = recipes.Stylize(size=side)
-    layer, weights = layers_of(network, recipe.content_layer, recipe.style_layers)
+    settings = recipes.Stylize(size=side)
+    layer, weights = layers_of(network, settings.content_layer, settings.style_layers)
     content, painted = recipes._aims(
-        recipe, network, photo, [painting], [], None, layer, list(weights), recipe.tile
+        settings, network, photo, [painting], [], None, layer, list(weights), settings.tile
     )
-    return partial(loss_of, network, aim=recipes._aim(recipe, content, painted, weights), tile=4096)
+    return partial(loss_of, network, aim=recipes._aim(settings, content, painted, weights), tile=4096)
 
 
 def loss_for(photo, painting, side):
@@ -230,13 +230,13 @@ def large(photo, painting):
     from lanterna.techniques.style.estimate import estimate_style
 
     side = max(photo.shape[1:])
-    recipe = Stylize(size=side, ratio=4, steps=2)
+    settings = Stylize(size=side, ratio=4, steps=2)
     network = open_network("vgg16", device="cpu")
-    plan = estimate_style(tuple(photo.shape[1:]), recipe, network)
+    plan = estimate_style(tuple(photo.shape[1:]), settings, network)
     begun = time.perf_counter()
     for frame in style(
         photo,
-        recipe.changed({"tile": plan.tile, "steps": 1}),
+        settings.changed({"tile": plan.tile, "steps": 1}),
         styles=[painting],
         start=photo,
         network=network,

@@ -35,10 +35,10 @@ def chances(scores: np.ndarray, *, careful: bool) -> np.ndarray:
         return powers / powers.sum()
 
 
-def experiment(recipe: Softmax) -> Outcome:
+def experiment(settings: Softmax) -> Outcome:
     """How far the first chance moves as scores grow together, in 32 bits, with and without care."""
-    scores = np.array(recipe.scores, dtype=np.float32)
-    added = np.linspace(0, recipe.most, 61, dtype=np.float32)
+    scores = np.array(settings.scores, dtype=np.float32)
+    added = np.linspace(0, settings.most, 61, dtype=np.float32)
     usual = chances(scores, careful=True)[0]
     moved = {
         name: [abs(float(chances(scores + each, careful=careful)[0] - usual)) for each in added]

@@ -25,8 +25,8 @@ def main(source: str, place: str) -> None:
     network = lanterna.open_network("efficientnet-lite0")
     picture = lanterna.open_picture(source, longest=384)
     objective = 0.02 * energy("block9") + 4 * symmetry("block5")
-    recipe = lanterna.Dream(jitter=0)  # a picture that is shifted has its middle elsewhere
-    *_, last = lanterna.dream(picture, recipe, network=network, objective=objective)
+    settings = lanterna.Dream(jitter=0)  # a picture that is shifted has its middle elsewhere
+    *_, last = lanterna.dream(picture, settings, network=network, objective=objective)
     for name, each in (("before", picture), ("after", last.picture)):
         print(f"{name}: {symmetry('block5')(network, each[None]).item():.2f}")
     lanterna.save_picture(last.picture, place)

@@ -49,9 +49,9 @@ def photograph(name: str) -> Tensor:
     return picture[:, top : top + side, left : left + side]
 
 
-def dreamed(picture: Tensor, recipe: Dream) -> Tensor:
+def dreamed(picture: Tensor, settings: Dream) -> Tensor:
     """The dream's last picture."""
-    (last,) = deque(dream(picture, recipe.changed({"size": 448})), maxlen=1)
+    (last,) = deque(dream(picture, settings.changed({"size": 448})), maxlen=1)
     assert last.picture is not None
     return last.picture
 

@@ -33,10 +33,10 @@ WISHES = [
 def main(place: str) -> None:
     """Paint them all, and lay them out."""
     tiles = []
-    for recipe in WISHES:
-        (last,) = deque(feature(recipe), maxlen=1)
+    for settings in WISHES:
+        (last,) = deque(feature(settings), maxlen=1)
         assert last.picture is not None
-        words = f"class {recipe.class_}" if recipe.class_ else f"{recipe.layer} {recipe.channel}"
+        words = f"class {settings.class_}" if settings.class_ else f"{settings.layer} {settings.channel}"
         tiles.append((last.picture, words))
     title = "What they want to see: EfficientNet-Lite0, VGG-16, and a network that reads digits"
     save_picture(contact_sheet(tiles, columns=6, side=168, gap=12, title=title), place, quality=82)

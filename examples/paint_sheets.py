@@ -86,8 +86,10 @@ def main(folder: Path) -> None:
         ("rosette", (109, 114)),
     ):
         for seed in seeds:
-            recipe = Cppn.checked({**Cppn.presets.get(preset, {}), "seed": seed, "width": 320, "height": 320})
-            tiles.append((random_picture(recipe), f"{preset} {seed}".strip()))
+            settings = Cppn.checked(
+                {**Cppn.presets.get(preset, {}), "seed": seed, "width": 320, "height": 320}
+            )
+            tiles.append((random_picture(settings), f"{preset} {seed}".strip()))
     save_picture(
         contact_sheet(tiles, columns=5, side=232, gap=12), folder / "paint-random.jpg", quality=80, force=True
     )

@@ -51,21 +51,21 @@ def main(folder: Path, only: str) -> None:
     painting = random_picture(Cppn.checked({**Cppn.presets["glass"], "width": 512, "height": 384}))
     small = resized(portrait, SIZE).clamp(0, 1)
     makers: dict[str, tuple[type[Any], Callable[[Any], Tensor]]] = {
-        "dream": (Dream, lambda recipe: last(dream(cat, recipe.changed({"size": 288})))),
+        "dream": (Dream, lambda settings: last(dream(cat, settings.changed({"size": 288})))),
         "style": (
             Painted,
-            lambda recipe: last(style(portrait, recipe.changed({"size": 288}), styles=[painting])),
+            lambda settings: last(style(portrait, settings.changed({"size": 288}), styles=[painting])),
         ),
-        "paint": (Paint, lambda recipe: last(paint(small, recipe.changed({"seconds": 12, "size": 224})))),
-        "random": (Cppn, lambda recipe: random_picture(recipe.changed({"width": 448, "height": 336}))),
+        "paint": (Paint, lambda settings: last(paint(small, settings.changed({"seconds": 12, "size": 224})))),
+        "random": (Cppn, lambda settings: random_picture(settings.changed({"width": 448, "height": 336}))),
     }
     folder.mkdir(parents=True, exist_ok=True)
-    for kind, (recipe, make) in makers.items():
-        for name, preset in {"": {}, **recipe.presets}.items():
+    for kind, (settings, make) in makers.items():
+        for name, preset in {"": {}, **settings.presets}.items():
             if not fnmatch(f"{kind}-{name}", only):
                 continue
             place = folder / f"{kind}{'-' if name else ''}{name}.jpg"
-            picture = resized(make(recipe.checked(preset)), SIZE).clamp(0, 1)
+            picture = resized(make(settings.checked(preset)), SIZE).clamp(0, 1)
             as_image(picture).save(place, quality=80, optimize=True)
             print(place.name, place.stat().st_size)
 

@@ -71,8 +71,8 @@ def hatching(seed: int = 5) -> Tensor:
 
 def dreamed(name: str, preset: str) -> Tensor:
     """A photograph, dreamed."""
-    recipe = Dream.checked({**Dream.presets[preset], "size": SIZE})
-    (last,) = deque(dream(photograph(name), recipe), maxlen=1)
+    settings = Dream.checked({**Dream.presets[preset], "size": SIZE})
+    (last,) = deque(dream(photograph(name), settings), maxlen=1)
     assert last.picture is not None
     return last.picture
 

@@ -10,7 +10,7 @@ from lanterna.techniques.train.algorithm import logits_of
 
 def main() -> float:
     """Train for a few seconds; give the share of the 10,000 test digits that are read right."""
-    recipe = Train(
+    settings = Train(
         network="dense",  # every pixel to every unit
         hidden=(128,),
         learning_rate=0.015,
@@ -18,7 +18,7 @@ def main() -> float:
         epochs=3,
         augmentation="none",
     )
-    for frame in train(recipe):
+    for frame in train(settings):
         if frame.epoch_ended:
             numbers = {name: round(value, 4) for name, value in frame.numbers.items()}
             print(f"step {frame.step} of {frame.steps}: {numbers}")

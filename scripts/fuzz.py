@@ -1,12 +1,12 @@
 """Ten thousand damaged and hostile inputs through every door: nothing crashes, hangs, runs or stays behind.
 
-    python scripts/fuzz.py [--inputs 10000] [--seed 0] [--only record checkpoint] [--side-by-side 2]
+    python scripts/fuzz.py [--inputs 10000] [--seed 0] [--only recipe checkpoint] [--side-by-side 2]
 
-The doors are those through which something from elsewhere comes: pictures, films, records in pictures,
+The doors are those through which something from elsewhere comes: pictures, films, recipes in pictures,
 trained networks, paintings, checkpoints, what a render keeps in its folder, sweeps, the studio's API, files
 of the shelf (as if their sha256 had been right), and what the page of a notebook's view says.
 Each input is a real one that was changed at random, or one made to do harm: a pickle that runs a program, a
-record that names code or a path outside. An input may be refused (a `LanternaError`, in one line; below 500
+recipe that names code or a path outside. An input may be refused (a `LanternaError`, in one line; below 500
 by the studio) or taken; it has 20 seconds, and leaves no file, no open file and no process. One that
 fails is told by its door and number, which with the seed make it again: `--only DOOR --first NUMBER
 --inputs 1`. Exit code 1 where there is any.
@@ -44,12 +44,12 @@ from traitlets import TraitError
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "tests" / "shared"))
 from hostile import CHANGES, chunk, png, real_files  # noqa: E402
-from lanterna import Dream, open_picture, read_record, save_picture  # noqa: E402
+from lanterna import Dream, open_picture, read_recipe, save_picture  # noqa: E402
 from lanterna.errors import LanternaError  # noqa: E402
-from lanterna.images import decoding, make_record  # noqa: E402
+from lanterna.images import decoding, make_recipe  # noqa: E402
 from lanterna.images.film_reading import open_film  # noqa: E402
 from lanterna.images.films import save_film  # noqa: E402
-from lanterna.images.record import to_json  # noqa: E402
+from lanterna.images.recipe import to_json  # noqa: E402
 from lanterna.networks import open_network  # noqa: E402
 from lanterna.networks.digits import build  # noqa: E402
 from lanterna.networks.plan import Plan  # noqa: E402
@@ -167,9 +167,9 @@ class Doors:
         decoding.PIXEL_LIMIT = 500_000  # hostile sizes meet it soon
         self.kept = Path(tempfile.mkdtemp(dir=folder.parent))  # what is real, and is not touched
         self.pictures = list(real_files().values())
-        recipe = Dream(layer="block2", steps=2, octaves=1, size=64)
+        dreamed = Dream(layer="block2", steps=2, octaves=1, size=64)
         save_picture(torch.rand(3, 32, 48), self.kept / "input.png")
-        self.noted = make_record("dream", "dream", recipe, inputs=[self.kept / "input.png"], network_name="")
+        self.noted = make_recipe("dream", "dream", dreamed, inputs=[self.kept / "input.png"], network_name="")
         for suffix in ("png", "jpg", "webp", "avif", "tiff"):
             save_picture(torch.rand(3, 8, 8), self.kept / f"a.{suffix}", recipe=self.noted)
             self.pictures.append((self.kept / f"a.{suffix}").read_bytes())
@@ -213,10 +213,10 @@ class Doors:
     # The doors.
 
     def picture(self, chance: random.Random) -> None:
-        """A picture is opened, and its record read."""
+        """A picture is opened, and its recipe read."""
         data = changed(chance.choice(self.pictures), chance)
         with contextlib.suppress(LanternaError):
-            read_record(data)
+            read_recipe(data)
         open_picture(data, longest=64)
 
     def film(self, chance: random.Random) -> None:
@@ -228,12 +228,12 @@ class Doors:
             if number > 50:
                 break
 
-    def record(self, chance: random.Random) -> None:
-        """A record is read out of a picture, and the picture made again."""
-        record = json.loads(to_json(self.noted))
+    def recipe(self, chance: random.Random) -> None:
+        """A recipe is read out of a picture, and the picture made again."""
+        recipe = json.loads(to_json(self.noted))
         sort = chance.random()
         if sort < 0.2:  # code by a name, or a file elsewhere
-            record["settings"]["network"] = chance.choice(
+            recipe["settings"]["network"] = chance.choice(
                 (
                     "harm:make",
                     "os:system",
@@ -246,19 +246,19 @@ class Doors:
                 )
             )
         elif sort < 0.3:
-            record["inputs"][0]["path"] = chance.choice(
+            recipe["inputs"][0]["path"] = chance.choice(
                 ("/etc/passwd", "../../../etc/passwd", "/dev/zero", "~root/x", "-", "\0", "/proc/self/mem")
             )
         else:
-            record = odd(record, chance)
-        text = json.dumps(record)
+            recipe = odd(recipe, chance)
+        text = json.dumps(recipe)
         data = (
             changed(text.encode("utf-8", "replace"), chance)
             if sort > 0.8
             else text.encode("utf-8", "replace")
         )
         inside = chunk(b"iTXt", b"lanterna\0\0\0\0\0" + data)
-        found = read_record(png(1, 1, 8, 0, b"\0\0", inside))
+        found = read_recipe(png(1, 1, 8, 0, b"\0\0", inside))
         settings = found.settings
         if settings.get("steps") not in (2, None) or settings.get("size") != 64:
             return  # long work is not what is looked for
@@ -447,7 +447,7 @@ def asked(base: str, token: str) -> Served:
 
 
 SHARES = {
-    "picture": 30, "film": 8, "record": 10, "trained": 8, "painting_file": 6, "checkpoint": 10,
+    "picture": 30, "film": 8, "recipe": 10, "trained": 8, "painting_file": 6, "checkpoint": 10,
     "manifest": 10, "sweep": 4, "api": 14, "shelf_file": 8, "view": 4,
 }  # fmt: skip
 

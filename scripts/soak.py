@@ -107,7 +107,7 @@ class People:
             self.ask("POST", "/api/read/steps", drawing, **png)
 
     def jobs(self, chance: random.Random) -> None:
-        """Start a job; steer it, pause it, stop it or let it be made; forget it sometimes."""
+        """Start a job; change it, pause it, stop it or let it be made; forget it sometimes."""
         kind = chance.choice(list(JOBS))
         notes = [{"role": each, "picture": chance.choice(self.pictures)} for each in ROLES.get(kind, ())]
         if kind == "paint":

@@ -17,7 +17,7 @@ from importlib import import_module
 TYPE_CHECKING = False  # typing's own: to import that takes as long as everything up to the command line
 if TYPE_CHECKING:
     from lanterna.errors import LanternaError, MissingError, UsageError
-    from lanterna.images import Record, open_picture, read_record, save_picture
+    from lanterna.images import Recipe, open_picture, read_recipe, save_picture
     from lanterna.images.folders import gather
     from lanterna.lessons.exercises import check
     from lanterna.networks import Network, open_network
@@ -51,7 +51,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 _PLACES = {
     "lanterna.errors": ("LanternaError", "MissingError", "UsageError"),
-    "lanterna.images": ("Record", "open_picture", "read_record", "save_picture"),
+    "lanterna.images": ("Recipe", "open_picture", "read_recipe", "save_picture"),
     "lanterna.lessons.exercises": ("check",),
     "lanterna.images.folders": ("gather",),
     "lanterna.networks": ("Network", "open_network"),
@@ -91,7 +91,7 @@ __all__ = [
     "Paths",
     "Race",
     "Read",
-    "Record",
+    "Recipe",
     "Settings",
     "Stylize",
     "Teach",
@@ -115,7 +115,7 @@ __all__ = [
     "race",
     "random_picture",
     "read",
-    "read_record",
+    "read_recipe",
     "save_picture",
     "style",
     "teach",

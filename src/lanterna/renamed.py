@@ -20,6 +20,8 @@ _SETTINGS = {
     "learn": {"stage": "layer"},
 }  # by verb: the old name of a setting, and its name now
 _SHEETS = {"stages": "layers"}  # what `dream --sheet` makes
+_RECIPE = {"steered": "changes"}
+_STATE = {"recipe": "settings", "steered": "live"}  # of work that was stopped
 _LAYERS = "stages.", "layers."  # what the names of a network's weights begin with
 
 
@@ -40,12 +42,12 @@ def current_recipe(fields: object) -> object:
     """Rename what a picture's recipe says of its settings; what is no recipe is returned as it is."""
     if not isinstance(fields, dict) or not isinstance(verb := fields.get("verb"), str):
         return fields
-    made, changes = fields.get("made"), fields.get("steered", ())
-    fields = {**fields, **_with_current_settings(verb, fields)}
+    fields = {_RECIPE.get(name, name): value for name, value in _with_current_settings(verb, fields).items()}
+    made, changes = fields.get("made"), fields.get("changes")
     if verb == "dream" and isinstance(made, str):
         fields["made"] = _SHEETS.get(made, made)
     if isinstance(changes, list | tuple):
-        fields["steered"] = [_with_current_settings(verb, change) for change in changes]
+        fields["changes"] = [_with_current_settings(verb, change) for change in changes]
     return fields
 
 
@@ -53,6 +55,11 @@ def _with_current_settings(verb: str, fields: Value) -> Value:
     if isinstance(fields, dict) and isinstance(settings := fields.get("settings"), dict):
         return {**fields, "settings": current_settings(verb, settings)}  # type: ignore[return-value]
     return fields
+
+
+def current_state(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Rename what a checkpoint holds to what it is called now."""
+    return {_STATE.get(name, name): value for name, value in state.items()}
 
 
 def current_weights(weights: Mapping[str, Value]) -> dict[str, Value]:

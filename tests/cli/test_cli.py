@@ -55,7 +55,7 @@ def bake(
     /,
     *,
     preset: Annotated[str, Parameter(help="Settings that go well together.")] = "",
-    recipe: Annotated[Bake | None, Settings] = None,
+    settings: Annotated[Bake | None, Settings] = None,
     output: Output = None,
     changes: Changes = None,
     json: Json = False,
@@ -79,13 +79,13 @@ def bake(
     }
     if fail:
         raise failures[fail]
-    wanted = Bake.checked({**Bake.presets.get(preset, {}), **given(recipe)})
+    wanted = Bake.checked({**Bake.presets.get(preset, {}), **given(settings)})
     changed = assignments(changes)
     say("baking", quiet=quiet)
     with progress("baking", quiet=quiet) as update:
         update(1, 2, "half")
     facts = wanted.model_dump() | {
-        "given": sorted(given(recipe)),
+        "given": sorted(given(settings)),
         "picture": str(picture),
         "output": str(output),
         "changes": changed,

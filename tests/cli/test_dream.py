@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from declared import with_presets
-from lanterna.images import open_picture, read_record, save_picture
+from lanterna.images import open_picture, read_recipe, save_picture
 from lanterna.images.drawing import as_image
 from lanterna.networks import open_network
 from lanterna.networks.trained import open_trained
@@ -95,8 +95,8 @@ def test_it_can_be_made_again_bit_for_bit(words, kept, capsys):
     document = json.loads(capsys.readouterr().out)
     assert document["picture"] == "one.png"
     assert document["finished"] is True
-    assert document["recipe"] == read_record("one.png").settings
-    assert {name: document["recipe"][name] for name in kept} == kept
+    assert document["settings"] == read_recipe("one.png").settings
+    assert {name: document["settings"][name] for name in kept} == kept
     assert pixels("one.png").shape == (3, 96, 144)
     assert (pixels("one.png") - resized(pixels("cat.png"), (96, 144))).abs().mean() > 0.01
 
@@ -142,10 +142,10 @@ def test_what_was_asked_for_is_what_is_dreamed():
 
 
 @pytest.mark.slow
-def test_the_record_says_what_went_in_and_it_can_be_set_anew(capsys):
+def test_the_recipe_says_what_went_in_and_it_can_be_set_anew(capsys):
     words = ["--guide", "coffee.png", "--mask", "left.png", "--mask", "right half.png"]
     assert dream("cat.png", *FEW, *words, "-o", "one.png") == 0
-    inputs = [(note.path, note.role) for note in read_record("one.png").inputs]
+    inputs = [(note.path, note.role) for note in read_recipe("one.png").inputs]
     assert inputs == [
         ("cat.png", ""), ("coffee.png", "guide"), ("left.png", "mask"), ("right half.png", "mask"),
     ]  # fmt: skip
@@ -160,7 +160,7 @@ def test_standard_input_and_the_usual_place(here, monkeypatch, capsys):
     data = (here / "cat.png").read_bytes()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
     assert dream("-", *FEW) == 0
-    assert read_record("dream.png").inputs[0].path == "-"
+    assert read_recipe("dream.png").inputs[0].path == "-"
     assert dream("cat.png", *FEW, "-o", "file.png") == 0
     assert torch.equal(pixels("dream.png"), pixels("file.png"))
     assert main(["rerun", "dream.png", "--set", "input=cat.png"]) == 0

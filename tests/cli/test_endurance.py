@@ -367,10 +367,10 @@ def test_a_picture_that_is_finished_while_the_disk_is_full_is_kept_when_there_is
 
 
 def test_a_checkpoint_is_no_larger_in_memory_than_its_file(tmp_path):
-    place, recipe = tmp_path / "work.pt", Paint()
-    state = {"recipe": recipe.model_dump_json(), "numbers": torch.zeros(10**6)}
+    place, settings = tmp_path / "work.pt", Paint()
+    state = {"recipe": settings.model_dump_json(), "numbers": torch.zeros(10**6)}
     write_state(place, state)
-    assert len(read_state(place, recipe, {"numbers"})["numbers"]) == 10**6
+    assert len(read_state(place, settings, {"numbers"})["numbers"]) == 10**6
     with (
         zipfile.ZipFile(place) as before,
         zipfile.ZipFile(tmp_path / "packed.pt", "w", zipfile.ZIP_DEFLATED) as after,
@@ -380,7 +380,7 @@ def test_a_checkpoint_is_no_larger_in_memory_than_its_file(tmp_path):
     torch.save({**state, "numbers": bytearray(10)}, tmp_path / "bytes.pt")
     for name in ("packed.pt", "bytes.pt"):
         with pytest.raises(LanternaError, match="damaged or no checkpoint"):
-            read_state(tmp_path / name, recipe, {"numbers"})
+            read_state(tmp_path / name, settings, {"numbers"})
 
 
 @pytest.mark.slow

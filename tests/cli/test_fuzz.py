@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 from declared import forget_techniques
 from hostile import CHANGES, chunk, hostile_contents, make_hostile_files, photograph, png, real_files
 from lanterna.errors import UsageError
-from lanterna.images import decoding, make_record, open_picture, save_picture
-from lanterna.images.record import to_json
+from lanterna.images import decoding, make_recipe, open_picture, save_picture
+from lanterna.images.recipe import to_json
 from lanterna.networks import cache_networks
 from lanterna.surfaces.cli import VERBS, main
 from lanterna.techniques import registry
@@ -79,9 +79,9 @@ class Room:
             (folder / name).write_bytes(data)
         (folder / "folder").mkdir()
         (folder / "folder" / "precious.txt").write_text("precious")
-        record = make_record("train", "mistakes", Train(epochs=3), inputs=["plain.jpg"])
+        recipe = make_recipe("train", "mistakes", Train(epochs=3), inputs=["plain.jpg"])
         for name in CARRIERS:
-            save_picture(torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(0)), name, recipe=record)
+            save_picture(torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(0)), name, recipe=recipe)
         self.things = self.seen()
 
     def seen(self):
@@ -280,13 +280,13 @@ json_values = st.recursive(
 
 
 @st.composite
-def records(draw):
-    """The text of a record with some of its parts replaced, dropped, invented or damaged."""
-    record = json.loads(to_json(make_record("train", "mistakes", Train(epochs=3), inputs=["plain.jpg"])))
+def recipes(draw):
+    """The text of a recipe with some of its parts replaced, dropped, invented or damaged."""
+    recipe = json.loads(to_json(make_recipe("train", "mistakes", Train(epochs=3), inputs=["plain.jpg"])))
     for _ in range(draw(st.integers(1, 3))):
         part = draw(
             st.sampled_from(
-                [record, record["settings"] if isinstance(record.get("settings"), dict) else record]
+                [recipe, recipe["settings"] if isinstance(recipe.get("settings"), dict) else recipe]
             )
         )
         key = draw(st.sampled_from([*part, "network", "invented"]))
@@ -294,7 +294,7 @@ def records(draw):
             part[key] = draw(json_values)
         else:
             part.pop(key, None)
-    text = json.dumps(record)
+    text = json.dumps(recipe)
     if draw(st.integers(0, 3)) == 0:
         place = draw(st.integers(0, len(text)))
         text = text[:place] + draw(st.text(max_size=5)) + text[place + draw(st.integers(0, 5)) :]
@@ -303,11 +303,11 @@ def records(draw):
 
 @fuzz(85)
 @given(
-    text=records(), verb=st.sampled_from([["recipe"], ["recipe", "--json"], ["rerun"]]), packet=st.booleans()
+    text=recipes(), verb=st.sampled_from([["recipe"], ["recipe", "--json"], ["rerun"]]), packet=st.booleans()
 )
-def test_mutated_records(room, text, verb, packet):
+def test_mutated_recipes(room, text, verb, packet):
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "record.png"
+        path = Path(folder) / "recipe.png"
         if packet:
             wrapped = f"<x><lanterna:record>{text}</lanterna:record></x>".encode("utf-8", "replace")
             photograph(8, 8).save(path, "JPEG", xmp=wrapped)

@@ -15,8 +15,8 @@ from PIL import Image, ImageDraw
 from safetensors.torch import load_file
 
 from lanterna import shelf
-from lanterna.images import open_picture, read_record, save_picture
-from lanterna.images.film_reading import open_film, read_film_record
+from lanterna.images import open_picture, read_recipe, save_picture
+from lanterna.images.film_reading import open_film, read_film_recipe
 from lanterna.surfaces.cli import main
 from lanterna.techniques.octaves import resized
 from lanterna.techniques.paint.algorithm import Paint, paint
@@ -144,7 +144,7 @@ def test_a_folder_is_learned_by_one_network(capsys):
     wall = open_picture("all.png")  # two and one
     assert wall.shape == (3, 96, 144)
     assert psnr(wall[:, 48:, :72], open_picture("c.png")) > 40
-    assert [note.path for note in read_record("all.png").inputs] == [f"photos/{each}.png" for each in "abc"]
+    assert [note.path for note in read_recipe("all.png").inputs] == [f"photos/{each}.png" for each in "abc"]
 
 
 # The film of learning
@@ -169,7 +169,7 @@ def test_the_film_gets_better_and_ends_as_the_picture(suffix, words, capsys):
             opened.load()
             durations.append(opened.info["duration"])
     assert durations[-1] > 1000 > max(durations[:-1])
-    assert read_film_record(film).settings["steps"] == document["steps"]
+    assert read_film_recipe(film).settings["steps"] == document["steps"]
     assert not list(Path().glob("*.frames"))
 
 
@@ -283,7 +283,7 @@ def test_the_morph_goes_through_the_pictures_and_back(paintings, capsys):
     assert nearest[16] == 2
     steps = [(a - b).abs().mean().item() for a, b in zip(frames, [*frames[1:], frames[0]], strict=True)]
     assert max(steps[0], steps[7], steps[8]) < 0.6 * max(steps[3], steps[4])  # slowly in and out
-    assert read_film_record("morph.gif").made == "morph"
+    assert read_film_recipe("morph.gif").made == "morph"
 
 
 @pytest.mark.slow
@@ -417,5 +417,5 @@ def test_settings_come_from_the_file_and_the_environment(here, monkeypatch, caps
     (here / "lanterna.toml").write_text('[paint]\nnetwork = "relu"\nneurons = 8\n')
     monkeypatch.setenv("LANTERNA_PAINT_NEURONS", "12")
     assert run("photos/a.png", "--steps", "5", "--json") == 0
-    recipe = told(capsys)["recipe"]
-    assert (recipe["network"], recipe["neurons"]) == ("relu", 12)
+    settings = told(capsys)["settings"]
+    assert (settings["network"], settings["neurons"]) == ("relu", 12)

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 import lanterna
 from declared import with_presets
 from lanterna.errors import MissingError, UsageError
-from lanterna.images import open_picture, read_record, save_picture
+from lanterna.images import open_picture, read_recipe, save_picture
 from lanterna.surfaces.cli import main
 from lanterna.techniques.octaves import resized
 from lanterna.techniques.style import technique as declared
@@ -86,11 +86,11 @@ def test_it_can_be_made_again_bit_for_bit(words, kept, capsys):
     assert document["picture"] == "one.png"
     assert document["finished"] is True
     assert (document["width"], document["height"]) == (64, 43)
-    assert document["recipe"] == read_record("one.png").settings
-    assert {name: document["recipe"][name] for name in kept} == kept
+    assert document["settings"] == read_recipe("one.png").settings
+    assert {name: document["settings"][name] for name in kept} == kept
     assert pixels("one.png").shape == (3, 43, 64)
     apart = (pixels("one.png") - resized(pixels("cat.png"), (43, 64))).abs().mean()
-    assert (apart > 0.005) == (document["recipe"]["strength"] > 0)
+    assert (apart > 0.005) == (document["settings"]["strength"] > 0)
 
     assert main(["rerun", "one.png", "-o", "two.png"]) == 0
     assert torch.equal(pixels("one.png"), pixels("two.png"))
@@ -101,13 +101,13 @@ def test_it_can_be_made_again_bit_for_bit(words, kept, capsys):
 
 
 @pytest.mark.slow
-def test_the_record_says_what_went_in_and_each_can_be_set_anew(capsys):
+def test_the_recipe_says_what_went_in_and_each_can_be_set_anew(capsys):
     words = [
         "--style", "coffee.png", "stars.png", "--mask", "left.png", "--content-mask", "right half.png",
         "--start-from", "stars.png",
     ]  # fmt: skip
     assert paint("cat.png", *SMALL, *FINE, *words, "-o", "one.png") == 0
-    assert [(note.path, note.role) for note in read_record("one.png").inputs] == [
+    assert [(note.path, note.role) for note in read_recipe("one.png").inputs] == [
         ("cat.png", ""), ("coffee.png", "style"), ("stars.png", "style"), ("left.png", "mask"),
         ("right half.png", "content-mask"), ("stars.png", "start-from"),
     ]  # fmt: skip
@@ -137,8 +137,8 @@ def test_each_painting_is_where_its_mask_is_and_those_without_one_are_in_the_res
 @pytest.mark.slow
 def test_what_is_painted_at_once_is_what_python_paints():
     assert paint("cat.png", "--instant", "--style", "coffee.png", "--strength", "0.7", *BROAD) == 0
-    recipe = Instant(strength=0.7, brush=4, size=64)
-    *_, frame = instant(pixels("cat.png"), recipe, styles=[pixels("coffee.png")])
+    settings = Instant(strength=0.7, brush=4, size=64)
+    *_, frame = instant(pixels("cat.png"), settings, styles=[pixels("coffee.png")])
     assert (frame.picture - pixels("style.png")).abs().max() <= 0.51 / 255
 
 
@@ -181,9 +181,9 @@ def test_long_work_is_told_beforehand_and_keeps_to_the_memory(monkeypatch, capsy
     said = capsys.readouterr().err
     assert "of memory" in said
     assert "in tiles of 512 pixels" in said
-    assert read_record("style.png").settings["tile"] == 512
+    assert read_recipe("style.png").settings["tile"] == 512
     assert paint(*words, "--steps", "3", "--tile", "768") == 0
-    assert read_record("style.png").settings["tile"] == 768  # as the person said
+    assert read_recipe("style.png").settings["tile"] == 768  # as the person said
 
 
 @pytest.mark.slow
@@ -217,16 +217,16 @@ def test_resumed_is_unbroken_bit_for_bit(optimiser, monkeypatch):
     """Stopped in the first size, at its end, and in the second."""
     monkeypatch.setattr("lanterna.techniques.style.algorithm._COARSEST", 50)
     photo, painting, place = pixels("cat.png"), pixels("stars.png"), Path("kept.pt")
-    recipe = Stylize(size=64, ratio=1.2, steps=4, optimiser=optimiser, start="noise", **SHALLOW)
-    whole = list(style(photo, recipe, styles=[painting]))
+    settings = Stylize(size=64, ratio=1.2, steps=4, optimiser=optimiser, start="noise", **SHALLOW)
+    whole = list(style(photo, settings, styles=[painting]))
     sizes = [frame.picture.shape for frame in whole]
     change = sizes.index(sizes[-1])
     assert 2 < change < len(whole) - 2  # two sizes
     for count in (2, change, change + 2):
-        frames = style(photo, recipe, styles=[painting], checkpoint=place)
+        frames = style(photo, settings, styles=[painting], checkpoint=place)
         list(islice(frames, count))
         frames.close()
-        rest = list(style(photo, recipe, styles=[painting], checkpoint=place, resume=True))
+        rest = list(style(photo, settings, styles=[painting], checkpoint=place, resume=True))
         assert [(frame.step, frame.numbers) for frame in rest] == [
             (frame.step, frame.numbers) for frame in whole[count - 1 :]
         ]
@@ -236,27 +236,27 @@ def test_resumed_is_unbroken_bit_for_bit(optimiser, monkeypatch):
 @pytest.mark.slow
 def test_a_recipe_that_was_sent_in_still_counts_when_resumed():
     photo, painting, place = pixels("cat.png"), pixels("stars.png"), Path("kept.pt")
-    recipe = Stylize(size=64, steps=6, **SHALLOW)
+    settings = Stylize(size=64, steps=6, **SHALLOW)
 
     def begin(**keep):
-        frames = style(photo, recipe, styles=[painting], **keep)
+        frames = style(photo, settings, styles=[painting], **keep)
         next(frames)
-        frames.send(recipe.changed({"strength": 20}))
+        frames.send(settings.changed({"strength": 20}))
         next(frames)
         return frames
 
     *_, last = begin()
     begin(checkpoint=place).close()
-    *_, resumed = style(photo, recipe, styles=[painting], checkpoint=place, resume=True)
+    *_, resumed = style(photo, settings, styles=[painting], checkpoint=place, resume=True)
     assert torch.equal(last.picture, resumed.picture)
-    *_, plain = style(photo, recipe, styles=[painting])
+    *_, plain = style(photo, settings, styles=[painting])
     assert not torch.equal(last.picture, plain.picture)
 
 
 def test_work_is_not_taken_up_with_other_pictures_or_settings():
     photo, painting, place = pixels("cat.png"), pixels("stars.png"), Path("kept.pt")
-    recipe = Stylize(size=64, steps=3)
-    frames = style(photo, recipe, styles=[painting], checkpoint=place)
+    settings = Stylize(size=64, steps=3)
+    frames = style(photo, settings, styles=[painting], checkpoint=place)
     list(islice(frames, 1))
     frames.close()
     mask = torch.ones(8, 8)
@@ -267,14 +267,14 @@ def test_work_is_not_taken_up_with_other_pictures_or_settings():
         with pytest.raises(UsageError, match="another picture"):
             style(
                 **{"photo": photo, "styles": [painting], **other},
-                recipe=recipe,
+                settings=settings,
                 checkpoint=place,
                 resume=True,
             )
     with pytest.raises(UsageError, match="other settings"):
         style(photo, Stylize(size=64), styles=[painting], checkpoint=place, resume=True)
     with pytest.raises(MissingError):
-        style(photo, recipe, styles=[painting], checkpoint=Path("gone.pt"), resume=True)
+        style(photo, settings, styles=[painting], checkpoint=Path("gone.pt"), resume=True)
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from lanterna import shelf
-from lanterna.images import note_input, open_picture, read_record, save_picture
+from lanterna.images import note_input, open_picture, read_recipe, save_picture
 from lanterna.surfaces.cli import main
 from lanterna.surfaces.cli import touring as tour
 from lanterna.surfaces.web.gallery import begin_gallery, check_gallery, write_gallery
@@ -45,7 +45,7 @@ def test_the_rooms_of_dreams_and_paintings_hang_what_they_say(gallery, browser):
     for name, style in ("dream", gallery / "dream-cup.png"), ("painting", painting):
         for how in "at-once", "step-by-step":
             path = gallery / f"{name}-{how}.png"
-            photo, used = read_record(path).inputs
+            photo, used = read_recipe(path).inputs
             assert (used.role, used.sha256) == ("style", note_input(style).sha256)
             assert photo.path.endswith("chelsea.png")
     for name in "painting-at-once", "dream-at-once", "dream-step-by-step", "dream-page":
@@ -90,7 +90,7 @@ def test_the_room_of_the_race_shows_its_film_or_how_it_ended(gallery, browser, m
     with Image.open(gallery / shown.film) as film, Image.open(gallery / shown.file) as end:
         assert film.size == end.size == (shown.width, shown.height)
         assert film.n_frames > 2
-    assert read_record(gallery / shown.film).made == "race-film"
+    assert read_recipe(gallery / shown.film).made == "race-film"
     assert {each.name for each in gallery.iterdir()} == {"index.html", "race.png", "race.webp", "neurons.png"}
     assert [name for name, _ in room.numbers] == ["dB, hash", "dB, siren", "dB, fourier", "dB, relu"]
     assert all(float(reached) > 10 for _, reached in room.numbers)

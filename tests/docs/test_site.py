@@ -127,17 +127,17 @@ def check_setting(page: BeautifulSoup, anchor: str, schema: dict) -> None:
 
 @pytest.mark.slow
 def test_every_setting_is_told_with_its_range_and_default(site):
-    page = article(site, "recipes")
+    page = article(site, "settings")
     exported = [getattr(lanterna, name) for name in lanterna.__all__]
     kinds = {each for each in exported if isinstance(each, type) and issubclass(each, Settings)}
     kinds |= {each.settings for each in all_techniques().values() if each.verb != "learn"}
     assert len(kinds) > 18
     for kind in kinds:
-        assert page.find(id=f"recipe-{kind.__name__.lower()}")
+        assert page.find(id=f"settings-{kind.__name__.lower()}")
         for name, schema in kind.model_json_schema()["properties"].items():
-            # What a recipe has from another is told there.
+            # What a class has from another is described there.
             owners = [base for base in kind.__mro__ if name in getattr(base, "model_fields", {})]
-            anchors = [f"recipe-{base.__name__.lower()}-{hyphened(name)}" for base in owners]
+            anchors = [f"settings-{base.__name__.lower()}-{hyphened(name)}" for base in owners]
             found = [anchor for anchor in anchors if page.find(id=anchor)]
             assert found, (kind, name)
             check_setting(page, found[0], schema)
@@ -145,7 +145,7 @@ def test_every_setting_is_told_with_its_range_and_default(site):
 
 @pytest.mark.slow
 def test_options_are_those_of_the_command_line(site):
-    for section in article(site, "recipes").select("section:has(> h3)"):
+    for section in article(site, "settings").select("section:has(> h3)"):
         command = section.select_one("pre")
         if command is None:
             continue
@@ -164,7 +164,7 @@ def test_every_lesson_has_its_section(site):
         told = words(section)
         for text in (lesson.title, lesson.question, lesson.claim, lesson.where, f"lanterna learn {name}"):
             assert text in told, (name, text)
-        for setting, schema in lesson.recipe.model_json_schema()["properties"].items():
+        for setting, schema in lesson.settings.model_json_schema()["properties"].items():
             check_setting(page, f"lesson-{name}-{hyphened(setting)}", schema)
 
 
@@ -200,7 +200,7 @@ def test_commands_are_understood(site, tmp_path, monkeypatch):
         if verb == "learn" and "--set" in rest:
             lesson = LESSONS[rest[0]]
             name, _, text = rest[rest.index("--set") + 1].partition("=")
-            lesson.recipe.checked({name: value_of(text, lesson.recipe().model_dump(mode="json")[name])})
+            lesson.settings.checked({name: value_of(text, lesson.settings().model_dump(mode="json")[name])})
     forget_techniques()
 
 
@@ -212,8 +212,8 @@ def test_a_settings_file_is_read_as_told(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LANTERNA_DREAM_STEPS", "7")
     _, bound, _ = make_app().parse_args(["dream", "cat.jpg"], print_error=False, exit_on_error=False)
-    recipe = bound.arguments["settings"]
-    assert (recipe.layer, recipe.steps) == (("block9",), 7)  # the environment before the file
+    settings = bound.arguments["settings"]
+    assert (settings.layer, settings.steps) == (("block9",), 7)  # the environment before the file
 
 
 @pytest.fixture
@@ -236,9 +236,9 @@ def test_the_python_of_its_page_dreams(capsys):
     first, *_, last = capsys.readouterr().out.splitlines()
     assert first.startswith("1 of")
     assert last.split()[0] == last.split()[2]
-    assert lanterna.read_record is not None
+    assert lanterna.read_recipe is not None
     assert lanterna.open_picture("dream.png").shape[0] == 3
-    assert lanterna.read_record("dreamed.png").inputs[0].path == "cat.jpg"
+    assert lanterna.read_recipe("dreamed.png").inputs[0].path == "cat.jpg"
 
 
 @pytest.mark.slow

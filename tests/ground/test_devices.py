@@ -64,11 +64,11 @@ def test_a_gradient_is_that_of_double_precision(device: str, cat: torch.Tensor):
 @pytest.mark.slow
 @pytest.mark.parametrize("device", HERE)
 def test_a_training_comes_to_the_same(device: str):
-    recipe = Train.checked(
+    settings = Train.checked(
         {"channels": (4, 8), "fraction": 0.02, "epochs": 3, "batch_size": 50, "precision": "float32"}
     )
-    on_cpu = last(train(recipe, device="cpu"))
-    found = last(train(recipe, device=device))
+    on_cpu = last(train(settings, device="cpu"))
+    found = last(train(settings, device=device))
     images = mnist("test").images[:2000]
     answers = logits_of(found.network, images.to(choose_device(device))).argmax(1).cpu()
     same = (answers == logits_of(on_cpu.network, images).argmax(1)).float().mean()
@@ -107,8 +107,8 @@ def test_another_error_is_left_alone():
 def test_a_dream_out_of_memory_goes_on_in_windows(
     cat: torch.Tensor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    recipe = Dream(size=320, octaves=1, steps=3)
-    asked_for = last(dream(cat, recipe.changed({"tile": 256}), device="cpu"))
+    settings = Dream(size=320, octaves=1, steps=3)
+    asked_for = last(dream(cat, settings.changed({"tile": 256}), device="cpu"))
     sides = []
 
     def short_of_memory(network, picture, objective, windows, shift):
@@ -119,7 +119,7 @@ def test_a_dream_out_of_memory_goes_on_in_windows(
 
     monkeypatch.setattr(dreaming, "gradient", short_of_memory)
     with caplog.at_level(logging.WARNING):
-        narrow = last(dream(cat, recipe, device="cpu"))
+        narrow = last(dream(cat, settings, device="cpu"))
     assert set(sides) == {256}
     assert caplog.messages == ["not enough memory: from here on in tiles of 256 pixels"]
     torch.testing.assert_close(narrow.picture, asked_for.picture, rtol=0, atol=1e-6)
@@ -132,8 +132,8 @@ def test_a_style_out_of_memory_goes_on_in_tiles_to_the_same_picture(
 ):
     cup = open_picture(shelf.need("photographs") / "coffee.png", longest=160)
     early = {"content_layer": "relu2_1", "style_layers": ("relu1_1", "relu2_1")}  # tiles need small margins
-    recipe = Stylize(size=288, steps=2, ratio=4.0, **early)
-    whole = last(style(cat, recipe, styles=[cup], device="cpu"))
+    settings = Stylize(size=288, steps=2, ratio=4.0, **early)
+    whole = last(style(cat, settings, styles=[cup], device="cpu"))
     loss_of, tiles = styling.loss_of, []
 
     def short_of_memory(network, picture, aim, tile):
@@ -144,7 +144,7 @@ def test_a_style_out_of_memory_goes_on_in_tiles_to_the_same_picture(
 
     monkeypatch.setattr(styling, "loss_of", short_of_memory)
     with caplog.at_level(logging.WARNING):
-        tiled = last(style(cat, recipe, styles=[cup], device="cpu"))
+        tiled = last(style(cat, settings, styles=[cup], device="cpu"))
     assert set(tiles) == {256}
     assert caplog.messages == ["not enough memory: from here on in tiles of 256 pixels"]
     assert tiled.numbers["loss"] == pytest.approx(whole.numbers["loss"], rel=0.02)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lanterna.images.record import weights_sha256
+from lanterna.images.recipe import weights_sha256
 from lanterna.networks import open_network
 from lanterna.networks.digits import build
 from lanterna.networks.plan import Plan
@@ -51,8 +51,8 @@ def test_a_checkpoint_with_old_settings_is_resumed(tmp_path: Path) -> None:
     settings = Dream(layer=("block9",))
     then = settings.model_dump(mode="json")
     then["stage"], then["mask_stage"] = then.pop("layer"), then.pop("mask_layer")
-    write_state(tmp_path / "state.pt", {"recipe": json.dumps(then), "x": 1})
-    assert read_state(tmp_path / "state.pt", settings, {"x"})["x"] == 1
+    write_state(tmp_path / "state.pt", {"recipe": json.dumps(then), "steered": 1})
+    assert read_state(tmp_path / "state.pt", settings, {"live"})["live"] == 1
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Pictures that 0.1.0 made, from drawings of our own, are made again: what a record calls things stays."""
+"""Pictures that 0.1.0 made, from drawings of our own, are made again: what a recipe calls things stays."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from lanterna import open_picture
-from lanterna.images import Record
-from lanterna.images.film_reading import read_film_record
+from lanterna.images import Recipe
+from lanterna.images.film_reading import read_film_recipe
 from lanterna.surfaces.cli import main
 from lanterna.techniques.paint.pixels import psnr
 from lanterna.techniques.registry import technique_of
@@ -18,7 +18,7 @@ from lanterna.techniques.rerun import command_line
 
 MADE = Path(__file__).parent / "made-by-0.1.0"
 PICTURES = ("dream", "style", "instant", "paint", "render", "neurons", "random", "random-sheet", "feature")
-RECORDS = json.loads((MADE / "records.json").read_text(encoding="utf-8"))
+RECIPES = json.loads((MADE / "recipes.json").read_text(encoding="utf-8"))
 COMMANDS = {
     "channels": "lanterna dream drawing.png --layer=block5 --size=64 --octaves=1 --steps=1 --sheet=channels",
     "instant-sheet": "lanterna style drawing.png --instant --sheet --built-in=3 --size=64",
@@ -46,14 +46,14 @@ def test_a_picture_of_then_is_made_again(name: str) -> None:
     assert psnr((then - now).square().mean().item()) > 30
 
 
-@pytest.mark.parametrize("name", RECORDS)
+@pytest.mark.parametrize("name", RECIPES)
 def test_every_kind_of_then_is_known_and_has_its_command(name: str) -> None:
-    record = Record.model_validate(RECORDS[name])
-    assert technique_of(record.verb, record.made) is not None
-    assert command_line(record, "x.png").startswith(COMMANDS[name])
+    recipe = Recipe.model_validate(RECIPES[name])
+    assert technique_of(recipe.verb, recipe.made) is not None
+    assert command_line(recipe, "x.png").startswith(COMMANDS[name])
 
 
 @pytest.mark.usefixtures("here")
 def test_a_film_of_then_says_how_it_is_made() -> None:
-    command = command_line(read_film_record(Path("zoom.webp")), "zoom.webp")
+    command = command_line(read_film_recipe(Path("zoom.webp")), "zoom.webp")
     assert command == "lanterna dream drawing.png --size=64 --octaves=1 --steps=1 --frames=3 --film zoom.webp"

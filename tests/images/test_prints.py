@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from lanterna.errors import UsageError
-from lanterna.images import make_record, open_picture, read_record, save_picture
+from lanterna.images import make_recipe, open_picture, read_recipe, save_picture
 from lanterna.images.colour import srgb_profile
 from lanterna.images.prints import Print
 from lanterna.techniques.style.instant import Instant
@@ -49,9 +49,9 @@ def test_a_print_has_16_bits_its_size_on_paper_and_the_profile(tmp_path, monkeyp
     monkeypatch.setattr("lanterna.images.prints._ROWS", 7)  # so that it is put together from pieces
     picture = torch.rand(3, 33, 21, generator=torch.Generator().manual_seed(0)) * 1.2 - 0.1
     picture[:, 0, 0] = torch.tensor([0.0, 1.0, 0.5])
-    record = make_record("style", "instant", Instant(size=33))
+    recipe = make_recipe("style", "instant", Instant(size=33))
     path = tmp_path / "print.png"
-    save_picture(picture, path, recipe=record, bits=16, dpi=300)
+    save_picture(picture, path, recipe=recipe, bits=16, dpi=300)
 
     chunks, levels = decode(path.read_bytes())
     wanted = (picture.double().clamp(0, 1) * 65_535).round().permute(1, 2, 0).numpy()
@@ -69,18 +69,18 @@ def test_a_print_has_16_bits_its_size_on_paper_and_the_profile(tmp_path, monkeyp
         assert seen.info["dpi"] == pytest.approx((300, 300), abs=0.01)
         assert np.abs(np.asarray(seen).astype(int) - levels / 256).max() < 1
     assert (open_picture(path) - picture.clamp(0, 1)).abs().max() < 1 / 255
-    assert read_record(path) == record
+    assert read_recipe(path) == recipe
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tiff"])
 def test_8_bits_can_say_how_large_they_are_on_paper_too(tmp_path, suffix):
     path = tmp_path / f"print.{suffix}"
-    record = make_record("style", "instant", Instant(size=16))
-    save_picture(torch.zeros(3, 8, 8), path, dpi=200, recipe=record)
+    recipe = make_recipe("style", "instant", Instant(size=16))
+    save_picture(torch.zeros(3, 8, 8), path, dpi=200, recipe=recipe)
     with Image.open(path) as seen:
         assert seen.info["dpi"] == pytest.approx((200, 200), abs=0.01)
         assert seen.info["icc_profile"] == srgb_profile()
-    assert read_record(path) == record
+    assert read_recipe(path) == recipe
 
 
 @pytest.mark.parametrize(

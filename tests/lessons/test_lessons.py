@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from lanterna.errors import UsageError
-from lanterna.images import open_picture, read_record
+from lanterna.images import open_picture, read_recipe
 from lanterna.images.digits import Digits, mnist
 from lanterna.lessons import (
     LESSONS,
@@ -47,7 +47,7 @@ from places import ROOT
 
 def outcome(name: str, **wanted):
     lesson = LESSONS[name]
-    return lesson.experiment(lesson.recipe.checked(wanted))
+    return lesson.experiment(lesson.settings.checked(wanted))
 
 
 def finding(name: str, **wanted):
@@ -264,12 +264,12 @@ def test_more_freedom_fits_the_points_and_then_not_the_truth(seed):
 
 @pytest.mark.slow
 def test_networks_are_trained_each_by_itself_and_are_a_line_without_their_bend(monkeypatch):
-    recipe = Curve()
-    together, alone = curve.networks(recipe, [0, 1]), curve.networks(recipe, [1])
+    settings = Curve()
+    together, alone = curve.networks(settings, [0, 1]), curve.networks(settings, [1])
     assert together[1][1] == pytest.approx(alone[1][0], abs=0.02)
     monkeypatch.setattr(curve.torch, "tanh", lambda x: x)
-    straight = curve.networks(recipe, [1])[0][0]
-    assert straight == pytest.approx(curve.errors(recipe, 1, 1)[0], rel=0.01)
+    straight = curve.networks(settings, [1])[0][0]
+    assert straight == pytest.approx(curve.errors(settings, 1, 1)[0], rel=0.01)
 
 
 @pytest.mark.slow
@@ -279,10 +279,10 @@ def test_without_noise_or_with_many_points_freedom_does_no_harm():
 
 
 def test_a_fit_is_numpys_least_squares():
-    recipe = Curve(points=15)
-    xs, ys = curve.sample(recipe, 3)
+    settings = Curve(points=15)
+    xs, ys = curve.sample(settings, 3)
     plain = np.polyval(np.polyfit(xs, ys, 4), xs)
-    assert curve.errors(recipe, 4, 3)[0] == pytest.approx(
+    assert curve.errors(settings, 4, 3)[0] == pytest.approx(
         float(np.sqrt(np.mean((plain - ys) ** 2))), rel=1e-6
     )
 
@@ -516,7 +516,9 @@ def test_a_negative_bias_makes_units_harder_to_activate(monkeypatch, seed):
         finding("neuron", digits=100, bias=2).numbers["on, with the bias"] > found.numbers["on, as trained"]
     )
     right = neuron.sums
-    monkeypatch.setattr(neuron, "sums", lambda recipe: -1e3 * right(recipe).sign())  # nothing a bias can move
+    monkeypatch.setattr(
+        neuron, "sums", lambda settings: -1e3 * right(settings).sign()
+    )  # nothing a bias can move
     assert finding("neuron", digits=100).verdict == "does not hold"
 
 
@@ -547,13 +549,13 @@ def test_relu_learns_sooner_but_so_does_a_stretched_sigmoid(seed):
 @pytest.mark.usefixtures("shelved")
 @pytest.mark.parametrize("seed", [0, 1])
 def test_through_eight_layers_of_sigmoids_no_gradient_comes(seed):
-    recipe = Squashing(steps=25, goal=0.99)
-    lost = squash.trained(recipe, "sigmoid", 8, seed).gradients
+    settings = Squashing(steps=25, goal=0.99)
+    lost = squash.trained(settings, "sigmoid", 8, seed).gradients
     assert len(lost) == 9
     assert all(nearer > 2 * farther for farther, nearer in pairwise(lost))
     assert lost[0] < 1e-4
-    assert min(squash.trained(recipe, "relu", 8, seed).gradients) > 0.05
-    assert min(squash.trained(recipe, "tanh", 8, seed).gradients) > 0.05
+    assert min(squash.trained(settings, "relu", 8, seed).gradients) > 0.05
+    assert min(squash.trained(settings, "tanh", 8, seed).gradients) > 0.05
     nothing = finding("squash", depths=[1], runs=1, steps=25, goal=0.99)
     assert nothing.verdict == "holds only when"
     assert "Nothing came to 99%" in nothing.words
@@ -578,8 +580,8 @@ def test_dead_units_are_counted(kind, off):
 def test_where_squashes_are_exchanged_so_is_the_finding(monkeypatch, exchanged, verdict):
     right = squash.network
 
-    def network(recipe, kind, depth, seed):
-        return right(recipe, exchanged.get(kind, kind), depth, seed)
+    def network(settings, kind, depth, seed):
+        return right(settings, exchanged.get(kind, kind), depth, seed)
 
     monkeypatch.setattr(squash, "network", network)
     assert finding("squash", depths=[1], runs=1, steps=800, goal=0.9).verdict == verdict
@@ -636,9 +638,9 @@ def test_lessons_are_listed_and_done(capsys, tmp_path, monkeypatch):
     assert "Holds. The output is 12." in told
     picture = open_picture("learn-circuits.png")
     assert picture.shape[1] > 600
-    record = read_record("learn-circuits.png")
-    assert (record.verb, record.made, record.settings["numbers"]) == ("learn", "circuits", [3.0, 4.0])
-    # The same picture from its own record.
+    recipe = read_recipe("learn-circuits.png")
+    assert (recipe.verb, recipe.made, recipe.settings["numbers"]) == ("learn", "circuits", [3.0, 4.0])
+    # The same picture from its own recipe.
     assert main(["rerun", "learn-circuits.png", "-o", "again.png", "--quiet"]) == 0
     assert torch.equal(open_picture("again.png"), picture)
     capsys.readouterr()
@@ -657,6 +659,6 @@ def test_every_lesson_can_be_made_again():
     for name, lesson in LESSONS.items():
         declared = technique_of("learn", name)
         assert declared is not None
-        assert declared.settings is lesson.recipe
-        assert lesson.recipe.verb == f"learn {name}"
+        assert declared.settings is lesson.settings
+        assert lesson.settings.verb == f"learn {name}"
         assert (ROOT / lesson.where).is_file()

@@ -20,7 +20,7 @@ from lanterna.techniques.paint.pixels import psnr
 
 def outcome(name: str, **wanted):
     lesson = LESSONS[name]
-    return lesson.experiment(lesson.recipe.checked(wanted))
+    return lesson.experiment(lesson.settings.checked(wanted))
 
 
 def test_the_loop_goes_down_and_wherever_the_slope_says():

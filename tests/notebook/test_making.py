@@ -12,7 +12,7 @@ from PIL import Image
 from pydantic import Field
 
 from declared import forget_techniques
-from lanterna import MissingError, UsageError, notebook, open_painting, open_picture, read_record
+from lanterna import MissingError, UsageError, notebook, open_painting, open_picture, read_recipe
 from lanterna.images import save_picture
 from lanterna.images.film_reading import open_film
 from lanterna.networks.trained import open_trained
@@ -96,7 +96,7 @@ def test_what_is_made_is_saved_with_its_recipe(here, monkeypatch):
     monkeypatch.chdir(here / "elsewhere")  # the recipe is of the files that were there when it began
     work.save(here / "made.png")
     monkeypatch.chdir(here)
-    assert [(note.path, note.role) for note in read_record("made.png").inputs] == [
+    assert [(note.path, note.role) for note in read_recipe("made.png").inputs] == [
         ("red.png", ""), ("blue.png", "more"), ("green.png", "grey-one"),
     ]  # fmt: skip
     assert made_again("made.png")
@@ -108,10 +108,10 @@ def test_what_is_made_is_saved_with_its_recipe(here, monkeypatch):
     # A picture that is in no file cannot be found again: there is no recipe that would say so.
     notebook.make("stripes", open_picture("red.png"), "blue.png").save("open.png")
     with pytest.raises(UsageError, match="carries no recipe"):
-        read_record("open.png")
+        read_recipe("open.png")
     notebook.watch(Frame(1, 1, picture=torch.rand(3, 4, 4)) for _ in range(1)).save("watched.png")
     with pytest.raises(UsageError, match="carries no recipe"):
-        read_record("watched.png")
+        read_recipe("watched.png")
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_every_technique_is_told_with_what_it_takes():
 def test_a_film_is_saved_as_one():
     notebook.make("random-loop", frames=3, width=32, height=16).save("loop.webp")
     assert open_film("loop.webp").count == 3
-    assert read_record("loop.webp").made == "random-loop"
+    assert read_recipe("loop.webp").made == "random-loop"
 
 
 @pytest.mark.slow

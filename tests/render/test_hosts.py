@@ -171,7 +171,7 @@ def expected(tmp_path: Path, real_shelf: Path, monkeypatch: pytest.MonkeyPatch) 
     cat = open_picture(real_shelf / "photographs/chelsea.png", longest=160)
     for number in range(COUNT):
         save_picture(cat[:, :48, number * 6 : number * 6 + 48], tmp_path / f"photos/cat{number:02}.png")
-    monkeypatch.chdir(tmp_path)  # a record says where its picture was
+    monkeypatch.chdir(tmp_path)  # a recipe says where its picture was
     whole = Pictures(originals(Path("photos")), variations(Dream(layer="block2", steps=1, octaves=1), []))
     usual = torch.get_num_threads()
     maker = Maker(Kit("dream", "dream", ".png", "cpu"))

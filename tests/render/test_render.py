@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from hostile import photograph
-from lanterna import open_picture, read_record, save_picture
+from lanterna import open_picture, read_recipe, save_picture
 from lanterna.errors import LanternaError, UsageError
 from lanterna.images.film_reading import open_film
 from lanterna.images.films import save_film
@@ -105,8 +105,8 @@ def test_a_folder_becomes_a_folder_and_what_is_missing_is_made(tmp_path, monkeyp
     assert main(["dream", "photos/cat3.png", *DREAM, "-o", "one.png", "--quiet"]) == 0
     apart = (open_picture("one.png") - open_picture("out/cat3.png")).abs()
     assert apart.mean() < 0.5 / 255
-    record, alone = read_record("out/cat3.png"), read_record("one.png")
-    assert (record.settings, record.inputs) == (alone.settings, alone.inputs)
+    recipe, alone = read_recipe("out/cat3.png"), read_recipe("one.png")
+    assert (recipe.settings, recipe.inputs) == (alone.settings, alone.inputs)
     # Nothing is made twice; what is gone is made again, the same.
     (tmp_path / "out/cat2.png").unlink()
     (tmp_path / "out/cat4.png").write_bytes(b"half of")
@@ -288,7 +288,7 @@ def test_what_needs_no_picture_is_swept_too(tmp_path, monkeypatch, capsys):
     assert [each.name for each in made] == [f"random-seed-{seed}.png" for seed in (4, 5, 6)]
     assert torch.equal(open_picture(made[1]), open_picture("five.png"))
     assert not torch.equal(open_picture(made[0]), open_picture(made[1]))
-    assert read_record(made[2]).settings["seed"] == 6
+    assert read_recipe(made[2]).settings["seed"] == 6
     assert main(["render", "random", "dream", "-o", "out"]) == 2  # no file of that name to dream on
     assert "random cannot be read" in capsys.readouterr().err
 
@@ -383,7 +383,7 @@ def test_a_film_is_made_in_pieces_whose_seams_nobody_sees(tmp_path, real_shelf, 
         [cat[:, 20:68, place : place + 48] for place in range(0, 28, 2)], "clip.webp", count=14, quality=95
     )
     film, begun = open_film("clip.webp"), originals(Path("clip.webp"))
-    recipe = DreamFilm(layer="block2", steps=2, octaves=1)
+    settings = DreamFilm(layer="block2", steps=2, octaves=1)
     unsteady = {}
     for overlap in (4, 0):
         cut = pieces(film.count, cuts(film), 7, overlap)
@@ -391,7 +391,7 @@ def test_a_film_is_made_in_pieces_whose_seams_nobody_sees(tmp_path, real_shelf, 
         place = tmp_path / f"out{overlap}"
         folder = Folder(place, {}, ".png")
         kit = Kit("dream", "film", ".png", "cpu", chunks=True)
-        whole = Carried(begun, film, cut, recipe.model_dump(mode="json"))
+        whole = Carried(begun, film, cut, settings.model_dump(mode="json"))
         assert work(whole.tasks(range(2)), folder, partial(Here, kit)).made == 2
         numbers, made = zip(*whole.frames(folder, range(14)), strict=True)
         assert numbers == tuple(range(14))
@@ -399,7 +399,7 @@ def test_a_film_is_made_in_pieces_whose_seams_nobody_sees(tmp_path, real_shelf, 
     # Where parts meet it is no more unsteady than elsewhere; without the overlap it would be.
     assert unsteady[4] < 1.3 < unsteady[0]
     # The first piece is, frame by frame, the film that is made in one go.
-    alone = [frame.picture for frame in dream_frames(film.frames(), recipe, count=14)][:3]
+    alone = [frame.picture for frame in dream_frames(film.frames(), settings, count=14)][:3]
     assert torch.equal(torch.stack(alone), torch.stack(made[:3]))
 
 

@@ -50,7 +50,7 @@ def test_recipes_are_described_from_their_own_fields(studio: Served) -> None:
     assert properties["octaves"]["description"] == Dream.model_fields["octaves"].description
     assert kinds["dream"]["presets"]["eyes"] == {"layer": "block9"}
     for kind in kinds.values():
-        assert {*kind["steers"], *kind["plain"], *kind["hidden"]} <= kind["schema"]["properties"].keys()
+        assert {*kind["live"], *kind["plain"], *kind["hidden"]} <= kind["schema"]["properties"].keys()
 
 
 def test_what_is_wrong_about_a_body_is_said_in_one_line(studio: Served) -> None:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from lanterna.errors import LanternaError, UsageError
-from lanterna.images import read_record
+from lanterna.images import read_recipe
 from lanterna.surfaces.studio.store import Store, new_id
 from served import Served, until
 
@@ -67,7 +67,7 @@ def test_stars_titles_and_deleting_can_be_undone(studio: Served) -> None:
 def test_a_picture_gives_its_settings_back_wherever_it_comes_from(studio: Served) -> None:
     made = studio("GET", "/api/gallery?words=first")[0]
     file = studio.file(made["id"])
-    assert read_record(file).seed == 1
+    assert read_recipe(file).seed == 1
     # One byte more, and the studio does not know it: all that it can tell is written in the file.
     sent = studio("POST", "/api/pictures", file + b"\0", headers={"Content-Type": "image/png"})
     assert sent["id"] != made["id"]

@@ -19,7 +19,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lanterna.images import open_picture, read_record
+from lanterna.images import open_picture, read_recipe
 from lanterna.techniques.dream.algorithm import Dream, dream
 from served import Served, until
 
@@ -110,7 +110,7 @@ def test_a_dream_is_watched_and_kept(studio: Served, cat: str, real_shelf: Path)
     )
     assert last.picture is not None
     assert (open_picture(file) - last.picture).abs().max() < 0.6 / 255
-    assert read_record(file).settings == told[-1]["settings"]
+    assert read_recipe(file).settings == told[-1]["settings"]
     numbers = studio("GET", f"/api/jobs/{job}/numbers")
     assert numbers[-1]["step"] == 12
     assert numbers[-1]["numbers"]["energy"] > 1
@@ -144,15 +144,15 @@ def test_settings_change_on_the_way(studio: Served, cat: str, coffee: str) -> No
     # Hardly a photograph any more: its content is let go.
     studio.until(job, lambda found: found["numbers"]["content"] > before["numbers"]["content"] + 0.05)
     picture = studio.stopped(job)["picture"]
-    record = read_record(studio.file(picture))
-    assert record.settings["strength"] == 50
-    (change,) = record.steered  # and it says that it was not so from the beginning
+    recipe = read_recipe(studio.file(picture))
+    assert recipe.settings["strength"] == 50
+    (change,) = recipe.changes  # and it says that it was not so from the beginning
     assert change.step >= before["step"]
     assert change.settings == {"strength": 50}
     command = studio("GET", f"/api/pictures/{picture}")["recipe"]["command"]
     assert command.startswith("lanterna style chelsea.png --size=96 ")
     assert " --style coffee.png " in command
-    assert str(studio.home) not in command + record.model_dump_json()
+    assert str(studio.home) not in command + recipe.model_dump_json()
 
 
 def test_a_dream_takes_another_layer_and_refuses_one_that_is_not_there(studio: Served, cat: str) -> None:
@@ -166,7 +166,7 @@ def test_a_dream_takes_another_layer_and_refuses_one_that_is_not_there(studio: S
     studio("PATCH", f"/api/jobs/{job}", {"settings": {"layer": ["block5"]}})
     studio.until(job, lambda found: found["step"] > went["step"] + 5)
     studio("PATCH", f"/api/jobs/{job}", {"state": "stopped"})
-    assert read_record(studio.file(studio.ended(job)["picture"])).settings["layer"] == ["block5"]
+    assert read_recipe(studio.file(studio.ended(job)["picture"])).settings["layer"] == ["block5"]
 
 
 def test_a_paused_job_makes_way_and_ends_as_if_it_had_not_and_can_be_branched(
@@ -315,7 +315,7 @@ def test_every_other_kind_makes_a_picture(
     done = studio.ended(job)
     assert done["state"] == "done", done["error"]
     assert studio("GET", f"/api/pictures/{done['picture']}")["recipe"]["kind"] == kind
-    assert read_record(studio.file(done["picture"])).verb
+    assert read_recipe(studio.file(done["picture"])).verb
 
 
 def test_a_job_that_is_stopped_before_its_first_picture_is_stopped(

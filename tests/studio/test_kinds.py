@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageSequence
 
 from lanterna.images import open_picture
-from lanterna.images.film_reading import read_film_record
+from lanterna.images.film_reading import read_film_recipe
 from lanterna.surfaces.studio.describe import described
 from lanterna.techniques.registry import all_techniques
 from places import ROOT
@@ -58,7 +58,7 @@ def test_a_zoom_is_a_film_with_its_settings(studio: Served, pictures: dict[str, 
     assert told["media"] == "image/webp"
     assert told["recipe"]["command"].endswith("--frames=4 --film film.webp")
     (tmp_path / "film.webp").write_bytes(content)
-    assert read_film_record(tmp_path / "film.webp").settings["frames"] == 4
+    assert read_film_recipe(tmp_path / "film.webp").settings["frames"] == 4
     status, small, _ = studio.request("GET", f"/api/pictures/{pictures['film']}/thumbnail")
     assert status == 200
     assert Image.open(io.BytesIO(small)).format == "JPEG"

@@ -7,7 +7,7 @@ import pytest
 
 from lanterna.documents import check_document, mended
 from lanterna.errors import UsageError
-from lanterna.images.record import from_json
+from lanterna.images.recipe import from_json
 from lanterna.surfaces.studio.store import Store
 from lanterna.techniques.dream.algorithm import Dream
 

@@ -55,14 +55,14 @@ def by_brightness():
 @pytest.mark.slow
 @pytest.mark.parametrize("network", ["efficientnet-lite0", "lite2"])
 def test_photographs_are_named(network):
-    recipe = Classify(network=network, top=3)
-    for found in classify(map(photograph, KNOWN), recipe):
+    settings = Classify(network=network, top=3)
+    for found in classify(map(photograph, KNOWN), settings):
         assert found.answers[0].name in KNOWN[found.source.name]
         likely = [answer.probability for answer in found.answers]
         assert likely == sorted(likely, reverse=True)
         assert len(likely) == 3
         assert 0 < sum(likely) <= 1
-    (launch,) = classify([photograph("rocket.jpg")], recipe)
+    (launch,) = classify([photograph("rocket.jpg")], settings)
     assert len(ROCKETS.intersection(answer.name for answer in launch.answers)) >= 2
 
 

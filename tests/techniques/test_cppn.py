@@ -34,8 +34,8 @@ def test_a_seed_is_a_picture_and_another_is_another():
 @pytest.mark.parametrize("preset", [None, *PRESETS])
 def test_no_picture_is_flat_or_grey(preset):
     for seed in range(4):
-        recipe = Cppn.checked({**PRESETS.get(preset, {}), "seed": seed, **SMALL, "samples": 1})
-        picture = random_picture(recipe)
+        settings = Cppn.checked({**PRESETS.get(preset, {}), "seed": seed, **SMALL, "samples": 1})
+        picture = random_picture(settings)
         light = picture.mean(0)
         assert light.std() > 0.08
         saturations = [colorsys.rgb_to_hsv(*pixel)[1] for pixel in picture.flatten(1).T[::37].tolist()]
@@ -62,10 +62,10 @@ def test_a_zoom_shows_the_middle():
 
 @pytest.mark.slow
 def test_a_loop_closes_and_moves_smoothly():
-    recipe = Cppn(seed=3, width=32, height=32, samples=2)
-    pictures = [frame.picture for frame in random_loop(recipe, 60)]
+    settings = Cppn(seed=3, width=32, height=32, samples=2)
+    pictures = [frame.picture for frame in random_loop(settings, 60)]
     assert len(pictures) == 60
-    assert torch.allclose(pictures[0], random_picture(recipe))
+    assert torch.allclose(pictures[0], random_picture(settings))
     steps = [
         changed_by(one, other) for one, other in zip(pictures, [*pictures[1:], pictures[0]], strict=True)
     ]
@@ -106,9 +106,9 @@ def test_a_hue_is_where_it_was_asked_for():
 
 
 def test_a_sheet_shows_each_seed():
-    recipe = RandomSheet(width=60, height=40, samples=1, seed=4, sheet=3)
-    last = last_of(begin(Job(RANDOM_SHEET, recipe)).frames)
-    alone = random_picture(recipe.only(Cppn).changed({"seed": 5}), size=(160, 240))
+    settings = RandomSheet(width=60, height=40, samples=1, seed=4, sheet=3)
+    last = last_of(begin(Job(RANDOM_SHEET, settings)).frames)
+    alone = random_picture(settings.only(Cppn).changed({"seed": 5}), size=(160, 240))
     found = last.picture[:, 12 + 44 : 12 + 44 + 160, 12 + 252 : 12 + 252 + 240]
     assert (last.step, last.steps) == (3, 3)
     assert torch.allclose(found, alone, atol=1 / 200)

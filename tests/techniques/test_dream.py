@@ -215,13 +215,15 @@ def test_the_seed_decides(lite0, cat):
 @pytest.mark.parametrize("stop", [1, 3, 4, 5, 8, 9])
 def test_resuming_ends_where_an_unbroken_dream_does(lite0, cat, tmp_path, stop):
     """At the first step, the last of an octave, the first of the next, the last but one, and the last."""
-    recipe = Dream(size=112, octaves=3, ratio=1.07, steps=3)
+    settings = Dream(size=112, octaves=3, ratio=1.07, steps=3)
     mask = torch.linspace(0, 1, 50).expand(40, 50)
-    begun = dream(cat, recipe, network=lite0, masks=[mask], checkpoint=tmp_path / "state")
+    begun = dream(cat, settings, network=lite0, masks=[mask], checkpoint=tmp_path / "state")
     *_, broken = islice(begun, stop)
     begun.close()
-    *_, resumed = dream(cat, recipe, network=lite0, masks=[mask], checkpoint=tmp_path / "state", resume=True)
-    *_, unbroken = dream(cat, recipe, network=lite0, masks=[mask])
+    *_, resumed = dream(
+        cat, settings, network=lite0, masks=[mask], checkpoint=tmp_path / "state", resume=True
+    )
+    *_, unbroken = dream(cat, settings, network=lite0, masks=[mask])
     assert broken.step == stop
     assert resumed.step == unbroken.step == 9
     assert torch.equal(resumed.picture, unbroken.picture)
@@ -229,11 +231,11 @@ def test_resuming_ends_where_an_unbroken_dream_does(lite0, cat, tmp_path, stop):
 
 @pytest.mark.slow
 def test_what_was_sent_in_still_counts_when_resumed(lite0, cat, tmp_path):
-    recipe = Dream(size=96, octaves=1, steps=6)
-    other = recipe.changed({"step_size": 6.0, "layer": ["block5"]})
+    settings = Dream(size=96, octaves=1, steps=6)
+    other = settings.changed({"step_size": 6.0, "layer": ["block5"]})
 
     def dreamed(**kept):
-        frames = dream(cat, recipe, network=lite0, **kept)
+        frames = dream(cat, settings, network=lite0, **kept)
         next(frames)
         frames.send(other)
         return frames
@@ -242,19 +244,19 @@ def test_what_was_sent_in_still_counts_when_resumed(lite0, cat, tmp_path):
     begun = dreamed(checkpoint=tmp_path / "state")
     next(begun)
     begun.close()
-    first, *_, resumed = dream(cat, recipe, network=lite0, checkpoint=tmp_path / "state", resume=True)
+    first, *_, resumed = dream(cat, settings, network=lite0, checkpoint=tmp_path / "state", resume=True)
     assert first.step == 3
     assert torch.equal(resumed.picture, unbroken.picture)
 
 
 def test_a_checkpoint_of_another_picture_is_refused(lite0, cat, tmp_path):
-    recipe = Dream(size=64, octaves=1, steps=2)
-    begun = dream(cat, recipe, network=lite0, checkpoint=tmp_path / "state")
+    settings = Dream(size=64, octaves=1, steps=2)
+    begun = dream(cat, settings, network=lite0, checkpoint=tmp_path / "state")
     next(begun)
     begun.close()
     with pytest.raises(UsageError, match="another picture"):
-        dream(cat.flip(2), recipe, network=lite0, checkpoint=tmp_path / "state", resume=True)
-    other = recipe.changed({"steps": 3})
+        dream(cat.flip(2), settings, network=lite0, checkpoint=tmp_path / "state", resume=True)
+    other = settings.changed({"steps": 3})
     with pytest.raises(UsageError, match="other settings"):
         dream(cat, other, network=lite0, checkpoint=tmp_path / "state", resume=True)
 

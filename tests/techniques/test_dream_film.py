@@ -39,12 +39,12 @@ def pictures(frames):
 
 @pytest.mark.slow
 def test_the_zoom_moves_outward_from_the_middle(cat):
-    recipe = DreamFilm.checked({**QUICK, "frames": 3, "zoom": 1.06, "loop": False})
-    first, second, _ = pictures(dream_zoom(cat, recipe))
+    settings = DreamFilm.checked({**QUICK, "frames": 3, "zoom": 1.06, "loop": False})
+    first, second, _ = pictures(dream_zoom(cat, settings))
     moved = flow(first, second)  # where each pixel was: nearer to the middle
     assert moved[0, 16:48, 72:88].mean() < -0.5
     assert moved[0, 16:48, 8:24].mean() > 0.5
-    assert (second - zoomed(first, recipe)).abs().mean() < (second - first).abs().mean()
+    assert (second - zoomed(first, settings)).abs().mean() < (second - first).abs().mean()
 
 
 def test_turn_and_shift_are_those_asked_for():
@@ -61,10 +61,10 @@ def test_a_loop_closes_as_smoothly_as_it_runs(cat):
     """The step from the last frame to the first is like any other; without a loop it is a jump."""
 
     def steps(loop):
-        recipe = DreamFilm.checked({**QUICK, "frames": 12, "zoom": 1.2, "loop": loop})
-        film = pictures(dream_zoom(cat, recipe))
+        settings = DreamFilm.checked({**QUICK, "frames": 12, "zoom": 1.2, "loop": loop})
+        film = pictures(dream_zoom(cat, settings))
         gaps = [
-            (after - zoomed(before, recipe)).square().mean().sqrt().item()
+            (after - zoomed(before, settings)).square().mean().sqrt().item()
             for before, after in zip(film, [*film[1:], film[0]], strict=True)
         ]
         return sorted(gaps[:-1])[len(gaps) // 2], gaps[-1]
@@ -77,17 +77,17 @@ def test_a_loop_closes_as_smoothly_as_it_runs(cat):
 
 def test_the_first_frame_is_reached_in_the_loop(cat):
     other = torch.rand(cat.shape, generator=torch.Generator().manual_seed(0))
-    recipe = DreamFilm(frames=100, zoom=1.03)
-    assert torch.equal(with_first(other, cat, 90, recipe), other)  # still too small to be seen
-    near = zoomed(with_first(other, cat, 5, recipe), recipe, times=5)
+    settings = DreamFilm(frames=100, zoom=1.03)
+    assert torch.equal(with_first(other, cat, 90, settings), other)  # still too small to be seen
+    near = zoomed(with_first(other, cat, 5, settings), settings, times=5)
     inside = (slice(None), slice(8, -8), slice(8, -8))
     assert (near[inside] - cat[inside]).abs().mean() < 0.03
 
 
 @pytest.mark.slow
 def test_light_and_colour_do_not_run_away(cat):
-    recipe = DreamFilm.checked({**QUICK, "frames": 30, "zoom": 1.05, "loop": False})
-    film = pictures(dream_zoom(cat, recipe))
+    settings = DreamFilm.checked({**QUICK, "frames": 30, "zoom": 1.05, "loop": False})
+    film = pictures(dream_zoom(cat, settings))
     assert (film[-1].mean((1, 2)) - film[0].mean((1, 2))).abs().max() < 0.12
     assert film[-1].std() < 1.35 * film[0].std()
     assert ((film[-1] == 0) | (film[-1] == 1)).float().mean() < 0.25
@@ -106,9 +106,9 @@ def test_a_dreamed_film_flickers_far_less_than_frames_dreamed_alone(pan):
 @pytest.mark.slow
 @pytest.mark.parametrize("done", [1, 3])
 def test_a_zoom_taken_up_again_is_the_unbroken_one(cat, done):
-    recipe = DreamFilm.checked({**QUICK, "frames": 5, "zoom": 1.1})
-    whole = pictures(dream_zoom(cat, recipe))
-    rest = pictures(dream_zoom(cat, recipe, done=done, first=whole[0], last=whole[done - 1]))
+    settings = DreamFilm.checked({**QUICK, "frames": 5, "zoom": 1.1})
+    whole = pictures(dream_zoom(cat, settings))
+    rest = pictures(dream_zoom(cat, settings, done=done, first=whole[0], last=whole[done - 1]))
     assert len(rest) == 5 - done
     assert all(torch.equal(one, other) for one, other in zip(rest, whole[done:], strict=True))
 

@@ -12,7 +12,7 @@ import lanterna
 from interrupts import ctrl_c_when
 from lanterna import shelf
 from lanterna.errors import UsageError
-from lanterna.images import open_picture, read_record, save_picture
+from lanterna.images import open_picture, read_recipe, save_picture
 from lanterna.images.digits import Digits, mnist
 from lanterna.networks import class_index, open_network
 from lanterna.networks.trained import open_trained
@@ -276,7 +276,7 @@ def test_it_can_be_made_again_bit_for_bit(arguments, tmp_path, monkeypatch, caps
     by_hand[-1] = "three.png"
     assert main(by_hand) == 0
     assert torch.equal(open_picture("one.png"), open_picture("three.png"))
-    assert read_record("one.png").verb == "feature"
+    assert read_recipe("one.png").verb == "feature"
 
 
 @pytest.mark.usefixtures("conv", "few_digits")

@@ -58,8 +58,8 @@ def resized(picture, height, width):
     return F.interpolate(picture[None], (height, width), mode="bicubic", antialias=True)[0].clamp(0, 1)
 
 
-def painted(picture, recipe=None, **options):
-    (last,) = deque(instant(picture, recipe, **options), maxlen=1)
+def painted(picture, settings=None, **options):
+    (last,) = deque(instant(picture, settings, **options), maxlen=1)
     return last.picture
 
 
@@ -295,8 +295,8 @@ def test_dark_and_even_pictures_are_painted(small, paintings):
 
 
 def test_size_is_the_longer_side(photographs, paintings):
-    recipe = Instant(size=200, brush=BROAD)
-    assert painted(photographs["cat"], recipe, styles=[paintings[0]]).shape == (3, 133, 200)
+    settings = Instant(size=200, brush=BROAD)
+    assert painted(photographs["cat"], settings, styles=[paintings[0]]).shape == (3, 133, 200)
 
 
 @pytest.mark.slow
@@ -321,8 +321,8 @@ def test_wrong_use_is_told_at_once(photographs, paintings):
     cat = photographs["cat"]
     for options in (
         {},
-        {"styles": paintings, "recipe": Instant(built_in=(1,))},
-        {"styles": paintings, "recipe": Instant(weights=(1, 2, 3))},
+        {"styles": paintings, "settings": Instant(built_in=(1,))},
+        {"styles": paintings, "settings": Instant(weights=(1, 2, 3))},
         {"styles": [cat[0]]},
         {"styles": [(255 * cat).byte()]},
     ):

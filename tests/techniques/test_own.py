@@ -18,7 +18,7 @@ from playwright.sync_api import expect
 
 from declared import forget_techniques
 from hostile import photograph
-from lanterna import notebook, open_picture, read_record
+from lanterna import notebook, open_picture, read_recipe
 from lanterna.errors import UsageError
 from lanterna.surfaces.cli import main
 from lanterna.techniques import registry
@@ -130,8 +130,8 @@ def test_the_command_line_has_it(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_its_pictures_are_made_again_and_many_times(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["strokes", "cat.png", "--radius", "3", "-o", "out.png", "--quiet"]) == 0
-    record = read_record("out.png")
-    assert (record.verb, record.made, record.settings["radius"]) == ("strokes", "strokes", 3)
+    recipe = read_recipe("out.png")
+    assert (recipe.verb, recipe.made, recipe.settings["radius"]) == ("strokes", "strokes", 3)
     assert main(["rerun", "out.png", "-o", "again.png", "--quiet"]) == 0
     assert torch.equal(open_picture("again.png"), open_picture("out.png"))
     assert main(["rerun", "out.png", "--set", "radius=9", "-o", "other.png", "--quiet"]) == 0
@@ -170,7 +170,7 @@ def test_one_of_words_answers_to_each_picture(here: Path, capsys: pytest.Capture
     assert [each["file"] for each in documents] == files
     assert documents[0]["light"] == pytest.approx(light, abs=1e-6)
     assert torch.equal(open_picture("drawn/two.png"), open_picture("cat.png").flip(2))
-    assert [each.path for each in read_record("drawn/two.png").inputs] == [files[1]]
+    assert [each.path for each in read_recipe("drawn/two.png").inputs] == [files[1]]
     assert main(["rerun", "drawn/two.png", "-o", "again.png", "--quiet"]) == 0
     assert torch.equal(open_picture("again.png"), open_picture("drawn/two.png"))
 
@@ -197,7 +197,7 @@ def test_the_studio_has_it(here: Path, browser: Browser) -> None:
     studio = Served(here)
     try:
         declared = {each["kind"]: each for each in studio("GET", "/api/techniques")["techniques"]}["strokes"]
-        assert (declared["room"], declared["plain"], declared["steers"]) == (
+        assert (declared["room"], declared["plain"], declared["live"]) == (
             "strokes", ["radius", "rounds"], ["radius"],
         )  # fmt: skip
         picture = studio.send(here / "cat.png")["id"]
@@ -242,7 +242,7 @@ def test_the_notebook_and_the_site_have_it(monkeypatch: pytest.MonkeyPatch) -> N
         notebook.make("strokes", "cat.png", nonsense=1)
 
     monkeypatch.syspath_prepend(ROOT / "docs" / "_ext")
-    page = import_module("made.recipes").recipes()
+    page = import_module("made.settings").all_settings()
     section = page[page.index("### Strokes") :]
     for words in ("lanterna strokes PICTURE -o RESULT", "How broad strokes are, in pixels.", "`--rounds`"):
         assert words in section

@@ -95,31 +95,31 @@ def test_equal_seeds_give_equal_paintings(larger, network):
 def test_a_run_by_seconds_is_made_again_by_its_recipe(astronaut):
     by_seconds = last_of(paint(astronaut, Paint(seconds=0.4)))
     assert by_seconds.numbers["seconds"] > 0.2
-    assert by_seconds.recipe.steps == by_seconds.step == by_seconds.steps
-    again = last_of(paint(astronaut, by_seconds.recipe))
+    assert by_seconds.settings.steps == by_seconds.step == by_seconds.steps
+    again = last_of(paint(astronaut, by_seconds.settings))
     assert torch.equal(again.picture, by_seconds.picture)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("network", ["hash", "siren"])
 def test_resumed_work_ends_where_unbroken_work_does(astronaut, tmp_path, network):
-    recipe = Paint(network=network, batch=512, steps=30)
-    unbroken = last_of(paint(astronaut, recipe))
+    settings = Paint(network=network, batch=512, steps=30)
+    unbroken = last_of(paint(astronaut, settings))
     kept = tmp_path / "kept"
-    first = paint(astronaut, recipe, checkpoint=kept, also_at=(13,))
+    first = paint(astronaut, settings, checkpoint=kept, also_at=(13,))
     for begun in first:
         if begun.step >= 13:
             break
     first.close()
     assert begun.step == 13
-    resumed = last_of(paint(astronaut, recipe, checkpoint=kept, resume=True))
+    resumed = last_of(paint(astronaut, settings, checkpoint=kept, resume=True))
     assert torch.equal(resumed.picture, unbroken.picture)
-    (done,) = paint(astronaut, recipe, checkpoint=kept, resume=True)  # killed before it was saved
+    (done,) = paint(astronaut, settings, checkpoint=kept, resume=True)  # killed before it was saved
     assert torch.equal(done.picture, unbroken.picture)
     with pytest.raises(UsageError, match="another picture"):
-        paint(1 - astronaut, recipe, checkpoint=kept, resume=True)
+        paint(1 - astronaut, settings, checkpoint=kept, resume=True)
     with pytest.raises(MissingError, match="nothing to resume"):
-        paint(astronaut, recipe, checkpoint=tmp_path / "none", resume=True)
+        paint(astronaut, settings, checkpoint=tmp_path / "none", resume=True)
 
 
 @pytest.mark.slow
@@ -331,8 +331,8 @@ def test_random_waves_make_the_kernel_of_their_frequencies():
 
 @torch.no_grad()
 def test_the_lectures_positions_and_network():
-    recipe = Paint.checked({**Paint.presets["lecture"]}).resolved()
-    network = Coordinates(recipe, (48, 64))
+    settings = Paint.checked({**Paint.presets["lecture"]}).resolved()
+    network = Coordinates(settings, (48, 64))
     network.start(torch.Generator().manual_seed(0))
     rows, columns = torch.meshgrid(torch.arange(48.0), torch.arange(64.0), indexing="ij")
     both = torch.stack([columns, rows], 2).view(-1, 2)
@@ -344,7 +344,12 @@ def test_the_lectures_positions_and_network():
     assert torch.cat([layer.weight.flatten() for layer in network.hidden]).std() == pytest.approx(
         0.1, abs=0.003
     )
-    assert (recipe.rate, recipe.batch, recipe.cost, recipe.optimiser) == (1e-3, 50, "absolute", "adam")
+    assert (settings.rate, settings.batch, settings.cost, settings.optimiser) == (
+        1e-3,
+        50,
+        "absolute",
+        "adam",
+    )
 
 
 def test_square_things_stay_square():

@@ -88,7 +88,7 @@ PATIENCE = 300.0  # seconds, so that a test that hangs ends
 def double(monkeypatch: pytest.MonkeyPatch) -> None:
     """Networks in double precision, so that nothing but a mistake makes a difference."""
     new_network = training.new_network
-    monkeypatch.setattr(training, "new_network", lambda recipe: new_network(recipe).double())
+    monkeypatch.setattr(training, "new_network", lambda settings: new_network(settings).double())
 
 
 @pytest.mark.slow
@@ -206,9 +206,9 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
 
 
 @functools.cache
-def by_one(recipe: str) -> dict[str, torch.Tensor]:
+def by_one(settings: str) -> dict[str, torch.Tensor]:
     """The weights that one process, never stopped, comes to."""
-    read = Train.model_validate_json(recipe)
+    read = Train.model_validate_json(settings)
     return deque(training.train(read, device="cpu"), maxlen=1)[0].network.state_dict()
 
 

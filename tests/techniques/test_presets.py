@@ -32,9 +32,9 @@ def photograph(name: str, side: int = SIDE) -> Tensor:
     return resized(open_picture(shelf.need("photographs") / name), (side, side)).clamp(0, 1)
 
 
-def dreamt(picture: Tensor, **settings) -> Tensor:
-    recipe = Dream.checked({**settings, "size": max(picture.shape)})
-    (last,) = deque(dream(picture, recipe, network=network_of(recipe.network)), maxlen=1)
+def dreamt(picture: Tensor, **values) -> Tensor:
+    settings = Dream.checked({**values, "size": max(picture.shape)})
+    (last,) = deque(dream(picture, settings, network=network_of(settings.network)), maxlen=1)
     return last.picture
 
 

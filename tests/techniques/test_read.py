@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 import pages
-from lanterna.images import read_record
+from lanterna.images import read_recipe
 from lanterna.images.digits import mnist
 from lanterna.networks.trained import open_trained
 from lanterna.surfaces.cli import main
@@ -173,7 +173,7 @@ def test_several_pages_are_read_and_drawn_into_a_folder(
     assert "lanterna: bad.png is not a picture" in said.err
     assert said.err.splitlines()[-1] == "lanterna: 1 of 3 pictures could not be read"
     assert sorted(each.name for each in (tmp_path / "out").iterdir()) == ["one.png", "two.png"]
-    (note,) = read_record("out/two.png").inputs
+    (note,) = read_recipe("out/two.png").inputs
     assert note.path == "two.jpg"
     assert main(["read", "one.jpg", "two.jpg", "-o", "out.png"]) == 2
     assert "name a folder to write into" in capsys.readouterr().err

@@ -191,17 +191,17 @@ def test_only_the_seed_decides(vgg, cat, bricks):
 
 
 @pytest.mark.slow
-def test_it_can_be_steered_while_it_runs(vgg, cat, bricks):
+def test_it_can_be_changed_while_it_runs(vgg, cat, bricks):
     def work(changed):
-        recipe = Stylize.checked({**QUICK, "strength": 0.05})
-        frames = style(cat, recipe, styles=[bricks], network=vgg)
+        settings = Stylize.checked({**QUICK, "strength": 0.05})
+        frames = style(cat, settings, styles=[bricks], network=vgg)
         frame = next(frames)
         while frame.step < frame.steps:
             frame = frames.send(changed if frame.step == 3 else None)
         return frame.picture
 
-    left, steered = work(None), work(Stylize(strength=20))
-    assert apart(vgg, steered, bricks) < apart(vgg, left, bricks)
+    left, changed = work(None), work(Stylize(strength=20))
+    assert apart(vgg, changed, bricks) < apart(vgg, left, bricks)
 
 
 def test_it_begins_with_the_picture_it_is_given(vgg, cat, bricks):
@@ -225,14 +225,14 @@ def test_it_begins_with_the_picture_it_is_given(vgg, cat, bricks):
 def test_in_tiles_it_is_what_it_is_whole(vgg, bricks, statistics, size, layers):
     """To within rounding, with masks, for any size: the sums are over the same positions."""
     photo = photograph("chelsea.png", *size)
-    recipe = Stylize(statistics=statistics, **layers)
-    content_layer, weights = layers_of(vgg, recipe.content_layer, recipe.style_layers)
+    settings = Stylize(statistics=statistics, **layers)
+    content_layer, weights = layers_of(vgg, settings.content_layer, settings.style_layers)
     left = torch.linspace(0, 1, size[1]).expand(size)
     content_part, painted_part = recipes._aims(
-        recipe, vgg, photo, [bricks, 1 - bricks], [left, 1 - left], left, content_layer, list(weights),
-        recipe.tile,
+        settings, vgg, photo, [bricks, 1 - bricks], [left, 1 - left], left, content_layer, list(weights),
+        settings.tile,
     )  # fmt: skip
-    aim = recipes._aim(recipe, content_part, painted_part, weights)
+    aim = recipes._aim(settings, content_part, painted_part, weights)
     noisy = (photo + 0.1 * torch.randn(photo.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
     whole, tiled = (loss_of(vgg, noisy, aim, tile) for tile in (4096, 64))
     assert tiled.total == pytest.approx(whole.total, rel=1e-4)

@@ -11,7 +11,7 @@ from lanterna.images.films import save_film
 from lanterna.images.motion import flicker
 from lanterna.networks import open_network
 from lanterna.probes import objectives
-from lanterna.techniques.execute import Job, begin, finish, record_of, save_result
+from lanterna.techniques.execute import Job, begin, finish, recipe_of, save_result
 from lanterna.techniques.octaves import resized
 from lanterna.techniques.style.film import InstantFilm, StyleFilm, instant_frames, style_frames
 from lanterna.techniques.style.technique import INSTANT_FILM
@@ -110,9 +110,9 @@ def test_a_film_taken_up_again_is_the_unbroken_one(pan, painting, vgg, films, ki
 
 def test_what_the_last_frame_brings_is_not_blurred_by_smaller_sizes(painting, vgg):
     noise = torch.rand(3, 32, 260, generator=torch.Generator().manual_seed(3))
-    recipe = StyleFilm(size=260, frame_steps=1, carry=0.1)
+    settings = StyleFilm(size=260, frame_steps=1, carry=0.1)
     given = {"styles": [painting], "count": 2, "network": vgg, "done": 1, "last": noise}
-    (frame,) = style_frames([noise, noise], recipe, **given)
+    (frame,) = style_frames([noise, noise], settings, **given)
     assert (frame.picture - noise).abs().mean() < 0.02
 
 
@@ -136,7 +136,7 @@ def make(source, place, painting, *, stop_after=None, resume=False):
             break
     work.frames.close()
     (result,) = work.results(frame, settings)
-    save_result(result, place, record_of(job, result), force=True)
+    save_result(result, place, recipe_of(job, result), force=True)
     if frame.step == frame.steps:
         finish(job)
     return seen

@@ -397,9 +397,9 @@ def test_fine_tuning_that_was_stopped_ends_where_an_unbroken_one_does(copy, tmp_
     for name in ("grass", "gravel"):
         for file in sorted((copy / name).iterdir())[8:]:
             file.unlink()
-    recipe, base = Teach(fine_tune=True, blocks=1, epochs=2, learning_rate=1e-3), open_network("lite0")
+    settings, base = Teach(fine_tune=True, blocks=1, epochs=2, learning_rate=1e-3), open_network("lite0")
     before = base.layers["block16"].project.conv.weight.clone()
-    whole = last(teach(gather(copy), recipe, network=base))
+    whole = last(teach(gather(copy), settings, network=base))
     assert base.layers["block16"].project.conv.weight.equal(before)  # the network that was given stays
     assert not whole.network.layers["block16"].project.conv.weight.equal(before)
     assert whole.network.layers["block15"].project.conv.weight.equal(
@@ -407,17 +407,19 @@ def test_fine_tuning_that_was_stopped_ends_where_an_unbroken_one_does(copy, tmp_
     )
     assert whole.results.before_tuning is not None
     place = tmp_path / "checkpoint.pt"
-    frames = teach(gather(copy), recipe, network=base, checkpoint=place)
+    frames = teach(gather(copy), settings, network=base, checkpoint=place)
     for frame in frames:
         if frame.doing == "fine-tuning" and frame.step == 16 + 2:
             break
     frames.close()
     assert place.exists()
-    resumed = last(teach(gather(copy), recipe, network=base, checkpoint=place, resume=True))
+    resumed = last(teach(gather(copy), settings, network=base, checkpoint=place, resume=True))
     for name, weights in resumed.network.state_dict().items():
         assert weights.equal(whole.network.state_dict()[name]), name
     with pytest.raises(UsageError, match="other settings"):
-        last(teach(gather(copy), recipe.changed({"epochs": 3}), network=base, checkpoint=place, resume=True))
+        last(
+            teach(gather(copy), settings.changed({"epochs": 3}), network=base, checkpoint=place, resume=True)
+        )
 
 
 # What cannot be used

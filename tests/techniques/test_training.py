@@ -87,8 +87,8 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
 
 
 def test_the_quickstart_is_what_tensorflows_page_says():
-    recipe = Train.checked(Train.presets["quickstart"])
-    network = build(recipe)
+    settings = Train.checked(Train.presets["quickstart"])
+    network = build(settings)
     assert sum(parameter.numel() for parameter in network.parameters()) == 101_770
     assert [type(layer) for layer in network.layers.values()] == [
         nn.Flatten,
@@ -97,12 +97,12 @@ def test_the_quickstart_is_what_tensorflows_page_says():
         nn.Dropout,
         nn.Linear,
     ]
-    assert (recipe.batch_size, recipe.epochs, recipe.digits, recipe.steps) == (32, 5, 60_000, 9375)
+    assert (settings.batch_size, settings.epochs, settings.digits, settings.steps) == (32, 5, 60_000, 9375)
 
 
 @pytest.mark.parametrize("optimiser", ["sgd", "adam", "adamw"])
 def test_steps_are_those_of_a_plain_torch_loop(optimiser: str):
-    recipe = Train.checked(
+    settings = Train.checked(
         {
             **Train.presets["quickstart"],
             "dropout": 0.0,
@@ -113,10 +113,10 @@ def test_steps_are_those_of_a_plain_torch_loop(optimiser: str):
         }
     )
     plain = nn.Sequential(nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
-    start = weights(new_network(recipe)).values()
+    start = weights(new_network(settings)).values()
     plain.load_state_dict(dict(zip(plain.state_dict(), start, strict=True)))
-    digits, _ = training_digits(recipe)
-    order = training._order(recipe, 0)
+    digits, _ = training_digits(settings)
+    order = training._order(settings, 0)
     steps = {
         "sgd": lambda p: torch.optim.SGD(p, 1e-3, momentum=0.9, nesterov=True),
         "adam": lambda p: torch.optim.Adam(p, 1e-3, eps=1e-7),
@@ -127,7 +127,7 @@ def test_steps_are_those_of_a_plain_torch_loop(optimiser: str):
         steps.zero_grad()
         loss.backward()
         steps.step()
-    learned = weights(last(train(recipe, device="cpu")).network)
+    learned = weights(last(train(settings, device="cpu")).network)
     for ours, theirs in zip(learned.values(), plain.state_dict().values(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
@@ -164,8 +164,8 @@ def test_a_network_learns_and_its_folder_says_the_truth(home: Path, capsys: pyte
 
 @pytest.mark.slow
 def test_a_convolutional_network_learns():
-    recipe = Train.checked({"channels": (8, 16), "fraction": 0.1, "epochs": 2, "batch_size": 50})
-    frame = last(train(recipe))
+    settings = Train.checked({"channels": (8, 16), "fraction": 0.1, "epochs": 2, "batch_size": 50})
+    frame = last(train(settings))
     assert accuracy(frame.network, mnist("test")) > 0.95
     assert frame.numbers["validation_accuracy"] > 0.95
 
@@ -241,8 +241,8 @@ def test_nothing_is_replaced_unasked(home: Path):
 def test_a_damaged_network_is_one_line(home: Path):
     small = {"fraction": 0.02, "epochs": 1}
     assert main(["train", "dense", "--fraction", "0.02", "--epochs", "1", "-q", "-o", "hurt"]) == 0
-    recipe = Train.model_validate_json((home / "networks/hurt/recipe.json").read_bytes())
-    assert recipe == Train.checked({**Train.presets["fast-dense"], **small})
+    settings = Train.model_validate_json((home / "networks/hurt/recipe.json").read_bytes())
+    assert settings == Train.checked({**Train.presets["fast-dense"], **small})
     whole = (home / "networks/hurt/weights.safetensors").read_bytes()
     for hurt in (whole[:1000], b"", whole[:-400]):
         (home / "networks/hurt/weights.safetensors").write_bytes(hurt)
@@ -277,8 +277,8 @@ def test_held_out_digits_are_not_trained_on():
 
 @pytest.mark.parametrize("network", ["dense", "conv"])
 def test_without_bias_black_is_answered_with_nothing(network: str):
-    recipe = Train.checked({"network": network, "hidden": (16,), "channels": (4, 8), "bias": False})
-    built = new_network(recipe)
+    settings = Train.checked({"network": network, "hidden": (16,), "channels": (4, 8), "bias": False})
+    built = new_network(settings)
     assert not any("bias" in name for name, _ in built.named_parameters())
     built.train()
     assert torch.equal(built(torch.zeros(2, 1, 28, 28)), torch.zeros(2, 10))
@@ -301,8 +301,8 @@ def test_weights_start_with_the_deviation_of_their_paper(how: str, std: float):
 
 
 def test_from_zero_all_units_stay_the_same():
-    recipe = QUICK.changed({"weight_start": "zero", "activation": "sigmoid"})
-    hidden = last(train(recipe)).network.get_parameter("layers.hidden1.weight")
+    settings = QUICK.changed({"weight_start": "zero", "activation": "sigmoid"})
+    hidden = last(train(settings)).network.get_parameter("layers.hidden1.weight")
     assert hidden.abs().max() > 0
     torch.testing.assert_close(hidden, hidden[:1].expand_as(hidden))
 
@@ -310,8 +310,8 @@ def test_from_zero_all_units_stay_the_same():
 @pytest.mark.slow
 def test_digits_off_their_place_are_harder():
     def learned(normalised):
-        recipe = QUICK.changed({"fraction": 0.2, "normalised": normalised})
-        return accuracy(last(train(recipe)).network, unseen_digits(recipe))
+        settings = QUICK.changed({"fraction": 0.2, "normalised": normalised})
+        return accuracy(last(train(settings)).network, unseen_digits(settings))
 
     assert learned(normalised=True) - learned(normalised=False) > 0.1
 

@@ -39,10 +39,10 @@ CONV = Train.checked({"channels": (4, 8), "dropout": 0.2, "average": 0.9, **SMAL
 DENSE = Train.checked({"network": "dense", "hidden": (30,), "learning_rate": 0.015, **SMALL, "fraction": 0.1})
 
 
-def filmed(recipe: Train, path: Path) -> tuple[Film, dict[str, torch.Tensor]]:
+def filmed(settings: Train, path: Path) -> tuple[Film, dict[str, torch.Tensor]]:
     """The film of a training, and the weights it ended with."""
-    film = Film(recipe, path)
-    for frame in train(recipe, device="cpu", also_at=film.steps):
+    film = Film(settings, path)
+    for frame in train(settings, device="cpu", also_at=film.steps):
         film.watch(frame)
     return film, {name: value.clone() for name, value in frame.network.state_dict().items()}
 
@@ -81,17 +81,17 @@ def test_a_film_has_many_frames_early_few_late_and_the_last(steps: int):
 @pytest.mark.parametrize("which", ["conv_film", "dense_film"])
 def test_filming_changes_nothing_and_misses_nothing(which: str, request: pytest.FixtureRequest):
     film, weights = request.getfixturevalue(which)
-    plain = deque(train(film.recipe, device="cpu"), maxlen=1)[0].network.state_dict()
+    plain = deque(train(film.settings, device="cpu"), maxlen=1)[0].network.state_dict()
     assert plain.keys() == weights.keys()
     assert all(torch.equal(plain[name], weights[name]) for name in plain)
-    assert [one.step for one in film.snapshots] == [0, *sorted(film_steps(film.recipe.steps))]
+    assert [one.step for one in film.snapshots] == [0, *sorted(film_steps(film.settings.steps))]
 
 
 @pytest.mark.slow
 def test_a_snapshot_says_what_the_network_of_that_step_says(conv_film):
     film, _ = conv_film
     snapshot = film.snapshots[len(film.snapshots) * 2 // 3]
-    for frame in train(film.recipe, device="cpu", also_at={snapshot.step}):
+    for frame in train(film.settings, device="cpu", also_at={snapshot.step}):
         if frame.step == snapshot.step:
             break
     network = frame.network.eval()
@@ -148,8 +148,8 @@ def test_a_map_shows_the_digits_part_from_each_other(dense_film):
 
 
 def test_digits_that_are_not_held_out_are_not_called_unseen(tmp_path: Path):
-    recipe = Train.checked({**DENSE.model_dump(), "hold_out": 0})
-    film = Film(recipe, tmp_path / "film.pt")
+    settings = Train.checked({**DENSE.model_dump(), "hold_out": 0})
+    film = Film(settings, tmp_path / "film.pt")
     assert torch.equal(film.measured.images, mnist("test").images[::10])
     assert "1,000 test digits" in film_page(film)
 
@@ -298,7 +298,7 @@ def test_the_page_is_scrubbed_by_step(page: Page, conv_film):
     film, _ = conv_film
     last = film.snapshots[-1]
     right = f"{last.accuracy * 100:.1f} % of 1,000 validation digits read right"
-    assert page.inner_text("#now").startswith(f"Step {last.step} of {film.recipe.steps}: {right}")
+    assert page.inner_text("#now").startswith(f"Step {last.step} of {film.settings.steps}: {right}")
     canvases = ("#map", "#kernels", "[data-layer=relu2]", "#accuracy", "#loss")
     page.focus("#step")
     for _ in range(3):  # a browser draws a canvas that has been read with other means from then on
@@ -306,7 +306,7 @@ def test_the_page_is_scrubbed_by_step(page: Page, conv_film):
         page.keyboard.press("Home")
         page.keyboard.press("End")
     page.keyboard.press("Home")
-    assert page.inner_text("#now").startswith(f"Step 0 of {film.recipe.steps}")
+    assert page.inner_text("#now").startswith(f"Step 0 of {film.settings.steps}")
     assert all(picture_of(page, what) != then for what, then in zip(canvases, pictures, strict=True))
     page.keyboard.press("ArrowRight")
     assert page.inner_text("#now").startswith("Step 1 of")
@@ -361,8 +361,8 @@ def test_a_point_shows_its_digit(page: Page, conv_film):
 def test_the_largest_pages_are_under_5_mb(tmp_path: Path):
     best = Train.checked(Train.presets["best"])
     dense = Train.checked({**Train.presets["fast-dense"], "hidden": (512, 256, 128)})
-    for recipe in (best, dense):
-        film = Film(recipe, tmp_path / "film.pt")
+    for settings in (best, dense):
+        film = Film(settings, tmp_path / "film.pt")
         film.snapshots *= 61
         assert len(film_page(film)) < 5_000_000
         film.save()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from made.lessons import lessons
 from made.mathml import as_block, as_inline
 from made.python import python
-from made.recipes import recipes
+from made.settings import all_settings
 from made.shelves import shelves
 from made.studio import studio
 
@@ -38,7 +38,7 @@ def notebooks(app: Sphinx) -> str:
 
 
 MADE: dict[str, Callable[[Sphinx], str]] = {
-    "lessons": lessons, "recipes": recipes, "studio": studio, "python": python, "shelf": shelves,
+    "lessons": lessons, "settings": all_settings, "studio": studio, "python": python, "shelf": shelves,
     "notebooks": notebooks,
 }  # fmt: skip
 

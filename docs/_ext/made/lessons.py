@@ -14,7 +14,7 @@ from PIL import Image
 from lanterna.errors import LanternaError
 from lanterna.images import save_picture
 from lanterna.lessons import LESSONS
-from lanterna.lessons.documents import lesson_record
+from lanterna.lessons.documents import lesson_recipe
 from lanterna.lessons.drawing import draw
 from made.words import changed, plain, settings
 
@@ -35,8 +35,8 @@ def lessons(app: Sphinx) -> str:
 
 
 def _section(lesson: Lesson, *, drawn: bool) -> str:
-    own = {name: field for name, field in lesson.recipe.model_fields.items() if name != "seed"}
-    options = {each: f"--set {each}" for each in lesson.recipe.model_fields}
+    own = {name: field for name, field in lesson.settings.model_fields.items() if name != "seed"}
+    options = {each: f"--set {each}" for each in lesson.settings.model_fields}
     needs = f" It fetches {', '.join(f'`{each}`' for each in lesson.needs)}, once." if lesson.needs else ""
     return f"""\
 (lesson-{lesson.name})=
@@ -50,11 +50,11 @@ def _section(lesson: Lesson, *, drawn: bool) -> str:
 {_shown(lesson) if drawn else ""}
 
     lanterna learn {lesson.name}
-    lanterna learn {lesson.name} --set {changed(lesson.recipe, next(iter(own)))}
+    lanterna learn {lesson.name} --set {changed(lesson.settings, next(iter(own)))}
 
 One reads on in `{lesson.where}`.{needs} The studio has the same controls in its room Learn.
 
-{settings({**own, "seed": lesson.recipe.model_fields["seed"]}, options, f"lesson-{lesson.name}")}
+{settings({**own, "seed": lesson.settings.model_fields["seed"]}, options, f"lesson-{lesson.name}")}
 """
 
 
@@ -77,16 +77,16 @@ def _shown(lesson: Lesson) -> str:
 
 def _kept(lesson: Lesson) -> tuple[Path, dict[str, str]]:
     """The picture of a lesson and its finding, kept until the lesson's files or its defaults change."""
-    recipe = lesson.recipe()
-    text = _sources(lesson) + recipe.model_dump_json()
+    settings = lesson.settings()
+    text = _sources(lesson) + settings.model_dump_json()
     place = KEPT / f"{lesson.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.png"
     told = place.with_suffix(".json")
     if not (place.exists() and told.exists()):
         KEPT.mkdir(parents=True, exist_ok=True)
         for old in KEPT.glob(f"{lesson.name}-*"):
             old.unlink()
-        outcome = lesson.experiment(recipe)
-        save_picture(draw(lesson, outcome), place, recipe=lesson_record(lesson, recipe), force=True)
+        outcome = lesson.experiment(settings)
+        save_picture(draw(lesson, outcome), place, recipe=lesson_recipe(lesson, settings), force=True)
         finding = {"verdict": outcome.finding.verdict, "words": outcome.finding.words}
         told.write_text(json.dumps(finding), encoding="utf-8")
     return place, json.loads(told.read_text(encoding="utf-8"))
@@ -94,7 +94,7 @@ def _kept(lesson: Lesson) -> tuple[Path, dict[str, str]]:
 
 def _sources(lesson: Lesson) -> str:
     """The file of a lesson, those of its folder that it names, and the one that draws."""
-    own = Path(inspect.getfile(lesson.recipe))
+    own = Path(inspect.getfile(lesson.settings))
     text = own.read_text(encoding="utf-8")
     others = sorted(own.parent.glob("*.py"))
     named = [each for each in others if re.search(rf"lanterna\.lessons.*\b{each.stem}\b", text)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import lanterna
 from lanterna.techniques.technique import Settings
-from made.recipes import anchor
+from made.settings import anchor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def python(_: Sphinx | None = None) -> str:
-    """Functions first, then classes, then where the settings of each recipe are told."""
+    """Functions first, then classes, then where the settings of each technique are described."""
     found = {name: getattr(lanterna, name) for name in lanterna.__all__}
     functions = {name: each for name, each in found.items() if inspect.isfunction(each)}
     classes = {name: each for name, each in found.items() if isinstance(each, type)}
@@ -24,12 +24,12 @@ def python(_: Sphinx | None = None) -> str:
         name: each for name, each in classes.items() if issubclass(each, Settings) and each is not Settings
     }
     others = {name: each for name, each in classes.items() if name not in kinds}
-    links = ", ".join(f"[`{name}`](recipes.md#{anchor(each)})" for name, each in kinds.items())
+    links = ", ".join(f"[`{name}`](settings.md#{anchor(each)})" for name, each in kinds.items())
     return "\n".join(
         [
             "## Functions\n",
             *(_function(name, each) for name, each in functions.items()),
-            f"## Recipes\n\nTheir settings are arguments, by name: {links}.\n",
+            f"## Settings\n\nThey are arguments, by name: {links}.\n",
             "## Classes\n",
             *(_class(name, each) for name, each in others.items()),
         ]

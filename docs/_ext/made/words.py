@@ -47,16 +47,16 @@ def value(default: object) -> str:
     return "none" if default in (None, "") else str(default)
 
 
-def changed(recipe: type[Settings], name: str) -> str:
-    """A setting with another value than its default, `name=value`, as the recipe takes it."""
-    usual = getattr(recipe(), name)
-    choices = get_args(recipe.model_fields[name].annotation)
+def changed(settings: type[Settings], name: str) -> str:
+    """A setting with another value than its default, `name=value`, as the settings take it."""
+    usual = getattr(settings(), name)
+    choices = get_args(settings.model_fields[name].annotation)
     other = [each for each in choices if isinstance(each, str) and each != usual]
     if isinstance(usual, int | float):
         other = [usual // 2, usual * 2] if isinstance(usual, int) else [usual / 2, usual * 2]
     for each in other:
         with contextlib.suppress(UsageError):
-            recipe.checked({name: each})
+            settings.checked({name: each})
             return f"{name}={each}"
     text = ",".join(map(value, usual)) if isinstance(usual, list | tuple) else value(usual)
     return shlex.quote(f"{name}={text}")
@@ -128,10 +128,10 @@ def settings(fields: Mapping[str, FieldInfo], options: Mapping[str, str], anchor
     return "```{container} settings\n" + "\n\n".join(entries) + "\n```\n" if entries else ""
 
 
-def presets(recipe: type[Settings]) -> str:
-    """The presets of a recipe with their settings."""
+def presets(settings: type[Settings]) -> str:
+    """The presets of a technique with their settings."""
     entries = [
         f"`{name}`\n: " + "; ".join(f"`{key}` {plain(value(each))}" for key, each in chosen.items())
-        for name, chosen in recipe.presets.items()
+        for name, chosen in settings.presets.items()
     ]
     return "```{container} settings\n" + "\n\n".join(entries) + "\n```\n"

@@ -1,18 +1,18 @@
-"""Pictures in and out: files, drawings and data sets to float tensors in [0, 1], and back with a record."""
+"""Pictures in and out: files, drawings and data sets to float tensors in [0, 1], and back with a recipe."""
 
 from __future__ import annotations
 
 from lanterna.images.pictures import check_place, open_picture, save_picture
-from lanterna.images.record import Input, Record, Weights, make_record, note_input, read_record
+from lanterna.images.recipe import Input, Recipe, Weights, make_recipe, note_input, read_recipe
 
 __all__ = [
     "Input",
-    "Record",
+    "Recipe",
     "Weights",
     "check_place",
-    "make_record",
+    "make_recipe",
     "note_input",
     "open_picture",
-    "read_record",
+    "read_recipe",
     "save_picture",
 ]

@@ -18,7 +18,7 @@ from lanterna.images.colour import flattened, plain, to_srgb, to_tensor
 from lanterna.images.decoding import PIXEL_LIMIT, check_size, guarded, header, is_folder, regular_file
 from lanterna.images.films import CAREFULLY
 from lanterna.images.pictures import open_picture
-from lanterna.images.record import from_json, read_record
+from lanterna.images.recipe import from_json, read_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-    from lanterna.images.record import Record
+    from lanterna.images.recipe import Recipe
 
 USUAL_FPS = 25.0
 """Pictures a second where a film does not say: a folder."""
@@ -121,8 +121,8 @@ def open_film(path: str | Path) -> Film:
     raise UsageError(f"{path} is not a film: give {_WANTED}")
 
 
-def read_film_record(path: Path) -> Record:
-    """The record in a film that Lanterna saved; no picture of it is decoded.
+def read_film_recipe(path: Path) -> Recipe:
+    """The recipe in a film that Lanterna saved; no picture of it is decoded.
 
     Errors: as `read_record`, and `MissingError` as `open_film`.
     """
@@ -130,7 +130,7 @@ def read_film_record(path: Path) -> Record:
         start = file.read(12)
     matroska = start.startswith(b"\x1aE\xdf\xa3")
     if not matroska and (start[4:8] not in _STARTS_OF_MOV or start[8:] in _PICTURE_BRANDS):
-        return read_record(path)
+        return read_recipe(path)
     _need_av(path)
     with _opened_video(path, "matroska" if matroska else "mov") as (container, _):
         noted = {key.lower(): text for key, text in container.metadata.items()}.get("comment", "")

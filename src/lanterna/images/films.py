@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from lanterna.errors import LanternaError, MissingError, UsageError
 from lanterna.files import refuse_to_overwrite, replacing
-from lanterna.images import record as records
+from lanterna.images import recipe as recipes
 from lanterna.images.drawing import as_image
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-    from lanterna.images.record import Record
+    from lanterna.images.recipe import Recipe
 
 SUFFIXES = (".webp", ".avif", ".mp4", ".webm", ".gif")
 _BY_PYAV = (".mp4", ".webm")
@@ -61,7 +61,7 @@ def save_film(
     fps: float = 25.0,
     hold: float = 0.0,
     quality: int = 80,
-    recipe: Record | None = None,
+    recipe: Recipe | None = None,
     force: bool = False,
 ) -> None:
     """Save a film, whole or not at all, by the suffix of `path`: WebP, AVIF, MP4 (H.264), WebM (VP9), GIF.
@@ -74,7 +74,7 @@ def save_film(
     `quality` is 1 to 100, which is each format's own: at 80 nobody sees a difference. AVIF is the smallest
     and takes the longest (about 0.1 s for a frame of 768 × 432 on 2 cores), WebP opens in the most places.
 
-    `recipe` is the record that the film carries; `lanterna recipe` shows it.
+    `recipe` is the recipe that the film carries; `lanterna recipe` shows it.
 
     In memory are the compressed film and what the encoder looks at: one frame (WebP), some 25 (AVIF, WebM)
     or 50 (MP4, which is written as it grows, like WebM). A GIF has 256 colours, no quality, and keeps one
@@ -116,14 +116,14 @@ def _save_with_pillow(
     fps: float,
     hold: float,
     quality: int,
-    recipe: Record | None,
+    recipe: Recipe | None,
 ) -> None:
     durations = [round(1000 / fps)] * count
     durations[-1] += round(1000 * hold)
     begun = as_image(next(frames))
     if path.suffix.lower() == ".gif":
         rest: Any = (as_image(frame).quantize(256) for frame in frames)
-        noted: dict[str, Any] = {"comment": records.to_json(recipe).encode()} if recipe else {}
+        noted: dict[str, Any] = {"comment": recipes.to_json(recipe).encode()} if recipe else {}
         begun.quantize(256).save(path, save_all=True, append_images=rest, duration=durations, loop=0, **noted)
         return
     rest = [_Rest(frames, count - 1, begun)] if count > 1 else []
@@ -133,7 +133,7 @@ def _save_with_pillow(
     else:
         options = {"loop": 0, "method": 4, "kmin": 25, "kmax": 50}
     if recipe:
-        options["xmp"] = records.to_xmp(recipe)
+        options["xmp"] = recipes.to_xmp(recipe)
     begun.save(path, save_all=True, append_images=rest, duration=durations, quality=quality, **options)
 
 
@@ -163,7 +163,7 @@ class _Rest:
 
 
 def _save_with_pyav(
-    frames: Iterator[Tensor], path: Path, fps: float, hold: float, quality: int, recipe: Record | None
+    frames: Iterator[Tensor], path: Path, fps: float, hold: float, quality: int, recipe: Recipe | None
 ) -> None:
     import av
 
@@ -179,7 +179,7 @@ def _save_with_pyav(
         options = {"crf": str(round(64 - quality / 2)), "b": "0", "cpu-used": "2", "row-mt": "1"}
     with av.open(str(path), "w", format=form, options=container) as film:
         if recipe:
-            film.metadata["comment"] = records.to_json(recipe)
+            film.metadata["comment"] = recipes.to_json(recipe)
         stream = cast("av.VideoStream", film.add_stream(codec, rate=rate, options=options))
         stream.pix_fmt = "yuv420p"  # the only one that every player shows
         # Players guess the colours of a film that says nothing of them by its height, so it says BT.709,

@@ -12,7 +12,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from lanterna.errors import LanternaError, UsageError
 from lanterna.files import refuse_to_overwrite, replacing
-from lanterna.images import record as records
+from lanterna.images import recipe as recipes
 from lanterna.images.colour import flattened, plain, srgb_profile, to_srgb, to_tensor
 from lanterna.images.decoding import Source, opened
 from lanterna.images.prints import write_deep_png
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from lanterna.images.record import Record
+    from lanterna.images.recipe import Recipe
 
 _ROWS = 256  # rows that are made levels of at a time, so that a large picture is not in the memory often
 _ORIENTATION, _XMP = 274, 700  # EXIF and TIFF tags
@@ -110,7 +110,7 @@ def save_picture(
     picture: Tensor,
     path: str | Path,
     *,
-    recipe: Record | None = None,
+    recipe: Recipe | None = None,
     force: bool = False,
     quality: int | None = None,
     bits: Literal[8, 16] = 8,
@@ -119,7 +119,7 @@ def save_picture(
     """Save a picture, whole or not at all, as PNG, JPEG, WebP, AVIF or TIFF by the suffix of `path`.
 
     `picture` is a float tensor `(3, H, W)` on any device; values beyond [0, 1] are cut off, as techniques
-    overshoot by a little. `recipe` is the record that the file carries; nothing else is written into it,
+    overshoot by a little. `recipe` is the recipe that the file carries; nothing else is written into it,
     so nothing of a photograph's own data (place, camera, time) comes along. `quality` is 1 to 100, for
     JPEG (else 92), WebP (90) and AVIF (80). The file is marked as sRGB. For prints: `bits` 16 a channel, in a
     PNG, and `dpi`, dots per inch, in a PNG, TIFF or JPEG; these carry the sRGB profile itself.
@@ -139,7 +139,7 @@ def save_picture(
     if bits == 16:
         _refuse_no_picture(picture)
         with replacing(path) as temporary, temporary.open("wb") as file:
-            text = _itxt(records.to_json(recipe)) if recipe else b""
+            text = _itxt(recipes.to_json(recipe)) if recipe else b""
             write_deep_png(file, picture.detach(), dpi=dpi, profile=srgb_profile(), text=text)
         return
     image = Image.fromarray(_levels(picture))
@@ -187,8 +187,8 @@ def _refuse_no_picture(picture: Tensor) -> None:
         raise UsageError("the picture holds values that are no numbers (NaN or infinity): it is not saved")
 
 
-def _options(form: str, recipe: Record | None) -> dict[str, Any]:
-    packet = records.to_xmp(recipe) if recipe else None
+def _options(form: str, recipe: Recipe | None) -> dict[str, Any]:
+    packet = recipes.to_xmp(recipe) if recipe else None
     if form == "PNG":
         notes = _notes(recipe)
         notes.add(b"sRGB", b"\x00")
@@ -205,13 +205,13 @@ def _options(form: str, recipe: Record | None) -> dict[str, Any]:
     return options if form == "AVIF" else {**options, "icc_profile": srgb_profile()}
 
 
-def _notes(recipe: Record | None) -> PngInfo:
+def _notes(recipe: Recipe | None) -> PngInfo:
     notes = PngInfo()
     if recipe:
-        notes.add_itxt(records.KEYWORD, records.to_json(recipe))
+        notes.add_itxt(recipes.KEYWORD, recipes.to_json(recipe))
     return notes
 
 
 def _itxt(text: str) -> bytes:
     """The content of an iTXt chunk, as Pillow writes it: keyword, not packed, no language, no translation."""
-    return f"{records.KEYWORD}\0\0\0\0\0{text}".encode()
+    return f"{recipes.KEYWORD}\0\0\0\0\0{text}".encode()

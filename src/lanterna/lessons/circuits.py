@@ -47,35 +47,37 @@ class Circuits(Settings):
     )
 
 
-def checked_by_nudges(recipe: Circuits) -> tuple[Value, list[float]]:
+def checked_by_nudges(settings: Circuits) -> tuple[Value, list[float]]:
     """The circuit after its backward pass, and the slope of each wire as a nudge there measures it.
 
     Errors: `UsageError` where the circuit has an answer at these numbers, but not right beside them.
     """
-    numbers = dict(zip(_NAMES, recipe.numbers, strict=False))
-    output = circuit(recipe.expression, numbers)
+    numbers = dict(zip(_NAMES, settings.numbers, strict=False))
+    output = circuit(settings.expression, numbers)
     output.backward()
-    return output, [_measured(recipe, partial(_moved, output, wire), wire.number) for wire in output.wires()]
+    return output, [
+        _measured(settings, partial(_moved, output, wire), wire.number) for wire in output.wires()
+    ]
 
 
-def local_by_nudges(recipe: Circuits, gate: Value) -> list[float]:
+def local_by_nudges(settings: Circuits, gate: Value) -> list[float]:
     """The gate's derivative by each of its inputs, as a nudge of that input measures it."""
     inputs = [each.number for each in gate.inputs]
 
     def nudged(place: int, h: float) -> float:
         return _run(gate, [number + h * (at == place) for at, number in enumerate(inputs)])
 
-    return [_measured(recipe, partial(nudged, place), number) for place, number in enumerate(inputs)]
+    return [_measured(settings, partial(nudged, place), number) for place, number in enumerate(inputs)]
 
 
-def _measured(recipe: Circuits, moved: Callable[[float], float], number: float) -> float:
+def _measured(settings: Circuits, moved: Callable[[float], float], number: float) -> float:
     """A slope: nudge a number both ways, measure, divide."""
     h = _NUDGE * max(1e-3, abs(number))
     try:
         return (moved(h) - moved(-h)) / (2 * h)
     except (ValueError, ZeroDivisionError, OverflowError):
         raise UsageError(
-            f"expression: {recipe.expression!r} has no answer {h:.0e} beside these numbers: move them"
+            f"expression: {settings.expression!r} has no answer {h:.0e} beside these numbers: move them"
         ) from None
 
 
@@ -131,14 +133,14 @@ def apart_from_torch(expression: str, numbers: dict[str, float]) -> float:
     return max(abs(mine.get(name, 0.0) - theirs[name]) for name in theirs) / largest
 
 
-def experiment(recipe: Circuits) -> Outcome:
+def experiment(settings: Circuits) -> Outcome:
     """The circuit's wires with value and slope, and each gate's local derivatives, all of them beside a
     nudge; many circuits beside torch.
     """
-    output, nudged = checked_by_nudges(recipe)
+    output, nudged = checked_by_nudges(settings)
     wires = output.wires()
     names = {wire: label(wire, place) for place, wire in enumerate(wires)}
-    local = {wire: local_by_nudges(recipe, wire) for wire in wires}
+    local = {wire: local_by_nudges(settings, wire) for wire in wires}
     rows: list[tuple[str, ...]] = [
         ("wire", "gate", "value", "slope", "nudged", "local slopes", "local, nudged")
     ]
@@ -151,7 +153,7 @@ def experiment(recipe: Circuits) -> Outcome:
         )  # fmt: skip
     gap = _gap([wire.slope for wire in wires], nudged)
     local_gap = max(_gap(wire.locals, local[wire]) for wire in wires)
-    seeds = range(recipe.seed, recipe.seed + recipe.others)
+    seeds = range(settings.seed, settings.seed + settings.others)
     worst = max((apart_from_torch(*random_circuit(seed)) for seed in seeds), default=0.0)
     agree = max(gap, local_gap) < 1e-4
     corner = any(wire.made_by == "relu" and abs(wire.inputs[0].number) <= _NUDGE for wire in wires)
@@ -174,11 +176,13 @@ def experiment(recipe: Circuits) -> Outcome:
         words += (
             f"Slopes that are sent back and nudges differ by up to {max(gap, local_gap):.0e} of the largest."
         )
-    if recipe.others:
-        words += f" On {recipe.others} random circuits our slopes and torch's differ by at most {worst:.0e}."
+    if settings.others:
+        words += (
+            f" On {settings.others} random circuits our slopes and torch's differ by at most {worst:.0e}."
+        )
     ends = [min(nudged), max(nudged)]
     charts: list[Chart | Picture] = [
-        *wiring(output, recipe.expression),
+        *wiring(output, settings.expression),
         Chart(
             "Each wire's slope, measured and sent back", "slope by a nudge", "slope sent back",
             [Line("wires", nudged, [wire.slope for wire in wires], "marks"),

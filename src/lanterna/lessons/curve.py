@@ -45,11 +45,11 @@ class Curve(Settings):
     neurons: int = Field(default=8, ge=1, le=256, description="Tanh neurons of the network.")
 
 
-def sample(recipe: Curve, seed: int) -> tuple[Array, Array]:
+def sample(settings: Curve, seed: int) -> tuple[Array, Array]:
     """Points and what was measured there."""
     chance = np.random.default_rng(seed)
-    xs = np.sort(chance.uniform(-1, 1, recipe.points))
-    return xs, sine(xs) + chance.normal(0, recipe.noise, recipe.points)
+    xs = np.sort(chance.uniform(-1, 1, settings.points))
+    return xs, sine(xs) + chance.normal(0, settings.noise, settings.points)
 
 
 def sine(xs: Array) -> Array:
@@ -57,27 +57,27 @@ def sine(xs: Array) -> Array:
     return np.sin(math.pi * xs)
 
 
-def errors(recipe: Curve, degree: int, seed: int) -> tuple[float, float]:
+def errors(settings: Curve, degree: int, seed: int) -> tuple[float, float]:
     """Root mean square error of a polynomial where it was fitted, and where it was not."""
-    xs, ys = sample(recipe, seed)
+    xs, ys = sample(settings, seed)
     fitted = np.polynomial.Chebyshev.fit(xs, ys, degree, domain=[-1, 1])
     between = np.linspace(xs[0], xs[-1], 400)
     return _off(fitted(xs), ys), _off(fitted(between), sine(between))
 
 
-def networks(recipe: Curve, seeds: Sequence[int]) -> tuple[list[float], list[float], list[float]]:
+def networks(settings: Curve, seeds: Sequence[int]) -> tuple[list[float], list[float], list[float]]:
     """The same errors for a network with each seed, and what the first draws between its points.
 
     All are trained at once, as tensors with a row for each, and nothing of one reaches another.
     """
-    samples = [sample(recipe, seed) for seed in seeds]
+    samples = [sample(settings, seed) for seed in seeds]
     xs, ys = (np.stack(each) for each in zip(*samples, strict=True))  # (seeds, points)
     between = np.linspace(xs[:, 0], xs[:, -1], 400, axis=1)
     starts = []
     for seed in seeds:
         generator = torch.Generator().manual_seed(seed)
-        starts.append(torch.randn(3, recipe.neurons, generator=generator))
-    scale = torch.tensor([3.0, 1.0, 1 / math.sqrt(recipe.neurons)])
+        starts.append(torch.randn(3, settings.neurons, generator=generator))
+    scale = torch.tensor([3.0, 1.0, 1 / math.sqrt(settings.neurons)])
     inner, bias, outer = (
         part.clone().requires_grad_() for part in (torch.stack(starts, 1) * scale[:, None, None])
     )
@@ -107,15 +107,15 @@ def _off(found: Array, wanted: Array) -> float:
 
 
 @one_thread()
-def experiment(recipe: Curve) -> Outcome:
+def experiment(settings: Curve) -> Outcome:
     """Errors for every degree, medians of some seeds; and the network's."""
-    seeds = range(recipe.seed, recipe.seed + _SEEDS)
-    degrees = list(range(1, min(recipe.degree, recipe.points - 1) + 1))
-    pairs = [[errors(recipe, degree, seed) for seed in seeds] for degree in degrees]
+    seeds = range(settings.seed, settings.seed + _SEEDS)
+    degrees = list(range(1, min(settings.degree, settings.points - 1) + 1))
+    pairs = [[errors(settings, degree, seed) for seed in seeds] for degree in degrees]
     training = [float(np.median([pair[0] for pair in each])) for each in pairs]
     test = [float(np.median([pair[1] for pair in each])) for each in pairs]
     best = degrees[int(np.argmin(test))]
-    nets = networks(recipe, seeds[:_NETWORKS])
+    nets = networks(settings, seeds[:_NETWORKS])
     net_training, net_test = (float(np.median(each)) for each in nets[:2])
     falls = all(after <= before * 1.02 + 1e-9 for before, after in pairwise(training))
     rises = test[-1] > _HARM * min(test)
@@ -133,7 +133,7 @@ def experiment(recipe: Curve) -> Outcome:
     else:
         words += ". With so little noise, or so many points, high degrees do no harm here."
     words += (
-        f" A network of {recipe.neurons} tanh is off by {net_training:.2f} where it is fitted, and by "
+        f" A network of {settings.neurons} tanh is off by {net_training:.2f} where it is fitted, and by "
         f"{net_test:.2f} where it is not."
     )
     numbers = {
@@ -142,7 +142,7 @@ def experiment(recipe: Curve) -> Outcome:
         "training error of the highest degree": training[-1],
         "network's training error": net_training, "network's test error": net_test,
     }  # fmt: skip
-    xs, ys = sample(recipe, recipe.seed)
+    xs, ys = sample(settings, settings.seed)
     between = np.linspace(xs[0], xs[-1], 400)
     truth = [
         Line("the truth", between.tolist(), sine(between).tolist(), "dashed"),
@@ -152,9 +152,9 @@ def experiment(recipe: Curve) -> Outcome:
     def fit(degree: int) -> Line:
         low, high = min(*ys, -1) - 0.8, max(*ys, 1) + 0.8  # what leaves this leaves the picture
         name = "a line" if degree == 1 else f"degree {degree}"
-        return Line(name, between.tolist(), _fit(recipe, degree)(between).clip(low, high).tolist())
+        return Line(name, between.tolist(), _fit(settings, degree)(between).clip(low, high).tolist())
 
-    network = Line(f"{recipe.neurons} tanh neurons", between.tolist(), nets[2])
+    network = Line(f"{settings.neurons} tanh neurons", between.tolist(), nets[2])
     by_degree = Chart(
         f"Medians of {_SEEDS} samples", "degree", "error",
         [Line("where it is not fitted", degrees, test), Line("where it is fitted", degrees, training)],
@@ -169,8 +169,8 @@ def experiment(recipe: Curve) -> Outcome:
     return Outcome(Finding(verdict, words, numbers, tuple(seeds)), charts)
 
 
-def _fit(recipe: Curve, degree: int) -> np.polynomial.Chebyshev:
-    xs, ys = sample(recipe, recipe.seed)
+def _fit(settings: Curve, degree: int) -> np.polynomial.Chebyshev:
+    xs, ys = sample(settings, settings.seed)
     return np.polynomial.Chebyshev.fit(xs, ys, degree, domain=[-1, 1])
 
 

@@ -68,10 +68,14 @@ class Derivative(Settings):
     )
 
 
-def error(recipe: Derivative, kind: type[np.floating], nudge: float, *, both: bool) -> float:
+def error(settings: Derivative, kind: type[np.floating], nudge: float, *, both: bool) -> float:
     """How far the measured derivative is from the true one, as a share of it."""
-    function, true = _FUNCTIONS[recipe.function]
-    places = np.linspace(recipe.x - 0.05, recipe.x + 0.05, recipe.points) if recipe.points > 1 else [recipe.x]
+    function, true = _FUNCTIONS[settings.function]
+    places = (
+        np.linspace(settings.x - 0.05, settings.x + 0.05, settings.points)
+        if settings.points > 1
+        else [settings.x]
+    )
     total = 0.0
     for place in places:
         x, h = kind(place), kind(nudge)
@@ -85,26 +89,26 @@ def error(recipe: Derivative, kind: type[np.floating], nudge: float, *, both: bo
     return total / len(places)
 
 
-def gradient(recipe: Derivative, x: Array, y: Array) -> tuple[Array, Array]:
+def gradient(settings: Derivative, x: Array, y: Array) -> tuple[Array, Array]:
     """Both slopes of the ground at places, as nudges of x and of y measure them."""
-    height = _GROUNDS[recipe.ground]
+    height = _GROUNDS[settings.ground]
     return (
         (height(x + _NUDGE, y) - height(x - _NUDGE, y)) / (2 * _NUDGE),
         (height(x, y + _NUDGE) - height(x, y - _NUDGE)) / (2 * _NUDGE),
     )
 
 
-def rises(recipe: Derivative) -> tuple[Array, Array]:
+def rises(settings: Derivative) -> tuple[Array, Array]:
     """Directions in degrees, and how much the ground rises in each, divided by the step."""
     turns = np.arange(_WAYS) * 360 / _WAYS
-    height, at = _GROUNDS[recipe.ground], np.radians(turns)
-    x, y = recipe.x + recipe.step * np.cos(at), recipe.y + recipe.step * np.sin(at)
-    return turns, (height(x, y) - height(np.array(recipe.x), np.array(recipe.y))) / recipe.step
+    height, at = _GROUNDS[settings.ground], np.radians(turns)
+    x, y = settings.x + settings.step * np.cos(at), settings.y + settings.step * np.sin(at)
+    return turns, (height(x, y) - height(np.array(settings.x), np.array(settings.y))) / settings.step
 
 
-def experiment(recipe: Derivative) -> Outcome:
+def experiment(settings: Derivative) -> Outcome:
     """What a nudge of each size measures, and which of many directions rises the most."""
-    parts = [_nudges(recipe), _directions(recipe)]
+    parts = [_nudges(settings), _directions(settings)]
     holds = all(part.finding.verdict == "holds" for part in parts)
     finding = Finding(
         "holds" if holds else "holds only when",
@@ -114,7 +118,7 @@ def experiment(recipe: Derivative) -> Outcome:
     return Outcome(finding, [chart for part in parts for chart in part.charts])
 
 
-def _nudges(recipe: Derivative) -> Outcome:
+def _nudges(settings: Derivative) -> Outcome:
     """The error at nudges from 1 down to 1e-16, one way and both, in 32 and in 64 bits."""
     nudges: Array = np.logspace(-16, 0, 65)
     lines, best = [], {}
@@ -124,7 +128,7 @@ def _nudges(recipe: Derivative) -> Outcome:
         ("32 bits, one way", np.float32, False),
         ("32 bits, both ways", np.float32, True),
     ):
-        found = [error(recipe, kind, float(nudge), both=both) for nudge in nudges]
+        found = [error(settings, kind, float(nudge), both=both) for nudge in nudges]
         kept = [(float(h), e) for h, e in zip(nudges, found, strict=True) if 0 < e < 10]
         lines.append(Line(name, [h for h, _ in kept], [e for _, e in kept]))
         best[name] = min(zip(nudges.tolist(), found, strict=True), key=lambda pair: pair[1])
@@ -142,26 +146,26 @@ def _nudges(recipe: Derivative) -> Outcome:
     )
     numbers = {f"{name}: {what}": value for name, pair in best.items()
                for what, value in zip(("nudge", "error"), pair, strict=True)}  # fmt: skip
-    title = f"Measuring the slope of the {recipe.function} around {recipe.x:g}"
+    title = f"Measuring the slope of the {settings.function} around {settings.x:g}"
     chart = Chart(title, "nudge h", "error, as a share", lines, True, True)
     return Outcome(Finding("holds" if holds else "holds only when", words, numbers), [chart])
 
 
-def _directions(recipe: Derivative) -> Outcome:
+def _directions(settings: Derivative) -> Outcome:
     """The gradient as an arrow on the ground, and how much each direction rises."""
-    turns, found = rises(recipe)
-    across, up = (float(part) for part in gradient(recipe, np.array(recipe.x), np.array(recipe.y)))
+    turns, found = rises(settings)
+    across, up = (float(part) for part in gradient(settings, np.array(settings.x), np.array(settings.y)))
     length, turn = math.hypot(across, up), math.degrees(math.atan2(up, across)) % 360
     steepest = float(turns[found.argmax()])
     apart = abs((steepest - turn + 180) % 360 - 180)
     level = length < _LEVEL
     holds = not level and apart <= _NEAR
-    here = f"({recipe.x:g}, {recipe.y:g})"
+    here = f"({settings.x:g}, {settings.y:g})"
     words = (
-        f"At {here} of the {recipe.ground} it is level: there the gradient points nowhere."
+        f"At {here} of the {settings.ground} it is level: there the gradient points nowhere."
         if level
-        else f"The gradient of the {recipe.ground} at {here} points to {turn:.1f}°, where 0° is along x; of "
-        f"{_WAYS} directions followed for {recipe.step:g} the one to {steepest:.1f}° rises the most, "
+        else f"The gradient of the {settings.ground} at {here} points to {turn:.1f}°, where 0° is along x; "
+        f"of {_WAYS} directions followed for {settings.step:g} the one to {steepest:.1f}° rises the most, "
         f"{found.max():.3f} for each 1 of way, where the gradient is {length:.3f} long."
     )
     if not level and not holds:
@@ -173,24 +177,24 @@ def _directions(recipe: Derivative) -> Outcome:
         (length * np.cos(np.radians(turns - turn))).tolist(), "dashed",
     )  # fmt: skip
     charts = [
-        _ground(recipe, across, up),
+        _ground(settings, across, up),
         Chart("How much each direction rises", "direction, degrees", "rise, by the step",
-              [Line(f"measured, a step of {recipe.step:g}", turns.tolist(), found.tolist()), told,
+              [Line(f"measured, a step of {settings.step:g}", turns.tolist(), found.tolist()), told,
                Line("along the gradient", [turn], [length], "marks")]),
     ]  # fmt: skip
     return Outcome(Finding("holds" if holds else "holds only when", words, numbers), charts)
 
 
-def _ground(recipe: Derivative, across: float, up: float) -> Chart:
+def _ground(settings: Derivative, across: float, up: float) -> Chart:
     """The heights as light, an arrow for the gradient at places on it, and the way it points from (x, y)."""
     sides = np.linspace(-_REACH, _REACH, 64)
-    heights = _GROUNDS[recipe.ground](sides[None, :], sides[:, None])
+    heights = _GROUNDS[settings.ground](sides[None, :], sides[:, None])
     x, y = np.meshgrid(*2 * (np.linspace(-_REACH + 0.5, _REACH - 0.5, 10),))
-    slopes = gradient(recipe, x, y)
-    here = Line("here", [recipe.x], [recipe.y], "marks")
-    way = Line("along its gradient", [recipe.x, recipe.x + across], [recipe.y, recipe.y + up])
+    slopes = gradient(settings, x, y)
+    here = Line("here", [settings.x], [settings.y], "marks")
+    way = Line("along its gradient", [settings.x, settings.x + across], [settings.y, settings.y + up])
     return Chart(
-        f"The {recipe.ground} from above, light where they are high", "x", "y", [way, here],
+        f"The {settings.ground} from above, light where they are high", "x", "y", [way, here],
         surface=Surface(heights.tolist(), -_REACH, _REACH, -_REACH, _REACH),
         arrows=[(float(a), float(b), float(c), float(d))
                 for a, b, c, d in zip(x.flat, y.flat, slopes[0].flat, slopes[1].flat, strict=True)],

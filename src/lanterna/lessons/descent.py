@@ -125,23 +125,23 @@ def line_slope(line: Array, xs: Array, ys: Array) -> Array:
     return np.array([(off * xs).mean(), off.mean()])
 
 
-def batched(recipe: Descent, batch: int) -> Array:
+def batched(settings: Descent, batch: int) -> Array:
     """A plain walk over the two parameters, each step of which looks at `batch` examples."""
-    xs, ys = examples(recipe.seed)
-    chance = np.random.default_rng(recipe.seed)
+    xs, ys = examples(settings.seed)
+    chance = np.random.default_rng(settings.seed)
 
     def slopes(line: Array) -> Array:
         some = chance.choice(_EXAMPLES, batch, replace=False)
         return line_slope(line, xs[some], ys[some])
 
-    return descend(slopes, _START, recipe.rate, _LONG)
+    return descend(slopes, _START, settings.rate, _LONG)
 
 
-def experiment(recipe: Descent) -> Outcome:
+def experiment(settings: Descent) -> Outcome:
     """Walks with each rate, from one place and from many; how often each way ends in the lowest valley; and
     two parameters, with each way, and with batches of each size.
     """
-    parts = [_valleys(recipe), _ways(recipe), _batches(recipe)]
+    parts = [_valleys(settings), _ways(settings), _batches(settings)]
     first = parts[0].finding
     words = " ".join(part.finding.words for part in parts)
     numbers = {name: value for part in parts for name, value in part.finding.numbers.items()}
@@ -149,23 +149,23 @@ def experiment(recipe: Descent) -> Outcome:
     return Outcome(Finding(first.verdict, words, numbers, first.seeds), charts)
 
 
-def _valleys(recipe: Descent) -> Outcome:
+def _valleys(settings: Descent) -> Outcome:
     """One parameter: rates too small, right and too large, and where walks from anywhere end."""
-    best, chance = lowest(), random.Random(recipe.seed)
+    best, chance = lowest(), random.Random(settings.seed)
     starts = np.array([chance.uniform(-10, 10) for _ in range(_WALKS)])
     rest, mean = {}, {}
     for rate in _RATES:
-        ends = descend(slope, starts, rate, recipe.steps)[-1]
+        ends = descend(slope, starts, rate, settings.steps)[-1]
         rest[rate] = float(is_at_rest(ends).mean())
         mean[rate] = float(np.minimum(cost(ends), 20.0).mean())
-    ended = {way: descend(slope, starts, recipe.rate, recipe.steps, way)[-1] for way in _WAYS}
+    ended = {way: descend(slope, starts, settings.rate, settings.steps, way)[-1] for way in _WAYS}
     reached = {way: float((cost(ends) < best + 0.05).mean()) for way, ends in ended.items()}
     small, right, large = _RATES
     holds = rest[right] > 0.9 and max(rest[small], rest[large]) < 0.5 and reached["plain"] < 0.9
     verdict: Verdict = "holds" if holds else "holds only when"
     words = (
-        f"Of {_WALKS} walks of {recipe.steps} steps from anywhere {rest[small]:.0%} have come to rest with a "
-        f"rate of {small:g}, {rest[right]:.0%} with {right:g}, {rest[large]:.0%} with {large:g}. "
+        f"Of {_WALKS} walks of {settings.steps} steps from anywhere {rest[small]:.0%} have come to rest with "
+        f"a rate of {small:g}, {rest[right]:.0%} with {right:g}, {rest[large]:.0%} with {large:g}. "
     )
     if rest[right] > 0.9 and mean[large] < mean[right]:
         words += (
@@ -173,7 +173,7 @@ def _valleys(recipe: Descent) -> Outcome:
             "gets out of high valleys. "
         )
     words += (
-        f"{reached['plain']:.0%} of plain walks with {recipe.rate:g} end in the lowest valley, "
+        f"{reached['plain']:.0%} of plain walks with {settings.rate:g} end in the lowest valley, "
         f"{reached['momentum']:.0%} with momentum, {reached['adam']:.0%} with Adam: where one ends depends "
         "on where one begins."
     )
@@ -190,28 +190,28 @@ def _valleys(recipe: Descent) -> Outcome:
          Line("ends", there.tolist(), cost(there).tolist(), "marks")],
     )  # fmt: skip
     down = Chart(
-        f"Costs on the way from {recipe.start:g}", "step", "cost",
-        [_costs(f"rate {rate:g}", walk(recipe.start, rate, recipe.steps)) for rate in _RATES],
+        f"Costs on the way from {settings.start:g}", "step", "cost",
+        [_costs(f"rate {rate:g}", walk(settings.start, rate, settings.steps)) for rate in _RATES],
     )  # fmt: skip
-    return Outcome(Finding(verdict, words, numbers, (recipe.seed,)), [landscape, down])
+    return Outcome(Finding(verdict, words, numbers, (settings.seed,)), [landscape, down])
 
 
 def _costs(name: str, places: list[float]) -> Line:
     return Line(name, list(range(len(places))), np.minimum(cost(np.array(places)), 20.0).tolist())
 
 
-def _ways(recipe: Descent) -> Outcome:
+def _ways(settings: Descent) -> Outcome:
     """Two parameters of a line: the walk of each way over the cost, from above."""
-    xs, ys = examples(recipe.seed)
+    xs, ys = examples(settings.seed)
     walks = {
-        way: descend(lambda line: line_slope(line, xs, ys), _START, recipe.rate, recipe.steps, way)
+        way: descend(lambda line: line_slope(line, xs, ys), _START, settings.rate, settings.steps, way)
         for way in _WAYS
     }
     best = best_line(xs, ys)
     least = float(line_cost(best, xs, ys))
     needed = {way: _until(line_cost(places, xs, ys), least) for way, places in walks.items()}
     words = (
-        f"With two parameters, of a line through {_EXAMPLES} points, and a rate of {recipe.rate:g} plain "
+        f"With two parameters, of a line through {_EXAMPLES} points, and a rate of {settings.rate:g} plain "
         f"steps are near the least cost {_after(needed['plain'])}, momentum {_after(needed['momentum'])}, "
         f"Adam {_after(needed['adam'])}."
     )
@@ -219,7 +219,7 @@ def _ways(recipe: Descent) -> Outcome:
     across, up = np.linspace(-2, 2, 64), np.linspace(-2, 3.5, 64)
     heights = np.log10(line_cost(np.stack(np.meshgrid(across, up), -1), xs, ys))
     chart = Chart(
-        f"Two numbers: {recipe.steps} steps with a rate of {recipe.rate:g}", "factor", "offset",
+        f"Two numbers: {settings.steps} steps with a rate of {settings.rate:g}", "factor", "offset",
         [*(Line(way, places[:, 0].tolist(), places[:, 1].tolist()) for way, places in walks.items()),
          Line("least cost", [float(best[0])], [float(best[1])], "marks")],
         surface=Surface(heights.tolist(), -2, 2, -2, 3.5),
@@ -227,14 +227,14 @@ def _ways(recipe: Descent) -> Outcome:
     return Outcome(Finding("holds", words, numbers), [chart])
 
 
-def _batches(recipe: Descent) -> Outcome:
+def _batches(settings: Descent) -> Outcome:
     """Two parameters again: stochastic, mini-batch and full batch, step by step and example by example."""
-    xs, ys = examples(recipe.seed)
+    xs, ys = examples(settings.seed)
     least = float(line_cost(best_line(xs, ys), xs, ys))
     lines, told = [], []
     numbers: dict[str, float] = {}
     for batch in _BATCHES:
-        costs = line_cost(batched(recipe, batch), xs, ys)
+        costs = line_cost(batched(settings, batch), xs, ys)
         steps = _until(costs, least)
         noise = float(costs[-_LONG // 4 :].mean() - least)
         name = (

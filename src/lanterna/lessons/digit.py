@@ -96,16 +96,16 @@ def coloured(images: Tensor, seed: int) -> Tensor:
     return 1 - torch.lerp(paper[..., None, None], pen[..., None, None], images)
 
 
-def trained(recipe: DigitNetwork, how: Seen, side: int) -> Trained:
+def trained(settings: DigitNetwork, how: Seen, side: int) -> Trained:
     """The lecture's network, trained on digits seen so: all pixels to all units, all units to ten numbers."""
     digits = mnist("train")
-    digits = Digits(digits.images[: recipe.digits], digits.labels[: recipe.digits])
-    images = seen(digits, how, side, recipe.seed).flatten(1)
-    torch.manual_seed(recipe.seed)
-    first = nn.Linear(images.shape[1], recipe.units)
-    network = nn.Sequential(first, nn.ReLU(), nn.Linear(recipe.units, 10))
+    digits = Digits(digits.images[: settings.digits], digits.labels[: settings.digits])
+    images = seen(digits, how, side, settings.seed).flatten(1)
+    torch.manual_seed(settings.seed)
+    first = nn.Linear(images.shape[1], settings.units)
+    network = nn.Sequential(first, nn.ReLU(), nn.Linear(settings.units, 10))
     before = first.weight.detach().clone()
-    order = torch.cat([torch.randperm(len(images)) for _ in range(recipe.epochs)])
+    order = torch.cat([torch.randperm(len(images)) for _ in range(settings.epochs)])
 
     def wrong(step: int) -> Tensor:
         chosen = order[step * _BATCH : (step + 1) * _BATCH]
@@ -114,7 +114,7 @@ def trained(recipe: DigitNetwork, how: Seen, side: int) -> Trained:
     descend(network.parameters(), wrong, -(-len(order) // _BATCH), _RATE)
     test = mnist("test")
     with torch.no_grad():
-        answers = network(seen(test, how, side, recipe.seed + 1).flatten(1)).argmax(1)
+        answers = network(seen(test, how, side, settings.seed + 1).flatten(1)).argmax(1)
     return Trained(first, network, before, (answers == test.labels).float().mean().item())
 
 
@@ -125,28 +125,30 @@ def added_up(first: nn.Linear, pixels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @one_thread()
-def experiment(recipe: DigitNetwork) -> Outcome:
+def experiment(settings: DigitNetwork) -> Outcome:
     """Accuracy against pixels, in colour and in grey; and the units of the network with the most pixels."""
     found = {
-        (how, side): trained(recipe, how, side)
-        for how, side in told([*product(_SEEN, recipe.sides)], "training networks")
+        (how, side): trained(settings, how, side)
+        for how, side in told([*product(_SEEN, settings.sides)], "training networks")
     }
-    right = {how: [found[how, side].accuracy for side in recipe.sides] for how in _SEEN}
-    largest = recipe.sides[0]
+    right = {how: [found[how, side].accuracy for side in settings.sides] for how in _SEEN}
+    largest = settings.sides[0]
     first, network, before, _ = found["white on black", largest]
 
     test = mnist("test")
-    one = Digits(test.images[recipe.digit : recipe.digit + 1], test.labels[recipe.digit : recipe.digit + 1])
-    pixels = seen(one, "white on black", largest, recipe.seed).flatten()
+    one = Digits(
+        test.images[settings.digit : settings.digit + 1], test.labels[settings.digit : settings.digit + 1]
+    )
+    pixels = seen(one, "white on black", largest, settings.seed).flatten()
     terms, sums = added_up(first, pixels)
     with torch.no_grad():
         gap = (sums - first(pixels)).abs().max().item()
         answer = int(network(pixels).argmax())
 
-    lines = [Line(how, recipe.sides, values) for how, values in right.items()]
+    lines = [Line(how, settings.sides, values) for how, values in right.items()]
     weights = [
         Picture(
-            f"Weights of {min(_SHOWN, recipe.units)} units {when}",
+            f"Weights of {min(_SHOWN, settings.units)} units {when}",
             signed_sheet(values[:_SHOWN].reshape(-1, largest, largest)),
             f"a square for each hidden unit, {words}: amber pixels speak for it, blue ones against it",
         )
@@ -157,29 +159,29 @@ def experiment(recipe: DigitNetwork) -> Outcome:
     ]  # fmt: skip
     charts: list[Chart | Picture] = [
         Chart("All 10,000 test digits", "pixels along a side", "read right", lines, whole_across=True),
-        _adding(recipe, pixels, terms, sums, first),
+        _adding(settings, pixels, terms, sums, first),
         *weights,
     ]
-    verdict, words, bargain = _said(recipe, right)
+    verdict, words, bargain = _said(settings, right)
     words += (
-        f" Test digit {recipe.digit}, a {int(one.labels)}, is read as {answer}: every hidden unit is the sum "
-        f"of {len(pixels)} pixels times weights and a bias"
+        f" Test digit {settings.digit}, a {int(one.labels)}, is read as {answer}: every hidden unit is the "
+        f"sum of {len(pixels)} pixels times weights and a bias"
         f"{f', to within {gap:.0e}' if gap else ''}."
     )
     numbers = {f"{how}, {side}": found[how, side].accuracy for how, side in found} | {
-        "gap of the sums": gap, "weights, most pixels": float(largest**2 * recipe.units),
-        "weights, at the bargain": float(bargain**2 * recipe.units), "side of the bargain": float(bargain),
+        "gap of the sums": gap, "weights, most pixels": float(largest**2 * settings.units),
+        "weights, at the bargain": float(bargain**2 * settings.units), "side of the bargain": float(bargain),
         "rougher before": _roughness(before, largest) / _roughness(first.weight.detach(), largest),
     }  # fmt: skip
     if gap > 1e-3:
         verdict = "does not hold"
-    return Outcome(Finding(verdict, words, numbers, (recipe.seed,)), charts)
+    return Outcome(Finding(verdict, words, numbers, (settings.seed,)), charts)
 
 
-def _said(recipe: DigitNetwork, right: dict[Seen, list[float]]) -> tuple[Verdict, str, int]:
+def _said(settings: DigitNetwork, right: dict[Seen, list[float]]) -> tuple[Verdict, str, int]:
     """Whether fewer pixels and no colour are a good bargain; and the fewest that are, along a side."""
     plain, colour, grey = (right[how] for how in _SEEN)
-    sides = recipe.sides
+    sides = settings.sides
     bargain = [side for side, share in zip(sides, plain, strict=True) if plain[0] - share <= _LITTLE][-1]
     words = (
         f"With {sides[0]} pixels a side {plain[0]:.1%} of digits are read right. "
@@ -211,7 +213,7 @@ def _said(recipe: DigitNetwork, right: dict[Seen, list[float]]) -> tuple[Verdict
     return verdict, words, bargain
 
 
-def _adding(recipe: DigitNetwork, pixels: Tensor, terms: Tensor, sums: Tensor, first: nn.Linear) -> Picture:
+def _adding(settings: DigitNetwork, pixels: Tensor, terms: Tensor, sums: Tensor, first: nn.Linear) -> Picture:
     """The digit, and for the units it excites the most: their weights, and what each pixel adds."""
     side = math.isqrt(len(pixels))
     digit = pixels.reshape(1, side, side)
@@ -220,7 +222,7 @@ def _adding(recipe: DigitNetwork, pixels: Tensor, terms: Tensor, sums: Tensor, f
     for unit in chosen:
         weights = first.weight.detach()[unit]
         tiles += [
-            (enlarged(digit.expand(3, -1, -1), _SIDE), f"digit {recipe.digit}"),
+            (enlarged(digit.expand(3, -1, -1), _SIDE), f"digit {settings.digit}"),
             (enlarged(signed_picture(weights.reshape(side, side)), _SIDE), f"times weights of unit {unit}"),
             (
                 enlarged(signed_picture(terms[unit].reshape(side, side)), _SIDE),

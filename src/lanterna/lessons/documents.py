@@ -1,4 +1,4 @@
-"""The pictures of lessons, with their records, made now or made again."""
+"""The pictures of lessons, with their recipes, made now or made again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import math
 from typing import TYPE_CHECKING
 
 from lanterna.images.drawing import as_png
-from lanterna.images.record import Record, make_record
+from lanterna.images.recipe import Recipe, make_recipe
 from lanterna.lessons import Picture
 from lanterna.lessons.exercises import exercises_as_json
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from lanterna.techniques.technique import Settings
 
 
-def lesson_record(lesson: Lesson, recipe: Settings) -> Record:
+def lesson_recipe(lesson: Lesson, settings: Settings) -> Recipe:
     """How the picture of a lesson was made."""
-    return make_record("learn", lesson.name, recipe)
+    return make_recipe("learn", lesson.name, settings)
 
 
 def outcome_as_json(outcome: Outcome) -> dict[str, object]:
@@ -51,7 +51,7 @@ def lesson_as_json(lesson: Lesson) -> dict[str, object]:
         "quick": lesson.quick,
         "needs": list(lesson.needs),
         "exercises": exercises_as_json(lesson.name),
-        "settings": lesson.recipe.model_json_schema()["properties"],
+        "settings": lesson.settings.model_json_schema()["properties"],
     }
 
 

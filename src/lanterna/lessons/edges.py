@@ -42,9 +42,9 @@ def opened(name: str) -> Network:
     return open_or_train(name, device="cpu") if name == "conv" else open_network(name)
 
 
-def experiment(recipe: Edges) -> Outcome:
+def experiment(settings: Edges) -> Outcome:
     """How well the best edge, bar or blob explains each kernel, beside noise of the same size."""
-    names = tuple(dict.fromkeys(recipe.networks))
+    names = tuple(dict.fromkeys(settings.networks))
     measured: dict[str, Kernels] = {
         name: first_kernels(opened(name)) for name in told(names, "looking at kernels")
     }

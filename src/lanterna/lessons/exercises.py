@@ -184,15 +184,16 @@ def _cube_nudged() -> float:
 
 
 def _gain_both_ways() -> float:
-    recipe = derivative.Derivative(function="exponential", x=0.0)
-    large, small = (derivative.error(recipe, np.float64, nudge, both=True) for nudge in (1e-2, 1e-3))
+    settings = derivative.Derivative(function="exponential", x=0.0)
+    large, small = (derivative.error(settings, np.float64, nudge, both=True) for nudge in (1e-2, 1e-3))
     return large / small
 
 
 def _better_in_64_bits() -> str:
-    recipe = derivative.Derivative()
+    settings = derivative.Derivative()
     errors = {
-        f"1e{power}": derivative.error(recipe, np.float64, 10.0**power, both=False) for power in (-4, -8, -12)
+        f"1e{power}": derivative.error(settings, np.float64, 10.0**power, both=False)
+        for power in (-4, -8, -12)
     }
     return min(errors, key=lambda name: errors[name])
 
@@ -228,8 +229,8 @@ def _count(module: nn.Module) -> float:
 def _told_by_one_layer() -> str:
     shares = {}
     for kind in ("xor", "rings", "two heaps"):
-        recipe = layers.Layers.checked({"points": kind})
-        shares[kind] = layers.accuracy(recipe, layers.trained(recipe, 1, [0]), [0])
+        settings = layers.Layers.checked({"points": kind})
+        shares[kind] = layers.accuracy(settings, layers.trained(settings, 1, [0]), [0])
     return max(shares, key=lambda kind: shares[kind])
 
 
@@ -252,13 +253,13 @@ def _speed_with_momentum() -> float:
 
 
 def _through_every_point() -> float:
-    recipe = curve.Curve(points=12)
-    return next(degree for degree in range(1, 30) if curve.errors(recipe, degree, 0)[0] < 1e-7)
+    settings = curve.Curve(points=12)
+    return next(degree for degree in range(1, 30) if curve.errors(settings, degree, 0)[0] < 1e-7)
 
 
 def _without_noise() -> str:
-    recipe = curve.Curve(noise=0.0)
-    line, high = (curve.errors(recipe, degree, 0)[1] for degree in (3, 11))
+    settings = curve.Curve(noise=0.0)
+    line, high = (curve.errors(settings, degree, 0)[1] for degree in (3, 11))
     return "better" if high < line else "worse"
 
 
@@ -287,8 +288,8 @@ def _pieces() -> float:
 
 
 def _gain_of_twice_the_neurons() -> float:
-    recipe = functions.Functions()
-    return functions.error(recipe, 64) / functions.error(recipe, 128)
+    settings = functions.Functions()
+    return functions.error(settings, 64) / functions.error(settings, 128)
 
 
 def _off_gives() -> float:

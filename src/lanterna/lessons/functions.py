@@ -42,66 +42,66 @@ class Functions(Settings):
     neurons: int = Field(default=128, ge=1, le=512, description="Neurons, at most.")
 
 
-def wanted(recipe: Functions, xs: Array) -> Array:
+def wanted(settings: Functions, xs: Array) -> Array:
     """The curve at places between 0 and 1. Errors: `UsageError` where one's own has too few heights."""
-    if recipe.curve == "own":
-        if len(recipe.own) < 2:
-            raise UsageError(f"own: expected 2 heights or more of your own curve, got {len(recipe.own)}")
-        drawn: Array = np.interp(xs, np.linspace(0, 1, len(recipe.own)), np.array(recipe.own))
+    if settings.curve == "own":
+        if len(settings.own) < 2:
+            raise UsageError(f"own: expected 2 heights or more of your own curve, got {len(settings.own)}")
+        drawn: Array = np.interp(xs, np.linspace(0, 1, len(settings.own)), np.array(settings.own))
         return drawn
-    if recipe.curve == "bump":
+    if settings.curve == "bump":
         bump: Array = np.exp(-(((xs - 0.5) / 0.12) ** 2))
         return bump
-    if recipe.curve == "step":
+    if settings.curve == "step":
         return (xs > 0.4321).astype(np.float64)
     waves: Array = np.sin(5 * math.pi * xs) + 0.5 * np.sin(2 * math.pi * xs)
     return waves
 
 
-def parts(recipe: Functions, neurons: int, xs: Array) -> Array:
+def parts(settings: Functions, neurons: int, xs: Array) -> Array:
     """What the best sum of so many relu units is made of, `(places, 2 + neurons)`: an offset, a line, and
     each unit with its weight. The corners are set evenly.
     """
     corners = np.linspace(0, 1, neurons + 2)[1:-1]
     at = np.concatenate([np.ones((len(xs), 1)), xs[:, None], np.maximum(0, xs[:, None] - corners)], 1)
-    weights = np.linalg.lstsq(at, wanted(recipe, xs), rcond=None)[0]
+    weights = np.linalg.lstsq(at, wanted(settings, xs), rcond=None)[0]
     weighted: Array = at * weights
     return weighted
 
 
-def approached(recipe: Functions, neurons: int, xs: Array) -> Array:
+def approached(settings: Functions, neurons: int, xs: Array) -> Array:
     """Their sum."""
-    found: Array = parts(recipe, neurons, xs).sum(1)
+    found: Array = parts(settings, neurons, xs).sum(1)
     return found
 
 
-def error(recipe: Functions, neurons: int) -> float:
+def error(settings: Functions, neurons: int) -> float:
     """Root mean square error over the curve."""
     xs = np.linspace(0, 1, _PLACES)
-    return float(np.sqrt(np.mean((approached(recipe, neurons, xs) - wanted(recipe, xs)) ** 2)))
+    return float(np.sqrt(np.mean((approached(settings, neurons, xs) - wanted(settings, xs)) ** 2)))
 
 
-def experiment(recipe: Functions) -> Outcome:
+def experiment(settings: Functions) -> Outcome:
     """The error with 1, 2, 4 … neurons."""
-    sizes = [2**power for power in range(recipe.neurons.bit_length())]
-    errors = [max(error(recipe, size), 1e-12) for size in sizes]
+    sizes = [2**power for power in range(settings.neurons.bit_length())]
+    errors = [max(error(settings, size), 1e-12) for size in sizes]
     late = [pair for pair in zip(sizes, errors, strict=True) if pair[0] >= 8]
     if len(late) < 2:
         late = list(zip(sizes, errors, strict=True))
     (first, before), (last, after) = late[0], late[-1]
     power = math.log(before / after) / math.log(last / first) if last > first else 0.0
-    verdict, words = _told(recipe, sizes, errors, power)
+    verdict, words = _told(settings, sizes, errors, power)
     xs = np.linspace(0, 1, 401)
     few = sizes[min(3, len(sizes) - 1)]
     shown = Chart(
         "The curve, and what comes near it", "x", "y",
         [
-            Line("wanted", xs.tolist(), wanted(recipe, xs).tolist()),
-            Line(f"{few} neurons", xs.tolist(), approached(recipe, few, xs).tolist()),
-            Line(f"{sizes[-1]} neurons", xs.tolist(), approached(recipe, sizes[-1], xs).tolist(), "dashed"),
+            Line("wanted", xs.tolist(), wanted(settings, xs).tolist()),
+            Line(f"{few} neurons", xs.tolist(), approached(settings, few, xs).tolist()),
+            Line(f"{sizes[-1]} neurons", xs.tolist(), approached(settings, sizes[-1], xs).tolist(), "dashed"),
         ],
     )  # fmt: skip
-    made = parts(recipe, few, xs)
+    made = parts(settings, few, xs)
     pieces = Chart(
         f"What the {few} are: an offset and a line, then bend after bend", "x", "y",
         [Line("", xs.tolist(), made[:, : count + 2].sum(1).tolist()) for count in range(few + 1)],
@@ -114,7 +114,7 @@ def experiment(recipe: Functions) -> Outcome:
     return Outcome(Finding(verdict, words, numbers, ()), [shown, pieces, fall])
 
 
-def _told(recipe: Functions, sizes: list[int], errors: list[float], power: float) -> tuple[Verdict, str]:
+def _told(settings: Functions, sizes: list[int], errors: list[float], power: float) -> tuple[Verdict, str]:
     if errors[0] < _NOTHING:
         return "holds", "This curve is a straight line, which needs no bend: one neuron is as near as many."
     if len(sizes) < 2:
@@ -129,7 +129,7 @@ def _told(recipe: Functions, sizes: list[int], errors: list[float], power: float
         )
     if power > _SMOOTH:
         return "holds", words + "So quickly is a curve approached that is smooth."
-    if recipe.curve in ("step", "own"):
+    if settings.curve in ("step", "own"):
         return "holds only when", (
             words + "Where a curve jumps or has sharp corners, bent lines come near slowly."
         )

@@ -55,7 +55,7 @@ def nudged_slope(evaluate: Callable[[Sequence[float]], float], inputs: list[floa
     return found
 
 
-def evaluations(way: str, gates: int, recipe: Gates, seed: int) -> int:
+def evaluations(way: str, gates: int, settings: Gates, seed: int) -> int:
     """How often the circuit was evaluated until its output had risen; `_MOST` where it never had."""
     chance, count = random.Random(seed), 0
 
@@ -66,15 +66,15 @@ def evaluations(way: str, gates: int, recipe: Gates, seed: int) -> int:
 
     # Inputs of length 1 in all, so that circuits of every size are as steep.
     inputs = _of_length(1.0, [chance.gauss(0, 1) for _ in range(2 * gates)])
-    goal = output(inputs) + recipe.rise
+    goal = output(inputs) + settings.rise
     while output(inputs) < goal and count < _MOST:
         if way == "tries":
-            move = _of_length(recipe.step, [chance.gauss(0, 1) for _ in inputs])
+            move = _of_length(settings.step, [chance.gauss(0, 1) for _ in inputs])
             tried = [value + by for value, by in zip(inputs, move, strict=True)]
             better = evaluate(tried) > output(inputs)
         else:
             found = nudged_slope(evaluate, inputs) if way == "nudges" else slope(inputs)
-            move = _of_length(recipe.step, found)
+            move = _of_length(settings.step, found)
             tried, better = [value + by for value, by in zip(inputs, move, strict=True)], True
             count += way == "rule"  # forward once, and back along the gates
         if better:
@@ -87,12 +87,12 @@ def _of_length(length: float, values: Sequence[float]) -> list[float]:
     return [value * length / now for value in values]
 
 
-def experiment(recipe: Gates) -> Outcome:
+def experiment(settings: Gates) -> Outcome:
     """Count evaluations for circuits of one gate, two, four and so on."""
-    sizes = [2**power for power in range(recipe.gates.bit_length()) if 2**power <= recipe.gates]
-    seeds = range(recipe.seed, recipe.seed + recipe.tries)
+    sizes = [2**power for power in range(settings.gates.bit_length()) if 2**power <= settings.gates]
+    seeds = range(settings.seed, settings.seed + settings.tries)
     found = {
-        way: [statistics.median(evaluations(way, size, recipe, seed) for seed in seeds) for size in sizes]
+        way: [statistics.median(evaluations(way, size, settings, seed) for seed in seeds) for size in sizes]
         for way in ("tries", "nudges", "rule")
     }
     small = {way: counts[0] for way, counts in found.items()}
@@ -119,7 +119,7 @@ def experiment(recipe: Gates) -> Outcome:
         Line("analytic derivative", [2 * size for size in sizes], found["rule"]),
     ]
     chart = Chart(
-        f"Until the output has risen by {recipe.rise:g}", "inputs", "evaluations", lines, True, True
+        f"Until the output has risen by {settings.rise:g}", "inputs", "evaluations", lines, True, True
     )
     return Outcome(Finding("holds" if cheapest else "does not hold", words, numbers, tuple(seeds)), [chart])
 

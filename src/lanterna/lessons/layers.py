@@ -74,43 +74,43 @@ class Layers(Settings):
         return own
 
 
-def sample(recipe: Layers, seed: int) -> tuple[Tensor, Tensor]:
+def sample(settings: Layers, seed: int) -> tuple[Tensor, Tensor]:
     """Points `(N, 2)` and which class each is of, `(N,)`. One's own are the same for every seed.
 
     Errors: `UsageError` where one's own are too few, or of one class.
     """
-    if recipe.points == "own":
-        which = torch.tensor(recipe.own[2::3]).long()
-        if len(which) < _FEWEST or len(set(recipe.own[2::3])) < 2:
+    if settings.points == "own":
+        which = torch.tensor(settings.own[2::3]).long()
+        if len(which) < _FEWEST or len(set(settings.own[2::3])) < 2:
             raise UsageError(
                 f"own: expected {_FEWEST} points or more, some of each class, got {len(which)}: "
                 "give x, y and class of each in turn"
             )
-        return torch.tensor(recipe.own).view(-1, 3)[:, :2], which
+        return torch.tensor(settings.own).view(-1, 3)[:, :2], which
     generator = torch.Generator().manual_seed(seed)
     which = torch.arange(_POINTS) % 2
     noise = 0.1 * torch.randn(_POINTS, 2, generator=generator)
     turn = 2 * math.pi * torch.rand(_POINTS, generator=generator)
-    if recipe.points == "rings":
+    if settings.points == "rings":
         radius = torch.where(which == 0, 0.35, 1.0)[:, None]
         return radius * torch.stack([turn.cos(), turn.sin()], 1) + noise, which
-    if recipe.points == "moons":
+    if settings.points == "moons":
         half = turn / 2
         upper = torch.stack([half.cos() - 0.5, half.sin() - 0.25], 1)
         return torch.where(which[:, None] == 0, upper, -upper) + noise, which
-    if recipe.points == "xor":
+    if settings.points == "xor":
         corner = torch.randint(0, 2, (_POINTS,), generator=generator)
         signs = 2.0 * torch.stack([corner, corner ^ which], 1) - 1
         return 0.7 * signs + 2 * noise, which
     return (1.4 * which - 0.7)[:, None] * torch.ones(2) + 2 * noise, which
 
 
-def network(recipe: Layers, layers: int, seed: int) -> nn.Sequential:
+def network(settings: Layers, layers: int, seed: int) -> nn.Sequential:
     """One layer, or two with a bend between them."""
     generator = torch.Generator().manual_seed(seed)
     bends = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "none": nn.Identity}
     made = nn.Sequential(nn.Linear(2, 1)) if layers == 1 else nn.Sequential(
-        nn.Linear(2, recipe.hidden), bends[recipe.bend](), nn.Linear(recipe.hidden, 1)
+        nn.Linear(2, settings.hidden), bends[settings.bend](), nn.Linear(settings.hidden, 1)
     )  # fmt: skip
     with torch.no_grad():
         for parameter in made.parameters():
@@ -120,14 +120,14 @@ def network(recipe: Layers, layers: int, seed: int) -> nn.Sequential:
     return made
 
 
-def trained(recipe: Layers, layers: int, seeds: Sequence[int]) -> list[nn.Sequential]:
+def trained(settings: Layers, layers: int, seeds: Sequence[int]) -> list[nn.Sequential]:
     """A network for each seed, which has learned a sample of the points.
 
     All are trained at once, as tensors with a row for each, and nothing of one reaches another.
     """
-    made = [network(recipe, layers, seed) for seed in seeds]
+    made = [network(settings, layers, seed) for seed in seeds]
     points, which = (
-        torch.stack(each) for each in zip(*(sample(recipe, seed) for seed in seeds), strict=True)
+        torch.stack(each) for each in zip(*(sample(settings, seed) for seed in seeds), strict=True)
     )
     rows = [
         torch.stack(each).detach().requires_grad_()
@@ -151,45 +151,45 @@ def trained(recipe: Layers, layers: int, seeds: Sequence[int]) -> list[nn.Sequen
     return made
 
 
-def accuracy(recipe: Layers, networks: Sequence[nn.Sequential], seeds: Sequence[int]) -> float:
+def accuracy(settings: Layers, networks: Sequence[nn.Sequential], seeds: Sequence[int]) -> float:
     """The share of fresh points that networks tell apart, the median of the seeds of which each is one's.
 
     Of one's own points, the share of those.
     """
     shares: list[float] = []
     for made, seed in zip(networks, seeds, strict=True):
-        fresh, wanted = sample(recipe, seed + 10_000)
+        fresh, wanted = sample(settings, seed + 10_000)
         with torch.no_grad():
             shares.append(((made(fresh)[:, 0] > 0) == wanted.bool()).float().mean().item())
     return statistics.median(shares)
 
 
 @one_thread()
-def experiment(recipe: Layers) -> Outcome:
+def experiment(settings: Layers) -> Outcome:
     """Accuracy of one layer and of two with 1, 2, 4 … hidden units, medians of some seeds."""
-    seeds = range(recipe.seed, recipe.seed + _SEEDS)
-    sizes = sorted({2**power for power in range(recipe.hidden.bit_length())} | {recipe.hidden})
+    seeds = range(settings.seed, settings.seed + _SEEDS)
+    sizes = sorted({2**power for power in range(settings.hidden.bit_length())} | {settings.hidden})
 
-    single = trained(recipe, 1, seeds)
-    double = [trained(recipe.changed({"hidden": size}), 2, seeds) for size in sizes]
-    one = accuracy(recipe, single, seeds)
-    two = [accuracy(recipe, each, seeds) for each in double]
+    single = trained(settings, 1, seeds)
+    double = [trained(settings.changed({"hidden": size}), 2, seeds) for size in sizes]
+    one = accuracy(settings, single, seeds)
+    two = [accuracy(settings, each, seeds) for each in double]
     enough = next((size for size, share in zip(sizes, two, strict=True) if share > _ENOUGH), None)
     holds = two[-1] > one + _MORE
-    connections, biases = 3 * recipe.hidden, recipe.hidden + 1
-    units = "hidden unit" if recipe.hidden == 1 else "hidden units"
-    whose = "your points" if recipe.points == "own" else "fresh points"
+    connections, biases = 3 * settings.hidden, settings.hidden + 1
+    units = "hidden unit" if settings.hidden == 1 else "hidden units"
+    whose = "your points" if settings.points == "own" else "fresh points"
     verdict: Verdict = "holds" if holds else "holds only when"
     words = (
-        f"One layer, 2 connections and a bias, gets {one:.0%} of {whose} right; two with {recipe.hidden} "
+        f"One layer, 2 connections and a bias, gets {one:.0%} of {whose} right; two with {settings.hidden} "
         f"{units}, {connections} connections and {biases} biases, {two[-1]:.0%}. "
     )
     words += (
         f"{enough} hidden unit{'' if enough == 1 else 's'} {'is' if enough == 1 else 'are'} enough for 95 %."
         if enough
-        else f"No size up to {recipe.hidden} comes to 95 %."
+        else f"No size up to {settings.hidden} comes to 95 %."
     )
-    if recipe.bend == "none":
+    if settings.bend == "none":
         words += " Without a bend between them two layers are one: a product of matrices is a matrix."
     elif not holds and one > _ENOUGH:
         words += " These points are told apart by a straight line, so that a second layer adds nothing."
@@ -205,16 +205,16 @@ def experiment(recipe: Layers) -> Outcome:
         log_across=True, whole_across=True,
     )  # fmt: skip
     charts = [
-        _answers(recipe, single[0], "One layer answers"),
-        _answers(recipe, double[-1][0], f"Two layers answer, {recipe.hidden} {units}"),
+        _answers(settings, single[0], "One layer answers"),
+        _answers(settings, double[-1][0], f"Two layers answer, {settings.hidden} {units}"),
         by_size,
     ]
     return Outcome(Finding(verdict, words, numbers, tuple(seeds)), charts)
 
 
-def _answers(recipe: Layers, made: nn.Sequential, title: str) -> Chart:
+def _answers(settings: Layers, made: nn.Sequential, title: str) -> Chart:
     """The points, and as light beneath them how sure the network is of the second class everywhere."""
-    points, which = sample(recipe, recipe.seed)
+    points, which = sample(settings, settings.seed)
     reach = points.abs().max().item() + 0.2
     side = torch.linspace(-reach, reach, _SIDE)
     with torch.no_grad():

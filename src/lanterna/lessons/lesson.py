@@ -89,9 +89,9 @@ class Outcome:
 class Lesson:
     """One lesson. `claim` is the lecture's, in our words; `where` says where in the code one reads on.
 
-    `experiment` is given a recipe of the kind `recipe`, whose fields are the controls; `needs` are the items
-    of the shelf that it stands on. `quick`: with its usual settings it takes a second or two, and can answer
-    while a control moves.
+    `experiment` is given settings of the class `settings`, whose fields are the controls; `needs` are the
+    items of the shelf that it stands on. `quick`: with its usual settings it takes a second or two, and can
+    answer while a control moves.
     """
 
     name: str
@@ -99,7 +99,7 @@ class Lesson:
     question: str
     claim: str
     where: str
-    recipe: type[Settings]
+    settings: type[Settings]
     experiment: Callable[[Any], Outcome]
     needs: Sequence[str] = ()
     quick: bool = False

@@ -48,46 +48,48 @@ def output(total: Tensor, weight: float, bias: float) -> Tensor:
     return torch.sigmoid(weight * total + bias)
 
 
-def sums(recipe: Neuron) -> Tensor:
+def sums(settings: Neuron) -> Tensor:
     """The weighted sums of the first units of a digit network with sigmoids, for each digit: `(N, units)`."""
     wanted = {"network": "dense", "activation": "sigmoid", "hidden": (64,), "epochs": 2, "fraction": 0.3,
-              "learning_rate": 0.01, "augmentation": "none", "seed": recipe.seed}  # fmt: skip
+              "learning_rate": 0.01, "augmentation": "none", "seed": settings.seed}  # fmt: skip
     (last,) = deque(train(Train.checked(wanted), device="cpu"), maxlen=1)
-    images = in_unit_range(mnist("test").images[: recipe.digits])
+    images = in_unit_range(mnist("test").images[: settings.digits])
     with torch.no_grad():
         found: Tensor = next(out for name, out in last.network.eval().run(images) if name == "hidden1")
     return found
 
 
-def experiment(recipe: Neuron) -> Outcome:
+def experiment(settings: Neuron) -> Outcome:
     """The switch with and without the bias; and how often real units are on as their biases move."""
     totals = torch.linspace(-10, 10, 201)
     curves = [
-        Line(f"bias {bias:g}", totals.tolist(), output(totals, recipe.weight, bias).tolist())
-        for bias in dict.fromkeys((recipe.bias, 0.0, -recipe.bias))
+        Line(f"bias {bias:g}", totals.tolist(), output(totals, settings.weight, bias).tolist())
+        for bias in dict.fromkeys((settings.bias, 0.0, -settings.bias))
     ]
-    real = sums(recipe)
-    on = {bias: (torch.sigmoid(real + bias) > _ON).float().mean().item() for bias in (*_BIASES, recipe.bias)}
+    real = sums(settings)
+    on = {
+        bias: (torch.sigmoid(real + bias) > _ON).float().mean().item() for bias in (*_BIASES, settings.bias)
+    }
     shares = [on[bias] for bias in _BIASES]
-    here, none = on[recipe.bias], on[0.0]
-    lower = recipe.bias < 0
+    here, none = on[settings.bias], on[0.0]
+    lower = settings.bias < 0
     holds = all(one <= other for one, other in pairwise(shares)) and shares[0] < none / 2
     holds = holds and (here < none if lower else here >= none)
     verdict: Verdict = "holds" if holds else "does not hold"
-    halfway = -recipe.bias / recipe.weight + 0.0
+    halfway = -settings.bias / settings.weight + 0.0
     words = (
-        f"With a bias of {recipe.bias:g} the neuron is halfway at a sum of {halfway:g} in place of 0. On "
-        f"{recipe.digits} test digits, the 64 first units of a digit network are on {none:.0%} of the time "
-        f"as trained, {here:.0%} with {abs(recipe.bias):g} {'less' if lower else 'more'}: "
+        f"With a bias of {settings.bias:g} the neuron is halfway at a sum of {halfway:g} in place of 0. On "
+        f"{settings.digits} test digits, the 64 first units of a digit network are on {none:.0%} of the time "
+        f"as trained, {here:.0%} with {abs(settings.bias):g} {'less' if lower else 'more'}: "
         f"{'harder' if lower else 'easier'} to activate, by a factor of {none / max(here, 1e-9):.1f}."
     )
     charts = [
-        Chart(f"One neuron, weight {recipe.weight:g}", "sum of its inputs", "output", curves),
+        Chart(f"One neuron, weight {settings.weight:g}", "sum of its inputs", "output", curves),
         Chart("First units of a digit network", "added to every bias", "on, of all digits and units",
               [Line("", _BIASES, shares)]),
     ]  # fmt: skip
     numbers = {"on, as trained": none, "on, with the bias": here, "halfway at": halfway}
-    return Outcome(Finding(verdict, words, numbers, (recipe.seed,)), charts)
+    return Outcome(Finding(verdict, words, numbers, (settings.seed,)), charts)
 
 
 LESSON = Lesson(

@@ -90,20 +90,20 @@ def trained(fraction: float, seed: int, kind: Kind, *, augmented: bool) -> Netwo
     return last.network
 
 
-def experiment(recipe: Normalised) -> Outcome:
+def experiment(settings: Normalised) -> Outcome:
     """Accuracy of four networks on digits that are more and more off, as they are and cleaned up."""
     test = mnist("test")
-    images, labels = test.images[: recipe.digits], test.labels[: recipe.digits]
-    amounts = _AMOUNTS[recipe.change]
-    raw = [changed(images, recipe.change, amount) for amount in amounts]
+    images, labels = test.images[: settings.digits], test.labels[: settings.digits]
+    amounts = _AMOUNTS[settings.change]
+    raw = [changed(images, settings.change, amount) for amount in amounts]
     clean = [cleaned(each) for each in raw]
     found: dict[str, list[float]] = {}
     for kind, augmented in told([*product(_KINDS, (False, True))], "training networks"):
-        network = trained(recipe.fraction, recipe.seed, kind, augmented=augmented)
+        network = trained(settings.fraction, settings.seed, kind, augmented=augmented)
         name = f"{kind}, augmented" if augmented else kind
         found[name] = [accuracy(network, Digits(each, labels)) for each in raw]
         found[f"{name}, cleaned"] = [accuracy(network, Digits(each, labels)) for each in clean]
-    usual = amounts.index(1 if recipe.change == "scaled" else 0)
+    usual = amounts.index(1 if settings.change == "scaled" else 0)
     off = [place for place in range(len(amounts)) if place != usual]
     lost = {name: values[usual] - min(values[place] for place in off) for name, values in found.items()}
     raw_lost, clean_lost = lost["dense"], lost["dense, cleaned"]
@@ -112,24 +112,26 @@ def experiment(recipe: Normalised) -> Outcome:
     far = next((amounts[place] for place in off if learned[place] < learned[usual] - _LOSS), None)
     verdict: Verdict = "holds" if holds else "does not hold"
     words = (
-        f"At its worst the dense network loses {raw_lost:.0%} of digits that are {recipe.change}, "
+        f"At its worst the dense network loses {raw_lost:.0%} of digits that are {settings.change}, "
         f"convolutions {lost['conv']:.0%}; trained on changed digits {lost['dense, augmented']:.0%} and "
         f"{lost['conv, augmented']:.0%}. Cleaned up first: {clean_lost:.0%} and {lost['conv, cleaned']:.0%}. "
     )
     if holds:
         words += "It is mostly necessary; convolutions that learned from changed digits lose a tenth "
-        words += "nowhere here." if far is None else f"only at {far:g} {_UNITS[recipe.change]}."
+        words += "nowhere here." if far is None else f"only at {far:g} {_UNITS[settings.change]}."
     else:
         words += "Here the clean-up does not help"
-        words += ": it sets leaning digits upright and turns none." if recipe.change == "turned" else "."
+        words += ": it sets leaning digits upright and turns none." if settings.change == "turned" else "."
     lines = [
         Line(name, amounts, values, "dashed" if name.endswith("cleaned") else "line")
         for name, values in found.items()
         if "augmented" not in name or "cleaned" not in name
     ]
-    chart = Chart(f"{recipe.digits} test digits, {recipe.change}", _UNITS[recipe.change], "read right", lines)
+    chart = Chart(
+        f"{settings.digits} test digits, {settings.change}", _UNITS[settings.change], "read right", lines
+    )
     numbers = {f"lost, {name}": value for name, value in lost.items()}
-    return Outcome(Finding(verdict, words, numbers, (recipe.seed,)), [chart])
+    return Outcome(Finding(verdict, words, numbers, (settings.seed,)), [chart])
 
 
 LESSON = Lesson(

@@ -63,16 +63,16 @@ def network(inputs: int, widths: list[int], outputs: int, bend: type[nn.Module])
     return nn.Sequential(*layers, nn.Linear([inputs, *widths][-1], outputs))
 
 
-def fit(made: nn.Module, x: Tensor, y: Tensor, recipe: PaintingSteps) -> Fit:
+def fit(made: nn.Module, x: Tensor, y: Tensor, settings: PaintingSteps) -> Fit:
     """Learn `y` `(N, outputs)` at `x` `(N, inputs)`: the same for a curve and for a picture."""
-    generator = torch.Generator().manual_seed(recipe.seed)
+    generator = torch.Generator().manual_seed(settings.seed)
 
     def wrong(_: int) -> Tensor:
         some = torch.randint(0, len(x), (_BATCH,), generator=generator) if len(x) > _BATCH else slice(None)
         loss: Tensor = (made(x[some]) - y[some]).square().mean()
         return loss
 
-    losses = descend(made.parameters(), wrong, recipe.steps, _RATE)
+    losses = descend(made.parameters(), wrong, settings.steps, _RATE)
     with torch.no_grad():
         return Fit(made(x), losses)
 
@@ -91,23 +91,23 @@ def as_waves(x: Tensor, count: int, size: int, seed: int) -> Tensor:
     return torch.cat([turns.sin(), turns.cos()], 1)
 
 
-def steps(recipe: PaintingSteps, target: Tensor) -> list[tuple[Fit, Tensor]]:
+def steps(settings: PaintingSteps, target: Tensor) -> list[tuple[Fit, Tensor]]:
     """What was learned after each change, and the picture it makes, `(3, size, size)`; the sine first."""
-    torch.manual_seed(recipe.seed)
-    size, one, many = recipe.size, [recipe.neurons], [recipe.neurons] * recipe.layers
+    torch.manual_seed(settings.seed)
+    size, one, many = settings.size, [settings.neurons], [settings.neurons] * settings.layers
     grey = target.mean(0)
     x = torch.linspace(-1, 1, _POINTS)[:, None]
-    sine = fit(network(1, one, 1, nn.Tanh), x, torch.sin(math.pi * x), recipe)
+    sine = fit(network(1, one, 1, nn.Tanh), x, torch.sin(math.pi * x), settings)
 
     across = positions(size)[:size, :1]
-    row = fit(network(1, one, 1, nn.Tanh), across, grey[size // 2][:, None], recipe)
+    row = fit(network(1, one, 1, nn.Tanh), across, grey[size // 2][:, None], settings)
 
     at, colours = positions(size), target.flatten(1).T
-    plain = fit(network(2, one, 1, nn.Tanh), at, grey.flatten()[:, None], recipe)
-    coloured = fit(network(2, one, 3, nn.Tanh), at, colours, recipe)
-    deep = fit(network(2, many, 3, nn.ReLU), at, colours, recipe)
-    told = as_waves(at, recipe.waves, size, recipe.seed)
-    waves = fit(network(2 * recipe.waves, many, 3, nn.ReLU), told, colours, recipe)
+    plain = fit(network(2, one, 1, nn.Tanh), at, grey.flatten()[:, None], settings)
+    coloured = fit(network(2, one, 3, nn.Tanh), at, colours, settings)
+    deep = fit(network(2, many, 3, nn.ReLU), at, colours, settings)
+    told = as_waves(at, settings.waves, size, settings.seed)
+    waves = fit(network(2 * settings.waves, many, 3, nn.ReLU), told, colours, settings)
 
     blank = torch.full((3, size, size), 0.5)
     streaks = row.answers.T[None].expand(3, size, size)
@@ -122,10 +122,10 @@ def steps(recipe: PaintingSteps, target: Tensor) -> list[tuple[Fit, Tensor]]:
     ]
 
 
-def experiment(recipe: PaintingSteps) -> Outcome:
+def experiment(settings: PaintingSteps) -> Outcome:
     """How near each picture comes, and what each change has brought."""
-    target = photograph(recipe.photograph, recipe.size)
-    made = steps(recipe, target)
+    target = photograph(settings.photograph, settings.size)
+    made = steps(settings, target)
     near = [psnr((picture - target).square().mean().item()) for _, picture in made[1:]]
     gains = [after - before for before, after in itertools.pairwise(near)]
     sine_error = math.sqrt(made[0][0].losses[-1])
@@ -141,7 +141,7 @@ def experiment(recipe: PaintingSteps) -> Outcome:
     words = (
         f"The loop that learns the sine to {sine_error:.3f} learns the picture: one row of it "
         f"({near[0]:.1f} dB), x and y in grey ({near[1]:.1f}), in colours ({near[2]:.1f}), with "
-        f"{recipe.layers} layers of ReLUs ({near[3]:.1f}), and told positions as waves ({near[4]:.1f}). "
+        f"{settings.layers} layers of ReLUs ({near[3]:.1f}), and told positions as waves ({near[4]:.1f}). "
         f"Change {best + 2} brings the most, {gains[best]:.1f} dB."
     )
     if not rises:
@@ -151,18 +151,18 @@ def experiment(recipe: PaintingSteps) -> Outcome:
         Picture(
             f"{name}: {db:.1f} dB",
             enlarged(picture, 384),
-            f"the {recipe.photograph} as the network paints it then",
+            f"the {settings.photograph} as the network paints it then",
         )
         for name, db, (_, picture) in zip(_CHANGES[1:], near, made[1:], strict=True)
     ]
-    every = max(1, recipe.steps // 100)
+    every = max(1, settings.steps // 100)
     losses = [
-        Line(name, range(0, recipe.steps, every), each.losses[::every])
+        Line(name, range(0, settings.steps, every), each.losses[::every])
         for name, (each, _) in zip(_CHANGES, made, strict=True)
     ]
     chart = Chart("One loop for all of them", "steps", "mean square error", losses, log_up=True)
     numbers = {f"dB, {name}": db for name, db in zip(_CHANGES[1:], near, strict=True)} | {"sine": sine_error}
-    return Outcome(Finding(verdict, words, numbers, (recipe.seed,)), [chart, *sheet])
+    return Outcome(Finding(verdict, words, numbers, (settings.seed,)), [chart, *sheet])
 
 
 LESSON = Lesson(

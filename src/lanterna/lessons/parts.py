@@ -73,28 +73,28 @@ class Result(NamedTuple):
     after: float
 
 
-def trained(recipe: Parts) -> tuple[Network, Result]:
+def trained(settings: Parts) -> tuple[Network, Result]:
     """Changed: the weights. Wanted: the right class of every digit."""
-    torch.manual_seed(recipe.seed)
+    torch.manual_seed(settings.seed)
     network, digits, test = conv(), mnist("train"), mnist("test")
     lay_channels_last(network)
-    generator = torch.Generator().manual_seed(recipe.seed)
+    generator = torch.Generator().manual_seed(settings.seed)
     before = accuracy(network, test)
 
     def wanted(_: int) -> Tensor:
         some = torch.randint(0, len(digits.labels), (_BATCH,), generator=generator)
         return F.cross_entropy(network.train()(in_unit_range(digits.images[some])), digits.labels[some])
 
-    losses = descend(network.parameters(), wanted, recipe.training, 0.01)
+    losses = descend(network.parameters(), wanted, settings.training, 0.01)
     kernels = network.get_parameter("layers.conv1.weight").detach()  # (16, 1, 5, 5)
     return network, Result(signed_sheet(kernels[:, 0]), losses, before, accuracy(network, test))
 
 
-def of_a_class(recipe: Parts, network: Network) -> Result:
+def of_a_class(settings: Parts, network: Network) -> Result:
     """Changed: a picture, empty at first. Wanted: one answer, and little ink."""
-    generator = torch.Generator().manual_seed(recipe.seed)
+    generator = torch.Generator().manual_seed(settings.seed)
     canvas = FourierImage(1, 1, 20, 20, generator, fall=1.4, level=0.05)
-    want = objectives.log_odds(recipe.class_) - _INK * objectives.ink()
+    want = objectives.log_odds(settings.class_) - _INK * objectives.ink()
     network.eval()
 
     def picture() -> Tensor:
@@ -104,32 +104,32 @@ def of_a_class(recipe: Parts, network: Network) -> Result:
         views = picture().expand(_VIEWS, -1, -1, -1)
         return -want(network, transformed(views, generator)).mean()
 
-    share = [_share(network, picture(), recipe.class_)]
-    losses = descend(canvas.parameters(), wanted, 2 * recipe.steps, 0.3)
-    share.append(_share(network, picture(), recipe.class_))
+    share = [_share(network, picture(), settings.class_)]
+    losses = descend(canvas.parameters(), wanted, 2 * settings.steps, 0.3)
+    share.append(_share(network, picture(), settings.class_))
     return Result(shown(picture().detach()), losses, *share)
 
 
-def dreamed(recipe: Parts, network: Network, begin: Tensor) -> Result:
+def dreamed(settings: Parts, network: Network, begin: Tensor) -> Result:
     """Changed: the photograph. Wanted: more of whatever a layer sees in it."""
-    generator = torch.Generator().manual_seed(recipe.seed)
+    generator = torch.Generator().manual_seed(settings.seed)
     canvas = _changes(begin, generator)
-    want = objectives.energy(recipe.layer)
+    want = objectives.energy(settings.layer)
     with torch.no_grad():
         unit = want(network, begin).item()
 
     def wanted(_: int) -> Tensor:
         return -want(network, _jittered(_over(begin, canvas), generator)).sum() / unit
 
-    losses = descend(canvas.parameters(), wanted, recipe.steps, 0.05)
+    losses = descend(canvas.parameters(), wanted, settings.steps, 0.05)
     with torch.no_grad():
         after = want(network, _over(begin, canvas)).item()
         return Result(_over(begin, canvas)[0], losses, 1.0, after / unit)
 
 
-def styled(recipe: Parts, network: Network, begin: Tensor, painting: Tensor) -> Result:
+def styled(settings: Parts, network: Network, begin: Tensor, painting: Tensor) -> Result:
     """Changed: the photograph. Wanted: channels that fire together as for the painting, and its content."""
-    canvas = _changes(begin, torch.Generator().manual_seed(recipe.seed))
+    canvas = _changes(begin, torch.Generator().manual_seed(settings.seed))
     layers = frozenset({*_STYLE_LAYERS, _CONTENT_LAYER})
     with torch.no_grad():
         seen = objectives.read(network, painting, layers)
@@ -144,31 +144,33 @@ def styled(recipe: Parts, network: Network, begin: Tensor, painting: Tensor) -> 
 
     def wanted(_: int) -> Tensor:
         style, content_lost = apart(_over(begin, canvas))
-        return style + recipe.content * content_lost
+        return style + settings.content * content_lost
 
     with torch.no_grad():
         before = apart(begin)[0].item()
-    losses = descend(canvas.parameters(), wanted, recipe.steps, 0.05)
+    losses = descend(canvas.parameters(), wanted, settings.steps, 0.05)
     with torch.no_grad():
         picture = _over(begin, canvas)
         return Result(picture[0], losses, before, apart(picture)[0].item())
 
 
-def experiment(recipe: Parts) -> Outcome:
+def experiment(settings: Parts) -> Outcome:
     """All four, and how far each got."""
-    network, weights = trained(recipe)
-    vgg = optimize_for_inference(open_network("vgg16"), [recipe.layer, *_STYLE_LAYERS, _CONTENT_LAYER])
-    begin, painting = (photograph(name, recipe.size)[None] for name in (recipe.photograph, recipe.style))
+    network, weights = trained(settings)
+    vgg = optimize_for_inference(open_network("vgg16"), [settings.layer, *_STYLE_LAYERS, _CONTENT_LAYER])
+    begin, painting = (
+        photograph(name, settings.size)[None] for name in (settings.photograph, settings.style)
+    )
     results = [
         weights,
-        of_a_class(recipe, network),
-        dreamed(recipe, vgg, begin),
-        styled(recipe, vgg, begin, painting),
+        of_a_class(settings, network),
+        dreamed(settings, vgg, begin),
+        styled(settings, vgg, begin, painting),
     ]
-    return _told(recipe, results)
+    return _told(settings, results)
 
 
-def _told(recipe: Parts, results: Sequence[Result]) -> Outcome:
+def _told(settings: Parts, results: Sequence[Result]) -> Outcome:
     weights, digit, dream, style = results
     worked = {
         "training": weights.after > 0.9,
@@ -182,18 +184,18 @@ def _told(recipe: Parts, results: Sequence[Result]) -> Outcome:
     words = (
         f"One loop. It changes weights until {weights.after:.1%} of test digits are read right "
         f"({weights.before:.0%} before); a picture until that network is {digit.after:.0%} sure of a "
-        f"{recipe.class_} ({digit.before:.0%}); a photograph until {recipe.layer} is {dream.after:.1f} times "
-        f"as excited; and until its Gram matrices are {style.before / max(style.after, 1e-9):.0f} times "
-        "nearer the painting's."
+        f"{settings.class_} ({digit.before:.0%}); a photograph until {settings.layer} is {dream.after:.1f} "
+        f"times as excited; and until its Gram matrices are "
+        f"{style.before / max(style.after, 1e-9):.0f} times nearer the painting's."
     )
     missed = [name for name, good in worked.items() if not good]
     if missed:
         words += f" Not far enough with these settings: {' and '.join(missed)}."
     titles = (
         ("1. weights, for the right class", "kernels of the first layer, after training"),
-        (f"2. a picture, for the class {recipe.class_}", "a digit that nobody wrote"),
-        (f"3. a photograph, for the energy of {recipe.layer}", f"{recipe.photograph}, dreamed"),
-        (f"4. a photograph, for {recipe.style}'s Gram matrices", f"{recipe.photograph} in that style"),
+        (f"2. a picture, for the class {settings.class_}", "a digit that nobody wrote"),
+        (f"3. a photograph, for the energy of {settings.layer}", f"{settings.photograph}, dreamed"),
+        (f"4. a photograph, for {settings.style}'s Gram matrices", f"{settings.photograph} in that style"),
     )
     pictures = [
         Picture(title, each.picture, told) for (title, told), each in zip(titles, results, strict=True)
@@ -203,7 +205,7 @@ def _told(recipe: Parts, results: Sequence[Result]) -> Outcome:
         for name, each in zip(worked, results, strict=True)
         for when, value in (("before", each.before), ("after", each.after))
     }
-    return Outcome(Finding(verdict, words, numbers, (recipe.seed,)), pictures)
+    return Outcome(Finding(verdict, words, numbers, (settings.seed,)), pictures)
 
 
 def _changes(begin: Tensor, generator: torch.Generator) -> FourierImage:

@@ -97,23 +97,23 @@ def strongest(found: Paths) -> list[tuple[str, str, str, str]]:
     return rows
 
 
-def experiment(recipe: FollowPaths) -> Outcome:
+def experiment(settings: FollowPaths) -> Outcome:
     """The paths of one digit, and what is left of answers as connections are cut in three ways."""
-    network = opened(recipe.network)
+    network = opened(settings.network)
     test = mnist("test")
-    image = in_unit_range(test.images[recipe.digit])
-    before = logits_of(network, test.images[recipe.digit][None])[0]
+    image = in_unit_range(test.images[settings.digit])
+    before = logits_of(network, test.images[settings.digit][None])[0]
     answer = int(before.argmax())
     found = paths(network, image, answer)
 
-    shown = in_unit_range(test.images[: recipe.digits])
-    answers = logits_of(network, test.images[: recipe.digits]).argmax(1).tolist()
+    shown = in_unit_range(test.images[: settings.digits])
+    answers = logits_of(network, test.images[: settings.digits]).argmax(1).tolist()
     fallen = {
-        words: left(network, shown, answers, by, recipe.seed)
+        words: left(network, shown, answers, by, settings.seed)
         for by, words in told(_WAYS, "cutting connections")
     }
-    after = logits_of(without(network, found, recipe.cut), test.images[recipe.digit][None])[0]
-    verdict, words, numbers = _said(recipe, found, after, fallen, int(test.labels[recipe.digit]))
+    after = logits_of(without(network, found, settings.cut), test.images[settings.digit][None])[0]
+    verdict, words, numbers = _said(settings, found, after, fallen, int(test.labels[settings.digit]))
     ten = range(len(before))
     percent = [100 * share for share in _SHARES]
     charts: list[Chart | Picture] = [
@@ -121,30 +121,30 @@ def experiment(recipe: FollowPaths) -> Outcome:
             f"Which ink speaks for {answer}", signed_over(image, heat(found), 448),
             f"the digit, amber where a pixel speaks for {answer}, blue where it speaks against it",
         ),
-        Chart(f"Ten answers, {recipe.cut:.2%} of connections cut", "answer", "logit",
+        Chart(f"Ten answers, {settings.cut:.2%} of connections cut", "answer", "logit",
               [Line("as it is", ten, before.tolist(), "marks"), Line("cut", ten, after.tolist(), "marks")],
               whole_across=True),
-        Chart(f"Mean of {recipe.digits} test digits", "percent of connections cut", "left of the answer",
+        Chart(f"Mean of {settings.digits} test digits", "percent of connections cut", "left of the answer",
               [Line(words, percent[1:], values[1:]) for words, values in fallen.items()], log_across=True),
     ]  # fmt: skip
     head = ("layer", "brings the most", "how much", "all of it, and what comes after")
-    return Outcome(Finding(verdict, words, numbers, (recipe.seed,)), charts, [head, *strongest(found)])
+    return Outcome(Finding(verdict, words, numbers, (settings.seed,)), charts, [head, *strongest(found)])
 
 
 def _said(
-    recipe: FollowPaths, found: Paths, after: Tensor, fallen: dict[str, list[float]], label: int
+    settings: FollowPaths, found: Paths, after: Tensor, fallen: dict[str, list[float]], label: int
 ) -> tuple[Verdict, str, dict[str, float]]:
     """Whether the sums hold, and whether the answer goes with the paths; in words, and the numbers."""
-    place = min(range(len(_SHARES)), key=lambda each: abs(_SHARES[each] - recipe.cut))
+    place = min(range(len(_SHARES)), key=lambda each: abs(_SHARES[each] - settings.cut))
     paths_left, weights_left, random_left = (values[place] for values in fallen.values())
     adds_up = found.error <= _GAP * max(1.0, abs(found.value))
     goes = paths_left < min(weights_left, random_left) - _MARGIN
     reads = int(after.argmax())
     changed = f"it reads {reads}" if reads != found.answer else f"it still reads {reads}"
     words = (
-        f"Test digit {recipe.digit}, a {label}, is read as {found.answer} with {found.value:.2f}; at every "
-        f"layer the parts add up to that, to within {found.error:.0e}. With {recipe.cut:.2%} of the "
-        f"connections cut, those that bring the most, {changed}. Over {recipe.digits} digits, cutting "
+        f"Test digit {settings.digit}, a {label}, is read as {found.answer} with {found.value:.2f}; at every "
+        f"layer the parts add up to that, to within {found.error:.0e}. With {settings.cut:.2%} of the "
+        f"connections cut, those that bring the most, {changed}. Over {settings.digits} digits, cutting "
         f"the {_SHARES[place]:.2%} that matter most leaves {paths_left:.0%} of the answer; as many of the "
         f"largest weights "
         f"{weights_left:.0%}, at random {random_left:.0%}."

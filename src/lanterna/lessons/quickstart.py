@@ -53,35 +53,35 @@ class Told(NamedTuple):
     numbers: dict[str, list[float]] = {}  # noqa: RUF012 - never changed
 
 
-def program(recipe: Quickstart) -> Iterator[Told]:
+def program(settings: Quickstart) -> Iterator[Told]:
     """The quickstart. Each line, or few lines that belong together, is followed by what it did."""
     train, validation, test = mnist("train"), mnist("validation"), mnist("test")
-    images = torch.cat([train.images, validation.images])[: recipe.digits]
-    labels = torch.cat([train.labels, validation.labels])[: recipe.digits]
+    images = torch.cat([train.images, validation.images])[: settings.digits]
+    labels = torch.cat([train.labels, validation.labels])[: settings.digits]
     yield Told("mnist.load_data()", "Fetches handwritten digits, and what each of them is.",
                f"{len(labels):,} to learn from, {len(test.labels):,} to test with")  # fmt: skip
     x, x_test = images.float() / 255, test.images.float() / 255
     yield Told("x_train / 255.0", "Brings 256 levels of grey to the range from 0 to 1.",
                f"from 0 to {int(images.max())} before, from {x.min():g} to {x.max():g} now")  # fmt: skip
-    torch.manual_seed(recipe.seed)
-    yield Told("", "Chance begins from a number, so that this run can be had again.", f"seed {recipe.seed}")
+    torch.manual_seed(settings.seed)
+    yield Told("", "Chance begins from a number, so that this run can be had again.", f"seed {settings.seed}")
     flatten = nn.Flatten()
     yield Told("Flatten(input_shape=(28, 28))", "Lays the rows of pixels one behind another.",
                f"{tuple(x[0].shape)} to {flatten(x[:1]).shape[1]} numbers")  # fmt: skip
-    hidden = nn.Linear(784, recipe.units)
-    yield Told(f"Dense({recipe.units})", "Each unit weighs every pixel, adds them up, and a bias.",
-               f"{784 * recipe.units:,} weights and {recipe.units} biases")  # fmt: skip
+    hidden = nn.Linear(784, settings.units)
+    yield Told(f"Dense({settings.units})", "Each unit weighs every pixel, adds them up, and a bias.",
+               f"{784 * settings.units:,} weights and {settings.units} biases")  # fmt: skip
     bend = nn.ReLU()
     yield Told("activation='relu'", "Nothing below zero, itself above: else two layers would be one.",
                f"{(bend(hidden(flatten(x[:1000]))) == 0).float().mean():.0%} of units are off")  # fmt: skip
-    dropout = nn.Dropout(recipe.dropout)
-    yield Told(f"Dropout({recipe.dropout:g})",
+    dropout = nn.Dropout(settings.dropout)
+    yield Told(f"Dropout({settings.dropout:g})",
                "Leaves units out at random while learning, so that none leans on another.",
                f"{(dropout(torch.ones(10_000)) == 0).float().mean():.1%} left out, "
-               f"the others {1 / (1 - recipe.dropout):.2f} times as strong")  # fmt: skip
-    output = nn.Linear(recipe.units, 10)
+               f"the others {1 / (1 - settings.dropout):.2f} times as strong")  # fmt: skip
+    output = nn.Linear(settings.units, 10)
     yield Told("Dense(10)", "Ten numbers, one for each digit: logits, raw scores, not yet percentages.",
-               f"{10 * recipe.units:,} weights and 10 biases")  # fmt: skip
+               f"{10 * settings.units:,} weights and 10 biases")  # fmt: skip
     model = nn.Sequential(flatten, hidden, bend, dropout, output)
     yield Told("Sequential([...])", "Puts them one after another.",
                f"{sum(each.numel() for each in model.parameters()):,} numbers to learn")  # fmt: skip
@@ -98,7 +98,7 @@ def program(recipe: Quickstart) -> Iterator[Told]:
     yield Told("compile(optimizer='adam')", "Steps down the slope, each number with a pace of its own.",
                f"a pace of {optimiser.param_groups[0]['lr']:g}")  # fmt: skip
     losses, learned, tested = [], [], []
-    for _ in told(range(recipe.epochs), "training"):
+    for _ in told(range(settings.epochs), "training"):
         right = 0
         for chosen in torch.split(torch.randperm(len(x)), 32):
             logits = model.train()(x[chosen])
@@ -110,7 +110,7 @@ def program(recipe: Quickstart) -> Iterator[Told]:
             right += int((logits.argmax(1) == labels[chosen]).sum())
         learned.append(right / len(x))
         tested.append(read_right(model, x_test, test.labels))
-    yield Told(f"fit(x_train, y_train, epochs={recipe.epochs})",
+    yield Told(f"fit(x_train, y_train, epochs={settings.epochs})",
                "Forward, how wrong, back, a step; all digits in batches of 32, and all of that again.",
                f"{len(losses):,} steps; {learned[-1]:.1%} read right while learning",
                {"losses": losses, "while learning": learned, "tested": tested})  # fmt: skip
@@ -143,18 +143,18 @@ def lines() -> list[str]:
 
 
 @one_thread()
-def experiment(recipe: Quickstart) -> Outcome:
+def experiment(settings: Quickstart) -> Outcome:
     """Run it, and tell each line."""
-    told = list(program(recipe))
+    told = list(program(settings))
     numbers = {name: values for each in told for name, values in each.numbers.items()}
     (accuracy,), (untrained,) = numbers["accuracy"], numbers["untrained"]
     learned, tested = numbers["while learning"], numbers["tested"]
     about = abs(accuracy - _ABOUT) <= _NEAR
     begins = abs(untrained - math.log(10)) < 0.3
-    whole = recipe.digits == 60_000 and recipe.epochs >= 5
+    whole = settings.digits == 60_000 and settings.epochs >= 5
     words = (
-        f"After {recipe.epochs} {'epoch' if recipe.epochs == 1 else 'epochs'} of {recipe.digits:,} digits it "
-        f"reads {accuracy:.1%} of 10,000 that it never saw. Untrained, its loss was "
+        f"After {settings.epochs} {'epoch' if settings.epochs == 1 else 'epochs'} of {settings.digits:,} "
+        f"digits it reads {accuracy:.1%} of 10,000 that it never saw. Untrained, its loss was "
         f"{untrained:.2f}, as good as guessing (ln 10 = 2.30). "
     )
     if learned[-1] < tested[-1]:
@@ -162,7 +162,7 @@ def experiment(recipe: Quickstart) -> Outcome:
             f"While learning it reads fewer ({learned[-1]:.1%}): units are left out then, and an epoch's "
             "number is a mean over what it knew less at first."
         )
-    elif recipe.dropout < 0.05:
+    elif settings.dropout < 0.05:
         words += f"Digits that it learned from it reads better ({learned[-1]:.1%}): it knows some by heart."
     else:
         words += f"Digits that it learned from: {learned[-1]:.1%}."
@@ -173,7 +173,7 @@ def experiment(recipe: Quickstart) -> Outcome:
         sum(part) / len(part)
         for part in (numbers["losses"][start : start + 50] for start in range(0, len(numbers["losses"]), 50))
     ]
-    epochs = range(1, recipe.epochs + 1)
+    epochs = range(1, settings.epochs + 1)
     charts = [
         Chart("The loss falls", "steps", "loss, mean of 50", [Line("", range(0, 50 * len(means), 50), means)],
               log_up=True),
@@ -184,7 +184,7 @@ def experiment(recipe: Quickstart) -> Outcome:
     head = ("in the original", "in torch", "what it does", "measured")
     rows = [(each.original, code, each.does, each.measured) for each, code in zip(told, lines(), strict=True)]
     finding = Finding(verdict, words, {"accuracy": accuracy, "untrained loss": untrained,
-                      "while learning": learned[-1]}, (recipe.seed,))  # fmt: skip
+                      "while learning": learned[-1]}, (settings.seed,))  # fmt: skip
     return Outcome(finding, charts, [head, *rows])
 
 

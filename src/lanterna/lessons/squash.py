@@ -84,9 +84,9 @@ class Run:
     dead: float
 
 
-def network(recipe: Squashing, squash: Squash, depth: int, seed: int) -> Network:
+def network(settings: Squashing, squash: Squash, depth: int, seed: int) -> Network:
     """A digit network whose weights keep the size of what goes through (Glorot and Bengio 2010)."""
-    made = dense([recipe.units] * depth, squash)
+    made = dense([settings.units] * depth, squash)
     generator = torch.Generator().manual_seed(seed)
     for part in made.modules():
         if isinstance(part, nn.Linear):
@@ -96,22 +96,22 @@ def network(recipe: Squashing, squash: Squash, depth: int, seed: int) -> Network
     return made
 
 
-def trained(recipe: Squashing, squash: Squash, depth: int, seed: int) -> Run:
+def trained(settings: Squashing, squash: Squash, depth: int, seed: int) -> Run:
     """Train until the goal, or until there are no more steps."""
-    made, digits, test = network(recipe, squash, depth, seed), mnist("train"), mnist("test")
+    made, digits, test = network(settings, squash, depth, seed), mnist("train"), mnist("test")
     test = Digits(test.images[:_TEST], test.labels[:_TEST])
-    optimiser = uncompiled(torch.optim.Adam)(made.parameters(), recipe.rate, fused=True)
+    optimiser = uncompiled(torch.optim.Adam)(made.parameters(), settings.rate, fused=True)
     generator = torch.Generator().manual_seed(seed)
     gradients: list[float] = []
     reached = False
-    for step in range(1, recipe.steps + 1):
+    for step in range(1, settings.steps + 1):
         chosen = torch.randint(0, len(digits.labels), (_BATCH,), generator=generator)
         optimiser.zero_grad()
         loss = F.cross_entropy(made(in_unit_range(digits.images[chosen])), digits.labels[chosen])
         torch.autograd.backward(loss)
         gradients = gradients or _gradients(made)
         optimiser.step()
-        if step % _EVERY == 0 and accuracy(made, test) >= recipe.goal:
+        if step % _EVERY == 0 and accuracy(made, test) >= settings.goal:
             reached = True
             break
     return Run(step, reached, gradients, dead(made, test))
@@ -137,16 +137,16 @@ def dead(made: Network, digits: Digits) -> float:
 
 
 @one_thread()
-def experiment(recipe: Squashing) -> Outcome:
+def experiment(settings: Squashing) -> Outcome:
     """Each squash at each depth, medians over seeds.
 
     With depths 1 to 8 and five seeds (two to four minutes) ReLU needs 29 to 49 % of sigmoid's steps where
     sigmoid comes there, tanh 35 to 61 %; with 6 layers one sigmoid network of five does, with 7 and 8 none.
     """
-    depths = sorted(set(recipe.depths))
-    seeds = range(recipe.seed, recipe.seed + recipe.runs)
+    depths = sorted(set(settings.depths))
+    seeds = range(settings.seed, settings.seed + settings.runs)
     runs = {
-        (squash, depth): [trained(recipe, squash, depth, seed) for seed in seeds]
+        (squash, depth): [trained(settings, squash, depth, seed) for seed in seeds]
         for depth, squash in told([*product(depths, _SQUASHES)], "training networks")
     }
     steps = {key: statistics.median(run.steps for run in each) for key, each in runs.items()}
@@ -160,13 +160,13 @@ def experiment(recipe: Squashing) -> Outcome:
     def sooner(squash: Squash) -> list[int]:
         return [depth for depth in depths if steps[squash, depth] <= _CLEARLY * steps["sigmoid", depth]]
 
-    verdict, words = _told(recipe, depths, sooner("relu"), sooner("tanh"), any(reached.values()))
+    verdict, words = _told(settings, depths, sooner("relu"), sooner("tanh"), any(reached.values()))
     deepest = depths[-1]
     first = {squash: gradients[squash, deepest][0] for squash in _SQUASHES}
     most = {squash: max(gone[squash, depth] for depth in depths) for squash in _SQUASHES}
     ends = dict.fromkeys((depths[0], deepest))
     words = " ".join([
-        *(f"At a depth of {depth} {_steps(recipe, steps, depth)}." for depth in ends),
+        *(f"At a depth of {depth} {_steps(settings, steps, depth)}." for depth in ends),
         words,
         f"At the start {_share(first['sigmoid'])} of the last layer's gradient reaches the first of "
         f"{deepest + 1} through sigmoids, {_share(first['tanh'])} through tanh, {_share(first['relu'])} "
@@ -178,7 +178,7 @@ def experiment(recipe: Squashing) -> Outcome:
         f"{squash}, {depth}: {what}": float(value)
         for squash, depth in runs
         for what, value in (
-            ("steps", steps[squash, depth]), ("reached", reached[squash, depth] / recipe.runs),
+            ("steps", steps[squash, depth]), ("reached", reached[squash, depth] / settings.runs),
             ("gradient", gradients[squash, depth][0]), ("dead", gone[squash, depth]),
         )
     }  # fmt: skip
@@ -188,7 +188,8 @@ def experiment(recipe: Squashing) -> Outcome:
     finding = Finding(verdict, words, numbers, tuple(seeds))
     layers = range(1, deepest + 2)
     charts = [
-        Chart(f"Until {recipe.goal:.0%} are read right", "hidden layers", f"steps, {recipe.steps} at most",
+        Chart(f"Until {settings.goal:.0%} are read right", "hidden layers",
+              f"steps, {settings.steps} at most",
               _lines(depths, steps), whole_across=True),
         Chart(f"Gradient at the start, {deepest} hidden", "layer", "size, as a share of the last layer's",
               [Line(squash, layers, gradients[squash, deepest]) for squash in _SQUASHES],
@@ -201,7 +202,7 @@ def experiment(recipe: Squashing) -> Outcome:
         *(
             (
                 str(depth), squash, f"{steps[squash, depth]:.0f}",
-                f"{reached[squash, depth]} of {recipe.runs}", f"{gradients[squash, depth][0]:.2g}",
+                f"{reached[squash, depth]} of {settings.runs}", f"{gradients[squash, depth][0]:.2g}",
                 f"{gone[squash, depth]:.1%}",
             )
             for squash, depth in runs
@@ -211,13 +212,13 @@ def experiment(recipe: Squashing) -> Outcome:
 
 
 def _told(
-    recipe: Squashing, depths: list[int], relu: list[int], tanh: list[int], any_reached: bool
+    settings: Squashing, depths: list[int], relu: list[int], tanh: list[int], any_reached: bool
 ) -> tuple[Verdict, str]:
     """The verdict, from the depths at which ReLU, and tanh, learn clearly sooner than sigmoid."""
     if not any_reached:
         return (
             "holds only when",
-            f"Nothing came to {recipe.goal:.0%}: there have to be more steps to compare.",
+            f"Nothing came to {settings.goal:.0%}: there have to be more steps to compare.",
         )
     if not relu:
         return "does not hold", "ReLU does not learn clearly sooner than sigmoid."
@@ -233,11 +234,11 @@ def _told(
     return "holds" if relu == depths and not tanh else "holds only when", f"{words}."
 
 
-def _steps(recipe: Squashing, steps: dict[tuple[Squash, int], float], depth: int) -> str:
+def _steps(settings: Squashing, steps: dict[tuple[Squash, int], float], depth: int) -> str:
     needed = {
         squash: f"{steps[squash, depth]:.0f}"
-        if steps[squash, depth] < recipe.steps
-        else f"more than {recipe.steps}"
+        if steps[squash, depth] < settings.steps
+        else f"more than {settings.steps}"
         for squash in _SQUASHES
     }
     return f"ReLU needs {needed['relu']} steps, tanh {needed['tanh']}, sigmoid {needed['sigmoid']}"

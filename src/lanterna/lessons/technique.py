@@ -31,8 +31,8 @@ def _declared(lesson: Lesson) -> Technique:
     return Technique(
         name=f"learn-{lesson.name}", title=lesson.title,
         help=f"{lesson.question} The lecture: {lesson.claim}",
-        verb="learn", command=("learn", lesson.name), makes=(lesson.name,), settings=lesson.recipe, run=run,
-        shown_first=tuple(name for name in lesson.recipe.model_fields if name != "seed"),
+        verb="learn", command=("learn", lesson.name), makes=(lesson.name,), settings=lesson.settings, run=run,
+        shown_first=tuple(name for name in lesson.settings.model_fields if name != "seed"),
         networks=lambda _: (), on_device=False,
     )  # fmt: skip
 

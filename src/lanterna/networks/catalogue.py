@@ -115,7 +115,7 @@ def open_network(name: str, *, device: str | torch.device = "cpu", trust: bool =
     `name` is a pretrained network (`efficientnet-lite0`, `efficientnet-lite2`, `vgg16`), a network trained
     here (`dense`, `conv` or another name), a trained network's folder, or `module:function` for anyone's
     PyTorch network. The last runs the code of that module: pass `trust=False` for a name that came from
-    somebody else, such as the record in a picture.
+    somebody else, such as the recipe in a picture.
 
     Errors: `MissingError` with the command that gets it where the weights are not here; `UsageError` where
     the name is none of these, or runs code and `trust` is False.

@@ -19,7 +19,7 @@ SUITS: dict[CoordinateNetwork, dict[str, Any]] = {
 
 
 class CoordinatePlan(BaseModel):
-    """A network from positions to colours. The recipe of `paint` has these settings, a painting keeps them.
+    """A network from positions to colours. The settings of `paint` include these, and a painting saves them.
 
     None means what suits the network; `resolved` puts it in.
     """

@@ -11,7 +11,7 @@ Units = Annotated[int, Field(ge=1, le=4096)]
 
 
 class Plan(BaseModel):
-    """The layers of a digit network. Training's recipe has them as settings; a trained network keeps them."""
+    """The layers of a digit network: part of the settings of training, and saved with a trained network."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

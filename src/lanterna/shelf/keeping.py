@@ -74,7 +74,7 @@ def is_here(name: str) -> bool:
 
 
 def hashes(name: str) -> dict[str, str]:
-    """The sha256 of each of an item's kept files, for the record of what was made with them."""
+    """The sha256 of each of an item's kept files, for the recipe of what was made with them."""
     need(name)
     manifest = _read_manifest(_item(name)) or {"files": {}}
     return {file: facts["sha256"] for file, facts in manifest["files"].items()}

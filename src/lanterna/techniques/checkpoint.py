@@ -16,7 +16,7 @@ import torch
 
 from lanterna.errors import LanternaError, MissingError, UsageError
 from lanterna.files import open_regular, replacing
-from lanterna.renamed import current_settings, current_weights
+from lanterna.renamed import current_settings, current_state, current_weights
 from lanterna.techniques.train.parallel import ALONE
 
 if TYPE_CHECKING:
@@ -52,10 +52,10 @@ class Learning:
     numbers: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
 
-    def save(self, path: Path, recipe: Settings) -> None:
+    def save(self, path: Path, settings: Settings) -> None:
         """Write everything to `path`, atomically."""
         state = {
-            "recipe": recipe.model_dump_json(),
+            "settings": settings.model_dump_json(),
             "network": self.network.state_dict(),
             "averaged": self.averaged.state_dict() if self.averaged is not self.network else None,
             "optimiser": self.optimiser.state_dict(),
@@ -67,7 +67,7 @@ class Learning:
         }
         write_state(path, state)
 
-    def load(self, path: Path, recipe: Settings, team: Team = ALONE) -> None:
+    def load(self, path: Path, settings: Settings, team: Team = ALONE) -> None:
         """Take up what `save` wrote, in place. A team needs the file where its first process is.
 
         Errors: `MissingError` where there is no checkpoint, `UsageError` where it belongs to other settings,
@@ -75,7 +75,7 @@ class Learning:
         and plain values are read.
         """
         wanted = {"network", "averaged", "optimiser", "step", "right", "rate", "numbers", "history"}
-        state = team.once(lambda: read_state(path, recipe, wanted))
+        state = team.once(lambda: read_state(path, settings, wanted))
         with restoring(path):
             self.network.load_state_dict(current_weights(state["network"]))
             if self.averaged is not self.network:
@@ -87,7 +87,7 @@ class Learning:
 
 
 def write_state(path: Path, state: Mapping[str, object]) -> None:
-    """Write tensors and plain values by name, and the `recipe` as JSON, atomically.
+    """Write tensors and plain values by name, and the `settings` as JSON, atomically.
 
     Errors: `LanternaError`, as for a full disk.
     """
@@ -98,8 +98,8 @@ def write_state(path: Path, state: Mapping[str, object]) -> None:
             raise OSError("is the disk full?") from error
 
 
-def read_state(path: Path, recipe: Settings, names: set[str]) -> dict[str, Any]:
-    """What `write_state` wrote: the values of `names`, and `recipe`.
+def read_state(path: Path, settings: Settings, names: set[str]) -> dict[str, Any]:
+    """What `write_state` wrote: the values of `names`, and the settings.
 
     Errors: `MissingError` where there is no checkpoint, `UsageError` where it belongs to other settings,
     `LanternaError` where the file is damaged or of other work. It can run no code.
@@ -110,10 +110,10 @@ def read_state(path: Path, recipe: Settings, names: set[str]) -> dict[str, Any]:
         state = load_tensors(path)
     except Exception as error:  # whatever comes of bytes that are none
         raise LanternaError(f"{path} is damaged or no checkpoint: start anew with --force") from error
-    if not isinstance(state, dict) or set(state) != {"recipe", *names}:
+    if not isinstance(state, dict) or set(state := current_state(state)) != {"settings", *names}:
         raise LanternaError(f"{path} is no checkpoint of this work: start anew with --force")
-    then = current_settings(recipe.verb, json.loads(state["recipe"]))
-    if then != recipe.model_dump(mode="json"):
+    then = current_settings(settings.verb, json.loads(state["settings"]))
+    if then != settings.model_dump(mode="json"):
         raise UsageError(
             f"{path} was begun with other settings: resume with those, or start anew with --force"
         )
@@ -146,7 +146,7 @@ def restoring(path: Path | None) -> Iterator[None]:
     except (LanternaError, MemoryError):
         raise
     except Exception as error:
-        raise LanternaError(f"{path} does not fit its own recipe: start anew with --force") from error
+        raise LanternaError(f"{path} does not fit its own settings: start anew with --force") from error
 
 
 def load_optimiser(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
@@ -194,13 +194,13 @@ class Checkpointer:
     def __init__(
         self,
         path: Path | None,
-        recipe: Settings,
+        settings: Settings,
         begun_with: Sequence[torch.Tensor | None],
         every: float | None = None,
     ) -> None:
         self.path = path
         self.seconds = self.every if every is None else every
-        self._recipe = recipe
+        self._settings = settings
         self._mark = _mark(begun_with) if path else ""
         self._next = time.monotonic() + self.seconds
 
@@ -209,7 +209,7 @@ class Checkpointer:
         if self.path:
             begun = time.monotonic()
             write_state(
-                self.path, {"recipe": self._recipe.model_dump_json(), "begun_with": self._mark, **state}
+                self.path, {"settings": self._settings.model_dump_json(), "begun_with": self._mark, **state}
             )
             now = time.monotonic()
             self._next = now + max(self.seconds, _SHARE * (now - begun))
@@ -225,7 +225,7 @@ class Checkpointer:
         Errors: as `read_state`; `UsageError` where other pictures were begun with.
         """
         assert self.path is not None
-        state = read_state(self.path, self._recipe, {"begun_with", *names})
+        state = read_state(self.path, self._settings, {"begun_with", *names})
         if state["begun_with"] != self._mark:
             raise UsageError(
                 f"{self.path} was begun with another picture: resume with that, or start anew with --force"

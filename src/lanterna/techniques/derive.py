@@ -148,7 +148,7 @@ def film_of_learning(
 ) -> Technique:
     """The same work, with a film of it beside its picture: a frame after each of the steps in `FILMED`.
 
-    `due` says otherwise which frames of the work are the film's; `made` is what a record calls the film.
+    `due` says otherwise which frames of the work are the film's; `made` is what a recipe calls the film.
     """
 
     def run(job: Job) -> Work:

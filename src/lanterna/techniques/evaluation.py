@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from lanterna.files import replacing
-from lanterna.images import make_record, save_picture
+from lanterna.images import make_recipe, save_picture
 from lanterna.networks.trained import save_trained
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def confusion_of(labels: Tensor, answers: Tensor, count: int) -> Tensor:
 def keep_results(
     folder: Path,
     network: Network,
-    recipe: Train | Teach,
+    settings: Train | Teach,
     plan: Plan | TaughtPlan,
     summary: Mapping[str, Any],
     pictures: Mapping[str, Tensor],
@@ -60,18 +60,18 @@ def keep_results(
     """Write a network's folder, the weights last, and give back what `results.json` says."""
     device = next(network.eval().parameters()).device
     summary = {
-        "network": recipe.network,
+        "network": settings.network,
         **summary,
         "seconds": round(seconds, 2),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "device": str(device),
     }
-    texts = {"recipe": recipe.model_dump_json(indent=2), "results": json.dumps(summary, indent=1)}
+    texts = {"recipe": settings.model_dump_json(indent=2), "results": json.dumps(summary, indent=1)}
     for name, text in texts.items():
         with replacing(folder / f"{name}.json") as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")
     for made, picture in pictures.items():
-        record = make_record(recipe.verb, made, recipe, device=device, network=network, shelf_items=items)
-        save_picture(picture, folder / f"{made}.png", recipe=record, force=True)
+        recipe = make_recipe(settings.verb, made, settings, device=device, network=network, shelf_items=items)
+        save_picture(picture, folder / f"{made}.png", recipe=recipe, force=True)
     save_trained(network, plan, folder)
     return summary

@@ -1,4 +1,4 @@
-"""The one way to run a technique: open what it takes, fetch what is missing, run, record, save.
+"""The one way to run a technique: open what it takes, fetch what is missing, run, recipe, save.
 
 Every surface calls this: the command line, the studio's worker, `render`, `rerun`, the notebook and the tour.
 """
@@ -21,12 +21,12 @@ from lanterna.devices import choose_device
 from lanterna.documents import runs_code
 from lanterna.errors import UsageError
 from lanterna.files import names_a_server
-from lanterna.images import make_record, note_input, open_picture, save_picture
+from lanterna.images import make_recipe, note_input, open_picture, save_picture
 from lanterna.images.decoding import is_folder, named, opened
 from lanterna.images.film_reading import is_film, open_film
 from lanterna.images.films import save_film
 from lanterna.images.prints import Print
-from lanterna.images.record import printable
+from lanterna.images.recipe import printable
 from lanterna.networks import open_network, shelf_items
 from lanterna.networks.tracing import ForeignNetwork
 from lanterna.techniques import registry
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lanterna.images import Input as Note
-    from lanterna.images import Record
+    from lanterna.images import Recipe
     from lanterna.images.film_reading import Film
     from lanterna.networks import Network
     from lanterna.techniques.technique import Frame, Frames, Result, Technique
@@ -61,7 +61,7 @@ class Job:
     """A technique with its settings and files, about to be run. What it takes is opened when it is asked for.
 
     `files` are paths, or the bytes of standard input, by input; `names` what people call those paths, which
-    is what a record says. The state of long work is saved at `checkpoint`, every `checkpoint_every` seconds,
+    is what a recipe says. The state of long work is saved at `checkpoint`, every `checkpoint_every` seconds,
     and with `resume` it goes on from there; the frames of a film go into a folder beside `film`. `title` is
     what a network that is made is called, or its folder; `options` are those of the technique, as its
     algorithm takes them. `fetch_item` fetches one thing to the shelf, `say` says a line to the person, and
@@ -156,7 +156,7 @@ class Job:
         return open_film(source) if isinstance(source, Path) and is_moving(source) else None
 
     def fetch(self, *items: str) -> None:
-        """Fetch what is not on the shelf; all of it goes into the record."""
+        """Fetch what is not on the shelf; all of it goes into the recipe."""
         for item in items:
             self.fetch_item(item)
             if item not in self.items:
@@ -195,7 +195,7 @@ class Job:
 
     @cached_property
     def notes(self) -> list[Note]:
-        """The notes of all files, as a record says them; of a folder of frames there is none."""
+        """The notes of all files, as a recipe says them; of a folder of frames there is none."""
         if not self.technique.noted:
             return []
         return [
@@ -250,7 +250,7 @@ def finish(job: Job) -> None:
         job.frame_folder(resume=True).remove()
 
 
-def record_of(job: Job, result: Result, settings: Settings | None = None) -> Record | None:
+def recipe_of(job: Job, result: Result, settings: Settings | None = None) -> Recipe | None:
     """How a result was made, with the settings that the work ended with.
 
     None where a folder went in, or a picture that is in no file: it could not be made again.
@@ -265,52 +265,52 @@ def record_of(job: Job, result: Result, settings: Settings | None = None) -> Rec
     else:
         device = choose_device(job.device if technique.on_device else "cpu")
     used = result.settings or settings or job.settings
-    return make_record(
+    return make_recipe(
         technique.verb, result.made or technique.made, used, device=device, inputs=job.notes,
         network=network, shelf_items=job.items,
         network_name=None if result.network is not None else getattr(job.settings, "network", None),
     )  # fmt: skip
 
 
-def save_result(result: Result, place: Path, record: Record | None, *, force: bool = False) -> None:
+def save_result(result: Result, place: Path, recipe: Recipe | None, *, force: bool = False) -> None:
     """Save a picture, or a film, with how it was made; whole or not at all. Errors: as `save_picture`."""
     if result.film is None:
-        options = print_options(record, place) if record is not None else {}
-        save_picture(result.picture, place, recipe=record, force=force, **options)
+        options = print_options(recipe, place) if recipe is not None else {}
+        save_picture(result.picture, place, recipe=recipe, force=force, **options)
     else:
         film = result.film
         save_film(
-            film.frames, place, count=film.count, fps=film.fps, hold=film.hold, recipe=record, force=force
+            film.frames, place, count=film.count, fps=film.fps, hold=film.hold, recipe=recipe, force=force
         )
 
 
-def print_options(record: Record, place: Path) -> dict[str, Any]:
+def print_options(recipe: Recipe, place: Path) -> dict[str, Any]:
     """What `save_picture` is given for a picture that was made for a print, as far as its file can say it."""
-    wanted = record.settings.get("print")
+    wanted = recipe.settings.get("print")
     suffix = place.suffix.lower()
-    if not isinstance(wanted, str) or record.made.endswith("sheet") or suffix in (".webp", ".avif"):
+    if not isinstance(wanted, str) or recipe.made.endswith("sheet") or suffix in (".webp", ".avif"):
         return {}
     return {"dpi": Print.read(wanted).dpi, "bits": 16 if suffix == ".png" else 8}
 
 
-def job_of(record: Record, *, trust: bool = False) -> Job:
-    """The job that makes the picture of a record, whose inputs were found, again.
+def job_of(recipe: Recipe, *, trust: bool = False) -> Job:
+    """The job that makes the picture of a recipe, whose inputs were found, again.
 
     Errors: `UsageError` where this Lanterna has no such technique, a setting is wrong, or the network's
     name would run somebody's code and `trust` is not given.
     """
-    technique = registry.technique_of(record.verb, record.made)
-    if technique is None and record.verb not in registry.BUILT_IN:
-        registry.of_verb(record.verb)  # says why, where its package cannot be used
+    technique = registry.technique_of(recipe.verb, recipe.made)
+    if technique is None and recipe.verb not in registry.BUILT_IN:
+        registry.of_verb(recipe.verb)  # says why, where its package cannot be used
         raise UsageError(
-            f"the technique {record.verb!r} is not installed here: install the package that brings it"
+            f"the technique {recipe.verb!r} is not installed here: install the package that brings it"
         )
     if technique is None:
         raise UsageError(
-            f"this Lanterna cannot make the {record.made!r} picture of {record.verb!r} again: "
-            f"it was made by Lanterna {printable(record.lanterna)}"
+            f"this Lanterna cannot make the {recipe.made!r} picture of {recipe.verb!r} again: "
+            f"it was made by Lanterna {printable(recipe.lanterna)}"
         )
-    for name in networks_in(record):
+    for name in networks_in(recipe):
         if names_a_server(name) and not trust:
             raise UsageError(
                 f"the recipe's network {printable(name)} is on another machine: copy it here first"
@@ -322,42 +322,42 @@ def job_of(record: Record, *, trust: bool = False) -> Job:
             )
     inputs = {technique.role(each.name): each for each in technique.inputs}
     files: dict[str, list[File]] = {}
-    for note in record.inputs:
+    for note in recipe.inputs:
         if note.role not in inputs:
             raise UsageError(f"the recipe is not one of {technique.name}: it has an input {note.role!r}")
         files.setdefault(inputs[note.role].name, []).append(Path(note.path))
     counts = {name: len(found) for name, found in files.items()}
-    settings = technique.checked(None, settings_of(record, technique), counts)
-    return Job(technique, settings, files, device=record.device, trust=trust)
+    settings = technique.checked(None, settings_of(recipe, technique), counts)
+    return Job(technique, settings, files, device=recipe.device, trust=trust)
 
 
-def make_again(record: Record, *, trust: bool = False) -> tuple[Tensor, Record]:
-    """The picture of a record whose inputs were found, and the record of this time.
+def make_again(recipe: Recipe, *, trust: bool = False) -> tuple[Tensor, Recipe]:
+    """The picture of a recipe whose inputs were found, and the recipe of this time.
 
     It is computed with as many threads as then, because the order of sums, and so their last bits, depends
     on it. Errors: those of `job_of`.
     """
-    job = job_of(record, trust=trust)
-    with _threads(record.threads):
+    job = job_of(recipe, trust=trust)
+    with _threads(recipe.threads):
         work = begin(job)
         results = list(work.results(last_of(work.frames), job.settings))
         usual = job.technique.made
-        result = next((each for each in results if (each.made or usual) == record.made), results[0])
-        now = record_of(job, result)
+        result = next((each for each in results if (each.made or usual) == recipe.made), results[0])
+        now = recipe_of(job, result)
     assert now is not None
-    then_in, now_in = ([(note.role, note.sha256) for note in each.inputs] for each in (record, now))
-    return result.picture, now.model_copy(update={"inputs": record.inputs}) if then_in == now_in else now
+    then_in, now_in = ([(note.role, note.sha256) for note in each.inputs] for each in (recipe, now))
+    return result.picture, now.model_copy(update={"inputs": recipe.inputs}) if then_in == now_in else now
 
 
-def settings_of(record: Record, technique: Technique) -> dict[str, Any]:
-    """The settings in a record, as its technique reads them."""
+def settings_of(recipe: Recipe, technique: Technique) -> dict[str, Any]:
+    """The settings in a recipe, as its technique reads them."""
     by = technique.made_by
-    return {**({by: record.made} if by else {}), **record.settings}
+    return {**({by: recipe.made} if by else {}), **recipe.settings}
 
 
-def networks_in(record: Record) -> list[str]:
-    """The names of networks in a record."""
-    names = [record.network.name if record.network else None, record.settings.get("network")]
+def networks_in(recipe: Recipe) -> list[str]:
+    """The names of networks in a recipe."""
+    names = [recipe.network.name if recipe.network else None, recipe.settings.get("network")]
     return [name for name in names if isinstance(name, str)]
 
 

@@ -44,7 +44,7 @@ RESERVED = {
 """Verbs of the command line that are no techniques."""
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
-"""What a technique can be called, as records take it."""
+"""What a technique can be called, as recipes take it."""
 
 
 @cache

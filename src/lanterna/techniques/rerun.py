@@ -1,4 +1,4 @@
-"""Any picture can be made again from the record that it carries, or varied; and the command that makes it."""
+"""Any picture can be made again from the recipe that it carries, or varied; and the command that makes it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lanterna.documents import is_unicode, runs_code
 from lanterna.errors import UsageError
 from lanterna.files import names_a_server, sha256
 from lanterna.images.decoding import BYTE_LIMIT
-from lanterna.images.record import Input, Record, Weights, note_input, printable
+from lanterna.images.recipe import Input, Recipe, Weights, note_input, printable
 from lanterna.techniques import execute
 from lanterna.techniques.execute import networks_in, settings_of
 from lanterna.techniques.registry import of_verb, technique_of
@@ -32,18 +32,18 @@ if TYPE_CHECKING:
     from lanterna.techniques.technique import Technique
 
 
-def make_again(record: Record, *, trust: bool = False) -> tuple[Tensor, Record]:
-    """The picture of a record whose inputs were found (`with_inputs_found`), and the record of this time.
+def make_again(recipe: Recipe, *, trust: bool = False) -> tuple[Tensor, Recipe]:
+    """The picture of a recipe whose inputs were found (`with_inputs_found`), and the recipe of this time.
 
     Errors: those of `execute.make_again`; `UsageError` with the command for what only that makes again.
     """
-    technique = technique_of(record.verb, record.made)
+    technique = technique_of(recipe.verb, recipe.made)
     if technique is not None and not technique.again:
-        raise UsageError(f"this is made again by its command: {command_line(record, 'again.webp')}")
-    return execute.make_again(record, trust=trust)
+        raise UsageError(f"this is made again by its command: {command_line(recipe, 'again.webp')}")
+    return execute.make_again(recipe, trust=trust)
 
 
-def differences(then: Record, now: Record) -> list[str]:
+def differences(then: Recipe, now: Recipe) -> list[str]:
     """Why a picture that was made again may not be the same bit for bit, in words; empty where it must be."""
     found = [
         f"{what} {printable(str(before))} then, {after} now"
@@ -61,39 +61,39 @@ def differences(then: Record, now: Record) -> list[str]:
     changed = sorted(item for item in then.shelf if then.shelf[item] != now.shelf.get(item, then.shelf[item]))
     if changed:
         found.append(f"the shelf holds another {printable(', '.join(changed))}")
-    if then.steered:
+    if then.changes:
         found.append("settings were changed while it was made then, now those it ended with hold throughout")
     return found
 
 
-def changed(record: Record, assignments: Mapping[str, str]) -> Record:
-    """The record with some things set anew: settings, `seed`, `device`, `network`, `input` (a path), or the
+def changed(recipe: Recipe, assignments: Mapping[str, str]) -> Recipe:
+    """The recipe with some things set anew: settings, `seed`, `device`, `network`, `input` (a path), or the
     inputs of a role by its name (`guide`, `mask`).
 
     Values are read as JSON where they are JSON (`0.5`, `true`, `[128, 64]`), else as text; where a list was,
     `128,64` and `128 64` are lists too. Errors: `UsageError` that names what can be set, or what is wrong.
     """
     if not assignments:
-        return record  # perhaps of another version: what it says can still be shown
-    settings, other = dict(record.settings), dict[str, Any]()
-    roles = {note.role.replace("-", "_"): note.role for note in record.inputs}
+        return recipe  # perhaps of another version: what it says can still be shown
+    settings, other = dict(recipe.settings), dict[str, Any]()
+    roles = {note.role.replace("-", "_"): note.role for note in recipe.inputs}
     for key, text in assignments.items():
         if not is_unicode(text):
             raise UsageError(f"{printable(key)}: expected text in UTF-8, got {text!r}")
         if f"{key}_" in settings:  # `class` is a word of Python's own
             key = f"{key}_"
         if key in ("input", "inputs"):
-            other["inputs"] = _inputs_of("", text, other.get("inputs", record.inputs))
+            other["inputs"] = _inputs_of("", text, other.get("inputs", recipe.inputs))
         elif key == "device":
             other["device"] = text
         elif key in settings:
             settings[key] = value_of(text, settings[key])
-        elif key == "network" and record.network:
+        elif key == "network" and recipe.network:
             other["network"] = Weights(name=text, sha256=None)
         elif key in roles and key:
-            other["inputs"] = _inputs_of(roles[key], text, other.get("inputs", record.inputs))
+            other["inputs"] = _inputs_of(roles[key], text, other.get("inputs", recipe.inputs))
         elif key != "seed":
-            known = sorted({*settings, "seed", "device", *(["network"] if record.network else [])})
+            known = sorted({*settings, "seed", "device", *(["network"] if recipe.network else [])})
             known += [role or "input" for role in roles.values()]
             raise UsageError(
                 f"the recipe has no setting {printable(key)!r}: it has {printable(', '.join(known), 900)}"
@@ -101,7 +101,7 @@ def changed(record: Record, assignments: Mapping[str, str]) -> Record:
         if key == "seed":
             other["seed"] = value_of(text, 0)
     try:
-        varied = Record.model_validate({**dict(record), **other, "settings": settings})
+        varied = Recipe.model_validate({**dict(recipe), **other, "settings": settings})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = printable(".".join(str(part) for part in first["loc"]))
@@ -109,23 +109,23 @@ def changed(record: Record, assignments: Mapping[str, str]) -> Record:
     return _checked(varied)
 
 
-def _checked(record: Record) -> Record:
-    """The record with its settings checked by its technique, where this Lanterna knows it."""
-    technique = technique_of(record.verb, record.made)
+def _checked(recipe: Recipe) -> Recipe:
+    """The recipe with its settings checked by its technique, where this Lanterna knows it."""
+    technique = technique_of(recipe.verb, recipe.made)
     if technique is None:
-        return record
-    settings = technique.settings.checked(settings_of(record, technique))
-    return record.model_copy(update={"settings": settings.model_dump(mode="json")})
+        return recipe
+    settings = technique.settings.checked(settings_of(recipe, technique))
+    return recipe.model_copy(update={"settings": settings.model_dump(mode="json")})
 
 
-def with_inputs_found(record: Record, beside: Path | None) -> Record:
-    """The record with the paths of its inputs as they are found now: where they were, or beside the picture.
+def with_inputs_found(recipe: Recipe, beside: Path | None) -> Recipe:
+    """The recipe with the paths of its inputs as they are found now: where they were, or beside the picture.
 
     Errors: `UsageError` where one is gone or no longer the same file.
     """
     found = []
-    digest_of = functools.cache(_digest)  # a record may name one file hundreds of times
-    for note in record.inputs:
+    digest_of = functools.cache(_digest)  # a recipe may name one file hundreds of times
+    for note in recipe.inputs:
         named = Path(note.path)
         places = [] if names_a_server(note.path) else [named, _expanded(note.path)]
         if beside:
@@ -141,32 +141,32 @@ def with_inputs_found(record: Record, beside: Path | None) -> Record:
         if path is None:
             raise UsageError(f"{shown}, which the picture was made from, is not there: give {option}")
         found.append(note if path == Path(note.path) else note.model_copy(update={"path": str(path)}))
-    return record.model_copy(update={"inputs": tuple(found)})
+    return recipe.model_copy(update={"inputs": tuple(found)})
 
 
-def command_line(record: Record, picture: str, *, preset: str | None = None) -> str:
-    """The command that makes the picture of a record from nothing, ready to be copied into a shell.
+def command_line(recipe: Recipe, picture: str, *, preset: str | None = None) -> str:
+    """The command that makes the picture of a recipe from nothing, ready to be copied into a shell.
 
-    Its settings begin with those of `preset`, where that is given. A record comes from a stranger: no value
+    Its settings begin with those of `preset`, where that is given. A recipe comes from a stranger: no value
     in it becomes an option, and one whose network runs code gives no command, but a comment that says so.
     """
-    if code := next(filter(runs_code, networks_in(record)), None):
+    if code := next(filter(runs_code, networks_in(recipe)), None):
         return (
             f"# no command: the network {shlex.quote(printable(code))} runs Python code from outside "
             f"Lanterna; if you know that code: lanterna rerun --trust {_in_shell(picture)}"
         )
-    technique = technique_of(record.verb, record.made)
+    technique = technique_of(recipe.verb, recipe.made)
     if technique is None:
         return f"lanterna rerun {_in_shell(picture)}"
     try:
-        settings = technique.settings.checked(settings_of(record, technique))
+        settings = technique.settings.checked(settings_of(recipe, technique))
     except UsageError:  # of another version: `rerun` says what is wrong
         return f"lanterna rerun {_in_shell(picture)}"
     kind = technique.settings
     usual = kind.model_construct() if preset is None else kind.checked(technique.preset(preset))
     usually = usual.model_dump(mode="json")
     roles = {technique.role(each.name): each for each in technique.inputs}
-    words = _beginning(technique, [_in_shell(note.path) for note in record.inputs if not note.role])
+    words = _beginning(technique, [_in_shell(note.path) for note in recipe.inputs if not note.role])
     words += [] if preset is None else [f"--preset={shlex.quote(preset)}"]
     for name, value in settings.model_dump(mode="json").items():
         if name in technique.hidden or (value == usually[name] and name not in technique.flags):
@@ -183,13 +183,13 @@ def command_line(record: Record, picture: str, *, preset: str | None = None) -> 
             between = f" --{option}=" if any(isinstance(one, str) for one in values) else " "
             shown = between.join(shlex.quote(printable(str(one))) for one in values)
             words.append(f"--{option}={shown}" if values else f"--{option}")
-    if record.network and "network" not in record.settings and record.network.name:
-        words.append(f"--network={shlex.quote(printable(record.network.name))}")
-    for note in record.inputs:
-        if note.role and note.role in roles:  # a stranger's record puts no other option into the command
+    if recipe.network and "network" not in recipe.settings and recipe.network.name:
+        words.append(f"--network={shlex.quote(printable(recipe.network.name))}")
+    for note in recipe.inputs:
+        if note.role and note.role in roles:  # a stranger's recipe puts no other option into the command
             words += [f"--{note.role}", _in_shell(note.path)]
     if technique.output is not Output.NETWORK:
-        words += [_output_option(technique, record.made), _in_shell(picture)]
+        words += [_output_option(technique, recipe.made), _in_shell(picture)]
     return " ".join(words)
 
 
@@ -207,7 +207,7 @@ def usage(technique: Technique) -> list[str]:
 
 def _beginning(technique: Technique, about: list[str]) -> list[str]:
     if technique.inputs and not technique.noted:
-        about = ["FOLDER"]  # a person's own pictures, too many to be noted in a record
+        about = ["FOLDER"]  # a person's own pictures, too many to be noted in a recipe
     flags = [f"--{flag}" for flag in technique.flags if flag not in technique.settings.model_fields]
     return ["lanterna", *technique.command, *about, *flags]
 
@@ -227,17 +227,17 @@ def _in_shell(path: str) -> str:
     return shlex.quote(f"./{text}" if text.startswith("-") and text != "-" else text)
 
 
-def commands_of(record: Record) -> dict[str, str]:
+def commands_of(recipe: Recipe) -> dict[str, str]:
     """For each picture on a contact sheet, by its label there, the command that makes it large."""
-    technique = technique_of(record.verb, record.made)
-    if technique is None or technique.tiles is None or any(map(runs_code, networks_in(record))):
+    technique = technique_of(recipe.verb, recipe.made)
+    if technique is None or technique.tiles is None or any(map(runs_code, networks_in(recipe))):
         return {}
     found: dict[str, str] = {}
     with suppress(UsageError):  # settings of another version
-        for tile in technique.tiles(technique.settings.checked(settings_of(record, technique))):
+        for tile in technique.tiles(technique.settings.checked(settings_of(recipe, technique))):
             large = next(each for each in of_verb(technique.verb) if each.name == tile.technique)
             made, settings = large.made, tile.settings.model_dump(mode="json")
-            one = record.model_copy(update={"made": made, "settings": settings})
+            one = recipe.model_copy(update={"made": made, "settings": settings})
             file = re.sub(r"[^a-z0-9_.]+", "-", f"{tile.technique}-{tile.label}".lower()).strip("-")
             found[tile.label] = command_line(one, f"{file}.png", preset=tile.preset)
     return found

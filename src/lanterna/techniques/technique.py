@@ -1,7 +1,7 @@
 """What a technique is: settings, inputs, frames on the way, and results.
 
 A technique is declared once, as a `Technique`. Its command with options and help, its form in the studio, its
-signature in a notebook, what `render` and `rerun` do with it, and the record in a saved picture are all made
+signature in a notebook, what `render` and `rerun` do with it, and the recipe in a saved picture are all made
 from that declaration.
 """
 
@@ -257,9 +257,9 @@ class Technique:
     nobody sets them by hand, and those that are `live`: they may change while it runs. `check` is given the
     settings and how many files each input has, and gives settings.
 
-    What goes in and comes out: `inputs`, the first of which it is about, are written into the record where
+    What goes in and comes out: `inputs`, the first of which it is about, are written into the recipe where
     they are `noted`; `networks` and `items` of the shelf are what settings need. `makes` names its pictures
-    in records, and `made_by` the setting that says which of them is made; a technique of words makes only
+    in recipes, and `made_by` the setting that says which of them is made; a technique of words makes only
     those that it names, the first with `-o` and another with an option of its name. `tiles` are the pictures
     of a contact sheet, `film_frames` the frames of a film after so many. Where `again` is False, only its
     command makes a picture again; where it is not `on_device`, it is computed on the processor.
@@ -326,7 +326,7 @@ class Technique:
 
     @property
     def made(self) -> str:
-        """What its usual picture is called in a record."""
+        """What its usual picture is called in a recipe."""
         return next(iter(self.makes), self.name)
 
     def checked(self, preset: str | None, given: Mapping[str, Any], counts: Mapping[str, int]) -> Settings:
@@ -397,7 +397,7 @@ class Technique:
         return new_name(wanted, usual, kind=getattr(settings, "network", ""), taken=taken)
 
     def role(self, name: str) -> str:
-        """What a record calls an input: nothing where it is the first, which the picture was made from."""
+        """What a recipe calls an input: nothing where it is the first, which the picture was made from."""
         return "" if self.inputs and name == self.inputs[0].name else name
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lanterna.techniques.execute import Job
     from lanterna.techniques.technique import Frame, Frames, Work
 
-    Places = Mapping[str, Path]  # where pictures go, by what they are called in their records
+    Places = Mapping[str, Path]  # where pictures go, by what they are called in their recipes
 
 
 def _check_places(what: Asked, options: Mapping[str, Any]) -> Sequence[Places]:
@@ -86,7 +86,7 @@ def _save(job: Job, work: Work, frame: Frame, places: Places, *, force: bool) ->
     for result in work.results(frame, job.settings) if left else ():
         place = left.pop(result.made or job.technique.made, None)
         if place is not None:
-            execute.save_result(result, place, execute.record_of(job, result), force=force)
+            execute.save_result(result, place, execute.recipe_of(job, result), force=force)
         if not left:
             return
 

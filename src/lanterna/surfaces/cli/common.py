@@ -12,7 +12,7 @@ imported only when its verb is asked for, so it may import torch at its top. It 
         /,
         *,                                            # and options after `*`
         preset: Annotated[str | None, Parameter(help="…")] = None,
-        recipe: Annotated[Bake | None, Settings] = None,
+        settings: Annotated[Bake | None, Settings] = None,
         output: Output = None,
         force: Force = False,
         json: Json = False,
@@ -22,11 +22,12 @@ imported only when its verb is asked for, so it may import torch at its top. It 
 
         More words; the settings' help comes from the fields' descriptions.
         '''
-        wanted = Bake.checked({**Bake.presets.get(preset, {}), **given(recipe)})
+        wanted = Bake.checked({**Bake.presets.get(preset, {}), **given(settings)})
 
-- A recipe annotated with `Settings` becomes one option for each field (`--eggs 5 --sizes 12 20
-  --no-sugar`). It is None where nothing was given; `given(recipe)` holds only what was given, on the command
-  line, in `LANTERNA_BAKE_EGGS` or under `[bake]` in lanterna.toml, so that a preset can fill the rest.
+- Settings annotated with `Settings` become one option for each field (`--eggs 5 --sizes 12 20
+  --no-sugar`). They are None where nothing was given; `given(settings)` holds only what was given, on the
+  command line, in `LANTERNA_BAKE_EGGS` or under `[bake]` in lanterna.toml, so that a preset can fill
+  the rest.
 - Give back None (or 0) when all went well, or another exit code. Raise `UsageError`, `MissingError` or
   `LanternaError`: the frame prints `lanterna: …` in one line and ends with its code. Let Ctrl-C through (130)
   after keeping what there is.
@@ -63,7 +64,7 @@ if TYPE_CHECKING:
 
 
 Settings = Parameter(name="*")
-"""Marks a recipe whose fields become options."""
+"""Marks settings whose fields become options."""
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Write one JSON document.")]
 Quiet = Annotated[bool, Parameter(name=("--quiet", "-q"), negative="", help="Say only what went wrong.")]
@@ -83,9 +84,9 @@ class Update(Protocol):
         """Move it."""
 
 
-def given(recipe: BaseModel | None) -> dict[str, Any]:
+def given(settings: BaseModel | None) -> dict[str, Any]:
     """Only the settings that a person gave, not those that are defaults."""
-    return {} if recipe is None else {name: getattr(recipe, name) for name in recipe.model_fields_set}
+    return {} if settings is None else {name: getattr(settings, name) for name in settings.model_fields_set}
 
 
 def assignments(changes: Sequence[str] | None) -> dict[str, str]:

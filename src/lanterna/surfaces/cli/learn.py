@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from lanterna.errors import UsageError
 from lanterna.images import check_place, save_picture
 from lanterna.lessons import LESSONS
-from lanterna.lessons.documents import lesson_as_json, lesson_record, outcome_as_json
+from lanterna.lessons.documents import lesson_as_json, lesson_recipe, outcome_as_json
 from lanterna.lessons.drawing import draw
 from lanterna.lessons.exercises import exercises_as_json, sheet
 from lanterna.lessons.progress import listening
@@ -62,9 +62,9 @@ def learn(
         emit_json(exercises_as_json(name)) if json else show(*sheet(name).splitlines())
         return
     lesson = LESSONS[name]
-    usual = lesson.recipe().model_dump(mode="json")
+    usual = lesson.settings().model_dump(mode="json")
     assigned = {key: value_of(text, usual.get(key)) for key, text in assignments(changes).items()}
-    recipe = lesson.recipe.checked(assigned)
+    settings = lesson.settings.checked(assigned)
     place = output or Path(f"learn-{name}.png")
     check_place(place, force=force)
     fetch_missing(*lesson.needs, quiet=quiet)
@@ -72,14 +72,14 @@ def learn(
         progress(lesson.title.lower(), quiet=quiet) as update,
         listening(lambda doing, done, of: update(done, of, doing)),
     ):
-        outcome = lesson.experiment(recipe)
-    save_picture(draw(lesson, outcome), place, recipe=lesson_record(lesson, recipe), force=force)
+        outcome = lesson.experiment(settings)
+    save_picture(draw(lesson, outcome), place, recipe=lesson_recipe(lesson, settings), force=force)
     if json:
         emit_json(
             {
                 "lesson": name,
                 "picture": str(place),
-                "recipe": recipe.model_dump(mode="json"),
+                "settings": settings.model_dump(mode="json"),
                 "exercises": exercises_as_json(name),
                 **outcome_as_json(outcome),
             }

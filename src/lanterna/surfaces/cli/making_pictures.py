@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from lanterna.images import Record
+    from lanterna.images import Recipe
     from lanterna.surfaces.cli.asked import Asked
     from lanterna.techniques.execute import File, Job
     from lanterna.techniques.technique import Estimate, Result, Technique
@@ -69,18 +69,18 @@ def make_pictures(what: Asked, options: Mapping[str, Any]) -> int | None:
     results = list(work.results(frame, job.settings))
     report = work.report(frame)  # before anything is saved, as it may raise
     for result in results:
-        record = execute.record_of(job, result)
-        document |= places.save(result, record, overwrite=overwrite, quiet=quiet)
+        recipe = execute.recipe_of(job, result)
+        document |= places.save(result, recipe, overwrite=overwrite, quiet=quiet)
     if finished:
         execute.finish(job)
     seconds = round(time.perf_counter() - begun, 2)
     numbers = {name: round(value, 5) for name, value in frame.numbers.items()}
     document = {
         **document, **numbers, "finished": finished, "seconds": seconds,
-        "recipe": job.settings.model_dump(mode="json"), **report.document,
+        "settings": job.settings.model_dump(mode="json"), **report.document,
     }  # fmt: skip
     finished = document["finished"]
-    large = {} if record is None else commands_of(record)
+    large = {} if recipe is None else commands_of(recipe)
     if large:
         document["sheet"] = [{"label": name, "command": command} for name, command in large.items()]
     if json:
@@ -168,7 +168,7 @@ class _Places:
         if getattr(self.settings, "print", None) and self.technique.output is declared.Output.PICTURE:
             check_print_place(self.output)
 
-    def save(self, result: Result, record: Record | None, *, overwrite: bool, quiet: bool) -> dict[str, Any]:
+    def save(self, result: Result, recipe: Recipe | None, *, overwrite: bool, quiet: bool) -> dict[str, Any]:
         """Save one result, and say where in the document of `--json`."""
         document: dict[str, Any] = {}
         if result.film is not None:
@@ -181,10 +181,10 @@ class _Places:
                         yield picture
 
                 film = replace(result.film, frames=counted(result.film.frames, result.film.count))
-                execute.save_result(replace(result, film=film), self.film, record, force=overwrite)
+                execute.save_result(replace(result, film=film), self.film, recipe, force=overwrite)
             return {"film": str(self.film), "frames": result.film.count}
         if self.has_picture:
-            execute.save_result(result, self.output, record, force=overwrite)
+            execute.save_result(result, self.output, recipe, force=overwrite)
             document["picture"] = str(self.output)
         if result.also is not None and self.beside is not None and self.technique.beside is not None:
             result.also[1](self.beside)

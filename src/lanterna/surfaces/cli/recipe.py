@@ -7,9 +7,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from lanterna.errors import UsageError
-from lanterna.images import Record, check_place, read_record, save_picture
-from lanterna.images.film_reading import read_film_record
-from lanterna.images.record import printable
+from lanterna.images import Recipe, check_place, read_recipe, save_picture
+from lanterna.images.film_reading import read_film_recipe
+from lanterna.images.recipe import printable
 from lanterna.surfaces.cli.common import (
     Changes,
     Force,
@@ -42,13 +42,13 @@ def recipe(picture: Path, /, *, changes: Changes = None, json: Json = False) -> 
     picture
         A picture that Lanterna saved, or - for standard input.
     """
-    record = changed(_record_of(picture), assignments(changes))
-    command, large = command_line(record, str(picture)), commands_of(record)
+    recipe = changed(_recipe_of(picture), assignments(changes))
+    command, large = command_line(recipe, str(picture)), commands_of(recipe)
     if json:
         each = {"commands": list(large.values())} if large else {}
-        emit_json({**record.model_dump(mode="json"), "command": command, **each})
+        emit_json({**recipe.model_dump(mode="json"), "command": command, **each})
     else:
-        show(*_described(record, command))
+        show(*_described(recipe, command))
         if large:
             show("", "each of it large:", *(f"  {line}" for line in large.values()))
 
@@ -75,13 +75,13 @@ def rerun(
     picture
         A picture that Lanterna saved, or - for standard input.
     """
-    then = _record_of(picture)
+    then = _recipe_of(picture)
     place = output or _free_name(picture)
     check_place(place, force=force)
     assigned = assignments(changes)
-    record = changed(then, assigned)
-    record = with_inputs_found(record, None if picture == Path("-") else picture.parent)
-    made, now = make_again(record, trust=trust)
+    recipe = changed(then, assigned)
+    recipe = with_inputs_found(recipe, None if picture == Path("-") else picture.parent)
+    made, now = make_again(recipe, trust=trust)
     save_picture(made, place, recipe=now, force=force, **print_options(now, place))
     reasons = [] if assigned else differences(then, now)
     if json:
@@ -91,8 +91,8 @@ def rerun(
     say(f"{printable(str(place))}: made again{' and varied' if assigned else ''}", quiet=quiet or json)
 
 
-def _record_of(picture: Path) -> "Record":
-    return read_record(sys.stdin.buffer) if picture == Path("-") else read_film_record(picture)
+def _recipe_of(picture: Path) -> "Recipe":
+    return read_recipe(sys.stdin.buffer) if picture == Path("-") else read_film_recipe(picture)
 
 
 def _free_name(picture: Path) -> Path:
@@ -106,21 +106,21 @@ def _free_name(picture: Path) -> Path:
     return picture.with_name(f"{name}{suffix}")
 
 
-def _described(record: Record, command: str) -> list[str]:
+def _described(recipe: Recipe, command: str) -> list[str]:
     rows = [
-        ("picture", f"{record.made} of {record.verb}"),
-        ("made with", f"Lanterna {record.lanterna}, torch {record.torch}"),
-        ("made on", f"{record.machine}, {record.device}, {record.threads} threads"),
-        *((note.role or "from", f"{note.path} (sha256 {note.sha256[:12]})") for note in record.inputs),
+        ("picture", f"{recipe.made} of {recipe.verb}"),
+        ("made with", f"Lanterna {recipe.lanterna}, torch {recipe.torch}"),
+        ("made on", f"{recipe.machine}, {recipe.device}, {recipe.threads} threads"),
+        *((note.role or "from", f"{note.path} (sha256 {note.sha256[:12]})") for note in recipe.inputs),
     ]
-    if record.network:
-        weights = record.network.sha256
+    if recipe.network:
+        weights = recipe.network.sha256
         rows.append(
-            ("network", f"{record.network.name} ({f'sha256 {weights[:12]}' if weights else 'as it is'})")
+            ("network", f"{recipe.network.name} ({f'sha256 {weights[:12]}' if weights else 'as it is'})")
         )
-    rows += [("shelf", ", ".join(record.shelf))] if record.shelf else []
-    rows += [("seed", str(record.seed))]
-    rows += [(name, _plain(value)) for name, value in record.settings.items() if name != "seed"]
+    rows += [("shelf", ", ".join(recipe.shelf))] if recipe.shelf else []
+    rows += [("seed", str(recipe.seed))]
+    rows += [(name, _plain(value)) for name, value in recipe.settings.items() if name != "seed"]
     width = max(len(printable(name, 60)) for name, _ in rows)
     lines = [f"{printable(name, 60):<{width}}  {printable(value)}" for name, value in rows]
     return [*lines, "", "by hand:", f"  {command}"]

@@ -16,7 +16,7 @@ from lanterna.images import open_picture
 from lanterna.images.film_reading import Film, open_film
 from lanterna.images.films import SUFFIXES as FILM_SUFFIXES
 from lanterna.images.films import check_film_place, save_film
-from lanterna.images.record import note_input
+from lanterna.images.recipe import note_input
 from lanterna.networks import shelf_items
 from lanterna.surfaces.cli.asked import Asked, understood
 from lanterna.surfaces.cli.common import (
@@ -184,7 +184,7 @@ def render(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int | None:
-    """Do one thing to many pictures: a folder to a folder, a film to a film, or one recipe in many settings.
+    """Do one thing to many pictures: a folder to a folder, a film to a film, or one picture in many settings.
 
     `lanterna render photos dream --preset eyes -o dreamed`, `lanterna render clip.mp4 style --style waves.jpg
     -o painted.mp4`, `lanterna render cat.jpg dream --sweep step_size=0.5:4:8 -o steps`.

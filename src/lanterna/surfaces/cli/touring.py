@@ -27,7 +27,7 @@ from lanterna.surfaces.web.gallery import Exhibit, Room
 from lanterna.surfaces.web.looking import look_page
 from lanterna.techniques.classify.algorithm import Classify, classify
 from lanterna.techniques.dream.technique import DREAM
-from lanterna.techniques.execute import Job, begin, last_of, record_of, save_result
+from lanterna.techniques.execute import Job, begin, last_of, recipe_of, save_result
 from lanterna.techniques.paint.technique import RACE_FILM
 from lanterna.techniques.read.algorithm import read
 from lanterna.techniques.read.technique import READ
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from lanterna.images.record import Record
+    from lanterna.images.recipe import Recipe
     from lanterna.techniques.technique import Technique
     from lanterna.techniques.train.algorithm import TrainFrame
 
@@ -297,7 +297,7 @@ class _Done:
     def hang(self, folder: Path, name: str, words: str, made: str = "") -> Exhibit:
         """Save one of the pictures into the gallery folder, with its recipe."""
         result = next(each for each in self.results if each.made == made)
-        return _hang(result, folder, name, words, record_of(self.job, result))
+        return _hang(result, folder, name, words, recipe_of(self.job, result))
 
 
 def _done(
@@ -316,9 +316,9 @@ def _dreamed(source: Path, layer: str, side: int) -> _Done:
     return _done(DREAM, {"picture": source}, {"layer": layer, "size": side, "octaves": 3, "steps": 8})
 
 
-def _hang(result: Result, folder: Path, name: str, words: str, recipe: Record | None = None) -> Exhibit:
+def _hang(result: Result, folder: Path, name: str, words: str, settings: Recipe | None = None) -> Exhibit:
     """Save a picture into the gallery folder."""
-    save_result(result, folder / name, recipe, force=True)
+    save_result(result, folder / name, settings, force=True)
     return Exhibit(name, result.picture.shape[2], result.picture.shape[1], words)
 
 

@@ -27,10 +27,10 @@ Bundle = tuple[dict[str, str], dict[str, dict[str, str]]]
 
 @dataclass(frozen=True, repr=False)
 class Done:
-    """A lesson whose experiment was done with `recipe`: what came out, and how a notebook shows it."""
+    """A lesson whose experiment was done with `settings`: what came out, and how a notebook shows it."""
 
     lesson: Lesson
-    recipe: Settings
+    settings: Settings
     outcome: Outcome
 
     @property
@@ -68,7 +68,7 @@ class Done:
         return data, {"image/png": {"alt": f"{titles}. {found.words}"}}
 
 
-def lesson(name: str, **settings: object) -> Done:
+def lesson(name: str, **values: object) -> Done:
     """Do a lesson's experiment: `lesson("curve", degree=9)`. What it needs is fetched first.
 
     Errors: `UsageError` for a lesson or a setting that is not there; `MissingError` where data cannot be had.
@@ -76,9 +76,9 @@ def lesson(name: str, **settings: object) -> Done:
     if name not in LESSONS:
         raise UsageError(f"there is no lesson {name!r}: there are {', '.join(LESSONS)}")
     chosen = LESSONS[name]
-    recipe = chosen.recipe.checked(settings)
+    settings = chosen.settings.checked(values)
     fetch_missing(*chosen.needs)
-    return Done(chosen, recipe, chosen.experiment(recipe))
+    return Done(chosen, settings, chosen.experiment(settings))
 
 
 @dataclass(frozen=True, repr=False)

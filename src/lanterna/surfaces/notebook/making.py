@@ -27,7 +27,7 @@ from lanterna.surfaces.cli.common import fetch_missing
 from lanterna.surfaces.notebook.bundle import Bundle, bundle
 from lanterna.surfaces.notebook.listing import technique_named
 from lanterna.surfaces.web.page import asset
-from lanterna.techniques.execute import Job, begin, record_of, save_result
+from lanterna.techniques.execute import Job, begin, recipe_of, save_result
 from lanterna.techniques.technique import Output
 from lanterna.techniques.technique import Work as Begun
 
@@ -139,7 +139,7 @@ class Work(anywidget.AnyWidget):
         if result.also:
             suffix, write = result.also
             refuse_to_overwrite(place.with_suffix(suffix), force=force)
-        save_result(result, place, record_of(self._job, result) if self._job else None, force=force)
+        save_result(result, place, recipe_of(self._job, result) if self._job else None, force=force)
         if result.also:
             write(place.with_suffix(suffix))
 

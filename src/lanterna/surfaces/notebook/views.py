@@ -158,22 +158,22 @@ def pad(network: Network | str = "conv") -> Pad:
     return Pad(opened)
 
 
-def play(name: str, **settings: object) -> View:
-    """What one does by hand in a lesson, set to `settings` at first: a `Piece`, or a live look.
+def play(name: str, **values: object) -> View:
+    """What one does by hand in a lesson, with these settings at first: a `Piece`, or a live look.
 
     Errors: `UsageError` for a lesson or a setting that is not there, or a lesson without such a piece.
     """
     if name not in LESSONS:
         raise UsageError(f"there is no lesson {name!r}: there are {', '.join(LESSONS)}")
-    recipe = LESSONS[name].recipe.checked(settings)
+    settings = LESSONS[name].settings.checked(values)
     if name in LOOKED_AT:
         fetch_missing("mnist")
-        chosen = recipe.model_dump()
+        chosen = settings.model_dump()
         image = mnist("test").images[chosen["digit"]].float() / 255
         return look(chosen.get("network", "conv"), image, title=f"Test digit {chosen['digit']}")
     if name not in PIECES:
         raise UsageError(f"{name} has nothing to do by hand: {', '.join((*PIECES, *LOOKED_AT))} have")
-    return Piece(name, recipe.model_dump(mode="json"))
+    return Piece(name, settings.model_dump(mode="json"))
 
 
 def _opened(network: Network | str) -> Network:

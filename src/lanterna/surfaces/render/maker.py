@@ -16,7 +16,7 @@ from lanterna.files import working_folder
 from lanterna.images.drawing import as_png
 from lanterna.images.film_reading import Film
 from lanterna.images.pictures import open_picture, save_picture
-from lanterna.images.record import Record, make_record
+from lanterna.images.recipe import Recipe, make_recipe
 from lanterna.networks import cache_networks, open_network
 from lanterna.surfaces.render.task import Failed, Made
 from lanterna.techniques.execute import Job, begin, last_of, make_again
@@ -77,21 +77,21 @@ class Maker:
                 return _words(self._job(task, given, files))
             notes = [each.note for each in given]
             here = [note.model_copy(update={"path": str(f)}) for note, f in zip(notes, files, strict=True)]
-            asked = make_record(kit.verb, kit.made, task.settings, inputs=here)
+            asked = make_recipe(kit.verb, kit.made, task.settings, inputs=here)
             asked = asked.model_copy(
                 update={"device": choose_device(kit.device).type, "threads": kit.threads}
             )
             picture, now = make_again(asked, trust=True)
-            record: Record = now.model_copy(update={"inputs": tuple(notes)})
+            recipe: Recipe = now.model_copy(update={"inputs": tuple(notes)})
             place = self._folder / f"made{kit.suffix}"
-            save_picture(picture, place, recipe=record, force=True)
+            save_picture(picture, place, recipe=recipe, force=True)
             return place.read_bytes()
         finally:
             for file in files[: len(task.sources)]:
                 file.unlink(missing_ok=True)
 
     def _chunk(self, task: Task) -> list[bytes]:
-        """The frames of one piece of a film, each going on from the one before, as files without a record."""
+        """The frames of one piece of a film, each going on from the one before, as files without a recipe."""
         job = self._job(task, self.kit.others, self._others)
         pictures = [each.data for each in task.sources]
         job.moving = Film(self._folder, 0, 0, 0.0, len(pictures), lambda _: map(open_picture, pictures))

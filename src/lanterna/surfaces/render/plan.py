@@ -1,4 +1,4 @@
-"""What is to be made: pictures from a folder or a film, times the settings that a recipe is swept over."""
+"""What is to be made: pictures from a folder or a film, times the settings that are swept over."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lanterna.errors import UsageError
 from lanterna.images.decoding import is_folder
 from lanterna.images.drawing import as_png
 from lanterna.images.film_reading import Film, open_film, pictures_in
-from lanterna.images.record import Input, note_input
+from lanterna.images.recipe import Input, note_input
 from lanterna.surfaces.render.task import Given, Task
 
 if TYPE_CHECKING:
@@ -83,9 +83,9 @@ class Variation:
     suffix: str = ""
 
 
-def variations(recipe: Settings, sweeps: Sequence[Sweep]) -> list[Variation]:
+def variations(settings: Settings, sweeps: Sequence[Sweep]) -> list[Variation]:
     """All combinations of what is swept over; each is checked. Errors: `UsageError` names what is wrong."""
-    kind = type(recipe)
+    kind = type(settings)
     names = {name.strip("_"): name for name in kind.model_fields}
     for sweep in sweeps:
         if sweep.name not in names:
@@ -95,7 +95,7 @@ def variations(recipe: Settings, sweeps: Sequence[Sweep]) -> list[Variation]:
     found = []
     for values in itertools.product(*(sweep.values for sweep in sweeps)):
         chosen = dict(zip((names[sweep.name] for sweep in sweeps), values, strict=True))
-        made = kind.checked({**recipe.model_dump(exclude_unset=True), **chosen}) if chosen else recipe
+        made = kind.checked({**settings.model_dump(exclude_unset=True), **chosen}) if chosen else settings
         words = "".join(
             f"-{sweep.name}-{_in_a_name(value)}" for sweep, value in zip(sweeps, values, strict=True)
         )

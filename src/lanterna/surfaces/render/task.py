@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from lanterna.images.record import Input
+    from lanterna.images.recipe import Input
 
 
 @dataclass(frozen=True)
 class Given:
-    """An input: how its record notes it, and the bytes of its file."""
+    """An input: how its recipe notes it, and the bytes of its file."""
 
     note: Input
     data: bytes = field(repr=False)
@@ -25,7 +25,7 @@ class Given:
 class Kit:
     """What all tasks of a run share, given to each worker once.
 
-    `verb` and `made` say which picture (as in a record), `others` are inputs beside the picture itself.
+    `verb` and `made` say which picture (as in a recipe), `others` are inputs beside the picture itself.
     `suffix` is that of the pictures, or `.json` for a verb that answers in words. `chunks`: tasks are pieces
     of a film, whose frames go on from one another.
     """

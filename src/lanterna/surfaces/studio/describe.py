@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lanterna.surfaces.studio.techniques import techniques
 
 if TYPE_CHECKING:
-    from lanterna.surfaces.studio.messages import Place, Recipe, Room, Techniques
+    from lanterna.surfaces.studio.messages import Making, Place, Room, Techniques
     from lanterna.techniques.technique import Technique
 
 
@@ -27,7 +27,7 @@ def described() -> Techniques:
     return {
         "rooms": [_room(name, those[0]) for name, those in by_room.items()],
         "places": [place for those in by_room.values() for place in _places(those)],
-        "techniques": [_recipe(each) for each in techniques().values()],
+        "techniques": [_technique(each) for each in techniques().values()],
     }
 
 
@@ -70,7 +70,7 @@ def _thumbnails(technique: Technique) -> dict[str, str]:
     }
 
 
-def _recipe(technique: Technique) -> Recipe:
+def _technique(technique: Technique) -> Making:
     schema = technique.settings.model_json_schema()
     return {
         "kind": technique.name,
@@ -93,7 +93,7 @@ def _recipe(technique: Technique) -> Recipe:
             }
             for each in technique.inputs
         ],
-        "steers": list(technique.live),
+        "live": list(technique.live),
         "plain": list(technique.shown_first),
         "hidden": list(technique.hidden),
     }

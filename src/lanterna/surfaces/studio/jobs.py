@@ -96,9 +96,9 @@ class Queue:
         stopping = following["note"] == STOPPING
         note = STOPPING if stopping else "beginning"
         self.store.change_job(job_id, state="running", begun_with=begun_with, error=None, note=note)
-        steered = following["settings"] if following["settings"] != begun_with else None
+        changed = following["settings"] if following["settings"] != begun_with else None
         self._send(
-            do="run", job=job_id, kind=following["kind"], settings=begun_with, steered=steered, files=files,
+            do="run", job=job_id, kind=following["kind"], settings=begun_with, changed=changed, files=files,
             title=following["title"], folder=str(self.store.job_folder(job_id)),
         )  # fmt: skip
         if stopping:
@@ -106,11 +106,11 @@ class Queue:
 
     # What people want.
 
-    def steer(self, job_id: str, settings: Mapping[str, Any]) -> None:
+    def change_settings(self, job_id: str, settings: Mapping[str, Any]) -> None:
         """Change a job's settings, whole and checked; one that is under way takes them up."""
         self.store.change_job(job_id, settings=settings, error=None)
         if job_id == self.active:
-            self._send(do="steer", job=job_id, settings=settings)
+            self._send(do="change", job=job_id, settings=settings)
 
     def pause(self, job_id: str) -> None:
         """Hold a job; the queue goes on with the next."""

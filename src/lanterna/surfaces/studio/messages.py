@@ -108,15 +108,15 @@ Role = TypedDict("Role", {
     "role": str, "words": str, "required": bool, "many": bool, "grey": bool, "of": str, "suffix": str,
     "example": str,
 })  # fmt: skip
-Recipe = TypedDict("Recipe", {
+Making = TypedDict("Making", {
     "kind": str, "room": str, "title": str, "words": str, "schema": dict[str, Any],
     "presets": dict[str, dict[str, Any]], "thumbnails": dict[str, str], "inputs": list[Role],
-    "steers": list[str], "plain": list[str], "hidden": list[str],
+    "live": list[str], "plain": list[str], "hidden": list[str],
 })  # fmt: skip
 Room = TypedDict("Room", {"name": str, "title": str, "own": bool})
 Place = TypedDict("Place", {"label": str, "room": str, "kind": str, "role": str, "suffix": str})
 Techniques = TypedDict("Techniques", {
-    "rooms": list[Room], "places": list[Place], "techniques": list[Recipe],
+    "rooms": list[Room], "places": list[Place], "techniques": list[Making],
 })  # fmt: skip
 Why = TypedDict("Why", {"rather_than": int, "terms": list[int]})
 Digit = TypedDict("Digit", {

@@ -13,7 +13,7 @@ from lanterna.surfaces.studio.store import new_id
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lanterna.images import Record
+    from lanterna.images import Recipe
     from lanterna.surfaces.studio.store import Store
 
 MEDIA = {
@@ -37,7 +37,7 @@ def receive(sent: Path, folder: Path, picture_id: str) -> Picture:
     It is refused from its header where it is no picture or has too many pixels, and decoded once, whole, so
     that no broken one is kept. Runs in a process of its own. Errors: `UsageError`.
     """
-    from lanterna.images import open_picture, read_record, save_picture
+    from lanterna.images import open_picture, read_recipe, save_picture
     from lanterna.images.decoding import opened
 
     with opened(sent) as file:
@@ -45,26 +45,26 @@ def receive(sent: Path, folder: Path, picture_id: str) -> Picture:
     digest = sha256(sent)
     small = open_picture(sent, longest=_THUMBNAIL)
     try:
-        record = read_record(sent)
+        recipe = read_recipe(sent)
     except UsageError:
-        record = None
+        recipe = None
     suffix = _SUFFIXES.get(form, ".png")
     place = folder / "pictures" / f"{picture_id}{suffix}"
     if form not in _SUFFIXES:
-        save_picture(open_picture(sent), place, recipe=record)
+        save_picture(open_picture(sent), place, recipe=recipe)
         sent.unlink()
     else:
         sent.replace(place)
     write_jpeg(small, folder / "thumbnails" / f"{picture_id}.jpg", _THUMBNAIL)
     width, height = _size(place)
     return {
-        "kind": record.verb if record else "",
+        "kind": recipe.verb if recipe else "",
         "suffix": suffix,
         "width": width,
         "height": height,
         "bytes": place.stat().st_size,
         "sha256": digest,
-        "recipe": recipe_of(record, place.name) if record else None,
+        "recipe": describe_recipe(recipe, place.name) if recipe else None,
     }
 
 
@@ -96,19 +96,19 @@ def _size(place: Path) -> tuple[int, int]:
     return (height, width) if on_its_side else (width, height)
 
 
-def recipe_of(record: Record, name: str) -> Picture:
-    """What a record says, for the page: kind of job, settings, command, and the sha256 of what went in."""
+def describe_recipe(recipe: Recipe, name: str) -> Picture:
+    """What a recipe says, for the page: kind of job, settings, command, and the sha256 of what went in."""
     from lanterna.techniques.registry import technique_of
     from lanterna.techniques.rerun import command_line
 
-    technique = technique_of(record.verb, record.made)
+    technique = technique_of(recipe.verb, recipe.made)
     first = technique.inputs[0].name if technique and technique.inputs else "picture"
     return {
         "kind": technique.name if technique else None,
-        "settings": record.settings,
-        "command": command_line(record, name),
-        "inputs": [{"role": note.role or first, "sha256": note.sha256} for note in record.inputs],
-        "steered": [change.model_dump(mode="json") for change in record.steered],
+        "settings": recipe.settings,
+        "command": command_line(recipe, name),
+        "inputs": [{"role": note.role or first, "sha256": note.sha256} for note in recipe.inputs],
+        "changes": [change.model_dump(mode="json") for change in recipe.changes],
     }
 
 

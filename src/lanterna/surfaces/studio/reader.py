@@ -94,16 +94,16 @@ def _warm_up() -> None:
     _read(file.getvalue(), _USUAL, "pad", True, True)
 
 
-def _learn(name: str, settings: dict[str, Any]) -> dict[str, Any]:
+def _learn(name: str, values: dict[str, Any]) -> dict[str, Any]:
     from lanterna.lessons import LESSONS
 
     if name not in LESSONS:
         raise MissingError(f"there is no lesson {name[:40]!r}: there are {', '.join(LESSONS)}")
     if not LESSONS[name].quick:
         raise UsageError(f"{name} takes a while: start it as a job of the kind learn-{name}")
-    recipe = LESSONS[name].recipe.checked(settings)
+    settings = LESSONS[name].settings.checked(values)
     with at_most(_PATIENCE):
-        return _outcome(name, recipe)
+        return _outcome(name, settings)
 
 
 def _check(lesson: str, exercise: int, answer: object) -> dict[str, Any]:
@@ -115,11 +115,11 @@ def _check(lesson: str, exercise: int, answer: object) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=64)  # a control that goes back, and a page that is opened again
-def _outcome(name: str, recipe: Settings) -> dict[str, Any]:
+def _outcome(name: str, settings: Settings) -> dict[str, Any]:
     from lanterna.lessons import LESSONS
     from lanterna.lessons.documents import outcome_as_json
 
-    return outcome_as_json(LESSONS[name].experiment(recipe))
+    return outcome_as_json(LESSONS[name].experiment(settings))
 
 
 @contextlib.contextmanager
@@ -145,8 +145,8 @@ def _steps(drawing: bytes, name: str, surface: str) -> bytes:
     from lanterna.techniques.read.algorithm import Read, read
     from lanterna.techniques.read.technique import draw
 
-    recipe = Read.checked({"network": name, "surface": surface})
-    return as_png(draw(read(drawing, recipe, network=_network(name)), "steps"))
+    settings = Read.checked({"network": name, "surface": surface})
+    return as_png(draw(read(drawing, settings, network=_network(name)), "steps"))
 
 
 def _classify(picture: bytes, name: str, top: int) -> dict[str, Any]:
@@ -155,13 +155,13 @@ def _classify(picture: bytes, name: str, top: int) -> dict[str, Any]:
     from lanterna.surfaces.studio.techniques import check_network
     from lanterna.techniques.classify.algorithm import Classify, classify
 
-    recipe, begun = Classify.checked({"network": name, "top": top}), time.perf_counter()
+    settings, begun = Classify.checked({"network": name, "top": top}), time.perf_counter()
     check_network(name)
     if missing := [item for item in shelf_items(name) if not is_here(item)]:
         raise MissingError(f"{name} is not here yet: lanterna shelf fetch {' '.join(missing)}")
     if name not in _classifiers:
         _classifiers[name] = open_network(name, device="cpu", trust=False)
-    (found,) = classify([picture], recipe, network=_classifiers[name])
+    (found,) = classify([picture], settings, network=_classifiers[name])
     if found.error is not None:
         raise found.error
     answers = [
@@ -185,9 +185,9 @@ def _read(drawing: bytes, name: str, surface: str, cut: bool, why: bool) -> dict
     from lanterna.techniques.read.algorithm import Read, read
 
     begun = time.perf_counter()
-    recipe = Read.checked({"network": name, "surface": surface, "cut": cut})
+    settings = Read.checked({"network": name, "surface": surface, "cut": cut})
     network = _network(name)
-    page = read(drawing, recipe, network=network)
+    page = read(drawing, settings, network=network)
     digits = [
         {
             "digit": reading.digit,

@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any
 
 from lanterna.errors import LanternaError, UsageError, called
 from lanterna.surfaces.studio.history import History
-from lanterna.surfaces.studio.pictures import recipe_of, write_jpeg
+from lanterna.surfaces.studio.pictures import describe_recipe, write_jpeg
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-    from lanterna.images import Record
+    from lanterna.images import Recipe
     from lanterna.techniques.technique import Frame, Result, Settings, Technique, Work
 
 PREVIEW_SIDE, THUMBNAIL_SIDE = 1024, 512
@@ -101,10 +101,10 @@ class _Run:
         self.folder = Path(job["folder"])
         self.names = {Path(path): name for pairs in job["files"].values() for path, name in pairs}
         self.checkpoint = self.folder / "checkpoint.pt"
-        self.recipe: Settings = technique.settings.checked(job["settings"])
+        self.settings: Settings = technique.settings.checked(job["settings"])
         self.quit = False
         self.target = 0  # the step to go back to
-        self.steered: list[Message] = []  # what was changed on the way, and after which step
+        self.changes: list[Message] = []  # what was changed on the way, and after which step
         self.history: History
         self.kept: float | None = None  # when the checkpoint was written that was seen last
         self.news_due = self.preview_due = 0.0
@@ -135,19 +135,19 @@ class _Run:
             work, end = self._begin(), "done"
         except _EndedError as ended:
             return ended.how, []
-        wanted = self.recipe.changed(self.job["steered"]) if self.job["steered"] else None
+        wanted = self.settings.changed(self.job["changed"]) if self.job["changed"] else None
         frame = next(work.frames, None)  # a generator takes nothing before its first frame
         try:
             while frame is not None:
                 self._show(work, frame)
-                end, steered = self._obey()
+                end, changed = self._obey()
                 while end == "back":
-                    wanted = self.recipe.changed(steered) if steered else wanted or self.recipe
+                    wanted = self.settings.changed(changed) if changed else wanted or self.settings
                     work = self._go_back(work)
-                    end, steered = self._obey(paused=True)
+                    end, changed = self._obey(paused=True)
                     if end in ("done", "stopped"):
                         frame = next(work.frames, frame)
-                wanted = self.recipe.changed(steered) if steered else wanted
+                wanted = self.settings.changed(changed) if changed else wanted
                 if end != "done":
                     break
                 work, following = self._next(work, frame.step, wanted)
@@ -166,7 +166,7 @@ class _Run:
             self._remember(work, frame, last=True)
         results = [
             self._keep(number, result)
-            for number, result in enumerate(work.results(frame, self.recipe))
+            for number, result in enumerate(work.results(frame, self.settings))
             if result.picture is not None  # a frame that has none yet: it was stopped before
         ]
         return end, results
@@ -177,10 +177,10 @@ class _Run:
         step = self.target
         self.history.take_back(step, self.checkpoint, self.folder / "preview.jpg")
         self.kept = self._written()
-        self.steered = [change for change in self.steered if change["step"] < step]
-        self.recipe, now = self.technique.settings.checked(self.job["settings"]), self.recipe
+        self.changes = [change for change in self.changes if change["step"] < step]
+        self.settings, now = self.technique.settings.checked(self.job["settings"]), self.settings
         work = self._begin()
-        self.recipe, self.begun = now, None
+        self.settings, self.begun = now, None
         self._say(back=step)
         return work
 
@@ -216,29 +216,29 @@ class _Run:
         except LanternaError as error:
             if wanted is None or not self.checkpoint.exists():
                 raise
-            before = self.recipe
+            before = self.settings
             self._say(refused=str(error), settings=before.model_dump(mode="json"))
-            self.recipe = self.technique.settings.checked(self.job["settings"])
+            self.settings = self.technique.settings.checked(self.job["settings"])
             work = self._begin()
             first = next(work.frames, None)
-            if first is not None and before != self.recipe:
+            if first is not None and before != self.settings:
                 first = work.frames.send(before)
-            self.recipe = before
+            self.settings = before
             return work, first
         if wanted is not None:
-            self.recipe = wanted
+            self.settings = wanted
             self._note_change(step)
         return work, frame
 
     def _note_change(self, step: int) -> None:
-        """Note which settings are others from this step on than the record would say so far."""
+        """Note which settings are others from this step on than the recipe would say so far."""
         said = dict(self.job["settings"])
-        for change in self.steered:
+        for change in self.changes:
             said.update(change["settings"])
-        now = self.recipe.model_dump(mode="json")
+        now = self.settings.model_dump(mode="json")
         others = {name: value for name, value in now.items() if value != said[name]}
         if others:
-            self.steered.append({"step": step, "settings": others})
+            self.changes.append({"step": step, "settings": others})
 
     def _begin(self) -> Work:
         """Begin the work: at its checkpoint, or anew where there is none or it cannot be read."""
@@ -257,7 +257,7 @@ class _Run:
             shelf.fetch([item], tell)
 
         self.given = Job(
-            self.technique, self.recipe, files, checkpoint=self.checkpoint, resume=resume, force=True,
+            self.technique, self.settings, files, checkpoint=self.checkpoint, resume=resume, force=True,
             checkpoint_every=_KEEP, film=film, title=self.job["title"], names=self.names, fetch_item=fetch,
             progress=self._telling, trust=False,
         )  # fmt: skip
@@ -289,7 +289,7 @@ class _Run:
         """What is wanted now: "done" to go on, "stopped" or "away" to end, "back" to go back to the target,
         and settings that have changed. Waits for as long as the job is paused.
         """
-        steered, since = None, time.monotonic()
+        changed, since = None, time.monotonic()
         while paused or not self.commands.empty():
             command = self.commands.get()
             if command["do"] == "quit":
@@ -298,16 +298,16 @@ class _Run:
             if command.get("job") != self.job["job"]:
                 continue
             if command["do"] in ("stop", "away"):
-                return {"stop": "stopped", "away": "away"}[command["do"]], steered
+                return {"stop": "stopped", "away": "away"}[command["do"]], changed
             if command["do"] == "back" and command["step"] in self.history.steps:
                 self.target = command["step"]
-                return "back", steered
-            if command["do"] == "steer":
-                steered = command["settings"]
+                return "back", changed
+            if command["do"] == "change":
+                changed = command["settings"]
             paused = command["do"] == "pause" or (paused and command["do"] != "go")
         if self.begun:  # a pause is no work
             self.begun = self.begun[0] + time.monotonic() - since, self.begun[1]
-        return "done", steered
+        return "done", changed
 
     def _show(self, work: Work, frame: Frame, *, now: bool = False) -> None:
         """Tell how far it has come, and write a preview, both no more often than is worth it."""
@@ -342,14 +342,14 @@ class _Run:
     def _keep(self, number: int, result: Result) -> Message:
         """Write a picture and its thumbnail into the job's folder, from where the server takes them."""
         from lanterna.files import sha256
-        from lanterna.images.record import with_changes
-        from lanterna.techniques.execute import record_of, save_result
+        from lanterna.images.recipe import with_changes
+        from lanterna.techniques.execute import recipe_of, save_result
 
         file = self.folder / f"result-{number}.{'webp' if result.film else 'png'}"
-        made = record_of(self.given, result, self.recipe)
+        made = recipe_of(self.given, result, self.settings)
         assert made is not None  # no folder goes into a job
-        record = with_changes(made, self.steered)
-        save_result(result, file, record, force=True)
+        recipe = with_changes(made, self.changes)
+        save_result(result, file, recipe, force=True)
         write_jpeg(result.picture, file.with_suffix(".jpg"), THUMBNAIL_SIDE)
         also = None
         if result.also:
@@ -363,9 +363,9 @@ class _Run:
             "width": result.picture.shape[2],
             "height": result.picture.shape[1],
             "sha256": sha256(file),
-            "made": record.made,
-            "recipe": recipe_of(record, f"{record.made}{file.suffix}"),
-            "sheet": _sheet(result, record),
+            "made": recipe.made,
+            "recipe": describe_recipe(recipe, f"{recipe.made}{file.suffix}"),
+            "sheet": _sheet(result, recipe),
             "numbers": dict(result.numbers),
             "words": result.words,
         }
@@ -374,7 +374,7 @@ class _Run:
         self.pipe.send({"job": self.job["job"], **message})
 
 
-def _sheet(result: Result, record: Record) -> list[Message]:
+def _sheet(result: Result, recipe: Recipe) -> list[Message]:
     """Each picture of a contact sheet: where it is on it, and what makes it large."""
     from lanterna.images.drawing import contact_sheet_boxes
     from lanterna.techniques.rerun import commands_of
@@ -383,7 +383,7 @@ def _sheet(result: Result, record: Record) -> list[Message]:
         return []
     size = (result.picture.shape[1], result.picture.shape[2])
     boxes = contact_sheet_boxes(size, len(result.tiles), columns=result.columns, gap=result.gap)
-    commands = commands_of(record).values()
+    commands = commands_of(recipe).values()
     return [
         {
             "label": tile.label,

@@ -50,8 +50,8 @@ def film_page(film: Film) -> str:
     snapshots = film.snapshots
     layers = list(snapshots[-1].maps)
     data = {
-        "network": film.recipe.network,
-        "total": film.recipe.steps,
+        "network": film.settings.network,
+        "total": film.settings.steps,
         "steps": [one.step for one in snapshots],
         "measured": f"{len(film.measured.labels):,} {film.measured_on} digits",
         "trained": f"{len(film.trained_on.labels):,} training digits",
@@ -73,7 +73,7 @@ def film_page(film: Film) -> str:
     for layer in layers:  # (S, 10, M, h, w), or (S, 10, units)
         arrays[f"maps {layer}"] = torch.stack([one.maps[layer] for one in snapshots])
     return standalone(
-        f"Watching {film.recipe.network} learn",
+        f"Watching {film.settings.network} learn",
         sheets=["film.css"],
         modules=["film.js"],
         entry="film.js",
@@ -84,14 +84,14 @@ def film_page(film: Film) -> str:
 
 
 def _body(film: Film, layers: list[str]) -> str:
-    kind = film.recipe.network
+    kind = film.settings.network
     first = "The kernels of its first layer" if kind == "conv" else "What its first units look for"
     rows = "".join(
         f"<figure><figcaption>{escape(layer)}</figcaption>"
         f'<canvas data-layer="{escape(layer)}"></canvas></figure>'
         for layer in layers
     )
-    total = f"{film.recipe.steps:,}"
+    total = f"{film.settings.steps:,}"
     made_of = "2-D map of 1,000 test digits, each pulled to the ten answers"
     return f"""<header>
 <h1>Watching {escape(kind)} learn</h1>

@@ -46,12 +46,12 @@ def draw(film: Film, number: int) -> Tensor:
     snapshot = film.snapshots[number]
     page = Image.new("RGB", SIZE, NIGHT)
     words = ImageDraw.Draw(page)
-    words.text((48, 32), f"step {snapshot.step:,} of {film.recipe.steps:,}", LIGHT, font(34))
+    words.text((48, 32), f"step {snapshot.step:,} of {film.settings.steps:,}", LIGHT, font(34))
     count = len(film.measured.labels)
     said = f"{snapshot.accuracy:.1%} of {count:,} {film.measured_on} digits read right"
     words.text((1232, 42), said, AMBER, font(22), anchor="ra")
 
-    y = _kernels(page, snapshot, film.recipe.network)
+    y = _kernels(page, snapshot, film.settings.network)
     _maps(page, film, snapshot, y)
     _dial(page, film, snapshot)
     _confusion(page, snapshot.confusion)

@@ -99,8 +99,8 @@ def _untrained(name: str, network: Network) -> tuple[dict[str, object], dict[str
     if ":" in name or not is_trained(name):
         return None
     try:
-        recipe = read_regular(trained_folder(name) / "recipe.json", 2**20)
-        start = new_network(Train.model_validate_json(recipe)).eval().requires_grad_(False)
+        settings = read_regular(trained_folder(name) / "recipe.json", 2**20)
+        start = new_network(Train.model_validate_json(settings)).eval().requires_grad_(False)
     except (OSError, ValidationError):
         return None
     same = [tuple(weight.shape) for weight in start.parameters()]

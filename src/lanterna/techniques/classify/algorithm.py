@@ -60,7 +60,7 @@ class Classified:
 
 def classify(
     sources: Iterable[Source | Tensor],
-    recipe: Classify | None = None,
+    settings: Classify | None = None,
     *,
     network: Network | None = None,
     device: str = "auto",
@@ -68,23 +68,25 @@ def classify(
     """Yield the answers for each source, in order, as they come.
 
     A source is a picture file (path, bytes, stream) or a picture `(3, H, W)` in [0, 1]. `network` is used
-    where given, else the one that the recipe names. While one batch is computed, the next is decoded. A
+    where given, else the one that the settings name. While one batch is computed, the next is decoded. A
     picture that cannot be opened comes back with its error, and the others go on.
 
     Errors: `UsageError` for a network with no classes, `MissingError` for one that is not here.
     """
-    recipe = recipe or Classify()
+    settings = settings or Classify()
     if network is None:
-        network = open_network(recipe.network, device=device)
+        network = open_network(settings.network, device=device)
         for parameter in network.parameters():
             if parameter.dim() == 4:  # the order in which convolutions run fastest
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     if not network.classes:
         raise UsageError(f"{network.name} has no classes to answer with: try efficientnet-lite0")
-    return _answers(iter(sources), recipe, network)
+    return _answers(iter(sources), settings, network)
 
 
-def _answers(sources: Iterator[Source | Tensor], recipe: Classify, network: Network) -> Iterator[Classified]:
+def _answers(
+    sources: Iterator[Source | Tensor], settings: Classify, network: Network
+) -> Iterator[Classified]:
     with ThreadPoolExecutor(1) as decoder:
         coming = decoder.submit(_decode, list(islice(sources, BATCH)), network.input_spec)
         while decoded := coming.result():
@@ -95,7 +97,7 @@ def _answers(sources: Iterator[Source | Tensor], recipe: Classify, network: Netw
                 if isinstance(picture, LanternaError):
                     yield Classified(source, (), picture)
                 else:
-                    likeliest = next(rows).topk(min(recipe.top, len(network.classes)))
+                    likeliest = next(rows).topk(min(settings.top, len(network.classes)))
                     yield Classified(
                         source,
                         tuple(

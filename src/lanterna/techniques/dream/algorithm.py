@@ -60,7 +60,7 @@ _FIRST_LAYERS = {
 }  # fmt: skip
 
 _TARGETS = {"layer", "class_", "mask_layer", "smoothness"}
-STEERED = {"step_size", "jitter", "smoothing", "vivid", "keep_colours", "blend", *_TARGETS}
+LIVE = {"step_size", "jitter", "smoothing", "vivid", "keep_colours", "blend", *_TARGETS}
 """Settings that may change while a dream is under way."""
 
 _LITE2 = "efficientnet-lite2"
@@ -175,7 +175,7 @@ class DreamFrame(Frame):
 
 def dream(
     picture: Tensor,
-    recipe: Dream | None = None,
+    settings: Dream | None = None,
     *,
     network: Network | None = None,
     guide: Tensor | None = None,
@@ -188,46 +188,46 @@ def dream(
 ) -> Generator[DreamFrame, Dream | None, None]:
     """Dream with `picture` `(3, H, W)` in [0, 1], yielding how far it has come after each step.
 
-    `network` is used where given (and left as it is), else the one that the recipe names. `guide` `(3, H, W)`
-    is a picture to match, for a recipe that is `guided`. `masks` are `(H, W)` or `(1, H, W)` in [0, 1], of
-    any size: where to dream, and how much. `objective` takes the place of the recipe's targets. With a
+    `network` is used where given (and left as it is), else the one in the settings. `guide` `(3, H, W)` is a
+    picture to match, for settings that are `guided`. `masks` are `(H, W)` or `(1, H, W)` in [0, 1], of
+    any size: where to dream, and how much. `objective` takes the place of the settings' targets. With a
     `checkpoint` the state is saved there every `checkpoint_every` seconds (10) and when the work is ended
     early, and `resume` goes on from it, first with the frame that it was saved after: the picture is that of
-    an unbroken dream. A recipe that is sent in takes over from there, as far as `STEERED` goes.
+    an unbroken dream. Settings that are sent in take over from there, as far as `LIVE` goes.
 
     Errors, before the first step: `UsageError` for a layer, channel or class that is not there, masks or a
-    guide that do not fit the recipe; `MissingError` for a network or checkpoint that is not here.
+    guide that do not fit the settings; `MissingError` for a network or checkpoint that is not here.
     """
-    recipe = recipe or Dream()
-    if recipe.guided != (guide is not None):
-        raise UsageError("dream: a guided recipe needs a guide picture, and only a guided recipe takes one")
-    if len(recipe.mask_layer) > len(masks):
+    settings = settings or Dream()
+    if settings.guided != (guide is not None):
+        raise UsageError("dream: a guided dream needs a guide picture, and only a guided dream takes one")
+    if len(settings.mask_layer) > len(masks):
         raise UsageError(
-            f"dream: {len(recipe.mask_layer)} mask layers for {len(masks)} masks: give each a mask"
+            f"dream: {len(settings.mask_layer)} mask layers for {len(masks)} masks: give each a mask"
         )
-    network = network or open_network(recipe.network, device=device)
+    network = network or open_network(settings.network, device=device)
     if network.input_spec.channels not in (1, 3):
         raise UsageError(f"a picture has 1 or 3 channels, {network.name} wants {network.input_spec.channels}")
     height, width = picture.shape[1:]
-    longest = recipe.size or min(max(height, width), LONGEST)
-    sizes = octave_sizes(height, width, longest, recipe.octaves, recipe.ratio)
+    longest = settings.size or min(max(height, width), LONGEST)
+    sizes = octave_sizes(height, width, longest, settings.octaves, settings.ratio)
     base = resized(picture.to(network.get_buffer("mean").device), sizes[-1]).clamp(0, 1)
     negative = network.input_spec == DIGIT_INPUT and light_edged(base.mean(0, keepdim=True))
     if negative:  # these networks know white ink on black
         base = 1 - base
     start = resized(base, sizes[0])
 
-    def parts_of(steered: Dream) -> _Parts:
-        return _parts(steered, network, start, guide, masks, objective)
+    def parts_of(current: Dream) -> _Parts:
+        return _parts(current, network, start, guide, masks, objective)
 
-    checkpointer = Checkpointer(checkpoint, recipe, [base], checkpoint_every)
+    checkpointer = Checkpointer(checkpoint, settings, [base], checkpoint_every)
     names = set(_State.__dataclass_fields__)
     begun = _State(**checkpointer.read(names)) if checkpoint and resume else None
     if begun:
         with restoring(checkpoint):
-            recipe = recipe.changed(begun.steered)
-    parts = parts_of(recipe)
-    frames = _frames(recipe, network, base, sizes, parts, parts_of, begun, checkpointer)
+            settings = settings.changed(begun.live)
+    parts = parts_of(settings)
+    frames = _frames(settings, network, base, sizes, parts, parts_of, begun, checkpointer)
     if begun:
         frames = resumed(frames, checkpoint)
     return _negatives(frames) if negative else frames
@@ -240,7 +240,7 @@ def first_layer(network: Network) -> str:
 
 
 def _parts(
-    recipe: Dream,
+    settings: Dream,
     network: Network,
     start: Tensor,
     guide: Tensor | None,
@@ -251,21 +251,21 @@ def _parts(
     begin = _squeezed(start, network)
     matched = _squeezed(guide.to(start), network) if guide is not None else None
     usual = objective or build_objective(
-        network, recipe.targets(network), [read_class(text) for text in recipe.class_], begin, matched
+        network, settings.targets(network), [read_class(text) for text in settings.class_], begin, matched
     )
-    if recipe.smoothness:
+    if settings.smoothness:
         unit = objectives.smoothness().measure(begin, {}).abs().item()
-        usual = usual + (recipe.smoothness / max(unit, 1e-6)) * objectives.smoothness()
+        usual = usual + (settings.smoothness / max(unit, 1e-6)) * objectives.smoothness()
     if not masks:
         return [(usual, None)]
-    own = [build_objective(network, [Target.read(text)], (), begin, matched) for text in recipe.mask_layer]
+    own = [build_objective(network, [Target.read(text)], (), begin, matched) for text in settings.mask_layer]
     own += [usual] * (len(masks) - len(own))
     where = [mask.reshape(1, *mask.shape[-2:]).to(start).clamp(0, 1) for mask in masks]
     return list(zip(own, where, strict=True))
 
 
 def _frames(
-    recipe: Dream,
+    settings: Dream,
     network: Network,
     base: Tensor,
     sizes: Sequence[tuple[int, int]],
@@ -275,8 +275,8 @@ def _frames(
     checkpointer: Checkpointer,
 ) -> Generator[DreamFrame, Dream | None, None]:
     """The dream itself: octave by octave, step by step."""
-    generator = torch.Generator().manual_seed(recipe.seed)
-    work, windows = _work_for(recipe, network, parts)
+    generator = torch.Generator().manual_seed(settings.seed)
+    work, windows = _work_for(settings, network, parts)
     reuse_memory()  # each step fills and frees the same large blocks
     first = begun.octave if begun else 1
     dreamed = torch.zeros_like(base[:, :1, :1])
@@ -291,32 +291,40 @@ def _frames(
                 generator.set_state(begun.randomness)
             else:
                 done, image = 0, (here + _only(resized(dreamed, size), where)).clamp(0, 1)
-            for step in range(max(1, done), recipe.steps + 1):
+            for step in range(max(1, done), settings.steps + 1):
                 if step > done:  # where it was taken up the step is made already
                     look = partial(
-                        _change, recipe, work, image, parts, where, windows, generator, generator.get_state()
+                        _change,
+                        settings,
+                        work,
+                        image,
+                        parts,
+                        where,
+                        windows,
+                        generator,
+                        generator.get_state(),
                     )
                     (change, energy), side = fitting(look, windows.side, max(size))
                     windows = _narrowed(windows, side)
-                    image = change.mul_(recipe.step_size / 255).add_(image).clamp_(0, 1)
+                    image = change.mul_(settings.step_size / 255).add_(image).clamp_(0, 1)
                     state = _State(
                         octave, step, image, energy, generator.get_state(),
-                        recipe.model_dump(mode="json", include=STEERED),
+                        settings.model_dump(mode="json", include=LIVE),
                     )  # fmt: skip
                 changed = yield DreamFrame(
-                    step=(octave - 1) * recipe.steps + step,
-                    steps=len(sizes) * recipe.steps,
+                    step=(octave - 1) * settings.steps + step,
+                    steps=len(sizes) * settings.steps,
                     numbers={"octave": octave, "energy": energy},
-                    picture=(here + recipe.blend * (image - here) if recipe.blend < 1 else image).cpu(),
+                    picture=(here + settings.blend * (image - here) if settings.blend < 1 else image).cpu(),
                     base=base,
                 )
                 if changed:
-                    before, recipe = recipe, recipe.changed(changed.model_dump(include=STEERED))
-                    if any(getattr(recipe, name) != getattr(before, name) for name in _TARGETS):
-                        parts = parts_of(recipe)
-                        work, windows = _work_for(recipe, network, parts)
+                    before, settings = settings, settings.changed(changed.model_dump(include=LIVE))
+                    if any(getattr(settings, name) != getattr(before, name) for name in _TARGETS):
+                        parts = parts_of(settings)
+                        work, windows = _work_for(settings, network, parts)
                     if state:
-                        state = replace(state, steered=recipe.model_dump(mode="json", include=STEERED))
+                        state = replace(state, live=settings.model_dump(mode="json", include=LIVE))
                 if state:
                     checkpointer.maybe_save(vars(state))
             dreamed = image - here
@@ -326,7 +334,7 @@ def _frames(
 
 
 def _change(
-    recipe: Dream,
+    settings: Dream,
     network: Network,
     image: Tensor,
     parts: _Parts,
@@ -339,12 +347,12 @@ def _change(
     """Where the pixels are to go, `(3, H, W)`, seen through windows of a side, and how excited it is."""
     generator.set_state(randomness)  # a second try, with smaller windows, draws from where the first did
     windows = _narrowed(windows, side)
-    down, across = (_shift(generator, recipe.jitter, windows.reach(length)) for length in image.shape[1:])
+    down, across = (_shift(generator, settings.jitter, windows.reach(length)) for length in image.shape[1:])
     change, energy = torch.zeros_like(image), 0.0
     for (objective, _), mask in zip(parts, where, strict=True):
         slope, value = gradient(network, image, objective, windows, (down, across))
-        slope = decorrelate(smoothed(slope, recipe.smoothing), recipe.vivid)
-        if recipe.keep_colours:
+        slope = decorrelate(smoothed(slope, settings.smoothing), settings.vivid)
+        if settings.keep_colours:
             slope = slope.mean(0, keepdim=True).expand_as(slope).clone()
         slope /= slope.abs().mean().clamp_min(1e-12)
         change += slope if mask is None else slope.mul_(mask)
@@ -361,17 +369,17 @@ class _State:
     picture: Tensor
     energy: float
     randomness: Tensor
-    steered: dict[str, Any]
+    live: dict[str, Any]
 
 
-def _work_for(recipe: Dream, network: Network, parts: _Parts) -> tuple[Network, Windows]:
+def _work_for(settings: Dream, network: Network, parts: _Parts) -> tuple[Network, Windows]:
     """The network as far as these objectives need it, made quick, and the windows it looks through."""
     layers = frozenset[str]().union(*(objective.layers for objective, _ in parts))
-    return optimize_for_inference(network, layers), windows_for(recipe, network, layers)
+    return optimize_for_inference(network, layers), windows_for(settings, network, layers)
 
 
-def windows_for(recipe: Dream, network: Network, layers: frozenset[str]) -> Windows:
-    """Windows of the recipe's size, or of the network's where it can see no other."""
+def windows_for(settings: Dream, network: Network, layers: frozenset[str]) -> Windows:
+    """Windows of the size in the settings, or of the network's where it can see no other."""
     side = network.input_spec.size
     other = torch.zeros(
         1, network.input_spec.channels, side + STRIDE, side, device=network.get_buffer("mean").device
@@ -381,7 +389,7 @@ def windows_for(recipe: Dream, network: Network, layers: frozenset[str]) -> Wind
             objectives.read(network, other, layers)
     except RuntimeError:
         return Windows(side, margin=0, exact=True)
-    return _windows_of(recipe.tile)
+    return _windows_of(settings.tile)
 
 
 def _windows_of(side: int) -> Windows:

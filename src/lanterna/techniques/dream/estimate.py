@@ -31,35 +31,35 @@ _COPIES = 11  # of the whole picture at once, measured at 4,000 × 3,000
 _ALREADY = 400 * 2**20  # bytes: Python, torch and a network
 
 
-def worth_estimating(size: tuple[int, int], recipe: Dream) -> bool:
+def worth_estimating(size: tuple[int, int], settings: Dream) -> bool:
     """Whether dreaming with a picture of `size` (height, width) is more work than estimating it would be."""
-    return recipe.steps * sum(height * width for height, width in _sizes(size, recipe)) > 3 * _SAMPLE**2
+    return settings.steps * sum(height * width for height, width in _sizes(size, settings)) > 3 * _SAMPLE**2
 
 
-def estimate_dream(size: tuple[int, int], recipe: Dream, network: Network, masks: int = 0) -> Estimate:
+def estimate_dream(size: tuple[int, int], settings: Dream, network: Network, masks: int = 0) -> Estimate:
     """Estimate a dream of a picture of `size` (height, width), from measuring for half a second.
 
     Expect it within a factor of two: other work on the machine, and how its memory is used, decide the rest
     (`benchmarks/dream.py` measures both). Errors: those of `dream`.
     """
-    sizes = _sizes(size, recipe)
-    layers = {target.layer for target in (*recipe.targets(network), *map(Target.read, recipe.mask_layer))}
-    if recipe.class_:
+    sizes = _sizes(size, settings)
+    layers = {target.layer for target in (*settings.targets(network), *map(Target.read, settings.mask_layer))}
+    if settings.class_:
         layers.add(list(network.layers)[-1])
-    windows = windows_for(recipe, network, frozenset(layers))
+    windows = windows_for(settings, network, frozenset(layers))
     side = min(_SAMPLE, windows.side) if not windows.exact else _SAMPLE
     picture = torch.rand(3, side, side, generator=torch.Generator().manual_seed(0))
-    short = recipe.changed({"size": side, "octaves": 1, "steps": 3})
+    short = settings.changed({"size": side, "octaves": 1, "steps": 3})
     work = dream(
         picture,
         short,
         network=network,
-        guide=picture if recipe.guided else None,
+        guide=picture if settings.guided else None,
         masks=[torch.ones(1, 8, 8)] * masks,
     )
     step, kept = measured(work)
     here = _looked_at((side, side), windows)
-    seconds = step / here * recipe.steps * sum(_looked_at(each, windows) for each in sizes)
+    seconds = step / here * settings.steps * sum(_looked_at(each, windows) for each in sizes)
     height, width = sizes[-1]
     window = min(windows.side**2, _looked_at((height, width), windows))
     weights = sum(weight.numel() * weight.element_size() for weight in network.parameters())
@@ -67,9 +67,9 @@ def estimate_dream(size: tuple[int, int], recipe: Dream, network: Network, masks
     return Estimate(seconds, int(memory))
 
 
-def _sizes(size: tuple[int, int], recipe: Dream) -> list[tuple[int, int]]:
+def _sizes(size: tuple[int, int], settings: Dream) -> list[tuple[int, int]]:
     """The sizes that a picture of `size` (height, width) is dreamed at, the smallest first."""
-    return octave_sizes(*size, recipe.size or min(max(size), LONGEST), recipe.octaves, recipe.ratio)
+    return octave_sizes(*size, settings.size or min(max(size), LONGEST), settings.octaves, settings.ratio)
 
 
 def measured(work: Generator[Frame, Any, None]) -> tuple[float, int]:

@@ -60,7 +60,7 @@ class DreamFilm(Dream):
 
 def dream_zoom(
     picture: Tensor,
-    recipe: DreamFilm,
+    settings: DreamFilm,
     *,
     network: Network | None = None,
     guide: Tensor | None = None,
@@ -71,7 +71,7 @@ def dream_zoom(
 ) -> Generator[Frame, None, None]:
     """The endless zoom into `picture` `(3, H, W)` in [0, 1]: one frame for each of the film.
 
-    The first is the dream of the recipe; each other shows the one before it larger, turned and shifted, and
+    The first is the dream of the settings; each other shows the one before it larger, turned and shifted, and
     dreams on for a few steps. Light and colour are held: a frame is drawn a little towards the mean and the
     contrast of the first, or all would end in black and white. For a loop, the first frame is laid into the
     middle of the last ones, as small as the zoom asks, so that the last goes over into the first.
@@ -80,30 +80,30 @@ def dream_zoom(
 
     Errors: as `dream`.
     """
-    network = network or open_network(recipe.network, device=device)
+    network = network or open_network(settings.network, device=device)
     if done == 0 or first is None or last is None:
-        begin = recipe.only(Dream)
+        begin = settings.only(Dream)
         for part in dream(picture, begin, network=network, guide=guide):
             whole = part
         first = last = in_8_bits(whole.whole())
         done = 1
-        yield Frame(1, recipe.frames, dict(whole.numbers), first)
-    onward = _onward(recipe)
-    for number in range(done, recipe.frames):
-        moved = _toned(zoomed(last, recipe), first)
+        yield Frame(1, settings.frames, dict(whole.numbers), first)
+    onward = _onward(settings)
+    for number in range(done, settings.frames):
+        moved = _toned(zoomed(last, settings), first)
         (part,) = deque(
-            dream(moved, onward.changed({"seed": _seed(recipe, number)}), network=network, guide=guide), 1
+            dream(moved, onward.changed({"seed": _seed(settings, number)}), network=network, guide=guide), 1
         )
         dreamed = part.whole()
-        if recipe.loop:
-            dreamed = with_first(dreamed, first, recipe.frames - number, recipe)
+        if settings.loop:
+            dreamed = with_first(dreamed, first, settings.frames - number, settings)
         last = in_8_bits(dreamed)
-        yield Frame(number + 1, recipe.frames, dict(part.numbers), last)
+        yield Frame(number + 1, settings.frames, dict(part.numbers), last)
 
 
 def dream_frames(
     originals: Iterable[Tensor],
-    recipe: DreamFilm,
+    settings: DreamFilm,
     *,
     count: int,
     network: Network | None = None,
@@ -115,29 +115,29 @@ def dream_frames(
     """A film dreamed: a frame for each of `originals` `(3, H, W)` in [0, 1], of which there are `count`.
 
     What the last frame dreamed is moved along the motion from its original to this one, as far as that can
-    be trusted, and dreaming goes on from there: for as many steps as the recipe has where nothing came over,
-    for few where almost all did. With a `carry` of 0 every frame is dreamed by itself.
+    be trusted, and dreaming goes on from there: for as many steps as the settings say where nothing came
+    over, for few where almost all did. With a `carry` of 0 every frame is dreamed by itself.
 
     To take a film up again, give how many frames are `done` and the `last` of them; `originals` then begins
     with the original of that one.
 
     Errors: as `dream`.
     """
-    network = network or open_network(recipe.network, device=device)
-    begin = recipe.only(Dream)
+    network = network or open_network(settings.network, device=device)
+    begin = settings.only(Dream)
     before: tuple[Tensor, Tensor] | None = None
     number = done
     for original in originals:
         height, width = original.shape[1:]
-        longest = recipe.size or min(max(height, width), LONGEST)
+        longest = settings.size or min(max(height, width), LONGEST)
         here = resized(original, octave_sizes(height, width, longest, 1, 2.0)[0]).clamp(0, 1)
         if number and before is None and last is not None:
             before = here, last
             continue
         start, masks = here, []
-        if before is not None and recipe.carry:
+        if before is not None and settings.carry:
             moved, sure = follow(before[0], here)
-            sure = recipe.carry * sure
+            sure = settings.carry * sure
             start = (here + sure * warp(before[1] - before[0], moved)).clamp(0, 1)
             masks = [(1 - sure).sqrt()]
         (part,) = deque(dream(start, begin, network=network, guide=guide, masks=masks), 1)
@@ -147,24 +147,24 @@ def dream_frames(
         yield Frame(number, count, dict(part.numbers), dreamed)
 
 
-def zoomed(picture: Tensor, recipe: DreamFilm, times: float = 1.0) -> Tensor:
+def zoomed(picture: Tensor, settings: DreamFilm, times: float = 1.0) -> Tensor:
     """A frame `(3, H, W)` as it looks `times` frames on, undreamed; beyond its border lies its mirror."""
     return F.grid_sample(
-        picture[None], _grid(picture, recipe, times), "bicubic", "reflection", align_corners=False
+        picture[None], _grid(picture, settings, times), "bicubic", "reflection", align_corners=False
     )[0].clamp(0, 1)
 
 
-def with_first(picture: Tensor, first: Tensor, left: int, recipe: DreamFilm) -> Tensor:
+def with_first(picture: Tensor, first: Tensor, left: int, settings: DreamFilm) -> Tensor:
     """A frame with the first one in its middle, as small as it is `left` frames before it is reached again.
 
     Its edge is soft, and the softer the smaller it is; it shows itself over the time in which it grows from
     a fifth of the frame. Without a zoom, which it could grow by, it comes in over the last quarter.
     """
-    scale = recipe.zoom**-left
-    if not 0.2 < scale <= 1 or recipe.zoom <= 1:
-        shown = 0.0 if recipe.zoom > 1 else max(0.0, 1 - left / (recipe.frames / 4))
+    scale = settings.zoom**-left
+    if not 0.2 < scale <= 1 or settings.zoom <= 1:
+        shown = 0.0 if settings.zoom > 1 else max(0.0, 1 - left / (settings.frames / 4))
         return (1 - shown) * picture + shown * first
-    grid = _grid(first, recipe, -left)
+    grid = _grid(first, settings, -left)
     small = F.grid_sample(first[None], grid, "bicubic", "border", align_corners=False)[0].clamp(0, 1)
     inside = 1 - grid[0].abs().amax(2)  # 0 at the edge of the first frame, 1 in its middle
     soft = (inside / (0.01 + 0.4 * (1 - scale))).clamp(0, 1)
@@ -172,21 +172,21 @@ def with_first(picture: Tensor, first: Tensor, left: int, recipe: DreamFilm) -> 
     return soft * small + (1 - soft) * picture
 
 
-def _onward(recipe: DreamFilm) -> Dream:
-    few = {"octaves": recipe.frame_octaves, "steps": recipe.frame_steps, "blend": 1.0}
-    return recipe.only(Dream).changed(few)
+def _onward(settings: DreamFilm) -> Dream:
+    few = {"octaves": settings.frame_octaves, "steps": settings.frame_steps, "blend": 1.0}
+    return settings.only(Dream).changed(few)
 
 
-def _seed(recipe: DreamFilm, number: int) -> int:
-    return (recipe.seed + number) % 2**31
+def _seed(settings: DreamFilm, number: int) -> int:
+    return (settings.seed + number) % 2**31
 
 
-def _grid(picture: Tensor, recipe: DreamFilm, times: float) -> Tensor:
+def _grid(picture: Tensor, settings: DreamFilm, times: float) -> Tensor:
     """Where each pixel of a frame lay `times` frames ago, `(1, H, W, 2)` from -1 to 1."""
     height, width = picture.shape[1:]
-    scale, angle = recipe.zoom**-times, math.radians(recipe.turn * times)
+    scale, angle = settings.zoom**-times, math.radians(settings.turn * times)
     cos, sin = math.cos(angle) * scale, math.sin(angle) * scale
-    right, down = (-2 * times * part / 100 for part in recipe.shift)
+    right, down = (-2 * times * part / 100 for part in settings.shift)
     matrix = [[cos, -sin * height / width, right], [sin * width / height, cos, down]]
     return F.affine_grid(picture.new_tensor([matrix]), [1, 3, height, width], align_corners=False)
 

@@ -17,7 +17,7 @@ from lanterna.networks import shelf_items
 from lanterna.networks.trained import is_trained
 from lanterna.probes import objectives
 from lanterna.techniques.derive import by_pixels, film_of, sheet_of
-from lanterna.techniques.dream.algorithm import LONGEST, STEERED, Dream, dream, first_layer
+from lanterna.techniques.dream.algorithm import LIVE, LONGEST, Dream, dream, first_layer
 from lanterna.techniques.dream.estimate import estimate_dream, worth_estimating
 from lanterna.techniques.dream.film import DreamFilm, dream_frames, dream_zoom
 from lanterna.techniques.dream.windows import match_channels
@@ -97,7 +97,7 @@ DREAM = Technique(
         Input("mask", "a grey picture: light where to dream", many=True, grey=True),
     ),
     shown_first=("layer", "steps", "step_size", "octaves", "size"), hidden=("guided",),
-    live=tuple(sorted(STEERED - {"mask_layer"})),
+    live=tuple(sorted(LIVE - {"mask_layer"})),
     check=_guided, estimate=_estimate, describe=_describe, resumes="asked",
     manual="""Turn a picture into what a network sees in it (DeepDream).
 

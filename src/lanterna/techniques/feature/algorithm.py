@@ -144,43 +144,43 @@ class FeatureFrame(Frame):
 
 
 def feature(
-    recipe: Feature, *, network: Network | None = None, device: str = "auto"
+    settings: Feature, *, network: Network | None = None, device: str = "auto"
 ) -> Generator[FeatureFrame, None, None]:
-    """Make the pictures of `recipe`, yielding how far they have come after each step.
+    """Make the pictures of `settings`, yielding how far they have come after each step.
 
-    `network` is used where given (and left as it is), else the one that the recipe names.
+    `network` is used where given (and left as it is), else the one that the settings name.
 
     Errors, before the first step: `UsageError` for a layer, channel or class that is not there, or a size
     that the network cannot see; `MissingError` for a network that is not here.
     """
-    recipe.check_target()
-    network = network or open_network(recipe.network, device=device)
+    settings.check_target()
+    network = network or open_network(settings.network, device=device)
     if network.input_spec.channels not in (1, 3):
         raise UsageError(f"a picture has 1 or 3 channels, {network.name} wants {network.input_spec.channels}")
-    layer = wanted_layer(recipe, network)
-    channels = count_channels(network, layer, _side(recipe, network))
-    index = class_index(recipe.class_, network) if recipe.class_ is not None else recipe.channel
-    if recipe.sheet:
-        first = range(min(recipe.sheet, channels))
+    layer = wanted_layer(settings, network)
+    channels = count_channels(network, layer, _side(settings, network))
+    index = class_index(settings.class_, network) if settings.class_ is not None else settings.channel
+    if settings.sheet:
+        first = range(min(settings.sheet, channels))
         batches = [first[start : start + BATCH] for start in first[::BATCH]]
         targets = [(objectives.channel(layer, batch), len(batch)) for batch in batches]
     else:
-        wanted = [index, *(recipe.direction or ())]
+        wanted = [index, *(settings.direction or ())]
         for each in wanted:
             if each is not None and each >= channels:
                 raise UsageError(f"{layer} has channels 0 to {channels - 1}, got {each}")
-        targets = [(_objective(recipe, network, layer, index), recipe.diversity)]
+        targets = [(_objective(settings, network, layer, index), settings.diversity)]
     work = optimize_for_inference(network, [layer])
-    return _frames(recipe, work, targets, index if recipe.class_ is not None else None)
+    return _frames(settings, work, targets, index if settings.class_ is not None else None)
 
 
-def wanted_layer(recipe: Feature, network: Network) -> str:
-    """The layer that is read: the recipe's or the last, or what goes into it where it is a ReLU.
+def wanted_layer(settings: Feature, network: Network) -> str:
+    """The layer that is read: that of the settings or the last, or what goes into it where it is a ReLU.
 
     Errors: `UsageError` for a layer that is not there.
     """
     names = list(network.layers)
-    layer = recipe.layer or names[-1]
+    layer = settings.layer or names[-1]
     rectifies = isinstance(network.layer(layer), nn.ReLU | nn.ReLU6)
     return names[names.index(layer) - 1] if rectifies and names[0] != layer else layer
 
@@ -208,40 +208,40 @@ def shown(pictures: Tensor) -> Tensor:
     return torch.cat([first, *(part for other in others for part in (gap, other))], 2)
 
 
-def _side(recipe: Feature, network: Network) -> int:
-    small = recipe.sheet and network.input_spec.channels == 3
-    return recipe.size or (SHEET_SIDE if small else network.input_spec.size)
+def _side(settings: Feature, network: Network) -> int:
+    small = settings.sheet and network.input_spec.channels == 3
+    return settings.size or (SHEET_SIDE if small else network.input_spec.size)
 
 
-def _objective(recipe: Feature, network: Network, layer: str, index: int | None) -> Objective:
-    if recipe.direction:
-        first, second = recipe.direction
-        return objectives.direction(layer, {first: 1 - recipe.mix, second: recipe.mix})
+def _objective(settings: Feature, network: Network, layer: str, index: int | None) -> Objective:
+    if settings.direction:
+        first, second = settings.direction
+        return objectives.direction(layer, {first: 1 - settings.mix, second: settings.mix})
     assert index is not None  # else there is no target
-    one = objectives.unit if recipe.unit else objectives.channel
+    one = objectives.unit if settings.unit else objectives.channel
     objective = one(layer, index)
-    if recipe.against is not None:
-        if recipe.class_ is not None:
-            other = class_index(recipe.against, network)
-        elif recipe.against.isascii() and recipe.against.isdigit():
-            other = int(recipe.against)
+    if settings.against is not None:
+        if settings.class_ is not None:
+            other = class_index(settings.against, network)
+        elif settings.against.isascii() and settings.against.isdigit():
+            other = int(settings.against)
         else:
-            raise UsageError(f"against: expected the number of a channel, got {recipe.against[:60]!r}")
+            raise UsageError(f"against: expected the number of a channel, got {settings.against[:60]!r}")
         objective = objective - one(layer, other)
     return objective
 
 
 def _frames(
-    recipe: Feature, network: Network, targets: Sequence[tuple[Objective, int]], answer: int | None
+    settings: Feature, network: Network, targets: Sequence[tuple[Objective, int]], answer: int | None
 ) -> Generator[FeatureFrame, None, None]:
-    generator = torch.Generator().manual_seed(recipe.seed)
+    generator = torch.Generator().manual_seed(settings.seed)
     finished: list[Tensor] = []
     for objective, count in targets:
-        for step, numbers, made in _ascend(recipe, network, objective, count, answer, generator):
+        for step, numbers, made in _ascend(settings, network, objective, count, answer, generator):
             pictures = torch.cat([*finished, made])
             yield FeatureFrame(
-                step=len(finished) * recipe.steps + step,
-                steps=len(targets) * recipe.steps,
+                step=len(finished) * settings.steps + step,
+                steps=len(targets) * settings.steps,
                 numbers=numbers,
                 picture=shown(pictures),
                 pictures=pictures,
@@ -250,7 +250,7 @@ def _frames(
 
 
 def _ascend(
-    recipe: Feature,
+    settings: Feature,
     network: Network,
     objective: Objective,
     count: int,
@@ -260,7 +260,7 @@ def _ascend(
     """Gradient ascent of one batch: the step, its numbers, and the pictures so far `(count, C, S, S)`."""
     spec, (layer,) = network.input_spec, objective.layers
     drawn = spec.channels == 1  # a digit, white ink on black
-    side = _side(recipe, network)
+    side = _side(settings, network)
     margin = side // 7 if drawn else 0  # where MNIST has no ink, a network's objectives mean nothing
     waves = FourierImage(
         count,
@@ -268,7 +268,7 @@ def _ascend(
         side - 2 * margin,
         side - 2 * margin,
         generator,
-        fall=recipe.fall,
+        fall=settings.fall,
         level=0.05 if drawn else 0.5,
     ).to(network.get_buffer("mean").device)
 
@@ -279,22 +279,22 @@ def _ascend(
         # In units of how much the layer varies on noise, an objective weighs the same whatever the layer.
         spread = objectives.read(network, canvas(), objective.layers)[layer].std().item()
     whole = (1 / max(spread, 1e-6)) * objective
-    if count > 1 and not recipe.sheet:
-        whole = whole + recipe.difference * objectives.diversity(layer)
+    if count > 1 and not settings.sheet:
+        whole = whole + settings.difference * objectives.diversity(layer)
     if drawn:
-        whole = whole + recipe.ink * objectives.ink()
+        whole = whole + settings.ink * objectives.ink()
 
-    optimiser = uncompiled(torch.optim.Adam)(waves.parameters(), lr=recipe.learning_rate)
-    for step in range(1, recipe.steps + 1):
-        optimiser.param_groups[0]["lr"] = recipe.learning_rate * (1 - 0.9 * (step - 1) / recipe.steps)
-        seen = transformed(canvas(), generator, recipe.robustness)
+    optimiser = uncompiled(torch.optim.Adam)(waves.parameters(), lr=settings.learning_rate)
+    for step in range(1, settings.steps + 1):
+        optimiser.param_groups[0]["lr"] = settings.learning_rate * (1 - 0.9 * (step - 1) / settings.steps)
+        seen = transformed(canvas(), generator, settings.robustness)
         outputs = objectives.read(network, seen, whole.layers)
         optimiser.zero_grad()
         torch.autograd.backward(whole.measure(seen, outputs).sum().neg())
         optimiser.step()
         with torch.no_grad():
             pictures = canvas()
-            if step == recipe.steps:
+            if step == settings.steps:
                 seen, outputs = pictures, objectives.read(network, pictures, whole.layers)
             numbers = {"excitement": objective.measure(seen, outputs).mean().item()}
             if answer is not None:

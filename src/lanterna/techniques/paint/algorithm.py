@@ -46,7 +46,7 @@ LEARNING: dict[str, dict[str, Any]] = {
     "fourier": {"rate": 5e-3, "batch": 1024, "cost": "squared"},
     "relu": {"rate": 3e-3, "batch": 1024, "cost": "squared"},
 }
-"""How each network learns, where a recipe says nothing."""
+"""How each network learns, where the settings say nothing."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     # The notebook's network and settings; it shrinks its picture to 64 px, and sees each pixel 500 times.
@@ -107,7 +107,7 @@ class Paint(CoordinatePlan, Settings):
     )
 
     def resolved(self) -> Self:
-        """The same recipe with what suits its network in place of None."""
+        """The same settings with what suits its network in place of None."""
         missing = {k: v for k, v in LEARNING[self.network].items() if getattr(self, k) is None}
         return super().resolved().model_copy(update=missing)
 
@@ -120,16 +120,16 @@ class PaintFrame(Frame):
     is large, but for the last frame. `numbers`: `loss` (the cost, mean since the last frame), `psnr` in dB
     over the pixels that are trained on, `held_out` over those that are not, where there are any, `seconds` of
     work so far, previews included, and `rate`. Large pictures are judged by a fixed sample, but for the last
-    frame. `painting` is what has been learned, and goes on learning with the work; `recipe` makes it again.
+    frame. `painting` is what has been learned, and goes on learning with the work; `settings` make it again.
     """
 
     painting: Painting = field(kw_only=True, repr=False)
-    recipe: Paint = field(kw_only=True)
+    settings: Paint = field(kw_only=True)
 
 
 def paint(
     pictures: Tensor | Sequence[Tensor],
-    recipe: Paint | None = None,
+    settings: Paint | None = None,
     *,
     masks: Sequence[Tensor] = (),
     device: str = "auto",
@@ -149,7 +149,7 @@ def paint(
     learned codes give forms of both. A hash grid fades, a siren transforms.
 
     `masks`, one for all or one for each picture, `(H, W)` or `(1, H, W)` in [0, 1] of any size, are light
-    where a picture is not to be seen. A recipe that is sent in takes over, as far as its `rate` goes. With a
+    where a picture is not to be seen. Settings that are sent in take over, as far as its `rate` goes. With a
     `checkpoint` the state is saved there every `checkpoint_every` seconds (10) and when the work is ended
     early, and `resume` goes on from it: where the number of steps is given the painting is that of unbroken
     work.
@@ -157,14 +157,14 @@ def paint(
     Errors, before the first step: `UsageError` for what is no picture, masks that are not as many, or where
     no pixel is left; `MissingError` for a checkpoint that is not there.
     """
-    recipe = recipe or Paint()
+    settings = settings or Paint()
     several = [pictures] if isinstance(pictures, Tensor) else list(pictures)
-    pixels = pixels_of(several, masks, recipe.size, recipe.keep, recipe.seed)
-    checkpointer = Checkpointer(checkpoint, recipe, [pixels.colours, pixels.seen], checkpoint_every)
+    pixels = pixels_of(several, masks, settings.size, settings.keep, settings.seed)
+    checkpointer = Checkpointer(checkpoint, settings, [pixels.colours, pixels.seen], checkpoint_every)
     place = choose_device(device)
     if place.type == "mps":  # where torch has no embedding_bag
         place = torch.device("cpu")
-    work = _Work(pixels, recipe, place)
+    work = _Work(pixels, settings, place)
     if checkpoint and resume:
         state = checkpointer.read(set(work.state()))
         with restoring(checkpoint):
@@ -205,36 +205,36 @@ def _frames(
 class _Work:
     """All that a painting needs while it is learned."""
 
-    def __init__(self, pixels: Pixels, recipe: Paint, device: torch.device) -> None:
-        self.given, self.recipe = recipe, recipe.resolved()
-        recipe = self.recipe
+    def __init__(self, pixels: Pixels, settings: Paint, device: torch.device) -> None:
+        self.given, self.settings = settings, settings.resolved()
+        settings = self.settings
         self.pixels, self.device = pixels, device
-        self.network = Coordinates(recipe, pixels.size, pixels.pictures)
-        self.network.start(torch.Generator().manual_seed(recipe.seed))
+        self.network = Coordinates(settings, pixels.size, pixels.pictures)
+        self.network.start(torch.Generator().manual_seed(settings.seed))
         self.network.to(device)
-        assert recipe.rate is not None
-        assert recipe.batch is not None
-        self.rate, self.batch = recipe.rate, min(recipe.batch, len(pixels))
+        assert settings.rate is not None
+        assert settings.batch is not None
+        self.rate, self.batch = settings.rate, min(settings.batch, len(pixels))
         # Small batches spend more on changing the type than they gain.
-        self.fast = fast_dtype(device) if self.batch * (recipe.neurons or 1) >= 2**17 else None
+        self.fast = fast_dtype(device) if self.batch * (settings.neurons or 1) >= 2**17 else None
         learned = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         self.optimiser: torch.optim.Optimizer = (
             uncompiled(torch.optim.SGD)(learned, self.rate, momentum=0.9, fused=True)
-            if recipe.optimiser == "sgd"
+            if settings.optimiser == "sgd"
             else uncompiled(torch.optim.Adam)(
-                learned, self.rate, betas=(0.9, 0.99 if recipe.network == "hash" else 0.999),
-                eps=1e-15 if recipe.network == "hash" else 1e-8, fused=True,
+                learned, self.rate, betas=(0.9, 0.99 if settings.network == "hash" else 0.999),
+                eps=1e-15 if settings.network == "hash" else 1e-8, fused=True,
             )
         )  # fmt: skip
         # A hash grid's batches are the same in every epoch, so that their corners are found once.
-        self.same = recipe.network == "hash"
+        self.same = settings.network == "hash"
         self.batches = -(-len(pixels) // self.batch) if self.same else len(pixels) // self.batch
         self.order = torch.empty(0, dtype=torch.int64)
         self.epoch = -1
         self.kept: dict[int, tuple[Tensor | Corners, Tensor | None, Tensor]] = {}
         self.turn: Tensor | None = None
-        self.at, self.steps, self.seconds = 0, recipe.steps or 0, 0.0
-        self.by_clock, self.falls = recipe.steps is None, list(recipe.falls)
+        self.at, self.steps, self.seconds = 0, settings.steps or 0, 0.0
+        self.by_clock, self.falls = settings.steps is None, list(settings.falls)
         self.cost, self.costs, self.loss = torch.zeros((), device=device), 0, 0.0
 
     def take(self, changed: Paint | None) -> None:
@@ -268,15 +268,15 @@ class _Work:
 
         Half the square, or the lecture's absolute error. By hand, this is a tenth of a step quicker.
         """
-        if self.recipe.cost == "absolute":
+        if self.settings.cost == "absolute":
             return error.abs().sum() / len(error), error.sign() / len(error)
         return 0.5 * torch.dot(error.view(-1), error.view(-1)) / len(error), error / len(error)
 
     def _share(self) -> float:
         """The share of the learning rate at this step: all of it, and then along a cosine to nothing."""
-        if self.recipe.schedule == "constant":
+        if self.settings.schedule == "constant":
             return 1.0
-        if self.by_clock or self.recipe.falls:
+        if self.by_clock or self.settings.falls:
             fallen = bisect_right(self.falls, self.at) / _FALLS
         else:
             fallen = math.floor(_FALLS * self._fallen(self.at / self.steps)) / _FALLS
@@ -287,7 +287,7 @@ class _Work:
 
     def look_at_clock(self) -> None:
         """Where seconds are given: whether the rate falls now, and whether it is enough."""
-        done = self.seconds / self.recipe.seconds
+        done = self.seconds / self.settings.seconds
         self.steps = max(self.at + 1, round(self.at / max(done, 1e-6)))
         while len(self.falls) < math.floor(_FALLS * self._fallen(done)):
             self.falls.append(self.at)
@@ -299,9 +299,9 @@ class _Work:
         if epoch != self.epoch:
             self.epoch = epoch
             if not self.same or not len(self.order):
-                self.order = _shuffled(len(self.pixels), self.recipe.seed, 0 if self.same else epoch)
+                self.order = _shuffled(len(self.pixels), self.settings.seed, 0 if self.same else epoch)
             if self.same:
-                self.turn = _shuffled(self.batches, self.recipe.seed, -1 - epoch)
+                self.turn = _shuffled(self.batches, self.settings.seed, -1 - epoch)
         if self.turn is not None:
             number = int(self.turn[number])
             if number in self.kept:
@@ -314,8 +314,8 @@ class _Work:
         inputs = self.network.inputs(pixels.positions(numbers).to(self.device))
         which = pixels.which(numbers)
         colours = pixels.colours_of(numbers).to(self.device)
-        if self.recipe.white != 1:
-            colours *= self.recipe.white
+        if self.settings.white != 1:
+            colours *= self.settings.white
         batch = inputs, None if which is None else which.to(self.device), colours
         if isinstance(inputs, Corners) and self.batches * inputs.nbytes <= _KEPT:
             self.kept[number] = batch
@@ -339,16 +339,16 @@ class _Work:
             numbers["held_out"] = self._psnr(pixels.held_out, len(pixels.held_out), ready)
         self.cost.zero_()
         self.costs = 0
-        recipe = self.given
+        settings = self.given
         if self.by_clock and self.done:
-            recipe = recipe.model_copy(update={"steps": self.steps, "falls": tuple(self.falls)})
+            settings = settings.model_copy(update={"steps": self.steps, "falls": tuple(self.falls)})
         return PaintFrame(
             step=self.at,
             steps=self.steps,
             numbers={**numbers, "seconds": self.seconds, "rate": self.optimiser.param_groups[0]["lr"]},
             picture=picture,
             painting=painting,
-            recipe=recipe,
+            settings=settings,
         )
 
     def _psnr(self, among: Tensor | None, count: int, painted: Tensor | None) -> float:

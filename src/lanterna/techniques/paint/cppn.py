@@ -112,25 +112,25 @@ class _Palette:
     light: float
 
 
-def random_picture(recipe: Cppn | None = None, *, size: tuple[int, int] | None = None) -> Tensor:
-    """The picture of a recipe's seed, `(3, H, W)` in [0, 1], at the recipe's size or another (height, width).
+def random_picture(settings: Cppn | None = None, *, size: tuple[int, int] | None = None) -> Tensor:
+    """The picture of a seed, `(3, H, W)` in [0, 1], at the size of the settings or another (height, width).
 
     The same seed is the same picture at every size of the same shape. Pixels are painted tile by tile, so
     that memory is that of the result and little more.
     """
-    recipe = recipe or Cppn()
-    return _painted(_drawn(recipe), recipe, size or (recipe.height, recipe.width))
+    settings = settings or Cppn()
+    return _painted(_drawn(settings), settings, size or (settings.height, settings.width))
 
 
-def random_loop(recipe: Cppn, frames: int = 120, *, done: int = 0) -> Generator[Frame, None, None]:
+def random_loop(settings: Cppn, frames: int = 120, *, done: int = 0) -> Generator[Frame, None, None]:
     """A round trip through weight space: the picture of the seed, others near it, and back, in `frames`.
 
     All weights go round one circle at an even pace, in a plane that the seed draws; the frame after the last
     would be the first. `reach` is its radius, where a weight's own deviation is 1. Frames that are `done` are
     left out.
     """
-    network = _drawn(recipe)
-    generator = torch.Generator().manual_seed(recipe.seed + 2**32)
+    network = _drawn(settings)
+    generator = torch.Generator().manual_seed(settings.seed + 2**32)
     sides = [
         [torch.randn(each.shape, generator=generator) * each.std().clamp_min(1e-6) for each in layers]
         for layers in 2 * [network.weights + network.biases]
@@ -138,66 +138,66 @@ def random_loop(recipe: Cppn, frames: int = 120, *, done: int = 0) -> Generator[
     count = len(network.weights)
     for number in range(done, frames):
         angle = 2 * math.pi * number / frames
-        along, across = recipe.reach * (1 - math.cos(angle)), recipe.reach * math.sin(angle)
+        along, across = settings.reach * (1 - math.cos(angle)), settings.reach * math.sin(angle)
         moved = [
             each + along * one + across * other
             for each, one, other in zip(network.weights + network.biases, *sides, strict=True)
         ]
         there = replace(network, weights=moved[:count], biases=moved[count:])
-        picture = _painted(there, recipe, (recipe.height, recipe.width))
+        picture = _painted(there, settings, (settings.height, settings.width))
         yield Frame(number + 1, frames, {"angle": 360 * number / frames}, picture)
 
 
-def _drawn(recipe: Cppn) -> _Network:
-    """A network from the recipe's seed."""
-    generator = torch.Generator().manual_seed(recipe.seed)
-    widths = [3 if recipe.radius else 2, *recipe.layers * [recipe.neurons], 3]
+def _drawn(settings: Cppn) -> _Network:
+    """A network from the seed of the settings."""
+    generator = torch.Generator().manual_seed(settings.seed)
+    widths = [3 if settings.radius else 2, *settings.layers * [settings.neurons], 3]
     weights, biases, slopes = [], [], []
     for number, (before, after) in enumerate(itertools.pairwise(widths)):
         weights.append(torch.randn(before, after, generator=generator) / math.sqrt(before))
         biases.append(0.5 * torch.randn(after, generator=generator))
         slopes.append(torch.exp(_STEEP * torch.randn(after, generator=generator)))
-        if number == 0 and recipe.latent:
-            other = torch.Generator().manual_seed(recipe.seed + 2**33)
-            ways = torch.randn(16, after, generator=other)[: len(recipe.latent)]
-            biases[0] = biases[0] + torch.tensor(recipe.latent) @ ways
+        if number == 0 and settings.latent:
+            other = torch.Generator().manual_seed(settings.seed + 2**33)
+            ways = torch.randn(16, after, generator=other)[: len(settings.latent)]
+            biases[0] = biases[0] + torch.tensor(settings.latent) @ ways
     middle = torch.rand(2, generator=generator) * 1.6 - 0.8
     first, turn, chroma, dark, light = torch.rand(5, generator=generator).tolist()
-    hue = 360 * first if recipe.hue is None else recipe.hue
+    hue = 360 * first if settings.hue is None else settings.hue
     palette = _Palette(
         hue, hue + (turn * 2 - 1) * 180, 0.07 + 0.08 * chroma, 0.12 + 0.18 * dark, 0.86 + 0.1 * light
     )
     return _Network(weights, biases, slopes, (middle[0].item(), middle[1].item()), palette)
 
 
-def _told(recipe: Cppn, middle: tuple[float, float], x: Tensor, y: Tensor) -> Tensor:
+def _told(settings: Cppn, middle: tuple[float, float], x: Tensor, y: Tensor) -> Tensor:
     """What the network is told of places, `(N, 2 or 3)`; x and y are -1 to 1 along the shorter side."""
-    if recipe.repeats > 1:
+    if settings.repeats > 1:
         middle = 0.0, 0.0
-    elif recipe.mirror:
+    elif settings.mirror:
         middle = 0.0, middle[1]
     radius = torch.hypot(x - middle[0], y - middle[1])
-    if recipe.repeats > 1:
-        angle = torch.atan2(y, x) * recipe.repeats
+    if settings.repeats > 1:
+        angle = torch.atan2(y, x) * settings.repeats
         x, y = radius * torch.cos(angle), radius * torch.sin(angle)
-    if recipe.mirror:
+    if settings.mirror:
         # Rounded at the axis, where there would be a crease.
-        if recipe.repeats > 1:
+        if settings.repeats > 1:
             y = torch.sqrt(y * y + 0.003)
         else:
             x = torch.sqrt(x * x + 0.003)
-    return torch.stack([x, y, radius] if recipe.radius else [x, y], 1)
+    return torch.stack([x, y, radius] if settings.radius else [x, y], 1)
 
 
 class _Ready:
     """A network whose sums are brought to mean 0 and deviation 1 over the frame."""
 
-    def __init__(self, network: _Network, recipe: Cppn, sides: tuple[float, float]) -> None:
-        self.network, self.recipe = network, recipe
+    def __init__(self, network: _Network, settings: Cppn, sides: tuple[float, float]) -> None:
+        self.network, self.settings = network, settings
         steps = (torch.arange(_GRID) + 0.5) / _GRID * 2 - 1
         y, x = torch.meshgrid(steps * sides[0], steps * sides[1], indexing="ij")
         self.scales: list[tuple[Tensor, Tensor]] = []
-        outputs = _told(recipe, network.middle, x.flatten(), y.flatten())
+        outputs = _told(settings, network.middle, x.flatten(), y.flatten())
         for layer in range(len(network.weights)):
             sums = outputs @ network.weights[layer]
             self.scales.append((sums.mean(0), 1 / sums.std(0).clamp_min(1e-4)))
@@ -214,22 +214,22 @@ class _Ready:
         sums = (sums - mean) * scale
         if layer == len(self.network.weights) - 1:
             return sums
-        sums = sums * self.recipe.spread * self.network.slopes[layer] + self.network.biases[layer]
+        sums = sums * self.settings.spread * self.network.slopes[layer] + self.network.biases[layer]
         # The first neurons have the first activation, and so on, as many of each: all are drawn alike.
-        names, count = self.recipe.activations, sums.shape[1]
+        names, count = self.settings.activations, sums.shape[1]
         for kind, name in enumerate(names):
             these = sums[:, kind * count // len(names) : (kind + 1) * count // len(names)]
             these.copy_(_ACTIVATIONS[name](these))
         return sums
 
 
-def _painted(network: _Network, recipe: Cppn, size: tuple[int, int]) -> Tensor:
+def _painted(network: _Network, settings: Cppn, size: tuple[int, int]) -> Tensor:
     height, width = size
     shorter = min(size)
-    sides = height / shorter / recipe.zoom, width / shorter / recipe.zoom
-    ready = _Ready(network, recipe, (height / shorter, width / shorter))
+    sides = height / shorter / settings.zoom, width / shorter / settings.zoom
+    ready = _Ready(network, settings, (height / shorter, width / shorter))
     result = torch.empty(3, height * width)
-    fine = recipe.samples
+    fine = settings.samples
     offsets = (torch.arange(fine) + 0.5) / fine
     for first in range(0, height * width, _TILE // fine**2):
         number = torch.arange(first, min(first + _TILE // fine**2, height * width))
@@ -237,18 +237,18 @@ def _painted(network: _Network, recipe: Cppn, size: tuple[int, int]) -> Tensor:
         column = (number % width)[:, None, None] + offsets[None, None, :]
         y = ((row / height * 2 - 1) * sides[0]).expand(-1, -1, fine).flatten()
         x = ((column / width * 2 - 1) * sides[1]).expand(-1, fine, -1).flatten()
-        colours = _coloured(ready(_told(recipe, network.middle, x, y)), recipe, network.palette)
+        colours = _coloured(ready(_told(settings, network.middle, x, y)), settings, network.palette)
         result[:, number] = colours.view(len(number), fine**2, 3).mean(1).T
     return result.view(3, height, width)
 
 
-def _coloured(outputs: Tensor, recipe: Cppn, palette: _Palette) -> Tensor:
+def _coloured(outputs: Tensor, settings: Cppn, palette: _Palette) -> Tensor:
     """Colours `(N, 3)` of the network's outputs."""
     level = torch.sigmoid(1.7 * outputs)  # (N, 3), about evenly spread over 0 to 1
-    if recipe.colours == "rgb":
+    if settings.colours == "rgb":
         return level
     lightness = palette.dark + (palette.light - palette.dark) * level[:, 0]
-    if recipe.colours == "grey":
+    if settings.colours == "grey":
         zero = torch.zeros_like(lightness)
         return _from_oklab(lightness, zero, zero)
     hue = torch.deg2rad(palette.first + (palette.last - palette.first) * level[:, 1])

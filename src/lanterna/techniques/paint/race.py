@@ -72,7 +72,7 @@ class Runner:
     `jpeg` is, in the last frame, the smallest JPEG that is no worse; None where none is as good.
     """
 
-    recipe: Paint
+    settings: Paint
     painting: Painting = field(repr=False)
     picture: Tensor = field(repr=False)
     curve: tuple[tuple[float, float], ...]
@@ -99,35 +99,35 @@ class RaceFrame(Frame):
     """
 
     runners: Mapping[str, Runner] = field(kw_only=True)
-    recipe: Race = field(kw_only=True)
+    settings: Race = field(kw_only=True)
     finished: bool = False
 
 
 def race(
-    picture: Tensor, recipe: Race | None = None, *, device: str = "auto"
+    picture: Tensor, settings: Race | None = None, *, device: str = "auto"
 ) -> Generator[RaceFrame, None, None]:
     """Paint a picture `(3, H, W)` in [0, 1] with all networks, yielding frames as they take turns.
 
     Errors: those of `paint`; `UsageError` before the first step.
     """
-    recipe = recipe or Race()
-    pixels = pixels_of([picture], (), recipe.size, 1.0, recipe.seed)
+    settings = settings or Race()
+    pixels = pixels_of([picture], (), settings.size, 1.0, settings.seed)
     height, width = pixels.size
     goal = pixels.colours_of(torch.arange(height * width)).T.reshape(3, height, width)
-    recipes = {name: entry(name, recipe, pixels.size) for name in NETWORKS}
-    return _frames(goal, recipe, recipes, device)
+    entries = {name: entry(name, settings, pixels.size) for name in NETWORKS}
+    return _frames(goal, settings, entries, device)
 
 
 def _frames(
-    goal: Tensor, recipe: Race, recipes: Mapping[CoordinateNetwork, Paint], device: str
+    goal: Tensor, settings: Race, entries: Mapping[CoordinateNetwork, Paint], device: str
 ) -> Generator[RaceFrame, None, None]:
-    for each in recipes.values():  # what is loaded at the first step is not of anyone's time
+    for each in entries.values():  # what is loaded at the first step is not of anyone's time
         tiny = each.model_copy(update={"size": 8, "steps": 1, "finest": 8})
         deque(paint(goal, tiny, device=device), maxlen=0)
-    work = {name: paint(goal, each, device=device) for name, each in recipes.items()}
+    work = {name: paint(goal, each, device=device) for name, each in entries.items()}
     runners: dict[str, Runner] = {}
     frames: dict[str, PaintFrame] = {}
-    mark, turn = 0.0, max(_TURN, recipe.seconds / _FRAMES)
+    mark, turn = 0.0, max(_TURN, settings.seconds / _FRAMES)
     try:
         while work:
             mark += min(turn, max(0.05, mark / 6))
@@ -138,25 +138,25 @@ def _frames(
                         del work[name]
                     else:
                         frames[name] = frame
-                        runners[name] = _further(runners.get(name), frame, recipes[name])
+                        runners[name] = _further(runners.get(name), frame, entries[name])
             if work:
-                yield _frame(recipe, runners, frames)
+                yield _frame(settings, runners, frames)
         runners = {
             each: replace(runner, jpeg=jpeg_of_equal_psnr(goal, runner.psnr))
             for each, runner in runners.items()
         }
-        yield _frame(recipe, runners, frames, finished=True)
+        yield _frame(settings, runners, frames, finished=True)
     finally:
         for rest in work.values():
             rest.close()
 
 
-def _further(before: Runner | None, frame: PaintFrame, recipe: Paint) -> Runner:
+def _further(before: Runner | None, frame: PaintFrame, settings: Paint) -> Runner:
     assert frame.picture is not None
     painting = frame.painting
     reached = (frame.numbers["seconds"], frame.numbers["psnr"])
     return Runner(
-        recipe,
+        settings,
         painting,
         frame.picture,
         (*(before.curve if before else ()), reached),
@@ -166,7 +166,7 @@ def _further(before: Runner | None, frame: PaintFrame, recipe: Paint) -> Runner:
 
 
 def _frame(
-    recipe: Race,
+    settings: Race,
     runners: Mapping[str, Runner],
     frames: Mapping[str, PaintFrame],
     *,
@@ -181,22 +181,22 @@ def _frame(
         step=sum(frame.step for frame in frames.values()),
         steps=sum(frame.steps for frame in frames.values()),
         numbers={**numbers, "seconds": max(each.seconds for each in runners.values())},
-        picture=race_sheet(lanes, None if recipe.steps else recipe.seconds, finished=finished),
+        picture=race_sheet(lanes, None if settings.steps else settings.seconds, finished=finished),
         runners=dict(runners),
-        recipe=recipe,
+        settings=settings,
         finished=finished,
     )
 
 
-def entry(name: CoordinateNetwork, recipe: Race, size: tuple[int, int]) -> Paint:
+def entry(name: CoordinateNetwork, settings: Race, size: tuple[int, int]) -> Paint:
     """What one network enters a race with, for a picture of `size` (height, width)."""
-    settings: dict[str, Any] = {
-        "network": name, "size": max(size), "seconds": recipe.seconds, "steps": recipe.steps,
-        "seed": recipe.seed,
+    values: dict[str, Any] = {
+        "network": name, "size": max(size), "seconds": settings.seconds, "steps": settings.steps,
+        "seed": settings.seed,
     }  # fmt: skip
-    if recipe.equal == "parameters":
-        settings |= of_so_many_parameters(name, recipe.parameters, size)
-    return Paint(**settings)
+    if settings.equal == "parameters":
+        values |= of_so_many_parameters(name, settings.parameters, size)
+    return Paint(**values)
 
 
 def of_so_many_parameters(name: CoordinateNetwork, goal: int, size: tuple[int, int]) -> dict[str, int]:

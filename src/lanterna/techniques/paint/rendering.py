@@ -139,18 +139,18 @@ class Morph(View):
         return _several(painting) * self.frames
 
 
-def render(painting: Painting, recipe: Render | None = None) -> Generator[Frame, None, None]:
-    """Paint a painting as a recipe says, `(3, H, W)` in [0, 1], yielding it after each of its parts.
+def render(painting: Painting, settings: Render | None = None) -> Generator[Frame, None, None]:
+    """Paint a painting as the settings say, `(3, H, W)` in [0, 1], yielding it after each of its parts.
 
     Errors: `UsageError` for a `which` that is not there, or a size that is too large.
     """
-    recipe = recipe or Render()
-    which = recipe.which[0] if len(recipe.which) == 1 else recipe.which or None
+    settings = settings or Render()
+    which = settings.which[0] if len(settings.which) == 1 else settings.which or None
     mixture = painting.mixture(which)
-    height, width = recipe.pixels(painting)
+    height, width = settings.pixels(painting)
     picture = torch.empty(3, height, width)
     count = -(-height * width // TILE)
-    for number, (pixels, positions) in enumerate(recipe.tiles(painting, (height, width)), start=1):
+    for number, (pixels, positions) in enumerate(settings.tiles(painting, (height, width)), start=1):
         with torch.no_grad():
             weights = None if mixture is None else mixture.to(positions.device).expand(len(positions), -1)
             colours = painting.network(positions, weights)
@@ -158,7 +158,7 @@ def render(painting: Painting, recipe: Render | None = None) -> Generator[Frame,
         yield Frame(number, count, picture=picture)
 
 
-def grid(painting: Painting, recipe: Grid | None = None) -> Generator[Frame, None, None]:
+def grid(painting: Painting, settings: Grid | None = None) -> Generator[Frame, None, None]:
     """Paint a sheet between the pictures of a painting, yielding it as it grows, `(3, H, W)`.
 
     The pictures stand in rows and columns, marked by an amber frame; what is between them is mixed of the
@@ -166,14 +166,14 @@ def grid(painting: Painting, recipe: Grid | None = None) -> Generator[Frame, Non
 
     Errors: `UsageError` where the painting is of one picture, or the sheet would be too large.
     """
-    recipe = recipe or Grid()
+    settings = settings or Grid()
     several = _several(painting)
     columns = math.ceil(math.sqrt(several)) if several > 3 else several
     rows = -(-several // columns)
-    stride = recipe.between + 1
+    stride = settings.between + 1
     across, down = (columns - 1) * stride + 1, (rows - 1) * stride + 1
-    height, width = recipe.pixels(painting)
-    if recipe.size is None:
+    height, width = settings.pixels(painting)
+    if settings.size is None:
         share = min(1.0, _SHEET / max(across * width, down * height))
         height, width = (max(8, round(side * share)) for side in (height, width))
     size = down * (height + _GAP) + _GAP, across * (width + _GAP) + _GAP
@@ -188,26 +188,28 @@ def grid(painting: Painting, recipe: Grid | None = None) -> Generator[Frame, Non
                 AMBER, 1, 1
             )
         weights = _mixed(row / stride, column / stride, columns, several)
-        sheet[:, top : top + height, left : left + width] = recipe.seen(painting, (height, width), weights)
+        sheet[:, top : top + height, left : left + width] = settings.seen(painting, (height, width), weights)
         yield Frame(number + 1, down * across, picture=sheet)
 
 
-def morph(painting: Painting, recipe: Morph | None = None, *, done: int = 0) -> Generator[Frame, None, None]:
+def morph(
+    painting: Painting, settings: Morph | None = None, *, done: int = 0
+) -> Generator[Frame, None, None]:
     """Paint the frames of a film from picture to picture, and from the last to the first, after `done`.
 
     Each change begins and ends slowly (t² (3 − 2t)). The film may be looped: the frame after its last would
     be its first. Errors: `UsageError` where the painting is of one picture, or the size is too large.
     """
-    recipe = recipe or Morph()
-    count, size = recipe.count(painting), recipe.pixels(painting)
+    settings = settings or Morph()
+    count, size = settings.count(painting), settings.pixels(painting)
     several = painting.pictures
     for number in range(done, count):
-        first, step = divmod(number, recipe.frames)
-        share = step / recipe.frames
+        first, step = divmod(number, settings.frames)
+        share = step / settings.frames
         eased = share * share * (3 - 2 * share)
         weights = several * [0.0]
         weights[first], weights[(first + 1) % several] = 1 - eased, eased
-        yield Frame(number + 1, count, picture=recipe.seen(painting, size, weights))
+        yield Frame(number + 1, count, picture=settings.seen(painting, size, weights))
 
 
 def wall(painting: Painting, most: int) -> Tensor:

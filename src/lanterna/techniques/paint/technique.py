@@ -49,7 +49,7 @@ def _paint(job: Job) -> Work:
             if job.checkpoint:
                 job.checkpoint.unlink(missing_ok=True)
             raise LanternaError(f"the network has lost its way: --rate with less than {rate:g}")
-        made = frame.recipe.changed({"rate": now.rate})
+        made = frame.settings.changed({"rate": now.rate})
         if made.steps:  # where they are known, they take the place of seconds
             made = made.model_copy(update={"seconds": Paint.model_fields["seconds"].default})
         return [Result(_whole(frame), settings=made, also=(".safetensors", frame.painting.save))]
@@ -62,7 +62,7 @@ def _paint(job: Job) -> Work:
         return Report(
             {
                 "pictures": frame.painting.pictures, "width": width, "height": height, "steps": frame.step,
-                "parameters": frame.painting.parameters, "recipe": frame.recipe.model_dump(mode="json"),
+                "parameters": frame.painting.parameters, "settings": frame.settings.model_dump(mode="json"),
             }
         )  # fmt: skip
 

@@ -138,7 +138,7 @@ class ReadPage(Sequence[Reading]):
 
 def read(
     source: Source | Tensor,
-    recipe: Read | None = None,
+    settings: Read | None = None,
     *,
     network: Network | None = None,
     device: str = "auto",
@@ -147,27 +147,27 @@ def read(
     """Read the digits on a page.
 
     `source` is a picture file (path, bytes, stream) or a picture `(3, H, W)` in [0, 1]. `network` is used
-    where given, else the trained network that the recipe names; where none was trained yet, the fast one is
+    where given, else the trained network that the settings name; where none was trained yet, the fast one is
     trained first, which takes seconds; `watch` is called with each frame of that.
 
     Errors: `UsageError` where the picture cannot be read; `MissingError` where the network cannot be had.
     """
-    recipe = recipe or Read()
+    settings = settings or Read()
     picture, size = _picture(source)
     if network is None:
-        network = open_or_train(recipe.network, device=device, watch=watch)
+        network = open_or_train(settings.network, device=device, watch=watch)
     check_reads_digits(network)
     judge = scorer_of(network.eval())
-    pad = recipe.surface == "pad"
+    pad = settings.surface == "pad"
     page = find_drawing(picture, size) if pad else find_ink(picture, size)
-    least = (_WIDE if pad else _SLIM) if recipe.cut else math.inf
+    least = (_WIDE if pad else _SLIM) if settings.cut else math.inf
     segments = choose_pieces(page.segments, judge, least)
     seen = normalise([torch.from_numpy(segment.ink) for segment in segments])
     judged = judge(seen.images)
     best = judged.probabilities.max(1)
     odds = digit_page_odds(segments, best.values * judged.likeness)
     confidence = best.values * judged.likeness * odds
-    neighbours = _neighbours(judge, judged.features, recipe.nearest)
+    neighbours = _neighbours(judge, judged.features, settings.nearest)
     readings = tuple(
         Reading(
             digit=int(best.indices[n]),

@@ -150,7 +150,7 @@ class StyleFrame(Frame):
 
 def style(
     photo: Tensor,
-    recipe: Stylize | None = None,
+    settings: Stylize | None = None,
     *,
     styles: Sequence[Tensor],
     masks: Sequence[Tensor | None] = (),
@@ -164,7 +164,7 @@ def style(
 ) -> Generator[StyleFrame, Stylize | None, None]:
     """Paint `photo` `(3, H, W)` in [0, 1] in the style of one or more paintings, `(3, H, W)` each.
 
-    Yields how far it has come after each step; a recipe that is sent in takes over from there, as far as its
+    Yields how far it has come after each step; settings that are sent in take over from there, as far as its
     `strength`, `detail` and `weights` go. `masks`, one for each of `styles`, `(H, W)` in [0, 1], say where
     its style is wanted, `content_mask` how much the photograph counts where; all are of any size. `start` is
     a picture to begin with. `checkpoint`, `checkpoint_every` and `resume` as for a dream.
@@ -172,26 +172,26 @@ def style(
     Errors, before the first step: `UsageError` for layers that are not there, or weights or masks that are
     not as many as the paintings; `MissingError` for a network or checkpoint that is not here.
     """
-    recipe = recipe or Stylize()
+    settings = settings or Stylize()
     if not styles:
         raise UsageError("style: expected at least one painting, got none")
-    for name, given in (("weights", recipe.weights), ("masks", masks)):
+    for name, given in (("weights", settings.weights), ("masks", masks)):
         if given and len(given) != len(styles):
             raise UsageError(f"style: expected {len(styles)} {name}, one for each painting, got {len(given)}")
-    network = network or open_network(recipe.network, device=device)
-    content_layer, layer_weights = layers_of(network, recipe.content_layer, recipe.style_layers)
+    network = network or open_network(settings.network, device=device)
+    content_layer, layer_weights = layers_of(network, settings.content_layer, settings.style_layers)
     work = without_frame(optimize_for_inference(network, [content_layer, *layer_weights]))
-    sizes = style_sizes(photo.shape[1], photo.shape[2], recipe)
+    sizes = style_sizes(photo.shape[1], photo.shape[2], settings)
     place = network.get_buffer("mean").device
     photo = photo.to(place)
     checkpointer = Checkpointer(
-        checkpoint, recipe, [photo, *styles, *masks, content_mask, start], checkpoint_every
+        checkpoint, settings, [photo, *styles, *masks, content_mask, start], checkpoint_every
     )
     begun = checkpointer.read(_STATE) if checkpoint and resume else None
-    if recipe.keep_colours == "palette":
+    if settings.keep_colours == "palette":
         styles = [with_statistics(each, photo) for each in styles]
     frames = _frames(
-        recipe,
+        settings,
         work,
         photo,
         [each.to(place) for each in styles],
@@ -207,25 +207,25 @@ def style(
     return resumed(frames, checkpoint) if begun else frames
 
 
-def style_sizes(height: int, width: int, recipe: Stylize) -> list[tuple[int, int]]:
+def style_sizes(height: int, width: int, settings: Stylize) -> list[tuple[int, int]]:
     """The sizes (height, width) that are painted one after another, small to large."""
-    largest = recipe.size or min(max(height, width), LONGEST)
+    largest = settings.size or min(max(height, width), LONGEST)
     count = (
-        1 + max(0, math.floor(math.log(largest / _COARSEST) / math.log(recipe.ratio)))
+        1 + max(0, math.floor(math.log(largest / _COARSEST) / math.log(settings.ratio)))
         if largest > _COARSEST
         else 1
     )
-    longest = [largest / recipe.ratio**number for number in reversed(range(count))]
+    longest = [largest / settings.ratio**number for number in reversed(range(count))]
     return [_fitted(height, width, side) for side in longest]
 
 
-def steps_at(number: int, count: int, recipe: Stylize) -> int:
+def steps_at(number: int, count: int, settings: Stylize) -> int:
     """How many steps the size of that number (of `count`, from 0) has: the smaller, the more."""
-    return round(recipe.steps * min(3.0, 1.35 ** (count - 1 - number)))
+    return round(settings.steps * min(3.0, 1.35 ** (count - 1 - number)))
 
 
 def _frames(
-    recipe: Stylize,
+    settings: Stylize,
     network: Network,
     photo: Tensor,
     styles: Sequence[Tensor],
@@ -239,23 +239,23 @@ def _frames(
     begun: dict[str, Any] | None,
 ) -> Generator[StyleFrame, Stylize | None, None]:
     reuse_memory()  # each step fills and frees the same large blocks
-    generator = torch.Generator().manual_seed(recipe.seed)
-    counts = [steps_at(number, len(sizes), recipe) for number in range(len(sizes))]
+    generator = torch.Generator().manual_seed(settings.seed)
+    counts = [steps_at(number, len(sizes), settings) for number in range(len(sizes))]
     picture: Tensor | None = None
-    first, done, tile = 0, 0, recipe.tile
+    first, done, tile = 0, 0, settings.tile
     # Smaller ones are nearly all margin, which every tile looks at again.
     least = max(256, 4 * reach(network, frozenset({content_layer, *layer_weights})))
     if begun:
         first, done, picture = begun["number"], begun["step"], begun["descent"]["picture"].to(photo)
-        recipe = recipe.changed(begun["steered"])
+        settings = settings.changed(begun["live"])
     for number, size in list(enumerate(sizes))[first:]:
         here = resized(photo, size).clamp(0, 1)
         if picture is None:
-            picture = _start(recipe, here, styles, start, generator)
-        descent = Descent(_enlarged(picture, photo, size).clamp(0, 1), recipe.optimiser)
+            picture = _start(settings, here, styles, start, generator)
+        descent = Descent(_enlarged(picture, photo, size).clamp(0, 1), settings.optimiser)
         longest = max(here.shape[1:])
         aims = partial(
-            _aims, recipe, network, here, styles, masks, content_mask, content_layer, list(layer_weights)
+            _aims, settings, network, here, styles, masks, content_mask, content_layer, list(layer_weights)
         )
         (content, painted), tile = fitting(aims, tile, longest, least)
         if begun and number == first:
@@ -263,12 +263,12 @@ def _frames(
             numbers = begun["numbers"]
         for step in range(max(1, done), counts[number] + 1):
             if step > done:  # where it was taken up the step is made already
-                aim = _aim(recipe, content, painted, layer_weights)
+                aim = _aim(settings, content, painted, layer_weights)
                 losses = partial(loss_of, network, aim=aim)
                 found, tile = _step(descent, losses, tile, longest, least)
                 numbers = {"loss": found.total, "style": found.style, "content": found.content}
             shown = _finished(
-                recipe,
+                settings,
                 descent.measured,
                 here,
                 styles,
@@ -284,38 +284,42 @@ def _frames(
                     final=sizes[-1],
                 )
             except GeneratorExit:  # in the middle of a step, picture and optimiser would not fit each other
-                checkpointer.write(_state(number, step, descent, recipe, numbers))
+                checkpointer.write(_state(number, step, descent, settings, numbers))
                 raise
-            if changed and (new := recipe.changed(changed.model_dump(include=_STEERED))) != recipe:
-                recipe = new
+            if changed and (new := settings.changed(changed.model_dump(include=_LIVE))) != settings:
+                settings = new
                 descent.forget()
-            checkpointer.maybe_save(_state(number, step, descent, recipe, numbers))
+            checkpointer.maybe_save(_state(number, step, descent, settings, numbers))
         picture, done = descent.measured, 0
 
 
-_STEERED = {"strength", "detail", "weights"}  # what a recipe that is sent in may change
-_STATE = {"number", "step", "descent", "steered", "numbers"}
+_LIVE = {"strength", "detail", "weights"}  # what settings that are sent in may change
+_STATE = {"number", "step", "descent", "live", "numbers"}
 
 
 def _state(
-    number: int, step: int, descent: Descent, recipe: Stylize, numbers: dict[str, float]
+    number: int, step: int, descent: Descent, settings: Stylize, numbers: dict[str, float]
 ) -> dict[str, object]:
     """Where the work is: what a checkpoint keeps. `number` is of the size, `step` how many it has had."""
-    steered = recipe.model_dump(include=_STEERED)
+    live = settings.model_dump(include=_LIVE)
     return {
-        "number": number, "step": step, "descent": descent.state(), "steered": steered, "numbers": numbers
+        "number": number, "step": step, "descent": descent.state(), "live": live, "numbers": numbers
     }  # fmt: skip
 
 
 def _start(
-    recipe: Stylize, photo: Tensor, styles: Sequence[Tensor], start: Tensor | None, generator: torch.Generator
+    settings: Stylize,
+    photo: Tensor,
+    styles: Sequence[Tensor],
+    start: Tensor | None,
+    generator: torch.Generator,
 ) -> Tensor:
     if start is not None:
         return resized(start.to(photo), tuple(photo.shape[1:])).clamp(0, 1)
-    if recipe.start == "noise":
+    if settings.start == "noise":
         noise = torch.randn(photo.shape, generator=generator).to(photo)
         return (photo.mean((1, 2), keepdim=True) + 0.2 * noise).clamp(0, 1)
-    return with_histogram(photo, styles[0]) if recipe.start == "palette" else photo.clone()
+    return with_histogram(photo, styles[0]) if settings.start == "palette" else photo.clone()
 
 
 def _enlarged(picture: Tensor, photo: Tensor, size: tuple[int, int]) -> Tensor:
@@ -330,7 +334,7 @@ def _enlarged(picture: Tensor, photo: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _aims(
-    recipe: Stylize,
+    settings: Stylize,
     network: Network,
     photo: Tensor,
     styles: Sequence[Tensor],
@@ -344,10 +348,10 @@ def _aims(
     features = features_of(network, photo, content_layer, tile)
     unit = max(features.float().var().item(), 1e-12)
     where = None if content_mask is None else content_mask.reshape(1, *content_mask.shape[-2:]).to(photo)
-    distance = gram_distance if recipe.statistics == "gram" else wasserstein_distance
+    distance = gram_distance if settings.statistics == "gram" else wasserstein_distance
     painted = []
     for each, mask in zip(styles, masks or [None] * len(styles), strict=True):
-        longest = max(64, round(recipe.brush * max(photo.shape[1:])))
+        longest = max(64, round(settings.brush * max(photo.shape[1:])))
         painting = resized(each, _fitted(each.shape[1], each.shape[2], longest)).clamp(0, 1)
         found = moments_of(network, painting, layers, tile)
         painted.append(
@@ -373,12 +377,14 @@ def _step(
     return descent.step(measure), tile
 
 
-def _aim(recipe: Stylize, content: Content, painted: Sequence[Style], layer_weights: dict[str, float]) -> Aim:
-    """The loss as the recipe weighs it now."""
-    given = recipe.weights or (1.0,) * len(painted)
+def _aim(
+    settings: Stylize, content: Content, painted: Sequence[Style], layer_weights: dict[str, float]
+) -> Aim:
+    """The loss as the settings weigh it now."""
+    given = settings.weights or (1.0,) * len(painted)
     share = [weight / sum(given) for weight in given]
     # A strong style and a broad brush are also told more by coarse layers.
-    coarser = recipe.strength**1.5 * recipe.brush**2
+    coarser = settings.strength**1.5 * settings.brush**2
     last = max(1, len(layer_weights) - 1)
     tilted = {
         name: weight * coarser ** (number / last)
@@ -388,12 +394,12 @@ def _aim(recipe: Stylize, content: Content, painted: Sequence[Style], layer_weig
     return Aim(
         content,
         [Style(weight, each.distances, each.where) for weight, each in zip(share, painted, strict=True)],
-        Weights(layers, _CONTENT / recipe.strength**2, _SMOOTHNESS / recipe.detail),
+        Weights(layers, _CONTENT / settings.strength**2, _SMOOTHNESS / settings.detail),
     )
 
 
 def _finished(
-    recipe: Stylize,
+    settings: Stylize,
     picture: Tensor,
     photo: Tensor,
     styles: Sequence[Tensor],
@@ -403,9 +409,9 @@ def _finished(
 ) -> Tensor:
     """The picture as it is shown: within [0, 1], in the colours that are wanted, the photograph off masks."""
     picture = picture.clamp(0, 1)
-    if recipe.histogram and last:
+    if settings.histogram and last:
         picture = with_histogram(picture, styles[0])
-    if recipe.keep_colours == "light":
+    if settings.keep_colours == "light":
         picture = with_colours(picture, photo)
     masks = [shrunk(mask, tuple(photo.shape[1:])) for mask in where if mask is not None]
     if len(masks) == len(where):

@@ -34,17 +34,18 @@ class StyleEstimate(Estimate):
     tile: int = 0
 
 
-def worth_estimating(size: tuple[int, int], recipe: Stylize) -> bool:
+def worth_estimating(size: tuple[int, int], settings: Stylize) -> bool:
     """Whether painting a picture of `size` (height, width) is more work than estimating it would be."""
-    sizes = style_sizes(*size, recipe)
+    sizes = style_sizes(*size, settings)
     work = sum(
-        height * width * steps_at(number, len(sizes), recipe) for number, (height, width) in enumerate(sizes)
+        height * width * steps_at(number, len(sizes), settings)
+        for number, (height, width) in enumerate(sizes)
     )
     return work > 3 * _side(sizes[-1]) ** 2
 
 
 def estimate_style(
-    size: tuple[int, int], recipe: Stylize, network: Network, limit: int = 3 * 2**30
+    size: tuple[int, int], settings: Stylize, network: Network, limit: int = 3 * 2**30
 ) -> StyleEstimate:
     """Estimate painting a picture of `size` (height, width) in tiles that keep to `limit` bytes.
 
@@ -52,14 +53,14 @@ def estimate_style(
     within a factor of two: other work on the machine, and how its memory is used, decide the rest
     (`benchmarks/style.py` measures both). Errors: those of `style`.
     """
-    sizes = style_sizes(*size, recipe)
-    content_layer, layer_weights = layers_of(network, recipe.content_layer, recipe.style_layers)
+    sizes = style_sizes(*size, settings)
+    content_layer, layer_weights = layers_of(network, settings.content_layer, settings.style_layers)
     margin = reach(network, frozenset({content_layer, *layer_weights}))
     side = _side(sizes[-1])
     random = torch.rand(3, side, side, generator=torch.Generator().manual_seed(0))
     # One size only: the ratio is larger than what lies between the sample and the smallest size.
     work = style(
-        random, recipe.changed({"size": side, "ratio": 4, "steps": 4, "weights": ()}),
+        random, settings.changed({"size": side, "ratio": 4, "steps": 4, "weights": ()}),
         styles=[random], network=network,
     )  # fmt: skip
     step, kept = measured(work)
@@ -75,7 +76,7 @@ def estimate_style(
         if memory <= limit:
             break
     seconds = sum(
-        a_pixel * pixels_seen(each_size, tile, margin) * steps_at(number, len(sizes), recipe)
+        a_pixel * pixels_seen(each_size, tile, margin) * steps_at(number, len(sizes), settings)
         for number, each_size in enumerate(sizes)
     )
     return StyleEstimate(seconds, memory, tile=tile)

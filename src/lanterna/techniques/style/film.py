@@ -67,7 +67,7 @@ class InstantFilm(Instant):
 
 def style_frames(
     originals: Iterable[Tensor],
-    recipe: StyleFilm | None = None,
+    settings: StyleFilm | None = None,
     *,
     styles: Sequence[Tensor],
     count: int,
@@ -78,7 +78,7 @@ def style_frames(
 ) -> Generator[Frame, None, None]:
     """A film painted: a frame for each of `originals` `(3, H, W)` in [0, 1], of which there are `count`.
 
-    The first is painted as the recipe says; each other goes on from the last one for `frame_steps`. With a
+    The first is painted as the settings say; each other goes on from the last one for `frame_steps`. With a
     `carry` of 0 every frame is painted by itself. `styles` are paintings `(3, H, W)`.
 
     To take a film up again, give how many frames are `done` and the `last` of them; `originals` then begins
@@ -86,15 +86,15 @@ def style_frames(
 
     Errors, before the first frame: as `style`.
     """
-    recipe = recipe or StyleFilm()
-    first = recipe.only(Stylize)
-    network = network or open_network(recipe.network, device=device)
+    settings = settings or StyleFilm()
+    first = settings.only(Stylize)
+    network = network or open_network(settings.network, device=device)
     content, layers = layers_of(network, first.content_layer, first.style_layers)
     work = optimize_for_inference(network, [content, *layers])
     style(torch.zeros(3, 64, 64), first, styles=styles, network=work)  # what is wrong is told now
     # One size, the final one: a smaller one before it would lose what the last frame brings.
-    onward = first.model_copy(update={"ratio": math.inf, "steps": recipe.frame_steps})
-    shares = recipe.weights or (1.0,) * len(styles)
+    onward = first.model_copy(update={"ratio": math.inf, "steps": settings.frame_steps})
+    shares = settings.weights or (1.0,) * len(styles)
 
     def fitted(original: Tensor) -> Tensor:
         return resized(original, style_sizes(original.shape[1], original.shape[2], first)[-1]).clamp(0, 1)
@@ -113,12 +113,12 @@ def style_frames(
         (frame,) = deque(style(here, how, network=work, **given), 1)
         return frame.whole(), dict(frame.numbers)
 
-    return _film(originals, fitted, paint, recipe.carry, count=count, done=done, last=last)
+    return _film(originals, fitted, paint, settings.carry, count=count, done=done, last=last)
 
 
 def instant_frames(
     originals: Iterable[Tensor],
-    recipe: InstantFilm | None = None,
+    settings: InstantFilm | None = None,
     *,
     styles: Sequence[Tensor] = (),
     count: int,
@@ -130,8 +130,8 @@ def instant_frames(
 
     Errors, before the first frame: as `instant`.
     """
-    recipe = recipe or InstantFilm()
-    alone = recipe.only(Instant)
+    settings = settings or InstantFilm()
+    alone = settings.only(Instant)
     painter = open_painter(alone, styles=styles, device=device)
 
     def fitted(original: Tensor) -> Tensor:
@@ -146,7 +146,7 @@ def instant_frames(
         assert frame.picture is not None
         return frame.picture, {}
 
-    return _film(originals, fitted, paint, recipe.carry, count=count, done=done, last=last)
+    return _film(originals, fitted, paint, settings.carry, count=count, done=done, last=last)
 
 
 def _film(

@@ -98,18 +98,18 @@ class Painter:
 
 
 def open_painter(
-    recipe: Instant | None = None, *, styles: Sequence[Tensor] = (), device: str = "auto"
+    settings: Instant | None = None, *, styles: Sequence[Tensor] = (), device: str = "auto"
 ) -> Painter:
     """Open the networks and look at the paintings, once for as many pictures as are painted with them.
 
     Errors: `UsageError` for what is no picture, no style, both paintings and built-in styles, or weights that
     are not one for each; `MissingError` where the shelf cannot be filled.
     """
-    recipe = recipe or Instant()
+    settings = settings or Instant()
     _check(styles)
-    if bool(styles) == bool(recipe.built_in):
+    if bool(styles) == bool(settings.built_in):
         raise UsageError("instant: expected paintings as styles, or built-in styles, and not both")
-    shares = recipe.shares(len(styles) or len(recipe.built_in))
+    shares = settings.shares(len(styles) or len(settings.built_in))
     place = choose_device(device)
     if styles:
         predictor = cached("style predictor", open_style_predictor)
@@ -117,7 +117,7 @@ def open_painter(
         transformer = cached(("style transformer", place), lambda: open_style_transformer().to(place))
         return Painter(transformer, style, predictor)
     style = torch.zeros(1, STYLES)
-    for index, share in zip(recipe.built_in, shares, strict=True):
+    for index, share in zip(settings.built_in, shares, strict=True):
         style[0, index] += share
     transformer = cached(("26 styles", place), lambda: open_multistyle_transformer().to(place))
     return Painter(transformer, style, None)
@@ -125,7 +125,7 @@ def open_painter(
 
 def instant(
     picture: Tensor,
-    recipe: Instant | None = None,
+    settings: Instant | None = None,
     *,
     styles: Sequence[Tensor] = (),
     painter: Painter | None = None,
@@ -134,25 +134,25 @@ def instant(
     """Yield frames: the picture so far, which changes as often as it is gone over; the last is the result.
 
     `picture` and the paintings in `styles` are `(3, H, W)` in [0, 1], of any sizes; what comes out, on the
-    CPU, is as large as the recipe says, by default as `picture`. The 26 styles take the place of `styles`.
+    CPU, is as large as the settings say, by default as `picture`. The 26 styles take the place of `styles`.
 
-    An opened `painter` takes the place of `styles`, `device` and the recipe's `weights` and `built_in`.
+    An opened `painter` takes the place of `styles`, `device` and the settings' `weights` and `built_in`.
 
     Errors, before anything is painted: as `open_painter`.
     """
-    recipe = recipe or Instant()
+    settings = settings or Instant()
     _check([picture])
-    painter = painter or open_painter(recipe, styles=styles, device=device)
+    painter = painter or open_painter(settings, styles=styles, device=device)
     reuse_memory()  # each layer fills and frees the same large blocks
     place = next(painter.network.parameters()).device
     picture = picture.detach().to(place, torch.float32)
-    if recipe.size is not None:
-        larger = recipe.size / max(picture.shape[1:])
+    if settings.size is not None:
+        larger = settings.size / max(picture.shape[1:])
         picture = _resized(picture, [max(1, round(side * larger)) for side in picture.shape[1:]])
     style = painter.style
-    if painter.predictor and recipe.strength < 1:
-        style = torch.lerp(_predicted(painter.predictor, picture), style, recipe.strength)
-    return _paint(painter.network, picture, style.to(place), recipe)
+    if painter.predictor and settings.strength < 1:
+        style = torch.lerp(_predicted(painter.predictor, picture), style, settings.strength)
+    return _paint(painter.network, picture, style.to(place), settings)
 
 
 def sizes(height: int, width: int, brush: float = 1.0) -> list[tuple[int, int]]:
@@ -188,17 +188,17 @@ def _predicted(predictor: StylePredictor, painting: Tensor) -> Tensor:
 
 
 def _paint(
-    network: StyleTransformer, picture: Tensor, style: Tensor, recipe: Instant
+    network: StyleTransformer, picture: Tensor, style: Tensor, settings: Instant
 ) -> Generator[Frame, None, None]:
     _, height, width = picture.shape
-    passes = sizes(height, width, recipe.brush)
+    passes = sizes(height, width, settings.brush)
     each = strips.steps(network)
     # With paintings the style itself is weakened, and the photograph comes through later.
-    opacity = recipe.strength if recipe.built_in else recipe.strength * (2 - recipe.strength)
+    opacity = settings.strength if settings.built_in else settings.strength * (2 - settings.strength)
     painted: Tensor | None = None
     shown: Tensor | None = None
     for index, size in enumerate(passes):
-        work = strips.paint(network, _seen(picture, painted, size, recipe), style)
+        work = strips.paint(network, _seen(picture, painted, size, settings), style)
         for step, came in enumerate(work, start=index * each + 1):
             if came is not None:
                 painted = came[:, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
@@ -208,11 +208,11 @@ def _paint(
             yield Frame(step=step, steps=len(passes) * each, picture=shown)
 
 
-def _seen(picture: Tensor, painted: Tensor | None, size: tuple[int, int], recipe: Instant) -> Tensor:
+def _seen(picture: Tensor, painted: Tensor | None, size: tuple[int, int], settings: Instant) -> Tensor:
     """What a pass of that size sees: the photograph, and what the pass before has painted."""
     seen = _fitted(picture, size)
     if painted is not None:
-        seen = torch.lerp(_resized(painted, size), seen, _PHOTOGRAPH / max(recipe.brush, 1))
+        seen = torch.lerp(_resized(painted, size), seen, _PHOTOGRAPH / max(settings.brush, 1))
     return F.pad(seen[None], (_MARGIN,) * 4, mode="replicate")[0]
 
 

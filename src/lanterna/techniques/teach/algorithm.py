@@ -89,7 +89,7 @@ class Usable:
 
 def teach(
     gathered: Gathered,
-    recipe: Teach | None = None,
+    settings: Teach | None = None,
     *,
     network: Network | None = None,
     name: str = "taught",
@@ -100,16 +100,16 @@ def teach(
 ) -> Generator[TeachFrame, None, None]:
     """Teach a network the classes of `gathered` (`images.folders.gather`), yielding a frame every so often.
 
-    `network` is used where given, else the one that the recipe names; it is not changed. `name` is what the
+    `network` is used where given, else the one that the settings name; it is not changed. `name` is what the
     taught one is called. `workers` are the processes that decode, as many as pay if None. What was looked at
     is kept, so a second call goes on where a first was stopped. Fine-tuning keeps its state at `checkpoint`,
     and goes on from there with `resume`.
 
     Errors: `UsageError` where a class has too few pictures that can be read; `MissingError` where the network
-    is not here; those of `recipes.checkpoint`.
+    is not here; those of `techniques.checkpoint`.
     """
-    recipe = recipe or Teach()
-    base = network or open_network(recipe.network, device=device)
+    settings = settings or Teach()
+    base = network or open_network(settings.network, device=device)
     reuse_memory()
     features = Features(base)
     workers = workers_for(len(gathered.files), workers)
@@ -124,15 +124,15 @@ def teach(
         yield TeachFrame(looked.done, total, numbers, doing="looking")
 
     usable = usable_of(gathered, looked)
-    train, test = split(usable, recipe)
+    train, test = split(usable, settings)
     counts = torch.bincount(usable.labels[train], minlength=len(gathered.classes)).tolist()
-    class_weights = even_weights(counts) if recipe.balance else torch.ones(len(counts))
+    class_weights = even_weights(counts) if settings.balance else torch.ones(len(counts))
     places = features.keys.find(usable.keys)
     if (places < 0).any():
         raise LanternaError(f"features in {features.folder} were taken away meanwhile: try once more")
     yield TeachFrame(total, total, numbers, doing="learning")
     with threads_for(len(train) * features.width * len(counts)):
-        head, strength = learn(features, places[train], usable.labels[train], class_weights, recipe)
+        head, strength = learn(features, places[train], usable.labels[train], class_weights, settings)
     device_used = base.get_buffer("mean").device
     taught = with_classes(
         base, name, gathered.classes, head.weight.to(device_used), head.bias.to(device_used)
@@ -144,9 +144,9 @@ def teach(
         for part in _spans(len(test), CHUNK)
     )
     before = None
-    if recipe.fine_tune:
+    if settings.fine_tune:
         before = float((found.answers == labels).double().mean())
-        tuning = Tuning(taught, gathered, usable, train, class_weights, recipe, workers)
+        tuning = Tuning(taught, gathered, usable, train, class_weights, settings, workers)
         steps = total + tuning.steps
         for step, loss in tuning.run(checkpoint, resume=resume):
             numbers = {"loss": loss, "accuracy_before": before}
@@ -205,25 +205,25 @@ def usable_of(gathered: Gathered, looked: Looked) -> Usable:
     return Usable(rows[kept], keys[kept], found, left_out)
 
 
-def split(usable: Usable, recipe: Teach) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def split(usable: Usable, settings: Teach) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Which pictures are learned from and which are held out, as places among the usable ones, in order.
 
-    Of each class the recipe's share is held out, at least one and never all. Which ones goes by the sha256 of
-    the seed and the file, so names and order do not matter, and few change when pictures are added.
+    Of each class the share `hold_out` is held out, at least one and never all. Which ones goes by the sha256
+    of the seed and the file, so names and order do not matter, and few change when pictures are added.
     """
-    seed = recipe.seed.to_bytes(8, "little")
+    seed = settings.seed.to_bytes(8, "little")
     test: list[int] = []
     for label in range(int(usable.labels.max()) + 1):
         members = (usable.labels == label).nonzero()[:, 0].tolist()
         drawn = sorted(members, key=lambda i: hashlib.sha256(seed + usable.keys[i].tobytes()).digest())
-        test += drawn[: min(max(1, round(recipe.hold_out * len(members))), len(members) - 1)]
+        test += drawn[: min(max(1, round(settings.hold_out * len(members))), len(members) - 1)]
     held_out = np.zeros(len(usable.rows), dtype=np.bool_)
     held_out[test] = True
     return np.nonzero(~held_out)[0], np.nonzero(held_out)[0]
 
 
 def learn(
-    features: Features, places: NDArray[np.int64], labels: Tensor, class_weights: Tensor, recipe: Teach
+    features: Features, places: NDArray[np.int64], labels: Tensor, class_weights: Tensor, settings: Teach
 ) -> tuple[Head, float]:
     """The last layer of these pictures, and how strongly its weights were pulled to zero.
 
@@ -233,9 +233,9 @@ def learn(
     classes, count = len(class_weights), len(places)
     sample = np.arange(count)
     if count > _SAMPLE:
-        sample = np.random.default_rng(recipe.seed).permutation(count)[:_SAMPLE]
+        sample = np.random.default_rng(settings.seed).permutation(count)[:_SAMPLE]
     some, theirs = features.rows(places[sample]), labels[torch.from_numpy(sample)]
-    strength = choose_strength(some, theirs, class_weights[theirs], classes, recipe.seed)
+    strength = choose_strength(some, theirs, class_weights[theirs], classes, settings.seed)
     strength *= len(sample) / count
     order = np.argsort(places, kind="stable")  # as they lie in the shards, so that each is read once
 
@@ -318,16 +318,16 @@ class Tuning:
         usable: Usable,
         train: NDArray[np.int64],
         class_weights: Tensor,
-        recipe: Teach,
+        settings: Teach,
         workers: int,
     ) -> None:
         self._gathered, self._usable, self._train = gathered, usable, train
         self._class_weights = class_weights
-        self._recipe, self._workers = recipe, workers
+        self._settings, self._workers = settings, workers
         self.steps_an_epoch = -(-len(train) // BATCH)
-        self.steps = recipe.epochs * self.steps_an_epoch
+        self.steps = settings.epochs * self.steps_an_epoch
         names = list(taught.layers)
-        first = names.index([name for name in names if name.startswith("block")][-recipe.blocks])
+        first = names.index([name for name in names if name.startswith("block")][-settings.blocks])
         self._trunk = optimize_for_inference(taught, [names[first - 1]])
         self._tail = nn.ModuleDict({name: copy.deepcopy(taught.layers[name]) for name in names[first:]})
         self._tail.requires_grad_(True).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -335,13 +335,13 @@ class Tuning:
         self.network = Network(taught.name, taught.input_spec, layers, taught.classes).eval()
         self.network.to(taught.get_buffer("mean").device)
         self._optimiser = uncompiled(torch.optim.AdamW)(
-            list(self._tail.parameters()), recipe.learning_rate, weight_decay=0.01, fused=True
+            list(self._tail.parameters()), settings.learning_rate, weight_decay=0.01, fused=True
         )
 
     def run(self, checkpoint: Path | None, *, resume: bool) -> Iterator[tuple[int, float]]:
         """Yield after each step its number and the loss; `network` learns meanwhile, and is at rest after."""
         marks = [torch.from_numpy(self._usable.keys[self._train]), self._class_weights]
-        checkpointer = Checkpointer(checkpoint, self._recipe, marks)
+        checkpointer = Checkpointer(checkpoint, self._settings, marks)
         step, loss = 0, 0.0
         if resume and checkpoint is not None:
             state = checkpointer.read({"step", "loss", "tail", "optimiser"})
@@ -370,14 +370,14 @@ class Tuning:
     def _batch(self, step: int) -> NDArray[np.int64]:
         """The places of the pictures of a step: each epoch sees all of them, in an order of its own."""
         epoch, number = divmod(step, self.steps_an_epoch)
-        order = np.random.default_rng((self._recipe.seed, epoch)).permutation(self._train)
+        order = np.random.default_rng((self._settings.seed, epoch)).permutation(self._train)
         return order[number * BATCH : (number + 1) * BATCH]
 
     def _step(self, step: int, images: Tensor, labels: Tensor) -> float:
         for group in self._optimiser.param_groups:
-            group["lr"] = self._recipe.learning_rate * self._share(step)
+            group["lr"] = self._settings.learning_rate * self._share(step)
         with torch.no_grad():
-            x = self._trunk(_cut(images, np.random.default_rng((self._recipe.seed, self.steps, step))))
+            x = self._trunk(_cut(images, np.random.default_rng((self._settings.seed, self.steps, step))))
         for layer in self._tail.values():
             x = layer(x)
         labels = labels.to(x.device)

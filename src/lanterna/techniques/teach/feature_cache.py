@@ -22,7 +22,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from lanterna.files import replacing
-from lanterna.images.record import weights_sha256
+from lanterna.images.recipe import weights_sha256
 from lanterna.networks.inference import optimize_for_inference
 from lanterna.settings import features_folder
 from lanterna.techniques.classify.algorithm import BATCH

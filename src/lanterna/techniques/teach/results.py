@@ -142,7 +142,7 @@ def confusion_picture(results: Results) -> Tensor:
 def keep_taught(
     folder: Path,
     network: Network,
-    recipe: Teach,
+    settings: Teach,
     results: Results,
     seconds: float,
     pictures: Mapping[str, Tensor],
@@ -166,9 +166,9 @@ def keep_taught(
         "most_mistaken": results.worst,
         "left_out": asdict(results.left_out),
     }
-    plan = TaughtPlan(network=recipe.network, classes=results.classes)
+    plan = TaughtPlan(network=settings.network, classes=results.classes)
     return keep_results(
-        folder, network, recipe, plan, summary, pictures, seconds, shelf_items(recipe.network)
+        folder, network, settings, plan, summary, pictures, seconds, shelf_items(settings.network)
     )
 
 

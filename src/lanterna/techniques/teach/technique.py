@@ -41,24 +41,24 @@ class TeachHere(Teach):
     labels: tuple[str, ...] = Field(default=(), description="The class of each picture, in their order.")
 
 
-def _check(recipe: TeachHere, counts: Mapping[str, int]) -> TeachHere:
+def _check(settings: TeachHere, counts: Mapping[str, int]) -> TeachHere:
     given = counts.get("picture", 0)
-    if given == 1 and not recipe.labels:
-        return recipe  # a folder, whose subfolders are the classes
-    if len(recipe.labels) != given:
-        raise UsageError(f"labels: expected one for each picture, got {len(recipe.labels)} for {given}")
-    for label in recipe.labels:
+    if given == 1 and not settings.labels:
+        return settings  # a folder, whose subfolders are the classes
+    if len(settings.labels) != given:
+        raise UsageError(f"labels: expected one for each picture, got {len(settings.labels)} for {given}")
+    for label in settings.labels:
         if not label.strip() or label != label.strip() or set(label) & set('/\\:*?"<>|') or label[0] == ".":
             raise UsageError(f"a class is called by a word or a few, got {label[:60]!r}")
         if len(label) > 60 or not label.isprintable():
             raise UsageError(f"a class has a name of up to 60 letters, got {label[:60]!r}")
-    each = Counter(recipe.labels)
+    each = Counter(settings.labels)
     if len(each) < 2:
         raise UsageError("two classes are needed at least, to be told apart")
     few = [label for label, count in each.items() if count < _FEWEST]
     if few:
         raise UsageError(f"{few[0]!r} needs {_FEWEST} pictures at least, and 20 are better: add some")
-    return recipe
+    return settings
 
 
 def _usual_name(settings: TeachHere, files: Mapping[str, Sequence[File]]) -> str:

@@ -49,25 +49,29 @@ class TrainFrame(Frame):
     epoch_ended: bool
 
 
-def new_network(recipe: Train) -> Network:
-    """The network of a recipe, with freshly drawn weights."""
-    network = build(recipe)
-    start_weights(network, recipe.weight_start, recipe.bias_start, torch.Generator().manual_seed(recipe.seed))
+def new_network(settings: Train) -> Network:
+    """The network of the settings, with freshly drawn weights."""
+    network = build(settings)
+    start_weights(
+        network, settings.weight_start, settings.bias_start, torch.Generator().manual_seed(settings.seed)
+    )
     lay_channels_last(network)
     return network
 
 
-def training_digits(recipe: Train) -> tuple[Digits, Digits]:
-    """The digits a recipe trains on, and those it holds out: the last `hold_out` of MNIST's first 60,000."""
+def training_digits(settings: Train) -> tuple[Digits, Digits]:
+    """The digits to train on, and those it holds out: the last `hold_out` of MNIST's first 60,000."""
     train, validation = mnist("train"), mnist("validation")
     images = torch.cat([train.images, validation.images])
     labels = torch.cat([train.labels, validation.labels])
-    if not recipe.normalised:
-        images = scatter(images, recipe.seed)
-    rest = len(images) - recipe.hold_out
+    if not settings.normalised:
+        images = scatter(images, settings.seed)
+    rest = len(images) - settings.hold_out
     held_out = Digits(images[rest:], labels[rest:])
-    if recipe.fraction < 1:
-        chosen = torch.randperm(rest, generator=torch.Generator().manual_seed(recipe.seed))[: recipe.digits]
+    if settings.fraction < 1:
+        chosen = torch.randperm(rest, generator=torch.Generator().manual_seed(settings.seed))[
+            : settings.digits
+        ]
         return Digits(images[chosen], labels[chosen]), held_out
     return Digits(images[:rest], labels[:rest]), held_out
 
@@ -80,7 +84,7 @@ def scatter(images: Tensor, seed: int) -> Tensor:
 
 
 def train(
-    recipe: Train,
+    settings: Train,
     *,
     device: str = "auto",
     checkpoint: Path | None = None,
@@ -94,7 +98,7 @@ def train(
     Each frame holds the network: the last one is the trained network. With `checkpoint` the state is written
     there every few seconds, at the end, and when the generator is closed; with `resume` it goes on from
     there, first with a frame of where it was, and ends where an unbroken run would (bit for bit on the same
-    CPU and thread count). A recipe that is sent in takes over, as far as its `learning_rate` goes.
+    CPU and thread count). Settings that are sent in take over, as far as its `learning_rate` goes.
 
     Several processes that call this with the `team` they joined train together (`parallel.py`). Each must
     draw all frames, or close the generator after the same one as the others; the numbers are the first's.
@@ -104,27 +108,27 @@ def train(
     place = choose_device(device)
     reuse_memory()
     usual = torch.float32 if place.type == "cpu" else fast_dtype(place)  # bfloat16 takes a fifth longer there
-    dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}.get(recipe.precision, usual)
-    digits, held_out = (Digits(*(part.to(place) for part in split)) for split in training_digits(recipe))
-    network = new_network(recipe).to(place)
-    averaged = deepcopy(network) if recipe.average else network
-    optimiser, right = _optimiser(recipe, network), torch.zeros((), device=place)
-    state = Learning(network, averaged, optimiser, 0, right, recipe.learning_rate)
+    dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}.get(settings.precision, usual)
+    digits, held_out = (Digits(*(part.to(place) for part in split)) for split in training_digits(settings))
+    network = new_network(settings).to(place)
+    averaged = deepcopy(network) if settings.average else network
+    optimiser, right = _optimiser(settings, network), torch.zeros((), device=place)
+    state = Learning(network, averaged, optimiser, 0, right, settings.learning_rate)
     if resume and checkpoint is not None:
-        state.load(checkpoint, recipe, team)
+        state.load(checkpoint, settings, team)
     if not team.first:
         checkpoint = None  # one writes for all
     learner = team.learner(network)
 
     randomness = torch.Generator()
-    order = _order(recipe, state.step // recipe.steps_an_epoch)
+    order = _order(settings, state.step // settings.steps_an_epoch)
     loss_sum = torch.zeros((), device=place)
     clock = _Clock(state.step)
 
     def frame(*, epoch_ended: bool) -> TrainFrame:
         return TrainFrame(
             step=state.step,
-            steps=recipe.steps,
+            steps=settings.steps,
             numbers=state.numbers,
             network=averaged,
             history=tuple(state.history),
@@ -135,49 +139,49 @@ def train(
         if state.step:  # taken up; it may be done
             changed = yield frame(epoch_ended=False)
             state.rate = changed.learning_rate if changed else state.rate
-        while state.step < recipe.steps:
-            epoch, batch = divmod(state.step, recipe.steps_an_epoch)
+        while state.step < settings.steps:
+            epoch, batch = divmod(state.step, settings.steps_an_epoch)
             if batch == 0:
-                order = _order(recipe, epoch)
+                order = _order(settings, epoch)
                 state.right.zero_()
-            chosen = order[batch * recipe.batch_size : (batch + 1) * recipe.batch_size].to(place)
-            randomness.manual_seed(_mixed(recipe.seed, state.step))
-            if recipe.dropout:
-                torch.manual_seed(_mixed(recipe.seed, state.step))  # it draws from torch's own source
-            images = _augmented(digits.images.index_select(0, chosen), recipe, state.step, randomness)
+            chosen = order[batch * settings.batch_size : (batch + 1) * settings.batch_size].to(place)
+            randomness.manual_seed(_mixed(settings.seed, state.step))
+            if settings.dropout:
+                torch.manual_seed(_mixed(settings.seed, state.step))  # it draws from torch's own source
+            images = _augmented(digits.images.index_select(0, chosen), settings, state.step, randomness)
             mine = team.part(len(chosen))  # all of it, if this is the only process
             images, labels = images[mine], digits.labels[chosen[mine]]
 
             network.train()
             for group in state.optimiser.param_groups:
-                group["lr"] = state.rate * _schedule(recipe, state.step)
+                group["lr"] = state.rate * _schedule(settings, state.step)
             with torch.autocast(place.type, dtype, enabled=dtype != torch.float32):
                 logits = learner(images)
             losses = F.cross_entropy(
-                logits.float(), labels, label_smoothing=recipe.label_smoothing, reduction="none"
+                logits.float(), labels, label_smoothing=settings.label_smoothing, reduction="none"
             )
             loss = losses.sum() / len(chosen)
             state.optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(loss * team.size)  # a team takes the mean of its gradients
             state.optimiser.step()
             state.step += 1
-            if recipe.average:
-                _average(averaged, network, recipe, state.step)
+            if settings.average:
+                _average(averaged, network, settings, state.step)
 
             loss_sum += loss.detach()
             state.right += (logits.detach().argmax(1) == labels).sum()
-            epoch_ended = state.step % recipe.steps_an_epoch == 0
+            epoch_ended = state.step % settings.steps_an_epoch == 0
             due = team.frame_is_due(state.step, clock.since_frame(), SECONDS_BETWEEN_FRAMES)
             if epoch_ended or state.step in also_at or due:
                 team.gather(loss_sum, state.right)
-                seen = min((batch + 1) * recipe.batch_size, recipe.digits)
+                seen = min((batch + 1) * settings.batch_size, settings.digits)
                 steps_a_second = clock.steps_a_second(state.step)
                 state.numbers = {
                     "epoch": epoch + 1.0,
                     "loss": loss_sum.item() / clock.steps_since_frame(state.step),
                     "training_accuracy": state.right.item() / seen,
-                    "examples_a_second": steps_a_second * recipe.batch_size,
-                    "seconds_left": (recipe.steps - state.step) / steps_a_second,
+                    "examples_a_second": steps_a_second * settings.batch_size,
+                    "seconds_left": (settings.steps - state.step) / steps_a_second,
                 }
                 if epoch_ended:
                     if len(held_out.labels):
@@ -188,7 +192,7 @@ def train(
                 if checkpoint is not None and clock.since_checkpoint() > (
                     checkpoint_every or Checkpointer.every
                 ):
-                    state.save(checkpoint, recipe)
+                    state.save(checkpoint, settings)
                     clock.checkpoint_made()
                 loss_sum.zero_()
                 clock.frame_made(state.step)
@@ -197,7 +201,7 @@ def train(
         raise
     finally:
         if checkpoint is not None:
-            state.save(checkpoint, recipe)
+            state.save(checkpoint, settings)
 
 
 @torch.inference_mode()
@@ -225,24 +229,24 @@ def in_unit_range(images: Tensor) -> Tensor:
     return images.float().div_(255)
 
 
-def _augmented(images: Tensor, recipe: Train, step: int, randomness: torch.Generator) -> Tensor:
+def _augmented(images: Tensor, settings: Train, step: int, randomness: torch.Generator) -> Tensor:
     """Give a batch as float in [0, 1], with the augmentation of the settings.
 
     The last steps see digits almost as they are, so that the network settles on what it will be asked
     (Ge et al. 2021, "YOLOX", section 2.1, end augmentation early likewise).
     """
-    settling = step >= recipe.steps * (1 - recipe.settle)
-    if recipe.augmentation == "none":
+    settling = step >= settings.steps * (1 - settings.settle)
+    if settings.augmentation == "none":
         return in_unit_range(images)
-    if recipe.augmentation == "shift" or settling:
+    if settings.augmentation == "shift" or settling:
         return in_unit_range(shifted(images, randomness, most=1 if settling else 2))
     return by_another_hand(in_unit_range(images), randomness)
 
 
-def _order(recipe: Train, epoch: int) -> Tensor:
+def _order(settings: Train, epoch: int) -> Tensor:
     """In which order this epoch sees the digits."""
     return torch.randperm(
-        recipe.digits, generator=torch.Generator().manual_seed(_mixed(recipe.seed, -1 - epoch))
+        settings.digits, generator=torch.Generator().manual_seed(_mixed(settings.seed, -1 - epoch))
     )
 
 
@@ -254,41 +258,41 @@ def _mixed(seed: int, step: int) -> int:
     return (z ^ (z >> 31)) >> 1
 
 
-def _optimiser(recipe: Train, network: Network) -> torch.optim.Optimizer:
+def _optimiser(settings: Train, network: Network) -> torch.optim.Optimizer:
     """The optimiser of a recipe. Weights are pulled to zero, biases and normalisations are not."""
     weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
     others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
     groups = [
-        {"params": weights, "weight_decay": recipe.weight_decay},
+        {"params": weights, "weight_decay": settings.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
-    if recipe.optimiser == "sgd":
+    if settings.optimiser == "sgd":
         return uncompiled(torch.optim.SGD)(
-            groups, recipe.learning_rate, recipe.momentum, nesterov=recipe.momentum > 0, fused=True
+            groups, settings.learning_rate, settings.momentum, nesterov=settings.momentum > 0, fused=True
         )
     # Keras's epsilon rather than torch's 1e-8, so that the quickstart is the quickstart.
-    kind = torch.optim.Adam if recipe.optimiser == "adam" else torch.optim.AdamW
-    return uncompiled(kind)(groups, recipe.learning_rate, eps=1e-7, fused=True)
+    kind = torch.optim.Adam if settings.optimiser == "adam" else torch.optim.AdamW
+    return uncompiled(kind)(groups, settings.learning_rate, eps=1e-7, fused=True)
 
 
-def _schedule(recipe: Train, step: int) -> float:
+def _schedule(settings: Train, step: int) -> float:
     """The share of the learning rate at a step: up over the first tenth, then down to zero."""
-    if recipe.schedule == "constant":
+    if settings.schedule == "constant":
         return 1.0
-    warm_up = max(1, recipe.steps // 10)
+    warm_up = max(1, settings.steps // 10)
     if step < warm_up:
         return (step + 1) / warm_up
-    done = (step - warm_up) / max(1, recipe.steps - warm_up)
-    return 1 - done if recipe.schedule == "linear" else (1 + math.cos(math.pi * done)) / 2
+    done = (step - warm_up) / max(1, settings.steps - warm_up)
+    return 1 - done if settings.schedule == "linear" else (1 + math.cos(math.pi * done)) / 2
 
 
 @torch.no_grad()
-def _average(averaged: Network, network: Network, recipe: Train, step: int) -> None:
+def _average(averaged: Network, network: Network, settings: Train, step: int) -> None:
     """Move the running average towards the network (Polyak and Juditsky 1992, with an exponential window).
 
     The window grows with the steps made, so that the first weights are soon forgotten.
     """
-    keep = min(recipe.average, step / (step + 10))
+    keep = min(settings.average, step / (step + 10))
     for mean, now in zip(averaged.state_dict().values(), network.state_dict().values(), strict=True):
         if mean.is_floating_point():
             mean.lerp_(now, 1 - keep)

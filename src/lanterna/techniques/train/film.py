@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from lanterna.images.digits import Digits
 from lanterna.networks.digits import ACTIVATIONS, TEN
+from lanterna.renamed import current_state
 from lanterna.techniques.checkpoint import load_tensors, write_state
 from lanterna.techniques.evaluation import confusion_of
 from lanterna.techniques.train.algorithm import in_unit_range, logits_of, new_network, training_digits
@@ -66,21 +67,21 @@ class Film:
     As a context manager it writes the file whichever way the training ends. After a loss of power the file
     can be up to ten seconds older than the checkpoint, and a resumed film then lacks those steps.
 
-    `train` has to be asked for frames at `steps`. With `resume`, what `path` holds of the same recipe is
+    `train` has to be asked for frames at `steps`. With `resume`, what `path` holds with the same settings is
     taken up; a file that is damaged or belongs to other settings is not, and the film starts anew.
 
-    `measured` are 1,000 digits from all over the validation split, or test digits where a recipe holds out
+    `measured` are 1,000 digits from all over the validation split, or test digits where the settings hold out
     too few; the ten `chosen` are the first of each class among them. `mapped` are the first 1,000 test
     digits. They are looked at and choose nothing. The training digits are measured as they are, before
     augmentation.
     """
 
-    def __init__(self, recipe: Train, path: Path, *, resume: bool = False) -> None:
-        self.recipe = recipe
+    def __init__(self, settings: Train, path: Path, *, resume: bool = False) -> None:
+        self.settings = settings
         self.path = path
-        self.steps = film_steps(recipe.steps)
-        training, held_out = training_digits(recipe)
-        unseen = unseen_digits(recipe)
+        self.steps = film_steps(settings.steps)
+        training, held_out = training_digits(settings)
+        unseen = unseen_digits(settings)
         self.measured_on = "validation" if len(held_out.labels) >= MEASURED else "test"
         self.measured = spread(held_out if self.measured_on == "validation" else unseen, MEASURED)
         self.trained_on = spread(training, TRAINED_ON)
@@ -89,7 +90,7 @@ class Film:
         self.chosen = Digits(self.measured.images[firsts], self.measured.labels[firsts])
         self.snapshots: list[Snapshot] = self._read() if resume else []
         if not self.snapshots:
-            self._take(0, new_network(recipe))
+            self._take(0, new_network(settings))
         self._saved = time.perf_counter()
 
     def __enter__(self) -> Self:
@@ -109,7 +110,7 @@ class Film:
     def save(self) -> None:
         """Write the snapshots to `path`, whole or not at all: a few megabytes, whatever the network."""
         state = {
-            "recipe": self.recipe.model_dump_json(),
+            "settings": self.settings.model_dump_json(),
             "snapshots": [asdict(snapshot) for snapshot in self.snapshots],
         }
         write_state(self.path, state)
@@ -118,7 +119,7 @@ class Film:
     def _read(self) -> list[Snapshot]:
         try:
             state = load_tensors(self.path)
-            if state["recipe"] == self.recipe.model_dump_json():
+            if current_state(state)["settings"] == self.settings.model_dump_json():
                 return [Snapshot(**snapshot) for snapshot in state["snapshots"]]
         except Exception:  # whatever comes of a file that is none
             pass  # the film is a companion: without it the training goes on all the same

@@ -41,16 +41,16 @@ class Results:
     temperature: float
 
 
-def unseen_digits(recipe: Train) -> Digits:
-    """The test digits, scattered where the recipe trains on scattered ones."""
+def unseen_digits(settings: Train) -> Digits:
+    """The test digits, scattered where the settings train on scattered ones."""
     digits = mnist("test")
-    return digits if recipe.normalised else Digits(scatter(digits.images, recipe.seed + 1), digits.labels)
+    return digits if settings.normalised else Digits(scatter(digits.images, settings.seed + 1), digits.labels)
 
 
-def examine(network: Network, recipe: Train) -> Results:
+def examine(network: Network, settings: Train) -> Results:
     """Calibrate the network in place on the held-out digits, then test it."""
-    temperature = calibrate(network, training_digits(recipe)[1]) if recipe.hold_out else 1.0
-    digits = unseen_digits(recipe)
+    temperature = calibrate(network, training_digits(settings)[1]) if settings.hold_out else 1.0
+    digits = unseen_digits(settings)
     found = judged([(logits_of(network, digits.images), digits.labels)])
     wrong = (found.answers != digits.labels).nonzero().flatten()
     surest = wrong[found.confidence[wrong].argsort(descending=True)]
@@ -99,9 +99,9 @@ def expected_calibration_error(confidence: Tensor, right: Tensor, bins: int = 15
     return (gap.abs().sum() / len(confidence)).item()
 
 
-def mistakes_picture(results: Results, recipe: Train) -> Tensor:
+def mistakes_picture(results: Results, settings: Train) -> Tensor:
     """The worst mistakes as a contact sheet, `(3, H, W)`."""
-    images = in_unit_range(unseen_digits(recipe).images)
+    images = in_unit_range(unseen_digits(settings).images)
     tiles = [
         (images[int(m["index"])], f"{m['written']} read as {m['read']}, {m['confidence']:.0%}")
         for m in results.mistakes[:WORST_SHOWN]
@@ -121,7 +121,7 @@ def confusion_picture(results: Results) -> Tensor:
 def keep(
     folder: Path,
     network: Network,
-    recipe: Train,
+    settings: Train,
     results: Results,
     history: Sequence[Mapping[str, float]],
     seconds: float,
@@ -136,4 +136,4 @@ def keep(
         "confusion": results.confusion.tolist(),
         "mistakes": results.mistakes,
     }
-    return keep_results(folder, network, recipe, recipe, summary, pictures, seconds, ["mnist"])
+    return keep_results(folder, network, settings, settings, summary, pictures, seconds, ["mnist"])

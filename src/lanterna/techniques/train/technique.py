@@ -83,12 +83,12 @@ def _watched() -> Digits:
 
 def _train(job: Job) -> Work:
     job.fetch("mnist")
-    recipe: Train = job.settings
+    settings: Train = job.settings
     team, snapshots = job.options.get("team", ALONE), job.options.get("film")
-    film = Film(recipe, snapshots, resume=job.resume) if snapshots and team.first else None
-    also_at = film_steps(recipe.steps) if snapshots else ()
+    film = Film(settings, snapshots, resume=job.resume) if snapshots and team.first else None
+    also_at = film_steps(settings.steps) if snapshots else ()
     begun = time.perf_counter()
-    frames = train(recipe, device=job.device, **job.saving, also_at=also_at, team=team)
+    frames = train(settings, device=job.device, **job.saving, also_at=also_at, team=team)
     summary: dict[str, Any] = {}
 
     def results(frame: TrainFrame, now: Train) -> list[Result]:
@@ -172,8 +172,8 @@ def open_or_train(
     Errors: `MissingError` for another name that is not there.
     """
     if name in ("conv", "dense") and not is_trained(name):
-        recipe = Train.checked(Train.presets["fast" if name == "conv" else "fast-dense"])
-        job = Job(TRAIN, recipe, device=device, title=name)
+        settings = Train.checked(Train.presets["fast" if name == "conv" else "fast-dense"])
+        job = Job(TRAIN, settings, device=device, title=name)
         work = begin(job)
         for frame in work.frames:
             if watch is not None:

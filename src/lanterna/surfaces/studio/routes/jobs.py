@@ -1,4 +1,4 @@
-"""Jobs: put into the queue, steered, stopped, gone back in, branched from."""
+"""Jobs: put into the queue, changed, stopped, gone back in, branched from."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ async def branch(studio: Studio, body: NewJob) -> Response:
     job_id = new_id()
     title = body.title or parent["title"]
     begun = {**parent, "begun_with": parent["begun_with"] or parent["settings"]}
-    settings = await asyncio.to_thread(_steered, begun, body.settings)
+    settings = await asyncio.to_thread(_changed_settings, begun, body.settings)
     if parent["kind"] in await asyncio.to_thread(making_networks):  # a network that is there keeps its name
         kind, taken = parent["kind"], _titles(studio, parent["kind"])
         given = parent["inputs"]
@@ -105,7 +105,7 @@ def making_networks() -> set[str]:
 def checked_job(
     name: str,
     preset: str | None,
-    settings: dict[str, Any],
+    values: dict[str, Any],
     inputs: list[dict[str, str]],
     title: str,
     taken: set[str],
@@ -114,12 +114,12 @@ def checked_job(
     from lanterna.surfaces.studio.techniques import checked, technique_named
 
     technique = technique_named(name)
-    recipe = checked(technique, preset, settings, inputs)
+    settings = checked(technique, preset, values, inputs)
     return {
         "kind": name,
         "preset": preset,
-        "settings": recipe.model_dump(mode="json"),
-        "title": technique.title_of(title, recipe, taken=taken),
+        "settings": settings.model_dump(mode="json"),
+        "title": technique.title_of(title, settings, taken=taken),
     }
 
 
@@ -146,7 +146,7 @@ async def job(request: Request) -> Response:
 
 
 async def change_job(request: Request) -> Response:
-    """Steer a job, pause it, go on, stop it, or move it in the queue."""
+    """Change a job's settings, pause it, go on, stop it, or move it in the queue."""
     studio, job_id = studio_of(request), request.path_params["id"]
     found = studio.store.job(job_id)
     body = await sent(request, JobChange)
@@ -156,8 +156,8 @@ async def change_job(request: Request) -> Response:
     if "settings" in given:
         if found["state"] in FINISHED:
             raise HTTPException(409, f"this job is {found['state']}: start another with these settings")
-        settings = await asyncio.to_thread(_steered, found, body.settings)
-        studio.queue.steer(job_id, settings)
+        settings = await asyncio.to_thread(_changed_settings, found, body.settings)
+        studio.queue.change_settings(job_id, settings)
     if "before" in given:
         _move(studio, job_id, body.before)
     if "back" in given:
@@ -174,19 +174,19 @@ async def change_job(request: Request) -> Response:
     return Answer(told(studio.store.job(job_id)))
 
 
-def _steered(job: Mapping[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+def _changed_settings(job: Mapping[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     from lanterna.surfaces.studio.techniques import checked, technique_named
 
     technique = technique_named(job["kind"])
-    recipe = checked(technique, None, {**job["settings"], **given}, job["inputs"])
-    settings = recipe.model_dump(mode="json")
+    settings = checked(technique, None, {**job["settings"], **given}, job["inputs"])
+    values = settings.model_dump(mode="json")
     if job["begun_with"] is not None:
-        fixed = [name for name, value in settings.items() if value != job["settings"][name]]
+        fixed = [name for name, value in values.items() if value != job["settings"][name]]
         for name in fixed:
             if name not in technique.live:
                 may = ", ".join(technique.live) or "nothing"
                 raise UsageError(f"{name} cannot change once a job has begun: {may} can")
-    return settings
+    return values
 
 
 def _move(studio: Studio, job_id: str, before: str | None) -> None:

@@ -1,8 +1,8 @@
-// A recipe as a room with its settings: "again", "vary", a tile of a sheet, and a picture that brings its
+// A technique as a room with its settings: "again", "vary", a tile of a sheet, and a picture that brings its
 // own.
 
 import { settings, written } from "./schema.js";
-import { address, notify, recipeOf } from "./store.js";
+import { address, notify, techniqueOf } from "./store.js";
 
 /** @import { Input, Made, Settings } from "./api.js" */
 /** @import { Query } from "./store.js" */
@@ -13,17 +13,17 @@ import { address, notify, recipeOf } from "./store.js";
     @param {Input[]} inputs
     @param {Query} others */
 export function place(kind, values, inputs = [], others = {}) {
-  const recipe = recipeOf(kind);
-  if (!recipe) return null;
+  const technique = techniqueOf(kind);
+  if (!technique) return null;
   const query = { kind };
-  for (const each of settings(recipe)) {
+  for (const each of settings(technique)) {
     const value = values[each.name];
     if (value !== undefined && JSON.stringify(value) !== JSON.stringify(each.usual))
       query[each.name] = written(value);
   }
   for (const { role, picture } of inputs)
     if (picture) query[`in.${role}`] = query[`in.${role}`] ? `${query[`in.${role}`]},${picture}` : picture;
-  return address(recipe.room, { ...query, ...others });
+  return address(technique.room, { ...query, ...others });
 }
 
 /** Open the room that made a picture, with its settings.

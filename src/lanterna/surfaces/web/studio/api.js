@@ -50,7 +50,7 @@
     @property {string} role
     @property {string} suffix
 
-    @typedef {object} Recipe - what can be made, and how it is described
+    @typedef {object} Technique - what can be made, and how it is described
     @property {string} kind
     @property {string} room
     @property {string} title
@@ -59,7 +59,7 @@
     @property {Record<string, Settings>} presets
     @property {Record<string, string>} thumbnails
     @property {Role[]} inputs
-    @property {string[]} steers - settings that change a job as it runs
+    @property {string[]} live - settings that change a job as it runs
     @property {string[]} plain - settings that are shown at once
     @property {string[]} hidden
 
@@ -75,7 +75,7 @@
     @property {string | null} preset
     @property {string} command
     @property {Input[]} inputs
-    @property {{ step: number, settings: Settings }[]} steered
+    @property {{ step: number, settings: Settings }[]} changes
     @property {Tile[]} sheet
     @property {Record<string, number>} numbers
     @property {string} words

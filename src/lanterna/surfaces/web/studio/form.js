@@ -1,11 +1,11 @@
-// Controls made from a recipe's own description: nothing about a setting is written here a second time.
+// Controls made from a technique's own description: nothing about a setting is written here a second time.
 
 import { html, useState, words } from "./html.js";
 import { bent, same, settings, understood, written } from "./schema.js";
 import { networks } from "./store.js";
 
 /** @import { State } from "preact" */
-/** @import { Recipe, Settings } from "./api.js" */
+/** @import { Technique, Settings } from "./api.js" */
 /** @import { Bounded, Setting } from "./schema.js" */
 
 /** @typedef {Event & { target: HTMLInputElement }} Typing
@@ -15,16 +15,16 @@ import { networks } from "./store.js";
     @typedef {{ id: string, setting: Setting, value: any, told: Told }} Given - what every kind of control
         gets */
 
-/** All controls of a recipe: the plain ones, the rest behind "more".
+/** All controls of a technique: the plain ones, the rest behind "more".
 
     `base` is what is usual (with the preset), `chosen` what a person has changed; `change(name, value)` is
-    told, with undefined for "as usual". `steers` are the names that change a running job at once.
-    @param {{ recipe: Recipe, base: Settings, chosen: Settings, change: (name: string, value: any) => void,
-        steers?: string[], without?: string[] }} props */
-export function Form({ recipe, base, chosen, change, steers = [], without = [] }) {
-  const all = settings(recipe).filter(({ name, type }) => !without.includes(name) && type !== "const");
+    told, with undefined for "as usual". `live` are the names that change a running job at once.
+    @param {{ technique: Technique, base: Settings, chosen: Settings, change: (name: string, value: any) =>
+        void, live?: string[], without?: string[] }} props */
+export function Form({ technique, base, chosen, change, live = [], without = [] }) {
+  const all = settings(technique).filter(({ name, type }) => !without.includes(name) && type !== "const");
   const plain =
-    recipe.plain?.map((name) => all.find((each) => each.name === name)).filter(Boolean) ?? all.slice(0, 5);
+    technique.plain?.map((name) => all.find((each) => each.name === name)).filter(Boolean) ?? all.slice(0, 5);
   const rest = all.filter((each) => !plain.includes(each));
   const touched = rest.filter((each) => chosen[each.name] !== undefined).length;
   const control = (each) => html`
@@ -32,7 +32,7 @@ export function Form({ recipe, base, chosen, change, steers = [], without = [] }
       key=${each.name}
       setting=${each}
       usual=${base[each.name] ?? each.usual}
-      steers=${steers.includes(each.name)}
+      live=${live.includes(each.name)}
       value=${
         chosen[each.name] !== undefined
           ? chosen[each.name]
@@ -64,9 +64,9 @@ export function Form({ recipe, base, chosen, change, steers = [], without = [] }
   `;
 }
 
-/** @param {{ setting: Setting, value: any, usual: any, changed: boolean, change: Told, steers: boolean }}
+/** @param {{ setting: Setting, value: any, usual: any, changed: boolean, change: Told, live: boolean }}
         props */
-function Control({ setting, value, usual, changed, change, steers }) {
+function Control({ setting, value, usual, changed, change, live }) {
   const { name, type } = setting;
   const id = `set-${name}`;
   const told = (next) => change(same(next, usual) ? undefined : next);
@@ -89,7 +89,7 @@ function Control({ setting, value, usual, changed, change, steers }) {
         <label for=${id}>
           ${words(name)}
           ${
-            steers &&
+            live &&
             html`
               ${" "}
               <span class="live">changes as it runs</span>

@@ -2,7 +2,7 @@
 
 import { contextOf } from "lanterna/canvas.js";
 import { again } from "./again.js";
-import { attempt, examples, notify, recipeOf } from "./store.js";
+import { attempt, examples, notify, techniqueOf } from "./store.js";
 import { get, post, thumbnail, upload, url } from "./api.js";
 import { Fetch } from "./shelf.js";
 import { html, signal, useEffect, useRef, useState } from "./html.js";
@@ -33,7 +33,7 @@ export function remember(picture) {
     @param {File | Blob} file */
 export async function take(file) {
   const picture = await attempt(() => upload(file));
-  if (picture?.recipe?.kind && recipeOf(picture.recipe.kind)) {
+  if (picture?.recipe?.kind && techniqueOf(picture.recipe.kind)) {
     const { recipe } = picture;
     notify("Lanterna made this picture, and its settings are in it.", "Use its settings", () =>
       again(recipe, recipe.inputs),

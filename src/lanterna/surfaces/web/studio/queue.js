@@ -4,7 +4,7 @@ import { place } from "./again.js";
 import { preview, remove, patch, thumbnail } from "./api.js";
 import { html, signal, time, useEffect, useRef, words } from "./html.js";
 import { useLive } from "./frame.js";
-import { active, address, attempt, current, jobs, load, put, recipeOf } from "./store.js";
+import { active, address, attempt, current, jobs, load, put, techniqueOf } from "./store.js";
 
 /** @import { Child, Ref } from "preact" */
 /** @import { Job } from "./api.js" */
@@ -15,12 +15,12 @@ const open = signal(false);
 const change = (job, changes) => attempt(async () => put(await patch(`/api/jobs/${job.id}`, changes)));
 /** @param {Job} job */
 function name(job) {
-  const recipe = recipeOf(job.kind);
-  if (!recipe) return job.kind;
-  const room = words(recipe.room);
-  return recipe.title === room || recipe.room === "shelf"
-    ? recipe.title
-    : `${room}: ${recipe.title.toLowerCase()}`;
+  const technique = techniqueOf(job.kind);
+  if (!technique) return job.kind;
+  const room = words(technique.room);
+  return technique.title === room || technique.room === "shelf"
+    ? technique.title
+    : `${room}: ${technique.title.toLowerCase()}`;
 }
 /** @param {Job} job */
 const where = (job) => place(job.kind, job.settings, job.inputs, { job: job.id }) ?? address(job.kind);

@@ -1,6 +1,6 @@
-// A recipe's JSON schema, as the controls and the address need it.
+// A technique's JSON schema, as the controls and the address need it.
 
-/** @import { Recipe } from "./api.js" */
+/** @import { Technique } from "./api.js" */
 
 /** @typedef {object} Schema - of one setting, as JSON Schema has it
     @property {string} [$ref]
@@ -70,11 +70,11 @@ export function setting(name, schema, definitions = {}) {
 const resolve = (schema, definitions) =>
   schema.$ref ? { ...definitions[schema.$ref.slice(schema.$ref.lastIndexOf("/") + 1)], ...schema } : schema;
 
-/** @param {Recipe} recipe */
-export const settings = (recipe) =>
-  Object.entries(recipe.schema.properties)
-    .filter(([name]) => !recipe.hidden?.includes(name))
-    .map(([name, schema]) => setting(name, schema, recipe.schema.$defs));
+/** @param {Technique} technique */
+export const settings = (technique) =>
+  Object.entries(technique.schema.properties)
+    .filter(([name]) => !technique.hidden?.includes(name))
+    .map(([name, schema]) => setting(name, schema, technique.schema.$defs));
 
 /** A value as text in the address, and back. Undefined where the text says nothing.
     @param {unknown} value */

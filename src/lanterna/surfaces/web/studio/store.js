@@ -1,4 +1,4 @@
-// What the whole page knows: jobs, recipes, examples, and the address, in which every room keeps its
+// What the whole page knows: jobs, techniques, examples, and the address, in which every room keeps its
 // settings.
 
 import { messageOf } from "lanterna/words.js";
@@ -6,7 +6,7 @@ import { get } from "./api.js";
 import { batch, computed, effect, signal } from "./html.js";
 
 /** @import { Signal } from "preact" */
-/** @import { Example, Job, NetworkOf, Place, Recipe, RoomOf, ShelfItem } from "./api.js" */
+/** @import { Example, Job, NetworkOf, Place, Technique, RoomOf, ShelfItem } from "./api.js" */
 
 /** @typedef {{ id: number, text: string, action: string | null, does: (() => void) | null }} Notice
 
@@ -19,8 +19,8 @@ export const rooms = signal([]); // in the order of the bar
 export const places = signal([]);
 /** @type {Signal<Job[]>} */
 export const jobs = signal([]); // queued and running first, in order
-/** @type {Signal<Recipe[]>} */
-export const recipes = signal([]);
+/** @type {Signal<Technique[]>} */
+export const techniques = signal([]);
 /** @type {Signal<Example[]>} */
 export const examples = signal([]);
 /** @type {Signal<NetworkOf[]>} */
@@ -40,7 +40,12 @@ export const active = computed(() =>
 export const current = computed(() => active.value.find((job) => job.state !== "queued") ?? null);
 
 /** @param {string} kind */
-export const recipeOf = (kind) => recipes.value.find((recipe) => recipe.kind === kind);
+export const techniqueOf = (kind) => techniques.value.find((technique) => technique.kind === kind);
+
+/** What a job or a picture of a kind is called.
+    @param {string} kind */
+export const titleOf = (kind) => techniqueOf(kind)?.title ?? kind;
+
 /** @param {string} id */
 export const jobOf = (id) => jobs.value.find((job) => job.id === id);
 
@@ -199,7 +204,7 @@ export const load = {
       rooms.value = [...described.rooms, { name: "gallery", title: "Gallery", own: true }];
       places.value = described.places;
       if (!route.value.room) route.value = { ...route.value, room: home() };
-      recipes.value = described.techniques;
+      techniques.value = described.techniques;
       examples.value = shown;
       networks.value = nets;
       shelf.value = items;

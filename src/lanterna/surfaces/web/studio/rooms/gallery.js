@@ -7,7 +7,7 @@ import { Typed } from "../form.js";
 import { figure, html, useEffect, useRef, useState, words } from "../html.js";
 import { remember } from "../pictures.js";
 import { Frame, side } from "../frame.js";
-import { attempt, changed, keep, notify, recipeOf, rooms, route, said } from "../store.js";
+import { attempt, changed, keep, notify, rooms, route, said, techniqueOf, titleOf } from "../store.js";
 import { Tiles } from "../tiles.js";
 import { SendTo } from "./make.js";
 
@@ -190,7 +190,7 @@ export function Gallery() {
                   remember(each);
                   keep({ picture: each.id });
                 }}
-                aria-label=${`${each.title || words(each.kind)}, ${recipeOf(each.kind)?.title ?? each.kind}`}
+                aria-label=${`${each.title || words(each.kind)}, ${titleOf(each.kind)}`}
               >
                 <img
                   loading="lazy"
@@ -293,7 +293,7 @@ function Shown({ picture, all, put }) {
     again({ ...recipe, settings: { ...recipe.settings, seed } }, recipe.inputs);
     notify(`The same but for the seed, which is ${seed} now.`);
   }
-  const usual = recipeOf(recipe?.kind ?? "")?.schema.properties ?? {};
+  const usual = techniqueOf(recipe?.kind ?? "")?.schema.properties ?? {};
   const telling = Object.entries(recipe?.settings ?? {}).filter(
     ([name, value]) => usual[name] && JSON.stringify(usual[name].default) !== JSON.stringify(value),
   );
@@ -332,7 +332,7 @@ function Shown({ picture, all, put }) {
           <${Star} picture=${picture} set=${put} />
         </div>
         <p class="quiet">
-          ${recipeOf(picture.kind)?.title ?? picture.kind} · ${picture.width} × ${picture.height} ·${" "}
+          ${titleOf(picture.kind)} · ${picture.width} × ${picture.height} ·${" "}
           ${when(picture.made)}
         </p>
         ${
@@ -359,11 +359,11 @@ function Shown({ picture, all, put }) {
           `
         }
         ${
-          !!recipe?.steered?.length &&
+          !!recipe?.changes?.length &&
           html`
             <p class="hint">
               Settings were changed on the way:${" "}
-              ${recipe.steered
+              ${recipe.changes
                 .map(
                   ({ step, settings }) =>
                     `after step ${step} ${Object.entries(settings)
@@ -397,7 +397,7 @@ function Shown({ picture, all, put }) {
           }
           ${
             recipe?.kind &&
-            recipeOf(recipe.kind) &&
+            techniqueOf(recipe.kind) &&
             html`
               <button type="button" class="button small" onClick=${() => again(recipe, recipe.inputs)}>
                 Again

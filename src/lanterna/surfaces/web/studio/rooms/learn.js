@@ -8,13 +8,13 @@ import { figure, html, signal, useEffect, useMemo, useRef, useState, words } fro
 import { usePicture } from "../pictures.js";
 import { same, settings, understood, written } from "../schema.js";
 import { FirstTime } from "../shelf.js";
-import { active, address, attempt, jobs, keep, put, recipeOf, route } from "../store.js";
+import { active, address, attempt, jobs, keep, put, techniqueOf, route } from "../store.js";
 import { progress, SendTo, useJob } from "./make.js";
 
 /** @import { Chart as Charted } from "lanterna/chart.js" */
 /** @import { Changed, Settings } from "lanterna/lessons/parts.js" */
 /** @import { Child, Ref, Signal, State } from "preact" */
-/** @import { Recipe } from "../api.js" */
+/** @import { Technique } from "../api.js" */
 
 /** @typedef {object} Task
     @property {string} try
@@ -76,7 +76,7 @@ export default function Learn() {
   const place = lessons.value.findIndex(({ name }) => `learn-${name}` === kind);
   return place < 0
     ? html`<${Contents} />`
-    : html`<${Page} key=${kind} place=${place} recipe=${recipeOf(kind)} />`;
+    : html`<${Page} key=${kind} place=${place} technique=${techniqueOf(kind)} />`;
 }
 
 const at = (/** @type {number} */ place) => address("learn", { kind: `learn-${lessons.value[place].name}` });
@@ -108,10 +108,10 @@ function Contents() {
   `;
 }
 
-/** @param {{ place: number, recipe: Recipe }} props */
-function Page({ place, recipe }) {
+/** @param {{ place: number, technique: Technique }} props */
+function Page({ place, technique }) {
   const lesson = lessons.value[place];
-  const all = useMemo(() => settings(recipe), [recipe]);
+  const all = useMemo(() => settings(technique), [technique]);
   const { query } = route.value;
   const chosen = Object.fromEntries(
     all
@@ -150,11 +150,11 @@ function Page({ place, recipe }) {
       ${PIECES[lesson.name] && html`<${Piece} name=${PIECES[lesson.name]} whole=${whole} tell=${tell} />`}
       <${Experiment}
         lesson=${lesson}
-        recipe=${recipe}
+        technique=${technique}
         chosen=${chosen}
         whole=${whole}
         form=${html`
-          <${Form} recipe=${recipe} base=${{}} chosen=${chosen} change=${change} without=${BY_HAND} />
+          <${Form} technique=${technique} base=${{}} chosen=${chosen} change=${change} without=${BY_HAND} />
         `}
       />
       ${
@@ -390,10 +390,11 @@ function useOutcome(name, chosen) {
 }
 
 /** One that trains or looks at photographs is a job, and its picture is kept in the gallery.
-    @param {{ lesson: Lesson, recipe: Recipe, chosen: Settings, whole: Settings, form: Child }} props */
-function Slow({ lesson, recipe, chosen, whole, form }) {
-  const wanted = useJob(route.value.query.get("job"), [recipe]);
-  const job = wanted ?? jobs.value.find((each) => each.kind === recipe.kind && each.state === "done") ?? null;
+    @param {{ lesson: Lesson, technique: Technique, chosen: Settings, whole: Settings, form: Child }} props */
+function Slow({ lesson, technique, chosen, whole, form }) {
+  const wanted = useJob(route.value.query.get("job"), [technique]);
+  const job =
+    wanted ?? jobs.value.find((each) => each.kind === technique.kind && each.state === "done") ?? null;
   const result = usePicture(job?.picture);
   const running = job && ["queued", "running", "paused"].includes(job.state);
   const [starting, setStarting] = useState(false);
@@ -405,7 +406,7 @@ function Slow({ lesson, recipe, chosen, whole, form }) {
   async function start() {
     setStarting(true);
     const made = await attempt(() =>
-      post("/api/jobs", { kind: recipe.kind, settings: chosen, title: recipe.title }),
+      post("/api/jobs", { kind: technique.kind, settings: chosen, title: technique.title }),
     );
     setStarting(false);
     if (!made) return;

@@ -4,7 +4,7 @@ import { classify, file, get, url } from "../api.js";
 import { html, useEffect, useState } from "../html.js";
 import { Slots, takeExample } from "../pictures.js";
 import { Fetch } from "../shelf.js";
-import { examples, keep, networks, recipeOf, route } from "../store.js";
+import { examples, keep, networks, techniqueOf, route } from "../store.js";
 import { Make } from "./make.js";
 
 /** @import { State } from "preact" */
@@ -55,7 +55,7 @@ export default function Look() {
           </select>
         </label>
         ${picture && name && !digits(name) && html`<${Classes} picture=${picture} network=${name} />`}
-        ${recipeOf("feature") && html`<a href="#/look?kind=feature">What one unit wants to see</a>`}
+        ${techniqueOf("feature") && html`<a href="#/look?kind=feature">What one unit wants to see</a>`}
       </header>
       ${
         here.length === 0

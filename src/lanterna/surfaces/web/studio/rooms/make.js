@@ -1,4 +1,4 @@
-// The room in which a picture is made: Dream, Style and Paint are the same room with other recipes.
+// The room in which a picture is made: Dream, Style and Paint are the same room with other techniques.
 
 import { file, patch, post, get, upload } from "../api.js";
 import { Form } from "../form.js";
@@ -9,44 +9,44 @@ import { settings, understood, written } from "../schema.js";
 import { Frame, side, useLive } from "../frame.js";
 import { Fetch, FirstTime } from "../shelf.js";
 import { stepPicture, Steps } from "../steps.js";
-import { active, attempt, examples, go, jobOf, keep, places, put, recipes, route } from "../store.js";
+import { active, attempt, examples, go, jobOf, keep, places, put, techniques, route } from "../store.js";
 import { Tiles } from "../tiles.js";
 
 /** @import { Child, Ref } from "preact" */
-/** @import { Input, Job, Picture, Recipe, Settings } from "../api.js" */
+/** @import { Input, Job, Picture, Technique, Settings } from "../api.js" */
 
 /** @param {{ room: string }} props */
 export function Make({ room }) {
-  const kinds = recipes.value.filter((recipe) => recipe.room === room);
+  const kinds = techniques.value.filter((technique) => technique.room === room);
   const query = route.value.query;
-  const recipe = kinds.find((each) => each.kind === query.get("kind")) ?? kinds[0];
-  if (!recipe)
+  const technique = kinds.find((each) => each.kind === query.get("kind")) ?? kinds[0];
+  if (!technique)
     return html`
       <div class="room">
         <p class="empty">This room is not open yet.</p>
       </div>
     `;
-  return html`<${Making} key=${room} room=${room} kinds=${kinds} recipe=${recipe} query=${query} />`;
+  return html`<${Making} key=${room} room=${room} kinds=${kinds} technique=${technique} query=${query} />`;
 }
 
-/** @param {{ room: string, kinds: Recipe[], recipe: Recipe, query: URLSearchParams }} props */
-function Making({ room, kinds, recipe, query }) {
-  const all = useMemo(() => settings(recipe), [recipe]);
+/** @param {{ room: string, kinds: Technique[], technique: Technique, query: URLSearchParams }} props */
+function Making({ room, kinds, technique, query }) {
+  const all = useMemo(() => settings(technique), [technique]);
   const wanted = query.get("preset") ?? "";
-  const preset = recipe.presets[wanted] ? wanted : null;
-  const base = preset ? recipe.presets[preset] : {};
+  const preset = technique.presets[wanted] ? wanted : null;
+  const base = preset ? technique.presets[preset] : {};
   const chosen = Object.fromEntries(
     all
       .map((each) => [each.name, understood(query.get(each.name), each)])
       .filter(([, value]) => value !== undefined),
   );
   const inputs = Object.fromEntries(
-    recipe.inputs.map(({ role }) => [role, (query.get(`in.${role}`) ?? "").split(",").filter(Boolean)]),
+    technique.inputs.map(({ role }) => [role, (query.get(`in.${role}`) ?? "").split(",").filter(Boolean)]),
   );
   const job = useJob(query.get("job"), kinds);
   const running = job && ["running", "paused"].includes(job.state);
-  const first = recipe.inputs.find(({ suffix }) => !suffix)?.role ?? ""; // what it is about
-  const grey = recipe.inputs.find((each) => each.grey); // what masks are drawn for
+  const first = technique.inputs.find(({ suffix }) => !suffix)?.role ?? ""; // what it is about
+  const grey = technique.inputs.find((each) => each.grey); // what masks are drawn for
   const main = usePicture(inputs[first]?.[0]);
   const began = usePicture(job?.inputs?.find((each) => each.role === first)?.picture ?? null);
   const result = usePicture(job?.picture);
@@ -57,23 +57,23 @@ function Making({ room, kinds, recipe, query }) {
   const [masking, setMasking] = useState(/** @type {number | null} */ (null));
   const [at, look] = useState(/** @type {number | null} */ (null)); // the earlier step that is looked at
   const [starting, setStarting] = useState(false);
-  useExample(recipe, inputs);
+  useExample(technique, inputs);
 
   /** @type {(role: string) => (ids: string[]) => void} */
   const setRole = (role) => (ids) => keep({ [`in.${role}`]: ids.join(",") });
   useArrivals((id) => keep({ [`in.${first}`]: id, job: null }), first !== "");
 
   /** @type {Ref<number | undefined>} */
-  const steering = useRef();
+  const pending = useRef();
   /** @param {string} name
       @param {any} value */
   function change(name, value) {
     const setting = all.find((each) => each.name === name);
     keep({ [name]: value === undefined ? null : written(value) });
-    if (!running || job.kind !== recipe.kind || !recipe.steers.includes(name)) return;
-    clearTimeout(steering.current);
+    if (!running || job.kind !== technique.kind || !technique.live.includes(name)) return;
+    clearTimeout(pending.current);
     const now = value === undefined ? (base[name] ?? setting?.usual) : value;
-    steering.current = setTimeout(
+    pending.current = setTimeout(
       () => attempt(async () => put(await patch(`/api/jobs/${job.id}`, { settings: { [name]: now } }))),
       250,
     );
@@ -84,11 +84,11 @@ function Making({ room, kinds, recipe, query }) {
     const given = Object.entries(inputs).flatMap(([role, ids]) => ids.map((picture) => ({ role, picture })));
     const made = await attempt(() =>
       post("/api/jobs", {
-        kind: recipe.kind,
+        kind: technique.kind,
         preset,
         settings: chosen,
         inputs: given,
-        title: main?.title || recipe.title,
+        title: main?.title || technique.title,
       }),
     );
     setStarting(false);
@@ -123,8 +123,8 @@ function Making({ room, kinds, recipe, query }) {
   // What a branch is to have: what can change on the way, where it is set otherwise than that job has it.
   /** @type {Settings} */
   const changes = {};
-  if (job && job.kind === recipe.kind) {
-    for (const name of recipe.steers)
+  if (job && job.kind === technique.kind) {
+    for (const name of technique.live)
       if (chosen[name] !== undefined && JSON.stringify(chosen[name]) !== JSON.stringify(job.settings[name]))
         changes[name] = chosen[name];
   }
@@ -151,22 +151,25 @@ function Making({ room, kinds, recipe, query }) {
     setRole(grey.role)(masks);
   }
 
-  const missing = recipe.inputs.filter(({ role, required }) => required && inputs[role].length === 0);
+  const missing = technique.inputs.filter(({ role, required }) => required && inputs[role].length === 0);
   const shownBefore = job ? began : main;
   const earlier = at != null &&
     job && {
       src: stepPicture(job, at),
-      words: `${recipe.title}: step ${at}`,
+      words: `${technique.title}: step ${at}`,
       ...shapeOf(live ?? result ?? shownBefore ?? { width: 1, height: 1 }, shownBefore),
     };
   const drawing = masking != null && main;
   const after = earlier
     ? earlier
     : result
-      ? side(result, `${recipe.title}: the result${result.recipe?.words ? `. ${result.recipe.words}` : ""}`)
+      ? side(
+          result,
+          `${technique.title}: the result${result.recipe?.words ? `. ${result.recipe.words}` : ""}`,
+        )
       : live && {
           src: live.address,
-          words: `${recipe.title}: the picture so far`,
+          words: `${technique.title}: the picture so far`,
           ...shapeOf(live, shownBefore),
         };
   const before = side(shownBefore, shownBefore?.title || "The picture");
@@ -233,7 +236,7 @@ function Making({ room, kinds, recipe, query }) {
           ...${{
             job,
             result,
-            recipe,
+            technique,
             before: shownBefore,
             compare,
             setCompare,
@@ -247,7 +250,7 @@ function Making({ room, kinds, recipe, query }) {
       <aside class="panel" aria-label="Settings">
         <div class="scroll">
           <h1>${words(room)}</h1>
-          <p class="lead">${recipe.words}</p>
+          <p class="lead">${technique.words}</p>
           ${
             kinds.length > 1 &&
             html`
@@ -258,7 +261,7 @@ function Making({ room, kinds, recipe, query }) {
                       <input
                         type="radio"
                         name="kind"
-                        checked=${each === recipe}
+                        checked=${each === technique}
                         onChange=${() =>
                           keep({ kind: each === kinds[0] ? null : each.kind, preset: null, job: null })}
                       />
@@ -270,10 +273,10 @@ function Making({ room, kinds, recipe, query }) {
             `
           }
           ${
-            recipe.inputs.length > 0 &&
+            technique.inputs.length > 0 &&
             html`
               <div class="inputs">
-                ${recipe.inputs.map(
+                ${technique.inputs.map(
                   ({ role, words: told, many, required, suffix }) => html`
                     <${Slots}
                       key=${role}
@@ -306,20 +309,20 @@ function Making({ room, kinds, recipe, query }) {
               </div>
             `
           }
-          <${Presets} recipe=${recipe} preset=${preset} />
+          <${Presets} technique=${technique} preset=${preset} />
           <${FirstTime}
             names=${[
               chosen.network ?? base.network ?? all.find(({ name }) => name === "network")?.usual,
-              ...(recipe.kind === "instant" ? ["instant-style"] : []),
+              ...(technique.kind === "instant" ? ["instant-style"] : []),
             ]}
           />
           <${Form}
-            key=${recipe.kind}
-            recipe=${recipe}
+            key=${technique.kind}
+            technique=${technique}
             base=${base}
             chosen=${chosen}
             change=${change}
-            steers=${running ? recipe.steers : []}
+            live=${running ? technique.live : []}
           />
         </div>
         <div class="go">
@@ -394,7 +397,7 @@ function shapeOf(live, before) {
 
 /** The job that is watched: the address's, or what runs in this room.
     @param {string | null} id
-    @param {Recipe[]} kinds */
+    @param {Technique[]} kinds */
 export function useJob(id, kinds) {
   const found = id
     ? jobOf(id)
@@ -406,11 +409,11 @@ export function useJob(id, kinds) {
 }
 
 /** First launch: an example is there already.
-    @param {Recipe} recipe
+    @param {Technique} technique
     @param {Record<string, string[]>} inputs */
-function useExample(recipe, inputs) {
+function useExample(technique, inputs) {
   useEffect(() => {
-    const wanted = recipe.inputs.find(
+    const wanted = technique.inputs.find(
       ({ role, required, suffix }) => required && !suffix && inputs[role].length === 0,
     );
     const here = examples.value.filter((each) => each.here);
@@ -419,16 +422,16 @@ function useExample(recipe, inputs) {
     takeExample(example.name).then((picture) => {
       if (picture && !route.value.query.get(`in.${wanted.role}`)) keep({ [`in.${wanted.role}`]: picture.id });
     });
-  }, [recipe.kind, examples.value, recipe.inputs.map(({ role }) => inputs[role].length).join()]);
+  }, [technique.kind, examples.value, technique.inputs.map(({ role }) => inputs[role].length).join()]);
 }
 
-/** @param {{ recipe: Recipe, preset: string | null }} props */
-function Presets({ recipe, preset }) {
-  const names = Object.keys(recipe.presets);
+/** @param {{ technique: Technique, preset: string | null }} props */
+function Presets({ technique, preset }) {
+  const names = Object.keys(technique.presets);
   if (!names.length) return null;
-  const seen = recipe.thumbnails ?? {};
+  const seen = technique.thumbnails ?? {};
   const choose = (name) =>
-    keep({ preset: name, ...Object.fromEntries(settings(recipe).map((each) => [each.name, null])) });
+    keep({ preset: name, ...Object.fromEntries(settings(technique).map((each) => [each.name, null])) });
   return html`
     <fieldset class="presets" data-seen=${Object.keys(seen).length > 0}>
       <legend>Presets</legend>
@@ -502,10 +505,10 @@ function useKeys(keys) {
   });
 }
 
-/** @param {{ job: Job | null, result: Picture | null, recipe: Recipe, before: Picture | null, main: Picture |
-        null, compare: boolean, setCompare: (on: boolean) => void, canCompare: boolean, loupe: boolean,
-        setLoupe: (on: boolean) => void }} props */
-function Caption({ job, result, recipe, before, main, compare, setCompare, canCompare, loupe, setLoupe }) {
+/** @param {{ job: Job | null, result: Picture | null, technique: Technique, before: Picture | null, main:
+        Picture | null, compare: boolean, setCompare: (on: boolean) => void, canCompare: boolean,
+        loupe: boolean, setLoupe: (on: boolean) => void }} props */
+function Caption({ job, result, technique, before, main, compare, setCompare, canCompare, loupe, setLoupe }) {
   const told = job
     ? progress(job)
     : before
@@ -558,7 +561,7 @@ function Caption({ job, result, recipe, before, main, compare, setCompare, canCo
             <a
               class="button small"
               href=${file(result.id)}
-              download=${`${recipe.kind}-${result.id.slice(0, 6)}`}
+              download=${`${technique.kind}-${result.id.slice(0, 6)}`}
             >
               Save
             </a>

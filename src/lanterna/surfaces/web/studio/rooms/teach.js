@@ -7,7 +7,7 @@ import { Typed } from "../form.js";
 import { html, signal, time, useEffect, useRef, useState } from "../html.js";
 import { remember, usePicture } from "../pictures.js";
 import { FirstTime } from "../shelf.js";
-import { active, attempt, jobOf, keep, networks, put, recipeOf, route } from "../store.js";
+import { active, attempt, jobOf, keep, networks, put, techniqueOf, route } from "../store.js";
 /** @import { Ref, Signal, State } from "preact" */
 /** @import { Answer, Job } from "../api.js" */
 
@@ -50,7 +50,7 @@ const change = (place, what) =>
 const add = (place, ids) => change(place, { ids: [...classes.value[place].ids, ...ids] });
 
 export default function Teach() {
-  const recipe = recipeOf("teach");
+  const technique = techniqueOf("teach");
   const { query } = route.value;
   const asked = query.get("job");
   const job =
@@ -71,7 +71,7 @@ export default function Teach() {
           : full.some(({ ids }) => ids.length < FEWEST)
             ? `Give each class ${FEWEST} pictures at least`
             : null;
-  if (!recipe)
+  if (!technique)
     return html`
       <div class="room">
         <p class="empty">This room is not open yet.</p>

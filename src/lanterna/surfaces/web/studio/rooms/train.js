@@ -7,11 +7,11 @@ import { Form, Typed } from "../form.js";
 import { figure, html, time, useEffect, useMemo, useRef, useState, words } from "../html.js";
 import { settings, understood, written } from "../schema.js";
 import { useLive } from "../frame.js";
-import { active, attempt, jobOf, jobs, keep, networks, notify, put, recipeOf, route } from "../store.js";
+import { active, attempt, jobOf, jobs, keep, networks, notify, put, techniqueOf, route } from "../store.js";
 
 /** @import { Plot } from "lanterna/chart.js" */
 /** @import { Ref, State } from "preact" */
-/** @import { Job, Recipe } from "../api.js" */
+/** @import { Job, Technique } from "../api.js" */
 
 /** @typedef {{ step: number, numbers: Record<string, number> }[]} Points - the numbers of a run
 
@@ -21,9 +21,9 @@ const SERIES = [0, 1, 3, 4, 5, 2]; // the colours of runs beside one another, as
 const MOST = SERIES.length;
 
 export default function TrainRoom() {
-  const recipe = recipeOf("train");
-  return recipe
-    ? html`<${Training} recipe=${recipe} />`
+  const technique = techniqueOf("train");
+  return technique
+    ? html`<${Training} technique=${technique} />`
     : html`
       <div class="room">
         <p class="empty">This room is not open yet.</p>
@@ -31,13 +31,13 @@ export default function TrainRoom() {
     `;
 }
 
-/** @param {{ recipe: Recipe }} props */
-function Training({ recipe }) {
+/** @param {{ technique: Technique }} props */
+function Training({ technique }) {
   const { query } = route.value;
-  const all = useMemo(() => settings(recipe), [recipe]);
+  const all = useMemo(() => settings(technique), [technique]);
   const wanted = query.get("preset") ?? "";
-  const preset = recipe.presets[wanted] ? wanted : null;
-  const base = preset ? recipe.presets[preset] : {};
+  const preset = technique.presets[wanted] ? wanted : null;
+  const base = preset ? technique.presets[preset] : {};
   const chosen = Object.fromEntries(
     all
       .map((each) => [each.name, understood(query.get(each.name), each)])
@@ -55,16 +55,16 @@ function Training({ recipe }) {
     .filter((each) => runs.some((run) => run.id === each && run.id !== job?.id));
   const compared = [...new Set([job?.id ?? runs[0]?.id, ...beside].filter(Boolean))].slice(0, MOST);
   /** @type {Ref<number | undefined>} */
-  const steering = useRef();
+  const pending = useRef();
 
   /** @param {string} name
       @param {any} next */
   function change(name, next) {
     keep({ [name]: next === undefined ? null : written(next) });
-    if (!running || !recipe.steers.includes(name)) return;
-    clearTimeout(steering.current);
+    if (!running || !technique.live.includes(name)) return;
+    clearTimeout(pending.current);
     const now = next === undefined ? (base[name] ?? all.find((each) => each.name === name)?.usual) : next;
-    steering.current = setTimeout(
+    pending.current = setTimeout(
       () => attempt(async () => put(await patch(`/api/jobs/${job.id}`, { settings: { [name]: now } }))),
       250,
     );
@@ -85,13 +85,13 @@ function Training({ recipe }) {
   }
   const state = (/** @type {string} */ next) =>
     attempt(async () => put(await patch(`/api/jobs/${job?.id}`, { state: next })));
-  const names = Object.keys(recipe.presets);
+  const names = Object.keys(technique.presets);
   return html`
     <div class="room make train">
       <section class="workspace" aria-label="The network and its curves">
         <${Layers} value=${value} change=${change} />
         <${Curves} job=${job} compared=${compared} />
-        <${Runs} runs=${runs} job=${job} compared=${compared} recipe=${recipe} />
+        <${Runs} runs=${runs} job=${job} compared=${compared} technique=${technique} />
         <div class="caption">
           <p class="facts" role="status">
             ${told(job).map((each) => html`<span key=${each}>${each}</span>`)}
@@ -121,7 +121,7 @@ function Training({ recipe }) {
       <aside class="panel" aria-label="Settings">
         <div class="scroll">
           <h1>Train</h1>
-          <p class="lead">${recipe.words}</p>
+          <p class="lead">${technique.words}</p>
           ${
             names.length > 0 &&
             html`
@@ -167,11 +167,11 @@ function Training({ recipe }) {
             </p>
           </div>
           <${Form}
-            recipe=${recipe}
+            technique=${technique}
             base=${base}
             chosen=${chosen}
             change=${change}
-            steers=${running ? recipe.steers : []}
+            live=${running ? technique.live : []}
             without=${["hidden", "channels"]}
           />
           <${Kept} />
@@ -299,8 +299,8 @@ function Layers({ value, change }) {
 }
 
 /** The runs there were: pressed, one stands beside the others; each says what is different about it.
-    @param {{ runs: Job[], job: Job | null, compared: string[], recipe: Recipe }} props */
-function Runs({ runs, job, compared, recipe }) {
+    @param {{ runs: Job[], job: Job | null, compared: string[], technique: Technique }} props */
+function Runs({ runs, job, compared, technique }) {
   if (runs.length < 2) return html`<div class="runs"></div>`;
   const flip = (id) =>
     keep({
@@ -308,7 +308,7 @@ function Runs({ runs, job, compared, recipe }) {
         .filter((each) => each !== job?.id)
         .join(","),
     });
-  const names = Object.keys(recipe.schema.properties);
+  const names = Object.keys(technique.schema.properties);
   const differs = names
     .filter(
       (name) =>

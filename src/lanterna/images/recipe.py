@@ -1,4 +1,4 @@
-"""The record in every saved picture: all that is needed to make it again, and nothing of whom it shows.
+"""The recipe in every saved picture: all that is needed to make it again, and nothing of whom it shows.
 
 It is JSON, in a PNG as the text `lanterna`, elsewhere in an XMP packet. It comes back from strangers' files,
 so it is bounded, parsed as nothing but JSON, and checked field by field.
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 KEYWORD = "lanterna"
 BYTES_LIMIT = 60_000
-"""The most bytes a record may have: what one segment of a JPEG holds, with room for the packet around it."""
+"""The most bytes a recipe may have: what one segment of a JPEG holds, with room for the packet around it."""
 
 DeviceKind = Literal["cpu", "cuda", "mps"]
 Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
@@ -86,10 +86,10 @@ class Change(BaseModel):
     settings: dict[str, JsonValue]
 
 
-class Record(BaseModel):
+class Recipe(BaseModel):
     """How a picture was made: which verb, with which settings, from what, on which machine.
 
-    `settings` are those that it ended with; `steered` says which of them were changed on the way, and when.
+    `settings` are those that it ended with; `changes` says which of them were changed on the way, and when.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -107,7 +107,7 @@ class Record(BaseModel):
     network: Weights | None = None
     seed: int = Field(ge=0, lt=2**63)
     shelf: dict[str, dict[str, str]] = {}
-    steered: tuple[Change, ...] = ()
+    changes: tuple[Change, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -115,11 +115,11 @@ class Record(BaseModel):
         return current_recipe(fields)
 
     @model_serializer(mode="wrap")
-    def _without_empty_steered(self, fields: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {name: value for name, value in fields(self).items() if name != "steered" or value}
+    def _without_empty_changes(self, fields: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in fields(self).items() if name != "changes" or value}
 
 
-def make_record(
+def make_recipe(
     verb: str,
     made: str,
     settings: Mapping[str, Any] | BaseModel,
@@ -129,13 +129,13 @@ def make_record(
     network: nn.Module | None = None,
     network_name: str | None = None,
     shelf_items: Iterable[str] = (),
-) -> Record:
-    """The record of a picture that is being made here and now.
+) -> Recipe:
+    """The recipe of a picture that is being made here and now.
 
     `made` says which of the verb's pictures it is (`page`, `steps`); the seed is the settings' own `seed`.
     `inputs` are the files that went in, or their notes where they are no files; `network` is the one that
     was used (its `name` unless `network_name` says how it is asked for); `shelf_items` are what it all
-    stands on. Errors: `UsageError` where an input cannot be read or the record is too long to be kept.
+    stands on. Errors: `UsageError` where an input cannot be read or the recipe is too long to be kept.
     """
     if isinstance(settings, BaseModel):
         settings = settings.model_dump(mode="json")
@@ -143,7 +143,7 @@ def make_record(
     used = None
     if network is not None:
         used = Weights(name=network_name or str(network.name), sha256=weights_sha256(network))
-    record = Record(
+    recipe = Recipe(
         lanterna=lanterna.__version__,
         torch=torch.__version__,
         machine=this_machine(torch.device(device)),
@@ -157,13 +157,13 @@ def make_record(
         seed=settings.get("seed", 0),
         shelf={item: dict(shelf.hashes(item)) for item in shelf_items},
     )
-    to_json(record)
-    return record
+    to_json(recipe)
+    return recipe
 
 
-def with_changes(record: Record, changes: Iterable[Mapping[str, Any]]) -> Record:
-    """The record of work whose settings were changed on the way: `{step, settings}` of each `Change`."""
-    return record.model_copy(update={"steered": tuple(Change.model_validate(each) for each in changes)})
+def with_changes(recipe: Recipe, changes: Iterable[Mapping[str, Any]]) -> Recipe:
+    """The recipe of work whose settings were changed on the way: `{step, settings}` of each `Change`."""
+    return recipe.model_copy(update={"changes": tuple(Change.model_validate(each) for each in changes)})
 
 
 def note_input(path: str | Path | bytes, *, role: str = "", name: str | None = None) -> Input:
@@ -183,7 +183,7 @@ def note_input(path: str | Path | bytes, *, role: str = "", name: str | None = N
 
 
 def _private(path: Path) -> str:
-    path = Path(os.fsencode(path).decode("utf-8", "backslashreplace"))  # names need not be UTF-8, records are
+    path = Path(os.fsencode(path).decode("utf-8", "backslashreplace"))  # names need not be UTF-8, recipes are
     if not path.is_absolute():
         return str(path)
     home = Path(os.path.expanduser("~"))  # noqa: PTH111 (it never fails)
@@ -211,12 +211,12 @@ def this_machine(device: torch.device) -> str:
     return " ".join(words)
 
 
-def to_json(record: Record) -> str:
-    """The record as one line of JSON in ASCII that can stand inside XML as it is.
+def to_json(recipe: Recipe) -> str:
+    """The recipe as one line of JSON in ASCII that can stand inside XML as it is.
 
     Errors: `UsageError` where it is longer than `BYTES_LIMIT`.
     """
-    text = record.model_dump_json(ensure_ascii=True)
+    text = recipe.model_dump_json(ensure_ascii=True)
     for sign in "&<>":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     if len(text) > BYTES_LIMIT:
@@ -226,16 +226,16 @@ def to_json(record: Record) -> str:
     return text
 
 
-def from_json(text: str | bytes, name: str) -> Record:
-    """The record in a text from anywhere; `name` is whose it is. Errors: `UsageError` in one line."""
+def from_json(text: str | bytes, name: str) -> Recipe:
+    """The recipe in a text from anywhere; `name` is whose it is. Errors: `UsageError` in one line."""
     if len(text) > BYTES_LIMIT:
         raise UsageError(
             f"{name} holds a recipe of more than {BYTES_LIMIT:,} bytes, which Lanterna never writes"
         )
     try:
-        record = Record.model_validate_json(text)
-        check_document(record.model_dump())
-        return record
+        recipe = Recipe.model_validate_json(text)
+        check_document(recipe.model_dump())
+        return recipe
     except UsageError as error:
         raise UsageError(f"{name} holds a broken recipe: {error}") from error
     except ValidationError as error:
@@ -248,23 +248,23 @@ def from_json(text: str | bytes, name: str) -> Record:
         raise UsageError(f"{name} holds a broken recipe: {where}: {printable(first['msg'])}") from error
 
 
-def to_xmp(record: Record) -> bytes:
-    """The record in an XMP packet (ISO 16684-1), in a namespace of our own."""
+def to_xmp(recipe: Recipe) -> bytes:
+    """The recipe in an XMP packet (ISO 16684-1), in a namespace of our own."""
     return (
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
         '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
         '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
         '<rdf:Description rdf:about="" xmlns:lanterna="urn:lanterna:1">'
-        f"<lanterna:record>{to_json(record)}</lanterna:record>"
+        f"<lanterna:record>{to_json(recipe)}</lanterna:record>"
         "</rdf:Description></rdf:RDF></x:xmpmeta>"
         '<?xpacket end="w"?>'
     ).encode()
 
 
-def read_record(source: Source) -> Record:
-    """The record in a picture that Lanterna saved. The pixels are not decoded.
+def read_recipe(source: Source) -> Recipe:
+    """The recipe in a picture that Lanterna saved. The pixels are not decoded.
 
-    Errors: `UsageError`, one line, where it is no picture, carries no record or a broken one.
+    Errors: `UsageError`, one line, where it is no picture, carries no recipe or a broken one.
     """
     name = named(source)
     with opened(source) as picture:

@@ -1,4 +1,4 @@
-"""Every recipe with every setting, from the recipes themselves and the options of the command line."""
+"""Every technique's settings, from their classes and the options of the command line."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from lanterna.techniques.technique import Technique
 
 
-def recipes(_: Sphinx | None = None) -> str:
-    """All recipes but those of lessons: one section for each verb, one below it for each recipe."""
+def all_settings(_: Sphinx | None = None) -> str:
+    """All settings but those of lessons: a section for each verb, one below it for each class of settings."""
     found = settings_classes()
-    lines = ["## Every recipe\n", _section(Settings, [])]
+    lines = ["## Every technique\n", _section(Settings, [])]
     for verb, what in {**VERBS, **verbs()}.items():
         kinds = [kind for kind in found if kind is not Settings and _verb(kind, found[kind]) == verb]
         if kinds and verb != "learn":
@@ -46,14 +46,14 @@ def settings_classes() -> dict[type[Settings], list[Technique]]:
 
 
 def anchor(kind: type[Settings]) -> str:
-    """Where a recipe stands on the page."""
-    return f"recipe-{kind.__name__.lower()}"
+    """Where a class of settings stands on the page."""
+    return f"settings-{kind.__name__.lower()}"
 
 
 def own_fields(
     kind: type[Settings], known: set[type[Settings]]
 ) -> tuple[dict[str, FieldInfo], type[Settings] | None]:
-    """The fields that a recipe does not have from another on the page, and that other one."""
+    """The fields that a class does not have from another on the page, and that other one."""
     parent = next((base for base in kind.__mro__[1:] if base in known), None)
     inherited = parent.model_fields if parent else {}
     fields = kind.model_fields

@@ -1,4 +1,4 @@
-"""The record in a picture: kept in every format, read back safely, and enough to make the picture again."""
+"""The recipe in a picture: kept in every format, read back safely, and enough to make the picture again."""
 
 import io
 import json
@@ -20,8 +20,8 @@ from declared import forget_techniques
 from hostile import encoded, photograph
 from lanterna.errors import UsageError
 from lanterna.files import sha256
-from lanterna.images import Record, make_record, open_picture, read_record, save_picture
-from lanterna.images.record import BYTES_LIMIT, Input, Weights, to_json, weights_sha256
+from lanterna.images import Recipe, make_recipe, open_picture, read_recipe, save_picture
+from lanterna.images.recipe import BYTES_LIMIT, Input, Weights, to_json, weights_sha256
 from lanterna.surfaces.cli import main
 from lanterna.surfaces.cli.frame import make_app
 from lanterna.techniques import execute, registry, rerun
@@ -59,12 +59,12 @@ SPECKLE = Technique(
 
 
 def make_speckled(**files):
-    """A speckled picture and its record, from files by input."""
+    """A speckled picture and its recipe, from files by input."""
     job = execute.Job(
         SPECKLE, Speckle(seed=7), {name: list(map(Path, paths)) for name, paths in files.items()}
     )
     (result,) = execute.begin(job).results(execute.last_of(execute.begin(job).frames), job.settings)
-    return result.picture, execute.record_of(job, result)
+    return result.picture, execute.recipe_of(job, result)
 
 
 @pytest.fixture
@@ -74,8 +74,8 @@ def speckle(tmp_path, monkeypatch):
     forget_techniques()
     monkeypatch.chdir(tmp_path)
     photograph().save("input.png")
-    picture, record = make_speckled(picture=["input.png"])
-    save_picture(picture, "made.png", recipe=record)
+    picture, recipe = make_speckled(picture=["input.png"])
+    save_picture(picture, "made.png", recipe=recipe)
     yield tmp_path
     forget_techniques()
 
@@ -86,61 +86,61 @@ def masked(speckle):
     for number, name in enumerate(("guide.png", "left.png", "right half.png")):
         photograph().rotate(90 * number).save(name)
     masks = ["left.png", "right half.png"]
-    picture, record = make_speckled(picture=["input.png"], guide=["guide.png"], mask=masks)
-    save_picture(picture, "masked.png", recipe=record)
+    picture, recipe = make_speckled(picture=["input.png"], guide=["guide.png"], mask=masks)
+    save_picture(picture, "masked.png", recipe=recipe)
     return speckle
 
 
-def a_record(**changes):
+def a_recipe(**changes):
     settings = {
         "text": "quotes \" ' <b>&amp;</b> ]]> --> snow ☃ \U0001f40d",
         "sizes": [1, 2],
         "none": None,
         "seed": 3,
     }
-    record = make_record(
+    recipe = make_recipe(
         "dream", "page", settings, shelf_items=["mnist"], network=nn.Linear(3, 2), network_name="x"
     )
-    return record.model_copy(update=changes)
+    return recipe.model_copy(update=changes)
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_every_format_gives_its_record_back(tmp_path, suffix):
-    record = a_record()
+def test_every_format_gives_its_recipe_back(tmp_path, suffix):
+    recipe = a_recipe()
     path = tmp_path / f"picture.{suffix}"
-    save_picture(torch.rand(3, 16, 16), path, recipe=record)
+    save_picture(torch.rand(3, 16, 16), path, recipe=recipe)
     for source in (path, str(path), path.read_bytes(), io.BytesIO(path.read_bytes())):
-        assert read_record(source) == record
-    assert record.seed == 3
-    assert record.lanterna == lanterna.__version__
-    assert record.torch == torch.__version__
-    assert len(record.shelf["mnist"]["mnist.safetensors"]) == 64
+        assert read_recipe(source) == recipe
+    assert recipe.seed == 3
+    assert recipe.lanterna == lanterna.__version__
+    assert recipe.torch == torch.__version__
+    assert len(recipe.shelf["mnist"]["mnist.safetensors"]) == 64
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_the_longest_record_fits_in_every_format(tmp_path, suffix):
-    record = a_record()
-    spare = BYTES_LIMIT - len(to_json(record)) - 20
-    longest = a_record(settings={**record.settings, "long": "x" * spare})
+def test_the_longest_recipe_fits_in_every_format(tmp_path, suffix):
+    recipe = a_recipe()
+    spare = BYTES_LIMIT - len(to_json(recipe)) - 20
+    longest = a_recipe(settings={**recipe.settings, "long": "x" * spare})
     save_picture(torch.rand(3, 16, 16), tmp_path / f"picture.{suffix}", recipe=longest)
-    assert read_record(tmp_path / f"picture.{suffix}") == longest
+    assert read_recipe(tmp_path / f"picture.{suffix}") == longest
     with pytest.raises(UsageError, match="bytes long"):
         save_picture(
-            torch.rand(3, 8, 8), tmp_path / "long.png", recipe=a_record(settings={"long": "☃" * 20_000})
+            torch.rand(3, 8, 8), tmp_path / "long.png", recipe=a_recipe(settings={"long": "☃" * 20_000})
         )
     assert not (tmp_path / "long.png").exists()
 
 
 def test_others_can_read_it_too(tmp_path):
     """The PNG text and the XMP packet, as any other program finds them."""
-    record = a_record()
-    save_picture(torch.rand(3, 8, 8), tmp_path / "a.png", recipe=record)
+    recipe = a_recipe()
+    save_picture(torch.rand(3, 8, 8), tmp_path / "a.png", recipe=recipe)
     with Image.open(tmp_path / "a.png") as image:
-        assert json.loads(image.text["lanterna"])["settings"] == record.settings
-    save_picture(torch.rand(3, 8, 8), tmp_path / "a.jpg", recipe=record)
+        assert json.loads(image.text["lanterna"])["settings"] == recipe.settings
+    save_picture(torch.rand(3, 8, 8), tmp_path / "a.jpg", recipe=recipe)
     with Image.open(tmp_path / "a.jpg") as image:
         root = ElementTree.fromstring(image.info["xmp"].decode())
-    assert json.loads(root.findtext(".//{urn:lanterna:1}record"))["settings"] == record.settings
+    assert json.loads(root.findtext(".//{urn:lanterna:1}record"))["settings"] == recipe.settings
 
 
 def test_an_input_is_noted_by_its_hash_and_without_the_name_of_a_home(tmp_path, monkeypatch):
@@ -148,13 +148,13 @@ def test_an_input_is_noted_by_its_hash_and_without_the_name_of_a_home(tmp_path, 
     (tmp_path / "pictures").mkdir()
     path = tmp_path / "pictures" / "page.png"
     photograph().save(path)
-    (note,) = make_record("read", "page", {}, inputs=[path]).inputs
+    (note,) = make_recipe("read", "page", {}, inputs=[path]).inputs
     assert note.path == "~/pictures/page.png"
     assert note.sha256 == sha256(path)
     monkeypatch.chdir(tmp_path / "pictures")
-    assert make_record("read", "page", {}, inputs=[path]).inputs[0].path == "page.png"
+    assert make_recipe("read", "page", {}, inputs=[path]).inputs[0].path == "page.png"
     with pytest.raises(UsageError, match="cannot be read"):
-        make_record("read", "page", {}, inputs=["gone.png"])
+        make_recipe("read", "page", {}, inputs=["gone.png"])
 
 
 def test_a_weights_hash_is_of_the_values():
@@ -167,7 +167,7 @@ def test_a_weights_hash_is_of_the_values():
 
 
 def hostile_texts():
-    good = json.loads(to_json(a_record()))
+    good = json.loads(to_json(a_recipe()))
     return {
         "nothing": "",
         "text": "not JSON",
@@ -194,7 +194,7 @@ def hostile_texts():
 
 
 @pytest.mark.parametrize("name", hostile_texts())
-def test_hostile_records_are_refused_in_one_line(tmp_path, name, capsys):
+def test_hostile_recipes_are_refused_in_one_line(tmp_path, name, capsys):
     notes = PngInfo()
     notes.add_itxt("lanterna", hostile_texts()[name], zip=True)
     path = tmp_path / "hostile.png"
@@ -214,7 +214,7 @@ def test_a_hostile_packet_is_not_parsed_as_xml():
     bomb = entities + b"<lanterna:record>&b;</lanterna:record>"
     for packet in (bomb, b"</lanterna:record><lanterna:record>", b"<lanterna:record>", b"\xff" * 50):
         with pytest.raises(UsageError):
-            read_record(encoded(photograph(), "JPEG", xmp=packet))
+            read_recipe(encoded(photograph(), "JPEG", xmp=packet))
 
 
 def test_a_picture_without_a_recipe(tmp_path, capsys):
@@ -223,10 +223,10 @@ def test_a_picture_without_a_recipe(tmp_path, capsys):
     assert "carries no recipe" in capsys.readouterr().err
 
 
-def test_a_terminal_is_safe_from_what_a_record_says(tmp_path, capsys):
+def test_a_terminal_is_safe_from_what_a_recipe_says(tmp_path, capsys):
     evil = "\x1b]0;evil\x07\u202e\n$(reboot); `reboot` 'reboot'"
-    record = a_record(settings={evil: evil, "seed": 0}, machine=evil, torch=evil)
-    save_picture(torch.rand(3, 8, 8), tmp_path / "evil.png", recipe=record)
+    recipe = a_recipe(settings={evil: evil, "seed": 0}, machine=evil, torch=evil)
+    save_picture(torch.rand(3, 8, 8), tmp_path / "evil.png", recipe=recipe)
     assert main(["recipe", str(tmp_path / "evil.png")]) == 0
     out = capsys.readouterr().out
     assert all(sign.isprintable() or sign == "\n" for sign in out)
@@ -284,7 +284,7 @@ def test_rerun_makes_the_same_file_again_beside_it_and_never_over_another(speckl
     assert "--force" in capsys.readouterr().err
     assert main(["rerun", "made.png", "-o", "made-again.png", "--force", "--set", "seed=8"]) == 0
     assert (speckle / "made-again.png").read_bytes() != made
-    varied = read_record(speckle / "made-again.png")
+    varied = read_recipe(speckle / "made-again.png")
     assert (varied.seed, varied.settings["seed"], varied.settings["strength"]) == (8, 8, 0.1)
     assert main(["rerun", "made-again.png", "--set", "seed=7", "-o", "back.png"]) == 0
     assert (speckle / "back.png").read_bytes() == made
@@ -317,9 +317,9 @@ def test_a_recipe_that_names_no_picture_keeps_nobody_waiting(speckle, capsys, pa
     Path("secret").touch(0o000)
     with Path("huge").open("wb") as file:
         file.truncate(2**31 + 1)
-    record = read_record("made.png")
-    inputs = tuple(note.model_copy(update={"path": path}) for note in record.inputs)
-    save_picture(open_picture("made.png"), "odd.png", recipe=record.model_copy(update={"inputs": inputs}))
+    recipe = read_recipe("made.png")
+    inputs = tuple(note.model_copy(update={"path": path}) for note in recipe.inputs)
+    save_picture(open_picture("made.png"), "odd.png", recipe=recipe.model_copy(update={"inputs": inputs}))
     assert main(["rerun", "odd.png"]) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
@@ -340,7 +340,7 @@ def test_an_input_without_a_role_is_written_as_it_always_was():
     text = Image.open("made.png").text["lanterna"]
     (note,) = json.loads(text)["inputs"]
     assert set(note) == {"path", "sha256"}
-    assert read_record("made.png").inputs[0].role == ""
+    assert read_recipe("made.png").inputs[0].role == ""
 
 
 def test_inputs_keep_their_roles(masked, capsys):
@@ -360,7 +360,7 @@ def test_inputs_keep_their_roles(masked, capsys):
         (masked / name).rename(elsewhere / name)
     assert main(["rerun", "elsewhere/masked.png"]) == 0
     assert torch.equal(open_picture(elsewhere / "masked.png"), open_picture(elsewhere / "masked-again.png"))
-    again = read_record(elsewhere / "masked-again.png").inputs
+    again = read_recipe(elsewhere / "masked-again.png").inputs
     assert [(note.path, note.role) for note in again[1:3]] == [
         ("elsewhere/guide.png", "guide"),
         ("elsewhere/left.png", "mask"),
@@ -379,11 +379,11 @@ def test_the_inputs_of_a_role_can_be_set(capsys):
     assert main([*rerun_with, "mask=left.png, guide.png"]) == 2  # a path may hold commas and blanks
     assert "mask: the picture was made from 2 files, got 1" in capsys.readouterr().err
     assert main([*rerun_with, 'mask=["left.png", "guide.png"]']) == 0
-    roles = [(note.path, note.role) for note in read_record("set.png").inputs]
+    roles = [(note.path, note.role) for note in read_recipe("set.png").inputs]
     assert roles == [("input.png", ""), ("guide.png", "guide"), ("left.png", "mask"), ("guide.png", "mask")]
     assert not torch.equal(open_picture("set.png"), open_picture("masked.png"))
     assert main([*rerun_with, "input=left.png", "--set", "guide=input.png"]) == 0
-    roles = [(note.path, note.role) for note in read_record("set.png").inputs]
+    roles = [(note.path, note.role) for note in read_recipe("set.png").inputs]
     assert roles[:2] == [("left.png", ""), ("input.png", "guide")]
     assert main([*rerun_with, "style=left.png"]) == 2
     assert capsys.readouterr().err.rstrip().endswith("input, guide, mask")
@@ -393,9 +393,9 @@ def test_the_inputs_of_a_role_can_be_set(capsys):
 
 @pytest.mark.usefixtures("masked")
 def test_a_strangers_role_puts_no_other_option_into_the_command(capsys):
-    record = read_record("masked.png")
-    notes = [note.model_copy(update={"role": "output" if note.role else ""}) for note in record.inputs]
-    evil = record.model_copy(update={"inputs": tuple(notes)})
+    recipe = read_recipe("masked.png")
+    notes = [note.model_copy(update={"role": "output" if note.role else ""}) for note in recipe.inputs]
+    evil = recipe.model_copy(update={"inputs": tuple(notes)})
     save_picture(open_picture("masked.png"), "evil.png", recipe=evil)
     assert main(["recipe", "evil.png", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["command"] == (
@@ -409,14 +409,14 @@ def test_a_strangers_role_puts_no_other_option_into_the_command(capsys):
 )
 @pytest.mark.usefixtures("speckle")
 def test_a_path_is_written_as_a_shell_wants_it(path, written):
-    record = read_record("made.png")
-    moved = record.model_copy(update={"inputs": (record.inputs[0].model_copy(update={"path": path}),)})
+    recipe = read_recipe("made.png")
+    moved = recipe.model_copy(update={"inputs": (recipe.inputs[0].model_copy(update={"path": path}),)})
     assert rerun.command_line(moved, "made.png") == f"lanterna speckle {written} --seed=7 -o made.png"
 
 
-def written(record, name="a.png"):
-    """The command that is shown for a picture that carries a record, and its words."""
-    command = rerun.command_line(record, name)
+def written(recipe, name="a.png"):
+    """The command that is shown for a picture that carries a recipe, and its words."""
+    command = rerun.command_line(recipe, name)
     return command, shlex.split(command, comments=True)
 
 
@@ -424,8 +424,8 @@ def test_a_strangers_value_becomes_no_option():
     hostile = ["block5", "--network", "-o", "~/.bashrc", "$(reboot)", "`id`", "a;b", "--force"]
     settings = Dream(layer=tuple(hostile)).model_dump(mode="json")
     inputs = [Input(path="--force", sha256="0" * 64)]
-    record = a_record(made="dream", settings=settings, inputs=inputs, network=None)
-    _, words = written(record)
+    recipe = a_recipe(made="dream", settings=settings, inputs=inputs, network=None)
+    _, words = written(recipe)
     _, bound, _ = make_app().parse_args(words[1:], print_error=False, exit_on_error=False)
     assert bound.arguments["settings"].layer == tuple(hostile)
     assert bound.arguments["settings"].model_fields_set == {"layer"}
@@ -437,15 +437,15 @@ def test_a_strangers_value_becomes_no_option():
 def test_a_strangers_network_that_runs_code_gives_no_command(tmp_path, monkeypatch, capsys, name):
     monkeypatch.chdir(tmp_path)
     settings = Dream().model_dump(mode="json")
-    for record in (
-        a_record(made="dream", settings=settings | {"network": name}, network=None),
-        a_record(made="layers", settings=settings | {"network": name, "shown": ["block1"]}, network=None),
-        a_record(made="dream", settings=settings, network=Weights(name=name, sha256=None)),
+    for recipe in (
+        a_recipe(made="dream", settings=settings | {"network": name}, network=None),
+        a_recipe(made="layers", settings=settings | {"network": name, "shown": ["block1"]}, network=None),
+        a_recipe(made="dream", settings=settings, network=Weights(name=name, sha256=None)),
     ):
-        command, words = written(record)
+        command, words = written(recipe)
         assert words == []  # all of it is a comment
         assert "runs Python code" in command
-        save_picture(torch.rand(3, 8, 8), "evil.png", recipe=record, force=True)
+        save_picture(torch.rand(3, 8, 8), "evil.png", recipe=recipe, force=True)
         assert main(["recipe", "evil.png"]) == 0
         said = capsys.readouterr().out
         assert command.replace("a.png", "evil.png") in said
@@ -456,15 +456,15 @@ def test_a_strangers_settings_that_are_none_give_no_command_with_them():
     settings = Dream().model_dump(mode="json")
     injected = ["block5", "--network", "evil.py:go"]
     for odd in ({"layer": injected}, {"steps": "--force"}, {"size": ["1", "-o"]}, {"nonsense": "x"}):
-        record = a_record(made="dream", settings=settings | odd, network=None)
-        assert written(record, "-a.png")[1] == ["lanterna", "rerun", "./-a.png"]
-        assert rerun.commands_of(record.model_copy(update={"made": "layers"})) == {}
+        recipe = a_recipe(made="dream", settings=settings | odd, network=None)
+        assert written(recipe, "-a.png")[1] == ["lanterna", "rerun", "./-a.png"]
+        assert rerun.commands_of(recipe.model_copy(update={"made": "layers"})) == {}
 
 
 @pytest.mark.usefixtures("speckle")
 def test_another_version_or_machine_is_warned_of(capsys):
-    record = read_record("made.png").model_copy(update={"torch": "1.13", "machine": "Abacus"})
-    save_picture(open_picture("made.png"), "old.png", recipe=record)
+    recipe = read_recipe("made.png").model_copy(update={"torch": "1.13", "machine": "Abacus"})
+    save_picture(open_picture("made.png"), "old.png", recipe=recipe)
     assert main(["rerun", "old.png"]) == 0
     err = capsys.readouterr().err
     assert "may not be the same" in err
@@ -505,8 +505,8 @@ def test_a_strangers_picture_runs_no_code_unless_trusted(capsys, monkeypatch):
     ran = []
     monkeypatch.setattr(subprocess, "getoutput", ran.append)
     network = {"name": "subprocess:getoutput", "sha256": "0" * 64}
-    record = Record.model_validate({**dict(read_record("made.png")), "network": network})
-    save_picture(open_picture("made.png"), "evil.png", recipe=record)
+    recipe = Recipe.model_validate({**dict(read_recipe("made.png")), "network": network})
+    save_picture(open_picture("made.png"), "evil.png", recipe=recipe)
     assert main(["rerun", "evil.png"]) == 2
     assert "--trust" in capsys.readouterr().err
     assert main(["rerun", "evil.png", "--set", "network=conv"]) == 0
@@ -514,7 +514,7 @@ def test_a_strangers_picture_runs_no_code_unless_trusted(capsys, monkeypatch):
 
 
 def test_a_picture_of_an_unknown_kind_can_be_shown_but_not_made(tmp_path, capsys):
-    save_picture(torch.rand(3, 8, 8), tmp_path / "future.png", recipe=a_record(verb="levitate"))
+    save_picture(torch.rand(3, 8, 8), tmp_path / "future.png", recipe=a_recipe(verb="levitate"))
     assert main(["recipe", str(tmp_path / "future.png")]) == 0
     assert "levitate" in capsys.readouterr().out
     assert main(["rerun", str(tmp_path / "future.png")]) == 2
@@ -563,4 +563,4 @@ def test_a_setting_named_like_a_word_of_python_is_set_without_its_dash(private_h
     quick = ["--size", "32", "--steps", "1", "--octaves", "1", "-q"]
     assert main(["dream", str(picture), "--class", "goldfish", *quick, "-o", str(made)]) == 0
     assert main(["rerun", str(made), "--set", "class=tick", "-o", str(tmp_path / "again.png"), "-q"]) == 0
-    assert read_record(tmp_path / "again.png").settings["class_"] == ["tick"]
+    assert read_recipe(tmp_path / "again.png").settings["class_"] == ["tick"]
