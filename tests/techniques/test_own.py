@@ -111,7 +111,7 @@ def test_the_command_line_has_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["strokes", "cat.png", "--rounds", "3", "--preset", "fine", "-o", "out.png", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["picture"], document["finished"], document["width"]) == ("out.png", True, 48)
-    assert document["recipe"] == {"seed": 0, "radius": 2, "rounds": 3}
+    assert document["settings"] == {"seed": 0, "radius": 2, "rounds": 3}
     before, after = open_picture("cat.png"), open_picture("out.png")
     assert after.diff().abs().mean() < before.diff().abs().mean()  # it is smoother
     for words, code, said in (
