@@ -20,7 +20,7 @@ _SETTINGS = {
     "learn": {"stage": "layer"},
 }  # by verb: the old name of a setting, and its name now
 _SHEETS = {"stages": "layers"}  # what `dream --sheet` makes
-_RECIPE = {"steered": "changes"}
+_RECIPE = {"made": "output", "steered": "changes"}
 _STATE = {"recipe": "settings", "steered": "live"}  # of work that was stopped
 _LAYERS = "stages.", "layers."  # what the names of a network's weights begin with
 
@@ -43,9 +43,9 @@ def current_recipe(fields: object) -> object:
     if not isinstance(fields, dict) or not isinstance(verb := fields.get("verb"), str):
         return fields
     fields = {_RECIPE.get(name, name): value for name, value in _with_current_settings(verb, fields).items()}
-    made, changes = fields.get("made"), fields.get("changes")
-    if verb == "dream" and isinstance(made, str):
-        fields["made"] = _SHEETS.get(made, made)
+    output, changes = fields.get("output"), fields.get("changes")
+    if verb == "dream" and isinstance(output, str):
+        fields["output"] = _SHEETS.get(output, output)
     if isinstance(changes, list | tuple):
         fields["changes"] = [_with_current_settings(verb, change) for change in changes]
     return fields

@@ -313,7 +313,7 @@ def test_a_picture_that_is_finished_while_the_disk_is_full_is_kept_when_there_is
     tmp_path, monkeypatch, full
 ):
     monkeypatch.setattr(jobs, "_NO_ROOM", 0.01)
-    shown = {"made": "dream", "recipe": {"settings": {}}, "sheet": [], "numbers": {}, "words": "w" * 20_000}
+    shown = {"output": "dream", "recipe": {"settings": {}}, "sheet": [], "numbers": {}, "words": "w" * 20_000}
 
     def ended(store: Store, job: str) -> dict[str, object]:
         """What the worker says at the end, of two pictures in the job's folder."""

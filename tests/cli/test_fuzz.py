@@ -160,7 +160,7 @@ def small_and_quick(room, monkeypatch):
 
 
 QUICK = Technique(
-    name="train", title="Train", help="No training.", settings=Train, makes=("mistakes", "confusion"),
+    name="train", title="Train", help="No training.", settings=Train, outputs=("mistakes", "confusion"),
     run=lambda _: (each for each in [Frame(1, 1, picture=torch.zeros(3, 8, 8))]), networks=lambda _: (),
 )  # fmt: skip
 

@@ -283,7 +283,7 @@ def test_the_morph_goes_through_the_pictures_and_back(paintings, capsys):
     assert nearest[16] == 2
     steps = [(a - b).abs().mean().item() for a, b in zip(frames, [*frames[1:], frames[0]], strict=True)]
     assert max(steps[0], steps[7], steps[8]) < 0.6 * max(steps[3], steps[4])  # slowly in and out
-    assert read_film_recipe("morph.gif").made == "morph"
+    assert read_film_recipe("morph.gif").output == "morph"
 
 
 @pytest.mark.slow

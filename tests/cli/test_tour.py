@@ -90,7 +90,7 @@ def test_the_room_of_the_race_shows_its_film_or_how_it_ended(gallery, browser, m
     with Image.open(gallery / shown.film) as film, Image.open(gallery / shown.file) as end:
         assert film.size == end.size == (shown.width, shown.height)
         assert film.n_frames > 2
-    assert read_recipe(gallery / shown.film).made == "race-film"
+    assert read_recipe(gallery / shown.film).output == "race-film"
     assert {each.name for each in gallery.iterdir()} == {"index.html", "race.png", "race.webp", "neurons.png"}
     assert [name for name, _ in room.numbers] == ["dB, hash", "dB, siren", "dB, fourier", "dB, relu"]
     assert all(float(reached) > 10 for _, reached in room.numbers)

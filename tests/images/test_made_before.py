@@ -49,7 +49,7 @@ def test_a_picture_of_then_is_made_again(name: str) -> None:
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_kind_of_then_is_known_and_has_its_command(name: str) -> None:
     recipe = Recipe.model_validate(RECIPES[name])
-    assert technique_of(recipe.verb, recipe.made) is not None
+    assert technique_of(recipe.verb, recipe.output) is not None
     assert command_line(recipe, "x.png").startswith(COMMANDS[name])
 
 

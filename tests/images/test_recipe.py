@@ -52,7 +52,7 @@ def speckled(job):
 
 
 SPECKLE = Technique(
-    name="speckle", title="Speckle", help="Specks.", settings=Speckle, run=speckled, makes=("specks",),
+    name="speckle", title="Speckle", help="Specks.", settings=Speckle, run=speckled, outputs=("specks",),
     inputs=(declaring.Input("picture", "to speckle", required=True), declaring.Input("guide", "more"),
             declaring.Input("mask", "where", many=True)),
 )  # fmt: skip
@@ -424,7 +424,7 @@ def test_a_strangers_value_becomes_no_option():
     hostile = ["block5", "--network", "-o", "~/.bashrc", "$(reboot)", "`id`", "a;b", "--force"]
     settings = Dream(layer=tuple(hostile)).model_dump(mode="json")
     inputs = [Input(path="--force", sha256="0" * 64)]
-    recipe = a_recipe(made="dream", settings=settings, inputs=inputs, network=None)
+    recipe = a_recipe(output="dream", settings=settings, inputs=inputs, network=None)
     _, words = written(recipe)
     _, bound, _ = make_app().parse_args(words[1:], print_error=False, exit_on_error=False)
     assert bound.arguments["settings"].layer == tuple(hostile)
@@ -438,9 +438,9 @@ def test_a_strangers_network_that_runs_code_gives_no_command(tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     settings = Dream().model_dump(mode="json")
     for recipe in (
-        a_recipe(made="dream", settings=settings | {"network": name}, network=None),
-        a_recipe(made="layers", settings=settings | {"network": name, "shown": ["block1"]}, network=None),
-        a_recipe(made="dream", settings=settings, network=Weights(name=name, sha256=None)),
+        a_recipe(output="dream", settings=settings | {"network": name}, network=None),
+        a_recipe(output="layers", settings=settings | {"network": name, "shown": ["block1"]}, network=None),
+        a_recipe(output="dream", settings=settings, network=Weights(name=name, sha256=None)),
     ):
         command, words = written(recipe)
         assert words == []  # all of it is a comment
@@ -456,9 +456,9 @@ def test_a_strangers_settings_that_are_none_give_no_command_with_them():
     settings = Dream().model_dump(mode="json")
     injected = ["block5", "--network", "evil.py:go"]
     for odd in ({"layer": injected}, {"steps": "--force"}, {"size": ["1", "-o"]}, {"nonsense": "x"}):
-        recipe = a_recipe(made="dream", settings=settings | odd, network=None)
+        recipe = a_recipe(output="dream", settings=settings | odd, network=None)
         assert written(recipe, "-a.png")[1] == ["lanterna", "rerun", "./-a.png"]
-        assert rerun.commands_of(recipe.model_copy(update={"made": "layers"})) == {}
+        assert rerun.commands_of(recipe.model_copy(update={"output": "layers"})) == {}
 
 
 @pytest.mark.usefixtures("speckle")

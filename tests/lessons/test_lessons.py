@@ -639,7 +639,7 @@ def test_lessons_are_listed_and_done(capsys, tmp_path, monkeypatch):
     picture = open_picture("learn-circuits.png")
     assert picture.shape[1] > 600
     recipe = read_recipe("learn-circuits.png")
-    assert (recipe.verb, recipe.made, recipe.settings["numbers"]) == ("learn", "circuits", [3.0, 4.0])
+    assert (recipe.verb, recipe.output, recipe.settings["numbers"]) == ("learn", "circuits", [3.0, 4.0])
     # The same picture from its own recipe.
     assert main(["rerun", "learn-circuits.png", "-o", "again.png", "--quiet"]) == 0
     assert torch.equal(open_picture("again.png"), picture)

@@ -165,7 +165,7 @@ def test_every_technique_is_told_with_what_it_takes():
 def test_a_film_is_saved_as_one():
     notebook.make("random-loop", frames=3, width=32, height=16).save("loop.webp")
     assert open_film("loop.webp").count == 3
-    assert read_recipe("loop.webp").made == "random-loop"
+    assert read_recipe("loop.webp").output == "random-loop"
 
 
 @pytest.mark.slow

@@ -267,12 +267,12 @@ def test_frames_come_at_each_step_and_give_the_whole_at_any_time(lite0, cat):
         (1, 4, 1), (2, 4, 1), (3, 4, 2), (4, 4, 2)
     ]  # fmt: skip
     for frame in frames:
-        assert frame.whole().shape == cat.shape
-        assert 0 <= frame.whole().min() <= frame.whole().max() <= 1
+        assert frame.full_size().shape == cat.shape
+        assert 0 <= frame.full_size().min() <= frame.full_size().max() <= 1
     assert frames[0].picture.shape[1:] != cat.shape[1:]
     # What the small octave does not show comes from the picture itself, not from enlarging.
     blurred = resized(resized(cat, tuple(frames[0].picture.shape[1:])), tuple(cat.shape[1:]))
-    assert (frames[0].whole() - cat).abs().mean() < (blurred - cat).abs().mean() + 0.03
+    assert (frames[0].full_size() - cat).abs().mean() < (blurred - cat).abs().mean() + 0.03
     assert frames[-1].numbers["energy"] > 1.2
 
 

@@ -60,7 +60,7 @@ UNUSABLE = {
     "ODD = 'a text'": "expected a Technique at broken_package:ODD, got str",
     "ODD = ()": "expected a Technique at broken_package:ODD, got tuple",
     "ODD = odd(name='other')": "verb: expected 'odd', the name of its entry point, got 'other'",
-    "ODD = odd(makes=('My picture',))": "makes: expected small letters, digits and -, got 'My picture'",
+    "ODD = odd(outputs=('My picture',))": "outputs: expected small letters, digits and -, got 'My picture'",
     "ODD = odd(file='../outside')": "file: expected a plain name, got '../outside'",
     "ODD = odd(settings=Needs)": "settings: must needs a default",
     "ODD = odd(settings=Force)": "settings: no setting can be called 'force'",

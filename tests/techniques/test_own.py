@@ -53,7 +53,7 @@ def tones(job):
 TONES = Technique(
     name="tones", title="Tones", help="How light a picture is.", settings=Tones, run=tones,
     inputs=(Input("picture", "the picture to look at", required=True),),
-    output=Output.WORDS, makes=("mirrored",), switches={"exact": ("To the last decimal.", {"digits": 6})},
+    output=Output.WORDS, outputs=("mirrored",), switches={"exact": ("To the last decimal.", {"digits": 6})},
 )
 '''
 """A technique that answers in words, and draws a picture where one is wanted."""
@@ -131,7 +131,7 @@ def test_the_command_line_has_it(capsys: pytest.CaptureFixture[str]) -> None:
 def test_its_pictures_are_made_again_and_many_times(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["strokes", "cat.png", "--radius", "3", "-o", "out.png", "--quiet"]) == 0
     recipe = read_recipe("out.png")
-    assert (recipe.verb, recipe.made, recipe.settings["radius"]) == ("strokes", "strokes", 3)
+    assert (recipe.verb, recipe.output, recipe.settings["radius"]) == ("strokes", "strokes", 3)
     assert main(["rerun", "out.png", "-o", "again.png", "--quiet"]) == 0
     assert torch.equal(open_picture("again.png"), open_picture("out.png"))
     assert main(["rerun", "out.png", "--set", "radius=9", "-o", "other.png", "--quiet"]) == 0

@@ -101,7 +101,7 @@ class Recipe(BaseModel):
     device: DeviceKind
     threads: int = Field(ge=1, le=4096)
     verb: Word
-    made: Word
+    output: Word
     settings: dict[str, JsonValue]
     inputs: tuple[Input, ...] = ()
     network: Weights | None = None
@@ -121,7 +121,7 @@ class Recipe(BaseModel):
 
 def make_recipe(
     verb: str,
-    made: str,
+    output: str,
     settings: Mapping[str, Any] | BaseModel,
     *,
     device: torch.device | str = "cpu",
@@ -132,7 +132,7 @@ def make_recipe(
 ) -> Recipe:
     """The recipe of a picture that is being made here and now.
 
-    `made` says which of the verb's pictures it is (`page`, `steps`); the seed is the settings' own `seed`.
+    `output` says which of the verb's pictures it is (`page`, `steps`); the seed is the settings' own `seed`.
     `inputs` are the files that went in, or their notes where they are no files; `network` is the one that
     was used (its `name` unless `network_name` says how it is asked for); `shelf_items` are what it all
     stands on. Errors: `UsageError` where an input cannot be read or the recipe is too long to be kept.
@@ -150,7 +150,7 @@ def make_recipe(
         device=cast("DeviceKind", torch.device(device).type),
         threads=torch.get_num_threads(),
         verb=verb,
-        made=made,
+        output=output,
         settings=_settings.validate_python(dict(settings)),
         inputs=noted,
         network=used,

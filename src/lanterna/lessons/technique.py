@@ -31,7 +31,8 @@ def _declared(lesson: Lesson) -> Technique:
     return Technique(
         name=f"learn-{lesson.name}", title=lesson.title,
         help=f"{lesson.question} The lecture: {lesson.claim}",
-        verb="learn", command=("learn", lesson.name), makes=(lesson.name,), settings=lesson.settings, run=run,
+        verb="learn", command=("learn", lesson.name), outputs=(lesson.name,), run=run,
+        settings=lesson.settings,
         shown_first=tuple(name for name in lesson.settings.model_fields if name != "seed"),
         networks=lambda _: (), on_device=False,
     )  # fmt: skip

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lanterna.techniques.execute import Job
-    from lanterna.techniques.technique import Frames, Settings, Tile
+    from lanterna.techniques.technique import Frames, Settings, SheetCell
 
 _FILMED_PIXELS = 2**20  # of a frame of a film of learning, at most
 _FPS, _HOLD = 12.0, 1.5  # of a film of learning: frames a second, and seconds that its last frame stands
@@ -49,10 +49,10 @@ def by_pixels(sizes: Sequence[tuple[int, int]], steps: Sequence[int]) -> Callabl
 def sheet_of(
     technique: Technique,
     *,
-    tiles: Callable[[Any], Sequence[Tile]],
+    cells: Callable[[Any], Sequence[SheetCell]],
     small: Callable[[Any], Settings],
     choose: Callable[[Job], Any] = lambda job: job.settings,
-    columns: Callable[[Any, Sequence[Tile]], int],
+    columns: Callable[[Any, Sequence[SheetCell]], int],
     heading: Callable[[Job, Any], str] = lambda *_: "",
     notes: Callable[[Any], Sequence[str]] = lambda _: (),
     gap: int = 16,
@@ -61,22 +61,22 @@ def sheet_of(
 ) -> Technique:
     """A contact sheet of small pictures by which a person chooses, as a technique of its own.
 
-    `choose` names all that the sheet shows in its settings, `tiles` are its pictures by these settings, and
+    `choose` names all that the sheet shows in its settings, `cells` are its pictures by these settings, and
     `small` makes the settings of one quick enough. What else is `declared` takes the place of the
     technique's own.
     """
 
     def run(job: Job) -> Work:
         settings = choose(job)
-        shown = tiles(settings)
+        shown = cells(settings)
         wide = columns(settings, shown)
 
         def frames() -> Frames:
             done: list[tuple[Tensor, str]] = []
-            for number, tile in enumerate(shown, start=1):
-                frame = last_of(begin(job.with_settings(small(tile.settings)), technique).frames)
+            for number, cell in enumerate(shown, start=1):
+                frame = last_of(begin(job.with_settings(small(cell.settings)), technique).frames)
                 assert frame.picture is not None
-                done.append((frame.picture.cpu(), tile.label))
+                done.append((frame.picture.cpu(), cell.label))
                 _, height, width = done[0][0].shape
                 page = contact_sheet(
                     done, columns=wide, side=width, height=height, gap=gap,
@@ -86,13 +86,14 @@ def sheet_of(
 
         def results(frame: Frame, _: Any) -> list[Result]:
             assert frame.picture is not None
-            made = getattr(settings, derived.made_by) if derived.made_by else derived.makes[0]
-            return [Result(frame.picture, made, settings, tiles=shown, columns=wide, gap=gap)]
+            chosen = derived.output_setting
+            output = getattr(settings, chosen) if chosen else derived.outputs[0]
+            return [Result(frame.picture, output, settings, cells=shown, columns=wide, gap=gap)]
 
         return Work(frames(), results, report=lambda _: Report(notes=notes(settings)))
 
     derived = replace(
-        technique, name=name, file=name, run=run, output=Output.SHEET, live=(), tiles=tiles, resumes="",
+        technique, name=name, file=name, run=run, output=Output.SHEET, live=(), cells=cells, resumes="",
         **{"estimate": lambda _: None, **declared},
     )  # fmt: skip
     return derived
@@ -144,11 +145,16 @@ def film_of(
 
 
 def film_of_learning(
-    technique: Technique, *, made: str, due: Callable[[Frame], bool] | None = None, name: str, **declared: Any
+    technique: Technique,
+    *,
+    output: str,
+    due: Callable[[Frame], bool] | None = None,
+    name: str,
+    **declared: Any,
 ) -> Technique:
     """The same work, with a film of it beside its picture: a frame after each of the steps in `FILMED`.
 
-    `due` says otherwise which frames of the work are the film's; `made` is what a recipe calls the film.
+    `due` says otherwise which frames of the work are the film's; `output` is what a recipe calls the film.
     """
 
     def run(job: Job) -> Work:
@@ -160,7 +166,7 @@ def film_of_learning(
             (result,) = work.results(frame, settings)
             pictures, count = film.whole(result.picture)
             its_film = Film(pictures, count, _FPS, _HOLD)
-            return [result, replace(result, made=made, also=None, film=its_film)]
+            return [result, replace(result, output=output, also=None, film=its_film)]
 
         return replace(work, frames=film.watched(work.frames), results=results)
 
@@ -169,7 +175,7 @@ def film_of_learning(
         name=name,
         run=run,
         again=False,
-        makes=(*technique.makes, made),
+        outputs=(*technique.outputs, output),
         film_flag="film",
         **declared,
     )

@@ -266,7 +266,7 @@ def recipe_of(job: Job, result: Result, settings: Settings | None = None) -> Rec
         device = choose_device(job.device if technique.on_device else "cpu")
     used = result.settings or settings or job.settings
     return make_recipe(
-        technique.verb, result.made or technique.made, used, device=device, inputs=job.notes,
+        technique.verb, result.output or technique.default_output, used, device=device, inputs=job.notes,
         network=network, shelf_items=job.items,
         network_name=None if result.network is not None else getattr(job.settings, "network", None),
     )  # fmt: skip
@@ -288,7 +288,7 @@ def print_options(recipe: Recipe, place: Path) -> dict[str, Any]:
     """What `save_picture` is given for a picture that was made for a print, as far as its file can say it."""
     wanted = recipe.settings.get("print")
     suffix = place.suffix.lower()
-    if not isinstance(wanted, str) or recipe.made.endswith("sheet") or suffix in (".webp", ".avif"):
+    if not isinstance(wanted, str) or recipe.output.endswith("sheet") or suffix in (".webp", ".avif"):
         return {}
     return {"dpi": Print.read(wanted).dpi, "bits": 16 if suffix == ".png" else 8}
 
@@ -299,7 +299,7 @@ def job_of(recipe: Recipe, *, trust: bool = False) -> Job:
     Errors: `UsageError` where this Lanterna has no such technique, a setting is wrong, or the network's
     name would run somebody's code and `trust` is not given.
     """
-    technique = registry.technique_of(recipe.verb, recipe.made)
+    technique = registry.technique_of(recipe.verb, recipe.output)
     if technique is None and recipe.verb not in registry.BUILT_IN:
         registry.of_verb(recipe.verb)  # says why, where its package cannot be used
         raise UsageError(
@@ -307,7 +307,7 @@ def job_of(recipe: Recipe, *, trust: bool = False) -> Job:
         )
     if technique is None:
         raise UsageError(
-            f"this Lanterna cannot make the {recipe.made!r} picture of {recipe.verb!r} again: "
+            f"this Lanterna cannot make the {recipe.output!r} picture of {recipe.verb!r} again: "
             f"it was made by Lanterna {printable(recipe.lanterna)}"
         )
     for name in networks_in(recipe):
@@ -341,8 +341,8 @@ def make_again(recipe: Recipe, *, trust: bool = False) -> tuple[Tensor, Recipe]:
     with _threads(recipe.threads):
         work = begin(job)
         results = list(work.results(last_of(work.frames), job.settings))
-        usual = job.technique.made
-        result = next((each for each in results if (each.made or usual) == recipe.made), results[0])
+        default = job.technique.default_output
+        result = next((each for each in results if (each.output or default) == recipe.output), results[0])
         now = recipe_of(job, result)
     assert now is not None
     then_in, now_in = ([(note.role, note.sha256) for note in each.inputs] for each in (recipe, now))
@@ -351,8 +351,8 @@ def make_again(recipe: Recipe, *, trust: bool = False) -> tuple[Tensor, Recipe]:
 
 def settings_of(recipe: Recipe, technique: Technique) -> dict[str, Any]:
     """The settings in a recipe, as its technique reads them."""
-    by = technique.made_by
-    return {**({by: recipe.made} if by else {}), **recipe.settings}
+    by = technique.output_setting
+    return {**({by: recipe.output} if by else {}), **recipe.settings}
 
 
 def networks_in(recipe: Recipe) -> list[str]:

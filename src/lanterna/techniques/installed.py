@@ -87,7 +87,7 @@ def _kind(thing: object) -> str:
 def _wrong(technique: Technique, verb: str, sisters: Sequence[Technique]) -> Iterator[str]:
     """What is wrong with a declaration, each in words; an empty text where nothing is."""
     fields = technique.settings.model_fields
-    names = {"name": [technique.name], "makes": technique.makes, "flags": technique.flags,
+    names = {"name": [technique.name], "outputs": technique.outputs, "flags": technique.flags,
              "presets": technique.presets}  # fmt: skip
     for what, words in names.items():
         bad = [each for each in words if not (isinstance(each, str) and NAME.fullmatch(each))]
@@ -112,7 +112,11 @@ def _wrong(technique: Technique, verb: str, sisters: Sequence[Technique]) -> Ite
     for preset in technique.presets.values():
         technique.settings.checked({**preset})
     named = {what: getattr(technique, what) for what in ("shown_first", "hidden", "live", "arguments")}
-    for what, those in {**named, "made_by": [technique.made_by] if technique.made_by else []}.items():
+    chosen = technique.output_setting
+    for what, those in {
+        **named,
+        "output_setting": [chosen] if chosen else [],
+    }.items():
         unknown = [each for each in those if each not in fields]
         yield f"{what}: there is no setting {unknown[0]!r}" if unknown else ""
     seen: set[str] = set()
@@ -135,8 +139,8 @@ def _wrong(technique: Technique, verb: str, sisters: Sequence[Technique]) -> Ite
 def _guarded(technique: Technique, who: str) -> Technique:
     """Let whatever the technique's functions do wrong be said of it."""
     results = {
-        "check": Settings, "networks": tuple, "items": tuple, "usual_name": str, "describe": str,
-        "estimate": (Estimate, type(None)), "rows": object, "tiles": object,
+        "check": Settings, "networks": tuple, "items": tuple, "default_name": str, "describe": str,
+        "estimate": (Estimate, type(None)), "rows": object, "cells": object,
     }  # fmt: skip
     calls: dict[str, Any] = {
         name: _call(getattr(technique, name), who, kind)

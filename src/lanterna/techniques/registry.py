@@ -110,8 +110,8 @@ def broken() -> dict[str, str]:
     return _all()[1]
 
 
-def technique_of(verb: str, made: str) -> Technique | None:
+def technique_of(verb: str, output: str) -> Technique | None:
     """The technique that makes such a picture, or None where there is none that can be used."""
     with suppress(LanternaError):
-        return next((each for each in of_verb(verb) if made in each.makes), None)
+        return next((each for each in of_verb(verb) if output in each.outputs), None)
     return None

@@ -37,7 +37,7 @@ def make_again(recipe: Recipe, *, trust: bool = False) -> tuple[Tensor, Recipe]:
 
     Errors: those of `execute.make_again`; `UsageError` with the command for what only that makes again.
     """
-    technique = technique_of(recipe.verb, recipe.made)
+    technique = technique_of(recipe.verb, recipe.output)
     if technique is not None and not technique.again:
         raise UsageError(f"this is made again by its command: {command_line(recipe, 'again.webp')}")
     return execute.make_again(recipe, trust=trust)
@@ -111,7 +111,7 @@ def changed(recipe: Recipe, assignments: Mapping[str, str]) -> Recipe:
 
 def _checked(recipe: Recipe) -> Recipe:
     """The recipe with its settings checked by its technique, where this Lanterna knows it."""
-    technique = technique_of(recipe.verb, recipe.made)
+    technique = technique_of(recipe.verb, recipe.output)
     if technique is None:
         return recipe
     settings = technique.settings.checked(settings_of(recipe, technique))
@@ -155,7 +155,7 @@ def command_line(recipe: Recipe, picture: str, *, preset: str | None = None) -> 
             f"# no command: the network {shlex.quote(printable(code))} runs Python code from outside "
             f"Lanterna; if you know that code: lanterna rerun --trust {_in_shell(picture)}"
         )
-    technique = technique_of(recipe.verb, recipe.made)
+    technique = technique_of(recipe.verb, recipe.output)
     if technique is None:
         return f"lanterna rerun {_in_shell(picture)}"
     try:
@@ -189,7 +189,7 @@ def command_line(recipe: Recipe, picture: str, *, preset: str | None = None) -> 
         if note.role and note.role in roles:  # a stranger's recipe puts no other option into the command
             words += [f"--{note.role}", _in_shell(note.path)]
     if technique.output is not Output.NETWORK:
-        words += [_output_option(technique, recipe.made), _in_shell(picture)]
+        words += [_output_option(technique, recipe.output), _in_shell(picture)]
     return " ".join(words)
 
 
@@ -197,10 +197,10 @@ def usage(technique: Technique) -> list[str]:
     """The command lines that make the pictures of a technique, with no settings given."""
     about = [technique.inputs[0].name.upper()] if technique.inputs else []
     lines = []
-    for made in technique.makes or ("",):
-        chosen = [f"--{technique.made_by}={made}"] if technique.made_by else []
-        saved = made and technique.output is not Output.NETWORK
-        option = [_output_option(technique, made), "RESULT"] if saved else []
+    for output in technique.outputs or ("",):
+        chosen = [f"--{technique.output_setting}={output}"] if technique.output_setting else []
+        saved = output and technique.output is not Output.NETWORK
+        option = [_output_option(technique, output), "RESULT"] if saved else []
         lines.append(" ".join([*_beginning(technique, about), *chosen, *option]))
     return list(dict.fromkeys(lines))
 
@@ -212,11 +212,11 @@ def _beginning(technique: Technique, about: list[str]) -> list[str]:
     return ["lanterna", *technique.command, *about, *flags]
 
 
-def _output_option(technique: Technique, made: str) -> str:
+def _output_option(technique: Technique, output: str) -> str:
     """The option that says where such a picture goes."""
-    if technique.film_flag and made == technique.makes[-1]:
+    if technique.film_flag and output == technique.outputs[-1]:
         return f"--{technique.film_flag}"
-    return f"--{made}" if technique.output is Output.WORDS and made != technique.makes[0] else "-o"
+    return f"--{output}" if technique.output is Output.WORDS and output != technique.outputs[0] else "-o"
 
 
 def _in_shell(path: str) -> str:
@@ -229,17 +229,17 @@ def _in_shell(path: str) -> str:
 
 def commands_of(recipe: Recipe) -> dict[str, str]:
     """For each picture on a contact sheet, by its label there, the command that makes it large."""
-    technique = technique_of(recipe.verb, recipe.made)
-    if technique is None or technique.tiles is None or any(map(runs_code, networks_in(recipe))):
+    technique = technique_of(recipe.verb, recipe.output)
+    if technique is None or technique.cells is None or any(map(runs_code, networks_in(recipe))):
         return {}
     found: dict[str, str] = {}
     with suppress(UsageError):  # settings of another version
-        for tile in technique.tiles(technique.settings.checked(settings_of(recipe, technique))):
-            large = next(each for each in of_verb(technique.verb) if each.name == tile.technique)
-            made, settings = large.made, tile.settings.model_dump(mode="json")
-            one = recipe.model_copy(update={"made": made, "settings": settings})
-            file = re.sub(r"[^a-z0-9_.]+", "-", f"{tile.technique}-{tile.label}".lower()).strip("-")
-            found[tile.label] = command_line(one, f"{file}.png", preset=tile.preset)
+        for cell in technique.cells(technique.settings.checked(settings_of(recipe, technique))):
+            large = next(each for each in of_verb(technique.verb) if each.name == cell.technique)
+            output, settings = large.output, cell.settings.model_dump(mode="json")
+            one = recipe.model_copy(update={"output": output, "settings": settings})
+            file = re.sub(r"[^a-z0-9_.]+", "-", f"{cell.technique}-{cell.label}".lower()).strip("-")
+            found[cell.label] = command_line(one, f"{file}.png", preset=cell.preset)
     return found
 
 

@@ -85,7 +85,7 @@ class Frame:
     numbers: Mapping[str, float] = field(default_factory=dict)
     picture: Tensor | None = None
 
-    def whole(self) -> Tensor | None:
+    def full_size(self) -> Tensor | None:
         """The picture at its final size, where `picture` may be smaller until the last frame."""
         return self.picture
 
@@ -135,7 +135,7 @@ class Input:
 
 
 @dataclass(frozen=True)
-class Tile:
+class SheetCell:
     """A picture on a contact sheet: what is written beneath it, and the technique and settings that make it
     large; `preset` is what those settings begin with."""
 
@@ -160,19 +160,19 @@ class Film:
 class Result:
     """A picture to save. Where it is a `film`, the picture stands for it.
 
-    `made` says which of the technique's pictures it is (the first, if it is empty), `settings` what it was
+    `output` says which of the technique's pictures it is (the first, if it is empty), `settings` what it was
     made with where that is not what was asked for, `network` with which network where that was not the
     job's. `also` writes a file that belongs to it, with that suffix. `words` say what it shows, where it
-    shows a finding. `tiles` are the pictures of a contact sheet, in so many `columns`, `gap` pixels apart.
+    shows a finding. `cells` are the pictures of a contact sheet, in so many `columns`, `gap` pixels apart.
     """
 
     picture: Tensor
-    made: str = ""
+    output: str = ""
     settings: Settings | None = None
     network: Network | None = None
     also: tuple[str, Callable[[Path], object]] | None = None
     numbers: Mapping[str, float] = field(default_factory=dict)
-    tiles: Sequence[Tile] = ()
+    cells: Sequence[SheetCell] = ()
     columns: int = 1
     gap: int = 16
     film: Film | None = None
@@ -208,7 +208,7 @@ def evenly(frame: Frame) -> float:
 
 
 def _last_picture(frame: Frame, _: Any) -> Sequence[Result]:
-    picture = frame.whole()
+    picture = frame.full_size()
     return [] if picture is None else [Result(picture)]
 
 
@@ -246,9 +246,9 @@ class Technique:
     Its command: `command` are its words, `verb` the first of them (`name`, if it is empty). Among techniques
     of one command the options in `flags` choose it, or `film_flag`, which names the film to write.
     `arguments` are settings that may be given without their options, `instead` pairs of settings of which
-    only one can be given, `switches` options that stand for settings, by name, with their help; it begins
-    with `usual_preset`. `file` is the name that its picture gets, `beside` the name and the suffix of a file
-    that is written beside it. Work that `resumes` saves its state where it is asked to, or always; where it
+    only one can be given, `switches` options that stand for settings, by name, with their help. It starts
+    from `default_preset`. `file` is the name of its picture, `beside` the name and the suffix of a file that
+    is written next to it. Work that `resumes` saves its state where it is asked to, or always; where it
     has no `partial` result, nothing is saved of work that was stopped. `options` are how it is run, which
     changes nothing of what it makes: they are options of the command, and in the job. `rows` are lines that
     are said of a frame as it comes.
@@ -258,13 +258,13 @@ class Technique:
     settings and how many files each input has, and gives settings.
 
     What goes in and comes out: `inputs`, the first of which it is about, are written into the recipe where
-    they are `noted`; `networks` and `items` of the shelf are what settings need. `makes` names its pictures
-    in recipes, and `made_by` the setting that says which of them is made; a technique of words makes only
-    those that it names, the first with `-o` and another with an option of its name. `tiles` are the pictures
-    of a contact sheet, `film_frames` the frames of a film after so many. Where `again` is False, only its
-    command makes a picture again; where it is not `on_device`, it is computed on the processor.
+    they are `noted`; `networks` and `items` of the shelf are what settings need. `outputs` names its
+    pictures in recipes, and `output_setting` the setting that chooses one of them; a technique of words makes
+    only those that it names, the first with `-o` and another with an option of its name. `cells` are the
+    pictures of a contact sheet, `film_frames` the frames of a film from a given one on. If `again` is False,
+    only its command makes a picture again; if it is not `on_device`, it is computed on the processor.
 
-    One that makes a network saves it under the title of its job. `usual_name` is what it is called where
+    One that makes a network saves it under the title of its job. `default_name` is what it is called where
     nobody gives a name, by the settings and the files of each input; one that is `filmed` can be shown
     as it learns.
 
@@ -284,8 +284,8 @@ class Technique:
     room: str = ""
     inputs: tuple[Input, ...] = ()
     output: Output = Output.PICTURE
-    makes: tuple[str, ...] = ()
-    made_by: str = ""
+    outputs: tuple[str, ...] = ()
+    output_setting: str = ""
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # those of the settings, if empty
     shown_first: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
@@ -293,16 +293,16 @@ class Technique:
     check: Callable[[Any, Mapping[str, int]], Any] = lambda settings, _: settings
     networks: Callable[[Any], tuple[str, ...]] = _its_network
     items: Callable[[Any], tuple[str, ...]] = lambda _: ()
-    usual_name: Callable[[Any, Mapping[str, Sequence[File]]], str] = lambda *_: ""
+    default_name: Callable[[Any, Mapping[str, Sequence[File]]], str] = lambda *_: ""
     filmed: bool = False
     estimate: Callable[[Job], Estimate | None] = lambda _: None
     describe: Callable[[Any], str] = lambda _: ""
     rows: Callable[[Any], Sequence[str]] = lambda _: ()
     options: type[BaseModel] | None = None
-    tiles: Callable[[Any], Sequence[Tile]] | None = None
+    cells: Callable[[Any], Sequence[SheetCell]] | None = None
     film_frames: Callable[[Job, int], Frames] | None = None
     manual: str = ""
-    usual_preset: str = ""
+    default_preset: str = ""
     arguments: tuple[str, ...] = ()
     instead: tuple[tuple[str, str], ...] = ()
     switches: Mapping[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
@@ -318,16 +318,16 @@ class Technique:
         verb = self.verb or self.name
         usual = {
             "verb": verb, "file": self.name, "command": (verb,), "room": verb,
-            "makes": () if self.output is Output.WORDS else (self.name,), "presets": self.settings.presets,
+            "outputs": () if self.output is Output.WORDS else (self.name,), "presets": self.settings.presets,
         }  # fmt: skip
         for name, value in usual.items():
             if not getattr(self, name):
                 object.__setattr__(self, name, value)
 
     @property
-    def made(self) -> str:
+    def default_output(self) -> str:
         """What its usual picture is called in a recipe."""
-        return next(iter(self.makes), self.name)
+        return next(iter(self.outputs), self.name)
 
     def checked(self, preset: str | None, given: Mapping[str, Any], counts: Mapping[str, int]) -> Settings:
         """The settings of a preset and what is given beside it, with so many files for each input.
@@ -346,7 +346,7 @@ class Technique:
                 raise UsageError(f"{self.name} needs a picture: {each.help}")
         start = {} if preset is None else self.preset(preset)
         settings: Settings = self.check(self.settings.checked({**start, **given}), counts)
-        if preset is not None and getattr(settings, self.made_by or "seed") == "presets":
+        if preset is not None and getattr(settings, self.output_setting or "seed") == "presets":
             raise UsageError(f"a sheet of presets shows all of them: leave --preset {preset} out")
         return settings
 
@@ -393,7 +393,7 @@ class Technique:
             return wanted
         from lanterna.networks.naming import new_name
 
-        usual = "" if wanted else self.usual_name(settings, files or {})
+        usual = "" if wanted else self.default_name(settings, files or {})
         return new_name(wanted, usual, kind=getattr(settings, "network", ""), taken=taken)
 
     def role(self, name: str) -> str:

@@ -27,8 +27,10 @@ def _check_places(what: Asked, options: Mapping[str, Any]) -> Sequence[Places]:
     technique = what.technique
     about = technique.inputs[0].name if technique.inputs else ""
     paths = what.files.get(about, [Path(technique.name)])
-    given = {made: options["output" if made == technique.made else made] for made in technique.makes}
-    places = [{made: _place(place, path, paths) for made, place in given.items() if place} for path in paths]
+    given = {
+        name: options["output" if name == technique.default_output else name] for name in technique.outputs
+    }
+    places = [{name: _place(place, path, paths) for name, place in given.items() if place} for path in paths]
     every = [place for each in places for place in each.values()]
     if len(set(every)) < len(every):
         raise UsageError("two pictures would be written to the same place: give them one by one")
@@ -84,7 +86,7 @@ def _save(job: Job, work: Work, frame: Frame, places: Places, *, force: bool) ->
     """Save the pictures that are wanted of a frame, and make no more of them than that."""
     left = dict(places)
     for result in work.results(frame, job.settings) if left else ():
-        place = left.pop(result.made or job.technique.made, None)
+        place = left.pop(result.output or job.technique.default_output, None)
         if place is not None:
             execute.save_result(result, place, execute.recipe_of(job, result), force=force)
         if not left:

@@ -47,9 +47,9 @@ def understood(words: Sequence[str], technique: Technique, *, film: bool = False
     tokens += ["--film", "film.webp"] if film else []
     _, bound, _ = make_app().parse_args(tokens, exit_on_error=False, print_error=False)
     options = dict(bound.arguments)
-    for made in technique.makes[1:] if technique.output is declared.Output.WORDS else ():
-        if options.get(made):
-            raise UsageError(f"--{made} is not for many pictures: leave it out")
+    for output in technique.outputs[1:] if technique.output is declared.Output.WORDS else ():
+        if options.get(output):
+            raise UsageError(f"--{output} is not for many pictures: leave it out")
     if technique.arguments:
         options["arguments"] = [options.pop(name, None) for name in technique.arguments]
     sisters = [each for each in registry.of_verb(technique.verb) if each.command == technique.command]

@@ -28,7 +28,7 @@ def make_network(what: Asked, options: Mapping[str, Any], team: Team = ALONE) ->
     checkpoint. Errors: those of the technique, and of `place_for`.
     """
     technique, quiet = what.technique, options["quiet"] or not team.first
-    title = options["output"] or technique.usual_name(what.settings, what.files)
+    title = options["output"] or technique.default_name(what.settings, what.files)
     folder = trained_folder(title)
     checkpoint, films = folder / CHECKPOINT, list(dict.fromkeys(options.get("film") or ()))
     if options.get("film") == []:

@@ -152,7 +152,11 @@ class _Places:
             self.film = options.get(technique.film_flag) or usual_film(technique.verb)
         if technique.output is declared.Output.FILM and options.get("output"):
             raise UsageError(f"a film goes where --{technique.film_flag} says: leave -o out")
-        made = f"{technique.verb}-{getattr(what.settings, technique.made_by)}" if technique.made_by else ""
+        made = (
+            f"{technique.verb}-{getattr(what.settings, technique.output_setting)}"
+            if technique.output_setting
+            else ""
+        )
         self.output: Path = options.get("output") or Path(f"{made or technique.file}.png")
         self.beside = self.output.with_suffix(technique.beside[1]) if technique.beside else None
         self.has_picture = technique.output is not declared.Output.FILM and self.output != self.beside

@@ -108,7 +108,7 @@ def _free_name(picture: Path) -> Path:
 
 def _described(recipe: Recipe, command: str) -> list[str]:
     rows = [
-        ("picture", f"{recipe.made} of {recipe.verb}"),
+        ("picture", f"{recipe.output} of {recipe.verb}"),
         ("made with", f"Lanterna {recipe.lanterna}, torch {recipe.torch}"),
         ("made on", f"{recipe.machine}, {recipe.device}, {recipe.threads} threads"),
         *((note.role or "from", f"{note.path} (sha256 {note.sha256[:12]})") for note in recipe.inputs),

@@ -302,13 +302,13 @@ def _kit(wanted: Asked, what: What, who: Who, *, chunks: bool) -> Kit:
         for path in paths
     )
     threads = max(1, (os.cpu_count() or 1) // who.count)
-    return Kit(technique.verb, technique.made, f".{suffix}", who.device, threads, others, chunks)
+    return Kit(technique.verb, technique.default_output, f".{suffix}", who.device, threads, others, chunks)
 
 
 def _plan(kit: Kit, begun: "Originals", whole: Pictures | Carried) -> dict[str, object]:
     """What tells one run from another: a second call with the same goes on."""
     return {
-        "verb": kit.verb, "made": kit.made, **whole.plan,
+        "verb": kit.verb, "made": kit.output, **whole.plan,
         "inputs": [each.note.model_dump() for each in kit.others],
         "source": [path.name for path in begun.paths] or (begun.film and note_input(begun.source).sha256),
     }  # fmt: skip

@@ -125,7 +125,7 @@ def _parameters(techniques: Sequence[Technique]) -> Iterator[inspect.Parameter]:
         )
     if main.presets:
         shown = Parameter(help=f"Where settings start: {', '.join(main.presets)}.")
-        yield _keyword("preset", Annotated[str | None, shown], main.usual_preset or None)
+        yield _keyword("preset", Annotated[str | None, shown], main.default_preset or None)
     yield _keyword("settings", Annotated[_union(techniques) | None, Flattened])
     seen = set(main.settings.model_fields)
     for technique in techniques:
@@ -149,17 +149,17 @@ def _about_the_result(techniques: Sequence[Technique]) -> Iterator[inspect.Param
     if main.output is declared.Output.NETWORK:
         yield from _of_a_network(main)
     elif main.output is declared.Output.WORDS:
-        for made in main.makes:
-            names = ("--output", "-o") if made == main.made else None
-            shown = Parameter(name=names, help=f"Write the {made} as a picture (several: into a folder).")
-            yield _keyword("output" if names else made, Annotated[Path | None, shown])
+        for output in main.outputs:
+            names = ("--output", "-o") if output == main.default_output else None
+            shown = Parameter(name=names, help=f"Write the {output} as a picture (several: into a folder).")
+            yield _keyword("output" if names else output, Annotated[Path | None, shown])
     else:
         yield from _of_a_picture(techniques)
     if main.on_device:
         yield _keyword("device", Device, default="auto")
     if main.options:
         yield _keyword("options", Annotated[main.options | None, Flattened])
-    if main.makes:
+    if main.outputs:
         yield _keyword("force", Force, default=False)
     for name, annotation in (("json", Json), ("quiet", Quiet)):
         yield _keyword(name, annotation, default=False)

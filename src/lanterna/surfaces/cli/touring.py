@@ -294,9 +294,9 @@ class _Done:
     document: Mapping[str, Any]
     results: Sequence[Result]
 
-    def hang(self, folder: Path, name: str, words: str, made: str = "") -> Exhibit:
+    def hang(self, folder: Path, name: str, words: str, output: str = "") -> Exhibit:
         """Save one of the pictures into the gallery folder, with its recipe."""
-        result = next(each for each in self.results if each.made == made)
+        result = next(each for each in self.results if each.output == output)
         return _hang(result, folder, name, words, recipe_of(self.job, result))
 
 

@@ -121,21 +121,22 @@ class Work(anywidget.AnyWidget):
         _ = self.frame  # waits
         return self._reports
 
-    def save(self, path: str | PathLike[str], made: str = "", *, force: bool = False) -> None:
+    def save(self, path: str | PathLike[str], output: str = "", *, force: bool = False) -> None:
         """Save the picture, or the film, once the work has ended, and what belongs to it beside it.
 
-        The recipe goes with it where `make` was given files, so that `lanterna rerun` makes it again. `made`
-        says which one, where several were made: `steps` of a page that was read, `film` beside a painting.
+        The recipe goes with it if `make` was given files, so that `lanterna rerun` makes it again.
+        `output` says which one, if there are several: `steps` of a page that was read,
+        `film` of a painting.
 
-        Errors: those of `frame`; `UsageError` where nothing is called `made`, or the place is taken and there
-        is no `force`.
+        Errors: those of `frame`; `UsageError` if nothing is called `output`, or the file exists and there is
+        no `force`.
         """
-        usual = self._job.technique.made if self._job else "picture"
-        found = {result.made or usual: result for result in self.results}
-        if not found or made not in ("", *found):
+        default = self._job.technique.default_output if self._job else "picture"
+        found = {result.output or default: result for result in self.results}
+        if not found or output not in ("", *found):
             there = ", ".join(found) or "nothing"
-            raise UsageError(f"{self.title} has no {made or 'picture'!r} to save: it made {there}")
-        result, place = found[made or next(iter(found))], Path(path)
+            raise UsageError(f"{self.title} has no {output or 'picture'!r} to save: it made {there}")
+        result, place = found[output or next(iter(found))], Path(path)
         if result.also:
             suffix, write = result.also
             refuse_to_overwrite(place.with_suffix(suffix), force=force)

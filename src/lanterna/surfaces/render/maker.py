@@ -77,7 +77,7 @@ class Maker:
                 return _words(self._job(task, given, files))
             notes = [each.note for each in given]
             here = [note.model_copy(update={"path": str(f)}) for note, f in zip(notes, files, strict=True)]
-            asked = make_recipe(kit.verb, kit.made, task.settings, inputs=here)
+            asked = make_recipe(kit.verb, kit.output, task.settings, inputs=here)
             asked = asked.model_copy(
                 update={"device": choose_device(kit.device).type, "threads": kit.threads}
             )
@@ -101,8 +101,8 @@ class Maker:
 
     def _job(self, task: Task, given: Sequence[Given], files: Sequence[Path]) -> Job:
         """The job of a task, about inputs that are files here, with nothing trained for it."""
-        made = self.kit.made
-        technique = next(each for each in of_verb(self.kit.verb) if made in (*each.makes, each.name))
+        output = self.kit.output
+        technique = next(each for each in of_verb(self.kit.verb) if output in (*each.outputs, each.name))
         names = {technique.role(each.name): each.name for each in technique.inputs}
         found: dict[str, list[File]] = {}
         for each, file in zip(given, files, strict=True):

@@ -25,13 +25,13 @@ class Given:
 class Kit:
     """What all tasks of a run share, given to each worker once.
 
-    `verb` and `made` say which picture (as in a recipe), `others` are inputs beside the picture itself.
+    `verb` and `output` say which picture (as in a recipe), `others` are inputs beside the picture itself.
     `suffix` is that of the pictures, or `.json` for a verb that answers in words. `chunks`: tasks are pieces
     of a film, whose frames go on from one another.
     """
 
     verb: str
-    made: str
+    output: str
     suffix: str
     device: str = "auto"
     threads: int = 1

@@ -101,7 +101,7 @@ def describe_recipe(recipe: Recipe, name: str) -> Picture:
     from lanterna.techniques.registry import technique_of
     from lanterna.techniques.rerun import command_line
 
-    technique = technique_of(recipe.verb, recipe.made)
+    technique = technique_of(recipe.verb, recipe.output)
     first = technique.inputs[0].name if technique and technique.inputs else "picture"
     return {
         "kind": technique.name if technique else None,
@@ -131,7 +131,7 @@ def keep(store: Store, room: str, job: Picture, made: list[Picture]) -> str | No
             also = beside.suffix
             _move(beside, place.with_suffix(also))
         title = job["title"] or job["preset"] or ""
-        told = " ".join([job["kind"], each["made"], title, _words(each["recipe"]["settings"])])
+        told = " ".join([job["kind"], each["output"], title, _words(each["recipe"]["settings"])])
         recipe = {**each["recipe"], "sheet": each["sheet"], "preset": job["preset"]}
         recipe["numbers"] = {**job["numbers"], **each["numbers"]}
         recipe["words"] = each["words"]

@@ -48,7 +48,7 @@ def techniques() -> dict[str, Technique]:
         name="fetch", title="Fetch", help="Fetch data or weights to the shelf.", room="shelf",
         settings=Fetch, run=_fetch, check=_on_the_shelf,
     )  # fmt: skip
-    found = {name: each for name, each in registry.all_techniques().items() if each.makes}
+    found = {name: each for name, each in registry.all_techniques().items() if each.outputs}
     return {**found, fetch.name: fetch}
 
 

@@ -363,8 +363,8 @@ class _Run:
             "width": result.picture.shape[2],
             "height": result.picture.shape[1],
             "sha256": sha256(file),
-            "made": recipe.made,
-            "recipe": describe_recipe(recipe, f"{recipe.made}{file.suffix}"),
+            "output": recipe.output,
+            "recipe": describe_recipe(recipe, f"{recipe.output}{file.suffix}"),
             "sheet": _sheet(result, recipe),
             "numbers": dict(result.numbers),
             "words": result.words,
@@ -379,18 +379,18 @@ def _sheet(result: Result, recipe: Recipe) -> list[Message]:
     from lanterna.images.drawing import contact_sheet_boxes
     from lanterna.techniques.rerun import commands_of
 
-    if not result.tiles:
+    if not result.cells:
         return []
     size = (result.picture.shape[1], result.picture.shape[2])
-    boxes = contact_sheet_boxes(size, len(result.tiles), columns=result.columns, gap=result.gap)
+    boxes = contact_sheet_boxes(size, len(result.cells), columns=result.columns, gap=result.gap)
     commands = commands_of(recipe).values()
     return [
         {
-            "label": tile.label,
-            "kind": tile.technique,
-            "settings": tile.settings.model_dump(mode="json"),
+            "label": cell.label,
+            "kind": cell.technique,
+            "settings": cell.settings.model_dump(mode="json"),
             "command": command,
             "box": box,
         }
-        for tile, box, command in zip(result.tiles, boxes, commands, strict=True)
+        for cell, box, command in zip(result.cells, boxes, commands, strict=True)
     ]

@@ -163,7 +163,7 @@ class DreamFrame(Frame):
 
     base: Tensor = field(default_factory=lambda: torch.zeros(3, 1, 1), repr=False)
 
-    def whole(self) -> Tensor:
+    def full_size(self) -> Tensor:
         """The picture as it would be if dreaming ended here, `(3, H, W)` at the final size."""
         assert self.picture is not None
         size, final = tuple(self.picture.shape[1:]), tuple(self.base.shape[1:])

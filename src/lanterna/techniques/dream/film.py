@@ -85,7 +85,7 @@ def dream_zoom(
         begin = settings.only(Dream)
         for part in dream(picture, begin, network=network, guide=guide):
             whole = part
-        first = last = in_8_bits(whole.whole())
+        first = last = in_8_bits(whole.full_size())
         done = 1
         yield Frame(1, settings.frames, dict(whole.numbers), first)
     onward = _onward(settings)
@@ -94,7 +94,7 @@ def dream_zoom(
         (part,) = deque(
             dream(moved, onward.changed({"seed": _seed(settings, number)}), network=network, guide=guide), 1
         )
-        dreamed = part.whole()
+        dreamed = part.full_size()
         if settings.loop:
             dreamed = with_first(dreamed, first, settings.frames - number, settings)
         last = in_8_bits(dreamed)
@@ -141,7 +141,7 @@ def dream_frames(
             start = (here + sure * warp(before[1] - before[0], moved)).clamp(0, 1)
             masks = [(1 - sure).sqrt()]
         (part,) = deque(dream(start, begin, network=network, guide=guide, masks=masks), 1)
-        dreamed = in_8_bits(part.whole())
+        dreamed = in_8_bits(part.full_size())
         before = here, dreamed
         number += 1
         yield Frame(number, count, dict(part.numbers), dreamed)

@@ -22,7 +22,7 @@ from lanterna.techniques.dream.estimate import estimate_dream, worth_estimating
 from lanterna.techniques.dream.film import DreamFilm, dream_frames, dream_zoom
 from lanterna.techniques.dream.windows import match_channels
 from lanterna.techniques.octaves import octave_sizes, resized
-from lanterna.techniques.technique import Estimate, Input, Technique, Tile, Work
+from lanterna.techniques.technique import Estimate, Input, SheetCell, Technique, Work
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -185,10 +185,10 @@ def strongest(network: Network, layer: str, picture: Tensor, count: int = CHANNE
     return means.argsort(descending=True, stable=True)[:count].tolist()
 
 
-def _tiles(settings: Sheet) -> list[Tile]:
+def _cells(settings: Sheet) -> list[SheetCell]:
     """Each picture of a sheet whose settings name what is shown; of a channel its number stands beneath."""
     own = settings.only(Dream).model_dump()
-    tiles = []
+    cells = []
     for name in settings.shown:
         preset = None
         if settings.sheet == "presets":
@@ -198,8 +198,8 @@ def _tiles(settings: Sheet) -> list[Tile]:
         else:
             large = Dream.checked({**own, "layer": (name,)})
         label = name.rpartition(":")[2] if re.fullmatch(r".+:\d+", name) else name
-        tiles.append(Tile(label, "dream", large, preset))
-    return tiles
+        cells.append(SheetCell(label, "dream", large, preset))
+    return cells
 
 
 def _small(large: Dream) -> Dream:
@@ -212,8 +212,8 @@ def _small(large: Dream) -> Dream:
     )
 
 
-def _columns(_: Sheet, tiles: Sequence[Tile]) -> int:
-    return 6 if len(tiles) > 12 else math.ceil(math.sqrt(len(tiles)))
+def _columns(_: Sheet, cells: Sequence[SheetCell]) -> int:
+    return 6 if len(cells) > 12 else math.ceil(math.sqrt(len(cells)))
 
 
 def _title(job: Job, settings: Sheet) -> str:
@@ -235,9 +235,9 @@ def _left_out(settings: Sheet) -> list[str]:
 
 SHEET = sheet_of(
     DREAM, name="dream-sheet", title="A sheet", help="Small dreams side by side, to choose from.",
-    settings=Sheet, flags=("sheet",), makes=("presets", "layers", "channels"), made_by="sheet",
+    settings=Sheet, flags=("sheet",), outputs=("presets", "layers", "channels"), output_setting="sheet",
     shown_first=("sheet", "layer"), hidden=("guided", "shown"),
-    tiles=_tiles, small=_small, choose=_choose, columns=_columns, heading=_title, notes=_left_out,
+    cells=_cells, small=_small, choose=_choose, columns=_columns, heading=_title, notes=_left_out,
 )  # fmt: skip
 
 
@@ -274,7 +274,7 @@ def _length(job: Job) -> tuple[int, float]:
 FILM = film_of(
     DREAM, name="dream-film", title="A film",
     help="An endless zoom into a dream, or an animation that is dreamed.",
-    settings=DreamFilm, film_flag="film", makes=("film",),
+    settings=DreamFilm, film_flag="film", outputs=("film",),
     inputs=(Input("picture", "the picture to zoom into, or an animation", required=True), DREAM.inputs[1]),
     shown_first=("layer", "frames", "zoom", "turn", "loop"),
     frames=_film_frames, length=_length,

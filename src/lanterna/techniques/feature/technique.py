@@ -97,7 +97,7 @@ def _describe(frame: Frame) -> str:
 
 FEATURE = Technique(
     name="feature", title="Feature", help="What a channel, unit or class of a network wants to see.",
-    room="look", settings=Feature, run=_feature, makes=("feature", "sheet"),
+    room="look", settings=Feature, run=_feature, outputs=("feature", "sheet"),
     shown_first=("network", "layer", "channel", "class_", "steps"), check=_has_target,
     describe=_describe,
     arguments=("layer", "channel"),

@@ -21,7 +21,7 @@ from lanterna.techniques.paint.painting import Painting, open_painting
 from lanterna.techniques.paint.pixels import LONGEST
 from lanterna.techniques.paint.race import Race, RaceFrame, race
 from lanterna.techniques.paint.rendering import MOST, Grid, Morph, Render, grid, morph, render, wall
-from lanterna.techniques.technique import Frame, Input, Report, Result, Settings, Technique, Tile, Work
+from lanterna.techniques.technique import Frame, Input, Report, Result, Settings, SheetCell, Technique, Work
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -122,8 +122,8 @@ PAINT = Technique(
 )  # fmt: skip
 
 PAINT_FILM = film_of_learning(
-    PAINT, made="film", name="paint-film", title="A film", help="The same, and a film of how it was learned.",
-    shown_first=("network", "seconds", "size"),
+    PAINT, output="film", name="paint-film", title="A film",
+    help="The same, and a film of how it was learned.", shown_first=("network", "seconds", "size"),
 )  # fmt: skip
 
 
@@ -163,7 +163,7 @@ RACE = Technique(
 )  # fmt: skip
 
 RACE_FILM = film_of_learning(
-    RACE, made="race-film", due=lambda _: True, name="race-film", title="A film of a race",
+    RACE, output="race-film", due=lambda _: True, name="race-film", title="A film of a race",
     help="The same, and a film of it.",
 )  # fmt: skip
 
@@ -221,7 +221,7 @@ def _length(job: Job) -> tuple[int, float]:
 
 MORPH = film_of(
     RENDER, name="morph", title="Morph", help="A film from picture to picture, of a painting of several.",
-    settings=Morph, film_flag="morph", makes=("morph",), shown_first=("frames", "fps", "size"),
+    settings=Morph, film_flag="morph", outputs=("morph",), shown_first=("frames", "fps", "size"),
     frames=_morph, length=_length,
 )  # fmt: skip
 
@@ -304,9 +304,9 @@ RANDOM = Technique(
 )  # fmt: skip
 
 
-def _seeds(settings: RandomSheet) -> list[Tile]:
+def _seeds(settings: RandomSheet) -> list[SheetCell]:
     seeds = range(settings.seed, settings.seed + settings.sheet)
-    return [Tile(str(seed), "random", settings.only(Cppn).changed({"seed": seed})) for seed in seeds]
+    return [SheetCell(str(seed), "random", settings.only(Cppn).changed({"seed": seed})) for seed in seeds]
 
 
 def _small(large: Cppn) -> Cppn:
@@ -316,9 +316,9 @@ def _small(large: Cppn) -> Cppn:
 
 RANDOM_SHEET = sheet_of(
     RANDOM, name="random-sheet", title="Random sheet", help="Seeds side by side, to choose from.",
-    settings=RandomSheet, flags=("sheet",), makes=("random-sheet",),
+    settings=RandomSheet, flags=("sheet",), outputs=("random-sheet",),
     shown_first=("seed", "sheet", "layers", "spread"),
-    partial=False, tiles=_seeds, small=_small, columns=lambda *_: 4, heading=lambda *_: "Seeds", gap=12,
+    partial=False, cells=_seeds, small=_small, columns=lambda *_: 4, heading=lambda *_: "Seeds", gap=12,
 )  # fmt: skip
 
 
@@ -329,7 +329,7 @@ def _loop(job: Job, done: int) -> Frames:
 RANDOM_LOOP = film_of(
     RANDOM, name="random-loop", title="Random loop",
     help="A film through the weights, and back to where it began.",
-    settings=RandomLoop, film_flag="loop", makes=("random-loop",),
+    settings=RandomLoop, film_flag="loop", outputs=("random-loop",),
     shown_first=("seed", "frames", "layers", "spread", "colours"),
     frames=_loop, length=lambda job: (job.settings.frames, job.settings.fps),
 )  # fmt: skip

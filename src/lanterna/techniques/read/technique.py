@@ -100,7 +100,7 @@ READ = Technique(
     trained yet, the fast network is trained first.
     """,
     settings=Read, run=_read, inputs=(Input("picture", "the page to read", required=True),),
-    output=Output.WORDS, makes=("page", "steps"), shown_first=("network",), hidden=("seed", "nearest"),
+    output=Output.WORDS, outputs=("page", "steps"), shown_first=("network",), hidden=("seed", "nearest"),
     switches={"why": ("Say the runner-up and the nearest training digits.", {"nearest": _NEAREST})},
     items=lambda _: ("mnist",),
 )  # fmt: skip

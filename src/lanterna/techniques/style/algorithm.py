@@ -142,7 +142,7 @@ class StyleFrame(Frame):
 
     final: tuple[int, int] = (0, 0)
 
-    def whole(self) -> Tensor:
+    def full_size(self) -> Tensor:
         """The picture at its final size, `(3, H, W)`, enlarged where it has not come so far."""
         assert self.picture is not None
         return resized(self.picture, self.final).clamp(0, 1)

@@ -111,7 +111,7 @@ def style_frames(
                 given["masks"] = [None] * len(styles) + [new] * len(styles)
                 how = onward.model_copy(update={"weights": (*shares, *(_NEW * each for each in shares))})
         (frame,) = deque(style(here, how, network=work, **given), 1)
-        return frame.whole(), dict(frame.numbers)
+        return frame.full_size(), dict(frame.numbers)
 
     return _film(originals, fitted, paint, settings.carry, count=count, done=done, last=last)
 

@@ -16,7 +16,7 @@ from lanterna.techniques.style.algorithm import LONGEST, Stylize, steps_at, styl
 from lanterna.techniques.style.estimate import estimate_style, worth_estimating
 from lanterna.techniques.style.film import InstantFilm, StyleFilm, instant_frames, style_frames
 from lanterna.techniques.style.instant import Instant, instant
-from lanterna.techniques.technique import Estimate, Input, Report, Technique, Tile, Work
+from lanterna.techniques.technique import Estimate, Input, Report, SheetCell, Technique, Work
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -191,10 +191,12 @@ def _grid(settings: Any) -> list[list[Any]]:
     ]
 
 
-def _tiles(settings: Any) -> list[Tile]:
+def _cells(settings: Any) -> list[SheetCell]:
     technique = "instant" if isinstance(settings, Instant) else "style"
     return [
-        Tile(f"{one.strength:g}, {one.brush:g}", technique, one) for row in _grid(settings) for one in row
+        SheetCell(f"{one.strength:g}, {one.brush:g}", technique, one)
+        for row in _grid(settings)
+        for one in row
     ]
 
 
@@ -206,19 +208,19 @@ def _small(large: Any) -> Any:
 
 
 _SHEET: dict[str, Any] = {
-    "tiles": _tiles, "small": _small, "columns": lambda settings, _: len(_grid(settings)[0]),
+    "cells": _cells, "small": _small, "columns": lambda settings, _: len(_grid(settings)[0]),
     "heading": lambda *_: "Strength, brush",
 }  # fmt: skip
 
 STYLE_SHEET = sheet_of(
     STYLE, name="style-sheet", title="A sheet", help="Small pictures, to choose from.",
-    verb="style", flags=("sheet",), makes=("sheet",),
+    verb="style", flags=("sheet",), outputs=("sheet",),
     shown_first=("strength", "brush", "detail", "keep_colours"), **_SHEET,
 )  # fmt: skip
 
 INSTANT_SHEET = sheet_of(
     INSTANT, name="instant-sheet", title="An instant sheet", help="Small pictures, to choose from.",
-    flags=("instant", "sheet"), makes=("instant-sheet",), shown_first=("strength", "brush", "built_in"),
+    flags=("instant", "sheet"), outputs=("instant-sheet",), shown_first=("strength", "brush", "built_in"),
     **_SHEET,
 )  # fmt: skip
 
@@ -255,14 +257,14 @@ _ANIMATION = Input("picture", "an animation: a film made here, or a GIF", requir
 
 STYLE_FILM = film_of(
     STYLE, name="style-film", title="A film", help="An animation, painted frame after frame, step by step.",
-    settings=StyleFilm, film_flag="film", makes=("film",), inputs=(_ANIMATION, STYLE.inputs[1]),
+    settings=StyleFilm, film_flag="film", outputs=("film",), inputs=(_ANIMATION, STYLE.inputs[1]),
     shown_first=("strength", "brush", "frame_steps", "carry", "size"), frames=_film, length=_length,
 )  # fmt: skip
 
 INSTANT_FILM = film_of(
     INSTANT, name="instant-film", title="An instant film",
     help="An animation, every frame painted in the style of a painting.",
-    settings=InstantFilm, film_flag="film", makes=("instant-film",), inputs=(_ANIMATION, _PAINTINGS),
+    settings=InstantFilm, film_flag="film", outputs=("instant-film",), inputs=(_ANIMATION, _PAINTINGS),
     shown_first=("strength", "brush", "built_in", "carry"), frames=_film, length=_length,
 )  # fmt: skip
 

@@ -61,7 +61,7 @@ def _check(settings: TeachHere, counts: Mapping[str, int]) -> TeachHere:
     return settings
 
 
-def _usual_name(settings: TeachHere, files: Mapping[str, Sequence[File]]) -> str:
+def _default_name(settings: TeachHere, files: Mapping[str, Sequence[File]]) -> str:
     """The name of the folder that it is taught with. Errors: `UsageError` where that has no letters."""
     if settings.labels or not files:
         return "taught"
@@ -159,14 +159,14 @@ class Running(BaseModel):
 
 TEACH = Technique(
     name="teach", title="Teach", help="A network learns to tell your own pictures apart.",
-    settings=TeachHere, run=_teach, output=Output.NETWORK, makes=("mistakes", "confusion"),
+    settings=TeachHere, run=_teach, output=Output.NETWORK, outputs=("mistakes", "confusion"),
     inputs=(
         Input(
             "picture", "the pictures of all classes", required=True, many=True,
             folder="a folder whose subfolders are classes, with pictures in each",
         ),
     ),
-    shown_first=("network", "fine_tune"), hidden=("labels",), check=_check, usual_name=_usual_name,
+    shown_first=("network", "fine_tune"), hidden=("labels",), check=_check, default_name=_default_name,
     options=Running, resumes="always", describe=_described, again=False, noted=False,
     manual="""
     Teach a network your own classes: each subfolder of FOLDER is one, with twenty pictures or more in it.

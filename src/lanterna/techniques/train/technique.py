@@ -144,10 +144,10 @@ def _rows(frame: TrainFrame) -> list[str]:
 
 TRAIN = Technique(
     name="train", title="Train", help="A network learns to read handwritten digits.",
-    settings=Train, run=_train, output=Output.NETWORK, makes=("mistakes", "confusion"),
-    usual_preset="fast", arguments=("network",), options=Processes, resumes="always", filmed=True,
+    settings=Train, run=_train, output=Output.NETWORK, outputs=("mistakes", "confusion"),
+    default_preset="fast", arguments=("network",), options=Processes, resumes="always", filmed=True,
     shown_first=("network", "epochs", "learning_rate", "hidden", "channels", "optimiser"),
-    live=("learning_rate",), networks=lambda _: (), usual_name=lambda settings, _: settings.network,
+    live=("learning_rate",), networks=lambda _: (), default_name=lambda settings, _: settings.network,
     describe=_described, rows=_rows,
     manual="""Train a network on MNIST's handwritten digits, and keep it under a name.
 
