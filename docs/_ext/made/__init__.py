@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from made.glossary import glossary
 from made.lessons import lessons
 from made.mathml import as_block, as_inline
 from made.python import python
@@ -39,7 +40,7 @@ def notebooks(app: Sphinx) -> str:
 
 MADE: dict[str, Callable[[Sphinx], str]] = {
     "lessons": lessons, "settings": all_settings, "studio": studio, "python": python, "shelf": shelves,
-    "notebooks": notebooks,
+    "notebooks": notebooks, "glossary": glossary,
 }  # fmt: skip
 
 

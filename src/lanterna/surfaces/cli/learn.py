@@ -1,12 +1,15 @@
 """`lanterna learn`: the lecture's claims, each as an experiment with a finding."""
 
+import shutil
 from itertools import zip_longest
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from lanterna.errors import UsageError
+from lanterna.glossary import GLOSSARY, look_up
 from lanterna.images import check_place, save_picture
 from lanterna.lessons import LESSONS
 from lanterna.lessons.documents import lesson_as_json, lesson_recipe, outcome_as_json
@@ -40,6 +43,9 @@ def learn(
     exercises: Annotated[
         bool, Parameter(help="Print what to try, predict and explain, in place of the experiment.")
     ] = False,
+    words: Annotated[
+        bool, Parameter(help="Explain the terms of the field, or the one given in place of a lesson.")
+    ] = False,
     output: Output = None,
     force: Force = False,
     json: Json = False,
@@ -49,8 +55,11 @@ def learn(
 
     `lanterna learn` lists the lessons, `lanterna learn curve` does one, `--set degree=9` changes it. Without
     -o the picture is written to learn-NAME.png. `--exercises` prints its exercises, which `lanterna.check`
-    checks in Python.
+    checks in Python. `--words` explains the terms: `lanterna learn logit --words`.
     """
+    if words:
+        _explain(name, json=json)
+        return
     if name is None:
         if exercises:
             raise UsageError(f"--exercises: expected a lesson before it, one of {', '.join(LESSONS)}")
@@ -92,6 +101,16 @@ def learn(
         show("", *_table(outcome.rows))
     say("", quiet=quiet)
     say(f"{place}: the picture; the code: {lesson.where}", quiet=quiet)
+
+
+def _explain(word: str | None, *, json: bool) -> None:
+    terms = GLOSSARY if word is None else dict([look_up(word)])
+    if json:
+        emit_json(terms)
+        return
+    for term, meaning in terms.items():
+        lines = wrap(meaning, min(100, shutil.get_terminal_size().columns) - 4)
+        show(term, *(f"    {line}" for line in lines))
 
 
 def _list(*, json: bool) -> None:

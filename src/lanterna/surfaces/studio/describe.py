@@ -6,6 +6,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from lanterna.glossary import GLOSSARY, ORDINARY, forms
 from lanterna.surfaces.studio.techniques import techniques
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def described() -> Techniques:
         "rooms": [_room(name, those[0]) for name, those in by_room.items()],
         "places": [place for those in by_room.values() for place in _places(those)],
         "techniques": [_technique(each) for each in techniques().values()],
+        "glossary": {form: GLOSSARY[term] for form, term in forms().items() if term not in ORDINARY},
     }
 
 

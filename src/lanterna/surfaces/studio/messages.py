@@ -117,6 +117,7 @@ Room = TypedDict("Room", {"name": str, "title": str, "own": bool})
 Place = TypedDict("Place", {"label": str, "room": str, "kind": str, "role": str, "suffix": str})
 Techniques = TypedDict("Techniques", {
     "rooms": list[Room], "places": list[Place], "techniques": list[Making],
+    "glossary": dict[str, str],
 })  # fmt: skip
 Why = TypedDict("Why", {"rather_than": int, "terms": list[int]})
 Digit = TypedDict("Digit", {

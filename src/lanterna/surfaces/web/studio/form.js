@@ -3,6 +3,7 @@
 import { html, useState, words } from "./html.js";
 import { bent, same, settings, understood, written } from "./schema.js";
 import { networks } from "./store.js";
+import { Explained } from "./terms.js";
 
 /** @import { State } from "preact" */
 /** @import { Technique, Settings } from "./api.js" */
@@ -112,7 +113,7 @@ function Control({ setting, value, usual, changed, change, live }) {
       </div>
       <${Kind} ...${given} />
       <p class="hint" id=${`${id}-words`}>
-        ${setting.words}
+        <${Explained} text=${setting.words} />
       </p>
     </div>
   `;

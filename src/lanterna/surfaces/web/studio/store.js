@@ -4,6 +4,7 @@
 import { messageOf } from "lanterna/words.js";
 import { get } from "./api.js";
 import { batch, computed, effect, signal } from "./html.js";
+import { glossary } from "./terms.js";
 
 /** @import { Signal } from "preact" */
 /** @import { Example, Job, NetworkOf, Place, Technique, RoomOf, ShelfItem } from "./api.js" */
@@ -205,6 +206,7 @@ export const load = {
       places.value = described.places;
       if (!route.value.room) route.value = { ...route.value, room: home() };
       techniques.value = described.techniques;
+      glossary.value = described.glossary;
       examples.value = shown;
       networks.value = nets;
       shelf.value = items;
