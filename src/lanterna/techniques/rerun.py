@@ -236,7 +236,7 @@ def commands_of(recipe: Recipe) -> dict[str, str]:
     with suppress(UsageError):  # settings of another version
         for cell in technique.cells(technique.settings.checked(settings_of(recipe, technique))):
             large = next(each for each in of_verb(technique.verb) if each.name == cell.technique)
-            output, settings = large.output, cell.settings.model_dump(mode="json")
+            output, settings = large.default_output, cell.settings.model_dump(mode="json")
             one = recipe.model_copy(update={"output": output, "settings": settings})
             file = re.sub(r"[^a-z0-9_.]+", "-", f"{cell.technique}-{cell.label}".lower()).strip("-")
             found[cell.label] = command_line(one, f"{file}.png", preset=cell.preset)
