@@ -16,10 +16,10 @@ from lanterna.files import human_size
 from lanterna.probes.neurons import neurons_sheet
 from lanterna.techniques.derive import film_of, film_of_learning, sheet_of
 from lanterna.techniques.paint.algorithm import Paint, PaintFrame, paint
-from lanterna.techniques.paint.cppn import Cppn, random_loop, random_picture
 from lanterna.techniques.paint.painting import Painting, open_painting
 from lanterna.techniques.paint.pixels import LONGEST
 from lanterna.techniques.paint.race import Race, RaceFrame, race
+from lanterna.techniques.paint.random_picture import RandomPicture, random_loop, random_picture
 from lanterna.techniques.paint.rendering import MOST, Grid, Morph, Render, grid, morph, render, wall
 from lanterna.techniques.technique import Frame, Input, Report, Result, Settings, SheetCell, Technique, Work
 
@@ -262,13 +262,13 @@ NEURONS = Technique(
 # Without a picture.
 
 
-class RandomSheet(Cppn):
+class RandomSheet(RandomPicture):
     """A contact sheet of seeds, beginning with `seed`."""
 
     sheet: int = Field(default=16, ge=1, le=400, description="A sheet of so many seeds, to choose from.")
 
 
-class RandomLoop(Cppn):
+class RandomLoop(RandomPicture):
     """A round trip through weight space."""
 
     frames: int = Field(default=120, ge=2, le=100_000, description="How many frames it has.")
@@ -282,7 +282,7 @@ def _random(job: Job) -> Frames:
     yield Frame(1, 1, picture=random_picture(job.settings))
 
 
-def _fits_memory(settings: Cppn, _: Mapping[str, int]) -> Cppn:
+def _fits_memory(settings: RandomPicture, _: Mapping[str, int]) -> RandomPicture:
     if settings.width * settings.height > MOST:
         raise UsageError(
             f"at most {MOST:,} pixels are painted, {settings.width} × {settings.height} are more: "
@@ -293,7 +293,7 @@ def _fits_memory(settings: Cppn, _: Mapping[str, int]) -> Cppn:
 
 RANDOM = Technique(
     name="random", title="Random", help="What a network paints that has learned nothing.", verb="paint",
-    command=("paint", "--random"), settings=Cppn, run=_random, on_device=False,
+    command=("paint", "--random"), settings=RandomPicture, run=_random, on_device=False,
     shown_first=("seed", "layers", "spread", "zoom", "mirror", "repeats", "colours"), check=_fits_memory,
     manual="""Paint without a picture: a network that has learned nothing, its weights drawn by --seed.
 
@@ -306,10 +306,12 @@ RANDOM = Technique(
 
 def _seeds(settings: RandomSheet) -> list[SheetCell]:
     seeds = range(settings.seed, settings.seed + settings.sheet)
-    return [SheetCell(str(seed), "random", settings.only(Cppn).changed({"seed": seed})) for seed in seeds]
+    return [
+        SheetCell(str(seed), "random", settings.only(RandomPicture).changed({"seed": seed})) for seed in seeds
+    ]
 
 
-def _small(large: Cppn) -> Cppn:
+def _small(large: RandomPicture) -> RandomPicture:
     tall = max(8, round(_TILE * large.height / large.width))
     return large.changed({"width": _TILE, "height": tall})
 
@@ -323,7 +325,7 @@ RANDOM_SHEET = sheet_of(
 
 
 def _loop(job: Job, done: int) -> Frames:
-    return random_loop(job.settings.only(Cppn), job.settings.frames, done=done)
+    return random_loop(job.settings.only(RandomPicture), job.settings.frames, done=done)
 
 
 RANDOM_LOOP = film_of(

@@ -10,8 +10,8 @@ frame, found on a coarse grid of positions, so that no neuron is stuck and no pi
 seed. Colours are chosen in Oklab (Ottosson 2020), where equal steps look equal: the network's three outputs
 are lightness and a place in a palette that the seed draws.
 
-    save_picture(random_picture(Cppn(seed=7)), "seven.png")
-    for frame in random_loop(Cppn(seed=7), 120): ...       # a film whose last frame meets its first
+    save_picture(random_picture(RandomPicture(seed=7)), "seven.png")
+    for frame in random_loop(RandomPicture(seed=7), 120): ...  # a film whose last frame meets its first
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-class Cppn(Settings):
+class RandomPicture(Settings):
     """Let a network paint that has learned nothing."""
 
     verb: ClassVar[str] = "random"
@@ -112,17 +112,17 @@ class _Palette:
     light: float
 
 
-def random_picture(settings: Cppn | None = None, *, size: tuple[int, int] | None = None) -> Tensor:
+def random_picture(settings: RandomPicture | None = None, *, size: tuple[int, int] | None = None) -> Tensor:
     """The picture of a seed, `(3, H, W)` in [0, 1], at the size of the settings or another (height, width).
 
     The same seed is the same picture at every size of the same shape. Pixels are painted tile by tile, so
     that memory is that of the result and little more.
     """
-    settings = settings or Cppn()
+    settings = settings or RandomPicture()
     return _painted(_drawn(settings), settings, size or (settings.height, settings.width))
 
 
-def random_loop(settings: Cppn, frames: int = 120, *, done: int = 0) -> Generator[Frame, None, None]:
+def random_loop(settings: RandomPicture, frames: int = 120, *, done: int = 0) -> Generator[Frame, None, None]:
     """A round trip through weight space: the picture of the seed, others near it, and back, in `frames`.
 
     All weights go round one circle at an even pace, in a plane that the seed draws; the frame after the last
@@ -148,7 +148,7 @@ def random_loop(settings: Cppn, frames: int = 120, *, done: int = 0) -> Generato
         yield Frame(number + 1, frames, {"angle": 360 * number / frames}, picture)
 
 
-def _drawn(settings: Cppn) -> _Network:
+def _drawn(settings: RandomPicture) -> _Network:
     """A network from the seed of the settings."""
     generator = torch.Generator().manual_seed(settings.seed)
     widths = [3 if settings.radius else 2, *settings.layers * [settings.neurons], 3]
@@ -170,7 +170,7 @@ def _drawn(settings: Cppn) -> _Network:
     return _Network(weights, biases, slopes, (middle[0].item(), middle[1].item()), palette)
 
 
-def _told(settings: Cppn, middle: tuple[float, float], x: Tensor, y: Tensor) -> Tensor:
+def _told(settings: RandomPicture, middle: tuple[float, float], x: Tensor, y: Tensor) -> Tensor:
     """What the network is told of places, `(N, 2 or 3)`; x and y are -1 to 1 along the shorter side."""
     if settings.repeats > 1:
         middle = 0.0, 0.0
@@ -192,7 +192,7 @@ def _told(settings: Cppn, middle: tuple[float, float], x: Tensor, y: Tensor) -> 
 class _Ready:
     """A network whose sums are brought to mean 0 and deviation 1 over the frame."""
 
-    def __init__(self, network: _Network, settings: Cppn, sides: tuple[float, float]) -> None:
+    def __init__(self, network: _Network, settings: RandomPicture, sides: tuple[float, float]) -> None:
         self.network, self.settings = network, settings
         steps = (torch.arange(_GRID) + 0.5) / _GRID * 2 - 1
         y, x = torch.meshgrid(steps * sides[0], steps * sides[1], indexing="ij")
@@ -223,7 +223,7 @@ class _Ready:
         return sums
 
 
-def _painted(network: _Network, settings: Cppn, size: tuple[int, int]) -> Tensor:
+def _painted(network: _Network, settings: RandomPicture, size: tuple[int, int]) -> Tensor:
     height, width = size
     shorter = min(size)
     sides = height / shorter / settings.zoom, width / shorter / settings.zoom
@@ -242,7 +242,7 @@ def _painted(network: _Network, settings: Cppn, size: tuple[int, int]) -> Tensor
     return result.view(3, height, width)
 
 
-def _coloured(outputs: Tensor, settings: Cppn, palette: _Palette) -> Tensor:
+def _coloured(outputs: Tensor, settings: RandomPicture, palette: _Palette) -> Tensor:
     """Colours `(N, 3)` of the network's outputs."""
     level = torch.sigmoid(1.7 * outputs)  # (N, 3), about evenly spread over 0 to 1
     if settings.colours == "rgb":
