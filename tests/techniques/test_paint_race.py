@@ -11,7 +11,7 @@ from lanterna import open_picture, shelf
 from lanterna.errors import UsageError
 from lanterna.images.drawing import as_image
 from lanterna.techniques.octaves import resized
-from lanterna.techniques.paint.jpeg_beside import jpeg_of_equal_psnr
+from lanterna.techniques.paint.jpeg_comparison import jpeg_of_equal_psnr
 from lanterna.techniques.paint.race import NETWORKS, Race, entry, race
 
 

@@ -17,8 +17,8 @@ from lanterna.techniques.octaves import resized
 from lanterna.techniques.style import algorithm as recipes
 from lanterna.techniques.style.algorithm import Stylize, style
 from lanterna.techniques.style.descent import Descent
-from lanterna.techniques.style.layers import LAYER_WEIGHTS, layers_of
-from lanterna.techniques.style.loss import Loss, loss_of, moments_of, reach
+from lanterna.techniques.style.layers import LAYER_WEIGHTS, choose_layers
+from lanterna.techniques.style.loss import Loss, compute_loss, compute_moments, receptive_radius
 
 pytestmark = pytest.mark.usefixtures("real_shelf")
 QUICK = {"size": 64, "steps": 5}
@@ -69,8 +69,8 @@ def painted(photo, network, styles, given=None, **settings):
 
 def apart(network, picture, painting, statistics=gram_distance):
     """How far a picture's statistics are from a painting's, over all layers, in float32."""
-    wanted = moments_of(network, painting, LAYERS, 4096)
-    found = moments_of(network, picture, LAYERS, 4096)
+    wanted = compute_moments(network, painting, LAYERS, 4096)
+    found = compute_moments(network, picture, LAYERS, 4096)
     return sum(
         weight * statistics(wanted[name])(found[name]).item() for name, weight in LAYER_WEIGHTS.items()
     )
@@ -226,28 +226,28 @@ def test_in_tiles_it_is_what_it_is_whole(vgg, bricks, statistics, size, layers):
     """To within rounding, with masks, for any size: the sums are over the same positions."""
     photo = photograph("chelsea.png", *size)
     settings = Stylize(statistics=statistics, **layers)
-    content_layer, weights = layers_of(vgg, settings.content_layer, settings.style_layers)
+    content_layer, weights = choose_layers(vgg, settings.content_layer, settings.style_layers)
     left = torch.linspace(0, 1, size[1]).expand(size)
-    content_part, painted_part = recipes._aims(
+    content_part, painted_part = recipes._compute_targets(
         settings, vgg, photo, [bricks, 1 - bricks], [left, 1 - left], left, content_layer, list(weights),
         settings.tile,
     )  # fmt: skip
-    aim = recipes._aim(settings, content_part, painted_part, weights)
+    target = recipes._weighted_target(settings, content_part, painted_part, weights)
     noisy = (photo + 0.1 * torch.randn(photo.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
-    whole, tiled = (loss_of(vgg, noisy, aim, tile) for tile in (4096, 64))
+    whole, tiled = (compute_loss(vgg, noisy, target, tile) for tile in (4096, 64))
     assert tiled.total == pytest.approx(whole.total, rel=1e-4)
-    worst = (tiled.slope - whole.slope).abs().max() / whole.slope.abs().max()
+    worst = (tiled.gradient - whole.gradient).abs().max() / whole.gradient.abs().max()
     assert worst < 2e-3
 
 
 def test_how_far_vgg_looks_is_known(vgg):
     """By poking: a pixel just within reach of a position of relu5_1 moves it, one just outside does not."""
-    assert reach(vgg, frozenset({"relu5_1"})) == 66
+    assert receptive_radius(vgg, frozenset({"relu5_1"})) == 66
     wide = torch.rand(1, 3, 16, 400, generator=torch.Generator().manual_seed(0)).requires_grad_()
     look(vgg, wide, "relu4_1")  # a warm-up that costs nothing to read
     outputs = dict(vgg.run(wide))["relu5_1"]
-    (slope,) = torch.autograd.grad(outputs[0, :, 0, 12].sum(), wide)
-    moved = slope[0].abs().sum((0, 1)).nonzero()
+    (gradient,) = torch.autograd.grad(outputs[0, :, 0, 12].sum(), wide)
+    moved = gradient[0].abs().sum((0, 1)).nonzero()
     middle = 12 * 16 + 7.5
     assert (moved - middle).abs().max() <= 66
 

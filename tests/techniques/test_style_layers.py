@@ -12,7 +12,7 @@ from lanterna.networks import open_network
 from lanterna.networks.digits import conv
 from lanterna.techniques.octaves import resized
 from lanterna.techniques.style.algorithm import Stylize, style
-from lanterna.techniques.style.layers import layers_of
+from lanterna.techniques.style.layers import choose_layers
 
 QUICK = {"size": 96, "steps": 8}
 
@@ -42,7 +42,7 @@ def vgg19():
 
 
 def test_the_layers_of_a_vgg_19_are_the_ones_that_everybody_uses():
-    content, weights = layers_of(open_network(f"{__file__}:vgg19"))
+    content, weights = choose_layers(open_network(f"{__file__}:vgg19"))
     # In torchvision's numbering relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1, and relu4_2.
     assert list(weights) == [f"features.{number}" for number in (1, 6, 11, 20, 29)]
     assert content == "features.22"
@@ -52,11 +52,11 @@ def test_the_layers_of_a_vgg_19_are_the_ones_that_everybody_uses():
 @pytest.mark.usefixtures("real_shelf")
 def test_our_own_keeps_its_layers_and_named_ones_win():
     vgg = open_network("vgg16")
-    assert layers_of(vgg)[0] == "relu4_2"
-    assert list(layers_of(vgg, named=("relu3_1",))[1]) == ["relu3_1"]
-    assert layers_of(open_network("efficientnet-lite0"), "block9")[0] == "block9"
+    assert choose_layers(vgg)[0] == "relu4_2"
+    assert list(choose_layers(vgg, named=("relu3_1",))[1]) == ["relu3_1"]
+    assert choose_layers(open_network("efficientnet-lite0"), "block9")[0] == "block9"
     with pytest.raises(UsageError, match="no layer 'relu9_9'"):
-        layers_of(vgg, "relu9_9")
+        choose_layers(vgg, "relu9_9")
 
 
 @pytest.mark.parametrize("name", [f"{__file__}:vgg19", "efficientnet-lite0"])
@@ -73,4 +73,4 @@ def test_a_picture_comes_nearer_to_the_painting_as_another_network_sees_it(real_
 
 def test_a_network_without_colours_is_told():
     with pytest.raises(UsageError, match="sees no colours"):
-        layers_of(conv())
+        choose_layers(conv())

@@ -27,7 +27,7 @@ from lanterna.networks.coordinates import Coordinates
 from lanterna.networks.hash_grid import Corners
 from lanterna.techniques.checkpoint import Checkpointer, load_optimiser, restoring, resumed
 from lanterna.techniques.paint.painting import TILE, Painting
-from lanterna.techniques.paint.pixels import Pixels, pixels_of, psnr
+from lanterna.techniques.paint.pixels import Pixels, prepare_pixels, psnr
 from lanterna.techniques.technique import Frame, Settings
 
 if TYPE_CHECKING:
@@ -159,12 +159,12 @@ def paint(
     """
     settings = settings or Paint()
     several = [pictures] if isinstance(pictures, Tensor) else list(pictures)
-    pixels = pixels_of(several, masks, settings.size, settings.keep, settings.seed)
+    pixels = prepare_pixels(several, masks, settings.size, settings.keep, settings.seed)
     checkpointer = Checkpointer(checkpoint, settings, [pixels.colours, pixels.seen], checkpoint_every)
     place = choose_device(device)
     if place.type == "mps":  # where torch has no embedding_bag
         place = torch.device("cpu")
-    work = _Work(pixels, settings, place)
+    work = _Training(pixels, settings, place)
     if checkpoint and resume:
         state = checkpointer.read(set(work.state()))
         with restoring(checkpoint):
@@ -174,7 +174,7 @@ def paint(
 
 
 def _frames(
-    work: _Work, checkpointer: Checkpointer, also_at: Container[int]
+    work: _Training, checkpointer: Checkpointer, also_at: Container[int]
 ) -> Generator[PaintFrame, Paint | None, None]:
     reuse_memory()  # each step fills and frees the same large blocks
     due = work.seconds + 0.02
@@ -202,7 +202,7 @@ def _frames(
         checkpointer.write(work.state())
 
 
-class _Work:
+class _Training:
     """All that a painting needs while it is learned."""
 
     def __init__(self, pixels: Pixels, settings: Paint, device: torch.device) -> None:

@@ -58,7 +58,7 @@ class Pixels:
         return self.colours[numbers].float().div_(255)
 
 
-def pixels_of(
+def prepare_pixels(
     pictures: Sequence[Tensor], masks: Sequence[Tensor], size: int | None, keep: float, seed: int
 ) -> Pixels:
     """The pixels of pictures `(3, H, W)` at the size that is trained at, all cut to the shape of the first.

@@ -24,8 +24,8 @@ from pydantic import Field
 from lanterna.networks.coordinate_plan import CoordinateNetwork, CoordinatePlan
 from lanterna.networks.coordinates import Coordinates
 from lanterna.techniques.paint.algorithm import Paint, PaintFrame, paint
-from lanterna.techniques.paint.jpeg_beside import Jpeg, jpeg_of_equal_psnr
-from lanterna.techniques.paint.pixels import pixels_of
+from lanterna.techniques.paint.jpeg_comparison import Jpeg, jpeg_of_equal_psnr
+from lanterna.techniques.paint.pixels import prepare_pixels
 from lanterna.techniques.paint.race_sheet import Lane, race_sheet
 from lanterna.techniques.technique import Frame, Settings
 
@@ -111,7 +111,7 @@ def race(
     Errors: those of `paint`; `UsageError` before the first step.
     """
     settings = settings or Race()
-    pixels = pixels_of([picture], (), settings.size, 1.0, settings.seed)
+    pixels = prepare_pixels([picture], (), settings.size, 1.0, settings.seed)
     height, width = pixels.size
     goal = pixels.colours_of(torch.arange(height * width)).T.reshape(3, height, width)
     entries = {name: entry(name, settings, pixels.size) for name in NETWORKS}
@@ -195,11 +195,11 @@ def entry(name: CoordinateNetwork, settings: Race, size: tuple[int, int]) -> Pai
         "seed": settings.seed,
     }  # fmt: skip
     if settings.equal == "parameters":
-        values |= of_so_many_parameters(name, settings.parameters, size)
+        values |= match_parameters(name, settings.parameters, size)
     return Paint(**values)
 
 
-def of_so_many_parameters(name: CoordinateNetwork, goal: int, size: tuple[int, int]) -> dict[str, int]:
+def match_parameters(name: CoordinateNetwork, goal: int, size: tuple[int, int]) -> dict[str, int]:
     """Settings of a network that come nearest to `goal` numbers to learn, its depth as it suits it.
 
     A hash grid has tables as large as leave a quarter of the numbers, or 16 neurons at least, to the layers
@@ -209,7 +209,7 @@ def of_so_many_parameters(name: CoordinateNetwork, goal: int, size: tuple[int, i
         return {"neurons": _neurons(goal, size, network=name)}
     for entries in range(17, 3, -1):
         settings = {"grid_entries": entries}
-        if parameters_of(size, network=name, neurons=16, **settings) <= goal:
+        if count_parameters(size, network=name, neurons=16, **settings) <= goal:
             break
     return {**settings, "neurons": _neurons(goal, size, network=name, **settings)}
 
@@ -219,17 +219,17 @@ def _neurons(goal: int, size: tuple[int, int], **settings: Any) -> int:  # setti
     low, high = 1, 1024
     while low < high:
         middle = (low + high) // 2
-        if parameters_of(size, neurons=middle, **settings) < goal:
+        if count_parameters(size, neurons=middle, **settings) < goal:
             low = middle + 1
         else:
             high = middle
     return min(
         (each for each in (low - 1, low) if each > 0),
-        key=lambda each: abs(parameters_of(size, neurons=each, **settings) - goal),
+        key=lambda each: abs(count_parameters(size, neurons=each, **settings) - goal),
     )
 
 
-def parameters_of(size: tuple[int, int], **settings: Any) -> int:  # settings of a plan
+def count_parameters(size: tuple[int, int], **settings: Any) -> int:  # settings of a plan
     """How many numbers a network with these settings learns, for a picture of that size."""
     with torch.device("meta"):
         network = Coordinates(CoordinatePlan(**settings), size)

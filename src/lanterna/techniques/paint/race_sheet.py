@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from lanterna.techniques.paint.jpeg_beside import Jpeg
+    from lanterna.techniques.paint.jpeg_comparison import Jpeg
 
 WIDTH = 1280
 _GAP, _WORDS, _CURVES = 24, 88, 220  # pixels: between pictures, for what is said of each, and the curves

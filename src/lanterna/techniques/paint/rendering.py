@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from lanterna.techniques.paint.painting import Painting
 
-MOST = 200_000_000
+MAX_PIXELS = 200_000_000
 """Pixels that are painted at most: as many as a picture may have that is opened."""
 
 _SHEET = 2400  # pixels along the longer side of a grid, about, where no size is asked for
@@ -81,8 +81,8 @@ class View(Settings):
         elif size:
             scale = int(size) / max(height, width)
             height, width = (max(1, round(side * scale)) for side in (height, width))
-        if height * width > MOST:
-            raise UsageError(f"size: at most {MOST:,} pixels are painted, {width} × {height} are more")
+        if height * width > MAX_PIXELS:
+            raise UsageError(f"size: at most {MAX_PIXELS:,} pixels are painted, {width} × {height} are more")
         return height, width
 
     def seen(self, painting: Painting, size: tuple[int, int], which: Sequence[float]) -> Tensor:
@@ -177,8 +177,8 @@ def grid(painting: Painting, settings: Grid | None = None) -> Generator[Frame, N
         share = min(1.0, _SHEET / max(across * width, down * height))
         height, width = (max(8, round(side * share)) for side in (height, width))
     size = down * (height + _GAP) + _GAP, across * (width + _GAP) + _GAP
-    if size[0] * size[1] > MOST:
-        raise UsageError(f"size: a grid has at most {MOST:,} pixels, {size[1]} × {size[0]} are more")
+    if size[0] * size[1] > MAX_PIXELS:
+        raise UsageError(f"size: a grid has at most {MAX_PIXELS:,} pixels, {size[1]} × {size[0]} are more")
     sheet = _filled(NIGHT, *size)
     for number in range(down * across):
         row, column = divmod(number, across)
@@ -212,7 +212,7 @@ def morph(
         yield Frame(number + 1, count, picture=settings.seen(painting, size, weights))
 
 
-def wall(painting: Painting, most: int) -> Tensor:
+def render_all(painting: Painting, most: int) -> Tensor:
     """All pictures of a painting side by side, in about `most` pixels, `(3, H, W)`; one alone as it is."""
     height, width = painting.size
     if painting.pictures == 1:

@@ -20,7 +20,16 @@ from lanterna.techniques.paint.painting import Painting, open_painting
 from lanterna.techniques.paint.pixels import LONGEST
 from lanterna.techniques.paint.race import Race, RaceFrame, race
 from lanterna.techniques.paint.random_picture import RandomPicture, random_loop, random_picture
-from lanterna.techniques.paint.rendering import MOST, Grid, Morph, Render, grid, morph, render, wall
+from lanterna.techniques.paint.rendering import (
+    MAX_PIXELS,
+    Grid,
+    Morph,
+    Render,
+    grid,
+    morph,
+    render,
+    render_all,
+)
 from lanterna.techniques.technique import Frame, Input, Report, Result, Settings, SheetCell, Technique, Work
 
 if TYPE_CHECKING:
@@ -70,7 +79,7 @@ def _paint(job: Job) -> Work:
 
 
 def _shown(frame: PaintFrame) -> Tensor | None:
-    return wall(frame.painting, _ON_THE_WAY) if frame.painting.pictures > 1 else frame.picture
+    return render_all(frame.painting, _ON_THE_WAY) if frame.painting.pictures > 1 else frame.picture
 
 
 def _whole(frame: PaintFrame) -> Tensor:
@@ -78,7 +87,7 @@ def _whole(frame: PaintFrame) -> Tensor:
     painting, picture = frame.painting, frame.picture
     if painting.pictures == 1 and picture is not None and tuple(picture.shape[1:]) == painting.size:
         return picture
-    return wall(painting, _AT_THE_END)
+    return render_all(painting, _AT_THE_END)
 
 
 def _describe(frame: Frame) -> str:
@@ -283,9 +292,9 @@ def _random(job: Job) -> Frames:
 
 
 def _fits_memory(settings: RandomPicture, _: Mapping[str, int]) -> RandomPicture:
-    if settings.width * settings.height > MOST:
+    if settings.width * settings.height > MAX_PIXELS:
         raise UsageError(
-            f"at most {MOST:,} pixels are painted, {settings.width} × {settings.height} are more: "
+            f"at most {MAX_PIXELS:,} pixels are painted, {settings.width} × {settings.height} are more: "
             "--width and --height with less"
         )
     return settings

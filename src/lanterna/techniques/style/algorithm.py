@@ -30,17 +30,17 @@ from lanterna.probes.statistics import gram_distance, wasserstein_distance
 from lanterna.techniques.checkpoint import Checkpointer, resumed
 from lanterna.techniques.octaves import resized, shrunk
 from lanterna.techniques.style.descent import Descent
-from lanterna.techniques.style.layers import layers_of, without_frame
+from lanterna.techniques.style.layers import choose_layers, replicate_edges
 from lanterna.techniques.style.loss import (
-    Aim,
     Content,
     Loss,
     Style,
+    Target,
     Weights,
-    features_of,
-    loss_of,
-    moments_of,
-    reach,
+    compute_features,
+    compute_loss,
+    compute_moments,
+    receptive_radius,
 )
 from lanterna.techniques.technique import Frame, Settings
 
@@ -179,8 +179,8 @@ def style(
         if given and len(given) != len(styles):
             raise UsageError(f"style: expected {len(styles)} {name}, one for each painting, got {len(given)}")
     network = network or open_network(settings.network, device=device)
-    content_layer, layer_weights = layers_of(network, settings.content_layer, settings.style_layers)
-    work = without_frame(optimize_for_inference(network, [content_layer, *layer_weights]))
+    content_layer, layer_weights = choose_layers(network, settings.content_layer, settings.style_layers)
+    work = replicate_edges(optimize_for_inference(network, [content_layer, *layer_weights]))
     sizes = style_sizes(photo.shape[1], photo.shape[2], settings)
     place = network.get_buffer("mean").device
     photo = photo.to(place)
@@ -244,7 +244,7 @@ def _frames(
     picture: Tensor | None = None
     first, done, tile = 0, 0, settings.tile
     # Smaller ones are nearly all margin, which every tile looks at again.
-    least = max(256, 4 * reach(network, frozenset({content_layer, *layer_weights})))
+    least = max(256, 4 * receptive_radius(network, frozenset({content_layer, *layer_weights})))
     if begun:
         first, done, picture = begun["number"], begun["step"], begun["descent"]["picture"].to(photo)
         settings = settings.changed(begun["live"])
@@ -255,7 +255,15 @@ def _frames(
         descent = Descent(_enlarged(picture, photo, size).clamp(0, 1), settings.optimiser)
         longest = max(here.shape[1:])
         aims = partial(
-            _aims, settings, network, here, styles, masks, content_mask, content_layer, list(layer_weights)
+            _compute_targets,
+            settings,
+            network,
+            here,
+            styles,
+            masks,
+            content_mask,
+            content_layer,
+            list(layer_weights),
         )
         (content, painted), tile = fitting(aims, tile, longest, least)
         if begun and number == first:
@@ -263,8 +271,8 @@ def _frames(
             numbers = begun["numbers"]
         for step in range(max(1, done), counts[number] + 1):
             if step > done:  # where it was taken up the step is made already
-                aim = _aim(settings, content, painted, layer_weights)
-                losses = partial(loss_of, network, aim=aim)
+                target = _weighted_target(settings, content, painted, layer_weights)
+                losses = partial(compute_loss, network, target=target)
                 found, tile = _step(descent, losses, tile, longest, least)
                 numbers = {"loss": found.total, "style": found.style, "content": found.content}
             shown = _finished(
@@ -333,7 +341,7 @@ def _enlarged(picture: Tensor, photo: Tensor, size: tuple[int, int]) -> Tensor:
     return resized(picture, size) + resized(photo, size) - resized(resized(photo, tuple(smaller)), size)
 
 
-def _aims(
+def _compute_targets(
     settings: Stylize,
     network: Network,
     photo: Tensor,
@@ -345,7 +353,7 @@ def _aims(
     tile: int,
 ) -> tuple[Content, list[Style]]:
     """What is wanted at this size: the photograph's content, and each painting's statistics."""
-    features = features_of(network, photo, content_layer, tile)
+    features = compute_features(network, photo, content_layer, tile)
     unit = max(features.float().var().item(), 1e-12)
     where = None if content_mask is None else content_mask.reshape(1, *content_mask.shape[-2:]).to(photo)
     distance = gram_distance if settings.statistics == "gram" else wasserstein_distance
@@ -353,7 +361,7 @@ def _aims(
     for each, mask in zip(styles, masks or [None] * len(styles), strict=True):
         longest = max(64, round(settings.brush * max(photo.shape[1:])))
         painting = resized(each, _fitted(each.shape[1], each.shape[2], longest)).clamp(0, 1)
-        found = moments_of(network, painting, layers, tile)
+        found = compute_moments(network, painting, layers, tile)
         painted.append(
             Style(
                 1.0,
@@ -377,9 +385,9 @@ def _step(
     return descent.step(measure), tile
 
 
-def _aim(
+def _weighted_target(
     settings: Stylize, content: Content, painted: Sequence[Style], layer_weights: dict[str, float]
-) -> Aim:
+) -> Target:
     """The loss as the settings weigh it now."""
     given = settings.weights or (1.0,) * len(painted)
     share = [weight / sum(given) for weight in given]
@@ -391,7 +399,7 @@ def _aim(
         for number, (name, weight) in enumerate(layer_weights.items())
     }
     layers = {name: weight / sum(tilted.values()) for name, weight in tilted.items()}
-    return Aim(
+    return Target(
         content,
         [Style(weight, each.distances, each.where) for weight, each in zip(share, painted, strict=True)],
         Weights(layers, _CONTENT / settings.strength**2, _SMOOTHNESS / settings.detail),

@@ -22,7 +22,7 @@ _FIRST = 0.03  # the mean change of a value by the first step of L-BFGS, which k
 _HISTORY = (4, 12)  # the fewest and the most steps it keeps
 
 
-def kept_steps(size: int) -> int:
+def history_size(size: int) -> int:
     """How many steps L-BFGS keeps for a picture of `size` bytes: twice the picture each."""
     fewest, most = _HISTORY
     return max(fewest, min(most, _MEMORY // (2 * size)))
@@ -49,7 +49,7 @@ class Descent:
         if self._how == "adam":
             self._optimiser = uncompiled(torch.optim.Adam)([self.picture], lr=0.03, betas=(0.9, 0.99))
             return
-        kept = kept_steps(self.picture.nbytes)
+        kept = history_size(self.picture.nbytes)
         self._optimiser = uncompiled(torch.optim.LBFGS)(
             [self.picture], lr=_FIRST * self.picture.numel(), max_iter=1, history_size=kept,
             tolerance_grad=0, tolerance_change=0,
@@ -75,7 +75,7 @@ class Descent:
         assert math.isfinite(found.total), "the loss of the first picture is no number"
         self.measured = self.picture.clone()
         self._before = (self.measured, found)
-        self.picture.grad = found.slope.contiguous()  # channels last comes back, and L-BFGS wants it flat
+        self.picture.grad = found.gradient.contiguous()  # channels last comes back, and L-BFGS wants it flat
         self._optimiser.step(lambda: found.total)
         if self._how == "lbfgs":
             self._optimiser.param_groups[0]["lr"] = 1

@@ -13,9 +13,9 @@ import torch
 
 from lanterna.techniques.dream.estimate import measured
 from lanterna.techniques.style.algorithm import Stylize, steps_at, style, style_sizes
-from lanterna.techniques.style.descent import kept_steps
-from lanterna.techniques.style.layers import layers_of
-from lanterna.techniques.style.loss import pixels_seen, reach
+from lanterna.techniques.style.descent import history_size
+from lanterna.techniques.style.layers import choose_layers
+from lanterna.techniques.style.loss import pixels_processed, receptive_radius
 from lanterna.techniques.technique import Estimate
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ def estimate_style(
     (`benchmarks/style.py` measures both). Errors: those of `style`.
     """
     sizes = style_sizes(*size, settings)
-    content_layer, layer_weights = layers_of(network, settings.content_layer, settings.style_layers)
-    margin = reach(network, frozenset({content_layer, *layer_weights}))
+    content_layer, layer_weights = choose_layers(network, settings.content_layer, settings.style_layers)
+    margin = receptive_radius(network, frozenset({content_layer, *layer_weights}))
     side = _side(sizes[-1])
     random = torch.rand(3, side, side, generator=torch.Generator().manual_seed(0))
     # One size only: the ratio is larger than what lies between the sample and the smallest size.
@@ -69,14 +69,14 @@ def estimate_style(
     weights = sum(weight.nbytes for weight in network.parameters())
     whole = 12 * height * width  # bytes of the picture
     features = 4 * height * width  # of the content: 512 channels in half precision at an eighth of the sides
-    fixed = _ALREADY + 2 * weights + (_COPIES + 2 * kept_steps(whole)) * whole + features
+    fixed = _ALREADY + 2 * weights + (_COPIES + 2 * history_size(whole)) * whole + features
     for tile in _TILES:
         largest = min(tile**2, height * width)
         memory = int(fixed + kept_a_pixel * largest)
         if memory <= limit:
             break
     seconds = sum(
-        a_pixel * pixels_seen(each_size, tile, margin) * steps_at(number, len(sizes), settings)
+        a_pixel * pixels_processed(each_size, tile, margin) * steps_at(number, len(sizes), settings)
         for number, each_size in enumerate(sizes)
     )
     return StyleEstimate(seconds, memory, tile=tile)

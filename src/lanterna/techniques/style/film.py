@@ -35,7 +35,7 @@ from lanterna.networks.inference import optimize_for_inference
 from lanterna.techniques.octaves import resized
 from lanterna.techniques.style.algorithm import Stylize, style, style_sizes
 from lanterna.techniques.style.instant import Instant, instant, open_painter
-from lanterna.techniques.style.layers import layers_of
+from lanterna.techniques.style.layers import choose_layers
 from lanterna.techniques.technique import Frame
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def style_frames(
     settings = settings or StyleFilm()
     first = settings.only(Stylize)
     network = network or open_network(settings.network, device=device)
-    content, layers = layers_of(network, first.content_layer, first.style_layers)
+    content, layers = choose_layers(network, first.content_layer, first.style_layers)
     work = optimize_for_inference(network, [content, *layers])
     style(torch.zeros(3, 64, 64), first, styles=styles, network=work)  # what is wrong is told now
     # One size, the final one: a smaller one before it would lose what the last frame brings.

@@ -22,7 +22,7 @@ are lost (looked at with equal weights and two mixes between).
 """
 
 
-def layers_of(
+def choose_layers(
     network: Network, content: str | None = None, named: Sequence[str] = ()
 ) -> tuple[str, dict[str, float]]:
     """The layer of the content, and the weights of the style's layers.
@@ -64,7 +64,7 @@ def _levels(network: Network) -> dict[tuple[int, ...], list[str]]:
     return {size: bent.get(size, names) for size, names in layers.items()}
 
 
-def without_frame(network: Network) -> Network:
+def replicate_edges(network: Network) -> Network:
     """The network, changed to see a picture's edge go on beyond it, where it would see grey: as a frame.
 
     Only its first layer, and only where that is a convolution.

@@ -70,7 +70,7 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class Aim:
+class Target:
     """All that is wanted of a picture of one size."""
 
     content: Content
@@ -84,50 +84,53 @@ class Loss(NamedTuple):
     total: float
     style: float
     content: float
-    slope: Tensor
+    gradient: Tensor
 
 
-def loss_of(network: Network, picture: Tensor, aim: Aim, tile: int) -> Loss:
+def compute_loss(network: Network, picture: Tensor, target: Target, tile: int) -> Loss:
     """The loss of a picture `(3, H, W)` and its slope, in tiles of `tile` pixels where it is larger."""
-    layers = frozenset({*aim.weights.layers, aim.content.layer})
-    tiles = list(_tiles(picture, tile, reach(network, layers)))
-    slope = torch.zeros_like(picture)
+    layers = frozenset({*target.weights.layers, target.content.layer})
+    tiles = list(_tiles(picture, tile, receptive_radius(network, layers)))
+    gradient = torch.zeros_like(picture)
     if len(tiles) == 1:
         seen = picture.detach().requires_grad_()
         outputs = read_as_is(network, seen[None], layers)
-        style = _style_loss(aim, _gathered(aim, outputs, tiles[0], picture))
-        content = aim.content.loss(outputs[aim.content.layer], slice(None), slice(None))
-        (slope,) = torch.autograd.grad(style + aim.weights.content * content, seen)
+        style = _style_loss(target, _gathered(target, outputs, tiles[0], picture))
+        content = target.content.loss(outputs[target.content.layer], slice(None), slice(None))
+        (gradient,) = torch.autograd.grad(style + target.weights.content * content, seen)
         style, content = style.detach(), content.detach()
     else:
         with torch.no_grad():
-            parts = [_gathered(aim, _read(network, picture, each, layers), each, picture) for each in tiles]
+            parts = [
+                _gathered(target, _read(network, picture, each, layers), each, picture) for each in tiles
+            ]
         sums = [
-            {name: reduce(add, (part[number][name] for part in parts)) for name in aim.weights.layers}
-            for number in range(len(aim.styles))
+            {name: reduce(add, (part[number][name] for part in parts)) for name in target.weights.layers}
+            for number in range(len(target.styles))
         ]
-        style, wanted = _slopes(aim, sums)
+        style, wanted = _moment_gradients(target, sums)
         content = torch.zeros(())
         for each in tiles:
             seen = picture[:, each.down.whole, each.across.whole].detach().requires_grad_()
             outputs = read_as_is(network, seen[None], layers)
-            part = _core(outputs, aim.content.layer, each)
-            here = aim.content.loss(part.found, part.rows, part.columns)
+            part = _core(outputs, target.content.layer, each)
+            here = target.content.loss(part.found, part.rows, part.columns)
             ahead = sum(
-                (slopes[name][0] * found[name].first).sum() + (slopes[name][1] * found[name].second).sum()
-                for slopes, found in zip(wanted, _gathered(aim, outputs, each, picture), strict=True)
-                for name in slopes
+                (gradients[name][0] * found[name].first).sum()
+                + (gradients[name][1] * found[name].second).sum()
+                for gradients, found in zip(wanted, _gathered(target, outputs, each, picture), strict=True)
+                for name in gradients
             )
-            (down,) = torch.autograd.grad(ahead + aim.weights.content * here, seen)
-            slope[:, each.down.whole, each.across.whole] += down
+            (down,) = torch.autograd.grad(ahead + target.weights.content * here, seen)
+            gradient[:, each.down.whole, each.across.whole] += down
             content = content + here.detach()
     seen = picture.detach().requires_grad_()
     rough = seen.diff(dim=1).square().mean() + seen.diff(dim=2).square().mean()
     beyond = (seen - seen.clamp(0, 1)).square().mean()
-    rest = aim.weights.smoothness * rough + _BEYOND * beyond
-    slope = slope + torch.autograd.grad(rest, seen)[0]
-    total = style + aim.weights.content * content + rest.detach()
-    return Loss(total.item(), style.item(), content.item(), slope)
+    rest = target.weights.smoothness * rough + _BEYOND * beyond
+    gradient = gradient + torch.autograd.grad(rest, seen)[0]
+    total = style + target.weights.content * content + rest.detach()
+    return Loss(total.item(), style.item(), content.item(), gradient)
 
 
 _BEYOND = 10.0  # how strongly values beyond [0, 1] are pushed back
@@ -147,7 +150,7 @@ class _Tile(NamedTuple):
     across: _Side
 
 
-def reach(network: Network, layers: frozenset[str]) -> int:
+def receptive_radius(network: Network, layers: frozenset[str]) -> int:
     """How far from a position what these layers see may come, in pixels: half the largest receptive field.
 
     For layers that are convolutions and pools one after another, as VGG's are; for any other 128 is given,
@@ -167,7 +170,7 @@ def reach(network: Network, layers: frozenset[str]) -> int:
     return -(-furthest // 2)
 
 
-def pixels_seen(size: tuple[int, int], tile: int, margin: int) -> float:
+def pixels_processed(size: tuple[int, int], tile: int, margin: int) -> float:
     """How many pixels are looked at in a step over a picture of `size`, margins and all.
 
     Where there are tiles each is seen twice, once without a slope, which counts a third.
@@ -179,24 +182,26 @@ def pixels_seen(size: tuple[int, int], tile: int, margin: int) -> float:
     return sum(seen) * (1.0 if len(seen) == 1 else 4 / 3)
 
 
-def features_of(network: Network, picture: Tensor, layer: str, tile: int) -> Tensor:
+def compute_features(network: Network, picture: Tensor, layer: str, tile: int) -> Tensor:
     """What a layer puts out for a picture `(3, H, W)`, `(1, C, h, w)` in the network's own precision."""
     wanted = frozenset({layer})
     rows: list[list[Tensor]] = []
     with torch.no_grad():
-        for each in _tiles(picture, tile, reach(network, wanted)):
+        for each in _tiles(picture, tile, receptive_radius(network, wanted)):
             outputs = _read(network, picture, each, wanted)
             rows = [*rows, []] if each.across.core.start == 0 else rows
             rows[-1].append(_core(outputs, layer, each).found)
     return torch.cat([torch.cat(row, 3) for row in rows], 2)
 
 
-def moments_of(network: Network, picture: Tensor, layers: Sequence[str], tile: int) -> dict[str, Moments]:
+def compute_moments(
+    network: Network, picture: Tensor, layers: Sequence[str], tile: int
+) -> dict[str, Moments]:
     """The moments of layers over all of a picture `(3, H, W)`, by name."""
     wanted = frozenset(layers)
     sums: dict[str, Moments] = {}
     with torch.no_grad():
-        for each in _tiles(picture, tile, reach(network, wanted)):
+        for each in _tiles(picture, tile, receptive_radius(network, wanted)):
             outputs = _read(network, picture, each, wanted)
             for name in layers:
                 part = moments(_core(outputs, name, each).found)
@@ -204,17 +209,17 @@ def moments_of(network: Network, picture: Tensor, layers: Sequence[str], tile: i
     return sums
 
 
-def _style_loss(aim: Aim, found: Sequence[Mapping[str, Moments]]) -> Tensor:
+def _style_loss(target: Target, found: Sequence[Mapping[str, Moments]]) -> Tensor:
     parts = [
         style.weight * weight * style.distances[name](found[number][name])
-        for number, style in enumerate(aim.styles)
-        for name, weight in aim.weights.layers.items()
+        for number, style in enumerate(target.styles)
+        for name, weight in target.weights.layers.items()
     ]
     return reduce(add, parts)
 
 
-def _slopes(
-    aim: Aim, sums: Sequence[Mapping[str, Moments]]
+def _moment_gradients(
+    target: Target, sums: Sequence[Mapping[str, Moments]]
 ) -> tuple[Tensor, list[dict[str, tuple[Tensor, Tensor]]]]:
     """The style's loss, and its slope with respect to each sum."""
     leaves = [
@@ -222,21 +227,21 @@ def _slopes(
          for name, each in part.items()}
         for part in sums
     ]  # fmt: skip
-    loss = _style_loss(aim, leaves)
+    loss = _style_loss(target, leaves)
     flat = [tensor for part in leaves for each in part.values() for tensor in (each.first, each.second)]
-    slopes = iter(torch.autograd.grad(loss, flat, allow_unused=True, materialize_grads=True))
-    return loss.detach(), [{name: (next(slopes), next(slopes)) for name in part} for part in leaves]
+    gradients = iter(torch.autograd.grad(loss, flat, allow_unused=True, materialize_grads=True))
+    return loss.detach(), [{name: (next(gradients), next(gradients)) for name in part} for part in leaves]
 
 
 def _gathered(
-    aim: Aim, outputs: Mapping[str, Tensor], tile: _Tile, picture: Tensor
+    target: Target, outputs: Mapping[str, Tensor], tile: _Tile, picture: Tensor
 ) -> list[dict[str, Moments]]:
     """For each style the moments of its layers over a tile's core."""
     gathered: list[dict[str, Moments]] = []
     everywhere: dict[str, Moments] = {}
-    for style in aim.styles:
+    for style in target.styles:
         here: dict[str, Moments] = {}
-        for name in aim.weights.layers:
+        for name in target.weights.layers:
             part = _core(outputs, name, tile)
             if style.where is None:
                 if name not in everywhere:
