@@ -348,7 +348,7 @@ STYLE = ["cat.png", "--style", "stars.png"]
     [
         (["gone.png", "--style", "stars.png"], "gone.png"),
         (["cat.png"], "--style PATH, or add --instant"),
-        (["cat.png", "--instant"], "known styles as built-in"),
+        (["cat.png", "--instant"], "or built-in styles"),
         (["cat.png", "--style", "gone.png"], "gone.png"),
         ([*STYLE, "--built-in", "3"], "--built-in is for instant: add --instant"),
         ([*STYLE, "--instant", "--built-in", "3"], "not both"),
