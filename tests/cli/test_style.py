@@ -371,7 +371,7 @@ STYLE = ["cat.png", "--style", "stars.png"]
         ([*STYLE, "--resume"], "--checkpoint"),
         ([*STYLE, "--sheet", "--checkpoint", "kept.pt"], "--checkpoint"),
         ([*STYLE, "--print", "large"], "30cm@300dpi"),
-        ([*STYLE, "--print", "30cm", "--size", "100"], "3543 pixels and size says 100"),
+        ([*STYLE, "--print", "30cm", "--size", "100"], "3543 pixels, but size is 100"),
         ([*STYLE, "--print", "3000cm"], "size"),
         ([*STYLE, "--print", "3cm", "-o", "style.webp"], ".jpg"),
         ([*STYLE, "-o", "style.gif"], ".gif"),

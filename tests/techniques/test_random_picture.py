@@ -1,4 +1,4 @@
-"""Random pictures: one seed is one picture at any size, loops close, none is grey or flat."""
+"""Random pictures: a seed gives one picture at any size, loops close, no picture is flat or grey."""
 
 import colorsys
 import subprocess
@@ -16,19 +16,19 @@ from lanterna.techniques.paint.technique import RANDOM_SHEET, RandomSheet
 SMALL = {"width": 96, "height": 96}
 
 
-def changed_by(one, other):
+def difference(one, other):
     return (one - other).abs().mean().item()
 
 
 @pytest.mark.slow
-def test_a_seed_is_a_picture_and_another_is_another():
+def test_seeds_give_different_pictures():
     small = {"width": 48, "height": 48}
     pictures = [random_picture(RandomPicture(seed=seed, **small)) for seed in range(6)]
     assert torch.equal(pictures[3], random_picture(RandomPicture(seed=3, **small)))
-    for number, one in enumerate(pictures):
+    for index, one in enumerate(pictures):
         assert one.shape == (3, 48, 48)
         assert 0 <= one.min() <= one.max() <= 1
-        assert all(changed_by(one, other) > 0.08 for other in pictures[:number])
+        assert all(difference(one, other) > 0.08 for other in pictures[:index])
 
 
 @pytest.mark.parametrize("preset", [None, *PRESETS])
@@ -47,17 +47,17 @@ def test_no_picture_is_flat_or_grey(preset):
 def test_twice_the_size_shrunk_is_the_same():
     small = random_picture(RandomPicture(seed=5, width=72, height=48, samples=4))
     large = random_picture(RandomPicture(seed=5, width=144, height=96, samples=4))
-    difference = (F.avg_pool2d(large, 2) - small).abs()
-    assert difference.mean() < 0.003
-    assert difference.flatten().quantile(0.99) < 0.03
-    assert changed_by(small, random_picture(RandomPicture(seed=6, width=72, height=48))) > 0.08
+    errors = (F.avg_pool2d(large, 2) - small).abs()
+    assert errors.mean() < 0.003
+    assert errors.flatten().quantile(0.99) < 0.03
+    assert difference(small, random_picture(RandomPicture(seed=6, width=72, height=48))) > 0.08
 
 
 @pytest.mark.slow
 def test_a_zoom_shows_the_middle():
     wide = random_picture(RandomPicture(seed=5, samples=4, **SMALL))
     near = random_picture(RandomPicture(seed=5, samples=4, zoom=2, **SMALL))
-    assert changed_by(F.avg_pool2d(near, 2), wide[:, 24:72, 24:72]) < 0.01
+    assert difference(F.avg_pool2d(near, 2), wide[:, 24:72, 24:72]) < 0.01
 
 
 @pytest.mark.slow
@@ -67,13 +67,13 @@ def test_a_loop_closes_and_moves_smoothly():
     assert len(pictures) == 60
     assert torch.allclose(pictures[0], random_picture(settings))
     steps = [
-        changed_by(one, other) for one, other in zip(pictures, [*pictures[1:], pictures[0]], strict=True)
+        difference(one, other) for one, other in zip(pictures, [*pictures[1:], pictures[0]], strict=True)
     ]
-    across = changed_by(pictures[0], pictures[30])
-    assert across > 0.04
-    assert max(steps) < 0.4 * across
-    assert min(steps) > 0.02 * across
-    # From the last to the first is a step like the others.
+    opposite = difference(pictures[0], pictures[30])
+    assert opposite > 0.04
+    assert max(steps) < 0.4 * opposite
+    assert min(steps) > 0.02 * opposite
+    # The step from the last to the first is like the others.
     assert min(steps[:-1]) * 0.5 <= steps[-1] <= max(steps[:-1]) * 1.5
 
 
@@ -82,24 +82,24 @@ def test_a_mirror_and_a_rosette_are_symmetric():
     mirrored = random_picture(RandomPicture(seed=2, mirror=True, **SMALL))
     assert torch.allclose(mirrored, mirrored.flip(2), atol=1e-3)
     fourfold = random_picture(RandomPicture(seed=2, repeats=4, **SMALL))
-    assert changed_by(fourfold, fourfold.rot90(1, (1, 2))) < 0.01
+    assert difference(fourfold, fourfold.rot90(1, (1, 2))) < 0.01
     plain = random_picture(RandomPicture(seed=2, **SMALL))
-    assert changed_by(plain, plain.flip(2)) > 0.05
+    assert difference(plain, plain.flip(2)) > 0.05
 
 
 @pytest.mark.slow
-def test_each_number_of_the_latent_changes_the_picture_in_its_own_way():
+def test_each_latent_number_changes_the_picture_in_its_own_way():
     plain = random_picture(RandomPicture(seed=4, **SMALL))
     assert torch.equal(plain, random_picture(RandomPicture(seed=4, latent=(0, 0), **SMALL)))
     one, other = (
         random_picture(RandomPicture(seed=4, latent=each, **SMALL)) for each in ((0.5, 0), (0, 0.5))
     )
-    assert min(changed_by(plain, one), changed_by(plain, other), changed_by(one, other)) > 0.01
-    little = random_picture(RandomPicture(seed=4, latent=(0.01,), **SMALL))
-    assert changed_by(plain, little) < 0.3 * changed_by(plain, one)
+    assert min(difference(plain, one), difference(plain, other), difference(one, other)) > 0.01
+    slight = random_picture(RandomPicture(seed=4, latent=(0.01,), **SMALL))
+    assert difference(plain, slight) < 0.3 * difference(plain, one)
 
 
-def test_a_hue_is_where_it_was_asked_for():
+def test_the_hue_has_the_requested_value():
     def share(hue, channel):
         picture = random_picture(RandomPicture(seed=0, hue=hue, width=48, height=48)).flatten(1).mean(1)
         return (picture[channel] / picture.sum()).item()
@@ -117,7 +117,7 @@ def test_a_sheet_shows_each_seed():
 
 
 @pytest.mark.slow
-def test_a_large_picture_takes_little_more_memory_than_itself():
+def test_a_large_picture_takes_little_extra_memory():
     code = (
         "import resource; from lanterna.techniques.paint.random_picture import *;"
         "random_picture(RandomPicture(width=64, height=64));"
@@ -127,10 +127,11 @@ def test_a_large_picture_takes_little_more_memory_than_itself():
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     unit = 1024 if sys.platform != "darwin" else 1
-    assert int(done.stdout) * unit < 1600 * 800 * 12 + 40 * 2**20  # one layer of all pixels takes 49
+    # One layer of all pixels at once takes 49 MB.
+    assert int(done.stdout) * unit < 1600 * 800 * 12 + 40 * 2**20
 
 
-def test_what_cannot_be_is_told_in_one_line():
+def test_invalid_settings_are_refused():
     with pytest.raises(UsageError, match="activations"):
         RandomPicture.checked({"activations": ["step"]})
     with pytest.raises(UsageError, match="width"):

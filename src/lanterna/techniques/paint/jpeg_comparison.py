@@ -1,4 +1,4 @@
-"""The JPEG that is as good as a painting: how large is a network's file, honestly?"""
+"""Compare a painting's file with the JPEG of equal PSNR."""
 
 from __future__ import annotations
 
@@ -17,48 +17,46 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Jpeg:
-    """A JPEG of a picture: Pillow's `quality`, whether colours are kept at half the size, bytes, and dB.
+    """A JPEG: Pillow's `quality`, whether chroma is subsampled, its size in bytes, and its PSNR in dB.
 
-    `least`: it is the smallest there is, of quality 1, and better than what was asked for.
+    `lowest`: it has the lowest quality, 1, and still exceeds the target PSNR.
     """
 
     quality: int
-    halved: bool
+    subsampled: bool
     bytes: int
     psnr: float
-    least: bool = False
+    lowest: bool = False
 
 
-def jpeg_of_equal_psnr(picture: Tensor, goal: float) -> Jpeg | None:
-    """The smallest JPEG of a picture `(3, H, W)` whose PSNR is `goal` dB or more; None where none is as good.
+def jpeg_of_equal_psnr(picture: Tensor, target: float) -> Jpeg | None:
+    """Return the smallest JPEG of a picture `(3, H, W)` with a PSNR of at least `target` dB, or None.
 
-    Colours at half the size and at full size are both tried, each at the lowest quality that will do.
+    Try both subsampled and full chroma, each at the lowest quality that suffices.
     """
-    found = [
-        each for each in (_least(picture, goal, halved=True), _least(picture, goal, halved=False)) if each
-    ]
-    return min(found, key=lambda each: each.bytes, default=None)
+    candidates = [_lowest_quality(picture, target, subsampled=subsampled) for subsampled in (True, False)]
+    return min((jpeg for jpeg in candidates if jpeg), key=lambda jpeg: jpeg.bytes, default=None)
 
 
-def _least(picture: Tensor, goal: float, *, halved: bool) -> Jpeg | None:
+def _lowest_quality(picture: Tensor, target: float, *, subsampled: bool) -> Jpeg | None:
     image = as_image(picture)
     low, high = 1, 100
-    best = _jpeg(image, picture, high, halved=halved)
-    if best.psnr < goal:
+    best = _encode(image, picture, high, subsampled=subsampled)
+    if best.psnr < target:
         return None
-    while low < high:  # more quality, less error
+    while low < high:  # bisect: PSNR rises with quality
         middle = (low + high) // 2
-        tried = _jpeg(image, picture, middle, halved=halved)
-        if tried.psnr >= goal:
-            best, high = tried, middle
+        candidate = _encode(image, picture, middle, subsampled=subsampled)
+        if candidate.psnr >= target:
+            best, high = candidate, middle
         else:
             low = middle + 1
     return best
 
 
-def _jpeg(image: Image.Image, picture: Tensor, quality: int, *, halved: bool) -> Jpeg:
+def _encode(image: Image.Image, picture: Tensor, quality: int, *, subsampled: bool) -> Jpeg:
     file = io.BytesIO()
-    image.save(file, "JPEG", quality=quality, subsampling=2 if halved else 0, optimize=True)
-    with Image.open(file) as again:
-        error = (as_picture(again) - picture).square().mean().item()
-    return Jpeg(quality, halved, len(file.getvalue()), psnr(error), least=quality == 1)
+    image.save(file, "JPEG", quality=quality, subsampling=2 if subsampled else 0, optimize=True)
+    with Image.open(file) as decoded:
+        error = (as_picture(decoded) - picture).square().mean().item()
+    return Jpeg(quality, subsampled, len(file.getvalue()), psnr(error), lowest=quality == 1)

@@ -1,14 +1,14 @@
-"""Pictures without a picture: what a network paints that has learned nothing.
+"""Random pictures: what an untrained network paints.
 
-A network from a position to a colour, its weights drawn at random (compositional pattern producing networks:
-Stanley, "Compositional Pattern Producing Networks: A Novel Abstraction of Development", 2007; with layers of
-many neurons and a latent vector: Ha, "Generating Abstract Patterns with TensorFlow", 2016). Neurons have
-different activations, as Stanley's have: a sine repeats, a bell is symmetric, a tanh divides.
+A compositional pattern producing network (CPPN) with random weights maps positions to colours (Stanley,
+"Compositional Pattern Producing Networks: A Novel Abstraction of Development", 2007; with wide layers and a
+latent vector: Ha, "Generating Abstract Patterns with TensorFlow", 2016). As in Stanley's networks, neurons
+have different activations: a sine repeats, a bell is symmetric, a tanh divides.
 
-We depart from both in one thing. Every neuron's sum is brought to mean 0 and deviation `spread` over the
-frame, found on a coarse grid of positions, so that no neuron is stuck and no picture is flat, whatever the
-seed. Colours are chosen in Oklab (Ottosson 2020), where equal steps look equal: the network's three outputs
-are lightness and a place in a palette that the seed draws.
+Differences from both: every neuron's pre-activation is normalised to mean 0 and std `spread` over the frame,
+measured on a coarse grid of positions, so that no neuron saturates and no picture is flat, whatever the seed.
+Colours are chosen in Oklab (Ottosson 2020), in which equal steps look equal: the network's three outputs are
+lightness, and hue and chroma in a palette that the seed draws.
 
     save_picture(random_picture(RandomPicture(seed=7)), "seven.png")
     for frame in random_loop(RandomPicture(seed=7), 120): ...  # a film whose last frame meets its first
@@ -37,15 +37,15 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "bell": lambda x: 2 * torch.exp(-x * x) - 1,
     "line": lambda x: x,
 }
-_TILE = 2**15  # positions that are painted at a time
-_GRID = 48  # positions along each side, from which means and deviations are found
-_STEEP = 0.6  # deviation of the logarithm of how steep neurons are
+_TILE = 2**15  # positions rendered at a time
+_GRID = 48  # positions along each side of the grid for means and stds
+_LOG_GAIN_STD = 0.6  # std of the logarithm of neurons' gains
 
 PRESETS: dict[str, dict[str, Any]] = {
     "glass": {"layers": 12, "spread": 1.05},
     # Ha's: tanh throughout, layers of 32.
     "ha": {"activations": ("tanh",), "layers": 6, "neurons": 32, "spread": 1.6},
-    # Stanley's: few neurons, each of its own kind.
+    # Stanley's: few neurons with different activations.
     "stanley": {"activations": ("sine", "bell", "tanh", "line"), "layers": 4, "neurons": 8, "spread": 1.0},
     "ripples": {"activations": ("sine",), "layers": 2, "neurons": 8, "spread": 2.5},
     "mask": {"mirror": True},
@@ -55,25 +55,35 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 class RandomPicture(Settings):
-    """Let a network paint that has learned nothing."""
+    """Let an untrained network paint a picture."""
 
     verb: ClassVar[str] = "random"
     presets: ClassVar[dict[str, dict[str, Any]]] = PRESETS
 
-    width: int = Field(default=768, ge=8, le=32_768, description="Pixels across.")
-    height: int = Field(default=768, ge=8, le=32_768, description="Pixels down.")
-    layers: int = Field(default=10, ge=1, le=32, description="Hidden layers: more make more intricate forms.")
-    neurons: int = Field(default=10, ge=2, le=256, description="Neurons of each layer.")
+    width: int = Field(default=768, ge=8, le=32_768, description="The width in pixels.")
+    height: int = Field(default=768, ge=8, le=32_768, description="The height in pixels.")
+    layers: int = Field(default=10, ge=1, le=32, description="Hidden layers: more make forms more intricate.")
+    neurons: int = Field(default=10, ge=2, le=256, description="Neurons in each hidden layer.")
     activations: tuple[Activation, ...] = Field(
-        default=("tanh", "tanh", "sine"), min_length=1, description="What neurons do to their sums: one each."
+        default=("tanh", "tanh", "sine"),
+        min_length=1,
+        description="The activations, shared out equally among the neurons.",
     )
-    spread: float = Field(default=0.9, gt=0, le=10, description="How far sums vary: more is wilder.")
-    zoom: float = Field(default=1.0, gt=0, le=1000, description="2 shows the middle half of what there is.")
-    mirror: bool = Field(default=False, description="Whether left is as right.")
-    repeats: int = Field(default=1, ge=1, le=24, description="How often it repeats around the middle.")
-    radius: bool = Field(default=True, description="Whether the network is told how far from the middle.")
+    spread: float = Field(
+        default=0.9, gt=0, le=10, description="The standard deviation of pre-activations: higher is wilder."
+    )
+    zoom: float = Field(
+        default=1.0, gt=0, le=1000, description="How far to zoom in: 2 shows the middle half of the frame."
+    )
+    mirror: bool = Field(default=False, description="Mirror the picture left to right.")
+    repeats: int = Field(
+        default=1, ge=1, le=24, description="How many times the picture repeats around its centre."
+    )
+    radius: bool = Field(default=True, description="Give the network the distance from a centre as an input.")
     latent: tuple[float, ...] = Field(
-        default=(), max_length=16, description="Numbers that change the picture, each in its own way: 0 not."
+        default=(),
+        max_length=16,
+        description="Latent numbers, each of which changes the picture in its own way; 0 changes nothing.",
     )
     colours: Literal["palette", "rgb", "grey"] = Field(
         default="palette", description="palette: a few hues that the seed draws; rgb: any; grey: none."
@@ -82,28 +92,25 @@ class RandomPicture(Settings):
         default=None, ge=0, lt=360, description="Where the palette begins: 30 red, 70 amber, 260 blue."
     )
     samples: int = Field(
-        default=3, ge=1, le=8, description="Places across and down of each pixel whose colours are averaged."
+        default=3, ge=1, le=8, description="Samples per pixel, across and down, whose colours are averaged."
     )
-    reach: float = Field(default=0.1, gt=0, le=4, description="How far a loop goes from where it begins.")
+    reach: float = Field(default=0.1, gt=0, le=4, description="How far a loop moves from its first picture.")
 
 
 @dataclass
 class _Network:
-    """Weights `(inputs, outputs)`; for each neuron its bias and how steep it is.
-
-    `middle` (x, y) is the place from which the radius is measured.
-    """
+    """Weights `(inputs, outputs)`, biases and gains of each layer; `centre` (x, y) is that of the radius."""
 
     weights: list[Tensor]
     biases: list[Tensor]
-    slopes: list[Tensor]
-    middle: tuple[float, float]
+    gains: list[Tensor]
+    centre: tuple[float, float]
     palette: _Palette
 
 
 @dataclass
 class _Palette:
-    """Hues in degrees where the second output is lowest and highest, and how strong colours are."""
+    """Hues in degrees at the ends of the second output's range, chroma, and the range of lightness."""
 
     first: float
     last: float
@@ -113,75 +120,74 @@ class _Palette:
 
 
 def random_picture(settings: RandomPicture | None = None, *, size: tuple[int, int] | None = None) -> Tensor:
-    """The picture of a seed, `(3, H, W)` in [0, 1], at the size of the settings or another (height, width).
+    """Return the picture of a seed, `(3, H, W)` in [0, 1], at `size` (height, width) or the settings' size.
 
-    The same seed is the same picture at every size of the same shape. Pixels are painted tile by tile, so
-    that memory is that of the result and little more.
+    A seed gives the same picture at every size of the same aspect ratio. Rendering tile by tile takes little
+    more memory than the result.
     """
     settings = settings or RandomPicture()
-    return _painted(_drawn(settings), settings, size or (settings.height, settings.width))
+    return _render(_random_network(settings), settings, size or (settings.height, settings.width))
 
 
 def random_loop(settings: RandomPicture, frames: int = 120, *, done: int = 0) -> Generator[Frame, None, None]:
-    """A round trip through weight space: the picture of the seed, others near it, and back, in `frames`.
+    """Yield `frames` along a closed loop in weight space that begins at the picture of the seed.
 
-    All weights go round one circle at an even pace, in a plane that the seed draws; the frame after the last
-    would be the first. `reach` is its radius, where a weight's own deviation is 1. Frames that are `done` are
-    left out.
+    All weights move around a circle at constant speed, in a plane that the seed draws; the frame after the
+    last would be the first. `reach` is its radius, in units of the weights' std. Skip frames that are `done`.
     """
-    network = _drawn(settings)
+    network = _random_network(settings)
     generator = torch.Generator().manual_seed(settings.seed + 2**32)
-    sides = [
-        [torch.randn(each.shape, generator=generator) * each.std().clamp_min(1e-6) for each in layers]
-        for layers in 2 * [network.weights + network.biases]
+    directions = [
+        [torch.randn(each.shape, generator=generator) * each.std().clamp_min(1e-6) for each in parameters]
+        for parameters in 2 * [network.weights + network.biases]
     ]
     count = len(network.weights)
-    for number in range(done, frames):
-        angle = 2 * math.pi * number / frames
+    for index in range(done, frames):
+        angle = 2 * math.pi * index / frames
         along, across = settings.reach * (1 - math.cos(angle)), settings.reach * math.sin(angle)
         moved = [
-            each + along * one + across * other
-            for each, one, other in zip(network.weights + network.biases, *sides, strict=True)
+            parameter + along * first + across * second
+            for parameter, first, second in zip(network.weights + network.biases, *directions, strict=True)
         ]
-        there = replace(network, weights=moved[:count], biases=moved[count:])
-        picture = _painted(there, settings, (settings.height, settings.width))
-        yield Frame(number + 1, frames, {"angle": 360 * number / frames}, picture)
+        moved_network = replace(network, weights=moved[:count], biases=moved[count:])
+        picture = _render(moved_network, settings, (settings.height, settings.width))
+        yield Frame(index + 1, frames, {"angle": 360 * index / frames}, picture)
 
 
-def _drawn(settings: RandomPicture) -> _Network:
-    """A network from the seed of the settings."""
+def _random_network(settings: RandomPicture) -> _Network:
+    """Draw a network from the settings' seed."""
     generator = torch.Generator().manual_seed(settings.seed)
     widths = [3 if settings.radius else 2, *settings.layers * [settings.neurons], 3]
-    weights, biases, slopes = [], [], []
-    for number, (before, after) in enumerate(itertools.pairwise(widths)):
-        weights.append(torch.randn(before, after, generator=generator) / math.sqrt(before))
-        biases.append(0.5 * torch.randn(after, generator=generator))
-        slopes.append(torch.exp(_STEEP * torch.randn(after, generator=generator)))
-        if number == 0 and settings.latent:
-            other = torch.Generator().manual_seed(settings.seed + 2**33)
-            ways = torch.randn(16, after, generator=other)[: len(settings.latent)]
-            biases[0] = biases[0] + torch.tensor(settings.latent) @ ways
-    middle = torch.rand(2, generator=generator) * 1.6 - 0.8
-    first, turn, chroma, dark, light = torch.rand(5, generator=generator).tolist()
+    weights, biases, gains = [], [], []
+    for index, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
+        weights.append(torch.randn(inputs, outputs, generator=generator) / math.sqrt(inputs))
+        biases.append(0.5 * torch.randn(outputs, generator=generator))
+        gains.append(torch.exp(_LOG_GAIN_STD * torch.randn(outputs, generator=generator)))
+        if index == 0 and settings.latent:
+            latent_generator = torch.Generator().manual_seed(settings.seed + 2**33)
+            directions = torch.randn(16, outputs, generator=latent_generator)[: len(settings.latent)]
+            biases[0] = biases[0] + torch.tensor(settings.latent) @ directions
+    centre = torch.rand(2, generator=generator) * 1.6 - 0.8
+    first, hue_range, chroma, dark, light = torch.rand(5, generator=generator).tolist()
     hue = 360 * first if settings.hue is None else settings.hue
     palette = _Palette(
-        hue, hue + (turn * 2 - 1) * 180, 0.07 + 0.08 * chroma, 0.12 + 0.18 * dark, 0.86 + 0.1 * light
+        hue, hue + (hue_range * 2 - 1) * 180, 0.07 + 0.08 * chroma, 0.12 + 0.18 * dark, 0.86 + 0.1 * light
     )
-    return _Network(weights, biases, slopes, (middle[0].item(), middle[1].item()), palette)
+    return _Network(weights, biases, gains, (centre[0].item(), centre[1].item()), palette)
 
 
-def _told(settings: RandomPicture, middle: tuple[float, float], x: Tensor, y: Tensor) -> Tensor:
-    """What the network is told of places, `(N, 2 or 3)`; x and y are -1 to 1 along the shorter side."""
+def _inputs(settings: RandomPicture, centre: tuple[float, float], x: Tensor, y: Tensor) -> Tensor:
+    """Return the network's inputs, `(N, 2 or 3)`; x and y are -1 to 1 along the shorter side."""
     if settings.repeats > 1:
-        middle = 0.0, 0.0
+        centre = 0.0, 0.0
     elif settings.mirror:
-        middle = 0.0, middle[1]
-    radius = torch.hypot(x - middle[0], y - middle[1])
+        centre = 0.0, centre[1]
+    radius = torch.hypot(x - centre[0], y - centre[1])
     if settings.repeats > 1:
         angle = torch.atan2(y, x) * settings.repeats
         x, y = radius * torch.cos(angle), radius * torch.sin(angle)
     if settings.mirror:
-        # Rounded at the axis, where there would be a crease.
+        # Smooth at the axis, to avoid a crease.
         if settings.repeats > 1:
             y = torch.sqrt(y * y + 0.003)
         else:
@@ -189,62 +195,64 @@ def _told(settings: RandomPicture, middle: tuple[float, float], x: Tensor, y: Te
     return torch.stack([x, y, radius] if settings.radius else [x, y], 1)
 
 
-class _Ready:
-    """A network whose sums are brought to mean 0 and deviation 1 over the frame."""
+class _NormalisedNetwork:
+    """A network with pre-activations normalised to mean 0 and std 1 over the frame."""
 
     def __init__(self, network: _Network, settings: RandomPicture, sides: tuple[float, float]) -> None:
         self.network, self.settings = network, settings
         steps = (torch.arange(_GRID) + 0.5) / _GRID * 2 - 1
         y, x = torch.meshgrid(steps * sides[0], steps * sides[1], indexing="ij")
-        self.scales: list[tuple[Tensor, Tensor]] = []
-        outputs = _told(settings, network.middle, x.flatten(), y.flatten())
+        self.statistics: list[tuple[Tensor, Tensor]] = []  # mean and 1 / std of each layer
+        outputs = _inputs(settings, network.centre, x.flatten(), y.flatten())
         for layer in range(len(network.weights)):
             sums = outputs @ network.weights[layer]
-            self.scales.append((sums.mean(0), 1 / sums.std(0).clamp_min(1e-4)))
-            outputs = self._after(sums, layer)
+            self.statistics.append((sums.mean(0), 1 / sums.std(0).clamp_min(1e-4)))
+            outputs = self._activate(sums, layer)
 
-    def __call__(self, told: Tensor) -> Tensor:
-        """Three outputs `(N, 3)` of mean near 0 and deviation near 1."""
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Return three outputs `(N, 3)` of mean near 0 and std near 1."""
+        x = inputs
         for layer, weights in enumerate(self.network.weights):
-            told = self._after(told @ weights, layer)
-        return told
+            x = self._activate(x @ weights, layer)
+        return x
 
-    def _after(self, sums: Tensor, layer: int) -> Tensor:
-        mean, scale = self.scales[layer]
+    def _activate(self, sums: Tensor, layer: int) -> Tensor:
+        mean, scale = self.statistics[layer]
         sums = (sums - mean) * scale
         if layer == len(self.network.weights) - 1:
             return sums
-        sums = sums * self.settings.spread * self.network.slopes[layer] + self.network.biases[layer]
-        # The first neurons have the first activation, and so on, as many of each: all are drawn alike.
+        sums = sums * self.settings.spread * self.network.gains[layer] + self.network.biases[layer]
+        # Equal groups of neurons have the activations in order; their weights are equally distributed.
         names, count = self.settings.activations, sums.shape[1]
-        for kind, name in enumerate(names):
-            these = sums[:, kind * count // len(names) : (kind + 1) * count // len(names)]
-            these.copy_(_ACTIVATIONS[name](these))
+        for index, name in enumerate(names):
+            group = sums[:, index * count // len(names) : (index + 1) * count // len(names)]
+            group.copy_(_ACTIVATIONS[name](group))
         return sums
 
 
-def _painted(network: _Network, settings: RandomPicture, size: tuple[int, int]) -> Tensor:
+def _render(network: _Network, settings: RandomPicture, size: tuple[int, int]) -> Tensor:
     height, width = size
     shorter = min(size)
     sides = height / shorter / settings.zoom, width / shorter / settings.zoom
-    ready = _Ready(network, settings, (height / shorter, width / shorter))
+    normalised = _NormalisedNetwork(network, settings, (height / shorter, width / shorter))
     result = torch.empty(3, height * width)
-    fine = settings.samples
-    offsets = (torch.arange(fine) + 0.5) / fine
-    for first in range(0, height * width, _TILE // fine**2):
-        number = torch.arange(first, min(first + _TILE // fine**2, height * width))
-        row = (number // width)[:, None, None] + offsets[None, :, None]  # (N, fine, 1)
-        column = (number % width)[:, None, None] + offsets[None, None, :]
-        y = ((row / height * 2 - 1) * sides[0]).expand(-1, -1, fine).flatten()
-        x = ((column / width * 2 - 1) * sides[1]).expand(-1, fine, -1).flatten()
-        colours = _coloured(ready(_told(settings, network.middle, x, y)), settings, network.palette)
-        result[:, number] = colours.view(len(number), fine**2, 3).mean(1).T
+    samples = settings.samples
+    offsets = (torch.arange(samples) + 0.5) / samples
+    for first in range(0, height * width, _TILE // samples**2):
+        pixels = torch.arange(first, min(first + _TILE // samples**2, height * width))
+        row = (pixels // width)[:, None, None] + offsets[None, :, None]  # (N, samples, 1)
+        column = (pixels % width)[:, None, None] + offsets[None, None, :]
+        y = ((row / height * 2 - 1) * sides[0]).expand(-1, -1, samples).flatten()
+        x = ((column / width * 2 - 1) * sides[1]).expand(-1, samples, -1).flatten()
+        outputs = normalised(_inputs(settings, network.centre, x, y))
+        colours = _to_colours(outputs, settings, network.palette)
+        result[:, pixels] = colours.view(len(pixels), samples**2, 3).mean(1).T
     return result.view(3, height, width)
 
 
-def _coloured(outputs: Tensor, settings: RandomPicture, palette: _Palette) -> Tensor:
-    """Colours `(N, 3)` of the network's outputs."""
-    level = torch.sigmoid(1.7 * outputs)  # (N, 3), about evenly spread over 0 to 1
+def _to_colours(outputs: Tensor, settings: RandomPicture, palette: _Palette) -> Tensor:
+    """Map the network's outputs `(N, 3)` to sRGB colours `(N, 3)`."""
+    level = torch.sigmoid(1.7 * outputs)  # (N, 3), roughly uniform in [0, 1]
     if settings.colours == "rgb":
         return level
     lightness = palette.dark + (palette.light - palette.dark) * level[:, 0]
@@ -252,7 +260,7 @@ def _coloured(outputs: Tensor, settings: RandomPicture, palette: _Palette) -> Te
         zero = torch.zeros_like(lightness)
         return _from_oklab(lightness, zero, zero)
     hue = torch.deg2rad(palette.first + (palette.last - palette.first) * level[:, 1])
-    # Colours that are nearly black or white have no room for much chroma.
+    # Near black and white the gamut has little room for chroma.
     chroma = (
         palette.chroma * (0.35 + 0.9 * level[:, 2]) * (4 * lightness * (1 - lightness)).clamp(0, 1).sqrt()
     )
@@ -260,7 +268,7 @@ def _coloured(outputs: Tensor, settings: RandomPicture, palette: _Palette) -> Te
 
 
 def _from_oklab(lightness: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """sRGB colours `(N, 3)` in [0, 1] of Oklab's."""
+    """Convert Oklab to sRGB colours `(N, 3)` in [0, 1]."""
     cones = torch.stack(
         [
             lightness + 0.3963377774 * a + 0.2158037573 * b,

@@ -54,7 +54,10 @@ class StyleFilm(Stylize):
 
     frame_steps: int = Field(default=10, ge=1, le=1000, description="Steps for every frame after the first.")
     carry: float = Field(
-        default=0.5, ge=0, le=1, description="How much of the previous frame is carried over; 0: none."
+        default=0.5,
+        ge=0,
+        le=1,
+        description="How much of the previous frame is carried over, from 0 (nothing) to 1.",
     )
 
 
@@ -62,7 +65,10 @@ class InstantFilm(Instant):
     """A film in the style of a painting, each frame in a single pass."""
 
     carry: float = Field(
-        default=0.8, ge=0, le=1, description="How much of the previous frame is carried over; 0: none."
+        default=0.8,
+        ge=0,
+        le=1,
+        description="How much of the previous frame is carried over, from 0 (nothing) to 1.",
     )
 
 

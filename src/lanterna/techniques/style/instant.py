@@ -65,7 +65,7 @@ class Instant(Settings):
         default=(), description="The share of each style, in order; equal by default."
     )
     built_in: tuple[Annotated[int, Field(ge=0, lt=STYLES)], ...] = Field(
-        default=(), description=f"Built-in styles instead of paintings: numbers from 0 to {STYLES - 1}."
+        default=(), description=f"Built-in styles instead of paintings, numbered 0 to {STYLES - 1}."
     )
     size: int | None = Field(
         default=None,
