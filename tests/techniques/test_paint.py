@@ -323,10 +323,10 @@ def test_random_waves_approximate_the_kernel_of_their_frequencies():
     network = Coordinates(plan, (64, 64))
     network.start(torch.Generator().manual_seed(0))
     one, other = positions(200), positions(200, seed=1)
-    found = (network.inputs(one) * network.inputs(other)).mean(1) * 2
+    actual = (network.inputs(one) * network.inputs(other)).mean(1) * 2
     distance = (one - other).norm(dim=1)
     # The characteristic function of a normal distribution: exp(-(2 pi sigma distance)^2 / 2).
-    assert torch.allclose(found, (-0.5 * (2 * math.pi * 2.0 * distance) ** 2).exp(), atol=0.06)
+    assert torch.allclose(actual, (-0.5 * (2 * math.pi * 2.0 * distance) ** 2).exp(), atol=0.06)
 
 
 @torch.no_grad()
@@ -337,8 +337,8 @@ def test_the_lectures_positions_and_network():
     rows, columns = torch.meshgrid(torch.arange(48.0), torch.arange(64.0), indexing="ij")
     both = torch.stack([columns, rows], 2).view(-1, 2)
     expected = (both - both.mean()) / both.std(correction=0)
-    found = network.inputs(torch.stack([(columns + 0.5) / 64, (rows + 0.5) / 48], 2).view(-1, 2))
-    assert torch.allclose(found, expected, atol=1e-5)
+    actual = network.inputs(torch.stack([(columns + 0.5) / 64, (rows + 0.5) / 48], 2).view(-1, 2))
+    assert torch.allclose(actual, expected, atol=1e-5)
     shapes = [tuple(layer.weight.shape) for layer in [*network.hidden, network.output]]
     assert shapes == [(64, 2), *[(64, 64)] * 5, (3, 64)]
     assert torch.cat([layer.weight.flatten() for layer in network.hidden]).std() == pytest.approx(

@@ -100,20 +100,20 @@ def test_at_equal_seconds_no_network_is_far_ahead_in_time(cat):
 
 @pytest.mark.parametrize("target", [24.0, 30.0, 38.0])
 def test_the_jpeg_is_as_good_and_the_next_lower_quality_is_not(cat, target):
-    found = jpeg_of_equal_psnr(cat, target)
-    assert jpeg(cat, found.quality, subsampled=found.subsampled) == (
-        found.bytes,
-        pytest.approx(found.psnr, abs=1e-3),
+    best = jpeg_of_equal_psnr(cat, target)
+    assert jpeg(cat, best.quality, subsampled=best.subsampled) == (
+        best.bytes,
+        pytest.approx(best.psnr, abs=1e-3),
     )
-    assert found.psnr >= target
-    assert jpeg(cat, found.quality - 1, subsampled=found.subsampled)[1] < target
+    assert best.psnr >= target
+    assert jpeg(cat, best.quality - 1, subsampled=best.subsampled)[1] < target
     # No other JPEG that is as good is smaller.
     others = [
         jpeg(cat, quality, subsampled=subsampled)
         for quality in range(1, 101, 3)
         for subsampled in (True, False)
     ]
-    assert found.bytes <= min(size for size, other_psnr in others if other_psnr >= target) * 1.02
+    assert best.bytes <= min(size for size, other_psnr in others if other_psnr >= target) * 1.02
 
 
 def test_targets_outside_the_range_of_jpegs(cat):

@@ -89,19 +89,22 @@ class Paint(CoordinatePlan, Settings):
     )
     cost: Literal["squared", "absolute"] | None = Field(
         default=None,
-        description="The loss of an error, squared or absolute; by default what suits the network.",
+        description="The loss of an error, squared or absolute; by default it depends on the network.",
     )
     optimiser: Literal["adam", "sgd"] = Field(
         default="adam", description="The optimiser: adam, or sgd with momentum 0.9."
     )
     rate: float | None = Field(
-        default=None, gt=0, le=10, description="The learning rate; by default what suits the network."
+        default=None, gt=0, le=10, description="The learning rate; by default it depends on the network."
     )
     schedule: Literal["decay", "constant"] = Field(
         default="decay", description="decay: the learning rate falls towards the end; constant: it stays."
     )
     batch: int | None = Field(
-        default=None, ge=1, le=262_144, description="Pixels in each batch; by default what suits the network."
+        default=None,
+        ge=1,
+        le=262_144,
+        description="Pixels in each batch; by default it depends on the network.",
     )
     keep: float = Field(
         default=1.0, gt=0, le=1, description="The share of the pixels to train on, drawn at random."

@@ -1,7 +1,7 @@
 """The loss of a style transfer and its gradient: a photograph's content and paintings' styles.
 
 A style is described by sums over positions (`probes/statistics.py`). A picture of any size can therefore be
-processed tile by tile with exactly the result of processing it at once: first gather the sums over all
+processed tile by tile, with exactly the result of processing it whole: first gather the sums over all
 tiles, then backpropagate the gradient of the loss with respect to these sums through each tile in turn.
 """
 
