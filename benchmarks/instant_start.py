@@ -26,7 +26,15 @@ from lanterna.techniques.octaves import resized
 from lanterna.techniques.style.algorithm import Stylize, style
 from lanterna.techniques.style.instant import instant
 from lanterna.techniques.style.layers import LAYER_WEIGHTS
-from lanterna.techniques.style.loss import Aim, Content, Style, Weights, features_of, loss_of, moments_of
+from lanterna.techniques.style.loss import (
+    Content,
+    Style,
+    Target,
+    Weights,
+    compute_features,
+    compute_loss,
+    compute_moments,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,7 +70,7 @@ def compare(kind: str, settings: Stylize, photo_path: Path, painting_path: Path,
     """The ways to begin, for one pair."""
     photo, painting = open_picture(photo_path), open_picture(painting_path)
     size = settings.size
-    aim = aimed(fitted(photo, size), fitted(painting, size), network)
+    target = aimed(fitted(photo, size), fitted(painting, size), network)
     reference = math.inf
     for name in ("photograph", "instant", "photograph alone", "instant alone"):
         bench.say(f"{photo_path.stem}, {size} px, begun with {name}, in {kind}")
@@ -76,7 +84,9 @@ def compare(kind: str, settings: Stylize, photo_path: Path, painting_path: Path,
         for frame in style(photo, how, styles=[painting], start=start, network=network):
             if frame.picture.shape[1:] == frame.final and (frame.steps - frame.step) % EVERY == 0:
                 stopped = time.process_time()
-                points.append((stopped - begun - looking, loss_of(network, frame.picture, aim, 4096).total))
+                points.append(
+                    (stopped - begun - looking, compute_loss(network, frame.picture, target, 4096).total)
+                )
                 looking += time.process_time() - stopped
         seconds, loss = points[-1]
         reference = min(reference, loss) if name == "photograph" else reference
@@ -87,11 +97,11 @@ def compare(kind: str, settings: Stylize, photo_path: Path, painting_path: Path,
         )
 
 
-def aimed(photo: Tensor, painting: Tensor, network: Network) -> Aim:
+def aimed(photo: Tensor, painting: Tensor, network: Network) -> Target:
     """The recipe's own loss at its usual weights, in float32."""
-    features = features_of(network, photo, "relu4_2", 4096)
-    found = moments_of(network, painting, list(LAYER_WEIGHTS), 4096)
-    return Aim(
+    features = compute_features(network, photo, "relu4_2", 4096)
+    found = compute_moments(network, painting, list(LAYER_WEIGHTS), 4096)
+    return Target(
         Content("relu4_2", features, features.var().item()),
         [Style(1.0, {name: wasserstein_distance(each) for name, each in found.items()})],
         Weights(LAYER_WEIGHTS, 0.03, 2.0),

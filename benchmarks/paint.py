@@ -147,8 +147,8 @@ def table(picture, seeds, seconds, size=256):
 
 def steps(picture, rounds):
     from lanterna.devices import fast_dtype, reuse_memory
-    from lanterna.techniques.paint.algorithm import Paint, _Work
-    from lanterna.techniques.paint.pixels import pixels_of
+    from lanterna.techniques.paint.algorithm import Paint, _Training
+    from lanterna.techniques.paint.pixels import prepare_pixels
 
     reuse_memory()
     device = torch.device("cpu")
@@ -158,7 +158,7 @@ def steps(picture, rounds):
     for network in TABLE:
         bench.say(f"  a step of {network}")
         settings = Paint(network=network, size=256, steps=10**6)
-        work = _Work(pixels_of([picture], [], 256, 1.0, 0), settings, device)
+        work = _Training(prepare_pixels([picture], [], 256, 1.0, 0), settings, device)
         for _ in range(60):  # a hash grid finds every batch's corners once
             work.step()
         begun = time.perf_counter()

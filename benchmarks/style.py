@@ -196,7 +196,7 @@ def schedule_of_stp(network, photo, painting, keep):
 def down(optimiser, picture, measure):
     def closure():
         found = measure(picture.detach())
-        picture.grad = found.slope.contiguous()
+        picture.grad = found.gradient.contiguous()
         return found.total
 
     optimiser.step(closure)
@@ -205,15 +205,17 @@ def down(optimiser, picture, measure):
 def measure_for(network, photo, painting, side):
     """The recipe's loss with this network as it is."""
     from lanterna.techniques.style import algorithm as recipes
-    from lanterna.techniques.style.layers import layers_of
-    from lanterna.techniques.style.loss import loss_of
+    from lanterna.techniques.style.layers import choose_layers
+    from lanterna.techniques.style.loss import compute_loss
 
     settings = recipes.Stylize(size=side)
-    layer, weights = layers_of(network, settings.content_layer, settings.style_layers)
-    content, painted = recipes._aims(
+    layer, weights = choose_layers(network, settings.content_layer, settings.style_layers)
+    content, painted = recipes._compute_targets(
         settings, network, photo, [painting], [], None, layer, list(weights), settings.tile
     )
-    return partial(loss_of, network, aim=recipes._aim(settings, content, painted, weights), tile=4096)
+    return partial(
+        compute_loss, network, target=recipes._weighted_target(settings, content, painted, weights), tile=4096
+    )
 
 
 def loss_for(photo, painting, side):

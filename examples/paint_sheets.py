@@ -16,8 +16,8 @@ from lanterna import Paint, open_picture, paint, save_picture, shelf
 from lanterna.images.drawing import contact_sheet
 from lanterna.probes.neurons import neurons_sheet
 from lanterna.techniques.octaves import resized
-from lanterna.techniques.paint.cppn import Cppn, random_picture
 from lanterna.techniques.paint.race import Race, race
+from lanterna.techniques.paint.random_picture import RandomPicture, random_picture
 from lanterna.techniques.paint.rendering import Grid, grid
 
 if TYPE_CHECKING:
@@ -86,8 +86,8 @@ def main(folder: Path) -> None:
         ("rosette", (109, 114)),
     ):
         for seed in seeds:
-            settings = Cppn.checked(
-                {**Cppn.presets.get(preset, {}), "seed": seed, "width": 320, "height": 320}
+            settings = RandomPicture.checked(
+                {**RandomPicture.presets.get(preset, {}), "seed": seed, "width": 320, "height": 320}
             )
             tiles.append((random_picture(settings), f"{preset} {seed}".strip()))
     save_picture(

@@ -17,7 +17,7 @@ from lanterna.images.drawing import as_image
 from lanterna.techniques.dream.algorithm import Dream, dream
 from lanterna.techniques.octaves import resized
 from lanterna.techniques.paint.algorithm import Paint, paint
-from lanterna.techniques.paint.cppn import Cppn, random_picture
+from lanterna.techniques.paint.random_picture import RandomPicture, random_picture
 from lanterna.techniques.style.algorithm import style
 from lanterna.techniques.style.technique import Painted
 
@@ -48,7 +48,9 @@ def last(frames: Iterable[Any]) -> Tensor:
 def main(folder: Path, only: str) -> None:
     """Make those whose name fits."""
     cat, portrait = photograph("chelsea.png", 0.02, 0.3, 0.72), photograph("astronaut.png", 0, 0.06, 0.55)
-    painting = random_picture(Cppn.checked({**Cppn.presets["glass"], "width": 512, "height": 384}))
+    painting = random_picture(
+        RandomPicture.checked({**RandomPicture.presets["glass"], "width": 512, "height": 384})
+    )
     small = resized(portrait, SIZE).clamp(0, 1)
     makers: dict[str, tuple[type[Any], Callable[[Any], Tensor]]] = {
         "dream": (Dream, lambda settings: last(dream(cat, settings.changed({"size": 288})))),
@@ -57,7 +59,10 @@ def main(folder: Path, only: str) -> None:
             lambda settings: last(style(portrait, settings.changed({"size": 288}), styles=[painting])),
         ),
         "paint": (Paint, lambda settings: last(paint(small, settings.changed({"seconds": 12, "size": 224})))),
-        "random": (Cppn, lambda settings: random_picture(settings.changed({"width": 448, "height": 336}))),
+        "random": (
+            RandomPicture,
+            lambda settings: random_picture(settings.changed({"width": 448, "height": 336})),
+        ),
     }
     folder.mkdir(parents=True, exist_ok=True)
     for kind, (settings, make) in makers.items():

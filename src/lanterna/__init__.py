@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from lanterna.techniques.dream.algorithm import Dream, dream
     from lanterna.techniques.feature.algorithm import Feature, feature
     from lanterna.techniques.paint.algorithm import Paint, paint
-    from lanterna.techniques.paint.cppn import Cppn, random_picture
     from lanterna.techniques.paint.painting import Painting, open_painting
     from lanterna.techniques.paint.race import Race, race
+    from lanterna.techniques.paint.random_picture import RandomPicture, random_picture
     from lanterna.techniques.read.algorithm import Read, read
     from lanterna.techniques.style.algorithm import Stylize, style
     from lanterna.techniques.style.instant import Instant, instant
@@ -58,7 +58,7 @@ _PLACES = {
     "lanterna.probes.look": ("Look", "look"),
     "lanterna.probes.paths": ("Paths", "paths"),
     "lanterna.techniques.classify.algorithm": ("Classify", "classify"),
-    "lanterna.techniques.paint.cppn": ("Cppn", "random_picture"),
+    "lanterna.techniques.paint.random_picture": ("RandomPicture", "random_picture"),
     "lanterna.techniques.dream.algorithm": ("Dream", "dream"),
     "lanterna.techniques.feature.algorithm": ("Feature", "feature"),
     "lanterna.techniques.style.instant": ("Instant", "instant"),
@@ -77,7 +77,6 @@ _PLACES = {
 
 __all__ = [
     "Classify",
-    "Cppn",
     "Dream",
     "Feature",
     "Frame",
@@ -90,6 +89,7 @@ __all__ = [
     "Painting",
     "Paths",
     "Race",
+    "RandomPicture",
     "Read",
     "Recipe",
     "Settings",

@@ -348,7 +348,7 @@ STYLE = ["cat.png", "--style", "stars.png"]
     [
         (["gone.png", "--style", "stars.png"], "gone.png"),
         (["cat.png"], "--style PATH, or add --instant"),
-        (["cat.png", "--instant"], "known styles as built-in"),
+        (["cat.png", "--instant"], "or built-in styles"),
         (["cat.png", "--style", "gone.png"], "gone.png"),
         ([*STYLE, "--built-in", "3"], "--built-in is for instant: add --instant"),
         ([*STYLE, "--instant", "--built-in", "3"], "not both"),
@@ -371,7 +371,7 @@ STYLE = ["cat.png", "--style", "stars.png"]
         ([*STYLE, "--resume"], "--checkpoint"),
         ([*STYLE, "--sheet", "--checkpoint", "kept.pt"], "--checkpoint"),
         ([*STYLE, "--print", "large"], "30cm@300dpi"),
-        ([*STYLE, "--print", "30cm", "--size", "100"], "3543 pixels and size says 100"),
+        ([*STYLE, "--print", "30cm", "--size", "100"], "3543 pixels, but size is 100"),
         ([*STYLE, "--print", "3000cm"], "size"),
         ([*STYLE, "--print", "3cm", "-o", "style.webp"], ".jpg"),
         ([*STYLE, "-o", "style.gif"], ".gif"),

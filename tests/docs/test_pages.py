@@ -31,7 +31,7 @@ from lanterna.surfaces.cli.frame import make_app
 from lanterna.techniques.dream import technique as dreams
 from lanterna.techniques.dream.algorithm import Dream
 from lanterna.techniques.paint.algorithm import Paint
-from lanterna.techniques.paint.cppn import Cppn
+from lanterna.techniques.paint.random_picture import RandomPicture
 from lanterna.techniques.style import technique as declared
 from places import ROOT
 
@@ -401,7 +401,7 @@ def test_the_options_it_names_are_there(name: str):
     assert named
     known = options_of(name)
     if name == "paint":
-        known |= {f"--{each}" for each in Cppn.model_fields}  # with --random
+        known |= {f"--{each}" for each in RandomPicture.model_fields}  # with --random
     assert named <= known
 
 
@@ -424,9 +424,9 @@ def test_the_settings_and_presets_of_paintings_that_it_names_are_there():
     text = PAGES["paint"].text
     presets = set(re.findall(r"--preset (\w+)", text))
     assert presets
-    assert presets <= set(Paint.presets) | set(Cppn.presets)
+    assert presets <= set(Paint.presets) | set(RandomPicture.presets)
     learning, _, unlearned = text.partition("## Pictures without a picture")
-    for part, kind in (learning, Paint), (unlearned, Cppn):
+    for part, kind in (learning, Paint), (unlearned, RandomPicture):
         told = set(re.findall(r"`--(\w+)`", part))
         assert told
         assert told <= {*kind.model_fields, "mask", "keep", "race", "resume", "preset", "loop"}

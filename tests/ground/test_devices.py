@@ -134,15 +134,15 @@ def test_a_style_out_of_memory_goes_on_in_tiles_to_the_same_picture(
     early = {"content_layer": "relu2_1", "style_layers": ("relu1_1", "relu2_1")}  # tiles need small margins
     settings = Stylize(size=288, steps=2, ratio=4.0, **early)
     whole = last(style(cat, settings, styles=[cup], device="cpu"))
-    loss_of, tiles = styling.loss_of, []
+    compute_loss, tiles = styling.compute_loss, []
 
-    def short_of_memory(network, picture, aim, tile):
+    def short_of_memory(network, picture, target, tile):
         if tile > 256:
             raise torch.OutOfMemoryError("CUDA out of memory")
         tiles.append(tile)
-        return loss_of(network, picture, aim, tile)
+        return compute_loss(network, picture, target, tile)
 
-    monkeypatch.setattr(styling, "loss_of", short_of_memory)
+    monkeypatch.setattr(styling, "compute_loss", short_of_memory)
     with caplog.at_level(logging.WARNING):
         tiled = last(style(cat, settings, styles=[cup], device="cpu"))
     assert set(tiles) == {256}

@@ -131,7 +131,7 @@ def test_what_is_made_is_saved_with_its_recipe(here, monkeypatch):
         (["stripes", torch.zeros(4, 4)], {}, r"expected .* got Tensor torch.float32 \(4, 4\)"),
         (["stripes", torch.zeros(3, 4, 4, dtype=torch.uint8)], {}, "expected .* floats"),
         (["stripes", "gone.png"], {}, r"gone\.png"),
-        (["style-film", torch.zeros(3, 8, 8), "red.png"], {}, "a film is painted from a film"),
+        (["style-film", torch.zeros(3, 8, 8), "red.png"], {}, "expected a film, an animation"),
         (["render", torch.zeros(3, 8, 8)], {}, "takes painting as a file"),
     ],
 )  # fmt: skip

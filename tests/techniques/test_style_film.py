@@ -1,4 +1,4 @@
-"""Films in the style of a painting, as somebody watching judges them: painted, steady, and they go on."""
+"""Films in the style of a painting, as a viewer would judge them: painted, steady, and resumed."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ from lanterna.techniques.style.technique import INSTANT_FILM
 pytestmark = [pytest.mark.usefixtures("real_shelf"), pytest.mark.slow]
 
 QUICK = {"steps": 10, "frame_steps": 4}
-INSTANT = {"brush": 4}  # begins with a quarter of the size, for frames that are small
+INSTANT = {"brush": 4}  # starts at a quarter of the size, as the frames are small
 COUNT = 3
 
 
@@ -32,7 +32,7 @@ def pan():
 
 @pytest.fixture(scope="module")
 def painting():
-    """Cold slanting strokes, which nobody painted."""
+    """A synthetic painting of cold slanting strokes."""
     y, x = torch.meshgrid(torch.arange(160.0), torch.arange(160.0), indexing="ij")
     strokes = ((x + 0.6 * y + 6 * torch.sin(y / 9)) / 5).sin() > 0.2
     noise = 0.08 * torch.randn(3, 160, 160, generator=torch.Generator().manual_seed(2))
@@ -48,75 +48,78 @@ def vgg(real_shelf):
 
 @pytest.fixture(scope="module")
 def films(pan, painting, vgg):
-    """Each kind of film painted with what came before, and frame by frame."""
-    made = {}
+    """Each kind of film, carried over from frame to frame and with independent frames."""
+    frames = {}
     for carry in (None, 0.0):
-        more = {} if carry is None else {"carry": carry}
-        given = {"styles": [painting], "count": COUNT, "device": "cpu"}
-        optimised = StyleFilm.checked({**QUICK, **more})
-        made["optimised", carry] = list(style_frames(pan, optimised, network=vgg, **given))
-        made["instant", carry] = list(instant_frames(pan, InstantFilm.checked({**INSTANT, **more}), **given))
-    return {name: [frame.picture for frame in frames] for name, frames in made.items()}
+        settings = {} if carry is None else {"carry": carry}
+        options = {"styles": [painting], "count": COUNT, "device": "cpu"}
+        optimised = StyleFilm.checked({**QUICK, **settings})
+        frames["optimised", carry] = list(style_frames(pan, optimised, network=vgg, **options))
+        instant = InstantFilm.checked({**INSTANT, **settings})
+        frames["instant", carry] = list(instant_frames(pan, instant, **options))
+    return {name: [frame.picture for frame in film] for name, film in frames.items()}
 
 
-def unlike(picture, painting, network, where=slice(None)):
-    """How far the Gram matrices of two of VGG's layers are from the painting's: 1 as far as nothing."""
-    apart = 0.0
+def style_distance(picture, painting, network, columns=slice(None)):
+    """The relative distance of two layers' Gram matrices from the painting's: 1 without any features."""
+    distance = 0.0
     for layer in ("relu1_1", "relu2_1"):
         grams = []
-        for each, part in ((picture, where), (painting, slice(None))):
-            found = objectives.read(network, each[None], frozenset([layer]))[layer][0]
-            step = each.shape[2] // found.shape[2]
-            columns = slice(part.start and part.start // step, part.stop)
-            flat = found[:, :, columns].flatten(1)
+        for each, part in ((picture, columns), (painting, slice(None))):
+            features = objectives.read(network, each[None], frozenset([layer]))[layer][0]
+            step = each.shape[2] // features.shape[2]
+            part_columns = slice(part.start and part.start // step, part.stop)
+            flat = features[:, :, part_columns].flatten(1)
             grams.append(flat @ flat.T / flat.shape[1])
-        apart += ((grams[0] - grams[1]).square().sum() / grams[1].square().sum()).item() / 2
-    return apart
+        distance += ((grams[0] - grams[1]).square().sum() / grams[1].square().sum()).item() / 2
+    return distance
 
 
 @pytest.mark.parametrize("kind", ["optimised", "instant"])
-def test_a_film_flickers_far_less_than_frames_painted_alone(pan, films, kind):
+def test_a_film_flickers_far_less_than_independent_frames(pan, films, kind):
     assert flicker(films[kind, None], pan) < flicker(films[kind, 0.0], pan) / 3
 
 
 @pytest.mark.parametrize(("kind", "at_most"), [("optimised", 0.3), ("instant", 0.7)])
 def test_the_last_frame_is_still_in_the_style(pan, painting, vgg, films, kind, at_most):
     first, last = films[kind, None][0], films[kind, None][-1]
-    assert unlike(last, painting, vgg) < at_most * unlike(pan[-1], painting, vgg)
-    assert unlike(last, painting, vgg) < 1.5 * unlike(first, painting, vgg)
+    assert style_distance(last, painting, vgg) < at_most * style_distance(pan[-1], painting, vgg)
+    assert style_distance(last, painting, vgg) < 1.5 * style_distance(first, painting, vgg)
 
 
-def test_what_comes_into_the_frame_is_painted_too(painting, vgg):
+def test_regions_that_enter_the_frame_are_painted_too(painting, vgg):
     wide = resized(open_picture(shelf.need("photographs") / "coffee.png"), (32, 88)).clamp(0, 1)
     two = [wide[:, :, :64], wide[:, :, 24:]]
     (_, frame) = style_frames(two, StyleFilm.checked(QUICK), styles=[painting], count=2, network=vgg)
-    come_in = slice(44, 64)
-    assert unlike(frame.picture, painting, vgg, come_in) < 0.5 * unlike(two[1], painting, vgg, come_in)
+    entered = slice(44, 64)
+    assert style_distance(frame.picture, painting, vgg, entered) < 0.5 * style_distance(
+        two[1], painting, vgg, entered
+    )
 
 
 @pytest.mark.parametrize("done", [1, 2])
 @pytest.mark.parametrize("kind", ["optimised", "instant"])
-def test_a_film_taken_up_again_is_the_unbroken_one(pan, painting, vgg, films, kind, done):
-    whole = films[kind, None]
-    how = {"styles": [painting], "count": COUNT, "device": "cpu", "done": done, "last": whole[done - 1]}
+def test_a_resumed_film_equals_an_uninterrupted_one(pan, painting, vgg, films, kind, done):
+    full = films[kind, None]
+    options = {"styles": [painting], "count": COUNT, "device": "cpu", "done": done, "last": full[done - 1]}
     if kind == "optimised":
-        rest = style_frames(pan[done - 1 :], StyleFilm.checked(QUICK), network=vgg, **how)
+        rest = style_frames(pan[done - 1 :], StyleFilm.checked(QUICK), network=vgg, **options)
     else:
-        rest = instant_frames(pan[done - 1 :], InstantFilm.checked(INSTANT), **how)
+        rest = instant_frames(pan[done - 1 :], InstantFilm.checked(INSTANT), **options)
     rest = [frame.picture for frame in rest]
     assert len(rest) == COUNT - done
-    assert all(torch.equal(one, other) for one, other in zip(rest, whole[done:], strict=True))
+    assert all(torch.equal(one, other) for one, other in zip(rest, full[done:], strict=True))
 
 
-def test_what_the_last_frame_brings_is_not_blurred_by_smaller_sizes(painting, vgg):
+def test_the_previous_frame_is_not_blurred_by_smaller_sizes(painting, vgg):
     noise = torch.rand(3, 32, 260, generator=torch.Generator().manual_seed(3))
     settings = StyleFilm(size=260, frame_steps=1, carry=0.1)
-    given = {"styles": [painting], "count": 2, "network": vgg, "done": 1, "last": noise}
-    (frame,) = style_frames([noise, noise], settings, **given)
+    options = {"styles": [painting], "count": 2, "network": vgg, "done": 1, "last": noise}
+    (frame,) = style_frames([noise, noise], settings, **options)
     assert (frame.picture - noise).abs().mean() < 0.02
 
 
-def test_wrong_wishes_are_told_before_the_first_frame(pan, painting, vgg):
+def test_bad_arguments_are_refused_before_the_first_frame(pan, painting, vgg):
     with pytest.raises(UsageError, match="expected 1 weights"):
         style_frames(pan, StyleFilm(weights=(1, 2)), styles=[painting], count=COUNT, network=vgg)
     with pytest.raises(UsageError, match="at least one painting"):
@@ -125,37 +128,37 @@ def test_wrong_wishes_are_told_before_the_first_frame(pan, painting, vgg):
         instant_frames(pan, InstantFilm(), count=COUNT)
 
 
-def make(source, place, painting, *, stop_after=None, resume=False):
-    """Make a film of the technique, or `stop_after` frames of it; gives the steps that were seen."""
+def run(source, path, painting, *, stop_after=None, resume=False):
+    """Run the technique, for `stop_after` frames if given; return the steps of the frames."""
     settings, files = InstantFilm.checked(INSTANT), {"picture": [source], "style": [painting]}
-    job = Job(INSTANT_FILM, settings, files, device="cpu", film=place, resume=resume)
-    work, seen = begin(job), []
+    job = Job(INSTANT_FILM, settings, files, device="cpu", film=path, resume=resume)
+    work, steps = begin(job), []
     for frame in work.frames:
-        seen.append(frame.step)
+        steps.append(frame.step)
         if frame.step == stop_after:
             break
     work.frames.close()
     (result,) = work.results(frame, settings)
-    save_result(result, place, recipe_of(job, result), force=True)
+    save_result(result, path, recipe_of(job, result), force=True)
     if frame.step == frame.steps:
         finish(job)
-    return seen
+    return steps
 
 
-def test_a_film_that_was_stopped_goes_on_to_the_same_file(pan, painting, tmp_path):
+def test_a_stopped_film_resumes_to_the_same_file(pan, painting, tmp_path):
     save_film(pan, tmp_path / "pan.gif", count=COUNT, fps=10)
     save_picture(painting, tmp_path / "painting.png")
-    given = tmp_path / "pan.gif", tmp_path / "a.webp", tmp_path / "painting.png"
-    assert make(*given, stop_after=2) == [1, 2]
+    paths = tmp_path / "pan.gif", tmp_path / "a.webp", tmp_path / "painting.png"
+    assert run(*paths, stop_after=2) == [1, 2]
     assert open_film(tmp_path / "a.webp").count == 2
-    assert make(*given, resume=True) == [2, 3]  # it begins with what is there
+    assert run(*paths, resume=True) == [2, 3]  # it begins with the last frame that is there
     assert not (tmp_path / "a.webp.frames").exists()
-    make(tmp_path / "pan.gif", tmp_path / "b.webp", tmp_path / "painting.png")
+    run(tmp_path / "pan.gif", tmp_path / "b.webp", tmp_path / "painting.png")
     assert (tmp_path / "a.webp").read_bytes() == (tmp_path / "b.webp").read_bytes()
     assert open_film(tmp_path / "b.webp").fps == pytest.approx(10)
 
 
-def test_a_still_picture_is_no_film_to_paint(painting, tmp_path):
+def test_a_still_picture_is_refused_as_a_film(painting, tmp_path):
     save_picture(painting, tmp_path / "painting.png")
-    with pytest.raises(UsageError, match="is a picture: a film is painted from a film"):
-        make(tmp_path / "painting.png", tmp_path / "a.webp", tmp_path / "painting.png")
+    with pytest.raises(UsageError, match="is a still picture: expected a film"):
+        run(tmp_path / "painting.png", tmp_path / "a.webp", tmp_path / "painting.png")

@@ -1,4 +1,4 @@
-"""Style transfer with other networks than our own: the layers are found, and the picture moves."""
+"""Style transfer with other networks: layers are chosen, and the picture approaches the painting."""
 
 from collections import deque
 
@@ -12,13 +12,13 @@ from lanterna.networks import open_network
 from lanterna.networks.digits import conv
 from lanterna.techniques.octaves import resized
 from lanterna.techniques.style.algorithm import Stylize, style
-from lanterna.techniques.style.layers import layers_of
+from lanterna.techniques.style.layers import choose_layers
 
 QUICK = {"size": 96, "steps": 8}
 
 
 class Vgg19(nn.Module):
-    """torchvision's VGG-19, with a sixteenth of its channels and weights that are random."""
+    """torchvision's VGG-19, with a sixteenth of its channels and random weights."""
 
     def __init__(self):
         super().__init__()
@@ -41,8 +41,8 @@ def vgg19():
     return Vgg19()
 
 
-def test_the_layers_of_a_vgg_19_are_the_ones_that_everybody_uses():
-    content, weights = layers_of(open_network(f"{__file__}:vgg19"))
+def test_the_layers_of_a_vgg_19_are_the_customary_ones():
+    content, weights = choose_layers(open_network(f"{__file__}:vgg19"))
     # In torchvision's numbering relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1, and relu4_2.
     assert list(weights) == [f"features.{number}" for number in (1, 6, 11, 20, 29)]
     assert content == "features.22"
@@ -50,17 +50,17 @@ def test_the_layers_of_a_vgg_19_are_the_ones_that_everybody_uses():
 
 
 @pytest.mark.usefixtures("real_shelf")
-def test_our_own_keeps_its_layers_and_named_ones_win():
+def test_vgg16_has_its_own_layers_and_named_ones_take_precedence():
     vgg = open_network("vgg16")
-    assert layers_of(vgg)[0] == "relu4_2"
-    assert list(layers_of(vgg, named=("relu3_1",))[1]) == ["relu3_1"]
-    assert layers_of(open_network("efficientnet-lite0"), "block9")[0] == "block9"
+    assert choose_layers(vgg)[0] == "relu4_2"
+    assert list(choose_layers(vgg, named=("relu3_1",))[1]) == ["relu3_1"]
+    assert choose_layers(open_network("efficientnet-lite0"), "block9")[0] == "block9"
     with pytest.raises(UsageError, match="no layer 'relu9_9'"):
-        layers_of(vgg, "relu9_9")
+        choose_layers(vgg, "relu9_9")
 
 
 @pytest.mark.parametrize("name", [f"{__file__}:vgg19", "efficientnet-lite0"])
-def test_a_picture_comes_nearer_to_the_painting_as_another_network_sees_it(real_shelf, name):
+def test_another_networks_style_loss_falls(real_shelf, name):
     folder = real_shelf / "photographs"
     photo = resized(open_picture(folder / "chelsea.png"), (64, 96)).clamp(0, 1)
     painting = resized(open_picture(folder / "hubble_deep_field.jpg"), (96, 96)).clamp(0, 1)
@@ -71,6 +71,6 @@ def test_a_picture_comes_nearer_to_the_painting_as_another_network_sees_it(real_
     assert 0.01 < (last.picture - photo).abs().mean() < 0.4
 
 
-def test_a_network_without_colours_is_told():
-    with pytest.raises(UsageError, match="sees no colours"):
-        layers_of(conv())
+def test_a_network_without_colours_is_refused():
+    with pytest.raises(UsageError, match="takes no colour pictures"):
+        choose_layers(conv())

@@ -1,1 +1,1 @@
-"""A network that learns to paint a picture from (x, y), and what can be done with one that has learned."""
+"""Networks that learn to paint a picture from (x, y), their renderings, and pictures of untrained ones."""

@@ -1,4 +1,4 @@
-"""The pixels that a network learns to paint: where they are, their colours, and which it may see."""
+"""The pixels that a network learns to paint: their positions and colours, and which it trains on."""
 
 from __future__ import annotations
 
@@ -15,98 +15,98 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LONGEST = 512
-"""Pixels along the longer side, at most, where no size is asked for."""
+"""Default limit of the longer side, in pixels."""
 
 
 class Pixels:
-    """The pixels of one or more pictures of one size, kept as bytes, so that a large picture fits.
+    """The pixels of one or more pictures of one size, stored as bytes to save memory.
 
-    `colours` `(P * H * W, 3)` uint8. `seen` are the numbers of the pixels that are trained on, `held_out` of
-    those that are not and whose colours are known; None for all, and for none.
+    `colours` is `(P * H * W, 3)` uint8. `trained` has the indices of the pixels to train on, or None for all;
+    `held_out` those of all others whose colours are known, or None if there are none.
     """
 
     def __init__(self, colours: Tensor, size: tuple[int, int], pictures: int) -> None:
         self.colours, self.size, self.pictures = colours, size, pictures
-        self.seen: Tensor | None = None
+        self.trained: Tensor | None = None
         self.held_out: Tensor | None = None
 
     def __len__(self) -> int:
-        """How many pixels are trained on."""
-        return len(self.colours) if self.seen is None else len(self.seen)
+        """Return how many pixels to train on."""
+        return len(self.colours) if self.trained is None else len(self.trained)
 
-    def hold_out(self, seen: Tensor, known: Tensor) -> None:
-        """Train on no others than `seen`; both `(P * H * W,)` of bool."""
-        self.seen, rest = seen.nonzero().flatten(), (known & ~seen).nonzero().flatten()
+    def hold_out(self, trained: Tensor, known: Tensor) -> None:
+        """Train only on some pixels; `trained` and `known` are bool, `(P * H * W,)`."""
+        self.trained, rest = trained.nonzero().flatten(), (known & ~trained).nonzero().flatten()
         self.held_out = rest if len(rest) else None
 
-    def numbers(self, chosen: Tensor) -> Tensor:
-        """The numbers of pixels, of their numbers among those that are trained on."""
-        return chosen if self.seen is None else self.seen[chosen]
+    def indices(self, ranks: Tensor) -> Tensor:
+        """Return the indices of pixels, given their ranks among those to train on."""
+        return ranks if self.trained is None else self.trained[ranks]
 
-    def positions(self, numbers: Tensor) -> Tensor:
-        """Where pixels are, `(N, 2)`: x and y of their middles as fractions of the frame."""
+    def positions(self, indices: Tensor) -> Tensor:
+        """Return the centres of pixels, `(N, 2)`: x and y as fractions of the frame."""
         height, width = self.size
-        row = (numbers // width) % height
-        return torch.stack([(numbers % width + 0.5) / width, (row + 0.5) / height], 1)
+        row = (indices // width) % height
+        return torch.stack([(indices % width + 0.5) / width, (row + 0.5) / height], 1)
 
-    def which(self, numbers: Tensor) -> Tensor | None:
-        """Of which picture pixels are, `(N,)`, where there are several."""
-        return numbers // (self.size[0] * self.size[1]) if self.pictures > 1 else None
+    def which(self, indices: Tensor) -> Tensor | None:
+        """Return the picture that each pixel belongs to, `(N,)`, or None if there is only one."""
+        return indices // (self.size[0] * self.size[1]) if self.pictures > 1 else None
 
-    def colours_of(self, numbers: Tensor) -> Tensor:
-        """Colours `(N, 3)` in [0, 1]."""
-        return self.colours[numbers].float().div_(255)
+    def colours_at(self, indices: Tensor) -> Tensor:
+        """Return colours `(N, 3)` in [0, 1]."""
+        return self.colours[indices].float().div_(255)
 
 
-def pixels_of(
+def prepare_pixels(
     pictures: Sequence[Tensor], masks: Sequence[Tensor], size: int | None, keep: float, seed: int
 ) -> Pixels:
-    """The pixels of pictures `(3, H, W)` at the size that is trained at, all cut to the shape of the first.
+    """Crop pictures `(3, H, W)` to the shape of the first, resize them for training, and split the pixels.
 
-    `masks`, one for all or one for each, are light where a pixel is not to be seen; `keep` is the share of
-    the others that is. Pixels that are hidden have no part in the colours of the others, not even where the
-    picture is made smaller: they may as well be NaN.
+    `masks`, one for all or one for each, are light where pixels are hidden; `keep` is the share of the
+    visible pixels to train on. Hidden pixels do not affect the colours of others, even when the picture is
+    shrunk: they may be NaN.
     """
-    _check(pictures, masks)
+    _check_input(pictures, masks)
     height, width = pictures[0].shape[1:]
     longest = size or min(max(height, width), LONGEST)
-    goal = tuple(max(1, round(side * longest / max(height, width))) for side in (height, width))
-    hidden = [_cut(mask.reshape(1, *mask.shape[-2:]).float(), height, width) for mask in masks]
-    colours, seen, known = [], [], []
-    for number, picture in enumerate(pictures):
-        fitting = _cut(picture.detach().cpu().float(), height, width)
-        exists = fitting.isfinite().all(0, keepdim=True)
-        visible = exists
-        if hidden:
-            mask = hidden[number if len(hidden) > 1 else 0]
-            visible = exists & (resized(mask, fitting.shape[1:]) < 0.5)
-        bytes_, where = _shrunk(fitting, visible, goal)
-        if visible is not exists:  # what is hidden is compared with, later, and nothing else
-            hidden_bytes, there = _shrunk(fitting, exists, goal)
-            bytes_ = torch.where(where, bytes_, hidden_bytes)
+    target = tuple(max(1, round(side * longest / max(height, width))) for side in (height, width))
+    cropped_masks = [_crop(mask.reshape(1, *mask.shape[-2:]).float(), height, width) for mask in masks]
+    colours, trained, known = [], [], []
+    for index, picture in enumerate(pictures):
+        cropped = _crop(picture.detach().cpu().float(), height, width)
+        finite = cropped.isfinite().all(0, keepdim=True)
+        visible = finite
+        if cropped_masks:
+            mask = cropped_masks[index if len(cropped_masks) > 1 else 0]
+            visible = finite & (resized(mask, cropped.shape[1:]) < 0.5)
+        picture_colours, is_visible = _shrink(cropped, visible, target)
+        if visible is not finite:  # hidden colours are only used to measure the held-out PSNR
+            hidden_colours, is_known = _shrink(cropped, finite, target)
+            picture_colours = torch.where(is_visible, picture_colours, hidden_colours)
         else:
-            there = where
-        colours.append(bytes_.flatten(1).T)
-        seen.append(where.flatten())
-        known.append(there.flatten())
-    pixels = Pixels(torch.cat(colours), (goal[0], goal[1]), len(pictures))
-    may_see = torch.cat(seen)
+            is_known = is_visible
+        colours.append(picture_colours.flatten(1).T)
+        trained.append(is_visible.flatten())
+        known.append(is_known.flatten())
+    pixels = Pixels(torch.cat(colours), (target[0], target[1]), len(pictures))
+    is_trained = torch.cat(trained)
     if keep < 1:
         generator = torch.Generator().manual_seed(seed)
-        may_see &= torch.rand(len(may_see), generator=generator) < keep
-    if not may_see.all():
-        pixels.hold_out(may_see, torch.cat(known))
+        is_trained &= torch.rand(len(is_trained), generator=generator) < keep
+    if not is_trained.all():
+        pixels.hold_out(is_trained, torch.cat(known))
         if not len(pixels):
-            raise UsageError("paint: no pixel is left to learn from: mask less, or keep more")
+            raise UsageError("paint: no pixels are left to train on: mask less, or keep more")
     return pixels
 
 
 def psnr(mean_squared_error: float) -> float:
-    """Peak signal to noise ratio in dB, of colours in [0, 1]."""
+    """Return the peak signal-to-noise ratio in dB, for colours in [0, 1]."""
     return -10 * math.log10(max(mean_squared_error, 1e-12))
 
 
-def _check(pictures: Sequence[Tensor], masks: Sequence[Tensor]) -> None:
+def _check_input(pictures: Sequence[Tensor], masks: Sequence[Tensor]) -> None:
     if not 1 <= len(pictures) <= 100:
         raise UsageError(f"paint: expected 1 to 100 pictures, got {len(pictures)}")
     for picture in pictures:
@@ -117,16 +117,16 @@ def _check(pictures: Sequence[Tensor], masks: Sequence[Tensor]) -> None:
             or not picture.numel()
         ):
             raise UsageError(
-                f"a picture is floats (3, height, width), got {picture.dtype} {tuple(picture.shape)}"
+                f"expected a picture, floats (3, height, width), got {picture.dtype} {tuple(picture.shape)}"
             )
     if len(masks) not in (0, 1, len(pictures)):
         raise UsageError(
-            f"paint: expected one mask, or {len(pictures)}, one for each picture, got {len(masks)}"
+            f"paint: expected one mask, or one for each of {len(pictures)} pictures, got {len(masks)}"
         )
 
 
-def _cut(picture: Tensor, height: int, width: int) -> Tensor:
-    """The largest middle part `(C, H', W')` that has the shape of `height` to `width`."""
+def _crop(picture: Tensor, height: int, width: int) -> Tensor:
+    """Return the largest central crop `(C, H', W')` with the aspect ratio of `height` to `width`."""
     tall, wide = picture.shape[1:]
     scale = min(tall / height, wide / width)
     rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
@@ -134,13 +134,13 @@ def _cut(picture: Tensor, height: int, width: int) -> Tensor:
     return picture[:, top : top + rows, left : left + columns]
 
 
-def _shrunk(picture: Tensor, visible: Tensor, goal: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """A picture's bytes `(3, H, W)` at another size, of visible pixels alone; and where all were visible."""
+def _shrink(picture: Tensor, visible: Tensor, target: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Resize the visible pixels of a picture to bytes `(3, H, W)`; also return where all were visible."""
     if not visible.all():
         clean = torch.where(visible, picture, 0.0)
-        share = resized(visible.float(), goal)
-        where = share > 0.999
-        colours = resized(clean, goal) / share.clamp_min(0.1)
+        coverage = resized(visible.float(), target)
+        complete = coverage > 0.999
+        colours = resized(clean, target) / coverage.clamp_min(0.1)
     else:
-        colours, where = resized(picture, goal), torch.ones(1, *goal, dtype=torch.bool)
-    return colours.clamp(0, 1).mul_(255).round_().to(torch.uint8), where
+        colours, complete = resized(picture, target), torch.ones(1, *target, dtype=torch.bool)
+    return colours.clamp(0, 1).mul_(255).round_().to(torch.uint8), complete

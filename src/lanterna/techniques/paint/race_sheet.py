@@ -1,4 +1,4 @@
-"""A race, drawn: the paintings side by side with what they have reached, their PSNR over time below."""
+"""Draw a race: the paintings side by side with their results, and their PSNR over time below."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from lanterna.techniques.paint.jpeg_beside import Jpeg
+    from lanterna.techniques.paint.jpeg_comparison import Jpeg
 
 WIDTH = 1280
-_GAP, _WORDS, _CURVES = 24, 88, 220  # pixels: between pictures, for what is said of each, and the curves
-_JPEG = 26
-_INKS: tuple[Colour, ...] = (AMBER, BLUE, LIGHT, DIM)  # apart for colour-blind eyes as well
+_GAP, _CAPTION, _CURVES, _JPEG = 24, 88, 220, 26  # heights in pixels; the gap is between pictures
+_INKS: tuple[Colour, ...] = (AMBER, BLUE, LIGHT, DIM)  # distinct to colour-blind readers, too
 
 
 @dataclass(frozen=True)
 class Lane:
-    """What is shown of one network: `picture` `(3, H, W)`, `curve` of (seconds, dB)."""
+    """One network's column: its `picture` `(3, H, W)` and its `curve` of (seconds, dB)."""
 
     name: str
     picture: Tensor
@@ -35,46 +34,47 @@ class Lane:
 
 
 def race_sheet(lanes: Sequence[Lane], seconds: float | None, *, finished: bool) -> Tensor:
-    """The race so far, `(3, H, 1280)`. `seconds` is how long the curves will be, where that is known.
+    """Draw the race so far, `(3, H, 1280)`. `seconds` is the final length of the curves, if known.
 
-    Where the race is `finished`, each network's file is set beside the JPEG that is as good.
+    If the race is `finished`, compare each network's file with the JPEG of equal PSNR.
     """
     side = (WIDTH - _GAP * (len(lanes) + 1)) // len(lanes)
     height, width = lanes[0].picture.shape[1:]
-    tall = min(max(1, round(side * height / width)), 2 * side)
-    top = _GAP + tall + _WORDS + _JPEG
+    shown_height = min(max(1, round(side * height / width)), 2 * side)
+    top = _GAP + shown_height + _CAPTION + _JPEG
     page = Image.new("RGB", (WIDTH, (top + _CURVES + 2 * _GAP) // 2 * 2), NIGHT)
     draw = ImageDraw.Draw(page)
-    for place, (lane, ink) in enumerate(zip(lanes, _INKS, strict=False)):
-        x = _GAP + place * (side + _GAP)
-        how = Image.Resampling.NEAREST if width * 2 <= side else Image.Resampling.BICUBIC
-        wide = min(side, max(1, round(tall * width / height)))
-        page.paste(as_image(lane.picture).resize((wide, tall), how), (x + (side - wide) // 2, _GAP))
-        y = _GAP + tall + 14
-        reached, decibels = lane.curve[-1]
+    for index, (lane, ink) in enumerate(zip(lanes, _INKS, strict=False)):
+        x = _GAP + index * (side + _GAP)
+        resampling = Image.Resampling.NEAREST if width * 2 <= side else Image.Resampling.BICUBIC
+        shown_width = min(side, max(1, round(shown_height * width / height)))
+        image = as_image(lane.picture).resize((shown_width, shown_height), resampling)
+        page.paste(image, (x + (side - shown_width) // 2, _GAP))
+        y = _GAP + shown_height + 14
+        elapsed, decibels = lane.curve[-1]
         draw.rectangle((x, y + 5, x + 13, y + 18), ink)
         draw.text((x + 24, y), lane.name, LIGHT, font(20))
         draw.text((x + side, y), f"{decibels:.1f} dB", LIGHT, font(20), anchor="ra")
-        about = f"{lane.parameters:,} parameters, {_size(lane.bytes)}"
-        draw.text((x, y + 32), about, DIM, font(15))
-        draw.text((x + side, y + 32), f"{reached:.1f} s", DIM, font(15), anchor="ra")
+        caption = f"{lane.parameters:,} parameters, {_format_size(lane.bytes)}"
+        draw.text((x, y + 32), caption, DIM, font(15))
+        draw.text((x + side, y + 32), f"{elapsed:.1f} s", DIM, font(15), anchor="ra")
         if finished:
-            draw.text((x, y + 54), beside(lane), DIM, font(15))
+            draw.text((x, y + 54), compare_jpeg(lane), DIM, font(15))
     _curves(draw, lanes, (_GAP, top, WIDTH - _GAP, top + _CURVES), seconds)
     return as_picture(page)
 
 
-def beside(lane: Lane) -> str:
-    """A network's file beside the JPEG that is as good, in words."""
+def compare_jpeg(lane: Lane) -> str:
+    """Describe the JPEG of equal PSNR."""
     jpeg = lane.jpeg
     if jpeg is None:
         return "no JPEG is as good"
-    if jpeg.least:
-        return f"the least JPEG: {_size(jpeg.bytes)}, {jpeg.psnr:.1f} dB"
-    return f"a JPEG as good: {_size(jpeg.bytes)}"
+    if jpeg.lowest:
+        return f"the smallest JPEG: {_format_size(jpeg.bytes)}, {jpeg.psnr:.1f} dB"
+    return f"JPEG of equal PSNR: {_format_size(jpeg.bytes)}"
 
 
-def _size(count: int) -> str:
+def _format_size(count: int) -> str:
     return f"{count / 1000:,.0f} kB" if count >= 10_000 else f"{count / 1000:.1f} kB"
 
 
@@ -82,36 +82,36 @@ def _curves(
     draw: ImageDraw.ImageDraw, lanes: Sequence[Lane], box: tuple[int, int, int, int], seconds: float | None
 ) -> None:
     left, top, right, bottom = box
-    left, right = left + 40, right - 96  # for the decibels, and for the names where curves end
-    reached = [decibels for lane in lanes for _, decibels in lane.curve]
-    low, high = min(10.0, min(reached) // 10 * 10), max(30.0, max(reached))
-    most = max(seconds or 0.0, *(lane.curve[-1][0] for lane in lanes))
+    left, right = left + 40, right - 96  # leave room for the decibels and for the names at the ends
+    values = [decibels for lane in lanes for _, decibels in lane.curve]
+    low, high = min(10.0, min(values) // 10 * 10), max(30.0, max(values))
+    duration = max(seconds or 0.0, *(lane.curve[-1][0] for lane in lanes))
 
-    def place(moment: float, decibels: float) -> tuple[float, float]:
-        across = moment / max(most, 1e-9)
+    def point(time: float, decibels: float) -> tuple[float, float]:
+        across = time / max(duration, 1e-9)
         return left + across * (right - left), bottom - (decibels - low) / (high - low) * (bottom - top)
 
     for level in range(int(low), int(high) + 1, 10):
-        _, y = place(0, level)
+        _, y = point(0, level)
         draw.line((left, y, right, y), SHADE)
         draw.text((left - 8, y), f"{level}", DIM, font(13), anchor="rm")
     draw.text((left - 8, bottom + 16), "dB", DIM, font(13), anchor="rm")
-    draw.text((right, bottom + 16), f"{most:.1f} s", DIM, font(13), anchor="rm")
+    draw.text((right, bottom + 16), f"{duration:.1f} s", DIM, font(13), anchor="rm")
     ends: list[tuple[float, float, str, Colour]] = []
     for lane, ink in zip(lanes, _INKS, strict=False):
-        points = [place(*each) for each in lane.curve]
+        points = [point(*each) for each in lane.curve]
         if len(points) > 1:
             draw.line(points, ink, 3, joint="curve")
         x, y = points[-1]
         draw.ellipse((x - 4, y - 4, x + 4, y + 4), ink)
         ends.append((y, x, lane.name, ink))
-    _apart(draw, ends)
+    _label_ends(draw, ends)
 
 
-def _apart(draw: ImageDraw.ImageDraw, ends: list[tuple[float, float, str, Colour]]) -> None:
-    """Write each name where its curve ends, none over another."""
+def _label_ends(draw: ImageDraw.ImageDraw, ends: list[tuple[float, float, str, Colour]]) -> None:
+    """Write each name at the end of its curve, without overlaps."""
     placed: list[tuple[float, float]] = []
     for y, x, name, ink in sorted(ends):
-        lower = max([y, *(above + 18 for beside, above in placed if abs(beside - x) < 70)])
-        draw.text((x + 12, lower), name, ink, font(15), anchor="lm")
-        placed.append((x, lower))
+        label_y = max([y, *(other_y + 18 for other_x, other_y in placed if abs(other_x - x) < 70)])
+        draw.text((x + 12, label_y), name, ink, font(15), anchor="lm")
+        placed.append((x, label_y))

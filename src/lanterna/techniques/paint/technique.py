@@ -1,6 +1,6 @@
-"""Networks that paint, declared: one learns pictures, four race, and a painting is shown again.
+"""Declare the techniques of networks that paint: learning pictures, a race, rendering a painting again.
 
-And those that have learned nothing: random pictures, a sheet and a film of them.
+And those of untrained networks: random pictures, a sheet and a film of them.
 """
 
 from __future__ import annotations
@@ -16,11 +16,20 @@ from lanterna.files import human_size
 from lanterna.probes.neurons import neurons_sheet
 from lanterna.techniques.derive import film_of, film_of_learning, sheet_of
 from lanterna.techniques.paint.algorithm import Paint, PaintFrame, paint
-from lanterna.techniques.paint.cppn import Cppn, random_loop, random_picture
 from lanterna.techniques.paint.painting import Painting, open_painting
 from lanterna.techniques.paint.pixels import LONGEST
 from lanterna.techniques.paint.race import Race, RaceFrame, race
-from lanterna.techniques.paint.rendering import MOST, Grid, Morph, Render, grid, morph, render, wall
+from lanterna.techniques.paint.random_picture import RandomPicture, random_loop, random_picture
+from lanterna.techniques.paint.rendering import (
+    MAX_PIXELS,
+    Grid,
+    Morph,
+    Render,
+    grid,
+    morph,
+    render,
+    render_all,
+)
 from lanterna.techniques.technique import Frame, Input, Report, Result, Settings, SheetCell, Technique, Work
 
 if TYPE_CHECKING:
@@ -31,12 +40,12 @@ if TYPE_CHECKING:
     from lanterna.techniques.execute import Job
     from lanterna.techniques.technique import Frames
 
-_ON_THE_WAY, _AT_THE_END = 2**17, 2**22  # pixels of several paintings shown together
+_PREVIEW_PIXELS, _RESULT_PIXELS = 2**17, 2**22  # of several pictures shown side by side
 
 
 def _paint(job: Job) -> Work:
     settings: Paint = job.settings
-    # Of a hundred photographs no more is read than what they are made smaller from.
+    # Decode many photographs at a reduced size, to save memory.
     longest = 4 * (settings.size or LONGEST) if job.count("picture") > 1 else None
     frames = paint(
         job.pictures("picture", longest=longest), settings, masks=job.pictures("mask"), device=job.device,
@@ -48,11 +57,11 @@ def _paint(job: Job) -> Work:
             rate = frame.numbers["rate"]
             if job.checkpoint:
                 job.checkpoint.unlink(missing_ok=True)
-            raise LanternaError(f"the network has lost its way: --rate with less than {rate:g}")
-        made = frame.settings.changed({"rate": now.rate})
-        if made.steps:  # where they are known, they take the place of seconds
-            made = made.model_copy(update={"seconds": Paint.model_fields["seconds"].default})
-        return [Result(_whole(frame), settings=made, also=(".safetensors", frame.painting.save))]
+            raise LanternaError(f"the training diverged: set --rate below {rate:g}")
+        settings = frame.settings.changed({"rate": now.rate})
+        if settings.steps:  # known steps replace seconds in the recipe
+            settings = settings.model_copy(update={"seconds": Paint.model_fields["seconds"].default})
+        return [Result(_full_picture(frame), settings=settings, also=(".safetensors", frame.painting.save))]
 
     def share(frame: Frame) -> float:
         return frame.step / frame.steps if frame.steps else frame.numbers["seconds"] / settings.seconds
@@ -70,27 +79,29 @@ def _paint(job: Job) -> Work:
 
 
 def _shown(frame: PaintFrame) -> Tensor | None:
-    return wall(frame.painting, _ON_THE_WAY) if frame.painting.pictures > 1 else frame.picture
+    return render_all(frame.painting, _PREVIEW_PIXELS) if frame.painting.pictures > 1 else frame.picture
 
 
-def _whole(frame: PaintFrame) -> Tensor:
-    """The painting of a frame at its own size, several pictures on one wall."""
+def _full_picture(frame: PaintFrame) -> Tensor:
+    """Return a frame's painting at its own size, several pictures side by side."""
     painting, picture = frame.painting, frame.picture
     if painting.pictures == 1 and picture is not None and tuple(picture.shape[1:]) == painting.size:
         return picture
-    return wall(painting, _AT_THE_END)
+    return render_all(painting, _RESULT_PIXELS)
 
 
 def _describe(frame: Frame) -> str:
     numbers = frame.numbers
-    guessed = f", {numbers['held_out']:.1f} dB where it guesses" if "held_out" in numbers else ""
-    return f", {numbers['psnr']:.1f} dB{guessed}, loss {numbers['loss']:.3g}"
+    held_out = f", {numbers['held_out']:.1f} dB held out" if "held_out" in numbers else ""
+    return f", {numbers['psnr']:.1f} dB{held_out}, loss {numbers['loss']:.3g}"
 
 
-def _masks_fit(settings: Paint, counts: Mapping[str, int]) -> Paint:
+def _check_masks(settings: Paint, counts: Mapping[str, int]) -> Paint:
     masks, pictures = counts.get("mask", 0), counts["picture"]
     if masks not in (0, 1, pictures):
-        raise UsageError(f"paint takes one mask for all pictures or one for each, got {masks} for {pictures}")
+        raise UsageError(
+            f"expected one mask for all pictures or one for each, got {masks} masks for {pictures} pictures"
+        )
     return settings
 
 
@@ -100,30 +111,30 @@ PAINT = Technique(
     inputs=(
         Input("picture", "the picture to learn, or several", required=True, many=True),
         Input(
-            "mask", "a grey picture for all, or one for each: light where the network must guess",
+            "mask", "a grey picture for all pictures, or one for each: light where pixels are hidden",
             many=True, grey=True,
         ),
     ),
     shown_first=("network", "seconds", "size", "keep"), live=("rate",),
-    check=_masks_fit, networks=lambda _: (), describe=_describe, resumes="always",
+    check=_check_masks, networks=lambda _: (), describe=_describe, resumes="always",
     beside=("painting", ".safetensors"), instead=(("steps", "seconds"),),
     manual="""Let a network learn to paint a picture.
 
     `lanterna paint cat.jpg`, `--network siren`, `--seconds 60`, `--preset lecture`; `--keep 0.05` learns from
-    5 % of the pixels and guesses the rest. `lanterna paint a.jpg b.jpg c.jpg` teaches one network all three.
+    5 % of the pixels and guesses the rest. `lanterna paint a.jpg b.jpg c.jpg` trains one network on all
+    three.
 
-    Beside the picture (paint.png, or -o) the painting is written, a small .safetensors file:
-    `lanterna paint render paint.safetensors --size 4000x3000` paints it at any size. Ctrl-C keeps what there
-    is, and --resume goes on.
+    Next to the picture (paint.png, or -o) the painting is saved as a small .safetensors file:
+    `lanterna paint render paint.safetensors --size 4000x3000` renders it at any size. Ctrl-C saves the
+    painting so far, and --resume continues it.
 
-    `lanterna paint cat.jpg --race` sets all four networks against each other. `lanterna paint --random` needs
-    no picture.
+    `lanterna paint cat.jpg --race` compares all four networks. `lanterna paint --random` needs no picture.
     """,
 )  # fmt: skip
 
 PAINT_FILM = film_of_learning(
     PAINT, output="film", name="paint-film", title="A film",
-    help="The same, and a film of how it was learned.", shown_first=("network", "seconds", "size"),
+    help="Learn a picture, with a film of the training.", shown_first=("network", "seconds", "size"),
 )  # fmt: skip
 
 
@@ -140,10 +151,10 @@ def _race(job: Job) -> Work:
             for name, runner in frame.runners.items()
         }  # fmt: skip
         lines = []
-        for name, runner in sorted(frame.runners.items(), key=lambda each: -each[1].psnr):
-            beside = f", a JPEG as good {human_size(runner.jpeg.bytes)}" if runner.jpeg else ""
+        for name, runner in sorted(frame.runners.items(), key=lambda item: -item[1].psnr):
+            jpeg = f", JPEG of equal PSNR {human_size(runner.jpeg.bytes)}" if runner.jpeg else ""
             size = f"{runner.parameters:,} parameters, {human_size(runner.bytes)}"
-            lines.append(f"{name:<8} {runner.psnr:5.1f} dB in {runner.seconds:.1f} s, {size}{beside}")
+            lines.append(f"{name:<8} {runner.psnr:5.1f} dB in {runner.seconds:.1f} s, {size}{jpeg}")
         return Report({"finished": frame.finished, "networks": runners}, lines)
 
     return Work(race(picture, job.settings, device=job.device), report=report)
@@ -158,44 +169,44 @@ def _describe_race(frame: Frame) -> str:
 RACE = Technique(
     name="race", title="A race", help="Four networks learn one picture side by side.", verb="paint",
     flags=("race",), settings=Race, run=_race,
-    inputs=(Input("picture", "the picture that all learn", required=True),),
+    inputs=(Input("picture", "the picture that all networks learn", required=True),),
     shown_first=("seconds", "equal", "parameters", "size"), describe=_describe_race,
 )  # fmt: skip
 
 RACE_FILM = film_of_learning(
     RACE, output="race-film", due=lambda _: True, name="race-film", title="A film of a race",
-    help="The same, and a film of it.",
+    help="Race four networks, with a film of the race.",
 )  # fmt: skip
 
 
-# What a painting has in it.
+# Rendering a painting.
 
 
-def _opened(job: Job) -> Painting:
-    chosen = choose_device(job.device)
+def _open(job: Job) -> Painting:
+    device = choose_device(job.device)
     file = job.source("painting")
     if isinstance(file, bytes):
-        raise UsageError("a painting is a file that `lanterna paint` wrote: give its name")
+        raise UsageError("expected the name of a painting, a file that lanterna paint wrote")
     painting = open_painting(file)
-    painting.network.to(chosen)
+    painting.network.to(device)
     return painting
 
 
 def _render(job: Job) -> Frames:
-    painting = _opened(job)
+    painting = _open(job)
     return grid(painting, job.settings) if isinstance(job.settings, Grid) else render(painting, job.settings)
 
 
 RENDER = Technique(
     name="render", title="Large",
-    help="Re-render a painting: larger, zoomed in, or beyond its edges.",
+    help="Render a painting again: larger, zoomed in, or beyond its edges.",
     verb="paint", command=("paint", "render"), settings=Render, run=_render,
-    inputs=(Input("painting", "a picture that Paint has made here", required=True, suffix=".safetensors"),),
+    inputs=(Input("painting", "a painting, from lanterna paint", required=True, suffix=".safetensors"),),
     shown_first=("size", "print", "zoom", "beyond", "turn"), hidden=("seed",), partial=False,
-    manual="""Paint a painting again, at any size.
+    manual="""Render a painting again, at any size.
 
     `lanterna paint render paint.safetensors --size 4000x3000`, `--print 30cm@300dpi`, `--beyond 0.3` past its
-    frame, `--zoom 4 --centre 0.3 0.6` into it. Of several pictures: `--which 1.5`, `--grid`, `--morph
+    frame, `--zoom 4 --centre 0.3 0.6` into it. For several pictures: `--which 1.5`, `--grid`, `--morph
     between.webp`.
 
     Without -o it is written to render.png.
@@ -203,44 +214,46 @@ RENDER = Technique(
 )  # fmt: skip
 
 GRID = Technique(
-    name="grid", title="In between", help="What a painting of several pictures has between them, on a sheet.",
+    name="grid", title="In between", help="A sheet of pictures interpolated between those of a painting.",
     verb="paint", command=("paint", "render"), flags=("grid",), settings=Grid, run=_render,
     inputs=RENDER.inputs, shown_first=("between", "size"), hidden=("seed",), partial=False,
 )  # fmt: skip
 
 
 def _morph(job: Job, done: int) -> Frames:
-    return morph(_opened(job), job.settings, done=done)
+    return morph(_open(job), job.settings, done=done)
 
 
 def _length(job: Job) -> tuple[int, float]:
-    painting = _opened(job)
-    job.settings.pixels(painting)  # what is too large is refused before there is a folder of frames
+    painting = _open(job)
+    job.settings.pixels(painting)  # raises its error before a folder of frames is created
     return job.settings.count(painting), job.settings.fps
 
 
 MORPH = film_of(
-    RENDER, name="morph", title="Morph", help="A film from picture to picture, of a painting of several.",
+    RENDER, name="morph", title="Morph", help="A film from picture to picture, for a painting of several.",
     settings=Morph, film_flag="morph", outputs=("morph",), shown_first=("frames", "fps", "size"),
     frames=_morph, length=_length,
 )  # fmt: skip
 
 
 class Neurons(Settings):
-    """What each neuron of a painting paints, on one sheet."""
+    """A sheet of each neuron's activation over the picture."""
 
     verb: ClassVar[str] = "paint neurons"
 
     which: float | None = Field(
-        default=None, ge=0, le=99, description="Which of several pictures, from 0: 1.5 is between two."
+        default=None, ge=0, le=99, description="Which of several pictures, from 0; 1.5 is between two."
     )
-    rows: int = Field(default=4, ge=1, le=64, description="Rows of each layer, at most.")
-    columns: int = Field(default=16, ge=8, le=64, description="Neurons in each row.")
-    side: int = Field(default=72, ge=16, le=512, description="Pixels along the longer side of each.")
+    rows: int = Field(default=4, ge=1, le=64, description="The maximum number of rows for each layer.")
+    columns: int = Field(default=16, ge=8, le=64, description="The number of neurons in each row.")
+    side: int = Field(
+        default=72, ge=16, le=512, description="Pixels along the longer side of each neuron's picture."
+    )
 
 
 def _neurons(job: Job) -> Frames:
-    settings, painting = job.settings, _opened(job)
+    settings, painting = job.settings, _open(job)
     picture = neurons_sheet(
         painting.network, which=painting.mixture(settings.which), columns=settings.columns,
         rows=settings.rows, side=settings.side,
@@ -259,43 +272,45 @@ NEURONS = Technique(
 )  # fmt: skip
 
 
-# Without a picture.
+# Random pictures.
 
 
-class RandomSheet(Cppn):
+class RandomSheet(RandomPicture):
     """A contact sheet of seeds, beginning with `seed`."""
 
-    sheet: int = Field(default=16, ge=1, le=400, description="A sheet of so many seeds, to choose from.")
+    sheet: int = Field(
+        default=16, ge=1, le=400, description="The number of seeds on a sheet, to choose from."
+    )
 
 
-class RandomLoop(Cppn):
-    """A round trip through weight space."""
+class RandomLoop(RandomPicture):
+    """A film along a closed loop in weight space."""
 
-    frames: int = Field(default=120, ge=2, le=100_000, description="How many frames it has.")
-    fps: float = Field(default=24.0, ge=1, le=60, description="Frames a second.")
+    frames: int = Field(default=120, ge=2, le=100_000, description="The number of frames.")
+    fps: float = Field(default=24.0, ge=1, le=60, description="Frames per second.")
 
 
-_TILE = 240  # pixels across of a picture on a sheet
+_SHEET_WIDTH = 240  # pixels, of a picture on a sheet
 
 
 def _random(job: Job) -> Frames:
     yield Frame(1, 1, picture=random_picture(job.settings))
 
 
-def _fits_memory(settings: Cppn, _: Mapping[str, int]) -> Cppn:
-    if settings.width * settings.height > MOST:
+def _check_size(settings: RandomPicture, _: Mapping[str, int]) -> RandomPicture:
+    if settings.width * settings.height > MAX_PIXELS:
         raise UsageError(
-            f"at most {MOST:,} pixels are painted, {settings.width} × {settings.height} are more: "
-            "--width and --height with less"
+            f"expected at most {MAX_PIXELS:,} pixels, got {settings.width} × {settings.height}: "
+            "reduce --width or --height"
         )
     return settings
 
 
 RANDOM = Technique(
-    name="random", title="Random", help="What a network paints that has learned nothing.", verb="paint",
-    command=("paint", "--random"), settings=Cppn, run=_random, on_device=False,
-    shown_first=("seed", "layers", "spread", "zoom", "mirror", "repeats", "colours"), check=_fits_memory,
-    manual="""Paint without a picture: a network that has learned nothing, its weights drawn by --seed.
+    name="random", title="Random", help="What an untrained network paints.", verb="paint",
+    command=("paint", "--random"), settings=RandomPicture, run=_random, on_device=False,
+    shown_first=("seed", "layers", "spread", "zoom", "mirror", "repeats", "colours"), check=_check_size,
+    manual="""Paint without a picture: an untrained network, its random weights drawn by --seed.
 
     `lanterna paint --random --seed 7`, `--sheet 16` to choose from, `--preset rosette`, `--loop loop.webp`.
 
@@ -306,12 +321,14 @@ RANDOM = Technique(
 
 def _seeds(settings: RandomSheet) -> list[SheetCell]:
     seeds = range(settings.seed, settings.seed + settings.sheet)
-    return [SheetCell(str(seed), "random", settings.only(Cppn).changed({"seed": seed})) for seed in seeds]
+    return [
+        SheetCell(str(seed), "random", settings.only(RandomPicture).changed({"seed": seed})) for seed in seeds
+    ]
 
 
-def _small(large: Cppn) -> Cppn:
-    tall = max(8, round(_TILE * large.height / large.width))
-    return large.changed({"width": _TILE, "height": tall})
+def _small(large: RandomPicture) -> RandomPicture:
+    height = max(8, round(_SHEET_WIDTH * large.height / large.width))
+    return large.changed({"width": _SHEET_WIDTH, "height": height})
 
 
 RANDOM_SHEET = sheet_of(
@@ -323,12 +340,12 @@ RANDOM_SHEET = sheet_of(
 
 
 def _loop(job: Job, done: int) -> Frames:
-    return random_loop(job.settings.only(Cppn), job.settings.frames, done=done)
+    return random_loop(job.settings.only(RandomPicture), job.settings.frames, done=done)
 
 
 RANDOM_LOOP = film_of(
     RANDOM, name="random-loop", title="Random loop",
-    help="A film through the weights, and back to where it began.",
+    help="A film along a loop in weight space.",
     settings=RandomLoop, film_flag="loop", outputs=("random-loop",),
     shown_first=("seed", "frames", "layers", "spread", "colours"),
     frames=_loop, length=lambda job: (job.settings.frames, job.settings.fps),

@@ -1,1 +1,1 @@
-"""Neural style transfer: a photograph in the style of a painting, step by step or at once."""
+"""Neural style transfer: a photograph in the style of a painting, step by step or instantly."""

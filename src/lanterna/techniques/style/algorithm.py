@@ -1,13 +1,14 @@
 """Neural style transfer: a photograph's content, in a painting's style.
 
-Look for the picture whose features at one deep layer are the photograph's and whose statistics of features at
-several layers are the painting's, by gradient descent on its pixels. Gatys, Ecker and Bethge, "A Neural
+Optimise a picture's pixels by gradient descent so that its features at one deep layer match the photograph's
+and the statistics of its features at several layers match the painting's. Gatys, Ecker and Bethge, "A Neural
 Algorithm of Artistic Style" (2015) and "Image Style Transfer Using Convolutional Neural Networks" (2016).
 
-Where we depart from it: from a small picture to a large one, each beginning with the last (Gatys et al.,
-"Controlling Perceptual Factors in Neural Style Transfer", 2017, section 6); styles are compared by means and
-covariances unless Gram matrices are asked for; every part of the loss is relative to what it is compared
-with, so that weights mean the same for any network, size and painting; fine layers count most.
+Differences from the papers: pictures are painted from small to large, each size starting from the one before
+(Gatys et al., "Controlling Perceptual Factors in Neural Style Transfer", 2017, section 6); styles are
+compared by means and covariances by default, not by Gram matrices; every part of the loss is relative to the
+target's own magnitude, so that weights mean the same for any network, size and painting; fine layers weigh
+the most.
 """
 
 from __future__ import annotations
@@ -30,17 +31,17 @@ from lanterna.probes.statistics import gram_distance, wasserstein_distance
 from lanterna.techniques.checkpoint import Checkpointer, resumed
 from lanterna.techniques.octaves import resized, shrunk
 from lanterna.techniques.style.descent import Descent
-from lanterna.techniques.style.layers import layers_of, without_frame
+from lanterna.techniques.style.layers import choose_layers, replicate_edges
 from lanterna.techniques.style.loss import (
-    Aim,
     Content,
     Loss,
     Style,
+    Target,
     Weights,
-    features_of,
-    loss_of,
-    moments_of,
-    reach,
+    compute_features,
+    compute_loss,
+    compute_moments,
+    receptive_radius,
 )
 from lanterna.techniques.technique import Frame, Settings
 
@@ -49,10 +50,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LONGEST = 512
-"""Pixels along the longer side, at most, where no size is asked for."""
+"""Default limit of the longer side, in pixels."""
 
-_COARSEST = 120  # pixels along the longer side of the smallest picture
-_CONTENT, _SMOOTHNESS = 0.15, 8.0  # what a strength and a detail of 1 mean
+_COARSEST = 120  # pixels along the longer side of the smallest size
+_CONTENT, _SMOOTHNESS = 0.15, 8.0  # weights at a strength and a detail of 1
 
 
 class Stylize(Settings):
@@ -70,54 +71,60 @@ class Stylize(Settings):
     }
 
     network: str = Field(
-        default="vgg16", min_length=1, description="Which network to use, or module:function."
+        default="vgg16", min_length=1, description="The network to use, by name or as module:function."
     )
     size: int | None = Field(
         default=None, ge=64, le=16_384,
-        description="Pixels along the longer side; the photograph's own, up to 512, if not given.",
+        description="Pixels along the longer side; by default the photograph's own, up to 512.",
     )  # fmt: skip
     strength: float = Field(
         default=1.0,
         gt=0,
         le=100,
-        description="How much of the painting: 0.3 a touch, 1 usual, 5 hardly a photograph.",
+        description="How strong the painting's style is: 0.3 is a touch, 5 leaves little of the photograph.",
     )
     brush: float = Field(
         default=1.0,
         ge=0.2,
         le=4,
-        description="How broad its strokes: the painting's size against the picture's.",
+        description="How broad the strokes are: the painting's size relative to the picture's.",
     )
-    detail: float = Field(default=1.0, gt=0, le=20, description="How fine its strokes: less is smoother.")
+    detail: float = Field(
+        default=1.0, gt=0, le=20, description="How fine the strokes are: lower is smoother."
+    )
     weights: tuple[float, ...] = Field(
-        default=(), description="How much of each painting, where there are several; alike if not given."
+        default=(), description="The share of each painting if there are several; equal by default."
     )
     keep_colours: Literal["no", "light", "palette"] = Field(
         default="no",
-        description="No: the painting's. Light: the photograph's, and only light and dark are painted. "
-        "Palette: the painting's strokes in the photograph's palette.",
+        description="no: use the painting's colours; light: keep the photograph's colours and paint only "
+        "light and dark; palette: paint the strokes in the photograph's palette.",
     )
-    histogram: bool = Field(default=False, description="Give it exactly the painting's colours at the end.")
+    histogram: bool = Field(
+        default=False, description="Match the painting's colour histogram exactly at the end."
+    )
     start: Literal["photo", "noise", "palette"] = Field(
         default="photo",
-        description="Begin with the photograph, noise, or the photograph in the painting's colours.",
+        description="Start from the photograph, noise, or the photograph in the painting's colours.",
     )
     statistics: Literal["wasserstein", "gram"] = Field(
         default="wasserstein",
-        description="What a style is: means and covariances of features, or Gram matrices.",
+        description="How styles are compared: by means and covariances of features, or by Gram matrices.",
     )
-    content_layer: str | None = Field(default=None, description="The layer that tells the content; relu4_2.")
+    content_layer: str | None = Field(default=None, description="The layer for the content; relu4_2 in VGG.")
     style_layers: tuple[str, ...] = Field(
-        default=(), description="The layers that tell the style; five of VGG's."
+        default=(), description="The layers for the style; by default one at each of VGG's five resolutions."
     )
-    optimiser: Literal["lbfgs", "adam"] = Field(default="lbfgs", description="Optimiser.")
+    optimiser: Literal["lbfgs", "adam"] = Field(default="lbfgs", description="The optimiser of the pixels.")
     steps: int = Field(
-        default=36, ge=1, le=5000, description="Steps at the final size; smaller ones have more."
+        default=36, ge=1, le=5000, description="Steps at the final size; smaller sizes take more."
     )
-    ratio: float = Field(default=2.0, ge=1.1, le=4, description="How many times larger each size is.")
+    ratio: float = Field(
+        default=2.0, ge=1.1, le=4, description="How many times larger each size is than the one before."
+    )
     tile: int = Field(
         default=1024, ge=256, le=8192, multiple_of=16,
-        description="The side of the tiles a larger picture is looked at in, in pixels.",
+        description="The side, in pixels, of the tiles that a larger picture is processed in.",
     )  # fmt: skip
 
     @field_validator("weights", "style_layers", mode="before")
@@ -128,22 +135,22 @@ class Stylize(Settings):
     @model_validator(mode="after")
     def _positive(self) -> Self:
         if self.weights and (min(self.weights) < 0 or not sum(self.weights)):
-            raise UsageError(f"weights: expected numbers from 0 on, not all 0, got {self.weights}")
+            raise UsageError(f"weights: expected numbers of 0 or more, not all 0, got {self.weights}")
         return self
 
 
 @dataclass(frozen=True)
 class StyleFrame(Frame):
-    """How far a picture has come; `picture` is as large as the size that is being painted.
+    """The state after a step; `picture` is at the size that is being painted, `final` is the last size.
 
-    `numbers`: `loss`, and its parts `style` and `content`, each relative: 1 is as far from the painting (from
-    the photograph) as nothing at all would be.
+    `numbers` has the `loss` and its parts, `style` and `content`. Each part is relative: a
+    picture without any features would have about 1.
     """
 
     final: tuple[int, int] = (0, 0)
 
     def full_size(self) -> Tensor:
-        """The picture at its final size, `(3, H, W)`, enlarged where it has not come so far."""
+        """Return the picture at its final size, `(3, H, W)`, enlarged if it is still smaller."""
         assert self.picture is not None
         return resized(self.picture, self.final).clamp(0, 1)
 
@@ -164,30 +171,32 @@ def style(
 ) -> Generator[StyleFrame, Stylize | None, None]:
     """Paint `photo` `(3, H, W)` in [0, 1] in the style of one or more paintings, `(3, H, W)` each.
 
-    Yields how far it has come after each step; settings that are sent in take over from there, as far as its
-    `strength`, `detail` and `weights` go. `masks`, one for each of `styles`, `(H, W)` in [0, 1], say where
-    its style is wanted, `content_mask` how much the photograph counts where; all are of any size. `start` is
-    a picture to begin with. `checkpoint`, `checkpoint_every` and `resume` as for a dream.
+    Yield a frame after each step. Settings sent to the generator change `strength`, `detail` and `weights`
+    from the next step on. `masks`, one for each of `styles`, `(H, W)` in [0, 1], say where each style goes;
+    `content_mask` weighs the photograph's content by position; masks may have any size. `start` is a picture
+    to start from. `checkpoint`, `checkpoint_every` and `resume` are as for `dream`.
 
-    Errors, before the first step: `UsageError` for layers that are not there, or weights or masks that are
-    not as many as the paintings; `MissingError` for a network or checkpoint that is not here.
+    Errors, before the first step: `UsageError` if a layer does not exist or the number of weights or masks
+    differs from the number of paintings; `MissingError` if the network or the checkpoint is missing.
     """
     settings = settings or Stylize()
     if not styles:
         raise UsageError("style: expected at least one painting, got none")
-    for name, given in (("weights", settings.weights), ("masks", masks)):
-        if given and len(given) != len(styles):
-            raise UsageError(f"style: expected {len(styles)} {name}, one for each painting, got {len(given)}")
+    for name, values in (("weights", settings.weights), ("masks", masks)):
+        if values and len(values) != len(styles):
+            raise UsageError(
+                f"style: expected {len(styles)} {name}, one for each painting, got {len(values)}"
+            )
     network = network or open_network(settings.network, device=device)
-    content_layer, layer_weights = layers_of(network, settings.content_layer, settings.style_layers)
-    work = without_frame(optimize_for_inference(network, [content_layer, *layer_weights]))
+    content_layer, layer_weights = choose_layers(network, settings.content_layer, settings.style_layers)
+    work = replicate_edges(optimize_for_inference(network, [content_layer, *layer_weights]))
     sizes = style_sizes(photo.shape[1], photo.shape[2], settings)
     place = network.get_buffer("mean").device
     photo = photo.to(place)
     checkpointer = Checkpointer(
         checkpoint, settings, [photo, *styles, *masks, content_mask, start], checkpoint_every
     )
-    begun = checkpointer.read(_STATE) if checkpoint and resume else None
+    saved = checkpointer.read(_STATE) if checkpoint and resume else None
     if settings.keep_colours == "palette":
         styles = [with_statistics(each, photo) for each in styles]
     frames = _frames(
@@ -202,26 +211,26 @@ def style(
         content_layer,
         layer_weights,
         checkpointer,
-        begun,
+        saved,
     )
-    return resumed(frames, checkpoint) if begun else frames
+    return resumed(frames, checkpoint) if saved else frames
 
 
 def style_sizes(height: int, width: int, settings: Stylize) -> list[tuple[int, int]]:
-    """The sizes (height, width) that are painted one after another, small to large."""
+    """Return the sizes (height, width) that are painted one after another, small to large."""
     largest = settings.size or min(max(height, width), LONGEST)
     count = (
         1 + max(0, math.floor(math.log(largest / _COARSEST) / math.log(settings.ratio)))
         if largest > _COARSEST
         else 1
     )
-    longest = [largest / settings.ratio**number for number in reversed(range(count))]
-    return [_fitted(height, width, side) for side in longest]
+    sides = [largest / settings.ratio**power for power in reversed(range(count))]
+    return [_fit_size(height, width, side) for side in sides]
 
 
-def steps_at(number: int, count: int, settings: Stylize) -> int:
-    """How many steps the size of that number (of `count`, from 0) has: the smaller, the more."""
-    return round(settings.steps * min(3.0, 1.35 ** (count - 1 - number)))
+def steps_at(index: int, count: int, settings: Stylize) -> int:
+    """Return the number of steps at a size, by its index among `count`: smaller sizes take more."""
+    return round(settings.steps * min(3.0, 1.35 ** (count - 1 - index)))
 
 
 def _frames(
@@ -236,78 +245,86 @@ def _frames(
     content_layer: str,
     layer_weights: dict[str, float],
     checkpointer: Checkpointer,
-    begun: dict[str, Any] | None,
+    saved: dict[str, Any] | None,
 ) -> Generator[StyleFrame, Stylize | None, None]:
-    reuse_memory()  # each step fills and frees the same large blocks
+    reuse_memory()  # each step allocates and frees the same large blocks
     generator = torch.Generator().manual_seed(settings.seed)
-    counts = [steps_at(number, len(sizes), settings) for number in range(len(sizes))]
+    counts = [steps_at(index, len(sizes), settings) for index in range(len(sizes))]
     picture: Tensor | None = None
     first, done, tile = 0, 0, settings.tile
-    # Smaller ones are nearly all margin, which every tile looks at again.
-    least = max(256, 4 * reach(network, frozenset({content_layer, *layer_weights})))
-    if begun:
-        first, done, picture = begun["number"], begun["step"], begun["descent"]["picture"].to(photo)
-        settings = settings.changed(begun["live"])
-    for number, size in list(enumerate(sizes))[first:]:
-        here = resized(photo, size).clamp(0, 1)
+    # Smaller tiles are nearly all margin, which each of them processes again.
+    min_tile = max(256, 4 * receptive_radius(network, frozenset({content_layer, *layer_weights})))
+    if saved:
+        first, done, picture = saved["number"], saved["step"], saved["descent"]["picture"].to(photo)
+        settings = settings.changed(saved["live"])
+    for index, size in list(enumerate(sizes))[first:]:
+        sized_photo = resized(photo, size).clamp(0, 1)
         if picture is None:
-            picture = _start(settings, here, styles, start, generator)
-        descent = Descent(_enlarged(picture, photo, size).clamp(0, 1), settings.optimiser)
-        longest = max(here.shape[1:])
-        aims = partial(
-            _aims, settings, network, here, styles, masks, content_mask, content_layer, list(layer_weights)
+            picture = _initial_picture(settings, sized_photo, styles, start, generator)
+        descent = Descent(_enlarge(picture, photo, size).clamp(0, 1), settings.optimiser)
+        longest = max(size)
+        targets = partial(
+            _compute_targets,
+            settings,
+            network,
+            sized_photo,
+            styles,
+            masks,
+            content_mask,
+            content_layer,
+            list(layer_weights),
         )
-        (content, painted), tile = fitting(aims, tile, longest, least)
-        if begun and number == first:
-            descent.restore(begun["descent"])
-            numbers = begun["numbers"]
-        for step in range(max(1, done), counts[number] + 1):
-            if step > done:  # where it was taken up the step is made already
-                aim = _aim(settings, content, painted, layer_weights)
-                losses = partial(loss_of, network, aim=aim)
-                found, tile = _step(descent, losses, tile, longest, least)
-                numbers = {"loss": found.total, "style": found.style, "content": found.content}
-            shown = _finished(
+        (content, style_targets), tile = fitting(targets, tile, longest, min_tile)
+        if saved and index == first:
+            descent.restore(saved["descent"])
+            numbers = saved["numbers"]
+        for step in range(max(1, done), counts[index] + 1):
+            if step > done:  # a resumed run begins with the frame of the last step it took
+                target = _weighted_target(settings, content, style_targets, layer_weights)
+                evaluate = partial(compute_loss, network, target=target)
+                loss, tile = _step(descent, evaluate, tile, longest, min_tile)
+                numbers = {"loss": loss.total, "style": loss.style, "content": loss.content}
+            shown = _postprocess(
                 settings,
                 descent.measured,
-                here,
+                sized_photo,
                 styles,
-                [each.where for each in painted],
-                last=number == len(sizes) - 1 and step == counts[number],
+                [each.mask for each in style_targets],
+                last=index == len(sizes) - 1 and step == counts[index],
             )
             try:
                 changed = yield StyleFrame(
-                    step=sum(counts[:number]) + step,
+                    step=sum(counts[:index]) + step,
                     steps=sum(counts),
                     numbers=numbers,
                     picture=shown.cpu(),
                     final=sizes[-1],
                 )
-            except GeneratorExit:  # in the middle of a step, picture and optimiser would not fit each other
-                checkpointer.write(_state(number, step, descent, settings, numbers))
+            except GeneratorExit:  # between two steps, so that picture and optimiser match
+                checkpointer.write(_state(index, step, descent, settings, numbers))
                 raise
             if changed and (new := settings.changed(changed.model_dump(include=_LIVE))) != settings:
                 settings = new
-                descent.forget()
-            checkpointer.maybe_save(_state(number, step, descent, settings, numbers))
+                descent.reset()
+            checkpointer.maybe_save(_state(index, step, descent, settings, numbers))
         picture, done = descent.measured, 0
 
 
-_LIVE = {"strength", "detail", "weights"}  # what settings that are sent in may change
+_LIVE = {"strength", "detail", "weights"}  # settings that may change during a run
 _STATE = {"number", "step", "descent", "live", "numbers"}
 
 
 def _state(
-    number: int, step: int, descent: Descent, settings: Stylize, numbers: dict[str, float]
+    index: int, step: int, descent: Descent, settings: Stylize, numbers: dict[str, float]
 ) -> dict[str, object]:
-    """Where the work is: what a checkpoint keeps. `number` is of the size, `step` how many it has had."""
+    """Return what a checkpoint stores: `index` is that of the size, `step` the steps taken at it."""
     live = settings.model_dump(include=_LIVE)
     return {
-        "number": number, "step": step, "descent": descent.state(), "live": live, "numbers": numbers
+        "number": index, "step": step, "descent": descent.state(), "live": live, "numbers": numbers
     }  # fmt: skip
 
 
-def _start(
+def _initial_picture(
     settings: Stylize,
     photo: Tensor,
     styles: Sequence[Tensor],
@@ -322,10 +339,10 @@ def _start(
     return with_histogram(photo, styles[0]) if settings.start == "palette" else photo.clone()
 
 
-def _enlarged(picture: Tensor, photo: Tensor, size: tuple[int, int]) -> Tensor:
-    """A picture at the next size, with the photograph's own detail where enlarging has none to give.
+def _enlarge(picture: Tensor, photo: Tensor, size: tuple[int, int]) -> Tensor:
+    """Enlarge a picture to the next size, and add the photograph's detail that is new at that size.
 
-    Enlarged alone it is blurred, and a third of the steps go into making up for that.
+    Without it the picture is blurred, and a third of the steps go into making up for that.
     """
     smaller = picture.shape[1:]
     if smaller == size:
@@ -333,7 +350,7 @@ def _enlarged(picture: Tensor, photo: Tensor, size: tuple[int, int]) -> Tensor:
     return resized(picture, size) + resized(photo, size) - resized(resized(photo, tuple(smaller)), size)
 
 
-def _aims(
+def _compute_targets(
     settings: Stylize,
     network: Network,
     photo: Tensor,
@@ -344,81 +361,80 @@ def _aims(
     layers: Sequence[str],
     tile: int,
 ) -> tuple[Content, list[Style]]:
-    """What is wanted at this size: the photograph's content, and each painting's statistics."""
-    features = features_of(network, photo, content_layer, tile)
+    """Compute the targets at this size: the photograph's content, and each painting's statistics."""
+    features = compute_features(network, photo, content_layer, tile)
     unit = max(features.float().var().item(), 1e-12)
-    where = None if content_mask is None else content_mask.reshape(1, *content_mask.shape[-2:]).to(photo)
+    mask = None if content_mask is None else content_mask.reshape(1, *content_mask.shape[-2:]).to(photo)
     distance = gram_distance if settings.statistics == "gram" else wasserstein_distance
-    painted = []
-    for each, mask in zip(styles, masks or [None] * len(styles), strict=True):
+    targets = []
+    for painting, style_mask in zip(styles, masks or [None] * len(styles), strict=True):
         longest = max(64, round(settings.brush * max(photo.shape[1:])))
-        painting = resized(each, _fitted(each.shape[1], each.shape[2], longest)).clamp(0, 1)
-        found = moments_of(network, painting, layers, tile)
-        painted.append(
+        painting = resized(painting, _fit_size(painting.shape[1], painting.shape[2], longest)).clamp(0, 1)
+        moments = compute_moments(network, painting, layers, tile)
+        targets.append(
             Style(
                 1.0,
-                {name: distance(found[name]) for name in layers},
-                None if mask is None else mask.reshape(1, *mask.shape[-2:]).to(photo),
+                {name: distance(moments[name]) for name in layers},
+                None if style_mask is None else style_mask.reshape(1, *style_mask.shape[-2:]).to(photo),
             )
         )
-    return Content(content_layer, features, unit, where), painted
+    return Content(content_layer, features, unit, mask), targets
 
 
 def _step(
-    descent: Descent, losses: Callable[..., Loss], tile: int, longest: int, least: int
+    descent: Descent, losses: Callable[..., Loss], tile: int, longest: int, min_tile: int
 ) -> tuple[Loss, int]:
-    """One step down, in smaller tiles from where memory runs out; the loss there, and the tile."""
+    """Take a step, in smaller tiles if memory runs out; return the loss and the tile size."""
 
-    def measure(picture: Tensor) -> Loss:
+    def evaluate(picture: Tensor) -> Loss:
         nonlocal tile
-        found, tile = fitting(lambda side: losses(picture, tile=side), tile, longest, least)
-        return found
+        loss, tile = fitting(lambda side: losses(picture, tile=side), tile, longest, min_tile)
+        return loss
 
-    return descent.step(measure), tile
+    return descent.step(evaluate), tile
 
 
-def _aim(
-    settings: Stylize, content: Content, painted: Sequence[Style], layer_weights: dict[str, float]
-) -> Aim:
-    """The loss as the settings weigh it now."""
-    given = settings.weights or (1.0,) * len(painted)
-    share = [weight / sum(given) for weight in given]
-    # A strong style and a broad brush are also told more by coarse layers.
-    coarser = settings.strength**1.5 * settings.brush**2
+def _weighted_target(
+    settings: Stylize, content: Content, styles: Sequence[Style], layer_weights: dict[str, float]
+) -> Target:
+    """Return the target with the weights of the current settings."""
+    weights = settings.weights or (1.0,) * len(styles)
+    shares = [weight / sum(weights) for weight in weights]
+    # A strong style or a broad brush shifts weight towards coarse layers.
+    tilt = settings.strength**1.5 * settings.brush**2
     last = max(1, len(layer_weights) - 1)
     tilted = {
-        name: weight * coarser ** (number / last)
-        for number, (name, weight) in enumerate(layer_weights.items())
+        name: weight * tilt ** (index / last) for index, (name, weight) in enumerate(layer_weights.items())
     }
     layers = {name: weight / sum(tilted.values()) for name, weight in tilted.items()}
-    return Aim(
+    return Target(
         content,
-        [Style(weight, each.distances, each.where) for weight, each in zip(share, painted, strict=True)],
+        [Style(share, each.distances, each.mask) for share, each in zip(shares, styles, strict=True)],
         Weights(layers, _CONTENT / settings.strength**2, _SMOOTHNESS / settings.detail),
     )
 
 
-def _finished(
+def _postprocess(
     settings: Stylize,
     picture: Tensor,
     photo: Tensor,
     styles: Sequence[Tensor],
-    where: Sequence[Tensor | None],
+    masks: Sequence[Tensor | None],
     *,
     last: bool,
 ) -> Tensor:
-    """The picture as it is shown: within [0, 1], in the colours that are wanted, the photograph off masks."""
+    """Return the picture to show: in [0, 1], in the requested colours, the photograph outside the masks."""
     picture = picture.clamp(0, 1)
     if settings.histogram and last:
         picture = with_histogram(picture, styles[0])
     if settings.keep_colours == "light":
         picture = with_colours(picture, photo)
-    masks = [shrunk(mask, tuple(photo.shape[1:])) for mask in where if mask is not None]
-    if len(masks) == len(where):
-        picture = torch.lerp(photo, picture, torch.stack(masks).sum(0).clamp(0, 1))
+    sized_masks = [shrunk(mask, tuple(photo.shape[1:])) for mask in masks if mask is not None]
+    if len(sized_masks) == len(masks):
+        picture = torch.lerp(photo, picture, torch.stack(sized_masks).sum(0).clamp(0, 1))
     return picture
 
 
-def _fitted(height: int, width: int, longest: float) -> tuple[int, int]:
+def _fit_size(height: int, width: int, longest: float) -> tuple[int, int]:
     scale = longest / max(height, width)
     return max(16, round(height * scale)), max(16, round(width * scale))

@@ -1,19 +1,20 @@
-"""Films in the style of a painting: each frame goes on from the one before, so that strokes move along.
+"""Films in the style of a painting: each frame starts from the previous one, so that strokes move along.
 
-A film that is painted frame by frame flickers: whatever the painting leaves open falls out anew in each. So
-what the last frame became is moved along the motion that is found in the film (optical flow,
-`images/motion.py`), and counts as far as that can be trusted, as in Ruder, Dosovitskiy and Brox, "Artistic
-style transfer for videos" (2016): the optimised one begins with it (section 4.1), for a few steps at the
-final size; both are drawn towards it.
+Frames that are painted independently flicker, because the painting leaves much undetermined and each frame
+settles it differently. So the previous result is warped along the film's optical flow (`images/motion.py`)
+and weighted by the confidence of the flow, as in Ruder, Dosovitskiy and Brox, "Artistic style transfer for
+videos" (2016). The optimised film starts each frame from it (section 4.1), for a few steps at the final
+size; both kinds of film are blended with it.
 
-Where we depart from it: their temporal loss (eq. 7) pulls a picture to the moved one while it is optimised;
-we blend the two afterwards, which is as steady and goes down no slower. What is newly seen begins with the
-photograph in the colours of the last frame, and is given the painting's statistics by itself: as a part of
-the whole it would hardly count, and stay the photograph. What comes in from the border is taken for newly
-seen, as the frame that networks draw there would be drawn into the picture.
+Differences from the paper: its temporal loss (eq. 7) pulls the picture towards the warped one during the
+optimisation; we blend the two afterwards, which is as steady and converges no slower. Newly revealed regions
+start from the photograph in the colours of the previous frame, and get a style loss of their own: within the
+whole frame's they would hardly count, and would stay photographic. Regions that enter from the border count
+as newly revealed, as networks paint artefacts along the border that would otherwise be drawn into the
+picture.
 
-Frames go through 8 bits before the next begins with them, as a frame on disk does: so a film that is taken up
-again from its frames is the film that would have been.
+Each frame is rounded to 8 bits before the next starts from it, as a frame on disk is: a film that is resumed
+from its frames equals an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from lanterna.networks.inference import optimize_for_inference
 from lanterna.techniques.octaves import resized
 from lanterna.techniques.style.algorithm import Stylize, style, style_sizes
 from lanterna.techniques.style.instant import Instant, instant, open_painter
-from lanterna.techniques.style.layers import layers_of
+from lanterna.techniques.style.layers import choose_layers
 from lanterna.techniques.technique import Frame
 
 if TYPE_CHECKING:
@@ -43,25 +44,31 @@ if TYPE_CHECKING:
 
     from lanterna.networks import Network
 
-_NEW = 0.3  # how much the statistics of what is newly seen count, beside those of the whole frame
-_FEW = 0.002  # a part of the frame too small to have statistics
-_BORDER = 8  # pixels along the border that networks do not paint as they paint the rest
+_REVEALED_WEIGHT = 0.3  # style weight of newly revealed regions, relative to the whole frame
+_MIN_REVEALED = 0.002  # share of the frame below which a region is too small to have statistics
+_BORDER = 8  # pixels along the border with artefacts
 
 
 class StyleFilm(Stylize):
     """A film in the style of a painting."""
 
-    frame_steps: int = Field(default=10, ge=1, le=1000, description="Steps of every frame but the first.")
+    frame_steps: int = Field(default=10, ge=1, le=1000, description="Steps for every frame after the first.")
     carry: float = Field(
-        default=0.5, ge=0, le=1, description="How much each frame is drawn to the last; 0: by itself."
+        default=0.5,
+        ge=0,
+        le=1,
+        description="How much of the previous frame is carried over, from 0 (nothing) to 1.",
     )
 
 
 class InstantFilm(Instant):
-    """A film in the style of a painting, in one go for each frame."""
+    """A film in the style of a painting, each frame in a single pass."""
 
     carry: float = Field(
-        default=0.8, ge=0, le=1, description="How much each frame is drawn to the last; 0: by itself."
+        default=0.8,
+        ge=0,
+        le=1,
+        description="How much of the previous frame is carried over, from 0 (nothing) to 1.",
     )
 
 
@@ -76,44 +83,48 @@ def style_frames(
     done: int = 0,
     last: Tensor | None = None,
 ) -> Generator[Frame, None, None]:
-    """A film painted: a frame for each of `originals` `(3, H, W)` in [0, 1], of which there are `count`.
+    """Paint each of `count` frames `originals`, `(3, H, W)` in [0, 1], and yield the results.
 
-    The first is painted as the settings say; each other goes on from the last one for `frame_steps`. With a
-    `carry` of 0 every frame is painted by itself. `styles` are paintings `(3, H, W)`.
+    The first frame is painted as the settings say; each later frame starts from the previous result and takes
+    `frame_steps`. With a `carry` of 0 every frame is painted independently. `styles` are paintings
+    `(3, H, W)`.
 
-    To take a film up again, give how many frames are `done` and the `last` of them; `originals` then begins
-    with the original of that one.
+    To resume a film, pass how many frames are `done` and the `last` of them; `originals` then begins with the
+    original of that frame.
 
     Errors, before the first frame: as `style`.
     """
     settings = settings or StyleFilm()
     first = settings.only(Stylize)
     network = network or open_network(settings.network, device=device)
-    content, layers = layers_of(network, first.content_layer, first.style_layers)
+    content, layers = choose_layers(network, first.content_layer, first.style_layers)
     work = optimize_for_inference(network, [content, *layers])
-    style(torch.zeros(3, 64, 64), first, styles=styles, network=work)  # what is wrong is told now
-    # One size, the final one: a smaller one before it would lose what the last frame brings.
-    onward = first.model_copy(update={"ratio": math.inf, "steps": settings.frame_steps})
+    style(
+        torch.zeros(3, 64, 64), first, styles=styles, network=work
+    )  # raises its errors before the first frame
+    # Only the final size: smaller sizes would blur what the previous frame contributes.
+    later = first.model_copy(update={"ratio": math.inf, "steps": settings.frame_steps})
     shares = settings.weights or (1.0,) * len(styles)
 
-    def fitted(original: Tensor) -> Tensor:
+    def fit(original: Tensor) -> Tensor:
         return resized(original, style_sizes(original.shape[1], original.shape[2], first)[-1]).clamp(0, 1)
 
-    def paint(here: Tensor, moved: Tensor | None, sure: Tensor) -> tuple[Tensor, dict[str, float]]:
-        given: dict[str, Any] = {"styles": styles}
-        how = first
-        if moved is not None:
-            how = onward
-            given["start"] = torch.lerp(with_histogram(here, moved), moved, sure)
-            new = (1 - sure)[0]
-            if new.mean() > _FEW:
-                given = {**given, "styles": [*styles, *styles]}
-                given["masks"] = [None] * len(styles) + [new] * len(styles)
-                how = onward.model_copy(update={"weights": (*shares, *(_NEW * each for each in shares))})
-        (frame,) = deque(style(here, how, network=work, **given), 1)
+    def paint(original: Tensor, warped: Tensor | None, confidence: Tensor) -> tuple[Tensor, dict[str, float]]:
+        options: dict[str, Any] = {"styles": styles}
+        frame_settings = first
+        if warped is not None:
+            frame_settings = later
+            options["start"] = torch.lerp(with_histogram(original, warped), warped, confidence)
+            revealed = (1 - confidence)[0]
+            if revealed.mean() > _MIN_REVEALED:
+                options["styles"] = [*styles, *styles]
+                options["masks"] = [None] * len(styles) + [revealed] * len(styles)
+                weights = (*shares, *(_REVEALED_WEIGHT * share for share in shares))
+                frame_settings = later.model_copy(update={"weights": weights})
+        (frame,) = deque(style(original, frame_settings, network=work, **options), 1)
         return frame.full_size(), dict(frame.numbers)
 
-    return _film(originals, fitted, paint, settings.carry, count=count, done=done, last=last)
+    return _film(originals, fit, paint, settings.carry, count=count, done=done, last=last)
 
 
 def instant_frames(
@@ -126,32 +137,34 @@ def instant_frames(
     done: int = 0,
     last: Tensor | None = None,
 ) -> Generator[Frame, None, None]:
-    """A film painted in one go for each frame, and drawn to the one before: otherwise as `style_frames`.
+    """Paint each frame in a single pass and blend it with the previous one; otherwise as `style_frames`.
 
     Errors, before the first frame: as `instant`.
     """
     settings = settings or InstantFilm()
-    alone = settings.only(Instant)
-    painter = open_painter(alone, styles=styles, device=device)
+    base = settings.only(Instant)
+    painter = open_painter(base, styles=styles, device=device)
 
-    def fitted(original: Tensor) -> Tensor:
-        larger = (alone.size or max(original.shape[1:])) / max(original.shape[1:])
-        size = tuple(max(16, round(side * larger)) for side in original.shape[1:])
+    def fit(original: Tensor) -> Tensor:
+        scale = (base.size or max(original.shape[1:])) / max(original.shape[1:])
+        size = tuple(max(16, round(side * scale)) for side in original.shape[1:])
         return resized(original, size).clamp(0, 1)
 
-    own = alone.changed({"size": None})
+    frame_settings = base.changed({"size": None})
 
-    def paint(here: Tensor, _moved: Tensor | None, _sure: Tensor) -> tuple[Tensor, dict[str, float]]:
-        (frame,) = deque(instant(here, own, painter=painter), 1)
+    def paint(
+        original: Tensor, _warped: Tensor | None, _confidence: Tensor
+    ) -> tuple[Tensor, dict[str, float]]:
+        (frame,) = deque(instant(original, frame_settings, painter=painter), 1)
         assert frame.picture is not None
         return frame.picture, {}
 
-    return _film(originals, fitted, paint, settings.carry, count=count, done=done, last=last)
+    return _film(originals, fit, paint, settings.carry, count=count, done=done, last=last)
 
 
 def _film(
     originals: Iterable[Tensor],
-    fitted: Callable[[Tensor], Tensor],
+    fit: Callable[[Tensor], Tensor],
     paint: Callable[[Tensor, Tensor | None, Tensor], tuple[Tensor, dict[str, float]]],
     carry: float,
     *,
@@ -159,33 +172,33 @@ def _film(
     done: int,
     last: Tensor | None,
 ) -> Generator[Frame, None, None]:
-    """Frame after frame: `paint` is given the original, the last frame moved to it, and how sure that is."""
-    before: tuple[Tensor, Tensor] | None = None
+    """Yield frame after frame. `paint` gets the original, the warped previous result and its confidence."""
+    previous: tuple[Tensor, Tensor] | None = None  # original and result
     number = done
-    for original in originals:
-        here = fitted(original)
-        if number and before is None and last is not None:
-            if last.shape != here.shape:
-                raise UsageError(f"the last frame is {tuple(last.shape)}, expected {tuple(here.shape)}")
-            before = here, last
+    for frame in originals:
+        original = fit(frame)
+        if number and previous is None and last is not None:
+            if last.shape != original.shape:
+                raise UsageError(f"the last frame is {tuple(last.shape)}, expected {tuple(original.shape)}")
+            previous = original, last
             continue
-        if before is None or not carry:
-            painted, numbers = paint(here, None, here.new_zeros(1, *here.shape[1:]))
+        if previous is None or not carry:
+            painted, numbers = paint(original, None, original.new_zeros(1, *original.shape[1:]))
         else:
-            there, sure = follow(before[0], here)
-            sure = sure * _inner(there)
-            moved = warp(before[1], there)
-            painted, numbers = paint(here, moved, sure)
-            painted = torch.lerp(painted, moved, carry * sure)
-        before = here, in_8_bits(painted)
+            flow, confidence = follow(previous[0], original)
+            confidence = confidence * _inside(flow)
+            warped = warp(previous[1], flow)
+            painted, numbers = paint(original, warped, confidence)
+            painted = torch.lerp(painted, warped, carry * confidence)
+        previous = original, in_8_bits(painted)
         number += 1
-        yield Frame(number, count, numbers, before[1])
+        yield Frame(number, count, numbers, previous[1])
 
 
-def _inner(there: Tensor) -> Tensor:
-    """1, or less where what was nearer to the border by the flow `(2, H, W)` comes in, `(1, H, W)`."""
-    height, width = there.shape[1:]
+def _inside(flow: Tensor) -> Tensor:
+    """Return `(1, H, W)`: 1, or less where the flow `(2, H, W)` brings pixels from nearer to the border."""
+    height, width = flow.shape[1:]
     down = torch.arange(1, height + 1).minimum(torch.arange(height, 0, -1))
     across = torch.arange(1, width + 1).minimum(torch.arange(width, 0, -1))
-    inside = down[:, None].minimum(across).clamp(max=_BORDER).to(there)[None]  # 1 to _BORDER
-    return (warp(inside, there) / inside).clamp(max=1)
+    distance = down[:, None].minimum(across).clamp(max=_BORDER).to(flow)[None]  # 1 to _BORDER
+    return (warp(distance, flow) / distance).clamp(max=1)

@@ -1,15 +1,16 @@
 """Instant style transfer: a photograph in the style of any painting, without optimising anything.
 
-A network looks at the painting and puts its style into 100 numbers; another paints the photograph as these
-tell (Ghiasi et al. 2017; both in `lanterna.networks.instant`). Or the styles are some of the 26 that a second
-painter was trained on (Dumoulin et al. 2017).
+One network predicts a style vector of 100 numbers from the painting; another paints the photograph
+conditioned on it (Ghiasi et al. 2017; both in `lanterna.networks.instant`). Or the styles are some of the 26
+that a second style transformer was trained on (Dumoulin et al. 2017).
 
-Where we depart from it: the painter goes over the picture from coarse to fine, first small, for broad
-strokes, then at twice the size, up to the picture's own. Each pass sees half the photograph, which keeps
-faces faces, and half what was painted before. Large pictures are painted strip by strip with the statistics
-of the whole (`lanterna.networks.strips`). And strength: Ghiasi et al. move from the photograph's own style to
-the painting's, but this painter does not give a photograph back when it is told its own style (13 dB on the
-astronaut). So the photograph itself is mixed in as well, and strength 0 is the photograph.
+Differences from the papers: the transformer runs several times, from coarse to fine, first on a small picture
+for broad strokes, then at about twice the size, up to the picture's own. The input of each pass is half the
+photograph, so that faces stay faces, and half the output of the pass before. Large pictures are processed in
+parts, with the statistics of the whole (`lanterna.networks.strips`). As for strength, Ghiasi et al.
+interpolate from the photograph's own style to the painting's, but this transformer does not reproduce a
+photograph from its own style (13 dB on the astronaut). So the photograph itself is mixed in as well, and
+strength 0 is the photograph.
 """
 
 from __future__ import annotations
@@ -42,11 +43,11 @@ if TYPE_CHECKING:
     from lanterna.networks.instant import StylePredictor, StyleTransformer
 
 COARSEST = 512
-"""The size (square root of the area, in pixels) of the first pass, at brush 1."""
+"""Size (square root of the area, in pixels) of the first pass, at brush 1."""
 
 _FINEST = 1.5  # the last pass is at least this much larger than the first, however small the picture
-_PHOTOGRAPH = 0.5  # how much of what a pass sees is the photograph; less where the brush is broad
-_MARGIN = 16  # the border's pixels repeated outwards and cut off again: the network draws a frame there
+_PHOTOGRAPH = 0.5  # the photograph's share of a pass's input; less for a broad brush
+_MARGIN = 16  # pixels of padding, cropped from the output: the network draws a frame along the border
 
 
 class Instant(Settings):
@@ -55,30 +56,32 @@ class Instant(Settings):
     verb: ClassVar[str] = "style"
 
     strength: float = Field(
-        default=1.0, ge=0, le=1, description="How much of the style: 0 is the photograph as it was."
+        default=1.0, ge=0, le=1, description="How strong the style is: 0 is the unchanged photograph."
     )
     brush: float = Field(
-        default=1.0, ge=0.5, le=4, description="How broad the strokes are, beside the picture: 2 is twice."
+        default=1.0, ge=0.5, le=4, description="How broad the strokes are: 2 is twice as broad."
     )
     weights: tuple[Annotated[float, Field(ge=0, le=1000)], ...] = Field(
-        default=(), description="How much of each style, in their order; equally much if none are given."
+        default=(), description="The share of each style, in order; equal by default."
     )
     built_in: tuple[Annotated[int, Field(ge=0, lt=STYLES)], ...] = Field(
-        default=(), description=f"One of {STYLES} built-in styles, 0 to {STYLES - 1}, instead of a painting."
+        default=(), description=f"Built-in styles instead of paintings, numbered 0 to {STYLES - 1}."
     )
     size: int | None = Field(
-        default=None, ge=16, le=16_384, description="Pixels of the longer side; the photograph's own if none."
+        default=None,
+        ge=16,
+        le=16_384,
+        description="Pixels along the longer side; by default the photograph's own.",
     )
 
     @model_validator(mode="after")
-    def _some_weight(self) -> Self:
-        """Weights are weights of something."""
+    def _check_weights(self) -> Self:
         if self.weights and not sum(self.weights):
             raise UsageError("weights: at least one style needs a weight above 0")
         return self
 
     def shares(self, styles: int) -> list[float]:
-        """How much of each of so many styles, in sum 1. Errors: `UsageError` for more or fewer weights."""
+        """Return the share of each style. Errors: `UsageError` if there are more or fewer weights."""
         weights = self.weights or (1.0,) * styles
         if len(weights) != styles:
             raise UsageError(f"weights: expected {styles}, one for each style, got {len(weights)}")
@@ -87,9 +90,9 @@ class Instant(Settings):
 
 @dataclass(frozen=True)
 class Painter:
-    """What paints: the network, at its device, and the style `(1, S)` mixed from all that are wanted.
+    """A style transformer on its device, with the style `(1, S)` mixed from the requested ones.
 
-    `predictor` finds the photograph's own style, where the style is told by such numbers.
+    `predictor` predicts the photograph's own style; None for built-in styles.
     """
 
     network: StyleTransformer
@@ -100,20 +103,20 @@ class Painter:
 def open_painter(
     settings: Instant | None = None, *, styles: Sequence[Tensor] = (), device: str = "auto"
 ) -> Painter:
-    """Open the networks and look at the paintings, once for as many pictures as are painted with them.
+    """Open the networks and predict the style, once for any number of pictures.
 
-    Errors: `UsageError` for what is no picture, no style, both paintings and built-in styles, or weights that
-    are not one for each; `MissingError` where the shelf cannot be filled.
+    Errors: `UsageError` for invalid pictures, no style, both paintings and built-in styles, or a number of
+    weights that differs from that of styles; `MissingError` if the networks cannot be downloaded.
     """
     settings = settings or Instant()
-    _check(styles)
+    _check_pictures(styles)
     if bool(styles) == bool(settings.built_in):
         raise UsageError("instant: expected paintings as styles, or built-in styles, and not both")
     shares = settings.shares(len(styles) or len(settings.built_in))
     place = choose_device(device)
     if styles:
         predictor = cached("style predictor", open_style_predictor)
-        style = torch.tensor([shares]) @ torch.cat([_predicted(predictor, each) for each in styles])
+        style = torch.tensor([shares]) @ torch.cat([_predict_style(predictor, each) for each in styles])
         transformer = cached(("style transformer", place), lambda: open_style_transformer().to(place))
         return Painter(transformer, style, predictor)
     style = torch.zeros(1, STYLES)
@@ -131,35 +134,36 @@ def instant(
     painter: Painter | None = None,
     device: str = "auto",
 ) -> Generator[Frame, None, None]:
-    """Yield frames: the picture so far, which changes as often as it is gone over; the last is the result.
+    """Yield frames with the picture so far, which changes after each pass; the last has the result.
 
-    `picture` and the paintings in `styles` are `(3, H, W)` in [0, 1], of any sizes; what comes out, on the
-    CPU, is as large as the settings say, by default as `picture`. The 26 styles take the place of `styles`.
+    `picture` and the paintings in `styles` are `(3, H, W)` in [0, 1], of any sizes. The result, on the CPU,
+    has the size of the settings, by default that of `picture`. The settings' `built_in` styles replace
+    `styles`.
 
-    An opened `painter` takes the place of `styles`, `device` and the settings' `weights` and `built_in`.
+    An opened `painter` replaces `styles`, `device` and the settings' `weights` and `built_in`.
 
-    Errors, before anything is painted: as `open_painter`.
+    Errors, before the first frame: as `open_painter`.
     """
     settings = settings or Instant()
-    _check([picture])
+    _check_pictures([picture])
     painter = painter or open_painter(settings, styles=styles, device=device)
-    reuse_memory()  # each layer fills and frees the same large blocks
+    reuse_memory()  # each layer allocates and frees the same large blocks
     place = next(painter.network.parameters()).device
     picture = picture.detach().to(place, torch.float32)
     if settings.size is not None:
-        larger = settings.size / max(picture.shape[1:])
-        picture = _resized(picture, [max(1, round(side * larger)) for side in picture.shape[1:]])
+        scale = settings.size / max(picture.shape[1:])
+        picture = _resize(picture, [max(1, round(side * scale)) for side in picture.shape[1:]])
     style = painter.style
     if painter.predictor and settings.strength < 1:
-        style = torch.lerp(_predicted(painter.predictor, picture), style, settings.strength)
+        style = torch.lerp(_predict_style(painter.predictor, picture), style, settings.strength)
     return _paint(painter.network, picture, style.to(place), settings)
 
 
-def sizes(height: int, width: int, brush: float = 1.0) -> list[tuple[int, int]]:
-    """The heights and widths at which a picture is gone over, from coarse to fine, all multiples of 4.
+def pass_sizes(height: int, width: int, brush: float = 1.0) -> list[tuple[int, int]]:
+    """Return the size (height, width) of each pass, from coarse to fine, all multiples of 4.
 
-    Each pass is about twice as large as the one before. The last is the picture's own size, rounded up, or
-    larger where the picture is small for the brush.
+    Each is about twice as large as the one before. The last is the picture's own size, rounded up, or larger
+    if the picture is small for the brush.
     """
     own = math.sqrt(height * width)
     first = COARSEST / brush
@@ -169,21 +173,26 @@ def sizes(height: int, width: int, brush: float = 1.0) -> list[tuple[int, int]]:
     return [(4 * math.ceil(height * scale / 4), 4 * math.ceil(width * scale / 4)) for scale in scales]
 
 
-def _check(pictures: Sequence[Tensor]) -> None:
-    for given in pictures:
-        if given.dim() != 3 or given.shape[0] != 3 or not given.is_floating_point() or 0 in given.shape:
+def _check_pictures(pictures: Sequence[Tensor]) -> None:
+    for picture in pictures:
+        if (
+            picture.dim() != 3
+            or picture.shape[0] != 3
+            or not picture.is_floating_point()
+            or 0 in picture.shape
+        ):
             raise UsageError(
-                f"a picture is floats (3, height, width), got {given.dtype} {tuple(given.shape)}"
+                f"expected a picture, floats (3, height, width), got {picture.dtype} {tuple(picture.shape)}"
             )
 
 
-def _predicted(predictor: StylePredictor, painting: Tensor) -> Tensor:
-    """The style of a picture `(3, H, W)`, `(1, 100)`."""
+def _predict_style(predictor: StylePredictor, painting: Tensor) -> Tensor:
+    """Predict the style of a picture `(3, H, W)`: `(1, 100)`."""
     painting = painting.detach().cpu().float()
-    # As much to see as in training, but all of the painting and undistorted.
+    # As many pixels as in training, but the complete painting, undistorted.
     scale = PREDICTOR_SIDE / math.sqrt(painting.shape[1] * painting.shape[2])
     size = [max(1, round(side * scale)) for side in painting.shape[1:]]
-    vector: Tensor = predictor(_resized(painting, size)[None])
+    vector: Tensor = predictor(_resize(painting, size)[None])
     return vector
 
 
@@ -191,45 +200,45 @@ def _paint(
     network: StyleTransformer, picture: Tensor, style: Tensor, settings: Instant
 ) -> Generator[Frame, None, None]:
     _, height, width = picture.shape
-    passes = sizes(height, width, settings.brush)
-    each = strips.steps(network)
-    # With paintings the style itself is weakened, and the photograph comes through later.
+    passes = pass_sizes(height, width, settings.brush)
+    steps_per_pass = strips.steps(network)
+    # With paintings, strength already weakens the style itself, so mix in less of the photograph.
     opacity = settings.strength if settings.built_in else settings.strength * (2 - settings.strength)
     painted: Tensor | None = None
     shown: Tensor | None = None
     for index, size in enumerate(passes):
-        work = strips.paint(network, _seen(picture, painted, size, settings), style)
-        for step, came in enumerate(work, start=index * each + 1):
-            if came is not None:
-                painted = came[:, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
-                fits = _is_own(size, picture)
-                result = painted[:, :height, :width] if fits else _resized(painted, (height, width))
+        outputs = strips.paint(network, _pass_input(picture, painted, size, settings), style)
+        for step, output in enumerate(outputs, start=index * steps_per_pass + 1):
+            if output is not None:  # the last output of a pass is the picture, all others are None
+                painted = output[:, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
+                fits = _is_own_size(size, picture)
+                result = painted[:, :height, :width] if fits else _resize(painted, (height, width))
                 shown = torch.lerp(picture, result, opacity).clamp_(0, 1).cpu()
-            yield Frame(step=step, steps=len(passes) * each, picture=shown)
+            yield Frame(step=step, steps=len(passes) * steps_per_pass, picture=shown)
 
 
-def _seen(picture: Tensor, painted: Tensor | None, size: tuple[int, int], settings: Instant) -> Tensor:
-    """What a pass of that size sees: the photograph, and what the pass before has painted."""
-    seen = _fitted(picture, size)
+def _pass_input(picture: Tensor, painted: Tensor | None, size: tuple[int, int], settings: Instant) -> Tensor:
+    """Return a pass's input at its size: the photograph, blended with the output of the pass before."""
+    blended = _fit(picture, size)
     if painted is not None:
-        seen = torch.lerp(_resized(painted, size), seen, _PHOTOGRAPH / max(settings.brush, 1))
-    return F.pad(seen[None], (_MARGIN,) * 4, mode="replicate")[0]
+        blended = torch.lerp(_resize(painted, size), blended, _PHOTOGRAPH / max(settings.brush, 1))
+    return F.pad(blended[None], (_MARGIN,) * 4, mode="replicate")[0]
 
 
-def _is_own(size: tuple[int, int], picture: Tensor) -> bool:
-    """Whether this is the picture's own size, but for what makes it a multiple of 4."""
+def _is_own_size(size: tuple[int, int], picture: Tensor) -> bool:
+    """Return whether this is the picture's own size, rounded up to a multiple of 4."""
     return all(0 <= new - old < 4 for new, old in zip(size, picture.shape[1:], strict=True))
 
 
-def _fitted(picture: Tensor, size: tuple[int, int]) -> Tensor:
-    """The picture at that size; at its own with no pixel changed, the last ones repeated."""
-    if _is_own(size, picture):
+def _fit(picture: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return the picture at a size; at its own, with unchanged pixels and replicated edges."""
+    if _is_own_size(size, picture):
         down, across = (new - old for new, old in zip(size, picture.shape[1:], strict=True))
         return F.pad(picture[None], (0, across, 0, down), mode="replicate")[0]
-    return _resized(picture, size)
+    return _resize(picture, size)
 
 
-def _resized(picture: Tensor, size: Sequence[int]) -> Tensor:
+def _resize(picture: Tensor, size: Sequence[int]) -> Tensor:
     if tuple(picture.shape[1:]) == tuple(size):
         return picture
     return F.interpolate(picture[None], list(size), mode="bicubic", antialias=True)[0].clamp_(0, 1)

@@ -1,4 +1,4 @@
-"""Which layers of a network tell a picture's content, and which its style."""
+"""Choose a network's layers for content and style."""
 
 from __future__ import annotations
 
@@ -15,59 +15,60 @@ if TYPE_CHECKING:
     from lanterna.networks import Network
 
 LAYER_WEIGHTS = {"relu1_1": 0.7, "relu2_1": 0.2, "relu3_1": 0.065, "relu4_1": 0.025, "relu5_1": 0.01}
-"""How much each layer of VGG counts for the style: the finer, the more.
+"""The style weight of each VGG layer; finer layers weigh more.
 
-Fine layers tell colours and strokes, coarse ones what strokes make up: the more these count, the sooner faces
-are lost (looked at with equal weights and two mixes between).
+Fine layers describe colours and strokes, coarse layers the forms that strokes compose: the more the coarse
+ones weigh, the sooner faces are lost (compared with equal weights and two mixes between).
 """
 
 
-def layers_of(
+def choose_layers(
     network: Network, content: str | None = None, named: Sequence[str] = ()
 ) -> tuple[str, dict[str, float]]:
-    """The layer of the content, and the weights of the style's layers.
+    """Return the content layer, and the weights of the style layers by name.
 
-    Where none are named they are VGG's. Of a network that has not these, the first ReLU at each of up
-    to five resolutions tells the style and the second at the fourth the content, which is where VGG's are;
-    other layers stand in where there is no ReLU.
+    The defaults are VGG's layers. In any other network the first ReLU at each of up to five resolutions is
+    for the style, and the second at the fourth resolution for the content: the same places as in VGG. At a
+    resolution without a ReLU, other layers serve.
 
-    Errors: `UsageError` where a layer is not there, or the network has no maps of pictures in colour.
+    Errors: `UsageError` if a layer does not exist, the network takes no colour pictures, or has no feature
+    maps.
     """
     if network.input_spec.channels != 3:
-        raise UsageError(f"{network.name} sees no colours: style wants a network of photographs, as vgg16")
+        raise UsageError(f"{network.name} takes no colour pictures: style needs a network such as vgg16")
     if all(name in network.layers for name in ("relu4_2", *LAYER_WEIGHTS)):
         content, named = content or "relu4_2", named or tuple(LAYER_WEIGHTS)
     if not content or not named:
-        levels = list(_levels(network).values())[: len(LAYER_WEIGHTS)]
+        levels = list(_layers_by_size(network).values())[: len(LAYER_WEIGHTS)]
         if not levels:
-            raise UsageError(f"{network.name} has no layers that put out maps: use vgg16")
+            raise UsageError(f"{network.name} has no layers that output feature maps: use vgg16")
         content = content or levels[:4][-1][:2][-1]
         named = named or tuple(level[0] for level in levels)
     for name in (content, *named):
         network.layer(name)
     weights = list(LAYER_WEIGHTS.values())
-    falling = [weights[min(number, len(weights) - 1)] for number in range(len(named))]
-    return content, {name: weight / sum(falling) for name, weight in zip(named, falling, strict=True)}
+    decreasing = [weights[min(index, len(weights) - 1)] for index in range(len(named))]
+    return content, {name: weight / sum(decreasing) for name, weight in zip(named, decreasing, strict=True)}
 
 
 @torch.no_grad()
-def _levels(network: Network) -> dict[tuple[int, ...], list[str]]:
-    """The layers that put out maps, by the size of these: of each size the ReLUs, or all if it has none."""
+def _layers_by_size(network: Network) -> dict[tuple[int, ...], list[str]]:
+    """Return the layers that output feature maps, by map size: the ReLUs of each size, or all if none."""
     side = network.input_spec.size
     layers: dict[tuple[int, ...], list[str]] = {}
-    bent: dict[tuple[int, ...], list[str]] = {}
+    relus: dict[tuple[int, ...], list[str]] = {}
     for name, output in network.run(torch.zeros(1, 3, side, side, device=network.get_buffer("mean").device)):
         if output.ndim == 4 and min(output.shape[2:]) > 1:
             layers.setdefault(tuple(output.shape[2:]), []).append(name)
             if name in network.layers and isinstance(network.layers[name], nn.ReLU | nn.ReLU6):
-                bent.setdefault(tuple(output.shape[2:]), []).append(name)
-    return {size: bent.get(size, names) for size, names in layers.items()}
+                relus.setdefault(tuple(output.shape[2:]), []).append(name)
+    return {size: relus.get(size, names) for size, names in layers.items()}
 
 
-def without_frame(network: Network) -> Network:
-    """The network, changed to see a picture's edge go on beyond it, where it would see grey: as a frame.
+def replicate_edges(network: Network) -> Network:
+    """Make the first layer pad with the picture's edge pixels instead of grey, which leaves a visible frame.
 
-    Only its first layer, and only where that is a convolution.
+    Only if the first layer is a convolution. Change the network in place, and return it.
     """
     first = next(iter(network.layers.values()))
     if isinstance(first, nn.Conv2d):

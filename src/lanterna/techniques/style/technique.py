@@ -1,4 +1,4 @@
-"""Style transfer, declared: painted step by step or at once; a sheet of each, and a film of each."""
+"""Declare style transfer, step by step and instant, each with its sheet and its film."""
 
 from __future__ import annotations
 
@@ -27,60 +27,60 @@ if TYPE_CHECKING:
     from lanterna.techniques.technique import Frame, Frames
 
 SIDE = 192
-"""Pixels of the longer side of a picture on a sheet."""
+"""Pixels along the longer side of a picture on a sheet."""
 
-_STEPS = 16  # of a picture on a sheet, at most
-# What a sheet shows: these shares of the strength and the brush that are asked for.
+_MAX_SHEET_STEPS = 16
+# A sheet multiplies the requested strength and brush by these.
 _STRENGTHS, _INSTANT_STRENGTHS = (0.3, 1.0, 3.0), (0.4, 0.7, 1.0)
 _BRUSHES = (0.5, 1.0, 2.0)
-_MEMORY = 3 * 2**30  # bytes that tiles are to keep to, even where there is more
+_MEMORY = 3 * 2**30  # bytes that tiles may take, even if more is free
 
 
 class _ForPrint(BaseModel):
-    """Settings whose size may be given as the size of a print."""
+    """Settings whose size may be set by the size of a print."""
 
     print: str | None = Field(
         default=None,
-        description="The longer side on paper, such as 30cm@300dpi, 8in: sets the size, and saves 16 bits.",
+        description="The longer side on paper, such as 30cm@300dpi or 8in: sets the size and saves 16 bits.",
     )
 
     @model_validator(mode="before")
     @classmethod
-    def _sets_size(cls, settings: object) -> object:
+    def _set_size(cls, settings: object) -> object:
         if not isinstance(settings, dict) or not isinstance(settings.get("print"), str):
             return settings
-        wanted = settings["print"]
-        pixels = Print.read(wanted).pixels
+        paper = settings["print"]
+        pixels = Print.read(paper).pixels
         if settings.get("size") not in (None, pixels, str(pixels)):
             raise UsageError(
-                f"print: {wanted} is {pixels} pixels and size says {settings['size']}: leave one of them out"
+                f"print: {paper} is {pixels} pixels, but size is {settings['size']}: leave one of them out"
             )
         return {**settings, "size": pixels}
 
 
 class Painted(_ForPrint, Stylize):
-    """A picture that is painted step by step."""
+    """Settings of a step-by-step style transfer, with a print size."""
 
 
 class InstantlyPainted(_ForPrint, Instant):
-    """A picture that is painted at once."""
+    """Settings of an instant style transfer, with a print size."""
 
 
 def _masks(job: Job, photo: Tensor) -> list[Tensor]:
-    """The masks of the paintings; those without one share what the masks leave.
+    """Return the masks of the paintings; paintings without one share what the masks leave free.
 
-    Errors: `UsageError` where there are more masks than paintings.
+    Errors: `UsageError` if there are more masks than paintings.
     """
-    given, count = job.pictures("mask"), job.count("style")
-    if len(given) > count:
+    masks, count = job.pictures("mask"), job.count("style")
+    if len(masks) > count:
         raise UsageError(
-            f"expected a mask for each painting at most, got {len(given)} masks for {count} paintings"
+            f"expected at most one mask per painting, got {len(masks)} masks for {count} paintings"
         )
-    if given and len(given) < count:
-        there = [resized(mask[None], tuple(photo.shape[1:]))[0].clamp(0, 1) for mask in given]
-        rest = (1 - torch.stack(there).sum(0)).clamp(0, 1)
-        given = [*given, *(rest,) * (count - len(given))]
-    return given
+    if masks and len(masks) < count:
+        sized = [resized(mask[None], tuple(photo.shape[1:]))[0].clamp(0, 1) for mask in masks]
+        rest = (1 - torch.stack(sized).sum(0)).clamp(0, 1)
+        masks = [*masks, *(rest,) * (count - len(masks))]
+    return masks
 
 
 def _style(job: Job) -> Work:
@@ -93,14 +93,14 @@ def _style(job: Job) -> Work:
         network=job.network, **job.saving,
     )  # fmt: skip
     sizes = style_sizes(photo.shape[1], photo.shape[2], settings)
-    steps = [steps_at(number, len(sizes), settings) for number in range(len(sizes))]
+    steps = [steps_at(index, len(sizes), settings) for index in range(len(sizes))]
 
     def report(_: Frame) -> Report:
         longest = max(photo.shape[1:])
         if settings.size or longest <= LONGEST:
             return Report()
         larger = min(2 * LONGEST, longest)
-        return Report(notes=[f"the photograph is larger: --size {larger} paints more of it"])
+        return Report(notes=[f"the photograph is larger: use --size {larger} for more detail"])
 
     return Work(frames, share=by_pixels(sizes, steps), report=report)
 
@@ -111,10 +111,11 @@ def _estimate(job: Job) -> Estimate | None:
     if not worth_estimating(shape, job.settings):
         return None
     free = free_memory(job.network.get_buffer("mean").device)
-    most = min(_MEMORY, free) if free and not job.checkpoint else _MEMORY  # resumed work has the same tiles
-    ahead = estimate_style(shape, job.settings, job.network, most)
-    narrower = {"tile": ahead.tile} if ahead.tile < job.settings.tile else {}
-    return Estimate(ahead.seconds, ahead.memory, narrower)
+    # A resumed run must have the same tiles, however much memory is free then.
+    limit = min(_MEMORY, free) if free and not job.checkpoint else _MEMORY
+    estimate = estimate_style(shape, job.settings, job.network, limit)
+    changes = {"tile": estimate.tile} if estimate.tile < job.settings.tile else {}
+    return Estimate(estimate.seconds, estimate.memory, changes)
 
 
 def _describe(frame: Frame) -> str:
@@ -129,9 +130,9 @@ def _instant(job: Job) -> Frames:
     return instant(photo, job.settings, styles=paintings, device=job.device)
 
 
-def _some_style(settings: Instant, counts: Mapping[str, int]) -> Instant:
+def _check_styles(settings: Instant, counts: Mapping[str, int]) -> Instant:
     if bool(counts.get("style")) == bool(settings.built_in):
-        raise UsageError("expected a painting as the style, or known styles as built-in, and not both")
+        raise UsageError("expected a painting as the style, or built-in styles, but not both")
     return settings
 
 
@@ -144,31 +145,32 @@ STYLE = Technique(
         Input("picture", "the photograph", required=True, example="chelsea"),
         Input("style", "a painting, or several", required=True, many=True, example="coffee"),
         Input(
-            "mask", "a grey picture for each painting, in their order: light where its style goes",
+            "mask", "a grey picture for each painting, in order: light where its style goes",
             many=True, grey=True, of="style",
         ),
-        Input("content-mask", "a grey picture: light where the photograph counts", grey=True),
-        Input("start-from", "a picture to begin with"),
+        Input("content-mask", "a grey picture: light where the photograph's content counts", grey=True),
+        Input("start-from", "a picture to start from"),
     ),
     shown_first=("strength", "brush", "detail", "keep_colours", "size"),
     live=("strength", "detail", "weights"),
     estimate=_estimate, describe=_describe, resumes="asked",
     manual="""Paint a photograph in the style of a painting.
 
-    `lanterna style cat.jpg --style waves.jpg`, `--strength 2 --brush 0.7`, `--keep-colours light`, `--sheet`
-    to choose. With --instant it takes seconds: `--instant --style waves.jpg` or `--instant --built-in 19`.
+    `lanterna style cat.jpg --style waves.jpg`, `--strength 2 --brush 0.7`, `--keep-colours light`; `--sheet`
+    to compare settings. With --instant it takes seconds: `--instant --style waves.jpg` or `--instant
+    --built-in 19`.
 
-    Two paintings are mixed, by `--weights 2 1`, or each has its place: `--style sky.jpg sea.jpg --mask
-    sky-mask.png`. A film in place of the photograph is painted frame after frame: `--film out.mp4`.
+    Mix two paintings with `--weights 2 1`, or give each its place: `--style sky.jpg sea.jpg --mask
+    sky-mask.png`. Give a film instead of the photograph to paint every frame: `--film out.mp4`.
 
-    Ctrl-C keeps the picture so far. Without -o it is written to style.png.
+    Ctrl-C saves the picture so far. Without -o it is written to style.png.
     """,
 )  # fmt: skip
 
 INSTANT = Technique(
-    name="instant", title="Instant", help="The same in a second or two.", verb="style", flags=("instant",),
-    settings=InstantlyPainted, run=_instant, inputs=(STYLE.inputs[0], _PAINTINGS),
-    shown_first=("strength", "brush", "built_in", "size"), check=_some_style, describe=_describe,
+    name="instant", title="Instant", help="Style transfer in a second or two.", verb="style",
+    flags=("instant",), settings=InstantlyPainted, run=_instant, inputs=(STYLE.inputs[0], _PAINTINGS),
+    shown_first=("strength", "brush", "built_in", "size"), check=_check_styles, describe=_describe,
     file="style",
     items=lambda _: ("instant-style",),
 )  # fmt: skip
@@ -178,12 +180,12 @@ INSTANT = Technique(
 
 
 def _grid(settings: Any) -> list[list[Any]]:
-    """A row for each strength, in it a picture for each brush, from less to more."""
-    at_once = isinstance(settings, Instant)
-    fewest, most = (0.5, 4.0) if at_once else (0.2, 4.0)
-    brushes = dict.fromkeys(min(most, max(fewest, settings.brush * share)) for share in _BRUSHES)
+    """Return the settings of a sheet: a row for each strength, a column for each brush, increasing."""
+    is_instant = isinstance(settings, Instant)
+    min_brush, max_brush = (0.5, 4.0) if is_instant else (0.2, 4.0)
+    brushes = dict.fromkeys(min(max_brush, max(min_brush, settings.brush * share)) for share in _BRUSHES)
     strengths = dict.fromkeys(
-        min(100.0, settings.strength * share) for share in (_INSTANT_STRENGTHS if at_once else _STRENGTHS)
+        min(100.0, settings.strength * share) for share in (_INSTANT_STRENGTHS if is_instant else _STRENGTHS)
     )
     return [
         [settings.changed({"strength": round(strength, 3), "brush": round(brush, 3)}) for brush in brushes]
@@ -194,16 +196,16 @@ def _grid(settings: Any) -> list[list[Any]]:
 def _cells(settings: Any) -> list[SheetCell]:
     technique = "instant" if isinstance(settings, Instant) else "style"
     return [
-        SheetCell(f"{one.strength:g}, {one.brush:g}", technique, one)
+        SheetCell(f"{cell.strength:g}, {cell.brush:g}", technique, cell)
         for row in _grid(settings)
-        for one in row
+        for cell in row
     ]
 
 
 def _small(large: Any) -> Any:
     changes: dict[str, Any] = {"size": SIDE, "print": None}
     if isinstance(large, Stylize):
-        changes["steps"] = min(large.steps, _STEPS)
+        changes["steps"] = min(large.steps, _MAX_SHEET_STEPS)
     return large.changed(changes)
 
 
@@ -213,13 +215,15 @@ _SHEET: dict[str, Any] = {
 }  # fmt: skip
 
 STYLE_SHEET = sheet_of(
-    STYLE, name="style-sheet", title="A sheet", help="Small pictures, to choose from.",
-    verb="style", flags=("sheet",), outputs=("sheet",),
-    shown_first=("strength", "brush", "detail", "keep_colours"), **_SHEET,
+    STYLE, name="style-sheet", title="A sheet",
+    help="Small pictures with different settings, to choose from.", verb="style",
+    flags=("sheet",), outputs=("sheet",), shown_first=("strength", "brush", "detail", "keep_colours"),
+    **_SHEET,
 )  # fmt: skip
 
 INSTANT_SHEET = sheet_of(
-    INSTANT, name="instant-sheet", title="An instant sheet", help="Small pictures, to choose from.",
+    INSTANT, name="instant-sheet", title="An instant sheet",
+    help="Small pictures with different settings, to choose from.",
     flags=("instant", "sheet"), outputs=("instant-sheet",), shown_first=("strength", "brush", "built_in"),
     **_SHEET,
 )  # fmt: skip
@@ -246,17 +250,16 @@ def _film(job: Job, done: int) -> Frames:
 def _length(job: Job) -> tuple[int, float]:
     if job.moving is None:
         raise UsageError(
-            f"{job.called('picture')} is a picture: a film is painted from a film or an animation, "
-            "or from a folder of frames"
+            f"{job.called('picture')} is a still picture: expected a film, an animation or a folder of frames"
         )
     job.pictures("style")
     return job.moving.count, job.moving.fps
 
 
-_ANIMATION = Input("picture", "an animation: a film made here, or a GIF", required=True)
+_ANIMATION = Input("picture", "an animation: a film made by Lanterna, or a GIF", required=True)
 
 STYLE_FILM = film_of(
-    STYLE, name="style-film", title="A film", help="An animation, painted frame after frame, step by step.",
+    STYLE, name="style-film", title="A film", help="An animation, every frame painted step by step.",
     settings=StyleFilm, film_flag="film", outputs=("film",), inputs=(_ANIMATION, STYLE.inputs[1]),
     shown_first=("strength", "brush", "frame_steps", "carry", "size"), frames=_film, length=_length,
 )  # fmt: skip
