@@ -36,7 +36,7 @@ def choose_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
-def described(device: torch.device) -> str:
+def describe_device(device: torch.device) -> str:
     """A device in a few words, with the precision of quick work: cpu (2 threads, bfloat16)."""
     what = f"{torch.get_num_threads()} threads" if device.type == "cpu" else ""
     if device.type == "cuda":
@@ -64,7 +64,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def fitting(work: Callable[[int], T], tile: int, longest: int, least: int = 256) -> tuple[T, int]:
+def fit_tiles(work: Callable[[int], T], tile: int, longest: int, least: int = 256) -> tuple[T, int]:
     """What `work(tile)` gives, and the tile that it fitted into the memory with; a smaller one is told.
 
     `tile` is the side of the tiles, in pixels, in which work looks at a picture whose longer side is
@@ -121,7 +121,7 @@ def reuse_memory() -> None:
             set_option(trim_threshold, 2**31 - 1)  # the most it takes
 
 
-def uncompiled(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
+def without_dynamo(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
     """One of torch's optimisers with no word to torch's compiler, whose import takes most of a second.
 
     The methods are torch's own, but for what is wrapped around them in case they are to be compiled.

@@ -30,12 +30,12 @@ def check_document(value: object) -> None:
             raise UsageError("expected text in Unicode, got half of a surrogate pair")
 
 
-def mended(value: Any) -> Any:  # noqa: ANN401  (what JSON gives)
+def repair_document(value: Any) -> Any:  # noqa: ANN401  (what JSON gives)
     """The same document with what `check_document` refuses taken out, for one that was stored unchecked."""
     if isinstance(value, dict):
-        return {mended(name): mended(each) for name, each in value.items()}
+        return {repair_document(name): repair_document(each) for name, each in value.items()}
     if isinstance(value, list):
-        return [mended(each) for each in value]
+        return [repair_document(each) for each in value]
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     return value if not isinstance(value, float) or math.isfinite(value) else None

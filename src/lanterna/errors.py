@@ -29,7 +29,7 @@ class MissingError(LanternaError):
 
 
 @contextlib.contextmanager
-def called(names: Mapping[Path, str]) -> Iterator[None]:
+def display_names(names: Mapping[Path, str]) -> Iterator[None]:
     """Let errors in the block call these files as a person calls them, and not by where they are stored."""
     try:
         yield
@@ -42,10 +42,10 @@ def called(names: Mapping[Path, str]) -> Iterator[None]:
 
 def one_line(text: str) -> str:
     """Put a text on one line, with whatever cannot be printed escaped."""
-    return escaped(" ".join(text.split()))
+    return escape(" ".join(text.split()))
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     """Show what cannot be printed as its code, line ends too: a name must not move a terminal's cursor."""
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text

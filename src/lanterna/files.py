@@ -32,7 +32,7 @@ MARKER = ".made-by-lanterna"
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it to `path` if the block ends well, else remove it.
 
     What lies in one of Lanterna's own folders can be read by this user alone.
@@ -82,11 +82,11 @@ def make_parent(path: Path) -> bool:
     for folder in reversed([path.parent, *path.parent.parents]):
         if not folder.exists():
             folder.mkdir(mode=0o700, exist_ok=True)
-    close_to_others(own)
+    make_private(own)
     return True
 
 
-def close_to_others(folder: Path) -> None:
+def make_private(folder: Path) -> None:
     """Let only this user into a folder, and read what is in it, if others can; links are not followed.
 
     The folder itself comes last, so that one that was only closed in part is begun again. What cannot be
@@ -104,7 +104,7 @@ def close_to_others(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def for_this_user_alone() -> Iterator[int]:
+def private_umask() -> Iterator[int]:
     """Let only this user read what this process makes in the block; give the umask that there was before.
 
     The umask is that of the whole process: no thread of it may make files for others meanwhile.
@@ -222,24 +222,27 @@ def open_regular(path: str | Path) -> BinaryIO:
     return os.fdopen(handle, "rb")
 
 
-def read_regular(path: str | Path, most: int) -> bytes:
-    """All bytes of a regular file. Errors: as `open_regular`, and `OSError` for more than `most` bytes."""
+def read_regular(path: str | Path, max_bytes: int) -> bytes:
+    """Return the bytes of a regular file.
+
+    Errors: as `open_regular`, and `OSError` if there are more than `max_bytes`.
+    """
     with open_regular(path) as file:
-        content = file.read(most + 1)
-    if len(content) > most:
+        content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
     return content
 
 
-def sha256(path: str | Path, *, most: int | None = None) -> str:
+def sha256(path: str | Path, *, max_bytes: int | None = None) -> str:
     """The sha256 of a regular file, in hexadecimal, as long as it is when it is opened.
 
-    Errors: as `open_regular`, and `OSError` for more than `most` bytes.
+    Errors: as `open_regular`, and `OSError` for more than `max_bytes` bytes.
     """
     digest = hashlib.sha256()
     with open_regular(path) as file:
         left = os.fstat(file.fileno()).st_size  # some files of the system's have no end
-        if most is not None and left > most:
+        if max_bytes is not None and left > max_bytes:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
         while piece := file.read(min(left, 2**20)):
             digest.update(piece)
@@ -247,7 +250,7 @@ def sha256(path: str | Path, *, most: int | None = None) -> str:
     return digest.hexdigest()
 
 
-def names_a_server(path: str, *, windows: bool = os.name == "nt") -> bool:
+def is_network_path(path: str, *, windows: bool = os.name == "nt") -> bool:
     """Say whether to look at a path would ask another machine, and send it who is asking, as Windows does."""
     return windows and PureWindowsPath(path).drive.startswith("\\\\")
 
@@ -269,7 +272,7 @@ def refuse_to_overwrite(path: Path, *, force: bool) -> None:
         raise UsageError(f"{path} is already there: choose another name, or give --force to replace it")
 
 
-def human_size(count: float) -> str:
+def format_size(count: float) -> str:
     """Bytes as a person says them: 54.8 MB."""
     for unit in ("bytes", "kB", "MB"):
         if count < 1000:

@@ -1,7 +1,7 @@
 """Where Lanterna keeps things, and the few switches that come from the environment.
 
 `LANTERNA_HOME` moves everything into one folder; without it the platform's own folders are used. What is in
-them is for this user alone (`files.close_to_others`).
+them is for this user alone (`files.make_private`).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from lanterna import open_picture, shelf
-from lanterna.devices import choose_device, described, fitting, free_memory
+from lanterna.devices import choose_device, describe_device, fit_tiles, free_memory
 from lanterna.errors import LanternaError
 from lanterna.images.digits import mnist
 from lanterna.networks import open_network
@@ -82,8 +82,8 @@ def test_tiles_are_halved_until_they_fit(caplog: pytest.LogCaptureFixture):
         return f"in {tile}"
 
     with caplog.at_level(logging.WARNING):
-        assert fitting(work, 1024, 5000) == ("in 256", 256)
-        assert fitting(work, 1024, 600) == ("in 288", 288), "no tile is larger than half the picture"
+        assert fit_tiles(work, 1024, 5000) == ("in 256", 256)
+        assert fit_tiles(work, 1024, 600) == ("in 288", 288), "no tile is larger than half the picture"
     assert caplog.messages[0] == "not enough memory: from here on in tiles of 512 pixels"
 
 
@@ -92,7 +92,7 @@ def test_where_the_least_do_not_fit_it_is_one_line():
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate")
 
     with pytest.raises(LanternaError, match="a smaller --size"):
-        fitting(work, 512, 512)
+        fit_tiles(work, 512, 512)
 
 
 def test_another_error_is_left_alone():
@@ -100,7 +100,7 @@ def test_another_error_is_left_alone():
         raise RuntimeError("sizes do not match")
 
     with pytest.raises(RuntimeError, match="sizes do not match"):
-        fitting(work, 1024, 1024)
+        fit_tiles(work, 1024, 1024)
 
 
 @pytest.mark.slow
@@ -168,8 +168,8 @@ def test_it_says_on_what_it_computes(tmp_path: Path, capsys: pytest.CaptureFixtu
     ]
     assert main(words) == 0
     best = choose_device("auto")
-    assert capsys.readouterr().err.splitlines()[0] == f"computing on {described(best)}"
-    assert described(best).startswith(best.type)
+    assert capsys.readouterr().err.splitlines()[0] == f"computing on {describe_device(best)}"
+    assert describe_device(best).startswith(best.type)
     assert main([*words, "--quiet", "--force"]) == 0
     assert capsys.readouterr().err == ""
 

@@ -11,14 +11,14 @@ from functools import partial
 import pytest
 
 from lanterna.errors import LanternaError
-from lanterna.files import close_to_others, names_a_server, read_regular, replacing, sha256
+from lanterna.files import atomic_write, is_network_path, make_private, read_regular, sha256
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o027, 0o077, 0o002])
 def test_a_result_is_as_readable_as_any_new_file(umask, tmp_path):
     before = os.umask(umask)
     try:
-        with replacing(tmp_path / "result") as temporary:
+        with atomic_write(tmp_path / "result") as temporary:
             temporary.write_text("it")
         (tmp_path / "any").touch()
     finally:
@@ -46,7 +46,7 @@ def test_a_link_that_takes_the_place_of_a_result_opens_no_other_file(tmp_path):
     private.chmod(0o600)
 
     def exchanged():
-        with replacing(tmp_path / "out.png") as temporary:
+        with atomic_write(tmp_path / "out.png") as temporary:
             temporary.unlink()
             temporary.symlink_to(private)
 
@@ -63,7 +63,7 @@ def test_closing_a_folder_leaves_programs_and_other_names_as_they_are(tmp_path):
         (folder / name).touch()
         (folder / name).chmod(mode)
     os.link(folder / "shared", tmp_path / "elsewhere")
-    close_to_others(folder)
+    make_private(folder)
     modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in (folder, *folder.iterdir())}
     assert modes == {"folder": 0o700, "program": 0o700, "text": 0o600, "shared": 0o644}
 
@@ -71,14 +71,14 @@ def test_closing_a_folder_leaves_programs_and_other_names_as_they_are(tmp_path):
 def test_what_is_no_file_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path, "/dev/zero"):
-        for read in (sha256, partial(read_regular, most=9)):
+        for read in (sha256, partial(read_regular, max_bytes=9)):
             with pytest.raises(OSError, match="it is not a file"):
                 read(path)
     (tmp_path / "file").write_bytes(b"abc" * 10**6)
     assert sha256(tmp_path / "file") == hashlib.sha256(b"abc" * 10**6).hexdigest()
     for read in (sha256, read_regular):
         with pytest.raises(OSError, match="too large"):
-            read(tmp_path / "file", most=3 * 10**6 - 1)
+            read(tmp_path / "file", max_bytes=3 * 10**6 - 1)
     assert len(read_regular(tmp_path / "file", 3 * 10**6)) == 3 * 10**6
 
 
@@ -89,13 +89,13 @@ def test_paths_on_other_machines_are_known_as_windows_reads_them():
         r"/\server/share",
         r"\\?\UNC\server\share\a",
     ):
-        assert names_a_server(path, windows=True)
-        assert not names_a_server(path, windows=False)
-    assert not any(names_a_server(path, windows=True) for path in (r"C:\a.png", "/a/b.png", "a//b", "-", ""))
+        assert is_network_path(path, windows=True)
+        assert not is_network_path(path, windows=False)
+    assert not any(is_network_path(path, windows=True) for path in (r"C:\a.png", "/a/b.png", "a//b", "-", ""))
 
 
 def write(path):
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("it")
 
 

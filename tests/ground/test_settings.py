@@ -18,7 +18,7 @@ def test_bfloat16_is_used_where_the_processor_has_it_and_can_be_switched_off(cpu
     assert devices.fast_dtype(CPU) == torch.bfloat16
     monkeypatch.setenv("LANTERNA_PRECISION", "float32")
     assert devices.fast_dtype(CPU) == torch.float32
-    assert "float32" in devices.described(CPU)
+    assert "float32" in devices.describe_device(CPU)
 
 
 def test_a_processor_without_bfloat16_computes_in_float32(monkeypatch):

@@ -132,7 +132,7 @@ def test_photographs_open_and_each_has_a_licence():
     folder = shelf.need("photographs")
     for member in shelf.ITEMS["photographs"].members:
         assert member.licence
-        with Image.open(folder / member.keep) as picture:
+        with Image.open(folder / member.filename) as picture:
             picture.load()
             assert min(picture.size) > 100
     assert shelf.hashes("photographs")["chelsea.png"].startswith("596aa1e7")
@@ -141,7 +141,7 @@ def test_photographs_open_and_each_has_a_licence():
 def test_class_names_are_a_thousand():
     names = json.loads((shelf.need(SMALL) / "imagenet1k_clean_names.json").read_text())
     assert len(names) == 1000
-    assert shelf.is_here("instant-style")
+    assert shelf.is_fetched("instant-style")
 
 
 # Strangers' files
@@ -233,7 +233,7 @@ def test_torch_weights_keep_their_names_and_hostile_ones_do_not_run(tmp_path):
     weights = {"a.weight": torch.arange(6.0).reshape(2, 3).t(), "a.count": torch.tensor(7)}
     file = io.BytesIO()
     torch.save(weights, file)
-    convert.keep(file.getvalue(), tmp_path / "kept.safetensors", "torch")
+    convert.convert(file.getvalue(), tmp_path / "kept.safetensors", "torch")
     kept = load_tensors(tmp_path / "kept.safetensors")
     assert kept.keys() == weights.keys()
     assert all(torch.equal(kept[name], weights[name]) for name in weights)
@@ -242,7 +242,7 @@ def test_torch_weights_keep_their_names_and_hostile_ones_do_not_run(tmp_path):
     hostile = io.BytesIO()
     torch.save({"a": Touch(marker)}, hostile)
     with pytest.raises(LanternaError, match="not what they should be") as said:
-        convert.keep(hostile.getvalue(), tmp_path / "refused.safetensors", "torch")
+        convert.convert(hostile.getvalue(), tmp_path / "refused.safetensors", "torch")
     assert "\n" not in str(said.value)  # as torch's own words are, which advise to load it all the same
     assert not marker.exists()
     assert not (tmp_path / "refused.safetensors").exists()
@@ -263,7 +263,7 @@ HDF5 = b"\x89HDF\r\n\x1a\n"
 def test_broken_weights_of_every_kind_are_refused_in_one_line(content, tmp_path):
     for how in ("torch", "vgg16", "digits"):
         with pytest.raises(LanternaError) as said:
-            convert.keep(content, tmp_path / "refused.safetensors", how)
+            convert.convert(content, tmp_path / "refused.safetensors", how)
         assert "\n" not in str(said.value)
     (tmp_path / "a.onnx").write_bytes(content)
     with pytest.raises(LanternaError, match="not what they should be"):
@@ -280,7 +280,7 @@ def test_a_member_is_read_no_further_than_its_size_and_checked(tmp_path):
     wheel = tmp_path / "bomb.whl"
     with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("inside", bytes(50_000_000))
-    member = Member("inside", sha256="0" * 64, size=1000, keep="inside")
+    member = Member("inside", sha256="0" * 64, size=1000, filename="inside")
     with pytest.raises(LanternaError, match="not what the shelf's table says"):
         wheels.read_member(wheel, member)
     with pytest.raises(LanternaError, match="cannot read"):

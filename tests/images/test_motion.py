@@ -14,7 +14,7 @@ from torch import Tensor
 from lanterna import shelf
 from lanterna.errors import UsageError
 from lanterna.images import open_picture
-from lanterna.images.motion import flicker, flow, follow, trust, warp
+from lanterna.images.motion import flicker, flow, flow_and_confidence, flow_confidence, warp
 
 WIDTH, HEIGHT = 384, 216
 
@@ -120,7 +120,7 @@ def test_a_lamp_that_dims_moves_nothing():
 @pytest.mark.slow
 def test_nothing_moves_where_nothing_moves():
     picture = camera("coffee.png", 0, 0).before
-    there, believed = follow(picture, picture)
+    there, believed = flow_and_confidence(picture, picture)
     assert there.abs().max() < 1e-3
     assert believed.min() > 0.99
     assert flow(torch.zeros(3, 40, 60), torch.zeros(3, 40, 60)).abs().max() == 0
@@ -130,7 +130,7 @@ def test_nothing_moves_where_nothing_moves():
 def test_small_pictures_have_a_flow(size: tuple[int, int]):
     dice = torch.Generator().manual_seed(0)
     before, after = torch.rand(2, 3, *size, generator=dice)
-    there, believed = follow(before, after)
+    there, believed = flow_and_confidence(before, after)
     assert there.shape == (2, *size)
     assert believed.shape == (1, *size)
     assert there.isfinite().all()
@@ -155,7 +155,7 @@ def test_warp_moves_whole_pixels_exactly_and_repeats_the_border():
 @pytest.mark.slow
 def test_what_was_hidden_or_outside_is_not_trusted():
     scene = thing(16, 6)
-    _, believed = follow(scene.before, scene.after)
+    _, believed = flow_and_confidence(scene.before, scene.after)
     assert believed[0][~scene.seen].mean() < 0.15
     here = places()
     far = scene.seen & ((here[0] - WIDTH / 2).abs() > 100)
@@ -164,7 +164,7 @@ def test_what_was_hidden_or_outside_is_not_trusted():
     assert believed[0][disc].mean() > 0.9
 
     moved = camera("chelsea.png", 15, 0)
-    _, believed = follow(moved.before, moved.after)
+    _, believed = flow_and_confidence(moved.before, moved.after)
     assert believed[0][:, :13].mean() < 0.05
     assert believed[0][:, 18:].mean() > 0.95
 
@@ -175,7 +175,7 @@ def test_trust_is_what_its_docstring_says():
     there, back = torch.zeros(2, 9, 11), torch.zeros(2, 9, 11)
     there[0], back[0] = 2, -1
     q = 1 / (0.01 * (4 + 1) + 0.5)
-    believed = trust(grey, grey + 0.1, there, back)
+    believed = flow_confidence(grey, grey + 0.1, there, back)
     assert believed[0, 4, 4] == pytest.approx(1 / (1 + q**2) * math.exp(-0.01 / 0.02), rel=1e-4)
     assert believed[0, 4, -1] == 0
 

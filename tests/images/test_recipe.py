@@ -21,7 +21,7 @@ from hostile import encoded, photograph
 from lanterna.errors import UsageError
 from lanterna.files import sha256
 from lanterna.images import Recipe, make_recipe, open_picture, read_recipe, save_picture
-from lanterna.images.recipe import BYTES_LIMIT, Input, Weights, to_json, weights_sha256
+from lanterna.images.recipe import MAX_RECIPE_BYTES, RecipeInput, RecipeNetwork, to_json, weights_sha256
 from lanterna.surfaces.cli import main
 from lanterna.surfaces.cli.frame import make_app
 from lanterna.techniques import execute, registry, rerun
@@ -120,7 +120,7 @@ def test_every_format_gives_its_recipe_back(tmp_path, suffix):
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_the_longest_recipe_fits_in_every_format(tmp_path, suffix):
     recipe = a_recipe()
-    spare = BYTES_LIMIT - len(to_json(recipe)) - 20
+    spare = MAX_RECIPE_BYTES - len(to_json(recipe)) - 20
     longest = a_recipe(settings={**recipe.settings, "long": "x" * spare})
     save_picture(torch.rand(3, 16, 16), tmp_path / f"picture.{suffix}", recipe=longest)
     assert read_recipe(tmp_path / f"picture.{suffix}") == longest
@@ -177,7 +177,7 @@ def hostile_texts():
         + ', "settings": '
         + '{"a":' * 9000
         + "}" * 9001,
-        "long": json.dumps({**good, "settings": {"a": "x" * BYTES_LIMIT}}),
+        "long": json.dumps({**good, "settings": {"a": "x" * MAX_RECIPE_BYTES}}),
         "huge number": json.dumps(good)[:-1] + ', "threads": ' + "9" * 5000 + "}",
         "no threads": json.dumps({**good, "threads": 0}),
         "many threads": json.dumps({**good, "threads": 10**9}),
@@ -423,7 +423,7 @@ def written(recipe, name="a.png"):
 def test_a_strangers_value_becomes_no_option():
     hostile = ["block5", "--network", "-o", "~/.bashrc", "$(reboot)", "`id`", "a;b", "--force"]
     settings = Dream(layer=tuple(hostile)).model_dump(mode="json")
-    inputs = [Input(path="--force", sha256="0" * 64)]
+    inputs = [RecipeInput(path="--force", sha256="0" * 64)]
     recipe = a_recipe(output="dream", settings=settings, inputs=inputs, network=None)
     _, words = written(recipe)
     _, bound, _ = make_app().parse_args(words[1:], print_error=False, exit_on_error=False)
@@ -440,7 +440,7 @@ def test_a_strangers_network_that_runs_code_gives_no_command(tmp_path, monkeypat
     for recipe in (
         a_recipe(output="dream", settings=settings | {"network": name}, network=None),
         a_recipe(output="layers", settings=settings | {"network": name, "shown": ["block1"]}, network=None),
-        a_recipe(output="dream", settings=settings, network=Weights(name=name, sha256=None)),
+        a_recipe(output="dream", settings=settings, network=RecipeNetwork(name=name, sha256=None)),
     ):
         command, words = written(recipe)
         assert words == []  # all of it is a comment

@@ -9,7 +9,7 @@ import torch
 from lanterna import shelf
 from lanterna.errors import UsageError
 from lanterna.images import open_picture
-from lanterna.images.palette import with_colours, with_histogram, with_statistics
+from lanterna.images.palette import match_histogram, match_statistics, transfer_colours
 from lanterna.networks import open_network
 from lanterna.probes.look import look
 from lanterna.probes.statistics import gram_distance, moments, wasserstein_distance
@@ -309,18 +309,18 @@ def test_slopes_of_distances_are_those_of_finite_differences(distance):
 
 
 def test_palettes_are_moved_as_they_say(cat, bricks):
-    moved = with_statistics(cat * 0.5 + 0.25, bricks * 0.5 + 0.25)  # nothing is cut off
+    moved = match_statistics(cat * 0.5 + 0.25, bricks * 0.5 + 0.25)  # nothing is cut off
     torch.testing.assert_close(moved.mean((1, 2)), (bricks * 0.5 + 0.25).mean((1, 2)), atol=0.01, rtol=0)
     wanted, found = (torch.cov(each.flatten(1)) for each in (bricks * 0.5 + 0.25, moved))
     torch.testing.assert_close(found, wanted, atol=0.003, rtol=0)
-    matched = with_histogram(cat, bricks)
+    matched = match_histogram(cat, bricks)
     for channel, wanted_channel in zip(matched, bricks, strict=True):
         steps = torch.linspace(0.02, 0.98, 25)
         assert (
             channel.flatten().quantile(steps) - wanted_channel.flatten().quantile(steps)
         ).abs().max() < 0.06
     light = torch.tensor([0.299, 0.587, 0.114])
-    kept = with_colours(bricks * 0.2 + 0.4, cat * 0.2 + 0.4)
+    kept = transfer_colours(bricks * 0.2 + 0.4, cat * 0.2 + 0.4)
     torch.testing.assert_close(
         torch.einsum("c,chw->hw", light, kept),
         torch.einsum("c,chw->hw", light, bricks * 0.2 + 0.4),

@@ -22,7 +22,7 @@ from lanterna import shelf
 from lanterna.errors import LanternaError, UsageError
 from lanterna.images import open_picture, save_picture
 from lanterna.images.digits import mnist
-from lanterna.images.drawing import table_of_answers
+from lanterna.images.drawing import draw_confusion_matrix
 from lanterna.images.folders import gather
 from lanterna.networks import class_index, open_network, to_input
 from lanterna.networks.trained import is_trained, trained_folder
@@ -526,7 +526,7 @@ def test_a_taught_network_from_elsewhere_can_only_be_what_it_says(named, tmp_pat
 def test_names_that_are_wide_stand_upright_and_long_ones_are_cut():
     counts = torch.tensor([[3, 1], [0, 4]])
     short, wide = (
-        table_of_answers(counts, names, "7 of 8", words=("is", "named"))
+        draw_confusion_matrix(counts, names, "7 of 8", words=("is", "named"))
         for names in (("a", "b"), ("a name of many words " * 4, "moss"))
     )
     assert wide.shape[1] > short.shape[1]

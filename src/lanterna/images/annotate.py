@@ -31,7 +31,7 @@ class Mark(NamedTuple):
     doubtful: bool
 
 
-def page_with_marks(picture: Tensor, marks: Sequence[Mark], size: tuple[int, int]) -> Tensor:
+def draw_marks(picture: Tensor, marks: Sequence[Mark], size: tuple[int, int]) -> Tensor:
     """A page `(3, H, W)` with a box around each digit, what it was read as, and how surely.
 
     Sure readings are amber, doubtful ones blue; the bar beneath each box is as long as the reading is sure.
@@ -67,7 +67,7 @@ def _label(
     draw.text((x + pad - left, y + pad - top), words, colour, letters)  # type: ignore[arg-type]
 
 
-def steps_picture(
+def draw_steps(
     page: Page, segments: Sequence[Segment], seen: Normalised, marks: Sequence[Mark], most: int = 12
 ) -> Tensor:
     """Every step from the page to what the network sees, `(3, H, W)`: six pictures of the whole page, then

@@ -18,7 +18,7 @@ _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262  # TIFF tags
 _KINDS = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab ": "LAB"}
 
 
-def plain(picture: Image.Image) -> Image.Image:
+def to_standard_mode(picture: Image.Image) -> Image.Image:
     """The picture in one of the modes L, RGB, RGBA, CMYK and LAB, or in F for greys of more than 8 bits.
 
     F is in [0, 1]: 16 bits divided by 65,535, and 32-bit numbers as `_unit` says. Pillow reads 16-bit colour
@@ -118,7 +118,7 @@ def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
     return bool(np.abs(difference).max() <= 1)
 
 
-def flattened(picture: Image.Image) -> Image.Image:
+def flatten_alpha(picture: Image.Image) -> Image.Image:
     """L or RGB: what is transparent becomes white, the page on which drawings are mostly made and shown."""
     if picture.mode != "RGBA":
         return picture

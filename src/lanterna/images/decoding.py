@@ -59,7 +59,7 @@ _lock = threading.RLock()
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
-def named(source: Source) -> str:
+def source_name(source: Source) -> str:
     """How a message speaks of a source: by its path, or as what it is."""
     if isinstance(source, (str, Path)):
         return str(source)
@@ -75,21 +75,21 @@ def is_folder(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def opened(source: Source) -> Iterator[ImageFile]:
+def open_image(source: Source) -> Iterator[ImageFile]:
     """Open a picture's header, not yet its pixels; errors inside the block are told as the picture's own.
 
     The content decides what a file is, never its name. Errors: `UsageError`, one line, where `source` is
     missing, no regular file, empty, too large, not a picture of an allowed format, broken or cut short.
     """
-    name = named(source)
-    with guarded(name), header(source) as picture:
+    name = source_name(source)
+    with guarded(name), open_image_unguarded(source) as picture:
         yield picture
 
 
 @contextlib.contextmanager
-def header(source: Source) -> Iterator[ImageFile]:
+def open_image_unguarded(source: Source) -> Iterator[ImageFile]:
     """As `opened`, for what takes its time over the pixels: wrap this, and each use of them, in `guarded`."""
-    name = named(source)
+    name = source_name(source)
     with _file(source, name) as file, _header(file, _formats(file, name)) as picture:
         check_size(name, *picture.size)
         most = min(SCAN_LIMIT, SCANNED_LIMIT // (picture.width * picture.height))
@@ -177,7 +177,7 @@ def _file(source: Source, name: str) -> BinaryIO:
 
 def regular_file(source: str | Path, wanted: str, or_else: str = "") -> BinaryIO:
     """Open a file to read its bytes. Errors: `UsageError`, one line that asks for what is `wanted`."""
-    name = named(source)
+    name = source_name(source)
     try:
         status = Path(source).stat()
         if stat.S_ISDIR(status.st_mode):

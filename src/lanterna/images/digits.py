@@ -37,18 +37,18 @@ def mnist(split: Split) -> Digits:
     return Digits(images.unsqueeze(1), labels.long())
 
 
-def shifted(images: Tensor, generator: torch.Generator, most: int = 2) -> Tensor:
-    """Move each digit by up to `most` whole pixels either way, at random. `(N, 1, 28, 28)`, any type."""
+def random_shift(images: Tensor, generator: torch.Generator, max_shift: int = 2) -> Tensor:
+    """Move each digit by up to `max_shift` whole pixels either way, at random. `(N, 1, 28, 28)`, any type."""
     count, _, side, _ = images.shape
-    padded = F.pad(images, (most, most, most, most))
-    by = torch.randint(0, 2 * most + 1, (2, count, 1), generator=generator).to(images.device)
+    padded = F.pad(images, (max_shift, max_shift, max_shift, max_shift))
+    by = torch.randint(0, 2 * max_shift + 1, (2, count, 1), generator=generator).to(images.device)
     along = torch.arange(side, device=images.device)
     rows, columns = by[0] + along, by[1] + along  # (N, 28) each
     each = torch.arange(count, device=images.device)
     return padded[each[:, None, None], 0, rows[:, :, None], columns[:, None, :]].unsqueeze(1)
 
 
-def moved(
+def random_affine(
     images: Tensor,
     generator: torch.Generator,
     *,
@@ -84,7 +84,7 @@ def moved(
     return F.grid_sample(images, grid.to(images), align_corners=False)
 
 
-def by_another_pen(images: Tensor, generator: torch.Generator) -> Tensor:
+def random_pen(images: Tensor, generator: torch.Generator) -> Tensor:
     """Make each digit bolder or finer by up to a pixel, softer, and its ink fuller. Float in [0, 1]."""
 
     def up_to(most: float) -> Tensor:
@@ -108,12 +108,12 @@ def _over_3x3(images: Tensor, join: Callable[[Tensor, Tensor], Tensor], beyond: 
     return join(join(rows[..., :-2], rows[..., 1:-1]), rows[..., 2:])
 
 
-def by_another_hand(images: Tensor, generator: torch.Generator) -> Tensor:
+def random_handwriting(images: Tensor, generator: torch.Generator) -> Tensor:
     """Each digit as another hand with another pen might have written it, `(N, 1, 28, 28)` in [0, 1]."""
-    drawn = moved(images, generator, turn=17, scale=0.18, shear=0.3, move=2.0)
-    return by_another_pen(drawn, generator)
+    drawn = random_affine(images, generator, turn=17, scale=0.18, shear=0.3, move=2.0)
+    return random_pen(drawn, generator)
 
 
-def scattered(images: Tensor, generator: torch.Generator) -> Tensor:
+def random_scatter(images: Tensor, generator: torch.Generator) -> Tensor:
     """Undo what the makers of MNIST did: digits of different sizes and turns, off the middle."""
-    return moved(images, generator, turn=25, scale=0.35, shear=0.0, move=5.0)
+    return random_affine(images, generator, turn=25, scale=0.35, shear=0.0, move=5.0)

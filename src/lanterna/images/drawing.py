@@ -51,7 +51,7 @@ def as_image(picture: Tensor) -> Image.Image:
     return Image.fromarray(values.permute(1, 2, 0).contiguous().numpy())
 
 
-def in_8_bits(picture: Tensor) -> Tensor:
+def round_to_8_bits(picture: Tensor) -> Tensor:
     """A picture `(3, H, W)` in [0, 1] as a file would give it back."""
     return as_picture(as_image(picture))
 
@@ -63,7 +63,7 @@ def as_png(picture: Tensor) -> bytes:
     return file.getvalue()
 
 
-def signed_over(picture: Tensor, values: Tensor, side: int = 336) -> Tensor:
+def overlay_signed(picture: Tensor, values: Tensor, side: int = 336) -> Tensor:
     """Values `(H, W)` as light over a dimmed picture `(C, H', W')`: amber above zero, blue below.
 
     Where there are fewer values than pixels they are interpolated. The colour is full at the value that one
@@ -83,7 +83,7 @@ def signed_over(picture: Tensor, values: Tensor, side: int = 336) -> Tensor:
     return page + (torch.where(share > 0, amber, blue) - page) * share.abs()
 
 
-def sheet_of_layers(layers: Mapping[str, Tensor], side: int = 64, most: int = 12) -> Tensor:
+def layer_sheet(layers: Mapping[str, Tensor], side: int = 64, most: int = 12) -> Tensor:
     """A row for each layer of one picture: its strongest maps `(C, H, W)` as light, or its units as a strip.
 
     Each map is lit from zero to its layer's largest value; below zero nothing shines. A picture with three
@@ -149,7 +149,7 @@ def contact_sheet(
         x = gap + place % columns * (side + gap)
         y = top + place // columns * (height + line + gap)
         page.paste(as_image(picture).resize((side, height), Image.Resampling.BICUBIC), (x, y))
-        draw.text((x, y + height + 4), fitted(caption, words, side + gap - 4), DIM, words)
+        draw.text((x, y + height + 4), truncate(caption, words, side + gap - 4), DIM, words)
     return as_picture(page)
 
 
@@ -172,7 +172,7 @@ def _letters(side: int) -> int:
     return min(18, max(13, side // 8))
 
 
-def table_of_answers(
+def draw_confusion_matrix(
     counts: Tensor,
     names: Sequence[str],
     title: str,
@@ -186,7 +186,7 @@ def table_of_answers(
     than a cell stand upright over their columns.
     """
     classes = len(names)
-    names = [fitted(name, font(18), _NAME_MOST) for name in names]
+    names = [truncate(name, font(18), _NAME_MOST) for name in names]
     widest = math.ceil(max(font(18).getlength(name) for name in names))
     upright, words_wide = widest > cell - 8, widest > 32
     left, top = 48 + widest if words_wide else 72, 96 + widest if upright else 104
@@ -225,7 +225,7 @@ def _draw_upright(page: Image.Image, foot: tuple[int, int], text: str) -> None:
     page.paste(Image.new("RGB", words.size, LIGHT), (foot[0] - 12, foot[1] - words.height), words)
 
 
-def fitted(text: str, letters: ImageFont.FreeTypeFont | ImageFont.ImageFont, most: float) -> str:
+def truncate(text: str, letters: ImageFont.FreeTypeFont | ImageFont.ImageFont, most: float) -> str:
     """The text, cut short with an ellipsis where it would be wider than `most` pixels."""
     if letters.getlength(text) <= most:
         return text
@@ -251,10 +251,10 @@ def signed_sheet(values: Tensor, longest: int = 400) -> Tensor:
     tiles = [nn.functional.pad(signed_picture(each), (gap,) * 4, value=SHADE[0] / 255) for each in values]
     tiles += [torch.full_like(tiles[0], SHADE[0] / 255)] * (-len(tiles) % columns)
     rows = [torch.cat(tiles[start : start + columns], 2) for start in range(0, len(tiles), columns)]
-    return enlarged(torch.cat(rows, 1), longest)
+    return enlarge(torch.cat(rows, 1), longest)
 
 
-def enlarged(picture: Tensor, longest: int) -> Tensor:
+def enlarge(picture: Tensor, longest: int) -> Tensor:
     """A small picture `(C, H, W)` with each pixel a square, as large as goes into `longest` pixels."""
     times = max(1, longest // max(picture.shape[1:]))
     return picture.repeat_interleave(times, 1).repeat_interleave(times, 2)

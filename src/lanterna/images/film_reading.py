@@ -14,8 +14,15 @@ from typing import TYPE_CHECKING
 import torch
 
 from lanterna.errors import MissingError, UsageError
-from lanterna.images.colour import flattened, plain, to_srgb, to_tensor
-from lanterna.images.decoding import PIXEL_LIMIT, check_size, guarded, header, is_folder, regular_file
+from lanterna.images.colour import flatten_alpha, to_srgb, to_standard_mode, to_tensor
+from lanterna.images.decoding import (
+    PIXEL_LIMIT,
+    check_size,
+    guarded,
+    is_folder,
+    open_image_unguarded,
+    regular_file,
+)
 from lanterna.images.films import CAREFULLY
 from lanterna.images.pictures import open_picture
 from lanterna.images.recipe import from_json, read_recipe
@@ -30,7 +37,7 @@ if TYPE_CHECKING:
 
     from lanterna.images.recipe import Recipe
 
-USUAL_FPS = 25.0
+DEFAULT_FPS = 25.0
 """Pictures a second where a film does not say: a folder."""
 
 _FILMS = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".gif")
@@ -43,7 +50,7 @@ _PICTURE_BRANDS = (b"avif", b"avis", b"mif1", b"msf1", b"heic", b"heix", b"heim"
 
 
 @dataclass(frozen=True)
-class Film:
+class FilmReader:
     """A film that can be read from the beginning as often as wanted; nothing of it stays in memory.
 
     Iterating gives its `count` pictures, `(3, height, width)` float32 in [0, 1], sRGB, the right way up.
@@ -89,7 +96,7 @@ def is_film(path: Path) -> bool:
         return False
 
 
-def open_film(path: str | Path) -> Film:
+def open_film(path: str | Path) -> FilmReader:
     """Open a film: a video, an animation, or a folder of pictures in the order of the numbers in their names.
 
     - MP4, MOV, WebM and MKV need PyAV (the extra `video`). A telephone's rotation is honoured, sound and
@@ -144,10 +151,12 @@ def _need_av(path: Path) -> None:
         raise MissingError(f"{path}: videos need PyAV: pip install 'lanterna[video]' gets it")
 
 
-def _folder(path: Path) -> Film:
+def _folder(path: Path) -> FilmReader:
     pictures = pictures_in(path)
     _, height, width = open_picture(pictures[0]).shape
-    return Film(path, width, height, USUAL_FPS, len(pictures), lambda k: map(open_picture, pictures[k:]))
+    return FilmReader(
+        path, width, height, DEFAULT_FPS, len(pictures), lambda k: map(open_picture, pictures[k:])
+    )
 
 
 def pictures_in(folder: Path) -> list[Path]:
@@ -171,8 +180,8 @@ def _by_number(path: Path) -> tuple[list[tuple[int, str]], str]:
     return [(int(digits or 0), letters) for digits, letters in parts], path.name
 
 
-def _animation(path: Path) -> Film:
-    with guarded(str(path)), header(path) as file:
+def _animation(path: Path) -> FilmReader:
+    with guarded(str(path)), open_image_unguarded(path) as file:
         # A PNG may have a picture for programs that do not know animations, which is not of the film.
         unseen = int(bool(getattr(file, "default_image", False)))
         count = getattr(file, "n_frames", 1) - unseen
@@ -182,14 +191,14 @@ def _animation(path: Path) -> Film:
     # Browsers show what stands a hundredth of a second or less for a tenth.
     fps = 1000 / duration if duration > 10 else 10.0
     _, height, width = first.shape
-    return Film(path, width, height, fps, count, functools.partial(_animated, path, unseen))
+    return FilmReader(path, width, height, fps, count, functools.partial(_animated, path, unseen))
 
 
 def _animated(path: Path, unseen: int, start: int) -> Iterator[Tensor]:
     name = str(path)
     with contextlib.ExitStack() as stack:
         with guarded(name):
-            file = stack.enter_context(header(path))
+            file = stack.enter_context(open_image_unguarded(path))
             count = getattr(file, "n_frames", 1)
         for number in range(unseen + start, count):
             with guarded(name):
@@ -200,13 +209,13 @@ def _animated(path: Path, unseen: int, start: int) -> Iterator[Tensor]:
 
 def _upright(file: Image.Image) -> Tensor:
     file.load()
-    return to_tensor(flattened(to_srgb(plain(file), file.info.get("icc_profile"))))
+    return to_tensor(flatten_alpha(to_srgb(to_standard_mode(file), file.info.get("icc_profile"))))
 
 
-def _video(path: Path, form: str) -> Film:
+def _video(path: Path, form: str) -> FilmReader:
     _need_av(path)
     with _opened_video(path, form) as (container, stream):
-        fps = float(stream.average_rate or stream.guessed_rate or USUAL_FPS)
+        fps = float(stream.average_rate or stream.guessed_rate or DEFAULT_FPS)
         # MP4 says how many there are, though not more than it has bytes; WebM's are counted, undecoded.
         said = min(stream.frames, path.stat().st_size)
         count = said or sum(1 for packet in container.demux(stream) if packet.size)
@@ -214,7 +223,7 @@ def _video(path: Path, form: str) -> Film:
     if first is None:
         raise UsageError(f"{path} has no picture that can be decoded: give {_WANTED}")
     _, height, width = first.shape
-    return Film(path, width, height, fps, count, functools.partial(_decoded, path, form))
+    return FilmReader(path, width, height, fps, count, functools.partial(_decoded, path, form))
 
 
 @contextlib.contextmanager

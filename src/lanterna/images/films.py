@@ -12,7 +12,7 @@ import numpy as np
 import torch.nn.functional as F
 
 from lanterna.errors import LanternaError, MissingError, UsageError
-from lanterna.files import refuse_to_overwrite, replacing
+from lanterna.files import atomic_write, refuse_to_overwrite
 from lanterna.images import recipe as recipes
 from lanterna.images.drawing import as_image
 
@@ -31,12 +31,12 @@ CAREFULLY = 0x4 | 0x2000 | 0x4000 | 0x40000
 """How FFmpeg converts colours: bicubic, from every pixel, rounded. Its usual way darkens by a level."""
 
 
-def usual_film(name: str) -> Path:
+def default_film_path(name: str) -> Path:
     """Where a film goes if nobody says: MP4 where it can be written, as everybody can play it."""
     return Path(f"{name}.mp4" if find_spec("av") else f"{name}.webp")
 
 
-def check_film_place(path: str | Path, *, force: bool = False) -> None:
+def check_film_path(path: str | Path, *, force: bool = False) -> None:
     """Whether a film can be saved there, to be asked before long work.
 
     Errors: `UsageError` where the suffix is none that films are saved as, or the place is taken;
@@ -84,13 +84,13 @@ def save_film(
     `LanternaError` where the folder cannot be written.
     """
     path = Path(path)
-    check_film_place(path, force=force)
+    check_film_path(path, force=force)
     pictures = _alike(frames)
     begun = next(pictures, None)
     if begun is None or count < 1:
         raise UsageError(f"{path}: a film has at least one frame, got none")
     whole = itertools.chain([begun], itertools.islice(pictures, count - 1))
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         try:
             if path.suffix.lower() in _BY_PYAV:
                 _save_with_pyav(whole, temporary, fps, hold, quality, recipe)

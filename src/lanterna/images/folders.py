@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-CLASS_NAME_LONGEST = 60
-CLASSES_MOST = 2_000
+MAX_CLASS_NAME_LENGTH = 60
+MAX_CLASSES = 2_000
 
 
 @dataclass(frozen=True)
-class Gathered:
+class PictureFolder:
     """The pictures of a folder by class.
 
     `files` are their paths within `folder`, class after class and by name; `labels` int16 `(N,)` are their
@@ -45,7 +45,7 @@ class Gathered:
         return self.folder / self.files[index]
 
 
-def gather(folder: str | Path) -> Gathered:
+def gather(folder: str | Path) -> PictureFolder:
     """Find the pictures in the subfolders of `folder`, whatever deep; hidden ones are passed over.
 
     Errors: `UsageError` where it is no folder or cannot be read, where there are fewer than two classes,
@@ -62,8 +62,8 @@ def gather(folder: str | Path) -> Gathered:
         raise UsageError(f"{folder} has {has}: put the pictures of each class into a subfolder of its name")
     if len(names) == 1:
         raise UsageError(f"{folder} has one class, {names[0]!r}: expected two or more to tell apart")
-    if len(names) > CLASSES_MOST:
-        raise UsageError(f"{folder} has {len(names):,} subfolders: expected at most {CLASSES_MOST:,} classes")
+    if len(names) > MAX_CLASSES:
+        raise UsageError(f"{folder} has {len(names):,} subfolders: expected at most {MAX_CLASSES:,} classes")
     _check_names(names)
     files: list[str] = []
     counts = []
@@ -73,7 +73,7 @@ def gather(folder: str | Path) -> Gathered:
         counts.append(len(files) - before)
     check_counts(names, counts)
     labels = torch.repeat_interleave(torch.arange(len(names), dtype=torch.int16), torch.tensor(counts))
-    return Gathered(folder, tuple(names), files, labels, loose)
+    return PictureFolder(folder, tuple(names), files, labels, loose)
 
 
 def check_counts(names: Sequence[str], counts: Sequence[int]) -> None:
@@ -95,9 +95,9 @@ def _check_names(names: Sequence[str]) -> None:
             raise UsageError(
                 f"the subfolder {name!r} cannot name a class: use letters, digits, spaces and signs but *"
             )
-        if len(name) > CLASS_NAME_LONGEST:
+        if len(name) > MAX_CLASS_NAME_LENGTH:
             raise UsageError(
-                f"the subfolder {name[:40]!r}… cannot name a class: expected at most {CLASS_NAME_LONGEST} "
+                f"the subfolder {name[:40]!r}… cannot name a class: expected at most {MAX_CLASS_NAME_LENGTH} "
                 f"letters, got {len(name)}"
             )
         plain = unicodedata.normalize("NFC", name).casefold()

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lanterna.images.light import Evened, even_light
-from lanterna.images.rules import Rule, without_rules
+from lanterna.images.light import EvenedPage, even_light
+from lanterna.images.rules import Rule, remove_rules
 from lanterna.images.segments import Segment, find_segments, ink_levels
 from lanterna.images.sheet import page_turn, sheet_mask, turned
 
@@ -35,7 +35,7 @@ class Page:
     """
 
     picture: Tensor
-    evened: Evened
+    evened: EvenedPage
     sheet: Tensor
     turn: float
     ruled: Tensor
@@ -76,7 +76,7 @@ def find_ink(picture: Tensor, size: tuple[int, int] | None = None) -> Page:
     _level, weak, _ = ink_levels(ink.numpy(), noise)
     turn = page_turn(ink, weak)
     ruled, back = turned(ink, turn) if abs(turn) > 0.3 else (ink, np.eye(3)[:2])
-    cleaned, rules = without_rules(ruled, noise)
+    cleaned, rules = remove_rules(ruled, noise)
     segments = find_segments(cleaned.numpy(), noise)
     scale = np.array([[original[0] / width], [original[1] / height]])
     return Page(picture, evened, sheet, turn, ruled, cleaned, rules, segments, back * scale)
@@ -91,7 +91,9 @@ def find_drawing(picture: Tensor, size: tuple[int, int] | None = None) -> Page:
     ink = picture.mean(0)
     height, width = ink.shape
     nothing = torch.zeros_like(picture)
-    evened = Evened(ink, nothing[0], ink, (1 / 3, 1 / 3, 1 / 3), dark=False, noise=0.0, background=nothing)
+    evened = EvenedPage(
+        ink, nothing[0], ink, (1 / 3, 1 / 3, 1 / 3), dark=False, noise=0.0, background=nothing
+    )
     segments = find_segments(ink.numpy(), 0.0)
     back = np.eye(3)[:2] * np.array([[original[0] / width], [original[1] / height]])
     sheet = torch.ones(height, width, dtype=torch.bool)

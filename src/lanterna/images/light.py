@@ -12,7 +12,7 @@ _COARSE = 4  # the paper's brightness is worked out at a quarter of the size
 _WIDEST_STROKE = 1 / 7  # of the longer side: a drawing of one digit that fills the picture has such strokes
 
 
-class Evened(NamedTuple):
+class EvenedPage(NamedTuple):
     """A picture's light and ink, each `(H, W)`.
 
     `grey` is the picture along the colour direction in which its ink differs from its paper; `paper` what it
@@ -30,7 +30,7 @@ class Evened(NamedTuple):
     background: Tensor  # (3, H, W): the paper in all colours, as it is in the picture
 
 
-def even_light(picture: Tensor) -> Evened:
+def even_light(picture: Tensor) -> EvenedPage:
     """Even out the light of a picture `(3, H, W)` in [0, 1].
 
     Paper is what a grey closing leaves (the largest value nearby, then the smallest of those): strokes
@@ -48,7 +48,7 @@ def even_light(picture: Tensor) -> Evened:
     noise = float((ink[::3, ::3] - middle).abs().median()) * 1.4826
     grey = (picture * weights).sum(0)
     background = (paper * weights).sum(0)
-    return Evened(
+    return EvenedPage(
         grey=grey,
         paper=background if dark else 1 - background,
         ink=(ink - middle).clamp(0, 1),
@@ -82,14 +82,14 @@ def _paper(picture: Tensor) -> Tensor:
     reach = max(3, round(max(small.shape[-2:]) * _WIDEST_STROKE / 2))
     # What lies at the border is taken to go on beyond it: a strip of table is table, not a wide stroke.
     padded = F.pad(small, (2 * reach,) * 4, mode="replicate")
-    closed = -slide_max(-slide_max(padded, reach), reach)
+    closed = -max_filter(-max_filter(padded, reach), reach)
     closed = closed[..., 2 * reach : -2 * reach, 2 * reach : -2 * reach]
     # One coarse pixel of darkness more: beside a shadow's edge the enlarged paper is never too bright.
     careful = -F.max_pool2d(-closed, 3, 1, 1)
     return F.interpolate(careful, size=(height, width), mode="bilinear", align_corners=False)[0]
 
 
-def slide_max(x: Tensor, reach: int, *, down: bool = True, across: bool = True) -> Tensor:
+def max_filter(x: Tensor, reach: int, *, down: bool = True, across: bool = True) -> Tensor:
     """The largest value within `reach` pixels, `(..., H, W)`: running maxima of doubling length."""
     for dimension, wanted in ((-2, down), (-1, across)):
         if wanted and reach:
@@ -112,7 +112,7 @@ def _running_max(x: Tensor, window: int, dimension: int) -> Tensor:
     return x.narrow(dimension, 0, size)
 
 
-def slide_sum(x: Tensor, window: int, dimension: int) -> Tensor:
+def sliding_sum(x: Tensor, window: int, dimension: int) -> Tensor:
     """The sum of every `window` numbers side by side along a dimension, which becomes `window - 1` shorter.
 
     Divided by `window` it is what torch's pooling gives to the last bit, several times as fast: whole planes

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from lanterna.errors import UsageError
-from lanterna.images.light import slide_sum
+from lanterna.images.light import sliding_sum
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -82,7 +82,7 @@ def warp(picture: Tensor, flow: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def trust(before: Tensor, after: Tensor, there: Tensor, back: Tensor) -> Tensor:
+def flow_confidence(before: Tensor, after: Tensor, there: Tensor, back: Tensor) -> Tensor:
     """How far `there = flow(before, after)` can be believed at each pixel of `after`: `(1, H, W)` in [0, 1].
 
     `back` is `flow(after, before)`. The product of three: 1 where the flow comes from inside the picture,
@@ -105,10 +105,10 @@ def trust(before: Tensor, after: Tensor, there: Tensor, back: Tensor) -> Tensor:
     return (inside / (1 + missed.square()) * torch.exp(-differs / 0.02))[None]
 
 
-def follow(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
+def flow_and_confidence(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
     """`flow(before, after)` and its `trust`. Errors: as `flow`."""
     there = flow(before, after)
-    return there, trust(before, after, there, flow(after, before))
+    return there, flow_confidence(before, after, there, flow(after, before))
 
 
 @torch.no_grad()
@@ -129,7 +129,7 @@ def flicker(frames: Iterable[Tensor], originals: Iterable[Tensor]) -> float:
     try:
         for frame, original in zip(frames, originals, strict=True):
             if last is not None:
-                there, believed = follow(last[1], original)
+                there, believed = flow_and_confidence(last[1], original)
                 _check(last[0], frame)
                 distance = (frame - warp(last[0], there)).square().sum(0)
                 errors.append(float((believed * distance).sum() / believed.sum().clamp_min(1e-9)))
@@ -158,8 +158,8 @@ def _places(flow: Tensor) -> tuple[Tensor, Tensor]:
 def _mean(values: Tensor, reach: int) -> Tensor:
     """The mean over squares of 2 · reach + 1 pixels. `(N, C, H, W)`."""
     side = 2 * reach + 1
-    across = slide_sum(F.pad(values, (reach, reach, 0, 0), mode="replicate"), side, -1) / side
-    return slide_sum(F.pad(across, (0, 0, reach, reach), mode="replicate"), side, -2) / side
+    across = sliding_sum(F.pad(values, (reach, reach, 0, 0), mode="replicate"), side, -1) / side
+    return sliding_sum(F.pad(across, (0, 0, reach, reach), mode="replicate"), side, -2) / side
 
 
 def _halved(pictures: Tensor) -> Tensor:

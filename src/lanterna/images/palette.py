@@ -10,7 +10,7 @@ _YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3
 _TURNS = 12  # rotations of colour space in which histograms are matched
 
 
-def with_colours(picture: Tensor, colours: Tensor) -> Tensor:
+def transfer_colours(picture: Tensor, colours: Tensor) -> Tensor:
     """The brightness of `picture` with the colours of `colours`, both `(3, H, W)` in [0, 1].
 
     "Luminance-only transfer" in Gatys et al., "Preserving Color in Neural Artistic Style Transfer" (2016).
@@ -21,7 +21,7 @@ def with_colours(picture: Tensor, colours: Tensor) -> Tensor:
     return torch.einsum("rc,chw->rhw", torch.linalg.inv(axes), mixed).clamp(0, 1)
 
 
-def with_statistics(picture: Tensor, like: Tensor) -> Tensor:
+def match_statistics(picture: Tensor, like: Tensor) -> Tensor:
     """`picture` with its colours' mean and covariance made those of `like`; both `(3, H, W)` in [0, 1].
 
     The straightest linear map that does it: A^-½ (A^½ B A^½)^½ A^-½ for covariances A of the picture and B
@@ -35,7 +35,7 @@ def with_statistics(picture: Tensor, like: Tensor) -> Tensor:
     return moved.reshape(picture.shape).to(picture).clamp(0, 1)
 
 
-def with_histogram(picture: Tensor, like: Tensor) -> Tensor:
+def match_histogram(picture: Tensor, like: Tensor) -> Tensor:
     """`picture` with the colours of `like`, as many of each; both `(3, H, W)` in [0, 1].
 
     Histograms are matched along the three axes of colour space, turned anew a dozen times (Pitié, Kokaram and

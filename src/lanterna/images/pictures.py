@@ -11,10 +11,10 @@ from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from lanterna.errors import LanternaError, UsageError
-from lanterna.files import refuse_to_overwrite, replacing
+from lanterna.files import atomic_write, refuse_to_overwrite
 from lanterna.images import recipe as recipes
-from lanterna.images.colour import flattened, plain, srgb_profile, to_srgb, to_tensor
-from lanterna.images.decoding import Source, opened
+from lanterna.images.colour import flatten_alpha, srgb_profile, to_srgb, to_standard_mode, to_tensor
+from lanterna.images.decoding import Source, open_image
 from lanterna.images.prints import write_deep_png
 
 if TYPE_CHECKING:
@@ -60,17 +60,17 @@ def open_picture(source: Source, *, longest: int | None = None) -> Tensor:
     """
     if longest is not None and longest < 1:
         raise UsageError(f"longest: a picture is at least 1 pixel long, got {longest}")
-    with opened(source) as file:
+    with open_image(source) as file:
         size = _size_within(file.size, longest)
         if size != file.size:
             file.draft(None, size)  # a JPEG is decoded at a half, a quarter or an eighth of its size
         file.load()
         orientation = _orientation(file)
-        picture = plain(file)
+        picture = to_standard_mode(file)
         if size != file.size and max(picture.size) > max(size):
             size = _size_within(picture.size, longest)  # Pillow turns a TIFF while it loads it
             picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
-        picture = flattened(to_srgb(picture, file.info.get("icc_profile")))
+        picture = flatten_alpha(to_srgb(picture, file.info.get("icc_profile")))
         if orientation in _TURNS:
             picture = picture.transpose(_TURNS[orientation])
         return to_tensor(picture)
@@ -90,7 +90,7 @@ def _orientation(file: Image.Image) -> int:
         return 1  # EXIF is a file inside the file and as often broken; the picture is not worse for it
 
 
-def check_place(path: str | Path, *, force: bool = False) -> None:
+def check_picture_path(path: str | Path, *, force: bool = False) -> None:
     """Whether a picture can be saved there, to be asked before long work.
 
     Errors: `UsageError` where the suffix is none that pictures are saved as, or the place is taken.
@@ -133,12 +133,12 @@ def save_picture(
     if bits != 8 and form != "PNG":
         raise UsageError(f"{path}: {bits} bits a channel are kept in a .png only")
     if dpi is not None:
-        check_print_place(path)
+        check_print_path(path)
     if quality is not None and not 1 <= quality <= 100:
         raise UsageError(f"quality: expected 1 to 100, got {quality}")
     if bits == 16:
         _refuse_no_picture(picture)
-        with replacing(path) as temporary, temporary.open("wb") as file:
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
             text = _itxt(recipes.to_json(recipe)) if recipe else b""
             write_deep_png(file, picture.detach(), dpi=dpi, profile=srgb_profile(), text=text)
         return
@@ -152,14 +152,14 @@ def save_picture(
         options |= {"dpi": (dpi, dpi), "icc_profile": srgb_profile()}
         if form == "PNG":  # a profile takes the place of the mark
             options["pnginfo"] = _notes(recipe)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         try:
             image.save(temporary, form, **options)
         except (ValueError, RuntimeError, MemoryError) as error:
             raise LanternaError(f"{path} cannot be written as {form}: {error}") from error
 
 
-def check_print_place(path: Path) -> None:
+def check_print_path(path: Path) -> None:
     """Whether a file of that name can say how large it is to be printed. Errors: `UsageError`."""
     if _saved_as(path)[0] not in ("PNG", "TIFF", "JPEG"):
         raise UsageError(f"{path}: a print is saved as .png (with 16 bits a channel), .tiff or .jpg")

@@ -29,9 +29,9 @@ from pydantic import (
 import lanterna
 from lanterna import shelf
 from lanterna.documents import check_document
-from lanterna.errors import UsageError, escaped
+from lanterna.errors import UsageError, escape
 from lanterna.files import sha256
-from lanterna.images.decoding import Source, named, opened
+from lanterna.images.decoding import Source, open_image, source_name
 from lanterna.renamed import current_recipe, original_name
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 KEYWORD = "lanterna"
-BYTES_LIMIT = 60_000
+MAX_RECIPE_BYTES = 60_000
 """The most bytes a recipe may have: what one segment of a JPEG holds, with room for the packet around it."""
 
 DeviceKind = Literal["cpu", "cuda", "mps"]
@@ -51,7 +51,7 @@ Text = Annotated[str, Field(max_length=4096)]
 _settings = TypeAdapter(dict[str, JsonValue])
 
 
-class Input(BaseModel):
+class RecipeInput(BaseModel):
     """A picture that went in: where it was (`-` for standard input), and the sha256 of its file.
 
     `role` says what it was for where it is not the picture itself: `guide`, `mask`.
@@ -68,7 +68,7 @@ class Input(BaseModel):
         return {name: value for name, value in fields(self).items() if name != "role" or value}
 
 
-class Weights(BaseModel):
+class RecipeNetwork(BaseModel):
     """The network that was used, by name, and the sha256 of its weights (None: whatever it has now)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -103,8 +103,8 @@ class Recipe(BaseModel):
     verb: Word
     output: Word
     settings: dict[str, JsonValue]
-    inputs: tuple[Input, ...] = ()
-    network: Weights | None = None
+    inputs: tuple[RecipeInput, ...] = ()
+    network: RecipeNetwork | None = None
     seed: int = Field(ge=0, lt=2**63)
     shelf: dict[str, dict[str, str]] = {}
     changes: tuple[Change, ...] = ()
@@ -125,7 +125,7 @@ def make_recipe(
     settings: Mapping[str, Any] | BaseModel,
     *,
     device: torch.device | str = "cpu",
-    inputs: Iterable[str | Path | Input] = (),
+    inputs: Iterable[str | Path | RecipeInput] = (),
     network: nn.Module | None = None,
     network_name: str | None = None,
     shelf_items: Iterable[str] = (),
@@ -139,10 +139,10 @@ def make_recipe(
     """
     if isinstance(settings, BaseModel):
         settings = settings.model_dump(mode="json")
-    noted = tuple(note if isinstance(note, Input) else note_input(note) for note in inputs)
+    noted = tuple(note if isinstance(note, RecipeInput) else make_recipe_input(note) for note in inputs)
     used = None
     if network is not None:
-        used = Weights(name=network_name or str(network.name), sha256=weights_sha256(network))
+        used = RecipeNetwork(name=network_name or str(network.name), sha256=weights_sha256(network))
     recipe = Recipe(
         lanterna=lanterna.__version__,
         torch=torch.__version__,
@@ -166,7 +166,7 @@ def with_changes(recipe: Recipe, changes: Iterable[Mapping[str, Any]]) -> Recipe
     return recipe.model_copy(update={"changes": tuple(Change.model_validate(each) for each in changes)})
 
 
-def note_input(path: str | Path | bytes, *, role: str = "", name: str | None = None) -> Input:
+def make_recipe_input(path: str | Path | bytes, *, role: str = "", name: str | None = None) -> RecipeInput:
     """The note of an input file, or of the bytes that came by standard input.
 
     `name` is how its owner knows the file, where that is not its path.
@@ -174,12 +174,12 @@ def note_input(path: str | Path | bytes, *, role: str = "", name: str | None = N
     A path in the user's home is kept as `~/…`: pictures are shown to others.
     """
     if isinstance(path, bytes):
-        return Input(path="-", sha256=hashlib.sha256(path).hexdigest(), role=role)
+        return RecipeInput(path="-", sha256=hashlib.sha256(path).hexdigest(), role=role)
     try:
         digest = sha256(Path(path).expanduser())
     except (OSError, ValueError, RuntimeError) as error:
         raise UsageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    return Input(path=name or _private(Path(path)), sha256=digest, role=role)
+    return RecipeInput(path=name or _private(Path(path)), sha256=digest, role=role)
 
 
 def _private(path: Path) -> str:
@@ -219,18 +219,18 @@ def to_json(recipe: Recipe) -> str:
     text = recipe.model_dump_json(ensure_ascii=True)
     for sign in "&<>":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
-    if len(text) > BYTES_LIMIT:
+    if len(text) > MAX_RECIPE_BYTES:
         raise UsageError(
-            f"the recipe is {len(text):,} bytes long and a picture holds {BYTES_LIMIT:,}: use fewer inputs"
+            f"the recipe is {len(text):,} bytes long, a picture holds {MAX_RECIPE_BYTES:,}: use fewer inputs"
         )
     return text
 
 
 def from_json(text: str | bytes, name: str) -> Recipe:
     """The recipe in a text from anywhere; `name` is whose it is. Errors: `UsageError` in one line."""
-    if len(text) > BYTES_LIMIT:
+    if len(text) > MAX_RECIPE_BYTES:
         raise UsageError(
-            f"{name} holds a recipe of more than {BYTES_LIMIT:,} bytes, which Lanterna never writes"
+            f"{name} holds a recipe of more than {MAX_RECIPE_BYTES:,} bytes, which Lanterna never writes"
         )
     try:
         recipe = Recipe.model_validate_json(text)
@@ -266,8 +266,8 @@ def read_recipe(source: Source) -> Recipe:
 
     Errors: `UsageError`, one line, where it is no picture, carries no recipe or a broken one.
     """
-    name = named(source)
-    with opened(source) as picture:
+    name = source_name(source)
+    with open_image(source) as picture:
         text = _embedded(picture)
     if text is None:
         raise UsageError(f"{name} carries no recipe: only pictures that Lanterna saved do")
@@ -295,5 +295,5 @@ def _embedded(picture: ImageFile) -> str | bytes | None:
 
 def printable(text: str, most: int = 300) -> str:
     """Text from a stranger's file, safe on a terminal: signs that cannot be seen are shown as their codes."""
-    shown = escaped(text[:most])
+    shown = escape(text[:most])
     return shown if len(text) <= most else f"{shown}…"

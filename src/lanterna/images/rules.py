@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lanterna.images.components import components
-from lanterna.images.light import slide_max, slide_sum
+from lanterna.images.light import max_filter, sliding_sum
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,7 +33,7 @@ class Rule(NamedTuple):
     upright: bool
 
 
-def without_rules(ink: Tensor, noise: float) -> tuple[Tensor, list[Rule]]:
+def remove_rules(ink: Tensor, noise: float) -> tuple[Tensor, list[Rule]]:
     """Ink `(H, W)` of a level page without its rules, and the rules."""
     level = _find(ink, noise, upright=False)
     cleaned = _remove(ink, level)
@@ -50,13 +50,13 @@ def _find(ink: Tensor, noise: float, *, upright: bool, squared: bool = False) ->
         return []
     smooth = _smoothed(small, 4, across=True)
     # A grey opening along the row: what stays dark for a whole span.
-    near = slide_max(smooth, _REACH, across=False)
-    opened = slide_max(-slide_max(-near, _SPAN // 2, down=False), _SPAN // 2, down=False)
+    near = max_filter(smooth, _REACH, across=False)
+    opened = max_filter(-max_filter(-near, _SPAN // 2, down=False), _SPAN // 2, down=False)
     # A rule stands out from what is just above and below it; a shadow or a blot does not.
     beside = _smoothed(opened, 12, across=False)
     strength = torch.minimum(opened - beside, smooth - beside)[0, 0].numpy()
     found = strength > max(1.2 * noise, 0.012)
-    linked = slide_max(torch.from_numpy(found).float()[None, None], 9, down=False)[0, 0].numpy() > 0
+    linked = max_filter(torch.from_numpy(found).float()[None, None], 9, down=False)[0, 0].numpy() > 0
     pieces = components(linked)
     least = wide * ((0.2 if squared else 0.6) if upright else 0.2)
     longest = pieces.boxes[:, 2] - pieces.boxes[:, 0]
@@ -85,7 +85,7 @@ def _smoothed(x: Tensor, reach: int, *, across: bool) -> Tensor:
     pad = (reach, reach, 0, 0) if across else (0, 0, reach, reach)
     dimension = -1 if across else -2
     there = F.pad(torch.ones_like(x), pad)  # beyond the border there is nothing, which is not counted
-    return slide_sum(F.pad(x, pad), 2 * reach + 1, dimension) / slide_sum(there, 2 * reach + 1, dimension)
+    return sliding_sum(F.pad(x, pad), 2 * reach + 1, dimension) / sliding_sum(there, 2 * reach + 1, dimension)
 
 
 def _fit(

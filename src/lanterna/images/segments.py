@@ -252,7 +252,7 @@ def _level_with(one: Segment, other: Segment) -> float:
     return shared / max(min(one.height, other.height), 1)
 
 
-def cuts(segment: Segment) -> list[tuple[Segment, Segment]]:
+def find_cuts(segment: Segment) -> list[tuple[Segment, Segment]]:
     """The likeliest ways to cut a segment in two, left and right, where it may be two digits that touch.
 
     Each way follows a seam from top to bottom that crosses the least ink and may lean as writing leans
@@ -310,7 +310,7 @@ def _seams(ink: Array, centres: NDArray[np.float64], reaches: NDArray[np.float64
     return seams.T
 
 
-def united(one: Segment, other: Segment) -> Segment:
+def merge_segments(one: Segment, other: Segment) -> Segment:
     """Two segments as one."""
     x0, y0 = min(one.box[0], other.box[0]), min(one.box[1], other.box[1])
     x1, y1 = max(one.box[2], other.box[2]), max(one.box[3], other.box[3])

