@@ -84,7 +84,7 @@ def test_tiles_are_halved_until_they_fit(caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.WARNING):
         assert fit_tiles(work, 1024, 5000) == ("in 256", 256)
         assert fit_tiles(work, 1024, 600) == ("in 288", 288), "no tile is larger than half the picture"
-    assert caplog.messages[0] == "not enough memory: from here on in tiles of 512 pixels"
+    assert caplog.messages[0] == "not enough memory: continuing in tiles of 512 pixels"
 
 
 def test_where_the_least_do_not_fit_it_is_one_line():
@@ -121,7 +121,7 @@ def test_a_dream_out_of_memory_goes_on_in_windows(
     with caplog.at_level(logging.WARNING):
         narrow = last(dream(cat, settings, device="cpu"))
     assert set(sides) == {256}
-    assert caplog.messages == ["not enough memory: from here on in tiles of 256 pixels"]
+    assert caplog.messages == ["not enough memory: continuing in tiles of 256 pixels"]
     torch.testing.assert_close(narrow.picture, asked_for.picture, rtol=0, atol=1e-6)
     assert narrow.numbers["energy"] > 1.2, "the layer is more excited than at the start"
 
@@ -146,7 +146,7 @@ def test_a_style_out_of_memory_goes_on_in_tiles_to_the_same_picture(
     with caplog.at_level(logging.WARNING):
         tiled = last(style(cat, settings, styles=[cup], device="cpu"))
     assert set(tiles) == {256}
-    assert caplog.messages == ["not enough memory: from here on in tiles of 256 pixels"]
+    assert caplog.messages == ["not enough memory: continuing in tiles of 256 pixels"]
     assert tiled.numbers["loss"] == pytest.approx(whole.numbers["loss"], rel=0.02)
     assert (tiled.picture - whole.picture).abs().mean() < 0.02
 

@@ -160,8 +160,8 @@ def test_a_damaged_film_is_told_in_one_line(kind: str, tmp_path: Path):
         (b"", "is empty"),
         (b"#EXTM3U\n#EXTINF:1,\n/etc/passwd\n", "is not a film"),
         (b"ffconcat version 1.0\nfile /etc/passwd\n", "is not a film"),
-        (b"\0\0\0\x18ftypisom" + bytes(200), "broken or cut short|no video"),
-        (b"\x1aE\xdf\xa3" + bytes(200), "broken or cut short|no video"),
+        (b"\0\0\0\x18ftypisom" + bytes(200), "broken or truncated|no video"),
+        (b"\x1aE\xdf\xa3" + bytes(200), "broken or truncated|no video"),
         (b"RIFF\xff\0\0\0WEBP" + bytes(99), "not a picture|broken"),
     ],
     ids=["empty", "playlist", "list of files", "mp4", "matroska", "webp"],
@@ -175,7 +175,7 @@ def test_what_is_no_film_is_told_in_one_line(content: bytes, words: str, tmp_pat
 
 
 def test_what_is_not_there_or_empty_is_told(tmp_path: Path):
-    with pytest.raises(UsageError, match="is not there: give the path of an MP4"):
+    with pytest.raises(UsageError, match="does not exist: give the path of an MP4"):
         open_film(tmp_path / "none.mp4")
     with pytest.raises(UsageError, match="has no pictures in it"):
         open_film(tmp_path)
@@ -186,7 +186,7 @@ def test_a_folder_of_other_sizes_is_told_by_number(tmp_path: Path):
         save_picture(torch.zeros(3, 6, width), tmp_path / f"{number}.png")
     frames = iter(open_film(tmp_path))
     next(frames), next(frames)
-    with pytest.raises(UsageError, match="picture 2 is 9 × 6, the first is 8 × 6"):
+    with pytest.raises(UsageError, match="frame 2 is 9 × 6, the first is 8 × 6"):
         next(frames)
 
 
@@ -195,8 +195,8 @@ def test_a_bomb_is_refused_undecoded(kind: str, tmp_path: Path, monkeypatch: pyt
     path = saved(kind, tmp_path)
     monkeypatch.setattr("lanterna.images.decoding.PIXEL_LIMIT", 1000)
     monkeypatch.setattr(film_reading, "PIXEL_LIMIT", 1000)
-    monkeypatch.setattr(film_reading, "_video_frame", lambda _: pytest.fail("decoded"))
-    monkeypatch.setattr(film_reading, "_upright", lambda _: pytest.fail("decoded"))
+    monkeypatch.setattr(film_reading, "_to_tensor", lambda _: pytest.fail("decoded"))
+    monkeypatch.setattr(film_reading, "_decode_picture", lambda _: pytest.fail("decoded"))
     with pytest.raises(UsageError, match="million pixels"):
         open_film(path)
 

@@ -80,7 +80,7 @@ def test_nothing_is_overwritten_unless_forced(tmp_path):
         (torch.zeros(3, 0, 4), r"\(3, height, width\)"),
         (torch.zeros(3, 4, 4, dtype=torch.uint8), "uint8"),
         (torch.full((3, 4, 4), torch.nan), "NaN"),
-        (torch.full((3, 4, 4), torch.inf), "infinity"),
+        (torch.full((3, 4, 4), torch.inf), "infinite"),
     ],
 )
 def test_what_is_no_picture_is_not_saved(tmp_path, picture, words):

@@ -475,8 +475,8 @@ def folders(place, **counts):
     [
         ({}, [], 2, "has no subfolders"),
         ({"a": 2}, [], 2, "has one class, 'a'"),
-        ({"a": 2, "b": 1}, [], 2, "'b' has one picture"),
-        ({"a": 2, "b": 0}, [], 2, "'b' has no pictures"),
+        ({"a": 2, "b": 1}, [], 2, "'b' has one usable picture"),
+        ({"a": 2, "b": 0}, [], 2, "'b' has no usable pictures"),
         ({"Moss": 2, "moss": 2}, [], 2, "would be one class"),
         ({"moss": 2, "a*2": 2}, [], 2, "cannot name a class"),
         ({"moss": 2, "a\nb": 2}, [], 2, "cannot name a class"),
@@ -504,9 +504,9 @@ def test_a_class_that_cannot_be_read_is_told(tmp_path, capsys):
     place = folders(tmp_path / "given", a=3, b=1)
     (place / "b" / "broken.png").write_bytes(b"no picture at all")
     assert main(["teach", str(place)]) == 2
-    assert "'b' has one picture that can be used" in capsys.readouterr().err
+    assert "'b' has one usable picture" in capsys.readouterr().err
     assert main(["teach", str(tmp_path / "nowhere")]) == 2
-    assert "is no folder" in capsys.readouterr().err
+    assert "is not a folder" in capsys.readouterr().err
 
 
 def test_a_taught_network_from_elsewhere_can_only_be_what_it_says(named, tmp_path):

@@ -1,4 +1,4 @@
-"""Pictures in and out: files, drawings and data sets to float tensors in [0, 1], and back with a recipe."""
+"""Input and output of pictures: files and data sets to float tensors in [0, 1], and back with a recipe."""
 
 from __future__ import annotations
 

