@@ -28,7 +28,7 @@ import torch
 import torch.nn.functional as F
 
 from lanterna import open_picture, shelf
-from lanterna.devices import choose_device, described, fast_dtype
+from lanterna.devices import choose_device, describe_device, fast_dtype
 from lanterna.networks import open_network
 from lanterna.networks.inference import optimize_for_inference
 from lanterna.probes import objectives
@@ -60,7 +60,7 @@ def main() -> None:
 
     tell(
         f"# {name_of(place)}", "",
-        f"{described(place)}; torch {torch.__version__}, {platform.system()}, {os.cpu_count()} cores. "
+        f"{describe_device(place)}; torch {torch.__version__}, {platform.system()}, {os.cpu_count()} cores. "
         f"`python benchmarks/gpu.py`, load {os.getloadavg()[0]:.1f} at the start.", "",
     )  # fmt: skip
     if place.type == "cpu":

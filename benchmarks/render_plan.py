@@ -61,7 +61,7 @@ def measured(manifest: str | None, dreams: int) -> list[float]:
     bench.say(f"{dreams} dreams, in float32")
     from lanterna import open_picture, shelf
     from lanterna.images.drawing import as_png
-    from lanterna.images.recipe import note_input
+    from lanterna.images.recipe import make_recipe_input
     from lanterna.surfaces.render.maker import Maker
     from lanterna.surfaces.render.task import Given, Kit, Task
     from lanterna.techniques.dream.algorithm import Dream
@@ -70,7 +70,7 @@ def measured(manifest: str | None, dreams: int) -> list[float]:
     data = as_png(open_picture(shelf.need("photographs") / "chelsea.png", longest=384))
     settings = Dream(layer="block9").model_dump(mode="json")
     made = [
-        maker(Task(number, str(number), settings, (Given(note_input(data), data),)))
+        maker(Task(number, str(number), settings, (Given(make_recipe_input(data), data),)))
         for number in range(1 + dreams)
     ]
     return [each.seconds for each in made[1:]]

@@ -300,7 +300,7 @@ class Doors:
             (WORK / "a.onnx").write_bytes(data)
             read_weights(WORK / "a.onnx")
         else:
-            convert.keep(data, WORK / "a.safetensors", how)
+            convert.convert(data, WORK / "a.safetensors", how)
 
     def view(self, chance: random.Random) -> None:
         """A view in a notebook is told something by its page."""

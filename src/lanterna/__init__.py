@@ -1,4 +1,4 @@
-"""Lanterna: classify and generate images with deep neural networks, and look inside them.
+"""Lanterna: classify and generate images with deep neural networks, and inspect those networks.
 
     import lanterna
 
@@ -6,7 +6,7 @@
         print(frame.step, "of", frame.steps, frame.numbers)
     lanterna.read("page.jpg", network=frame.network).text
 
-Importing it is quick: torch comes with the first thing that needs it.
+Importing it is quick: torch is imported by the first function that needs it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from importlib import import_module
 
-TYPE_CHECKING = False  # typing's own: to import that takes as long as everything up to the command line
+TYPE_CHECKING = False  # importing typing would double the time until the command line starts
 if TYPE_CHECKING:
     from lanterna.errors import LanternaError, MissingError, UsageError
     from lanterna.images import Recipe, open_picture, read_recipe, save_picture
@@ -43,13 +43,13 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# After each small piece of work torch's threads wait for each other, by default with the processor at full
-# speed for milliseconds: beside another busy program the steps of a training then take fifty times as long.
-# Sleeping after some tens of microseconds costs nothing on a quiet machine. GNU's OpenMP reads this when
-# torch is imported; whoever has set it keeps what they set.
+# After each small operation torch's threads wait for each other, by default in a busy loop of several
+# milliseconds: next to another busy program, training steps then take fifty times as long. Sleeping after
+# some tens of microseconds costs nothing on an idle machine. GNU's OpenMP reads this variable when torch is
+# imported; a value that the user has set is left alone.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
-_PLACES = {
+_EXPORTS = {
     "lanterna.errors": ("LanternaError", "MissingError", "UsageError"),
     "lanterna.images": ("Recipe", "open_picture", "read_recipe", "save_picture"),
     "lanterna.lessons.exercises": ("check",),
@@ -126,9 +126,9 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name == "notebook":
         return import_module("lanterna.surfaces.notebook")
-    for module, names in _PLACES.items():
+    for module, names in _EXPORTS.items():
         if name in names:
-            found = getattr(import_module(module), name)
-            globals()[name] = found
-            return found
+            value = getattr(import_module(module), name)
+            globals()[name] = value
+            return value
     raise AttributeError(f"module 'lanterna' has no attribute {name!r}")

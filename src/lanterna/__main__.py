@@ -1,9 +1,9 @@
-"""`python -m lanterna` is the `lanterna` command."""
+"""Run the `lanterna` command with `python -m lanterna`."""
 
 import sys
 
 if not sys.flags.safe_path:
-    del sys.path[0]  # the current folder: what lies there is a stranger's until it is asked for by name
+    del sys.path[0]  # the current folder: its modules are not trusted unless the user names them
 
 from lanterna.surfaces.cli import run
 

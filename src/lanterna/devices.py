@@ -1,4 +1,4 @@
-"""Which device computes, and in which precision."""
+"""The device that computes, its precision and its memory."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ _log = logging.getLogger(__name__)
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device of that name, or the best one here for `auto`: CUDA, then Apple's MPS, then the CPU.
+    """Return the named device, or for `auto` the best available: CUDA, then Apple's MPS, then the CPU.
 
-    Errors: `UsageError` where the name is unknown or this machine has no such device.
+    Errors: `UsageError` if the name is unknown or this machine has no such device.
     """
-    here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
-        return torch.device(next(kind for kind, available in here.items() if available))
-    if name not in here:
+        return torch.device(next(kind for kind, present in available.items() if present))
+    if name not in available:
         raise UsageError(f"no device is called {name!r}: choose auto, cpu, cuda or mps")
-    if not here[name]:
+    if not available[name]:
         raise UsageError(f"this machine has no {name} device: use --device auto or --device cpu")
     return torch.device(name)
 
 
-def described(device: torch.device) -> str:
-    """A device in a few words, with the precision of quick work: cpu (2 threads, bfloat16)."""
-    what = f"{torch.get_num_threads()} threads" if device.type == "cpu" else ""
+def describe_device(device: torch.device) -> str:
+    """Describe a device and its fast precision, for example `cpu (2 threads, bfloat16)`."""
+    hardware = f"{torch.get_num_threads()} threads" if device.type == "cpu" else ""
     if device.type == "cuda":
-        what = torch.cuda.get_device_name(device)
-    parts = [what, str(fast_dtype(device)).removeprefix("torch.")]
+        hardware = torch.cuda.get_device_name(device)
+    parts = [hardware, str(fast_dtype(device)).removeprefix("torch.")]
     return f"{device.type} ({', '.join(filter(None, parts))})"
 
 
 def free_memory(device: torch.device) -> int | None:
-    """How many bytes are free for more work, or None where that cannot be asked."""
+    """Return the bytes of free memory, or None if the system does not report it."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     try:
@@ -57,19 +57,22 @@ def free_memory(device: torch.device) -> int | None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that a device has no memory left. On the CPU and on MPS only its words say it."""
-    words = ("DefaultCPUAllocator", "MPS backend out of memory")
+    """Return whether an error means that a device has run out of memory.
+
+    On the CPU and on MPS torch raises a plain RuntimeError, recognised by its message only.
+    """
+    messages = ("DefaultCPUAllocator", "MPS backend out of memory")
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and any(each in str(error) for each in words)
+        isinstance(error, RuntimeError) and any(message in str(error) for message in messages)
     )
 
 
-def fitting(work: Callable[[int], T], tile: int, longest: int, least: int = 256) -> tuple[T, int]:
-    """What `work(tile)` gives, and the tile that it fitted into the memory with; a smaller one is told.
+def fit_tiles(work: Callable[[int], T], tile: int, longest: int, min_tile: int = 256) -> tuple[T, int]:
+    """Run `work(tile)` with the largest tiles that fit into memory; return its result and the tile.
 
-    `tile` is the side of the tiles, in pixels, in which work looks at a picture whose longer side is
-    `longest`. Each time memory runs out it is halved, down to `least`, and the work is done again.
-    Errors: `LanternaError` where the least tiles do not fit either.
+    `tile` is the side, in pixels, of the tiles into which `work` divides a picture whose longer side is
+    `longest`. Each time memory runs out it is halved, down to `min_tile`, with a warning, and `work` runs
+    again. Errors: `LanternaError` if the smallest tiles do not fit either.
     """
     while True:
         try:
@@ -77,54 +80,54 @@ def fitting(work: Callable[[int], T], tile: int, longest: int, least: int = 256)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-        # Here the error is gone, and with it what its traceback held.
-        if tile <= least:
+        # Outside the except block the error is gone, and with it the tensors that its traceback referenced.
+        if tile <= min_tile:
             raise LanternaError(
-                f"there is not enough memory, even in tiles of {least} pixels: a smaller --size"
+                f"there is not enough memory, even for tiles of {min_tile} pixels: use a smaller --size"
             )
-        tile = max(least, min(tile, longest) // 2 // 32 * 32)
+        tile = max(min_tile, min(tile, longest) // 2 // 32 * 32)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        _log.warning("not enough memory: from here on in tiles of %d pixels", tile)
+        _log.warning("not enough memory: continuing in tiles of %d pixels", tile)
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where the hardware multiplies it natively, else float32.
+    """Return bfloat16 if the hardware multiplies it natively, else float32.
 
     On a CPU without bfloat16 instructions the format is emulated and many times slower than float32, so
-    the processor is asked for them by name. `LANTERNA_PRECISION=float32` switches it off.
+    the CPU's capabilities are checked. `LANTERNA_PRECISION=float32` disables bfloat16.
     """
     if settings.precision() == "float32":
         return torch.float32
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     if device.type == "cpu":
-        able = torch.cpu.get_capabilities()
-        if able.get("avx512_bf16") or able.get("amx_bf16") or able.get("bf16"):
+        supported = torch.cpu.get_capabilities()
+        if supported.get("avx512_bf16") or supported.get("amx_bf16") or supported.get("bf16"):
             return torch.bfloat16
     return torch.float32
 
 
 def reuse_memory() -> None:
-    """Keep what large tensors free for the next ones, on Linux; call it before long work on the CPU.
+    """Let the allocator reuse the memory of freed tensors, on Linux; call it before long work on the CPU.
 
-    glibc gives large blocks back to the system and takes them again at every step of a training, and the
-    system clears each page anew: a quarter of the time of short steps, two fifths of a step over a million
-    pixels. What it costs is a fifth more memory at the peak, kept until the process ends. Other C libraries
-    have no such switch.
+    By default glibc returns large blocks to the system and requests them again at every training step, and
+    the system clears each page again: a quarter of the time of short steps, two fifths of a step over a
+    million pixels. The cost is a fifth more peak memory, held until the process ends. Other C libraries have
+    no such option.
     """
     if sys.platform == "linux":
-        trim_threshold, mmap_max = -1, -4  # mallopt's numbers of M_TRIM_THRESHOLD and M_MMAP_MAX
+        trim_threshold, mmap_max = -1, -4  # M_TRIM_THRESHOLD and M_MMAP_MAX in malloc.h
         set_option = getattr(ctypes.CDLL(None), "mallopt", None)
         if set_option is not None:
-            set_option(mmap_max, 0)  # no block has pages of its own, which are given back with it
-            set_option(trim_threshold, 2**31 - 1)  # the most it takes
+            set_option(mmap_max, 0)  # no block is mapped separately, to be unmapped when it is freed
+            set_option(trim_threshold, 2**31 - 1)  # the maximum
 
 
-def uncompiled(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
-    """One of torch's optimisers with no word to torch's compiler, whose import takes most of a second.
+def without_dynamo(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
+    """Return one of torch's optimisers without its wrappers for torch's compiler.
 
-    The methods are torch's own, but for what is wrapped around them in case they are to be compiled.
+    The wrappers import torch._dynamo, which takes most of a second. The methods are otherwise torch's own.
     """
     methods = {
         name: inspect.unwrap(getattr(kind, name))

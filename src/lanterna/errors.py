@@ -1,4 +1,4 @@
-"""Errors that a person can cause: one line each, with the exit code the command line ends with."""
+"""Errors that a user can cause: one line each, with the exit code of the command line."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ if TYPE_CHECKING:
 
 
 class LanternaError(Exception):
-    """Something failed that was asked for properly. One line: what was expected, what came, what to do."""
+    """A valid request that failed. One line: what was expected, what came, what to do."""
 
     exit_code = 1
 
 
 class UsageError(LanternaError):
-    """What was given cannot be used: a wrong setting, a file that is no picture, a result in the way."""
+    """A request that cannot be met: a wrong setting, a file that is no picture, a path that is taken."""
 
     exit_code = 2
 
 
 class MissingError(LanternaError):
-    """Data or weights are not here yet. The line names the command that gets them."""
+    """Data or weights that have not been fetched. The line names the command that fetches them."""
 
     exit_code = 3
 
 
 @contextlib.contextmanager
-def called(names: Mapping[Path, str]) -> Iterator[None]:
-    """Let errors in the block call these files as a person calls them, and not by where they are stored."""
+def display_names(names: Mapping[Path, str]) -> Iterator[None]:
+    """Replace these paths in the block's errors by the names under which the user knows the files."""
     try:
         yield
     except LanternaError as error:
-        words = str(error)
+        message = str(error)
         for path, name in names.items():
-            words = words.replace(str(path), name)
-        raise type(error)(words) from error
+            message = message.replace(str(path), name)
+        raise type(error)(message) from error
 
 
 def one_line(text: str) -> str:
-    """Put a text on one line, with whatever cannot be printed escaped."""
-    return escaped(" ".join(text.split()))
+    """Join a text into one line and escape unprintable characters."""
+    return escape(" ".join(text.split()))
 
 
-def escaped(text: str) -> str:
-    """Show what cannot be printed as its code, line ends too: a name must not move a terminal's cursor."""
+def escape(text: str) -> str:
+    """Escape unprintable characters, line breaks too: a file's name must not move the terminal's cursor."""
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
     )

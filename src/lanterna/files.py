@@ -1,7 +1,7 @@
-"""Files are whole or not there: written beside their place, then renamed into it.
+"""Atomic writes: a file is written to a temporary file in the same folder, then renamed.
 
-What is in the making is locked by who makes it. So what a killed process left is told from what another one
-is at work on, and the next one that writes there takes it away.
+The process that writes a temporary file holds a lock on it. This distinguishes the files of a killed process,
+which the next writer removes, from those of a process that is still writing.
 """
 
 from __future__ import annotations
@@ -21,34 +21,34 @@ from lanterna.settings import own_folders
 
 try:
     import fcntl
-except ImportError:  # Windows: nothing is locked there, and nothing taken away
+except ImportError:  # Windows: nothing is locked there, and nothing removed
     fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MARKER = ".made-by-lanterna"
-"""A file in each working folder: what has none is somebody else's, whatever its name."""
+"""A file in each working folder: a folder without one belongs to somebody else, whatever its name."""
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; rename it to `path` if the block ends well, else remove it.
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yield a temporary path next to `path`; rename it to `path` if the block succeeds, else remove it.
 
-    What lies in one of Lanterna's own folders can be read by this user alone.
-    Errors: `LanternaError` in one line where the folder cannot be written or the disk is full.
+    Files in Lanterna's own folders are readable by this user only.
+    Errors: `LanternaError` in one line if the folder cannot be written or the disk is full.
     """
     temporary = handle = None
     try:
         private = make_parent(path)
-        handle, temporary = _in_the_making(path)
+        handle, temporary = _create_temporary(path)
         yield temporary
         # Temporary files are private; a result should be as readable as any other new file.
         _set_mode(temporary, 0o600 if private else 0o666 & ~_umask())
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
-        temporary = None  # the name may be somebody else's from now on
+        temporary = None  # another process may use the name from now on
     except OSError as error:
         raise LanternaError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
@@ -59,7 +59,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _set_mode(path: Path, mode: int) -> None:
-    """Set the mode of a file that we made. Errors: `OSError` where a link has taken its place."""
+    """Set the mode of a file that we created. Errors: `OSError` if a link has replaced it."""
     if not hasattr(os, "fchmod"):  # Windows
         return path.chmod(mode)
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
@@ -71,9 +71,9 @@ def _set_mode(path: Path, mode: int) -> None:
 
 
 def make_parent(path: Path) -> bool:
-    """Make the folder that `path` is to lie in, and say whether that is one of Lanterna's own.
+    """Create the parent folder of `path`; return whether it is inside one of Lanterna's own folders.
 
-    Lanterna's own are for this user alone, and are closed to others where an earlier version left them open.
+    Lanterna's own folders are made private, as an earlier version left them open to other users.
     """
     own = next((folder for folder in own_folders() if path.is_relative_to(folder)), None)
     if own is None:
@@ -82,15 +82,15 @@ def make_parent(path: Path) -> bool:
     for folder in reversed([path.parent, *path.parent.parents]):
         if not folder.exists():
             folder.mkdir(mode=0o700, exist_ok=True)
-    close_to_others(own)
+    make_private(own)
     return True
 
 
-def close_to_others(folder: Path) -> None:
-    """Let only this user into a folder, and read what is in it, if others can; links are not followed.
+def make_private(folder: Path) -> None:
+    """Make a folder and its files accessible to this user only; links are not followed.
 
-    The folder itself comes last, so that one that was only closed in part is begun again. What cannot be
-    changed, as it is somebody else's, stays as it is.
+    The folder itself is changed last, so that an interrupted call is repeated. The modes of files that belong
+    to other users cannot be changed and are left alone.
     """
     if os.name == "nt" or not folder.is_dir() or not folder.stat().st_mode & 0o077:
         return
@@ -104,10 +104,10 @@ def close_to_others(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def for_this_user_alone() -> Iterator[int]:
-    """Let only this user read what this process makes in the block; give the umask that there was before.
+def private_umask() -> Iterator[int]:
+    """Create files in the block that only this user can read; yield the previous umask.
 
-    The umask is that of the whole process: no thread of it may make files for others meanwhile.
+    The umask applies to the whole process, so other threads' files become private too.
     """
     before = os.umask(0o077)
     try:
@@ -118,20 +118,20 @@ def for_this_user_alone() -> Iterator[int]:
 
 @contextlib.contextmanager
 def working_folder(prefix: str, within: Path | None = None) -> Iterator[Path]:
-    """A folder for files of no worth afterwards, named `prefix` and something; gone when the block ends.
+    """Create a temporary folder whose name begins with `prefix`; remove it when the block ends.
 
-    It is `within` a folder, or where temporary files are, and nobody but this user can look into it. Those of
-    this user's processes that were killed go first: a folder that another one made, whatever it is called,
-    has no marker in it.
+    It is created in `within`, or in the system's folder for temporary files, and only this user can read it.
+    Folders left by this user's killed processes are removed first: they are recognised by their marker, which
+    another program's folder does not have, whatever its name.
     """
     within = within or Path(tempfile.gettempdir())
-    for left in within.glob(f"{prefix}*"):
-        if _is_ours(left) and (handle := _held(left)) is not None:
-            shutil.rmtree(left, ignore_errors=True)
+    for stale in within.glob(f"{prefix}*"):
+        if _is_ours(stale) and (handle := _lock(stale)) is not None:
+            shutil.rmtree(stale, ignore_errors=True)
             os.close(handle)
-    for _ in range(5):  # somebody may just take it for one that was left; some disks have no locks
+    for _ in range(5):  # another process may take the new folder for a stale one; some disks have no locks
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=within))
-        handle = _held(folder)
+        handle = _lock(folder)
         if fcntl is None or (handle is not None and folder.exists()):
             break
         shutil.rmtree(folder, ignore_errors=True)
@@ -146,7 +146,7 @@ def working_folder(prefix: str, within: Path | None = None) -> Iterator[Path]:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether a folder is a working folder that a process of this user made."""
+    """Return whether a folder is a working folder created by this user's processes."""
     try:
         status = folder.stat(follow_symlinks=False)
     except OSError:
@@ -156,12 +156,12 @@ def _is_ours(folder: Path) -> bool:
 
 
 def _umask() -> int:
-    """The umask of this process, found without changing it: another thread may be making a file."""
+    """Return this process's umask without changing it: another thread may be creating a file."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
             if line.startswith("Umask:"):
                 return int(line.split()[1], 8)
-    with tempfile.TemporaryDirectory() as private:  # not on Linux: see which mode a new file gets
+    with tempfile.TemporaryDirectory() as private:  # not Linux: check which mode a new file gets
         handle = os.open(Path(private) / "new", os.O_CREAT | os.O_WRONLY, 0o666)
         try:
             return 0o666 & ~stat.S_IMODE(os.fstat(handle).st_mode)
@@ -169,28 +169,31 @@ def _umask() -> int:
             os.close(handle)
 
 
-def _in_the_making(path: Path) -> tuple[int | None, Path]:
-    """A new private file beside `path`, and the handle that holds it, where files are held.
+def _create_temporary(path: Path) -> tuple[int | None, Path]:
+    """Create a private file next to `path`; return the handle of its lock, or None, and its path.
 
-    Its name is the same each time, so that what was left is found, and hidden, so that it looks like no
-    result; where somebody else is at work on the same file, it is another.
+    The name is hidden, so that nobody takes it for a result, and always the same, so that a killed process's
+    file is found. If another process is writing the same file, the name is random.
     """
-    usual = path.with_name(f".{path.name}.new{path.suffix}")
-    if (left := _held(usual)) is not None:
-        usual.unlink(missing_ok=True)
-        os.close(left)
+    default = path.with_name(f".{path.name}.new{path.suffix}")
+    if (stale := _lock(default)) is not None:
+        default.unlink(missing_ok=True)
+        os.close(stale)
     if fcntl is not None:
         with contextlib.suppress(FileExistsError):
-            os.close(os.open(usual, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-            if (handle := _held(usual)) is not None:
-                return handle, usual
-    unusual, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    os.close(unusual)
+            os.close(os.open(default, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            if (handle := _lock(default)) is not None:
+                return handle, default
+    unlocked, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    os.close(unlocked)
     return None, Path(name)
 
 
-def _held(path: Path) -> int | None:
-    """A handle that holds a file or folder until it is closed, or None: not there, or somebody else's."""
+def _lock(path: Path) -> int | None:
+    """Lock a file or folder; return a handle that holds the lock until it is closed.
+
+    None if the path does not exist or another process holds the lock.
+    """
     if fcntl is None:
         return None
     try:
@@ -208,9 +211,9 @@ def _held(path: Path) -> int | None:
 
 
 def open_regular(path: str | Path) -> BinaryIO:
-    """Open a regular file to read its bytes, without ever waiting for who writes into a pipe.
+    """Open a regular file for reading, without blocking on a pipe that nobody writes to.
 
-    Errors: `OSError`, also for a folder, a device or a pipe; `ValueError` for what is no path.
+    Errors: `OSError`, also for a folder, a device or a pipe; `ValueError` for an invalid path.
     """
     flags = (
         os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
@@ -222,24 +225,27 @@ def open_regular(path: str | Path) -> BinaryIO:
     return os.fdopen(handle, "rb")
 
 
-def read_regular(path: str | Path, most: int) -> bytes:
-    """All bytes of a regular file. Errors: as `open_regular`, and `OSError` for more than `most` bytes."""
+def read_regular(path: str | Path, max_bytes: int) -> bytes:
+    """Return the bytes of a regular file.
+
+    Errors: as `open_regular`, and `OSError` if there are more than `max_bytes`.
+    """
     with open_regular(path) as file:
-        content = file.read(most + 1)
-    if len(content) > most:
+        content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
     return content
 
 
-def sha256(path: str | Path, *, most: int | None = None) -> str:
-    """The sha256 of a regular file, in hexadecimal, as long as it is when it is opened.
+def sha256(path: str | Path, *, max_bytes: int | None = None) -> str:
+    """Return the sha256 of a regular file, in hexadecimal; bytes appended after it was opened do not count.
 
-    Errors: as `open_regular`, and `OSError` for more than `most` bytes.
+    Errors: as `open_regular`, and `OSError` if there are more than `max_bytes`.
     """
     digest = hashlib.sha256()
     with open_regular(path) as file:
-        left = os.fstat(file.fileno()).st_size  # some files of the system's have no end
-        if most is not None and left > most:
+        left = os.fstat(file.fileno()).st_size  # some files in /proc are endless
+        if max_bytes is not None and left > max_bytes:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
         while piece := file.read(min(left, 2**20)):
             digest.update(piece)
@@ -247,18 +253,18 @@ def sha256(path: str | Path, *, most: int | None = None) -> str:
     return digest.hexdigest()
 
 
-def names_a_server(path: str, *, windows: bool = os.name == "nt") -> bool:
-    """Say whether to look at a path would ask another machine, and send it who is asking, as Windows does."""
+def is_network_path(path: str, *, windows: bool = os.name == "nt") -> bool:
+    """Return whether opening a path contacts another machine, to which Windows sends the user's login."""
     return windows and PureWindowsPath(path).drive.startswith("\\\\")
 
 
 def refuse_to_overwrite(path: Path, *, force: bool) -> None:
-    """Raise `UsageError` where `path` is taken and `force` is not given. Call it before any work is done."""
+    """Raise `UsageError` if `path` exists and `force` is not given. Call it before any work is done."""
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
-        taken = path.is_symlink()  # one that leads nowhere is somebody's all the same
-    except (OSError, ValueError) as error:  # too long a name, a zero byte, links in a circle
+        taken = path.is_symlink()  # a dangling link is not overwritten either
+    except (OSError, ValueError) as error:  # too long a name, a zero byte, a loop of links
         reason = getattr(error, "strerror", None) or error
         raise UsageError(f"{path} cannot be written: {reason}") from error
     else:
@@ -266,11 +272,11 @@ def refuse_to_overwrite(path: Path, *, force: bool) -> None:
             raise UsageError(f"{path} is a folder: name a file to write")
         taken = True
     if taken and not force:
-        raise UsageError(f"{path} is already there: choose another name, or give --force to replace it")
+        raise UsageError(f"{path} already exists: choose another name, or give --force to replace it")
 
 
-def human_size(count: float) -> str:
-    """Bytes as a person says them: 54.8 MB."""
+def format_size(count: float) -> str:
+    """Format a number of bytes for people: 54.8 MB."""
     for unit in ("bytes", "kB", "MB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"

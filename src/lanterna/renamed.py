@@ -1,4 +1,4 @@
-"""Names that have changed since 0.1.0: what was saved with the old ones still opens, reruns and resumes."""
+"""Names that have changed since 0.1.0: files saved with the old ones still open, rerun and resume."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _SETTINGS = {
         "stage_weights": "layer_weights",
     },
     "learn": {"stage": "layer"},
-}  # by verb: the old name of a setting, and its name now
-_SHEETS = {"stages": "layers"}  # what `dream --sheet` makes
+}  # by verb: a setting's old name and its current one
+_SHEETS = {"stages": "layers"}  # the sheets of `dream --sheet`
 _RECIPE = {"made": "output", "steered": "changes"}
-_STATE = {"recipe": "settings", "steered": "live"}  # of work that was stopped
-_LAYERS = "stages.", "layers."  # what the names of a network's weights begin with
+_STATE = {"recipe": "settings", "steered": "live"}  # in checkpoints
+_LAYERS = "stages.", "layers."  # prefixes of the names of a network's weights, old and current
 
 
 def current_name(verb: str, setting: str) -> str:
-    """Return the name that a setting of a verb (`dream`, `learn parts`) has now."""
+    """Return the current name of a setting of a verb (`dream`, `learn parts`)."""
     return _SETTINGS.get(verb.partition(" ")[0], {}).get(setting, setting)
 
 
 def current_settings(verb: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Rename the settings of a verb to what they are called now."""
+    """Rename the settings of a verb to their current names."""
     current = {current_name(verb, name): value for name, value in settings.items()}
     if isinstance(sheet := current.get("sheet"), str):
         current["sheet"] = _SHEETS.get(sheet, sheet)
@@ -39,7 +39,7 @@ def current_settings(verb: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def current_recipe(fields: object) -> object:
-    """Rename what a picture's recipe says of its settings; what is no recipe is returned as it is."""
+    """Rename the fields and settings of a recipe; return anything else unchanged."""
     if not isinstance(fields, dict) or not isinstance(verb := fields.get("verb"), str):
         return fields
     fields = {_RECIPE.get(name, name): value for name, value in _with_current_settings(verb, fields).items()}
@@ -58,19 +58,19 @@ def _with_current_settings(verb: str, fields: Value) -> Value:
 
 
 def current_state(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Rename what a checkpoint holds to what it is called now."""
+    """Rename the fields of a checkpoint to their current names."""
     return {_STATE.get(name, name): value for name, value in state.items()}
 
 
 def current_weights(weights: Mapping[str, Value]) -> dict[str, Value]:
-    """Rename a network's weights to what they are called now."""
+    """Rename a network's weights to their current names."""
     old, new = _LAYERS
     return {
-        new + key.removeprefix(old) if key.startswith(old) else key: each for key, each in weights.items()
+        new + key.removeprefix(old) if key.startswith(old) else key: value for key, value in weights.items()
     }
 
 
 def original_name(weight: str) -> str:
-    """Return the name that a weight had in 0.1.0: checksums use it, so that those in old recipes hold."""
+    """Return a weight's name in 0.1.0: checksums use it, so that those in old recipes remain valid."""
     old, new = _LAYERS
     return old + weight.removeprefix(new) if weight.startswith(new) else weight

@@ -27,8 +27,8 @@ from lanterna.surfaces.cli.common import (
     Settings,
     assignments,
     emit_json,
+    format_size,
     given,
-    human_size,
     progress,
     say,
 )
@@ -413,7 +413,7 @@ def test_no_colours_where_none_are_wanted():
 
 
 def test_words():
-    assert [human_size(size) for size in (0, 999, 54_752_911, 2e9)] == [
+    assert [format_size(size) for size in (0, 999, 54_752_911, 2e9)] == [
         "0 bytes",
         "999 bytes",
         "54.8 MB",

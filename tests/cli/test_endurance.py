@@ -32,7 +32,7 @@ import kill
 
 from lanterna import open_picture, save_picture
 from lanterna.errors import LanternaError
-from lanterna.files import replacing, working_folder
+from lanterna.files import atomic_write, working_folder
 from lanterna.images import decoding
 from lanterna.networks.digits import build
 from lanterna.networks.plan import Plan
@@ -188,24 +188,24 @@ def test_a_training_without_room_is_taken_up_when_there_is_some(tmp_path, monkey
 
 def test_what_a_killed_process_left_is_taken_away_and_what_another_is_at_work_on_is_not(tmp_path):
     place = tmp_path / "picture.png"
-    with replacing(place) as left:
+    with atomic_write(place) as left:
         left.write_bytes(b"half")
         kept = left.read_bytes()
-        with replacing(place) as other:  # somebody else's, at the same time
+        with atomic_write(place) as other:  # somebody else's, at the same time
             assert other != left
             other.write_bytes(b"theirs")
         assert left.read_bytes() == kept
         assert all(path.name.startswith(".") for path in (left, other))  # they look like no result
     assert place.read_bytes() == b"half"
     left.write_bytes(b"of a process that was killed")
-    with replacing(place) as again:
+    with atomic_write(place) as again:
         again.write_bytes(b"whole")
     assert [path.name for path in tmp_path.iterdir()] == ["picture.png"]
     assert place.read_bytes() == b"whole"
     elsewhere = tmp_path / "precious"
     elsewhere.write_bytes(b"precious")
     left.symlink_to(elsewhere)  # a trap
-    with replacing(place) as again:
+    with atomic_write(place) as again:
         again.write_bytes(b"whole")
     assert elsewhere.read_bytes() == b"precious"
 

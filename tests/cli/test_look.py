@@ -456,7 +456,7 @@ def test_the_command(images, tmp_path, monkeypatch, capsys):
     assert (said["network"], said["read_as"], said["page"]) == ("conv", "1", "one-look.html")
     assert (tmp_path / "one-look.html").stat().st_size == said["bytes"] < 5e6
     assert main(["look", "one.png"]) == 2
-    assert "already there" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     assert main(["look", "one.png", "--force", "--answer", "eleven"]) == 2
     assert "no class 'eleven'" in capsys.readouterr().err
     assert main(["look", "one.png", "--force", "--digit", "5"]) == 2

@@ -354,7 +354,7 @@ def test_pictures_without_a_picture(capsys):
     (["crowd"], 2, "up to 100 pictures, got 101"),
     (["right.png", "-o", "right.txt"], 2, "does not save .txt"),
     (["right.png", "-o", "right.png"], 2, "--force"),
-    (["right.png", "-o", "kept.png"], 2, "kept.safetensors is already there"),
+    (["right.png", "-o", "kept.png"], 2, "kept.safetensors already exists"),
     (["right.png", "--film", "film.xyz"], 2, ".xyz films"),
     (["right.png", "--resume"], 3, "nothing to resume at paint.unfinished"),
     (["-", "right.png"], 2, "standard input is one picture"),

@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from lanterna import shelf
-from lanterna.images import note_input, open_picture, read_recipe, save_picture
+from lanterna.images import make_recipe_input, open_picture, read_recipe, save_picture
 from lanterna.surfaces.cli import main
 from lanterna.surfaces.cli import touring as tour
 from lanterna.surfaces.web.gallery import begin_gallery, check_gallery, write_gallery
@@ -46,7 +46,7 @@ def test_the_rooms_of_dreams_and_paintings_hang_what_they_say(gallery, browser):
         for how in "at-once", "step-by-step":
             path = gallery / f"{name}-{how}.png"
             photo, used = read_recipe(path).inputs
-            assert (used.role, used.sha256) == ("style", note_input(style).sha256)
+            assert (used.role, used.sha256) == ("style", make_recipe_input(style).sha256)
             assert photo.path.endswith("chelsea.png")
     for name in "painting-at-once", "dream-at-once", "dream-step-by-step", "dream-page":
         assert made_again(gallery / f"{name}.png"), name

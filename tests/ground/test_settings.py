@@ -1,4 +1,4 @@
-"""The switches of the environment: what they change, and what they refuse."""
+"""Settings in environment variables: their effects, and refused values."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("cpu", [{"avx512_bf16": True}, {"amx_bf16": True}, {"bf16": True}])
-def test_bfloat16_is_used_where_the_processor_has_it_and_can_be_switched_off(cpu, monkeypatch):
+def test_bfloat16_is_used_if_the_processor_has_it_and_can_be_disabled(cpu, monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: cpu)
     monkeypatch.delenv("LANTERNA_PRECISION", raising=False)
     assert devices.fast_dtype(CPU) == torch.bfloat16
     monkeypatch.setenv("LANTERNA_PRECISION", "float32")
     assert devices.fast_dtype(CPU) == torch.float32
-    assert "float32" in devices.described(CPU)
+    assert "float32" in devices.describe_device(CPU)
 
 
 def test_a_processor_without_bfloat16_computes_in_float32(monkeypatch):

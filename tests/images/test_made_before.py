@@ -1,4 +1,4 @@
-"""Pictures that 0.1.0 made, from drawings of our own, are made again: what a recipe calls things stays."""
+"""Pictures created by 0.1.0, from our own drawings, are reproduced: the names in recipes remain valid."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COMMANDS = {
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the pictures, and what they were made from."""
+    """Change to a folder with the pictures and their inputs."""
     monkeypatch.chdir(shutil.copytree(MADE, tmp_path / "made"))
     return Path.cwd()
 
@@ -38,22 +38,22 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.slow
 @pytest.mark.usefixtures("real_shelf", "here")
 @pytest.mark.parametrize("name", PICTURES)
-def test_a_picture_of_then_is_made_again(name: str) -> None:
+def test_an_old_picture_is_reproduced(name: str) -> None:
     assert main(["rerun", f"{name}.png", "-o", "again.png", "--quiet"]) == 0
-    then, now = open_picture(f"{name}.png"), open_picture("again.png")
-    assert then.shape == now.shape
-    # Another machine rounds otherwise, and two steps of a dream or a style make more of that.
-    assert psnr((then - now).square().mean().item()) > 30
+    old, new = open_picture(f"{name}.png"), open_picture("again.png")
+    assert old.shape == new.shape
+    # Another machine rounds differently, and two steps of a dream or a style amplify that.
+    assert psnr((old - new).square().mean().item()) > 30
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_every_kind_of_then_is_known_and_has_its_command(name: str) -> None:
+def test_every_old_recipe_is_recognised_and_has_its_command(name: str) -> None:
     recipe = Recipe.model_validate(RECIPES[name])
     assert technique_of(recipe.verb, recipe.output) is not None
     assert command_line(recipe, "x.png").startswith(COMMANDS[name])
 
 
 @pytest.mark.usefixtures("here")
-def test_a_film_of_then_says_how_it_is_made() -> None:
+def test_an_old_film_has_its_command() -> None:
     command = command_line(read_film_recipe(Path("zoom.webp")), "zoom.webp")
     assert command == "lanterna dream drawing.png --size=64 --octaves=1 --steps=1 --frames=3 --film zoom.webp"

@@ -1,4 +1,4 @@
-"""Pictures in and out: every kind of file that a camera, a scanner or a stranger may hand over."""
+"""Opening of pictures: every kind of file from cameras, scanners and untrusted sources."""
 
 import io
 import os
@@ -36,7 +36,7 @@ RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
         ("GIF", {}, 40),
     ],
 )
-def test_every_format_opens_as_the_picture_it_holds(form, options, tolerance):
+def test_every_format_is_decoded_correctly(form, options, tolerance):
     picture = open_picture(encoded(scene(), form, **options))
     assert picture.shape == (3, 64, 96)
     assert picture.dtype == torch.float32
@@ -57,7 +57,7 @@ def test_the_same_picture_from_a_path_its_bytes_and_streams(tmp_path):
     assert all(torch.equal(picture, opened[0]) for picture in opened)
 
 
-def test_content_decides_what_a_file_is_not_its_name(tmp_path):
+def test_the_content_determines_the_format(tmp_path):
     path = tmp_path / "photograph.jpg"
     path.write_bytes(encoded(scene(), "PNG"))
     assert np.array_equal(as_levels(open_picture(path)).round(), np.asarray(scene()))
@@ -80,7 +80,7 @@ def test_grey_one_bit_and_palette_pictures():
     few.putpalette([*RED, *BLUE])
     few.putpixel((1, 0), 1)
     assert as_levels(open_picture(encoded(few, "PNG"))).tolist() == [[list(RED), list(BLUE)]]
-    # A transparent palette entry is the page's white, in PNG and in GIF.
+    # A transparent palette entry becomes white, in PNG and in GIF.
     for form in ("PNG", "GIF"):
         assert as_levels(open_picture(encoded(few, form, transparency=1))).tolist() == [
             [list(RED), list(WHITE)]
@@ -103,7 +103,7 @@ def test_transparency_becomes_white():
     assert as_levels(open_picture(encoded(grey, "PNG"))).tolist() == [[list(WHITE)]]
 
 
-def test_sixteen_bit_greys_keep_their_depth():
+def test_sixteen_bit_greys_retain_their_depth():
     values = np.array([[0, 1, 255, 256, 32_768, 65_535]], dtype=np.uint16)
     for form in ("PNG", "TIFF"):
         picture = open_picture(encoded(Image.fromarray(values), form))
@@ -119,7 +119,7 @@ def test_sixteen_bit_colour_is_read_by_its_upper_eight_bits():
 def test_32_bit_greys_of_any_range():
     ramp = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
     expected = torch.from_numpy(ramp)
-    for scale in (1, 255, 65_535):  # the usual ranges are kept as they are
+    for scale in (1, 255, 65_535):  # common ranges are recognised
         assert torch.allclose(
             open_picture(encoded(Image.fromarray(ramp * scale), "TIFF"))[0], expected, atol=1e-6
         )
@@ -149,7 +149,7 @@ def test_cmyk_with_and_without_a_profile():
 
 
 def wide_profile():
-    """A matrix profile like Display P3's, built from sRGB's by moving its primaries."""
+    """Return a matrix profile like Display P3's, built from sRGB's by changing its primaries."""
     data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     primaries = {
         b"rXYZ": (0.5151, 0.2412, -0.0011),
@@ -164,7 +164,7 @@ def wide_profile():
 
 
 def p3_to_srgb(colour):
-    """Display P3 to sRGB by the matrices of the two standards, as an independent reference."""
+    """Convert Display P3 to sRGB by the matrices of the two standards, as an independent reference."""
     linear = np.asarray(colour) / 255
     linear = np.where(linear <= 0.04045, linear / 12.92, ((linear + 0.055) / 1.055) ** 2.4)
     matrix = [[1.2249, -0.2247, 0.0], [-0.0420, 1.0419, 0.0], [-0.0197, -0.0786, 1.0979]]
@@ -180,7 +180,7 @@ def test_colour_profiles_are_converted_to_srgb(form):
     assert np.abs(as_levels(open_picture(data))[8, 8] - p3_to_srgb(colour)).max() <= 3
 
 
-def test_profiles_keep_transparency_and_serve_grey_pictures():
+def test_profiles_preserve_transparency_and_apply_to_grey_pictures():
     data = encoded(Image.new("RGBA", (2, 2), (200, 120, 60, 255)), "PNG", icc_profile=wide_profile())
     assert np.abs(as_levels(open_picture(data))[0, 0] - p3_to_srgb((200, 120, 60))).max() <= 2
     data = encoded(Image.new("RGBA", (2, 2), (200, 120, 60, 0)), "PNG", icc_profile=wide_profile())
@@ -208,9 +208,9 @@ def test_an_srgb_profile_changes_nothing():
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 @pytest.mark.parametrize("longest", [None, 48])
-def test_every_orientation_comes_the_right_way_up(form, longest):
+def test_every_orientation_is_turned_upright(form, longest):
     upright = np.asarray(scene())
-    # What each EXIF orientation says was done to the picture, undone by numpy.
+    # The stored pixels for each EXIF orientation, computed with numpy.
     stored = {
         1: upright,
         2: upright[:, ::-1],
@@ -232,19 +232,19 @@ def test_every_orientation_comes_the_right_way_up(form, longest):
         assert np.median(difference) < 6, f"orientation {orientation}"
 
 
-def test_broken_exif_is_no_reason_to_refuse():
+def test_broken_exif_is_ignored():
     data = encoded(scene(), "JPEG", exif=b"Exif\x00\x00II*\x00\xff\xff\xff\x7f garbage")
     assert open_picture(data).shape == (3, 64, 96)
 
 
-def test_the_first_frame_of_a_moving_picture():
+def test_the_first_frame_of_an_animation_is_opened():
     frames = [Image.new("RGB", (8, 8), colour) for colour in (RED, GREEN, BLUE)]
     for form in ("GIF", "WEBP", "PNG", "TIFF", "AVIF"):
         data = encoded(frames[0], form, save_all=True, append_images=frames[1:])
         assert np.abs(as_levels(open_picture(data))[4, 4] - RED).max() < 12
 
 
-def test_longest_makes_large_pictures_smaller_and_leaves_small_ones():
+def test_longest_reduces_large_pictures_and_not_small_ones():
     large = scene(1200, 900)
     for form in ("JPEG", "PNG", "WEBP"):
         data = encoded(large, form)
@@ -262,7 +262,7 @@ def test_longest_makes_large_pictures_smaller_and_leaves_small_ones():
         open_picture(encoded(scene(), "PNG"), longest=0)
 
 
-def test_a_huge_photograph_opened_small_is_made_small_before_it_becomes_floats(tmp_path):
+def test_a_huge_photograph_is_reduced_before_it_is_converted_to_floats(tmp_path):
     path = tmp_path / "huge.jpg"
     Image.new("L", (12_000, 9_000), 200).save(path)
     tracemalloc.start()
@@ -270,10 +270,10 @@ def test_a_huge_photograph_opened_small_is_made_small_before_it_becomes_floats(t
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert picture.shape == (3, 900, 1200)
-    assert peak < 40e6  # numpy's and Python's share; its pixels as floats would be 1.3 GB
+    assert peak < 40e6  # numpy's and Python's memory; the pixels as floats would take 1.3 GB
 
 
-def test_no_hostile_file_is_opened_and_each_is_told_in_one_line(tmp_path, capfd):
+def test_every_hostile_file_is_refused_in_one_line(tmp_path, capfd):
     files = make_hostile_files(tmp_path)
     assert len(files) > 40
     for path in files:
@@ -283,13 +283,13 @@ def test_no_hostile_file_is_opened_and_each_is_told_in_one_line(tmp_path, capfd)
         assert "\n" not in message
         assert 20 < len(message) < 200 + len(str(path)), path.name
         assert path.name in message or "\0" in str(path), message
-    assert capfd.readouterr() == ("", "")  # neither do Pillow and its libraries say anything
+    assert capfd.readouterr() == ("", "")  # Pillow and its libraries print nothing either
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("missing.png", "not there"),
+        ("missing.png", "does not exist"),
         ("empty.png", "empty"),
         ("folder.png", "folder"),
         ("text.png", "not a picture"),
@@ -297,44 +297,44 @@ def test_no_hostile_file_is_opened_and_each_is_told_in_one_line(tmp_path, capfd)
         ("bomb.png", "200 million pixels"),
         ("bomb.tiff", "200 million pixels"),
         ("bomb.gif", "200 million pixels"),
-        ("tall.png", "1 × 200,000,000 pixels: expected sides of at most 65,536"),
+        ("tall.png", "1 × 200,000,000 pixels, expected sides of at most 65,536"),
         ("scans.jpg", "more than 100 scans"),
-        ("plain-cut-short.jpg", "cut short"),
+        ("plain-cut-short.jpg", "truncated"),
         ("loop.png", "cannot be read"),
     ],
 )
-def test_messages_say_what_is_wrong(tmp_path, name, words):
+def test_messages_describe_the_problem(tmp_path, name, words):
     make_hostile_files(tmp_path)
     with pytest.raises(UsageError, match=words):
         open_picture(tmp_path / name)
 
 
 def test_a_bomb_is_refused_before_it_is_decoded():
-    # The header promises 400 million pixels and next to nothing follows: decoding would find it cut short.
+    # The header states 400 million pixels and almost no data follow: decoding would find it truncated.
     with pytest.raises(UsageError, match="200 million"):
         open_picture(png(20_000, 20_000, 8, 0, bytes(100)))
-    with pytest.raises(UsageError, match="cut short"):
+    with pytest.raises(UsageError, match="truncated"):
         open_picture(png(2_000, 2_000, 8, 0, bytes(100)))
 
 
 def test_only_the_scans_of_the_picture_itself_are_counted():
-    """Not what a camera's notes look like, and not what stands behind the picture, such as a short film."""
+    """Not similar bytes in a camera's metadata, and not data after the picture, such as a short film."""
     data = many_scans(40)
     notes = b"\xff\xfe\x10\x02" + b"\xff\xda" * 2048
     first = data.index(b"\xff\xda")
-    for each in (
+    for variant in (
         data,
         data[:2] + notes + data[2:],
         data[:first] + notes + data[first:],
         data + b"\xff\xda" * 200,
     ):
-        assert open_picture(each).shape == (3, 48, 64)
+        assert open_picture(variant).shape == (3, 48, 64)
     hidden = data[:first] + b"\xff\xfe\x00\x04\xff\xd9" + data[first:-2] + data[first:-2] * 3 + data[-2:]
     with pytest.raises(UsageError, match="scans"):
         open_picture(hidden)
 
 
-def test_nothing_global_is_left_changed(tmp_path):
+def test_global_settings_are_restored(tmp_path):
     before = Image.MAX_IMAGE_PIXELS
     threads = [threading.Thread(target=open_picture, args=(encoded(scene(), "PNG"),)) for _ in range(4)]
     for thread in threads:
@@ -357,15 +357,15 @@ def test_devices_and_sockets_are_refused_without_waiting(tmp_path):
             open_picture(tmp_path / "socket")
 
 
-def test_heic_where_pillow_heif_is_installed():
+def test_heic_is_opened_if_pillow_heif_is_installed():
     pillow_heif.register_heif_opener()
     data = encoded(scene(), "HEIF", quality=95)
     assert np.median(np.abs(as_levels(open_picture(data)) - np.asarray(scene()))) < 6
-    with pytest.raises(UsageError, match="cut short"):
+    with pytest.raises(UsageError, match="truncated"):
         open_picture(data[: len(data) // 2])
 
 
-def test_heic_says_which_package_it_needs(monkeypatch):
+def test_the_error_for_heic_names_the_missing_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     data = struct.pack(">I", 24) + b"ftypheic" + bytes(4) + b"mif1heic" + bytes(200)
     with pytest.raises(UsageError, match="pillow-heif"):

@@ -1,4 +1,4 @@
-"""Pictures for prints: their size on paper, and what is in their files, read by a decoder of our own."""
+"""Pictures for prints: their size on paper and their files, checked with an independent PNG decoder."""
 
 import struct
 import zlib
@@ -16,7 +16,7 @@ from lanterna.techniques.style.instant import Instant
 
 
 def decode(data):
-    """A PNG's chunks by name, and its levels `(H, W, 3)` of 16 bits: every filter, byte by byte."""
+    """Return a PNG's chunks by name and its 16-bit values `(H, W, 3)`; every filter is supported."""
     assert data[:8] == b"\x89PNG\r\n\x1a\n"
     chunks, place = {}, 8
     while place < len(data):
@@ -46,7 +46,7 @@ def decode(data):
 
 
 def test_a_print_has_16_bits_its_size_on_paper_and_the_profile(tmp_path, monkeypatch):
-    monkeypatch.setattr("lanterna.images.prints._ROWS", 7)  # so that it is put together from pieces
+    monkeypatch.setattr("lanterna.images.prints._ROWS", 7)  # so that it is written in several parts
     picture = torch.rand(3, 33, 21, generator=torch.Generator().manual_seed(0)) * 1.2 - 0.1
     picture[:, 0, 0] = torch.tensor([0.0, 1.0, 0.5])
     recipe = make_recipe("style", "instant", Instant(size=33))
@@ -54,32 +54,32 @@ def test_a_print_has_16_bits_its_size_on_paper_and_the_profile(tmp_path, monkeyp
     save_picture(picture, path, recipe=recipe, bits=16, dpi=300)
 
     chunks, levels = decode(path.read_bytes())
-    wanted = (picture.double().clamp(0, 1) * 65_535).round().permute(1, 2, 0).numpy()
-    assert (levels == wanted).all()
+    expected = (picture.double().clamp(0, 1) * 65_535).round().permute(1, 2, 0).numpy()
+    assert (levels == expected).all()
     assert levels[0, 0].tolist() == [0, 65_535, 32_768]
-    assert len(np.unique(levels)) > 1500  # of 2,079: more than 8 bits can tell apart
+    assert len(np.unique(levels)) > 1500  # of 2,079: more than 8 bits can represent
     assert zlib.decompress(chunks[b"iCCP"].split(b"\0\0", 1)[1]) == srgb_profile()
-    assert b"sRGB" not in chunks  # beside a profile it may not stand
+    assert b"sRGB" not in chunks  # not allowed together with a profile
     across, down, unit = struct.unpack(">IIB", chunks[b"pHYs"])
     assert (across, down, unit) == (11_811, 11_811, 1)  # per metre
 
-    with Image.open(path) as seen:
-        assert seen.size == (21, 33)
-        assert seen.info["icc_profile"] == srgb_profile()
-        assert seen.info["dpi"] == pytest.approx((300, 300), abs=0.01)
-        assert np.abs(np.asarray(seen).astype(int) - levels / 256).max() < 1
+    with Image.open(path) as image:
+        assert image.size == (21, 33)
+        assert image.info["icc_profile"] == srgb_profile()
+        assert image.info["dpi"] == pytest.approx((300, 300), abs=0.01)
+        assert np.abs(np.asarray(image).astype(int) - levels / 256).max() < 1
     assert (open_picture(path) - picture.clamp(0, 1)).abs().max() < 1 / 255
     assert read_recipe(path) == recipe
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tiff"])
-def test_8_bits_can_say_how_large_they_are_on_paper_too(tmp_path, suffix):
+def test_8_bit_files_store_their_resolution_too(tmp_path, suffix):
     path = tmp_path / f"print.{suffix}"
     recipe = make_recipe("style", "instant", Instant(size=16))
     save_picture(torch.zeros(3, 8, 8), path, dpi=200, recipe=recipe)
-    with Image.open(path) as seen:
-        assert seen.info["dpi"] == pytest.approx((200, 200), abs=0.01)
-        assert seen.info["icc_profile"] == srgb_profile()
+    with Image.open(path) as image:
+        assert image.info["dpi"] == pytest.approx((200, 200), abs=0.01)
+        assert image.info["icc_profile"] == srgb_profile()
     assert read_recipe(path) == recipe
 
 
@@ -90,21 +90,21 @@ def test_8_bits_can_say_how_large_they_are_on_paper_too(tmp_path, suffix):
         (" 4.5 in @ 72.5 dpi ", 326, 72.5),
     ],
 )  # fmt: skip
-def test_a_length_on_paper_is_so_many_pixels(text, pixels, dpi):
+def test_a_length_on_paper_is_converted_to_pixels(text, pixels, dpi):
     assert Print.read(text) == Print(pixels, dpi)
 
 
 @pytest.mark.parametrize("text", ["", "30", "30cm@", "cm", "30cm@300", "-3cm", "20x30cm", "1e3cm", "٣cm"])
-def test_what_is_no_length_is_refused(text):
+def test_an_invalid_length_is_refused(text):
     with pytest.raises(UsageError, match="30cm@300dpi"):
         Print.read(text)
 
 
-def test_what_a_file_cannot_hold_is_refused(tmp_path):
-    with pytest.raises(UsageError, match=r"16 bits a channel are kept in a \.png"):
+def test_unsupported_options_are_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"16 bits per channel can only be saved as \.png"):
         save_picture(torch.zeros(3, 8, 8), tmp_path / "print.jpg", bits=16)
     with pytest.raises(UsageError, match=r"\.png .*\.tiff or \.jpg"):
         save_picture(torch.zeros(3, 8, 8), tmp_path / "print.webp", dpi=300)
-    with pytest.raises(UsageError, match="no numbers"):
+    with pytest.raises(UsageError, match="NaN or infinite"):
         save_picture(torch.full((3, 8, 8), torch.nan), tmp_path / "print.png", bits=16)
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""The recipe in a picture: kept in every format, read back safely, and enough to make the picture again."""
+"""The recipe in a picture: saved in every format, read back safely, and enough to recreate the picture."""
 
 import io
 import json
@@ -21,7 +21,7 @@ from hostile import encoded, photograph
 from lanterna.errors import UsageError
 from lanterna.files import sha256
 from lanterna.images import Recipe, make_recipe, open_picture, read_recipe, save_picture
-from lanterna.images.recipe import BYTES_LIMIT, Input, Weights, to_json, weights_sha256
+from lanterna.images.recipe import MAX_RECIPE_BYTES, RecipeInput, RecipeNetwork, to_json, weights_sha256
 from lanterna.surfaces.cli import main
 from lanterna.surfaces.cli.frame import make_app
 from lanterna.techniques import execute, registry, rerun
@@ -33,7 +33,7 @@ FORMATS = ["png", "jpg", "webp", "avif", "tiff"]
 
 
 class Speckle(Settings):
-    """A small technique of the tests: its input with specks, which depend on the seed."""
+    """A small technique for the tests: it adds specks, which depend on the seed, to its input."""
 
     verb = "speckle"
     strength: float = 0.1
@@ -59,7 +59,7 @@ SPECKLE = Technique(
 
 
 def make_speckled(**files):
-    """A speckled picture and its recipe, from files by input."""
+    """Return a speckled picture and its recipe, from files by input."""
     job = execute.Job(
         SPECKLE, Speckle(seed=7), {name: list(map(Path, paths)) for name, paths in files.items()}
     )
@@ -69,7 +69,7 @@ def make_speckled(**files):
 
 @pytest.fixture
 def speckle(tmp_path, monkeypatch):
-    """A folder with `input.png` and `made.png`, which the technique of the tests made from it."""
+    """Change to a folder with `input.png` and `made.png`, the output of the tests' technique."""
     monkeypatch.setitem(registry.BUILT_IN, "speckle", f"{__name__}:SPECKLE")
     forget_techniques()
     monkeypatch.chdir(tmp_path)
@@ -82,7 +82,7 @@ def speckle(tmp_path, monkeypatch):
 
 @pytest.fixture
 def masked(speckle):
-    """The same with two masks and a guide, which `masked.png` was made from."""
+    """Add two masks, a guide, and `masked.png`, the output for them."""
     for number, name in enumerate(("guide.png", "left.png", "right half.png")):
         photograph().rotate(90 * number).save(name)
     masks = ["left.png", "right half.png"]
@@ -105,7 +105,7 @@ def a_recipe(**changes):
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_every_format_gives_its_recipe_back(tmp_path, suffix):
+def test_every_format_stores_the_recipe(tmp_path, suffix):
     recipe = a_recipe()
     path = tmp_path / f"picture.{suffix}"
     save_picture(torch.rand(3, 16, 16), path, recipe=recipe)
@@ -120,7 +120,7 @@ def test_every_format_gives_its_recipe_back(tmp_path, suffix):
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_the_longest_recipe_fits_in_every_format(tmp_path, suffix):
     recipe = a_recipe()
-    spare = BYTES_LIMIT - len(to_json(recipe)) - 20
+    spare = MAX_RECIPE_BYTES - len(to_json(recipe)) - 20
     longest = a_recipe(settings={**recipe.settings, "long": "x" * spare})
     save_picture(torch.rand(3, 16, 16), tmp_path / f"picture.{suffix}", recipe=longest)
     assert read_recipe(tmp_path / f"picture.{suffix}") == longest
@@ -131,8 +131,8 @@ def test_the_longest_recipe_fits_in_every_format(tmp_path, suffix):
     assert not (tmp_path / "long.png").exists()
 
 
-def test_others_can_read_it_too(tmp_path):
-    """The PNG text and the XMP packet, as any other program finds them."""
+def test_other_programs_can_read_it_too(tmp_path):
+    """From the PNG text and the XMP packet."""
     recipe = a_recipe()
     save_picture(torch.rand(3, 8, 8), tmp_path / "a.png", recipe=recipe)
     with Image.open(tmp_path / "a.png") as image:
@@ -143,7 +143,7 @@ def test_others_can_read_it_too(tmp_path):
     assert json.loads(root.findtext(".//{urn:lanterna:1}record"))["settings"] == recipe.settings
 
 
-def test_an_input_is_noted_by_its_hash_and_without_the_name_of_a_home(tmp_path, monkeypatch):
+def test_an_input_is_recorded_by_its_hash_and_without_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "pictures").mkdir()
     path = tmp_path / "pictures" / "page.png"
@@ -157,7 +157,7 @@ def test_an_input_is_noted_by_its_hash_and_without_the_name_of_a_home(tmp_path, 
         make_recipe("read", "page", {}, inputs=["gone.png"])
 
 
-def test_a_weights_hash_is_of_the_values():
+def test_the_hash_of_weights_depends_on_their_values():
     first, second = nn.Linear(3, 2), nn.Linear(3, 2)
     second.load_state_dict(first.state_dict())
     assert weights_sha256(first) == weights_sha256(second)
@@ -177,7 +177,7 @@ def hostile_texts():
         + ', "settings": '
         + '{"a":' * 9000
         + "}" * 9001,
-        "long": json.dumps({**good, "settings": {"a": "x" * BYTES_LIMIT}}),
+        "long": json.dumps({**good, "settings": {"a": "x" * MAX_RECIPE_BYTES}}),
         "huge number": json.dumps(good)[:-1] + ', "threads": ' + "9" * 5000 + "}",
         "no threads": json.dumps({**good, "threads": 0}),
         "many threads": json.dumps({**good, "threads": 10**9}),
@@ -223,13 +223,13 @@ def test_a_picture_without_a_recipe(tmp_path, capsys):
     assert "carries no recipe" in capsys.readouterr().err
 
 
-def test_a_terminal_is_safe_from_what_a_recipe_says(tmp_path, capsys):
+def test_a_recipe_prints_no_control_characters(tmp_path, capsys):
     evil = "\x1b]0;evil\x07\u202e\n$(reboot); `reboot` 'reboot'"
     recipe = a_recipe(settings={evil: evil, "seed": 0}, machine=evil, torch=evil)
     save_picture(torch.rand(3, 8, 8), tmp_path / "evil.png", recipe=recipe)
     assert main(["recipe", str(tmp_path / "evil.png")]) == 0
     out = capsys.readouterr().out
-    assert all(sign.isprintable() or sign == "\n" for sign in out)
+    assert all(char.isprintable() or char == "\n" for char in out)
     assert "\n$(reboot)" not in out
 
 
@@ -272,7 +272,7 @@ def test_recipe_prints_it_and_the_command(capsys):
     )
 
 
-def test_rerun_makes_the_same_file_again_beside_it_and_never_over_another(speckle, capsys):
+def test_rerun_reproduces_the_file_next_to_it_and_never_over_another(speckle, capsys):
     assert main(["rerun", "made.png"]) == 0
     assert main(["rerun", "made.png"]) == 0
     captured = capsys.readouterr()
@@ -290,7 +290,7 @@ def test_rerun_makes_the_same_file_again_beside_it_and_never_over_another(speckl
     assert (speckle / "back.png").read_bytes() == made
 
 
-def test_a_moved_input_is_found_beside_the_picture_and_a_changed_one_is_not_taken(speckle, capsys):
+def test_a_moved_input_is_found_next_to_the_picture_and_a_changed_one_is_refused(speckle, capsys):
     elsewhere = speckle / "elsewhere"
     elsewhere.mkdir()
     for name in ("input.png", "made.png"):
@@ -312,7 +312,7 @@ def test_a_moved_input_is_found_beside_the_picture_and_a_changed_one_is_not_take
 @pytest.mark.parametrize(
     "path", ["pipe", "endless", "/proc/self/pagemap", "/proc/kmsg", "/dev/zero", "secret"]
 )
-def test_a_recipe_that_names_no_picture_keeps_nobody_waiting(speckle, capsys, path):
+def test_a_recipe_with_a_pipe_or_device_as_input_does_not_block(speckle, capsys, path):
     os.mkfifo("pipe")
     Path("secret").touch(0o000)
     with Path("huge").open("wb") as file:
@@ -321,14 +321,14 @@ def test_a_recipe_that_names_no_picture_keeps_nobody_waiting(speckle, capsys, pa
     inputs = tuple(note.model_copy(update={"path": path}) for note in recipe.inputs)
     save_picture(open_picture("made.png"), "odd.png", recipe=recipe.model_copy(update={"inputs": inputs}))
     assert main(["rerun", "odd.png"]) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert path in said
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert path in err
     assert speckle.exists()
 
 
 @pytest.mark.usefixtures("speckle")
-def test_an_input_that_is_set_is_a_file(capsys):
+def test_an_input_set_on_the_command_line_must_be_a_file(capsys):
     os.mkfifo("pipe")
     for path in ("pipe", "/dev/zero", "."):
         assert main(["rerun", "made.png", "--set", f"input={path}"]) == 2
@@ -336,14 +336,14 @@ def test_an_input_that_is_set_is_a_file(capsys):
 
 
 @pytest.mark.usefixtures("speckle")
-def test_an_input_without_a_role_is_written_as_it_always_was():
+def test_an_empty_role_is_not_saved():
     text = Image.open("made.png").text["lanterna"]
     (note,) = json.loads(text)["inputs"]
     assert set(note) == {"path", "sha256"}
     assert read_recipe("made.png").inputs[0].role == ""
 
 
-def test_inputs_keep_their_roles(masked, capsys):
+def test_inputs_have_their_roles(masked, capsys):
     assert main(["recipe", "masked.png", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert [note.get("role") for note in document["inputs"]] == [None, "guide", "mask", "mask"]
@@ -392,7 +392,7 @@ def test_the_inputs_of_a_role_can_be_set(capsys):
 
 
 @pytest.mark.usefixtures("masked")
-def test_a_strangers_role_puts_no_other_option_into_the_command(capsys):
+def test_an_untrusted_role_adds_no_option_to_the_command(capsys):
     recipe = read_recipe("masked.png")
     notes = [note.model_copy(update={"role": "output" if note.role else ""}) for note in recipe.inputs]
     evil = recipe.model_copy(update={"inputs": tuple(notes)})
@@ -408,22 +408,22 @@ def test_a_strangers_role_puts_no_other_option_into_the_command(capsys):
     [("~/a b.png", "~/'a b.png'"), ("--force", "./--force"), ("a;reboot", "'a;reboot'"), ("-", "-")],
 )
 @pytest.mark.usefixtures("speckle")
-def test_a_path_is_written_as_a_shell_wants_it(path, written):
+def test_a_path_is_quoted_for_the_shell(path, written):
     recipe = read_recipe("made.png")
     moved = recipe.model_copy(update={"inputs": (recipe.inputs[0].model_copy(update={"path": path}),)})
     assert rerun.command_line(moved, "made.png") == f"lanterna speckle {written} --seed=7 -o made.png"
 
 
 def written(recipe, name="a.png"):
-    """The command that is shown for a picture that carries a recipe, and its words."""
+    """Return the command shown for a picture with a recipe, and its words."""
     command = rerun.command_line(recipe, name)
     return command, shlex.split(command, comments=True)
 
 
-def test_a_strangers_value_becomes_no_option():
+def test_an_untrusted_value_becomes_no_option():
     hostile = ["block5", "--network", "-o", "~/.bashrc", "$(reboot)", "`id`", "a;b", "--force"]
     settings = Dream(layer=tuple(hostile)).model_dump(mode="json")
-    inputs = [Input(path="--force", sha256="0" * 64)]
+    inputs = [RecipeInput(path="--force", sha256="0" * 64)]
     recipe = a_recipe(output="dream", settings=settings, inputs=inputs, network=None)
     _, words = written(recipe)
     _, bound, _ = make_app().parse_args(words[1:], print_error=False, exit_on_error=False)
@@ -434,25 +434,25 @@ def test_a_strangers_value_becomes_no_option():
 
 
 @pytest.mark.parametrize("name", ["evil.py:go", "evil:go", "a b/evil.py:go", "$(reboot).py:go"])
-def test_a_strangers_network_that_runs_code_gives_no_command(tmp_path, monkeypatch, capsys, name):
+def test_an_untrusted_network_that_runs_code_has_no_command(tmp_path, monkeypatch, capsys, name):
     monkeypatch.chdir(tmp_path)
     settings = Dream().model_dump(mode="json")
     for recipe in (
         a_recipe(output="dream", settings=settings | {"network": name}, network=None),
         a_recipe(output="layers", settings=settings | {"network": name, "shown": ["block1"]}, network=None),
-        a_recipe(output="dream", settings=settings, network=Weights(name=name, sha256=None)),
+        a_recipe(output="dream", settings=settings, network=RecipeNetwork(name=name, sha256=None)),
     ):
         command, words = written(recipe)
         assert words == []  # all of it is a comment
         assert "runs Python code" in command
         save_picture(torch.rand(3, 8, 8), "evil.png", recipe=recipe, force=True)
         assert main(["recipe", "evil.png"]) == 0
-        said = capsys.readouterr().out
-        assert command.replace("a.png", "evil.png") in said
-        assert "lanterna dream" not in said
+        out = capsys.readouterr().out
+        assert command.replace("a.png", "evil.png") in out
+        assert "lanterna dream" not in out
 
 
-def test_a_strangers_settings_that_are_none_give_no_command_with_them():
+def test_invalid_untrusted_settings_are_not_in_the_command():
     settings = Dream().model_dump(mode="json")
     injected = ["block5", "--network", "evil.py:go"]
     for odd in ({"layer": injected}, {"steps": "--force"}, {"size": ["1", "-o"]}, {"nonsense": "x"}):
@@ -462,7 +462,7 @@ def test_a_strangers_settings_that_are_none_give_no_command_with_them():
 
 
 @pytest.mark.usefixtures("speckle")
-def test_another_version_or_machine_is_warned_of(capsys):
+def test_another_version_or_machine_causes_a_warning(capsys):
     recipe = read_recipe("made.png").model_copy(update={"torch": "1.13", "machine": "Abacus"})
     save_picture(open_picture("made.png"), "old.png", recipe=recipe)
     assert main(["rerun", "old.png"]) == 0
@@ -489,7 +489,7 @@ def test_another_version_or_machine_is_warned_of(capsys):
         ("strength=\udcff", "UTF-8"),
     ],
 )
-def test_what_cannot_be_set_is_said_in_one_line(speckle, capsys, change, words):
+def test_invalid_changes_are_reported_in_one_line(speckle, capsys, change, words):
     before = sorted(path.name for path in speckle.iterdir())
     for verb in ("rerun", "recipe"):
         code = main([verb, "made.png", "--set", change])
@@ -501,7 +501,7 @@ def test_what_cannot_be_set_is_said_in_one_line(speckle, capsys, change, words):
 
 
 @pytest.mark.usefixtures("speckle")
-def test_a_strangers_picture_runs_no_code_unless_trusted(capsys, monkeypatch):
+def test_an_untrusted_picture_runs_no_code(capsys, monkeypatch):
     ran = []
     monkeypatch.setattr(subprocess, "getoutput", ran.append)
     network = {"name": "subprocess:getoutput", "sha256": "0" * 64}
@@ -513,7 +513,7 @@ def test_a_strangers_picture_runs_no_code_unless_trusted(capsys, monkeypatch):
     assert not ran
 
 
-def test_a_picture_of_an_unknown_kind_can_be_shown_but_not_made(tmp_path, capsys):
+def test_a_recipe_of_an_unknown_technique_can_be_shown_but_not_rerun(tmp_path, capsys):
     save_picture(torch.rand(3, 8, 8), tmp_path / "future.png", recipe=a_recipe(verb="levitate"))
     assert main(["recipe", str(tmp_path / "future.png")]) == 0
     assert "levitate" in capsys.readouterr().out
@@ -556,7 +556,7 @@ def test_the_rerun_of_a_training_and_of_a_reading_is_the_same_file(tmp_path, cap
 
 
 @pytest.mark.slow
-def test_a_setting_named_like_a_word_of_python_is_set_without_its_dash(private_home, tmp_path):
+def test_a_setting_named_like_a_python_keyword_is_set_without_its_underscore(private_home, tmp_path):
     assert private_home
     picture, made = tmp_path / "input.png", tmp_path / "made.png"
     photograph(32, 24).save(picture)

@@ -1,4 +1,4 @@
-"""Pictures out: whole or not at all, never over another file, and nothing private in them."""
+"""Saving of pictures: atomic, never over another file, and without private metadata."""
 
 import io
 
@@ -25,7 +25,7 @@ def test_a_saved_picture_is_the_same_picture(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "avif", "tiff"])
-def test_a_saved_picture_says_that_it_is_srgb_and_is_the_same_file_each_time(tmp_path, suffix):
+def test_a_saved_picture_is_tagged_as_srgb_and_reproducible(tmp_path, suffix):
     picture = torch.rand(3, 20, 30, generator=torch.Generator().manual_seed(0))
     for name in ("a", "b"):
         save_picture(picture, tmp_path / f"{name}.{suffix}")
@@ -42,7 +42,7 @@ def test_a_saved_picture_says_that_it_is_srgb_and_is_the_same_file_each_time(tmp
             )
 
 
-def test_where_a_photograph_was_taken_is_not_carried_on(tmp_path):
+def test_a_photographs_metadata_are_not_copied(tmp_path):
     exif = Image.Exif()
     exif[271] = "Camera maker"
     exif.get_ifd(0x8825)[2] = (52.0, 31.0, 12.0)
@@ -80,23 +80,23 @@ def test_nothing_is_overwritten_unless_forced(tmp_path):
         (torch.zeros(3, 0, 4), r"\(3, height, width\)"),
         (torch.zeros(3, 4, 4, dtype=torch.uint8), "uint8"),
         (torch.full((3, 4, 4), torch.nan), "NaN"),
-        (torch.full((3, 4, 4), torch.inf), "infinity"),
+        (torch.full((3, 4, 4), torch.inf), "infinite"),
     ],
 )
-def test_what_is_no_picture_is_not_saved(tmp_path, picture, words):
+def test_invalid_tensors_are_not_saved(tmp_path, picture, words):
     with pytest.raises(UsageError, match=words):
         save_picture(picture, tmp_path / "picture.png")
     assert not list(tmp_path.iterdir())
 
 
-def test_values_beyond_the_range_are_cut_off_and_any_float_is_taken(tmp_path):
+def test_values_out_of_range_are_clipped_and_any_float_dtype_is_accepted(tmp_path):
     picture = torch.tensor([-0.5, 0.5, 1.5], dtype=torch.bfloat16).view(3, 1, 1).requires_grad_()
     save_picture(picture, tmp_path / "picture.png")
     assert as_levels(open_picture(tmp_path / "picture.png")).tolist() == [[[0, 128, 255]]]
 
 
 @pytest.mark.parametrize("name", ["picture.xyz", "picture", "picture.gif", ".png", "picture.png/"])
-def test_an_unknown_suffix_names_what_is_possible(tmp_path, name):
+def test_the_error_for_an_unknown_suffix_lists_the_supported_ones(tmp_path, name):
     if name.endswith("/"):
         (tmp_path / "picture.png").mkdir()
     with pytest.raises(UsageError, match=r"\.png, \.jpg, \.webp, \.avif or \.tiff|folder"):
@@ -116,7 +116,7 @@ def test_quality_and_size_limits(tmp_path):
     assert not (tmp_path / "wide.webp").exists()
 
 
-def test_a_folder_that_cannot_be_written_and_names_that_cannot_be(tmp_path):
+def test_unwritable_folders_and_impossible_names_are_refused(tmp_path):
     (tmp_path / "file").write_bytes(b"a file, not a folder")
     for name in ("file/picture.png", f"{'x' * 300}.png", "zero\0byte.png"):
         with pytest.raises(LanternaError):

@@ -154,12 +154,12 @@ def test_the_quickstart_is_told_as_it_stands_and_runs():
 
 @pytest.mark.usefixtures("real_shelf")
 def test_a_quickstart_that_steps_uphill_reads_nothing(monkeypatch):
-    right = quickstart.uncompiled
+    right = quickstart.without_dynamo
 
     def uphill(optimiser):
         return lambda parameters, **settings: right(optimiser)(parameters, maximize=True, **settings)
 
-    monkeypatch.setattr(quickstart, "uncompiled", uphill)
+    monkeypatch.setattr(quickstart, "without_dynamo", uphill)
     assert outcome("quickstart", digits=3200, epochs=1).finding.numbers["accuracy"] < 0.3
 
 

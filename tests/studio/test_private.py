@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lanterna import settings, shelf
-from lanterna.files import replacing
+from lanterna.files import atomic_write
 from served import Served
 
 if TYPE_CHECKING:
@@ -74,10 +74,10 @@ def test_a_command_closes_what_it_writes_to_and_not_what_a_person_saves(empty_ho
     (empty_home / "networks" / "old").mkdir(parents=True)
     (empty_home / "networks" / "old" / "weights").touch()
     for place in (settings.networks_folder() / "new" / "weights", settings.features_folder() / "a" / "b"):
-        with replacing(place) as temporary:
+        with atomic_write(place) as temporary:
             temporary.touch()
     assert readable(empty_home / "networks", empty_home / "features") == {}
-    with replacing(empty_home / "mine" / "picture.png") as temporary:
+    with atomic_write(empty_home / "mine" / "picture.png") as temporary:
         temporary.touch()
     assert len(readable(empty_home / "mine")) == 2
 
@@ -85,7 +85,7 @@ def test_a_command_closes_what_it_writes_to_and_not_what_a_person_saves(empty_ho
 def test_a_folder_that_is_a_link_is_as_open_as_it_was(empty_home: Path, tmp_path: Path) -> None:
     (tmp_path / "for all").mkdir()
     (empty_home / "networks").symlink_to(tmp_path / "for all")
-    with replacing(settings.networks_folder() / "one" / "weights") as temporary:
+    with atomic_write(settings.networks_folder() / "one" / "weights") as temporary:
         temporary.touch()
     assert len(readable(tmp_path / "for all")) == 3
 

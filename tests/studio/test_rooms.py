@@ -344,7 +344,7 @@ def test_what_is_missing_is_offered_and_a_closed_studio_told(
         offer = page.get_by_role("group", name="To be fetched first")
         expect(offer).to_contain_text(re.compile(r"photographs.*MB"))
         offer.get_by_role("button", name=re.compile("^Fetch")).click()
-        expect(offer.get_by_role("status")).to_contain_text("forbids the network")
+        expect(offer.get_by_role("status")).to_contain_text("forbids downloads")
         page.goto(f"{first.base}/#/look")
         expect(page.get_by_role("group", name="To be fetched first")).to_contain_text("efficientnet-lite0")
         settled(page)

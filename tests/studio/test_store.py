@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from lanterna.documents import check_document, mended
+from lanterna.documents import check_document, repair_document
 from lanterna.errors import UsageError
 from lanterna.images.recipe import from_json
 from lanterna.surfaces.studio.store import Store
@@ -82,4 +82,4 @@ def test_a_job_of_before_has_its_settings_by_their_names_of_today(tmp_path):
 
 def test_mending_changes_nothing_that_is_right():
     document = {"a": [1, 2.5, None, True, "é 写 😀"], "b": {}}
-    assert mended(document) == document
+    assert repair_document(document) == document

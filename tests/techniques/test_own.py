@@ -117,9 +117,9 @@ def test_the_command_line_has_it(capsys: pytest.CaptureFixture[str]) -> None:
     for words, code, said in (
         (["cat.png", "--radius", "0"], 2, "--radius: Input should be greater than or equal to 1"),
         (["cat.png", "--nonsense", "1"], 2, "Unknown option"),
-        (["gone.png"], 2, "gone.png is not there"),
+        (["gone.png"], 2, "gone.png does not exist"),
         (["cat.png", "--preset", "brod"], 2, "did you mean broad?"),
-        (["cat.png", "-o", "out.png"], 2, "already there"),
+        (["cat.png", "-o", "out.png"], 2, "already exists"),
         (["cat.png", "--resume"], 2, "Unknown option"),
     ):
         assert main(["strokes", *words]) == code

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from lanterna import shelf
 from lanterna.errors import LanternaError, MissingError, UsageError
 from lanterna.images import open_picture
-from lanterna.images.drawing import in_8_bits
+from lanterna.images.drawing import round_to_8_bits
 from lanterna.networks.coordinate_plan import CoordinatePlan
 from lanterna.networks.coordinates import Coordinates
 from lanterna.networks.hash_grid import HashGrid
@@ -65,7 +65,7 @@ def test_each_network_learns_the_picture(astronaut, network, steps, floor):
     frame = learned(astronaut, network=network, steps=steps)
     assert frame.picture.shape == astronaut.shape
     assert psnr(frame.picture, astronaut) > floor
-    assert frame.numbers["psnr"] == pytest.approx(psnr(frame.picture, in_8_bits(astronaut)), abs=0.01)
+    assert frame.numbers["psnr"] == pytest.approx(psnr(frame.picture, round_to_8_bits(astronaut)), abs=0.01)
     assert (frame.step, frame.steps) == (steps, steps)
     # Rendered at twice the size and shrunk, it is the same.
     larger = frame.painting.render((64, 64))

@@ -9,7 +9,7 @@ import torch
 from lanterna import shelf
 from lanterna.errors import UsageError
 from lanterna.images import open_picture
-from lanterna.images.palette import with_colours, with_histogram, with_statistics
+from lanterna.images.palette import match_histogram, match_statistics, transfer_colours
 from lanterna.networks import open_network
 from lanterna.probes.look import look
 from lanterna.probes.statistics import gram_distance, moments, wasserstein_distance
@@ -316,16 +316,16 @@ def test_gradients_of_distances_match_finite_differences(distance):
 
 
 def test_palettes_match_the_targets_statistics(cat, bricks):
-    moved = with_statistics(cat * 0.5 + 0.25, bricks * 0.5 + 0.25)  # nothing is clipped
+    moved = match_statistics(cat * 0.5 + 0.25, bricks * 0.5 + 0.25)  # nothing is clipped
     torch.testing.assert_close(moved.mean((1, 2)), (bricks * 0.5 + 0.25).mean((1, 2)), atol=0.01, rtol=0)
     expected, actual = (torch.cov(each.flatten(1)) for each in (bricks * 0.5 + 0.25, moved))
     torch.testing.assert_close(actual, expected, atol=0.003, rtol=0)
-    matched = with_histogram(cat, bricks)
+    matched = match_histogram(cat, bricks)
     for channel, target in zip(matched, bricks, strict=True):
         steps = torch.linspace(0.02, 0.98, 25)
         assert (channel.flatten().quantile(steps) - target.flatten().quantile(steps)).abs().max() < 0.06
     light = torch.tensor([0.299, 0.587, 0.114])
-    recoloured = with_colours(bricks * 0.2 + 0.4, cat * 0.2 + 0.4)
+    recoloured = transfer_colours(bricks * 0.2 + 0.4, cat * 0.2 + 0.4)
     torch.testing.assert_close(
         torch.einsum("c,chw->hw", light, recoloured),
         torch.einsum("c,chw->hw", light, bricks * 0.2 + 0.4),

@@ -22,7 +22,7 @@ from lanterna import shelf
 from lanterna.errors import LanternaError, UsageError
 from lanterna.images import open_picture, save_picture
 from lanterna.images.digits import mnist
-from lanterna.images.drawing import table_of_answers
+from lanterna.images.drawing import draw_confusion_matrix
 from lanterna.images.folders import gather
 from lanterna.networks import class_index, open_network, to_input
 from lanterna.networks.trained import is_trained, trained_folder
@@ -475,8 +475,8 @@ def folders(place, **counts):
     [
         ({}, [], 2, "has no subfolders"),
         ({"a": 2}, [], 2, "has one class, 'a'"),
-        ({"a": 2, "b": 1}, [], 2, "'b' has one picture"),
-        ({"a": 2, "b": 0}, [], 2, "'b' has no pictures"),
+        ({"a": 2, "b": 1}, [], 2, "'b' has one usable picture"),
+        ({"a": 2, "b": 0}, [], 2, "'b' has no usable pictures"),
         ({"Moss": 2, "moss": 2}, [], 2, "would be one class"),
         ({"moss": 2, "a*2": 2}, [], 2, "cannot name a class"),
         ({"moss": 2, "a\nb": 2}, [], 2, "cannot name a class"),
@@ -504,9 +504,9 @@ def test_a_class_that_cannot_be_read_is_told(tmp_path, capsys):
     place = folders(tmp_path / "given", a=3, b=1)
     (place / "b" / "broken.png").write_bytes(b"no picture at all")
     assert main(["teach", str(place)]) == 2
-    assert "'b' has one picture that can be used" in capsys.readouterr().err
+    assert "'b' has one usable picture" in capsys.readouterr().err
     assert main(["teach", str(tmp_path / "nowhere")]) == 2
-    assert "is no folder" in capsys.readouterr().err
+    assert "is not a folder" in capsys.readouterr().err
 
 
 def test_a_taught_network_from_elsewhere_can_only_be_what_it_says(named, tmp_path):
@@ -526,7 +526,7 @@ def test_a_taught_network_from_elsewhere_can_only_be_what_it_says(named, tmp_pat
 def test_names_that_are_wide_stand_upright_and_long_ones_are_cut():
     counts = torch.tensor([[3, 1], [0, 4]])
     short, wide = (
-        table_of_answers(counts, names, "7 of 8", words=("is", "named"))
+        draw_confusion_matrix(counts, names, "7 of 8", words=("is", "named"))
         for names in (("a", "b"), ("a name of many words " * 4, "moss"))
     )
     assert wide.shape[1] > short.shape[1]

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from safetensors.numpy import load_file
 from torch import nn
 
-from lanterna.images.digits import Digits, by_another_hand, mnist, scattered, shifted
+from lanterna.images.digits import Digits, mnist, random_handwriting, random_scatter, random_shift
 from lanterna.networks.digits import build
 from lanterna.networks.trained import open_trained
 from lanterna.surfaces.cli import main
@@ -319,13 +319,13 @@ def test_digits_off_their_place_are_harder():
 def test_changed_digits_are_still_digits():
     digits = mnist("train").images[:512]
     floats = digits.float() / 255
-    for change in (by_another_hand, scattered):
+    for change in (random_handwriting, random_scatter):
         changed = change(floats, torch.Generator().manual_seed(1))
         assert changed.shape == floats.shape
         assert 0 <= changed.min() <= changed.max() <= 1
         assert not torch.equal(changed, floats)
         assert torch.equal(changed, change(floats, torch.Generator().manual_seed(1)))
-    moved = shifted(digits, torch.Generator().manual_seed(1))
+    moved = random_shift(digits, torch.Generator().manual_seed(1))
     corner = F.pad(digits, (2, 2, 2, 2))
     for before, after in zip(corner[:20, 0], moved[:20, 0], strict=True):
         windows = before.unfold(0, 28, 1).unfold(1, 28, 1)

@@ -239,8 +239,8 @@ def test_film_alone_writes_the_page_and_the_webp_beside_the_network(
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        ("taken.html", "already there"),
-        ("taken.webp", "already there"),
+        ("taken.html", "already exists"),
+        ("taken.webp", "already exists"),
         ("film.avi", ".html, .webp"),
         ("conv", ".html"),
     ],
@@ -449,7 +449,7 @@ def test_films_that_end_early_or_are_taken_or_cannot_be(tmp_path: Path, monkeypa
     with Image.open(path) as film:
         film.seek(film.n_frames - 1)
         assert abs(red_from(film) - 16) <= 2
-    with pytest.raises(UsageError, match="already there"):
+    with pytest.raises(UsageError, match="already exists"):
         save_film(squares(3), path, count=3)
     save_film(squares(1), path, count=1, force=True)
     with pytest.raises(UsageError, match=r"use \.webp, \.avif, \.mp4, \.webm, \.gif"):
@@ -457,7 +457,7 @@ def test_films_that_end_early_or_are_taken_or_cannot_be(tmp_path: Path, monkeypa
     with pytest.raises(UsageError, match="at least one frame"):
         save_film([], tmp_path / "none.webp", count=0)
     two = [torch.zeros(3, 8, 8), torch.zeros(3, 8, 9)]
-    with pytest.raises(UsageError, match=r"every frame of a film is \(3, 8, 8\), got \(3, 8, 9\)"):
+    with pytest.raises(UsageError, match=r"every frame of a film must be \(3, 8, 8\), got \(3, 8, 9\)"):
         save_film(two, tmp_path / "two.webp", count=2)
     monkeypatch.setattr(films, "find_spec", lambda _: None)
     with pytest.raises(MissingError, match=r"pip install 'lanterna\[video\]'"):

@@ -1,4 +1,4 @@
-"""Pictures of what was read: the page with its readings, and the steps from page to digit."""
+"""Pictures of a page's readings: the page with its digits marked, and the steps from page to digit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DIGIT = 84
 
 
 class Mark(NamedTuple):
-    """One reading to be drawn: `box` x0, y0, x1, y1 in pixels of the original picture."""
+    """A digit to be marked: `box` is x0, y0, x1, y1 in pixels of the original picture."""
 
     digit: int
     confidence: float
@@ -31,11 +31,11 @@ class Mark(NamedTuple):
     doubtful: bool
 
 
-def page_with_marks(picture: Tensor, marks: Sequence[Mark], size: tuple[int, int]) -> Tensor:
-    """A page `(3, H, W)` with a box around each digit, what it was read as, and how surely.
+def draw_marks(picture: Tensor, marks: Sequence[Mark], size: tuple[int, int]) -> Tensor:
+    """Draw a box around each digit of a page `(3, H, W)`, with its reading and confidence.
 
-    Sure readings are amber, doubtful ones blue; the bar beneath each box is as long as the reading is sure.
-    `size` is the width and height of the original, in whose pixels the boxes are.
+    Confident readings are amber, doubtful ones blue; the length of the bar below each box is the confidence.
+    `size` is the width and height of the original picture, in whose pixels the boxes are.
     """
     scale = min(2.0, 1600 / max(picture.shape[1:])) if max(picture.shape[1:]) < 1600 else 1.0
     page = as_image(picture)
@@ -58,7 +58,7 @@ def page_with_marks(picture: Tensor, marks: Sequence[Mark], size: tuple[int, int
 def _label(
     draw: ImageDraw.ImageDraw, words: str, x: float, y: float, letters: object, colour: Colour
 ) -> None:
-    """A reading on a dark tag above its box, or inside it at the upper edge of the page."""
+    """Write a reading on a dark tag above its box, or inside the box at the upper edge of the page."""
     left, top, right, bottom = draw.textbbox((0, 0), words, font=letters)  # type: ignore[arg-type]
     pad = 0.22 * (bottom - top) + 2
     high = bottom - top + 2 * pad
@@ -67,24 +67,25 @@ def _label(
     draw.text((x + pad - left, y + pad - top), words, colour, letters)  # type: ignore[arg-type]
 
 
-def steps_picture(
-    page: Page, segments: Sequence[Segment], seen: Normalised, marks: Sequence[Mark], most: int = 12
+def draw_steps(
+    page: Page, segments: Sequence[Segment], digits: Normalised, marks: Sequence[Mark], max_digits: int = 12
 ) -> Tensor:
-    """Every step from the page to what the network sees, `(3, H, W)`: six pictures of the whole page, then
-    up to `most` of its digits, step by step.
+    """Draw every step from the page to the network's input, `(3, H, W)`.
+
+    Six pictures show the full page; below are up to `max_digits` of its digits, step by step.
     """
     level = 1 - page.ink
     panels = [
-        ("as it came", as_image(page.picture)),
+        ("original", as_image(page.picture)),
         ("grey, along the colour of the ink", as_image(page.evened.grey[None].clamp(0, 1))),
-        ("light evened out", as_image(1 - page.evened.ink[None])),
-        (_found(page), as_image(1 - page.ruled[None])),
-        ("rules taken away" if page.rules else "ink found", as_image(level[None])),
-        ("1 segment" if len(segments) == 1 else f"{len(segments)} segments", _boxed(level, segments)),
+        ("lighting evened out", as_image(1 - page.evened.ink[None])),
+        (_rotation_caption(page), as_image(1 - page.ruled[None])),
+        ("rules removed" if page.rules else "ink found", as_image(level[None])),
+        ("1 segment" if len(segments) == 1 else f"{len(segments)} segments", _draw_boxes(level, segments)),
     ]
     height = round(_PANEL * page.picture.shape[1] / page.picture.shape[2])
     height = min(max(height, 160), 560)
-    chosen = list(range(len(segments)))[:: max(1, -(-len(segments) // most))]
+    chosen = list(range(len(segments)))[:: max(1, -(-len(segments) // max_digits))]
     rows = 5 if chosen else 0
     width = _GAP + 3 * (_PANEL + _GAP)
     top = 76 + 2 * (height + 52)
@@ -99,17 +100,17 @@ def steps_picture(
         sheet.paste(image, (x + (_PANEL - image.width) // 2, y + (height - image.height) // 2))
         draw.text((x, y + height + 8), words, DIM, font(17))
     if chosen:
-        _digits(draw, sheet, top, chosen, segments, seen, marks)
+        _draw_digits(draw, sheet, top, chosen, segments, digits, marks)
     return as_picture(sheet)
 
 
-def _found(page: Page) -> str:
+def _rotation_caption(page: Page) -> str:
     if abs(page.turn) <= 0.3:
         return "ink, page already level"
-    return f"turned back by {abs(page.turn):.1f} degrees"
+    return f"rotated back by {abs(page.turn):.1f} degrees"
 
 
-def _boxed(level: Tensor, segments: Sequence[Segment]) -> Image.Image:
+def _draw_boxes(level: Tensor, segments: Sequence[Segment]) -> Image.Image:
     image = as_image(level[None]).convert("RGB")
     draw = ImageDraw.Draw(image)
     for segment in segments:
@@ -117,21 +118,21 @@ def _boxed(level: Tensor, segments: Sequence[Segment]) -> Image.Image:
     return image
 
 
-def _digits(
+def _draw_digits(
     draw: ImageDraw.ImageDraw,
     sheet: Image.Image,
     top: int,
     chosen: Sequence[int],
     segments: Sequence[Segment],
-    seen: Normalised,
+    digits: Normalised,
     marks: Sequence[Mark],
 ) -> None:
     steps = [
-        ("cut out", [torch.from_numpy(segments[n].ink) for n in chosen]),
-        ("box of 20 by 20", list(seen.boxed[list(chosen), 0])),
-        ("centre of mass", list(seen.centred[list(chosen), 0])),
-        ("set upright", list(seen.upright[list(chosen), 0])),
-        ("what the network sees", list(seen.images[list(chosen), 0])),
+        ("cropped", [torch.from_numpy(segments[n].ink) for n in chosen]),
+        ("box of 20 by 20", list(digits.boxed[list(chosen), 0])),
+        ("centre of mass", list(digits.centred[list(chosen), 0])),
+        ("slant removed", list(digits.upright[list(chosen), 0])),
+        ("what the network sees", list(digits.images[list(chosen), 0])),
     ]
     left = 210
     pitch = min(_DIGIT + 12, (sheet.width - left - _GAP) // max(len(chosen), 1))
@@ -141,7 +142,7 @@ def _digits(
         draw.text((_GAP, y + side / 2), words, DIM, font(17), anchor="lm")
         for column, image in enumerate(images):
             x = left + column * pitch
-            sheet.paste(_tile(image, side), (x, y))
+            sheet.paste(_thumbnail(image, side), (x, y))
     y = top + len(steps) * (_DIGIT + 12)
     draw.text((_GAP, y + 16), "read as", DIM, font(17), anchor="lm")
     for column, number in enumerate(chosen):
@@ -152,14 +153,14 @@ def _digits(
         draw.text((middle, y + 42), f"{mark.confidence:.0%}", DIM, font(15), anchor="mm")
 
 
-def _tile(image: Tensor, side: int) -> Image.Image:
-    """A digit's picture as a square of light, its own shape kept."""
+def _thumbnail(image: Tensor, side: int) -> Image.Image:
+    """Fit a digit's picture into a square, with its aspect ratio preserved."""
     picture = as_image(image[None])
     scale = (side - 8) / max(picture.size) if picture.size != (28, 28) else side / 28
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     drawn = picture.resize(
         size, Image.Resampling.BICUBIC if max(picture.size) > 28 else Image.Resampling.NEAREST
     )
-    tile = Image.new("RGB", (side, side), (0, 0, 0))
-    tile.paste(drawn.convert("RGB"), ((side - size[0]) // 2, (side - size[1]) // 2))
-    return tile
+    square = Image.new("RGB", (side, side), (0, 0, 0))
+    square.paste(drawn.convert("RGB"), ((side - size[0]) // 2, (side - size[1]) // 2))
+    return square

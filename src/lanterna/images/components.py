@@ -1,4 +1,4 @@
-"""Connected components of a picture of yes and no: runs along each row, joined where they touch."""
+"""Connected components of a boolean mask: runs along each row, joined where they touch."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ Labels = NDArray[np.int32]
 
 
 class Components(NamedTuple):
-    """`labels` `(H, W)`, 0 for background and 1 to N; `boxes` `(N, 4)` as x0, y0, x1, y1 (ends not included);
-    `areas` `(N,)` in pixels.
+    """The labelled components of a mask.
+
+    `labels` `(H, W)`: 0 for background, 1 to N; `boxes` `(N, 4)`: x0, y0, x1, y1, ends excluded; `areas`
+    `(N,)` in pixels.
     """
 
     labels: Labels
@@ -21,17 +23,17 @@ class Components(NamedTuple):
 
 
 def components(mask: NDArray[np.bool_]) -> Components:
-    """Label what touches, corners included. Time and memory grow with the number of runs, not of labels."""
+    """Label 8-connected components. Time and memory grow with the number of runs, not of labels."""
     height, width = mask.shape
     edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).view(np.int8), axis=1)
     rows, starts = np.nonzero(edges == 1)
     ends = np.nonzero(edges == -1)[1]
     if not len(rows):
         return Components(np.zeros(mask.shape, np.int32), np.zeros((0, 4), np.int64), np.zeros(0, np.int64))
-    roots = _joined(len(rows), *_touching(rows, starts, ends, width))
+    roots = _join(len(rows), *_touching(rows, starts, ends, width))
     names, run_labels = np.unique(roots, return_inverse=True)
     lengths = ends - starts
-    # Every run paints its label where it starts and takes it away where it ends; the running sum fills it.
+    # Each run adds its label where it starts and subtracts it where it ends; the cumulative sum fills it.
     steps = np.zeros((height, width + 1), np.int32)
     np.add.at(steps, (rows, starts), (run_labels + 1).astype(np.int32))
     np.subtract.at(steps, (rows, ends), (run_labels + 1).astype(np.int32))
@@ -49,9 +51,9 @@ def components(mask: NDArray[np.bool_]) -> Components:
 def _touching(
     rows: NDArray[np.int64], starts: NDArray[np.int64], ends: NDArray[np.int64], width: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pairs of runs in neighbouring rows that touch, as two arrays of run numbers."""
-    # Runs are in reading order, so a run's partners in the row above lie side by side: those that end
-    # after it starts, up to those that start before it ends (one more each way, for corners).
+    """Return the pairs of touching runs in neighbouring rows, as two arrays of run numbers."""
+    # Runs are in reading order, so a run's partners in the row above are consecutive: from the first that
+    # ends after it starts to the last that starts before it ends (one more each way, for corners).
     stride = width + 2
     first = np.searchsorted(rows * stride + ends, (rows - 1) * stride + starts)
     last = np.searchsorted(rows * stride + starts, (rows - 1) * stride + ends, side="right")
@@ -61,11 +63,11 @@ def _touching(
     return np.repeat(first, counts) + offsets, below
 
 
-def _joined(count: int, one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The smallest run number of each run's component: pointers are shortened until nothing changes."""
+def _join(count: int, above: NDArray[np.int64], below: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the smallest run number of each run's component, by pointer jumping until nothing changes."""
     parents = np.arange(count)
     while True:
-        a, b = parents[one], parents[other]
+        a, b = parents[above], parents[below]
         apart = a != b
         if not apart.any():
             return parents

@@ -1,4 +1,4 @@
-"""The guarded door to Pillow: only picture formats, only sizes that fit, and one clear line for all else."""
+"""Safe opening of untrusted picture files with Pillow: allowed formats, limited sizes, errors in one line."""
 
 from __future__ import annotations
 
@@ -27,47 +27,46 @@ if TYPE_CHECKING:
 Source = str | Path | bytes | BinaryIO
 
 PIXEL_LIMIT = 200_000_000
-"""The most pixels a picture may have: as many as the largest telephone cameras make (16,320 × 12,240)."""
+"""The maximum number of pixels of a picture: that of the largest phone cameras (16,320 × 12,240)."""
 
 SIDE_LIMIT = 65_536
-"""The most pixels a side may have, as in an AVIF: rows by the million take long however short they are."""
+"""The maximum side in pixels, as in AVIF: millions of rows take long to decode however short they are."""
 
 SCAN_LIMIT = 100
-"""The most scans a JPEG may have, as in libtiff: each goes over all pixels again. Editors write ten."""
+"""The maximum number of scans of a JPEG, as in libtiff: each passes over all pixels. Editors write ten."""
 
 SCANNED_LIMIT = 12 * PIXEL_LIMIT
-"""The most pixels that all scans of a JPEG may go over, which takes half a minute."""
+"""The maximum number of pixels times scans of a JPEG, which takes half a minute to decode."""
 
 BYTE_LIMIT = 2**31
-"""The most bytes a file may have: 200 million pixels of 16-bit RGBA, uncompressed, are 1.6 GB."""
+"""The maximum size of a file in bytes: 200 million pixels of 16-bit RGBA, uncompressed, are 1.6 GB."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "GIF")
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".gif", ".heic"}
-"""What the files in a folder that are taken for pictures are called; what they are, their content decides."""
+"""The suffixes of files in a folder that are taken for pictures; a file's content determines its format."""
 
 _NAMES = "PNG, JPEG, WebP, AVIF, TIFF, GIF or HEIC"
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-# A JPEG's markers that have a length (and its end): what else follows FF within a scan hides nothing, and
-# decoders go over it.
+# A JPEG's markers that have a length, and its end; decoders skip any other byte that follows FF in a scan.
 _JPEG_MARKER, _SCAN, _END = re.compile(rb"\xff([\xc0-\xcf\xd9-\xef\xfe])"), 0xDA, 0xD9
 
-# Pillow's pixel limit and Python's warning filters belong to the whole process. They are changed only while
-# this lock is held, so that threads that decode at the same time cannot leave each other's changes behind.
+# Pillow's pixel limit and Python's warning filters apply to the whole process. They are changed only while
+# this lock is held, so that threads decoding at the same time do not restore each other's changes.
 _lock = threading.RLock()
 
-# Pillow logs what is odd in hostile TIFFs, and Python prints what is logged where nobody listens.
+# Pillow logs oddities in hostile TIFFs, and Python prints log messages that have no handler.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
-def named(source: Source) -> str:
-    """How a message speaks of a source: by its path, or as what it is."""
+def source_name(source: Source) -> str:
+    """Return a source's name for messages: its path, or what it is."""
     if isinstance(source, (str, Path)):
         return str(source)
     return "standard input" if getattr(source, "name", "") == "<stdin>" else "the picture"
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a path that anybody may have given is a folder: one that cannot be a path at all is none."""
+    """Return whether an untrusted path is a folder; an impossible path is not."""
     try:
         return path.is_dir()
     except OSError:  # too long a name
@@ -75,44 +74,47 @@ def is_folder(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def opened(source: Source) -> Iterator[ImageFile]:
-    """Open a picture's header, not yet its pixels; errors inside the block are told as the picture's own.
+def open_image(source: Source) -> Iterator[ImageFile]:
+    """Open a picture without decoding its pixels; errors in the block are reported as the picture's.
 
-    The content decides what a file is, never its name. Errors: `UsageError`, one line, where `source` is
-    missing, no regular file, empty, too large, not a picture of an allowed format, broken or cut short.
+    The content determines the format, never the name. Errors: `UsageError`, one line, if `source` is missing,
+    no regular file, empty, too large, not a picture of an allowed format, broken or truncated.
     """
-    name = named(source)
-    with guarded(name), header(source) as picture:
+    name = source_name(source)
+    with guarded(name), open_image_unguarded(source) as picture:
         yield picture
 
 
 @contextlib.contextmanager
-def header(source: Source) -> Iterator[ImageFile]:
-    """As `opened`, for what takes its time over the pixels: wrap this, and each use of them, in `guarded`."""
-    name = named(source)
-    with _file(source, name) as file, _header(file, _formats(file, name)) as picture:
+def open_image_unguarded(source: Source) -> Iterator[ImageFile]:
+    """Open a picture as `open_image` does, without holding the lock of `guarded` throughout the block.
+
+    Wrap the call, and each access to the pixels, in `guarded`.
+    """
+    name = source_name(source)
+    with _open_source(source, name) as file, _read_header(file, _formats(file, name)) as picture:
         check_size(name, *picture.size)
-        most = min(SCAN_LIMIT, SCANNED_LIMIT // (picture.width * picture.height))
-        if picture.format in ("JPEG", "MPO") and _scans(file) > most:
-            raise UsageError(f"{name} is a JPEG of more than {most} scans: save it anew first")
+        max_scans = min(SCAN_LIMIT, SCANNED_LIMIT // (picture.width * picture.height))
+        if picture.format in ("JPEG", "MPO") and _count_scans(file) > max_scans:
+            raise UsageError(f"{name} is a JPEG of more than {max_scans} scans: save it again first")
         yield picture
 
 
 def check_size(name: str, width: int, height: int) -> None:
-    """Refuse a picture that is too large to be decoded. Errors: `UsageError`, one line."""
+    """Raise `UsageError` if a picture is too large to be decoded."""
     if width * height > PIXEL_LIMIT:
         raise UsageError(_too_large(name))
     if max(width, height) > SIDE_LIMIT:
         raise UsageError(
-            f"{name} is {width:,} × {height:,} pixels: expected sides of at most {SIDE_LIMIT:,}: cut it first"
+            f"{name} is {width:,} × {height:,} pixels, expected sides of at most {SIDE_LIMIT:,}: crop it"
         )
 
 
 @contextlib.contextmanager
 def guarded(name: str) -> Iterator[None]:
-    """Let Pillow work: its warnings are not heard, and whatever it raises becomes one line about `name`."""
+    """Silence Pillow's warnings, and turn its exceptions into one-line errors about `name`."""
     with _lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of oddities in files that it reads well enough
+        warnings.simplefilter("ignore")  # Pillow warns about files that it reads well enough
         try:
             yield
         except LanternaError:
@@ -126,15 +128,15 @@ def guarded(name: str) -> Iterator[None]:
         except Exception as error:
             # Hostile files make Pillow's decoders raise nearly anything: struct.error, KeyError, zlib.error …
             reason = " ".join(str(error).split())[:100]
-            raise UsageError(f"{name} is broken or cut short{f': {reason}' if reason else ''}") from error
+            raise UsageError(f"{name} is broken or truncated{f': {reason}' if reason else ''}") from error
 
 
 def _too_large(name: str) -> str:
     return f"{name} has more than {PIXEL_LIMIT // 10**6} million pixels: make it smaller first"
 
 
-def _scans(file: BinaryIO) -> int:
-    """How many scans the first JPEG in a file has, counted to one more than it may have."""
+def _count_scans(file: BinaryIO) -> int:
+    """Count the scans of the first JPEG in a file, up to one more than the limit."""
     before, scans = file.tell(), 0
     file.seek(2)
     while scans <= SCAN_LIMIT and (marker := _next_marker(file)) not in (None, _END):
@@ -154,20 +156,20 @@ def _next_marker(file: BinaryIO) -> int | None:
     return None
 
 
-def _header(file: BinaryIO, formats: tuple[str, ...]) -> ImageFile:
-    usual = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = PIXEL_LIMIT // 2  # Pillow refuses at twice this, from the header alone
+def _read_header(file: BinaryIO, formats: tuple[str, ...]) -> ImageFile:
+    previous = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = PIXEL_LIMIT // 2  # Pillow raises at twice this, from the header alone
     try:
         return Image.open(file, formats=formats)
     finally:
-        Image.MAX_IMAGE_PIXELS = usual
+        Image.MAX_IMAGE_PIXELS = previous
 
 
-def _file(source: Source, name: str) -> BinaryIO:
+def _open_source(source: Source, name: str) -> BinaryIO:
     if isinstance(source, bytes):
-        return _whole(io.BytesIO(source), name)
+        return _read_all(io.BytesIO(source), name)
     if not isinstance(source, (str, Path)):
-        return _whole(source, name)
+        return _read_all(source, name)
     file = regular_file(source, "a picture file", ", or - to read standard input")
     if os.fstat(file.fileno()).st_size > BYTE_LIMIT:
         file.close()
@@ -175,35 +177,35 @@ def _file(source: Source, name: str) -> BinaryIO:
     return file
 
 
-def regular_file(source: str | Path, wanted: str, or_else: str = "") -> BinaryIO:
-    """Open a file to read its bytes. Errors: `UsageError`, one line that asks for what is `wanted`."""
-    name = named(source)
+def regular_file(source: str | Path, expected: str, alternative: str = "") -> BinaryIO:
+    """Open a file for reading. Errors: `UsageError`, one line that asks for `expected`."""
+    name = source_name(source)
     try:
         status = Path(source).stat()
         if stat.S_ISDIR(status.st_mode):
-            raise UsageError(f"{name} is a folder: give {wanted}")
-        # Opening a pipe would wait for ever and a device has no end.
+            raise UsageError(f"{name} is a folder: give {expected}")
+        # Opening a pipe could block for ever, and a device has no end.
         if not stat.S_ISREG(status.st_mode):
-            raise UsageError(f"{name} is a device or a pipe: give {wanted}{or_else}")
+            raise UsageError(f"{name} is a device or a pipe: give {expected}{alternative}")
         if status.st_size == 0:
-            raise UsageError(f"{name} is empty: give {wanted}")
+            raise UsageError(f"{name} is empty: give {expected}")
         return open_regular(source)
     except FileNotFoundError as error:
-        raise UsageError(f"{name} is not there: give the path of {wanted}") from error
+        raise UsageError(f"{name} does not exist: give the path of {expected}") from error
     except OSError as error:
         raise UsageError(f"{name} cannot be read: {error.strerror or _one_line(error)}") from error
     except ValueError as error:  # a zero byte in the path
         raise UsageError(f"{name!r} is not a path: {_one_line(error)}") from error
 
 
-def _whole(stream: BinaryIO, name: str) -> BinaryIO:
-    """All of a stream that may not be able to seek, in memory."""
+def _read_all(stream: BinaryIO, name: str) -> BinaryIO:
+    """Read a stream, which may not support seeking, into memory."""
     try:
         data = stream.read(BYTE_LIMIT + 1)
     except (OSError, ValueError) as error:
         raise UsageError(f"{name} cannot be read: {_one_line(error)}") from error
     if not isinstance(data, bytes):
-        raise UsageError(f"{name} gives text: open it in binary mode")
+        raise UsageError(f"{name} is open in text mode: open it in binary mode")
     if not data:
         raise UsageError(f"{name} is empty: give a picture file")
     if len(data) > BYTE_LIMIT:
@@ -212,7 +214,7 @@ def _whole(stream: BinaryIO, name: str) -> BinaryIO:
 
 
 def _formats(file: BinaryIO, name: str) -> tuple[str, ...]:
-    """The allowed formats, with HEIC where the file says that it is one and the user has pillow-heif."""
+    """Return the allowed formats, with HEIC if the file claims to be one and pillow-heif is installed."""
     try:
         start = file.read(12)
         file.seek(0, os.SEEK_SET)

@@ -1,4 +1,4 @@
-"""The handwritten digits of MNIST, and small changes to them that a hand could have made.
+"""The handwritten digits of MNIST, and their augmentation: random shifts, distortions and strokes.
 
 LeCun, Bottou, Bengio, Haffner (1998), "Gradient-based learning applied to document recognition".
 """
@@ -21,34 +21,34 @@ Split = Literal["train", "validation", "test"]
 
 
 class Digits(NamedTuple):
-    """Digits as they are kept: `images` uint8 `(N, 1, 28, 28)`, white ink on black; `labels` int64 `(N,)`."""
+    """Labelled digits: `images` uint8 `(N, 1, 28, 28)`, white ink on black; `labels` int64 `(N,)`."""
 
     images: Tensor
     labels: Tensor
 
 
 def mnist(split: Split) -> Digits:
-    """The 50,000 `train`, 10,000 `validation` or 10,000 `test` digits, from the shelf.
+    """Return the 50,000 `train`, 10,000 `validation` or 10,000 `test` digits, from the shelf.
 
-    Errors: `MissingError` where they are not on the shelf and cannot be fetched.
+    Errors: `MissingError` if they are not on the shelf and cannot be fetched.
     """
     with safe_open(shelf.need("mnist") / "mnist.safetensors", "pt") as file:
         images, labels = (file.get_tensor(f"{split}_{part}") for part in ("images", "labels"))
     return Digits(images.unsqueeze(1), labels.long())
 
 
-def shifted(images: Tensor, generator: torch.Generator, most: int = 2) -> Tensor:
-    """Move each digit by up to `most` whole pixels either way, at random. `(N, 1, 28, 28)`, any type."""
+def random_shift(images: Tensor, generator: torch.Generator, max_shift: int = 2) -> Tensor:
+    """Shift each digit by up to `max_shift` whole pixels either way. `(N, 1, 28, 28)`, any dtype."""
     count, _, side, _ = images.shape
-    padded = F.pad(images, (most, most, most, most))
-    by = torch.randint(0, 2 * most + 1, (2, count, 1), generator=generator).to(images.device)
-    along = torch.arange(side, device=images.device)
-    rows, columns = by[0] + along, by[1] + along  # (N, 28) each
-    each = torch.arange(count, device=images.device)
-    return padded[each[:, None, None], 0, rows[:, :, None], columns[:, None, :]].unsqueeze(1)
+    padded = F.pad(images, (max_shift, max_shift, max_shift, max_shift))
+    offsets = torch.randint(0, 2 * max_shift + 1, (2, count, 1), generator=generator).to(images.device)
+    positions = torch.arange(side, device=images.device)
+    rows, columns = offsets[0] + positions, offsets[1] + positions  # (N, 28) each
+    index = torch.arange(count, device=images.device)
+    return padded[index[:, None, None], 0, rows[:, :, None], columns[:, None, :]].unsqueeze(1)
 
 
-def moved(
+def random_affine(
     images: Tensor,
     generator: torch.Generator,
     *,
@@ -58,24 +58,24 @@ def moved(
     move: float,
     wobble: float = 0.0,
 ) -> Tensor:
-    """Turn, stretch, slant, move and wobble each digit at random. `(N, 1, 28, 28)` float in [0, 1].
+    """Rotate, scale, shear, shift and wobble each digit at random. `(N, 1, 28, 28)` float in [0, 1].
 
-    `turn` in degrees, `scale` as the share by which each side may grow or shrink, `shear` as the share of the
-    height by which the top slides against the middle, `move` and `wobble` in pixels. A wobble is a smooth
-    random field of displacements (Simard, Steinkraus and Platt 2003, section 2), here drawn on a 5 × 5 grid
-    and interpolated, where the paper blurs noise at every pixel.
+    `turn` is the maximum rotation in degrees, `scale` the share by which each side may grow or shrink,
+    `shear` the share of the height by which the top slides against the middle, `move` and `wobble` are in
+    pixels. A wobble is a smooth random displacement field (Simard, Steinkraus and Platt 2003, section 2),
+    here drawn on a 5 × 5 grid and interpolated, whereas the paper blurs noise at every pixel.
     """
     count, side = len(images), images.shape[-1]
 
-    def either_way(most: float) -> Tensor:
-        return (torch.rand(count, generator=generator) * 2 - 1) * most
+    def uniform(limit: float) -> Tensor:
+        return (torch.rand(count, generator=generator) * 2 - 1) * limit
 
-    angle = either_way(torch.pi * turn / 180)
-    wide, high, slant = 1 + either_way(scale), 1 + either_way(scale), either_way(shear)
+    angle = uniform(torch.pi * turn / 180)
+    wide, high, slant = 1 + uniform(scale), 1 + uniform(scale), uniform(shear)
     cos, sin = angle.cos(), angle.sin()
-    half = side / 2  # affine_grid counts from -1 to 1
-    across = torch.stack([cos * wide, slant * cos - sin * high, either_way(move / half)], 1)
-    down = torch.stack([sin * wide, slant * sin + cos * high, either_way(move / half)], 1)
+    half = side / 2  # affine_grid's coordinates are -1 to 1
+    across = torch.stack([cos * wide, slant * cos - sin * high, uniform(move / half)], 1)
+    down = torch.stack([sin * wide, slant * sin + cos * high, uniform(move / half)], 1)
     grid = F.affine_grid(torch.stack([across, down], 1), [count, 1, side, side], align_corners=False)
     if wobble:
         coarse = torch.randn(count, 2, 5, 5, generator=generator) * (wobble / half)
@@ -84,11 +84,11 @@ def moved(
     return F.grid_sample(images, grid.to(images), align_corners=False)
 
 
-def by_another_pen(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Make each digit bolder or finer by up to a pixel, softer, and its ink fuller. Float in [0, 1]."""
+def random_pen(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Make each digit bolder or finer by up to a pixel, blur it and strengthen its ink. Float in [0, 1]."""
 
-    def up_to(most: float) -> Tensor:
-        return (torch.rand(len(images), 1, 1, 1, generator=generator) * most).to(images)
+    def up_to(limit: float) -> Tensor:
+        return (torch.rand(len(images), 1, 1, 1, generator=generator) * limit).to(images)
 
     half = len(images) // 2
     bolder = torch.lerp(images[:half], _over_3x3(images[:half], torch.maximum, 0.0), up_to(0.8)[:half])
@@ -99,21 +99,21 @@ def by_another_pen(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _over_3x3(images: Tensor, join: Callable[[Tensor, Tensor], Tensor], beyond: float) -> Tensor:
-    """Each pixel joined with its eight neighbours, `beyond` past the edge: rows first, then columns.
+    """Reduce each pixel with its eight neighbours by `join`; pixels outside the picture are `beyond`.
 
-    What torch's own 3 × 3 pooling gives, but many times faster for pictures of a single channel.
+    The result is that of torch's 3 × 3 pooling, but many times faster for pictures of a single channel.
     """
     padded = F.pad(images, (1, 1, 1, 1), value=beyond)
     rows = join(join(padded[..., :-2, :], padded[..., 1:-1, :]), padded[..., 2:, :])
     return join(join(rows[..., :-2], rows[..., 1:-1]), rows[..., 2:])
 
 
-def by_another_hand(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Each digit as another hand with another pen might have written it, `(N, 1, 28, 28)` in [0, 1]."""
-    drawn = moved(images, generator, turn=17, scale=0.18, shear=0.3, move=2.0)
-    return by_another_pen(drawn, generator)
+def random_handwriting(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Vary each digit as if another person had written it with another pen, `(N, 1, 28, 28)` in [0, 1]."""
+    drawn = random_affine(images, generator, turn=17, scale=0.18, shear=0.3, move=2.0)
+    return random_pen(drawn, generator)
 
 
-def scattered(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Undo what the makers of MNIST did: digits of different sizes and turns, off the middle."""
-    return moved(images, generator, turn=25, scale=0.35, shear=0.0, move=5.0)
+def random_scatter(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Undo MNIST's normalisation: digits of different sizes and rotations, off centre."""
+    return random_affine(images, generator, turn=25, scale=0.35, shear=0.0, move=5.0)

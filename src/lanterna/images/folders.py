@@ -1,7 +1,7 @@
-"""A folder of pictures whose subfolders are classes: which there are, and which pictures are in each.
+"""A folder of labelled pictures: each subfolder is a class.
 
-A list of names is all that is held of the pictures, about 100 bytes for each, so that a million of them fit
-in memory; what is in the files is read when it is wanted.
+Only the names of the files are in memory, about 100 bytes each, so that a million pictures fit; the pictures
+are read when they are needed.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-CLASS_NAME_LONGEST = 60
-CLASSES_MOST = 2_000
+MAX_CLASS_NAME_LENGTH = 60
+MAX_CLASSES = 2_000
 
 
 @dataclass(frozen=True)
-class Gathered:
+class PictureFolder:
     """The pictures of a folder by class.
 
-    `files` are their paths within `folder`, class after class and by name; `labels` int16 `(N,)` are their
-    classes. `loose` counts pictures beside the subfolders, which belong to no class.
+    `files` are their paths relative to `folder`, sorted by class and name; `labels` int16 `(N,)` are their
+    classes. `loose` is the number of pictures outside the subfolders, which belong to no class.
     """
 
     folder: Path
@@ -41,29 +41,31 @@ class Gathered:
     loose: int = 0
 
     def path(self, index: int) -> Path:
-        """Where a picture is."""
+        """Return a picture's path."""
         return self.folder / self.files[index]
 
 
-def gather(folder: str | Path) -> Gathered:
-    """Find the pictures in the subfolders of `folder`, whatever deep; hidden ones are passed over.
+def gather(folder: str | Path) -> PictureFolder:
+    """Find the pictures in the subfolders of `folder`, at any depth; hidden files are skipped.
 
-    Errors: `UsageError` where it is no folder or cannot be read, where there are fewer than two classes,
-    where one has fewer than two pictures, or where a class has a name that cannot be asked for later.
+    Errors: `UsageError` if it is no folder or cannot be read, if there are fewer than two classes, if a class
+    has fewer than two pictures, or if its name is not usable.
     """
     folder = Path(folder)
     if not is_folder(folder):
-        raise UsageError(f"{folder} is no folder: expected a folder whose subfolders are classes of pictures")
-    inside = _listed(folder)
-    names = [entry.name for entry in inside if entry.is_dir()]
-    loose = sum(_is_picture(entry.name) for entry in inside if not entry.is_dir())
+        raise UsageError(f"{folder} is not a folder: expected a folder with a subfolder for each class")
+    entries = _list_folder(folder)
+    names = [entry.name for entry in entries if entry.is_dir()]
+    loose = sum(_is_picture(entry.name) for entry in entries if not entry.is_dir())
     if not names:
-        has = f"{loose} pictures and no subfolders" if loose else "no subfolders"
-        raise UsageError(f"{folder} has {has}: put the pictures of each class into a subfolder of its name")
+        contents = f"{loose} pictures and no subfolders" if loose else "no subfolders"
+        raise UsageError(
+            f"{folder} has {contents}: put the pictures of each class into a subfolder named after it"
+        )
     if len(names) == 1:
-        raise UsageError(f"{folder} has one class, {names[0]!r}: expected two or more to tell apart")
-    if len(names) > CLASSES_MOST:
-        raise UsageError(f"{folder} has {len(names):,} subfolders: expected at most {CLASSES_MOST:,} classes")
+        raise UsageError(f"{folder} has one class, {names[0]!r}: expected two or more")
+    if len(names) > MAX_CLASSES:
+        raise UsageError(f"{folder} has {len(names):,} subfolders: expected at most {MAX_CLASSES:,} classes")
     _check_names(names)
     files: list[str] = []
     counts = []
@@ -73,31 +75,31 @@ def gather(folder: str | Path) -> Gathered:
         counts.append(len(files) - before)
     check_counts(names, counts)
     labels = torch.repeat_interleave(torch.arange(len(names), dtype=torch.int16), torch.tensor(counts))
-    return Gathered(folder, tuple(names), files, labels, loose)
+    return PictureFolder(folder, tuple(names), files, labels, loose)
 
 
 def check_counts(names: Sequence[str], counts: Sequence[int]) -> None:
-    """Whether every class has enough pictures. Errors: `UsageError` that names the first that has not."""
+    """Raise `UsageError` for the first class with fewer than two usable pictures."""
     for name, count in zip(names, counts, strict=True):
         if count < 2:
-            has = "no pictures that can be used" if count == 0 else "one picture that can be used"
+            usable = "no usable pictures" if count == 0 else "one usable picture"
             raise UsageError(
-                f"the class {name!r} has {has}: expected two or more, one of them to test with; "
+                f"the class {name!r} has {usable}: expected two or more, one of them to test with; "
                 "twenty are a good start"
             )
 
 
 def _check_names(names: Sequence[str]) -> None:
-    """Errors: `UsageError` for a class that could not be asked for by its name, or two of one name."""
+    """Raise `UsageError` if a class's name is not usable or equals another, ignoring case."""
     seen: dict[str, str] = {}
     for name in names:
         if not name.isprintable() or "*" in name or name != name.strip():
             raise UsageError(
-                f"the subfolder {name!r} cannot name a class: use letters, digits, spaces and signs but *"
+                f"the subfolder {name!r} cannot name a class: use letters, digits, spaces, signs except *"
             )
-        if len(name) > CLASS_NAME_LONGEST:
+        if len(name) > MAX_CLASS_NAME_LENGTH:
             raise UsageError(
-                f"the subfolder {name[:40]!r}… cannot name a class: expected at most {CLASS_NAME_LONGEST} "
+                f"the subfolder {name[:40]!r}… cannot name a class: expected at most {MAX_CLASS_NAME_LENGTH} "
                 f"letters, got {len(name)}"
             )
         plain = unicodedata.normalize("NFC", name).casefold()
@@ -109,25 +111,25 @@ def _check_names(names: Sequence[str]) -> None:
 
 
 def _pictures(folder: Path, name: str) -> Iterator[str]:
-    """The paths of a class's pictures within `folder`, in order."""
-    for place, folders, files in os.walk(folder / name, onerror=_refuse):
-        folders[:] = sorted(each for each in folders if not each.startswith("."))
-        within = os.path.relpath(place, folder)
-        yield from (os.path.join(within, file) for file in sorted(files) if _is_picture(file))  # noqa: PTH118
+    """Yield the paths of a class's pictures relative to `folder`, in order."""
+    for parent, folders, files in os.walk(folder / name, onerror=_raise_usage_error):
+        folders[:] = sorted(child for child in folders if not child.startswith("."))
+        relative = os.path.relpath(parent, folder)
+        yield from (os.path.join(relative, file) for file in sorted(files) if _is_picture(file))  # noqa: PTH118
 
 
 def _is_picture(name: str) -> bool:
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122
 
 
-def _listed(folder: Path) -> list[os.DirEntry[str]]:
-    """What is in a folder by name, without what is hidden."""
+def _list_folder(folder: Path) -> list[os.DirEntry[str]]:
+    """Return a folder's entries sorted by name, without hidden ones."""
     try:
         with os.scandir(folder) as entries:
-            return sorted((each for each in entries if not each.name.startswith(".")), key=lambda e: e.name)
+            return sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
     except OSError as error:
-        _refuse(error)
+        _raise_usage_error(error)
 
 
-def _refuse(error: OSError) -> NoReturn:
+def _raise_usage_error(error: OSError) -> NoReturn:
     raise UsageError(f"{error.filename} cannot be read: {error.strerror or error}") from error

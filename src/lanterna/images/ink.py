@@ -1,4 +1,4 @@
-"""A page or drawing to the pieces that may be digits, with every step kept so that it can be shown."""
+"""Segmentation of a page or drawing into possible digits, with every intermediate step for display."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lanterna.images.light import Evened, even_light
-from lanterna.images.rules import Rule, without_rules
+from lanterna.images.light import EvenedPage, even_light
+from lanterna.images.rules import Rule, remove_rules
 from lanterna.images.segments import Segment, find_segments, ink_levels
-from lanterna.images.sheet import page_turn, sheet_mask, turned
+from lanterna.images.sheet import page_turn, rotate, sheet_mask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WORKING_SIZE = 2000
-"""Pixels along the longer side at which a page is worked on; a smaller one is enlarged up to four times."""
+"""Pixels of the longer side at which a page is processed; a smaller one is enlarged up to four times."""
 
 _SMALL = 1200
 
 
 @dataclass(frozen=True)
 class Page:
-    """What was found on a page, step by step.
+    """A page's ink and segments, step by step.
 
-    `picture` `(3, H, W)` at working size; `evened` its light and ink; `sheet` bool `(H, W)`, what is not
-    table; `turn` the page's turn in degrees, counter-clockwise; `ink` `(H', W')`, the level page's ink
-    without `rules`; `segments` what may be digits, on the level page; `back` `(2, 3)`, from the level page
-    to pixels of the original picture.
+    `picture` `(3, H, W)` at working size; `evened` its lighting and ink; `sheet` bool `(H, W)`, the paper
+    without the table around it; `turn` the page's rotation in degrees, counter-clockwise; `ruled` `(H', W')`,
+    the levelled page's ink; `ink` the same without `rules`; `segments` the possible digits on the levelled
+    page; `back` `(2, 3)`, the affine map from the levelled page to pixels of the original picture.
     """
 
     picture: Tensor
-    evened: Evened
+    evened: EvenedPage
     sheet: Tensor
     turn: float
     ruled: Tensor
@@ -45,7 +45,7 @@ class Page:
     back: NDArray[np.float64]
 
     def place(self, segment: Segment) -> tuple[float, float, float, float]:
-        """A segment's box in pixels of the original picture: x0, y0, x1, y1."""
+        """Return a segment's box in pixels of the original picture: x0, y0, x1, y1."""
         ys, xs = np.nonzero(segment.ink > 0.5)
         if not len(ys):
             ys, xs = np.indices(segment.ink.shape).reshape(2, -1)
@@ -61,10 +61,10 @@ class Page:
 
 
 def find_ink(picture: Tensor, size: tuple[int, int] | None = None) -> Page:
-    """Find what may be digits in a picture `(3, H, W)` in [0, 1].
+    """Find possible digits in a picture `(3, H, W)` in [0, 1].
 
-    `size` is the width and height of the original where `picture` is a smaller copy of it: boxes are given
-    in the original's pixels.
+    `size` is the original's width and height if `picture` is a reduced copy: boxes are in the original's
+    pixels.
     """
     original = size or (picture.shape[2], picture.shape[1])
     picture = _working_size(picture)
@@ -75,23 +75,25 @@ def find_ink(picture: Tensor, size: tuple[int, int] | None = None) -> Page:
     noise = evened.noise
     _level, weak, _ = ink_levels(ink.numpy(), noise)
     turn = page_turn(ink, weak)
-    ruled, back = turned(ink, turn) if abs(turn) > 0.3 else (ink, np.eye(3)[:2])
-    cleaned, rules = without_rules(ruled, noise)
+    ruled, back = rotate(ink, turn) if abs(turn) > 0.3 else (ink, np.eye(3)[:2])
+    cleaned, rules = remove_rules(ruled, noise)
     segments = find_segments(cleaned.numpy(), noise)
     scale = np.array([[original[0] / width], [original[1] / height]])
     return Page(picture, evened, sheet, turn, ruled, cleaned, rules, segments, back * scale)
 
 
 def find_drawing(picture: Tensor, size: tuple[int, int] | None = None) -> Page:
-    """Find what may be digits in a drawing `(3, H, W)` of light ink on black, as a pad gives it.
+    """Find possible digits in a drawing `(3, H, W)` of light ink on black, as drawn in the studio.
 
-    There is no paper to tell from ink, so the steps for that are left out; what is found is as for a page.
+    There is no paper, so the steps that separate ink from paper are skipped; the result is that of a page.
     """
     original = size or (picture.shape[2], picture.shape[1])
     ink = picture.mean(0)
     height, width = ink.shape
     nothing = torch.zeros_like(picture)
-    evened = Evened(ink, nothing[0], ink, (1 / 3, 1 / 3, 1 / 3), dark=False, noise=0.0, background=nothing)
+    evened = EvenedPage(
+        ink, nothing[0], ink, (1 / 3, 1 / 3, 1 / 3), dark=False, noise=0.0, background=nothing
+    )
     segments = find_segments(ink.numpy(), 0.0)
     back = np.eye(3)[:2] * np.array([[original[0] / width], [original[1] / height]])
     sheet = torch.ones(height, width, dtype=torch.bool)
@@ -109,5 +111,5 @@ def _working_size(picture: Tensor) -> Tensor:
     size = [max(1, round(side * scale)) for side in picture.shape[1:]]
     mode = "bilinear" if scale < 1 else "bicubic"
     resized = F.interpolate(picture[None], size=size, mode=mode, align_corners=False, antialias=scale < 1)
-    enlarged: Tensor = resized[0].clamp(0, 1)
-    return enlarged
+    clamped: Tensor = resized[0].clamp(0, 1)
+    return clamped

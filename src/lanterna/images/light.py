@@ -1,4 +1,4 @@
-"""From a photograph to ink alone: which way ink differs from paper, and how much, whatever the light."""
+"""Separation of ink from paper in a photograph, whatever the lighting."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_COARSE = 4  # the paper's brightness is worked out at a quarter of the size
-_WIDEST_STROKE = 1 / 7  # of the longer side: a drawing of one digit that fills the picture has such strokes
+_COARSE = 4  # the paper's brightness is computed at a quarter of the size
+_WIDEST_STROKE = 1 / 7  # of the longer side: the strokes of a single digit that fills the picture
 
 
-class Evened(NamedTuple):
-    """A picture's light and ink, each `(H, W)`.
+class EvenedPage(NamedTuple):
+    """A picture's lighting and ink, each `(H, W)`.
 
-    `grey` is the picture along the colour direction in which its ink differs from its paper; `paper` what it
-    would be with nothing written; `ink` how far each place is from paper to full black, 0 to 1, whatever the
-    light. `direction` is that colour direction (three shares of red, green and blue that add to 1), `dark`
-    whether ink is darker than paper, `noise` the deviation of `ink` where there is only paper.
+    `grey` is the picture projected on the colour direction in which its ink differs from its paper; `paper`
+    the same without writing; `ink` the position of each pixel between paper (0) and full black (1), whatever
+    the lighting. `direction` is that colour direction (shares of red, green and blue that add to 1), `dark`
+    whether ink is darker than paper, `noise` the standard deviation of `ink` on blank paper.
     """
 
     grey: Tensor
@@ -27,15 +27,15 @@ class Evened(NamedTuple):
     direction: tuple[float, float, float]
     dark: bool
     noise: float
-    background: Tensor  # (3, H, W): the paper in all colours, as it is in the picture
+    background: Tensor  # (3, H, W): the paper in the picture's colours
 
 
-def even_light(picture: Tensor) -> Evened:
-    """Even out the light of a picture `(3, H, W)` in [0, 1].
+def even_light(picture: Tensor) -> EvenedPage:
+    """Even out the lighting of a picture `(3, H, W)` in [0, 1].
 
-    Paper is what a grey closing leaves (the largest value nearby, then the smallest of those): strokes
-    narrower than the window are filled, while the edge of a shadow stays where it is, which a blurred
-    background would smear. Light multiplies, so ink is the share of the paper's light that is missing.
+    The paper is a grey-scale closing of the picture (a maximum filter, then a minimum filter): strokes
+    narrower than the window are filled, while the edge of a shadow stays sharp, which a blurred background
+    would smear. Lighting multiplies, so ink is the share of the paper's light that is missing.
     """
     dark = _ink_is_dark(picture)
     upright = picture if dark else 1 - picture
@@ -48,7 +48,7 @@ def even_light(picture: Tensor) -> Evened:
     noise = float((ink[::3, ::3] - middle).abs().median()) * 1.4826
     grey = (picture * weights).sum(0)
     background = (paper * weights).sum(0)
-    return Evened(
+    return EvenedPage(
         grey=grey,
         paper=background if dark else 1 - background,
         ink=(ink - middle).clamp(0, 1),
@@ -60,7 +60,7 @@ def even_light(picture: Tensor) -> Evened:
 
 
 def _ink_is_dark(picture: Tensor) -> bool:
-    """Ink is the rarer side: do places differ from the middle of what surrounds them mostly downwards?"""
+    """Return whether ink is darker than paper, from the skewness of the deviations from local medians."""
     brightness = picture.mean(0, keepdim=True).unsqueeze(0)  # (1, 1, H, W)
     side = max(picture.shape[1:])
     step = max(1, round(side / 500))
@@ -76,23 +76,23 @@ def _ink_is_dark(picture: Tensor) -> bool:
 
 
 def _paper(picture: Tensor) -> Tensor:
-    """The picture with nothing written on it, `(3, H, W)`, for dark ink."""
+    """Return the picture without its dark ink, `(3, H, W)`."""
     height, width = picture.shape[1:]
     small = F.avg_pool2d(picture.unsqueeze(0), _COARSE, ceil_mode=True, count_include_pad=False)
     reach = max(3, round(max(small.shape[-2:]) * _WIDEST_STROKE / 2))
-    # What lies at the border is taken to go on beyond it: a strip of table is table, not a wide stroke.
+    # The border is assumed to continue outside the picture: a strip of table is table, not a wide stroke.
     padded = F.pad(small, (2 * reach,) * 4, mode="replicate")
-    closed = -slide_max(-slide_max(padded, reach), reach)
+    closed = -max_filter(-max_filter(padded, reach), reach)
     closed = closed[..., 2 * reach : -2 * reach, 2 * reach : -2 * reach]
-    # One coarse pixel of darkness more: beside a shadow's edge the enlarged paper is never too bright.
-    careful = -F.max_pool2d(-closed, 3, 1, 1)
-    return F.interpolate(careful, size=(height, width), mode="bilinear", align_corners=False)[0]
+    # Darken by one coarse pixel, so that the enlarged paper is not too bright next to a shadow's edge.
+    darkened = -F.max_pool2d(-closed, 3, 1, 1)
+    return F.interpolate(darkened, size=(height, width), mode="bilinear", align_corners=False)[0]
 
 
-def slide_max(x: Tensor, reach: int, *, down: bool = True, across: bool = True) -> Tensor:
-    """The largest value within `reach` pixels, `(..., H, W)`: running maxima of doubling length."""
-    for dimension, wanted in ((-2, down), (-1, across)):
-        if wanted and reach:
+def max_filter(x: Tensor, reach: int, *, down: bool = True, across: bool = True) -> Tensor:
+    """Return the maximum within `reach` pixels, `(..., H, W)`, by running maxima of doubling length."""
+    for dimension, enabled in ((-2, down), (-1, across)):
+        if enabled and reach:
             x = _running_max(x, 2 * reach + 1, dimension)
     return x
 
@@ -106,17 +106,17 @@ def _running_max(x: Tensor, window: int, dimension: int) -> Tensor:
     length = 1
     while length < window:
         step = min(length, window - length)
-        kept = x.shape[dimension] - step
-        x = torch.maximum(x.narrow(dimension, 0, kept), x.narrow(dimension, step, kept))
+        valid = x.shape[dimension] - step
+        x = torch.maximum(x.narrow(dimension, 0, valid), x.narrow(dimension, step, valid))
         length += step
     return x.narrow(dimension, 0, size)
 
 
-def slide_sum(x: Tensor, window: int, dimension: int) -> Tensor:
-    """The sum of every `window` numbers side by side along a dimension, which becomes `window - 1` shorter.
+def sliding_sum(x: Tensor, window: int, dimension: int) -> Tensor:
+    """Return the sums of `window` consecutive values along a dimension, which becomes `window - 1` shorter.
 
-    Divided by `window` it is what torch's pooling gives to the last bit, several times as fast: whole planes
-    are added.
+    Divided by `window` the result is bit-identical to torch's average pooling, but several times as fast:
+    full planes are added.
     """
     length = x.shape[dimension] - window + 1
     total = x.narrow(dimension, 0, length).clone()
@@ -126,12 +126,12 @@ def slide_sum(x: Tensor, window: int, dimension: int) -> Tensor:
 
 
 def _ink_direction(missing: Tensor) -> Tensor:
-    """The colour in which ink shows most: the mean of the strongest differences from paper, `(3,)`."""
-    sample = missing[:, ::2, ::2].flatten(1)  # (3, places)
+    """Return the colour in which ink shows most: the mean of the strongest differences from paper, `(3,)`."""
+    sample = missing[:, ::2, ::2].flatten(1)  # (3, pixels)
     strength = sample.amax(0)
     count = max(1, strength.numel() // 100)
     strongest = strength.topk(count).indices
     mean = sample[:, strongest].mean(1).clamp_min(0)
-    # Squared, so that a channel in which the ink hardly shows adds little of its noise.
+    # Squared, so that a channel in which the ink is faint adds little noise.
     shares = mean**2
     return shares / shares.sum() if float(shares.sum()) > 1e-8 else torch.full((3,), 1 / 3)

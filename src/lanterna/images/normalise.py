@@ -1,8 +1,8 @@
-"""Found digits made to look as the training digits do: size, place, lean and stroke.
+"""Normalisation of segmented digits to the training digits' size, position, slant and stroke width.
 
 LeCun et al. (1998) fitted each digit into a box of 20 × 20 pixels and moved its centre of mass to the centre
-of 28 × 28. Reading repeats that, and brings two things nearer to the training digits that pens and hands
-change: how wide the stroke is for the digit's size, and how far it leans.
+of 28 × 28. Reading does the same, and also corrects two properties that depend on the pen and the hand: the
+stroke width relative to the digit's size, and the slant.
 """
 
 from __future__ import annotations
@@ -20,16 +20,18 @@ SIDE = 28
 _BOX = 20
 _FINE = 48  # the longer side of a digit while its stroke is measured and changed
 _CANVAS = 64
-_FAR = 16.0  # pixels of the canvas beyond which distance does not matter
-_STROKES = (2.4, 3.2)  # pixels of 28: where most training digits lie
-_STANDS = 0.45  # a lean (sideways per upwards) that is left as it is: training digits lean as far
-_BATCH = 8  # 8 × 64 × 64 numbers: few enough that torch does not wake its other threads for every step
+_MAX_DISTANCE = 16.0  # pixels of the canvas; larger distances do not matter
+_STROKES = (2.4, 3.2)  # pixels of 28: the range of most training digits
+_MAX_SLANT = 0.45  # horizontal per vertical; not corrected below this: training digits slant as much
+_BATCH = 8  # 8 × 64 × 64 numbers: too few for torch to start its other threads at every step
 
 
 class Normalised(NamedTuple):
-    """`images` `(N, 1, 28, 28)`, what the network sees; and each digit after each step, to be shown:
-    `boxed` in its 20 × 20 box, `centred` on its centre of mass, `upright` with its lean taken out. `stroke`
-    is each digit's own stroke width in those pixels, `lean` its lean (sideways per upwards, right positive).
+    """Normalised digits, and each intermediate step for display.
+
+    `images` `(N, 1, 28, 28)` is the network's input; `boxed` is each digit in its 20 × 20 box, `centred` on
+    its centre of mass, `upright` with its slant removed. `stroke` is each digit's original stroke width in
+    those pixels, `lean` its slant (horizontal per vertical, right positive).
     """
 
     images: Tensor
@@ -41,7 +43,7 @@ class Normalised(NamedTuple):
 
 
 def normalise(patches: Sequence[Tensor]) -> Normalised:
-    """Make digit images of patches of ink, each `(h, w)`, cropped to the ink, 1 where it is strongest."""
+    """Normalise patches of ink, each `(h, w)`, cropped to the ink, with a maximum of 1."""
     parts = [_normalise(patches[start : start + _BATCH]) for start in range(0, len(patches), _BATCH)]
     if not parts:
         empty, none = torch.zeros(0, 1, SIDE, SIDE), torch.zeros(0)
@@ -53,39 +55,39 @@ def _normalise(patches: Sequence[Tensor]) -> Normalised:
     canvas = torch.stack([_on_canvas(patch) for patch in patches])  # (N, 64, 64)
     inside = canvas > 0.5
     # Signed distance to the edge of the stroke, positive inside, in pixels of the canvas.
-    outwards, inwards = _distance(torch.cat([~inside, inside])).chunk(2)
+    outwards, inwards = _distance_transform(torch.cat([~inside, inside])).chunk(2)
     distance = (outwards - inwards).sub(0.5 * inside.float() - 0.5 * (~inside).float())
     area = inside.flatten(1).sum(1).clamp_min(1)
-    # Across a stroke of width w the distance to its edge is w / 4 in the mean.
+    # Across a stroke of width w the mean distance to its edge is w / 4.
     stroke = 4 * (distance * inside).flatten(1).sum(1) / area  # (N,)
-    boxes = _extent(inside)  # (N, 4): x0, y0, x1, y1
+    boxes = _bounding_boxes(inside)  # (N, 4): x0, y0, x1, y1
     longest = torch.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]).clamp_min(1)
     unit = _BOX / longest  # pixels of 28 per pixel of the canvas
-    wanted = (stroke * unit).clamp(*_STROKES)
-    # Widening by g makes the digit larger by g too, which the box then shrinks: solve for both together.
-    grow = (wanted * longest / _BOX - stroke) / (1 - wanted / _BOX).clamp_min(0.5)
+    target = (stroke * unit).clamp(*_STROKES)
+    # Widening by g also enlarges the digit by g, which the box then shrinks: solve for both together.
+    grow = (target * longest / _BOX - stroke) / (1 - target / _BOX).clamp_min(0.5)
     grow = torch.minimum(grow, 0.35 * longest)
     ink = (0.5 + (distance + grow.view(-1, 1, 1) / 2) / 1.6).clamp(0, 1)
     plain = (0.5 + distance / 1.6).clamp(0, 1)
 
     middle = torch.stack([boxes[:, 0] + boxes[:, 2], boxes[:, 1] + boxes[:, 3]], 1) / 2
     lean, mass = _moments(ink)
-    shear = torch.sign(lean) * (lean.abs() - _STANDS).clamp(0, 0.6)
-    still = torch.zeros_like(shear)
-    # All four at once: for a single digit, the calls cost more than the work.
-    images, boxed, centred, upright = _placed(
+    shear = torch.sign(lean) * (lean.abs() - _MAX_SLANT).clamp(0, 0.6)
+    no_shear = torch.zeros_like(shear)
+    # All four in one batch: for a single digit, the calls take longer than the computation.
+    images, boxed, centred, upright = _place(
         torch.cat([ink, plain, plain, plain]),
         torch.cat([mass, middle, mass, mass]),
         torch.cat([longest + grow, longest, longest, longest]),
-        torch.cat([shear, still, still, shear]),
+        torch.cat([shear, no_shear, no_shear, shear]),
     ).chunk(4)
     return Normalised(images, boxed, centred, upright, stroke * unit, lean)
 
 
 def _on_canvas(patch: Tensor) -> Tensor:
-    """A patch enlarged or reduced so that its longer side is 48 pixels, in the middle of 64 × 64."""
+    """Resize a patch so that its longer side is 48 pixels, and centre it on 64 × 64."""
     height, width = patch.shape
-    # Half a pixel more on every side: ink ends softly, and its edge is where it is half as strong.
+    # One pixel of padding: ink fades out softly, and its edge is where it has half its strength.
     padded = F.pad(patch, (1, 1, 1, 1))
     scale = _FINE / max(height, width)
     size = (max(2, round((height + 2) * scale)), max(2, round((width + 2) * scale)))
@@ -99,27 +101,27 @@ def _on_canvas(patch: Tensor) -> Tensor:
     return canvas
 
 
-def _distance(targets: Tensor) -> Tensor:
-    """From every pixel to the nearest of `targets` `(N, H, W)`, up to 16 pixels: along rows, then columns.
+def _distance_transform(targets: Tensor) -> Tensor:
+    """Return each pixel's distance to the nearest of `targets` `(N, H, W)`, up to 16 pixels.
 
-    The nearest in the plane is the nearest of the rows' own nearest (Felzenszwalb and Huttenlocher 2012,
-    "Distance transforms of sampled functions"), found here by shifting the whole batch.
+    The transform is separable into rows and columns (Felzenszwalb and Huttenlocher 2012, "Distance transforms
+    of sampled functions"); each pass is computed by shifting the full batch.
     """
-    squares = torch.where(targets, 0.0, _FAR * _FAR)  # (N, H, W)
+    squares = torch.where(targets, 0.0, _MAX_DISTANCE * _MAX_DISTANCE)  # (N, H, W)
     for dimension in (2, 1):
         nearest = squares.clone()
         size = squares.shape[dimension]
-        for shift in range(1, int(_FAR) + 1):
-            kept = size - shift
-            moved = squares + shift * shift
-            ahead, behind = nearest.narrow(dimension, 0, kept), nearest.narrow(dimension, shift, kept)
-            torch.minimum(ahead, moved.narrow(dimension, shift, kept), out=ahead)
-            torch.minimum(behind, moved.narrow(dimension, 0, kept), out=behind)
+        for shift in range(1, int(_MAX_DISTANCE) + 1):
+            overlap = size - shift
+            shifted = squares + shift * shift
+            ahead, behind = nearest.narrow(dimension, 0, overlap), nearest.narrow(dimension, shift, overlap)
+            torch.minimum(ahead, shifted.narrow(dimension, shift, overlap), out=ahead)
+            torch.minimum(behind, shifted.narrow(dimension, 0, overlap), out=behind)
         squares = nearest
     return squares.sqrt()
 
 
-def _extent(inside: Tensor) -> Tensor:
+def _bounding_boxes(inside: Tensor) -> Tensor:
     columns, rows = inside.any(1).float(), inside.any(2).float()
     first, last = columns.argmax(1), inside.shape[2] - columns.flip(1).argmax(1)
     top, bottom = rows.argmax(1), inside.shape[1] - rows.flip(1).argmax(1)
@@ -127,7 +129,7 @@ def _extent(inside: Tensor) -> Tensor:
 
 
 def _moments(ink: Tensor) -> tuple[Tensor, Tensor]:
-    """Lean (sideways per upwards, `(N,)`) and centre of mass `(N, 2)` as x, y in pixels."""
+    """Return the slant (horizontal per vertical, `(N,)`) and the centre of mass `(N, 2)`: x, y in pixels."""
     positions = torch.arange(ink.shape[-1], dtype=torch.float32) + 0.5
     mass = ink.flatten(1).sum(1).clamp_min(1e-3)
     x = (ink.sum(1) * positions).sum(1) / mass
@@ -138,8 +140,8 @@ def _moments(ink: Tensor) -> tuple[Tensor, Tensor]:
     return -tilt / tall.clamp_min(1.0), torch.stack([x, y], 1)
 
 
-def _placed(ink: Tensor, centre: Tensor, longest: Tensor, shear: Tensor) -> Tensor:
-    """Digits drawn into 28 × 28, `centre` (N, 2) in the middle, `longest` pixels as 20, sheared upright."""
+def _place(ink: Tensor, centre: Tensor, longest: Tensor, shear: Tensor) -> Tensor:
+    """Resample digits to 28 × 28: `centre` (N, 2) in the middle, `longest` pixels scaled to 20, sheared."""
     fine = 3
     scale = longest / _BOX * SIDE / ink.shape[-1]  # of one output width, in canvas widths
     across = 2 * centre / ink.shape[-1] - 1

@@ -1,4 +1,4 @@
-"""One door in, one door out: files to pictures and back. A picture is float32 `(3, H, W)` in [0, 1], sRGB."""
+"""Opening and saving of picture files. A picture is a float32 tensor `(3, H, W)` in [0, 1], sRGB."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from lanterna.errors import LanternaError, UsageError
-from lanterna.files import refuse_to_overwrite, replacing
+from lanterna.files import atomic_write, refuse_to_overwrite
 from lanterna.images import recipe as recipes
-from lanterna.images.colour import flattened, plain, srgb_profile, to_srgb, to_tensor
-from lanterna.images.decoding import Source, opened
+from lanterna.images.colour import flatten_alpha, srgb_profile, to_srgb, to_standard_mode, to_tensor
+from lanterna.images.decoding import Source, open_image
 from lanterna.images.prints import write_deep_png
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from lanterna.images.recipe import Recipe
 
-_ROWS = 256  # rows that are made levels of at a time, so that a large picture is not in the memory often
+_ROWS = 256  # rows converted to 8 bits at a time, to avoid copies of a large picture
 _ORIENTATION, _XMP = 274, 700  # EXIF and TIFF tags
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -34,7 +34,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# By suffix: the format, its longest side in pixels, and the quality unless another is asked for.
+# By suffix: the format, its maximum side in pixels, and the default quality.
 _SAVED_AS = {
     ".png": ("PNG", 2**31 - 1, None),
     ".jpg": ("JPEG", 65_500, 92),
@@ -47,30 +47,30 @@ _SAVED_AS = {
 
 
 def open_picture(source: Source, *, longest: int | None = None) -> Tensor:
-    """Open a picture file as float32 `(3, H, W)` in [0, 1], sRGB, the way up that it was taken.
+    """Open a picture file as float32 `(3, H, W)` in [0, 1], sRGB, with its EXIF orientation applied.
 
     `source` is a path, the bytes of a file or a binary stream: PNG, JPEG, WebP, AVIF, TIFF, the first frame
-    of a GIF, HEIC with pillow-heif. `longest` is the most pixels that the longer side may have: a larger
-    picture is made smaller as cheaply as its format allows, a smaller one stays as it is. Grey pictures have
-    three equal channels; transparency becomes white; colour profiles are converted, broken ones ignored.
-    16-bit greys keep their depth, 16-bit colours their upper 8 bits.
+    of a GIF, HEIC with pillow-heif. `longest` is the maximum length of the longer side in pixels: a larger
+    picture is reduced as cheaply as its format allows, a smaller one is unchanged. Grey pictures have three
+    equal channels; transparency becomes white; colour profiles are converted, broken ones ignored. 16-bit
+    greys retain their depth, 16-bit colours their upper 8 bits.
 
-    Errors: `UsageError`, one line, where `source` cannot be read as a picture, has over 200 million pixels,
-    a side of over 65,536, or is a JPEG of over 100 scans.
+    Errors: `UsageError`, one line, if `source` cannot be read as a picture, has over 200 million pixels or a
+    side of over 65,536, or is a JPEG of over 100 scans.
     """
     if longest is not None and longest < 1:
         raise UsageError(f"longest: a picture is at least 1 pixel long, got {longest}")
-    with opened(source) as file:
+    with open_image(source) as file:
         size = _size_within(file.size, longest)
         if size != file.size:
             file.draft(None, size)  # a JPEG is decoded at a half, a quarter or an eighth of its size
         file.load()
         orientation = _orientation(file)
-        picture = plain(file)
+        picture = to_standard_mode(file)
         if size != file.size and max(picture.size) > max(size):
-            size = _size_within(picture.size, longest)  # Pillow turns a TIFF while it loads it
+            size = _size_within(picture.size, longest)  # Pillow rotates a TIFF while loading it
             picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
-        picture = flattened(to_srgb(picture, file.info.get("icc_profile")))
+        picture = flatten_alpha(to_srgb(picture, file.info.get("icc_profile")))
         if orientation in _TURNS:
             picture = picture.transpose(_TURNS[orientation])
         return to_tensor(picture)
@@ -87,19 +87,19 @@ def _orientation(file: Image.Image) -> int:
     try:
         return int(file.getexif().get(_ORIENTATION, 1))
     except Exception:
-        return 1  # EXIF is a file inside the file and as often broken; the picture is not worse for it
+        return 1  # broken EXIF is common, and does not affect the pixels
 
 
-def check_place(path: str | Path, *, force: bool = False) -> None:
-    """Whether a picture can be saved there, to be asked before long work.
+def check_picture_path(path: str | Path, *, force: bool = False) -> None:
+    """Check that a picture can be saved at `path`, before any long work.
 
-    Errors: `UsageError` where the suffix is none that pictures are saved as, or the place is taken.
+    Errors: `UsageError` if the suffix is not supported or the path is taken.
     """
-    _saved_as(Path(path))
+    _format_of(Path(path))
     refuse_to_overwrite(Path(path), force=force)
 
 
-def _saved_as(path: Path) -> tuple[str, int, int | None]:
+def _format_of(path: Path) -> tuple[str, int, int | None]:
     if path.suffix.lower() not in _SAVED_AS:
         kind = f"{path.suffix} pictures" if path.suffix else "a picture without a suffix"
         raise UsageError(f"{path}: Lanterna does not save {kind}: use .png, .jpg, .webp, .avif or .tiff")
@@ -116,83 +116,83 @@ def save_picture(
     bits: Literal[8, 16] = 8,
     dpi: float | None = None,
 ) -> None:
-    """Save a picture, whole or not at all, as PNG, JPEG, WebP, AVIF or TIFF by the suffix of `path`.
+    """Save a picture atomically as PNG, JPEG, WebP, AVIF or TIFF, by the suffix of `path`.
 
-    `picture` is a float tensor `(3, H, W)` on any device; values beyond [0, 1] are cut off, as techniques
-    overshoot by a little. `recipe` is the recipe that the file carries; nothing else is written into it,
-    so nothing of a photograph's own data (place, camera, time) comes along. `quality` is 1 to 100, for
-    JPEG (else 92), WebP (90) and AVIF (80). The file is marked as sRGB. For prints: `bits` 16 a channel, in a
-    PNG, and `dpi`, dots per inch, in a PNG, TIFF or JPEG; these carry the sRGB profile itself.
+    `picture` is a float tensor `(3, H, W)` on any device; values outside [0, 1] are clipped, as techniques
+    overshoot slightly. `recipe` is the recipe that the file carries; it is the only metadata, so none of a
+    photograph's (place, camera, time) is copied. `quality` is 1 to 100, for JPEG (default 92), WebP (90) and
+    AVIF (80). The file is tagged as sRGB. For prints: `bits` 16 per channel, in a PNG, and `dpi`, dots per
+    inch, in a PNG, TIFF or JPEG; these embed the sRGB profile.
 
-    Errors: `UsageError` where the tensor is no picture, the suffix unknown or without what is asked for, the
-    place taken and `force` not given; `LanternaError` where the folder cannot be written.
+    Errors: `UsageError` if the tensor is no picture, the suffix is unknown or does not support an option, or
+    the path is taken and `force` is not given; `LanternaError` if the folder cannot be written.
     """
     path = Path(path)
-    form, most, usual_quality = _saved_as(path)
+    form, max_side, default_quality = _format_of(path)
     refuse_to_overwrite(path, force=force)
     if bits != 8 and form != "PNG":
-        raise UsageError(f"{path}: {bits} bits a channel are kept in a .png only")
+        raise UsageError(f"{path}: {bits} bits per channel can only be saved as .png")
     if dpi is not None:
-        check_print_place(path)
+        check_print_path(path)
     if quality is not None and not 1 <= quality <= 100:
         raise UsageError(f"quality: expected 1 to 100, got {quality}")
     if bits == 16:
-        _refuse_no_picture(picture)
-        with replacing(path) as temporary, temporary.open("wb") as file:
+        _check_picture(picture)
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
             text = _itxt(recipes.to_json(recipe)) if recipe else b""
             write_deep_png(file, picture.detach(), dpi=dpi, profile=srgb_profile(), text=text)
         return
-    image = Image.fromarray(_levels(picture))
-    if max(image.size) > most:
-        raise UsageError(f"{path}: {form} holds at most {most:,} pixels a side: save it as .png or .tiff")
+    image = Image.fromarray(_to_8_bits(picture))
+    if max(image.size) > max_side:
+        raise UsageError(f"{path}: {form} holds at most {max_side:,} pixels a side: save it as .png or .tiff")
     options = _options(form, recipe)
-    if usual_quality is not None:
-        options["quality"] = quality or usual_quality
+    if default_quality is not None:
+        options["quality"] = quality or default_quality
     if dpi is not None:
         options |= {"dpi": (dpi, dpi), "icc_profile": srgb_profile()}
-        if form == "PNG":  # a profile takes the place of the mark
-            options["pnginfo"] = _notes(recipe)
-    with replacing(path) as temporary:
+        if form == "PNG":  # a profile replaces the sRGB chunk
+            options["pnginfo"] = _png_text(recipe)
+    with atomic_write(path) as temporary:
         try:
             image.save(temporary, form, **options)
         except (ValueError, RuntimeError, MemoryError) as error:
             raise LanternaError(f"{path} cannot be written as {form}: {error}") from error
 
 
-def check_print_place(path: Path) -> None:
-    """Whether a file of that name can say how large it is to be printed. Errors: `UsageError`."""
-    if _saved_as(path)[0] not in ("PNG", "TIFF", "JPEG"):
-        raise UsageError(f"{path}: a print is saved as .png (with 16 bits a channel), .tiff or .jpg")
+def check_print_path(path: Path) -> None:
+    """Raise `UsageError` if the format of `path` does not store a print's resolution."""
+    if _format_of(path)[0] not in ("PNG", "TIFF", "JPEG"):
+        raise UsageError(f"{path}: a print is saved as .png (with 16 bits per channel), .tiff or .jpg")
 
 
-def _levels(picture: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """A picture as 8-bit levels, `(H, W, 3)`."""
-    _refuse_no_picture(picture)
+def _to_8_bits(picture: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Convert a picture to 8-bit values, `(H, W, 3)`."""
+    _check_picture(picture)
     _, height, width = picture.shape
     levels = torch.empty(height, width, 3, dtype=torch.uint8)
-    for rows, some in zip(torch.split(levels, _ROWS), torch.split(picture.detach(), _ROWS, 1), strict=True):
-        values = some.cpu().float().clamp(0, 1).mul_(255).round_()
+    for rows, part in zip(torch.split(levels, _ROWS), torch.split(picture.detach(), _ROWS, 1), strict=True):
+        values = part.cpu().float().clamp(0, 1).mul_(255).round_()
         rows.copy_(values.permute(1, 2, 0))
-    found: np.ndarray[Any, np.dtype[np.uint8]] = levels.numpy()
-    return found
+    array: np.ndarray[Any, np.dtype[np.uint8]] = levels.numpy()
+    return array
 
 
-def _refuse_no_picture(picture: Tensor) -> None:
+def _check_picture(picture: Tensor) -> None:
     shape = tuple(picture.shape)
     if len(shape) != 3 or shape[0] != 3 or 0 in shape:
         raise UsageError(f"a picture has the shape (3, height, width), got {shape}")
     if not picture.is_floating_point():
         raise UsageError(f"a picture holds floats in [0, 1], got {picture.dtype}: divide it by 255 first")
     if not picture.isfinite().all():
-        raise UsageError("the picture holds values that are no numbers (NaN or infinity): it is not saved")
+        raise UsageError("the picture has values that are NaN or infinite: it was not saved")
 
 
 def _options(form: str, recipe: Recipe | None) -> dict[str, Any]:
     packet = recipes.to_xmp(recipe) if recipe else None
     if form == "PNG":
-        notes = _notes(recipe)
-        notes.add(b"sRGB", b"\x00")
-        return {"pnginfo": notes}
+        text = _png_text(recipe)
+        text.add(b"sRGB", b"\x00")
+        return {"pnginfo": text}
     if form == "TIFF":
         tags = ImageFileDirectory_v2()
         if packet:
@@ -201,17 +201,17 @@ def _options(form: str, recipe: Recipe | None) -> dict[str, Any]:
     options: dict[str, Any] = {"xmp": packet} if packet else {}
     if form == "JPEG":
         options |= {"subsampling": 0, "optimize": True}
-    # Without a profile an AVIF says by itself that it is sRGB.
+    # Without a profile an AVIF is tagged as sRGB.
     return options if form == "AVIF" else {**options, "icc_profile": srgb_profile()}
 
 
-def _notes(recipe: Recipe | None) -> PngInfo:
-    notes = PngInfo()
+def _png_text(recipe: Recipe | None) -> PngInfo:
+    text = PngInfo()
     if recipe:
-        notes.add_itxt(recipes.KEYWORD, recipes.to_json(recipe))
-    return notes
+        text.add_itxt(recipes.KEYWORD, recipes.to_json(recipe))
+    return text
 
 
 def _itxt(text: str) -> bytes:
-    """The content of an iTXt chunk, as Pillow writes it: keyword, not packed, no language, no translation."""
+    """Return an iTXt chunk as Pillow writes it: keyword, no compression, no language, no translation."""
     return f"{recipes.KEYWORD}\0\0\0\0\0{text}".encode()

@@ -1,7 +1,7 @@
-"""The recipe in every saved picture: all that is needed to make it again, and nothing of whom it shows.
+"""The recipe in every saved picture: everything needed to create it again.
 
-It is JSON, in a PNG as the text `lanterna`, elsewhere in an XMP packet. It comes back from strangers' files,
-so it is bounded, parsed as nothing but JSON, and checked field by field.
+It is JSON: in a PNG the text `lanterna`, in other formats part of an XMP packet. Recipes are read from
+untrusted files, so their size is limited, and they are parsed as JSON and validated field by field.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from pydantic import (
 import lanterna
 from lanterna import shelf
 from lanterna.documents import check_document
-from lanterna.errors import UsageError, escaped
+from lanterna.errors import UsageError, escape
 from lanterna.files import sha256
-from lanterna.images.decoding import Source, named, opened
+from lanterna.images.decoding import Source, open_image, source_name
 from lanterna.renamed import current_recipe, original_name
 
 if TYPE_CHECKING:
@@ -41,20 +41,20 @@ if TYPE_CHECKING:
     from torch import nn
 
 KEYWORD = "lanterna"
-BYTES_LIMIT = 60_000
-"""The most bytes a recipe may have: what one segment of a JPEG holds, with room for the packet around it."""
+MAX_RECIPE_BYTES = 60_000
+"""The maximum size of a recipe: one segment of a JPEG, with room for the packet around it."""
 
-DeviceKind = Literal["cpu", "cuda", "mps"]
+DeviceType = Literal["cpu", "cuda", "mps"]
 Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Text = Annotated[str, Field(max_length=4096)]
 _settings = TypeAdapter(dict[str, JsonValue])
 
 
-class Input(BaseModel):
-    """A picture that went in: where it was (`-` for standard input), and the sha256 of its file.
+class RecipeInput(BaseModel):
+    """An input picture: its path (`-` for standard input) and the sha256 of its file.
 
-    `role` says what it was for where it is not the picture itself: `guide`, `mask`.
+    `role` is empty for the main picture, otherwise for example `guide` or `mask`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -68,8 +68,8 @@ class Input(BaseModel):
         return {name: value for name, value in fields(self).items() if name != "role" or value}
 
 
-class Weights(BaseModel):
-    """The network that was used, by name, and the sha256 of its weights (None: whatever it has now)."""
+class RecipeNetwork(BaseModel):
+    """The network that was used: its name, and the sha256 of its weights (None: the current ones)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -78,7 +78,7 @@ class Weights(BaseModel):
 
 
 class Change(BaseModel):
-    """Settings that were changed while the work ran, and the step after which they counted."""
+    """Settings that were changed during a run, and the step after which they applied."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -87,9 +87,9 @@ class Change(BaseModel):
 
 
 class Recipe(BaseModel):
-    """How a picture was made: which verb, with which settings, from what, on which machine.
+    """How a picture was created: the verb, its settings, its inputs and the machine.
 
-    `settings` are those that it ended with; `changes` says which of them were changed on the way, and when.
+    `settings` are the final ones; `changes` lists the settings that were changed during the run, and when.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -98,13 +98,13 @@ class Recipe(BaseModel):
     lanterna: Text
     torch: Text
     machine: Text
-    device: DeviceKind
+    device: DeviceType
     threads: int = Field(ge=1, le=4096)
     verb: Word
     output: Word
     settings: dict[str, JsonValue]
-    inputs: tuple[Input, ...] = ()
-    network: Weights | None = None
+    inputs: tuple[RecipeInput, ...] = ()
+    network: RecipeNetwork | None = None
     seed: int = Field(ge=0, lt=2**63)
     shelf: dict[str, dict[str, str]] = {}
     changes: tuple[Change, ...] = ()
@@ -125,35 +125,37 @@ def make_recipe(
     settings: Mapping[str, Any] | BaseModel,
     *,
     device: torch.device | str = "cpu",
-    inputs: Iterable[str | Path | Input] = (),
+    inputs: Iterable[str | Path | RecipeInput] = (),
     network: nn.Module | None = None,
     network_name: str | None = None,
     shelf_items: Iterable[str] = (),
 ) -> Recipe:
-    """The recipe of a picture that is being made here and now.
+    """Create the recipe of a picture that this process has computed.
 
-    `output` says which of the verb's pictures it is (`page`, `steps`); the seed is the settings' own `seed`.
-    `inputs` are the files that went in, or their notes where they are no files; `network` is the one that
-    was used (its `name` unless `network_name` says how it is asked for); `shelf_items` are what it all
-    stands on. Errors: `UsageError` where an input cannot be read or the recipe is too long to be kept.
+    `output` is the verb's output (`page`, `steps`); the seed is the settings' `seed`. `inputs` are the input
+    files, or `RecipeInput`s for data that did not come from files; `network` is the one that was used, saved
+    under `network_name` or else its `name`; `shelf_items` are the shelf's items that were used.
+    Errors: `UsageError` if an input cannot be read or the recipe is too long.
     """
     if isinstance(settings, BaseModel):
         settings = settings.model_dump(mode="json")
-    noted = tuple(note if isinstance(note, Input) else note_input(note) for note in inputs)
-    used = None
+    recipe_inputs = tuple(
+        entry if isinstance(entry, RecipeInput) else make_recipe_input(entry) for entry in inputs
+    )
+    recipe_network = None
     if network is not None:
-        used = Weights(name=network_name or str(network.name), sha256=weights_sha256(network))
+        recipe_network = RecipeNetwork(name=network_name or str(network.name), sha256=weights_sha256(network))
     recipe = Recipe(
         lanterna=lanterna.__version__,
         torch=torch.__version__,
-        machine=this_machine(torch.device(device)),
-        device=cast("DeviceKind", torch.device(device).type),
+        machine=describe_machine(torch.device(device)),
+        device=cast("DeviceType", torch.device(device).type),
         threads=torch.get_num_threads(),
         verb=verb,
         output=output,
         settings=_settings.validate_python(dict(settings)),
-        inputs=noted,
-        network=used,
+        inputs=recipe_inputs,
+        network=recipe_network,
         seed=settings.get("seed", 0),
         shelf={item: dict(shelf.hashes(item)) for item in shelf_items},
     )
@@ -162,28 +164,28 @@ def make_recipe(
 
 
 def with_changes(recipe: Recipe, changes: Iterable[Mapping[str, Any]]) -> Recipe:
-    """The recipe of work whose settings were changed on the way: `{step, settings}` of each `Change`."""
-    return recipe.model_copy(update={"changes": tuple(Change.model_validate(each) for each in changes)})
+    """Return a recipe with the settings' changes during the run, each as `{step, settings}`."""
+    return recipe.model_copy(update={"changes": tuple(Change.model_validate(change) for change in changes)})
 
 
-def note_input(path: str | Path | bytes, *, role: str = "", name: str | None = None) -> Input:
-    """The note of an input file, or of the bytes that came by standard input.
+def make_recipe_input(path: str | Path | bytes, *, role: str = "", name: str | None = None) -> RecipeInput:
+    """Describe an input file, or the bytes read from standard input, for a recipe.
 
-    `name` is how its owner knows the file, where that is not its path.
-
-    A path in the user's home is kept as `~/…`: pictures are shown to others.
+    `name` is the name under which the user knows the file, if that is not its path. A path in the user's home
+    is saved as `~/…`, because pictures are shared.
     """
     if isinstance(path, bytes):
-        return Input(path="-", sha256=hashlib.sha256(path).hexdigest(), role=role)
+        return RecipeInput(path="-", sha256=hashlib.sha256(path).hexdigest(), role=role)
     try:
         digest = sha256(Path(path).expanduser())
     except (OSError, ValueError, RuntimeError) as error:
         raise UsageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    return Input(path=name or _private(Path(path)), sha256=digest, role=role)
+    return RecipeInput(path=name or _private(Path(path)), sha256=digest, role=role)
 
 
 def _private(path: Path) -> str:
-    path = Path(os.fsencode(path).decode("utf-8", "backslashreplace"))  # names need not be UTF-8, recipes are
+    # A file's name need not be UTF-8, a recipe must be.
+    path = Path(os.fsencode(path).decode("utf-8", "backslashreplace"))
     if not path.is_absolute():
         return str(path)
     home = Path(os.path.expanduser("~"))  # noqa: PTH111 (it never fails)
@@ -194,7 +196,7 @@ def _private(path: Path) -> str:
 
 
 def weights_sha256(network: nn.Module) -> str:
-    """One sha256 over all weights of a network: names, types, shapes and values, whatever file held them."""
+    """Return the sha256 of a network's weights: names, dtypes, shapes and values, not the file's format."""
     digest = hashlib.sha256()
     for name, weights in sorted(network.state_dict().items()):
         values = weights.detach().cpu().contiguous()
@@ -203,8 +205,8 @@ def weights_sha256(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def this_machine(device: torch.device) -> str:
-    """What decides how numbers are rounded: the system, the processor's instructions, the GPU where used."""
+def describe_machine(device: torch.device) -> str:
+    """Describe what determines rounding: the system, the processor's instructions, the GPU if one is used."""
     words = [platform.system(), platform.machine(), torch.backends.cpu.get_cpu_capability()]
     if device.type == "cuda":
         words.append(torch.cuda.get_device_name(device))
@@ -212,25 +214,25 @@ def this_machine(device: torch.device) -> str:
 
 
 def to_json(recipe: Recipe) -> str:
-    """The recipe as one line of JSON in ASCII that can stand inside XML as it is.
+    """Return the recipe as one line of ASCII JSON that can be embedded in XML unescaped.
 
-    Errors: `UsageError` where it is longer than `BYTES_LIMIT`.
+    Errors: `UsageError` if it is longer than `MAX_RECIPE_BYTES`.
     """
     text = recipe.model_dump_json(ensure_ascii=True)
-    for sign in "&<>":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    if len(text) > BYTES_LIMIT:
+    for char in "&<>":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    if len(text) > MAX_RECIPE_BYTES:
         raise UsageError(
-            f"the recipe is {len(text):,} bytes long and a picture holds {BYTES_LIMIT:,}: use fewer inputs"
+            f"the recipe is {len(text):,} bytes long, a picture holds {MAX_RECIPE_BYTES:,}: use fewer inputs"
         )
     return text
 
 
 def from_json(text: str | bytes, name: str) -> Recipe:
-    """The recipe in a text from anywhere; `name` is whose it is. Errors: `UsageError` in one line."""
-    if len(text) > BYTES_LIMIT:
+    """Parse an untrusted recipe; `name` is the file's, for errors. Errors: `UsageError` in one line."""
+    if len(text) > MAX_RECIPE_BYTES:
         raise UsageError(
-            f"{name} holds a recipe of more than {BYTES_LIMIT:,} bytes, which Lanterna never writes"
+            f"{name} holds a recipe of more than {MAX_RECIPE_BYTES:,} bytes, which Lanterna never writes"
         )
     try:
         recipe = Recipe.model_validate_json(text)
@@ -244,12 +246,12 @@ def from_json(text: str | bytes, name: str) -> Recipe:
             raise UsageError(
                 f"{name} holds a recipe of a newer Lanterna: update Lanterna to read it"
             ) from error
-        where = printable(".".join(str(part) for part in first["loc"])) or "JSON"
-        raise UsageError(f"{name} holds a broken recipe: {where}: {printable(first['msg'])}") from error
+        field = printable(".".join(str(part) for part in first["loc"])) or "JSON"
+        raise UsageError(f"{name} holds a broken recipe: {field}: {printable(first['msg'])}") from error
 
 
 def to_xmp(recipe: Recipe) -> bytes:
-    """The recipe in an XMP packet (ISO 16684-1), in a namespace of our own."""
+    """Return the recipe as an XMP packet (ISO 16684-1), in Lanterna's namespace."""
     return (
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
         '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
@@ -262,12 +264,12 @@ def to_xmp(recipe: Recipe) -> bytes:
 
 
 def read_recipe(source: Source) -> Recipe:
-    """The recipe in a picture that Lanterna saved. The pixels are not decoded.
+    """Return the recipe in a picture that Lanterna saved, without decoding the pixels.
 
-    Errors: `UsageError`, one line, where it is no picture, carries no recipe or a broken one.
+    Errors: `UsageError`, one line, if it is no picture, or carries no recipe or a broken one.
     """
-    name = named(source)
-    with opened(source) as picture:
+    name = source_name(source)
+    with open_image(source) as picture:
         text = _embedded(picture)
     if text is None:
         raise UsageError(f"{name} carries no recipe: only pictures that Lanterna saved do")
@@ -278,22 +280,22 @@ def _embedded(picture: ImageFile) -> str | bytes | None:
     if picture.format == "PNG" and KEYWORD in picture.info:
         return str(picture.info[KEYWORD])
     if picture.format == "GIF":
-        noted = picture.info.get("comment", b"")
-        return noted if isinstance(noted, bytes) and noted.startswith(b"{") else None
+        comment = picture.info.get("comment", b"")
+        return comment if isinstance(comment, bytes) and comment.startswith(b"{") else None
     packet = picture.info.get("xmp")
     if isinstance(packet, str):
         packet = packet.encode()
     if not isinstance(packet, bytes):
         return None
-    # Found by its tags, not by an XML parser, which a hostile packet could keep busy for ever. Editors that
-    # write the packet anew may escape quotation marks.
+    # Found by its tags, not by an XML parser, which a hostile packet could occupy for ever. Editors that
+    # rewrite the packet may escape quotation marks.
     start, end = packet.find(b"<lanterna:record>"), packet.find(b"</lanterna:record>")
     if start < 0 or end < start:
         return None
     return html.unescape(packet[start + len(b"<lanterna:record>") : end].decode("utf-8", "replace"))
 
 
-def printable(text: str, most: int = 300) -> str:
-    """Text from a stranger's file, safe on a terminal: signs that cannot be seen are shown as their codes."""
-    shown = escaped(text[:most])
-    return shown if len(text) <= most else f"{shown}…"
+def printable(text: str, max_length: int = 300) -> str:
+    """Escape and shorten text from an untrusted file, so that it is safe to print on a terminal."""
+    escaped = escape(text[:max_length])
+    return escaped if len(text) <= max_length else f"{escaped}…"

@@ -1,4 +1,4 @@
-"""From ink to the pieces that may be digits: strokes that belong together, in rows, in reading order."""
+"""Segmentation of ink into possible digits: strokes grouped, sorted into rows, in reading order."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from lanterna.images.components import components
 Array = NDArray[np.float32]
 Box = tuple[int, int, int, int]
 
-_MOST_PIECES = 4000
+_MAX_PIECES = 4000
 
 
 @dataclass(frozen=True)
 class Segment:
-    """What may be one digit on the level page: its `box` (x0, y0, x1, y1), its `ink` `(h, w)` with 1 where
-    the pen pressed and 0 elsewhere, its `row`, and a `note` where it was cut out of touching digits.
+    """A possible digit on the level page: its `box` (x0, y0, x1, y1), its `ink` `(h, w)`, from 0 for paper to
+    1 for full ink, its `row`, and a `note` if it was cut from touching digits.
     """
 
     box: Box
@@ -29,40 +29,39 @@ class Segment:
 
     @property
     def width(self) -> int:
-        """Pixels across."""
+        """The width in pixels."""
         return self.box[2] - self.box[0]
 
     @property
     def height(self) -> int:
-        """Pixels down."""
+        """The height in pixels."""
         return self.box[3] - self.box[1]
 
 
 class _Piece(NamedTuple):
     box: Box
     ink: Array
-    points: NDArray[np.int64]  # some of its outline, (P, 2) as x, y
+    points: NDArray[np.int64]  # a sample of its outline, (P, 2) as x, y
     stroke: float
 
 
 def ink_levels(ink: Array, noise: float) -> tuple[float, float, float]:
-    """How strong ink is on this page, and the two thresholds of hysteresis: weak ink counts beside strong."""
-    least = max(4.5 * noise, 0.05)
-    strong = ink[ink > least]
+    """Return the page's ink level and two hysteresis thresholds: weak ink counts if it touches strong ink."""
+    min_ink = max(4.5 * noise, 0.05)
+    strong = ink[ink > min_ink]
     level = float(np.percentile(strong, 85)) if len(strong) else 1.0
-    return level, max(0.75 * least, 0.3 * level), max(least, 0.48 * level)
+    return level, max(0.75 * min_ink, 0.3 * level), max(min_ink, 0.48 * level)
 
 
 def find_segments(ink: Array, noise: float, sheet: NDArray[np.bool_] | None = None) -> list[Segment]:
-    """Everything on a level page `(H, W)` that may be a digit, in reading order, rows numbered from 0."""
+    """Find possible digits on a level page `(H, W)`, in reading order, with rows numbered from 0."""
     _, weak, strong = ink_levels(ink, noise)
     pieces = _pieces(ink, weak, strong, sheet)
     if not pieces:
         return []
     tall = _typical_height(pieces)
-    joined = [_merged(group) for group in _groups(pieces, tall)]
-    kept = [segment for segment in joined if _may_be_digit(segment, tall)]
-    return in_rows(kept)
+    joined = [_merge(group) for group in _group(pieces, tall)]
+    return sort_into_rows([segment for segment in joined if _may_be_digit(segment, tall)])
 
 
 def _pieces(ink: Array, weak: float, strong: float, sheet: NDArray[np.bool_] | None) -> list[_Piece]:
@@ -73,10 +72,10 @@ def _pieces(ink: Array, weak: float, strong: float, sheet: NDArray[np.bool_] | N
     ys, xs = np.nonzero(found.labels)
     np.maximum.at(strongest, found.labels[ys, xs], ink[ys, xs])
     sides = found.boxes[:, 2:] - found.boxes[:, :2]
-    least = max(5.0, 0.0035 * max(ink.shape))
-    good = (strongest[1:] >= strong) & (sides.max(1) >= least) & (found.areas >= least)
-    candidates = np.nonzero(good)[0]
-    candidates = candidates[np.argsort(-found.areas[candidates], kind="stable")][:_MOST_PIECES]
+    min_size = max(5.0, 0.0035 * max(ink.shape))
+    valid = (strongest[1:] >= strong) & (sides.max(1) >= min_size) & (found.areas >= min_size)
+    candidates = np.nonzero(valid)[0]
+    candidates = candidates[np.argsort(-found.areas[candidates], kind="stable")][:_MAX_PIECES]
     pieces = []
     for label in candidates:
         x0, y0, x1, y1 = (int(v) for v in found.boxes[label])
@@ -90,9 +89,9 @@ def _pieces(ink: Array, weak: float, strong: float, sheet: NDArray[np.bool_] | N
 
 
 def _piece(ink: Array, mask: NDArray[np.bool_], box: Box, weak: float) -> _Piece | None:
-    """A component with its own darkness taken as full, unless it is a solid blot."""
+    """Return a component scaled to its own darkness, or None if it is a solid blot."""
     peak = float(np.percentile(ink[mask], 85))
-    # Half of its own darkness is where a stroke's edge is, however lightly the pencil was held.
+    # A stroke's edge is at half of its own darkness, however light the pencil.
     body = ink > max(0.5 * peak, weak)
     padded = np.pad(body, 1)
     outline = body & ~(padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:])
@@ -111,15 +110,15 @@ def _piece(ink: Array, mask: NDArray[np.bool_], box: Box, weak: float) -> _Piece
 
 
 def _typical_height(pieces: list[_Piece]) -> float:
-    """The height of what is written: the pieces' middle height, each counting as much as it is tall."""
+    """Return the height of the writing: the median of the pieces' heights, weighted by height."""
     heights = np.array([max(p.box[3] - p.box[1], 0.6 * (p.box[2] - p.box[0])) for p in pieces], float)
     order = np.argsort(heights)
     weights = np.cumsum(heights[order] ** 1.5)
     return float(heights[order][np.searchsorted(weights, weights[-1] / 2)])
 
 
-def _groups(pieces: list[_Piece], tall: float) -> list[list[_Piece]]:
-    """Pieces of one broken digit brought together."""
+def _group(pieces: list[_Piece], tall: float) -> list[list[_Piece]]:
+    """Group the pieces of broken digits."""
     order = sorted(range(len(pieces)), key=lambda i: -pieces[i].ink.size)
     groups: list[list[_Piece]] = []
     boxes = np.zeros((len(pieces), 4))
@@ -128,9 +127,9 @@ def _groups(pieces: list[_Piece], tall: float) -> list[list[_Piece]]:
         best, host = 1e9, -1
         near = _near(boxes[: len(groups)], piece.box, 0.35 * tall)
         for candidate in near:
-            far = _apart(piece, groups[candidate], boxes[candidate], tall)
-            if far < best:
-                best, host = far, int(candidate)
+            distance = _distance(piece, groups[candidate], boxes[candidate], tall)
+            if distance < best:
+                best, host = distance, int(candidate)
         if host < 0:
             boxes[len(groups)] = piece.box
             groups.append([piece])
@@ -148,8 +147,8 @@ def _near(boxes: NDArray[np.float64], box: Box, reach: float) -> NDArray[np.int6
     return np.nonzero(close & (boxes[:, 1] < y1 + reach) & (boxes[:, 3] > y0 - reach))[0]
 
 
-def _apart(piece: _Piece, group: list[_Piece], box: NDArray[np.float64], tall: float) -> float:
-    """How far a piece is from a group that it may belong to, in pixels; infinite where it cannot."""
+def _distance(piece: _Piece, group: list[_Piece], box: NDArray[np.float64], tall: float) -> float:
+    """Return a piece's distance in pixels to a group; practically infinite if it cannot belong to it."""
     never = 1e9
     x0, y0, x1, y1 = piece.box
     height, width = y1 - y0, x1 - x0
@@ -160,8 +159,8 @@ def _apart(piece: _Piece, group: list[_Piece], box: NDArray[np.float64], tall: f
     within = x0 >= box[0] - 2 and x1 <= box[2] + 2 and y0 >= box[1] - 2 and y1 <= box[3] + 2
     if together_height > 1.35 * max(tall, own_height) or together_width > 1.25 * max(tall, own_height):
         return never
-    both_whole = height > 0.7 * tall and own_height > 0.7 * tall
-    if both_whole and shared < 0.6 * min(width, box[2] - box[0]):
+    both_tall = height > 0.7 * tall and own_height > 0.7 * tall
+    if both_tall and shared < 0.6 * min(width, box[2] - box[0]):
         return never
     stroke = max(piece.stroke, group[0].stroke)
     dot = max(height, width) < 1.8 * stroke
@@ -175,13 +174,13 @@ def _apart(piece: _Piece, group: list[_Piece], box: NDArray[np.float64], tall: f
     return gap if gap <= limit + 1.5 else never
 
 
-def _gap(one: NDArray[np.int64], other: NDArray[np.int64]) -> float:
-    difference = one[:, None, :] - other[None, :, :]
+def _gap(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
+    difference = a[:, None, :] - b[None, :, :]
     return float(np.sqrt((difference**2).sum(-1).min()))
 
 
-def _merged(group: list[_Piece]) -> Segment:
-    """One segment of the pieces of a broken digit, the gaps between them bridged as the pen meant to."""
+def _merge(group: list[_Piece]) -> Segment:
+    """Merge the pieces of a broken digit into one segment, with the gaps between them bridged."""
     boxes = np.array([piece.box for piece in group])
     x0, y0 = (int(v) for v in boxes[:, :2].min(0))
     x1, y1 = (int(v) for v in boxes[:, 2:].max(0))
@@ -191,27 +190,27 @@ def _merged(group: list[_Piece]) -> Segment:
         part = ink[top - y0 : bottom - y0, left - x0 : right - x0]
         np.maximum(part, piece.ink, out=part)
         if number:
-            written = np.concatenate([other.points for other in group[:number]])
-            _bridge(ink, piece, written, (x0, y0))
-    return cropped(ink, x0, y0)
+            merged = np.concatenate([other.points for other in group[:number]])
+            _bridge(ink, piece, merged, (x0, y0))
+    return crop(ink, x0, y0)
 
 
-def _bridge(ink: Array, piece: _Piece, written: NDArray[np.int64], origin: tuple[int, int]) -> None:
-    """Draw a stroke over the gap between a piece and what was written before it, where they are nearest."""
-    difference = piece.points[:, None, :] - written[None, :, :]
-    one, other = np.unravel_index(int((difference**2).sum(-1).argmin()), difference.shape[:2])
-    start, end = piece.points[one] - origin, written[other] - origin
+def _bridge(ink: Array, piece: _Piece, merged: NDArray[np.int64], origin: tuple[int, int]) -> None:
+    """Draw a stroke over the narrowest gap between a piece and the pieces merged before it."""
+    difference = piece.points[:, None, :] - merged[None, :, :]
+    first, second = np.unravel_index(int((difference**2).sum(-1).argmin()), difference.shape[:2])
+    start, end = piece.points[first] - origin, merged[second] - origin
     reach = max(piece.stroke / 2 - 0.5, 0.5)
     ys, xs = np.mgrid[: ink.shape[0], : ink.shape[1]]
     along = (end - start).astype(float)
     share = ((xs - start[0]) * along[0] + (ys - start[1]) * along[1]) / max(float(along @ along), 1e-6)
     share = share.clip(0, 1)
-    away = np.hypot(xs - start[0] - share * along[0], ys - start[1] - share * along[1])
-    np.maximum(ink, np.clip(reach - away + 0.5, 0, 1), out=ink, casting="same_kind")
+    distance = np.hypot(xs - start[0] - share * along[0], ys - start[1] - share * along[1])
+    np.maximum(ink, np.clip(reach - distance + 0.5, 0, 1), out=ink, casting="same_kind")
 
 
-def cropped(ink: Array, x0: int, y0: int) -> Segment:
-    """A segment cropped to where its ink is at least half as strong as it gets."""
+def crop(ink: Array, x0: int, y0: int) -> Segment:
+    """Crop a segment to its ink above half strength."""
     ys, xs = np.nonzero(ink > 0.5)
     if not len(ys):
         return Segment((x0, y0, x0 + ink.shape[1], y0 + ink.shape[0]), ink)
@@ -220,7 +219,7 @@ def cropped(ink: Array, x0: int, y0: int) -> Segment:
 
 
 def _may_be_digit(segment: Segment, tall: float) -> bool:
-    """Not a speck, a dash, a line or a frame."""
+    """Return whether a segment is neither a speck nor a dash, a line or a frame."""
     height, width = segment.height, segment.width
     speck = height < 0.38 * tall
     dash = width > 2.2 * height and height < 0.5 * tall
@@ -229,13 +228,13 @@ def _may_be_digit(segment: Segment, tall: float) -> bool:
     return not (speck or dash or line or frame)
 
 
-def in_rows(segments: list[Segment]) -> list[Segment]:
-    """The segments in reading order: rows from the top, each from the left, with their rows' numbers."""
+def sort_into_rows(segments: list[Segment]) -> list[Segment]:
+    """Sort segments into reading order, and number their rows from the top."""
     rows: list[list[Segment]] = []
     for segment in sorted(segments, key=lambda s: s.box[0]):
         best, chosen = 0.35, None
         for row in rows:
-            share = max(_level_with(segment, other) for other in row[-2:])
+            share = max(_shared_height(segment, neighbour) for neighbour in row[-2:])
             if share > best:
                 best, chosen = share, row
         if chosen is None:
@@ -246,16 +245,16 @@ def in_rows(segments: list[Segment]) -> list[Segment]:
     return [replace(segment, row=number) for number, row in enumerate(rows) for segment in row]
 
 
-def _level_with(one: Segment, other: Segment) -> float:
-    """How much of the shorter one's height two segments share, less where they are far apart."""
-    shared = min(one.box[3], other.box[3]) - max(one.box[1], other.box[1])
-    return shared / max(min(one.height, other.height), 1)
+def _shared_height(a: Segment, b: Segment) -> float:
+    """Return the vertical overlap of two segments as a share of the shorter one's height; may be negative."""
+    shared = min(a.box[3], b.box[3]) - max(a.box[1], b.box[1])
+    return shared / max(min(a.height, b.height), 1)
 
 
-def cuts(segment: Segment) -> list[tuple[Segment, Segment]]:
-    """The likeliest ways to cut a segment in two, left and right, where it may be two digits that touch.
+def find_cuts(segment: Segment) -> list[tuple[Segment, Segment]]:
+    """Return the likeliest ways to cut a segment into left and right, in case it is two touching digits.
 
-    Each way follows a seam from top to bottom that crosses the least ink and may lean as writing leans
+    Each cut follows a seam from top to bottom that crosses the least ink and may slant like handwriting
     (seams as in Avidan and Shamir 2007, "Seam carving for content-aware image resizing").
     """
     height, width = segment.ink.shape
@@ -263,60 +262,61 @@ def cuts(segment: Segment) -> list[tuple[Segment, Segment]]:
         return []
     profile = (segment.ink > 0.5).sum(0).astype(float)
     smooth = np.convolve(np.pad(profile, 1, mode="edge"), (0.25, 0.5, 0.25), mode="valid")
-    ways: list[tuple[Segment, Segment]] = []
-    seen: list[NDArray[np.int64]] = []
-    # Free seams find gaps between leaning digits; nearly straight ones cut through where two strokes merged.
+    cuts: list[tuple[Segment, Segment]] = []
+    seams: list[NDArray[np.int64]] = []
+    # Free seams find gaps between slanted digits; nearly straight ones cut through merged strokes.
     reaches = np.repeat([max(3.0, 0.2 * height), max(3.0, 0.06 * height)], 9)
-    for seam in _seams(segment.ink, np.tile(np.linspace(0.25, 0.75, 9) * width, 2), reaches):
-        if all(float(np.abs(seam - other).mean()) > 0.03 * width for other in seen):
-            seen.append(seam)
-    least = range(max(2, round(0.18 * width)), min(width - 2, round(0.82 * width)))
-    seen.extend(np.full(height, column) for column in sorted(least, key=lambda c: smooth[c])[:1])
-    for seam in seen:
-        left = np.arange(width)[None, :] < seam[:, None]
-        parts = (np.where(left, segment.ink, 0), np.where(left, 0, segment.ink))
+    for seam in _find_seams(segment.ink, np.tile(np.linspace(0.25, 0.75, 9) * width, 2), reaches):
+        if all(float(np.abs(seam - other).mean()) > 0.03 * width for other in seams):
+            seams.append(seam)
+    inner = range(max(2, round(0.18 * width)), min(width - 2, round(0.82 * width)))
+    seams.extend(np.full(height, column) for column in sorted(inner, key=lambda c: smooth[c])[:1])
+    for seam in seams:
+        is_left = np.arange(width)[None, :] < seam[:, None]
+        parts = (np.where(is_left, segment.ink, 0), np.where(is_left, 0, segment.ink))
         if all((part > 0.5).any() for part in parts):
-            one, other = (cropped(_mostly(part), segment.box[0], segment.box[1]) for part in parts)
-            ways.append((replace(one, row=segment.row), replace(other, row=segment.row)))
-    return ways
+            left, right = (crop(_without_scraps(part), segment.box[0], segment.box[1]) for part in parts)
+            cuts.append((replace(left, row=segment.row), replace(right, row=segment.row)))
+    return cuts
 
 
-def _mostly(ink: Array) -> Array:
-    """The ink without the scraps of its neighbour that a cut left on its side."""
+def _without_scraps(ink: Array) -> Array:
+    """Remove the scraps of the neighbouring digit that a cut left on this side."""
     found = components(ink > 0.3)
     scraps = np.nonzero(found.areas < 0.12 * found.areas.sum())[0] + 1
     return np.where(np.isin(found.labels, scraps), 0, ink) if len(scraps) else ink
 
 
-def _seams(ink: Array, centres: NDArray[np.float64], reaches: NDArray[np.float64]) -> NDArray[np.int64]:
-    """For every centre `(S,)` and row the column at which a cut near it passes, so that it crosses the least
-    ink: `(S, H)`. All are found together, row by row.
+def _find_seams(ink: Array, centres: NDArray[np.float64], reaches: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return, for every centre `(S,)`, the column of the seam near it at each row, `(S, H)`.
+
+    The seams cross the least ink; all are found together by dynamic programming, row by row.
     """
     height, width = ink.shape
-    away = np.abs(np.arange(width) - centres[:, None])
+    distance = np.abs(np.arange(width) - centres[:, None])
     reach = reaches[:, None]
-    aside = (0.02 * away / reach + np.where(away > reach, 50.0, 0.0)).astype(np.float32)
-    total = np.full((height, len(centres), width + 2), 1e9, np.float32)  # a column more on either side
-    total[0, :, 1:-1] = ink[0] + aside
+    penalty = (0.02 * distance / reach + np.where(distance > reach, 50.0, 0.0)).astype(np.float32)
+    total = np.full((height, len(centres), width + 2), 1e9, np.float32)  # padded by a column on either side
+    total[0, :, 1:-1] = ink[0] + penalty
     for row in range(1, height):
         above = total[row - 1]
         sideways = np.minimum(above[:, :-2], above[:, 2:]) + np.float32(0.02)
-        total[row, :, 1:-1] = ink[row] + aside + np.minimum(above[:, 1:-1], sideways)
+        total[row, :, 1:-1] = ink[row] + penalty + np.minimum(above[:, 1:-1], sideways)
     seams = np.empty((height, len(centres)), np.int64)
     seams[-1] = total[-1, :, 1:-1].argmin(1)
     for row in range(height - 2, -1, -1):
-        near = seams[row + 1][:, None] + np.arange(3)  # the columns below, left and right, in padded columns
+        near = seams[row + 1][:, None] + np.arange(3)  # the column and its neighbours, in padded columns
         seams[row] = seams[row + 1] - 1 + np.take_along_axis(total[row], near, 1).argmin(1)
     return seams.T
 
 
-def united(one: Segment, other: Segment) -> Segment:
-    """Two segments as one."""
-    x0, y0 = min(one.box[0], other.box[0]), min(one.box[1], other.box[1])
-    x1, y1 = max(one.box[2], other.box[2]), max(one.box[3], other.box[3])
+def merge_segments(a: Segment, b: Segment) -> Segment:
+    """Merge two segments into one."""
+    x0, y0 = min(a.box[0], b.box[0]), min(a.box[1], b.box[1])
+    x1, y1 = max(a.box[2], b.box[2]), max(a.box[3], b.box[3])
     ink = np.zeros((y1 - y0, x1 - x0), np.float32)
-    for segment in (one, other):
+    for segment in (a, b):
         left, top = segment.box[0] - x0, segment.box[1] - y0
         part = ink[top : top + segment.height, left : left + segment.width]
         np.maximum(part, segment.ink, out=part)
-    return Segment((x0, y0, x1, y1), ink, one.row)
+    return Segment((x0, y0, x1, y1), ink, a.row)

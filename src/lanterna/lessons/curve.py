@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from lanterna.devices import uncompiled
+from lanterna.devices import without_dynamo
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
 from lanterna.lessons.loop import one_thread
 from lanterna.techniques.technique import Settings
@@ -81,7 +81,7 @@ def networks(settings: Curve, seeds: Sequence[int]) -> tuple[list[float], list[f
     inner, bias, outer = (
         part.clone().requires_grad_() for part in (torch.stack(starts, 1) * scale[:, None, None])
     )
-    optimiser = uncompiled(torch.optim.Adam)([inner, bias, outer], 0.02, fused=True)
+    optimiser = without_dynamo(torch.optim.Adam)([inner, bias, outer], 0.02, fused=True)
 
     def drawn(at: Array) -> torch.Tensor:
         x = torch.from_numpy(at).float()[..., None]  # (seeds, places, 1)

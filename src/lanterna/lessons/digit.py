@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from lanterna.errors import UsageError
 from lanterna.images.digits import Digits, mnist
-from lanterna.images.drawing import contact_sheet, enlarged, signed_picture, signed_sheet
+from lanterna.images.drawing import contact_sheet, enlarge, signed_picture, signed_sheet
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Picture
 from lanterna.lessons.loop import descend, one_thread
 from lanterna.lessons.progress import told
@@ -222,10 +222,10 @@ def _adding(settings: DigitNetwork, pixels: Tensor, terms: Tensor, sums: Tensor,
     for unit in chosen:
         weights = first.weight.detach()[unit]
         tiles += [
-            (enlarged(digit.expand(3, -1, -1), _SIDE), f"digit {settings.digit}"),
-            (enlarged(signed_picture(weights.reshape(side, side)), _SIDE), f"times weights of unit {unit}"),
+            (enlarge(digit.expand(3, -1, -1), _SIDE), f"digit {settings.digit}"),
+            (enlarge(signed_picture(weights.reshape(side, side)), _SIDE), f"times weights of unit {unit}"),
             (
-                enlarged(signed_picture(terms[unit].reshape(side, side)), _SIDE),
+                enlarge(signed_picture(terms[unit].reshape(side, side)), _SIDE),
                 f"adds up to {sums[unit]:.1f}",
             ),
         ]

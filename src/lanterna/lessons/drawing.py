@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
-from lanterna.images.drawing import AMBER, BLUE, DIM, LIGHT, NIGHT, SHADE, as_image, as_picture, fitted, font
+from lanterna.images.drawing import (
+    AMBER,
+    BLUE,
+    DIM,
+    LIGHT,
+    NIGHT,
+    SHADE,
+    as_image,
+    as_picture,
+    font,
+    truncate,
+)
 from lanterna.lessons.axis import Axis
 from lanterna.lessons.lesson import Chart, Picture
 
@@ -48,7 +59,7 @@ def draw(lesson: Lesson, outcome: Outcome, *, words: bool = True) -> Tensor:
     for place, chart in enumerate(outcome.charts):
         x = _LEFT + place % columns * (_WIDE + _APART)
         y = head + place // columns * (above + _TALL + _BELOW) + above
-        pen.text((x, y - 20 - _LINE * named), fitted(chart.title, font(25), _WIDE), LIGHT, font(25), "ls")
+        pen.text((x, y - 20 - _LINE * named), truncate(chart.title, font(25), _WIDE), LIGHT, font(25), "ls")
         if isinstance(chart, Picture):
             _picture(page, x, y, chart)
         else:

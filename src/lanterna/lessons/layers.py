@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from pydantic import Field, field_validator
 from torch import nn
 
-from lanterna.devices import uncompiled
+from lanterna.devices import without_dynamo
 from lanterna.errors import UsageError
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Surface
 from lanterna.lessons.loop import one_thread
@@ -133,7 +133,7 @@ def trained(settings: Layers, layers: int, seeds: Sequence[int]) -> list[nn.Sequ
         torch.stack(each).detach().requires_grad_()
         for each in zip(*map(nn.Module.parameters, made), strict=True)
     ]
-    optimiser = uncompiled(torch.optim.Adam)(rows, 0.03, fused=True)
+    optimiser = without_dynamo(torch.optim.Adam)(rows, 0.03, fused=True)
     for _ in range(_STEPS):
         optimiser.zero_grad()
         values = points  # (seeds, points, 2), then a column for each unit

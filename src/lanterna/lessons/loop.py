@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lanterna.devices import reuse_memory, uncompiled
+from lanterna.devices import reuse_memory, without_dynamo
 from lanterna.lessons.progress import told
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def descend(what: Iterable[Tensor], loss: Callable[[int], Tensor], steps: int, r
     shrink to nothing in a straight line.
     """
     reuse_memory()  # each step fills and frees the same blocks
-    optimiser = uncompiled(torch.optim.Adam)(list(what), rate, fused=True)
+    optimiser = without_dynamo(torch.optim.Adam)(list(what), rate, fused=True)
     losses = []
     for step in told(range(steps), "taking steps"):
         optimiser.param_groups[0]["lr"] = rate * (1 - step / steps)

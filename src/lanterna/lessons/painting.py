@@ -16,7 +16,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from lanterna.images.drawing import enlarged
+from lanterna.images.drawing import enlarge
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Picture
 from lanterna.lessons.loop import descend
 from lanterna.lessons.photographs import photograph
@@ -150,7 +150,7 @@ def experiment(settings: PaintingSteps) -> Outcome:
     sheet: list[Chart | Picture] = [
         Picture(
             f"{name}: {db:.1f} dB",
-            enlarged(picture, 384),
+            enlarge(picture, 384),
             f"the {settings.photograph} as the network paints it then",
         )
         for name, db, (_, picture) in zip(_CHANGES[1:], near, made[1:], strict=True)

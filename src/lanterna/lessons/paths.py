@@ -14,7 +14,7 @@ import torch
 from pydantic import Field
 
 from lanterna.images.digits import mnist
-from lanterna.images.drawing import signed_over
+from lanterna.images.drawing import overlay_signed
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Picture
 from lanterna.lessons.progress import told
 from lanterna.probes.ablation import ablation
@@ -118,7 +118,7 @@ def experiment(settings: FollowPaths) -> Outcome:
     percent = [100 * share for share in _SHARES]
     charts: list[Chart | Picture] = [
         Picture(
-            f"Which ink speaks for {answer}", signed_over(image, heat(found), 448),
+            f"Which ink speaks for {answer}", overlay_signed(image, heat(found), 448),
             f"the digit, amber where a pixel speaks for {answer}, blue where it speaks against it",
         ),
         Chart(f"Ten answers, {settings.cut:.2%} of connections cut", "answer", "logit",

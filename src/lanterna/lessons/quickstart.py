@@ -16,7 +16,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from lanterna.devices import uncompiled
+from lanterna.devices import without_dynamo
 from lanterna.images.digits import mnist
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
 from lanterna.lessons.loop import one_thread
@@ -94,7 +94,7 @@ def program(settings: Quickstart) -> Iterator[Told]:
                "How surprised one is by the right answer: minus the logarithm of its share.",
                f"{untrained:.2f} untrained; guessing is ln 10 = {math.log(10):.2f}",
                {"untrained": [untrained]})  # fmt: skip
-    optimiser = uncompiled(torch.optim.Adam)(model.parameters(), lr=0.001, eps=1e-7)
+    optimiser = without_dynamo(torch.optim.Adam)(model.parameters(), lr=0.001, eps=1e-7)
     yield Told("compile(optimizer='adam')", "Steps down the slope, each number with a pace of its own.",
                f"a pace of {optimiser.param_groups[0]['lr']:g}")  # fmt: skip
     losses, learned, tested = [], [], []

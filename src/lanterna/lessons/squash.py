@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import nn
 
-from lanterna.devices import uncompiled
+from lanterna.devices import without_dynamo
 from lanterna.images.digits import Digits, mnist
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
 from lanterna.lessons.loop import one_thread
@@ -100,7 +100,7 @@ def trained(settings: Squashing, squash: Squash, depth: int, seed: int) -> Run:
     """Train until the goal, or until there are no more steps."""
     made, digits, test = network(settings, squash, depth, seed), mnist("train"), mnist("test")
     test = Digits(test.images[:_TEST], test.labels[:_TEST])
-    optimiser = uncompiled(torch.optim.Adam)(made.parameters(), settings.rate, fused=True)
+    optimiser = without_dynamo(torch.optim.Adam)(made.parameters(), settings.rate, fused=True)
     generator = torch.Generator().manual_seed(seed)
     gradients: list[float] = []
     reached = False

@@ -78,7 +78,7 @@ def networks() -> list[Listing]:
             name,
             what,
             "the shelf",
-            all(shelf.is_here(item) for item in shelf_items(name)),
+            all(shelf.is_fetched(item) for item in shelf_items(name)),
             f"lanterna shelf fetch {' '.join(shelf_items(name))}",
             *_measures(_plan(name)),
         )

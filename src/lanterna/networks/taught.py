@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
-from lanterna.images.folders import CLASS_NAME_LONGEST, CLASSES_MOST
+from lanterna.images.folders import MAX_CLASS_NAME_LENGTH, MAX_CLASSES
 from lanterna.networks.efficientnet import planned
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lanterna.networks.network import Network
 
 Teachable = Literal["efficientnet-lite0", "efficientnet-lite2"]
-ClassName = Annotated[str, Field(min_length=1, max_length=CLASS_NAME_LONGEST)]
+ClassName = Annotated[str, Field(min_length=1, max_length=MAX_CLASS_NAME_LENGTH)]
 
 
 class TaughtPlan(BaseModel):
@@ -27,7 +27,7 @@ class TaughtPlan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     network: Teachable
-    classes: tuple[ClassName, ...] = Field(min_length=2, max_length=CLASSES_MOST)
+    classes: tuple[ClassName, ...] = Field(min_length=2, max_length=MAX_CLASSES)
 
 
 def build_taught(plan: TaughtPlan, weights: Mapping[str, Tensor], name: str) -> Network:

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from lanterna.errors import LanternaError, MissingError
-from lanterna.files import read_regular, replacing
+from lanterna.files import atomic_write, read_regular
 from lanterna.networks.digits import build, lay_channels_last
 from lanterna.networks.plan import Plan
 from lanterna.networks.taught import TaughtPlan, build_taught
@@ -45,11 +45,11 @@ def is_trained(name: str | Path) -> bool:
 def save_trained(network: Network, plan: Plan | TaughtPlan, folder: Path) -> None:
     """Write a network into `folder`: first its plan, then its weights, each whole or not at all."""
     fields = Plan.model_fields if isinstance(plan, Plan) else TaughtPlan.model_fields
-    with replacing(folder / PLAN) as temporary:
+    with atomic_write(folder / PLAN) as temporary:
         kept = plan.model_dump_json(include=set(fields), indent=2)
         temporary.write_text(kept + "\n", encoding="utf-8")
     weights = {key: value.contiguous().cpu() for key, value in network.state_dict().items()}
-    with replacing(folder / WEIGHTS) as temporary:
+    with atomic_write(folder / WEIGHTS) as temporary:
         temporary.write_bytes(save(weights))
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lanterna.errors import UsageError
-from lanterna.images.drawing import as_png, sheet_of_layers
+from lanterna.images.drawing import as_png, layer_sheet
 
 if TYPE_CHECKING:
     from lanterna.networks.network import Network
@@ -45,7 +45,7 @@ class Look(Mapping[str, Tensor]):
     def _repr_png_(self) -> bytes:
         one = self.images.dim() == 3
         rows = {name: output if one else output[0] for name, output in self.items()}
-        return as_png(sheet_of_layers({"picture": self.images if one else self.images[0], **rows}))
+        return as_png(layer_sheet({"picture": self.images if one else self.images[0], **rows}))
 
 
 def look(network: Network, images: Tensor, *layers: str) -> Look:

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from lanterna.errors import UsageError
-from lanterna.images.drawing import as_png, signed_over
+from lanterna.images.drawing import as_png, overlay_signed
 from lanterna.networks.tracing import ForeignNetwork, UntracedNetwork
 from lanterna.probes.look import at_rest, one_picture, told_size
 from lanterna.probes.running import INPUT, chosen_answers, gradients_of, modules_of, run_through, weights_of
@@ -104,7 +104,7 @@ class Paths:
         return f"Paths({answer}; error {self.error:.1e}; {self.note})"
 
     def _repr_png_(self) -> bytes:
-        return as_png(signed_over(self.image, heat(self, INPUT)))
+        return as_png(overlay_signed(self.image, heat(self, INPUT)))
 
 
 def paths(

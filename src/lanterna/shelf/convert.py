@@ -1,7 +1,7 @@
-"""From the bytes of a file in a wheel to the file we keep: safetensors, which hold numbers and nothing else.
+"""Conversion of files from wheels to safetensors, which hold numbers and no code.
 
-The bytes were checked against the table before they come here. They are still read as if a stranger had sent
-them: a pickle may name three things of numpy's and no more, and nothing may unfold beyond its known size.
+The bytes have been checked against the table. They are still treated as untrusted: a pickle may refer to
+three of numpy's names only, and nothing may decompress to more than its known size.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from lanterna.shelf.table import How
 
 MNIST_BYTES = 220_080_342
-"""What `mnist.pkl.gz` inflates to."""
+"""The size of `mnist.pkl.gz` when decompressed."""
 
-# VGG-16 by its blocks: how many 3 × 3 convolutions each has.
+# The number of 3 × 3 convolutions in each of VGG-16's blocks.
 _VGG16_BLOCKS = {1: 2, 2: 2, 3: 3, 4: 3, 5: 3}
 
 
-def keep(content: bytes, place: Path, how: How) -> None:
-    """Write what `content` holds to `place`, in the form that `how` names.
+def convert(content: bytes, place: Path, how: How) -> None:
+    """Convert `content` by the method `how`, and write it to `place`.
 
-    Errors: `LanternaError` where the content is not what it should be, `OSError` where it cannot be written.
+    Errors: `LanternaError` if the content is invalid, `OSError` if it cannot be written.
     """
-    if how == "as it is":
+    if how == "verbatim":
         place.write_bytes(content)
     elif how == "torch":
         _write_torch(content, place)
@@ -42,11 +42,11 @@ def keep(content: bytes, place: Path, how: How) -> None:
 
 
 def read_digits(content: bytes, limit: int = MNIST_BYTES) -> dict[str, np.ndarray]:
-    """The MNIST digits in a gzipped pickle, as bytes of ink: `(N, 28, 28)` and labels `(N,)`, all uint8.
+    """Return the MNIST digits in a gzipped pickle: images `(N, 28, 28)` and labels `(N,)`, all uint8.
 
     The pickle holds three pairs (training, validation, test) of float images `(N, 784)`, whose values are
-    k/256, and labels. Errors: `LanternaError` where it unfolds beyond `limit` bytes, names anything that an
-    array of numbers does not need, or holds anything else.
+    k/256, and labels. Errors: `LanternaError` if it decompresses to more than `limit` bytes, refers to a name
+    that arrays do not need, or holds anything else.
     """
     import numpy as np
 
@@ -57,22 +57,22 @@ def read_digits(content: bytes, limit: int = MNIST_BYTES) -> dict[str, np.ndarra
         for split, (images, labels) in zip(("train", "validation", "test"), splits, strict=True):
             ink = np.multiply(images, 256, out=images)
             if labels.shape != (len(images),) or not np.array_equal(ink, ink.astype(np.uint8)):
-                raise ValueError("values that are no MNIST digits")
+                raise ValueError("its values are not MNIST digits")
             digits[f"{split}_images"] = ink.astype(np.uint8).reshape(-1, 28, 28)
             digits[f"{split}_labels"] = labels.astype(np.uint8)
         return digits
     except LanternaError:
         raise
     except MemoryError as error:
-        raise LanternaError("the digits need more memory than there is") from error
+        raise LanternaError("the digits do not fit into memory") from error
     except (OSError, EOFError, zlib.error) as error:
-        raise LanternaError(f"the digits are not a whole gzip file: {error}") from error
-    except Exception as error:  # a hostile pickle can make its reader fail in any way
-        raise LanternaError(f"the digits are not what they should be: {error}") from error
+        raise LanternaError(f"the digits are not a complete gzip file: {error}") from error
+    except Exception as error:  # a hostile pickle can raise any exception
+        raise LanternaError(f"the digits are not valid: {error}") from error
 
 
 class _Bounded:
-    """A stream that refuses to give more than `limit` bytes."""
+    """A stream that raises an error after `limit` bytes."""
 
     def __init__(self, stream: gzip.GzipFile, limit: int) -> None:
         self.stream = stream
@@ -80,20 +80,20 @@ class _Bounded:
         self.left = limit
 
     def read(self, size: int = -1) -> bytes:
-        return self._counted(self.stream.read(size if 0 <= size <= self.left else self.left + 1))
+        return self._check(self.stream.read(size if 0 <= size <= self.left else self.left + 1))
 
     def readline(self) -> bytes:
-        return self._counted(self.stream.readline(self.left + 1))
+        return self._check(self.stream.readline(self.left + 1))
 
-    def _counted(self, got: bytes) -> bytes:
-        self.left -= len(got)
+    def _check(self, data: bytes) -> bytes:
+        self.left -= len(data)
         if self.left < 0:
-            raise LanternaError(f"the digits unfold beyond the {self.limit:,} bytes they should have")
-        return got
+            raise LanternaError(f"the digits decompress to more than the expected {self.limit:,} bytes")
+        return data
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Unpickles arrays of plain numbers. Whatever else a pickle names is refused and never looked up."""
+    """An unpickler for arrays of numbers; it refuses any other name without importing it."""
 
     def find_class(self, module: str, name: str) -> object:
         if (module, name) == ("numpy", "ndarray"):
@@ -102,10 +102,10 @@ class _ArraysOnly(pickle.Unpickler):
             return _plain_dtype
         if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "_reconstruct":
             return _blank_array
-        raise LanternaError(f"the digits name {module}.{name}, which no digit needs: refused")
+        raise LanternaError(f"the digits refer to {module}.{name}, which arrays do not need: refused")
 
 
-# Stands for numpy.ndarray in a pickle: it can be named, as arrays must, but not called.
+# Represents numpy.ndarray in a pickle: arrays refer to it, but it cannot be called.
 _NDARRAY = object()
 
 
@@ -113,7 +113,7 @@ def _plain_dtype(code: str, *_: object) -> np.dtype[Any]:
     import numpy as np
 
     if code not in ("f4", "i8"):
-        raise LanternaError(f"the digits hold {code!r} where numbers were expected: refused")
+        raise LanternaError(f"the digits hold {code!r}, expected numbers: refused")
     return np.dtype(code)
 
 
@@ -121,15 +121,15 @@ def _blank_array(kind: object, shape: object, _: object) -> np.ndarray:
     import numpy as np
 
     if kind is not _NDARRAY or shape != (0,):
-        raise LanternaError("the digits build an array in no way that numpy does: refused")
-    return np.empty(0, dtype=np.uint8)  # the pickle goes on to fill it in
+        raise LanternaError("the digits build an array in a way that numpy never does: refused")
+    return np.empty(0, dtype=np.uint8)  # the pickle then fills it
 
 
 def _read_vgg16(content: bytes) -> dict[str, np.ndarray]:
-    """VGG-16's convolutions out of a Keras file: `conv1_1.weight` `(out, in, 3, 3)`, `conv1_1.bias` `(out,)`.
+    """Return VGG-16's convolutions from a Keras file: `conv1_1.weight` `(out, in, 3, 3)`, `.bias` `(out,)`.
 
-    Keras keeps a kernel as (height, width, in, out), and names the layers of each block `conv2d`,
-    `conv2d_1`, …; each says in its own `name` which it was in VGG-16, and that is checked.
+    Keras stores a kernel as (height, width, in, out), and names the layers of each block `conv2d`,
+    `conv2d_1`, …; the attribute `name` of each, its name in VGG-16, is checked.
     """
     import numpy as np
     import pyfive
@@ -150,8 +150,8 @@ def _read_vgg16(content: bytes) -> dict[str, np.ndarray]:
                         kernel.transpose(3, 2, 0, 1)
                     )
                     tensors[f"conv{block}_{index + 1}.bias"] = np.asarray(layer["1"][:], dtype=np.float32)
-    except Exception as error:  # as above: broken files make pyfive fail in twenty ways
-        raise LanternaError(f"the VGG-16 weights are not what they should be: {error}") from error
+    except Exception as error:  # as above: broken files make pyfive raise many kinds of exceptions
+        raise LanternaError(f"the VGG-16 weights are not valid: {error}") from error
     return tensors
 
 
@@ -162,14 +162,12 @@ def _write(tensors: dict[str, np.ndarray], place: Path) -> None:
 
 
 def _write_torch(content: bytes, place: Path) -> None:
-    """The tensors of a `.pth` file under their own names; torch reads it with an allow-list of its own."""
+    """Write the tensors of a `.pth` file under their names; torch reads it with its own allow-list."""
     import torch
     from safetensors.torch import save
 
     try:
         tensors = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # as above; torch's own words advise to load it without protection
-        raise LanternaError(
-            "the weights are not what they should be: a checkpoint of tensors alone"
-        ) from error
+    except Exception as error:  # as above; torch's message advises unsafe loading, so it is omitted
+        raise LanternaError("the weights are not valid: expected a checkpoint of tensors only") from error
     place.write_bytes(save({name: tensor.contiguous() for name, tensor in tensors.items()}))

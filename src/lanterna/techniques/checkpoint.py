@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import torch
 
 from lanterna.errors import LanternaError, MissingError, UsageError
-from lanterna.files import open_regular, replacing
+from lanterna.files import atomic_write, open_regular
 from lanterna.renamed import current_settings, current_state, current_weights
 from lanterna.techniques.train.parallel import ALONE
 
@@ -91,7 +91,7 @@ def write_state(path: Path, state: Mapping[str, object]) -> None:
 
     Errors: `LanternaError`, as for a full disk.
     """
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         try:
             torch.save(dict(state), temporary)
         except RuntimeError as error:  # torch's writer does not say why: "unexpected pos 576 vs 534"

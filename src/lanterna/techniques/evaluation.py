@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from lanterna.files import replacing
+from lanterna.files import atomic_write
 from lanterna.images import make_recipe, save_picture
 from lanterna.networks.trained import save_trained
 
@@ -68,7 +68,7 @@ def keep_results(
     }
     texts = {"recipe": settings.model_dump_json(indent=2), "results": json.dumps(summary, indent=1)}
     for name, text in texts.items():
-        with replacing(folder / f"{name}.json") as temporary:
+        with atomic_write(folder / f"{name}.json") as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")
     for made, picture in pictures.items():
         recipe = make_recipe(settings.verb, made, settings, device=device, network=network, shelf_items=items)

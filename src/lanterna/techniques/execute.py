@@ -20,9 +20,9 @@ from lanterna import shelf
 from lanterna.devices import choose_device
 from lanterna.documents import runs_code
 from lanterna.errors import UsageError
-from lanterna.files import names_a_server
-from lanterna.images import make_recipe, note_input, open_picture, save_picture
-from lanterna.images.decoding import is_folder, named, opened
+from lanterna.files import is_network_path
+from lanterna.images import make_recipe, make_recipe_input, open_picture, save_picture
+from lanterna.images.decoding import is_folder, open_image, source_name
 from lanterna.images.film_reading import is_film, open_film
 from lanterna.images.films import save_film
 from lanterna.images.prints import Print
@@ -38,9 +38,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from lanterna.images import Input as Note
-    from lanterna.images import Recipe
-    from lanterna.images.film_reading import Film
+    from lanterna.images import Recipe, RecipeInput
+    from lanterna.images.film_reading import FilmReader
     from lanterna.networks import Network
     from lanterna.techniques.technique import Frame, Frames, Result, Technique
 
@@ -126,7 +125,7 @@ class Job:
         if name in self._without_file:
             return "what was given"
         file = self.sources(name)[number]
-        return "standard input" if isinstance(file, bytes) else self._name_of(file) or named(file)
+        return "standard input" if isinstance(file, bytes) else self._name_of(file) or source_name(file)
 
     def _name_of(self, file: File) -> str | None:
         return None if isinstance(file, bytes) else self.names.get(file)
@@ -149,7 +148,7 @@ class Job:
         return next(iter(self.pictures(name)), None)
 
     @cached_property
-    def moving(self) -> Film | None:
+    def moving(self) -> FilmReader | None:
         """What the work is about as a film, where it is one, or a folder of frames; else None."""
         name = self.technique.inputs[0].name
         source = None if name in self._without_file else self.source(name)
@@ -194,12 +193,12 @@ class Job:
         return self.film is not None and self.film.with_name(f"{self.film.name}.frames").exists()
 
     @cached_property
-    def notes(self) -> list[Note]:
+    def notes(self) -> list[RecipeInput]:
         """The notes of all files, as a recipe says them; of a folder of frames there is none."""
         if not self.technique.noted:
             return []
         return [
-            note_input(file, role=self.technique.role(each.name), name=self._name_of(file))
+            make_recipe_input(file, role=self.technique.role(each.name), name=self._name_of(file))
             for each in self.technique.inputs
             for file in self.files.get(each.name, ())
             if isinstance(file, bytes) or not is_folder(file)
@@ -311,7 +310,7 @@ def job_of(recipe: Recipe, *, trust: bool = False) -> Job:
             f"it was made by Lanterna {printable(recipe.lanterna)}"
         )
     for name in networks_in(recipe):
-        if names_a_server(name) and not trust:
+        if is_network_path(name) and not trust:
             raise UsageError(
                 f"the recipe's network {printable(name)} is on another machine: copy it here first"
             )
@@ -365,14 +364,14 @@ def is_moving(source: Path) -> bool:
     """Whether a file has several pictures, one after another, or is a folder of frames."""
     if is_film(source):
         return True
-    with opened(source) as image:
+    with open_image(source) as image:
         return bool(getattr(image, "is_animated", False))
 
 
 def _mark(file: File) -> object:
     """What tells one file, or folder of frames, from another."""
     if isinstance(file, bytes) or not is_folder(file):
-        return note_input(file).sha256
+        return make_recipe_input(file).sha256
     return sorted([each.name, each.stat().st_size] for each in file.iterdir() if each.is_file())
 
 

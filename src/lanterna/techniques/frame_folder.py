@@ -7,7 +7,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from lanterna.errors import MissingError, UsageError
-from lanterna.files import replacing
+from lanterna.files import atomic_write
 from lanterna.images import open_picture
 from lanterna.images.drawing import as_image
 
@@ -52,7 +52,7 @@ class FrameFolder:
                         else f"{self.path} is in the way: move it, or name another film"
                     )
                 shutil.rmtree(self.path)
-            with replacing(note) as temporary:
+            with atomic_write(note) as temporary:
                 temporary.write_text(text, encoding="utf-8")
         self.done = 0
         while self._place(self.done).is_file():
@@ -67,7 +67,7 @@ class FrameFolder:
 
     def add(self, picture: Tensor) -> None:
         """Keep the next frame, `(3, H, W)` in [0, 1]."""
-        with replacing(self._place(self.done)) as temporary:
+        with atomic_write(self._place(self.done)) as temporary:
             as_image(picture).save(temporary, "PNG", compress_level=1)
         self.done += 1
 

@@ -15,7 +15,7 @@ from importlib.metadata import distributions
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
-from lanterna.errors import LanternaError, escaped
+from lanterna.errors import LanternaError, escape
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -65,8 +65,8 @@ def others() -> dict[str, str]:
     said = {}
     for verb, entry in entries().items():
         with suppress(Exception):
-            said[verb] = shorten(escaped((entry.dist and entry.dist.metadata["Summary"]) or ""), 100)
-    return {verb: said.get(verb) or f"From {escaped(entry.value)}." for verb, entry in entries().items()}
+            said[verb] = shorten(escape((entry.dist and entry.dist.metadata["Summary"]) or ""), 100)
+    return {verb: said.get(verb) or f"From {escape(entry.value)}." for verb, entry in entries().items()}
 
 
 @cache

@@ -15,9 +15,9 @@ from pydantic import ValidationError
 
 from lanterna.documents import is_unicode, runs_code
 from lanterna.errors import UsageError
-from lanterna.files import names_a_server, sha256
+from lanterna.files import is_network_path, sha256
 from lanterna.images.decoding import BYTE_LIMIT
-from lanterna.images.recipe import Input, Recipe, Weights, note_input, printable
+from lanterna.images.recipe import Recipe, RecipeInput, RecipeNetwork, make_recipe_input, printable
 from lanterna.techniques import execute
 from lanterna.techniques.execute import networks_in, settings_of
 from lanterna.techniques.registry import of_verb, technique_of
@@ -89,7 +89,7 @@ def changed(recipe: Recipe, assignments: Mapping[str, str]) -> Recipe:
         elif key in settings:
             settings[key] = value_of(text, settings[key])
         elif key == "network" and recipe.network:
-            other["network"] = Weights(name=text, sha256=None)
+            other["network"] = RecipeNetwork(name=text, sha256=None)
         elif key in roles and key:
             other["inputs"] = _inputs_of(roles[key], text, other.get("inputs", recipe.inputs))
         elif key != "seed":
@@ -127,7 +127,7 @@ def with_inputs_found(recipe: Recipe, beside: Path | None) -> Recipe:
     digest_of = functools.cache(_digest)  # a recipe may name one file hundreds of times
     for note in recipe.inputs:
         named = Path(note.path)
-        places = [] if names_a_server(note.path) else [named, _expanded(note.path)]
+        places = [] if is_network_path(note.path) else [named, _expanded(note.path)]
         if beside:
             places += [beside / named, beside / named.name] if places else [beside / named.name]
         there = [place for place in dict.fromkeys(places) if note.path != "-" and digest_of(place)]
@@ -255,7 +255,7 @@ def value_of(text: str, before: JsonValue) -> JsonValue:
     return text if number and not math.isfinite(float(str(value))) else value
 
 
-def _inputs_of(role: str, text: str, inputs: tuple[Input, ...]) -> tuple[Input, ...]:
+def _inputs_of(role: str, text: str, inputs: tuple[RecipeInput, ...]) -> tuple[RecipeInput, ...]:
     """The inputs with those of one role replaced by the files that `text` names, as many as there were."""
     listed = value_of(text, None)
     if isinstance(listed, list) and all(isinstance(path, str) for path in listed):
@@ -266,7 +266,7 @@ def _inputs_of(role: str, text: str, inputs: tuple[Input, ...]) -> tuple[Input, 
     if len(paths) != count:
         raise UsageError(f"{role or 'input'}: the picture was made from {count} files, got {len(paths)}")
     new = iter(paths)
-    return tuple(note_input(next(new), role=role) if note.role == role else note for note in inputs)
+    return tuple(make_recipe_input(next(new), role=role) if note.role == role else note for note in inputs)
 
 
 def _expanded(path: str) -> Path:
@@ -279,6 +279,6 @@ def _expanded(path: str) -> Path:
 def _digest(path: Path) -> str | None:
     """The sha256 of a file that can be one of a picture; None for what is none, however it is named."""
     try:
-        return sha256(path, most=BYTE_LIMIT)
+        return sha256(path, max_bytes=BYTE_LIMIT)
     except (OSError, ValueError):
         return None

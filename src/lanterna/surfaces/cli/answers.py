@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lanterna.errors import LanternaError, UsageError
-from lanterna.images import check_place
+from lanterna.images import check_picture_path
 from lanterna.surfaces.cli.common import emit_json, progress, say, show
 from lanterna.surfaces.cli.making_pictures import job_for
 from lanterna.techniques import execute
@@ -35,7 +35,7 @@ def _check_places(what: Asked, options: Mapping[str, Any]) -> Sequence[Places]:
     if len(set(every)) < len(every):
         raise UsageError("two pictures would be written to the same place: give them one by one")
     for place in every:
-        check_place(place, force=options["force"])
+        check_picture_path(place, force=options["force"])
     return places
 
 

@@ -52,8 +52,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from cyclopts import Parameter
 
-from lanterna.errors import UsageError, escaped
-from lanterna.files import human_size
+from lanterna.errors import UsageError, escape
+from lanterna.files import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -108,12 +108,12 @@ def emit_json(document: object) -> None:
 def say(text: str, *, quiet: bool = False) -> None:
     """One line for the person, on standard error."""
     if not quiet:
-        print(escaped(text), file=sys.stderr)
+        print(escape(text), file=sys.stderr)
 
 
 def show(*lines: str) -> None:
     """Print lines of the result, on standard output; what cannot be printed in them is shown as its code."""
-    print("\n".join(map(escaped, lines)), flush=True)
+    print("\n".join(map(escape, lines)), flush=True)
 
 
 def console(*, stdout: bool = False) -> Console:
@@ -126,7 +126,7 @@ def console(*, stdout: bool = False) -> Console:
             self, renderable: RenderableType, options: ConsoleOptions | None = None
         ) -> Iterator[Segment]:
             for text, style, control in super().render(renderable, options):
-                safe = text if control else "\n".join(map(escaped, text.split("\n")))
+                safe = text if control else "\n".join(map(escape, text.split("\n")))
                 yield Segment(safe, style, control)
 
     return Safe(stderr=not stdout, markup=False, highlight=False, emoji=False)
@@ -163,17 +163,17 @@ def fetch_missing(*names: str, quiet: bool = False) -> None:
     from lanterna import settings, shelf
 
     for name in names:
-        if not shelf.is_here(name):
-            say(f"fetching {name} ({human_size(shelf.ITEMS[name].size)})", quiet=quiet or settings.offline())
+        if not shelf.is_fetched(name):
+            say(f"fetching {name} ({format_size(shelf.ITEMS[name].size)})", quiet=quiet or settings.offline())
             with progress(name, unit="bytes", quiet=quiet) as update:
                 shelf.need(name, functools.partial(_move, update))
 
 
 def tell_device(device: str, *, quiet: bool = False) -> None:
     """Say on what work that takes a while computes; call it when nothing can be wrong any more."""
-    from lanterna.devices import choose_device, described
+    from lanterna.devices import choose_device, describe_device
 
-    say(f"computing on {described(choose_device(device))}", quiet=quiet)
+    say(f"computing on {describe_device(choose_device(device))}", quiet=quiet)
 
 
 def _move(update: Update, _: str, done: int, total: int) -> None:

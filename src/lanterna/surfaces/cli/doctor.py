@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lanterna import __version__, settings, shelf
 from lanterna.errors import UsageError
-from lanterna.files import human_size
+from lanterna.files import format_size
 from lanterna.shelf.wheels import has_pip
 from lanterna.surfaces.cli import settings_file
 from lanterna.surfaces.cli.common import Json, console, emit_json
@@ -117,10 +117,10 @@ def _fetching(advice: list[str]) -> dict[str, object]:
 
 
 def _shelf(advice: list[str]) -> dict[str, bool]:
-    here = {name: shelf.is_here(name) for name in shelf.ITEMS}
+    here = {name: shelf.is_fetched(name) for name in shelf.ITEMS}
     absent = [name for name in here if not here[name]]
     if absent:
-        size = human_size(sum(shelf.ITEMS[name].size for name in absent))
+        size = format_size(sum(shelf.ITEMS[name].size for name in absent))
         advice.append(f"not on the shelf yet ({size}): lanterna shelf fetch {' '.join(absent)}")
     return here
 
@@ -133,7 +133,7 @@ def _folder(folder: Path, advice: list[str]) -> dict[str, object]:
         advice.append(f"{folder} cannot be written: set LANTERNA_HOME to a folder of yours")
     free = shutil.disk_usage(nearest).free
     if free < 1e9:
-        advice.append(f"{nearest} has only {human_size(free)} left")
+        advice.append(f"{nearest} has only {format_size(free)} left")
     return {"place": str(folder), "exists": folder.exists(), "writable": writable, "free_bytes": free}
 
 
@@ -181,7 +181,7 @@ def _worded(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, dict):  # a folder
         state = "" if value["writable"] else ", cannot be written"
-        return f"{value['place']} ({human_size(value['free_bytes'])} free{state})"
+        return f"{value['place']} ({format_size(value['free_bytes'])} free{state})"
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return "not here" if value is None else str(value)

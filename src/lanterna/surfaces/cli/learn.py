@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from lanterna.errors import UsageError
 from lanterna.glossary import GLOSSARY, look_up
-from lanterna.images import check_place, save_picture
+from lanterna.images import check_picture_path, save_picture
 from lanterna.lessons import LESSONS
 from lanterna.lessons.documents import lesson_as_json, lesson_recipe, outcome_as_json
 from lanterna.lessons.drawing import draw
@@ -75,7 +75,7 @@ def learn(
     assigned = {key: value_of(text, usual.get(key)) for key, text in assignments(changes).items()}
     settings = lesson.settings.checked(assigned)
     place = output or Path(f"learn-{name}.png")
-    check_place(place, force=force)
+    check_picture_path(place, force=force)
     fetch_missing(*lesson.needs, quiet=quiet)
     with (
         progress(lesson.title.lower(), quiet=quiet) as update,

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from cyclopts import Parameter
 
 from lanterna.errors import UsageError
-from lanterna.files import human_size, refuse_to_overwrite, replacing
+from lanterna.files import atomic_write, format_size, refuse_to_overwrite
 from lanterna.images import open_picture
 from lanterna.networks import class_index, open_network, shelf_items, to_input
 from lanterna.networks.digits import DIGIT_INPUT
@@ -83,7 +83,7 @@ def look(
     asked = (question.answer, question.against)
     answer, against = (None if each is None else class_index(each, chosen) for each in asked)
     page = look_page(chosen, image, name=named, title=name, answer=answer, against=against)
-    with replacing(place) as temporary:
+    with atomic_write(place) as temporary:
         temporary.write_text(page, encoding="utf-8")
     size = place.stat().st_size
     read_as = _read_as(chosen, image)
@@ -92,7 +92,7 @@ def look(
     else:
         say(f"{named} reads it as {read_as}" if read_as else f"{named} has no classes", quiet=quiet)
         show(str(place))
-        say(f"{human_size(size)}: open it in a browser", quiet=quiet)
+        say(f"{format_size(size)}: open it in a browser", quiet=quiet)
 
 
 def _choose(

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lanterna.errors import UsageError
-from lanterna.files import human_size, refuse_to_overwrite
-from lanterna.images import check_place
-from lanterna.images.films import check_film_place, usual_film
-from lanterna.images.pictures import check_print_place
+from lanterna.files import format_size, refuse_to_overwrite
+from lanterna.images import check_picture_path
+from lanterna.images.films import check_film_path, default_film_path
+from lanterna.images.pictures import check_print_path
 from lanterna.surfaces.cli.common import (
     about,
     emit_json,
@@ -149,7 +149,7 @@ class _Places:
         self.settings = what.settings
         self.film: Path | None = None
         if technique.film_flag:
-            self.film = options.get(technique.film_flag) or usual_film(technique.verb)
+            self.film = options.get(technique.film_flag) or default_film_path(technique.verb)
         if technique.output is declared.Output.FILM and options.get("output"):
             raise UsageError(f"a film goes where --{technique.film_flag} says: leave -o out")
         made = (
@@ -164,13 +164,13 @@ class _Places:
     def check(self, *, overwrite: bool) -> None:
         """Refuse what cannot be written, before the work begins. Errors: `UsageError`."""
         if self.film:
-            check_film_place(self.film, force=overwrite)
+            check_film_path(self.film, force=overwrite)
         if self.has_picture:
-            check_place(self.output, force=overwrite)
+            check_picture_path(self.output, force=overwrite)
         if self.beside:
             refuse_to_overwrite(self.beside, force=overwrite)
         if getattr(self.settings, "print", None) and self.technique.output is declared.Output.PICTURE:
-            check_print_place(self.output)
+            check_print_path(self.output)
 
     def save(self, result: Result, recipe: Recipe | None, *, overwrite: bool, quiet: bool) -> dict[str, Any]:
         """Save one result, and say where in the document of `--json`."""
@@ -201,7 +201,7 @@ class _Places:
         written = ", ".join(document[name] for name in ("picture", *names, "film") if name in document)
         if "frames" in document:
             return f"{written}: {document['frames']} frames"
-        size = f", {human_size(document['bytes'])}" if "bytes" in document else ""
+        size = f", {format_size(document['bytes'])}" if "bytes" in document else ""
         return f"{written}: {document['width']:,} × {document['height']:,} pixels{size}"
 
 
@@ -216,5 +216,5 @@ def _estimate(job: Job, given: Mapping[str, Any]) -> list[str]:
         side = next(iter(estimate.narrower.values()))
         said.append(f"to keep to the memory, in tiles of {side} pixels")
     if estimate.seconds > _LONG:
-        said.append(f"{about(estimate.seconds)}, {human_size(estimate.memory)} of memory")
+        said.append(f"{about(estimate.seconds)}, {format_size(estimate.memory)} of memory")
     return said

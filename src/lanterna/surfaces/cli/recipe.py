@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from lanterna.errors import UsageError
-from lanterna.images import Recipe, check_place, read_recipe, save_picture
+from lanterna.images import Recipe, check_picture_path, read_recipe, save_picture
 from lanterna.images.film_reading import read_film_recipe
 from lanterna.images.recipe import printable
 from lanterna.surfaces.cli.common import (
@@ -77,7 +77,7 @@ def rerun(
     """
     then = _recipe_of(picture)
     place = output or _free_name(picture)
-    check_place(place, force=force)
+    check_picture_path(place, force=force)
     assigned = assignments(changes)
     recipe = changed(then, assigned)
     recipe = with_inputs_found(recipe, None if picture == Path("-") else picture.parent)

@@ -13,10 +13,10 @@ from cyclopts import Parameter
 
 from lanterna.errors import UsageError
 from lanterna.images import open_picture
-from lanterna.images.film_reading import Film, open_film
+from lanterna.images.film_reading import FilmReader, open_film
 from lanterna.images.films import SUFFIXES as FILM_SUFFIXES
-from lanterna.images.films import check_film_place, save_film
-from lanterna.images.recipe import note_input
+from lanterna.images.films import check_film_path, save_film
+from lanterna.images.recipe import make_recipe_input
 from lanterna.networks import shelf_items
 from lanterna.surfaces.cli.asked import Asked, understood
 from lanterna.surfaces.cli.common import (
@@ -109,7 +109,7 @@ class What:
                 )
             if self.form:
                 raise UsageError(f"--form is for pictures in a folder: {self.place} is a film")
-            check_film_place(self.place, force=force)
+            check_film_path(self.place, force=force)
         if self.chunk is not None and not 2 <= self.chunk <= 100_000:
             raise UsageError(f"--chunk: expected 2 to 100,000 frames, got {self.chunk}")
         if self.overlap is not None and not 0 <= self.overlap < (self.chunk or _CHUNKS[0]):
@@ -118,7 +118,7 @@ class What:
                 f"got {self.overlap}"
             )
 
-    def cut(self, film: Film, workers: int, *, force: bool) -> list[Piece]:
+    def cut(self, film: FilmReader, workers: int, *, force: bool) -> list[Piece]:
         """The pieces in which a film is made: as it was begun, with more workers perhaps, or anew."""
         if self.chunk is None and self.overlap is None and not force:
             begun = pieces_of(plan_in(self.folder), film.count)
@@ -297,7 +297,7 @@ def _kit(wanted: Asked, what: What, who: Who, *, chunks: bool) -> Kit:
     technique = wanted.technique
     suffix = "json" if technique.output is Kind.WORDS else what.form or "png"
     others = tuple(
-        Given(note_input(path, role=role), path.read_bytes())
+        Given(make_recipe_input(path, role=role), path.read_bytes())
         for role, paths in wanted.files.items()
         for path in paths
     )
@@ -310,7 +310,8 @@ def _plan(kit: Kit, begun: "Originals", whole: Pictures | Carried) -> dict[str, 
     return {
         "verb": kit.verb, "made": kit.output, **whole.plan,
         "inputs": [each.note.model_dump() for each in kit.others],
-        "source": [path.name for path in begun.paths] or (begun.film and note_input(begun.source).sha256),
+        "source": [path.name for path in begun.paths]
+        or (begun.film and make_recipe_input(begun.source).sha256),
     }  # fmt: skip
 
 

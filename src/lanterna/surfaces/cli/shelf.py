@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 from lanterna import settings
 from lanterna import shelf as the_shelf
 from lanterna.errors import UsageError
-from lanterna.files import human_size
+from lanterna.files import format_size
 from lanterna.surfaces.cli.common import (
     Force,
     Json,
@@ -41,11 +41,11 @@ def listed(*, json: Json = False) -> None:
     table.add_column("to fetch", justify="right", no_wrap=True)
     table.add_column("what it is, licence, source", overflow="fold")
     for name, item in the_shelf.ITEMS.items():
-        here = human_size(the_shelf.size_here(name)) if the_shelf.is_here(name) else "no"
+        here = format_size(the_shelf.size_on_disk(name)) if the_shelf.is_fetched(name) else "no"
         source = f"{item.what}\n{item.licence}\n{item.project} {item.version}"
-        table.add_row(name, here, human_size(item.size), source)
+        table.add_row(name, here, format_size(item.size), source)
     console(stdout=True).print(table)
-    absent = [name for name in the_shelf.ITEMS if not the_shelf.is_here(name)]
+    absent = [name for name in the_shelf.ITEMS if not the_shelf.is_fetched(name)]
     say(f"in {settings.shelf_folder()}")
     if absent:
         say(f"to get what is not here: lanterna shelf fetch {' '.join(absent)}")
@@ -72,7 +72,7 @@ def fetch(
         fetch_missing(name, quiet=quiet)
         the_shelf.need(name)
         if not json:
-            say(f"{name}: here ({human_size(the_shelf.size_here(name))})", quiet=quiet)
+            say(f"{name}: here ({format_size(the_shelf.size_on_disk(name))})", quiet=quiet)
     if json:
         emit_json([_described(name) for name in wanted])
 
@@ -92,7 +92,7 @@ def import_wheel(
     for wheel in wheels:
         names.append(the_shelf.import_wheel(wheel))
         if not json:
-            say(f"{names[-1]}: here ({human_size(the_shelf.size_here(names[-1]))})", quiet=quiet)
+            say(f"{names[-1]}: here ({format_size(the_shelf.size_on_disk(names[-1]))})", quiet=quiet)
     if json:
         emit_json([_described(name) for name in names])
 
@@ -141,7 +141,7 @@ def clear(*names: str, force: Force = False, json: Json = False, quiet: Quiet = 
         emit_json({"freed_bytes": sum(freed.values()), "removed": list(freed)})
         return
     for name, size in freed.items():
-        say(f"{name}: removed, {human_size(size)} freed", quiet=quiet)
+        say(f"{name}: removed, {format_size(size)} freed", quiet=quiet)
     if not freed:
         say("there was nothing to remove", quiet=quiet)
 
@@ -163,11 +163,11 @@ def _described(name: str) -> dict[str, object]:
         "wheel": item.wheel,
         "wheel_sha256": item.sha256,
         "wheel_bytes": item.size,
-        "here": the_shelf.is_here(name),
-        "bytes_here": the_shelf.size_here(name),
+        "here": the_shelf.is_fetched(name),
+        "bytes_here": the_shelf.size_on_disk(name),
         "folder": str(settings.shelf_folder() / name),
         "files": [
-            {"name": member.keep, "from": member.path, "sha256": member.sha256}
+            {"name": member.filename, "from": member.path, "sha256": member.sha256}
             | ({"licence": member.licence} if member.licence else {})
             for member in item.members
         ],

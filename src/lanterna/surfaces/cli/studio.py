@@ -29,7 +29,7 @@ def studio(
     Ctrl-C closes it. Jobs that are under way go on when it is opened again. The address that it prints holds
     a token that is new each time; without it nothing can be seen or changed.
     """
-    from lanterna.files import for_this_user_alone
+    from lanterna.files import private_umask
     from lanterna.surfaces.studio.server import open_address, open_browser, serve
 
     def opened(address: str) -> None:
@@ -38,7 +38,7 @@ def studio(
             say("others reach it at this address, which holds the token: who has it can do all", quiet=quiet)
         show(address)
 
-    with for_this_user_alone() as umask:
+    with private_umask() as umask:
         if (port, host, allow) == (None, None, ()) and (address := open_address()):
             say("the studio is open already:", quiet=quiet)
             show(address)

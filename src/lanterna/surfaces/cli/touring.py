@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lanterna import shelf
-from lanterna.files import replacing, working_folder
-from lanterna.images.drawing import contact_sheet, signed_over
+from lanterna.files import atomic_write, working_folder
+from lanterna.images.drawing import contact_sheet, overlay_signed
 from lanterna.images.pictures import open_picture
 from lanterna.networks import open_network, to_input
 from lanterna.networks.trained import trained_folder
@@ -149,13 +149,13 @@ def looking_room(folder: Path, _: Watch) -> Room:
         (namer, "efficientnet-lite0", cat, "a cat", "block14", "Open it, follow the light through it."),
     ):
         page_name = f"look-{name}.html"
-        with replacing(folder / page_name) as temporary:
+        with atomic_write(folder / page_name) as temporary:
             text = look_page(network, image, name=name, title=title)
             temporary.write_text(text, encoding="utf-8")
         with torch.no_grad():
             answer = int(network(image.unsqueeze(0)).argmax())
         terms = paths(network, image, answer)
-        picture = signed_over(image, heat(terms, layer), side=448)
+        picture = overlay_signed(image, heat(terms, layer), side=448)
         says = f"{title}: what in {layer} spoke for {network.classes[answer]}, amber, and against it, blue."
         hung = _hang(Result(picture), folder, f"look-{name}.png", f"{says[0].upper()}{says[1:]} {words}")
         exhibits.append(replace(hung, page=page_name))

@@ -14,7 +14,7 @@ import traitlets
 
 from lanterna.errors import UsageError
 from lanterna.images.digits import mnist
-from lanterna.images.drawing import sheet_of_layers
+from lanterna.images.drawing import layer_sheet
 from lanterna.lessons import LESSONS
 from lanterna.networks import open_network, shelf_items
 from lanterna.probes.look import look as outputs
@@ -141,7 +141,7 @@ def look(network: Network | str, image: Tensor, *, title: str = "A digit") -> Vi
         page=look_page(opened, image, name=name, title=title), title=f"{title} in {name}", height=_LOOK
     )
     layers = outputs(opened, image)
-    view.fallback = sheet_of_layers({"picture": image, **layers})
+    view.fallback = layer_sheet({"picture": image, **layers})
     return view
 
 

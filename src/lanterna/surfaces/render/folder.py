@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 from pydantic import BaseModel, ValidationError, model_validator
 
 from lanterna.errors import LanternaError, UsageError
-from lanterna.files import open_regular, replacing
+from lanterna.files import atomic_write, open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +78,7 @@ class Folder:
                 self._clear()
         elif path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise UsageError(f"{path} is not empty, and not from a render: choose another folder")
-        with replacing(note) as temporary:
+        with atomic_write(note) as temporary:
             temporary.write_text(text, encoding="utf-8")
         self._sizes = {entry["name"]: entry["sizes"] for entry in self._entries() if "sizes" in entry}
 
@@ -96,7 +96,7 @@ class Folder:
     def keep(self, task: Task, made: Made) -> None:
         """Put what was made in its place, then enter it. Errors: `LanternaError`, as for a full disk."""
         for place, data in zip(self.places(task.name, len(made.files)), made.files, strict=True):
-            with replacing(place) as temporary:
+            with atomic_write(place) as temporary:
                 temporary.write_bytes(data)
         self.enter(task.number, task.name, [len(data) for data in made.files], made.seconds)
 
@@ -120,7 +120,7 @@ class Folder:
             return []
         *lines, rest = _read(manifest).split("\n")
         if rest:  # the last line was cut off as it was written
-            with replacing(manifest) as temporary:
+            with atomic_write(manifest) as temporary:
                 temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         found = []
         for line in lines:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from lanterna.devices import choose_device
-from lanterna.errors import LanternaError, called, one_line
+from lanterna.errors import LanternaError, display_names, one_line
 from lanterna.files import working_folder
 from lanterna.images.drawing import as_png
-from lanterna.images.film_reading import Film
+from lanterna.images.film_reading import FilmReader
 from lanterna.images.pictures import open_picture, save_picture
 from lanterna.images.recipe import Recipe, make_recipe
 from lanterna.networks import cache_networks, open_network
@@ -45,7 +45,7 @@ class Maker:
         """Make it. Whatever goes wrong is told, never raised."""
         begun = time.perf_counter()
         try:
-            with called(self._names):
+            with display_names(self._names):
                 files = self._chunk(task) if self.kit.chunks else [self._one(task)]
         except LanternaError as error:
             return Failed(task.number, one_line(str(error)), final=True)
@@ -94,7 +94,7 @@ class Maker:
         """The frames of one piece of a film, each going on from the one before, as files without a recipe."""
         job = self._job(task, self.kit.others, self._others)
         pictures = [each.data for each in task.sources]
-        job.moving = Film(self._folder, 0, 0, 0.0, len(pictures), lambda _: map(open_picture, pictures))
+        job.moving = FilmReader(self._folder, 0, 0, 0.0, len(pictures), lambda _: map(open_picture, pictures))
         assert job.technique.film_frames is not None
         frames = job.technique.film_frames(job, 0)
         return [as_png(frame.picture) for frame in frames if frame.picture is not None]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
     from torch import Tensor
 
-    from lanterna.images.film_reading import Film
+    from lanterna.images.film_reading import FilmReader
     from lanterna.surfaces.render.folder import Folder
     from lanterna.surfaces.render.plan import Originals
 
@@ -97,7 +97,7 @@ class Carried:
     """A film whose frames go on from one another, made in the pieces `cut`: what one run makes."""
 
     originals: Originals
-    film: Film
+    film: FilmReader
     cut: Sequence[Piece]
     settings: Mapping[str, JsonValue]
 
@@ -174,7 +174,7 @@ class Carried:
         return {number for number, name in enumerate(self.names) if not folder.done(name)}
 
 
-def seams(cut: Sequence[Piece], made: Sequence[Path], film: Film) -> float | None:
+def seams(cut: Sequence[Piece], made: Sequence[Path], film: FilmReader) -> float | None:
     """How unsteady frames are where two pieces of a shot meet, times what they are a little later.
 
     1 is a seam that nobody finds. None where there is no seam. The measure is `flicker`.

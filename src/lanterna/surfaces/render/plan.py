@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from lanterna.errors import UsageError
 from lanterna.images.decoding import is_folder
 from lanterna.images.drawing import as_png
-from lanterna.images.film_reading import Film, open_film, pictures_in
-from lanterna.images.recipe import Input, note_input
+from lanterna.images.film_reading import FilmReader, open_film, pictures_in
+from lanterna.images.recipe import RecipeInput, make_recipe_input
 from lanterna.surfaces.render.task import Given, Task
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Originals:
     source: Path
     names: Sequence[str]
     paths: Sequence[Path] = ()
-    film: Film | None = None
+    film: FilmReader | None = None
 
     def given(self, wanted: Sequence[int]) -> Iterator[Given | None]:
         """Those of the numbers `wanted`, which rise, as a task takes them; a film's pictures as PNG files.
@@ -128,7 +128,7 @@ class Originals:
         if self.film is None:
             for number in wanted:
                 path = self.paths[number]
-                yield Given(note_input(path), path.read_bytes())
+                yield Given(make_recipe_input(path), path.read_bytes())
             return
         left, first = set(wanted), min(wanted, default=0)
         for number, picture in enumerate(self.film.frames(first), first):
@@ -141,8 +141,8 @@ class Originals:
     def of_the_film(self, number: int, picture: Tensor) -> Given:
         """One picture of a film as a task takes it: its note names the film and the picture's number."""
         data = as_png(picture)
-        note = note_input(data).model_copy(update={"path": f"{self.source.name}#{number}"})
-        return Given(Input.model_validate(note.model_dump()), data)
+        note = make_recipe_input(data).model_copy(update={"path": f"{self.source.name}#{number}"})
+        return Given(RecipeInput.model_validate(note.model_dump()), data)
 
 
 def without_pictures(name: str) -> Originals:
@@ -165,11 +165,11 @@ def originals(source: Path) -> Originals:
     if film is not None:
         digits = len(str(film.count - 1))
         return Originals(source, [f"{n:0{max(5, digits)}}" for n in range(film.count)], film=film)
-    note_input(source)  # whether it is there
+    make_recipe_input(source)  # whether it is there
     return Originals(source, [source.stem], [source])
 
 
-def _film(source: Path) -> Film | None:
+def _film(source: Path) -> FilmReader | None:
     try:
         film = open_film(source)
     except UsageError:

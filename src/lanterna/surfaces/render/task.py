@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from lanterna.images.recipe import Input
+    from lanterna.images.recipe import RecipeInput
 
 
 @dataclass(frozen=True)
 class Given:
     """An input: how its recipe notes it, and the bytes of its file."""
 
-    note: Input
+    note: RecipeInput
     data: bytes = field(repr=False)
 
 

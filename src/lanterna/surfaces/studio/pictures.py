@@ -38,9 +38,9 @@ def receive(sent: Path, folder: Path, picture_id: str) -> Picture:
     that no broken one is kept. Runs in a process of its own. Errors: `UsageError`.
     """
     from lanterna.images import open_picture, read_recipe, save_picture
-    from lanterna.images.decoding import opened
+    from lanterna.images.decoding import open_image
 
-    with opened(sent) as file:
+    with open_image(sent) as file:
         form = file.format or ""
     digest = sha256(sent)
     small = open_picture(sent, longest=_THUMBNAIL)
@@ -88,9 +88,9 @@ def file_name(picture: Picture) -> str:
 
 def _size(place: Path) -> tuple[int, int]:
     """Width and height, the way up that it was taken."""
-    from lanterna.images.decoding import opened
+    from lanterna.images.decoding import open_image
 
-    with opened(place) as file:
+    with open_image(place) as file:
         width, height = file.size
         on_its_side = file.getexif().get(274, 1) in (5, 6, 7, 8)
     return (height, width) if on_its_side else (width, height)

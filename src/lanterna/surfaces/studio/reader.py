@@ -151,13 +151,13 @@ def _steps(drawing: bytes, name: str, surface: str) -> bytes:
 
 def _classify(picture: bytes, name: str, top: int) -> dict[str, Any]:
     from lanterna.networks import open_network, shelf_items
-    from lanterna.shelf import is_here
+    from lanterna.shelf import is_fetched
     from lanterna.surfaces.studio.techniques import check_network
     from lanterna.techniques.classify.algorithm import Classify, classify
 
     settings, begun = Classify.checked({"network": name, "top": top}), time.perf_counter()
     check_network(name)
-    if missing := [item for item in shelf_items(name) if not is_here(item)]:
+    if missing := [item for item in shelf_items(name) if not is_fetched(item)]:
         raise MissingError(f"{name} is not here yet: lanterna shelf fetch {' '.join(missing)}")
     if name not in _classifiers:
         _classifiers[name] = open_network(name, device="cpu", trust=False)

@@ -24,7 +24,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from lanterna.errors import LanternaError, UsageError
-from lanterna.files import close_to_others, replacing
+from lanterna.files import atomic_write, make_private
 from lanterna.settings import own_folders, studio_folder
 from lanterna.surfaces.studio.connections import Connection
 from lanterna.surfaces.studio.guard import Guard
@@ -175,7 +175,7 @@ def serve(
     place = studio_folder()
     origins = [_origin(each) for each in allow]
     for folder in own_folders():
-        close_to_others(folder)
+        make_private(folder)
     Store(place).close()  # told before anything is opened
     listening = _socket(host or "127.0.0.1", port)
     port = listening.getsockname()[1]
@@ -220,7 +220,7 @@ def serve(
 def _write_down(address: str) -> None:
     """Write the address where other programs of this user and the browser find it."""
     for place, text in ((address_file(), f"{address}\n"), (_link_file(), _LINK.format(html.escape(address)))):
-        with replacing(place) as file:
+        with atomic_write(place) as file:
             file.write_text(text, encoding="ascii")
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from lanterna.surfaces.studio.messages import Example, Item
 
-PHOTOGRAPHS = tuple(member.keep for member in shelf.ITEMS["photographs"].members)
+PHOTOGRAPHS = tuple(member.filename for member in shelf.ITEMS["photographs"].members)
 """The names of the shelf's photographs, without which no path is made."""
 
 _SMALL = 512
@@ -26,7 +26,7 @@ def listed() -> list[Item]:
             "what": item.what,
             "licence": item.licence,
             "bytes": item.size,
-            "here": shelf.is_here(item.name),
+            "here": shelf.is_fetched(item.name),
         }
         for item in shelf.ITEMS.values()
     ]
@@ -34,10 +34,10 @@ def listed() -> list[Item]:
 
 def examples() -> list[Example]:
     """The shelf's photographs."""
-    here = shelf.is_here("photographs")
+    here = shelf.is_fetched("photographs")
     members = shelf.ITEMS["photographs"].members
     return [
-        {"name": member.keep, "title": member.keep.rpartition(".")[0].replace("_", " "),
+        {"name": member.filename, "title": member.filename.rpartition(".")[0].replace("_", " "),
          "licence": member.licence, "here": here}
         for member in members
     ]  # fmt: skip

@@ -15,7 +15,7 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING, Any
 
-from lanterna.documents import mended
+from lanterna.documents import repair_document
 from lanterna.errors import LanternaError, UsageError
 from lanterna.renamed import current_recipe, current_settings
 from lanterna.surfaces.studio.history import bounded
@@ -402,7 +402,7 @@ class Store:
 
 def _read(row: sqlite3.Row) -> dict[str, Any]:
     fields = {
-        name: mended(json.loads(row[name])) if name in _JSON and row[name] is not None else row[name]
+        name: repair_document(json.loads(row[name])) if name in _JSON and row[name] is not None else row[name]
         for name in row.keys()  # noqa: SIM118  (a Row iterates over its values)
     }
     for name in {"settings", "begun_with"} & fields.keys():

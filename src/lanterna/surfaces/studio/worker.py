@@ -20,7 +20,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lanterna.errors import LanternaError, UsageError, called
+from lanterna.errors import LanternaError, UsageError, display_names
 from lanterna.surfaces.studio.history import History
 from lanterna.surfaces.studio.pictures import describe_recipe, write_jpeg
 
@@ -115,7 +115,7 @@ class _Run:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.history = History(self.folder)
-            with called(self.names):
+            with display_names(self.names):
                 end, results = self._work()
             self._say(end=end, results=results)
         except LanternaError as error:

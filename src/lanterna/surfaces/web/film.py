@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from lanterna.errors import UsageError
-from lanterna.files import refuse_to_overwrite, replacing
-from lanterna.images.films import SUFFIXES, check_film_place
+from lanterna.files import atomic_write, refuse_to_overwrite
+from lanterna.images.films import SUFFIXES, check_film_path
 from lanterna.surfaces.web.film_frames import save_training_film
 from lanterna.surfaces.web.page import standalone
 from lanterna.techniques.train.film import corners
@@ -32,7 +32,7 @@ def check_places(paths: Iterable[Path], *, force: bool = False) -> None:
             known = ", ".join((SUFFIX, *SUFFIXES))
             raise UsageError(f"--film {path}: expected the name of a file that ends in {known}")
         else:
-            check_film_place(path, force=force)
+            check_film_path(path, force=force)
 
 
 def save(film: Film, path: Path, *, force: bool = False) -> None:
@@ -41,7 +41,7 @@ def save(film: Film, path: Path, *, force: bool = False) -> None:
         save_training_film(film, path, force=force)
         return
     check_places([path], force=force)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(film_page(film), encoding="utf-8")
 
 

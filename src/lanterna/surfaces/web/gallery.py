@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from lanterna.errors import UsageError
-from lanterna.files import MARKER, replacing
+from lanterna.files import MARKER, atomic_write
 from lanterna.surfaces.web.page import styles
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def check_gallery(folder: Path) -> None:
 
 def begin_gallery(folder: Path) -> None:
     """Make the folder of a gallery, which is ours from now on, however far it comes."""
-    with replacing(folder / MARKER):
+    with atomic_write(folder / MARKER):
         pass
 
 
@@ -84,7 +84,7 @@ def write_gallery(folder: Path, rooms: list[Room]) -> Path:
 </html>
 """
     index = folder / _INDEX
-    with replacing(index) as temporary:
+    with atomic_write(index) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return index
 

@@ -22,7 +22,7 @@ import torch
 from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
-from lanterna.devices import fitting, reuse_memory
+from lanterna.devices import fit_tiles, reuse_memory
 from lanterna.errors import UsageError
 from lanterna.networks import Network, open_network
 from lanterna.networks.digits import DIGIT_INPUT
@@ -304,7 +304,7 @@ def _frames(
                         generator,
                         generator.get_state(),
                     )
-                    (change, energy), side = fitting(look, windows.side, max(size))
+                    (change, energy), side = fit_tiles(look, windows.side, max(size))
                     windows = _narrowed(windows, side)
                     image = change.mul_(settings.step_size / 255).add_(image).clamp_(0, 1)
                     state = _State(

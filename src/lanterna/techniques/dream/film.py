@@ -21,8 +21,8 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from lanterna.images.drawing import in_8_bits
-from lanterna.images.motion import follow, warp
+from lanterna.images.drawing import round_to_8_bits
+from lanterna.images.motion import flow_and_confidence, warp
 from lanterna.networks import open_network
 from lanterna.techniques.dream.algorithm import LONGEST, Dream, dream
 from lanterna.techniques.octaves import octave_sizes, resized
@@ -85,7 +85,7 @@ def dream_zoom(
         begin = settings.only(Dream)
         for part in dream(picture, begin, network=network, guide=guide):
             whole = part
-        first = last = in_8_bits(whole.full_size())
+        first = last = round_to_8_bits(whole.full_size())
         done = 1
         yield Frame(1, settings.frames, dict(whole.numbers), first)
     onward = _onward(settings)
@@ -97,7 +97,7 @@ def dream_zoom(
         dreamed = part.full_size()
         if settings.loop:
             dreamed = with_first(dreamed, first, settings.frames - number, settings)
-        last = in_8_bits(dreamed)
+        last = round_to_8_bits(dreamed)
         yield Frame(number + 1, settings.frames, dict(part.numbers), last)
 
 
@@ -136,12 +136,12 @@ def dream_frames(
             continue
         start, masks = here, []
         if before is not None and settings.carry:
-            moved, sure = follow(before[0], here)
+            moved, sure = flow_and_confidence(before[0], here)
             sure = settings.carry * sure
             start = (here + sure * warp(before[1] - before[0], moved)).clamp(0, 1)
             masks = [(1 - sure).sqrt()]
         (part,) = deque(dream(start, begin, network=network, guide=guide, masks=masks), 1)
-        dreamed = in_8_bits(part.full_size())
+        dreamed = round_to_8_bits(part.full_size())
         before = here, dreamed
         number += 1
         yield Frame(number, count, dict(part.numbers), dreamed)

@@ -149,7 +149,7 @@ def _here(preset: Mapping[str, Any], usual: str) -> bool:
     """Whether the network of a preset can be opened without fetching or training it first."""
     name = preset.get("network", usual)
     items = shelf_items(name)
-    return all(map(shelf.is_here, items)) if items else is_trained(name)
+    return all(map(shelf.is_fetched, items)) if items else is_trained(name)
 
 
 def sensible_layers(network: Network) -> list[str]:

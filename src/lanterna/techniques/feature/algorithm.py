@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lanterna.devices import uncompiled
+from lanterna.devices import without_dynamo
 from lanterna.errors import UsageError
 from lanterna.networks import Network, class_index, open_network
 from lanterna.networks.inference import optimize_for_inference
@@ -284,7 +284,7 @@ def _ascend(
     if drawn:
         whole = whole + settings.ink * objectives.ink()
 
-    optimiser = uncompiled(torch.optim.Adam)(waves.parameters(), lr=settings.learning_rate)
+    optimiser = without_dynamo(torch.optim.Adam)(waves.parameters(), lr=settings.learning_rate)
     for step in range(1, settings.steps + 1):
         optimiser.param_groups[0]["lr"] = settings.learning_rate * (1 - 0.9 * (step - 1) / settings.steps)
         seen = transformed(canvas(), generator, settings.robustness)

@@ -21,7 +21,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from lanterna.devices import choose_device, fast_dtype, reuse_memory, uncompiled
+from lanterna.devices import choose_device, fast_dtype, reuse_memory, without_dynamo
 from lanterna.networks.coordinate_plan import CoordinatePlan
 from lanterna.networks.coordinates import Coordinates
 from lanterna.networks.hash_grid import Corners
@@ -224,9 +224,9 @@ class _Training:
         self.fast = fast_dtype(device) if self.batch * (settings.neurons or 1) >= 2**17 else None
         parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         self.optimiser: torch.optim.Optimizer = (
-            uncompiled(torch.optim.SGD)(parameters, self.rate, momentum=0.9, fused=True)
+            without_dynamo(torch.optim.SGD)(parameters, self.rate, momentum=0.9, fused=True)
             if settings.optimiser == "sgd"
-            else uncompiled(torch.optim.Adam)(
+            else without_dynamo(torch.optim.Adam)(
                 parameters, self.rate, betas=(0.9, 0.99 if settings.network == "hash" else 0.999),
                 eps=1e-15 if settings.network == "hash" else 1e-8, fused=True,
             )

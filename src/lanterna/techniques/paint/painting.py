@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from lanterna.errors import LanternaError, MissingError, UsageError
-from lanterna.files import replacing
+from lanterna.files import atomic_write
 from lanterna.networks.coordinate_plan import CoordinatePlan
 from lanterna.networks.coordinates import Coordinates
 
@@ -138,7 +138,7 @@ class Painting:
 
         Weights are saved in half precision: at 256 px that changed no network's PSNR by more than 0.01 dB.
         """
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_bytes(_to_bytes(self.network))
 
 

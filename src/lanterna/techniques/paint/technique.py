@@ -12,7 +12,7 @@ from pydantic import Field
 
 from lanterna.devices import choose_device
 from lanterna.errors import LanternaError, UsageError
-from lanterna.files import human_size
+from lanterna.files import format_size
 from lanterna.probes.neurons import neurons_sheet
 from lanterna.techniques.derive import film_of, film_of_learning, sheet_of
 from lanterna.techniques.paint.algorithm import Paint, PaintFrame, paint
@@ -152,8 +152,8 @@ def _race(job: Job) -> Work:
         }  # fmt: skip
         lines = []
         for name, runner in sorted(frame.runners.items(), key=lambda item: -item[1].psnr):
-            jpeg = f", JPEG of equal PSNR {human_size(runner.jpeg.bytes)}" if runner.jpeg else ""
-            size = f"{runner.parameters:,} parameters, {human_size(runner.bytes)}"
+            jpeg = f", JPEG of equal PSNR {format_size(runner.jpeg.bytes)}" if runner.jpeg else ""
+            size = f"{runner.parameters:,} parameters, {format_size(runner.bytes)}"
             lines.append(f"{name:<8} {runner.psnr:5.1f} dB in {runner.seconds:.1f} s, {size}{jpeg}")
         return Report({"finished": frame.finished, "networks": runners}, lines)
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lanterna.errors import UsageError
 from lanterna.images import open_picture
-from lanterna.images.decoding import opened
+from lanterna.images.decoding import open_image
 from lanterna.images.digits import mnist
 from lanterna.images.ink import WORKING_SIZE, Page, find_drawing, find_ink
 from lanterna.images.normalise import Normalised, normalise
@@ -198,7 +198,7 @@ def _picture(source: Source | Tensor) -> tuple[Tensor, tuple[int, int]]:
         return source.float().cpu(), (source.shape[2], source.shape[1])
     if not isinstance(source, (str, Path, bytes)):
         source = source.read()
-    with opened(source) as file:
+    with open_image(source) as file:
         width, height = file.size
         try:
             on_its_side = file.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)

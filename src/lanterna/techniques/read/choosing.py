@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lanterna.images.normalise import normalise
-from lanterna.images.segments import Segment, cuts, united
+from lanterna.images.segments import Segment, find_cuts, merge_segments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +59,9 @@ def _cut(segments: list[Segment], scores: _Scores, slim: float, depth: int = 0) 
     ]
     # No two parts read better than 1, so that one that reads well itself need not be tried.
     ways = [
-        [way for way in cuts(segment) if _are_two(way, segment)] if id(segment) in own and least < 1 else []
+        [way for way in find_cuts(segment) if _are_two(way, segment)]
+        if id(segment) in own and least < 1
+        else []
         for segment, least in zip(segments, needed, strict=True)
     ]
     scored = iter(scores([part for options in ways for way in options for part in way]))
@@ -113,7 +115,7 @@ def _join(segments: list[Segment], scores: _Scores) -> list[Segment]:
             pairs.append(index)
     apart = scores(segments) if pairs else []
     pairs = [index for index in pairs if min(apart[index], apart[index + 1]) < 0.6]
-    whole = [united(segments[index], segments[index + 1]) for index in pairs]
+    whole = [merge_segments(segments[index], segments[index + 1]) for index in pairs]
     better = {
         index: segment
         for index, segment, score in zip(pairs, whole, scores(whole), strict=True)

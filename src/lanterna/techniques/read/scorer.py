@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from lanterna.images.digits import by_another_hand, mnist
+from lanterna.images.digits import mnist, random_handwriting
 
 if TYPE_CHECKING:
     from lanterna.networks.network import Network
@@ -94,7 +94,7 @@ class Scorer:
         training, validation = mnist("train"), mnist("validation")
         images = training.images[:_STATISTICS].float() / 255
         labels = training.labels[:_STATISTICS].repeat(2)
-        drawn = by_another_hand(images, torch.Generator().manual_seed(0))
+        drawn = random_handwriting(images, torch.Generator().manual_seed(0))
         _, features = self._run(torch.cat([images, drawn]))
         means = torch.stack([features[labels == digit].mean(0) for digit in range(10)])
         centred = features - means[labels]
@@ -105,7 +105,7 @@ class Scorer:
         factor = torch.linalg.cholesky(covariance + loading * torch.eye(len(covariance)))
 
         known = validation.images[:_VALIDATION].float() / 255
-        changed = by_another_hand(known, torch.Generator().manual_seed(1))
+        changed = random_handwriting(known, torch.Generator().manual_seed(1))
         _, features = self._run(torch.cat([known, changed]))
         distance = _distance(features, means, factor)
         return Known(means, factor, float(distance.quantile(0.5)), float(distance.quantile(0.99)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from lanterna.images.annotate import Mark, page_with_marks, steps_picture
+from lanterna.images.annotate import Mark, draw_marks, draw_steps
 from lanterna.techniques.read.algorithm import Read, ReadPage, check_reads_digits, read
 from lanterna.techniques.technique import Frame, Input, Output, Report, Result, Technique, Work
 from lanterna.techniques.train.technique import open_or_train
@@ -33,8 +33,8 @@ def draw(page: ReadPage, made: Made) -> Tensor:
     """The page with boxes and readings, or the steps that led to them, `(3, H, W)`."""
     marks = [Mark(r.digit, r.confidence, r.box, r.doubtful) for r in page]
     if made == "page":
-        return page_with_marks(page.page.picture, marks, page.size)
-    return steps_picture(page.page, page.segments, page.seen, marks)
+        return draw_marks(page.page.picture, marks, page.size)
+    return draw_steps(page.page, page.segments, page.seen, marks)
 
 
 def _read(job: Job) -> Work:

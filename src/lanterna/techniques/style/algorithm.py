@@ -22,9 +22,9 @@ import torch
 from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
-from lanterna.devices import fitting, reuse_memory
+from lanterna.devices import fit_tiles, reuse_memory
 from lanterna.errors import UsageError
-from lanterna.images.palette import with_colours, with_histogram, with_statistics
+from lanterna.images.palette import match_histogram, match_statistics, transfer_colours
 from lanterna.networks import Network, open_network
 from lanterna.networks.inference import optimize_for_inference
 from lanterna.probes.statistics import gram_distance, wasserstein_distance
@@ -198,7 +198,7 @@ def style(
     )
     saved = checkpointer.read(_STATE) if checkpoint and resume else None
     if settings.keep_colours == "palette":
-        styles = [with_statistics(each, photo) for each in styles]
+        styles = [match_statistics(each, photo) for each in styles]
     frames = _frames(
         settings,
         work,
@@ -274,7 +274,7 @@ def _frames(
             content_layer,
             list(layer_weights),
         )
-        (content, style_targets), tile = fitting(targets, tile, longest, min_tile)
+        (content, style_targets), tile = fit_tiles(targets, tile, longest, min_tile)
         if saved and index == first:
             descent.restore(saved["descent"])
             numbers = saved["numbers"]
@@ -336,7 +336,7 @@ def _initial_picture(
     if settings.start == "noise":
         noise = torch.randn(photo.shape, generator=generator).to(photo)
         return (photo.mean((1, 2), keepdim=True) + 0.2 * noise).clamp(0, 1)
-    return with_histogram(photo, styles[0]) if settings.start == "palette" else photo.clone()
+    return match_histogram(photo, styles[0]) if settings.start == "palette" else photo.clone()
 
 
 def _enlarge(picture: Tensor, photo: Tensor, size: tuple[int, int]) -> Tensor:
@@ -388,7 +388,7 @@ def _step(
 
     def evaluate(picture: Tensor) -> Loss:
         nonlocal tile
-        loss, tile = fitting(lambda side: losses(picture, tile=side), tile, longest, min_tile)
+        loss, tile = fit_tiles(lambda side: losses(picture, tile=side), tile, longest, min_tile)
         return loss
 
     return descent.step(evaluate), tile
@@ -426,9 +426,9 @@ def _postprocess(
     """Return the picture to show: in [0, 1], in the requested colours, the photograph outside the masks."""
     picture = picture.clamp(0, 1)
     if settings.histogram and last:
-        picture = with_histogram(picture, styles[0])
+        picture = match_histogram(picture, styles[0])
     if settings.keep_colours == "light":
-        picture = with_colours(picture, photo)
+        picture = transfer_colours(picture, photo)
     sized_masks = [shrunk(mask, tuple(photo.shape[1:])) for mask in masks if mask is not None]
     if len(sized_masks) == len(masks):
         picture = torch.lerp(photo, picture, torch.stack(sized_masks).sum(0).clamp(0, 1))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from lanterna.devices import uncompiled
+from lanterna.devices import without_dynamo
 from lanterna.techniques.style.loss import Loss
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ class Descent:
         """Start a new optimiser from the current picture, as after a change of the loss."""
         self._previous = None
         if self._method == "adam":
-            self._optimiser = uncompiled(torch.optim.Adam)([self.picture], lr=0.03, betas=(0.9, 0.99))
+            self._optimiser = without_dynamo(torch.optim.Adam)([self.picture], lr=0.03, betas=(0.9, 0.99))
             return
-        self._optimiser = uncompiled(torch.optim.LBFGS)(
+        self._optimiser = without_dynamo(torch.optim.LBFGS)(
             [self.picture], lr=_FIRST_CHANGE * self.picture.numel(), max_iter=1,
             history_size=history_size(self.picture.nbytes), tolerance_grad=0, tolerance_change=0,
         )  # fmt: skip

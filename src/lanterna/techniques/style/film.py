@@ -28,9 +28,9 @@ from pydantic import Field
 from torch import Tensor
 
 from lanterna.errors import UsageError
-from lanterna.images.drawing import in_8_bits
-from lanterna.images.motion import follow, warp
-from lanterna.images.palette import with_histogram
+from lanterna.images.drawing import round_to_8_bits
+from lanterna.images.motion import flow_and_confidence, warp
+from lanterna.images.palette import match_histogram
 from lanterna.networks import open_network
 from lanterna.networks.inference import optimize_for_inference
 from lanterna.techniques.octaves import resized
@@ -114,7 +114,7 @@ def style_frames(
         frame_settings = first
         if warped is not None:
             frame_settings = later
-            options["start"] = torch.lerp(with_histogram(original, warped), warped, confidence)
+            options["start"] = torch.lerp(match_histogram(original, warped), warped, confidence)
             revealed = (1 - confidence)[0]
             if revealed.mean() > _MIN_REVEALED:
                 options["styles"] = [*styles, *styles]
@@ -185,12 +185,12 @@ def _film(
         if previous is None or not carry:
             painted, numbers = paint(original, None, original.new_zeros(1, *original.shape[1:]))
         else:
-            flow, confidence = follow(previous[0], original)
+            flow, confidence = flow_and_confidence(previous[0], original)
             confidence = confidence * _inside(flow)
             warped = warp(previous[1], flow)
             painted, numbers = paint(original, warped, confidence)
             painted = torch.lerp(painted, warped, carry * confidence)
-        previous = original, in_8_bits(painted)
+        previous = original, round_to_8_bits(painted)
         number += 1
         yield Frame(number, count, numbers, previous[1])
 

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lanterna.devices import reuse_memory, uncompiled
+from lanterna.devices import reuse_memory, without_dynamo
 from lanterna.errors import LanternaError
 from lanterna.images.folders import check_counts
 from lanterna.networks import Network, open_network
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from lanterna.images.folders import Gathered
+    from lanterna.images.folders import PictureFolder
     from lanterna.techniques.teach.feature_cache import Looked
 
 Doing = Literal["looking", "learning", "fine-tuning", "testing", "done"]
@@ -88,7 +88,7 @@ class Usable:
 
 
 def teach(
-    gathered: Gathered,
+    gathered: PictureFolder,
     settings: Teach | None = None,
     *,
     network: Network | None = None,
@@ -169,7 +169,7 @@ def teach(
     yield TeachFrame(total, total, numbers, doing="done", network=taught, results=results)
 
 
-def usable_of(gathered: Gathered, looked: Looked) -> Usable:
+def usable_of(gathered: PictureFolder, looked: Looked) -> Usable:
     """The pictures that can be used: readable, one of each within a class, and none that is in two classes.
 
     A copy that was both learned from and tested with would make a network look better than it is; the same
@@ -254,7 +254,7 @@ def _spans(count: int, size: int) -> Iterator[slice]:
 
 
 def judge(
-    network: Network, gathered: Gathered, usable: Usable, chosen: NDArray[np.int64], workers: int
+    network: Network, gathered: PictureFolder, usable: Usable, chosen: NDArray[np.int64], workers: int
 ) -> tuple[Judged, NDArray[np.int64]]:
     """The answers of a network to the chosen pictures, and which of them could still be read."""
     quick = optimize_for_inference(network, [list(network.layers)[-1]])
@@ -276,7 +276,7 @@ def _parts(chosen: NDArray[np.int64], size: int) -> Iterable[NDArray[np.int64]]:
 
 
 def _pictures(
-    gathered: Gathered,
+    gathered: PictureFolder,
     usable: Usable,
     batches: Iterable[NDArray[np.int64]],
     network: Network,
@@ -314,7 +314,7 @@ class Tuning:
     def __init__(
         self,
         taught: Network,
-        gathered: Gathered,
+        gathered: PictureFolder,
         usable: Usable,
         train: NDArray[np.int64],
         class_weights: Tensor,
@@ -334,7 +334,7 @@ class Tuning:
         layers = {**dict(taught.layers.items()), **dict(self._tail.items())}
         self.network = Network(taught.name, taught.input_spec, layers, taught.classes).eval()
         self.network.to(taught.get_buffer("mean").device)
-        self._optimiser = uncompiled(torch.optim.AdamW)(
+        self._optimiser = without_dynamo(torch.optim.AdamW)(
             list(self._tail.parameters()), settings.learning_rate, weight_decay=0.01, fused=True
         )
 

@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from lanterna.files import replacing
+from lanterna.files import atomic_write
 from lanterna.images.recipe import weights_sha256
 from lanterna.networks.inference import optimize_for_inference
 from lanterna.settings import features_folder
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lanterna.images.folders import Gathered
+    from lanterna.images.folders import PictureFolder
     from lanterna.networks.network import Network
 
 LAYER = "pool"
@@ -114,7 +114,7 @@ class Features:
         """Keep the features `(N, width)` of N files, as one shard."""
         held = torch.frombuffer(bytearray(b"".join(keys)), dtype=torch.uint8).view(-1, 32)
         name = hashlib.sha256(b"".join(keys)).hexdigest()[:32]
-        with replacing(self.folder / f"{name}.safetensors") as temporary:
+        with atomic_write(self.folder / f"{name}.safetensors") as temporary:
             temporary.write_bytes(save({"sha256": held, "features": features.half().contiguous()}))
 
     def rows(self, places: NDArray[np.int64]) -> Tensor:
@@ -154,7 +154,7 @@ class Looked:
 
 
 def look_at_all(
-    gathered: Gathered, network: Network, features: Features, *, workers: int = 0
+    gathered: PictureFolder, network: Network, features: Features, *, workers: int = 0
 ) -> Generator[Looked, None, None]:
     """See to it that the features of all pictures are kept; yield after each batch how far that is.
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from lanterna.devices import uncompiled
+from lanterna.devices import without_dynamo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -106,7 +106,7 @@ def _descend(theta: Tensor, strength: float, chunks: Chunks) -> None:
         theta.grad = slope
         return float(loss + strength / 2 * weight.square().sum())
 
-    optimiser = uncompiled(torch.optim.LBFGS)(
+    optimiser = without_dynamo(torch.optim.LBFGS)(
         [theta], max_iter=_STEPS, tolerance_grad=1e-6, tolerance_change=1e-8, line_search_fn="strong_wolfe"
     )
     optimiser.step(cost)

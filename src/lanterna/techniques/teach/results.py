@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from lanterna.images import open_picture
-from lanterna.images.drawing import contact_sheet, table_of_answers
+from lanterna.images.drawing import contact_sheet, draw_confusion_matrix
 from lanterna.networks.catalogue import shelf_items
 from lanterna.networks.network import InputSpec
 from lanterna.networks.preprocessing import to_input
@@ -136,7 +136,7 @@ def confusion_picture(results: Results) -> Tensor:
         counts, names = counts[chosen][:, chosen], tuple(names[i] for i in chosen.tolist())
         title += f"; the {_ROWS_SHOWN} classes most mixed up, of {len(results.classes)}"
     cell = max(52, min(104, _TABLE // len(names)))  # a few classes have room for their names
-    return table_of_answers(counts, names, title, cell, words=("is", "named"))
+    return draw_confusion_matrix(counts, names, title, cell, words=("is", "named"))
 
 
 def keep_taught(

@@ -28,7 +28,7 @@ from lanterna.techniques.technique import Input, Output, Report, Result, Techniq
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lanterna.images.folders import Gathered
+    from lanterna.images.folders import PictureFolder
     from lanterna.techniques.execute import File, Job
     from lanterna.techniques.teach.algorithm import TeachFrame
 
@@ -71,7 +71,7 @@ def _default_name(settings: TeachHere, files: Mapping[str, Sequence[File]]) -> s
     raise UsageError(f"{folder} gives no name to call the network by: -o NAME gives one")
 
 
-def _classes(job: Job) -> Gathered:
+def _classes(job: Job) -> PictureFolder:
     """The pictures by class: those of a folder that was given, or of files with their labels."""
     labels, files = job.settings.labels, job.sources("picture")
     if not labels:

@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lanterna.devices import choose_device, fast_dtype, reuse_memory, uncompiled
-from lanterna.images.digits import Digits, by_another_hand, mnist, scattered, shifted
+from lanterna.devices import choose_device, fast_dtype, reuse_memory, without_dynamo
+from lanterna.images.digits import Digits, mnist, random_handwriting, random_scatter, random_shift
 from lanterna.networks.digits import build, lay_channels_last, start_weights
 from lanterna.techniques.checkpoint import Checkpointer, Learning
 from lanterna.techniques.technique import Frame
@@ -79,7 +79,9 @@ def training_digits(settings: Train) -> tuple[Digits, Digits]:
 def scatter(images: Tensor, seed: int) -> Tensor:
     """Digits moved off their normalised size and place, each once and for all. uint8 in, uint8 out."""
     generator = torch.Generator().manual_seed(seed)
-    parts = [scattered(part.float(), generator).round().to(torch.uint8) for part in torch.split(images, 2000)]
+    parts = [
+        random_scatter(part.float(), generator).round().to(torch.uint8) for part in torch.split(images, 2000)
+    ]
     return torch.cat(parts)
 
 
@@ -239,8 +241,8 @@ def _augmented(images: Tensor, settings: Train, step: int, randomness: torch.Gen
     if settings.augmentation == "none":
         return in_unit_range(images)
     if settings.augmentation == "shift" or settling:
-        return in_unit_range(shifted(images, randomness, most=1 if settling else 2))
-    return by_another_hand(in_unit_range(images), randomness)
+        return in_unit_range(random_shift(images, randomness, max_shift=1 if settling else 2))
+    return random_handwriting(in_unit_range(images), randomness)
 
 
 def _order(settings: Train, epoch: int) -> Tensor:
@@ -267,12 +269,12 @@ def _optimiser(settings: Train, network: Network) -> torch.optim.Optimizer:
         {"params": others, "weight_decay": 0.0},
     ]
     if settings.optimiser == "sgd":
-        return uncompiled(torch.optim.SGD)(
+        return without_dynamo(torch.optim.SGD)(
             groups, settings.learning_rate, settings.momentum, nesterov=settings.momentum > 0, fused=True
         )
     # Keras's epsilon rather than torch's 1e-8, so that the quickstart is the quickstart.
     kind = torch.optim.Adam if settings.optimiser == "adam" else torch.optim.AdamW
-    return uncompiled(kind)(groups, settings.learning_rate, eps=1e-7, fused=True)
+    return without_dynamo(kind)(groups, settings.learning_rate, eps=1e-7, fused=True)
 
 
 def _schedule(settings: Train, step: int) -> float:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lanterna.images.digits import Digits, mnist
-from lanterna.images.drawing import contact_sheet, table_of_answers
+from lanterna.images.drawing import contact_sheet, draw_confusion_matrix
 from lanterna.techniques.evaluation import confusion_of, judged, keep_results
 from lanterna.techniques.train.algorithm import in_unit_range, logits_of, scatter, training_digits
 
@@ -113,7 +113,7 @@ def mistakes_picture(results: Results, settings: Train) -> Tensor:
 def confusion_picture(results: Results) -> Tensor:
     """What was written against what was read, `(3, H, W)`."""
     names = [str(digit) for digit in range(10)]
-    return table_of_answers(
+    return draw_confusion_matrix(
         results.confusion, names, f"{results.accuracy:.2%} of 10,000 test digits read right"
     )
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import HTMLResponse
 
-from lanterna.errors import MissingError, called
+from lanterna.errors import MissingError, display_names
 from lanterna.surfaces.studio.messages import Id
 from lanterna.surfaces.studio.routes.requests import Call, asked
 from lanterna.surfaces.studio.store import checked_id
@@ -42,7 +42,7 @@ async def look(request: Request) -> Response:
 
 
 def _current(name: str, file: Path | None, title: str) -> str:
-    with called({} if file is None else {file: title}):
+    with display_names({} if file is None else {file: title}):
         return _page(name, file, title, _changed(name))
 
 
@@ -60,14 +60,14 @@ def _page(name: str, file: Path | None, title: str, _: float) -> str:
     from lanterna.images.digits import mnist
     from lanterna.networks import open_network, shelf_items, to_input
     from lanterna.networks.digits import DIGIT_INPUT
-    from lanterna.shelf import is_here
+    from lanterna.shelf import is_fetched
     from lanterna.surfaces.studio.techniques import check_network
     from lanterna.surfaces.web.looking import look_page
     from lanterna.techniques.classify.algorithm import LONGEST
     from lanterna.techniques.read.algorithm import read
 
     check_network(name)
-    missing = [item for item in shelf_items(name) if not is_here(item)]
+    missing = [item for item in shelf_items(name) if not is_fetched(item)]
     if missing:
         raise MissingError(f"{name} is not here yet: lanterna shelf fetch {' '.join(missing)}")
     network = open_network(name, device="cpu", trust=False)

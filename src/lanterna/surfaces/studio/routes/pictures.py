@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, Response
 
-from lanterna.errors import UsageError, called
+from lanterna.errors import UsageError, display_names
 from lanterna.files import sha256
 from lanterna.surfaces.studio import pictures as kept
 from lanterna.surfaces.studio.messages import Picture
@@ -49,7 +49,7 @@ async def take_in(studio: Studio, sent: Path, origin: str, title: str) -> dict[s
     picture_id = new_id()
     try:
         async with studio.decoding:  # one at a time, so that none is given up for another
-            with called({sent: title or "the picture"}):
+            with display_names({sent: title or "the picture"}):
                 fields = await studio.decoder.do(kept.receive, sent, studio.store.folder, picture_id)
     except BrokenProcessPool:
         studio.store.remove_files(picture_id)
