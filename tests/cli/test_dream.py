@@ -253,7 +253,7 @@ def test_a_sheet_of_channels_shows_the_strongest_of_this_picture(capsys):
     network = open_network("efficientnet-lite0")
     image = resized(pixels("cat.png"), (224, 224)).clamp(0, 1)[None]
     with torch.no_grad():
-        means = objectives.read(network, image, frozenset({"block9"}))["block9"].mean((0, 2, 3))
+        means = objectives.layer_outputs(network, image, frozenset({"block9"}))["block9"].mean((0, 2, 3))
     assert set(channels) == set(means.topk(24).indices.tolist())
     assert channels[0] == means.argmax()
     assert on_sheet("dream-channels.png", 0, 24, 6, (64, 43), words=23).std() > 0.1

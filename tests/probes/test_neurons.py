@@ -6,14 +6,14 @@ import torch
 
 from lanterna.networks.coordinate_plan import CoordinatePlan
 from lanterna.networks.coordinates import Coordinates
-from lanterna.probes.neurons import neurons, neurons_sheet, strongest
+from lanterna.probes.neurons import neurons, neurons_sheet, rank_units
 
 NETWORKS = ("relu", "siren", "fourier", "hash")
 
 
 def network_of(name, size=(30, 40), **settings):
     made = Coordinates(CoordinatePlan(network=name, **settings), size)
-    made.start(torch.Generator().manual_seed(5))
+    made.initialise(torch.Generator().manual_seed(5))
     return made
 
 
@@ -63,7 +63,7 @@ def test_silent_units_are_left_out_and_the_most_heard_come_first():
     with torch.no_grad():
         network.hidden[1].bias[2] = -1e6  # never on
         network.hidden[1].weight[:, 4] *= 1e4  # the next layer hears it far more than the others
-    order = strongest(network, neurons(network, (20, 20)))
+    order = rank_units(network, neurons(network, (20, 20)))
     assert 2 not in order["layer 2"].tolist()
     assert order["layer 1"][0] == 4
 
@@ -84,6 +84,6 @@ def test_a_sheet_has_all_of_its_layers(name):
 
 def test_between_two_pictures_units_are_between():
     network = Coordinates(CoordinatePlan(network="siren", layers=1, neurons=8, code=2), (12, 12), 2)
-    network.start(torch.Generator().manual_seed(1))
+    network.initialise(torch.Generator().manual_seed(1))
     one, other = (neurons(network, (12, 12), torch.tensor([each])) for each in ([1.0, 0.0], [0.0, 1.0]))
     assert not torch.allclose(one["layer 1"], other["layer 1"])

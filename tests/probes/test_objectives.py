@@ -15,8 +15,8 @@ from lanterna.probes.objectives import (
     energy,
     guide,
     ink,
+    layer_outputs,
     logit,
-    read,
     smoothness,
     unit,
 )
@@ -132,7 +132,7 @@ def test_nothing_behind_the_last_layer_is_computed(network, images):
             raise AssertionError("computed although nobody asked")
 
     network.layers["flatten"] = Broken()
-    assert set(read(network, images, frozenset({"conv1", "conv2"}))) == {"conv1", "conv2"}
+    assert set(layer_outputs(network, images, frozenset({"conv1", "conv2"}))) == {"conv1", "conv2"}
     assert (2 * channel("conv2", 0) + smoothness())(network, images).shape == (3,)
     network.layers["conv1"] = Broken()
     assert smoothness()(network, images).shape == (3,)
@@ -175,7 +175,7 @@ def test_a_guide_is_matched_where_it_is_most_alike():
 
 def test_a_guide_pulls_as_finite_differences_say(network, images):
     with torch.no_grad():
-        features = read(network, images[:1].flip(3), frozenset({"tanh1"}))["tanh1"]
+        features = layer_outputs(network, images[:1].flip(3), frozenset({"tanh1"}))["tanh1"]
     objective = guide("tanh1", features)
     images.requires_grad_()
     assert torch.autograd.gradcheck(lambda x: objective(network, x), images, eps=1e-6, atol=1e-6)

@@ -18,7 +18,7 @@ from lanterna.errors import UsageError
 from lanterna.images.digits import mnist
 from lanterna.images.drawing import as_picture
 from lanterna.networks import InputSpec, Network, open_network
-from lanterna.networks.digits import conv, dense, start_weights
+from lanterna.networks.digits import conv, dense, initialise_weights
 from lanterna.networks.tracing import RESULT
 from lanterna.networks.trained import open_trained
 from lanterna.probes import BY, ablation, heat, links, look, paths
@@ -64,7 +64,7 @@ def dense_trained(dense_kept):
 def moved_off_rest(network, seed=0):
     """Weights, biases and batch norms that are all in use, as training leaves them."""
     chance = torch.Generator().manual_seed(seed)
-    start_weights(network, "kaiming", 0.0, chance)
+    initialise_weights(network, "kaiming", 0.0, chance)
     for name, tensor in network.state_dict().items():
         if name.endswith(("bias", "running_mean")):
             tensor.normal_(0, 0.3, generator=chance)
@@ -424,7 +424,7 @@ def test_a_network_that_is_no_chain_shows_what_can_be_shown():
     picture = photograph("coffee.png").double()
     found = paths(network, picture, 3)
     assert found.exact
-    assert list(found.whole) == ["input", RESULT]
+    assert list(found.complete_layers) == ["input", RESULT]
     assert "only the picture and the result" in found.note
     assert found.explained("input") == pytest.approx(network(picture[None])[0, 3].item())
     assert found.contributions["blocks.0.conv1"].abs().sum() > 0

@@ -1,4 +1,4 @@
-"""Instant style: the networks are the shelf's, strips leave no seams, pictures take on what they are told."""
+"""Instant style: the networks are the shelf's, tiles leave no seams, pictures take on what they are told."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 import lanterna
 from lanterna import shelf
 from lanterna.errors import LanternaError, UsageError
-from lanterna.networks import strips
+from lanterna.networks import tiles
 from lanterna.networks.instant import (
     open_multistyle_transformer,
     open_style_predictor,
@@ -148,7 +148,7 @@ def test_a_file_of_weights_that_is_none_is_told(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("known", [False, True], ids=["any painting", "26 styles"])
-def test_strips_are_the_whole_picture(known, photographs, monkeypatch):
+def test_tiles_are_the_whole_picture(known, photographs, monkeypatch):
     picture = resized(photographs["cat"], 196, 260)
     if known:
         network, style = open_multistyle_transformer(), torch.eye(26)[[19]]
@@ -156,9 +156,9 @@ def test_strips_are_the_whole_picture(known, photographs, monkeypatch):
         network, style = open_style_transformer(), open_style_predictor()(photographs["coffee"][None])
     whole = network(picture[None], style)[0]
     for size in (1, 50_000, 10**9):  # eight rows at a time, some more, all at once
-        monkeypatch.setattr(strips, "STRIP", size)
-        came = list(strips.paint(network, picture, style))
-        assert len(came) == strips.steps(network)
+        monkeypatch.setattr(tiles, "TILE_BYTES", size)
+        came = list(tiles.paint(network, picture, style))
+        assert len(came) == tiles.steps(network)
         assert all(each is None for each in came[:-1])
         assert (came[-1] - whole).abs().max() < 1e-4
 

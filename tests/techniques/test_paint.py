@@ -292,7 +292,7 @@ def _through(grid, table, corners):
 def test_gradients_are_those_of_finite_differences(network):
     plan = CoordinatePlan(network=network, layers=2, neurons=5, waves=4, grid_levels=2, grid_entries=4)
     network = Coordinates(plan, (30, 40), pictures=2)
-    network.start(torch.Generator().manual_seed(0))
+    network.initialise(torch.Generator().manual_seed(0))
     network.double()
     names, values = zip(*network.named_parameters(), strict=True)
     which = torch.tensor([0, 1, 1, 0, 1, 0])
@@ -307,8 +307,8 @@ def test_gradients_are_those_of_finite_differences(network):
 @torch.no_grad()
 def test_a_sirens_layers_begin_as_spread_as_its_paper_says():
     network = Coordinates(CoordinatePlan(network="siren", layers=5, neurons=512), (64, 64))
-    network.start(torch.Generator().manual_seed(0))
-    *hidden, _ = network.run(network.inputs(positions(4000)))
+    network.initialise(torch.Generator().manual_seed(0))
+    *hidden, _ = network.run(network.encode(positions(4000)))
     for layer in hidden[1:]:  # arcsine: its deviation is sqrt(1/2), its extremes are the most frequent
         assert layer.std() == pytest.approx(math.sqrt(0.5), abs=0.06)
     x = hidden[2]
@@ -321,9 +321,9 @@ def test_a_sirens_layers_begin_as_spread_as_its_paper_says():
 def test_random_waves_make_the_kernel_of_their_frequencies():
     plan = CoordinatePlan(network="fourier", waves=4096, frequency=2.0)
     network = Coordinates(plan, (64, 64))
-    network.start(torch.Generator().manual_seed(0))
+    network.initialise(torch.Generator().manual_seed(0))
     one, other = positions(200), positions(200, seed=1)
-    found = (network.inputs(one) * network.inputs(other)).mean(1) * 2
+    found = (network.encode(one) * network.encode(other)).mean(1) * 2
     distance = (one - other).norm(dim=1)
     # The characteristic function of a normal distribution: exp(-(2 pi sigma distance)^2 / 2).
     assert torch.allclose(found, (-0.5 * (2 * math.pi * 2.0 * distance) ** 2).exp(), atol=0.06)
@@ -333,11 +333,11 @@ def test_random_waves_make_the_kernel_of_their_frequencies():
 def test_the_lectures_positions_and_network():
     settings = Paint.checked({**Paint.presets["lecture"]}).resolved()
     network = Coordinates(settings, (48, 64))
-    network.start(torch.Generator().manual_seed(0))
+    network.initialise(torch.Generator().manual_seed(0))
     rows, columns = torch.meshgrid(torch.arange(48.0), torch.arange(64.0), indexing="ij")
     both = torch.stack([columns, rows], 2).view(-1, 2)
     wanted = (both - both.mean()) / both.std(correction=0)
-    found = network.inputs(torch.stack([(columns + 0.5) / 64, (rows + 0.5) / 48], 2).view(-1, 2))
+    found = network.encode(torch.stack([(columns + 0.5) / 64, (rows + 0.5) / 48], 2).view(-1, 2))
     assert torch.allclose(found, wanted, atol=1e-5)
     shapes = [tuple(layer.weight.shape) for layer in [*network.hidden, network.output]]
     assert shapes == [(64, 2), *[(64, 64)] * 5, (3, 64)]

@@ -65,7 +65,7 @@ def unlike(picture, painting, network, where=slice(None)):
     for layer in ("relu1_1", "relu2_1"):
         grams = []
         for each, part in ((picture, where), (painting, slice(None))):
-            found = objectives.read(network, each[None], frozenset([layer]))[layer][0]
+            found = objectives.layer_outputs(network, each[None], frozenset([layer]))[layer][0]
             step = each.shape[2] // found.shape[2]
             columns = slice(part.start and part.start // step, part.stop)
             flat = found[:, :, columns].flatten(1)

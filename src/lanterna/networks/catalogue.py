@@ -20,7 +20,7 @@ from lanterna.networks.classes import imagenet_classes
 from lanterna.networks.digits import DIGIT_INPUT
 from lanterna.networks.efficientnet import SCALES, efficientnet
 from lanterna.networks.foreign import open_foreign
-from lanterna.networks.taught import told
+from lanterna.networks.taught import describe_classes
 from lanterna.networks.trained import is_trained, open_trained
 from lanterna.networks.vgg import vgg16
 from lanterna.settings import networks_folder
@@ -34,11 +34,11 @@ _PRETRAINED = {
     "efficientnet-lite2": "names a photograph, 1,000 ImageNet classes; larger and surer",
     "vgg16": "features of photographs for style and dreams; no classes",
 }
-TRAINED_HERE = {
+DIGIT_NETWORKS = {
     "dense": "reads a digit: every pixel to every unit",
     "conv": "reads a digit: convolutions",
 }
-BUILT_IN = frozenset({*ALIASES, *_PRETRAINED, *TRAINED_HERE})
+BUILT_IN = frozenset({*ALIASES, *_PRETRAINED, *DIGIT_NETWORKS})
 """The names that are Lanterna's own."""
 
 
@@ -85,19 +85,19 @@ def networks() -> list[Listing]:
         for name, what in _PRETRAINED.items()
     ]
     here = sorted(folder.name for folder in _folders(networks_folder()) if is_trained(folder))
-    for name in (*TRAINED_HERE, *(name for name in here if name not in TRAINED_HERE)):
-        what = TRAINED_HERE.get(name, "reads a digit")
-        command = f"lanterna train {name}" if name in TRAINED_HERE else ""
+    for name in (*DIGIT_NETWORKS, *(name for name in here if name not in DIGIT_NETWORKS)):
+        what = DIGIT_NETWORKS.get(name, "reads a digit")
+        command = f"lanterna train {name}" if name in DIGIT_NETWORKS else ""
         listing = Listing(name, what, "trained here", name in here, command)
         with contextlib.suppress(LanternaError):  # one that is not here, or damaged, is listed all the same
             network = open_trained(name)
-            what = what if network.input_spec == DIGIT_INPUT else told(network.classes)
+            what = what if network.input_spec == DIGIT_INPUT else describe_classes(network.classes)
             listing = Listing(name, what, "trained here", name in here, command, *_measures(network))
         listings.append(listing)
     return listings
 
 
-def names() -> list[str]:
+def network_names() -> list[str]:
     """The names of the networks that can be fetched, and of those that were trained here."""
     here = sorted(folder.name for folder in _folders(networks_folder()) if is_trained(folder))
     return [*_PRETRAINED, *here]
@@ -135,11 +135,11 @@ def _opened(name: str, *, trust: bool) -> Network:
                 "give --trust if you know that code and where this name comes from"
             )
         network = open_foreign(name)
-    elif name in TRAINED_HERE or _may_be_folder(name):
+    elif name in DIGIT_NETWORKS or _may_be_folder(name):
         network = open_trained(name)
     else:
         here = sorted(folder.name for folder in _folders(networks_folder()) if is_trained(folder))
-        known = ", ".join(dict.fromkeys((*_PRETRAINED, *TRAINED_HERE, *here)))
+        known = ", ".join(dict.fromkeys((*_PRETRAINED, *DIGIT_NETWORKS, *here)))
         folder = f"; the folder here is written ./{name}" if Path(name).is_dir() else ""
         raise UsageError(f"there is no network {name!r}: there are {known}, and module:function{folder}")
     return network.eval().requires_grad_(False)

@@ -86,7 +86,7 @@ class Coordinates(nn.Module):
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
         self.output = nn.Linear(widths[-1], 3)
 
-    def start(self, generator: torch.Generator) -> None:
+    def initialise(self, generator: torch.Generator) -> None:
         """Draw new weights in place.
 
         `kaiming`: deviation sqrt(2 / inputs); `lecun`: sqrt(1 / inputs), and biases of 0.1, as convnetjs
@@ -113,7 +113,7 @@ class Coordinates(nn.Module):
             if plan.spread is None and plan.weight_start != "lecun":
                 self.output.bias.fill_(0.5 * plan.white)
             if self.grid is not None:
-                self.grid.start(generator)
+                self.grid.initialise(generator)
             if plan.network == "fourier":
                 # A painting's file has 16 bits for each number; these must not change in it.
                 waves = torch.randn(2, plan.waves, generator=generator) * (plan.frequency or 1.0)
@@ -123,7 +123,7 @@ class Coordinates(nn.Module):
             elif self.codes is not None:
                 self.codes.copy_(torch.linspace(-1, 1, self.pictures)[:, None])
 
-    def inputs(self, positions: Tensor) -> Tensor | Corners:
+    def encode(self, positions: Tensor) -> Tensor | Corners:
         """What positions `(N, 2)` are to the network before anything learned, to be kept perhaps."""
         if self.grid is not None:
             return self.grid.corners(positions)
@@ -156,7 +156,7 @@ class Coordinates(nn.Module):
 
     def forward(self, positions: Tensor, which: Tensor | None = None) -> Tensor:
         """Colours of positions."""
-        return self.colours(self.inputs(positions), which) / self.plan.white
+        return self.colours(self.encode(positions), which) / self.plan.white
 
     def colours(self, inputs: Tensor | Corners, which: Tensor | None = None) -> Tensor:
         """What the last layer puts out, `(N, 3)`: white is as in the plan."""

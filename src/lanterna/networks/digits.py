@@ -25,7 +25,7 @@ WeightStart = Literal["kaiming", "xavier", "normal", "zero"]
 ACTIVATIONS: dict[Activation, type[nn.Module]] = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
 
 SIDE = 28  # pixels along each side of a digit
-TEN = 10  # answers
+CLASSES = 10  # answers
 DIGIT_INPUT = InputSpec(channels=1, size=SIDE, mean=(0.0,), std=(1.0,))
 
 
@@ -54,7 +54,7 @@ def dense(
     `sigmoid1`, `tanh1`) and, where asked for, `dropout1`; at last `output` (N, 10).
     """
     layers = _fully_connected(SIDE * SIDE, hidden, activation, bias, dropout)
-    return Network("dense", DIGIT_INPUT, layers, [str(digit) for digit in range(TEN)])
+    return Network("dense", DIGIT_INPUT, layers, [str(digit) for digit in range(CLASSES)])
 
 
 def conv(
@@ -94,7 +94,7 @@ def conv(
             layers[f"{activation}{number}"] = ACTIVATIONS[activation]()
             width = maps
     layers |= _fully_connected(width * side * side, hidden, activation, bias, dropout, after=len(channels))
-    return Network("conv", DIGIT_INPUT, layers, [str(digit) for digit in range(TEN)])
+    return Network("conv", DIGIT_INPUT, layers, [str(digit) for digit in range(CLASSES)])
 
 
 def build(plan: Plan) -> Network:
@@ -103,7 +103,7 @@ def build(plan: Plan) -> Network:
     return dense(*rest) if plan.network == "dense" else conv(plan.channels, plan.convolutions, *rest)
 
 
-def lay_channels_last(network: Network) -> None:
+def to_channels_last(network: Network) -> None:
     """Lay out each kernel with the channels of a place side by side: such maps are pooled many times faster.
 
     torch goes by the strides, and leaves those of a single channel as they are because the numbers lie the
@@ -130,11 +130,13 @@ def _fully_connected(
         width = units
     if dropout and not hidden:
         layers["dropout"] = nn.Dropout(dropout)
-    layers["output"] = nn.Linear(width, TEN, bias=bias)
+    layers["output"] = nn.Linear(width, CLASSES, bias=bias)
     return layers
 
 
-def start_weights(network: Network, how: WeightStart, bias_start: float, generator: torch.Generator) -> None:
+def initialise_weights(
+    network: Network, how: WeightStart, bias_start: float, generator: torch.Generator
+) -> None:
     """Draw new weights in place, and set every bias (and normalisation's offset) to `bias_start`.
 
     `kaiming`: normal, deviation sqrt(2 / inputs) (He et al. 2015, equation 10), made for ReLU. `xavier`:

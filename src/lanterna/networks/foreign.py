@@ -15,7 +15,7 @@ from torch import nn
 from lanterna.errors import LanternaError, MissingError, UsageError
 from lanterna.networks.classes import imagenet_classes, numbered_classes
 from lanterna.networks.network import InputSpec
-from lanterna.networks.tracing import ForeignNetwork, take_apart
+from lanterna.networks.tracing import ForeignNetwork, extract_layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,7 +49,7 @@ def open_foreign(name: str) -> ForeignNetwork:
     for attempt, spec in enumerate(specs, start=1):
         try:
             with _its_code(f"the network of {name} takes no picture of {_size(spec)}"):
-                opened, shape = take_apart(name, network, spec, _known_about(function))
+                opened, shape = extract_layers(name, network, spec, _known_about(function))
             break
         except UsageError as error:
             if attempt == len(specs):

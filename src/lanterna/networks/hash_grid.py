@@ -74,7 +74,7 @@ class HashGrid(nn.Module):
             self.register_buffer(name, torch.tensor(each, dtype=torch.int32), persistent=False)
         self.register_buffer("scale", scale, persistent=False)
 
-    def start(self, generator: torch.Generator) -> None:
+    def initialise(self, generator: torch.Generator) -> None:
         """Begin with almost nothing, as the paper does: uniform within 0.0001."""
         with torch.no_grad():
             self.table.uniform_(-1e-4, 1e-4, generator=generator)

@@ -108,10 +108,10 @@ class ConditionalNorm(nn.Module):
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         """Maps `(N, C, H, W)` in the style `(N, S)`."""
         variance, mean = torch.var_mean(x, (2, 3), correction=0)
-        scale, shift = self.line(mean, variance, style)
+        scale, shift = self.scale_and_shift(mean, variance, style)
         return x * scale[:, :, None, None] + shift[:, :, None, None]
 
-    def line(self, mean: Tensor, variance: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
+    def scale_and_shift(self, mean: Tensor, variance: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
         """Scale and shift, each `(N, C)`, that do all this to maps of that mean and variance `(N, C)`."""
         scale = self.gamma(style) / (variance + _EPSILON).sqrt()
         return scale, self.beta(style) - mean * scale
@@ -172,7 +172,7 @@ class StyleTransformer(nn.Module):
 
     Sides are multiples of 4 and at least 8. `contract` and `expand` are the channels of the three layers that
     go in and out, `blocks` the residual blocks between them, at a quarter of the picture's size. The whole
-    network is convolutions and norms, so it paints at any size: `lanterna.networks.strips` runs it on
+    network is convolutions and norms, so it paints at any size: `lanterna.networks.tiles` runs it on
     pictures whose maps would not fit into memory.
     """
 

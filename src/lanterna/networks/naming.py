@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from lanterna.errors import MissingError, UsageError
-from lanterna.networks.catalogue import BUILT_IN, TRAINED_HERE
+from lanterna.networks.catalogue import BUILT_IN, DIGIT_NETWORKS
 from lanterna.networks.trained import CHECKPOINT, PLAN, WEIGHTS, is_trained, trained_folder
 
 if TYPE_CHECKING:
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
 
-def as_name(text: str) -> str:
+def slugify(text: str) -> str:
     """The letters and digits of a text as the name of a network; nothing where it has none."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40].strip("-")
 
 
-def new_name(wanted: str, usual: str = "", *, kind: str = "", taken: Container[str] = ()) -> str:
+def choose_name(wanted: str, usual: str = "", *, kind: str = "", taken: Container[str] = ()) -> str:
     """The name of a network that is to be among those trained here.
 
     It is the one that is wanted, or the usual one, with a number where that is taken; `kind` is the network
@@ -40,7 +40,7 @@ def new_name(wanted: str, usual: str = "", *, kind: str = "", taken: Container[s
     return wanted
 
 
-def place_for(name: str, *, kind: str = "", resume: bool = False, force: bool = False) -> Path:
+def output_folder(name: str, *, kind: str = "", resume: bool = False, force: bool = False) -> Path:
     """The folder of a network that is to be, by its name or the folder itself; `kind` as in `new_name`.
 
     It has to be free, unless what is there is to be replaced (`force`) or work taken up (`resume`).
@@ -70,5 +70,5 @@ def place_for(name: str, *, kind: str = "", resume: bool = False, force: bool = 
 
 def _check_is_free(name: str, kind: str) -> None:
     """Errors: `UsageError` for a name by which another network would be opened."""
-    if name in BUILT_IN and not {name, kind} <= TRAINED_HERE.keys():
+    if name in BUILT_IN and not {name, kind} <= DIGIT_NETWORKS.keys():
         raise UsageError(f"{name} is the name of a network of Lanterna's own: give another name")

@@ -57,7 +57,7 @@ def with_classes(
     return taught.eval().requires_grad_(False)
 
 
-def told(classes: Sequence[str]) -> str:
+def describe_classes(classes: Sequence[str]) -> str:
     """What a network of these classes does, in a few words."""
     shown = classes if len(classes) <= 4 else classes[:3]
     rest = f" and {len(classes) - 3} more" if len(classes) > 4 else ""

@@ -99,7 +99,7 @@ class _Whole(nn.Module):
         return cast("Tensor", result)
 
 
-def take_apart(
+def extract_layers(
     name: str, network: nn.Module, spec: InputSpec, note: str = ""
 ) -> tuple[ForeignNetwork, tuple[int, ...]]:
     """Find the layers of `network`, whose input is `(N, channels, size, size)` of `spec`; it is set at rest.
@@ -140,7 +140,7 @@ def _read(whole: nn.Module, x: Tensor) -> tuple[dict[str, tuple[nn.Module, Tenso
         def keep(module: nn.Module, _: object, output: object, path: str = path) -> None:
             if isinstance(output, Tensor):
                 # A copy, because what follows may still write into it.
-                outputs[unused(path.removeprefix("network."), outputs)] = (module, output.clone())
+                outputs[unique_name(path.removeprefix("network."), outputs)] = (module, output.clone())
 
         hooks.append(module.register_forward_hook(keep))
     try:
@@ -227,7 +227,7 @@ def _cut(whole: nn.Module, graph: fx.Graph, tensors: set[fx.Node]) -> dict[str, 
     for segment in _blocks(segments):
         if len(_modules(segment)) > max(_MOST_MODULES, len(_modules(steps)) // 2):
             return None
-        layers[unused(_segment_name(segment, steps), layers)] = _layer(whole, segment, before)
+        layers[unique_name(_segment_name(segment, steps), layers)] = _layer(whole, segment, before)
         before = segment[-1]
     return layers if len(layers) > 1 else None
 
@@ -307,7 +307,7 @@ def _function_name(node: fx.Node) -> str:
     return str(getattr(node.target, "__name__", node.name))
 
 
-def unused(name: str, names: Mapping[str, object]) -> str:
+def unique_name(name: str, names: Mapping[str, object]) -> str:
     """`name`, or `name_1`, `name_2`, … where it is taken."""
     free, count = name, 0
     while free in names:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save
 
 from lanterna.errors import LanternaError, MissingError
 from lanterna.files import read_regular, replacing
-from lanterna.networks.digits import build, lay_channels_last
+from lanterna.networks.digits import build, to_channels_last
 from lanterna.networks.plan import Plan
 from lanterna.networks.taught import TaughtPlan, build_taught
 from lanterna.renamed import current_weights
@@ -77,5 +77,5 @@ def open_trained(name: str | Path) -> Network:
         raise LanternaError(f"the network in {folder} is damaged: train it again with --force") from error
     network = build(plan)
     network.load_state_dict(weights)
-    lay_channels_last(network)
+    to_channels_last(network)
     return network.eval()

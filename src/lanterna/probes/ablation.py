@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from lanterna.errors import UsageError
-from lanterna.probes.look import at_rest, one_picture, told_size
+from lanterna.probes.look import as_batch_of_one, eval_mode, explain_size_errors
 from lanterna.probes.paths import paths
-from lanterna.probes.running import Call, chosen_answers, run_through, value_of, weights_of
+from lanterna.probes.running import ModuleCall, chosen_answers, forward_pass, value_of, weights_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,8 +56,13 @@ def ablation(
     weights = weights_of(network)
     sizes = [weight.numel() for weight in weights.values()]
     left = []
-    with torch.inference_mode(False), torch.no_grad(), at_rest(network), told_size(network, image):
-        picture = one_picture(network, image)
+    with (
+        torch.inference_mode(False),
+        torch.no_grad(),
+        eval_mode(network),
+        explain_size_errors(network, image),
+    ):
+        picture = as_batch_of_one(network, image)
         kept = {layer: weight.data for layer, weight in weights.items()}
         try:
             for share in shares:
@@ -82,8 +87,13 @@ def _strengths(
     if by == "weight":
         return {layer: weight.detach().abs() for layer, weight in weights.items()}
     if by == "activation":
-        with torch.inference_mode(False), torch.enable_grad(), at_rest(network), told_size(network, image):
-            calls = run_through(network, one_picture(network, image), [answer]).calls
+        with (
+            torch.inference_mode(False),
+            torch.enable_grad(),
+            eval_mode(network),
+            explain_size_errors(network, image),
+        ):
+            calls = forward_pass(network, as_batch_of_one(network, image), [answer]).calls
             brightness = {call.layer: _brightness(call) for call in calls if call.layer in weights}
         return {layer: brightness[layer] for layer in weights}
     chance = torch.Generator().manual_seed(seed)
@@ -93,7 +103,7 @@ def _strengths(
     }
 
 
-def _brightness(call: Call) -> Tensor:
+def _brightness(call: ModuleCall) -> Tensor:
     """How bright the unit before each connection is, `(weight's shape)`, the mean over all places.
 
     A weight's gradient of a layer's summed output is the sum of what comes in through it: given the sizes of

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lanterna.errors import UsageError
-from lanterna.probes.look import at_rest, one_picture, told_size
+from lanterna.probes.look import as_batch_of_one, eval_mode, explain_size_errors
 from lanterna.probes.running import chosen_answers, value_of
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def occlusion(
     chosen = chosen_answers(network, answer, against)
     size = size or max(1, network.input_spec.size // 7)
     stride = stride or max(1, size // 2)
-    with torch.no_grad(), at_rest(network), told_size(network, image):
-        picture = one_picture(network, image)
+    with torch.no_grad(), eval_mode(network), explain_size_errors(network, image):
+        picture = as_batch_of_one(network, image)
         rows, columns = (range(0, side, stride) for side in picture.shape[-2:])
         corners = list(product(rows, columns))
         falls = [value_of(network, network(picture), chosen)]
@@ -75,9 +75,14 @@ def integrated_gradients(
     chosen = chosen_answers(network, answer, against)
     if steps < 1:
         raise UsageError(f"steps is at least 1, got {steps}")
-    with torch.inference_mode(False), torch.enable_grad(), at_rest(network), told_size(network, image):
-        picture = one_picture(network, image)
-        start = torch.zeros_like(picture) if baseline is None else one_picture(network, baseline)
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        eval_mode(network),
+        explain_size_errors(network, image),
+    ):
+        picture = as_batch_of_one(network, image)
+        start = torch.zeros_like(picture) if baseline is None else as_batch_of_one(network, baseline)
         if start.shape != picture.shape:
             raise UsageError(
                 f"the baseline has the picture's shape {tuple(image.shape)}, got {tuple(start.shape[1:])}"
@@ -103,8 +108,13 @@ def grad_cam(
     """
     chosen = chosen_answers(network, answer, against)
     network.layer(layer)
-    with torch.inference_mode(False), torch.enable_grad(), at_rest(network), told_size(network, image):
-        picture = one_picture(network, image).requires_grad_()
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        eval_mode(network),
+        explain_size_errors(network, image),
+    ):
+        picture = as_batch_of_one(network, image).requires_grad_()
         outputs = dict(network.run(picture))
         maps, logits = outputs[layer], list(outputs.values())[-1]
         if maps.dim() != 4:

@@ -31,7 +31,7 @@ _NOISE = 2000  # kernels of noise
 
 
 @dataclass(frozen=True)
-class Kernels:
+class KernelFits:
     """The first layer's kernels, and how well the best edge, bar or blob explains each.
 
     `weights` `(K, C, S, S)`; `explained` `(K,)`, the share of a kernel's energy (sum of squares) in its best
@@ -58,7 +58,7 @@ class Kernels:
         )
 
 
-def first_kernels(network: Network) -> Kernels:
+def first_kernels(network: Network) -> KernelFits:
     """The kernels of a network's first convolution, measured.
 
     Errors: `UsageError` for a network that does not begin with a convolution of 3 × 3 to 15 × 15.
@@ -66,24 +66,24 @@ def first_kernels(network: Network) -> Kernels:
     layer = next((part for part in network.modules() if isinstance(part, nn.Conv2d | nn.Linear)), None)
     if not isinstance(layer, nn.Conv2d) or not 3 <= min(layer.kernel_size) <= max(layer.kernel_size) <= 15:
         raise UsageError(f"{network.name} does not begin with a convolution: it has no first kernels to show")
-    return measure(layer.weight.detach().float().cpu())
+    return fit_kernels(layer.weight.detach().float().cpu())
 
 
-def measure(weights: Tensor, seed: int = 0) -> Kernels:
+def fit_kernels(weights: Tensor, seed: int = 0) -> KernelFits:
     """Fit an edge, bar or blob to each of `weights` `(K, C, S, S)`, and to noise of the same size."""
     generator = torch.Generator().manual_seed(seed)
-    explained, shapes = fit(weights)
-    chance, _ = fit(torch.randn(_NOISE, *weights.shape[1:], generator=generator))
-    return Kernels(weights, explained, shapes, chance.sort().values)
+    explained, shapes = fit_templates(weights)
+    chance, _ = fit_templates(torch.randn(_NOISE, *weights.shape[1:], generator=generator))
+    return KernelFits(weights, explained, shapes, chance.sort().values)
 
 
-def fit(weights: Tensor) -> tuple[Tensor, tuple[Shape, ...]]:
+def fit_templates(weights: Tensor) -> tuple[Tensor, tuple[Shape, ...]]:
     """For each of `weights` `(K, C, S, S)` the largest share of its energy in one pattern, and which it is.
 
     The patterns are in `dictionary`. A pattern may have any strength in each of the C channels: with t of
     length 1, the least-squares fit to the kernel W `(C, S²)` is (W t) tᵀ, and explains |W t|² of |W|².
     """
-    patterns, shapes = dictionary(weights.shape[-1])
+    patterns, shapes = templates(weights.shape[-1])
     flat = weights.flatten(2)  # (K, C, S²)
     shares = (flat @ patterns.T).square().sum(1)  # (K, patterns)
     best = shares.max(1)
@@ -92,7 +92,7 @@ def fit(weights: Tensor) -> tuple[Tensor, tuple[Shape, ...]]:
 
 
 @cache
-def dictionary(side: int) -> tuple[Tensor, tuple[Shape, ...]]:
+def templates(side: int) -> tuple[Tensor, tuple[Shape, ...]]:
     """Every pattern of `side` × `side` that is tried, each of length 1 `(P, side²)`, and its name.
 
     `edge`: the first derivative of a Gaussian across its direction, `bar`: the second (these are what a Gabor

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lanterna.errors import UsageError
 from lanterna.networks.efficientnet import Block, SameConv2d
 from lanterna.networks.tracing import UntracedNetwork
-from lanterna.probes.look import at_rest, one_picture, told_size
+from lanterna.probes.look import as_batch_of_one, eval_mode, explain_size_errors
 from lanterna.probes.running import checked
 
 if TYPE_CHECKING:
@@ -50,8 +50,13 @@ def links(
     network.layer(layer)
     _check_chain(network)
     chosen = [checked(network, answer) for answer in answers]
-    with torch.inference_mode(False), at_rest(network), told_size(network, image), torch.no_grad():
-        x = one_picture(network, image)
+    with (
+        torch.inference_mode(False),
+        eval_mode(network),
+        explain_size_errors(network, image),
+        torch.no_grad(),
+    ):
+        x = as_batch_of_one(network, image)
         names = list(network.layers)
         place = names.index(layer)
         if place:
@@ -75,7 +80,7 @@ def links_between(
     """
     _check_chain(network)
     module = network.layers[layer]
-    with torch.inference_mode(False), at_rest(network), torch.no_grad():
+    with torch.inference_mode(False), eval_mode(network), torch.no_grad():
         slopes = slopes.flatten(2) if slopes.dim() > 2 else slopes.unsqueeze(2)  # (A, C, P)
         first = layer == next(iter(network.layers))
         came = network.preprocess(x) if first else x

@@ -61,7 +61,7 @@ def look(network: Network, images: Tensor, *layers: str) -> Look:
     batch = as_batch(network, images)
     outputs: dict[str, Tensor] = {}
     missing = set(layers or network.layers)
-    with at_rest(network), torch.no_grad(), told_size(network, images):
+    with eval_mode(network), torch.no_grad(), explain_size_errors(network, images):
         for name, output in network.run(batch):
             if name in missing or not layers:
                 outputs[name] = output if images.dim() == 4 else output[0]
@@ -88,7 +88,7 @@ def as_batch(network: Network, images: Tensor) -> Tensor:
     return batch.to(parameter.device, parameter.dtype)
 
 
-def one_picture(network: Network, image: Tensor) -> Tensor:
+def as_batch_of_one(network: Network, image: Tensor) -> Tensor:
     """One picture `(C, H, W)` as a batch `(1, C, H, W)` of its own, which no gradient flows out of.
 
     Errors: `UsageError` as `as_batch`, and for several pictures.
@@ -99,7 +99,7 @@ def one_picture(network: Network, image: Tensor) -> Tensor:
 
 
 @contextlib.contextmanager
-def at_rest(network: Network) -> Iterator[None]:
+def eval_mode(network: Network) -> Iterator[None]:
     """Run a network as it answers, not as it learns, and leave every module as it was."""
     learning = [module for module in network.modules() if module.training]
     network.eval()
@@ -111,7 +111,7 @@ def at_rest(network: Network) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def told_size(network: Network, images: Tensor) -> Iterator[None]:
+def explain_size_errors(network: Network, images: Tensor) -> Iterator[None]:
     """Say in one line that a picture has the wrong size, where that is why the network fails."""
     size = network.input_spec.size
     try:

@@ -43,7 +43,7 @@ def neurons(network: Coordinates, size: tuple[int, int], which: Tensor | None = 
     for first in range(0, height * width, _TILE):
         number = torch.arange(first, min(first + _TILE, height * width), device=device)
         positions = torch.stack([(number % width + 0.5) / width, (number // width + 0.5) / height], 1)
-        told = network.inputs(positions)
+        told = network.encode(positions)
         if isinstance(told, Corners):
             assert network.grid is not None
             parts.setdefault("grid", []).append(network.grid(told))
@@ -57,7 +57,7 @@ def neurons(network: Coordinates, size: tuple[int, int], which: Tensor | None = 
     return {name: torch.cat(each).T.reshape(-1, height, width).cpu() for name, each in parts.items()}
 
 
-def strongest(network: Coordinates, seen: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def rank_units(network: Coordinates, seen: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The numbers of the units of each layer that say anything, those that the next layer hears most first.
 
     How much is heard: how far a unit's output varies over the frame, times the length of its weights in the
@@ -100,7 +100,7 @@ def neurons_sheet(
         name: nn.functional.avg_pool2d(values, 2)
         for name, values in neurons(network, (2 * tall, 2 * wide), which).items()
     }
-    chosen = strongest(network, seen)
+    chosen = rank_units(network, seen)
     gap, margin, heading = 6, 24, 44
     blocks = []
     for name, order in chosen.items():

@@ -44,7 +44,7 @@ class Objective:
         The network is run up to the last layer that is read and no further. Errors: `UsageError` for a layer
         or channel that the network does not have.
         """
-        return self.measure(images, read(network, images, self.layers))
+        return self.measure(images, layer_outputs(network, images, self.layers))
 
     def __add__(self, other: Objective) -> Objective:
         return Objective(
@@ -64,15 +64,15 @@ class Objective:
         return self + -other
 
 
-def read(network: Network, images: Tensor, layers: frozenset[str]) -> dict[str, Tensor]:
+def layer_outputs(network: Network, images: Tensor, layers: frozenset[str]) -> dict[str, Tensor]:
     """What `layers` put out, by name, in float32 or finer; nothing behind the last of them is computed."""
-    outputs = read_as_is(network, images, layers)
+    outputs = native_layer_outputs(network, images, layers)
     return {
         name: output.to(torch.promote_types(output.dtype, torch.float32)) for name, output in outputs.items()
     }
 
 
-def read_as_is(network: Network, images: Tensor, layers: frozenset[str]) -> dict[str, Tensor]:
+def native_layer_outputs(network: Network, images: Tensor, layers: frozenset[str]) -> dict[str, Tensor]:
     """What `layers` put out, by name, in the network's own precision; otherwise as `read`."""
     for name in layers:
         network.layer(name)

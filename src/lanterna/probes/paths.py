@@ -26,8 +26,8 @@ from torch import Tensor, fx, nn
 from lanterna.errors import UsageError
 from lanterna.images.drawing import as_png, signed_over
 from lanterna.networks.tracing import ForeignNetwork, UntracedNetwork
-from lanterna.probes.look import at_rest, one_picture, told_size
-from lanterna.probes.running import INPUT, chosen_answers, gradients_of, modules_of, run_through, weights_of
+from lanterna.probes.look import as_batch_of_one, eval_mode, explain_size_errors
+from lanterna.probes.running import INPUT, chosen_answers, forward_pass, gradients_of, modules_of, weights_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,8 +59,8 @@ class Paths:
     of its maps or units. `empty` is the answer to the empty picture, where the method starts from it.
 
     `method` is `exact`, or `integrated` for a network that is not piecewise linear. `error` is the largest
-    gap between the answer and the sum at any layer of `whole`, the layers that all of the answer flows
-    through; `note` says in words what holds.
+    gap between the answer and the sum at any of `complete_layers`, the layers that all of the answer flows
+    through; `note` explains this in words.
     """
 
     network: str
@@ -74,13 +74,13 @@ class Paths:
     connections: Mapping[str, Tensor]
     module_offsets: Mapping[str, Tensor]
     offsets: Mapping[str, float]
-    whole: Sequence[str]
+    complete_layers: Sequence[str]
     empty: float = 0.0
     note: str = ""
     error: float = field(init=False)
 
     def __post_init__(self) -> None:
-        gaps = [abs(self.explained(layer) - self.value) for layer in self.whole]
+        gaps = [abs(self.explained(layer) - self.value) for layer in self.complete_layers]
         object.__setattr__(self, "error", max(gaps, key=lambda gap: math.inf if math.isnan(gap) else gap))
 
     @property
@@ -88,7 +88,7 @@ class Paths:
         """Whether the terms add up to the answer at every layer, but for the rounding of the arithmetic."""
         return self.method == "exact"
 
-    def behind(self, layer: str) -> float:
+    def offsets_after(self, layer: str) -> float:
         """All the offsets that come in after `layer`, the answer's part that does not flow through it."""
         order = [INPUT, *self.offsets]
         after = order.index(layer) + 1
@@ -96,7 +96,7 @@ class Paths:
 
     def explained(self, layer: str) -> float:
         """The contributions of `layer` and the offsets behind it: the answer, up to `error`."""
-        return self.contributions[layer].sum().item() + self.behind(layer)
+        return self.contributions[layer].sum().item() + self.offsets_after(layer)
 
     def __repr__(self) -> str:
         against = "" if self.against is None else f" against {self.against}"
@@ -130,13 +130,20 @@ def paths(
         )
     if steps < 1:
         raise UsageError(f"steps is at least 1, got {steps}")
-    with torch.inference_mode(False), torch.enable_grad(), at_rest(network), told_size(network, image):
-        picture = one_picture(network, image)
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        eval_mode(network),
+        explain_size_errors(network, image),
+    ):
+        picture = as_batch_of_one(network, image)
         strange = sorted({type(module).__name__ for module in modules_of(network) if not _is_known(module)})
         why = f"{', '.join(strange)}: not known to be piecewise linear"
         if not strange:
             found = _exact(network, picture, chosen)
-            scale = max(abs(found.value), *(abs(found.behind(layer)) for layer in found.whole))
+            scale = max(
+                abs(found.value), *(abs(found.offsets_after(layer)) for layer in found.complete_layers)
+            )
             if found.error <= _TOLERANCE.get(picture.dtype, 0.03) * scale:
                 return found
             why = f"the terms of one pass leave a gap of {found.error:.2g}, so it is not piecewise linear"
@@ -164,7 +171,7 @@ def _exact(network: Network, picture: Tensor, chosen: Sequence[int]) -> Paths:
     try:
         for weight in weights.values():
             weight.requires_grad_()
-        run = run_through(network, picture, chosen)
+        run = forward_pass(network, picture, chosen)
         with torch.no_grad():
             constants = [(call, _constant(call.module, call.x)) for call in run.calls]
         adding = [(call, constant) for call, constant in constants if constant is not None]
@@ -194,7 +201,7 @@ def _exact(network: Network, picture: Tensor, chosen: Sequence[int]) -> Paths:
             connections={name: weight * next(flowed) for name, weight in weights.items()},
             module_offsets=module_offsets,
             offsets=offsets,
-            whole=run.whole(network),
+            complete_layers=run.complete_layers(network),
             note=_note(network, "exact: the sum holds at every layer"),
         )
 
@@ -211,7 +218,7 @@ def _integrated(network: Network, picture: Tensor, chosen: Sequence[int], steps:
     values = []
     for some in torch.split(shares, _BATCH):
         images = (some.view(-1, 1, 1, 1) * picture).requires_grad_()
-        run = run_through(network, images, chosen)
+        run = forward_pass(network, images, chosen)
         values += [run.value[0].item(), run.value[-1].item()]
         calls = [call for call in run.calls if call.name in weights]
         wanted = [*run.outputs.values(), *(call.y for call in calls)]
@@ -243,7 +250,7 @@ def _integrated(network: Network, picture: Tensor, chosen: Sequence[int], steps:
         connections={name: torch.as_tensor(each) for name, each in connections.items()},
         module_offsets={},
         offsets=dict.fromkeys([OFFSET, *run.layers], 0.0),
-        whole=run.whole(network),
+        complete_layers=run.complete_layers(network),
         empty=values[0],
         note=_note(network, f"integrated in {steps} steps from the empty picture ({why})"),
     )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from lanterna.errors import UsageError
-from lanterna.networks.tracing import RESULT, ForeignNetwork, UntracedNetwork, unused
+from lanterna.networks.tracing import RESULT, ForeignNetwork, UntracedNetwork, unique_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ INPUT = "input"
 """What the picture itself is called among the layers."""
 
 
-class Call(NamedTuple):
+class ModuleCall(NamedTuple):
     """One run of one module that has no modules inside."""
 
     name: str
@@ -30,24 +30,24 @@ class Call(NamedTuple):
     y: Tensor
 
 
-class Run(NamedTuple):
+class ForwardPass(NamedTuple):
     """One forward pass of N pictures: what the layers put out, every module's run, and the N answers."""
 
     outputs: dict[str, Tensor]
     layers: list[str]
-    calls: list[Call]
+    calls: list[ModuleCall]
     value: Tensor
 
-    def whole(self, network: Network) -> list[str]:
+    def complete_layers(self, network: Network) -> list[str]:
         """The layers that all of the answer flows through."""
         names = list(self.outputs)
         return [names[0], names[-1]] if isinstance(network, UntracedNetwork) else names
 
 
-def run_through(network: Network, images: Tensor, chosen: Sequence[int]) -> Run:
+def forward_pass(network: Network, images: Tensor, chosen: Sequence[int]) -> ForwardPass:
     """Run N pictures forward, keeping what every layer puts out and what every module takes and gives."""
     names = modules_of(network)
-    calls: list[Call] = []
+    calls: list[ModuleCall] = []
     outputs = {INPUT: images}
     layer = ""
 
@@ -56,11 +56,11 @@ def run_through(network: Network, images: Tensor, chosen: Sequence[int]) -> Run:
         if not isinstance(x, Tensor) or not isinstance(y, Tensor):
             return None
         if isinstance(network, UntracedNetwork):  # every module is a layer
-            name = unused(names[module], outputs)
+            name = unique_name(names[module], outputs)
             outputs[name] = y
-            calls.append(Call(names[module], name, module, x, y))
+            calls.append(ModuleCall(names[module], name, module, x, y))
         else:
-            calls.append(Call(names[module], layer, module, x, y))
+            calls.append(ModuleCall(names[module], layer, module, x, y))
         # Somebody else's code may write into what a module put out: let it have a copy.
         return y.clone() if isinstance(network, ForeignNetwork) else None
 
@@ -68,7 +68,7 @@ def run_through(network: Network, images: Tensor, chosen: Sequence[int]) -> Run:
     try:
         if isinstance(network, UntracedNetwork):
             result = network(images)
-            outputs[unused(RESULT, outputs)] = result
+            outputs[unique_name(RESULT, outputs)] = result
         else:
             result = network.preprocess(images)
             for layer, module in network.layers.items():
@@ -78,7 +78,7 @@ def run_through(network: Network, images: Tensor, chosen: Sequence[int]) -> Run:
             hook.remove()
     value = value_of(network, result, chosen)
     batched = {name: output for name, output in outputs.items() if output.shape[:1] == images.shape[:1]}
-    return Run(batched, list(outputs)[1:], calls, value)
+    return ForwardPass(batched, list(outputs)[1:], calls, value)
 
 
 def value_of(network: Network, logits: Tensor, chosen: Sequence[int]) -> Tensor:

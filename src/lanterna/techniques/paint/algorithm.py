@@ -210,7 +210,7 @@ class _Work:
         settings = self.settings
         self.pixels, self.device = pixels, device
         self.network = Coordinates(settings, pixels.size, pixels.pictures)
-        self.network.start(torch.Generator().manual_seed(settings.seed))
+        self.network.initialise(torch.Generator().manual_seed(settings.seed))
         self.network.to(device)
         assert settings.rate is not None
         assert settings.batch is not None
@@ -311,7 +311,7 @@ class _Work:
             begin, end = number * self.batch, (number + 1) * self.batch
         pixels = self.pixels
         numbers = pixels.numbers(self.order[begin:end])
-        inputs = self.network.inputs(pixels.positions(numbers).to(self.device))
+        inputs = self.network.encode(pixels.positions(numbers).to(self.device))
         which = pixels.which(numbers)
         colours = pixels.colours_of(numbers).to(self.device)
         if self.settings.white != 1:

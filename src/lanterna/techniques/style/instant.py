@@ -7,7 +7,7 @@ painter was trained on (Dumoulin et al. 2017).
 Where we depart from it: the painter goes over the picture from coarse to fine, first small, for broad
 strokes, then at twice the size, up to the picture's own. Each pass sees half the photograph, which keeps
 faces faces, and half what was painted before. Large pictures are painted strip by strip with the statistics
-of the whole (`lanterna.networks.strips`). And strength: Ghiasi et al. move from the photograph's own style to
+of the whole (`lanterna.networks.tiles`). And strength: Ghiasi et al. move from the photograph's own style to
 the painting's, but this painter does not give a photograph back when it is told its own style (13 dB on the
 astronaut). So the photograph itself is mixed in as well, and strength 0 is the photograph.
 """
@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from lanterna.devices import choose_device, reuse_memory
 from lanterna.errors import UsageError
-from lanterna.networks import strips
+from lanterna.networks import tiles
 from lanterna.networks.cache import cached
 from lanterna.networks.instant import (
     PREDICTOR_SIDE,
@@ -192,13 +192,13 @@ def _paint(
 ) -> Generator[Frame, None, None]:
     _, height, width = picture.shape
     passes = sizes(height, width, settings.brush)
-    each = strips.steps(network)
+    each = tiles.steps(network)
     # With paintings the style itself is weakened, and the photograph comes through later.
     opacity = settings.strength if settings.built_in else settings.strength * (2 - settings.strength)
     painted: Tensor | None = None
     shown: Tensor | None = None
     for index, size in enumerate(passes):
-        work = strips.paint(network, _seen(picture, painted, size, settings), style)
+        work = tiles.paint(network, _seen(picture, painted, size, settings), style)
         for step, came in enumerate(work, start=index * each + 1):
             if came is not None:
                 painted = came[:, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN]

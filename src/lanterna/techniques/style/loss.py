@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lanterna.probes.objectives import read_as_is
+from lanterna.probes.objectives import native_layer_outputs
 from lanterna.probes.statistics import Moments, moments
 from lanterna.techniques.octaves import shrunk
 
@@ -94,7 +94,7 @@ def loss_of(network: Network, picture: Tensor, aim: Aim, tile: int) -> Loss:
     slope = torch.zeros_like(picture)
     if len(tiles) == 1:
         seen = picture.detach().requires_grad_()
-        outputs = read_as_is(network, seen[None], layers)
+        outputs = native_layer_outputs(network, seen[None], layers)
         style = _style_loss(aim, _gathered(aim, outputs, tiles[0], picture))
         content = aim.content.loss(outputs[aim.content.layer], slice(None), slice(None))
         (slope,) = torch.autograd.grad(style + aim.weights.content * content, seen)
@@ -110,7 +110,7 @@ def loss_of(network: Network, picture: Tensor, aim: Aim, tile: int) -> Loss:
         content = torch.zeros(())
         for each in tiles:
             seen = picture[:, each.down.whole, each.across.whole].detach().requires_grad_()
-            outputs = read_as_is(network, seen[None], layers)
+            outputs = native_layer_outputs(network, seen[None], layers)
             part = _core(outputs, aim.content.layer, each)
             here = aim.content.loss(part.found, part.rows, part.columns)
             ahead = sum(
@@ -250,7 +250,7 @@ def _gathered(
 
 
 def _read(network: Network, picture: Tensor, tile: _Tile, layers: frozenset[str]) -> dict[str, Tensor]:
-    return read_as_is(network, picture[None, :, tile.down.whole, tile.across.whole], layers)
+    return native_layer_outputs(network, picture[None, :, tile.down.whole, tile.across.whole], layers)
 
 
 class _Part(NamedTuple):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from lanterna.networks.instant import StyleTransformer
 
-STRIP = 2 * 2**20
+TILE_BYTES = 2 * 2**20
 """Bytes of a strip of a map: about what a processor has close at hand (fastest of 1 to 1,000 MB)."""
 
 
@@ -70,7 +70,7 @@ class _Made:
     def measure(self, values: Tensor | None = None) -> None:
         """Go through the map once for its norm's statistics; write it as convolved to `values`, if given."""
         count, mean, squares = 0, torch.zeros(()), torch.zeros(())
-        height = max(STRIP // (4 * self.channels * self.width), 8)
+        height = max(TILE_BYTES // (4 * self.channels * self.width), 8)
         for first in range(0, self.height, height):
             last = min(first + height, self.height)
             x = self._convolved(first, last)
@@ -86,7 +86,7 @@ class _Made:
                 squares = squares + more * its_variance + count * share * apart.square()
                 count += more
         if self.layer.norm is not None:
-            self.line = self.layer.norm.line(mean, squares / count, self.style)
+            self.line = self.layer.norm.scale_and_shift(mean, squares / count, self.style)
 
     def kept(self) -> _Kept:
         """The map as one that is there."""
