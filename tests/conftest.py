@@ -10,12 +10,12 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from browsers import MISSING, find_chromium
-from browsing import WHILE
+from browsing import TIMEOUT_MS
 from lanterna import settings, shelf
 from lanterna.networks import cache_networks
 from places import SCREENSHOTS
-from served import Served
-from trained import put_trained
+from served import Server
+from trained import install_trained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
-expect.set_options(timeout=WHILE)
+expect.set_options(timeout=TIMEOUT_MS)
 
 # What makes a test too slow to run before every commit: a browser, a studio, a kernel, a cluster, a training.
 SLOW_FIXTURES = {"browser", "page", "studio", "kernel", "hosts", "trained"}
@@ -71,12 +71,12 @@ def home(session_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def trained(session_home: Path) -> Path:
     """`session_home` with the networks `conv` and `dense` in it, trained once for all runs."""
-    put_trained(session_home)
+    install_trained(session_home)
     return session_home
 
 
 @pytest.fixture(scope="module")
-def kept_networks() -> Iterator[None]:
+def cached_networks() -> Iterator[None]:
     """A network that was opened stays open for the commands that follow, as in a worker of a render."""
     with cache_networks():
         yield
@@ -116,22 +116,22 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def studio(real_shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def studio(real_shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The studio of a whole run, with the real shelf. What other tests have made in it may be there."""
     home = tmp_path_factory.mktemp("studio")
     (home / "shelf").symlink_to(real_shelf, target_is_directory=True)
-    served = Served(home)
+    served = Server(home)
     yield served
     served.close()
 
 
 @pytest.fixture
-def page(studio: Served, browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+def page(studio: Server, browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A page in which `go` opens rooms of the studio. What it looked like at the end is kept."""
     context = browser.new_context(
         viewport={"width": 1280, "height": 800}, color_scheme="dark", base_url=studio.address
     )
-    context.set_default_timeout(WHILE)
+    context.set_default_timeout(TIMEOUT_MS)
     opened = context.new_page()
     wrong: list[str] = []
     opened.on("pageerror", lambda error: wrong.append(str(error)))

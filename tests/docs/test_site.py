@@ -18,7 +18,7 @@ from bs4 import BeautifulSoup
 from PIL import Image
 
 import lanterna
-from declared import forget_techniques, with_the_example
+from declared import clear_registry, register_example
 from lanterna import shelf
 from lanterna.images.digits import mnist
 from lanterna.lessons import LESSONS
@@ -186,7 +186,7 @@ def commands(page: Path) -> list[str]:
 @pytest.mark.slow
 def test_commands_are_understood(site, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with_the_example(monkeypatch, tmp_path)
+    register_example(monkeypatch, tmp_path)
     lines = [line for page in site.glob("*.html") if page.stem not in OLD for line in commands(page)]
     assert len(lines) > 100
     for line in lines:
@@ -201,7 +201,7 @@ def test_commands_are_understood(site, tmp_path, monkeypatch):
             lesson = LESSONS[rest[0]]
             name, _, text = rest[rest.index("--set") + 1].partition("=")
             lesson.settings.checked({name: value_of(text, lesson.settings().model_dump(mode="json")[name])})
-    forget_techniques()
+    clear_registry()
 
 
 def test_a_settings_file_is_read_as_told(tmp_path, monkeypatch):

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
 AXE = Path(__file__).parent.joinpath("vendor", "axe.min.js").read_text(encoding="utf-8")
-WHILE = 180_000  # milliseconds that work may take, on a busy machine too
+TIMEOUT_MS = 180_000  # milliseconds that work may take, on a busy machine too
 SMALL = "size=144&octaves=2&steps=4"
 ENDLESS = "size=320&octaves=1&steps=1000"  # a dream that does not end before it is stopped
-THREE = (
+DIGIT_THREE = (
     (0.35, 0.25),
     (0.5, 0.2),
     (0.62, 0.3),
@@ -36,15 +36,15 @@ def go(page: Page, hash_: str) -> None:
     page.goto(hash_)
 
 
-def walk(page: Page, room: str) -> None:
+def switch_room(page: Page, room: str) -> None:
     """Go to another room in the page that is open, and wait until it is all there."""
     page.evaluate("room => { location.hash = `#/${room}`; }", room)
     expect(page).to_have_title(re.compile(f"^{room}", re.IGNORECASE))
     expect(page.get_by_role("heading", level=1)).to_be_visible()
-    settled(page)
+    wait_until_settled(page)
 
 
-def settled(page: Page) -> None:
+def wait_until_settled(page: Page) -> None:
     """Wait until nothing in the page changes, loads or moves any more."""
     page.evaluate("""async () => {
         let changed = performance.now();
@@ -66,7 +66,7 @@ def settings_in(page: Page) -> dict[str, str]:
     }
 
 
-def stroke(page: Page, on: Locator, points: Any) -> None:
+def draw_stroke(page: Page, on: Locator, points: Any) -> None:
     box = on.bounding_box()
     assert box is not None
     places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
@@ -77,13 +77,13 @@ def stroke(page: Page, on: Locator, points: Any) -> None:
     page.mouse.up()
 
 
-def stopped(page: Page) -> None:
+def stop_job(page: Page) -> None:
     """Stop the job that is shown, and wait until it has ended."""
     page.locator(".panel").get_by_role("button", name="Stop").click()
     expect(page.locator(".facts")).to_contain_text("stopped")
 
 
-def dreamed(page: Page, more: str = "") -> None:
+def run_small_dream(page: Page, more: str = "") -> None:
     """Dream small with the example that is there, to the end."""
     go(page, f"#/dream?{SMALL}{more}")
     page.get_by_role("button", name="Start").click()

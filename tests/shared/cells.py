@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import FrameLocator, Locator, Page
 
-_LONGEST = 60.0  # seconds that anything may take
+_TIMEOUT = 60.0  # seconds that anything may take
 
 _FRONT = """
 window.models = {};
@@ -87,7 +87,7 @@ class Cells:
         """Run a cell and show its widget, where it has one; what the cell's output holds, by MIME type."""
         ours, shown = self._client.execute(code), {}
         while True:
-            message = self._client.get_iopub_msg(timeout=_LONGEST)
+            message = self._client.get_iopub_msg(timeout=_TIMEOUT)
             self._hear(message)
             kind, content = message["msg_type"], message["content"]
             assert kind != "error", "\n".join(content.get("traceback", ()))
@@ -108,11 +108,11 @@ class Cells:
         """What an expression is in the kernel, as it is printed."""
         return self.run(expression)["text/plain"]
 
-    def until(self, true: Callable[[], bool]) -> None:
+    def wait_until(self, true: Callable[[], bool]) -> None:
         """Carry messages to and fro until something is so."""
         begun = time.monotonic()
         while not true():
-            assert time.monotonic() - begun < _LONGEST, "it did not become so"
+            assert time.monotonic() - begun < _TIMEOUT, "it did not become so"
             self.page.wait_for_timeout(30)
             for comm, data in self._sent:
                 content = {"comm_id": comm, "data": data}
@@ -125,7 +125,7 @@ class Cells:
             except Empty:
                 pass
 
-    def quiet(self) -> bool:
+    def is_quiet(self) -> bool:
         """Whether no message has come or gone for a while."""
         return time.monotonic() - self._heard > 0.5
 

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from lanterna.techniques.technique import Settings
 
 
-def forget_techniques() -> None:
+def clear_registry() -> None:
     """Let the registry be read anew, after a technique was added to it or taken away."""
     for remembered in (registry.entries, registry.others, registry.of_verb, registry._all):
         remembered.cache_clear()
 
 
-def with_the_example(patch: pytest.MonkeyPatch, folder: Path) -> None:
+def register_example(patch: pytest.MonkeyPatch, folder: Path) -> None:
     """Let the example's technique be found, as if it were installed: an entry point in that folder."""
     metadata = folder / "lanterna_strokes-1.0.dist-info"
     metadata.mkdir()
@@ -29,10 +29,10 @@ def with_the_example(patch: pytest.MonkeyPatch, folder: Path) -> None:
     (metadata / "entry_points.txt").write_text(f"[{registry.GROUP}]\nstrokes = add_technique:STROKES\n")
     for each in (ROOT / "examples", folder):
         patch.syspath_prepend(each)
-    forget_techniques()
+    clear_registry()
 
 
-def with_presets(
+def replace_presets(
     patch: pytest.MonkeyPatch, settings: type[Settings], presets: dict[str, dict[str, Any]]
 ) -> None:
     """Let settings have other presets."""

@@ -17,23 +17,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-PATIENCE = 180.0
+TIMEOUT = 180.0
 """Seconds that anything may take: a wait is for an event, and ends with it. A busy machine gives the worker
 little, as it lets others go first."""
 
 T = TypeVar("T")
 
 
-def until(found: Callable[[], T | None], otherwise: Callable[[], object] = lambda: "") -> T:
+def wait_until(found: Callable[[], T | None], otherwise: Callable[[], object] = lambda: "") -> T:
     """What is found, as soon as there is something; `otherwise` tells what there was in the end."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while not (thing := found()):
         assert time.monotonic() < end, f"it never was so: {otherwise()}"
         time.sleep(0.05)
     return thing
 
 
-class Served:
+class Server:
     """A studio that listens at a free port, on a home of its own."""
 
     def __init__(self, folder: Path, *words: str, browser: str = "", home: Path | None = None) -> None:
@@ -77,7 +77,7 @@ class Served:
         )
         opener = urllib.request.build_opener(_Stay)
         try:
-            with opener.open(asked, timeout=PATIENCE) as answer:
+            with opener.open(asked, timeout=TIMEOUT) as answer:
                 return answer.status, answer.read(), dict(answer.headers)
         except urllib.error.HTTPError as error:
             with error:
@@ -95,7 +95,7 @@ class Served:
         assert status < 300, (status, content[:400])
         return json.loads(content) if content else None
 
-    def refusal(self, method: str, path: str, body: Any = None, **options: Any) -> tuple[int, str]:
+    def error(self, method: str, path: str, body: Any = None, **options: Any) -> tuple[int, str]:
         """The status and the words with which it is refused."""
         status, content, _ = self.request(method, path, body, **options)
         assert status >= 400, (status, content[:400])
@@ -114,23 +114,23 @@ class Served:
         found: str = self("POST", "/api/jobs", {"kind": kind, "inputs": notes, **fields})["id"]
         return found
 
-    def until(self, job: str, is_so: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    def wait_until(self, job: str, is_so: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """The job as soon as it is so."""
 
         def found() -> dict[str, Any] | None:
             now: dict[str, Any] = self("GET", f"/api/jobs/{job}")
             return now if is_so(now) else None
 
-        return until(found, lambda: self("GET", f"/api/jobs/{job}"))
+        return wait_until(found, lambda: self("GET", f"/api/jobs/{job}"))
 
-    def ended(self, job: str) -> dict[str, Any]:
+    def wait(self, job: str) -> dict[str, Any]:
         """The job once it has ended."""
-        return self.until(job, lambda found: found["state"] in ("done", "stopped", "failed"))
+        return self.wait_until(job, lambda found: found["state"] in ("done", "stopped", "failed"))
 
-    def stopped(self, job: str) -> dict[str, Any]:
+    def stop(self, job: str) -> dict[str, Any]:
         """The job, which is stopped now, once it has ended."""
         self("PATCH", f"/api/jobs/{job}", {"state": "stopped"})
-        return self.ended(job)
+        return self.wait(job)
 
     def file(self, picture: str) -> bytes:
         """A picture's file."""
@@ -144,7 +144,7 @@ class Served:
         headers = {"Authorization": f"Bearer {self.token}"}
         headers |= {} if after is None else {"Last-Event-ID": str(after)}
         asked = urllib.request.Request(f"{self.base}/api/events", headers=headers)
-        with urllib.request.urlopen(asked, timeout=PATIENCE) as answer:
+        with urllib.request.urlopen(asked, timeout=TIMEOUT) as answer:
 
             def each() -> Iterator[tuple[int, str, Any]]:
                 fields: dict[str, str] = {}
@@ -161,9 +161,9 @@ class Served:
     def workers(self) -> list[int]:
         """The process that does jobs: the page goes before it."""
         ours = os.getpriority(os.PRIO_PROCESS, self.process.pid)
-        return [each for each in self.helpers() if os.getpriority(os.PRIO_PROCESS, each) > ours]
+        return [each for each in self.processes() if os.getpriority(os.PRIO_PROCESS, each) > ours]
 
-    def helpers(self) -> list[int]:
+    def processes(self) -> list[int]:
         """The processes in which the studio works: on Linux they are forked from one that it has started."""
         ours = self.process.pid
         forked = [each for forking in _children(ours, "forkserver") for each in _children(forking)]
@@ -179,7 +179,7 @@ class Served:
         """End it, as Ctrl-C does or by another signal."""
         if self.process.poll() is None:
             self.process.send_signal(by)
-            assert self.process.wait(PATIENCE) == 0, self.log_file.read_text()
+            assert self.process.wait(TIMEOUT) == 0, self.log_file.read_text()
         self._close()
 
     def _close(self) -> None:

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 Place = tuple[str, int]
 
 
-def tree(pid: int) -> list[psutil.Process]:
+def process_tree(pid: int) -> list[psutil.Process]:
     """A process and all that it started, directly or through others."""
     process = psutil.Process(pid)
     return [process, *process.children(recursive=True)]
 
 
-def listening(pid: int) -> set[Place]:
+def listening_sockets(pid: int) -> set[Place]:
     """The addresses and ports at which a process or one that it started waits for whoever comes."""
     found: set[Place] = set()
-    for process in tree(pid):
+    for process in process_tree(pid):
         with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
             for each in process.net_connections("inet"):
                 if each.status == psutil.CONN_LISTEN or (each.type == socket.SOCK_DGRAM and not each.raddr):
@@ -38,7 +38,7 @@ def is_loopback(place: Place) -> bool:
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
-def asked(place: Place, path: str) -> bytes:
+def fetch(place: Place, path: str) -> bytes:
     """The first that comes back when somebody asks for a page: nothing where the connection is closed."""
     with contextlib.suppress(OSError), socket.create_connection(place, 60) as connection:
         connection.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
@@ -46,6 +46,6 @@ def asked(place: Place, path: str) -> bytes:
     return b""
 
 
-def open_to_all(folder: Path) -> list[Path]:
+def world_accessible(folder: Path) -> list[Path]:
     """What in a folder others may look into or change."""
     return [path for path in folder.iterdir() if path.lstat().st_mode & 0o077]

@@ -88,7 +88,7 @@ def text_of(written):
     return b"".join(written).decode().replace("\r\n", "\n")
 
 
-def in_a_terminal(argv, *, rows=24, columns=80, letter=(0, 0), stop_at=None, **environment):
+def run_in_terminal(argv, *, rows=24, columns=80, letter=(0, 0), stop_at=None, **environment):
     """Run a program with a terminal as its standard error. Gives what it wrote there, and its exit code.
 
     It is sent SIGINT, as Ctrl-C does, as soon as it has written `stop_at`. In a terminal that is `LARGE` it
@@ -107,7 +107,7 @@ def in_a_terminal(argv, *, rows=24, columns=80, letter=(0, 0), stop_at=None, **e
     return text_of(said), process.returncode
 
 
-def here_in_a_terminal(run, *, rows=24, columns=80, letter=(0, 0), stop_at=None, **environment):
+def call_in_terminal(run, *, rows=24, columns=80, letter=(0, 0), stop_at=None, **environment):
     """Call a function as `in_a_terminal` runs a program, in this process. Gives what it returned, too."""
     interrupt = partial(os.kill, os.getpid(), signal.SIGINT)
     with (

@@ -33,7 +33,7 @@ _MADE_BY = (
 )
 
 
-def cache_of_networks() -> Path:
+def trained_cache() -> Path:
     """The folder of the networks as the code that is here trains them."""
     key = hashlib.sha256()
     for pattern in _MADE_BY:
@@ -48,9 +48,9 @@ def cache_of_networks() -> Path:
     return ROOT / "build" / "trained-for-tests" / key.hexdigest()[:16]
 
 
-def put_trained(home: Path) -> None:
+def install_trained(home: Path) -> None:
     """Put `conv` and `dense`, as `lanterna read` and `look` train them where there are none, into a home."""
-    cache = cache_of_networks()
+    cache = trained_cache()
     cache.mkdir(parents=True, exist_ok=True)
     for name in NAMES:
         with (cache / f"{name}.lock").open("w") as lock:
@@ -77,7 +77,7 @@ def main() -> None:
     shelf.fetch(shelf.ITEMS)
     with tempfile.TemporaryDirectory() as home:
         (Path(home) / "shelf").symlink_to(settings.shelf_folder().resolve(), target_is_directory=True)
-        put_trained(Path(home))
+        install_trained(Path(home))
 
 
 if __name__ == "__main__":
