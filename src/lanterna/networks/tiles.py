@@ -1,12 +1,12 @@
-"""A style transformer on pictures of any size: strip by strip, with the statistics of the whole.
+"""Run a style transformer on pictures of any size, tile by tile, with the statistics of the full picture.
 
-A convolution can be computed a strip of rows at a time, if each strip brings along the few rows beside it
-that its kernels reach over. A conditional norm cannot: it wants the mean and the deviation of the whole map.
-So every map is gone through twice, first for its statistics, then to be used. What comes out is what the
-network itself puts out (a test holds us to it), with no seams, in a fraction of the memory.
+A convolution can be computed for a tile of rows if the tile includes the neighbouring rows that the kernel
+reaches. A conditional norm cannot: it needs the mean and the variance of the full map. So every map is
+computed twice, first for its statistics, then for its values. The result equals the network's own output (a
+test compares them), without seams and with a fraction of the memory.
 
-Between the two, a map that is smaller than the picture is kept. One at the picture's own size is computed
-again, strip by strip: that is no slower than to write it to memory and read it back.
+Between the two passes a map that is smaller than the picture is stored. One of the picture's own size is
+recomputed, tile by tile, which is no slower than writing it to memory and reading it back.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
     from lanterna.networks.instant import StyleTransformer
 
 TILE_BYTES = 2 * 2**20
-"""Bytes of a strip of a map: about what a processor has close at hand (fastest of 1 to 1,000 MB)."""
+"""Bytes in a tile of a map: about the size of a processor's cache (fastest of 1 to 1,000 MB)."""
 
 
 class _Map(Protocol):
-    """One picture's channels at one place of the network, `(1, C, height, width)`."""
+    """A layer's feature map for one picture, `(1, C, height, width)`."""
 
     channels: int
     height: int
     width: int
 
     def rows(self, first: int, last: int) -> Tensor:
-        """The rows from `first` to before `last`, `(1, C, last - first, width)`."""
+        """Return the rows from `first` up to, but not including, `last`: `(1, C, last - first, width)`."""
 
 
-class _Kept:
-    """A map that is there."""
+class _StoredMap:
+    """A map in memory."""
 
     def __init__(self, values: Tensor) -> None:
         self.values = values
@@ -50,109 +50,110 @@ class _Kept:
         return self.values[:, :, first:last]
 
 
-class _Made:
-    """A map that is computed from the one before it, whenever its rows are asked for."""
+class _LazyMap:
+    """A layer's output, computed from the previous map whenever its rows are requested."""
 
-    def __init__(self, before: _Map, layer: nn.Module, style: Tensor) -> None:
-        assert isinstance(layer, ConvLayer)  # PyTorch's lists of modules do not know of what
-        self.before = before
+    def __init__(self, previous: _Map, layer: nn.Module, style: Tensor) -> None:
+        assert isinstance(layer, ConvLayer)  # nn.ModuleList does not type its items
+        self.previous = previous
         self.layer = layer
         self.style = style
         self.channels = layer.conv.out_channels
         self.stride = layer.conv.stride[0]
-        self.height = -(-before.height * layer.enlarge // self.stride)
-        self.width = -(-before.width * layer.enlarge // self.stride)
-        self.line: tuple[Tensor, Tensor] | None = None  # the norm's scale and shift, once they are known
+        self.height = -(-previous.height * layer.upsample // self.stride)
+        self.width = -(-previous.width * layer.upsample // self.stride)
+        self.scale_and_shift: tuple[Tensor, Tensor] | None = None  # of the norm, set by `measure`
 
     def rows(self, first: int, last: int) -> Tensor:
-        return self._finished(self._convolved(first, last))
+        return self._activate(self._convolve(first, last))
 
     def measure(self, values: Tensor | None = None) -> None:
-        """Go through the map once for its norm's statistics; write it as convolved to `values`, if given."""
+        """Compute the norm's statistics in one pass; store the convolution's output in `values`, if given."""
         count, mean, squares = 0, torch.zeros(()), torch.zeros(())
         height = max(TILE_BYTES // (4 * self.channels * self.width), 8)
         for first in range(0, self.height, height):
             last = min(first + height, self.height)
-            x = self._convolved(first, last)
+            x = self._convolve(first, last)
             if values is not None:
                 values[:, :, first:last] = x
             if self.layer.norm is not None:
-                # Two parts' means and squared deviations joined to those of both (Chan et al. 1979).
-                its_variance, its_mean = torch.var_mean(x, (2, 3), correction=0)  # (1, C)
-                more = x.shape[2] * x.shape[3]
-                share = more / (count + more)
-                apart = its_mean - mean
-                mean = mean + share * apart
-                squares = squares + more * its_variance + count * share * apart.square()
-                count += more
+                # Merge the means and sums of squared deviations of two parts (Chan et al. 1979).
+                tile_variance, tile_mean = torch.var_mean(x, (2, 3), correction=0)  # (1, C)
+                tile_count = x.shape[2] * x.shape[3]
+                share = tile_count / (count + tile_count)
+                difference = tile_mean - mean
+                mean = mean + share * difference
+                squares = squares + tile_count * tile_variance + count * share * difference.square()
+                count += tile_count
         if self.layer.norm is not None:
-            self.line = self.layer.norm.scale_and_shift(mean, squares / count, self.style)
+            self.scale_and_shift = self.layer.norm.scale_and_shift(mean, squares / count, self.style)
 
-    def kept(self) -> _Kept:
-        """The map as one that is there."""
+    def stored(self) -> _StoredMap:
+        """Compute the map and store it."""
         values = self.style.new_empty(1, self.channels, self.height, self.width)
         self.measure(values)
-        return _Kept(self._finished(values))
+        return _StoredMap(self._activate(values))
 
-    def _convolved(self, first: int, last: int) -> Tensor:
-        """The rows as the convolution leaves them."""
+    def _convolve(self, first: int, last: int) -> Tensor:
+        """Return rows of the convolution's output."""
         layer, reach = self.layer, self.layer.conv.kernel_size[0] // 2
-        # The rows of the (enlarged) map before that the kernel sees; beyond its ends they are reflected.
-        wanted = torch.arange(first * self.stride - reach, (last - 1) * self.stride + reach + 1)
-        end = self.before.height * layer.enlarge - 1
-        wanted = (end - (end - wanted.abs()).abs()) // layer.enlarge
-        start = int(wanted.min())
-        x = self.before.rows(start, int(wanted.max()) + 1)
-        x = x.index_select(2, (wanted - start).to(x.device))
-        if layer.enlarge > 1:
-            x = x.repeat_interleave(layer.enlarge, 3)
+        # The rows of the (upsampled) previous map within the kernel's reach, reflected at its ends.
+        needed = torch.arange(first * self.stride - reach, (last - 1) * self.stride + reach + 1)
+        end = self.previous.height * layer.upsample - 1
+        needed = (end - (end - needed.abs()).abs()) // layer.upsample
+        start = int(needed.min())
+        x = self.previous.rows(start, int(needed.max()) + 1)
+        x = x.index_select(2, (needed - start).to(x.device))
+        if layer.upsample > 1:
+            x = x.repeat_interleave(layer.upsample, 3)
         return layer.conv(F.pad(x, (reach, reach, 0, 0), mode="reflect"))  # type: ignore[no-any-return]
 
-    def _finished(self, x: Tensor) -> Tensor:
-        """What the layer makes of its convolution's rows, in place: normalised and rectified."""
-        if self.line is not None:
-            scale, shift = self.line  # (1, C)
+    def _activate(self, x: Tensor) -> Tensor:
+        """Apply the layer's norm and ReLU to the convolution's output, in place."""
+        if self.scale_and_shift is not None:
+            scale, shift = self.scale_and_shift  # (1, C)
             x.mul_(scale[:, :, None, None]).add_(shift[:, :, None, None])
-        return x.relu_() if self.layer.rectify else x
+        return x.relu_() if self.layer.relu else x
 
 
 def paint(network: StyleTransformer, picture: Tensor, style: Tensor) -> Iterator[Tensor | None]:
-    """What `network(picture[None], style)[0]` puts out, in little memory: it comes last.
+    """Compute `network(picture[None], style)[0]` in little memory: yield None per layer, then the output.
 
-    After each other layer comes None, so that whoever waits can be told, and may stop. `picture` is
-    `(3, H, W)` in [0, 1], its sides multiples of 4 and at least 8; `style` is `(1, S)`.
+    The caller can report progress or stop after each layer. `picture` is `(3, H, W)` in [0, 1], its sides
+    multiples of 4 and at least 8; `style` is `(1, S)`.
 
-    All is float32. In bfloat16 it is a third quicker where the processor has it, but 46 dB from the same
-    picture, with the 26 styles 39 dB.
+    Everything is float32. With hardware support bfloat16 is a third faster, but the result differs by 46 dB,
+    with the 26 styles by 39 dB.
     """
     height = picture.shape[1]
 
-    def through(layer: nn.Module, before: _Map, *, keep: bool = False) -> _Map:
-        made = _Made(before, layer, style)
-        if keep or made.height < height:
-            return made.kept()
+    def apply(layer: nn.Module, previous: _Map, *, store: bool = False) -> _Map:
+        output = _LazyMap(previous, layer, style)
+        if store or output.height < height:
+            return output.stored()
         if layer.norm is not None:
-            made.measure()
-        return made
+            output.measure()
+        return output
 
-    x: _Map = _Kept(picture[None])
-    del picture  # it is let go of when its last rows were used
+    x: _Map = _StoredMap(picture[None])
+    del picture  # frees it after its last rows are used
     for layer in network.contract:
-        x = through(layer, x)
+        x = apply(layer, x)
         yield None
     for block in network.residual:
         assert isinstance(block, ResidualBlock)
-        inner = through(block.conv1, x)
+        inner = apply(block.conv1, x)
         yield None
-        x = _Kept(through(block.conv2, inner, keep=True).rows(0, x.height).add_(x.rows(0, x.height)))
+        residual = apply(block.conv2, inner, store=True).rows(0, x.height)
+        x = _StoredMap(residual.add_(x.rows(0, x.height)))
         yield None
     *inner_layers, last = network.expand
     for layer in inner_layers:
-        x = through(layer, x)
+        x = apply(layer, x)
         yield None
-    yield through(last, x, keep=True).rows(0, x.height).sigmoid_()[0]
+    yield apply(last, x, store=True).rows(0, x.height).sigmoid_()[0]
 
 
 def steps(network: StyleTransformer) -> int:
-    """How often `paint` yields: once for each layer."""
+    """Return how many times `paint` yields: once per layer."""
     return sum(isinstance(part, nn.Conv2d) for part in network.modules())
