@@ -359,7 +359,7 @@ def test_square_things_stay_square():
             across, down = painter.grid.scale.unbind(1)
             assert torch.allclose(across / 60, down / 30)
         else:
-            step = painter._placed(torch.tensor([[0.5, 0.5], [0.6, 0.5], [0.5, 0.7]]))
+            step = painter._scale(torch.tensor([[0.5, 0.5], [0.6, 0.5], [0.5, 0.7]]))
             assert torch.allclose(step[1, 0] - step[0, 0], step[2, 1] - step[0, 1])
 
 

@@ -75,7 +75,7 @@ def _fold_batch_norms(layers: nn.Sequential) -> None:
 
 
 def _pool_first(layers: nn.ModuleDict, requested: Collection[str]) -> None:
-    """Run max pooling before a ReLU that is not requested: the result is the same, at a quarter of the cost."""
+    """Run max pooling before a ReLU that is not requested: the same result, at a quarter of the cost."""
     for before, name in itertools.pairwise(list(layers)):
         relu, pool = layers[before], layers[name]
         if (
