@@ -285,12 +285,12 @@ def test_the_lesson_that_is_added_finds_where_its_claim_ends():
     assert outcome.finding.verdict == "holds only when"
     edge = np.log(np.finfo(np.float32).max) - 2  # the largest score is 2
     assert edge < outcome.finding.numbers["fails at"] < edge + 2
-    assert lesson.experiment(kind(most=50)).finding.verdict == "holds"
+    assert lesson.experiment(kind(largest=50)).finding.verdict == "holds"
     scores = np.array([2.0, 1.0, -1.0])
     wanted = torch.softmax(torch.tensor(scores), 0).numpy()
-    assert np.allclose(example["chances"](scores, careful=True), wanted)
-    careless = example["chances"]
-    example["experiment"].__globals__["chances"] = lambda scores, **_: careless(scores, careful=False)
+    assert np.allclose(example["softmax"](scores, stable=True), wanted)
+    softmax = example["softmax"]
+    example["experiment"].__globals__["softmax"] = lambda logits, **_: softmax(logits, stable=False)
     assert lesson.experiment(kind()).finding.verdict == "does not hold"
     assert min(draw(lesson, outcome).shape[1:]) > 600
 
