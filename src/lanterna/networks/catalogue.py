@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 ALIASES = {"lite0": "efficientnet-lite0", "lite2": "efficientnet-lite2", "vgg": "vgg16"}
 _PRETRAINED = {
-    "efficientnet-lite0": "names a photograph, 1,000 ImageNet classes; small and fast",
-    "efficientnet-lite2": "names a photograph, 1,000 ImageNet classes; larger and more accurate",
+    "efficientnet-lite0": "classifies photographs, 1,000 ImageNet classes; small and fast",
+    "efficientnet-lite2": "classifies photographs, 1,000 ImageNet classes; larger and more accurate",
     "vgg16": "features of photographs for style and dreams; no classes",
 }
 DIGIT_NETWORKS = {
-    "dense": "reads a digit: every pixel to every unit",
+    "dense": "reads a digit: fully connected layers",
     "conv": "reads a digit: convolutions",
 }
 BUILT_IN = frozenset({*ALIASES, *_PRETRAINED, *DIGIT_NETWORKS})
@@ -87,11 +87,11 @@ def networks() -> list[Listing]:
     for name in (*DIGIT_NETWORKS, *(name for name in trained if name not in DIGIT_NETWORKS)):
         what = DIGIT_NETWORKS.get(name, "reads a digit")
         command = f"lanterna train {name}" if name in DIGIT_NETWORKS else ""
-        listing = Listing(name, what, "trained here", name in trained, command)
+        listing = Listing(name, what, "trained locally", name in trained, command)
         with contextlib.suppress(LanternaError):  # a missing or damaged network is listed, too
             network = open_trained(name)
             what = what if network.input_spec == DIGIT_INPUT else describe_classes(network.classes)
-            listing = Listing(name, what, "trained here", name in trained, command, *_sizes(network))
+            listing = Listing(name, what, "trained locally", name in trained, command, *_sizes(network))
         listings.append(listing)
     return listings
 

@@ -73,7 +73,7 @@ class CoordinatePlan(BaseModel):
         default=None,
         gt=0,
         le=10_000,
-        description="Std of the waves' frequencies, per picture (fourier); by default one per 24 pixels.",
+        description="Std of the frequencies, in waves per picture (fourier); by default one per 24 pixels.",
     )
     grid_levels: int = Field(default=8, ge=1, le=32, description="Number of grids, coarse to fine (hash).")
     grid_entries: int | None = Field(

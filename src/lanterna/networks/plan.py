@@ -16,7 +16,7 @@ class Plan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     network: Literal["dense", "conv"] = Field(
-        default="conv", description="dense: every pixel to every unit; conv: convolutions."
+        default="conv", description="dense: fully connected layers; conv: convolutional layers."
     )
     hidden: tuple[Units, ...] = Field(
         default=(), max_length=12, description="Units of each fully connected hidden layer, first to last."
