@@ -103,7 +103,7 @@ def test_the_command_line_has_it(capsys: pytest.CaptureFixture[str]) -> None:
         "--preset",
         "fine, broad",
         "--radius",
-        "How broad strokes are",
+        "Width of the strokes",
         "--seed",
         "--json",
     ):
@@ -214,7 +214,7 @@ def test_the_studio_has_it(here: Path, browser: Browser) -> None:
         address = page.url.partition("#")[0]
         page.goto(f"{address}#/strokes?in.picture={picture}&rounds=40&radius=3")
         expect(page.get_by_role("heading", name="Strokes")).to_be_visible()
-        expect(page.get_by_text("How broad strokes are, in pixels.")).to_be_visible()
+        expect(page.get_by_text("Width of the strokes, in pixels.")).to_be_visible()
         expect(page.get_by_role("slider", name="Rounds")).to_be_visible()
         page.get_by_role("button", name="Start").click()
         expect(page.get_by_role("img", name="Strokes: the")).to_be_visible()  # so far, or the result
@@ -244,5 +244,5 @@ def test_the_notebook_and_the_site_have_it(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.syspath_prepend(ROOT / "docs" / "_ext")
     page = import_module("made.settings").all_settings()
     section = page[page.index("### Strokes") :]
-    for words in ("lanterna strokes PICTURE -o RESULT", "How broad strokes are, in pixels.", "`--rounds`"):
+    for words in ("lanterna strokes PICTURE -o RESULT", "Width of the strokes, in pixels.", "`--rounds`"):
         assert words in section
