@@ -338,7 +338,7 @@ def test_a_job_that_is_stopped_before_its_first_picture_is_stopped(
         ({"kind": "random", "settings": {"width": 32768, "height": 32768}}, "pixels"),
         ({"kind": "feature", "settings": {"network": "os:getcwd", "class_": "1"}}, "no network"),
         ({"kind": "feature", "settings": {"network": "../../x", "class_": "1"}}, "no network"),
-        ({"kind": "train", "title": "../x"}, "a network's name"),
+        ({"kind": "train", "title": "../x"}, "expected a network name"),
         ({"kind": "train", "title": "vgg16"}, "a built-in network"),
         ({"kind": "random", "inputs": [{"picture": "0" * 32}]}, "not here"),
         ({"kind": "random", "extra": 1}, "no 'extra'"),
