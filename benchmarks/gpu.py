@@ -167,7 +167,9 @@ def steps(place: torch.device):
 
     def dreaming(compiled):
         network = optimize_for_inference(open_network("efficientnet-lite0", device=place), ["block9"])
-        called = compiled(lambda seen: objectives.read(network, seen, frozenset(["block9"]))["block9"])
+        called = compiled(
+            lambda seen: objectives.layer_outputs(network, seen, frozenset(["block9"]))["block9"]
+        )
         picture = torch.rand(1, 3, 352, 512, device=place)
 
         def step():

@@ -30,7 +30,7 @@ from lanterna.techniques.train.technique import open_or_train
 
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "tests" / "shared"))
-from served import Served  # noqa: E402
+from served import Server  # noqa: E402
 
 WEB = ROOT / "src/lanterna/surfaces/web"
 STROKES, BETWEEN, LOOK = 5, 0.2, 1.5  # of a person who draws: readings of a digit, seconds between, and after
@@ -46,7 +46,7 @@ def main() -> None:
         home = Path(folder)
         (home / "networks").symlink_to(networks_folder())
         (home / "shelf").symlink_to(shelf_folder())
-        served = Served(home)
+        served = Server(home)
         try:
             code_size()
             bench.say("first paint, and pen to answer")
@@ -75,7 +75,7 @@ def code_size() -> None:
         print(f"{name}: {sum(len(gzip.compress(each.read_bytes())) for each in found) / 1e3:.0f} kB gzipped")
 
 
-def in_the_browser(served: Served, paints_wanted: int) -> None:
+def in_the_browser(served: Server, paints_wanted: int) -> None:
     """First paint, and the time from the pen to the bars as the page itself measures it."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -126,14 +126,14 @@ PEN = """async () => {
 }"""
 
 
-def fill(served: Served, count: int) -> None:
+def fill(served: Server, count: int) -> None:
     """A gallery of pictures."""
     begun = time.monotonic()
     jobs = [
         served.start("random", settings={"width": 96, "height": 96, "seed": seed}) for seed in range(count)
     ]
     for job in jobs:
-        served.ended(job)
+        served.wait(job)
     print(
         f"{count} random pictures through the queue: {(time.monotonic() - begun) / count * 1000:.0f} ms each"
     )
@@ -142,7 +142,7 @@ def fill(served: Served, count: int) -> None:
 class Client:
     """A connection that stays, and what came of it."""
 
-    def __init__(self, served: Served) -> None:
+    def __init__(self, served: Server) -> None:
         self.connection = HTTPConnection("127.0.0.1", served.port, timeout=30)
         self.headers = {"Authorization": f"Bearer {served.token}", "Content-Type": "image/png"}
         self.times: list[float] = []
@@ -182,7 +182,7 @@ def drawings(count: int) -> list[list[bytes]]:
     return found
 
 
-def under_load(served: Served, seconds: float, clients: int, pages: int) -> None:
+def under_load(served: Server, seconds: float, clients: int, pages: int) -> None:
     cat = served.send(shelf.need("photographs") / "chelsea.png")["id"]
     end = time.monotonic() + seconds
     digits, readers, gallery = drawings(200), [Client(served) for _ in range(clients)], Client(served)
@@ -213,7 +213,7 @@ def under_load(served: Served, seconds: float, clients: int, pages: int) -> None
     for each in threads:
         each.start()
     while time.monotonic() < end:
-        served.ended(served.start("dream", settings={"size": 384, "seed": dreams}, inputs=[("picture", cat)]))
+        served.wait(served.start("dream", settings={"size": 384, "seed": dreams}, inputs=[("picture", cat)]))
         dreams += 1
         memory.append(resident(served))
     for each in threads:
@@ -235,7 +235,7 @@ def under_load(served: Served, seconds: float, clients: int, pages: int) -> None
         print(error)
 
 
-def resident(served: Served) -> float:
+def resident(served: Server) -> float:
     """Megabytes that the server holds; the worker is apart."""
     pages = Path(f"/proc/{served.process.pid}/statm").read_text().split()[1]
     return int(pages) * 4096 / 1e6

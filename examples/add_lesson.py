@@ -1,6 +1,6 @@
-"""A lesson of your own: a question, a claim, an experiment, and what the data say.
+"""Add your own lesson: a question, a claim, an experiment and its result.
 
-`python examples/add_lesson.py softmax.png` does it and draws it.
+`python examples/add_lesson.py softmax.png` runs the experiment and draws the result.
 """
 
 from __future__ import annotations
@@ -18,49 +18,52 @@ from lanterna.techniques.technique import Settings
 
 
 class Softmax(Settings):
-    """Add the same number to every score."""
+    """Add the same number to every logit."""
 
     verb: ClassVar[str] = "learn softmax"
 
-    scores: tuple[float, ...] = Field(
-        default=(2.0, 1.0, -1.0), min_length=2, max_length=10, description="The scores of the answers."
+    logits: tuple[float, ...] = Field(
+        default=(2.0, 1.0, -1.0), min_length=2, max_length=10, description="The logits of the classes."
     )
-    most: float = Field(default=120.0, gt=0, le=1000, description="The largest number that is added.")
+    largest: float = Field(default=120.0, gt=0, le=1000, description="The largest number to add.")
 
 
-def chances(scores: np.ndarray, *, careful: bool) -> np.ndarray:
-    """Exponentials, divided by their sum; with care, the largest score is taken off all of them first."""
+def softmax(logits: np.ndarray, *, stable: bool) -> np.ndarray:
+    """Return the softmax; if `stable`, subtract the largest logit from all of them first."""
     with np.errstate(all="ignore"):
-        powers = np.exp(scores - scores.max() if careful else scores)
+        powers = np.exp(logits - logits.max() if stable else logits)
         return powers / powers.sum()
 
 
 def experiment(settings: Softmax) -> Outcome:
-    """How far the first chance moves as scores grow together, in 32 bits, with and without care."""
-    scores = np.array(settings.scores, dtype=np.float32)
-    added = np.linspace(0, settings.most, 61, dtype=np.float32)
-    usual = chances(scores, careful=True)[0]
-    moved = {
-        name: [abs(float(chances(scores + each, careful=careful)[0] - usual)) for each in added]
-        for name, careful in (("as it is written", False), ("largest taken off first", True))
-    }
-    plain, careful = ([1.0 if np.isnan(each) else each for each in moves] for moves in moved.values())
-    fails = next((float(number) for number, each in zip(added, plain, strict=True) if each > 1e-3), None)
-    holds = max(careful) < 1e-4
-    verdict = "does not hold" if not holds else "holds" if fails is None else "holds only when"
-    words = (
-        f"The first chance is {usual:.1%} and moves by {max(careful):.0g} at most where the largest score is "
-        f"taken off first. As it is written, it "
-        + ("stays, too." if fails is None else f"is lost when {fails:.0f} is added: the powers overflow.")
+    """Measure in float32 how much the first probability changes as all logits grow together."""
+    logits = np.array(settings.logits, dtype=np.float32)
+    added = np.linspace(0, settings.largest, 61, dtype=np.float32)
+    expected = softmax(logits, stable=True)[0]
+    naive, stable = (
+        [abs(float(softmax(logits + number, stable=stable)[0] - expected)) for number in added]
+        for stable in (False, True)
     )
-    lines = [Line(name, added.tolist(), moves) for name, moves in zip(moved, (plain, careful), strict=True)]
-    chart = Chart("The first chance, as all scores grow", "added to every score", "moved by", lines)
-    return Outcome(Finding(verdict, words, {"fails at": fails or 0.0, "moved": max(careful)}), [chart])
+    naive, stable = ([1.0 if np.isnan(error) else error for error in errors] for errors in (naive, stable))
+    fails_at = next((float(number) for number, error in zip(added, naive, strict=True) if error > 1e-3), None)
+    holds = max(stable) < 1e-4
+    verdict = "does not hold" if not holds else "holds" if fails_at is None else "holds only when"
+    words = (
+        f"The first probability is {expected:.1%} and changes by at most {max(stable):.0g} if the largest "
+        f"logit is subtracted first. Without that, it "
+        + ("is stable, too." if fails_at is None else f"is lost when {fails_at:.0f} is added: exp overflows.")
+    )
+    lines = [
+        Line("without subtraction", added.tolist(), naive),
+        Line("largest logit subtracted", added.tolist(), stable),
+    ]
+    chart = Chart("The first probability, as all logits grow", "added to every logit", "change", lines)
+    return Outcome(Finding(verdict, words, {"fails at": fails_at or 0.0, "change": max(stable)}), [chart])
 
 
 LESSON = Lesson(
-    "softmax", "Scores and chances", "Does it matter how high all scores are?",
-    "Only the differences between scores count: add the same to all, and the chances stay.",
+    "softmax", "Logits and probabilities", "Does it matter how large all logits are?",
+    "Only the differences between logits count: adding the same number to all does not change the softmax.",
     "examples/add_lesson.py", Softmax, experiment,
 )  # fmt: skip
 

@@ -1,6 +1,6 @@
-"""A network of your own in Lanterna: a function without arguments that gives a `torch.nn.Module` is all.
+"""Use your own network: all it takes is a function without arguments that returns a `torch.nn.Module`.
 
-`lanterna look seven.png --network examples/add_network.py:mine`, and wherever else a network is asked for.
+`lanterna look seven.png --network examples/add_network.py:mine`, and so for any other option `--network`.
 """
 
 from pathlib import Path
@@ -17,9 +17,9 @@ WEIGHTS = Path("mine.safetensors")
 
 
 class Mine(nn.Module):
-    """Reads a digit: two convolutions that halve the picture, and one layer that answers."""
+    """A digit classifier: two strided convolutions and one fully connected layer."""
 
-    spec = InputSpec(channels=1, size=28, mean=(0.0,), std=(1.0,))  # what it takes: grey, 28 pixels, 0 to 1
+    input_spec = InputSpec(channels=1, size=28, mean=(0.0,), std=(1.0,))  # grey, 28 pixels, 0 to 1
     classes = tuple("0123456789")
 
     def __init__(self) -> None:
@@ -29,30 +29,30 @@ class Mine(nn.Module):
         self.answer = nn.Linear(16 * 5 * 5, 10)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Evidence for each digit, `(N, 10)`, of digits `(N, 1, 28, 28)`."""
+        """Return the logits `(N, 10)` of digits `(N, 1, 28, 28)`."""
         x = F.relu(self.edges(images))  # (N, 8, 12, 12)
         x = F.relu(self.parts(x))  # (N, 16, 5, 5)
         return self.answer(x.flatten(1))
 
 
 def mine() -> nn.Module:
-    """The network with its weights: those kept here, or learned now, in a second or two."""
-    torch.manual_seed(0)  # the same network each time
+    """Return the network with its saved weights; if there are none, train it, in a second or two."""
+    torch.manual_seed(0)  # the same network every time
     network = Mine()
     if not WEIGHTS.exists():
-        learn(network)
+        train(network)
         save_model(network, str(WEIGHTS))
     load_model(network, WEIGHTS)
     return network
 
 
-def learn(network: nn.Module, batches: int = 300) -> None:
-    """Show it some thousand digits, a hundred at a time."""
+def train(network: nn.Module, batches: int = 300) -> None:
+    """Train the network on batches of a hundred digits."""
     digits = mnist("train")
     optimiser = torch.optim.Adam(network.parameters(), lr=3e-3)
     order = torch.randperm(len(digits.images), generator=torch.Generator().manual_seed(0))
-    for some in order.split(100)[:batches]:
-        loss = F.cross_entropy(network(digits.images[some] / 255), digits.labels[some].long())
+    for batch in order.split(100)[:batches]:
+        loss = F.cross_entropy(network(digits.images[batch] / 255), digits.labels[batch].long())
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

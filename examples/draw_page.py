@@ -1,9 +1,9 @@
-"""Draw a handwritten note as a photograph of it would look, with nothing but curves, and save `page.jpg`.
+"""Draw a photograph of a handwritten note, from curves alone, and save it as `page.jpg`.
 
     python examples/draw_page.py src/lanterna/surfaces/cli/page.jpg
 
-Each digit is a few pen strokes, each stroke a smooth curve through points. A hand never makes the same digit
-twice, so the points, the slant, the size and the pressure vary. The sheet then lies on a table under a lamp.
+Each digit is a few pen strokes, each a smooth curve through points. The points, the slant, the size and the
+pressure vary, as in real handwriting. The sheet is then placed on a table under a lamp.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFilter
 ROWS = ["020 7946 0958", "24.12.2026", "  3486", "   715", "_", "  4201"]
 SIZE = (2000, 1500)
 
-# Where the pen goes, x from 0 to 1 and y from 0 (top) to 1 (baseline). A point given twice is a corner.
+# The strokes of each character, x from 0 to 1 and y from 0 (top) to 1 (baseline). A repeated point is a corner.
 STROKES: dict[str, list[list[tuple[float, float]]]] = {
     "0": [[(0.58, 0.03), (0.25, 0.12), (0.06, 0.48), (0.2, 0.88), (0.48, 0.98), (0.8, 0.82), (0.92, 0.45), (0.78, 0.12),
            (0.52, 0.02)]],
@@ -44,7 +44,7 @@ WIDTHS = {"1": 0.34, ".": 0.26, " ": 0.42, "_": 5.4}
 
 
 def curve(points: np.ndarray, steps: int = 60) -> np.ndarray:
-    """A smooth curve through points (Catmull and Rom 1974), `(P, 2)` to `(many, 2)`."""
+    """Interpolate points `(P, 2)` by a smooth curve `(N, 2)` (Catmull and Rom 1974)."""
     padded = np.vstack([points[:1], points, points[-1:]])
     t = np.linspace(0, 1, steps, endpoint=False)[:, None]
     pieces = []
@@ -57,25 +57,25 @@ def curve(points: np.ndarray, steps: int = 60) -> np.ndarray:
 
 def write(
     draw: ImageDraw.ImageDraw,
-    sign: str,
+    character: str,
     x: float,
     y: float,
-    high: float,
+    height: float,
     pen: float,
     rng: np.random.Generator,
 ) -> None:
-    """One sign, its upper left corner at (x, y), `high` pixels high, with a pen `pen` pixels wide."""
-    wide = high * (0.58 if sign in "0123456789" else 0.6) * rng.normal(1, 0.06)
+    """Write a character with its upper left corner at (x, y), `height` pixels high, with a `pen` pixels wide."""
+    width = height * (0.58 if character in "0123456789" else 0.6) * rng.normal(1, 0.06)
     slant = rng.normal(0.13, 0.03)
-    for stroke in STROKES[sign]:
+    for stroke in STROKES[character]:
         jitter = rng.normal(0, 0.018, (len(stroke), 2))
         points = np.array(stroke)
         corner = (points[1:] == points[:-1]).all(1)
         jitter[1:][corner] = jitter[:-1][corner]
         path = curve(points + jitter)
-        across = x + path[:, 0] * wide + (1 - path[:, 1]) * slant * high
-        down = y + path[:, 1] * high
-        # The pen is pressed unevenly, and lifted quickly at the end.
+        across = x + path[:, 0] * width + (1 - path[:, 1]) * slant * height
+        down = y + path[:, 1] * height
+        # The pressure varies, and falls quickly at the end.
         pressure = 1 + 0.16 * np.sin(np.linspace(rng.uniform(0, 6), rng.uniform(7, 10), len(path)))
         pressure[-25:] *= np.linspace(1, 0.72, 25)
         for u, v, p in zip(across, down, pressure, strict=True):
@@ -84,36 +84,36 @@ def write(
 
 
 def handwriting(
-    rows: list[str], size: tuple[int, int], rng: np.random.Generator, high: float = 124, pen: float = 7.5
+    rows: list[str], size: tuple[int, int], rng: np.random.Generator, height: float = 124, pen: float = 7.5
 ) -> np.ndarray:
-    """Rows of signs as ink, `(H, W)` from 0 to 1."""
-    scale = 2  # drawn large, then made smaller, for a smooth edge
+    """Write rows of characters; return the ink, `(H, W)` from 0 to 1."""
+    scale = 2  # drawn larger, then reduced, for smooth edges
     sheet = Image.new("L", (size[0] * scale, size[1] * scale))
     draw = ImageDraw.Draw(sheet)
     y = 0.12 * size[1]
     for row in rows:
         x = size[0] * 0.15 + rng.normal(0, 6)
-        for sign in row:
-            if sign in STROKES:
-                tall = high * rng.normal(1, 0.04)
-                top = y + high - tall + rng.normal(0, 3) + 0.006 * x
-                write(draw, sign, x * scale, top * scale, tall * scale, pen * scale, rng)
-            x += high * (WIDTHS.get(sign, 0.58) + 0.24) * rng.normal(1, 0.04)
-        y += high * (0.4 if row == "_" else 1.72)
+        for character in row:
+            if character in STROKES:
+                tall = height * rng.normal(1, 0.04)
+                top = y + height - tall + rng.normal(0, 3) + 0.006 * x
+                write(draw, character, x * scale, top * scale, tall * scale, pen * scale, rng)
+            x += height * (WIDTHS.get(character, 0.58) + 0.24) * rng.normal(1, 0.04)
+        y += height * (0.4 if row == "_" else 1.72)
     ink = np.asarray(sheet.resize(size, Image.Resampling.LANCZOS), np.float32) / 255
-    flow = noise(ink.shape, 18, rng)  # ink runs a little paler and darker
+    flow = noise(ink.shape, 18, rng)  # the ink is uneven
     return np.clip(ink * (0.9 + 0.07 * flow), 0, 1)
 
 
 def noise(shape: tuple[int, int], scale: tuple[float, float] | float, rng: np.random.Generator) -> np.ndarray:
-    """Smooth noise of about unit strength, its bumps `scale` pixels high and wide."""
+    """Make smooth noise with a std of about 1 and features of `scale` pixels."""
     down, across = scale if isinstance(scale, tuple) else (scale, scale)
     small = rng.normal(0, 1, (int(shape[0] / down) + 3, int(shape[1] / across) + 3)).astype(np.float32)
     return np.asarray(Image.fromarray(small).resize(shape[::-1], Image.Resampling.BICUBIC))
 
 
 def table(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """Dark walnut, `(H, W, 3)`: long fibres, slow rings, a few boards."""
+    """Draw dark walnut, `(H, W, 3)`: long fibres, wide rings, a few boards."""
     rings = np.sin(6 * noise(shape, (260, 1500), rng) + np.linspace(0, 34, shape[0])[:, None])
     fibre = 0.6 * noise(shape, (2.2, 150), rng) + 0.5 * noise(shape, (5, 420), rng)
     tone = 0.75 + 0.1 * rings + 0.1 * fibre + 0.05 * noise(shape, 300, rng)
@@ -121,7 +121,7 @@ def table(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
 
 
 def photograph(ink: np.ndarray, rng: np.random.Generator) -> Image.Image:
-    """The written sheet on a table, seen a little from the side, in warm light from the upper left."""
+    """Render the written sheet on a table, in perspective, in warm light from the upper left."""
     height, width = ink.shape
     shape = (height, width)
     paper = (
@@ -147,7 +147,7 @@ def photograph(ink: np.ndarray, rng: np.random.Generator) -> Image.Image:
     scene = scene * (1 - on_sheet) + np.stack(planes[:3], -1) * on_sheet
     y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     lamp = 0.76 * np.exp(-(((x - 0.3) / 0.8) ** 2 + ((y - 0.18) / 0.85) ** 2)) + 0.2
-    # Where the lamp reaches less, the cooler light of the room shows more.
+    # Away from the lamp, the cooler light of the room dominates.
     warm, cool = np.float32((1.04, 0.96, 0.82)), np.float32((0.80, 0.88, 1.0))
     mix = lamp[..., None]
     lit = scene * (warm * mix + cool * (1 - mix)) * lamp[..., None]
@@ -156,10 +156,10 @@ def photograph(ink: np.ndarray, rng: np.random.Generator) -> Image.Image:
     return picture.filter(ImageFilter.GaussianBlur(0.7))
 
 
-def perspective(seen: np.ndarray, flat: np.ndarray) -> tuple[float, ...]:
-    """The eight numbers by which Pillow maps places seen to places on the flat sheet, from four corners."""
+def perspective(source: np.ndarray, flat: np.ndarray) -> tuple[float, ...]:
+    """Solve for Pillow's eight coefficients, which map the photograph to the flat sheet, from four corners."""
     rows, values = [], []
-    for (x, y), (u, v) in zip(seen, flat, strict=True):
+    for (x, y), (u, v) in zip(source, flat, strict=True):
         rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
         values += [u, v]
     return tuple(np.linalg.solve(np.array(rows), np.array(values)))

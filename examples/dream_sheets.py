@@ -1,6 +1,6 @@
-"""The pictures in docs/dream.md: presets, layers, and what DeepDream does where nothing is asked for.
+"""Make the pictures in docs/dream.md: presets, layers, and DeepDream with the default settings.
 
-`python examples/dream_sheets.py FOLDER`, with the shelf filled and a `conv` network trained.
+`python examples/dream_sheets.py FOLDER`, with a full shelf and a trained `conv` network.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PICTURES = {
 
 
 def drawing() -> Tensor:
-    """A house under the sun, in ink on white paper."""
+    """Draw a house under the sun, in ink on white paper."""
     image = Image.new("RGB", (1024, 1024), "white")
     draw = ImageDraw.Draw(image)
     for line in (
@@ -41,7 +41,7 @@ def drawing() -> Tensor:
 
 
 def photograph(name: str) -> Tensor:
-    """The square in the middle of a photograph from the shelf."""
+    """Open a photograph from the shelf, cropped to its centre square."""
     picture = open_picture(shelf.need("photographs") / name)
     height, width = picture.shape[1:]
     side = min(height, width)
@@ -49,26 +49,26 @@ def photograph(name: str) -> Tensor:
     return picture[:, top : top + side, left : left + side]
 
 
-def dreamed(picture: Tensor, settings: Dream) -> Tensor:
-    """The dream's last picture."""
+def run_dream(picture: Tensor, settings: Dream) -> Tensor:
+    """Return the dream's last picture."""
     (last,) = deque(dream(picture, settings.changed({"size": 448})), maxlen=1)
     assert last.picture is not None
     return last.picture
 
 
 def main(folder: Path) -> None:
-    """Dream them all, and lay them out."""
+    """Run all dreams and lay them out."""
     cup, cat = photograph("coffee.png"), photograph("chelsea.png")
-    presets = [(dreamed(cup, Dream.checked(settings)), name) for name, settings in Dream.presets.items()]
-    layers = [(dreamed(cat, Dream(layer=(layer,))), layer) for layer in LAYERS]
-    usual = [(dreamed(photograph(name), Dream()), words) for words, name in PICTURES.items()]
-    usual.append((dreamed(drawing(), Dream()), "a drawing"))
-    for name, tiles, columns, side in (
+    presets = [(run_dream(cup, Dream.checked(settings)), name) for name, settings in Dream.presets.items()]
+    layers = [(run_dream(cat, Dream(layer=(layer,))), layer) for layer in LAYERS]
+    defaults = [(run_dream(photograph(name), Dream()), caption) for caption, name in PICTURES.items()]
+    defaults.append((run_dream(drawing(), Dream()), "a drawing"))
+    for name, cells, columns, side in (
         ("dream-presets.jpg", presets, 4, 200),
         ("dream-layers.jpg", layers, 9, 128),
-        ("dream.jpg", usual, 3, 240),
+        ("dream.jpg", defaults, 3, 240),
     ):
-        sheet = contact_sheet(tiles, columns=columns, side=side, gap=12)
+        sheet = contact_sheet(cells, columns=columns, side=side, gap=12)
         save_picture(sheet, folder / name, quality=80, force=True)
 
 

@@ -1,6 +1,6 @@
-"""The sheet in docs/features.jpg: what some channels and classes of three networks want to see.
+"""Make the sheet docs/features.jpg: feature visualisations of channels and classes of three networks.
 
-`python examples/features_sheet.py features.jpg`, with the shelf filled and a `conv` network trained.
+`python examples/features_sheet.py features.jpg`, with a full shelf and a trained `conv` network.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from lanterna import Feature, feature, save_picture
 from lanterna.images.drawing import contact_sheet
 
 VGG = "vgg16"
-WISHES = [
+FEATURES = [
     *(
         Feature(layer=layer, channel=channel)
         for layer, channel in (("block5", 5), ("block9", 31), ("block12", 40))
@@ -30,16 +30,16 @@ WISHES = [
 ]  # fmt: skip
 
 
-def main(place: str) -> None:
-    """Paint them all, and lay them out."""
-    tiles = []
-    for settings in WISHES:
+def main(target: str) -> None:
+    """Compute all features and lay them out."""
+    cells = []
+    for settings in FEATURES:
         (last,) = deque(feature(settings), maxlen=1)
         assert last.picture is not None
-        words = f"class {settings.class_}" if settings.class_ else f"{settings.layer} {settings.channel}"
-        tiles.append((last.picture, words))
-    title = "What they want to see: EfficientNet-Lite0, VGG-16, and a network that reads digits"
-    save_picture(contact_sheet(tiles, columns=6, side=168, gap=12, title=title), place, quality=82)
+        caption = f"class {settings.class_}" if settings.class_ else f"{settings.layer} {settings.channel}"
+        cells.append((last.picture, caption))
+    title = "Features of EfficientNet-Lite0, VGG-16 and a network that reads digits"
+    save_picture(contact_sheet(cells, columns=6, side=168, gap=12, title=title), target, quality=82)
 
 
 if __name__ == "__main__":

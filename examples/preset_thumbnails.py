@@ -1,7 +1,7 @@
-"""The small pictures on the studio's presets: what each makes of a photograph from the shelf.
+"""Make the thumbnails of the studio's presets from a photograph on the shelf.
 
-`python examples/preset_thumbnails.py ["dream-*"]`, with the shelf filled, writes `dream-eyes.jpg` and so on
-into the studio's page; `dream.jpg` is what there is without a preset.
+`python examples/preset_thumbnails.py ["dream-*"]`, with a full shelf, writes `dream-eyes.jpg` and so on to
+the studio's page; `dream.jpg` has the default settings.
 """
 
 from __future__ import annotations
@@ -31,28 +31,28 @@ PAGE = Path(__file__).parent.parent / "src/lanterna/surfaces/web/studio/presets"
 
 
 def photograph(name: str, top: float, left: float, height: float) -> Tensor:
-    """A part of a photograph, four by three: where it begins, and how high it is, as shares of its height."""
+    """Open a photograph, cropped to 4:3; `top`, `left` and `height` are shares of its height."""
     picture = open_picture(shelf.need("photographs") / name)
-    whole = picture.shape[1]
-    y, x, side = round(top * whole), round(left * whole), round(height * whole)
+    pixels = picture.shape[1]
+    y, x, side = round(top * pixels), round(left * pixels), round(height * pixels)
     return picture[:, y : y + side, x : x + side * 4 // 3]
 
 
 def last(frames: Iterable[Any]) -> Tensor:
-    """The picture of the last frame."""
+    """Return the picture of the last frame."""
     (frame,) = deque(frames, maxlen=1)
     picture: Tensor = frame.picture
     return picture
 
 
-def main(folder: Path, only: str) -> None:
-    """Make those whose name fits."""
+def main(folder: Path, pattern: str) -> None:
+    """Make the thumbnails whose names match a pattern."""
     cat, portrait = photograph("chelsea.png", 0.02, 0.3, 0.72), photograph("astronaut.png", 0, 0.06, 0.55)
     painting = random_picture(
         RandomPicture.checked({**RandomPicture.presets["glass"], "width": 512, "height": 384})
     )
     small = resized(portrait, SIZE).clamp(0, 1)
-    makers: dict[str, tuple[type[Any], Callable[[Any], Tensor]]] = {
+    techniques: dict[str, tuple[type[Any], Callable[[Any], Tensor]]] = {
         "dream": (Dream, lambda settings: last(dream(cat, settings.changed({"size": 288})))),
         "style": (
             Painted,
@@ -65,14 +65,14 @@ def main(folder: Path, only: str) -> None:
         ),
     }
     folder.mkdir(parents=True, exist_ok=True)
-    for kind, (settings, make) in makers.items():
+    for kind, (settings, run) in techniques.items():
         for name, preset in {"": {}, **settings.presets}.items():
-            if not fnmatch(f"{kind}-{name}", only):
+            if not fnmatch(f"{kind}-{name}", pattern):
                 continue
-            place = folder / f"{kind}{'-' if name else ''}{name}.jpg"
-            picture = resized(make(settings.checked(preset)), SIZE).clamp(0, 1)
-            as_image(picture).save(place, quality=80, optimize=True)
-            print(place.name, place.stat().st_size)
+            file = folder / f"{kind}{'-' if name else ''}{name}.jpg"
+            picture = resized(run(settings.checked(preset)), SIZE).clamp(0, 1)
+            as_image(picture).save(file, quality=80, optimize=True)
+            print(file.name, file.stat().st_size)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-// A p5.js sketch that uses Lanterna's studio: draw a digit and it is read as you draw; press D, and the
-// drawing is dreamed, live. Paste it into editor.p5js.org, or put it beside p5.js in a page of your own, and
-// let that page in:
+// A p5.js sketch that uses Lanterna's studio: draw a digit, and the studio reads it; press D to dream on the
+// drawing, live. Paste the sketch into editor.p5js.org, or add it to your own page with p5.js, and allow that
+// page:
 //
 //     lanterna studio --allow https://editor.p5js.org
 //
-// Then paste what it prints here:
+// Then paste the printed address here:
 let address = "http://127.0.0.1:8765/?token=TOKEN";
 
-let said = "draw a digit; D dreams it, C clears";
+let message = "draw a digit; D dreams, C clears";
 let busy = false;
 let dream = null; // the picture so far
 
@@ -24,13 +24,13 @@ function draw() {
     strokeWeight(28);
     line(pmouseX, pmouseY, mouseX, mouseY);
   }
-  document.title = said;
+  document.title = message;
 }
 
 async function mouseReleased() {
   if (dream || busy) return;
-  const found = await ask("POST", "/api/read?surface=pad", await picture());
-  if (found) said = found.text ? `it says ${found.text}` : "it sees no digit";
+  const found = await request("POST", "/api/read?surface=pad", await picture());
+  if (found) message = found.text ? `read as ${found.text}` : "no digit found";
 }
 
 async function keyPressed() {
@@ -40,45 +40,47 @@ async function keyPressed() {
   }
   if (key !== "d" || busy) return;
   busy = true;
-  const { id } = await ask("POST", "/api/pictures", await picture());
-  let job = await ask(
+  const { id } = await request("POST", "/api/pictures", await picture());
+  let job = await request(
     "POST",
     "/api/jobs",
     JSON.stringify({ kind: "dream", settings: { size: 400 }, inputs: [{ role: "picture", picture: id }] }),
   );
-  for (let seen = 0; ["queued", "running"].includes(job.state);) {
-    await new Promise((later) => setTimeout(later, 200));
-    job = await ask("GET", `/api/jobs/${job.id}`);
-    said = `step ${job.step} of ${job.steps}`;
-    if (job.state === "running" && job.preview > seen) {
-      seen = job.preview;
-      dream = (await load(`/api/jobs/${job.id}/preview?n=${seen}`)) ?? dream;
+  for (let shown = 0; ["queued", "running"].includes(job.state);) {
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    job = await request("GET", `/api/jobs/${job.id}`);
+    message = `step ${job.step} of ${job.steps}`;
+    if (job.state === "running" && job.preview > shown) {
+      shown = job.preview;
+      dream = (await load(`/api/jobs/${job.id}/preview?n=${shown}`)) ?? dream;
     }
   }
   if (job.picture) dream = await load(`/api/pictures/${job.picture}/file`);
-  said = job.error ?? "dreamed; C clears";
+  message = job.error ?? "done; C clears";
   busy = false;
 }
 
 // The drawing as a PNG.
-const picture = () => new Promise((done) => drawingContext.canvas.toBlob(done, "image/png"));
+const picture = () => new Promise((resolve) => drawingContext.canvas.toBlob(resolve, "image/png"));
 
-// What the studio answers. The token goes with each request: it is what lets this page in.
-async function ask(method, path, body) {
+// Send a request, with the token that authorises this page, and return the response.
+async function request(method, path, body) {
   const [studio, token] = address.split("/?token=");
   const headers = {
     Authorization: `Bearer ${token}`,
     "Content-Type": body instanceof Blob ? body.type : "application/json",
   };
-  const answer = await fetch(studio + path, { method, headers, body });
+  const response = await fetch(studio + path, { method, headers, body });
   const content =
-    answer.headers.get("Content-Type") === "application/json" ? await answer.json() : await answer.blob();
-  if (!answer.ok) said = content.error;
-  return answer.ok ? content : null;
+    response.headers.get("Content-Type") === "application/json"
+      ? await response.json()
+      : await response.blob();
+  if (!response.ok) message = content.error;
+  return response.ok ? content : null;
 }
 
 async function load(path) {
-  const found = await ask("GET", path);
+  const found = await request("GET", path);
   if (!found) return null;
-  return new Promise((done) => loadImage(URL.createObjectURL(found), done));
+  return new Promise((resolve) => loadImage(URL.createObjectURL(found), resolve));
 }

@@ -1,8 +1,9 @@
-"""Dream a picture with a studio that is open: send it, start a job, watch it, fetch what it made.
+"""Dream on a picture with a running studio: upload it, start a job, wait for it, download the result.
 
 `python examples/studio_client.py STUDIO/address.txt cat.jpg dream.png`, where STUDIO is the studio's folder;
-`lanterna doctor` says where it is. Only you can read that file, while everybody can read a command line.
-Nothing but Python is needed, so that it also runs inside other programs, such as TouchDesigner and Blender.
+`lanterna doctor` prints its path. The address is read from a file because only you can read that, while all
+users can read a command line. The script needs only Python's standard library, so it also runs inside other
+programs, such as TouchDesigner and Blender.
 """
 
 import json
@@ -14,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 
-def ask(method: str, path: str, body: bytes | None = None, kind: str = "application/json") -> Any:  # noqa: ANN401
-    """What the studio answers; a refusal is told in its own words."""
+def request(method: str, path: str, body: bytes | None = None, kind: str = "application/json") -> Any:  # noqa: ANN401
+    """Send a request and return the response; exit with the studio's message if it refuses."""
     headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": kind}
-    request = urllib.request.Request(STUDIO + path, data=body, method=method, headers=headers)
+    prepared = urllib.request.Request(STUDIO + path, data=body, method=method, headers=headers)
     try:
-        with urllib.request.urlopen(request) as answer:
-            content = answer.read()
-            return json.loads(content) if answer.headers["Content-Type"] == "application/json" else content
+        with urllib.request.urlopen(prepared) as response:
+            content = response.read()
+            return json.loads(content) if response.headers["Content-Type"] == "application/json" else content
     except urllib.error.HTTPError as error:
         sys.exit(f"the studio refused: {json.loads(error.read())['error']}")
 
@@ -31,18 +32,18 @@ if len(sys.argv) != 4:
 STUDIO, _, TOKEN = Path(sys.argv[1]).read_text(encoding="ascii").strip().partition("/?token=")
 source, target = Path(sys.argv[2]), Path(sys.argv[3])
 
-picture = ask("POST", f"/api/pictures?title={source.stem}", source.read_bytes(), "image/*")
+picture = request("POST", f"/api/pictures?title={source.stem}", source.read_bytes(), "image/*")
 job = {
     "kind": "dream",
     "settings": {"size": 384},
     "inputs": [{"role": "picture", "picture": picture["id"]}],
 }
-job = ask("POST", "/api/jobs", json.dumps(job).encode())
+job = request("POST", "/api/jobs", json.dumps(job).encode())
 while job["state"] in ("queued", "running", "paused"):
     time.sleep(0.25)
-    job = ask("GET", f"/api/jobs/{job['id']}")
+    job = request("GET", f"/api/jobs/{job['id']}")
     print(f"{job['state']}, step {job['step']} of {job['steps']}")
 if job["picture"] is None:
-    sys.exit(f"it has {job['state']}: {job['error']}")
-target.write_bytes(ask("GET", f"/api/pictures/{job['picture']}/file"))
+    sys.exit(f"the job {job['state']}: {job['error']}")
+target.write_bytes(request("GET", f"/api/pictures/{job['picture']}/file"))
 print(f"{target}: {target.stat().st_size // 1000} kB")

@@ -1,6 +1,6 @@
-"""The picture in docs/style.md: photographs in the styles of pictures that we painted, dreamed or may show.
+"""Make the picture in docs/style.md: photographs in the styles of computed paintings.
 
-`python examples/style_sheet.py FOLDER`, with the shelf filled.
+`python examples/style_sheet.py FOLDER`, with a full shelf.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ INKS = ((24, 60, 92), (46, 112, 138), (214, 160, 72), (236, 214, 160), (178, 74,
 
 
 def photograph(name: str) -> Tensor:
-    """The square in the middle of a photograph from the shelf."""
+    """Open a photograph from the shelf, cropped to its centre square."""
     picture = open_picture(shelf.need("photographs") / name)
     height, width = picture.shape[1:]
     side = min(height, width)
@@ -35,26 +35,26 @@ def photograph(name: str) -> Tensor:
 
 
 def strokes(seed: int = 3) -> Tensor:
-    """Broad strokes of six inks, each curved a little, the later over the earlier."""
+    """Paint broad, slightly curved strokes in six colours, one over the other."""
     random = Random(seed)
     image = Image.new("RGB", (1024, 1024), INKS[0])
     draw = ImageDraw.Draw(image)
     for number in range(900):
-        x, y, turn = random.uniform(-60, 1084), random.uniform(-60, 1084), random.uniform(-0.5, 0.5)
-        ink = tuple(min(255, max(0, part + random.randint(-18, 18))) for part in random.choice(INKS))
+        x, y, curvature = random.uniform(-60, 1084), random.uniform(-60, 1084), random.uniform(-0.5, 0.5)
+        ink = tuple(min(255, max(0, level + random.randint(-18, 18))) for level in random.choice(INKS))
         length, width = random.uniform(60, 200), random.uniform(8, 30) * (1 - number / 1400)
-        points = [(x + step * length / 8, y + turn * length * (step / 8) ** 2) for step in range(9)]
+        points = [(x + step * length / 8, y + curvature * length * (step / 8) ** 2) for step in range(9)]
         draw.line(points, fill=ink, width=round(width), joint="curve")
         for hair in range(3):  # bristles
             offset = (hair - 1) * width / 3
-            shade = tuple(min(255, part + 26) for part in ink)
-            draw.line([(a, b + offset) for a, b in points], fill=shade, width=2)
+            highlight = tuple(min(255, level + 26) for level in ink)
+            draw.line([(a, b + offset) for a, b in points], fill=highlight, width=2)
     image = image.filter(ImageFilter.GaussianBlur(1.2))
     return as_picture(image.resize((512, 512), Image.Resampling.LANCZOS))
 
 
 def hatching(seed: int = 5) -> Tensor:
-    """A drawing in ink: hatching in patches, each in its own direction."""
+    """Draw patches of hatching in ink, each in its own direction."""
     random = Random(seed)
     image = Image.new("RGB", (1024, 1024), (240, 232, 216))
     draw = ImageDraw.Draw(image)
@@ -69,8 +69,8 @@ def hatching(seed: int = 5) -> Tensor:
     return as_picture(image.resize((512, 512), Image.Resampling.LANCZOS))
 
 
-def dreamed(name: str, preset: str) -> Tensor:
-    """A photograph, dreamed."""
+def run_dream(name: str, preset: str) -> Tensor:
+    """Dream on a photograph."""
     settings = Dream.checked({**Dream.presets[preset], "size": SIZE})
     (last,) = deque(dream(photograph(name), settings), maxlen=1)
     assert last.picture is not None
@@ -78,24 +78,24 @@ def dreamed(name: str, preset: str) -> Tensor:
 
 
 def main(folder: Path) -> None:
-    """Paint them all, and lay them out: a row for each painting."""
+    """Make all pictures and lay them out, a row for each painting."""
     photographs = [photograph(name) for name in ("chelsea.png", "astronaut.png")]
     paintings = {
         "strokes": strokes(),
         "hatching": hatching(),
-        "a dream": dreamed("coffee.png", "mosaic"),
+        "a dream": run_dream("coffee.png", "mosaic"),
     }
-    tiles = []
+    cells = []
     for name, painting in paintings.items():
-        tiles.append((painting, name))
+        cells.append((painting, name))
         for photo in photographs:
             (last,) = deque(style(photo, Stylize(size=SIZE), styles=[painting]), maxlen=1)
             assert last.picture is not None
-            tiles.append((last.picture, ""))
+            cells.append((last.picture, ""))
         (last,) = deque(instant(photographs[0], Instant(size=SIZE), styles=[painting]), maxlen=1)
         assert last.picture is not None
-        tiles.append((last.picture, "at once"))
-    sheet = contact_sheet(tiles, columns=4, side=232)
+        cells.append((last.picture, "instant"))
+    sheet = contact_sheet(cells, columns=4, side=232)
     save_picture(sheet, folder / "style.jpg", quality=66, force=True)
 
 

@@ -1,4 +1,4 @@
-"""Train a network on handwritten digits, then read some with it that it has never seen.
+"""Train a network on handwritten digits, then read test digits with it.
 
 python examples/train_and_read.py
 """
@@ -9,9 +9,9 @@ from lanterna.techniques.train.algorithm import logits_of
 
 
 def main() -> float:
-    """Train for a few seconds; give the share of the 10,000 test digits that are read right."""
+    """Train for a few seconds; return the accuracy on the 10,000 test digits."""
     settings = Train(
-        network="dense",  # every pixel to every unit
+        network="dense",  # fully connected
         hidden=(128,),
         learning_rate=0.015,
         batch_size=256,
@@ -27,9 +27,9 @@ def main() -> float:
     read = logits_of(frame.network, test.images).argmax(1)  # (10000,)
     for digit in range(5):
         print(f"written {test.labels[digit]}, read {read[digit]}")
-    right = (read == test.labels).float().mean().item()
-    print(f"{right:.2%} of 10,000 test digits read right")
-    return right
+    accuracy = (read == test.labels).float().mean().item()
+    print(f"{accuracy:.2%} of 10,000 test digits read correctly")
+    return accuracy
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ from lanterna.techniques.rerun import make_again  # noqa: E402
 from lanterna.techniques.style.algorithm import Stylize, style  # noqa: E402
 from lanterna.techniques.train.algorithm import train  # noqa: E402
 from lanterna.techniques.train.settings import Train  # noqa: E402
-from served import Served  # noqa: E402
+from served import Server  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -156,7 +156,7 @@ class Doors:
     def __init__(
         self,
         folder: Path,
-        served: tuple[Served, str, str] | None = None,
+        served: tuple[Server, str, str] | None = None,
         works: tuple[str, ...] = ("dream", "paint", "style", "train"),
     ) -> None:
         global WORK
@@ -439,9 +439,9 @@ def _weights() -> dict[str, bytes]:
     }
 
 
-def asked(base: str, token: str) -> Served:
+def asked(base: str, token: str) -> Server:
     """A client of a studio that another process has started."""
-    client = object.__new__(Served)
+    client = object.__new__(Server)
     client.base, client.token = base, token
     return client
 
@@ -518,9 +518,9 @@ def main() -> int:
         home = Path(folder) / "home"
         home.mkdir()
         (home / "shelf").symlink_to(shelf_folder().resolve(), target_is_directory=True)
-        served = Served(home)
+        served = Server(home)
         job = served.start("random", settings={"width": 32, "height": 32})
-        studio = (served.base, served.token, job, served.ended(job)["picture"])
+        studio = (served.base, served.token, job, served.wait(job)["picture"])
         shares = [numbers[part :: given.side_by_side] for part in range(given.side_by_side)]
         context = multiprocessing.get_context("spawn")
         running: dict[Any, tuple[Any, list[tuple[str, int]]]] = {}

@@ -40,7 +40,7 @@ from lanterna.images.films import save_film
 from lanterna.settings import shelf_folder
 
 sys.path.append(str(Path(__file__).parent.parent / "tests" / "shared"))
-from served import Served
+from served import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -372,20 +372,20 @@ class KillStudio:
         self.expected, self.seconds = b"", 0.0
         served = self.open("unbroken")
         begun = time.monotonic()
-        job = served.ended(self.start(served))
+        job = served.wait(self.start(served))
         self.seconds = time.monotonic() - begun
         self.expected = served.file(job["picture"])
         served.close()
 
-    def open(self, name: str) -> Served:
+    def open(self, name: str) -> Server:
         """A studio on a home of that name."""
         home = self.room / name
         if not home.exists():
             home.mkdir(parents=True)
             (home / "shelf").symlink_to(shelf_folder().resolve(), target_is_directory=True)
-        return Served(home)
+        return Server(home)
 
-    def start(self, served: Served) -> str:
+    def start(self, served: Server) -> str:
         """Send a picture and start a dream of it."""
         cat = served.send(self.inputs / "cat.png")["id"]
         settings = {"layer": "block5", "steps": 8, "octaves": 3, "size": 256}
@@ -420,7 +420,7 @@ class KillStudio:
             self.row.went_on += served("GET", f"/api/jobs/{job}")["step"] > 0
             if kills == 2 or chance.random() > AGAIN:  # a job whose worker dies twice is given up, and told
                 break
-        found = served.ended(job)
+        found = served.wait(job)
         if found["state"] != "done" or served.file(found["picture"]) != self.expected:
             self.wrong(f"{name}: {found['state']}, {found['error']}: not what an unbroken studio makes")
         made = served("GET", "/api/gallery")
@@ -446,10 +446,10 @@ class KillStudio:
             served("GET", "/api/jobs")
             if grow:
                 grow()
-            first = served.ended(job)
+            first = served.wait(job)
             if first["state"] != "done" and not first["error"]:
                 self.wrong(f"studio on a full disk: {first['state']}, and nothing says why")
-            second = served.ended(self.start(served))
+            second = served.wait(self.start(served))
             if second["state"] != "done" or served.file(second["picture"]) != self.expected:
                 self.wrong(f"studio after a full disk: {second['state']}, {second['error']}")
             served.close()

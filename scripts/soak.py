@@ -38,7 +38,7 @@ ROOT = Path(__file__).parent.parent
 sys.path += [str(ROOT / "tests" / "shared"), str(ROOT / "benchmarks")]
 from studio import drawings  # noqa: E402
 
-from served import Served  # noqa: E402
+from served import Server  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +59,7 @@ ROLES = {"dream": ("picture",), "style": ("picture", "style"), "instant": ("pict
 class People:
     """What people do, each in a thread of their own, until they are told to stop."""
 
-    def __init__(self, served: Served, seed: int) -> None:
+    def __init__(self, served: Server, seed: int) -> None:
         self.served, self.seed = served, seed
         self.end = threading.Event()
         self.done: Counter[str] = Counter()
@@ -124,7 +124,7 @@ class People:
         for act in chance.choice(((), (), ("stopped",), ("paused", "running"), ("paused", "stopped"))):
             self.ask("PATCH", f"/api/jobs/{job}", {"state": act})
             time.sleep(chance.uniform(0, 0.5))
-        found = self.served.ended(job)
+        found = self.served.wait(job)
         self.done[f"{kind} {found['state']}"] += 1
         if found["state"] == "failed":
             self.wrong.append(f"{kind}: {found['error']}")
@@ -188,7 +188,7 @@ class People:
 class Watch:
     """Notes, every few seconds, what the studio's processes hold."""
 
-    def __init__(self, served: Served) -> None:
+    def __init__(self, served: Server) -> None:
         self.served = served
         self.notes: list[tuple[float, dict[str, float], dict[str, int]]] = []
         self.pids: dict[str, set[int]] = {}
@@ -197,7 +197,7 @@ class Watch:
     def processes(self) -> dict[str, int]:
         """The studio's processes by what they are."""
         workers = self.served.workers()
-        readers = [each for each in self.served.helpers() if each not in workers]
+        readers = [each for each in self.served.processes() if each not in workers]
         found = [("server", self.served.process.pid)]
         found += [("worker", pid) for pid in workers]
         found += zip(("decoder", "reader"), sorted(readers), strict=False)  # pictures are sent first
@@ -255,7 +255,7 @@ def main() -> int:
         shutil.copytree(networks_folder(), home / "networks")
         (home / "shelf").symlink_to(shelf_folder().resolve(), target_is_directory=True)
         os.environ["TMPDIR"] = str(temporary)
-        served = Served(home)
+        served = Server(home)
         people, watch = People(served, given.seed), Watch(served)
         begun, quiet = time.monotonic(), {}
         for part in (

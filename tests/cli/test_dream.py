@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from declared import with_presets
+from declared import replace_presets
 from lanterna.images import open_picture, read_recipe, save_picture
 from lanterna.images.drawing import as_image
 from lanterna.networks import open_network
@@ -21,13 +21,13 @@ from lanterna.surfaces.cli import main
 from lanterna.techniques.dream.algorithm import Dream
 from lanterna.techniques.dream.technique import sensible_layers
 from lanterna.techniques.octaves import resized
-from terminals import LARGE, decode_blocks, drawings, here_in_a_terminal
+from terminals import LARGE, call_in_terminal, decode_blocks, drawings
 
 SMALL = ["--size", "144", "--octaves", "2", "--steps", "2"]  # less would have one octave
 FEW = [*SMALL[:-1], "1"]
 STRONG = ["--step-size", "8"]
 
-pytestmark = pytest.mark.usefixtures("kept_networks")
+pytestmark = pytest.mark.usefixtures("cached_networks")
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def here(pictures, tmp_path, monkeypatch):
         "thread": {"layer": ("block2",), "step_size": 3.0},
         "fur": {"layer": ("block5",), "octaves": 1},
     }
-    with_presets(monkeypatch, Dream, presets)
+    replace_presets(monkeypatch, Dream, presets)
     return tmp_path
 
 
@@ -180,7 +180,7 @@ def test_ctrl_c_keeps_the_picture_and_resuming_ends_where_an_unbroken_dream_does
     long = ["cat.png", "--size", "144", "--octaves", "2", "--steps", "3"]
     words = [*long, "-o", "stopped.png", "--checkpoint", "kept.pt", "--preview"]
     environment = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
-    said, code = here_in_a_terminal(lambda: dream(*words), stop_at="▀".encode(), **LARGE, **environment)
+    said, code = call_in_terminal(lambda: dream(*words), stop_at="▀".encode(), **LARGE, **environment)
     assert code == 130, said
     assert "stopped after" in said
     assert "Traceback" not in said
@@ -253,7 +253,7 @@ def test_a_sheet_of_channels_shows_the_strongest_of_this_picture(capsys):
     network = open_network("efficientnet-lite0")
     image = resized(pixels("cat.png"), (224, 224)).clamp(0, 1)[None]
     with torch.no_grad():
-        means = objectives.read(network, image, frozenset({"block9"}))["block9"].mean((0, 2, 3))
+        means = objectives.layer_outputs(network, image, frozenset({"block9"}))["block9"].mean((0, 2, 3))
     assert set(channels) == set(means.topk(24).indices.tolist())
     assert channels[0] == means.argmax()
     assert on_sheet("dream-channels.png", 0, 24, 6, (64, 43), words=23).std() > 0.1
@@ -275,7 +275,7 @@ def test_every_sensible_layer_is_on_a_sheet_in_order(trained):
 @pytest.mark.slow
 def test_the_preview_ends_with_the_picture_that_is_saved(here):
     words = ["cat.png", "--size", "144", "--octaves", "2", "--steps", "4", "-o", "one.png", "--preview"]
-    said, code = here_in_a_terminal(lambda: dream(*words), TERM="xterm", COLORTERM="truecolor")
+    said, code = call_in_terminal(lambda: dream(*words), TERM="xterm", COLORTERM="truecolor")
     assert code == 0, said
     rows = int(re.findall(r"\x1b\[(\d+)A", said)[-1])
     last = drawings(said, rows)[-1]
@@ -295,7 +295,7 @@ def test_without_a_terminal_there_is_no_preview_and_it_says_why(capsys):
     assert "no preview: standard error is not a terminal" in captured.err
     assert "\x1b" not in captured.err + captured.out
     words = ["cat.png", *FEW, "-o", "two.png", "--preview"]
-    said, code = here_in_a_terminal(lambda: dream(*words), NO_COLOR="1", TERM="xterm")
+    said, code = call_in_terminal(lambda: dream(*words), NO_COLOR="1", TERM="xterm")
     assert code == 0
     assert "no preview: NO_COLOR is set" in said
     assert "▀" not in said

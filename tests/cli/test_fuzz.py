@@ -21,7 +21,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from declared import forget_techniques
+from declared import clear_registry
 from hostile import CHANGES, chunk, hostile_contents, make_hostile_files, photograph, png, real_files
 from lanterna.errors import UsageError
 from lanterna.images import decoding, make_recipe, open_picture, save_picture
@@ -154,9 +154,9 @@ def small_and_quick(room, monkeypatch):
         name, value = setting.split("=")
         monkeypatch.setenv(f"LANTERNA_STYLE_{name.upper()}", value)
     monkeypatch.setitem(registry.BUILT_IN, "train", f"{__name__}:QUICK")
-    forget_techniques()
+    clear_registry()
     yield
-    forget_techniques()
+    clear_registry()
 
 
 QUICK = Technique(

@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 
-from browsing import WHILE
+from browsing import TIMEOUT_MS
 from lanterna import shelf
 from lanterna.errors import UsageError
 from lanterna.images import open_picture, save_picture
@@ -60,7 +60,7 @@ class Page:
 
     def wait(self, expression):
         """Until it is so. (The browser's own waiting evaluates text, which the page forbids.)"""
-        end = time.monotonic() + WHILE / 1000
+        end = time.monotonic() + TIMEOUT_MS / 1000
         while not self.page.evaluate(expression):
             assert time.monotonic() < end, f"never came true: {expression}"
             self.page.wait_for_timeout(50)

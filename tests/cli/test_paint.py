@@ -21,7 +21,7 @@ from lanterna.surfaces.cli import main
 from lanterna.techniques.octaves import resized
 from lanterna.techniques.paint.algorithm import Paint, paint
 from lanterna.techniques.paint.painting import open_painting
-from terminals import LARGE, in_a_terminal
+from terminals import LARGE, run_in_terminal
 
 QUICK = ["--steps", "60"]
 FEW = ["--steps", "8"]
@@ -181,7 +181,7 @@ def test_ctrl_c_keeps_the_painting_and_resuming_ends_where_an_unbroken_one_does(
     long = ["photos/small/a.png", "--steps", "60", "--network", "siren"]
     command = [sys.executable, "-m", "lanterna", "paint", *long, "-o", "one.png", "--film", "one.webp"]
     environment = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
-    said, code = in_a_terminal([*command, "--preview"], stop_at="▀".encode(), **LARGE, **environment)
+    said, code = run_in_terminal([*command, "--preview"], stop_at="▀".encode(), **LARGE, **environment)
     assert code == 130, said
     assert re.search(r"stopped after \d+ of 60 steps: --resume", said)
     assert " dB, loss " in said

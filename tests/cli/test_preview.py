@@ -13,7 +13,7 @@ from lanterna.images import open_picture
 from lanterna.images.drawing import as_image
 from lanterna.surfaces.cli import preview
 from lanterna.surfaces.cli.preview import Screen, fitted, half_blocks, kitty
-from terminals import decode_blocks, decode_kitty, drawings, here_in_a_terminal
+from terminals import call_in_terminal, decode_blocks, decode_kitty, drawings
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_pictures_are_redrawn_in_place_a_few_times_a_second(how, cat):
                 time.sleep(0.005)
         return time.monotonic() - begun
 
-    text, seconds = here_in_a_terminal(work, letter=(8, 16), TERM=term, COLORTERM="truecolor")
+    text, seconds = call_in_terminal(work, letter=(8, 16), TERM=term, COLORTERM="truecolor")
     columns, rows = fitted(cat.shape[2], cat.shape[1], Screen(80, 24, (8, 16)))
     drawn = drawings(text, rows)
     assert 2 <= len(drawn) <= 4 * seconds + 2  # the first and the last, and in between four a second

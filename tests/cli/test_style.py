@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageDraw
 
 import lanterna
-from declared import with_presets
+from declared import replace_presets
 from lanterna.errors import MissingError, UsageError
 from lanterna.images import open_picture, read_recipe, save_picture
 from lanterna.surfaces.cli import main
@@ -20,7 +20,7 @@ from lanterna.techniques.octaves import resized
 from lanterna.techniques.style import technique as declared
 from lanterna.techniques.style.algorithm import Stylize, style
 from lanterna.techniques.style.instant import Instant, instant
-from terminals import LARGE, here_in_a_terminal
+from terminals import LARGE, call_in_terminal
 
 SMALL = ["--size", "64", "--steps", "2"]
 # Not the deep layers, which take longest.
@@ -28,7 +28,7 @@ SHALLOW = {"style_layers": ("relu1_1", "relu2_1"), "content_layer": "relu2_2"}
 FINE = ["--style-layers", *SHALLOW["style_layers"], "--content-layer", SHALLOW["content_layer"]]
 BROAD = ["--brush", "4", "--size", "64"]  # painted at once, a small picture is enlarged: least for this brush
 
-pytestmark = pytest.mark.usefixtures("kept_networks")
+pytestmark = pytest.mark.usefixtures("cached_networks")
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def pictures(real_shelf, tmp_path_factory):
 def here(pictures, tmp_path, monkeypatch):
     """A folder to work in with `pictures`; a preset."""
     monkeypatch.chdir(shutil.copytree(pictures, tmp_path / "here"))
-    with_presets(monkeypatch, Stylize, {"oil": {"strength": 2.0, "detail": 0.5}})
+    replace_presets(monkeypatch, Stylize, {"oil": {"strength": 2.0, "detail": 0.5}})
     return tmp_path / "here"
 
 
@@ -283,7 +283,7 @@ def test_ctrl_c_keeps_the_picture_and_resuming_ends_where_unbroken_work_does(her
     long = ["cat.png", "--style", "stars.png", *FINE, "--size", "64", "--ratio", "1.2", "--steps", "3"]
     words = [*long, "-o", "stopped.png", "--checkpoint", "kept.pt", "--preview"]
     environment = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
-    said, code = here_in_a_terminal(lambda: paint(*words), stop_at="▀".encode(), **LARGE, **environment)
+    said, code = call_in_terminal(lambda: paint(*words), stop_at="▀".encode(), **LARGE, **environment)
     assert code == 130, said
     assert "stopped after" in said
     assert "Traceback" not in said

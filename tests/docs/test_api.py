@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 
 from lanterna import open_picture, save_picture
 from places import ROOT
-from served import Served
+from served import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ PROGRAM = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory, trained: Path, real_shelf: Path) -> Iterator[Served]:
+def studio(tmp_path_factory: pytest.TempPathFactory, trained: Path, real_shelf: Path) -> Iterator[Server]:
     """A studio in whose home the shelf and a network are."""
     home = tmp_path_factory.mktemp("home")
     (home / "shelf").symlink_to(trained / "shelf")
@@ -40,7 +40,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory, trained: Path, real_shelf: 
     drawn.arc((30, 15, 70, 50), 180, 90, 255, 9)
     drawn.arc((30, 46, 72, 86), 270, 180, 255, 9)
     three.save(home / "three.png")
-    served = Served(home)
+    served = Server(home)
     yield served
     served.close()
 
@@ -61,31 +61,31 @@ def said(call: str) -> tuple[str, str]:
     return (method[1] if method else "POST" if sends else "GET"), named
 
 
-def test_each_call_has_an_example(studio: Served) -> None:
+def test_each_call_has_an_example(studio: Server) -> None:
     assert {said(call) for call in CALLS} == operations(studio("GET", "/api/openapi.json"))
 
 
-def test_each_example_does_what_it_says(studio: Served) -> None:
+def test_each_example_does_what_it_says(studio: Server) -> None:
     ids = {"S": studio.base, "STUDIO": str(studio.home / "studio")}
     subprocess.run(["bash", "-euc", TOKEN], cwd=studio.home, env={"PATH": "/usr/bin:/bin", **ids}, check=True)
     assert (studio.home / "token.txt").stat().st_mode & 0o077 == 0
     painted = studio.start("paint", settings={"steps": 20, "size": 32},
                            inputs=[("picture", studio.send(studio.home / "cat.png")["id"])])  # fmt: skip
-    ids["PAINTING"] = studio.ended(painted)["picture"]
+    ids["PAINTING"] = studio.wait(painted)["picture"]
     for call in CALLS:
         if '"kind": "dream"' in call:  # one that does not end by itself: there is time to look at it
             assert '"size": 384' in call
             call = call.replace('"size": 384', '"size": 320, "octaves": 1, "steps": 1000')
         if "/preview" in call:
-            studio.until(ids["JOB"], lambda job: job["preview"] > 0)
+            studio.wait_until(ids["JOB"], lambda job: job["preview"] > 0)
         if "/history/" in call:
-            kept = studio.until(ids["JOB"], lambda job: len(job["history"]) > 1)["history"]
+            kept = studio.wait_until(ids["JOB"], lambda job: len(job["history"]) > 1)["history"]
             ids["STEP"] = str(kept[0]["step"])
         if "DELETE" in call and "/jobs/" in call:
             for job in studio("GET", "/api/jobs"):
                 if job["state"] not in ("done", "stopped", "failed"):
-                    studio.stopped(job["id"])
-            ids["MADE"] = studio.ended(ids["JOB"])["picture"]
+                    studio.stop(job["id"])
+            ids["MADE"] = studio.wait(ids["JOB"])["picture"]
         failing = call.replace("curl ", "curl --silent --show-error --fail-with-body ", 1)
         found = subprocess.run(
             ["bash", "-euc", failing], cwd=studio.home, env={"PATH": "/usr/bin:/bin", **ids},
@@ -108,7 +108,7 @@ def test_each_example_does_what_it_says(studio: Served) -> None:
                 assert answer["text"] == "3"
 
 
-def test_the_program_of_the_page_counts_the_jobs(studio: Served) -> None:
+def test_the_program_of_the_page_counts_the_jobs(studio: Server) -> None:
     (program,) = PROGRAM
     found = subprocess.run(
         [sys.executable, "-c", program], env={"STUDIO": str(studio.home / "studio")},
@@ -117,7 +117,7 @@ def test_the_program_of_the_page_counts_the_jobs(studio: Served) -> None:
     assert (found.stdout, found.stderr) == (f"{len(studio('GET', '/api/jobs'))} jobs\n", "")
 
 
-def test_reading_that_crashes_begins_anew(studio: Served) -> None:
+def test_reading_that_crashes_begins_anew(studio: Server) -> None:
     three = (studio.home / "three.png").read_bytes()
 
     def asked() -> tuple[int, bytes]:
@@ -125,7 +125,7 @@ def test_reading_that_crashes_begins_anew(studio: Served) -> None:
         return studio.request("POST", "/api/read?surface=pad", three, headers=headers)[:2]
 
     assert asked()[0] == 200
-    for each in set(studio.helpers()) - set(studio.workers()):
+    for each in set(studio.processes()) - set(studio.workers()):
         os.kill(each, signal.SIGKILL)
     refused, words = asked()
     assert (refused, b"once more" in words) == (500, True)
@@ -133,7 +133,7 @@ def test_reading_that_crashes_begins_anew(studio: Served) -> None:
     assert (answered, json.loads(words)["text"]) == (200, "3")
 
 
-def test_a_program_dreams_with_it(studio: Served, tmp_path: Path) -> None:
+def test_a_program_dreams_with_it(studio: Server, tmp_path: Path) -> None:
     program = (ROOT / "examples/studio_client.py").read_text(encoding="utf-8")
     assert '{"size": 384}' in program
     small = tmp_path / "studio_client.py"

@@ -18,7 +18,7 @@ from bs4 import BeautifulSoup
 from PIL import Image
 
 import lanterna
-from declared import forget_techniques, with_the_example
+from declared import clear_registry, register_example
 from lanterna import shelf
 from lanterna.images.digits import mnist
 from lanterna.lessons import LESSONS
@@ -186,7 +186,7 @@ def commands(page: Path) -> list[str]:
 @pytest.mark.slow
 def test_commands_are_understood(site, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with_the_example(monkeypatch, tmp_path)
+    register_example(monkeypatch, tmp_path)
     lines = [line for page in site.glob("*.html") if page.stem not in OLD for line in commands(page)]
     assert len(lines) > 100
     for line in lines:
@@ -201,7 +201,7 @@ def test_commands_are_understood(site, tmp_path, monkeypatch):
             lesson = LESSONS[rest[0]]
             name, _, text = rest[rest.index("--set") + 1].partition("=")
             lesson.settings.checked({name: value_of(text, lesson.settings().model_dump(mode="json")[name])})
-    forget_techniques()
+    clear_registry()
 
 
 def test_a_settings_file_is_read_as_told(tmp_path, monkeypatch):
@@ -285,12 +285,12 @@ def test_the_lesson_that_is_added_finds_where_its_claim_ends():
     assert outcome.finding.verdict == "holds only when"
     edge = np.log(np.finfo(np.float32).max) - 2  # the largest score is 2
     assert edge < outcome.finding.numbers["fails at"] < edge + 2
-    assert lesson.experiment(kind(most=50)).finding.verdict == "holds"
+    assert lesson.experiment(kind(largest=50)).finding.verdict == "holds"
     scores = np.array([2.0, 1.0, -1.0])
     wanted = torch.softmax(torch.tensor(scores), 0).numpy()
-    assert np.allclose(example["chances"](scores, careful=True), wanted)
-    careless = example["chances"]
-    example["experiment"].__globals__["chances"] = lambda scores, **_: careless(scores, careful=False)
+    assert np.allclose(example["softmax"](scores, stable=True), wanted)
+    softmax = example["softmax"]
+    example["experiment"].__globals__["softmax"] = lambda logits, **_: softmax(logits, stable=False)
     assert lesson.experiment(kind()).finding.verdict == "does not hold"
     assert min(draw(lesson, outcome).shape[1:]) > 600
 

@@ -16,7 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 from torch import nn
 
 import lanterna
-from declared import forget_techniques
+from declared import clear_registry
 from hostile import encoded, photograph
 from lanterna.errors import UsageError
 from lanterna.files import sha256
@@ -71,13 +71,13 @@ def make_speckled(**files):
 def speckle(tmp_path, monkeypatch):
     """Change to a folder with `input.png` and `made.png`, the output of the tests' technique."""
     monkeypatch.setitem(registry.BUILT_IN, "speckle", f"{__name__}:SPECKLE")
-    forget_techniques()
+    clear_registry()
     monkeypatch.chdir(tmp_path)
     photograph().save("input.png")
     picture, recipe = make_speckled(picture=["input.png"])
     save_picture(picture, "made.png", recipe=recipe)
     yield tmp_path
-    forget_techniques()
+    clear_registry()
 
 
 @pytest.fixture

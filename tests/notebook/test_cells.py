@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from browsing import THREE, stroke, violations
+from browsing import DIGIT_THREE, draw_stroke, violations
 from cells import Cells
 from lanterna import LanternaError, MissingError, notebook, open_network
 from lanterna.networks.digits import build
@@ -60,12 +60,12 @@ def test_what_is_drawn_is_read_in_python(cells):
     cells.run("pad = notebook.pad(network); pad")
     read, canvas = cells.inside.locator(".read"), cells.inside.locator(".pad canvas")
     canvas.wait_for()
-    stroke(cells.page, canvas, THREE)
-    cells.until(lambda: "Read as" in read.text_content())
-    cells.until(cells.quiet)  # all of the stroke has come, and is answered
+    draw_stroke(cells.page, canvas, DIGIT_THREE)
+    cells.wait_until(lambda: "Read as" in read.text_content())
+    cells.wait_until(cells.is_quiet)  # all of the stroke has come, and is answered
     digit, again, share, shape, mass, middle = eval(cells.value(DRAWN))
     assert digit == again
-    cells.until(lambda: f"Read as {digit}," in read.text_content())
+    cells.wait_until(lambda: f"Read as {digit}," in read.text_content())
     best = cells.inside.locator(".bars .best")
     assert best.locator("b").text_content() == str(digit)
     assert abs(float(best.locator("span").text_content().split()[0]) - 100 * share) < 1
@@ -74,8 +74,8 @@ def test_what_is_drawn_is_read_in_python(cells):
     assert mass > 30
     assert middle == pytest.approx(14, abs=0.7)
     cells.inside.get_by_role("button", name="Clear").click()
-    cells.until(lambda: read.text_content() == "Nothing is drawn yet.")
-    cells.until(lambda: cells.value("pad.digit, pad.image") == "(None, None)")
+    cells.wait_until(lambda: read.text_content() == "Nothing is drawn yet.")
+    cells.wait_until(lambda: cells.value("pad.digit, pad.image") == "(None, None)")
 
 
 def test_a_page_in_a_cell_has_the_notebooks_theme(cells, request):
@@ -92,7 +92,7 @@ def test_a_page_in_a_cell_has_the_notebooks_theme(cells, request):
                       body.evaluate("body => document.documentElement.scrollHeight")]  # fmt: skip
         return heights[0] == heights[1]
 
-    cells.until(fits)  # nothing in it has to be scrolled to
+    cells.wait_until(fits)  # nothing in it has to be scrolled to
 
 
 @pytest.mark.parametrize("cells", ["dark"], indirect=True)
@@ -105,16 +105,16 @@ def test_a_dream_is_watched_and_stopped(cells):
         found = re.match(r"step ([\d,]+) of", count.text_content())
         return int(found[1].replace(",", "")) if found else 0
 
-    cells.until(lambda: step() > 0)
+    cells.wait_until(lambda: step() > 0)
     first, address = step(), picture.get_attribute("src")
-    cells.until(lambda: step() > first and picture.get_attribute("src") != address)
-    cells.until(lambda: picture.evaluate("image => image.naturalWidth") > 0)
+    cells.wait_until(lambda: step() > first and picture.get_attribute("src") != address)
+    cells.wait_until(lambda: picture.evaluate("image => image.naturalWidth") > 0)
     assert violations(cells.page) == []
     cells.cell.get_by_role("button", name="Stop").click()
-    cells.until(lambda: cells.cell.locator(".said").text_content() == "stopped")
+    cells.wait_until(lambda: cells.cell.locator(".said").text_content() == "stopped")
     last = int(cells.value("dreamed.frame.step"))
     assert first < last < 400
-    cells.until(lambda: step() == last)
+    cells.wait_until(lambda: step() == last)
     assert cells.cell.get_by_role("button", name="Stop").count() == 0  # there is nothing to stop
     assert cells.value("dreamed.picture.shape == cat.shape") == "True"  # however far it had come
     assert "image/png" in cells.run("dreamed")
@@ -128,7 +128,7 @@ def work():
     raise lanterna.LanternaError("the paper is used up")
 failing = notebook.watch(work(), "Training")
 failing""")
-    cells.until(lambda: cells.cell.locator(".said").text_content() == "the paper is used up")
+    cells.wait_until(lambda: cells.cell.locator(".said").text_content() == "the paper is used up")
     with pytest.raises(AssertionError, match="the paper is used up"):
         cells.value("failing.frame")
 
@@ -141,7 +141,7 @@ def test_a_digit_flows_through_the_network_in_a_cell(cells):
     reading.filter(has_text="Read as 7").wait_for()
     assert cells.inside.locator("#flows canvas").count() > 0
     # It is live: another digit is chosen in the page, and the page computes.
-    stroke(cells.page, cells.inside.locator(".pad canvas").first, [(0.5, 0.15), (0.5, 0.85)])
+    draw_stroke(cells.page, cells.inside.locator(".pad canvas").first, [(0.5, 0.15), (0.5, 0.85)])
     reading.filter(has_text="Read as").filter(has_not_text="Read as 7").wait_for()
 
 
@@ -150,10 +150,10 @@ def test_what_is_set_by_hand_is_in_python_and_back(cells):
     cells.run('piece = notebook.play("neuron", weight=2.0, digits=50); piece')
     bias = cells.inside.get_by_role("slider", name="Bias")
     bias.fill("-5")
-    cells.until(lambda: eval(cells.value(BIAS)) == (-5, 2))
+    cells.wait_until(lambda: eval(cells.value(BIAS)) == (-5, 2))
     assert "halfway at a sum of 2.5" in cells.run('lanterna.lesson("neuron", **piece.settings)')["text/plain"]
     cells.run('piece.settings = {"bias": 3.0}')
-    cells.until(lambda: float(bias.input_value()) == 3.0)
+    cells.wait_until(lambda: float(bias.input_value()) == 3.0)
     assert eval(cells.value(BIAS)) == (3, 2)
 
 

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from pydantic import Field
 
-from declared import forget_techniques
+from declared import clear_registry
 from lanterna import MissingError, UsageError, notebook, open_painting, open_picture, read_recipe
 from lanterna.images import save_picture
 from lanterna.images.film_reading import open_film
@@ -53,11 +53,11 @@ def here(tmp_path, monkeypatch):
     """A folder with a picture of each hue to work in, where somebody's package adds a technique."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(registry.BUILT_IN, "stripes", f"{__name__}:STRIPES")
-    forget_techniques()
+    clear_registry()
     for name, hue in HUES.items():
         Image.new("RGB", (12, 8), hue).save(f"{name}.png")
     yield tmp_path
-    forget_techniques()
+    clear_registry()
 
 
 def stripes_of(work, tall=2):

@@ -1,4 +1,4 @@
-"""What makes an answer: every layer and the offsets behind it add up to it, and each term is true."""
+"""Paths: the contributions of every layer and the later offsets add up to the answer, and each is right."""
 
 import copy
 import io
@@ -18,7 +18,7 @@ from lanterna.errors import UsageError
 from lanterna.images.digits import mnist
 from lanterna.images.drawing import as_picture
 from lanterna.networks import InputSpec, Network, open_network
-from lanterna.networks.digits import conv, dense, start_weights
+from lanterna.networks.digits import conv, dense, initialise_weights
 from lanterna.networks.tracing import RESULT
 from lanterna.networks.trained import open_trained
 from lanterna.probes import BY, ablation, heat, links, look, paths
@@ -39,12 +39,12 @@ def digits(count):
 
 
 @pytest.fixture(scope="session")
-def conv_kept(trained):
+def shared_conv(trained):
     return open_trained(trained / "networks" / "conv")
 
 
 @pytest.fixture(scope="module")
-def dense_kept(session_home):
+def shared_dense(session_home):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LANTERNA_HOME", str(session_home))
         *_, frame = lanterna.train(Train(network="dense", hidden=(64, 32), epochs=1), device="cpu")
@@ -52,33 +52,33 @@ def dense_kept(session_home):
 
 
 @pytest.fixture
-def conv_trained(conv_kept):
-    return copy.deepcopy(conv_kept).requires_grad_(False)
+def conv_trained(shared_conv):
+    return copy.deepcopy(shared_conv).requires_grad_(False)
 
 
 @pytest.fixture
-def dense_trained(dense_kept):
-    return copy.deepcopy(dense_kept).requires_grad_(False)
+def dense_trained(shared_dense):
+    return copy.deepcopy(shared_dense).requires_grad_(False)
 
 
-def moved_off_rest(network, seed=0):
-    """Weights, biases and batch norms that are all in use, as training leaves them."""
-    chance = torch.Generator().manual_seed(seed)
-    start_weights(network, "kaiming", 0.0, chance)
+def with_random_parameters(network, seed=0):
+    """Set all weights, biases and batch norm statistics to random values, as if trained."""
+    generator = torch.Generator().manual_seed(seed)
+    initialise_weights(network, "kaiming", 0.0, generator)
     for name, tensor in network.state_dict().items():
         if name.endswith(("bias", "running_mean")):
-            tensor.normal_(0, 0.3, generator=chance)
+            tensor.normal_(0, 0.3, generator=generator)
         elif "running_var" in name:
-            tensor.uniform_(0.5, 2, generator=chance)
+            tensor.uniform_(0.5, 2, generator=generator)
     return network.eval()
 
 
-def per_map(tensor):
+def sum_per_map(tensor):
     return tensor.flatten(1).sum(1) if tensor.dim() > 1 else tensor
 
 
-def held(network, image, answer, dtype, against=None):
-    """Paths that hold at every layer, by sums made here in float64, against the network's own answer."""
+def checked_paths(network, image, answer, dtype, against=None):
+    """Return the paths, after checking in float64 that every layer adds up to the network's answer."""
     network = network.to(dtype)
     image = image.to(dtype)
     found = paths(network, image, answer, against=against)
@@ -89,15 +89,15 @@ def held(network, image, answer, dtype, against=None):
     assert found.value == pytest.approx(value, rel=1e-5)
     assert list(found.contributions) == ["input", *network.layers]
     scale = max(abs(value), 1.0)
-    behind = 0.0
+    later_offsets = 0.0
     for layer in reversed(list(network.layers)):  # from the answer back to the picture
         assert found.contributions[layer].shape == outputs[layer].shape[1:]
-        total = found.contributions[layer].double().sum().item() + behind
+        total = found.contributions[layer].double().sum().item() + later_offsets
         assert total == pytest.approx(value, abs=DTYPES[dtype] * scale), layer
-        behind += found.offsets[layer]
-    behind += found.offsets["normalisation"]
+        later_offsets += found.offsets[layer]
+    later_offsets += found.offsets["normalisation"]
     assert found.contributions["input"].shape == image.shape
-    total = found.contributions["input"].double().sum().item() + behind
+    total = found.contributions["input"].double().sum().item() + later_offsets
     assert total == pytest.approx(value, abs=DTYPES[dtype] * scale)
     assert found.exact
     assert found.method == "exact"
@@ -105,7 +105,7 @@ def held(network, image, answer, dtype, against=None):
     return found
 
 
-# It adds up
+# Sums
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -123,17 +123,17 @@ def held(network, image, answer, dtype, against=None):
     ],
 )
 def test_every_layer_of_any_digit_network_adds_up_to_the_answer(network, dtype):
-    moved_off_rest(network)
+    with_random_parameters(network)
     for image in digits(3):
-        held(network, image, 4, dtype)
-        held(network, image, 4, dtype, against=9)
+        checked_paths(network, image, 4, dtype)
+        checked_paths(network, image, 4, dtype, against=9)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_trained_digit_networks_add_up(conv_trained, dense_trained, dtype):
     for network in (conv_trained, dense_trained):
         for image in digits(10):
-            held(network, image, 7, dtype)
+            checked_paths(network, image, 7, dtype)
 
 
 @pytest.mark.slow
@@ -143,9 +143,9 @@ def test_photographs_add_up_at_every_block(name, side, dtype):
     network = open_network(name)
     picture = photograph("chelsea.png", side)
     answer = int(network.to(dtype)(picture[None].to(dtype)).argmax())
-    held(network, picture, answer, dtype)
-    for photo, other in ("coffee.png", 97), ("rocket.jpg", 64):  # and at other sizes
-        held(network, photograph(photo, other), 967, dtype, against=504)
+    checked_paths(network, picture, answer, dtype)
+    for photo, other_side in ("coffee.png", 97), ("rocket.jpg", 64):
+        checked_paths(network, photograph(photo, other_side), 967, dtype, against=504)
 
 
 @pytest.mark.slow
@@ -154,12 +154,12 @@ def test_the_cat_is_explained():
     assert found.value == pytest.approx(10.4699, abs=1e-3)
     assert found.error < 1e-12
     assert found.explained("block9") == pytest.approx(found.value, abs=1e-12)
-    assert abs(found.offsets["normalisation"]) > 0.1  # seeing is not for nothing here, and is counted
+    assert abs(found.offsets["normalisation"]) > 0.1  # normalisation matters here, and is included
     assert heat(found, "block16").shape == (7, 7)
     torch.testing.assert_close(heat(found), found.contributions["input"].sum(0))
 
 
-def test_a_full_relu6_and_a_leaky_one_are_counted():
+def test_a_saturated_relu6_and_a_leaky_relu_are_included():
     torch.manual_seed(0)
     layers = {
         "conv": nn.Conv2d(1, 6, 3),
@@ -173,47 +173,47 @@ def test_a_full_relu6_and_a_leaky_one_are_counted():
     }
     network = Network("small", InputSpec(1, 6, (0.5,), (0.01,)), layers, "abc").eval().requires_grad_(False)
     layers["mix"].weight *= 3
-    found = held(network, torch.rand(1, 6, 6), 2, torch.float64, against=0)
+    found = checked_paths(network, torch.rand(1, 6, 6), 2, torch.float64, against=0)
     assert abs(found.offsets["relu6"]) > 1e-3
     assert abs(found.offsets["limits"]) > 1e-3
     assert found.offsets["leaky"] == 0
 
 
-# Each term is true
+# Terms
 
 
-def test_connections_are_what_a_nudge_of_each_weight_does(conv_trained):
+def test_connections_agree_with_finite_differences(conv_trained):
     network = conv_trained.double()
     image = digits(1)[0].double()
     found = paths(network, image, 7, against=1)
-    chance = torch.Generator().manual_seed(3)
+    generator = torch.Generator().manual_seed(3)
     for layer in ("conv1", "conv2", "conv3", "output"):
         weight = network.layer(layer).weight
         weight.data = weight.data.contiguous()
         assert found.connections[layer].shape == weight.shape
-        flat, told = weight.data.view(-1), found.connections[layer].reshape(-1)
-        some = torch.randint(len(flat), (6,), generator=chance).tolist()
-        for index in [*some, int(told.abs().argmax())]:
-            kept = flat[index].item()
-            step = 1e-7  # small enough to stay where the same units are on
+        flat, terms = weight.data.view(-1), found.connections[layer].reshape(-1)
+        indices = torch.randint(len(flat), (6,), generator=generator).tolist()
+        for index in [*indices, int(terms.abs().argmax())]:
+            original = flat[index].item()
+            step = 1e-7  # so small that the same units stay active
             answers = []
-            for nudged in (kept - step, kept + step):
-                flat[index] = nudged
+            for value in (original - step, original + step):
+                flat[index] = value
                 logits = network(image[None])[0].detach()
                 answers.append((logits[7] - logits[1]).item())
-            flat[index] = kept
-            slope = (answers[1] - answers[0]) / (2 * step)
-            assert told[index].item() == pytest.approx(kept * slope, rel=1e-4, abs=1e-6)
+            flat[index] = original
+            gradient = (answers[1] - answers[0]) / (2 * step)
+            assert terms[index].item() == pytest.approx(original * gradient, rel=1e-4, abs=1e-6)
 
 
-def test_connections_of_a_layer_add_up_to_what_it_put_out_less_its_bias(dense_trained, conv_trained):
+def test_the_connections_of_a_layer_add_up_to_its_output_without_bias(dense_trained, conv_trained):
     for network in (dense_trained, conv_trained):
         found = paths(network, digits(1)[0], 7)
         for layer, connections in found.connections.items():
-            out = per_map(found.contributions[layer])  # each unit or map by itself
-            through = connections.flatten(1).sum(1)
+            output = sum_per_map(found.contributions[layer])
+            without_bias = connections.flatten(1).sum(1)
             bias = found.module_offsets.get(layer, 0.0)
-            torch.testing.assert_close(through + bias, out, rtol=1e-3, atol=1e-4)
+            torch.testing.assert_close(without_bias + bias, output, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.slow
@@ -225,7 +225,7 @@ def test_layers_inside_blocks_have_their_dotted_names():
         for name, parameter in network.named_parameters()
         if name.endswith("weight") and ("conv" in name or "output" in name)
     }
-    assert {layer: each.shape for layer, each in found.connections.items()} == weights
+    assert {layer: terms.shape for layer, terms in found.connections.items()} == weights
     assert {"stem.conv", "block3.expand.conv", "output"} <= set(weights)
     inside = [layer for layer in found.module_offsets if layer.startswith("block3.")]
     assert sum(found.module_offsets[layer].sum() for layer in inside).item() == pytest.approx(
@@ -236,7 +236,7 @@ def test_layers_inside_blocks_have_their_dotted_names():
 @pytest.mark.slow
 def test_the_difference_of_two_answers_is_the_difference_of_their_terms(dense_trained):
     image = digits(1)[0]
-    four, nine = (paths(dense_trained, image, which) for which in (4, 9))
+    four, nine = (paths(dense_trained, image, answer) for answer in (4, 9))
     both = paths(dense_trained, image, 4, against=9)
     assert both.value == pytest.approx(four.value - nine.value, abs=1e-4)
     for layer, contribution in both.contributions.items():
@@ -244,56 +244,57 @@ def test_the_difference_of_two_answers_is_the_difference_of_their_terms(dense_tr
         torch.testing.assert_close(contribution, expected, rtol=1e-3, atol=1e-4)
 
 
-def links_hold(network, image, answers, against=None, layers=None):
+def check_links(network, image, answers, against=None, layers=None):
     found = [paths(network, image, answer, against=against) for answer in answers]
     names = ["input", *network.layers]
     for before, layer in pairwise(names):
         if layers and layer not in layers:
             continue
         flows = links(network, image, layer, answers, against=against)
-        for flow, each in zip(flows, found, strict=True):
-            came, went = per_map(each.contributions[before]), per_map(each.contributions[layer])
-            assert flow.shape == (len(came), len(went))
-            torch.testing.assert_close(flow.sum(1), came, rtol=1e-8, atol=1e-9)
-            inside = each.offsets[layer] + (each.offsets["normalisation"] if before == "input" else 0)
-            assert flow.sum().item() + inside == pytest.approx(went.sum().item(), abs=1e-9)
+        for flow, terms in zip(flows, found, strict=True):
+            inputs = sum_per_map(terms.contributions[before])
+            outputs = sum_per_map(terms.contributions[layer])
+            assert flow.shape == (len(inputs), len(outputs))
+            torch.testing.assert_close(flow.sum(1), inputs, rtol=1e-8, atol=1e-9)
+            offset = terms.offsets[layer] + (terms.offsets["normalisation"] if before == "input" else 0)
+            assert flow.sum().item() + offset == pytest.approx(outputs.sum().item(), abs=1e-9)
 
 
-def test_links_join_what_flows_in_to_what_flows_out(conv_trained, dense_trained):
+def test_links_add_up_to_the_contributions_on_both_sides(conv_trained, dense_trained):
     for network in (conv_trained.double(), dense_trained.double()):
-        links_hold(network, digits(1)[0].double(), [7, 2, 0], against=1)
+        check_links(network, digits(1)[0].double(), [7, 2, 0], against=1)
 
 
-def test_links_of_a_norm_and_of_a_dense_layer_arrive_map_by_map(conv_trained, dense_trained):
+def test_links_of_a_norm_and_of_a_dense_layer_are_right_for_each_map(conv_trained, dense_trained):
     image = digits(1)[0].double()
     network = conv_trained.double()
     flow = links(network, image, "norm2", [7])[0]
     assert torch.equal(flow, flow.diag().diag())  # a batch norm mixes no maps
     found = paths(network, image, 7)
-    expected = per_map(found.contributions["norm2"]) - found.module_offsets["norm2"]
+    expected = sum_per_map(found.contributions["norm2"]) - found.module_offsets["norm2"]
     torch.testing.assert_close(flow.sum(0), expected)
     network = dense_trained.double()
     flow = links(network, image, "hidden2", [7])[0]
     torch.testing.assert_close(flow.T, paths(network, image, 7).connections["hidden2"])
-    some = links(network, image, "hidden2", [7], maps=[5, 2])[0]
-    torch.testing.assert_close(some, flow[[5, 2]])
+    two_maps = links(network, image, "hidden2", [7], maps=[5, 2])[0]
+    torch.testing.assert_close(two_maps, flow[[5, 2]])
 
 
 @pytest.mark.slow
-def test_links_hold_in_blocks():
+def test_links_add_up_in_blocks():
     network = open_network("lite0").double()
     layers = ("stem", "block2", "block3", "block16", "pool", "output")
-    links_hold(network, photograph("chelsea.png", 96).double(), [285, 967], layers=layers)
+    check_links(network, photograph("chelsea.png", 96).double(), [285, 967], layers=layers)
 
 
-# Networks that are not piecewise linear, and anyone's
+# Networks that are not piecewise linear, and foreign ones
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
 @pytest.mark.parametrize("make", [dense, conv])
-def test_smooth_networks_are_integrated_and_say_how_well(make, activation):
-    network = moved_off_rest(make(hidden=(20,), activation=activation)).double()
+def test_smooth_networks_are_integrated_and_report_the_error(make, activation):
+    network = with_random_parameters(make(hidden=(20,), activation=activation)).double()
     image = digits(1)[0].double()
     found = paths(network, image, 4, steps=64)
     assert not found.exact
@@ -308,17 +309,17 @@ def test_smooth_networks_are_integrated_and_say_how_well(make, activation):
     assert found.error == pytest.approx(max(gaps), abs=1e-12)
     assert found.error < 1e-2 * max(1, abs(full - empty))
     finer = paths(network, image, 4, steps=512).error
-    assert finer < found.error / (50 if make is dense else 1)  # 8² = 64, where no pooling makes kinks
+    assert finer < found.error / (50 if make is dense else 1)  # 8² = 64, unless pooling makes kinks
     coarse = paths(network, image, 4, steps=1)
     assert coarse.error > found.error
-    for layer, connections in found.connections.items():  # what flows through a layer without its bias
+    for layer, connections in found.connections.items():  # without the bias
         torch.testing.assert_close(
-            connections.flatten(1).sum(1), per_map(found.contributions[layer]), rtol=1e-6, atol=1e-9
+            connections.flatten(1).sum(1), sum_per_map(found.contributions[layer]), rtol=1e-6, atol=1e-9
         )
 
 
-def test_integrated_terms_agree_with_the_exact_ones_where_all_is_linear():
-    """A linear network in sigmoid's clothes: an unknown layer that does nothing."""
+def test_integrated_terms_agree_with_exact_ones_for_a_linear_network():
+    """A linear network that looks nonlinear: an unknown layer that is the identity."""
 
     class Unknown(nn.Module):
         def forward(self, x):
@@ -329,7 +330,7 @@ def test_integrated_terms_agree_with_the_exact_ones_where_all_is_linear():
     network = Network("unknown", InputSpec(1, 28, (0.0,), (1.0,)), layers, "0123456789").double().eval()
     image = digits(1)[0].double()
     integrated = paths(network, image, 3)
-    assert not integrated.exact  # not claimed, because it is not known
+    assert not integrated.exact  # because the layer is unknown
     del network.layers["unknown"]
     exact = paths(network, image, 3)
     assert exact.exact
@@ -398,18 +399,18 @@ def nets(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("nets")
-def test_anyones_piecewise_linear_network_is_exact():
+def test_a_piecewise_linear_foreign_network_is_exact():
     network = open_network("path_nets:residual")
-    found = held(network, photograph("coffee.png"), 3, torch.float64)
+    found = checked_paths(network, photograph("coffee.png"), 3, torch.float64)
     inside = {f"blocks.{block}.conv{layer}" for block in (0, 1) for layer in (1, 2)}
     assert set(found.connections) == {"stem", *inside, "output"}
     assert {"blocks.0.norm", "blocks.1.norm"} <= set(found.module_offsets)
-    links_hold(network, photograph("coffee.png").double(), [3], layers=("stem", "blocks.0", "blocks.1"))
+    check_links(network, photograph("coffee.png").double(), [3], layers=("stem", "blocks.0", "blocks.1"))
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("nets")
-def test_anyones_smooth_network_is_found_out_by_its_sum():
+def test_a_smooth_foreign_network_is_detected_by_its_sum():
     network, picture = open_network("path_nets:gelu").double(), photograph("coffee.png").double()
     found, finer = (paths(network, picture, 3, steps=steps) for steps in (8, 64))
     assert not found.exact
@@ -419,13 +420,13 @@ def test_anyones_smooth_network_is_found_out_by_its_sum():
 
 
 @pytest.mark.usefixtures("nets")
-def test_a_network_that_is_no_chain_shows_what_can_be_shown():
+def test_a_network_that_is_no_chain_explains_its_input_and_result():
     network = open_network("path_nets:deciding").double()
     picture = photograph("coffee.png").double()
     found = paths(network, picture, 3)
     assert found.exact
-    assert list(found.whole) == ["input", RESULT]
-    assert "only the picture and the result" in found.note
+    assert list(found.complete_layers) == ["input", RESULT]
+    assert "only through the picture and the result" in found.note
     assert found.explained("input") == pytest.approx(network(picture[None])[0, 3].item())
     assert found.contributions["blocks.0.conv1"].abs().sum() > 0
     with pytest.raises(UsageError, match="no chain of layers"):
@@ -433,28 +434,28 @@ def test_a_network_that_is_no_chain_shows_what_can_be_shown():
     assert look(network, picture, "blocks.0.relu").keys() == {"blocks.0.relu"}
 
 
-# Nothing is left changed
+# No side effects
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
-def test_the_network_is_left_as_it_was(activation):
+def test_the_network_is_left_unchanged(activation):
     network = conv((4, 6), hidden=(8,), activation=activation, dropout=0.5).train()
     network.layer("hidden3").requires_grad_(False)
     network.layer("norm1").eval()
     weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     flags = [module.training for module in network.modules()]
-    asking = [parameter.requires_grad for parameter in network.parameters()]
+    requires_grad = [parameter.requires_grad for parameter in network.parameters()]
     image = digits(1)[0].requires_grad_()
-    with torch.no_grad():  # and it works where the caller keeps no gradients
-        first, again = (paths(network, image, 3) for _ in range(2))
+    with torch.no_grad():  # works although the caller disables gradients
+        first, second = (paths(network, image, 3) for _ in range(2))
     links(network, image, "conv2", [3])
     look(network, image)
     ablation(network, image, 3, "for", [0.1])
     with pytest.raises(UsageError):
         paths(network, torch.zeros(1, 14, 14), 3)
-    assert first.value == again.value  # at rest, so chance plays no part
+    assert first.value == second.value  # eval mode: no dropout
     assert [module.training for module in network.modules()] == flags
-    assert [parameter.requires_grad for parameter in network.parameters()] == asking
+    assert [parameter.requires_grad for parameter in network.parameters()] == requires_grad
     assert all(parameter.grad is None for parameter in network.parameters())
     assert image.grad is None
     assert not any(module._forward_hooks for module in network.modules())
@@ -462,7 +463,7 @@ def test_the_network_is_left_as_it_was(activation):
         assert torch.equal(tensor, weights[name])
     with torch.inference_mode():
         assert paths(network, digits(1)[0], 3).value == first.value
-    assert not any(each.requires_grad for each in first.contributions.values())
+    assert not any(terms.requires_grad for terms in first.contributions.values())
 
 
 @pytest.mark.parametrize(
@@ -478,14 +479,14 @@ def test_the_network_is_left_as_it_was(activation):
         (torch.zeros(1, 28, 28, dtype=torch.uint8), 4, r"floats in \[0, 1\], got uint8"),
     ],
 )
-def test_what_cannot_be_explained_is_refused_in_one_line(image, answer, words):
+def test_an_invalid_picture_or_answer_is_refused_in_one_line(image, answer, words):
     for network in (dense(), dense(activation="tanh")):
         with pytest.raises(UsageError, match=words) as caught:
             paths(network, image, answer)
         assert "\n" not in str(caught.value)
 
 
-def test_other_misuse_is_refused_too():
+def test_other_invalid_input_is_refused():
     with pytest.raises(UsageError, match="vgg16 has no classes"):
         paths(open_network("vgg16"), torch.zeros(3, 224, 224), 0)
     layers = {"input": nn.Flatten(), "output": nn.Linear(784, 10)}
@@ -504,27 +505,27 @@ def test_other_misuse_is_refused_too():
         paths(dense(), digits(1)[0], 0, against=12)
 
 
-# Looking
+# Activations
 
 
-def test_looking_gives_what_each_layer_put_out(conv_trained):
+def test_look_returns_the_output_of_each_layer(conv_trained):
     images = digits(3)
-    seen = lanterna.look(conv_trained, images)
-    assert list(seen) == list(conv_trained.layers)
+    outputs = lanterna.look(conv_trained, images)
+    assert list(outputs) == list(conv_trained.layers)
     x = F.conv2d(images, conv_trained.layer("conv1").weight, padding=2)  # by hand
-    torch.testing.assert_close(seen["conv1"], x)
-    torch.testing.assert_close(seen["pool1"], F.max_pool2d(x, 2))
-    torch.testing.assert_close(seen["output"], conv_trained(images))
-    alone = look(conv_trained, images[1], "relu2", "conv1")
-    assert list(alone) == ["conv1", "relu2"]
-    torch.testing.assert_close(alone["relu2"], seen["relu2"][1], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(outputs["conv1"], x)
+    torch.testing.assert_close(outputs["pool1"], F.max_pool2d(x, 2))
+    torch.testing.assert_close(outputs["output"], conv_trained(images))
+    single = look(conv_trained, images[1], "relu2", "conv1")
+    assert list(single) == ["conv1", "relu2"]
+    torch.testing.assert_close(single["relu2"], outputs["relu2"][1], rtol=1e-4, atol=1e-5)
     with pytest.raises(UsageError, match=r"has no layer 'conv9'.*conv1"):
         look(conv_trained, images, "conv9")
     with pytest.raises(UsageError, match="pixels"):
         look(conv_trained, torch.zeros(1, 20, 20))
 
 
-def test_looking_stops_after_the_last_layer_asked_for():
+def test_look_computes_nothing_after_the_last_requested_layer():
     network = open_network("lite0")
     computed = []
     for name, layer in network.layers.items():
@@ -537,7 +538,7 @@ def colours(png):
     return as_picture(Image.open(io.BytesIO(png)))
 
 
-def test_they_draw_themselves_in_a_notebook(dense_trained, conv_trained):
+def test_look_and_paths_are_displayed_in_a_notebook(dense_trained, conv_trained):
     image = digits(1)[0]
     sheet = colours(look(conv_trained, image)._repr_png_())
     assert sheet.std() > 0.05
@@ -549,14 +550,14 @@ def test_they_draw_themselves_in_a_notebook(dense_trained, conv_trained):
     warm = heat(found)
     strong = warm.abs() > warm.abs().max() / 4
     assert strong.sum() > 10
-    assert torch.equal((red > blue)[strong], (warm > 0)[strong])  # amber for, blue against
+    assert torch.equal((red > blue)[strong], (warm > 0)[strong])  # amber: for, blue: against
 
 
-# Contributions mean something
+# Ablation
 
 
-def test_the_strongest_contributions_are_what_the_answer_rests_on(conv_trained, dense_trained):
-    """Over 16 test digits, about a thousandth of the connections taken away, ranked in five ways."""
+def test_removing_the_largest_contributions_changes_the_answer_most(conv_trained, dense_trained):
+    """Over 16 test digits, with about a thousandth of the connections removed, ranked in five ways."""
     images = digits(16)
     for network in (conv_trained, dense_trained):
         with torch.no_grad():
@@ -574,37 +575,39 @@ def test_the_strongest_contributions_are_what_the_answer_rests_on(conv_trained, 
         assert changes["random"] == min(changes.values())
 
 
-def test_taking_connections_away_is_what_it_says():
-    network = moved_off_rest(dense((), bias=True))  # linear: every connection's loss is known
+def test_ablation_of_a_linear_network_subtracts_its_contributions():
+    network = with_random_parameters(dense((), bias=True))  # linear: each connection's contribution is known
     image = digits(1)[0]
-    told = paths(network, image, 7).connections["output"].flatten().sort(descending=True).values
-    share = 12 / told.numel()
-    whole, without, nothing = ablation(network, image, 7, "for", [0, share, 1])
-    assert whole.item() == pytest.approx(network(image[None])[0, 7].item(), abs=1e-5)
-    assert without.item() == pytest.approx(whole.item() - told[:12].sum().item(), abs=1e-4)
-    assert nothing.item() == pytest.approx(network.layer("output").bias[7].item(), abs=1e-5)
+    terms = paths(network, image, 7).connections["output"].flatten().sort(descending=True).values
+    share = 12 / terms.numel()
+    full, without_some, without_all = ablation(network, image, 7, "for", [0, share, 1])
+    assert full.item() == pytest.approx(network(image[None])[0, 7].item(), abs=1e-5)
+    assert without_some.item() == pytest.approx(full.item() - terms[:12].sum().item(), abs=1e-4)
+    assert without_all.item() == pytest.approx(network.layer("output").bias[7].item(), abs=1e-5)
     with pytest.raises(UsageError, match="0 to 1"):
         ablation(network, image, 7, "for", [1.5])
     with pytest.raises(UsageError, match="ranked by"):
         ablation(network, image, 7, "size", [0.5])
 
 
-def test_bright_units_are_those_with_the_largest_activations_before_them():
-    network = moved_off_rest(conv((3,), hidden=(5,)))
+def test_ablation_by_activation_ranks_by_the_mean_absolute_input():
+    network = with_random_parameters(conv((3,), hidden=(5,)))
     image = digits(1)[0]
     with torch.no_grad():
-        seen = dict(network.run(image[None]))
-        padded = F.unfold(image[None], 5, padding=2).abs().mean(2).view(1, 5, 5)  # the mean through each tap
+        outputs = dict(network.run(image[None]))
+        padded = (
+            F.unfold(image[None], 5, padding=2).abs().mean(2).view(1, 5, 5)
+        )  # the mean input of each weight
         expected = {
             "conv1": padded.expand(3, 1, 5, 5),
-            "hidden2": seen["flatten"].abs().expand(5, -1),
-            "output": seen["relu2"].abs().expand(10, -1),
+            "hidden2": outputs["flatten"].abs().expand(5, -1),
+            "output": outputs["relu2"].abs().expand(10, -1),
         }
         ranked = torch.cat([expected[layer].flatten() for layer in expected]).sort(descending=True).values
         cut = (ranked[40] + ranked[41]) / 2 if ranked[40] > ranked[41] else ranked[40]
-        taken = (torch.cat([each.flatten() for each in expected.values()]) > cut).sum().item()
-    left = ablation(network, image, 2, "activation", [taken / len(ranked)])
+        removed = (torch.cat([activation.flatten() for activation in expected.values()]) > cut).sum().item()
+    left = ablation(network, image, 2, "activation", [removed / len(ranked)])
     with torch.no_grad():
-        for layer, brightness in expected.items():
-            network.layer(layer).weight[brightness > cut] = 0
+        for layer, activation in expected.items():
+            network.layer(layer).weight[activation > cut] = 0
         assert left.item() == pytest.approx(network(image[None])[0, 2].item(), abs=1e-4)

@@ -33,7 +33,7 @@ from lanterna.surfaces.render.task import Failed, Kit, Made, Task
 from lanterna.surfaces.render.work import TRIES, work
 from lanterna.techniques.dream.algorithm import Dream
 from lanterna.techniques.dream.film import DreamFilm, dream_frames
-from strangers import asked, is_loopback, listening, open_to_all, tree
+from strangers import fetch, is_loopback, listening_sockets, process_tree, world_accessible
 
 PATIENCE = 300.0  # seconds, so that a test that hangs ends
 DREAM = ["--layer", "block2", "--steps", "1", "--octaves", "1"]
@@ -541,17 +541,17 @@ def test_a_ray_cluster_of_its_own_is_closed_to_other_users(photos, tmp_path):
                 assert process.poll() is None
                 assert time.monotonic() < end
                 time.sleep(0.05)
-            places = listening(process.pid)
+            places = listening_sockets(process.pid)
             assert len(places) > 3  # the head, the node, a worker, and whoever hands the work out
             assert all(map(is_loopback, places)), places
-            assert not open_to_all(Path(temporary))
+            assert not world_accessible(Path(temporary))
             # Whoever wants in has to know a token, which is in no file and no command line.
-            started = tree(process.pid)[1:]
+            started = process_tree(process.pid)[1:]
             (token,) = {each.environ().get("RAY_AUTH_TOKEN") for each in started} - {None}
             assert not any(token in " ".join(each.cmdline()) for each in started)
             assert not list(person.rglob("auth_token"))
             (head,) = (each.pid for each in started if each.name() == "gcs_server")
-            ((_, port),) = listening(head)
+            ((_, port),) = listening_sockets(head)
             for said, code in ((token, 0), ("a token of somebody else's, of thirty-two", 1)):
                 asking = {**surroundings, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": said}
                 answer = subprocess.run([sys.executable, "-c", ASKS, f"127.0.0.1:{port}"], env=asking)
@@ -573,17 +573,17 @@ def test_the_same_comes_out_with_dask_though_a_worker_is_killed(photos, tmp_path
     usual = tmp_path / "dask-scratch-space"
     usual.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    before = listening(os.getpid())
+    before = listening_sockets(os.getpid())
     engine = OnDask(KIT, 1, None, 1)
     times = count()
 
     def look_and_kill(*_):
         time = next(times)
         if time == 0:
-            places = listening(os.getpid()) - before
+            places = listening_sockets(os.getpid()) - before
             assert len(places) > 2  # the scheduler, a worker, and whoever starts it anew
             assert all(map(is_loopback, places)), places
-            answers = [asked(place, "/info/main/workers.html") for place in places]
+            answers = [fetch(place, "/info/main/workers.html") for place in places]
             assert all(not answer or answer.startswith(b"HTTP/1.1 404") for answer in answers), answers
             assert not list(usual.iterdir())
             where = engine._client.scheduler.address.replace("tls://", "")

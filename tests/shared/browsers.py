@@ -1,17 +1,17 @@
-"""The browser of this machine; run as a program, this file says in one line whether there is one."""
+"""Find the installed browser; run as a script, this file exits with a message if there is none."""
 
 from __future__ import annotations
 
 import shutil
 import sys
 
-MISSING = "the tests of pages need Chromium: apt-get install chromium (`make quick` does without)"
+MISSING = "the tests of pages need Chromium: apt-get install chromium (`make quick` does not need it)"
 
 
 def find_chromium() -> str | None:
-    """The path of Chromium or Chrome, or None where neither is installed.
+    """Return the path of Chromium or Chrome, or None if neither is installed.
 
-    The headless shell is the same engine without a window: a page opens in it for half the processor time.
+    The headless shell is the same engine without a window, and opens a page in half the CPU time.
     """
     names = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
     return next(filter(None, map(shutil.which, names)), None)

@@ -1,4 +1,4 @@
-"""What the tests of the studio's page share: how a person draws, dreams and finds the settings."""
+"""Helpers for tests of the studio's pages: open rooms, draw, run a dream and check accessibility."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
 AXE = Path(__file__).parent.joinpath("vendor", "axe.min.js").read_text(encoding="utf-8")
-WHILE = 180_000  # milliseconds that work may take, on a busy machine too
+TIMEOUT_MS = 180_000  # generous, for busy machines
 SMALL = "size=144&octaves=2&steps=4"
-ENDLESS = "size=320&octaves=1&steps=1000"  # a dream that does not end before it is stopped
-THREE = (
+ENDLESS = "size=320&octaves=1&steps=1000"  # a dream that runs until it is stopped
+DIGIT_THREE = (
     (0.35, 0.25),
     (0.5, 0.2),
     (0.62, 0.3),
@@ -30,68 +30,69 @@ THREE = (
 
 
 def go(page: Page, hash_: str) -> None:
-    """Open a room with settings, in a page that is new, by the studio's link: its context's `base_url`."""
+    """Open a room with settings in a fresh page, relative to the context's `base_url`."""
     if page.url != "about:blank":
-        page.goto("about:blank")  # else only the hash would change
+        page.goto("about:blank")  # otherwise only the hash would change
     page.goto(hash_)
 
 
-def walk(page: Page, room: str) -> None:
-    """Go to another room in the page that is open, and wait until it is all there."""
+def switch_room(page: Page, room: str) -> None:
+    """Switch to another room in the open page, and wait until it is complete."""
     page.evaluate("room => { location.hash = `#/${room}`; }", room)
     expect(page).to_have_title(re.compile(f"^{room}", re.IGNORECASE))
     expect(page.get_by_role("heading", level=1)).to_be_visible()
-    settled(page)
+    wait_until_settled(page)
 
 
-def settled(page: Page) -> None:
-    """Wait until nothing in the page changes, loads or moves any more."""
+def wait_until_settled(page: Page) -> None:
+    """Wait until nothing in the page changes, loads or is animated."""
     page.evaluate("""async () => {
         let changed = performance.now();
-        const watch = new MutationObserver(() => { changed = performance.now(); });
-        watch.observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
-        const loads = () => [...document.images].some((each) => each.loading !== "lazy" && !each.complete);
-        const moves = () => document.getAnimations().some((each) => each.playState === "running");
+        const observer = new MutationObserver(() => { changed = performance.now(); });
+        observer.observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
+        const loading = () => [...document.images].some((each) => each.loading !== "lazy" && !each.complete);
+        const animated = () => document.getAnimations().some((each) => each.playState === "running");
         const busy = () => document.querySelector("[aria-busy=true]") !== null;
-        while (performance.now() < changed + 150 || loads() || moves() || busy())
-            await new Promise((done) => setTimeout(done, 30));
-        watch.disconnect();
+        while (performance.now() < changed + 150 || loading() || animated() || busy())
+            await new Promise((resolve) => setTimeout(resolve, 30));
+        observer.disconnect();
     }""")
 
 
 def settings_in(page: Page) -> dict[str, str]:
-    """The settings that the address tells."""
+    """Return the settings in the page's address."""
     return {
         name: values[0] for name, values in parse_qs(urlsplit(page.url).fragment.partition("?")[2]).items()
     }
 
 
-def stroke(page: Page, on: Locator, points: Any) -> None:
-    box = on.bounding_box()
+def draw_stroke(page: Page, canvas: Locator, points: Any) -> None:
+    """Draw a stroke with the mouse; points are fractions of the canvas."""
+    box = canvas.bounding_box()
     assert box is not None
-    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
-    page.mouse.move(*places[0])
+    positions = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+    page.mouse.move(*positions[0])
     page.mouse.down()
-    for place in places[1:]:
-        page.mouse.move(*place, steps=4)
+    for position in positions[1:]:
+        page.mouse.move(*position, steps=4)
     page.mouse.up()
 
 
-def stopped(page: Page) -> None:
-    """Stop the job that is shown, and wait until it has ended."""
+def stop_job(page: Page) -> None:
+    """Stop the job on the page, and wait until it has ended."""
     page.locator(".panel").get_by_role("button", name="Stop").click()
     expect(page.locator(".facts")).to_contain_text("stopped")
 
 
-def dreamed(page: Page, more: str = "") -> None:
-    """Dream small with the example that is there, to the end."""
+def run_small_dream(page: Page, more: str = "") -> None:
+    """Run a small dream on the example picture to its end."""
     go(page, f"#/dream?{SMALL}{more}")
     page.get_by_role("button", name="Start").click()
     expect(page.locator(".facts")).to_contain_text("done")
 
 
 def violations(page: Page) -> list[str]:
-    """What axe finds wrong in the page as it is."""
+    """Return the accessibility violations that axe finds in the page."""
     session = page.context.new_cdp_session(page)
     if not page.evaluate("'axe' in window"):
         session.send("Runtime.evaluate", {"expression": AXE})

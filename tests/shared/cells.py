@@ -1,7 +1,8 @@
-"""A notebook's front end, small: a real kernel, whose widgets are rendered in a real browser.
+"""A minimal notebook front end: a real kernel, whose widgets are rendered in a real browser.
 
-It speaks the protocol of Jupyter's widgets as JupyterLab does: a comm that opens brings a widget's state,
-comm messages change it, both ways; a widget's module is imported from its `_esm` and rendered into a cell.
+It implements the protocol of Jupyter widgets as JupyterLab does: opening a comm transmits a widget's state,
+comm messages update it in both directions; a widget's module is imported from its `_esm` and rendered into a
+cell.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import FrameLocator, Locator, Page
 
-_LONGEST = 60.0  # seconds that anything may take
+_TIMEOUT = 60.0  # seconds
 
 _FRONT = """
 window.models = {};
@@ -32,7 +33,7 @@ window.receive = (id, state, buffers) => {
   for (const name of Object.keys(state)) model.fire(`change:${name}`);
 };
 function makeModel(id) {
-  const heard = {};
+  const listeners = {};
   let changed = {};
   return {
     state: {},
@@ -40,9 +41,9 @@ function makeModel(id) {
     set(name, value) { this.state[name] = changed[name] = value; this.fire(`change:${name}`); },
     save_changes() { toKernel(id, { method: "update", state: changed, buffer_paths: [] }); changed = {}; },
     send(content) { toKernel(id, { method: "custom", content }); },
-    on(name, callback) { (heard[name] ??= new Set()).add(callback); },
-    off(name, callback) { heard[name]?.delete(callback); },
-    fire(name) { for (const callback of heard[name] ?? []) callback(); },
+    on(name, callback) { (listeners[name] ??= new Set()).add(callback); },
+    off(name, callback) { listeners[name]?.delete(callback); },
+    fire(name) { for (const callback of listeners[name] ?? []) callback(); },
   };
 }
 window.show = async (id) => {
@@ -61,19 +62,19 @@ window.show = async (id) => {
 
 
 class Cells:
-    """A kernel with that home of Lanterna's, and a page that shows its widgets."""
+    """A kernel with its own LANTERNA_HOME, and a page that shows its widgets."""
 
     page: Page
 
     def __init__(self, home: Path) -> None:
         environment = {**os.environ, "LANTERNA_HOME": str(home)}
         self._manager, self._client = start_new_kernel(kernel_name="python3", env=environment)
-        self._heard = 0.0  # when the last message came or went
+        self._last_message = 0.0  # the time when it was sent or received
         self._sent: list[tuple[str, dict[str, Any]]] = []
         self.errors: list[str] = []
 
     def show_in(self, page: Page, background: str, ink: str) -> None:
-        """Show widgets in a new page, in those colours."""
+        """Show widgets in a new page with these colours."""
         self.page = page
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.expose_function("toKernel", lambda comm, data: self._sent.append((comm, data)))
@@ -84,50 +85,50 @@ class Cells:
         page.add_script_tag(content=_FRONT)
 
     def run(self, code: str) -> dict[str, Any]:
-        """Run a cell and show its widget, where it has one; what the cell's output holds, by MIME type."""
-        ours, shown = self._client.execute(code), {}
+        """Run a cell, show its widget if it has one, and return the cell's output by MIME type."""
+        request, output = self._client.execute(code), {}
         while True:
-            message = self._client.get_iopub_msg(timeout=_LONGEST)
-            self._hear(message)
+            message = self._client.get_iopub_msg(timeout=_TIMEOUT)
+            self._receive(message)
             kind, content = message["msg_type"], message["content"]
             assert kind != "error", "\n".join(content.get("traceback", ()))
             if kind in ("execute_result", "display_data"):
-                shown = content["data"]
+                output = content["data"]
             if (
                 kind == "status"
                 and content["execution_state"] == "idle"
-                and message["parent_header"].get("msg_id") == ours
+                and message["parent_header"].get("msg_id") == request
             ):
                 break
-        view = shown.get("application/vnd.jupyter.widget-view+json")
+        view = output.get("application/vnd.jupyter.widget-view+json")
         if view:
             self.page.evaluate("id => show(id)", view["model_id"])
-        return shown
+        return output
 
     def value(self, expression: str) -> str:
-        """What an expression is in the kernel, as it is printed."""
+        """Return the repr of an expression in the kernel."""
         return self.run(expression)["text/plain"]
 
-    def until(self, true: Callable[[], bool]) -> None:
-        """Carry messages to and fro until something is so."""
-        begun = time.monotonic()
-        while not true():
-            assert time.monotonic() - begun < _LONGEST, "it did not become so"
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Exchange messages between kernel and page until a condition is true."""
+        start = time.monotonic()
+        while not condition():
+            assert time.monotonic() - start < _TIMEOUT, "timed out"
             self.page.wait_for_timeout(30)
             for comm, data in self._sent:
                 content = {"comm_id": comm, "data": data}
                 self._client.shell_channel.send(self._client.session.msg("comm_msg", content))
-                self._heard = time.monotonic()
+                self._last_message = time.monotonic()
             self._sent.clear()
             try:
                 while True:
-                    self._hear(self._client.get_iopub_msg(timeout=0.02))
+                    self._receive(self._client.get_iopub_msg(timeout=0.02))
             except Empty:
                 pass
 
-    def quiet(self) -> bool:
-        """Whether no message has come or gone for a while."""
-        return time.monotonic() - self._heard > 0.5
+    def is_quiet(self) -> bool:
+        """Whether no message was sent or received for a while."""
+        return time.monotonic() - self._last_message > 0.5
 
     @property
     def cell(self) -> Locator:
@@ -140,12 +141,12 @@ class Cells:
         return self.cell.frame_locator("iframe")
 
     def close(self) -> None:
-        """End the kernel."""
+        """Shut the kernel down."""
         self._client.stop_channels()
         self._manager.shutdown_kernel(now=True)
 
-    def _hear(self, message: dict[str, Any]) -> None:
-        self._heard = time.monotonic()
+    def _receive(self, message: dict[str, Any]) -> None:
+        self._last_message = time.monotonic()
         if message["msg_type"] not in ("comm_open", "comm_msg"):
             return
         content = message["content"]

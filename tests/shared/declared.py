@@ -1,4 +1,4 @@
-"""Techniques that only tests have."""
+"""Change the registered techniques and presets for a test."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ if TYPE_CHECKING:
     from lanterna.techniques.technique import Settings
 
 
-def forget_techniques() -> None:
-    """Let the registry be read anew, after a technique was added to it or taken away."""
-    for remembered in (registry.entries, registry.others, registry.of_verb, registry._all):
-        remembered.cache_clear()
+def clear_registry() -> None:
+    """Clear the registry's caches, after a technique was added or removed."""
+    for cached in (registry.entries, registry.others, registry.of_verb, registry._all):
+        cached.cache_clear()
 
 
-def with_the_example(patch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Let the example's technique be found, as if it were installed: an entry point in that folder."""
+def register_example(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Register the example's technique as if it were installed, by an entry point in `folder`."""
     metadata = folder / "lanterna_strokes-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Name: lanterna-strokes\nVersion: 1.0\n")
     (metadata / "entry_points.txt").write_text(f"[{registry.GROUP}]\nstrokes = add_technique:STROKES\n")
-    for each in (ROOT / "examples", folder):
-        patch.syspath_prepend(each)
-    forget_techniques()
+    for path in (ROOT / "examples", folder):
+        patch.syspath_prepend(path)
+    clear_registry()
 
 
-def with_presets(
+def replace_presets(
     patch: pytest.MonkeyPatch, settings: type[Settings], presets: dict[str, dict[str, Any]]
 ) -> None:
-    """Let settings have other presets."""
-    for name in reversed(list(settings.presets)):  # undone from the last on, so that they stand as they stood
+    """Replace the presets of settings."""
+    for name in reversed(list(settings.presets)):  # undoing restores them in the original order
         patch.delitem(settings.presets, name)  # type: ignore[arg-type]
     for name, preset in presets.items():
         patch.setitem(settings.presets, name, preset)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""A folder of files that are no pictures, or not wholly, whatever they are called. Each must be refused."""
+"""Hostile files: named like pictures, but with other, damaged or malicious content. All must be refused."""
 
 import functools
 import gzip
@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image
 
 
-def encoded(image, form, **options):
+def encoded(image, image_format, **options):
     stream = io.BytesIO()
-    image.save(stream, form, **options)
+    image.save(stream, image_format, **options)
     return stream.getvalue()
 
 
@@ -23,14 +23,14 @@ def chunk(name, data):
 
 
 def png(width, height, depth, kind, rows, *chunks):
-    """A PNG written by hand, for the kinds that Pillow does not write."""
+    """Encode a PNG by hand, for variants that Pillow does not write."""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0))
     end = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + end
 
 
 def tiff(**changes):
-    """A grey TIFF of 4 × 4 pixels written by hand, with some of its tags changed."""
+    """Encode a grey TIFF of 4 × 4 pixels by hand, with changed tags."""
     tags = {"width": 4, "height": 4, "bits": 8, "compression": 1, "photometric": 1}
     tags |= {"offset": 200, "samples": 1, "rows": 4, "bytes": 16}
     numbers = dict(zip(tags, (256, 257, 258, 259, 262, 273, 277, 278, 279), strict=True))
@@ -41,9 +41,9 @@ def tiff(**changes):
 
 
 def many_scans(count, hidden=b""):
-    """A progressive JPEG whose last scan is there so many times: each is a pass over the whole picture.
+    """Encode a progressive JPEG with `count` copies of its last scan, each a pass over the full picture.
 
-    `hidden` is put after each, where decoders go over it.
+    `hidden` is inserted after each copy; decoders skip it.
     """
     data = encoded(photograph(), "JPEG", progressive=True)
     last = data.rindex(b"\xff\xda")
@@ -51,7 +51,7 @@ def many_scans(count, hidden=b""):
 
 
 def with_canvas(width, height):
-    """A moving WebP of a few pixels on a canvas of that size."""
+    """Encode an animated WebP of a few pixels with this canvas size."""
     data = encoded(photograph(), "WEBP", save_all=True, append_images=[photograph().rotate(180)])
     canvas = data.index(b"VP8X") + 12
     sides = b"".join(struct.pack("<I", side - 1)[:3] for side in (width, height))
@@ -59,7 +59,7 @@ def with_canvas(width, height):
 
 
 def photograph(width=64, height=48):
-    """A picture with some detail, so that its files have something to be cut from."""
+    """Make a picture with some detail, so that its files are long enough to be truncated."""
     noise = np.random.default_rng(0).normal(0, 12, (height, width, 3))
     y, x = np.mgrid[0:height, 0:width]
     levels = np.stack([x * 255 / width, y * 255 / height, (x + y) % 64 * 4], axis=-1) + noise
@@ -68,12 +68,12 @@ def photograph(width=64, height=48):
 
 @functools.cache
 def real_files():
-    """One real file of each format and of the stranger kinds, by suffix: what the fuzz test starts from."""
+    """Return a valid file of each format and of unusual variants, by name: the seeds of the fuzz test."""
     picture = photograph()
     exif = Image.Exif()
     exif[274] = 6
     grey = Image.fromarray(np.arange(64 * 48, dtype=np.uint16).reshape(48, 64) * 20)
-    moving = {"save_all": True, "append_images": [picture.rotate(90), picture.rotate(180)]}
+    animation = {"save_all": True, "append_images": [picture.rotate(90), picture.rotate(180)]}
     return {
         "rgb.png": encoded(picture, "PNG"),
         "alpha.png": encoded(picture.convert("RGBA"), "PNG"),
@@ -82,22 +82,22 @@ def real_files():
         "plain.jpg": encoded(picture, "JPEG", exif=exif),
         "progressive.jpg": encoded(picture, "JPEG", progressive=True),
         "inks.jpg": encoded(picture.convert("CMYK"), "JPEG"),
-        "two.jpg": encoded(picture, "MPO", **moving),
+        "two.jpg": encoded(picture, "MPO", **animation),
         "lossy.webp": encoded(picture, "WEBP", exif=exif),
         "lossless.webp": encoded(picture.convert("RGBA"), "WEBP", lossless=True),
-        "moving.webp": encoded(picture, "WEBP", **moving),
+        "moving.webp": encoded(picture, "WEBP", **animation),
         "still.avif": encoded(picture, "AVIF"),
         "plain.tiff": encoded(picture, "TIFF"),
         "packed.tiff": encoded(picture, "TIFF", compression="tiff_lzw", exif=exif),
         "jpeg.tiff": encoded(picture, "TIFF", compression="jpeg"),
         "fax.tiff": encoded(picture.convert("1"), "TIFF", compression="group4"),
         "float.tiff": encoded(picture.convert("F"), "TIFF"),
-        "moving.gif": encoded(picture, "GIF", **moving),
+        "moving.gif": encoded(picture, "GIF", **animation),
     }
 
 
 def _false_content():
-    """By name: content that is no picture, whatever the name says."""
+    """Return content that is no picture, by a name that claims it is."""
     other = photograph().convert("RGB")
     postscript = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(/etc/passwd) run\n"
     return {
@@ -126,7 +126,7 @@ def _false_content():
 
 
 def _broken_pictures():
-    """By name: pictures with something wrong inside."""
+    """Return damaged or malicious pictures, by name."""
     good_rows = b"".join(b"\0" + bytes(range(8)) for _ in range(8))
     good = png(8, 8, 8, 0, good_rows)
     jpeg = encoded(photograph(), "JPEG")
@@ -180,7 +180,7 @@ def _broken_pictures():
 
 @functools.cache
 def hostile_contents() -> dict[str, bytes]:
-    """By name: everything that is wrong by what is in it."""
+    """Return all files with invalid content, by name."""
     contents = _false_content() | _broken_pictures()
     for name, data in real_files().items():
         stem, suffix = name.split(".")
@@ -190,7 +190,7 @@ def hostile_contents() -> dict[str, bytes]:
 
 
 def make_hostile_files(folder: Path) -> list[Path]:
-    """Fill `folder` with files that must all be refused; gives their paths."""
+    """Fill `folder` with files that must all be refused; return their paths."""
     contents = hostile_contents()
     for name, content in contents.items():
         (folder / name).write_bytes(content)
@@ -209,42 +209,42 @@ def make_hostile_files(folder: Path) -> list[Path]:
     ]
 
 
-# Damage: each changes the bytes of a file somewhere near a place.
+# Mutations: each changes the bytes of a file near a position.
 
 
-def flip(data, place, chance):
-    for _ in range(chance.choice((1, 1, 3, 20))):
-        data[(place + chance.randrange(64)) % len(data)] ^= 1 << chance.randrange(8)
+def flip(data, position, rng):
+    for _ in range(rng.choice((1, 1, 3, 20))):
+        data[(position + rng.randrange(64)) % len(data)] ^= 1 << rng.randrange(8)
 
 
-def cut(data, place, _):
-    del data[place:]
+def cut(data, position, _):
+    del data[position:]
 
 
-def drop(data, place, chance):
-    del data[place : place + chance.choice(LENGTHS)]
+def drop(data, position, rng):
+    del data[position : position + rng.choice(LENGTHS)]
 
 
-def double(data, place, chance):
-    data[place:place] = data[place : place + chance.choice(LENGTHS)]
+def double(data, position, rng):
+    data[position:position] = data[position : position + rng.choice(LENGTHS)]
 
 
-def zero(data, place, chance):
-    end = min(len(data), place + chance.choice(LENGTHS))
-    data[place:end] = bytes(end - place)
+def zero(data, position, rng):
+    end = min(len(data), position + rng.choice(LENGTHS))
+    data[position:end] = bytes(end - position)
 
 
-def swap(data, place, chance):
-    other = chance.choice(list(real_files().values()))
-    end = place + chance.choice(LENGTHS)
-    data[place:end] = other[place:end]
+def swap(data, position, rng):
+    other = rng.choice(list(real_files().values()))
+    end = position + rng.choice(LENGTHS)
+    data[position:end] = other[position:end]
 
 
-def size(data, place, chance):
-    form = chance.choice((">I", "<I", ">H", "<H"))
-    number = chance.choice((0, 1, 255, 65_535, 2**31 - 1, 2**31, 2**32 - 1, chance.randrange(2**16)))
-    new = struct.pack(form, number % 256 ** struct.calcsize(form))
-    data[place : place + len(new)] = new
+def size(data, position, rng):
+    byte_format = rng.choice((">I", "<I", ">H", "<H"))
+    number = rng.choice((0, 1, 255, 65_535, 2**31 - 1, 2**31, 2**32 - 1, rng.randrange(2**16)))
+    new = struct.pack(byte_format, number % 256 ** struct.calcsize(byte_format))
+    data[position : position + len(new)] = new
 
 
 LENGTHS = (1, 2, 4, 16, 200)

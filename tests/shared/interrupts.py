@@ -1,4 +1,4 @@
-"""Ctrl-C, pressed when something is so: the signal is real, and is sent to this process."""
+"""Send this process a real SIGINT, as Ctrl-C does, when a condition is true."""
 
 import contextlib
 import os
@@ -8,11 +8,11 @@ import threading
 
 @contextlib.contextmanager
 def ctrl_c_when(ready):
-    """Send this process SIGINT once `ready()` is true, and only while the block runs."""
-    over = threading.Event()
+    """Send SIGINT to this process once `ready()` is true, while the block runs."""
+    done = threading.Event()
 
     def watch():
-        while not over.wait(0.005):
+        while not done.wait(0.005):
             if ready():
                 os.kill(os.getpid(), signal.SIGINT)
                 return
@@ -22,5 +22,5 @@ def ctrl_c_when(ready):
     try:
         yield
     finally:
-        over.set()
+        done.set()
         watcher.join()

@@ -1,11 +1,11 @@
 """Simulated handwritten pages: MNIST *test* digits written with many pens on many papers, then photographed.
 
-Nothing here is shared with the reader. A digit's middle line is found by thinning (Zhang and Suen 1984, "A
-fast parallel algorithm for thinning digital patterns") and drawn again at page resolution with a pen of the
-wanted width, or the digit's own outline is enlarged where its own stroke should stay. The sheet is then
-laid on a table, seen in perspective, lit unevenly, blurred, given sensor noise and kept as JPEG.
+No code is shared with the reader. A digit's skeleton is found by thinning (Zhang and Suen 1984, "A fast
+parallel algorithm for thinning digital patterns") and redrawn at page resolution with a pen of the requested
+width; without a pen, the digit itself is enlarged. The sheet is then placed on a table, projected in
+perspective, lit unevenly, blurred, given sensor noise and saved as JPEG.
 
-Colours lie in planes of their own, as numpy goes through those many times faster than through threes.
+Each colour channel is a separate array, which numpy processes many times faster than interleaved channels.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Array = NDArray[np.float32]
 
 
 class Written(NamedTuple):
-    """One digit that was written: which, and where it is in the photograph (x0, y0, x1, y1 in pixels)."""
+    """A digit on the page, and its box in the photograph (x0, y0, x1, y1 in pixels)."""
 
     digit: int
     box: tuple[float, float, float, float]
@@ -37,7 +37,7 @@ class Written(NamedTuple):
 
 
 class SimulatedPage(NamedTuple):
-    """A photograph of a page as an encoded file, and the digits on it in reading order."""
+    """A photograph of a page as a JPEG file, and the digits on it in reading order."""
 
     data: bytes
     digits: list[Written]
@@ -45,12 +45,12 @@ class SimulatedPage(NamedTuple):
 
 @dataclass(frozen=True)
 class Condition:
-    """How a page is written, ruled, laid down and photographed. Lengths are shares of a digit's height."""
+    """How a page is written, ruled, placed and photographed. Lengths are shares of a digit's height."""
 
     rows: tuple[int, ...] = (7, 8, 6)
-    width: int = 1400  # of the photograph, pixels
+    width: int = 1400  # of the photograph, in pixels
     height: float = 90.0  # of a digit on a sheet 1,400 wide
-    pen: tuple[float, float] | None = (0.06, 0.11)  # stroke width; None keeps the digit's own
+    pen: tuple[float, float] | None = (0.06, 0.11)  # stroke width; None: as in the original digit
     ink: tuple[float, float, float] = (0.12, 0.12, 0.15)
     strength: tuple[float, float] = (0.85, 1.0)
     pencil: bool = False
@@ -63,10 +63,10 @@ class Condition:
     turn: tuple[float, float] = (-2.5, 2.5)  # degrees
     perspective: float = 0.0
     table: str = ""  # "", "wood", "dark", "cloth"
-    light: float = 0.18  # how much darker the darker side is
-    shadow: float = 0.0  # how dark a hard shadow is
+    light: float = 0.18  # how much darker one side is
+    shadow: float = 0.0  # darkness of a hard shadow
     gaps: int = 0  # breaks in each stroke
-    touching: float = 0.0  # share of neighbours that touch
+    touching: float = 0.0  # share of neighbouring digits that touch
     edge: bool = False
     blur: float = 0.5
     noise: float = 0.012
@@ -114,15 +114,15 @@ CONDITIONS: dict[str, Condition] = {
 
 
 def page_of(name: str, images: NDArray[np.uint8], labels: NDArray[np.integer], seed: int) -> SimulatedPage:
-    """A page of that condition, simulated once for all runs: it takes as long as to read it."""
-    made_by = Path(__file__).read_bytes() + f"{np.__version__} {PIL.__version__}".encode()
-    folder = ROOT / "build" / "pages-for-tests" / hashlib.sha256(made_by).hexdigest()[:16]
+    """Simulate a page under a named condition, or load it from the cache, as simulating is slow."""
+    version = Path(__file__).read_bytes() + f"{np.__version__} {PIL.__version__}".encode()
+    folder = ROOT / "build" / "pages-for-tests" / hashlib.sha256(version).hexdigest()[:16]
     file = folder / f"{name}-{seed}"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        whole = folder / f"{name}-{seed}-{os.getpid()}"
-        whole.write_bytes(pickle.dumps(simulate(CONDITIONS[name], images, labels, seed)))
-        whole.replace(file)
+        temporary = folder / f"{name}-{seed}-{os.getpid()}"
+        temporary.write_bytes(pickle.dumps(simulate(CONDITIONS[name], images, labels, seed)))
+        temporary.replace(file)
     page: SimulatedPage = pickle.loads(file.read_bytes())
     return page
 
@@ -130,11 +130,11 @@ def page_of(name: str, images: NDArray[np.uint8], labels: NDArray[np.integer], s
 def simulate(
     condition: Condition, images: NDArray[np.uint8], labels: NDArray[np.integer], seed: int
 ) -> SimulatedPage:
-    """Write digits drawn at random from `images` (N, 28, 28) on a page of that condition."""
+    """Simulate a page with digits chosen at random from `images` (N, 28, 28)."""
     rng = np.random.default_rng(seed)
     height = 1000 if sum(condition.rows) else 700
     sheet_width, sheet_height = 1400, height
-    scale = 2 if condition.width > 2000 else 1  # the sheet is made larger where the photograph will be
+    scale = 2 if condition.width > 2000 else 1  # a larger sheet for a larger photograph
     ink = np.zeros((sheet_height * scale, sheet_width * scale), np.float32)
     placed: list[tuple[int, int, NDArray[np.intp], NDArray[np.intp]]] = []
     _write(condition, images, labels, rng, ink, placed, scale)
@@ -143,6 +143,7 @@ def simulate(
 
 
 def _write(condition, images, labels, rng, ink, placed, scale) -> None:
+    """Write rows of digits into `ink`, and record their pixels in `placed`."""
     tall = condition.height * scale
     rows = len(condition.rows)
     pitch = ink.shape[0] / (rows + 0.35)
@@ -176,7 +177,7 @@ def _write(condition, images, labels, rng, ink, placed, scale) -> None:
 
 
 def _touch(ink, glyph, top, right) -> int:
-    """How far left a digit moves until its ink just meets the ink before it."""
+    """Move a digit to the left until its ink touches the ink before it; return its left edge."""
     before = ink[top : top + glyph.shape[0]] > 0.4
     for left in range(right, right - glyph.shape[1], -1):
         window = before[:, left : left + glyph.shape[1]]
@@ -186,7 +187,7 @@ def _touch(ink, glyph, top, right) -> int:
 
 
 def _glyph(image, tall, pen, condition, rng) -> Array:
-    """One digit at page resolution, ink 1 on 0, cropped to its box; its longer side is `tall` pixels."""
+    """Draw a digit at page resolution, ink 1 on 0, cropped to its box; its longer side is `tall` pixels."""
     fine = (
         Image.fromarray(image)
         .resize((112, 112), Image.Resampling.BICUBIC)
@@ -196,15 +197,15 @@ def _glyph(image, tall, pen, condition, rng) -> Array:
     ys, xs = np.nonzero(mask)
     factor = float(tall / max(np.ptp(ys) + 1, np.ptp(xs) + 1))
     size = round(112 * factor)
-    middle = _thin(mask)
-    if pen is None or not _says_the_same(middle, mask):
+    skeleton = _thin(mask)
+    if pen is None or not _skeleton_is_faithful(skeleton, mask):
         big = Image.fromarray((mask * 255).astype(np.uint8)).resize((size, size), Image.Resampling.BICUBIC)
         field = np.asarray(big.filter(ImageFilter.GaussianBlur(1.2 * factor)), np.float32) / 255
         glyph = np.clip((field - 0.5) * 4 * factor + 0.5, 0, 1)
     else:
-        ys, xs = np.nonzero(middle)
+        ys, xs = np.nonzero(skeleton)
         glyph = _stroke(ys, xs, size, factor, pen)
-    for _ in range(condition.gaps):  # a dry pen: the stroke misses a short piece
+    for _ in range(condition.gaps):  # a dry pen leaves gaps in the stroke
         ys, xs = np.nonzero(glyph > 0.5)
         at = int(rng.integers(len(ys)))
         width = max(0.03 * tall, 0.58 * (pen or 0.1 * tall))
@@ -223,19 +224,20 @@ def _glyph(image, tall, pen, condition, rng) -> Array:
     return glyph[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1].astype(np.float32)
 
 
-def _says_the_same(middle: NDArray[np.bool_], mask: NDArray[np.bool_]) -> bool:
-    """Whether a digit drawn again along its middle line covers what it covered: a loop that was filled with
-    ink thins to a single line, and what is then drawn is another figure.
+def _skeleton_is_faithful(skeleton: NDArray[np.bool_], mask: NDArray[np.bool_]) -> bool:
+    """Whether a digit redrawn along its skeleton resembles the original.
+
+    A loop filled with ink thins to a single line, and redrawing that gives another figure.
     """
-    ys, xs = np.nonzero(middle)
-    again = _stroke(ys, xs, mask.shape[0], 1.0, float(mask.sum()) / len(ys)) > 0.5
-    margin = (len(again) - len(mask)) // 2
-    again = again[margin:-margin, margin:-margin]
-    return float((again & mask).sum()) > 0.78 * float((again | mask).sum())
+    ys, xs = np.nonzero(skeleton)
+    redrawn = _stroke(ys, xs, mask.shape[0], 1.0, float(mask.sum()) / len(ys)) > 0.5
+    margin = (len(redrawn) - len(mask)) // 2
+    redrawn = redrawn[margin:-margin, margin:-margin]
+    return float((redrawn & mask).sum()) > 0.78 * float((redrawn | mask).sum())
 
 
 def _stroke(ys, xs, size, factor, pen) -> Array:
-    """A round pen of `pen` pixels across drawn along the middle line's points."""
+    """Draw a round pen with a diameter of `pen` pixels along the skeleton."""
     points = np.zeros((size + 8, size + 8), np.uint8)
     points[np.rint(ys * factor).astype(int) + 4, np.rint(xs * factor).astype(int) + 4] = 255
     reach = int(np.ceil(pen / 2 + factor)) + 2
@@ -247,15 +249,15 @@ def _stroke(ys, xs, size, factor, pen) -> Array:
     for y, x in zip(at_y, at_x, strict=True):
         window = padded[y : y + 2 * reach + 1, x : x + 2 * reach + 1]
         np.minimum(window, disc, out=window)
-    # Neighbouring points lie up to `factor` apart, so the edge is softened by about as much.
+    # Neighbouring points are up to `factor` apart, so blur the edge by about that much.
     crisp = np.clip((pen / 2 + 0.25 * factor - padded) + 0.5, 0, 1)
     soft = Image.fromarray((crisp * 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(0.35 * factor))
     field = np.asarray(soft, np.float32) / 255
     return np.clip((field - 0.5) * 3 + 0.5, 0, 1)
 
 
-def _goes(second: bool) -> NDArray[np.bool_]:
-    """Whether a pixel goes, by which of its neighbours are set: a bit each, clockwise from the one above."""
+def _removable(second: bool) -> NDArray[np.bool_]:
+    """Tabulate whether thinning removes a pixel, by its neighbours: a bit each, clockwise from the top."""
     around = [np.arange(256) >> bit & 1 for bit in range(8)]
     n, e, s, w = around[::2]
     count = sum(around)
@@ -264,29 +266,29 @@ def _goes(second: bool) -> NDArray[np.bool_]:
     return (count >= 2) & (count <= 6) & (turns == 1) & ends
 
 
-_GOES = (_goes(second=False), _goes(second=True))
+_REMOVABLE = (_removable(second=False), _removable(second=True))
 
 
 def _thin(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The middle line of a shape, one pixel wide (Zhang and Suen 1984)."""
+    """Thin a shape to its skeleton, one pixel wide (Zhang and Suen 1984)."""
     padded = np.pad(mask, 1).astype(np.uint8)
     image = padded[1:-1, 1:-1]
     height, width = image.shape
-    left = True
-    while left:
-        left = False
-        for goes in _GOES:
+    changed = True
+    while changed:
+        changed = False
+        for removable in _REMOVABLE:
             code = np.zeros_like(image)
             for bit, (y, x) in enumerate(((0, 1), (0, 2), (1, 2), (2, 2), (2, 1), (2, 0), (1, 0), (0, 0))):
                 code |= padded[y : y + height, x : x + width] << bit
-            gone = goes[code] & (image == 1)
-            image[gone] = 0
-            left |= bool(gone.any())
+            removed = removable[code] & (image == 1)
+            image[removed] = 0
+            changed |= bool(removed.any())
     return image == 1
 
 
 def _noise(rng, shape, scale) -> Array:
-    """Smooth noise of about unit strength whose bumps are `scale` pixels wide."""
+    """Make smooth noise with a std of about 1 and features of `scale` pixels."""
     small = rng.normal(0, 1, (max(2, int(shape[0] / scale) + 2), max(2, int(shape[1] / scale) + 2))).astype(
         np.float32
     )
@@ -294,7 +296,7 @@ def _noise(rng, shape, scale) -> Array:
 
 
 def _paper(condition, ink, rng, scale) -> list[Array]:
-    """The written sheet, three colours `(H, W)`."""
+    """Render the written sheet as three channels `(H, W)`."""
     shape = ink.shape
     paper = [np.full(shape, colour) for colour in np.float32(condition.paper)]
     if condition.grain:
@@ -328,14 +330,14 @@ def _paper(condition, ink, rng, scale) -> list[Array]:
         speck = 1 - 0.75 * np.clip(r - np.hypot(gy - cy, gx - cx) + 0.5, 0, 1)
         for plane in paper:
             plane[y0:y1, x0:x1] *= speck
-    without = 1 - ink
+    blank = 1 - ink
     paper = [
-        plane * without + colour * ink for plane, colour in zip(paper, np.float32(condition.ink), strict=True)
+        plane * blank + colour * ink for plane, colour in zip(paper, np.float32(condition.ink), strict=True)
     ]
     if condition.holes:
-        for place in (0.14, 0.38, 0.62, 0.86):
+        for position in (0.14, 0.38, 0.62, 0.86):
             gy, gx = np.ogrid[: shape[0], : int(0.07 * shape[1])]
-            hole = np.clip(17 * scale - np.hypot(gy - place * shape[0], gx - 0.03 * shape[1]) + 0.5, 0, 1)
+            hole = np.clip(17 * scale - np.hypot(gy - position * shape[0], gx - 0.03 * shape[1]) + 0.5, 0, 1)
             for plane in paper:
                 part = plane[:, : hole.shape[1]]
                 part[:] = part * (1 - hole) + 0.13 * hole
@@ -343,7 +345,7 @@ def _paper(condition, ink, rng, scale) -> list[Array]:
 
 
 def _homography(source, target) -> NDArray[np.float64]:
-    """The 3×3 map that takes four points to four others."""
+    """Solve for the 3 × 3 homography that maps four points to four others."""
     rows = []
     for (x, y), (u, v) in zip(source, target, strict=True):
         rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y, -u], [0, 0, 0, x, y, 1, -v * x, -v * y, -v]]
@@ -351,32 +353,33 @@ def _homography(source, target) -> NDArray[np.float64]:
 
 
 def _photograph(condition, sheet, placed, rng, scale) -> SimulatedPage:
+    """Photograph the sheet: perspective, light, blur, noise and JPEG compression."""
     height, width = sheet[0].shape
     turn = np.radians(rng.uniform(*condition.turn)) if not (condition.edge or condition.light == 0) else 0.0
     corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], float)
     margin = 0.07 if condition.table else 0.0
-    seen = (corners - (width / 2, height / 2)) @ np.array(
+    projected = (corners - (width / 2, height / 2)) @ np.array(
         [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
     )
     if condition.perspective:
-        seen += rng.uniform(-1, 1, seen.shape) * condition.perspective * height
+        projected += rng.uniform(-1, 1, projected.shape) * condition.perspective * height
     if condition.table or abs(turn) > np.radians(4):
-        seen -= (seen.min(0) + seen.max(0)) / 2
-        seen *= (1 - margin) / (np.abs(seen) / (width / 2, height / 2)).max(
+        projected -= (projected.min(0) + projected.max(0)) / 2
+        projected *= (1 - margin) / (np.abs(projected) / (width / 2, height / 2)).max(
             initial=1.0 if condition.table else 0.0
         )
-    seen += (width / 2, height / 2)
-    forward = _homography(corners, seen)
+    projected += (width / 2, height / 2)
+    forward = _homography(corners, projected)
     back = np.linalg.inv(forward)
     back /= back[2, 2]
     photo = []
     for plane, colour in zip(sheet, condition.paper, strict=True):
         outside = -1.0 if condition.table else float(colour)
-        seen_so = Image.fromarray(plane).transform(
+        transformed = Image.fromarray(plane).transform(
             (width, height), Image.Transform.PERSPECTIVE, tuple(back.ravel()[:8]),
             Image.Resampling.BILINEAR, fillcolor=outside,
         )  # fmt: skip
-        photo.append(np.asarray(seen_so))
+        photo.append(np.asarray(transformed))
     if condition.table:
         on_table = photo[0] < -0.5
         table = _table(condition, (height, width), rng, scale)
@@ -386,10 +389,10 @@ def _photograph(condition, sheet, placed, rng, scale) -> SimulatedPage:
     light = _light(condition, (height, width), rng)
     planes = [Image.fromarray((np.clip(plane * light, 0, 1) * 255).astype(np.uint8)) for plane in photo]
     factor = condition.width / width
-    small = (condition.width, round(height * factor))
+    size = (condition.width, round(height * factor))
     picture = Image.merge("RGB", planes)
     if factor < 1:
-        picture = picture.resize(small, Image.Resampling.LANCZOS)
+        picture = picture.resize(size, Image.Resampling.LANCZOS)
     if condition.blur:
         picture = picture.filter(
             ImageFilter.GaussianBlur(condition.blur * min(scale, condition.width / 1400))
@@ -402,7 +405,7 @@ def _photograph(condition, sheet, placed, rng, scale) -> SimulatedPage:
         noise += (0.6 * mean * 1.7)[..., None]
         picture = Image.fromarray(np.clip(array + noise, 0, 255).astype(np.uint8))
     if factor > 1:
-        picture = picture.resize(small, Image.Resampling.BICUBIC)
+        picture = picture.resize(size, Image.Resampling.BICUBIC)
     digits = []
     for digit, row, ys, xs in placed:
         points = np.stack([xs + 0.5, ys + 0.5, np.ones(len(xs))]).astype(float)
@@ -415,7 +418,7 @@ def _photograph(condition, sheet, placed, rng, scale) -> SimulatedPage:
 
 
 def _table(condition, shape, rng, scale) -> list[Array]:
-    """What the sheet lies on, three colours `(H, W)`."""
+    """Render the table under the sheet as three channels `(H, W)`."""
     if condition.table == "wood":
         rings = _noise(rng, shape, 400 * scale) * 3 + np.linspace(0, 14, shape[0])[:, None]
         stripe = 0.5 + 0.5 * np.sin(6.28 * (rings + 0.15 * _noise(rng, shape, 40 * scale)))
@@ -438,7 +441,7 @@ def _table(condition, shape, rng, scale) -> list[Array]:
 
 
 def _light(condition, shape, rng) -> Array:
-    """How bright each place is lit: falls off across the sheet, and a shadow with a crisp edge."""
+    """Compute the light: a falloff across the sheet, and a shadow with a hard edge."""
     y, x = (along.astype(np.float32) for along in np.ogrid[0 : 1 : shape[0] * 1j, 0 : 1 : shape[1] * 1j])
     angle = rng.uniform(0, 2 * np.pi)
     along = (x - 0.5) * np.cos(angle) + (y - 0.5) * np.sin(angle)

@@ -1,4 +1,4 @@
-"""Where things are that several tests look at."""
+"""Paths in the repository that several tests use."""
 
 from pathlib import Path
 

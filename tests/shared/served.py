@@ -1,4 +1,4 @@
-"""A real studio in a process of its own, and a plain client for its API."""
+"""A studio in its own process, and a client for its API."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-PATIENCE = 180.0
-"""Seconds that anything may take: a wait is for an event, and ends with it. A busy machine gives the worker
-little, as it lets others go first."""
+TIMEOUT = 180.0
+"""Seconds to wait for any event; generous, because the worker runs at low priority."""
 
 T = TypeVar("T")
 
 
-def until(found: Callable[[], T | None], otherwise: Callable[[], object] = lambda: "") -> T:
-    """What is found, as soon as there is something; `otherwise` tells what there was in the end."""
-    end = time.monotonic() + PATIENCE
-    while not (thing := found()):
-        assert time.monotonic() < end, f"it never was so: {otherwise()}"
+def wait_until(poll: Callable[[], T | None], describe: Callable[[], object] = lambda: "") -> T:
+    """Wait until `poll()` is true and return its result; `describe` explains a timeout."""
+    end = time.monotonic() + TIMEOUT
+    while not (result := poll()):
+        assert time.monotonic() < end, f"timed out: {describe()}"
         time.sleep(0.05)
-    return thing
+    return result
 
 
-class Served:
-    """A studio that listens at a free port, on a home of its own."""
+class Server:
+    """A studio with its own home, listening on a free port."""
 
     def __init__(self, folder: Path, *words: str, browser: str = "", home: Path | None = None) -> None:
-        """`folder` has its log, and is its home if no other is; the program `browser` shows its page."""
+        """Start a studio that logs to `folder`, which is also the default home, and opens `browser`."""
         self.home = home or folder
-        seen = ("LANTERNA_PRECISION",)  # what the tests are run in
         environment = {
-            key: value for key, value in os.environ.items() if key in seen or not key.startswith("LANTERNA_")
+            key: value
+            for key, value in os.environ.items()
+            if key == "LANTERNA_PRECISION" or not key.startswith("LANTERNA_")
         }
         environment |= {"LANTERNA_HOME": str(self.home), "LANTERNA_OFFLINE": "1", "BROWSER": browser}
         command = [sys.executable, "-m", "lanterna", "studio", *words]
@@ -67,88 +67,88 @@ class Served:
         headers: dict[str, str] | None = None,
         token: str | None = "",
     ) -> tuple[int, bytes, dict[str, str]]:
-        """One request as it is; `token` None sends none."""
-        sent = {} if token is None else {"Authorization": f"Bearer {token or self.token}"}
+        """Send a request; without a token if `token` is None."""
+        all_headers = {} if token is None else {"Authorization": f"Bearer {token or self.token}"}
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
-            sent["Content-Type"] = "application/json"
-        asked = urllib.request.Request(
-            self.base + path, data=body, method=method, headers={**sent, **(headers or {})}
+            all_headers["Content-Type"] = "application/json"
+        request = urllib.request.Request(
+            self.base + path, data=body, method=method, headers={**all_headers, **(headers or {})}
         )
-        opener = urllib.request.build_opener(_Stay)
+        opener = urllib.request.build_opener(_NoRedirects)
         try:
-            with opener.open(asked, timeout=PATIENCE) as answer:
-                return answer.status, answer.read(), dict(answer.headers)
+            with opener.open(request, timeout=TIMEOUT) as response:
+                return response.status, response.read(), dict(response.headers)
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.read(), dict(error.headers)
 
     def session(self) -> tuple[str, dict[str, str]]:
-        """What a browser has in which the link has been opened: the path to everything, and a cookie."""
+        """Open the studio's link as a browser does; return the session's base path and its cookie."""
         status, _, headers = self.request("GET", f"/?token={self.token}", token=None)
         assert status == 303
         return headers["location"].removesuffix("/"), {"Cookie": headers["set-cookie"].partition(";")[0]}
 
     def __call__(self, method: str, path: str, body: Any = None, **options: Any) -> Any:
-        """What the API answers, where it is asked properly."""
+        """Send a valid request to the API and return the response."""
         status, content, _ = self.request(method, path, body, **options)
         assert status < 300, (status, content[:400])
         return json.loads(content) if content else None
 
-    def refusal(self, method: str, path: str, body: Any = None, **options: Any) -> tuple[int, str]:
-        """The status and the words with which it is refused."""
+    def error(self, method: str, path: str, body: Any = None, **options: Any) -> tuple[int, str]:
+        """Send an invalid request; return the status and the error message."""
         status, content, _ = self.request(method, path, body, **options)
         assert status >= 400, (status, content[:400])
         return status, json.loads(content)["error"]
 
     def send(self, file: Path) -> dict[str, Any]:
-        """Send a picture."""
+        """Upload a picture."""
         found: dict[str, Any] = self(
             "POST", "/api/pictures", file.read_bytes(), headers={"Content-Type": "image/png"}
         )
         return found
 
     def start(self, kind: str, *, inputs: list[tuple[str, str]] = [], **fields: Any) -> str:  # noqa: B006
-        """Start a job, and give its id."""
-        notes = [{"role": role, "picture": picture} for role, picture in inputs]
-        found: str = self("POST", "/api/jobs", {"kind": kind, "inputs": notes, **fields})["id"]
+        """Start a job and return its id."""
+        job_inputs = [{"role": role, "picture": picture} for role, picture in inputs]
+        found: str = self("POST", "/api/jobs", {"kind": kind, "inputs": job_inputs, **fields})["id"]
         return found
 
-    def until(self, job: str, is_so: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """The job as soon as it is so."""
+    def wait_until(self, job: str, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Wait until the condition holds for a job and return the job."""
 
-        def found() -> dict[str, Any] | None:
-            now: dict[str, Any] = self("GET", f"/api/jobs/{job}")
-            return now if is_so(now) else None
+        def poll() -> dict[str, Any] | None:
+            current: dict[str, Any] = self("GET", f"/api/jobs/{job}")
+            return current if condition(current) else None
 
-        return until(found, lambda: self("GET", f"/api/jobs/{job}"))
+        return wait_until(poll, lambda: self("GET", f"/api/jobs/{job}"))
 
-    def ended(self, job: str) -> dict[str, Any]:
-        """The job once it has ended."""
-        return self.until(job, lambda found: found["state"] in ("done", "stopped", "failed"))
+    def wait(self, job: str) -> dict[str, Any]:
+        """Wait until a job has ended and return it."""
+        return self.wait_until(job, lambda found: found["state"] in ("done", "stopped", "failed"))
 
-    def stopped(self, job: str) -> dict[str, Any]:
-        """The job, which is stopped now, once it has ended."""
+    def stop(self, job: str) -> dict[str, Any]:
+        """Stop a job, wait until it has ended and return it."""
         self("PATCH", f"/api/jobs/{job}", {"state": "stopped"})
-        return self.ended(job)
+        return self.wait(job)
 
     def file(self, picture: str) -> bytes:
-        """A picture's file."""
+        """Download a picture's file."""
         status, content, _ = self.request("GET", f"/api/pictures/{picture}/file")
         assert status == 200
         return content
 
     @contextlib.contextmanager
     def events(self, after: int | None = None) -> Iterator[Iterator[tuple[int, str, Any]]]:
-        """The event stream, as (number, event, data)."""
+        """Open the event stream, as (number, event, data)."""
         headers = {"Authorization": f"Bearer {self.token}"}
         headers |= {} if after is None else {"Last-Event-ID": str(after)}
-        asked = urllib.request.Request(f"{self.base}/api/events", headers=headers)
-        with urllib.request.urlopen(asked, timeout=PATIENCE) as answer:
+        request = urllib.request.Request(f"{self.base}/api/events", headers=headers)
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
 
-            def each() -> Iterator[tuple[int, str, Any]]:
+            def events() -> Iterator[tuple[int, str, Any]]:
                 fields: dict[str, str] = {}
-                for line in answer:
+                for line in response:
                     name, _, value = line.decode().rstrip("\n").partition(": ")
                     if name:
                         fields[name] = value
@@ -156,30 +156,30 @@ class Served:
                         yield int(fields["id"]), fields["event"], json.loads(fields["data"])
                         fields = {}
 
-            yield each()
+            yield events()
 
     def workers(self) -> list[int]:
-        """The process that does jobs: the page goes before it."""
-        ours = os.getpriority(os.PRIO_PROCESS, self.process.pid)
-        return [each for each in self.helpers() if os.getpriority(os.PRIO_PROCESS, each) > ours]
+        """Return the processes that run jobs: those with a lower priority than the server."""
+        priority = os.getpriority(os.PRIO_PROCESS, self.process.pid)
+        return [pid for pid in self.processes() if os.getpriority(os.PRIO_PROCESS, pid) > priority]
 
-    def helpers(self) -> list[int]:
-        """The processes in which the studio works: on Linux they are forked from one that it has started."""
-        ours = self.process.pid
-        forked = [each for forking in _children(ours, "forkserver") for each in _children(forking)]
-        return forked or _children(ours, "spawn_main")
+    def processes(self) -> list[int]:
+        """Return the studio's child processes; on Linux they are forked by a fork server."""
+        server = self.process.pid
+        forked = [pid for fork_server in _children(server, "forkserver") for pid in _children(fork_server)]
+        return forked or _children(server, "spawn_main")
 
     def kill(self) -> None:
-        """End it as a power cut would: the server alone, without a word."""
+        """Kill the server process without warning, as a power cut would."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
         self._close()
 
     def close(self, by: signal.Signals = signal.SIGINT) -> None:
-        """End it, as Ctrl-C does or by another signal."""
+        """Close the studio with a signal, by default Ctrl-C's."""
         if self.process.poll() is None:
             self.process.send_signal(by)
-            assert self.process.wait(PATIENCE) == 0, self.log_file.read_text()
+            assert self.process.wait(TIMEOUT) == 0, self.log_file.read_text()
         self._close()
 
     def _close(self) -> None:
@@ -188,15 +188,15 @@ class Served:
         self.log.close()
 
 
-def _children(pid: int, doing: str = "") -> list[int]:
-    """The processes that one has started, whose command has `doing` in it."""
-    found = subprocess.run(["pgrep", "-P", str(pid), "-f", doing or "."], capture_output=True, text=True)
+def _children(pid: int, pattern: str = "") -> list[int]:
+    """Return the child processes whose command line contains a pattern."""
+    found = subprocess.run(["pgrep", "-P", str(pid), "-f", pattern or "."], capture_output=True, text=True)
     return [int(line) for line in found.stdout.split()]
 
 
-class _Stay(urllib.request.HTTPRedirectHandler):
-    """Redirections are looked at, not followed."""
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A handler that does not follow redirects, so that tests can check them."""
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
-        """Not followed."""
+        """Do not follow a redirect."""
         return

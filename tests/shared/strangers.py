@@ -1,4 +1,4 @@
-"""What another user of this machine sees of our processes: where they listen, and which files are open."""
+"""What other users of this machine can reach: listening sockets and accessible files."""
 
 from __future__ import annotations
 
@@ -12,40 +12,41 @@ import psutil
 if TYPE_CHECKING:
     from pathlib import Path
 
-Place = tuple[str, int]
+Address = tuple[str, int]
 
 
-def tree(pid: int) -> list[psutil.Process]:
-    """A process and all that it started, directly or through others."""
+def process_tree(pid: int) -> list[psutil.Process]:
+    """Return a process and all its descendants."""
     process = psutil.Process(pid)
     return [process, *process.children(recursive=True)]
 
 
-def listening(pid: int) -> set[Place]:
-    """The addresses and ports at which a process or one that it started waits for whoever comes."""
-    found: set[Place] = set()
-    for process in tree(pid):
+def listening_sockets(pid: int) -> set[Address]:
+    """Return the addresses and ports on which a process or its descendants listen."""
+    found: set[Address] = set()
+    for process in process_tree(pid):
         with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-            for each in process.net_connections("inet"):
-                if each.status == psutil.CONN_LISTEN or (each.type == socket.SOCK_DGRAM and not each.raddr):
-                    found.add((each.laddr.ip, each.laddr.port))
+            for connection in process.net_connections("inet"):
+                is_udp = connection.type == socket.SOCK_DGRAM and not connection.raddr
+                if connection.status == psutil.CONN_LISTEN or is_udp:
+                    found.add((connection.laddr.ip, connection.laddr.port))
     return found
 
 
-def is_loopback(place: Place) -> bool:
-    """Whether only this machine reaches it."""
-    address = ipaddress.ip_address(place[0])
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+def is_loopback(address: Address) -> bool:
+    """Whether an address is reachable from this machine only."""
+    ip = ipaddress.ip_address(address[0])
+    return (getattr(ip, "ipv4_mapped", None) or ip).is_loopback
 
 
-def asked(place: Place, path: str) -> bytes:
-    """The first that comes back when somebody asks for a page: nothing where the connection is closed."""
-    with contextlib.suppress(OSError), socket.create_connection(place, 60) as connection:
+def fetch(address: Address, path: str) -> bytes:
+    """Request a page; return the start of the response, empty if the connection is closed."""
+    with contextlib.suppress(OSError), socket.create_connection(address, 60) as connection:
         connection.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
         return connection.recv(4096)
     return b""
 
 
-def open_to_all(folder: Path) -> list[Path]:
-    """What in a folder others may look into or change."""
+def world_accessible(folder: Path) -> list[Path]:
+    """List the files in a folder that other users may read or change."""
     return [path for path in folder.iterdir() if path.lstat().st_mode & 0o077]

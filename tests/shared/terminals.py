@@ -1,4 +1,4 @@
-"""A terminal of the tests' own: programs run in it, and what they draw there is decoded back to pixels."""
+"""A pseudo-terminal for tests: run programs in it, and decode their drawings to pixels."""
 
 import base64
 import contextlib
@@ -20,19 +20,19 @@ from PIL import Image
 
 
 def decode_kitty(text):
-    """The picture of one transmission, and its keys."""
-    pieces = re.findall(r"\x1b_G([^;]*);([^\x1b]*)\x1b\\", text)
-    keys = dict(key.split("=") for key in pieces[0][0].split(","))
-    assert [dict(key.split("=") for key in k.split(","))["m"] for k, _ in pieces] == [
-        *["1"] * (len(pieces) - 1),
+    """Decode one transmission of the Kitty protocol; return the picture and its keys."""
+    chunks = re.findall(r"\x1b_G([^;]*);([^\x1b]*)\x1b\\", text)
+    keys = dict(key.split("=") for key in chunks[0][0].split(","))
+    assert [dict(key.split("=") for key in k.split(","))["m"] for k, _ in chunks] == [
+        *["1"] * (len(chunks) - 1),
         "0",
     ]
-    assert all(len(piece) <= 4096 for _, piece in pieces)
-    return Image.open(io.BytesIO(base64.standard_b64decode("".join(p for _, p in pieces)))), keys
+    assert all(len(chunk) <= 4096 for _, chunk in chunks)
+    return Image.open(io.BytesIO(base64.standard_b64decode("".join(p for _, p in chunks)))), keys
 
 
 def decode_blocks(text):
-    """The picture of half blocks `(H, W, 3)`."""
+    """Decode half blocks to a picture `(H, W, 3)`."""
     rows = []
     for line in text.split("\n"):
         upper, lower, above, below = [], [], None, None
@@ -48,23 +48,23 @@ def decode_blocks(text):
     return np.array(rows)
 
 
-# So many letters are more than the 64 KB that the system takes from a program before they are read.
+# A drawing of this size exceeds the 64 KB that the system buffers, so the program must wait for the reader.
 LARGE = {"rows": 100, "columns": 300}
 
 
 @contextlib.contextmanager
 def terminal(rows, columns, letter, stop_at, stop):
-    """A terminal to write to, and the list of what comes; `stop` is called as soon as `stop_at` has come."""
-    ours, theirs = pty.openpty()
+    """Open a terminal and the list of its output; call `stop` as soon as `stop_at` was written."""
+    primary, secondary = pty.openpty()
     size = (rows, columns, columns * letter[0], rows * letter[1])
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", *size))
+    fcntl.ioctl(secondary, termios.TIOCSWINSZ, struct.pack("HHHH", *size))
     written, stopped = [], []
 
     def listen():
         while True:
             try:
-                data = os.read(ours, 65536)
-            except OSError:  # the other side has been closed
+                data = os.read(primary, 65536)
+            except OSError:  # the other end was closed
                 return
             if not data:
                 return
@@ -75,55 +75,59 @@ def terminal(rows, columns, letter, stop_at, stop):
 
     listener = threading.Thread(target=listen)
     listener.start()
-    yield theirs, written
+    yield secondary, written
     listener.join()
-    os.close(ours)
+    os.close(primary)
 
 
-# Of whoever runs the tests. Without a buffer Python loses what a signal cuts off.
-NOT_OURS = ("NO_COLOR", "TMUX", "STY", "COLORTERM", "TERM_PROGRAM", "PYTHONUNBUFFERED")
+# Variables of the user's environment. With PYTHONUNBUFFERED a signal would truncate the output.
+_UNSET = ("NO_COLOR", "TMUX", "STY", "COLORTERM", "TERM_PROGRAM", "PYTHONUNBUFFERED")
 
 
 def text_of(written):
     return b"".join(written).decode().replace("\r\n", "\n")
 
 
-def in_a_terminal(argv, *, rows=24, columns=80, letter=(0, 0), stop_at=None, **environment):
-    """Run a program with a terminal as its standard error. Gives what it wrote there, and its exit code.
+def run_in_terminal(argv, *, rows=24, columns=80, letter=(0, 0), stop_at=None, **environment):
+    """Run a program with a terminal as its standard error; return its output there and its exit code.
 
-    It is sent SIGINT, as Ctrl-C does, as soon as it has written `stop_at`. In a terminal that is `LARGE` it
-    is still drawing then, however slow this process is.
+    It receives SIGINT, as from Ctrl-C, as soon as it has written `stop_at`. In a `LARGE` terminal it is still
+    drawing then, however slow this process is.
     """
-    kept = {name: value for name, value in os.environ.items() if name not in NOT_OURS}
+    inherited = {name: value for name, value in os.environ.items() if name not in _UNSET}
     with terminal(rows, columns, letter, stop_at, lambda: process.send_signal(signal.SIGINT)) as (
-        place,
-        said,
+        descriptor,
+        written,
     ):
         process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=place, env=kept | environment
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=descriptor,
+            env=inherited | environment,
         )
-        os.close(place)
+        os.close(descriptor)
         process.communicate(timeout=600)
-    return text_of(said), process.returncode
+    return text_of(written), process.returncode
 
 
-def here_in_a_terminal(run, *, rows=24, columns=80, letter=(0, 0), stop_at=None, **environment):
-    """Call a function as `in_a_terminal` runs a program, in this process. Gives what it returned, too."""
+def call_in_terminal(run, *, rows=24, columns=80, letter=(0, 0), stop_at=None, **environment):
+    """Call a function in this process with a terminal as standard error; return its output and its result."""
     interrupt = partial(os.kill, os.getpid(), signal.SIGINT)
     with (
-        terminal(rows, columns, letter, stop_at, interrupt) as (place, said),
+        terminal(rows, columns, letter, stop_at, interrupt) as (descriptor, written),
         pytest.MonkeyPatch.context() as patch,
-        os.fdopen(place, "w", encoding="utf-8") as stream,
+        os.fdopen(descriptor, "w", encoding="utf-8") as stream,
     ):
-        for name in NOT_OURS:
+        for name in _UNSET:
             patch.delenv(name, raising=False)
         for name, value in environment.items():
             patch.setenv(name, value)
         patch.setattr("sys.stderr", stream)
-        returned = run()
-    return text_of(said), returned
+        result = run()
+    return text_of(written), result
 
 
 def drawings(text, rows):
-    """What was drawn each time: between the ways up to its first row."""
+    """Split the output into drawings, at the escape sequences that move the cursor up to the first row."""
     return text.split(f"\x1b[{rows}A")[1:]

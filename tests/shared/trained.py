@@ -1,7 +1,7 @@
-"""The digit networks that many tests read with: trained once, then copied from a cache.
+"""The digit networks that many tests use: trained once, then copied from a cache.
 
-Training them takes most of two minutes of a processor without bfloat16. What is cached is keyed by the code
-that makes it and by the arithmetic of the machine, so that a change of either trains anew.
+Training takes almost two minutes on a CPU without bfloat16. The cache's key is a hash of the code that trains
+them and of the machine's arithmetic, so a change of either trains them again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from places import ROOT
 
 NAMES = ("conv", "dense")
 _SOURCE = Path(lanterna.__file__).parent
-_MADE_BY = (
+_TRAINING_CODE = (
     "devices.py",
     "images/digits.py",
     "networks/*.py",
@@ -33,10 +33,10 @@ _MADE_BY = (
 )
 
 
-def cache_of_networks() -> Path:
-    """The folder of the networks as the code that is here trains them."""
+def trained_cache() -> Path:
+    """Return the cache folder of the networks that the current code trains."""
     key = hashlib.sha256()
-    for pattern in _MADE_BY:
+    for pattern in _TRAINING_CODE:
         for file in sorted(_SOURCE.glob(pattern)):
             key.update(file.read_bytes())
     arithmetic = (
@@ -48,13 +48,13 @@ def cache_of_networks() -> Path:
     return ROOT / "build" / "trained-for-tests" / key.hexdigest()[:16]
 
 
-def put_trained(home: Path) -> None:
-    """Put `conv` and `dense`, as `lanterna read` and `look` train them where there are none, into a home."""
-    cache = cache_of_networks()
+def install_trained(home: Path) -> None:
+    """Install `conv` and `dense` in a home, as `lanterna read` and `look` train them if they are missing."""
+    cache = trained_cache()
     cache.mkdir(parents=True, exist_ok=True)
     for name in NAMES:
         with (cache / f"{name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # the other processes of the run wait, and copy
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the other test processes wait, and copy
             if not (cache / name).exists():
                 _train(name, home, cache)
         if not (home / "networks" / name).exists():
@@ -73,11 +73,11 @@ def _train(name: str, home: Path, cache: Path) -> None:
 
 
 def main() -> None:
-    """Train them before the tests begin, with all cores, so that no test waits for another."""
+    """Train the networks before the tests, on all cores, so that no test waits for another."""
     shelf.fetch(shelf.ITEMS)
     with tempfile.TemporaryDirectory() as home:
         (Path(home) / "shelf").symlink_to(settings.shelf_folder().resolve(), target_is_directory=True)
-        put_trained(Path(home))
+        install_trained(Path(home))
 
 
 if __name__ == "__main__":

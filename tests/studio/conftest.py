@@ -9,7 +9,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from served import Served
+    from served import Server
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +18,7 @@ def nothing_goes_on(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if "studio" not in request.fixturenames:
         return
-    studio: Served = request.getfixturevalue("studio")
+    studio: Server = request.getfixturevalue("studio")
     for job in studio("GET", "/api/jobs"):
         if job["state"] in ("queued", "running", "paused"):
-            studio.stopped(job["id"])
+            studio.stop(job["id"])

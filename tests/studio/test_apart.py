@@ -17,13 +17,13 @@ from lanterna.errors import UsageError
 from lanterna.surfaces.studio.apart import Apart
 from lanterna.surfaces.studio.routes.pictures import take_in
 from lanterna.surfaces.studio.studio import Studio
-from served import PATIENCE
+from served import TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from pathlib import Path
 
-    from served import Served
+    from served import Server
 
 pytestmark = pytest.mark.slow
 
@@ -39,9 +39,9 @@ def test_what_takes_too_long_is_ended_even_where_python_does_not_come_to_its_tur
         apart = Apart(0.2)
         with pytest.raises(BrokenProcessPool):
             await apart.do(sum, range(2**62))  # one call, in C
-        apart.seconds = PATIENCE
+        apart.seconds = TIMEOUT
         assert await apart.do(sum, range(3)) == 3
-        going_on = asyncio.create_task(apart.do(time.sleep, 10 * PATIENCE))
+        going_on = asyncio.create_task(apart.do(time.sleep, 10 * TIMEOUT))
         await asyncio.sleep(0.1)
         apart.close()
         with pytest.raises(BrokenProcessPool):
@@ -58,7 +58,7 @@ def test_a_picture_that_takes_too_long_is_refused_and_nothing_of_it_stays(tmp_pa
             with pytest.raises(UsageError, match="cannot be decoded within 60 seconds"):
                 await take_in(studio, tmp_path / "a.png", "upload", "")
             assert not list((tmp_path / "studio/pictures").iterdir())
-            studio.decoder.seconds = PATIENCE
+            studio.decoder.seconds = TIMEOUT
             assert (await take_in(studio, tmp_path / "a.png", "upload", ""))["width"] == 64
 
     save_picture(torch.rand(3, 48, 64), tmp_path / "a.png")
@@ -70,9 +70,9 @@ def test_a_picture_that_takes_too_long_is_refused_and_nothing_of_it_stays(tmp_pa
     [(many_scans(1200), "scans"), (png(1, 200_000_000, 8, 0, bytes(1000)), "sides of at most")],
 )
 def test_small_files_that_cost_minutes_are_refused_at_once(
-    studio: Served, content: bytes, words: str
+    studio: Server, content: bytes, words: str
 ) -> None:
     for path in ("/api/pictures", "/api/classify"):
-        status, told = studio.refusal("POST", path, content, headers={"Content-Type": "image/png"})
+        status, told = studio.error("POST", path, content, headers={"Content-Type": "image/png"})
         assert (status, words in told) == (422, True), (path, told)
     assert not list((studio.home / "studio/incoming").iterdir())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lanterna.techniques.dream.algorithm import Dream
-from served import Served
+from served import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,14 +22,14 @@ _NOT_OURS = "use_after_free,positive_data_acceptance,unsupported_method"
 
 
 @pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    served = Served(tmp_path_factory.mktemp("described"))
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    served = Server(tmp_path_factory.mktemp("described"))
     yield served
     served.close()
 
 
-def test_the_api_is_as_described(studio: Served, tmp_path: Path) -> None:
-    studio.ended(studio.start("random", settings={"width": 32, "height": 32}))
+def test_the_api_is_as_described(studio: Server, tmp_path: Path) -> None:
+    studio.wait(studio.start("random", settings={"width": 32, "height": 32}))
     command = [
         sys.executable, "-m", "schemathesis.cli", "run", f"{studio.base}/api/openapi.json",
         "--header", f"Authorization: Bearer {studio.token}", "--exclude-path", "/api/events",
@@ -41,7 +41,7 @@ def test_the_api_is_as_described(studio: Served, tmp_path: Path) -> None:
     assert found.returncode == 0, found.stdout[-6000:]
 
 
-def test_recipes_are_described_from_their_own_fields(studio: Served) -> None:
+def test_recipes_are_described_from_their_own_fields(studio: Server) -> None:
     kinds = {each["kind"]: each for each in studio("GET", "/api/techniques")["techniques"]}
     assert {"dream", "style", "instant", "paint", "train", "random", "feature"} <= kinds.keys()
     properties = kinds["dream"]["schema"]["properties"]
@@ -53,9 +53,9 @@ def test_recipes_are_described_from_their_own_fields(studio: Served) -> None:
         assert {*kind["live"], *kind["plain"], *kind["hidden"]} <= kind["schema"]["properties"].keys()
 
 
-def test_what_is_wrong_about_a_body_is_said_in_one_line(studio: Served) -> None:
+def test_what_is_wrong_about_a_body_is_said_in_one_line(studio: Server) -> None:
     job = studio.start("random", settings={"width": 32, "height": 32})
-    picture = studio.ended(job)["picture"]
+    picture = studio.wait(job)["picture"]
     of_a_job = "kind, settings, preset, inputs, title, parent, at"
     for method, path, body, line in (
         ("POST", "jobs", {"kind": "random", "colour": 1}, f"there is no 'colour' here: there is {of_a_job}"),
@@ -80,8 +80,8 @@ def test_what_is_wrong_about_a_body_is_said_in_one_line(studio: Served) -> None:
          "there is no 'star' here: there is starred, title"),
         ("PATCH", "networks/mine", {"name": 3}, "name is of another type"),
     ):  # fmt: skip
-        assert studio.refusal(method, f"/api/{path}", body) == (422, line)
-    assert "answer" in studio.refusal("POST", "/api/lessons/gates/check", {"exercise": 1})[1]
+        assert studio.error(method, f"/api/{path}", body) == (422, line)
+    assert "answer" in studio.error("POST", "/api/lessons/gates/check", {"exercise": 1})[1]
 
 
 def test_the_page_is_there_before_torch() -> None:
@@ -92,7 +92,7 @@ def test_the_page_is_there_before_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-def test_each_file_of_the_page_is_kept_by_the_browser(studio: Served) -> None:
+def test_each_file_of_the_page_is_kept_by_the_browser(studio: Server) -> None:
     status, content, headers = studio.request("GET", "/web/look.js?v=1")
     assert (status, headers["content-type"]) == (200, "text/javascript; charset=utf-8")
     assert "immutable" in headers["cache-control"]

@@ -13,7 +13,7 @@ from PIL import Image
 from lanterna.errors import LanternaError, UsageError
 from lanterna.images import read_recipe
 from lanterna.surfaces.studio.store import Store, new_id
-from served import Served, until
+from served import Server, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    served = Served(tmp_path_factory.mktemp("gallery"))
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    served = Server(tmp_path_factory.mktemp("gallery"))
     for seed, title in ((1, "First light"), (2, "Second"), (3, "Third light")):
-        served.ended(served.start("random", settings={"width": 48, "height": 32, "seed": seed}, title=title))
+        served.wait(served.start("random", settings={"width": 48, "height": 32, "seed": seed}, title=title))
     yield served
     served.close()
 
@@ -36,11 +36,11 @@ def store(tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
-def titles(studio: Served, query: str = "") -> list[str]:
+def titles(studio: Server, query: str = "") -> list[str]:
     return [each["title"] for each in studio("GET", f"/api/gallery{query}")]
 
 
-def test_pictures_are_found_again(studio: Served) -> None:
+def test_pictures_are_found_again(studio: Server) -> None:
     assert titles(studio) == ["Third light", "Second", "First light"]
     assert titles(studio, "?words=LIGHT+third") == ["Third light"]
     assert titles(studio, "?words=palette%20light") == ["Third light", "First light"]
@@ -48,10 +48,10 @@ def test_pictures_are_found_again(studio: Served) -> None:
     assert titles(studio, "?room=dream") == []
     newest = studio("GET", "/api/gallery?limit=1")
     assert titles(studio, f"?before={newest[0]['id']}") == ["Second", "First light"]
-    assert studio.refusal("GET", "/api/gallery?limit=0")[0] == 422
+    assert studio.error("GET", "/api/gallery?limit=0")[0] == 422
 
 
-def test_stars_titles_and_deleting_can_be_undone(studio: Served) -> None:
+def test_stars_titles_and_deleting_can_be_undone(studio: Server) -> None:
     picture = studio("GET", "/api/gallery?words=second")[0]["id"]
     studio("PATCH", f"/api/gallery/{picture}", {"starred": True, "title": "Renamed"})
     assert titles(studio, "?starred=1") == ["Renamed"]
@@ -60,11 +60,11 @@ def test_stars_titles_and_deleting_can_be_undone(studio: Served) -> None:
     assert titles(studio) == ["Third light", "First light"]
     studio("POST", f"/api/gallery/{picture}/restore")
     assert titles(studio) == ["Third light", "Renamed", "First light"]
-    assert studio.refusal("PATCH", f"/api/gallery/{picture}", {"starred": "yes"})[0] == 422
-    assert studio.refusal("PATCH", f"/api/gallery/{new_id()}", {"starred": True})[0] == 404
+    assert studio.error("PATCH", f"/api/gallery/{picture}", {"starred": "yes"})[0] == 422
+    assert studio.error("PATCH", f"/api/gallery/{new_id()}", {"starred": True})[0] == 404
 
 
-def test_a_picture_gives_its_settings_back_wherever_it_comes_from(studio: Served) -> None:
+def test_a_picture_gives_its_settings_back_wherever_it_comes_from(studio: Server) -> None:
     made = studio("GET", "/api/gallery?words=first")[0]
     file = studio.file(made["id"])
     assert read_recipe(file).seed == 1
@@ -80,7 +80,7 @@ def test_a_picture_gives_its_settings_back_wherever_it_comes_from(studio: Served
     assert again["id"] == made["id"]
 
 
-def test_a_photograph_is_kept_the_way_up_that_it_was_taken(studio: Served) -> None:
+def test_a_photograph_is_kept_the_way_up_that_it_was_taken(studio: Server) -> None:
     photo, file = Image.new("RGB", (60, 20), (200, 30, 30)), io.BytesIO()
     exif = Image.Exif()
     exif[274] = 6
@@ -96,7 +96,7 @@ def test_a_photograph_is_kept_the_way_up_that_it_was_taken(studio: Served) -> No
     assert Image.open(io.BytesIO(thumbnail)).size == (20, 60)
 
 
-def test_pictures_are_taken_out(studio: Served) -> None:
+def test_pictures_are_taken_out(studio: Server) -> None:
     made = studio("GET", "/api/gallery")
     ids = ",".join(each["id"] for each in made)
     _, content, headers = studio.request("GET", f"/api/gallery/export.zip?ids={ids}")
@@ -108,12 +108,12 @@ def test_pictures_are_taken_out(studio: Served) -> None:
     assert headers["content-type"] == "application/pdf"
     assert content.startswith(b"%PDF")
     assert content.count(b"/Type /Page\n") == 2  # fifteen pictures, twelve a page
-    assert studio.refusal("GET", "/api/gallery/export.zip")[0] == 422
+    assert studio.error("GET", "/api/gallery/export.zip")[0] == 422
     incoming = studio.home / "studio" / "incoming"
-    until(lambda: not list(incoming.iterdir()))  # as soon as it has been sent
+    wait_until(lambda: not list(incoming.iterdir()))  # as soon as it has been sent
 
 
-def test_who_was_away_is_told_each_change_once(studio: Served) -> None:
+def test_who_was_away_is_told_each_change_once(studio: Server) -> None:
     with studio.events() as events:
         number, event, _ = next(events)
         assert event == "hello"

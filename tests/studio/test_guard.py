@@ -30,12 +30,12 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from browsing import WHILE
+from browsing import TIMEOUT_MS
 from lanterna.surfaces.cli import main
 from lanterna.surfaces.studio.connections import Connection
 from lanterna.surfaces.studio.guard import Guard
 from lanterna.surfaces.studio.routes import failures
-from served import PATIENCE, Served, until
+from served import TIMEOUT, Server, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,13 +57,13 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def studio(told: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    served = Served(tmp_path_factory.mktemp("guarded"), browser=f"{told.with_name('program')} %s")
+def studio(told: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    served = Server(tmp_path_factory.mktemp("guarded"), browser=f"{told.with_name('program')} %s")
     yield served
     served.close()
 
 
-def test_a_name_that_is_bound_to_this_machine_from_elsewhere_is_refused(studio: Served) -> None:
+def test_a_name_that_is_bound_to_this_machine_from_elsewhere_is_refused(studio: Server) -> None:
     port = studio.port
     for host in ("evil.example", f"evil.example:{port}", "127.0.0.1", f"127.0.0.1.evil.example:{port}",
                  f"localhost@evil.example:{port}", f"[::1]:{port + 1}", "", f"10.0.0.1:{port}",
@@ -71,7 +71,7 @@ def test_a_name_that_is_bound_to_this_machine_from_elsewhere_is_refused(studio: 
                  f"localhost/:{port}", f"localhost:{port}:{port}", f"localhost :{port}", f"localhost:+{port}",
                  f"::1:{port}", f"[127.0.0.1]:{port}", f"[[::1]]:{port}", f"LOCALHOST.:{port}"):  # fmt: skip
         for method, path in (("GET", "/api/jobs"), ("GET", "/"), ("POST", "/api/jobs")):
-            status, words = studio.refusal(method, path, headers={"Host": host})
+            status, words = studio.error(method, path, headers={"Host": host})
             assert (status, "another name" in words) == (403, True), host
     for name in ("localhost", "LocalHost", "127.0.0.1", "[::1]"):
         host = f"{name}:{port}"
@@ -88,54 +88,54 @@ def test_a_name_that_is_bound_to_this_machine_from_elsewhere_is_refused(studio: 
         {"Sec-Fetch-Site": "same-site"},
     ],
 )
-def test_another_site_cannot_use_the_browser_of_the_person(studio: Served, headers: dict[str, str]) -> None:
+def test_another_site_cannot_use_the_browser_of_the_person(studio: Server, headers: dict[str, str]) -> None:
     path_of_session, cookie = studio.session()
     sent = {**headers, **JSON, **cookie}
     before = studio("GET", "/api/jobs")
     body = json.dumps({"kind": "random", "settings": {"width": 8, "height": 8}}).encode()
     for method, path in (("POST", "/api/jobs"), ("GET", "/api/gallery"), ("GET", "/api/events")):
-        status, words = studio.refusal(
+        status, words = studio.error(
             method, path_of_session + path, body if method == "POST" else None, headers=sent, token=None
         )
         assert (status, "another site" in words) == (403, True)
     assert studio("GET", "/api/jobs") == before
 
 
-def test_a_form_of_another_site_is_no_json(studio: Served) -> None:
+def test_a_form_of_another_site_is_no_json(studio: Server) -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
-        assert studio.refusal("POST", "/api/jobs", b"{}", headers={"Content-Type": kind})[0] == 415
+        assert studio.error("POST", "/api/jobs", b"{}", headers={"Content-Type": kind})[0] == 415
 
 
-def test_our_own_page_may(studio: Served) -> None:
+def test_our_own_page_may(studio: Server) -> None:
     path, cookie = studio.session()
     sent = {
         "Origin": f"http://127.0.0.1:{studio.port}", "Sec-Fetch-Site": "same-origin", **cookie,
         "Host": f"127.0.0.1:{studio.port}",
     }  # fmt: skip
     job = {"kind": "nonsense"}
-    assert studio.refusal("POST", f"{path}/api/jobs", job, headers=sent, token=None)[0] == 422
+    assert studio.error("POST", f"{path}/api/jobs", job, headers=sent, token=None)[0] == 422
     # A link to the studio from another site only opens it.
     link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
     for page in ("/", f"{path}/"):
         assert studio.request("GET", page, headers=link, token=None)[0] == 200
 
 
-def test_a_cookie_is_worth_nothing_to_who_only_has_the_cookie(studio: Served) -> None:
+def test_a_cookie_is_worth_nothing_to_who_only_has_the_cookie(studio: Server) -> None:
     path, cookie = studio.session()
     assert studio.request("GET", f"{path}/api/jobs", headers=cookie, token=None)[0] == 200
     value = cookie["Cookie"].partition("=")[2]
-    assert studio.refusal("GET", "/api/jobs", token=value)[0] == 401
-    assert studio.refusal("GET", f"/?token={value}", token=None)[0] == 401
+    assert studio.error("GET", "/api/jobs", token=value)[0] == 401
+    assert studio.error("GET", f"/?token={value}", token=None)[0] == 401
     for elsewhere in ("", "//", "/x", path[:-1], f"{path}x", f"/x{path}"):
-        assert studio.refusal("GET", f"{elsewhere}/api/jobs", headers=cookie, token=None)[0] == 401
+        assert studio.error("GET", f"{elsewhere}/api/jobs", headers=cookie, token=None)[0] == 401
     # Nor is the path to who only has the path; and a cookie that another server has set does not hide ours.
     for none in ({}, {"Cookie": "lanterna="}, {"Cookie": "lanterna=x; path=/"}):
-        assert studio.refusal("GET", f"{path}/api/jobs", headers=none, token=None)[0] == 401
+        assert studio.error("GET", f"{path}/api/jobs", headers=none, token=None)[0] == 401
     for more in (f"lanterna=x; {cookie['Cookie']}", f"{cookie['Cookie']}; lanterna=x; odd; =; @=1"):
         assert studio.request("GET", f"{path}/api/jobs", headers={"Cookie": more}, token=None)[0] == 200
 
 
-def test_another_server_of_this_host_is_sent_no_cookie(studio: Served, browser: Browser) -> None:
+def test_another_server_of_this_host_is_sent_no_cookie(studio: Server, browser: Browser) -> None:
     sent: list[dict[str, str]] = []
 
     class Other(http.server.BaseHTTPRequestHandler):
@@ -153,7 +153,7 @@ def test_another_server_of_this_host_is_sent_no_cookie(studio: Served, browser: 
     try:
         page = context.new_page()
         page.goto(studio.address)
-        expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=WHILE)
+        expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=TIMEOUT_MS)
         (cookie,) = context.cookies()
         assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
         assert page.evaluate("document.cookie") == ""
@@ -161,7 +161,7 @@ def test_another_server_of_this_host_is_sent_no_cookie(studio: Served, browser: 
         elsewhere = f"http://127.0.0.1:{other.server_port}/"
         context.new_page().goto(f"{elsewhere}api/jobs", wait_until="commit")
         page.evaluate("url => { location.href = url; }", elsewhere)
-        until(lambda: len(sent) > 1)
+        wait_until(lambda: len(sent) > 1)
     finally:
         context.close()
         other.shutdown()
@@ -181,9 +181,9 @@ def heeding(number: signal.Signals) -> Iterator[None]:
 
 
 def test_the_browser_is_given_a_file_for_this_user_alone(
-    studio: Served, told: Path, browser: Browser
+    studio: Server, told: Path, browser: Browser
 ) -> None:
-    until(told.exists)
+    wait_until(told.exists)
     given = told.read_text().strip()
     file = Path(urlsplit(given).path)
     assert file in leading_to(studio)
@@ -191,7 +191,7 @@ def test_the_browser_is_given_a_file_for_this_user_alone(
     assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
     page = browser.new_page()
     page.goto(given)
-    expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=WHILE)
+    expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=TIMEOUT_MS)
     assert page.url.partition("#")[0] == f"{studio.base}/"
     page.close()
     told.unlink()
@@ -199,11 +199,11 @@ def test_the_browser_is_given_a_file_for_this_user_alone(
         [sys.executable, "-m", "lanterna", "studio"], capture_output=True, text=True,
         env={**os.environ, "LANTERNA_HOME": str(studio.home), "BROWSER": f"{told.with_name('program')} %s"},
     )  # fmt: skip
-    until(told.exists)
+    wait_until(told.exists)
     assert (again.stdout.strip(), told.read_text().strip()) == (studio.address, given)
 
 
-def leading_to(studio: Served) -> list[Path]:
+def leading_to(studio: Server) -> list[Path]:
     """The files with the address of a studio: for other programs, and for the browser."""
     return [studio.home / "studio" / name for name in ("address.txt", "open.html")]
 
@@ -211,14 +211,14 @@ def leading_to(studio: Served) -> list[Path]:
 @pytest.mark.slow
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGHUP])
 def test_the_files_that_lead_to_it_are_gone_in_the_end(tmp_path: Path, by: signal.Signals) -> None:
-    with heeding(by), contextlib.closing(Served(tmp_path)) as served:
+    with heeding(by), contextlib.closing(Server(tmp_path)) as served:
         assert all(file.exists() for file in leading_to(served))
         served.close(by)
     assert not any(file.exists() for file in leading_to(served))
 
 
 @pytest.mark.parametrize("token", [None, "wrong", "é", "x" * 5000])
-def test_without_the_token_nothing_is_changed(studio: Served, token: str | None) -> None:
+def test_without_the_token_nothing_is_changed(studio: Server, token: str | None) -> None:
     headers = {} if token is None else {"Authorization": f"Bearer {token}".encode().decode("latin-1")}
     for method, path in (
         ("GET", "/api/jobs"), ("GET", "/api/events"), ("GET", "/nowhere"), ("HEAD", "/api/jobs"),
@@ -231,8 +231,8 @@ def test_without_the_token_nothing_is_changed(studio: Served, token: str | None)
     there, cookie = studio.session()
     for forged in (f"lanterna={token}", f"lanterna={studio.token}", cookie["Cookie"][:-1]):
         sent = {**JSON, "Cookie": forged.encode().decode("latin-1")}
-        assert studio.refusal("POST", f"{there}/api/jobs", b"{}", headers=sent, token=None)[0] == 401
-    assert studio.refusal("GET", "/?token=wrong", token=None)[0] == 401
+        assert studio.error("POST", f"{there}/api/jobs", b"{}", headers=sent, token=None)[0] == 401
+    assert studio.error("GET", "/?token=wrong", token=None)[0] == 401
 
 
 @pytest.mark.parametrize(
@@ -254,8 +254,8 @@ def test_without_the_token_nothing_is_changed(studio: Served, token: str | None)
         "/studio.sqlite",
     ],
 )
-def test_no_path_leads_out(studio: Served, path: str) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", studio.port, timeout=PATIENCE)
+def test_no_path_leads_out(studio: Server, path: str) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", studio.port, timeout=TIMEOUT)
     connection.putrequest("GET", path)  # as it is, without a client that makes it tidy
     connection.putheader("Authorization", f"Bearer {studio.token}")
     connection.endheaders()
@@ -266,7 +266,7 @@ def test_no_path_leads_out(studio: Served, path: str) -> None:
     assert set(json.loads(body)) == {"error"}
 
 
-def test_the_page_may_run_nothing_but_its_own_files(studio: Served) -> None:
+def test_the_page_may_run_nothing_but_its_own_files(studio: Server) -> None:
     for path in ("/api/jobs", "/nowhere", "/web/look.js"):
         _, _, headers = studio.request("GET", path)
         policy = dict(
@@ -280,7 +280,7 @@ def test_the_page_may_run_nothing_but_its_own_files(studio: Served) -> None:
         assert "access-control-allow-origin" not in headers
 
 
-def test_a_bomb_is_refused_before_it_is_decoded(studio: Served) -> None:
+def test_a_bomb_is_refused_before_it_is_decoded(studio: Server) -> None:
     def chunk(kind: bytes, content: bytes) -> bytes:
         return (
             struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
@@ -288,7 +288,7 @@ def test_a_bomb_is_refused_before_it_is_decoded(studio: Served) -> None:
 
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)  # 10.8 GB of pixels
     bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(10_000)))
-    status, words = studio.refusal("POST", "/api/pictures", bomb, headers={"Content-Type": "image/png"})
+    status, words = studio.error("POST", "/api/pictures", bomb, headers={"Content-Type": "image/png"})
     assert (status, "200 million pixels" in words) == (422, True)
     assert list((studio.home / "studio" / "incoming").iterdir()) == []
     assert list((studio.home / "studio" / "pictures").iterdir()) == []
@@ -297,21 +297,21 @@ def test_a_bomb_is_refused_before_it_is_decoded(studio: Served) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"<html>", b"\x89PNG\r\n"]
 )
-def test_what_is_no_picture_is_not_kept(studio: Served, content: bytes) -> None:
-    assert studio.refusal("POST", "/api/pictures", content, headers={"Content-Type": "image/png"})[0] == 422
-    assert studio.refusal("POST", "/api/pictures", content, headers={"Content-Type": "text/html"})[0] == 415
+def test_what_is_no_picture_is_not_kept(studio: Server, content: bytes) -> None:
+    assert studio.error("POST", "/api/pictures", content, headers={"Content-Type": "image/png"})[0] == 422
+    assert studio.error("POST", "/api/pictures", content, headers={"Content-Type": "text/html"})[0] == 415
     assert list((studio.home / "studio" / "pictures").iterdir()) == []
 
 
-def test_a_picture_that_is_refused_is_called_as_its_sender_calls_it(studio: Served) -> None:
+def test_a_picture_that_is_refused_is_called_as_its_sender_calls_it(studio: Server) -> None:
     for title, name in (("?title=my%20cat.png", "my cat.png"), ("", "the picture")):
         image = {"Content-Type": "image/png"}
-        words = studio.refusal("POST", f"/api/pictures{title}", b"\x89PNG\r\n", headers=image)[1]
+        words = studio.error("POST", f"/api/pictures{title}", b"\x89PNG\r\n", headers=image)[1]
         assert words.startswith(f"{name} is ")
         assert str(studio.home) not in words
 
 
-def test_what_is_nested_without_end_is_refused_in_one_line(studio: Served) -> None:
+def test_what_is_nested_without_end_is_refused_in_one_line(studio: Server) -> None:
     lessons = [each["name"] for each in studio("GET", "/api/lessons")]
     paths = [f"/api/lessons/{name}{more}" for name in lessons for more in ("", "/check")]
     paths += ["/api/jobs", f"/api/networks/{'n' * 8}", f"/api/gallery/{'0' * 32}"]
@@ -320,12 +320,12 @@ def test_what_is_nested_without_end_is_refused_in_one_line(studio: Served) -> No
         for depth in (50, 900, 50_000):
             nested = "[" * depth + "]" * depth
             body = f'{{"exercise": 1, "answer": {nested}, "rate": {nested}}}'.encode()
-            status, words = studio.refusal(method, path, body, headers=JSON)
+            status, words = studio.error(method, path, body, headers=JSON)
             assert (status, "\n" in words) == (400 if method == "POST" else status, False), (path, depth)
             assert status < 500
 
 
-def test_an_answer_of_any_shape_is_checked_or_refused(studio: Served) -> None:
+def test_an_answer_of_any_shape_is_checked_or_refused(studio: Server) -> None:
     for odd in ([], {}, [[1]], {"a": {"b": []}}, None, True, 1e308, -(2**63), "x" * 9999, "\x00"):
         answers = ({"exercise": 1, "answer": odd}, {"exercise": odd, "answer": 1})
         for path, body in (*(("gates/check", each) for each in answers), ("descent", {"rate": odd})):
@@ -334,7 +334,7 @@ def test_an_answer_of_any_shape_is_checked_or_refused(studio: Served) -> None:
 
 
 @pytest.mark.slow
-def test_a_network_is_had_back_and_renamed_once_however_often_it_is_asked_for(studio: Served) -> None:
+def test_a_network_is_had_back_and_renamed_once_however_often_it_is_asked_for(studio: Server) -> None:
     folder = studio.home / "networks" / "mine"
     folder.mkdir(parents=True)
     (folder / "weights").write_text("of mine")
@@ -352,16 +352,16 @@ def test_a_network_is_had_back_and_renamed_once_however_often_it_is_asked_for(st
     assert (studio.home / "networks" / "yours" / "weights").read_text() == "of mine"
 
 
-def test_too_many_bytes_are_refused_when_they_are_announced_and_when_they_are_not(studio: Served) -> None:
+def test_too_many_bytes_are_refused_when_they_are_announced_and_when_they_are_not(studio: Server) -> None:
     for path, most in (("/api/pictures", 64 * 2**20), ("/api/jobs", 2**18)):
-        connection = http.client.HTTPConnection("127.0.0.1", studio.port, timeout=PATIENCE)
+        connection = http.client.HTTPConnection("127.0.0.1", studio.port, timeout=TIMEOUT)
         connection.putrequest("POST", path)
         connection.putheader("Authorization", f"Bearer {studio.token}")
         connection.putheader("Content-Length", str(most + 1))
         connection.endheaders()
         assert connection.getresponse().status == 413
         connection.close()
-    sent = socket.create_connection(("127.0.0.1", studio.port), timeout=PATIENCE)
+    sent = socket.create_connection(("127.0.0.1", studio.port), timeout=TIMEOUT)
     sent.sendall(
         f"POST /api/jobs HTTP/1.1\r\nHost: 127.0.0.1:{studio.port}\r\n"
         f"Authorization: Bearer {studio.token}\r\n"
@@ -413,15 +413,15 @@ def asked(
 
 
 def test_a_body_that_trickles_in_is_given_up() -> None:
-    assert asked(guarded(PATIENCE), [(0, b"one "), (0, b"two")]) == (200, b"one two")
+    assert asked(guarded(TIMEOUT), [(0, b"one "), (0, b"two")]) == (200, b"one two")
     status, body = asked(guarded(0.2), [(0.06, b"x")] * 10)  # each piece in time, all of them not
     assert (status, b"did not arrive" in body) == (408, True)
-    assert asked(guarded(PATIENCE), [(0, bytes(60)), (0, bytes(60))])[0] == 413
+    assert asked(guarded(TIMEOUT), [(0, bytes(60)), (0, bytes(60))])[0] == 413
 
 
 def half(port: int) -> socket.socket:
     """A connection on which the head of a request has begun."""
-    made = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+    made = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
     made.sendall(f"GET /api/jobs HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nX-Slow: ".encode())
     return made
 
@@ -434,8 +434,8 @@ def is_cut(connection: socket.socket) -> bool:
         return True
 
 
-def test_many_that_only_hold_connections_keep_nobody_out(studio: Served) -> None:
-    own = http.client.HTTPConnection("127.0.0.1", studio.port, timeout=PATIENCE)
+def test_many_that_only_hold_connections_keep_nobody_out(studio: Server) -> None:
+    own = http.client.HTTPConnection("127.0.0.1", studio.port, timeout=TIMEOUT)
     bearer = {"Authorization": f"Bearer {studio.token}"}
     with contextlib.ExitStack() as stack:
         stack.callback(own.close)
@@ -460,7 +460,7 @@ def test_a_head_that_trickles_in_is_given_up() -> None:
         seconds = 0.2
 
     config = uvicorn.Config(
-        guarded(PATIENCE), http=Quick, ws="none", lifespan="off", log_config=None, timeout_graceful_shutdown=1
+        guarded(TIMEOUT), http=Quick, ws="none", lifespan="off", log_config=None, timeout_graceful_shutdown=1
     )
     server = uvicorn.Server(config)
     listening = socket.create_server(("127.0.0.1", 0))
@@ -468,7 +468,7 @@ def test_a_head_that_trickles_in_is_given_up() -> None:
     with ThreadPoolExecutor(1) as apart:
         running = apart.submit(server.run, [listening])
         try:
-            silent = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+            silent = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
             with silent, half(port) as slow, half(port) as slower:
                 assert is_cut(silent)
                 assert is_cut(slow)
@@ -482,12 +482,12 @@ def test_a_head_that_trickles_in_is_given_up() -> None:
 
 
 def test_an_open_studio_has_more_names_and_wants_its_token_all_the_same() -> None:
-    open_to_others = guarded(PATIENCE, host="studio.local")
+    open_to_others = guarded(TIMEOUT, host="studio.local")
     for host in ("192.168.1.7:8765", "studio.local:8765"):
         assert asked(open_to_others, [(0, b"")], host=host)[0] == 200
         assert asked(open_to_others, [(0, b"")], host=host, authorization="")[0] == 401
     assert asked(open_to_others, [(0, b"")], "GET", host="evil.example:8765")[0] == 403
-    assert asked(guarded(PATIENCE), [(0, b"")], "GET", host="192.168.1.7:8765")[0] == 403
+    assert asked(guarded(TIMEOUT), [(0, b"")], "GET", host="192.168.1.7:8765")[0] == 403
 
 
 def opened_too(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
@@ -498,7 +498,7 @@ def opened_too(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, st
 
 
 def test_one_studio_at_a_time(
-    studio: Served, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    studio: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("LANTERNA_HOME", str(studio.home))
     code, _, error = opened_too(capsys, "--port", "0")
@@ -514,7 +514,7 @@ def test_one_studio_at_a_time(
 def test_a_page_of_an_allowed_site_may_with_the_token_and_the_address_is_for_this_user_alone(
     tmp_path: Path,
 ) -> None:
-    served = Served(tmp_path, "--allow", "https://sketch.example")
+    served = Server(tmp_path, "--allow", "https://sketch.example")
     file = tmp_path / "studio" / "address.txt"
     assert (file.read_text().strip(), file.stat().st_mode & 0o77) == (served.address, 0)
     ask = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
@@ -524,13 +524,13 @@ def test_a_page_of_an_allowed_site_may_with_the_token_and_the_address_is_for_thi
     assert "authorization" in headers["access-control-allow-headers"]
     status, _, headers = served.request("GET", "/api/jobs", headers=guest)
     assert (status, headers["access-control-allow-origin"]) == (200, "https://sketch.example")
-    assert served.refusal("POST", "/api/jobs", {"kind": 1}, headers=guest)[0] == 422
+    assert served.error("POST", "/api/jobs", {"kind": 1}, headers=guest)[0] == 422
     there, cookie = served.session()  # the browser's own session is no leave for another page
     own = {**guest, **cookie}
-    assert served.refusal("GET", f"{there}/api/jobs", headers=own, token=None)[0] == 401
+    assert served.error("GET", f"{there}/api/jobs", headers=own, token=None)[0] == 401
     stranger = {"Origin": "https://sketch.example.evil", "Sec-Fetch-Site": "cross-site"}
-    assert served.refusal("GET", "/api/jobs", headers=stranger)[0] == 403
-    assert served.refusal("OPTIONS", "/api/jobs", headers={**stranger, **ask}, token=None)[0] == 403
+    assert served.error("GET", "/api/jobs", headers=stranger)[0] == 403
+    assert served.error("OPTIONS", "/api/jobs", headers={**stranger, **ask}, token=None)[0] == 403
     served.close()
     assert not any(each.exists() for each in leading_to(served))
 
@@ -544,9 +544,9 @@ def test_only_a_site_is_allowed(site: str, capsys: pytest.CaptureFixture[str]) -
 
 @pytest.mark.slow
 def test_a_studio_for_others_says_how_it_is_reached(tmp_path: Path) -> None:
-    served = Served(tmp_path, "--host", "0.0.0.0")
+    served = Server(tmp_path, "--host", "0.0.0.0")
     name = served.base.removeprefix("http://").rpartition(":")[0]
     assert not ipaddress.ip_address(name).is_unspecified
-    assert served.refusal("GET", "/api/jobs", token=None)[0] == 401
+    assert served.error("GET", "/api/jobs", token=None)[0] == 401
     assert served("GET", "/api/jobs") == []
     served.close()

@@ -21,7 +21,7 @@ from PIL import Image
 
 from lanterna.images import open_picture, read_recipe
 from lanterna.techniques.dream.algorithm import Dream, dream
-from served import Served, until
+from served import Server, wait_until
 
 KILLS = int(os.environ.get("KILLS", "1"))  # beside the first
 SETTINGS = {"size": 144, "octaves": 2, "steps": 6}
@@ -36,13 +36,13 @@ def new_home(real_shelf: Path, folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def cat(studio: Served) -> str:
+def cat(studio: Server) -> str:
     picture: str = studio("POST", "/api/examples/chelsea.png")["id"]
     return picture
 
 
 @pytest.fixture(scope="module")
-def coffee(studio: Served) -> str:
+def coffee(studio: Server) -> str:
     picture: str = studio("POST", "/api/examples/coffee.png")["id"]
     return picture
 
@@ -54,13 +54,13 @@ def is_alive(process: int) -> bool:
 
 
 @pytest.fixture(scope="module")
-def unbroken(studio: Served, cat: str) -> bytes:
+def unbroken(studio: Server, cat: str) -> bytes:
     """The picture of a dream that nothing has held up."""
     job = studio.start("dream", settings=UNBROKEN, inputs=[("picture", cat)])
-    return studio.file(studio.ended(job)["picture"])
+    return studio.file(studio.wait(job)["picture"])
 
 
-def with_history(studio: Served, job: str, count: int) -> list[int]:
+def with_history(studio: Server, job: str, count: int) -> list[int]:
     """The steps of a job to which one can go back, once it has so many; it is held up until it has.
 
     A state is kept at the first step after a rest, so that it does not hang on how fast the machine is.
@@ -71,22 +71,22 @@ def with_history(studio: Served, job: str, count: int) -> list[int]:
         time.sleep(REST)
         before = studio("GET", f"/api/jobs/{job}")
         studio("PATCH", f"/api/jobs/{job}", {"state": "running"})
-        now = studio.until(job, lambda found: found["step"] > before["step"])
+        now = studio.wait_until(job, lambda found: found["step"] > before["step"])
         return [each["step"] for each in now["history"]] if len(now["history"]) >= count else None
 
-    return until(kept)
+    return wait_until(kept)
 
 
-def long_dream(studio: Served, cat: str) -> str:
+def long_dream(studio: Server, cat: str) -> str:
     """A dream that does not end before it is stopped, and that has begun."""
     job = studio.start(
         "dream", settings={"size": 320, "octaves": 1, "steps": 1000}, inputs=[("picture", cat)]
     )
-    studio.until(job, lambda found: found["step"] > 2)
+    studio.wait_until(job, lambda found: found["step"] > 2)
     return job
 
 
-def test_a_dream_is_watched_and_kept(studio: Served, cat: str, real_shelf: Path) -> None:
+def test_a_dream_is_watched_and_kept(studio: Server, cat: str, real_shelf: Path) -> None:
     seen = []
     with studio.events() as events:
         assert next(events)[1] == "hello"
@@ -116,13 +116,13 @@ def test_a_dream_is_watched_and_kept(studio: Served, cat: str, real_shelf: Path)
     assert numbers[-1]["numbers"]["energy"] > 1
 
 
-def test_the_preview_is_of_the_picture_so_far(studio: Served, cat: str) -> None:
+def test_the_preview_is_of_the_picture_so_far(studio: Server, cat: str) -> None:
     job = long_dream(studio, cat)
-    studio.until(job, lambda found: found["preview"] > 1)
+    studio.wait_until(job, lambda found: found["preview"] > 1)
     status, content, headers = studio.request("GET", f"/api/jobs/{job}/preview?n=2")
     assert (status, headers["content-type"]) == (200, "image/jpeg")
     assert max(Image.open(io.BytesIO(content)).size) <= 1024
-    stopped = studio.stopped(job)
+    stopped = studio.stop(job)
     assert stopped["state"] == "stopped"
     assert 0 < stopped["step"] < stopped["steps"]
     # What there was when it was stopped is kept, at its final size.
@@ -131,19 +131,19 @@ def test_the_preview_is_of_the_picture_so_far(studio: Served, cat: str) -> None:
     assert studio("GET", "/api/gallery")[0]["id"] == stopped["picture"]
 
 
-def test_settings_change_on_the_way(studio: Served, cat: str, coffee: str) -> None:
+def test_settings_change_on_the_way(studio: Server, cat: str, coffee: str) -> None:
     job = studio.start(
         "style", settings={"size": 96, "steps": 1000}, inputs=[("picture", cat), ("style", coffee)]
     )
-    before = studio.until(job, lambda found: found["step"] > 3)
-    status, words = studio.refusal("PATCH", f"/api/jobs/{job}", {"settings": {"brush": 2}})
+    before = studio.wait_until(job, lambda found: found["step"] > 3)
+    status, words = studio.error("PATCH", f"/api/jobs/{job}", {"settings": {"brush": 2}})
     assert status == 422
     assert "brush cannot change" in words
-    assert studio.refusal("PATCH", f"/api/jobs/{job}", {"settings": {"strength": -1}})[0] == 422
+    assert studio.error("PATCH", f"/api/jobs/{job}", {"settings": {"strength": -1}})[0] == 422
     studio("PATCH", f"/api/jobs/{job}", {"settings": {"strength": 50}})
     # Hardly a photograph any more: its content is let go.
-    studio.until(job, lambda found: found["numbers"]["content"] > before["numbers"]["content"] + 0.05)
-    picture = studio.stopped(job)["picture"]
+    studio.wait_until(job, lambda found: found["numbers"]["content"] > before["numbers"]["content"] + 0.05)
+    picture = studio.stop(job)["picture"]
     recipe = read_recipe(studio.file(picture))
     assert recipe.settings["strength"] == 50
     (change,) = recipe.changes  # and it says that it was not so from the beginning
@@ -155,53 +155,53 @@ def test_settings_change_on_the_way(studio: Served, cat: str, coffee: str) -> No
     assert str(studio.home) not in command + recipe.model_dump_json()
 
 
-def test_a_dream_takes_another_layer_and_refuses_one_that_is_not_there(studio: Served, cat: str) -> None:
+def test_a_dream_takes_another_layer_and_refuses_one_that_is_not_there(studio: Server, cat: str) -> None:
     job = long_dream(studio, cat)
     studio("PATCH", f"/api/jobs/{job}", {"settings": {"layer": ["nonsense"]}})
-    refused = studio.until(job, lambda found: found["error"])
+    refused = studio.wait_until(job, lambda found: found["error"])
     assert "no layer 'nonsense'" in refused["error"]
     assert refused["settings"]["layer"] == []
-    went = studio.until(job, lambda found: found["step"] > refused["step"] + 2)
+    went = studio.wait_until(job, lambda found: found["step"] > refused["step"] + 2)
     assert went["state"] == "running"
     studio("PATCH", f"/api/jobs/{job}", {"settings": {"layer": ["block5"]}})
-    studio.until(job, lambda found: found["step"] > went["step"] + 5)
+    studio.wait_until(job, lambda found: found["step"] > went["step"] + 5)
     studio("PATCH", f"/api/jobs/{job}", {"state": "stopped"})
-    assert read_recipe(studio.file(studio.ended(job)["picture"])).settings["layer"] == ["block5"]
+    assert read_recipe(studio.file(studio.wait(job)["picture"])).settings["layer"] == ["block5"]
 
 
 def test_a_paused_job_makes_way_and_ends_as_if_it_had_not_and_can_be_branched(
-    studio: Served, cat: str, unbroken: bytes
+    studio: Server, cat: str, unbroken: bytes
 ) -> None:
     job = studio.start("dream", settings=UNBROKEN, inputs=[("picture", cat)])
-    studio.until(job, lambda found: found["step"] > 2)
+    studio.wait_until(job, lambda found: found["step"] > 2)
     middle = with_history(studio, job, 1)[-1]
     studio("PATCH", f"/api/jobs/{job}", {"state": "paused"})
     other = studio.start("random", settings={"width": 64, "height": 64})
-    assert studio.ended(other)["state"] == "done"
+    assert studio.wait(other)["state"] == "done"
     held = studio("GET", f"/api/jobs/{job}")
     assert held["state"] == "paused"
     time.sleep(REST)
     assert studio("GET", f"/api/jobs/{job}")["step"] == held["step"]
     studio("PATCH", f"/api/jobs/{job}", {"state": "running"})
-    parent = studio.ended(job)
+    parent = studio.wait(job)
     assert studio.file(parent["picture"]) == unbroken
 
     def branch(**fields: Any) -> dict[str, Any]:
         return studio("POST", "/api/jobs", {"parent": parent["id"], "at": middle, **fields})
 
-    same = studio.ended(branch()["id"])
+    same = studio.wait(branch()["id"])
     assert studio.file(same["picture"]) == unbroken
     assert same["parent"] == parent["id"]
     assert min([step["step"] for step in same["history"]], default=middle) >= middle  # it did not begin anew
-    other = studio.ended(branch(settings={"step_size": 0.1})["id"])
+    other = studio.wait(branch(settings={"step_size": 0.1})["id"])
     assert other["settings"]["step_size"] == 0.1
     assert studio.file(other["picture"]) != unbroken
     at = {"parent": parent["id"], "at": middle}
-    assert "cannot change" in studio.refusal("POST", "/api/jobs", {**at, "settings": {"size": 64}})[1]
-    assert studio.refusal("POST", "/api/jobs", {**at, "at": 10**6})[0] == 409
+    assert "cannot change" in studio.error("POST", "/api/jobs", {**at, "settings": {"size": 64}})[1]
+    assert studio.error("POST", "/api/jobs", {**at, "at": 10**6})[0] == 409
 
 
-def test_a_job_goes_back_and_on_and_ends_as_if_it_had_not(studio: Served, cat: str, unbroken: bytes) -> None:
+def test_a_job_goes_back_and_on_and_ends_as_if_it_had_not(studio: Server, cat: str, unbroken: bytes) -> None:
     job = studio.start("dream", settings=UNBROKEN, inputs=[("picture", cat)])
     kept = with_history(studio, job, 3)
     assert len(kept) <= 24
@@ -209,27 +209,27 @@ def test_a_job_goes_back_and_on_and_ends_as_if_it_had_not(studio: Served, cat: s
     earlier = studio.request("GET", f"/api/jobs/{job}/history/{first}")
     assert (earlier[0], earlier[2]["content-type"]) == (200, "image/jpeg")
     studio("PATCH", f"/api/jobs/{job}", {"back": first})
-    back = studio.until(job, lambda found: found["step"] == first)
+    back = studio.wait_until(job, lambda found: found["step"] == first)
     assert back["state"] == "paused"
     assert studio.request("GET", f"/api/jobs/{job}/preview")[1] == earlier[1]
     time.sleep(REST)
     assert studio("GET", f"/api/jobs/{job}")["step"] == first  # it rests
     studio("PATCH", f"/api/jobs/{job}", {"state": "running"})
-    studio.until(job, lambda found: found["step"] > first)
+    studio.wait_until(job, lambda found: found["step"] > first)
     # Stopped, it goes on from where it was, as another job.
     studio("PATCH", f"/api/jobs/{job}", {"state": "paused"})
-    stopped = studio.stopped(job)
-    assert studio.refusal("PATCH", f"/api/jobs/{job}", {"back": first})[0] == 409
+    stopped = studio.stop(job)
+    assert studio.error("PATCH", f"/api/jobs/{job}", {"back": first})[0] == 409
     last = stopped["history"][-1]["step"]
     assert last == stopped["step"] < stopped["steps"]
     assert first < last
     on = studio("POST", "/api/jobs", {"parent": job, "at": last})
-    done = studio.ended(on["id"])
+    done = studio.wait(on["id"])
     assert done["state"] == "done"
     assert studio.file(done["picture"]) == unbroken
 
 
-def test_the_queue_is_put_in_another_order(studio: Served, cat: str) -> None:
+def test_the_queue_is_put_in_another_order(studio: Server, cat: str) -> None:
     first = long_dream(studio, cat)
     small = {"width": 64, "height": 64}
     one, two, three = (studio.start("random", settings={**small, "seed": seed}) for seed in range(3))
@@ -237,26 +237,26 @@ def test_the_queue_is_put_in_another_order(studio: Served, cat: str) -> None:
     studio("PATCH", f"/api/jobs/{one}", {"before": None})
     waiting = [each["id"] for each in studio("GET", "/api/jobs") if each["state"] == "queued"]
     assert waiting == [three, two, one]
-    assert studio.refusal("PATCH", f"/api/jobs/{first}", {"before": one})[0] == 409
+    assert studio.error("PATCH", f"/api/jobs/{first}", {"before": one})[0] == 409
     studio("PATCH", f"/api/jobs/{two}", {"state": "stopped"})
-    studio.stopped(first)
-    ended = [studio.ended(each) for each in (three, two, one)]
+    studio.stop(first)
+    ended = [studio.wait(each) for each in (three, two, one)]
     assert [each["state"] for each in ended] == ["done", "stopped", "done"]
     assert ended[0]["ended"] < ended[2]["ended"]
     studio("DELETE", f"/api/jobs/{two}")
-    assert studio.refusal("GET", f"/api/jobs/{two}")[0] == 404
+    assert studio.error("GET", f"/api/jobs/{two}")[0] == 404
 
 
-def test_a_network_is_trained_watched_and_then_reads(studio: Served) -> None:
+def test_a_network_is_trained_watched_and_then_reads(studio: Server) -> None:
     settings = {"fraction": 0.1, "epochs": 3}
     job = studio.start("train", preset="fast-dense", settings=settings, title="quick-one")
-    done = studio.ended(job)
+    done = studio.wait(job)
     assert done["state"] == "done", done["error"]
     assert done["numbers"]["validation_accuracy"] > 0.85
     assert "quick-one" in [each["name"] for each in studio("GET", "/api/networks") if each["here"]]
     made = studio("GET", "/api/gallery?room=train")
     assert {each["recipe"]["numbers"]["accuracy"] > 0.85 for each in made} == {True}
-    status, words = studio.refusal("POST", "/api/jobs", {"kind": "train", "title": "quick-one"})
+    status, words = studio.error("POST", "/api/jobs", {"kind": "train", "title": "quick-one"})
     assert status == 422
     assert "already" in words
     drawing = Image.new("L", (280, 280), 255)
@@ -270,26 +270,26 @@ def test_a_network_is_trained_watched_and_then_reads(studio: Served) -> None:
     assert abs(sum(read["digits"][0]["chances"]) - 1) < 0.01
 
 
-def test_a_painting_comes_with_what_was_learned(studio: Served, cat: str, tmp_path: Path) -> None:
+def test_a_painting_comes_with_what_was_learned(studio: Server, cat: str, tmp_path: Path) -> None:
     from lanterna.techniques.paint.painting import open_painting
 
     job = studio.start("paint", settings={"steps": 200, "size": 48}, inputs=[("picture", cat)])
-    done = studio.ended(job)
+    done = studio.wait(job)
     assert done["numbers"]["psnr"] > 25
     _, content, _ = studio.request("GET", f"/api/pictures/{done['picture']}/also")
     (tmp_path / "cat.safetensors").write_bytes(content)
     assert max(open_painting(tmp_path / "cat.safetensors").size) == 48
 
 
-def test_a_sheet_says_where_each_picture_is_and_what_makes_it_large(studio: Served) -> None:
+def test_a_sheet_says_where_each_picture_is_and_what_makes_it_large(studio: Server) -> None:
     settings = {"width": 80, "height": 48, "sheet": 5, "seed": 3, "samples": 2, "layers": 4}
-    sheet = studio.ended(studio.start("random-sheet", settings=settings))["picture"]
+    sheet = studio.wait(studio.start("random-sheet", settings=settings))["picture"]
     tiles = studio("GET", f"/api/pictures/{sheet}")["recipe"]["sheet"]
     assert [tile["label"] for tile in tiles] == ["3", "4", "5", "6", "7"]
     tile = tiles[4]  # the first of the second row
     x0, y0, x1, y1 = tile["box"]
     small = open_picture(studio.file(sheet))[:, y0:y1, x0:x1]
-    large = studio.ended(studio.start(tile["kind"], settings=tile["settings"]))["picture"]
+    large = studio.wait(studio.start(tile["kind"], settings=tile["settings"]))["picture"]
     whole = open_picture(studio.file(large))
     assert (
         torch.nn.functional.interpolate(small[None], whole.shape[1:], mode="area")[0].sub(whole).abs().mean()
@@ -308,22 +308,22 @@ def test_a_sheet_says_where_each_picture_is_and_what_makes_it_large(studio: Serv
     ],
 )  # fmt: skip
 def test_every_other_kind_makes_a_picture(
-    studio: Served, cat: str, coffee: str, kind: str, settings: dict[str, Any], roles: tuple[str, ...]
+    studio: Server, cat: str, coffee: str, kind: str, settings: dict[str, Any], roles: tuple[str, ...]
 ) -> None:
     files = {"picture": cat, "style": coffee}
     job = studio.start(kind, settings=settings, inputs=[(role, files[role]) for role in roles])
-    done = studio.ended(job)
+    done = studio.wait(job)
     assert done["state"] == "done", done["error"]
     assert studio("GET", f"/api/pictures/{done['picture']}")["recipe"]["kind"] == kind
     assert read_recipe(studio.file(done["picture"])).verb
 
 
 def test_a_job_that_is_stopped_before_its_first_picture_is_stopped(
-    studio: Served, cat: str, coffee: str
+    studio: Server, cat: str, coffee: str
 ) -> None:
     job = studio.start("instant", inputs=[("picture", cat), ("style", coffee)])
     studio("PATCH", f"/api/jobs/{job}", {"state": "stopped"})
-    found = studio.ended(job)
+    found = studio.wait(job)
     assert (found["state"], found["error"], found["picture"]) == ("stopped", None, None)
 
 
@@ -338,65 +338,65 @@ def test_a_job_that_is_stopped_before_its_first_picture_is_stopped(
         ({"kind": "random", "settings": {"width": 32768, "height": 32768}}, "pixels"),
         ({"kind": "feature", "settings": {"network": "os:getcwd", "class_": "1"}}, "no network"),
         ({"kind": "feature", "settings": {"network": "../../x", "class_": "1"}}, "no network"),
-        ({"kind": "train", "title": "../x"}, "a network's name"),
-        ({"kind": "train", "title": "vgg16"}, "a network of Lanterna's own"),
+        ({"kind": "train", "title": "../x"}, "expected a network name"),
+        ({"kind": "train", "title": "vgg16"}, "a built-in network"),
         ({"kind": "random", "inputs": [{"picture": "0" * 32}]}, "not here"),
         ({"kind": "random", "extra": 1}, "no 'extra'"),
         ({"kind": "fetch", "settings": {"item": "everything"}}, "the shelf has no"),
     ],
 )
-def test_a_wrong_wish_is_told_in_one_line(studio: Served, body: dict[str, Any], words: str) -> None:
-    status, told = studio.refusal("POST", "/api/jobs", body)
+def test_a_wrong_wish_is_told_in_one_line(studio: Server, body: dict[str, Any], words: str) -> None:
+    status, told = studio.error("POST", "/api/jobs", body)
     assert status == 422
     assert words in told
     assert "\n" not in told
 
 
-def test_a_lesson_that_trains_says_how_far_it_is_and_can_be_stopped(studio: Served) -> None:
+def test_a_lesson_that_trains_says_how_far_it_is_and_can_be_stopped(studio: Server) -> None:
     settings = {"depths": [1, 2], "runs": 1, "steps": 200}
     job = studio.start("learn-squash", settings=settings)
-    said = studio.until(job, lambda found: found["step"] > 0)
+    said = studio.wait_until(job, lambda found: found["step"] > 0)
     assert said["note"].startswith("training networks, ")
     assert said["steps"] == 2 * 3  # depths and squashes
     studio("PATCH", f"/api/jobs/{job}", {"state": "stopped"})
-    ended = studio.ended(job)
+    ended = studio.wait(job)
     assert (ended["state"], ended["picture"], ended["error"]) == ("stopped", None, None)
-    done = studio.ended(studio.start("learn-squash", settings={**settings, "depths": [1]}))
+    done = studio.wait(studio.start("learn-squash", settings={**settings, "depths": [1]}))
     assert done["state"] == "done"
 
 
-def killed_and_followed(studio: Served, worker: int) -> int:
+def killed_and_followed(studio: Server, worker: int) -> int:
     """Kill the worker, and give the one that the studio starts instead."""
-    before = set(studio.helpers())
+    before = set(studio.processes())
     os.kill(worker, signal.SIGKILL)
-    (following,) = until(lambda: set(studio.helpers()) - before)
+    (following,) = wait_until(lambda: set(studio.processes()) - before)
     return following
 
 
 def test_a_worker_that_is_killed_is_tried_once_more_and_one_that_ends_as_it_begins_after_a_rest(
-    studio: Served, cat: str
+    studio: Server, cat: str
 ) -> None:
     job = long_dream(studio, cat)
     following = studio.start("random", settings={"width": 64, "height": 64})
-    (worker,) = until(lambda: len(found := studio.workers()) == 1 and found)
+    (worker,) = wait_until(lambda: len(found := studio.workers()) == 1 and found)
     second = killed_and_followed(studio, worker)
-    studio.until(job, lambda found: found["note"] == "")  # it is at work, no longer "beginning"
+    studio.wait_until(job, lambda found: found["note"] == "")  # it is at work, no longer "beginning"
     starts_them = psutil.Process(second).ppid()
     limits = resource.prlimit(starts_them, resource.RLIMIT_AS)
     resource.prlimit(starts_them, resource.RLIMIT_AS, (2**20, limits[1]))  # the third has no memory to begin
     os.kill(second, signal.SIGKILL)
-    failed = studio.ended(job)
+    failed = studio.wait(job)
     assert failed["state"] == "failed"
     assert "SIGKILL" in failed["error"]
-    studio.until(following, lambda found: "as it began: trying again" in found["note"])
+    studio.wait_until(following, lambda found: "as it began: trying again" in found["note"])
     assert studio.workers() == []  # it rests, and the page is there
     resource.prlimit(starts_them, resource.RLIMIT_AS, limits)
-    assert studio.ended(following)["state"] == "done"
+    assert studio.wait(following)["state"] == "done"
 
 
-def test_a_worker_without_memory_says_so_and_the_next_job_is_done(studio: Served, cat: str) -> None:
+def test_a_worker_without_memory_says_so_and_the_next_job_is_done(studio: Server, cat: str) -> None:
     job = studio.start("dream", settings={"size": 64, "octaves": 1, "steps": 2}, inputs=[("picture", cat)])
-    assert studio.ended(job)["state"] == "done"  # it has all that a small one needs
+    assert studio.wait(job)["state"] == "done"  # it has all that a small one needs
     (worker,) = studio.workers()
     pages = int(Path(f"/proc/{worker}/statm").read_text().split()[0])
     limits = resource.prlimit(worker, resource.RLIMIT_AS)
@@ -404,11 +404,11 @@ def test_a_worker_without_memory_says_so_and_the_next_job_is_done(studio: Served
     resource.prlimit(worker, resource.RLIMIT_AS, (here, limits[1]))
     try:
         large = studio.start("dream", settings={"size": 6000, "octaves": 1}, inputs=[("picture", cat)])
-        failed = studio.ended(large)
+        failed = studio.wait(large)
         assert failed["state"] == "failed"
         assert failed["error"] == "there is not enough memory for this: try a smaller size"
         small = studio.start("random", settings={"width": 64, "height": 64})
-        assert studio.ended(small)["state"] == "done"
+        assert studio.wait(small)["state"] == "done"
     finally:
         for process in studio.workers():
             resource.prlimit(process, resource.RLIMIT_AS, limits)
@@ -417,7 +417,7 @@ def test_a_worker_without_memory_says_so_and_the_next_job_is_done(studio: Served
 @pytest.mark.slow
 def test_killed_at_any_moment_a_studio_loses_nothing(real_shelf: Path, tmp_path: Path) -> None:
     home, moments = new_home(real_shelf, tmp_path), random.Random(7)
-    studio = Served(home)
+    studio = Server(home)
     cat = studio("POST", "/api/examples/chelsea.png")["id"]
     dreaming = studio.start("dream", settings=KILLED, inputs=[("picture", cat)])
     jobs = [
@@ -425,24 +425,24 @@ def test_killed_at_any_moment_a_studio_loses_nothing(real_shelf: Path, tmp_path:
         studio.start("paint", settings={"size": 48, "steps": 200}, inputs=[("picture", cat)]),
         studio.start("random", settings={"width": 64, "height": 64}),
     ]
-    studio.until(dreaming, lambda found: found["step"] > 5)
-    helpers = studio.helpers()
+    studio.wait_until(dreaming, lambda found: found["step"] > 5)
+    helpers = studio.processes()
     studio.kill()
-    until(lambda: not any(map(is_alive, helpers)))  # they do not go on computing for nobody
-    studio = Served(home)
-    begun = studio.until(dreaming, lambda found: found["note"] == "" and found["step"] > 0)
+    wait_until(lambda: not any(map(is_alive, helpers)))  # they do not go on computing for nobody
+    studio = Server(home)
+    begun = studio.wait_until(dreaming, lambda found: found["note"] == "" and found["step"] > 0)
     assert begun["step"] > 5  # it goes on, and does not begin anew
     for kill in range(KILLS):
         before, steps = done_so_far(studio, jobs), moments.randrange(100)
-        until(lambda: done_so_far(studio, jobs) >= before + steps)  # noqa: B023
-        helpers = studio.helpers()
+        wait_until(lambda: done_so_far(studio, jobs) >= before + steps)  # noqa: B023
+        helpers = studio.processes()
         studio.kill()
         for each in () if kill % 2 else helpers:  # now all of it, as when the power is cut
             with contextlib.suppress(ProcessLookupError):
                 os.kill(each, signal.SIGKILL)
-        studio = Served(home)
+        studio = Server(home)
     try:
-        ended = [studio.ended(job) for job in jobs]
+        ended = [studio.wait(job) for job in jobs]
         assert [(each["state"], each["error"]) for each in ended] == [("done", None)] * 3
         for made in studio("GET", "/api/gallery"):
             open_picture(studio.file(made["id"]))
@@ -456,7 +456,7 @@ def test_killed_at_any_moment_a_studio_loses_nothing(real_shelf: Path, tmp_path:
         studio.close()
 
 
-def done_so_far(studio: Served, jobs: list[str]) -> float:
+def done_so_far(studio: Server, jobs: list[str]) -> float:
     """The steps that have been done of all these jobs; without a bound once they have ended."""
     found = [studio("GET", f"/api/jobs/{job}") for job in jobs]
     return float("inf") if all(each["ended"] for each in found) else sum(each["step"] for each in found)

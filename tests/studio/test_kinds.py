@@ -17,14 +17,14 @@ from places import ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from served import Served
+    from served import Server
 
 PRESETS = ROOT / "src/lanterna/surfaces/web"
 SMALL_DREAM = {"size": 96, "octaves": 1, "steps": 2}
 
 
 @pytest.fixture(scope="module")
-def pictures(studio: Served) -> dict[str, str]:
+def pictures(studio: Server) -> dict[str, str]:
     """A photograph, a film, and two paintings, one of them of two pictures."""
     cat, coffee = (studio("POST", f"/api/examples/{name}.png")["id"] for name in ("chelsea", "coffee"))
     film = made(studio, "dream-film", {**SMALL_DREAM, "frames": 4}, picture=[cat])
@@ -36,10 +36,10 @@ def pictures(studio: Served) -> dict[str, str]:
     }  # fmt: skip
 
 
-def made(studio: Served, kind: str, settings: dict[str, Any], **inputs: list[str]) -> str:
+def made(studio: Server, kind: str, settings: dict[str, Any], **inputs: list[str]) -> str:
     """The picture that a job makes."""
     notes = [(role, picture) for role, given in inputs.items() for picture in given]
-    done = studio.ended(studio.start(kind, settings=settings, inputs=notes))
+    done = studio.wait(studio.start(kind, settings=settings, inputs=notes))
     assert done["state"] == "done", done["error"]
     picture: str = done["picture"]
     return picture
@@ -49,7 +49,7 @@ def frames(content: bytes) -> list[Image.Image]:
     return [frame.convert("RGB") for frame in ImageSequence.Iterator(Image.open(io.BytesIO(content)))]
 
 
-def test_a_zoom_is_a_film_with_its_settings(studio: Served, pictures: dict[str, str], tmp_path: Path) -> None:
+def test_a_zoom_is_a_film_with_its_settings(studio: Server, pictures: dict[str, str], tmp_path: Path) -> None:
     content = studio.file(pictures["film"])
     seen = frames(content)
     assert len(seen) == 4
@@ -76,7 +76,7 @@ def test_a_zoom_is_a_film_with_its_settings(studio: Served, pictures: dict[str, 
     ],
 )
 def test_a_film_is_dreamed_and_painted_frame_by_frame(
-    studio: Served, pictures: dict[str, str], kind: str, settings: dict[str, Any], count: int
+    studio: Server, pictures: dict[str, str], kind: str, settings: dict[str, Any], count: int
 ) -> None:
     paintings = [pictures["coffee"]] if kind == "instant-film" and "built_in" not in settings else []
     inputs = {"picture": [pictures["film"]], **({"style": paintings} if paintings else {})}
@@ -86,9 +86,9 @@ def test_a_film_is_dreamed_and_painted_frame_by_frame(
     assert all(one.tobytes() != other.tobytes() for one, other in zip(film, before, strict=True))
 
 
-def test_a_film_wants_a_film(studio: Served, pictures: dict[str, str]) -> None:
+def test_a_film_wants_a_film(studio: Server, pictures: dict[str, str]) -> None:
     inputs = [("picture", pictures["cat"]), ("style", pictures["coffee"])]
-    failed = studio.ended(studio.start("instant-film", inputs=inputs))
+    failed = studio.wait(studio.start("instant-film", inputs=inputs))
     assert failed["state"] == "failed"
     assert "a film is painted from a film or an animation" in failed["error"]
 
@@ -103,7 +103,7 @@ def test_a_film_wants_a_film(studio: Served, pictures: dict[str, str]) -> None:
     ],
 )
 def test_what_a_painting_has_in_it(
-    studio: Served, pictures: dict[str, str], kind: str, settings: dict[str, Any], painting: str, size: Any
+    studio: Server, pictures: dict[str, str], kind: str, settings: dict[str, Any], painting: str, size: Any
 ) -> None:
     picture = made(studio, kind, settings, painting=[pictures[painting]])
     told = studio("GET", f"/api/pictures/{picture}")
@@ -118,15 +118,15 @@ def test_what_a_painting_has_in_it(
         assert len(frames(studio.file(picture))) == 6
 
 
-def test_a_picture_without_a_painting_is_told(studio: Served, pictures: dict[str, str]) -> None:
-    failed = studio.ended(studio.start("render", inputs=[("painting", pictures["cat"])]))
+def test_a_picture_without_a_painting_is_told(studio: Server, pictures: dict[str, str]) -> None:
+    failed = studio.wait(studio.start("render", inputs=[("painting", pictures["cat"])]))
     assert "choose a picture that Paint has made" in failed["error"]
 
 
-def test_learning_is_filmed(studio: Served, pictures: dict[str, str]) -> None:
+def test_learning_is_filmed(studio: Server, pictures: dict[str, str]) -> None:
     settings = {"size": 48, "steps": 60}
     job = studio.start("paint-film", settings=settings, inputs=[("picture", pictures["cat"])])
-    assert studio.ended(job)["state"] == "done"
+    assert studio.wait(job)["state"] == "done"
     mine = [each for each in studio("GET", "/api/gallery") if each["job"] == job]
     film, picture = sorted(mine, key=lambda each: each["media"], reverse=True)
     assert (film["media"], picture["media"], picture["also"]) == ("image/webp", "image/png", ".safetensors")
@@ -152,7 +152,7 @@ def as_png(image: Image.Image) -> bytes:
     ],
 )
 def test_the_others_make_what_they_say(
-    studio: Served, pictures: dict[str, str], kind: str, settings: dict[str, Any], count: int
+    studio: Server, pictures: dict[str, str], kind: str, settings: dict[str, Any], count: int
 ) -> None:
     inputs = {"picture": [pictures["cat"]]} if all_techniques()[kind].inputs else {}
     picture = made(studio, kind, settings, **inputs)
@@ -160,15 +160,15 @@ def test_the_others_make_what_they_say(
     assert len([each for each in studio("GET", "/api/gallery") if each["job"] == job]) == count
 
 
-def test_a_film_that_was_cut_off_goes_on(studio: Served, pictures: dict[str, str]) -> None:
+def test_a_film_that_was_cut_off_goes_on(studio: Server, pictures: dict[str, str]) -> None:
     settings = {**SMALL_DREAM, "frames": 30}
     job = studio.start("dream-film", settings=settings, inputs=[("picture", pictures["cat"])])
-    at = studio.until(job, lambda found: found["step"] > 3)["step"]
+    at = studio.wait_until(job, lambda found: found["step"] > 3)["step"]
     studio("PATCH", f"/api/jobs/{job}", {"state": "paused"})
-    studio.ended(studio.start("random", settings={"width": 48, "height": 48}))  # it makes way
+    studio.wait(studio.start("random", settings={"width": 48, "height": 48}))  # it makes way
     studio("PATCH", f"/api/jobs/{job}", {"state": "running"})
-    steps = [studio.until(job, lambda found: found["state"] == "running")["step"]]
-    done = studio.until(job, lambda found: steps.append(found["step"]) or found["state"] == "done")
+    steps = [studio.wait_until(job, lambda found: found["state"] == "running")["step"]]
+    done = studio.wait_until(job, lambda found: steps.append(found["step"]) or found["state"] == "done")
     assert min(steps) >= at
     assert len(frames(studio.file(done["picture"]))) == 30
     folder = studio.home / "studio" / "jobs" / job

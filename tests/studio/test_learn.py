@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from playwright.sync_api import expect
 
-from browsing import go, settings_in, settled, stroke, violations
+from browsing import draw_stroke, go, settings_in, violations, wait_until_settled
 from lanterna.errors import UsageError
 from lanterna.lessons import LESSONS, descent
 from lanterna.lessons.circuits import random_circuit
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
-    from served import Served
+    from served import Server
 
 PIECES = {name for name, lesson in LESSONS.items() if lesson.quick} | {"neuron"}
 
 
 @pytest.fixture(scope="module")
-def modules(studio: Served, browser: Browser) -> Iterator[Page]:
+def modules(studio: Server, browser: Browser) -> Iterator[Page]:
     """A page of the studio whose modules are computed with."""
     page = browser.new_page(base_url=studio.address)
     go(page, "#/learn")
@@ -122,7 +122,7 @@ def test_wrong_wishes_are_told_and_the_charts_stay(page: Page):
     expect(page.get_by_role("region", name="What was measured").get_by_role("row")).to_have_count(6)
 
 
-def test_the_api_says_what_is_wrong_in_one_line(studio: Served):
+def test_the_api_says_what_is_wrong_in_one_line(studio: Server):
     quick = {each["name"]: each["quick"] for each in studio("GET", "/api/lessons")}
     assert list(quick) == list(LESSONS)
     for name, body, status, words in (
@@ -131,7 +131,7 @@ def test_the_api_says_what_is_wrong_in_one_line(studio: Served):
         ("neuron", {}, 422, "start it as a job of the kind learn-neuron"),
         ("nothing", {}, 404, "there is no lesson 'nothing'"),
     ):
-        answered, line = studio.refusal("POST", f"/api/lessons/{name}", body)
+        answered, line = studio.error("POST", f"/api/lessons/{name}", body)
         assert (answered, words in line, "\n" in line) == (status, True, False), line
 
 
@@ -143,7 +143,7 @@ def test_an_experiment_that_lasts_is_given_up():
     time.sleep(0.7)  # what was done in time is left alone
 
 
-def test_a_slow_lesson_is_a_job_whose_picture_stays(page: Page, studio: Served):
+def test_a_slow_lesson_is_a_job_whose_picture_stays(page: Page, studio: Server):
     opened(page, "neuron", "&digits=50&weight=1")
     expect(page.locator(".verdict-of")).to_contain_text("Not measured yet")
     # By hand it answers at once, and tells the experiment's settings.
@@ -398,7 +398,7 @@ def test_a_curve_of_ones_own_goes_to_the_experiment(page: Page):
     hand = by_hand(page)
     board = hand.get_by_role("application")
     board.evaluate("each => each.scrollIntoView({ block: 'center' })")
-    stroke(page, board, [(0.2, 0.8), (0.5, 0.2), (0.8, 0.8)])
+    draw_stroke(page, board, [(0.2, 0.8), (0.5, 0.2), (0.8, 0.8)])
     page.wait_for_url(re.compile("curve=own"))
     own = [float(each) for each in settings_in(page)["own"].split(",")]
     assert own[40] > own[20] + 1
@@ -513,16 +513,16 @@ def test_lessons_can_be_used_by_everybody(page: Page, theme: Any):
         if LESSONS[name].quick:
             experiment = page.get_by_role("region", name="The experiment")
             expect(experiment).to_have_attribute("aria-busy", "false")
-        settled(page)
+        wait_until_settled(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
         assert violations(page) == [], name
 
 
-def test_the_look_view_stands_in_a_lesson(page: Page, studio: Served):
+def test_the_look_view_stands_in_a_lesson(page: Page, studio: Server):
     job = studio.start(
         "train", settings={"network": "dense", "hidden": [16], "epochs": 1, "fraction": 0.1}, title="inside"
     )
-    assert studio.ended(job)["state"] == "done"
+    assert studio.wait(job)["state"] == "done"
     go(page, "#/learn")
     expect(page.locator(".contents")).to_be_visible()
     page.evaluate("""async () => {

@@ -9,31 +9,31 @@ import pytest
 from playwright.sync_api import expect
 
 from browsing import (
+    DIGIT_THREE,
     ENDLESS,
     SMALL,
-    THREE,
-    dreamed,
+    draw_stroke,
     go,
+    run_small_dream,
     settings_in,
-    settled,
-    stopped,
-    stroke,
+    stop_job,
+    switch_room,
     violations,
-    walk,
+    wait_until_settled,
 )
-from served import until
+from served import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from playwright.sync_api import Page
 
-    from served import Served
+    from served import Server
 
 ROOMS = ("learn", "read", "train", "look", "dream", "style", "paint", "gallery")
 
 
-def test_a_dream_begins_with_an_example_and_ends_in_the_gallery(page: Page, studio: Served):
+def test_a_dream_begins_with_an_example_and_ends_in_the_gallery(page: Page, studio: Server):
     go(page, f"#/dream?{SMALL}")
     before = page.get_by_role("img", name="chelsea")
     expect(before).to_be_visible()
@@ -74,10 +74,10 @@ def test_a_dream_that_runs_is_there_again_after_a_reload_and_can_be_stopped(page
     expect(page.locator(".strip")).to_contain_text("paused")
     page.locator(".strip").get_by_role("button", name="Resume").click()
     expect(page.locator(".strip").get_by_role("button", name="Pause")).to_be_visible()
-    stopped(page)
+    stop_job(page)
 
 
-def test_a_setting_changes_the_job_that_runs(page: Page, studio: Served):
+def test_a_setting_changes_the_job_that_runs(page: Page, studio: Server):
     go(page, f"#/dream?{ENDLESS}")
     page.get_by_role("button", name="Start").click()
     expect(page.get_by_role("img", name="Dream: the picture so far")).to_be_visible()
@@ -86,8 +86,8 @@ def test_a_setting_changes_the_job_that_runs(page: Page, studio: Served):
     field.get_by_role("spinbutton").fill("7")
     field.get_by_role("spinbutton").press("Enter")
     job = settings_in(page)["job"]
-    studio.until(job, lambda found: found["settings"]["step_size"] == 7)
-    stopped(page)
+    studio.wait_until(job, lambda found: found["settings"]["step_size"] == 7)
+    stop_job(page)
 
 
 def test_controls_are_kept_in_the_address_and_come_back_from_it(page: Page):
@@ -110,12 +110,12 @@ def test_controls_are_kept_in_the_address_and_come_back_from_it(page: Page):
     expect(page.locator("#set-keep_colours")).not_to_be_checked()
 
 
-def test_a_mask_is_drawn_on_the_picture_and_respected(page: Page, studio: Served):
+def test_a_mask_is_drawn_on_the_picture_and_respected(page: Page, studio: Server):
     from lanterna import open_picture
 
     go(page, f"#/dream?{SMALL}")
     page.get_by_role("button", name="Draw a mask").click()
-    stroke(page, page.get_by_label(re.compile("Mask: paint")), [(0.05, 0.1), (0.05, 0.9)])
+    draw_stroke(page, page.get_by_label(re.compile("Mask: paint")), [(0.05, 0.1), (0.05, 0.9)])
     page.get_by_role("button", name="Use this mask").click()
     expect(page.get_by_role("button", name=re.compile("^mask: "))).to_be_visible()
     page.get_by_role("button", name="Start").click()
@@ -132,8 +132,8 @@ def test_a_mask_is_drawn_on_the_picture_and_respected(page: Page, studio: Served
     assert change[:, : third // 4].mean() > 10 * change[:, -third:].mean()
 
 
-def test_a_picture_that_lanterna_made_gives_its_settings_back(page: Page, studio: Served, tmp_path: Path):
-    dreamed(page)
+def test_a_picture_that_lanterna_made_gives_its_settings_back(page: Page, studio: Server, tmp_path: Path):
+    run_small_dream(page)
     job = studio("GET", f"/api/jobs/{settings_in(page)['job']}")
     kept = tmp_path / "kept.png"
     kept.write_bytes(studio.request("GET", f"/api/pictures/{job['picture']}/file")[1])
@@ -145,8 +145,8 @@ def test_a_picture_that_lanterna_made_gives_its_settings_back(page: Page, studio
     expect(page.locator("#set-octaves")).to_have_attribute("aria-valuetext", "2")
 
 
-def test_a_deleted_picture_can_be_had_back(page: Page, studio: Served):
-    dreamed(page)
+def test_a_deleted_picture_can_be_had_back(page: Page, studio: Server):
+    run_small_dream(page)
     starred = len(studio("GET", "/api/gallery?starred=1&room=dream"))
     go(page, "#/gallery?room=dream")
     tiles = page.locator(".tile")
@@ -178,20 +178,20 @@ def test_a_network_is_built_trained_and_reads_what_is_drawn(page: Page):
         re.compile(r"^step \d+ · training accuracy 0\.\d+")
     )
     page.get_by_role("link", name="Draw for it").click()
-    stroke(page, page.get_by_label(re.compile("^Pad: ")), THREE)
+    draw_stroke(page, page.get_by_label(re.compile("^Pad: ")), DIGIT_THREE)
     expect(page.get_by_test_id("answer")).to_have_text("3")
     expect(page.locator(".chances [data-most=true]")).to_contain_text("3")
     page.get_by_role("button", name="Open in Look").click()
     view = page.frame_locator("iframe")
     expect(view.get_by_role("heading", level=1)).to_contain_text("Read as 3")
     page.get_by_role("link", name="Read").click()
-    stroke(page, page.get_by_label(re.compile("^Pad: ")), THREE)
+    draw_stroke(page, page.get_by_label(re.compile("^Pad: ")), DIGIT_THREE)
     expect(page.get_by_test_id("answer")).to_have_text("3")
     page.get_by_role("button", name="Clear").click()
     expect(page.get_by_test_id("answer")).to_have_text("?")
 
 
-def test_the_queue_is_reordered_and_emptied(page: Page, studio: Served):
+def test_the_queue_is_reordered_and_emptied(page: Page, studio: Server):
     go(page, f"#/dream?{ENDLESS}")
     page.get_by_role("button", name="Start").click()
     expect(page.locator(".strip")).to_contain_text("of 1000")
@@ -210,7 +210,7 @@ def test_the_queue_is_reordered_and_emptied(page: Page, studio: Served):
     def waiting() -> list[int]:
         return [job["settings"]["seed"] for job in studio("GET", "/api/jobs") if job["state"] == "queued"]
 
-    until(lambda: waiting() == [2, 1], waiting)
+    wait_until(lambda: waiting() == [2, 1], waiting)
     remove = page.locator(".queue").get_by_role("button", name="Remove", exact=True)
     for left in (1, 0):
         remove.first.click()
@@ -219,7 +219,7 @@ def test_the_queue_is_reordered_and_emptied(page: Page, studio: Served):
     expect(page.locator(".queue")).to_contain_text("nothing waits")
 
 
-def test_a_photograph_is_named_and_looked_at_in_a_sandbox(page: Page, studio: Served):
+def test_a_photograph_is_named_and_looked_at_in_a_sandbox(page: Page, studio: Server):
     picture = studio("POST", "/api/examples/chelsea.png", {})["id"]
     address = f"/api/look?network=efficientnet-lite0&picture={picture}"
     status, _, headers = studio.request("GET", address)
@@ -235,8 +235,8 @@ def test_a_photograph_is_named_and_looked_at_in_a_sandbox(page: Page, studio: Se
 
 
 def test_two_pictures_are_compared(page: Page):
-    dreamed(page)
-    dreamed(page, "&layer=block5")
+    run_small_dream(page)
+    run_small_dream(page, "&layer=block5")
     page.get_by_role("link", name="Gallery").click()
     boxes = page.get_by_role("checkbox", name=re.compile("^Choose "))
     boxes.nth(0).check()
@@ -256,10 +256,10 @@ def test_no_room_has_an_accessibility_violation(page: Page, theme: Any):
     page.emulate_media(color_scheme=theme)
     go(page, "#/")
     for room in ROOMS:
-        walk(page, room)
+        switch_room(page, room)
         for details in page.locator("details.more").all():
             details.evaluate("each => { each.open = true; }")
-        settled(page)
+        wait_until_settled(page)
         assert violations(page) == [], room
 
 
@@ -268,6 +268,6 @@ def test_nothing_is_wider_than_the_window(page: Page):
     for width in (390, 1280, 2560):
         page.set_viewport_size({"width": width, "height": 844 if width == 390 else width * 9 // 16})
         for room in ("read", "train", "dream", "gallery"):
-            walk(page, room)
+            switch_room(page, room)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, (room, width)
     page.set_viewport_size({"width": 390, "height": 844})  # so that the last is not a picture of millions

@@ -11,7 +11,7 @@ import pytest
 
 from lanterna import settings, shelf
 from lanterna.files import atomic_write
-from served import Served
+from served import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,15 +40,15 @@ def readable(*folders: Path) -> dict[str, str]:
 
 def test_what_the_studio_makes_is_for_this_user_alone(tmp_path: Path) -> None:
     home = tmp_path / "new"
-    with contextlib.closing(Served(tmp_path, home=home)) as served:
-        made = served.ended(served.start("random", settings={"width": 32, "height": 32}))["picture"]
+    with contextlib.closing(Server(tmp_path, home=home)) as served:
+        made = served.wait(served.start("random", settings={"width": 32, "height": 32}))["picture"]
         (tmp_path / "sent.png").write_bytes(served.file(made))
         served.send(tmp_path / "sent.png")
         painted = served.start("paint", settings={"steps": 40, "size": 32}, inputs=[("picture", made)])
-        served.until(painted, lambda job: job["step"] > 0)
+        served.wait_until(painted, lambda job: job["step"] > 0)
         assert (home / "studio" / "studio.sqlite").exists()
         assert readable(home) == {}
-        served.ended(painted)
+        served.wait(painted)
         assert served.request("GET", f"/api/gallery/export.zip?ids={made}")[0] == 200
         assert readable(home) == {}
     assert readable(home) == {}
@@ -65,7 +65,7 @@ def test_a_home_of_an_earlier_version_is_closed_when_it_is_opened(tmp_path: Path
     (tmp_path / "networks" / "file").symlink_to(elsewhere / "file")
     own = [tmp_path / name for name in ("studio", "networks", "features", "shelf")]
     assert len(readable(*own)) == 13
-    with contextlib.closing(Served(tmp_path)):
+    with contextlib.closing(Server(tmp_path)):
         assert readable(*own) == {}
     assert len(readable(elsewhere)) == 2
 

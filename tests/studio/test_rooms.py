@@ -15,21 +15,21 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from browsing import (
+    DIGIT_THREE,
     ENDLESS,
     SMALL,
-    THREE,
-    WHILE,
-    dreamed,
+    TIMEOUT_MS,
+    draw_stroke,
     go,
+    run_small_dream,
     settings_in,
-    settled,
-    stopped,
-    stroke,
+    stop_job,
+    switch_room,
     violations,
-    walk,
+    wait_until_settled,
 )
 from places import ROOT
-from served import Served
+from served import Server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -38,21 +38,21 @@ WEB = ROOT / "src/lanterna/surfaces/web"
 
 
 @pytest.fixture(scope="module")
-def network(studio: Served) -> str:
+def network(studio: Server) -> str:
     """A small network that reads, trained here."""
     settings = {"network": "dense", "hidden": [32], "epochs": 1, "fraction": 0.3}
     job = studio.start("train", settings=settings, title="small")
-    assert studio.ended(job)["state"] == "done"
+    assert studio.wait(job)["state"] == "done"
     return "small"
 
 
-def picture(studio: Served, path: str) -> np.ndarray:
+def picture(studio: Server, path: str) -> np.ndarray:
     status, content, _ = studio.request("GET", path)
     assert status == 200
     return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"), dtype=float)
 
 
-def test_one_goes_back_and_on_and_branches(page: Page, studio: Served):
+def test_one_goes_back_and_on_and_branches(page: Page, studio: Server):
     go(page, f"#/dream?{ENDLESS}")
     page.get_by_role("button", name="Start").click()
     steps = page.get_by_role("radio", name=re.compile("^Step "))
@@ -66,8 +66,8 @@ def test_one_goes_back_and_on_and_branches(page: Page, studio: Served):
     expect(page.locator(".facts")).to_contain_text("paused")
     job = settings_in(page)["job"]
     page.get_by_role("button", name="Resume").first.click()
-    studio.until(job, lambda found: found["state"] == "running" and found["step"] > number)
-    stopped(page)
+    studio.wait_until(job, lambda found: found["state"] == "running" and found["step"] > number)
+    stop_job(page)
     # With keys: the newest, and from there to the one before it.
     page.get_by_role("radio", name="end").click()
     page.get_by_role("radio", name=re.compile("^Step ")).last.focus()
@@ -77,13 +77,13 @@ def test_one_goes_back_and_on_and_branches(page: Page, studio: Served):
     page.wait_for_url(lambda url: job not in url)
     branch = settings_in(page)["job"]
     assert studio("GET", f"/api/jobs/{branch}")["parent"] == job
-    stopped(page)
+    stop_job(page)
     page.get_by_role("button", name=re.compile("^Resume from step")).click()
     page.wait_for_url(lambda url: branch not in url)
-    stopped(page)
+    stop_job(page)
 
 
-def test_a_picture_of_a_sheet_is_pressed_and_made_large(page: Page, studio: Served):
+def test_a_picture_of_a_sheet_is_pressed_and_made_large(page: Page, studio: Server):
     go(page, "#/paint?kind=random-sheet&seed=5&sheet=4&width=80&height=80&samples=1&layers=4")
     page.get_by_role("button", name="Start").click()
     tile = page.get_by_role("link", name="Make this one large: 7")
@@ -106,14 +106,14 @@ def test_a_picture_of_a_sheet_is_pressed_and_made_large(page: Page, studio: Serv
     assert min(apart)[1] == "7"
 
 
-def test_each_painting_has_a_mask_of_its_own(page: Page, studio: Served):
+def test_each_painting_has_a_mask_of_its_own(page: Page, studio: Server):
     go(page, "#/style?size=96&steps=2")
     expect(page.locator('[data-role="style"] img')).to_have_count(1)
     page.locator('[data-role="style"]').nth(1).get_by_role("button").click()
     page.get_by_role("button", name="chelsea", exact=True).click()
     page.get_by_role("button", name="Draw a mask for 2").click()
     mask = page.get_by_role("application", name=re.compile("where its style goes: style 2"))
-    stroke(page, mask, ((0.1, 0.5), (0.4, 0.5)))
+    draw_stroke(page, mask, ((0.1, 0.5), (0.4, 0.5)))
     page.get_by_role("button", name="Use this mask").click()
     expect(page.locator('[data-role="mask"] img')).to_have_count(2)
     one, two = settings_in(page)["in.mask"].split(",")
@@ -123,7 +123,7 @@ def test_each_painting_has_a_mask_of_its_own(page: Page, studio: Served):
     assert drawn[:, -10:].max() == 0
     # It is changed, not drawn anew.
     page.get_by_role("button", name="Change mask 2").click()
-    stroke(page, page.get_by_role("application", name=re.compile("style 2")), ((0.9, 0.2), (0.9, 0.8)))
+    draw_stroke(page, page.get_by_role("application", name=re.compile("style 2")), ((0.9, 0.2), (0.9, 0.8)))
     page.get_by_role("button", name="Use this mask").click()
     page.wait_for_url(lambda url: two not in url)
     changed = picture(studio, f"/api/pictures/{settings_in(page)['in.mask'].split(',')[1]}/file")
@@ -147,7 +147,7 @@ def test_a_film_plays_and_is_held_still(page: Page):
 
 
 def test_presets_are_shown_and_keys_work(page: Page):
-    dreamed(page)
+    run_small_dream(page)
     expect(page.locator(".presets img")).to_have_count(13)
     page.locator("#main").focus()
     page.keyboard.press("c")
@@ -159,7 +159,7 @@ def test_presets_are_shown_and_keys_work(page: Page):
 def test_a_drawing_is_explained_and_looked_into(page: Page, network: str):
     go(page, f"#/read?network={network}")
     pad = page.get_by_label(re.compile("^Pad: "))
-    stroke(page, pad, THREE)
+    draw_stroke(page, pad, DIGIT_THREE)
     expect(page.get_by_test_id("answer")).to_have_text("3")
     why = page.get_by_role("img", name=re.compile("^Which pixels speak for"))
     colours = np.array(
@@ -180,9 +180,9 @@ def test_a_drawing_is_explained_and_looked_into(page: Page, network: str):
     inside = page.frame_locator("iframe").get_by_role("heading", level=1)
     expect(inside).to_contain_text("Read as 3")
     page.get_by_role("button", name="Clear").click()
-    settled(page)
+    wait_until_settled(page)
     expect(page.get_by_test_id("answer")).to_have_text("?")  # no late answer to what is gone
-    stroke(page, pad, ((0.5, 0.15), (0.5, 0.85)))
+    draw_stroke(page, pad, ((0.5, 0.15), (0.5, 0.85)))
     expect(page.get_by_test_id("answer")).to_have_text("1")
     expect(inside).to_contain_text("Read as 1")  # it follows the pen
 
@@ -233,9 +233,9 @@ def test_the_camera_reads_what_is_held_into_it(page: Page, network: str):
     expect(page.get_by_label(re.compile("^Pad: "))).to_be_visible()
 
 
-def test_runs_stand_beside_one_another_and_networks_are_kept(page: Page, studio: Served, network: str):
+def test_runs_stand_beside_one_another_and_networks_are_kept(page: Page, studio: Server, network: str):
     other = {"network": "dense", "hidden": [16], "epochs": 1, "fraction": 0.05}
-    assert studio.ended(studio.start("train", settings=other, title="smaller"))["state"] == "done"
+    assert studio.wait(studio.start("train", settings=other, title="smaller"))["state"] == "done"
     go(page, "#/train")
     runs = page.get_by_role("list", name="Runs")
     for each in (network, "smaller"):
@@ -257,7 +257,7 @@ def test_runs_stand_beside_one_another_and_networks_are_kept(page: Page, studio:
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_label("Name of tiny")).to_be_visible()
     assert studio("DELETE", "/api/networks/tiny") == {"name": "tiny"}
-    assert studio.refusal("DELETE", "/api/networks/tiny")[0] == 404
+    assert studio.error("DELETE", "/api/networks/tiny")[0] == 404
 
 
 def test_what_is_misread_is_shown_as_it_learns(page: Page):
@@ -268,8 +268,8 @@ def test_what_is_misread_is_shown_as_it_learns(page: Page):
     expect(page.locator(".facts")).to_contain_text("done")
 
 
-def test_a_title_is_changed_and_a_variation_says_what_varies(page: Page, studio: Served):
-    dreamed(page)
+def test_a_title_is_changed_and_a_variation_says_what_varies(page: Page, studio: Server):
+    run_small_dream(page)
     page.get_by_role("link", name="Gallery").click()
     page.locator(".tile").first.click()
     title = page.get_by_label("Title")
@@ -285,10 +285,10 @@ def test_a_title_is_changed_and_a_variation_says_what_varies(page: Page, studio:
     assert settings_in(page)["seed"] == "1"
 
 
-def test_more_comes_as_one_scrolls_and_all_are_chosen(page: Page, studio: Served):
+def test_more_comes_as_one_scrolls_and_all_are_chosen(page: Page, studio: Server):
     for seed in range(70):  # a page of the gallery has sixty
         studio.start("random", settings={"seed": seed, "width": 24, "height": 24})
-    studio.ended(studio.start("random", settings={"width": 24, "height": 24}))
+    studio.wait(studio.start("random", settings={"width": 24, "height": 24}))
     go(page, "#/gallery?room=paint")
     tiles = page.locator(".tile")
     expect(tiles.nth(59)).to_be_attached()
@@ -304,7 +304,7 @@ def test_more_comes_as_one_scrolls_and_all_are_chosen(page: Page, studio: Served
 
 
 def test_dialogs_and_menus_have_no_accessibility_violation(page: Page):
-    dreamed(page)
+    run_small_dream(page)
     for theme in ("dark", "light"):
         page.emulate_media(color_scheme=theme)
         have_no_violation(page)
@@ -312,12 +312,12 @@ def test_dialogs_and_menus_have_no_accessibility_violation(page: Page):
 
 def have_no_violation(page: Page) -> None:
     page.get_by_text("Send to …").click()
-    settled(page)
+    wait_until_settled(page)
     assert violations(page) == []
     page.keyboard.press("Escape")
     picture = page.locator('[data-role="guide"]').get_by_role("button")
     picture.click()
-    settled(page)
+    wait_until_settled(page)
     assert violations(page) == []
     page.keyboard.press("Escape")
     expect(picture).to_be_focused()  # one is where one was
@@ -326,7 +326,7 @@ def have_no_violation(page: Page) -> None:
     page.get_by_role("button", name="Cancel").click()
     queue = page.get_by_role("button", name=re.compile("^Queue"))
     queue.click()
-    settled(page)
+    wait_until_settled(page)
     assert violations(page) == []
     queue.click()  # its list lies over what is looked at next
 
@@ -335,10 +335,10 @@ def test_what_is_missing_is_offered_and_a_closed_studio_told(
     real_shelf: Path, tmp_path: Path, browser: Browser
 ):
     """An empty shelf, and no network to fetch from (the tests are offline); then the studio is closed."""
-    first = Served(tmp_path)
+    first = Server(tmp_path)
     context = browser.new_context(base_url=first.address)
     page = context.new_page()
-    page.set_default_timeout(WHILE)
+    page.set_default_timeout(TIMEOUT_MS)
     try:
         go(page, "#/dream")
         offer = page.get_by_role("group", name="To be fetched first")
@@ -347,7 +347,7 @@ def test_what_is_missing_is_offered_and_a_closed_studio_told(
         expect(offer.get_by_role("status")).to_contain_text("forbids downloads")
         page.goto(f"{first.base}/#/look")
         expect(page.get_by_role("group", name="To be fetched first")).to_contain_text("efficientnet-lite0")
-        settled(page)
+        wait_until_settled(page)
         assert violations(page) == []
 
         shutil.rmtree(tmp_path / "shelf", ignore_errors=True)
@@ -356,7 +356,7 @@ def test_what_is_missing_is_offered_and_a_closed_studio_told(
         expect(page.get_by_role("img", name="chelsea")).to_be_visible()
         first.close()
         expect(page.get_by_text("Connection lost")).to_be_visible()
-        second = Served(tmp_path, "--port", str(first.port))
+        second = Server(tmp_path, "--port", str(first.port))
         try:
             # The page says so by itself, and works again once the link has been opened, in whichever tab.
             again = page.get_by_text("Open the link that its terminal shows")
@@ -376,7 +376,7 @@ def test_what_is_missing_is_offered_and_a_closed_studio_told(
         context.close()
 
 
-def test_the_pages_own_code_is_small_and_asks_nobody_else(page: Page, studio: Served):
+def test_the_pages_own_code_is_small_and_asks_nobody_else(page: Page, studio: Server):
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     go(page, "#/dream")
@@ -387,5 +387,5 @@ def test_the_pages_own_code_is_small_and_asks_nobody_else(page: Page, studio: Se
     sizes = [len(gzip.compress(each.read_bytes())) for each in own if each.suffix in (".js", ".css", ".html")]
     assert sum(sizes) < 60_000  # what comes before the first picture; a room's own part comes with the room
     for room in ("learn", "read", "train", "look", "dream", "style", "paint", "gallery"):
-        walk(page, room)
+        switch_room(page, room)
     assert {url for url in asked if not url.startswith((studio.base, "about:", "blob:", "data:"))} == set()

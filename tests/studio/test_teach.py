@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Page
 
-    from served import Served
+    from served import Server
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def textures(real_shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
     return found
 
 
-def test_classes_are_taught_by_hand_and_pictures_named(page: Page, studio: Served, textures):
+def test_classes_are_taught_by_hand_and_pictures_named(page: Page, studio: Server, textures):
     go(page, "#/teach?name=ground")
     teach = page.locator(".go .primary")
     expect(teach).to_have_text("Give two classes pictures")
@@ -84,10 +84,10 @@ def test_the_camera_gives_pictures_and_is_asked(page: Page):
         (["a"] * 4 + [" "] * 4, "a class is called by a word or a few, got ' '"),
     ],
 )
-def test_what_cannot_be_taught_is_told_in_one_line(studio: Served, textures, labels, said):
+def test_what_cannot_be_taught_is_told_in_one_line(studio: Server, textures, labels, said):
     picture = studio.send(textures["brick"][0])["id"]
     inputs = [{"role": "picture", "picture": picture}] * 8
     body = {"kind": "teach", "settings": {"labels": labels}, "inputs": inputs}
-    code, words = studio.refusal("POST", "/api/jobs", body)
+    code, words = studio.error("POST", "/api/jobs", body)
     assert code == 422
     assert said in words

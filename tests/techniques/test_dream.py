@@ -51,7 +51,7 @@ def dreamt(picture, by, more=None, **settings):
 @torch.no_grad()
 def maps_of(network, picture, layer):
     """What a layer of the untouched network puts out for a picture, `(C, H, W)`."""
-    return objectives.read(network, picture[None], frozenset({layer}))[layer][0]
+    return objectives.layer_outputs(network, picture[None], frozenset({layer}))[layer][0]
 
 
 def energy(network, picture, layer, where=...):
@@ -462,7 +462,7 @@ def quick_agrees(network, layers, picture, tolerance):
     read, slopes = [], []
     for each in (network, work):
         images = picture[None].clone().requires_grad_()
-        outputs = objectives.read(each, images, frozenset(layers or network.layers))
+        outputs = objectives.layer_outputs(each, images, frozenset(layers or network.layers))
         total = sum(out.square().sum() / out.detach().square().sum() for out in outputs.values())
         slopes += torch.autograd.grad(total, images)
         read.append({layer: out.detach() for layer, out in outputs.items()})

@@ -57,7 +57,7 @@ def test_a_made_picture_excites_its_channel_more_than_anything_real(lite0, layer
     with torch.no_grad():
         excitement = objective(lite0, last.pictures).item()
         noise = objective(lite0, torch.rand(4, 3, 96, 96)).max().item()
-        outputs = objectives.read(lite0, last.pictures, frozenset({layer}))[layer].mean((2, 3))[0]
+        outputs = objectives.layer_outputs(lite0, last.pictures, frozenset({layer}))[layer].mean((2, 3))[0]
     (real,) = best_examples(lite0, layer, [index], 96)
     assert excitement > 1.5 * real.excitement > 0
     assert excitement > 1.5 * abs(noise)
@@ -110,7 +110,7 @@ def test_against_a_class_or_between_two_channels(conv):
     between = made(conv, layer="norm3", direction=(0, 3))
     one = made(conv, layer="norm3", channel=0)
     maps = [
-        objectives.read(conv, f.pictures, frozenset({"norm3"}))["norm3"].mean((2, 3))[0]
+        objectives.layer_outputs(conv, f.pictures, frozenset({"norm3"}))["norm3"].mean((2, 3))[0]
         for f in (one, between)
     ]
     assert maps[1][3] > maps[0][3]
@@ -138,7 +138,7 @@ def test_silent_units_can_be_woken():
 
 def alike(network, layer, pictures):
     """The mean cosine between the Gram matrices of different pictures."""
-    maps = objectives.read(network, pictures, frozenset({layer}))[layer].flatten(2)
+    maps = objectives.layer_outputs(network, pictures, frozenset({layer}))[layer].flatten(2)
     gram = F.normalize((maps @ maps.mT).flatten(1), dim=1)
     cosines = gram @ gram.T
     return ((cosines.sum() - len(gram)) / (len(gram) * (len(gram) - 1))).item()
@@ -219,22 +219,22 @@ def test_planted_kernels_are_found_and_noise_is_not():
     ]
     planted = torch.stack([*edges, *bars, *blobs])[:, None]
     planted = planted + 0.05 * torch.randn(planted.shape, generator=generator)
-    found = kernels.measure(planted).found
+    found = kernels.fit_kernels(planted).found
     assert found[:3] == ("edge",) * 3
     assert found[3:6] == ("bar",) * 3
     assert found[6:] == ("blob",) * 2
-    noise = kernels.measure(torch.randn(400, 1, 5, 5, generator=generator))
+    noise = kernels.fit_kernels(torch.randn(400, 1, 5, 5, generator=generator))
     assert sum(each is not None for each in noise.found) < 14  # 4 expected
     coloured = planted * torch.tensor([1.0, -0.5, 0.2]).view(
         1, 3, 1, 1
     )  # the pattern counts, not its colours
-    assert kernels.measure(coloured).found == found
+    assert kernels.fit_kernels(coloured).found == found
 
 
 def test_the_explained_share_is_that_of_least_squares():
     weights = torch.randn(2, 3, 5, 5, generator=torch.Generator().manual_seed(3))
-    patterns, _ = kernels.dictionary(5)
-    explained, _ = kernels.fit(weights)
+    patterns, _ = kernels.templates(5)
+    explained, _ = kernels.fit_templates(weights)
     flat = weights[0].flatten(1)
     best = 0.0
     for pattern in patterns:

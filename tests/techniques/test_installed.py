@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from declared import forget_techniques
+from declared import clear_registry
 from hostile import photograph
 from lanterna import notebook
 from lanterna.errors import LanternaError
@@ -102,10 +102,10 @@ def package(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delitem(__import__("sys").modules, "broken_package", raising=False)
-    forget_techniques()
+    clear_registry()
     rooms.techniques.cache_clear()
     yield tmp_path
-    forget_techniques()
+    clear_registry()
     rooms.techniques.cache_clear()
 
 
@@ -150,13 +150,13 @@ def test_a_picture_whose_technique_is_gone_still_says_how_it_was_made(package, c
     assert main(["odd", "picture.png", "--quiet", "--amount", "3"]) == 0
     (package / "broken_package.py").write_text("raise ValueError('later')")
     __import__("sys").modules.pop("broken_package")
-    forget_techniques()
+    clear_registry()
     assert main(["recipe", "odd.png"]) == 0
     assert "amount" in capsys.readouterr().out
     assert main(["rerun", "odd.png"]) == 1
     assert "cannot be imported: ValueError: later" in capsys.readouterr().err
     (package / "broken_package-1.0.dist-info" / "entry_points.txt").unlink()
-    forget_techniques()
+    clear_registry()
     assert main(["rerun", "odd.png"]) == 2
     assert "the technique 'odd' is not installed here" in capsys.readouterr().err
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 import lanterna
 from lanterna import shelf
 from lanterna.errors import LanternaError, UsageError
-from lanterna.networks import strips
+from lanterna.networks import tiles
 from lanterna.networks.instant import (
     open_multistyle_transformer,
     open_style_predictor,
@@ -156,9 +156,9 @@ def test_strips_equal_the_whole_picture(built_in, photographs, monkeypatch):
         network, style = open_style_transformer(), open_style_predictor()(photographs["coffee"][None])
     whole = network(picture[None], style)[0]
     for size in (1, 50_000, 10**9):  # eight rows at a time, several more, all together
-        monkeypatch.setattr(strips, "STRIP", size)
-        outputs = list(strips.paint(network, picture, style))
-        assert len(outputs) == strips.steps(network)
+        monkeypatch.setattr(tiles, "STRIP", size)
+        outputs = list(tiles.paint(network, picture, style))
+        assert len(outputs) == tiles.steps(network)
         assert all(each is None for each in outputs[:-1])
         assert (outputs[-1] - whole).abs().max() < 1e-4
 

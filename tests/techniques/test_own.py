@@ -16,14 +16,14 @@ import torch
 from PIL import Image
 from playwright.sync_api import expect
 
-from declared import forget_techniques
+from declared import clear_registry
 from hostile import photograph
 from lanterna import notebook, open_picture, read_recipe
 from lanterna.errors import UsageError
 from lanterna.surfaces.cli import main
 from lanterna.techniques import registry
 from places import ROOT
-from served import Served
+from served import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,9 +78,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(place)
         patch.setenv("PYTHONPATH", str(place))
-        forget_techniques()
+        clear_registry()
         yield place
-    forget_techniques()
+    clear_registry()
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_the_command_line_has_it(capsys: pytest.CaptureFixture[str]) -> None:
         "--preset",
         "fine, broad",
         "--radius",
-        "How broad strokes are",
+        "Width of the strokes",
         "--seed",
         "--json",
     ):
@@ -194,7 +194,7 @@ def test_one_of_words_answers_to_each_picture(here: Path, capsys: pytest.Capture
 
 def test_the_studio_has_it(here: Path, browser: Browser) -> None:
     """Its room, its form, what it looks like on the way, and its picture in the gallery."""
-    studio = Served(here)
+    studio = Server(here)
     try:
         declared = {each["kind"]: each for each in studio("GET", "/api/techniques")["techniques"]}["strokes"]
         assert (declared["room"], declared["plain"], declared["live"]) == (
@@ -202,7 +202,7 @@ def test_the_studio_has_it(here: Path, browser: Browser) -> None:
         )  # fmt: skip
         picture = studio.send(here / "cat.png")["id"]
         job = studio.start("strokes", settings={"rounds": 2}, inputs=[("picture", picture)])
-        done = studio.ended(job)
+        done = studio.wait(job)
         assert (done["state"], done["error"], done["step"]) == ("done", None, 2)
         (made,) = (each for each in studio("GET", "/api/gallery") if each["job"] == job)
         assert (made["kind"], made["room"]) == ("strokes", "strokes")
@@ -214,7 +214,7 @@ def test_the_studio_has_it(here: Path, browser: Browser) -> None:
         address = page.url.partition("#")[0]
         page.goto(f"{address}#/strokes?in.picture={picture}&rounds=40&radius=3")
         expect(page.get_by_role("heading", name="Strokes")).to_be_visible()
-        expect(page.get_by_text("How broad strokes are, in pixels.")).to_be_visible()
+        expect(page.get_by_text("Width of the strokes, in pixels.")).to_be_visible()
         expect(page.get_by_role("slider", name="Rounds")).to_be_visible()
         page.get_by_role("button", name="Start").click()
         expect(page.get_by_role("img", name="Strokes: the")).to_be_visible()  # so far, or the result
@@ -223,7 +223,7 @@ def test_the_studio_has_it(here: Path, browser: Browser) -> None:
         expect(page.get_by_text("Strokes").first).to_be_visible()
         expect(page.locator(".tile")).to_have_count(2)
         page.close()
-        code, words = studio.refusal(
+        code, words = studio.error(
             "POST", "/api/jobs", {"kind": "strokes", "inputs": [{"role": "guide", "picture": picture}]}
         )
         assert code in (400, 422)
@@ -244,5 +244,5 @@ def test_the_notebook_and_the_site_have_it(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.syspath_prepend(ROOT / "docs" / "_ext")
     page = import_module("made.settings").all_settings()
     section = page[page.index("### Strokes") :]
-    for words in ("lanterna strokes PICTURE -o RESULT", "How broad strokes are, in pixels.", "`--rounds`"):
+    for words in ("lanterna strokes PICTURE -o RESULT", "Width of the strokes, in pixels.", "`--rounds`"):
         assert words in section

@@ -294,7 +294,7 @@ def _read_grid(grid, table, corners):
 def test_gradients_match_finite_differences(network):
     plan = CoordinatePlan(network=network, layers=2, neurons=5, waves=4, grid_levels=2, grid_entries=4)
     network = Coordinates(plan, (30, 40), pictures=2)
-    network.start(torch.Generator().manual_seed(0))
+    network.initialise(torch.Generator().manual_seed(0))
     network.double()
     names, values = zip(*network.named_parameters(), strict=True)
     which = torch.tensor([0, 1, 1, 0, 1, 0])
@@ -321,7 +321,7 @@ def test_a_sirens_initial_activations_have_the_papers_std():
 def test_random_waves_approximate_the_kernel_of_their_frequencies():
     plan = CoordinatePlan(network="fourier", waves=4096, frequency=2.0)
     network = Coordinates(plan, (64, 64))
-    network.start(torch.Generator().manual_seed(0))
+    network.initialise(torch.Generator().manual_seed(0))
     one, other = positions(200), positions(200, seed=1)
     actual = (network.inputs(one) * network.inputs(other)).mean(1) * 2
     distance = (one - other).norm(dim=1)
@@ -333,7 +333,7 @@ def test_random_waves_approximate_the_kernel_of_their_frequencies():
 def test_the_lectures_positions_and_network():
     settings = Paint.checked({**Paint.presets["lecture"]}).resolved()
     network = Coordinates(settings, (48, 64))
-    network.start(torch.Generator().manual_seed(0))
+    network.initialise(torch.Generator().manual_seed(0))
     rows, columns = torch.meshgrid(torch.arange(48.0), torch.arange(64.0), indexing="ij")
     both = torch.stack([columns, rows], 2).view(-1, 2)
     expected = (both - both.mean()) / both.std(correction=0)

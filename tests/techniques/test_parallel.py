@@ -21,7 +21,7 @@ from lanterna.surfaces.cli import main
 from lanterna.surfaces.cli.launching import _member
 from lanterna.techniques.train import algorithm as training
 from lanterna.techniques.train.settings import Train
-from strangers import is_loopback, listening
+from strangers import is_loopback, listening_sockets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -145,7 +145,7 @@ def test_two_machines_go_on_when_a_process_is_killed(real_shelf: Path, tmp_path:
 def test_stopped_together_it_goes_on_alone(home: Path, tmp_path: Path):
     process = started(tmp_path, home, "--devices", "2")
     wait_for(home / "networks/net/checkpoint.pt", process)
-    places = listening(process.pid)
+    places = listening_sockets(process.pid)
     assert len(places) > 2, "where they meet, and each of both"
     assert all(map(is_loopback, places)), "nobody on the network reaches them"
     process.send_signal(signal.SIGINT)

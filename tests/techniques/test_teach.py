@@ -482,7 +482,7 @@ def folders(place, **counts):
         ({"moss": 2, "a\nb": 2}, [], 2, "cannot name a class"),
         ({"moss": 2, "x" * 80: 2}, [], 2, "at most 60"),
         ({"a": 2, "b": 2}, ["--network", "vgg16"], 2, "network"),
-        ({"a": 2, "b": 2}, ["-o", "conv"], 2, "Lanterna's own"),
+        ({"a": 2, "b": 2}, ["-o", "conv"], 2, "a built-in network"),
         ({"a": 2, "b": 2}, ["-o", "textures"], 2, "--force"),
         ({"a": 2, "b": 2}, ["--hold-out", "1"], 2, "--hold-out"),
         ({"a": 2, "b": 2}, ["--workers", "-1"], 2, "--workers"),

@@ -20,7 +20,7 @@ from lanterna.techniques.train.technique import open_or_train
 if TYPE_CHECKING:
     from lanterna.lessons.lesson import Verdict
     from lanterna.networks.network import Network
-    from lanterna.probes.kernels import Kernels
+    from lanterna.probes.kernels import KernelFits
 
 Name = Literal["conv", "efficientnet-lite0", "vgg16"]
 _MOST = 0.5  # of the kernels: what counts as finding edges
@@ -45,7 +45,7 @@ def opened(name: str) -> Network:
 def experiment(settings: Edges) -> Outcome:
     """How well the best edge, bar or blob explains each kernel, beside noise of the same size."""
     names = tuple(dict.fromkeys(settings.networks))
-    measured: dict[str, Kernels] = {
+    measured: dict[str, KernelFits] = {
         name: first_kernels(opened(name)) for name in told(names, "looking at kernels")
     }
     counts = {name: sum(found is not None for found in kernels.found) for name, kernels in measured.items()}

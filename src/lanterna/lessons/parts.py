@@ -21,7 +21,7 @@ from lanterna.lessons.lesson import Finding, Lesson, Outcome, Picture
 from lanterna.lessons.loop import descend
 from lanterna.lessons.photographs import photograph
 from lanterna.networks import open_network
-from lanterna.networks.digits import conv, lay_channels_last
+from lanterna.networks.digits import conv, to_channels_last
 from lanterna.networks.inference import optimize_for_inference
 from lanterna.probes import objectives
 from lanterna.probes.statistics import gram_distance, moments
@@ -77,7 +77,7 @@ def trained(settings: Parts) -> tuple[Network, Result]:
     """Changed: the weights. Wanted: the right class of every digit."""
     torch.manual_seed(settings.seed)
     network, digits, test = conv(), mnist("train"), mnist("test")
-    lay_channels_last(network)
+    to_channels_last(network)
     generator = torch.Generator().manual_seed(settings.seed)
     before = accuracy(network, test)
 
@@ -132,13 +132,13 @@ def styled(settings: Parts, network: Network, begin: Tensor, painting: Tensor) -
     canvas = _changes(begin, torch.Generator().manual_seed(settings.seed))
     layers = frozenset({*_STYLE_LAYERS, _CONTENT_LAYER})
     with torch.no_grad():
-        seen = objectives.read(network, painting, layers)
-        content = objectives.read(network, begin, layers)[_CONTENT_LAYER]
+        seen = objectives.layer_outputs(network, painting, layers)
+        content = objectives.layer_outputs(network, begin, layers)[_CONTENT_LAYER]
     distances = {layer: gram_distance(moments(seen[layer])) for layer in _STYLE_LAYERS}
     unit = content.square().mean()
 
     def apart(picture: Tensor) -> tuple[Tensor, Tensor]:
-        outputs = objectives.read(network, picture, layers)
+        outputs = objectives.layer_outputs(network, picture, layers)
         style = torch.stack([away(moments(outputs[layer])) for layer, away in distances.items()]).mean()
         return style, (outputs[_CONTENT_LAYER] - content).square().mean() / unit
 

@@ -88,7 +88,7 @@ def strongest(found: Paths) -> list[tuple[str, str, str, str]]:
     """The unit of each layer that brought the most, and what all units and all later offsets add up to."""
     rows = []
     for layer, contributions in found.contributions.items():
-        if layer not in found.whole:
+        if layer not in found.complete_layers:
             continue
         by_map = contributions.flatten(1).sum(1) if contributions.dim() == 3 else contributions.flatten()
         best = int(by_map.argmax())

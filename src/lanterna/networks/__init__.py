@@ -1,4 +1,4 @@
-"""Networks as named layers, with their weights: pretrained, trained here, or anyone's."""
+"""Networks as named layers, with their weights: pretrained, trained locally or your own."""
 
 from lanterna.networks.cache import cache_networks
 from lanterna.networks.catalogue import (

@@ -1,4 +1,4 @@
-"""Networks that stay open in a process: for workers that make one picture after another."""
+"""A cache of opened networks, for processes that run one job after another."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ _cache: dict[Hashable, Any] | None = None
 
 @contextmanager
 def cache_networks() -> Iterator[None]:
-    """Cache every network that is opened within the block, in all of this process.
+    """Cache every network that this process opens within the block.
 
-    All callers share it, so none may change it.
+    All callers share the cached networks, so none may change them.
     """
     global _cache
-    before, _cache = _cache, {}
+    previous, _cache = _cache, {}
     try:
         yield
     finally:
-        _cache = before
+        _cache = previous
 
 
-def cached(key: Hashable, opening: Callable[[], _Opened]) -> _Opened:
-    """Get what was opened as `key` before from the cache, or open it now."""
+def cached(key: Hashable, open_it: Callable[[], _Opened]) -> _Opened:
+    """Return the cached object for `key`; open it first if it is not cached."""
     if _cache is None:
-        return opening()
+        return open_it()
     if key not in _cache:
-        _cache[key] = opening()
+        _cache[key] = open_it()
     found: _Opened = _cache[key]
     return found

@@ -1,4 +1,4 @@
-"""Every network by its name: what there is, where it comes from, and opening it."""
+"""The catalogue of networks: list them, describe their layers and open them by name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lanterna.networks.classes import imagenet_classes
 from lanterna.networks.digits import DIGIT_INPUT
 from lanterna.networks.efficientnet import SCALES, efficientnet
 from lanterna.networks.foreign import open_foreign
-from lanterna.networks.taught import told
+from lanterna.networks.taught import describe_classes
 from lanterna.networks.trained import is_trained, open_trained
 from lanterna.networks.vgg import vgg16
 from lanterna.settings import networks_folder
@@ -30,24 +30,24 @@ if TYPE_CHECKING:
 
 ALIASES = {"lite0": "efficientnet-lite0", "lite2": "efficientnet-lite2", "vgg": "vgg16"}
 _PRETRAINED = {
-    "efficientnet-lite0": "names a photograph, 1,000 ImageNet classes; small and quick",
-    "efficientnet-lite2": "names a photograph, 1,000 ImageNet classes; larger and surer",
+    "efficientnet-lite0": "classifies photographs, 1,000 ImageNet classes; small and fast",
+    "efficientnet-lite2": "classifies photographs, 1,000 ImageNet classes; larger and more accurate",
     "vgg16": "features of photographs for style and dreams; no classes",
 }
-TRAINED_HERE = {
-    "dense": "reads a digit: every pixel to every unit",
+DIGIT_NETWORKS = {
+    "dense": "reads a digit: fully connected layers",
     "conv": "reads a digit: convolutions",
 }
-BUILT_IN = frozenset({*ALIASES, *_PRETRAINED, *TRAINED_HERE})
-"""The names that are Lanterna's own."""
+BUILT_IN = frozenset({*ALIASES, *_PRETRAINED, *DIGIT_NETWORKS})
+"""Names reserved for Lanterna's own networks."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """One network: its name, what it is, where it comes from, whether it is here, and how to get it.
+    """One network in the catalogue: its name, description, source, availability and the command to get it.
 
-    `input` is the shape of one picture as the network sees it, `layers` and `parameters` are how many it
-    has; a trained network that is not here, or is damaged, has none of them.
+    `input` is the shape of one input, `layers` and `parameters` are counts; all three are None for a
+    trained network that is missing or damaged.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer: the shape it puts out for one picture of the network's own size, and its parameters."""
+    """A layer: the shape of its output for one picture of the network's size, and its parameter count."""
 
     name: str
     kind: str
@@ -71,8 +71,7 @@ class Layer:
 
 
 def networks() -> list[Listing]:
-    """The networks there are: the pretrained ones, the digit networks, and whatever else was trained
-    or taught here."""
+    """List all networks: the pretrained ones, the digit networks, and those trained or taught locally."""
     listings = [
         Listing(
             name,
@@ -80,73 +79,72 @@ def networks() -> list[Listing]:
             "the shelf",
             all(shelf.is_fetched(item) for item in shelf_items(name)),
             f"lanterna shelf fetch {' '.join(shelf_items(name))}",
-            *_measures(_plan(name)),
+            *_sizes(_plan(name)),
         )
         for name, what in _PRETRAINED.items()
     ]
-    here = sorted(folder.name for folder in _folders(networks_folder()) if is_trained(folder))
-    for name in (*TRAINED_HERE, *(name for name in here if name not in TRAINED_HERE)):
-        what = TRAINED_HERE.get(name, "reads a digit")
-        command = f"lanterna train {name}" if name in TRAINED_HERE else ""
-        listing = Listing(name, what, "trained here", name in here, command)
-        with contextlib.suppress(LanternaError):  # one that is not here, or damaged, is listed all the same
+    trained = _trained_names()
+    for name in (*DIGIT_NETWORKS, *(name for name in trained if name not in DIGIT_NETWORKS)):
+        what = DIGIT_NETWORKS.get(name, "reads a digit")
+        command = f"lanterna train {name}" if name in DIGIT_NETWORKS else ""
+        listing = Listing(name, what, "trained locally", name in trained, command)
+        with contextlib.suppress(LanternaError):  # a missing or damaged network is listed, too
             network = open_trained(name)
-            what = what if network.input_spec == DIGIT_INPUT else told(network.classes)
-            listing = Listing(name, what, "trained here", name in here, command, *_measures(network))
+            what = what if network.input_spec == DIGIT_INPUT else describe_classes(network.classes)
+            listing = Listing(name, what, "trained locally", name in trained, command, *_sizes(network))
         listings.append(listing)
     return listings
 
 
-def names() -> list[str]:
-    """The names of the networks that can be fetched, and of those that were trained here."""
-    here = sorted(folder.name for folder in _folders(networks_folder()) if is_trained(folder))
-    return [*_PRETRAINED, *here]
+def network_names() -> list[str]:
+    """List the names of the networks that can be fetched and of those trained locally."""
+    return [*_PRETRAINED, *_trained_names()]
 
 
-def _measures(network: Network) -> tuple[tuple[int, ...], int, int]:
+def _sizes(network: Network) -> tuple[tuple[int, ...], int, int]:
+    """Return the shape of one input, the number of layers and the number of parameters."""
     spec = network.input_spec
     parameters = sum(parameter.numel() for parameter in network.parameters())
     return (spec.channels, spec.size, spec.size), len(network.layers), parameters
 
 
 def open_network(name: str, *, device: str | torch.device = "cpu", trust: bool = True) -> Network:
-    """Open a network, with its weights and at rest: no dropout, weights that ask for no gradient.
+    """Open a network with its weights, in eval mode and with `requires_grad` off.
 
     `name` is a pretrained network (`efficientnet-lite0`, `efficientnet-lite2`, `vgg16`), a network trained
-    here (`dense`, `conv` or another name), a trained network's folder, or `module:function` for anyone's
-    PyTorch network. The last runs the code of that module: pass `trust=False` for a name that came from
-    somebody else, such as the recipe in a picture.
+    locally (`dense`, `conv` or another name), a trained network's folder, or `module:function` for your own
+    PyTorch network. The last runs that module's code: pass `trust=False` for a name from an untrusted
+    source, such as the recipe in a picture.
 
-    Errors: `MissingError` with the command that gets it where the weights are not here; `UsageError` where
-    the name is none of these, or runs code and `trust` is False.
+    Errors: `MissingError` with the command that gets the weights if they are missing; `UsageError` if the
+    name is unknown, or would run code and `trust` is False.
     """
     target = device if isinstance(device, torch.device) else choose_device(device)
     name = ALIASES.get(name, name)
-    return cached((name, target), lambda: _opened(name, trust=trust).to(target))
+    return cached((name, target), lambda: _open(name, trust=trust).to(target))
 
 
-def _opened(name: str, *, trust: bool) -> Network:
+def _open(name: str, *, trust: bool) -> Network:
     if name in _PRETRAINED:
         network = _open_pretrained(name)
     elif runs_code(name) and not is_trained(name):
         if not trust:
             raise UsageError(
                 f"{name} would run code from {name.rpartition(':')[0]}: "
-                "give --trust if you know that code and where this name comes from"
+                "give --trust if you trust that code and the source of this name"
             )
         network = open_foreign(name)
-    elif name in TRAINED_HERE or _may_be_folder(name):
+    elif name in DIGIT_NETWORKS or _may_be_folder(name):
         network = open_trained(name)
     else:
-        here = sorted(folder.name for folder in _folders(networks_folder()) if is_trained(folder))
-        known = ", ".join(dict.fromkeys((*_PRETRAINED, *TRAINED_HERE, *here)))
-        folder = f"; the folder here is written ./{name}" if Path(name).is_dir() else ""
-        raise UsageError(f"there is no network {name!r}: there are {known}, and module:function{folder}")
+        known = ", ".join(dict.fromkeys((*_PRETRAINED, *DIGIT_NETWORKS, *_trained_names())))
+        hint = f"; for the folder, write ./{name}" if Path(name).is_dir() else ""
+        raise UsageError(f"there is no network {name!r}: expected one of {known}, or module:function{hint}")
     return network.eval().requires_grad_(False)
 
 
 def shelf_items(name: str) -> tuple[str, ...]:
-    """What opening a network needs from the shelf: nothing, but for the pretrained ones."""
+    """List the shelf items that a network needs: only the pretrained ones need any."""
     name = ALIASES.get(name, name)
     if name not in _PRETRAINED:
         return ()
@@ -154,11 +152,11 @@ def shelf_items(name: str) -> tuple[str, ...]:
 
 
 def layers(name: str) -> tuple[Network, list[Layer]]:
-    """The network and its layers in order, each with its shape for one picture and its parameter count.
+    """Return a network and its layers in order, each with its output shape and parameter count.
 
-    A pretrained network is planned only, so its weights need not be here; any other is opened and run once.
+    A pretrained network is built on the meta device, without its weights; any other is opened and run once.
 
-    Errors: as `open_network`.
+    Errors: those of `open_network`.
     """
     name = ALIASES.get(name, name)
     network = _plan(name) if name in _PRETRAINED else open_network(name)
@@ -166,7 +164,7 @@ def layers(name: str) -> tuple[Network, list[Layer]]:
     device = next(network.parameters()).device
     picture = torch.zeros(1, spec.channels, spec.size, spec.size, device=device)
     with torch.no_grad():
-        shapes = {layer: tuple(out.shape[1:]) for layer, out in network.run(picture)}
+        shapes = {layer: tuple(output.shape[1:]) for layer, output in network.run(picture)}
     listed = [
         Layer(layer, _kind(module), shapes[layer], sum(p.numel() for p in module.parameters()))
         for layer, module in network.layers.items()
@@ -176,7 +174,7 @@ def layers(name: str) -> tuple[Network, list[Layer]]:
 
 
 def _kind(module: nn.Module) -> str:
-    """What a layer is, by its class; steps that were traced together have none."""
+    """Return a layer's class name, or `steps` for traced operations without a class."""
     return "steps" if isinstance(module, fx.GraphModule) else type(module).__name__
 
 
@@ -190,9 +188,11 @@ def _plan(name: str) -> Network:
 
 
 def _may_be_folder(name: str) -> bool:
-    """Whether `name` is a network trained here or a path: anything with a separator, or that is there."""
+    """Whether `name` is a trained network or may be a path: has a separator."""
     return is_trained(name) or "/" in name or "\\" in name
 
 
-def _folders(inside: Path) -> list[Path]:
-    return [folder for folder in inside.iterdir() if folder.is_dir()] if inside.is_dir() else []
+def _trained_names() -> list[str]:
+    """List the names of all locally trained networks."""
+    parent = networks_folder()
+    return sorted(path.name for path in parent.iterdir() if is_trained(path)) if parent.is_dir() else []

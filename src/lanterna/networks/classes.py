@@ -1,4 +1,4 @@
-"""The names of what networks answer with."""
+"""The names of networks' classes."""
 
 from __future__ import annotations
 
@@ -12,39 +12,45 @@ from lanterna.errors import UsageError
 if TYPE_CHECKING:
     from lanterna.networks.network import Network
 
-# Where the shelf's list explains instead of naming, or has one name for two classes: ImageNet's own words.
-_PLAINER = {282: "tiger cat", 638: "maillot", 744: "projectile", 837: "dark glasses", 998: "ear of grain"}
+# ImageNet's own names, for classes that the shelf's list describes at length or names twice.
+_FROM_IMAGENET = {
+    282: "tiger cat",
+    638: "maillot",
+    744: "projectile",
+    837: "dark glasses",
+    998: "ear of grain",
+}
 
 
 def imagenet_classes() -> tuple[str, ...]:
-    """The 1,000 names of ImageNet's classes in the order that networks are trained in.
+    """Return the names of ImageNet's 1,000 classes, in the order of the logits.
 
-    Errors: `MissingError` where the names are not on the shelf and cannot be fetched.
+    Errors: `MissingError` if the names are not on the shelf and cannot be fetched.
     """
     names: list[str] = json.loads(
         (shelf.need("imagenet-classes") / "imagenet1k_clean_names.json").read_text("utf-8")
     )
-    return tuple(_PLAINER.get(index, name) for index, name in enumerate(names))
+    return tuple(_FROM_IMAGENET.get(index, name) for index, name in enumerate(names))
 
 
 def numbered_classes(count: int) -> tuple[str, ...]:
-    """`class 0`, `class 1`, …: for a network whose classes have no names that we know."""
+    """Return `class 0`, `class 1`, …: for a network with unnamed classes."""
     return tuple(f"class {index}" for index in range(count))
 
 
 def class_index(name: str, network: Network) -> int:
-    """The number of a class, given by its number or its name in any case.
+    """Return the index of a class, given by its index or its name in any case.
 
-    Errors: `UsageError` where the network has no classes or none of that name; it tells which come near.
+    Errors: `UsageError` if the network has no classes or none of that name; it suggests similar names.
     """
-    names = [each.casefold() for each in network.classes]
+    names = [class_name.casefold() for class_name in network.classes]
     if not names:
         raise UsageError(f"{network.name} has no classes to choose from")
     if name.casefold() in names:
         return names.index(name.casefold())
     if name.isascii() and name.isdigit() and int(name) < len(names):
         return int(name)
-    near = [each for each in network.classes if name.casefold() in each.casefold()]
-    near += difflib.get_close_matches(name, network.classes, 3)
-    hint = f"did you mean {', '.join(dict.fromkeys(near[:5]))}?" if near else "give a number"
-    raise UsageError(f"{network.name} has no class {name[:60]!r} and has {len(names)} of them: {hint}")
+    similar = [class_name for class_name in network.classes if name.casefold() in class_name.casefold()]
+    similar += difflib.get_close_matches(name, network.classes, 3)
+    hint = f"did you mean {', '.join(dict.fromkeys(similar[:5]))}?" if similar else "give a class's number"
+    raise UsageError(f"{network.name} has no class {name[:60]!r} among its {len(names)} classes: {hint}")

@@ -1,8 +1,8 @@
 """The two networks that read a digit: the lecture's fully connected one, and a convolutional one.
 
-Both take `(N, 1, 28, 28)` in [0, 1], white ink on black, and give ten logits. Their names are the field's:
-LeCun et al. (1998) for convolutions and pooling, Ioffe and Szegedy (2015) for batch normalisation,
-Srivastava et al. (2014) for dropout, Nair and Hinton (2010) for the rectified linear unit.
+Both take `(N, 1, 28, 28)` in [0, 1], white ink on black, and output ten logits. Their parts: convolutions and
+pooling (LeCun et al. 1998), batch normalisation (Ioffe and Szegedy 2015), dropout (Srivastava et al. 2014)
+and rectified linear units (Nair and Hinton 2010).
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ WeightStart = Literal["kaiming", "xavier", "normal", "zero"]
 ACTIVATIONS: dict[Activation, type[nn.Module]] = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
 
 SIDE = 28  # pixels along each side of a digit
-TEN = 10  # answers
+CLASSES = 10
 DIGIT_INPUT = InputSpec(channels=1, size=SIDE, mean=(0.0,), std=(1.0,))
 
 
 class MaxPool2d(nn.MaxPool2d):
-    """Put the largest of each 2 × 2 numbers out: torch's own, a few times as fast where none will be derived.
+    """2 × 2 max pooling, a few times as fast as torch's in inference mode.
 
-    With rows and columns joined whole, the processor compares many numbers at once.
+    Taking the maximum of whole rows, then of whole columns, is vectorised.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps `(N, C, H, W)` to maps `(N, C, H // 2, W // 2)`."""
+        """`(N, C, H, W)` to `(N, C, H // 2, W // 2)`."""
         if not (torch.is_inference_mode_enabled() and x.is_contiguous()):
             pooled: Tensor = super().forward(x)
             return pooled
@@ -48,13 +48,13 @@ class MaxPool2d(nn.MaxPool2d):
 def dense(
     hidden: Sequence[int] = (128,), activation: Activation = "relu", bias: bool = True, dropout: float = 0.0
 ) -> Network:
-    """The lecture's network: every pixel to every unit, every unit to every unit of the next layer.
+    """Build the lecture's network: fully connected layers.
 
-    Layers: `flatten` (N, 784); then for each hidden layer `hidden1` (its weighted sums), `relu1` (or
-    `sigmoid1`, `tanh1`) and, where asked for, `dropout1`; at last `output` (N, 10).
+    Layers: `flatten` (N, 784); then for each hidden layer `hidden1` (linear), `relu1` (or `sigmoid1`,
+    `tanh1`) and, if there is dropout, `dropout1`; finally `output` (N, 10).
     """
     layers = _fully_connected(SIDE * SIDE, hidden, activation, bias, dropout)
-    return Network("dense", DIGIT_INPUT, layers, [str(digit) for digit in range(TEN)])
+    return Network("dense", DIGIT_INPUT, layers, [str(digit) for digit in range(CLASSES)])
 
 
 def conv(
@@ -65,62 +65,60 @@ def conv(
     bias: bool = True,
     dropout: float = 0.0,
 ) -> Network:
-    """A convolutional network: each group of layers looks for patterns, then halves the picture.
+    """Build a convolutional network: groups of convolutions, each followed by 2 × 2 max pooling.
 
-    For each entry of `channels` a group of `convolutions` layers of 3 × 3 kernels with that many maps
-    (5 × 5 in the very first, so that its kernels can be looked at), the last of them followed by 2 × 2 max
-    pooling. Layers of group 1 with one convolution: `conv1`, `pool1`, `norm1`, `relu1`; with two:
-    `conv1_1`, `norm1_1`, `relu1_1`, `conv1_2`, `pool1`, `norm1_2`, `relu1_2`. Then `flatten`, the hidden
-    layers as in `dense`, and `output`.
+    Each entry of `channels` is a group of `convolutions` layers with that many channels and 3 × 3 kernels
+    (5 × 5 in the first layer, so that its kernels are large enough to show). Layers of group 1 with one
+    convolution: `conv1`, `pool1`, `norm1`, `relu1`; with two: `conv1_1`, `norm1_1`, `relu1_1`, `conv1_2`,
+    `pool1`, `norm1_2`, `relu1_2`. Then `flatten`, the hidden layers as in `dense`, and `output`.
 
-    Pooling stands before the normalisation, where it costs a quarter: the activation never decreases, so
-    the largest of four stays the largest. A convolution has no bias of its own because the normalisation's
-    offset is one.
+    Pooling comes before normalisation and activation, which then cost a quarter; activations are monotonic,
+    so the maximum stays the maximum. Convolutions have no bias because the batch norm's offset is one.
     """
     layers: dict[str, nn.Module] = {}
-    width, side = 1, SIDE
-    for group, maps in enumerate(channels, start=1):
+    inputs, side = 1, SIDE
+    for group, outputs in enumerate(channels, start=1):
         for layer in range(1, convolutions + 1):
             number = f"{group}" if convolutions == 1 else f"{group}_{layer}"
             kernel = 3 if layers else 5
-            layers[f"conv{number}"] = nn.Conv2d(width, maps, kernel, padding=kernel // 2, bias=False)
+            layers[f"conv{number}"] = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
             if layer == convolutions:
                 layers[f"pool{group}"] = MaxPool2d(2)
                 side //= 2
-            norm = nn.BatchNorm2d(maps)
+            norm = nn.BatchNorm2d(outputs)
             if not bias:
                 norm.register_parameter("bias", None)
             layers[f"norm{number}"] = norm
             layers[f"{activation}{number}"] = ACTIVATIONS[activation]()
-            width = maps
-    layers |= _fully_connected(width * side * side, hidden, activation, bias, dropout, after=len(channels))
-    return Network("conv", DIGIT_INPUT, layers, [str(digit) for digit in range(TEN)])
+            inputs = outputs
+    layers |= _fully_connected(inputs * side * side, hidden, activation, bias, dropout, after=len(channels))
+    return Network("conv", DIGIT_INPUT, layers, [str(digit) for digit in range(CLASSES)])
 
 
 def build(plan: Plan) -> Network:
-    """The network of a plan, with torch's own start for its weights."""
-    rest = (plan.hidden, plan.activation, plan.bias, plan.dropout)
-    return dense(*rest) if plan.network == "dense" else conv(plan.channels, plan.convolutions, *rest)
+    """Build the network of a plan, with torch's default initialisation."""
+    shared = (plan.hidden, plan.activation, plan.bias, plan.dropout)
+    return dense(*shared) if plan.network == "dense" else conv(plan.channels, plan.convolutions, *shared)
 
 
-def lay_channels_last(network: Network) -> None:
-    """Lay out each kernel with the channels of a place side by side: such maps are pooled many times faster.
+def to_channels_last(network: Network) -> None:
+    """Convert kernels to the channels-last memory format, in which pooling is many times faster.
 
-    torch goes by the strides, and leaves those of a single channel as they are because the numbers lie the
-    same way in both orders. Then it would lay the maps out channel by channel.
+    torch chooses the format of a convolution's output by the kernel's strides. It leaves those of a
+    single-channel kernel unchanged, as both formats store it in the same order, so set them explicitly.
     """
     for parameter in network.parameters():
         if parameter.ndim == 4:
             _, inputs, height, width = parameter.shape
-            laid_out = parameter.data.contiguous(memory_format=torch.channels_last)
+            converted = parameter.data.contiguous(memory_format=torch.channels_last)
             strides = (inputs * height * width, 1, inputs * width, inputs)
-            parameter.data = laid_out.as_strided(parameter.shape, strides)
+            parameter.data = converted.as_strided(parameter.shape, strides)
 
 
 def _fully_connected(
     width: int, hidden: Sequence[int], activation: Activation, bias: bool, dropout: float, after: int = 0
 ) -> dict[str, nn.Module]:
-    """Layers from a picture or maps of `width` numbers to ten logits; numbering goes on after `after`."""
+    """Build the layers from `width` inputs to ten logits; their numbers start at `after` + 1."""
     layers: dict[str, nn.Module] = {"flatten": nn.Flatten()}
     for number, units in enumerate(hidden, start=after + 1):
         layers[f"hidden{number}"] = nn.Linear(width, units, bias=bias)
@@ -130,17 +128,19 @@ def _fully_connected(
         width = units
     if dropout and not hidden:
         layers["dropout"] = nn.Dropout(dropout)
-    layers["output"] = nn.Linear(width, TEN, bias=bias)
+    layers["output"] = nn.Linear(width, CLASSES, bias=bias)
     return layers
 
 
-def start_weights(network: Network, how: WeightStart, bias_start: float, generator: torch.Generator) -> None:
-    """Draw new weights in place, and set every bias (and normalisation's offset) to `bias_start`.
+def initialise_weights(
+    network: Network, how: WeightStart, bias_start: float, generator: torch.Generator
+) -> None:
+    """Initialise the weights in place, and set all biases (and batch norms' offsets) to `bias_start`.
 
-    `kaiming`: normal, deviation sqrt(2 / inputs) (He et al. 2015, equation 10), made for ReLU. `xavier`:
-    uniform up to sqrt(6 / (inputs + outputs)) (Glorot and Bengio 2010, equation 16), made for sigmoid and
-    tanh, and Keras's default. `normal`: normal with deviation 0.05 whatever the layer's size. `zero`: all the
-    same, so that every unit of a layer stays the same as its neighbours: to see why nobody does it.
+    `kaiming`: normal, std sqrt(2 / inputs) (He et al. 2015, equation 10), for ReLU. `xavier`: uniform within
+    sqrt(6 / (inputs + outputs)) (Glorot and Bengio 2010, equation 16), for sigmoid and tanh, and Keras's
+    default. `normal`: normal with std 0.05, whatever the layer's size. `zero`: all units of a layer stay
+    identical, which shows why nobody uses it.
     """
     for module in network.modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
@@ -151,8 +151,8 @@ def start_weights(network: Network, how: WeightStart, bias_start: float, generat
                 if how == "kaiming":
                     weight.normal_(0.0, math.sqrt(2.0 / inputs), generator=generator)
                 elif how == "xavier":
-                    most = math.sqrt(6.0 / (inputs + outputs))
-                    weight.uniform_(-most, most, generator=generator)
+                    bound = math.sqrt(6.0 / (inputs + outputs))
+                    weight.uniform_(-bound, bound, generator=generator)
                 elif how == "normal":
                     weight.normal_(0.0, 0.05, generator=generator)
                 else:

@@ -1,11 +1,10 @@
-"""EfficientNet-Lite, the convolutional network that names a photograph.
+"""EfficientNet-Lite, the convolutional network that classifies photographs.
 
 Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks" (2019), in the Lite
-variant that Google made for phones (2020): without squeeze-and-excitation, and with ReLU6 for swish. Nothing
-but convolutions, batch norms, ReLU6, sums and one mean is left, so that for one picture the whole network is
-a piecewise linear function.
+variant that Google published for phones (2020): without squeeze-and-excitation, and with ReLU6 instead of
+swish. It consists only of convolutions, batch norms, ReLU6, sums and one mean, and so is piecewise linear.
 
-The weights are Google's, trained on ImageNet, as converted to PyTorch on the shelf.
+The weights are Google's, trained on ImageNet; the shelf has them converted to PyTorch.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 # One row for each group of blocks in Lite0:
-# blocks, kernel size, stride of the first block, how many times wider inside, channels put out.
+# blocks, kernel size, stride of the first block, expansion ratio, output channels.
 _GROUPS = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -40,7 +39,7 @@ _STEM, _HEAD, _CLASSES = 32, 1280, 1000
 
 @dataclass(frozen=True)
 class Scale:
-    """How a larger EfficientNet-Lite differs from Lite0: wider, deeper, and trained on larger pictures."""
+    """An EfficientNet-Lite's width and depth, relative to Lite0, and its input size."""
 
     width: float
     depth: float
@@ -54,11 +53,11 @@ SCALES = {
 
 
 class SameConv2d(nn.Conv2d):
-    """A convolution that pads as TensorFlow's "same" does, whatever the picture's size.
+    """A convolution with TensorFlow's "same" padding, for pictures of any size.
 
-    `(N, C, H, W)` becomes `(N, C', ⌈H / stride⌉, ⌈W / stride⌉)`. Where the padding cannot be shared evenly,
-    the odd pixel goes to the right and the bottom. These weights were trained so: padding evenly, as PyTorch
-    does, would shift every strided layer by half a pixel.
+    `(N, C, H, W)` becomes `(N, C', ⌈H / stride⌉, ⌈W / stride⌉)`. If the padding is odd, the extra pixel goes
+    to the right and the bottom. The weights were trained with this: symmetric padding, as in PyTorch, would
+    shift every strided layer by half a pixel.
     """
 
     def __init__(
@@ -86,31 +85,31 @@ class SameConv2d(nn.Conv2d):
 
 
 def _conv_norm(
-    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, *, bent: bool = True
+    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, *, relu: bool = True
 ) -> nn.Sequential:
-    """A convolution, its batch norm and, if `bent`, ReLU6."""
+    """Build a convolution, its batch norm and, if `relu`, ReLU6."""
     parts: OrderedDict[str, nn.Module] = OrderedDict(
         conv=SameConv2d(inputs, outputs, kernel, stride, groups),
         norm=nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.01),
     )
-    if bent:
-        parts["relu"] = nn.ReLU6()  # not in place: that would overwrite what was read before it
+    if relu:
+        parts["relu"] = nn.ReLU6()  # not in place: that would overwrite outputs that a caller holds
     return nn.Sequential(parts)
 
 
 class Block(nn.Module):
-    """Widen, filter each channel by itself, narrow again; and add what came in where the shape allows.
+    """An inverted residual (MobileNetV2, Sandler et al. 2018): expand, depthwise convolution, project.
 
-    The inverted residual of MobileNetV2 (Sandler et al. 2018). `(N, inputs, H, W)` becomes
-    `(N, outputs, ⌈H / stride⌉, ⌈W / stride⌉)`.
+    `(N, inputs, H, W)` becomes `(N, outputs, ⌈H / stride⌉, ⌈W / stride⌉)`. The input is added to the output
+    if their shapes agree.
     """
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, widen: int) -> None:
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
-        hidden = inputs * widen
-        self.expand = _conv_norm(inputs, hidden, 1) if widen > 1 else nn.Identity()
+        hidden = inputs * expansion
+        self.expand = _conv_norm(inputs, hidden, 1) if expansion > 1 else nn.Identity()
         self.depthwise = _conv_norm(hidden, hidden, kernel, stride, groups=hidden)
-        self.project = _conv_norm(hidden, outputs, 1, bent=False)
+        self.project = _conv_norm(hidden, outputs, 1, relu=False)
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
@@ -120,34 +119,34 @@ class Block(nn.Module):
 
 
 def _channels(count: int, width: float) -> int:
-    """`count` channels made wider, as a multiple of 8 and never more than a tenth below what was asked."""
-    wanted = count * width
-    rounded = max(8, int(wanted + 4) // 8 * 8)
-    return rounded if rounded >= 0.9 * wanted else rounded + 8
+    """Scale a number of channels and round it to a multiple of 8, at most a tenth below the exact value."""
+    scaled = count * width
+    rounded = max(8, int(scaled + 4) // 8 * 8)
+    return rounded if rounded >= 0.9 * scaled else rounded + 8
 
 
-def _layers(scale: Scale, answers: int) -> dict[str, nn.Module]:
-    """The layers in order, with no weights behind them yet."""
+def _layers(scale: Scale, classes: int) -> dict[str, nn.Module]:
+    """Build the layers, in order, on the meta device."""
     layers: dict[str, nn.Module] = {}
-    with torch.device("meta"):  # nothing is drawn at random only to be replaced by the weights
+    with torch.device("meta"):  # do not initialise weights that will be replaced
         layers["stem"] = _conv_norm(3, _STEM, 3, stride=2)
         inputs = _STEM
-        for group, (count, kernel, first_stride, widen, channels) in enumerate(_GROUPS):
+        for group, (count, kernel, first_stride, expansion, channels) in enumerate(_GROUPS):
             outputs = _channels(channels, scale.width)
-            # Lite leaves the first and the last group as deep as they are in Lite0.
-            end = group in (0, len(_GROUPS) - 1)
-            for repeat in range(count if end else math.ceil(count * scale.depth)):
+            # The first and the last group keep the depth of Lite0.
+            fixed = group in (0, len(_GROUPS) - 1)
+            for repeat in range(count if fixed else math.ceil(count * scale.depth)):
                 stride = first_stride if repeat == 0 else 1
-                layers[f"block{len(layers)}"] = Block(inputs, outputs, kernel, stride, widen)
+                layers[f"block{len(layers)}"] = Block(inputs, outputs, kernel, stride, expansion)
                 inputs = outputs
         layers["head"] = _conv_norm(inputs, _HEAD, 1)
         layers["pool"] = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())  # (N, 1280)
-        layers["output"] = nn.Linear(_HEAD, answers)
+        layers["output"] = nn.Linear(_HEAD, classes)
     return layers
 
 
 def _file_name(name: str) -> str:
-    """What the shelf's file calls the weight that we call `name`."""
+    """Return the name in the shelf's file of the weight that is `name` in our network."""
     _, layer, *rest = name.split(".")  # "layers.block3.expand.conv.weight"
     if layer == "output":
         return f"_fc.{rest[0]}"
@@ -163,13 +162,13 @@ def _file_name(name: str) -> str:
 def efficientnet(
     name: str, weights: Mapping[str, Tensor] | None = None, classes: Sequence[str] = ()
 ) -> Network:
-    """An EfficientNet-Lite, `efficientnet-lite0` or `efficientnet-lite2`, ready to answer.
+    """Build `efficientnet-lite0` or `efficientnet-lite2`, in eval mode.
 
-    Pictures in [0, 1], `(N, 3, H, W)` of any size from 32 pixels on, become logits `(N, 1000)`, in
-    ImageNet's order of classes. `weights` are the tensors of the shelf's file; without them the network is
-    a plan only (on PyTorch's meta device), which shapes can be read from.
+    Pictures `(N, 3, H, W)` in [0, 1], of 32 pixels or more, become logits `(N, 1000)` in ImageNet's order of
+    classes. `weights` are the tensors of the shelf's file; without them the network is on the meta device,
+    enough to read shapes.
     """
-    network = planned(name, name, _CLASSES, classes)
+    network = without_weights(name, name, _CLASSES, classes)
     if weights is None:
         network.to("meta")
     else:
@@ -178,16 +177,16 @@ def efficientnet(
     return network.eval().requires_grad_(False)
 
 
-def planned(scale_name: str, name: str, answers: int, classes: Sequence[str]) -> Network:
-    """An EfficientNet-Lite of that scale, called `name`, with so many answers and no weights yet."""
+def without_weights(scale_name: str, name: str, count: int, classes: Sequence[str]) -> Network:
+    """Build an EfficientNet-Lite with `count` classes on the meta device."""
     scale = SCALES[scale_name]
     spec = InputSpec(
         channels=3,
         size=scale.size,
-        # Trained on 8-bit levels as (level - 127) / 128.
+        # Trained on 8-bit values, normalised as (value - 127) / 128.
         mean=(127 / 255,) * 3,
         std=(128 / 255,) * 3,
-        # Evaluated on a centre crop that leaves 32 of size + 32 pixels out.
+        # Evaluated on a centre crop of `size` pixels from pictures of `size` + 32.
         crop=scale.size / (scale.size + 32),
     )
-    return Network(name, spec, _layers(scale, answers), classes)
+    return Network(name, spec, _layers(scale, count), classes)

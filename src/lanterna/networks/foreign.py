@@ -1,4 +1,4 @@
-"""Opening `module:function`: importing it, calling it, and finding out how its network wants to see."""
+"""Open a network given as `module:function`: import it, call it and determine the network's input."""
 
 from __future__ import annotations
 
@@ -15,68 +15,69 @@ from torch import nn
 from lanterna.errors import LanternaError, MissingError, UsageError
 from lanterna.networks.classes import imagenet_classes, numbered_classes
 from lanterna.networks.network import InputSpec
-from lanterna.networks.tracing import ForeignNetwork, take_apart
+from lanterna.networks.tracing import ForeignNetwork, extract_layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import ModuleType
 
-# How almost every network trained on ImageNet sees, unless it says otherwise.
+# The input of almost every network trained on ImageNet.
 _IMAGENET = InputSpec(3, 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), crop=224 / 256)
 _SMALL_GREY = InputSpec(1, 28, (0.0,), (1.0,))
 _SMALL = InputSpec(3, 32, (0.5,) * 3, (0.5,) * 3)
 
 
 def open_foreign(name: str) -> ForeignNetwork:
-    """The network that `module:function` (or `file.py:function`) makes when it is called, at rest.
+    """Open the network that `module:function` (or `file.py:function`) returns, in eval mode.
 
-    What it takes comes from the network's own `input_spec`, timm's `pretrained_cfg`, the transforms of
-    torchvision's weights, or else is ImageNet's usual: 224 pixels, mean (0.485, 0.456, 0.406), deviation
-    (0.229, 0.224, 0.225). The names of its classes come from its own `classes`, or are ImageNet's where it
-    has 1,000 answers, or else `class 0`, `class 1`, ….
+    Its input is taken from the network's attribute `input_spec`, timm's `pretrained_cfg` or the transforms of
+    torchvision's weights; the default is ImageNet's: 224 pixels, mean (0.485, 0.456, 0.406), std (0.229,
+    0.224, 0.225). Its class names are its attribute `classes`, or ImageNet's if it has 1,000 classes, or
+    `class 0`, `class 1`, ….
 
-    Errors: `UsageError`, one line, where there is no such module or function, where it needs arguments,
-    fails, gives no `nn.Module`, or where the network takes no picture.
+    Errors: `UsageError` in one line if there is no such module or function, if the function needs arguments,
+    fails or does not return an `nn.Module`, or if the network does not accept a picture.
     """
     function = _find(name)
-    with _its_code(f"{name} failed"):
+    with _foreign_code(f"{name} failed"):
         network = function()
     if not isinstance(network, nn.Module):
-        raise UsageError(f"{name} gives {type(network).__name__}: expected a torch.nn.Module")
+        raise UsageError(f"{name} returns {type(network).__name__}: expected a torch.nn.Module")
     if next(network.parameters(), None) is None:
-        raise UsageError(f"the network of {name} has no weights: there is nothing to look at")
+        raise UsageError(f"the network of {name} has no weights: expected a network with parameters")
     specs = list(_input_specs(network, function))
     for attempt, spec in enumerate(specs, start=1):
         try:
-            with _its_code(f"the network of {name} takes no picture of {_size(spec)}"):
-                opened, shape = take_apart(name, network, spec, _known_about(function))
+            with _foreign_code(f"the network of {name} does not accept a picture of {_size(spec)}"):
+                opened, shape = extract_layers(name, network, spec, _note_on_weights(function))
             break
         except UsageError as error:
             if attempt == len(specs):
-                hint = "give the network an attribute `input_spec`, a lanterna.InputSpec: what it takes"
+                hint = "give the network an attribute `input_spec`, a lanterna.InputSpec for its input"
                 raise UsageError(f"{error}: {hint}") from error
     opened.classes = _classes(network, shape)
     return opened
 
 
 def _find(name: str) -> Callable[[], object]:
-    """The function that `module:function` names, importable from the folder we are in."""
-    place, _, function_name = name.rpartition(":")
-    if not place or not function_name.isidentifier():
+    """Import the function named by `module:function`, also from the current folder."""
+    module_name, _, function_name = name.rpartition(":")
+    if not module_name or not function_name.isidentifier():
         raise UsageError(f"expected module:function, got {name!r}")
-    module = _import(place)
+    module = _import(module_name)
     found = getattr(module, function_name, None)
     if not callable(found):
-        raise UsageError(f"{place} has no function {function_name!r}")
+        raise UsageError(f"{module_name} has no function {function_name!r}")
     if inspect.isbuiltin(found) or (inspect.isclass(found) and not issubclass(found, nn.Module)):
-        # Written in C, or of another class: it makes no network, and `os:abort` should not be tried.
-        raise UsageError(f"{name} makes no network: expected a function that gives a torch.nn.Module")
+        # A builtin or another class returns no network, and `os:abort` should not be tried.
+        raise UsageError(f"{name} returns no network: expected a function that returns a torch.nn.Module")
     function: Callable[[], object] = found
-    with contextlib.suppress(ValueError):  # some functions written in C tell nothing
+    with contextlib.suppress(ValueError):  # some functions written in C have no signature
         needed = [
-            each.name
-            for each in inspect.signature(function).parameters.values()
-            if each.default is each.empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+            parameter.name
+            for parameter in inspect.signature(function).parameters.values()
+            if parameter.default is parameter.empty
+            and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
         ]
         if needed:
             raise UsageError(
@@ -85,21 +86,22 @@ def _find(name: str) -> Callable[[], object]:
     return function
 
 
-def _import(place: str) -> ModuleType:
-    with _its_code(f"{place} cannot be imported"):
-        if place.endswith(".py"):
-            if not Path(place).is_file():
-                raise UsageError(f"there is no file {place}")
-            spec = importlib.util.spec_from_file_location(Path(place).stem, place)
+def _import(name: str) -> ModuleType:
+    """Import a module by its name or its file."""
+    with _foreign_code(f"{name} cannot be imported"):
+        if name.endswith(".py"):
+            if not Path(name).is_file():
+                raise UsageError(f"there is no file {name}")
+            spec = importlib.util.spec_from_file_location(Path(name).stem, name)
             if spec is None or spec.loader is None:
-                raise UsageError(f"{place} is no Python file")
+                raise UsageError(f"{name} is not a Python file")
             module = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)
             return module
         try:
-            return importlib.import_module(place)
+            return importlib.import_module(name)
         except ModuleNotFoundError as error:
-            if error.name and (place == error.name or place.startswith(f"{error.name}.")):
+            if error.name and (name == error.name or name.startswith(f"{error.name}.")):
                 raise UsageError(
                     f"there is no module {error.name!r}, neither installed nor in this folder"
                 ) from error
@@ -107,13 +109,13 @@ def _import(place: str) -> ModuleType:
 
 
 @contextlib.contextmanager
-def _its_code(trouble: str) -> Iterator[None]:
-    """Run somebody's code; whatever it raises becomes one line that starts with `trouble`.
+def _foreign_code(failure: str) -> Iterator[None]:
+    """Run foreign code; whatever it raises becomes a UsageError whose message starts with `failure`.
 
-    It can import from the folder we are in, and what it prints goes to standard error.
+    It can import from the current folder, and what it prints goes to standard error.
     """
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
+    folder = str(Path.cwd())
+    sys.path.insert(0, folder)
     try:
         with contextlib.redirect_stdout(sys.stderr):
             yield
@@ -121,21 +123,19 @@ def _its_code(trouble: str) -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:
         lines = str(error).strip().splitlines()
-        what = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-        raise UsageError(f"{trouble} ({what})") from error
+        reason = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+        raise UsageError(f"{failure} ({reason})") from error
     finally:
-        sys.path.remove(here)
+        sys.path.remove(folder)
 
 
 def _input_specs(network: nn.Module, function: Callable[[], object]) -> Iterator[InputSpec]:
-    """How the network wants to see: what it says itself, or guesses, the likeliest first."""
-    own = getattr(network, "input_spec", None)
-    if isinstance(own, InputSpec):
-        yield own
-        return
-    told = _from_timm(network) or _from_torchvision(function)
-    if told:
-        yield told
+    """Yield the network's declared input, or else guesses, the likeliest first."""
+    declared = getattr(network, "input_spec", None)
+    if not isinstance(declared, InputSpec):
+        declared = _from_timm(network) or _from_torchvision(function)
+    if declared:
+        yield declared
         return
     first = next((module for module in network.modules() if isinstance(module, nn.Conv2d)), None)
     if first is not None and first.in_channels not in (1, 3):
@@ -146,11 +146,11 @@ def _input_specs(network: nn.Module, function: Callable[[], object]) -> Iterator
 
 
 def _from_timm(network: nn.Module) -> InputSpec | None:
-    told: Any = getattr(network, "pretrained_cfg", None)
+    config: Any = getattr(network, "pretrained_cfg", None)
     try:
-        channels, size, _ = told["input_size"]
-        crop = float(told.get("crop_pct") or 1)
-        mean, std = (tuple(map(float, told[key])) for key in ("mean", "std"))
+        channels, size, _ = config["input_size"]
+        crop = float(config.get("crop_pct") or 1)
+        mean, std = (tuple(map(float, config[key])) for key in ("mean", "std"))
         return InputSpec(int(channels), int(size), mean, std, min(1.0, crop))
     except (TypeError, KeyError, ValueError, AttributeError):
         return None
@@ -160,27 +160,28 @@ def _from_torchvision(function: Callable[[], object]) -> InputSpec | None:
     models: Any = sys.modules.get("torchvision.models")
     try:
         transforms = models.get_model_weights(function).DEFAULT.transforms()
-        (size,), (larger,) = transforms.crop_size, transforms.resize_size
-        return InputSpec(3, size, tuple(transforms.mean), tuple(transforms.std), min(1.0, size / larger))
+        (size,), (resized,) = transforms.crop_size, transforms.resize_size
+        return InputSpec(3, size, tuple(transforms.mean), tuple(transforms.std), min(1.0, size / resized))
     except (TypeError, KeyError, ValueError, AttributeError):
         return None
 
 
-def _known_about(function: Callable[[], object]) -> str:
-    """Whether the weights may be untrained: that can only be told from how the function is written."""
+def _note_on_weights(function: Callable[[], object]) -> str:
+    """Return a note on whether the weights are trained, as far as the function's signature shows it."""
     with contextlib.suppress(ValueError):
-        for each in inspect.signature(function).parameters.values():
-            if each.name in ("weights", "pretrained") and each.default in (None, False):
-                return f"called with {each.name}={each.default}, so its weights are probably untrained"
-    return "whether its weights are trained cannot be told from outside"
+        for parameter in inspect.signature(function).parameters.values():
+            if parameter.name in ("weights", "pretrained") and parameter.default in (None, False):
+                argument = f"{parameter.name}={parameter.default}"
+                return f"called with {argument}, so its weights are probably untrained"
+    return "Lanterna cannot check whether its weights are trained"
 
 
 def _classes(network: nn.Module, shape: tuple[int, ...]) -> tuple[str, ...]:
     if len(shape) != 2:
-        return ()  # it puts out something else than answers
-    own = getattr(network, "classes", None)
-    if isinstance(own, list | tuple) and len(own) == shape[1]:
-        return tuple(map(str, own))
+        return ()  # not a classifier
+    names = getattr(network, "classes", None)
+    if isinstance(names, list | tuple) and len(names) == shape[1]:
+        return tuple(map(str, names))
     if shape[1] == 1000:
         with contextlib.suppress(MissingError):
             return imagenet_classes()

@@ -1,8 +1,7 @@
-"""A copy of a network that is as quick as this machine lets it be, for work that runs it hundreds of times.
+"""Optimise a copy of a network for inference, for jobs that run it hundreds of times.
 
-Nothing here changes what a layer puts out beyond rounding: what is never read is not there, numbers lie in
-memory as convolutions want them, constants are multiplied into weights beforehand, and values that nobody
-reads again are written over.
+Outputs change only by rounding: layers that are never read are removed, tensors are channels-last, batch
+norms are folded into convolutions, and activations that are not needed again are overwritten.
 """
 
 from __future__ import annotations
@@ -22,75 +21,78 @@ if TYPE_CHECKING:
 
 
 def optimize_for_inference(network: Network, layers: Collection[str] | None = None) -> Network:
-    """A quick copy that puts out the same at `layers` (all of them if none are given), at rest.
+    """Return a fast copy with the same outputs at `layers` (the default is all of them), in eval mode.
 
-    Truncated after the last of `layers`; channels last; batch norms folded into the convolutions before them;
-    activations in place where what they write over is not asked for, and behind the pooling that follows them
-    where they are not asked for themselves. And in bfloat16 where the hardware has
-    it, but for networks that filter each channel by itself, which bfloat16 makes no faster on a CPU
-    (measured: a step of EfficientNet-Lite0 at block9 and 512 px takes 58 ms in float32, 89 ms in bfloat16;
-    vgg16 at relu4_3 takes 0.8 s and 0.2 s), and for digit networks, which are small. Of anyone else's network
-    only the memory format is changed. Errors: `UsageError` for a layer that is not there.
+    The copy ends at the last of `layers` and is channels-last. Batch norms are folded into the convolutions
+    before them. ReLUs whose input is not requested run in place, and those whose output is not requested run
+    after the pooling that follows them. The copy is in bfloat16 if the hardware supports it, except for
+    networks with depthwise convolutions, which bfloat16 does not speed up on a CPU (a step of
+    EfficientNet-Lite0 at block9 and 512 px takes 58 ms in float32, 89 ms in bfloat16; vgg16 at relu4_3 takes
+    0.8 s and 0.2 s), and for digit networks, which are small. Only the memory format of foreign networks is
+    changed.
+
+    Errors: `UsageError` for a layer that the network does not have.
     """
     for name in layers or ():
         network.layer(name)
     names = list(network.layers)
-    wanted = set(layers or names)
-    if type(network) is Network:  # copy no layer that nothing is read of
-        read = names[: 1 + max(names.index(name) for name in wanted)]
-        copied = copy.deepcopy(nn.ModuleDict({name: network.layers[name] for name in read}))
-        work = copy.deepcopy(network, {id(network.layers): copied})
+    requested = set(layers or names)
+    if type(network) is Network:  # do not copy the layers after the last one requested
+        needed = names[: 1 + max(names.index(name) for name in requested)]
+        copied = copy.deepcopy(nn.ModuleDict({name: network.layers[name] for name in needed}))
+        optimised = copy.deepcopy(network, {id(network.layers): copied})
     else:
-        work = copy.deepcopy(network)
-    work.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        optimised = copy.deepcopy(network)
+    optimised.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if type(network) is not Network:
-        return work
-    for part in list(work.layers.modules()):
+        return optimised
+    for part in list(optimised.layers.modules()):
         if isinstance(part, nn.Sequential):
-            _fold(part)
-            _overwrite([layer for layer in part if not isinstance(layer, nn.Identity)])
+            _fold_batch_norms(part)
+            _relu_in_place([layer for layer in part if not isinstance(layer, nn.Identity)])
     if layers is not None:
-        _pool_first(work.layers, wanted)
-        _overwrite([module for name, module in work.layers.items()], [name in wanted for name in work.layers])
-    grouped = any(isinstance(part, nn.Conv2d) and part.groups > 1 for part in work.modules())
+        _pool_first(optimised.layers, requested)
+        _relu_in_place(list(optimised.layers.values()), [name in requested for name in optimised.layers])
+    grouped = any(isinstance(part, nn.Conv2d) and part.groups > 1 for part in optimised.modules())
     if network.input_spec.channels == 3 and not grouped:
-        work.layers.to(fast_dtype(work.get_buffer("mean").device))
-    return work
+        optimised.layers.to(fast_dtype(optimised.get_buffer("mean").device))
+    return optimised
 
 
-def _fold(layers: nn.Sequential) -> None:
-    """Multiply each batch norm at rest into the convolution before it: it is a scale and an offset."""
+def _fold_batch_norms(layers: nn.Sequential) -> None:
+    """Fold each batch norm into the convolution before it: in eval mode it is a scale and an offset."""
     named = list(layers.named_children())
     for (_, conv), (name, norm) in itertools.pairwise(named):
         if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
             assert norm.running_var is not None
             assert norm.running_mean is not None
             scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-            before = 0 if conv.bias is None else conv.bias
-            conv.bias = nn.Parameter(norm.bias + (before - norm.running_mean) * scale, requires_grad=False)
+            bias = 0 if conv.bias is None else conv.bias
+            conv.bias = nn.Parameter(norm.bias + (bias - norm.running_mean) * scale, requires_grad=False)
             folded = (conv.weight * scale.view(-1, 1, 1, 1)).contiguous(memory_format=torch.channels_last)
             conv.weight = nn.Parameter(folded, requires_grad=False)
             setattr(layers, name, nn.Identity())
 
 
-def _pool_first(layers: nn.ModuleDict, wanted: Collection[str]) -> None:
-    """Pool before a ReLU that nobody reads: the largest of four stays the largest, and there is a quarter of
-    them left to cut off at 0.
-    """
+def _pool_first(layers: nn.ModuleDict, requested: Collection[str]) -> None:
+    """Run max pooling before a ReLU that is not requested: the same result, at a quarter of the cost."""
     for before, name in itertools.pairwise(list(layers)):
         relu, pool = layers[before], layers[name]
-        if isinstance(relu, nn.ReLU | nn.ReLU6) and isinstance(pool, nn.MaxPool2d) and before not in wanted:
+        if (
+            isinstance(relu, nn.ReLU | nn.ReLU6)
+            and isinstance(pool, nn.MaxPool2d)
+            and before not in requested
+        ):
             layers[before] = nn.Identity()
             layers[name] = nn.Sequential(pool, type(relu)(inplace=True))
 
 
-def _overwrite(layers: list[nn.Module], read: list[bool] | None = None) -> None:
-    """Let each ReLU that follows a convolution write over what the convolution put out, unless that is read.
+def _relu_in_place(layers: list[nn.Module], requested: list[bool] | None = None) -> None:
+    """Run each ReLU after a convolution in place, unless the convolution's output is requested.
 
-    A convolution's gradient needs what went in, not what came out, and a ReLU's can be told from what it put
-    out.
+    The backward pass of a convolution needs its input, not its output, and that of a ReLU its output.
     """
-    for number, (conv, relu) in enumerate(itertools.pairwise(layers)):
-        kept = read is not None and read[number]
-        if isinstance(conv, nn.Conv2d) and isinstance(relu, nn.ReLU | nn.ReLU6) and not kept:
+    for index, (conv, relu) in enumerate(itertools.pairwise(layers)):
+        needed = requested is not None and requested[index]
+        if isinstance(conv, nn.Conv2d) and isinstance(relu, nn.ReLU | nn.ReLU6) and not needed:
             relu.inplace = True

@@ -1,4 +1,4 @@
-"""A network is named layers in order, so that any of them can be read."""
+"""A network as a sequence of named layers, so that the output of each can be read."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What a network takes as its input: channels, size in pixels, and how values are normalised.
+    """A network's input: channels, size in pixels, and normalisation.
 
-    A picture in [0, 1] becomes `(picture - mean) / std`, channel by channel. `crop` is the share of
-    the picture's shorter side that the centre crop keeps where a network was trained on such crops.
+    A picture in [0, 1] becomes `(picture - mean) / std`, channel by channel. `crop` is the side of the
+    centre crop that the network was evaluated on, as a share of the picture's shorter side.
     """
 
     channels: int
@@ -32,8 +32,8 @@ class InputSpec:
 class Network(nn.Module):
     """Named layers in order, applied one after another to a batch of pictures in [0, 1].
 
-    `network(images)` takes `(N, channels, H, W)` in [0, 1] and gives what the last layer puts out (logits
-    `(N, classes)` for a network that classifies). The shift into the network's own range is part of the call.
+    `network(images)` takes `(N, channels, H, W)` in [0, 1], normalises it and returns the last layer's output
+    (logits `(N, classes)` for a classifier).
     """
 
     def __init__(
@@ -49,27 +49,27 @@ class Network(nn.Module):
         self.register_buffer("std", torch.tensor(input_spec.std).view(shape), persistent=False)
 
     def preprocess(self, images: Tensor) -> Tensor:
-        """Normalise pictures in [0, 1], `(N, C, H, W)`, to the range that the first layer expects."""
+        """Normalise pictures `(N, C, H, W)` in [0, 1] for the first layer."""
         parameter = next(self.parameters())
-        shifted = (images - self.get_buffer("mean")) / self.get_buffer("std")
-        return shifted.to(parameter.dtype)
+        normalised = (images - self.get_buffer("mean")) / self.get_buffer("std")
+        return normalised.to(parameter.dtype)
 
     def run(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """Yield each layer's name and what it put out, in order. What is not asked for is not computed."""
+        """Yield each layer's name and output, in order. Layers are computed lazily."""
         x = self.preprocess(images)
         for name, layer in self.layers.items():
             x = layer(x)
             yield name, x
 
     def forward(self, images: Tensor) -> Tensor:
-        """What the last layer puts out."""
+        """Return the last layer's output."""
         x = self.preprocess(images)
         for layer in self.layers.values():
             x = layer(x)
         return x
 
     def layer(self, name: str) -> nn.Module:
-        """One layer by its name. Errors: `UsageError` that lists the names there are."""
+        """Return a layer by its name. Errors: `UsageError` with the names of all layers."""
         if name not in self.layers:
             raise UsageError(f"{self.name} has no layer {name!r}: it has {', '.join(self.layers)}")
         return self.layers[name]

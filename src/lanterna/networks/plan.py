@@ -1,4 +1,4 @@
-"""What a digit network is made of: the settings from which `networks.digits` builds it."""
+"""The architecture of a digit network: the settings from which `networks.digits` builds it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Units = Annotated[int, Field(ge=1, le=4096)]
 
 
 class Plan(BaseModel):
-    """The layers of a digit network: part of the settings of training, and saved with a trained network."""
+    """The architecture of a digit network: part of the settings of `train`, and saved with the weights."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     network: Literal["dense", "conv"] = Field(
-        default="conv", description="dense: every pixel to every unit; conv: convolutions."
+        default="conv", description="dense: fully connected layers; conv: convolutional layers."
     )
     hidden: tuple[Units, ...] = Field(
         default=(), max_length=12, description="Units of each fully connected hidden layer, first to last."
@@ -25,11 +25,11 @@ class Plan(BaseModel):
         default=(16, 32, 64),
         min_length=1,
         max_length=3,
-        description="Maps of each group of convolutions (conv).",
+        description="Channels of each group of convolutions (conv).",
     )
     convolutions: int = Field(default=1, ge=1, le=4, description="Convolutions in each group (conv).")
-    activation: Activation = Field(default="relu", description="What each unit does to its sum.")
+    activation: Activation = Field(default="relu", description="Activation function.")
     bias: bool = Field(default=True, description="Whether units have a bias.")
     dropout: float = Field(
-        default=0.0, ge=0, le=0.95, description="Share of hidden units silenced at each step."
+        default=0.0, ge=0, le=0.95, description="Share of hidden units dropped at each step."
     )

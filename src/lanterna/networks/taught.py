@@ -1,4 +1,4 @@
-"""A network of somebody's own classes: an EfficientNet-Lite that was taught with pictures."""
+"""Taught networks: an EfficientNet-Lite with the user's own classes, trained on folders of pictures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from lanterna.images.folders import MAX_CLASS_NAME_LENGTH, MAX_CLASSES
-from lanterna.networks.efficientnet import planned
+from lanterna.networks.efficientnet import without_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ ClassName = Annotated[str, Field(min_length=1, max_length=MAX_CLASS_NAME_LENGTH)
 
 
 class TaughtPlan(BaseModel):
-    """What a taught network keeps beside its weights: whose layers it has, and its classes in order."""
+    """What is saved with a taught network's weights: its architecture and its classes, in order."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,14 +31,14 @@ class TaughtPlan(BaseModel):
 
 
 def build_taught(plan: TaughtPlan, weights: Mapping[str, Tensor], name: str) -> Network:
-    """The network of a plan, called `name`, with these weights, at rest.
+    """Build the network of a plan with these weights, in eval mode.
 
-    Errors: `RuntimeError` where the weights are not those of such a network.
+    Errors: `RuntimeError` if the weights do not fit the plan.
     """
-    network = planned(plan.network, name, len(plan.classes), plan.classes)
+    network = without_weights(plan.network, name, len(plan.classes), plan.classes)
     for key, value in network.state_dict().items():
         if key in weights and weights[key].dtype != value.dtype:
-            raise RuntimeError(f"{key} holds {weights[key].dtype}, not {value.dtype}")
+            raise RuntimeError(f"{key} is {weights[key].dtype}: expected {value.dtype}")
     network.load_state_dict(weights, assign=True)
     return network.eval().requires_grad_(False)
 
@@ -46,9 +46,9 @@ def build_taught(plan: TaughtPlan, weights: Mapping[str, Tensor], name: str) -> 
 def with_classes(
     network: Network, name: str, classes: Sequence[str], weight: Tensor, bias: Tensor
 ) -> Network:
-    """The same network with another last layer, `weight` (C, 1280) and `bias` (C,): its own classes.
+    """Return the network with a new last layer, `weight` (C, 1280) and `bias` (C,), for its own classes.
 
-    The layers before it are shared with `network`, not copied.
+    The other layers are shared with `network`, not copied.
     """
     output = torch.nn.Linear(weight.shape[1], weight.shape[0], device="meta")
     output.weight, output.bias = torch.nn.Parameter(weight), torch.nn.Parameter(bias)
@@ -57,8 +57,8 @@ def with_classes(
     return taught.eval().requires_grad_(False)
 
 
-def told(classes: Sequence[str]) -> str:
-    """What a network of these classes does, in a few words."""
+def describe_classes(classes: Sequence[str]) -> str:
+    """Describe a network with these classes in a few words."""
     shown = classes if len(classes) <= 4 else classes[:3]
     rest = f" and {len(classes) - 3} more" if len(classes) > 4 else ""
-    return f"tells your own classes apart: {', '.join(shown)}{rest}"
+    return f"distinguishes your own classes: {', '.join(shown)}{rest}"

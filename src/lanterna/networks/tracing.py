@@ -1,15 +1,14 @@
-"""Anyone's PyTorch network as named layers: `module:function` is imported, called and taken apart.
+"""Split any PyTorch network, given as `module:function`, into named layers.
 
-The function is called without arguments and gives an `nn.Module`. Its code runs, with all that the person who
-runs it may do: a name from the person's own command line is theirs to give, a name found in a picture or sent
-by somebody is not (see `documents.runs_code`).
+The function is called without arguments and returns an `nn.Module`. Its code runs with all of the user's
+permissions: a name from their own command line is trusted, a name found in a picture or received from
+somebody else is not (see `documents.runs_code`).
 
-How it is taken apart: `torch.fx` writes down every step of the network's forward pass. Wherever a single
-tensor carries all that the rest needs, the list can be cut; what lies between two cuts is a layer. A plain
-sequence becomes one layer for each module, a residual block becomes one layer, and the layers one after
-another are the network again, which is checked with a picture of noise. Where that cannot be had (the
-forward pass decides by what it sees, or never has everything in one tensor), its modules are read while the
-whole network runs.
+`torch.fx` traces the forward pass. The graph can be cut wherever a single tensor is all that later operations
+need; the operations between two cuts are a layer. An `nn.Sequential` becomes one layer per module, a residual
+block becomes one layer, and the layers in sequence are equivalent to the network, which is checked on random
+noise. If a network cannot be split (its control flow depends on values, or no single tensor ever carries
+everything), the outputs of its modules are recorded by hooks while it runs.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ from lanterna.networks.network import InputSpec, Network
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-# A layer that holds more modules than this, and most of the network, would show too little.
-_MOST_MODULES = 20
+# A layer with more modules than this, and more than half of the network, would show too little.
+_MAX_MODULES = 20
 
 
 class ForeignNetwork(Network):
-    """A network that somebody else wrote; the layers have the names its modules have in its own code."""
+    """A network from foreign code; its layers have the names of its modules."""
 
     def __init__(
         self,
@@ -42,32 +41,32 @@ class ForeignNetwork(Network):
         super().__init__(name, spec, {}, classes)
         self.layers = _Modules(layers)
         self.note = note
-        """What is known about it, and what is not."""
+        """Caveats: whether the weights are trained, and how the layers were found."""
 
 
 class UntracedNetwork(ForeignNetwork):
-    """A network whose modules are read while the whole runs, because it is no chain of layers.
+    """A network that is no chain of layers, so its modules' outputs are recorded while it runs.
 
-    `run` therefore computes the whole network before it yields the first layer, and a module that is used
-    twice is two layers, `relu` and `relu_1`. The last layer is always `result`, what the network gave.
+    `run` therefore computes the full network before it yields the first layer, and a module that is used
+    twice is two layers, `relu` and `relu_1`. The last layer is always `result`, the network's output.
     """
 
     def __init__(
-        self, name: str, spec: InputSpec, whole: nn.Module, layers: Mapping[str, nn.Module], note: str
+        self, name: str, spec: InputSpec, module: nn.Module, layers: Mapping[str, nn.Module], note: str
     ) -> None:
         super().__init__(name, spec, layers, note=note)
-        self.whole = whole
+        self.module = module
 
     def run(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """Yield every layer's name and what it put out, in the order in which they were computed."""
-        outputs, result = _read(self.whole, self.preprocess(images))
+        """Yield each layer's name and output, in the order of computation."""
+        outputs, result = _record_outputs(self.module, self.preprocess(images))
         for name, (_, output) in outputs.items():
             yield name, output
         yield RESULT, result
 
     def forward(self, images: Tensor) -> Tensor:
-        """What the network gives."""
-        result: Tensor = self.whole(self.preprocess(images))
+        """Return the network's output."""
+        result: Tensor = self.module(self.preprocess(images))
         return result
 
 
@@ -75,17 +74,17 @@ RESULT = "result"
 
 
 class _Modules(nn.ModuleDict):
-    """Modules by names that may have dots in them, as `layer1.0`, because people know their layers by these.
+    """A ModuleDict whose keys may contain dots (`layer1.0`), as in the names of a network's modules.
 
-    PyTorch forbids the dots to keep the keys of a state_dict unambiguous; these are never saved.
+    PyTorch forbids dots to keep the keys of a state_dict unambiguous; these networks are never saved.
     """
 
     def __setitem__(self, key: str, module: nn.Module) -> None:
         self._modules[key] = module
 
 
-class _Whole(nn.Module):
-    """A network that takes one tensor and gives one: the first, where its own network gives several."""
+class _SingleOutput(nn.Module):
+    """A wrapper that returns one tensor: the first if the network returns several."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -99,73 +98,71 @@ class _Whole(nn.Module):
         return cast("Tensor", result)
 
 
-def take_apart(
+def extract_layers(
     name: str, network: nn.Module, spec: InputSpec, note: str = ""
 ) -> tuple[ForeignNetwork, tuple[int, ...]]:
-    """Find the layers of `network`, whose input is `(N, channels, size, size)` of `spec`; it is set at rest.
+    """Split `network`, which takes `(N, channels, size, size)` of `spec`, into layers; put it in eval mode.
 
-    Gives it with its layers, and the shape of what it gives for two pictures.
+    Return it with its layers, and the shape of its output for two pictures.
 
-    Errors: whatever `network` raises when it is run.
+    Errors: whatever `network` raises when it runs.
     """
     network.eval().requires_grad_(False)
     for module in network.modules():
         if getattr(module, "inplace", False) is True:
-            vars(module)["inplace"] = (
-                False  # working in place would overwrite the layer that was read before it
-            )
-    whole = _Whole(network).eval()
+            vars(module)["inplace"] = False  # in place it would overwrite the layer before
+    module = _SingleOutput(network).eval()
     noise = torch.randn(2, spec.channels, spec.size, spec.size, generator=torch.Generator().manual_seed(0))
     parameter = next(network.parameters())
     noise = noise.to(parameter.device, parameter.dtype)
     with torch.no_grad():
-        read, expected = _read(whole, noise)
-        layers = _chain(whole, noise)
-        if layers and _holds(layers, noise, expected):
+        recorded, expected = _record_outputs(module, noise)
+        layers = _chain(module, noise)
+        if layers and _is_equivalent(layers, noise, expected):
             return ForeignNetwork(name, spec, layers, note=note), tuple(expected.shape)
-    apart = "its layers are read while the whole network runs, because it cannot be cut into a chain of them"
-    modules = {layer: module for layer, (module, _) in read.items()} | {RESULT: nn.Identity()}
-    note = f"{note}; {apart}" if note else apart
-    return UntracedNetwork(name, spec, whole, modules, note), tuple(expected.shape)
+    untraced = "it cannot be cut into a chain of layers, so its modules are recorded while it runs"
+    layers = {layer: part for layer, (part, _) in recorded.items()} | {RESULT: nn.Identity()}
+    note = f"{note}; {untraced}" if note else untraced
+    return UntracedNetwork(name, spec, module, layers, note), tuple(expected.shape)
 
 
-def _read(whole: nn.Module, x: Tensor) -> tuple[dict[str, tuple[nn.Module, Tensor]], Tensor]:
-    """Run the whole network once: each layer with what it put out, in the order computed; and the result."""
+def _record_outputs(network: nn.Module, x: Tensor) -> tuple[dict[str, tuple[nn.Module, Tensor]], Tensor]:
+    """Run a network; return its innermost modules with their outputs, in order, and the network's output."""
     outputs: dict[str, tuple[nn.Module, Tensor]] = {}
     hooks = []
-    for path, module in whole.named_modules():
+    for path, module in network.named_modules():
         if any(True for _ in module.children()):
             continue
 
-        def keep(module: nn.Module, _: object, output: object, path: str = path) -> None:
+        def record(module: nn.Module, _: object, output: object, path: str = path) -> None:
             if isinstance(output, Tensor):
-                # A copy, because what follows may still write into it.
-                outputs[unused(path.removeprefix("network."), outputs)] = (module, output.clone())
+                # A copy, because later modules may write into the output.
+                outputs[unique_name(path.removeprefix("network."), outputs)] = (module, output.clone())
 
-        hooks.append(module.register_forward_hook(keep))
+        hooks.append(module.register_forward_hook(record))
     try:
-        return outputs, whole(x)
+        return outputs, network(x)
     finally:
         for hook in hooks:
             hook.remove()
 
 
 class _Tracer(fx.Tracer):
-    """Writes down the forward pass. A module that cannot be followed (it decides by values) stays whole."""
+    """A tracer that leaves a module untraced if its control flow depends on values."""
 
     def call_module(
         self, m: nn.Module, forward: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> object:
-        around = self.module_stack.copy()
+        stack = self.module_stack.copy()
         try:
             return super().call_module(m, forward, args, kwargs)
         except Exception:
-            self.module_stack = around  # fx leaves it as it was where the module failed
+            self.module_stack = stack  # fx does not restore it after a failure
             return self.create_proxy("call_module", self.path_of_module(m), args, kwargs)
 
 
-class _Kinds(fx.Interpreter):
-    """Runs what was written down once, to learn which steps give a tensor."""
+class _TensorFinder(fx.Interpreter):
+    """An interpreter that finds the nodes whose value is a tensor."""
 
     def __init__(self, module: nn.Module, graph: fx.Graph) -> None:
         super().__init__(module, graph=graph)
@@ -178,128 +175,128 @@ class _Kinds(fx.Interpreter):
         return value
 
 
-def _chain(whole: nn.Module, example: Tensor) -> dict[str, nn.Module] | None:
-    """The network as layers that each need only what the one before put out; None where it has none."""
+def _chain(network: nn.Module, example: Tensor) -> dict[str, nn.Module] | None:
+    """Split a network into layers that each take only the output of the one before, or return None."""
     try:
-        graph = _Tracer().trace(whole)
+        graph = _Tracer().trace(network)
         for node in reversed(graph.nodes):
-            _without_overwriting(node)
+            _make_out_of_place(node)
             if not node.users and node.op not in ("placeholder", "output"):
                 graph.erase_node(node)
-        kinds = _Kinds(whole, graph)
-        kinds.run(example)
-        return _cut(whole, graph, kinds.tensors)
+        finder = _TensorFinder(network, graph)
+        finder.run(example)
+        return _cut(network, graph, finder.tensors)
     except Exception:
-        return None  # whatever it was that could not be traced, the layers can still be read
+        return None  # whatever the reason, the modules' outputs can still be recorded
 
 
-def _without_overwriting(node: fx.Node) -> None:
-    """Make a step that writes into its input give a new tensor: `relu_` becomes `relu`."""
+def _make_out_of_place(node: fx.Node) -> None:
+    """Replace an in-place operation by its out-of-place variant: `relu_` becomes `relu`."""
     if node.kwargs.get("inplace") is True:
         node.kwargs = {**node.kwargs, "inplace": False}
     if node.op == "call_method" and isinstance(node.target, str):
-        plain = node.target.removesuffix("_")
-        if hasattr(Tensor, plain):
-            node.target = plain
+        name = node.target.removesuffix("_")
+        if hasattr(Tensor, name):
+            node.target = name
     elif node.op == "call_function":
-        plain = _function_name(node).removesuffix("_")
-        if plain != _function_name(node) and hasattr(torch, plain):
-            node.target = getattr(torch, plain)
+        name = _function_name(node).removesuffix("_")
+        if name != _function_name(node) and hasattr(torch, name):
+            node.target = getattr(torch, name)
 
 
-def _cut(whole: nn.Module, graph: fx.Graph, tensors: set[fx.Node]) -> dict[str, nn.Module] | None:
-    """Cut the steps wherever a single tensor is all that later steps need, and make each part a module."""
-    steps = [node for node in graph.nodes if node.op not in ("placeholder", "get_attr", "output")]
+def _cut(network: nn.Module, graph: fx.Graph, tensors: set[fx.Node]) -> dict[str, nn.Module] | None:
+    """Cut the graph wherever later nodes need only a single tensor, and turn each segment into a module."""
+    nodes = [node for node in graph.nodes if node.op not in ("placeholder", "get_attr", "output")]
     (start,) = (node for node in graph.nodes if node.op == "placeholder")
-    place = {start: -1} | {node: index for index, node in enumerate(steps)}
-    last_use = {node: max(place.get(user, len(steps)) for user in node.users) for node in place}
+    position = {start: -1} | {node: index for index, node in enumerate(nodes)}
+    last_use = {node: max(position.get(user, len(nodes)) for user in node.users) for node in position}
     segments: list[list[fx.Node]] = [[]]
     needed_until = last_use[start]
-    for index, node in enumerate(steps):
+    for index, node in enumerate(nodes):
         segments[-1].append(node)
         if needed_until <= index and node in tensors:
             segments.append([])
         needed_until = max(needed_until, last_use[node])
     if segments.pop():
-        return None  # what comes out is no single tensor
+        return None  # the output is not a single tensor
     layers: dict[str, nn.Module] = {}
-    before = start
+    previous = start
     for segment in _blocks(segments):
-        if len(_modules(segment)) > max(_MOST_MODULES, len(_modules(steps)) // 2):
+        if len(_module_calls(segment)) > max(_MAX_MODULES, len(_module_calls(nodes)) // 2):
             return None
-        layers[unused(_segment_name(segment, steps), layers)] = _layer(whole, segment, before)
-        before = segment[-1]
+        layers[unique_name(_segment_name(segment, nodes), layers)] = _layer(network, segment, previous)
+        previous = segment[-1]
     return layers if len(layers) > 1 else None
 
 
 def _blocks(segments: Sequence[list[fx.Node]]) -> list[list[fx.Node]]:
-    """Put the pieces of a block together: a residual block is its branches, its sum and what comes after."""
+    """Merge the segments of a block: a residual block has its branches, its sum and what follows the sum."""
     shared = [list(_shared_scopes(segment)) for segment in segments]
     blocks = {
         scopes[-1]
         for scopes, segment in zip(shared, segments, strict=True)
-        if scopes and len(_modules(segment)) > 1
+        if scopes and len(_module_calls(segment)) > 1
     }
-    together: list[list[fx.Node]] = []
+    merged: list[list[fx.Node]] = []
     last = None
     for scopes, segment in zip(shared, segments, strict=True):
         block = next((scope for scope in scopes if scope in blocks), None)
         if block is not None and block == last:
-            together[-1] += segment
+            merged[-1] += segment
         else:
-            together.append(list(segment))
+            merged.append(list(segment))
         last = block
-    return together
+    return merged
 
 
-def _modules(steps: Sequence[fx.Node]) -> list[fx.Node]:
-    return [step for step in steps if step.op == "call_module"]
+def _module_calls(nodes: Sequence[fx.Node]) -> list[fx.Node]:
+    return [node for node in nodes if node.op == "call_module"]
 
 
-def _layer(whole: nn.Module, segment: Sequence[fx.Node], before: fx.Node) -> nn.Module:
-    """The steps of one segment as a module; a single module is itself."""
+def _layer(network: nn.Module, segment: Sequence[fx.Node], previous: fx.Node) -> nn.Module:
+    """Turn a segment into a module; a segment of a single module is that module."""
     (*_, last) = segment
-    if len(segment) == 1 and last.op == "call_module" and last.args == (before,) and not last.kwargs:
-        return whole.get_submodule(str(last.target))
+    if len(segment) == 1 and last.op == "call_module" and last.args == (previous,) and not last.kwargs:
+        return network.get_submodule(str(last.target))
     graph = fx.Graph()
-    copies = {before: graph.placeholder("x")}
+    copies = {previous: graph.placeholder("x")}
 
-    def copied(node: fx.Node) -> fx.Node:
-        if node not in copies:  # a weight that is used as it is
+    def copy_of(node: fx.Node) -> fx.Node:
+        if node not in copies:  # a weight that is used directly
             copies[node] = graph.node_copy(node)
         return copies[node]
 
     for node in segment:
-        copies[node] = graph.node_copy(node, copied)
+        copies[node] = graph.node_copy(node, copy_of)
     graph.output(copies[last])
-    return fx.GraphModule(whole, graph)
+    return fx.GraphModule(network, graph)
 
 
-def _segment_name(segment: Sequence[fx.Node], steps: Sequence[fx.Node]) -> str:
-    """The name of the module that the steps of a segment are, or else of what its last step does."""
+def _segment_name(segment: Sequence[fx.Node], nodes: Sequence[fx.Node]) -> str:
+    """Name a segment after the module that it is, or else after its last operation."""
     (*_, last) = segment
     for key, path in reversed(_shared_scopes(segment).items()):
-        if sum(key in _scopes(step) for step in steps) == len(segment):
+        if sum(key in _scopes(node) for node in nodes) == len(segment):
             return path.removeprefix("network.")
     if last.op == "call_module":
         return str(last.target).removeprefix("network.")
-    around = next(reversed(_scopes(last).values()), "network")
-    what = last.target if isinstance(last.target, str) else _function_name(last)
-    return f"{around}.{what}".removeprefix("network.")
+    parent = next(reversed(_scopes(last).values()), "network")
+    operation = last.target if isinstance(last.target, str) else _function_name(last)
+    return f"{parent}.{operation}".removeprefix("network.")
 
 
 def _shared_scopes(segment: Sequence[fx.Node]) -> dict[str, str]:
-    """The modules that all the steps are inside of, but for the network itself, outermost first."""
-    inside = [_scopes(step) for step in segment]
+    """Return the modules that contain all nodes of a segment, outermost first, without the network itself."""
+    scopes_of_nodes = [_scopes(node) for node in segment]
     return {
         key: path
-        for key, path in inside[0].items()
-        if path != "network" and all(key in scopes for scopes in inside)
+        for key, path in scopes_of_nodes[0].items()
+        if path != "network" and all(key in scopes for scopes in scopes_of_nodes)
     }
 
 
 def _scopes(node: fx.Node) -> dict[str, str]:
-    """The modules that a step is inside of, outermost first: a key for each call, and the module's path."""
+    """Return the modules that contain a node, outermost first: a key for each call, and the module's path."""
     return {key: path for key, (path, _) in node.meta.get("nn_module_stack", {}).items()}
 
 
@@ -307,22 +304,22 @@ def _function_name(node: fx.Node) -> str:
     return str(getattr(node.target, "__name__", node.name))
 
 
-def unused(name: str, names: Mapping[str, object]) -> str:
-    """`name`, or `name_1`, `name_2`, … where it is taken."""
-    free, count = name, 0
-    while free in names:
+def unique_name(name: str, names: Mapping[str, object]) -> str:
+    """Return `name`, or `name_1`, `name_2`, … if it is taken."""
+    unique, count = name, 0
+    while unique in names:
         count += 1
-        free = f"{name}_{count}"
-    return free
+        unique = f"{name}_{count}"
+    return unique
 
 
-def _holds(layers: Mapping[str, nn.Module], x: Tensor, expected: Tensor) -> bool:
-    """Whether the layers give what the network gave, and none writes into what another put out."""
+def _is_equivalent(layers: Mapping[str, nn.Module], x: Tensor, expected: Tensor) -> bool:
+    """Whether the layers reproduce the network's output, and none overwrites another's output."""
     outputs = [x]
     versions = []
     for layer in layers.values():
-        versions.append(outputs[-1]._version)  # PyTorch counts how often a tensor was written to
+        versions.append(outputs[-1]._version)  # PyTorch counts in-place writes to a tensor
         outputs.append(layer(outputs[-1]))
-    untouched = all(output._version == version for output, version in zip(outputs, versions, strict=False))
+    unchanged = all(output._version == version for output, version in zip(outputs, versions, strict=False))
     scale = float(expected.abs().max())
-    return untouched and torch.allclose(outputs[-1], expected, rtol=1e-4, atol=1e-5 * scale)
+    return unchanged and torch.allclose(outputs[-1], expected, rtol=1e-4, atol=1e-5 * scale)

@@ -1,4 +1,4 @@
-"""A trained network is a folder: its plan, its weights as safetensors, and what training left beside."""
+"""Trained networks on disk: a folder with the plan, the weights as safetensors and files of the training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save
 
 from lanterna.errors import LanternaError, MissingError
 from lanterna.files import atomic_write, read_regular
-from lanterna.networks.digits import build, lay_channels_last
+from lanterna.networks.digits import build, to_channels_last
 from lanterna.networks.plan import Plan
 from lanterna.networks.taught import TaughtPlan, build_taught
 from lanterna.renamed import current_weights
@@ -24,58 +24,59 @@ if TYPE_CHECKING:
 PLAN = "network.json"
 WEIGHTS = "weights.safetensors"
 CHECKPOINT = "checkpoint.pt"
-_PLAN_LIMIT = 2**22  # bytes; that of 2,000 classes has a tenth of them
+_MAX_PLAN_BYTES = 2**22  # a plan with 2,000 classes has a tenth of that
 _plans = TypeAdapter[Plan | TaughtPlan](Annotated[Plan | TaughtPlan, Field(discriminator="network")])
 
 
 def trained_folder(name: str | Path) -> Path:
-    """Where a trained network lives: a bare name is one of the networks trained here, else a path.
+    """Return a trained network's folder, given by its name or as a path.
 
-    Whatever lies in the current folder: one there is written `./name`.
+    A bare name never means a folder in the current one: that is written `./name`.
     """
     bare = isinstance(name, str) and name == Path(name).name != ".."
     return networks_folder() / name if bare else Path(name)
 
 
 def is_trained(name: str | Path) -> bool:
-    """Whether there is a trained network of that name or in that folder."""
+    """Whether there is a trained network with this name or in this folder."""
     return (trained_folder(name) / WEIGHTS).is_file()
 
 
 def save_trained(network: Network, plan: Plan | TaughtPlan, folder: Path) -> None:
-    """Write a network into `folder`: first its plan, then its weights, each whole or not at all."""
+    """Save a network to `folder`: first its plan, then its weights, each file atomically."""
     fields = Plan.model_fields if isinstance(plan, Plan) else TaughtPlan.model_fields
     with atomic_write(folder / PLAN) as temporary:
-        kept = plan.model_dump_json(include=set(fields), indent=2)
-        temporary.write_text(kept + "\n", encoding="utf-8")
+        temporary.write_text(plan.model_dump_json(include=set(fields), indent=2) + "\n", encoding="utf-8")
     weights = {key: value.contiguous().cpu() for key, value in network.state_dict().items()}
     with atomic_write(folder / WEIGHTS) as temporary:
         temporary.write_bytes(save(weights))
 
 
 def open_trained(name: str | Path) -> Network:
-    """The trained network of that name or in that folder, at rest.
+    """Open a trained network by its name or folder, in eval mode.
 
-    Errors: `MissingError` with the command that trains it; `LanternaError` where its files are damaged.
+    Errors: `MissingError` with the command that trains it; `LanternaError` if its files are damaged.
     """
     folder = trained_folder(name)
     if not is_trained(name):
         kind = name if name in ("dense", "conv") else "conv"
-        raise MissingError(f"no trained network at {folder}: lanterna train {kind} -o {name} makes one")
+        raise MissingError(
+            f"no trained network at {folder}: train one with `lanterna train {kind} -o {name}`"
+        )
     try:
-        plan = _plans.validate_json(read_regular(folder / PLAN, _PLAN_LIMIT))
+        plan = _plans.validate_json(read_regular(folder / PLAN, _MAX_PLAN_BYTES))
         weights = current_weights(load_file(folder / WEIGHTS))
-        if not all(bool(each.isfinite().all()) for each in weights.values()):
-            raise ValueError("numbers that are none")
+        if not all(bool(weight.isfinite().all()) for weight in weights.values()):
+            raise ValueError("weights that are not finite")
         if isinstance(plan, TaughtPlan):
             return build_taught(plan, weights, folder.name)
-        with torch.device("meta"):  # nothing is made before it is known to fit
-            shapes = {name: each.shape for name, each in build(plan).state_dict().items()}
-        if shapes != {name: each.shape for name, each in weights.items()}:
-            raise ValueError("a plan and weights that do not fit each other")
+        with torch.device("meta"):  # check the shapes before allocating
+            shapes = {key: value.shape for key, value in build(plan).state_dict().items()}
+        if shapes != {key: value.shape for key, value in weights.items()}:
+            raise ValueError("weights that do not fit the plan")
     except (OSError, ValueError, SafetensorError, RuntimeError) as error:
         raise LanternaError(f"the network in {folder} is damaged: train it again with --force") from error
     network = build(plan)
     network.load_state_dict(weights)
-    lay_channels_last(network)
+    to_channels_last(network)
     return network.eval()

@@ -1,4 +1,4 @@
-"""What to see in a network, and what to want of it."""
+"""Tools to inspect a network: activations, attributions, and objectives to maximise."""
 
 from lanterna.probes.ablation import BY, ablation
 from lanterna.probes.attribution import grad_cam, integrated_gradients, occlusion

@@ -1,9 +1,8 @@
-"""What the first layer looks for: its kernels, and how many of them are edges, bars or blobs.
+"""Classify the kernels of a network's first layer as edges, bars or blobs.
 
-Hubel and Wiesel (1962) found cells that answer to edges and bars of one direction; networks learn such
-kernels in their first layer, whatever they are trained for (Krizhevsky, Sutskever and Hinton 2012, figure 3).
-Whether a given kernel is one is a matter of a criterion, and with few numbers in a kernel much looks like
-something by chance: so the same criterion is put to kernels of noise.
+Hubel and Wiesel (1962) found cells that respond to edges and bars of one orientation; networks learn such
+kernels in their first layer, whatever their task (Krizhevsky, Sutskever and Hinton 2012, figure 3). A small
+kernel may resemble one by chance, so the criterion is calibrated on kernels of noise.
 """
 
 from __future__ import annotations
@@ -24,19 +23,19 @@ if TYPE_CHECKING:
 
 Shape = Literal["edge", "bar", "blob"]
 
-_SPREADS = (0.5, 0.7, 1.0, 1.4)  # standard deviations in pixels
-_LENGTHS = (1.0, 1.6, 3.0)  # how many times longer along an edge or bar than across
-_DIRECTIONS = 12
-_NOISE = 2000  # kernels of noise
+_STDS = (0.5, 0.7, 1.0, 1.4)  # in pixels
+_LENGTHS = (1.0, 1.6, 3.0)  # ratio of the std along an edge or bar to the std across it
+_ORIENTATIONS = 12
+_NOISE_KERNELS = 2000
 
 
 @dataclass(frozen=True)
-class Kernels:
-    """The first layer's kernels, and how well the best edge, bar or blob explains each.
+class KernelFits:
+    """The first layer's kernels, and how well the best edge, bar or blob fits each.
 
-    `weights` `(K, C, S, S)`; `explained` `(K,)`, the share of a kernel's energy (sum of squares) in its best
-    fit; `shapes`, what that fit is. `chance` `(2000,)` is the same share of kernels of Gaussian noise of the
-    same size, sorted, and `threshold` the share that 99 of 100 of them stay below.
+    `weights` `(K, C, S, S)`; `explained` `(K,)`, the share of a kernel's energy (sum of squares) that its
+    best template explains; `shapes`, the shapes of these templates. `chance` `(2000,)` is the explained share
+    of kernels of Gaussian noise, sorted, and `threshold` its 99th percentile.
     """
 
     weights: Tensor
@@ -46,77 +45,79 @@ class Kernels:
 
     @property
     def threshold(self) -> float:
-        """The explained share above which a kernel counts as what its best fit is."""
+        """The explained share above which a kernel counts as the shape of its best template."""
         return self.chance[int(0.99 * len(self.chance))].item()
 
     @property
     def found(self) -> tuple[Shape | None, ...]:
-        """What each kernel is by this criterion, None where it is no better than noise."""
+        """The shape of each kernel, or None if it fits no better than noise."""
         return tuple(
             shape if share > self.threshold else None
             for shape, share in zip(self.shapes, self.explained.tolist(), strict=True)
         )
 
 
-def first_kernels(network: Network) -> Kernels:
-    """The kernels of a network's first convolution, measured.
+def first_kernels(network: Network) -> KernelFits:
+    """Fit templates to the kernels of a network's first convolution.
 
-    Errors: `UsageError` for a network that does not begin with a convolution of 3 × 3 to 15 × 15.
+    Errors: `UsageError` if the network does not begin with a convolution of 3 × 3 to 15 × 15.
     """
     layer = next((part for part in network.modules() if isinstance(part, nn.Conv2d | nn.Linear)), None)
     if not isinstance(layer, nn.Conv2d) or not 3 <= min(layer.kernel_size) <= max(layer.kernel_size) <= 15:
-        raise UsageError(f"{network.name} does not begin with a convolution: it has no first kernels to show")
-    return measure(layer.weight.detach().float().cpu())
+        raise UsageError(
+            f"{network.name} does not begin with a convolution: it has no first-layer kernels to show"
+        )
+    return fit_kernels(layer.weight.detach().float().cpu())
 
 
-def measure(weights: Tensor, seed: int = 0) -> Kernels:
-    """Fit an edge, bar or blob to each of `weights` `(K, C, S, S)`, and to noise of the same size."""
+def fit_kernels(weights: Tensor, seed: int = 0) -> KernelFits:
+    """Fit templates to kernels `(K, C, S, S)`, and to noise of the same size."""
     generator = torch.Generator().manual_seed(seed)
-    explained, shapes = fit(weights)
-    chance, _ = fit(torch.randn(_NOISE, *weights.shape[1:], generator=generator))
-    return Kernels(weights, explained, shapes, chance.sort().values)
+    explained, shapes = fit_templates(weights)
+    chance, _ = fit_templates(torch.randn(_NOISE_KERNELS, *weights.shape[1:], generator=generator))
+    return KernelFits(weights, explained, shapes, chance.sort().values)
 
 
-def fit(weights: Tensor) -> tuple[Tensor, tuple[Shape, ...]]:
-    """For each of `weights` `(K, C, S, S)` the largest share of its energy in one pattern, and which it is.
+def fit_templates(weights: Tensor) -> tuple[Tensor, tuple[Shape, ...]]:
+    """Return the share of each kernel's energy that its best template explains, and that template's shape.
 
-    The patterns are in `dictionary`. A pattern may have any strength in each of the C channels: with t of
-    length 1, the least-squares fit to the kernel W `(C, S²)` is (W t) tᵀ, and explains |W t|² of |W|².
+    `weights` is `(K, C, S, S)`. A template may have any strength in each of the C channels: for a template t
+    of length 1, the least-squares fit to the kernel W `(C, S²)` is (W t) tᵀ, and explains |W t|² of |W|².
     """
-    patterns, shapes = dictionary(weights.shape[-1])
+    vectors, shapes = templates(weights.shape[-1])
     flat = weights.flatten(2)  # (K, C, S²)
-    shares = (flat @ patterns.T).square().sum(1)  # (K, patterns)
-    best = shares.max(1)
+    energies = (flat @ vectors.T).square().sum(1)  # (K, templates)
+    best = energies.max(1)
     explained = best.values / flat.square().sum((1, 2)).clamp_min(1e-20)
     return explained, tuple(shapes[int(index)] for index in best.indices)
 
 
 @cache
-def dictionary(side: int) -> tuple[Tensor, tuple[Shape, ...]]:
-    """Every pattern of `side` × `side` that is tried, each of length 1 `(P, side²)`, and its name.
+def templates(side: int) -> tuple[Tensor, tuple[Shape, ...]]:
+    """Return all templates of `side` × `side` pixels, each of length 1 `(T, side²)`, and their shapes.
 
-    `edge`: the first derivative of a Gaussian across its direction, `bar`: the second (these are what a Gabor
-    of about one wave looks like); 12 directions, 4 widths, 3 lengths. `blob`: a round Gaussian, or one less
-    another 1.6 times as wide (Marr and Hildreth 1980); 4 widths. Each centred at every half pixel of the
-    kernel's middle half.
+    `edge`: the first derivative of a Gaussian across its orientation, `bar`: the second (similar to Gabor
+    functions of about one period); 12 orientations, 4 widths, 3 lengths. `blob`: a Gaussian, or a difference
+    of Gaussians with a ratio of 1.6 (Marr and Hildreth 1980); 4 widths. Each is centred at every half pixel
+    of the middle half of the kernel.
     """
-    along = torch.arange(side) - (side - 1) / 2
+    axis = torch.arange(side) - (side - 1) / 2
     reach = math.floor((side - 1) / 2) / 2
-    places = torch.arange(-reach, reach + 0.1, 0.5).tolist()
-    patterns: list[Tensor] = []
+    offsets = torch.arange(-reach, reach + 0.1, 0.5).tolist()
+    vectors: list[Tensor] = []
     shapes: list[Shape] = []
-    for down, across, spread in itertools.product(places, places, _SPREADS):
-        y, x = torch.meshgrid(along - down, along - across, indexing="ij")
-        round_one = torch.exp(-(x.square() + y.square()) / (2 * spread**2))
-        wider = torch.exp(-(x.square() + y.square()) / (2 * (1.6 * spread) ** 2)) / 1.6**2
-        patterns += [round_one, round_one - wider]
+    for down, across, std in itertools.product(offsets, offsets, _STDS):
+        y, x = torch.meshgrid(axis - down, axis - across, indexing="ij")
+        narrow = torch.exp(-(x.square() + y.square()) / (2 * std**2))
+        wide = torch.exp(-(x.square() + y.square()) / (2 * (1.6 * std) ** 2)) / 1.6**2
+        vectors += [narrow, narrow - wide]
         shapes += ["blob", "blob"]
-        for step, length in itertools.product(range(_DIRECTIONS), _LENGTHS):
-            angle = math.pi * step / _DIRECTIONS
+        for step, length in itertools.product(range(_ORIENTATIONS), _LENGTHS):
+            angle = math.pi * step / _ORIENTATIONS
             u = x * math.cos(angle) + y * math.sin(angle)
             v = y * math.cos(angle) - x * math.sin(angle)
-            bell = torch.exp(-u.square() / (2 * spread**2) - v.square() / (2 * (length * spread) ** 2))
-            patterns += [u * bell, (1 - u.square() / spread**2) * bell]
+            gaussian = torch.exp(-u.square() / (2 * std**2) - v.square() / (2 * (length * std) ** 2))
+            vectors += [u * gaussian, (1 - u.square() / std**2) * gaussian]
             shapes += ["edge", "bar"]
-    stacked = torch.stack(patterns).flatten(1)
+    stacked = torch.stack(vectors).flatten(1)
     return stacked / stacked.norm(dim=1, keepdim=True), tuple(shapes)

@@ -1,4 +1,4 @@
-"""What each layer of a network put out for a picture."""
+"""The activations of a network's layers for a picture."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Look(Mapping[str, Tensor]):
-    """What each layer put out, by the layer's name, in order. It draws itself in a notebook.
+    """The layers' activations by name, in order, which a notebook displays as a picture.
 
     For a batch `(N, C, H, W)` the tensors are `(N, …)`; for one picture `(C, H, W)` they have no N.
     """
@@ -43,25 +43,25 @@ class Look(Mapping[str, Tensor]):
         return f"Look({self.network}: {shapes})"
 
     def _repr_png_(self) -> bytes:
-        one = self.images.dim() == 3
-        rows = {name: output if one else output[0] for name, output in self.items()}
-        return as_png(layer_sheet({"picture": self.images if one else self.images[0], **rows}))
+        single = self.images.dim() == 3
+        rows = {name: output if single else output[0] for name, output in self.items()}
+        return as_png(layer_sheet({"picture": self.images if single else self.images[0], **rows}))
 
 
 def look(network: Network, images: Tensor, *layers: str) -> Look:
-    """What each of `layers` put out for `images`, `(N, C, H, W)` or one picture `(C, H, W)`, in [0, 1].
+    """Return the activations of `layers` (by default all) for `images` in [0, 1].
 
-    Without `layers`, all of them. Nothing after the last layer asked for is computed. The network is read at
-    rest (no dropout, batch norms by their running statistics) and left as it was; no gradients are kept.
+    `images` is a batch `(N, C, H, W)` or one picture `(C, H, W)`. Nothing after the last requested layer is
+    computed. The network runs in eval mode and without gradients, and its mode is restored.
 
-    Errors: `UsageError` for a layer that the network does not have, or pictures it cannot take.
+    Errors: `UsageError` for a layer that the network does not have, or pictures that it does not accept.
     """
     for name in layers:
         network.layer(name)
     batch = as_batch(network, images)
     outputs: dict[str, Tensor] = {}
     missing = set(layers or network.layers)
-    with at_rest(network), torch.no_grad(), told_size(network, images):
+    with eval_mode(network), torch.no_grad(), explain_size_errors(network, images):
         for name, output in network.run(batch):
             if name in missing or not layers:
                 outputs[name] = output if images.dim() == 4 else output[0]
@@ -72,9 +72,9 @@ def look(network: Network, images: Tensor, *layers: str) -> Look:
 
 
 def as_batch(network: Network, images: Tensor) -> Tensor:
-    """Pictures as a batch `(N, C, H, W)` in the network's own type and place; one picture `(C, H, W)` too.
+    """Convert pictures, or one picture `(C, H, W)`, to a batch on the network's device and in its dtype.
 
-    Errors: `UsageError` where they are no floats or have other dimensions or channels than the network takes.
+    Errors: `UsageError` if they are not floats or their dimensions or channels do not fit the network.
     """
     channels, size = network.input_spec.channels, network.input_spec.size
     batch = images if images.dim() == 4 else images.unsqueeze(0)
@@ -83,36 +83,38 @@ def as_batch(network: Network, images: Tensor) -> Tensor:
             f"{network.name} takes pictures ({channels}, {size}, {size}), got {tuple(images.shape)}"
         )
     if not batch.is_floating_point():
-        raise UsageError(f"a picture is floats in [0, 1], got {str(batch.dtype).removeprefix('torch.')}")
+        raise UsageError(
+            f"expected a picture of floats in [0, 1], got {str(batch.dtype).removeprefix('torch.')}"
+        )
     parameter = next(network.parameters())
     return batch.to(parameter.device, parameter.dtype)
 
 
-def one_picture(network: Network, image: Tensor) -> Tensor:
-    """One picture `(C, H, W)` as a batch `(1, C, H, W)` of its own, which no gradient flows out of.
+def as_batch_of_one(network: Network, image: Tensor) -> Tensor:
+    """Copy one picture `(C, H, W)` to a batch `(1, C, H, W)`, detached from its graph.
 
-    Errors: `UsageError` as `as_batch`, and for several pictures.
+    Errors: `UsageError` as for `as_batch`, and for several pictures.
     """
     if image.dim() == 4 and len(image) != 1:
-        raise UsageError(f"one picture (C, H, W) is explained at a time, got {tuple(image.shape)}")
+        raise UsageError(f"expected one picture (C, H, W), got {tuple(image.shape)}")
     return as_batch(network, image.detach()).clone()
 
 
 @contextlib.contextmanager
-def at_rest(network: Network) -> Iterator[None]:
-    """Run a network as it answers, not as it learns, and leave every module as it was."""
-    learning = [module for module in network.modules() if module.training]
+def eval_mode(network: Network) -> Iterator[None]:
+    """Put a network in eval mode, and restore the mode of every module afterwards."""
+    training = [module for module in network.modules() if module.training]
     network.eval()
     try:
         yield
     finally:
-        for module in learning:
+        for module in training:
             module.training = True
 
 
 @contextlib.contextmanager
-def told_size(network: Network, images: Tensor) -> Iterator[None]:
-    """Say in one line that a picture has the wrong size, where that is why the network fails."""
+def explain_size_errors(network: Network, images: Tensor) -> Iterator[None]:
+    """Raise a UsageError in one line if the network fails because a picture has the wrong size."""
     size = network.input_spec.size
     try:
         yield

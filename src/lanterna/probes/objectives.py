@@ -1,12 +1,11 @@
-"""What to want of a picture: small objectives that can be added, weighted and maximised.
+"""Objectives for pictures: small functions that can be added, weighted and maximised.
 
     objective = 2 * channel("block9", 31) + energy("block5") - 0.1 * smoothness()
-    objective(network, images)   # (N,): how well each picture has of it
+    objective(network, images)   # (N,): the value of each picture
 
-Olah, Mordvintsev and Schubert, "Feature Visualization" (2017), and their library lucid, from which the idea
-of objectives as a small algebra comes. Here an objective gives a number for each picture of a batch, not one
-for the whole batch: pictures with different objectives can share a batch, and one picture's does not move
-another.
+The idea of composable objectives is from lucid, the library of Olah, Mordvintsev and Schubert, "Feature
+Visualization" (2017). Here an objective returns one value per picture of a batch, not one for the batch:
+pictures with different objectives can share a batch without influencing each other.
 """
 
 from __future__ import annotations
@@ -29,22 +28,22 @@ Outputs = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Objective:
-    """An objective: which layers it reads, and how pictures and those layers' outputs become a number each.
+    """The layers that an objective reads, and a function from their outputs to one value per picture.
 
-    `measure(images, outputs)` takes the pictures `(N, C, H, W)` in [0, 1] and what the layers put out, by
-    name, in float32, and gives `(N,)`: the more, the better.
+    `measure(images, outputs)` takes pictures `(N, C, H, W)` in [0, 1] and the layers' outputs by name, in
+    float32, and returns `(N,)`: higher is better.
     """
 
     layers: frozenset[str]
     measure: Callable[[Tensor, Outputs], Tensor]
 
     def __call__(self, network: Network, images: Tensor) -> Tensor:
-        """How well each of `images` `(N, C, H, W)` in [0, 1] reaches the objective, `(N,)`, with gradients.
+        """Return the value `(N,)` of each of `images` `(N, C, H, W)` in [0, 1], with gradients.
 
-        The network is run up to the last layer that is read and no further. Errors: `UsageError` for a layer
-        or channel that the network does not have.
+        The network runs only up to the last layer that is read. Errors: `UsageError` for a layer or channel
+        that the network does not have.
         """
-        return self.measure(images, read(network, images, self.layers))
+        return self.measure(images, layer_outputs(network, images, self.layers))
 
     def __add__(self, other: Objective) -> Objective:
         return Objective(
@@ -64,16 +63,16 @@ class Objective:
         return self + -other
 
 
-def read(network: Network, images: Tensor, layers: frozenset[str]) -> dict[str, Tensor]:
-    """What `layers` put out, by name, in float32 or finer; nothing behind the last of them is computed."""
-    outputs = read_as_is(network, images, layers)
+def layer_outputs(network: Network, images: Tensor, layers: frozenset[str]) -> dict[str, Tensor]:
+    """Return the outputs of `layers` by name, in float32 or higher precision; later layers do not run."""
+    outputs = native_layer_outputs(network, images, layers)
     return {
         name: output.to(torch.promote_types(output.dtype, torch.float32)) for name, output in outputs.items()
     }
 
 
-def read_as_is(network: Network, images: Tensor, layers: frozenset[str]) -> dict[str, Tensor]:
-    """What `layers` put out, by name, in the network's own precision; otherwise as `read`."""
+def native_layer_outputs(network: Network, images: Tensor, layers: frozenset[str]) -> dict[str, Tensor]:
+    """Return the outputs of `layers` by name, in the network's own precision."""
     for name in layers:
         network.layer(name)
     outputs: dict[str, Tensor] = {}
@@ -87,17 +86,17 @@ def read_as_is(network: Network, images: Tensor, layers: frozenset[str]) -> dict
 
 
 def channel(layer: str, index: int | Sequence[int]) -> Objective:
-    """The mean of one map over its positions, or one unit of a layer without positions.
+    """Maximise the mean of one channel over its positions, or one unit of a layer without positions.
 
-    With several indices, each picture of the batch wants its own: the first picture the first, and so on.
+    Several indices are one for each picture of the batch, in order.
     """
     return Objective(frozenset({layer}), lambda _, outputs: _maps(outputs, layer, index).mean((1, 2)))
 
 
 def unit(layer: str, index: int | Sequence[int], at: tuple[int, int] | None = None) -> Objective:
-    """One map at one position `at` (row, column), in the middle if none is given.
+    """Maximise one channel at one position `at` (row, column), by default the centre.
 
-    Errors (when it is measured): `UsageError` for a position outside of the map.
+    Errors (when evaluated): `UsageError` for a position outside the map.
     """
 
     def measure(_: Tensor, outputs: Outputs) -> Tensor:
@@ -105,24 +104,24 @@ def unit(layer: str, index: int | Sequence[int], at: tuple[int, int] | None = No
         height, width = maps.shape[1:]
         row, column = at or (height // 2, width // 2)
         if not (0 <= row < height and 0 <= column < width):
-            raise UsageError(f"{layer} has {height} × {width} positions, got {row}, {column}")
+            raise UsageError(f"expected a position within {height} × {width} of {layer}, got {row}, {column}")
         return maps[:, row, column]
 
     return Objective(frozenset({layer}), measure)
 
 
 def logit(index: int | Sequence[int], layer: str = "output") -> Objective:
-    """The evidence for one class before the softmax.
+    """Maximise a class's logit.
 
-    Not its probability, which can be raised as well by removing what speaks for the others.
+    Unlike the probability, it cannot be raised by removing evidence for other classes.
     """
     return channel(layer, index)
 
 
 def log_odds(index: int, layer: str = "output") -> Objective:
-    """The logarithm of how much likelier one class is than all others together: log(p / (1 - p)).
+    """Maximise a class's log-odds against all others together: log(p / (1 - p)).
 
-    Unlike the logit it says how sure the network is; unlike the probability it has a gradient everywhere.
+    Unlike the logit it reflects the network's confidence; unlike the probability it does not saturate.
     """
 
     def measure(_: Tensor, outputs: Outputs) -> Tensor:
@@ -136,36 +135,35 @@ def log_odds(index: int, layer: str = "output") -> Objective:
 
 
 def direction(layer: str, weights: Mapping[int, float]) -> Objective:
-    """A mix of channels: how far the outputs reach along it, times how truly they point there.
+    """Maximise a direction in channel space by dot product times cosine similarity, as lucid does.
 
-    `weights` are the mix's channels, `{31: 1, 40: 1}` halfway between two. At each position the outputs are
-    a vector over channels; d being the mix at length 1, the measure is the mean of (vector · d) × cosine,
-    with the cosine never below 0.1. The plain sum would be content with one of the two channels alone
-    (the "dot product and cosine similarity" objective of lucid).
+    `weights` are the direction's channels, `{31: 1, 40: 1}` halfway between two. At each position the output
+    is a vector over channels; for the unit direction d, the value is the mean of (vector · d) × cosine, with
+    the cosine at least 0.1. The dot product alone could be maximised by one of the channels alone.
     """
 
     def measure(_: Tensor, outputs: Outputs) -> Tensor:
         maps = _with_positions(outputs[layer]).flatten(2)  # (N, C, positions)
         for index in weights:
             _check(layer, index, maps.shape[1])
-        along = maps.new_zeros(maps.shape[1])
-        along[list(weights)] = maps.new_tensor(list(weights.values()))
-        along = along / along.norm().clamp_min(1e-12)
-        reach = torch.einsum("ncp,c->np", maps, along)
-        cosine = reach / maps.norm(dim=1).clamp_min(1e-6)
-        measured: Tensor = (reach * cosine.clamp_min(0.1)).mean(1)
-        return measured
+        unit_vector = maps.new_zeros(maps.shape[1])
+        unit_vector[list(weights)] = maps.new_tensor(list(weights.values()))
+        unit_vector = unit_vector / unit_vector.norm().clamp_min(1e-12)
+        dot_product = torch.einsum("ncp,c->np", maps, unit_vector)
+        cosine = dot_product / maps.norm(dim=1).clamp_min(1e-6)
+        value: Tensor = (dot_product * cosine.clamp_min(0.1)).mean(1)
+        return value
 
     return Objective(frozenset({layer}), measure)
 
 
 def energy(layer: str) -> Objective:
-    """Half the mean square of all that a layer puts out: more of whatever it sees already (DeepDream)."""
+    """Maximise half the mean square of a layer's output, which amplifies its features (DeepDream)."""
     return Objective(frozenset({layer}), lambda _, outputs: outputs[layer].flatten(1).square().mean(1).div(2))
 
 
 def channels(layer: str, indices: Sequence[int]) -> Objective:
-    """The mean of several maps of a layer over their positions: every picture wants all of them."""
+    """Maximise the mean of several channels of a layer, the same for every picture."""
 
     def measure(_: Tensor, outputs: Outputs) -> Tensor:
         maps = _with_positions(outputs[layer])
@@ -177,47 +175,49 @@ def channels(layer: str, indices: Sequence[int]) -> Objective:
 
 
 def guide(layer: str, features: Tensor) -> Objective:
-    """How well each position matches whatever in a guide picture it is most like (DeepDream's guided dreams).
+    """Match each position to the most similar position of a guide picture (DeepDream's guided dreams).
 
-    `features` is what the layer put out for the guide, `(1, C, H, W)`. At each position the outputs are a
-    vector over channels, and its best match is the guide's vector that points most nearly the same way; the
-    measure is the mean over positions of how far the outputs reach along it, divided by the channels.
+    `features` is the layer's output for the guide, `(1, C, H, W)`. At each position the output is a vector
+    over channels, whose best match is the guide's vector with the largest cosine similarity; the value is the
+    mean dot product with the normalised match, divided by the number of channels.
 
-    The notebook of Mordvintsev, Olah and Tyka, "Inceptionism" (2015), matches by dot product, not by
-    direction. The few loudest places of the guide then match everywhere, and most of what it shows is
-    never dreamed.
+    The notebook of Mordvintsev, Olah and Tyka, "Inceptionism" (2015), matches by dot product. The few
+    positions of the guide with the largest activations then match everywhere, and most of the guide is
+    ignored.
     """
     # (C, positions of the guide)
-    wanted = F.normalize(_with_positions(features)[0].flatten(1), dim=0)
+    guide_vectors = F.normalize(_with_positions(features)[0].flatten(1), dim=0)
 
     def measure(_: Tensor, outputs: Outputs) -> Tensor:
         maps = _with_positions(outputs[layer]).flatten(2)  # (N, C, positions)
-        # Of vectors of length 1, the one with the largest dot product is the nearest in direction.
-        best = wanted[:, (maps.detach().transpose(1, 2) @ wanted).argmax(2)]  # (C, N, positions)
-        return (maps * best.transpose(0, 1)).sum(1).mean(1) / len(wanted)
+        # Among unit vectors the largest dot product is the largest cosine similarity.
+        best = guide_vectors[
+            :, (maps.detach().transpose(1, 2) @ guide_vectors).argmax(2)
+        ]  # (C, N, positions)
+        return (maps * best.transpose(0, 1)).sum(1).mean(1) / len(guide_vectors)
 
     return Objective(frozenset({layer}), measure)
 
 
 def diversity(layer: str) -> Objective:
-    """How differently from its batch each picture looks to a layer, from -1 (the same) on.
+    """Maximise the differences between the pictures of a batch; -1 if they are all the same.
 
-    Minus the mean cosine similarity of a picture's Gram matrix (which channels fire together, wherever) with
-    those of the others (Olah et al. 2017, section "Diversity"). A batch of one has nothing to differ from: 0.
+    The value is minus the mean cosine similarity of a picture's Gram matrix with those of the others (Olah et
+    al. 2017, section "Diversity"). A single picture has the value 0.
     """
 
     def measure(_: Tensor, outputs: Outputs) -> Tensor:
         maps = _with_positions(outputs[layer]).flatten(2)  # (N, C, positions)
         gram = F.normalize((maps @ maps.transpose(1, 2)).flatten(1), dim=1)
-        alike = gram @ gram.T
+        similarity = gram @ gram.T
         others = len(maps) - 1
-        return -(alike.sum(1) - alike.diagonal()) / max(1, others)
+        return -(similarity.sum(1) - similarity.diagonal()) / max(1, others)
 
     return Objective(frozenset({layer}), measure)
 
 
 def smoothness() -> Objective:
-    """Minus the mean difference between neighbouring pixels (anisotropic total variation), at most 0."""
+    """Minimise the mean difference between neighbouring pixels (anisotropic total variation)."""
 
     def measure(images: Tensor, _: Outputs) -> Tensor:
         down = images.diff(dim=2).abs().flatten(1).mean(1)
@@ -228,24 +228,24 @@ def smoothness() -> Objective:
 
 
 def ink() -> Objective:
-    """Minus the mean brightness of a picture, at most 0: for drawings, white on black, with few strokes."""
+    """Minimise the mean brightness: for drawings in white on black, with few strokes."""
     return Objective(frozenset(), lambda images, _: -images.flatten(1).mean(1))
 
 
 def _with_positions(output: Tensor) -> Tensor:
-    """What a layer put out as `(N, C, H, W)`; a layer without positions has one."""
+    """Return a layer's output as `(N, C, H, W)`; a layer without positions has one."""
     return output if output.dim() == 4 else output.flatten(1)[:, :, None, None]
 
 
 def _maps(outputs: Outputs, layer: str, index: int | Sequence[int]) -> Tensor:
-    """For each picture the map it wants, `(N, H, W)`."""
+    """Return the requested channel of each picture, `(N, H, W)`."""
     maps = _with_positions(outputs[layer])
-    wanted = [index] * len(maps) if isinstance(index, int) else list(index)
-    for each in wanted:
-        _check(layer, each, maps.shape[1])
-    if len(wanted) != len(maps):
-        raise UsageError(f"expected a channel for each of {len(maps)} pictures, got {len(wanted)}")
-    return maps[torch.arange(len(maps)), wanted]
+    indices = [index] * len(maps) if isinstance(index, int) else list(index)
+    for channel_index in indices:
+        _check(layer, channel_index, maps.shape[1])
+    if len(indices) != len(maps):
+        raise UsageError(f"expected a channel for each of {len(maps)} pictures, got {len(indices)}")
+    return maps[torch.arange(len(maps)), indices]
 
 
 def _check(layer: str, index: int, channels: int) -> None:

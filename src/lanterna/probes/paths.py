@@ -1,16 +1,16 @@
-"""How much every unit, map and connection of every layer contributed to one answer.
+"""Paths: the contribution of every unit, map and connection of every layer to one answer.
 
-A network of convolutions, sums, ReLUs and max pooling is piecewise linear: as long as the same units are on
-and the same pixels win the pooling, its answer is a weighted sum. So for one picture the answer is an exact
-sum, and gradients give its terms: a unit contributes its activation times the gradient of the answer with
-respect to it, a connection its weight times the gradient with respect to that weight (gradient × input:
-Shrikumar et al. 2016; for ReLU networks it is layer-wise relevance propagation's z-rule, Ancona et al. 2018).
-What does not come through the layer before are the offsets: biases, what a batch norm at rest adds, a ReLU6
-that is full. At every layer,
+A network of convolutions, sums, ReLUs and max pooling is piecewise linear: as long as the same units are
+active and the same pixels are the maxima, its answer is a weighted sum. So for one picture the answer is an
+exact sum, and gradients give its terms: a unit contributes its activation times the gradient of the answer
+with respect to it, a connection its weight times the gradient with respect to that weight (gradient × input:
+Shrikumar et al. 2016; for ReLU networks it is the z-rule of layer-wise relevance propagation, Ancona et al.
+2018). The terms that do not depend on a layer's input are its offsets: biases, the shift of a batch norm in
+eval mode, a saturated ReLU6. At every layer,
 
-    the contributions of its units + the offsets of all the layers behind it = the answer.
+    the contributions of its units + the offsets of all later layers = the answer.
 
-The offsets are worked out from what each module is, never as what is left over, so that this is a check.
+The offsets are computed from the modules themselves, never as the remainder, so the sum is a check.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from torch import Tensor, fx, nn
 from lanterna.errors import UsageError
 from lanterna.images.drawing import as_png, overlay_signed
 from lanterna.networks.tracing import ForeignNetwork, UntracedNetwork
-from lanterna.probes.look import at_rest, one_picture, told_size
-from lanterna.probes.running import INPUT, chosen_answers, gradients_of, modules_of, run_through, weights_of
+from lanterna.probes.look import as_batch_of_one, eval_mode, explain_size_errors
+from lanterna.probes.running import INPUT, chosen_answers, forward_pass, gradients_of, modules_of, weights_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from lanterna.networks.network import Network
 
 OFFSET = "normalisation"
-"""The offset of normalising: what subtracting the mean from the picture does to the answer."""
+"""The name of the offset that comes from subtracting the mean of the picture."""
 
-# Modules that are linear for one picture, and of which `_constant` knows what they add.
+# Modules that are linear for one picture, and whose offset `_constant` can compute.
 _PIECEWISE_LINEAR = (
     *(nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d),
     *(nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.Hardtanh),  # nn.ReLU6 is a Hardtanh
@@ -45,22 +45,22 @@ _PIECEWISE_LINEAR = (
     *(nn.Identity, nn.Flatten, nn.Unflatten, nn.Dropout, nn.Dropout2d, nn.ZeroPad2d, nn.PixelShuffle),
 )
 _TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
-_BATCH = 8  # pictures along the line to the empty picture that are run together
+_BATCH = 8  # pictures on the line from the empty picture in one forward pass
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Paths:
-    """The terms of one answer to one picture. It draws itself in a notebook.
+    """The contributions to one answer to one picture, which a notebook displays as a picture.
 
-    `value` is the answer: a logit, or the logit of `answer` minus the logit of `against`. `contributions` and
+    `value` is the answer: a logit, or the logit of `answer` minus that of `against`. `contributions` and
     `gradients` (of the answer) have the shape of each layer's output without N, `input` first, the picture
-    itself. `connections` are by module, in the shape of its weight, a kernel's summed over all positions.
-    `offsets` are by layer, and before them `normalisation`; `module_offsets` are the same by module, for each
-    of its maps or units. `empty` is the answer to the empty picture, where the method starts from it.
+    itself. `connections` are by module, in the shape of its weight, summed over all positions of a kernel.
+    `offsets` are by layer, with `normalisation` first; `module_offsets` are the same by module, for each of
+    its maps or units. `empty` is the answer to the empty picture, if the method starts from it.
 
     `method` is `exact`, or `integrated` for a network that is not piecewise linear. `error` is the largest
-    gap between the answer and the sum at any layer of `whole`, the layers that all of the answer flows
-    through; `note` says in words what holds.
+    gap between the answer and the sum at any of `complete_layers`, the layers through which the complete
+    answer flows; `note` explains this in words.
     """
 
     network: str
@@ -74,29 +74,29 @@ class Paths:
     connections: Mapping[str, Tensor]
     module_offsets: Mapping[str, Tensor]
     offsets: Mapping[str, float]
-    whole: Sequence[str]
+    complete_layers: Sequence[str]
     empty: float = 0.0
     note: str = ""
     error: float = field(init=False)
 
     def __post_init__(self) -> None:
-        gaps = [abs(self.explained(layer) - self.value) for layer in self.whole]
+        gaps = [abs(self.explained(layer) - self.value) for layer in self.complete_layers]
         object.__setattr__(self, "error", max(gaps, key=lambda gap: math.inf if math.isnan(gap) else gap))
 
     @property
     def exact(self) -> bool:
-        """Whether the terms add up to the answer at every layer, but for the rounding of the arithmetic."""
+        """Whether the terms add up to the answer at every layer, up to rounding."""
         return self.method == "exact"
 
-    def behind(self, layer: str) -> float:
-        """All the offsets that come in after `layer`, the answer's part that does not flow through it."""
+    def offsets_after(self, layer: str) -> float:
+        """Sum the offsets after `layer`: the part of the answer that does not flow through it."""
         order = [INPUT, *self.offsets]
-        after = order.index(layer) + 1
-        return self.empty + math.fsum(self.offsets[later] for later in order[after:])
+        start = order.index(layer) + 1
+        return self.empty + math.fsum(self.offsets[later] for later in order[start:])
 
     def explained(self, layer: str) -> float:
-        """The contributions of `layer` and the offsets behind it: the answer, up to `error`."""
-        return self.contributions[layer].sum().item() + self.behind(layer)
+        """Sum the contributions of `layer` and the offsets after it: the answer, up to `error`."""
+        return self.contributions[layer].sum().item() + self.offsets_after(layer)
 
     def __repr__(self) -> str:
         against = "" if self.against is None else f" against {self.against}"
@@ -110,76 +110,82 @@ class Paths:
 def paths(
     network: Network, image: Tensor, answer: int, *, against: int | None = None, steps: int = 64
 ) -> Paths:
-    """How much every unit and connection contributed to `answer`, or to `answer` rather than `against`.
+    """Return the contributions of all units and connections to `answer`, or to `answer` minus `against`.
 
-    `image` is one picture `(C, H, W)` in [0, 1]; answers are indices of the network's classes. One forward
-    and one backward pass give everything; the network is left as it was.
+    `image` is one picture `(C, H, W)` in [0, 1]; answers are indices of the network's classes. It takes one
+    forward and one backward pass, and leaves the network unchanged.
 
-    Where a network is not piecewise linear (sigmoid, tanh, GELU, softmax, …), or its terms do not add up,
+    If a network is not piecewise linear (sigmoid, tanh, GELU, softmax, …), or its terms do not add up,
     gradients are integrated in `steps` steps along the line from the empty picture (zeros) to this one:
     integrated gradients (Sundararajan et al. 2017, equation 1) for the picture and conductance (Dhamdhere et
-    al. 2018, equation 2) for units and connections, by the trapezium rule. Contributions at every layer and
-    the answer to the empty picture then add up to the answer but for `error`.
+    al. 2018, equation 2) for units and connections, by the trapezium rule. The contributions at every layer
+    and the answer to the empty picture then add up to the answer, up to `error`.
 
-    Errors: `UsageError` for a network without classes, an answer it does not have, a picture it cannot take.
+    Errors: `UsageError` for a network without classes, an answer that it does not have, or a picture that it
+    does not accept.
     """
     chosen = chosen_answers(network, answer, against)
-    if taken := {INPUT, OFFSET} & set(network.layers):
-        raise UsageError(
-            f"{network.name} has a layer called {taken.pop()!r}, as something else is here: rename it"
-        )
+    if reserved := {INPUT, OFFSET} & set(network.layers):
+        raise UsageError(f"{network.name} has a layer called {reserved.pop()!r}, a reserved name: rename it")
     if steps < 1:
-        raise UsageError(f"steps is at least 1, got {steps}")
-    with torch.inference_mode(False), torch.enable_grad(), at_rest(network), told_size(network, image):
-        picture = one_picture(network, image)
-        strange = sorted({type(module).__name__ for module in modules_of(network) if not _is_known(module)})
-        why = f"{', '.join(strange)}: not known to be piecewise linear"
-        if not strange:
+        raise UsageError(f"steps: expected at least 1, got {steps}")
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        eval_mode(network),
+        explain_size_errors(network, image),
+    ):
+        picture = as_batch_of_one(network, image)
+        unknown = sorted({type(module).__name__ for module in modules_of(network) if not _is_known(module)})
+        reason = f"{', '.join(unknown)}: not known to be piecewise linear"
+        if not unknown:
             found = _exact(network, picture, chosen)
-            scale = max(abs(found.value), *(abs(found.behind(layer)) for layer in found.whole))
+            scale = max(
+                abs(found.value), *(abs(found.offsets_after(layer)) for layer in found.complete_layers)
+            )
             if found.error <= _TOLERANCE.get(picture.dtype, 0.03) * scale:
                 return found
-            why = f"the terms of one pass leave a gap of {found.error:.2g}, so it is not piecewise linear"
-        return _integrated(network, picture, chosen, steps, why)
+            reason = f"the terms of one pass leave a gap of {found.error:.2g}, so it is not piecewise linear"
+        return _integrated(network, picture, chosen, steps, reason)
 
 
 def heat(paths: Paths, layer: str = INPUT) -> Tensor:
-    """What each place of a layer contributed, all its maps together: `(H, W)`.
+    """Return the contribution of each position of a layer, summed over its maps: `(H, W)`.
 
-    Errors: `UsageError` where the layer has no maps, or there is no such layer.
+    Errors: `UsageError` if the layer has no maps, or there is no such layer.
     """
     contribution = paths.contributions.get(layer)
     if contribution is None:
-        raise UsageError(f"there is no layer {layer!r}: there are {', '.join(paths.contributions)}")
+        raise UsageError(f"there is no layer {layer!r}: expected one of {', '.join(paths.contributions)}")
     if contribution.dim() != 3:
         raise UsageError(f"{layer} has no maps: its shape is {tuple(contribution.shape)}")
     return contribution.sum(0)
 
 
 def _exact(network: Network, picture: Tensor, chosen: Sequence[int]) -> Paths:
-    """Activation times gradient, and weight times gradient, in one pass forward and one back."""
+    """Compute activation × gradient and weight × gradient in one forward and one backward pass."""
     picture.requires_grad_()
     weights = weights_of(network)
-    asking = [weight.requires_grad for weight in weights.values()]
+    required_grad = [weight.requires_grad for weight in weights.values()]
     try:
         for weight in weights.values():
             weight.requires_grad_()
-        run = run_through(network, picture, chosen)
+        run = forward_pass(network, picture, chosen)
         with torch.no_grad():
             constants = [(call, _constant(call.module, call.x)) for call in run.calls]
-        adding = [(call, constant) for call, constant in constants if constant is not None]
-        wanted = [*run.outputs.values(), *(call.y for call, _ in adding), *weights.values()]
-        flowed = iter(gradients_of(run.value, wanted))
+        with_offset = [(call, constant) for call, constant in constants if constant is not None]
+        tensors = [*run.outputs.values(), *(call.y for call, _ in with_offset), *weights.values()]
+        all_gradients = iter(gradients_of(run.value, tensors))
     finally:
-        for weight, asked in zip(weights.values(), asking, strict=True):
-            weight.requires_grad_(asked)
-    gradients = {layer: gradient[0] for layer, gradient in zip(run.outputs, flowed, strict=False)}
+        for weight, required in zip(weights.values(), required_grad, strict=True):
+            weight.requires_grad_(required)
+    gradients = {layer: gradient[0] for layer, gradient in zip(run.outputs, all_gradients, strict=False)}
     with torch.no_grad():
         module_offsets: dict[str, Tensor] = {}
         offsets = {OFFSET: -(gradients[INPUT] * network.get_buffer("mean")).sum().item()}
         offsets |= dict.fromkeys(run.layers, 0.0)
-        for call, constant in adding:
-            added = _by_map(call.module, constant, next(flowed))
+        for call, constant in with_offset:
+            added = _sum_per_map(call.module, constant, next(all_gradients))
             module_offsets[call.name] = module_offsets.get(call.name, 0) + added
             offsets[call.layer] += added.sum().item()
         return Paths(
@@ -191,46 +197,45 @@ def _exact(network: Network, picture: Tensor, chosen: Sequence[int]) -> Paths:
             method="exact",
             contributions={layer: run.outputs[layer][0] * gradient for layer, gradient in gradients.items()},
             gradients=gradients,
-            connections={name: weight * next(flowed) for name, weight in weights.items()},
+            connections={name: weight * next(all_gradients) for name, weight in weights.items()},
             module_offsets=module_offsets,
             offsets=offsets,
-            whole=run.whole(network),
+            complete_layers=run.complete_layers(network),
             note=_note(network, "exact: the sum holds at every layer"),
         )
 
 
-def _integrated(network: Network, picture: Tensor, chosen: Sequence[int], steps: int, why: str) -> Paths:
-    """Gradients along the line from the empty picture, each times the step that the unit itself takes."""
+def _integrated(network: Network, picture: Tensor, chosen: Sequence[int], steps: int, reason: str) -> Paths:
+    """Integrate gradients along the line from the empty picture, each times the change of its activation."""
     weights = {name: weight.detach().requires_grad_() for name, weight in weights_of(network).items()}
     contributions: defaultdict[str, Tensor | float] = defaultdict(float)
     connections: defaultdict[str, Tensor | float] = defaultdict(float)
     shares = torch.linspace(0, 1, steps + 1, dtype=torch.float64).to(picture)
-    last: list[
-        Tensor
-    ] = []  # of the pictures before: each activation, then each gradient, at the last of them
+    last: list[Tensor] = []  # all activations, then all gradients, at the last picture of the previous batch
     values = []
-    for some in torch.split(shares, _BATCH):
-        images = (some.view(-1, 1, 1, 1) * picture).requires_grad_()
-        run = run_through(network, images, chosen)
+    for batch in torch.split(shares, _BATCH):
+        images = (batch.view(-1, 1, 1, 1) * picture).requires_grad_()
+        run = forward_pass(network, images, chosen)
         values += [run.value[0].item(), run.value[-1].item()]
         calls = [call for call in run.calls if call.name in weights]
-        wanted = [*run.outputs.values(), *(call.y for call in calls)]
-        gradients = gradients_of(run.value, wanted)
-        now = [t.detach() for t in (*run.outputs.values(), *(call.x for call in calls), *gradients)]
-        joined = [torch.cat(pair) for pair in zip(last, now, strict=True)] if last else now
-        last = [tensor[-1:] for tensor in now]
+        tensors = [*run.outputs.values(), *(call.y for call in calls)]
+        gradients = gradients_of(run.value, tensors)
+        current = [
+            tensor.detach() for tensor in (*run.outputs.values(), *(call.x for call in calls), *gradients)
+        ]
+        joined = [torch.cat(pair) for pair in zip(last, current, strict=True)] if last else current
+        last = [tensor[-1:] for tensor in current]
         if len(joined[0]) < 2:
             continue
-        paces = [tensor.diff(dim=0) for tensor in joined[: len(wanted)]]
-        slopes = [(tensor[1:] + tensor[:-1]) / 2 for tensor in joined[len(wanted) :]]
-        for layer, pace, slope in zip(run.outputs, paces, slopes, strict=False):
-            contributions[layer] += (pace * slope).sum(0)
-        for call, pace, slope in zip(
-            calls, paces[len(run.outputs) :], slopes[len(run.outputs) :], strict=True
-        ):
+        changes = [tensor.diff(dim=0) for tensor in joined[: len(tensors)]]
+        means = [(tensor[1:] + tensor[:-1]) / 2 for tensor in joined[len(tensors) :]]  # of gradients
+        for layer, change, mean in zip(run.outputs, changes, means, strict=False):
+            contributions[layer] += (change * mean).sum(0)
+        count = len(run.outputs)
+        for call, change, mean in zip(calls, changes[count:], means[count:], strict=True):
             weight = weights[call.name]
-            moved = torch.func.functional_call(call.module, {"weight": weight}, pace)
-            connections[call.name] += weight.detach() * torch.autograd.grad(moved, weight, slope)[0]
+            output = torch.func.functional_call(call.module, {"weight": weight}, change)
+            connections[call.name] += weight.detach() * torch.autograd.grad(output, weight, mean)[0]
     return Paths(
         network=network.name,
         answer=chosen[0],
@@ -238,42 +243,44 @@ def _integrated(network: Network, picture: Tensor, chosen: Sequence[int], steps:
         value=values[-1],
         image=picture[0].detach(),
         method="integrated",
-        contributions={layer: torch.as_tensor(each) for layer, each in contributions.items()},
-        gradients={layer: tensor[0] for layer, tensor in zip(run.outputs, last[len(wanted) :], strict=False)},
-        connections={name: torch.as_tensor(each) for name, each in connections.items()},
+        contributions={layer: torch.as_tensor(terms) for layer, terms in contributions.items()},
+        gradients={
+            layer: tensor[0] for layer, tensor in zip(run.outputs, last[len(tensors) :], strict=False)
+        },
+        connections={name: torch.as_tensor(terms) for name, terms in connections.items()},
         module_offsets={},
         offsets=dict.fromkeys([OFFSET, *run.layers], 0.0),
-        whole=run.whole(network),
+        complete_layers=run.complete_layers(network),
         empty=values[0],
-        note=_note(network, f"integrated in {steps} steps from the empty picture ({why})"),
+        note=_note(network, f"integrated in {steps} steps from the empty picture ({reason})"),
     )
 
 
 def _constant(module: nn.Module, x: Tensor) -> Tensor | None:
-    """What a module at rest adds that does not grow with its input `x`: for each map, or for each unit."""
+    """Return the part of a module's output, per map or per unit, that is constant around its input `x`."""
     if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
         mean, variance = module.get_buffer("running_mean"), module.get_buffer("running_var")
         scale = (variance + module.eps).rsqrt()
         scale = scale if module.weight is None else scale * module.weight
         return -mean * scale if module.bias is None else module.bias - mean * scale
-    if isinstance(module, nn.Hardtanh):  # at its limits it gives the limit, and lets no gradient through
-        full = torch.where(x >= module.max_val, x.new_tensor(module.max_val), x.new_zeros(()))
-        return torch.where(x <= module.min_val, module.min_val, full) if module.min_val else full
+    if isinstance(module, nn.Hardtanh):  # a saturated unit outputs the limit, and its gradient is zero
+        upper = torch.where(x >= module.max_val, x.new_tensor(module.max_val), x.new_zeros(()))
+        return torch.where(x <= module.min_val, module.min_val, upper) if module.min_val else upper
     bias = getattr(module, "bias", None)
     return bias if isinstance(bias, Tensor) else None
 
 
-def _by_map(module: nn.Module, constant: Tensor, gradient: Tensor) -> Tensor:
-    """Constant times gradient, summed for each map `(C,)` or unit `(F,)`."""
-    along = gradient.dim() - 1 if isinstance(module, nn.Linear) else 1
-    others = [dimension for dimension in range(gradient.dim()) if dimension != along]
+def _sum_per_map(module: nn.Module, constant: Tensor, gradient: Tensor) -> Tensor:
+    """Sum constant × gradient for each map `(C,)` or unit `(F,)`."""
+    map_dim = gradient.dim() - 1 if isinstance(module, nn.Linear) else 1
+    others = [dim for dim in range(gradient.dim()) if dim != map_dim]
     if constant.dim() == 1:
         return constant * gradient.sum(others)
     return (constant * gradient).sum(others)
 
 
 def _is_known(module: nn.Module) -> bool:
-    """Whether a module at rest is surely piecewise linear; steps that were traced are told by their sum."""
+    """Whether a module is piecewise linear in eval mode; traced operations are checked by the sum instead."""
     if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and module.running_mean is None:
         return False
     return isinstance(module, (*_PIECEWISE_LINEAR, fx.GraphModule))
@@ -281,7 +288,9 @@ def _is_known(module: nn.Module) -> bool:
 
 def _note(network: Network, method: str) -> str:
     if isinstance(network, UntracedNetwork):
-        return f"{method}, but only the picture and the result hold all of the answer: {network.note}"
+        return (
+            f"{method}, but the complete answer flows only through the picture and the result: {network.note}"
+        )
     if isinstance(network, ForeignNetwork):
-        return f"{method}; what its own code does between modules is judged by this sum"
+        return f"{method}; operations between its modules are checked by this sum"
     return method

@@ -1,4 +1,4 @@
-"""One forward pass of a network with all that probes ask for kept, and the gradients back through it."""
+"""A forward pass that records the inputs and outputs of all modules, and gradients with respect to them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from lanterna.errors import UsageError
-from lanterna.networks.tracing import RESULT, ForeignNetwork, UntracedNetwork, unused
+from lanterna.networks.tracing import RESULT, ForeignNetwork, UntracedNetwork, unique_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from lanterna.networks.network import Network
 
 INPUT = "input"
-"""What the picture itself is called among the layers."""
+"""The name of the picture among the layers."""
 
 
-class Call(NamedTuple):
-    """One run of one module that has no modules inside."""
+class ModuleCall(NamedTuple):
+    """One call of a module without submodules."""
 
     name: str
     layer: str
@@ -30,45 +30,45 @@ class Call(NamedTuple):
     y: Tensor
 
 
-class Run(NamedTuple):
-    """One forward pass of N pictures: what the layers put out, every module's run, and the N answers."""
+class ForwardPass(NamedTuple):
+    """A forward pass of N pictures: the layers' outputs, the calls of all modules, and the N answers."""
 
     outputs: dict[str, Tensor]
     layers: list[str]
-    calls: list[Call]
+    calls: list[ModuleCall]
     value: Tensor
 
-    def whole(self, network: Network) -> list[str]:
-        """The layers that all of the answer flows through."""
+    def complete_layers(self, network: Network) -> list[str]:
+        """Return the layers through which the complete answer flows."""
         names = list(self.outputs)
         return [names[0], names[-1]] if isinstance(network, UntracedNetwork) else names
 
 
-def run_through(network: Network, images: Tensor, chosen: Sequence[int]) -> Run:
-    """Run N pictures forward, keeping what every layer puts out and what every module takes and gives."""
+def forward_pass(network: Network, images: Tensor, chosen: Sequence[int]) -> ForwardPass:
+    """Run N pictures through a network and record all layers' outputs and all modules' calls."""
     names = modules_of(network)
-    calls: list[Call] = []
+    calls: list[ModuleCall] = []
     outputs = {INPUT: images}
     layer = ""
 
-    def keep(module: nn.Module, taken: tuple[object, ...], y: object) -> Tensor | None:
-        x = taken[0] if taken else None
+    def record(module: nn.Module, inputs: tuple[object, ...], y: object) -> Tensor | None:
+        x = inputs[0] if inputs else None
         if not isinstance(x, Tensor) or not isinstance(y, Tensor):
             return None
         if isinstance(network, UntracedNetwork):  # every module is a layer
-            name = unused(names[module], outputs)
+            name = unique_name(names[module], outputs)
             outputs[name] = y
-            calls.append(Call(names[module], name, module, x, y))
+            calls.append(ModuleCall(names[module], name, module, x, y))
         else:
-            calls.append(Call(names[module], layer, module, x, y))
-        # Somebody else's code may write into what a module put out: let it have a copy.
+            calls.append(ModuleCall(names[module], layer, module, x, y))
+        # Foreign code may write into a module's output: give it a copy.
         return y.clone() if isinstance(network, ForeignNetwork) else None
 
-    hooks = [module.register_forward_hook(keep) for module in names]
+    hooks = [module.register_forward_hook(record) for module in names]
     try:
         if isinstance(network, UntracedNetwork):
             result = network(images)
-            outputs[unused(RESULT, outputs)] = result
+            outputs[unique_name(RESULT, outputs)] = result
         else:
             result = network.preprocess(images)
             for layer, module in network.layers.items():
@@ -78,40 +78,42 @@ def run_through(network: Network, images: Tensor, chosen: Sequence[int]) -> Run:
             hook.remove()
     value = value_of(network, result, chosen)
     batched = {name: output for name, output in outputs.items() if output.shape[:1] == images.shape[:1]}
-    return Run(batched, list(outputs)[1:], calls, value)
+    return ForwardPass(batched, list(outputs)[1:], calls, value)
 
 
 def value_of(network: Network, logits: Tensor, chosen: Sequence[int]) -> Tensor:
-    """The answer to each picture, `(N,)`: a logit of `(N, classes)`, or the first chosen minus the second."""
+    """Return each picture's answer `(N,)`: the chosen logit of `(N, classes)`, or the difference of two."""
     if logits.dim() != 2 or max(chosen) >= logits.shape[1]:
-        raise UsageError(f"{network.name} gives {tuple(logits.shape[1:])}: there is no answer {max(chosen)}")
+        raise UsageError(
+            f"{network.name} has output {tuple(logits.shape[1:])}: there is no answer {max(chosen)}"
+        )
     value = logits[:, chosen[0]]
     return value - logits[:, chosen[1]] if len(chosen) > 1 else value
 
 
-def gradients_of(value: Tensor, wanted: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """The gradient of each picture's answer with respect to each tensor; zeros where it plays no part."""
+def gradients_of(value: Tensor, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Return the gradient of each picture's answer with respect to each tensor; zeros if it is unused."""
     if not value.requires_grad:
-        return tuple(map(torch.zeros_like, wanted))
-    able = [tensor for tensor in wanted if tensor.requires_grad]
-    found = iter(torch.autograd.grad(value.sum(), able, materialize_grads=True))
-    return tuple(next(found) if tensor.requires_grad else torch.zeros_like(tensor) for tensor in wanted)
+        return tuple(map(torch.zeros_like, tensors))
+    differentiable = [tensor for tensor in tensors if tensor.requires_grad]
+    found = iter(torch.autograd.grad(value.sum(), differentiable, materialize_grads=True))
+    return tuple(next(found) if tensor.requires_grad else torch.zeros_like(tensor) for tensor in tensors)
 
 
 def modules_of(network: Network) -> dict[nn.Module, str]:
-    """List every module that has no modules inside, with its dotted name within the network."""
+    """Return all modules without submodules, with their dotted names within the network."""
     names: dict[nn.Module, str] = {}
-    for layer, whole in network.layers.items():
-        for path, module in whole.named_modules():
+    for layer, layer_module in network.layers.items():
+        for path, module in layer_module.named_modules():
             if next(module.children(), None) is None:
-                traced = isinstance(whole, fx.GraphModule) and path
+                traced = isinstance(layer_module, fx.GraphModule) and path
                 name = path.removeprefix("network.") if traced else f"{layer}.{path}".removesuffix(".")
                 names.setdefault(module, name)
     return names
 
 
 def weights_of(network: Network) -> dict[str, Tensor]:
-    """The weight of each convolution and each fully connected layer, by its dotted name."""
+    """Return the weights of all convolutions and fully connected layers, by dotted name."""
     found: dict[str, Tensor] = {}
     for module, name in modules_of(network).items():
         weight = dict(module.named_parameters(recurse=False)).get("weight")
@@ -121,12 +123,12 @@ def weights_of(network: Network) -> dict[str, Tensor]:
 
 
 def chosen_answers(network: Network, answer: int, against: int | None = None) -> list[int]:
-    """The index of an answer, and of the one to set it against. Errors: `UsageError` as `checked`."""
-    return [checked(network, each) for each in (answer, against) if each is not None]
+    """Return the index of an answer, and of the one to compare it with. Errors: as for `checked`."""
+    return [checked(network, index) for index in (answer, against) if index is not None]
 
 
 def checked(network: Network, answer: int) -> int:
-    """An answer's index. Errors: `UsageError` where the network has no such answer, or none at all."""
+    """Return an answer's index. Errors: `UsageError` if the network has no such answer, or no classes."""
     count = len(network.classes)
     if not count:
         raise UsageError(f"{network.name} has no classes, so there is no answer to explain")

@@ -391,10 +391,10 @@ class Technique:
         """
         if self.output is not Output.NETWORK:
             return wanted
-        from lanterna.networks.naming import new_name
+        from lanterna.networks.naming import choose_name
 
         usual = "" if wanted else self.default_name(settings, files or {})
-        return new_name(wanted, usual, kind=getattr(settings, "network", ""), taken=taken)
+        return choose_name(wanted, usual, kind=getattr(settings, "network", ""), taken=taken)
 
     def role(self, name: str) -> str:
         """What a recipe calls an input: nothing where it is the first, which the picture was made from."""

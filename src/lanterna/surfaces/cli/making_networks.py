@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lanterna.networks.naming import place_for
+from lanterna.networks.naming import output_folder
 from lanterna.networks.trained import CHECKPOINT, trained_folder
 from lanterna.surfaces.cli.common import emit_json, fetch_missing, say, stoppable, tell_device
 from lanterna.surfaces.cli.preview import watching
@@ -25,7 +25,7 @@ def make_network(what: Asked, options: Mapping[str, Any], team: Team = ALONE) ->
     """Run what is asked for, show how it learns, and say what the network is worth. Gives the exit code.
 
     Of a `team` the first process shows and writes; started anew after one was lost, it goes on from the
-    checkpoint. Errors: those of the technique, and of `place_for`.
+    checkpoint. Errors: those of the technique, and of `output_folder`.
     """
     technique, quiet = what.technique, options["quiet"] or not team.first
     title = options["output"] or technique.default_name(what.settings, what.files)
@@ -67,7 +67,7 @@ def _check(title: str, what: Asked, films: Sequence[Path], *, resume: bool, forc
     """Refuse what cannot be written, before the work begins. Errors: `UsageError`, `MissingError`."""
     from lanterna.surfaces.web.film import check_places
 
-    folder = place_for(title, kind=getattr(what.settings, "network", ""), resume=resume, force=force)
+    folder = output_folder(title, kind=getattr(what.settings, "network", ""), resume=resume, force=force)
     check_places(films, force=force or resume)
     if not resume:  # whoever starts anew after a loss must not find an old one
         (folder / CHECKPOINT).unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from lanterna import shelf
 from lanterna.errors import UsageError
-from lanterna.networks.catalogue import ALIASES, names
+from lanterna.networks.catalogue import ALIASES, network_names
 from lanterna.techniques import registry
 from lanterna.techniques.technique import Frame, Settings, Technique, Work
 
@@ -82,6 +82,6 @@ def check_network(name: str) -> None:
 
     Errors: `UsageError`.
     """
-    known = names()
+    known = network_names()
     if name not in known and name not in ALIASES:
         raise UsageError(f"there is no network {name[:60]!r} in the studio: there are {', '.join(known)}")

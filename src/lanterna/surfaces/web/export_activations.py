@@ -83,7 +83,7 @@ def recorded(
         "last": list(network.layers)[-1],
         "values": [each.value for each in found],
         "behind": {
-            name: [each.behind(name) for each in found]
+            name: [each.offsets_after(name) for each in found]
             for name in ("input", *outputs)
             if found and name in found[0].contributions
         },

@@ -386,7 +386,7 @@ def windows_for(settings: Dream, network: Network, layers: frozenset[str]) -> Wi
     )
     try:
         with torch.no_grad():
-            objectives.read(network, other, layers)
+            objectives.layer_outputs(network, other, layers)
     except RuntimeError:
         return Windows(side, margin=0, exact=True)
     return _windows_of(settings.tile)

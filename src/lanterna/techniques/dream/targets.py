@@ -90,8 +90,8 @@ def build_objective(
     named = [(class_index(name, network), weight) for name, weight in classes]
     layers = frozenset(target.layer for target in targets) | (frozenset({last}) if named else frozenset())
     with torch.no_grad():
-        outputs = objectives.read(network, start, layers)
-        guided = objectives.read(network, guide, layers) if guide is not None else {}
+        outputs = objectives.layer_outputs(network, start, layers)
+        guided = objectives.layer_outputs(network, guide, layers) if guide is not None else {}
     parts = []
     for target in targets:
         output = outputs[target.layer]

@@ -180,7 +180,7 @@ def strongest(network: Network, layer: str, picture: Tensor, count: int = CHANNE
     small = resized(picture, (network.input_spec.size, network.input_spec.size)).clamp(0, 1)
     images = match_channels(small[None].to(network.get_buffer("mean").device), network)
     with torch.no_grad():
-        outputs = objectives.read(network, images, frozenset({layer}))
+        outputs = objectives.layer_outputs(network, images, frozenset({layer}))
     means = outputs[layer][0].flatten(1).mean(1)
     return means.argsort(descending=True, stable=True)[:count].tolist()
 

@@ -94,7 +94,7 @@ def gradient(
     for batch in _batches(pairs, windows):
         pieces = [picture[:, down.looked_at][:, :, across.looked_at] for down, across in batch]
         seen = match_channels(torch.stack(pieces), network).requires_grad_()
-        value = objective.measure(seen, objectives.read(network, seen, objective.layers))
+        value = objective.measure(seen, objectives.layer_outputs(network, seen, objective.layers))
         (gradients,) = torch.autograd.grad(value.sum(), seen)
         values += value.detach()
         for part, (down, across) in zip(gradients, batch, strict=True):

@@ -193,7 +193,7 @@ def count_channels(network: Network, layer: str, side: int) -> int:
     blank = torch.zeros(1, network.input_spec.channels, side, side, device=network.get_buffer("mean").device)
     try:
         with torch.no_grad():
-            output = objectives.read(network, blank, frozenset({layer}))[layer]
+            output = objectives.layer_outputs(network, blank, frozenset({layer}))[layer]
     except RuntimeError as error:
         raise UsageError(f"{network.name} cannot see {side} × {side} pixels: leave --size out") from error
     return output.shape[1] if output.dim() == 4 else output[0].numel()
@@ -277,7 +277,7 @@ def _ascend(
 
     with torch.no_grad():
         # In units of how much the layer varies on noise, an objective weighs the same whatever the layer.
-        spread = objectives.read(network, canvas(), objective.layers)[layer].std().item()
+        spread = objectives.layer_outputs(network, canvas(), objective.layers)[layer].std().item()
     whole = (1 / max(spread, 1e-6)) * objective
     if count > 1 and not settings.sheet:
         whole = whole + settings.difference * objectives.diversity(layer)
@@ -288,14 +288,14 @@ def _ascend(
     for step in range(1, settings.steps + 1):
         optimiser.param_groups[0]["lr"] = settings.learning_rate * (1 - 0.9 * (step - 1) / settings.steps)
         seen = transformed(canvas(), generator, settings.robustness)
-        outputs = objectives.read(network, seen, whole.layers)
+        outputs = objectives.layer_outputs(network, seen, whole.layers)
         optimiser.zero_grad()
         torch.autograd.backward(whole.measure(seen, outputs).sum().neg())
         optimiser.step()
         with torch.no_grad():
             pictures = canvas()
             if step == settings.steps:
-                seen, outputs = pictures, objectives.read(network, pictures, whole.layers)
+                seen, outputs = pictures, objectives.layer_outputs(network, pictures, whole.layers)
             numbers = {"excitement": objective.measure(seen, outputs).mean().item()}
             if answer is not None:
                 numbers["probability"] = outputs[layer].softmax(1)[:, answer].mean().item()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lanterna.networks import Network
-    from lanterna.probes.kernels import Kernels as Measured
+    from lanterna.probes.kernels import KernelFits
     from lanterna.techniques.execute import Job
     from lanterna.techniques.feature.algorithm import FeatureFrame
 
@@ -116,7 +116,7 @@ def _kernels(job: Job) -> Work:
     return Work((each for each in [frame]), report=lambda _: _kernels_report(measured, job.network.name))
 
 
-def kernels_sheet(kernels: Measured, name: str) -> Tensor:
+def kernels_sheet(kernels: KernelFits, name: str) -> Tensor:
     """Every first-layer kernel with what it looks like, `(3, H, W)`."""
     tiles = []
     shares = kernels.explained.tolist()
@@ -132,7 +132,7 @@ def kernels_sheet(kernels: Measured, name: str) -> Tensor:
     return contact_sheet(tiles, columns=8, side=_KERNEL_SIDE, title=title)
 
 
-def _kernels_report(measured: Measured, name: str) -> Report:
+def _kernels_report(measured: KernelFits, name: str) -> Report:
     counts = Counter(found for found in measured.found if found)
     chance, median = measured.chance.median().item(), measured.explained.median().item()
     count, total = sum(counts.values()), len(measured.shapes)

@@ -215,7 +215,7 @@ class _Training:
         settings = self.settings
         self.pixels, self.device = pixels, device
         self.network = Coordinates(settings, pixels.size, pixels.pictures)
-        self.network.start(torch.Generator().manual_seed(settings.seed))
+        self.network.initialise(torch.Generator().manual_seed(settings.seed))
         self.network.to(device)
         assert settings.rate is not None
         assert settings.batch is not None

@@ -26,7 +26,7 @@ from torch.nn import functional as F
 
 from lanterna.devices import choose_device, reuse_memory
 from lanterna.errors import UsageError
-from lanterna.networks import strips
+from lanterna.networks import tiles
 from lanterna.networks.cache import cached
 from lanterna.networks.instant import (
     PREDICTOR_SIDE,
@@ -201,13 +201,13 @@ def _paint(
 ) -> Generator[Frame, None, None]:
     _, height, width = picture.shape
     passes = pass_sizes(height, width, settings.brush)
-    steps_per_pass = strips.steps(network)
+    steps_per_pass = tiles.steps(network)
     # With paintings, strength already weakens the style itself, so mix in less of the photograph.
     opacity = settings.strength if settings.built_in else settings.strength * (2 - settings.strength)
     painted: Tensor | None = None
     shown: Tensor | None = None
     for index, size in enumerate(passes):
-        outputs = strips.paint(network, _pass_input(picture, painted, size, settings), style)
+        outputs = tiles.paint(network, _pass_input(picture, painted, size, settings), style)
         for step, output in enumerate(outputs, start=index * steps_per_pass + 1):
             if output is not None:  # the last output of a pass is the picture, all others are None
                 painted = output[:, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lanterna.probes.objectives import read_as_is
+from lanterna.probes.objectives import native_layer_outputs
 from lanterna.probes.statistics import Moments, moments
 from lanterna.techniques.octaves import shrunk
 
@@ -94,7 +94,7 @@ def compute_loss(network: Network, picture: Tensor, target: Target, tile: int) -
     gradient = torch.zeros_like(picture)
     if len(tiles) == 1:
         pixels = picture.detach().requires_grad_()
-        outputs = read_as_is(network, pixels[None], layers)
+        outputs = native_layer_outputs(network, pixels[None], layers)
         style = _style_loss(target, _gather_moments(target, outputs, tiles[0], picture))
         content = target.content.loss(outputs[target.content.layer], slice(None), slice(None))
         (gradient,) = torch.autograd.grad(style + target.weights.content * content, pixels)
@@ -113,7 +113,7 @@ def compute_loss(network: Network, picture: Tensor, target: Target, tile: int) -
         content = torch.zeros(())
         for each in tiles:
             pixels = picture[:, each.down.padded, each.across.padded].detach().requires_grad_()
-            outputs = read_as_is(network, pixels[None], layers)
+            outputs = native_layer_outputs(network, pixels[None], layers)
             part = _crop_to_core(outputs, target.content.layer, each)
             tile_content = target.content.loss(part.features, part.rows, part.columns)
             # A linear function of the tile's sums: its gradient is that of the style loss.
@@ -259,7 +259,7 @@ def _gather_moments(
 
 
 def _run_tile(network: Network, picture: Tensor, tile: _Tile, layers: frozenset[str]) -> dict[str, Tensor]:
-    return read_as_is(network, picture[None, :, tile.down.padded, tile.across.padded], layers)
+    return native_layer_outputs(network, picture[None, :, tile.down.padded, tile.across.padded], layers)
 
 
 class _Part(NamedTuple):

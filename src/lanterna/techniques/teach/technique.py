@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from lanterna.errors import UsageError
 from lanterna.images.folders import gather
-from lanterna.networks.naming import as_name
+from lanterna.networks.naming import slugify
 from lanterna.networks.trained import trained_folder
 from lanterna.techniques.teach.algorithm import teach
 from lanterna.techniques.teach.results import (
@@ -66,7 +66,7 @@ def _default_name(settings: TeachHere, files: Mapping[str, Sequence[File]]) -> s
     if settings.labels or not files:
         return "taught"
     folder = Path(str(files["picture"][0]))
-    if name := as_name(folder.resolve().name):
+    if name := slugify(folder.resolve().name):
         return name
     raise UsageError(f"{folder} gives no name to call the network by: -o NAME gives one")
 

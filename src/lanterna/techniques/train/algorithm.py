@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lanterna.devices import choose_device, fast_dtype, reuse_memory, without_dynamo
 from lanterna.images.digits import Digits, mnist, random_handwriting, random_scatter, random_shift
-from lanterna.networks.digits import build, lay_channels_last, start_weights
+from lanterna.networks.digits import build, initialise_weights, to_channels_last
 from lanterna.techniques.checkpoint import Checkpointer, Learning
 from lanterna.techniques.technique import Frame
 from lanterna.techniques.train.parallel import ALONE
@@ -52,10 +52,10 @@ class TrainFrame(Frame):
 def new_network(settings: Train) -> Network:
     """The network of the settings, with freshly drawn weights."""
     network = build(settings)
-    start_weights(
+    initialise_weights(
         network, settings.weight_start, settings.bias_start, torch.Generator().manual_seed(settings.seed)
     )
-    lay_channels_last(network)
+    to_channels_last(network)
     return network
 
 

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lanterna.images.digits import Digits
-from lanterna.networks.digits import ACTIVATIONS, TEN
+from lanterna.networks.digits import ACTIVATIONS, CLASSES
 from lanterna.renamed import current_state
 from lanterna.techniques.checkpoint import load_tensors, write_state
 from lanterna.techniques.evaluation import confusion_of
@@ -86,7 +86,7 @@ class Film:
         self.measured = spread(held_out if self.measured_on == "validation" else unseen, MEASURED)
         self.trained_on = spread(training, TRAINED_ON)
         self.mapped = Digits(unseen.images[:MAPPED], unseen.labels[:MAPPED])
-        firsts = [int((self.measured.labels == digit).nonzero()[0]) for digit in range(TEN)]
+        firsts = [int((self.measured.labels == digit).nonzero()[0]) for digit in range(CLASSES)]
         self.chosen = Digits(self.measured.images[firsts], self.measured.labels[firsts])
         self.snapshots: list[Snapshot] = self._read() if resume else []
         if not self.snapshots:
@@ -145,7 +145,7 @@ class Film:
             kernel_scale=kernel_scale,
             maps={name: levels for name, (levels, _) in maps.items()},
             scales={name: scale for name, (_, scale) in maps.items()},
-            confusion=confusion_of(self.measured.labels, answers, TEN).int(),
+            confusion=confusion_of(self.measured.labels, answers, CLASSES).int(),
             loss=F.cross_entropy(logits, self.measured.labels).item(),
             accuracy=(answers == self.measured.labels).float().mean().item(),
             training_loss=F.cross_entropy(training, self.trained_on.labels).item(),
@@ -197,7 +197,7 @@ def unpacked(levels: Tensor, scale: float = 1.0) -> Tensor:
 
 def corners() -> Tensor:
     """Where the ten answers stand on the map, `(10, 2)`: around a circle like hours, 0 at the top."""
-    angle = torch.arange(TEN) * (2 * math.pi / TEN)
+    angle = torch.arange(CLASSES) * (2 * math.pi / CLASSES)
     return torch.stack([angle.sin(), angle.cos()], 1)
 
 

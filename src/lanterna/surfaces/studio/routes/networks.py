@@ -38,8 +38,8 @@ async def networks(_: Request) -> Response:
 async def rename_network(request: Request) -> Response:
     """Call a network that was trained here something else."""
     wanted = (await sent(request, NewName)).name
-    kinds, new_name = await asyncio.to_thread(_imported)  # from here on nothing else is done in between
-    folder, there = _trained(request, kinds), networks_folder() / new_name(wanted)
+    kinds, choose_name = await asyncio.to_thread(_imported)  # from here on nothing else is done in between
+    folder, there = _trained(request, kinds), networks_folder() / choose_name(wanted)
     folder.rename(there)
     return Answer({"name": there.name})
 
@@ -56,10 +56,10 @@ async def delete_network(request: Request) -> Response:
 
 async def restore_network(request: Request) -> Response:
     """Have a deleted network back."""
-    aside, (_, new_name) = _aside(request), await asyncio.to_thread(_imported)
+    aside, (_, choose_name) = _aside(request), await asyncio.to_thread(_imported)
     if not aside.is_dir():  # from here on nothing else is done in between
         raise KeyError(aside.name)
-    there = networks_folder() / new_name(aside.name)
+    there = networks_folder() / choose_name(aside.name)
     with suppress(FileExistsError):
         networks_folder().mkdir(parents=True)
     shutil.move(aside, there)
@@ -68,9 +68,9 @@ async def restore_network(request: Request) -> Response:
 
 def _imported() -> tuple[set[str], Callable[[str], str]]:
     """Which kinds of job make networks, and what checks a name: with torch, whose import takes its time."""
-    from lanterna.networks.naming import new_name
+    from lanterna.networks.naming import choose_name
 
-    return making_networks(), partial(new_name, kind="conv")  # which may have a digit network's name
+    return making_networks(), partial(choose_name, kind="conv")  # which may have a digit network's name
 
 
 def _trained(request: Request, kinds: set[str]) -> Path:
