@@ -135,7 +135,7 @@ def many_pictures(pictures, workers):
     begun, third = None, None
     gathered = gather(pictures)
     for frame in teach(gathered, workers=workers):
-        if frame.doing == "looking":
+        if frame.phase == "extracting features":
             begun = begun or (time.perf_counter(), frame.step)
             if third is None and frame.step >= len(gathered.files) / 3:
                 third = memory("VmRSS")

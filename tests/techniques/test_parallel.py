@@ -44,13 +44,13 @@ training.new_network = lambda recipe: new_network(recipe).double()
 recipe = Train.model_validate_json(sys.argv[1])
 team = join(torch.device("cpu"))
 try:
-    team.once(lambda: Train.checked({"epochs": 0}))
+    team.run_on_first(lambda: Train.checked({"epochs": 0}))
     sys.exit("the first process's error came to no other")
 except UsageError:
     pass
 for frame in training.train(recipe, device="cpu", team=team):
     pass
-if team.first:
+if team.is_first:
     torch.save((frame.network.state_dict(), frame.history), sys.argv[2])
 leave()
 """

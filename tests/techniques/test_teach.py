@@ -409,7 +409,7 @@ def test_fine_tuning_that_was_stopped_ends_where_an_unbroken_one_does(copy, tmp_
     place = tmp_path / "checkpoint.pt"
     frames = teach(gather(copy), settings, network=base, checkpoint=place)
     for frame in frames:
-        if frame.doing == "fine-tuning" and frame.step == 16 + 2:
+        if frame.phase == "fine-tuning" and frame.step == 16 + 2:
             break
     frames.close()
     assert place.exists()

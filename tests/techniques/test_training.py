@@ -26,7 +26,7 @@ from lanterna.networks.trained import open_trained
 from lanterna.surfaces.cli import main
 from lanterna.techniques.train import algorithm as training
 from lanterna.techniques.train.algorithm import accuracy, logits_of, new_network, train, training_digits
-from lanterna.techniques.train.results import calibrate, expected_calibration_error, unseen_digits
+from lanterna.techniques.train.results import calibrate, expected_calibration_error, load_test_digits
 from lanterna.techniques.train.settings import Train
 
 if TYPE_CHECKING:
@@ -311,7 +311,7 @@ def test_from_zero_all_units_stay_the_same():
 def test_digits_off_their_place_are_harder():
     def learned(normalised):
         settings = QUICK.changed({"fraction": 0.2, "normalised": normalised})
-        return accuracy(last(train(settings)).network, unseen_digits(settings))
+        return accuracy(last(train(settings)).network, load_test_digits(settings))
 
     assert learned(normalised=True) - learned(normalised=False) > 0.1
 

@@ -25,7 +25,7 @@ from lanterna.networks.trained import open_trained
 from lanterna.surfaces.cli import main
 from lanterna.surfaces.web.film import film_page
 from lanterna.techniques.train.algorithm import train
-from lanterna.techniques.train.film import Film, film_steps, unpacked
+from lanterna.techniques.train.film import TrainingFilm, dequantise, film_steps
 from lanterna.techniques.train.settings import Train
 
 if TYPE_CHECKING:
@@ -39,18 +39,18 @@ CONV = Train.checked({"channels": (4, 8), "dropout": 0.2, "average": 0.9, **SMAL
 DENSE = Train.checked({"network": "dense", "hidden": (30,), "learning_rate": 0.015, **SMALL, "fraction": 0.1})
 
 
-def filmed(settings: Train, path: Path) -> tuple[Film, dict[str, torch.Tensor]]:
+def filmed(settings: Train, path: Path) -> tuple[TrainingFilm, dict[str, torch.Tensor]]:
     """The film of a training, and the weights it ended with."""
-    film = Film(settings, path)
+    film = TrainingFilm(settings, path)
     for frame in train(settings, device="cpu", also_at=film.steps):
-        film.watch(frame)
+        film.record(frame)
     return film, {name: value.clone() for name, value in frame.network.state_dict().items()}
 
 
 @pytest.fixture(scope="module")
 def conv_film(
     session_home: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Film, dict[str, torch.Tensor]]:
+) -> tuple[TrainingFilm, dict[str, torch.Tensor]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LANTERNA_HOME", str(session_home))
         return filmed(CONV, tmp_path_factory.mktemp("film") / "film.pt")
@@ -59,7 +59,7 @@ def conv_film(
 @pytest.fixture(scope="module")
 def dense_film(
     session_home: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Film, dict[str, torch.Tensor]]:
+) -> tuple[TrainingFilm, dict[str, torch.Tensor]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LANTERNA_HOME", str(session_home))
         return filmed(DENSE, tmp_path_factory.mktemp("film") / "film.pt")
@@ -117,7 +117,7 @@ def test_a_snapshot_says_what_the_network_of_that_step_says(conv_film):
     outputs = dict(network.run(four))
     assert list(snapshot.maps) == ["relu1", "relu2"]
     for layer, levels in snapshot.maps.items():
-        seen = unpacked(levels[4], snapshot.scales[layer])
+        seen = dequantise(levels[4], snapshot.scales[layer])
         close = snapshot.scales[layer] / 254 + 1e-5
         torch.testing.assert_close(seen, outputs[layer][0].detach(), atol=close, rtol=0)
 
@@ -131,7 +131,7 @@ def test_the_last_kernels_are_the_trained_weights(which: str, first: str, reques
     wanted = weights[first][:24]
     wanted = wanted[:, 0] if wanted.ndim == 4 else wanted.view(-1, 28, 28)
     close = last.kernel_scale / 254 * 1.001
-    torch.testing.assert_close(unpacked(last.kernels, last.kernel_scale), wanted, atol=close, rtol=0)
+    torch.testing.assert_close(dequantise(last.kernels, last.kernel_scale), wanted, atol=close, rtol=0)
 
 
 def test_a_map_shows_the_digits_part_from_each_other(dense_film):
@@ -149,8 +149,8 @@ def test_a_map_shows_the_digits_part_from_each_other(dense_film):
 
 def test_digits_that_are_not_held_out_are_not_called_unseen(tmp_path: Path):
     settings = Train.checked({**DENSE.model_dump(), "hold_out": 0})
-    film = Film(settings, tmp_path / "film.pt")
-    assert torch.equal(film.measured.images, mnist("test").images[::10])
+    film = TrainingFilm(settings, tmp_path / "film.pt")
+    assert torch.equal(film.evaluated.images, mnist("test").images[::10])
     assert "1,000 test digits" in film_page(film)
 
 
@@ -163,12 +163,12 @@ def test_a_stopped_film_goes_on_without_a_gap(home: Path, tmp_path: Path, capsys
     script = (
         "import os, signal, sys, lanterna.techniques.train.film as f\n"
         "from lanterna.surfaces.cli import main\n"
-        "watch = f.Film.watch\n"
+        "record = f.TrainingFilm.record\n"
         "def stopping(self, frame):\n"
-        "    watch(self, frame)\n"
+        "    record(self, frame)\n"
         "    if frame.step > 100 and not hasattr(self, 'sent'):\n"
         "        self.sent = os.kill(os.getpid(), signal.SIGINT)\n"
-        "f.Film.watch = stopping\n"
+        "f.TrainingFilm.record = stopping\n"
         "sys.exit(main(sys.argv[1:]))"
     )
     done = subprocess.run([sys.executable, "-c", script, "train", *settings], capture_output=True, text=True)
@@ -212,11 +212,11 @@ def test_another_trainings_film_is_not_taken_up_nor_lost(tmp_path: Path, dense_f
     film.path = tmp_path / "film.pt"
     film.save()
     other = Train.checked({**DENSE.model_dump(), "seed": 1})
-    with Film(other, film.path, resume=True) as fresh:
+    with TrainingFilm(other, film.path, resume=True) as fresh:
         assert [one.step for one in fresh.snapshots] == [0]
-    assert len(Film(DENSE, film.path, resume=True).snapshots) == len(film.snapshots)
+    assert len(TrainingFilm(DENSE, film.path, resume=True).snapshots) == len(film.snapshots)
     film.path.write_bytes(b"no film")
-    assert [one.step for one in Film(DENSE, film.path, resume=True).snapshots] == [0]
+    assert [one.step for one in TrainingFilm(DENSE, film.path, resume=True).snapshots] == [0]
 
 
 @pytest.mark.slow
@@ -362,7 +362,7 @@ def test_the_largest_pages_are_under_5_mb(tmp_path: Path):
     best = Train.checked(Train.presets["best"])
     dense = Train.checked({**Train.presets["fast-dense"], "hidden": (512, 256, 128)})
     for settings in (best, dense):
-        film = Film(settings, tmp_path / "film.pt")
+        film = TrainingFilm(settings, tmp_path / "film.pt")
         film.snapshots *= 61
         assert len(film_page(film)) < 5_000_000
         film.save()

@@ -28,7 +28,7 @@ from lanterna.networks.inference import optimize_for_inference
 from lanterna.networks.taught import with_classes
 from lanterna.techniques.checkpoint import Checkpointer
 from lanterna.techniques.classify.algorithm import BATCH
-from lanterna.techniques.evaluation import Judged, judged
+from lanterna.techniques.evaluation import Predictions, collect_predictions
 from lanterna.techniques.teach.feature_cache import Features, look_at_all, stacked
 from lanterna.techniques.teach.linear_probe import (
     CHUNK,
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from lanterna.images.folders import Gathered
     from lanterna.techniques.teach.feature_cache import Looked
 
-Doing = Literal["looking", "learning", "fine-tuning", "testing", "done"]
+Phase = Literal["extracting features", "training", "fine-tuning", "testing", "done"]
 
 _SAMPLE = 5_000  # pictures, at most, that the strength is chosen on
 _WARM_UP = 0.1  # share of the steps of fine-tuning in which the learning rate rises
@@ -70,7 +70,7 @@ class TeachFrame(Frame):
     `seconds_left`, `loss`, and `accuracy` on the held-out pictures.
     """
 
-    doing: Doing
+    phase: Phase
     network: Network | None = None
     results: Results | None = None
 
@@ -121,7 +121,7 @@ def teach(
             "pictures_a_second": speed,
             "seconds_left": (total - looked.done) / speed,
         }
-        yield TeachFrame(looked.done, total, numbers, doing="looking")
+        yield TeachFrame(looked.done, total, numbers, phase="extracting features")
 
     usable = usable_of(gathered, looked)
     train, test = split(usable, settings)
@@ -130,7 +130,7 @@ def teach(
     places = features.keys.find(usable.keys)
     if (places < 0).any():
         raise LanternaError(f"features in {features.folder} were taken away meanwhile: try once more")
-    yield TeachFrame(total, total, numbers, doing="learning")
+    yield TeachFrame(total, total, numbers, phase="training")
     with threads_for(len(train) * features.width * len(counts)):
         head, strength = learn(features, places[train], usable.labels[train], class_weights, settings)
     device_used = base.get_buffer("mean").device
@@ -139,24 +139,24 @@ def teach(
     )
 
     labels = usable.labels[test]
-    found = judged(
+    predictions = collect_predictions(
         (head.logits(features.rows(places[test[part]])), usable.labels[test[part]])
         for part in _spans(len(test), CHUNK)
     )
     before = None
     if settings.fine_tune:
-        before = float((found.answers == labels).double().mean())
+        before = float((predictions.classes == labels).double().mean())
         tuning = Tuning(taught, gathered, usable, train, class_weights, settings, workers)
         steps = total + tuning.steps
         for step, loss in tuning.run(checkpoint, resume=resume):
             numbers = {"loss": loss, "accuracy_before": before}
-            yield TeachFrame(total + step, steps, numbers, doing="fine-tuning")
+            yield TeachFrame(total + step, steps, numbers, phase="fine-tuning")
         taught = tuning.network
-        yield TeachFrame(steps, steps, numbers, doing="testing")
-        found, test = judge(taught, gathered, usable, test, workers)
+        yield TeachFrame(steps, steps, numbers, phase="testing")
+        predictions, test = judge(taught, gathered, usable, test, workers)
         total = steps
     results = results_of(
-        found,
+        predictions,
         usable.labels[test],
         [gathered.files[row] for row in usable.rows[test]],
         counts,
@@ -166,7 +166,7 @@ def teach(
         before_tuning=before,
     )
     numbers = {**numbers, "accuracy": results.accuracy}
-    yield TeachFrame(total, total, numbers, doing="done", network=taught, results=results)
+    yield TeachFrame(total, total, numbers, phase="done", network=taught, results=results)
 
 
 def usable_of(gathered: Gathered, looked: Looked) -> Usable:
@@ -255,7 +255,7 @@ def _spans(count: int, size: int) -> Iterator[slice]:
 
 def judge(
     network: Network, gathered: Gathered, usable: Usable, chosen: NDArray[np.int64], workers: int
-) -> tuple[Judged, NDArray[np.int64]]:
+) -> tuple[Predictions, NDArray[np.int64]]:
     """The answers of a network to the chosen pictures, and which of them could still be read."""
     quick = optimize_for_inference(network, [list(network.layers)[-1]])
     read: list[int] = []
@@ -267,8 +267,8 @@ def judge(
                 logits = quick(images).cpu()
             yield logits, usable.labels[members]
 
-    found = judged(answered())
-    return found, np.array(read)
+    predictions = collect_predictions(answered())
+    return predictions, np.array(read)
 
 
 def _parts(chosen: NDArray[np.int64], size: int) -> Iterable[NDArray[np.int64]]:

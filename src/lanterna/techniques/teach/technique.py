@@ -142,7 +142,7 @@ def _teach(job: Job) -> Work:
 
 def _described(frame: TeachFrame) -> str:
     n = frame.numbers
-    words = f", {frame.doing}"
+    words = f", {frame.phase}"
     if "computed" in n:
         words += f", {n['pictures_a_second']:.0f} a second"
     return f"{words}, loss {n['loss']:.3f}" if "loss" in n else words

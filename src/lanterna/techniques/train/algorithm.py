@@ -22,7 +22,7 @@ from lanterna.images.digits import Digits, by_another_hand, mnist, scattered, sh
 from lanterna.networks.digits import build, lay_channels_last, start_weights
 from lanterna.techniques.checkpoint import Checkpointer, Learning
 from lanterna.techniques.technique import Frame
-from lanterna.techniques.train.parallel import ALONE
+from lanterna.techniques.train.parallel import SINGLE_PROCESS
 
 if TYPE_CHECKING:
     from collections.abc import Container, Generator, Mapping
@@ -91,7 +91,7 @@ def train(
     checkpoint_every: float | None = None,
     resume: bool = False,
     also_at: Container[int] = (),
-    team: Team = ALONE,
+    team: Team = SINGLE_PROCESS,
 ) -> Generator[TrainFrame, Train | None, None]:
     """Train, yielding a frame a few times a second, one at the end of every epoch and at steps `also_at`.
 
@@ -116,9 +116,9 @@ def train(
     state = Learning(network, averaged, optimiser, 0, right, settings.learning_rate)
     if resume and checkpoint is not None:
         state.load(checkpoint, settings, team)
-    if not team.first:
+    if not team.is_first:
         checkpoint = None  # one writes for all
-    learner = team.learner(network)
+    learner = team.distribute(network)
 
     randomness = torch.Generator()
     order = _order(settings, state.step // settings.steps_an_epoch)
@@ -149,7 +149,7 @@ def train(
             if settings.dropout:
                 torch.manual_seed(_mixed(settings.seed, state.step))  # it draws from torch's own source
             images = _augmented(digits.images.index_select(0, chosen), settings, state.step, randomness)
-            mine = team.part(len(chosen))  # all of it, if this is the only process
+            mine = team.shard(len(chosen))  # all of it, if this is the only process
             images, labels = images[mine], digits.labels[chosen[mine]]
 
             network.train()
@@ -173,7 +173,7 @@ def train(
             epoch_ended = state.step % settings.steps_an_epoch == 0
             due = team.frame_is_due(state.step, clock.since_frame(), SECONDS_BETWEEN_FRAMES)
             if epoch_ended or state.step in also_at or due:
-                team.gather(loss_sum, state.right)
+                team.reduce_to_first(loss_sum, state.right)
                 seen = min((batch + 1) * settings.batch_size, settings.digits)
                 steps_a_second = clock.steps_a_second(state.step)
                 state.numbers = {
@@ -214,13 +214,13 @@ def logits_of(network: Network, images: Tensor, dtype: torch.dtype = torch.float
 
 
 def accuracy(
-    network: Network, digits: Digits, dtype: torch.dtype = torch.float32, team: Team = ALONE
+    network: Network, digits: Digits, dtype: torch.dtype = torch.float32, team: Team = SINGLE_PROCESS
 ) -> float:
     """The share of `digits` that the network reads right. A team shares the work; its first has the sum."""
-    mine = team.part(len(digits.labels))
+    mine = team.shard(len(digits.labels))
     answers = logits_of(network, digits.images[mine], dtype).argmax(1)
     right = (answers == digits.labels[mine]).sum()
-    team.gather(right)
+    team.reduce_to_first(right)
     return right.item() / len(digits.labels)
 
 

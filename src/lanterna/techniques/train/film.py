@@ -19,9 +19,9 @@ from lanterna.images.digits import Digits
 from lanterna.networks.digits import ACTIVATIONS, TEN
 from lanterna.renamed import current_state
 from lanterna.techniques.checkpoint import load_tensors, write_state
-from lanterna.techniques.evaluation import confusion_of
+from lanterna.techniques.evaluation import confusion_matrix
 from lanterna.techniques.train.algorithm import in_unit_range, logits_of, new_network, training_digits
-from lanterna.techniques.train.results import unseen_digits
+from lanterna.techniques.train.results import load_test_digits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +61,7 @@ class Snapshot:
     answers: Tensor
 
 
-class Film:
+class TrainingFilm:
     """The snapshots of one training, kept in `path` while it lasts; call `watch` with each of its frames.
 
     As a context manager it writes the file whichever way the training ends. After a loss of power the file
@@ -81,13 +81,13 @@ class Film:
         self.path = path
         self.steps = film_steps(settings.steps)
         training, held_out = training_digits(settings)
-        unseen = unseen_digits(settings)
-        self.measured_on = "validation" if len(held_out.labels) >= MEASURED else "test"
-        self.measured = spread(held_out if self.measured_on == "validation" else unseen, MEASURED)
+        unseen = load_test_digits(settings)
+        self.evaluated_on = "validation" if len(held_out.labels) >= MEASURED else "test"
+        self.evaluated = spread(held_out if self.evaluated_on == "validation" else unseen, MEASURED)
         self.trained_on = spread(training, TRAINED_ON)
         self.mapped = Digits(unseen.images[:MAPPED], unseen.labels[:MAPPED])
-        firsts = [int((self.measured.labels == digit).nonzero()[0]) for digit in range(TEN)]
-        self.chosen = Digits(self.measured.images[firsts], self.measured.labels[firsts])
+        firsts = [int((self.evaluated.labels == digit).nonzero()[0]) for digit in range(TEN)]
+        self.examples = Digits(self.evaluated.images[firsts], self.evaluated.labels[firsts])
         self.snapshots: list[Snapshot] = self._read() if resume else []
         if not self.snapshots:
             self._take(0, new_network(settings))
@@ -100,7 +100,7 @@ class Film:
         if len(self.snapshots) > 1:  # a training that never began leaves alone what another one left
             self.save()
 
-    def watch(self, frame: TrainFrame) -> None:
+    def record(self, frame: TrainFrame) -> None:
         """Take a snapshot where one is due; write the file now and then."""
         if frame.step in self.steps:
             self._take(frame.step, frame.network)
@@ -128,14 +128,15 @@ class Film:
     @torch.inference_mode()
     def _take(self, step: int, network: Network) -> None:
         device = next(network.eval().parameters()).device
-        chosen = in_unit_range(self.chosen.images.to(device))
+        examples = in_unit_range(self.examples.images.to(device))
         wanted = watched_layers(network)
-        outputs = {name: output.float().cpu() for name, output in network.run(chosen) if name in wanted}
-        kernels, kernel_scale = packed(first_weights(network))
+        outputs = {name: output.float().cpu() for name, output in network.run(examples) if name in wanted}
+        kernels, kernel_scale = quantise(first_weights(network))
         maps = {
-            name: packed(output[:, : MAPS if output.ndim == 4 else UNITS]) for name, output in outputs.items()
+            name: quantise(output[:, : MAPS if output.ndim == 4 else UNITS])
+            for name, output in outputs.items()
         }
-        logits = logits_of(network, self.measured.images).cpu()
+        logits = logits_of(network, self.evaluated.images).cpu()
         training = logits_of(network, self.trained_on.images).cpu()
         mapped = logits_of(network, self.mapped.images).cpu()
         answers = logits.argmax(1)
@@ -145,12 +146,12 @@ class Film:
             kernel_scale=kernel_scale,
             maps={name: levels for name, (levels, _) in maps.items()},
             scales={name: scale for name, (_, scale) in maps.items()},
-            confusion=confusion_of(self.measured.labels, answers, TEN).int(),
-            loss=F.cross_entropy(logits, self.measured.labels).item(),
-            accuracy=(answers == self.measured.labels).float().mean().item(),
+            confusion=confusion_matrix(self.evaluated.labels, answers, TEN).int(),
+            loss=F.cross_entropy(logits, self.evaluated.labels).item(),
+            accuracy=(answers == self.evaluated.labels).float().mean().item(),
             training_loss=F.cross_entropy(training, self.trained_on.labels).item(),
             training_accuracy=(training.argmax(1) == self.trained_on.labels).float().mean().item(),
-            places=dial(mapped),
+            places=map_positions(mapped),
             answers=mapped.argmax(1).to(torch.uint8),
         )
         # A resumed training makes again, the same, what was seen after its checkpoint.
@@ -184,24 +185,24 @@ def first_weights(network: Network) -> Tensor:
     )
 
 
-def packed(values: Tensor) -> tuple[Tensor, float]:
+def quantise(values: Tensor) -> tuple[Tensor, float]:
     """Values as uint8 levels, and their scale: value = (level - 128) / 127 × scale, right to 1/254 of it."""
     scale = values.abs().max().item()
     return (values / (scale or 1.0) * 127 + 128).round().to(torch.uint8), scale
 
 
-def unpacked(levels: Tensor, scale: float = 1.0) -> Tensor:
+def dequantise(levels: Tensor, scale: float = 1.0) -> Tensor:
     """The values that `packed` was given, float32."""
     return (levels.float() - 128) / 127 * scale
 
 
-def corners() -> Tensor:
+def class_corners() -> Tensor:
     """Where the ten answers stand on the map, `(10, 2)`: around a circle like hours, 0 at the top."""
     angle = torch.arange(TEN) * (2 * math.pi / TEN)
     return torch.stack([angle.sin(), angle.cos()], 1)
 
 
-def dial(logits: Tensor) -> Tensor:
+def map_positions(logits: Tensor) -> Tensor:
     """A digit's place on the map, `(N, 2)` within the unit circle, from `(N, 10)` logits.
 
     The output layer weighs the last hidden layer's activations for each answer; each answer pulls the digit
@@ -215,7 +216,7 @@ def dial(logits: Tensor) -> Tensor:
     components, 83 % with the first two discriminants (LDA), 98 % here, of 99 % that the network tells apart.
     Neighbour embeddings (t-SNE) turn and jump between steps, and their distances mean little.
     """
-    return (logits.float() / SOFTNESS).softmax(1) @ corners()
+    return (logits.float() / SOFTNESS).softmax(1) @ class_corners()
 
 
 def spread(digits: Digits, count: int) -> Digits:

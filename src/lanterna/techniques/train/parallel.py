@@ -63,17 +63,17 @@ class Team:
     batch: int = 0  # examples in the whole batch of this step
 
     @property
-    def first(self) -> bool:
+    def is_first(self) -> bool:
         """Whether this is the process that shows progress and writes files."""
         return self.rank == 0
 
-    def part(self, count: int) -> slice:
+    def shard(self, count: int) -> slice:
         """Which of the `count` examples of a batch are this process's: none, where there are too few."""
         if self.size > 1:
             self.batch = count
         return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
 
-    def learner(self, network: Network) -> nn.Module:
+    def distribute(self, network: Network) -> nn.Module:
         """The network as it is called while it learns: its gradients are then averaged over all processes."""
         if self.size == 1:
             return network
@@ -94,15 +94,15 @@ class Team:
         """
         return seconds > every if self.size == 1 else step % STEPS_BETWEEN_FRAMES == 0
 
-    def gather(self, *sums: Tensor) -> None:
+    def reduce_to_first(self, *sums: Tensor) -> None:
         """Bring sums that each process made of its own part together in the first; the others begin anew."""
         if self.size > 1:
             for each in sums:
                 dist.all_reduce(each)
-                if not self.first:
+                if not self.is_first:
                     each.zero_()
 
-    def once(self, work: Callable[[], T]) -> T:
+    def run_on_first(self, work: Callable[[], T]) -> T:
         """What the first process alone does or is asked; all get what it gives, or its error.
 
         That has to be made of tensors and plain values: what arrives can run no code.
@@ -110,7 +110,7 @@ class Team:
         if self.size == 1:
             return work()
         box: dict[str, Any] = {}
-        if self.first:
+        if self.is_first:
             try:
                 box = {"value": work()}
             except LanternaError as error:
@@ -127,7 +127,7 @@ class Team:
         content = torch.frombuffer(file.getbuffer(), dtype=torch.uint8).to(self.place)
         length = torch.tensor(len(content), device=self.place)
         dist.broadcast(length, 0)
-        if not self.first:
+        if not self.is_first:
             content = torch.empty(int(length), dtype=torch.uint8, device=self.place)
         dist.broadcast(content, 0)
         file = io.BytesIO(content.cpu().numpy().tobytes())
@@ -135,10 +135,10 @@ class Team:
         return told
 
 
-ALONE = Team()
+SINGLE_PROCESS = Team()
 
 
-def in_a_team() -> bool:
+def launched_by_torchrun() -> bool:
     """Whether torchrun started this process."""
     return "TORCHELASTIC_RUN_ID" in os.environ
 
@@ -233,4 +233,4 @@ class WholeDropout(nn.Dropout):
         if not self.training:
             return x
         kept = x.new_empty(self._team.batch, *x.shape[1:]).bernoulli_(1 - self.p)
-        return x * kept[self._team.part(len(kept))] / (1 - self.p)
+        return x * kept[self._team.shard(len(kept))] / (1 - self.p)

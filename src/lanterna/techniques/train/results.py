@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lanterna.images.digits import Digits, mnist
 from lanterna.images.drawing import contact_sheet, table_of_answers
-from lanterna.techniques.evaluation import confusion_of, judged, keep_results
+from lanterna.techniques.evaluation import collect_predictions, confusion_matrix, save_results
 from lanterna.techniques.train.algorithm import in_unit_range, logits_of, scatter, training_digits
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Results:
     temperature: float
 
 
-def unseen_digits(settings: Train) -> Digits:
+def load_test_digits(settings: Train) -> Digits:
     """The test digits, scattered where the settings train on scattered ones."""
     digits = mnist("test")
     return digits if settings.normalised else Digits(scatter(digits.images, settings.seed + 1), digits.labels)
@@ -50,19 +50,21 @@ def unseen_digits(settings: Train) -> Digits:
 def examine(network: Network, settings: Train) -> Results:
     """Calibrate the network in place on the held-out digits, then test it."""
     temperature = calibrate(network, training_digits(settings)[1]) if settings.hold_out else 1.0
-    digits = unseen_digits(settings)
-    found = judged([(logits_of(network, digits.images), digits.labels)])
-    wrong = (found.answers != digits.labels).nonzero().flatten()
-    surest = wrong[found.confidence[wrong].argsort(descending=True)]
-    columns = (surest, digits.labels[surest], found.answers[surest], found.confidence[surest])
+    digits = load_test_digits(settings)
+    predictions = collect_predictions([(logits_of(network, digits.images), digits.labels)])
+    wrong = (predictions.classes != digits.labels).nonzero().flatten()
+    surest = wrong[predictions.confidence[wrong].argsort(descending=True)]
+    columns = (surest, digits.labels[surest], predictions.classes[surest], predictions.confidence[surest])
     return Results(
         accuracy=1 - len(wrong) / len(digits.labels),
-        confusion=confusion_of(digits.labels, found.answers, 10),
+        confusion=confusion_matrix(digits.labels, predictions.classes, 10),
         mistakes=tuple(
             {"index": index, "written": written, "read": read, "confidence": round(confidence, 4)}
             for index, written, read, confidence in zip(*(each.tolist() for each in columns), strict=True)
         ),
-        calibration_error=expected_calibration_error(found.confidence, found.answers == digits.labels),
+        calibration_error=expected_calibration_error(
+            predictions.confidence, predictions.classes == digits.labels
+        ),
         temperature=temperature,
     )
 
@@ -101,7 +103,7 @@ def expected_calibration_error(confidence: Tensor, right: Tensor, bins: int = 15
 
 def mistakes_picture(results: Results, settings: Train) -> Tensor:
     """The worst mistakes as a contact sheet, `(3, H, W)`."""
-    images = in_unit_range(unseen_digits(settings).images)
+    images = in_unit_range(load_test_digits(settings).images)
     tiles = [
         (images[int(m["index"])], f"{m['written']} read as {m['read']}, {m['confidence']:.0%}")
         for m in results.mistakes[:WORST_SHOWN]
@@ -136,4 +138,4 @@ def keep(
         "confusion": results.confusion.tolist(),
         "mistakes": results.mistakes,
     }
-    return keep_results(folder, network, settings, settings, summary, pictures, seconds, ["mnist"])
+    return save_results(folder, network, settings, settings, summary, pictures, seconds, ["mnist"])

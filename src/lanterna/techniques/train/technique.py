@@ -18,8 +18,8 @@ from lanterna.networks.trained import is_trained, open_trained, trained_folder
 from lanterna.techniques.execute import Job, begin
 from lanterna.techniques.technique import Output, Report, Result, Technique, Work
 from lanterna.techniques.train.algorithm import logits_of, train
-from lanterna.techniques.train.film import Film, film_steps
-from lanterna.techniques.train.parallel import ALONE, Processes
+from lanterna.techniques.train.film import TrainingFilm, film_steps
+from lanterna.techniques.train.parallel import SINGLE_PROCESS, Processes
 from lanterna.techniques.train.results import confusion_picture, examine, keep, mistakes_picture
 from lanterna.techniques.train.settings import Train
 
@@ -84,8 +84,8 @@ def _watched() -> Digits:
 def _train(job: Job) -> Work:
     job.fetch("mnist")
     settings: Train = job.settings
-    team, snapshots = job.options.get("team", ALONE), job.options.get("film")
-    film = Film(settings, snapshots, resume=job.resume) if snapshots and team.first else None
+    team, snapshots = job.options.get("team", SINGLE_PROCESS), job.options.get("film")
+    film = TrainingFilm(settings, snapshots, resume=job.resume) if snapshots and team.is_first else None
     also_at = film_steps(settings.steps) if snapshots else ()
     begun = time.perf_counter()
     frames = train(settings, device=job.device, **job.saving, also_at=also_at, team=team)
@@ -118,11 +118,11 @@ def _train(job: Job) -> Work:
     return Work(_filmed(film, frames) if film else frames, results, shown, report=report, film=film)
 
 
-def _filmed(film: Film, frames: Generator[TrainFrame, Any, None]) -> Frames:
+def _filmed(film: TrainingFilm, frames: Generator[TrainFrame, Any, None]) -> Frames:
     """The same frames, which the film sees as well."""
     with film, closing(frames):
         for frame in frames:
-            film.watch(frame)
+            film.record(frame)
             yield frame
 
 
