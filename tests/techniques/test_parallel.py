@@ -133,7 +133,7 @@ def test_two_machines_go_on_when_a_process_is_killed(real_shelf: Path, tmp_path:
     said = [machine.communicate(timeout=PATIENCE)[1] for machine in machines]
     assert [machine.returncode for machine in machines] == [0, 0], said
     assert "a process was lost: all start again where they were (restart 1 of 3)" in said[0]
-    assert said[0].count("test digits read right") == 1
+    assert said[0].count("test digits read correctly") == 1
     assert said[1] == "", "the first alone tells how it goes"
     assert not (homes[1] / "networks").exists(), "and the first alone writes"
     assert not list(kept.glob("checkpoint*"))

@@ -116,7 +116,7 @@ def test_steps_are_those_of_a_plain_torch_loop(optimiser: str):
     start = weights(new_network(settings)).values()
     plain.load_state_dict(dict(zip(plain.state_dict(), start, strict=True)))
     digits, _ = training_digits(settings)
-    order = training._order(settings, 0)
+    order = training._epoch_order(settings, 0)
     steps = {
         "sgd": lambda p: torch.optim.SGD(p, 1e-3, momentum=0.9, nesterov=True),
         "adam": lambda p: torch.optim.Adam(p, 1e-3, eps=1e-7),
