@@ -32,9 +32,9 @@ from lanterna.techniques.teach import algorithm as teaching
 from lanterna.techniques.teach import feature_cache as keeping
 from lanterna.techniques.teach import linear_probe as heads
 from lanterna.techniques.teach.algorithm import teach
-from lanterna.techniques.teach.linear_probe import choose_strength, even_weights, fit
-from lanterna.techniques.teach.prefetch import decoded
-from lanterna.techniques.teach.results import wilson
+from lanterna.techniques.teach.linear_probe import balanced_weights, choose_strength, fit
+from lanterna.techniques.teach.prefetch import decode
+from lanterna.techniques.teach.results import wilson_interval
 from lanterna.techniques.teach.settings import Teach
 
 TEXTURES = ("brick", "grass", "gravel")
@@ -116,7 +116,7 @@ def test_shuffled_labels_are_no_better_than_guessing(copy, capsys):
     results = json.loads((trained_folder("shuffled") / "results.json").read_text())
     assert results["held_out"] == 24
     assert results["interval"][0] < 1 / 3 < results["interval"][1]
-    assert "no better than always saying the largest class" in told
+    assert "no better than always answering the largest class" in told
     assert len(results["most_mistaken"]) == min(24, 24)
     wrong = [each for each in results["most_mistaken"] if each["answer"] != each["class"]]
     assert len(wrong) == results["held_out"] - results["right"]
@@ -173,7 +173,7 @@ def test_digits_as_pictures_and_a_class_called_by_a_number(tmp_path):
             save_picture(1 - ink, tmp_path / str(label) / f"{index}.png")
     frame = last(teach(gather(tmp_path), Teach(hold_out=0.3)))
     assert frame.results.held_out == 12
-    assert frame.results.right >= 10
+    assert frame.results.correct >= 10
     assert class_index("7", frame.network) == 2
 
 
@@ -209,7 +209,7 @@ def test_a_second_run_looks_at_what_is_new_only(copy):
 def test_what_is_kept_is_what_the_network_puts_out(copy):
     base = open_network("lite0")
     last(teach(gather(copy), network=base))
-    kept = keeping.Features(base)
+    kept = keeping.FeatureCache(base)
     file = copy / "grass" / "07.png"
     key = np.frombuffer(bytes.fromhex(keeping_sha(file)), np.uint8)[None]
     (features,) = kept.rows(kept.keys.find(key))
@@ -299,8 +299,8 @@ def test_processes_decode_as_this_one_does(copy):
     (copy / "brick" / "broken.png").write_bytes((copy / "brick" / "00.png").read_bytes()[:300])
     spec = open_network("lite0").input_spec
     batches = [[copy / "brick" / name for name in ("00.png", "broken.png")], [copy / "grass" / "00.png"]]
-    here = list(decoded(batches, spec))
-    coming = decoded([*batches, *[[copy / "gravel" / "00.png"] * 50] * 20], spec, workers=1)
+    here = list(decode(batches, spec))
+    coming = decode([*batches, *[[copy / "gravel" / "00.png"] * 50] * 20], spec, workers=1)
     there = [next(coming), next(coming)]
     assert [len(batch) for batch in there] == [2, 1]
     for ours, theirs in zip(chain(*here), chain(*there), strict=True):
@@ -312,7 +312,7 @@ def test_processes_decode_as_this_one_does(copy):
     assert str(copy / "brick" / "broken.png") in here[0][1].error
     (process,) = multiprocessing.active_children()
     process.kill()
-    with pytest.raises(LanternaError, match="a process that decodes pictures was ended"):
+    with pytest.raises(LanternaError, match="a process that decodes pictures died"):
         list(coming)
 
 
@@ -344,7 +344,7 @@ def test_the_last_layer_is_where_the_cost_is_flat(width, monkeypatch):
     assert weight.grad.abs().max() < 2e-4
     assert bias.grad.abs().max() < 2e-4
     # More pictures than are held in memory are read a part at a time, and the answer is the same.
-    monkeypatch.setattr(heads, "_IN_MEMORY", 0)
+    monkeypatch.setattr(heads, "_MAX_IN_MEMORY", 0)
     (streamed,) = fit(lambda: parts, 3, [0.05])
     torch.testing.assert_close(streamed.weight, head.weight, atol=2e-3, rtol=1e-2)
 
@@ -362,7 +362,7 @@ def test_a_weight_is_as_good_as_a_copy():
     (ours,) = fit(lambda: [(standard, labels, weights)], 3, [0.1])
     told = ours.logits(standard).argmax(1)
     assert (told == by_copies.logits(features).argmax(1)).float().mean() > 0.95
-    assert even_weights([10, 30]).tolist() == pytest.approx([2.0, 2 / 3])
+    assert balanced_weights([10, 30]).tolist() == pytest.approx([2.0, 2 / 3])
 
 
 def test_the_strength_is_chosen_by_what_is_left_out():
@@ -379,7 +379,7 @@ def test_the_strength_is_chosen_by_what_is_left_out():
 @pytest.mark.parametrize(("right", "count"), [(12, 12), (0, 5), (7, 9), (300, 400)])
 def test_the_interval_is_wilsons(right, count):
     """Its ends are the shares that lie 1.96 of their own standard errors from what was seen."""
-    low, high = wilson(right, count)
+    low, high = wilson_interval(right, count)
     for end in (low, high):
         distance = abs(right / count - end)
         reach = 1.959964 * (end * (1 - end) / count) ** 0.5
@@ -405,7 +405,7 @@ def test_fine_tuning_that_was_stopped_ends_where_an_unbroken_one_does(copy, tmp_
     assert whole.network.layers["block15"].project.conv.weight.equal(
         base.layers["block15"].project.conv.weight
     )
-    assert whole.results.before_tuning is not None
+    assert whole.results.accuracy_before_tuning is not None
     place = tmp_path / "checkpoint.pt"
     frames = teach(gather(copy), settings, network=base, checkpoint=place)
     for frame in frames:
@@ -442,11 +442,11 @@ def test_what_is_left_out_is_named_and_counted(copy, capsys):
     for words in (
         str(copy / "brick" / "cut.png"),
         f"{copy / 'brick' / 'empty.png'} is empty",
-        "2 files whose very bytes are in two classes",
+        "2 files that are in two classes",
         str(Path("gravel") / "liar.png"),
-        "1 copies of pictures within their class",
-        "1 pictures beside the subfolders",
-        "times the pictures of the smallest",
+        "1 duplicate within a class",
+        "left out: 1 picture in",
+        "times as many pictures as the smallest",
     ):
         assert words in told, words
     assert "notes.txt" not in told
@@ -549,4 +549,4 @@ def test_a_rare_class_counts_as_much_unless_told_otherwise(textures, tmp_path):
     ]
     shares = [frame.network(photograph).softmax(1)[0, 1] for frame in (evenly, as_they_come)]
     assert shares[0] > shares[1]
-    assert evenly.results.uneven > 2
+    assert evenly.results.imbalance > 2
