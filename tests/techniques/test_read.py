@@ -16,7 +16,7 @@ from lanterna.images.digits import mnist
 from lanterna.networks.trained import open_trained
 from lanterna.surfaces.cli import main
 from lanterna.techniques.read.algorithm import Read, read
-from lanterna.techniques.read.scorer import scorer_of
+from lanterna.techniques.read.scorer import scorer_for
 from lanterna.techniques.train.results import expected_calibration_error
 from lanterna.techniques.train.settings import Train
 
@@ -201,13 +201,13 @@ def test_the_command_trains_a_network_first(
 def test_a_network_is_judged_by_the_weights_it_has(network, trained: Path):
     """However often they are opened; and where they were changed, by the changed ones."""
     again = open_trained(trained / "networks" / "conv")
-    first, second = (scorer_of(one).known for one in (network, again))
-    assert second.unusual == first.unusual
+    first, second = (scorer_for(one).statistics for one in (network, again))
+    assert second.outlier_distance == first.outlier_distance
     assert torch.equal(second.factor, first.factor)
     with torch.no_grad():
         again.get_parameter("layers.norm3.weight").mul_(2)
-    assert scorer_of(again).known.means.max() > 1.5 * first.means.max()
-    assert torch.equal(scorer_of(network).known.means, first.means)
+    assert scorer_for(again).statistics.means.max() > 1.5 * first.means.max()
+    assert torch.equal(scorer_for(network).statistics.means, first.means)
 
 
 def test_without_a_network_it_trains_one_first(network, monkeypatch: pytest.MonkeyPatch):

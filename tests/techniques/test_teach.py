@@ -150,7 +150,7 @@ def test_the_taught_network_works_wherever_a_network_does(named, textures, tmp_p
     assert main(["dream", grass, "--network", named, "--class", "brik", "-o", "no.png", *small]) == 2
     assert "did you mean brick" in capsys.readouterr().err
     assert main(["read", str(shelf.need("photographs") / "page.png"), "--network", named]) == 2
-    assert "reads no digits" in capsys.readouterr().err
+    assert "cannot read digits" in capsys.readouterr().err
 
 
 def test_what_classify_says_is_what_was_tested(named, textures):

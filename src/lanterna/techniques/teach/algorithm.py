@@ -106,8 +106,8 @@ def teach(
     number of pictures. Features are cached, so a second call continues where an interrupted one stopped.
     Fine-tuning saves its state at `checkpoint` and, with `resume`, continues from there.
 
-    Errors: `UsageError` if a class has too few readable pictures; `MissingError` if the network has not been
-    downloaded; those of `techniques.checkpoint`.
+    Errors: `UsageError` if a class has too few readable pictures; `MissingError` if the network is not on
+    this machine; those of `techniques.checkpoint`.
     """
     settings = settings or Teach()
     base = network or open_network(settings.network, device=device)
