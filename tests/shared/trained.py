@@ -1,7 +1,7 @@
 """The digit networks that many tests read with: trained once, then copied from a cache.
 
-Training them takes most of two minutes of a processor without bfloat16. What is cached is keyed by the code
-that makes it and by the arithmetic of the machine, so that a change of either trains anew.
+Training takes almost two minutes on a CPU without bfloat16. The cache key covers the code that trains the
+networks and the arithmetic of the machine; if either changes, they are trained again.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from lanterna.techniques.train.technique import open_or_train
 from places import ROOT
 
 NAMES = ("conv", "dense")
-_SOURCE = Path(lanterna.__file__).parent
-_MADE_BY = (
+_PACKAGE = Path(lanterna.__file__).parent
+_SOURCES = (
     "devices.py",
     "images/digits.py",
     "networks/*.py",
@@ -33,11 +33,11 @@ _MADE_BY = (
 )
 
 
-def cache_of_networks() -> Path:
-    """The folder of the networks as the code that is here trains them."""
+def cache_folder() -> Path:
+    """Return the folder of the networks that the current code trains."""
     key = hashlib.sha256()
-    for pattern in _MADE_BY:
-        for file in sorted(_SOURCE.glob(pattern)):
+    for pattern in _SOURCES:
+        for file in sorted(_PACKAGE.glob(pattern)):
             key.update(file.read_bytes())
     arithmetic = (
         torch.__version__,
@@ -49,12 +49,12 @@ def cache_of_networks() -> Path:
 
 
 def put_trained(home: Path) -> None:
-    """Put `conv` and `dense`, as `lanterna read` and `look` train them where there are none, into a home."""
-    cache = cache_of_networks()
+    """Copy `conv` and `dense` into a home folder, as `lanterna read` and `look` would train them."""
+    cache = cache_folder()
     cache.mkdir(parents=True, exist_ok=True)
     for name in NAMES:
         with (cache / f"{name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # the other processes of the run wait, and copy
+            fcntl.flock(lock, fcntl.LOCK_EX)  # other test processes wait, then copy
             if not (cache / name).exists():
                 _train(name, home, cache)
         if not (home / "networks" / name).exists():
@@ -73,7 +73,7 @@ def _train(name: str, home: Path, cache: Path) -> None:
 
 
 def main() -> None:
-    """Train them before the tests begin, with all cores, so that no test waits for another."""
+    """Train the networks before the tests start, with all cores, so that no test waits for another."""
     shelf.fetch(shelf.ITEMS)
     with tempfile.TemporaryDirectory() as home:
         (Path(home) / "shelf").symlink_to(settings.shelf_folder().resolve(), target_is_directory=True)
