@@ -33,9 +33,8 @@ class _SegmentScores:
 
     def __init__(self, scorer: Scorer) -> None:
         self.scorer = scorer
-        self.cache: dict[
-            int, tuple[float, Segment]
-        ] = {}  # by id; the segment is stored to keep its id in use
+        # By id; storing the segment keeps its id from being reused.
+        self.cache: dict[int, tuple[float, Segment]] = {}
 
     def __call__(self, segments: Sequence[Segment]) -> list[float]:
         unscored = [segment for segment in segments if id(segment) not in self.cache]
