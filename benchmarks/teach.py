@@ -135,7 +135,7 @@ def many_pictures(pictures, workers):
     begun, third = None, None
     gathered = gather(pictures)
     for frame in teach(gathered, workers=workers):
-        if frame.doing == "looking":
+        if frame.phase == "extracting features":
             begun = begun or (time.perf_counter(), frame.step)
             if third is None and frame.step >= len(gathered.files) / 3:
                 third = memory("VmRSS")
@@ -144,7 +144,7 @@ def many_pictures(pictures, workers):
         "pictures_a_second": round((ended[1] - begun[1]) / (ended[0] - begun[0]), 1),
         "mb_after_a_third": third,
         "mb_at_most": memory("VmHWM"),
-        "right": f"{frame.results.right} of {frame.results.held_out}",
+        "right": f"{frame.results.correct} of {frame.results.held_out}",
     }
 
 

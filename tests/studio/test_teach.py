@@ -55,7 +55,7 @@ def test_classes_are_taught_by_hand_and_pictures_named(page: Page, studio: Serve
     assert any(each["name"] == "ground" and each["here"] for each in studio("GET", "/api/networks"))
     kept = studio("GET", "/api/gallery?room=teach")
     assert len(kept) == 2
-    assert "pictures held out are named right" in kept[0]["recipe"]["words"]
+    assert "held-out pictures are classified correctly" in kept[0]["recipe"]["words"]
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     assert not violations(page)
@@ -79,9 +79,9 @@ def test_the_camera_gives_pictures_and_is_asked(page: Page):
     [
         (["a", "b"], "labels: expected one for each picture, got 2 for 8"),
         (["a"] * 8, "two classes are needed"),
-        (["a"] * 7 + ["b"], "'b' needs 4 pictures at least"),
-        (["a"] * 4 + ["../b"] * 4, "a class is called by a word or a few, got '../b'"),
-        (["a"] * 4 + [" "] * 4, "a class is called by a word or a few, got ' '"),
+        (["a"] * 7 + ["b"], "'b' needs at least 4 pictures"),
+        (["a"] * 4 + ["../b"] * 4, "a class is named by one word or a few, got '../b'"),
+        (["a"] * 4 + [" "] * 4, "a class is named by one word or a few, got ' '"),
     ],
 )
 def test_what_cannot_be_taught_is_told_in_one_line(studio: Server, textures, labels, said):

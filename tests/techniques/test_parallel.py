@@ -1,4 +1,4 @@
-"""Several processes train together as one would, and go on together when one of them is lost."""
+"""Several processes train together with the result of one, and recover together when one of them dies."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from strangers import is_loopback, listening_sockets
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Everything that depends on the whole batch: normalisation, dropout, augmentation (as another hand, then
-# shifts), an average of the weights, two rates of decay; and a last batch of one digit, for two processes.
+# Everything that depends on the full batch: normalisation, dropout and augmentation (as by another hand, then
+# shifts); also averaged weights, weight decay for some parameters, and a last batch of one digit for both.
 BUSY = Train.checked(
     {"channels": (4, 8), "hidden": (16,), "dropout": 0.2, "average": 0.9, "augmentation": "hand"}
     | {"epochs": 2, "batch_size": 48, "fraction": 0.00323, "hold_out": 200, "precision": "float32"}
@@ -40,23 +40,23 @@ from lanterna.techniques.train import algorithm as training
 from lanterna.techniques.train.parallel import join, leave
 from lanterna.techniques.train.settings import Train
 new_network = training.new_network
-training.new_network = lambda recipe: new_network(recipe).double()
-recipe = Train.model_validate_json(sys.argv[1])
+training.new_network = lambda settings: new_network(settings).double()
+settings = Train.model_validate_json(sys.argv[1])
 team = join(torch.device("cpu"))
 try:
-    team.once(lambda: Train.checked({"epochs": 0}))
-    sys.exit("the first process's error came to no other")
+    team.run_on_first(lambda: Train.checked({"epochs": 0}))
+    sys.exit("the first process's error was not raised in the others")
 except UsageError:
     pass
-for frame in training.train(recipe, device="cpu", team=team):
+for frame in training.train(settings, device="cpu", team=team):
     pass
-if team.first:
+if team.is_first:
     torch.save((frame.network.state_dict(), frame.history), sys.argv[2])
 leave()
 """
 
-# A script: the processes that it starts import it, and so do all of this too. After the first checkpoint
-# they wait until they are told to go on, or to stop: what is done to them is done in mid-training.
+# A script, so that the processes it starts import it and are patched too. After the first checkpoint they
+# wait until they may proceed or are stopped, so that the test interferes in the middle of training.
 EVERY_FRAME = """
 import signal, sys, time
 from pathlib import Path
@@ -65,57 +65,57 @@ from lanterna.techniques.train import algorithm as training
 from lanterna.surfaces.cli import main
 checkpoint.Checkpointer.every = 0
 new_network = training.new_network
-training.new_network = lambda recipe: new_network(recipe).double()
-save, go_on = checkpoint.Learning.save, Path(__file__).with_name("go-on")
-def save_and_wait(learning, path, recipe):
-    save(learning, path, recipe)
+training.new_network = lambda settings: new_network(settings).double()
+save, proceed = checkpoint.Learning.save, Path(__file__).with_name("proceed")
+def save_and_wait(learning, path, settings):
+    save(learning, path, settings)
     stop = signal.getsignal(signal.SIGINT)
-    signal.signal(signal.SIGINT, lambda *given: (go_on.touch(), stop(*given)))
-    while not go_on.exists():
+    signal.signal(signal.SIGINT, lambda *args: (proceed.touch(), stop(*args)))
+    while not proceed.exists():
         time.sleep(0.01)
     signal.signal(signal.SIGINT, stop)
 checkpoint.Learning.save = save_and_wait
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
 """
-# Nothing held out, so that no temperature is searched.
-SIZE = ["--fraction", "0.02", "--epochs", "3", "--precision", "float32", "--hold-out", "0"]
-WORDS = ["train", "dense", *SIZE, "-o", "net"]
-PATIENCE = 300.0  # seconds, so that a test that hangs ends
+# Without a validation set, so that no time is spent on calibration.
+OPTIONS = ["--fraction", "0.02", "--epochs", "3", "--precision", "float32", "--hold-out", "0"]
+COMMAND = ["train", "dense", *OPTIONS, "-o", "net"]
+TIMEOUT = 300.0  # seconds
 
 
 @pytest.fixture
 def double(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Networks in double precision, so that nothing but a mistake makes a difference."""
+    """Use double precision, so that differences come from mistakes and not from rounding."""
     new_network = training.new_network
     monkeypatch.setattr(training, "new_network", lambda settings: new_network(settings).double())
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("double")
-def test_two_processes_reach_what_one_does(tmp_path: Path):
+def test_two_processes_reach_the_result_of_one(tmp_path: Path):
     assert BUSY.digits % BUSY.batch_size == 1
     (tmp_path / "member.py").write_text(MEMBER)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    torchrun += ["--log-dir", str(tmp_path / "logs")]  # which it does not remove
-    words = [str(tmp_path / "member.py"), BUSY.model_dump_json(), str(tmp_path / "two.pt")]
-    with subprocess.Popen([*torchrun, *words]) as process:
-        one = deque(training.train(BUSY, device="cpu"), maxlen=1)[0]
+    torchrun += ["--log-dir", str(tmp_path / "logs")]  # torchrun does not remove its logs
+    command = [str(tmp_path / "member.py"), BUSY.model_dump_json(), str(tmp_path / "two.pt")]
+    with subprocess.Popen([*torchrun, *command]) as process:
+        single = deque(training.train(BUSY, device="cpu"), maxlen=1)[0]
     assert process.returncode == 0
-    two, history = torch.load(tmp_path / "two.pt", weights_only=True)
-    assert two.keys() == one.network.state_dict().keys()
-    for name, value in one.network.state_dict().items():
-        torch.testing.assert_close(two[name], value, rtol=0, atol=1e-9, msg=name)
-    assert len(history) == len(one.history) == 2
-    for ours, theirs in zip(history, one.history, strict=True):
+    pair, history = torch.load(tmp_path / "two.pt", weights_only=True)
+    assert pair.keys() == single.network.state_dict().keys()
+    for name, value in single.network.state_dict().items():
+        torch.testing.assert_close(pair[name], value, rtol=0, atol=1e-9, msg=name)
+    assert len(history) == len(single.history) == 2
+    for actual, expected in zip(history, single.history, strict=True):
         for name in ("training_accuracy", "validation_accuracy"):
-            assert ours[name] == theirs[name]
+            assert actual[name] == expected[name]
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("double")
-def test_two_machines_go_on_when_a_process_is_killed(real_shelf: Path, tmp_path: Path):
-    """Two homes stand for two machines, which share no files."""
+def test_two_machines_recover_when_a_process_is_killed(real_shelf: Path, tmp_path: Path):
+    """Two home folders stand for two machines, which share no files."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     homes = [tmp_path / "first", tmp_path / "second"]
@@ -123,41 +123,39 @@ def test_two_machines_go_on_when_a_process_is_killed(real_shelf: Path, tmp_path:
     for rank, home in enumerate(homes):
         home.mkdir()
         (home / "shelf").symlink_to(real_shelf, target_is_directory=True)
-        machines.append(
-            started(tmp_path, home, "--nodes", "2", "--node-rank", str(rank), "--address", address)
-        )
-    kept = homes[0] / "networks/net"
-    wait_for(kept / "checkpoint.pt", machines[0])
-    os.kill(members(machines[1])[0], signal.SIGKILL)
-    (tmp_path / "go-on").touch()
-    said = [machine.communicate(timeout=PATIENCE)[1] for machine in machines]
-    assert [machine.returncode for machine in machines] == [0, 0], said
-    assert "a process was lost: all start again where they were (restart 1 of 3)" in said[0]
-    assert said[0].count("test digits read right") == 1
-    assert said[1] == "", "the first alone tells how it goes"
-    assert not (homes[1] / "networks").exists(), "and the first alone writes"
-    assert not list(kept.glob("checkpoint*"))
-    assert_as_by_one(kept)
+        machines.append(start(tmp_path, home, "--nodes", "2", "--node-rank", str(rank), "--address", address))
+    folder = homes[0] / "networks/net"
+    wait_for_file(folder / "checkpoint.pt", machines[0])
+    os.kill(worker_pids(machines[1])[0], signal.SIGKILL)
+    (tmp_path / "proceed").touch()
+    output = [machine.communicate(timeout=TIMEOUT)[1] for machine in machines]
+    assert [machine.returncode for machine in machines] == [0, 0], output
+    assert "a process was lost: all start again where they were (restart 1 of 3)" in output[0]
+    assert output[0].count("test digits read correctly") == 1
+    assert output[1] == "", "only the first process shows progress"
+    assert not (homes[1] / "networks").exists(), "only the first process writes files"
+    assert not list(folder.glob("checkpoint*"))
+    assert_same_as_one_process(folder)
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("double")
-def test_stopped_together_it_goes_on_alone(home: Path, tmp_path: Path):
-    process = started(tmp_path, home, "--devices", "2")
-    wait_for(home / "networks/net/checkpoint.pt", process)
-    places = listening_sockets(process.pid)
-    assert len(places) > 2, "where they meet, and each of both"
-    assert all(map(is_loopback, places)), "nobody on the network reaches them"
+def test_training_stopped_in_two_processes_resumes_in_one(home: Path, tmp_path: Path):
+    process = start(tmp_path, home, "--devices", "2")
+    wait_for_file(home / "networks/net/checkpoint.pt", process)
+    addresses = listening_sockets(process.pid)
+    assert len(addresses) > 2, "the rendezvous, and one for each process"
+    assert all(map(is_loopback, addresses)), "they cannot be reached from the network"
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=PATIENCE)
+    _, output = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 130
-    assert said.splitlines()[-1] == "stopped early: add --resume to the same command to go on"
-    assert main([*WORDS, "--resume", "--quiet"]) == 0
-    assert_as_by_one(home / "networks/net")
+    assert output.splitlines()[-1] == "stopped early: add --resume to the same command to go on"
+    assert main([*COMMAND, "--resume", "--quiet"]) == 0
+    assert_same_as_one_process(home / "networks/net")
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
         (["--devices", "10000"], "cores of this machine"),
         (["--devices", "0"], "devices"),
@@ -167,52 +165,52 @@ def test_stopped_together_it_goes_on_alone(home: Path, tmp_path: Path):
         (["--address", "here:29500"], "give --nodes too"),
     ],
 )
-def test_what_cannot_be_shared_is_one_line(
-    options: list[str], words: str, capsys: pytest.CaptureFixture[str]
+def test_wrong_options_are_reported_in_one_line(
+    options: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ):
     assert main(["train", "dense", *options, "-o", "never"]) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert words in said
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert message in error
 
 
-def test_an_error_of_the_persons_is_an_outcome_that_is_not_tried_again():
+def test_a_user_error_is_an_outcome_and_not_retried():
     outcome = _member(functools.partial(open_trained, "nothing-of-this-name"))
     assert isinstance(outcome, MissingError)
 
 
-def started(tmp_path: Path, home: Path, *options: str) -> subprocess.Popen[str]:
-    """A training of `WORDS` in double precision, whose processes keep their state after every frame."""
+def start(tmp_path: Path, home: Path, *options: str) -> subprocess.Popen[str]:
+    """Start training with `COMMAND` in double precision, saving a checkpoint after every frame."""
     script = tmp_path / "every_frame.py"
     script.write_text(EVERY_FRAME)
     environment = {**os.environ, "LANTERNA_HOME": str(home)}
-    words = [sys.executable, str(script), *WORDS, *options]
-    return subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, str(script), *COMMAND, *options]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
 
-def members(agent: subprocess.Popen[str]) -> list[int]:
-    """The processes that an agent started to train."""
-    words = ["pgrep", "-P", str(agent.pid), "-f", "spawn_main"]
-    found = subprocess.run(words, capture_output=True, text=True)
+def worker_pids(agent: subprocess.Popen[str]) -> list[int]:
+    """Return the ids of the processes that an agent started."""
+    command = ["pgrep", "-P", str(agent.pid), "-f", "spawn_main"]
+    found = subprocess.run(command, capture_output=True, text=True)
     return [int(line) for line in found.stdout.split()]
 
 
-def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    end = time.monotonic() + PATIENCE
+def wait_for_file(path: Path, process: subprocess.Popen[str]) -> None:
+    end = time.monotonic() + TIMEOUT
     while not path.exists():
-        assert process.poll() is None, f"no {path.name} came"
-        assert time.monotonic() < end, f"no {path.name} came"
+        assert process.poll() is None, f"no {path.name} was written"
+        assert time.monotonic() < end, f"no {path.name} was written"
         time.sleep(0.05)
 
 
 @functools.cache
-def by_one(settings: str) -> dict[str, torch.Tensor]:
-    """The weights that one process, never stopped, comes to."""
-    read = Train.model_validate_json(settings)
-    return deque(training.train(read, device="cpu"), maxlen=1)[0].network.state_dict()
+def train_in_one_process(settings: str) -> dict[str, torch.Tensor]:
+    """Train in one process without interruption and return the weights."""
+    train_settings = Train.model_validate_json(settings)
+    return deque(training.train(train_settings, device="cpu"), maxlen=1)[0].network.state_dict()
 
 
-def assert_as_by_one(folder: Path) -> None:
-    made = open_trained(folder).state_dict()
-    for name, value in by_one((folder / "recipe.json").read_text()).items():
-        torch.testing.assert_close(made[name], value.float(), rtol=0, atol=1e-6, msg=name)
+def assert_same_as_one_process(folder: Path) -> None:
+    weights = open_trained(folder).state_dict()
+    for name, value in train_in_one_process((folder / "recipe.json").read_text()).items():
+        torch.testing.assert_close(weights[name], value.float(), rtol=0, atol=1e-6, msg=name)

@@ -1,4 +1,4 @@
-"""Training learns, resumes where it stopped, and reports what is so."""
+"""Training learns, resumes where it stopped, and reports correct results."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from lanterna.networks.trained import open_trained
 from lanterna.surfaces.cli import main
 from lanterna.techniques.train import algorithm as training
 from lanterna.techniques.train.algorithm import accuracy, logits_of, new_network, train, training_digits
-from lanterna.techniques.train.results import calibrate, expected_calibration_error, unseen_digits
+from lanterna.techniques.train.results import calibrate, expected_calibration_error, load_test_digits
 from lanterna.techniques.train.settings import Train
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 SMALL = {"fraction": 0.04, "epochs": 2, "batch_size": 100}
 QUICK = Train.checked({**Train.presets["fast-dense"], **SMALL, "epochs": 3})
-# Everything that draws random numbers or keeps state of its own.
+# Everything that draws random numbers or has state.
 BUSY = Train.checked({"channels": (4, 8), "dropout": 0.2, "average": 0.9, "augmentation": "hand", **SMALL})
 
 
@@ -46,47 +46,47 @@ def weights(network):
     return {name: value.clone() for name, value in network.state_dict().items()}
 
 
-def same(one, other):
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+def equal(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
-# A training that waits to be stopped after its first checkpoint, so that it is in the midst of it.
-WAITING = """
+# Training that waits after its first checkpoint until it is stopped, so that it is interrupted midway.
+STOPPABLE = """
 import signal, sys, time
 from lanterna.techniques import checkpoint
 from lanterna.surfaces.cli import main
 checkpoint.Checkpointer.every = 0
 save = checkpoint.Learning.save
-def save_and_wait(learning, path, recipe):
+def save_and_wait(learning, path, settings):
     checkpoint.Learning.save = save
     stop, stopped = signal.getsignal(signal.SIGINT), []
-    signal.signal(signal.SIGINT, lambda *given: (stopped.append(given), stop(*given)))
-    save(learning, path, recipe)
+    signal.signal(signal.SIGINT, lambda *args: (stopped.append(args), stop(*args)))
+    save(learning, path, settings)
     while not stopped:
         time.sleep(0.01)
 checkpoint.Learning.save = save_and_wait
 sys.exit(main(sys.argv[1:]))
 """
-# Nothing held out, so that no temperature is searched.
+# Without a validation set, so that no time is spent on calibration.
 OPTIONS = ["conv", "--channels", "4", "8", "--fraction", "0.03", "--epochs", "2", "--batch-size", "20"]
 OPTIONS += ["--hold-out", "0", "-q"]
 
 
 @functools.cache
-def unbroken() -> dict[str, torch.Tensor]:
-    """The weights of a training that nobody stops."""
-    assert main(["train", *OPTIONS, "-o", "unbroken"]) == 0
-    return weights(open_trained("unbroken"))
+def uninterrupted() -> dict[str, torch.Tensor]:
+    """Train without interruption and return the weights."""
+    assert main(["train", *OPTIONS, "-o", "uninterrupted"]) == 0
+    return weights(open_trained("uninterrupted"))
 
 
-def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+def wait_for_file(path: Path, process: subprocess.Popen[str]) -> None:
     end = time.monotonic() + 300
     while not path.exists() and process.poll() is None and time.monotonic() < end:
         time.sleep(0.05)
-    assert path.exists(), f"no {path.name} came"
+    assert path.exists(), f"no {path.name} was written"
 
 
-def test_the_quickstart_is_what_tensorflows_page_says():
+def test_the_quickstart_matches_tensorflows():
     settings = Train.checked(Train.presets["quickstart"])
     network = build(settings)
     assert sum(parameter.numel() for parameter in network.parameters()) == 101_770
@@ -101,7 +101,7 @@ def test_the_quickstart_is_what_tensorflows_page_says():
 
 
 @pytest.mark.parametrize("optimiser", ["sgd", "adam", "adamw"])
-def test_steps_are_those_of_a_plain_torch_loop(optimiser: str):
+def test_steps_equal_those_of_a_plain_torch_loop(optimiser: str):
     settings = Train.checked(
         {
             **Train.presets["quickstart"],
@@ -116,40 +116,40 @@ def test_steps_are_those_of_a_plain_torch_loop(optimiser: str):
     start = weights(new_network(settings)).values()
     plain.load_state_dict(dict(zip(plain.state_dict(), start, strict=True)))
     digits, _ = training_digits(settings)
-    order = training._order(settings, 0)
-    steps = {
+    order = training._epoch_order(settings, 0)
+    torch_optimiser = {
         "sgd": lambda p: torch.optim.SGD(p, 1e-3, momentum=0.9, nesterov=True),
         "adam": lambda p: torch.optim.Adam(p, 1e-3, eps=1e-7),
         "adamw": lambda p: torch.optim.AdamW(p, 1e-3, eps=1e-7, weight_decay=0.0),
     }[optimiser](plain.parameters())
     for chosen in order.split(32):
         loss = F.cross_entropy(plain(digits.images[chosen].float() / 255), digits.labels[chosen])
-        steps.zero_grad()
+        torch_optimiser.zero_grad()
         loss.backward()
-        steps.step()
+        torch_optimiser.step()
     learned = weights(last(train(settings, device="cpu")).network)
-    for ours, theirs in zip(learned.values(), plain.state_dict().values(), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    for actual, expected in zip(learned.values(), plain.state_dict().values(), strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow
-def test_a_network_learns_and_its_folder_says_the_truth(home: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_network_learns_and_its_folder_has_correct_results(home: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["train", "dense", "--hidden", "48", "--epochs", "3", "--json", "-o", "truth"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    kept = load_file(home / "networks/truth/weights.safetensors")
+    summary = json.loads(capsys.readouterr().out)
+    saved = load_file(home / "networks/truth/weights.safetensors")
     pixels = mnist("test").images.flatten(1).numpy() / np.float32(255)
-    hidden = np.maximum(pixels @ kept["layers.hidden1.weight"].T + kept["layers.hidden1.bias"], 0)
-    logits = hidden @ kept["layers.output.weight"].T + kept["layers.output.bias"]
+    hidden = np.maximum(pixels @ saved["layers.hidden1.weight"].T + saved["layers.hidden1.bias"], 0)
+    logits = hidden @ saved["layers.output.weight"].T + saved["layers.output.bias"]
     written = mnist("test").labels.numpy()
     read = logits.argmax(1)
-    assert said["test_accuracy"] == pytest.approx((read == written).mean(), abs=2e-4)
-    assert said["test_accuracy"] > 0.95
-    assert np.sum(said["confusion"]) == 10_000
-    assert np.trace(said["confusion"]) == round(said["test_accuracy"] * 10_000)
-    assert [epoch["epoch"] for epoch in said["history"]] == [1, 2, 3]
-    assert said["history"][-1]["loss"] < said["history"][0]["loss"]
-    surest = said["mistakes"][0]
-    assert written[surest["index"]] == surest["written"] != surest["read"]
+    assert summary["test_accuracy"] == pytest.approx((read == written).mean(), abs=2e-4)
+    assert summary["test_accuracy"] > 0.95
+    assert np.sum(summary["confusion"]) == 10_000
+    assert np.trace(summary["confusion"]) == round(summary["test_accuracy"] * 10_000)
+    assert [epoch["epoch"] for epoch in summary["history"]] == [1, 2, 3]
+    assert summary["history"][-1]["loss"] < summary["history"][0]["loss"]
+    worst = summary["mistakes"][0]
+    assert written[worst["index"]] == worst["written"] != worst["read"]
     folder = home / "networks/truth"
     assert {path.name for path in folder.iterdir()} == {
         "network.json",
@@ -171,48 +171,50 @@ def test_a_convolutional_network_learns():
 
 
 @pytest.mark.slow
-def test_resumed_equals_unbroken_bit_for_bit(tmp_path: Path):
-    unbroken = last(train(BUSY, device="cpu"))
+def test_resumed_training_equals_uninterrupted_bit_for_bit(tmp_path: Path):
+    uninterrupted = last(train(BUSY, device="cpu"))
     checkpoint = tmp_path / "checkpoint.pt"
-    for pieces in itertools.count():
-        every = range(BUSY.steps)  # however quick this machine is
-        frames = train(BUSY, device="cpu", checkpoint=checkpoint, resume=pieces > 0, also_at=every)
+    for run in itertools.count():
+        every = range(BUSY.steps)  # a frame at every step, however fast this machine is
+        frames = train(BUSY, device="cpu", checkpoint=checkpoint, resume=run > 0, also_at=every)
         for frame in frames:
-            if frame.step > 7 * (pieces + 1):
+            if frame.step > 7 * (run + 1):
                 break
         frames.close()
         if frame.step == frame.steps:
             break
-    assert pieces >= 2
-    (again,) = train(BUSY, device="cpu", checkpoint=checkpoint, resume=True)  # killed before it was kept
-    assert same(weights(again.network), weights(unbroken.network))
-    assert same(weights(frame.network), weights(unbroken.network))
+    assert run >= 2
+    (again,) = train(BUSY, device="cpu", checkpoint=checkpoint, resume=True)  # as if killed before saving
+    assert equal(weights(again.network), weights(uninterrupted.network))
+    assert equal(weights(frame.network), weights(uninterrupted.network))
     assert [e["loss"] for e in frame.history][-1] > 0
-    assert len(frame.history) == len(unbroken.history) == BUSY.epochs
-    for ours, theirs in zip(frame.history, unbroken.history, strict=True):
-        assert ours["training_accuracy"] == theirs["training_accuracy"]
-        assert ours["validation_accuracy"] == theirs["validation_accuracy"]
+    assert len(frame.history) == len(uninterrupted.history) == BUSY.epochs
+    for actual, expected in zip(frame.history, uninterrupted.history, strict=True):
+        assert actual["training_accuracy"] == expected["training_accuracy"]
+        assert actual["validation_accuracy"] == expected["validation_accuracy"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
-def test_stopped_from_outside_it_goes_on_to_the_same_result(home: Path, stop: signal.Signals):
+def test_training_stopped_by_a_signal_resumes_to_the_same_result(home: Path, stop: signal.Signals):
     name = f"stopped-{stop.name.lower()}"
     folder = home / "networks" / name
-    words = [sys.executable, "-c", WAITING, "train", *OPTIONS, "-o", name]
-    with subprocess.Popen(words, env=os.environ, text=True) as process:
-        wait_for(folder / "checkpoint.pt", process)
+    command = [sys.executable, "-c", STOPPABLE, "train", *OPTIONS, "-o", name]
+    with subprocess.Popen(command, env=os.environ, text=True) as process:
+        wait_for_file(folder / "checkpoint.pt", process)
         process.send_signal(stop)
         code = process.wait()
     assert code == (130 if stop == signal.SIGINT else -signal.SIGKILL)
     assert (folder / "weights.safetensors").exists() == (stop == signal.SIGINT)
-    assert main(["train", *OPTIONS, "-o", name]) == 2, "an unfinished training is not thrown away unasked"
+    assert main(["train", *OPTIONS, "-o", name]) == 2, (
+        "unfinished training is not overwritten without --force"
+    )
     assert main(["train", *OPTIONS, "-o", name, "--resume"]) == 0
-    assert same(weights(open_trained(name)), unbroken())
+    assert equal(weights(open_trained(name)), uninterrupted())
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
 
 
-def test_a_checkpoint_of_other_settings_or_of_nothing_is_refused(
+def test_a_missing_damaged_or_mismatched_checkpoint_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     folder = tmp_path / "network"
@@ -228,37 +230,37 @@ def test_a_checkpoint_of_other_settings_or_of_nothing_is_refused(
 
 
 @pytest.mark.slow
-def test_nothing_is_replaced_unasked(home: Path):
+def test_nothing_is_replaced_without_force(home: Path):
     options = ["train", "dense", "--fraction", "0.02", "--epochs", "1", "-q", "-o", "mine"]
     assert main(options) == 0
-    kept = (home / "networks/mine/weights.safetensors").read_bytes()
+    saved = (home / "networks/mine/weights.safetensors").read_bytes()
     assert main([*options, "--seed", "1"]) == 2
-    assert (home / "networks/mine/weights.safetensors").read_bytes() == kept
+    assert (home / "networks/mine/weights.safetensors").read_bytes() == saved
     assert main([*options, "--seed", "1", "--force"]) == 0
-    assert (home / "networks/mine/weights.safetensors").read_bytes() != kept
+    assert (home / "networks/mine/weights.safetensors").read_bytes() != saved
 
 
-def test_a_damaged_network_is_one_line(home: Path):
+def test_a_damaged_network_is_reported_in_one_line(home: Path):
     small = {"fraction": 0.02, "epochs": 1}
-    assert main(["train", "dense", "--fraction", "0.02", "--epochs", "1", "-q", "-o", "hurt"]) == 0
-    settings = Train.model_validate_json((home / "networks/hurt/recipe.json").read_bytes())
+    assert main(["train", "dense", "--fraction", "0.02", "--epochs", "1", "-q", "-o", "broken"]) == 0
+    settings = Train.model_validate_json((home / "networks/broken/recipe.json").read_bytes())
     assert settings == Train.checked({**Train.presets["fast-dense"], **small})
-    whole = (home / "networks/hurt/weights.safetensors").read_bytes()
-    for hurt in (whole[:1000], b"", whole[:-400]):
-        (home / "networks/hurt/weights.safetensors").write_bytes(hurt)
+    intact = (home / "networks/broken/weights.safetensors").read_bytes()
+    for damaged in (intact[:1000], b"", intact[:-400]):
+        (home / "networks/broken/weights.safetensors").write_bytes(damaged)
         with pytest.raises(Exception, match=r"damaged: train it again") as caught:
-            open_trained("hurt")
+            open_trained("broken")
         assert "\n" not in str(caught.value)
-    (home / "networks/hurt/network.json").write_text('{"network": "dense", "hidden": [99999999]}')
+    (home / "networks/broken/network.json").write_text('{"network": "dense", "hidden": [99999999]}')
     with pytest.raises(Exception, match="damaged"):
-        open_trained("hurt")
-    (home / "networks/hurt/network.json").unlink()
-    os.mkfifo(home / "networks/hurt/network.json")  # nobody writes into it
+        open_trained("broken")
+    (home / "networks/broken/network.json").unlink()
+    os.mkfifo(home / "networks/broken/network.json")  # with no writer, so that opening it would block
     with pytest.raises(Exception, match="damaged"):
-        open_trained("hurt")
+        open_trained("broken")
 
 
-def test_training_never_sees_a_test_digit(monkeypatch: pytest.MonkeyPatch):
+def test_training_never_uses_a_test_digit(monkeypatch: pytest.MonkeyPatch):
     def guarded(split):
         assert split != "test"
         return mnist(split)
@@ -276,7 +278,7 @@ def test_held_out_digits_are_not_trained_on():
 
 
 @pytest.mark.parametrize("network", ["dense", "conv"])
-def test_without_bias_black_is_answered_with_nothing(network: str):
+def test_without_bias_a_black_image_has_zero_logits(network: str):
     settings = Train.checked({"network": network, "hidden": (16,), "channels": (4, 8), "bias": False})
     built = new_network(settings)
     assert not any("bias" in name for name, _ in built.named_parameters())
@@ -284,7 +286,7 @@ def test_without_bias_black_is_answered_with_nothing(network: str):
     assert torch.equal(built(torch.zeros(2, 1, 28, 28)), torch.zeros(2, 10))
 
 
-def test_every_bias_starts_where_it_is_told():
+def test_every_bias_starts_at_bias_start():
     network = new_network(Train.checked({"hidden": (16,), "bias_start": -0.5}))
     biases = [value for name, value in network.named_parameters() if name.endswith("bias")]
     assert len(biases) == 5
@@ -292,15 +294,17 @@ def test_every_bias_starts_where_it_is_told():
 
 
 @pytest.mark.parametrize(
-    ("how", "std"), [("kaiming", (2 / 784) ** 0.5), ("xavier", (2 / 884) ** 0.5), ("normal", 0.05)]
+    ("initialisation", "std"), [("kaiming", (2 / 784) ** 0.5), ("xavier", (2 / 884) ** 0.5), ("normal", 0.05)]
 )
-def test_weights_start_with_the_deviation_of_their_paper(how: str, std: float):
-    network = new_network(Train.checked({"network": "dense", "hidden": (100,), "weight_start": how}))
+def test_initial_weights_have_their_papers_standard_deviation(initialisation: str, std: float):
+    network = new_network(
+        Train.checked({"network": "dense", "hidden": (100,), "weight_start": initialisation})
+    )
     weight = network.get_parameter("layers.hidden1.weight")
     assert weight.std().item() == pytest.approx(std, rel=0.02)
 
 
-def test_from_zero_all_units_stay_the_same():
+def test_initialised_to_zero_all_units_stay_the_same():
     settings = QUICK.changed({"weight_start": "zero", "activation": "sigmoid"})
     hidden = last(train(settings)).network.get_parameter("layers.hidden1.weight")
     assert hidden.abs().max() > 0
@@ -308,15 +312,15 @@ def test_from_zero_all_units_stay_the_same():
 
 
 @pytest.mark.slow
-def test_digits_off_their_place_are_harder():
+def test_scattered_digits_are_harder():
     def learned(normalised):
         settings = QUICK.changed({"fraction": 0.2, "normalised": normalised})
-        return accuracy(last(train(settings)).network, unseen_digits(settings))
+        return accuracy(last(train(settings)).network, load_test_digits(settings))
 
     assert learned(normalised=True) - learned(normalised=False) > 0.1
 
 
-def test_changed_digits_are_still_digits():
+def test_augmented_digits_are_still_digits():
     digits = mnist("train").images[:512]
     floats = digits.float() / 255
     for change in (random_handwriting, random_scatter):
@@ -328,12 +332,12 @@ def test_changed_digits_are_still_digits():
     moved = random_shift(digits, torch.Generator().manual_seed(1))
     corner = F.pad(digits, (2, 2, 2, 2))
     for before, after in zip(corner[:20, 0], moved[:20, 0], strict=True):
-        windows = before.unfold(0, 28, 1).unfold(1, 28, 1)
-        assert (windows == after).flatten(2).all(2).any(), "a shifted digit is the same digit elsewhere"
+        crops = before.unfold(0, 28, 1).unfold(1, 28, 1)
+        assert (crops == after).flatten(2).all(2).any(), "a shifted digit is the same digit in another place"
 
 
 @pytest.mark.slow
-def test_calibration_makes_it_as_sure_as_it_is_right():
+def test_calibration_makes_confidence_match_accuracy():
     network = last(train(QUICK.changed({"fraction": 0.2}))).network
     test = mnist("test")
     before = logits_of(network, test.images)
@@ -345,21 +349,21 @@ def test_calibration_makes_it_as_sure_as_it_is_right():
         confidence, read = logits_of(network, test.images).softmax(1).max(1)
         return expected_calibration_error(confidence, read == test.labels)
 
-    too_sure = error()
+    overconfident = error()
     calibrate(network, mnist("validation"))
-    assert error() < 0.015 < too_sure
+    assert error() < 0.015 < overconfident
     assert torch.equal(logits_of(network, test.images).argmax(1), before.argmax(1))
 
 
-def test_calibration_error_is_the_papers():
+def test_calibration_error_is_that_of_the_paper():
     confidence = torch.tensor([0.95, 0.95, 0.55, 0.55])
-    right = torch.tensor([True, False, True, True])
-    assert expected_calibration_error(confidence, right) == pytest.approx(0.45, abs=1e-6)
+    correct = torch.tensor([True, False, True, True])
+    assert expected_calibration_error(confidence, correct) == pytest.approx(0.45, abs=1e-6)
     assert expected_calibration_error(torch.ones(3), torch.ones(3, dtype=torch.bool)) == 0
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (["--epochs", "0"], "epochs"),
         (["--learning-rate", "fast"], "learning-rate"),
@@ -372,15 +376,17 @@ def test_calibration_error_is_the_papers():
         (["--device", "abacus"], "device"),
     ],
 )
-def test_wrong_settings_are_one_line(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]):
+def test_wrong_settings_are_reported_in_one_line(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+):
     assert main(["train", *arguments, "-o", "never"]) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert words in said
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert message in error
 
 
 @pytest.mark.parametrize("name", ["vgg16", "os:system", "a\nb"])
-def test_a_network_gets_no_name_by_which_another_is_opened(
+def test_a_network_cannot_take_a_name_that_opens_another(
     name: str, home: Path, capsys: pytest.CaptureFixture[str]
 ):
     assert main(["train", "dense", "--fraction", "0.02", "--epochs", "1", "-q", "-o", name]) == 2

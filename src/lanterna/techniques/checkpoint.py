@@ -17,7 +17,7 @@ import torch
 from lanterna.errors import LanternaError, MissingError, UsageError
 from lanterna.files import atomic_write, open_regular
 from lanterna.renamed import current_settings, current_state, current_weights
-from lanterna.techniques.train.parallel import ALONE
+from lanterna.techniques.train.parallel import SINGLE_PROCESS
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -67,7 +67,7 @@ class Learning:
         }
         write_state(path, state)
 
-    def load(self, path: Path, settings: Settings, team: Team = ALONE) -> None:
+    def load(self, path: Path, settings: Settings, team: Team = SINGLE_PROCESS) -> None:
         """Take up what `save` wrote, in place. A team needs the file where its first process is.
 
         Errors: `MissingError` where there is no checkpoint, `UsageError` where it belongs to other settings,
@@ -75,14 +75,14 @@ class Learning:
         and plain values are read.
         """
         wanted = {"network", "averaged", "optimiser", "step", "right", "rate", "numbers", "history"}
-        state = team.once(lambda: read_state(path, settings, wanted))
+        state = team.run_on_first(lambda: read_state(path, settings, wanted))
         with restoring(path):
             self.network.load_state_dict(current_weights(state["network"]))
             if self.averaged is not self.network:
                 self.averaged.load_state_dict(current_weights(state["averaged"]))
             load_optimiser(self.optimiser, state["optimiser"])
             self.step, self.rate, self.numbers = int(state["step"]), float(state["rate"]), state["numbers"]
-            self.right.fill_(state["right"] if team.first else 0)  # each has its own part
+            self.right.fill_(state["right"] if team.is_first else 0)  # each has its own part
             self.history[:] = state["history"]
 
 

@@ -9,7 +9,7 @@ from lanterna.networks.trained import CHECKPOINT, trained_folder
 from lanterna.surfaces.cli.common import emit_json, fetch_missing, say, stoppable, tell_device
 from lanterna.surfaces.cli.preview import watching
 from lanterna.techniques import execute
-from lanterna.techniques.train.parallel import ALONE, RESTARTS
+from lanterna.techniques.train.parallel import RESTARTS, SINGLE_PROCESS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from lanterna.techniques.train.parallel import Team
 
 
-def make_network(what: Asked, options: Mapping[str, Any], team: Team = ALONE) -> int | None:
+def make_network(what: Asked, options: Mapping[str, Any], team: Team = SINGLE_PROCESS) -> int | None:
     """Run what is asked for, show how it learns, and say what the network is worth. Gives the exit code.
 
     Of a `team` the first process shows and writes; started anew after one was lost, it goes on from the
     checkpoint. Errors: those of the technique, and of `output_folder`.
     """
-    technique, quiet = what.technique, options["quiet"] or not team.first
+    technique, quiet = what.technique, options["quiet"] or not team.is_first
     title = options["output"] or technique.default_name(what.settings, what.files)
     folder = trained_folder(title)
     checkpoint, films = folder / CHECKPOINT, list(dict.fromkeys(options.get("film") or ()))
@@ -35,11 +35,11 @@ def make_network(what: Asked, options: Mapping[str, Any], team: Team = ALONE) ->
         films = [folder / "film.html", folder / "film.webp"]
     resume, force = options["resume"], options["force"]
     if team.restarts:
-        resume, force = team.once(checkpoint.exists), True
+        resume, force = team.run_on_first(checkpoint.exists), True
         how = " where they were" if resume else ""
         say(f"a process was lost: all start again{how} (restart {team.restarts} of {RESTARTS})", quiet=quiet)
     else:
-        team.once(lambda: _check(title, what, films, resume=resume, force=force))
+        team.run_on_first(lambda: _check(title, what, films, resume=resume, force=force))
     run_with = technique.run_with(options.get("options"))
     job = execute.Job(
         technique, what.settings, what.files, device=options.get("device", "auto"), checkpoint=checkpoint,
@@ -54,11 +54,11 @@ def make_network(what: Asked, options: Mapping[str, Any], team: Team = ALONE) ->
     with stoppable() as should_stop, shown as watch:
         for frame in work.frames:
             watch(frame)
-            if team.once(should_stop):
+            if team.run_on_first(should_stop):
                 break
         work.frames.close()
     assert frame is not None
-    if team.first:
+    if team.is_first:
         return _end(job, work, frame, films, json=options["json"], quiet=quiet)
     return 130 if frame.step < frame.steps else None
 

@@ -10,7 +10,7 @@ from lanterna.surfaces.cli.asked import Asked
 from lanterna.surfaces.cli.common import fetch_missing
 from lanterna.surfaces.cli.making_networks import make_network
 from lanterna.surfaces.cli.techniques import command_of
-from lanterna.techniques.train.parallel import Processes, in_a_team, join, leave
+from lanterna.techniques.train.parallel import Processes, join, launched_by_torchrun, leave
 from lanterna.techniques.train.technique import TRAIN
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def run(what: Asked, options: Mapping[str, Any]) -> int | None:
     """Train, in as many processes as are asked for, or as one of those that torchrun started."""
     plain = {name: value for name, value in options.items() if name not in ("settings", "options")}
     work = partial(take_part, what.settings, plain)  # which can be sent to another process
-    if in_a_team():
+    if launched_by_torchrun():
         return work()
     processes = options["options"] or Processes()
     if processes == Processes():

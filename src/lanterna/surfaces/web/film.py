@@ -12,13 +12,13 @@ from lanterna.files import atomic_write, refuse_to_overwrite
 from lanterna.images.films import SUFFIXES, check_film_path
 from lanterna.surfaces.web.film_frames import save_training_film
 from lanterna.surfaces.web.page import standalone
-from lanterna.techniques.train.film import corners
+from lanterna.techniques.train.film import class_corners
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from lanterna.techniques.train.film import Film
+    from lanterna.techniques.train.film import TrainingFilm
 
 SUFFIX = ".html"
 
@@ -35,7 +35,7 @@ def check_places(paths: Iterable[Path], *, force: bool = False) -> None:
             check_film_path(path, force=force)
 
 
-def save(film: Film, path: Path, *, force: bool = False) -> None:
+def save(film: TrainingFilm, path: Path, *, force: bool = False) -> None:
     """Write a film as a page or as a film, by the suffix. Errors: as `check_places`."""
     if path.suffix.lower() != SUFFIX:
         save_training_film(film, path, force=force)
@@ -45,7 +45,7 @@ def save(film: Film, path: Path, *, force: bool = False) -> None:
         temporary.write_text(film_page(film), encoding="utf-8")
 
 
-def film_page(film: Film) -> str:
+def film_page(film: TrainingFilm) -> str:
     """The page, as HTML."""
     snapshots = film.snapshots
     layers = list(snapshots[-1].maps)
@@ -53,10 +53,10 @@ def film_page(film: Film) -> str:
         "network": film.settings.network,
         "total": film.settings.steps,
         "steps": [one.step for one in snapshots],
-        "measured": f"{len(film.measured.labels):,} {film.measured_on} digits",
+        "measured": f"{len(film.evaluated.labels):,} {film.evaluated_on} digits",
         "trained": f"{len(film.trained_on.labels):,} training digits",
         "layers": layers,
-        "corners": corners().tolist(),
+        "corners": class_corners().tolist(),
     }
     for name in ("accuracy", "loss", "training_accuracy", "training_loss"):
         values = torch.tensor([getattr(one, name) for one in snapshots])
@@ -68,7 +68,7 @@ def film_page(film: Film) -> str:
         "answers": torch.stack([one.answers for one in snapshots]),  # (S, 1000)
         "labels": film.mapped.labels.to(torch.uint8),
         "digits": film.mapped.images[:, 0],  # (1000, 28, 28)
-        "chosen": film.chosen.images[:, 0],  # (10, 28, 28)
+        "chosen": film.examples.images[:, 0],  # (10, 28, 28)
     }
     for layer in layers:  # (S, 10, M, h, w), or (S, 10, units)
         arrays[f"maps {layer}"] = torch.stack([one.maps[layer] for one in snapshots])
@@ -83,7 +83,7 @@ def film_page(film: Film) -> str:
     )
 
 
-def _body(film: Film, layers: list[str]) -> str:
+def _body(film: TrainingFilm, layers: list[str]) -> str:
     kind = film.settings.network
     first = "The kernels of its first layer" if kind == "conv" else "What its first units look for"
     rows = "".join(
@@ -124,7 +124,7 @@ middle, a sure one at its answer. <b class="for">Amber</b> are those of the chos
 <section class="numbers">
 <h2>Read right</h2>
 <canvas id="accuracy" class="curve" role="img"></canvas>
-<p class="legend"><b class="for">Amber</b>: {escape(film.measured_on)} digits; grey: digits it trains on,
+<p class="legend"><b class="for">Amber</b>: {escape(film.evaluated_on)} digits; grey: digits it trains on,
 as they are. Each line up is a tenth of the mistakes. Steps are close at first and far apart at the end.</p>
 <h2>Loss</h2>
 <canvas id="loss" class="curve" role="img"></canvas>

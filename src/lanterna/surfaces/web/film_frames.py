@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from lanterna.images.drawing import AMBER, BLUE, DIM, LIGHT, NIGHT, SHADE, as_image, as_picture, font
 from lanterna.images.films import save_film
-from lanterna.techniques.train.film import corners
+from lanterna.techniques.train.film import class_corners
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lanterna.images.drawing import Colour
-    from lanterna.techniques.train.film import Film, Snapshot
+    from lanterna.techniques.train.film import Snapshot, TrainingFilm
 
 SIZE = (1280, 720)
 FPS, HOLD = 10.0, 3.0
@@ -29,26 +29,26 @@ _TABLE, _CELL = (952, 152), 28
 _CURVE = (952, 520, 1232, 648)
 
 
-def save_training_film(film: Film, path: Path, *, force: bool = False) -> None:
+def save_training_film(film: TrainingFilm, path: Path, *, force: bool = False) -> None:
     """Draw every snapshot and save them as a film. Errors: as `save_film`."""
     frames = film_frames(film)
     save_film(frames, path, count=len(film.snapshots), fps=FPS, hold=HOLD, quality=72, force=force)
 
 
-def film_frames(film: Film) -> Iterator[Tensor]:
+def film_frames(film: TrainingFilm) -> Iterator[Tensor]:
     """Each snapshot drawn, `(3, 720, 1280)` in [0, 1]."""
     for number in range(len(film.snapshots)):
         yield draw(film, number)
 
 
-def draw(film: Film, number: int) -> Tensor:
+def draw(film: TrainingFilm, number: int) -> Tensor:
     """One snapshot: kernels, maps of one digit, the map of 1,000 digits, confusions and the curve."""
     snapshot = film.snapshots[number]
     page = Image.new("RGB", SIZE, NIGHT)
     words = ImageDraw.Draw(page)
     words.text((48, 32), f"step {snapshot.step:,} of {film.settings.steps:,}", LIGHT, font(34))
-    count = len(film.measured.labels)
-    said = f"{snapshot.accuracy:.1%} of {count:,} {film.measured_on} digits read right"
+    count = len(film.evaluated.labels)
+    said = f"{snapshot.accuracy:.1%} of {count:,} {film.evaluated_on} digits read right"
     words.text((1232, 42), said, AMBER, font(22), anchor="ra")
 
     y = _kernels(page, snapshot, film.settings.network)
@@ -78,11 +78,11 @@ def _kernels(page: Image.Image, snapshot: Snapshot, kind: str) -> int:
     return 132 + -(-len(snapshot.kernels) // columns) * (side + 6) + 20
 
 
-def _maps(page: Image.Image, film: Film, snapshot: Snapshot, y: int) -> None:
+def _maps(page: Image.Image, film: TrainingFilm, snapshot: Snapshot, y: int) -> None:
     """One digit, and beneath it what each layer makes of it."""
     words = ImageDraw.Draw(page)
     words.text((48, y), f"a {SHOWN}, and what the layers make of it", DIM, font(15))
-    digit = film.chosen.images[SHOWN, 0].float() / 255
+    digit = film.examples.images[SHOWN, 0].float() / 255
     page.paste(as_image(digit[None]).resize((48, 48), Image.Resampling.NEAREST), (48, y + 26))
     y += 84
     for name, maps in snapshot.maps.items():
@@ -103,14 +103,14 @@ def _maps(page: Image.Image, film: Film, snapshot: Snapshot, y: int) -> None:
         y += 22 + rows * (high + 6)
 
 
-def _dial(page: Image.Image, film: Film, snapshot: Snapshot) -> None:
+def _dial(page: Image.Image, film: TrainingFilm, snapshot: Snapshot) -> None:
     """1,000 test digits, each a numeral where the ten answers pull it; a misread one is blue."""
     words = ImageDraw.Draw(page)
     x, y = _MAP
     words.text((x, 104), "1,000 test digits, pulled to the ten answers", DIM, font(15), anchor="ma")
     r = _MAP_RADIUS
     words.ellipse((x - r, y - r, x + r, y + r), outline=SHADE)
-    for digit, (across, up) in enumerate(corners().tolist()):
+    for digit, (across, up) in enumerate(class_corners().tolist()):
         at = (x + across * (r + 20), y - up * (r + 20))
         words.text(at, str(digit), AMBER if digit == SHOWN else LIGHT, font(20), anchor="mm")
     labels, answers = film.mapped.labels.tolist(), snapshot.answers.tolist()

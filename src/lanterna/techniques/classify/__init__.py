@@ -1,1 +1,1 @@
-"""What is in a picture, in a network's own classes."""
+"""Classifying pictures into a network's classes."""

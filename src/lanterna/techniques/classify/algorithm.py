@@ -1,4 +1,4 @@
-"""Classifying: what is in a picture, in a network's own classes, one picture or thousands."""
+"""Classify one picture or thousands into a network's classes."""
 
 from __future__ import annotations
 
@@ -23,26 +23,28 @@ if TYPE_CHECKING:
     from lanterna.networks.network import InputSpec, Network
 
 BATCH = 16
-"""Pictures that go through the network together: more fill the memory and are no faster on a CPU."""
+"""Batch size: larger batches need more memory and are no faster on a CPU."""
 
 LONGEST = 1024
-"""The longest side at which a photograph is decoded: several times what any of the networks looks at."""
+"""The longest side at which a photograph is decoded: several times any network's input size."""
 
 
 class Classify(Settings):
-    """Say what is in a picture."""
+    """Classify pictures."""
 
     verb: ClassVar[str] = "classify"
 
     network: str = Field(
-        default="efficientnet-lite0", min_length=1, description="Which network answers, or module:function."
+        default="efficientnet-lite0",
+        min_length=1,
+        description="Which network to classify with, or module:function.",
     )
-    top: int = Field(default=5, ge=1, le=1000, description="How many answers to give, the likeliest first.")
+    top: int = Field(default=5, ge=1, le=1000, description="How many classes to show, the most likely first.")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One class, by its index and name, and how likely the network holds it."""
+    """One class, by index and name, and its probability."""
 
     index: int
     name: str
@@ -50,8 +52,8 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Classified:
-    """What was given, and the answers, the likeliest first; or no answers and the error of a bad picture."""
+class Classification:
+    """A source's answers, most likely first; if it could not be opened, no answers and the error."""
 
     source: Source | Tensor
     answers: tuple[Answer, ...]
@@ -64,47 +66,45 @@ def classify(
     *,
     network: Network | None = None,
     device: str = "auto",
-) -> Iterator[Classified]:
-    """Yield the answers for each source, in order, as they come.
+) -> Iterator[Classification]:
+    """Classify each source, yielding the answers in order.
 
-    A source is a picture file (path, bytes, stream) or a picture `(3, H, W)` in [0, 1]. `network` is used
-    where given, else the one that the settings name. While one batch is computed, the next is decoded. A
-    picture that cannot be opened comes back with its error, and the others go on.
+    A source is a picture file (path, bytes, stream) or a picture `(3, H, W)` in [0, 1]. By default the
+    network named in the settings is used. The next batch is decoded while the current one is computed. If a
+    picture cannot be opened, its result carries the error, and the others are not affected.
 
-    Errors: `UsageError` for a network with no classes, `MissingError` for one that is not here.
+    Errors: `UsageError` if the network has no classes, `MissingError` if it is not on this machine.
     """
     settings = settings or Classify()
     if network is None:
         network = open_network(settings.network, device=device)
         for parameter in network.parameters():
-            if parameter.dim() == 4:  # the order in which convolutions run fastest
+            if parameter.dim() == 4:  # convolutions are fastest in this memory format
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     if not network.classes:
         raise UsageError(f"{network.name} has no classes to answer with: try efficientnet-lite0")
-    return _answers(iter(sources), settings, network)
+    return _classify_batches(iter(sources), settings, network)
 
 
-def _answers(
+def _classify_batches(
     sources: Iterator[Source | Tensor], settings: Classify, network: Network
-) -> Iterator[Classified]:
-    with ThreadPoolExecutor(1) as decoder:
-        coming = decoder.submit(_decode, list(islice(sources, BATCH)), network.input_spec)
-        while decoded := coming.result():
-            coming = decoder.submit(_decode, list(islice(sources, BATCH)), network.input_spec)
-            good = [picture for _, picture in decoded if isinstance(picture, Tensor)]
-            rows = iter(_probabilities(network, good) if good else ())
+) -> Iterator[Classification]:
+    with ThreadPoolExecutor(1) as executor:
+        next_batch = executor.submit(_decode, list(islice(sources, BATCH)), network.input_spec)
+        while decoded := next_batch.result():
+            next_batch = executor.submit(_decode, list(islice(sources, BATCH)), network.input_spec)
+            opened = [picture for _, picture in decoded if isinstance(picture, Tensor)]
+            probabilities = iter(_probabilities(network, opened) if opened else ())
             for source, picture in decoded:
                 if isinstance(picture, LanternaError):
-                    yield Classified(source, (), picture)
+                    yield Classification(source, (), picture)
                 else:
-                    likeliest = next(rows).topk(min(settings.top, len(network.classes)))
-                    yield Classified(
+                    top = next(probabilities).topk(min(settings.top, len(network.classes)))
+                    yield Classification(
                         source,
                         tuple(
                             Answer(index, network.classes[index], value)
-                            for value, index in zip(
-                                likeliest.values.tolist(), likeliest.indices.tolist(), strict=True
-                            )
+                            for value, index in zip(top.values.tolist(), top.indices.tolist(), strict=True)
                         ),
                     )
 
@@ -112,7 +112,7 @@ def _answers(
 def _decode(
     sources: list[Source | Tensor], spec: InputSpec
 ) -> list[tuple[Source | Tensor, Tensor | LanternaError]]:
-    """Each picture as the network wants to see it, or why it cannot be opened."""
+    """Preprocess each picture, or return the error if it cannot be opened."""
     decoded: list[tuple[Source | Tensor, Tensor | LanternaError]] = []
     for source in sources:
         try:
@@ -125,7 +125,7 @@ def _decode(
 
 @torch.inference_mode()
 def _probabilities(network: Network, pictures: list[Tensor]) -> Tensor:
-    """`(N, classes)` probabilities of N pictures that are as the network wants them."""
+    """Return the probabilities `(N, classes)` of N preprocessed pictures."""
     device = next(network.parameters()).device
     images = torch.stack(pictures).to(device, memory_format=torch.channels_last)
     logits: Tensor = network(images)  # (N, classes)

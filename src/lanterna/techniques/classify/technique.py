@@ -1,4 +1,4 @@
-"""Classifying, declared: many pictures go through the network together, and each has its own answers."""
+"""The technique `classify`: classify pictures in batches, with answers for each."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lanterna.errors import one_line
-from lanterna.techniques.classify.algorithm import Classified, Classify, classify
+from lanterna.techniques.classify.algorithm import Classification, Classify, classify
 from lanterna.techniques.technique import Frame, Input, Output, Report, Technique, Work
 
 if TYPE_CHECKING:
     from lanterna.techniques.execute import Job
     from lanterna.techniques.technique import Frames
 
-_BAR = 24  # letters of a bar that stands for 100 %
+_BAR = 24  # width of a bar of 100 %, in characters
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifyFrame(Frame):
-    """A picture that was looked at, and the answers."""
+    """One classified picture."""
 
-    found: Classified
+    result: Classification
 
 
 def _classify(job: Job) -> Work:
@@ -28,21 +28,21 @@ def _classify(job: Job) -> Work:
     answers = classify(sources, job.settings, network=job.network)
 
     def frames() -> Frames:
-        for number, found in enumerate(answers, 1):
-            yield ClassifyFrame(number, len(sources), found=found)
+        for number, result in enumerate(answers, 1):
+            yield ClassifyFrame(number, len(sources), result=result)
 
     def report(frame: ClassifyFrame) -> Report:
-        if frame.found.error is not None:
-            raise frame.found.error
+        if frame.result.error is not None:
+            raise frame.result.error
         name = job.called("picture", frame.step - 1)
         answers = [
             {"index": answer.index, "class": answer.name, "probability": round(answer.probability, 5)}
-            for answer in frame.found.answers
+            for answer in frame.result.answers
         ]
         lines = [
             f"  {answer.probability:6.1%}  {'█' * max(1, round(answer.probability * _BAR)):<{_BAR}}  "
             f"{one_line(answer.name)}"
-            for answer in frame.found.answers
+            for answer in frame.result.answers
         ]
         return Report({"photo": name, "answers": answers}, [one_line(name), *lines])
 
@@ -50,10 +50,10 @@ def _classify(job: Job) -> Work:
 
 
 CLASSIFY = Technique(
-    name="classify", title="Classify", help="What is in a picture, the likeliest first.",
-    manual="""Say what is in photographs: the likeliest classes, and how likely.
+    name="classify", title="Classify", help="Classify pictures, the most likely class first.",
+    manual="""Classify photographs: show the most likely classes and their probabilities.
 
-    A folder is classified as a whole; a picture in it that cannot be read is named, and the rest is done.
+    For a folder, all its pictures are classified; those that cannot be read are reported and skipped.
     """,
     settings=Classify, run=_classify, output=Output.WORDS,
     inputs=(Input("picture", "photographs or folders of them", required=True, many=True),),

@@ -318,7 +318,7 @@ class _Training:
             begin, end = index * self.batch, (index + 1) * self.batch
         pixels = self.pixels
         indices = pixels.indices(self.pixel_order[begin:end])
-        inputs = self.network.inputs(pixels.positions(indices).to(self.device))
+        inputs = self.network.encode(pixels.positions(indices).to(self.device))
         which = pixels.which(indices)
         colours = pixels.colours_at(indices).to(self.device)
         if self.settings.white != 1:

@@ -1,1 +1,1 @@
-"""Handwritten digits on a page, read."""
+"""Reading handwritten digits on a page."""

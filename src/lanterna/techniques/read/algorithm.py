@@ -1,8 +1,8 @@
-"""Reading handwriting: a page, photographed or drawn, to its digits in reading order.
+"""Reading handwriting: from a photographed or drawn page to its digits in reading order.
 
-The page is cleaned and cut into pieces by `lanterna.images.ink`, each piece is made to look as the training
-digits do, and the network reads it. Where two digits touch or one is in pieces, the network's own judgement
-decides between the ways to cut or join.
+`lanterna.images.ink` cleans the page and segments it, each segment is normalised to look like the training
+digits, and the network reads it. If digits may touch or be broken, the network's scores decide where to cut
+or join.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from lanterna.images.decoding import open_image
 from lanterna.images.digits import mnist
 from lanterna.images.ink import WORKING_SIZE, Page, find_drawing, find_ink
 from lanterna.images.normalise import Normalised, normalise
-from lanterna.techniques.read.choosing import choose_pieces, digit_page_odds
-from lanterna.techniques.read.scorer import Scorer, scorer_of
+from lanterna.techniques.read.refinement import digit_probability, refine_segments
+from lanterna.techniques.read.scorer import Scorer, scorer_for
 from lanterna.techniques.technique import Settings
 from lanterna.techniques.train.technique import open_or_train
 
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 _ORIENTATION = 274  # the EXIF tag
 _DOUBTFUL = 0.6
-_SLIM = 0.7  # times as wide as high: what is less is one digit and not cut
-_WIDE = 0.9  # on a pad: a digit that is not finished yet reads badly, and is no two digits for that
+_MAX_ASPECT = 0.7  # width divided by height up to which a segment is one digit and not cut
+_MAX_ASPECT_ON_PAD = 0.9  # higher, because an unfinished digit scores badly without being two digits
 
 
 class Read(Settings):
@@ -47,24 +47,26 @@ class Read(Settings):
 
     verb: ClassVar[str] = "read"
 
-    network: str = Field(default="conv", min_length=1, description="Which trained network reads.")
+    network: str = Field(default="conv", min_length=1, description="Which trained network to read with.")
     surface: Literal["page", "pad"] = Field(
         default="page",
-        description="page, on which ink is told from paper, or pad: light ink on black, as a pad gives it.",
+        description="page: ink on paper; pad: light ink on a black drawing pad.",
     )
-    cut: bool = Field(default=True, description="Cut digits that touch apart.")
+    cut: bool = Field(default=True, description="Whether to cut touching digits apart.")
     nearest: int = Field(
         default=0,
         ge=0,
         le=100,
-        description="How many of the nearest training digits to give with each reading.",
+        description="How many of the nearest training digits to report for each reading.",
     )
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A training digit that the network sees as much the same: its place among the 50,000, its label, its
-    distance in the network's last features, and its picture `(1, 28, 28)`.
+    """A training digit similar to the one read.
+
+    `index` is its index among the 50,000 training digits, `distance` its distance in the space of the
+    network's last features, and `image` its picture `(1, 28, 28)`.
     """
 
     index: int
@@ -77,9 +79,10 @@ class Neighbour:
 class Reading:
     """One digit that was read.
 
-    `probabilities` are the network's for 0 to 9, calibrated, if it is a digit at all; `confidence` is the
-    chance that it is a digit and read right; `box` is x0, y0, x1, y1 in pixels of the picture given; `image`
-    `(1, 28, 28)` is what the network saw. `why` holds the nearest training digits where they were asked for.
+    `probabilities` are the network's calibrated probabilities of 0 to 9, assuming that it is a digit.
+    `confidence` is the probability that it is a digit and read correctly. `box` is x0, y0, x1, y1 in pixels
+    of the given picture. `image` `(1, 28, 28)` is the network's input. `neighbours` are the nearest training
+    digits, if requested.
     """
 
     digit: int
@@ -89,28 +92,28 @@ class Reading:
     row: int
     image: Tensor
     note: str = ""
-    why: tuple[Neighbour, ...] = ()
+    neighbours: tuple[Neighbour, ...] = ()
 
     @property
     def runner_up(self) -> int:
-        """The second likeliest digit."""
+        """The second most likely digit."""
         return sorted(range(10), key=lambda digit: -self.probabilities[digit])[1]
 
     @property
     def doubtful(self) -> bool:
-        """Whether it is better looked at by a person."""
+        """Whether a person should check it."""
         return self.confidence < _DOUBTFUL
 
 
 @dataclass(frozen=True)
 class ReadPage(Sequence[Reading]):
-    """The digits of one page in reading order; `notes` in words; and every step that led to them."""
+    """The digits of one page in reading order, with `notes` for the user and all intermediate results."""
 
     readings: tuple[Reading, ...]
     notes: tuple[str, ...]
     page: Page
     segments: tuple[Segment, ...]
-    seen: Normalised
+    normalised: Normalised
     size: tuple[int, int] = field(default=(0, 0))
 
     @overload
@@ -118,7 +121,7 @@ class ReadPage(Sequence[Reading]):
     @overload
     def __getitem__(self, index: slice) -> Sequence[Reading]: ...
     def __getitem__(self, index: int | slice) -> Reading | Sequence[Reading]:
-        """One reading, or several."""
+        """Return one reading, or several."""
         return self.readings[index]
 
     def __len__(self) -> int:
@@ -126,13 +129,13 @@ class ReadPage(Sequence[Reading]):
 
     @property
     def rows(self) -> list[list[Reading]]:
-        """The readings row by row."""
+        """The readings, by row."""
         last = self.readings[-1].row + 1 if self.readings else 0
         return [[reading for reading in self.readings if reading.row == row] for row in range(last)]
 
     @property
     def text(self) -> str:
-        """The page as written: a line for each row, a question mark after a doubtful digit."""
+        """The digits as text: a line for each row, a question mark after each doubtful digit."""
         return "\n".join("".join(f"{r.digit}{'?' if r.doubtful else ''}" for r in row) for row in self.rows)
 
 
@@ -146,52 +149,52 @@ def read(
 ) -> ReadPage:
     """Read the digits on a page.
 
-    `source` is a picture file (path, bytes, stream) or a picture `(3, H, W)` in [0, 1]. `network` is used
-    where given, else the trained network that the settings name; where none was trained yet, the fast one is
-    trained first, which takes seconds; `watch` is called with each frame of that.
+    `source` is a picture file (path, bytes, stream) or a picture `(3, H, W)` in [0, 1]. By default the
+    network named in the settings is used. If it is `conv` or `dense` and does not exist yet, it is trained
+    first, which takes seconds; `watch` is called with each frame of that training.
 
-    Errors: `UsageError` where the picture cannot be read; `MissingError` where the network cannot be had.
+    Errors: `UsageError` if the picture cannot be read; `MissingError` if the network does not exist.
     """
     settings = settings or Read()
-    picture, size = _picture(source)
+    picture, size = _load_picture(source)
     if network is None:
         network = open_or_train(settings.network, device=device, watch=watch)
     check_reads_digits(network)
-    judge = scorer_of(network.eval())
+    scorer = scorer_for(network.eval())
     pad = settings.surface == "pad"
     page = find_drawing(picture, size) if pad else find_ink(picture, size)
-    least = (_WIDE if pad else _SLIM) if settings.cut else math.inf
-    segments = choose_pieces(page.segments, judge, least)
-    seen = normalise([torch.from_numpy(segment.ink) for segment in segments])
-    judged = judge(seen.images)
-    best = judged.probabilities.max(1)
-    odds = digit_page_odds(segments, best.values * judged.likeness)
-    confidence = best.values * judged.likeness * odds
-    neighbours = _neighbours(judge, judged.features, settings.nearest)
+    max_aspect = (_MAX_ASPECT_ON_PAD if pad else _MAX_ASPECT) if settings.cut else math.inf
+    segments = refine_segments(page.segments, scorer, max_aspect)
+    normalised = normalise([torch.from_numpy(segment.ink) for segment in segments])
+    scores = scorer(normalised.images)
+    best = scores.probabilities.max(1)
+    page_probability = digit_probability(segments, best.values * scores.similarity)
+    confidence = best.values * scores.similarity * page_probability
+    neighbours = _neighbours(scorer, scores.features, settings.nearest)
     readings = tuple(
         Reading(
             digit=int(best.indices[n]),
-            probabilities=tuple(judged.probabilities[n].tolist()),
+            probabilities=tuple(scores.probabilities[n].tolist()),
             confidence=float(confidence[n]),
-            box=_within(page.place(segment), size),
+            box=_clip(page.place(segment), size),
             row=segment.row,
-            image=seen.images[n],
+            image=normalised.images[n],
             note=segment.note,
-            why=neighbours[n],
+            neighbours=neighbours[n],
         )
         for n, segment in enumerate(segments)
     )
-    return ReadPage(readings, tuple(_notes(readings)), page, tuple(segments), seen, size)
+    return ReadPage(readings, tuple(_notes(readings)), page, tuple(segments), normalised, size)
 
 
 def check_reads_digits(network: Network) -> None:
-    """Errors: `UsageError` for a network that names photographs."""
+    """Raise UsageError if the network classifies photographs."""
     if network.input_spec.channels != 1:
-        raise UsageError(f"{network.name} names photographs and reads no digits: use conv or dense")
+        raise UsageError(f"{network.name} classifies photographs and cannot read digits: use conv or dense")
 
 
-def _picture(source: Source | Tensor) -> tuple[Tensor, tuple[int, int]]:
-    """A picture at working size, and the width and height of the original."""
+def _load_picture(source: Source | Tensor) -> tuple[Tensor, tuple[int, int]]:
+    """Open a picture at working size, and return it with the width and height of the original."""
     if isinstance(source, Tensor):
         if source.dim() != 3 or source.shape[0] != 3 or 0 in source.shape:
             raise UsageError(f"a picture has the shape (3, height, width), got {tuple(source.shape)}")
@@ -201,29 +204,27 @@ def _picture(source: Source | Tensor) -> tuple[Tensor, tuple[int, int]]:
     with open_image(source) as file:
         width, height = file.size
         try:
-            on_its_side = file.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+            rotated = file.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
         except Exception:
-            on_its_side = False  # broken EXIF is ignored, as it is where the picture is opened
-    return open_picture(source, longest=WORKING_SIZE), (height, width) if on_its_side else (width, height)
+            rotated = False  # broken EXIF is ignored, as in open_picture
+    return open_picture(source, longest=WORKING_SIZE), (height, width) if rotated else (width, height)
 
 
-def _neighbours(judge: Scorer, features: Tensor, count: int) -> list[tuple[Neighbour, ...]]:
+def _neighbours(scorer: Scorer, features: Tensor, count: int) -> list[tuple[Neighbour, ...]]:
     if not count or not len(features):
         return [()] * len(features)
-    indices, distances = judge.nearest(features, count)
+    indices, distances = scorer.nearest(features, count)
     training = mnist("train")
     return [
         tuple(
             Neighbour(i, int(training.labels[i]), d, training.images[i].float() / 255)
-            for i, d in zip(row.tolist(), far.tolist(), strict=True)
+            for i, d in zip(row.tolist(), distances_of_row.tolist(), strict=True)
         )
-        for row, far in zip(indices, distances, strict=True)
+        for row, distances_of_row in zip(indices, distances, strict=True)
     ]
 
 
-def _within(
-    box: tuple[float, float, float, float], size: tuple[int, int]
-) -> tuple[float, float, float, float]:
+def _clip(box: tuple[float, float, float, float], size: tuple[int, int]) -> tuple[float, float, float, float]:
     x0, y0, x1, y1 = box
     width, height = size
     return max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height))
@@ -235,11 +236,9 @@ def _notes(readings: Sequence[Reading]) -> list[str]:
     doubtful = sum(reading.doubtful for reading in readings)
     notes = []
     if doubtful > 0.5 * len(readings):
-        notes.append(
-            "these may not be digits: most of what was found does not look like the digits of training"
-        )
+        notes.append("these may not be digits: most of them do not look like the training digits")
     elif doubtful:
         notes.append(f"{doubtful} of {len(readings)} readings are doubtful")
     if touching := sum(reading.note == "touching" for reading in readings):
-        notes.append(f"{touching} digits touch another: where to cut them apart is a guess")
+        notes.append(f"{touching} digits were touching others: they may have been cut in the wrong place")
     return notes

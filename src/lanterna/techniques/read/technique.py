@@ -1,4 +1,4 @@
-"""Reading a page, declared."""
+"""The technique `read`: read the handwritten digits on a page."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from lanterna.techniques.execute import Job
     from lanterna.techniques.technique import Frames
 
-Made = Literal["page", "steps"]
-_NEAREST = 5  # training digits that --why asks for
+DrawnOutput = Literal["page", "steps"]
+_NEAREST = 5  # training digits reported with --why
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +29,12 @@ class ReadFrame(Frame):
     page: ReadPage
 
 
-def draw(page: ReadPage, made: Made) -> Tensor:
-    """The page with boxes and readings, or the steps that led to them, `(3, H, W)`."""
+def draw(page: ReadPage, output: DrawnOutput) -> Tensor:
+    """Draw the page with boxes and readings, or the processing steps, `(3, H, W)`."""
     marks = [Mark(r.digit, r.confidence, r.box, r.doubtful) for r in page]
-    if made == "page":
+    if output == "page":
         return draw_marks(page.page.picture, marks, page.size)
-    return draw_steps(page.page, page.segments, page.seen, marks)
+    return draw_steps(page.page, page.segments, page.normalised, marks)
 
 
 def _read(job: Job) -> Work:
@@ -53,12 +53,12 @@ def _read(job: Job) -> Work:
         yield Result(draw(frame.page, "steps"), "steps")
 
     def report(frame: ReadFrame) -> Report:
-        return _report(job.called("picture"), frame.page, why=job.settings.nearest > 0)
+        return _report(job.called("picture"), frame.page, show_neighbours=job.settings.nearest > 0)
 
     return Work(frames(), results, lambda frame: draw(frame.page, "page"), report=report)
 
 
-def _report(name: str, page: ReadPage, *, why: bool) -> Report:
+def _report(name: str, page: ReadPage, *, show_neighbours: bool) -> Report:
     digits = []
     lines = page.text.splitlines()
     for number, reading in enumerate(page, 1):
@@ -71,16 +71,17 @@ def _report(name: str, page: ReadPage, *, why: bool) -> Report:
         }
         if reading.note:
             digit["note"] = reading.note
-        if why:
+        if show_neighbours:
             second = reading.runner_up
             digit["runner_up"] = second
             digit["nearest"] = [
-                {"index": n.index, "label": n.label, "distance": round(n.distance, 3)} for n in reading.why
+                {"index": n.index, "label": n.label, "distance": round(n.distance, 3)}
+                for n in reading.neighbours
             ]
             lines.append(
                 f"{number:3}  {reading.digit}  {reading.confidence:4.0%} sure; else {second} "
                 f"({reading.probabilities[second]:.1%}); nearest training digits: "
-                f"{' '.join(str(n.label) for n in reading.why)}"
+                f"{' '.join(str(n.label) for n in reading.neighbours)}"
             )
         digits.append(digit)
     width, height = page.size
@@ -92,16 +93,16 @@ def _report(name: str, page: ReadPage, *, why: bool) -> Report:
 
 
 READ = Technique(
-    name="read", title="Read", help="A page with what was read on it, and every step that led there.",
+    name="read", title="Read", help="Read the handwritten digits on a page.",
     manual="""Read the handwritten digits on a page, drawn or photographed.
 
-    Finds every digit and reads it in reading order, a line for each row; a question mark follows a doubtful
-    one. `-o` draws the page with its readings, `--steps` a picture of each clean-up step. If nothing has been
-    trained yet, the fast network is trained first.
+    Digits are printed in reading order, a line for each row, with a question mark after doubtful ones.
+    `-o` saves a picture of the page with its readings, `--steps` one of every processing step. If no
+    network has been trained yet, one is trained first, in seconds.
     """,
     settings=Read, run=_read, inputs=(Input("picture", "the page to read", required=True),),
     output=Output.WORDS, outputs=("page", "steps"), shown_first=("network",), hidden=("seed", "nearest"),
-    switches={"why": ("Say the runner-up and the nearest training digits.", {"nearest": _NEAREST})},
+    switches={"why": ("Show each digit's runner-up and nearest training digits.", {"nearest": _NEAREST})},
     items=lambda _: ("mnist",),
 )  # fmt: skip
 

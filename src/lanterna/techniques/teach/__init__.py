@@ -1,1 +1,1 @@
-"""Networks taught classes of one's own."""
+"""Teaching networks your own classes."""

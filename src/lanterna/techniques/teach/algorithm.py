@@ -1,10 +1,9 @@
-"""Teaching a network your own classes, top to bottom: look at all pictures once, learn a last layer, test it.
+"""Transfer learning, top to bottom: extract features, fit a new last layer, optionally fine-tune, test.
 
-A network that can name a thousand things has learned, before its last layer, 1,280 features that serve for
-many others (Donahue et al. 2014, "DeCAF"). So a picture's features are computed once, and a last layer of
-your own classes is learned on them in seconds (`linear_probe.py`). Where that is not enough the last blocks
-can learn as well, from there on (Yosinski et al. 2014, "How transferable are features in deep neural
-networks?").
+A network trained to classify a thousand things computes, before its last layer, 1,280 features that are
+useful for many others (Donahue et al. 2014, "DeCAF"). Each picture's features are computed once, and a last
+layer for your own classes is fitted to them in seconds (`linear_probe.py`). If that is not enough, the last
+blocks can be fine-tuned too (Yosinski et al. 2014, "How transferable are features in deep neural networks?").
 """
 
 from __future__ import annotations
@@ -28,18 +27,18 @@ from lanterna.networks.inference import optimize_for_inference
 from lanterna.networks.taught import with_classes
 from lanterna.techniques.checkpoint import Checkpointer
 from lanterna.techniques.classify.algorithm import BATCH
-from lanterna.techniques.evaluation import Judged, judged
-from lanterna.techniques.teach.feature_cache import Features, look_at_all, stacked
+from lanterna.techniques.evaluation import Predictions, collect_predictions
+from lanterna.techniques.teach.feature_cache import FeatureCache, extract_features, stack
 from lanterna.techniques.teach.linear_probe import (
     CHUNK,
     Head,
+    balanced_weights,
     choose_strength,
-    even_weights,
     fit,
-    threads_for,
+    limit_threads,
 )
-from lanterna.techniques.teach.prefetch import decoded, workers_for
-from lanterna.techniques.teach.results import LeftOut, Results, results_of
+from lanterna.techniques.teach.prefetch import decode, worker_count
+from lanterna.techniques.teach.results import LeftOut, Results, summarise
 from lanterna.techniques.teach.settings import Teach
 from lanterna.techniques.technique import Frame
 
@@ -51,34 +50,36 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lanterna.images.folders import PictureFolder
-    from lanterna.techniques.teach.feature_cache import Looked
+    from lanterna.techniques.teach.feature_cache import ExtractionProgress
 
-Doing = Literal["looking", "learning", "fine-tuning", "testing", "done"]
+Phase = Literal["extracting features", "training", "fine-tuning", "testing", "done"]
 
-_SAMPLE = 5_000  # pictures, at most, that the strength is chosen on
-_WARM_UP = 0.1  # share of the steps of fine-tuning in which the learning rate rises
-_SMOOTHING = 0.1  # of labels in fine-tuning: a few pictures seen often would make the network too sure
-_SMALLEST_CROP = 0.85  # share of a picture's side that fine-tuning sees of it, at least
+_MAX_SAMPLE = 5_000  # pictures that the strength of the penalty is chosen on
+_WARM_UP = 0.1  # share of the fine-tuning steps in which the learning rate rises
+_SMOOTHING = 0.1  # label smoothing in fine-tuning: few pictures, often repeated, make a network overconfident
+_MIN_CROP = 0.85  # minimum side of a random crop, as a share of the picture's side
 
 
 @dataclass(frozen=True, kw_only=True)
 class TeachFrame(Frame):
-    """How far teaching has come, and with what. The last frame has the `network` and its `results`.
+    """Progress of teaching. The last frame has the `network` and its `results`.
 
-    `step` counts pictures looked at, then steps of fine-tuning. `numbers`, where they are known: `computed`
-    (pictures the network had to look at, the others were known from before), `pictures_a_second`,
-    `seconds_left`, `loss`, and `accuracy` on the held-out pictures.
+    `step` counts pictures while features are extracted, then fine-tuning steps. `numbers`, depending on the
+    phase: `computed` (pictures whose features were not in the cache), `pictures_a_second`, `seconds_left`,
+    `loss`, and `accuracy` on the test pictures.
     """
 
-    doing: Doing
+    phase: Phase
     network: Network | None = None
     results: Results | None = None
 
 
 @dataclass(frozen=True)
-class Usable:
-    """The pictures that can be used: `rows`, their places among the gathered files, `keys` uint8 `(N, 32)`
-    the files' sha256, `labels` int64 `(N,)`; and what was left out.
+class UsablePictures:
+    """The pictures to train and test with, and those left out.
+
+    `rows` `(N,)` are their indices among the gathered files, `keys` uint8 `(N, 32)` the files' sha256 and
+    `labels` int64 `(N,)` their classes.
     """
 
     rows: NDArray[np.int64]
@@ -98,152 +99,159 @@ def teach(
     checkpoint: Path | None = None,
     resume: bool = False,
 ) -> Generator[TeachFrame, None, None]:
-    """Teach a network the classes of `gathered` (`images.folders.gather`), yielding a frame every so often.
+    """Teach a network the classes of `gathered` (`images.folders.gather`), yielding frames of progress.
 
-    `network` is used where given, else the one that the settings name; it is not changed. `name` is what the
-    taught one is called. `workers` are the processes that decode, as many as pay if None. What was looked at
-    is kept, so a second call goes on where a first was stopped. Fine-tuning keeps its state at `checkpoint`,
-    and goes on from there with `resume`.
+    The base network is `network`, or the one named in the settings; it is not changed. The new network is
+    called `name`. `workers` is the number of processes that decode pictures; by default it depends on the
+    number of pictures. Features are cached, so a second call continues where an interrupted one stopped.
+    Fine-tuning saves its state at `checkpoint` and, with `resume`, continues from there.
 
-    Errors: `UsageError` where a class has too few pictures that can be read; `MissingError` where the network
-    is not here; those of `techniques.checkpoint`.
+    Errors: `UsageError` if a class has too few readable pictures; `MissingError` if the network is not on
+    this machine; those of `techniques.checkpoint`.
     """
     settings = settings or Teach()
     base = network or open_network(settings.network, device=device)
     reuse_memory()
-    features = Features(base)
-    workers = workers_for(len(gathered.files), workers)
-    total, begun = len(gathered.files), time.perf_counter()
-    for looked in look_at_all(gathered, base, features, workers=workers):
-        speed = looked.done / (time.perf_counter() - begun)
+    features = FeatureCache(base)
+    workers = worker_count(len(gathered.files), workers)
+    total, start = len(gathered.files), time.perf_counter()
+    for progress in extract_features(gathered, base, features, workers=workers):
+        speed = progress.done / (time.perf_counter() - start)
         numbers = {
-            "computed": float(looked.computed),
+            "computed": float(progress.computed),
             "pictures_a_second": speed,
-            "seconds_left": (total - looked.done) / speed,
+            "seconds_left": (total - progress.done) / speed,
         }
-        yield TeachFrame(looked.done, total, numbers, doing="looking")
+        yield TeachFrame(progress.done, total, numbers, phase="extracting features")
 
-    usable = usable_of(gathered, looked)
+    usable = select_usable(gathered, progress)
     train, test = split(usable, settings)
     counts = torch.bincount(usable.labels[train], minlength=len(gathered.classes)).tolist()
-    class_weights = even_weights(counts) if settings.balance else torch.ones(len(counts))
-    places = features.keys.find(usable.keys)
-    if (places < 0).any():
-        raise LanternaError(f"features in {features.folder} were taken away meanwhile: try once more")
-    yield TeachFrame(total, total, numbers, doing="learning")
-    with threads_for(len(train) * features.width * len(counts)):
-        head, strength = learn(features, places[train], usable.labels[train], class_weights, settings)
-    device_used = base.get_buffer("mean").device
+    class_weights = balanced_weights(counts) if settings.balance else torch.ones(len(counts))
+    positions = features.keys.find(usable.keys)
+    if (positions < 0).any():
+        raise LanternaError(f"features in {features.folder} were deleted in the meantime: try again")
+    yield TeachFrame(total, total, numbers, phase="training")
+    with limit_threads(len(train) * features.width * len(counts)):
+        head, strength = fit_head(features, positions[train], usable.labels[train], class_weights, settings)
+    base_device = base.get_buffer("mean").device
     taught = with_classes(
-        base, name, gathered.classes, head.weight.to(device_used), head.bias.to(device_used)
+        base, name, gathered.classes, head.weight.to(base_device), head.bias.to(base_device)
     )
 
     labels = usable.labels[test]
-    found = judged(
-        (head.logits(features.rows(places[test[part]])), usable.labels[test[part]])
+    predictions = collect_predictions(
+        (head.logits(features.rows(positions[test[part]])), usable.labels[test[part]])
         for part in _spans(len(test), CHUNK)
     )
-    before = None
+    accuracy_before = None
     if settings.fine_tune:
-        before = float((found.answers == labels).double().mean())
-        tuning = Tuning(taught, gathered, usable, train, class_weights, settings, workers)
-        steps = total + tuning.steps
-        for step, loss in tuning.run(checkpoint, resume=resume):
-            numbers = {"loss": loss, "accuracy_before": before}
-            yield TeachFrame(total + step, steps, numbers, doing="fine-tuning")
-        taught = tuning.network
-        yield TeachFrame(steps, steps, numbers, doing="testing")
-        found, test = judge(taught, gathered, usable, test, workers)
+        accuracy_before = float((predictions.classes == labels).double().mean())
+        fine_tuning = FineTuning(taught, gathered, usable, train, class_weights, settings, workers)
+        steps = total + fine_tuning.steps
+        for step, loss in fine_tuning.run(checkpoint, resume=resume):
+            numbers = {"loss": loss, "accuracy_before": accuracy_before}
+            yield TeachFrame(total + step, steps, numbers, phase="fine-tuning")
+        taught = fine_tuning.network
+        yield TeachFrame(steps, steps, numbers, phase="testing")
+        predictions, test = evaluate(taught, gathered, usable, test, workers)
         total = steps
-    results = results_of(
-        found,
+    results = summarise(
+        predictions,
         usable.labels[test],
         [gathered.files[row] for row in usable.rows[test]],
         counts,
         classes=gathered.classes,
         strength=strength,
         left_out=usable.left_out,
-        before_tuning=before,
+        accuracy_before_tuning=accuracy_before,
     )
     numbers = {**numbers, "accuracy": results.accuracy}
-    yield TeachFrame(total, total, numbers, doing="done", network=taught, results=results)
+    yield TeachFrame(total, total, numbers, phase="done", network=taught, results=results)
 
 
-def usable_of(gathered: PictureFolder, looked: Looked) -> Usable:
-    """The pictures that can be used: readable, one of each within a class, and none that is in two classes.
+def select_usable(gathered: PictureFolder, progress: ExtractionProgress) -> UsablePictures:
+    """Select the pictures to use: readable ones, without duplicates and without those in two classes.
 
-    A copy that was both learned from and tested with would make a network look better than it is; the same
-    picture in two classes is no example of either.
+    If copies of a picture were in both the training and the test set, the network would look better than it
+    is. A picture that is in two classes is an example of neither.
 
-    Errors: `UsageError` where a class has fewer than two left.
+    Errors: `UsageError` if a class has fewer than two pictures left.
     """
-    rows = np.nonzero(looked.readable)[0]
-    keys = looked.keys[rows]
+    rows = np.nonzero(progress.readable)[0]
+    keys = progress.keys[rows]
     words = keys.view(np.uint64)  # (n, 4)
-    order = np.lexsort((np.arange(len(rows)), *words.T))  # equal files side by side, in order of their names
-    fresh = np.ones(len(rows), dtype=np.bool_)
-    fresh[1:] = (words[order][1:] != words[order][:-1]).any(1)
-    firsts = np.nonzero(fresh)[0]
+    order = np.lexsort((np.arange(len(rows)), *words.T))  # equal files next to each other, by name
+    is_first = np.ones(len(rows), dtype=np.bool_)  # of each group of equal files
+    is_first[1:] = (words[order][1:] != words[order][:-1]).any(1)
+    firsts = np.nonzero(is_first)[0]
     labels = gathered.labels.numpy()[rows]
     sorted_labels = labels[order]
     lowest, highest = (
-        (each.reduceat(sorted_labels, firsts) for each in (np.minimum, np.maximum))
+        (reduction.reduceat(sorted_labels, firsts) for reduction in (np.minimum, np.maximum))
         if len(rows)
         else (firsts, firsts)
     )
-    agreed = lowest == highest
-    group = np.cumsum(fresh) - 1  # of each in `order`
-    contradictory = np.sort(rows[order[~agreed[group]]])
-    kept = np.sort(order[firsts[agreed]])
+    consistent = lowest == highest
+    group = np.cumsum(is_first) - 1  # for each element of `order`
+    contradictory = np.sort(rows[order[~consistent[group]]])
+    chosen = np.sort(order[firsts[consistent]])
     left_out = LeftOut(
-        tuple(looked.unreadable),
-        twice=len(rows) - len(contradictory) - len(kept),
+        tuple(progress.unreadable),
+        twice=len(rows) - len(contradictory) - len(chosen),
         contradictory=tuple(gathered.files[row] for row in contradictory),
     )
-    found = torch.from_numpy(labels[kept].astype(np.int64))
-    check_counts(gathered.classes, torch.bincount(found, minlength=len(gathered.classes)).tolist())
-    return Usable(rows[kept], keys[kept], found, left_out)
+    chosen_labels = torch.from_numpy(labels[chosen].astype(np.int64))
+    check_counts(gathered.classes, torch.bincount(chosen_labels, minlength=len(gathered.classes)).tolist())
+    return UsablePictures(rows[chosen], keys[chosen], chosen_labels, left_out)
 
 
-def split(usable: Usable, settings: Teach) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Which pictures are learned from and which are held out, as places among the usable ones, in order.
+def split(usable: UsablePictures, settings: Teach) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split the usable pictures into training and test set, as sorted indices.
 
-    Of each class the share `hold_out` is held out, at least one and never all. Which ones goes by the sha256
-    of the seed and the file, so names and order do not matter, and few change when pictures are added.
+    The share `hold_out` of each class goes into the test set, at least one picture and never all. The choice
+    depends on the sha256 of seed and file, so that names and order do not matter, and adding pictures moves
+    few others.
     """
     seed = settings.seed.to_bytes(8, "little")
     test: list[int] = []
     for label in range(int(usable.labels.max()) + 1):
         members = (usable.labels == label).nonzero()[:, 0].tolist()
-        drawn = sorted(members, key=lambda i: hashlib.sha256(seed + usable.keys[i].tobytes()).digest())
-        test += drawn[: min(max(1, round(settings.hold_out * len(members))), len(members) - 1)]
+        shuffled = sorted(members, key=lambda i: hashlib.sha256(seed + usable.keys[i].tobytes()).digest())
+        test += shuffled[: min(max(1, round(settings.hold_out * len(members))), len(members) - 1)]
     held_out = np.zeros(len(usable.rows), dtype=np.bool_)
     held_out[test] = True
     return np.nonzero(~held_out)[0], np.nonzero(held_out)[0]
 
 
-def learn(
-    features: Features, places: NDArray[np.int64], labels: Tensor, class_weights: Tensor, settings: Teach
+def fit_head(
+    features: FeatureCache,
+    positions: NDArray[np.int64],
+    labels: Tensor,
+    class_weights: Tensor,
+    settings: Teach,
 ) -> tuple[Head, float]:
-    """The last layer of these pictures, and how strongly its weights were pulled to zero.
+    """Fit the last layer to the pictures' features; return it with the strength of the L2 penalty.
 
-    The strength is chosen by cross-validation on the pictures learned from, a sample where they are many; the
-    more pictures there are the less is pulled.
+    The strength is chosen by cross-validation on the training pictures. If there are many, it is chosen on a
+    sample and then scaled down in proportion to the number of pictures.
     """
-    classes, count = len(class_weights), len(places)
+    classes, count = len(class_weights), len(positions)
     sample = np.arange(count)
-    if count > _SAMPLE:
-        sample = np.random.default_rng(settings.seed).permutation(count)[:_SAMPLE]
-    some, theirs = features.rows(places[sample]), labels[torch.from_numpy(sample)]
-    strength = choose_strength(some, theirs, class_weights[theirs], classes, settings.seed)
+    if count > _MAX_SAMPLE:
+        sample = np.random.default_rng(settings.seed).permutation(count)[:_MAX_SAMPLE]
+    sample_features, sample_labels = features.rows(positions[sample]), labels[torch.from_numpy(sample)]
+    strength = choose_strength(
+        sample_features, sample_labels, class_weights[sample_labels], classes, settings.seed
+    )
     strength *= len(sample) / count
-    order = np.argsort(places, kind="stable")  # as they lie in the shards, so that each is read once
+    order = np.argsort(positions, kind="stable")  # the order on disk, so that each shard is read once
 
     def chunks() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         for span in _spans(count, CHUNK):
             part = order[span]
-            theirs = labels[torch.from_numpy(part)]
-            yield features.rows(places[part]), theirs, class_weights[theirs]
+            part_labels = labels[torch.from_numpy(part)]
+            yield features.rows(positions[part]), part_labels, class_weights[part_labels]
 
     (head,) = fit(chunks, classes, [strength])
     return head, strength
@@ -253,69 +261,71 @@ def _spans(count: int, size: int) -> Iterator[slice]:
     return (slice(first, min(first + size, count)) for first in range(0, count, size))
 
 
-def judge(
-    network: Network, gathered: PictureFolder, usable: Usable, chosen: NDArray[np.int64], workers: int
-) -> tuple[Judged, NDArray[np.int64]]:
-    """The answers of a network to the chosen pictures, and which of them could still be read."""
-    quick = optimize_for_inference(network, [list(network.layers)[-1]])
+def evaluate(
+    network: Network, gathered: PictureFolder, usable: UsablePictures, chosen: NDArray[np.int64], workers: int
+) -> tuple[Predictions, NDArray[np.int64]]:
+    """Return a network's predictions for the chosen pictures, and which of these could still be read."""
+    fast_network = optimize_for_inference(network, [list(network.layers)[-1]])
     read: list[int] = []
 
-    def answered() -> Iterator[tuple[Tensor, Tensor]]:
-        for images, members in _pictures(gathered, usable, _parts(chosen, BATCH), network, workers):
+    def logits_and_labels() -> Iterator[tuple[Tensor, Tensor]]:
+        for images, members in _load_batches(gathered, usable, _batches(chosen, BATCH), network, workers):
             read.extend(members)
             with torch.inference_mode():
-                logits = quick(images).cpu()
+                logits = fast_network(images).cpu()
             yield logits, usable.labels[members]
 
-    found = judged(answered())
-    return found, np.array(read)
+    predictions = collect_predictions(logits_and_labels())
+    return predictions, np.array(read)
 
 
-def _parts(chosen: NDArray[np.int64], size: int) -> Iterable[NDArray[np.int64]]:
+def _batches(chosen: NDArray[np.int64], size: int) -> Iterable[NDArray[np.int64]]:
     return (chosen[span] for span in _spans(len(chosen), size))
 
 
-def _pictures(
+def _load_batches(
     gathered: PictureFolder,
-    usable: Usable,
+    usable: UsablePictures,
     batches: Iterable[NDArray[np.int64]],
     network: Network,
     workers: int,
 ) -> Iterator[tuple[Tensor, list[int]]]:
-    """The pictures `(n, 3, S, S)` of batches of places among the usable, and the places: a file that was
-    changed or taken away since it was looked at is passed over."""
-    asked: list[NDArray[np.int64]] = []
+    """Yield the pictures `(n, 3, S, S)` of each batch of indices among the usable ones, and their indices.
+
+    Files that have been changed or deleted since their features were extracted are skipped.
+    """
+    requested: list[NDArray[np.int64]] = []
 
     def files() -> Iterator[list[Path]]:
         for batch in batches:
-            asked.append(batch)
+            requested.append(batch)
             yield [gathered.path(usable.rows[i]) for i in batch]
 
     device = network.get_buffer("mean").device
-    for found in decoded(files(), network.input_spec, workers=workers):
-        places = asked.pop(0).tolist()
-        good = [
-            (i, each)
-            for i, each in zip(places, found, strict=True)
-            if each.picture is not None and each.key == usable.keys[i].tobytes()
+    for files_of_batch in decode(files(), network.input_spec, workers=workers):
+        batch = requested.pop(0).tolist()
+        unchanged = [
+            (i, file)
+            for i, file in zip(batch, files_of_batch, strict=True)
+            if file.picture is not None and file.key == usable.keys[i].tobytes()
         ]
-        images = stacked([each for _, each in good]) if good else torch.empty(0, 3, 1, 1)
-        yield images.to(device, memory_format=torch.channels_last), [i for i, _ in good]
+        images = stack([file for _, file in unchanged]) if unchanged else torch.empty(0, 3, 1, 1)
+        yield images.to(device, memory_format=torch.channels_last), [i for i, _ in unchanged]
 
 
-class Tuning:
-    """Fine-tuning: the last blocks and the last layer learn on, from the pictures themselves.
+class FineTuning:
+    """Fine-tuning: train the last blocks and the last layer further, on the pictures themselves.
 
-    The layers before them stay as they are, and so do the means and deviations of the batch norms, which a
-    few pictures would spoil. Each picture is seen a little cut each time. Every step draws its randomness
-    from (seed, step) alone, so a run that is stopped and resumed ends where an unbroken one does.
+    All earlier layers are frozen, and so are the running statistics of batch normalisation, for which there
+    are too few pictures. Pictures are randomly cropped. Every step draws its randomness from (seed, step)
+    alone, so a run that is stopped and resumed ends with the same weights as an uninterrupted one.
     """
 
     def __init__(
         self,
         taught: Network,
         gathered: PictureFolder,
-        usable: Usable,
+        usable: UsablePictures,
         train: NDArray[np.int64],
         class_weights: Tensor,
         settings: Teach,
@@ -339,9 +349,9 @@ class Tuning:
         )
 
     def run(self, checkpoint: Path | None, *, resume: bool) -> Iterator[tuple[int, float]]:
-        """Yield after each step its number and the loss; `network` learns meanwhile, and is at rest after."""
-        marks = [torch.from_numpy(self._usable.keys[self._train]), self._class_weights]
-        checkpointer = Checkpointer(checkpoint, self._settings, marks)
+        """Train `network`, yielding the number of finished steps and the loss after each."""
+        fingerprint = [torch.from_numpy(self._usable.keys[self._train]), self._class_weights]
+        checkpointer = Checkpointer(checkpoint, self._settings, fingerprint)
         step, loss = 0, 0.0
         if resume and checkpoint is not None:
             state = checkpointer.read({"step", "loss", "tail", "optimiser"})
@@ -350,12 +360,12 @@ class Tuning:
             step, loss = state["step"], state["loss"]
 
         def state_now() -> dict[str, Any]:
-            learned = {"tail": self._tail.state_dict(), "optimiser": self._optimiser.state_dict()}
-            return {"step": step, "loss": loss, **learned}
+            states = {"tail": self._tail.state_dict(), "optimiser": self._optimiser.state_dict()}
+            return {"step": step, "loss": loss, **states}
 
         batches = (self._batch(number) for number in range(step, self.steps))
         try:
-            for images, members in _pictures(
+            for images, members in _load_batches(
                 self._gathered, self._usable, batches, self.network, self._workers
             ):
                 if members:
@@ -368,42 +378,44 @@ class Tuning:
         self.network.requires_grad_(False)
 
     def _batch(self, step: int) -> NDArray[np.int64]:
-        """The places of the pictures of a step: each epoch sees all of them, in an order of its own."""
+        """Return the indices of a step's pictures: each epoch goes through all of them, in a new order."""
         epoch, number = divmod(step, self.steps_an_epoch)
         order = np.random.default_rng((self._settings.seed, epoch)).permutation(self._train)
         return order[number * BATCH : (number + 1) * BATCH]
 
     def _step(self, step: int, images: Tensor, labels: Tensor) -> float:
         for group in self._optimiser.param_groups:
-            group["lr"] = self._settings.learning_rate * self._share(step)
+            group["lr"] = self._settings.learning_rate * self._schedule(step)
         with torch.no_grad():
-            x = self._trunk(_cut(images, np.random.default_rng((self._settings.seed, self.steps, step))))
+            x = self._trunk(
+                _random_crops(images, np.random.default_rng((self._settings.seed, self.steps, step)))
+            )
         for layer in self._tail.values():
             x = layer(x)
         labels = labels.to(x.device)
-        costs = F.cross_entropy(x, labels, reduction="none", label_smoothing=_SMOOTHING)
+        losses = F.cross_entropy(x, labels, reduction="none", label_smoothing=_SMOOTHING)
         weights = self._class_weights.to(x.device)[labels]
-        loss = (costs * weights).mean()
+        loss = (losses * weights).mean()
         self._optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         self._optimiser.step()
         return loss.item()
 
-    def _share(self, step: int) -> float:
-        """The share of the learning rate at a step: up, then down to zero."""
+    def _schedule(self, step: int) -> float:
+        """Return the learning rate's factor at a step: a linear warm-up, then linear decay to zero."""
         warm_up = max(1, round(_WARM_UP * self.steps))
         if step < warm_up:
             return (step + 1) / warm_up
         return 1 - (step - warm_up) / max(1, self.steps - warm_up)
 
 
-def _cut(images: Tensor, randomness: np.random.Generator) -> Tensor:
-    """A square of each picture, somewhere, enlarged to the whole again. `(N, 3, S, S)` in and out."""
+def _random_crops(images: Tensor, randomness: np.random.Generator) -> Tensor:
+    """Crop a random square from each picture and resize it to full size. `(N, 3, S, S)` in and out."""
     side = images.shape[-1]
     out = torch.empty_like(images)
     for number, image in enumerate(images):
-        small = int(side * randomness.uniform(_SMALLEST_CROP, 1))
-        top, left = randomness.integers(0, side - small + 1, 2)
-        square = image[:, top : top + small, left : left + small]
-        out[number] = F.interpolate(square[None], (side, side), mode="bilinear")[0]
+        size = int(side * randomness.uniform(_MIN_CROP, 1))
+        top, left = randomness.integers(0, side - size + 1, 2)
+        crop = image[:, top : top + size, left : left + size]
+        out[number] = F.interpolate(crop[None], (side, side), mode="bilinear")[0]
     return out

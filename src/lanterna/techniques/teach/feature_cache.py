@@ -1,11 +1,11 @@
-"""What a network saw in pictures, computed once and kept: a cache that goes by what is in the files.
+"""A cache of picture features on disk, keyed by the content of the files.
 
-A feature is what the network's layer `pool` puts out, 1,280 numbers for each picture. It is kept under the
-sha256 of the picture's file, in a folder named for the network, the sha256 of its weights and the way
-pictures are prepared, so that a renamed picture is known, a changed one is not, and nothing stale is used.
+A picture's features are the output of the network's layer `pool`, 1,280 numbers. They are stored under the
+sha256 of the picture's file, in a folder named after the network, the sha256 of its weights and the version
+of the preprocessing. So renamed pictures are found, changed ones are not, and no stale features are used.
 
-Features are written shard by shard, each whole or not at all and named by what it holds. So work that is
-killed goes on from its last shard, and two runs at once can at worst compute the same shard twice.
+Features are written in shards, atomically, and each shard is named by its content. So work that is killed
+continues after its last shard, and two simultaneous runs can at worst compute the same shard twice.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from lanterna.images.recipe import weights_sha256
 from lanterna.networks.inference import optimize_for_inference
 from lanterna.settings import features_folder
 from lanterna.techniques.classify.algorithm import BATCH
-from lanterna.techniques.teach.prefetch import Decoded, decoded
+from lanterna.techniques.teach.prefetch import Decoded, decode
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -38,29 +38,29 @@ if TYPE_CHECKING:
     from lanterna.networks.network import Network
 
 LAYER = "pool"
-PREPARATION = 1
-"""Which way pictures are opened and cut for the network: to be raised whenever that changes."""
+PREPROCESSING_VERSION = 1
+"""Version of how pictures are opened, cropped and resized; raise it whenever that changes."""
 
-SHARD = 512  # pictures of one file: 1.3 MB, and at most some ten seconds of work that a kill can cost
-_OPEN_SHARDS = 8
+SHARD = 512  # pictures in one file: 1.3 MB, and about ten seconds of work to lose when killed
+_MAX_LOADED = 8
 
 
-class Keys:
-    """Many sha256, 40 bytes of memory for each, and where each of them stands."""
+class KeyIndex:
+    """An index of sha256 digests, using 40 bytes of memory for each."""
 
     def __init__(self, keys: NDArray[np.uint8]) -> None:
-        """`keys` is uint8 `(N, 32)`."""
-        starts = _starts(keys)
+        """Index `keys`, uint8 `(N, 32)`."""
+        starts = _prefixes(keys)
         self._order = np.argsort(starts, kind="stable")
-        self._starts, self._keys = starts[self._order], keys
+        self._prefixes, self._keys = starts[self._order], keys
 
     def find(self, keys: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """The place of each of `keys` `(M, 32)`, `(M,)`; -1 for those that are not here."""
+        """Return the position `(M,)` of each of `keys` `(M, 32)`, or -1 if it is not in the index."""
         if not len(self._keys):
             return np.full(len(keys), -1)
-        near = np.minimum(np.searchsorted(self._starts, _starts(keys)), len(self._starts) - 1)
-        found = self._order[near]
-        # Two different sha256 that begin with the same eight bytes: the second is computed anew, no more.
+        nearest = np.minimum(np.searchsorted(self._prefixes, _prefixes(keys)), len(self._prefixes) - 1)
+        found = self._order[nearest]
+        # If two digests share their first eight bytes, the second is not found, and is only computed again.
         return np.where((self._keys[found] == keys).all(1), found, -1)
 
     def __contains__(self, key: object) -> bool:
@@ -68,82 +68,83 @@ class Keys:
         return bool(self.find(np.frombuffer(key, np.uint8)[None])[0] >= 0)
 
 
-def _starts(keys: NDArray[np.uint8]) -> NDArray[np.uint64]:
+def _prefixes(keys: NDArray[np.uint8]) -> NDArray[np.uint64]:
     return np.ascontiguousarray(keys[:, :8]).view(np.uint64)[:, 0]
 
 
-class Features:
-    """The kept features of one network. What is on disk is read when it is asked for, a few shards at a time.
+class FeatureCache:
+    """The cached features of one network. Shards are loaded from disk on demand, a few at a time.
 
-    A shard that is damaged is taken away, and its pictures are computed anew.
+    Damaged shards are deleted, and the features in them are computed again.
     """
 
     def __init__(self, network: Network) -> None:
         weights = weights_sha256(network)[:16]
-        self.folder = features_folder() / f"{network.name}-{weights}-{PREPARATION}"
+        self.folder = features_folder() / f"{network.name}-{weights}-{PREPROCESSING_VERSION}"
         output = network.layer("output")
         assert isinstance(output, nn.Linear)
         self.width = output.in_features
-        self._open: OrderedDict[Path, Tensor] = OrderedDict()
+        self._loaded: OrderedDict[Path, Tensor] = OrderedDict()
         self.read()
 
     def read(self) -> None:
-        """Look up which features are kept by now."""
+        """Read from disk which features are in the cache."""
         self._shards, keys = [], []
         for path in sorted(self.folder.glob("[0-9a-f]*.safetensors")):
-            held = self._keys_of(path)
-            if held is None:
+            shard_keys = self._read_keys(path)
+            if shard_keys is None:
                 path.unlink(missing_ok=True)
             else:
                 self._shards.append(path)
-                keys.append(held)
+                keys.append(shard_keys)
         self._ends = np.cumsum([len(each) for each in keys], dtype=np.int64)
-        self.keys = Keys(np.concatenate(keys) if keys else np.empty((0, 32), np.uint8))
+        self.keys = KeyIndex(np.concatenate(keys) if keys else np.empty((0, 32), np.uint8))
 
-    def _keys_of(self, path: Path) -> NDArray[np.uint8] | None:
+    def _read_keys(self, path: Path) -> NDArray[np.uint8] | None:
         try:
             with safe_open(path, "pt") as shard:
                 keys: NDArray[np.uint8] = shard.get_tensor("sha256").numpy()
                 shape = shard.get_slice("features").get_shape()
         except (OSError, SafetensorError):
             return None
-        fits = keys.dtype == np.uint8 and keys.shape[1:] == (32,) and shape == [len(keys), self.width]
-        return keys if fits else None
+        valid = keys.dtype == np.uint8 and keys.shape[1:] == (32,) and shape == [len(keys), self.width]
+        return keys if valid else None
 
     def add(self, keys: list[bytes], features: Tensor) -> None:
-        """Keep the features `(N, width)` of N files, as one shard."""
-        held = torch.frombuffer(bytearray(b"".join(keys)), dtype=torch.uint8).view(-1, 32)
+        """Save the features `(N, width)` of N files as one shard."""
+        shard_keys = torch.frombuffer(bytearray(b"".join(keys)), dtype=torch.uint8).view(-1, 32)
         name = hashlib.sha256(b"".join(keys)).hexdigest()[:32]
         with atomic_write(self.folder / f"{name}.safetensors") as temporary:
-            temporary.write_bytes(save({"sha256": held, "features": features.half().contiguous()}))
+            temporary.write_bytes(save({"sha256": shard_keys, "features": features.half().contiguous()}))
 
-    def rows(self, places: NDArray[np.int64]) -> Tensor:
-        """The features of these places (of `keys.find`), float32 `(N, width)`, in their order."""
-        shards = np.searchsorted(self._ends, places, side="right")
-        out = torch.empty(len(places), self.width)
+    def rows(self, positions: NDArray[np.int64]) -> Tensor:
+        """Return the features at `positions` (from `keys.find`), float32 `(N, width)`, in their order."""
+        shards = np.searchsorted(self._ends, positions, side="right")
+        out = torch.empty(len(positions), self.width)
         for number in np.unique(shards):
             chosen = np.nonzero(shards == number)[0]
             first = self._ends[number - 1] if number else 0
-            inside = torch.from_numpy(places[chosen] - first)
-            out[torch.from_numpy(chosen)] = self._shard(self._shards[number])[inside].float()
+            offsets = torch.from_numpy(positions[chosen] - first)
+            out[torch.from_numpy(chosen)] = self._load(self._shards[number])[offsets].float()
         return out
 
-    def _shard(self, path: Path) -> Tensor:
-        if path not in self._open:
-            if len(self._open) >= _OPEN_SHARDS:
-                self._open.popitem(last=False)
+    def _load(self, path: Path) -> Tensor:
+        if path not in self._loaded:
+            if len(self._loaded) >= _MAX_LOADED:
+                self._loaded.popitem(last=False)
             with safe_open(path, "pt") as shard:
-                self._open[path] = shard.get_tensor("features")
-        self._open.move_to_end(path)
-        return self._open[path]
+                self._loaded[path] = shard.get_tensor("features")
+        self._loaded.move_to_end(path)
+        return self._loaded[path]
 
 
 @dataclass
-class Looked:
-    """What came of looking at pictures so far.
+class ExtractionProgress:
+    """Progress of feature extraction.
 
-    `keys` uint8 `(N, 32)` are the files' sha256, `readable` bool `(N,)`; `unreadable` says of those that are
-    not why, in order. `computed` counts the pictures that the network had to look at.
+    `keys` uint8 `(N, 32)` are the files' sha256, `readable` is bool `(N,)`, and `unreadable` holds the errors
+    of the files that cannot be read, in order. `done` counts all files so far, `computed` those whose
+    features were not in the cache.
     """
 
     keys: NDArray[np.uint8]
@@ -153,47 +154,47 @@ class Looked:
     computed: int = 0
 
 
-def look_at_all(
-    gathered: PictureFolder, network: Network, features: Features, *, workers: int = 0
-) -> Generator[Looked, None, None]:
-    """See to it that the features of all pictures are kept; yield after each batch how far that is.
+def extract_features(
+    gathered: PictureFolder, network: Network, features: FeatureCache, *, workers: int = 0
+) -> Generator[ExtractionProgress, None, None]:
+    """Compute and cache the features of all pictures, yielding the progress after each batch.
 
-    What is kept already is hashed only. Closing the generator keeps what was computed.
+    Pictures that are in the cache are only hashed. Closing the generator saves what was computed so far.
     """
     count = len(gathered.files)
-    looked = Looked(np.zeros((count, 32), np.uint8), np.zeros(count, np.bool_))
-    quick = optimize_for_inference(network, [LAYER])
+    progress = ExtractionProgress(np.zeros((count, 32), np.uint8), np.zeros(count, np.bool_))
+    fast_network = optimize_for_inference(network, [LAYER])
     new_keys: list[bytes] = []
     new_features: list[Tensor] = []
 
-    def keep() -> None:
+    def flush() -> None:
         if new_keys:
             features.add(new_keys, torch.cat(new_features))
             new_keys.clear()
             new_features.clear()
 
-    batches = ([gathered.path(i) for i in places] for places in _spans(count))
-    coming = decoded(batches, network.input_spec, workers=workers, known=features.keys)
+    batches = ([gathered.path(i) for i in span] for span in _spans(count))
+    batches_of_files = decode(batches, network.input_spec, workers=workers, known=features.keys)
     try:
-        for batch in coming:
-            for place, each in enumerate(batch, start=looked.done):
-                looked.readable[place] = not each.error
-                if each.error:
-                    looked.unreadable.append(each.error)
+        for batch in batches_of_files:
+            for index, file in enumerate(batch, start=progress.done):
+                progress.readable[index] = not file.error
+                if file.error:
+                    progress.unreadable.append(file.error)
                 else:
-                    looked.keys[place] = np.frombuffer(each.key, np.uint8)
-            new = [each for each in batch if each.picture is not None]
+                    progress.keys[index] = np.frombuffer(file.key, np.uint8)
+            new = [file for file in batch if file.picture is not None]
             if new:
-                new_features.append(_seen_by(quick, new))
-                new_keys += [each.key for each in new]
-                looked.computed += len(new)
-            looked.done += len(batch)
+                new_features.append(_compute_features(fast_network, new))
+                new_keys += [file.key for file in new]
+                progress.computed += len(new)
+            progress.done += len(batch)
             if len(new_keys) >= SHARD:
-                keep()
-            yield looked
+                flush()
+            yield progress
     finally:
-        coming.close()
-        keep()
+        batches_of_files.close()
+        flush()
     features.read()
 
 
@@ -202,14 +203,14 @@ def _spans(count: int) -> Iterator[range]:
 
 
 @torch.inference_mode()
-def _seen_by(quick: Network, batch: list[Decoded]) -> Tensor:
-    """The features of decoded pictures, float16 `(N, width)`."""
-    device = quick.get_buffer("mean").device
-    images = stacked(batch).to(device, memory_format=torch.channels_last)
-    found: Tensor = quick(images)
-    return found.half().cpu()
+def _compute_features(fast_network: Network, batch: list[Decoded]) -> Tensor:
+    """Compute the features of decoded pictures, float16 `(N, width)`."""
+    device = fast_network.get_buffer("mean").device
+    images = stack(batch).to(device, memory_format=torch.channels_last)
+    features: Tensor = fast_network(images)
+    return features.half().cpu()
 
 
-def stacked(batch: list[Decoded]) -> Tensor:
-    """Decoded pictures as one tensor `(N, 3, S, S)` in [0, 1]."""
-    return torch.from_numpy(np.stack([each.picture for each in batch if each.picture is not None]))
+def stack(batch: list[Decoded]) -> Tensor:
+    """Stack decoded pictures into one tensor `(N, 3, S, S)` in [0, 1]."""
+    return torch.from_numpy(np.stack([file.picture for file in batch if file.picture is not None]))

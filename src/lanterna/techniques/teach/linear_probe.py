@@ -1,9 +1,9 @@
-"""A last layer learned on fixed features: multinomial logistic regression, pulled towards zero.
+"""A linear probe: multinomial logistic regression on fixed features, with an L2 penalty.
 
-What is minimised is the mean cross-entropy, each picture with its weight, plus strength / 2 times the sum of
-squared weights (Bishop 2006, "Pattern Recognition and Machine Learning", section 4.3.4). It is convex, so
-there is one answer, and L-BFGS (Nocedal 1980) finds it in seconds. Features are standardised first, so that
-the pull is the same for all; the layer that comes out takes them as they are.
+It minimises the weighted mean of the cross-entropy plus strength / 2 times the sum of squared weights (Bishop
+2006, "Pattern Recognition and Machine Learning", section 4.3.4). The problem is convex, so there is one
+solution, and L-BFGS (Nocedal 1980) finds it in seconds. Features are standardised first, so that the penalty
+is the same for all; the resulting layer is converted back and takes raw features.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ from lanterna.devices import without_dynamo
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    # Features (n, D), labels (n,) int64 and weights (n,), a chunk at a time, as often as it is asked.
+    # Called as often as needed. Yields chunks of features (n, D), labels (n,) int64 and weights (n,).
     Chunks = Callable[[], Iterable[tuple[Tensor, Tensor, Tensor]]]
 
 STRENGTHS = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
-"""How strongly weights are pulled to zero, those that are tried, the strongest first."""
+"""Strengths of the L2 penalty to try, in descending order."""
 
-_FOLDS, _FOLDS_OF_MANY, _MANY = 5, 2, 1_000  # so many pictures tell as much in two folds, and sooner
-_IN_MEMORY = 40_000  # pictures, 200 MB of features; those of more are read again at each step
-CHUNK = 4_096  # pictures that are computed with at once
-_FEW = 5_000_000  # products in a step that one thread does as soon as two
-_STEPS = 100  # of L-BFGS, at most; it ends where nothing is to be gained any more
+_FOLDS = 5
+_MANY, _FOLDS_IF_MANY = 1_000, 2  # for this many pictures, two folds are as reliable and faster
+_MAX_IN_MEMORY = 40_000  # pictures, 200 MB of features; if there are more, each step reads them again
+CHUNK = 4_096  # pictures in a chunk
+_FEW = 5_000_000  # multiplications in a step up to which one thread is as fast as two
+_MAX_STEPS = 100  # of L-BFGS, which stops earlier once it has converged
 
 
 @dataclass(frozen=True)
@@ -41,32 +42,32 @@ class Head:
     bias: Tensor
 
     def logits(self, features: Tensor) -> Tensor:
-        """`(N, D)` to `(N, C)`."""
+        """Return the logits `(N, C)` of features `(N, D)`."""
         return features @ self.weight.T + self.bias
 
 
 def fit(chunks: Chunks, classes: int, strengths: Sequence[float]) -> list[Head]:
-    """The heads that minimise the cost over all chunks, one for each strength, each begun from the last.
+    """Fit a head for each strength, starting from the solution for the previous one.
 
-    Up to 40,000 pictures are held in memory; of more, one chunk at a time. Where there are fewer pictures
-    than features, the weights lie in the span of the pictures (Kimeldorf and Wahba 1971), so as many numbers
-    as there are pictures are enough to look for them, and the answer is the same.
+    Up to 40,000 pictures are held in memory; if there are more, one chunk at a time is. If there are fewer
+    pictures than features, the optimal weights lie in the span of the pictures (Kimeldorf and Wahba 1971), so
+    the search is restricted to that subspace, which does not change the solution.
     """
     moments = _moments(chunks)
     basis = None
-    if moments.count <= _IN_MEMORY:
-        parts = [torch.cat(part) for part in zip(*_standard(chunks, moments), strict=True)]
+    if moments.count <= _MAX_IN_MEMORY:
+        parts = [torch.cat(part) for part in zip(*_standardise(chunks, moments), strict=True)]
         if moments.count < parts[0].shape[1]:
             basis = torch.linalg.qr(parts[0].T).Q  # (D, N)
             parts[0] = parts[0] @ basis
-        held = [(parts[0], parts[1], parts[2])]
+        in_memory = [(parts[0], parts[1], parts[2])]
         width = parts[0].shape[1]
     else:
-        held, width = [], len(moments.mean)
+        in_memory, width = [], len(moments.mean)
     theta = torch.zeros(classes, width + 1)
     heads = []
     for strength in strengths:
-        _descend(theta, strength, lambda: held or _standard(chunks, moments))
+        _minimise(theta, strength, lambda: in_memory or _standardise(chunks, moments))
         weight = theta[:, :-1] if basis is None else theta[:, :-1] @ basis.T
         weight = weight / moments.std
         heads.append(Head(weight, theta[:, -1] - weight @ moments.mean))
@@ -74,47 +75,51 @@ def fit(chunks: Chunks, classes: int, strengths: Sequence[float]) -> list[Head]:
 
 
 @contextlib.contextmanager
-def threads_for(products: int) -> Iterator[None]:
-    """One of torch's threads for work whose steps have so few products that waiting for another takes longer.
+def limit_threads(multiplications: int) -> Iterator[None]:
+    """Use a single torch thread if each step has too few multiplications to be worth synchronising threads.
 
-    Measured beside other busy programs, with 48 pictures on two threads: 40 ms a step, and 0.3 ms on one.
+    Measured while other programs were busy, with 48 pictures: 40 ms per step on two threads, 0.3 ms on one.
     """
-    usual = torch.get_num_threads()
-    torch.set_num_threads(1 if products < _FEW else usual)
+    default_threads = torch.get_num_threads()
+    torch.set_num_threads(1 if multiplications < _FEW else default_threads)
     try:
         yield
     finally:
-        torch.set_num_threads(usual)
+        torch.set_num_threads(default_threads)
 
 
-def _descend(theta: Tensor, strength: float, chunks: Chunks) -> None:
-    """Move `theta`, weights and biases `(C, D + 1)`, to the least cost; the pictures' shares add up to 1."""
+def _minimise(theta: Tensor, strength: float, chunks: Chunks) -> None:
+    """Minimise the loss over `theta`, weights and biases `(C, D + 1)`, in place. Weights must sum to 1."""
 
-    def cost() -> float:
-        """The cost, with its gradient in `theta.grad`."""
+    def loss_and_gradient() -> float:
+        """Return the loss, and store its gradient in `theta.grad`."""
         weight, bias = theta[:, :-1], theta[:, -1]
-        loss, slope = torch.zeros(()), torch.zeros_like(theta)
-        for standard, labels, shares in chunks():
-            logs = (standard @ weight.T + bias).log_softmax(1)
-            loss -= logs.gather(1, labels[:, None])[:, 0] @ shares
-            pull = logs.exp()
-            pull[torch.arange(len(labels)), labels] -= 1
-            pull *= shares[:, None]
-            slope[:, :-1] += pull.T @ standard
-            slope[:, -1] += pull.sum(0)
-        slope[:, :-1] += strength * weight
-        theta.grad = slope
+        loss, gradient = torch.zeros(()), torch.zeros_like(theta)
+        for features, labels, weights in chunks():
+            log_probabilities = (features @ weight.T + bias).log_softmax(1)
+            loss -= log_probabilities.gather(1, labels[:, None])[:, 0] @ weights
+            residual = log_probabilities.exp()
+            residual[torch.arange(len(labels)), labels] -= 1
+            residual *= weights[:, None]
+            gradient[:, :-1] += residual.T @ features
+            gradient[:, -1] += residual.sum(0)
+        gradient[:, :-1] += strength * weight
+        theta.grad = gradient
         return float(loss + strength / 2 * weight.square().sum())
 
     optimiser = without_dynamo(torch.optim.LBFGS)(
-        [theta], max_iter=_STEPS, tolerance_grad=1e-6, tolerance_change=1e-8, line_search_fn="strong_wolfe"
+        [theta],
+        max_iter=_MAX_STEPS,
+        tolerance_grad=1e-6,
+        tolerance_change=1e-8,
+        line_search_fn="strong_wolfe",
     )
-    optimiser.step(cost)
+    optimiser.step(loss_and_gradient)
 
 
 @dataclass(frozen=True)
 class _Moments:
-    """Of features: their mean and deviation `(D,)`, how many pictures there are, and the sum of weights."""
+    """Mean and standard deviation `(D,)` of the features, the number of pictures and the sum of weights."""
 
     mean: Tensor
     std: Tensor
@@ -122,68 +127,70 @@ class _Moments:
     total: float
 
 
-def _standard(chunks: Chunks, moments: _Moments) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """The chunks with features standardised, and weights that add up to 1 over all of them."""
+def _standardise(chunks: Chunks, moments: _Moments) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Yield the chunks with standardised features, and with weights that sum to 1 over all chunks."""
     for features, labels, weights in chunks():
         yield (features - moments.mean) / moments.std, labels, weights / moments.total
 
 
 def _moments(chunks: Chunks) -> _Moments:
-    """What standardising needs to know.
+    """Compute the moments of the features.
 
-    What hardly varies is not made as loud as the rest: a tenth of the median deviation is the least.
+    The standard deviation is at least a tenth of its median, so that nearly constant features do not become
+    as large as the others.
     """
     count, total = 0, 0.0
     first = second = torch.zeros((), dtype=torch.float64)
     for features, _, weights in chunks():
-        exact = features.double()
-        first, second = first + exact.sum(0), second + exact.square().sum(0)
+        doubled = features.double()
+        first, second = first + doubled.sum(0), second + doubled.square().sum(0)
         count, total = count + len(features), total + float(weights.sum())
     mean = first / count
     std = (second / count - mean.square()).clamp(min=0).sqrt()
-    least = 0.1 * float(std.median()) or 1.0
-    return _Moments(mean.float(), std.clamp(min=least).float(), count, total)
+    min_std = 0.1 * float(std.median()) or 1.0
+    return _Moments(mean.float(), std.clamp(min=min_std).float(), count, total)
 
 
 def choose_strength(features: Tensor, labels: Tensor, weights: Tensor, classes: int, seed: int) -> float:
-    """The strength whose heads are best on pictures they did not learn from, by cross-validation.
+    """Choose the strength of the L2 penalty by cross-validation on features `(N, D)`.
 
-    The pictures `(N, D)` fall into five folds, two of a thousand pictures or more, and never more than the
-    smallest class has pictures. Each fold is judged by a head that learned from the others, by its
-    cross-entropy, which tells apart what accuracy cannot where pictures are few. Taken is the strongest that
-    is within one standard error of the best (Breiman et al. 1984), so that a few easy pictures make no
-    network that is surer than they can make it. With a class of one picture nothing can be held out, and the
-    middle strength is taken.
+    There are five folds, or two for a thousand pictures or more, but never more folds than the smallest class
+    has pictures. Each fold is scored by the cross-entropy of a head fitted to the others; with few pictures,
+    accuracy would be too coarse. The strongest penalty within one standard error of the best one is chosen
+    (Breiman et al. 1984), so that a few easy pictures do not produce an overconfident network. If a class has
+    only one picture, nothing can be held out, and the middle strength is used.
     """
-    folds = _FOLDS if len(labels) < _MANY else _FOLDS_OF_MANY
+    folds = _FOLDS if len(labels) < _MANY else _FOLDS_IF_MANY
     folds = min(folds, int(torch.bincount(labels, minlength=classes).min()))
     if folds < 2:
         return STRENGTHS[len(STRENGTHS) // 2]
     fold = _folds(labels, folds, seed)
-    costs = torch.empty(len(STRENGTHS), len(labels))
+    losses = torch.empty(len(STRENGTHS), len(labels))
     for number in range(folds):
-        inside, outside = fold != number, fold == number
-        part = (features[inside], labels[inside], weights[inside])
-        for place, head in enumerate(fit(lambda: [part], classes, STRENGTHS)):  # noqa: B023
-            logs = head.logits(features[outside]).log_softmax(1)
-            costs[place, outside] = -logs.gather(1, labels[outside, None])[:, 0] * weights[outside]
-    mean = costs.mean(1)
-    error = costs[mean.argmin()].std() / len(labels) ** 0.5
+        training, validation = fold != number, fold == number
+        part = (features[training], labels[training], weights[training])
+        for row, head in enumerate(fit(lambda: [part], classes, STRENGTHS)):  # noqa: B023
+            log_probabilities = head.logits(features[validation]).log_softmax(1)
+            losses[row, validation] = (
+                -log_probabilities.gather(1, labels[validation, None])[:, 0] * weights[validation]
+            )
+    mean = losses.mean(1)
+    error = losses[mean.argmin()].std() / len(labels) ** 0.5
     return STRENGTHS[int((mean <= mean.min() + error).nonzero()[0])]
 
 
 def _folds(labels: Tensor, folds: int, seed: int) -> Tensor:
-    """Which fold each picture is in, `(N,)`: each class is dealt out evenly, shuffled by `seed`."""
+    """Assign each picture to a fold, `(N,)`: stratified by class and shuffled by `seed`."""
     generator = torch.Generator().manual_seed(seed)
     fold = torch.empty(len(labels), dtype=torch.int64)
     for label in range(int(labels.max()) + 1):
         members = (labels == label).nonzero()[:, 0]
-        dealt = torch.arange(len(members)) % folds
-        fold[members] = dealt[torch.randperm(len(members), generator=generator)]
+        assigned = torch.arange(len(members)) % folds
+        fold[members] = assigned[torch.randperm(len(members), generator=generator)]
     return fold
 
 
-def even_weights(counts: Sequence[int]) -> Tensor:
-    """A weight for the pictures of each class, `(C,)`, so that all classes count the same; on average 1."""
-    each = torch.tensor(counts, dtype=torch.float32)
-    return each.sum() / (len(each) * each)
+def balanced_weights(counts: Sequence[int]) -> Tensor:
+    """Return each class's weight `(C,)` so that all classes count the same; pictures average to 1."""
+    sizes = torch.tensor(counts, dtype=torch.float32)
+    return sizes.sum() / (len(sizes) * sizes)

@@ -1,10 +1,10 @@
-"""Pictures decoded ahead of the network that looks at them, in processes of their own.
+"""Prefetching: decode pictures in worker processes while the network computes.
 
-Why not WebDataset or torchdata: the first wants the pictures packed into archives, and a user has a folder;
-the second brings a loader whose place can be saved, and here what is done is known by the pictures' own
-hashes. Why not torch's DataLoader: it hands tensors over in shared memory, of which containers have little,
-and pickles its whole list of files into each worker. A pool of processes from the standard library, and a
-few batches under way, is all that is needed: memory holds those few batches however many pictures there are.
+Why not WebDataset or torchdata? WebDataset needs the pictures packed into archives, but users have folders;
+torchdata's advantage is a loader whose position can be saved, but here the pictures' hashes show what has
+been done. Why not torch's DataLoader? It passes tensors through shared memory, of which containers have
+little, and pickles the full list of files into each worker. A process pool from the standard library is
+enough: only a few batches are in memory, however many pictures there are.
 """
 
 from __future__ import annotations
@@ -39,14 +39,15 @@ if TYPE_CHECKING:
 
     from lanterna.networks.network import InputSpec
 
-_MANY = 600  # pictures from which on the seconds that processes take to start are won back
+_MIN_FOR_PROCESSES = 600  # pictures; with fewer, starting processes takes longer than it saves
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """A file's sha256, and its picture `(3, S, S)` float32 as the network wants to see it.
+    """A file's sha256 and its preprocessed picture `(3, S, S)` float32.
 
-    There is no picture where it was not wanted, nor where the file cannot be read: then `error` says why.
+    There is no picture if the sha256 is already known or the file cannot be read; in the latter case `error`
+    says why.
     """
 
     key: bytes
@@ -54,62 +55,62 @@ class Decoded:
     error: str = ""
 
 
-def workers_for(pictures: int, wanted: int | None = None) -> int:
-    """How many processes decode: `wanted`, or as many as pay; 0 is a thread of this process.
+def worker_count(pictures: int, requested: int | None = None) -> int:
+    """Return how many processes to decode with: `requested`, or as many as are worthwhile; 0 uses a thread.
 
-    A process that was itself started as a daemon, as the studio's worker is, may have none.
+    A daemon process, such as the studio's worker, must not have child processes.
     """
     if multiprocessing.current_process().daemon:
         return 0
-    if wanted is not None:
-        return wanted
-    return min(8, max(1, (os.cpu_count() or 1) - 1)) if pictures >= _MANY else 0
+    if requested is not None:
+        return requested
+    return min(8, max(1, (os.cpu_count() or 1) - 1)) if pictures >= _MIN_FOR_PROCESSES else 0
 
 
-def decoded(
+def decode(
     batches: Iterable[list[Path]], spec: InputSpec, *, workers: int = 0, known: Container[bytes] = ()
 ) -> Generator[list[Decoded], None, None]:
-    """Yield what is in the files of each batch, in order, as `spec` wants to see it.
+    """Decode the files of each batch and preprocess them for `spec`, in order.
 
-    A file whose sha256 is `known` is read and not decoded. Closing the generator ends the processes.
+    A file whose sha256 is `known` is read but not decoded. Closing the generator stops the processes.
 
-    Errors: `LanternaError` where a process was ended by something else, as for want of memory.
+    Errors: `LanternaError` if a process dies, for example for lack of memory.
     """
-    waiting = iter(batches)
+    remaining = iter(batches)
     with _pool(workers, spec, known) as pool:
-        work = _in_process if workers else partial(_decode, spec, known)
-        coming = deque(pool.submit(work, batch) for batch in islice(waiting, workers + 1))
+        work = _decode_in_worker if workers else partial(_decode_batch, spec, known)
+        pending = deque(pool.submit(work, batch) for batch in islice(remaining, workers + 1))
         try:
-            while coming:
-                found = coming.popleft().result()
-                coming.extend(pool.submit(work, batch) for batch in islice(waiting, 1))
-                yield found
+            while pending:
+                decoded = pending.popleft().result()
+                pending.extend(pool.submit(work, batch) for batch in islice(remaining, 1))
+                yield decoded
         except BrokenProcessPool:
             raise LanternaError(
-                "a process that decodes pictures was ended, perhaps for want of memory: the same command "
-                "goes on from here, and workers 0 does without; a script needs if __name__ == '__main__'"
+                "a process that decodes pictures died, perhaps for lack of memory: repeat the command to "
+                "continue, with workers 0 to use no processes; a script needs if __name__ == '__main__'"
             ) from None
         finally:
-            for each in coming:
-                each.cancel()
+            for future in pending:
+                future.cancel()
 
 
 def _pool(workers: int, spec: InputSpec, known: Container[bytes]) -> Executor:
     if workers == 0:
         return ThreadPoolExecutor(1)
-    # Forked, a process could inherit a lock that a thread of torch holds.
+    # A forked process could inherit a lock held by one of torch's threads.
     spawn = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, spawn, initializer=_begin, initargs=(spec, known))
+    return ProcessPoolExecutor(workers, spawn, initializer=_initialise, initargs=(spec, known))
 
 
-def _decode(spec: InputSpec, known: Container[bytes], files: list[Path]) -> list[Decoded]:
-    return [_decoded(file, spec, known) for file in files]
+def _decode_batch(spec: InputSpec, known: Container[bytes], files: list[Path]) -> list[Decoded]:
+    return [_decode_file(file, spec, known) for file in files]
 
 
-def _decoded(path: Path, spec: InputSpec, known: Container[bytes]) -> Decoded:
+def _decode_file(path: Path, spec: InputSpec, known: Container[bytes]) -> Decoded:
     try:
         with regular_file(path, "a picture file") as file:
-            data = file.read(BYTE_LIMIT + 1)  # read once, so that the hash is that of what is decoded
+            data = file.read(BYTE_LIMIT + 1)  # read once, so that the hash matches the decoded data
     except (LanternaError, OSError) as error:
         return Decoded(b"", error=str(error))
     key = hashlib.sha256(data).digest()
@@ -122,24 +123,24 @@ def _decoded(path: Path, spec: InputSpec, known: Container[bytes]) -> Decoded:
     return Decoded(key, picture.numpy())
 
 
-# In a process.
+# In a worker process.
 
-_given: list[tuple[InputSpec, Container[bytes]]] = []
+_worker_arguments: list[tuple[InputSpec, Container[bytes]]] = []
 
 
-def _begin(spec: InputSpec, known: Container[bytes]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that began this one
-    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+def _initialise(spec: InputSpec, known: Container[bytes]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles Ctrl-C
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
     torch.set_num_threads(1)
-    _given.append((spec, known))
+    _worker_arguments.append((spec, known))
 
 
-def _end_with_the_parent() -> None:
+def _exit_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
     os._exit(0)
 
 
-def _in_process(files: list[Path]) -> list[Decoded]:
-    return _decode(*_given[0], files)
+def _decode_in_worker(files: list[Path]) -> list[Decoded]:
+    return _decode_batch(*_worker_arguments[0], files)

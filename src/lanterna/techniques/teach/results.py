@@ -1,4 +1,4 @@
-"""What a taught network is worth: how it does on the pictures held out, with how far so few can tell."""
+"""Testing a taught network: its accuracy on the held-out pictures, with a confidence interval."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lanterna.networks.network import InputSpec
 from lanterna.networks.preprocessing import to_input
 from lanterna.networks.taught import TaughtPlan
 from lanterna.techniques.classify.algorithm import LONGEST
-from lanterna.techniques.evaluation import confusion_of, keep_results
+from lanterna.techniques.evaluation import confusion_matrix, save_results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,23 +22,25 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lanterna.networks.network import Network
-    from lanterna.techniques.evaluation import Judged
+    from lanterna.techniques.evaluation import Predictions
     from lanterna.techniques.teach.settings import Teach
 
 WORST_SHOWN = 24
-_NAMED = 10  # pictures that are left out and named, at most
-_UNEVEN = 3  # times as many pictures in the largest class as in the smallest: it is said
-_FEW = 10  # pictures to test with
-_CLASSES_SAID = 20
-_ROWS_SHOWN = 30  # classes of the confusion picture, at most
+_MAX_NAMED = 10  # unreadable pictures listed in warnings
+_NOTABLE_IMBALANCE = 3  # ratio of the largest to the smallest class from which on a note points it out
+_SMALL_TEST = 10  # test pictures per class
+_MAX_CLASSES_LISTED = 20
+_MAX_ROWS = 30  # classes in the picture of the confusion matrix
 _SIDE = 160
-_TABLE = 520  # pixels of the confusion picture's table, at least
+_TABLE_WIDTH = 520  # minimum width of the confusion matrix in pixels, if there are few classes
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Pictures that were not used: `unreadable`, each with why; `twice`, how many were copies within their
-    class; and `contradictory`, the files whose very bytes are in two classes.
+    """Pictures that were not used.
+
+    `unreadable` holds an error for each unreadable file, `twice` is the number of duplicates within a class,
+    and `contradictory` lists the files that are in two classes, byte for byte.
     """
 
     unreadable: tuple[str, ...] = ()
@@ -47,99 +49,99 @@ class LeftOut:
 
     @property
     def count(self) -> int:
-        """How many pictures these are."""
+        """The number of pictures."""
         return len(self.unreadable) + self.twice + len(self.contradictory)
 
 
 @dataclass(frozen=True)
 class Results:
-    """How a network does on the held-out pictures, which nothing was chosen by.
+    """Results on the held-out pictures, which played no part in training or in any choice.
 
-    `right` of `held_out` pictures were named right; `interval` is where the share that would be right of all
-    such pictures lies, 95 % confident. `even_accuracy` is the mean of the classes' own accuracies, `guessing`
-    what always naming the largest class would get. `confusion` `(C, C)` counts held-out pictures by their
-    class (rows) and the answer (columns). `worst` are the held-out pictures whose own class the network found
-    least likely, the least likely first: `file`, `class`, `answer`, `confidence` (in the answer) and
-    `likelihood` (of its class). `learned_from` and `tested_with` count the pictures of each class. `strength`
-    is how strongly the last layer's weights were pulled to zero. `before_tuning` is the share that was right
-    before the last blocks learned too, or None where they did not.
+    `correct` of `held_out` pictures were classified correctly; `interval` is the 95 % confidence interval of
+    the accuracy. `balanced_accuracy` is the mean of the classes' accuracies, `baseline` the accuracy of
+    always predicting the largest class. `confusion` `(C, C)` is the confusion matrix: true classes in rows,
+    predicted ones in columns. `worst` are the held-out pictures whose true class the network found least
+    likely, least likely first: `file`, `class`, `answer` (the predicted class), `confidence` (in the answer)
+    and `likelihood` (of the true class). `training_counts` and `test_counts` count the pictures of each
+    class. `strength` is the strength of the L2 penalty on the last layer. `accuracy_before_tuning` is the
+    accuracy before fine-tuning, or None without fine-tuning.
     """
 
     classes: tuple[str, ...]
     held_out: int
-    right: int
+    correct: int
     interval: tuple[float, float]
-    even_accuracy: float
-    guessing: float
+    balanced_accuracy: float
+    baseline: float
     confusion: Tensor
     worst: tuple[Mapping[str, Any], ...]
-    learned_from: tuple[int, ...]
-    tested_with: tuple[int, ...]
+    training_counts: tuple[int, ...]
+    test_counts: tuple[int, ...]
     strength: float
     left_out: LeftOut
-    before_tuning: float | None = None
+    accuracy_before_tuning: float | None = None
 
     @property
     def accuracy(self) -> float:
-        """The share of the held-out pictures that were named right."""
-        return self.right / self.held_out
+        """The accuracy on the held-out pictures."""
+        return self.correct / self.held_out
 
     @property
-    def uneven(self) -> float:
-        """How many times more pictures the largest class has to learn from than the smallest."""
-        return max(self.learned_from) / min(self.learned_from)
+    def imbalance(self) -> float:
+        """The ratio of the largest to the smallest class in the training set."""
+        return max(self.training_counts) / min(self.training_counts)
 
     @property
-    def better_than_guessing(self) -> bool:
-        """Whether the held-out pictures are enough to tell that it is."""
-        return self.interval[0] > self.guessing
+    def better_than_baseline(self) -> bool:
+        """Whether the accuracy is significantly better than the baseline."""
+        return self.interval[0] > self.baseline
 
 
-def wilson(right: int, count: int) -> tuple[float, float]:
-    """The 95 % interval of a share of which `right` of `count` were seen (Wilson 1927).
+def wilson_interval(correct: int, count: int) -> tuple[float, float]:
+    """Return the 95 % confidence interval of a proportion, given `correct` of `count` (Wilson 1927).
 
-    Unlike the usual plus or minus it holds for few trials, and stays within [0, 1] for none or all right.
+    Unlike the normal approximation it is valid for few trials, and it stays within [0, 1].
     """
     z = 1.959964
-    share, spread = right / count, z**2 / count
-    middle = (share + spread / 2) / (1 + spread)
-    reach = z * math.sqrt(share * (1 - share) / count + spread / (4 * count)) / (1 + spread)
-    return max(0.0, middle - reach), min(1.0, middle + reach)
+    proportion, correction = correct / count, z**2 / count
+    centre = (proportion + correction / 2) / (1 + correction)
+    variance = proportion * (1 - proportion) / count + correction / (4 * count)
+    half_width = z * math.sqrt(variance) / (1 + correction)
+    return max(0.0, centre - half_width), min(1.0, centre + half_width)
 
 
 def mistakes_picture(results: Results, folder: Path, network: Network) -> Tensor:
-    """The most mistaken held-out pictures as a contact sheet, `(3, H, W)`; without any, the least sure."""
+    """Draw the worst mistakes on held-out pictures as a contact sheet, `(3, H, W)`.
+
+    Without mistakes, draw the pictures whose class the network was least certain of.
+    """
     spec = InputSpec(3, _SIDE, (0.0,) * 3, (1.0,) * 3, network.input_spec.crop)
-    wrong = results.held_out - results.right
-    tiles = []
-    for each in results.worst[: WORST_SHOWN if wrong > WORST_SHOWN else max(wrong, 6)]:
-        if each["answer"] != each["class"]:
-            words = f"{each['class']}, named {each['answer']}"
+    wrong = results.held_out - results.correct
+    cells = []
+    for mistake in results.worst[: WORST_SHOWN if wrong > WORST_SHOWN else max(wrong, 6)]:
+        if mistake["answer"] != mistake["class"]:
+            caption = f"{mistake['class']}, taken for {mistake['answer']}"
         else:
-            words = f"{each['class']}, {each['likelihood']:.1%} sure"
-        tiles.append((to_input(open_picture(folder / each["file"], longest=LONGEST), spec), words))
-    misread = f"{wrong} of {results.held_out}" if wrong else f"None of {results.held_out}"
-    title = f"{misread} held-out pictures misnamed; the least sure of its class first"
-    return contact_sheet(tiles, columns=6 if len(tiles) > 4 else 4, side=_SIDE, title=title)
+            caption = f"{mistake['class']}, {mistake['likelihood']:.1%} sure"
+        cells.append((to_input(open_picture(folder / mistake["file"], longest=LONGEST), spec), caption))
+    title = f"{wrong or 'None'} of {results.held_out} held-out pictures misclassified, the worst first"
+    return contact_sheet(cells, columns=6 if len(cells) > 4 else 4, side=_SIDE, title=title)
 
 
 def confusion_picture(results: Results) -> Tensor:
-    """What held-out pictures are against what they were named, `(3, H, W)`.
-
-    Of many classes only those most often mixed up are shown.
-    """
+    """Draw the confusion matrix, `(3, H, W)`; if there are many classes, only those confused most often."""
     counts, names = results.confusion, results.classes
-    title = f"{results.right} of {results.held_out} held-out pictures named right"
-    if len(names) > _ROWS_SHOWN:
-        mixed = counts.sum(0) + counts.sum(1) - 2 * counts.diagonal()
-        chosen = mixed.topk(_ROWS_SHOWN).indices.sort().values
+    title = f"{results.correct} of {results.held_out} held-out pictures classified correctly"
+    if len(names) > _MAX_ROWS:
+        confused = counts.sum(0) + counts.sum(1) - 2 * counts.diagonal()
+        chosen = confused.topk(_MAX_ROWS).indices.sort().values
         counts, names = counts[chosen][:, chosen], tuple(names[i] for i in chosen.tolist())
-        title += f"; the {_ROWS_SHOWN} classes most mixed up, of {len(results.classes)}"
-    cell = max(52, min(104, _TABLE // len(names)))  # a few classes have room for their names
-    return draw_confusion_matrix(counts, names, title, cell, words=("is", "named"))
+        title += f"; the {_MAX_ROWS} of {len(results.classes)} classes that are confused most"
+    cell = max(52, min(104, _TABLE_WIDTH // len(names)))  # with few classes there is room for their names
+    return draw_confusion_matrix(counts, names, title, cell, words=("is", "taken for"))
 
 
-def keep_taught(
+def save_taught(
     folder: Path,
     network: Network,
     settings: Teach,
@@ -147,16 +149,16 @@ def keep_taught(
     seconds: float,
     pictures: Mapping[str, Tensor],
 ) -> dict[str, Any]:
-    """Write a taught network's folder, the weights last, and give back what `results.json` says."""
-    rows = zip(results.classes, results.learned_from, results.tested_with, results.confusion, strict=True)
+    """Save a taught network's folder, the weights last, and return the content of `results.json`."""
+    rows = zip(results.classes, results.training_counts, results.test_counts, results.confusion, strict=True)
     summary = {
         "accuracy": round(results.accuracy, 6),
         "interval": [round(bound, 4) for bound in results.interval],
-        "right": results.right,
+        "right": results.correct,
         "held_out": results.held_out,
-        "even_accuracy": round(results.even_accuracy, 6),
-        "guessing": round(results.guessing, 6),
-        "before_tuning": results.before_tuning,
+        "even_accuracy": round(results.balanced_accuracy, 6),
+        "guessing": round(results.baseline, 6),
+        "before_tuning": results.accuracy_before_tuning,
         "strength": results.strength,
         "classes": [
             {"name": name, "learned_from": learned, "tested_with": tested, "right": int(row[number])}
@@ -167,97 +169,99 @@ def keep_taught(
         "left_out": asdict(results.left_out),
     }
     plan = TaughtPlan(network=settings.network, classes=results.classes)
-    return keep_results(
+    return save_results(
         folder, network, settings, plan, summary, pictures, seconds, shelf_items(settings.network)
     )
 
 
-def results_of(
-    found: Judged,
+def summarise(
+    predictions: Predictions,
     labels: Tensor,
     files: Sequence[str],
-    learned_from: Sequence[int],
+    training_counts: Sequence[int],
     *,
     classes: tuple[str, ...],
     strength: float,
     left_out: LeftOut,
-    before_tuning: float | None = None,
+    accuracy_before_tuning: float | None = None,
 ) -> Results:
-    """What the answers to the held-out pictures `(N,)`, of classes `labels`, say about a network."""
-    count, right = len(classes), int((found.answers == labels).sum())
-    confusion = confusion_of(labels, found.answers, count)
+    """Summarise the predictions for the held-out pictures, whose true classes are `labels` `(N,)`."""
+    count, correct = len(classes), int((predictions.classes == labels).sum())
+    confusion = confusion_matrix(labels, predictions.classes, count)
     tested = confusion.sum(1)
-    largest = max(range(count), key=lambda number: learned_from[number])
-    least = found.likelihood.argsort(stable=True)[: WORST_SHOWN * 4]
-    wrong_first = sorted(least.tolist(), key=lambda i: bool(found.answers[i] == labels[i]))
+    largest = max(range(count), key=lambda number: training_counts[number])
+    least_likely = predictions.likelihood.argsort(stable=True)[: WORST_SHOWN * 4]
+    wrong_first = sorted(least_likely.tolist(), key=lambda i: bool(predictions.classes[i] == labels[i]))
     return Results(
         classes=classes,
         held_out=len(labels),
-        right=right,
-        interval=wilson(right, len(labels)),
-        even_accuracy=float((confusion.diagonal() / tested).mean()),
-        guessing=float(tested[largest] / tested.sum()),
+        correct=correct,
+        interval=wilson_interval(correct, len(labels)),
+        balanced_accuracy=float((confusion.diagonal() / tested).mean()),
+        baseline=float(tested[largest] / tested.sum()),
         confusion=confusion,
         worst=tuple(
             {
                 "file": files[i],
                 "class": classes[int(labels[i])],
-                "answer": classes[int(found.answers[i])],
-                "confidence": round(float(found.confidence[i]), 4),
-                "likelihood": round(float(found.likelihood[i]), 4),
+                "answer": classes[int(predictions.classes[i])],
+                "confidence": round(float(predictions.confidence[i]), 4),
+                "likelihood": round(float(predictions.likelihood[i]), 4),
             }
             for i in wrong_first[:WORST_SHOWN]
         ),
-        learned_from=tuple(learned_from),
-        tested_with=tuple(tested.tolist()),
+        training_counts=tuple(training_counts),
+        test_counts=tuple(tested.tolist()),
         strength=strength,
         left_out=left_out,
-        before_tuning=before_tuning,
+        accuracy_before_tuning=accuracy_before_tuning,
     )
 
 
-def warnings_of(left_out: LeftOut) -> list[str]:
-    """Which pictures could not be read, in words, for those who want quiet too."""
-    more = len(left_out.unreadable) - _NAMED
-    lines = [f"lanterna: left out: {error}" for error in left_out.unreadable[:_NAMED]]
+def warnings_for(left_out: LeftOut) -> list[str]:
+    """Return warnings about unreadable pictures, which are printed with --quiet too."""
+    more = len(left_out.unreadable) - _MAX_NAMED
+    lines = [f"lanterna: left out: {error}" for error in left_out.unreadable[:_MAX_NAMED]]
     return (
-        [*lines, f"lanterna: and {more} more that cannot be read; results.json names all"]
+        [*lines, f"lanterna: and {more} more unreadable pictures; results.json lists all"]
         if more > 0
         else lines
     )
 
 
-def notes_on(results: Results, seconds: float) -> Iterator[str]:
-    """What the results say, in words: what was left out, how sure they are, and how each class did."""
-    if twice := results.left_out.contradictory:
-        shown = ", ".join(twice[:4]) + (" …" if len(twice) > 4 else "")
-        yield f"left out: {len(twice)} files whose very bytes are in two classes: {shown}"
-    if results.left_out.twice:
-        yield f"left out: {results.left_out.twice} copies of pictures within their class"
+def notes_for(results: Results, seconds: float) -> Iterator[str]:
+    """Describe the results: what was left out, how certain the accuracy is, and how each class did."""
+    if files := results.left_out.contradictory:
+        shown = ", ".join(files[:4]) + (" …" if len(files) > 4 else "")
+        yield f"left out: {len(files)} files that are in two classes: {shown}"
+    if count := results.left_out.twice:
+        yield f"left out: {count} {'duplicate' if count == 1 else 'duplicates'} within a class"
     low, high = results.interval
     yield (
-        f"{results.right} of {results.held_out} pictures held out are named right ({results.accuracy:.1%}), "
-        f"after {seconds:.1f} s"
+        f"{results.correct} of {results.held_out} held-out pictures are classified correctly "
+        f"({results.accuracy:.1%}), after {seconds:.1f} s"
     )
-    few = results.held_out < _FEW * len(results.classes)
+    is_small = results.held_out < _SMALL_TEST * len(results.classes)
     yield (
-        f"of all such pictures that is {low:.0%} to {high:.0%}, 95 % confident"
-        f"{'; so few pictures can tell no more than that' if few else ''}"
+        f"expect {low:.0%} to {high:.0%} of other pictures to be classified correctly (95 % confidence)"
+        f"{'; with more test pictures the range would be narrower' if is_small else ''}"
     )
-    if not results.better_than_guessing:
+    if not results.better_than_baseline:
         yield (
-            f"that may be no better than always saying the largest class, {results.guessing:.0%}: "
-            "give more pictures, or classes that can be told apart"
+            f"that may be no better than always answering the largest class, {results.baseline:.0%}: "
+            "add pictures, or choose classes that differ more"
         )
-    if results.before_tuning is not None:
-        yield f"before fine-tuning it was {results.before_tuning:.1%}"
-    if results.uneven >= _UNEVEN:
+    if results.accuracy_before_tuning is not None:
+        yield f"before fine-tuning: {results.accuracy_before_tuning:.1%}"
+    if results.imbalance >= _NOTABLE_IMBALANCE:
         yield (
-            f"the largest class has {results.uneven:.0f} times the pictures of the smallest; "
-            f"with all classes counted the same {results.even_accuracy:.1%} are right"
+            f"the largest class has {results.imbalance:.0f} times as many pictures as the smallest; "
+            f"averaged over classes, the accuracy is {results.balanced_accuracy:.1%}"
         )
-    for number, label in enumerate(results.classes[:_CLASSES_SAID]):
+    for number, label in enumerate(results.classes[:_MAX_CLASSES_LISTED]):
         others = results.confusion[number].clone()
-        right, others[number] = int(others[number]), 0
-        mostly = f", otherwise mostly named {results.classes[int(others.argmax())]}" if others.any() else ""
-        yield f"  {label}: {right} of {results.tested_with[number]}{mostly}"
+        correct, others[number] = int(others[number]), 0
+        mostly = (
+            f", otherwise mostly taken for {results.classes[int(others.argmax())]}" if others.any() else ""
+        )
+        yield f"  {label}: {correct} of {results.test_counts[number]}{mostly}"

@@ -1,1 +1,1 @@
-"""Digit networks that learn, watched as they do."""
+"""Training digit networks."""

@@ -1,8 +1,8 @@
 """Training a digit network, top to bottom: batches, forward, loss, backward, step.
 
-The digits stay one uint8 tensor from which each batch is indexed: on small pictures a loader with workers
-would cost more than the network. Every step draws its randomness from (seed, step) alone, so a run that is
-stopped anywhere and resumed sees what an unbroken one sees.
+All digits are held in one uint8 tensor that each batch indexes: for pictures this small, a DataLoader with
+workers would cost more than the network. Every step draws its randomness from (seed, step) alone, so a run
+that is stopped at any step and resumed gets the same batches as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lanterna.images.digits import Digits, mnist, random_handwriting, random_sca
 from lanterna.networks.digits import build, initialise_weights, to_channels_last
 from lanterna.techniques.checkpoint import Checkpointer, Learning
 from lanterna.techniques.technique import Frame
-from lanterna.techniques.train.parallel import ALONE
+from lanterna.techniques.train.parallel import SINGLE_PROCESS
 
 if TYPE_CHECKING:
     from collections.abc import Container, Generator, Mapping
@@ -37,10 +37,10 @@ SECONDS_BETWEEN_FRAMES = 0.2
 
 @dataclass(frozen=True, kw_only=True)
 class TrainFrame(Frame):
-    """How far training has come, with the network as it is and the numbers of the epochs that ended.
+    """Progress of a training run: the current network and the numbers of each finished epoch.
 
-    `numbers`: `epoch`, `loss` (mean since the last frame), `training_accuracy` (of this epoch so far, on the
-    digits as training saw them), `validation_accuracy` (at an epoch's end, where digits are held out),
+    `numbers`: `epoch`, `loss` (mean since the last frame), `training_accuracy` (this epoch so far, on the
+    augmented digits), `validation_accuracy` (at the end of an epoch, if there is a validation set),
     `examples_a_second` and `seconds_left`.
     """
 
@@ -50,7 +50,7 @@ class TrainFrame(Frame):
 
 
 def new_network(settings: Train) -> Network:
-    """The network of the settings, with freshly drawn weights."""
+    """Build the network that the settings describe, with newly initialised weights."""
     network = build(settings)
     initialise_weights(
         network, settings.weight_start, settings.bias_start, torch.Generator().manual_seed(settings.seed)
@@ -60,24 +60,24 @@ def new_network(settings: Train) -> Network:
 
 
 def training_digits(settings: Train) -> tuple[Digits, Digits]:
-    """The digits to train on, and those it holds out: the last `hold_out` of MNIST's first 60,000."""
+    """Load the training and the validation set: the last `hold_out` of MNIST's 60,000 are for validation."""
     train, validation = mnist("train"), mnist("validation")
     images = torch.cat([train.images, validation.images])
     labels = torch.cat([train.labels, validation.labels])
     if not settings.normalised:
         images = scatter(images, settings.seed)
-    rest = len(images) - settings.hold_out
-    held_out = Digits(images[rest:], labels[rest:])
+    count = len(images) - settings.hold_out
+    held_out = Digits(images[count:], labels[count:])
     if settings.fraction < 1:
-        chosen = torch.randperm(rest, generator=torch.Generator().manual_seed(settings.seed))[
+        chosen = torch.randperm(count, generator=torch.Generator().manual_seed(settings.seed))[
             : settings.digits
         ]
         return Digits(images[chosen], labels[chosen]), held_out
-    return Digits(images[:rest], labels[:rest]), held_out
+    return Digits(images[:count], labels[:count]), held_out
 
 
 def scatter(images: Tensor, seed: int) -> Tensor:
-    """Digits moved off their normalised size and place, each once and for all. uint8 in, uint8 out."""
+    """Give each digit a fixed random size and position instead of the normalised ones. uint8 in and out."""
     generator = torch.Generator().manual_seed(seed)
     parts = [
         random_scatter(part.float(), generator).round().to(torch.uint8) for part in torch.split(images, 2000)
@@ -93,41 +93,47 @@ def train(
     checkpoint_every: float | None = None,
     resume: bool = False,
     also_at: Container[int] = (),
-    team: Team = ALONE,
+    team: Team = SINGLE_PROCESS,
 ) -> Generator[TrainFrame, Train | None, None]:
-    """Train, yielding a frame a few times a second, one at the end of every epoch and at steps `also_at`.
+    """Train, yielding a frame a few times a second, at the end of every epoch and at the steps `also_at`.
 
-    Each frame holds the network: the last one is the trained network. With `checkpoint` the state is written
-    there every few seconds, at the end, and when the generator is closed; with `resume` it goes on from
-    there, first with a frame of where it was, and ends where an unbroken run would (bit for bit on the same
-    CPU and thread count). Settings that are sent in take over, as far as its `learning_rate` goes.
+    Each frame holds the network; the last frame holds the trained one. If `checkpoint` is given, the state is
+    saved there every few seconds, at the end, and when the generator is closed. With `resume`, training
+    continues from that state, yields a first frame at the step it had reached, and ends with the same weights
+    as an uninterrupted run (bit for bit on the same CPU and thread count). If settings are sent into the
+    generator, their `learning_rate` is used from then on.
 
     Several processes that call this with the `team` they joined train together (`parallel.py`). Each must
-    draw all frames, or close the generator after the same one as the others; the numbers are the first's.
+    exhaust the generator, or close it after the same frame as the others; only the first process's numbers
+    are valid.
 
-    Errors: `MissingError` without the digits; `UsageError` where the checkpoint is of other settings.
+    Errors: `MissingError` if the digits have not been downloaded; `UsageError` if the checkpoint was written
+    with other settings.
     """
-    place = choose_device(device)
+    torch_device = choose_device(device)
     reuse_memory()
-    usual = torch.float32 if place.type == "cpu" else fast_dtype(place)  # bfloat16 takes a fifth longer there
-    dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}.get(settings.precision, usual)
-    digits, held_out = (Digits(*(part.to(place) for part in split)) for split in training_digits(settings))
-    network = new_network(settings).to(place)
+    # On the CPU bfloat16 takes a fifth longer.
+    default_dtype = torch.float32 if torch_device.type == "cpu" else fast_dtype(torch_device)
+    dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}.get(settings.precision, default_dtype)
+    digits, held_out = (
+        Digits(*(tensor.to(torch_device) for tensor in split)) for split in training_digits(settings)
+    )
+    network = new_network(settings).to(torch_device)
     averaged = deepcopy(network) if settings.average else network
-    optimiser, right = _optimiser(settings, network), torch.zeros((), device=place)
-    state = Learning(network, averaged, optimiser, 0, right, settings.learning_rate)
+    optimiser, correct = _optimiser(settings, network), torch.zeros((), device=torch_device)
+    state = Learning(network, averaged, optimiser, 0, correct, settings.learning_rate)
     if resume and checkpoint is not None:
         state.load(checkpoint, settings, team)
-    if not team.first:
-        checkpoint = None  # one writes for all
-    learner = team.learner(network)
+    if not team.is_first:
+        checkpoint = None  # only the first process writes
+    model = team.distribute(network)
 
     randomness = torch.Generator()
-    order = _order(settings, state.step // settings.steps_an_epoch)
-    loss_sum = torch.zeros((), device=place)
+    order = _epoch_order(settings, state.step // settings.steps_an_epoch)
+    loss_sum = torch.zeros((), device=torch_device)
     clock = _Clock(state.step)
 
-    def frame(*, epoch_ended: bool) -> TrainFrame:
+    def make_frame(*, epoch_ended: bool) -> TrainFrame:
         return TrainFrame(
             step=state.step,
             steps=settings.steps,
@@ -138,33 +144,35 @@ def train(
         )
 
     try:
-        if state.step:  # taken up; it may be done
-            changed = yield frame(epoch_ended=False)
+        if state.step:  # resumed, and possibly finished
+            changed = yield make_frame(epoch_ended=False)
             state.rate = changed.learning_rate if changed else state.rate
         while state.step < settings.steps:
             epoch, batch = divmod(state.step, settings.steps_an_epoch)
             if batch == 0:
-                order = _order(settings, epoch)
+                order = _epoch_order(settings, epoch)
                 state.right.zero_()
-            chosen = order[batch * settings.batch_size : (batch + 1) * settings.batch_size].to(place)
-            randomness.manual_seed(_mixed(settings.seed, state.step))
+            chosen = order[batch * settings.batch_size : (batch + 1) * settings.batch_size].to(torch_device)
+            randomness.manual_seed(_mix(settings.seed, state.step))
             if settings.dropout:
-                torch.manual_seed(_mixed(settings.seed, state.step))  # it draws from torch's own source
+                torch.manual_seed(
+                    _mix(settings.seed, state.step)
+                )  # nn.Dropout draws from the global generator
             images = _augmented(digits.images.index_select(0, chosen), settings, state.step, randomness)
-            mine = team.part(len(chosen))  # all of it, if this is the only process
-            images, labels = images[mine], digits.labels[chosen[mine]]
+            shard = team.shard(len(chosen))  # the whole batch, if this is the only process
+            images, labels = images[shard], digits.labels[chosen[shard]]
 
             network.train()
             for group in state.optimiser.param_groups:
                 group["lr"] = state.rate * _schedule(settings, state.step)
-            with torch.autocast(place.type, dtype, enabled=dtype != torch.float32):
-                logits = learner(images)
+            with torch.autocast(torch_device.type, dtype, enabled=dtype != torch.float32):
+                logits = model(images)
             losses = F.cross_entropy(
                 logits.float(), labels, label_smoothing=settings.label_smoothing, reduction="none"
             )
             loss = losses.sum() / len(chosen)
             state.optimiser.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss * team.size)  # a team takes the mean of its gradients
+            torch.autograd.backward(loss * team.size)  # DistributedDataParallel averages the gradients
             state.optimiser.step()
             state.step += 1
             if settings.average:
@@ -175,13 +183,13 @@ def train(
             epoch_ended = state.step % settings.steps_an_epoch == 0
             due = team.frame_is_due(state.step, clock.since_frame(), SECONDS_BETWEEN_FRAMES)
             if epoch_ended or state.step in also_at or due:
-                team.gather(loss_sum, state.right)
-                seen = min((batch + 1) * settings.batch_size, settings.digits)
+                team.reduce_to_first(loss_sum, state.right)
+                processed = min((batch + 1) * settings.batch_size, settings.digits)
                 steps_a_second = clock.steps_a_second(state.step)
                 state.numbers = {
                     "epoch": epoch + 1.0,
                     "loss": loss_sum.item() / clock.steps_since_frame(state.step),
-                    "training_accuracy": state.right.item() / seen,
+                    "training_accuracy": state.right.item() / processed,
                     "examples_a_second": steps_a_second * settings.batch_size,
                     "seconds_left": (settings.steps - state.step) / steps_a_second,
                 }
@@ -189,17 +197,17 @@ def train(
                     if len(held_out.labels):
                         state.numbers["validation_accuracy"] = accuracy(averaged, held_out, dtype, team)
                     state.history.append(state.numbers)
-                changed = yield frame(epoch_ended=epoch_ended)
+                changed = yield make_frame(epoch_ended=epoch_ended)
                 state.rate = changed.learning_rate if changed else state.rate
                 if checkpoint is not None and clock.since_checkpoint() > (
                     checkpoint_every or Checkpointer.every
                 ):
                     state.save(checkpoint, settings)
-                    clock.checkpoint_made()
+                    clock.checkpoint_saved()
                 loss_sum.zero_()
-                clock.frame_made(state.step)
+                clock.frame_yielded(state.step)
     except RuntimeError:
-        checkpoint = None  # it broke in mid-step, when another process was lost, say: keep the one before
+        checkpoint = None  # failed in mid-step, e.g. another process died: do not overwrite the last good one
         raise
     finally:
         if checkpoint is not None:
@@ -208,7 +216,10 @@ def train(
 
 @torch.inference_mode()
 def logits_of(network: Network, images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Logits `(N, 10)` float32 of uint8 digits `(N, 1, 28, 28)`, with the network at rest, where it is."""
+    """Return float32 logits `(N, 10)` for uint8 digits `(N, 1, 28, 28)`, on the network's device.
+
+    Sets the network to evaluation mode.
+    """
     device = next(network.eval().parameters()).device
     with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
         parts = [network(in_unit_range(part.to(device))).float() for part in torch.split(images, 250)]
@@ -216,26 +227,26 @@ def logits_of(network: Network, images: Tensor, dtype: torch.dtype = torch.float
 
 
 def accuracy(
-    network: Network, digits: Digits, dtype: torch.dtype = torch.float32, team: Team = ALONE
+    network: Network, digits: Digits, dtype: torch.dtype = torch.float32, team: Team = SINGLE_PROCESS
 ) -> float:
-    """The share of `digits` that the network reads right. A team shares the work; its first has the sum."""
-    mine = team.part(len(digits.labels))
-    answers = logits_of(network, digits.images[mine], dtype).argmax(1)
-    right = (answers == digits.labels[mine]).sum()
-    team.gather(right)
-    return right.item() / len(digits.labels)
+    """Return the network's accuracy on `digits`. In a team only the first process gets the right value."""
+    shard = team.shard(len(digits.labels))
+    predicted = logits_of(network, digits.images[shard], dtype).argmax(1)
+    correct = (predicted == digits.labels[shard]).sum()
+    team.reduce_to_first(correct)
+    return correct.item() / len(digits.labels)
 
 
 def in_unit_range(images: Tensor) -> Tensor:
-    """uint8 digits as float32 in [0, 1]."""
+    """Convert uint8 digits to float32 in [0, 1]."""
     return images.float().div_(255)
 
 
 def _augmented(images: Tensor, settings: Train, step: int, randomness: torch.Generator) -> Tensor:
-    """Give a batch as float in [0, 1], with the augmentation of the settings.
+    """Augment a batch as the settings say, and convert it to float in [0, 1].
 
-    The last steps see digits almost as they are, so that the network settles on what it will be asked
-    (Ge et al. 2021, "YOLOX", section 2.1, end augmentation early likewise).
+    The last steps augment very little, so that the network ends on digits like those it will have to read
+    (Ge et al. 2021, "YOLOX", section 2.1, also stop augmenting early).
     """
     settling = step >= settings.steps * (1 - settings.settle)
     if settings.augmentation == "none":
@@ -245,15 +256,15 @@ def _augmented(images: Tensor, settings: Train, step: int, randomness: torch.Gen
     return random_handwriting(in_unit_range(images), randomness)
 
 
-def _order(settings: Train, epoch: int) -> Tensor:
-    """In which order this epoch sees the digits."""
+def _epoch_order(settings: Train, epoch: int) -> Tensor:
+    """Return the order of the training digits in this epoch."""
     return torch.randperm(
-        settings.digits, generator=torch.Generator().manual_seed(_mixed(settings.seed, -1 - epoch))
+        settings.digits, generator=torch.Generator().manual_seed(_mix(settings.seed, -1 - epoch))
     )
 
 
-def _mixed(seed: int, step: int) -> int:
-    """One number from two: neighbouring seeds share no randomness (SplitMix64, Steele et al. 2014)."""
+def _mix(seed: int, step: int) -> int:
+    """Hash seed and step to one seed, so that neighbours are independent (SplitMix64, Steele et al. 2014)."""
     z = (seed * 0x9E3779B97F4A7C15 + step * 0xD1B54A32D192ED03 + 0x632BE59BD9B4E019) & 0xFFFFFFFFFFFFFFFF
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
@@ -261,7 +272,7 @@ def _mixed(seed: int, step: int) -> int:
 
 
 def _optimiser(settings: Train, network: Network) -> torch.optim.Optimizer:
-    """The optimiser of a recipe. Weights are pulled to zero, biases and normalisations are not."""
+    """Build the optimiser. Weight decay applies to weights, not to biases and normalisation parameters."""
     weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
     others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
     groups = [
@@ -272,13 +283,13 @@ def _optimiser(settings: Train, network: Network) -> torch.optim.Optimizer:
         return without_dynamo(torch.optim.SGD)(
             groups, settings.learning_rate, settings.momentum, nesterov=settings.momentum > 0, fused=True
         )
-    # Keras's epsilon rather than torch's 1e-8, so that the quickstart is the quickstart.
+    # Keras's epsilon instead of torch's 1e-8, so that the preset `quickstart` reproduces Keras.
     kind = torch.optim.Adam if settings.optimiser == "adam" else torch.optim.AdamW
     return without_dynamo(kind)(groups, settings.learning_rate, eps=1e-7, fused=True)
 
 
 def _schedule(settings: Train, step: int) -> float:
-    """The share of the learning rate at a step: up over the first tenth, then down to zero."""
+    """Return the learning rate's factor at a step: a warm-up over the first tenth, then decay to zero."""
     if settings.schedule == "constant":
         return 1.0
     warm_up = max(1, settings.steps // 10)
@@ -290,23 +301,23 @@ def _schedule(settings: Train, step: int) -> float:
 
 @torch.no_grad()
 def _average(averaged: Network, network: Network, settings: Train, step: int) -> None:
-    """Move the running average towards the network (Polyak and Juditsky 1992, with an exponential window).
+    """Update the exponential moving average of the weights (after Polyak and Juditsky 1992).
 
-    The window grows with the steps made, so that the first weights are soon forgotten.
+    The decay rises with the number of steps, so that the initial weights are soon forgotten.
     """
-    keep = min(settings.average, step / (step + 10))
-    for mean, now in zip(averaged.state_dict().values(), network.state_dict().values(), strict=True):
+    decay = min(settings.average, step / (step + 10))
+    for mean, value in zip(averaged.state_dict().values(), network.state_dict().values(), strict=True):
         if mean.is_floating_point():
-            mean.lerp_(now, 1 - keep)
+            mean.lerp_(value, 1 - decay)
         else:
-            mean.copy_(now)
+            mean.copy_(value)
 
 
 class _Clock:
-    """When frames and checkpoints are due, and how fast steps go."""
+    """Time since the last frame and checkpoint, and the speed of training."""
 
     def __init__(self, step: int) -> None:
-        self.begun = self.frame = self.checkpoint = time.perf_counter()
+        self.start = self.frame = self.checkpoint = time.perf_counter()
         self.first_step = self.frame_step = step
 
     def since_frame(self) -> float:
@@ -319,10 +330,10 @@ class _Clock:
         return step - self.frame_step
 
     def steps_a_second(self, step: int) -> float:
-        return (step - self.first_step) / (time.perf_counter() - self.begun)
+        return (step - self.first_step) / (time.perf_counter() - self.start)
 
-    def frame_made(self, step: int) -> None:
+    def frame_yielded(self, step: int) -> None:
         self.frame, self.frame_step = time.perf_counter(), step
 
-    def checkpoint_made(self) -> None:
+    def checkpoint_saved(self) -> None:
         self.checkpoint = time.perf_counter()

@@ -1,7 +1,7 @@
-"""A film of a network as it learns: small snapshots, many early and few late, from which pages are made.
+"""Film a network as it learns: small snapshots, dense early and sparse late, that web pages are made from.
 
-The film only watches. Its snapshots are taken from the frames of `train`, draw no random numbers and leave
-the network as it was, so a filmed training ends at the same weights, bit for bit, as one that is not.
+Filming has no effect on training. Snapshots are taken from the frames of `train`, draw no random numbers and
+do not change the network, so training ends at the same weights, bit for bit, with and without a film.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from lanterna.images.digits import Digits
 from lanterna.networks.digits import ACTIVATIONS, CLASSES
 from lanterna.renamed import current_state
 from lanterna.techniques.checkpoint import load_tensors, write_state
-from lanterna.techniques.evaluation import confusion_of
+from lanterna.techniques.evaluation import confusion_matrix
 from lanterna.techniques.train.algorithm import in_unit_range, logits_of, new_network, training_digits
-from lanterna.techniques.train.results import unseen_digits
+from lanterna.techniques.train.results import load_test_digits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,21 +30,23 @@ if TYPE_CHECKING:
     from lanterna.techniques.train.algorithm import TrainFrame
     from lanterna.techniques.train.settings import Train
 
-SNAPSHOTS = 60  # at most, besides the one before the first step
-KERNELS, MAPS, UNITS = 24, 12, 128  # at most so many are kept of the first layer, of each layer
-MEASURED, TRAINED_ON, MAPPED = 1000, 500, 1000  # digits that are counted, and that are on the map
-SOFTNESS = 3.0
+SNAPSHOTS = 60  # maximum, not counting the one before the first step
+KERNELS = 24  # maximum stored from the first layer
+MAPS, UNITS = 12, 128  # maximum stored from each layer
+EVALUATED, TRAINING_EVALUATED, MAPPED = 1000, 500, 1000  # how many digits
+TEMPERATURE = 3.0  # of the softmax in `map_positions`
 SECONDS_BETWEEN_SAVES = 10.0
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What is kept of a network at one step.
+    """The state of a network at one step, reduced to what the pages show.
 
-    Kernels `(K, h, w)` and each layer's maps (`(10, M, h, w)`, or `(10, units)` of a fully connected layer)
-    are uint8, 128 for zero, and `kernel_scale` and `scales` say what 127 more is worth: see `packed`.
-    `confusion` `(10, 10)` int32 counts the measured digits by what was written (rows) and read (columns).
-    `places` `(1000, 2)` float32 is the map and `answers` `(1000,)` uint8 how its digits are read: see `dial`.
+    Kernels `(K, h, w)` and each layer's maps (`(10, M, h, w)`, or `(10, units)` for a fully connected layer)
+    are quantised to uint8 with the scales `kernel_scale` and `scales`: see `quantise`. `confusion` `(10, 10)`
+    int32 is the confusion matrix of the evaluated digits: true digits in rows, predicted ones in columns.
+    `places` `(1000, 2)` float32 are positions on the map (see `map_positions`), and `answers` `(1000,)` uint8
+    the predictions for the same digits.
     """
 
     step: int
@@ -61,19 +63,19 @@ class Snapshot:
     answers: Tensor
 
 
-class Film:
-    """The snapshots of one training, kept in `path` while it lasts; call `watch` with each of its frames.
+class TrainingFilm:
+    """The snapshots of one training run, saved in `path` until it ends; call `record` with each frame.
 
-    As a context manager it writes the file whichever way the training ends. After a loss of power the file
-    can be up to ten seconds older than the checkpoint, and a resumed film then lacks those steps.
+    Used as a context manager, it saves the file however training ends. After a power failure the file can be
+    up to ten seconds older than the checkpoint, and the resumed film then lacks those steps.
 
-    `train` has to be asked for frames at `steps`. With `resume`, what `path` holds with the same settings is
-    taken up; a file that is damaged or belongs to other settings is not, and the film starts anew.
+    `train` has to yield frames at `steps`. With `resume`, the film continues from `path` if that was written
+    with the same settings; if the file is damaged or belongs to other settings, the film starts again.
 
-    `measured` are 1,000 digits from all over the validation split, or test digits where the settings hold out
-    too few; the ten `chosen` are the first of each class among them. `mapped` are the first 1,000 test
-    digits. They are looked at and choose nothing. The training digits are measured as they are, before
-    augmentation.
+    `evaluated` are 1,000 digits spread evenly over the validation set, or test digits if the validation set
+    is too small; the ten `examples` are the first of each class among them. `mapped` are the first 1,000 test
+    digits. All of them are for display only: no decision depends on them. Training digits are evaluated
+    without augmentation.
     """
 
     def __init__(self, settings: Train, path: Path, *, resume: bool = False) -> None:
@@ -81,34 +83,34 @@ class Film:
         self.path = path
         self.steps = film_steps(settings.steps)
         training, held_out = training_digits(settings)
-        unseen = unseen_digits(settings)
-        self.measured_on = "validation" if len(held_out.labels) >= MEASURED else "test"
-        self.measured = spread(held_out if self.measured_on == "validation" else unseen, MEASURED)
-        self.trained_on = spread(training, TRAINED_ON)
-        self.mapped = Digits(unseen.images[:MAPPED], unseen.labels[:MAPPED])
-        firsts = [int((self.measured.labels == digit).nonzero()[0]) for digit in range(CLASSES)]
-        self.chosen = Digits(self.measured.images[firsts], self.measured.labels[firsts])
+        test = load_test_digits(settings)
+        self.evaluated_on = "validation" if len(held_out.labels) >= EVALUATED else "test"
+        self.evaluated = evenly_spaced(held_out if self.evaluated_on == "validation" else test, EVALUATED)
+        self.trained_on = evenly_spaced(training, TRAINING_EVALUATED)
+        self.mapped = Digits(test.images[:MAPPED], test.labels[:MAPPED])
+        firsts = [int((self.evaluated.labels == digit).nonzero()[0]) for digit in range(CLASSES)]
+        self.examples = Digits(self.evaluated.images[firsts], self.evaluated.labels[firsts])
         self.snapshots: list[Snapshot] = self._read() if resume else []
         if not self.snapshots:
-            self._take(0, new_network(settings))
+            self._take_snapshot(0, new_network(settings))
         self._saved = time.perf_counter()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if len(self.snapshots) > 1:  # a training that never began leaves alone what another one left
+        if len(self.snapshots) > 1:  # otherwise training never began: do not overwrite an older film
             self.save()
 
-    def watch(self, frame: TrainFrame) -> None:
-        """Take a snapshot where one is due; write the file now and then."""
+    def record(self, frame: TrainFrame) -> None:
+        """Take a snapshot if one is due; save the file now and then."""
         if frame.step in self.steps:
-            self._take(frame.step, frame.network)
+            self._take_snapshot(frame.step, frame.network)
             if time.perf_counter() - self._saved > SECONDS_BETWEEN_SAVES:
                 self.save()
 
     def save(self) -> None:
-        """Write the snapshots to `path`, whole or not at all: a few megabytes, whatever the network."""
+        """Save the snapshots to `path` atomically: a few megabytes, whatever the network."""
         state = {
             "settings": self.settings.model_dump_json(),
             "snapshots": [asdict(snapshot) for snapshot in self.snapshots],
@@ -121,21 +123,22 @@ class Film:
             state = load_tensors(self.path)
             if current_state(state)["settings"] == self.settings.model_dump_json():
                 return [Snapshot(**snapshot) for snapshot in state["snapshots"]]
-        except Exception:  # whatever comes of a file that is none
-            pass  # the film is a companion: without it the training goes on all the same
+        except Exception:  # anything, if the file is not a film
+            pass  # training must not fail because of its film
         return []
 
     @torch.inference_mode()
-    def _take(self, step: int, network: Network) -> None:
+    def _take_snapshot(self, step: int, network: Network) -> None:
         device = next(network.eval().parameters()).device
-        chosen = in_unit_range(self.chosen.images.to(device))
-        wanted = watched_layers(network)
-        outputs = {name: output.float().cpu() for name, output in network.run(chosen) if name in wanted}
-        kernels, kernel_scale = packed(first_weights(network))
+        examples = in_unit_range(self.examples.images.to(device))
+        names = filmed_layers(network)
+        outputs = {name: output.float().cpu() for name, output in network.run(examples) if name in names}
+        kernels, kernel_scale = quantise(first_weights(network))
         maps = {
-            name: packed(output[:, : MAPS if output.ndim == 4 else UNITS]) for name, output in outputs.items()
+            name: quantise(output[:, : MAPS if output.ndim == 4 else UNITS])
+            for name, output in outputs.items()
         }
-        logits = logits_of(network, self.measured.images).cpu()
+        logits = logits_of(network, self.evaluated.images).cpu()
         training = logits_of(network, self.trained_on.images).cpu()
         mapped = logits_of(network, self.mapped.images).cpu()
         answers = logits.argmax(1)
@@ -145,36 +148,37 @@ class Film:
             kernel_scale=kernel_scale,
             maps={name: levels for name, (levels, _) in maps.items()},
             scales={name: scale for name, (_, scale) in maps.items()},
-            confusion=confusion_of(self.measured.labels, answers, CLASSES).int(),
-            loss=F.cross_entropy(logits, self.measured.labels).item(),
-            accuracy=(answers == self.measured.labels).float().mean().item(),
+            confusion=confusion_matrix(self.evaluated.labels, answers, CLASSES).int(),
+            loss=F.cross_entropy(logits, self.evaluated.labels).item(),
+            accuracy=(answers == self.evaluated.labels).float().mean().item(),
             training_loss=F.cross_entropy(training, self.trained_on.labels).item(),
             training_accuracy=(training.argmax(1) == self.trained_on.labels).float().mean().item(),
-            places=dial(mapped),
+            places=map_positions(mapped),
             answers=mapped.argmax(1).to(torch.uint8),
         )
-        # A resumed training makes again, the same, what was seen after its checkpoint.
-        self.snapshots = [*(kept for kept in self.snapshots if kept.step < step), snapshot]
+        # Training that resumes from a checkpoint repeats the steps after it: replace their snapshots.
+        self.snapshots = [*(earlier for earlier in self.snapshots if earlier.step < step), snapshot]
 
 
 def film_steps(steps: int) -> frozenset[int]:
-    """The steps that are filmed, at most `SNAPSHOTS` and the last among them: close at first, as i³ apart.
+    """Return the steps to film: at most `SNAPSHOTS`, spaced as i³, always including the last one.
 
-    Of 3,128 steps 1, 2, 4, 5, 8, 11, 15 and so on, half of all within the first eighth, at last one in 150.
-    Logarithmic spacing would hardly show the last third of a training, where the learning rate falls.
+    For 3,128 steps these are 1, 2, 4, 5, 8, 11, 15 and so on: half of them in the first eighth of training,
+    one in 150 at the end. Logarithmic spacing would hardly show the last third, where the learning rate
+    falls.
     """
     return frozenset(math.ceil(steps * (i / SNAPSHOTS) ** 3) for i in range(1, SNAPSHOTS + 1))
 
 
-def watched_layers(network: Network) -> list[str]:
-    """The activations at the end of each group of layers (`relu1_2` of group 1), in order."""
+def filmed_layers(network: Network) -> list[str]:
+    """Return the last activation layer of each group (`relu1_2` of group 1), in order."""
     kinds = tuple(ACTIVATIONS.values())
     active = [name for name, layer in network.layers.items() if isinstance(layer, kinds)]
     return list({name.partition("_")[0]: name for name in active}.values())
 
 
 def first_weights(network: Network) -> Tensor:
-    """The first layer's weights as pictures: kernels `(K, 5, 5)`, or what each unit wants `(K, 28, 28)`."""
+    """Return the first layer's weights as pictures: kernels `(K, 5, 5)`, or units' weights `(K, 28, 28)`."""
     layer = next(layer for layer in network.layers.values() if isinstance(layer, nn.Conv2d | nn.Linear))
     weight = layer.weight.detach()[:KERNELS].float().cpu()
     return (
@@ -184,41 +188,40 @@ def first_weights(network: Network) -> Tensor:
     )
 
 
-def packed(values: Tensor) -> tuple[Tensor, float]:
-    """Values as uint8 levels, and their scale: value = (level - 128) / 127 × scale, right to 1/254 of it."""
+def quantise(values: Tensor) -> tuple[Tensor, float]:
+    """Quantise to uint8 and return the scale: value = (level - 128) / 127 × scale, exact to scale / 254."""
     scale = values.abs().max().item()
     return (values / (scale or 1.0) * 127 + 128).round().to(torch.uint8), scale
 
 
-def unpacked(levels: Tensor, scale: float = 1.0) -> Tensor:
-    """The values that `packed` was given, float32."""
+def dequantise(levels: Tensor, scale: float = 1.0) -> Tensor:
+    """Undo `quantise`, to float32."""
     return (levels.float() - 128) / 127 * scale
 
 
-def corners() -> Tensor:
-    """Where the ten answers stand on the map, `(10, 2)`: around a circle like hours, 0 at the top."""
+def class_corners() -> Tensor:
+    """Return the corner of each class on the map, `(10, 2)`: clockwise around a circle, 0 at the top."""
     angle = torch.arange(CLASSES) * (2 * math.pi / CLASSES)
     return torch.stack([angle.sin(), angle.cos()], 1)
 
 
-def dial(logits: Tensor) -> Tensor:
-    """A digit's place on the map, `(N, 2)` within the unit circle, from `(N, 10)` logits.
+def map_positions(logits: Tensor) -> Tensor:
+    """Place digits on a 2-D map by their logits: `(N, 10)` to `(N, 2)` inside the unit circle.
 
-    The output layer weighs the last hidden layer's activations for each answer; each answer pulls the digit
-    to its corner of a decagon by its softmax at temperature 3 (barycentric coordinates, as in RadViz, Hoffman
-    et al. 1997, section 3). So an undecided digit is in the middle, one that is pulled to two answers between
-    their corners. Nothing is fitted and no label is used, and the corners never move: where a point moves,
-    the network has changed.
+    Each class has a corner of a decagon, and a digit lies at the mean of the corners, weighted by its softmax
+    at temperature 3 (barycentric coordinates, as in RadViz, Hoffman et al. 1997, section 3). So an undecided
+    digit is in the middle, and one between two classes is between their corners. Nothing is fitted, no label
+    is used, and the corners never move: if a point moves, the network has changed.
 
-    Why not a projection of the activations themselves: measured on the `conv` network's 1,000 test digits,
-    classes told apart by their nearest class mean on the map were 73 % with the first two principal
-    components, 83 % with the first two discriminants (LDA), 98 % here, of 99 % that the network tells apart.
-    Neighbour embeddings (t-SNE) turn and jump between steps, and their distances mean little.
+    Why not project the activations? For the `conv` network and 1,000 test digits, classifying points of the
+    map by the nearest class mean is right for 73 % with the first two principal components, 83 % with the
+    first two linear discriminants (LDA) and 98 % with this map; the network itself reaches 99 %. Neighbour
+    embeddings (t-SNE) turn and jump between steps, and their distances mean little.
     """
-    return (logits.float() / SOFTNESS).softmax(1) @ corners()
+    return (logits.float() / TEMPERATURE).softmax(1) @ class_corners()
 
 
-def spread(digits: Digits, count: int) -> Digits:
-    """`count` digits from all over, as MNIST's come in runs of easier and harder hands."""
+def evenly_spaced(digits: Digits, count: int) -> Digits:
+    """Take `count` digits at even intervals: MNIST has runs of easier and of harder handwriting."""
     every = max(1, len(digits.labels) // count)
     return Digits(digits.images[::every][:count], digits.labels[::every][:count])

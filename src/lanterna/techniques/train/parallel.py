@@ -1,12 +1,12 @@
-"""Training in several processes at once, with the result of one: each process takes its part of every batch.
+"""Data-parallel training: several processes share each batch and reach the same result as one process.
 
-All processes begin with the same weights, draw the same random numbers for the whole batch, and keep the part
-that is theirs. Gradients are averaged over all of them before each step (torch's DistributedDataParallel; Li
-et al. 2020, "PyTorch Distributed"), so that the weights stay the same everywhere. What else depends on the
-whole batch is made to see the whole batch: the statistics of batch normalisation, and the units that dropout
-leaves out. The first process alone shows progress and writes files.
+All processes start with the same weights, draw the same random numbers for the full batch and use their shard
+of it. Gradients are averaged over all processes before each step (torch's DistributedDataParallel; Li et al.
+2020, "PyTorch Distributed"), so that the weights stay identical. Everything else that depends on the batch is
+computed for the full batch: the statistics of batch normalisation and the masks of dropout. Only the first
+process shows progress and writes files.
 
-torchrun starts the processes and tells each who it is by RANK, WORLD_SIZE and the like: `join` reads them.
+torchrun starts the processes and sets RANK, WORLD_SIZE and other variables, which `join` reads.
 """
 
 from __future__ import annotations
@@ -32,132 +32,135 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 STEPS_BETWEEN_FRAMES = 10
-RESTARTS = 3  # how often processes are started anew when one is lost
+RESTARTS = 3  # how often all processes are restarted after one of them died
 _ERRORS = {kind.__name__: kind for kind in LanternaError.__subclasses__()}
 
 
 class Processes(BaseModel):
-    """How many processes are to train together, and where they meet."""
+    """Options for training in several processes."""
 
     model_config = ConfigDict(frozen=True)
 
-    devices: int = Field(default=1, ge=1, description="Train on so many devices (or CPU processes) at once.")
-    nodes: int = Field(default=1, ge=1, description="And on so many machines: give the command on each.")
+    devices: int = Field(default=1, ge=1, description="How many devices (or CPU processes) to train on.")
+    nodes: int = Field(default=1, ge=1, description="How many machines to train on; run the command on each.")
     node_rank: int = Field(
-        default=0, ge=0, description="Which machine this is; 0 is the first, which keeps all."
+        default=0, ge=0, description="This machine's number; 0 is the first, which saves the result."
     )
-    address: str | None = Field(default=None, description="Where the machines meet: HOST:PORT of the first.")
+    address: str | None = Field(default=None, description="The first machine's address, as HOST:PORT.")
 
 
 @dataclass
 class Team:
-    """The processes that train together; the usual one is a team of one, for which all of this is nothing.
+    """This process's place among those that train together. By default it is alone, and the methods
+    change nothing.
 
-    `rank` counts them from 0, and `restarts` how often torchrun had to start them anew.
+    `rank` is this process's number, from 0, and `restarts` how often torchrun has restarted the processes.
     """
 
     rank: int = 0
     size: int = 1
     restarts: int = 0
-    place: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    batch: int = 0  # examples in the whole batch of this step
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    batch: int = 0  # size of this step's full batch
 
     @property
-    def first(self) -> bool:
+    def is_first(self) -> bool:
         """Whether this is the process that shows progress and writes files."""
         return self.rank == 0
 
-    def part(self, count: int) -> slice:
-        """Which of the `count` examples of a batch are this process's: none, where there are too few."""
+    def shard(self, count: int) -> slice:
+        """Return this process's slice of a batch of `count` examples; it is empty if there are too few."""
         if self.size > 1:
             self.batch = count
         return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
 
-    def learner(self, network: Network) -> nn.Module:
-        """The network as it is called while it learns: its gradients are then averaged over all processes."""
+    def distribute(self, network: Network) -> nn.Module:
+        """Wrap the network for training, so that its gradients are averaged over all processes."""
         if self.size == 1:
             return network
         for name, layer in network.layers.items():
             if isinstance(layer, nn.BatchNorm2d):
-                layer.__class__ = WholeBatchNorm2d  # its weights and statistics stay its own
+                layer.__class__ = GlobalBatchNorm2d  # keeps its weights and statistics
             elif isinstance(layer, nn.Dropout):
-                network.layers[name] = WholeDropout(layer.p, self)
+                network.layers[name] = GlobalDropout(layer.p, self)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # the option's next name came after torch 2.9
-            # Its buffers need no broadcast: every process works out the same statistics of the whole batch.
+            warnings.simplefilter("ignore", FutureWarning)  # torch renamed the option after 2.9
+            # Buffers need no broadcast: every process computes the same statistics, over the full batch.
             return nn.parallel.DistributedDataParallel(network, broadcast_buffers=False)
 
     def frame_is_due(self, step: int, seconds: float, every: float) -> bool:
-        """Whether to show how far it has come, `seconds` after the last frame: every process says the same.
+        """Return whether to yield a frame, `seconds` after the last one. All processes agree on the answer.
 
-        One process goes by the clock. Several clocks differ, so that several processes go by their steps.
+        A single process goes by the clock. The clocks of several processes differ, so these count steps.
         """
         return seconds > every if self.size == 1 else step % STEPS_BETWEEN_FRAMES == 0
 
-    def gather(self, *sums: Tensor) -> None:
-        """Bring sums that each process made of its own part together in the first; the others begin anew."""
+    def reduce_to_first(self, *sums: Tensor) -> None:
+        """Add up all processes' sums in the first one, in place, and reset the others to zero."""
         if self.size > 1:
-            for each in sums:
-                dist.all_reduce(each)
-                if not self.first:
-                    each.zero_()
+            for total in sums:
+                dist.all_reduce(total)
+                if not self.is_first:
+                    total.zero_()
 
-    def once(self, work: Callable[[], T]) -> T:
-        """What the first process alone does or is asked; all get what it gives, or its error.
+    def run_on_first(self, work: Callable[[], T]) -> T:
+        """Call `work` in the first process only, and return its result, or raise its error, in all of them.
 
-        That has to be made of tensors and plain values: what arrives can run no code.
+        The result must consist of tensors and plain values, because received data must not run code.
         """
         if self.size == 1:
             return work()
-        box: dict[str, Any] = {}
-        if self.first:
+        outcome: dict[str, Any] = {}
+        if self.is_first:
             try:
-                box = {"value": work()}
+                outcome = {"value": work()}
             except LanternaError as error:
-                box = {"kind": type(error).__name__, "words": str(error)}
-        box = self._told(box)
-        if "kind" in box:
-            raise _ERRORS.get(box["kind"], LanternaError)(box["words"])
-        value: T = box["value"]
+                outcome = {"error": type(error).__name__, "message": str(error)}
+        outcome = self._broadcast(outcome)
+        if "error" in outcome:
+            raise _ERRORS.get(outcome["error"], LanternaError)(outcome["message"])
+        value: T = outcome["value"]
         return value
 
-    def _told(self, box: dict[str, Any]) -> dict[str, Any]:
+    def _broadcast(self, outcome: dict[str, Any]) -> dict[str, Any]:
         file = io.BytesIO()
-        torch.save(box, file)
-        content = torch.frombuffer(file.getbuffer(), dtype=torch.uint8).to(self.place)
-        length = torch.tensor(len(content), device=self.place)
+        torch.save(outcome, file)
+        content = torch.frombuffer(file.getbuffer(), dtype=torch.uint8).to(self.device)
+        length = torch.tensor(len(content), device=self.device)
         dist.broadcast(length, 0)
-        if not self.first:
-            content = torch.empty(int(length), dtype=torch.uint8, device=self.place)
+        if not self.is_first:
+            content = torch.empty(int(length), dtype=torch.uint8, device=self.device)
         dist.broadcast(content, 0)
         file = io.BytesIO(content.cpu().numpy().tobytes())
-        told: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-        return told
+        received: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        return received
 
 
-ALONE = Team()
+SINGLE_PROCESS = Team()
 
 
-def in_a_team() -> bool:
-    """Whether torchrun started this process."""
+def launched_by_torchrun() -> bool:
+    """Return whether torchrun started this process."""
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
 def join(device: torch.device) -> Team:
-    """Meet the processes that torchrun started beside this one, to train on `device`: gloo, or NCCL on CUDA.
+    """Join the process group that torchrun started, to train on `device`: with gloo, or NCCL on CUDA.
 
-    Errors: `UsageError` on a device that cannot take part.
+    Errors: `UsageError` if the device supports no process groups.
     """
-    rank, size, restarts, here = (
+    rank, size, restarts, local_rank = (
         int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "TORCHELASTIC_RESTART_COUNT", "LOCAL_RANK")
     )
     if device.type not in ("cpu", "cuda"):
-        raise UsageError(f"several processes can train on cpu or cuda, not on {device.type}: --device cpu")
+        raise UsageError(
+            f"several processes can train on cpu or cuda, not on {device.type}: use --device cpu"
+        )
     if device.type == "cuda":
-        torch.cuda.set_device(here)
-        device = torch.device("cuda", here)
-    # The store at torchrun's end outlives a restart: what the processes before told each other is stale.
-    met = dist.TCPStore(  # type: ignore[attr-defined]
+        torch.cuda.set_device(local_rank)
+        device = torch.device("cuda", local_rank)
+    # torchrun's store survives a restart, so the prefix keeps stale entries of earlier processes apart.
+    tcp_store = dist.TCPStore(  # type: ignore[attr-defined]
         os.environ["MASTER_ADDR"],
         int(os.environ["MASTER_PORT"]),
         is_master=os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True" and rank == 0,
@@ -165,7 +168,7 @@ def join(device: torch.device) -> Team:
     )
     dist.init_process_group(
         "nccl" if device.type == "cuda" else "gloo",
-        store=dist.PrefixStore(f"lanterna/{restarts}", met),  # type: ignore[attr-defined]
+        store=dist.PrefixStore(f"lanterna/{restarts}", tcp_store),  # type: ignore[attr-defined]
         rank=rank,
         world_size=size,
         device_id=device if device.type == "cuda" else None,
@@ -174,31 +177,30 @@ def join(device: torch.device) -> Team:
 
 
 def leave() -> None:
-    """Part from the others, at the end."""
+    """Leave the process group, after training."""
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
-class WholeBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation whose statistics are those of the whole batch, not of this process's part of it.
+class GlobalBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation with the statistics of the full batch instead of this process's shard.
 
-    torch's own SyncBatchNorm is for graphics cards alone. This one is plain: the sums that mean and variance
-    are made of are added up over all processes, and so are their gradients on the way back. At rest it is as
-    any other.
+    torch's SyncBatchNorm supports GPUs only. This one all-reduces the sums behind mean and variance in the
+    forward pass, and their gradients in the backward pass. In evaluation mode it is an ordinary BatchNorm2d.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(N, C, H, W)` in and out, N the examples of this process, which may be none."""
+        """Normalise `(N, C, H, W)`; N is the size of this process's shard and may be 0."""
         if not self.training:
             return super().forward(x)
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
         count = wide.new_tensor([x.numel() / x.shape[1]])
         sums = torch.cat([wide.sum((0, 2, 3)), wide.square().sum((0, 2, 3)), count])
-        added: Tensor = _AddedUp.apply(sums)  # type: ignore[no-untyped-call]
-        total, squares, count = added.tensor_split([x.shape[1], 2 * x.shape[1]])
+        reduced: Tensor = _AllReduceSum.apply(sums)  # type: ignore[no-untyped-call]
+        total, squares, count = reduced.tensor_split([x.shape[1], 2 * x.shape[1]])
         mean = total / count
         variance = (squares / count - mean.square()).clamp_min(0)
-        with torch.no_grad():  # the running statistics move as torch moves them
+        with torch.no_grad():  # update the running statistics as torch does
             self.get_buffer("running_mean").lerp_(mean, self.momentum or 0.0)
             self.get_buffer("running_var").lerp_(variance * (count / (count - 1)), self.momentum or 0.0)
             self.get_buffer("num_batches_tracked").add_(1)
@@ -207,30 +209,30 @@ class WholeBatchNorm2d(nn.BatchNorm2d):
         return (wide * scale.view(1, -1, 1, 1) + offset.view(1, -1, 1, 1)).to(x.dtype)
 
 
-class _AddedUp(torch.autograd.Function):
-    """Numbers added up over all processes. Each sum is of use to all, so their gradients are added up too."""
+class _AllReduceSum(torch.autograd.Function):
+    """Sum over all processes. Every process uses the sums, so the backward pass sums the gradients too."""
 
     @staticmethod
     def forward(_: Any, numbers: Tensor) -> Tensor:
-        added = numbers.clone()
-        dist.all_reduce(added)
-        return added
+        total = numbers.clone()
+        dist.all_reduce(total)
+        return total
 
     @staticmethod
-    def backward(_: Any, slope: Tensor) -> Tensor:
-        return _AddedUp.forward(_, slope)
+    def backward(_: Any, gradient: Tensor) -> Tensor:
+        return _AllReduceSum.forward(_, gradient)
 
 
-class WholeDropout(nn.Dropout):
-    """Dropout that draws for the whole batch, as one process would, and keeps what is this process's."""
+class GlobalDropout(nn.Dropout):
+    """Dropout that draws the mask for the full batch, as one process would, and uses this process's shard."""
 
     def __init__(self, p: float, team: Team) -> None:
         super().__init__(p)
         self._team = team
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(N, …)` in and out."""
+        """Apply dropout to `(N, …)`."""
         if not self.training:
             return x
-        kept = x.new_empty(self._team.batch, *x.shape[1:]).bernoulli_(1 - self.p)
-        return x * kept[self._team.part(len(kept))] / (1 - self.p)
+        mask = x.new_empty(self._team.batch, *x.shape[1:]).bernoulli_(1 - self.p)
+        return x * mask[self._team.shard(len(mask))] / (1 - self.p)

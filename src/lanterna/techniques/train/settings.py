@@ -1,4 +1,4 @@
-"""Every setting of training a digit network: the knobs that the lecture names, each defined here once."""
+"""The settings of training a digit network: the hyperparameters named in the lecture."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Train(Plan, Settings):
     """Train a network on the handwritten digits of MNIST."""
 
     verb: ClassVar[str] = "train"
-    # Those of a network that is not a preset's usual one have its name behind the preset's.
+    # A preset for another network than `conv` has that network's name appended.
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "fast": {"network": "conv"},
         "fast-dense": {
@@ -28,7 +28,7 @@ class Train(Plan, Settings):
             "batch_size": 256,
             "epochs": 5,
             "augmentation": "none",
-            "precision": "float32",  # so small a network spends more on changing the type than it gains
+            "precision": "float32",  # for a network this small, casting costs more than bfloat16 saves
         },
         "best": {
             "network": "conv",
@@ -41,7 +41,7 @@ class Train(Plan, Settings):
             "epochs": 8,
             "hold_out": 5_000,
         },
-        # TensorFlow's beginner quickstart: its network, start, steps, batches and all 60,000 digits.
+        # TensorFlow's beginner quickstart: the same network, initialisation, optimiser, batches and digits.
         "quickstart": {
             "network": "dense",
             "hidden": (128,),
@@ -58,75 +58,80 @@ class Train(Plan, Settings):
         },
     }
 
-    bias_start: float = Field(default=0.0, ge=-10, le=10, description="The value every bias starts from.")
+    bias_start: float = Field(default=0.0, ge=-10, le=10, description="Initial value of every bias.")
     weight_start: Literal["kaiming", "xavier", "normal", "zero"] = Field(
-        default="kaiming", description="How weights are drawn at the start."
+        default="kaiming", description="How weights are initialised."
     )
     optimiser: Literal["sgd", "adam", "adamw"] = Field(
-        default="adamw", description="How weights follow the gradient."
+        default="adamw", description="Which optimiser updates the weights."
     )
-    momentum: float = Field(default=0.9, ge=0, lt=1, description="How much of the last step is kept (sgd).")
+    momentum: float = Field(
+        default=0.9, ge=0, lt=1, description="How much of the previous step is carried into the next (sgd)."
+    )
     learning_rate: float = Field(
-        default=0.012, gt=0, le=100, description="How far weights move at each step."
+        default=0.012, gt=0, le=100, description="How far the weights move at each step."
     )
     schedule: Literal["constant", "linear", "cosine"] = Field(
         default="linear",
-        description="How the learning rate falls, after a short warm-up (constant has none).",
+        description="How the learning rate falls after a short warm-up; constant has no warm-up.",
     )
     weight_decay: float = Field(
-        default=0.05, ge=0, le=10, description="How strongly weights are pulled to zero."
+        default=0.05, ge=0, le=10, description="How strongly the weights are pulled towards zero."
     )
     label_smoothing: float = Field(
-        default=0.0, ge=0, lt=1, description="Share of the wanted answer spread over all ten digits."
+        default=0.0, ge=0, lt=1, description="Share of the target probability spread over all ten digits."
     )
     average: float = Field(
         default=0.0,
         ge=0,
         lt=1,
-        description="Running average of the weights: share of the old kept each step; 0 for none.",
+        description="Decay of the running average of the weights; 0 turns averaging off.",
     )
-    batch_size: int = Field(default=256, ge=1, le=10_000, description="Digits seen at each step.")
+    batch_size: int = Field(default=256, ge=1, le=10_000, description="Digits in each step.")
     epochs: int = Field(default=6, ge=1, le=1000, description="Passes over the training set.")
     augmentation: Literal["none", "shift", "hand"] = Field(
         default="hand",
-        description="shift: moved by up to 2 px; hand: as if another hand with another pen wrote it.",
+        description="shift: move digits by up to 2 px; hand: redraw them as if by another hand and pen.",
     )
     settle: float = Field(
         default=0.3,
         ge=0,
         le=1,
-        description="Share of the steps, the last ones, that augment by no more than a pixel's shift.",
+        description="Share of the steps, at the end of training, that shift digits by at most a pixel.",
     )
     normalised: bool = Field(
         default=True,
-        description="Whether digits keep MNIST's normalised size and place; if not they are scattered.",
+        description="Whether digits have MNIST's normalised size and position, or random ones.",
     )
-    fraction: float = Field(default=1.0, gt=0, le=1, description="Share of the training digits that is used.")
+    fraction: float = Field(default=1.0, gt=0, le=1, description="Share of the training digits to use.")
     hold_out: int = Field(
-        default=10_000, ge=0, le=10_000, description="Digits held out of training for validation, of 60,000."
+        default=10_000,
+        ge=0,
+        le=10_000,
+        description="How many of the 60,000 training digits to hold out for validation.",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto",
-        description="auto is float32 on a processor, and bfloat16 on a graphics card that has it.",
+        description="auto is float32 on a CPU, and bfloat16 on a GPU that supports it.",
     )
 
     @model_validator(mode="after")
     def _enough_digits(self) -> Self:
-        if (left := self.digits) < self.batch_size:
-            raise ValueError(f"batch_size {self.batch_size} is more than the {left} digits left to train on")
+        if (count := self.digits) < self.batch_size:
+            raise ValueError(f"batch_size {self.batch_size} is larger than the {count} training digits")
         return self
 
     @property
     def digits(self) -> int:
-        """How many digits are trained on."""
+        """The number of training digits."""
         return int((60_000 - self.hold_out) * self.fraction)
 
     @property
     def steps(self) -> int:
-        """How many steps the whole training takes. The last batch of an epoch may be smaller."""
+        """The total number of steps. The last batch of an epoch may be smaller."""
         return self.epochs * self.steps_an_epoch
 
     @property
     def steps_an_epoch(self) -> int:
-        """How many steps see every digit once."""
+        """The number of steps in an epoch."""
         return -(-self.digits // self.batch_size)

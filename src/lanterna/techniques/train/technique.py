@@ -1,4 +1,4 @@
-"""Training a digit network, declared; it is saved under a name for everything else to use."""
+"""The technique `train`: train a digit network and save it under a name that other techniques can use."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from lanterna.networks.trained import is_trained, open_trained, trained_folder
 from lanterna.techniques.execute import Job, begin
 from lanterna.techniques.technique import Output, Report, Result, Technique, Work
 from lanterna.techniques.train.algorithm import logits_of, train
-from lanterna.techniques.train.film import Film, film_steps
-from lanterna.techniques.train.parallel import ALONE, Processes
-from lanterna.techniques.train.results import confusion_picture, examine, keep, mistakes_picture
+from lanterna.techniques.train.film import TrainingFilm, film_steps
+from lanterna.techniques.train.parallel import SINGLE_PROCESS, Processes
+from lanterna.techniques.train.results import confusion_picture, evaluate, mistakes_picture, save_training
 from lanterna.techniques.train.settings import Train
 
 if TYPE_CHECKING:
@@ -32,130 +32,138 @@ if TYPE_CHECKING:
     from lanterna.techniques.technique import Frames
     from lanterna.techniques.train.algorithm import TrainFrame
 
-_SIDE, _GAP, _MOST = 112, 8, 40  # of kernels side by side: pixels of each and between them, how many
-_WATCHED, _WRONG, _WRONG_IN_A_ROW, _LINE = 1000, 16, 8, 40  # test digits read, and of those misread shown
+_KERNEL_SIDE, _GAP, _CAPTION_HEIGHT = 112, 8, 40  # pixels
+_MAX_KERNELS = 40
+_MONITORED = 1000  # test digits that are read for the preview
+_MAX_WRONG, _WRONG_PER_ROW = 16, 8  # misread digits shown
 
 
 def kernels(network: Network) -> Tensor:
-    """What the first units look for, side by side, `(3, H, W)`: amber for, blue against."""
+    """Draw the first layer's weights side by side, `(3, H, W)`: amber is positive, blue negative."""
     layer = next(part for part in network.modules() if isinstance(part, nn.Conv2d | nn.Linear))
-    weights = layer.weight.detach().float().cpu()[:_MOST]
+    weights = layer.weight.detach().float().cpu()[:_MAX_KERNELS]
     weights = weights.view(len(weights), -1, 28, 28) if weights.ndim == 2 else weights
-    tiles = [signed_picture(each.mean(0)) for each in weights]
-    columns = min(8, len(tiles))
-    rows = -(-len(tiles) // columns)
-    pitch = _SIDE + _GAP
+    pictures = [signed_picture(kernel.mean(0)) for kernel in weights]
+    columns = min(8, len(pictures))
+    rows = -(-len(pictures) // columns)
+    pitch = _KERNEL_SIDE + _GAP
     page = torch.zeros(3, rows * pitch - _GAP, columns * pitch - _GAP)
-    for place, tile in enumerate(tiles):
-        large = nn.functional.interpolate(tile[None], (_SIDE, _SIDE))[0]
-        y, x = place // columns * pitch, place % columns * pitch
-        page[:, y : y + _SIDE, x : x + _SIDE] = large
+    for index, picture in enumerate(pictures):
+        large = nn.functional.interpolate(picture[None], (_KERNEL_SIDE, _KERNEL_SIDE))[0]
+        y, x = index // columns * pitch, index % columns * pitch
+        page[:, y : y + _KERNEL_SIDE, x : x + _KERNEL_SIDE] = large
     return page
 
 
-def learned_so_far(network: Network, digits: Digits) -> Tensor:
-    """The kernels, and beneath them digits that are misread now, `(3, H, W)`."""
+def progress_picture(network: Network, digits: Digits) -> Tensor:
+    """Draw the kernels with currently misread digits below, `(3, H, W)`."""
     images = digits.images.to(next(network.parameters()).device)
-    answers = logits_of(network, images).argmax(1).cpu()
-    wrong = (answers != digits.labels).nonzero().flatten().tolist()[:_WRONG]
-    above = kernels(network)
-    side = (above.shape[2] + _GAP) // _WRONG_IN_A_ROW - _GAP
-    rows = -(-_WRONG // _WRONG_IN_A_ROW)
-    image = Image.new("RGB", (above.shape[2], rows * (side + _LINE + _GAP)), NIGHT)
-    draw, letters = ImageDraw.Draw(image), font(30)
-    for place, index in enumerate(wrong):
-        x, y = place % _WRONG_IN_A_ROW * (side + _GAP), place // _WRONG_IN_A_ROW * (side + _LINE + _GAP)
+    predicted = logits_of(network, images).argmax(1).cpu()
+    wrong = (predicted != digits.labels).nonzero().flatten().tolist()[:_MAX_WRONG]
+    top = kernels(network)
+    side = (top.shape[2] + _GAP) // _WRONG_PER_ROW - _GAP
+    rows = -(-_MAX_WRONG // _WRONG_PER_ROW)
+    image = Image.new("RGB", (top.shape[2], rows * (side + _CAPTION_HEIGHT + _GAP)), NIGHT)
+    draw, caption_font = ImageDraw.Draw(image), font(30)
+    for position, index in enumerate(wrong):
+        row, column = divmod(position, _WRONG_PER_ROW)
+        x, y = column * (side + _GAP), row * (side + _CAPTION_HEIGHT + _GAP)
         digit = Image.fromarray(digits.images[index, 0].numpy()).resize(
             (side, side), Image.Resampling.BICUBIC
         )
         image.paste(digit.convert("RGB"), (x, y))
-        told = f"{int(digits.labels[index])} as {int(answers[index])}"
-        draw.text((x + 4, y + side + 2), told, DIM, letters)
-    return torch.cat([above, above.new_zeros(3, 3 * _GAP, above.shape[2]), as_picture(image)], 1)
+        caption = f"{int(digits.labels[index])} as {int(predicted[index])}"
+        draw.text((x + 4, y + side + 2), caption, DIM, caption_font)
+    return torch.cat([top, top.new_zeros(3, 3 * _GAP, top.shape[2]), as_picture(image)], 1)
 
 
 @cache
-def _watched() -> Digits:
-    """The test digits of which those misread are shown as it learns."""
+def _monitored_digits() -> Digits:
+    """Load the test digits that the preview reads; it shows the misread ones."""
     test = mnist("test")
-    return Digits(test.images[:_WATCHED], test.labels[:_WATCHED])
+    return Digits(test.images[:_MONITORED], test.labels[:_MONITORED])
 
 
 def _train(job: Job) -> Work:
     job.fetch("mnist")
     settings: Train = job.settings
-    team, snapshots = job.options.get("team", ALONE), job.options.get("film")
-    film = Film(settings, snapshots, resume=job.resume) if snapshots and team.first else None
+    team, snapshots = job.options.get("team", SINGLE_PROCESS), job.options.get("film")
+    film = TrainingFilm(settings, snapshots, resume=job.resume) if snapshots and team.is_first else None
     also_at = film_steps(settings.steps) if snapshots else ()
-    begun = time.perf_counter()
+    start = time.perf_counter()
     frames = train(settings, device=job.device, **job.saving, also_at=also_at, team=team)
     summary: dict[str, Any] = {}
 
-    def results(frame: TrainFrame, now: Train) -> list[Result]:
-        seconds = time.perf_counter() - begun
-        found = examine(frame.network, now)
-        made = {"mistakes": mistakes_picture(found, now), "confusion": confusion_picture(found)}
+    def results(frame: TrainFrame, current: Train) -> list[Result]:
+        seconds = time.perf_counter() - start
+        test_results = evaluate(frame.network, current)
+        pictures = {
+            "mistakes": mistakes_picture(test_results, current),
+            "confusion": confusion_picture(test_results),
+        }
         if job.title:
             folder = trained_folder(job.title)
-            summary.update(keep(folder, frame.network, now, found, frame.history, seconds, made))
-        numbers = {"accuracy": found.accuracy}
+            summary.update(
+                save_training(folder, frame.network, current, test_results, frame.history, seconds, pictures)
+            )
+        numbers = {"accuracy": test_results.accuracy}
         return [
             Result(picture, name, network=frame.network.eval(), numbers=numbers)
-            for name, picture in made.items()
+            for name, picture in pictures.items()
         ]
 
     def report(_: TrainFrame) -> Report:
-        right, seconds = summary["test_accuracy"], summary["seconds"]
+        accuracy, seconds = summary["test_accuracy"], summary["seconds"]
         notes = [
-            f"{right:.2%} of the 10,000 test digits read right, after {seconds:.1f} s",
-            f"kept in {trained_folder(job.title)}: weights, settings, history, confusion.png, mistakes.png",
+            f"{accuracy:.2%} of the 10,000 test digits read correctly, after {seconds:.1f} s",
+            f"saved in {trained_folder(job.title)}: weights, settings, history, confusion.png, mistakes.png",
         ]
         return Report(summary, notes=notes)
 
-    def shown(frame: TrainFrame) -> Tensor:
-        return learned_so_far(frame.network, _watched())
+    def preview(frame: TrainFrame) -> Tensor:
+        return progress_picture(frame.network, _monitored_digits())
 
-    return Work(_filmed(film, frames) if film else frames, results, shown, report=report, film=film)
+    return Work(_record(film, frames) if film else frames, results, preview, report=report, film=film)
 
 
-def _filmed(film: Film, frames: Generator[TrainFrame, Any, None]) -> Frames:
-    """The same frames, which the film sees as well."""
+def _record(film: TrainingFilm, frames: Generator[TrainFrame, Any, None]) -> Frames:
+    """Record the frames as they pass."""
     with film, closing(frames):
         for frame in frames:
-            film.watch(frame)
+            film.record(frame)
             yield frame
 
 
-def _described(frame: TrainFrame) -> str:
+def _describe(frame: TrainFrame) -> str:
     n = frame.numbers
     return f", loss {n['loss']:.4f}, {n['training_accuracy']:.2%}" if "loss" in n else ""
 
 
 def _rows(frame: TrainFrame) -> list[str]:
-    """A table that grows by a row an epoch."""
+    """Return the row of a finished epoch, the first with the table's head."""
     if not frame.epoch_ended:
         return []
     n = frame.numbers
     validation = f"{n['validation_accuracy']:.2%}" if "validation_accuracy" in n else "none"
     row = f"{n['epoch']:5.0f}  {n['loss']:.4f}  {n['training_accuracy']:8.2%}  {validation:>10}"
-    head = ["epoch    loss  training  validation  digits a second"] if len(frame.history) == 1 else []
-    return [*head, f"{row}  {n['examples_a_second']:15,.0f}"]
+    header = ["epoch    loss  training  validation  digits a second"] if len(frame.history) == 1 else []
+    return [*header, f"{row}  {n['examples_a_second']:15,.0f}"]
 
 
 TRAIN = Technique(
-    name="train", title="Train", help="A network learns to read handwritten digits.",
+    name="train", title="Train", help="Train a network to read handwritten digits.",
     settings=Train, run=_train, output=Output.NETWORK, outputs=("mistakes", "confusion"),
     default_preset="fast", arguments=("network",), options=Processes, resumes="always", filmed=True,
     shown_first=("network", "epochs", "learning_rate", "hidden", "channels", "optimiser"),
     live=("learning_rate",), networks=lambda _: (), default_name=lambda settings, _: settings.network,
-    describe=_described, rows=_rows,
-    manual="""Train a network on MNIST's handwritten digits, and keep it under a name.
+    describe=_describe, rows=_rows,
+    manual="""Train a network on MNIST's handwritten digits, and save it under a name.
 
-    It says the share of the 10,000 test digits that the network reads right, and keeps its weights, its
-    settings, its history and its worst mistakes in a folder. Ctrl-C keeps what was learned; --resume goes on.
+    At the end the network is tested on 10,000 digits that it was not trained on, and saved in a
+    folder with its settings, history and worst mistakes. Ctrl-C stops and saves; --resume continues.
 
-    Several processes end at the same network as one, sooner: --devices 2 on one machine; on two machines
-    --nodes 2 --address HOST:PORT, and --node-rank 1 on the second. torchrun may start it too.
+    Several processes reach the same result faster. On one machine use --devices 2; on two machines
+    --nodes 2 --address HOST:PORT, and --node-rank 1 on the second. torchrun can start it too.
     """,
 )  # fmt: skip
 
@@ -165,11 +173,11 @@ TECHNIQUES = (TRAIN,)
 def open_or_train(
     name: str = "conv", *, device: str = "auto", watch: Callable[[Any], object] | None = None
 ) -> Network:
-    """The network trained under that name; where there is none yet, `fast` is trained and kept first.
+    """Open a trained network; if `conv` or `dense` does not exist yet, train it with the preset `fast` first.
 
-    Only `conv` and `dense` are trained so; `watch` is called with each frame.
+    `watch` is called with each frame of the training.
 
-    Errors: `MissingError` for another name that is not there.
+    Errors: `MissingError` if a network of another name does not exist.
     """
     if name in ("conv", "dense") and not is_trained(name):
         settings = Train.checked(Train.presets["fast" if name == "conv" else "fast-dense"])
