@@ -1,9 +1,10 @@
-# make tour    see what Lanterna does: train, read a page, classify a photograph, look at the gallery
-# make studio  do it by hand, in your browser
+# make tour    a demonstration: train, read a page, classify a photograph, create a gallery
+# make studio  the studio, in your browser
 # make docs    the site: build/docs/index.html
-# make test    all tests          make quick   those that take no time, before every commit
-# make check   lint and types      make bench   the figures; QUICK=--quick for small ones
-# make lock    the newest versions that fit, into locked/    make newest  the tests with the newest, unlocked
+# make test    all tests           make quick   the fast tests, before every commit
+# make check   lint and types      make bench   the benchmarks; QUICK=--quick for small ones
+# make lock    update locked/ to the newest compatible versions
+# make newest  run the tests with the newest versions, unlocked
 PYTHON ?= python3
 VENV = .venv
 BIN = $(VENV)/bin
@@ -11,7 +12,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCKED = $(INSTALL) --require-hashes --no-deps --requirement
 ITSELF = $(INSTALL) --constraint constraints.txt --no-build-isolation --editable
 
-unexport PYTHONDONTWRITEBYTECODE  # tests start Python a hundred times, and need not compile each time
+unexport PYTHONDONTWRITEBYTECODE  # tests start Python a hundred times: cache the bytecode
 
 .PHONY: tour studio docs test quick check bench lock newest
 tour: $(VENV)/installed
@@ -28,7 +29,7 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto
 
 test: $(VENV)/installed-dev
 	@$(BIN)/python tests/shared/browsers.py
-	@GOMP_SPINCOUNT=10000 $(BIN)/python tests/shared/trained.py  # with all cores, before the tests share them
+	@GOMP_SPINCOUNT=10000 $(BIN)/python tests/shared/trained.py  # on all cores, before the tests share them
 	$(PYTEST) --dist loadfile --no-loadscope-reorder
 
 quick: $(VENV)/installed-dev
@@ -66,11 +67,11 @@ lock: $(VENV)/installed
 newest:
 	$(PYTHON) -m venv --clear build/newest
 	$(MAKE) VENV=build/newest INSTALL="build/newest/bin/python -m pip install --quiet --upgrade" \
-		LOCKED=true ITSELF='$$(INSTALL) --editable' test  # types are those of the locked versions
+		LOCKED=true ITSELF='$$(INSTALL) --editable' test  # no `check`: types are checked with locked versions
 
 $(VENV)/installed: pyproject.toml constraints.txt locked/core.txt
-	@echo "installing Lanterna into $(VENV) (torch is large: some minutes the first time)"
-	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(not (3, 11) <= v < (3, 14) and f"Lanterna wants Python 3.11 to 3.13, this is {v.major}.{v.minor}: make PYTHON=python3.12")'
+	@echo "installing Lanterna into $(VENV) (torch is large: this takes some minutes)"
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(not (3, 11) <= v < (3, 14) and f"Lanterna needs Python 3.11 to 3.13, this is {v.major}.{v.minor}: make PYTHON=python3.12")'
 	@$(PYTHON) -m venv $(VENV)
 	@$(LOCKED) locked/core.txt
 	@$(ITSELF) .  # and torch

@@ -1,10 +1,10 @@
-"""Draws docs/ablation.png: how the answer changes as connections are taken away, ranked in five ways.
+"""Draw docs/ablation.png: how the answer changes as connections are ablated, ranked in five ways.
 
 `python benchmarks/ablation.py [--quick] [--picture FILE] [--digits 200]`: the digit networks `conv` (trained
-with its fast preset where there is none yet) and a dense one with hidden layers of 64 and 32 units, each over
-the first 200 test digits, in float32. For each digit the connections are ranked anew and the strongest are
-set to zero; the curve is the mean over the digits of the answer that is left, as a share of the whole answer.
-Prints the figures it draws. With `--quick` they are drawn in build/ablation.png.
+with its fast preset if necessary) and a dense one with hidden layers of 64 and 32 units, each on the first
+200 test digits, in float32. For each digit the connections are ranked again and the strongest are set to
+zero; the curve is the remaining answer, as a share of the full answer, averaged over the digits. Prints the
+figures that it draws. With `--quick` they are drawn in build/ablation.png.
 """
 
 import math
@@ -21,12 +21,12 @@ from lanterna.techniques.train.settings import Train
 from lanterna.techniques.train.technique import open_or_train
 
 SHARES = [0, *(10 ** (exponent / 4) for exponent in range(-16, -1))]  # one in 10,000 to a third
-LOWEST = -1.0  # of the whole answer; what falls further leaves the page
+LOWEST = -1.0  # of the full answer: the bottom of the plot
 NAMES = {
     "for": "contribution for the answer",
-    "contribution": "contribution either way",
-    "activation": "brightness of the unit before",
-    "weight": "size of the weight",
+    "contribution": "contribution, for or against",
+    "activation": "activation of the input unit",
+    "weight": "magnitude of the weight",
     "random": "at random",
 }
 COLOURS = {"for": AMBER, "contribution": (255, 217, 150), "activation": BLUE, "weight": LIGHT, "random": DIM}
@@ -41,47 +41,49 @@ def main() -> None:
         digits=(200, 10),
         epochs=(Train().epochs, 1),
     )
-    bench.say("training the dense network, and conv where there is none")
+    bench.say("training the dense network, and conv if necessary")
     *_, frame = lanterna.train(Train(network="dense", hidden=(64, 32), epochs=options.epochs))
     networks = {"conv": open_or_train("conv", device="cpu"), "dense": frame.network.cpu()}
-    curves = {name: left_of_the_answer(name, network, options.digits) for name, network in networks.items()}
-    lanterna.save_picture(drawn(curves, options.digits), options.picture, force=True)
-    told = {
-        name: {by: dict(zip((f"{s:.2%}" for s in SHARES), curve, strict=True)) for by, curve in each.items()}
-        for name, each in curves.items()
+    curves = {name: remaining_answer(name, network, options.digits) for name, network in networks.items()}
+    lanterna.save_picture(draw(curves, options.digits), options.picture, force=True)
+    figures = {
+        name: {
+            by: dict(zip((f"{s:.2%}" for s in SHARES), curve, strict=True)) for by, curve in ranked.items()
+        }
+        for name, ranked in curves.items()
     }
-    bench.show(told)
+    bench.show(figures)
 
 
-def left_of_the_answer(name, network, digits):
-    """For each way to rank, the mean share of the answer that is left, for each share taken away."""
+def remaining_answer(name, network, digits):
+    """Return, for each ranking, the mean remaining share of the answer for each ablated share."""
     network = network.eval().requires_grad_(False)
     images = mnist("test").images[:digits].float() / 255
     answers = network(images).argmax(1).tolist()
     curves = {}
     for by in BY:
         bench.say(f"{name}: {digits} digits, connections ranked by {by}")
-        left = torch.stack(
+        remaining = torch.stack(
             [ablation(network, image, answer, by, SHARES, seed=n)
              for n, (image, answer) in enumerate(zip(images, answers, strict=True))]
         )  # fmt: skip
-        curves[by] = [round(each, 4) for each in (left / left[:, :1]).mean(0).tolist()]
+        curves[by] = [round(share, 4) for share in (remaining / remaining[:, :1]).mean(0).tolist()]
     return curves
 
 
-def drawn(curves, digits):
+def draw(curves, digits):
     page = Image.new("RGB", (WIDTH * SCALE, HEIGHT * SCALE), NIGHT)
-    draw = ImageDraw.Draw(page)
+    pen = ImageDraw.Draw(page)
 
     def write(x, y, words, colour, size, anchor="ls"):
-        draw.text((x * SCALE, y * SCALE), words, colour, font(size * SCALE), anchor)
+        pen.text((x * SCALE, y * SCALE), words, colour, font(size * SCALE), anchor)
 
     def line(points, colour, width):
-        draw.line([(x * SCALE, y * SCALE) for x, y in points], colour, width * SCALE, "curve")
+        pen.line([(x * SCALE, y * SCALE) for x, y in points], colour, width * SCALE, "curve")
 
-    write(LEFT - 56, 48, "What is left of the answer when connections are taken away", LIGHT, 24)
+    write(LEFT - 56, 48, "The remaining answer when connections are ablated", LIGHT, 24)
     write(LEFT - 56, 76, f"mean of {digits} test digits, the strongest connections first", DIM, 15)
-    for panel, (network, each) in enumerate(curves.items()):
+    for panel, (network, ranked) in enumerate(curves.items()):
         left = LEFT + panel * (PLOT_WIDTH + BETWEEN)
         write(left, TOP - 16, network, LIGHT, 17)
         for level in (1.0, 0.5, 0.0, -0.5, -1.0):
@@ -92,10 +94,12 @@ def drawn(curves, digits):
             write(left + across(share), TOP + PLOT_HEIGHT + 22, words, DIM, 13, "ms")
         for by in reversed(NAMES):
             points = visible([
-                (left + across(share), level) for share, level in zip(SHARES[1:], each[by][1:], strict=True)
+                (left + across(share), level) for share, level in zip(SHARES[1:], ranked[by][1:], strict=True)
             ])  # fmt: skip
             line([(x, height_of(level)) for x, level in points], COLOURS[by], 4 if by == "for" else 2)
-    write(LEFT + PLOT_WIDTH + BETWEEN / 2, TOP + PLOT_HEIGHT + 46, "connections taken away", DIM, 13, "ms")
+    write(
+        LEFT + PLOT_WIDTH + BETWEEN / 2, TOP + PLOT_HEIGHT + 46, "share of connections ablated", DIM, 13, "ms"
+    )
     for place, (by, words) in enumerate(NAMES.items()):
         x, y = LEFT + place % 3 * 312, HEIGHT - 52 + place // 3 * 28
         line([(x, y - 5), (x + 28, y - 5)], COLOURS[by], 4 if by == "for" else 2)
@@ -104,7 +108,7 @@ def drawn(curves, digits):
 
 
 def visible(points):
-    """The curve up to where it leaves the bottom of the page."""
+    """Return the curve up to where it leaves the plot at the bottom."""
     shown = []
     for x, level in points:
         if level < LOWEST:

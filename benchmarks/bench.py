@@ -1,4 +1,4 @@
-"""What the benches share. Each says on stderr what it is measuring, and prints its figures on stdout."""
+"""Shared code of the benchmarks. Each reports its progress on stderr, and prints its figures on stdout."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from lanterna.devices import choose_device, fast_dtype
 
 
 def options(words, **settings):
-    """Read the command line: `--quick`, `--threads` and a flag for each setting.
+    """Parse the command line: `--quick`, `--threads` and an option for each setting.
 
-    A setting is given by its value, or by two: the usual one and the one with `--quick`. A list takes several
-    values, False makes a switch, and None stands for a text that need not be given.
+    A setting is its default value, or a pair: the default and the value with `--quick`. A list takes several
+    values, False creates a flag, and None stands for an optional text.
     """
-    how = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=words, formatter_class=how, allow_abbrev=False)
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=words, formatter_class=formatter, allow_abbrev=False)
     parser.add_argument("--quick", action="store_true", help="smaller and fewer: under two minutes")
-    parser.add_argument("--threads", type=int, help="how many compute, where the bench does not vary them")
+    parser.add_argument("--threads", type=int, help="number of threads, unless the benchmark varies it")
     for name, value in settings.items():
         flag = f"--{name.replace('_', '-')}"
         default = value["--quick" in sys.argv] if isinstance(value, tuple) else value
@@ -43,16 +43,16 @@ def options(words, **settings):
             default=default,
             help="default: %(default)s",
         )
-    found = parser.parse_args()
-    if found.threads:
-        torch.set_num_threads(found.threads)
-        os.environ["OMP_NUM_THREADS"] = str(found.threads)  # for the processes that the bench starts
-    found.threads = torch.get_num_threads()
-    return found
+    arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+        os.environ["OMP_NUM_THREADS"] = str(arguments.threads)  # for child processes
+    arguments.threads = torch.get_num_threads()
+    return arguments
 
 
 def say(words):
-    """Say on stderr what is being measured."""
+    """Print on stderr what is being measured."""
     print(words, file=sys.stderr, flush=True)
 
 
@@ -62,48 +62,48 @@ def show(figures):
 
 
 def precisions(device="cpu"):
-    """Compute in each precision that the device is fast in: float32, and bfloat16 where the hardware has it.
+    """Yield the names of the device's fast precisions: float32, and bfloat16 if the hardware supports it.
 
-    Yields each one's name, and until the next, `LANTERNA_PRECISION` is set to it, also for new processes. If
-    it was float32 before, that is the only one.
+    Until the next one, `LANTERNA_PRECISION` is set to each, also for child processes. If it was float32
+    before, that is the only one.
     """
-    asked = os.environ.get("LANTERNA_PRECISION", "auto")
+    previous = os.environ.get("LANTERNA_PRECISION", "auto")
     fastest = str(fast_dtype(choose_device(device))).removeprefix("torch.")
     try:
         for name in dict.fromkeys(("float32", fastest)):
             os.environ["LANTERNA_PRECISION"] = "float32" if name == "float32" else "auto"
             yield name
     finally:
-        os.environ["LANTERNA_PRECISION"] = asked
+        os.environ["LANTERNA_PRECISION"] = previous
 
 
 def timed(work):
-    """Do some work: the seconds it took, and what it gave."""
-    begun = time.perf_counter()
+    """Run `work`; return the seconds it took, and its result."""
+    start = time.perf_counter()
     result = work()
-    return time.perf_counter() - begun, result
+    return time.perf_counter() - start, result
 
 
 def by_turns(works, rounds, warm=1):
-    """Do several pieces of work in turns, after `warm` rounds to warm up: median seconds, and last results.
+    """Run several functions alternately, after `warm` rounds to warm up; return median seconds, last results.
 
-    Whatever else this machine does then slows all of them: the ratio is what to trust.
+    Other load on the machine then slows all of them: the ratio is reliable.
     """
     seconds, results = {name: [] for name in works}, {}
     for turn in range(warm + rounds):
         for name, work in works.items():
-            took, results[name] = timed(work)
+            elapsed, results[name] = timed(work)
             if turn >= warm:
-                seconds[name].append(took)
-    return {name: statistics.median(each) for name, each in seconds.items()}, results
+                seconds[name].append(elapsed)
+    return {name: statistics.median(times) for name, times in seconds.items()}, results
 
 
 def apart(work, *arguments):
-    """Call a function of a bench in a process of its own, so that its peak memory is its own."""
+    """Call a function in a new process, so that its peak memory is measured alone."""
     with ProcessPoolExecutor(1, get_context("spawn")) as process:
         return process.submit(work, *arguments).result()
 
 
 def peak_mb():
-    """Give the most memory that this process has held, in MB."""
+    """Return this process's peak memory in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

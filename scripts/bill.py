@@ -1,10 +1,10 @@
-"""The software bill: what Lanterna stands on, each with its version, licence and last release.
+"""The software bill of materials: Lanterna's dependencies with their versions, licences and last releases.
 
     python scripts/bill.py --index URL > docs/bill.md       on a connected machine; URL is a package index
 
-All that is installed here and that Lanterna asks for, directly or through others. The licence is what the
-package says of itself; the date is that of its last release on the index (PEP 700), `-` without one.
-`--audit` also looks for known weaknesses with pip-audit, which must be installed.
+It lists the installed packages that Lanterna requires, directly or indirectly. The licence is the one in the
+package's metadata; the date is that of its last release on the index (PEP 700), or `-`. `--audit` also checks
+for known vulnerabilities with pip-audit, which must be installed.
 """
 
 from __future__ import annotations
@@ -24,74 +24,76 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
 EXTRAS = ("", "video", "notebook", "cluster")
-"""What somebody who uses it may have installed, with all that it asks for itself."""
+"""What a user may have installed: `""` stands for the dependencies without extras."""
 
 DEVELOPERS = ("dev", "docs")
-"""What only who works on it needs: that alone, as nothing of it is in anybody's installation."""
+"""What only developers need; without its dependencies, as no user installs it."""
 
 
-def own(extras: tuple[str, ...]) -> list[str]:
-    """What Lanterna itself asks for: with "" what it always does, with an extra what that does."""
+def direct(extras: tuple[str, ...]) -> list[str]:
+    """Return Lanterna's direct requirements: the basic ones for `""`, and those of each extra."""
     project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
     optional = project["optional-dependencies"]
-    return [each for extra in extras for each in (optional[extra] if extra else project["dependencies"])]
+    return [line for extra in extras for line in (optional[extra] if extra else project["dependencies"])]
 
 
-def needed(requirements: list[str]) -> set[str]:
-    """The names of all packages that these ask for here, directly or through others."""
-    found: set[str] = set()
-    waiting = [(Requirement(each), ("",)) for each in requirements]
-    seen = set()
-    while waiting:
-        requirement, wanted = waiting.pop()
+def resolve(requirements: list[str]) -> set[str]:
+    """Return the names of all packages required on this machine, directly or indirectly."""
+    names: set[str] = set()
+    queue = [(Requirement(line), ("",)) for line in requirements]
+    visited = set()
+    while queue:
+        requirement, active_extras = queue.pop()
         if requirement.marker and not any(
-            requirement.marker.evaluate({**default_environment(), "extra": each}) for each in wanted
+            requirement.marker.evaluate({**default_environment(), "extra": extra}) for extra in active_extras
         ):
             continue
         name, extras = canonical(requirement.name), ("", *sorted(requirement.extras))
-        found.add(name)
-        if (name, extras) not in seen:
-            seen.add((name, extras))
-            with contextlib.suppress(metadata.PackageNotFoundError):  # of another system, or not here
-                waiting += [(Requirement(each), extras) for each in metadata.requires(name) or []]
-    return found
+        names.add(name)
+        if (name, extras) not in visited:
+            visited.add((name, extras))
+            with contextlib.suppress(metadata.PackageNotFoundError):  # for another system, or not installed
+                queue += [(Requirement(line), extras) for line in metadata.requires(name) or []]
+    return names
 
 
 def canonical(name: str) -> str:
-    """A package's name as indexes have it."""
+    """Return a package's normalised name (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def licence(name: str) -> str:
-    """What a package says its licence is, in a few words."""
-    told = metadata.metadata(name)
-    expression = told.get("License-Expression")
+    """Return the licence in a package's metadata, in a few words."""
+    fields = metadata.metadata(name)
+    expression = fields.get("License-Expression")
     if expression:
         return expression
-    classified = [
-        each.rpartition(" :: ")[2] for each in told.get_all("Classifier") or [] if each.startswith("License")
+    classifiers = [
+        line.rpartition(" :: ")[2]
+        for line in fields.get_all("Classifier") or []
+        if line.startswith("License")
     ]
-    if classified:
-        return ", ".join(classified)
-    first = (told.get("License") or "not said").strip().splitlines()[0]
+    if classifiers:
+        return ", ".join(classifiers)
+    first = (fields.get("License") or "not stated").strip().splitlines()[0]
     return first[:60]
 
 
 def last_release(name: str, index: str) -> str:
-    """The date of the last release, or `-`."""
+    """Return the date of the last release, or `-`."""
     request = urllib.request.Request(
         f"{index.rstrip('/')}/{name}/", headers={"Accept": "application/vnd.pypi.simple.v1+json"}
     )
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            files = json.load(answer)["files"]
+        with urllib.request.urlopen(request, timeout=30) as response:
+            files = json.load(response)["files"]
     except (OSError, ValueError, KeyError):
         return "-"
     return max((file.get("upload-time", "")[:10] for file in files), default="") or "-"
 
 
 def table(names: set[str], index: str | None) -> None:
-    """Print a line for each package that is installed here."""
+    """Print a line for each installed package."""
     print("| package | version | licence | last release |\n|---|---|---|---|")
     for name in sorted(names):
         try:
@@ -103,21 +105,23 @@ def table(names: set[str], index: str | None) -> None:
 
 
 def main() -> int:
-    """Print the bill, and audit where that is asked for."""
-    words = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    words.add_argument("--index", help="a package index that answers in JSON (PEP 691)")
-    words.add_argument("--audit", action="store_true", help="look for known weaknesses with pip-audit")
-    given = words.parse_args()
-    used = needed(own(EXTRAS)) - {"lanterna"}
+    """Print the bill, and audit it if requested."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--index", help="a package index with a JSON API (PEP 691)")
+    parser.add_argument("--audit", action="store_true", help="check for known vulnerabilities with pip-audit")
+    arguments = parser.parse_args()
+    used = resolve(direct(EXTRAS)) - {"lanterna"}
     print("# The software bill\n")
     print(
-        "What Lanterna and its extras stand on, made by `python scripts/bill.py --index URL`. On a machine\n"
-        "with a connection, `python scripts/bill.py --audit` also asks pip-audit for known weaknesses.\n"
+        "The dependencies of Lanterna and its extras, written by `python scripts/bill.py --index URL`. On a\n"
+        "connected machine, `python scripts/bill.py --audit` also checks for known vulnerabilities.\n"
     )
-    table(used, given.index)
-    print("\nWhat tests, documentation and builds use besides; it is in nobody's installation.\n")
-    table({canonical(Requirement(each).name) for each in own(DEVELOPERS)} - used, given.index)
-    if given.audit:
+    table(used, arguments.index)
+    print(
+        "\nFurther dependencies of the tests, the documentation and the build, which users do not install.\n"
+    )
+    table({canonical(Requirement(line).name) for line in direct(DEVELOPERS)} - used, arguments.index)
+    if arguments.audit:
         return subprocess.run([sys.executable, "-m", "pip_audit", "--local"], check=False).returncode
     return 0
 

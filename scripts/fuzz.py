@@ -1,15 +1,15 @@
-"""Ten thousand damaged and hostile inputs through every door: nothing crashes, hangs, runs or stays behind.
+"""Fuzz every entry point with ten thousand damaged and hostile inputs: none may crash, hang, run or leak.
 
     python scripts/fuzz.py [--inputs 10000] [--seed 0] [--only recipe checkpoint] [--side-by-side 2]
 
-The doors are those through which something from elsewhere comes: pictures, films, recipes in pictures,
-trained networks, paintings, checkpoints, what a render keeps in its folder, sweeps, the studio's API, files
-of the shelf (as if their sha256 had been right), and what the page of a notebook's view says.
-Each input is a real one that was changed at random, or one made to do harm: a pickle that runs a program, a
-recipe that names code or a path outside. An input may be refused (a `LanternaError`, in one line; below 500
-by the studio) or taken; it has 20 seconds, and leaves no file, no open file and no process. One that
-fails is told by its door and number, which with the seed make it again: `--only DOOR --first NUMBER
---inputs 1`. Exit code 1 where there is any.
+The entry points ("doors") take untrusted data: pictures, films, recipes in pictures, trained networks,
+paintings, checkpoints, the files in a render's folder, sweeps, the studio's API, files of the shelf (as if
+their sha256 had been right), and the messages from the page of a notebook's view.
+Each input is a real one that was changed at random, or a malicious one: a pickle that runs a program, a
+recipe that refers to code or to a path outside. An input may be refused (a `LanternaError`, in one line; a
+status below 500 from the studio) or accepted; it has 20 seconds, and leaves no file, no open file and no
+process. A failure is reported by its door and number, which together with the seed reproduce it:
+`--only DOOR --first NUMBER --inputs 1`. Exit code 1 if there is any.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SECONDS = 20.0
-WORK = Path.cwd()  # a folder of its own for each process, see `Doors`
-HARM = "harm-was-done"  # a file that what does harm makes
+WORK = Path.cwd()  # a separate folder for each process, see `Doors`
+HARM = "harm-was-done"  # the file that malicious inputs create
 
 ODD: tuple[Any, ...] = (
     None, True, -1, 0, 1, 3, 10**9, 2**63, 1e308, float("inf"), float("nan"), "", "x", "..", "../../x", "\0",
@@ -86,72 +86,72 @@ ODD: tuple[Any, ...] = (
 
 
 def changed(data: bytes, chance: random.Random) -> bytes:
-    """Bytes with up to four things done to them, half of them near the beginning."""
-    found = bytearray(data)
+    """Return a copy of the bytes with up to four random changes, half of them near the beginning."""
+    result = bytearray(data)
     for _ in range(chance.randint(1, 4)):
-        if len(found) < 8:
+        if len(result) < 8:
             break
-        place = chance.randrange(min(len(found), 300) if chance.random() < 0.5 else len(found))
-        CHANGES[chance.choice(sorted(CHANGES))](found, place, chance)
-    return bytes(found)
+        position = chance.randrange(min(len(result), 300) if chance.random() < 0.5 else len(result))
+        CHANGES[chance.choice(sorted(CHANGES))](result, position, chance)
+    return bytes(result)
 
 
-def odd(thing: Any, chance: random.Random) -> Any:
-    """A value made of dicts, lists, tensors and numbers with one or two places in it changed."""
-    thing = copy.deepcopy(thing)
+def odd(value: Any, chance: random.Random) -> Any:
+    """Return a copy of nested dicts, lists, tensors and numbers with one or two parts changed."""
+    value = copy.deepcopy(value)
     for _ in range(chance.randint(1, 2)):
-        here, where, key = thing, thing, None
-        while isinstance(where, dict | list) and len(where):
-            here = where
-            key = chance.choice(list(where) if isinstance(where, dict) else range(len(where)))
-            where = here[key]
+        parent, part, key = value, value, None
+        while isinstance(part, dict | list) and len(part):
+            parent = part
+            key = chance.choice(list(part) if isinstance(part, dict) else range(len(part)))
+            part = parent[key]
             if chance.random() < 0.3:
                 break
         if key is None:
             return copy.deepcopy(chance.choice(ODD))
-        if isinstance(where, torch.Tensor) and chance.random() < 0.7:
-            here[key] = odd_tensor(where, chance)
+        if isinstance(part, torch.Tensor) and chance.random() < 0.7:
+            parent[key] = odd_tensor(part, chance)
         elif chance.random() < 0.2:
-            del here[key]
+            del parent[key]
         else:
-            here[key] = copy.deepcopy(chance.choice(ODD))
-    return thing
+            parent[key] = copy.deepcopy(chance.choice(ODD))
+    return value
 
 
 def odd_tensor(tensor: torch.Tensor, chance: random.Random) -> torch.Tensor:
-    """A tensor of another shape or kind, or with numbers that are none."""
-    way = chance.randrange(6)
-    if way == 0:
+    """Return a tensor with another shape or dtype, or with NaNs."""
+    change = chance.randrange(6)
+    if change == 0:
         return tensor.flatten()
-    if way == 1:
+    if change == 1:
         return tensor.unsqueeze(0)[..., :0]
-    if way == 2:
+    if change == 2:
         return torch.stack([tensor, tensor])
-    return (tensor.double(), tensor * float("nan"), tensor.to(torch.uint8))[way - 3]
+    return (tensor.double(), tensor * float("nan"), tensor.to(torch.uint8))[change - 3]
 
 
 class Harmful:
-    """What runs a program when it is unpickled."""
+    """An object that runs a program when it is unpickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Make a file."""
+        """Create a file."""
         return os.system, (f"touch {WORK / HARM}",)
 
 
 def harmful_checkpoint(good: bytes, chance: random.Random) -> bytes:
-    """A checkpoint with a program in it: a bare pickle, or in the place of torch's own."""
+    """Return a malicious checkpoint: a bare pickle, or a valid file with its pickle replaced."""
     if chance.random() < 0.3:
         return pickle.dumps(Harmful(), protocol=chance.choice((0, 2, 4)))
     stream = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(good)) as before, zipfile.ZipFile(stream, "w") as after:
         for name in before.namelist():
-            inside = before.read(name)
-            after.writestr(name, pickle.dumps(Harmful(), 2) if name.endswith("data.pkl") else inside)
+            content = before.read(name)
+            after.writestr(name, pickle.dumps(Harmful(), 2) if name.endswith("data.pkl") else content)
     return stream.getvalue()
 
 
 class Doors:
-    """The doors, each a method that takes one input; what they start from is made once for each process."""
+    """The doors, each a method that tests one input; the real files are created once per process."""
 
     def __init__(
         self,
@@ -163,31 +163,33 @@ class Doors:
         WORK = folder
         os.chdir(folder)
         (folder / "harm.py").write_text(f"open({str(folder / HARM)!r}, 'w')\ndef make(): pass\n")
-        sys.path.insert(0, str(folder))  # as it is for who works in a folder that came from elsewhere
-        decoding.PIXEL_LIMIT = 500_000  # hostile sizes meet it soon
-        self.kept = Path(tempfile.mkdtemp(dir=folder.parent))  # what is real, and is not touched
+        sys.path.insert(0, str(folder))  # as for a user whose current folder is untrusted
+        decoding.PIXEL_LIMIT = 500_000  # low, so that hostile sizes exceed it quickly
+        self.originals = Path(tempfile.mkdtemp(dir=folder.parent))  # the real files, which stay unchanged
         self.pictures = list(real_files().values())
         dreamed = Dream(layer="block2", steps=2, octaves=1, size=64)
-        save_picture(torch.rand(3, 32, 48), self.kept / "input.png")
-        self.noted = make_recipe("dream", "dream", dreamed, inputs=[self.kept / "input.png"], network_name="")
+        save_picture(torch.rand(3, 32, 48), self.originals / "input.png")
+        self.good_recipe = make_recipe(
+            "dream", "dream", dreamed, inputs=[self.originals / "input.png"], network_name=""
+        )
         for suffix in ("png", "jpg", "webp", "avif", "tiff"):
-            save_picture(torch.rand(3, 8, 8), self.kept / f"a.{suffix}", recipe=self.noted)
-            self.pictures.append((self.kept / f"a.{suffix}").read_bytes())
+            save_picture(torch.rand(3, 8, 8), self.originals / f"a.{suffix}", recipe=self.good_recipe)
+            self.pictures.append((self.originals / f"a.{suffix}").read_bytes())
         frames = list(torch.rand(4, 3, 48, 64))
         for suffix in ("webp", "gif", "avif", "mp4", "webm"):
-            save_film(frames, self.kept / f"film.{suffix}", count=4)
-        self.films = {path.suffix: path.read_bytes() for path in self.kept.glob("film.*")}
+            save_film(frames, self.originals / f"film.{suffix}", count=4)
+        self.films = {path.suffix: path.read_bytes() for path in self.originals.glob("film.*")}
         plan = Plan(network="dense", hidden=(8,))
-        save_trained(build(plan), plan, self.kept / "net")
-        self.network = {name: (self.kept / "net" / name).read_bytes() for name in (PLAN, WEIGHTS)}
+        save_trained(build(plan), plan, self.originals / "net")
+        self.network = {name: (self.originals / "net" / name).read_bytes() for name in (PLAN, WEIGHTS)}
         self.works = {name: self._work(name) for name in works}
-        self.painting = (self.kept / "painting.safetensors").read_bytes()
+        self.painting = (self.originals / "painting.safetensors").read_bytes()
         self.weights = _weights()
         self.pad = Pad(build(Plan(network="dense", hidden=(8,))))
         self.served = served
 
     def _work(self, name: str) -> tuple[Callable[..., Any], bytes]:
-        """Work that can be taken up: how it begins at a checkpoint, or anew; and a checkpoint of it."""
+        """Return a function that starts or resumes a technique, and one of its checkpoints."""
         picture = torch.rand(3, 48, 64)
         if name == "dream":
             with_lite = {"network": open_network("efficientnet-lite0")}
@@ -200,27 +202,27 @@ class Doors:
         else:
             learning = Train(network="dense", hidden=(8,), fraction=0.02, epochs=1, hold_out=0)
             begin = partial(train, learning, also_at={3})
-        place = self.kept / f"{name}.pt"
+        place = self.originals / f"{name}.pt"
         frames = begin(checkpoint=place)
         for frame in frames:
             if frame.step >= 3:
                 break
         frames.close()
         if name == "paint":
-            frame.painting.save(self.kept / "painting.safetensors")
+            frame.painting.save(self.originals / "painting.safetensors")
         return begin, place.read_bytes()
 
     # The doors.
 
     def picture(self, chance: random.Random) -> None:
-        """A picture is opened, and its recipe read."""
+        """Open a picture, and read its recipe."""
         data = changed(chance.choice(self.pictures), chance)
         with contextlib.suppress(LanternaError):
             read_recipe(data)
         open_picture(data, longest=64)
 
     def film(self, chance: random.Random) -> None:
-        """A film is opened and read through."""
+        """Open a film, and read its frames."""
         suffix = chance.choice(sorted(self.films))
         place = WORK / f"film{suffix}"
         place.write_bytes(changed(self.films[suffix], chance))
@@ -229,10 +231,10 @@ class Doors:
                 break
 
     def recipe(self, chance: random.Random) -> None:
-        """A recipe is read out of a picture, and the picture made again."""
-        recipe = json.loads(to_json(self.noted))
+        """Read a recipe from a picture, and rerun it."""
+        recipe = json.loads(to_json(self.good_recipe))
         sort = chance.random()
-        if sort < 0.2:  # code by a name, or a file elsewhere
+        if sort < 0.2:  # a name that runs code, or a file elsewhere
             recipe["settings"]["network"] = chance.choice(
                 (
                     "harm:make",
@@ -257,18 +259,18 @@ class Doors:
             if sort > 0.8
             else text.encode("utf-8", "replace")
         )
-        inside = chunk(b"iTXt", b"lanterna\0\0\0\0\0" + data)
-        found = read_recipe(png(1, 1, 8, 0, b"\0\0", inside))
-        settings = found.settings
+        text_chunk = chunk(b"iTXt", b"lanterna\0\0\0\0\0" + data)
+        parsed = read_recipe(png(1, 1, 8, 0, b"\0\0", text_chunk))
+        settings = parsed.settings
         if settings.get("steps") not in (2, None) or settings.get("size") != 64:
-            return  # long work is not what is looked for
-        for _ in (0, 1):  # with the files that it names, and with the real one
+            return  # valid but slow
+        for _ in (0, 1):  # with the inputs in the recipe, then with the real one
             with contextlib.suppress(LanternaError):
-                make_again(found)
-            found = found.model_copy(update={"inputs": self.noted.inputs})
+                make_again(parsed)
+            parsed = parsed.model_copy(update={"inputs": self.good_recipe.inputs})
 
     def trained(self, chance: random.Random) -> None:
-        """A trained network's folder is opened."""
+        """Open a trained network's folder."""
         folder = WORK / "net"
         folder.mkdir()
         files = dict(self.network)
@@ -284,7 +286,7 @@ class Doors:
         open_trained(folder)(torch.zeros(1, 1, 28, 28))
 
     def shelf_file(self, chance: random.Random) -> None:
-        """A file of the shelf is converted, as if its sha256 had been right."""
+        """Convert a file of the shelf, as if its sha256 had been right."""
         how = chance.choice(sorted(self.weights))
         data = self.weights[how]
         if how != "onnx" and chance.random() < 0.2:
@@ -303,24 +305,24 @@ class Doors:
             convert.convert(data, WORK / "a.safetensors", how)
 
     def view(self, chance: random.Random) -> None:
-        """A view in a notebook is told something by its page."""
-        said = {"pixels": [chance.randrange(256) for _ in range(784)], "number": 1}
-        said = odd(said, chance) if chance.random() < 0.8 else said
+        """Send a message from the page to a notebook's view."""
+        message = {"pixels": [chance.randrange(256) for _ in range(784)], "number": 1}
+        message = odd(message, chance) if chance.random() < 0.8 else message
         try:
-            self.pad.set_state({"told": said})
+            self.pad.set_state({"told": message})
         except TraitError as error:
-            raise LanternaError("no message") from error
+            raise LanternaError("an invalid message") from error
         if self.pad.image is not None and not 0 <= self.pad.image.min() <= self.pad.image.max() <= 1:
-            raise AssertionError("no image")
+            raise AssertionError("an invalid image")
 
     def painting_file(self, chance: random.Random) -> None:
-        """A painting is opened."""
+        """Open a painting."""
         place = WORK / "a.safetensors"
         place.write_bytes(changed(self.painting, chance))
         open_painting(place)
 
     def checkpoint(self, chance: random.Random) -> None:
-        """Work is taken up from a checkpoint, and goes on for a few steps."""
+        """Resume a technique from a checkpoint, for a few steps."""
         begin, good = self.works[chance.choice(sorted(self.works))]
         sort, stream = chance.random(), io.BytesIO()
         if sort < 0.3:
@@ -339,7 +341,7 @@ class Doors:
         frames.close()
 
     def manifest(self, chance: random.Random) -> None:
-        """A render goes on in a folder with an odd manifest or an odd plan, or begins anew there."""
+        """Resume or restart a render in a folder with a damaged manifest or plan."""
         carried = chance.random() < 0.3
         place, task = WORK / "out", Task(0, f"{PIECES}/00000-to-00001" if carried else "cat", {})
         pieces = {"pieces": [[0, 2, 0], [1, 9, 1]]} if carried else {}
@@ -368,13 +370,13 @@ class Doors:
             again.done(task.name)
             again.keep(task, Made(0, [b"file"] * (2 if carried else 1)))
             if not again.done(task.name):
-                raise AssertionError("what was kept is not there")
+                raise AssertionError("a saved result is missing")
         finally:
             if (WORK / "mine.png").read_bytes() != b"mine":
-                raise AssertionError("a file outside was touched")
+                raise AssertionError("a file outside the folder was changed")
 
     def sweep(self, chance: random.Random) -> None:
-        """A sweep is read."""
+        """Parse a sweep."""
         good = chance.choice(("step_size=0.5:4:8", "layer=block5,block9", "seed=1:9:3", "steps=1,2"))
         text = changed(good.encode(), chance).decode("utf-8", "replace")
         if chance.random() < 0.3:
@@ -382,7 +384,7 @@ class Doors:
         variations(Dream(), [Sweep.read(text)])
 
     def api(self, chance: random.Random) -> None:
-        """The studio is asked."""
+        """Send a request to the studio."""
         assert self.served is not None
         served, job, picture = self.served
         body: Any = {"kind": "random", "settings": {"width": 32, "height": 32}, "inputs": [], "title": "x"}
@@ -414,17 +416,17 @@ class Doors:
                 body = {"exercise": 1, "answer": 3}
             data = json.dumps(odd(body, chance)).encode("utf-8", "replace")
             data = changed(data, chance) if chance.random() < 0.3 else data
-        status, told, _ = served.request(method, path, None if method == "GET" else data, headers=headers)
+        status, content, _ = served.request(method, path, None if method == "GET" else data, headers=headers)
         if status >= 500:
-            raise AssertionError(f"{method} {path} {data[:200]!r}: {status} {told[:200]!r}")
+            raise AssertionError(f"{method} {path} {data[:200]!r}: {status} {content[:200]!r}")
         if status >= 400:
-            if "\n" in json.loads(told)["error"]:
-                raise AssertionError(f"{method} {path}: {told[:200]!r} is not one line")
-            raise LanternaError(json.loads(told)["error"])
+            if "\n" in json.loads(content)["error"]:
+                raise AssertionError(f"{method} {path}: {content[:200]!r} is not one line")
+            raise LanternaError(json.loads(content)["error"])
 
 
 def _weights() -> dict[str, bytes]:
-    """Small files of the kinds that the shelf converts: ONNX, a checkpoint of torch's, and pickled digits."""
+    """Create small files of the kinds that the shelf converts: ONNX, a torch checkpoint, pickled digits."""
     tensor = helper.make_tensor("a", TensorProto.FLOAT, [2, 3], [1.0] * 6)
     graph = helper.make_graph(
         [helper.make_node("DequantizeLinear", ["a", "a", "a"], ["b"])], "g", [], [], [tensor]
@@ -439,8 +441,8 @@ def _weights() -> dict[str, bytes]:
     }
 
 
-def asked(base: str, token: str) -> Server:
-    """A client of a studio that another process has started."""
+def client_of(base: str, token: str) -> Server:
+    """Create a client of a studio that another process has started."""
     client = object.__new__(Server)
     client.base, client.token = base, token
     return client
@@ -452,23 +454,25 @@ SHARES = {
 }  # fmt: skip
 
 
-def go(numbers: list[tuple[str, int]], seed: int, folder: str, studio: tuple[str, ...], pipe: Any) -> None:
-    """Put these inputs through their doors, one after another, and tell of each through the pipe."""
+def run_inputs(
+    numbers: list[tuple[str, int]], seed: int, folder: str, studio: tuple[str, ...], pipe: Any
+) -> None:
+    """Test these inputs one after another, and report each result through the pipe."""
     torch.set_num_threads(1)
     os.environ["TMPDIR"] = folder
     tempfile.tempdir = None
     base, token, job, picture = studio
-    doors = Doors(Path(tempfile.mkdtemp(dir=folder)), (asked(base, token), job, picture))
+    doors = Doors(Path(tempfile.mkdtemp(dir=folder)), (client_of(base, token), job, picture))
     pipe.send(("ready", 0, "", 0.0))
     files = 0
     for count, (door, number) in enumerate(numbers):
-        faulthandler.dump_traceback_later(SECONDS, exit=True)  # also where Python does not come to its turn
+        faulthandler.dump_traceback_later(SECONDS, exit=True)  # also interrupts code that blocks Python
         pipe.send(("begin", number, door, 0.0))
-        begun, outcome = time.perf_counter(), "taken"
+        start, outcome = time.perf_counter(), "accepted"
         try:
             getattr(doors, door)(random.Random(f"{seed} {door} {number}"))
         except LanternaError as error:
-            outcome = "refused" if "\n" not in str(error) else f"more than a line: {error}"
+            outcome = "refused" if "\n" not in str(error) else f"more than one line: {error}"
         except Exception as error:
             outcome = f"{type(error).__name__}: {error}"[:300]
             if os.environ.get("LANTERNA_DEBUG"):
@@ -480,7 +484,7 @@ def go(numbers: list[tuple[str, int]], seed: int, folder: str, studio: tuple[str
             outcome = "it ran code"
             (WORK / HARM).unlink()
         strays = {str(path) for path in WORK.rglob(".*") if path.name != ".pieces"}
-        strays |= {str(each) for each in Path(folder).glob("lanterna-*")}
+        strays |= {str(path) for path in Path(folder).glob("lanterna-*")}
         if strays:
             outcome = f"left behind: {strays}"
         for path in WORK.iterdir():
@@ -488,32 +492,32 @@ def go(numbers: list[tuple[str, int]], seed: int, folder: str, studio: tuple[str
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         now = sum(1 for _ in Path("/proc/self/fd").iterdir())
         if count > 200 and now > files + 8:
-            outcome = f"files are left open: {now}, {files} before"
+            outcome = f"files left open: {now}, {files} before"
         files = max(files, now) if count <= 200 else files
-        pipe.send((outcome, number, door, time.perf_counter() - begun))
+        pipe.send((outcome, number, door, time.perf_counter() - start))
     pipe.send(("end", 0, "", 0.0))
 
 
 def main() -> int:
-    """Put them through, and tell."""
-    words = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    words.add_argument("--inputs", type=int, default=10_000)
-    words.add_argument("--seed", type=int, default=0)
-    words.add_argument("--first", type=int, default=0, help="the number of the first input of each door")
-    words.add_argument("--only", nargs="+", choices=list(SHARES), default=list(SHARES))
-    words.add_argument("--side-by-side", type=int, default=2)
-    given = words.parse_args()
-    whole = sum(SHARES[door] for door in given.only)
+    """Test all inputs, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--inputs", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0, help="the number of the first input of each door")
+    parser.add_argument("--only", nargs="+", choices=list(SHARES), default=list(SHARES))
+    parser.add_argument("--side-by-side", type=int, default=2, help="number of processes")
+    given = parser.parse_args()
+    total_share = sum(SHARES[door] for door in given.only)
     numbers = [
         (door, given.first + number)
         for door in given.only
-        for number in range(-(-given.inputs * SHARES[door] // whole))
+        for number in range(-(-given.inputs * SHARES[door] // total_share))
     ]
     random.Random(given.seed).shuffle(numbers)
-    told: dict[str, Counter[str]] = {door: Counter() for door in given.only}
+    outcomes: dict[str, Counter[str]] = {door: Counter() for door in given.only}
     slowest = dict.fromkeys(given.only, 0.0)
-    wrong: list[str] = []
-    begun = time.monotonic()
+    failures: list[str] = []
+    started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
         home = Path(folder) / "home"
         home.mkdir()
@@ -528,7 +532,7 @@ def main() -> int:
 
         def start(share: list[tuple[str, int]]) -> None:
             ours, theirs = context.Pipe()
-            process = context.Process(target=go, args=(share, given.seed, folder, studio, theirs))
+            process = context.Process(target=run_inputs, args=(share, given.seed, folder, studio, theirs))
             process.start()
             theirs.close()
             running[ours] = process, share
@@ -545,12 +549,8 @@ def main() -> int:
                     process.join()
                     del running[pipe]
                     if process.exitcode:
-                        what = (
-                            f"{share[0]}: its process ended with {process.exitcode}"
-                            if share
-                            else "at the end"
-                        )
-                        wrong.append(what)
+                        current = str(share[0]) if share else "at the end"
+                        failures.append(f"{current}: the process ended with {process.exitcode}")
                         if len(share) > 1 and pipe in ready:
                             start(share[1:])
                     continue
@@ -558,29 +558,29 @@ def main() -> int:
                 if outcome in ("ready", "begin", "end"):
                     continue
                 share.pop(0)
-                kind = outcome if outcome in ("taken", "refused") else "wrong"
-                told[door][kind] += 1
+                kind = outcome if outcome in ("accepted", "refused") else "failed"
+                outcomes[door][kind] += 1
                 slowest[door] = max(slowest[door], seconds)
-                if kind == "wrong":
-                    wrong.append(f"{door} {number}: {outcome}")
+                if kind == "failed":
+                    failures.append(f"{door} {number}: {outcome}")
         if served.process.poll() is not None:
-            wrong.insert(0, f"the studio ended with {served.process.returncode}")
+            failures.insert(0, f"the studio ended with {served.process.returncode}")
         served.close()
         left = list((home / "studio/incoming").iterdir())
         log = (home / "studio.log").read_text()
         if left or "Traceback" in log:
-            wrong.append(f"the studio left {left}, and said {log[-1500:]}")
-    print("door            inputs  taken  refused  wrong  slowest")
-    for door, counts in told.items():
+            failures.append(f"the studio left {left}, and logged {log[-1500:]}")
+    print("door            inputs  accepted  refused  failed  slowest")
+    for door, counts in outcomes.items():
         print(
-            f"{door:14} {counts.total():7} {counts['taken']:6} {counts['refused']:8} {counts['wrong']:6} "
-            f"{slowest[door]:6.1f} s"
+            f"{door:14} {counts.total():7} {counts['accepted']:9} {counts['refused']:8} "
+            f"{counts['failed']:7} {slowest[door]:6.1f} s"
         )
-    total = sum(counts.total() for counts in told.values())
-    print(f"{total} inputs in {time.monotonic() - begun:.0f} s")
-    for each in wrong[:60]:
-        print(each)
-    return int(bool(wrong))
+    total = sum(counts.total() for counts in outcomes.values())
+    print(f"{total} inputs in {time.monotonic() - started:.0f} s")
+    for failure in failures[:60]:
+        print(failure)
+    return int(bool(failures))
 
 
 if __name__ == "__main__":

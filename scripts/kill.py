@@ -1,12 +1,12 @@
-"""Kills every long command at random moments, fills its disk and locks its folder, and looks at what is left.
+"""Kill every long command at random moments, fill its disk, make its folder read-only, and check the files.
 
     python scripts/kill.py [--moments 50] [--seed 0] [--only train render] [--side-by-side 2]
 
-After each kill every file is whole: pictures open, weights and checkpoints load, JSON parses, SQLite passes
-its integrity check. Then the same words go on (some are killed again), and end where an unbroken run ends,
-bit for bit; nothing is left that is no result. A full disk and a folder that cannot be written are told in
-one line, and cost nothing that was made. Prints a table; exit code 1 where anything is not so. Needs Linux;
-the full disk is a small tmpfs where one may be mounted, else a limit to the size of files.
+After each kill every file is valid: pictures open, weights and checkpoints load, JSON parses, SQLite passes
+its integrity check. Then the command is resumed (sometimes killed again), and its results equal those of an
+uninterrupted run, bit for bit; no other files are left. A full disk and a read-only folder are reported in
+one line, and no finished work is lost. Prints a table; exit code 1 if a check fails. Needs Linux; the full
+disk is a small tmpfs if one can be mounted, else a limit on the size of files.
 """
 
 from __future__ import annotations
@@ -45,23 +45,23 @@ from served import Server
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# A state is kept ten times a second, so that nearly every kill leaves one to go on from.
+# A checkpoint is saved ten times a second, so that nearly every kill leaves one to resume from.
 RUN = (
     "import sys; from lanterna.techniques.checkpoint import Checkpointer; Checkpointer.every = 0.1; "
     "from lanterna.surfaces.cli import main; sys.exit(main(sys.argv[1:]))"
 )
 PATIENCE = 300.0
-AGAIN = 0.3  # of the commands that go on are killed once more
+AGAIN = 0.3  # the share of resumed commands that are killed again
 
 
 @dataclass(frozen=True)
 class Command:
-    """A long command: its words, those that make it go on, and the files it ends with."""
+    """A long command: its arguments, those that resume it, and its results."""
 
     name: str
     words: tuple[str, ...]
     results: tuple[str, ...]
-    going_on: tuple[str, ...] = ("--resume",)
+    resuming: tuple[str, ...] = ("--resume",)
 
 
 _DREAM = ("--layer", "block5", "--steps", "4", "--octaves", "2")
@@ -98,46 +98,46 @@ COMMANDS = (
         "render",
         ("render", "photos", "dream", *_DREAM, "-o", "out", "--workers", "2"),
         tuple(f"out/photo{number}.png" for number in range(8)),
-        going_on=(),
+        resuming=(),
     ),
     Command(
         "render film",
         ("render", "clip.webp", "dream", *_DREAM, "-o", "film.webp", "--workers", "2", "--chunk", "4",
          "--overlap", "1"),
         ("film.webp",),
-        going_on=(),
+        resuming=(),
     ),
 )  # fmt: skip
 
 
 @dataclass
 class Row:
-    """What came of one command."""
+    """The outcome of one command."""
 
     moments: int = 0
-    went_on: int = 0
-    left: int = 0  # files in the making that a kill left, and that were gone at the end
-    wrong: list[str] = field(default_factory=list)
+    resumed: int = 0
+    left: int = 0  # temporary files left by kills, and removed by the end
+    failures: list[str] = field(default_factory=list)
 
 
-def whole(folder: Path) -> tuple[list[str], int]:
-    """What is not whole below a folder, and how many files in the making there are."""
-    wrong, left = [], 0
+def check_files(folder: Path) -> tuple[list[str], int]:
+    """Return descriptions of the broken files below a folder, and the number of temporary files."""
+    broken, temporary = [], 0
     for path in sorted(folder.rglob("*")):
         if not path.is_file() or path.is_symlink():
             continue
         if path.name.startswith(".") or path.suffix == ".new" or path.parent.name == "incoming":
-            left += 1
+            temporary += 1
             continue
         try:
-            look_at(path)
+            check_file(path)
         except Exception as error:
-            wrong.append(f"{path.relative_to(folder)}: {type(error).__name__}: {error}"[:200])
-    return wrong, left
+            broken.append(f"{path.relative_to(folder)}: {type(error).__name__}: {error}"[:200])
+    return broken, temporary
 
 
-def look_at(path: Path) -> None:
-    """Raise whatever comes where a file is not whole."""
+def check_file(path: Path) -> None:
+    """Raise an exception if a file is broken."""
     if path.suffix in (".png", ".jpg", ".webp"):
         with Image.open(path) as image:
             for number in range(getattr(image, "n_frames", 1)):
@@ -158,11 +158,11 @@ def look_at(path: Path) -> None:
             (found,) = database.execute("PRAGMA integrity_check").fetchone()
             assert found == "ok", found
     elif path.suffix not in (".log", "", ".txt", ".sqlite-wal", ".sqlite-shm"):
-        raise ValueError("nobody knows what this is")
+        raise ValueError("an unexpected kind of file")
 
 
 def make_inputs(folder: Path) -> None:
-    """The pictures and the clip that the commands are given."""
+    """Create the pictures and the clip that are the commands' inputs."""
     cat = open_picture(shelf.need("photographs") / "chelsea.png", longest=256)
     save_picture(cat, folder / "cat.png")
     save_picture(cat.flip(2), folder / "cat2.png")
@@ -173,7 +173,7 @@ def make_inputs(folder: Path) -> None:
 
 
 def begin(words: tuple[str, ...], folder: Path) -> subprocess.Popen[str]:
-    """Start a command in a folder, in a process group of its own, with a folder for what is temporary."""
+    """Start a command in a folder, in a new process group, with its own folder for temporary files."""
     (folder.parent / f"{folder.name}.tmp").mkdir(exist_ok=True)
     environment = {
         **os.environ,
@@ -188,54 +188,56 @@ def begin(words: tuple[str, ...], folder: Path) -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """The exit code of a command that is left alone, and what it said."""
-    _, said = process.communicate(timeout=PATIENCE)
-    return process.returncode, said
+    """Wait for a command; return its exit code and standard error."""
+    _, err = process.communicate(timeout=PATIENCE)
+    return process.returncode, err
 
 
-def go_on(command: Command, folder: Path) -> tuple[tuple[str, ...], bool]:
-    """The words with which a person goes on, and whether there is anything to go on from."""
-    if not command.going_on:
+def resume_words(command: Command, folder: Path) -> tuple[tuple[str, ...], bool]:
+    """Return the arguments that resume a command, and whether there is a checkpoint to resume from."""
+    if not command.resuming:
         return command.words, any(folder.rglob("manifest.jsonl"))
-    kept = [*folder.rglob("*.pt"), *folder.rglob("*.unfinished"), *folder.rglob("film.json")]
-    there = any(not each.name.startswith(".") for each in kept)
-    return (command.words + command.going_on if there else command.words), there
+    checkpoints = [*folder.rglob("*.pt"), *folder.rglob("*.unfinished"), *folder.rglob("film.json")]
+    exists = any(not path.name.startswith(".") for path in checkpoints)
+    return (command.words + command.resuming if exists else command.words), exists
 
 
 class Kill:
-    """One command, its inputs, and how it ends when nothing happens to it."""
+    """One command, its inputs, and its results when it is not interrupted."""
 
     def __init__(self, command: Command, inputs: Path, room: Path) -> None:
         self.command, self.inputs, self.room = command, inputs, room
         self.row = Row()
         self._lock = threading.Lock()
-        self.folder = self.new("unbroken")
-        begun = time.monotonic()
-        code, said = finish(begin(command.words, self.folder))
-        self.seconds = time.monotonic() - begun
-        assert code == 0, said
+        self.folder = self.new("uninterrupted")
+        start = time.monotonic()
+        code, err = finish(begin(command.words, self.folder))
+        self.seconds = time.monotonic() - start
+        assert code == 0, err
         self.expected = {name: (self.folder / name).read_bytes() for name in command.results}
 
     def new(self, name: str) -> Path:
-        """A folder with the inputs in it."""
+        """Create a folder with the inputs in it."""
         folder = self.room / self.command.name.replace(" ", "-") / name
         shutil.copytree(self.inputs, folder)
         return folder
 
-    def wrong(self, what: str) -> None:
-        """Note what is not so."""
+    def fail(self, message: str) -> None:
+        """Record a failure."""
         with self._lock:
-            self.row.wrong.append(what)
+            self.row.failures.append(message)
 
     def moment(self, number: int, chance: random.Random) -> None:
-        """Kill it at a random moment, look, let it go on, and compare."""
+        """Kill the command at a random moment, check its files, resume it, and compare the results."""
         name = f"{self.command.name}, moment {number}"
         folder = self.new(f"moment{number}")
         words, kills, left_after = self.command.words, 0, 0
         while True:
             process = begin(words, folder)
             at = chance.uniform(0.1, 1.1) * self.seconds
-            alone = chance.random() < 0.5  # what it has started is killed with it, or finds out by itself
+            alone = (
+                chance.random() < 0.5
+            )  # its child processes are killed with it, or must notice by themselves
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.communicate(timeout=at)
             finished = process.poll() is not None
@@ -243,91 +245,91 @@ class Kill:
                 (os.kill if alone else os.killpg)(process.pid, signal.SIGKILL)
             process.communicate()
             kills += 1
-            left_after += self.look(folder, f"{name} after {at:.1f} s")
-            words, there = go_on(self.command, folder)
+            left_after += self.check(folder, f"{name} after {at:.1f} s")
+            words, resumed = resume_words(self.command, folder)
             with self._lock:
                 self.row.moments += 1
-                self.row.went_on += there
+                self.row.resumed += resumed
             if finished or chance.random() > AGAIN:
                 break
         wait_for_group(process.pid)
         if not finished or process.returncode != 0:
-            code, said = finish(begin(words, folder))
-            complete = code == 2 and "already" in said and self.same(folder)  # it was killed as it ended
+            code, err = finish(begin(words, folder))
+            complete = code == 2 and "already" in err and self.same(folder)  # it was killed as it ended
             if code != 0 and not complete:
-                self.wrong(f"{name}: going on ended with {code}: {said.strip()[-300:]}")
+                self.fail(f"{name}: the resumed command ended with {code}: {err.strip()[-300:]}")
         if not self.same(folder):
-            self.wrong(f"{name}: not what an unbroken run makes")
-        self.look(folder, f"{name} at the end", at_rest=True)
+            self.fail(f"{name}: the results differ from those of an uninterrupted run")
+        self.check(folder, f"{name} at the end", at_rest=True)
         with self._lock:
             self.row.left += left_after
         shutil.rmtree(folder)
 
     def same(self, folder: Path) -> bool:
-        """Whether the results are those of the unbroken run, bit for bit."""
+        """Return whether the results equal those of the uninterrupted run, bit for bit."""
         return all(
             (folder / name).is_file() and (folder / name).read_bytes() == content
             for name, content in self.expected.items()
         )
 
-    def look(self, folder: Path, when: str, *, at_rest: bool = False) -> int:
-        """Note what is not whole; at rest also what is no result. Gives how many are in the making."""
-        wrong, left = whole(folder)
-        for each in wrong:
-            self.wrong(f"{when}: {each}")
+    def check(self, folder: Path, when: str, *, at_rest: bool = False) -> int:
+        """Record broken files, and at rest also stray ones; return the number of temporary files."""
+        broken, left = check_files(folder)
+        for message in broken:
+            self.fail(f"{when}: {message}")
         if at_rest:
             known = {path.relative_to(self.folder) for path in self.folder.rglob("*")}
             strays = {path.relative_to(folder) for path in folder.rglob("*")} - known
             temporary = folder.parent / f"{folder.name}.tmp"
             strays |= {path.relative_to(temporary) for path in temporary.iterdir()}
             if strays:
-                self.wrong(f"{when}: left behind: {', '.join(sorted(map(str, strays)))[:300]}")
+                self.fail(f"{when}: left behind: {', '.join(sorted(map(str, strays)))[:300]}")
         return left
 
     def full_disk(self, chance: random.Random) -> str:
-        """Fill the disk as it works; then make room, and let it go on."""
+        """Fill the disk during the run; then free some space, and resume."""
         folder = self.new("full")
-        made = sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
-        given = sum(path.stat().st_size for path in self.inputs.rglob("*") if path.is_file())
-        kilobytes = int((given + chance.uniform(0.1, 0.8) * max(made - given, 65_536)) / 1000) + 8
+        total = sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+        inputs = sum(path.stat().st_size for path in self.inputs.rglob("*") if path.is_file())
+        kilobytes = int((inputs + chance.uniform(0.1, 0.8) * max(total - inputs, 65_536)) / 1000) + 8
         with small_disk(folder, kilobytes) as grow:
-            how = "tmpfs" if grow else "limit"
+            method = "tmpfs" if grow else "limit"
             process = begin(self.command.words, folder)
             if not grow:
                 limit = (int(chance.uniform(0.1, 0.6) * max(map(len, self.expected.values()))),) * 2
                 resource.prlimit(process.pid, resource.RLIMIT_FSIZE, limit)
-            code, said = finish(process)
-            self.told_in_one_line("a full disk", code, said)
-            self.look(folder, "on a full disk")
+            code, err = finish(process)
+            self.check_error("a full disk", code, err)
+            self.check(folder, "on a full disk")
             if grow:
                 grow()
-            words, _ = go_on(self.command, folder)
-            code, said = finish(begin(words, folder))
+            words, _ = resume_words(self.command, folder)
+            code, err = finish(begin(words, folder))
             if code != 0 or not self.same(folder):
-                self.wrong(f"after a full disk: ended with {code}: {said.strip()[-300:]}")
-            self.look(folder, "after a full disk", at_rest=True)
-        return how
+                self.fail(f"after a full disk: ended with {code}: {err.strip()[-300:]}")
+            self.check(folder, "after a full disk", at_rest=True)
+        return method
 
     def read_only(self) -> None:
-        """Let it work in a folder that cannot be written."""
+        """Run the command in a folder that cannot be written."""
         folder = self.new("locked")
         with locked(folder):
             before = sorted(folder.rglob("*"))
-            code, said = finish(begin(self.command.words, folder))
-            self.told_in_one_line("a folder that cannot be written", code, said)
+            code, err = finish(begin(self.command.words, folder))
+            self.check_error("a read-only folder", code, err)
             if sorted(folder.rglob("*")) != before:
-                self.wrong("a folder that cannot be written was")
+                self.fail("a read-only folder was written to")
 
-    def told_in_one_line(self, what: str, code: int, said: str) -> None:
-        """Hold what a command says of a failure to what everybody may expect."""
-        last = said.strip().splitlines()[-1:] or [""]
-        plain = last[0].startswith("lanterna: ") and "bug in" not in said and "Traceback" not in said
+    def check_error(self, situation: str, code: int, err: str) -> None:
+        """Check that a command reports a failure in one line, with the right exit code."""
+        last = err.strip().splitlines()[-1:] or [""]
+        plain = last[0].startswith("lanterna: ") and "bug in" not in err and "Traceback" not in err
         if code not in (1, 2) or not plain:
-            self.wrong(f"{what}: ended with {code}: {said.strip()[-400:]}")
+            self.fail(f"{situation}: ended with {code}: {err.strip()[-400:]}")
 
 
 def wait_for_group(group: int) -> None:
-    """Wait until all that a killed command had started has found out and ended."""
+    """Wait until the child processes of a killed command have noticed and ended."""
     end = time.monotonic() + 60
     with contextlib.suppress(ProcessLookupError):
         while time.monotonic() < end:
@@ -337,7 +339,7 @@ def wait_for_group(group: int) -> None:
 
 @contextlib.contextmanager
 def small_disk(folder: Path, kilobytes: int) -> Iterator[object]:
-    """Put the folder's content on a disk of that size; gives what makes it large, or None without a disk."""
+    """Move a folder to a disk of this size; yield a function that enlarges it, or None without a disk."""
     copy = folder.with_name(f"{folder.name}.copy")
     shutil.copytree(folder, copy)
     mount = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)]
@@ -353,7 +355,7 @@ def small_disk(folder: Path, kilobytes: int) -> Iterator[object]:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Let nobody write into a folder: root may whatever the mode says, so for root it is a locked disk."""
+    """Make a folder read-only: by its mode, or for root, who ignores modes, by a read-only disk."""
     if os.geteuid():
         folder.chmod(0o555)
         yield
@@ -365,20 +367,20 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 class KillStudio:
-    """A studio that is killed while it works: the server, its worker, or both."""
+    """A studio that is killed during a job: the server, its worker, or both."""
 
     def __init__(self, inputs: Path, room: Path) -> None:
         self.inputs, self.room, self.row = inputs, room / "studio", Row()
         self.expected, self.seconds = b"", 0.0
-        served = self.open("unbroken")
-        begun = time.monotonic()
-        job = served.wait(self.start(served))
-        self.seconds = time.monotonic() - begun
+        served = self.open("uninterrupted")
+        start = time.monotonic()
+        job = served.ended(self.start(served))
+        self.seconds = time.monotonic() - start
         self.expected = served.file(job["picture"])
         served.close()
 
     def open(self, name: str) -> Server:
-        """A studio on a home of that name."""
+        """Start a studio on the home of this name."""
         home = self.room / name
         if not home.exists():
             home.mkdir(parents=True)
@@ -391,12 +393,12 @@ class KillStudio:
         settings = {"layer": "block5", "steps": 8, "octaves": 3, "size": 256}
         return served.start("dream", settings=settings, inputs=[("picture", cat)])
 
-    def wrong(self, what: str) -> None:
-        """Note what is not so."""
-        self.row.wrong.append(what)
+    def fail(self, message: str) -> None:
+        """Record a failure."""
+        self.row.failures.append(message)
 
     def moment(self, number: int, chance: random.Random) -> None:
-        """Kill it while a job is made, open it again, and see the job end as if nothing had been."""
+        """Kill the studio during a job, start it again, and check that the job ends as if uninterrupted."""
         name = f"studio, moment {number}"
         served = self.open(f"moment{number}")
         job = self.start(served)
@@ -405,79 +407,79 @@ class KillStudio:
             time.sleep(chance.uniform(0, 1.1) * self.seconds)
             self.row.moments += 1
             kills += 1
-            what = chance.choice(("server", "worker", "both"))
-            workers = served.workers() if what != "server" else []
-            if what != "worker":
+            target = chance.choice(("server", "worker", "both"))
+            workers = served.workers() if target != "server" else []
+            if target != "worker":
                 served.kill()
-            for each in workers:
+            for pid in workers:
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(each, signal.SIGKILL)
-            if what != "worker":
-                wrong, left = whole(self.room / f"moment{number}" / "studio")
+                    os.kill(pid, signal.SIGKILL)
+            if target != "worker":
+                broken, left = check_files(self.room / f"moment{number}" / "studio")
                 self.row.left += left
-                self.row.wrong += [f"{name} after the kill of the {what}: {each}" for each in wrong]
+                self.row.failures += [f"{name} after the kill of the {target}: {text}" for text in broken]
                 served = self.open(f"moment{number}")
-            self.row.went_on += served("GET", f"/api/jobs/{job}")["step"] > 0
-            if kills == 2 or chance.random() > AGAIN:  # a job whose worker dies twice is given up, and told
+            self.row.resumed += served("GET", f"/api/jobs/{job}")["step"] > 0
+            if kills == 2 or chance.random() > AGAIN:  # a job whose worker dies twice fails, with an error
                 break
-        found = served.wait(job)
-        if found["state"] != "done" or served.file(found["picture"]) != self.expected:
-            self.wrong(f"{name}: {found['state']}, {found['error']}: not what an unbroken studio makes")
-        made = served("GET", "/api/gallery")
-        if len(made) != 1:
-            self.wrong(f"{name}: {len(made)} pictures in the gallery")
+        ended = served.ended(job)
+        if ended["state"] != "done" or served.file(ended["picture"]) != self.expected:
+            self.fail(f"{name}: {ended['state']}, {ended['error']}: the picture differs")
+        gallery = served("GET", "/api/gallery")
+        if len(gallery) != 1:
+            self.fail(f"{name}: {len(gallery)} pictures in the gallery")
         served.close()
-        self.open(f"moment{number}").close()  # which sweeps
+        self.open(f"moment{number}").close()  # removes stale files
         folder = self.room / f"moment{number}" / "studio"
-        wrong, left = whole(folder)
-        kept = Counter(path.parent.name for path in folder.rglob("*") if path.is_file())
-        if wrong or left or kept["pictures"] != 2 or kept["thumbnails"] != 2:
-            self.wrong(f"{name} at the end: {wrong}, {left} in the making, {dict(kept)}")
+        broken, left = check_files(folder)
+        counts = Counter(path.parent.name for path in folder.rglob("*") if path.is_file())
+        if broken or left or counts["pictures"] != 2 or counts["thumbnails"] != 2:
+            self.fail(f"{name} at the end: {broken}, {left} temporary files, {dict(counts)}")
 
     def full_disk(self, chance: random.Random) -> str:
-        """Fill the studio's disk; then make room, and let it work."""
+        """Fill the studio's disk; then free some space, and run a job."""
         folder = self.room / "full" / "studio"
         folder.mkdir(parents=True)
         (folder.parent / "shelf").symlink_to(shelf_folder().resolve(), target_is_directory=True)
         with small_disk(folder, chance.randrange(1200, 1600)) as grow:
             served = self.open("full")
             job = self.start(served)
-            time.sleep(3 * self.seconds)  # it cannot note how the job ends before there is room
+            time.sleep(3 * self.seconds)  # the end of the job cannot be saved until there is space
             served("GET", "/api/jobs")
             if grow:
                 grow()
             first = served.wait(job)
             if first["state"] != "done" and not first["error"]:
-                self.wrong(f"studio on a full disk: {first['state']}, and nothing says why")
-            second = served.wait(self.start(served))
+                self.fail(f"studio on a full disk: {first['state']}, without an error message")
+            second = served.ended(self.start(served))
             if second["state"] != "done" or served.file(second["picture"]) != self.expected:
-                self.wrong(f"studio after a full disk: {second['state']}, {second['error']}")
+                self.fail(f"studio after a full disk: {second['state']}, {second['error']}")
             served.close()
-            self.row.wrong += [f"studio after a full disk: {each}" for each in whole(folder)[0]]
+            self.row.failures += [f"studio after a full disk: {text}" for text in check_files(folder)[0]]
         return "tmpfs" if grow else "none"
 
     def read_only(self) -> None:
-        """Open a studio on a folder that cannot be written."""
+        """Start a studio on a folder that cannot be written."""
         home = self.room / "locked"
         home.mkdir(parents=True)
         with locked(home):
             environment = {**os.environ, "LANTERNA_HOME": str(home)}
             words = [sys.executable, "-m", "lanterna", "studio", "--no-browser", "--port", "0"]
-            told = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=PATIENCE)
-            plain = told.stderr.count("\n") == 1 and "bug in" not in told.stderr
-            if told.returncode != 1 or not plain:
-                self.wrong(f"studio in a locked folder: {told.returncode}, {told.stderr[-300:]}")
+            done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=PATIENCE)
+            plain = done.stderr.count("\n") == 1 and "bug in" not in done.stderr
+            if done.returncode != 1 or not plain:
+                self.fail(f"studio in a read-only folder: {done.returncode}, {done.stderr[-300:]}")
 
 
 def main() -> int:
-    """Kill, look, tell."""
+    """Run the kills, and print the table."""
     names = [*(command.name for command in COMMANDS), "studio"]
-    words = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    words.add_argument("--moments", type=int, default=50, help="kills over all commands, at least")
-    words.add_argument("--seed", type=int, default=0)
-    words.add_argument("--only", nargs="+", choices=names, default=names)
-    words.add_argument("--side-by-side", type=int, default=2)
-    given = words.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--moments", type=int, default=50, help="minimum number of kills over all commands")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", nargs="+", choices=names, default=names)
+    parser.add_argument("--side-by-side", type=int, default=2, help="number of commands run in parallel")
+    given = parser.parse_args()
     torch.set_num_threads(1)
     rooms: list[Kill | KillStudio] = []
     disks: dict[str, str] = {}
@@ -490,35 +492,35 @@ def main() -> int:
         rooms += [Kill(each, inputs, room) for each in COMMANDS if each.name in given.only]
         if "studio" in given.only:
             rooms.append(KillStudio(inputs, room))
-        each_has = -(-given.moments // len(rooms))
+        moments = -(-given.moments // len(rooms))
         with ThreadPoolExecutor(given.side_by_side) as pool:
 
-            def work(number: int, each: Kill | KillStudio) -> None:
-                chance = random.Random(f"{given.seed} {names} {number} {type(each).__name__}")
-                name = each.command.name if isinstance(each, Kill) else "studio"
+            def work(number: int, test: Kill | KillStudio) -> None:
+                chance = random.Random(f"{given.seed} {names} {number} {type(test).__name__}")
+                name = test.command.name if isinstance(test, Kill) else "studio"
                 try:
-                    if number < each_has:
-                        each.moment(number, chance)
-                    elif number == each_has:
-                        disks[name] = each.full_disk(chance)
+                    if number < moments:
+                        test.moment(number, chance)
+                    elif number == moments:
+                        disks[name] = test.full_disk(chance)
                     else:
-                        each.read_only()
+                        test.read_only()
                 except Exception as error:
-                    each.wrong(f"{name}, {number}: {type(error).__name__}: {error}")
+                    test.fail(f"{name}, {number}: {type(error).__name__}: {error}")
 
-            list(pool.map(lambda pair: work(*pair), [(n, e) for n in range(each_has + 2) for e in rooms]))
-    print("command       seconds  kills  went on  in the making  full disk  wrong")
-    for each in rooms:
-        name = each.command.name if isinstance(each, Kill) else "studio"
-        row = each.row
+            list(pool.map(lambda pair: work(*pair), [(n, t) for n in range(moments + 2) for t in rooms]))
+    print("command       seconds  kills  resumed  temporary files  full disk  failures")
+    for test in rooms:
+        name = test.command.name if isinstance(test, Kill) else "studio"
+        row = test.row
         print(
-            f"{name:12} {each.seconds:8.1f} {row.moments:6} {row.went_on:8} {row.left:14} "
-            f"{disks.get(name, '-'):>10} {len(row.wrong):6}"
+            f"{name:12} {test.seconds:8.1f} {row.moments:6} {row.resumed:8} {row.left:16} "
+            f"{disks.get(name, '-'):>10} {len(row.failures):9}"
         )
-    for each in rooms:
-        for what in each.row.wrong:
-            print(what)
-    return int(any(each.row.wrong for each in rooms))
+    for test in rooms:
+        for failure in test.row.failures:
+            print(failure)
+    return int(any(test.row.failures for test in rooms))
 
 
 if __name__ == "__main__":

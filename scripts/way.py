@@ -1,8 +1,8 @@
-"""How far a dream travels: `python scripts/way.py` counts lines, and the files that one dream passes through.
+"""A measure of complexity: lines of code, and the files that a dream's call path passes through.
 
-Lines are all of Python in `src/lanterna`. The way is that of `lanterna dream PICTURE` from the command line:
-the files in which a function runs, and the changes of file, each pair of a calling and a called function in
-two files once. What runs only when a module is imported is not counted.
+`python scripts/way.py` counts the lines of Python in `src/lanterna`, and traces `lanterna dream PICTURE`: the
+files in which a function runs, and the calls between files, each pair of caller and callee once. Code that
+runs only when a module is imported is not counted.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 SOURCE = Path(lanterna.__file__).parent
 
 
-def way(words: list[str]) -> tuple[set[str], set[tuple[str, str]]]:
-    """The files that a command passes through, and the changes of file on its way."""
+def trace(words: list[str]) -> tuple[set[str], set[tuple[str, str]]]:
+    """Return the files in which a command runs, and its calls between files."""
     files: set[str] = set()
     changes: set[tuple[str, str]] = set()
     inside = str(SOURCE)
 
-    def note(frame: FrameType, event: str, _: object) -> None:
+    def record(frame: FrameType, event: str, _: object) -> None:
         code = frame.f_code
         if event != "call" or not code.co_filename.startswith(inside) or code.co_name == "<module>":
             return
@@ -40,10 +40,10 @@ def way(words: list[str]) -> tuple[set[str], set[tuple[str, str]]]:
         if caller is None or caller.f_code.co_name == "<module>":
             return
         if caller.f_code.co_filename != code.co_filename:
-            changes.add((_named(caller), _named(frame)))
+            changes.add((_qualified_name(caller), _qualified_name(frame)))
 
-    main(words)  # imports are made, and networks compiled
-    sys.setprofile(note)
+    main(words)  # modules are imported, and networks compiled
+    sys.setprofile(record)
     try:
         main(words)
     finally:
@@ -51,17 +51,17 @@ def way(words: list[str]) -> tuple[set[str], set[tuple[str, str]]]:
     return files, changes
 
 
-def _named(frame: FrameType) -> str:
+def _qualified_name(frame: FrameType) -> str:
     return f"{frame.f_code.co_filename}:{frame.f_code.co_qualname}"
 
 
-def measured() -> dict[str, int]:
-    """Lines of Python, and the way of one dream."""
+def measure() -> dict[str, int]:
+    """Return the lines of Python, and the files and calls between files of one dream."""
     import torch
 
     lines = sum(len(file.read_text(encoding="utf-8").splitlines()) for file in SOURCE.rglob("*.py"))
     with tempfile.TemporaryDirectory() as folder:
-        picture, made = Path(folder) / "cat.png", Path(folder) / "dream.png"
+        picture, output = Path(folder) / "cat.png", Path(folder) / "dream.png"
         save_picture(torch.rand(3, 64, 96), picture)
         words = [
             "dream",
@@ -71,13 +71,13 @@ def measured() -> dict[str, int]:
             "--octaves",
             "2",
             "-o",
-            str(made),
+            str(output),
             "--force",
             "--quiet",
         ]
-        files, changes = way(words)
+        files, changes = trace(words)
     return {"lines": lines, "files": len(files), "changes_of_file": len(changes)}
 
 
 if __name__ == "__main__":
-    print(json.dumps(measured(), indent=2))
+    print(json.dumps(measure(), indent=2))

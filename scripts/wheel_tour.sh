@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the wheel twice (the same bytes), installs it into a clean environment and runs the tour with it.
+# Build the wheel twice, check that both are identical, install it into a clean environment and run the tour.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
@@ -12,5 +12,5 @@ cmp "$work"/1/*.whl "$work"/2/*.whl
 sha256sum "$work"/1/*.whl | cut -d' ' -f1
 python3 -m venv "$work/clean"
 "$work/clean/bin/pip" install --quiet --constraint constraints.txt "$work"/1/*.whl
-cd "$work" # nothing of the source is beside it
+cd "$work" # away from the source
 LANTERNA_HOME="$work/home" clean/bin/lanterna tour

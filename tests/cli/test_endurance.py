@@ -105,7 +105,7 @@ def test_a_training_that_is_killed_ends_as_an_unbroken_one(tmp_path, monkeypatch
     words = TRAIN
     for _ in range(2):
         killed(words, tmp_path, "nets/net/checkpoint.pt", chance.uniform(0, 0.3))
-        wrong, _ = kill.whole(tmp_path)
+        wrong, _ = kill.check_files(tmp_path)
         assert wrong == []
         words = (*TRAIN, "--resume")
     assert main(list(words)) == 0
@@ -122,7 +122,7 @@ def test_a_render_that_is_killed_is_finished_by_the_same_words(tmp_path, real_sh
     for number in range(12):
         save_picture(cat[:, :48, number * 8 : number * 8 + 48], f"photos/cat{number:02}.png")
     killed(RENDER, tmp_path, "out/cat03.png", 0.05)
-    wrong, _ = kill.whole(tmp_path)
+    wrong, _ = kill.check_files(tmp_path)
     assert wrong == []
     before = everything(tmp_path / "out")
     assert len(before) < 14
