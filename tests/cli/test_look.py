@@ -17,7 +17,7 @@ from lanterna.networks.digits import conv, dense
 from lanterna.networks.trained import open_trained
 from lanterna.probes import heat, links, paths
 from lanterna.surfaces.cli import main
-from lanterna.surfaces.web.looking import look_page
+from lanterna.surfaces.web.look_page import look_page
 
 DIGITS = 100
 TOLERANCE = 1e-4

@@ -62,7 +62,7 @@ def _page(name: str, file: Path | None, title: str, _: float) -> str:
     from lanterna.networks.digits import DIGIT_INPUT
     from lanterna.shelf import is_here
     from lanterna.surfaces.studio.techniques import check_network
-    from lanterna.surfaces.web.looking import look_page
+    from lanterna.surfaces.web.look_page import look_page
     from lanterna.techniques.classify.algorithm import LONGEST
     from lanterna.techniques.read.algorithm import read
 
