@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 WEB = files("lanterna.surfaces") / "web" / "studio"
-LOOKING = "look"  # a room that shows a picture in a network, without a technique of its own
+LOOKING = "look"  # a room that shows a picture in a network, without its own technique
 
 
 @cache

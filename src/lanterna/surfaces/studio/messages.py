@@ -99,13 +99,13 @@ StepNumbers = TypedDict("StepNumbers", {"step": int, "numbers": Numbers})
 Job = TypedDict("Job", {
     "id": Id, "kind": str, "state": Literal["queued", "running", "paused", "stopped", "done", "failed"],
     "title": str, "preset": str | None, "settings": Settings, "inputs": list[Input], "parent": Id | None,
-    "made": float, "ended": float | None, "step": int, "steps": int, "numbers": Numbers, "note": str,
+    "created": float, "ended": float | None, "step": int, "steps": int, "numbers": Numbers, "note": str,
     "seconds_left": float | None, "error": str | None, "picture": Id | None, "preview": int,
     "history": list[Step],
 })  # fmt: skip
 Picture = TypedDict("Picture", {
     "id": Id, "kind": str, "room": str, "title": str, "width": int, "height": int, "bytes": int,
-    "made": float, "media": str, "job": Id | None, "origin": Literal["made", "upload", "example"],
+    "created": float, "media": str, "job": Id | None, "origin": Literal["made", "upload", "example"],
     "starred": bool, "deleted": bool, "also": str | None, "recipe": dict[str, Any] | None,
 })  # fmt: skip
 Role = TypedDict("Role", {

@@ -167,8 +167,9 @@ def picture_as_json(store: Store, picture: Picture) -> Picture:
     """Return a picture as the API's JSON."""
     shown = {
         name: picture[name]
-        for name in ("id", "kind", "room", "title", "width", "height", "bytes", "made", "job", "origin")
+        for name in ("id", "kind", "room", "title", "width", "height", "bytes", "job", "origin")
     }
+    shown["created"] = picture["made"]
     shown["starred"] = bool(picture["starred"])
     shown["deleted"] = picture["deleted"] is not None
     shown["also"] = picture["also"]

@@ -129,7 +129,7 @@ function convSteps(page, model, k, layer, before, place) {
     @param {Layer} before
     @param {number} to */
 function linearSteps(page, model, k, layer, before, to) {
-  const each = before.out.length / layer.ins; // numbers per unit of the previous layer: several if maps were flattened
+  const each = before.out.length / layer.ins; // numbers per unit: several if maps were flattened
   const row = to * before.out.length;
   const inputs = Array.from({ length: layer.ins }, (_, from) => {
     let sum = 0;
@@ -196,9 +196,9 @@ function total(layer, to, rest, what, sum) {
     @param {number} size
     @param {Uint32Array} table */
 function grid(values, size, table) {
-  const most = largest(values) || 1;
+  const max = largest(values) || 1;
   const cells = Array.from(values, (value) => {
-    const packed = table[255 + Math.round((value / most) * 255)];
+    const packed = table[255 + Math.round((value / max) * 255)];
     const [r, g, b] = [packed & 255, (packed >> 8) & 255, (packed >> 16) & 255];
     const ink = 0.299 * r + 0.587 * g + 0.114 * b > 128 ? "#101218" : "#f0eade";
     const cell = element("td", {}, short(value));

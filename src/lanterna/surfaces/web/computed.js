@@ -1,7 +1,7 @@
 // The model of a network that the page computes: columns of units, and the links between them.
 //
-// A column is a layer with weights and the layers up to the next one with weights, and shows the output of the
-// last of them. With `everyLayer` each layer is its own column. `recorded.js` has the same interface for
+// A column is a layer with weights and the layers up to the next one with weights, and shows the output of
+// the last of them. With `everyLayer` each layer is its own column. `recorded.js` has the same interface for
 // networks that the page cannot compute.
 
 import * as compute from "lanterna/compute.js";
@@ -42,8 +42,8 @@ export function computedModel(network, everyLayer = false) {
       return question;
     },
     note:
-      "This network has smooth activations, so the sum is not exact: gradients are integrated from the empty " +
-      `picture to this one in ${STEPS.resting} steps`,
+      "This network has smooth activations, so the sum is not exact: gradients are integrated from " +
+      `the empty picture to this one in ${STEPS.resting} steps`,
     run(pixels, answer, against, moving = false) {
       const logits = compute.forward(network, pixels);
       probabilities = compute.softmax(logits);
@@ -73,13 +73,16 @@ export function computedModel(network, everyLayer = false) {
     /** The contributions of the links into column `k`, to × from; one to one without mixing. */
     links(k) {
       const { mixing } = columns[k];
-      if (mixing === null) return { values: contributions[k - 1], to: columns[k].count, from: 1, single: true };
+      if (mixing === null)
+        return { values: contributions[k - 1], to: columns[k].count, from: 1, single: true };
       const layer = layers[mixing];
       return { values: layer.links, to: layer.units, from: layer.ins, single: false };
     },
     sum(k) {
       const found = compute.sum(network, columns[k].layer, question.answer, question.against);
-      return network.exact ? found : { ...found, units: contributions[k].reduce((a, b) => a + b, 0), offsets: empty };
+      return network.exact
+        ? found
+        : { ...found, units: contributions[k].reduce((a, b) => a + b, 0), offsets: empty };
     },
   };
 }

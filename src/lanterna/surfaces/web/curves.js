@@ -42,10 +42,10 @@ export function makeCurves() {
       scratch.slots[k] = slots(layout.places[k].shown, column.count, scratch.slots[k]);
     });
     const gaps = columns.slice(1).map((_, gap) => strongestLinks(model.links(gap + 1), share, scratch));
-    const most = Math.max(...gaps.map((gap) => gap.most));
-    curves.strongest = gaps.map((gap) => gap.most);
+    const max = Math.max(...gaps.map((gap) => gap.max));
+    curves.strongest = gaps.map((gap) => gap.max);
     gaps.forEach((gap, i) => {
-      const scale = overAll ? most : gap.most;
+      const scale = overAll ? max : gap.max;
       const isOne = focus && (focus.column === i + 1 || focus.column === i);
       curves.links += gap.links;
       curves.drawn += gap.chosen.length;
@@ -62,18 +62,19 @@ export function makeCurves() {
       @param {number} dim */
   function add(model, layout, k, chosen, scale, dim) {
     const links = model.links(k);
-    const most = scale ?? Math.max(...chosen.map((index) => Math.abs(links.values[index])));
-    if (!(most > 0)) return;
+    const max = scale ?? Math.max(...chosen.map((index) => Math.abs(links.values[index])));
+    if (!(max > 0)) return;
     const [before, after] = [model.columns[k - 1], model.columns[k]];
     const { from, to } = scratch;
-    if (chosen.length < MAX_SORTED) chosen.sort((a, b) => Math.abs(links.values[a]) - Math.abs(links.values[b]));
+    if (chosen.length < MAX_SORTED)
+      chosen.sort((a, b) => Math.abs(links.values[a]) - Math.abs(links.values[b]));
     for (const index of chosen) {
       const source = scratch.slots[k - 1][links.single ? index : fromUnit(links, index)];
       const target = scratch.slots[k][links.single ? index : toUnit(links, index)];
       if (source < 0 || target < 0) continue;
       anchor(before, layout.places[k - 1], source, 1, layout.upright, from);
       anchor(after, layout.places[k], target, 0, layout.upright, to);
-      const size = Math.min(1, Math.abs(links.values[index]) / most);
+      const size = Math.min(1, Math.abs(links.values[index]) / max);
       push(from, to, 0.8 + 4.7 * size, Math.sign(links.values[index]), (0.18 + 0.77 * size) * dim, k);
     }
   }
@@ -141,11 +142,11 @@ function strongestLinks(links, share, scratch) {
   const { values } = links;
   if (scratch.values.length < values.length) scratch.values = new Float64Array(2 * values.length);
   let count = 0;
-  let most = 0;
+  let max = 0;
   for (let i = 0; i < values.length; i++) {
     const size = values[i] < 0 ? -values[i] : values[i];
     if (size > 0) scratch.values[count++] = size;
-    if (size > most) most = size;
+    if (size > max) max = size;
   }
   const keep = Math.min(count, Math.max(MIN_LINKS, Math.ceil(share * count)));
   const threshold = keep < count ? nthLargest(scratch.values, count, keep) : 0;
@@ -154,7 +155,7 @@ function strongestLinks(links, share, scratch) {
     const size = values[i] < 0 ? -values[i] : values[i];
     if (size > 0 && size >= threshold) chosen.push(i);
   }
-  return { chosen, most, links: count };
+  return { chosen, max, links: count };
 }
 
 /** The strongest links of one unit: incoming if `k` is its column, outgoing if `k` is the next.

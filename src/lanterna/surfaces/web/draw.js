@@ -75,15 +75,15 @@ export function makeTiles(count, height, width) {
     canvas,
     height,
     width,
-    /** Colour the values of unit `from` as tile `tile`; `most` is the value of the brightest colour.
+    /** Colour the values of unit `from` as tile `tile`; `max` is the value of the brightest colour.
         @param {number} tile
         @param {Numbers} values
         @param {number} from
-        @param {number} most
+        @param {number} max
         @param {Uint32Array} table */
-    fill(tile, values, from, most, table) {
+    fill(tile, values, from, max, table) {
       const area = height * width;
-      const scale = most > 0 ? LEVELS / most : 0;
+      const scale = max > 0 ? LEVELS / max : 0;
       for (let i = 0; i < area; i++) {
         const level = values[from * area + i] * scale;
         const clamped = level > LEVELS ? LEVELS : level < -LEVELS ? -LEVELS : level;
@@ -99,12 +99,12 @@ export function makeTiles(count, height, width) {
     @param {number} start
     @param {number} end */
 export function largest(values, start = 0, end = values.length) {
-  let most = 0;
+  let max = 0;
   for (let i = start; i < end; i++) {
     const size = values[i] < 0 ? -values[i] : values[i];
-    if (size > most) most = size;
+    if (size > max) max = size;
   }
-  return most;
+  return max;
 }
 
 /** Draw one map on its own canvas element, a pixel per value.
@@ -113,10 +113,10 @@ export function largest(values, start = 0, end = values.length) {
     @param {number} height
     @param {number} width
     @param {Uint32Array} table
-    @param {number} most */
-export function drawMap(canvas, values, height, width, table, most = largest(values)) {
+    @param {number} max */
+export function drawMap(canvas, values, height, width, table, max = largest(values)) {
   const tiles = makeTiles(1, height, width);
-  tiles.fill(0, values, 0, most, table);
+  tiles.fill(0, values, 0, max, table);
   tiles.show();
   canvas.width = width;
   canvas.height = height;

@@ -22,7 +22,7 @@ import { contributionText, element, percent, within } from "lanterna/words.js";
     @property {number} count - the number of its units
     @property {number} height - of one unit's map
     @property {number} width
-    @property {number} [most] - the maximum number of units shown, the strongest
+    @property {number} [limit] - the maximum number of units shown, the strongest
     @property {number[]} [size] - height and width of the map before downscaling
     @property {string[]} [names] - of answers
     @property {number} [layer] - the index of the last of its layers, if computed
@@ -277,16 +277,16 @@ export function makeFlow(host, page) {
 }
 
 /** @param {Numbers} values
-    @param {number} most
+    @param {number} limit
     @param {Column} column */
-function strongest(values, most, column) {
+function strongest(values, limit, column) {
   if (column.kind === "picture")
     return column.count === 1 ? [0] : Array.from({ length: column.count }, (_, i) => i);
   const all = Array.from({ length: column.count }, (_, i) => i);
-  if (column.count <= most) return all;
+  if (column.count <= limit) return all;
   return all
     .sort((a, b) => Math.abs(values[b]) - Math.abs(values[a]))
-    .slice(0, most)
+    .slice(0, limit)
     .sort((a, b) => a - b);
 }
 
@@ -311,7 +311,7 @@ function arrangePicture(flow, size) {
 
 /** @param {Column} column */
 function captionOf(column) {
-  const { count, kind, most } = column;
+  const { count, kind, limit } = column;
   const caption = element("p", { class: "caption" });
   const name = element("b", {}, kind === "picture" ? "picture" : column.name);
   const shown =
@@ -321,7 +321,7 @@ function captionOf(column) {
   const size = (column.size ?? [column.height, column.width]).toReversed().join(" × ");
   caption.append(name);
   if (kind !== "picture") caption.append(element("span", {}, shown));
-  if (kind !== "units" && !(most && count > most))
+  if (kind !== "units" && !(limit && count > limit))
     caption.append(element("span", { class: "size" }, kind === "picture" ? size : `, ${size}`));
   caption.append(element("span", { class: "gives" }));
   return caption;
@@ -418,11 +418,11 @@ function drawColumns(flow, tiles, context, theme, state, front, focus) {
     const area = height * width;
     for (let i = 0; i < count; i++) {
       const unit = one ? 0 : shown[i];
-      const most =
+      const max =
         state.scale === "map" && area > 1 && !one
           ? largest(values, unit * area, (unit + 1) * area)
           : perLayer;
-      sheet.fill(i, values, unit, most, table);
+      sheet.fill(i, values, unit, max, table);
     }
     sheet.show();
     const reached = front.way === 0 ? 1 : Math.min(1, Math.max(0.12, (front.at - k + 0.4) * front.way * 3));

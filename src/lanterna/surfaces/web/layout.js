@@ -45,7 +45,7 @@ const GAP = { min: 56, max: 150 };
 /** The maximum number of units shown in a column.
     @param {Column} column */
 export function maxShown(column) {
-  return column.most ?? MAX_SHOWN[column.kind] ?? column.count;
+  return column.limit ?? MAX_SHOWN[column.kind] ?? column.count;
 }
 
 /** Lay out columns in `size` pixels. Each gets `x, y, width, height`, the `side` of its tiles, and for every

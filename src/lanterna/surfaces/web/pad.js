@@ -139,7 +139,7 @@ export function normalised(rgba) {
     }
   }
   if (!mass) return null;
-  const scale = Math.max(right - left + 1, bottom - top + 1) / BOX; // pixels of the pad per pixel of the digit
+  const scale = Math.max(right - left + 1, bottom - top + 1) / BOX; // pad pixels per digit pixel
   const [middleX, middleY] = [sumX / mass, sumY / mass];
   const pixels = new Float64Array(DIGIT * DIGIT);
   for (let y = 0; y < DIGIT; y++) {

@@ -61,10 +61,10 @@ function legend(model) {
   ];
   if (model.computes) items.push(item("cut", "cut: set to zero"));
   const keys = model.computes
-    ? "Point at a unit to see its arithmetic, click to pin it. Click an answer to explain it, with Shift to " +
-      "compare with it. Keys in the picture: arrows, Enter, X cuts, Z undoes, F and B play."
-    : "Point at a map to see where it is active, click to pin it. Click an answer to explain it, with Shift " +
-      "to compare with it.";
+    ? "Point at a unit to see its arithmetic, click to pin it. Click an answer to explain it, with Shift " +
+      "to compare with it. Keys in the picture: arrows, Enter, X cuts, Z undoes, F and B play."
+    : "Point at a map to see where it is active, click to pin it. Click an answer to explain it, with " +
+      "Shift to compare with it.";
   return element(
     "div",
     {},
@@ -165,7 +165,11 @@ function figures(page, model, column) {
     figure("map", "activation"),
     figure(
       "given",
-      model.computes ? "contribution" : column.kind === "picture" ? "contribution of each place" : "where it is active",
+      model.computes
+        ? "contribution"
+        : column.kind === "picture"
+          ? "contribution of each place"
+          : "where it is active",
     ),
   );
   for (const canvas of pair.querySelectorAll("canvas")) {

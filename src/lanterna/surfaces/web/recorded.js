@@ -35,7 +35,7 @@ export function recordedModel(data, arrays) {
   /** @type {RecordedColumn[]} */
   const columns = data.columns.map((column) => ({
     ...column,
-    ...(column.kind === "picture" ? { shownName: "picture" } : { most: MAX_SHOWN }),
+    ...(column.kind === "picture" ? { shownName: "picture" } : { limit: MAX_SHOWN }),
   }));
   if (data.answers.length)
     columns.push({
@@ -78,7 +78,8 @@ export function recordedModel(data, arrays) {
     const each = recorded.length / answers.length;
     const selected = into ?? new Float64Array(each);
     for (let i = 0; i < each; i++)
-      selected[i] = recorded[answerIndex * each + i] - (againstIndex < 0 ? 0 : recorded[againstIndex * each + i]);
+      selected[i] =
+        recorded[answerIndex * each + i] - (againstIndex < 0 ? 0 : recorded[againstIndex * each + i]);
     return selected;
   }
 
@@ -94,7 +95,10 @@ export function recordedModel(data, arrays) {
     logits: arrays.logits,
     answers: () => answers,
     get question() {
-      return { answer: data.answers[answerIndex] ?? null, against: againstIndex < 0 ? null : data.answers[againstIndex] };
+      return {
+        answer: data.answers[answerIndex] ?? null,
+        against: againstIndex < 0 ? null : data.answers[againstIndex],
+      };
     },
     run(_, answer, against) {
       answerIndex = Math.max(0, data.answers.indexOf(answer));
@@ -111,14 +115,18 @@ export function recordedModel(data, arrays) {
     strength: (k) => (answers.length ? contributions[k] : means[k]),
     links: (k) => links[k],
     sum(k) {
-      const difference = (list) => (list ? list[answerIndex] - (againstIndex < 0 ? 0 : list[againstIndex]) : 0);
+      const difference = (list) =>
+        list ? list[answerIndex] - (againstIndex < 0 ? 0 : list[againstIndex]) : 0;
       return {
         units: contributions[k].reduce((a, b) => a + b, 0),
         offsets: difference(data.offsets[columns[k].name]),
         logit: difference(data.values),
       };
     },
-    heat: (name) => ({ values: selectRecorded(`heat ${name}`), shape: arrays[`heat ${name}`]?.shape.slice(1) }),
+    heat: (name) => ({
+      values: selectRecorded(`heat ${name}`),
+      shape: arrays[`heat ${name}`]?.shape.slice(1),
+    }),
     /** The photograph under a heat map of contributions, or under the selected map. */
     drawPicture(context, place, theme, state, focus) {
       if (focus && columns[focus.column].kind === "maps")
@@ -173,11 +181,11 @@ export function recordedModel(data, arrays) {
     // Dim the photograph, and tint each place by its contribution.
     context.fillStyle = `rgba(${theme.page}, 0.5)`;
     context.fillRect(x, y, side, side);
-    const most = percentile(heat, 0.995);
+    const max = percentile(heat, 0.995);
     const sheet = new OffscreenCanvas(width, height);
     const image = new ImageData(width, height);
     heat.forEach((value, i) => {
-      const share = Math.min(1, Math.abs(value) / most);
+      const share = Math.min(1, Math.abs(value) / max);
       image.data.set([...(value < 0 ? theme.cold : theme.warm), 235 * share ** 0.8], 4 * i);
     });
     contextOf(sheet).putImageData(image, 0, 0);
@@ -193,11 +201,11 @@ export function recordedModel(data, arrays) {
   function drawWhereActive(context, x, y, side, { column: k, unit }) {
     const { height, width } = columns[k];
     const map = values[k].subarray(unit * height * width, (unit + 1) * height * width);
-    const most = Math.max(...map, 1e-9);
+    const max = Math.max(...map, 1e-9);
     const sheet = new OffscreenCanvas(width, height);
     const image = new ImageData(width, height);
     map.forEach((value, i) => {
-      image.data[4 * i + 3] = 235 * (1 - Math.max(0, value) / most);
+      image.data[4 * i + 3] = 235 * (1 - Math.max(0, value) / max);
     });
     contextOf(sheet).putImageData(image, 0, 0);
     context.imageSmoothingEnabled = true;

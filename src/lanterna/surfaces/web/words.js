@@ -11,11 +11,11 @@
     @param {...(Node | string)} children
     @returns {HTMLElementTagNameMap[K]} */
 export function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
+  const created = document.createElement(name);
   for (const [key, value] of Object.entries(attributes))
-    if (value !== false && value != null) made.setAttribute(key, String(value));
-  made.append(...children);
-  return made;
+    if (value !== false && value != null) created.setAttribute(key, String(value));
+  created.append(...children);
+  return created;
 }
 
 /** The element inside `host` that matches a selector.
@@ -130,7 +130,10 @@ export function sumText(model) {
       ? `the logit of ${questionText(model)}`
       : `the lead of ${model.classes[model.question.answer]} over ${model.classes[model.question.against]}`;
   const rest = model.exact ? "the biases" : "an empty picture";
-  return `The pixels contribute ${number(units)}, ${rest} ${number(offsets)}: together ${number(logit)}, ${what}.`;
+  return (
+    `The pixels contribute ${number(units)}, ${rest} ${number(offsets)}: ` +
+    `together ${number(logit)}, ${what}.`
+  );
 }
 
 /** A description of the view for screen readers.

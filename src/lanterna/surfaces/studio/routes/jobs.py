@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 def job_as_json(job: Mapping[str, Any]) -> dict[str, Any]:
     """Return a job as the API's JSON."""
-    hidden = ("begun_with", "place", "tries")
+    hidden = ("begun_with", "made", "place", "tries")
     shown = {name: value for name, value in job.items() if name not in hidden}
-    return {**shown, "history": [{"step": step} for step in job["history"]]}
+    return {**shown, "created": job["made"], "history": [{"step": step} for step in job["history"]]}
 
 
 _MAX_INPUTS = 1000

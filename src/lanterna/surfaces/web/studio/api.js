@@ -15,7 +15,7 @@
     @property {Settings} settings
     @property {Input[]} inputs
     @property {string | null} parent
-    @property {number} made - in seconds since 1970
+    @property {number} created - in seconds since 1970
     @property {number | null} ended
     @property {number} step
     @property {number} steps - 0 if unknown so far
@@ -88,7 +88,7 @@
     @property {number} width
     @property {number} height
     @property {number} bytes
-    @property {number} made - in seconds since 1970
+    @property {number} created - in seconds since 1970
     @property {string | null} job
     @property {string} origin
     @property {boolean} starred

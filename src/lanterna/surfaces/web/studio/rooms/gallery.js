@@ -342,7 +342,7 @@ function PictureDetails({ picture, all, put }) {
         </div>
         <p class="quiet">
           ${titleOf(picture.kind)} · ${picture.width} × ${picture.height} ·${" "}
-          ${when(picture.made)}
+          ${when(picture.created)}
         </p>
         ${
           nonDefault.length > 0 &&
@@ -445,7 +445,7 @@ function PictureDetails({ picture, all, put }) {
 function Comparison({ one, other }) {
   return html`
     <${PictureDialog} label="Two pictures compared" close=${() => setQuery({ compare: null })}>
-      <div class="well whole">
+      <div class="well full">
         <${Frame}
           before=${side(one, one.title || one.kind)}
           after=${side(other, other.title || other.kind)}
