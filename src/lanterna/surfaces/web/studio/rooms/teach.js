@@ -181,7 +181,7 @@ export default function Teach() {
 
 /** @param {Job | null} job */
 function facts(job) {
-  if (!job) return ["No network has been taught yet."];
+  if (!job) return ["No run is selected."];
   const first =
     {
       queued: "waiting in the queue",
@@ -244,7 +244,7 @@ function Class({ place, name, ids, camera }) {
           ${ids.length < RECOMMENDED ? html`<span class="quiet"> of ${RECOMMENDED}</span>` : ""}
         </output>
         <button type="button" class="button small" onClick=${() => input.current.click()}>
-          Add files …
+          Add …
         </button>
         ${
           camera.on &&

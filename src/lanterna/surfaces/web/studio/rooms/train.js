@@ -218,7 +218,7 @@ const plain = (name) => name.replace(/_/g, " ");
 
 /** @param {Job | null} job */
 function facts(job) {
-  if (!job) return ["No network has been trained yet."];
+  if (!job) return ["No run is selected."];
   const first =
     {
       queued: "waiting in the queue",
