@@ -14,7 +14,7 @@ import bench
 from playwright.sync_api import sync_playwright
 
 from lanterna.images.digits import mnist
-from lanterna.surfaces.web.looking import look_page
+from lanterna.surfaces.web.look_page import look_page
 from lanterna.techniques.train.technique import open_or_train
 
 PEN = """async (frames) => {

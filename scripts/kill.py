@@ -374,7 +374,7 @@ class KillStudio:
         self.expected, self.seconds = b"", 0.0
         served = self.open("uninterrupted")
         start = time.monotonic()
-        job = served.ended(self.start(served))
+        job = served.wait(self.start(served))
         self.seconds = time.monotonic() - start
         self.expected = served.file(job["picture"])
         served.close()
@@ -422,7 +422,7 @@ class KillStudio:
             self.row.resumed += served("GET", f"/api/jobs/{job}")["step"] > 0
             if kills == 2 or chance.random() > AGAIN:  # a job whose worker dies twice fails, with an error
                 break
-        ended = served.ended(job)
+        ended = served.wait(job)
         if ended["state"] != "done" or served.file(ended["picture"]) != self.expected:
             self.fail(f"{name}: {ended['state']}, {ended['error']}: the picture differs")
         gallery = served("GET", "/api/gallery")
@@ -451,7 +451,7 @@ class KillStudio:
             first = served.wait(job)
             if first["state"] != "done" and not first["error"]:
                 self.fail(f"studio on a full disk: {first['state']}, without an error message")
-            second = served.ended(self.start(served))
+            second = served.wait(self.start(served))
             if second["state"] != "done" or served.file(second["picture"]) != self.expected:
                 self.fail(f"studio after a full disk: {second['state']}, {second['error']}")
             served.close()

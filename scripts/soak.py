@@ -126,7 +126,7 @@ class Users:
         for state in chance.choice(((), (), ("stopped",), ("paused", "running"), ("paused", "stopped"))):
             self.ask("PATCH", f"/api/jobs/{job}", {"state": state})
             time.sleep(chance.uniform(0, 0.5))
-        ended = self.served.ended(job)
+        ended = self.served.wait(job)
         self.done[f"{kind} {ended['state']}"] += 1
         if ended["state"] == "failed":
             self.failures.append(f"{kind}: {ended['error']}")
@@ -201,7 +201,7 @@ class Monitor:
     def processes(self) -> dict[str, int]:
         """Return the studio's processes by role."""
         workers = self.served.workers()
-        readers = [pid for pid in self.served.helpers() if pid not in workers]
+        readers = [pid for pid in self.served.processes() if pid not in workers]
         processes = [("server", self.served.process.pid)]
         processes += [("worker", pid) for pid in workers]
         processes += zip(("decoder", "reader"), sorted(readers), strict=False)  # the decoder starts first

@@ -40,7 +40,7 @@ from lanterna.networks.trained import open_trained, save_trained
 from lanterna.surfaces.cli import main
 from lanterna.surfaces.studio import jobs
 from lanterna.surfaces.studio.jobs import Queue
-from lanterna.surfaces.studio.pictures import keep
+from lanterna.surfaces.studio.pictures import add_results
 from lanterna.surfaces.studio.store import Store
 from lanterna.techniques.checkpoint import read_state, write_state
 from lanterna.techniques.paint.algorithm import Paint
@@ -253,7 +253,7 @@ def test_a_picture_that_goes_for_good_takes_what_belongs_to_it_along(tmp_path):
             (tmp_path / file).touch()
         store.add_picture(name, job=None, **{**PICTURE, "also": ".safetensors"})
     store.change_picture("a" * 32, deleted=1.0)
-    store.forget_deleted(2.0)
+    store.purge_deleted(2.0)
     store.close()
     left = [path.stem for path in tmp_path.rglob("*") if path.is_file() and "sqlite" not in path.name]
     assert left == ["b" * 32] * 3
@@ -270,13 +270,13 @@ def test_a_job_and_its_pictures_end_together(tmp_path):
         store = Store(tmp_path)
         job = store.add_job(kind="dream", settings={}, inputs=[], title="")
 
-        def keep(*_: object) -> str:
+        def add_results(*_: object) -> str:
             store.add_picture("a" * 32, job=job, **PICTURE)
             raise KeyboardInterrupt  # it is killed here
 
-        queue = Queue(store, keep)
+        queue = Queue(store, add_results)
         with pytest.raises(KeyboardInterrupt):
-            queue._end(job, {"end": "done", "results": []})
+            queue._handle_end(job, {"end": "done", "results": []})
         found = store.job(job)["state"], len(store.gallery())
         store.close()
         return found
@@ -285,7 +285,7 @@ def test_a_job_and_its_pictures_end_together(tmp_path):
 
 
 def test_a_job_that_ends_while_the_disk_is_full_ends_when_there_is_room(tmp_path, monkeypatch):
-    monkeypatch.setattr(jobs, "_NO_ROOM", 0.01)
+    monkeypatch.setattr(jobs, "_DISK_FULL_RETRY", 0.01)
 
     async def end() -> list[str]:
         store = Store(tmp_path)
@@ -295,7 +295,7 @@ def test_a_job_that_ends_while_the_disk_is_full_ends_when_there_is_room(tmp_path
         pages = store._one("PRAGMA page_count")[0]
         store._db.execute(f"PRAGMA max_page_count = {pages}")  # SQLite's own full disk
         error = "cannot write: " + "no space " * 2000
-        queue._came({"job": job, "end": "failed", "error": error})
+        queue._receive({"job": job, "end": "failed", "error": error})
         seen = [store.job(job)["state"]]
         await asyncio.sleep(0.05)
         seen.append(store.job(job)["state"])
@@ -312,7 +312,7 @@ def test_a_job_that_ends_while_the_disk_is_full_ends_when_there_is_room(tmp_path
 def test_a_picture_that_is_finished_while_the_disk_is_full_is_kept_when_there_is_room(
     tmp_path, monkeypatch, full
 ):
-    monkeypatch.setattr(jobs, "_NO_ROOM", 0.01)
+    monkeypatch.setattr(jobs, "_DISK_FULL_RETRY", 0.01)
     shown = {"output": "dream", "recipe": {"settings": {}}, "sheet": [], "numbers": {}, "words": "w" * 20_000}
 
     def ended(store: Store, job: str) -> dict[str, object]:
@@ -331,7 +331,7 @@ def test_a_picture_that_is_finished_while_the_disk_is_full_is_kept_when_there_is
     async def end() -> list[str]:
         store = Store(tmp_path)
         job = store.add_job(kind="dream", settings={}, inputs=[], title="")
-        queue = Queue(store, lambda job, made: keep(store, "dream", job, made))
+        queue = Queue(store, lambda job, made: add_results(store, "dream", job, made))
         queue.active = job
         message = ended(store, job)
         with monkeypatch.context() as patch:
@@ -340,7 +340,7 @@ def test_a_picture_that_is_finished_while_the_disk_is_full_is_kept_when_there_is
                 store._db.execute(f"PRAGMA max_page_count = {pages}")  # SQLite's own full disk
             else:
                 patch.setattr("pathlib.Path.replace", no_space)
-            queue._came(message)
+            queue._receive(message)
             await asyncio.sleep(0.05)
             seen = [store.job(job)["state"]]
         store._db.execute("PRAGMA max_page_count = 100000")

@@ -17,7 +17,7 @@ from lanterna.networks.digits import conv, dense
 from lanterna.networks.trained import open_trained
 from lanterna.probes import heat, links, paths
 from lanterna.surfaces.cli import main
-from lanterna.surfaces.web.looking import look_page
+from lanterna.surfaces.web.look_page import look_page
 
 DIGITS = 100
 TOLERANCE = 1e-4
@@ -235,7 +235,7 @@ def test_the_address_restores_everything(opened, digit_page):
     page.page.select_option("#against", "4")
     page.page.select_option("#scale", "map")
     page.page.select_option("#show", "contribution")
-    page.page.locator(".layer").focus()
+    page.page.locator(".board").focus()
     for key in ("ArrowRight", "ArrowRight", "ArrowDown", "Enter", "x"):
         page.page.keyboard.press(key)
     page.wait("location.hash.includes('cut=')")
@@ -329,7 +329,7 @@ def test_the_keyboard_reaches_every_control(opened, digit_page):
         "share",
         "show",
         "scale",
-        "layers",
+        "columns",
         "forward",
         "backward",
         "undo",
@@ -339,7 +339,7 @@ def test_the_keyboard_reaches_every_control(opened, digit_page):
         "Clear",
     }
     assert wanted <= reached
-    assert any("Arrow keys go from unit to unit" in each for each in reached)
+    assert any("Arrow keys move between units" in each for each in reached)
     assert any(each.startswith("Pad") for each in reached)
     assert any(each.startswith("100 test digits") for each in reached)
 

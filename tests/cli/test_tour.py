@@ -74,7 +74,7 @@ def test_a_folder_of_other_files_becomes_no_gallery(tmp_path, capsys, monkeypatc
     monkeypatch.setenv("LANTERNA_OFFLINE", "1")
     (tmp_path / "index.html").write_text("my page")
     assert main(["tour", "-o", str(tmp_path), "--quick"]) == 2
-    assert "has other files in it: -o gives" in capsys.readouterr().err
+    assert "has other files in it: choose another" in capsys.readouterr().err
     assert [each.name for each in tmp_path.iterdir()] == ["index.html"]
     assert (tmp_path / "index.html").read_text() == "my page"
     begin_gallery(tmp_path / "new")

@@ -1,4 +1,4 @@
-"""What the tests of the studio share, as they use one studio, one after another."""
+"""Shared by the studio's tests, which use one studio, one after another."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(autouse=True)
-def nothing_goes_on(request: pytest.FixtureRequest) -> Iterator[None]:
-    """No job of a test that has failed holds up the next test's."""
+def stop_jobs(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Stop the jobs that a failed test has left, so that they do not block the next test."""
     yield
     if "studio" not in request.fixturenames:
         return

@@ -1,4 +1,4 @@
-"""The gallery and what is kept: found again, starred, deleted and had back, taken out; changes told once."""
+"""The gallery and its store: search, stars, deleting and restoring, export, and change events."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ def titles(studio: Server, query: str = "") -> list[str]:
     return [each["title"] for each in studio("GET", f"/api/gallery{query}")]
 
 
-def test_pictures_are_found_again(studio: Server) -> None:
+def test_pictures_are_found_by_words_room_and_star(studio: Server) -> None:
     assert titles(studio) == ["Third light", "Second", "First light"]
     assert titles(studio, "?words=LIGHT+third") == ["Third light"]
     assert titles(studio, "?words=palette%20light") == ["Third light", "First light"]
-    assert titles(studio, "?words=%25") == []  # a sign is a sign
+    assert titles(studio, "?words=%25") == []  # % is no wildcard
     assert titles(studio, "?room=dream") == []
     newest = studio("GET", "/api/gallery?limit=1")
     assert titles(studio, f"?before={newest[0]['id']}") == ["Second", "First light"]
     assert studio.error("GET", "/api/gallery?limit=0")[0] == 422
 
 
-def test_stars_titles_and_deleting_can_be_undone(studio: Server) -> None:
+def test_stars_and_titles_are_saved_and_deleted_pictures_restored(studio: Server) -> None:
     picture = studio("GET", "/api/gallery?words=second")[0]["id"]
     studio("PATCH", f"/api/gallery/{picture}", {"starred": True, "title": "Renamed"})
     assert titles(studio, "?starred=1") == ["Renamed"]
@@ -64,56 +64,56 @@ def test_stars_titles_and_deleting_can_be_undone(studio: Server) -> None:
     assert studio.error("PATCH", f"/api/gallery/{new_id()}", {"starred": True})[0] == 404
 
 
-def test_a_picture_gives_its_settings_back_wherever_it_comes_from(studio: Server) -> None:
-    made = studio("GET", "/api/gallery?words=first")[0]
-    file = studio.file(made["id"])
+def test_an_uploaded_result_has_its_recipe(studio: Server) -> None:
+    results = studio("GET", "/api/gallery?words=first")[0]
+    file = studio.file(results["id"])
     assert read_recipe(file).seed == 1
-    # One byte more, and the studio does not know it: all that it can tell is written in the file.
-    sent = studio("POST", "/api/pictures", file + b"\0", headers={"Content-Type": "image/png"})
-    assert sent["id"] != made["id"]
-    recipe = sent["recipe"]
+    # With one more byte its sha256 is unknown, so the recipe comes from the file alone.
+    uploaded = studio("POST", "/api/pictures", file + b"\0", headers={"Content-Type": "image/png"})
+    assert uploaded["id"] != results["id"]
+    recipe = uploaded["recipe"]
     assert recipe["kind"] == "random"
-    assert recipe["settings"] == made["recipe"]["settings"]
+    assert recipe["settings"] == results["recipe"]["settings"]
     assert recipe["command"].startswith("lanterna paint --random --seed=1 --width=48")
-    # In its own studio it is the picture that is there.
+    # An identical file is the picture that the gallery already has.
     again = studio("POST", "/api/pictures", file, headers={"Content-Type": "image/png"})
-    assert again["id"] == made["id"]
+    assert again["id"] == results["id"]
 
 
-def test_a_photograph_is_kept_the_way_up_that_it_was_taken(studio: Server) -> None:
+def test_a_photographs_exif_orientation_is_applied(studio: Server) -> None:
     photo, file = Image.new("RGB", (60, 20), (200, 30, 30)), io.BytesIO()
     exif = Image.Exif()
     exif[274] = 6
     photo.save(file, "TIFF", exif=exif)
-    sent = studio(
+    uploaded = studio(
         "POST", "/api/pictures?title=Sideways", file.getvalue(), headers={"Content-Type": "image/tiff"}
     )
-    assert (sent["width"], sent["height"], sent["recipe"]) == (20, 60, None)
-    shown = Image.open(io.BytesIO(studio.file(sent["id"])))
+    assert (uploaded["width"], uploaded["height"], uploaded["recipe"]) == (20, 60, None)
+    shown = Image.open(io.BytesIO(studio.file(uploaded["id"])))
     assert (shown.format, shown.size) == ("PNG", (20, 60))  # which every browser shows
-    _, thumbnail, headers = studio.request("GET", f"/api/pictures/{sent['id']}/thumbnail")
+    _, thumbnail, headers = studio.request("GET", f"/api/pictures/{uploaded['id']}/thumbnail")
     assert headers["content-type"] == "image/jpeg"
     assert Image.open(io.BytesIO(thumbnail)).size == (20, 60)
 
 
-def test_pictures_are_taken_out(studio: Server) -> None:
-    made = studio("GET", "/api/gallery")
-    ids = ",".join(each["id"] for each in made)
+def test_pictures_are_exported_as_a_zip_and_a_contact_sheet(studio: Server) -> None:
+    results = studio("GET", "/api/gallery")
+    ids = ",".join(each["id"] for each in results)
     _, content, headers = studio.request("GET", f"/api/gallery/export.zip?ids={ids}")
     assert headers["content-disposition"].startswith("attachment")
-    with zipfile.ZipFile(io.BytesIO(content)) as packed:
-        assert packed.namelist()[0] == "001-random-third-light.png"
-        assert packed.read(packed.namelist()[0]) == studio.file(made[0]["id"])
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert archive.namelist()[0] == "001-random-third-light.png"
+        assert archive.read(archive.namelist()[0]) == studio.file(results[0]["id"])
     _, content, headers = studio.request("GET", f"/api/gallery/sheet.pdf?ids={','.join([ids] * 5)}")
     assert headers["content-type"] == "application/pdf"
     assert content.startswith(b"%PDF")
     assert content.count(b"/Type /Page\n") == 2  # fifteen pictures, twelve a page
     assert studio.error("GET", "/api/gallery/export.zip")[0] == 422
     incoming = studio.home / "studio" / "incoming"
-    wait_until(lambda: not list(incoming.iterdir()))  # as soon as it has been sent
+    wait_until(lambda: not list(incoming.iterdir()))  # removed once the response has been sent
 
 
-def test_who_was_away_is_told_each_change_once(studio: Server) -> None:
+def test_a_client_that_was_away_gets_each_change_once(studio: Server) -> None:
     with studio.events() as events:
         number, event, _ = next(events)
         assert event == "hello"
@@ -122,24 +122,24 @@ def test_who_was_away_is_told_each_change_once(studio: Server) -> None:
         studio("PATCH", f"/api/gallery/{picture}", {"starred": starred})
     with studio.events(after=number) as events:
         assert next(events)[1] == "hello"
-        came, event, data = next(events)
+        received, event, data = next(events)
         assert (event, data["id"], data["starred"]) == ("gallery", picture, True)
-        assert came == number + 3
+        assert received == number + 3
     with studio.events(after=number + 10_000) as events:
         next(events)
         assert next(events)[1] == "reset"
 
 
-def test_events_are_bounded(store: Store) -> None:
+def test_the_number_of_stored_events_is_limited(store: Store) -> None:
     for number in range(5000):
-        store.tell(f"picture:{number}", "gallery")
+        store.notify(f"picture:{number}", "gallery")
     assert store.changes(0) is None
     assert [number for number, _, _ in store.changes(4990) or []] == list(range(4991, 5001))
     assert store.changes(6000) is None
 
 
 @pytest.mark.slow
-def test_a_store_is_opened_by_one_and_by_no_older_lanterna(tmp_path: Path) -> None:
+def test_a_store_is_locked_and_refused_by_an_older_lanterna(tmp_path: Path) -> None:
     store = Store(tmp_path / "studio")
     with pytest.raises(UsageError, match="another studio is open"):
         Store(tmp_path / "studio")

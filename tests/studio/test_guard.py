@@ -1,4 +1,4 @@
-"""Who may not come in: other sites through the browser, wrong tokens, paths, bombs, too much, too slow."""
+"""What the guard refuses: other sites, wrong tokens, foreign paths, decompression bombs, slow clients."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from browsing import TIMEOUT_MS
 from lanterna.surfaces.cli import main
 from lanterna.surfaces.studio.connections import Connection
 from lanterna.surfaces.studio.guard import Guard
-from lanterna.surfaces.studio.routes import failures
+from lanterna.surfaces.studio.routes import error_handlers
 from served import TIMEOUT, Server, wait_until
 
 if TYPE_CHECKING:
@@ -47,23 +47,23 @@ JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where a program that takes the place of a browser, which is beside it, writes what it is given."""
-    told = tmp_path_factory.mktemp("browser") / "told.txt"
-    program = told.with_name("program")
-    program.write_text(f'#!/bin/sh\necho "$@" > {told}.new && mv {told}.new {told}\n')
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file to which a stand-in for the browser, next to it, writes its arguments."""
+    recorded = tmp_path_factory.mktemp("browser") / "arguments.txt"
+    program = recorded.with_name("program")
+    program.write_text(f'#!/bin/sh\necho "$@" > {recorded}.new && mv {recorded}.new {recorded}\n')
     program.chmod(0o755)
-    return told
+    return recorded
 
 
 @pytest.fixture(scope="module")
-def studio(told: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    served = Server(tmp_path_factory.mktemp("guarded"), browser=f"{told.with_name('program')} %s")
+def studio(recorded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    served = Server(tmp_path_factory.mktemp("guarded"), browser=f"{recorded.with_name('program')} %s")
     yield served
     served.close()
 
 
-def test_a_name_that_is_bound_to_this_machine_from_elsewhere_is_refused(studio: Server) -> None:
+def test_dns_rebinding_is_refused(studio: Server) -> None:
     port = studio.port
     for host in ("evil.example", f"evil.example:{port}", "127.0.0.1", f"127.0.0.1.evil.example:{port}",
                  f"localhost@evil.example:{port}", f"[::1]:{port + 1}", "", f"10.0.0.1:{port}",
@@ -72,7 +72,7 @@ def test_a_name_that_is_bound_to_this_machine_from_elsewhere_is_refused(studio: 
                  f"::1:{port}", f"[127.0.0.1]:{port}", f"[[::1]]:{port}", f"LOCALHOST.:{port}"):  # fmt: skip
         for method, path in (("GET", "/api/jobs"), ("GET", "/"), ("POST", "/api/jobs")):
             status, words = studio.error(method, path, headers={"Host": host})
-            assert (status, "another name" in words) == (403, True), host
+            assert (status, "host name" in words) == (403, True), host
     for name in ("localhost", "LocalHost", "127.0.0.1", "[::1]"):
         host = f"{name}:{port}"
         assert studio.request("GET", "/api/jobs", headers={"Host": host})[0] == 200
@@ -83,12 +83,12 @@ def test_a_name_that_is_bound_to_this_machine_from_elsewhere_is_refused(studio: 
     [
         {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"},
         {"Origin": "null"},
-        {"Origin": "http://localhost:1"},  # another server of this machine is another site
+        {"Origin": "http://localhost:1"},  # another server on this machine is another site
         {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
         {"Sec-Fetch-Site": "same-site"},
     ],
 )
-def test_another_site_cannot_use_the_browser_of_the_person(studio: Server, headers: dict[str, str]) -> None:
+def test_another_site_cannot_use_the_users_session(studio: Server, headers: dict[str, str]) -> None:
     path_of_session, cookie = studio.session()
     sent = {**headers, **JSON, **cookie}
     before = studio("GET", "/api/jobs")
@@ -101,12 +101,12 @@ def test_another_site_cannot_use_the_browser_of_the_person(studio: Server, heade
     assert studio("GET", "/api/jobs") == before
 
 
-def test_a_form_of_another_site_is_no_json(studio: Server) -> None:
+def test_a_form_of_another_site_is_refused_as_not_json(studio: Server) -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
         assert studio.error("POST", "/api/jobs", b"{}", headers={"Content-Type": kind})[0] == 415
 
 
-def test_our_own_page_may(studio: Server) -> None:
+def test_the_studios_own_page_is_accepted(studio: Server) -> None:
     path, cookie = studio.session()
     sent = {
         "Origin": f"http://127.0.0.1:{studio.port}", "Sec-Fetch-Site": "same-origin", **cookie,
@@ -114,13 +114,13 @@ def test_our_own_page_may(studio: Server) -> None:
     }  # fmt: skip
     job = {"kind": "nonsense"}
     assert studio.error("POST", f"{path}/api/jobs", job, headers=sent, token=None)[0] == 422
-    # A link to the studio from another site only opens it.
+    # A link from another site may open the studio.
     link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
     for page in ("/", f"{path}/"):
         assert studio.request("GET", page, headers=link, token=None)[0] == 200
 
 
-def test_a_cookie_is_worth_nothing_to_who_only_has_the_cookie(studio: Server) -> None:
+def test_the_cookie_is_worthless_without_the_secret_path(studio: Server) -> None:
     path, cookie = studio.session()
     assert studio.request("GET", f"{path}/api/jobs", headers=cookie, token=None)[0] == 200
     value = cookie["Cookie"].partition("=")[2]
@@ -128,14 +128,14 @@ def test_a_cookie_is_worth_nothing_to_who_only_has_the_cookie(studio: Server) ->
     assert studio.error("GET", f"/?token={value}", token=None)[0] == 401
     for elsewhere in ("", "//", "/x", path[:-1], f"{path}x", f"/x{path}"):
         assert studio.error("GET", f"{elsewhere}/api/jobs", headers=cookie, token=None)[0] == 401
-    # Nor is the path to who only has the path; and a cookie that another server has set does not hide ours.
+    # So is the path without the cookie; and a cookie that another server has set does not hide ours.
     for none in ({}, {"Cookie": "lanterna="}, {"Cookie": "lanterna=x; path=/"}):
         assert studio.error("GET", f"{path}/api/jobs", headers=none, token=None)[0] == 401
     for more in (f"lanterna=x; {cookie['Cookie']}", f"{cookie['Cookie']}; lanterna=x; odd; =; @=1"):
         assert studio.request("GET", f"{path}/api/jobs", headers={"Cookie": more}, token=None)[0] == 200
 
 
-def test_another_server_of_this_host_is_sent_no_cookie(studio: Server, browser: Browser) -> None:
+def test_another_server_on_this_host_gets_no_cookie(studio: Server, browser: Browser) -> None:
     sent: list[dict[str, str]] = []
 
     class Other(http.server.BaseHTTPRequestHandler):
@@ -157,7 +157,7 @@ def test_another_server_of_this_host_is_sent_no_cookie(studio: Server, browser: 
         (cookie,) = context.cookies()
         assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
         assert page.evaluate("document.cookie") == ""
-        assert page.url.partition("#")[0] == f"{studio.base}/"  # the secret path does not stay in the address
+        assert page.url.partition("#")[0] == f"{studio.base}/"  # the token does not stay in the URL
         elsewhere = f"http://127.0.0.1:{other.server_port}/"
         context.new_page().goto(f"{elsewhere}api/jobs", wait_until="commit")
         page.evaluate("url => { location.href = url; }", elsewhere)
@@ -171,8 +171,8 @@ def test_another_server_of_this_host_is_sent_no_cookie(studio: Server, browser: 
 
 
 @contextlib.contextmanager
-def heeding(number: signal.Signals) -> Iterator[None]:
-    """Let programs that are started here heed a signal, also where the tests run under nohup."""
+def default_handler(number: signal.Signals) -> Iterator[None]:
+    """Let child processes receive a signal, even if the tests run under nohup."""
     before = signal.signal(number, signal.SIG_DFL)
     try:
         yield
@@ -180,13 +180,13 @@ def heeding(number: signal.Signals) -> Iterator[None]:
         signal.signal(number, before)
 
 
-def test_the_browser_is_given_a_file_for_this_user_alone(
-    studio: Server, told: Path, browser: Browser
+def test_the_browser_opens_a_file_that_only_this_user_can_read(
+    studio: Server, recorded: Path, browser: Browser
 ) -> None:
-    wait_until(told.exists)
-    given = told.read_text().strip()
+    wait_until(recorded.exists)
+    given = recorded.read_text().strip()
     file = Path(urlsplit(given).path)
-    assert file in leading_to(studio)
+    assert file in address_files(studio)
     assert (given[:8], studio.token in given) == ("file:///", False)
     assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
     page = browser.new_page()
@@ -194,31 +194,34 @@ def test_the_browser_is_given_a_file_for_this_user_alone(
     expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=TIMEOUT_MS)
     assert page.url.partition("#")[0] == f"{studio.base}/"
     page.close()
-    told.unlink()
-    again = subprocess.run(  # the one that is open, in the browser once more
+    recorded.unlink()
+    again = subprocess.run(  # shows the open studio again
         [sys.executable, "-m", "lanterna", "studio"], capture_output=True, text=True,
-        env={**os.environ, "LANTERNA_HOME": str(studio.home), "BROWSER": f"{told.with_name('program')} %s"},
+        env={
+            **os.environ, "LANTERNA_HOME": str(studio.home),
+            "BROWSER": f"{recorded.with_name('program')} %s",
+        },
     )  # fmt: skip
-    wait_until(told.exists)
-    assert (again.stdout.strip(), told.read_text().strip()) == (studio.address, given)
+    wait_until(recorded.exists)
+    assert (again.stdout.strip(), recorded.read_text().strip()) == (studio.address, given)
 
 
-def leading_to(studio: Server) -> list[Path]:
-    """The files with the address of a studio: for other programs, and for the browser."""
+def address_files(studio: Server) -> list[Path]:
+    """Return the files with a studio's address: for other programs, and for the browser."""
     return [studio.home / "studio" / name for name in ("address.txt", "open.html")]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGHUP])
-def test_the_files_that_lead_to_it_are_gone_in_the_end(tmp_path: Path, by: signal.Signals) -> None:
-    with heeding(by), contextlib.closing(Server(tmp_path)) as served:
-        assert all(file.exists() for file in leading_to(served))
+def test_the_address_files_are_removed_at_the_end(tmp_path: Path, by: signal.Signals) -> None:
+    with default_handler(by), contextlib.closing(Server(tmp_path)) as served:
+        assert all(file.exists() for file in address_files(served))
         served.close(by)
-    assert not any(file.exists() for file in leading_to(served))
+    assert not any(file.exists() for file in address_files(served))
 
 
 @pytest.mark.parametrize("token", [None, "wrong", "é", "x" * 5000])
-def test_without_the_token_nothing_is_changed(studio: Server, token: str | None) -> None:
+def test_every_request_without_the_token_is_refused(studio: Server, token: str | None) -> None:
     headers = {} if token is None else {"Authorization": f"Bearer {token}".encode().decode("latin-1")}
     for method, path in (
         ("GET", "/api/jobs"), ("GET", "/api/events"), ("GET", "/nowhere"), ("HEAD", "/api/jobs"),
@@ -228,10 +231,10 @@ def test_without_the_token_nothing_is_changed(studio: Server, token: str | None)
         status, content, _ = studio.request(method, path, b"{}", headers={**JSON, **headers}, token=None)
         assert status == 401
         assert method == "HEAD" or "token" in json.loads(content)["error"]
-    there, cookie = studio.session()
+    session_path, cookie = studio.session()
     for forged in (f"lanterna={token}", f"lanterna={studio.token}", cookie["Cookie"][:-1]):
         sent = {**JSON, "Cookie": forged.encode().decode("latin-1")}
-        assert studio.error("POST", f"{there}/api/jobs", b"{}", headers=sent, token=None)[0] == 401
+        assert studio.error("POST", f"{session_path}/api/jobs", b"{}", headers=sent, token=None)[0] == 401
     assert studio.error("GET", "/?token=wrong", token=None)[0] == 401
 
 
@@ -254,9 +257,9 @@ def test_without_the_token_nothing_is_changed(studio: Server, token: str | None)
         "/studio.sqlite",
     ],
 )
-def test_no_path_leads_out(studio: Server, path: str) -> None:
+def test_paths_outside_the_folders_are_refused(studio: Server, path: str) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", studio.port, timeout=TIMEOUT)
-    connection.putrequest("GET", path)  # as it is, without a client that makes it tidy
+    connection.putrequest("GET", path)  # without a client that normalises it
     connection.putheader("Authorization", f"Bearer {studio.token}")
     connection.endheaders()
     answer = connection.getresponse()
@@ -266,7 +269,7 @@ def test_no_path_leads_out(studio: Server, path: str) -> None:
     assert set(json.loads(body)) == {"error"}
 
 
-def test_the_page_may_run_nothing_but_its_own_files(studio: Server) -> None:
+def test_the_page_may_only_run_its_own_files(studio: Server) -> None:
     for path in ("/api/jobs", "/nowhere", "/web/look.js"):
         _, _, headers = studio.request("GET", path)
         policy = dict(
@@ -280,7 +283,7 @@ def test_the_page_may_run_nothing_but_its_own_files(studio: Server) -> None:
         assert "access-control-allow-origin" not in headers
 
 
-def test_a_bomb_is_refused_before_it_is_decoded(studio: Server) -> None:
+def test_a_decompression_bomb_is_refused_before_it_is_decoded(studio: Server) -> None:
     def chunk(kind: bytes, content: bytes) -> bytes:
         return (
             struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
@@ -297,13 +300,13 @@ def test_a_bomb_is_refused_before_it_is_decoded(studio: Server) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"<html>", b"\x89PNG\r\n"]
 )
-def test_what_is_no_picture_is_not_kept(studio: Server, content: bytes) -> None:
+def test_a_file_that_is_not_a_picture_is_not_stored(studio: Server, content: bytes) -> None:
     assert studio.error("POST", "/api/pictures", content, headers={"Content-Type": "image/png"})[0] == 422
     assert studio.error("POST", "/api/pictures", content, headers={"Content-Type": "text/html"})[0] == 415
     assert list((studio.home / "studio" / "pictures").iterdir()) == []
 
 
-def test_a_picture_that_is_refused_is_called_as_its_sender_calls_it(studio: Server) -> None:
+def test_a_refused_picture_is_named_by_its_title(studio: Server) -> None:
     for title, name in (("?title=my%20cat.png", "my cat.png"), ("", "the picture")):
         image = {"Content-Type": "image/png"}
         words = studio.error("POST", f"/api/pictures{title}", b"\x89PNG\r\n", headers=image)[1]
@@ -311,7 +314,7 @@ def test_a_picture_that_is_refused_is_called_as_its_sender_calls_it(studio: Serv
         assert str(studio.home) not in words
 
 
-def test_what_is_nested_without_end_is_refused_in_one_line(studio: Server) -> None:
+def test_deeply_nested_json_is_refused_in_one_line(studio: Server) -> None:
     lessons = [each["name"] for each in studio("GET", "/api/lessons")]
     paths = [f"/api/lessons/{name}{more}" for name in lessons for more in ("", "/check")]
     paths += ["/api/jobs", f"/api/networks/{'n' * 8}", f"/api/gallery/{'0' * 32}"]
@@ -325,39 +328,39 @@ def test_what_is_nested_without_end_is_refused_in_one_line(studio: Server) -> No
             assert status < 500
 
 
-def test_an_answer_of_any_shape_is_checked_or_refused(studio: Server) -> None:
-    for odd in ([], {}, [[1]], {"a": {"b": []}}, None, True, 1e308, -(2**63), "x" * 9999, "\x00"):
-        answers = ({"exercise": 1, "answer": odd}, {"exercise": odd, "answer": 1})
-        for path, body in (*(("gates/check", each) for each in answers), ("descent", {"rate": odd})):
+def test_an_answer_of_any_type_is_checked_or_refused(studio: Server) -> None:
+    for value in ([], {}, [[1]], {"a": {"b": []}}, None, True, 1e308, -(2**63), "x" * 9999, "\x00"):
+        answers = ({"exercise": 1, "answer": value}, {"exercise": value, "answer": 1})
+        for path, body in (*(("gates/check", each) for each in answers), ("descent", {"rate": value})):
             status, words, _ = studio.request("POST", f"/api/lessons/{path}", body)
             assert status in (200, 422), (body, words)
 
 
 @pytest.mark.slow
-def test_a_network_is_had_back_and_renamed_once_however_often_it_is_asked_for(studio: Server) -> None:
+def test_concurrent_requests_restore_and_rename_a_network_once(studio: Server) -> None:
     folder = studio.home / "networks" / "mine"
     folder.mkdir(parents=True)
     (folder / "weights").write_text("of mine")
-    with ThreadPoolExecutor(12) as together:
+    with ThreadPoolExecutor(12) as pool:
 
         def ask(method: str, path: str, body: object) -> list[int]:
-            asked = [together.submit(studio.request, method, path, body) for _ in range(12)]
-            return sorted(each.result()[0] for each in asked)
+            response_to = [pool.submit(studio.request, method, path, body) for _ in range(12)]
+            return sorted(each.result()[0] for each in response_to)
 
         assert ask("DELETE", "/api/networks/mine", None) == [200, *[404] * 11]
-        had_back = ask("POST", "/api/networks/mine/restore", None)
-        assert (had_back[0], set(had_back[1:]) <= {404, 422}) == (200, True)
+        restored = ask("POST", "/api/networks/mine/restore", None)
+        assert (restored[0], set(restored[1:]) <= {404, 422}) == (200, True)
         renamed = ask("PATCH", "/api/networks/mine", {"name": "yours"})
         assert (renamed[0], set(renamed[1:]) <= {404, 422}) == (200, True)
     assert (studio.home / "networks" / "yours" / "weights").read_text() == "of mine"
 
 
-def test_too_many_bytes_are_refused_when_they_are_announced_and_when_they_are_not(studio: Server) -> None:
-    for path, most in (("/api/pictures", 64 * 2**20), ("/api/jobs", 2**18)):
+def test_too_many_bytes_are_refused_with_or_without_a_content_length(studio: Server) -> None:
+    for path, limit in (("/api/pictures", 64 * 2**20), ("/api/jobs", 2**18)):
         connection = http.client.HTTPConnection("127.0.0.1", studio.port, timeout=TIMEOUT)
         connection.putrequest("POST", path)
         connection.putheader("Authorization", f"Bearer {studio.token}")
-        connection.putheader("Content-Length", str(most + 1))
+        connection.putheader("Content-Length", str(limit + 1))
         connection.endheaders()
         assert connection.getresponse().status == 413
         connection.close()
@@ -373,68 +376,68 @@ def test_too_many_bytes_are_refused_when_they_are_announced_and_when_they_are_no
     sent.close()
 
 
-def guarded(seconds: float, **options: Any) -> Guard:
-    """A guard before an app that gives back what it was sent."""
+def guarded_echo(seconds: float, **options: Any) -> Guard:
+    """Return a guard in front of an app that echoes the body."""
 
     async def echo(request: Request) -> PlainTextResponse:
         return PlainTextResponse(await request.body())
 
     app = Starlette(
         routes=[Route("/", echo, methods=["GET", "POST"])],
-        exception_handlers={HTTPException: failures.refused},
+        exception_handlers={HTTPException: error_handlers.http_error},
     )
     return Guard(app, port=8765, token="secret", bodies={"": (100, seconds)}, **options)
 
 
-def asked(
+def response_to(
     guard: Guard, pieces: list[tuple[float, bytes]], method: str = "POST", **headers: str
 ) -> tuple[int, bytes]:
-    """What a guarded app answers to a body that comes in pieces, each after so many seconds."""
-    usual = {"host": "127.0.0.1:8765", "authorization": "Bearer secret", **headers}
+    """Return the response to a body that arrives in pieces, each after the given seconds."""
+    all_headers = {"host": "127.0.0.1:8765", "authorization": "Bearer secret", **headers}
     scope = {
         "type": "http", "method": method, "path": "/", "query_string": b"", "root_path": "",
-        "headers": [(name.encode(), value.encode()) for name, value in usual.items()],
+        "headers": [(name.encode(), value.encode()) for name, value in all_headers.items()],
     }  # fmt: skip
-    left, answer = list(pieces), []
+    remaining, answer = list(pieces), []
 
     async def receive() -> dict[str, Any]:
-        wait, piece = left.pop(0)
+        wait, piece = remaining.pop(0)
         await asyncio.sleep(wait)
-        return {"type": "http.request", "body": piece, "more_body": bool(left)}
+        return {"type": "http.request", "body": piece, "more_body": bool(remaining)}
 
     async def send(message: dict[str, Any]) -> None:
         answer.append(message)
 
-    with ThreadPoolExecutor(
-        1
-    ) as apart:  # a browser that other tests have opened has this thread's event loop
-        apart.submit(asyncio.run, guard(scope, receive, send)).result()
+    with ThreadPoolExecutor(1) as thread:  # this thread's event loop may be running a browser
+        thread.submit(asyncio.run, guard(scope, receive, send)).result()
     return answer[0]["status"], b"".join(message.get("body", b"") for message in answer)
 
 
-def test_a_body_that_trickles_in_is_given_up() -> None:
-    assert asked(guarded(TIMEOUT), [(0, b"one "), (0, b"two")]) == (200, b"one two")
-    status, body = asked(guarded(0.2), [(0.06, b"x")] * 10)  # each piece in time, all of them not
+def test_a_body_that_trickles_in_is_refused() -> None:
+    assert response_to(guarded_echo(TIMEOUT), [(0, b"one "), (0, b"two")]) == (200, b"one two")
+    status, body = response_to(
+        guarded_echo(0.2), [(0.06, b"x")] * 10
+    )  # each piece is in time, the whole body is not
     assert (status, b"did not arrive" in body) == (408, True)
-    assert asked(guarded(TIMEOUT), [(0, bytes(60)), (0, bytes(60))])[0] == 413
+    assert response_to(guarded_echo(TIMEOUT), [(0, bytes(60)), (0, bytes(60))])[0] == 413
 
 
-def half(port: int) -> socket.socket:
-    """A connection on which the head of a request has begun."""
-    made = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
-    made.sendall(f"GET /api/jobs HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nX-Slow: ".encode())
-    return made
+def slow_connection(port: int) -> socket.socket:
+    """Open a connection and send the start of a request's headers."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
+    connection.sendall(f"GET /api/jobs HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nX-Slow: ".encode())
+    return connection
 
 
-def is_cut(connection: socket.socket) -> bool:
-    """Whether the other side ends a connection, which is waited for."""
+def is_closed(connection: socket.socket) -> bool:
+    """Wait for data, and return whether the server has closed the connection."""
     try:
         return connection.recv(1) == b""
     except ConnectionResetError:
         return True
 
 
-def test_many_that_only_hold_connections_keep_nobody_out(studio: Server) -> None:
+def test_many_idle_connections_lock_nobody_out(studio: Server) -> None:
     own = http.client.HTTPConnection("127.0.0.1", studio.port, timeout=TIMEOUT)
     bearer = {"Authorization": f"Bearer {studio.token}"}
     with contextlib.ExitStack() as stack:
@@ -444,106 +447,111 @@ def test_many_that_only_hold_connections_keep_nobody_out(studio: Server) -> None
         ours = own.sock
         events = stack.enter_context(studio.events())
         assert next(events)[1] == "hello"
-        many = [stack.enter_context(half(studio.port)) for _ in range(410)]
+        many = [stack.enter_context(slow_connection(studio.port)) for _ in range(410)]
         for _ in range(3):
             assert studio("GET", "/api/jobs") == []
             assert studio.request("GET", "/", token=None)[0] == 200
-        assert all(is_cut(each) for each in many[:300])  # those that came first
-        own.request("GET", "/api/jobs", headers=bearer)  # the session's own are never cut
+        assert all(is_closed(each) for each in many[:300])  # the oldest ones
+        own.request("GET", "/api/jobs", headers=bearer)  # authenticated ones are never closed
         assert (own.getresponse().read(), own.sock is ours) == (b"[]", True)
         job = studio.start("random", settings={"width": 32, "height": 32})
         assert next(events)[2]["id"] == job
 
 
-def test_a_head_that_trickles_in_is_given_up() -> None:
+def test_headers_that_trickle_in_are_refused() -> None:
     class Quick(Connection):
         seconds = 0.2
 
     config = uvicorn.Config(
-        guarded(TIMEOUT), http=Quick, ws="none", lifespan="off", log_config=None, timeout_graceful_shutdown=1
+        guarded_echo(TIMEOUT),
+        http=Quick,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
-    with ThreadPoolExecutor(1) as apart:
-        running = apart.submit(server.run, [listening])
+    with ThreadPoolExecutor(1) as thread:
+        running = thread.submit(server.run, [listening])
         try:
             silent = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
-            with silent, half(port) as slow, half(port) as slower:
-                assert is_cut(silent)
-                assert is_cut(slow)
-                with contextlib.suppress(ConnectionError):  # more of it in time does not help
+            with silent, slow_connection(port) as slow, slow_connection(port) as slower:
+                assert is_closed(silent)
+                assert is_closed(slow)
+                with contextlib.suppress(ConnectionError):  # sending more does not extend the deadline
                     while not select.select([slower], [], [], 0.02)[0]:
                         slower.sendall(b"x")
-                assert is_cut(slower)
+                assert is_closed(slower)
         finally:
             server.should_exit = True
             running.result()
 
 
-def test_an_open_studio_has_more_names_and_wants_its_token_all_the_same() -> None:
-    open_to_others = guarded(TIMEOUT, host="studio.local")
+def test_a_studio_with_a_host_accepts_more_names_and_still_requires_the_token() -> None:
+    open_to_others = guarded_echo(TIMEOUT, host="studio.local")
     for host in ("192.168.1.7:8765", "studio.local:8765"):
-        assert asked(open_to_others, [(0, b"")], host=host)[0] == 200
-        assert asked(open_to_others, [(0, b"")], host=host, authorization="")[0] == 401
-    assert asked(open_to_others, [(0, b"")], "GET", host="evil.example:8765")[0] == 403
-    assert asked(guarded(TIMEOUT), [(0, b"")], "GET", host="192.168.1.7:8765")[0] == 403
+        assert response_to(open_to_others, [(0, b"")], host=host)[0] == 200
+        assert response_to(open_to_others, [(0, b"")], host=host, authorization="")[0] == 401
+    assert response_to(open_to_others, [(0, b"")], "GET", host="evil.example:8765")[0] == 403
+    assert response_to(guarded_echo(TIMEOUT), [(0, b"")], "GET", host="192.168.1.7:8765")[0] == 403
 
 
-def opened_too(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
-    """What another `lanterna studio` on the home of this test says, and how it ends."""
+def run_studio_command(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    """Run another `lanterna studio` on the home of this test; return its exit code, stdout and stderr."""
     code = main(["studio", "--no-browser", *words])
-    said = capsys.readouterr()
-    return code, said.out, said.err
+    output = capsys.readouterr()
+    return code, output.out, output.err
 
 
 def test_one_studio_at_a_time(
     studio: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("LANTERNA_HOME", str(studio.home))
-    code, _, error = opened_too(capsys, "--port", "0")
+    code, _, error = run_studio_command(capsys, "--port", "0")
     assert (code, "another studio is open" in error) == (2, True)
-    # Opened again, as one does.
-    assert opened_too(capsys)[:2] == (0, f"{studio.address}\n")
+    # Opening it again prints the address.
+    assert run_studio_command(capsys)[:2] == (0, f"{studio.address}\n")
     monkeypatch.setenv("LANTERNA_HOME", str(tmp_path))
-    code, _, error = opened_too(capsys, "--port", str(studio.port))
+    code, _, error = run_studio_command(capsys, "--port", str(studio.port))
     assert (code, "--port" in error) == (2, True)
 
 
 @pytest.mark.slow
-def test_a_page_of_an_allowed_site_may_with_the_token_and_the_address_is_for_this_user_alone(
+def test_a_page_of_an_allowed_site_needs_the_token_and_only_this_user_can_read_it(
     tmp_path: Path,
 ) -> None:
     served = Server(tmp_path, "--allow", "https://sketch.example")
     file = tmp_path / "studio" / "address.txt"
     assert (file.read_text().strip(), file.stat().st_mode & 0o77) == (served.address, 0)
     ask = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
-    guest = {"Origin": "https://sketch.example", "Sec-Fetch-Site": "cross-site"}
-    status, _, headers = served.request("OPTIONS", "/api/jobs", headers={**guest, **ask}, token=None)
+    allowed_site = {"Origin": "https://sketch.example", "Sec-Fetch-Site": "cross-site"}
+    status, _, headers = served.request("OPTIONS", "/api/jobs", headers={**allowed_site, **ask}, token=None)
     assert (status, headers["access-control-allow-origin"]) == (204, "https://sketch.example")
     assert "authorization" in headers["access-control-allow-headers"]
-    status, _, headers = served.request("GET", "/api/jobs", headers=guest)
+    status, _, headers = served.request("GET", "/api/jobs", headers=allowed_site)
     assert (status, headers["access-control-allow-origin"]) == (200, "https://sketch.example")
-    assert served.error("POST", "/api/jobs", {"kind": 1}, headers=guest)[0] == 422
-    there, cookie = served.session()  # the browser's own session is no leave for another page
-    own = {**guest, **cookie}
-    assert served.error("GET", f"{there}/api/jobs", headers=own, token=None)[0] == 401
-    stranger = {"Origin": "https://sketch.example.evil", "Sec-Fetch-Site": "cross-site"}
-    assert served.error("GET", "/api/jobs", headers=stranger)[0] == 403
-    assert served.error("OPTIONS", "/api/jobs", headers={**stranger, **ask}, token=None)[0] == 403
+    assert served.error("POST", "/api/jobs", {"kind": 1}, headers=allowed_site)[0] == 422
+    session_path, cookie = served.session()  # the browser's session does not authenticate another site's page
+    own = {**allowed_site, **cookie}
+    assert served.error("GET", f"{session_path}/api/jobs", headers=own, token=None)[0] == 401
+    other_site = {"Origin": "https://sketch.example.evil", "Sec-Fetch-Site": "cross-site"}
+    assert served.error("GET", "/api/jobs", headers=other_site)[0] == 403
+    assert served.error("OPTIONS", "/api/jobs", headers={**other_site, **ask}, token=None)[0] == 403
     served.close()
-    assert not any(each.exists() for each in leading_to(served))
+    assert not any(each.exists() for each in address_files(served))
 
 
 @pytest.mark.parametrize("site", ["*", "null", "sketch.example", "https://sketch.example/page"])
-def test_only_a_site_is_allowed(site: str, capsys: pytest.CaptureFixture[str]) -> None:
-    code, _, error = opened_too(capsys, "--allow", site)
+def test_only_an_origin_can_be_allowed(site: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, error = run_studio_command(capsys, "--allow", site)
     assert (code, error.count("\n")) == (2, 1)
     assert "http://localhost:8000" in error
 
 
 @pytest.mark.slow
-def test_a_studio_for_others_says_how_it_is_reached(tmp_path: Path) -> None:
+def test_a_studio_for_other_machines_prints_a_reachable_address(tmp_path: Path) -> None:
     served = Server(tmp_path, "--host", "0.0.0.0")
     name = served.base.removeprefix("http://").rpartition(":")[0]
     assert not ipaddress.ip_address(name).is_unspecified

@@ -1,4 +1,4 @@
-"""Every kind of job beyond the first four: films, what a painting has in it, a page that is read."""
+"""The other kinds of job: films, what can be rendered from a painting, training films."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image, ImageSequence
 
 from lanterna.images import open_picture
 from lanterna.images.film_reading import read_film_recipe
-from lanterna.surfaces.studio.describe import described
+from lanterna.surfaces.studio.describe import studio_description
 from lanterna.techniques.registry import all_techniques
 from places import ROOT
 
@@ -27,19 +27,19 @@ SMALL_DREAM = {"size": 96, "octaves": 1, "steps": 2}
 def pictures(studio: Server) -> dict[str, str]:
     """A photograph, a film, and two paintings, one of them of two pictures."""
     cat, coffee = (studio("POST", f"/api/examples/{name}.png")["id"] for name in ("chelsea", "coffee"))
-    film = made(studio, "dream-film", {**SMALL_DREAM, "frames": 4}, picture=[cat])
+    film = run_job(studio, "dream-film", {**SMALL_DREAM, "frames": 4}, picture=[cat])
     learned = {"size": 48, "seconds": 0.5}
     return {
         "cat": cat, "coffee": coffee, "film": film,
-        "painting": made(studio, "paint", learned, picture=[cat]),
-        "several": made(studio, "paint", learned, picture=[cat, coffee]),
+        "painting": run_job(studio, "paint", learned, picture=[cat]),
+        "several": run_job(studio, "paint", learned, picture=[cat, coffee]),
     }  # fmt: skip
 
 
-def made(studio: Server, kind: str, settings: dict[str, Any], **inputs: list[str]) -> str:
-    """The picture that a job makes."""
-    notes = [(role, picture) for role, given in inputs.items() for picture in given]
-    done = studio.wait(studio.start(kind, settings=settings, inputs=notes))
+def run_job(studio: Server, kind: str, settings: dict[str, Any], **inputs: list[str]) -> str:
+    """Run a job, and return the id of its picture."""
+    entries = [(role, picture) for role, given in inputs.items() for picture in given]
+    done = studio.wait(studio.start(kind, settings=settings, inputs=entries))
     assert done["state"] == "done", done["error"]
     picture: str = done["picture"]
     return picture
@@ -51,18 +51,18 @@ def frames(content: bytes) -> list[Image.Image]:
 
 def test_a_zoom_is_a_film_with_its_settings(studio: Server, pictures: dict[str, str], tmp_path: Path) -> None:
     content = studio.file(pictures["film"])
-    seen = frames(content)
-    assert len(seen) == 4
-    assert len({frame.tobytes() for frame in seen}) == 4
-    told = studio("GET", f"/api/pictures/{pictures['film']}")
-    assert told["media"] == "image/webp"
-    assert told["recipe"]["command"].endswith("--frames=4 --film film.webp")
+    shown = frames(content)
+    assert len(shown) == 4
+    assert len({frame.tobytes() for frame in shown}) == 4
+    described = studio("GET", f"/api/pictures/{pictures['film']}")
+    assert described["media"] == "image/webp"
+    assert described["recipe"]["command"].endswith("--frames=4 --film film.webp")
     (tmp_path / "film.webp").write_bytes(content)
     assert read_film_recipe(tmp_path / "film.webp").settings["frames"] == 4
     status, small, _ = studio.request("GET", f"/api/pictures/{pictures['film']}/thumbnail")
     assert status == 200
     assert Image.open(io.BytesIO(small)).format == "JPEG"
-    # From anywhere else it gives its settings back.
+    # Uploaded elsewhere, it has its recipe.
     again = studio("POST", "/api/pictures", content + b"\0", headers={"Content-Type": "image/webp"})
     assert again["recipe"]["kind"] == "dream-film"
 
@@ -80,13 +80,13 @@ def test_a_film_is_dreamed_and_painted_frame_by_frame(
 ) -> None:
     paintings = [pictures["coffee"]] if kind == "instant-film" and "built_in" not in settings else []
     inputs = {"picture": [pictures["film"]], **({"style": paintings} if paintings else {})}
-    film = frames(studio.file(made(studio, kind, settings, **inputs)))
+    film = frames(studio.file(run_job(studio, kind, settings, **inputs)))
     before = frames(studio.file(pictures["film"]))
     assert len(film) == count
     assert all(one.tobytes() != other.tobytes() for one, other in zip(film, before, strict=True))
 
 
-def test_a_film_wants_a_film(studio: Server, pictures: dict[str, str]) -> None:
+def test_a_film_of_a_picture_is_refused(studio: Server, pictures: dict[str, str]) -> None:
     inputs = [("picture", pictures["cat"]), ("style", pictures["coffee"])]
     failed = studio.wait(studio.start("instant-film", inputs=inputs))
     assert failed["state"] == "failed"
@@ -102,39 +102,39 @@ def test_a_film_wants_a_film(studio: Server, pictures: dict[str, str]) -> None:
         ("morph", {"frames": 3, "size": "60"}, "several", None),
     ],
 )
-def test_what_a_painting_has_in_it(
+def test_a_painting_is_rendered_by_each_technique(
     studio: Server, pictures: dict[str, str], kind: str, settings: dict[str, Any], painting: str, size: Any
 ) -> None:
-    picture = made(studio, kind, settings, painting=[pictures[painting]])
-    told = studio("GET", f"/api/pictures/{picture}")
-    # "Again" finds the painting that it was made from.
-    assert told["recipe"]["inputs"] == [{"role": "painting", "picture": pictures[painting]}]
-    assert told["recipe"]["kind"] == kind
+    picture = run_job(studio, kind, settings, painting=[pictures[painting]])
+    described = studio("GET", f"/api/pictures/{picture}")
+    # The recipe refers to the painting, for "Make it again".
+    assert described["recipe"]["inputs"] == [{"role": "painting", "picture": pictures[painting]}]
+    assert described["recipe"]["kind"] == kind
     if size:
-        assert (told["width"], told["height"]) == size
+        assert (described["width"], described["height"]) == size
         large, small = (open_picture(studio.file(each)) for each in (picture, pictures[painting]))
         assert (large.mean((1, 2)) - small.mean((1, 2))).abs().max() < 0.03  # the same picture
     if kind == "morph":
         assert len(frames(studio.file(picture))) == 6
 
 
-def test_a_picture_without_a_painting_is_told(studio: Server, pictures: dict[str, str]) -> None:
+def test_a_picture_without_a_painting_is_refused(studio: Server, pictures: dict[str, str]) -> None:
     failed = studio.wait(studio.start("render", inputs=[("painting", pictures["cat"])]))
     assert "choose a picture that Paint has made" in failed["error"]
 
 
-def test_learning_is_filmed(studio: Server, pictures: dict[str, str]) -> None:
+def test_a_training_film_ends_with_the_painting(studio: Server, pictures: dict[str, str]) -> None:
     settings = {"size": 48, "steps": 60}
     job = studio.start("paint-film", settings=settings, inputs=[("picture", pictures["cat"])])
     assert studio.wait(job)["state"] == "done"
     mine = [each for each in studio("GET", "/api/gallery") if each["job"] == job]
     film, picture = sorted(mine, key=lambda each: each["media"], reverse=True)
     assert (film["media"], picture["media"], picture["also"]) == ("image/webp", "image/png", ".safetensors")
-    seen = frames(studio.file(film["id"]))
+    shown = frames(studio.file(film["id"]))
     last = open_picture(studio.file(picture["id"]))
-    apart = [(open_picture(as_png(frame)) - last).abs().mean() for frame in seen]
-    assert len(seen) > 10
-    assert apart[-1] < 0.02 < apart[0]  # it ends with the painting, and does not begin with it
+    distances = [(open_picture(as_png(frame)) - last).abs().mean() for frame in shown]
+    assert len(shown) > 10
+    assert distances[-1] < 0.02 < distances[0]  # it ends with the painting, and does not begin with it
 
 
 def as_png(image: Image.Image) -> bytes:
@@ -151,38 +151,38 @@ def as_png(image: Image.Image) -> bytes:
         ("kernels", {"network": "efficientnet-lite0"}, 1),
     ],
 )
-def test_the_others_make_what_they_say(
+def test_other_kinds_have_the_expected_number_of_results(
     studio: Server, pictures: dict[str, str], kind: str, settings: dict[str, Any], count: int
 ) -> None:
     inputs = {"picture": [pictures["cat"]]} if all_techniques()[kind].inputs else {}
-    picture = made(studio, kind, settings, **inputs)
+    picture = run_job(studio, kind, settings, **inputs)
     job = studio("GET", f"/api/pictures/{picture}")["job"]
     assert len([each for each in studio("GET", "/api/gallery") if each["job"] == job]) == count
 
 
-def test_a_film_that_was_cut_off_goes_on(studio: Server, pictures: dict[str, str]) -> None:
+def test_a_paused_film_resumes(studio: Server, pictures: dict[str, str]) -> None:
     settings = {**SMALL_DREAM, "frames": 30}
     job = studio.start("dream-film", settings=settings, inputs=[("picture", pictures["cat"])])
     at = studio.wait_until(job, lambda found: found["step"] > 3)["step"]
     studio("PATCH", f"/api/jobs/{job}", {"state": "paused"})
-    studio.wait(studio.start("random", settings={"width": 48, "height": 48}))  # it makes way
+    studio.wait(studio.start("random", settings={"width": 48, "height": 48}))  # runs meanwhile
     studio("PATCH", f"/api/jobs/{job}", {"state": "running"})
     steps = [studio.wait_until(job, lambda found: found["state"] == "running")["step"]]
     done = studio.wait_until(job, lambda found: steps.append(found["step"]) or found["state"] == "done")
     assert min(steps) >= at
     assert len(frames(studio.file(done["picture"]))) == 30
     folder = studio.home / "studio" / "jobs" / job
-    assert not list(folder.glob("*.frames"))  # they are not kept twice
+    assert not list(folder.glob("*.frames"))  # the single frames are deleted
 
 
-def test_each_preset_shows_what_it_makes() -> None:
-    seen: dict[bytes, str] = {}
-    for each in described()["techniques"]:
+def test_each_preset_has_a_thumbnail() -> None:
+    shown: dict[bytes, str] = {}
+    for each in studio_description()["techniques"]:
         if each["kind"] in ("dream", "style", "paint", "random"):
             assert each["thumbnails"].keys() == {"", *each["presets"]}, each["kind"]
             for name, address in each["thumbnails"].items():
                 content = (PRESETS / address.removeprefix("/web/")).read_bytes()
                 assert len(content) < 16_000
                 assert Image.open(io.BytesIO(content)).size == (200, 150)
-                if name:  # the usual settings may be a preset's
-                    assert seen.setdefault(content, name) == name
+                if name:  # the default settings may equal a preset
+                    assert shown.setdefault(content, name) == name

@@ -20,7 +20,7 @@ from lanterna.lessons import LESSONS, descent
 from lanterna.lessons.circuits import random_circuit
 from lanterna.lessons.exercises import EXERCISES
 from lanterna.lessons.scalars import circuit
-from lanterna.surfaces.studio.reader import at_most
+from lanterna.surfaces.studio.interactive import time_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,9 +136,9 @@ def test_the_api_says_what_is_wrong_in_one_line(studio: Server):
 
 
 def test_an_experiment_that_lasts_is_given_up():
-    with pytest.raises(UsageError, match="choose smaller numbers"), at_most(0.05):
+    with pytest.raises(UsageError, match="choose smaller numbers"), time_limit(0.05):
         sum(1 for _ in iter(int, 1))  # without an end
-    with at_most(0.5):
+    with time_limit(0.5):
         pass
     time.sleep(0.7)  # what was done in time is left alone
 

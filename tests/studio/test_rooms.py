@@ -1,4 +1,4 @@
-"""What can be done in the studio's rooms beyond starting a job: gone back in, chosen from, explained."""
+"""The studio's rooms beyond starting a job: rewinding, choosing, comparing, explaining."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ WEB = ROOT / "src/lanterna/surfaces/web"
 
 @pytest.fixture(scope="module")
 def network(studio: Server) -> str:
-    """A small network that reads, trained here."""
+    """Train a small network that reads digits, and return its name."""
     settings = {"network": "dense", "hidden": [32], "epochs": 1, "fraction": 0.3}
     job = studio.start("train", settings=settings, title="small")
     assert studio.wait(job)["state"] == "done"
@@ -52,7 +52,7 @@ def picture(studio: Server, path: str) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"), dtype=float)
 
 
-def test_one_goes_back_and_on_and_branches(page: Page, studio: Server):
+def test_a_job_is_rewound_resumed_and_branched(page: Page, studio: Server):
     go(page, f"#/dream?{ENDLESS}")
     page.get_by_role("button", name="Start").click()
     steps = page.get_by_role("radio", name=re.compile("^Step "))
@@ -61,19 +61,19 @@ def test_one_goes_back_and_on_and_branches(page: Page, studio: Server):
     number = int(first.get_attribute("aria-label").removeprefix("Step "))
     first.click()
     expect(page.get_by_role("img", name=f"Dream: step {number}")).to_be_visible()
-    page.get_by_role("button", name="Go back here").click()
+    page.get_by_role("button", name="Go back to this step").click()
     expect(page.locator(".facts")).to_contain_text(f"step {number} of 1000")
     expect(page.locator(".facts")).to_contain_text("paused")
     job = settings_in(page)["job"]
     page.get_by_role("button", name="Resume").first.click()
     studio.wait_until(job, lambda found: found["state"] == "running" and found["step"] > number)
     stop_job(page)
-    # With keys: the newest, and from there to the one before it.
+    # With the keyboard: from the newest step to the one before it.
     page.get_by_role("radio", name="end").click()
     page.get_by_role("radio", name=re.compile("^Step ")).last.focus()
     page.keyboard.press("ArrowLeft")
     expect(page.get_by_role("radio", name=re.compile("^Step "), checked=True)).to_have_count(1)
-    page.get_by_role("button", name="Branch from here").click()
+    page.get_by_role("button", name="Branch from this step").click()
     page.wait_for_url(lambda url: job not in url)
     branch = settings_in(page)["job"]
     assert studio("GET", f"/api/jobs/{branch}")["parent"] == job
@@ -83,30 +83,30 @@ def test_one_goes_back_and_on_and_branches(page: Page, studio: Server):
     stop_job(page)
 
 
-def test_a_picture_of_a_sheet_is_pressed_and_made_large(page: Page, studio: Server):
+def test_a_cell_of_a_sheet_is_made_at_full_size(page: Page, studio: Server):
     go(page, "#/paint?kind=random-sheet&seed=5&sheet=4&width=80&height=80&samples=1&layers=4")
     page.get_by_role("button", name="Start").click()
-    tile = page.get_by_role("link", name="Make this one large: 7")
-    expect(tile).to_be_visible()
+    cell = page.get_by_role("link", name="Make at full size: 7")
+    expect(cell).to_be_visible()
     sheet = studio("GET", f"/api/jobs/{settings_in(page)['job']}")["picture"]
-    tile.focus()
+    cell.focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("radio", name="Random", exact=True)).to_be_checked()
     assert settings_in(page)["seed"] == "7"
     page.get_by_role("button", name="Start").click()
     expect(page.locator(".facts")).to_contain_text("done")
-    made = studio("GET", f"/api/jobs/{settings_in(page)['job']}")["picture"]
-    large = picture(studio, f"/api/pictures/{made}/file")
-    # It is the one that was pressed, and none of its neighbours.
-    whole, apart = picture(studio, f"/api/pictures/{sheet}/file"), []
+    result = studio("GET", f"/api/jobs/{settings_in(page)['job']}")["picture"]
+    large = picture(studio, f"/api/pictures/{result}/file")
+    # It is the chosen cell, not one of its neighbours.
+    full, distances = picture(studio, f"/api/pictures/{sheet}/file"), []
     for each in studio("GET", f"/api/pictures/{sheet}")["recipe"]["sheet"]:
         left, top, right, bottom = each["box"]
-        cut = Image.fromarray(whole[top:bottom, left:right].astype("uint8")).resize(large.shape[1::-1])
-        apart.append((np.abs(np.asarray(cut, dtype=float) - large).mean(), each["label"]))
-    assert min(apart)[1] == "7"
+        cut = Image.fromarray(full[top:bottom, left:right].astype("uint8")).resize(large.shape[1::-1])
+        distances.append((np.abs(np.asarray(cut, dtype=float) - large).mean(), each["label"]))
+    assert min(distances)[1] == "7"
 
 
-def test_each_painting_has_a_mask_of_its_own(page: Page, studio: Server):
+def test_each_painting_has_its_own_mask(page: Page, studio: Server):
     go(page, "#/style?size=96&steps=2")
     expect(page.locator('[data-role="style"] img')).to_have_count(1)
     page.locator('[data-role="style"]').nth(1).get_by_role("button").click()
@@ -118,10 +118,10 @@ def test_each_painting_has_a_mask_of_its_own(page: Page, studio: Server):
     expect(page.locator('[data-role="mask"] img')).to_have_count(2)
     one, two = settings_in(page)["in.mask"].split(",")
     everywhere, drawn = (picture(studio, f"/api/pictures/{each}/file") for each in (one, two))
-    assert everywhere.min() == 255  # the other painting has all of the picture
+    assert everywhere.min() == 255  # the other painting covers the whole picture
     assert drawn[drawn.shape[0] // 2, drawn.shape[1] // 4].min() == 255
     assert drawn[:, -10:].max() == 0
-    # It is changed, not drawn anew.
+    # The mask is edited, not replaced.
     page.get_by_role("button", name="Change mask 2").click()
     draw_stroke(page, page.get_by_role("application", name=re.compile("style 2")), ((0.9, 0.2), (0.9, 0.8)))
     page.get_by_role("button", name="Use this mask").click()
@@ -133,7 +133,7 @@ def test_each_painting_has_a_mask_of_its_own(page: Page, studio: Server):
     expect(page.locator(".facts")).to_contain_text("done")
 
 
-def test_a_film_plays_and_is_held_still(page: Page):
+def test_a_film_plays_and_is_paused(page: Page):
     go(page, "#/paint?kind=random-loop&frames=4&width=64&height=64")
     page.get_by_role("button", name="Start").click()
     shown = page.get_by_role("img", name="Random loop: the result")
@@ -142,11 +142,11 @@ def test_a_film_plays_and_is_held_still(page: Page):
     expect(shown).to_have_attribute("src", re.compile("/thumbnail$"))
     page.emulate_media(reduced_motion="reduce")
     page.reload()
-    expect(page.get_by_role("button", name="Play")).to_be_visible()  # it does not move unasked
+    expect(page.get_by_role("button", name="Play")).to_be_visible()  # it does not start by itself
     expect(shown).to_have_attribute("src", re.compile("/thumbnail$"))
 
 
-def test_presets_are_shown_and_keys_work(page: Page):
+def test_presets_have_thumbnails_and_shortcuts_work(page: Page):
     run_small_dream(page)
     expect(page.locator(".presets img")).to_have_count(13)
     page.locator("#main").focus()
@@ -156,12 +156,12 @@ def test_presets_are_shown_and_keys_work(page: Page):
     expect(page.get_by_role("application", name=re.compile("^Loupe"))).to_be_visible()
 
 
-def test_a_drawing_is_explained_and_looked_into(page: Page, network: str):
+def test_a_drawing_is_explained_and_shown_in_look(page: Page, network: str):
     go(page, f"#/read?network={network}")
     pad = page.get_by_label(re.compile("^Pad: "))
     draw_stroke(page, pad, DIGIT_THREE)
     expect(page.get_by_test_id("answer")).to_have_text("3")
-    why = page.get_by_role("img", name=re.compile("^Which pixels speak for"))
+    why = page.get_by_role("img", name=re.compile("^Pixels that count for"))
     colours = np.array(
         why.evaluate("canvas => [...canvas.getContext('2d').getImageData(0, 0, 28, 28).data]")
     ).reshape(28, 28, 4)[..., :3]
@@ -169,25 +169,25 @@ def test_a_drawing_is_explained_and_looked_into(page: Page, network: str):
     blue = (colours[..., 2] > colours[..., 0] + 60).sum()
     assert amber > 5
     assert blue > 0
-    page.get_by_role("button", name="The steps to it").click()
+    page.get_by_role("button", name="Show the steps").click()
     steps = page.get_by_role("img", name=re.compile("^Each step from the page"))
     expect(steps).to_have_js_property("complete", True)
     assert steps.evaluate("image => image.naturalWidth") > 800
     assert violations(page) == []
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
-    page.get_by_role("button", name="Look inside as I draw").click()
+    page.get_by_role("button", name="Look inside while drawing").click()
     inside = page.frame_locator("iframe").get_by_role("heading", level=1)
     expect(inside).to_contain_text("Read as 3")
     page.get_by_role("button", name="Clear").click()
     wait_until_settled(page)
-    expect(page.get_by_test_id("answer")).to_have_text("?")  # no late answer to what is gone
+    expect(page.get_by_test_id("answer")).to_have_text("?")  # no late answer to the old drawing
     draw_stroke(page, pad, ((0.5, 0.15), (0.5, 0.85)))
     expect(page.get_by_test_id("answer")).to_have_text("1")
-    expect(inside).to_contain_text("Read as 1")  # it follows the pen
+    expect(inside).to_contain_text("Read as 1")  # it is updated while the pen moves
 
 
-def test_a_pen_that_is_pressed_draws_broader(page: Page):
+def test_a_pen_draws_broader_with_more_pressure(page: Page):
     go(page, "#/read")
     pad = page.get_by_label(re.compile("^Pad: "))
     box = pad.bounding_box()
@@ -205,7 +205,7 @@ def test_a_pen_that_is_pressed_draws_broader(page: Page):
     assert 1.5 * ink[0] < ink[1]
 
 
-def test_a_page_is_dropped_on_the_pad(page: Page, network: str, real_shelf: Path):
+def test_a_page_dropped_on_the_pad_is_read(page: Page, network: str, real_shelf: Path):
     go(page, f"#/read?network={network}")
     expect(page.get_by_label(re.compile("^Pad: "))).to_be_visible()
     content = (real_shelf / "photographs/page.png").read_bytes()
@@ -218,22 +218,22 @@ def test_a_page_is_dropped_on_the_pad(page: Page, network: str, real_shelf: Path
         }""",
         list(content),
     )
-    expect(page.get_by_role("img", name="The page that is read")).to_be_visible()
+    expect(page.get_by_role("img", name="The page being read")).to_be_visible()
     expect(page.locator(".page-read button").nth(20)).to_be_visible()
 
 
-def test_the_camera_reads_what_is_held_into_it(page: Page, network: str):
+def test_the_cameras_picture_is_read(page: Page, network: str):
     go(page, f"#/read?network={network}")
     page.get_by_role("button", name="Camera").click()
-    # The picture of the fake camera has shapes, and a clock whose digits are found.
+    # The fake camera's picture has a clock whose digits are found.
     expect(page.locator(".page-read button").first).to_be_visible()
-    page.get_by_role("button", name="Keep this still").click()
-    expect(page.get_by_role("img", name="The page that is read")).to_be_visible()
+    page.get_by_role("button", name="Use this frame").click()
+    expect(page.get_by_role("img", name="The page being read")).to_be_visible()
     page.get_by_role("button", name="Back to the pad").click()
     expect(page.get_by_label(re.compile("^Pad: "))).to_be_visible()
 
 
-def test_runs_stand_beside_one_another_and_networks_are_kept(page: Page, studio: Server, network: str):
+def test_runs_are_compared_and_networks_renamed_and_deleted(page: Page, studio: Server, network: str):
     other = {"network": "dense", "hidden": [16], "epochs": 1, "fraction": 0.05}
     assert studio.wait(studio.start("train", settings=other, title="smaller"))["state"] == "done"
     go(page, "#/train")
@@ -242,7 +242,7 @@ def test_runs_stand_beside_one_another_and_networks_are_kept(page: Page, studio:
         expect(runs.get_by_role("button", name=re.compile(f"^{each} "))).to_be_visible()
     runs.get_by_role("button", name=re.compile(f"^{network} ")).click()
     expect(runs.get_by_role("button", name=re.compile(f"^{network} .*hidden 32"))).to_be_visible()
-    page.get_by_text("Networks you have").click()
+    page.get_by_text("Your networks").click()
     name = page.get_by_label("Name of smaller")
     name.fill("tiny")
     name.press("Enter")
@@ -260,15 +260,15 @@ def test_runs_stand_beside_one_another_and_networks_are_kept(page: Page, studio:
     assert studio.error("DELETE", "/api/networks/tiny")[0] == 404
 
 
-def test_what_is_misread_is_shown_as_it_learns(page: Page):
+def test_misread_digits_are_shown_during_training(page: Page):
     go(page, "#/train?network=dense&epochs=1&fraction=0.1")
     page.get_by_role("button", name=re.compile("^Start")).click()
-    shown = page.get_by_role("img", name=re.compile("test digits that are misread now"))
+    shown = page.get_by_role("img", name=re.compile("test digits that are currently misread"))
     expect(shown).to_be_visible()
     expect(page.locator(".facts")).to_contain_text("done")
 
 
-def test_a_title_is_changed_and_a_variation_says_what_varies(page: Page, studio: Server):
+def test_a_title_is_changed_and_the_seed_varied(page: Page, studio: Server):
     run_small_dream(page)
     page.get_by_role("link", name="Gallery").click()
     page.locator(".tile").first.click()
@@ -281,23 +281,23 @@ def test_a_title_is_changed_and_a_variation_says_what_varies(page: Page, studio:
     newest = studio("GET", "/api/gallery?words=whiskers")[0]
     assert (newest["title"], newest["starred"]) == ("Whiskers", True)
     page.get_by_role("button", name="Vary").click()
-    expect(page.locator(".notices")).to_contain_text("the seed, which is 1 now")
+    expect(page.locator(".notices")).to_contain_text("with seed 1")
     assert settings_in(page)["seed"] == "1"
 
 
-def test_more_comes_as_one_scrolls_and_all_are_chosen(page: Page, studio: Server):
+def test_more_pictures_load_on_scrolling_and_all_are_chosen(page: Page, studio: Server):
     for seed in range(70):  # a page of the gallery has sixty
         studio.start("random", settings={"seed": seed, "width": 24, "height": 24})
     studio.wait(studio.start("random", settings={"width": 24, "height": 24}))
     go(page, "#/gallery?room=paint")
-    tiles = page.locator(".tile")
-    expect(tiles.nth(59)).to_be_attached()
+    pictures = page.locator(".tile")
+    expect(pictures.nth(59)).to_be_attached()
     page.locator("#main").evaluate("each => each.scrollTo(0, each.scrollHeight)")
-    expect(tiles.nth(70)).to_be_attached()
+    expect(pictures.nth(70)).to_be_attached()
     page.get_by_role("checkbox", name=re.compile("^Choose ")).first.check()
     page.get_by_role("button", name="All", exact=True).click()
     chosen = page.get_by_role("toolbar", name="Chosen pictures")
-    expect(chosen).to_contain_text(f"{tiles.count()} chosen")
+    expect(chosen).to_contain_text(f"{pictures.count()} chosen")
     with page.expect_download() as download:
         chosen.get_by_role("link", name="Export").click()
     assert Path(download.value.path()).stat().st_size > 10_000
@@ -307,10 +307,10 @@ def test_dialogs_and_menus_have_no_accessibility_violation(page: Page):
     run_small_dream(page)
     for theme in ("dark", "light"):
         page.emulate_media(color_scheme=theme)
-        have_no_violation(page)
+        check_dialogs(page)
 
 
-def have_no_violation(page: Page) -> None:
+def check_dialogs(page: Page) -> None:
     page.get_by_text("Send to …").click()
     wait_until_settled(page)
     assert violations(page) == []
@@ -320,7 +320,7 @@ def have_no_violation(page: Page) -> None:
     wait_until_settled(page)
     assert violations(page) == []
     page.keyboard.press("Escape")
-    expect(picture).to_be_focused()  # one is where one was
+    expect(picture).to_be_focused()  # the focus returns
     page.get_by_role("button", name="Draw a mask").click()
     assert violations(page) == []
     page.get_by_role("button", name="Cancel").click()
@@ -328,10 +328,10 @@ def have_no_violation(page: Page) -> None:
     queue.click()
     wait_until_settled(page)
     assert violations(page) == []
-    queue.click()  # its list lies over what is looked at next
+    queue.click()  # its list covers the controls used next
 
 
-def test_what_is_missing_is_offered_and_a_closed_studio_told(
+def test_missing_items_are_offered_and_a_closed_studio_reported(
     real_shelf: Path, tmp_path: Path, browser: Browser
 ):
     """An empty shelf, and no network to fetch from (the tests are offline); then the studio is closed."""
@@ -341,12 +341,12 @@ def test_what_is_missing_is_offered_and_a_closed_studio_told(
     page.set_default_timeout(TIMEOUT_MS)
     try:
         go(page, "#/dream")
-        offer = page.get_by_role("group", name="To be fetched first")
+        offer = page.get_by_role("group", name="Required downloads")
         expect(offer).to_contain_text(re.compile(r"photographs.*MB"))
         offer.get_by_role("button", name=re.compile("^Fetch")).click()
         expect(offer.get_by_role("status")).to_contain_text("forbids downloads")
         page.goto(f"{first.base}/#/look")
-        expect(page.get_by_role("group", name="To be fetched first")).to_contain_text("efficientnet-lite0")
+        expect(page.get_by_role("group", name="Required downloads")).to_contain_text("efficientnet-lite0")
         wait_until_settled(page)
         assert violations(page) == []
 
@@ -358,7 +358,7 @@ def test_what_is_missing_is_offered_and_a_closed_studio_told(
         expect(page.get_by_text("Connection lost")).to_be_visible()
         second = Server(tmp_path, "--port", str(first.port))
         try:
-            # The page says so by itself, and works again once the link has been opened, in whichever tab.
+            # The page notices by itself, and works again once the link has been opened in any tab.
             again = page.get_by_text("Open the link that its terminal shows")
             expect(again).to_be_visible()
             page.get_by_role("button", name="Start").press("Enter")
@@ -376,16 +376,16 @@ def test_what_is_missing_is_offered_and_a_closed_studio_told(
         context.close()
 
 
-def test_the_pages_own_code_is_small_and_asks_nobody_else(page: Page, studio: Server):
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+def test_the_pages_code_is_small_and_makes_no_other_requests(page: Page, studio: Server):
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
     go(page, "#/dream")
     expect(page.get_by_role("heading", level=1)).to_be_visible()
-    paths = {url.removeprefix(studio.base).partition("?")[0].lstrip("/") for url in asked}
+    paths = {url.removeprefix(studio.base).partition("?")[0].lstrip("/") for url in requests}
     own = [WEB.parent / path for path in paths if path.startswith("web/") and "vendor" not in path]
     assert len(own) > 5
     sizes = [len(gzip.compress(each.read_bytes())) for each in own if each.suffix in (".js", ".css", ".html")]
-    assert sum(sizes) < 60_000  # what comes before the first picture; a room's own part comes with the room
+    assert sum(sizes) < 60_000  # loaded before the first picture; a room's script loads with the room
     for room in ("learn", "read", "train", "look", "dream", "style", "paint", "gallery"):
         switch_room(page, room)
-    assert {url for url in asked if not url.startswith((studio.base, "about:", "blob:", "data:"))} == set()
+    assert {url for url in requests if not url.startswith((studio.base, "about:", "blob:", "data:"))} == set()

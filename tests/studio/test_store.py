@@ -1,4 +1,4 @@
-"""What the studio keeps: nothing of anybody else's is removed, and one bad row takes no list down."""
+"""The studio's store: it never removes other people's files, and a bad row breaks no list."""
 
 import json
 import sqlite3
@@ -15,28 +15,28 @@ DEEP = json.loads("[" * 100 + "]" * 100)
 BAD = [float("nan"), float("inf"), -float("inf"), "\ud800", "a\udfffb", 10**30, DEEP]
 
 
-def test_folders_that_it_did_not_make_stay(tmp_path):
-    kept = [tmp_path / "jobs/work/history/.bash_history", tmp_path / "pictures/.git/config"]
-    kept += [tmp_path / "incoming" / ("0" * 32) / "a.txt", tmp_path / "thumbnails" / ("0" * 32) / "b.txt"]
-    for each in kept:
+def test_folders_that_the_studio_did_not_create_stay(tmp_path):
+    files = [tmp_path / "jobs/work/history/.bash_history", tmp_path / "pictures/.git/config"]
+    files += [tmp_path / "incoming" / ("0" * 32) / "a.txt", tmp_path / "thumbnails" / ("0" * 32) / "b.txt"]
+    for each in files:
         each.parent.mkdir(parents=True)
         each.write_text("mine")
     Store(tmp_path).close()
-    assert [each.read_text() for each in kept] == ["mine"] * 4
+    assert [each.read_text() for each in files] == ["mine"] * 4
 
 
-def test_files_that_it_did_not_make_stay(tmp_path):
+def test_files_that_the_studio_did_not_create_stay(tmp_path):
     Store(tmp_path).close()
-    theirs = ["pictures/holiday.jpg", "incoming/letter.txt", "thumbnails/notes.new", "jobs/diary/day.txt"]
-    for name in theirs:
+    names = ["pictures/holiday.jpg", "incoming/letter.txt", "thumbnails/notes.new", "jobs/diary/day.txt"]
+    for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("mine")
     Store(tmp_path).close()
-    assert all((tmp_path / name).read_text() == "mine" for name in theirs)
+    assert all((tmp_path / name).read_text() == "mine" for name in names)
 
 
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: ascii(bad)[:20])
-def test_what_no_answer_can_hold_is_refused_at_every_door(bad):
+def test_values_that_json_cannot_represent_are_refused(bad):
     for document in (bad, [bad], {"a": {"b": [bad]}}, *([{bad: 1}] if isinstance(bad, str) else [])):
         with pytest.raises(UsageError):
             check_document(document)
@@ -44,19 +44,19 @@ def test_what_no_answer_can_hold_is_refused_at_every_door(bad):
         Dream.checked({"strength": bad})
 
 
-def test_ordinary_documents_are_taken():
+def test_ordinary_documents_are_accepted():
     check_document({"a": [1, 2.5, None, True, "é 写 😀"], "b": {"c": -(2**63)}})
 
 
 @pytest.mark.parametrize("value", ["NaN", "1e400", "-Infinity", '"\\ud800"', "[" * 60 + "]" * 60])
-def test_a_recipe_from_a_file_is_refused_with_it(value):
+def test_a_recipe_with_such_a_value_is_refused(value):
     text = f"""{{"format": 1, "lanterna": "0.1.0", "torch": "2", "machine": "m", "device": "cpu",
         "threads": 1, "verb": "dream", "made": "dream", "seed": 0, "settings": {{"strength": {value}}}}}"""
     with pytest.raises(UsageError, match="holds a broken recipe"):
         from_json(text, "x.png")
 
 
-def test_a_bad_row_takes_no_list_down(tmp_path):
+def test_a_bad_row_breaks_no_list(tmp_path):
     store = Store(tmp_path)
     good = store.add_job(kind="dream", settings={"size": 64}, inputs=[])
     bad = store.add_job(kind="dream", settings={}, inputs=[])
@@ -72,7 +72,7 @@ def test_a_bad_row_takes_no_list_down(tmp_path):
     store.close()
 
 
-def test_a_job_of_before_has_its_settings_by_their_names_of_today(tmp_path):
+def test_an_old_jobs_settings_have_their_current_names(tmp_path):
     store = Store(tmp_path)
     store.add_job(kind="dream-sheet", settings={"stage": ["block9"], "sheet": "stages"}, inputs=[])
     (job,) = store.jobs()
@@ -80,6 +80,6 @@ def test_a_job_of_before_has_its_settings_by_their_names_of_today(tmp_path):
     store.close()
 
 
-def test_mending_changes_nothing_that_is_right():
+def test_mending_leaves_a_valid_document_unchanged():
     document = {"a": [1, 2.5, None, True, "é 写 😀"], "b": {}}
     assert repair_document(document) == document

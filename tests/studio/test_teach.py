@@ -1,4 +1,4 @@
-"""The room Teach: classes from files and from the camera, a network that tells them apart, its answers."""
+"""The room Teach: classes from files and the camera, a network that distinguishes them, its answers."""
 
 from __future__ import annotations
 
@@ -20,48 +20,48 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def textures(real_shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
-    """Crops of a brick wall and of grass, six of each."""
+    """Return crops of a brick wall and of grass, seven of each."""
     place = tmp_path_factory.mktemp("textures")
     found: dict[str, list[Path]] = {"brick": [], "grass": []}
     for name, paths in found.items():
-        whole = open_picture(real_shelf / f"photographs/{name}.png")
+        photograph = open_picture(real_shelf / f"photographs/{name}.png")
         for number in range(7):
             paths.append(place / f"{name}{number}.png")
             x, y = 60 * number, 45 * (number % 3)
-            save_picture(whole[:, y : y + 120, x : x + 120], paths[-1])
+            save_picture(photograph[:, y : y + 120, x : x + 120], paths[-1])
     return found
 
 
-def test_classes_are_taught_by_hand_and_pictures_named(page: Page, studio: Server, textures):
+def test_classes_are_taught_and_pictures_classified(page: Page, studio: Server, textures):
     go(page, "#/teach?name=ground")
     teach = page.locator(".go .primary")
-    expect(teach).to_have_text("Give two classes pictures")
+    expect(teach).to_have_text("Add pictures to two classes")
     for place, (name, paths) in enumerate(textures.items(), 1):
         page.get_by_label(f"Name of class {place}").fill(name)
         page.get_by_label(f"Pictures of {name} from this computer").set_input_files(paths[:6])
         expect(page.get_by_label(f"Pictures of {name}", exact=True)).to_contain_text("6")
-    # It is all there after a reload; one picture is taken away again.
+    # Everything survives a reload; one picture is removed again.
     page.reload()
     page.get_by_role("button", name="Remove picture 6 of grass").click()
     expect(page.get_by_label("Pictures of grass", exact=True)).to_contain_text("5")
     expect(teach).to_have_text("Teach")
     teach.click()
     expect(page.locator(".facts")).to_contain_text("ground is taught")
-    expect(page.locator(".facts")).to_contain_text("100 % of the pictures held out")
-    page.get_by_label("A picture to be named").set_input_files(textures["brick"][6])
-    answers = page.get_by_role("status", name="What it is")
+    expect(page.locator(".facts")).to_contain_text("100 % of the held-out pictures")
+    page.get_by_label("A picture to classify").set_input_files(textures["brick"][6])
+    answers = page.get_by_role("status", name="Predicted classes")
     expect(answers.get_by_role("listitem").first).to_contain_text("brick")
-    # It is a network like any other, and its mistakes are in the gallery with their finding.
+    # It is listed like any network, and its mistakes are in the gallery.
     assert any(each["name"] == "ground" and each["here"] for each in studio("GET", "/api/networks"))
-    kept = studio("GET", "/api/gallery?room=teach")
-    assert len(kept) == 2
-    assert "held-out pictures are classified correctly" in kept[0]["recipe"]["words"]
+    pictures = studio("GET", "/api/gallery?room=teach")
+    assert len(pictures) == 2
+    assert "pictures held out are named right" in pictures[0]["recipe"]["words"]
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     assert not violations(page)
 
 
-def test_the_camera_gives_pictures_and_is_asked(page: Page):
+def test_the_camera_adds_pictures(page: Page):
     go(page, "#/teach")
     page.get_by_role("button", name="Open the camera").click()
     take = page.get_by_role("button", name="Take pictures of class 1")
@@ -75,7 +75,7 @@ def test_the_camera_gives_pictures_and_is_asked(page: Page):
 
 
 @pytest.mark.parametrize(
-    ("labels", "said"),
+    ("labels", "expected"),
     [
         (["a", "b"], "labels: expected one for each picture, got 2 for 8"),
         (["a"] * 8, "two classes are needed"),
@@ -84,10 +84,10 @@ def test_the_camera_gives_pictures_and_is_asked(page: Page):
         (["a"] * 4 + [" "] * 4, "a class is named by one word or a few, got ' '"),
     ],
 )
-def test_what_cannot_be_taught_is_told_in_one_line(studio: Server, textures, labels, said):
+def test_wrong_classes_are_refused_in_one_line(studio: Server, textures, labels, expected):
     picture = studio.send(textures["brick"][0])["id"]
     inputs = [{"role": "picture", "picture": picture}] * 8
     body = {"kind": "teach", "settings": {"labels": labels}, "inputs": inputs}
     code, words = studio.error("POST", "/api/jobs", body)
     assert code == 422
-    assert said in words
+    assert expected in words

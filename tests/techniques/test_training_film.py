@@ -297,7 +297,7 @@ def wait_until(page: Page, condition: Callable[[], bool]) -> None:
 def test_the_page_can_be_scrubbed_by_step(page: Page, conv_film):
     film, _ = conv_film
     last = film.snapshots[-1]
-    right = f"{last.accuracy * 100:.1f} % of 1,000 validation digits read right"
+    right = f"{last.accuracy * 100:.1f} % of 1,000 validation digits classified correctly"
     assert page.inner_text("#now").startswith(f"Step {last.step} of {film.settings.steps}: {right}")
     canvases = ("#map", "#kernels", "[data-layer=relu2]", "#accuracy", "#loss")
     page.focus("#step")

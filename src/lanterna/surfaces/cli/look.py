@@ -26,7 +26,7 @@ from lanterna.surfaces.cli.common import (
     show,
 )
 from lanterna.surfaces.cli.reader import open_or_train
-from lanterna.surfaces.web.looking import look_page
+from lanterna.surfaces.web.look_page import look_page
 from lanterna.techniques.classify.algorithm import LONGEST
 from lanterna.techniques.read.algorithm import ReadPage
 from lanterna.techniques.read.algorithm import read as read_page

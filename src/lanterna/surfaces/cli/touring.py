@@ -24,7 +24,7 @@ from lanterna.networks.trained import trained_folder
 from lanterna.probes.neurons import neurons_sheet
 from lanterna.probes.paths import heat, paths
 from lanterna.surfaces.web.gallery import Exhibit, Room
-from lanterna.surfaces.web.looking import look_page
+from lanterna.surfaces.web.look_page import look_page
 from lanterna.techniques.classify.algorithm import Classify, classify
 from lanterna.techniques.dream.technique import DREAM
 from lanterna.techniques.execute import Job, begin, last_of, recipe_of, save_result

@@ -20,7 +20,7 @@ from lanterna.networks import open_network, shelf_items
 from lanterna.probes.look import look as outputs
 from lanterna.surfaces.cli.common import fetch_missing
 from lanterna.surfaces.notebook.bundle import Bundle, bundle
-from lanterna.surfaces.web.looking import look_page
+from lanterna.surfaces.web.look_page import look_page
 from lanterna.surfaces.web.page import asset, standalone, with_imports
 from lanterna.techniques.train.technique import open_or_train
 

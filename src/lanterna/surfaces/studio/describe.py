@@ -1,4 +1,4 @@
-"""What the studio can do, for its page, which names no technique: rooms, techniques, places for pictures."""
+"""What the page shows, as the page hard-codes none of it: rooms, techniques, destinations for pictures."""
 
 from __future__ import annotations
 
@@ -10,38 +10,40 @@ from lanterna.glossary import GLOSSARY, ORDINARY, forms
 from lanterna.surfaces.studio.techniques import techniques
 
 if TYPE_CHECKING:
-    from lanterna.surfaces.studio.messages import Making, Place, Room, Techniques
+    from lanterna.surfaces.studio.messages import Place, Room, TechniqueDescription, Techniques
     from lanterna.techniques.technique import Technique
 
 
 WEB = files("lanterna.surfaces") / "web" / "studio"
-LOOKING = "look"  # a room that looks into a network at a picture, and makes none
+LOOKING = "look"  # a room that shows a picture in a network, without its own technique
 
 
 @cache
-def described() -> Techniques:
-    """Every technique with the schema of its settings, the rooms, and the places a picture can be sent to."""
-    shown = [each for each in techniques().values() if each.room != "shelf"]
+def studio_description() -> Techniques:
+    """Return all techniques with their settings' schemas, the rooms, and where a picture can be sent."""
     by_room: dict[str, list[Technique]] = {}
-    for each in shown:
-        by_room.setdefault(each.room, []).append(each)
+    for technique in techniques().values():
+        if technique.room != "shelf":
+            by_room.setdefault(technique.room, []).append(technique)
     return {
-        "rooms": [_room(name, those[0]) for name, those in by_room.items()],
-        "places": [place for those in by_room.values() for place in _places(those)],
-        "techniques": [_technique(each) for each in techniques().values()],
+        "rooms": [_room(name, group[0]) for name, group in by_room.items()],
+        "places": [place for group in by_room.values() for place in _destinations(group)],
+        "techniques": [_technique_description(each) for each in techniques().values()],
         "glossary": {form: GLOSSARY[term] for form, term in forms().items() if term not in ORDINARY},
     }
 
 
 def _room(name: str, first: Technique) -> Room:
-    """A room: one that has a page of its own, or one that is made from its techniques."""
+    """Describe a room: one with its own script, or one generated from its techniques."""
     own = (WEB / "rooms" / f"{name}.js").is_file()
     return {"name": name, "title": first.title if first.name == name else name.capitalize(), "own": own}
 
 
-def _places(those: list[Technique]) -> list[Place]:
-    """Where a picture can be sent in a room: what its first technique needs, and what needs more than one."""
-    first, found = those[0], list[tuple[str, str, str, str]]()
+def _destinations(techniques: list[Technique]) -> list[Place]:
+    """Return where a picture can be sent in a room: the required inputs of its first technique, and every
+    input that takes the file next to a picture (such as a painting's weights).
+    """
+    first, found = techniques[0], list[tuple[str, str, str, str]]()
     title = _room(first.room, first)["title"]
     pictures = [each for each in first.inputs if each.required and not each.suffix]
     for each in pictures:
@@ -50,10 +52,10 @@ def _places(those: list[Technique]) -> list[Place]:
     if first.room == LOOKING:
         found.append((title, "", "picture", ""))
     found += [
-        (f"{title}: {one.title}", one.name, each.name, each.suffix)
-        for one in those
-        for each in one.inputs
-        if each.suffix
+        (f"{title}: {technique.title}", technique.name, slot.name, slot.suffix)
+        for technique in techniques
+        for slot in technique.inputs
+        if slot.suffix
     ]
     return [
         {"label": label, "room": first.room, "kind": kind, "role": role, "suffix": suffix}
@@ -62,7 +64,7 @@ def _places(those: list[Technique]) -> list[Place]:
 
 
 def _thumbnails(technique: Technique) -> dict[str, str]:
-    """What each preset makes, as the address of a small picture; "" is what is usual."""
+    """Return the URL of each preset's thumbnail; "" is the default settings."""
     folder, verb = WEB / "presets", technique.name.partition("-")[0]
     names = {name: f"{verb}-{name}".strip("-") for name in ("", *technique.presets) if technique.presets}
     return {
@@ -72,7 +74,7 @@ def _thumbnails(technique: Technique) -> dict[str, str]:
     }
 
 
-def _technique(technique: Technique) -> Making:
+def _technique_description(technique: Technique) -> TechniqueDescription:
     schema = technique.settings.model_json_schema()
     return {
         "kind": technique.name,

@@ -1,4 +1,4 @@
-"""The queue: one job at a time in the worker, which is watched, and begun anew where it has crashed."""
+"""The queue: runs one job at a time in the worker, and restarts the worker if it crashes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lanterna.errors import UsageError
 from lanterna.surfaces.studio import worker
-from lanterna.surfaces.studio.apart import process_context
+from lanterna.surfaces.studio.isolated import process_context
 from lanterna.surfaces.studio.pictures import file_name
 
 if TYPE_CHECKING:
@@ -24,282 +24,286 @@ if TYPE_CHECKING:
 
     from lanterna.surfaces.studio.store import Store
 
-_TRIES = 2
-_REST = 60.0  # seconds, at most, between two starts of a worker that cannot begin
-_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
-_NO_ROOM = 1.0  # seconds between two looks whether a full disk has room again
-_ENDING = 10.0  # seconds that the worker has for its checkpoint when the studio closes
-STOPPING = "stopping"  # the note of a job that is to end, and keep its picture
+_MAX_ATTEMPTS = 2
+_MAX_RESTART_DELAY = 60.0  # seconds between two attempts to start a worker that fails to start
+_DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+_DISK_FULL_RETRY = 1.0  # seconds until a write is retried while the disk is full
+_SHUTDOWN_SECONDS = 10.0  # for the worker to write its checkpoint when the studio closes
+STOPPING = "stopping"  # the note of a job that is about to end and save its picture
 FINISHED = ("done", "stopped", "failed")
 
 Message = dict[str, Any]
 
 
 class Queue:
-    """The jobs of a store, worked off in order. Everything happens in the event loop's thread.
+    """The jobs of a store, run in order. All methods run in the event loop's thread.
 
-    `keep` takes what a job has made into the gallery and gives the id of the (first) picture.
+    `add_results` moves a job's results into the gallery and returns the id of the first picture.
     """
 
-    def __init__(self, store: Store, keep: Callable[[dict[str, Any], list[Message]], str | None]) -> None:
-        self.store, self.keep = store, keep
+    def __init__(
+        self, store: Store, add_results: Callable[[dict[str, Any], list[Message]], str | None]
+    ) -> None:
+        self.store, self.add_results = store, add_results
         self.active: str | None = None
-        self._ready = False  # whether the worker has begun
-        self._in_vain = 0  # starts of it one after another that came to nothing
+        self._ready = False  # whether the worker has started up
+        self._failed_starts = 0  # in a row
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
         self._closing = False
         self._loop = asyncio.get_running_loop()
 
     def open(self) -> None:
-        """Let the jobs that were cut off when the studio ended go on."""
+        """Resume the jobs that were interrupted when the studio ended."""
         for job_id in reversed(self.store.interrupted()):
             self.store.to_front(job_id)
-        self.pump()
+        self.start_next()
 
     def warm_up(self) -> None:
-        """Start the worker before there is a job for it: it begins with the first otherwise."""
+        """Start the worker ahead of the first job."""
         if self._process is None and not self._closing:
             self._start_worker()
 
     async def close(self) -> None:
-        """End the worker. Its job keeps a checkpoint and goes on when the studio is opened again."""
+        """End the worker. Its job saves a checkpoint and resumes when the studio is opened again."""
         self._closing = True
         self._send(do="quit")
         process = self._process
         if process is not None:
-            await asyncio.to_thread(process.join, _ENDING)
+            await asyncio.to_thread(process.join, _SHUTDOWN_SECONDS)
             if process.is_alive():
                 process.kill()
 
-    def pump(self) -> None:
-        """Begin the next job, if nothing is being done. A paused one makes way for it."""
-        following = self.store.next_job()
-        if following is None or self._closing:
+    def start_next(self) -> None:
+        """Start the next job if the worker is free; a paused job gives up the worker for it."""
+        job = self.store.next_job()
+        if job is None or self._closing:
             return
         self.warm_up()
         if self._pipe is None:
             return
         if self.active is not None:
             if self.store.job(self.active)["state"] == "paused":
-                self._send(do="away", job=self.active)
+                self._send(do="suspend", job=self.active)
             return
-        job_id = following["id"]
-        begun_with = following["begun_with"] or following["settings"]
+        job_id = job["id"]
+        begun_with = job["begun_with"] or job["settings"]
         try:
-            files = self._input_files(following)
+            files = self._input_files(job)
         except KeyError:
-            self._finish(job_id, "failed", error="a picture that it was to begin with is not there any more")
-            self.pump()
+            self._finish(job_id, "failed", error="one of its input pictures has been deleted")
+            self.start_next()
             return
         self.active = job_id
-        stopping = following["note"] == STOPPING
-        note = STOPPING if stopping else "beginning"
+        stopping = job["note"] == STOPPING
+        note = STOPPING if stopping else "starting"
         self.store.change_job(job_id, state="running", begun_with=begun_with, error=None, note=note)
-        changed = following["settings"] if following["settings"] != begun_with else None
+        changed = job["settings"] if job["settings"] != begun_with else None
         self._send(
-            do="run", job=job_id, kind=following["kind"], settings=begun_with, changed=changed, files=files,
-            title=following["title"], folder=str(self.store.job_folder(job_id)),
+            do="run", job=job_id, kind=job["kind"], settings=begun_with, changed=changed, files=files,
+            title=job["title"], folder=str(self.store.job_folder(job_id)),
         )  # fmt: skip
         if stopping:
             self._send(do="stop", job=job_id)
 
-    # What people want.
+    # Requests.
 
     def change_settings(self, job_id: str, settings: Mapping[str, Any]) -> None:
-        """Change a job's settings, whole and checked; one that is under way takes them up."""
+        """Replace a job's settings with validated ones; a running job applies them at its next step."""
         self.store.change_job(job_id, settings=settings, error=None)
         if job_id == self.active:
             self._send(do="change", job=job_id, settings=settings)
 
     def pause(self, job_id: str) -> None:
-        """Hold a job; the queue goes on with the next."""
+        """Pause a job; the queue continues with the next one."""
         state = self.store.job(job_id)["state"]
         if state not in ("running", "queued"):
-            raise UsageError(f"this job is {state}: only one that waits or runs is paused")
+            raise UsageError(f"this job is {state}: only a queued or running job can be paused")
         self.store.change_job(job_id, state="paused", seconds_left=None)
         if job_id == self.active:
             self._send(do="pause", job=job_id)
-        self.pump()
+        self.start_next()
 
-    def go_on(self, job_id: str) -> None:
-        """Go on with a job that is paused, next."""
+    def resume(self, job_id: str) -> None:
+        """Resume a paused job, ahead of the queue."""
         state = self.store.job(job_id)["state"]
         if state != "paused":
-            raise UsageError(f"this job is {state}: only a paused one goes on")
+            raise UsageError(f"this job is {state}: only a paused job can be resumed")
         if job_id == self.active:
             self.store.change_job(job_id, state="running")
-            self._send(do="go", job=job_id)
+            self._send(do="resume", job=job_id)
         else:
             self.store.to_front(job_id)
-            self.pump()
+            self.start_next()
 
     def stop(self, job_id: str) -> None:
-        """End a job and keep the picture so far; one that has not begun has none."""
+        """Stop a job and save the picture so far, if it has one."""
         job = self.store.job(job_id)
         if job["state"] in FINISHED:
-            raise UsageError(f"this job is {job['state']} already")
+            raise UsageError(f"this job is already {job['state']}")
         if job_id == self.active:
             self.store.change_job(job_id, note=STOPPING)
             self._send(do="stop", job=job_id)
         elif (self.store.job_folder(job_id) / "checkpoint.pt").exists():
-            self.store.change_job(
-                job_id, note=STOPPING
-            )  # it is taken up for one step, which gives its picture
+            self.store.change_job(job_id, note=STOPPING)  # resumed for one step to render its picture
             self.store.to_front(job_id)
-            self.pump()
+            self.start_next()
         else:
             self._finish(job_id, "stopped")
 
-    def back(self, job_id: str, step: int) -> None:
-        """Let a job go back to an earlier step, and rest there."""
+    def go_back(self, job_id: str, step: int) -> None:
+        """Rewind a job to an earlier step, and pause it there."""
         job = self.store.job(job_id)
         if job_id != self.active or job["state"] not in ("running", "paused"):
-            raise UsageError(f"this job is {job['state']}: only one that is under way goes back")
+            raise UsageError(f"this job is {job['state']}: only a running or paused job can go back")
         if step not in job["history"]:
-            raise UsageError(f"step {step} is not kept: there are {', '.join(map(str, job['history']))}")
+            raise UsageError(
+                f"step {step} is not saved: expected one of {', '.join(map(str, job['history']))}"
+            )
         self.store.change_job(job_id, state="paused", seconds_left=None)
-        self._send(do="back", job=job_id, step=step)
+        self._send(do="rewind", job=job_id, step=step)
 
-    def forget(self, job_id: str) -> None:
-        """Remove a job that has ended from the list."""
+    def remove(self, job_id: str) -> None:
+        """Remove a finished job from the list."""
         state = self.store.job(job_id)["state"]
         if state not in FINISHED:
             raise UsageError(f"this job is {state}: stop it first")
-        self.store.forget_job(job_id)
+        self.store.remove_job(job_id)
 
-    # What the worker says.
+    # Messages from the worker.
 
-    def _came(self, message: Message) -> None:
-        """Note what the worker says. While the disk is full, news is let go, and an end waits for room."""
+    def _receive(self, message: Message) -> None:
+        """Handle a message. While the disk is full, progress is dropped, and the end of a job is retried."""
         active = self.active
         try:
-            self._note(message)
+            self._handle(message)
         except (sqlite3.OperationalError, OSError) as error:
-            if isinstance(error, OSError) and error.errno not in _FULL:
+            if isinstance(error, OSError) and error.errno not in _DISK_FULL:
                 raise
             if "end" in message:
                 self.active = active
-                self._loop.call_later(_NO_ROOM, self._came, message)
+                self._loop.call_later(_DISK_FULL_RETRY, self._receive, message)
 
-    def _note(self, message: Message) -> None:
+    def _handle(self, message: Message) -> None:
         if "ready" in message:
-            self._ready, self._in_vain = True, 0
+            self._ready, self._failed_starts = True, 0
             return
         job_id = message["job"]
         if job_id != self.active:
             return
         if "end" in message:
-            self._end(job_id, message)
+            self._handle_end(job_id, message)
         elif "refused" in message:
             self.store.change_job(job_id, settings=message["settings"], error=message["refused"])
         elif "history" in message:
             self.store.change_job(job_id, history=message["history"])
-        elif "back" in message:
+        elif "rewound" in message:
             preview = self.store.job(job_id)["preview"] + 1
-            self.store.change_job(job_id, step=message["back"], preview=preview, numbers={})
+            self.store.change_job(job_id, step=message["rewound"], preview=preview, numbers={})
         elif "note" in message:
             self.store.change_job(job_id, note=message["note"], step=message["step"], steps=message["steps"])
         elif "step" in message:
             job = self.store.job(job_id)
-            self.store.progress(
+            self.store.record_progress(
                 job_id, message["step"], message["numbers"], steps=message["steps"],
                 seconds_left=message["seconds_left"] if job["state"] == "running" else None,
                 preview=job["preview"] + message["preview"],
                 note=STOPPING if job["note"] == STOPPING else "",
             )  # fmt: skip
 
-    def _end(self, job_id: str, message: Message) -> None:
+    def _handle_end(self, job_id: str, message: Message) -> None:
         self.active = None
-        if message["end"] == "away":
-            if self.store.job(job_id)["state"] == "running":  # it was told to go on at the same moment
+        if message["end"] == "suspended":
+            if self.store.job(job_id)["state"] == "running":  # it was resumed at the same moment
                 self.store.to_front(job_id)
         elif message["end"] == "failed":
             self._finish(job_id, "failed", error=message["error"])
         else:
             if self.store.job(job_id)["kind"] == "fetch":
-                self.store.tell("shelf:", "shelf")
+                self.store.notify("shelf:", "shelf")
             try:
-                with self.store.together():  # or, killed in between, it would be made and kept twice
-                    picture = self.keep(self.store.job(job_id), message["results"])
-                    self._note_end(job_id, message["end"], picture=picture)
+                with self.store.transaction():  # killed in between, it would otherwise be added twice
+                    picture = self.add_results(self.store.job(job_id), message["results"])
+                    self._record_end(job_id, message["end"], picture=picture)
             except OSError as error:
-                if error.errno in _FULL:
+                if error.errno in _DISK_FULL:
                     raise
-                message |= {"end": "failed", "error": f"its picture cannot be kept: {error.strerror}"}
-                self._note_end(job_id, "failed", error=message["error"])
-            self._tidy(job_id)
-        self.pump()
+                message |= {"end": "failed", "error": f"its picture cannot be saved: {error.strerror}"}
+                self._record_end(job_id, "failed", error=message["error"])
+            self._clean_up(job_id)
+        self.start_next()
 
     def _finish(self, job_id: str, state: str, **fields: object) -> None:
-        self._note_end(job_id, state, **fields)
-        self._tidy(job_id)
+        self._record_end(job_id, state, **fields)
+        self._clean_up(job_id)
 
-    def _note_end(self, job_id: str, state: str, **fields: object) -> None:
+    def _record_end(self, job_id: str, state: str, **fields: object) -> None:
         self.store.change_job(job_id, state=state, ended=time.time(), seconds_left=None, note="", **fields)
 
-    def _tidy(self, job_id: str) -> None:
-        self.store.clear_job(job_id)
-        self.store.bound_history()
+    def _clean_up(self, job_id: str) -> None:
+        self.store.clear_job_folder(job_id)
+        self.store.limit_history()
 
-    def _gone(self, process: BaseProcess) -> None:
-        """The worker has ended, and nobody asked it to."""
+    def _worker_exited(self, process: BaseProcess) -> None:
+        """Handle a crash of the worker: retry its job, and start a new worker."""
         if self._closing or process is not self._process:
             return
         process.join(1)
         job_id, self.active, self._pipe = self.active, None, None
-        why = _cause(process.exitcode)
+        cause = _cause(process.exitcode)
         if job_id is not None:
             job = self.store.job(job_id)
-            tries = job["tries"] + 1
-            if not self._ready and job["state"] == "running":  # it is no fault of the job
-                self.store.change_job(job_id, note=f"the worker {why} as it began: trying again")
+            attempts = job["tries"] + 1
+            if not self._ready and job["state"] == "running":  # not the job's fault
+                self.store.change_job(job_id, note=f"the worker {cause} while starting: trying again")
                 self.store.to_front(job_id)
-            elif tries < _TRIES and job["state"] == "running":
-                self.store.change_job(job_id, tries=tries, note=f"the worker {why}: once more")
+            elif attempts < _MAX_ATTEMPTS and job["state"] == "running":
+                self.store.change_job(job_id, tries=attempts, note=f"the worker {cause}: trying again")
                 self.store.to_front(job_id)
             elif job["state"] != "paused":
-                self.store.change_job(job_id, tries=tries)
-                self._finish(job_id, "failed", error=f"the worker {why}, {tries} times: try a smaller size")
+                self.store.change_job(job_id, tries=attempts)
+                self._finish(
+                    job_id, "failed", error=f"the worker {cause} {attempts} times: try a smaller size"
+                )
         if self._ready:
             self._start_worker()
-            self.pump()
-        else:  # it cannot begin at all: not in a loop without rest
-            self._in_vain += 1
-            self._loop.call_later(min(_REST, 2.0**self._in_vain), self._once_more)
+            self.start_next()
+        else:  # it cannot even start: back off
+            self._failed_starts += 1
+            self._loop.call_later(min(_MAX_RESTART_DELAY, 2.0**self._failed_starts), self._restart_worker)
 
-    # The process.
+    # The worker process.
 
-    def _once_more(self) -> None:
+    def _restart_worker(self) -> None:
         if not self._closing:
             self._start_worker()
-            self.pump()
+            self.start_next()
 
     def _start_worker(self) -> None:
         self._ready = False
         context = process_context()
-        ours, theirs = context.Pipe()
-        process = context.Process(target=worker.main, args=(theirs,), name="lanterna-worker", daemon=True)
+        server_end, worker_end = context.Pipe()
+        process = context.Process(target=worker.main, args=(worker_end,), name="lanterna-worker", daemon=True)
         process.start()
-        theirs.close()
-        self._process, self._pipe = process, ours
-        threading.Thread(target=self._listen, args=(ours, process), daemon=True).start()
+        worker_end.close()
+        self._process, self._pipe = process, server_end
+        threading.Thread(target=self._listen, args=(server_end, process), daemon=True).start()
 
     def _listen(self, pipe: Connection, process: BaseProcess) -> None:
         with contextlib.suppress(RuntimeError):  # the event loop is closed
             try:
                 while True:
-                    self._loop.call_soon_threadsafe(self._came, pipe.recv())
+                    self._loop.call_soon_threadsafe(self._receive, pipe.recv())
             except (EOFError, OSError):
-                self._loop.call_soon_threadsafe(self._gone, process)
+                self._loop.call_soon_threadsafe(self._worker_exited, process)
 
     def _send(self, **message: object) -> None:
         if self._pipe is not None:
-            with contextlib.suppress(BrokenPipeError, OSError):  # `_gone` comes next
+            with contextlib.suppress(BrokenPipeError, OSError):  # `_worker_exited` is called next
                 self._pipe.send(message)
 
     def _input_files(self, job: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
-        """The files that a job begins with, by role: where each is, and what a person calls it."""
+        """Return a job's input files by role: each with its path and its name for the user."""
         files: dict[str, list[tuple[str, str]]] = {}
         for note in job["inputs"]:
             picture = self.store.picture(note["picture"])
@@ -311,6 +315,6 @@ class Queue:
 def _cause(exitcode: int | None) -> str:
     if exitcode is not None and exitcode < 0:
         name = signal.Signals(-exitcode).name
-        memory = ", perhaps for want of memory" if name == "SIGKILL" else ""
-        return f"was ended by {name}{memory}"
-    return f"ended with code {exitcode}"
+        memory = ", perhaps because memory ran out" if name == "SIGKILL" else ""
+        return f"was killed by {name}{memory}"
+    return f"exited with code {exitcode}"

@@ -1,4 +1,4 @@
-"""What programs send to the studio's API as JSON, and what it answers: its description is made from these."""
+"""The request and response types of the studio's API; the OpenAPI description is generated from them."""
 
 from __future__ import annotations
 
@@ -10,21 +10,25 @@ from typing_extensions import TypedDict
 
 from lanterna.errors import UsageError
 
-Id = Annotated[str, WithJsonSchema({"type": "string", "pattern": "^[0-9a-f]{32}$"})]  # looked up where used
+Id = Annotated[
+    str, WithJsonSchema({"type": "string", "pattern": "^[0-9a-f]{32}$"})
+]  # the id itself is validated by the routes
 Numbers = dict[str, float]
-Settings = Annotated[dict[str, Any], Field(description="As the kind's schema in /api/techniques says.")]
+Settings = Annotated[
+    dict[str, Any], Field(description="Settings that match the kind's schema in /api/techniques.")
+]
 Title = Annotated[str, AfterValidator(lambda text: " ".join(text.split())[:120])]
 
 
 class Body(BaseModel):
-    """What is sent: these names, of these types, and no others. `model_fields_set` are those that came."""
+    """A request body: only declared fields, strictly typed. `model_fields_set` are those that were sent."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     @model_validator(mode="wrap")
     @classmethod
     def _in_one_line(cls, sent: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:  # noqa: ANN401
-        """Check it. Errors: `UsageError` for another name or type."""
+        """Validate the body. Errors: `UsageError` for an unknown field or a wrong type."""
         try:
             return handler(sent)
         except ValidationError as error:
@@ -32,23 +36,23 @@ class Body(BaseModel):
         names, name = ", ".join(cls.model_fields), ".".join(map(str, first["loc"][:1]))
         expected = first.get("ctx", {}).get("expected", "").replace("'", "").replace(" or ", ", ")
         words = {
-            "model_type": f"an {cls.__name__.lower()} is {{{names}}}",
-            "extra_forbidden": f"there is no {name[:40]!r} here: there is {names}",
+            "model_type": f"expected an {cls.__name__.lower()} as {{{names}}}",
+            "extra_forbidden": f"unknown field {name[:40]!r}: expected {names}",
             "missing": f"{name} is missing: expected {names}",
             "literal_error": f"{name}: expected {expected}, got {str(first['input'])[:40]!r}",
         }
-        raise UsageError(words.get(first["type"], f"{name} is of another type"))
+        raise UsageError(words.get(first["type"], f"{name} has the wrong type"))
 
 
 class Input(Body):
-    """A picture that goes into a job."""
+    """An input picture of a job."""
 
     role: str = "picture"
     picture: Id
 
 
 class NewJob(Body):
-    """A job; with `at` one that begins at a step of its parent, of whose kind it is."""
+    """A new job; with `at`, a branch that starts at that step of its parent, with the parent's kind."""
 
     kind: str = ""
     settings: Settings = {}
@@ -60,7 +64,7 @@ class NewJob(Body):
 
 
 class JobChange(Body):
-    """What is to be otherwise about a job."""
+    """Changes to a job."""
 
     settings: Settings = {}
     state: Literal["paused", "running", "stopped"] = "running"
@@ -70,20 +74,20 @@ class JobChange(Body):
 
 
 class NewName(Body):
-    """What a network is to be called."""
+    """A network's new name."""
 
     name: str
 
 
 class PictureChange(Body):
-    """What is to be otherwise about a picture."""
+    """Changes to a picture."""
 
     starred: bool = False
     title: Title = ""
 
 
 class Attempt(Body):
-    """An answer to an exercise, which is given by its number."""
+    """An answer to the exercise with that number."""
 
     exercise: Annotated[Any, WithJsonSchema({"type": "integer", "minimum": 1})]
     answer: Annotated[Any, WithJsonSchema({"type": ["number", "string"]})]
@@ -91,24 +95,24 @@ class Attempt(Body):
 
 Error = TypedDict("Error", {"error": str})
 Step = TypedDict("Step", {"step": int})
-NumbersThen = TypedDict("NumbersThen", {"step": int, "numbers": Numbers})
+StepNumbers = TypedDict("StepNumbers", {"step": int, "numbers": Numbers})
 Job = TypedDict("Job", {
     "id": Id, "kind": str, "state": Literal["queued", "running", "paused", "stopped", "done", "failed"],
     "title": str, "preset": str | None, "settings": Settings, "inputs": list[Input], "parent": Id | None,
-    "made": float, "ended": float | None, "step": int, "steps": int, "numbers": Numbers, "note": str,
+    "created": float, "ended": float | None, "step": int, "steps": int, "numbers": Numbers, "note": str,
     "seconds_left": float | None, "error": str | None, "picture": Id | None, "preview": int,
     "history": list[Step],
 })  # fmt: skip
 Picture = TypedDict("Picture", {
     "id": Id, "kind": str, "room": str, "title": str, "width": int, "height": int, "bytes": int,
-    "made": float, "media": str, "job": Id | None, "origin": Literal["made", "upload", "example"],
+    "created": float, "media": str, "job": Id | None, "origin": Literal["made", "upload", "example"],
     "starred": bool, "deleted": bool, "also": str | None, "recipe": dict[str, Any] | None,
 })  # fmt: skip
 Role = TypedDict("Role", {
     "role": str, "words": str, "required": bool, "many": bool, "grey": bool, "of": str, "suffix": str,
     "example": str,
 })  # fmt: skip
-Making = TypedDict("Making", {
+TechniqueDescription = TypedDict("TechniqueDescription", {
     "kind": str, "room": str, "title": str, "words": str, "schema": dict[str, Any],
     "presets": dict[str, dict[str, Any]], "thumbnails": dict[str, str], "inputs": list[Role],
     "live": list[str], "plain": list[str], "hidden": list[str],
@@ -116,13 +120,13 @@ Making = TypedDict("Making", {
 Room = TypedDict("Room", {"name": str, "title": str, "own": bool})
 Place = TypedDict("Place", {"label": str, "room": str, "kind": str, "role": str, "suffix": str})
 Techniques = TypedDict("Techniques", {
-    "rooms": list[Room], "places": list[Place], "techniques": list[Making],
+    "rooms": list[Room], "places": list[Place], "techniques": list[TechniqueDescription],
     "glossary": dict[str, str],
 })  # fmt: skip
 Why = TypedDict("Why", {"rather_than": int, "terms": list[int]})
 Digit = TypedDict("Digit", {
     "digit": int, "chances": list[float], "confidence": float, "box": list[float], "row": int, "note": str,
-    "seen": list[int], "why": Why | None,
+    "input": list[int], "why": Why | None,
 })  # fmt: skip
 Reading = TypedDict("Reading", {
     "digits": list[Digit], "text": str, "notes": list[str], "width": int, "height": int,
@@ -144,6 +148,6 @@ Finding = TypedDict("Finding", {
 Outcome = TypedDict("Outcome", {"finding": Finding, "charts": list[dict[str, Any]], "rows": list[list[str]]})
 Reply = TypedDict("Reply", {"right": bool, "words": str})
 Network = TypedDict("Network", {"name": str, "what": str, "source": str, "here": bool, "command": str})
-Named = TypedDict("Named", {"name": str})
+NetworkName = TypedDict("NetworkName", {"name": str})
 Item = TypedDict("Item", {"name": str, "what": str, "licence": str, "bytes": int, "here": bool})
 Example = TypedDict("Example", {"name": str, "title": str, "licence": str, "here": bool})

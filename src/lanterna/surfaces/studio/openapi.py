@@ -1,4 +1,4 @@
-"""The API described for programs: OpenAPI 3.1, made from the routes, their docstrings and their messages."""
+"""The API's description for programs: OpenAPI 3.1, generated from the routes, docstrings and messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lanterna.surfaces.studio.techniques import techniques
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from lanterna.surfaces.studio.routes.requests import Call
+    from lanterna.surfaces.studio.routes.requests import ApiRoute
 
 Schema = dict[str, Any]
 
@@ -22,16 +22,17 @@ _TEXT = {"type": "string"}
 _IN_PATHS = {"id": TypeAdapter(Id).json_schema(), "step": {"type": "integer", "minimum": 0}}
 _FILE = {"schema": {"type": "string", "format": "binary"}}
 _FAILURES = {
-    400: "It is no JSON.", 401: "The token is missing or wrong.", 403: "It comes from another site.",
-    404: "There is no such thing.", 408: "The body did not arrive in time.",
-    409: "The job is not in a state for that.", 413: "The body is too large.",
-    415: "The body is of another type.", 422: "A setting is wrong; the words say which.",
-    500: "The studio has failed.",
+    400: "The body is not a JSON object.", 401: "The token is missing or wrong.",
+    403: "The request comes from another site.",
+    404: "Not found.", 408: "The body did not arrive in time.",
+    409: "The job's state does not allow it.", 413: "The body is too large.",
+    415: "The body has the wrong media type.", 422: "A value is wrong; the error says which.",
+    500: "Internal error.",
 }  # fmt: skip
 
 
-def description(routes: Iterable[Call]) -> Schema:
-    """The whole description, of these routes."""
+def description(routes: Iterable[ApiRoute]) -> Schema:
+    """Return the complete description of these routes."""
     calls, paths = list(routes), dict[str, Schema]()
     types = [(f"{call.name} {part}", kind) for call in calls for part, kind in call.messages.items()]
     schemas, shared = TypeAdapter.json_schemas(
@@ -40,10 +41,10 @@ def description(routes: Iterable[Call]) -> Schema:
     )
     for model in shared["$defs"].values():
         for field in model["properties"].values():
-            field.pop("default", None)  # what does not come leaves all as it was
+            field.pop("default", None)  # an omitted field changes nothing
     shared["$defs"]["NewJob"]["properties"]["kind"]["enum"] = list(techniques())
     failure = {"application/json": {"schema": schemas["error", "validation"]}}
-    failures = {status: {"description": words, "content": failure} for status, words in _FAILURES.items()}
+    failures = {status: {"description": text, "content": failure} for status, text in _FAILURES.items()}
     for call in calls:
         path = re.sub(r":\w+}", "}", call.path)
         query = create_model("Query", **call.query).model_json_schema()
@@ -52,7 +53,7 @@ def description(routes: Iterable[Call]) -> Schema:
             for part in call.messages
         }
         content = found.get("answer", {call.answer: {}} if call.answer else {})
-        success = {"description": "It went well.", "content": content}
+        success = {"description": "Success.", "content": content}
         paths.setdefault(path, {})[call.method.lower()] = operation = {
             "operationId": call.name,
             "summary": (call.endpoint.__doc__ or "").strip().split("\n")[0],

@@ -1,4 +1,4 @@
-"""Pictures that come from people and from jobs: checked, kept as files, and made small."""
+"""Pictures from uploads and from jobs: validated, stored as files, with thumbnails."""
 
 from __future__ import annotations
 
@@ -23,81 +23,81 @@ MEDIA = {
     ".avif": "image/avif",
     ".gif": "image/gif",
 }
-"""What every browser shows; a picture of another format is kept as a PNG."""
+"""The formats that every browser shows; a picture in any other format is stored as a PNG."""
 
 _SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "AVIF": ".avif", "GIF": ".gif"}
-_THUMBNAIL = 512
+_THUMBNAIL_SIDE = 512
 
 Picture = dict[str, Any]
 
 
-def receive(sent: Path, folder: Path, picture_id: str) -> Picture:
-    """Check a file that somebody sent, put it in its place, make it small, and describe it.
+def import_picture(upload: Path, folder: Path, picture_id: str) -> Picture:
+    """Validate an uploaded file, move it into the store, save its thumbnail, and return its fields.
 
-    It is refused from its header where it is no picture or has too many pixels, and decoded once, whole, so
-    that no broken one is kept. Runs in a process of its own. Errors: `UsageError`.
+    A file that is not a picture or has too many pixels is refused by its header. Every picture is fully
+    decoded once, so that no broken one is stored. Runs in a separate process. Errors: `UsageError`.
     """
     from lanterna.images import open_picture, read_recipe, save_picture
     from lanterna.images.decoding import open_image
 
-    with open_image(sent) as file:
-        form = file.format or ""
-    digest = sha256(sent)
-    small = open_picture(sent, longest=_THUMBNAIL)
+    with open_image(upload) as file:
+        file_format = file.format or ""
+    digest = sha256(upload)
+    small = open_picture(upload, longest=_THUMBNAIL_SIDE)
     try:
-        recipe = read_recipe(sent)
+        recipe = read_recipe(upload)
     except UsageError:
         recipe = None
-    suffix = _SUFFIXES.get(form, ".png")
-    place = folder / "pictures" / f"{picture_id}{suffix}"
-    if form not in _SUFFIXES:
-        save_picture(open_picture(sent), place, recipe=recipe)
-        sent.unlink()
+    suffix = _SUFFIXES.get(file_format, ".png")
+    target = folder / "pictures" / f"{picture_id}{suffix}"
+    if file_format not in _SUFFIXES:
+        save_picture(open_picture(upload), target, recipe=recipe)
+        upload.unlink()
     else:
-        sent.replace(place)
-    write_jpeg(small, folder / "thumbnails" / f"{picture_id}.jpg", _THUMBNAIL)
-    width, height = _size(place)
+        upload.replace(target)
+    write_jpeg(small, folder / "thumbnails" / f"{picture_id}.jpg", _THUMBNAIL_SIDE)
+    width, height = _size(target)
     return {
         "kind": recipe.verb if recipe else "",
         "suffix": suffix,
         "width": width,
         "height": height,
-        "bytes": place.stat().st_size,
+        "bytes": target.stat().st_size,
         "sha256": digest,
-        "recipe": describe_recipe(recipe, place.name) if recipe else None,
+        "recipe": describe_recipe(recipe, target.name) if recipe else None,
     }
 
 
-def write_jpeg(picture: Tensor, place: Path, side: int) -> None:
-    """Write a picture as a JPEG of at most `side` pixels along its longer side, whole or not at all."""
+def write_jpeg(picture: Tensor, target: Path, side: int) -> None:
+    """Write a picture atomically as a JPEG of at most `side` pixels along its longer side."""
     from lanterna.images.drawing import as_image
 
     image = as_image(picture)
     image.thumbnail((side, side), reducing_gap=2.0)
-    temporary = place.with_suffix(".new")
+    temporary = target.with_suffix(".new")
     image.save(temporary, "JPEG", quality=88)
-    temporary.replace(place)
+    temporary.replace(target)
 
 
 def file_name(picture: Picture) -> str:
-    """What a picture's file is called where it leaves the studio: by its title, as far as names go."""
+    """Return the name for a picture's file outside the studio: its title, in safe characters."""
     title = picture["title"].removesuffix(picture["suffix"])
-    kept = re.sub(r"[^\w.-]+", "-", title).strip("-.")[:60] or picture["kind"] or "picture"
-    return f"{kept}{picture['suffix']}"
+    stem = re.sub(r"[^\w.-]+", "-", title).strip("-.")[:60] or picture["kind"] or "picture"
+    return f"{stem}{picture['suffix']}"
 
 
-def _size(place: Path) -> tuple[int, int]:
-    """Width and height, the way up that it was taken."""
+def _size(target: Path) -> tuple[int, int]:
+    """Return width and height, with the EXIF orientation applied."""
     from lanterna.images.decoding import open_image
 
-    with open_image(place) as file:
+    with open_image(target) as file:
         width, height = file.size
-        on_its_side = file.getexif().get(274, 1) in (5, 6, 7, 8)
-    return (height, width) if on_its_side else (width, height)
+        rotated = file.getexif().get(274, 1) in (5, 6, 7, 8)
+    return (height, width) if rotated else (width, height)
 
 
 def describe_recipe(recipe: Recipe, name: str) -> Picture:
-    """What a recipe says, for the page: kind of job, settings, command, and the sha256 of what went in."""
+    """Return a recipe for the page: kind of job, settings, command, and the sha256 of each input."""
     from lanterna.techniques.registry import technique_of
     from lanterna.techniques.rerun import command_line
 
@@ -107,66 +107,69 @@ def describe_recipe(recipe: Recipe, name: str) -> Picture:
         "kind": technique.name if technique else None,
         "settings": recipe.settings,
         "command": command_line(recipe, name),
-        "inputs": [{"role": note.role or first, "sha256": note.sha256} for note in recipe.inputs],
+        "inputs": [{"role": entry.role or first, "sha256": entry.sha256} for entry in recipe.inputs],
         "changes": [change.model_dump(mode="json") for change in recipe.changes],
     }
 
 
-def keep(store: Store, room: str, job: Picture, made: list[Picture]) -> str | None:
-    """Take what a job has made from its folder into the gallery. Gives the id of the first picture.
+def add_results(store: Store, room: str, job: Picture, results: list[Picture]) -> str | None:
+    """Move a job's results from its folder into the gallery, and return the id of the first picture.
 
-    It can be called again with the same, where something failed on the way, such as a disk that is full:
-    the id of a picture is noted in `made` before its files are moved.
+    It can be called again with the same results after a failure such as a full disk: each picture's id is
+    stored in `results` before its files are moved.
     """
     first = None
-    for each in made:
-        picture_id = each.setdefault("id", new_id())
-        file = Path(each["file"])
-        place = store.folder / "pictures" / f"{picture_id}{file.suffix}"
-        _move(file, place)
-        _move(Path(each["thumbnail"]), store.thumbnail(picture_id))
+    for result in results:
+        picture_id = result.setdefault("id", new_id())
+        file = Path(result["file"])
+        target = store.folder / "pictures" / f"{picture_id}{file.suffix}"
+        _move_once(file, target)
+        _move_once(Path(result["thumbnail"]), store.thumbnail(picture_id))
         also = None
-        if each["also"]:
-            beside = Path(each["also"])
-            also = beside.suffix
-            _move(beside, place.with_suffix(also))
+        if result["also"]:
+            extra = Path(result["also"])
+            also = extra.suffix
+            _move_once(extra, target.with_suffix(also))
         title = job["title"] or job["preset"] or ""
-        told = " ".join([job["kind"], each["output"], title, _words(each["recipe"]["settings"])])
-        recipe = {**each["recipe"], "sheet": each["sheet"], "preset": job["preset"]}
-        recipe["numbers"] = {**job["numbers"], **each["numbers"]}
-        recipe["words"] = each["words"]
+        search_text = " ".join(
+            [job["kind"], result["output"], title, _setting_words(result["recipe"]["settings"])]
+        )
+        recipe = {**result["recipe"], "sheet": result["sheet"], "preset": job["preset"]}
+        recipe["numbers"] = {**job["numbers"], **result["numbers"]}
+        recipe["words"] = result["words"]
         recipe["inputs"] = [
-            {"role": note["role"], "sha256": store.picture(note["picture"])["sha256"]}
-            for note in job["inputs"]
+            {"role": entry["role"], "sha256": store.picture(entry["picture"])["sha256"]}
+            for entry in job["inputs"]
         ]
         store.add_picture(
             picture_id, origin="made", kind=job["kind"], room=room, title=title, suffix=file.suffix,
-            width=each["width"], height=each["height"], bytes=place.stat().st_size, sha256=each["sha256"],
-            recipe=recipe, also=also, job=job["id"], words=told.lower(),
+            width=result["width"], height=result["height"], bytes=target.stat().st_size,
+            sha256=result["sha256"], recipe=recipe, also=also, job=job["id"], words=search_text.lower(),
         )  # fmt: skip
         first = first or picture_id
     return first
 
 
-def _move(file: Path, place: Path) -> None:
-    """Move a file that may be in its place already. Errors: `FileNotFoundError` where it is in neither."""
-    if file.exists() or not place.exists():
-        file.replace(place)
+def _move_once(file: Path, target: Path) -> None:
+    """Move a file unless that has been done. Errors: `FileNotFoundError` if it is in neither place."""
+    if file.exists() or not target.exists():
+        file.replace(target)
 
 
-def _words(settings: dict[str, Any]) -> str:
-    """The words among settings, by which a picture is found again."""
+def _setting_words(settings: dict[str, Any]) -> str:
+    """Return the words among settings, for the gallery's search."""
     found = [value for value in settings.values() if isinstance(value, str)]
     lists = [value for value in settings.values() if isinstance(value, list)]
-    return " ".join([*found, *(str(one) for each in lists for one in each if isinstance(one, str))])
+    return " ".join([*found, *(item for values in lists for item in values if isinstance(item, str))])
 
 
-def described(store: Store, picture: Picture) -> Picture:
-    """A picture as the API tells it."""
+def picture_as_json(store: Store, picture: Picture) -> Picture:
+    """Return a picture as the API's JSON."""
     shown = {
         name: picture[name]
-        for name in ("id", "kind", "room", "title", "width", "height", "bytes", "made", "job", "origin")
+        for name in ("id", "kind", "room", "title", "width", "height", "bytes", "job", "origin")
     }
+    shown["created"] = picture["made"]
     shown["starred"] = bool(picture["starred"])
     shown["deleted"] = picture["deleted"] is not None
     shown["also"] = picture["also"]
@@ -174,9 +177,9 @@ def described(store: Store, picture: Picture) -> Picture:
     recipe = picture["recipe"]
     if recipe is not None:
         inputs = []
-        for note in recipe["inputs"]:
-            there = store.picture_of_content(note["sha256"])
-            inputs.append({"role": note["role"], "picture": there["id"] if there else None})
+        for entry in recipe["inputs"]:
+            known = store.picture_by_sha256(entry["sha256"])
+            inputs.append({"role": entry["role"], "picture": known["id"] if known else None})
         recipe = {**recipe, "inputs": inputs}
     shown["recipe"] = recipe
     return shown

@@ -1,4 +1,4 @@
-"""The studio's server: puts its parts together, and runs them until Ctrl-C."""
+"""The studio's server: assembles the parts, and runs them until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from lanterna.files import atomic_write, make_private
 from lanterna.settings import own_folders, studio_folder
 from lanterna.surfaces.studio.connections import Connection
 from lanterna.surfaces.studio.guard import Guard
-from lanterna.surfaces.studio.routes import ROUTES, failures
-from lanterna.surfaces.studio.routes.requests import Answer, Call
+from lanterna.surfaces.studio.routes import ROUTES, error_handlers
+from lanterna.surfaces.studio.routes.requests import ApiResponse, ApiRoute
 from lanterna.surfaces.studio.store import Store
 from lanterna.surfaces.studio.studio import Studio
 
@@ -42,13 +42,13 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 PORT = 8765
-_LINK = """<!doctype html>
+_LINK_PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta http-equiv="refresh" content="0; url={0}">
 <title>Lanterna</title>
 <p><a href="{0}">Open the studio</a></p>
 """
-_MEDIA = {
+_MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -64,7 +64,7 @@ _MEDIA = {
 
 
 class Files:
-    """The page's own files: those of the package, found once; nothing else has an address."""
+    """The page's static files: those of the package, listed once; no other file is ever served."""
 
     def __init__(self) -> None:
         root = files("lanterna.surfaces").joinpath("web")
@@ -76,36 +76,36 @@ class Files:
             path = f"{name}{each.name}"
             if each.is_dir():
                 self._walk(each, f"{path}/")
-            elif any(path.endswith(suffix) for suffix in _MEDIA):
+            elif any(path.endswith(suffix) for suffix in _MEDIA_TYPES):
                 self._found[path] = each
 
     def __contains__(self, path: str) -> bool:
         return path in self._found
 
     def read(self, path: str) -> bytes:
-        """The bytes of a file. Errors: `KeyError` where there is none."""
+        """Return the bytes of a file. Errors: `KeyError` if there is none."""
         return self._found[path].read_bytes()
 
     async def answer(self, request: Request) -> Response:
-        """A file, for good where the address has a version."""
+        """Serve a file; with a version in its URL it is cached for good."""
         return self.response(request, request.path_params["path"])
 
     async def page(self, request: Request) -> Response:
-        """The page."""
+        """Serve the page."""
         return self.response(request, "studio/index.html")
 
     def response(self, request: Request, path: str) -> Response:
-        """A file, unless the browser has it already."""
+        """Return a file, or 304 if the browser has it already."""
         content = self.read(path)
         tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-        lasting = "max-age=31536000, immutable" if "v" in request.query_params else "no-cache"
-        headers = {"etag": tag, "cache-control": f"private, {lasting}"}
+        caching = "max-age=31536000, immutable" if "v" in request.query_params else "no-cache"
+        headers = {"etag": tag, "cache-control": f"private, {caching}"}
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
-        return Response(content, 200, headers, _MEDIA[path[path.rindex(".") :]])
+        return Response(content, 200, headers, _MEDIA_TYPES[path[path.rindex(".") :]])
 
     def script_hashes(self) -> list[str]:
-        """The hashes of scripts in the page itself (its import map), for the policy that forbids others."""
+        """Return the hashes of the page's inline scripts (its import map), for the security policy."""
         if "studio/index.html" not in self:
             return []
         page = self.read("studio/index.html")
@@ -114,44 +114,44 @@ class Files:
 
 
 async def openapi(_: Request) -> Response:
-    """This description."""
+    """Return this description."""
 
-    def described() -> dict[str, Any]:
+    def describe() -> dict[str, Any]:
         from lanterna.surfaces.studio.openapi import description
 
         return description(API)
 
-    return Answer(await asyncio.to_thread(described))
+    return ApiResponse(await asyncio.to_thread(describe))
 
 
-API = [*ROUTES, Call("/api/openapi.json", openapi, answer=dict[str, Any])]
+API = [*ROUTES, ApiRoute("/api/openapi.json", openapi, answer=dict[str, Any])]
 
 
 def application(studio: Studio, web: Files) -> Starlette:
-    """The routes, without their guard."""
+    """Return the app without its guard."""
     app = Starlette(
         routes=[Route("/", web.page), Route("/web/{path:path}", web.answer), *API],
         exception_handlers={
-            LanternaError: failures.failed,
-            KeyError: failures.not_there,
-            HTTPException: failures.refused,
-            Exception: failures.unexpected,
+            LanternaError: error_handlers.lanterna_error,
+            KeyError: error_handlers.not_found,
+            HTTPException: error_handlers.http_error,
+            Exception: error_handlers.internal_error,
         },
-        lifespan=studio.opened,
+        lifespan=studio.lifespan,
     )
     app.state.studio = studio
     return app
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, whose event streams end when it is to end."""
+    """A uvicorn server that ends its event streams when it stops."""
 
     def __init__(self, config: uvicorn.Config, studio: Studio) -> None:
         super().__init__(config)
         self.studio = studio
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop, because of Ctrl-C or a signal of the system."""
+        """Stop on Ctrl-C or another signal."""
         self.studio.close_streams()
         super().handle_exit(sig, frame)
 
@@ -164,23 +164,23 @@ def serve(
     browser: Callable[[], object] | None = None,
     opened: Callable[[str], object] = print,
 ) -> None:
-    """Run the studio until Ctrl-C. Once it can be reached, `opened` is told its address, token and all, and
-    `browser` shows it.
+    """Run the studio until Ctrl-C. Once it accepts connections, call `opened` with its URL, token included,
+    then `browser`.
 
-    While it runs the address is also in `address_file()`, for other programs, and in a page beside it for the
-    browser. Only this user can read them; a command line, such as the browser's, can be read by everybody.
-    Errors: `UsageError` where the port is taken, the address is none of this machine, another studio is open
-    on the same folder, or what is allowed is no origin.
+    While it runs the URL is also in `address_file()`, for other programs, and in an HTML file next to it for
+    the browser. Only this user can read them, whereas every user can read the browser's command line.
+    Errors: `UsageError` if the port is taken, the address does not belong to this machine, another studio is
+    open on the same folder, or an allowed site is not an origin.
     """
-    place = studio_folder()
+    folder = studio_folder()
     origins = [_origin(each) for each in allow]
-    for folder in own_folders():
-        make_private(folder)
-    Store(place).close()  # told before anything is opened
-    listening = _socket(host or "127.0.0.1", port)
+    for own in own_folders():
+        make_private(own)
+    Store(folder).close()  # refuses a second studio before anything is opened
+    listening = _listening_socket(host or "127.0.0.1", port)
     port = listening.getsockname()[1]
     token = secrets.token_urlsafe(24)
-    studio, web = Studio(place), Files()
+    studio, web = Studio(folder), Files()
     guard = Guard(
         application(studio, web), port=port, token=token, host=host, allowed=origins,
         script_hashes=web.script_hashes(),
@@ -189,21 +189,21 @@ def serve(
         guard, loop="asyncio", http=Connection, ws="none", lifespan="on", log_config=None, access_log=False,
         server_header=False, proxy_headers=False, timeout_graceful_shutdown=3, timeout_keep_alive=30,
     )  # fmt: skip
-    address = f"http://{_reached_at(host)}:{port}/?token={token}"
+    address = f"http://{_url_host(host)}:{port}/?token={token}"
     server = _Server(config, studio)
 
     def begin() -> None:
-        _write_down(address)
+        _write_address(address)
         opened(address)
         if browser is not None:
             browser()
 
     async def run() -> None:
-        telling = asyncio.create_task(_when_started(server, begin))
+        announcing = asyncio.create_task(_when_started(server, begin))
         await server.serve([listening])
-        telling.cancel()
+        announcing.cancel()
 
-    # uvicorn ends well on these, and then raises SIGTERM for whoever was there before it.
+    # uvicorn shuts down on these signals, and then raises SIGTERM again for the previous handler.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         signal.signal(signal.SIGHUP, server.handle_exit)  # its terminal is closed
@@ -214,23 +214,24 @@ def serve(
         address_file().unlink(missing_ok=True)
         _link_file().unlink(missing_ok=True)
     if not server.started:
-        raise LanternaError("the studio could not start: the lines above say why")
+        raise LanternaError("the studio could not start: see the lines above")
 
 
-def _write_down(address: str) -> None:
-    """Write the address where other programs of this user and the browser find it."""
-    for place, text in ((address_file(), f"{address}\n"), (_link_file(), _LINK.format(html.escape(address)))):
-        with atomic_write(place) as file:
+def _write_address(address: str) -> None:
+    """Write the URL to the files for other programs of this user and for the browser."""
+    link = _LINK_PAGE.format(html.escape(address))
+    for path, text in ((address_file(), f"{address}\n"), (_link_file(), link)):
+        with atomic_write(path) as file:
             file.write_text(text, encoding="ascii")
 
 
 def address_file() -> Path:
-    """Where the address of the studio that is open is written, for other programs of this user."""
+    """Return the file with the open studio's URL, for other programs of this user."""
     return studio_folder() / "address.txt"
 
 
 def open_browser(umask: int = -1) -> None:
-    """Show the studio that is open in the browser, which goes on by itself, with its usual umask."""
+    """Show the open studio in the browser, a detached process with the given umask."""
     code = "import sys, webbrowser; webbrowser.open(sys.argv[1])"
     subprocess.Popen([sys.executable, "-Ic", code, _link_file().absolute().as_uri()], umask=umask)
 
@@ -240,7 +241,7 @@ def _link_file() -> Path:
 
 
 def open_address() -> str | None:
-    """The address of the studio that is open on this folder, or None where there is none."""
+    """Return the URL of the studio that is open on this folder, or None."""
     try:
         Store(studio_folder()).close()
     except UsageError:
@@ -249,19 +250,19 @@ def open_address() -> str | None:
     return None
 
 
-def _reached_at(host: str | None) -> str:
-    """The name by which a browser reaches what listens at `host`."""
+def _url_host(host: str | None) -> str:
+    """Return the host name for the URL of a server that listens at `host`."""
     if host in ("0.0.0.0", "::"):
-        with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
-            asking.connect(("192.0.2.1", 9))  # sends nothing; the system says which way it would go
-            return str(asking.getsockname()[0])
+        with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect(("192.0.2.1", 9))  # sends nothing: only asks the system for its outgoing address
+            return str(probe.getsockname()[0])
         host = None
-    shown = host or "127.0.0.1"
-    return f"[{shown}]" if ":" in shown else shown
+    name = host or "127.0.0.1"
+    return f"[{name}]" if ":" in name else name
 
 
 def _origin(text: str) -> str:
-    """A site by its origin, as browsers send it. Errors: `UsageError`."""
+    """Validate a site's origin, as browsers send it. Errors: `UsageError`."""
     parts = urlsplit(text)
     if parts.scheme in ("http", "https") and parts.netloc and text == f"{parts.scheme}://{parts.netloc}":
         return text.lower()
@@ -274,22 +275,22 @@ async def _when_started(server: uvicorn.Server, then: Callable[[], object]) -> N
     await asyncio.to_thread(then)
 
 
-def _socket(host: str, port: int | None) -> socket.socket:
-    """A listening socket: at the port asked for, or the usual one, or any where that is taken."""
+def _listening_socket(host: str, port: int | None) -> socket.socket:
+    """Return a listening socket: at the given port, or the default one, or any free one if that is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for wanted in [port] if port is not None else [PORT, 0]:
-        made = socket.socket(family, socket.SOCK_STREAM)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    for candidate in [port] if port is not None else [PORT, 0]:
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            made.bind((host, wanted))
-        except (OSError, OverflowError, ValueError) as error:  # taken; no port; no name
-            made.close()
+            listener.bind((host, candidate))
+        except (OSError, OverflowError, ValueError) as error:  # port taken; no such port; no such host
+            listener.close()
             reason = getattr(error, "strerror", None) or str(error)
-            if port is None and wanted:
+            if port is None and candidate:
                 continue
             raise UsageError(
-                f"the studio cannot listen at {host}:{wanted} ({reason}): --port gives another"
+                f"the studio cannot listen at {host}:{candidate} ({reason}): choose another --port"
             ) from error
-        made.listen(128)
-        return made
+        listener.listen(128)
+        return listener
     raise AssertionError

@@ -1,7 +1,7 @@
-"""What the studio keeps: jobs, pictures and what has changed, in one SQLite file; picture files beside it.
+"""The studio's storage: jobs, pictures and change events in one SQLite file, with the picture files.
 
-Everything is written before anybody is told of it, so that a killed server loses nothing. The store is used
-from the event loop's thread alone.
+Every change is committed before listeners are notified, so that a killed server loses nothing. Only the event
+loop's thread uses the store.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from lanterna.documents import repair_document
 from lanterna.errors import LanternaError, UsageError
 from lanterna.renamed import current_recipe, current_settings
-from lanterna.surfaces.studio.history import bounded
+from lanterna.surfaces.studio.history import over_limit
 
 if TYPE_CHECKING:
     import asyncio
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ID = re.compile(r"[0-9a-f]{32}")
-_KEPT_EVENTS = 2000
-_FINISHED_SHOWN = 50
+_MAX_EVENTS = 2000
+_MAX_FINISHED = 50
 
-# One script for each version; a store of an older version runs those that it has not had.
+# One script per version; an older store runs the ones that are missing.
 _MIGRATIONS = (
     """
     CREATE TABLE jobs (
@@ -60,22 +60,22 @@ _JSON = {"history", "settings", "begun_with", "inputs", "numbers", "recipe", "al
 
 
 def new_id() -> str:
-    """A name that cannot be guessed, 128 bits in hexadecimal."""
+    """Return an unguessable id: 128 bits in hexadecimal."""
     return secrets.token_hex(16)
 
 
 def checked_id(text: object) -> str:
-    """The text, if it is an id: nothing else ever becomes part of a path. Errors: `KeyError`."""
+    """Return the text if it is an id: nothing else may become part of a path. Errors: `KeyError`."""
     if not isinstance(text, str) or not ID.fullmatch(text):
         raise KeyError(text)
     return text
 
 
 class Store:
-    """The studio's folder. One studio at a time: it is locked as long as the store is open.
+    """The studio's folder, which is locked as long as the store is open: one studio at a time.
 
-    `listeners` are set whenever something has changed. Errors: `UsageError` where another studio is open,
-    `LanternaError` where a newer Lanterna has written the file.
+    `listeners` are set whenever something changes. Errors: `UsageError` if another studio is open,
+    `LanternaError` if a newer Lanterna has written the file.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -85,99 +85,99 @@ class Store:
             (folder / name).mkdir(parents=True, exist_ok=True)
         self._lock = sqlite3.connect(folder / "open.sqlite", timeout=0, isolation_level=None)
         try:
-            self._lock.execute("BEGIN EXCLUSIVE")  # ends with this process, however it ends
+            self._lock.execute("BEGIN EXCLUSIVE")  # released with this process, however it ends
         except sqlite3.OperationalError as error:
             raise UsageError(
                 f"another studio is open on {folder}: use its page, or set LANTERNA_HOME to another folder"
             ) from error
-        for left in (folder / "incoming").iterdir():
-            if ID.fullmatch(left.name) and left.is_file():
-                left.unlink()
+        for leftover in (folder / "incoming").iterdir():
+            if ID.fullmatch(leftover.name) and leftover.is_file():
+                leftover.unlink()
         self._db = sqlite3.connect(folder / "studio.sqlite", isolation_level=None)
         self._db.row_factory = sqlite3.Row
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._migrate()
-        self._sweep()
-        self.last = int(self._one("SELECT coalesce(max(number), 0) FROM events")[0])
-        self.last = max(self.last, self._fact("last"))
+        self._remove_orphans()
+        self.last_event = int(self._one("SELECT coalesce(max(number), 0) FROM events")[0])
+        self.last_event = max(self.last_event, self._fact("last"))
 
     def close(self) -> None:
-        """Let another studio open the folder."""
-        self._set_fact("last", self.last)
+        """Close the database and unlock the folder."""
+        self._set_fact("last", self.last_event)
         self._db.close()
         self._lock.close()
 
-    # Pictures as files.
+    # Files.
 
     def file(self, picture: Mapping[str, Any]) -> Path:
-        """Where a picture is."""
+        """Return the path of a picture."""
         return self.folder / "pictures" / f"{checked_id(picture['id'])}{picture['suffix']}"
 
     def thumbnail(self, picture_id: str) -> Path:
-        """Where a picture's thumbnail is."""
+        """Return the path of a picture's thumbnail."""
         return self.folder / "thumbnails" / f"{checked_id(picture_id)}.jpg"
 
     def job_folder(self, job_id: str) -> Path:
-        """Where a job keeps its checkpoint and its preview."""
+        """Return the folder of a job's checkpoint and preview."""
         return self.folder / "jobs" / checked_id(job_id)
 
     def incoming(self) -> Path:
-        """A new file for what is being sent."""
+        """Return a new path for an upload."""
         return self.folder / "incoming" / new_id()
 
     # Jobs.
 
     def add_job(self, job_id: str | None = None, **fields: object) -> str:
-        """Put a job at the end of the queue, and give its id."""
+        """Append a job to the queue, and return its id."""
         job_id = job_id or new_id()
         last = self._one("SELECT coalesce(max(place), 0) FROM jobs")[0]
         self._insert(
             "jobs", {"id": job_id, "state": "queued", "place": last + 1, "made": time.time(), **fields}
         )
-        self._changed(f"job:{job_id}", "job")
+        self._record_change(f"job:{job_id}", "job")
         return job_id
 
     def job(self, job_id: str) -> dict[str, Any]:
-        """One job, all of it. Errors: `KeyError` where there is none."""
+        """Return a job with all its fields. Errors: `KeyError` if there is none."""
         return self._row("SELECT * FROM jobs WHERE id = ?", job_id)
 
     def jobs(self) -> list[dict[str, Any]]:
-        """Jobs that wait or run, in order, then the last that have ended, newest first."""
+        """Return the waiting and running jobs in order, then the latest finished ones, newest first."""
         waiting = self._rows(
             "SELECT * FROM jobs WHERE state IN ('running', 'paused', 'queued') "
             "ORDER BY state != 'running', place"
         )
         ended = self._rows(
             "SELECT * FROM jobs WHERE state IN ('done', 'stopped', 'failed') ORDER BY ended DESC LIMIT ?",
-            _FINISHED_SHOWN,
+            _MAX_FINISHED,
         )
         return waiting + ended
 
     def next_job(self) -> dict[str, Any] | None:
-        """The first job that waits."""
+        """Return the first waiting job, or None."""
         found = self._rows("SELECT * FROM jobs WHERE state = 'queued' ORDER BY place LIMIT 1")
         return found[0] if found else None
 
     def interrupted(self) -> list[str]:
-        """The jobs that were running when the studio ended."""
+        """Return the ids of the jobs that were running when the studio ended."""
         return [row["id"] for row in self._rows("SELECT id FROM jobs WHERE state = 'running' ORDER BY place")]
 
     def change_job(self, job_id: str, **fields: object) -> None:
-        """Change a job, and tell."""
+        """Update a job, and notify listeners."""
         self._update("jobs", job_id, fields)
-        self._changed(f"job:{job_id}", "job")
+        self._record_change(f"job:{job_id}", "job")
 
-    def progress(self, job_id: str, step: int, numbers: Mapping[str, float], **fields: object) -> None:
-        """Note how far a job has come."""
-        with self.together():
+    def record_progress(self, job_id: str, step: int, numbers: Mapping[str, float], **fields: object) -> None:
+        """Record a job's progress."""
+        with self.transaction():
             self._db.execute(
                 "INSERT OR REPLACE INTO numbers VALUES (?, ?, ?)", (job_id, step, json.dumps(numbers))
             )
             self.change_job(job_id, step=step, numbers=numbers, **fields)
 
     def numbers(self, job_id: str, after: int) -> list[dict[str, Any]]:
-        """The numbers that a job has told so far, in order of its steps."""
+        """Return the numbers that a job has reported after a step, in order."""
         return self._rows(
             "SELECT step, numbers FROM numbers WHERE job = ? AND step > ? ORDER BY step LIMIT 20000",
             job_id,
@@ -185,7 +185,7 @@ class Store:
         )
 
     def move(self, job_id: str, before: str | None) -> None:
-        """Put a waiting job before another, or at the end. Errors: `KeyError` where there is no such job."""
+        """Move a waiting job before another, or to the end. Errors: `KeyError` if there is no such job."""
         queue = self._rows("SELECT id, place FROM jobs WHERE state = 'queued' ORDER BY place")
         places = {row["id"]: row["place"] for row in queue if row["id"] != job_id}
         if before is None:
@@ -196,49 +196,49 @@ class Store:
         self.change_job(job_id, place=place)
 
     def to_front(self, job_id: str) -> None:
-        """Let a job be the next."""
+        """Make a job the next one to run."""
         first = self._one("SELECT coalesce(min(place), 0) FROM jobs")[0]
         self.change_job(job_id, place=first - 1, state="queued", seconds_left=None)
 
-    def forget_job(self, job_id: str) -> None:
-        """Remove a job that has ended; the pictures that it made stay."""
-        with self.together():
+    def remove_job(self, job_id: str) -> None:
+        """Remove a finished job; its pictures stay."""
+        with self.transaction():
             self._db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
             self._db.execute("DELETE FROM numbers WHERE job = ?", (job_id,))
-            self._changed(f"job:{job_id}", "job")
+            self._record_change(f"job:{job_id}", "job")
         shutil.rmtree(self.job_folder(job_id), ignore_errors=True)
 
-    def clear_job(self, job_id: str) -> None:
-        """Remove what a job kept while it ran, but for the steps to go back to."""
+    def clear_job_folder(self, job_id: str) -> None:
+        """Delete a job's working files, except its saved steps."""
         for each in self.job_folder(job_id).glob("*"):
             if each.is_dir() and each.name != "history":
                 shutil.rmtree(each, ignore_errors=True)
             elif each.is_file():
                 each.unlink(missing_ok=True)
 
-    def bound_history(self) -> None:
-        """Let the oldest jobs' steps go where all of them are too much for the disk."""
+    def limit_history(self) -> None:
+        """Delete the oldest jobs' saved steps if the total exceeds the disk limit."""
         ended = self._rows(
             "SELECT id FROM jobs WHERE history != '[]' AND ended IS NOT NULL ORDER BY ended DESC"
         )
-        for folder in bounded(self.job_folder(row["id"]) for row in ended):
+        for folder in over_limit(self.job_folder(row["id"]) for row in ended):
             shutil.rmtree(folder, ignore_errors=True)
             self.change_job(folder.name, history=[])
 
     # Pictures.
 
     def add_picture(self, picture_id: str, **fields: object) -> None:
-        """Note a picture whose file is in its place already, and tell if it belongs to the gallery."""
+        """Add a picture whose file is in place already; notify listeners if it belongs to the gallery."""
         self._insert("pictures", {"id": picture_id, "made": time.time(), **fields})
         if fields["origin"] == "made":
-            self._changed(f"picture:{picture_id}", "gallery")
+            self._record_change(f"picture:{picture_id}", "gallery")
 
     def picture(self, picture_id: str) -> dict[str, Any]:
-        """One picture. Errors: `KeyError` where there is none."""
+        """Return a picture with all its fields. Errors: `KeyError` if there is none."""
         return self._row("SELECT * FROM pictures WHERE id = ?", picture_id)
 
-    def picture_of_content(self, sha256: str) -> dict[str, Any] | None:
-        """The newest picture whose file has that sha256."""
+    def picture_by_sha256(self, sha256: str) -> dict[str, Any] | None:
+        """Return the newest picture whose file has that sha256, or None."""
         found = self._rows(
             "SELECT * FROM pictures WHERE sha256 = ? AND deleted IS NULL ORDER BY made DESC LIMIT 1", sha256
         )
@@ -253,79 +253,79 @@ class Store:
         before: str | None = None,
         limit: int = 60,
     ) -> list[dict[str, Any]]:
-        """What was made, newest first: with all the words, of one room, with stars, older than `before`."""
-        wanted = ["origin = 'made'", "deleted IS NULL"]
+        """Return results, newest first: with all the words, of a room, starred, older than `before`."""
+        conditions = ["origin = 'made'", "deleted IS NULL"]
         values: list[object] = []
         for word in words.lower().split()[:12]:
-            wanted.append("instr(words, ?) > 0")
+            conditions.append("instr(words, ?) > 0")
             values.append(word)
         if room:
-            wanted.append("room = ?")
+            conditions.append("room = ?")
             values.append(room)
         if starred:
-            wanted.append("starred")
+            conditions.append("starred")
         if before:
             older = self.picture(before)
-            wanted.append("(made, id) < (?, ?)")
+            conditions.append("(made, id) < (?, ?)")
             values += [older["made"], older["id"]]
         return self._rows(
-            f"SELECT * FROM pictures WHERE {' AND '.join(wanted)} ORDER BY made DESC, id DESC LIMIT ?",
+            f"SELECT * FROM pictures WHERE {' AND '.join(conditions)} ORDER BY made DESC, id DESC LIMIT ?",
             *values,
             limit,
         )
 
     def change_picture(self, picture_id: str, **fields: object) -> None:
-        """Change a picture of the gallery, and tell."""
+        """Update a picture of the gallery, and notify listeners."""
         self._update("pictures", picture_id, fields)
-        self._changed(f"picture:{picture_id}", "gallery")
+        self._record_change(f"picture:{picture_id}", "gallery")
 
-    def forget_deleted(self, older_than: float) -> None:
-        """Remove pictures for good that were deleted before that time."""
+    def purge_deleted(self, older_than: float) -> None:
+        """Remove for good the pictures that were deleted before that time."""
         for picture in self._rows("SELECT * FROM pictures WHERE deleted < ?", older_than):
             self._db.execute("DELETE FROM pictures WHERE id = ?", (picture["id"],))
             self.remove_files(picture["id"])
 
     def remove_files(self, picture_id: str) -> None:
-        """Remove a picture's files and its thumbnail, whole or in the making."""
+        """Remove a picture's files and its thumbnail, complete or half-written."""
         for name in ("pictures", "thumbnails"):
             for file in (self.folder / name).glob(f"*{checked_id(picture_id)}.*"):
                 file.unlink(missing_ok=True)
 
-    # What has changed.
+    # Change events.
 
     def changes(self, after: int) -> list[tuple[int, str, str]] | None:
-        """Things that changed after an event, as (number, event, thing), each once; None where it is too old.
+        """Return the changes after an event as (number, event, thing), or None if that event is too old.
 
-        One row is kept for each thing, the number of its last change: who was away is told the state of
-        today, and not every step on the way.
+        Only the last change of each thing is stored: a client that was away gets the current state, not the
+        steps that led to it.
         """
-        if after > self.last or after < self._fact("floor"):
+        if after > self.last_event or after < self._fact("floor"):
             return None
         rows = self._rows("SELECT number, event, thing FROM events WHERE number > ? ORDER BY number", after)
         return [(row["number"], row["event"], row["thing"]) for row in rows]
 
-    def tell(self, thing: str, event: str) -> None:
-        """Tell that something has changed that is not kept here."""
-        self._changed(thing, event)
+    def notify(self, thing: str, event: str) -> None:
+        """Notify listeners of a change to something outside this store."""
+        self._record_change(thing, event)
 
-    def _changed(self, thing: str, event: str) -> None:
-        self.last += 1
-        self._db.execute("INSERT OR REPLACE INTO events VALUES (?, ?, ?)", (thing, self.last, event))
-        if self.last % 100 == 0:
+    def _record_change(self, thing: str, event: str) -> None:
+        self.last_event += 1
+        self._db.execute("INSERT OR REPLACE INTO events VALUES (?, ?, ?)", (thing, self.last_event, event))
+        if self.last_event % 100 == 0:
             self._prune()
         for listener in self.listeners:
             listener.set()
 
     def _prune(self) -> None:
-        oldest = self._rows("SELECT number FROM events ORDER BY number DESC LIMIT 1 OFFSET ?", _KEPT_EVENTS)
+        oldest = self._rows("SELECT number FROM events ORDER BY number DESC LIMIT 1 OFFSET ?", _MAX_EVENTS)
         if oldest:
             self._db.execute("DELETE FROM events WHERE number <= ?", (oldest[0]["number"],))
             self._set_fact("floor", oldest[0]["number"])
 
-    def _sweep(self) -> None:
-        """Remove what nobody knows of: a studio that was killed left it between a file and its row.
+    def _remove_orphans(self) -> None:
+        """Delete files without a database row, left when a studio was killed between writing the two.
 
-        Only what has a name as we give them: anything else that lies here is somebody's.
+        Only files that are named as the studio names them: any other file belongs to somebody else.
         """
         pictures = {row["id"] for row in self._rows("SELECT id FROM pictures")}
         for name in ("pictures", "thumbnails"):
@@ -342,8 +342,8 @@ class Store:
                 continue
             if folder.name not in jobs:
                 shutil.rmtree(folder, ignore_errors=True)
-            for left in (folder / "history").glob(".*"):
-                left.unlink(missing_ok=True)
+            for leftover in (folder / "history").glob(".*"):
+                leftover.unlink(missing_ok=True)
 
     # SQL.
 
@@ -368,39 +368,41 @@ class Store:
         return row
 
     def _rows(self, query: str, *values: object) -> list[dict[str, Any]]:
-        return [_read(row) for row in self._db.execute(query, values)]
+        return [_decode_row(row) for row in self._db.execute(query, values)]
 
     def _row(self, query: str, key: str) -> dict[str, Any]:
         row = self._db.execute(query, (key,)).fetchone()
         if row is None:
             raise KeyError(key)
-        return _read(row)
+        return _decode_row(row)
 
     def _insert(self, table: str, fields: Mapping[str, Any]) -> None:
         marks = ", ".join("?" * len(fields))
         query = f"INSERT INTO {table} ({', '.join(fields)}) VALUES ({marks})"
-        self._db.execute(query, _written(fields))
+        self._db.execute(query, _encode_fields(fields))
 
     def _update(self, table: str, key: str, fields: Mapping[str, Any]) -> None:
         assignments = ", ".join(f"{name} = ?" for name in fields)
-        done = self._db.execute(f"UPDATE {table} SET {assignments} WHERE id = ?", [*_written(fields), key])
+        done = self._db.execute(
+            f"UPDATE {table} SET {assignments} WHERE id = ?", [*_encode_fields(fields), key]
+        )
         if done.rowcount == 0:
             raise KeyError(key)
 
     @contextlib.contextmanager
-    def together(self) -> Iterator[None]:
-        """All that is changed in the block is, or nothing."""
+    def transaction(self) -> Iterator[None]:
+        """Commit all changes of the block, or none."""
         self._db.execute("BEGIN")
         try:
             yield
             self._db.execute("COMMIT")
         except BaseException:
-            if self._db.in_transaction:  # SQLite has perhaps gone back by itself, as on a full disk
+            if self._db.in_transaction:  # SQLite may have rolled back already, as on a full disk
                 self._db.execute("ROLLBACK")
             raise
 
 
-def _read(row: sqlite3.Row) -> dict[str, Any]:
+def _decode_row(row: sqlite3.Row) -> dict[str, Any]:
     fields = {
         name: repair_document(json.loads(row[name])) if name in _JSON and row[name] is not None else row[name]
         for name in row.keys()  # noqa: SIM118  (a Row iterates over its values)
@@ -413,7 +415,7 @@ def _read(row: sqlite3.Row) -> dict[str, Any]:
     return fields
 
 
-def _written(fields: Mapping[str, Any]) -> list[Any]:
+def _encode_fields(fields: Mapping[str, Any]) -> list[Any]:
     return [
         json.dumps(value) if name in _JSON and value is not None else value for name, value in fields.items()
     ]

@@ -1,4 +1,4 @@
-"""All that belongs to one running studio: its store, its queue and its reader."""
+"""The parts of one running studio: the store, the queue, and the processes next to them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
-from lanterna.surfaces.studio.apart import Apart
+from lanterna.surfaces.studio.interactive import InteractiveProcess
+from lanterna.surfaces.studio.isolated import IsolatedProcess
 from lanterna.surfaces.studio.jobs import Queue
-from lanterna.surfaces.studio.pictures import keep
-from lanterna.surfaces.studio.reader import Reader
+from lanterna.surfaces.studio.pictures import add_results
 from lanterna.surfaces.studio.store import Store
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
     from starlette.applications import Starlette
 
-DECODING = 60.0
-"""Seconds that a picture may take that somebody sends."""
+DECODING_SECONDS = 60.0
+"""The time limit for decoding an uploaded picture."""
 _WEEK = 7 * 86_400.0
 
 
 class Studio:
-    """All that belongs to one running studio. It opens with the event loop."""
+    """The parts of one running studio. They are created when the event loop starts."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -34,44 +34,44 @@ class Studio:
         self.closing_listeners: set[asyncio.Event] = set()
         self.store: Store
         self.queue: Queue
-        self.reader: Reader
+        self.interactive: InteractiveProcess
         self.decoding: asyncio.Semaphore
-        self.decoder: Apart
+        self.decoder: IsolatedProcess
 
     @contextlib.asynccontextmanager
-    async def opened(self, _: Starlette) -> AsyncIterator[None]:
-        """Open the store, go on with the jobs in it, and end both well."""
+    async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        """Open the store and resume its jobs; on exit, close everything cleanly."""
         self.store = Store(self.folder)
-        self.store.forget_deleted(time.time() - _WEEK)
+        self.store.purge_deleted(time.time() - _WEEK)
         self.decoding = asyncio.Semaphore(1)
-        self.queue = Queue(self.store, self._keep)
-        self.reader = Reader()
-        self.decoder = Apart(DECODING)
+        self.queue = Queue(self.store, self._add_results)
+        self.interactive = InteractiveProcess()
+        self.decoder = IsolatedProcess(DECODING_SECONDS)
         self.queue.open()
         try:
             yield
         finally:
-            self.reader.close()
+            self.interactive.close()
             self.decoder.close()
             await self.queue.close()
             self.store.close()
 
     def warm_up(self) -> None:
-        """Start the processes that compute, as somebody listens: a page. Until then, or until there is
-        work for them, a studio costs neither their time nor their memory.
+        """Start the compute processes because a page has connected. Until then, or until there is work for
+        them, a studio uses neither their time nor their memory.
         """
         if not self._warm:
             self._warm = True
             self.queue.warm_up()
-            self.reader.warm_up()
+            self.interactive.warm_up()
 
     def close_streams(self) -> None:
-        """Let the event streams end, so that the server can."""
+        """End the event streams, so that the server can stop."""
         self.closing = True
         for listener in self.closing_listeners:
             listener.set()
 
-    def _keep(self, job: dict[str, Any], made: list[dict[str, Any]]) -> str | None:
+    def _add_results(self, job: dict[str, Any], results: list[dict[str, Any]]) -> str | None:
         from lanterna.surfaces.studio.techniques import technique_named
 
-        return keep(self.store, technique_named(job["kind"]).room, job, made)
+        return add_results(self.store, technique_named(job["kind"]).room, job, results)

@@ -1,4 +1,4 @@
-"""What the studio can do: every technique there is, and fetching what the shelf does not have yet."""
+"""The studio's techniques: every registered one, and fetching items that the shelf lacks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Fetch(Settings):
-    """Fetch something to the shelf."""
+    """Fetch an item to the shelf."""
 
     verb: ClassVar[str] = "fetch"
 
@@ -32,7 +32,7 @@ class Fetch(Settings):
 
 def _on_the_shelf(settings: Fetch, _: Mapping[str, int]) -> Fetch:
     if settings.item not in shelf.ITEMS:
-        raise UsageError(f"the shelf has no {settings.item[:60]!r}: it has {', '.join(shelf.ITEMS)}")
+        raise UsageError(f"the shelf has no {settings.item[:60]!r}: expected one of {', '.join(shelf.ITEMS)}")
     return settings
 
 
@@ -43,28 +43,28 @@ def _fetch(job: Job) -> Work:
 
 @cache
 def techniques() -> dict[str, Technique]:
-    """Every technique by its name that makes something to look at."""
+    """Return every technique with an output to look at, by name."""
     fetch = Technique(
         name="fetch", title="Fetch", help="Fetch data or weights to the shelf.", room="shelf",
         settings=Fetch, run=_fetch, check=_on_the_shelf,
     )  # fmt: skip
-    found = {name: each for name, each in registry.all_techniques().items() if each.outputs}
-    return {**found, fetch.name: fetch}
+    visible = {name: each for name, each in registry.all_techniques().items() if each.outputs}
+    return {**visible, fetch.name: fetch}
 
 
 def technique_named(name: str) -> Technique:
-    """A technique by its name. Errors: `UsageError` where there is none."""
+    """Return a technique by its name. Errors: `UsageError` if there is none."""
     if name not in techniques():
         if name in registry.broken():
             raise UsageError(registry.broken()[name])
-        raise UsageError(f"there is no kind of job {name[:40]!r}: there are {', '.join(techniques())}")
+        raise UsageError(f"there is no kind of job {name[:40]!r}: expected one of {', '.join(techniques())}")
     return techniques()[name]
 
 
 def checked(
     technique: Technique, preset: str | None, given: Mapping[str, Any], inputs: list[dict[str, str]]
 ) -> Settings:
-    """The settings of a job, as the command line checks them, with networks known here and no others.
+    """Return a job's settings, validated as on the command line, with networks known here and no others.
 
     Errors: `UsageError`, in one line.
     """
@@ -78,10 +78,12 @@ def checked(
 
 
 def check_network(name: str) -> None:
-    """Refuse a network that is none of the names that are known here: one may be a path, or run code.
+    """Refuse a network whose name is unknown here: it could be a path, or run code.
 
     Errors: `UsageError`.
     """
     known = network_names()
     if name not in known and name not in ALIASES:
-        raise UsageError(f"there is no network {name[:60]!r} in the studio: there are {', '.join(known)}")
+        raise UsageError(
+            f"there is no network {name[:60]!r} in the studio: expected one of {', '.join(known)}"
+        )

@@ -1,7 +1,7 @@
-"""The one process that computes. It does a job at a time and can crash without taking the page with it.
+"""The one process that computes. It runs one job at a time, and can crash without taking the page with it.
 
-It is told what to do through a pipe, and tells how far it has come. Commands are looked at after each frame.
-When the server is gone the pipe ends: the work is closed, which keeps its checkpoint, and so is the process.
+It receives commands and sends progress through a pipe; commands are handled after each frame. When the server
+is gone the pipe closes: then the run is closed, which saves a checkpoint, and the process exits.
 """
 
 from __future__ import annotations
@@ -31,24 +31,23 @@ if TYPE_CHECKING:
     from lanterna.techniques.technique import Frame, Result, Settings, Technique, Work
 
 PREVIEW_SIDE, THUMBNAIL_SIDE = 1024, 512
-_NEWS, _PREVIEW = 0.2, 0.25  # seconds between two messages, and two previews
-_KEEP = 0.2  # seconds between two states, at least
-_SHARE = 0.1  # of the time, at most, goes into previews
-_GRACE = 20.0  # seconds to end in when the server is gone
-_NO_MEMORY = re.compile("alloc.*memory|memory.*alloc|bad_alloc|out of memory", re.I)  # as torch says it
+_PROGRESS_INTERVAL, _PREVIEW_INTERVAL, _CHECKPOINT_INTERVAL = 0.2, 0.25, 0.2  # seconds, at least
+_MAX_PREVIEW_SHARE = 0.1  # of the running time that may be spent on previews
+_MAX_EXIT_SECONDS = 20.0  # seconds to exit in when the server is gone
+_OUT_OF_MEMORY = re.compile("alloc.*memory|memory.*alloc|bad_alloc|out of memory", re.I)  # in torch's wording
 
 Message = dict[str, Any]
 
 
 def main(pipe: Connection) -> None:
-    """Do what comes through the pipe until it ends."""
+    """Execute the commands that arrive through the pipe until it closes."""
     with contextlib.suppress(ValueError):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which tells us
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which sends "quit"
     if hasattr(os, "nice"):
-        os.nice(10)  # the page goes first
+        os.nice(10)  # the page has priority
     commands: queue.SimpleQueue[Message] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(pipe, commands), daemon=True).start()
-    from lanterna.surfaces.studio.techniques import technique_named  # torch, while nobody waits yet
+    from lanterna.surfaces.studio.techniques import technique_named  # imports torch before the first job
     from lanterna.techniques import registry
 
     pipe.send({"ready": True})
@@ -61,14 +60,14 @@ def main(pipe: Connection) -> None:
             if command["do"] == "run":
                 try:
                     technique = technique_named(command["kind"])
-                except UsageError:  # its package is gone, or broken
+                except UsageError:  # its package is gone or broken
                     kind = command["kind"]
-                    gone = f"the technique {kind!r} is not installed any more: install its package, try again"
+                    gone = f"the technique {kind!r} is no longer installed: install its package and try again"
                     reason = registry.broken().get(kind, gone)
                     pipe.send({"job": command["job"], "end": "failed", "error": reason})
                     continue
                 run = _Run(technique, command, commands, pipe)
-                run.whole()
+                run.execute()
                 if run.quit:
                     return
 
@@ -79,20 +78,20 @@ def _listen(pipe: Connection, commands: queue.SimpleQueue[Message]) -> None:
             commands.put(pipe.recv())
     except (EOFError, OSError):
         commands.put({"do": "quit"})
-        time.sleep(_GRACE)
-        os._exit(1)  # a step that takes longer than that is not waited for
+        time.sleep(_MAX_EXIT_SECONDS)
+        os._exit(1)  # do not wait longer for a slow step
 
 
-class _EndedError(Exception):
-    """The job was to end ("stopped" or "away") before it had a frame."""
+class _StoppedError(Exception):
+    """The job was "stopped" or "suspended" before its first frame."""
 
-    def __init__(self, how: str) -> None:
-        super().__init__(how)
-        self.how = how
+    def __init__(self, end: str) -> None:
+        super().__init__(end)
+        self.end = end
 
 
 class _Run:
-    """One job, from its beginning or its checkpoint to its end, or to where it is stopped."""
+    """One job, run from its start or its checkpoint until it is done or stopped."""
 
     def __init__(
         self, technique: Technique, job: Message, commands: queue.SimpleQueue[Message], pipe: Connection
@@ -103,145 +102,147 @@ class _Run:
         self.checkpoint = self.folder / "checkpoint.pt"
         self.settings: Settings = technique.settings.checked(job["settings"])
         self.quit = False
-        self.target = 0  # the step to go back to
-        self.changes: list[Message] = []  # what was changed on the way, and after which step
+        self.target = 0  # the step to rewind to
+        self.changes: list[Message] = []  # the settings that changed during the run, with their steps
         self.history: History
-        self.kept: float | None = None  # when the checkpoint was written that was seen last
-        self.news_due = self.preview_due = 0.0
-        self.begun: tuple[float, float] | None = None
+        self.last_saved: float | None = None  # modification time of the last checkpoint in the history
+        self.progress_due = self.preview_due = 0.0
+        self.started: tuple[float, float] | None = None
 
-    def whole(self) -> None:
-        """Do it, and say how it ended; what goes wrong is told in one line."""
+    def execute(self) -> None:
+        """Run the job, and report how it ended; an error becomes one line."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.history = History(self.folder)
             with display_names(self.names):
-                end, results = self._work()
-            self._say(end=end, results=results)
+                end, results = self._run()
+            self._send(end=end, results=results)
         except LanternaError as error:
-            self._say(end="failed", error=str(error))
+            self._send(end="failed", error=str(error))
         except (BrokenPipeError, EOFError):
             raise
         except Exception as error:
             traceback.print_exc(file=sys.stderr)
-            words = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-            if isinstance(error, MemoryError) or _NO_MEMORY.search(words):
-                words = "there is not enough memory for this: try a smaller size"
-            self._say(end="failed", error=words)
+            message = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(message):
+                message = "there is not enough memory for this: try a smaller size"
+            self._send(end="failed", error=message)
 
-    def _work(self) -> tuple[str, list[Message]]:
-        self._say(began=True)
+    def _run(self) -> tuple[str, list[Message]]:
+        self._send(started=True)
         try:
-            work, end = self._begin(), "done"
-        except _EndedError as ended:
-            return ended.how, []
-        wanted = self.settings.changed(self.job["changed"]) if self.job["changed"] else None
-        frame = next(work.frames, None)  # a generator takes nothing before its first frame
+            work, end = self._start(), "done"
+        except _StoppedError as stopped:
+            return stopped.end, []
+        new_settings = self.settings.changed(self.job["changed"]) if self.job["changed"] else None
+        frame = next(work.frames, None)  # a generator accepts nothing before its first frame
         try:
             while frame is not None:
-                self._show(work, frame)
-                end, changed = self._obey()
-                while end == "back":
-                    wanted = self.settings.changed(changed) if changed else wanted or self.settings
-                    work = self._go_back(work)
-                    end, changed = self._obey(paused=True)
+                self._report_frame(work, frame)
+                end, changed = self._handle_commands()
+                while end == "rewind":
+                    new_settings = (
+                        self.settings.changed(changed) if changed else new_settings or self.settings
+                    )
+                    work = self._rewind(work)
+                    end, changed = self._handle_commands(paused=True)
                     if end in ("done", "stopped"):
                         frame = next(work.frames, frame)
-                wanted = self.settings.changed(changed) if changed else wanted
+                new_settings = self.settings.changed(changed) if changed else new_settings
                 if end != "done":
                     break
-                work, following = self._next(work, frame.step, wanted)
-                self._remember(work, frame)
-                if following is None:
+                work, next_frame = self._next_frame(work, frame.step, new_settings)
+                self._save_step(work, frame)
+                if next_frame is None:
                     break
-                frame, wanted = following, None
+                frame, new_settings = next_frame, None
         finally:
             work.frames.close()
         if frame is None:
-            raise LanternaError("there was nothing left to do: start it anew")
-        if end == "away":
+            raise LanternaError("there was nothing left to do: start a new job")
+        if end == "suspended":
             return end, []
-        self._show(work, frame, now=True)
-        if end == "stopped":  # one may go on from here
-            self._remember(work, frame, last=True)
+        self._report_frame(work, frame, force=True)
+        if end == "stopped":  # so that a new job can resume from here
+            self._save_step(work, frame, last=True)
         results = [
-            self._keep(number, result)
+            self._save_result(number, result)
             for number, result in enumerate(work.results(frame, self.settings))
-            if result.picture is not None  # a frame that has none yet: it was stopped before
+            if result.picture is not None  # stopped before the first picture
         ]
         return end, results
 
-    def _go_back(self, work: Work) -> Work:
-        """Take up the work at an earlier step; it is at rest there until it is told to go on."""
+    def _rewind(self, work: Work) -> Work:
+        """Restart the work from an earlier step, where it stays paused until it is resumed."""
         work.frames.close()
         step = self.target
-        self.history.take_back(step, self.checkpoint, self.folder / "preview.jpg")
-        self.kept = self._written()
+        self.history.restore(step, self.checkpoint, self.folder / "preview.jpg")
+        self.last_saved = self._checkpoint_time()
         self.changes = [change for change in self.changes if change["step"] < step]
-        self.settings, now = self.technique.settings.checked(self.job["settings"]), self.settings
-        work = self._begin()
-        self.settings, self.begun = now, None
-        self._say(back=step)
+        self.settings, current = self.technique.settings.checked(self.job["settings"]), self.settings
+        work = self._start()
+        self.settings, self.started = current, None
+        self._send(rewound=step)
         return work
 
-    def _remember(self, work: Work, frame: Frame, *, last: bool = False) -> None:
-        """Keep this step in the history, if its state has just been written."""
-        written = self._written()
-        if written is None or written == self.kept:
+    def _save_step(self, work: Work, frame: Frame, *, last: bool = False) -> None:
+        """Save this step to the history, if its checkpoint has just been written."""
+        written = self._checkpoint_time()
+        if written is None or written == self.last_saved:
             return
-        self.kept = written
+        self.last_saved = written
         picture = work.shown(frame)
         if picture is None or not (last or self.history.is_due(frame.step)):
             return
         preview = self.folder / "preview.jpg"
         write_jpeg(picture, preview, PREVIEW_SIDE)
-        self.history.keep(frame.step, self.checkpoint, preview)
-        self._say(history=self.history.steps)
+        self.history.save(frame.step, self.checkpoint, preview)
+        self._send(history=self.history.steps)
 
-    def _written(self) -> float | None:
+    def _checkpoint_time(self) -> float | None:
         try:
             return self.checkpoint.stat().st_mtime_ns
         except FileNotFoundError:
             return None
 
-    def _next(self, work: Work, step: int, wanted: Settings | None) -> tuple[Work, Frame | None]:
-        """The frame after `step`, with what is wanted from now on; where that cannot be, as it was before.
+    def _next_frame(self, work: Work, step: int, new_settings: Settings | None) -> tuple[Work, Frame | None]:
+        """Return the frame after `step`, computed with the new settings, or with the old ones if those fail.
 
-        Work that refuses a change has ended and written its checkpoint, so it is resumed from there.
+        Work that refuses a change has ended and written its checkpoint, so it resumes from there.
         """
         try:
-            frame = work.frames.send(wanted)
+            frame = work.frames.send(new_settings)
         except StopIteration:
             return work, None
         except LanternaError as error:
-            if wanted is None or not self.checkpoint.exists():
+            if new_settings is None or not self.checkpoint.exists():
                 raise
-            before = self.settings
-            self._say(refused=str(error), settings=before.model_dump(mode="json"))
+            previous = self.settings
+            self._send(refused=str(error), settings=previous.model_dump(mode="json"))
             self.settings = self.technique.settings.checked(self.job["settings"])
-            work = self._begin()
+            work = self._start()
             first = next(work.frames, None)
-            if first is not None and before != self.settings:
-                first = work.frames.send(before)
-            self.settings = before
+            if first is not None and previous != self.settings:
+                first = work.frames.send(previous)
+            self.settings = previous
             return work, first
-        if wanted is not None:
-            self.settings = wanted
-            self._note_change(step)
+        if new_settings is not None:
+            self.settings = new_settings
+            self._record_change(step)
         return work, frame
 
-    def _note_change(self, step: int) -> None:
-        """Note which settings are others from this step on than the recipe would say so far."""
-        said = dict(self.job["settings"])
+    def _record_change(self, step: int) -> None:
+        """Record the settings that differ from this step on from what the recipe states so far."""
+        recorded = dict(self.job["settings"])
         for change in self.changes:
-            said.update(change["settings"])
-        now = self.settings.model_dump(mode="json")
-        others = {name: value for name, value in now.items() if value != said[name]}
-        if others:
-            self.changes.append({"step": step, "settings": others})
+            recorded.update(change["settings"])
+        current = self.settings.model_dump(mode="json")
+        different = {name: value for name, value in current.items() if value != recorded[name]}
+        if different:
+            self.changes.append({"step": step, "settings": different})
 
-    def _begin(self) -> Work:
-        """Begin the work: at its checkpoint, or anew where there is none or it cannot be read."""
+    def _start(self) -> Work:
+        """Start the work from its checkpoint, or from the beginning if that is missing or unreadable."""
         from lanterna import shelf
         from lanterna.techniques.execute import Job, begin
 
@@ -251,104 +252,108 @@ class _Run:
         resume = self.checkpoint.exists() or frames.exists()
 
         def fetch(item: str) -> None:
-            def tell(what: str, done: int, of: int) -> None:
-                self._telling(f"fetching {what} ({of / 1e6:.1f} MB)", done, of)
+            def report_progress(item: str, done: int, total: int) -> None:
+                self._report_progress(f"fetching {item} ({total / 1e6:.1f} MB)", done, total)
 
-            shelf.fetch([item], tell)
+            shelf.fetch([item], report_progress)
 
-        self.given = Job(
+        self.execution = Job(
             self.technique, self.settings, files, checkpoint=self.checkpoint, resume=resume, force=True,
-            checkpoint_every=_KEEP, film=film, title=self.job["title"], names=self.names, fetch_item=fetch,
-            progress=self._telling, trust=False,
+            checkpoint_every=_CHECKPOINT_INTERVAL, film=film, title=self.job["title"],
+            names=self.names, fetch_item=fetch, progress=self._report_progress, trust=False,
         )  # fmt: skip
         try:
-            return begin(self.given)
+            return begin(self.execution)
         except LanternaError:
             if not resume:
                 raise
             self.checkpoint.unlink(missing_ok=True)
             shutil.rmtree(frames, ignore_errors=True)
-            return self._begin()
+            return self._start()
 
     def _files(self, role: str, pairs: list[tuple[str, str]]) -> list[Path]:
-        """The files of an input; where it is no picture, those that lie beside the pictures.
+        """Return an input's files: the pictures, or the files stored next to them (a painting's weights).
 
-        Errors: `UsageError` where one has none.
+        Errors: `UsageError` if a picture has no such file.
         """
         paths = [Path(path) for path, _ in pairs]
-        wanted = next(each for each in self.technique.inputs if each.name == role)
-        if not wanted.suffix:
+        slot = next(each for each in self.technique.inputs if each.name == role)
+        if not slot.suffix:
             return paths
-        beside = [path.with_suffix(wanted.suffix) for path in paths]
-        if not all(path.is_file() for path in beside):
-            raise UsageError(f"there is no {role} in this picture: choose {wanted.help}")
-        self.names.update(dict.fromkeys(beside, f"{self.technique.verb}{wanted.suffix}"))
-        return beside
+        companions = [path.with_suffix(slot.suffix) for path in paths]
+        if not all(path.is_file() for path in companions):
+            raise UsageError(f"there is no {role} in this picture: choose {slot.help}")
+        self.names.update(dict.fromkeys(companions, f"{self.technique.verb}{slot.suffix}"))
+        return companions
 
-    def _obey(self, *, paused: bool = False) -> tuple[str, Message | None]:
-        """What is wanted now: "done" to go on, "stopped" or "away" to end, "back" to go back to the target,
-        and settings that have changed. Waits for as long as the job is paused.
+    def _handle_commands(self, *, paused: bool = False) -> tuple[str, Message | None]:
+        """Handle the waiting commands; block while the job is paused.
+
+        Return "done" to continue, "stopped" or "suspended" to end, or "rewind" to go back to the target, and
+        the new settings if they changed.
         """
         changed, since = None, time.monotonic()
         while paused or not self.commands.empty():
             command = self.commands.get()
             if command["do"] == "quit":
                 self.quit = True
-                return "away", None
+                return "suspended", None
             if command.get("job") != self.job["job"]:
                 continue
-            if command["do"] in ("stop", "away"):
-                return {"stop": "stopped", "away": "away"}[command["do"]], changed
-            if command["do"] == "back" and command["step"] in self.history.steps:
+            if command["do"] in ("stop", "suspend"):
+                return {"stop": "stopped", "suspend": "suspended"}[command["do"]], changed
+            if command["do"] == "rewind" and command["step"] in self.history.steps:
                 self.target = command["step"]
-                return "back", changed
+                return "rewind", changed
             if command["do"] == "change":
                 changed = command["settings"]
-            paused = command["do"] == "pause" or (paused and command["do"] != "go")
-        if self.begun:  # a pause is no work
-            self.begun = self.begun[0] + time.monotonic() - since, self.begun[1]
+            paused = command["do"] == "pause" or (paused and command["do"] != "resume")
+        if self.started:  # a pause does not count as running time
+            self.started = self.started[0] + time.monotonic() - since, self.started[1]
         return "done", changed
 
-    def _show(self, work: Work, frame: Frame, *, now: bool = False) -> None:
-        """Tell how far it has come, and write a preview, both no more often than is worth it."""
+    def _report_frame(self, work: Work, frame: Frame, *, force: bool = False) -> None:
+        """Report progress and write a preview, both at limited rates."""
         clock = time.monotonic()
         fresh = False
-        if now or clock >= self.preview_due:
+        if force or clock >= self.preview_due:
             picture = work.shown(frame)
             if picture is not None:
                 write_jpeg(picture, self.folder / "preview.jpg", PREVIEW_SIDE)
                 fresh = True
-                took = time.monotonic() - clock
-                self.preview_due = clock + max(_PREVIEW, took / _SHARE)
+                seconds = time.monotonic() - clock
+                self.preview_due = clock + max(_PREVIEW_INTERVAL, seconds / _MAX_PREVIEW_SHARE)
         share = work.share(frame)
-        self.begun = self.begun or (clock, share)
-        if now or fresh or clock >= self.news_due or frame.step == frame.steps:
-            self.news_due = clock + _NEWS
+        self.started = self.started or (clock, share)
+        if force or fresh or clock >= self.progress_due or frame.step == frame.steps:
+            self.progress_due = clock + _PROGRESS_INTERVAL
             numbers = {name: float(value) for name, value in frame.numbers.items() if math.isfinite(value)}
-            left = numbers.get("seconds_left")
-            if left is None and share > self.begun[1]:
-                left = (clock - self.begun[0]) * (1 - share) / (share - self.begun[1])
-            self._say(step=frame.step, steps=frame.steps, numbers=numbers, seconds_left=left, preview=fresh)
+            remaining = numbers.get("seconds_left")
+            if remaining is None and share > self.started[1]:
+                remaining = (clock - self.started[0]) * (1 - share) / (share - self.started[1])
+            self._send(
+                step=frame.step, steps=frame.steps, numbers=numbers, seconds_left=remaining, preview=fresh
+            )
 
-    def _telling(self, work: str, done: int, whole: int) -> None:
-        end, _ = self._obey()
+    def _report_progress(self, work: str, done: int, total: int) -> None:
+        end, _ = self._handle_commands()
         if end != "done":
-            raise _EndedError(end)
+            raise _StoppedError(end)
         clock = time.monotonic()
-        if clock >= self.news_due:
-            self.news_due = clock + _NEWS
-            self._say(note=f"{work}, {done / max(whole, 1):.0%}", step=done, steps=whole, numbers={})
+        if clock >= self.progress_due:
+            self.progress_due = clock + _PROGRESS_INTERVAL
+            self._send(note=f"{work}, {done / max(total, 1):.0%}", step=done, steps=total, numbers={})
 
-    def _keep(self, number: int, result: Result) -> Message:
-        """Write a picture and its thumbnail into the job's folder, from where the server takes them."""
+    def _save_result(self, number: int, result: Result) -> Message:
+        """Write a picture and its thumbnail into the job's folder; the server moves them into the gallery."""
         from lanterna.files import sha256
         from lanterna.images.recipe import with_changes
         from lanterna.techniques.execute import recipe_of, save_result
 
         file = self.folder / f"result-{number}.{'webp' if result.film else 'png'}"
-        made = recipe_of(self.given, result, self.settings)
-        assert made is not None  # no folder goes into a job
-        recipe = with_changes(made, self.changes)
+        recipe = recipe_of(self.execution, result, self.settings)
+        assert recipe is not None  # a job never has a folder as its input
+        recipe = with_changes(recipe, self.changes)
         save_result(result, file, recipe, force=True)
         write_jpeg(result.picture, file.with_suffix(".jpg"), THUMBNAIL_SIDE)
         also = None
@@ -365,17 +370,17 @@ class _Run:
             "sha256": sha256(file),
             "output": recipe.output,
             "recipe": describe_recipe(recipe, f"{recipe.output}{file.suffix}"),
-            "sheet": _sheet(result, recipe),
+            "sheet": _sheet_cells(result, recipe),
             "numbers": dict(result.numbers),
             "words": result.words,
         }
 
-    def _say(self, **message: object) -> None:
+    def _send(self, **message: object) -> None:
         self.pipe.send({"job": self.job["job"], **message})
 
 
-def _sheet(result: Result, recipe: Recipe) -> list[Message]:
-    """Each picture of a contact sheet: where it is on it, and what makes it large."""
+def _sheet_cells(result: Result, recipe: Recipe) -> list[Message]:
+    """Return a contact sheet's cells: their boxes, and the settings and commands for the full pictures."""
     from lanterna.images.drawing import contact_sheet_boxes
     from lanterna.techniques.rerun import commands_of
 

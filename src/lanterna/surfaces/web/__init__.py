@@ -1,1 +1,1 @@
-"""The pages: what is written into them, and their scripts, styles and vendored modules."""
+"""The HTML pages: their generators, scripts, styles and vendored modules."""

@@ -1,4 +1,4 @@
-// How one number came about: input × weights + bias, then what each layer up to the next column makes of it.
+// How one number is computed: input × weights + bias, then each layer up to the next column.
 
 import { drawMap, largest } from "lanterna/draw.js";
 import { element, number, signed, unitName } from "lanterna/words.js";
@@ -6,19 +6,19 @@ import { element, number, signed, unitName } from "lanterna/words.js";
 /** @import { Layer } from "lanterna/compute.js" */
 /** @import { Numbers } from "lanterna/draw.js" */
 /** @import { Column, Model, Page } from "lanterna/flow.js" */
-/** @import { Looked } from "lanterna/panel.js" */
+/** @import { PositionFocus } from "lanterna/panel.js" */
 
-const LISTED = 3; // inputs that are written out; the rest are one sum
+const MAX_LISTED = 3; // inputs that are listed; the others are summed up
 
-/** The steps that lead to a unit's value at a position, as elements.
+/** The steps of computing a unit's value at a position, as elements.
     @param {Page} page
     @param {Model} model
-    @param {Looked} focus */
+    @param {PositionFocus} focus */
 export function arithmetic(page, model, { column: k, unit, position }) {
   const column = model.columns[k];
   const layers = model.network?.layers ?? [];
   if (column.kind === "picture") return [];
-  // From the last layer of the column back to the first: where in each of them this number stood.
+  // From the last layer of the column back to the first: the index of this number in each.
   const path = [];
   let at = unit * column.height * column.width + (column.kind === "maps" ? position : 0);
   for (const index of (column.group ?? []).toReversed()) {
@@ -34,7 +34,7 @@ export function arithmetic(page, model, { column: k, unit, position }) {
   const steps = path.flatMap(({ layer, at: place, before }) => {
     if (layer.kind === "conv") return convSteps(page, model, k, layer, before, place);
     if (layer.kind === "linear") return linearSteps(page, model, k, layer, before, place);
-    return [step(bentText(layer, before, place), layer.out[place])];
+    return [step(elementwiseText(layer, before, place), layer.out[place])];
   });
   const cut = path.some(({ layer, at: place }) =>
     layer.cut.has(Math.floor(place / (layer.out.length / layer.units))),
@@ -49,12 +49,12 @@ function step(what, value) {
   return element("li", {}, element("span", {}, what), element("b", {}, `= ${number(value)}`));
 }
 
-/** What a layer without weights makes of a number.
+/** What a layer without weights does to a number.
     @param {Layer} layer
     @param {Layer} before
     @param {number} place
     @returns {string} */
-function bentText(layer, before, place) {
+function elementwiseText(layer, before, place) {
   const unit = Math.floor(place / (layer.out.length / layer.units));
   const x = layer.kind === "pool" ? before.out[layer.winner[place]] : before.out[place];
   const short = number(x);
@@ -62,14 +62,14 @@ function bentText(layer, before, place) {
   return {
     pool: `${layer.name}: the largest of ${layer.kernel ** 2}`,
     norm: `${layer.name}: ${short} × ${number(layer.scale?.[unit] ?? 1)} ${shift}`,
-    relu: `${layer.name}: ${short}, or zero if less`,
-    relu6: `${layer.name}: ${short}, kept within 0 and 6`,
+    relu: `${layer.name}: max(${short}, 0)`,
+    relu6: `${layer.name}: ${short}, clipped to 0 to 6`,
     sigmoid: `${layer.name}: 1 / (1 + e^−(${short}))`,
     tanh: `${layer.name}: tanh(${short})`,
   }[layer.kind];
 }
 
-/** A convolution: for the inputs that matter most the patch, the kernel and their sum; then the rest.
+/** A convolution: patch, kernel and sum of the inputs that contribute most; then the others.
     @param {Page} page
     @param {Model} model
     @param {number} k
@@ -98,7 +98,7 @@ function convSteps(page, model, k, layer, before, place) {
     }
     return { from, patch, kernel, sum };
   }).sort((a, b) => Math.abs(b.sum) - Math.abs(a.sum));
-  const shown = inputs.slice(0, LISTED);
+  const shown = inputs.slice(0, MAX_LISTED);
   const steps = shown.map(({ from, patch, kernel, sum }) =>
     element(
       "li",
@@ -115,7 +115,7 @@ function convSteps(page, model, k, layer, before, place) {
     ...total(
       layer,
       to,
-      inputs.slice(LISTED).map(({ sum }) => sum),
+      inputs.slice(MAX_LISTED).map(({ sum }) => sum),
       "maps",
       layer.out[place],
     ),
@@ -129,7 +129,7 @@ function convSteps(page, model, k, layer, before, place) {
     @param {Layer} before
     @param {number} to */
 function linearSteps(page, model, k, layer, before, to) {
-  const each = before.out.length / layer.ins; // numbers of one unit before: several where maps were flattened
+  const each = before.out.length / layer.ins; // numbers per unit: several if maps were flattened
   const row = to * before.out.length;
   const inputs = Array.from({ length: layer.ins }, (_, from) => {
     let sum = 0;
@@ -137,7 +137,7 @@ function linearSteps(page, model, k, layer, before, to) {
     return { from, sum };
   }).sort((a, b) => Math.abs(b.sum) - Math.abs(a.sum));
   const source = model.columns[k - 1];
-  const steps = inputs.slice(0, LISTED).map(({ from, sum }) => {
+  const steps = inputs.slice(0, MAX_LISTED).map(({ from, sum }) => {
     const what =
       each === 1
         ? `${number(before.out[from])} × ${number(layer.weight[row + from])}`
@@ -158,7 +158,7 @@ function linearSteps(page, model, k, layer, before, to) {
     ...total(
       layer,
       to,
-      inputs.slice(LISTED).map(({ sum }) => sum),
+      inputs.slice(MAX_LISTED).map(({ sum }) => sum),
       source.kind === "picture" ? "pixels" : source.kind,
       layer.out[to],
     ),
@@ -184,21 +184,21 @@ function total(layer, to, rest, what, sum) {
     element(
       "li",
       { class: "total" },
-      element("span", {}, `${layer.name}: together`),
+      element("span", {}, `${layer.name}: total`),
       element("b", {}, `= ${number(sum)}`),
     ),
   );
   return steps;
 }
 
-/** Numbers in a square, each on the colour that it has in the picture.
+/** A square of numbers, each on its colour in the picture.
     @param {Float64Array} values
     @param {number} size
     @param {Uint32Array} table */
 function grid(values, size, table) {
-  const most = largest(values) || 1;
+  const max = largest(values) || 1;
   const cells = Array.from(values, (value) => {
-    const packed = table[255 + Math.round((value / most) * 255)];
+    const packed = table[255 + Math.round((value / max) * 255)];
     const [r, g, b] = [packed & 255, (packed >> 8) & 255, (packed >> 16) & 255];
     const ink = 0.299 * r + 0.587 * g + 0.114 * b > 128 ? "#101218" : "#f0eade";
     const cell = element("td", {}, short(value));
@@ -212,7 +212,7 @@ function grid(values, size, table) {
   return element("table", { class: `grid of-${size}` }, ...rows);
 }
 
-/** One or two places, without a leading zero, to fit a small square.
+/** One or two digits, without a leading zero, to fit a small square.
     @param {number} value */
 function short(value) {
   const text = Math.abs(value) >= 9.95 ? Math.abs(value).toFixed(0) : Math.abs(value).toFixed(1);

@@ -1,4 +1,4 @@
-// The data of a page: what Python packed (see `lanterna.surfaces.page`), as JSON and typed arrays.
+// The data of a page, packed by `lanterna.surfaces.web.page`, as JSON and typed arrays.
 
 /** @typedef {(Uint8Array | Int32Array | Float32Array) & { shape: number[] }} Packed
 
@@ -8,7 +8,7 @@
 
 const KINDS = { uint8: Uint8Array, int32: Int32Array, float32: Float32Array };
 
-/** What the page was made with: `data`, any JSON; `arrays`, by name, each a typed array with its `shape`.
+/** Read the page's `data` (any JSON) and `arrays` (typed arrays by name, each with its `shape`).
     @returns {{ data: any, arrays: Arrays }} */
 export function load(root = document) {
   /** @param {string} id */

@@ -1,4 +1,4 @@
-// What one draws with on a canvas.
+// Canvas helpers.
 
 /** The context of a canvas, which every browser has.
     @template {HTMLCanvasElement | OffscreenCanvas} C

@@ -1,5 +1,5 @@
-// Charts, of a lesson's outcome or of a training: lines, marks, arrows, a surface as light; or a picture. In
-// its colours it follows theme.css and chart.css. A pointer or the arrow keys read it out.
+// Charts of lessons and training runs: lines, marks, arrows, a surface drawn as light; or a picture. The
+// colours are those of theme.css and chart.css. The pointer or the arrow keys show values.
 
 import { arrow, axis, grid, light, path, set, svg } from "lanterna/svg.js";
 import { element, figure, precise } from "lanterna/words.js";
@@ -11,7 +11,7 @@ import { element, figure, precise } from "lanterna/words.js";
     @property {number[]} xs
     @property {number[]} ys
     @property {string} style - "line", "dashed" or "marks"
-    @property {number} [series] - its colour, as chart.css numbers them; usually its place among the lines
+    @property {number} [series] - its colour, as numbered in chart.css; by default the line's index
 
     @typedef {object} Surface - drawn as light
     @property {number[][]} heights - row by row, the lowest first
@@ -20,7 +20,7 @@ import { element, figure, precise } from "lanterna/words.js";
     @property {number} bottom
     @property {number} top
 
-    @typedef {object} Picture - in place of a chart
+    @typedef {object} Picture - instead of a chart
     @property {string} title
     @property {string} source
     @property {string} words
@@ -32,42 +32,41 @@ import { element, figure, precise } from "lanterna/words.js";
     @property {string} up
     @property {Line[]} lines
     @property {Surface | null} [surface]
-    @property {number[][]} [arrows] - each where it begins and its way: `[x, y, dx, dy]`
+    @property {number[][]} [arrows] - start and direction of each: `[x, y, dx, dy]`
     @property {boolean} [log_across]
     @property {boolean} [log_up]
-    @property {boolean} [whole_across] - whole numbers only
-    @property {boolean} [bare] - the names of the axes are not written
+    @property {boolean} [whole_across] - integers only
+    @property {boolean} [bare] - without the names of the axes
     @property {string} [words]
     @property {undefined} [source]
 
     @typedef {Plot | Picture} Chart */
 
 const MARGIN = { left: 54, right: 14, top: 26, bottom: 44 };
-const BARE = { left: 54, right: 14, top: 6, bottom: 24 }; // where the axes' names are not written
-const ROWS = 24; // of the table, at most
+const BARE = { left: 54, right: 14, top: 6, bottom: 24 }; // without the axes' names
+const MAX_ROWS = 24; // of the table, per line
 let charts = 0;
 
-/** A chart inside `host`, with its title, a legend, and its numbers as a table: `show(chart)` draws another
-    in its
-    place, `remove()` ends it.
+/** A chart inside `host`, with title, legend, and a table of its numbers: `show(chart)` replaces it,
+    `remove()` removes it.
     @param {HTMLElement} host */
 export function makeChart(host) {
   const id = `chart-${(charts += 1)}`;
   const title = element("h3", { id });
   const legend = element("ul", { class: "legend" });
   const plane = element("div", { class: "plane" });
-  const told = element("output", { class: "readout" });
+  const output = element("output", { class: "readout" });
   const table = element("details", { class: "numbers", hidden: "" });
   const figureElement = element(
     "figure",
     { class: "chart" },
     element("figcaption", {}, title, legend),
     plane,
-    told,
+    output,
     table,
   );
   host.replaceChildren(figureElement);
-  const plot = makePlot(plane, told);
+  const plot = makePlot(plane, output);
   return {
     /** @param {Chart} chart */
     show(chart) {
@@ -84,7 +83,7 @@ export function makeChart(host) {
       );
       table.hidden = !chart.lines?.length;
       table.replaceChildren(
-        element("summary", {}, "In numbers"),
+        element("summary", {}, "Numbers"),
         ...(chart.lines?.length ? [numbers(chart)] : []),
       );
       plot.show(chart);
@@ -96,17 +95,17 @@ export function makeChart(host) {
   };
 }
 
-/** A chart alone, as large as `plane` is; what is read out of it is written into `told`.
+/** A chart that fills `plane`; the values at the pointer are written into `output`.
     @param {HTMLElement} plane
-    @param {HTMLElement} told */
-export function makePlot(plane, told) {
+    @param {HTMLElement} output */
+export function makePlot(plane, output) {
   /** @type {Chart | null} */
   let chart = null;
 
   function draw() {
     if (!chart || !plane.clientWidth) return;
     const focused = plane.contains(document.activeElement);
-    plane.replaceChildren(chart.source !== undefined ? picture(chart) : drawn(chart, plane, told));
+    plane.replaceChildren(chart.source !== undefined ? picture(chart) : drawPlot(chart, plane, output));
     if (focused) plane.querySelector("svg")?.focus();
   }
 
@@ -118,7 +117,7 @@ export function makePlot(plane, told) {
     /** @param {Chart} next */
     show(next) {
       chart = next;
-      told.textContent = chart.words ?? "";
+      output.textContent = chart.words ?? "";
       draw();
     },
     remove() {
@@ -129,19 +128,19 @@ export function makePlot(plane, told) {
   };
 }
 
-/** The class that gives a line its colour: its place among the lines, unless it says another.
+/** The CSS class of a line's colour: by default of its index.
     @param {Line} line
     @param {number} place */
 const seriesOf = ({ series }, place) => `series-${(series ?? place) % 6}`;
 
-/** What a chart shows, in one sentence.
+/** A chart's description for screen readers.
     @param {Plot} plot */
-export function inWords({ title, across, up, lines = [], surface, arrows = [] }) {
+export function describe({ title, across, up, lines = [], surface, arrows = [] }) {
   const parts = lines.map(({ name, xs, ys }) => {
-    const kept = ys.filter(Number.isFinite);
-    const from = kept.length
-      ? `from ${figure(kept[0])} to ${figure(kept.at(-1))}, ` +
-        `least ${figure(Math.min(...kept))}, most ${figure(Math.max(...kept))}`
+    const finite = ys.filter(Number.isFinite);
+    const from = finite.length
+      ? `from ${figure(finite[0])} to ${figure(finite.at(-1))}, ` +
+        `minimum ${figure(Math.min(...finite))}, maximum ${figure(Math.max(...finite))}`
       : "empty";
     return `${name || up}: ${xs.length} points, ${from}`;
   });
@@ -160,15 +159,15 @@ function picture({ title, source, words }) {
 
 /** @param {Plot} chart
     @param {HTMLElement} plane
-    @param {HTMLElement} told */
-function drawn(chart, plane, told) {
+    @param {HTMLElement} output */
+function drawPlot(chart, plane, output) {
   const [width, height] = [plane.clientWidth, plane.clientHeight];
   const { x, y } = axes(chart, width, height);
-  const made = svg("svg", { width, height, role: "img", "aria-label": inWords(chart), tabindex: 0 });
+  const drawing = svg("svg", { width, height, role: "img", "aria-label": describe(chart), tabindex: 0 });
   const { surface } = chart;
   if (surface) {
     const [left, right, bottom, top] = [x(surface.left), x(surface.right), y(surface.bottom), y(surface.top)];
-    made.append(
+    drawing.append(
       svg("image", {
         x: left,
         y: top,
@@ -179,10 +178,10 @@ function drawn(chart, plane, told) {
       }),
     );
   }
-  made.append(grid(x, y, chart.bare ? { dense: 2 } : chart));
+  drawing.append(grid(x, y, chart.bare ? { dense: 2 } : chart));
   const unit = arrowScale(chart, x, y);
   for (const [ax, ay, dx, dy] of chart.arrows ?? [])
-    made.append(svg("path", { class: "arrow", d: arrow(x(ax), y(ay), dx * unit, -dy * unit) }));
+    drawing.append(svg("path", { class: "arrow", d: arrow(x(ax), y(ay), dx * unit, -dy * unit) }));
   const places = chart.lines.map(({ xs, ys }) => xs.map((value, at) => [x(value), y(ys[at])]));
   chart.lines.forEach((line, place) => {
     const colour = seriesOf(line, place);
@@ -190,14 +189,15 @@ function drawn(chart, plane, told) {
     const points = places[place].filter((point) => point.every(Number.isFinite));
     if (style === "marks" || points.length === 1)
       for (const [cx, cy] of points)
-        made.append(svg("circle", { class: `mark ${colour}`, cx, cy, r: points.length > 80 ? 2.6 : 3.6 }));
-    else made.append(svg("path", { class: `line ${colour}`, "data-style": style, d: path(places[place]) }));
+        drawing.append(svg("circle", { class: `mark ${colour}`, cx, cy, r: points.length > 80 ? 2.6 : 3.6 }));
+    else
+      drawing.append(svg("path", { class: `line ${colour}`, "data-style": style, d: path(places[place]) }));
   });
-  readout(chart, made, places, { x, y, width }, told);
-  return made;
+  readout(chart, drawing, places, { x, y, width }, output);
+  return drawing;
 }
 
-/** All that is drawn lies within the axes; a surface fills them to the edge.
+/** Axes that contain everything drawn; a surface fills them to the edge.
     @param {Plot} chart
     @param {number} width
     @param {number} height
@@ -222,22 +222,22 @@ function axes(chart, width, height) {
 
 /** @param {number[]} values
     @param {boolean | undefined} log
-    @param {number} room - left at both ends, as a share
+    @param {number} room - the margin at both ends, as a share
     @returns {[number, number]} */
 function range(values, log, room) {
-  const kept = values.filter((value) => Number.isFinite(value) && (!log || value > 0));
-  if (!kept.length) return log ? [0.1, 1] : [0, 1];
-  const [low, high] = kept.reduce(
+  const finite = values.filter((value) => Number.isFinite(value) && (!log || value > 0));
+  if (!finite.length) return log ? [0.1, 1] : [0, 1];
+  const [low, high] = finite.reduce(
     ([a, b], value) => [Math.min(a, value), Math.max(b, value)],
     [Infinity, -Infinity],
   );
   if (log) return high / low > 1.01 ? [low / 1.15, high * 1.15] : [low / 3, high * 3];
-  if (high === low && room === 0) return [low, low + 10]; // whole numbers that are to come
+  if (high === low && room === 0) return [low, low + 10]; // a range for integers that are still to come
   const more = (high - low || Math.abs(high) || 1) * (high > low ? room : 0.5);
   return [low - more, high + more];
 }
 
-/** The longest arrow is a fifteenth of the width; all have one scale.
+/** The arrows' common scale: the longest is an eleventh of the shorter side.
     @param {Plot} chart
     @param {Axis} x
     @param {Axis} y */
@@ -246,22 +246,22 @@ function arrowScale({ arrows = [] }, x, y) {
   return Math.min(x(x.high) - x(x.low), y(y.low) - y(y.high)) / 11 / longest;
 }
 
-/** What is nearest to the pointer across, on every line; marks only where they are near.
+/** Show the values nearest to the pointer's x on every line; marks only if they are close.
     @param {Plot} chart
-    @param {SVGElement} made
+    @param {SVGElement} drawing
     @param {number[][][]} places
     @param {{ x: Axis, y: Axis, width: number }} frame
-    @param {HTMLElement} told */
-function readout(chart, made, places, { x, y, width }, told) {
+    @param {HTMLElement} output */
+function readout(chart, drawing, places, { x, y, width }, output) {
   const rule = svg("line", { class: "rule", y1: y(y.high), y2: y(y.low), visibility: "hidden" });
   const dots = chart.lines.map((line, place) =>
     svg("circle", { class: `dot ${seriesOf(line, place)}`, r: 4.5, visibility: "hidden" }),
   );
-  made.append(rule, ...dots);
+  drawing.append(rule, ...dots);
   let at = width / 2;
-  const away = () => {
+  const hide = () => {
     for (const each of [rule, ...dots]) set(each, { visibility: "hidden" });
-    told.textContent = "";
+    output.textContent = "";
   };
   /** @param {number} px
       @param {number | null} py */
@@ -269,15 +269,15 @@ function readout(chart, made, places, { x, y, width }, told) {
     at = Math.min(x(x.high), Math.max(x(x.low), px));
     const near = places.map((points, line) => {
       let best = -1;
-      let least = Infinity;
+      let smallest = Infinity;
       points.forEach(([cx, cy], place) => {
         const far =
           chart.lines[line].style === "marks" && py !== null
             ? Math.hypot(cx - px, cy - py)
             : Math.abs(cx - at);
-        if (far < least && Number.isFinite(cy)) [best, least] = [place, far];
+        if (far < smallest && Number.isFinite(cy)) [best, smallest] = [place, far];
       });
-      return chart.lines[line].style === "marks" && least > 14 ? -1 : best;
+      return chart.lines[line].style === "marks" && smallest > 14 ? -1 : best;
     });
     const parts = near
       .map((place, line) => {
@@ -305,17 +305,17 @@ function readout(chart, made, places, { x, y, width }, told) {
         `height ${figure(row[place(x.back(at), surface.left, surface.right, wide)])}`,
       );
     }
-    const whole = chart.whole_across && !surface;
-    const here = whole ? figure(Math.round(x.back(at))) : precise(x.back(at), 3);
-    told.textContent = [`${across} ${here}`, ...parts].join(" · ");
+    const integers = chart.whole_across && !surface;
+    const position = integers ? figure(Math.round(x.back(at))) : precise(x.back(at), 3);
+    output.textContent = [`${across} ${position}`, ...parts].join(" · ");
   }
-  made.addEventListener("pointermove", (event) => {
-    const box = made.getBoundingClientRect();
+  drawing.addEventListener("pointermove", (event) => {
+    const box = drawing.getBoundingClientRect();
     read(event.clientX - box.left, event.clientY - box.top);
   });
-  made.addEventListener("pointerleave", away);
-  made.addEventListener("blur", away);
-  made.addEventListener("keydown", (event) => {
+  drawing.addEventListener("pointerleave", hide);
+  drawing.addEventListener("blur", hide);
+  drawing.addEventListener("keydown", (event) => {
     const way = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (!way) return;
     event.preventDefault();
@@ -323,12 +323,12 @@ function readout(chart, made, places, { x, y, width }, told) {
   });
 }
 
-/** At most so many points of each line, evenly taken.
+/** A table of at most `MAX_ROWS` points of each line, evenly spaced.
     @param {Plot} plot */
 function numbers({ across, up, lines }) {
   const body = element("tbody");
   for (const { name, xs, ys } of lines) {
-    const every = Math.max(1, Math.ceil(xs.length / ROWS));
+    const every = Math.max(1, Math.ceil(xs.length / MAX_ROWS));
     xs.forEach((value, place) => {
       if (place % every === 0 || place === xs.length - 1)
         body.append(

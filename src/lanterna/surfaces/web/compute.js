@@ -1,8 +1,8 @@
-// A digit network in plain JavaScript: forward, backward, and what every part contributed to one answer.
+// A digit network in plain JavaScript: forward, backward, and every part's contribution to one answer.
 //
-// A network here is a list of layers, each with what it put out (`out`) and the gradient of the answer with
-// respect to that (`grad`), both Float64Array and made once, so that nothing is allocated while a pen moves.
-// Pictures are channel after channel, row after row, as in PyTorch. The first layer is the picture itself.
+// A network is a list of layers, each with its output (`out`) and the gradient of the answer with respect to
+// it (`grad`), both Float64Array and allocated once, so that a moving pen causes no allocations. Pictures are
+// channel after channel, row after row, as in PyTorch. The first layer is the picture itself.
 //
 // Contributions: of a unit, activation × gradient; of a connection, weight × gradient of that weight, summed
 // over positions and taps for the maps of a convolution; of a bias, bias × gradient. For a network of
@@ -13,39 +13,39 @@
 /** @typedef {object} LayerDescription - as `export_network.py` packs it
     @property {string} name
     @property {string} kind
-    @property {number[]} shape - of what it puts out: `[maps, height, width]` or `[units]`
+    @property {number[]} shape - of its output: `[maps, height, width]` or `[units]`
     @property {string} [weight] - the names of its arrays
     @property {string} [bias]
     @property {string} [scale]
     @property {string} [shift]
     @property {number} [kernel]
     @property {number} [padding]
-    @property {number[]} [before] - height and width of what comes in
+    @property {number[]} [before] - height and width of its input
 
     @typedef {object} LayerValues
     @property {string} name
     @property {string} kind
     @property {number[]} shape
-    @property {Float64Array} out - what it put out, channel after channel
-    @property {Float64Array} grad - the gradient of the answer with respect to that
+    @property {Float64Array} out - its output, channel after channel
+    @property {Float64Array} grad - the gradient of the answer with respect to the output
     @property {number} units
     @property {number} offset
     @property {Set<number>} cut - units whose output is set to zero
     @property {Set<number>} cutLinks - connections whose weights are set to zero: to × units before + from
-    @property {Float32Array} weight - of a convolution or a linear layer, as it is computed with
-    @property {Float32Array} original - the same, before anything was cut
+    @property {Float32Array} weight - of a convolution or a linear layer, after cuts
+    @property {Float32Array} original - the weight before cuts
     @property {Float32Array | null} bias
     @property {number} ins - units of the layer before
-    @property {Float64Array} links - what each connection gave, to × from
+    @property {Float64Array} links - each connection's contribution, to × from
     @property {Float32Array} scale - of a norm
     @property {Float32Array} shift
-    @property {Int32Array} winner - of a pooling: where each of its outputs came from
+    @property {Int32Array} winner - of a pooling: the index of each output's input
     @property {number} kernel
     @property {number} padding
     @property {number[]} before
 
-    @typedef {LayerValues & Partial<import("lanterna/integrate.js").Integration>} Layer - its kind says which
-        of these it has
+    @typedef {LayerValues & Partial<import("lanterna/integrate.js").Integration>} Layer - its kind determines
+        which of these it has
 
     @typedef {object} Network
     @property {Layer[]} layers - the first is the picture
@@ -69,25 +69,25 @@ export const KINDS = {
     forward: (layer, x) => layer.out.set(x),
     backward: (layer, _, gradIn) => gradIn.set(layer.grad),
   },
-  relu: bend(
+  relu: activationKind(
     (v) => (v > 0 ? v : 0),
     (v) => (v > 0 ? 1 : 0),
   ),
-  relu6: bend(
+  relu6: activationKind(
     (v) => (v > 6 ? 6 : v > 0 ? v : 0),
     (v) => (v > 0 && v < 6 ? 1 : 0),
   ),
-  sigmoid: bend(
+  sigmoid: activationKind(
     (v) => 1 / (1 + Math.exp(-v)),
     (_, y) => y * (1 - y),
   ),
-  tanh: bend(Math.tanh, (_, y) => 1 - y * y),
+  tanh: activationKind(Math.tanh, (_, y) => 1 - y * y),
 };
-KINDS.dropout = KINDS.flatten; // at rest it changes nothing
+KINDS.dropout = KINDS.flatten; // the identity at inference
 
-const BENT = new Set(["sigmoid", "tanh"]); // not piecewise linear
+const SATURATING = new Set(["sigmoid", "tanh"]); // not piecewise linear
 
-/** A network from its description (`looking.py`) and the arrays it names.
+/** A network from its description (`export_network.py`) and the arrays that it names.
     @param {{ input: number[], layers: LayerDescription[], classes: string[] }} description
     @param {Arrays} arrays
     @returns {Network} */
@@ -100,7 +100,7 @@ export function makeNetwork(description, arrays) {
   return {
     layers,
     classes: description.classes,
-    exact: !layers.some((layer) => BENT.has(layer.kind)),
+    exact: !layers.some((layer) => SATURATING.has(layer.kind)),
     at: new Map(layers.map((layer, index) => [layer.name, index])),
   };
 }
@@ -150,16 +150,16 @@ function unitsOf({ kind, shape }, before, size) {
   return kind === "flatten" && before.kind === "picture" ? size : before.units;
 }
 
-/** Run the network on a picture in [0, 1]; gives the logits.
+/** Run the network on a picture in [0, 1]; returns the logits.
     @param {Network} network
     @param {ArrayLike<number>} pixels */
 export function forward(network, pixels) {
   const { layers } = network;
   layers[0].out.set(pixels);
-  silence(layers[0], layers[0].out);
+  zeroCutUnits(layers[0], layers[0].out);
   for (let i = 1; i < layers.length; i++) {
     KINDS[layers[i].kind].forward(layers[i], layers[i - 1].out);
-    silence(layers[i], layers[i].out);
+    zeroCutUnits(layers[i], layers[i].out);
   }
   return layers[layers.length - 1].out;
 }
@@ -176,14 +176,14 @@ export function backward(network, answer, against = null) {
   last.grad[answer] += 1;
   if (against !== null) last.grad[against] -= 1;
   for (let i = layers.length - 1; i > 0; i--) {
-    silence(layers[i], layers[i].grad);
+    zeroCutUnits(layers[i], layers[i].grad);
     layers[i].offset = 0;
     KINDS[layers[i].kind].backward(layers[i], layers[i - 1].out, layers[i - 1].grad);
   }
-  silence(layers[0], layers[0].grad);
+  zeroCutUnits(layers[0], layers[0].grad);
 }
 
-/** How much each unit of a layer contributed: the sum over its positions of activation × gradient.
+/** Each unit's contribution: the sum over its positions of activation × gradient.
     @param {Layer} layer
     @param {Float64Array} into */
 export function contributions(layer, into = new Float64Array(layer.units)) {
@@ -196,7 +196,7 @@ export function contributions(layer, into = new Float64Array(layer.units)) {
   return into;
 }
 
-/** What the units of layer `index` give, what the offsets behind them give, and the answer itself.
+/** The contributions of the units of layer `index` and of the offsets of later layers, and the answer.
     @param {Network} network
     @param {number} index
     @param {number} answer
@@ -215,13 +215,13 @@ export function sum(network, index, answer, against = null) {
 /** Probabilities of logits (softmax).
     @param {Float64Array} logits */
 export function softmax(logits) {
-  const most = Math.max(...logits);
-  const powers = Array.from(logits, (logit) => Math.exp(logit - most));
+  const largest = Math.max(...logits);
+  const powers = Array.from(logits, (logit) => Math.exp(logit - largest));
   const total = powers.reduce((sum, power) => sum + power, 0);
   return powers.map((power) => power / total);
 }
 
-/** Set the weights from unit `from` to unit `to` of a layer with weights to zero, or bring them back.
+/** Set the weights from unit `from` to unit `to` of a layer to zero, or restore them.
     @param {Layer} layer
     @param {number} to
     @param {number} from
@@ -235,7 +235,7 @@ export function cutLink(layer, to, from, isCut = true) {
   for (const cut of layer.cutLinks) layer.weight.fill(0, cut * each, (cut + 1) * each);
 }
 
-/** Bring back everything that was cut.
+/** Restore everything that was cut.
     @param {Network} network */
 export function restoreAll(network) {
   for (const layer of network.layers) {
@@ -247,7 +247,7 @@ export function restoreAll(network) {
 
 /** @param {Layer} layer
     @param {Float64Array} values */
-function silence(layer, values) {
+function zeroCutUnits(layer, values) {
   if (!layer.cut.size) return;
   const positions = values.length / layer.units;
   for (const unit of layer.cut) values.fill(0, unit * positions, (unit + 1) * positions);
@@ -285,7 +285,7 @@ function convForward(layer, x) {
   }
 }
 
-/** Only positions with a gradient are visited: behind a pooling, one in four at most.
+/** Skips positions without a gradient: before a pooling layer, at least three in four.
     @type {Kind["backward"]} */
 function convBackward(layer, x, gradIn) {
   const { grad, weight, bias, padding, ins, units, links } = layer;
@@ -308,16 +308,16 @@ function convBackward(layer, x, gradIn) {
       const kx1 = Math.min(k, columns - left);
       for (let from = 0; from < ins; from++) {
         const kernel = (to * ins + from) * k * k;
-        let given = 0;
+        let contribution = 0;
         for (let ky = ky0; ky < ky1; ky++) {
           const row = (from * rows + top + ky) * columns + left;
           for (let kx = kx0; kx < kx1; kx++) {
-            const back = weight[kernel + ky * k + kx] * g;
-            gradIn[row + kx] += back;
-            given += back * x[row + kx];
+            const gradient = weight[kernel + ky * k + kx] * g;
+            gradIn[row + kx] += gradient;
+            contribution += gradient * x[row + kx];
           }
         }
-        links[to * ins + from] += given;
+        links[to * ins + from] += contribution;
       }
     }
   }
@@ -347,13 +347,13 @@ function linearBackward(layer, x, gradIn) {
     if (bias) layer.offset += bias[to] * g;
     let i = 0;
     for (let from = 0; from < ins; from++) {
-      let given = 0;
+      let contribution = 0;
       for (const end = i + positions; i < end; i++) {
-        const back = weight[to * x.length + i] * g;
-        gradIn[i] += back;
-        given += back * x[i];
+        const gradient = weight[to * x.length + i] * g;
+        gradIn[i] += gradient;
+        contribution += gradient * x[i];
       }
-      links[to * ins + from] = given;
+      links[to * ins + from] = contribution;
     }
   }
 }
@@ -386,7 +386,7 @@ function poolBackward(layer, _, gradIn) {
   for (let o = 0; o < layer.grad.length; o++) gradIn[layer.winner[o]] += layer.grad[o];
 }
 
-/** Batch norm at rest: each map times γ / σ, plus β − μ γ / σ.
+/** Batch norm at inference: each map times γ / σ, plus β − μ γ / σ.
     @type {Kind["forward"]} */
 function normForward(layer, x) {
   const positions = x.length / layer.units;
@@ -410,12 +410,11 @@ function normBackward(layer, x, gradIn) {
   }
 }
 
-/** A function applied to every number. What its tangent leaves at zero is its offset: 6 for a saturated
-    ReLU6.
+/** An elementwise activation. Its offset is its tangent's value at zero: 6 for a saturated ReLU6.
     @param {(x: number) => number} f
-    @param {(x: number, y: number) => number} slope
+    @param {(x: number, y: number) => number} derivative
     @returns {Kind} */
-function bend(f, slope) {
+function activationKind(f, derivative) {
   return {
     forward(layer, x) {
       for (let i = 0; i < x.length; i++) layer.out[i] = f(x[i]);
@@ -424,7 +423,7 @@ function bend(f, slope) {
       for (let i = 0; i < x.length; i++) {
         const g = layer.grad[i];
         if (g === 0) continue;
-        const d = slope(x[i], layer.out[i]);
+        const d = derivative(x[i], layer.out[i]);
         gradIn[i] = g * d;
         layer.offset += g * (layer.out[i] - d * x[i]);
       }

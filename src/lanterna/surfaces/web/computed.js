@@ -1,8 +1,8 @@
-// What the page draws of a network that it computes itself: columns of units, and the links between them.
+// The model of a network that the page computes: columns of units, and the links between them.
 //
-// A column goes from one layer with weights up to the next, and shows what the last layer before that put
-// out. With `everyLayer` each layer is a column of its own. `recorded.js` gives the same for networks it
-// cannot compute.
+// A column is a layer with weights and the layers up to the next one with weights, and shows the output of
+// the last of them. With `everyLayer` each layer is its own column. `recorded.js` has the same interface for
+// networks that the page cannot compute.
 
 import * as compute from "lanterna/compute.js";
 import { integrate } from "lanterna/integrate.js";
@@ -12,21 +12,21 @@ import { integrate } from "lanterna/integrate.js";
 
 /** @typedef {Column & { layer: number, mixing: number | null, group: number[] }} ComputedColumn */
 
-const SAME = new Set(["flatten", "dropout"]); // nothing to see: what came in goes out
+const IDENTITY = new Set(["flatten", "dropout"]); // layers whose output is their input
 
 const STEPS = { resting: 64, moving: 8 }; // of the integration, where a network is not piecewise linear
 
-/** The model of a computed network. `run` computes it all anew for a picture and an answer.
+/** The model of a computed network. `run` recomputes everything for a picture and an answer.
     @param {Network} network
     @param {boolean} everyLayer
     @returns {Model} */
 export function computedModel(network, everyLayer = false) {
   const { layers } = network;
   const columns = makeColumns(layers, everyLayer);
-  const given = columns.map((column) => new Float64Array(column.count));
-  const products = columns.map((column) => new Float64Array(layers[column.layer].out.length));
+  const contributions = columns.map((column) => new Float64Array(column.count));
+  const byPosition = columns.map((column) => new Float64Array(layers[column.layer].out.length));
   let question = { answer: 0, against: /** @type {number | null} */ (null) };
-  let empty = 0; // the answer to the empty picture, where contributions are integrated from it
+  let empty = 0; // the answer to the empty picture, if contributions are integrated
   /** @type {number[]} */
   let probabilities = [];
   return {
@@ -42,8 +42,8 @@ export function computedModel(network, everyLayer = false) {
       return question;
     },
     note:
-      "Its curved activations make this network no exact sum. Gradients are integrated from the empty " +
-      `picture to this one instead, in ${STEPS.resting} steps, which add up but for an error`,
+      "This network has smooth activations, so the sum is not exact: gradients are integrated from " +
+      `the empty picture to this one in ${STEPS.resting} steps`,
     run(pixels, answer, against, moving = false) {
       const logits = compute.forward(network, pixels);
       probabilities = compute.softmax(logits);
@@ -53,33 +53,36 @@ export function computedModel(network, everyLayer = false) {
         empty = integrate(network, pixels, question.answer, against, moving ? STEPS.moving : STEPS.resting);
       columns.forEach(({ layer }, k) => {
         const { out, grad, units } = layers[layer];
-        if (network.exact) for (let i = 0; i < out.length; i++) products[k][i] = out[i] * grad[i];
-        else products[k].set(layers[layer].given ?? []);
-        given[k].fill(0);
+        if (network.exact) for (let i = 0; i < out.length; i++) byPosition[k][i] = out[i] * grad[i];
+        else byPosition[k].set(layers[layer].contributions ?? []);
+        contributions[k].fill(0);
         const positions = out.length / units;
-        for (let i = 0; i < out.length; i++) given[k][Math.floor(i / positions)] += products[k][i];
+        for (let i = 0; i < out.length; i++) contributions[k][Math.floor(i / positions)] += byPosition[k][i];
       });
     },
     answers: () => network.classes.map((name, index) => ({ name, index, probability: probabilities[index] })),
     values: (k) => layers[columns[k].layer].out,
-    /** What to draw of a column: its activations, or per position what they contributed or their gradient. */
+    /** The values to draw for a column: activations, or each position's contribution or gradient. */
     shows(k, what) {
       const { out, grad } = layers[columns[k].layer];
       if (what === "activation") return { values: out, signed: false };
       if (what === "gradient") return { values: grad, signed: true };
-      return { values: products[k], signed: true };
+      return { values: byPosition[k], signed: true };
     },
-    contributions: (k) => given[k],
-    /** The links into column `k`: their contributions, to × from; one to one where nothing is mixed. */
+    contributions: (k) => contributions[k],
+    /** The contributions of the links into column `k`, to × from; one to one without mixing. */
     links(k) {
       const { mixing } = columns[k];
-      if (mixing === null) return { values: given[k - 1], to: columns[k].count, from: 1, single: true };
+      if (mixing === null)
+        return { values: contributions[k - 1], to: columns[k].count, from: 1, single: true };
       const layer = layers[mixing];
       return { values: layer.links, to: layer.units, from: layer.ins, single: false };
     },
     sum(k) {
       const found = compute.sum(network, columns[k].layer, question.answer, question.against);
-      return network.exact ? found : { ...found, units: given[k].reduce((a, b) => a + b, 0), offsets: empty };
+      return network.exact
+        ? found
+        : { ...found, units: contributions[k].reduce((a, b) => a + b, 0), offsets: empty };
     },
   };
 }
@@ -91,23 +94,23 @@ function makeColumns(layers, everyLayer) {
   /** @type {ComputedColumn[]} */
   const columns = [];
   layers.forEach((layer, index) => {
-    const before = columns[columns.length - 1];
+    const previous = columns[columns.length - 1];
     const mixes = Boolean(layer.weight);
     const isPicture = index === 0 || (layer.kind === "flatten" && layers[index - 1].kind === "picture");
     if (isPicture) {
-      columns.length = 0; // a flattened picture is the picture, pixel by pixel
+      columns.length = 0; // a flattened picture is the picture
       columns.push({
         ...asColumn(layer, index, null),
         kind: "picture",
         height: layers[0].shape[1],
         width: layers[0].shape[2],
       });
-    } else if (mixes || (everyLayer && !SAME.has(layer.kind))) {
+    } else if (mixes || (everyLayer && !IDENTITY.has(layer.kind))) {
       columns.push(asColumn(layer, index, mixes ? index : null));
     } else {
-      before.group.push(index);
-      if (!SAME.has(layer.kind))
-        Object.assign(before, asColumn(layer, index, before.mixing), { group: before.group });
+      previous.group.push(index);
+      if (!IDENTITY.has(layer.kind))
+        Object.assign(previous, asColumn(layer, index, previous.mixing), { group: previous.group });
     }
   });
   columns[columns.length - 1].kind = "answers";
@@ -124,7 +127,7 @@ function asColumn(layer, index, mixing) {
     name: layer.name,
     layer: index,
     mixing,
-    group: [index], // the layers that led from the column before to this one
+    group: [index], // the layers from the previous column to this one
     kind: height * width > 1 ? "maps" : "units",
     count: layer.units,
     height,

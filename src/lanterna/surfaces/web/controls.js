@@ -1,12 +1,12 @@
-// The row of controls above the picture.
+// The toolbar above the picture.
 
 import { count, element } from "lanterna/words.js";
 
 /** @import { Page, View } from "lanterna/flow.js" */
 
-const FEWEST = 0.001; // share of the lines at the slider's left end; its right end is all of them
+const MIN_SHARE = 0.001; // share of the lines at the slider's left end; the right end is all lines
 
-/** Wire the controls; `update` shows what the state says.
+/** Connect the controls to the state; `update` shows the state in them.
     @param {Page} page
     @param {(id: string) => any} find - an element of the page: an input, a select, a button */
 export function makeControls(page, find) {
@@ -66,6 +66,6 @@ function fill(select, options) {
 }
 
 /** @param {number} place */
-const shareAt = (place) => FEWEST ** (1 - place / 100);
+const shareAt = (place) => MIN_SHARE ** (1 - place / 100);
 /** @param {number} share */
-const placeOf = (share) => 100 * (1 - Math.log(Math.max(FEWEST, share)) / Math.log(FEWEST));
+const placeOf = (share) => 100 * (1 - Math.log(Math.max(MIN_SHARE, share)) / Math.log(MIN_SHARE));

@@ -1,4 +1,4 @@
-// Which links are drawn, and how: the strongest, as curves from unit to unit (`lines.js` draws them).
+// The strongest links, as curves from unit to unit (drawn by `lines.js`).
 
 import { anchor } from "lanterna/layout.js";
 import { FLOATS } from "lanterna/lines.js";
@@ -8,12 +8,12 @@ import { FLOATS } from "lanterna/lines.js";
 
 /** @typedef {ReturnType<typeof makeCurves>} Curves */
 
-/** Of the strongest links that are drawn between any two columns, however few are wanted. */
-export const LEAST = 12;
-const OF_ONE = 24; // links in and out of the unit that is looked at
-const SORTED = 6000; // up to so many curves are drawn the strongest last, so that they lie on top
+/** The minimum number of links between two columns. */
+export const MIN_LINKS = 12;
+const MAX_FOCUS_LINKS = 24; // links in and out of the focused unit
+const MAX_SORTED = 6000; // up to this number, curves are sorted so that the strongest are on top
 
-/** A store of curves that is filled anew for each frame and grows as needed. */
+/** A buffer of curves that is refilled for each frame and grows as needed. */
 export function makeCurves() {
   const curves = {
     buffer: new Float32Array(4096 * FLOATS),
@@ -41,16 +41,16 @@ export function makeCurves() {
     columns.forEach((column, k) => {
       scratch.slots[k] = slots(layout.places[k].shown, column.count, scratch.slots[k]);
     });
-    const gaps = columns.slice(1).map((_, gap) => wanted(model.links(gap + 1), share, scratch));
-    const most = Math.max(...gaps.map((gap) => gap.most));
-    curves.strongest = gaps.map((gap) => gap.most);
+    const gaps = columns.slice(1).map((_, gap) => strongestLinks(model.links(gap + 1), share, scratch));
+    const max = Math.max(...gaps.map((gap) => gap.max));
+    curves.strongest = gaps.map((gap) => gap.max);
     gaps.forEach((gap, i) => {
-      const scale = overAll ? most : gap.most;
+      const scale = overAll ? max : gap.max;
       const isOne = focus && (focus.column === i + 1 || focus.column === i);
       curves.links += gap.links;
       curves.drawn += gap.chosen.length;
       add(model, layout, i + 1, gap.chosen, scale, focus ? 0.16 : 1);
-      if (isOne) add(model, layout, i + 1, ofOne(model.links(i + 1), focus, i + 1), null, 1);
+      if (isOne) add(model, layout, i + 1, linksOf(model.links(i + 1), focus, i + 1), null, 1);
     });
   }
 
@@ -62,18 +62,19 @@ export function makeCurves() {
       @param {number} dim */
   function add(model, layout, k, chosen, scale, dim) {
     const links = model.links(k);
-    const most = scale ?? Math.max(...chosen.map((index) => Math.abs(links.values[index])));
-    if (!(most > 0)) return;
+    const max = scale ?? Math.max(...chosen.map((index) => Math.abs(links.values[index])));
+    if (!(max > 0)) return;
     const [before, after] = [model.columns[k - 1], model.columns[k]];
     const { from, to } = scratch;
-    if (chosen.length < SORTED) chosen.sort((a, b) => Math.abs(links.values[a]) - Math.abs(links.values[b]));
+    if (chosen.length < MAX_SORTED)
+      chosen.sort((a, b) => Math.abs(links.values[a]) - Math.abs(links.values[b]));
     for (const index of chosen) {
       const source = scratch.slots[k - 1][links.single ? index : fromUnit(links, index)];
       const target = scratch.slots[k][links.single ? index : toUnit(links, index)];
       if (source < 0 || target < 0) continue;
       anchor(before, layout.places[k - 1], source, 1, layout.upright, from);
       anchor(after, layout.places[k], target, 0, layout.upright, to);
-      const size = Math.min(1, Math.abs(links.values[index]) / most);
+      const size = Math.min(1, Math.abs(links.values[index]) / max);
       push(from, to, 0.8 + 4.7 * size, Math.sign(links.values[index]), (0.18 + 0.77 * size) * dim, k);
     }
   }
@@ -105,7 +106,7 @@ export function makeCurves() {
   return curves;
 }
 
-/** The unit that a link comes from, and the one it leads to, by its place in `values`.
+/** The unit that a link comes from, by the link's index in `values`.
     @param {Links} links
     @param {number} index */
 export function fromUnit(links, index) {
@@ -113,19 +114,20 @@ export function fromUnit(links, index) {
   return links.fromUnits ? links.fromUnits[from] : from;
 }
 
-/** @param {Links} links
+/** The unit that a link leads to, by the link's index in `values`.
+    @param {Links} links
     @param {number} index */
 export function toUnit(links, index) {
   const to = Math.floor(index / links.from);
   return links.toUnits ? links.toUnits[to] : to;
 }
 
-/** For each unit of a column its place among those shown, or -1.
+/** For each unit of a column its index among the shown ones, or -1.
     @param {number[]} shown
     @param {number} count
-    @param {Int32Array | undefined} kept */
-function slots(shown, count, kept) {
-  const table = kept?.length === count ? kept : new Int32Array(count);
+    @param {Int32Array | undefined} previous */
+function slots(shown, count, previous) {
+  const table = previous?.length === count ? previous : new Int32Array(count);
   table.fill(-1);
   shown.forEach((unit, slot) => {
     table[unit] = slot;
@@ -136,31 +138,31 @@ function slots(shown, count, kept) {
 /** @param {Links} links
     @param {number} share
     @param {{ values: Float64Array }} scratch */
-function wanted(links, share, scratch) {
+function strongestLinks(links, share, scratch) {
   const { values } = links;
   if (scratch.values.length < values.length) scratch.values = new Float64Array(2 * values.length);
   let count = 0;
-  let most = 0;
+  let max = 0;
   for (let i = 0; i < values.length; i++) {
     const size = values[i] < 0 ? -values[i] : values[i];
     if (size > 0) scratch.values[count++] = size;
-    if (size > most) most = size;
+    if (size > max) max = size;
   }
-  const keep = Math.min(count, Math.max(LEAST, Math.ceil(share * count)));
+  const keep = Math.min(count, Math.max(MIN_LINKS, Math.ceil(share * count)));
   const threshold = keep < count ? nthLargest(scratch.values, count, keep) : 0;
   const chosen = [];
   for (let i = 0; i < values.length; i++) {
     const size = values[i] < 0 ? -values[i] : values[i];
     if (size > 0 && size >= threshold) chosen.push(i);
   }
-  return { chosen, most, links: count };
+  return { chosen, max, links: count };
 }
 
-/** The strongest links of one unit: into it where `k` is its column, out of it where `k` is the next.
+/** The strongest links of one unit: incoming if `k` is its column, outgoing if `k` is the next.
     @param {Links} links
     @param {Focus} focus
     @param {number} k */
-function ofOne(links, { column, unit }, k) {
+function linksOf(links, { column, unit }, k) {
   const chosen = [];
   for (let i = 0; i < links.values.length; i++) {
     if (links.values[i] === 0) continue;
@@ -168,7 +170,7 @@ function ofOne(links, { column, unit }, k) {
     if (own === unit) chosen.push(i);
   }
   chosen.sort((a, b) => Math.abs(links.values[b]) - Math.abs(links.values[a]));
-  return chosen.slice(0, OF_ONE);
+  return chosen.slice(0, MAX_FOCUS_LINKS);
 }
 
 /** The `n`th largest of the first `count` values, which are reordered (Hoare's selection).
@@ -187,9 +189,9 @@ function nthLargest(values, count, n) {
       while (values[i] > pivot) i++;
       while (values[j] < pivot) j--;
       if (i <= j) {
-        const kept = values[i];
+        const swapped = values[i];
         values[i++] = values[j];
-        values[j--] = kept;
+        values[j--] = swapped;
       }
     }
     if (at <= j) high = j;

@@ -1,12 +1,11 @@
-// Numbers as light. Activations go from the page itself (zero) to warm light; what is below zero is cold.
-// Contributions and gradients go from the page to amber (for) and blue (against).
+// Colour maps. Activations go from the page's colour (zero) to warm light, or to a cold one below zero.
+// Contributions and gradients go from the page's colour to amber (for) and blue (against).
 
 import { contextOf } from "lanterna/canvas.js";
 
 /** @typedef {[number, number, number]} Colour
 
-    @typedef {ReturnType<typeof readTheme>} Theme - the page's colours, and two ramps of 32-bit pixels made of
-        them
+    @typedef {ReturnType<typeof readTheme>} Theme - the page's colours, and two colour ramps of 32-bit pixels
 
     @typedef {ReturnType<typeof makeTiles>} Tiles
 
@@ -14,7 +13,7 @@ import { contextOf } from "lanterna/canvas.js";
 
 const LEVELS = 255; // on either side of zero
 
-/** The colours of the page as it is now, and ramps made of them.
+/** Read the page's current colours, and compute colour ramps from them.
     @param {Element} element */
 export function readTheme(element) {
   const style = getComputedStyle(element);
@@ -23,7 +22,7 @@ export function readTheme(element) {
   const page = colour("--page");
   const dark = page[0] < 128;
   /** @type {Colour} */
-  const dim = dark ? [8, 9, 12] : colour("--raised"); // tiles stand out from the page just enough
+  const dim = dark ? [8, 9, 12] : colour("--raised"); // tiles are slightly darker than the page
   return {
     dark,
     page,
@@ -63,7 +62,7 @@ function ramp(zero, above, below) {
   return table;
 }
 
-/** Maps of `height` × `width` as pixels, drawn as tiles: all of a column in one small image first.
+/** The maps of a column as pixels in one small image, to be drawn as tiles.
     @param {number} count
     @param {number} height
     @param {number} width */
@@ -76,19 +75,19 @@ export function makeTiles(count, height, width) {
     canvas,
     height,
     width,
-    /** Colour the values of unit `from` as tile `tile`, `most` being the brightest.
+    /** Colour the values of unit `from` as tile `tile`; `max` is the value of the brightest colour.
         @param {number} tile
         @param {Numbers} values
         @param {number} from
-        @param {number} most
+        @param {number} max
         @param {Uint32Array} table */
-    fill(tile, values, from, most, table) {
+    fill(tile, values, from, max, table) {
       const area = height * width;
-      const scale = most > 0 ? LEVELS / most : 0;
+      const scale = max > 0 ? LEVELS / max : 0;
       for (let i = 0; i < area; i++) {
         const level = values[from * area + i] * scale;
-        const kept = level > LEVELS ? LEVELS : level < -LEVELS ? -LEVELS : level;
-        pixels[tile * area + i] = table[LEVELS + Math.round(kept)];
+        const clamped = level > LEVELS ? LEVELS : level < -LEVELS ? -LEVELS : level;
+        pixels[tile * area + i] = table[LEVELS + Math.round(clamped)];
       }
     },
     show: () => context.putImageData(image, 0, 0),
@@ -100,24 +99,24 @@ export function makeTiles(count, height, width) {
     @param {number} start
     @param {number} end */
 export function largest(values, start = 0, end = values.length) {
-  let most = 0;
+  let max = 0;
   for (let i = start; i < end; i++) {
     const size = values[i] < 0 ? -values[i] : values[i];
-    if (size > most) most = size;
+    if (size > max) max = size;
   }
-  return most;
+  return max;
 }
 
-/** One map drawn large on its own canvas element, pixel by pixel.
+/** Draw one map on its own canvas element, a pixel per value.
     @param {HTMLCanvasElement} canvas
     @param {Numbers} values
     @param {number} height
     @param {number} width
     @param {Uint32Array} table
-    @param {number} most */
-export function drawMap(canvas, values, height, width, table, most = largest(values)) {
+    @param {number} max */
+export function drawMap(canvas, values, height, width, table, max = largest(values)) {
   const tiles = makeTiles(1, height, width);
-  tiles.fill(0, values, 0, most, table);
+  tiles.fill(0, values, 0, max, table);
   tiles.show();
   canvas.width = width;
   canvas.height = height;

@@ -1,4 +1,4 @@
-"""A digit network as the page computes it: each layer's kind, sizes and weights (`web/compute.js`)."""
+"""The export of a digit network for the page: each layer's kind, sizes and weights (`web/compute.js`)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from lanterna.networks.network import Network
 
-_BENDS: Mapping[type[nn.Module], str] = {
+_ELEMENTWISE: Mapping[type[nn.Module], str] = {
     nn.ReLU: "relu",
     nn.ReLU6: "relu6",
     nn.Sigmoid: "sigmoid",
@@ -23,30 +23,29 @@ _BENDS: Mapping[type[nn.Module], str] = {
 
 
 def embedded(network: Network, prefix: str = "") -> tuple[dict[str, object], dict[str, Tensor]] | None:
-    """The network's description (JSON) and its weights by name, each beginning with `prefix`.
+    """Return the network's description (JSON) and its weights, named with `prefix`.
 
-    None where the page cannot compute it: where a layer is of a kind that `compute.js` does not know, or a
-    picture is shifted on its way in.
+    None if the page cannot compute it: `compute.js` lacks a kind of layer, or the input is standardised.
     """
     spec = network.input_spec
     if spec.channels != 1 or any(spec.mean) or any(value != 1 for value in spec.std):
         return None
     shapes = _shapes(network)
-    before: tuple[int, ...] = (spec.channels, spec.size, spec.size)
+    input_shape: tuple[int, ...] = (spec.channels, spec.size, spec.size)
     layers: list[dict[str, object]] = []
     arrays: dict[str, Tensor] = {}
     for name, module in network.layers.items():
-        described = _described(module)
-        if described is None or shapes[name] is None:
+        exported = _exported_layer(module)
+        if exported is None or shapes[name] is None:
             return None
-        settings, weights = described
-        kept = {part: f"{prefix}{name}.{part}" for part in weights}
-        arrays |= {kept[part]: weight for part, weight in weights.items()}
+        settings, weights = exported
+        names = {part: f"{prefix}{name}.{part}" for part in weights}
+        arrays |= {names[part]: weight for part, weight in weights.items()}
         layers.append(
-            {"name": name, **settings, **kept, "shape": list(shapes[name]), "before": list(before[1:])}
+            {"name": name, **settings, **names, "shape": list(shapes[name]), "before": list(input_shape[1:])}
         )
-        before = shapes[name]
-    if not layers or len(before) != 1 or len(network.classes) != before[0]:
+        input_shape = shapes[name]
+    if not layers or len(input_shape) != 1 or len(network.classes) != input_shape[0]:
         return None
     return {
         "input": [spec.channels, spec.size],
@@ -63,14 +62,14 @@ def _shapes(network: Network) -> dict[str, tuple[int, ...]]:
         return {name: tuple(out.shape[1:]) for name, out in run}
 
 
-def _described(module: nn.Module) -> tuple[dict[str, object], dict[str, Tensor]] | None:
-    """A layer's kind and settings, and its weights in float32; None where it is not known."""
-    if bend := _BENDS.get(type(module)):
-        return {"kind": bend}, {}
+def _exported_layer(module: nn.Module) -> tuple[dict[str, object], dict[str, Tensor]] | None:
+    """Return a layer's kind and settings, and its weights in float32, or None if it is not supported."""
+    if kind := _ELEMENTWISE.get(type(module)):
+        return {"kind": kind}, {}
     if type(module) is nn.Conv2d:
         (kernel, kernel_across), (stride, stride_across) = module.kernel_size, module.stride
         padding = module.padding if isinstance(module.padding, tuple) else (-1, -1)
-        plain = (
+        supported = (
             kernel == kernel_across
             and stride == stride_across == 1
             and padding[0] == padding[1] >= 0
@@ -78,22 +77,22 @@ def _described(module: nn.Module) -> tuple[dict[str, object], dict[str, Tensor]]
             and module.groups == 1
             and module.padding_mode == "zeros"
         )
-        if not plain:
+        if not supported:
             return None
         return {"kind": "conv", "kernel": kernel, "padding": padding[0]}, _weights(module)
     if type(module) is nn.Linear:
         return {"kind": "linear"}, _weights(module)
     if isinstance(module, nn.MaxPool2d):
-        plain = (
+        supported = (
             isinstance(module.kernel_size, int)
             and module.stride == module.kernel_size
             and module.padding == 0
             and module.dilation == 1
             and not module.ceil_mode
         )
-        return ({"kind": "pool", "kernel": module.kernel_size}, {}) if plain else None
+        return ({"kind": "pool", "kernel": module.kernel_size}, {}) if supported else None
     if type(module) is nn.BatchNorm2d and module.running_mean is not None and module.running_var is not None:
-        # At rest it multiplies by γ / σ and adds β − μ γ / σ.
+        # At inference it multiplies by γ / σ and adds β − μ γ / σ.
         std = (module.running_var.double() + module.eps).sqrt()
         gamma = torch.ones_like(std) if module.weight is None else module.weight.double()
         beta = torch.zeros_like(std) if module.bias is None else module.bias.double()

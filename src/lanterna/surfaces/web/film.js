@@ -1,16 +1,15 @@
-// A training, scrubbed by step: what `lanterna.surfaces.film` packed, drawn anew for every step that is asked
-// for.
+// A training film with a slider over its steps: draws the data of `film.py` for the selected step.
 
 /** @import { Arrays } from "lanterna/arrays.js" */
 /** @import { Numbers } from "lanterna/draw.js" */
 
-/** @typedef {object} Film - what `film.py` packs: of each step that was kept, and of the whole
+/** @typedef {object} Film - as packed by `film.py`: the lists have a value per snapshot
     @property {number[]} steps
     @property {number[]} accuracy
     @property {number[]} training_accuracy
     @property {number[]} loss
     @property {number[]} training_loss
-    @property {[number, number][]} corners - where on the map each answer stands
+    @property {[number, number][]} corners - the position of each answer on the map
     @property {number} total
     @property {number} measured
     @property {number} trained
@@ -19,10 +18,10 @@
 
     @typedef {number[][]} Colours - 256 of them */
 
-const FRAMES_A_SECOND = 8;
-const EACH_TEN = [...Array(10).keys()];
+const FRAMES_PER_SECOND = 8;
+const DIGITS = [...Array(10).keys()];
 
-/** Draw the page from `data` and `arrays`, and let every control move it.
+/** Draw the page from `data` and `arrays`, and connect its controls.
     @param {{ data: Film, arrays: Arrays }} packed */
 export function mount({ data, arrays }) {
   /** @param {string} id */
@@ -32,14 +31,14 @@ export function mount({ data, arrays }) {
   const slider = input("step");
   const last = data.steps.length - 1;
   const still = matchMedia("(prefers-reduced-motion: reduce)");
-  let at = last; // the snapshot that is shown; between two of them while it plays
+  let at = last; // the shown snapshot; between two of them during playback
   let digit = 4;
   let pointed = -1;
   let playing = false;
   let ink = theme();
 
   const cells = table(/** @type {HTMLTableElement} */ (get("confusion")));
-  const buttons = EACH_TEN.map((number) => {
+  const buttons = DIGITS.map((number) => {
     const button = document.createElement("button");
     button.type = "button";
     button.setAttribute("aria-label", a(number));
@@ -47,7 +46,7 @@ export function mount({ data, arrays }) {
     button.addEventListener("click", () => {
       digit = number;
       draw();
-      remember();
+      updateUrl();
     });
     get("digits").append(button);
     return { button, picture };
@@ -56,9 +55,9 @@ export function mount({ data, arrays }) {
   function draw() {
     const now = Math.round(at);
     slider.value = String(now);
-    const said = sentence(data, arrays, now);
-    get("now").textContent = said;
-    slider.setAttribute("aria-valuetext", said);
+    const description = sentence(data, arrays, now);
+    get("now").textContent = description;
+    slider.setAttribute("aria-valuetext", description);
     drawMap(canvas("map"), { data, arrays, at, digit, pointed, ink });
     drawKernels(now);
     drawLayers(now);
@@ -94,7 +93,7 @@ export function mount({ data, arrays }) {
       data.steps,
       ink,
     );
-    get("accuracy").setAttribute("aria-label", `Share read right, by step. ${said}`);
+    get("accuracy").setAttribute("aria-label", `Accuracy by step. ${description}`);
     get("loss").setAttribute("aria-label", `Loss by step, now ${data.loss[now].toFixed(3)}`);
   }
 
@@ -102,7 +101,7 @@ export function mount({ data, arrays }) {
   function drawKernels(now) {
     const [, count, high, wide] = arrays.kernels.shape;
     const size = count * high * wide;
-    tiles(
+    drawGrid(
       canvas("kernels"),
       arrays.kernels.subarray(now * size, now * size + size),
       [count, high, wide],
@@ -121,7 +120,7 @@ export function mount({ data, arrays }) {
       const size = shape.reduce((product, side) => product * side, 1);
       const start = (now * 10 + digit) * size;
       const units = shape.length === 1;
-      tiles(
+      drawGrid(
         canvas,
         maps.subarray(start, start + size),
         units ? [size, 1, 1] : shape,
@@ -129,7 +128,7 @@ export function mount({ data, arrays }) {
         ink.lit,
       );
       canvas.setAttribute("role", "img");
-      canvas.setAttribute("aria-label", `What ${canvas.dataset.layer} puts out for ${a(digit)}`);
+      canvas.setAttribute("aria-label", `Activations of ${canvas.dataset.layer} for ${a(digit)}`);
     }
     for (const [number, { button, picture }] of buttons.entries()) {
       button.setAttribute("aria-pressed", String(number === digit));
@@ -143,7 +142,7 @@ export function mount({ data, arrays }) {
     at = Math.max(0, Math.min(last, to));
     pause();
     draw();
-    remember();
+    updateUrl();
   }
 
   function pause() {
@@ -156,39 +155,39 @@ export function mount({ data, arrays }) {
     get("play").textContent = "Pause";
     if (at >= last) at = 0;
     let before = performance.now();
-    let whole = at; // with reduced motion steps are cut, not glided through
+    let position = at; // with reduced motion there is no interpolation
     requestAnimationFrame(function move(time) {
       if (!playing) return;
-      whole += (Math.max(0, time - before) / 1000) * FRAMES_A_SECOND * Number(input("speed").value);
+      position += (Math.max(0, time - before) / 1000) * FRAMES_PER_SECOND * Number(input("speed").value);
       before = time;
-      at = Math.min(last, still.matches ? Math.floor(whole) : whole);
+      at = Math.min(last, still.matches ? Math.floor(position) : position);
       draw();
       if (at < last) requestAnimationFrame(move);
       else {
         pause();
-        remember();
+        updateUrl();
       }
     });
   }
 
-  let later;
-  function remember() {
-    clearTimeout(later);
-    later = setTimeout(
+  let urlTimer;
+  function updateUrl() {
+    clearTimeout(urlTimer);
+    urlTimer = setTimeout(
       () => history.replaceState(null, "", `#step=${data.steps[Math.round(at)]}&digit=${digit}`),
       120,
     );
   }
 
-  function recall() {
+  function readUrl() {
     const state = new URLSearchParams(location.hash.slice(1));
     const step = Number(state.get("step") ?? data.steps[last]);
     at = Math.max(
       0,
       data.steps.findLastIndex((one) => one <= step),
     );
-    const wanted = Number(state.get("digit") ?? digit);
-    if (EACH_TEN.includes(wanted)) digit = wanted;
+    const requested = Number(state.get("digit") ?? digit);
+    if (DIGITS.includes(requested)) digit = requested;
     pause();
     draw();
   }
@@ -244,16 +243,16 @@ export function mount({ data, arrays }) {
     event.preventDefault();
     go(Math.round(at) + by);
   });
-  addEventListener("hashchange", recall);
+  addEventListener("hashchange", readUrl);
   addEventListener("resize", draw);
   matchMedia("(prefers-color-scheme: light)").addEventListener("change", () => {
     ink = theme();
     draw();
   });
-  recall();
+  readUrl();
 }
 
-/** What a snapshot says, in words.
+/** A snapshot's description.
     @param {Film} data
     @param {Arrays} arrays
     @param {number} now */
@@ -267,7 +266,7 @@ function sentence(data, arrays, now) {
     : "";
   return (
     `Step ${data.steps[now].toLocaleString("en")} of ${data.total.toLocaleString("en")}: ` +
-    `${percent(data.accuracy[now])} of ${data.measured} read right, ` +
+    `${percent(data.accuracy[now])} of ${data.measured} classified correctly, ` +
     `${percent(data.training_accuracy[now])} of ${data.trained}.${mistake}`
   );
 }
@@ -278,7 +277,7 @@ const a = (digit) => (digit === 8 ? "an 8" : `a ${digit}`);
 /** @param {number} count */
 const times = (count) => (count === 1 ? "once" : count === 2 ? "twice" : `${count} times`);
 
-/** The page's colours as numbers, and 256 levels from them: 128 is the page. */
+/** The page's colours as numbers, and colour maps of 256 levels: 128 is the page's colour. */
 function theme() {
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(`--${name}`).trim();
@@ -292,7 +291,7 @@ function theme() {
   return { colour, parts, signed: levels("for"), lit: levels("light") };
 }
 
-/** A canvas as large as it is shown, in the screen's own pixels; drawing then counts in CSS pixels.
+/** Size a canvas in device pixels, and scale its context to CSS pixels.
     @param {HTMLCanvasElement} canvas
     @param {number} height
     @returns {[CanvasRenderingContext2D, number]} */
@@ -308,13 +307,13 @@ function sized(canvas, height) {
 
 const scratch = document.createElement("canvas");
 
-/** Pictures `[count, high, wide]` of levels in rows, each pixel a square.
+/** Draw pictures `[count, high, wide]` of levels as a grid, each pixel a square.
     @param {HTMLCanvasElement} canvas
     @param {Numbers} levels
     @param {number[]} shape
     @param {number} columns
     @param {Colours} colours */
-function tiles(canvas, levels, [count, high, wide], columns, colours) {
+function drawGrid(canvas, levels, [count, high, wide], columns, colours) {
   const gap = wide === 1 ? 1 : 8;
   columns = Math.min(columns, count);
   const side = (canvas.clientWidth - gap * (columns - 1)) / columns;
@@ -328,7 +327,7 @@ function tiles(canvas, levels, [count, high, wide], columns, colours) {
   }
 }
 
-/** Levels as pixels of `canvas`, which becomes as large as they are.
+/** Draw levels as the pixels of `canvas`, which is resized to fit.
     @param {HTMLCanvasElement} canvas
     @param {Numbers} levels
     @param {number} high
@@ -343,7 +342,7 @@ function paint(canvas, levels, high, wide, colours) {
   pen.putImageData(image, 0, 0);
 }
 
-/** A digit, 28 × 28: ink is light on the dark page and dark on the light one.
+/** Draw a digit, 28 × 28: ink is light on the dark page and dark on the light one.
     @param {HTMLCanvasElement} canvas
     @param {Numbers} values
     @param {Ink} ink */
@@ -359,7 +358,7 @@ function grey(canvas, values, ink) {
 
 const RIM = 28; // pixels around the circle, for the ten answers
 
-/** Where the i-th digit stands on a map `width` pixels wide; between two snapshots, on the straight line.
+/** The i-th digit's position on a map `width` pixels wide, interpolated between two snapshots.
     @param {Arrays} arrays
     @param {number} at
     @param {number} i
@@ -385,11 +384,11 @@ function place(arrays, at, i, width) {
     @param {number} width */
 function nearest(arrays, at, x, y, width) {
   let found = -1,
-    least = 14 ** 2;
+    closest = 14 ** 2;
   for (let i = 0; i < arrays.labels.length; i++) {
     const [across, down] = place(arrays, at, i, width);
-    const away = (across - x) ** 2 + (down - y) ** 2;
-    if (away < least) [found, least] = [i, away];
+    const distance = (across - x) ** 2 + (down - y) ** 2;
+    if (distance < closest) [found, closest] = [i, distance];
   }
   return found;
 }
@@ -421,7 +420,7 @@ function drawMap(canvas, { data, arrays, at, digit, pointed, ink }) {
         ? "for"
         : "quiet";
   for (const layer of ["quiet", "for", "against"]) {
-    // few above many
+    // the rarer kinds on top
     pen.fillStyle = ink.colour(layer);
     for (let i = 0; i < count; i++) {
       if (kind(i) === layer) pen.fillText(String(arrays.labels[i]), ...place(arrays, at, i, width));
@@ -435,7 +434,7 @@ function drawMap(canvas, { data, arrays, at, digit, pointed, ink }) {
   }
 }
 
-/** Ten rows of ten cells, with headings; gives the cells.
+/** Create ten rows of ten cells with headings; return the cells.
     @param {HTMLTableElement} element */
 function table(element) {
   const heading = (row, scope, text) => {
@@ -445,11 +444,11 @@ function table(element) {
   };
   const top = element.insertRow();
   top.insertCell().style.background = "none";
-  EACH_TEN.forEach((number) => heading(top, "col", number));
-  return EACH_TEN.flatMap((number) => {
+  DIGITS.forEach((number) => heading(top, "col", number));
+  return DIGITS.flatMap((number) => {
     const row = element.insertRow();
     heading(row, "row", number);
-    return EACH_TEN.map(() => row.insertCell());
+    return DIGITS.map(() => row.insertCell());
   });
 }
 
@@ -460,8 +459,8 @@ function drawTable(cells, counts, ink) {
   const page = ink.parts("raised");
   cells.forEach((cell, i) => {
     const row = Math.floor(i / 10);
-    const whole = Array.from(counts.subarray(row * 10, row * 10 + 10)).reduce((sum, count) => sum + count, 0);
-    const share = Math.sqrt(counts[i] / Math.max(1, whole));
+    const total = Array.from(counts.subarray(row * 10, row * 10 + 10)).reduce((sum, count) => sum + count, 0);
+    const share = Math.sqrt(counts[i] / Math.max(1, total));
     const end = ink.parts(i % 11 ? "for" : "light");
     cell.style.background = `rgb(${page.map((from, c) => from + (end[c] - from) * share).join(" ")})`;
     cell.style.color = ink.colour(share > 0.5 ? "page" : "ink");
@@ -472,7 +471,7 @@ function drawTable(cells, counts, ink) {
 const AXIS = 56,
   EDGE = 8;
 
-/** Lines over the snapshots, the last of them amber, all after `now` faint; `height` gives 0 to 1.
+/** Draw curves over the snapshots, the last one amber, faint after `now`; `height` maps values to 0 to 1.
     @param {HTMLCanvasElement} canvas
     @param {number[][]} series
     @param {number} now

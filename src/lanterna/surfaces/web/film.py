@@ -1,4 +1,4 @@
-"""The page of a training: scrubbed by step, one self-contained HTML file under 5 MB."""
+"""The page of a training run: a slider over its steps, one self-contained HTML file under 5 MB."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ SUFFIX = ".html"
 
 
 def check_places(paths: Iterable[Path], *, force: bool = False) -> None:
-    """Whether a film can be saved there: `.html` for the page, else as `save_film`. Errors: as it says."""
+    """Check that a film can be saved there: `.html` for the page, else as `save_film`. Errors: the same."""
     for path in paths:
         if path.suffix.lower() == SUFFIX:
             refuse_to_overwrite(path, force=force)
         elif path.suffix.lower() not in SUFFIXES:
             known = ", ".join((SUFFIX, *SUFFIXES))
-            raise UsageError(f"--film {path}: expected the name of a file that ends in {known}")
+            raise UsageError(f"--film {path}: expected a file name that ends in {known}")
         else:
             check_film_path(path, force=force)
 
@@ -46,32 +46,32 @@ def save(film: TrainingFilm, path: Path, *, force: bool = False) -> None:
 
 
 def film_page(film: TrainingFilm) -> str:
-    """The page, as HTML."""
+    """Return the page as HTML."""
     snapshots = film.snapshots
     layers = list(snapshots[-1].maps)
     data = {
         "network": film.settings.network,
         "total": film.settings.steps,
-        "steps": [one.step for one in snapshots],
+        "steps": [snapshot.step for snapshot in snapshots],
         "measured": f"{len(film.evaluated.labels):,} {film.evaluated_on} digits",
         "trained": f"{len(film.trained_on.labels):,} training digits",
         "layers": layers,
         "corners": class_corners().tolist(),
     }
     for name in ("accuracy", "loss", "training_accuracy", "training_loss"):
-        values = torch.tensor([getattr(one, name) for one in snapshots])
+        values = torch.tensor([getattr(snapshot, name) for snapshot in snapshots])
         data[name] = [round(value, 5) for value in values.nan_to_num(1e9, posinf=1e9).tolist()]
     arrays = {
-        "kernels": torch.stack([one.kernels for one in snapshots]),  # (S, K, h, w)
-        "confusion": torch.stack([one.confusion for one in snapshots]),  # (S, 10, 10)
-        "places": torch.stack([one.places for one in snapshots]).half(),  # (S, 1000, 2)
-        "answers": torch.stack([one.answers for one in snapshots]),  # (S, 1000)
+        "kernels": torch.stack([snapshot.kernels for snapshot in snapshots]),  # (S, K, h, w)
+        "confusion": torch.stack([snapshot.confusion for snapshot in snapshots]),  # (S, 10, 10)
+        "places": torch.stack([snapshot.places for snapshot in snapshots]).half(),  # (S, 1000, 2)
+        "answers": torch.stack([snapshot.answers for snapshot in snapshots]),  # (S, 1000)
         "labels": film.mapped.labels.to(torch.uint8),
         "digits": film.mapped.images[:, 0],  # (1000, 28, 28)
         "chosen": film.examples.images[:, 0],  # (10, 28, 28)
     }
     for layer in layers:  # (S, 10, M, h, w), or (S, 10, units)
-        arrays[f"maps {layer}"] = torch.stack([one.maps[layer] for one in snapshots])
+        arrays[f"maps {layer}"] = torch.stack([snapshot.maps[layer] for snapshot in snapshots])
     return standalone(
         f"Watching {film.settings.network} learn",
         sheets=["film.css"],
@@ -85,14 +85,14 @@ def film_page(film: TrainingFilm) -> str:
 
 def _body(film: TrainingFilm, layers: list[str]) -> str:
     kind = film.settings.network
-    first = "The kernels of its first layer" if kind == "conv" else "What its first units look for"
+    first = "The kernels of its first layer" if kind == "conv" else "The weights of its first units"
     rows = "".join(
         f"<figure><figcaption>{escape(layer)}</figcaption>"
         f'<canvas data-layer="{escape(layer)}"></canvas></figure>'
         for layer in layers
     )
     total = f"{film.settings.steps:,}"
-    made_of = "2-D map of 1,000 test digits, each pulled to the ten answers"
+    map_label = "2-D map of 1,000 test digits, each pulled towards the ten answers"
     return f"""<header>
 <h1>Watching {escape(kind)} learn</h1>
 <p id="now"></p>
@@ -106,30 +106,30 @@ def _body(film: TrainingFilm, layers: list[str]) -> str:
 <main>
 <section class="map">
 <h2>Ten answers, 1,000 digits</h2>
-<p>Each numeral is a test digit, placed where the last hidden layer pulls it: an undecided one stands in the
-middle, a sure one at its answer. <b class="for">Amber</b> are those of the chosen digit,
-<b class="against">blue</b> those misread. Hover or tap one to see it.</p>
-<div class="dial"><canvas id="map" role="img" aria-label="{made_of}"></canvas></div>
+<p>Each numeral is a test digit, placed by the last hidden layer: an undecided one is in the middle, a
+confident one at its answer. <b class="for">Amber</b>: the chosen digit; <b class="against">blue</b>: misread.
+Hover over or tap one to see it.</p>
+<div class="dial"><canvas id="map" role="img" aria-label="{map_label}"></canvas></div>
 <p id="pointed" class="pointed"><canvas width="28" height="28" hidden></canvas><span></span></p>
 </section>
 <section class="inside">
-<h2>One digit inside</h2>
-<div id="digits" class="digits" role="group" aria-label="Which digit"></div>
+<h2>Inside the network</h2>
+<div id="digits" class="digits" role="group" aria-label="Digit"></div>
 <div class="layers">{rows}</div>
 <p class="legend">Each layer is scaled to its strongest unit at that step.</p>
 <h2>{first}</h2>
 <canvas id="kernels" role="img" aria-label="{first}"></canvas>
-<p class="legend"><b class="for">Amber</b> wants ink, <b class="against">blue</b> wants none.</p>
+<p class="legend"><b class="for">Amber</b>: positive weights, <b class="against">blue</b>: negative ones.</p>
 </section>
 <section class="numbers">
-<h2>Read right</h2>
+<h2>Accuracy</h2>
 <canvas id="accuracy" class="curve" role="img"></canvas>
-<p class="legend"><b class="for">Amber</b>: {escape(film.evaluated_on)} digits; grey: digits it trains on,
-as they are. Each line up is a tenth of the mistakes. Steps are close at first and far apart at the end.</p>
+<p class="legend"><b class="for">Amber</b>: {escape(film.evaluated_on)} digits; grey: training digits, without
+augmentation. Each line up means ten times fewer mistakes. Steps are dense at first and sparse at the end.</p>
 <h2>Loss</h2>
 <canvas id="loss" class="curve" role="img"></canvas>
-<h2>Taken for</h2>
-<table id="confusion"><caption>Rows: written. Columns: read as.</caption></table>
+<h2>Confusion matrix</h2>
+<table id="confusion"><caption>Rows: label. Columns: answer.</caption></table>
 </section>
 </main>
 """

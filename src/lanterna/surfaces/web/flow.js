@@ -1,9 +1,9 @@
-// One picture flowing through one network: lines on the graphics card, maps on a canvas, answers as buttons.
+// One picture flowing through one network: lines drawn by WebGL, maps on a canvas, answers as buttons.
 
 import { makeCurves } from "lanterna/curves.js";
 import { contextOf } from "lanterna/canvas.js";
 import { largest, makeTiles } from "lanterna/draw.js";
-import { layOut, mostShown } from "lanterna/layout.js";
+import { layOut, maxShown } from "lanterna/layout.js";
 import { makeLines } from "lanterna/lines.js";
 import { contributionText, element, percent, within } from "lanterna/words.js";
 
@@ -16,41 +16,41 @@ import { contributionText, element, percent, within } from "lanterna/words.js";
 
 /** @typedef {CanvasRenderingContext2D} Context
 
-    @typedef {object} Column - as it is drawn: a layer with weights, and those up to the next
+    @typedef {object} Column - a layer with weights, and those up to the next one
     @property {string} name
     @property {"picture" | "maps" | "units" | "answers"} kind
-    @property {number} count - of its units
+    @property {number} count - the number of its units
     @property {number} height - of one unit's map
     @property {number} width
-    @property {number} [most] - so many units are shown, the strongest
-    @property {number[]} [size] - height and width of what was recorded, where a map was made smaller
+    @property {number} [limit] - the maximum number of units shown, the strongest
+    @property {number[]} [size] - height and width of the map before downscaling
     @property {string[]} [names] - of answers
-    @property {number} [layer] - of a computed network: the last of its layers, by place
+    @property {number} [layer] - the index of the last of its layers, if computed
     @property {number | null} [mixing] - the layer with weights
-    @property {number[]} [group] - all the layers from the column before to this one
+    @property {number[]} [group] - all layers from the previous column to this one
 
-    @typedef {object} Links - into a column: what each gave, to × from
+    @typedef {object} Links - contributions of the links into a column, to × from
     @property {Numbers} values
     @property {number} to
     @property {number} from
-    @property {boolean} single - one to one: nothing is mixed
-    @property {Numbers} [toUnits] - where only some units were recorded, which
+    @property {boolean} single - one to one: no mixing
+    @property {Numbers} [toUnits] - the recorded units, if only some were
     @property {Numbers} [fromUnits]
 
     @typedef {{ name: string, index: number, probability: number }} Answer
 
     @typedef {{ values: Numbers, signed: boolean }} Shown
 
-    @typedef {{ units: number, offsets: number, logit: number }} Sum - what a column's units gave, what is
-        behind them, and the answer that these add up to
+    @typedef {{ units: number, offsets: number, logit: number }} Sum - the contributions of a column's units
+        and of the offsets of later layers, and the answer: their sum
 
-    @typedef {object} Model - a network that ran on a picture, computed in the page or recorded
+    @typedef {object} Model - a network's run on a picture, computed in the page or recorded
     @property {Column[]} columns
     @property {boolean} computes
     @property {boolean} [named] - answers are words, not digits
     @property {string} [title]
     @property {boolean} exact
-    @property {string} [why] - it is shown as it is
+    @property {string} [why] - the network was recorded
     @property {string} note
     @property {string[]} classes
     @property {Network} [network]
@@ -61,7 +61,7 @@ import { contributionText, element, percent, within } from "lanterna/words.js";
     @property {(k: number) => Numbers} values
     @property {(k: number, what: string) => Shown} shows
     @property {(k: number) => Float64Array} contributions
-    @property {(k: number) => Float64Array} [strength] - what the strongest units are chosen by
+    @property {(k: number) => Float64Array} [strength] - the measure of the strongest units
     @property {(k: number) => Links} links
     @property {(k: number) => Sum} sum
     @property {(context: Context, place: Place, theme: Theme, state: State, focus: Focus | null) => void}
@@ -69,10 +69,10 @@ import { contributionText, element, percent, within } from "lanterna/words.js";
     @property {(canvas: HTMLCanvasElement, page: Page, k: number, unit: number) => boolean} [drawLarge]
     @property {(canvas: HTMLCanvasElement, page: Page, k: number, unit: number) => boolean} [drawGiven]
 
-    @typedef {object} Focus - the unit that is looked at
+    @typedef {object} Focus - the selected or hovered unit
     @property {number} column
     @property {number} unit
-    @property {number} [position] - the place in its map
+    @property {number} [position] - an index into its map
 
     @typedef {object} View
     @property {HTMLElement} host
@@ -81,17 +81,17 @@ import { contributionText, element, percent, within } from "lanterna/words.js";
     @property {Network} [network]
     @property {() => Numbers} pixels
 
-    @typedef {object} Page - what a flow and all around it ask of the page, and tell it
+    @typedef {object} Page - the page's interface for its parts
     @property {any} data - what Python packed
     @property {View[]} views
     @property {State} state
     @property {Theme} theme
-    @property {() => number} height - that there is for a flow, in pixels
+    @property {() => number} height - the available height of a flow in pixels
     @property {(flow: Flow) => Focus | null} focus
-    @property {(flow: Flow) => Focus[]} cuts - the units of a flow that are cut
+    @property {(flow: Flow) => Focus[]} cuts - the cut units of a flow
     @property {(flow: Flow, found: Focus | null) => void} hover
     @property {(flow: Flow, found: Focus | null) => void} select
-    @property {(where: number) => void} at - look at this place of a map
+    @property {(where: number) => void} at - show the arithmetic at this position of a map
     @property {(index: number, isAgainst: boolean) => void} answer
     @property {(what: Cut) => void} cut
     @property {(what: Cut) => boolean} isCut
@@ -101,7 +101,7 @@ import { contributionText, element, percent, within } from "lanterna/words.js";
     @property {(way: number) => void} play
     @property {(flow: Flow) => void} resized
     @property {() => void} redraw
-    @property {(digit: number | string) => Numbers} pixelsOf - a digit as the network sees it
+    @property {(digit: number | string) => Numbers} pixelsOf - a digit as the network's input
     @property {() => void} render
     @property {(flow: Flow, event: KeyboardEvent) => void} key
 
@@ -109,9 +109,9 @@ import { contributionText, element, percent, within } from "lanterna/words.js";
     @property {HTMLElement} host
     @property {HTMLElement} board
     @property {boolean} gpu
-    @property {Layout} layout - these three once there is a model
+    @property {Layout} layout - set with the model, like the next two
     @property {Model} model
-    @property {number[][]} shown - of each column
+    @property {number[][]} shown - the shown units of each column
     @property {Curves} curves
     @property {HTMLElement | null} pad
     @property {number} ratio
@@ -123,10 +123,10 @@ import { contributionText, element, percent, within } from "lanterna/words.js";
     @property {(event: MouseEvent) => Focus | null} at */
 
 const CAPTION = 44; // pixels above the columns, for their names
-const ROOM_FOR_CAPTION = 124; // from column to column, for the size of its maps to be said
+const ROOM_FOR_CAPTION = 124; // between columns, to show the size of the maps in the caption
 const NARROW = 640; // narrower than this, the picture flows from top to bottom
 
-/** A view in `host`. `page` is told of what a person does: `hover`, `select`, `answer`.
+/** A view in `host`. It calls `page.hover`, `page.select` and `page.answer`.
     @param {HTMLElement} host
     @param {Page} page
     @returns {Flow} */
@@ -136,7 +136,7 @@ export function makeFlow(host, page) {
     class: "board",
     tabindex: 0,
     role: "application",
-    "aria-label": "The network. Arrow keys go from unit to unit, Enter keeps one in view, X cuts it.",
+    "aria-label": "The network. Arrow keys move between units, Enter pins one, X cuts it.",
   });
   const canvases = [element("canvas", { class: "lines" }), element("canvas", { class: "maps" })];
   const captions = element("div", { class: "captions" });
@@ -170,15 +170,15 @@ export function makeFlow(host, page) {
     flow.place();
   };
 
-  /** Which units are shown: all, or the strongest where there are too many. Not while a pen moves. */
+  /** Choose the shown units: all, or the strongest if there are too many. Not while a pen moves. */
   flow.choose = () => {
     const { model } = flow;
     flow.shown = model.columns.map((column, k) =>
-      strongest(model.strength?.(k) ?? model.contributions(k), mostShown(column), column),
+      strongest(model.strength?.(k) ?? model.contributions(k), maxShown(column), column),
     );
   };
 
-  /** Lay everything out for the room there is. */
+  /** Lay everything out in the available space. */
   flow.place = () => {
     const { model } = flow;
     const width = scroll.clientWidth;
@@ -220,7 +220,7 @@ export function makeFlow(host, page) {
     });
   };
 
-  /** Draw it all. `front`: `{ at, way }`, how far the light has come (in columns) and which way it goes. */
+  /** Draw everything. `front`: `{ at, way }`, the position (in columns) and direction of the light. */
   flow.draw = (theme, state, front) => {
     const { model, layout, ratio } = flow;
     const focus = page.focus(flow);
@@ -247,7 +247,7 @@ export function makeFlow(host, page) {
     });
   };
 
-  /** Keep the column that the light has come to in sight, where not all columns are. */
+  /** Scroll to the column that the light has reached. */
   flow.follow = (at) => {
     const { places, width, upright } = flow.layout;
     if (upright || width <= scroll.clientWidth) return;
@@ -277,20 +277,20 @@ export function makeFlow(host, page) {
 }
 
 /** @param {Numbers} values
-    @param {number} most
+    @param {number} limit
     @param {Column} column */
-function strongest(values, most, column) {
+function strongest(values, limit, column) {
   if (column.kind === "picture")
     return column.count === 1 ? [0] : Array.from({ length: column.count }, (_, i) => i);
   const all = Array.from({ length: column.count }, (_, i) => i);
-  if (column.count <= most) return all;
+  if (column.count <= limit) return all;
   return all
     .sort((a, b) => Math.abs(values[b]) - Math.abs(values[a]))
-    .slice(0, most)
+    .slice(0, limit)
     .sort((a, b) => a - b);
 }
 
-/** The picture stands at the beginning, with the pad to draw on beneath it (or beside it).
+/** Place the picture at the start, with the drawing pad below (or next to) it.
     @param {Flow} flow
     @param {Size} size */
 function arrangePicture(flow, size) {
@@ -311,17 +311,17 @@ function arrangePicture(flow, size) {
 
 /** @param {Column} column */
 function captionOf(column) {
-  const { count, kind, most } = column;
+  const { count, kind, limit } = column;
   const caption = element("p", { class: "caption" });
   const name = element("b", {}, kind === "picture" ? "picture" : column.name);
   const shown =
-    mostShown(column) < count
-      ? `${mostShown(column)} of ${count}`
+    maxShown(column) < count
+      ? `${maxShown(column)} of ${count}`
       : `${count} ${kind === "maps" ? "maps" : "units"}`;
   const size = (column.size ?? [column.height, column.width]).toReversed().join(" × ");
   caption.append(name);
   if (kind !== "picture") caption.append(element("span", {}, shown));
-  if (kind !== "units" && !(most && count > most))
+  if (kind !== "units" && !(limit && count > limit))
     caption.append(element("span", { class: "size" }, kind === "picture" ? size : `, ${size}`));
   caption.append(element("span", { class: "gives" }));
   return caption;
@@ -386,7 +386,7 @@ function showAnswers(buttons, model, front) {
   });
 }
 
-/** Light: every shown unit's values, by the scale that is wanted, dimmer where the light has not come yet.
+/** Draw the values of every shown unit, dimmed beyond the light's position.
     @param {Flow} flow
     @param {Tiles[]} tiles
     @param {Context} context
@@ -409,7 +409,7 @@ function drawColumns(flow, tiles, context, theme, state, front, focus) {
     }
     context.imageSmoothingEnabled = false;
     const { values, signed } = shows[k];
-    const one = column.kind === "picture"; // drawn as one tile, however many units it is
+    const one = column.kind === "picture"; // drawn as one tile, even with a unit per pixel
     const count = one ? 1 : shown.length;
     const [height, width] = [column.height, column.width];
     const sheet = (tiles[k] ??= makeTiles(count, height, width));
@@ -418,11 +418,11 @@ function drawColumns(flow, tiles, context, theme, state, front, focus) {
     const area = height * width;
     for (let i = 0; i < count; i++) {
       const unit = one ? 0 : shown[i];
-      const most =
+      const max =
         state.scale === "map" && area > 1 && !one
           ? largest(values, unit * area, (unit + 1) * area)
           : perLayer;
-      sheet.fill(i, values, unit, most, table);
+      sheet.fill(i, values, unit, max, table);
     }
     sheet.show();
     const reached = front.way === 0 ? 1 : Math.min(1, Math.max(0.12, (front.at - k + 0.4) * front.way * 3));
@@ -462,7 +462,7 @@ function frame(context, place, column, unit, colour) {
   );
 }
 
-/** A cut unit is crossed out.
+/** Cross out a cut unit.
     @param {Context} context
     @param {Place} place
     @param {Column} column

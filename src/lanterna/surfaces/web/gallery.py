@@ -1,4 +1,4 @@
-"""The gallery: one page of what was made, with how well and how to make it again. Opens from disk."""
+"""The gallery of `lanterna tour`: one page of results with their numbers and commands. Opens from disk."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 _INDEX, _TITLE = "index.html", "<title>Lanterna: the gallery</title>"
-_SMALL = 640  # pixels: pictures that are no wider hang side by side
+_SMALL = 640  # pixels: pictures up to this width are shown side by side
 
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A picture in a room: its file's name in the gallery folder, its size in pixels, what it shows.
+    """A picture in a room: its file name in the gallery folder, its size in pixels, and a caption.
 
-    `page` is the page in that folder that the picture opens, where it opens more than itself. `film` is a
-    film in that folder that is shown in its place, where the person has not asked for less motion.
+    `page` is a page in that folder that the picture links to, instead of to itself. `film` is a film in that
+    folder that replaces the picture, unless the user prefers reduced motion.
     """
 
     file: str
@@ -36,7 +36,7 @@ class Exhibit:
 
 @dataclass(frozen=True)
 class Room:
-    """A part of the gallery: what was done, how well, with which command, and what to try next."""
+    """A part of the gallery: what was done, its numbers and pictures, its command, and what to try next."""
 
     name: str
     title: str
@@ -48,24 +48,24 @@ class Room:
 
 
 def check_gallery(folder: Path) -> None:
-    """Whether a gallery can go there, or goes on there. Errors: `UsageError` for a folder of other files."""
+    """Check that the folder is empty or has a gallery. Errors: `UsageError` if it has other files."""
     index = folder / _INDEX
-    began = (folder / MARKER).exists() or (
+    has_gallery = (folder / MARKER).exists() or (
         index.is_file() and _TITLE in index.read_text(encoding="utf-8", errors="replace")[:1000]
     )
-    if not began and folder.is_dir() and any(folder.iterdir()):
-        raise UsageError(f"{folder} has other files in it: -o gives the gallery another folder")
+    if not has_gallery and folder.is_dir() and any(folder.iterdir()):
+        raise UsageError(f"{folder} has other files in it: choose another folder with -o")
 
 
 def begin_gallery(folder: Path) -> None:
-    """Make the folder of a gallery, which is ours from now on, however far it comes."""
+    """Create the folder of a gallery, and mark it as one, even if the gallery stays incomplete."""
     with atomic_write(folder / MARKER):
         pass
 
 
 def write_gallery(folder: Path, rooms: list[Room]) -> Path:
-    """Write `index.html` into `folder`, whole or not at all, and give its path."""
-    ways = "".join(f'<a href="#{escape(room.name)}">{escape(room.title)}</a>' for room in rooms)
+    """Write `index.html` into `folder` atomically, and return its path."""
+    links = "".join(f'<a href="#{escape(room.name)}">{escape(room.title)}</a>' for room in rooms)
     page = f"""<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -75,12 +75,12 @@ def write_gallery(folder: Path, rooms: list[Room]) -> Path:
 {styles("gallery.css")}
 <header>
 <h1>Lanterna</h1>
-<p>What the networks on this machine learned, read and saw.</p>
-<nav aria-label="Rooms">{ways}</nav>
+<p>What the networks on this machine have learned, read and dreamed.</p>
+<nav aria-label="Rooms">{links}</nav>
 </header>
 <main>
 {"".join(map(_room, rooms))}</main>
-<footer><p>Made on this machine. Nothing left it.</p></footer>
+<footer><p>Made on this machine; nothing was uploaded.</p></footer>
 </html>
 """
     index = folder / _INDEX
@@ -95,7 +95,7 @@ def _room(room: Room) -> str:
     )
     exhibits = "".join(map(_exhibit, room.exhibits))
     if len(room.exhibits) > 1 and all(exhibit.width <= _SMALL for exhibit in room.exhibits):
-        exhibits = f'<div class="beside">\n{exhibits}</div>\n'
+        exhibits = f'<div class="row">\n{exhibits}</div>\n'
     return f"""<section id="{escape(room.name)}">
 <h2>{escape(room.title)}</h2>
 <p>{escape(room.words)}</p>
@@ -113,5 +113,5 @@ def _exhibit(exhibit: Exhibit) -> str:
         film = escape(exhibit.film, quote=True)
         still = "(prefers-reduced-motion: no-preference)"
         picture = f'<picture><source srcset="{film}" media="{still}">{picture}</picture>'
-    opens = escape(exhibit.page or exhibit.film, quote=True) or file
-    return f'<figure><a href="{opens}">{picture}</a><figcaption>{words}</figcaption></figure>\n'
+    target = escape(exhibit.page or exhibit.film, quote=True) or file
+    return f'<figure><a href="{target}">{picture}</a><figcaption>{words}</figcaption></figure>\n'

@@ -1,9 +1,9 @@
-// The keyboard's way through a flow: arrows from unit to unit, Enter keeps one in view, X cuts it.
+// Keyboard navigation of a flow: arrows move between units, Enter pins one, X cuts it.
 
 /** @import { Flow, Focus, Model, Page } from "lanterna/flow.js" */
 /** @import { Layout } from "lanterna/layout.js" */
 
-/** A handler of key presses. `hovered` tells what is looked at; `go(flow, found)` looks at another unit.
+/** A handler of key presses. `hovered` returns the hovered unit; `go(flow, found)` focuses another.
     @param {Page} page
     @param {() => (Focus & { flow: Flow }) | null} hovered
     @param {(flow: Flow, found: Focus) => void} go
@@ -51,7 +51,7 @@ function shownSlot(layout, { column, unit }) {
   return Math.max(0, layout.places[column].shown.indexOf(unit));
 }
 
-/** Where a unit's map is strongest: the place that its arithmetic is shown for at first.
+/** The position of a unit's strongest activation, where its arithmetic is shown first.
     @param {Model} model
     @param {Focus} focus */
 export function brightest(model, { column: k, unit }) {

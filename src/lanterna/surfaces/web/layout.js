@@ -1,10 +1,10 @@
-// Where everything stands: columns from left to right, or from top to bottom where there is little room.
+// The layout: columns from left to right, or from top to bottom on a narrow screen.
 //
-// All is laid out along the way that the picture travels (`along`) and across it, and turned at the end.
+// Everything is laid out along the flow direction (`along`) and across it, and rotated at the end.
 
 /** @import { Column } from "lanterna/flow.js" */
 
-/** @typedef {object} Size - of the room there is, in pixels
+/** @typedef {object} Size - the available space in pixels
     @property {number} width
     @property {number} height
     @property {boolean} upright - from top to bottom
@@ -13,18 +13,18 @@
     @property {number} answers
     @property {number} gap
 
-    @typedef {object} Place - of a column
+    @typedef {object} Place - a column's position
     @property {number} x
     @property {number} y
     @property {number} width
     @property {number} height
     @property {number} side - of one tile
-    @property {Float32Array} tiles - x and y of the corner of each unit that is shown, one after the other
+    @property {Float32Array} tiles - x and y of each shown unit's corner, one after the other
     @property {number[]} shown - the units that are shown
 
     @typedef {{ places: Place[], width: number, height: number, upright: boolean, step: number }} Layout
 
-    @typedef {object} Block - a column along the way of the picture and across it
+    @typedef {object} Block - a column along the flow and across it
     @property {number} along
     @property {number} across
     @property {number} side
@@ -33,23 +33,23 @@
     @property {number} space
     @property {number} start */
 
-const TIGHTER = [1, 0.75, 0.55, 0.4]; // shares of a tile's least side, tried in turn until all has room
+const TIGHTER = [1, 0.75, 0.55, 0.4]; // factors of a tile's minimum side, tried in turn until everything fits
 /** @type {Record<string, number>} */
 const LARGEST = { maps: 56, units: 18 };
 /** @type {Record<string, number>} */
 const SPACE = { maps: 4, units: 2 };
 /** @type {Record<string, number>} */
-const MOST = { maps: 160, units: 512 }; // shown of one column: the strongest, where there are more
-const GAP = { least: 56, most: 150 };
+const MAX_SHOWN = { maps: 160, units: 512 }; // maximum units shown in a column: the strongest
+const GAP = { min: 56, max: 150 };
 
-/** How many units of a column are shown at most.
+/** The maximum number of units shown in a column.
     @param {Column} column */
-export function mostShown(column) {
-  return column.most ?? MOST[column.kind] ?? column.count;
+export function maxShown(column) {
+  return column.limit ?? MAX_SHOWN[column.kind] ?? column.count;
 }
 
-/** Places for columns in `size` pixels. Each gets `x, y, width, height`, the `side` of its tiles, and for
-    every shown unit (in `shown`, its indices) a place in `tiles`: x and y of its corner, one after the other.
+/** Lay out columns in `size` pixels. Each gets `x, y, width, height`, the `side` of its tiles, and for every
+    shown unit (its index in `shown`) the corner of its tile in `tiles`: x and y, one after the other.
     @param {Column[]} columns
     @param {number[][]} shown
     @param {Size} size
@@ -61,12 +61,12 @@ export function layOut(columns, shown, size) {
   let blocks = [];
   for (const attempt of TIGHTER.keys()) {
     blocks = columns.map((column, k) => block(column, shown[k].length, across, attempt, size));
-    const wide = blocks.reduce((sum, each) => sum + each.along, 0) + (blocks.length - 1) * GAP.least;
+    const wide = blocks.reduce((sum, each) => sum + each.along, 0) + (blocks.length - 1) * GAP.min;
     if (upright || wide <= size.width) break;
   }
   const filled = blocks.reduce((sum, each) => sum + each.along, 0);
   const room = upright ? 0 : (size.width - filled) / (blocks.length - 1);
-  const gap = upright ? size.gap : Math.min(GAP.most, Math.max(GAP.least, room));
+  const gap = upright ? size.gap : Math.min(GAP.max, Math.max(GAP.min, room));
   const total = filled + (blocks.length - 1) * gap;
   let at = upright ? 0 : Math.max(0, (size.width - total) / 2);
   for (const each of blocks) {
@@ -105,7 +105,7 @@ function block(column, count, across, attempt, size) {
     const along = size.upright ? (size.named ? 40 * count : 88) : size.answers;
     return { along, across: each * count, side: each, lanes: 1, rows: count, space: 0, start: 0 };
   }
-  const smallest = leastSide(column) * TIGHTER[attempt];
+  const smallest = minSide(column) * TIGHTER[attempt];
   const space = SPACE[column.kind];
   const fit = Math.max(1, Math.floor((across + space) / (smallest + space)));
   const lanes = Math.ceil(count / fit);
@@ -122,9 +122,9 @@ function block(column, count, across, attempt, size) {
   };
 }
 
-/** A map of more pixels gets a larger tile.
+/** The minimum side of a tile: larger for maps with more pixels.
     @param {Column} column */
-function leastSide({ kind, width }) {
+function minSide({ kind, width }) {
   return kind === "units" ? 11 : width >= 14 ? 44 : width >= 7 ? 30 : 20;
 }
 
@@ -139,7 +139,7 @@ function place(block, column, shown, across, upright) {
   const tiles = new Float32Array(2 * shown.length);
   const step = block.side + block.space;
   shown.forEach((_, i) => {
-    // Units follow each other the way one reads: row by row, whichever way the picture travels.
+    // Units are in reading order, row by row, in either direction of flow.
     const lane = upright ? Math.floor(i / block.rows) : i % block.lanes;
     const row = upright ? i % block.rows : Math.floor(i / block.lanes);
     const along = block.start + (column.kind === "answers" ? 0 : lane * step);

@@ -1,13 +1,13 @@
-// Curves between units, drawn by the graphics card: one instance a curve, any number of them in one call.
+// Curves between units, drawn by WebGL2: one instance per curve, all in one call.
 //
-// Without WebGL2 the strongest are drawn on a plain canvas instead.
+// Without WebGL2 the strongest are drawn on a 2D canvas instead.
 
 import { contextOf } from "lanterna/canvas.js";
 
 /** @import { Colour } from "lanterna/draw.js" */
 
-/** @typedef {{ at: number, way: number, show?: string | null }} Front - how far the light has come, in
-        columns, and which way it goes (0: it is everywhere)
+/** @typedef {{ at: number, way: number, show?: string | null }} Front - the light's position in
+        columns and its direction (0: everywhere)
 
     @typedef {object} Look
     @property {number} width
@@ -21,10 +21,10 @@ import { contextOf } from "lanterna/canvas.js";
 
     @typedef {ReturnType<typeof prepare>} Prepared */
 
-/** Of one curve: x0, y0, x1, y1, width, value in [-1, 1], strength, and the column it leads to. */
+/** Floats per curve: x0, y0, x1, y1, width, value in [-1, 1], strength, and the target column. */
 export const FLOATS = 8;
-const STEPS = 28; // straight pieces of one curve
-const MOST_WITHOUT_GPU = 2000;
+const STEPS = 28; // segments per curve
+const MAX_WITHOUT_GPU = 2000;
 
 const VERTEX = `#version 300 es
 in vec2 corner;            // how far along the curve, and which side of it
@@ -74,7 +74,7 @@ void main() {
   colour = vec4((value < 0.0 ? cold : warm) * alpha, alpha);
 }`;
 
-/** Something that draws curves on `canvas`: `draw(curves, count, options)`; `gpu` says by what.
+/** A renderer of curves on `canvas`: `draw(curves, count, options)`; `gpu` is whether it uses WebGL2.
     @param {HTMLCanvasElement} canvas
     @returns {Lines} */
 export function makeLines(canvas) {
@@ -173,8 +173,8 @@ function plainLines(canvas) {
     draw(curves, count, { width, height, upright, warm, cold, front }) {
       context.setTransform(canvas.width / width, 0, 0, canvas.height / height, 0, 0);
       context.clearRect(0, 0, width, height);
-      for (let i = Math.max(0, count - MOST_WITHOUT_GPU); i < count; i++) {
-        // the strongest come last
+      for (let i = Math.max(0, count - MAX_WITHOUT_GPU); i < count; i++) {
+        // the strongest are last
         const [x0, y0, x1, y1, thick, value, strength, column] = curves.subarray(
           i * FLOATS,
           (i + 1) * FLOATS,

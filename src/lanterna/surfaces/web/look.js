@@ -1,4 +1,4 @@
-// The page of `lanterna look`: one state, one or two flows, and everything a person can do with them.
+// The page of `lanterna look`: one state, one or two flows, and all interactions.
 
 import { cutLink, makeNetwork, restoreAll } from "lanterna/compute.js";
 import { computedModel } from "lanterna/computed.js";
@@ -20,15 +20,15 @@ import { element, readingText, signed, summary, sumText, unitName, within } from
 /** @import { Front } from "lanterna/lines.js" */
 /** @import { Cut, State } from "lanterna/state.js" */
 
-const LINES_AT_FIRST = 60; // drawn where nobody has said how many, but for the few strongest of each layer
+const DEFAULT_LINES = 60; // the default number of lines, in addition to the strongest of each layer
 /** @type {Front} */
-const EVERYWHERE = { at: 0, way: 0 }; // the light has come through
-const MS_A_COLUMN = 380; // of the light's way, when it is played
-const SETTLED = 400; // ms after the last stroke, the pen rests
-const PICTURED = /** @type {const} */ (["digit", "pixels", "ink", "cuts", "answer", "against", "compare"]);
-const BETWEEN_SUMMARIES = 700; // ms that a screen reader is left alone
+const EVERYWHERE = { at: 0, way: 0 }; // the light is everywhere
+const MS_PER_COLUMN = 380; // of the played animation
+const PEN_REST = 400; // ms after the last stroke until the pen counts as resting
+const RERUN_KEYS = /** @type {const} */ (["digit", "pixels", "ink", "cuts", "answer", "against", "compare"]);
+const BETWEEN_SUMMARIES = 700; // ms between summaries for a screen reader
 
-/** Make the page from what Python packed.
+/** Build the page from Python's data.
     @param {{ data: any, arrays: Arrays }} packed */
 export function mount({ data, arrays }) {
   /** @param {string} id */
@@ -40,7 +40,7 @@ export function mount({ data, arrays }) {
   /** @type {(Focus & { flow: Flow }) | null} */
   let hovered = null;
   /** @type {number | null} */
-  let position = null; // the place in a map that its arithmetic is shown for
+  let position = null; // the position in a map whose arithmetic is shown
   let front = EVERYWHERE;
   let lastStroke = -1e9;
   let settling = 0;
@@ -104,15 +104,15 @@ export function mount({ data, arrays }) {
     pixelsOf,
     key: (flow, event) => keys(flow, event),
   };
-  const keys = makeKeys(page, () => hovered, lookAt);
+  const keys = makeKeys(page, () => hovered, focusUnit);
   const controls = makeControls(page, find);
-  const pad = computes ? makePad(drawn) : null;
+  const pad = computes ? makePad(onDraw) : null;
   const pictures = makePictures(page, arrays, find);
 
-  /** Look at another unit, and say which it is.
+  /** Focus another unit, and announce it.
       @param {Flow} flow
       @param {Focus} found */
-  function lookAt(flow, found) {
+  function focusUnit(flow, found) {
     hovered = { flow, ...found };
     position = found.position ?? null;
     const { model } = flow;
@@ -122,52 +122,52 @@ export function mount({ data, arrays }) {
     );
     const gives =
       found.column < model.columns.length - 1
-        ? `, gives ${signed(model.contributions(found.column)[found.unit])}`
+        ? `, contributes ${signed(model.contributions(found.column)[found.unit])}`
         : "";
     find("said").textContent = `${name}${gives}`;
     redraw();
   }
 
-  /** Change what is shown: the address, the controls and the picture follow.
-      @param {Partial<State>} some */
-  function change(some) {
+  /** Change the state, and update the URL, the controls and the picture.
+      @param {Partial<State>} changes */
+  function change(changes) {
     const before = state;
-    state = { ...state, ...some };
-    if (some.digit !== undefined && some.digit !== "drawn") pad?.wipe();
-    const pictureChanged = PICTURED.some((key) => state[key] !== before[key] || key in some);
+    state = { ...state, ...changes };
+    if (changes.digit !== undefined && changes.digit !== "drawn") pad?.wipe();
+    const pictureChanged = RERUN_KEYS.some((key) => state[key] !== before[key] || key in changes);
     if (pictureChanged) dirty.pixels = true;
     if (state.columns !== before.columns) dirty.columns = true;
     if (state.compare !== before.compare) syncViews();
     redraw();
-    keepAddress();
+    updateUrl();
   }
 
-  let keeping = 0;
-  function keepAddress() {
-    clearTimeout(keeping);
-    // Browsers limit how often an address may change.
-    // A page inside another document (a notebook's cell) has no address to keep it in.
+  let urlTimer = 0;
+  function updateUrl() {
+    clearTimeout(urlTimer);
+    // Browsers limit how often a URL may change.
+    // A page inside another document (a notebook's cell) has no URL of its own.
     if (location.protocol !== "about:")
-      keeping = setTimeout(() => history.replaceState(null, "", writeState(state)), 150);
+      urlTimer = setTimeout(() => history.replaceState(null, "", writeState(state)), 150);
   }
 
-  let asked = false;
+  let frameRequested = false;
   function redraw() {
     dirty.draw = true;
-    if (asked) return;
-    asked = true;
+    if (frameRequested) return;
+    frameRequested = true;
     requestAnimationFrame(() => {
-      asked = false;
+      frameRequested = false;
       render();
     });
   }
 
-  /** Run the networks where their picture changed, and draw everything once. */
+  /** Run the networks whose picture changed, and draw everything once. */
   function render() {
     if (dirty.columns) for (const view of views) view.model = modelOf(view);
     if (dirty.pixels || dirty.columns) for (const view of views) run(view);
     if (dirty.columns) for (const view of views) view.flow.setModel(view.model);
-    else if (dirty.pixels && !drawing()) for (const view of views) chooseAgain(view);
+    else if (dirty.pixels && !drawing()) for (const view of views) updateShown(view);
     const isNew = dirty.pixels || dirty.columns;
     dirty.pixels = dirty.columns = dirty.draw = false;
     const [{ flow, model }] = views;
@@ -175,7 +175,7 @@ export function mount({ data, arrays }) {
     const shown = front.show ? { ...state, share, show: front.show } : { ...state, share };
     for (const view of views) view.flow.draw(theme, shown, front);
     controls.update(share, views[0]);
-    if (isNew) say(model);
+    if (isNew) updateText(model);
     const focus = focusOf(hovered?.flow ?? flow);
     const host = find("panel");
     if (focus)
@@ -209,7 +209,7 @@ export function mount({ data, arrays }) {
   }
 
   /** @param {View} view */
-  function chooseAgain({ flow }) {
+  function updateShown({ flow }) {
     const before = String(flow.shown);
     flow.choose();
     if (String(flow.shown) !== before) flow.place();
@@ -222,10 +222,10 @@ export function mount({ data, arrays }) {
       const { values } = model.links(k);
       for (let i = 0; i < values.length; i++) if (values[i] !== 0) links++;
     }
-    return Math.min(1, LINES_AT_FIRST / Math.max(1, links));
+    return Math.min(1, DEFAULT_LINES / Math.max(1, links));
   }
 
-  /** The unit that is looked at in a flow: the one under the pointer, else the one that is kept.
+  /** The focused unit of a flow: the hovered one, or the pinned one.
       @param {Flow} flow
       @returns {Focus | null} */
   function focusOf(flow) {
@@ -264,19 +264,19 @@ export function mount({ data, arrays }) {
     return network ? computedModel(network, state.columns === "every") : recordedModel(data, arrays);
   }
 
-  /** One view, or two where something is to stand beside it. */
+  /** Show one view, or two for a comparison. */
   function syncViews() {
-    const both = computes && state.compare !== null;
-    if (!both && views.length > 1) views.pop()?.host.remove();
-    if (both && views.length < 2) addView();
-    if (both) {
+    const two = computes && state.compare !== null;
+    if (!two && views.length > 1) views.pop()?.host.remove();
+    if (two && views.length < 2) addView();
+    if (two) {
       const untrained = state.compare === "before" && data.untrained;
       views[1].network = makeNetwork(untrained ? data.untrained : data.network, arrays);
       views[1].pixels = () => pixelsOf(untrained ? state.digit : (state.compare ?? "given"));
       within(views[0].host, ".which").textContent = untrained ? "A, after training" : "A";
       within(views[1].host, ".which").textContent = untrained ? "B, before training" : "B";
     }
-    find("flows").classList.toggle("two", both);
+    find("flows").classList.toggle("two", two);
     dirty.columns = true;
     redraw();
   }
@@ -294,18 +294,18 @@ export function mount({ data, arrays }) {
       : source;
   }
 
-  const drawing = () => performance.now() - lastStroke < SETTLED;
+  const drawing = () => performance.now() - lastStroke < PEN_REST;
   /** @param {Float64Array | null} pixels */
-  function drawn(pixels) {
+  function onDraw(pixels) {
     lastStroke = performance.now();
     front = EVERYWHERE;
     clearTimeout(settling);
-    settling = setTimeout(() => change({ pixels: state.pixels }), SETTLED + 20);
+    settling = setTimeout(() => change({ pixels: state.pixels }), PEN_REST + 20);
     if (pixels) change({ digit: "drawn", pixels, ink: inkText(pixels) });
     else change({ digit: "given", pixels: null, ink: null });
   }
 
-  /** Let the light go forward through the columns, or the gradient flow back.
+  /** Play the forward pass through the columns, or the backward pass.
       @param {number} way */
   function play(way) {
     if (matchMedia("(prefers-reduced-motion: reduce)").matches) {
@@ -313,41 +313,41 @@ export function mount({ data, arrays }) {
       return;
     }
     const columns = views[0].model.columns.length;
-    const begun = performance.now();
-    const mine = (front = { at: way > 0 ? 0 : columns, way, show: way < 0 ? "gradient" : null });
+    const started = performance.now();
+    const animation = (front = { at: way > 0 ? 0 : columns, way, show: way < 0 ? "gradient" : null });
     const step = () => {
-      if (front !== mine) return;
-      const passed = (performance.now() - begun) / MS_A_COLUMN;
+      if (front !== animation) return;
+      const passed = (performance.now() - started) / MS_PER_COLUMN;
       front.at = way > 0 ? passed : columns - passed;
       for (const { flow } of views) flow.follow(front.at);
       if (passed > columns + 0.5) front = EVERYWHERE;
       render();
-      if (front === mine) requestAnimationFrame(step);
+      if (front === animation) requestAnimationFrame(step);
     };
     step();
   }
 
-  let spoken = 0;
+  let summaryTimer = 0;
   /** @param {Model} model */
-  function say(model) {
+  function updateText(model) {
     find("reading").textContent = readingText(model);
     find("sum").textContent = sumText(model);
     document.title = `${readingText(model)} – Lanterna`;
-    clearTimeout(spoken);
-    spoken = setTimeout(() => {
+    clearTimeout(summaryTimer);
+    summaryTimer = setTimeout(() => {
       find("summary").textContent = summary(model, state.cuts.length);
     }, BETWEEN_SUMMARIES);
   }
 
-  // Where the page stands in another, that one can draw: the pad of the studio's room Read.
-  addEventListener("message", ({ source, data: sent }) => {
-    if (!computes || source !== parent || source === window || sent?.pixels?.length !== 784) return;
+  // An embedding page can draw: the pad of the studio's room Read.
+  addEventListener("message", ({ source, data: message }) => {
+    if (!computes || source !== parent || source === window || message?.pixels?.length !== 784) return;
     if (pad) pad.hidden = true;
-    drawn(Float64Array.from(sent.pixels, Number));
+    onDraw(Float64Array.from(message.pixels, Number));
   });
   addEventListener("hashchange", () => {
-    const said = readState(location.hash);
-    change({ ...said, pixels: null });
+    const parsed = readState(location.hash);
+    change({ ...parsed, pixels: null });
     dirty.pixels = dirty.columns = true;
     pictures.update();
   });
@@ -356,7 +356,7 @@ export function mount({ data, arrays }) {
     redraw();
   });
   addEventListener("beforeprint", render);
-  Object.assign(window, { lanterna: page }); // for whoever opens the console, and for the tests
+  Object.assign(window, { lanterna: page }); // for the console and the tests
   addView();
   syncViews();
   render();

@@ -1,15 +1,15 @@
-// A pad to draw a digit on, with pointer, touch, pen or keys; and what MNIST's makers did to every digit.
+// A pad to draw a digit on, with pointer, touch, pen or keys; and MNIST's normalisation of digits.
 
 import { contextOf } from "lanterna/canvas.js";
 import { element } from "lanterna/words.js";
 
 /** @typedef {{ x: number, y: number, pressure?: number }} Pen */
 
-const SIDE = 224; // of the pad's own pixels
+const SIDE = 224; // pixels of the pad
 const DIGIT = 28;
 const BOX = 20; // the longer side of the ink in a digit
-const SAMPLES = 5; // each way, in one pixel of a digit
-const STEP = 8; // of an arrow key
+const SAMPLES = 5; // samples per pixel of a digit, in each direction
+const STEP = 8; // pixels per arrow key
 
 /** A pad; `drawn(pixels)` is called with 28 × 28 numbers in [0, 1], or null when it was cleared.
     @param {(pixels: Float64Array | null) => void} drawn */
@@ -20,7 +20,7 @@ export function makePad(drawn) {
     tabindex: 0,
     role: "application",
     "aria-label":
-      "Pad: draw a digit. With keys: arrows move the pen, space puts it down and lifts it, Delete clears.",
+      "Pad: draw a digit. With keys: arrows move the pen, Space lowers or lifts it, Delete clears.",
   });
   const context = contextOf(canvas, { willReadFrequently: true });
   const brush = element("input", {
@@ -36,7 +36,7 @@ export function makePad(drawn) {
     "span",
     { class: "hint" },
     "draw a digit here",
-    element("small", {}, "it is scaled and centred as MNIST’s digits are"),
+    element("small", {}, "it is scaled and centred like MNIST’s digits"),
   );
   const host = element(
     "div",
@@ -45,7 +45,7 @@ export function makePad(drawn) {
     element("div", { class: "tools" }, brush, clear),
   );
   /** @type {Pen | null} */
-  let from = null; // where the pen is, while it is down
+  let from = null; // the pen's position while it is down
   const key = { x: SIDE / 2, y: SIDE / 2, down: false };
 
   /** @param {Pen} to */
@@ -55,7 +55,7 @@ export function makePad(drawn) {
     context.lineWidth = Number(brush.value) * (to.pressure ?? 1);
     context.beginPath();
     context.moveTo((from ?? to).x, (from ?? to).y);
-    context.lineTo(to.x + 0.01, to.y); // a mere dot has a length too
+    context.lineTo(to.x + 0.01, to.y); // so that a dot is visible
     context.stroke();
     from = to;
     hint.hidden = true;
@@ -66,7 +66,7 @@ export function makePad(drawn) {
       @returns {Pen} */
   function place(event) {
     const box = canvas.getBoundingClientRect();
-    // A pen that is pressed harder draws broader; a mouse and a finger know no pressure.
+    // More pressure of a pen draws a broader line; a mouse and a finger have none.
     const pressure = event.pointerType === "pen" && event.pressure > 0 ? 0.5 + event.pressure : 1;
     return {
       x: ((event.clientX - box.left) / box.width) * SIDE,
@@ -120,9 +120,8 @@ export function makePad(drawn) {
   return Object.assign(host, { wipe });
 }
 
-/** Ink on the pad (RGBA, its alpha is the ink) as MNIST's digits are: the longer side of its box is 20
-    pixels, and its centre of mass is in the middle of 28 × 28 (LeCun et al. 1998). Null where there is no
-    ink.
+/** Normalise ink on the pad (the alpha of RGBA) like MNIST's digits: the longer side of its box is 20
+    pixels, and its centre of mass is in the middle of 28 × 28 (LeCun et al. 1998). Null without ink.
     @param {Uint8ClampedArray} rgba */
 export function normalised(rgba) {
   let [left, right, top, bottom, mass, sumX, sumY] = [SIDE, -1, SIDE, -1, 0, 0, 0];
@@ -140,7 +139,7 @@ export function normalised(rgba) {
     }
   }
   if (!mass) return null;
-  const scale = Math.max(right - left + 1, bottom - top + 1) / BOX; // pad's pixels in one of the digit's
+  const scale = Math.max(right - left + 1, bottom - top + 1) / BOX; // pad pixels per digit pixel
   const [middleX, middleY] = [sumX / mass, sumY / mass];
   const pixels = new Float64Array(DIGIT * DIGIT);
   for (let y = 0; y < DIGIT; y++) {

@@ -1,7 +1,7 @@
 """One self-contained page: styles, modules, data and arrays in a single HTML file that opens from disk.
 
-The scripts in `surfaces/web/` are ES modules that import each other by name (`lanterna/arrays.js`). Here an
-import map gives each name the module itself, as a data URL; a server can give the same names as addresses.
+The scripts in `surfaces/web/` are ES modules that import each other by name (`lanterna/arrays.js`). An
+import map maps each name to the module as a data URL; a server can map the same names to URLs.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-_KINDS = {torch.uint8: "uint8", torch.int32: "int32", torch.float32: "float32", torch.float16: "float16"}
-_NOTHING_FROM_OUTSIDE = (
+_DTYPES = {torch.uint8: "uint8", torch.int32: "int32", torch.float32: "float32", torch.float16: "float16"}
+_POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' data:; style-src 'unsafe-inline'; img-src data: blob:"
 )
 
 
 def asset(name: str) -> str:
-    """The text of a file in `surfaces/web/`."""
+    """Return the text of a file in `surfaces/web/`."""
     return files("lanterna.surfaces").joinpath("web", name).read_text(encoding="utf-8")
 
 
 def with_imports(*names: str) -> list[str]:
-    """Modules of `surfaces/web/`, and all that they import from there, each once."""
-    found: list[str] = []
-    waiting = list(names)
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.append(name)
-            waiting += re.findall(
+    """Return modules of `surfaces/web/` with all their imports from there, each once."""
+    modules: list[str] = []
+    pending = list(names)
+    while pending:
+        name = pending.pop()
+        if name not in modules:
+            modules.append(name)
+            pending += re.findall(
                 r'^(?:import|export|\}).* from "lanterna/([^"]+)"', _module(name), re.MULTILINE
             )
-    return found
+    return modules
 
 
 def styles(*names: str) -> str:
-    """A style element with `theme.css` and then the style sheets of those names."""
+    """Return a style element with `theme.css` and the named style sheets."""
     return "<style>\n" + "".join(asset(name) for name in ("theme.css", *names)) + "</style>"
 
 
@@ -61,11 +61,11 @@ def standalone(
     arrays: Mapping[str, Tensor],
     body: str,
 ) -> str:
-    """A whole page, as HTML.
+    """Return a page as HTML.
 
     `modules` are files of `surfaces/web/`, imported as `lanterna/NAME`; the `mount` of one of them, `entry`,
     is called with an object of `data` (any JSON) and `arrays` (tensors of uint8, int32, float16 or float32,
-    which arrive as typed arrays with their `shape`). `body` is HTML that is there before any script runs.
+    which arrive as typed arrays with their `shape`). `body` is HTML, present before any script runs.
 
     Errors: `KeyError` for an array of another type.
     """
@@ -76,7 +76,7 @@ def standalone(
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="dark light">
-<meta http-equiv="Content-Security-Policy" content="{_NOTHING_FROM_OUTSIDE}">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <title>{escape(title)}</title>
 {styles(*sheets)}
 {body}
@@ -93,28 +93,28 @@ mount(load());
 
 
 def _module(name: str) -> str:
-    """A module's text; what it imports from beside it is called by its whole name, as data has no place."""
+    """Return a module's text with absolute imports, as a data URL has no folder."""
 
-    def whole(found: re.Match[str]) -> str:
-        return f'from "lanterna/{posixpath.normpath(posixpath.join(posixpath.dirname(name), found[1]))}"'
+    def absolute(match: re.Match[str]) -> str:
+        return f'from "lanterna/{posixpath.normpath(posixpath.join(posixpath.dirname(name), match[1]))}"'
 
-    return re.sub(r'from "(\.\.?/[^"]+)"', whole, asset(name))
+    return re.sub(r'from "(\.\.?/[^"]+)"', absolute, asset(name))
 
 
 def _packed(arrays: Mapping[str, Tensor]) -> tuple[dict[str, object], bytes]:
-    """All arrays one after another, each from a multiple of four bytes on, and where each one is."""
+    """Concatenate the arrays, each aligned to four bytes; return an index of them and the bytes."""
     index: dict[str, object] = {}
     blob = bytearray()
     for name, array in arrays.items():
         values = array.detach().cpu().contiguous()
-        index[name] = {"kind": _KINDS[values.dtype], "shape": list(values.shape), "start": len(blob)}
+        index[name] = {"kind": _DTYPES[values.dtype], "shape": list(values.shape), "start": len(blob)}
         blob += values.numpy().tobytes()
         blob += bytes(-len(blob) % 4)
     return index, bytes(blob)
 
 
 def _in_script(document: object) -> str:
-    """JSON that cannot end the script element it stands in."""
+    """Return JSON that cannot end its script element."""
     return json.dumps(document, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 

@@ -1,4 +1,4 @@
-// Beside the picture: one unit in full, or, where none is looked at, how every layer adds up, and the legend.
+// The side panel: the focused unit's details, or without one how every layer adds up, and the legend.
 
 import { arithmetic } from "lanterna/arithmetic.js";
 import { fromUnit, toUnit } from "lanterna/curves.js";
@@ -8,11 +8,11 @@ import { element, exactness, number, questionText, signed, unitName, within } fr
 /** @import { Layer } from "lanterna/compute.js" */
 /** @import { Column, Flow, Focus, Links, Model, Page } from "lanterna/flow.js" */
 
-/** @typedef {Focus & { position: number }} Looked - at one place of a unit */
+/** @typedef {Focus & { position: number }} PositionFocus - a unit and a position in it */
 
-const LISTED = 5; // links in, and links out
+const MAX_LISTED = 5; // links in, and links out
 
-/** How each layer's units and the biases behind them give the same answer; and what the colours mean.
+/** Show how each layer's units and the later biases add up to the answer, and the legend.
     @param {HTMLElement} host
     @param {Model} model */
 export function showOverview(host, model) {
@@ -22,7 +22,7 @@ export function showOverview(host, model) {
       element("h2", {}, "How it adds up"),
       element("table", { class: "sums" }),
       element("p", { class: "aside exactness" }),
-      element("h2", {}, "What you see"),
+      element("h2", {}, "Legend"),
       legend(model),
     );
   }
@@ -43,7 +43,7 @@ export function showOverview(host, model) {
   const head = element(
     "tr",
     {},
-    ...["layer", "its units", model.exact ? "biases behind" : "empty picture", "answer"].map((text) =>
+    ...["layer", "its units", model.exact ? "later biases" : "empty picture", "answer"].map((text) =>
       element("th", { scope: "col" }, text),
     ),
   );
@@ -55,16 +55,16 @@ function legend(model) {
   const item = (key, text) =>
     element("li", {}, element("i", { class: `key ${key}` }), element("span", {}, text));
   const items = [
-    item("light", "a map or unit: the brighter, the stronger its activation; cold is below zero"),
-    item("warm", "a line for the answer: what one unit gave it through the next; the wider, the more"),
+    item("light", "a map or unit: the brighter, the stronger its activation; cold colours are below zero"),
+    item("warm", "a line for the answer: one unit's contribution through the next; the wider, the larger"),
     item("cold", "a line against the answer"),
   ];
   if (model.computes) items.push(item("cut", "cut: set to zero"));
   const keys = model.computes
-    ? "Point at a unit to see its arithmetic, click to keep it. Click an answer to ask why, with Shift " +
-      "to ask why not. Keys in the picture: arrows, Enter, X cuts, Z undoes, F and B play."
-    : "Point at a map to see where it fires, click to keep it. Click an answer to ask why, with Shift " +
-      "to ask why not.";
+    ? "Point at a unit to see its arithmetic, click to pin it. Click an answer to explain it, with Shift " +
+      "to compare with it. Keys in the picture: arrows, Enter, X cuts, Z undoes, F and B play."
+    : "Point at a map to see where it is active, click to pin it. Click an answer to explain it, with " +
+      "Shift to compare with it.";
   return element(
     "div",
     {},
@@ -73,11 +73,11 @@ function legend(model) {
   );
 }
 
-/** Everything about one unit. `focus`: its column, itself, and the position that is looked at.
+/** Show one unit's details. `focus`: its column, the unit, and a position in its map.
     @param {HTMLElement} host
     @param {Page} page
     @param {Flow} flow
-    @param {Looked} focus */
+    @param {PositionFocus} focus */
 export function showUnit(host, page, flow, focus) {
   const { model } = flow;
   const column = model.columns[focus.column];
@@ -95,7 +95,7 @@ export function showUnit(host, page, flow, focus) {
       ...(given === null
         ? [`logit ${number(model.logits[focus.unit])}`]
         : [
-            "gives ",
+            "contributes ",
             element("b", { class: given < 0 ? "cold" : "warm" }, signed(given)),
             ` of ${number(logit)} for ${questionText(model)}`,
           ]),
@@ -106,13 +106,13 @@ export function showUnit(host, page, flow, focus) {
   const cut = part("cut");
   if (cut)
     cut.textContent = page.isCut({ layer: column.name, unit: focus.unit })
-      ? "Bring it back"
+      ? "Restore it"
       : `Cut this ${column.kind === "maps" ? "map" : column.kind === "picture" ? "pixel" : "unit"}`;
 }
 
 /** @param {Page} page
     @param {Flow} flow
-    @param {Looked} focus */
+    @param {PositionFocus} focus */
 function frameOf(page, flow, focus) {
   const { model } = flow;
   const column = model.columns[focus.column];
@@ -165,7 +165,11 @@ function figures(page, model, column) {
     figure("map", "activation"),
     figure(
       "given",
-      model.computes ? "contribution" : column.kind === "picture" ? "what each place gave" : "where it fires",
+      model.computes
+        ? "contribution"
+        : column.kind === "picture"
+          ? "contribution of each place"
+          : "where it is active",
     ),
   );
   for (const canvas of pair.querySelectorAll("canvas")) {
@@ -185,7 +189,7 @@ function figures(page, model, column) {
 /** @param {(name: string) => any} part - an element of the panel
     @param {Page} page
     @param {Model} model
-    @param {Looked} focus */
+    @param {PositionFocus} focus */
 function drawUnit(part, page, model, { column: k, unit, position }) {
   const column = model.columns[k];
   if (!part("map")) return;
@@ -223,15 +227,15 @@ function drawUnit(part, page, model, { column: k, unit, position }) {
   }
 }
 
-/** The strongest links in and out, each of which can be cut.
+/** The strongest incoming and outgoing links, each of which can be cut.
     @param {Page} page
     @param {Model} model
-    @param {Looked} focus */
+    @param {PositionFocus} focus */
 function listOfLinks(page, model, { column: k, unit }) {
   const lists = [];
   for (const [next, words] of /** @type {[number, string][]} */ ([
-    [k, "Comes from"],
-    [k + 1, "Goes to"],
+    [k, "Inputs"],
+    [k + 1, "Outputs"],
   ])) {
     if (next < 1 || next >= model.columns.length) continue;
     const links = model.links(next);
@@ -243,7 +247,7 @@ function listOfLinks(page, model, { column: k, unit }) {
       }
     }
     found.sort((a, b) => Math.abs(links.values[b]) - Math.abs(links.values[a]));
-    // What is cut gives nothing any more, and must be there to be brought back.
+    // A cut link contributes nothing, and must be listed to be restored.
     const mixing = model.columns[next].mixing ?? null;
     const layer = model.network && mixing !== null ? model.network.layers[mixing] : null;
     const cuts = page.state.cuts.flatMap((cut) =>
@@ -251,7 +255,7 @@ function listOfLinks(page, model, { column: k, unit }) {
         ? [cut.to * links.from + cut.from]
         : [],
     );
-    const listed = [...new Set([...cuts, ...found.slice(0, LISTED)])];
+    const listed = [...new Set([...cuts, ...found.slice(0, MAX_LISTED)])];
     if (!listed.length) continue;
     const rows = listed.map((index) => linkRow(page, model, links, layer, next, index, next === k));
     lists.push(element("h3", {}, words), element("ul", {}, ...rows));
@@ -285,8 +289,8 @@ function linkRow(page, model, links, layer, next, index, incoming) {
     const isCut = page.isCut(what);
     const button = element(
       "button",
-      { type: "button", "aria-label": `${isCut ? "Bring back" : "Cut"} the connection with ${other}` },
-      isCut ? "bring back" : "cut",
+      { type: "button", "aria-label": `${isCut ? "Restore" : "Cut"} the connection with ${other}` },
+      isCut ? "restore" : "cut",
     );
     button.addEventListener("click", () => page.cut(what));
     row.append(button);

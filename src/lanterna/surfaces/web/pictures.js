@@ -1,4 +1,4 @@
-// Other digits to look at, and what may stand beside the picture.
+// The sheet of test digits, and the choice of a comparison.
 
 import { contextOf } from "lanterna/canvas.js";
 import { element } from "lanterna/words.js";
@@ -7,9 +7,9 @@ import { element } from "lanterna/words.js";
 /** @import { Page } from "lanterna/flow.js" */
 
 const SIDE = 28;
-const SHARP = 2; // pixels of the sheet for one of a digit
+const SHARP = 2; // pixels of the sheet per pixel of a digit
 
-/** The sheet of test digits, to be chosen with a click or with arrows and Enter.
+/** The sheet of test digits, chosen with a click or with arrows and Enter.
     @param {Page} page
     @param {Arrays} arrays
     @param {(id: string) => any} find */
@@ -28,7 +28,7 @@ export function makePictures(page, arrays, find) {
     role: "application",
     "aria-label": `${digits.length} test digits. Arrows move, Enter chooses.`,
   });
-  const given = element("button", { type: "button" }, page.data.given ?? "The picture given");
+  const given = element("button", { type: "button" }, page.data.given ?? "Original picture");
   const said = element("p", { class: "aside", "aria-live": "polite" });
   find("choose").append(
     element("div", { class: "sheet" }, canvas),
@@ -108,7 +108,7 @@ export function makePictures(page, arrays, find) {
 
   const compare = find("compare");
   const options = [["", "nothing"]];
-  if (untrained) options.push(["before", "the same before training"]);
+  if (untrained) options.push(["before", "the network before training"]);
   digits.forEach((label, index) => {
     if (index % (digits.length / 10) < 2)
       options.push([index, `test digit: a ${label}${index % 2 ? ", another" : ""}`]);

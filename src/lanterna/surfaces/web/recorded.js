@@ -1,6 +1,6 @@
-// What the page draws of a network that it cannot compute: what Python recorded of it
-// (`export_activations.py`), as columns and links, like `computed.js`. Contributions are linear in the
-// answer, so those to one answer against another are differences of what was recorded.
+// The model of a network that the page cannot compute: what Python recorded (`export_activations.py`), with
+// the same interface as `computed.js`. Contributions are linear in the answer, so those to one answer against
+// another are differences of the recorded ones.
 
 import { contextOf } from "lanterna/canvas.js";
 
@@ -10,7 +10,7 @@ import { contextOf } from "lanterna/canvas.js";
 
 /** @typedef {Column & { low: number, step: number }} RecordedColumn - its values are `low` + level × `step`
 
-    @typedef {object} Recorded - what `export_activations.py` packs
+    @typedef {object} Recorded - as packed by `export_activations.py`
     @property {RecordedColumn[]} columns
     @property {number[]} answers
     @property {string[]} classes
@@ -18,14 +18,14 @@ import { contextOf } from "lanterna/canvas.js";
     @property {boolean} exact
     @property {string} [why]
     @property {string} note
-    @property {Record<string, number[]>} behind
+    @property {Record<string, number[]>} offsets
     @property {number[]} values
     @property {string} depth
     @property {string} last
 
     @typedef {CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D} Context */
 
-const SHOWN = 12; // maps of a column: the strongest
+const MAX_SHOWN = 12; // the strongest maps of a column
 
 /** The model of a recorded network.
     @param {Recorded} data
@@ -35,7 +35,7 @@ export function recordedModel(data, arrays) {
   /** @type {RecordedColumn[]} */
   const columns = data.columns.map((column) => ({
     ...column,
-    ...(column.kind === "picture" ? { shownName: "picture" } : { most: SHOWN }),
+    ...(column.kind === "picture" ? { shownName: "picture" } : { limit: MAX_SHOWN }),
   }));
   if (data.answers.length)
     columns.push({
@@ -48,7 +48,7 @@ export function recordedModel(data, arrays) {
       step: 1,
     });
   const values = columns.map((column) => levels(column, arrays[`maps ${column.name}`]));
-  const given = columns.map((column) => new Float64Array(column.count));
+  const contributions = columns.map((column) => new Float64Array(column.count));
   /** @type {Links[]} */
   const links = columns.map(() => ({ values: new Float64Array(0), to: 0, from: 1, single: false }));
   const means = columns.map(({ count }, k) =>
@@ -66,20 +66,21 @@ export function recordedModel(data, arrays) {
     name: data.classes[index],
     probability: arrays.probabilities[i],
   }));
-  let asked = 0;
-  let other = -1;
+  let answerIndex = 0;
+  let againstIndex = -1;
 
-  /** The recorded numbers of one answer, or of one minus another, out of `(answers, …)`.
+  /** The recorded numbers of one answer, or of the difference of two, from `(answers, …)`.
       @param {string} name
       @param {Float64Array} [into] */
-  function pick(name, into) {
+  function selectRecorded(name, into) {
     const recorded = arrays[name];
     if (!recorded) return into ? into.fill(0) : new Float64Array(0);
     const each = recorded.length / answers.length;
-    const picked = into ?? new Float64Array(each);
+    const selected = into ?? new Float64Array(each);
     for (let i = 0; i < each; i++)
-      picked[i] = recorded[asked * each + i] - (other < 0 ? 0 : recorded[other * each + i]);
-    return picked;
+      selected[i] =
+        recorded[answerIndex * each + i] - (againstIndex < 0 ? 0 : recorded[againstIndex * each + i]);
+    return selected;
   }
 
   const model = {
@@ -88,41 +89,48 @@ export function recordedModel(data, arrays) {
     named: true,
     title: data.title,
     exact: data.exact,
-    why: data.why ?? "This network is shown as it was recorded: the page does not compute it.",
+    why: data.why ?? "This network was recorded: the page does not compute it.",
     note: data.note,
     classes: data.classes,
     logits: arrays.logits,
     answers: () => answers,
     get question() {
-      return { answer: data.answers[asked] ?? null, against: other < 0 ? null : data.answers[other] };
+      return {
+        answer: data.answers[answerIndex] ?? null,
+        against: againstIndex < 0 ? null : data.answers[againstIndex],
+      };
     },
     run(_, answer, against) {
-      asked = Math.max(0, data.answers.indexOf(answer));
-      other = against === null ? -1 : data.answers.indexOf(against);
+      answerIndex = Math.max(0, data.answers.indexOf(answer));
+      againstIndex = against === null ? -1 : data.answers.indexOf(against);
       columns.forEach((column, k) => {
-        if (column.kind !== "answers") pick(`given ${column.name}`, given[k]);
+        if (column.kind !== "answers") selectRecorded(`contributions ${column.name}`, contributions[k]);
         if (k) links[k] = linksInto(k);
       });
     },
     values: (k) => values[k],
     shows: (k) => ({ values: values[k], signed: false }),
-    contributions: (k) => given[k],
-    /** What the strongest are chosen by: contributions, or activations where there is no answer. */
-    strength: (k) => (answers.length ? given[k] : means[k]),
+    contributions: (k) => contributions[k],
+    /** The measure of the strongest units: contributions, or activations if there is no answer. */
+    strength: (k) => (answers.length ? contributions[k] : means[k]),
     links: (k) => links[k],
     sum(k) {
-      const difference = (list) => (list ? list[asked] - (other < 0 ? 0 : list[other]) : 0);
+      const difference = (list) =>
+        list ? list[answerIndex] - (againstIndex < 0 ? 0 : list[againstIndex]) : 0;
       return {
-        units: given[k].reduce((a, b) => a + b, 0),
-        offsets: difference(data.behind[columns[k].name]),
+        units: contributions[k].reduce((a, b) => a + b, 0),
+        offsets: difference(data.offsets[columns[k].name]),
         logit: difference(data.values),
       };
     },
-    heat: (name) => ({ values: pick(`heat ${name}`), shape: arrays[`heat ${name}`]?.shape.slice(1) }),
-    /** The photograph, under the heat of what each place contributed, or under the map that is looked at. */
+    heat: (name) => ({
+      values: selectRecorded(`heat ${name}`),
+      shape: arrays[`heat ${name}`]?.shape.slice(1),
+    }),
+    /** The photograph under a heat map of contributions, or under the selected map. */
     drawPicture(context, place, theme, state, focus) {
       if (focus && columns[focus.column].kind === "maps")
-        fires(context, place.x, place.y, place.width, focus);
+        drawWhereActive(context, place.x, place.y, place.width, focus);
       else drawHeat(context, place.x, place.y, place.width, theme, state.depth ?? data.depth);
     },
     drawLarge(canvas, _, k) {
@@ -136,7 +144,7 @@ export function recordedModel(data, arrays) {
       const context = contextOf(canvas);
       if (columns[k].kind === "picture")
         drawHeat(context, 0, 0, 256, page.theme, page.state.depth ?? data.depth);
-      else fires(context, 0, 0, 256, { column: k, unit });
+      else drawWhereActive(context, 0, 0, 256, { column: k, unit });
       return true;
     },
   };
@@ -149,12 +157,12 @@ export function recordedModel(data, arrays) {
     const [, to, from] = recorded.shape;
     const name = columns[k].name === "answers" ? data.last : columns[k].name;
     return {
-      values: pick(`links ${name}`),
+      values: selectRecorded(`links ${name}`),
       to,
       from,
       single: false,
-      toUnits: arrays[`kept ${columns[k].name}`],
-      fromUnits: arrays[`kept ${columns[k - 1].name}`],
+      toUnits: arrays[`units ${columns[k].name}`],
+      fromUnits: arrays[`units ${columns[k - 1].name}`],
     };
   }
 
@@ -170,34 +178,34 @@ export function recordedModel(data, arrays) {
     context.drawImage(photograph, x, y, side, side);
     if (!shape || !heat.length || name === "none") return;
     const [height, width] = shape;
-    // The photograph steps back, and each place takes the colour of what it gave.
+    // Dim the photograph, and tint each place by its contribution.
     context.fillStyle = `rgba(${theme.page}, 0.5)`;
     context.fillRect(x, y, side, side);
-    const most = percentile(heat, 0.995);
+    const max = percentile(heat, 0.995);
     const sheet = new OffscreenCanvas(width, height);
     const image = new ImageData(width, height);
     heat.forEach((value, i) => {
-      const share = Math.min(1, Math.abs(value) / most);
+      const share = Math.min(1, Math.abs(value) / max);
       image.data.set([...(value < 0 ? theme.cold : theme.warm), 235 * share ** 0.8], 4 * i);
     });
     contextOf(sheet).putImageData(image, 0, 0);
     context.drawImage(sheet, x, y, side, side);
   }
 
-  /** The photograph, lit only where a map is.
+  /** The photograph, lit only where a map is active.
       @param {Context} context
       @param {number} x
       @param {number} y
       @param {number} side
       @param {Focus} focus */
-  function fires(context, x, y, side, { column: k, unit }) {
+  function drawWhereActive(context, x, y, side, { column: k, unit }) {
     const { height, width } = columns[k];
     const map = values[k].subarray(unit * height * width, (unit + 1) * height * width);
-    const most = Math.max(...map, 1e-9);
+    const max = Math.max(...map, 1e-9);
     const sheet = new OffscreenCanvas(width, height);
     const image = new ImageData(width, height);
     map.forEach((value, i) => {
-      image.data[4 * i + 3] = 235 * (1 - Math.max(0, value) / most);
+      image.data[4 * i + 3] = 235 * (1 - Math.max(0, value) / max);
     });
     contextOf(sheet).putImageData(image, 0, 0);
     context.imageSmoothingEnabled = true;
@@ -215,7 +223,7 @@ function levels(column, packed) {
   return Float64Array.from(packed, (level) => column.low + level * column.step);
 }
 
-/** Channels after each other as a picture that can be drawn.
+/** A canvas of a picture that is packed channel by channel.
     @param {Packed} packed */
 function pictureOf(packed) {
   const [channels, height, width] = packed.shape;

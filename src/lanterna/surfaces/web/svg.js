@@ -1,4 +1,4 @@
-// Drawing in SVG: elements, and axes that turn numbers into places.
+// SVG helpers: elements, and axes that map numbers to positions.
 
 import { contextOf } from "lanterna/canvas.js";
 import { figure, superscript } from "lanterna/words.js";
@@ -10,13 +10,13 @@ import { figure, superscript } from "lanterna/words.js";
     @typedef {{ log?: boolean, whole?: boolean }} AxisKind
 
     @typedef {object} AxisOf
-    @property {(place: number) => number} back - from a place to a number
-    @property {(count: number) => number[]} ticks - round numbers on it
+    @property {(place: number) => number} back - from a position to a number
+    @property {(count: number) => number[]} ticks - round numbers in its range
     @property {number} low
     @property {number} high
     @property {boolean} log
 
-    @typedef {((value: number | null) => number) & AxisOf} Axis - from a number to a place */
+    @typedef {((value: number | null) => number) & AxisOf} Axis - from a number to a position */
 
 /** An SVG element with attributes and children.
     @template {keyof SVGElementTagNameMap} K
@@ -25,25 +25,25 @@ import { figure, superscript } from "lanterna/words.js";
     @param {...(Node | string)} children
     @returns {SVGElementTagNameMap[K]} */
 export function svg(name, attributes = {}, ...children) {
-  const made = set(document.createElementNS("http://www.w3.org/2000/svg", name), attributes);
-  made.append(...children);
-  return made;
+  const created = set(document.createElementNS("http://www.w3.org/2000/svg", name), attributes);
+  created.append(...children);
+  return created;
 }
 
-/** Give an element these attributes; null takes one away.
+/** Set an element's attributes; null removes one.
     @template {Element} E
-    @param {E} made
+    @param {E} created
     @param {Attributes} attributes
     @returns {E} */
-export function set(made, attributes) {
+export function set(created, attributes) {
   for (const [key, value] of Object.entries(attributes)) {
-    if (value === false || value == null) made.removeAttribute(key);
-    else made.setAttribute(key, String(value));
+    if (value === false || value == null) created.removeAttribute(key);
+    else created.setAttribute(key, String(value));
   }
-  return made;
+  return created;
 }
 
-/** Points as the `d` of a path; a point that is no number breaks the line.
+/** Points as the `d` of a path; a point that is not a number breaks the line.
     @param {number[][]} points */
 export function path(points) {
   let pen = "M";
@@ -57,7 +57,7 @@ export function path(points) {
   return d;
 }
 
-/** An arrow from a place along `(dx, dy)`, in pixels, as the `d` of a path.
+/** An arrow from a point along `(dx, dy)`, in pixels, as the `d` of a path.
     @param {number} x
     @param {number} y
     @param {number} dx
@@ -81,15 +81,15 @@ export function arrow(x, y, dx, dy, head = 5) {
   );
 }
 
-/** An axis from numbers between `low` and `high` to places between `start` and `end`: a function, whose
-    `back` leads from a place to a number and whose `ticks(count)` are round numbers on it.
+/** An axis: a function from numbers between `low` and `high` to positions between `start` and `end`. Its
+    `back` maps a position to a number, and `ticks(count)` are round numbers in its range.
     @param {number} low
     @param {number} high
     @param {number} start
     @param {number} end
     @param {AxisKind} kind
     @returns {Axis} */
-export function axis(low, high, start, end, { log = false, whole = false } = {}) {
+export function axis(low, high, start, end, { log = false, whole: integers = false } = {}) {
   const [a, b] = log ? [Math.log10(low), Math.log10(high)] : [low, high];
   const span = b - a || 1;
   const place = (value) =>
@@ -98,7 +98,7 @@ export function axis(low, high, start, end, { log = false, whole = false } = {})
     const value = a + ((at - start) / (end - start)) * span;
     return log ? 10 ** value : value;
   };
-  place.ticks = (count) => (log ? decades(a, b, Math.max(4, count)) : rounds(a, b, count, whole));
+  place.ticks = (count) => (log ? decades(a, b, Math.max(4, count)) : rounds(a, b, count, integers));
   place.low = low;
   place.high = high;
   place.log = log;
@@ -108,12 +108,12 @@ export function axis(low, high, start, end, { log = false, whole = false } = {})
 /** @param {number} low
     @param {number} high
     @param {number} count
-    @param {boolean} whole */
-function rounds(low, high, count, whole) {
+    @param {boolean} integers */
+function rounds(low, high, count, integers) {
   const rough = (high - low) / Math.max(1, count);
   const power = 10 ** Math.floor(Math.log10(rough || 1));
   let step = [1, 2, 5].map((each) => each * power).find((each) => each >= rough * 0.75) ?? 10 * power;
-  if (whole) step = Math.max(1, Math.round(step));
+  if (integers) step = Math.max(1, Math.round(step));
   const first = Math.ceil(low / step - 1e-9);
   const last = Math.floor(high / step + 1e-9);
   return Array.from({ length: Math.max(0, last - first + 1) }, (_, place) =>
@@ -134,7 +134,7 @@ function decades(low, high, count) {
   return Array.from({ length: last - first + 1 }, (_, place) => 10 ** ((first + place) * step));
 }
 
-/** A tick as it is written: 0.01, 1,000, 10⁻⁸.
+/** A tick's label: 0.01, 1,000, 10⁻⁸.
     @param {number} value
     @param {boolean} log */
 export function label(value, log = false) {
@@ -146,7 +146,7 @@ export function label(value, log = false) {
     : figure(value);
 }
 
-/** A frame of two axes: lines and labels behind whatever is drawn on it.
+/** A grid of two axes: lines and labels.
     @param {Axis} x
     @param {Axis} y
     @param {{ across?: string, up?: string, dense?: number }} options */
@@ -173,14 +173,14 @@ export function grid(x, y, { across = "", up = "", dense = 1 } = {}) {
   return all;
 }
 
-/** Heights `rows[row][column]`, the first row at the bottom, as light of the page: an address of an image.
-    `levels`: in so many bands, as on a map.
+/** Heights `rows[row][column]`, the first row at the bottom, as light in the page's colour: an image URL.
+    `levels` is the number of bands, or 0 for a smooth gradient.
     @param {number[][]} rows
     @param {Element} host
     @param {{ most?: number, levels?: number }} options */
 export function light(rows, host, { most = 0.85, levels = 0 } = {}) {
   const flat = rows.flat().filter(Number.isFinite);
-  const [least, largest] = flat.reduce(
+  const [smallest, largest] = flat.reduce(
     ([a, b], value) => [Math.min(a, value), Math.max(b, value)],
     [Infinity, -Infinity],
   );
@@ -192,8 +192,8 @@ export function light(rows, host, { most = 0.85, levels = 0 } = {}) {
   rows.forEach((row, place) =>
     row.forEach((value, column) => {
       const at = 4 * ((rows.length - 1 - place) * canvas.width + column);
-      const whole = Math.min(1, Math.max(0, (value - least) / (largest - least || 1)));
-      const share = levels ? Math.floor(whole * levels) / levels : whole;
+      const fraction = Math.min(1, Math.max(0, (value - smallest) / (largest - smallest || 1)));
+      const share = levels ? Math.floor(fraction * levels) / levels : fraction;
       image.data.set([...colour, 255 * most * share], at);
     }),
   );

@@ -1,4 +1,4 @@
-// What the page says: numbers, names of units, and the whole view in words.
+// Text helpers: numbers, names of units, and a description of the view.
 
 /** @import { Column, Model } from "lanterna/flow.js" */
 
@@ -11,14 +11,14 @@
     @param {...(Node | string)} children
     @returns {HTMLElementTagNameMap[K]} */
 export function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
+  const created = document.createElement(name);
   for (const [key, value] of Object.entries(attributes))
-    if (value !== false && value != null) made.setAttribute(key, String(value));
-  made.append(...children);
-  return made;
+    if (value !== false && value != null) created.setAttribute(key, String(value));
+  created.append(...children);
+  return created;
 }
 
-/** What a selector finds inside `host`, where there is such an element.
+/** The element inside `host` that matches a selector.
     @param {ParentNode} host
     @param {string} selector
     @returns {HTMLElement} */
@@ -26,11 +26,11 @@ export function within(host, selector) {
   return /** @type {HTMLElement} */ (host.querySelector(selector));
 }
 
-/** What went wrong, in words.
+/** The message of an error.
     @param {unknown} error */
 export const messageOf = (error) => (error instanceof Error ? error.message : String(error));
 
-/** A number to three places that matter, with a true minus sign.
+/** A number with about three significant digits, and a true minus sign.
     @param {number} value
     @param {number | null} places */
 export function number(value, places = null) {
@@ -41,7 +41,7 @@ export function number(value, places = null) {
   return value < 0 && Number(text) !== 0 ? `−${text}` : text;
 }
 
-/** A number with three digits that mean something: 0.00123, 12.3, 2.5 × 10⁻⁸.
+/** A number with three significant digits: 0.00123, 12.3, 2.5 × 10⁻⁸.
     @param {unknown} value */
 export function figure(value) {
   if (typeof value !== "number" || !Number.isFinite(value)) return String(value ?? "–");
@@ -56,12 +56,12 @@ export function figure(value) {
   return text.replace("-", "−");
 }
 
-/** A number as `figure` writes it, to so many places behind the point at most.
+/** A number as `figure` formats it, with at most `places` decimals.
     @param {number} value
     @param {number} places */
 export const fixed = (value, places) => figure(Number(value.toFixed(places)));
 
-/** A number as `figure` writes it, to so many digits at most.
+/** A number as `figure` formats it, with at most `digits` significant digits.
     @param {number} value
     @param {number} digits */
 export const precise = (value, digits) => figure(Number(value.toPrecision(digits)));
@@ -102,7 +102,7 @@ export function unitName(column, unit) {
   return `${column.name}, ${column.kind === "maps" ? "map" : "unit"} ${unit}`;
 }
 
-/** What a column's units give of the answer.
+/** The share of the answer that a column's units contribute.
     @param {Model} model
     @param {number} k */
 export function contributionText(model, k) {
@@ -111,7 +111,7 @@ export function contributionText(model, k) {
   return `${number(units, 1)} of ${number(logit, 1)}`;
 }
 
-/** The answer that is asked about: "4", or "4 against 9".
+/** The explained answer: "4", or "4 rather than 9".
     @param {Model} model */
 export function questionText(model) {
   const { answer, against } = model.question;
@@ -123,17 +123,20 @@ export function questionText(model) {
 /** How the parts add up, in one sentence.
     @param {Model} model */
 export function sumText(model) {
-  if (!model.answers().length) return "This network has no classes: here is what its layers put out.";
+  if (!model.answers().length) return "This network has no classes: these are the outputs of its layers.";
   const { units, offsets, logit } = model.sum(0);
   const what =
     model.question.against === null
       ? `the logit of ${questionText(model)}`
       : `the lead of ${model.classes[model.question.answer]} over ${model.classes[model.question.against]}`;
-  const rest = model.exact ? "the biases behind them" : "an empty picture";
-  return `The pixels give ${number(units)}, ${rest} ${number(offsets)}: together ${number(logit)}, ${what}.`;
+  const rest = model.exact ? "the biases" : "an empty picture";
+  return (
+    `The pixels contribute ${number(units)}, ${rest} ${number(offsets)}: ` +
+    `together ${number(logit)}, ${what}.`
+  );
 }
 
-/** The view in words, for who cannot see it.
+/** A description of the view for screen readers.
     @param {Model} model
     @param {number} cuts */
 export function summary(model, cuts) {
@@ -159,7 +162,7 @@ export function summary(model, cuts) {
   return parts.join(" ");
 }
 
-/** The heading: what the picture is read as.
+/** The heading: the network's answer.
     @param {Model} model */
 export function readingText(model) {
   if (!model.answers().length) return model.title ?? "";
@@ -169,7 +172,7 @@ export function readingText(model) {
     : `Read as ${best.name}, ${percent(best.probability)} sure`;
 }
 
-/** Whether the sum is exact, and by how much it is off.
+/** Whether the sum is exact, and its error.
     @param {Model} model */
 export function exactness(model) {
   if (!model.answers().length) return model.note;

@@ -1,4 +1,4 @@
-"""The API: thin routes over the store, the queue and the reader. What comes in is checked there, once."""
+"""The API: thin routes over the store, the queue and the interactive process, which validate their input."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from lanterna.surfaces.studio.routes import (
     events,
     gallery,
     jobs,
-    learning,
-    looking,
+    lessons,
+    look,
     networks,
     pictures,
-    reading,
+    read,
     shelf,
 )
 
-_AREAS = (jobs, pictures, shelf, gallery, reading, learning, networks, looking, events)
+_AREAS = (jobs, pictures, shelf, gallery, read, lessons, networks, look, events)
 ROUTES = [route for area in _AREAS for route in area.ROUTES]

@@ -1,4 +1,4 @@
-"""What changes, as server-sent events (WHATWG HTML, section 9.2)."""
+"""Changes as server-sent events (WHATWG HTML, section 9.2)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import StreamingResponse
 
-from lanterna.surfaces.studio import pictures as kept
-from lanterna.surfaces.studio.routes.jobs import told
-from lanterna.surfaces.studio.routes.requests import Call, asked, studio_of
+from lanterna.surfaces.studio.pictures import picture_as_json
+from lanterna.surfaces.studio.routes.jobs import job_as_json
+from lanterna.surfaces.studio.routes.requests import ApiRoute, parameter, studio_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
     from lanterna.surfaces.studio.studio import Studio
 
-_BEAT = 15.0  # seconds of silence after which the event stream sends a comment
-_REST = 0.1  # seconds between two looks at what has changed
+_HEARTBEAT = 15.0  # seconds without an event after which the stream sends a comment
+_MIN_INTERVAL = 0.1  # seconds between two batches of events
 
 
 async def events(request: Request) -> Response:
-    """What changes, as server-sent events; goes on after `Last-Event-ID`."""
+    """Stream changes as server-sent events; continues after `Last-Event-ID`."""
     studio = studio_of(request)
-    studio.warm_up()  # whoever listens will soon want the processes that compute
-    given = request.headers.get("last-event-id") or request.query_params.get("after", "")
-    after = int(given) if given.isdecimal() and len(given) < 16 else None
+    studio.warm_up()  # a page that listens will soon need the compute processes
+    last_id = request.headers.get("last-event-id") or request.query_params.get("after", "")
+    after = int(last_id) if last_id.isdecimal() and len(last_id) < 16 else None
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
     return StreamingResponse(_stream(studio, after), 200, headers, "text/event-stream")
 
@@ -40,43 +40,43 @@ async def _stream(studio: Studio, after: int | None) -> AsyncIterator[str]:
     store.listeners.add(listener)
     studio.closing_listeners.add(listener)
     try:
-        seen = store.last if after is None else after
-        yield f"id: {seen}\nevent: hello\ndata: {{}}\n\n"
+        last = store.last_event if after is None else after
+        yield f"id: {last}\nevent: hello\ndata: {{}}\n\n"
         while not studio.closing:
-            changes = store.changes(seen)
+            changes = store.changes(last)
             if changes is None:
-                seen = store.last
-                yield f"id: {seen}\nevent: reset\ndata: {{}}\n\n"
+                last = store.last_event
+                yield f"id: {last}\nevent: reset\ndata: {{}}\n\n"
                 continue
             for number, event, thing in changes:
-                seen = number
+                last = number
                 yield f"id: {number}\nevent: {event}\ndata: {json.dumps(_thing(studio, thing))}\n\n"
             if changes:
-                await asyncio.sleep(_REST)
+                await asyncio.sleep(_MIN_INTERVAL)
             try:
-                await asyncio.wait_for(listener.wait(), _BEAT)
+                await asyncio.wait_for(listener.wait(), _HEARTBEAT)
                 listener.clear()
             except TimeoutError:
-                yield ": still here\n\n"
+                yield ": keep-alive\n\n"
     finally:
         store.listeners.discard(listener)
         studio.closing_listeners.discard(listener)
 
 
 def _thing(studio: Studio, thing: str) -> object:
-    """The whole of what has changed, as it is now."""
-    from lanterna.surfaces.studio import shelves
+    """Return the current state of a job, a picture or the shelf."""
+    from lanterna.surfaces.studio import shelf_contents
 
-    what, _, name = thing.partition(":")
+    kind, _, name = thing.partition(":")
     with suppress(KeyError):
-        if what == "job":
-            return told(studio.store.job(name))
-        if what == "picture":
-            return kept.described(studio.store, studio.store.picture(name))
-        if what == "shelf":
-            return shelves.listed()
+        if kind == "job":
+            return job_as_json(studio.store.job(name))
+        if kind == "picture":
+            return picture_as_json(studio.store, studio.store.picture(name))
+        if kind == "shelf":
+            return shelf_contents.shelf_items()
     return {"id": name, "gone": True}
 
 
-_AFTER = {"after": asked("As the header Last-Event-ID.")}
-ROUTES = [Call("/api/events", events, answer="text/event-stream", query=_AFTER)]
+_AFTER = {"after": parameter("The same as the header Last-Event-ID.")}
+ROUTES = [ApiRoute("/api/events", events, answer="text/event-stream", query=_AFTER)]

@@ -1,4 +1,4 @@
-"""Jobs: put into the queue, changed, stopped, gone back in, branched from."""
+"""Jobs: starting, changing, stopping, rewinding and branching them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,16 @@ from starlette.responses import FileResponse, Response
 from lanterna.errors import UsageError
 from lanterna.surfaces.studio import history
 from lanterna.surfaces.studio.jobs import FINISHED
-from lanterna.surfaces.studio.messages import Input, Job, JobChange, NewJob, NumbersThen, Techniques
-from lanterna.surfaces.studio.routes.requests import NOW, Answer, Call, asked, number, sent, studio_of
+from lanterna.surfaces.studio.messages import Input, Job, JobChange, NewJob, StepNumbers, Techniques
+from lanterna.surfaces.studio.routes.requests import (
+    NO_STORE,
+    ApiResponse,
+    ApiRoute,
+    integer_parameter,
+    parameter,
+    parsed_body,
+    studio_of,
+)
 from lanterna.surfaces.studio.store import checked_id, new_id
 
 if TYPE_CHECKING:
@@ -23,86 +31,86 @@ if TYPE_CHECKING:
     from lanterna.surfaces.studio.studio import Studio
 
 
-def told(job: Mapping[str, Any]) -> dict[str, Any]:
-    """A job as the API tells it."""
-    hidden = ("begun_with", "place", "tries")
+def job_as_json(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a job as the API's JSON."""
+    hidden = ("begun_with", "made", "place", "tries")
     shown = {name: value for name, value in job.items() if name not in hidden}
-    return {**shown, "history": [{"step": step} for step in job["history"]]}
+    return {**shown, "created": job["made"], "history": [{"step": step} for step in job["history"]]}
 
 
-_MOST = 1000  # pictures of a job
+_MAX_INPUTS = 1000
 
 
 async def techniques(_: Request) -> Response:
-    """The rooms, and every technique: its settings' schema, its presets, the pictures it takes."""
+    """Return the rooms, and every technique: its settings' schema, its presets, its inputs."""
 
-    def all_of_them() -> Techniques:
-        from lanterna.surfaces.studio.describe import described
+    def describe() -> Techniques:
+        from lanterna.surfaces.studio.describe import studio_description
 
-        return described()
+        return studio_description()
 
-    return Answer(await asyncio.to_thread(all_of_them))
+    return ApiResponse(await asyncio.to_thread(describe))
 
 
 async def jobs(request: Request) -> Response:
-    """The queue in order, then what has ended."""
-    return Answer([told(job) for job in studio_of(request).store.jobs()])
+    """Return the queue in order, then the finished jobs."""
+    return ApiResponse([job_as_json(job) for job in studio_of(request).store.jobs()])
 
 
 async def add_job(request: Request) -> Response:
-    """Put a job into the queue."""
+    """Add a job to the queue."""
     studio = studio_of(request)
-    body = await sent(request, NewJob)
+    body = await parsed_body(request, NewJob)
     if "at" in body.model_fields_set:
         return await branch(studio, body)
     inputs = [_input(studio, each) for each in body.inputs]
-    if len(inputs) > _MOST:
-        raise UsageError(f"a job takes up to {_MOST} pictures")
+    if len(inputs) > _MAX_INPUTS:
+        raise UsageError(f"a job takes up to {_MAX_INPUTS} pictures")
     if body.parent is not None:
         studio.store.job(checked_id(body.parent))
     taken = _titles(studio, body.kind)
     fields = await asyncio.to_thread(
-        checked_job, body.kind, body.preset, body.settings, inputs, body.title, taken
+        validated_job, body.kind, body.preset, body.settings, inputs, body.title, taken
     )
     job_id = studio.store.add_job(**fields, inputs=inputs, parent=body.parent)
-    studio.queue.pump()
-    return Answer(told(studio.store.job(job_id)), 201)
+    studio.queue.start_next()
+    return ApiResponse(job_as_json(studio.store.job(job_id)), 201)
 
 
 async def branch(studio: Studio, body: NewJob) -> Response:
-    """Put a job into the queue that begins at a step of another."""
+    """Add a job to the queue that starts at a saved step of another."""
     parent, step = studio.store.job(checked_id(body.parent)), body.at
     if step not in parent["history"]:
-        raise HTTPException(409, f"step {step} of that job is not kept")
+        raise HTTPException(409, f"step {step} of that job is not saved")
     if (body.kind or parent["kind"]) != parent["kind"] or body.inputs or body.preset:
-        raise UsageError("a branch has the kind, pictures and preset of the job that it comes from")
+        raise UsageError("a branch takes the kind, pictures and preset of its parent")
     job_id = new_id()
     title = body.title or parent["title"]
     begun = {**parent, "begun_with": parent["begun_with"] or parent["settings"]}
     settings = await asyncio.to_thread(_changed_settings, begun, body.settings)
-    if parent["kind"] in await asyncio.to_thread(making_networks):  # a network that is there keeps its name
+    if parent["kind"] in await asyncio.to_thread(network_kinds):  # the parent's network has the name already
         kind, taken = parent["kind"], _titles(studio, parent["kind"])
-        given = parent["inputs"]
-        fields = await asyncio.to_thread(checked_job, kind, None, settings, given, "", taken)
+        inputs = parent["inputs"]
+        fields = await asyncio.to_thread(validated_job, kind, None, settings, inputs, "", taken)
         title = fields["title"]
-    history.begin_at(studio.store.job_folder(parent["id"]), step, studio.store.job_folder(job_id))
+    history.start_at(studio.store.job_folder(parent["id"]), step, studio.store.job_folder(job_id))
     studio.store.add_job(
         job_id, kind=parent["kind"], preset=parent["preset"], settings=settings, title=title, step=step,
         begun_with=begun["begun_with"], inputs=parent["inputs"], parent=parent["id"], preview=1,
     )  # fmt: skip
-    studio.queue.pump()
-    return Answer(told(studio.store.job(job_id)), 201)
+    studio.queue.start_next()
+    return ApiResponse(job_as_json(studio.store.job(job_id)), 201)
 
 
-def making_networks() -> set[str]:
-    """The kinds of job whose title is the name of the network that they make. Imports torch at first."""
+def network_kinds() -> set[str]:
+    """Return the kinds of job that train a network, named by their title. Imports torch the first time."""
     from lanterna.surfaces.studio.techniques import techniques
     from lanterna.techniques.technique import Output
 
     return {name for name, technique in techniques().items() if technique.output is Output.NETWORK}
 
 
-def checked_job(
+def validated_job(
     name: str,
     preset: str | None,
     values: dict[str, Any],
@@ -110,7 +118,7 @@ def checked_job(
     title: str,
     taken: set[str],
 ) -> dict[str, Any]:
-    """A job's fields, checked as the command line checks them. Imports torch the first time."""
+    """Return a job's fields, validated as on the command line. Imports torch the first time."""
     from lanterna.surfaces.studio.techniques import checked, technique_named
 
     technique = technique_named(name)
@@ -124,7 +132,7 @@ def checked_job(
 
 
 def _titles(studio: Studio, kind: str) -> set[str]:
-    """The titles of jobs of a kind that have not ended: of networks that will soon be there."""
+    """Return the titles of the unfinished jobs of a kind: the names of networks being trained."""
     return {
         each["title"]
         for each in studio.store.jobs()
@@ -132,94 +140,96 @@ def _titles(studio: Studio, kind: str) -> set[str]:
     }
 
 
-def _input(studio: Studio, note: Input) -> dict[str, str]:
+def _input(studio: Studio, entry: Input) -> dict[str, str]:
     try:
-        picture = studio.store.picture(checked_id(note.picture))
+        picture = studio.store.picture(checked_id(entry.picture))
     except KeyError:
-        raise UsageError("an input's picture is not here: send it to /api/pictures first") from None
-    return {"role": note.role, "picture": picture["id"]}
+        raise UsageError(
+            "an input's picture is not in the studio: upload it to /api/pictures first"
+        ) from None
+    return {"role": entry.role, "picture": picture["id"]}
 
 
 async def job(request: Request) -> Response:
-    """One job."""
-    return Answer(told(studio_of(request).store.job(request.path_params["id"])))
+    """Return a job."""
+    return ApiResponse(job_as_json(studio_of(request).store.job(request.path_params["id"])))
 
 
 async def change_job(request: Request) -> Response:
-    """Change a job's settings, pause it, go on, stop it, or move it in the queue."""
+    """Change a job: its settings, title, state or place in the queue, or rewind it to a saved step."""
     studio, job_id = studio_of(request), request.path_params["id"]
     found = studio.store.job(job_id)
-    body = await sent(request, JobChange)
-    given = body.model_fields_set
-    if "title" in given and found["kind"] not in await asyncio.to_thread(making_networks):
+    body = await parsed_body(request, JobChange)
+    changed = body.model_fields_set
+    if "title" in changed and found["kind"] not in await asyncio.to_thread(network_kinds):
         studio.store.change_job(job_id, title=body.title)
-    if "settings" in given:
+    if "settings" in changed:
         if found["state"] in FINISHED:
             raise HTTPException(409, f"this job is {found['state']}: start another with these settings")
         settings = await asyncio.to_thread(_changed_settings, found, body.settings)
         studio.queue.change_settings(job_id, settings)
-    if "before" in given:
+    if "before" in changed:
         _move(studio, job_id, body.before)
-    if "back" in given:
+    if "back" in changed:
         try:
-            studio.queue.back(job_id, body.back)
+            studio.queue.go_back(job_id, body.back)
         except UsageError as error:
             raise HTTPException(409, str(error)) from None
-    if "state" in given:
-        changes = {"paused": studio.queue.pause, "running": studio.queue.go_on, "stopped": studio.queue.stop}
+    if "state" in changed:
+        changes = {"paused": studio.queue.pause, "running": studio.queue.resume, "stopped": studio.queue.stop}
         try:
             changes[body.state](job_id)
         except UsageError as error:
             raise HTTPException(409, str(error)) from None
-    return Answer(told(studio.store.job(job_id)))
+    return ApiResponse(job_as_json(studio.store.job(job_id)))
 
 
-def _changed_settings(job: Mapping[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+def _changed_settings(job: Mapping[str, Any], changed: dict[str, Any]) -> dict[str, Any]:
     from lanterna.surfaces.studio.techniques import checked, technique_named
 
     technique = technique_named(job["kind"])
-    settings = checked(technique, None, {**job["settings"], **given}, job["inputs"])
+    settings = checked(technique, None, {**job["settings"], **changed}, job["inputs"])
     values = settings.model_dump(mode="json")
     if job["begun_with"] is not None:
         fixed = [name for name, value in values.items() if value != job["settings"][name]]
         for name in fixed:
             if name not in technique.live:
-                may = ", ".join(technique.live) or "nothing"
-                raise UsageError(f"{name} cannot change once a job has begun: {may} can")
+                live = ", ".join(technique.live) or "nothing"
+                raise UsageError(f"{name} cannot change once a job has begun: {live} can")
     return values
 
 
 def _move(studio: Studio, job_id: str, before: str | None) -> None:
     if studio.store.job(job_id)["state"] != "queued":
-        raise HTTPException(409, "only a job that waits can be moved")
+        raise HTTPException(409, "only a queued job can be moved")
     try:
         studio.store.move(job_id, None if before is None else checked_id(before))
     except KeyError:
-        raise HTTPException(409, "there is no such job waiting to be put before") from None
+        raise HTTPException(409, "before: no queued job has this id") from None
 
 
-async def forget_job(request: Request) -> Response:
-    """Take a job that has ended off the list."""
+async def remove_job(request: Request) -> Response:
+    """Remove a finished job from the list."""
     try:
-        studio_of(request).queue.forget(request.path_params["id"])
+        studio_of(request).queue.remove(request.path_params["id"])
     except UsageError as error:
         raise HTTPException(409, str(error)) from None
     return Response(status_code=204)
 
 
 async def preview(request: Request) -> Response:
-    """The picture so far, as a JPEG."""
+    """Return the picture so far, as a JPEG."""
     studio = studio_of(request)
     found = studio.store.job(request.path_params["id"])
     place = studio.store.job_folder(found["id"]) / "preview.jpg"
     try:
-        return Response(await asyncio.to_thread(place.read_bytes), 200, NOW, "image/jpeg")
+        return Response(await asyncio.to_thread(place.read_bytes), 200, NO_STORE, "image/jpeg")
     except FileNotFoundError:
         raise KeyError(found["id"]) from None
 
 
 async def step_picture(request: Request) -> Response:
-    """A step that a job can go back to, as a JPEG."""
+    """Return the picture of a saved step, as a JPEG."""
     studio = studio_of(request)
     found = studio.store.job(request.path_params["id"])
     step = request.path_params["step"]
@@ -227,28 +237,28 @@ async def step_picture(request: Request) -> Response:
         raise KeyError(step)
     return FileResponse(
         history.History(studio.store.job_folder(found["id"])).picture(step), media_type="image/jpeg",
-        headers=NOW,
+        headers=NO_STORE,
     )  # fmt: skip
 
 
 async def numbers(request: Request) -> Response:
-    """The numbers that a job has told, for its curves."""
-    found = studio_of(request).store
-    known = found.job(request.path_params["id"])
-    return Answer(found.numbers(known["id"], number(request, "after", -1, -1, 2**53)))
+    """Return the numbers that a job has reported, for its curves."""
+    store = studio_of(request).store
+    job = store.job(request.path_params["id"])
+    return ApiResponse(store.numbers(job["id"], integer_parameter(request, "after", -1, -1, 2**53)))
 
 
 _JOB = "/api/jobs/{id:id}"
-_PREVIEWED = {"n": asked("The job's `preview`, so that none is kept.", int, 0)}
-_AFTER = {"after": asked("Only of later steps.", int, -1, ge=-1, le=2**53)}
+_PREVIEWED = {"n": parameter("The job's `preview`, to bypass caches.", int, 0)}
+_AFTER = {"after": parameter("Only later steps.", int, -1, ge=-1, le=2**53)}
 ROUTES = [
-    Call("/api/techniques", techniques, answer=Techniques),
-    Call("/api/jobs", jobs, answer=list[Job]),
-    Call("/api/jobs", add_job, "POST", body=NewJob, answer=Job, status=201),
-    Call(_JOB, job, answer=Job),
-    Call(_JOB, change_job, "PATCH", body=JobChange, answer=Job),
-    Call(_JOB, forget_job, "DELETE", answer=None, status=204),
-    Call(f"{_JOB}/preview", preview, query=_PREVIEWED, answer="image/jpeg"),
-    Call(f"{_JOB}/history/{{step:int}}", step_picture, answer="image/jpeg"),
-    Call(f"{_JOB}/numbers", numbers, query=_AFTER, answer=list[NumbersThen]),
+    ApiRoute("/api/techniques", techniques, answer=Techniques),
+    ApiRoute("/api/jobs", jobs, answer=list[Job]),
+    ApiRoute("/api/jobs", add_job, "POST", body=NewJob, answer=Job, status=201),
+    ApiRoute(_JOB, job, answer=Job),
+    ApiRoute(_JOB, change_job, "PATCH", body=JobChange, answer=Job),
+    ApiRoute(_JOB, remove_job, "DELETE", answer=None, status=204),
+    ApiRoute(f"{_JOB}/preview", preview, query=_PREVIEWED, answer="image/jpeg"),
+    ApiRoute(f"{_JOB}/history/{{step:int}}", step_picture, answer="image/jpeg"),
+    ApiRoute(f"{_JOB}/numbers", numbers, query=_AFTER, answer=list[StepNumbers]),
 ]

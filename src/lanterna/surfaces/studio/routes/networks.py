@@ -1,4 +1,4 @@
-"""Networks: which there are; those that were trained here are renamed, deleted and had back."""
+"""Networks: listing them all; renaming, deleting and restoring those that were trained here."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from lanterna.errors import UsageError
 from lanterna.settings import networks_folder
-from lanterna.surfaces.studio.messages import Named, Network, NewName
-from lanterna.surfaces.studio.routes.jobs import making_networks
-from lanterna.surfaces.studio.routes.requests import Answer, Call, sent, studio_of
+from lanterna.surfaces.studio.messages import Network, NetworkName, NewName
+from lanterna.surfaces.studio.routes.jobs import network_kinds
+from lanterna.surfaces.studio.routes.requests import ApiResponse, ApiRoute, parsed_body, studio_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 async def networks(_: Request) -> Response:
-    """The networks there are, and whether they are here."""
+    """Return all networks, and whether each is available on this machine."""
 
     def listed() -> list[dict[str, Any]]:
         from dataclasses import asdict
@@ -32,49 +32,49 @@ async def networks(_: Request) -> Response:
 
         return [asdict(each) for each in listings()]
 
-    return Answer(await asyncio.to_thread(listed))
+    return ApiResponse(await asyncio.to_thread(listed))
 
 
 async def rename_network(request: Request) -> Response:
-    """Call a network that was trained here something else."""
-    wanted = (await sent(request, NewName)).name
-    kinds, choose_name = await asyncio.to_thread(_imported)  # from here on nothing else is done in between
-    folder, there = _trained(request, kinds), networks_folder() / choose_name(wanted)
-    folder.rename(there)
-    return Answer({"name": there.name})
+    """Rename a network that was trained here."""
+    requested = (await parsed_body(request, NewName)).name
+    kinds, choose_name = await asyncio.to_thread(_import_checks)  # no await from here on
+    folder, target = _trained(request, kinds), networks_folder() / choose_name(requested)
+    folder.rename(target)
+    return ApiResponse({"name": target.name})
 
 
 async def delete_network(request: Request) -> Response:
-    """Delete a network that was trained here; the last of its name can be had back."""
-    kinds, _ = await asyncio.to_thread(_imported)
-    folder, aside = _trained(request, kinds), _aside(request)
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.parent.mkdir(exist_ok=True)
-    shutil.move(folder, aside)
-    return Answer({"name": folder.name})
+    """Delete a network that was trained here; the last one of each name can be restored."""
+    kinds, _ = await asyncio.to_thread(_import_checks)
+    folder, trash = _trained(request, kinds), _trash_folder(request)
+    shutil.rmtree(trash, ignore_errors=True)
+    trash.parent.mkdir(exist_ok=True)
+    shutil.move(folder, trash)
+    return ApiResponse({"name": folder.name})
 
 
 async def restore_network(request: Request) -> Response:
-    """Have a deleted network back."""
-    aside, (_, choose_name) = _aside(request), await asyncio.to_thread(_imported)
-    if not aside.is_dir():  # from here on nothing else is done in between
-        raise KeyError(aside.name)
-    there = networks_folder() / choose_name(aside.name)
+    """Restore a deleted network."""
+    trash, (_, choose_name) = _trash_folder(request), await asyncio.to_thread(_import_checks)
+    if not trash.is_dir():  # no await from here on
+        raise KeyError(trash.name)
+    target = networks_folder() / choose_name(trash.name)
     with suppress(FileExistsError):
         networks_folder().mkdir(parents=True)
-    shutil.move(aside, there)
-    return Answer({"name": there.name})
+    shutil.move(trash, target)
+    return ApiResponse({"name": target.name})
 
 
-def _imported() -> tuple[set[str], Callable[[str], str]]:
-    """Which kinds of job make networks, and what checks a name: with torch, whose import takes its time."""
+def _import_checks() -> tuple[set[str], Callable[[str], str]]:
+    """Return the kinds of job that train networks, and the name check. Imports torch the first time."""
     from lanterna.networks.naming import choose_name
 
-    return making_networks(), partial(choose_name, kind="conv")  # which may have a digit network's name
+    return network_kinds(), partial(choose_name, kind="conv")  # a digit network's name is allowed
 
 
 def _trained(request: Request, kinds: set[str]) -> Path:
-    """The folder of the network in the address: one of those in the folder of networks, and nothing else."""
+    """Return the folder of the network in the URL: only a direct child of the networks folder."""
     name: str = request.path_params["name"]
     root: Path = networks_folder()
     if not root.is_dir() or name not in {each.name for each in root.iterdir() if each.is_dir()}:
@@ -87,8 +87,8 @@ def _trained(request: Request, kinds: set[str]) -> Path:
     return root / name
 
 
-def _aside(request: Request) -> Path:
-    """Where a deleted network waits."""
+def _trash_folder(request: Request) -> Path:
+    """Return the folder of a deleted network."""
     name: str = request.path_params["name"]
     if not name.replace("-", "").replace("_", "").isalnum():
         raise KeyError(name)
@@ -97,8 +97,8 @@ def _aside(request: Request) -> Path:
 
 
 ROUTES = [
-    Call("/api/networks", networks, answer=list[Network]),
-    Call("/api/networks/{name}", rename_network, "PATCH", body=NewName, answer=Named),
-    Call("/api/networks/{name}", delete_network, "DELETE", answer=Named),
-    Call("/api/networks/{name}/restore", restore_network, "POST", answer=Named),
+    ApiRoute("/api/networks", networks, answer=list[Network]),
+    ApiRoute("/api/networks/{name}", rename_network, "PATCH", body=NewName, answer=NetworkName),
+    ApiRoute("/api/networks/{name}", delete_network, "DELETE", answer=NetworkName),
+    ApiRoute("/api/networks/{name}/restore", restore_network, "POST", answer=NetworkName),
 ]

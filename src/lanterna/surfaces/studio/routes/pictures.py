@@ -1,4 +1,4 @@
-"""Pictures: taken in, and given out."""
+"""Uploading and downloading pictures."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ from starlette.responses import FileResponse, Response
 
 from lanterna.errors import UsageError, display_names
 from lanterna.files import sha256
-from lanterna.surfaces.studio import pictures as kept
 from lanterna.surfaces.studio.messages import Picture
-from lanterna.surfaces.studio.routes.requests import FOREVER, Answer, Call, asked, studio_of
+from lanterna.surfaces.studio.pictures import MEDIA, import_picture, picture_as_json
+from lanterna.surfaces.studio.routes.requests import (
+    IMMUTABLE,
+    ApiResponse,
+    ApiRoute,
+    parameter,
+    studio_of,
+)
 from lanterna.surfaces.studio.store import new_id
-from lanterna.surfaces.studio.studio import DECODING
+from lanterna.surfaces.studio.studio import DECODING_SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,80 +32,82 @@ if TYPE_CHECKING:
 
 
 async def add_picture(request: Request) -> Response:
-    """Take a picture in; one that Lanterna made gives its settings back."""
+    """Upload a picture; the response has its recipe if Lanterna made it."""
     studio = studio_of(request)
     if not request.headers.get("content-type", "").startswith("image/"):
         raise HTTPException(415, "send a picture, as image/png, image/jpeg …")
-    sent = studio.store.incoming()
+    upload = studio.store.incoming()
     try:
-        with sent.open("wb") as file:
+        with upload.open("wb") as file:
             async for piece in request.stream():
                 file.write(piece)
-        return Answer(await take_in(studio, sent, "upload", request.query_params.get("title", "")), 201)
+        return ApiResponse(
+            await import_file(studio, upload, "upload", request.query_params.get("title", "")), 201
+        )
     finally:
-        sent.unlink(missing_ok=True)
+        upload.unlink(missing_ok=True)
 
 
-async def take_in(studio: Studio, sent: Path, origin: str, title: str) -> dict[str, Any]:
-    """Put a file that was sent into the store."""
+async def import_file(studio: Studio, upload: Path, origin: str, title: str) -> dict[str, Any]:
+    """Import an uploaded file into the store."""
     title = " ".join(title.split())[:120]
-    known = studio.store.picture_of_content(await asyncio.to_thread(sha256, sent))
+    known = studio.store.picture_by_sha256(await asyncio.to_thread(sha256, upload))
     if known is not None:  # the same file again
-        return kept.described(studio.store, known)
+        return picture_as_json(studio.store, known)
     picture_id = new_id()
     try:
-        async with studio.decoding:  # one at a time, so that none is given up for another
-            with display_names({sent: title or "the picture"}):
-                fields = await studio.decoder.do(kept.receive, sent, studio.store.folder, picture_id)
+        async with studio.decoding:  # one at a time, so that the time limit counts only its own work
+            with display_names({upload: title or "the picture"}):
+                fields = await studio.decoder.run(import_picture, upload, studio.store.folder, picture_id)
     except BrokenProcessPool:
         studio.store.remove_files(picture_id)
         raise UsageError(
-            f"the picture cannot be decoded within {DECODING:.0f} seconds and the memory that there is: "
+            f"the picture cannot be decoded within {DECODING_SECONDS:.0f} seconds and the available memory: "
             "make it smaller first"
         ) from None
     studio.store.add_picture(picture_id, origin=origin, room="", title=title, words=title.lower(), **fields)
-    return kept.described(studio.store, studio.store.picture(picture_id))
+    return picture_as_json(studio.store, studio.store.picture(picture_id))
 
 
 def picture_of(request: Request) -> dict[str, Any]:
-    """The picture whose id is in the address."""
+    """Return the picture whose id is in the URL."""
     return studio_of(request).store.picture(request.path_params["id"])
 
 
 async def picture(request: Request) -> Response:
-    """One picture, and how it was made."""
-    return Answer(kept.described(studio_of(request).store, picture_of(request)))
+    """Return a picture's description and recipe."""
+    return ApiResponse(picture_as_json(studio_of(request).store, picture_of(request)))
 
 
 async def picture_file(request: Request) -> Response:
-    """The picture itself."""
+    """Return the picture file."""
     found = picture_of(request)
     return FileResponse(
-        studio_of(request).store.file(found), media_type=kept.MEDIA[found["suffix"]], headers=FOREVER
+        studio_of(request).store.file(found), media_type=MEDIA[found["suffix"]], headers=IMMUTABLE
     )
 
 
 async def picture_thumbnail(request: Request) -> Response:
-    """The picture, small, as a JPEG."""
+    """Return the picture's thumbnail, a JPEG."""
     found = picture_of(request)
     place = studio_of(request).store.thumbnail(found["id"])
-    return FileResponse(place, media_type="image/jpeg", headers=FOREVER)
+    return FileResponse(place, media_type="image/jpeg", headers=IMMUTABLE)
 
 
 async def also_file(request: Request) -> Response:
-    """What belongs to a picture: a painting that can be rendered at any size."""
+    """Return the file stored with a picture: a painting, which can be rendered at any size."""
     found = picture_of(request)
     if not found["also"]:
         raise KeyError(found["id"])
     place = studio_of(request).store.file(found).with_suffix(found["also"])
-    return FileResponse(place, filename=f"painting{found['also']}", headers=FOREVER)
+    return FileResponse(place, filename=f"painting{found['also']}", headers=IMMUTABLE)
 
 
-_PICTURE, _TITLE = "/api/pictures/{id:id}", {"title": asked("What it is called.")}
+_PICTURE, _TITLE = "/api/pictures/{id:id}", {"title": parameter("The picture's title.")}
 ROUTES = [
-    Call("/api/pictures", add_picture, "POST", body="image/*", query=_TITLE, answer=Picture, status=201),
-    Call(_PICTURE, picture, answer=Picture),
-    Call(f"{_PICTURE}/file", picture_file, answer="image/*"),
-    Call(f"{_PICTURE}/thumbnail", picture_thumbnail, answer="image/jpeg"),
-    Call(f"{_PICTURE}/also", also_file, answer="application/octet-stream"),
+    ApiRoute("/api/pictures", add_picture, "POST", body="image/*", query=_TITLE, answer=Picture, status=201),
+    ApiRoute(_PICTURE, picture, answer=Picture),
+    ApiRoute(f"{_PICTURE}/file", picture_file, answer="image/*"),
+    ApiRoute(f"{_PICTURE}/thumbnail", picture_thumbnail, answer="image/jpeg"),
+    ApiRoute(f"{_PICTURE}/also", also_file, answer="application/octet-stream"),
 ]

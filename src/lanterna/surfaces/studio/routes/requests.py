@@ -1,4 +1,4 @@
-"""What every route shares: what a body may be, how answers and errors look, what an id is."""
+"""Shared by all routes: the route class, responses, and the parsing of bodies, query parameters and ids."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from lanterna.surfaces.studio.messages import Body
     from lanterna.surfaces.studio.studio import Studio
 
-Sent = TypeVar("Sent", bound="Body")
-FOREVER = {"cache-control": "private, max-age=31536000, immutable"}
-NOW = {"cache-control": "no-store"}
+BodyType = TypeVar("BodyType", bound="Body")
+IMMUTABLE = {"cache-control": "private, max-age=31536000, immutable"}
+NO_STORE = {"cache-control": "no-store"}
 
 
-class Call(Route):
-    """A route of the API: a method at a path, what may stand in the query, what is sent and what comes back.
+class ApiRoute(Route):
+    """A route of the API, with the types of its body, response and query parameters for the description.
 
-    All but path and method describe it: `body` and `answer` are types of `messages.py`, or of media;
-    `query` has what `asked` makes.
+    `body` and `answer` are types of `messages.py`, or media types; `query` maps names to results of
+    `parameter`.
     """
 
     def __init__(
@@ -45,39 +45,39 @@ class Call(Route):
 
     @property
     def messages(self) -> dict[str, Any]:
-        """Body and answer, where they are JSON."""
+        """The types of body and answer, as far as they are JSON."""
         parts: dict[str, Any] = {"body": self.body, "answer": self.answer}
-        return {part: kind for part, kind in parts.items() if not isinstance(kind, str | None)}
+        return {part: type_ for part, type_ in parts.items() if not isinstance(type_, str | None)}
 
 
-def asked(words: str, kind: object = str, usual: Any = "", **bounds: Any) -> tuple[object, Any]:  # noqa: ANN401
-    """What may stand in a query, in words, with its bounds and what it is if it is left out."""
-    return kind, Field(usual, description=words, **bounds)
+def parameter(description: str, type_: object = str, default: Any = "", **bounds: Any) -> tuple[object, Any]:  # noqa: ANN401
+    """Describe a query parameter: its meaning, type, default and bounds."""
+    return type_, Field(default, description=description, **bounds)
 
 
-class Answer(JSONResponse):
-    """JSON that is not kept by the browser."""
+class ApiResponse(JSONResponse):
+    """A JSON response that the browser does not cache."""
 
     def __init__(self, content: object, status_code: int = 200) -> None:
-        super().__init__(content, status_code, NOW)
+        super().__init__(content, status_code, NO_STORE)
 
 
 def studio_of(request: Request) -> Studio:
-    """The studio that a request is for."""
+    """Return the studio that serves a request."""
     studio: Studio = request.app.state.studio
     return studio
 
 
-async def document(request: Request) -> dict[str, Any]:
-    """The JSON object in the body."""
+async def json_body(request: Request) -> dict[str, Any]:
+    """Return the JSON object in the body. Errors: 415, 400."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise HTTPException(415, "send JSON, as application/json")
     try:
         found = json.loads(await request.body())
     except (ValueError, RecursionError):
-        raise HTTPException(400, "the body is no JSON") from None
+        raise HTTPException(400, "the body is not JSON") from None
     if not isinstance(found, dict):
-        raise HTTPException(400, "the body is no JSON object")
+        raise HTTPException(400, "the body is not a JSON object")
     try:
         check_document(found)
     except UsageError as error:
@@ -85,33 +85,37 @@ async def document(request: Request) -> dict[str, Any]:
     return found
 
 
-async def sent(request: Request, model: type[Sent]) -> Sent:
-    """The JSON object in the body as what it has to be. Errors: 422 for another name or type."""
-    return model.model_validate(await document(request))
+async def parsed_body(request: Request, model: type[BodyType]) -> BodyType:
+    """Return the JSON object in the body as a model. Errors: 422 for an unknown field or a wrong type."""
+    return model.model_validate(await json_body(request))
 
 
-def number(request: Request, name: str, usual: int, least: int, most: int) -> int:
-    """A whole number of the query. Errors: `UsageError` where it is none or out of bounds."""
+def integer_parameter(request: Request, name: str, default: int, minimum: int, maximum: int) -> int:
+    """Return an integer query parameter. Errors: `UsageError` if it is not a number or out of bounds."""
     text = request.query_params.get(name)
     if text is None:
-        return usual
+        return default
     digits = text.removeprefix("-")
-    if not (digits.isascii() and digits.isdecimal()) or len(digits) > 16 or not least <= int(text) <= most:
-        raise UsageError(f"{name}: expected a number from {least} to {most}, got {text[:40]!r}")
+    if (
+        not (digits.isascii() and digits.isdecimal())
+        or len(digits) > 16
+        or not minimum <= int(text) <= maximum
+    ):
+        raise UsageError(f"{name}: expected a number from {minimum} to {maximum}, got {text[:40]!r}")
     return int(text)
 
 
 class _IdConvertor(Convertor[str]):
-    """An id in an address: nothing else is routed."""
+    """Matches an id in a URL; anything else is not routed."""
 
     regex = ID.pattern
 
     def convert(self, value: str) -> str:
-        """As it is."""
+        """Return the id unchanged."""
         return checked_id(value)
 
     def to_string(self, value: str) -> str:
-        """As it is."""
+        """Return the id unchanged."""
         return value
 
 

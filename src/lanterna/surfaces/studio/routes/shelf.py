@@ -1,4 +1,4 @@
-"""The shelf: its photographs, with which a room can begin, and what it has not yet."""
+"""The shelf: its items, and its example photographs."""
 
 from __future__ import annotations
 
@@ -8,64 +8,64 @@ from typing import TYPE_CHECKING
 from starlette.responses import FileResponse, Response
 
 from lanterna.surfaces.studio.messages import Example, Item, Job, Picture
-from lanterna.surfaces.studio.routes.jobs import checked_job, told
-from lanterna.surfaces.studio.routes.pictures import take_in
-from lanterna.surfaces.studio.routes.requests import FOREVER, Answer, Call, studio_of
+from lanterna.surfaces.studio.routes.jobs import job_as_json, validated_job
+from lanterna.surfaces.studio.routes.pictures import import_file
+from lanterna.surfaces.studio.routes.requests import IMMUTABLE, ApiResponse, ApiRoute, studio_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
 
 async def examples(_: Request) -> Response:
-    """The shelf's photographs, with which a room can begin."""
-    from lanterna.surfaces.studio import shelves
+    """Return the shelf's example photographs."""
+    from lanterna.surfaces.studio import shelf_contents
 
-    return Answer(await asyncio.to_thread(shelves.examples))
+    return ApiResponse(await asyncio.to_thread(shelf_contents.example_photographs))
 
 
 async def example_thumbnail(request: Request) -> Response:
-    """A photograph of the shelf, small."""
-    from lanterna.surfaces.studio import shelves
+    """Return the thumbnail of an example photograph."""
+    from lanterna.surfaces.studio import shelf_contents
 
     folder = studio_of(request).store.folder / "thumbnails"
-    place = await asyncio.to_thread(shelves.small_photograph, request.path_params["name"], folder)
-    return FileResponse(place, media_type="image/jpeg", headers=FOREVER)
+    place = await asyncio.to_thread(shelf_contents.photograph_thumbnail, request.path_params["name"], folder)
+    return FileResponse(place, media_type="image/jpeg", headers=IMMUTABLE)
 
 
 async def add_example(request: Request) -> Response:
-    """Make a photograph of the shelf a picture that a job can begin with."""
-    from lanterna.surfaces.studio import shelves
+    """Add an example photograph as a picture, so that a job can use it."""
+    from lanterna.surfaces.studio import shelf_contents
 
     studio, name = studio_of(request), request.path_params["name"]
-    sent = studio.store.incoming()
+    upload = studio.store.incoming()
     try:
-        await asyncio.to_thread(shelves.copy_photograph, name, sent)
-        return Answer(await take_in(studio, sent, "example", name.rpartition(".")[0]), 201)
+        await asyncio.to_thread(shelf_contents.copy_photograph, name, upload)
+        return ApiResponse(await import_file(studio, upload, "example", name.rpartition(".")[0]), 201)
     finally:
-        sent.unlink(missing_ok=True)
+        upload.unlink(missing_ok=True)
 
 
 async def the_shelf(_: Request) -> Response:
-    """What the shelf has, and what it has not."""
-    from lanterna.surfaces.studio import shelves
+    """Return all items of the shelf, fetched or not."""
+    from lanterna.surfaces.studio import shelf_contents
 
-    return Answer(await asyncio.to_thread(shelves.listed))
+    return ApiResponse(await asyncio.to_thread(shelf_contents.shelf_items))
 
 
 async def fetch(request: Request) -> Response:
-    """Fetch something to the shelf, as a job."""
+    """Fetch an item to the shelf, as a job."""
     studio = studio_of(request)
     settings = {"item": request.path_params["name"]}
-    fields = await asyncio.to_thread(checked_job, "fetch", None, settings, [], "", set())
+    fields = await asyncio.to_thread(validated_job, "fetch", None, settings, [], "", set())
     job_id = studio.store.add_job(**fields, inputs=[], parent=None)
-    studio.queue.pump()
-    return Answer(told(studio.store.job(job_id)), 201)
+    studio.queue.start_next()
+    return ApiResponse(job_as_json(studio.store.job(job_id)), 201)
 
 
 ROUTES = [
-    Call("/api/examples", examples, answer=list[Example]),
-    Call("/api/examples/{name}", add_example, "POST", answer=Picture, status=201),
-    Call("/api/examples/{name}/thumbnail", example_thumbnail, answer="image/jpeg"),
-    Call("/api/shelf", the_shelf, answer=list[Item]),
-    Call("/api/shelf/{name}", fetch, "POST", answer=Job, status=201),
+    ApiRoute("/api/examples", examples, answer=list[Example]),
+    ApiRoute("/api/examples/{name}", add_example, "POST", answer=Picture, status=201),
+    ApiRoute("/api/examples/{name}/thumbnail", example_thumbnail, answer="image/jpeg"),
+    ApiRoute("/api/shelf", the_shelf, answer=list[Item]),
+    ApiRoute("/api/shelf/{name}", fetch, "POST", answer=Job, status=201),
 ]

@@ -1,9 +1,8 @@
-// A page in a notebook's cell: in a frame of its own, which hears what Python tells and says what is done in
-// it.
+// A page in a notebook's cell, inside an iframe that exchanges messages with Python.
 
 const LIGHT = "(prefers-color-scheme: light)";
 
-/** Whether the notebook is light: the first colour that lies behind the cell says so, where there is one. */
+/** Whether the notebook is light, by the first opaque background behind the cell, or the system's theme. */
 function isLight(element) {
   for (let at = element; at; at = at.parentElement) {
     const [red, green, blue, alpha = 1] =
@@ -23,28 +22,28 @@ function render({ model, el }) {
   frame.style.height = `${model.get("height")}px`;
   el.append(frame);
 
-  const tell = () => frame.contentWindow?.postMessage({ shown: model.get("shown") }, "*");
-  function hear({ source, data }) {
+  const sendShown = () => frame.contentWindow?.postMessage({ shown: model.get("shown") }, "*");
+  function onMessage({ source, data }) {
     if (source !== frame.contentWindow) return;
-    if (data.ready) tell();
+    if (data.ready) sendShown();
     if (data.height) frame.style.height = `${data.height}px`;
     if (data.told) {
       model.set("told", data.told);
       model.save_changes();
     }
   }
-  addEventListener("message", hear);
-  model.on("change:shown", tell);
-  // A page follows the system's theme, and in a notebook the notebook's: here the answer is written into it.
-  // The cell is in its place, and has a colour behind it, only in the next frame.
-  const drawing = requestAnimationFrame(() => {
-    const answer = isLight(el) ? "(min-width: 0)" : "(max-width: 0)";
-    frame.srcdoc = model.get("page").replaceAll(LIGHT, answer);
+  addEventListener("message", onMessage);
+  model.on("change:shown", sendShown);
+  // A page follows the system's theme; in a notebook the notebook's theme is written into it. The cell has
+  // a background behind it only in the next frame.
+  const pendingFrame = requestAnimationFrame(() => {
+    const condition = isLight(el) ? "(min-width: 0)" : "(max-width: 0)";
+    frame.srcdoc = model.get("page").replaceAll(LIGHT, condition);
   });
   return () => {
-    cancelAnimationFrame(drawing);
-    removeEventListener("message", hear);
-    model.off("change:shown", tell);
+    cancelAnimationFrame(pendingFrame);
+    removeEventListener("message", onMessage);
+    model.off("change:shown", sendShown);
   };
 }
 

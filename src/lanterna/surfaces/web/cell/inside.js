@@ -1,16 +1,16 @@
-// Inside a cell's frame: what the page tells the notebook, what it hears from it, and how tall it is.
+// Inside a cell's iframe: messages to and from the notebook, and the page's height.
 
-/** Say something to Python: it becomes `told` of the view. */
-export const tell = (told) => parent.postMessage({ told }, "*");
+/** Send a value to Python, where it becomes the view's `told`. */
+export const send = (told) => parent.postMessage({ told }, "*");
 
-/** Hear what Python shows, now and whenever it changes, and keep the cell as tall as the page. */
-export function hear(shown) {
+/** Call `shown` with Python's value, now and on every change, and keep the cell as tall as the page. */
+export function receive(shown) {
   addEventListener("message", ({ source, data }) => {
     if (source === parent && data.shown) shown(data.shown);
   });
   const measure = () =>
     parent.postMessage({ height: Math.ceil(document.body.getBoundingClientRect().height) }, "*");
   new ResizeObserver(measure).observe(document.body);
-  measure(); // a frame that is out of sight is observed only when it comes into sight, and would jump then
+  measure(); // an iframe outside the viewport is observed only when scrolled to, and would jump then
   parent.postMessage({ ready: true }, "*");
 }

@@ -1,6 +1,6 @@
-// The pad in a cell: what is drawn goes to Python as 28 × 28 bytes, and what Python read comes back.
+// The pad in a cell: a drawing is sent to Python as 28 × 28 bytes, and Python sends the probabilities.
 
-import { hear, tell } from "lanterna/cell/inside.js";
+import { receive, send } from "lanterna/cell/inside.js";
 import { contextOf } from "lanterna/canvas.js";
 import { makePad } from "lanterna/pad.js";
 import { element, percent } from "lanterna/words.js";
@@ -11,23 +11,23 @@ export function mount({ data }) {
     width: 28,
     height: 28,
     role: "img",
-    "aria-label": "The digit as the network gets it: nothing yet",
+    "aria-label": "The network’s input: nothing yet",
   });
   const context = contextOf(digit);
-  const read = element("p", { class: "read", role: "status" }, "Nothing is drawn yet.");
+  const read = element("p", { class: "read", role: "status" }, "Nothing drawn yet.");
   const bars = data.classes.map((name) => {
     const bar = element("i");
     const share = element("span", {}, "");
     const row = element("li", {}, element("b", {}, name), element("div", { class: "bar" }, bar), share);
     return { row, bar, share };
   });
-  let number = 0; // of the drawing, so that an answer to an older one is not shown
+  let number = 0; // of the drawing, to ignore an answer to an older one
 
   /** @param {Float64Array | null} pixels */
-  function drawn(pixels) {
+  function onDraw(pixels) {
     const bytes = pixels ? Array.from(pixels, (value) => Math.round(255 * value)) : [];
     paint(bytes);
-    tell({ number: ++number, pixels: bytes });
+    send({ number: ++number, pixels: bytes });
     if (!bytes.length) show({ number, shares: [] });
   }
 
@@ -48,18 +48,18 @@ export function mount({ data }) {
       share.textContent = shown.shares.length ? percent(value) : "";
       row.classList.toggle("best", index === best);
     });
-    const said = shown.shares.length
+    const answer = shown.shares.length
       ? `Read as ${data.classes[best]}, ${percent(shown.shares[best])}`
-      : "Nothing is drawn yet.";
-    read.textContent = said;
-    digit.setAttribute("aria-label", `The digit as the network gets it. ${said}`);
+      : "Nothing drawn yet.";
+    read.textContent = answer;
+    digit.setAttribute("aria-label", `The network’s input. ${answer}`);
   }
 
   document.body.append(
     element(
       "main",
       { class: "drawing" },
-      makePad(drawn),
+      makePad(onDraw),
       element(
         "section",
         {},
@@ -73,5 +73,5 @@ export function mount({ data }) {
       ),
     ),
   );
-  hear(show);
+  receive(show);
 }

@@ -1,6 +1,6 @@
-// A lesson's piece in a cell: what is set by hand goes to Python, and what Python sets is taken over.
+// A lesson's interactive figure in a cell: settings are synchronised with Python.
 
-import { hear, tell } from "lanterna/cell/inside.js";
+import { receive, send } from "lanterna/cell/inside.js";
 import { element } from "lanterna/words.js";
 
 export async function mount({ data }) {
@@ -10,9 +10,9 @@ export async function mount({ data }) {
   let settings = data.settings;
   const mounted = piece.mount(place, settings, (changes) => {
     settings = { ...settings, ...changes };
-    tell({ settings });
+    send({ settings });
   });
-  hear((shown) => {
+  receive((shown) => {
     if (!shown.settings) return;
     settings = { ...settings, ...shown.settings };
     mounted.set(settings);

@@ -1,13 +1,13 @@
-// Work in a notebook's cell: the picture so far, how far it has come, and a button to stop it.
+// A run in a notebook's cell: the picture so far, the progress, and a button to stop it.
 
 function element(name, attributes, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
+  const created = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) created.setAttribute(key, value);
+  created.append(...children);
+  return created;
 }
 
-/** A number as it is read at a glance. */
+/** A short form of a number. */
 function short(value) {
   const size = Math.abs(value);
   if (Number.isInteger(value)) return value.toLocaleString("en");
@@ -19,14 +19,14 @@ function render({ model, el }) {
   const bar = element("progress", { "aria-label": "Steps", value: 0, max: 1 });
   const count = element("span", { class: "count" });
   const numbers = element("span", { class: "numbers" });
-  const said = element("span", { class: "said", role: "status" });
+  const status = element("span", { class: "said", role: "status" });
   const stop = element("button", { type: "button" }, "Stop");
   const host = element(
     "figure",
     { class: "lanterna-work" },
     picture,
     bar,
-    element("figcaption", {}, count, numbers, said, stop),
+    element("figcaption", {}, count, numbers, status, stop),
   );
   el.append(host);
   let address = null;
@@ -49,12 +49,12 @@ function render({ model, el }) {
     bar.value = step;
     count.textContent = steps
       ? `step ${step.toLocaleString("en")} of ${steps.toLocaleString("en")}`
-      : "beginning";
+      : "starting";
     numbers.textContent = Object.entries(model.get("numbers"))
       .slice(0, 3)
       .map(([name, value]) => `${name} ${short(value)}`)
       .join("   ");
-    said.textContent = working ? "" : state === "failed" ? model.get("failure") : state;
+    status.textContent = working ? "" : state === "failed" ? model.get("failure") : state;
     stop.style.visibility = working ? "visible" : "hidden";
   }
 
@@ -63,18 +63,18 @@ function render({ model, el }) {
     model.send("stop");
   });
   const watched = ["jpeg", "step", "numbers", "state"].map((name) => `change:${name}`);
-  let next = 0; // the frame in which everything that has changed is shown at once
-  const later = () => {
-    next ||= requestAnimationFrame(() => {
-      next = 0;
+  let frame = 0; // the animation frame that shows all changes together
+  const scheduleShow = () => {
+    frame ||= requestAnimationFrame(() => {
+      frame = 0;
       show();
     });
   };
-  for (const name of watched) model.on(name, later);
+  for (const name of watched) model.on(name, scheduleShow);
   show();
   return () => {
-    for (const name of watched) model.off(name, later);
-    cancelAnimationFrame(next);
+    for (const name of watched) model.off(name, scheduleShow);
+    cancelAnimationFrame(frame);
     if (address) URL.revokeObjectURL(address);
   };
 }

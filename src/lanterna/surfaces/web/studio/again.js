@@ -1,36 +1,35 @@
-// A technique as a room with its settings: "again", "vary", a tile of a sheet, and a picture that brings its
-// own.
+// Opening a technique's room with settings: those of a picture, a variation, or a cell of a contact sheet.
 
-import { settings, written } from "./schema.js";
+import { settings, formatValue } from "./schema.js";
 import { address, notify, techniqueOf } from "./store.js";
 
-/** @import { Input, Made, Settings } from "./api.js" */
+/** @import { Input, Recipe, Settings } from "./api.js" */
 /** @import { Query } from "./store.js" */
 
-/** The room of a kind as an address, with these settings and pictures, and whatever else stands in it.
+/** The URL of a kind's room with these settings, inputs and other query values.
     @param {string} kind
     @param {Settings} values
     @param {Input[]} inputs
     @param {Query} others */
-export function place(kind, values, inputs = [], others = {}) {
+export function roomAddress(kind, values, inputs = [], others = {}) {
   const technique = techniqueOf(kind);
   if (!technique) return null;
   const query = { kind };
   for (const each of settings(technique)) {
     const value = values[each.name];
-    if (value !== undefined && JSON.stringify(value) !== JSON.stringify(each.usual))
-      query[each.name] = written(value);
+    if (value !== undefined && JSON.stringify(value) !== JSON.stringify(each.defaultValue))
+      query[each.name] = formatValue(value);
   }
   for (const { role, picture } of inputs)
     if (picture) query[`in.${role}`] = query[`in.${role}`] ? `${query[`in.${role}`]},${picture}` : picture;
   return address(technique.room, { ...query, ...others });
 }
 
-/** Open the room that made a picture, with its settings.
-    @param {Made} recipe
+/** Open a picture's room with its settings.
+    @param {Recipe} recipe
     @param {Input[]} inputs */
-export function again(recipe, inputs = []) {
-  const there = place(recipe.kind, recipe.settings, inputs);
-  if (there) location.hash = there;
-  else notify("The studio has no room for that.");
+export function openWithSettings(recipe, inputs = []) {
+  const target = roomAddress(recipe.kind, recipe.settings, inputs);
+  if (target) location.hash = target;
+  else notify("The studio has no room for this kind of picture.");
 }

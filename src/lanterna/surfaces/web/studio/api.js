@@ -1,47 +1,47 @@
-// The server's API. Whatever goes wrong is an Error whose message a person can read.
+// The server's API. Every failure is an Error with a message for the user.
 
 /** @import { Schema } from "./schema.js" */
 
-/** @typedef {Record<string, any>} Settings - of a recipe, by name
+/** @typedef {Record<string, any>} Settings - a recipe's settings by name
 
-    @typedef {{ role: string, picture: string }} Input - a picture, by id, and what it is there for
+    @typedef {{ role: string, picture: string }} Input - a picture's id and its role
 
     @typedef {object} Job
     @property {string} id
-    @property {string} kind - the kind of its recipe
+    @property {string} kind - its technique
     @property {"queued" | "running" | "paused" | "done" | "stopped" | "failed"} state
     @property {string} title
     @property {string | null} preset
     @property {Settings} settings
     @property {Input[]} inputs
     @property {string | null} parent
-    @property {number} made - in seconds since 1970
+    @property {number} created - in seconds since 1970
     @property {number | null} ended
     @property {number} step
-    @property {number} steps - 0 where nobody knows yet
-    @property {Record<string, number>} numbers - the newest, by name
+    @property {number} steps - 0 if unknown so far
+    @property {Record<string, number>} numbers - the latest, by name
     @property {string} note
     @property {number | null} seconds_left
     @property {string | null} error
-    @property {string | null} picture - what came of it, by id
-    @property {number} preview - counts the pictures on the way
-    @property {{ step: number }[]} history - the steps that are kept
-    @property {boolean} [gone] - it was forgotten
+    @property {string | null} picture - the id of its (first) result
+    @property {number} preview - counts the previews
+    @property {{ step: number }[]} history - the saved steps
+    @property {boolean} [gone] - it was removed
 
-    @typedef {object} Role - a place for pictures
+    @typedef {object} Role - an input of a technique
     @property {string} role
     @property {string} words
     @property {boolean} many
     @property {boolean} required
     @property {boolean} grey - a mask
-    @property {string} of - the role for each of whose pictures there is one
-    @property {string} suffix - of the file beside a picture that is meant; "" for the picture
-    @property {string} example - the example to begin with
+    @property {string} of - the role whose pictures it belongs to, one for each
+    @property {string} suffix - of the file next to the picture that is used; "" for the picture itself
+    @property {string} example - the name of the example photograph
 
     @typedef {object} RoomOf - a room of the page
     @property {string} name
     @property {string} title
-    @property {boolean} own - whether it has a page of its own
+    @property {boolean} own - whether it has its own script
 
     @typedef {object} Place - where a picture can be sent
     @property {string} label
@@ -50,7 +50,7 @@
     @property {string} role
     @property {string} suffix
 
-    @typedef {object} Technique - what can be made, and how it is described
+    @typedef {object} Technique - as /api/techniques describes it
     @property {string} kind
     @property {string} room
     @property {string} title
@@ -59,24 +59,24 @@
     @property {Record<string, Settings>} presets
     @property {Record<string, string>} thumbnails
     @property {Role[]} inputs
-    @property {string[]} live - settings that change a job as it runs
-    @property {string[]} plain - settings that are shown at once
+    @property {string[]} live - settings that can change while a job runs
+    @property {string[]} plain - settings that are always shown
     @property {string[]} hidden
 
-    @typedef {object} Tile - of a contact sheet
+    @typedef {object} Cell - of a contact sheet
     @property {string} label
     @property {string} kind
     @property {Settings} settings
     @property {[number, number, number, number]} box - left, top, right and bottom, in pixels
 
-    @typedef {object} Made - how a picture was made: it is in the picture, too
+    @typedef {object} Recipe - of a picture
     @property {string} kind
     @property {Settings} settings
     @property {string | null} preset
     @property {string} command
     @property {Input[]} inputs
     @property {{ step: number, settings: Settings }[]} changes
-    @property {Tile[]} sheet
+    @property {Cell[]} sheet
     @property {Record<string, number>} numbers
     @property {string} words
 
@@ -88,21 +88,21 @@
     @property {number} width
     @property {number} height
     @property {number} bytes
-    @property {number} made
+    @property {number} created - in seconds since 1970
     @property {string | null} job
     @property {string} origin
     @property {boolean} starred
     @property {boolean} deleted
     @property {string | null} also
     @property {string} media
-    @property {Made | null} recipe
+    @property {Recipe | null} recipe
 
     @typedef {object} NetworkOf - a network that the studio knows
     @property {string} name
     @property {string} what
     @property {string} source
     @property {boolean} here
-    @property {string} command - that brings it here
+    @property {string} command - that fetches or trains it
     @property {number[] | null} input - channels and side
     @property {number} layers
     @property {number} parameters
@@ -113,17 +113,17 @@
 
     @typedef {{ class: number, name: string, chance: number }} Answer
 
-    @typedef {{ rather_than: number, terms: number[] }} Why - what of a digit speaks for its answer and not
-        for the second likeliest, pixel by pixel, in hundredths
+    @typedef {{ rather_than: number, terms: number[] }} Why - each pixel's contribution to the answer over
+        the runner-up, from -100 to 100
 
-    @typedef {object} Digit - that was read
+    @typedef {object} Digit - as it was read
     @property {number} digit
-    @property {number[]} chances - of each of the ten
+    @property {number[]} chances - the ten probabilities
     @property {number} confidence
     @property {number[]} box - left, top, right and bottom in the page
     @property {number} row
     @property {string} note
-    @property {number[]} seen - what the network was shown: 28 × 28 levels
+    @property {number[]} input - the network's input: 28 × 28 levels
     @property {Why | null} [why]
 
     @typedef {object} Reading - of a page
@@ -135,23 +135,23 @@
     @property {number} milliseconds */
 
 const CLOSED =
-  "The studio was started again, or this page was opened without its link. " +
-  "Open the link that its terminal shows; “lanterna studio” opens it again.";
-const PLACE = "lanterna-session";
+  "The studio was restarted, or this page was opened without its link. " +
+  "Open the link that its terminal shows, or run “lanterna studio” again.";
+const STORAGE_KEY = "lanterna-session";
 
-// The link of the terminal leads to a secret path, below which alone the cookie is sent. It is kept for this
-// server alone (by its port, too) and leaves the address, so that the address can be bookmarked.
+// The terminal's link leads to a secret path, and the cookie is only sent below it. The path is stored for
+// this origin (host and port) and removed from the URL, so that the URL can be bookmarked.
 if (location.pathname !== "/") {
-  localStorage.setItem(PLACE, location.pathname.slice(0, -1));
+  localStorage.setItem(STORAGE_KEY, location.pathname.slice(0, -1));
   history.replaceState(null, "", `/${location.hash}`);
 }
 
-/** Where a path of the API is for this browser: below the secret path that the newest link led to.
+/** The URL of an API path in this browser: below the secret path of the newest link.
     @param {string} path */
-export const url = (path) => (localStorage.getItem(PLACE) ?? "") + path;
+export const url = (path) => (localStorage.getItem(STORAGE_KEY) ?? "") + path;
 
-/** What the server refuses, and with which status. */
-export class Refusal extends Error {
+/** An error response of the server. */
+export class ApiError extends Error {
   /** @param {string} message
       @param {number} status */
   constructor(message, status) {
@@ -164,20 +164,20 @@ export class Refusal extends Error {
     @param {string} path
     @param {BodyInit} [body]
     @param {Record<string, string>} headers
-    @returns {Promise<any>} what the caller says it is */
+    @returns {Promise<any>} of the type that the caller declares */
 async function call(method, path, body, headers = {}) {
   let response;
   try {
     response = await fetch(url(path), { method, body, headers, credentials: "same-origin" });
   } catch {
-    throw new Error("The studio’s server does not answer. Is its terminal still open?");
+    throw new Error("The studio’s server is not responding. Is its terminal still open?");
   }
   if (response.status === 204) return null;
   const type = response.headers.get("content-type") ?? "";
   const answer = type.startsWith("application/json") ? await response.json() : await response.text();
   if (!response.ok) {
-    const told = answer?.error ?? `The server answers ${response.status}.`;
-    throw new Refusal(response.status === 401 ? CLOSED : sentence(told), response.status);
+    const message = answer?.error ?? `The server responded with status ${response.status}.`;
+    throw new ApiError(response.status === 401 ? CLOSED : sentence(message), response.status);
   }
   return answer;
 }
@@ -197,7 +197,7 @@ export const patch = (path, body) => call("PATCH", path, JSON.stringify(body), j
 /** @param {string} path */
 export const remove = (path) => call("DELETE", path);
 
-/** Send a picture (a File or Blob): `{id, width, height, recipe}`.
+/** Upload a picture (a File or Blob).
     @param {File | Blob} blob
     @param {string} title
     @returns {Promise<Picture>} */
@@ -209,9 +209,9 @@ export function upload(blob, title = "name" in blob ? blob.name : "") {
   });
 }
 
-/** Read a page, or what is on a pad: `{digits, milliseconds}`.
+/** Read a page or a pad's drawing.
 
-    A `glance` is quick, for a pen that moves: touching digits are not cut apart, and nothing is explained.
+    A `glance` is quick, for a moving pen: touching digits are not cut apart, and contributions are left out.
     @param {Blob} blob
     @param {string} network
     @param {string} surface
@@ -225,14 +225,14 @@ export const read = (blob, network, surface, glance) =>
     { "content-type": blob.type },
   );
 
-/** What is in a picture: `{answers: [{name, chance}]}`.
+/** Classify a picture.
     @param {Blob} blob
     @param {string} network
     @returns {Promise<{ answers: Answer[] }>} */
 export const classify = (blob, network) =>
   call("POST", `/api/classify?network=${encodeURIComponent(network)}`, blob, { "content-type": blob.type });
 
-/** The steps from a page to what the network sees, as a picture.
+/** The steps from a page to the network's input, as a picture.
     @param {Blob} blob
     @param {string} network
     @param {string} surface */

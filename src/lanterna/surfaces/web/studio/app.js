@@ -1,4 +1,4 @@
-// The studio's page: its rooms, the queue below them, and what is said.
+// The studio's page: the rooms, the queue below them, and the notices.
 
 import { messageOf } from "lanterna/words.js";
 import { listen } from "./events.js";
@@ -6,39 +6,50 @@ import { html, render, signal, useEffect } from "./html.js";
 import { Strip } from "./queue.js";
 import { Gallery } from "./rooms/gallery.js";
 import { Make } from "./rooms/make.js";
-import { back, connected, dismiss, home, load, notices, refused, rooms, route, said } from "./store.js";
+import {
+  lastAddress,
+  connected,
+  dismiss,
+  home,
+  load,
+  notices,
+  refused,
+  rooms,
+  route,
+  announcement,
+} from "./store.js";
 
 /** @import { Signal } from "preact" */
 
 const ready = signal("loading");
 /** @type {Signal<Record<string, unknown>>} */
-const opened = signal({}); // rooms whose module has come
+const loaded = signal({}); // the components of rooms whose module has loaded
 
 /** @param {{ room: string }} props */
 function Room({ room }) {
   const own = rooms.value.some(({ name, own }) => name === room && own) && room !== "gallery";
   useEffect(() => {
-    if (own && !opened.value[room]) {
+    if (own && !loaded.value[room]) {
       import(`./rooms/${room}.js`).then(
         (module) => {
-          opened.value = { ...opened.value, [room]: module.default };
+          loaded.value = { ...loaded.value, [room]: module.default };
         },
         () => {
-          opened.value = { ...opened.value, [room]: Closed };
+          loaded.value = { ...loaded.value, [room]: LoadFailed };
         },
       );
     }
   }, [room]);
   if (room === "gallery") return html`<${Gallery} />`;
   if (!own) return html`<${Make} room=${room} />`;
-  const Opened = opened.value[room];
-  return Opened ? html`<${Opened} />` : null;
+  const Loaded = loaded.value[room];
+  return Loaded ? html`<${Loaded} />` : null;
 }
 
-const Closed = () => html`
+const LoadFailed = () => html`
   <div class="room">
     <p class="empty">
-      This room did not open.${" "}
+      This room could not be loaded.${" "}
       <button type="button" class="button small" onClick=${() => location.reload()}>
         Try again
       </button>
@@ -64,16 +75,16 @@ function App() {
         document.getElementById("main")?.focus();
       }}
     >
-      To the room
+      Skip to content
     </a>
     <header class="bar">
-      <a class="mark" href=${back(home())}>
+      <a class="mark" href=${lastAddress(home())}>
         Lanterna
       </a>
       <nav class="rooms" aria-label="Rooms">
         ${rooms.value.map(
           ({ name, title }) => html`
-            <a key=${name} href=${back(name)} aria-current=${name === room ? "page" : undefined}>
+            <a key=${name} href=${lastAddress(name)} aria-current=${name === room ? "page" : undefined}>
               ${title}
             </a>
           `,
@@ -82,18 +93,18 @@ function App() {
     </header>
     <main id="main" tabindex="-1">
       ${
-        ready.value === "here"
+        ready.value === "ready"
           ? html`<${Room} key=${room} room=${room} />`
           : ready.value === "loading"
             ? html`
               <p class="empty late" role="status">
-                The studio is opening …
+                Opening the studio …
               </p>
             `
             : html`
               <p class="empty">
                 ${ready.value}${" "}
-                <button type="button" class="button small" onClick=${begin}>
+                <button type="button" class="button small" onClick=${start}>
                   Try again
                 </button>
               </p>
@@ -126,7 +137,7 @@ function App() {
                   class="button small"
                   onClick=${() => {
                     dismiss(each.id);
-                    each.does?.();
+                    each.onAction?.();
                   }}
                 >
                   ${each.action}
@@ -136,7 +147,7 @@ function App() {
             <button
               type="button"
               class="away"
-              aria-label="Put this away"
+              aria-label="Dismiss"
               onClick=${() => dismiss(each.id)}
             >
               ×
@@ -146,15 +157,15 @@ function App() {
       )}
     </div>
     <p class="unseen" aria-live="polite">
-      ${said.value}
+      ${announcement.value}
     </p>
   `;
 }
 
-async function begin() {
+async function start() {
   try {
     await load.all();
-    ready.value = "here";
+    ready.value = "ready";
     listen();
   } catch (error) {
     ready.value = messageOf(error);
@@ -164,4 +175,4 @@ async function begin() {
 const host = /** @type {HTMLElement} */ (document.getElementById("app"));
 host.replaceChildren();
 render(html`<${App} />`, host);
-begin();
+start();

@@ -1,23 +1,23 @@
-// What happens on the server, as it happens. The browser takes up a broken stream where it was; where it
-// gives up (the server was away), another one is begun after a while, and everything is asked for anew.
+// Server-sent events. The browser resumes a broken stream by itself; if it gives up (the server was down), a
+// new stream is opened after a delay, and everything is loaded again.
 
-import { get, Refusal, url } from "./api.js";
-import { changed, connected, load, put, refused } from "./store.js";
+import { get, ApiError, url } from "./api.js";
+import { changed, connected, load, updateJob, refused } from "./store.js";
 
-let wait = 500;
+let delay = 500;
 
 export function listen() {
   const stream = new EventSource(url("/api/events"));
   /** @param {string} name
-      @param {(data: any) => void} does */
-  const on = (name, does) => stream.addEventListener(name, (event) => does(JSON.parse(event.data)));
+      @param {(data: any) => void} handle */
+  const on = (name, handle) => stream.addEventListener(name, (event) => handle(JSON.parse(event.data)));
   stream.addEventListener("open", () => {
     if (!connected.value) load.all().catch(() => {});
     connected.value = true;
     refused.value = "";
-    wait = 500;
+    delay = 500;
   });
-  on("job", put);
+  on("job", updateJob);
   on("gallery", () => {
     changed.value += 1;
   });
@@ -33,9 +33,9 @@ export function listen() {
     if (stream.readyState !== EventSource.CLOSED) return;
     refused.value = await get("/api/jobs").then(
       () => "",
-      (error) => (error instanceof Refusal && error.status === 401 ? error.message : ""),
+      (error) => (error instanceof ApiError && error.status === 401 ? error.message : ""),
     );
-    setTimeout(listen, wait);
-    wait = Math.min(8000, wait * 2);
+    setTimeout(listen, delay);
+    delay = Math.min(8000, delay * 2);
   });
 }

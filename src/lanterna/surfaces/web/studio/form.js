@@ -1,7 +1,7 @@
-// Controls made from a technique's own description: nothing about a setting is written here a second time.
+// Controls generated from a technique's schema: nothing about a setting is repeated here.
 
 import { html, useState, words } from "./html.js";
-import { bent, same, settings, understood, written } from "./schema.js";
+import { sliderScale, same, settings, parseValue, formatValue } from "./schema.js";
 import { networks } from "./store.js";
 import { Explained } from "./terms.js";
 
@@ -11,15 +11,14 @@ import { Explained } from "./terms.js";
 
 /** @typedef {Event & { target: HTMLInputElement }} Typing
 
-    @typedef {(next: any) => void} Told
+    @typedef {(next: any) => void} Change
 
-    @typedef {{ id: string, setting: Setting, value: any, told: Told }} Given - what every kind of control
-        gets */
+    @typedef {{ id: string, setting: Setting, value: any, onChange: Change }} ControlProps */
 
-/** All controls of a technique: the plain ones, the rest behind "more".
+/** All controls of a technique: the basic ones, and the rest under "More".
 
-    `base` is what is usual (with the preset), `chosen` what a person has changed; `change(name, value)` is
-    told, with undefined for "as usual". `live` are the names that change a running job at once.
+    `base` are the preset's values, `chosen` the values that the user has changed; `change(name, value)` is
+    called with undefined for the default. `live` are the names that a running job accepts.
     @param {{ technique: Technique, base: Settings, chosen: Settings, change: (name: string, value: any) =>
         void, live?: string[], without?: string[] }} props */
 export function Form({ technique, base, chosen, change, live = [], without = [] }) {
@@ -27,19 +26,19 @@ export function Form({ technique, base, chosen, change, live = [], without = [] 
   const plain =
     technique.plain?.map((name) => all.find((each) => each.name === name)).filter(Boolean) ?? all.slice(0, 5);
   const rest = all.filter((each) => !plain.includes(each));
-  const touched = rest.filter((each) => chosen[each.name] !== undefined).length;
+  const changedCount = rest.filter((each) => chosen[each.name] !== undefined).length;
   const control = (each) => html`
     <${Control}
       key=${each.name}
       setting=${each}
-      usual=${base[each.name] ?? each.usual}
+      defaultValue=${base[each.name] ?? each.defaultValue}
       live=${live.includes(each.name)}
       value=${
         chosen[each.name] !== undefined
           ? chosen[each.name]
           : base[each.name] !== undefined
             ? base[each.name]
-            : each.usual
+            : each.defaultValue
       }
       changed=${chosen[each.name] !== undefined}
       change=${(value) => change(each.name, value)}
@@ -55,7 +54,7 @@ export function Form({ technique, base, chosen, change, live = [], without = [] 
             More${" "}
             <span class="quiet">
               ${rest.length} setting${rest.length > 1 ? "s" : ""}
-              ${touched ? `, ${touched} changed` : ""}
+              ${changedCount ? `, ${changedCount} changed` : ""}
             </span>
           </summary>
           <div class="fields">${rest.map(control)}</div>
@@ -65,13 +64,13 @@ export function Form({ technique, base, chosen, change, live = [], without = [] 
   `;
 }
 
-/** @param {{ setting: Setting, value: any, usual: any, changed: boolean, change: Told, live: boolean }}
-        props */
-function Control({ setting, value, usual, changed, change, live }) {
+/** @param {{ setting: Setting, value: any, defaultValue: any, changed: boolean, change: Change,
+        live: boolean }} props */
+function Control({ setting, value, defaultValue, changed, change, live }) {
   const { name, type } = setting;
   const id = `set-${name}`;
-  const told = (next) => change(same(next, usual) ? undefined : next);
-  const given = { id, setting, value, told, "aria-describedby": `${id}-words` };
+  const onChange = (next) => change(same(next, defaultValue) ? undefined : next);
+  const props = { id, setting, value, onChange, "aria-describedby": `${id}-words` };
   const Kind =
     type === "boolean"
       ? Switch
@@ -80,8 +79,8 @@ function Control({ setting, value, usual, changed, change, live }) {
         : type === "array" && setting.choices.length
           ? Several
           : type === "number" || type === "integer"
-            ? setting.open || setting.most == null || name === "seed"
-              ? Number_
+            ? setting.optional || setting.maximum == null || name === "seed"
+              ? NumberInput
               : Slider
             : Text;
   return html`
@@ -93,7 +92,7 @@ function Control({ setting, value, usual, changed, change, live }) {
             live &&
             html`
               ${" "}
-              <span class="live">changes as it runs</span>
+              <span class="live">can be changed while running</span>
             `
           }
         </label>
@@ -111,17 +110,17 @@ function Control({ setting, value, usual, changed, change, live }) {
           `
         }
       </div>
-      <${Kind} ...${given} />
+      <${Kind} ...${props} />
       <p class="hint" id=${`${id}-words`}>
-        <${Explained} text=${setting.words} />
+        <${Explained} text=${setting.description} />
       </p>
     </div>
   `;
 }
 
-/** An input to type in: what is being typed stays as it is, whatever the page does meanwhile.
+/** A text input that keeps the text being typed when the page re-renders.
     @param {{ value: any, commit: (event: Typing) => void }} props */
-export function Typed({ value, commit, ...rest }) {
+export function TextInput({ value, commit, ...rest }) {
   const [draft, setDraft] = useState(/** @type {string | null} */ (null));
   return html`
     <input
@@ -137,9 +136,9 @@ export function Typed({ value, commit, ...rest }) {
   `;
 }
 
-/** @param {Given & { setting: Bounded }} props */
-function Slider({ id, setting, value, told, ...rest }) {
-  const bend = bent(setting);
+/** @param {ControlProps & { setting: Bounded }} props */
+function Slider({ id, setting, value, onChange, ...rest }) {
+  const scale = sliderScale(setting);
   return html`
     <div class="slider">
       <input
@@ -149,71 +148,71 @@ function Slider({ id, setting, value, told, ...rest }) {
         step="1"
         id=${id}
         ...${rest}
-        value=${Math.round(1000 * bend.to(value))}
+        value=${Math.round(1000 * scale.to(value))}
         aria-valuetext=${String(value)}
-        onInput=${(event) => told(bend.from(event.target.value / 1000))}
-        onKeyDown=${(event) => stepped(event, setting, value, told)}
+        onInput=${(event) => onChange(scale.from(event.target.value / 1000))}
+        onKeyDown=${(event) => stepByKey(event, setting, value, onChange)}
       />
-      <${Typed}
+      <${TextInput}
         type="number"
         class="number"
         aria-label=${words(setting.name)}
         value=${value}
-        min=${setting.least}
-        max=${setting.most}
+        min=${setting.minimum}
+        max=${setting.maximum}
         step=${setting.step || "any"}
-        commit=${(event) => limited(event, setting, told)}
+        commit=${(event) => commitNumber(event, setting, onChange)}
       />
     </div>
   `;
 }
 
-/** A bent slider of whole numbers moves by one with an arrow, and not by a thousandth of its length.
+/** Move a slider by one step of its setting with an arrow key, not by a thousandth of its length.
     @param {KeyboardEvent} event
     @param {Bounded} setting
     @param {number} value
-    @param {Told} told */
-function stepped(event, { step, least, most }, value, told) {
-  const way = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
-  if (!way) return;
+    @param {Change} onChange */
+function stepByKey(event, { step, minimum, maximum }, value, onChange) {
+  const direction = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
+  if (!direction) return;
   event.preventDefault();
-  const by =
-    step || 10 ** Math.floor(Math.log10(Math.max(Math.abs(value), (most - least) / 1000)) - 1 + 1e-9);
-  told(Number(Math.min(most, Math.max(least, value + way * by)).toPrecision(6)));
+  const amount =
+    step || 10 ** Math.floor(Math.log10(Math.max(Math.abs(value), (maximum - minimum) / 1000)) - 1 + 1e-9);
+  onChange(Number(Math.min(maximum, Math.max(minimum, value + direction * amount)).toPrecision(6)));
 }
 
 /** @param {Typing} event
     @param {Setting} setting
-    @param {Told} told */
-function limited(event, { least, most, open, type }, told) {
+    @param {Change} onChange */
+function commitNumber(event, { minimum, maximum, optional, type }, onChange) {
   const text = event.target.value.trim();
   if (text === "") {
-    if (open) told(null);
+    if (optional) onChange(null);
     return;
   }
   let next = Number(text);
   if (Number.isNaN(next)) return;
   if (type === "integer") next = Math.round(next);
-  next = Math.min(most ?? Infinity, Math.max(least ?? -Infinity, next));
+  next = Math.min(maximum ?? Infinity, Math.max(minimum ?? -Infinity, next));
   event.target.value = String(next);
-  told(next);
+  onChange(next);
 }
 
-/** @param {Given} props */
-function Number_({ id, setting, value, told, ...rest }) {
+/** @param {ControlProps} props */
+function NumberInput({ id, setting, value, onChange, ...rest }) {
   return html`
     <div class="with-button">
-      <${Typed}
+      <${TextInput}
         type="number"
         class="number wide"
         id=${id}
         ...${rest}
         value=${value ?? ""}
-        placeholder=${setting.open ? "automatic" : ""}
-        min=${setting.least}
-        max=${setting.most}
+        placeholder=${setting.optional ? "automatic" : ""}
+        min=${setting.minimum}
+        max=${setting.maximum}
         step=${setting.step || "any"}
-        commit=${(event) => limited(event, setting, told)}
+        commit=${(event) => commitNumber(event, setting, onChange)}
       />
       ${
         setting.name === "seed" &&
@@ -221,7 +220,7 @@ function Number_({ id, setting, value, told, ...rest }) {
           <button
             type="button"
             class="button small"
-            onClick=${() => told(1 + Math.floor(Math.random() * 9999))}
+            onClick=${() => onChange(1 + Math.floor(Math.random() * 9999))}
           >
             New seed
           </button>
@@ -231,8 +230,8 @@ function Number_({ id, setting, value, told, ...rest }) {
   `;
 }
 
-/** @param {Given} props */
-function Switch({ id, value, told, setting: _, ...rest }) {
+/** @param {ControlProps} props */
+function Switch({ id, value, onChange, setting: _, ...rest }) {
   return html`
     <input
       type="checkbox"
@@ -241,13 +240,13 @@ function Switch({ id, value, told, setting: _, ...rest }) {
       id=${id}
       ...${rest}
       checked=${value}
-      onChange=${(event) => told(event.target.checked)}
+      onChange=${(event) => onChange(event.target.checked)}
     />
   `;
 }
 
-/** @param {Given} props */
-function Choice({ id, setting, value, told, ...rest }) {
+/** @param {ControlProps} props */
+function Choice({ id, setting, value, onChange, ...rest }) {
   const all = setting.choices;
   if (all.length > 4 || all.join("").length > 34) {
     return html`
@@ -255,9 +254,9 @@ function Choice({ id, setting, value, told, ...rest }) {
         id=${id}
         ...${rest}
         value=${value ?? ""}
-        onChange=${(event) => told(event.target.value || null)}
+        onChange=${(event) => onChange(event.target.value || null)}
       >
-        ${setting.open && html`<option value="">automatic</option>`}
+        ${setting.optional && html`<option value="">automatic</option>`}
         ${all.map(
           (each) => html`
             <option key=${each} value=${each}>
@@ -268,7 +267,7 @@ function Choice({ id, setting, value, told, ...rest }) {
       </select>
     `;
   }
-  const shown = setting.open ? [null, ...all] : all;
+  const shown = setting.optional ? [null, ...all] : all;
   return html`
     <div class="segments" role="radiogroup" aria-label=${words(setting.name)} ...${rest}>
       ${shown.map(
@@ -279,7 +278,7 @@ function Choice({ id, setting, value, told, ...rest }) {
               name=${id}
               id=${place ? undefined : id}
               checked=${value === each}
-              onChange=${() => told(each)}
+              onChange=${() => onChange(each)}
             />
             <span>${each ?? "automatic"}</span>
           </label>
@@ -289,10 +288,10 @@ function Choice({ id, setting, value, told, ...rest }) {
   `;
 }
 
-/** @param {Given} props */
-function Several({ id, setting, value, told, ...rest }) {
+/** @param {ControlProps} props */
+function Several({ id, setting, value, onChange, ...rest }) {
   const flip = (each) =>
-    told(setting.choices.filter((one) => (one === each ? !value.includes(one) : value.includes(one))));
+    onChange(setting.choices.filter((choice) => (choice === each) !== value.includes(choice)));
   return html`
     <div class="segments wrap" role="group" aria-label=${words(setting.name)} ...${rest}>
       ${setting.choices.map(
@@ -312,31 +311,33 @@ function Several({ id, setting, value, told, ...rest }) {
   `;
 }
 
-/** @param {Given} props */
-function Text({ id, setting, value, told, ...rest }) {
-  const offered = setting.name === "network" ? networks.value.map((each) => each.name) : [];
-  const list = offered.length ? `${id}-list` : undefined;
+/** @param {ControlProps} props */
+function Text({ id, setting, value, onChange, ...rest }) {
+  const suggestions = setting.name === "network" ? networks.value.map((each) => each.name) : [];
+  const list = suggestions.length ? `${id}-list` : undefined;
   return html`
-    <${Typed}
+    <${TextInput}
       type="text"
       id=${id}
       ...${rest}
       list=${list}
       autocomplete="off"
       spellcheck=${false}
-      value=${value == null ? "" : written(value)}
-      placeholder=${setting.open || setting.type === "array" ? "automatic" : ""}
+      value=${value == null ? "" : formatValue(value)}
+      placeholder=${setting.optional || setting.type === "array" ? "automatic" : ""}
       commit=${(event) => {
         const next =
-          event.target.value.trim() === "" && setting.open ? null : understood(event.target.value, setting);
-        if (next !== undefined) told(next);
+          event.target.value.trim() === "" && setting.optional
+            ? null
+            : parseValue(event.target.value, setting);
+        if (next !== undefined) onChange(next);
       }}
     />
     ${
       list &&
       html`
         <datalist id=${list}>
-          ${offered.map((each) => html`<option key=${each} value=${each} />`)}
+          ${suggestions.map((each) => html`<option key=${each} value=${each} />`)}
         </datalist>
       `
     }

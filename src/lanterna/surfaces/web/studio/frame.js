@@ -1,4 +1,4 @@
-// The picture, as large as the room allows: what a job is making, what it began with, and a loupe over both.
+// The picture, as large as the room allows: a job's result so far, its input, and a loupe over both.
 
 import { file, preview, thumbnail } from "./api.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "./html.js";
@@ -9,25 +9,25 @@ import { html, useEffect, useLayoutEffect, useRef, useState } from "./html.js";
 /** @typedef {{ address: string, job: string, width: number, height: number }} Live - the newest picture of a
         job
 
-    @typedef {{ src: string, width: number, height: number, words: string, still?: string | null }} Framed */
+    @typedef {{ src: string, width: number, height: number, words: string, still?: string | null }} Side */
 
-/** The newest preview of a job as the address of an image: the next is fetched when the last is here.
+/** The newest preview of a job as an image URL; the next one is fetched once the last loaded loaded.
     @param {Job | null | undefined} job
     @returns {Live | null} */
 export function useLive(job) {
   const [shown, setShown] = useState(/** @type {Live | null} */ (null));
-  /** @type {Ref<{ busy: boolean, has: string | null, wants: Job | null }>} */
-  const { current: state } = useRef({ busy: false, has: null, wants: null });
+  /** @type {Ref<{ busy: boolean, loaded: string | null, latest: Job | null }>} */
+  const { current: state } = useRef({ busy: false, loaded: null, latest: null });
   useEffect(() => {
     if (!job?.preview) return;
-    state.wants = job;
+    state.latest = job;
     const key = (/** @type {Job} */ each) => `${each.id} ${each.preview}`;
     async function next() {
-      if (state.busy || !state.wants || state.has === key(state.wants)) return;
+      if (state.busy || !state.latest || state.loaded === key(state.latest)) return;
       state.busy = true;
-      const wanted = state.wants;
+      const requested = state.latest;
       try {
-        const response = await fetch(preview(wanted));
+        const response = await fetch(preview(requested));
         if (response.ok) {
           const address = URL.createObjectURL(await response.blob());
           const image = new Image();
@@ -35,12 +35,12 @@ export function useLive(job) {
           await image.decode();
           setShown((last) => {
             if (last) setTimeout(() => URL.revokeObjectURL(last.address), 1000);
-            return { address, job: wanted.id, width: image.naturalWidth, height: image.naturalHeight };
+            return { address, job: requested.id, width: image.naturalWidth, height: image.naturalHeight };
           });
         }
-        state.has = key(wanted);
+        state.loaded = key(requested);
       } catch {
-        state.has = key(wanted); // the next one may come through
+        state.loaded = key(requested); // skip it: the next one may load
       }
       state.busy = false;
       next();
@@ -52,12 +52,12 @@ export function useLive(job) {
 
 /** Two pictures of one frame: `before` and `after` are `{src, width, height, words}` or null.
 
-    `compare` puts a line between them that is moved; `loupe` is a glass under the pointer.
-    @param {{ before: Framed | null, after: Framed | null, compare: boolean, loupe: boolean, tags?: string[],
+    `compare` puts a movable divider between them; `loupe` is a magnifier under the pointer.
+    @param {{ before: Side | null, after: Side | null, compare: boolean, loupe: boolean, tags?: string[],
         children?: Child }} props */
 export function Frame({ before, after, compare, loupe, tags = ["before", "after"], children }) {
   const shape = after ?? before;
-  const [plays, setPlays] = useState(!matchMedia("(prefers-reduced-motion: reduce)").matches);
+  const [playing, setPlaying] = useState(!matchMedia("(prefers-reduced-motion: reduce)").matches);
   const [place, setPlace] = useState(50);
   /** @type {Ref<HTMLElement>} */
   const frame = useRef();
@@ -79,8 +79,8 @@ export function Frame({ before, after, compare, loupe, tags = ["before", "after"
       ${
         after?.still &&
         html`
-          <button type="button" class="button small plays" onClick=${() => setPlays(!plays)}>
-            ${plays ? "Pause" : "Play"}
+          <button type="button" class="button small plays" onClick=${() => setPlaying(!playing)}>
+            ${playing ? "Pause" : "Play"}
           </button>
         `
       }
@@ -89,7 +89,7 @@ export function Frame({ before, after, compare, loupe, tags = ["before", "after"
         html`
           <img
             class=${`picture ${both ? "after" : ""}`}
-            src=${after.still && !plays ? after.still : after.src}
+            src=${after.still && !playing ? after.still : after.src}
             alt=${after.words}
             draggable=${false}
           />
@@ -126,7 +126,7 @@ export function Frame({ before, after, compare, loupe, tags = ["before", "after"
 
 const ZOOM = 3;
 
-/** @param {{ frame: Ref<HTMLElement>, picture: Framed }} props */
+/** @param {{ frame: Ref<HTMLElement>, picture: Side }} props */
 function Loupe({ frame, picture }) {
   /** @type {Ref<HTMLElement>} */
   const glass = useRef();
@@ -137,7 +137,7 @@ function Loupe({ frame, picture }) {
     const box = frame.current.getBoundingClientRect();
     const { x, y } = at.current;
     const side = glass.current.offsetWidth;
-    // At least one pixel of the picture on one of the screen's, and at least three times what is seen.
+    // At least one picture pixel per screen pixel, and at least three times the shown size.
     const zoom = Math.max(ZOOM, picture.width / box.width);
     Object.assign(glass.current.style, {
       left: `${x * box.width}px`,
@@ -181,7 +181,7 @@ function Loupe({ frame, picture }) {
   `;
 }
 
-/** A picture of the store as a side of a frame; a film also has a picture that stands still. */
+/** A stored picture as a side of a frame; a film also loaded a still. */
 export const side = (picture, words) =>
   picture && {
     src: file(picture.id),

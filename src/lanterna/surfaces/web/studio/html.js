@@ -1,4 +1,4 @@
-// What every part of the page is written with: preact, its hooks and signals, and htm in place of JSX.
+// The page's framework: preact, its hooks and signals, and htm instead of JSX.
 
 import htm from "htm";
 import { h } from "preact";
@@ -9,19 +9,19 @@ export { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 export { batch, computed, effect, signal, useSignal, useComputed, useSignalEffect } from "@preact/signals";
 export const html = htm.bind(h);
 
-/** A setting's name as a person reads it: `step_size` is "Step size".
+/** A setting's name as a label: `step_size` is "Step size".
     @param {string} name */
 export const words = (name) => {
   const plain = name.replace(/_$/, "").replace(/[_-]/g, " ");
   return plain[0].toUpperCase() + plain.slice(1);
 };
 
-/** Seconds as a person says them.
+/** Seconds as hours, minutes and seconds.
     @param {number | null | undefined} seconds */
 export function time(seconds) {
   if (seconds == null) return "";
-  const whole = Math.max(1, Math.round(seconds));
-  if (whole < 60) return `${whole} s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
-  return `${Math.floor(whole / 3600)} h ${String(Math.floor((whole % 3600) / 60)).padStart(2, "0")} min`;
+  const rounded = Math.max(1, Math.round(seconds));
+  if (rounded < 60) return `${rounded} s`;
+  if (rounded < 3600) return `${Math.floor(rounded / 60)} min ${String(rounded % 60).padStart(2, "0")} s`;
+  return `${Math.floor(rounded / 3600)} h ${String(Math.floor((rounded % 3600) / 60)).padStart(2, "0")} min`;
 }

@@ -1,4 +1,4 @@
-// A brush on the picture: light where a technique is to work, dark where it is to leave the picture alone.
+// A brush for masks: light where a technique works, dark where it leaves the picture alone.
 
 import { contextOf } from "lanterna/canvas.js";
 import { html, useEffect, useRef, useState } from "./html.js";
@@ -7,14 +7,14 @@ import { html, useEffect, useRef, useState } from "./html.js";
 
 /** @typedef {{ x: number, y: number }} Pen */
 
-const LONGEST = 1024; // of the mask's own pixels
+const LONGEST = 1024; // pixels along the mask's longer side
 
-/** A brush over a frame of `width` × `height`, on what `begun` (the address of a mask) has already.
+/** A brush over a frame of `width` × `height`, starting from the mask at the URL `initial`.
 
-    `done(blob)` is given a grey PNG, or null when nothing is to change; `words` say what it is for.
-    @param {{ width: number, height: number, begun?: string | null, words?: string, done: (blob: Blob | null)
-        => void }} props */
-export function Mask({ width, height, begun = null, words = "where to work", done }) {
+    `done(blob)` gets a grey PNG, or null for no change; `words` describe what is painted.
+    @param {{ width: number, height: number, initial?: string | null, words?: string,
+        done: (blob: Blob | null) => void }} props */
+export function Mask({ width, height, initial = null, words = "where to work", done }) {
   /** @type {Ref<HTMLCanvasElement>} */
   const canvas = useRef();
   const pen = useRef(/** @type {Pen | null} */ (null));
@@ -23,11 +23,11 @@ export function Mask({ width, height, begun = null, words = "where to work", don
   const [erase, setErase] = useState(false);
   const scale = LONGEST / Math.max(width, height);
   const [across, down] = [Math.max(1, Math.round(width * scale)), Math.max(1, Math.round(height * scale))];
-  const key = useRef({ x: across / 2, y: down / 2, down: false }).current;
+  const keyPen = useRef({ x: across / 2, y: down / 2, down: false }).current;
   useEffect(() => {
     canvas.current.focus({ preventScroll: true });
-    if (begun)
-      ink(begun, canvas.current).then(
+    if (initial)
+      ink(initial, canvas.current).then(
         () => {
           drawn.current = true;
         },
@@ -49,24 +49,26 @@ export function Mask({ width, height, begun = null, words = "where to work", don
     pen.current = to;
     drawn.current = true;
   }
-  const place = (event) => {
+  const toCanvas = (event) => {
     const box = canvas.current.getBoundingClientRect();
     return {
       x: ((event.clientX - box.left) / box.width) * across,
       y: ((event.clientY - box.top) / box.height) * down,
     };
   };
-  function keyed(event) {
-    const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-    if (way) {
-      pen.current = { x: key.x, y: key.y };
-      key.x = Math.min(across, Math.max(0, key.x + 16 * way[0]));
-      key.y = Math.min(down, Math.max(0, key.y + 16 * way[1]));
-      if (key.down) line({ x: key.x, y: key.y });
+  function moveByKey(event) {
+    const direction = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[
+      event.key
+    ];
+    if (direction) {
+      pen.current = { x: keyPen.x, y: keyPen.y };
+      keyPen.x = Math.min(across, Math.max(0, keyPen.x + 16 * direction[0]));
+      keyPen.y = Math.min(down, Math.max(0, keyPen.y + 16 * direction[1]));
+      if (keyPen.down) line({ x: keyPen.x, y: keyPen.y });
       pen.current = null;
     } else if (event.key === " ") {
-      key.down = !key.down;
-      if (key.down) line({ x: key.x, y: key.y });
+      keyPen.down = !keyPen.down;
+      if (keyPen.down) line({ x: keyPen.x, y: keyPen.y });
       pen.current = null;
     } else return;
     event.preventDefault();
@@ -76,7 +78,7 @@ export function Mask({ width, height, begun = null, words = "where to work", don
     drawn.current = false;
   }
   function finish() {
-    if (!drawn.current) return begun ? blank(across, down, "#000").then(done) : done(null);
+    if (!drawn.current) return initial ? blank(across, down, "#000").then(done) : done(null);
     const out = document.createElement("canvas");
     [out.width, out.height] = [across, down];
     const context = contextOf(out);
@@ -97,16 +99,16 @@ export function Mask({ width, height, begun = null, words = "where to work", don
       height=${down}
       tabindex="0"
       role="application"
-      aria-label=${`Mask: paint ${words}. Arrows move the brush, space puts it down and lifts it.`}
+      aria-label=${`Mask: paint ${words}. Arrow keys move the brush, Space lowers or lifts it.`}
       onPointerDown=${(event) => {
         if (event.button > 0) return;
         canvas.current.setPointerCapture(event.pointerId);
         pen.current = null;
-        line(place(event));
+        line(toCanvas(event));
       }}
       onPointerMove=${(event) => {
         if (pen.current && event.buttons)
-          for (const each of event.getCoalescedEvents?.() ?? [event]) line(place(each));
+          for (const each of event.getCoalescedEvents?.() ?? [event]) line(toCanvas(each));
       }}
       onPointerUp=${() => {
         pen.current = null;
@@ -114,7 +116,7 @@ export function Mask({ width, height, begun = null, words = "where to work", don
       onPointerCancel=${() => {
         pen.current = null;
       }}
-      onKeyDown=${keyed}
+      onKeyDown=${moveByKey}
     ></canvas>
     <div class="mask-tools" role="toolbar" aria-label="Mask">
       <span class="quiet">Paint ${words}.</span>
@@ -145,7 +147,7 @@ export function Mask({ width, height, begun = null, words = "where to work", don
   `;
 }
 
-/** The light of a mask as ink on a canvas.
+/** Draw the light areas of a mask as ink on a canvas.
     @param {string} address
     @param {HTMLCanvasElement} canvas */
 async function ink(address, canvas) {
@@ -163,7 +165,7 @@ async function ink(address, canvas) {
   context.putImageData(pixels, 0, 0);
 }
 
-/** A mask that is the same all over, as a PNG.
+/** A mask of one colour, as a PNG.
     @param {number} width
     @param {number} height
     @param {string} colour */

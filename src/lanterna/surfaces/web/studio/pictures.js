@@ -1,7 +1,7 @@
-// Pictures that go in: a place that takes a picture by drop, paste, upload, camera, shelf or gallery.
+// Input pictures: slots that accept a picture by drop, paste, upload, camera, shelf or gallery.
 
 import { contextOf } from "lanterna/canvas.js";
-import { again } from "./again.js";
+import { openWithSettings } from "./again.js";
 import { attempt, examples, notify, techniqueOf } from "./store.js";
 import { get, post, thumbnail, upload, url } from "./api.js";
 import { Fetch } from "./shelf.js";
@@ -11,45 +11,44 @@ import { html, signal, useEffect, useRef, useState } from "./html.js";
 /** @import { Input, Picture } from "./api.js" */
 
 /** @type {Signal<Record<string, Picture>>} */
-const known = signal({}); // pictures by id, once they have been asked for
+const cache = signal({}); // loaded pictures by id
 
-/** A picture by id: what the server says of it, or null until it has said.
+/** A picture's description by id, or null until it has loaded.
     @param {string | null | undefined} id */
 export function usePicture(id) {
   useEffect(() => {
-    if (id && !known.value[id]) get(`/api/pictures/${id}`).then(remember, () => {});
+    if (id && !cache.value[id]) get(`/api/pictures/${id}`).then(remember, () => {});
   }, [id]);
-  return id ? (known.value[id] ?? null) : null;
+  return id ? (cache.value[id] ?? null) : null;
 }
 
 /** @param {Picture} picture */
 export function remember(picture) {
-  known.value = { ...known.value, [picture.id]: picture };
+  cache.value = { ...cache.value, [picture.id]: picture };
   return picture;
 }
 
-/** Send a file; the picture it became, or null where it was refused. One that Lanterna made offers its
-    settings.
+/** Upload a file; the picture, or null if it was refused. A picture made by Lanterna offers its settings.
     @param {File | Blob} file */
-export async function take(file) {
+export async function uploadPicture(file) {
   const picture = await attempt(() => upload(file));
   if (picture?.recipe?.kind && techniqueOf(picture.recipe.kind)) {
     const { recipe } = picture;
-    notify("Lanterna made this picture, and its settings are in it.", "Use its settings", () =>
-      again(recipe, recipe.inputs),
+    notify("Lanterna made this picture: its settings are stored in the file.", "Use its settings", () =>
+      openWithSettings(recipe, recipe.inputs),
     );
   }
   return picture && remember(picture);
 }
 
-/** What is dropped or pasted anywhere on the page, as a picture's id; nothing where it is not `wanted`.
+/** Upload what is dropped or pasted anywhere on the page, and pass on the picture's id, if `enabled`.
     @param {(id: string) => void} set
-    @param {boolean} wanted */
-export function useArrivals(set, wanted) {
+    @param {boolean} enabled */
+export function useDropped(set, enabled) {
   useEffect(() => {
-    if (!wanted) return undefined;
-    const arrive = async (received) => {
-      const picture = received && (await take(received));
+    if (!enabled) return undefined;
+    const receive = async (received) => {
+      const picture = received && (await uploadPicture(received));
       if (!picture) return;
       set(picture.id);
     };
@@ -58,10 +57,10 @@ export function useArrivals(set, wanted) {
       event.preventDefault();
       const dragged = event.dataTransfer.getData("text/lanterna");
       if (dragged) set(dragged);
-      else arrive(event.dataTransfer.files[0]);
+      else receive(event.dataTransfer.files[0]);
     };
     const paste = (event) => {
-      if (!event.target.closest?.("input, dialog")) arrive([...event.clipboardData.files][0]);
+      if (!event.target.closest?.("input, dialog")) receive([...event.clipboardData.files][0]);
     };
     addEventListener("dragover", over);
     addEventListener("drop", drop);
@@ -74,14 +73,14 @@ export function useArrivals(set, wanted) {
   });
 }
 
-/** Make a photograph of the shelf a picture.
+/** Add an example photograph as a picture.
     @param {string} name */
-export async function takeExample(name) {
+export async function addExample(name) {
   const picture = await attempt(() => post(`/api/examples/${encodeURIComponent(name)}`));
   return picture && remember(picture);
 }
 
-/** Places for the pictures of one role; `set(ids)` is told.
+/** Slots for the pictures of one role; `set(ids)` is called on a change.
     @param {{ role: string, words: string, many: boolean, required: boolean, suffix?: string,
     ids: string[], set: (ids:
         string[]) => void, extra?: Child }} props */
@@ -126,7 +125,7 @@ function Slot({ id, role, words, required, suffix, more, set }) {
     const dragged = event.dataTransfer.getData("text/lanterna");
     if (dragged) set(dragged);
     const file = event.dataTransfer.files[0];
-    if (file) set((await take(file))?.id ?? id);
+    if (file) set((await uploadPicture(file))?.id ?? id);
   }
   return html`
     <div
@@ -177,26 +176,26 @@ function Slot({ id, role, words, required, suffix, more, set }) {
   `;
 }
 
-/** A dialog to choose a picture from wherever there are pictures; with `only`, from those of the gallery that
-    it lets in.
+/** A dialog to choose a picture from the shelf, the gallery, a file or the camera; with `only`, from the
+    gallery's pictures that pass this filter.
     @param {{ words: string, only?: ((picture: Picture) => boolean) | null, close: () => void, chosen: (id:
         string) => void }} props */
 export function Picker({ words, only = null, close, chosen }) {
   /** @type {Ref<HTMLDialogElement>} */
   const dialog = useRef();
   const [from, setFrom] = useState(only ? "gallery" : "shelf");
-  const [made, setMade] = useState(/** @type {Picture[] | null} */ (null));
+  const [results, setResults] = useState(/** @type {Picture[] | null} */ (null));
   /** @type {Ref<HTMLInputElement>} */
   const input = useRef();
   useEffect(() => {
     dialog.current.showModal();
     get(`/api/gallery?limit=${only ? 500 : 60}`).then(
-      (found) => setMade(only ? found.filter(only) : found),
-      () => setMade([]),
+      (found) => setResults(only ? found.filter(only) : found),
+      () => setResults([]),
     );
   }, []);
   const accept = async (file) => {
-    const picture = file && (await take(file));
+    const picture = file && (await uploadPicture(file));
     if (picture) chosen(picture.id);
   };
   const tabs = only
@@ -225,7 +224,7 @@ export function Picker({ words, only = null, close, chosen }) {
         !only &&
         html`
           <div class="sources">
-            <div class="segments" role="radiogroup" aria-label="Where from">
+            <div class="segments" role="radiogroup" aria-label="Source">
               ${tabs.map(
                 ([key, label]) => html`
                   <label key=${key}>
@@ -236,7 +235,7 @@ export function Picker({ words, only = null, close, chosen }) {
               )}
             </div>
             <button type="button" class="button" onClick=${() => input.current.click()}>
-              A file of yours …
+              Upload a file …
             </button>
             <input
               ref=${input}
@@ -254,7 +253,10 @@ export function Picker({ words, only = null, close, chosen }) {
         from === "shelf" &&
         html`
           <div class="choices">
-            <${Fetch} names=${["photographs"]} words="Free photographs to begin with are not here yet." />
+            <${Fetch}
+              names=${["photographs"]}
+              words="The free example photographs have not been downloaded yet."
+            />
             ${examples.value
               .filter(({ here }) => here)
               .map(
@@ -264,7 +266,7 @@ export function Picker({ words, only = null, close, chosen }) {
                     key=${each.name}
                     class="choice"
                     onClick=${async () => {
-                      const picture = await takeExample(each.name);
+                      const picture = await addExample(each.name);
                       if (picture) chosen(picture.id);
                     }}
                   >
@@ -285,14 +287,14 @@ export function Picker({ words, only = null, close, chosen }) {
         html`
           <div class="choices">
             ${
-              made?.length === 0 &&
+              results?.length === 0 &&
               html`
                 <p class="empty">
                   ${only ? "No matches." : "Nothing here yet."}
                 </p>
               `
             }
-            ${made?.map(
+            ${results?.map(
               (each) => html`
                 <button
                   type="button"
@@ -324,25 +326,26 @@ function Camera({ accept }) {
   const [problem, setProblem] = useState("");
   useEffect(() => {
     let stream = null;
-    let gone = false;
+    let unmounted = false;
     navigator.mediaDevices?.getUserMedia({ video: { width: { ideal: 1280 } } }).then(
       (opened) => {
         stream = opened;
-        if (gone) stop();
+        if (unmounted) stop();
         else video.current.srcObject = opened;
       },
-      () => setProblem("The camera did not open: the browser, or another program, keeps it."),
-    ) ?? setProblem("This browser has no camera to offer here.");
+      () =>
+        setProblem("The camera could not be opened: the browser blocks it, or another program is using it."),
+    ) ?? setProblem("No camera is available in this browser.");
     const stop = () => stream?.getTracks().forEach((track) => track.stop());
     return () => {
-      gone = true;
+      unmounted = true;
       stop();
     };
   }, []);
-  function shoot() {
+  function takePicture() {
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [video.current.videoWidth, video.current.videoHeight];
-    if (!canvas.width) return notify("The camera shows nothing yet.");
+    if (!canvas.width) return notify("The camera is not ready yet.");
     contextOf(canvas).drawImage(video.current, 0, 0);
     canvas.toBlob(
       (blob) => blob && accept(new File([blob], "camera.jpg", { type: "image/jpeg" })),
@@ -357,8 +360,8 @@ function Camera({ accept }) {
           ? html`<p class="empty">${problem}</p>`
           : html`<video ref=${video} autoplay muted playsinline></video>`
       }
-      <button type="button" class="button primary" disabled=${!!problem} onClick=${shoot}>
-        Take the picture
+      <button type="button" class="button primary" disabled=${!!problem} onClick=${takePicture}>
+        Take a picture
       </button>
     </div>
   `;

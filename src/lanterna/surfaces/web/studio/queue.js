@@ -1,10 +1,10 @@
-// The queue: a strip that is always there, and all of it in a panel that opens above.
+// The queue: a strip with the current job that is always shown, and a panel above it with all jobs.
 
-import { place } from "./again.js";
+import { roomAddress } from "./again.js";
 import { preview, remove, patch, thumbnail } from "./api.js";
 import { html, signal, time, useEffect, useRef, words } from "./html.js";
 import { useLive } from "./frame.js";
-import { active, address, attempt, current, jobs, load, put, techniqueOf } from "./store.js";
+import { active, address, attempt, current, jobs, load, updateJob, techniqueOf } from "./store.js";
 
 /** @import { Child, Ref } from "preact" */
 /** @import { Job } from "./api.js" */
@@ -12,7 +12,7 @@ import { active, address, attempt, current, jobs, load, put, techniqueOf } from 
 const open = signal(false);
 /** @param {Job} job
     @param {object} changes */
-const change = (job, changes) => attempt(async () => put(await patch(`/api/jobs/${job.id}`, changes)));
+const change = (job, changes) => attempt(async () => updateJob(await patch(`/api/jobs/${job.id}`, changes)));
 /** @param {Job} job */
 function name(job) {
   const technique = techniqueOf(job.kind);
@@ -23,7 +23,7 @@ function name(job) {
     : `${room}: ${technique.title.toLowerCase()}`;
 }
 /** @param {Job} job */
-const where = (job) => place(job.kind, job.settings, job.inputs, { job: job.id }) ?? address(job.kind);
+const linkTo = (job) => roomAddress(job.kind, job.settings, job.inputs, { job: job.id }) ?? address(job.kind);
 
 export function Strip() {
   const job = current.value;
@@ -32,14 +32,14 @@ export function Strip() {
   const last = jobs.value.find((each) => each.state === "done");
   const share = job?.steps ? job.step / job.steps : 0;
   return html`
-    <section class="strip" aria-label="What is being done">
+    <section class="strip" aria-label="Current job">
       <div class="thread" aria-hidden="true">
         <span style=${{ transform: `scaleX(${job ? share : 0})` }}></span>
       </div>
       ${
         job
           ? html`
-            <a class="now" href=${where(job)}>
+            <a class="now" href=${linkTo(job)}>
               <span class="mini">${live && html`<img src=${live.address} alt="" />`}</span>
               <span class="what">
                 <b>${name(job)}</b>${" "}
@@ -50,7 +50,7 @@ export function Strip() {
               ${
                 job.state === "paused"
                   ? "paused"
-                  : job.note || (job.step ? `step ${job.step} of ${job.steps}` : "beginning")
+                  : job.note || (job.step ? `step ${job.step} of ${job.steps}` : "starting")
               }
               ${
                 job.state === "running" && job.seconds_left != null
@@ -60,7 +60,7 @@ export function Strip() {
                   : ""
               }
             </span>
-            <span class="doing">
+            <span class="actions">
               <button
                 type="button"
                 class="button small"
@@ -79,7 +79,7 @@ export function Strip() {
           `
           : last
             ? html`
-              <a class="now" href=${where(last)}>
+              <a class="now" href=${linkTo(last)}>
                 <span class="mini">
                   ${last.picture && html`<img src=${thumbnail(last.picture)} alt="" />`}
                 </span>
@@ -120,14 +120,14 @@ function Queue() {
     panel.current.focus({ preventScroll: true });
   }, []);
   const waiting = active.value.filter((job) => job.state === "queued");
-  const ended = jobs.value.filter((job) => ["done", "stopped", "failed"].includes(job.state)).slice(0, 20);
+  const finished = jobs.value.filter((job) => ["done", "stopped", "failed"].includes(job.state)).slice(0, 20);
   const close = () => {
     open.value = false;
   };
-  const move = async (place, way) => {
-    const others = waiting.filter((_, each) => each !== place);
-    const before = others[place + way]?.id ?? null;
-    await change(waiting[place], { before });
+  const move = async (index, direction) => {
+    const others = waiting.filter((_, each) => each !== index);
+    const before = others[index + direction]?.id ?? null;
+    await change(waiting[index], { before });
     load.jobs();
   };
   return html`
@@ -160,23 +160,23 @@ function Queue() {
           <h3>Waiting</h3>
           <ol>
             ${waiting.map(
-              (job, place) => html`
+              (job, index) => html`
                 <${Row} key=${job.id} job=${job}>
                   <button
                     type="button"
                     class="button small"
-                    disabled=${place === 0}
-                    aria-label=${`Sooner: ${name(job)}`}
-                    onClick=${() => move(place, -1)}
+                    disabled=${index === 0}
+                    aria-label=${`Move up: ${name(job)}`}
+                    onClick=${() => move(index, -1)}
                   >
                     ↑
                   </button>
                   <button
                     type="button"
                     class="button small"
-                    disabled=${place === waiting.length - 1}
-                    aria-label=${`Later: ${name(job)}`}
-                    onClick=${() => move(place, 1)}
+                    disabled=${index === waiting.length - 1}
+                    aria-label=${`Move down: ${name(job)}`}
+                    onClick=${() => move(index, 1)}
                   >
                     ↓
                   </button>
@@ -193,13 +193,13 @@ function Queue() {
           </ol>
         `
       }
-      ${!active.value.length && html`<p class="quiet">Nothing is running, and nothing waits.</p>`}
+      ${!active.value.length && html`<p class="quiet">The queue is empty.</p>`}
       ${
-        ended.length > 0 &&
+        finished.length > 0 &&
         html`
           <h3>Finished</h3>
           <ol>
-            ${ended.map(
+            ${finished.map(
               (job) => html`
                 <${Row} key=${job.id} job=${job}>
                   <button
@@ -209,7 +209,7 @@ function Queue() {
                     onClick=${() =>
                       attempt(async () => {
                         await remove(`/api/jobs/${job.id}`);
-                        put({ ...job, gone: true });
+                        updateJob({ ...job, gone: true });
                       })}
                   >
                     Remove from list
@@ -227,7 +227,7 @@ function Queue() {
 /** @param {{ job: Job, children?: Child }} props */
 function Row({ job, children }) {
   const state = {
-    queued: "waits",
+    queued: "waiting",
     running: `step ${job.step} of ${job.steps || "…"}`,
     paused: "paused",
     done: "done",
@@ -236,7 +236,7 @@ function Row({ job, children }) {
   }[job.state];
   return html`
     <li>
-      <a href=${where(job)} class="now">
+      <a href=${linkTo(job)} class="now">
         <span class="mini">
           ${
             job.picture
@@ -255,7 +255,7 @@ function Row({ job, children }) {
         ${state}
         ${job.state === "running" && job.seconds_left != null ? ` · ${time(job.seconds_left)} left` : ""}
       </span>
-      <span class="doing">${children}</span>
+      <span class="actions">${children}</span>
     </li>
   `;
 }

@@ -1,8 +1,8 @@
-// A technique's JSON schema, as the controls and the address need it.
+// A technique's JSON schema, prepared for the controls and the URL.
 
 /** @import { Technique } from "./api.js" */
 
-/** @typedef {object} Schema - of one setting, as JSON Schema has it
+/** @typedef {object} Schema - the JSON Schema of a setting
     @property {string} [$ref]
     @property {string} [type]
     @property {Schema[]} [anyOf]
@@ -19,48 +19,48 @@
 
     @typedef {Record<string, Schema>} Definitions
 
-    @typedef {object} Setting - what a control needs of it
+    @typedef {object} Setting - a setting's schema, prepared for a control
     @property {string} name
-    @property {boolean} open - it may be left open
-    @property {number} step - 0: any number
+    @property {boolean} optional - it may be null (automatic)
+    @property {number} step - 0 for any number
     @property {Schema | undefined} items - of a list
     @property {string | undefined} type - of JSON Schema, or "choice", or "const"
     @property {any[]} choices
-    @property {number | null} least
-    @property {number | null} most
-    @property {any} usual
-    @property {string} words
+    @property {number | null} minimum
+    @property {number | null} maximum
+    @property {any} defaultValue
+    @property {string} description
 
-    @typedef {Setting & { least: number, most: number }} Bounded */
+    @typedef {Setting & { minimum: number, maximum: number }} Bounded */
 
-/** What a setting is: its type, range and choices, whether it may be left open, and how it is described.
+/** A setting's type, range, choices, default and description from its schema.
     @param {string} name
     @param {Schema} schema
     @param {Definitions} definitions
     @returns {Setting} */
 export function setting(name, schema, definitions = {}) {
-  const whole = resolve(schema, definitions);
-  const open = whole.anyOf?.some((each) => each.type === "null") ?? false;
-  const inner = whole.anyOf
+  const resolved = resolve(schema, definitions);
+  const optional = resolved.anyOf?.some((each) => each.type === "null") ?? false;
+  const inner = resolved.anyOf
     ? {
-        ...whole,
-        ...resolve(whole.anyOf.find((each) => each.type !== "null") ?? {}, definitions),
+        ...resolved,
+        ...resolve(resolved.anyOf.find((each) => each.type !== "null") ?? {}, definitions),
       }
-    : whole;
+    : resolved;
   const items = inner.items && resolve(inner.items, definitions);
   const step = inner.multipleOf ?? (inner.type === "integer" ? 1 : 0);
-  const nudge = step || 1e-3;
+  const epsilon = step || 1e-3;
   return {
     name,
-    open,
+    optional,
     step,
     items,
     type: inner.const !== undefined ? "const" : inner.enum ? "choice" : inner.type,
     choices: inner.enum ?? items?.enum ?? [],
-    least: inner.minimum ?? (inner.exclusiveMinimum != null ? inner.exclusiveMinimum + nudge : null),
-    most: inner.maximum ?? (inner.exclusiveMaximum != null ? inner.exclusiveMaximum - nudge : null),
-    usual: whole.default,
-    words: whole.description ?? "",
+    minimum: inner.minimum ?? (inner.exclusiveMinimum != null ? inner.exclusiveMinimum + epsilon : null),
+    maximum: inner.maximum ?? (inner.exclusiveMaximum != null ? inner.exclusiveMaximum - epsilon : null),
+    defaultValue: resolved.default,
+    description: resolved.description ?? "",
   };
 }
 
@@ -76,17 +76,18 @@ export const settings = (technique) =>
     .filter(([name]) => !technique.hidden?.includes(name))
     .map(([name, schema]) => setting(name, schema, technique.schema.$defs));
 
-/** A value as text in the address, and back. Undefined where the text says nothing.
+/** A value as text in the URL.
     @param {unknown} value */
-export const written = (value) =>
+export const formatValue = (value) =>
   value === null ? "-" : Array.isArray(value) ? value.join(",") : String(value);
 
-/** @param {string | null | undefined} text
+/** The value of a text in the URL, or undefined if it has none.
+    @param {string | null | undefined} text
     @param {Setting} setting
     @returns {any} */
-export function understood(text, { type, open, items }) {
+export function parseValue(text, { type, optional, items }) {
   if (text == null) return undefined;
-  if (text === "-" && open) return null;
+  if (text === "-" && optional) return null;
   if (type === "boolean") return text === "true";
   if (type === "number" || type === "integer")
     return text.trim() === "" || Number.isNaN(Number(text)) ? undefined : Number(text);
@@ -99,24 +100,26 @@ export function understood(text, { type, open, items }) {
   return text;
 }
 
-/** @param {unknown} one
-    @param {unknown} other */
-export const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
+/** @param {unknown} a
+    @param {unknown} b */
+export const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
-// A slider whose range is wide is bent so that the usual value lies 40 % along it: a range of 1 to 1000 whose
-// usual value is 10 is fine where fine is needed.
+// A slider with a wide range has a power scale with the default value at 40 %: from 1 to 1000 with default 10
+// it is fine where small changes matter.
 
-/** @param {Bounded} setting */
-export function bent({ least, most, usual, step }) {
-  const share = typeof usual === "number" ? (usual - least) / (most - least) : 0.4;
-  const bend =
-    share > 0.15 || most - least <= 1 ? 1 : Math.min(8, Math.log(Math.max(share, 1e-4)) / Math.log(0.4));
+/** Convert between a slider's position in [0, 1] and a setting's value.
+    @param {Bounded} setting */
+export function sliderScale({ minimum, maximum, defaultValue, step }) {
+  const share = typeof defaultValue === "number" ? (defaultValue - minimum) / (maximum - minimum) : 0.4;
+  const exponent =
+    share > 0.15 || maximum - minimum <= 1 ? 1 : Math.min(8, Math.log(Math.max(share, 1e-4)) / Math.log(0.4));
   return {
-    to: (value) => ((Math.min(most, Math.max(least, value)) - least) / (most - least)) ** (1 / bend),
-    from: (place) => {
-      const value = least + (most - least) * place ** bend;
-      if (step) return Math.min(most, Math.max(least, Math.round(value / step) * step));
-      return Number(Math.min(most, Math.max(least, value)).toPrecision(value < 1 ? 2 : 3));
+    to: (value) =>
+      ((Math.min(maximum, Math.max(minimum, value)) - minimum) / (maximum - minimum)) ** (1 / exponent),
+    from: (position) => {
+      const value = minimum + (maximum - minimum) * position ** exponent;
+      if (step) return Math.min(maximum, Math.max(minimum, Math.round(value / step) * step));
+      return Number(Math.min(maximum, Math.max(minimum, value)).toPrecision(value < 1 ? 2 : 3));
     },
   };
 }

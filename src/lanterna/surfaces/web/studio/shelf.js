@@ -1,9 +1,8 @@
-// What the shelf does not have yet: what it is, how large, a button that fetches it, and a bar while it
-// comes.
+// Items that the shelf lacks: a description, the size, a button to fetch each, and its progress.
 
 import { post } from "./api.js";
 import { html } from "./html.js";
-import { attempt, jobs, put, shelf } from "./store.js";
+import { attempt, jobs, updateJob, shelf } from "./store.js";
 
 /** @import { ShelfItem } from "./api.js" */
 
@@ -11,19 +10,19 @@ import { attempt, jobs, put, shelf } from "./store.js";
 const size = (bytes) =>
   bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(bytes < 1e8 ? 1 : 0)} MB`;
 
-/** Of these items (by name) those that are not here.
+/** The named items that have not been fetched.
     @param {string[]} names */
 export const missing = (names) => shelf.value.filter((item) => names.includes(item.name) && !item.here);
 
-/** A line and a button for each of `names` that is not here; `words` say what it is wanted for.
+/** A line and a button for each of `names` that has not been fetched; `words` introduce them.
     @param {{ names: string[], words: string }} props */
 export function Fetch({ names, words }) {
-  const wanted = missing(names);
-  if (!wanted.length) return null;
+  const missingItems = missing(names);
+  if (!missingItems.length) return null;
   return html`
-    <div class="fetch" role="group" aria-label="To be fetched first">
+    <div class="fetch" role="group" aria-label="Required downloads">
       <p>${words}</p>
-      ${wanted.map((item) => html`<${Item} key=${item.name} item=${item} />`)}
+      ${missingItems.map((item) => html`<${Item} key=${item.name} item=${item} />`)}
     </div>
   `;
 }
@@ -33,7 +32,7 @@ function Item({ item }) {
   const job = jobs.value.find(
     (each) => each.kind === "fetch" && each.settings.item === item.name && each.state !== "done",
   );
-  const coming = job && ["queued", "running", "paused"].includes(job.state);
+  const fetching = job && ["queued", "running", "paused"].includes(job.state);
   return html`
     <div class="item">
       <span>
@@ -43,7 +42,7 @@ function Item({ item }) {
         </span>
       </span>
       ${
-        coming
+        fetching
           ? html`
             <progress
               max=${job.steps || 1}
@@ -55,7 +54,7 @@ function Item({ item }) {
             <button
               type="button"
               class="button small"
-              onClick=${() => attempt(async () => put(await post(`/api/shelf/${item.name}`)))}
+              onClick=${() => attempt(async () => updateJob(await post(`/api/shelf/${item.name}`)))}
             >
               Fetch ${size(item.bytes)}
             </button>
@@ -73,15 +72,16 @@ function Item({ item }) {
   `;
 }
 
-/** One line before a job begins that will have to fetch something.
+/** A hint that a job will fetch items first.
     @param {{ names: string[] }} props */
 export function FirstTime({ names }) {
-  const wanted = missing(names);
-  if (!wanted.length) return null;
+  const missingItems = missing(names);
+  if (!missingItems.length) return null;
   return html`
     <p class="hint">
-      The first time, ${wanted.map((item) => `${item.name} (${size(item.bytes)})`).join(" and ")} is
-      fetched.
+      The first time,${" "}
+      ${missingItems.map((item) => `${item.name} (${size(item.bytes)})`).join(" and ")} will be
+      downloaded.
     </p>
   `;
 }

@@ -1,65 +1,64 @@
-// The way that a job has come, as a filmstrip: earlier steps are looked at, gone back to, and branched from.
+// A job's saved steps as a filmstrip: view an earlier one, go back to it, or branch from it.
 
 import { patch, post, url } from "./api.js";
 import { html, useEffect, useRef } from "./html.js";
-import { attempt, keep, put } from "./store.js";
+import { attempt, setQuery, updateJob } from "./store.js";
 
 /** @import { Ref } from "preact" */
 /** @import { Job, Settings } from "./api.js" */
 
-// By job and step, the preview that was there when it came: a step that is made again is another picture.
+// By job and step, the preview's number when the step was saved, since a repeated step has a new picture.
 /** @type {Record<string, Record<number, number>>} */
-const came = {};
+const savedAt = {};
 
-/** The address of a step's picture.
+/** The URL of a step's picture.
     @param {Job} job
     @param {number} step */
 export const stepPicture = (job, step) =>
-  url(`/api/jobs/${job.id}/history/${step}?n=${came[job.id]?.[step] ?? 0}`);
+  url(`/api/jobs/${job.id}/history/${step}?n=${savedAt[job.id]?.[step] ?? 0}`);
 
-/** The steps of a job that are kept. `at` is the one that is looked at (null: the newest); `look(step)` is
-    told.
+/** A job's saved steps. `at` is the one that is shown (null: the newest); `look(step)` shows another.
 
-    `settings` are those that a branch is to have.
+    `settings` are the settings of a branch.
     @param {{ job: Job, at: number | null, look: (step: number | null) => void, settings: Settings }} props */
 export function Steps({ job, at, look, settings }) {
   /** @type {Ref<HTMLElement>} */
   const strip = useRef();
   const steps = job?.history?.map(({ step }) => step) ?? [];
   if (job)
-    came[job.id] = Object.fromEntries(steps.map((step) => [step, came[job.id]?.[step] ?? job.preview]));
+    savedAt[job.id] = Object.fromEntries(steps.map((step) => [step, savedAt[job.id]?.[step] ?? job.preview]));
   useEffect(() => {
     if (at != null && !steps.includes(at)) look(null);
   }, [at, steps.join()]);
   useEffect(() => {
     if (at == null && strip.current) strip.current.scrollLeft = strip.current.scrollWidth;
   }, [steps.length, at]);
-  const under = job && ["running", "paused"].includes(job.state);
+  const active = job && ["running", "paused"].includes(job.state);
 
-  function moved(event) {
-    const here = at == null ? steps.length : steps.indexOf(at);
-    const to = { ArrowLeft: here - 1, ArrowRight: here + 1, Home: 0, End: steps.length }[event.key];
-    if (to == null || to < 0) return;
+  function moveByKey(event) {
+    const current = at == null ? steps.length : steps.indexOf(at);
+    const target = { ArrowLeft: current - 1, ArrowRight: current + 1, Home: 0, End: steps.length }[event.key];
+    if (target == null || target < 0) return;
     event.preventDefault();
-    look(steps[to] ?? null);
-    strip.current.querySelectorAll("button")[Math.min(to, steps.length)]?.focus();
+    look(steps[target] ?? null);
+    strip.current.querySelectorAll("button")[Math.min(target, steps.length)]?.focus();
   }
-  const back = () =>
+  const goBack = () =>
     attempt(async () => {
-      put(await patch(`/api/jobs/${job.id}`, { back: at }));
+      updateJob(await patch(`/api/jobs/${job.id}`, { back: at }));
       look(null);
     });
   const branch = (step, changes) =>
     attempt(async () => {
-      const made = await post("/api/jobs", {
+      const created = await post("/api/jobs", {
         kind: job.kind,
         parent: job.id,
         at: step,
         settings: changes,
       });
-      put(made);
+      updateJob(created);
       look(null);
-      keep({ job: made.id });
+      setQuery({ job: created.id });
     });
   const last = steps.at(-1);
   return html`
@@ -72,7 +71,7 @@ export function Steps({ job, at, look, settings }) {
             ref=${strip}
             role="radiogroup"
             aria-label="Earlier steps"
-            onKeyDown=${moved}
+            onKeyDown=${moveByKey}
           >
             ${steps.map(
               (step) => html`
@@ -97,7 +96,7 @@ export function Steps({ job, at, look, settings }) {
               tabindex=${-1}
               onClick=${() => look(null)}
             >
-              ${under ? "now" : "end"}
+              ${active ? "now" : "end"}
             </button>
           </div>
           <div class="turns">
@@ -106,10 +105,10 @@ export function Steps({ job, at, look, settings }) {
                 ? html`
                   <span class="quiet">step ${at}</span>
                   ${
-                    under &&
+                    active &&
                     html`
-                      <button type="button" class="button small" onClick=${back}>
-                        Go back here
+                      <button type="button" class="button small" onClick=${goBack}>
+                        Go back to this step
                       </button>
                     `
                   }
@@ -117,9 +116,9 @@ export function Steps({ job, at, look, settings }) {
                     type="button"
                     class="button small"
                     onClick=${() => branch(at, settings)}
-                    title="Start another job from here with the current settings"
+                    title="Start another job from this step with the current settings"
                   >
-                    Branch from here
+                    Branch from this step
                   </button>
                 `
                 : job.state === "stopped" || job.state === "failed"

@@ -1,5 +1,4 @@
-// What the whole page knows: jobs, techniques, examples, and the address, in which every room keeps its
-// settings.
+// The page's shared state: jobs, techniques, examples, and the URL, which holds every room's settings.
 
 import { messageOf } from "lanterna/words.js";
 import { get } from "./api.js";
@@ -9,13 +8,12 @@ import { glossary } from "./terms.js";
 /** @import { Signal } from "preact" */
 /** @import { Example, Job, NetworkOf, Place, Technique, RoomOf, ShelfItem } from "./api.js" */
 
-/** @typedef {{ id: number, text: string, action: string | null, does: (() => void) | null }} Notice
+/** @typedef {{ id: number, text: string, action: string | null, onAction: (() => void) | null }} Notice
 
-    @typedef {Record<string, string | number | boolean | null | undefined>} Query - what an address says after
-        the ? */
+    @typedef {Record<string, string | number | boolean | null | undefined>} Query - a URL's query */
 
 /** @type {Signal<RoomOf[]>} */
-export const rooms = signal([]); // in the order of the bar
+export const rooms = signal([]); // in the order of the navigation bar
 /** @type {Signal<Place[]>} */
 export const places = signal([]);
 /** @type {Signal<Job[]>} */
@@ -27,13 +25,13 @@ export const examples = signal([]);
 /** @type {Signal<NetworkOf[]>} */
 export const networks = signal([]);
 /** @type {Signal<ShelfItem[]>} */
-export const shelf = signal([]); // what the shelf can have, and what of it is here
+export const shelf = signal([]); // every item, fetched or not
 export const connected = signal(true);
-export const refused = signal(""); // what to do where the server no longer knows this page
-export const changed = signal(0); // counts whatever happened to the gallery
+export const refused = signal(""); // what to do if the server no longer knows this page
+export const changed = signal(0); // counts the changes to the gallery
 /** @type {Signal<Notice[]>} */
 export const notices = signal([]);
-export const said = signal(""); // read out by a screen reader
+export const announcement = signal(""); // read out by a screen reader
 
 export const active = computed(() =>
   jobs.value.filter((job) => ["queued", "running", "paused"].includes(job.state)),
@@ -43,7 +41,7 @@ export const current = computed(() => active.value.find((job) => job.state !== "
 /** @param {string} kind */
 export const techniqueOf = (kind) => techniques.value.find((technique) => technique.kind === kind);
 
-/** What a job or a picture of a kind is called.
+/** The title of a kind of job or picture.
     @param {string} kind */
 export const titleOf = (kind) => techniqueOf(kind)?.title ?? kind;
 
@@ -52,17 +50,16 @@ export const jobOf = (id) => jobs.value.find((job) => job.id === id);
 
 /** @param {Job} job */
 const hasEnded = (job) => ["done", "stopped", "failed"].includes(job.state);
-/** A job, or what is known of it already where an older answer comes after a newer event: its end is the
-    last.
+/** A job, or its known state if that is newer: a response may arrive after the event of the job's end.
     @param {Job} job */
 const newest = (job) => {
   const known = jobOf(job.id);
   return known && hasEnded(known) && !hasEnded(job) ? known : job;
 };
 
-// The address: #/dream?layer=block9 is the room and, as text, whatever differs from its usual settings.
+// The URL: #/dream?layer=block9 names the room and the settings that differ from the defaults.
 
-/** The first room in which pictures are made. */
+/** The first room generated from its techniques. */
 export const home = () => rooms.value.find(({ own }) => !own)?.name ?? "";
 
 /** @param {string} hash */
@@ -78,32 +75,32 @@ addEventListener("hashchange", () => {
 /** @param {string} room
     @param {Query} query */
 export const address = (room, query = {}) => {
-  const said = Object.entries(query).filter(([, value]) => value != null && value !== "");
-  const text = new URLSearchParams(said.map(([name, value]) => [name, String(value)])).toString();
+  const set = Object.entries(query).filter(([, value]) => value != null && value !== "");
+  const text = new URLSearchParams(set.map(([name, value]) => [name, String(value)])).toString();
   return `#/${room}${text ? `?${text}` : ""}`;
 };
 
 /** @type {Signal<Record<string, URLSearchParams>>} */
-const left = signal({}); // the settings of each room, as it was left
+const lastQueries = signal({}); // the last settings of each room
 effect(() => {
   const { room, query } = route.value;
-  left.value = { ...left.peek(), [room]: query };
+  lastQueries.value = { ...lastQueries.peek(), [room]: query };
 });
 
-/** The address of a room as it was left.
+/** The URL of a room with its last settings.
     @param {string} room */
-export const back = (room) => address(room, Object.fromEntries(left.value[room] ?? []));
+export const lastAddress = (room) => address(room, Object.fromEntries(lastQueries.value[room] ?? []));
 
-/** Go to a room, as a step that the browser's Back undoes.
+/** Go to a room, with an entry in the browser's history.
     @param {string} room
     @param {Query} [query] */
 export const go = (room, query) => {
   location.hash = address(room, query);
 };
 
-/** Change the address of this room without a step: a slider that moves is no history.
+/** Change the URL of this room without a history entry, as for a moving slider.
     @param {Query} changes */
-export function keep(changes) {
+export function setQuery(changes) {
   const query = new URLSearchParams(route.value.query);
   for (const [name, value] of Object.entries(changes)) {
     if (value == null || value === "") query.delete(name);
@@ -114,17 +111,17 @@ export function keep(changes) {
   route.value = { room: route.value.room, query };
 }
 
-/** Put a job that has changed into its place.
+/** Update a job in the list.
     @param {Job} job */
-export function put(job) {
-  const there = jobs.value.findIndex((each) => each.id === job.id);
+export function updateJob(job) {
+  const index = jobs.value.findIndex((each) => each.id === job.id);
   if (newest(job) !== job && !job.gone) return;
   if (job.gone) jobs.value = jobs.value.filter((each) => each.id !== job.id);
-  else if (there < 0) {
-    const waits = active.value.length;
-    jobs.value = [...jobs.value.slice(0, waits), job, ...jobs.value.slice(waits)];
+  else if (index < 0) {
+    const count = active.value.length;
+    jobs.value = [...jobs.value.slice(0, count), job, ...jobs.value.slice(count)];
   } else {
-    const before = jobs.value[there];
+    const before = jobs.value[index];
     jobs.value = jobs.value.map((each) => (each.id === job.id ? job : each));
     if (before.state !== job.state) {
       announce(job);
@@ -136,23 +133,23 @@ export function put(job) {
 /** @param {Job} job */
 function announce(job) {
   const name = job.title || job.kind;
-  const told = {
+  const event = {
     done: "is done",
     failed: `failed: ${job.error}`,
     stopped: "was stopped",
-    running: "has begun",
+    running: "has started",
     paused: "is paused",
   }[job.state];
-  if (told) said.value = `${name} ${told}.`;
+  if (event) announcement.value = `${name} ${event}.`;
   if (job.state === "failed") notify(`${name} failed. ${job.error ?? ""}`);
 }
 
-/** A line at the bottom for a while, with one thing that can be done about it.
+/** Show a notice at the bottom for some seconds, with an optional action.
     @param {string} text
     @param {string | null} action
-    @param {(() => void) | null} does */
-export function notify(text, action = null, does = null) {
-  const notice = { id: Math.random(), text, action, does };
+    @param {(() => void) | null} onAction */
+export function notify(text, action = null, onAction = null) {
+  const notice = { id: Math.random(), text, action, onAction };
   notices.value = [...notices.value.slice(-2), notice];
   setTimeout(() => dismiss(notice.id), action ? 12_000 : 8_000);
 }
@@ -161,13 +158,13 @@ export const dismiss = (id) => {
   notices.value = notices.value.filter((each) => each.id !== id);
 };
 
-/** Do something, and tell when it fails.
+/** Run an action; show a notice if it fails.
     @template T
-    @param {() => Promise<T>} doing
+    @param {() => Promise<T>} action
     @returns {Promise<T | null>} */
-export async function attempt(doing) {
+export async function attempt(action) {
   try {
-    return await doing();
+    return await action();
   } catch (error) {
     notify(messageOf(error));
     return null;
@@ -178,22 +175,22 @@ export const load = {
   jobs: async () => {
     jobs.value = (await get("/api/jobs")).map(newest);
   },
-  // Something has come to the shelf: photographs to begin with, networks to open.
+  // The shelf has changed: there may be new photographs and networks.
   shelf: async () => {
-    const [items, shown, nets] = await Promise.all([
+    const [items, photographs, allNetworks] = await Promise.all([
       get("/api/shelf"),
       get("/api/examples"),
       get("/api/networks"),
     ]);
     batch(() => {
       shelf.value = items;
-      examples.value = shown;
-      networks.value = nets;
+      examples.value = photographs;
+      networks.value = allNetworks;
     });
   },
   all: async () => {
     const optional = (path) => get(path).catch(() => []);
-    const [listed, described, shown, nets, items] = await Promise.all([
+    const [allJobs, description, photographs, allNetworks, items] = await Promise.all([
       get("/api/jobs"),
       get("/api/techniques"),
       optional("/api/examples"),
@@ -201,14 +198,14 @@ export const load = {
       optional("/api/shelf"),
     ]);
     batch(() => {
-      jobs.value = listed.map(newest);
-      rooms.value = [...described.rooms, { name: "gallery", title: "Gallery", own: true }];
-      places.value = described.places;
+      jobs.value = allJobs.map(newest);
+      rooms.value = [...description.rooms, { name: "gallery", title: "Gallery", own: true }];
+      places.value = description.places;
       if (!route.value.room) route.value = { ...route.value, room: home() };
-      techniques.value = described.techniques;
-      glossary.value = described.glossary;
-      examples.value = shown;
-      networks.value = nets;
+      techniques.value = description.techniques;
+      glossary.value = description.glossary;
+      examples.value = photographs;
+      networks.value = allNetworks;
       shelf.value = items;
     });
   },

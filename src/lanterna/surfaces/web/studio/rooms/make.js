@@ -1,16 +1,27 @@
-// The room in which a picture is made: Dream, Style and Paint are the same room with other techniques.
+// The room of a group of techniques: Dream, Style and Paint are this room with different techniques.
 
 import { file, patch, post, get, upload } from "../api.js";
 import { Form } from "../form.js";
 import { figure, html, time, useEffect, useMemo, useRef, useState, words } from "../html.js";
 import { blank, Mask } from "../mask.js";
-import { remember, Slots, takeExample, useArrivals, usePicture } from "../pictures.js";
-import { settings, understood, written } from "../schema.js";
+import { remember, Slots, addExample, useDropped, usePicture } from "../pictures.js";
+import { settings, parseValue, formatValue } from "../schema.js";
 import { Frame, side, useLive } from "../frame.js";
 import { Fetch, FirstTime } from "../shelf.js";
 import { stepPicture, Steps } from "../steps.js";
-import { active, attempt, examples, go, jobOf, keep, places, put, techniques, route } from "../store.js";
-import { Tiles } from "../tiles.js";
+import {
+  active,
+  attempt,
+  examples,
+  go,
+  jobOf,
+  setQuery,
+  places,
+  updateJob,
+  techniques,
+  route,
+} from "../store.js";
+import { Cells } from "../cells.js";
 
 /** @import { Child, Ref } from "preact" */
 /** @import { Input, Job, Picture, Technique, Settings } from "../api.js" */
@@ -23,21 +34,23 @@ export function Make({ room }) {
   if (!technique)
     return html`
       <div class="room">
-        <p class="empty">This room is not open yet.</p>
+        <p class="empty">This room is not available.</p>
       </div>
     `;
-  return html`<${Making} key=${room} room=${room} kinds=${kinds} technique=${technique} query=${query} />`;
+  return html`
+    <${TechniqueRoom} key=${room} room=${room} kinds=${kinds} technique=${technique} query=${query} />
+  `;
 }
 
 /** @param {{ room: string, kinds: Technique[], technique: Technique, query: URLSearchParams }} props */
-function Making({ room, kinds, technique, query }) {
+function TechniqueRoom({ room, kinds, technique, query }) {
   const all = useMemo(() => settings(technique), [technique]);
-  const wanted = query.get("preset") ?? "";
-  const preset = technique.presets[wanted] ? wanted : null;
+  const requested = query.get("preset") ?? "";
+  const preset = technique.presets[requested] ? requested : null;
   const base = preset ? technique.presets[preset] : {};
   const chosen = Object.fromEntries(
     all
-      .map((each) => [each.name, understood(query.get(each.name), each)])
+      .map((each) => [each.name, parseValue(query.get(each.name), each)])
       .filter(([, value]) => value !== undefined),
   );
   const inputs = Object.fromEntries(
@@ -45,23 +58,23 @@ function Making({ room, kinds, technique, query }) {
   );
   const job = useJob(query.get("job"), kinds);
   const running = job && ["running", "paused"].includes(job.state);
-  const first = technique.inputs.find(({ suffix }) => !suffix)?.role ?? ""; // what it is about
-  const grey = technique.inputs.find((each) => each.grey); // what masks are drawn for
+  const first = technique.inputs.find(({ suffix }) => !suffix)?.role ?? ""; // the role of the main picture
+  const grey = technique.inputs.find((each) => each.grey); // the role of masks
   const main = usePicture(inputs[first]?.[0]);
-  const began = usePicture(job?.inputs?.find((each) => each.role === first)?.picture ?? null);
+  const jobInput = usePicture(job?.inputs?.find((each) => each.role === first)?.picture ?? null);
   const result = usePicture(job?.picture);
   const live = useLive(job && !job.picture ? job : null);
   const [compare, setCompare] = useState(false);
   const [loupe, setLoupe] = useState(false);
-  // The number of the mask that is drawn.
+  // The number of the mask that is being drawn.
   const [masking, setMasking] = useState(/** @type {number | null} */ (null));
-  const [at, look] = useState(/** @type {number | null} */ (null)); // the earlier step that is looked at
+  const [at, look] = useState(/** @type {number | null} */ (null)); // the earlier step that is shown
   const [starting, setStarting] = useState(false);
   useExample(technique, inputs);
 
   /** @type {(role: string) => (ids: string[]) => void} */
-  const setRole = (role) => (ids) => keep({ [`in.${role}`]: ids.join(",") });
-  useArrivals((id) => keep({ [`in.${first}`]: id, job: null }), first !== "");
+  const setRole = (role) => (ids) => setQuery({ [`in.${role}`]: ids.join(",") });
+  useDropped((id) => setQuery({ [`in.${first}`]: id, job: null }), first !== "");
 
   /** @type {Ref<number | undefined>} */
   const pending = useRef();
@@ -69,33 +82,35 @@ function Making({ room, kinds, technique, query }) {
       @param {any} value */
   function change(name, value) {
     const setting = all.find((each) => each.name === name);
-    keep({ [name]: value === undefined ? null : written(value) });
+    setQuery({ [name]: value === undefined ? null : formatValue(value) });
     if (!running || job.kind !== technique.kind || !technique.live.includes(name)) return;
     clearTimeout(pending.current);
-    const now = value === undefined ? (base[name] ?? setting?.usual) : value;
+    const now = value === undefined ? (base[name] ?? setting?.defaultValue) : value;
     pending.current = setTimeout(
-      () => attempt(async () => put(await patch(`/api/jobs/${job.id}`, { settings: { [name]: now } }))),
+      () => attempt(async () => updateJob(await patch(`/api/jobs/${job.id}`, { settings: { [name]: now } }))),
       250,
     );
   }
 
   async function start() {
     setStarting(true);
-    const given = Object.entries(inputs).flatMap(([role, ids]) => ids.map((picture) => ({ role, picture })));
-    const made = await attempt(() =>
+    const inputList = Object.entries(inputs).flatMap(([role, ids]) =>
+      ids.map((picture) => ({ role, picture })),
+    );
+    const created = await attempt(() =>
       post("/api/jobs", {
         kind: technique.kind,
         preset,
         settings: chosen,
-        inputs: given,
+        inputs: inputList,
         title: main?.title || technique.title,
       }),
     );
     setStarting(false);
-    if (!made) return;
-    put(made);
+    if (!created) return;
+    updateJob(created);
     setCompare(false);
-    keep({ job: made.id });
+    setQuery({ job: created.id });
   }
 
   useEffect(() => look(null), [job?.id]);
@@ -104,7 +119,7 @@ function Making({ room, kinds, technique, query }) {
       running &&
       (() =>
         attempt(async () =>
-          put(
+          updateJob(
             await patch(`/api/jobs/${job.id}`, {
               state: job.state === "paused" ? "running" : "paused",
             }),
@@ -120,7 +135,7 @@ function Making({ room, kinds, technique, query }) {
     },
   });
 
-  // What a branch is to have: what can change on the way, where it is set otherwise than that job has it.
+  // The settings of a branch: those that can change during a run and differ from the job's.
   /** @type {Settings} */
   const changes = {};
   if (job && job.kind === technique.kind) {
@@ -129,12 +144,12 @@ function Making({ room, kinds, technique, query }) {
         changes[name] = chosen[name];
   }
 
-  // Where each picture of a role has a mask of its own, the others have all of it where one is drawn.
+  // If each picture of a role has its own mask, drawing one gives the others a mask that covers everything.
   const owners = grey?.of ? inputs[grey.of] : null;
   const where = grey?.words.split("light ").pop() ?? "";
-  const owns = grey && ((n) => (owners && n ? `${where}: ${grey.of} ${n + 1}` : where));
+  const maskLabel = grey && ((n) => (owners && n ? `${where}: ${grey.of} ${n + 1}` : where));
   /** @param {Blob | null} blob */
-  async function masked(blob) {
+  async function saveMask(blob) {
     const place = masking ?? 0;
     setMasking(null);
     const mask = blob && (await attempt(() => upload(blob, "mask")));
@@ -152,7 +167,7 @@ function Making({ room, kinds, technique, query }) {
   }
 
   const missing = technique.inputs.filter(({ role, required }) => required && inputs[role].length === 0);
-  const shownBefore = job ? began : main;
+  const shownBefore = job ? jobInput : main;
   const earlier = at != null &&
     job && {
       src: stepPicture(job, at),
@@ -191,9 +206,9 @@ function Making({ room, kinds, technique, query }) {
                   key=${masking}
                   width=${main.width}
                   height=${main.height}
-                  words=${owns && owns(masking)}
-                  begun=${inputs.mask[masking] && file(inputs.mask[masking])}
-                  done=${masked}
+                  words=${maskLabel && maskLabel(masking)}
+                  initial=${inputs.mask[masking] && file(inputs.mask[masking])}
+                  done=${saveMask}
                 />
               `
             }
@@ -203,7 +218,7 @@ function Making({ room, kinds, technique, query }) {
               !compare &&
               !loupe &&
               html`
-                <${Tiles} picture=${result} />
+                <${Cells} picture=${result} />
               `
             }
           <//>
@@ -217,14 +232,14 @@ function Making({ room, kinds, technique, query }) {
                     missing[0]?.suffix
                       ? `Choose ${missing[0].words}.`
                       : missing.length
-                        ? "Drop a picture here, paste one, or choose one."
-                        : "The picture appears here."
+                        ? "Drop, paste or choose a picture."
+                        : "The picture will appear here."
                   }
                 </p>
                 ${
                   missing.some(({ suffix }) => !suffix) &&
                   html`
-                    <${Fetch} names=${["photographs"]} words="Or begin with free photographs:" />
+                    <${Fetch} names=${["photographs"]} words="Or start with free photographs:" />
                   `
                 }
               </div>
@@ -254,7 +269,7 @@ function Making({ room, kinds, technique, query }) {
           ${
             kinds.length > 1 &&
             html`
-              <div class="segments wrap kinds" role="radiogroup" aria-label="What to make">
+              <div class="segments wrap kinds" role="radiogroup" aria-label="Technique">
                 ${kinds.map(
                   (each) => html`
                     <label key=${each.kind}>
@@ -263,7 +278,7 @@ function Making({ room, kinds, technique, query }) {
                         name="kind"
                         checked=${each === technique}
                         onChange=${() =>
-                          keep({ kind: each === kinds[0] ? null : each.kind, preset: null, job: null })}
+                          setQuery({ kind: each === kinds[0] ? null : each.kind, preset: null, job: null })}
                       />
                       <span>${each.title}</span>
                     </label>
@@ -277,12 +292,12 @@ function Making({ room, kinds, technique, query }) {
             html`
               <div class="inputs">
                 ${technique.inputs.map(
-                  ({ role, words: told, many, required, suffix }) => html`
+                  ({ role, words: description, many, required, suffix }) => html`
                     <${Slots}
                       key=${role}
                       role=${role}
                       suffix=${suffix}
-                      words=${told}
+                      words=${description}
                       many=${many}
                       required=${required}
                       extra=${
@@ -301,7 +316,7 @@ function Making({ room, kinds, technique, query }) {
                       ids=${inputs[role]}
                       set=${(ids) => {
                         setRole(role)(ids);
-                        if (role === first) keep({ job: null });
+                        if (role === first) setQuery({ job: null });
                       }}
                     />
                   `,
@@ -312,7 +327,7 @@ function Making({ room, kinds, technique, query }) {
           <${Presets} technique=${technique} preset=${preset} />
           <${FirstTime}
             names=${[
-              chosen.network ?? base.network ?? all.find(({ name }) => name === "network")?.usual,
+              chosen.network ?? base.network ?? all.find(({ name }) => name === "network")?.defaultValue,
               ...(technique.kind === "instant" ? ["instant-style"] : []),
             ]}
           />
@@ -334,7 +349,7 @@ function Making({ room, kinds, technique, query }) {
                 class="button"
                 onClick=${() =>
                   attempt(async () =>
-                    put(
+                    updateJob(
                       await patch(`/api/jobs/${job.id}`, {
                         state: job.state === "paused" ? "running" : "paused",
                       }),
@@ -347,7 +362,7 @@ function Making({ room, kinds, technique, query }) {
                 type="button"
                 class="button"
                 onClick=${() =>
-                  attempt(async () => put(await patch(`/api/jobs/${job.id}`, { state: "stopped" })))}
+                  attempt(async () => updateJob(await patch(`/api/jobs/${job.id}`, { state: "stopped" })))}
               >
                 Stop
               </button>
@@ -361,7 +376,7 @@ function Making({ room, kinds, technique, query }) {
           >
             ${
               missing.length
-                ? `First choose the ${missing[0].role}`
+                ? `Choose the ${missing[0].role} first`
                 : active.value.length
                   ? "Start another"
                   : "Start"
@@ -386,7 +401,7 @@ const Brush = () => html`
   </svg>
 `;
 
-/** A preview has the shape of what it began with, so that the frame does not move when it comes.
+/** Give a preview the shape of its input, so that the frame does not jump when it arrives.
     @param {{ width: number, height: number }} live
     @param {Picture | null} before */
 function shapeOf(live, before) {
@@ -395,7 +410,7 @@ function shapeOf(live, before) {
   return alike ? { width: before.width, height: before.height } : { width: live.width, height: live.height };
 }
 
-/** The job that is watched: the address's, or what runs in this room.
+/** The job of the page: the one in the URL, or the one that is running in this room.
     @param {string | null} id
     @param {Technique[]} kinds */
 export function useJob(id, kinds) {
@@ -403,24 +418,26 @@ export function useJob(id, kinds) {
     ? jobOf(id)
     : active.value.find((each) => each.state !== "queued" && kinds.some(({ kind }) => kind === each.kind));
   useEffect(() => {
-    if (id && !found) get(`/api/jobs/${id}`).then(put, () => keep({ job: null }));
+    if (id && !found) get(`/api/jobs/${id}`).then(updateJob, () => setQuery({ job: null }));
   }, [id]);
   return found ?? null;
 }
 
-/** First launch: an example is there already.
+/** Fill a required input with an example photograph.
     @param {Technique} technique
     @param {Record<string, string[]>} inputs */
 function useExample(technique, inputs) {
   useEffect(() => {
-    const wanted = technique.inputs.find(
+    const requested = technique.inputs.find(
       ({ role, required, suffix }) => required && !suffix && inputs[role].length === 0,
     );
-    const here = examples.value.filter((each) => each.here);
-    const example = wanted && (here.find(({ name }) => name.startsWith(wanted.example || name)) ?? here[0]);
+    const available = examples.value.filter((each) => each.here);
+    const example =
+      requested && (available.find(({ name }) => name.startsWith(requested.example || name)) ?? available[0]);
     if (!example) return;
-    takeExample(example.name).then((picture) => {
-      if (picture && !route.value.query.get(`in.${wanted.role}`)) keep({ [`in.${wanted.role}`]: picture.id });
+    addExample(example.name).then((picture) => {
+      if (picture && !route.value.query.get(`in.${requested.role}`))
+        setQuery({ [`in.${requested.role}`]: picture.id });
     });
   }, [technique.kind, examples.value, technique.inputs.map(({ role }) => inputs[role].length).join()]);
 }
@@ -429,11 +446,11 @@ function useExample(technique, inputs) {
 function Presets({ technique, preset }) {
   const names = Object.keys(technique.presets);
   if (!names.length) return null;
-  const seen = technique.thumbnails ?? {};
+  const thumbnails = technique.thumbnails ?? {};
   const choose = (name) =>
-    keep({ preset: name, ...Object.fromEntries(settings(technique).map((each) => [each.name, null])) });
+    setQuery({ preset: name, ...Object.fromEntries(settings(technique).map((each) => [each.name, null])) });
   return html`
-    <fieldset class="presets" data-seen=${Object.keys(seen).length > 0}>
+    <fieldset class="presets" data-thumbnails=${Object.keys(thumbnails).length > 0}>
       <legend>Presets</legend>
       ${[null, ...names].map(
         (name) => html`
@@ -441,9 +458,9 @@ function Presets({ technique, preset }) {
             <input type="radio" name="preset" checked=${preset === name} onChange=${() => choose(name)} />
             <span>
               ${
-                seen[name ?? ""] &&
+                thumbnails[name ?? ""] &&
                 html`
-                  <img src=${seen[name ?? ""]} width="160" height="120" alt="" loading="lazy" />
+                  <img src=${thumbnails[name ?? ""]} width="160" height="120" alt="" loading="lazy" />
                 `
               }
               ${name ?? "Default"}
@@ -455,7 +472,7 @@ function Presets({ technique, preset }) {
   `;
 }
 
-/** A brush for each mask: a painting has its own, and a dream one more than there are.
+/** A brush for each mask: one for each picture of a style, or one more than there are masks.
     @param {{ count: number, masks: string[], several: boolean, masking: number | null, draw: (place: number |
         null) => void }} props */
 function Brushes({ count, masks, several, masking, draw }) {
@@ -483,7 +500,7 @@ function Brushes({ count, masks, several, masking, draw }) {
   );
 }
 
-/** Keys of the room, where nothing is typed in and no control has the key for itself.
+/** Keyboard shortcuts of the room, except in inputs and controls.
     @param {Record<string, false | null | (() => void)>} keys */
 function useKeys(keys) {
   useEffect(() => {
@@ -495,10 +512,10 @@ function useKeys(keys) {
         event.target.closest("input, select, textarea, button, summary, a, dialog, [role=application]")
       )
         return;
-      const does = keys[event.key];
-      if (!does) return;
+      const action = keys[event.key];
+      if (!action) return;
       event.preventDefault();
-      does();
+      action();
     };
     addEventListener("keydown", pressed);
     return () => removeEventListener("keydown", pressed);
@@ -509,7 +526,7 @@ function useKeys(keys) {
         Picture | null, compare: boolean, setCompare: (on: boolean) => void, canCompare: boolean,
         loupe: boolean, setLoupe: (on: boolean) => void }} props */
 function Caption({ job, result, technique, before, main, compare, setCompare, canCompare, loupe, setLoupe }) {
-  const told = job
+  const facts = job
     ? progress(job)
     : before
       ? [`${before.title || "a picture"}`, `${before.width} × ${before.height}`]
@@ -517,7 +534,7 @@ function Caption({ job, result, technique, before, main, compare, setCompare, ca
   return html`
     <div class="caption">
       <p class="facts" role="status">
-        ${told.map((each) => html`<span key=${each}>${each}</span>`)}
+        ${facts.map((each) => html`<span key=${each}>${each}</span>`)}
       </p>
       <div class="tools" role="toolbar" aria-label="The picture">
         ${
@@ -525,7 +542,7 @@ function Caption({ job, result, technique, before, main, compare, setCompare, ca
           main &&
           !["running", "paused", "queued"].includes(job.state) &&
           html`
-            <button type="button" class="button small" onClick=${() => keep({ job: null })}>
+            <button type="button" class="button small" onClick=${() => setQuery({ job: null })}>
               Show the original
             </button>
           `
@@ -575,7 +592,7 @@ function Caption({ job, result, technique, before, main, compare, setCompare, ca
 /** @param {Job} job */
 export function progress(job) {
   const facts = [];
-  if (job.state === "queued") facts.push("waiting for its turn");
+  if (job.state === "queued") facts.push("waiting in the queue");
   else if (job.state === "failed") facts.push(`failed: ${job.error}`);
   else if (job.state === "done") facts.push(job.steps > 1 ? `done in ${job.steps} steps` : "done");
   else facts.push(job.note || `step ${job.step} of ${job.steps || "…"}`);
@@ -588,7 +605,7 @@ export function progress(job) {
   return facts;
 }
 
-/** A menu that sends a picture on to another room.
+/** A menu that opens a picture in another room.
     @param {{ picture: Picture }} props */
 export function SendTo({ picture }) {
   /** @type {Ref<HTMLDetailsElement>} */

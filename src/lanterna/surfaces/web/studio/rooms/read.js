@@ -1,33 +1,33 @@
-// Read: a pad on which the network answers as the pen moves, and whole pages that are dropped on it.
+// Read: a pad on which the network answers while the pen moves, and pages that are dropped, chosen or filmed.
 
 import { messageOf } from "lanterna/words.js";
 import { contextOf } from "lanterna/canvas.js";
 import { makePad } from "lanterna/pad.js";
 import { file, read, readSteps, upload, url } from "../api.js";
 import { html, useEffect, useRef, useState } from "../html.js";
-import { Picker, take, useArrivals } from "../pictures.js";
-import { attempt, go, keep, networks, route, said } from "../store.js";
+import { Picker, uploadPicture, useDropped } from "../pictures.js";
+import { attempt, go, setQuery, networks, route, announcement } from "../store.js";
 
 /** @import { Child, Ref, State } from "preact" */
 /** @import { Reading } from "../api.js" */
 
-/** @typedef {Reading & { whole: number }} Told - and how long it took, in milliseconds
+/** @typedef {Reading & { elapsed: number }} TimedReading - with the elapsed milliseconds
 
-    @typedef {object} Asked - what is being read, and what is to be read next
+    @typedef {object} Queue - the drawing being read, and the next one
     @property {boolean} busy
-    @property {{ blob: Blob, begun: number } | null} next
+    @property {{ blob: Blob, started: number } | null} next
     @property {string} network
     @property {string} surface
     @property {Blob | null} [last]
-    @property {number} [resting]
+    @property {number} [explainTimer]
     @property {HTMLElement} [pad]
-    @property {(found: Told) => void} answered */
+    @property {(found: TimedReading) => void} onAnswer */
 
-// Pixels of a drawing that is read as the pen moves: the reading takes a tenth of the pad's own 224.
-const QUICK = 80;
-const WHOLE = 224;
-const REST = 120; // ms without a new drawing after which the pen rests
-const GLANCE = 700; // ms between two looks through the camera
+// Sides in pixels: a drawing read while the pen moves takes a tenth of the time of the pad's full 224.
+const QUICK_SIDE = 80;
+const PAD_SIDE = 224;
+const PEN_REST = 120; // ms without a new drawing after which the answer is explained
+const CAMERA_INTERVAL = 700; // ms between two camera frames
 const DIGITS = [...Array(10).keys()];
 
 export default function Read() {
@@ -35,23 +35,23 @@ export default function Read() {
   const network = query.get("network") ?? "conv";
   const camera = query.get("from") === "camera";
   const page = camera ? null : query.get("in.picture");
-  const looks = query.get("inside") === "1";
-  const [answer, setAnswer] = useState(/** @type {Told | null} */ (null));
+  const lookInside = query.get("inside") === "1";
+  const [answer, setAnswer] = useState(/** @type {TimedReading | null} */ (null));
   const [problem, setProblem] = useState("");
   const [which, setWhich] = useState(0);
   const [picking, setPicking] = useState(false);
-  // The address of the picture of all steps.
+  // The URL of the picture of all steps.
   const [steps, setSteps] = useState(/** @type {string | null} */ (null));
   /** @type {Ref<HTMLElement>} */
   const host = useRef();
   /** @type {Ref<HTMLIFrameElement>} */
-  const inner = useRef();
-  /** @type {Ref<Asked>} */
-  const { current: asked } = useRef({ busy: false, next: null, network, surface: "pad", answered: () => {} });
-  asked.network = network;
-  asked.surface = page || camera ? "page" : "pad";
-  asked.answered = (found) => {
-    // Until the new one is here, the last why stays.
+  const lookFrame = useRef();
+  /** @type {Ref<Queue>} */
+  const { current: queue } = useRef({ busy: false, next: null, network, surface: "pad", onAnswer: () => {} });
+  queue.network = network;
+  queue.surface = page || camera ? "page" : "pad";
+  queue.onAnswer = (found) => {
+    // Keep the last contributions until the new ones arrive.
     setAnswer((last) =>
       found.digits.some((each) => each.why) || !last
         ? found
@@ -67,40 +67,40 @@ export default function Read() {
     setWhich(Math.max(0, found.digits.length - 1));
   };
 
-  /** One question at a time, and always the newest drawing next.
+  /** Read one drawing at a time, and always the newest one next.
 
       @param {Blob | null} blob */
   async function ask(blob) {
     if (!blob) return;
-    asked.next = { blob, begun: performance.now() };
-    asked.last = blob;
-    clearTimeout(asked.resting);
-    if (asked.busy) return;
-    asked.busy = true;
-    while (asked.next) {
-      const { blob: newest, begun } = asked.next;
-      asked.next = null;
-      const moves = asked.surface === "pad";
+    queue.next = { blob, started: performance.now() };
+    queue.last = blob;
+    clearTimeout(queue.explainTimer);
+    if (queue.busy) return;
+    queue.busy = true;
+    while (queue.next) {
+      const { blob: newest, started } = queue.next;
+      queue.next = null;
+      const penMoves = queue.surface === "pad";
       try {
-        const found = await read(newest, asked.network, asked.surface, moves);
-        const whole = performance.now() - begun;
-        if (asked.last === null) continue; // wiped meanwhile
-        asked.answered({ ...found, whole });
-        // To tell why, and two digits that touch, takes longer: it is asked for when the pen rests.
-        if (moves && found.digits.length)
-          asked.resting = setTimeout(
+        const found = await read(newest, queue.network, queue.surface, penMoves);
+        const elapsed = performance.now() - started;
+        if (queue.last === null) continue; // the pad was cleared meanwhile
+        queue.onAnswer({ ...found, elapsed });
+        // Contributions and touching digits take longer, so they are requested when the pen rests.
+        if (penMoves && found.digits.length)
+          queue.explainTimer = setTimeout(
             () =>
-              read(newest, asked.network, asked.surface, false).then(
-                (told) => asked.last === newest && asked.answered({ ...told, whole }),
+              read(newest, queue.network, queue.surface, false).then(
+                (reading) => queue.last === newest && queue.onAnswer({ ...reading, elapsed }),
                 () => {},
               ),
-            REST,
+            PEN_REST,
           );
       } catch (error) {
         setProblem(messageOf(error));
       }
     }
-    asked.busy = false;
+    queue.busy = false;
   }
   useEffect(() => {
     if (page || camera) return undefined;
@@ -108,19 +108,19 @@ export default function Read() {
     const pad = makePad((pixels) => {
       if (!pixels) {
         setAnswer(null);
-        clearTimeout(asked.resting);
-        asked.next = asked.last = null; // an answer that is under way is to nothing now
+        clearTimeout(queue.explainTimer);
+        queue.next = queue.last = null; // ignore an answer that is on its way
         return;
       }
-      drawing(pad, QUICK).then(ask);
+      drawing(pad, QUICK_SIDE).then(ask);
     });
-    asked.pad = pad;
+    queue.pad = pad;
     host.current.replaceChildren(pad);
     return () => {
       host.current?.replaceChildren();
     };
   }, [page, camera]);
-  useArrivals((id) => keep({ "in.picture": id, from: null }), true);
+  useDropped((id) => setQuery({ "in.picture": id, from: null }), true);
   useEffect(() => {
     if (!page) return;
     setAnswer(null);
@@ -130,39 +130,39 @@ export default function Read() {
   }, [page, network]);
   useEffect(() => {
     if (!answer) return undefined;
-    const told = setTimeout(() => {
-      said.value = answer.digits.length
-        ? `It says ${answer.text || answer.digits.map((each) => each.digit).join(" ")}.`
-        : "It sees no digit.";
+    const reading = setTimeout(() => {
+      announcement.value = answer.digits.length
+        ? `Read as ${answer.text || answer.digits.map((each) => each.digit).join(" ")}.`
+        : "No digit found.";
     }, 700);
-    return () => clearTimeout(told);
+    return () => clearTimeout(reading);
   }, [answer]);
 
   async function showSteps() {
-    const { last, surface } = asked;
+    const { last, surface } = queue;
     const blob = last && (await attempt(() => readSteps(last, network, surface)));
     if (blob) setSteps(URL.createObjectURL(blob));
   }
 
-  // The drawing becomes a picture that the room Look can open.
-  async function inside() {
-    const { pad } = asked;
-    const blob = page || !pad ? null : await drawing(pad, WHOLE);
+  // Upload the drawing as a picture that the room Look can open.
+  async function openInLook() {
+    const { pad } = queue;
+    const blob = page || !pad ? null : await drawing(pad, PAD_SIDE);
     const picture = page ?? (blob && (await attempt(() => upload(blob, "a drawing")))?.id);
     if (picture) go("look", { network, "in.picture": picture });
   }
 
   const digit = answer?.digits[Math.min(which, answer.digits.length - 1)];
-  // The look view beside the pad sees what the network was shown.
-  const tell = () => {
-    if (looks && digit)
-      inner.current?.contentWindow?.postMessage({ pixels: digit.seen.map((level) => level / 255) }, "*");
+  // The look page next to the pad shows the network's input.
+  const sendDigit = () => {
+    if (lookInside && digit)
+      lookFrame.current?.contentWindow?.postMessage({ pixels: digit.input.map((level) => level / 255) }, "*");
   };
-  useEffect(tell, [looks, digit]);
+  useEffect(sendDigit, [lookInside, digit]);
   const readers = networks.value.filter((each) => each.here && each.input?.[0] === 1);
   const source = page ? "page" : camera ? "camera" : "pad";
   return html`
-    <div class="room read" data-inside=${looks}>
+    <div class="room read" data-inside=${lookInside}>
       <section
         class="pen"
         aria-label=${{ page: "The page", camera: "The camera", pad: "The pad" }[source]}
@@ -178,18 +178,18 @@ export default function Read() {
                   which=${which}
                   setWhich=${setWhich}
                   still=${async (blob) => {
-                    const picture = await take(new File([blob], "page.jpg", { type: "image/jpeg" }));
-                    if (picture) keep({ "in.picture": picture.id, from: null });
+                    const picture = await uploadPicture(new File([blob], "page.jpg", { type: "image/jpeg" }));
+                    if (picture) setQuery({ "in.picture": picture.id, from: null });
                   }}
                 />
               `
               : html`<div ref=${host} style=${{ display: "contents" }}></div>`
         }
       </section>
-      <section class="reading" aria-label="What it says">
+      <section class="reading" aria-label="Answer">
         <h1>Read</h1>
         <div class="verdict">
-          <p class="said-digit" data-testid="answer" data-long=${(answer?.text ?? "").length > 2}>
+          <p class="answer-digit" data-testid="answer" data-long=${(answer?.text ?? "").length > 2}>
             ${
               answer
                 ? answer.digits.length
@@ -204,29 +204,29 @@ export default function Read() {
           </p>
           <div class="because">
             <figure>
-              <${Seen} pixels=${digit?.seen} />
-              <figcaption>what it is shown</figcaption>
+              <${InputImage} pixels=${digit?.input} />
+              <figcaption>the network’s input</figcaption>
             </figure>
             <figure>
-              <${Why} why=${digit?.why} seen=${digit?.seen} />
+              <${Why} why=${digit?.why} input=${digit?.input} />
               <figcaption>
                 ${
                   digit?.why
                     ? html`
-                      why ${digit.digit}: <b class="for">for</b> it, <b class="against">against</b> it,
-                      rather than ${digit.why.rather_than}
+                      why ${digit.digit} and not ${digit.why.rather_than}:${" "}
+                      <b class="for">for</b> it, <b class="against">against</b> it
                     `
-                    : "what speaks for the answer"
+                    : "evidence for the answer"
                 }
               </figcaption>
             </figure>
           </div>
         </div>
-        <ul class="chances" aria-label="How sure it is of each digit">
+        <ul class="chances" aria-label="Probability of each digit">
           ${DIGITS.map((each) => {
             const share = digit?.chances[each] ?? 0;
             return html`
-              <li key=${each} data-most=${digit?.digit === each}>
+              <li key=${each} data-best=${digit?.digit === each}>
                 <span>${each}</span>
                 <span class="bar-of" aria-hidden="true">
                   <span style=${{ transform: `scaleX(${share})` }}></span>
@@ -240,7 +240,7 @@ export default function Read() {
           answer &&
           answer.digits.length > 1 &&
           html`
-            <div class="seen" aria-label="The digits that were found" role="group">
+            <div class="digits-found" aria-label="Digits found" role="group">
               ${answer.digits.slice(0, 40).map(
                 (each, place) => html`
                   <button
@@ -250,7 +250,7 @@ export default function Read() {
                     aria-label=${`Digit ${place + 1}: ${each.digit}`}
                     onClick=${() => setWhich(place)}
                   >
-                    <${Seen} pixels=${each.seen} />
+                    <${InputImage} pixels=${each.input} />
                   </button>
                 `,
               )}
@@ -263,15 +263,15 @@ export default function Read() {
               ? html`${problem} <a href="#/train">Train a network</a> first.`
               : answer
                 ? [
-                    `${answer.whole.toFixed(0)} ms ` +
+                    `${answer.elapsed.toFixed(0)} ms ` +
                       `from ${source === "pad" ? "the pen" : "the page"} to the answer`,
                     digit?.note,
                     answer.notes?.join("; "),
                   ]
                     .filter(Boolean)
                     .join(" · ")
-                : "What the network is shown is normalised as MNIST’s digits are: " +
-                  "a box of 20 pixels, its weight in the middle of 28."
+                : "A drawing is normalised like MNIST’s digits: " +
+                  "scaled to 20 pixels, with its centre of mass in the middle of 28 × 28."
           }
         </p>
         <div class="acts">
@@ -283,7 +283,7 @@ export default function Read() {
                 class="button small"
                 onClick=${() => {
                   setAnswer(null);
-                  keep({ "in.picture": null, from: null });
+                  setQuery({ "in.picture": null, from: null });
                 }}
               >
                 Back to the pad
@@ -301,7 +301,7 @@ export default function Read() {
                 class="button small"
                 onClick=${() => {
                   setAnswer(null);
-                  keep({ from: "camera", "in.picture": null });
+                  setQuery({ from: "camera", "in.picture": null });
                 }}
               >
                 Camera
@@ -309,17 +309,17 @@ export default function Read() {
             `
           }
           <button type="button" class="button small" disabled=${!answer} onClick=${showSteps}>
-            The steps to it
+            Show the steps
           </button>
           <button
             type="button"
             class="button small"
-            aria-pressed=${looks}
-            onClick=${() => keep({ inside: looks ? null : "1" })}
+            aria-pressed=${lookInside}
+            onClick=${() => setQuery({ inside: lookInside ? null : "1" })}
           >
-            Look inside as I draw
+            Look inside while drawing
           </button>
-          <button type="button" class="button small" disabled=${!answer?.digits.length} onClick=${inside}>
+          <button type="button" class="button small" disabled=${!answer?.digits.length} onClick=${openInLook}>
             Open in Look
           </button>
           ${
@@ -330,7 +330,7 @@ export default function Read() {
                 <select
                   value=${network}
                   onChange=${(event) =>
-                    keep({ network: event.target.value === "conv" ? null : event.target.value })}
+                    setQuery({ network: event.target.value === "conv" ? null : event.target.value })}
                 >
                   ${readers.map((each) => html`<option key=${each.name}>${each.name}</option>`)}
                 </select>
@@ -346,7 +346,7 @@ export default function Read() {
               close=${() => setPicking(false)}
               chosen=${(id) => {
                 setPicking(false);
-                keep({ "in.picture": id, from: null });
+                setQuery({ "in.picture": id, from: null });
               }}
             />
           `
@@ -365,16 +365,16 @@ export default function Read() {
         }
       </section>
       ${
-        looks &&
+        lookInside &&
         html`
           <iframe
             class="inner"
-            ref=${inner}
+            ref=${lookFrame}
             key=${network}
             src=${url(`/api/look?network=${encodeURIComponent(network)}`)}
             sandbox="allow-scripts"
             title="The drawing in the network"
-            onLoad=${tell}
+            onLoad=${sendDigit}
           ></iframe>
         `
       }
@@ -396,17 +396,17 @@ function Steps({ address, close }) {
       onClick=${(event) => event.target === dialog.current && dialog.current.close()}
     >
       <header>
-        <h2>How it was made ready</h2>
+        <h2>Preprocessing</h2>
         <button type="button" class="button quiet" onClick=${() => dialog.current.close()}>
           Close
         </button>
       </header>
-      <img src=${address} alt="Each step from the page to what the network is shown" />
+      <img src=${address} alt="Each step from the page to the network’s input" />
     </dialog>
   `;
 }
 
-/** What is on the pad, white on black, as a PNG of `side` pixels.
+/** The pad's drawing, white on black, as a PNG of `side` pixels.
     @param {HTMLElement} pad
     @param {number} side
     @returns {Promise<Blob | null>} */
@@ -422,7 +422,7 @@ function drawing(pad, side) {
 }
 
 /** @param {{ pixels: number[] }} props */
-function Seen({ pixels }) {
+function InputImage({ pixels }) {
   /** @type {Ref<HTMLCanvasElement>} */
   const canvas = useRef();
   useEffect(() => {
@@ -435,9 +435,9 @@ function Seen({ pixels }) {
   return html`<canvas ref=${canvas} width="28" height="28"></canvas>`;
 }
 
-/** Amber speaks for the answer and blue against it, over a shade of the digit.
-    @param {{ why: import("../api.js").Why | null, seen: number[] }} props */
-function Why({ why, seen }) {
+/** The contributions to the answer, amber for and blue against, over a dim copy of the digit.
+    @param {{ why: import("../api.js").Why | null, input: number[] }} props */
+function Why({ why, input }) {
   /** @type {Ref<HTMLCanvasElement>} */
   const canvas = useRef();
   useEffect(() => {
@@ -447,7 +447,7 @@ function Why({ why, seen }) {
     const [amber, blue] = [colour("#f5b041"), colour(style.getPropertyValue("--against").trim())];
     for (let place = 0; place < 784; place += 1) {
       const share = Math.sign(why?.terms[place] ?? 0) * Math.sqrt(Math.abs(why?.terms[place] ?? 0) / 100);
-      const ground = 0.16 * (seen?.[place] ?? 0);
+      const ground = 0.16 * (input?.[place] ?? 0);
       const end = share > 0 ? amber : blue;
       image.data.set(
         [0, 1, 2].map((band) => ground + Math.abs(share) * (end[band] - ground)).concat(255),
@@ -463,7 +463,7 @@ function Why({ why, seen }) {
       height="28"
       role="img"
       aria-label=${
-        why ? "Which pixels speak for the answer, in amber, and against it, in blue" : "Nothing yet"
+        why ? "Pixels that count for the answer, in amber, and against it, in blue" : "Nothing yet"
       }
     ></canvas>
   `;
@@ -472,7 +472,7 @@ function Why({ why, seen }) {
 /** @param {string} text */
 const colour = (text) => [1, 3, 5].map((place) => Number.parseInt(text.slice(place, place + 2), 16));
 
-/** @param {{ picture: string, answer: Told | null, which: number, setWhich: (place: number) => void,
+/** @param {{ picture: string, answer: TimedReading | null, which: number, setWhich: (place: number) => void,
         children?: Child }} props */
 function Page({ picture, answer, which, setWhich, children }) {
   const [size, setSize] = useState(/** @type {{ width: number, height: number } | null} */ (null));
@@ -490,7 +490,7 @@ function Page({ picture, answer, which, setWhich, children }) {
         html`
           <img
             src=${picture}
-            alt="The page that is read"
+            alt="The page being read"
             onLoad=${(event) =>
               setSize({ width: event.target.naturalWidth, height: event.target.naturalHeight })}
           />
@@ -520,16 +520,16 @@ function Page({ picture, answer, which, setWhich, children }) {
   `;
 }
 
-/** A page held into the camera is read about once a second.
-    @param {{ glance: (blob: Blob) => Promise<void>, still: (blob: Blob) => void, answer: Told | null, which:
-        number, setWhich: (place: number) => void }} props */
+/** The camera's picture, read about once a second.
+    @param {{ glance: (blob: Blob) => Promise<void>, still: (blob: Blob) => void,
+        answer: TimedReading | null, which: number, setWhich: (place: number) => void }} props */
 function Live({ glance, still, ...page }) {
   /** @type {Ref<HTMLVideoElement>} */
   const video = useRef();
   const [problem, setProblem] = useState("");
   /** @type {Ref<() => Promise<Blob | null>>} */
-  const shot = useRef();
-  shot.current = () => {
+  const takeFrame = useRef();
+  takeFrame.current = () => {
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [video.current?.videoWidth ?? 0, video.current?.videoHeight ?? 0];
     if (!canvas.width) return Promise.resolve(null);
@@ -539,30 +539,31 @@ function Live({ glance, still, ...page }) {
   useEffect(() => {
     /** @type {MediaStream | null} */
     let stream = null;
-    let gone = false;
+    let unmounted = false;
     const stop = () => stream?.getTracks().forEach((track) => track.stop());
-    const asked = navigator.mediaDevices?.getUserMedia({
+    const queue = navigator.mediaDevices?.getUserMedia({
       video: { width: { ideal: 1280 }, facingMode: "environment" },
     });
-    if (!asked) setProblem("This browser has no camera to offer here.");
-    asked?.then(
+    if (!queue) setProblem("No camera is available in this browser.");
+    queue?.then(
       (opened) => {
         stream = opened;
-        if (gone) stop();
+        if (unmounted) stop();
         else video.current.srcObject = opened;
       },
-      () => setProblem("The camera did not open: the browser, or another program, keeps it."),
+      () =>
+        setProblem("The camera could not be opened: the browser blocks it, or another program is using it."),
     );
-    let due = 0;
+    let timer = 0;
     const look = async () => {
-      const blob = await shot.current();
-      if (blob && !gone) await glance(blob);
-      if (!gone) due = setTimeout(look, GLANCE);
+      const blob = await takeFrame.current();
+      if (blob && !unmounted) await glance(blob);
+      if (!unmounted) timer = setTimeout(look, CAMERA_INTERVAL);
     };
-    due = setTimeout(look, GLANCE);
+    timer = setTimeout(look, CAMERA_INTERVAL);
     return () => {
-      gone = true;
-      clearTimeout(due);
+      unmounted = true;
+      clearTimeout(timer);
       stop();
     };
   }, []);
@@ -570,17 +571,17 @@ function Live({ glance, still, ...page }) {
   return html`
     <div class="camera-live">
       <${Page} ...${page}>
-        <video ref=${video} autoplay muted playsinline aria-label="What the camera sees"></video>
+        <video ref=${video} autoplay muted playsinline aria-label="Camera picture"></video>
       <//>
       <button
         type="button"
         class="button primary"
         onClick=${async () => {
-          const blob = await shot.current();
+          const blob = await takeFrame.current();
           if (blob) still(blob);
         }}
       >
-        Keep this still
+        Use this frame
       </button>
     </div>
   `;

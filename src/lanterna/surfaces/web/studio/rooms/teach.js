@@ -1,50 +1,52 @@
-// Teach: your own pictures as classes, from files or held before the camera, and a network that tells them
-// apart.
+// Teach: classes of your own pictures, from files or the camera, and a network that distinguishes them.
 
 import { contextOf } from "lanterna/canvas.js";
 import { classify, file, get, patch, post, thumbnail, upload } from "../api.js";
-import { Typed } from "../form.js";
+import { TextInput } from "../form.js";
 import { html, signal, time, useEffect, useRef, useState } from "../html.js";
 import { remember, usePicture } from "../pictures.js";
 import { FirstTime } from "../shelf.js";
-import { active, attempt, jobOf, keep, networks, put, techniqueOf, route } from "../store.js";
+import { active, attempt, jobOf, setQuery, networks, updateJob, techniqueOf, route } from "../store.js";
 /** @import { Ref, Signal, State } from "preact" */
 /** @import { Answer, Job } from "../api.js" */
 
-/** @typedef {{ name: string, ids: string[] }} Shown - a class: its name, and the pictures of it
+/** @typedef {{ name: string, ids: string[] }} PictureClass - a class: its name, and its pictures
 
     @typedef {ReturnType<typeof useCamera>} Camera */
 
-const PLACE = "lanterna-classes"; // too many pictures for an address: kept in this browser
-const FEWEST = 4;
-const GOOD = 20;
-const EVERY = 250; // milliseconds between two pictures while the camera's button is held
-const LOOK = 400; // and between two answers
+const STORAGE_KEY = "lanterna-classes"; // too many pictures for a URL: stored in the browser
+const MIN_PICTURES = 4;
+const RECOMMENDED = 20;
+const SHOT_INTERVAL = 250; // milliseconds between two pictures while the button is held
+const CLASSIFY_INTERVAL = 400; // milliseconds between two answers
 
-/** @returns {Shown[]} */
-const begun = () => {
+/** @returns {PictureClass[]} */
+const loadClasses = () => {
   try {
-    const kept = JSON.parse(localStorage.getItem(PLACE) ?? "null");
-    if (Array.isArray(kept) && kept.every(({ name, ids }) => typeof name === "string" && Array.isArray(ids)))
-      return kept;
+    const stored = JSON.parse(localStorage.getItem(STORAGE_KEY) ?? "null");
+    if (
+      Array.isArray(stored) &&
+      stored.every(({ name, ids }) => typeof name === "string" && Array.isArray(ids))
+    )
+      return stored;
   } catch {
-    /* nothing that can be read: begin anew */
+    /* unreadable: start with empty classes */
   }
   return [
     { name: "", ids: [] },
     { name: "", ids: [] },
   ];
 };
-const classes = signal(begun());
-/** @param {Shown[]} next */
+const classes = signal(loadClasses());
+/** @param {PictureClass[]} next */
 const set = (next) => {
   classes.value = next;
-  localStorage.setItem(PLACE, JSON.stringify(next));
+  localStorage.setItem(STORAGE_KEY, JSON.stringify(next));
 };
 /** @param {number} place
-    @param {Partial<Shown>} what */
-const change = (place, what) =>
-  set(classes.value.map((each, number) => (number === place ? { ...each, ...what } : each)));
+    @param {Partial<PictureClass>} fields */
+const change = (place, fields) =>
+  set(classes.value.map((each, number) => (number === place ? { ...each, ...fields } : each)));
 /** @param {number} place
     @param {string[]} ids */
 const add = (place, ids) => change(place, { ids: [...classes.value[place].ids, ...ids] });
@@ -52,44 +54,44 @@ const add = (place, ids) => change(place, { ids: [...classes.value[place].ids, .
 export default function Teach() {
   const technique = techniqueOf("teach");
   const { query } = route.value;
-  const asked = query.get("job");
+  const jobId = query.get("job");
   const job =
-    (asked ? jobOf(asked) : active.value.find((each) => each.kind === "teach" && each.state !== "queued")) ??
+    (jobId ? jobOf(jobId) : active.value.find((each) => each.kind === "teach" && each.state !== "queued")) ??
     null;
   const running = job && ["running", "paused", "queued"].includes(job.state);
   const camera = useCamera();
   const named = classes.value.map(({ name }) => name.trim());
-  const twice = named.find((name, place) => name && named.indexOf(name) !== place);
-  const full = classes.value.filter(({ ids }) => ids.length > 0);
+  const duplicate = named.find((name, place) => name && named.indexOf(name) !== place);
+  const filled = classes.value.filter(({ ids }) => ids.length > 0);
   const missing =
-    full.length < 2
-      ? "Give two classes pictures"
-      : full.some(({ name }) => !name.trim())
+    filled.length < 2
+      ? "Add pictures to two classes"
+      : filled.some(({ name }) => !name.trim())
         ? "Name every class"
-        : twice
-          ? `Two classes are called ${twice}`
-          : full.some(({ ids }) => ids.length < FEWEST)
-            ? `Give each class ${FEWEST} pictures at least`
+        : duplicate
+          ? `Two classes are named ${duplicate}`
+          : filled.some(({ ids }) => ids.length < MIN_PICTURES)
+            ? `Add at least ${MIN_PICTURES} pictures to each class`
             : null;
   if (!technique)
     return html`
       <div class="room">
-        <p class="empty">This room is not open yet.</p>
+        <p class="empty">This room is not available.</p>
       </div>
     `;
 
   async function start() {
-    const inputs = full.flatMap(({ ids }) => ids.map((picture) => ({ role: "picture", picture })));
+    const inputs = filled.flatMap(({ ids }) => ids.map((picture) => ({ role: "picture", picture })));
     const settings = {
-      labels: full.flatMap(({ name, ids }) => ids.map(() => name.trim())),
+      labels: filled.flatMap(({ name, ids }) => ids.map(() => name.trim())),
       ...(query.get("fine_tune") && { fine_tune: true }),
     };
-    const made = await attempt(() =>
+    const created = await attempt(() =>
       post("/api/jobs", { kind: "teach", settings, inputs, title: query.get("name") ?? "" }),
     );
-    if (!made) return;
-    put(made);
-    keep({ job: made.id });
+    if (!created) return;
+    updateJob(created);
+    setQuery({ job: created.id });
   }
   return html`
     <div class="room make teach">
@@ -106,29 +108,29 @@ export default function Teach() {
               class="add-class"
               onClick=${() => set([...classes.value, { name: "", ids: [] }])}
             >
-              + another class
+              + class
             </button>
           </li>
         </ul>
         <div class="caption">
           <p class="facts" role="status">
-            ${told(job).map((each) => html`<span key=${each}>${each}</span>`)}
+            ${facts(job).map((each) => html`<span key=${each}>${each}</span>`)}
           </p>
         </div>
       </section>
-      <aside class="panel" aria-label="Teaching">
+      <aside class="panel" aria-label="Settings">
         <div class="scroll">
           <h1>Teach</h1>
           <p class="lead">
-            Show a network pictures of two things or more, from files or before the camera. ${GOOD} of
-            each are good; different backgrounds make it surer.
+            Show a network pictures of two or more things, from files or the camera. ${RECOMMENDED} of each
+            work well; varied backgrounds make it more reliable.
           </p>
           <${Live} camera=${camera} job=${job} />
           <div class="field named">
             <div class="head">
               <label for="set-name">Name</label>
             </div>
-            <${Typed}
+            <${TextInput}
               type="text"
               id="set-name"
               value=${query.get("name") ?? ""}
@@ -137,19 +139,19 @@ export default function Teach() {
               autocomplete="off"
               spellcheck=${false}
               aria-describedby="set-name-words"
-              commit=${(event) => keep({ name: event.target.value.trim().toLowerCase() })}
+              commit=${(event) => setQuery({ name: event.target.value.trim().toLowerCase() })}
             />
             <p class="hint" id="set-name-words">
-              What the rest of the studio calls it: small letters, digits and -.
+              The network’s name: lowercase letters, digits and hyphens.
             </p>
           </div>
           <label class="check">
             <input
               type="checkbox"
               checked=${!!query.get("fine_tune")}
-              onChange=${(event) => keep({ fine_tune: event.target.checked ? "1" : null })}
+              onChange=${(event) => setQuery({ fine_tune: event.target.checked ? "1" : null })}
             />${" "}
-            Fine-tune, which takes minutes
+            Fine-tune (takes minutes)
           </label>
           <${FirstTime} names=${["efficientnet-lite0"]} />
           ${job?.state === "done" && html`<${Taught} job=${job} camera=${camera} />`}
@@ -162,7 +164,7 @@ export default function Teach() {
                 type="button"
                 class="button"
                 onClick=${() =>
-                  attempt(async () => put(await patch(`/api/jobs/${job.id}`, { state: "stopped" })))}
+                  attempt(async () => updateJob(await patch(`/api/jobs/${job.id}`, { state: "stopped" })))}
               >
                 Stop
               </button>
@@ -178,11 +180,11 @@ export default function Teach() {
 }
 
 /** @param {Job | null} job */
-function told(job) {
-  if (!job) return ["Nothing has been taught here yet."];
+function facts(job) {
+  if (!job) return ["No run is selected."];
   const first =
     {
-      queued: "waiting for its turn",
+      queued: "waiting in the queue",
       failed: `failed: ${job.error}`,
       done: `${job.title} is taught`,
       stopped: "stopped",
@@ -191,27 +193,27 @@ function told(job) {
   return [
     first,
     ...(job.state === "running" && job.seconds_left != null ? [`${time(job.seconds_left)} left`] : []),
-    ...(right != null ? [`${(100 * right).toFixed(0)} % of the pictures held out named right`] : []),
+    ...(right != null ? [`${(100 * right).toFixed(0)} % of the held-out pictures classified correctly`] : []),
   ];
 }
 
-// One class: its name, its pictures, and how more come.
+// One class: its name, its pictures, and the ways to add more.
 /** @param {{ place: number, name: string, ids: string[], camera: Camera }} props */
 function Class({ place, name, ids, camera }) {
   /** @type {Ref<HTMLInputElement>} */
   const input = useRef();
   const [over, setOver] = useState(false);
-  const [coming, setComing] = useState(0);
-  async function take(files) {
-    setComing(files.length);
+  const [pending, setPending] = useState(0);
+  async function addFiles(files) {
+    setPending(files.length);
     for (const each of files) {
       const picture = await attempt(() => upload(each));
       if (picture) add(place, [remember(picture).id]);
-      setComing((left) => left - 1);
+      setPending((count) => count - 1);
     }
-    setComing(0);
+    setPending(0);
   }
-  const called = name.trim() || `class ${place + 1}`;
+  const label = name.trim() || `class ${place + 1}`;
   return html`
     <li
       class="taught-class"
@@ -225,7 +227,7 @@ function Class({ place, name, ids, camera }) {
         event.preventDefault();
         event.stopPropagation();
         setOver(false);
-        take([...event.dataTransfer.files]);
+        addFiles([...event.dataTransfer.files]);
       }}
     >
       <header>
@@ -233,25 +235,25 @@ function Class({ place, name, ids, camera }) {
           type="text"
           value=${name}
           maxlength="60"
-          placeholder="What is this?"
+          placeholder="Class name"
           aria-label=${`Name of class ${place + 1}`}
           onInput=${(event) => change(place, { name: event.target.value })}
         />
-        <output aria-label=${`Pictures of ${called}`} data-few=${ids.length < FEWEST}>
+        <output aria-label=${`Pictures of ${label}`} data-few=${ids.length < MIN_PICTURES}>
           ${ids.length}
-          ${ids.length < GOOD ? html`<span class="quiet"> of ${GOOD}</span>` : ""}
+          ${ids.length < RECOMMENDED ? html`<span class="quiet"> of ${RECOMMENDED}</span>` : ""}
         </output>
         <button type="button" class="button small" onClick=${() => input.current.click()}>
-          Files …
+          Add …
         </button>
         ${
           camera.on &&
           html`
-            <${Hold}
-              label=${`Take pictures of ${called}`}
-              shoot=${async () => {
-                const blob = await camera.shot();
-                if (blob) await take([blob]);
+            <${HoldButton}
+              label=${`Take pictures of ${label}`}
+              takePicture=${async () => {
+                const blob = await camera.capture();
+                if (blob) await addFiles([blob]);
               }}
             />
           `
@@ -259,7 +261,7 @@ function Class({ place, name, ids, camera }) {
         <button
           type="button"
           class="away"
-          aria-label=${`Remove ${called}`}
+          aria-label=${`Remove ${label}`}
           onClick=${() => set(classes.value.filter((_, number) => number !== place))}
         >
           ×
@@ -271,9 +273,9 @@ function Class({ place, name, ids, camera }) {
           multiple
           class="unseen"
           tabindex="-1"
-          aria-label=${`Pictures of ${called} from this computer`}
+          aria-label=${`Pictures of ${label} from this computer`}
           onChange=${(event) => {
-            take([...event.target.files]);
+            addFiles([...event.target.files]);
             event.target.value = "";
           }}
         />
@@ -285,36 +287,36 @@ function Class({ place, name, ids, camera }) {
               type="button"
               key=${id + number}
               class="one-of"
-              aria-label=${`Remove picture ${number + 1} of ${called}`}
+              aria-label=${`Remove picture ${number + 1} of ${label}`}
               onClick=${() => change(place, { ids: ids.filter((_, each) => each !== number) })}
             >
-              <${Small} id=${id} />
+              <${Thumbnail} id=${id} />
             </button>
           `,
         )}
         ${
-          coming > 0 &&
+          pending > 0 &&
           html`
             <span class="hint" role="status">
-              ${coming} more …
+              adding ${pending} more …
             </span>
           `
         }
-        ${ids.length === 0 && coming === 0 && html`<p class="hint">Drop pictures here.</p>`}
+        ${ids.length === 0 && pending === 0 && html`<p class="hint">Drop pictures here.</p>`}
       </div>
     </li>
   `;
 }
 
 /** @param {{ id: string }} props */
-function Small({ id }) {
+function Thumbnail({ id }) {
   usePicture(id);
   return html`<img loading="lazy" src=${thumbnail(id)} alt="" />`;
 }
 
-// A button that takes one picture when pressed, and more while it is held.
-/** @param {{ label: string, shoot: () => void }} props */
-function Hold({ label, shoot }) {
+// A button that takes one picture when pressed, and continues while it is held.
+/** @param {{ label: string, takePicture: () => void }} props */
+function HoldButton({ label, takePicture }) {
   const timer = useRef(0);
   const stop = () => {
     clearInterval(timer.current);
@@ -327,23 +329,23 @@ function Hold({ label, shoot }) {
       class="button small"
       aria-label=${label}
       onClick=${(event) => {
-        if (event.detail === 0) shoot();
+        if (event.detail === 0) takePicture();
       }}
       onPointerDown=${() => {
-        shoot();
+        takePicture();
         stop();
-        timer.current = setInterval(shoot, EVERY);
+        timer.current = setInterval(takePicture, SHOT_INTERVAL);
       }}
       onPointerUp=${stop}
       onPointerLeave=${stop}
       onPointerCancel=${stop}
     >
-      Hold to take
+      Hold to take pictures
     </button>
   `;
 }
 
-// The camera: off until it is asked for, and off again when the room is left.
+// The camera: off until it is switched on, and off again when the room is left.
 function useCamera() {
   /** @type {Ref<HTMLVideoElement>} */
   const video = useRef();
@@ -365,10 +367,10 @@ function useCamera() {
       setProblem("");
       setOn(true);
     } catch {
-      setProblem("The camera did not open: the browser, or another program, keeps it.");
+      setProblem("The camera could not be opened: the browser blocks it, or another program is using it.");
     }
   }
-  function shot() {
+  function capture() {
     const { videoWidth, videoHeight } = video.current ?? {};
     if (!videoWidth) return Promise.resolve(null);
     const canvas = document.createElement("canvas");
@@ -382,7 +384,7 @@ function useCamera() {
       ),
     );
   }
-  return { video, on, problem, start, stop, shot };
+  return { video, on, problem, start, stop, capture };
 }
 
 /** @param {{ camera: Camera }} props */
@@ -392,7 +394,7 @@ function Live({ camera }) {
       ${
         camera.on &&
         html`
-          <video ref=${camera.video} autoplay muted playsinline aria-label="What the camera sees"></video>
+          <video ref=${camera.video} autoplay muted playsinline aria-label="Camera picture"></video>
         `
       }
       ${
@@ -410,7 +412,7 @@ function Live({ camera }) {
   `;
 }
 
-// The network that was taught: how it did, and what it says about another picture, or about the camera's.
+// The taught network: its mistakes, and its answers for another picture or the camera.
 /** @param {{ job: Job, camera: Camera }} props */
 function Taught({ job, camera }) {
   const network = networks.value.find((each) => each.name === job.title && each.here);
@@ -422,22 +424,22 @@ function Taught({ job, camera }) {
     if (found) setAnswers(found.answers);
   };
   useEffect(() => {
-    // while the camera is open it is asked again and again
+    // classify continuously while the camera is open
     if (!camera.on || !network) return undefined;
-    let gone = false;
+    let unmounted = false;
     (async () => {
-      while (!gone) {
-        const blob = await camera.shot();
-        if (blob && !gone)
+      while (!unmounted) {
+        const blob = await camera.capture();
+        if (blob && !unmounted)
           await classify(blob, job.title).then(
-            (found) => gone || setAnswers(found.answers),
+            (found) => unmounted || setAnswers(found.answers),
             () => {},
           );
-        await new Promise((resolve) => setTimeout(resolve, LOOK));
+        await new Promise((resolve) => setTimeout(resolve, CLASSIFY_INTERVAL));
       }
     })();
     return () => {
-      gone = true;
+      unmounted = true;
     };
   }, [camera.on, network?.name]);
   useEffect(() => {
@@ -448,7 +450,7 @@ function Taught({ job, camera }) {
   }, [job.id]);
   if (!network) return null;
   return html`
-    <section class="taught" aria-label=${`What ${job.title} says`}>
+    <section class="taught" aria-label=${`Answers of ${job.title}`}>
       <h2>${job.title}</h2>
       ${
         job.picture &&
@@ -457,7 +459,7 @@ function Taught({ job, camera }) {
             href=${file(job.picture)}
             target="_blank"
             rel="noopener"
-            aria-label="Which pictures it named wrong, as large as it is"
+            aria-label="Misclassified pictures, full size"
           >
             <img src=${thumbnail(job.picture)} alt="" />
           </a>
@@ -472,10 +474,10 @@ function Taught({ job, camera }) {
         accept="image/*"
         class="unseen"
         tabindex="-1"
-        aria-label="A picture to be named"
+        aria-label="A picture to classify"
         onChange=${(event) => ask(event.target.files[0])}
       />
-      <div role="status" aria-label="What it is">
+      <div role="status" aria-label="Predicted classes">
         <ol class="answers">
           ${(answers ?? []).map(
             (each) => html`
@@ -485,7 +487,7 @@ function Taught({ job, camera }) {
                   min="0"
                   max="1"
                   value=${each.chance}
-                  aria-label=${`How sure it is of ${each.name}`}
+                  aria-label=${`Probability of ${each.name}`}
                 ></meter>
                 <output>${(100 * each.chance).toFixed(0)} %</output>
               </li>

@@ -1,24 +1,35 @@
-// Train: a network built by clicking, and its curves as it learns.
+// Train: a network built layer by layer, and its curves as it learns.
 
 import { makePlot } from "lanterna/chart.js";
-import { place } from "../again.js";
+import { roomAddress } from "../again.js";
 import { get, patch, post, remove } from "../api.js";
-import { Form, Typed } from "../form.js";
+import { Form, TextInput } from "../form.js";
 import { figure, html, time, useEffect, useMemo, useRef, useState, words } from "../html.js";
-import { settings, understood, written } from "../schema.js";
+import { settings, parseValue, formatValue } from "../schema.js";
 import { useLive } from "../frame.js";
-import { active, attempt, jobOf, jobs, keep, networks, notify, put, techniqueOf, route } from "../store.js";
+import {
+  active,
+  attempt,
+  jobOf,
+  jobs,
+  setQuery,
+  networks,
+  notify,
+  updateJob,
+  techniqueOf,
+  route,
+} from "../store.js";
 
 /** @import { Plot } from "lanterna/chart.js" */
 /** @import { Ref, State } from "preact" */
 /** @import { Job, Technique } from "../api.js" */
 
-/** @typedef {{ step: number, numbers: Record<string, number> }[]} Points - the numbers of a run
+/** @typedef {{ step: number, numbers: Record<string, number> }[]} Points - the numbers of a run by step
 
     @typedef {(name: string, next: any) => void} Change */
 
-const SERIES = [0, 1, 3, 4, 5, 2]; // the colours of runs beside one another, as chart.css numbers them
-const MOST = SERIES.length;
+const SERIES = [0, 1, 3, 4, 5, 2]; // the colours of compared runs, as numbered in chart.css
+const MAX_RUNS = SERIES.length;
 
 export default function TrainRoom() {
   const technique = techniqueOf("train");
@@ -26,7 +37,7 @@ export default function TrainRoom() {
     ? html`<${Training} technique=${technique} />`
     : html`
       <div class="room">
-        <p class="empty">This room is not open yet.</p>
+        <p class="empty">This room is not available.</p>
       </div>
     `;
 }
@@ -35,42 +46,43 @@ export default function TrainRoom() {
 function Training({ technique }) {
   const { query } = route.value;
   const all = useMemo(() => settings(technique), [technique]);
-  const wanted = query.get("preset") ?? "";
-  const preset = technique.presets[wanted] ? wanted : null;
+  const requested = query.get("preset") ?? "";
+  const preset = technique.presets[requested] ? requested : null;
   const base = preset ? technique.presets[preset] : {};
   const chosen = Object.fromEntries(
     all
-      .map((each) => [each.name, understood(query.get(each.name), each)])
+      .map((each) => [each.name, parseValue(query.get(each.name), each)])
       .filter(([, value]) => value !== undefined),
   );
   const value = (/** @type {string} */ name) =>
-    chosen[name] ?? base[name] ?? all.find((each) => each.name === name)?.usual;
+    chosen[name] ?? base[name] ?? all.find((each) => each.name === name)?.defaultValue;
   const id = query.get("job");
   const job =
     (id ? jobOf(id) : active.value.find((each) => each.kind === "train" && each.state !== "queued")) ?? null;
   const running = job && ["running", "paused"].includes(job.state);
   const runs = jobs.value.filter((each) => each.kind === "train" && each.step > 0).slice(0, 12);
-  const beside = (query.get("runs") ?? "")
+  const otherRuns = (query.get("runs") ?? "")
     .split(",")
     .filter((each) => runs.some((run) => run.id === each && run.id !== job?.id));
-  const compared = [...new Set([job?.id ?? runs[0]?.id, ...beside].filter(Boolean))].slice(0, MOST);
+  const compared = [...new Set([job?.id ?? runs[0]?.id, ...otherRuns].filter(Boolean))].slice(0, MAX_RUNS);
   /** @type {Ref<number | undefined>} */
   const pending = useRef();
 
   /** @param {string} name
       @param {any} next */
   function change(name, next) {
-    keep({ [name]: next === undefined ? null : written(next) });
+    setQuery({ [name]: next === undefined ? null : formatValue(next) });
     if (!running || !technique.live.includes(name)) return;
     clearTimeout(pending.current);
-    const now = next === undefined ? (base[name] ?? all.find((each) => each.name === name)?.usual) : next;
+    const now =
+      next === undefined ? (base[name] ?? all.find((each) => each.name === name)?.defaultValue) : next;
     pending.current = setTimeout(
-      () => attempt(async () => put(await patch(`/api/jobs/${job.id}`, { settings: { [name]: now } }))),
+      () => attempt(async () => updateJob(await patch(`/api/jobs/${job.id}`, { settings: { [name]: now } }))),
       250,
     );
   }
   async function start() {
-    const made = await attempt(() =>
+    const created = await attempt(() =>
       post("/api/jobs", {
         kind: "train",
         preset,
@@ -79,12 +91,12 @@ function Training({ technique }) {
         title: query.get("name") ?? "",
       }),
     );
-    if (!made) return;
-    put(made);
-    keep({ job: made.id });
+    if (!created) return;
+    updateJob(created);
+    setQuery({ job: created.id });
   }
   const state = (/** @type {string} */ next) =>
-    attempt(async () => put(await patch(`/api/jobs/${job?.id}`, { state: next })));
+    attempt(async () => updateJob(await patch(`/api/jobs/${job?.id}`, { state: next })));
   const names = Object.keys(technique.presets);
   return html`
     <div class="room make train">
@@ -94,7 +106,7 @@ function Training({ technique }) {
         <${Runs} runs=${runs} job=${job} compared=${compared} technique=${technique} />
         <div class="caption">
           <p class="facts" role="status">
-            ${told(job).map((each) => html`<span key=${each}>${each}</span>`)}
+            ${facts(job).map((each) => html`<span key=${each}>${each}</span>`)}
           </p>
           ${
             job?.state === "done" &&
@@ -105,7 +117,7 @@ function Training({ technique }) {
                   class="button small"
                   href=${`#/read${job.title !== "conv" ? `?network=${job.title}` : ""}`}
                 >
-                  Draw for it
+                  Draw a digit
                 </a>
                 <a class="button small" href=${`#/look?network=${job.title}`}>
                   Look inside
@@ -135,12 +147,12 @@ function Training({ technique }) {
                         name="preset"
                         checked=${preset === name}
                         onChange=${() =>
-                          keep({
+                          setQuery({
                             preset: name,
                             ...Object.fromEntries(all.map((each) => [each.name, null])),
                           })}
                       />
-                      <span>${name ?? "usual"}</span>
+                      <span>${name ?? "Default"}</span>
                     </label>
                   `,
                 )}
@@ -151,7 +163,7 @@ function Training({ technique }) {
             <div class="head">
               <label for="set-name">Name</label>
             </div>
-            <${Typed}
+            <${TextInput}
               type="text"
               id="set-name"
               value=${query.get("name") ?? ""}
@@ -160,10 +172,10 @@ function Training({ technique }) {
               autocomplete="off"
               spellcheck=${false}
               aria-describedby="set-name-words"
-              commit=${(event) => keep({ name: event.target.value.trim().toLowerCase() })}
+              commit=${(event) => setQuery({ name: event.target.value.trim().toLowerCase() })}
             />
             <p class="hint" id="set-name-words">
-              What the rest of the studio calls it: small letters, digits and -.
+              The network’s name: lowercase letters, digits and hyphens.
             </p>
           </div>
           <${Form}
@@ -174,7 +186,7 @@ function Training({ technique }) {
             live=${running ? technique.live : []}
             without=${["hidden", "channels"]}
           />
-          <${Kept} />
+          <${TrainedNetworks} />
         </div>
         <div class="go">
           ${
@@ -205,11 +217,11 @@ function Training({ technique }) {
 const plain = (name) => name.replace(/_/g, " ");
 
 /** @param {Job | null} job */
-function told(job) {
-  if (!job) return ["Nothing has been trained here yet."];
+function facts(job) {
+  if (!job) return ["No run is selected."];
   const first =
     {
-      queued: "waiting for its turn",
+      queued: "waiting in the queue",
       failed: `failed: ${job.error}`,
       done: `done in ${job.steps} steps`,
     }[job.state] ?? `step ${job.step} of ${job.steps || "…"}`;
@@ -224,17 +236,17 @@ function told(job) {
   ];
 }
 
-/** The network as a row of layers: a number on each, one more or one fewer.
+/** The network as a row of layers, each with its size; layers can be added and removed.
     @param {{ value: (name: string) => any, change: Change }} props */
 function Layers({ value, change }) {
   const [kind, channels, hidden] = [value("network"), value("channels"), value("hidden")];
-  const row = (name, list, most, words, added) => html`
+  const row = (name, list, maxLayers, words, addLabel) => html`
     ${list.map(
       (units, place) => html`
         <div class="layer" key=${name + place}>
           <span>${words}</span>
           <span class="steps">
-            <${Typed}
+            <${TextInput}
               type="number"
               class="number"
               min="1"
@@ -266,7 +278,7 @@ function Layers({ value, change }) {
       `,
     )}
     ${
-      list.length < most &&
+      list.length < maxLayers &&
       html`
         <button
           type="button"
@@ -277,7 +289,7 @@ function Layers({ value, change }) {
               list.at(-1) ? (name === "channels" ? 2 * list.at(-1) : list.at(-1)) : 128,
             ])}
         >
-          + ${added}
+          + ${addLabel}
         </button>
       `
     }
@@ -285,25 +297,25 @@ function Layers({ value, change }) {
   return html`
     <div class="layers" role="group" aria-label="The network">
       <div class="layer">
-        <span>picture</span>
+        <span>input</span>
         <b>28 × 28</b>
       </div>
       ${kind === "conv" && row("channels", channels, 3, "maps", "convolution")}
       ${row("hidden", hidden, 12, "units", "layer")}
       <div class="layer">
-        <span>answer</span>
+        <span>output</span>
         <b>10</b>
       </div>
     </div>
   `;
 }
 
-/** The runs there were: pressed, one stands beside the others; each says what is different about it.
+/** The runs so far: select some to compare their curves and the settings that differ.
     @param {{ runs: Job[], job: Job | null, compared: string[], technique: Technique }} props */
 function Runs({ runs, job, compared, technique }) {
   if (runs.length < 2) return html`<div class="runs"></div>`;
   const flip = (id) =>
-    keep({
+    setQuery({
       runs: (compared.includes(id) ? compared.filter((each) => each !== id) : [...compared, id])
         .filter((each) => each !== job?.id)
         .join(","),
@@ -323,11 +335,11 @@ function Runs({ runs, job, compared, technique }) {
       ${runs.map((run) => {
         const at = compared.indexOf(run.id);
         const accuracy = run.numbers?.validation_accuracy ?? run.numbers?.training_accuracy;
-        const told =
+        const differences =
           at < 0
             ? ""
             : differs
-                .map((name) => `${words(name).toLowerCase()} ${written(run.settings[name]) || "none"}`)
+                .map((name) => `${words(name).toLowerCase()} ${formatValue(run.settings[name]) || "none"}`)
                 .join(", ");
         return html`
           <li key=${run.id}>
@@ -342,7 +354,7 @@ function Runs({ runs, job, compared, technique }) {
               ${run.title}
               <span class="quiet">
                 ${accuracy == null ? "" : ` ${(100 * accuracy).toFixed(1)} %`}
-                ${told && ` · ${told}`}
+                ${differences && ` · ${differences}`}
               </span>
             </button>
             ${
@@ -350,7 +362,7 @@ function Runs({ runs, job, compared, technique }) {
               html`
                 <a
                   class="quiet"
-                  href=${place("train", run.settings, [], { job: run.id })}
+                  href=${roomAddress("train", run.settings, [], { job: run.id })}
                   aria-label=${`Open ${run.title}, with its settings`}
                 >
                   open
@@ -364,44 +376,44 @@ function Runs({ runs, job, compared, technique }) {
   `;
 }
 
-// The networks that were kept: renamed in place, deleted with an undo, used in the other rooms.
-function Kept() {
+// The trained networks: rename, delete (with undo), or use them in other rooms.
+function TrainedNetworks() {
   const mine = networks.value.filter((each) => each.here && each.input?.[0] === 1);
-  const fresh = async () => {
+  const reload = async () => {
     networks.value = await get("/api/networks");
   };
   useEffect(() => {
-    attempt(fresh);
+    attempt(reload);
   }, [jobs.value.filter((each) => each.kind === "train" && each.state === "done").length]);
   if (!mine.length) return null;
-  const rename = (name, wanted) =>
-    wanted &&
-    wanted !== name &&
+  const rename = (name, requested) =>
+    requested &&
+    requested !== name &&
     attempt(async () => {
-      await patch(`/api/networks/${name}`, { name: wanted });
-      await fresh();
+      await patch(`/api/networks/${name}`, { name: requested });
+      await reload();
     });
-  const away = (name) =>
+  const deleteNetwork = (name) =>
     attempt(async () => {
       await remove(`/api/networks/${name}`);
-      await fresh();
+      await reload();
       notify(`${name} was deleted.`, "Undo", () =>
         attempt(async () => {
           await post(`/api/networks/${name}/restore`);
-          await fresh();
+          await reload();
         }),
       );
     });
   return html`
-    <details class="more kept">
+    <details class="more trained">
       <summary>
-        Networks you have <span class="quiet">${mine.length}</span>
+        Your networks <span class="quiet">${mine.length}</span>
       </summary>
       <ul>
         ${mine.map(
           ({ name }) => html`
             <li key=${name}>
-              <${Typed}
+              <${TextInput}
                 type="text"
                 value=${name}
                 maxlength="40"
@@ -410,7 +422,7 @@ function Kept() {
                 aria-label=${`Name of ${name}`}
                 commit=${(event) => rename(name, event.target.value.trim().toLowerCase())}
               />
-              <a href=${`#/read?network=${name}`} aria-label=${`Draw for ${name}`}>
+              <a href=${`#/read?network=${name}`} aria-label=${`Draw a digit for ${name}`}>
                 draw
               </a>
               <a href=${`#/look?network=${name}`} aria-label=${`Look inside ${name}`}>
@@ -420,7 +432,7 @@ function Kept() {
                 type="button"
                 class="button small quiet"
                 aria-label=${`Delete ${name}`}
-                onClick=${() => away(name)}
+                onClick=${() => deleteNetwork(name)}
               >
                 Delete
               </button>
@@ -440,24 +452,24 @@ const GROUPS = [
 
 /** @param {{ job: Job | null, compared: string[] }} props */
 function Curves({ job, compared }) {
-  // Numbers of each run, by id.
+  // The numbers of each run, by job id.
   const [points, setPoints] = useState(/** @type {Record<string, Points>} */ ({}));
   const live = useLive(job);
   useEffect(() => {
     for (const id of compared)
       if (!points[id])
         get(`/api/jobs/${id}/numbers`).then(
-          (found) => setPoints((had) => ({ ...had, [id]: found })),
+          (found) => setPoints((previous) => ({ ...previous, [id]: found })),
           () => {},
         );
   }, [compared.join()]);
   useEffect(() => {
     if (!job?.step) return;
-    setPoints((had) => {
-      const mine = had[job.id] ?? [];
+    setPoints((previous) => {
+      const mine = previous[job.id] ?? [];
       return mine.length && mine[mine.length - 1].step >= job.step
-        ? had
-        : { ...had, [job.id]: [...mine, { step: job.step, numbers: job.numbers }] };
+        ? previous
+        : { ...previous, [job.id]: [...mine, { step: job.step, numbers: job.numbers }] };
     });
   }, [job?.id, job?.step]);
   return html`
@@ -468,21 +480,21 @@ function Curves({ job, compared }) {
         `,
       )}
       <figure class="kernels">
-        <h2>The first layer, and what is misread now</h2>
+        <h2>First layer and current mistakes</h2>
         ${
           live
             ? html`
               <img
                 src=${live.address}
                 alt=${
-                  "The kernels of the first layer, amber for and blue against; beneath them " +
-                  "test digits that are misread now, with what they are and what they are read as"
+                  "The kernels of the first layer, amber positive and blue negative; below them " +
+                  "the test digits that are currently misread, with their label and the answer"
                 }
               />
             `
             : html`
               <p class="hint">
-                The kernels are shown as they are learned, and the digits that are still misread.
+                The kernels appear here as they are learned, with the digits that are still misread.
               </p>
             `
         }
@@ -497,7 +509,7 @@ function Curve({ title, which, job, runs, points }) {
   /** @type {Ref<HTMLElement>} */
   const plane = useRef();
   /** @type {Ref<HTMLElement>} */
-  const told = useRef();
+  const readout = useRef();
   /** @type {Ref<ReturnType<typeof makePlot>>} */
   const plot = useRef();
   const lines = runs.flatMap((id, run) => {
@@ -519,7 +531,7 @@ function Curve({ title, which, job, runs, points }) {
   const last = Object.entries(job?.numbers ?? {}).findLast(([name]) => which.test(name));
   const words = job && last ? `${title} is ${figure(last[1])} at step ${job.step}` : `${title}: nothing yet`;
   useEffect(() => {
-    plot.current = makePlot(plane.current, told.current);
+    plot.current = makePlot(plane.current, readout.current);
     return () => plot.current.remove();
   }, []);
   useEffect(() => {
@@ -535,7 +547,7 @@ function Curve({ title, which, job, runs, points }) {
         </output>
       </h2>
       <div class="plot" ref=${plane}></div>
-      <output class="readout" ref=${told}></output>
+      <output class="readout" ref=${readout}></output>
     </figure>
   `;
 }

@@ -1,4 +1,4 @@
-"""What the shelf has and has not, and its photographs, with which every room can begin."""
+"""The shelf's items, and its photographs, which serve as example inputs in every room."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from lanterna.surfaces.studio.messages import Example, Item
 
 PHOTOGRAPHS = tuple(member.filename for member in shelf.ITEMS["photographs"].members)
-"""The names of the shelf's photographs, without which no path is made."""
+"""The file names of the shelf's photographs: the only ones that ever become part of a path."""
 
-_SMALL = 512
+_THUMBNAIL_SIDE = 512
 
 
-def listed() -> list[Item]:
-    """Everything the shelf can have: what it is, how large, and whether it is here."""
+def shelf_items() -> list[Item]:
+    """Return every item of the shelf: its description, its size, and whether it has been fetched."""
     return [
         {
             "name": item.name,
@@ -32,8 +32,8 @@ def listed() -> list[Item]:
     ]
 
 
-def examples() -> list[Example]:
-    """The shelf's photographs."""
+def example_photographs() -> list[Example]:
+    """Return the shelf's photographs."""
     here = shelf.is_fetched("photographs")
     members = shelf.ITEMS["photographs"].members
     return [
@@ -44,27 +44,27 @@ def examples() -> list[Example]:
 
 
 def photograph(name: str) -> Path:
-    """The file of a photograph. Errors: `KeyError` for a name that is none of them, `MissingError`."""
-    return shelf.need("photographs") / PHOTOGRAPHS[_place(name)]
+    """Return the file of a photograph. Errors: `KeyError` for an unknown name, `MissingError`."""
+    return shelf.need("photographs") / PHOTOGRAPHS[_index(name)]
 
 
-def copy_photograph(name: str, place: Path) -> None:
-    """Copy a photograph, to be taken in as any picture is."""
-    shutil.copyfile(photograph(name), place)
+def copy_photograph(name: str, target: Path) -> None:
+    """Copy a photograph, so that it can be imported like an upload."""
+    shutil.copyfile(photograph(name), target)
 
 
-def small_photograph(name: str, folder: Path) -> Path:
-    """A photograph made small, kept for the next time."""
+def photograph_thumbnail(name: str, folder: Path) -> Path:
+    """Return a photograph's thumbnail, cached in `folder`."""
     from lanterna.images import open_picture
     from lanterna.surfaces.studio.pictures import write_jpeg
 
-    place = folder / f"example-{_place(name)}.jpg"
-    if not place.exists():
-        write_jpeg(open_picture(photograph(name), longest=_SMALL), place, _SMALL)
-    return place
+    path = folder / f"example-{_index(name)}.jpg"
+    if not path.exists():
+        write_jpeg(open_picture(photograph(name), longest=_THUMBNAIL_SIDE), path, _THUMBNAIL_SIDE)
+    return path
 
 
-def _place(name: str) -> int:
+def _index(name: str) -> int:
     if name not in PHOTOGRAPHS:
         raise KeyError(name)
     return PHOTOGRAPHS.index(name)

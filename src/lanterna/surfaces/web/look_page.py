@@ -1,7 +1,7 @@
-"""The page of one picture in one network: what it is made of, and the file it becomes.
+"""The look page: one picture in one network, as a self-contained HTML file.
 
-A digit network goes into the page with its weights, and the page computes (`web/compute.js`). Any other is
-recorded: what its layers put out, and what contributed to its top answers (`web/export_activations.py`).
+A digit network is embedded with its weights, and the page computes it (`web/compute.js`). Any other is
+recorded: the outputs of its layers, and their contributions to its top answers (`web/export_activations.py`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from lanterna.files import read_regular
 from lanterna.images.digits import mnist
 from lanterna.networks.trained import is_trained, trained_folder
-from lanterna.surfaces.web.export_activations import recorded
+from lanterna.surfaces.web.export_activations import record
 from lanterna.surfaces.web.export_network import embedded
 from lanterna.surfaces.web.page import asset, standalone
 from lanterna.techniques.train.algorithm import new_network
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
     from lanterna.networks.network import Network
 
-DIGIT_PAGE_MOST = 5_000_000
-"""Bytes of a page for a digit, at most."""
+MAX_DIGIT_PAGE_BYTES = 5_000_000
+"""The maximum size of a page for a digit network."""
 
-_OF_EACH = 10  # test digits of each class that the page offers
+_DIGITS_PER_CLASS = 10  # test digits of each class to choose from
 _MODULES = (
     *("look.js", "compute.js", "computed.js", "integrate.js", "recorded.js", "flow.js", "curves.js"),
     *("layout.js", "lines.js", "canvas.js", "draw.js", "panel.js", "arithmetic.js", "pad.js", "pictures.js"),
@@ -45,31 +45,31 @@ def look_page(
     answer: int | None = None,
     against: int | None = None,
 ) -> str:
-    """The whole page, as HTML, for one picture `(C, H, W)` in [0, 1] as `network` sees it.
+    """Return the page as HTML for one input of `network`, `(C, H, W)` in [0, 1].
 
-    `name` is what the network was opened by, `title` what the picture is called. `answer` and `against` are
-    what is asked about at first: without them, whatever the network reads.
+    `name` is the network's name or path, `title` the picture's. `answer` and `against` are the answers to
+    explain at first: by default the network's own.
 
-    Errors: `UsageError` where the network has no such answer, or takes no such picture.
+    Errors: `UsageError` if the network has no such answer, or the picture does not fit its input.
     """
     start = {key: value for key, value in (("answer", answer), ("against", against)) if value is not None}
     data: dict[str, object] = {"title": title, "name": name, "start": start}
     arrays: dict[str, Tensor]
-    found = embedded(network)
-    if found is not None and _bytes(found[1]) < 0.9 * DIGIT_PAGE_MOST:
-        description, arrays = found
+    exported = embedded(network)
+    if exported is not None and _bytes(exported[1]) < 0.9 * MAX_DIGIT_PAGE_BYTES:
+        description, arrays = exported
         images, labels = _digits_to_choose()
         data |= {"network": description, "classes": description["classes"], "given": title, "digits": labels}
         arrays = {**arrays, "given": image.float().flatten(), "digits": images}
         untrained = _untrained(name, network)
-        if untrained is not None and _bytes(arrays) + _bytes(untrained[1]) < 0.9 * DIGIT_PAGE_MOST:
+        if untrained is not None and _bytes(arrays) + _bytes(untrained[1]) < 0.9 * MAX_DIGIT_PAGE_BYTES:
             data["untrained"] = untrained[0]
             arrays |= untrained[1]
     else:
-        recording, arrays = recorded(network, image, answer=answer, against=against)
+        recording, arrays = record(network, image, answer=answer, against=against)
         data |= recording
-        if found is not None:
-            data["why"] = "This network is too large to compute in a page, so one picture was recorded."
+        if exported is not None:
+            data["why"] = "This network is too large to compute in the page, so one picture was recorded."
     return standalone(
         f"{title} – Lanterna",
         sheets=["look.css"],
@@ -82,20 +82,20 @@ def look_page(
 
 
 def _bytes(arrays: dict[str, Tensor]) -> float:
-    """What arrays take in the page: base64 makes three bytes four."""
+    """Return the size of arrays in the page: base64 turns three bytes into four."""
     return sum(array.nbytes for array in arrays.values()) * 4 / 3
 
 
 def _digits_to_choose() -> tuple[Tensor, list[int]]:
-    """The first test digits of each class, `(100, 784)` uint8, class after class, and what was written."""
+    """Return the first test digits of each class, `(100, 784)` uint8, class after class, and their labels."""
     test = mnist("test")
-    first = [(test.labels == digit).nonzero().flatten()[:_OF_EACH] for digit in range(10)]
+    first = [(test.labels == digit).nonzero().flatten()[:_DIGITS_PER_CLASS] for digit in range(10)]
     chosen = torch.cat(first)
     return test.images[chosen].flatten(1), test.labels[chosen].tolist()
 
 
 def _untrained(name: str, network: Network) -> tuple[dict[str, object], dict[str, Tensor]] | None:
-    """The network as it was before its training, where the recipe of that is kept beside it."""
+    """Return the network before its training, or None if the recipe of its training is missing."""
     if ":" in name or not is_trained(name):
         return None
     try:
@@ -103,7 +103,7 @@ def _untrained(name: str, network: Network) -> tuple[dict[str, object], dict[str
         start = new_network(Train.model_validate_json(settings)).eval().requires_grad_(False)
     except (OSError, ValidationError):
         return None
-    same = [tuple(weight.shape) for weight in start.parameters()]
-    if same != [tuple(weight.shape) for weight in network.parameters()]:
+    shapes = [tuple(weight.shape) for weight in start.parameters()]
+    if shapes != [tuple(weight.shape) for weight in network.parameters()]:
         return None
     return embedded(start, "untrained ")

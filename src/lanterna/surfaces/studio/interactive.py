@@ -1,5 +1,5 @@
-"""Answers at once, in a process beside the worker: reading and classifying wait for no job, and no page
-waits for them."""
+"""Requests that are answered immediately, in a process next to the worker: reading and classifying never
+wait for a job, and never block the page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lanterna.errors import LanternaError, MissingError, UsageError
-from lanterna.surfaces.studio.apart import Apart
+from lanterna.surfaces.studio.isolated import IsolatedProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -22,67 +22,68 @@ if TYPE_CHECKING:
     from lanterna.techniques.read.algorithm import Reading
     from lanterna.techniques.technique import Settings
 
-_Answer = TypeVar("_Answer")
-_USUAL = "conv"
-_EXPLAINED = 40  # digits of a page, at most, of which it is told why
-_PATIENCE = 20.0  # seconds after which an experiment is given up
-_LONGEST = 60.0  # seconds after which the process is ended, whatever it does
+_Result = TypeVar("_Result")
+_DEFAULT_NETWORK = "conv"
+_MAX_EXPLAINED = 40  # digits of a page whose contributions are computed
+_MAX_EXPERIMENT_SECONDS = 20.0  # for a lesson's experiment
+_MAX_SECONDS = 60.0  # for any call, after which the process is killed
 
 
-class Reader:
-    """A process that reads. `warm_up` starts it before anybody draws."""
+class InteractiveProcess:
+    """A process that reads, classifies and runs quick lessons. `warm_up` starts it before the first call."""
 
     def __init__(self) -> None:
-        self._process = Apart(_LONGEST)
+        self._process = IsolatedProcess(_MAX_SECONDS)
         self.close = self._process.close
 
     def warm_up(self) -> None:
-        """Begin to import what reading needs, and to open the usual network."""
-        self._process.begin(_warm_up)
+        """Start importing what reading needs, and open the default network."""
+        self._process.submit(_warm_up)
 
     async def read(
         self, drawing: bytes, network: str, surface: str, *, cut: bool, why: bool
     ) -> dict[str, Any]:
-        """The digits of a page or of a pad's drawing; of each, if wanted, what in it speaks for the answer.
+        """Return the digits of a page or of a pad's drawing, with each pixel's contribution if `why`.
 
-        Errors, here and below: `UsageError` where it is no picture, `MissingError` for a network that is not
-        here, `LanternaError` where the process ended over it or it took longer than `_LONGEST`.
+        Errors, here and below: `UsageError` if it is not a picture, `MissingError` if the network has not
+        been trained or fetched, `LanternaError` if the process died or took longer than `_MAX_SECONDS`.
         """
-        return await self._answer(_read, drawing, network, surface, cut, why)
+        return await self._run(_read, drawing, network, surface, cut, why)
 
     async def steps(self, drawing: bytes, network: str, surface: str) -> bytes:
-        """Every step from a page to what the network sees, as a PNG."""
-        return await self._answer(_steps, drawing, network, surface)
+        """Return every step from a page to the network's input, as a PNG."""
+        return await self._run(_steps, drawing, network, surface)
 
     async def classify(self, picture: bytes, network: str, top: int) -> dict[str, Any]:
-        """What is in a picture, the likeliest first."""
-        return await self._answer(_classify, picture, network, top)
+        """Return the classes of a picture, the most probable first."""
+        return await self._run(_classify, picture, network, top)
 
-    async def learn(self, lesson: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """What a quick lesson's experiment gives. `UsageError` too where it takes longer than `_PATIENCE`."""
-        return await self._answer(_learn, lesson, dict(settings))
+    async def run_lesson(self, lesson: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the outcome of a quick lesson's experiment.
 
-    async def check(self, lesson: str, exercise: object, answer: object) -> dict[str, Any]:
-        """Whether an answer to an exercise is right, and what there is to say; never the answer itself."""
-        return await self._answer(_check, lesson, exercise, answer)
+        Errors: also `UsageError` if it takes longer than `_MAX_EXPERIMENT_SECONDS`.
+        """
+        return await self._run(_run_lesson, lesson, dict(settings))
 
-    async def _answer(self, does: Callable[..., _Answer], *given: object) -> _Answer:
+    async def check_answer(self, lesson: str, exercise: object, answer: object) -> dict[str, Any]:
+        """Return whether an answer to an exercise is right, with feedback; never the right answer itself."""
+        return await self._run(_check_answer, lesson, exercise, answer)
+
+    async def _run(self, function: Callable[..., _Result], *args: object) -> _Result:
         try:
-            return await self._process.do(does, *given)
+            return await self._process.run(function, *args)
         except BrokenProcessPool:
-            raise LanternaError(
-                "the process that reads has ended: it begins anew, so try once more"
-            ) from None
+            raise LanternaError("the process that reads has died and is restarting: try again") from None
 
 
-# In the process.
+# In the child process.
 
 _networks: dict[str, tuple[float, Network]] = {}
 _classifiers: dict[str, Network] = {}
 
 
 def _warm_up() -> None:
-    """Read a dot, so that all that is worked out once for a network is worked out before somebody waits."""
+    """Read a dot, so that the one-time work for a network is done before the first real call."""
     import io
 
     from PIL import Image
@@ -91,30 +92,30 @@ def _warm_up() -> None:
     dot.paste(255, (30, 20, 38, 60))
     file = io.BytesIO()
     dot.save(file, "PNG")
-    _read(file.getvalue(), _USUAL, "pad", True, True)
+    _read(file.getvalue(), _DEFAULT_NETWORK, "pad", True, True)
 
 
-def _learn(name: str, values: dict[str, Any]) -> dict[str, Any]:
+def _run_lesson(name: str, values: dict[str, Any]) -> dict[str, Any]:
     from lanterna.lessons import LESSONS
 
     if name not in LESSONS:
         raise MissingError(f"there is no lesson {name[:40]!r}: there are {', '.join(LESSONS)}")
     if not LESSONS[name].quick:
-        raise UsageError(f"{name} takes a while: start it as a job of the kind learn-{name}")
+        raise UsageError(f"the lesson {name} takes a while: start it as a job of the kind learn-{name}")
     settings = LESSONS[name].settings.checked(values)
-    with at_most(_PATIENCE):
+    with time_limit(_MAX_EXPERIMENT_SECONDS):
         return _outcome(name, settings)
 
 
-def _check(lesson: str, exercise: int, answer: object) -> dict[str, Any]:
+def _check_answer(lesson: str, exercise: int, answer: object) -> dict[str, Any]:
     from lanterna.lessons.exercises import check
 
-    with at_most(_PATIENCE):
+    with time_limit(_MAX_EXPERIMENT_SECONDS):
         reply = check(lesson, exercise, answer)
     return {"right": reply.right, "words": reply.words}
 
 
-@lru_cache(maxsize=64)  # a control that goes back, and a page that is opened again
+@lru_cache(maxsize=64)  # for a control set back to an earlier value, and a page opened again
 def _outcome(name: str, settings: Settings) -> dict[str, Any]:
     from lanterna.lessons import LESSONS
     from lanterna.lessons.documents import outcome_as_json
@@ -123,13 +124,13 @@ def _outcome(name: str, settings: Settings) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def at_most(seconds: float) -> Iterator[None]:
-    """A bound on what is done in it, in a process's main thread. Errors: `UsageError` where it is late."""
+def time_limit(seconds: float) -> Iterator[None]:
+    """Limit the time of a block that runs in a process's main thread. Errors: `UsageError` if it is late."""
 
     def late(*_: object) -> None:
         raise UsageError(f"this takes longer than {seconds:g} seconds: choose smaller numbers")
 
-    # A signal that nobody sends: its handler is called between two of Python's instructions, on every system.
+    # A signal that nobody else sends. Its handler runs between two Python instructions, on every system.
     before = signal.signal(signal.SIGTERM, late)
     timer = threading.Timer(seconds, _thread.interrupt_main, (signal.SIGTERM,))
     timer.start()
@@ -155,10 +156,10 @@ def _classify(picture: bytes, name: str, top: int) -> dict[str, Any]:
     from lanterna.surfaces.studio.techniques import check_network
     from lanterna.techniques.classify.algorithm import Classify, classify
 
-    settings, begun = Classify.checked({"network": name, "top": top}), time.perf_counter()
+    settings, started = Classify.checked({"network": name, "top": top}), time.perf_counter()
     check_network(name)
     if missing := [item for item in shelf_items(name) if not is_fetched(item)]:
-        raise MissingError(f"{name} is not here yet: lanterna shelf fetch {' '.join(missing)}")
+        raise MissingError(f"{name} has not been fetched yet: lanterna shelf fetch {' '.join(missing)}")
     if name not in _classifiers:
         _classifiers[name] = open_network(name, device="cpu", trust=False)
     (found,) = classify([picture], settings, network=_classifiers[name])
@@ -168,23 +169,23 @@ def _classify(picture: bytes, name: str, top: int) -> dict[str, Any]:
         {"class": each.index, "name": each.name, "chance": round(each.probability, 4)}
         for each in found.answers
     ]
-    return {"answers": answers, "milliseconds": round(1000 * (time.perf_counter() - begun), 2)}
+    return {"answers": answers, "milliseconds": round(1000 * (time.perf_counter() - started), 2)}
 
 
 def _why(reading: Reading, network: Network) -> dict[str, Any]:
-    """What in the digit speaks for its answer rather than for the second likeliest, in hundredths."""
+    """Return each pixel's contribution to the answer over the runner-up, in hundredths of the largest."""
     from lanterna.probes import paths
 
     found = paths(network, reading.image, reading.digit, against=reading.runner_up)
     terms = found.contributions["input"].flatten()
-    most = terms.abs().max().clamp_min(1e-12)
-    return {"rather_than": reading.runner_up, "terms": (terms / most * 100).round().int().tolist()}
+    largest = terms.abs().max().clamp_min(1e-12)
+    return {"rather_than": reading.runner_up, "terms": (terms / largest * 100).round().int().tolist()}
 
 
 def _read(drawing: bytes, name: str, surface: str, cut: bool, why: bool) -> dict[str, Any]:
     from lanterna.techniques.read.algorithm import Read, read
 
-    begun = time.perf_counter()
+    started = time.perf_counter()
     settings = Read.checked({"network": name, "surface": surface, "cut": cut})
     network = _network(name)
     page = read(drawing, settings, network=network)
@@ -196,13 +197,13 @@ def _read(drawing: bytes, name: str, surface: str, cut: bool, why: bool) -> dict
             "box": [round(value, 1) for value in reading.box],
             "row": reading.row,
             "note": reading.note,
-            "seen": [round(value * 255) for value in reading.image.flatten().tolist()],
-            "why": _why(reading, network) if why and place < _EXPLAINED else None,
+            "input": [round(value * 255) for value in reading.image.flatten().tolist()],
+            "why": _why(reading, network) if why and place < _MAX_EXPLAINED else None,
         }
         for place, reading in enumerate(page)
     ]
     width, height = page.size
-    took = (time.perf_counter() - begun) * 1000
+    took = (time.perf_counter() - started) * 1000
     return {
         "digits": digits,
         "text": page.text,
@@ -217,13 +218,13 @@ def _network(name: str) -> Network:
     from lanterna.networks.trained import WEIGHTS, open_trained
     from lanterna.settings import networks_folder
 
-    here = [each.parent for each in networks_folder().glob(f"*/{WEIGHTS}")]
-    folder = next((each for each in here if each.name == name), None)
+    trained = [file.parent for file in networks_folder().glob(f"*/{WEIGHTS}")]
+    folder = next((each for each in trained if each.name == name), None)
     if folder is None:
-        there = ", ".join(each.name for each in here)
-        raise MissingError(f"no network {name[:60]!r} has been trained yet: {there or 'there is none'}")
-    when = (folder / WEIGHTS).stat().st_mtime
-    known = _networks.get(name)
-    if known is None or known[0] != when:
-        known = _networks[name] = when, open_trained(folder)
-    return known[1]
+        known = ", ".join(each.name for each in trained) or "none"
+        raise MissingError(f"no network {name[:60]!r} has been trained yet: trained so far: {known}")
+    modified = (folder / WEIGHTS).stat().st_mtime
+    cached = _networks.get(name)
+    if cached is None or cached[0] != modified:
+        cached = _networks[name] = modified, open_trained(folder)
+    return cached[1]

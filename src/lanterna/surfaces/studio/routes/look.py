@@ -1,7 +1,7 @@
-"""The look view of a picture in a network, as the page that stands in the room Look.
+"""The look page of a picture in a network, for the frame in the room Look.
 
-It is the page that `lanterna look` writes, with its scripts inside. The guard shows it under a policy of its
-own, in a sandbox: it can run, and reach nothing of the studio.
+It is the page that `lanterna look` writes, with inline scripts. The guard serves it with its own content
+security policy, in a sandbox: its scripts run, but cannot reach the studio.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse
 
 from lanterna.errors import MissingError, display_names
 from lanterna.surfaces.studio.messages import Id
-from lanterna.surfaces.studio.routes.requests import Call, asked
+from lanterna.surfaces.studio.routes.requests import ApiRoute, parameter
 from lanterna.surfaces.studio.store import checked_id
 
 if TYPE_CHECKING:
@@ -29,11 +29,11 @@ NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
 
 async def look(request: Request) -> Response:
-    """A picture (`picture`, or the first test digit) in a network (`network`), and what made its answer."""
+    """Return the look page of a picture (by default the first test digit) in a network."""
     store, query = request.app.state.studio.store, request.query_params
     picture = store.picture(checked_id(query["picture"])) if "picture" in query else None
     page = await asyncio.to_thread(
-        _current,
+        _titled_page,
         query.get("network", "conv"),
         None if picture is None else store.file(picture),
         "a test digit" if picture is None else picture["title"] or "a picture",
@@ -41,20 +41,20 @@ async def look(request: Request) -> Response:
     return HTMLResponse(page, headers={"cache-control": "no-store"})
 
 
-def _current(name: str, file: Path | None, title: str) -> str:
+def _titled_page(name: str, file: Path | None, title: str) -> str:
     with display_names({} if file is None else {file: title}):
-        return _page(name, file, title, _changed(name))
+        return _page(name, file, title, _last_trained(name))
 
 
-def _changed(name: str) -> float:
-    """When a network that was trained here was last trained; 0 for any other."""
+def _last_trained(name: str) -> float:
+    """Return when a network trained here was last trained, or 0 for any other."""
     from lanterna.networks.trained import WEIGHTS, trained_folder
 
     weights = trained_folder(name) / WEIGHTS if NAME.fullmatch(name) else None
     return weights.stat().st_mtime if weights is not None and weights.is_file() else 0.0
 
 
-@lru_cache(maxsize=2)  # the page asks whether it can be made, and then shows it
+@lru_cache(maxsize=2)  # the room first checks for an error, then loads the frame
 def _page(name: str, file: Path | None, title: str, _: float) -> str:
     from lanterna.images import open_picture
     from lanterna.images.digits import mnist
@@ -62,14 +62,14 @@ def _page(name: str, file: Path | None, title: str, _: float) -> str:
     from lanterna.networks.digits import DIGIT_INPUT
     from lanterna.shelf import is_fetched
     from lanterna.surfaces.studio.techniques import check_network
-    from lanterna.surfaces.web.looking import look_page
+    from lanterna.surfaces.web.look_page import look_page
     from lanterna.techniques.classify.algorithm import LONGEST
     from lanterna.techniques.read.algorithm import read
 
     check_network(name)
     missing = [item for item in shelf_items(name) if not is_fetched(item)]
     if missing:
-        raise MissingError(f"{name} is not here yet: lanterna shelf fetch {' '.join(missing)}")
+        raise MissingError(f"{name} has not been fetched yet: lanterna shelf fetch {' '.join(missing)}")
     network = open_network(name, device="cpu", trust=False)
     digits = network.input_spec == DIGIT_INPUT
     if file is None:
@@ -84,8 +84,8 @@ def _page(name: str, file: Path | None, title: str, _: float) -> str:
 
 
 ROUTES = [
-    Call(PATH, look, answer="text/html", query={
-        "network": asked("Which network looks; conv.", min_length=1),
-        "picture": asked("At what; a test digit.", Id),
+    ApiRoute(PATH, look, answer="text/html", query={
+        "network": parameter("The network; default conv.", min_length=1),
+        "picture": parameter("The picture's id; default a test digit.", Id),
     }),
 ]  # fmt: skip

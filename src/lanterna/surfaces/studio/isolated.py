@@ -1,0 +1,104 @@
+"""A child process with a time limit: it is killed if a call takes too long, wherever it hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import faulthandler
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.context import ForkServerContext, SpawnContext
+
+_Result = TypeVar("_Result")
+
+
+def process_context() -> ForkServerContext | SpawnContext:
+    """Return a context that forks processes from a server that has already imported torch.
+
+    On Linux only: elsewhere the libraries that torch uses may not survive a fork.
+    """
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["lanterna.surfaces.studio.techniques", "lanterna.techniques.read.technique"]
+    )
+    return context
+
+
+class IsolatedProcess:
+    """A process that runs one call after another, with one torch thread. It starts with the first call.
+
+    `seconds` is the time limit of a call.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._executor = _new_executor()
+
+    def submit(self, function: Callable[[], object]) -> None:
+        """Run a function whose result nobody waits for."""
+        with contextlib.suppress(BrokenProcessPool):  # a dead process is restarted by the next `run`
+            self._executor.submit(function)
+
+    def close(self) -> None:
+        """Kill the process, even in the middle of a call."""
+        running = list(self._executor._processes.values())
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        for process in running:
+            process.kill()
+
+    async def run(self, function: Callable[..., _Result], *args: object) -> _Result:
+        """Return `function(*args)`, or raise what it raises.
+
+        Errors: `BrokenProcessPool` if the process died or took too long; the next call starts a new one.
+        """
+        loop, executor = asyncio.get_running_loop(), self._executor
+        try:
+            return await loop.run_in_executor(executor, _with_time_limit, self.seconds, function, *args)
+        except BrokenProcessPool:
+            if executor is self._executor:
+                self._executor = _new_executor()
+            raise
+
+
+def _new_executor() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, process_context(), _initialise)
+
+
+# In the child process.
+
+
+def _initialise() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends this process
+    threading.Thread(target=_exit_with_the_server, daemon=True).start()
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"  # read by torch if it is imported later
+    if torch := sys.modules.get("torch"):  # already imported before the fork
+        torch.set_num_threads(1)
+
+
+def _exit_with_the_server() -> None:
+    server = multiprocessing.parent_process()
+    assert server is not None
+    server.join()
+    os._exit(0)
+
+
+def _with_time_limit(seconds: float, function: Callable[..., _Result], *args: object) -> _Result:
+    """Call the function, or kill this process: the watchdog does not need the GIL, unlike a Python timer."""
+    with open(os.devnull, "w", encoding="ascii") as devnull:  # noqa: PTH123 (not a real path)
+        faulthandler.dump_traceback_later(seconds, exit=True, file=devnull)
+        try:
+            return function(*args)
+        finally:
+            faulthandler.cancel_dump_traceback_later()

@@ -1,0 +1,44 @@
+"""Exception handlers: every error becomes a status and one line of JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.exceptions import HTTPException
+
+from lanterna.errors import MissingError, UsageError
+from lanterna.surfaces.studio.routes.requests import ApiResponse
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+
+async def lanterna_error(_: Request, error: Exception) -> Response:
+    """Return one of Lanterna's own errors."""
+    status = 404 if isinstance(error, MissingError) else 422 if isinstance(error, UsageError) else 500
+    return ApiResponse({"error": str(error)}, status)
+
+
+async def not_found(_: Request, __: Exception) -> Response:
+    """Return 404 for an unknown id."""
+    return ApiResponse({"error": "not found"}, 404)
+
+
+async def http_error(request: Request, error: Exception) -> Response:
+    """Return an error that Starlette, a route or the guard has raised."""
+    assert isinstance(error, HTTPException)
+    words = {404: "not found", 405: "method not allowed"}
+    response = ApiResponse({"error": words.get(error.status_code, error.detail)}, error.status_code)
+    response.headers.update(error.headers or {})
+    if error.status_code == 405:  # Starlette lists only the methods of the first route with this path
+        matching = [route for route in request.app.routes if route.path_regex.match(request.url.path)]
+        response.headers["allow"] = ", ".join(
+            sorted(set().union(*(route.methods or () for route in matching)))
+        )
+    return response
+
+
+async def internal_error(_: Request, __: Exception) -> Response:
+    """Return 500 for a bug; uvicorn prints the traceback to standard error."""
+    return ApiResponse({"error": "internal error: see the studio's terminal"}, 500)
