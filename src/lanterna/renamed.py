@@ -17,7 +17,7 @@ _SETTINGS = {
         "style_stages": "style_layers",
         "stage_weights": "layer_weights",
     },
-    "learn": {"stage": "layer"},
+    "learn": {"stage": "layer", "bend": "activation"},
 }  # by verb: the old name of a setting, and its name now
 _SHEETS = {"stages": "layers"}  # what `dream --sheet` makes
 _RECIPE = {"made": "output", "steered": "changes"}
