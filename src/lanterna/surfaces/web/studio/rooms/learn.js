@@ -1,4 +1,4 @@
-// Learn: the lecture's claims, each a page with something to do by hand, an experiment, and its finding.
+// Learn: the lecture's claims, each a page with a hands-on piece, an experiment, and its finding.
 
 import { messageOf } from "lanterna/words.js";
 import { makeChart } from "lanterna/chart.js";
@@ -36,11 +36,11 @@ import { progress, SendTo, useJob } from "./make.js";
 
     @typedef {{ charts: Charted[], finding: Found, rows: string[][] }} Outcome - of an experiment
 
-    @typedef {{ set: (settings: Settings) => void, unmount: () => void }} Mounted - what is done by hand */
+    @typedef {{ set: (settings: Settings) => void, unmount: () => void }} Mounted - a hands-on piece */
 
 const lessons = signal(/** @type {Lesson[]} */ ([])); // none until they have come
 const PIECES = {
-  // what one does by hand in a lesson: a module of lanterna/lessons/
+  // the hands-on piece of each lesson, a module of lanterna/lessons/
   gates: "gates",
   derivative: "slope",
   circuits: "circuit",
@@ -52,7 +52,8 @@ const PIECES = {
   digit: "inside",
   paths: "inside",
 };
-const BY_HAND = ["own"]; // settings that are drawn, not typed
+const DRAWN = ["own"]; // settings that are drawn, not typed
+const VERDICTS = { holds: "True", "holds only when": "Partly true", "does not hold": "Not true" };
 const WAIT = 120; // milliseconds after a control's last movement
 
 export default function Learn() {
@@ -86,8 +87,8 @@ function Contents() {
     <div class="contents">
       <h1>Learn</h1>
       <p class="lead">
-        What the lecture says, each claim as an experiment: change it by hand, and see whether it still
-        holds.
+        The lecture's claims, each as an experiment: change something, and see whether the claim is still
+        true.
       </p>
       <ol>
         ${lessons.value.map(
@@ -154,7 +155,7 @@ function Page({ place, technique }) {
         chosen=${chosen}
         whole=${whole}
         form=${html`
-          <${Form} technique=${technique} base=${{}} chosen=${chosen} change=${change} without=${BY_HAND} />
+          <${Form} technique=${technique} base=${{}} chosen=${chosen} change=${change} without=${DRAWN} />
         `}
       />
       ${
@@ -174,7 +175,7 @@ function Page({ place, technique }) {
       }
       <footer>
         <p>
-          Read on in <code>${lesson.where}</code>.
+          The code: <code>${lesson.where}</code>
         </p>
         <${Way} place=${place} large=${true} />
       </footer>
@@ -309,8 +310,8 @@ function Piece({ name, whole, tell }) {
     state.expected = null;
   }, [JSON.stringify(whole)]);
   return html`
-    <section class="hands" data-piece=${name} aria-label="By hand">
-      <h2 class="unseen">By hand</h2>
+    <section class="hands" data-piece=${name} aria-label="Hands on">
+      <h2 class="unseen">Hands on</h2>
       <div ref=${host}></div>
       ${wrong && html`<p role="status">${wrong}</p>`}
     </section>
@@ -398,8 +399,6 @@ function Slow({ lesson, technique, chosen, whole, form }) {
   const result = usePicture(job?.picture);
   const running = job && ["queued", "running", "paused"].includes(job.state);
   const [starting, setStarting] = useState(false);
-  const [, verdict, told] =
-    /^(Holds only when|Holds|Does not hold)\. (.*)/s.exec(result?.recipe?.words ?? "") ?? [];
   const other = result
     ? Object.keys(whole).filter((name) => !same(result.recipe?.settings?.[name] ?? whole[name], whole[name]))
     : []; // set otherwise since
@@ -477,8 +476,7 @@ function Slow({ lesson, technique, chosen, whole, form }) {
         }
       </div>
       <${Finding}
-        verdict=${verdict}
-        words=${told}
+        ...${parseFinding(result?.recipe?.words)}
         numbers=${result?.recipe?.numbers}
         seeds=${result && [result.recipe?.settings.seed ?? 0]}
         stale=${running}
@@ -489,13 +487,24 @@ function Slow({ lesson, technique, chosen, whole, form }) {
   `;
 }
 
+/** Split a saved finding into its verdict and its words. In 0.1.0 it began with the stored verdict: "Holds. …"
+    @param {string} saved
+    @returns {Found} */
+export function parseFinding(saved = "") {
+  for (const [verdict, label] of Object.entries(VERDICTS)) {
+    const start = [`${label}: `, `${words(verdict)}. `].find((each) => saved.startsWith(each));
+    if (start) return { verdict, words: saved.slice(start.length) };
+  }
+  return {};
+}
+
 /** @param {Found & { error: string | null, stale: boolean, none?: Child }} props */
 function Finding({ verdict, words: told, numbers, seeds = [], error, stale, none = "" }) {
   const listed = Object.entries(numbers ?? {});
   return html`
     <div class="finding" data-stale=${stale}>
       <p class="verdict-of" role="status" aria-live="polite">
-        ${verdict && html`<b data-verdict=${verdict.toLowerCase()}>${words(verdict)}.</b>`}${" "}
+        ${verdict && html`<b data-verdict=${verdict}>${VERDICTS[verdict]}:</b>`}${" "}
         ${told ?? (verdict ? "" : none)}
       </p>
       <p class="wrong" role="alert">
