@@ -336,15 +336,15 @@ EXERCISES: dict[str, Sequence[Exercise]] = {
         Exercise(
             "One gate multiplies x = 3 and y = -2. Move x up by 0.01 and leave y alone.",
             "By how much does the output change?",
-            "Explain why the other input decides this, and which way you would move y.",
+            "Why does the other input decide this? And which way would you move y?",
             "Work out the product before and after. Which number is x multiplied by?",
             _output_change, 0.01,
         ),
         Exercise(
             "A circuit has 64 gates and 128 inputs. Measure its gradient once, with nudges.",
             "How many times do you have to evaluate the circuit?",
-            "Explain what this means for a network with a million weights, and what the analytic derivative "
-            "costs there.",
+            "What does this mean for a network with a million weights? What does the analytic derivative "
+            "cost there?",
             "Every input is nudged separately, and every measurement is compared with something.",
             _evaluations_per_gradient,
         ),
@@ -352,7 +352,7 @@ EXERCISES: dict[str, Sequence[Exercise]] = {
             "Climb with the analytic derivative, first with step=0.005, then with step=0.01.",
             "With steps twice as long, does the climb take half as many evaluations, as many, or twice as "
             "many?",
-            "Explain why you cannot go on making the steps longer and longer.",
+            "Why can you not go on making the steps longer and longer?",
             "The whole climb is as long as before. How much of it does one step cover now?",
             _evaluations_with_longer_steps, choices=tuple(_FACTORS),
         ),
@@ -362,22 +362,22 @@ EXERCISES: dict[str, Sequence[Exercise]] = {
             "Measure the derivative of x³ at x = 2 with a nudge of h = 0.1 to one side: (f(x + h) - f(x)) / "
             "h.",
             "What do you measure?",
-            "Explain how much of it is the true derivative, and where the rest comes from.",
+            "How much of it is the true derivative, and where does the rest come from?",
             "It is not the derivative itself. Work out f(2.1) and f(2), subtract, and divide by the nudge.",
             _nudged_cube, 0.01,
         ),
         Exercise(
             "Nudge to both sides, first with h = 0.01, then with h = 0.001, in 64 bits.",
             "How many times smaller does the error become?",
-            "Explain how the error would have changed with a nudge to one side only.",
+            "How would the error have changed with a nudge to one side only?",
             "With nudges to both sides, the first error term cancels. Which power of h comes next?",
             _error_ratio, 0.1,
         ),
         Exercise(
             "Look at the first chart of this lesson, at the line for 64 bits, one side.",
             "Which of these three nudges measures best?",
-            "Explain what spoils the other two: one is too large; for the other, think of how many digits a "
-            "computer stores.",
+            "What spoils the other two? One is too large. For the other, think of how many digits a computer "
+            "stores.",
             "A nudge can be too large or too small. Look at both ends of the line.",
             _best_nudge, choices=("1e-4", "1e-8", "1e-12"),
         ),
@@ -386,7 +386,7 @@ EXERCISES: dict[str, Sequence[Exercise]] = {
         Exercise(
             "Build a * b + c with a = 2, b = -3, c = 1 and run it backwards.",
             "What is the gradient of a?",
-            "Explain what a plus gate and a times gate each do with the gradient that reaches them.",
+            "What do a plus gate and a times gate each do with the gradient that reaches them?",
             "Go back from the output: a plus gate passes the gradient on unchanged. Then comes the times "
             "gate.",
             lambda: _gradient("a * b + c", "a", a=2, b=-3, c=1),
@@ -394,14 +394,14 @@ EXERCISES: dict[str, Sequence[Exercise]] = {
         Exercise(
             "Build relu(a * b) * c with a = 1, b = -2, c = 3.",
             "What is the gradient of b?",
-            "Explain which gate decides this, and what would have to change for a gradient to get through.",
+            "Which gate decides this? What would have to change for a gradient to get through?",
             "Work out the input of the relu. What does a relu pass back in that case?",
             lambda: _gradient("relu(a * b) * c", "b", a=1, b=-2, c=3),
         ),
         Exercise(
             "Build a * a + a * b with a = 3, b = 2: a is used three times.",
             "What is the gradient of a?",
-            "Explain what happens when gradients reach one value along several wires.",
+            "What happens when gradients reach one value along several wires?",
             "Every use of a sends back its own gradient. None of them is lost.",
             lambda: _gradient("a * a + a * b", "a", a=3, b=2),
         ),
@@ -410,14 +410,14 @@ EXERCISES: dict[str, Sequence[Exercise]] = {
         Exercise(
             "A neuron has the weight 2, the bias -3 and a sigmoid: output(sum) = sigmoid(2 * sum - 3).",
             "At which sum is its output 0.5?",
-            "Explain how a more negative bias moves this place.",
+            "How does a more negative bias move this place?",
             "A sigmoid outputs a half if its input is neither positive nor negative.",
             _halfway, 0.01,
         ),
         Exercise(
             "Give a neuron the weight 4 and the bias 1, and find the place where its curve is steepest.",
             "How steep is it there: by how much does the output change per unit of the sum?",
-            "Explain what the weight and the bias have to do with it.",
+            "What do the weight and the bias have to do with it?",
             "Where is a plain sigmoid steepest, and how steep? The weight multiplies that.",
             lambda: _max_derivative(lambda sums: neuron.output(sums, 4.0, 1.0)), 0.02,
         ),
@@ -426,7 +426,7 @@ EXERCISES: dict[str, Sequence[Exercise]] = {
         Exercise(
             "Count the parameters of a network with 2 inputs, 16 hidden units and 1 output, biases included.",
             "How many are there?",
-            "Explain which of them become more numerous fastest if every layer is twice as wide.",
+            "If every layer becomes twice as wide, which of them grow in number fastest?",
             "Every node is connected to every node of the next layer, and every node except the inputs has a "
             "bias.",
             lambda: _parameters(layers.network(layers.Layers(hidden=16), 2, 0)),
@@ -434,7 +434,7 @@ EXERCISES: dict[str, Sequence[Exercise]] = {
         Exercise(
             "Give one layer the points xor, then rings, then two heaps.",
             "Which of them can it separate?",
-            "Explain what one layer draws between two classes, and why that is not enough for the others.",
+            "What does one layer draw between two classes, and why is that not enough for the others?",
             "Draw the points and try to separate them with a ruler.",
             _separated_by_one_layer, choices=("xor", "rings", "two heaps"),
         ),
@@ -443,7 +443,7 @@ EXERCISES: dict[str, Sequence[Exercise]] = {
         Exercise(
             "Start plain gradient descent at x = 6, with a learning rate of 0.1, for 80 steps.",
             "At which x does it end?",
-            "Explain why it does not end in the lowest valley, and what would have to be different.",
+            "Why does it not end in the lowest valley? What would have to be different?",
             "Draw the cost around 6 and put a ball there. Into which valley does it roll?",
             lambda: descent.run(6.0, 0.1, 80)[-1], 0.02,
         ),
@@ -451,14 +451,14 @@ EXERCISES: dict[str, Sequence[Exercise]] = {
             "Take away the waves: the cost is the bowl x² / 10, its derivative x / 5. Raise the learning "
             "rate again and again.",
             "From which learning rate on does x grow without limit?",
-            "Explain what happens exactly at that rate, and at half of it.",
+            "What happens exactly at that rate, and at half of it?",
             "Each step multiplies x by a number. When does that make x larger, whatever the number's sign?",
             _diverging_rate, 0.02,
         ),
         Exercise(
             "On a long straight slope, use momentum 0.9: speed = 0.9 * speed + gradient.",
             "How many times longer than plain steps do the steps become in the end?",
-            "Explain why this helps in a long valley, and where it does harm.",
+            "Why does this help in a long valley, and where does it do harm?",
             "In the end the speed stops changing: each step loses as much as it gains.",
             _speed_with_momentum, 0.02,
         ),
@@ -467,14 +467,14 @@ EXERCISES: dict[str, Sequence[Exercise]] = {
         Exercise(
             "Fit polynomials of higher and higher degree to 12 points.",
             "From which degree on does the polynomial go through every point?",
-            "Explain what it does between the points, and why.",
+            "What does it do between the points, and why?",
             "Count the coefficients of a polynomial, and compare that with the number of points.",
             _interpolating_degree,
         ),
         Exercise(
             "Set noise=0, so that the points lie exactly on the sine.",
             "Between the points, is degree 11 better or worse than degree 3?",
-            "Explain what this says about where overfitting comes from.",
+            "What does this say about where overfitting comes from?",
             "A high degree follows everything that is in the points. What is in these points?",
             _high_degree_without_noise, choices=("better", "worse"),
         ),
@@ -483,21 +483,21 @@ EXERCISES: dict[str, Sequence[Exercise]] = {
         Exercise(
             "Draw a sigmoid and its derivative.",
             "How large is the derivative at most?",
-            "Explain what happens to a gradient that passes back through one sigmoid after another.",
+            "What happens to a gradient that passes back through one sigmoid after another?",
             "Look at the middle, and work out s * (1 - s) there.",
             lambda: _max_derivative(torch.sigmoid), 0.01,
         ),
         Exercise(
             "Send a gradient of 1 back through five sigmoids, each at its steepest, with weights of 1.",
             "How much of it is left?",
-            "Explain what the first layer of such a network can learn from it, and how ReLU differs.",
+            "What can the first layer of such a network learn from it? How is ReLU different?",
             "Each sigmoid multiplies what reaches it by its own derivative.",
             lambda: _max_derivative(torch.sigmoid) ** 5, 0.02,
         ),
         Exercise(
             "The weighted sum of a ReLU unit is -1 for every digit.",
             "What share of the gradient passes through it?",
-            "Explain why such a unit is called dead, and whether it can come back to life.",
+            "Why is such a unit called dead, and can it come back to life?",
             "How much does its output change if its sum changes a little?",
             lambda: _gradient("relu(a)", "a", a=-1),
         ),
@@ -506,14 +506,14 @@ EXERCISES: dict[str, Sequence[Exercise]] = {
         Exercise(
             "A digit network has 28 × 28 inputs, one hidden layer of 64 units and ten outputs.",
             "How many parameters does it have, weights and biases?",
-            "Explain which layer has most of them, and why you can draw each of its units as a picture.",
+            "Which layer has most of them, and why can you draw each of its units as a picture?",
             "Every pixel has a weight to every unit. Do not forget the biases of both layers.",
             lambda: _parameters(dense([64])),
         ),
         Exercise(
             "Shrink the digits to 14 × 14 pixels before they go in, and change nothing else.",
             "How many parameters does the network have now?",
-            "Explain what you save, and what a digit loses.",
+            "What do you save, and what does a digit lose?",
             "Only the first layer knows how many pixels there are.",
             lambda: _parameters(torch.nn.Sequential(torch.nn.Linear(14 * 14, 64), torch.nn.Linear(64, 10))),
         ),
@@ -522,14 +522,14 @@ EXERCISES: dict[str, Sequence[Exercise]] = {
         Exercise(
             "Shift test digits by one pixel and compare them with the originals.",
             "How many of 100 pixels change by more than a tenth of the way from black to white?",
-            "Explain what this means for a network that has a separate weight for every pixel.",
+            "What does this mean for a network that has a separate weight for every pixel?",
             "Most of a digit's picture is empty. The changes are at the edges of strokes, on both sides.",
             _pixels_changed_by_a_shift, 0.2,
         ),
         Exercise(
             "Normalise a stroke that is 60 pixels tall and 24 wide, as lanterna.images.normalise does.",
             "How many pixels long is its longer side in the box that it is fitted into?",
-            "Explain why it does not fill all 28 pixels.",
+            "Why does it not fill all 28 pixels?",
             "MNIST's authors scaled every digit into a box smaller than the picture. Look at one.",
             _longer_side,
         ),
@@ -538,7 +538,7 @@ EXERCISES: dict[str, Sequence[Exercise]] = {
         Exercise(
             "Each row of a 3 × 3 kernel is -1, 0, 1. It lies on an even grey of 0.5.",
             "What is its output?",
-            "Explain why such a kernel does not care how bright a picture is.",
+            "Why does it not matter to such a kernel how bright the picture is?",
             "Multiply and add up, row by row.",
             lambda: _edge_response(0.5, 0.5),
         ),
@@ -546,7 +546,7 @@ EXERCISES: dict[str, Sequence[Exercise]] = {
             "The same kernel lies on an edge: the pixels in its left and middle columns are 0.2, those in "
             "its right column 0.8.",
             "What is its output?",
-            "Explain what it would output if the edge were the other way round.",
+            "What would it output if the edge were the other way round?",
             "Multiply and add up: every row has the same sum.",
             lambda: _edge_response(0.2, 0.8), 0.01,
         ),
@@ -555,15 +555,14 @@ EXERCISES: dict[str, Sequence[Exercise]] = {
         Exercise(
             "Follow a digit through a network with ReLU units. Some of them are off for this digit.",
             "What do the units that are off contribute to the answer, all together?",
-            "Explain what a unit needs in order to contribute a lot.",
+            "What does a unit need in order to contribute a lot?",
             "A contribution is a unit's output times its effect on the answer.",
             _contribution_of_inactive_units,
         ),
         Exercise(
             "Two units output 2 and 3. Their weights to an answer are 0.5 and -1, and its bias is 0.25.",
             "What does the second unit contribute to the answer?",
-            "Explain whether it speaks for or against the answer, and what all contributions and the bias "
-            "add up to.",
+            "Does it speak for or against the answer? What do all contributions and the bias add up to?",
             "Only this unit's own output and its own weight count.",
             _second_contribution,
         ),
@@ -572,14 +571,14 @@ EXERCISES: dict[str, Sequence[Exercise]] = {
         Exercise(
             "Approximate the waves with 5 neurons, and look closely at the curve.",
             "How many straight pieces does it have?",
-            "Explain where the corners are, and what would move one.",
+            "Where are the corners, and what would move one?",
             "One neuron makes one corner. How many pieces does a line with one corner have?",
             _pieces,
         ),
         Exercise(
             "Approximate the waves with 64 neurons and with 128.",
             "How many times smaller is the error with twice as many?",
-            "Explain why pieces half as long follow a round curve more than twice as closely.",
+            "Why do pieces half as long follow a round curve more than twice as closely?",
             "Draw a round arc and the straight line between its ends. Halve the arc, and compare the gaps.",
             _gain_of_twice_the_neurons, 0.15,
         ),
@@ -588,14 +587,14 @@ EXERCISES: dict[str, Sequence[Exercise]] = {
         Exercise(
             "The quickstart learns from 60,000 digits, 32 at a time.",
             "How many steps does one epoch take?",
-            "Explain what one step does, and what would change with batches of 64.",
+            "What does one step do, and what would change with batches of 64?",
             "In one epoch the network sees every digit once.",
             _quickstart_steps,
         ),
         Exercise(
             "Its network has 28 × 28 inputs, 128 hidden units and ten outputs.",
             "How many parameters are trained?",
-            "Explain why the dropout between the layers adds none.",
+            "Why does the dropout between the layers add none?",
             "Count as in the lesson on the digit network: the weights of both layers, and a bias for every "
             "unit.",
             lambda: _parameters(dense([128])),
@@ -603,8 +602,7 @@ EXERCISES: dict[str, Sequence[Exercise]] = {
         Exercise(
             "Before it has learned anything, the network considers all ten answers equally likely.",
             "What is its cross-entropy loss?",
-            "Explain what the loss would be if the network were sure and right, and if it were sure and "
-            "wrong.",
+            "What would the loss be if the network were sure and right? And if it were sure and wrong?",
             "It is minus the natural logarithm of the probability that it gives to the right answer.",
             _loss_of_a_guess, 0.02,
         ),
@@ -613,7 +611,7 @@ EXERCISES: dict[str, Sequence[Exercise]] = {
         Exercise(
             "A painting is off by 0.1 at every pixel, on a scale from 0 to 1.",
             "What is its PSNR, in dB?",
-            "Explain how the PSNR changes if the error becomes ten times smaller.",
+            "How does the PSNR change if the error becomes ten times smaller?",
             "Square the error first. The PSNR is ten times the base 10 logarithm of one over the mean "
             "squared error.",
             _psnr, 0.01,
@@ -621,7 +619,7 @@ EXERCISES: dict[str, Sequence[Exercise]] = {
         Exercise(
             "A network goes from (x, y) through 6 layers of 64 units to three colours.",
             "How many parameters does it have?",
-            "Compare this with how many numbers the picture itself has at 64 × 64 pixels, and at 512 × 512.",
+            "How many numbers does the picture itself have, at 64 × 64 pixels and at 512 × 512?",
             "Two inputs, then 6 layers of 64, then three outputs; and all the biases.",
             _painter,
         ),
@@ -630,8 +628,7 @@ EXERCISES: dict[str, Sequence[Exercise]] = {
         Exercise(
             "A layer has 64 maps. Their Gram matrix contains the product of every map with every map.",
             "How many different numbers can it contain at most?",
-            "Explain why the matrix is smaller than the maps themselves, and which information it throws "
-            "away.",
+            "Why is the matrix smaller than the maps themselves, and which information does it throw away?",
             "A times B is the same as B times A.",
             _distinct_in_a_gram_matrix,
         ),
@@ -639,7 +636,7 @@ EXERCISES: dict[str, Sequence[Exercise]] = {
             "Shift all maps of a layer three places to the side, so that what leaves on one side comes back "
             "in on the other.",
             "Does the Gram matrix change, or does it stay the same?",
-            "Explain what this means for where a style may put its strokes.",
+            "What does this mean for where a style may put its strokes?",
             "Each of its numbers is a sum over all places. Does the order of adding matter?",
             _gram_of_shifted_maps, choices=("changes", "stays"),
         ),
