@@ -169,10 +169,10 @@ def test_every_gate_agrees_with_torch(x, y):
 
 
 def test_the_circuit_agrees_with_nudges_and_shows_each_value():
-    made = outcome("circuits", expression="relu(a * b) + c ** 2", numbers=(2, 3, -1))
-    assert made.finding.verdict == "holds"
-    assert made.rows[0][-2:] == ("local derivatives", "by nudges")
-    rows = {row[0]: row[1:] for row in made.rows}
+    result = outcome("circuits", expression="relu(a * b) + c ** 2", numbers=(2, 3, -1))
+    assert result.finding.verdict == "holds"
+    assert result.rows[0][-2:] == ("local derivatives", "by nudges")
+    rows = {row[0]: row[1:] for row in result.rows}
     assert rows["a"] == ("input", "2", "3", "3", "", "")
     assert rows["c"] == ("input", "-1", "-2", "-2", "", "")
     # A gate's local derivatives do not depend on later gates; the gradient does.
@@ -218,16 +218,16 @@ def test_a_gate_with_a_wrong_sign_is_found(monkeypatch, gate):
     right = getattr(Value, gate)
 
     def wrong(*inputs):
-        made = right(*inputs)
-        return Value(made.data, made.operation, made.inputs, [-local for local in made.local_grads])
+        result = right(*inputs)
+        return Value(result.data, result.operation, result.inputs, [-local for local in result.local_grads])
 
     monkeypatch.setattr(Value, gate, wrong)
     monkeypatch.setitem(scalars.FUNCTIONS, "sigmoid", Value.sigmoid)
-    made = outcome("circuits", others=0)
-    assert made.finding.verdict == "does not hold"
-    assert made.finding.numbers["gap of local derivatives"] > 1
+    result = outcome("circuits", others=0)
+    assert result.finding.verdict == "does not hold"
+    assert result.finding.numbers["gap of local derivatives"] > 1
     sign = {"__mul__": "×", "sigmoid": "sigmoid"}[gate]
-    assert {row[1] for row in made.rows[1:] if row[-2] != row[-1]} == {sign}  # only at this gate
+    assert {row[1] for row in result.rows[1:] if row[-2] != row[-1]} == {sign}  # only at this gate
 
 
 @pytest.mark.parametrize(
@@ -333,8 +333,8 @@ def test_optimisers_agree_with_torch(name):
 
 @pytest.mark.parametrize("seed", [0, 1, 2, 3])
 def test_small_batches_are_quick_but_noisy(seed):
-    made = outcome("descent", seed=seed)
-    numbers = made.finding.numbers
+    result = outcome("descent", seed=seed)
+    numbers = result.finding.numbers
     one, some, every = (f"batch of {batch}" for batch in (1, 16, 256))
     assert 0 < numbers[f"{one}: examples"] < numbers[f"{some}: examples"] / 5
     assert numbers[f"{some}: examples"] < numbers[f"{every}: examples"] / 5
@@ -342,9 +342,9 @@ def test_small_batches_are_quick_but_noisy(seed):
     assert numbers[f"{some}: final excess cost"] > 100 * numbers[f"{every}: final excess cost"]
     # Momentum is faster along the valley.
     assert 0 < 2 * numbers["two parameters, momentum: steps"] < numbers["two parameters, plain: steps"]
-    lowest = next(line for line in made.charts[2].lines if line.name == "lowest cost")
+    lowest = next(line for line in result.charts[2].lines if line.name == "lowest cost")
     assert (*lowest.xs, *lowest.ys) == pytest.approx(np.polyfit(*descent.examples(seed), 1), abs=1e-9)
-    heights = np.array(made.charts[2].surface.heights)
+    heights = np.array(result.charts[2].surface.heights)
     up, across = np.unravel_index(heights.argmin(), heights.shape)
     assert (across / 63 * 4 - 2, up / 63 * 5.5 - 2) == pytest.approx((*lowest.xs, *lowest.ys), abs=0.15)
 
@@ -388,11 +388,11 @@ def test_two_layers_are_one_without_an_activation():
 @pytest.mark.slow
 def test_counting_the_connections_of_two_layers():
     for hidden in (1, 2):
-        made = layers.network(Layers(hidden=hidden), 2, 0)
-        counted = [parameter.numel() for parameter in made.parameters() if parameter.ndim == 2]
+        result = layers.network(Layers(hidden=hidden), 2, 0)
+        counted = [parameter.numel() for parameter in result.parameters() if parameter.ndim == 2]
         numbers = finding("layers", hidden=hidden, points="two heaps").numbers
         assert numbers["connections"] == sum(counted)
-        assert numbers["parameters"] == sum(parameter.numel() for parameter in made.parameters())
+        assert numbers["parameters"] == sum(parameter.numel() for parameter in result.parameters())
 
 
 STRIPE = [[-1.5, 0, 0], [0, 0, 1], [1.5, 0, 0], [0, 1.5, 1], [0, -1.5, 1]]
@@ -400,9 +400,9 @@ STRIPE = [[-1.5, 0, 0], [0, 0, 1], [1.5, 0, 0], [0, 1.5, 1], [0, -1.5, 1]]
 
 @pytest.mark.slow
 def test_a_reader_s_own_points_are_classified():
-    made = outcome("layers", points="own", own=STRIPE, hidden=8)
-    assert made.finding.verdict == "holds"
-    assert "of your points" in made.finding.words
+    result = outcome("layers", points="own", own=STRIPE, hidden=8)
+    assert result.finding.verdict == "holds"
+    assert "of your points" in result.finding.words
     assert Layers(own=STRIPE) == Layers(own=list(chain(*STRIPE)))  # flat, as a line of text has them
 
     def answers(chart):
@@ -411,7 +411,7 @@ def test_a_reader_s_own_points_are_classified():
         return [chart.surface.heights[at[y]][at[x]] > 0.5 for x, y, _ in STRIPE]
 
     classes = [bool(each) for _, _, each in STRIPE]
-    assert answers(made.charts[1]) == classes != answers(made.charts[0])
+    assert answers(result.charts[1]) == classes != answers(result.charts[0])
 
 
 @pytest.mark.parametrize(
@@ -448,10 +448,10 @@ def test_a_jump_is_approximated_slowly_and_a_straight_line_exactly():
 
 
 def test_a_curve_with_the_neurons_corners_is_matched_exactly():
-    made = outcome("functions", curve="own", own=[0, 1, 0, 2, -1, 0], neurons=4)
-    assert made.finding.numbers["error with 4"] < 1e-9  # four corners inside, at fifths
-    assert made.finding.verdict == "holds"
-    bent = made.charts[1].lines  # after each corner
+    result = outcome("functions", curve="own", own=[0, 1, 0, 2, -1, 0], neurons=4)
+    assert result.finding.numbers["error with 4"] < 1e-9  # four corners inside, at fifths
+    assert result.finding.verdict == "holds"
+    bent = result.charts[1].lines  # after each corner
     assert bent[-1].ys == pytest.approx(
         np.interp(bent[-1].xs, np.arange(6) / 5, [0, 1, 0, 2, -1, 0]), abs=1e-9
     )
@@ -529,8 +529,8 @@ def test_a_negative_bias_makes_units_harder_to_activate(monkeypatch, seed):
 @pytest.mark.usefixtures("shelved")
 @pytest.mark.parametrize("seed", [0, 1])
 def test_relu_learns_sooner_but_so_does_a_stretched_sigmoid(seed):
-    made = outcome("squash", depths=[3, 1], runs=1, steps=1500, goal=0.9, seed=seed)
-    found = made.finding
+    result = outcome("squash", depths=[3, 1], runs=1, steps=1500, goal=0.9, seed=seed)
+    found = result.finding
     assert found.verdict == "holds only when"
     assert "not because it is simple" in found.words
     for depth in (1, 3):
@@ -542,10 +542,10 @@ def test_relu_learns_sooner_but_so_does_a_stretched_sigmoid(seed):
     ratio = found.numbers["relu, 3: gradient"] / found.numbers["relu, 1: gradient"]
     assert shrinks < 1 / 8
     assert ratio > 1 / 3
-    assert [line.xs for line in made.charts[1].lines] == [
+    assert [line.xs for line in result.charts[1].lines] == [
         range(1, 5)
     ] * 3  # three hidden layers, and the last
-    assert len(made.rows) == 1 + 2 * 3
+    assert len(result.rows) == 1 + 2 * 3
 
 
 @pytest.mark.slow
@@ -569,10 +569,10 @@ def test_through_eight_layers_of_sigmoids_no_gradient_comes(seed):
     ("kind", "off"), [("relu", -1e3), ("sigmoid", -1e3), ("sigmoid", 1e3), ("tanh", 1e3)]
 )
 def test_dead_units_are_counted(kind, off):
-    made = squash.network(Saturation(units=8), kind, 2, 0)
-    made.layer("hidden2").bias.data[:4] = off  # four of sixteen
+    result = squash.network(Saturation(units=8), kind, 2, 0)
+    result.layer("hidden2").bias.data[:4] = off  # four of sixteen
     test = mnist("test")
-    assert squash.dead(made, Digits(test.images[:200], test.labels[:200])) == 4 / 16
+    assert squash.dead(result, Digits(test.images[:200], test.labels[:200])) == 4 / 16
 
 
 @pytest.mark.slow

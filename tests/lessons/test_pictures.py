@@ -82,8 +82,8 @@ def test_a_hidden_unit_is_the_sum_of_its_pixels_and_its_bias(monkeypatch):
 @pytest.mark.usefixtures("real_shelf")
 def test_pens_differ_from_their_papers():
     images = mnist("test").images[:200].float() / 255
-    made = digit.coloured(images, 0)
-    ink, paper = made[images.expand(-1, 3, -1, -1) == 1], made[images.expand(-1, 3, -1, -1) == 0]
+    result = digit.coloured(images, 0)
+    ink, paper = result[images.expand(-1, 3, -1, -1) == 1], result[images.expand(-1, 3, -1, -1) == 0]
     assert paper.max() <= 0.4 + 1e-6  # negative: papers are light
     assert ink.std() > 0.2
 
@@ -103,19 +103,19 @@ def reader(trained):
 @pytest.mark.usefixtures("reader")
 @pytest.mark.parametrize("first", [0, 7])
 def test_cut_paths_take_the_answer_away(first):
-    made = outcome("paths", network="dense", digit=first, digits=10)
-    numbers = made.finding.numbers
-    assert made.finding.verdict == "holds"
+    result = outcome("paths", network="dense", digit=first, digits=10)
+    numbers = result.finding.numbers
+    assert result.finding.verdict == "holds"
     assert numbers["remaining, by contribution"] < 0.3
     assert min(numbers["remaining, by weight"], numbers["remaining, at random"]) > 0.7
     assert numbers["logit after the cut"] < numbers["answer"] - 2
-    rows = made.rows[1:]
+    rows = result.rows[1:]
     assert rows[0][0] == "input"
     assert all(float(row[3]) == pytest.approx(numbers["answer"], abs=1e-3) for row in rows)
     # The two series of ten logits are the network's, before and after cutting.
     network = paths.opened("dense")
     image = mnist("test").images[first].float() / 255
-    (before, after) = made.charts[1].lines
+    (before, after) = result.charts[1].lines
     with torch.no_grad():
         assert list(before.ys) == pytest.approx(network.eval()(image[None])[0].tolist(), abs=1e-4)
     assert after.ys != before.ys
@@ -136,8 +136,8 @@ def test_cutting_at_random_does_not_hold(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.usefixtures("real_shelf")
 def test_the_quickstart_runs_and_shows_its_own_lines():
-    made = outcome("quickstart", digits=6400, epochs=2)
-    head, *rows = made.rows
+    result = outcome("quickstart", digits=6400, epochs=2)
+    head, *rows = result.rows
     assert head == ("in the original", "in torch", "what it does", "measured")
     by_line = {row[0]: row for row in rows}
     assert by_line["Dense(128)"][1] == "hidden = nn.Linear(784, settings.units)"
@@ -145,11 +145,11 @@ def test_the_quickstart_runs_and_shows_its_own_lines():
     assert by_line["Sequential([...])"][3] == "101,770 parameters to learn"  # as in the original's summary
     assert "loss.backward()" in by_line["fit(x_train, y_train, epochs=2)"][1]
     assert by_line["Dropout(0.2)"][3].endswith("the others multiplied by 1.25")
-    numbers = made.finding.numbers
+    numbers = result.finding.numbers
     assert numbers["untrained loss"] == pytest.approx(math.log(10), abs=0.15)
     assert 0.88 < numbers["accuracy"] < 0.95
     assert numbers["during training"] < numbers["accuracy"]
-    assert made.finding.verdict == "holds only when"  # about 98 % is for five epochs of all of them
+    assert result.finding.verdict == "holds only when"  # about 98 % is for five epochs of all of them
 
 
 @pytest.mark.usefixtures("real_shelf")
@@ -170,15 +170,15 @@ SOON = {"size": 48, "steps": 150, "neurons": 48}
 @pytest.mark.usefixtures("real_shelf")
 @pytest.mark.parametrize("seed", [0, 1])
 def test_each_change_gets_closer_to_the_painting(seed):
-    made = outcome("painting", **SOON, seed=seed)
-    near = [value for name, value in made.finding.numbers.items() if name.startswith("dB")]
+    result = outcome("painting", **SOON, seed=seed)
+    near = [value for name, value in result.finding.numbers.items() if name.startswith("dB")]
     assert near == sorted(near)
     assert near[-1] > near[0] + 10
     assert near[-1] > 22
     assert near[-1] - near[-2] > 2
     # The last number is the PSNR of the picture that is shown.
     target = painting.photograph("coffee", 48)
-    shown = made.charts[-1].picture[:, ::8, ::8]
+    shown = result.charts[-1].picture[:, ::8, ::8]
     assert psnr((shown - target).square().mean().item()) == pytest.approx(near[-1], abs=0.01)
 
 
@@ -186,8 +186,8 @@ def test_each_change_gets_closer_to_the_painting(seed):
 @pytest.mark.usefixtures("real_shelf")
 def test_without_waves_or_activations_it_stays_a_blur(monkeypatch):
     monkeypatch.setattr(painting, "as_waves", lambda x, count, *_: x.repeat(1, count))
-    made = outcome("painting", **SOON)
-    assert made.finding.numbers["dB, 5. positions as waves"] < 22
+    result = outcome("painting", **SOON)
+    assert result.finding.numbers["dB, 5. positions as waves"] < 22
     monkeypatch.setattr(nn.ReLU, "forward", lambda _, x: x)
     assert outcome("painting", **SOON).finding.verdict != "holds"
 
@@ -210,15 +210,15 @@ BRIEF = {"size": 64, "steps": 25, "training": 60, "layer": "relu3_1"}
 @pytest.mark.slow
 @pytest.mark.usefixtures("real_shelf")
 def test_one_loop_makes_four_results(monkeypatch):
-    made = outcome("parts", **BRIEF)
-    numbers = made.finding.numbers
+    result = outcome("parts", **BRIEF)
+    numbers = result.finding.numbers
     assert numbers["training, before"] < 0.3 < 0.9 < numbers["training, after"]
     assert numbers["class, before"] < 0.5 < 0.95 < numbers["class, after"]
     assert numbers["dream, after"] > 2
     assert numbers["style, after"] < numbers["style, before"] / 2
-    assert [type(each) for each in made.charts] == [Picture] * 4
+    assert [type(each) for each in result.charts] == [Picture] * 4
     begin = parts.photograph("chelsea", 64)
-    dream, style = (each.picture for each in made.charts[2:])
+    dream, style = (each.picture for each in result.charts[2:])
     assert 0.05 < (dream - begin).abs().mean() < 0.4
     assert 0.02 < (style - begin).abs().mean() < 0.4
     # Nothing changes if the loop takes no steps.

@@ -438,9 +438,9 @@ def test_a_drawn_curve_goes_to_the_experiment(page: Page):
     open_lesson(page, "curve", "&noise=0.5")
     hand.get_by_role("slider", name="Neurons").focus()
     page.keyboard.press("End")
-    told = hand.locator(".status").inner_text()
+    text = hand.locator(".status").inner_text()
     assert re.fullmatch(
-        r"128 neurons get within 0\.\d+ of the curve, and within [\d.]+ × 10⁻\S+ of the points\.", told
+        r"128 neurons get within 0\.\d+ of the curve, and within [\d.]+ × 10⁻\S+ of the points\.", text
     )
 
 
