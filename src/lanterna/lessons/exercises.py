@@ -448,7 +448,7 @@ EXERCISES: dict[str, Sequence[Exercise]] = {
             lambda: descent.run(6.0, 0.1, 80)[-1], 0.02,
         ),
         Exercise(
-            "Take away the waves: the cost is the bowl x² / 10, its derivative x / 5. Raise the learning "
+            "Remove the waves: the cost is the bowl x² / 10, its derivative x / 5. Raise the learning "
             "rate again and again.",
             "From which learning rate on does x grow without limit?",
             "What happens exactly at that rate, and at half of it?",

@@ -39,7 +39,7 @@ _ORDERS: tuple[tuple[By, str], ...] = (
     ("for", "largest contributions"), ("weight", "largest weights"), ("random", "random"),
 )  # fmt: skip
 _ROUNDING = 1e-4  # of the answer, or of 1 if that is larger: the gap that rounding explains
-_MARGIN = 0.2  # of the answer: how much more the contributions have to take away
+_MARGIN = 0.2  # of the answer: how much sooner the contributions destroy it
 _SHARES = (0.0, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
 
 
