@@ -70,5 +70,5 @@ LESSON = Lesson(
 
 if __name__ == "__main__":
     outcome = LESSON.experiment(Softmax())
-    print(outcome.finding.verdict, outcome.finding.words, sep=". ")
+    print(outcome.finding)
     lanterna.save_picture(draw(LESSON, outcome), sys.argv[1])

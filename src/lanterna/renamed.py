@@ -17,7 +17,7 @@ _SETTINGS = {
         "style_stages": "style_layers",
         "stage_weights": "layer_weights",
     },
-    "learn": {"stage": "layer"},
+    "learn": {"stage": "layer", "bend": "activation"},
 }  # by verb: a setting's old name and its current one
 _SHEETS = {"stages": "layers"}  # the sheets of `dream --sheet`
 _RECIPE = {"made": "output", "steered": "changes"}

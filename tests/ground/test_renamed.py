@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lanterna.images.recipe import weights_sha256
+from lanterna.lessons.layers import Layers
 from lanterna.networks import open_network
 from lanterna.networks.digits import build
 from lanterna.networks.plan import Plan
@@ -53,6 +54,10 @@ def test_a_checkpoint_with_old_settings_is_resumed(tmp_path: Path) -> None:
     old["stage"], old["mask_stage"] = old.pop("layer"), old.pop("mask_layer")
     write_state(tmp_path / "state.pt", {"recipe": json.dumps(old), "steered": 1})
     assert read_state(tmp_path / "state.pt", settings, {"live"})["live"] == 1
+
+
+def test_a_lesson_with_an_old_setting_is_rerun() -> None:
+    assert Layers.checked({"bend": "tanh"}) == Layers(activation="tanh")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The charts of lessons: which numbers stand beside an axis, and what is drawn where."""
+"""The charts of lessons: the ticks of an axis, and where things are drawn."""
 
 import math
 
@@ -13,28 +13,28 @@ from lanterna.lessons.lesson import Chart, Finding, Line, Outcome, Surface
 
 
 @pytest.mark.parametrize(
-    ("values", "kind", "written"),
+    ("values", "kind", "ticks"),
     [
         ([0, 1], {}, ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]),
         ([-10, 10], {}, ["-10.0", "-7.5", "-5.0", "-2.5", "0.0", "2.5", "5.0", "7.5", "10.0"]),
         ([0.97, 0.98], {}, ["0.970", "0.972", "0.974", "0.976", "0.978", "0.980"]),
         ([1e-9, 2e-9], {}, ["1e-09", "1.2e-09", "1.4e-09", "1.6e-09", "1.8e-09", "2e-09"]),
         ([0, 3e6], {}, ["0", "5e+05", "1e+06", "1.5e+06", "2e+06", "2.5e+06", "3e+06"]),
-        ([1, 2, 3], {"whole": True}, ["1", "2", "3"]),
-        ([5], {"whole": True}, ["5"]),
-        ([1, 2, 4, 128], {"whole": True, "log": True}, ["1", "2", "4", "128"]),
+        ([1, 2, 3], {"integers": True}, ["1", "2", "3"]),
+        ([5], {"integers": True}, ["5"]),
+        ([1, 2, 4, 128], {"integers": True, "log": True}, ["1", "2", "4", "128"]),
         ([1e-16, 1], {"log": True}, [f"10^{power}" for power in range(-16, 1, 2)]),
         ([2, 256], {"log": True}, ["2", "5", "10", "20", "50", "100", "200"]),
         ([0, -1, 0.2, 0.3, math.nan], {"log": True}, ["0.2", "0.3"]),
         ([math.nan, math.inf], {}, ["0.6", "0.8", "1.0", "1.2", "1.4"]),
     ],
 )
-def test_round_numbers_stand_beside_an_axis(values, kind, written):
-    axis = Axis(values, **{"log": False, "whole": False, **kind})
-    assert list(axis.written.values()) == written
-    assert all(0 <= axis.share(value) <= 1 for value in axis.written)
-    shares = [axis.share(value) for value in sorted(values) if axis.has(value)]
-    assert shares == sorted(shares)
+def test_ticks_are_round_numbers(values, kind, ticks):
+    axis = Axis(values, **{"log": False, "integers": False, **kind})
+    assert list(axis.ticks.values()) == ticks
+    assert all(0 <= axis.position(value) <= 1 for value in axis.ticks)
+    positions = [axis.position(value) for value in sorted(values) if axis.has(value)]
+    assert positions == sorted(positions)
 
 
 def drawn(chart):
@@ -43,7 +43,7 @@ def drawn(chart):
 
 
 def spots(picture, colour, margin=8):
-    """Where a picture has nearly that colour: rows and columns."""
+    """Return the rows and columns of pixels that nearly have a colour."""
     return torch.nonzero((picture - torch.tensor(colour)[:, None, None]).abs().amax(0) < margin)
 
 
@@ -64,25 +64,25 @@ def test_a_line_joins_its_points_and_marks_lie_on_them():
     assert (right - torch.stack([bottom, columns.max()])).abs().max() < 4
 
 
-def test_a_dashed_line_is_two_thirds_there_and_its_name_stands_above():
+def test_a_dashed_line_is_two_thirds_drawn_and_named_above():
     lines = [Line("", [0, 100], [0, 0]), Line("dashes", list(range(101)), [1] * 101, "dashed")]
     picture = drawn(Chart("T", "x", "y", lines))
     rows, columns = spots(picture, BLUE).T
     middle = rows.mode().values
-    there = (spots(picture, AMBER)[:, 1].unique()).numel()
-    assert columns[rows == middle].unique().numel() / there == pytest.approx(15 / 23, abs=0.04)
+    solid = (spots(picture, AMBER)[:, 1].unique()).numel()
+    assert columns[rows == middle].unique().numel() / solid == pytest.approx(15 / 23, abs=0.04)
     assert (rows < middle - 30).any()
 
 
 @pytest.mark.parametrize("style", ["line", "dashed", "marks"])
 @pytest.mark.parametrize("log", [False, True])
-def test_what_has_no_place_is_not_drawn_and_stops_nothing(style, log):
+def test_values_that_cannot_be_drawn_are_skipped(style, log):
     odd = [0.0, -1.0, math.nan, math.inf, -math.inf, 1e300, 1.0, 2.0]
     for xs, ys in ((odd, odd), ([], []), ([1.0], [1.0]), (range(8), odd)):
         assert drawn(Chart("T", "x", "y", [Line("odd", xs, ys, style)], log_up=log)).shape[0] == 3
 
 
-def test_what_leaves_a_surface_leaves_the_chart():
+def test_lines_are_clipped_to_the_surface():
     surface = Surface([[0.0, 1.0], [2.0, 3.0]], -1, 1, -1, 1)
     lines = [Line("", [-5, 5, 1e30], [0, 0, 1e30], "dashed")]
     picture = drawn(Chart("T", "x", "y", lines, surface=surface, arrows=[(0, 0, 0, 1), (0.5, 0, 0, 0)]))
@@ -93,5 +93,5 @@ def test_what_leaves_a_surface_leaves_the_chart():
     assert rows.max() - rows.min() == pytest.approx(80, abs=4)  # up from the middle
     assert columns.float().mean() == pytest.approx(135 + 400, abs=2)
     corners = picture[:, [75, 655], :][:, :, [140, 930]].sum(0)
-    assert corners[1, 0] < corners[1, 1] < corners[0, 0] < corners[0, 1]  # light where it is high
+    assert corners[1, 0] < corners[1, 1] < corners[0, 0] < corners[0, 1]  # brighter where higher
     assert corners[1, 0] == pytest.approx(sum(NIGHT), abs=6)

@@ -1,4 +1,4 @@
-"""Right answers are taken, wrong ones are not, and no reply gives an answer away."""
+"""Right answers are accepted, wrong ones are not, and no reply gives the answer away."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from lanterna.surfaces.cli import main
 
 
 def shifted_pixels() -> float:
-    """By numpy, of other digits than the check looks at."""
+    """Compute the share with numpy, on digits that the check does not use."""
     images = mnist("test").images[2000:3000, 0].numpy() / 255
     aside = np.zeros_like(images)
     aside[:, :, 1:] = images[:, :, :-1]
     return 100 * float((np.abs(images - aside) > 0.1).mean())
 
 
-def rolled_to_rest() -> float:
-    """Where a ball comes to rest from 6: the nearest place below where the cost is level, by Newton."""
+def resting_place() -> float:
+    """Find the minimum of the cost below 6 with Newton's method."""
     x = 4.8
     for _ in range(20):
         x -= (x / 5 + 2.2 * np.cos(2.2 * x)) / (0.2 - 2.2**2 * np.sin(2.2 * x))
@@ -39,7 +39,7 @@ RIGHT = {
     "circuits": (-3, 0, 2 * 3 + 2),
     "neuron": (3 / 2, 4 / 4),
     "layers": (2 * 16 + 16 + 16 + 1, "two heaps"),
-    "descent": (rolled_to_rest, 2 / (1 / 5), 1 / (1 - 0.9)),
+    "descent": (resting_place, 2 / (1 / 5), 1 / (1 - 0.9)),
     "curve": (12 - 1, "better"),
     "squash": (1 / 4, 4.0**-5, 0),
     "digit": (784 * 64 + 64 + 64 * 10 + 10, 196 * 64 + 64 + 64 * 10 + 10),
@@ -56,7 +56,7 @@ ALL = [(name, number) for name, answers in RIGHT.items() for number in range(1, 
 
 @pytest.fixture(scope="module", autouse=True)
 def _shelved(real_shelf):
-    """The digits that some answers are found on."""
+    """The digits that some answers are computed from."""
 
 
 def right_answer(name, number):
@@ -74,7 +74,7 @@ def test_every_lesson_has_two_or_three():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "number"), ALL)
-def test_a_right_answer_is_taken_and_wrong_ones_are_not(name, number):
+def test_right_answers_are_accepted_and_wrong_ones_are_not(name, number):
     right = right_answer(name, number)
     exercise = EXERCISES[name][number - 1]
     reply = check(name, number, right)
@@ -93,33 +93,35 @@ def test_a_right_answer_is_taken_and_wrong_ones_are_not(name, number):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "number"), ALL)
-def test_no_reply_holds_the_answer(name, number):
+def test_no_reply_gives_the_answer_away(name, number):
     right = right_answer(name, number)
-    said = [
+    replies = [
         check(name, number, right).words,
         check(
             name, number, EXERCISES[name][number - 1].choices[0] if isinstance(right, str) else 987.0
         ).words,
         check(name, number, ...).words.partition("(within")[0],
     ]
-    for words in said:
+    for words in replies:
         if isinstance(right, str):
             assert words.startswith("No answer yet") or repr(right) not in words
             continue
-        spoken = [float(each) for each in re.findall(r"(?<![\w.^])-?\d+(?:\.\d+)?", words.replace(",", ""))]
-        assert not any(each == pytest.approx(right, rel=0.01, abs=1e-9) for each in spoken)
+        mentioned = [
+            float(each) for each in re.findall(r"(?<![\w.^])-?\d+(?:\.\d+)?", words.replace(",", ""))
+        ]
+        assert not any(each == pytest.approx(right, rel=0.01, abs=1e-9) for each in mentioned)
 
 
 def test_answers_are_computed(monkeypatch):
-    """Where the lesson's own ground changes, so does what is right."""
-    assert check("descent", 1, rolled_to_rest())
-    monkeypatch.setattr(descent, "slope", lambda x: 2 * (x - 1.0))
-    assert not check("descent", 1, rolled_to_rest())
+    """If the lesson's cost changes, so does the right answer."""
+    assert check("descent", 1, resting_place())
+    monkeypatch.setattr(descent, "derivative", lambda x: 2 * (x - 1.0))
+    assert not check("descent", 1, resting_place())
     assert check("descent", 1, 1.0)
 
 
 @pytest.mark.parametrize(
-    ("name", "number", "answer", "said"),
+    ("name", "number", "answer", "message"),
     [
         ("nonsense", 1, 2, "there are no exercises for 'nonsense'"),
         ("curve", 3, 2, "curve has exercises 1 to 2, got 3"),
@@ -132,10 +134,10 @@ def test_answers_are_computed(monkeypatch):
         ("neuron", 1, True, "expected a number (within 1 %), got 'True'"),
     ],
 )
-def test_other_kinds_of_answers_get_a_line(name, number, answer, said):
+def test_invalid_answers_get_a_one_line_error(name, number, answer, message):
     with pytest.raises(UsageError) as caught:
         check(name, number, answer)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -156,7 +158,7 @@ def test_the_sheet_is_printed(capsys):
     (first, _) = json.loads(capsys.readouterr().out)
     assert set(first) == {"try", "predict", "explain", "answer", "choices"}
     assert main(["learn", "--json"]) == 0
-    told = {each["name"]: each["exercises"] for each in json.loads(capsys.readouterr().out)}
-    assert told["curve"][0] == first
+    listed = {each["name"]: each["exercises"] for each in json.loads(capsys.readouterr().out)}
+    assert listed["curve"][0] == first
     assert main(["learn", "--exercises"]) == 2
     assert "expected a lesson" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Each lesson's finding holds with a margin, falls where its mechanism is broken, and answers odd wanted."""
+"""Findings hold with a margin and fail if their mechanism is broken; invalid settings get a short error."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
-from hypothesis import strategies as some
+from hypothesis import given, settings, strategies
 
 from lanterna.errors import UsageError
 from lanterna.images import open_picture, read_recipe
@@ -32,52 +31,56 @@ from lanterna.lessons import (
     scalars,
     squash,
 )  # fmt: skip
-from lanterna.lessons.circuits import Circuits, apart_from_torch, checked_by_nudges, random_circuit
+from lanterna.lessons.circuits import Circuits, gap_to_torch, numerical_gradients, random_circuit
 from lanterna.lessons.curve import Curve
 from lanterna.lessons.derivative import Derivative
 from lanterna.lessons.drawing import draw
 from lanterna.lessons.layers import Layers
 from lanterna.lessons.scalars import Value, circuit
-from lanterna.lessons.squash import Squashing
+from lanterna.lessons.squash import Saturation
 from lanterna.networks import open_network
 from lanterna.surfaces.cli import main
 from lanterna.techniques.registry import technique_of
 from places import ROOT
 
 
-def outcome(name: str, **wanted):
+def outcome(name: str, **settings):
     lesson = LESSONS[name]
-    return lesson.experiment(lesson.settings.checked(wanted))
+    return lesson.experiment(lesson.settings.checked(settings))
 
 
-def finding(name: str, **wanted):
-    return outcome(name, **wanted).finding
+def finding(name: str, **settings):
+    return outcome(name, **settings).finding
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 100, 200])
-def test_the_rule_costs_the_same_for_any_number_of_inputs(seed):
+def test_the_analytic_derivative_costs_the_same_for_any_number_of_inputs(seed):
     found = finding("gates", seed=seed, tries=3)
     numbers = found.numbers
     assert found.verdict == "holds"
-    assert numbers["rule, 256 inputs"] == pytest.approx(numbers["rule, 2 inputs"], abs=1)
-    assert numbers["tries, 2 inputs"] > 2 * numbers["rule, 2 inputs"]
-    # A step by nudges costs one evaluation an input, and one where one stands.
-    steps = numbers["rule, 256 inputs"]
-    assert numbers["nudges, 256 inputs"] == pytest.approx(257 * steps, rel=0.1)
-    assert numbers["tries, 256 inputs"] < numbers["nudges, 256 inputs"] / 3
+    assert numbers["analytic, 256 inputs"] == pytest.approx(numbers["analytic, 2 inputs"], abs=1)
+    assert numbers["random, 2 inputs"] > 2 * numbers["analytic, 2 inputs"]
+    # A step by nudges costs one evaluation for each input, and one for the current place.
+    steps = numbers["analytic, 256 inputs"]
+    assert numbers["numerical, 256 inputs"] == pytest.approx(257 * steps, rel=0.1)
+    assert numbers["random, 256 inputs"] < numbers["numerical, 256 inputs"] / 3
 
 
-def test_the_rule_is_what_nudges_measure():
+def test_the_analytic_gradient_is_what_nudges_measure():
     inputs = [0.3, -1.2, 2.0, 0.7]
-    assert gates.nudged_slope(gates.output, inputs) == pytest.approx(gates.slope(inputs), abs=1e-3)
+    assert gates.numerical_gradient(gates.output, inputs) == pytest.approx(
+        gates.analytic_gradient(inputs), abs=1e-3
+    )
 
 
-def test_a_wrong_rule_does_not_hold(monkeypatch):
-    monkeypatch.setattr(gates, "slope", lambda inputs: [-inputs[place ^ 1] for place in range(len(inputs))])
+def test_a_wrong_derivative_does_not_hold(monkeypatch):
+    monkeypatch.setattr(
+        gates, "analytic_gradient", lambda inputs: [-inputs[i ^ 1] for i in range(len(inputs))]
+    )
     found = finding("gates", gates=2, tries=1)
     assert found.verdict == "does not hold"
-    assert "Not every way arrived" in found.words
+    assert "Not every method got there" in found.words
 
 
 @pytest.mark.parametrize("function", ["sine", "exponential", "sigmoid", "cube"])
@@ -85,50 +88,50 @@ def test_a_nudge_can_be_too_large_and_too_small(function):
     found = finding("derivative", function=function)
     assert found.verdict == "holds"
     eps = np.finfo(np.float64).eps
-    best = {name: found.numbers[f"{name}: nudge"] for name in ("64 bits, one way", "64 bits, both ways")}
-    # Theory: the square root and the cube root of what rounding leaves.
-    assert math.sqrt(eps) / 30 < best["64 bits, one way"] < math.sqrt(eps) * 30
-    assert eps ** (1 / 3) / 30 < best["64 bits, both ways"] < eps ** (1 / 3) * 30
-    assert found.numbers["64 bits, both ways: error"] < found.numbers["64 bits, one way: error"] / 10
-    assert found.numbers["32 bits, one way: error"] > 1e3 * found.numbers["64 bits, one way: error"]
+    best = {name: found.numbers[f"{name}: nudge"] for name in ("64 bits, one side", "64 bits, both sides")}
+    # In theory, the square root and the cube root of the machine epsilon.
+    assert math.sqrt(eps) / 30 < best["64 bits, one side"] < math.sqrt(eps) * 30
+    assert eps ** (1 / 3) / 30 < best["64 bits, both sides"] < eps ** (1 / 3) * 30
+    assert found.numbers["64 bits, both sides: error"] < found.numbers["64 bits, one side: error"] / 10
+    assert found.numbers["32 bits, one side: error"] > 1e3 * found.numbers["64 bits, one side: error"]
 
 
-GROUNDS = {
+LANDSCAPES = {
     "hills": lambda x, y: torch.sin(x) * torch.cos(y),
     "bowl": lambda x, y: (x * x + y * y) / 8,
     "saddle": lambda x, y: (x * x - y * y) / 8,
 }
 
 
-@pytest.mark.parametrize("ground", GROUNDS)
+@pytest.mark.parametrize("ground", LANDSCAPES)
 @pytest.mark.parametrize(("x", "y"), [(1.0, 0.5), (-2.0, 3.0), (4.0, -1.2)])
 def test_the_gradient_is_the_direction_that_rises_the_most(ground, x, y):
     found = finding("derivative", ground=ground, x=x, y=y)
     place = [torch.tensor(each, dtype=torch.float64, requires_grad=True) for each in (x, y)]
-    torch.autograd.backward(GROUNDS[ground](*place))
+    torch.autograd.backward(LANDSCAPES[ground](*place))
     across, up = (each.grad.item() for each in place)
     assert found.verdict == "holds"
     assert found.numbers["gradient: length"] == pytest.approx(math.hypot(across, up), abs=1e-8)
     assert math.cos(math.radians(found.numbers["gradient: degrees"]) - math.atan2(up, across)) > 1 - 1e-9
-    assert found.numbers["degrees apart"] < 1
+    assert found.numbers["difference in degrees"] < 1
     assert found.numbers["steepest: rise"] == pytest.approx(math.hypot(across, up), abs=0.01)
 
 
-def test_a_long_step_and_a_level_place_have_no_such_direction(monkeypatch):
+def test_a_long_step_or_a_flat_place_has_no_such_direction(monkeypatch):
     far = finding("derivative", step=3)
     assert far.verdict == "holds only when"
-    assert far.numbers["degrees apart"] > 20
-    level = finding("derivative", ground="bowl", x=0, y=0)
-    assert level.verdict == "holds only when"
-    assert "points nowhere" in level.words
+    assert far.numbers["difference in degrees"] > 20
+    flat = finding("derivative", ground="bowl", x=0, y=0)
+    assert flat.verdict == "holds only when"
+    assert "has no direction" in flat.words
     right = derivative.gradient
-    monkeypatch.setattr(derivative, "gradient", lambda *given: [right(*given)[0], -right(*given)[1]])
-    assert finding("derivative").numbers["degrees apart"] > 20
+    monkeypatch.setattr(derivative, "gradient", lambda *args: [right(*args)[0], -right(*args)[1]])
+    assert finding("derivative").numbers["difference in degrees"] > 20
     assert finding("derivative").verdict == "holds only when"
 
 
 @pytest.mark.slow
-def test_the_ground_is_drawn_with_its_arrows():
+def test_the_landscape_is_drawn_with_its_gradients():
     chart = LESSONS["derivative"].experiment(Derivative(points=1)).charts[1]
     heights = np.array(chart.surface.heights)
     assert heights.shape == (64, 64)
@@ -139,20 +142,20 @@ def test_the_ground_is_drawn_with_its_arrows():
 
 
 def drawn_in(chart, colour):
-    """How many pixels of a chart are of a colour."""
+    """Count the pixels of a chart in a colour."""
     lesson, found = LESSONS["derivative"], finding("gates", gates=2, tries=1)
     picture = draw(lesson, replace(outcome("circuits", others=0), charts=[chart], finding=found))
-    wanted = torch.tensor(colour)[:, None, None] / 255
-    return int(((picture - wanted).abs().amax(0) < 0.1).sum())
+    target = torch.tensor(colour)[:, None, None] / 255
+    return int(((picture - target).abs().amax(0) < 0.1).sum())
 
 
-def test_slopes_are_torchs_on_random_circuits():
-    assert max(apart_from_torch(*random_circuit(seed)) for seed in range(1000, 1300)) < 1e-12
+def test_gradients_agree_with_torch_on_random_circuits():
+    assert max(gap_to_torch(*random_circuit(seed)) for seed in range(1000, 1300)) < 1e-12
 
 
 @settings(max_examples=60, deadline=None)
-@given(some.floats(-3, 3), some.floats(0.1, 3))
-def test_every_gate_is_torchs(x, y):
+@given(strategies.floats(-3, 3), strategies.floats(0.1, 3))
+def test_every_gate_agrees_with_torch(x, y):
     for expression in (
         "a / b",
         "a ** 3 - b",
@@ -162,51 +165,51 @@ def test_every_gate_is_torchs(x, y):
         "sigmoid(a - b)",
         "relu(a)",
     ):
-        assert apart_from_torch(expression, {"a": x, "b": y}) < 1e-9
+        assert gap_to_torch(expression, {"a": x, "b": y}) < 1e-9
 
 
-def test_the_circuit_agrees_with_nudges_and_shows_each_wire():
-    made = outcome("circuits", expression="relu(a * b) + c ** 2", numbers=(2, 3, -1))
-    assert made.finding.verdict == "holds"
-    assert made.rows[0][-2:] == ("local slopes", "local, nudged")
-    told = {row[0]: row[1:] for row in made.rows}
-    assert told["a"] == ("input", "2", "3", "3", "", "")
-    assert told["c"] == ("input", "-1", "-2", "-2", "", "")
-    # A gate's local slopes do not know what is behind it; the wire's slope does.
-    assert told["w2"] == ("×", "6", "1", "1", "a: 3, b: 2", "a: 3, b: 2")
-    assert told["w5"] == ("^2", "1", "1", "1", "c: -2", "c: -2")
-    output, nudged = checked_by_nudges(Circuits(expression="a * a", numbers=(4,)))
-    assert output.wires()[0].slope == 8.0  # both ways add up
+def test_the_circuit_agrees_with_nudges_and_shows_each_value():
+    result = outcome("circuits", expression="relu(a * b) + c ** 2", numbers=(2, 3, -1))
+    assert result.finding.verdict == "holds"
+    assert result.rows[0][-2:] == ("local derivatives", "by nudges")
+    rows = {row[0]: row[1:] for row in result.rows}
+    assert rows["a"] == ("input", "2", "3", "3", "", "")
+    assert rows["c"] == ("input", "-1", "-2", "-2", "", "")
+    # A gate's local derivatives do not depend on later gates; the gradient does.
+    assert rows["w2"] == ("×", "6", "1", "1", "a: 3, b: 2", "a: 3, b: 2")
+    assert rows["w5"] == ("^2", "1", "1", "1", "c: -2", "c: -2")
+    output, nudged = numerical_gradients(Circuits(expression="a * a", numbers=(4,)))
+    assert output.nodes()[0].grad == 8.0  # both paths add up
     assert nudged[0] == pytest.approx(8.0)
 
 
-def test_the_circuit_is_a_picture_where_it_can_be_read():
+def test_a_small_circuit_is_drawn():
     shown = outcome("circuits", expression="a * b", numbers=(2, 3), others=0).charts[0]
     assert isinstance(shown, Picture)
-    assert "a, input: value 2, slope 3" in shown.words
+    assert "a, input: value 2, gradient 3" in shown.words
     assert shown.picture.max() > 0.9 > 0.1 > shown.picture.min()
     long = outcome("circuits", expression="a" + "+a" * 30, numbers=(2,), others=0)
     assert not any(isinstance(each, Picture) for each in long.charts)
 
 
-def test_a_corner_and_an_edge_are_told(monkeypatch):
+def test_a_corner_and_an_undefined_neighbour_are_reported(monkeypatch):
     corner = finding("circuits", expression="relu(a)", numbers=(0,), others=3)
     assert corner.verdict == "holds only when"
     assert "corner" in corner.words
-    with pytest.raises(UsageError, match="has no answer 1e-09 beside these numbers"):
+    with pytest.raises(UsageError, match="is undefined 1e-09 away from these numbers"):
         finding("circuits", expression="log(a)", numbers=(1e-10,))
     assert finding("circuits", expression="1 / a", numbers=(1e-5,), others=0).verdict == "holds"
     assert finding("circuits", expression="sigmoid(a)", numbers=(-800,)).verdict == "holds"
     with pytest.raises(UsageError, match="finite"):
         finding("circuits", numbers=["nan"])
 
-    def last_one_counts(self):
-        self.slope = 1.0
-        for gate in reversed(self.wires()):
-            for each, local in zip(gate.inputs, gate.locals, strict=True):
-                each.slope = gate.slope * local
+    def overwrite(self):
+        self.grad = 1.0
+        for node in reversed(self.nodes()):
+            for source, local in zip(node.inputs, node.local_grads, strict=True):
+                source.grad = node.grad * local
 
-    monkeypatch.setattr(Value, "backward", last_one_counts)
+    monkeypatch.setattr(Value, "backward", overwrite)
     assert finding("circuits", expression="a * b + a", others=0).verdict == "does not hold"
 
 
@@ -215,39 +218,39 @@ def test_a_gate_with_a_wrong_sign_is_found(monkeypatch, gate):
     right = getattr(Value, gate)
 
     def wrong(*inputs):
-        made = right(*inputs)
-        return Value(made.number, made.made_by, made.inputs, [-local for local in made.locals])
+        result = right(*inputs)
+        return Value(result.data, result.operation, result.inputs, [-local for local in result.local_grads])
 
     monkeypatch.setattr(Value, gate, wrong)
-    monkeypatch.setitem(scalars.SQUASHES, "sigmoid", Value.sigmoid)
-    made = outcome("circuits", others=0)
-    assert made.finding.verdict == "does not hold"
-    assert made.finding.numbers["gap of local slopes"] > 1
+    monkeypatch.setitem(scalars.FUNCTIONS, "sigmoid", Value.sigmoid)
+    result = outcome("circuits", others=0)
+    assert result.finding.verdict == "does not hold"
+    assert result.finding.numbers["gap of local derivatives"] > 1
     sign = {"__mul__": "×", "sigmoid": "sigmoid"}[gate]
-    assert {row[1] for row in made.rows[1:] if row[-2] != row[-1]} == {sign}  # it is seen at its own gate
+    assert {row[1] for row in result.rows[1:] if row[-2] != row[-1]} == {sign}  # only at this gate
 
 
 @pytest.mark.parametrize(
     ("expression", "words"),
     [
-        ("a +", "expected such as"),
+        ("a +", "expected an expression like"),
         ("a.b", "expected + - * /"),
         ("open('x')", "expected + - * /"),
         ("[a for a in b]", "expected + - * /"),
-        ("z * a", "'z' has no number"),
-        ("(b - a) ** 0.5", "has no answer"),
+        ("z * a", "'z' has no value"),
+        ("(b - a) ** 0.5", "is undefined"),
         ("a ** 11", "expected + - * /"),
-        ("log(0 * a)", "has no answer"),
+        ("log(0 * a)", "is undefined"),
         ("a / (b - b)", "divides by 0"),
         ("exp(exp(exp(a * 9)))", "too large"),
         ("a" + "+a" * 200, "up to 200 characters"),
-        ("(" * 120, "expected such as"),
+        ("(" * 120, "expected an expression like"),
     ],
 )
-def test_an_odd_expression_is_answered_in_one_line(expression, words):
-    with pytest.raises(UsageError, match=words.replace("*", r"\*").replace("+", r"\+")) as told:
+def test_an_invalid_expression_gets_a_one_line_error(expression, words):
+    with pytest.raises(UsageError, match=words.replace("*", r"\*").replace("+", r"\+")) as caught:
         circuit(expression, {"a": 2.0, "b": 1.0})
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.slow
@@ -255,15 +258,15 @@ def test_an_odd_expression_is_answered_in_one_line(expression, words):
 def test_more_freedom_fits_the_points_and_then_not_the_truth(seed):
     numbers = finding("curve", seed=seed).numbers
     assert 3 <= numbers["best degree"] <= 7
-    assert numbers["least test error"] < 0.2
-    assert numbers["test error of the highest degree"] > 3 * numbers["least test error"]
+    assert numbers["lowest test error"] < 0.2
+    assert numbers["test error of the highest degree"] > 3 * numbers["lowest test error"]
     assert numbers["training error of the highest degree"] < 0.2
-    assert numbers["test error of a line"] > 2.5 * numbers["least test error"]
+    assert numbers["test error of a line"] > 2.5 * numbers["lowest test error"]
     assert numbers["network's test error"] < 0.35
 
 
 @pytest.mark.slow
-def test_networks_are_trained_each_by_itself_and_are_a_line_without_their_bend(monkeypatch):
+def test_networks_train_independently_and_are_a_line_without_their_activation(monkeypatch):
     settings = Curve()
     together, alone = curve.networks(settings, [0, 1]), curve.networks(settings, [1])
     assert together[1][1] == pytest.approx(alone[1][0], abs=0.02)
@@ -288,12 +291,12 @@ def test_a_fit_is_numpys_least_squares():
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2, 3])
-def test_a_right_rate_comes_to_rest_and_others_do_not(seed):
+def test_only_the_right_learning_rate_comes_to_rest(seed):
     found = finding("descent", seed=seed)
     assert found.verdict == "holds"
     assert found.numbers["at rest, right"] > 0.95
     assert max(found.numbers["at rest, too small"], found.numbers["at rest, too large"]) < 0.2
-    # The surprise: what never rests is lower in the mean, and momentum finds the lowest valley oftener.
+    # Surprisingly, runs that never rest are lower on average; momentum finds the lowest valley more often.
     assert found.numbers["mean cost, too large"] < found.numbers["mean cost, right"] - 0.1
     assert found.numbers["lowest valley, momentum"] > found.numbers["lowest valley, plain"] + 0.1
 
@@ -306,109 +309,109 @@ OPTIMISERS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", OPTIMISERS)
-def test_walks_are_torchs_optimisers(way):
-    def walked(start, cost):
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_optimisers_agree_with_torch(name):
+    def expected(start, cost):
         x = torch.tensor(start, dtype=torch.float64, requires_grad=True)
-        optimiser, places = OPTIMISERS[way](x), [x.tolist()]
+        optimiser, path = OPTIMISERS[name](x), [x.tolist()]
         for _ in range(30):
             optimiser.zero_grad()
             torch.autograd.backward(cost(x))
             optimiser.step()
-            places.append(x.tolist())
-        return places
+            path.append(x.tolist())
+        return path
 
-    one = walked(6.0, lambda x: x * x / 10 + torch.sin(2.2 * x))
-    assert descent.walk(6.0, 0.1, 30, way) == pytest.approx(one, abs=1e-9)
+    one = expected(6.0, lambda x: x * x / 10 + torch.sin(2.2 * x))
+    assert descent.run(6.0, 0.1, 30, name) == pytest.approx(one, abs=1e-9)
     xs, ys = map(torch.from_numpy, descent.examples(5))
-    two = walked([1.0, 2.0], lambda line: F.mse_loss(line[0] * xs + line[1], ys) / 2)
+    two = expected([1.0, 2.0], lambda line: F.mse_loss(line[0] * xs + line[1], ys) / 2)
     ours = descent.descend(
-        lambda line: descent.line_slope(line, *descent.examples(5)), np.array([1.0, 2.0]), 0.1, 30, way
+        lambda line: descent.line_gradient(line, *descent.examples(5)), np.array([1.0, 2.0]), 0.1, 30, name
     )
     assert ours == pytest.approx(np.array(two), abs=1e-9)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2, 3])
-def test_few_examples_a_step_are_quick_and_never_quiet(seed):
-    made = outcome("descent", seed=seed)
-    numbers = made.finding.numbers
+def test_small_batches_are_quick_but_noisy(seed):
+    result = outcome("descent", seed=seed)
+    numbers = result.finding.numbers
     one, some, every = (f"batch of {batch}" for batch in (1, 16, 256))
     assert 0 < numbers[f"{one}: examples"] < numbers[f"{some}: examples"] / 5
     assert numbers[f"{some}: examples"] < numbers[f"{every}: examples"] / 5
-    assert numbers[f"{one}: above the least"] > 3 * numbers[f"{some}: above the least"]
-    assert numbers[f"{some}: above the least"] > 100 * numbers[f"{every}: above the least"]
-    # Over the valley momentum is there first.
+    assert numbers[f"{one}: final excess cost"] > 3 * numbers[f"{some}: final excess cost"]
+    assert numbers[f"{some}: final excess cost"] > 100 * numbers[f"{every}: final excess cost"]
+    # Momentum is faster along the valley.
     assert 0 < 2 * numbers["two parameters, momentum: steps"] < numbers["two parameters, plain: steps"]
-    least = next(line for line in made.charts[2].lines if line.name == "least cost")
-    assert (*least.xs, *least.ys) == pytest.approx(np.polyfit(*descent.examples(seed), 1), abs=1e-9)
-    heights = np.array(made.charts[2].surface.heights)
+    lowest = next(line for line in result.charts[2].lines if line.name == "lowest cost")
+    assert (*lowest.xs, *lowest.ys) == pytest.approx(np.polyfit(*descent.examples(seed), 1), abs=1e-9)
+    heights = np.array(result.charts[2].surface.heights)
     up, across = np.unravel_index(heights.argmin(), heights.shape)
-    assert (across / 63 * 4 - 2, up / 63 * 5.5 - 2) == pytest.approx((*least.xs, *least.ys), abs=0.15)
+    assert (across / 63 * 4 - 2, up / 63 * 5.5 - 2) == pytest.approx((*lowest.xs, *lowest.ys), abs=0.15)
 
 
-def test_without_the_slope_of_the_bias_no_batch_arrives(monkeypatch):
-    right = descent.line_slope
-    monkeypatch.setattr(descent, "line_slope", lambda *given: right(*given) * [1, 0])
+def test_without_the_gradient_of_the_intercept_no_batch_arrives(monkeypatch):
+    right = descent.line_gradient
+    monkeypatch.setattr(descent, "line_gradient", lambda *args: right(*args) * [1, 0])
     found = finding("descent")
     assert found.numbers["batch of 256: steps"] == found.numbers["two parameters, adam: steps"] == 0
-    assert "all at once more than 500 steps" in found.words
+    assert "more than 500 steps with 256 examples a step" in found.words
 
 
 def test_uphill_does_not_hold(monkeypatch):
-    right = descent.slope
-    monkeypatch.setattr(descent, "slope", lambda x: -right(x))
+    right = descent.derivative
+    monkeypatch.setattr(descent, "derivative", lambda x: -right(x))
     assert finding("descent").verdict != "holds"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("points", "most", "hidden"), [("xor", 0.7, 4), ("rings", 0.7, 8), ("moons", 0.92, 8)]
+    ("points", "limit", "hidden"), [("xor", 0.7, 4), ("rings", 0.7, 8), ("moons", 0.92, 8)]
 )
-def test_two_layers_tell_apart_what_one_cannot(points, most, hidden):
+def test_two_layers_separate_what_one_cannot(points, limit, hidden):
     found = finding("layers", points=points, hidden=hidden)
     assert found.verdict == "holds"
-    assert found.numbers["one layer"] < most
-    assert found.numbers["two layers"] > 0.97
+    assert found.numbers["accuracy, one layer"] < limit
+    assert found.numbers["accuracy, two layers"] > 0.97
 
 
 @pytest.mark.slow
-def test_two_layers_are_one_without_a_bend():
-    found = finding("layers", points="xor", bend="none", hidden=2)
+def test_two_layers_are_one_without_an_activation():
+    found = finding("layers", points="xor", activation="none", hidden=2)
     assert found.verdict == "holds only when"
-    assert found.numbers["two layers"] < 0.7
-    assert "two layers are one" in found.words
+    assert found.numbers["accuracy, two layers"] < 0.7
+    assert "two layers are no more than one" in found.words
     heaps = finding("layers", points="two heaps", hidden=1)
     assert heaps.verdict == "holds only when"
-    assert "a straight line" in heaps.words
+    assert "A straight line" in heaps.words
 
 
 @pytest.mark.slow
 def test_counting_the_connections_of_two_layers():
     for hidden in (1, 2):
-        made = layers.network(Layers(hidden=hidden), 2, 0)
-        counted = [parameter.numel() for parameter in made.parameters() if parameter.ndim == 2]
+        result = layers.network(Layers(hidden=hidden), 2, 0)
+        counted = [parameter.numel() for parameter in result.parameters() if parameter.ndim == 2]
         numbers = finding("layers", hidden=hidden, points="two heaps").numbers
         assert numbers["connections"] == sum(counted)
-        assert numbers["links"] == sum(parameter.numel() for parameter in made.parameters())
+        assert numbers["parameters"] == sum(parameter.numel() for parameter in result.parameters())
 
 
 STRIPE = [[-1.5, 0, 0], [0, 0, 1], [1.5, 0, 0], [0, 1.5, 1], [0, -1.5, 1]]
 
 
 @pytest.mark.slow
-def test_points_of_ones_own_are_answered_everywhere():
-    made = outcome("layers", points="own", own=STRIPE, hidden=8)
-    assert made.finding.verdict == "holds"
-    assert "of your points" in made.finding.words
-    assert Layers(own=STRIPE) == Layers(own=list(chain(*STRIPE)))  # in a row, as a line of text has them
+def test_a_reader_s_own_points_are_classified():
+    result = outcome("layers", points="own", own=STRIPE, hidden=8)
+    assert result.finding.verdict == "holds"
+    assert "of your points" in result.finding.words
+    assert Layers(own=STRIPE) == Layers(own=list(chain(*STRIPE)))  # flat, as a line of text has them
 
     def answers(chart):
         side = np.linspace(chart.surface.left, chart.surface.right, len(chart.surface.heights))
         at = {place: int(np.abs(side - place).argmin()) for place in (-1.5, 0, 1.5)}
         return [chart.surface.heights[at[y]][at[x]] > 0.5 for x, y, _ in STRIPE]
 
-    wanted = [bool(each) for _, _, each in STRIPE]
-    assert answers(made.charts[1]) == wanted != answers(made.charts[0])
+    classes = [bool(each) for _, _, each in STRIPE]
+    assert answers(result.charts[1]) == classes != answers(result.charts[0])
 
 
 @pytest.mark.parametrize(
@@ -423,20 +426,20 @@ def test_points_of_ones_own_are_answered_everywhere():
         ([0, 0, 1] * 201, "at most 600"),
     ],
 )
-def test_odd_points_are_answered_in_one_line(own, words):
-    with pytest.raises(UsageError, match=words) as told:
+def test_invalid_points_get_a_one_line_error(own, words):
+    with pytest.raises(UsageError, match=words) as caught:
         outcome("layers", points="own", own=own)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("shape", ["waves", "bump"])
-def test_smooth_curves_are_approached_as_the_square_of_the_neurons(shape):
+def test_the_error_on_smooth_curves_falls_with_the_square_of_the_neurons(shape):
     found = finding("functions", curve=shape)
     assert found.verdict == "holds"
     assert found.numbers["power"] == pytest.approx(2.0, abs=0.25)
 
 
-def test_a_jump_is_approached_slowly_and_an_own_curve_as_it_is():
+def test_a_jump_is_approximated_slowly_and_a_straight_line_exactly():
     assert finding("functions", curve="step").numbers["power"] == pytest.approx(0.5, abs=0.15)
     straight = finding("functions", curve="own", own=[0.0, 1.0], neurons=4)
     assert straight.numbers["error with 4"] < 1e-9  # a line needs no neuron
@@ -444,11 +447,11 @@ def test_a_jump_is_approached_slowly_and_an_own_curve_as_it_is():
     assert drawn.numbers["error with 256"] < 0.01 < 0.3 < drawn.numbers["error with one"]
 
 
-def test_corners_where_the_neurons_have_theirs_are_met():
-    made = outcome("functions", curve="own", own=[0, 1, 0, 2, -1, 0], neurons=4)
-    assert made.finding.numbers["error with 4"] < 1e-9  # four corners inside, at fifths
-    assert made.finding.verdict == "holds"
-    bent = made.charts[1].lines  # after each bend
+def test_a_curve_with_the_neurons_corners_is_matched_exactly():
+    result = outcome("functions", curve="own", own=[0, 1, 0, 2, -1, 0], neurons=4)
+    assert result.finding.numbers["error with 4"] < 1e-9  # four corners inside, at fifths
+    assert result.finding.verdict == "holds"
+    bent = result.charts[1].lines  # after each corner
     assert bent[-1].ys == pytest.approx(
         np.interp(bent[-1].xs, np.arange(6) / 5, [0, 1, 0, 2, -1, 0]), abs=1e-9
     )
@@ -456,28 +459,28 @@ def test_corners_where_the_neurons_have_theirs_are_met():
 
 
 @pytest.mark.parametrize(
-    ("wanted", "verdict", "words"),
+    ("settings", "verdict", "words"),
     [
         ({"curve": "own", "own": [1, 1]}, "holds", "straight line"),
-        ({"neurons": 1}, "holds only when", "more to compare"),
-        ({"neurons": 4}, "holds only when", "with more it goes quicker"),
+        ({"neurons": 1}, "holds only when", "more neurons to compare"),
+        ({"neurons": 4}, "holds only when", "falls faster"),
         ({"curve": "step"}, "holds only when", "slowly"),
     ],
 )
-def test_words_on_curves_stay_true(wanted, verdict, words):
-    found = finding("functions", **wanted)
+def test_the_words_fit_the_curve(settings, verdict, words):
+    found = finding("functions", **settings)
     assert found.verdict == verdict
     assert words in found.words
 
 
 @pytest.mark.parametrize("own", [[], [1], [0, 1e3], ["inf", 0], [0] * 201])
-def test_an_odd_curve_is_answered_in_one_line(own):
-    with pytest.raises(UsageError, match="own") as told:
+def test_an_invalid_curve_gets_a_one_line_error(own):
+    with pytest.raises(UsageError, match="own") as caught:
         finding("functions", curve="own", own=own)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
 
 
-def test_without_the_bend_no_curve_is_approached(monkeypatch):
+def test_without_relu_no_curve_is_approximated(monkeypatch):
     monkeypatch.setattr(functions.np, "maximum", lambda _, values: values)
     assert finding("functions").verdict == "does not hold"
 
@@ -493,15 +496,15 @@ FEW = 0.08  # of MNIST, which is enough to see the difference
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("shelved")
-def test_digits_that_are_off_are_misread_unless_cleaned_up():
+def test_digits_that_are_off_are_misread_unless_normalised():
     lost = finding("normalised", digits=100, fraction=FEW).numbers
     assert lost["lost, dense"] > 0.6
-    assert 0.2 < lost["lost, conv"] < lost["lost, dense"] - 0.2  # convolutions care less where a digit is
+    assert 0.2 < lost["lost, conv"] < lost["lost, dense"] - 0.2  # position matters less to convolutions
     assert lost["lost, conv, augmented"] < lost["lost, conv"]
-    assert max(lost["lost, dense, cleaned"], lost["lost, conv, cleaned"]) < 0.05
+    assert max(lost["lost, dense, normalised"], lost["lost, conv, normalised"]) < 0.05
     turned = finding("normalised", change="turned", digits=100, fraction=FEW)
     assert turned.verdict == "does not hold"
-    assert "turns none" in turned.words
+    assert "does not undo a rotation" in turned.words
 
 
 @pytest.mark.slow
@@ -511,13 +514,13 @@ def test_a_negative_bias_makes_units_harder_to_activate(monkeypatch, seed):
     found = finding("neuron", digits=100, seed=seed)
     assert found.verdict == "holds"
     assert found.numbers["on, with the bias"] < 0.7 * found.numbers["on, as trained"]
-    assert found.numbers["halfway at"] == 2.0
+    assert found.numbers["sum for an output of 0.5"] == 2.0
     assert (
         finding("neuron", digits=100, bias=2).numbers["on, with the bias"] > found.numbers["on, as trained"]
     )
-    right = neuron.sums
+    right = neuron.pre_activations
     monkeypatch.setattr(
-        neuron, "sums", lambda settings: -1e3 * right(settings).sign()
+        neuron, "pre_activations", lambda settings: -1e3 * right(settings).sign()
     )  # nothing a bias can move
     assert finding("neuron", digits=100).verdict == "does not hold"
 
@@ -526,8 +529,8 @@ def test_a_negative_bias_makes_units_harder_to_activate(monkeypatch, seed):
 @pytest.mark.usefixtures("shelved")
 @pytest.mark.parametrize("seed", [0, 1])
 def test_relu_learns_sooner_but_so_does_a_stretched_sigmoid(seed):
-    made = outcome("squash", depths=[3, 1], runs=1, steps=1500, goal=0.9, seed=seed)
-    found = made.finding
+    result = outcome("squash", depths=[3, 1], runs=1, steps=1500, goal=0.9, seed=seed)
+    found = result.finding
     assert found.verdict == "holds only when"
     assert "not because it is simple" in found.words
     for depth in (1, 3):
@@ -536,20 +539,20 @@ def test_relu_learns_sooner_but_so_does_a_stretched_sigmoid(seed):
         assert found.numbers[f"relu, {depth}: reached"] == 1
     # Each sigmoid takes three quarters of the gradient, at least.
     shrinks = found.numbers["sigmoid, 3: gradient"] / found.numbers["sigmoid, 1: gradient"]
-    keeps = found.numbers["relu, 3: gradient"] / found.numbers["relu, 1: gradient"]
+    ratio = found.numbers["relu, 3: gradient"] / found.numbers["relu, 1: gradient"]
     assert shrinks < 1 / 8
-    assert keeps > 1 / 3
-    assert [line.xs for line in made.charts[1].lines] == [
+    assert ratio > 1 / 3
+    assert [line.xs for line in result.charts[1].lines] == [
         range(1, 5)
     ] * 3  # three hidden layers, and the last
-    assert len(made.rows) == 1 + 2 * 3
+    assert len(result.rows) == 1 + 2 * 3
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("shelved")
 @pytest.mark.parametrize("seed", [0, 1])
 def test_through_eight_layers_of_sigmoids_no_gradient_comes(seed):
-    settings = Squashing(steps=25, goal=0.99)
+    settings = Saturation(steps=25, goal=0.99)
     lost = squash.trained(settings, "sigmoid", 8, seed).gradients
     assert len(lost) == 9
     assert all(nearer > 2 * farther for farther, nearer in pairwise(lost))
@@ -558,7 +561,7 @@ def test_through_eight_layers_of_sigmoids_no_gradient_comes(seed):
     assert min(squash.trained(settings, "tanh", 8, seed).gradients) > 0.05
     nothing = finding("squash", depths=[1], runs=1, steps=25, goal=0.99)
     assert nothing.verdict == "holds only when"
-    assert "Nothing came to 99%" in nothing.words
+    assert "No network reached 99 %" in nothing.words
 
 
 @pytest.mark.usefixtures("shelved")
@@ -566,10 +569,10 @@ def test_through_eight_layers_of_sigmoids_no_gradient_comes(seed):
     ("kind", "off"), [("relu", -1e3), ("sigmoid", -1e3), ("sigmoid", 1e3), ("tanh", 1e3)]
 )
 def test_dead_units_are_counted(kind, off):
-    made = squash.network(Squashing(units=8), kind, 2, 0)
-    made.layer("hidden2").bias.data[:4] = off  # four of sixteen
+    result = squash.network(Saturation(units=8), kind, 2, 0)
+    result.layer("hidden2").bias.data[:4] = off  # four of sixteen
     test = mnist("test")
-    assert squash.dead(made, Digits(test.images[:200], test.labels[:200])) == 4 / 16
+    assert squash.dead(result, Digits(test.images[:200], test.labels[:200])) == 4 / 16
 
 
 @pytest.mark.slow
@@ -577,7 +580,7 @@ def test_dead_units_are_counted(kind, off):
 @pytest.mark.parametrize(
     ("exchanged", "verdict"), [({"sigmoid": "relu"}, "does not hold"), ({"tanh": "sigmoid"}, "holds")]
 )
-def test_where_squashes_are_exchanged_so_is_the_finding(monkeypatch, exchanged, verdict):
+def test_exchanged_activations_exchange_the_finding(monkeypatch, exchanged, verdict):
     right = squash.network
 
     def network(settings, kind, depth, seed):
@@ -589,12 +592,12 @@ def test_where_squashes_are_exchanged_so_is_the_finding(monkeypatch, exchanged, 
 
 def test_depths_are_bounded():
     with pytest.raises(UsageError, match="less than or equal to 8, got 9"):
-        Squashing.checked({"depths": [1, 9]})
+        Saturation.checked({"depths": [1, 9]})
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("shelved")
-def test_first_layers_of_networks_that_saw_photographs_find_edges(monkeypatch):
+def test_first_layers_trained_on_photographs_find_edges(monkeypatch):
     found = finding("edges", networks=["efficientnet-lite0", "vgg16"])
     assert found.verdict == "holds"
     assert found.numbers["vgg16, found"] >= 55
@@ -604,7 +607,7 @@ def test_first_layers_of_networks_that_saw_photographs_find_edges(monkeypatch):
 
 
 def noisy(name):
-    """A network whose first kernels are noise."""
+    """Open a network and replace its first kernels by noise."""
     network = open_network(name)
     layer = next(part for part in network.modules() if isinstance(part, torch.nn.Conv2d))
     layer.weight.data.normal_(generator=torch.Generator().manual_seed(3))
@@ -613,13 +616,13 @@ def noisy(name):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("shelved")
-def test_without_the_clean_up_it_does_not_help(monkeypatch):
+def test_without_normalising_it_does_not_hold(monkeypatch):
     monkeypatch.setattr(normalised, "cleaned", lambda images: images)
     assert finding("normalised", digits=100, fraction=FEW).verdict == "does not hold"
 
 
 @pytest.mark.usefixtures("shelved")
-def test_digits_are_changed_as_it_says():
+def test_digits_are_shifted_rotated_and_scaled():
     images = mnist("test").images[:20]
     assert torch.equal(normalised.changed(images, "shifted", 3)[..., 3:], images[..., :-3])
     assert torch.equal(normalised.changed(images, "turned", 90), images.rot90(1, (2, 3)))
@@ -628,14 +631,13 @@ def test_digits_are_changed_as_it_says():
 
 
 @pytest.mark.slow
-def test_lessons_are_listed_and_done(capsys, tmp_path, monkeypatch):
+def test_lessons_are_listed_and_run(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["learn"]) == 0
     listed = capsys.readouterr().out
     assert all(lesson.question in listed for lesson in LESSONS.values())
     assert main(["learn", "circuits", "--set", "expression=a * b", "--set", "numbers=3,4", "--quiet"]) == 0
-    told = capsys.readouterr().out
-    assert "Holds. The output is 12." in told
+    assert "True: The output is 12." in capsys.readouterr().out
     picture = open_picture("learn-circuits.png")
     assert picture.shape[1] > 600
     recipe = read_recipe("learn-circuits.png")
@@ -646,7 +648,7 @@ def test_lessons_are_listed_and_done(capsys, tmp_path, monkeypatch):
     capsys.readouterr()
     assert main(["recipe", "learn-circuits.png"]) == 0
     assert "lanterna learn circuits --set 'expression=a * b' --set numbers=3.0,4.0" in capsys.readouterr().out
-    assert main(["learn", "circuits"]) == 2  # nothing is overwritten unasked
+    assert main(["learn", "circuits"]) == 2  # nothing is overwritten without --force
     assert main(["learn", "nonsense"]) == 2
     assert "there are gates, derivative" in capsys.readouterr().err
     assert main(["learn", "curve", "--set", "degree=400"]) == 2
@@ -655,10 +657,10 @@ def test_lessons_are_listed_and_done(capsys, tmp_path, monkeypatch):
     assert [each["name"] for each in json.loads(capsys.readouterr().out)] == list(LESSONS)
 
 
-def test_every_lesson_can_be_made_again():
+def test_every_lesson_is_a_technique():
     for name, lesson in LESSONS.items():
         declared = technique_of("learn", name)
         assert declared is not None
         assert declared.settings is lesson.settings
         assert lesson.settings.verb == f"learn {name}"
-        assert (ROOT / lesson.where).is_file()
+        assert (ROOT / lesson.source).is_file()

@@ -1,4 +1,4 @@
-"""The lessons whose outcomes are pictures: findings hold with a margin, and fall with their mechanism."""
+"""Lessons that show pictures: findings hold with a margin, and fail if their mechanism is broken."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from lanterna.lessons.parts import Parts
 from lanterna.techniques.paint.pixels import psnr
 
 
-def outcome(name: str, **wanted):
+def outcome(name: str, **settings):
     lesson = LESSONS[name]
-    return lesson.experiment(lesson.settings.checked(wanted))
+    return lesson.experiment(lesson.settings.checked(settings))
 
 
-def test_the_loop_goes_down_and_wherever_the_slope_says():
+def test_the_loop_finds_the_minimum():
     x = torch.tensor([3.0, -2.0], requires_grad=True)
     losses = descend([x], lambda _: (x - torch.tensor([1.0, 4.0])).square().sum(), 400, 0.1)
     assert x.tolist() == pytest.approx([1.0, 4.0], abs=1e-3)
@@ -34,23 +34,23 @@ def test_the_loop_goes_down_and_wherever_the_slope_says():
 @pytest.mark.slow
 @pytest.mark.usefixtures("real_shelf")
 @pytest.mark.parametrize("seed", [0, 1])
-def test_fewer_pixels_are_a_bargain_until_they_are_too_few(seed):
+def test_fewer_pixels_are_worth_it_until_they_are_too_few(seed):
     found = outcome("digit", sides=[28, 14, 4], seed=seed).finding
     numbers = found.numbers
     assert numbers["white on black, 28"] > 0.85
     assert numbers["white on black, 28"] - numbers["white on black, 14"] < 0.04
     assert numbers["white on black, 28"] - numbers["white on black, 4"] > 0.15
-    assert numbers["weights, at the bargain"] <= numbers["weights, most pixels"] / 4
-    # In colour more is read than in grey, in which some pens are as light as their paper.
+    assert numbers["weights, fewest worthwhile pixels"] <= numbers["weights, most pixels"] / 4
+    # Accuracy is lower in grey, in which some pens are as light as their paper.
     assert numbers["in colour, 28"] > numbers["in grey, 28"] + 0.01
-    assert numbers["rougher before"] > 1.5  # weights were noise, and have become pictures
+    assert numbers["roughness of the weights, before to after"] > 1.5  # from noise to pictures
     assert found.verdict == "holds only when"
-    assert "as light as the paper" in found.words
+    assert "as light as their paper" in found.words
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("real_shelf")
-def test_grey_costs_nothing_where_pens_are_grey(monkeypatch):
+def test_grey_costs_nothing_if_pens_are_grey(monkeypatch):
     def grey(images, seed):
         del seed
         return images.expand(-1, 3, -1, -1)
@@ -67,13 +67,13 @@ def test_a_hidden_unit_is_the_sum_of_its_pixels_and_its_bias(monkeypatch):
     assert before.shape == (36, 196)
     assert 0.2 < accuracy < 0.95
     pixels = torch.rand(196)
-    terms, sums = digit.added_up(first, pixels)
+    terms, sums = digit.weighted_sums(first, pixels)
     assert torch.allclose(sums, first(pixels), atol=1e-5)
     assert torch.allclose(terms[5, 7], first.weight[5, 7] * pixels[7])
     # Without its bias it is not.
     monkeypatch.setattr(
         digit,
-        "added_up",
+        "weighted_sums",
         lambda first, pixels: (first.weight.detach() * pixels, first.weight.detach() @ pixels),
     )
     assert outcome("digit", digits=500, epochs=1, sides=[14]).finding.verdict == "does not hold"
@@ -82,13 +82,13 @@ def test_a_hidden_unit_is_the_sum_of_its_pixels_and_its_bias(monkeypatch):
 @pytest.mark.usefixtures("real_shelf")
 def test_pens_differ_from_their_papers():
     images = mnist("test").images[:200].float() / 255
-    made = digit.coloured(images, 0)
-    ink, paper = made[images.expand(-1, 3, -1, -1) == 1], made[images.expand(-1, 3, -1, -1) == 0]
+    result = digit.coloured(images, 0)
+    ink, paper = result[images.expand(-1, 3, -1, -1) == 1], result[images.expand(-1, 3, -1, -1) == 0]
     assert paper.max() <= 0.4 + 1e-6  # negative: papers are light
     assert ink.std() > 0.2
 
 
-def test_sides_no_digit_has_are_answered():
+def test_invalid_sides_are_refused():
     for sides in ([1], [29], [28, 0]):
         with pytest.raises(UsageError, match="sides: expected 2 to 28 pixels"):
             DigitNetwork(sides=sides)
@@ -96,36 +96,36 @@ def test_sides_no_digit_has_are_answered():
 
 @pytest.fixture
 def reader(trained):
-    """A home in which a network is trained."""
+    """A home with a trained network."""
     return trained
 
 
 @pytest.mark.usefixtures("reader")
 @pytest.mark.parametrize("first", [0, 7])
 def test_cut_paths_take_the_answer_away(first):
-    made = outcome("paths", network="dense", digit=first, digits=10)
-    numbers = made.finding.numbers
-    assert made.finding.verdict == "holds"
-    assert numbers["left, paths"] < 0.3
-    assert min(numbers["left, weights"], numbers["left, random"]) > 0.7
+    result = outcome("paths", network="dense", digit=first, digits=10)
+    numbers = result.finding.numbers
+    assert result.finding.verdict == "holds"
+    assert numbers["remaining, by contribution"] < 0.3
+    assert min(numbers["remaining, by weight"], numbers["remaining, at random"]) > 0.7
     assert numbers["logit after the cut"] < numbers["answer"] - 2
-    rows = made.rows[1:]
+    rows = result.rows[1:]
     assert rows[0][0] == "input"
     assert all(float(row[3]) == pytest.approx(numbers["answer"], abs=1e-3) for row in rows)
-    # The two rows of ten answers are those of the network, and of the network with connections cut.
+    # The two series of ten logits are the network's, before and after cutting.
     network = paths.opened("dense")
     image = mnist("test").images[first].float() / 255
-    (as_it_is, cut) = made.charts[1].lines
+    (before, after) = result.charts[1].lines
     with torch.no_grad():
-        assert list(as_it_is.ys) == pytest.approx(network.eval()(image[None])[0].tolist(), abs=1e-4)
-    assert cut.ys != as_it_is.ys
+        assert list(before.ys) == pytest.approx(network.eval()(image[None])[0].tolist(), abs=1e-4)
+    assert after.ys != before.ys
 
 
 @pytest.mark.usefixtures("reader")
-def test_cutting_what_brings_the_least_does_not_hold(monkeypatch):
-    right = paths.left
+def test_cutting_at_random_does_not_hold(monkeypatch):
+    right = paths.remaining
     monkeypatch.setattr(
-        paths, "left",
+        paths, "remaining",
         lambda network, images, answers, by, seed: right(
             network, images, answers, "random" if by == "for" else by, seed
         ),
@@ -135,21 +135,21 @@ def test_cutting_what_brings_the_least_does_not_hold(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("real_shelf")
-def test_the_quickstart_is_told_as_it_stands_and_runs():
-    made = outcome("quickstart", digits=6400, epochs=2)
-    head, *rows = made.rows
+def test_the_quickstart_runs_and_shows_its_own_lines():
+    result = outcome("quickstart", digits=6400, epochs=2)
+    head, *rows = result.rows
     assert head == ("in the original", "in torch", "what it does", "measured")
-    told = {row[0]: row for row in rows}
-    assert told["Dense(128)"][1] == "hidden = nn.Linear(784, recipe.units)"
-    assert told["Dense(128)"][3] == "100,352 weights and 128 biases"
-    assert told["Sequential([...])"][3] == "101,770 numbers to learn"  # as the original's summary has it
-    assert "loss.backward()" in told["fit(x_train, y_train, epochs=2)"][1]
-    assert told["Dropout(0.2)"][3].endswith("the others 1.25 times as strong")
-    numbers = made.finding.numbers
+    by_line = {row[0]: row for row in rows}
+    assert by_line["Dense(128)"][1] == "hidden = nn.Linear(784, settings.units)"
+    assert by_line["Dense(128)"][3] == "100,352 weights and 128 biases"
+    assert by_line["Sequential([...])"][3] == "101,770 parameters to learn"  # as in the original's summary
+    assert "loss.backward()" in by_line["fit(x_train, y_train, epochs=2)"][1]
+    assert by_line["Dropout(0.2)"][3].endswith("the others multiplied by 1.25")
+    numbers = result.finding.numbers
     assert numbers["untrained loss"] == pytest.approx(math.log(10), abs=0.15)
     assert 0.88 < numbers["accuracy"] < 0.95
-    assert numbers["while learning"] < numbers["accuracy"]
-    assert made.finding.verdict == "holds only when"  # about 98 % is for five epochs of all of them
+    assert numbers["during training"] < numbers["accuracy"]
+    assert result.finding.verdict == "holds only when"  # about 98 % is for five epochs of all of them
 
 
 @pytest.mark.usefixtures("real_shelf")
@@ -169,25 +169,25 @@ SOON = {"size": 48, "steps": 150, "neurons": 48}
 @pytest.mark.slow
 @pytest.mark.usefixtures("real_shelf")
 @pytest.mark.parametrize("seed", [0, 1])
-def test_each_change_brings_a_curve_nearer_to_a_painting(seed):
-    made = outcome("painting", **SOON, seed=seed)
-    near = [value for name, value in made.finding.numbers.items() if name.startswith("dB")]
+def test_each_change_gets_closer_to_the_painting(seed):
+    result = outcome("painting", **SOON, seed=seed)
+    near = [value for name, value in result.finding.numbers.items() if name.startswith("dB")]
     assert near == sorted(near)
     assert near[-1] > near[0] + 10
     assert near[-1] > 22
     assert near[-1] - near[-2] > 2
-    # The number is that of the picture that is shown.
+    # The last number is the PSNR of the picture that is shown.
     target = painting.photograph("coffee", 48)
-    shown = made.charts[-1].picture[:, ::8, ::8]
+    shown = result.charts[-1].picture[:, ::8, ::8]
     assert psnr((shown - target).square().mean().item()) == pytest.approx(near[-1], abs=0.01)
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("real_shelf")
-def test_without_waves_or_bends_it_stays_a_blur(monkeypatch):
+def test_without_waves_or_activations_it_stays_a_blur(monkeypatch):
     monkeypatch.setattr(painting, "as_waves", lambda x, count, *_: x.repeat(1, count))
-    made = outcome("painting", **SOON)
-    assert made.finding.numbers["dB, 5. positions as waves"] < 22
+    result = outcome("painting", **SOON)
+    assert result.finding.numbers["dB, 5. positions as waves"] < 22
     monkeypatch.setattr(nn.ReLU, "forward", lambda _, x: x)
     assert outcome("painting", **SOON).finding.verdict != "holds"
 
@@ -195,7 +195,7 @@ def test_without_waves_or_bends_it_stays_a_blur(monkeypatch):
 def test_waves_are_sines_of_positions():
     at = painting.positions(8)
     assert at[0].tolist() == [-0.875, -0.875]
-    assert at[1].tolist() == [-0.625, -0.875]  # across first
+    assert at[1].tolist() == [-0.625, -0.875]  # x first
     waves = painting.as_waves(at, 5, 48, 0)
     assert waves.shape == (64, 10)
     assert torch.allclose(waves[:, :5].square() + waves[:, 5:].square(), torch.ones(64, 5), atol=1e-5)
@@ -210,18 +210,18 @@ BRIEF = {"size": 64, "steps": 25, "training": 60, "layer": "relu3_1"}
 @pytest.mark.slow
 @pytest.mark.usefixtures("real_shelf")
 def test_one_loop_makes_four_results(monkeypatch):
-    made = outcome("parts", **BRIEF)
-    numbers = made.finding.numbers
+    result = outcome("parts", **BRIEF)
+    numbers = result.finding.numbers
     assert numbers["training, before"] < 0.3 < 0.9 < numbers["training, after"]
     assert numbers["class, before"] < 0.5 < 0.95 < numbers["class, after"]
     assert numbers["dream, after"] > 2
     assert numbers["style, after"] < numbers["style, before"] / 2
-    assert [type(each) for each in made.charts] == [Picture] * 4
+    assert [type(each) for each in result.charts] == [Picture] * 4
     begin = parts.photograph("chelsea", 64)
-    dream, style = (each.picture for each in made.charts[2:])
+    dream, style = (each.picture for each in result.charts[2:])
     assert 0.05 < (dream - begin).abs().mean() < 0.4
     assert 0.02 < (style - begin).abs().mean() < 0.4
-    # Nothing is made where the loop does not step.
+    # Nothing changes if the loop takes no steps.
     monkeypatch.setattr(parts, "descend", lambda _, loss, *__: [loss(0).item()])
     assert outcome("parts", **BRIEF).finding.verdict == "does not hold"
 
@@ -229,6 +229,6 @@ def test_one_loop_makes_four_results(monkeypatch):
 @pytest.mark.usefixtures("real_shelf")
 def test_a_photograph_is_unchanged_at_first():
     begin = parts.photograph("coffee", 64)[None]
-    canvas = parts._changes(begin, torch.Generator().manual_seed(0))
+    canvas = parts._canvas(begin, torch.Generator().manual_seed(0))
     assert (parts._over(begin, canvas) - begin).abs().max() < 0.02
     assert Parts().class_ == 3

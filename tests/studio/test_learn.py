@@ -1,5 +1,5 @@
-"""The room Learn, as a student uses it: lessons that answer while a control moves, and what is done by hand
-in them, whose arithmetic agrees with Python's and torch's."""
+"""The room Learn as a student uses it: lessons that follow their controls, and hands-on pieces whose
+arithmetic agrees with Python's and torch's."""
 
 from __future__ import annotations
 
@@ -34,56 +34,56 @@ PIECES = {name for name, lesson in LESSONS.items() if lesson.quick} | {"neuron"}
 
 @pytest.fixture(scope="module")
 def modules(studio: Server, browser: Browser) -> Iterator[Page]:
-    """A page of the studio whose modules are computed with."""
+    """A page of the studio, to compute with its modules."""
     page = browser.new_page(base_url=studio.address)
     go(page, "#/learn")
     yield page
     page.close()
 
 
-def opened(page: Page, name: str, more: str = "") -> None:
-    go(page, f"#/learn?kind=learn-{name}{more}")
+def open_lesson(page: Page, name: str, query: str = "") -> None:
+    go(page, f"#/learn?kind=learn-{name}{query}")
     expect(page.get_by_role("heading", level=1, name=LESSONS[name].question)).to_be_visible()
 
 
-def by_hand(page: Page) -> Any:
-    return page.get_by_role("region", name="By hand")
+def hands_on(page: Page) -> Any:
+    return page.get_by_role("region", name="Hands on")
 
 
-def computed(page: Page, module: str, does: str, *given: Any) -> Any:
-    """What a function of the page's modules gives: `does` is JavaScript, `m` the module, `g` the rest."""
-    return page.evaluate(f"async ([path, g]) => {{ const m = await import(path); return {does}; }}",
-                         [f"/web/{module}", given])  # fmt: skip
+def computed(page: Page, module: str, code: str, *args: Any) -> Any:
+    """Evaluate JavaScript in the page, in which `m` is one of its modules and `g` the arguments."""
+    return page.evaluate(f"async ([path, g]) => {{ const m = await import(path); return {code}; }}",
+                         [f"/web/{module}", args])  # fmt: skip
 
 
-def finding(name: str, **wanted: Any) -> str:
+def finding(name: str, **settings: Any) -> str:
     lesson = LESSONS[name]
-    return lesson.experiment(lesson.recipe.checked(wanted)).finding.words
+    return lesson.experiment(lesson.settings.checked(settings)).finding.words
 
 
-def test_lessons_are_listed_in_order_and_lead_on(page: Page):
+def test_lessons_are_listed_in_order_and_linked(page: Page):
     go(page, "#/learn")
     links = page.locator(".contents li a")
     expect(links).to_have_count(len(LESSONS))
-    for place, lesson in enumerate(LESSONS.values()):
-        told = links.nth(place).inner_text().split("\n")
-        assert [line for line in told if line] == [str(place + 1), lesson.title, lesson.question]
+    for index, lesson in enumerate(LESSONS.values()):
+        lines = links.nth(index).inner_text().split("\n")
+        assert [line for line in lines if line] == [str(index + 1), lesson.title, lesson.question]
     first, second = list(LESSONS.values())[:2]
     links.first.focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1, name=first.question)).to_be_visible()
     expect(page.locator(".claim")).to_contain_text(first.claim)
-    expect(page.get_by_text(first.where)).to_be_visible()
+    expect(page.get_by_text(first.source)).to_be_visible()
     page.get_by_role("navigation", name="Lessons", exact=True).get_by_role("link", name="Next").click()
     expect(page.get_by_role("heading", level=1, name=second.question)).to_be_visible()
     page.get_by_role("link", name="All lessons").first.click()
     expect(links).to_have_count(len(LESSONS))
 
 
-def test_a_finding_follows_a_control_and_comes_back_with_the_link(page: Page):
-    opened(page, "descent")
-    told = page.locator(".verdict-of")
-    expect(told).to_contain_text(finding("descent"))
+def test_a_finding_follows_a_control_and_returns_with_the_link(page: Page):
+    open_lesson(page, "descent")
+    shown_finding = page.locator(".verdict-of")
+    expect(shown_finding).to_contain_text(finding("descent"))
     chart = LESSONS["descent"].experiment(descent.Descent()).charts[-1]
     shown = page.get_by_role("img", name=re.compile("^" + re.escape(chart.title)))
     expect(shown).to_be_visible()
@@ -94,27 +94,29 @@ def test_a_finding_follows_a_control_and_comes_back_with_the_link(page: Page):
     page.wait_for_url(re.compile("rate="))
     changed = float(settings_in(page)["rate"])
     assert changed > 0.1
-    expect(told).to_contain_text(finding("descent", rate=changed))
+    expect(shown_finding).to_contain_text(finding("descent", rate=changed))
     page.reload()
-    expect(told).to_contain_text(finding("descent", rate=changed))
-    # The chart is read out with keys, and is a table.
+    expect(shown_finding).to_contain_text(finding("descent", rate=changed))
+    # Arrow keys read out the chart, and there is a table of it.
     shown.focus()
     page.keyboard.press("ArrowLeft")
-    told = page.locator(".charts .readout").last
-    expect(told).to_contain_text(re.compile(f"^{chart.across} .*{re.escape(chart.lines[-1].name)} "))
+    readout = page.locator(".charts .readout").last
+    expect(readout).to_contain_text(re.compile(f"^{chart.across} .*{re.escape(chart.lines[-1].name)} "))
     page.locator(".charts summary").last.click()
     expect(page.get_by_role("columnheader", name=chart.up).last).to_be_visible()
 
 
-def test_wrong_wishes_are_told_and_the_charts_stay(page: Page):
-    opened(page, "circuits", "&others=5&numbers=-1,2,3,-2,1")
-    expect(page.locator(".verdict-of")).to_contain_text("Holds.")
+def test_invalid_settings_are_reported_and_the_charts_stay(page: Page):
+    open_lesson(page, "circuits", "&others=5&numbers=-1,2,3,-2,1")
+    expect(page.locator(".verdict-of")).to_contain_text("True:")
     field = page.locator("#set-expression")
     field.fill("a *")
     field.press("Enter")
-    expect(page.locator(".finding .wrong")).to_contain_text("expected such as (a * b + c) * d, got 'a *'")
+    expect(page.locator(".finding .wrong")).to_contain_text(
+        "expected an expression like (a * b + c) * d, got 'a *'"
+    )
     expect(page.locator(".charts")).to_have_attribute("data-stale", "true")
-    expect(by_hand(page).get_by_role("alert")).to_contain_text("Expected such as")
+    expect(hands_on(page).get_by_role("alert")).to_contain_text("Expected an expression like")
     field.fill("a * b + c")
     field.press("Enter")
     expect(page.locator(".finding .wrong")).to_be_empty()
@@ -122,7 +124,7 @@ def test_wrong_wishes_are_told_and_the_charts_stay(page: Page):
     expect(page.get_by_role("region", name="What was measured").get_by_role("row")).to_have_count(6)
 
 
-def test_the_api_says_what_is_wrong_in_one_line(studio: Server):
+def test_the_api_answers_errors_in_one_line(studio: Server):
     quick = {each["name"]: each["quick"] for each in studio("GET", "/api/lessons")}
     assert list(quick) == list(LESSONS)
     for name, body, status, words in (
@@ -135,73 +137,91 @@ def test_the_api_says_what_is_wrong_in_one_line(studio: Server):
         assert (answered, words in line, "\n" in line) == (status, True, False), line
 
 
-def test_an_experiment_that_lasts_is_given_up():
+def test_an_experiment_that_takes_too_long_is_stopped():
     with pytest.raises(UsageError, match="choose smaller numbers"), time_limit(0.05):
-        sum(1 for _ in iter(int, 1))  # without an end
+        sum(1 for _ in iter(int, 1))  # endless
     with time_limit(0.5):
         pass
-    time.sleep(0.7)  # what was done in time is left alone
+    time.sleep(0.7)  # what finished in time is not interrupted
 
 
 def test_a_slow_lesson_is_a_job_whose_picture_stays(page: Page, studio: Server):
-    opened(page, "neuron", "&digits=50&weight=1")
+    open_lesson(page, "neuron", "&digits=50&weight=1")
     expect(page.locator(".verdict-of")).to_contain_text("Not measured yet")
-    # By hand it answers at once, and tells the experiment's settings.
+    # The hands-on piece responds immediately, and changes the experiment's settings.
     page.get_by_label("Bias", exact=True).first.focus()
     page.keyboard.press("Home")
-    expect(by_hand(page).locator(".told")).to_contain_text("It is halfway at 10")
+    expect(hands_on(page).locator(".status")).to_contain_text("The output is 0.5 at a sum of 10")
     page.wait_for_url(re.compile("bias=-10"))
     page.get_by_role("button", name="Start").click()
-    shown = page.get_by_role("img", name=re.compile("A neuron: the result. Holds. With a bias of -10"))
+    shown = page.get_by_role("img", name=re.compile("A neuron: the result. True: With a bias of -10"))
     expect(shown).to_be_visible()
-    expect(page.locator(".verdict-of")).to_contain_text("Holds. With a bias of -10 the neuron")
+    expect(page.locator(".verdict-of")).to_contain_text("True: With a bias of -10 the neuron")
     assert studio("GET", f"/api/jobs/{settings_in(page)['job']}")["settings"]["bias"] == -10
     expect(page.locator(".finding dl")).to_contain_text("on, as trained")
-    opened(page, "neuron")  # it is there when one comes again, and what it was made with
+    open_lesson(page, "neuron")  # the result is still there, with its settings
     expect(shown).to_be_visible()
     expect(page.get_by_text("made with bias -10, digits 50")).to_be_visible()
 
 
-def test_the_page_s_autograd_agrees_with_pythons(modules: Page):
+@pytest.mark.parametrize(
+    ("saved", "verdict"),
+    [
+        ("True: It is so.", "holds"),
+        ("Partly true: It is so.", "holds only when"),
+        ("Not true: It is so.", "does not hold"),
+        ("Holds. It is so.", "holds"),  # as 0.1.0 saved it
+        ("Holds only when. It is so.", "holds only when"),
+        ("Does not hold. It is so.", "does not hold"),
+    ],
+)
+def test_saved_findings_are_parsed(modules: Page, saved: str, verdict: str) -> None:
+    found = computed(modules, "studio/rooms/learn.js", "m.parseFinding(g[0])", saved)
+    assert found == {"verdict": verdict, "words": "It is so."}
+
+
+def test_the_page_s_autograd_agrees_with_python(modules: Page):
     circuits = [random_circuit(seed) for seed in range(40)]
     circuits += [(text, {"a": 1.7, "b": -0.6}) for text in ("a / b - a ** 3", "-exp(b) * log(a) ** -2 / 3")]
     for expression, numbers in circuits:
         ours = circuit(expression, numbers)
         ours.backward()
-        slopes = {wire.name: wire.slope for wire in ours.wires() if wire.name in numbers}
-        value, found, gap = computed(modules, "lessons/scalars.js", """(() => {
-            const wires = m.build(g[0]);
-            const value = m.forward(wires, g[1]);
-            m.backward(wires);
-            const smooth = wires.filter((w) => w.madeBy !== 'relu' || w.inputs[0].value);
-            const gap = (w, i) => Math.abs(w.locals[i] - m.nudged(w, i)) / (1 + Math.abs(w.locals[i]));
-            const gaps = smooth.flatMap((w) => w.inputs.map((_, i) => gap(w, i)));
-            const inputs = wires.filter((w) => !w.madeBy).map((w) => [w.name, w.slope]);
-            return [value, Object.fromEntries(inputs), Math.max(0, ...gaps)];
+        grads = {value.name: value.grad for value in ours.nodes() if value.name in numbers}
+        output, found, gap = computed(modules, "lessons/scalars.js", """(() => {
+            const values = m.build(g[0]);
+            const output = m.forward(values, g[1]);
+            m.backward(values);
+            const smooth = values.filter((v) => v.operation !== 'relu' || v.inputs[0].data);
+            const size = (v, i) => 1 + Math.abs(v.localGrads[i]);
+            const gap = (v, i) => Math.abs(v.localGrads[i] - m.nudged(v, i)) / size(v, i);
+            const gaps = smooth.flatMap((v) => v.inputs.map((_, i) => gap(v, i)));
+            const inputs = values.filter((v) => !v.operation).map((v) => [v.name, v.grad]);
+            return [output, Object.fromEntries(inputs), Math.max(0, ...gaps)];
         })()""", expression, list(numbers.values()))  # fmt: skip
-        assert value == pytest.approx(ours.number, rel=1e-9, abs=1e-12)
-        for name, slope in slopes.items():
-            assert found[name] == pytest.approx(slope, rel=1e-9, abs=1e-12), (expression, name)
+        assert output == pytest.approx(ours.data, rel=1e-9, abs=1e-12)
+        for name, grad in grads.items():
+            assert found[name] == pytest.approx(grad, rel=1e-9, abs=1e-12), (expression, name)
         assert gap < 1e-6, expression
 
 
 def test_a_circuit_is_stepped_through_and_a_value_dragged(page: Page):
-    opened(page, "circuits", "&others=0&expression=a%20*%20b%20%2B%20c&numbers=2,-3,10")
-    hand = by_hand(page)
-    told, board = hand.locator(".told"), hand.get_by_role("group", name="The circuit")
+    open_lesson(page, "circuits", "&others=0&expression=a%20*%20b%20%2B%20c&numbers=2,-3,10")
+    hand = hands_on(page)
+    status, board = hand.locator(".status"), hand.get_by_role("group", name="The circuit")
     hand.get_by_role("button", name="To the start").click()
-    assert board.locator(".slope").all_text_contents() == [""] * 5
+    assert board.locator(".gradient").all_text_contents() == [""] * 5
     lines = []
     for _ in range(5):
         hand.get_by_role("button", name="Step forward").click()
-        lines.append(told.inner_text())
+        lines.append(status.inner_text())
     assert lines == [
         "Forward: × of 2 and −3 is −6.", "Forward: + of −6 and 10 is 4.",
-        "The output's slope by itself is 1. Step on, and slopes flow back.",
-        "Back: + gets 1 and sends 1 to the × before, 1 to c.", "Back: × gets 1 and sends −3 to a, 2 to b.",
+        "The output’s gradient with respect to itself is 1. Step on, and gradients flow back.",
+        "Back: + receives 1 and sends 1 to the × before, 1 to c.",
+        "Back: × receives 1 and sends −3 to a, 2 to b.",
     ]  # fmt: skip
     hand.get_by_role("button", name="Step back").click()
-    assert sorted(board.locator(".slope").all_text_contents()) == ["", "", "1", "1", "1"]
+    assert sorted(board.locator(".gradient").all_text_contents()) == ["", "", "1", "1", "1"]
     hand.get_by_role("button", name="To the end").click()
     knob = hand.get_by_role("slider", name="Value of a")
     box = knob.bounding_box()
@@ -219,46 +239,48 @@ def test_a_circuit_is_stepped_through_and_a_value_dragged(page: Page):
     expect(knob).to_be_focused()
     field = hand.get_by_role("textbox", name="Expression of the circuit")
     field.fill("log(a - a)")
-    expect(hand.get_by_role("alert")).to_contain_text("has no answer at these numbers")
-    field.fill("tanh(d)")  # an input without a number gets one
+    expect(hand.get_by_role("alert")).to_contain_text("is undefined at these numbers")
+    field.fill("tanh(d)")  # a new input starts at 1
     expect(hand.get_by_role("slider", name="Value of d")).to_have_attribute("aria-valuenow", "1")
     expect(page.locator(".verdict-of")).to_contain_text("The output is 0.7616.")
 
 
 def test_the_page_s_network_learns_as_torch_does(modules: Page):
-    for bend in ("relu", "tanh", "sigmoid", "none"):
-        learns_as_torch_does(modules, bend)
+    for activation in ("relu", "tanh", "sigmoid", "none"):
+        learns_as_torch_does(modules, activation)
 
 
-def learns_as_torch_does(page: Page, bend: str) -> None:
+def learns_as_torch_does(page: Page, activation: str) -> None:
     generator = torch.Generator().manual_seed(3)
     points = torch.randn(12, 2, generator=generator, dtype=torch.float64)
     classes = torch.arange(12) % 2
-    bends = {"relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid, "none": lambda x: x}
+    apply = {"relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid, "none": lambda x: x}[
+        activation
+    ]
     found = computed(page, "lessons/net.js", """(() => {
         let state = 1;
         const net = m.network([2, 5, 1], g[0], () => (state = (state * 16807) % 2147483647) / 2147483647);
         const plain = (layers) => layers.map(({ weights, biases }) => [[...weights], [...biases]]);
-        const begun = plain(net.layers);
-        const { cost, layers } = m.gradient(net, g[1], g[2]);
-        const step = m.learner(net, 0.03);
+        const initial = plain(net.layers);
+        const { loss, layers } = m.gradient(net, g[1], g[2]);
+        const step = m.makeOptimiser(net, 0.03);
         for (let n = 0; n < 3; n += 1) step(g[1], g[2]);
-        return [begun, cost, plain(layers), plain(net.layers)];
-    })()""", bend, points.tolist(), classes.tolist())  # fmt: skip
-    begun, cost, gradients, learned = found
+        return [initial, loss, plain(layers), plain(net.layers)];
+    })()""", activation, points.tolist(), classes.tolist())  # fmt: skip
+    initial, first_loss, gradients, learned = found
     parameters = []
-    for (weights, biases), shape in zip(begun, ((5, 2), (1, 5)), strict=True):
+    for (weights, biases), shape in zip(initial, ((5, 2), (1, 5)), strict=True):
         parameters += [torch.tensor(weights, dtype=torch.float64).view(shape).requires_grad_(),
                        torch.tensor(biases, dtype=torch.float64).requires_grad_()]  # fmt: skip
     optimiser = torch.optim.Adam(parameters, 0.03)
     for step in range(3):
         w1, b1, w2, b2 = parameters
-        logits = (bends[bend](points @ w1.T + b1) @ w2.T + b2)[:, 0]
+        logits = (apply(points @ w1.T + b1) @ w2.T + b2)[:, 0]
         loss = F.binary_cross_entropy_with_logits(logits, classes.double())
         optimiser.zero_grad()
         loss.backward()
         if step == 0:
-            assert cost == pytest.approx(loss.item(), rel=1e-12)
+            assert first_loss == pytest.approx(loss.item(), rel=1e-12)
             for parameter, flat in zip(
                 parameters, [each for layer in gradients for each in layer], strict=True
             ):
@@ -268,21 +290,21 @@ def learns_as_torch_does(page: Page, bend: str) -> None:
         np.testing.assert_allclose(parameter.detach().flatten(), flat, rtol=1e-9)
 
 
-def test_two_layers_learn_rings_before_ones_eyes_and_one_does_not(page: Page):
-    opened(page, "layers", "&hidden=8&points=rings&bend=relu")
-    hand = by_hand(page)
+def test_two_layers_learn_the_rings_and_one_does_not(page: Page):
+    open_lesson(page, "layers", "&hidden=8&points=rings&activation=relu")
+    hand = hands_on(page)
     one, two = (hand.locator("dl").nth(place) for place in (0, 1))
-    expect(one).to_contain_text(re.compile(r"connections\s*2\s*with biases\s*3"))
-    expect(two).to_contain_text(re.compile(r"connections\s*24\s*with biases\s*33"))
-    assert hand.locator(".wires line").count() == 26
+    expect(one).to_contain_text(re.compile(r"connections\s*2\s*parameters\s*3"))
+    expect(two).to_contain_text(re.compile(r"connections\s*24\s*parameters\s*33"))
+    assert hand.locator(".graph line").count() == 26
     hand.get_by_role("button", name="Train").click()
-    expect(two).to_contain_text(re.compile(r"told apart\s*(9[5-9]|100)[. ]"))
+    expect(two).to_contain_text(re.compile(r"accuracy\s*(9[5-9]|100)[. ]"))
     hand.get_by_role("button", name="Pause").click()
-    share = re.search(r"told apart\s*([\d.]+)", one.inner_text())
+    share = re.search(r"accuracy\s*([\d.]+)", one.inner_text())
     assert share is not None
     assert float(share[1]) < 80
-    # Points of one's own, by pointer and by key.
-    hand.get_by_role("button", name="No points").click()
+    # The student's own points, by pointer and by key.
+    hand.get_by_role("button", name="Remove all points").click()
     plane = hand.get_by_role("application", name=re.compile("^One layer: 0 points"))
     plane.click(position={"x": 40, "y": 40})
     hand.get_by_role("radio", name="blue").check()
@@ -292,33 +314,36 @@ def test_two_layers_learn_rings_before_ones_eyes_and_one_does_not(page: Page):
     page.keyboard.press("Enter")
     expect(hand.get_by_role("application", name=re.compile("^Two layers: 2 points"))).to_be_visible()
     hand.get_by_role("button", name="One step").click()
-    expect(hand.get_by_text("1 steps")).to_be_visible()
+    expect(hand.get_by_text("1 step")).to_be_visible()
 
 
-def test_the_page_s_walks_are_those_of_the_lesson(modules: Page):
-    cases = [(way, start, rate) for way in ("plain", "momentum", "adam") for start in (6.0, -3.3)
+def test_the_page_s_descent_agrees_with_the_lesson(modules: Page):
+    cases = [(name, start, rate) for name in ("plain", "momentum", "adam") for start in (6.0, -3.3)
              for rate in (0.003, 0.1, 1.5, 9.0)]  # fmt: skip
-    found = computed(modules, "lessons/walks.js",
-                     "g[0].map(([way, at, rate]) => m.walk([at], rate, 60, way, m.slope).map(([x]) => x))",
+    found = computed(modules, "lessons/descent.js",
+                     "g[0].map(([name, at, rate]) => m.descend([at], rate, 60, name, m.derivative))"
+                     ".map((path) => path.map(([x]) => x))",
                      cases)  # fmt: skip
-    for (way, start, rate), ours in zip(cases, found, strict=True):
-        theirs = descent.walk(start, rate, 60, way)
+    for (name, start, rate), ours in zip(cases, found, strict=True):
+        theirs = descent.run(start, rate, 60, name)
         assert len(ours) == len(theirs)
-        # A walk that leaps about doubles a rounding at each step, so that only its first steps can agree.
+        # A run that jumps around doubles rounding errors at each step: only its first steps can agree.
         few = 61 if rate < 1 else 8
         np.testing.assert_allclose(ours[:few], theirs[:few], rtol=1e-6)
-    # The gradient of two parameters, by nudges.
+    # The gradient of two parameters, compared with nudges.
     for x, y in ((0.3, -1.2), (-4.0, 2.0)):
-        steep, costs = computed(modules, "lessons/walks.js",
-                                "[m.slope2(...g), [[1, 0], [-1, 0], [0, 1], [0, -1]]"
+        gradient, costs = computed(modules, "lessons/descent.js",
+                                "[m.gradient2(...g), [[1, 0], [-1, 0], [0, 1], [0, -1]]"
                                 ".map(([a, b]) => m.cost2(g[0] + a / 1e5, g[1] + b / 1e5))]",
                                 x, y)  # fmt: skip
-        assert steep == pytest.approx([(costs[0] - costs[1]) / 2e-5, (costs[2] - costs[3]) / 2e-5], abs=1e-6)
+        assert gradient == pytest.approx(
+            [(costs[0] - costs[1]) / 2e-5, (costs[2] - costs[3]) / 2e-5], abs=1e-6
+        )
 
 
-def test_a_ball_is_let_go_where_one_likes(page: Page):
-    opened(page, "descent", "&start=6&rate=0.1&steps=80")
-    hand = by_hand(page)
+def test_a_ball_is_released_anywhere(page: Page):
+    open_lesson(page, "descent", "&start=6&rate=0.1&steps=80")
+    hand = hands_on(page)
     hill = hand.get_by_role("img", name=re.compile("^The hill, Plain, from 6: at rest"))
     box = hill.bounding_box()
     assert box is not None
@@ -326,7 +351,7 @@ def test_a_ball_is_let_go_where_one_likes(page: Page):
     page.wait_for_url(re.compile(r"start=-?0"))
     start = float(settings_in(page)["start"])
     assert abs(start) < 1
-    end = descent.cost(descent.walk(start, 0.1, 80)[-1])
+    end = descent.cost(descent.run(start, 0.1, 80)[-1])
     expect(hand.get_by_role("status").first).to_have_text(f"at rest, cost {end:.2f}".replace("-", "−"))
     expect(page.locator("#set-start")).to_have_attribute("aria-valuetext", str(settings_in(page)["start"]))
     hand.get_by_role("slider", name="Learning rate").focus()
@@ -334,15 +359,15 @@ def test_a_ball_is_let_go_where_one_likes(page: Page):
     expect(hand.get_by_role("status").first).not_to_contain_text("at rest")
     hand.get_by_role("button", name="One step").click()
     expect(hand.get_by_text("after 0 of 80 steps")).to_be_visible()
-    hand.get_by_role("button", name="Watch it go").click()
+    hand.get_by_role("button", name="Play").click()
     expect(hand.get_by_text("after 80 of 80 steps")).to_be_visible()
     top = hand.get_by_role("application")
-    told = hand.locator(".fates")
-    before = told.inner_text()
+    outcomes = hand.locator(".outcomes")
+    before = outcomes.inner_text()
     top.focus()
     for _ in range(4):
         page.keyboard.press("Shift+ArrowRight")
-    assert told.inner_text() != before
+    assert outcomes.inner_text() != before
 
 
 def test_a_nudge_in_32_bits_is_rounded_as_numpy_rounds(page: Page, modules: Page):
@@ -352,15 +377,15 @@ def test_a_nudge_in_32_bits_is_rounded_as_numpy_rounds(page: Page, modules: Page
             x, by = single(1.0), single(h)
             low, high = (x - by if both else x), x + by
             with np.errstate(all="ignore"):
-                wanted = (single(high * high * high) - single(low * low * low)) / (high - low)
+                expected = (single(high * high * high) - single(low * low * low)) / (high - low)
             found = computed(modules, "lessons/slope.js", "m.measured('cube', 1, g[0], g[1])", h, both)
             assert (
                 (found is None or math.isnan(found))
-                if math.isnan(wanted)
-                else found == pytest.approx(wanted, rel=0.2)
+                if math.isnan(expected)
+                else found == pytest.approx(expected, rel=0.2)
             )
-    opened(page, "derivative", "&x=0.5")
-    hand = by_hand(page)
+    open_lesson(page, "derivative", "&x=0.5")
+    hand = hands_on(page)
     off = hand.locator("dd").nth(2)
     errors = []
     nudge = hand.get_by_role("slider", name="Nudge h")
@@ -369,33 +394,33 @@ def test_a_nudge_in_32_bits_is_rounded_as_numpy_rounds(page: Page, modules: Page
         page.keyboard.press(key)
         errors.append(off.inner_text())
     assert float(errors[0].split()[0]) > 20
-    assert errors[1] == "all of it: the nudge is lost"
+    assert errors[1] == "100 %: the nudge is lost in rounding"
     top = hand.get_by_role("application")
     top.focus()
     page.keyboard.press("ArrowUp")
-    expect(hand.locator(".told")).to_contain_text("At (−1.4, 0.7)")
+    expect(hand.locator(".status")).to_contain_text("At (−1.4, 0.7)")
 
 
-def test_bent_lines_come_as_near_as_least_squares_can(modules: Page):
+def test_fits_agree_with_least_squares(modules: Page):
     for neurons in (1, 8, 64):
-        come_as_near_as_they_can(modules, neurons)
+        fits_as_least_squares(modules, neurons)
 
 
-def come_as_near_as_they_can(page: Page, neurons: int) -> None:
+def fits_as_least_squares(page: Page, neurons: int) -> None:
     xs = np.linspace(0, 1, 401)
     ys = np.sin(5 * math.pi * xs) + 0.5 * np.sin(2 * math.pi * xs)
     corners = np.linspace(0, 1, neurons + 2)[1:-1]
     at = np.concatenate([np.ones((len(xs), 1)), xs[:, None], np.maximum(0, xs[:, None] - corners)], 1)
     best = at @ np.linalg.lstsq(at, ys, rcond=None)[0]
     found = computed(page, "lessons/fit.js",
-                     "((c) => g[0].map((x) => m.height(c, x)))(m.fitted(g[0], g[1], g[2]))",
+                     "((c) => g[0].map((x) => m.height(c, x)))(m.fitHeights(g[0], g[1], g[2]))",
                      xs.tolist(), ys.tolist(), neurons)  # fmt: skip
     np.testing.assert_allclose(found, best, atol=1e-5)
 
 
-def test_a_curve_of_ones_own_goes_to_the_experiment(page: Page):
-    opened(page, "functions")
-    hand = by_hand(page)
+def test_a_drawn_curve_goes_to_the_experiment(page: Page):
+    open_lesson(page, "functions")
+    hand = hands_on(page)
     board = hand.get_by_role("application")
     board.evaluate("each => each.scrollIntoView({ block: 'center' })")
     draw_stroke(page, board, [(0.2, 0.8), (0.5, 0.2), (0.8, 0.8)])
@@ -403,43 +428,43 @@ def test_a_curve_of_ones_own_goes_to_the_experiment(page: Page):
     own = [float(each) for each in settings_in(page)["own"].split(",")]
     assert own[40] > own[20] + 1
     expect(page.locator(".verdict-of")).to_contain_text(finding("functions", curve="own", own=own))
-    before = hand.locator(".told").inner_text()
+    before = hand.locator(".status").inner_text()
     board.focus()
     page.keyboard.press("Shift+ArrowUp")
-    expect(hand.locator(".told")).not_to_have_text(before)
+    expect(hand.locator(".status")).not_to_have_text(before)
     page.reload()
     expect(hand.get_by_role("radio", name="own")).to_be_checked()
-    # In the lesson before, neurons see it through noisy points, and with many they follow the noise.
-    opened(page, "curve", "&noise=0.5")
+    # In lesson 7 the neurons get noisy points, and with many neurons they follow the noise.
+    open_lesson(page, "curve", "&noise=0.5")
     hand.get_by_role("slider", name="Neurons").focus()
     page.keyboard.press("End")
-    told = hand.locator(".told").inner_text()
+    text = hand.locator(".status").inner_text()
     assert re.fullmatch(
-        r"128 neurons come within 0\.\d+ of the curve, and within [\d.]+ × 10⁻\S+ of the points\.", told
+        r"128 neurons get within 0\.\d+ of the curve, and within [\d.]+ × 10⁻\S+ of the points\.", text
     )
 
 
-def test_each_way_pays_for_its_runs_of_the_gate(page: Page, modules: Page):
-    for way, runs in (("tries", 1), ("nudges", 3), ("rule", 1)):
+def test_each_method_pays_for_its_runs_of_the_gate(page: Page, modules: Page):
+    for method, runs in (("random", 1), ("numerical", 3), ("analytic", 1)):
         found = computed(modules, "lessons/gates.js",
-                         "((n) => m.stepped(g[0], [-2, 3], 0.05, () => (n = (n * 7.3) % 1)))(0.1)",
-                         way)  # fmt: skip
+                         "((n) => m.takeStep(g[0], [-2, 3], 0.05, () => (n = (n * 7.3) % 1)))(0.1)",
+                         method)  # fmt: skip
         assert found["runs"] == runs
-        assert math.hypot(found["at"][0] + 2, found["at"][1] - 3) == pytest.approx(0.05) or way == "tries"
+        assert math.hypot(found["at"][0] + 2, found["at"][1] - 3) == pytest.approx(0.05) or method == "random"
         assert found["at"][0] * found["at"][1] >= -6
-        if way != "tries":
-            assert found["slopes"] == pytest.approx([3, -2], abs=1e-6)
-    opened(page, "gates", "&gates=2&tries=1")
-    hand = by_hand(page)
+        if method != "random":
+            assert found["gradient"] == pytest.approx([3, -2], abs=1e-6)
+    open_lesson(page, "gates", "&gates=2&tries=1")
+    hand = hands_on(page)
     hand.get_by_role("button", name="Step by nudges").click()
     expect(hand.get_by_text("3 runs of the gate, output −5.8")).to_be_visible()
     hand.get_by_role("button", name="Ten of each").click()
-    told = [
+    outputs = [
         float(each.split("output ")[1].replace("−", "-"))
         for each in hand.locator(".runs-of").all_inner_texts()
     ]
-    assert -6 < told[0] < told[2] < told[1] + 1  # the rule climbs as nudges do, and tries less
-    expect(hand.get_by_role("img", name=re.compile("^The output, and how often"))).to_be_visible()
+    assert -6 < outputs[0] < outputs[2] < outputs[1] + 1  # both derivatives climb alike, random search less
+    expect(hand.get_by_role("img", name=re.compile("^Output against runs of the gate"))).to_be_visible()
 
 
 CHART: dict[str, Any] = {
@@ -463,7 +488,7 @@ def test_a_chart_draws_what_it_is_given(page: Page):
         makeChart(hosts[0]).show(chart);
         const arrows = [[0, 1, 1, 0], [0, 1, 0, -2]];
         makeChart(hosts[1]).show({ ...chart, title: "Light", log_up: false, lines: [], surface, arrows });
-        makeChart(hosts[2]).show({ title: "Seen", words: "a square", source: picture });
+        makeChart(hosts[2]).show({ title: "Picture", words: "a square", source: picture });
     }""", [CHART, "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="])  # fmt: skip
     odd = page.get_by_role(
         "img", name=re.compile(r"^Odd\. cost against steps\. one: 3 points, from 1 to 0.01")
@@ -471,10 +496,10 @@ def test_a_chart_draws_what_it_is_given(page: Page):
     (path,) = [odd.locator(".line").nth(0).get_attribute("d")]
     places = [tuple(map(float, pair.split())) for pair in re.split("[ML]", path or "")[1:]]
     (x0, y0), (x1, y1), (x2, y2) = places
-    assert (x1 - x0, y1 - y0) == pytest.approx((x2 - x1, y2 - y1), abs=0.2)  # decades are as far apart
+    assert (x1 - x0, y1 - y0) == pytest.approx((x2 - x1, y2 - y1), abs=0.2)  # equal steps on a log axis
     assert y1 > y0
     assert set(odd.locator(".grid text[text-anchor=middle]").all_text_contents()) <= {"0", "1", "2"}
-    expect(odd.locator(".mark")).to_have_count(0)  # what is no number is nowhere
+    expect(odd.locator(".mark")).to_have_count(0)  # no mark for null
     light = page.get_by_role("img", name=re.compile("^Light.*a surface as light, 0 to 4. 2 arrows"))
     expect(light.locator("image")).to_have_count(1)
     light.scroll_into_view_if_needed()
@@ -489,27 +514,27 @@ def test_a_chart_draws_what_it_is_given(page: Page):
     assert ends[1][1][1] - ends[1][0][1] == pytest.approx(
         2 * (ends[0][1][0] - ends[0][0][0]), abs=0.3
     )  # down
-    expect(page.get_by_role("img", name="Seen. a square")).to_be_visible()
+    expect(page.get_by_role("img", name="Picture. a square")).to_be_visible()
 
 
-def test_the_window_itself_has_nothing_to_scroll(page: Page):
+def test_the_window_itself_does_not_scroll(page: Page):
     page.set_viewport_size({"width": 1280, "height": 800})
     for name in ("gates", "squash"):
-        opened(page, name)
+        open_lesson(page, name)
         assert page.evaluate("document.querySelector('main').scrollHeight") > 1000
         assert page.evaluate("document.documentElement.scrollHeight") == 800
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
-def test_lessons_can_be_used_by_everybody(page: Page, theme: Any):
+def test_lessons_are_accessible(page: Page, theme: Any):
     page.emulate_media(color_scheme=theme)
     page.set_viewport_size({"width": 390, "height": 844})
-    opened(page, "gates", "&gates=2&tries=1")
+    open_lesson(page, "gates", "&gates=2&tries=1")
     for name in list(LESSONS)[theme == "light" :: 2]:
         page.evaluate("hash => { location.hash = hash; }", f"#/learn?kind=learn-{name}")
         expect(page.get_by_role("heading", level=1, name=LESSONS[name].question)).to_be_visible()
         if name in PIECES:
-            expect(by_hand(page).locator(".piece")).to_be_visible()
+            expect(hands_on(page).locator(".piece")).to_be_visible()
         if LESSONS[name].quick:
             experiment = page.get_by_role("region", name="The experiment")
             expect(experiment).to_have_attribute("aria-busy", "false")
@@ -518,7 +543,7 @@ def test_lessons_can_be_used_by_everybody(page: Page, theme: Any):
         assert violations(page) == [], name
 
 
-def test_the_look_view_stands_in_a_lesson(page: Page, studio: Server):
+def test_a_lesson_embeds_the_look_view(page: Page, studio: Server):
     job = studio.start(
         "train", settings={"network": "dense", "hidden": [16], "epochs": 1, "fraction": 0.1}, title="inside"
     )
@@ -533,24 +558,24 @@ def test_the_look_view_stands_in_a_lesson(page: Page, studio: Server):
     frame = page.frame_locator("iframe[title='A digit in the network']")
     expect(frame.get_by_label(re.compile("^Pad: draw a digit"))).to_be_visible()
     page.get_by_role("radio", name="dense").check()
-    expect(page.locator(".inside .told")).to_contain_text("there is no network 'dense'")
+    expect(page.locator(".inside .status")).to_contain_text("there is no network 'dense'")
     expect(page.get_by_role("link", name="Train one first")).to_have_attribute("href", "#/train")
 
 
-def test_a_prediction_is_checked_and_the_answer_not_given_away(page: Page):
-    opened(page, "edges")
+def test_a_prediction_is_checked_without_giving_the_answer_away(page: Page):
+    open_lesson(page, "edges")
     sheet = page.get_by_role("region", name="Exercises")
     first = sheet.get_by_role("listitem").first
-    asked = first.get_by_label(EXERCISES["edges"][0].predict)
+    answer = first.get_by_label(EXERCISES["edges"][0].predict)
     check, reply = first.get_by_role("button", name="Check"), first.get_by_role("status")
     expect(check).to_be_disabled()
-    asked.fill("3")
-    asked.press("Enter")
+    answer.fill("3")
+    answer.press("Enter")
     expect(reply).to_have_text(f"Not yet. {EXERCISES['edges'][0].hint}")
-    asked.fill("some")
+    answer.fill("some")
     check.click()
     expect(reply).to_contain_text("expected an exact number, got 'some'")
-    asked.fill("0")
+    answer.fill("0")
     check.click()
     expect(reply).to_contain_text(EXERCISES["edges"][0].explain)
     assert not violations(page)

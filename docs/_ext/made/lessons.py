@@ -52,7 +52,7 @@ def _section(lesson: Lesson, *, drawn: bool) -> str:
     lanterna learn {lesson.name}
     lanterna learn {lesson.name} --set {changed(lesson.settings, next(iter(own)))}
 
-One reads on in `{lesson.where}`.{needs} The studio has the same controls in its room Learn.
+The code: `{lesson.source}`.{needs} The studio has the same controls in its room Learn.
 
 {settings({**own, "seed": lesson.settings.model_fields["seed"]}, options, f"lesson-{lesson.name}")}
 """
@@ -68,7 +68,7 @@ def _shown(lesson: Lesson) -> str:
         wide = " wide" if image.width > _WIDE * image.height else ""
     place = (Path("..") / picture.relative_to(ROOT)).as_posix()
     alt = json.dumps(f"Charts to: {lesson.question} What they show is said below.")
-    finding = f"**{told['verdict'].capitalize()}.** {plain(told['words'])}"
+    finding = f"**{told['label']}:** {plain(told['words'])}"
     return (
         f"````{{container}} drawn{wide}\n"
         f"```{{image}} {place}\n:alt: {alt}\n:target: _images/{picture.name}\n```\n````\n\n{finding}"
@@ -87,7 +87,7 @@ def _kept(lesson: Lesson) -> tuple[Path, dict[str, str]]:
             old.unlink()
         outcome = lesson.experiment(settings)
         save_picture(draw(lesson, outcome), place, recipe=lesson_recipe(lesson, settings), force=True)
-        finding = {"verdict": outcome.finding.verdict, "words": outcome.finding.words}
+        finding = {"label": outcome.finding.label, "words": outcome.finding.words}
         told.write_text(json.dumps(finding), encoding="utf-8")
     return place, json.loads(told.read_text(encoding="utf-8"))
 

@@ -1,7 +1,7 @@
-"""The lecture's claims, each as an experiment that is run, changed and seen: one file for each lesson.
+"""The lecture's claims, each as an experiment to run and to change: one file for each lesson.
 
-To add a lesson, write a file with a recipe of its controls, an `experiment` that gives an `Outcome`, and a
-`LESSON`; and put it into `LESSONS`, in the lecture's order.
+To add a lesson, write a file with a settings class whose fields are the controls, an `experiment` that
+returns an `Outcome`, and a `LESSON`. Then add the file to `LESSONS`, in the lecture's order.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from lanterna.lessons import (
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Picture, Surface
 
 LESSONS: dict[str, Lesson] = {
-    each.LESSON.name: each.LESSON
-    for each in (
+    module.LESSON.name: module.LESSON
+    for module in (
         gates, derivative, circuits, neuron, layers, descent, curve, squash, digit, normalised,
         edges, paths, functions, quickstart, painting, parts,
     )

@@ -1,7 +1,8 @@
-"""Lesson 3. Forward and backward: values flow through a circuit one way, slopes flow back the other.
+"""Lesson 3. Forward and backward: values flow through a circuit one way, gradients flow back the other.
 
-Each gate knows its local derivatives: how much it changes with each of its inputs, whatever is behind it. A
-nudge of one input measures them; a nudge of one wire, with all gates behind it run again, its slope.
+Each gate knows its local derivatives: how much its output changes with each of its inputs, no matter what
+comes after it. Nudging one input measures them. Nudging a value inside the circuit, and running every gate
+after it again, measures the gradient with respect to that value.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import torch
 from pydantic import Field
 
 from lanterna.errors import UsageError
+from lanterna.lessons.circuit_picture import circuit_pictures, label
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
-from lanterna.lessons.scalars import SQUASHES, Value, circuit
-from lanterna.lessons.wiring import label, wiring
+from lanterna.lessons.scalars import FUNCTIONS, Value, circuit
 from lanterna.techniques.technique import Settings
 
 if TYPE_CHECKING:
@@ -24,190 +25,198 @@ if TYPE_CHECKING:
 
     from lanterna.lessons.lesson import Picture, Verdict
 
-_NUDGE = 1e-6  # the share of a number by which it is nudged; of a small one, that of a thousandth
+_NUDGE = 1e-6  # relative to the number that is nudged, or to 0.001 if that is larger
 _NAMES = "abcdefgh"
 
 
 class Circuits(Settings):
-    """Build a circuit, let values flow forward and slopes back."""
+    """Build a circuit, send values forward and gradients back."""
 
     verb: ClassVar[str] = "learn circuits"
 
     expression: str = Field(
         default="sigmoid(a * b + c * d - e)",
         min_length=1,
-        description="The circuit: + - * / ** and squashes.",
+        description="The circuit: + - * / **, exp, log, tanh, sigmoid and relu.",
     )
     numbers: tuple[Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)], ...] = Field(
         default=(1.0, 2.0, -1.0, 1.5, -0.5), min_length=1, max_length=8,
-        description="What is on a, b, c …, in this order.",
+        description="The inputs a, b, c …, in this order.",
     )  # fmt: skip
     others: int = Field(
-        default=200, ge=0, le=2000, description="Random circuits that are held to torch besides."
+        default=200, ge=0, le=2000, description="Random circuits that are compared with torch as well."
     )
 
 
-def checked_by_nudges(settings: Circuits) -> tuple[Value, list[float]]:
-    """The circuit after its backward pass, and the slope of each wire as a nudge there measures it.
+def numerical_gradients(settings: Circuits) -> tuple[Value, list[float]]:
+    """Return the circuit after its backward pass, and the gradient of every value as a nudge measures it.
 
-    Errors: `UsageError` where the circuit has an answer at these numbers, but not right beside them.
+    Errors: `UsageError` if the circuit is undefined a nudge away from these numbers.
     """
     numbers = dict(zip(_NAMES, settings.numbers, strict=False))
     output = circuit(settings.expression, numbers)
     output.backward()
     return output, [
-        _measured(settings, partial(_moved, output, wire), wire.number) for wire in output.wires()
+        _central_difference(settings, partial(_output_when_nudged, output, value), value.data)
+        for value in output.nodes()
     ]
 
 
-def local_by_nudges(settings: Circuits, gate: Value) -> list[float]:
-    """The gate's derivative by each of its inputs, as a nudge of that input measures it."""
-    inputs = [each.number for each in gate.inputs]
+def numerical_local_gradients(settings: Circuits, gate: Value) -> list[float]:
+    """Return a gate's derivative with respect to each of its inputs, as nudges measure it."""
+    inputs = [value.data for value in gate.inputs]
 
-    def nudged(place: int, h: float) -> float:
-        return _run(gate, [number + h * (at == place) for at, number in enumerate(inputs)])
+    def nudged(index: int, h: float) -> float:
+        return _run(gate, [number + h * (i == index) for i, number in enumerate(inputs)])
 
-    return [_measured(settings, partial(nudged, place), number) for place, number in enumerate(inputs)]
+    return [
+        _central_difference(settings, partial(nudged, index), number) for index, number in enumerate(inputs)
+    ]
 
 
-def _measured(settings: Circuits, moved: Callable[[float], float], number: float) -> float:
-    """A slope: nudge a number both ways, measure, divide."""
+def _central_difference(settings: Circuits, nudged: Callable[[float], float], number: float) -> float:
     h = _NUDGE * max(1e-3, abs(number))
     try:
-        return (moved(h) - moved(-h)) / (2 * h)
+        return (nudged(h) - nudged(-h)) / (2 * h)
     except (ValueError, ZeroDivisionError, OverflowError):
         raise UsageError(
-            f"expression: {settings.expression!r} has no answer {h:.0e} beside these numbers: move them"
+            f"expression: {settings.expression!r} is undefined {h:.0e} away from these numbers: change them"
         ) from None
 
 
-def _moved(output: Value, moved: Value, by: float) -> float:
-    """The output where one wire is moved, by running all gates behind it again."""
+def _output_when_nudged(output: Value, nudged: Value, h: float) -> float:
+    """Return the output after one value is nudged and all gates after it are run again."""
     numbers: dict[Value, float] = {}
-    for wire in output.wires():
-        numbers[wire] = _run(wire, [numbers[each] for each in wire.inputs]) if wire.inputs else wire.number
-        if wire is moved:
-            numbers[wire] += by
+    for value in output.nodes():
+        inputs = [numbers[source] for source in value.inputs]
+        numbers[value] = _run(value, inputs) if inputs else value.data
+        if value is nudged:
+            numbers[value] += h
     return numbers[output]
 
 
 def _run(gate: Value, inputs: list[float]) -> float:
-    """A gate again, with other numbers on its inputs."""
-    if gate.made_by == "+":
+    """Run a gate on other inputs."""
+    if gate.operation == "+":
         return inputs[0] + inputs[1]
-    if gate.made_by == "×":
+    if gate.operation == "×":
         return inputs[0] * inputs[1]
-    if gate.made_by.startswith("^"):
-        return (Value(inputs[0]) ** float(gate.made_by[1:])).number
-    return SQUASHES[gate.made_by](Value(inputs[0])).number
+    if gate.operation.startswith("^"):
+        return (Value(inputs[0]) ** float(gate.operation[1:])).data
+    return FUNCTIONS[gate.operation](Value(inputs[0])).data
 
 
 def random_circuit(seed: int) -> tuple[str, dict[str, float]]:
-    """An expression of some ten gates, and numbers for its inputs."""
-    chance = random.Random(seed)
-    numbers = {name: round(chance.uniform(-2, 2), 3) for name in _NAMES[:4]}
+    """Return a random expression of about ten gates, and its inputs."""
+    rng = random.Random(seed)
+    numbers = {name: round(rng.uniform(-2, 2), 3) for name in _NAMES[:4]}
 
-    def grown(depth: int) -> str:
-        if depth == 0 or chance.random() < 0.15:
-            return chance.choice(list(numbers))
-        if chance.random() < 0.3:
-            return f"{chance.choice(('tanh', 'sigmoid', 'relu'))}({grown(depth - 1)})"
-        return f"({grown(depth - 1)} {chance.choice('+-*')} {grown(depth - 1)})"
+    def grow(depth: int) -> str:
+        if depth == 0 or rng.random() < 0.15:
+            return rng.choice(list(numbers))
+        if rng.random() < 0.3:
+            return f"{rng.choice(('tanh', 'sigmoid', 'relu'))}({grow(depth - 1)})"
+        return f"({grow(depth - 1)} {rng.choice('+-*')} {grow(depth - 1)})"
 
-    return grown(4), numbers
+    return grow(4), numbers
 
 
-def apart_from_torch(expression: str, numbers: dict[str, float]) -> float:
-    """The largest difference between our slopes and torch's, in 64 bits, as a share of the largest slope."""
-    ours = circuit(expression, numbers)
-    ours.backward()
-    mine = {wire.name: wire.slope for wire in ours.wires() if not wire.inputs}
+def gap_to_torch(expression: str, numbers: dict[str, float]) -> float:
+    """Return the largest difference between our gradients and torch's, relative to the largest gradient.
+
+    Both are computed in 64 bits.
+    """
+    output = circuit(expression, numbers)
+    output.backward()
+    ours = {value.name: value.grad for value in output.nodes() if not value.inputs}
     leaves = {
         name: torch.tensor(value, dtype=torch.float64, requires_grad=True) for name, value in numbers.items()
     }
-    squashes = {name: getattr(torch, name) for name in SQUASHES}
-    result = eval(expression, {"__builtins__": {}}, {**leaves, **squashes})
+    functions = {name: getattr(torch, name) for name in FUNCTIONS}
+    result = eval(expression, {"__builtins__": {}}, {**leaves, **functions})
     torch.autograd.backward(result)
-    theirs = {name: 0.0 if leaf.grad is None else leaf.grad.item() for name, leaf in leaves.items()}
-    largest = max(1e-12, *(abs(slope) for slope in theirs.values()))
-    return max(abs(mine.get(name, 0.0) - theirs[name]) for name in theirs) / largest
+    torchs = {name: 0.0 if leaf.grad is None else leaf.grad.item() for name, leaf in leaves.items()}
+    largest = max(1e-12, *(abs(grad) for grad in torchs.values()))
+    return max(abs(ours.get(name, 0.0) - torchs[name]) for name in torchs) / largest
 
 
 def experiment(settings: Circuits) -> Outcome:
-    """The circuit's wires with value and slope, and each gate's local derivatives, all of them beside a
-    nudge; many circuits beside torch.
-    """
-    output, nudged = checked_by_nudges(settings)
-    wires = output.wires()
-    names = {wire: label(wire, place) for place, wire in enumerate(wires)}
-    local = {wire: local_by_nudges(settings, wire) for wire in wires}
+    """Compare all gradients of the circuit with nudges, and random circuits with torch."""
+    output, nudged = numerical_gradients(settings)
+    values = output.nodes()
+    names = {value: label(value, index) for index, value in enumerate(values)}
+    local = {value: numerical_local_gradients(settings, value) for value in values}
     rows: list[tuple[str, ...]] = [
-        ("wire", "gate", "value", "slope", "nudged", "local slopes", "local, nudged")
+        ("name", "gate", "value", "gradient", "by a nudge", "local derivatives", "by nudges")
     ]
-    for wire, measured in zip(wires, nudged, strict=True):
-        numbers = (wire.number, wire.slope, measured)
-        by = [names[each] for each in wire.inputs]
+    for value, measured in zip(values, nudged, strict=True):
+        numbers = (value.data, value.grad, measured)
+        inputs = [names[source] for source in value.inputs]
         rows.append(
-            (names[wire], wire.made_by or "input", *(f"{number:.4g}" for number in numbers),
-             _by_each(by, wire.locals), _by_each(by, local[wire]))
+            (names[value], value.operation or "input", *(f"{number:.4g}" for number in numbers),
+             _named(inputs, value.local_grads), _named(inputs, local[value]))
         )  # fmt: skip
-    gap = _gap([wire.slope for wire in wires], nudged)
-    local_gap = max(_gap(wire.locals, local[wire]) for wire in wires)
+    gap = _gap([value.grad for value in values], nudged)
+    local_gap = max(_gap(value.local_grads, local[value]) for value in values)
     seeds = range(settings.seed, settings.seed + settings.others)
-    worst = max((apart_from_torch(*random_circuit(seed)) for seed in seeds), default=0.0)
+    torch_gap = max((gap_to_torch(*random_circuit(seed)) for seed in seeds), default=0.0)
     agree = max(gap, local_gap) < 1e-4
-    corner = any(wire.made_by == "relu" and abs(wire.inputs[0].number) <= _NUDGE for wire in wires)
+    at_corner = any(value.operation == "relu" and abs(value.inputs[0].data) <= _NUDGE for value in values)
     verdict: Verdict = "does not hold"
-    words = f"The output is {output.number:.4g}. "
-    if agree and worst < 1e-9:
+    words = f"The output is {output.data:.4g}. "
+    if agree and torch_gap < 1e-9:
         verdict = "holds"
         words += (
-            "Every wire's slope, sent back gate by gate, is what a nudge of that wire measures, up to "
-            f"{gap:.0e} of the largest; and every gate's local slopes are what a nudge of its inputs "
-            f"measures, up to {local_gap:.0e}."
+            "The backward pass finds the same gradients as nudging each value: they differ by at most "
+            f"{gap:.0e} of the largest one. The gates' own derivatives agree with nudges as well, to within "
+            f"{local_gap:.0e}."
         )
-    elif corner and worst < 1e-9:
+    elif at_corner and torch_gap < 1e-9:
         verdict = "holds only when"
         words += (
-            "A ReLU stands at its corner, 0, where there is no one slope: what is sent back takes it for 0, "
-            "and a nudge both ways measures the half."
+            "The input of a ReLU is exactly 0. There its graph has a corner and no single slope: the "
+            "backward pass uses 0, while a nudge to both sides measures one half."
         )
     else:
         words += (
-            f"Slopes that are sent back and nudges differ by up to {max(gap, local_gap):.0e} of the largest."
+            "The gradients of the backward pass and of the nudges differ by up to "
+            f"{max(gap, local_gap):.0e} of the largest one."
         )
     if settings.others:
         words += (
-            f" On {settings.others} random circuits our slopes and torch's differ by at most {worst:.0e}."
+            f" On {settings.others} random circuits our gradients and torch's differ by at most "
+            f"{torch_gap:.0e}."
         )
     ends = [min(nudged), max(nudged)]
     charts: list[Chart | Picture] = [
-        *wiring(output, settings.expression),
+        *circuit_pictures(output, settings.expression),
         Chart(
-            "Each wire's slope, measured and sent back", "slope by a nudge", "slope sent back",
-            [Line("wires", nudged, [wire.slope for wire in wires], "marks"),
+            "Gradients: measured, and from the backward pass", "gradient by a nudge",
+            "gradient by the backward pass",
+            [Line("values", nudged, [value.grad for value in values], "marks"),
              Line("equal", ends, ends, "dashed")],
         ),
     ]  # fmt: skip
     found = {
-        "output": output.number, "gap to nudges": gap, "gap of local slopes": local_gap,
-        "gap to torch": worst,
+        "output": output.data, "gap to nudges": gap, "gap of local derivatives": local_gap,
+        "gap to torch": torch_gap,
     }  # fmt: skip
     return Outcome(Finding(verdict, words, found, tuple(seeds)[:1]), charts, rows)
 
 
-def _gap(slopes: Sequence[float], measured: Sequence[float]) -> float:
-    """The largest difference, as a share of the largest slope."""
-    scale = max(1e-9, *(abs(slope) for slope in (*slopes, 0.0)))
-    return max((abs(one - other) for one, other in zip(slopes, measured, strict=True)), default=0.0) / scale
+def _gap(gradients: Sequence[float], measured: Sequence[float]) -> float:
+    """Return the largest difference, relative to the largest gradient."""
+    scale = max(1e-9, *(abs(gradient) for gradient in (*gradients, 0.0)))
+    return max((abs(a - b) for a, b in zip(gradients, measured, strict=True)), default=0.0) / scale
 
 
-def _by_each(names: Sequence[str], slopes: Sequence[float]) -> str:
-    return ", ".join(f"{name}: {slope:.4g}" for name, slope in zip(names, slopes, strict=True))
+def _named(names: Sequence[str], derivatives: Sequence[float]) -> str:
+    return ", ".join(f"{name}: {value:.4g}" for name, value in zip(names, derivatives, strict=True))
 
 
 LESSON = Lesson(
-    "circuits", "Forward and backward", "How does every part of a circuit learn its share?",
-    "Values flow forward through the gates; slopes flow back, multiplied by each gate's own derivative.",
+    "circuits", "Forward and backward", "How does each part of a circuit learn how much it matters?",
+    "Values flow forward through the gates. Gradients flow back, and each gate multiplies them by its own "
+    "derivative.",
     "src/lanterna/lessons/scalars.py", Circuits, experiment, quick=True,
 )  # fmt: skip

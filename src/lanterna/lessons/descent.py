@@ -1,9 +1,9 @@
-"""Lesson 6. Gradient descent: a cost with several valleys, steps too small, right and too large, and what
-momentum and Adam do about it; and how many examples each step should look at.
+"""Lesson 6. Gradient descent: a cost with several valleys; learning rates that are too small, right and too
+large; momentum and Adam; and how many examples each step should use.
 
-The cost of one number is x² / 10 + sin(2.2 x): a bowl with waves in it. That of two is the mean square error
-of a line fitted to points, a long valley. Momentum is Polyak's (1964), Adam that of Kingma and Ba (2014),
-algorithm 1; looking at a few examples a step is Robbins and Monro's (1951) stochastic approximation.
+The cost of one parameter is x² / 10 + sin(2.2 x): a bowl with waves in it. The cost of two parameters is the
+mean squared error of a line fitted to points, a long valley. Momentum is Polyak's (1964), Adam that of Kingma
+and Ba (2014), algorithm 1. Using a few examples a step is stochastic approximation (Robbins and Monro 1951).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Surface
+from lanterna.lessons.text import counted, percent
 from lanterna.techniques.technique import Settings
 
 if TYPE_CHECKING:
@@ -26,122 +27,124 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-Way = Literal["plain", "momentum", "adam"]
+Optimiser = Literal["plain", "momentum", "adam"]
+_OPTIMISERS: tuple[Optimiser, ...] = ("plain", "momentum", "adam")
 _WAVE = 2.2
-_FLAT = 0.02  # a slope on which a walk rests
-_FAR = 1e3  # where a walk has flown away
-_WALKS = 40
+_FLAT = 0.02  # a derivative this small counts as level
+_FAR = 1e3  # a run this far out has diverged
+_RUNS = 40
 _RATES = (0.003, 0.1, 1.5)  # too small, right, too large
-_WAYS: tuple[Way, ...] = ("plain", "momentum", "adam")
 _EXAMPLES = 256
 _BATCHES = (1, 16, _EXAMPLES)
-_LINE = (0.8, -0.5)  # what the points were made with
+_LINE = (0.8, -0.5)  # slope and intercept of the line that the points scatter around
 _START = np.array([1.5, 2.5])
-_CLOSE = 0.1  # a cost this much above the least is near enough to compare how long it took
-_LONG = 500  # steps with each batch
+_CLOSE = 0.1  # of the lowest cost: close enough to count the steps so far
+_BATCH_STEPS = 500  # with each batch size
 
 
 class Descent(Settings):
-    """Go down a cost that has several valleys."""
+    """Descend a cost that has several valleys."""
 
     verb: ClassVar[str] = "learn descent"
 
-    start: float = Field(default=6.0, ge=-10, le=10, description="Where the walk begins.")
-    steps: int = Field(default=80, ge=1, le=2000, description="Steps of a walk.")
-    rate: float = Field(default=0.1, gt=0, le=10, description="The learning rate of the three ways compared.")
+    start: float = Field(default=6.0, ge=-10, le=10, description="The x where a run starts.")
+    steps: int = Field(default=80, ge=1, le=2000, description="Steps of a run.")
+    rate: float = Field(default=0.1, gt=0, le=10, description="The learning rate of the three optimisers.")
 
 
 def cost(x: Array) -> Array:
-    """How high it is."""
+    """Return the cost of one parameter."""
     return x * x / 10 + np.sin(_WAVE * x)
 
 
-def slope(x: Array) -> Array:
-    """How steep it is."""
+def derivative(x: Array) -> Array:
+    """Return the cost's derivative."""
     return x / 5 + _WAVE * np.cos(_WAVE * x)
 
 
 def descend(
-    slopes: Callable[[Array], Array], start: Array, rate: float, steps: int, way: Way = "plain"
+    gradient: Callable[[Array], Array],
+    start: Array,
+    rate: float,
+    steps: int,
+    optimiser: Optimiser = "plain",
 ) -> Array:
-    """Where walks are after each step, `(steps + 1, *start.shape)`.
+    """Return the parameters after each step, `(steps + 1, *start.shape)`.
 
-    Every way moves each number by its own slope, so that an array may be one walk of several parameters, or
-    several walks of one. What has flown away stays where it is.
+    Every optimiser updates each number by its own derivative, so that an array may hold one run of several
+    parameters, or several runs of one. Numbers that have diverged stop moving.
     """
-    x, speed, square = start, np.zeros_like(start), np.zeros_like(start)
-    places = [start]
+    x, mean, square = start, np.zeros_like(start), np.zeros_like(start)
+    path = [start]
     for step in range(1, steps + 1):
-        down = slopes(x)
-        if way == "momentum":
-            speed = 0.9 * speed + down
-            move = speed
-        elif way == "adam":
-            speed = 0.9 * speed + 0.1 * down
-            square = 0.999 * square + 0.001 * down * down
-            move = (speed / (1 - 0.9**step)) / (np.sqrt(square / (1 - 0.999**step)) + 1e-8)
+        grad = gradient(x)
+        if optimiser == "momentum":
+            mean = 0.9 * mean + grad
+            update = mean
+        elif optimiser == "adam":
+            mean = 0.9 * mean + 0.1 * grad
+            square = 0.999 * square + 0.001 * grad * grad
+            update = (mean / (1 - 0.9**step)) / (np.sqrt(square / (1 - 0.999**step)) + 1e-8)
         else:
-            move = down
-        x = np.where(np.abs(x) > _FAR, x, x - rate * move)
-        places.append(x)
-    return np.stack(places)
+            update = grad
+        x = np.where(np.abs(x) > _FAR, x, x - rate * update)
+        path.append(x)
+    return np.stack(path)
 
 
-def walk(start: float, rate: float, steps: int, way: Way = "plain") -> list[float]:
-    """Where one walk is after each step, until it has flown away."""
-    places: list[float] = descend(slope, np.array(start), rate, steps, way).tolist()
-    gone = next((at for at, x in enumerate(places) if abs(x) > _FAR), steps)
-    return places[: gone + 1]
+def run(start: float, rate: float, steps: int, optimiser: Optimiser = "plain") -> list[float]:
+    """Return x after each step of one run, until it diverges."""
+    path: list[float] = descend(derivative, np.array(start), rate, steps, optimiser).tolist()
+    diverged = next((step for step, x in enumerate(path) if abs(x) > _FAR), steps)
+    return path[: diverged + 1]
 
 
 def is_at_rest(x: Array) -> Array:
-    """Whether walks have come to the bottom of a valley, and are not on a crest; as 0 and 1."""
-    lowest_here = cost(x) < np.minimum(cost(x - 0.1), cost(x + 0.1))
-    return ((np.abs(slope(x)) < _FLAT) & lowest_here).astype(np.float64)
+    """Return 1 for runs that have come to rest at the bottom of a valley, 0 for the others."""
+    is_lowest = cost(x) < np.minimum(cost(x - 0.1), cost(x + 0.1))
+    return ((np.abs(derivative(x)) < _FLAT) & is_lowest).astype(np.float64)
 
 
 def lowest() -> float:
-    """The lowest cost there is, to a thousandth."""
+    """Return the lowest cost, to a thousandth."""
     return float(cost(np.linspace(-10, 10, 20_001)).min())
 
 
 def examples(seed: int) -> tuple[Array, Array]:
-    """Points about a line."""
-    chance = np.random.default_rng(seed)
-    xs = chance.uniform(0, 3, _EXAMPLES)
-    return xs, _LINE[0] * xs + _LINE[1] + chance.normal(0, 0.3, _EXAMPLES)
+    """Draw points scattered around a line."""
+    rng = np.random.default_rng(seed)
+    xs = rng.uniform(0, 3, _EXAMPLES)
+    return xs, _LINE[0] * xs + _LINE[1] + rng.normal(0, 0.3, _EXAMPLES)
 
 
 def line_cost(line: Array, xs: Array, ys: Array) -> Array:
-    """Half the mean square error of lines `(..., 2)`, each a factor and an offset."""
-    off = line[..., :1] * xs + line[..., 1:] - ys
-    mean: Array = np.square(off).mean(-1) / 2
+    """Return half the mean squared error of lines `(..., 2)`, each a slope and an intercept."""
+    errors = line[..., :1] * xs + line[..., 1:] - ys
+    mean: Array = np.square(errors).mean(-1) / 2
     return mean
 
 
-def line_slope(line: Array, xs: Array, ys: Array) -> Array:
-    """Its gradient, `(2,)`."""
-    off = line[0] * xs + line[1] - ys
-    return np.array([(off * xs).mean(), off.mean()])
+def line_gradient(line: Array, xs: Array, ys: Array) -> Array:
+    """Return the gradient of `line_cost` for one line, `(2,)`."""
+    errors = line[0] * xs + line[1] - ys
+    return np.array([(errors * xs).mean(), errors.mean()])
 
 
 def batched(settings: Descent, batch: int) -> Array:
-    """A plain walk over the two parameters, each step of which looks at `batch` examples."""
+    """Fit the line with plain gradient descent on `batch` random examples a step."""
     xs, ys = examples(settings.seed)
-    chance = np.random.default_rng(settings.seed)
+    rng = np.random.default_rng(settings.seed)
 
-    def slopes(line: Array) -> Array:
-        some = chance.choice(_EXAMPLES, batch, replace=False)
-        return line_slope(line, xs[some], ys[some])
+    def gradient(line: Array) -> Array:
+        chosen = rng.choice(_EXAMPLES, batch, replace=False)
+        return line_gradient(line, xs[chosen], ys[chosen])
 
-    return descend(slopes, _START, settings.rate, _LONG)
+    return descend(gradient, _START, settings.rate, _BATCH_STEPS)
 
 
 def experiment(settings: Descent) -> Outcome:
-    """Walks with each rate, from one place and from many; how often each way ends in the lowest valley; and
-    two parameters, with each way, and with batches of each size.
-    """
-    parts = [_valleys(settings), _ways(settings), _batches(settings)]
+    """Compare learning rates and optimisers on one parameter, then optimisers and batch sizes on two."""
+    parts = [_valleys(settings), _two_parameters(settings), _batch_sizes(settings)]
     first = parts[0].finding
     words = " ".join(part.finding.words for part in parts)
     numbers = {name: value for part in parts for name, value in part.finding.numbers.items()}
@@ -150,125 +153,133 @@ def experiment(settings: Descent) -> Outcome:
 
 
 def _valleys(settings: Descent) -> Outcome:
-    """One parameter: rates too small, right and too large, and where walks from anywhere end."""
-    best, chance = lowest(), random.Random(settings.seed)
-    starts = np.array([chance.uniform(-10, 10) for _ in range(_WALKS)])
+    """Run from random places: learning rates too small, right and too large, and the valleys reached."""
+    best, rng = lowest(), random.Random(settings.seed)
+    starts = np.array([rng.uniform(-10, 10) for _ in range(_RUNS)])
     rest, mean = {}, {}
     for rate in _RATES:
-        ends = descend(slope, starts, rate, settings.steps)[-1]
+        ends = descend(derivative, starts, rate, settings.steps)[-1]
         rest[rate] = float(is_at_rest(ends).mean())
         mean[rate] = float(np.minimum(cost(ends), 20.0).mean())
-    ended = {way: descend(slope, starts, settings.rate, settings.steps, way)[-1] for way in _WAYS}
-    reached = {way: float((cost(ends) < best + 0.05).mean()) for way, ends in ended.items()}
+    ended = {
+        optimiser: descend(derivative, starts, settings.rate, settings.steps, optimiser)[-1]
+        for optimiser in _OPTIMISERS
+    }
+    reached = {optimiser: float((cost(ends) < best + 0.05).mean()) for optimiser, ends in ended.items()}
     small, right, large = _RATES
     holds = rest[right] > 0.9 and max(rest[small], rest[large]) < 0.5 and reached["plain"] < 0.9
     verdict: Verdict = "holds" if holds else "holds only when"
     words = (
-        f"Of {_WALKS} walks of {settings.steps} steps from anywhere {rest[small]:.0%} have come to rest with "
-        f"a rate of {small:g}, {rest[right]:.0%} with {right:g}, {rest[large]:.0%} with {large:g}. "
+        f"{_RUNS} runs start at random places. After {settings.steps} steps, {percent(rest[small])} of them "
+        f"are at rest with a learning rate of {small:g}, {percent(rest[right])} with {right:g} and "
+        f"{percent(rest[large])} with {large:g}. "
     )
     if rest[right] > 0.9 and mean[large] < mean[right]:
         words += (
-            f"But what leaps about is lower in the mean, {mean[large]:.2f} against {mean[right]:.2f}: it "
-            "gets out of high valleys. "
+            f"Yet the runs that keep jumping end lower on average, at a cost of {mean[large]:.2f} instead of "
+            f"{mean[right]:.2f}, because they escape from high valleys. "
         )
     words += (
-        f"{reached['plain']:.0%} of plain walks with {settings.rate:g} end in the lowest valley, "
-        f"{reached['momentum']:.0%} with momentum, {reached['adam']:.0%} with Adam: where one ends depends "
-        "on where one begins."
+        f"With a rate of {settings.rate:g}, {percent(reached['plain'])} of plain runs find the lowest "
+        f"valley, {percent(reached['momentum'])} with momentum and {percent(reached['adam'])} with Adam: "
+        "where a run ends depends on where it starts."
     )
     numbers = {
         "at rest, too small": rest[small], "at rest, right": rest[right], "at rest, too large": rest[large],
         "mean cost, right": mean[right], "mean cost, too large": mean[large],
-        **{f"lowest valley, {way}": share for way, share in reached.items()},
+        **{f"lowest valley, {optimiser}": share for optimiser, share in reached.items()},
     }  # fmt: skip
-    ground = np.linspace(-10, 10, 401)
-    there = ended["plain"][np.abs(ended["plain"]) <= 10]
+    xs = np.linspace(-10, 10, 401)
+    ends = ended["plain"][np.abs(ended["plain"]) <= 10]
     landscape = Chart(
-        "The cost of one number, and where plain walks end", "x", "cost",
-        [Line("cost", ground.tolist(), cost(ground).tolist()),
-         Line("ends", there.tolist(), cost(there).tolist(), "marks")],
+        "The cost of one parameter, and where plain runs end", "x", "cost",
+        [Line("cost", xs.tolist(), cost(xs).tolist()),
+         Line("ends", ends.tolist(), cost(ends).tolist(), "marks")],
     )  # fmt: skip
     down = Chart(
-        f"Costs on the way from {settings.start:g}", "step", "cost",
-        [_costs(f"rate {rate:g}", walk(settings.start, rate, settings.steps)) for rate in _RATES],
+        f"Cost over the steps from {settings.start:g}", "step", "cost",
+        [_costs(f"rate {rate:g}", run(settings.start, rate, settings.steps)) for rate in _RATES],
     )  # fmt: skip
     return Outcome(Finding(verdict, words, numbers, (settings.seed,)), [landscape, down])
 
 
-def _costs(name: str, places: list[float]) -> Line:
-    return Line(name, list(range(len(places))), np.minimum(cost(np.array(places)), 20.0).tolist())
+def _costs(name: str, path: list[float]) -> Line:
+    return Line(name, list(range(len(path))), np.minimum(cost(np.array(path)), 20.0).tolist())
 
 
-def _ways(settings: Descent) -> Outcome:
-    """Two parameters of a line: the walk of each way over the cost, from above."""
+def _two_parameters(settings: Descent) -> Outcome:
+    """Fit a line with each optimiser, and draw the paths over the cost."""
     xs, ys = examples(settings.seed)
-    walks = {
-        way: descend(lambda line: line_slope(line, xs, ys), _START, settings.rate, settings.steps, way)
-        for way in _WAYS
+    paths = {
+        optimiser: descend(
+            lambda line: line_gradient(line, xs, ys), _START, settings.rate, settings.steps, optimiser
+        )
+        for optimiser in _OPTIMISERS
     }
     best = best_line(xs, ys)
-    least = float(line_cost(best, xs, ys))
-    needed = {way: _until(line_cost(places, xs, ys), least) for way, places in walks.items()}
+    minimum = float(line_cost(best, xs, ys))
+    needed = {optimiser: _steps_until(line_cost(path, xs, ys), minimum) for optimiser, path in paths.items()}
     words = (
-        f"With two parameters, of a line through {_EXAMPLES} points, and a rate of {settings.rate:g} plain "
-        f"steps are near the least cost {_after(needed['plain'])}, momentum {_after(needed['momentum'])}, "
-        f"Adam {_after(needed['adam'])}."
+        f"Now two parameters: fit a line to {_EXAMPLES} points, with a rate of {settings.rate:g}. Plain "
+        f"gradient descent gets close to the lowest cost {_after(needed['plain'])}, momentum "
+        f"{_after(needed['momentum'])}, Adam {_after(needed['adam'])}."
     )
-    numbers = {f"two parameters, {way}: steps": float(steps or 0) for way, steps in needed.items()}
-    across, up = np.linspace(-2, 2, 64), np.linspace(-2, 3.5, 64)
-    heights = np.log10(line_cost(np.stack(np.meshgrid(across, up), -1), xs, ys))
+    numbers = {f"two parameters, {optimiser}: steps": float(steps or 0)
+               for optimiser, steps in needed.items()}  # fmt: skip
+    slopes, intercepts = np.linspace(-2, 2, 64), np.linspace(-2, 3.5, 64)
+    heights = np.log10(line_cost(np.stack(np.meshgrid(slopes, intercepts), -1), xs, ys))
     chart = Chart(
-        f"Two numbers: {settings.steps} steps with a rate of {settings.rate:g}", "factor", "offset",
-        [*(Line(way, places[:, 0].tolist(), places[:, 1].tolist()) for way, places in walks.items()),
-         Line("least cost", [float(best[0])], [float(best[1])], "marks")],
+        f"Two parameters: {settings.steps} steps with a rate of {settings.rate:g}", "slope", "intercept",
+        [*(Line(name, path[:, 0].tolist(), path[:, 1].tolist()) for name, path in paths.items()),
+         Line("lowest cost", [float(best[0])], [float(best[1])], "marks")],
         surface=Surface(heights.tolist(), -2, 2, -2, 3.5),
     )  # fmt: skip
     return Outcome(Finding("holds", words, numbers), [chart])
 
 
-def _batches(settings: Descent) -> Outcome:
-    """Two parameters again: stochastic, mini-batch and full batch, step by step and example by example."""
+def _batch_sizes(settings: Descent) -> Outcome:
+    """Fit the line with one example a step, a mini-batch or all examples."""
     xs, ys = examples(settings.seed)
-    least = float(line_cost(best_line(xs, ys), xs, ys))
-    lines, told = [], []
+    minimum = float(line_cost(best_line(xs, ys), xs, ys))
+    lines, results = [], []
     numbers: dict[str, float] = {}
     for batch in _BATCHES:
         costs = line_cost(batched(settings, batch), xs, ys)
-        steps = _until(costs, least)
-        noise = float(costs[-_LONG // 4 :].mean() - least)
-        name = (
-            "all at once" if batch == _EXAMPLES else "one at a time" if batch == 1 else f"{batch} at a time"
-        )
-        seen = [batch * step for step in range(1, _LONG + 1)]
-        lines.append(Line(name, seen, np.maximum(costs[1:] - least, 1e-9).tolist()))
+        steps = _steps_until(costs, minimum)
+        noise = float(costs[-_BATCH_STEPS // 4 :].mean() - minimum)
+        name = f"all {batch}" if batch == _EXAMPLES else f"{batch} at a time"
+        used = [batch * step for step in range(1, _BATCH_STEPS + 1)]
+        lines.append(Line(name, used, np.maximum(costs[1:] - minimum, 1e-9).tolist()))
         numbers |= {
             f"batch of {batch}: steps": float(steps or 0),
             f"batch of {batch}: examples": float(batch * (steps or 0)),
-            f"batch of {batch}: above the least": noise,
+            f"batch of {batch}: final excess cost": noise,
         }
-        came = f"{steps} steps, {batch * steps} examples" if steps else f"more than {_LONG} steps"
-        told.append(f"{name} {came}, at last {noise:.1g} above it")
-    words = f"To come within {_CLOSE:g} of the least cost takes {'; '.join(told)}."
+        needed = f"{steps} steps" if steps else f"more than {_BATCH_STEPS} steps"
+        total = f"{batch * steps:,} in all, " if steps else ""
+        results.append(
+            f"{needed} with {counted(batch, 'example')} a step ({total}ending {noise:.1g} above the minimum)"
+        )
+    words = f"Getting within {_CLOSE:g} of the lowest cost takes {', '.join(results)}."
     chart = Chart(
-        "Examples that a step looks at", "examples looked at", "cost above the least", lines,
+        "Batch sizes", "examples used", "cost above the minimum", lines,
         log_across=True, log_up=True,
     )  # fmt: skip
     return Outcome(Finding("holds", words, numbers), [chart])
 
 
 def best_line(xs: Array, ys: Array) -> Array:
-    """The line of the least cost, by least squares, `(2,)`."""
+    """Return the line with the lowest cost, by least squares, `(2,)`."""
     return np.array(np.linalg.lstsq(np.stack([xs, np.ones_like(xs)], 1), ys, rcond=None)[0])
 
 
-def _until(costs: Array, least: float) -> int | None:
-    """The first step that is near the least cost, if any is."""
-    return next((step for step, each in enumerate(costs) if each < least + _CLOSE), None)
+def _steps_until(costs: Array, minimum: float) -> int | None:
+    """Return the first step at which the cost is close to the minimum, or None."""
+    return next((step for step, value in enumerate(costs) if value < minimum + _CLOSE), None)
 
 
 def _after(steps: int | None) -> str:
-    return f"after {steps} steps" if steps else "at no time"
+    return f"after {steps} steps" if steps else "at no point"
 
 
 LESSON = Lesson(

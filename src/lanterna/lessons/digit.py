@@ -1,9 +1,9 @@
 """Lesson 9. The digit network: pixels in, fewer of them and grey; hidden units; ten numbers out.
 
-A hidden unit adds up values from different parts of the picture: each pixel times a weight of its own, all of
-them together, and a bias. So its weights are a picture themselves, which is looked at before and after
-training. What fewer pixels and no colour cost and save is measured on test digits: as they are, white on
-black; and written with a pen of any colour on paper of any colour, seen in colour and in grey.
+A hidden unit adds up values from different parts of the picture: every pixel times that unit's weight for it,
+plus a bias. So a unit's weights are a picture too, shown before and after training. The price of fewer pixels
+and of no colour is measured on test digits: white on black, or in a random pen colour on paper of a random
+colour, seen in colour and in grey.
 """
 
 from __future__ import annotations
@@ -22,28 +22,29 @@ from lanterna.images.digits import Digits, mnist
 from lanterna.images.drawing import contact_sheet, enlarge, signed_picture, signed_sheet
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Picture
 from lanterna.lessons.loop import descend, one_thread
-from lanterna.lessons.progress import told
+from lanterna.lessons.progress import track
+from lanterna.lessons.text import percent
 from lanterna.techniques.technique import Settings
 from lanterna.techniques.train.algorithm import in_unit_range
 
 if TYPE_CHECKING:
     from lanterna.lessons.lesson import Verdict
 
-Seen = Literal["white on black", "in colour", "in grey"]
-_SEEN: tuple[Seen, ...] = ("white on black", "in colour", "in grey")
-_GREY = (0.299, 0.587, 0.114)  # how light red, green and blue are (ITU-R BT.601)
-_APART = 0.5  # the least distance of pen and paper in red, green and blue
-_TINT = 0.4  # how dark red, green or blue of a paper may be
+View = Literal["white on black", "in colour", "in grey"]
+_VIEWS: tuple[View, ...] = ("white on black", "in colour", "in grey")
+_GREY = (0.299, 0.587, 0.114)  # luma of red, green and blue (ITU-R BT.601)
+_MIN_CONTRAST = 0.5  # distance of pen and paper in red, green and blue
+_MAX_TINT = 0.4  # how dark the red, green or blue of paper may be
 _BATCH, _RATE = 100, 0.005
-_LITTLE = 0.02  # of accuracy: what downsampling may cost and still be a good bargain
-_SHOWN = 36  # hidden units on a sheet
-_SIDE = 240  # pixels of a picture that is added up
+_SMALL_LOSS = 0.02  # of accuracy: what fewer pixels may cost and still be worth it
+_UNITS_SHOWN = 36
+_SIDE = 240  # pixels of a tile in the picture of the sums
 
 
 class DigitNetwork(Settings):
-    """Train the lecture's network on digits with fewer pixels, in colour and in grey, and look at its units.
+    """Train the lecture's network on digits with fewer pixels, in colour and in grey, and show its units.
 
-    `sides` divide 28 or are divided by none of it: any from 2 to 28.
+    `sides` range from 2 to 28; they need not divide 28.
     """
 
     verb: ClassVar[str] = "learn digit"
@@ -53,19 +54,19 @@ class DigitNetwork(Settings):
     )
     units: int = Field(default=36, ge=4, le=512, description="Hidden units.")
     digits: int = Field(default=10_000, ge=500, le=50_000, description="Digits to learn from.")
-    epochs: int = Field(default=5, ge=1, le=30, description="Times that each of them is seen.")
-    digit: int = Field(default=4, ge=0, le=9999, description="Which test digit is added up.")
+    epochs: int = Field(default=5, ge=1, le=30, description="Passes over these digits.")
+    digit: int = Field(default=4, ge=0, le=9999, description="The test digit whose sums are shown.")
 
     @field_validator("sides")
     @classmethod
-    def _of_a_digit(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+    def _in_range(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         if not all(2 <= side <= 28 for side in value):
             raise UsageError(f"sides: expected 2 to 28 pixels, got {', '.join(map(str, value))}")
         return tuple(sorted(dict.fromkeys(value), reverse=True))
 
 
 class Trained(NamedTuple):
-    """A network, its first layer, whose weights were `before`, and the share of test digits it reads."""
+    """A trained network, its first layer, that layer's weights `before` training, and its test accuracy."""
 
     first: nn.Linear
     network: nn.Sequential
@@ -73,148 +74,154 @@ class Trained(NamedTuple):
     accuracy: float
 
 
-def seen(digits: Digits, how: Seen, side: int, seed: int) -> Tensor:
-    """Digits as a network sees them, `(N, C, side, side)` in [0, 1]; each with a pen and paper of its own."""
+def preprocess(digits: Digits, view: View, side: int, seed: int) -> Tensor:
+    """Return digits as a network's input, `(N, C, side, side)` in [0, 1]."""
     images = in_unit_range(digits.images)
-    if how != "white on black":
+    if view != "white on black":
         images = coloured(images, seed)
-    if how == "in grey":
+    if view == "in grey":
         images = torch.einsum("nchw,c->nhw", images, torch.tensor(_GREY))[:, None]
     return images if side == images.shape[-1] else F.interpolate(images, (side, side), mode="area")
 
 
 def coloured(images: Tensor, seed: int) -> Tensor:
-    """Digits `(N, 1, H, W)` with a pen of any colour on paper of any light one, `(N, 3, H, W)`, negative.
+    """Write digits `(N, 1, H, W)` in random colours on light paper. Return the negatives, `(N, 3, H, W)`.
 
-    Networks see ink light and paper dark. A pen is told from its paper by `_APART` at least.
+    Each digit has its own pen and paper, whose colours differ by `_MIN_CONTRAST` or more. They are negatives
+    because the networks expect light ink on dark paper.
     """
     generator = torch.Generator().manual_seed(seed)
-    paper = 1 - _TINT * torch.rand(len(images), 3, generator=generator)
+    paper = 1 - _MAX_TINT * torch.rand(len(images), 3, generator=generator)
     pen = torch.rand(len(images), 3, generator=generator)
-    while len(near := ((pen - paper).norm(dim=1) < _APART).nonzero().flatten()):
-        pen[near] = torch.rand(len(near), 3, generator=generator)
+    while len(close := ((pen - paper).norm(dim=1) < _MIN_CONTRAST).nonzero().flatten()):
+        pen[close] = torch.rand(len(close), 3, generator=generator)
     return 1 - torch.lerp(paper[..., None, None], pen[..., None, None], images)
 
 
-def trained(settings: DigitNetwork, how: Seen, side: int) -> Trained:
-    """The lecture's network, trained on digits seen so: all pixels to all units, all units to ten numbers."""
+def trained(settings: DigitNetwork, view: View, side: int) -> Trained:
+    """Train the lecture's network, with one fully connected hidden layer and ten outputs."""
     digits = mnist("train")
     digits = Digits(digits.images[: settings.digits], digits.labels[: settings.digits])
-    images = seen(digits, how, side, settings.seed).flatten(1)
+    images = preprocess(digits, view, side, settings.seed).flatten(1)
     torch.manual_seed(settings.seed)
     first = nn.Linear(images.shape[1], settings.units)
     network = nn.Sequential(first, nn.ReLU(), nn.Linear(settings.units, 10))
     before = first.weight.detach().clone()
     order = torch.cat([torch.randperm(len(images)) for _ in range(settings.epochs)])
 
-    def wrong(step: int) -> Tensor:
+    def loss_fn(step: int) -> Tensor:
         chosen = order[step * _BATCH : (step + 1) * _BATCH]
         return F.cross_entropy(network(images[chosen]), digits.labels[chosen])
 
-    descend(network.parameters(), wrong, -(-len(order) // _BATCH), _RATE)
+    descend(network.parameters(), loss_fn, -(-len(order) // _BATCH), _RATE)
     test = mnist("test")
     with torch.no_grad():
-        answers = network(seen(test, how, side, settings.seed + 1).flatten(1)).argmax(1)
+        answers = network(preprocess(test, view, side, settings.seed + 1).flatten(1)).argmax(1)
     return Trained(first, network, before, (answers == test.labels).float().mean().item())
 
 
-def added_up(first: nn.Linear, pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """What each pixel `(P,)` adds to each hidden unit, `(units, P)`; and their sums with the biases."""
+def weighted_sums(first: nn.Linear, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what each pixel `(P,)` adds to each hidden unit, `(units, P)`, and the sums with the biases."""
     terms = first.weight.detach() * pixels
     return terms, terms.sum(1) + first.bias.detach()
 
 
 @one_thread()
 def experiment(settings: DigitNetwork) -> Outcome:
-    """Accuracy against pixels, in colour and in grey; and the units of the network with the most pixels."""
-    found = {
-        (how, side): trained(settings, how, side)
-        for how, side in told([*product(_SEEN, settings.sides)], "training networks")
+    """Measure accuracy against pixels, in colour and in grey; show the units of the largest network."""
+    networks = {
+        (view, side): trained(settings, view, side)
+        for view, side in track([*product(_VIEWS, settings.sides)], "training networks")
     }
-    right = {how: [found[how, side].accuracy for side in settings.sides] for how in _SEEN}
+    accuracies = {view: [networks[view, side].accuracy for side in settings.sides] for view in _VIEWS}
     largest = settings.sides[0]
-    first, network, before, _ = found["white on black", largest]
+    first, network, before, _ = networks["white on black", largest]
 
     test = mnist("test")
-    one = Digits(
+    chosen = Digits(
         test.images[settings.digit : settings.digit + 1], test.labels[settings.digit : settings.digit + 1]
     )
-    pixels = seen(one, "white on black", largest, settings.seed).flatten()
-    terms, sums = added_up(first, pixels)
+    pixels = preprocess(chosen, "white on black", largest, settings.seed).flatten()
+    terms, sums = weighted_sums(first, pixels)
     with torch.no_grad():
         gap = (sums - first(pixels)).abs().max().item()
         answer = int(network(pixels).argmax())
 
-    lines = [Line(how, settings.sides, values) for how, values in right.items()]
+    lines = [Line(view, settings.sides, values) for view, values in accuracies.items()]
     weights = [
         Picture(
-            f"Weights of {min(_SHOWN, settings.units)} units {when}",
-            signed_sheet(values[:_SHOWN].reshape(-1, largest, largest)),
-            f"a square for each hidden unit, {words}: amber pixels speak for it, blue ones against it",
+            f"Weights of {min(_UNITS_SHOWN, settings.units)} units {when}",
+            signed_sheet(values[:_UNITS_SHOWN].reshape(-1, largest, largest)),
+            f"one square for each hidden unit, {words}: ink on amber pixels switches the unit on, ink on "
+            "blue pixels switches it off",
         )
         for when, values, words in (
-            ("before training", before, "noise"),
-            ("after training", first.weight.detach(), "strokes, gaps and rings"),
+            ("before training", before, "all noise"),
+            ("after training", first.weight.detach(), "with strokes, gaps and rings"),
         )
     ]  # fmt: skip
     charts: list[Chart | Picture] = [
-        Chart("All 10,000 test digits", "pixels along a side", "read right", lines, whole_across=True),
-        _adding(settings, pixels, terms, sums, first),
+        Chart("All 10,000 test digits", "pixels along a side", "read correctly", lines, whole_across=True),
+        _sums_picture(settings, pixels, terms, sums, first),
         *weights,
     ]
-    verdict, words, bargain = _said(settings, right)
+    verdict, words, smallest = _conclusion(settings, accuracies)
     words += (
-        f" Test digit {settings.digit}, a {int(one.labels)}, is read as {answer}: every hidden unit is the "
-        f"sum of {len(pixels)} pixels times weights and a bias"
-        f"{f', to within {gap:.0e}' if gap else ''}."
+        f" Test digit {settings.digit}, a {int(chosen.labels)}, is read as {answer}. Every hidden unit adds "
+        f"up its {len(pixels)} pixels times weights, and a bias"
+        f"{f' (the sums agree with torch to within {gap:.0e})' if gap else ''}."
     )
-    numbers = {f"{how}, {side}": found[how, side].accuracy for how, side in found} | {
+    trained_weights = first.weight.detach()
+    numbers = {f"{view}, {side}": networks[view, side].accuracy for view, side in networks} | {
         "gap of the sums": gap, "weights, most pixels": float(largest**2 * settings.units),
-        "weights, at the bargain": float(bargain**2 * settings.units), "side of the bargain": float(bargain),
-        "rougher before": _roughness(before, largest) / _roughness(first.weight.detach(), largest),
+        "weights, fewest worthwhile pixels": float(smallest**2 * settings.units),
+        "fewest worthwhile pixels a side": float(smallest),
+        "roughness of the weights, before to after": _roughness(before, largest)
+        / _roughness(trained_weights, largest),
     }  # fmt: skip
     if gap > 1e-3:
         verdict = "does not hold"
     return Outcome(Finding(verdict, words, numbers, (settings.seed,)), charts)
 
 
-def _said(settings: DigitNetwork, right: dict[Seen, list[float]]) -> tuple[Verdict, str, int]:
-    """Whether fewer pixels and no colour are a good bargain; and the fewest that are, along a side."""
-    plain, colour, grey = (right[how] for how in _SEEN)
+def _conclusion(settings: DigitNetwork, accuracies: dict[View, list[float]]) -> tuple[Verdict, str, int]:
+    """Return the verdict, its reasons and the fewest pixels a side that cost little accuracy."""
+    plain, colour, grey = (accuracies[view] for view in _VIEWS)
     sides = settings.sides
-    bargain = [side for side, share in zip(sides, plain, strict=True) if plain[0] - share <= _LITTLE][-1]
-    words = (
-        f"With {sides[0]} pixels a side {plain[0]:.1%} of digits are read right. "
-        + (
-            f"{bargain} pixels lose {max(plain[0] - plain[sides.index(bargain)], 0):.1%} and save "
-            f"{1 - (bargain / sides[0]) ** 2:.0%} of the first weights; "
-            if bargain != sides[0]
-            else "Fewer cost more than a few; "
-            if len(sides) > 1
-            else ""
+    smallest = [side for side, share in zip(sides, plain, strict=True) if plain[0] - share <= _SMALL_LOSS][-1]
+    words = f"With {sides[0]} × {sides[0]} pixels the network reads {percent(plain[0], 1)} of digits. "
+    if smallest != sides[0]:
+        lost = 100 * max(plain[0] - plain[sides.index(smallest)], 0)
+        words += (
+            f"{smallest} × {smallest} pixels lose {lost:.1f} percentage points and save "
+            f"{percent(1 - (smallest / sides[0]) ** 2)} of the first layer's weights. "
         )
-        + f"{sides[-1]} pixels read {plain[-1]:.1%}. "
-    )
+    elif len(sides) > 1:
+        words += f"Fewer pixels lose more than {100 * _SMALL_LOSS:.0f} percentage points. "
+    if sides[-1] != smallest:
+        words += f"With only {sides[-1]} × {sides[-1]} pixels it reads {percent(plain[-1], 1)}. "
     cost = colour[0] - grey[0]
     words += (
-        f"Pens and papers of any colour: {colour[0]:.1%} in colour, {grey[0]:.1%} in grey, which has a third "
-        "of the weights"
+        f"With random pen and paper colours it reads {percent(colour[0], 1)} in colour and "
+        f"{percent(grey[0], 1)} in grey. Grey needs a third of the weights"
     )
-    if cost > _LITTLE:
-        words += ", and loses those whose pen is as light as the paper."
-    elif cost < -_LITTLE:
-        words += ", and is easier to learn."
+    if cost > _SMALL_LOSS:
+        words += ", but loses the digits whose pen is as light as their paper."
+    elif cost < -_SMALL_LOSS:
+        words += " and is easier to learn."
     else:
-        words += ": about the same."
-    cheap = bargain != sides[0]
+        words += " and costs next to nothing."
+    worth_it = smallest != sides[0]
     verdict: Verdict = (
-        "holds" if cheap and cost <= _LITTLE else "holds only when" if cheap else "does not hold"
+        "holds" if worth_it and cost <= _SMALL_LOSS else "holds only when" if worth_it else "does not hold"
     )
-    return verdict, words, bargain
+    return verdict, words, smallest
 
 
-def _adding(settings: DigitNetwork, pixels: Tensor, terms: Tensor, sums: Tensor, first: nn.Linear) -> Picture:
-    """The digit, and for the units it excites the most: their weights, and what each pixel adds."""
+def _sums_picture(
+    settings: DigitNetwork, pixels: Tensor, terms: Tensor, sums: Tensor, first: nn.Linear
+) -> Picture:
+    """Show the digit, the weights of the three most active units, and what each pixel adds to them."""
     side = math.isqrt(len(pixels))
     digit = pixels.reshape(1, side, side)
     chosen = sums.argsort(descending=True)[:3].tolist()
@@ -231,20 +238,20 @@ def _adding(settings: DigitNetwork, pixels: Tensor, terms: Tensor, sums: Tensor,
         ]
     return Picture(
         "Adding up values from different parts", contact_sheet(tiles, columns=3, side=_SIDE, gap=12),
-        "three rows: the digit, times the weights of a unit, is what each pixel adds to it",
+        "three rows: the digit, times the weights of a unit, is what each pixel adds to the unit's sum",
     )  # fmt: skip
 
 
 def _roughness(weights: Tensor, side: int) -> float:
-    """How much neighbouring weights differ, beside how much any two do."""
+    """Return how much neighbouring weights differ, relative to any two weights."""
     pictures = weights.reshape(-1, side, side)
     steps = (pictures[:, 1:] - pictures[:, :-1]).square().mean()
     return (steps / (2 * pictures.var())).item()
 
 
 LESSON = Lesson(
-    "digit", "The digit network", "What do fewer pixels and no colour cost?",
-    "Digits go in small and grey; hidden units add up values from different parts of the picture, and ten "
+    "digit", "The digit network", "What does it cost to use fewer pixels and no colour?",
+    "Digits go in small and grey, hidden units add up values from different parts of the picture, and ten "
     "numbers come out.",
     "src/lanterna/networks/digits.py", DigitNetwork, experiment, needs=("mnist",),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The pictures of lessons, with their recipes, made now or made again."""
+"""Lessons and their outcomes as JSON, and the recipe that a lesson's picture carries."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
 
 def lesson_recipe(lesson: Lesson, settings: Settings) -> Recipe:
-    """How the picture of a lesson was made."""
+    """Return the recipe of a lesson's picture."""
     return make_recipe("learn", lesson.name, settings)
 
 
 def outcome_as_json(outcome: Outcome) -> dict[str, object]:
-    """What came out as a document of JSON; a picture in it is a data address of a PNG, under `source`.
+    """Return an outcome as a JSON document. Pictures are PNG data URLs, under `source`.
 
-    JSON has no infinity: such a number is null.
+    JSON has no infinity and no NaN: such numbers become null.
     """
     document = {
         "finding": dataclasses.asdict(outcome.finding),
         "charts": [
-            {"title": each.title, "words": each.words, "source": _data(each)}
-            if isinstance(each, Picture)
-            else dataclasses.asdict(each)
-            for each in outcome.charts
+            {"title": chart.title, "words": chart.words, "source": _data_url(chart)}
+            if isinstance(chart, Picture)
+            else dataclasses.asdict(chart)
+            for chart in outcome.charts
         ],
         "rows": outcome.rows,
     }
@@ -41,13 +41,13 @@ def outcome_as_json(outcome: Outcome) -> dict[str, object]:
 
 
 def lesson_as_json(lesson: Lesson) -> dict[str, object]:
-    """A lesson as a document of JSON: what it asks, what the lecture says, and its settings' schemas."""
+    """Return a lesson as a JSON document: its question, the lecture's claim, and its settings' schemas."""
     return {
         "name": lesson.name,
         "title": lesson.title,
         "question": lesson.question,
         "claim": lesson.claim,
-        "where": lesson.where,
+        "where": lesson.source,
         "quick": lesson.quick,
         "needs": list(lesson.needs),
         "exercises": exercises_as_json(lesson.name),
@@ -57,11 +57,11 @@ def lesson_as_json(lesson: Lesson) -> dict[str, object]:
 
 def _finite(value: object) -> object:
     if isinstance(value, dict):
-        return {name: _finite(each) for name, each in value.items()}
+        return {name: _finite(item) for name, item in value.items()}
     if isinstance(value, list | tuple | range):
-        return [_finite(each) for each in value]
+        return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _data(picture: Picture) -> str:
+def _data_url(picture: Picture) -> str:
     return "data:image/png;base64," + base64.b64encode(as_png(picture.picture)).decode()

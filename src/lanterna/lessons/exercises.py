@@ -1,8 +1,8 @@
-"""Exercises for every lesson: what to try, what to predict, what to explain; and a check of the prediction.
+"""Exercises for every lesson: what to try, predict and explain, and a check of the prediction.
 
-A check knows no answers. It finds the true one when it is asked, by the lesson's own functions or by a few
-lines of arithmetic, compares within the tolerance that the sheet states, and says right, or not yet and where
-to look. It never says the answer, nor on which side of it one is.
+A check stores no answers. It computes the right one when asked, with the lesson's own functions or a few
+lines of arithmetic, and compares within the tolerance that the exercise states. The reply says either that
+the answer is right or gives a hint; it never reveals the answer, nor whether it is larger or smaller.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-_NOTHING = 1e-6  # apart, where the answer is 0 or a count
+_EXACT = 1e-6  # the tolerance for counts and for 0
 
 
 @dataclass(frozen=True)
 class Exercise:
-    """One exercise. `try_` is what to do, `predict` the question that `check` is given an answer to.
+    """One exercise: what to try, the question to predict an answer to, and what to explain afterwards.
 
-    `answer` finds the true one: a number, or one of `choices`. A number is right within `within`, a share of
-    it. `hint` says where to look, and `explain` what to put into words once the answer is right.
+    `answer` computes the right answer: a number, or one of `choices`. `within` is a number's relative
+    tolerance. `hint` is the reply to a wrong answer.
     """
 
     try_: str
@@ -54,8 +54,8 @@ class Exercise:
     choices: Sequence[str] = ()
 
     @property
-    def wanted(self) -> str:
-        """What kind of answer is checked, in words."""
+    def expected(self) -> str:
+        """Describe the kind of answer."""
         if self.choices:
             return " or ".join(repr(choice) for choice in self.choices)
         return f"a number (within {100 * self.within:g} %)" if self.within else "an exact number"
@@ -63,7 +63,7 @@ class Exercise:
 
 @dataclass(frozen=True, repr=False)
 class Reply:
-    """Whether an answer is right, and what there is to say about it."""
+    """Whether an answer is right, and the reply to it."""
 
     right: bool
     words: str
@@ -76,88 +76,88 @@ class Reply:
 
 
 def check(lesson: str, number: int, answer: object) -> Reply:
-    """Check an answer to an exercise: `check("curve", 1, 7)`; `...` stands for none yet.
+    """Check an answer to an exercise: `check("curve", 1, 7)`. `...` stands for no answer yet.
 
-    Errors: `UsageError` for a lesson or an exercise that is not there, or an answer of another kind.
+    Errors: `UsageError` for an unknown lesson or exercise, or the wrong kind of answer.
     """
-    exercise = _found(lesson, number)
+    exercise = _exercise(lesson, number)
     if answer is ...:
-        return Reply(False, f"No answer yet: put {exercise.wanted} in place of the dots.")
-    given = _read(exercise, answer, f"{lesson}, exercise {number}")
+        return Reply(False, f"No answer yet: replace the dots with {exercise.expected}.")
+    given = _parsed(exercise, answer, f"{lesson}, exercise {number}")
     true = exercise.answer()
     if isinstance(given, str) or isinstance(true, str):
         right = given == true
     else:
-        right = abs(given - true) <= max(exercise.within * abs(true), _NOTHING)
+        right = abs(given - true) <= max(exercise.within * abs(true), _EXACT)
     return Reply(right, f"Right. {exercise.explain}" if right else f"Not yet. {exercise.hint}")
 
 
 def sheet(lesson: str) -> str:
-    """The exercises of a lesson as text, in Markdown.
+    """Return the exercises of a lesson as Markdown.
 
     Errors: `UsageError` for a lesson that has none.
     """
     parts = [f"Exercises: {lesson}"]
-    for number, exercise in enumerate(_of(lesson), 1):
+    for number, exercise in enumerate(_exercises(lesson), 1):
         parts.append(
             f"{number}. Try: {exercise.try_}\n\n"
             f"   Predict: {exercise.predict}\n\n"
             f"   Explain: {exercise.explain}\n\n"
-            f'   `lanterna.check("{lesson}", {number}, ...)` takes {exercise.wanted}.'
+            f'   `lanterna.check("{lesson}", {number}, ...)` takes {exercise.expected}.'
         )
     return "\n\n".join(parts)
 
 
 def exercises_as_json(lesson: str) -> list[dict[str, object]]:
-    """The exercises of a lesson as a document of JSON."""
+    """Return the exercises of a lesson as a JSON document."""
     return [
         {
-            "try": each.try_,
-            "predict": each.predict,
-            "explain": each.explain,
-            "answer": each.wanted,
-            "choices": list(each.choices),
+            "try": exercise.try_,
+            "predict": exercise.predict,
+            "explain": exercise.explain,
+            "answer": exercise.expected,
+            "choices": list(exercise.choices),
         }
-        for each in _of(lesson)
+        for exercise in _exercises(lesson)
     ]
 
 
-def _of(lesson: str) -> Sequence[Exercise]:
+def _exercises(lesson: str) -> Sequence[Exercise]:
     if lesson not in EXERCISES:
-        raise UsageError(f"there are no exercises for {lesson!r}: there are for {', '.join(EXERCISES)}")
+        raise UsageError(f"there are no exercises for {lesson!r}: there are some for {', '.join(EXERCISES)}")
     return EXERCISES[lesson]
 
 
-def _found(lesson: str, number: int) -> Exercise:
-    there = _of(lesson)
-    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= len(there):
-        raise UsageError(f"{lesson} has exercises 1 to {len(there)}, got {number!r}")
-    return there[number - 1]
+def _exercise(lesson: str, number: int) -> Exercise:
+    exercises = _exercises(lesson)
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= len(exercises):
+        raise UsageError(f"{lesson} has exercises 1 to {len(exercises)}, got {number!r}")
+    return exercises[number - 1]
 
 
-def _read(exercise: Exercise, answer: object, where: str) -> float | str:
-    """The answer as a number, or as one of the choices."""
+def _parsed(exercise: Exercise, answer: object, place: str) -> float | str:
+    """Return the answer as a number, or as one of the choices."""
     if exercise.choices:
         text = answer.strip().lower() if isinstance(answer, str) else answer
         if text in exercise.choices:
             return str(text)
-        raise UsageError(f"{where}: expected {exercise.wanted}, got {str(answer)[:60]!r}")
+        raise UsageError(f"{place}: expected {exercise.expected}, got {str(answer)[:60]!r}")
     number = math.nan
     try:
         if isinstance(answer, SupportsFloat) and not isinstance(answer, bool):
             number = float(answer)
-    except (TypeError, ValueError, RuntimeError):  # torch says RuntimeError of a tensor of several numbers
+    except (TypeError, ValueError, RuntimeError):  # torch raises RuntimeError for a tensor of several numbers
         pass
     if not math.isfinite(number):
-        raise UsageError(f"{where}: expected {exercise.wanted}, got {str(answer)[:60]!r}")
+        raise UsageError(f"{place}: expected {exercise.expected}, got {str(answer)[:60]!r}")
     return number
 
 
-def _gate_moved() -> float:
+def _output_change() -> float:
     return gates.output([3.01, -2.0]) - gates.output([3.0, -2.0])
 
 
-def _nudges_a_step() -> float:
+def _evaluations_per_gradient() -> float:
     count = 0
 
     def evaluate(inputs: Sequence[float]) -> float:
@@ -165,31 +165,31 @@ def _nudges_a_step() -> float:
         count += 1
         return gates.output(inputs)
 
-    gates.nudged_slope(evaluate, [1.0] * 128)
+    gates.numerical_gradient(evaluate, [1.0] * 128)
     return count
 
 
-def _rule_in_longer_steps() -> str:
+def _evaluations_with_longer_steps() -> str:
     short, long = (
-        gates.evaluations("rule", 1, gates.Gates(rise=1.0, step=step), 0) for step in (0.005, 0.01)
+        gates.evaluations("analytic", 1, gates.Gates(rise=1.0, step=step), 0) for step in (0.005, 0.01)
     )
-    return min(("half", "the same", "double"), key=lambda name: abs(_TIMES[name] - long / short))
+    return min(_FACTORS, key=lambda name: abs(_FACTORS[name] - long / short))
 
 
-_TIMES = {"half": 0.5, "the same": 1.0, "double": 2.0}
+_FACTORS = {"half": 0.5, "the same": 1.0, "double": 2.0}
 
 
-def _cube_nudged() -> float:
+def _nudged_cube() -> float:
     return (2.1**3 - 2.0**3) / 0.1
 
 
-def _gain_both_ways() -> float:
+def _error_ratio() -> float:
     settings = derivative.Derivative(function="exponential", x=0.0)
     large, small = (derivative.error(settings, np.float64, nudge, both=True) for nudge in (1e-2, 1e-3))
     return large / small
 
 
-def _better_in_64_bits() -> str:
+def _best_nudge() -> str:
     settings = derivative.Derivative()
     errors = {
         f"1e{power}": derivative.error(settings, np.float64, 10.0**power, both=False)
@@ -198,14 +198,14 @@ def _better_in_64_bits() -> str:
     return min(errors, key=lambda name: errors[name])
 
 
-def _slope(expression: str, of: str, **numbers: float) -> float:
+def _gradient(expression: str, of: str, **numbers: float) -> float:
     output = circuit(expression, numbers)
     output.backward()
-    return next(wire.slope for wire in output.wires() if wire.name == of)
+    return next(value.grad for value in output.nodes() if value.name == of)
 
 
 def _halfway() -> float:
-    """Where a neuron with weight 2 and bias -3 gives a half, found by halving."""
+    """Return the sum at which a neuron with weight 2 and bias -3 outputs a half, by bisection."""
     low, high = -10.0, 10.0
     for _ in range(60):
         middle = (low + high) / 2
@@ -214,28 +214,28 @@ def _halfway() -> float:
     return low
 
 
-def _steepest(bend: Callable[[torch.Tensor], torch.Tensor]) -> float:
-    """The largest slope of what bends a sum, over sums from -5 to 5."""
+def _max_derivative(activation: Callable[[torch.Tensor], torch.Tensor]) -> float:
+    """Return an activation's largest derivative, over sums from -5 to 5."""
     sums = torch.linspace(-5, 5, 20_001, dtype=torch.float64, requires_grad=True)
-    torch.autograd.backward(bend(sums).sum())
+    torch.autograd.backward(activation(sums).sum())
     assert sums.grad is not None
     return sums.grad.max().item()
 
 
-def _count(module: nn.Module) -> float:
+def _parameters(module: nn.Module) -> float:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def _told_by_one_layer() -> str:
+def _separated_by_one_layer() -> str:
     shares = {}
-    for kind in ("xor", "rings", "two heaps"):
-        settings = layers.Layers.checked({"points": kind})
-        shares[kind] = layers.accuracy(settings, layers.trained(settings, 1, [0]), [0])
-    return max(shares, key=lambda kind: shares[kind])
+    for points in ("xor", "rings", "two heaps"):
+        settings = layers.Layers.checked({"points": points})
+        shares[points] = layers.accuracy(settings, layers.trained(settings, 1, [0]), [0])
+    return max(shares, key=lambda points: shares[points])
 
 
-def _too_large_a_rate() -> float:
-    """From where on steps on the bowl x² / 10 lead away from its bottom, found by halving."""
+def _diverging_rate() -> float:
+    """Return the learning rate from which on steps on the bowl x² / 10 diverge, by bisection."""
     low, high = 0.1, 100.0
     for _ in range(40):
         middle, x = (low + high) / 2, 1.0
@@ -252,19 +252,19 @@ def _speed_with_momentum() -> float:
     return speed
 
 
-def _through_every_point() -> float:
+def _interpolating_degree() -> float:
     settings = curve.Curve(points=12)
     return next(degree for degree in range(1, 30) if curve.errors(settings, degree, 0)[0] < 1e-7)
 
 
-def _without_noise() -> str:
+def _high_degree_without_noise() -> str:
     settings = curve.Curve(noise=0.0)
-    line, high = (curve.errors(settings, degree, 0)[1] for degree in (3, 11))
-    return "better" if high < line else "worse"
+    low, high = (curve.errors(settings, degree, 0)[1] for degree in (3, 11))
+    return "better" if high < low else "worse"
 
 
-def _changed_by_a_shift() -> float:
-    """The share of pixels, in percent, that change by more than a tenth where digits move by one pixel."""
+def _pixels_changed_by_a_shift() -> float:
+    """Return the percentage of pixels that change by more than a tenth if digits move by one pixel."""
     images = mnist("test").images[:500].float() / 255
     return 100 * ((images - images.roll(1, 3)).abs() > 0.1).float().mean().item()
 
@@ -275,7 +275,7 @@ def _longer_side() -> float:
     return max(int(box.any(0).sum()), int(box.any(1).sum()))
 
 
-def _edge_beside(left: float, right: float) -> float:
+def _edge_response(left: float, right: float) -> float:
     picture = torch.tensor([left, left, right]).expand(1, 1, 3, 3)
     kernel = torch.tensor([-1.0, 0.0, 1.0]).expand(1, 1, 3, 3)
     return F.conv2d(picture, kernel).item()
@@ -283,7 +283,7 @@ def _edge_beside(left: float, right: float) -> float:
 
 def _pieces() -> float:
     xs = np.linspace(0, 1, 6001)
-    bends = np.abs(np.diff(functions.approached(functions.Functions(), 5, xs), 2)) > 1e-6
+    bends = np.abs(np.diff(functions.approximation(functions.Functions(), 5, xs), 2)) > 1e-6
     return 1 + sum(bool(now and not before) for before, now in zip([False, *bends[:-1]], bends, strict=True))
 
 
@@ -292,15 +292,15 @@ def _gain_of_twice_the_neurons() -> float:
     return functions.error(settings, 64) / functions.error(settings, 128)
 
 
-def _off_gives() -> float:
-    """What units that are off contribute, in a network that has learned nothing yet."""
+def _contribution_of_inactive_units() -> float:
+    """Return what units that are off contribute, in an untrained network."""
     network = new_network(Train.checked({"network": "dense", "hidden": (16,)})).eval()
     image = mnist("test").images[0].float() / 255
     off = look(network, image, "relu1")["relu1"] == 0
     return paths(network, image, answer=3).contributions["relu1"][off].abs().sum().item()
 
 
-def _second_gives() -> float:
+def _second_contribution() -> float:
     return (torch.tensor([2.0, 3.0]) * torch.tensor([0.5, -1.0]))[1].item()
 
 
@@ -317,262 +317,268 @@ def _psnr() -> float:
 
 
 def _painter() -> float:
-    return _count(Coordinates(CoordinatePlan(network="relu", layers=6, neurons=64), (64, 64)))
+    return _parameters(Coordinates(CoordinatePlan(network="relu", layers=6, neurons=64), (64, 64)))
 
 
-def _alike_in_a_gram() -> float:
+def _distinct_in_a_gram_matrix() -> float:
     maps = torch.randn(64, 49, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     return len(set((maps @ maps.T).flatten().round(decimals=9).tolist()))
 
 
-def _gram_of_moved_maps() -> str:
+def _gram_of_shifted_maps() -> str:
     maps = torch.randn(8, 6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    before, after = (each.flatten(1) @ each.flatten(1).T for each in (maps, maps.roll((2, 3), (1, 2))))
+    before, after = (batch.flatten(1) @ batch.flatten(1).T for batch in (maps, maps.roll((2, 3), (1, 2))))
     return "stays" if torch.allclose(before, after) else "changes"
 
 
 EXERCISES: dict[str, Sequence[Exercise]] = {
     "gates": (
         Exercise(
-            "One gate multiplies x = 3 and y = -2. Move x up by 0.01, and leave y.",
+            "One gate multiplies x = 3 and y = -2. Move x up by 0.01 and leave y alone.",
             "By how much does the output change?",
-            "Say why the other input is what decides about it, and what you would do to y.",
-            "Write down the product before and after. Which number is x multiplied with?",
-            _gate_moved, 0.01,
+            "Why does the other input decide this? And which way would you move y?",
+            "Work out the product before and after. Which number is x multiplied by?",
+            _output_change, 0.01,
         ),
         Exercise(
-            "A circuit has 64 gates, 128 inputs. Measure its gradient with nudges, once.",
-            "How often is the circuit evaluated for that?",
-            "Say what this means for a network with a million weights, and what the rule costs there.",
-            "Every input is nudged by itself, and every measurement is compared with something.",
-            _nudges_a_step,
+            "A circuit has 64 gates and 128 inputs. Measure its gradient once, with nudges.",
+            "How many times do you have to evaluate the circuit?",
+            "What does this mean for a network with a million weights? What does the analytic derivative "
+            "cost there?",
+            "Every input is nudged separately, and every measurement is compared with something.",
+            _evaluations_per_gradient,
         ),
         Exercise(
             "Climb with the analytic derivative, first with step=0.005, then with step=0.01.",
             "With steps twice as long, does the climb take half as many evaluations, as many, or twice as "
             "many?",
-            "Say what stops this from going on as steps grow longer and longer.",
-            "The way up is as long as before. What has changed is how much of it one step makes.",
-            _rule_in_longer_steps, choices=tuple(_TIMES),
+            "Why can you not go on making the steps longer and longer?",
+            "The whole climb is as long as before. How much of it does one step cover now?",
+            _evaluations_with_longer_steps, choices=tuple(_FACTORS),
         ),
     ),
     "derivative": (
         Exercise(
-            "Measure the slope of x³ at x = 2 with a nudge of h = 0.1, one way: (f(x + h) - f(x)) / h.",
+            "Measure the derivative of x³ at x = 2 with a nudge of h = 0.1 to one side: (f(x + h) - f(x)) / "
+            "h.",
             "What do you measure?",
-            "Say how much of it is the slope, and where the rest comes from.",
-            "It is not the slope itself. Work out f(2.1) and f(2) and divide by the nudge.",
-            _cube_nudged, 0.01,
+            "How much of it is the true derivative, and where does the rest come from?",
+            "It is not the derivative itself. Work out f(2.1) and f(2), subtract, and divide by the nudge.",
+            _nudged_cube, 0.01,
         ),
         Exercise(
-            "Nudge both ways, with h = 0.01 and then with h = 0.001, in 64 bits.",
-            "How many times smaller has the error become?",
-            "Say what the error would have done with a nudge one way only.",
-            "Nudged both ways, the first part of the bend cancels. Which power of h is next?",
-            _gain_both_ways, 0.1,
+            "Nudge to both sides, first with h = 0.01, then with h = 0.001, in 64 bits.",
+            "How many times smaller does the error become?",
+            "How would the error have changed with a nudge to one side only?",
+            "With nudges to both sides, the first error term cancels. Which power of h comes next?",
+            _error_ratio, 0.1,
         ),
         Exercise(
-            "Look at the chart of lesson derivative, the line for 64 bits, one way.",
+            "Look at the first chart of this lesson, at the line for 64 bits, one side.",
             "Which of these three nudges measures best?",
-            "Say what spoils the two others: one by its size, one by what a computer keeps of a number.",
-            "A nudge can be spoilt from two sides. Look at both ends of the line.",
-            _better_in_64_bits, choices=("1e-4", "1e-8", "1e-12"),
+            "What spoils the other two? One is too large. For the other, think of how many digits a computer "
+            "stores.",
+            "A nudge can be too large or too small. Look at both ends of the line.",
+            _best_nudge, choices=("1e-4", "1e-8", "1e-12"),
         ),
     ),
     "circuits": (
         Exercise(
-            "Build a * b + c with a = 2, b = -3, c = 1 and send slopes back.",
-            "What is the slope of a?",
-            "Say what a plus gate and a times gate each do with the slope that comes to them.",
-            "Go back along the wire: a plus hands the slope on as it is, and then comes the times gate.",
-            lambda: _slope("a * b + c", "a", a=2, b=-3, c=1),
+            "Build a * b + c with a = 2, b = -3, c = 1 and run it backwards.",
+            "What is the gradient of a?",
+            "What do a plus gate and a times gate each do with the gradient that reaches them?",
+            "Go back from the output: a plus gate passes the gradient on unchanged. Then comes the times "
+            "gate.",
+            lambda: _gradient("a * b + c", "a", a=2, b=-3, c=1),
         ),
         Exercise(
             "Build relu(a * b) * c with a = 1, b = -2, c = 3.",
-            "What is the slope of b?",
-            "Say which gate decides here, and what it would take to let slopes through again.",
-            "Work out what comes into the relu. What does a relu hand back in that case?",
-            lambda: _slope("relu(a * b) * c", "b", a=1, b=-2, c=3),
+            "What is the gradient of b?",
+            "Which gate decides this? What would have to change for a gradient to get through?",
+            "Work out the input of the relu. What does a relu pass back in that case?",
+            lambda: _gradient("relu(a * b) * c", "b", a=1, b=-2, c=3),
         ),
         Exercise(
             "Build a * a + a * b with a = 3, b = 2: a is used three times.",
-            "What is the slope of a?",
-            "Say what happens where slopes come to one value along several wires.",
-            "Every use of a sends a slope of its own back. None of them is lost.",
-            lambda: _slope("a * a + a * b", "a", a=3, b=2),
+            "What is the gradient of a?",
+            "What happens when gradients reach one value along several wires?",
+            "Every use of a sends back its own gradient. None of them is lost.",
+            lambda: _gradient("a * a + a * b", "a", a=3, b=2),
         ),
     ),
     "neuron": (
         Exercise(
-            "A neuron has the weight 2 and the bias -3 and a sigmoid: output(sum) = sigmoid(2 * sum - 3).",
-            "At which sum is it halfway, with an output of 0.5?",
-            "Say what a larger negative bias does to that place.",
-            "A sigmoid is halfway where what goes into it is neither for nor against.",
+            "A neuron has the weight 2, the bias -3 and a sigmoid: output(sum) = sigmoid(2 * sum - 3).",
+            "At which sum is its output 0.5?",
+            "How does a more negative bias move this place?",
+            "A sigmoid outputs a half if its input is neither positive nor negative.",
             _halfway, 0.01,
         ),
         Exercise(
-            "Give a neuron the weight 4 and the bias 1, and look for the place where it is steepest.",
-            "How steep is it there: by how much does its output change for each 1 that its sum changes?",
-            "Say what the weight and what the bias have to do with it.",
-            "A sigmoid has a steepest place of its own. What is in front of the sum stretches it.",
-            lambda: _steepest(lambda sums: neuron.output(sums, 4.0, 1.0)), 0.02,
+            "Give a neuron the weight 4 and the bias 1, and find the place where its curve is steepest.",
+            "How steep is it there: by how much does the output change per unit of the sum?",
+            "What do the weight and the bias have to do with it?",
+            "Where is a plain sigmoid steepest, and how steep? The weight multiplies that.",
+            lambda: _max_derivative(lambda sums: neuron.output(sums, 4.0, 1.0)), 0.02,
         ),
     ),
     "layers": (
         Exercise(
-            "Count the numbers of a network with 2 inputs, 16 hidden units and 1 output, biases too.",
+            "Count the parameters of a network with 2 inputs, 16 hidden units and 1 output, biases included.",
             "How many are there?",
-            "Say which part of them grows fastest if every layer becomes twice as wide.",
-            "Every node is joined to every node of the next layer, and every node but an input has one more.",
-            lambda: _count(layers.network(layers.Layers(hidden=16), 2, 0)),
+            "If every layer becomes twice as wide, which of them grow in number fastest?",
+            "Every node is connected to every node of the next layer, and every node except the inputs has a "
+            "bias.",
+            lambda: _parameters(layers.network(layers.Layers(hidden=16), 2, 0)),
         ),
         Exercise(
-            "Give one layer the points xor, rings and two heaps, one after another.",
-            "Which of them can it tell apart?",
-            "Say what one layer draws between two classes, in a picture.",
-            "Draw the points, and try to part them with a ruler.",
-            _told_by_one_layer, choices=("xor", "rings", "two heaps"),
+            "Give one layer the points xor, then rings, then two heaps.",
+            "Which of them can it separate?",
+            "What does one layer draw between two classes, and why is that not enough for the others?",
+            "Draw the points and try to separate them with a ruler.",
+            _separated_by_one_layer, choices=("xor", "rings", "two heaps"),
         ),
     ),
     "descent": (
         Exercise(
-            "Let a plain walk go down from 6 with a rate of 0.1 for 80 steps.",
-            "Where does it end: what is its x?",
-            "Say why it does not end in the lowest valley, and what would have to be different.",
-            "Draw the cost around 6, and put a ball there. Which valley does it roll into?",
-            lambda: descent.walk(6.0, 0.1, 80)[-1], 0.02,
+            "Start plain gradient descent at x = 6, with a learning rate of 0.1, for 80 steps.",
+            "At which x does it end?",
+            "Why does it not end in the lowest valley? What would have to be different?",
+            "Draw the cost around 6 and put a ball there. Into which valley does it roll?",
+            lambda: descent.run(6.0, 0.1, 80)[-1], 0.02,
         ),
         Exercise(
-            "Take the waves away: the cost is the bowl x² / 10, its slope x / 5. Walk with larger and larger "
-            "rates.",
-            "From which rate on does the walk fly away?",
-            "Say what it does exactly at that rate, and at half of it.",
-            "After one step x is multiplied by something. When does that make it larger, whatever its sign?",
-            _too_large_a_rate, 0.02,
+            "Remove the waves: the cost is the bowl x² / 10, its derivative x / 5. Raise the learning "
+            "rate again and again.",
+            "From which learning rate on does x grow without limit?",
+            "What happens exactly at that rate, and at half of it?",
+            "Each step multiplies x by a number. When does that make x larger, whatever the number's sign?",
+            _diverging_rate, 0.02,
         ),
         Exercise(
-            "On a long even slope, walk with momentum 0.9: speed = 0.9 * speed + slope.",
-            "How many times longer than a plain step do its steps become in the end?",
-            "Say why this helps in a long valley, and where it does harm.",
-            "In the end the speed does not change any more: what is lost in a step is what is added.",
+            "On a long straight slope, use momentum 0.9: speed = 0.9 * speed + gradient.",
+            "How many times longer than plain steps do the steps become in the end?",
+            "Why does this help in a long valley, and where does it do harm?",
+            "In the end the speed stops changing: each step loses as much as it gains.",
             _speed_with_momentum, 0.02,
         ),
     ),
     "curve": (
         Exercise(
-            "Give a polynomial 12 points to learn from, and one degree more each time.",
-            "From which degree on does it go through every one of them?",
-            "Say what it does between the points then, and why.",
-            "Count the numbers that a polynomial has, and compare them with the points.",
-            _through_every_point,
+            "Fit polynomials of higher and higher degree to 12 points.",
+            "From which degree on does the polynomial go through every point?",
+            "What does it do between the points, and why?",
+            "Count the coefficients of a polynomial, and compare that with the number of points.",
+            _interpolating_degree,
         ),
         Exercise(
-            "Set noise=0, so that the points lie on the sine itself.",
-            "On places where it was not fitted, is degree 11 better or worse than degree 3?",
-            "Say what this tells about where overfitting comes from.",
-            "A high degree follows all that the points have. What do these points have?",
-            _without_noise, choices=("better", "worse"),
+            "Set noise=0, so that the points lie exactly on the sine.",
+            "Between the points, is degree 11 better or worse than degree 3?",
+            "What does this say about where overfitting comes from?",
+            "A high degree follows everything that is in the points. What is in these points?",
+            _high_degree_without_noise, choices=("better", "worse"),
         ),
     ),
     "squash": (
         Exercise(
-            "Draw a sigmoid and its slope.",
-            "How large can its slope be, at most?",
-            "Say what becomes of a gradient that goes back through one of them after another.",
-            "Look at it in the middle, and work out s * (1 - s) there.",
-            lambda: _steepest(torch.sigmoid), 0.01,
+            "Draw a sigmoid and its derivative.",
+            "How large is the derivative at most?",
+            "What happens to a gradient that passes back through one sigmoid after another?",
+            "Look at the middle, and work out s * (1 - s) there.",
+            lambda: _max_derivative(torch.sigmoid), 0.01,
         ),
         Exercise(
-            "Send a gradient of 1 back through five sigmoids at their steepest, with weights of 1.",
-            "What is left of it?",
-            "Say what the first layer of such a network can learn from it, and what ReLU does in its place.",
-            "Each of them multiplies what comes to it by its own slope.",
-            lambda: _steepest(torch.sigmoid) ** 5, 0.02,
+            "Send a gradient of 1 back through five sigmoids, each at its steepest, with weights of 1.",
+            "How much of it is left?",
+            "What can the first layer of such a network learn from it? How is ReLU different?",
+            "Each sigmoid multiplies what reaches it by its own derivative.",
+            lambda: _max_derivative(torch.sigmoid) ** 5, 0.02,
         ),
         Exercise(
-            "A ReLU unit has a sum of -1 for every digit there is.",
-            "Which share of the gradient goes through it?",
-            "Say why such a unit is called dead, and whether it may come back to life.",
+            "The weighted sum of a ReLU unit is -1 for every digit.",
+            "What share of the gradient passes through it?",
+            "Why is such a unit called dead, and can it come back to life?",
             "How much does its output change if its sum changes a little?",
-            lambda: _slope("relu(a)", "a", a=-1),
+            lambda: _gradient("relu(a)", "a", a=-1),
         ),
     ),
     "digit": (
         Exercise(
             "A digit network has 28 × 28 inputs, one hidden layer of 64 units and ten outputs.",
-            "How many numbers does it have, weights and biases?",
-            "Say which layer has most of them, and what each of its units could look like as a picture.",
+            "How many parameters does it have, weights and biases?",
+            "Which layer has most of them, and why can you draw each of its units as a picture?",
             "Every pixel has a weight to every unit. Do not forget the biases of both layers.",
-            lambda: _count(dense([64])),
+            lambda: _parameters(dense([64])),
         ),
         Exercise(
-            "Shrink the digits to 14 × 14 before they come in, and leave the network as it is otherwise.",
-            "How many numbers does it have now?",
-            "Say what is saved, and what is lost of a digit.",
+            "Shrink the digits to 14 × 14 pixels before they go in, and change nothing else.",
+            "How many parameters does the network have now?",
+            "What do you save, and what does a digit lose?",
             "Only the first layer knows how many pixels there are.",
-            lambda: _count(torch.nn.Sequential(torch.nn.Linear(14 * 14, 64), torch.nn.Linear(64, 10))),
+            lambda: _parameters(torch.nn.Sequential(torch.nn.Linear(14 * 14, 64), torch.nn.Linear(64, 10))),
         ),
     ),
     "normalised": (
         Exercise(
-            "Shift test digits by one pixel and compare them with what they were.",
+            "Shift test digits by one pixel and compare them with the originals.",
             "How many of 100 pixels change by more than a tenth of the way from black to white?",
-            "Say what this means for a network with a weight for every pixel.",
-            "Most of a digit's picture is empty. What changes is at the edges of strokes, on both sides.",
-            _changed_by_a_shift, 0.2,
+            "What does this mean for a network that has a separate weight for every pixel?",
+            "Most of a digit's picture is empty. The changes are at the edges of strokes, on both sides.",
+            _pixels_changed_by_a_shift, 0.2,
         ),
         Exercise(
-            "Clean up a stroke that is 60 pixels tall and 24 wide, as lanterna.images.normalise does.",
-            "How many pixels is its longer side in the box that it is fitted into?",
-            "Say why it is not the whole 28.",
-            "MNIST's makers scaled all digits into one box, and put that into the picture. Look at one.",
+            "Normalise a stroke that is 60 pixels tall and 24 wide, as lanterna.images.normalise does.",
+            "How many pixels long is its longer side in the box that it is fitted into?",
+            "Why does it not fill all 28 pixels?",
+            "MNIST's authors scaled every digit into a box smaller than the picture. Look at one.",
             _longer_side,
         ),
     ),
     "edges": (
         Exercise(
-            "A kernel of 3 × 3 has -1, 0, 1 in each of its rows. It lies on a grey of 0.5 everywhere.",
-            "What does it give?",
-            "Say why such a kernel does not care how bright a picture is.",
+            "Each row of a 3 × 3 kernel is -1, 0, 1. It lies on an even grey of 0.5.",
+            "What is its output?",
+            "Why does it not matter to such a kernel how bright the picture is?",
             "Multiply and add up, row by row.",
-            lambda: _edge_beside(0.5, 0.5),
+            lambda: _edge_response(0.5, 0.5),
         ),
         Exercise(
-            "The same kernel lies on an edge: its left and middle columns are 0.2, its right one is 0.8.",
-            "What does it give?",
-            "Say what it would give for the edge the other way round.",
-            "Multiply and add up: each row gives the same.",
-            lambda: _edge_beside(0.2, 0.8), 0.01,
+            "The same kernel lies on an edge: the pixels in its left and middle columns are 0.2, those in "
+            "its right column 0.8.",
+            "What is its output?",
+            "What would it output if the edge were the other way round?",
+            "Multiply and add up: every row has the same sum.",
+            lambda: _edge_response(0.2, 0.8), 0.01,
         ),
     ),
     "paths": (
         Exercise(
             "Follow a digit through a network with ReLU units. Some of them are off for this digit.",
             "What do the units that are off contribute to the answer, all together?",
-            "Say what a unit needs to contribute much.",
-            "A contribution is what a unit gives, times what the answer makes of it.",
-            _off_gives,
+            "What does a unit need in order to contribute a lot?",
+            "A contribution is a unit's output times its effect on the answer.",
+            _contribution_of_inactive_units,
         ),
         Exercise(
-            "Two units give 2 and 3. Their weights to an answer are 0.5 and -1, its bias is 0.25.",
+            "Two units output 2 and 3. Their weights to an answer are 0.5 and -1, and its bias is 0.25.",
             "What does the second unit contribute to the answer?",
-            "Say whether it speaks for or against, and what all contributions and the bias add up to.",
+            "Does it speak for or against the answer? What do all contributions and the bias add up to?",
             "Only this unit's own output and its own weight count.",
-            _second_gives,
+            _second_contribution,
         ),
     ),
     "functions": (
         Exercise(
-            "Approach the waves with 5 neurons, and look closely at the curve that they make.",
-            "Of how many straight pieces is it?",
-            "Say where the corners are, and what moves one.",
-            "One neuron bends the line once. How many pieces is a line that was bent once?",
+            "Approximate the waves with 5 neurons, and look closely at the curve.",
+            "How many straight pieces does it have?",
+            "Where are the corners, and what would move one?",
+            "One neuron makes one corner. How many pieces does a line with one corner have?",
             _pieces,
         ),
         Exercise(
-            "Approach the waves with 64 neurons and with 128.",
+            "Approximate the waves with 64 neurons and with 128.",
             "How many times smaller is the error with twice as many?",
-            "Say why pieces half as long come more than twice as near to a round curve.",
+            "Why do pieces half as long follow a round curve more than twice as closely?",
             "Draw a round arc and the straight line between its ends. Halve the arc, and compare the gaps.",
             _gain_of_twice_the_neurons, 0.15,
         ),
@@ -581,21 +587,22 @@ EXERCISES: dict[str, Sequence[Exercise]] = {
         Exercise(
             "The quickstart learns from 60,000 digits, 32 at a time.",
             "How many steps does one epoch take?",
-            "Say what a step does, and what would change with batches of 64.",
-            "Every digit is seen once in an epoch.",
+            "What does one step do, and what would change with batches of 64?",
+            "In one epoch the network sees every digit once.",
             _quickstart_steps,
         ),
         Exercise(
             "Its network has 28 × 28 inputs, 128 hidden units and ten outputs.",
-            "How many numbers are trained?",
-            "Say why dropout between its layers adds none.",
-            "Count as in lesson digit: weights of both layers, and a bias for every unit.",
-            lambda: _count(dense([128])),
+            "How many parameters are trained?",
+            "Why does the dropout between the layers add none?",
+            "Count as in the lesson on the digit network: the weights of both layers, and a bias for every "
+            "unit.",
+            lambda: _parameters(dense([128])),
         ),
         Exercise(
-            "Before it has learned anything, the network holds all ten answers for equally likely.",
-            "What is its cross-entropy loss then?",
-            "Say what the loss would be if it were sure, and right; and if it were sure, and wrong.",
+            "Before it has learned anything, the network considers all ten answers equally likely.",
+            "What is its cross-entropy loss?",
+            "What would the loss be if the network were sure and right? And if it were sure and wrong?",
             "It is minus the natural logarithm of the probability that it gives to the right answer.",
             _loss_of_a_guess, 0.02,
         ),
@@ -604,34 +611,35 @@ EXERCISES: dict[str, Sequence[Exercise]] = {
         Exercise(
             "A painting is off by 0.1 at every pixel, on a scale from 0 to 1.",
             "What is its PSNR, in dB?",
-            "Say what happens to the PSNR where the error becomes ten times smaller.",
-            "It is ten times the logarithm to base 10 of one over the mean squared error: square it first.",
+            "How does the PSNR change if the error becomes ten times smaller?",
+            "Square the error first. The PSNR is ten times the base 10 logarithm of one over the mean "
+            "squared error.",
             _psnr, 0.01,
         ),
         Exercise(
             "A network goes from (x, y) through 6 layers of 64 units to three colours.",
-            "How many numbers does it have?",
-            "Say how many numbers the picture itself has at 64 × 64, and at 512 × 512.",
-            "Two inputs, then layers of 64 one after another, then three outputs; and the biases.",
+            "How many parameters does it have?",
+            "How many numbers does the picture itself have, at 64 × 64 pixels and at 512 × 512?",
+            "Two inputs, then 6 layers of 64, then three outputs; and all the biases.",
             _painter,
         ),
     ),
     "parts": (
         Exercise(
-            "A layer has 64 maps. Their Gram matrix holds the product of each map with each.",
-            "How many different numbers are in it, at most?",
-            "Say why it is smaller than the maps themselves, and what was thrown away.",
-            "The product of a map with another is that of the other with it.",
-            _alike_in_a_gram,
+            "A layer has 64 maps. Their Gram matrix contains the product of every map with every map.",
+            "How many different numbers can it contain at most?",
+            "Why is the matrix smaller than the maps themselves, and which information does it throw away?",
+            "A times B is the same as B times A.",
+            _distinct_in_a_gram_matrix,
         ),
         Exercise(
-            "Move all maps of a layer aside by three places, so that what leaves on one side comes in on the "
-            "other.",
-            "What does its Gram matrix do?",
-            "Say what this means for where a style may put its strokes.",
-            "Each of its numbers is a sum over all places. Does it matter in which order one adds?",
-            _gram_of_moved_maps, choices=("changes", "stays"),
+            "Shift all maps of a layer three places to the side, so that what leaves on one side comes back "
+            "in on the other.",
+            "Does the Gram matrix change, or does it stay the same?",
+            "What does this mean for where a style may put its strokes?",
+            "Each of its numbers is a sum over all places. Does the order of adding matter?",
+            _gram_of_shifted_maps, choices=("changes", "stays"),
         ),
     ),
 }  # fmt: skip
-"""The exercises of each lesson, by its name, in the lecture's order."""
+"""The exercises of each lesson by name, in the lecture's order."""

@@ -1,7 +1,8 @@
-"""Lesson 1. Making an output go higher by itself: tries, a numerical derivative, an analytic one.
+"""Lesson 1. Raising an output: random search, numerical derivatives, analytic derivatives.
 
-The circuit is gates that multiply two numbers each, added up: f = x1 y1 + x2 y2 + … Its derivative by x1 is
-y1. Whoever climbs takes steps of one length and pays for each evaluation of the circuit.
+The circuit multiplies pairs of inputs and adds up the products: f = x1 y1 + x2 y2 + … Its derivative with
+respect to x1 is y1. All three methods take steps of the same length, and their cost is the number of times
+they evaluate the circuit.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import math
 import random
 import statistics
 from operator import mul
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -20,71 +21,76 @@ from lanterna.techniques.technique import Settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+Method = Literal["random", "numerical", "analytic"]
+_METHODS: tuple[Method, ...] = ("random", "numerical", "analytic")
 _NUDGE = 1e-4
-_MOST = 20_000  # evaluations after which a way is given up
+_MAX_EVALUATIONS = 20_000  # after which a method gives up
 
 
 class Gates(Settings):
-    """Climb with a circuit of multiply gates."""
+    """Raise the output of a circuit of multiply gates."""
 
     verb: ClassVar[str] = "learn gates"
 
     gates: int = Field(default=128, ge=1, le=256, description="Multiply gates of the largest circuit.")
     step: float = Field(default=0.05, gt=0, le=1, description="How far the inputs move in one step.")
-    rise: float = Field(default=0.5, gt=0, le=5, description="How much the output is to rise.")
-    tries: int = Field(default=9, ge=1, le=99, description="How many circuits each way is measured on.")
+    rise: float = Field(default=0.5, gt=0, le=5, description="How much the output should rise.")
+    tries: int = Field(default=9, ge=1, le=99, description="How many circuits each method is measured on.")
 
 
 def output(inputs: Sequence[float]) -> float:
-    """The circuit: neighbours are multiplied, the products added."""
+    """Run the circuit: multiply neighbouring inputs and add up the products."""
     return math.fsum(map(mul, inputs[::2], inputs[1::2]))
 
 
-def slope(inputs: Sequence[float]) -> list[float]:
-    """Its gradient, by the rule: each input's partner."""
-    return [inputs[place ^ 1] for place in range(len(inputs))]
+def analytic_gradient(inputs: Sequence[float]) -> list[float]:
+    """Return the circuit's gradient by the product rule: for each input, the one it is multiplied by."""
+    return [inputs[index ^ 1] for index in range(len(inputs))]
 
 
-def nudged_slope(evaluate: Callable[[Sequence[float]], float], inputs: list[float]) -> list[float]:
-    """Its gradient, measured: nudge each input, see by how much the output changes, divide."""
-    here, found = evaluate(inputs), []
-    for place in range(len(inputs)):
-        moved = [*inputs]
-        moved[place] += _NUDGE
-        found.append((evaluate(moved) - here) / _NUDGE)
-    return found
+def numerical_gradient(evaluate: Callable[[Sequence[float]], float], inputs: list[float]) -> list[float]:
+    """Measure the circuit's gradient: nudge each input and divide the output's change by the nudge."""
+    current, gradient = evaluate(inputs), []
+    for index in range(len(inputs)):
+        nudged = [*inputs]
+        nudged[index] += _NUDGE
+        gradient.append((evaluate(nudged) - current) / _NUDGE)
+    return gradient
 
 
-def evaluations(way: str, gates: int, settings: Gates, seed: int) -> int:
-    """How often the circuit was evaluated until its output had risen; `_MOST` where it never had."""
-    chance, count = random.Random(seed), 0
+def evaluations(method: Method, gates: int, settings: Gates, seed: int) -> int:
+    """Count how often a method evaluates the circuit until the output has risen, up to `_MAX_EVALUATIONS`."""
+    rng, count = random.Random(seed), 0
 
-    def evaluate(at: Sequence[float]) -> float:
+    def evaluate(inputs: Sequence[float]) -> float:
         nonlocal count
         count += 1
-        return output(at)
+        return output(inputs)
 
-    # Inputs of length 1 in all, so that circuits of every size are as steep.
-    inputs = _of_length(1.0, [chance.gauss(0, 1) for _ in range(2 * gates)])
+    # All inputs together have length 1, so that the gradient is as long for circuits of every size.
+    inputs = _with_length(1.0, [rng.gauss(0, 1) for _ in range(2 * gates)])
     goal = output(inputs) + settings.rise
-    while output(inputs) < goal and count < _MOST:
-        if way == "tries":
-            move = _of_length(settings.step, [chance.gauss(0, 1) for _ in inputs])
-            tried = [value + by for value, by in zip(inputs, move, strict=True)]
-            better = evaluate(tried) > output(inputs)
+    while output(inputs) < goal and count < _MAX_EVALUATIONS:
+        if method == "random":
+            step = _with_length(settings.step, [rng.gauss(0, 1) for _ in inputs])
+            candidate = [value + change for value, change in zip(inputs, step, strict=True)]
+            accept = evaluate(candidate) > output(inputs)
         else:
-            found = nudged_slope(evaluate, inputs) if way == "nudges" else slope(inputs)
-            move = _of_length(settings.step, found)
-            tried, better = [value + by for value, by in zip(inputs, move, strict=True)], True
-            count += way == "rule"  # forward once, and back along the gates
-        if better:
-            inputs = tried
+            gradient = (
+                numerical_gradient(evaluate, inputs) if method == "numerical" else analytic_gradient(inputs)
+            )
+            step = _with_length(settings.step, gradient)
+            candidate = [value + change for value, change in zip(inputs, step, strict=True)]
+            accept = True
+            count += method == "analytic"  # one forward and backward pass
+        if accept:
+            inputs = candidate
     return count
 
 
-def _of_length(length: float, values: Sequence[float]) -> list[float]:
-    now = math.sqrt(sum(value * value for value in values)) or 1.0
-    return [value * length / now for value in values]
+def _with_length(length: float, values: Sequence[float]) -> list[float]:
+    norm = math.sqrt(sum(value * value for value in values)) or 1.0
+    return [value * length / norm for value in values]
 
 
 def experiment(settings: Gates) -> Outcome:
@@ -92,31 +98,38 @@ def experiment(settings: Gates) -> Outcome:
     sizes = [2**power for power in range(settings.gates.bit_length()) if 2**power <= settings.gates]
     seeds = range(settings.seed, settings.seed + settings.tries)
     found = {
-        way: [statistics.median(evaluations(way, size, settings, seed) for seed in seeds) for size in sizes]
-        for way in ("tries", "nudges", "rule")
+        method: [
+            statistics.median(evaluations(method, size, settings, seed) for seed in seeds) for size in sizes
+        ]
+        for method in _METHODS
     }
-    small = {way: counts[0] for way, counts in found.items()}
-    large = {way: counts[-1] for way, counts in found.items()}
-    numbers = {f"{way}, {size} inputs": float(value) for size, which in ((2, small), (2 * sizes[-1], large))
-               for way, value in which.items()}  # fmt: skip
-    arrives = all(counts[-1] < _MOST for counts in found.values())
-    cheapest = arrives and large["rule"] == min(large.values()) and small["rule"] == min(small.values())
-    blind = large["tries"] < large["nudges"]
-    words = (
-        f"With one gate it takes {small['tries']:.0f} blind tries, {small['nudges']:.0f} evaluations with "
-        f"nudges and {small['rule']:.0f} with the rule. With {2 * sizes[-1]} inputs: {large['tries']:.0f}, "
-        f"{large['nudges']:.0f} and {large['rule']:.0f}. "
+    small = {method: counts[0] for method, counts in found.items()}
+    large = {method: counts[-1] for method, counts in found.items()}
+    numbers = {
+        f"{method}, {size} inputs": float(value)
+        for size, counts in ((2, small), (2 * sizes[-1], large))
+        for method, value in counts.items()
+    }
+    arrives = all(counts[-1] < _MAX_EVALUATIONS for counts in found.values())
+    cheapest = (
+        arrives and large["analytic"] == min(large.values()) and small["analytic"] == min(small.values())
     )
-    words += (
-        "The rule's cost does not grow with the inputs. A measured derivative costs one evaluation an input, "
-        f"so that with many inputs even blind tries are {'cheaper' if blind else 'not much dearer'}."
+    words = (
+        f"To raise the output of one gate by {settings.rise:g}, random search needs {small['random']:.0f} "
+        f"evaluations, the numerical derivative {small['numerical']:.0f} and the analytic derivative "
+        f"{small['analytic']:.0f}. With {2 * sizes[-1]} inputs they need {large['random']:.0f}, "
+        f"{large['numerical']:.0f} and {large['analytic']:.0f}. The analytic derivative costs the same "
+        "however many inputs there are. The numerical one needs an extra evaluation for every input, so that "
+        "with many inputs even random search is "
+        f"{'cheaper' if large['random'] < large['numerical'] else 'hardly more expensive'}."
     )
     if not arrives:
-        words = f"Not every way arrived within {_MOST:,} evaluations. {words}"
+        words = f"Not every method got there within {_MAX_EVALUATIONS:,} evaluations. {words}"
+    inputs = [2 * size for size in sizes]
     lines = [
-        Line("blind tries", [2 * size for size in sizes], found["tries"]),
-        Line("numerical derivative", [2 * size for size in sizes], found["nudges"]),
-        Line("analytic derivative", [2 * size for size in sizes], found["rule"]),
+        Line("random search", inputs, found["random"]),
+        Line("numerical derivative", inputs, found["numerical"]),
+        Line("analytic derivative", inputs, found["analytic"]),
     ]
     chart = Chart(
         f"Until the output has risen by {settings.rise:g}", "inputs", "evaluations", lines, True, True
@@ -125,7 +138,7 @@ def experiment(settings: Gates) -> Outcome:
 
 
 LESSON = Lesson(
-    "gates", "Making an output go higher", "How does an output go higher by itself?",
-    "Trying at random works but is slow, nudging each input tells the way, the derivative tells it at once.",
+    "gates", "Raising an output", "How should the inputs change to raise the output?",
+    "Trying at random works but is slow. Nudging each input shows the way. The derivative gives it directly.",
     "src/lanterna/lessons/gates.py", Gates, experiment, quick=True,
 )  # fmt: skip

@@ -1,7 +1,8 @@
 """Lesson 5. Chains and layers: what two layers can do that one cannot.
 
-One layer draws a straight line between two classes, so that it cannot tell XOR's corners apart (Minsky and
-Papert, "Perceptrons", 1969), nor a ring from what is inside it. With a bend between two layers it can.
+One layer can only separate two classes with a straight line. It cannot solve XOR (Minsky and Papert,
+"Perceptrons", 1969), nor tell a ring from the points inside it. Two layers with an activation between them
+can.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from lanterna.devices import without_dynamo
 from lanterna.errors import UsageError
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Surface
 from lanterna.lessons.loop import one_thread
+from lanterna.lessons.text import counted, percent
 from lanterna.techniques.technique import Settings
 
 if TYPE_CHECKING:
@@ -31,204 +33,213 @@ if TYPE_CHECKING:
 Coordinate = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
 
 _POINTS, _STEPS, _SEEDS = 200, 400, 5
-_FEWEST = 4  # points of one's own
-_SIDE = 48  # places along each side at which the networks are asked
-_MORE = 0.1  # by how much of all points two layers have to be better
-_ENOUGH = 0.95
+_MIN_POINTS = 4  # of a reader's own
+_SIDE = 48  # pixels along a side of the picture of a network's answers
+_MARGIN = 0.1  # of accuracy: how much better two layers have to be
+_ENOUGH = 0.95  # accuracy
+_COIN = 0.05  # of accuracy: this close to a half is guessing
+_ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "none": nn.Identity}
 
 
 class Layers(Settings):
-    """Tell two classes of points apart."""
+    """Separate two classes of points."""
 
     verb: ClassVar[str] = "learn layers"
 
     points: Literal["xor", "rings", "moons", "two heaps", "own"] = Field(
-        default="rings", description="What is to be told apart: the moons lie along a curve."
+        default="rings", description="The points to separate: two rings, two crescents, XOR, two heaps."
     )
     own: tuple[Coordinate, ...] = Field(
         default=(), max_length=600,
-        description="Points of your own: x, y and class of each in turn, between -2 and 2, a class 0 or 1.",
+        description="Your own points: x, y and class of each in turn; -2 to 2, the class 0 or 1.",
     )  # fmt: skip
     hidden: int = Field(default=8, ge=1, le=256, description="Units of the hidden layer.")
-    bend: Literal["relu", "tanh", "sigmoid", "none"] = Field(
-        default="relu", description="What stands between the two layers; none: they are one."
+    activation: Literal["relu", "tanh", "sigmoid", "none"] = Field(
+        default="relu", description="The activation between the two layers; with none they act as one layer."
     )
 
     @field_validator("own", mode="before")
     @classmethod
-    def _in_a_row(cls, given: Any) -> Any:  # noqa: ANN401
-        """A list for each point is read as well: all of them in a row."""
+    def _flattened(cls, given: Any) -> Any:  # noqa: ANN401
+        """Accept a list of three numbers for each point as well."""
         if (
             isinstance(given, list | tuple)
             and given
-            and all(isinstance(each, list | tuple) for each in given)
+            and all(isinstance(point, list | tuple) for point in given)
         ):
-            return [number for each in given for number in each]
+            return [number for point in given for number in point]
         return given
 
     @field_validator("own")
     @classmethod
-    def _in_threes(cls, own: tuple[float, ...]) -> tuple[float, ...]:
+    def _complete(cls, own: tuple[float, ...]) -> tuple[float, ...]:
         if len(own) % 3 or not {0.0, 1.0}.issuperset(own[2::3]):
             raise ValueError("expected x, y and class, 0 or 1, of every point")
         return own
 
 
 def sample(settings: Layers, seed: int) -> tuple[Tensor, Tensor]:
-    """Points `(N, 2)` and which class each is of, `(N,)`. One's own are the same for every seed.
+    """Draw points `(N, 2)` and their classes `(N,)`. A reader's own points are the same for every seed.
 
-    Errors: `UsageError` where one's own are too few, or of one class.
+    Errors: `UsageError` if the reader's own points are too few, or all of one class.
     """
     if settings.points == "own":
-        which = torch.tensor(settings.own[2::3]).long()
-        if len(which) < _FEWEST or len(set(settings.own[2::3])) < 2:
+        classes = torch.tensor(settings.own[2::3]).long()
+        if len(classes) < _MIN_POINTS or len(set(settings.own[2::3])) < 2:
             raise UsageError(
-                f"own: expected {_FEWEST} points or more, some of each class, got {len(which)}: "
+                f"own: expected {_MIN_POINTS} points or more, some of each class, got {len(classes)}: "
                 "give x, y and class of each in turn"
             )
-        return torch.tensor(settings.own).view(-1, 3)[:, :2], which
+        return torch.tensor(settings.own).view(-1, 3)[:, :2], classes
     generator = torch.Generator().manual_seed(seed)
-    which = torch.arange(_POINTS) % 2
+    classes = torch.arange(_POINTS) % 2
     noise = 0.1 * torch.randn(_POINTS, 2, generator=generator)
-    turn = 2 * math.pi * torch.rand(_POINTS, generator=generator)
+    angle = 2 * math.pi * torch.rand(_POINTS, generator=generator)
     if settings.points == "rings":
-        radius = torch.where(which == 0, 0.35, 1.0)[:, None]
-        return radius * torch.stack([turn.cos(), turn.sin()], 1) + noise, which
+        radius = torch.where(classes == 0, 0.35, 1.0)[:, None]
+        return radius * torch.stack([angle.cos(), angle.sin()], 1) + noise, classes
     if settings.points == "moons":
-        half = turn / 2
+        half = angle / 2
         upper = torch.stack([half.cos() - 0.5, half.sin() - 0.25], 1)
-        return torch.where(which[:, None] == 0, upper, -upper) + noise, which
+        return torch.where(classes[:, None] == 0, upper, -upper) + noise, classes
     if settings.points == "xor":
         corner = torch.randint(0, 2, (_POINTS,), generator=generator)
-        signs = 2.0 * torch.stack([corner, corner ^ which], 1) - 1
-        return 0.7 * signs + 2 * noise, which
-    return (1.4 * which - 0.7)[:, None] * torch.ones(2) + 2 * noise, which
+        signs = 2.0 * torch.stack([corner, corner ^ classes], 1) - 1
+        return 0.7 * signs + 2 * noise, classes
+    return (1.4 * classes - 0.7)[:, None] * torch.ones(2) + 2 * noise, classes
 
 
 def network(settings: Layers, layers: int, seed: int) -> nn.Sequential:
-    """One layer, or two with a bend between them."""
+    """Return one layer, or two with an activation between them."""
     generator = torch.Generator().manual_seed(seed)
-    bends = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "none": nn.Identity}
-    made = nn.Sequential(nn.Linear(2, 1)) if layers == 1 else nn.Sequential(
-        nn.Linear(2, settings.hidden), bends[settings.bend](), nn.Linear(settings.hidden, 1)
+    net = nn.Sequential(nn.Linear(2, 1)) if layers == 1 else nn.Sequential(
+        nn.Linear(2, settings.hidden), _ACTIVATIONS[settings.activation](), nn.Linear(settings.hidden, 1)
     )  # fmt: skip
     with torch.no_grad():
-        for parameter in made.parameters():
+        for parameter in net.parameters():
             parameter.copy_(
                 torch.randn(parameter.shape, generator=generator) / math.sqrt(parameter.shape[-1])
             )
-    return made
+    return net
 
 
 def trained(settings: Layers, layers: int, seeds: Sequence[int]) -> list[nn.Sequential]:
-    """A network for each seed, which has learned a sample of the points.
+    """Train a network for each seed, on its own sample of the points.
 
-    All are trained at once, as tensors with a row for each, and nothing of one reaches another.
+    All networks are trained together, stacked into batched tensors, and do not influence each other.
     """
-    made = [network(settings, layers, seed) for seed in seeds]
-    points, which = (
-        torch.stack(each) for each in zip(*(sample(settings, seed) for seed in seeds), strict=True)
+    nets = [network(settings, layers, seed) for seed in seeds]
+    points, classes = (
+        torch.stack(parts) for parts in zip(*(sample(settings, seed) for seed in seeds), strict=True)
     )
-    rows = [
-        torch.stack(each).detach().requires_grad_()
-        for each in zip(*map(nn.Module.parameters, made), strict=True)
+    stacked = [
+        torch.stack(parts).detach().requires_grad_()
+        for parts in zip(*map(nn.Module.parameters, nets), strict=True)
     ]
-    optimiser = without_dynamo(torch.optim.Adam)(rows, 0.03, fused=True)
+    optimiser = without_dynamo(torch.optim.Adam)(stacked, 0.03, fused=True)
     for _ in range(_STEPS):
         optimiser.zero_grad()
-        values = points  # (seeds, points, 2), then a column for each unit
-        for place in range(0, len(rows), 2):
+        values = points  # (seeds, points, 2), then (seeds, points, units)
+        for index in range(0, len(stacked), 2):
             values = torch.baddbmm(
-                rows[place + 1][:, None], made[0][place - 1](values) if place else values, rows[place].mT
+                stacked[index + 1][:, None],
+                nets[0][index - 1](values) if index else values,
+                stacked[index].mT,
             )
-        wrong = F.binary_cross_entropy_with_logits(values[..., 0], which.float(), reduction="none")
-        torch.autograd.backward(wrong.mean(1).sum())
+        loss = F.binary_cross_entropy_with_logits(values[..., 0], classes.float(), reduction="none")
+        torch.autograd.backward(loss.mean(1).sum())
         optimiser.step()
     with torch.no_grad():
-        for row, each in enumerate(made):
-            for parameter, learned in zip(each.parameters(), rows, strict=True):
+        for row, net in enumerate(nets):
+            for parameter, learned in zip(net.parameters(), stacked, strict=True):
                 parameter.copy_(learned[row])
-    return made
+    return nets
 
 
 def accuracy(settings: Layers, networks: Sequence[nn.Sequential], seeds: Sequence[int]) -> float:
-    """The share of fresh points that networks tell apart, the median of the seeds of which each is one's.
+    """Return the median accuracy of networks, one for each seed, on new points.
 
-    Of one's own points, the share of those.
+    A reader's own points serve as the test points too.
     """
     shares: list[float] = []
-    for made, seed in zip(networks, seeds, strict=True):
-        fresh, wanted = sample(settings, seed + 10_000)
+    for net, seed in zip(networks, seeds, strict=True):
+        points, classes = sample(settings, seed + 10_000)
         with torch.no_grad():
-            shares.append(((made(fresh)[:, 0] > 0) == wanted.bool()).float().mean().item())
+            shares.append(((net(points)[:, 0] > 0) == classes.bool()).float().mean().item())
     return statistics.median(shares)
 
 
 @one_thread()
 def experiment(settings: Layers) -> Outcome:
-    """Accuracy of one layer and of two with 1, 2, 4 … hidden units, medians of some seeds."""
+    """Measure the accuracy of one layer, and of two with 1, 2, 4 … hidden units: medians over seeds."""
     seeds = range(settings.seed, settings.seed + _SEEDS)
     sizes = sorted({2**power for power in range(settings.hidden.bit_length())} | {settings.hidden})
 
     single = trained(settings, 1, seeds)
     double = [trained(settings.changed({"hidden": size}), 2, seeds) for size in sizes]
     one = accuracy(settings, single, seeds)
-    two = [accuracy(settings, each, seeds) for each in double]
+    two = [accuracy(settings, networks, seeds) for networks in double]
     enough = next((size for size, share in zip(sizes, two, strict=True) if share > _ENOUGH), None)
-    holds = two[-1] > one + _MORE
+    holds = two[-1] > one + _MARGIN
     connections, biases = 3 * settings.hidden, settings.hidden + 1
-    units = "hidden unit" if settings.hidden == 1 else "hidden units"
-    whose = "your points" if settings.points == "own" else "fresh points"
+    units = counted(settings.hidden, "hidden unit")
+    points = "your points" if settings.points == "own" else "new points"
     verdict: Verdict = "holds" if holds else "holds only when"
     words = (
-        f"One layer, 2 connections and a bias, gets {one:.0%} of {whose} right; two with {settings.hidden} "
-        f"{units}, {connections} connections and {biases} biases, {two[-1]:.0%}. "
+        f"One layer, with 2 connections and a bias, gets {percent(one)} of {points} right"
+        f"{', like tossing a coin' if abs(one - 0.5) < _COIN else ''}. Two layers with {units}, "
+        f"{connections} connections and {biases} biases, get {percent(two[-1])} right. "
     )
     words += (
-        f"{enough} hidden unit{'' if enough == 1 else 's'} {'is' if enough == 1 else 'are'} enough for 95 %."
+        f"{counted(enough, 'hidden unit')} {'is' if enough == 1 else 'are'} enough for 95 %."
         if enough
-        else f"No size up to {settings.hidden} comes to 95 %."
+        else f"No size up to {units} reaches 95 %."
     )
-    if settings.bend == "none":
-        words += " Without a bend between them two layers are one: a product of matrices is a matrix."
+    if settings.activation == "none":
+        words += (
+            " Without an activation between them, two layers are no more than one: the product of two "
+            "matrices is a matrix."
+        )
     elif not holds and one > _ENOUGH:
-        words += " These points are told apart by a straight line, so that a second layer adds nothing."
+        words += " A straight line separates these points, so a second layer adds nothing."
     elif not holds:
-        words += " Two layers do hardly more than one here: try more hidden units."
+        words += " Here two layers do hardly better than one: try more hidden units."
     numbers = {
-        "one layer": one, "two layers": two[-1], "enough": float(enough or 0),
-        "connections": float(connections), "links": float(connections + biases),
+        "accuracy, one layer": one, "accuracy, two layers": two[-1],
+        "hidden units for 95 %": float(enough or 0),
+        "connections": float(connections), "parameters": float(connections + biases),
     }  # fmt: skip
     by_size = Chart(
-        f"Told apart, medians of {_SEEDS} seeds", "hidden units", "share",
+        f"Accuracy, medians of {_SEEDS} seeds", "hidden units", "accuracy",
         [Line("two layers", sizes, two), Line("one layer", sizes, [one] * len(sizes), "dashed")],
         log_across=True, whole_across=True,
     )  # fmt: skip
     charts = [
-        _answers(settings, single[0], "One layer answers"),
-        _answers(settings, double[-1][0], f"Two layers answer, {settings.hidden} {units}"),
+        _answers(settings, single[0], "One layer's answers"),
+        _answers(settings, double[-1][0], f"Two layers' answers, {units}"),
         by_size,
     ]
     return Outcome(Finding(verdict, words, numbers, tuple(seeds)), charts)
 
 
-def _answers(settings: Layers, made: nn.Sequential, title: str) -> Chart:
-    """The points, and as light beneath them how sure the network is of the second class everywhere."""
-    points, which = sample(settings, settings.seed)
+def _answers(settings: Layers, net: nn.Sequential, title: str) -> Chart:
+    """Draw the points over the network's answers: the brighter, the surer it is of the second class."""
+    points, classes = sample(settings, settings.seed)
     reach = points.abs().max().item() + 0.2
     side = torch.linspace(-reach, reach, _SIDE)
     with torch.no_grad():
-        sure = made(torch.cartesian_prod(side, side).flip(1))[:, 0].sigmoid()  # row by row, from below
+        chance = net(torch.cartesian_prod(side, side).flip(1))[:, 0].sigmoid()  # row by row, from the bottom
     lines = [
-        Line(name, points[which == each, 0].tolist(), points[which == each, 1].tolist(), "marks")
-        for each, name in enumerate(("one class", "the other, light where it is answered"))
+        Line(name, points[classes == each, 0].tolist(), points[classes == each, 1].tolist(), "marks")
+        for each, name in enumerate(("first class", "second class (bright area)"))
     ]
-    surface = Surface(sure.view(_SIDE, _SIDE).tolist(), -reach, reach, -reach, reach)
+    surface = Surface(chance.view(_SIDE, _SIDE).tolist(), -reach, reach, -reach, reach)
     return Chart(title, "x", "y", lines, surface=surface)
 
 
 LESSON = Lesson(
     "layers", "Chains and layers", "What can two layers do that one cannot?",
-    "Every node is joined to every node of the next layer, and with more layers more can be told apart.",
+    "Every node is connected to every node of the next layer, and with more layers a network can separate "
+    "more.",
     "src/lanterna/lessons/layers.py", Layers, experiment, quick=True,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a lesson is: a question, what the lecture says, an experiment, and a finding that the data gave."""
+"""The parts of a lesson: a question, the lecture's claim, an experiment, and the finding that it leads to."""
 
 from __future__ import annotations
 
@@ -13,21 +13,32 @@ if TYPE_CHECKING:
     from lanterna.techniques.technique import Settings
 
 Verdict = Literal["holds", "holds only when", "does not hold"]
+"""Whether a claim holds, as results store it. `Finding.label` is what people read."""
+
+_LABELS: dict[Verdict, str] = {"holds": "True", "holds only when": "Partly true", "does not hold": "Not true"}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What came out: whether the claim holds, in words, with the numbers and the seeds that it rests on."""
+    """An experiment's result: the verdict on the claim, a summary, and the numbers and seeds behind it."""
 
     verdict: Verdict
     words: str
     numbers: Mapping[str, float]
     seeds: Sequence[int] = ()
 
+    @property
+    def label(self) -> str:
+        """The verdict as it is shown: True, Partly true or Not true."""
+        return _LABELS[self.verdict]
+
+    def __str__(self) -> str:
+        return f"{self.label}: {self.words}"
+
 
 @dataclass(frozen=True)
 class Line:
-    """Points `(xs[i], ys[i])` with a name: joined, or marks by themselves, or dashed."""
+    """A named series of points `(xs[i], ys[i])`, drawn as a line, as separate marks or dashed."""
 
     name: str
     xs: Sequence[float]
@@ -37,7 +48,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Surface:
-    """Heights over a rectangle, `heights[row][column]` with the first row at `bottom`, drawn as light."""
+    """A height map over a rectangle, `heights[row][column]` from the bottom row up; brighter is higher."""
 
     heights: Sequence[Sequence[float]]
     left: float
@@ -48,9 +59,9 @@ class Surface:
 
 @dataclass(frozen=True)
 class Chart:
-    """Lines on two axes, each of which may be logarithmic, or count in whole numbers.
+    """Lines over two axes, named `across` and `up`. An axis may be logarithmic, or show integers only.
 
-    Beneath them may lie a surface; and arrows `(x, y, dx, dy)`, which point where the numbers go.
+    A surface may lie behind the lines, and arrows `(x, y, dx, dy)` may show a vector field.
     """
 
     title: str
@@ -66,7 +77,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture `(3, H, W)` in [0, 1] among the charts, and what is to be seen in it, in words."""
+    """A picture `(3, H, W)` in [0, 1] among the charts, with a description of what it shows."""
 
     title: str
     picture: Tensor
@@ -77,7 +88,7 @@ class Picture:
 class Outcome:
     """A finding, and the charts and pictures that show it.
 
-    `rows` are a table where a lesson has one, its head first.
+    `rows` is an optional table, its header first.
     """
 
     finding: Finding
@@ -87,18 +98,18 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Lesson:
-    """One lesson. `claim` is the lecture's, in our words; `where` says where in the code one reads on.
+    """One lesson. `claim` is the lecture's, in our words; `source` is the file to read next.
 
-    `experiment` is given settings of the class `settings`, whose fields are the controls; `needs` are the
-    items of the shelf that it stands on. `quick`: with its usual settings it takes a second or two, and can
-    answer while a control moves.
+    `experiment` takes an instance of `settings`, whose fields are the controls. `needs` lists the items of
+    the shelf that it uses. A `quick` experiment takes a second or two with its defaults, so that it can
+    follow a control while it moves.
     """
 
     name: str
     title: str
     question: str
     claim: str
-    where: str
+    source: str
     settings: type[Settings]
     experiment: Callable[[Any], Outcome]
     needs: Sequence[str] = ()

@@ -1,4 +1,4 @@
-"""The one loop of all learning here: measure how wrong it is, ask for the slope, take a step down it."""
+"""The one training loop of all lessons: compute the loss, backpropagate, take a step downhill."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from lanterna.devices import reuse_memory, without_dynamo
-from lanterna.lessons.progress import told
+from lanterna.lessons.progress import track
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -16,28 +16,30 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def descend(what: Iterable[Tensor], loss: Callable[[int], Tensor], steps: int, rate: float) -> list[float]:
-    """Change `what`, tensors that take gradients, so that `loss` falls; the losses, one for each step.
+def descend(
+    parameters: Iterable[Tensor], loss_fn: Callable[[int], Tensor], steps: int, rate: float
+) -> list[float]:
+    """Minimise a loss over `parameters`, tensors that require gradients. Return the loss at each step.
 
-    `loss` is given the number of the step, and gives one number. Steps are Adam's (Kingma and Ba 2015), and
-    shrink to nothing in a straight line.
+    `loss_fn` takes the step's number and returns a scalar. The optimiser is Adam (Kingma and Ba 2015), with a
+    learning rate that falls linearly to 0.
     """
-    reuse_memory()  # each step fills and frees the same blocks
-    optimiser = without_dynamo(torch.optim.Adam)(list(what), rate, fused=True)
+    reuse_memory()  # each step allocates and frees the same blocks
+    optimiser = without_dynamo(torch.optim.Adam)(list(parameters), rate, fused=True)
     losses = []
-    for step in told(range(steps), "taking steps"):
+    for step in track(range(steps), "taking steps"):
         optimiser.param_groups[0]["lr"] = rate * (1 - step / steps)
         optimiser.zero_grad()
-        here = loss(step)
-        torch.autograd.backward(here)
+        loss = loss_fn(step)
+        torch.autograd.backward(loss)
         optimiser.step()
-        losses.append(here.item())
+        losses.append(loss.item())
     return losses
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute with one thread: networks this small wait for each other's threads longer than they compute.
+    """Compute with one thread: networks this small spend more time synchronising threads than computing.
 
     Measured on two busy cores: a digit network of 64 units a layer trains four times as fast.
     """

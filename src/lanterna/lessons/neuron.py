@@ -1,8 +1,8 @@
-"""Lesson 4. A neuron: weights, a sum, a bias, a squash. A negative bias makes it harder to activate.
+"""Lesson 4. A neuron: weights, a sum, a bias, an activation. A negative bias makes it harder to activate.
 
-The sigmoid is a switch between 0 and 1 with a smooth middle: it is halfway where the weighted sum makes up
-for the bias. What a bias does is measured on the first units of a digit network, trained here: all their
-biases are moved together, and it is counted how often test digits switch a unit on.
+The sigmoid is a switch between 0 and 1 with a smooth transition, half on where the weighted sum cancels the
+bias. The experiment trains a digit network, shifts the biases of its first layer, and counts how often test
+digits switch its units on.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pydantic import Field
 
 from lanterna.images.digits import mnist
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
+from lanterna.lessons.text import percent
 from lanterna.techniques.technique import Settings
 from lanterna.techniques.train.algorithm import in_unit_range, train
 from lanterna.techniques.train.settings import Train
@@ -26,74 +27,74 @@ if TYPE_CHECKING:
     from lanterna.lessons.lesson import Verdict
 
 _BIASES = (-6.0, -4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 6.0)
-_ON = 0.5  # the output of a unit that is switched on
+_ON = 0.5  # a unit with a larger output is on
 
 
 class Neuron(Settings):
-    """Move a neuron's bias, and see how often it is switched on."""
+    """Shift a neuron's bias and see how often it is on."""
 
     verb: ClassVar[str] = "learn neuron"
 
-    bias: float = Field(default=-2.0, ge=-10, le=10, description="The bias that is compared with none.")
+    bias: float = Field(default=-2.0, ge=-10, le=10, description="The bias to compare with no bias.")
     weight: float = Field(
-        default=1.0, gt=0, le=20, description="The weight: the larger, the harder the switch."
+        default=1.0, gt=0, le=20, description="The weight: the larger, the sharper the switch."
     )
-    digits: int = Field(
-        default=1000, ge=50, le=10_000, description="Test digits that are shown to the units."
-    )
+    digits: int = Field(default=1000, ge=50, le=10_000, description="Test digits to show to the units.")
 
 
 def output(total: Tensor, weight: float, bias: float) -> Tensor:
-    """What a neuron gives: its squashed sum."""
+    """Return a neuron's output for the sum of its inputs."""
     return torch.sigmoid(weight * total + bias)
 
 
-def sums(settings: Neuron) -> Tensor:
-    """The weighted sums of the first units of a digit network with sigmoids, for each digit: `(N, units)`."""
-    wanted = {"network": "dense", "activation": "sigmoid", "hidden": (64,), "epochs": 2, "fraction": 0.3,
-              "learning_rate": 0.01, "augmentation": "none", "seed": settings.seed}  # fmt: skip
-    (last,) = deque(train(Train.checked(wanted), device="cpu"), maxlen=1)
+def pre_activations(settings: Neuron) -> Tensor:
+    """Train a digit network with sigmoids. Return its first layer's weighted sums, `(digits, units)`."""
+    requested = {"network": "dense", "activation": "sigmoid", "hidden": (64,), "epochs": 2, "fraction": 0.3,
+                 "learning_rate": 0.01, "augmentation": "none", "seed": settings.seed}  # fmt: skip
+    (last,) = deque(train(Train.checked(requested), device="cpu"), maxlen=1)
     images = in_unit_range(mnist("test").images[: settings.digits])
     with torch.no_grad():
-        found: Tensor = next(out for name, out in last.network.eval().run(images) if name == "hidden1")
-    return found
+        sums: Tensor = next(out for name, out in last.network.eval().run(images) if name == "hidden1")
+    return sums
 
 
 def experiment(settings: Neuron) -> Outcome:
-    """The switch with and without the bias; and how often real units are on as their biases move."""
+    """Draw the switch with and without the bias, and count how often real units are on as biases shift."""
     totals = torch.linspace(-10, 10, 201)
     curves = [
         Line(f"bias {bias:g}", totals.tolist(), output(totals, settings.weight, bias).tolist())
         for bias in dict.fromkeys((settings.bias, 0.0, -settings.bias))
     ]
-    real = sums(settings)
+    sums = pre_activations(settings)
     on = {
-        bias: (torch.sigmoid(real + bias) > _ON).float().mean().item() for bias in (*_BIASES, settings.bias)
+        bias: (torch.sigmoid(sums + bias) > _ON).float().mean().item() for bias in (*_BIASES, settings.bias)
     }
     shares = [on[bias] for bias in _BIASES]
-    here, none = on[settings.bias], on[0.0]
+    shifted, trained = on[settings.bias], on[0.0]
     lower = settings.bias < 0
-    holds = all(one <= other for one, other in pairwise(shares)) and shares[0] < none / 2
-    holds = holds and (here < none if lower else here >= none)
+    holds = all(before <= after for before, after in pairwise(shares)) and shares[0] < trained / 2
+    holds = holds and (shifted < trained if lower else shifted >= trained)
     verdict: Verdict = "holds" if holds else "does not hold"
     halfway = -settings.bias / settings.weight + 0.0
     words = (
-        f"With a bias of {settings.bias:g} the neuron is halfway at a sum of {halfway:g} in place of 0. On "
-        f"{settings.digits} test digits, the 64 first units of a digit network are on {none:.0%} of the time "
-        f"as trained, {here:.0%} with {abs(settings.bias):g} {'less' if lower else 'more'}: "
-        f"{'harder' if lower else 'easier'} to activate, by a factor of {none / max(here, 1e-9):.1f}."
+        f"With a bias of {settings.bias:g} the neuron's output is 0.5 at a sum of {halfway:g} instead of 0. "
+        f"On {settings.digits} test digits, the 64 units of a digit network's first layer are on "
+        f"{percent(trained)} of the time after training. {'Lower' if lower else 'Raise'} all their biases by "
+        f"{abs(settings.bias):g}, and they are on {percent(shifted)} of the time"
+        f"{f', {trained / shifted:.1f} times less often' if 0 < shifted < trained else ''}."
     )
     charts = [
         Chart(f"One neuron, weight {settings.weight:g}", "sum of its inputs", "output", curves),
-        Chart("First units of a digit network", "added to every bias", "on, of all digits and units",
+        Chart("First layer of a digit network", "added to every bias", "share of the time a unit is on",
               [Line("", _BIASES, shares)]),
     ]  # fmt: skip
-    numbers = {"on, as trained": none, "on, with the bias": here, "halfway at": halfway}
+    numbers = {"on, as trained": trained, "on, with the bias": shifted, "sum for an output of 0.5": halfway}
     return Outcome(Finding(verdict, words, numbers, (settings.seed,)), charts)
 
 
 LESSON = Lesson(
     "neuron", "A neuron", "What does a bias do?",
-    "A neuron weighs inputs, adds a bias, and squashes; a negative bias makes it harder to activate.",
+    "A neuron weighs its inputs, adds a bias and applies an activation. A negative bias makes it harder to "
+    "activate.",
     "src/lanterna/networks/digits.py", Neuron, experiment, needs=("mnist",),
 )  # fmt: skip

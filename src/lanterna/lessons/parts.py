@@ -1,10 +1,10 @@
 """Lesson 16. Style and dream from the same parts: one loop, four results.
 
-Learning changes weights until a network answers as it should. Hold the weights, and let the same loop change
-the picture instead: until the network is sure of a class (Simonyan et al. 2013), until a layer is more
-excited (DeepDream, Mordvintsev et al. 2015), or until the channels of several layers fire together as they do
-for a painting (Gatys et al. 2015, Gram matrices). Two things are chosen, and only they: what is changed, and
-what is wanted.
+Training changes the weights until a network answers correctly. Freeze the weights, and the same loop can
+change the picture instead: until the network is sure of a class (Simonyan et al. 2013), until a layer is more
+active (DeepDream, Mordvintsev et al. 2015), or until the channels of several layers are correlated as they
+are for a painting (Gatys et al. 2015, Gram matrices). Only two choices differ: what changes, and the
+objective.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from lanterna.images.drawing import signed_sheet
 from lanterna.lessons.lesson import Finding, Lesson, Outcome, Picture
 from lanterna.lessons.loop import descend
 from lanterna.lessons.photographs import photograph
+from lanterna.lessons.text import listed, percent
 from lanterna.networks import open_network
 from lanterna.networks.digits import conv, to_channels_last
 from lanterna.networks.inference import optimize_for_inference
@@ -43,29 +44,31 @@ Texture = Literal["gravel", "brick", "grass", "coffee", "astronaut"]
 _STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 _CONTENT_LAYER = "relu4_2"
 _BATCH = 128
-_INK = 3.0  # how dear ink is on a digit
-_VIEWS = 4  # shifted and turned copies of a digit that are looked at in each step
+_INK_WEIGHT = 3.0  # of the penalty on ink
+_VIEWS = 4  # randomly transformed copies of a digit in each step
 
 
 class Parts(Settings):
-    """Make four results with one loop: a network, a digit nobody wrote, a dream and a picture in a style."""
+    """Get four results from one loop: a trained network, a digit nobody wrote, a dream and a style."""
 
     verb: ClassVar[str] = "learn parts"
 
-    photograph: Photograph = Field(default="chelsea", description="The picture that is dreamed and painted.")
-    style: Texture = Field(default="coffee", description="Whose textures it is painted in.")
-    class_: int = Field(default=3, ge=0, le=9, description="The digit that is wanted of the picture.")
+    photograph: Photograph = Field(default="chelsea", description="The picture to dream on and to stylise.")
+    style: Texture = Field(default="coffee", description="The picture whose style is transferred.")
+    class_: int = Field(default=3, ge=0, le=9, description="The digit that the picture should become.")
     layer: Literal["relu3_1", "relu3_3", "relu4_1", "relu4_3", "relu5_1"] = Field(
-        default="relu4_3", description="The layer that is to be excited."
+        default="relu4_3", description="The layer that the dream makes more active."
     )
-    content: float = Field(default=0.05, ge=0, le=10, description="How much the photograph is to be kept.")
+    content: float = Field(default=0.05, ge=0, le=10, description="How closely to keep to the photograph.")
     size: int = Field(default=192, ge=64, le=512, description="Pixels along a side of dream and style.")
-    steps: int = Field(default=120, ge=10, le=2000, description="Steps, of each picture.")
-    training: int = Field(default=300, ge=10, le=5000, description="Steps of training, at first.")
+    steps: int = Field(default=120, ge=10, le=2000, description="Steps for each picture.")
+    training: int = Field(default=300, ge=10, le=5000, description="Steps of training the network.")
 
 
 class Result(NamedTuple):
-    """What one run of the loop made, `(3, H, W)`; its losses; and what was wanted, before and after."""
+    """One run of the loop: its picture `(3, H, W)`, its losses, and the score it improves, before and
+    after.
+    """
 
     picture: Tensor
     losses: list[float]
@@ -74,103 +77,105 @@ class Result(NamedTuple):
 
 
 def trained(settings: Parts) -> tuple[Network, Result]:
-    """Changed: the weights. Wanted: the right class of every digit."""
+    """Change the weights until every digit gets the right class."""
     torch.manual_seed(settings.seed)
     network, digits, test = conv(), mnist("train"), mnist("test")
     to_channels_last(network)
     generator = torch.Generator().manual_seed(settings.seed)
     before = accuracy(network, test)
 
-    def wanted(_: int) -> Tensor:
-        some = torch.randint(0, len(digits.labels), (_BATCH,), generator=generator)
-        return F.cross_entropy(network.train()(in_unit_range(digits.images[some])), digits.labels[some])
+    def loss_fn(_: int) -> Tensor:
+        batch = torch.randint(0, len(digits.labels), (_BATCH,), generator=generator)
+        return F.cross_entropy(network.train()(in_unit_range(digits.images[batch])), digits.labels[batch])
 
-    losses = descend(network.parameters(), wanted, settings.training, 0.01)
+    losses = descend(network.parameters(), loss_fn, settings.training, 0.01)
     kernels = network.get_parameter("layers.conv1.weight").detach()  # (16, 1, 5, 5)
     return network, Result(signed_sheet(kernels[:, 0]), losses, before, accuracy(network, test))
 
 
 def of_a_class(settings: Parts, network: Network) -> Result:
-    """Changed: a picture, empty at first. Wanted: one answer, and little ink."""
+    """Change an empty picture until the network is sure of one class, with little ink."""
     generator = torch.Generator().manual_seed(settings.seed)
     canvas = FourierImage(1, 1, 20, 20, generator, fall=1.4, level=0.05)
-    want = objectives.log_odds(settings.class_) - _INK * objectives.ink()
+    objective = objectives.log_odds(settings.class_) - _INK_WEIGHT * objectives.ink()
     network.eval()
 
     def picture() -> Tensor:
-        return F.pad(canvas(), (4, 4, 4, 4))  # where MNIST has no ink
+        return F.pad(canvas(), (4, 4, 4, 4))  # the margin, where MNIST has no ink
 
-    def wanted(_: int) -> Tensor:
+    def loss_fn(_: int) -> Tensor:
         views = picture().expand(_VIEWS, -1, -1, -1)
-        return -want(network, transformed(views, generator)).mean()
+        return -objective(network, transformed(views, generator)).mean()
 
-    share = [_share(network, picture(), settings.class_)]
-    losses = descend(canvas.parameters(), wanted, 2 * settings.steps, 0.3)
-    share.append(_share(network, picture(), settings.class_))
-    return Result(shown(picture().detach()), losses, *share)
+    before = _probability(network, picture(), settings.class_)
+    losses = descend(canvas.parameters(), loss_fn, 2 * settings.steps, 0.3)
+    after = _probability(network, picture(), settings.class_)
+    return Result(shown(picture().detach()), losses, before, after)
 
 
-def dreamed(settings: Parts, network: Network, begin: Tensor) -> Result:
-    """Changed: the photograph. Wanted: more of whatever a layer sees in it."""
+def dreamed(settings: Parts, network: Network, start: Tensor) -> Result:
+    """Change the photograph until a layer is more active, whatever it responds to."""
     generator = torch.Generator().manual_seed(settings.seed)
-    canvas = _changes(begin, generator)
-    want = objectives.energy(settings.layer)
+    canvas = _canvas(start, generator)
+    objective = objectives.energy(settings.layer)
     with torch.no_grad():
-        unit = want(network, begin).item()
+        unit = objective(network, start).item()
 
-    def wanted(_: int) -> Tensor:
-        return -want(network, _jittered(_over(begin, canvas), generator)).sum() / unit
+    def loss_fn(_: int) -> Tensor:
+        return -objective(network, _jittered(_over(start, canvas), generator)).sum() / unit
 
-    losses = descend(canvas.parameters(), wanted, settings.steps, 0.05)
+    losses = descend(canvas.parameters(), loss_fn, settings.steps, 0.05)
     with torch.no_grad():
-        after = want(network, _over(begin, canvas)).item()
-        return Result(_over(begin, canvas)[0], losses, 1.0, after / unit)
+        after = objective(network, _over(start, canvas)).item()
+        return Result(_over(start, canvas)[0], losses, 1.0, after / unit)
 
 
-def styled(settings: Parts, network: Network, begin: Tensor, painting: Tensor) -> Result:
-    """Changed: the photograph. Wanted: channels that fire together as for the painting, and its content."""
-    canvas = _changes(begin, torch.Generator().manual_seed(settings.seed))
+def styled(settings: Parts, network: Network, start: Tensor, painting: Tensor) -> Result:
+    """Change the photograph until its Gram matrices match the painting's, and retain its content."""
+    canvas = _canvas(start, torch.Generator().manual_seed(settings.seed))
     layers = frozenset({*_STYLE_LAYERS, _CONTENT_LAYER})
     with torch.no_grad():
-        seen = objectives.layer_outputs(network, painting, layers)
-        content = objectives.layer_outputs(network, begin, layers)[_CONTENT_LAYER]
-    distances = {layer: gram_distance(moments(seen[layer])) for layer in _STYLE_LAYERS}
+        targets = objectives.layer_outputs(network, painting, layers)
+        content = objectives.layer_outputs(network, start, layers)[_CONTENT_LAYER]
+    distances = {layer: gram_distance(moments(targets[layer])) for layer in _STYLE_LAYERS}
     unit = content.square().mean()
 
-    def apart(picture: Tensor) -> tuple[Tensor, Tensor]:
+    def losses_of(picture: Tensor) -> tuple[Tensor, Tensor]:
         outputs = objectives.layer_outputs(network, picture, layers)
-        style = torch.stack([away(moments(outputs[layer])) for layer, away in distances.items()]).mean()
+        style = torch.stack(
+            [distance(moments(outputs[layer])) for layer, distance in distances.items()]
+        ).mean()
         return style, (outputs[_CONTENT_LAYER] - content).square().mean() / unit
 
-    def wanted(_: int) -> Tensor:
-        style, content_lost = apart(_over(begin, canvas))
-        return style + settings.content * content_lost
+    def loss_fn(_: int) -> Tensor:
+        style, content_loss = losses_of(_over(start, canvas))
+        return style + settings.content * content_loss
 
     with torch.no_grad():
-        before = apart(begin)[0].item()
-    losses = descend(canvas.parameters(), wanted, settings.steps, 0.05)
+        before = losses_of(start)[0].item()
+    losses = descend(canvas.parameters(), loss_fn, settings.steps, 0.05)
     with torch.no_grad():
-        picture = _over(begin, canvas)
-        return Result(picture[0], losses, before, apart(picture)[0].item())
+        picture = _over(start, canvas)
+        return Result(picture[0], losses, before, losses_of(picture)[0].item())
 
 
 def experiment(settings: Parts) -> Outcome:
-    """All four, and how far each got."""
+    """Run the loop four times and compare the scores before and after."""
     network, weights = trained(settings)
     vgg = optimize_for_inference(open_network("vgg16"), [settings.layer, *_STYLE_LAYERS, _CONTENT_LAYER])
-    begin, painting = (
+    content, painting = (
         photograph(name, settings.size)[None] for name in (settings.photograph, settings.style)
     )
     results = [
         weights,
         of_a_class(settings, network),
-        dreamed(settings, vgg, begin),
-        styled(settings, vgg, begin, painting),
+        dreamed(settings, vgg, content),
+        styled(settings, vgg, content, painting),
     ]
-    return _told(settings, results)
+    return _outcome(settings, results)
 
 
-def _told(settings: Parts, results: Sequence[Result]) -> Outcome:
+def _outcome(settings: Parts, results: Sequence[Result]) -> Outcome:
     weights, digit, dream, style = results
     worked = {
         "training": weights.after > 0.9,
@@ -182,57 +187,59 @@ def _told(settings: Parts, results: Sequence[Result]) -> Outcome:
         "holds" if all(worked.values()) else "holds only when" if any(worked.values()) else "does not hold"
     )
     words = (
-        f"One loop. It changes weights until {weights.after:.1%} of test digits are read right "
-        f"({weights.before:.0%} before); a picture until that network is {digit.after:.0%} sure of a "
-        f"{settings.class_} ({digit.before:.0%}); a photograph until {settings.layer} is {dream.after:.1f} "
-        f"times as excited; and until its Gram matrices are "
-        f"{style.before / max(style.after, 1e-9):.0f} times nearer the painting's."
+        "The same loop does all four. It changes weights until the network reads "
+        f"{percent(weights.after, 1)} of test digits ({percent(weights.before)} before). It changes a "
+        f"picture until that network is {percent(digit.after)} sure that it is a {settings.class_} "
+        f"({percent(digit.before)} before). It changes a photograph until {settings.layer} is "
+        f"{dream.after:.1f} times as active, and another copy until its Gram matrices are "
+        f"{style.before / max(style.after, 1e-9):.0f} times closer to the painting's."
     )
     missed = [name for name, good in worked.items() if not good]
     if missed:
-        words += f" Not far enough with these settings: {' and '.join(missed)}."
+        words += f" With these settings the results for {listed(missed)} did not get far enough."
     titles = (
-        ("1. weights, for the right class", "kernels of the first layer, after training"),
-        (f"2. a picture, for the class {settings.class_}", "a digit that nobody wrote"),
-        (f"3. a photograph, for the energy of {settings.layer}", f"{settings.photograph}, dreamed"),
-        (f"4. a photograph, for {settings.style}'s Gram matrices", f"{settings.photograph} in that style"),
+        ("1. Weights, for the right class", "kernels of the first layer, after training"),
+        (f"2. A picture, for the class {settings.class_}", "a digit that nobody wrote"),
+        (f"3. A photograph, for more activity in {settings.layer}", f"{settings.photograph}, dreamed"),
+        (f"4. A photograph, for {settings.style}'s Gram matrices", f"{settings.photograph} in that style"),
     )
     pictures = [
-        Picture(title, each.picture, told) for (title, told), each in zip(titles, results, strict=True)
+        Picture(title, result.picture, words) for (title, words), result in zip(titles, results, strict=True)
     ]
     numbers = {
         f"{name}, {when}": value
-        for name, each in zip(worked, results, strict=True)
-        for when, value in (("before", each.before), ("after", each.after))
+        for name, result in zip(worked, results, strict=True)
+        for when, value in (("before", result.before), ("after", result.after))
     }
     return Outcome(Finding(verdict, words, numbers, (settings.seed,)), pictures)
 
 
-def _changes(begin: Tensor, generator: torch.Generator) -> FourierImage:
-    """What is changed of a photograph: the waves of the light that is added to it, none at first."""
-    height, width = begin.shape[2:]
+def _canvas(start: Tensor, generator: torch.Generator) -> FourierImage:
+    """Return the changes to a photograph as a Fourier image, close to none at the start."""
+    height, width = start.shape[2:]
     return FourierImage(1, 3, height, width, generator, start=1e-4)
 
 
-def _over(begin: Tensor, canvas: FourierImage) -> Tensor:
-    """The photograph with its changes, `(1, 3, H, W)` in [0, 1]."""
-    return torch.sigmoid(torch.logit(begin, 0.01) + torch.logit(canvas(), 1e-6))
+def _over(start: Tensor, canvas: FourierImage) -> Tensor:
+    """Return the photograph with its changes, `(1, 3, H, W)` in [0, 1]."""
+    return torch.sigmoid(torch.logit(start, 0.01) + torch.logit(canvas(), 1e-6))
 
 
 def _jittered(picture: Tensor, generator: torch.Generator) -> Tensor:
-    """The picture shifted at random, so that no pixel is special to the network's grid."""
-    by = torch.randint(0, 32, (2,), generator=generator).tolist()
-    return picture.roll(by, (2, 3))
+    """Shift the picture at random, so that the network's pixel grid leaves no pattern in it."""
+    shift = torch.randint(0, 32, (2,), generator=generator).tolist()
+    return picture.roll(shift, (2, 3))
 
 
-def _share(network: Network, picture: Tensor, answer: int) -> float:
+def _probability(network: Network, picture: Tensor, class_: int) -> float:
     with torch.no_grad():
-        return float(network(picture).softmax(1)[0, answer])
+        return float(network(picture).softmax(1)[0, class_])
 
 
 LESSON = Lesson(
-    "parts", "Style and dream from the same parts", "Are training, dreaming and style the same thing?",
-    "Change what is changed, weights or the picture, and what is wanted, a class, a layer's energy or a "
-    "style: one loop does all of it.",
+    "parts", "Style and dream from the same parts", "Are training, dreaming and style transfer the same "
+    "thing?",
+    "Choose what changes, the weights or the picture, and choose the goal, a class, an active layer or a "
+    "style: one loop does it all.",
     "src/lanterna/lessons/parts.py", Parts, experiment, needs=("mnist", "photographs", "vgg16"),
 )  # fmt: skip

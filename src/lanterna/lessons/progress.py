@@ -1,6 +1,6 @@
-"""How far an experiment has come, for whoever wants to know.
+"""Progress reports from inside an experiment.
 
-An experiment that takes a while goes over its parts with `told`; a surface listens with `listening`.
+An experiment that takes a while iterates with `track`; a surface that shows the progress calls `report_to`.
 """
 
 from __future__ import annotations
@@ -13,43 +13,43 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    Tell = Callable[[str, int, int], None]
+    Report = Callable[[str, int, int], None]
 
 T = TypeVar("T")
 
 
 @dataclass
-class _Listener:
-    tell: Tell
-    busy: bool = False  # with a loop that is told already: of loops inside it nothing is told
+class _Reporter:
+    report: Report
+    busy: bool = False  # while a loop is tracked, the loops inside it report nothing
 
 
-_listener: ContextVar[_Listener | None] = ContextVar("listener", default=None)
+_reporter: ContextVar[_Reporter | None] = ContextVar("reporter", default=None)
 
 
 @contextmanager
-def listening(tell: Tell) -> Iterator[None]:
-    """Within this, `tell` is called with what is done, how much of it is, and of how much.
+def report_to(report: Report) -> Iterator[None]:
+    """Call `report` with the activity, the steps done and their total while an experiment runs.
 
-    What it raises ends the experiment.
+    An exception that `report` raises ends the experiment.
     """
-    token = _listener.set(_Listener(tell))
+    token = _reporter.set(_Reporter(report))
     try:
         yield
     finally:
-        _listener.reset(token)
+        _reporter.reset(token)
 
 
-def told(items: Sequence[T], doing: str) -> Iterator[T]:
-    """The items, one after another; who listens is told of each."""
-    listener = _listener.get()
-    if listener is None or listener.busy:
+def track(items: Sequence[T], activity: str) -> Iterator[T]:
+    """Iterate over the items and report the progress, if somebody wants to know it."""
+    reporter = _reporter.get()
+    if reporter is None or reporter.busy:
         yield from items
         return
-    listener.busy = True
+    reporter.busy = True
     try:
         for done, item in enumerate(items):
-            listener.tell(doing, done, len(items))
+            reporter.report(activity, done, len(items))
             yield item
     finally:
-        listener.busy = False
+        reporter.busy = False

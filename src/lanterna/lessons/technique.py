@@ -1,4 +1,4 @@
-"""The lessons, declared as techniques: each an experiment with controls, and a finding."""
+"""The lessons as techniques: each an experiment with controls and a finding."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lanterna.lessons import LESSONS
 from lanterna.lessons.drawing import draw
-from lanterna.lessons.progress import listening
+from lanterna.lessons.progress import report_to
 from lanterna.techniques.technique import Frame, Result, Technique, Work
 
 if TYPE_CHECKING:
@@ -14,19 +14,18 @@ if TYPE_CHECKING:
     from lanterna.techniques.execute import Job
 
 
-def _declared(lesson: Lesson) -> Technique:
+def _technique(lesson: Lesson) -> Technique:
     def run(job: Job) -> Work:
         job.fetch(*lesson.needs)
-        with listening(job.progress):
+        with report_to(job.progress):
             outcome = lesson.experiment(job.settings)
         finding = outcome.finding
-        words = f"{finding.verdict.capitalize()}. {finding.words}"
         picture = draw(lesson, outcome)
 
         def results(*_: object) -> list[Result]:
-            return [Result(picture, numbers=finding.numbers, words=words)]
+            return [Result(picture, numbers=finding.numbers, words=str(finding))]
 
-        return Work((each for each in [Frame(1, 1, picture=picture)]), results)
+        return Work((frame for frame in [Frame(1, 1, picture=picture)]), results)
 
     return Technique(
         name=f"learn-{lesson.name}", title=lesson.title,
@@ -38,4 +37,4 @@ def _declared(lesson: Lesson) -> Technique:
     )  # fmt: skip
 
 
-TECHNIQUES = tuple(_declared(lesson) for lesson in LESSONS.values())
+TECHNIQUES = tuple(_technique(lesson) for lesson in LESSONS.values())

@@ -15,7 +15,7 @@ from lanterna.lessons import LESSONS
 from lanterna.lessons.documents import lesson_as_json, lesson_recipe, outcome_as_json
 from lanterna.lessons.drawing import draw
 from lanterna.lessons.exercises import exercises_as_json, sheet
-from lanterna.lessons.progress import listening
+from lanterna.lessons.progress import report_to
 from lanterna.surfaces.cli.common import (
     Changes,
     Force,
@@ -79,7 +79,7 @@ def learn(
     fetch_missing(*lesson.needs, quiet=quiet)
     with (
         progress(lesson.title.lower(), quiet=quiet) as update,
-        listening(lambda doing, done, of: update(done, of, doing)),
+        report_to(lambda activity, done, total: update(done, total, activity)),
     ):
         outcome = lesson.experiment(settings)
     save_picture(draw(lesson, outcome), place, recipe=lesson_recipe(lesson, settings), force=force)
@@ -94,13 +94,12 @@ def learn(
             }
         )
         return
-    finding = outcome.finding
     show(lesson.question, "", f"The lecture: {lesson.claim}", "")
-    show(f"{finding.verdict.capitalize()}. {finding.words}")
+    show(str(outcome.finding))
     if outcome.rows:
         show("", *_table(outcome.rows))
     say("", quiet=quiet)
-    say(f"{place}: the picture; the code: {lesson.where}", quiet=quiet)
+    say(f"{place}: the picture; the code: {lesson.source}", quiet=quiet)
 
 
 def _explain(word: str | None, *, json: bool) -> None:

@@ -49,8 +49,7 @@ class Done:
         return draw(self.lesson, self.outcome)
 
     def __repr__(self) -> str:
-        found = self.finding
-        return f"{self.lesson.question}\n{found.verdict.capitalize()}. {found.words}"
+        return f"{self.lesson.question}\n{self.finding}"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Bundle:
         """Words and table as text, the charts as a picture: what notebooks ask for."""
@@ -60,7 +59,7 @@ class Done:
         found = self.finding
         html = (
             f'<div style="max-width: 72em"><p><em>{escape(self.lesson.question)}</em><br>'
-            f"<strong>{escape(found.verdict.capitalize())}.</strong> {escape(found.words)}</p>"
+            f"<strong>{escape(found.label)}:</strong> {escape(found.words)}</p>"
             f'<img alt="{escape(titles)}" style="max-width: 100%" src="data:image/png;base64,{png}">'
             f"{_table(self.outcome.rows)}</div>"
         )

@@ -1,14 +1,14 @@
-// Lesson 3, by hand: an expression becomes a circuit. Values flow forward, slopes back, a gate at a time; a
-// value is dragged, and all follows. Amber: a wire that lifts the output. Blue: one that lowers it.
+// Lesson 3, hands on: an expression becomes a circuit. Values flow forward and gradients back, one gate at a
+// time. Dragging an input updates everything. Amber wires raise the output, blue ones lower it.
 
-import { dragged, keyed, button, table } from "lanterna/lessons/parts.js";
+import { onDrag, onArrowKeys, button, table } from "lanterna/lessons/parts.js";
 import { backward, build, forward, NAMES, nudged } from "lanterna/lessons/scalars.js";
 import { svg } from "lanterna/svg.js";
 import { element, figure, precise, messageOf, within } from "lanterna/words.js";
 
 /** @import { Changed, Settings } from "lanterna/lessons/parts.js" */
 /** @import { Point } from "lanterna/svg.js" */
-/** @import { Wire } from "lanterna/lessons/scalars.js" */
+/** @import { Value } from "lanterna/lessons/scalars.js" */
 
 const [ROW, COLUMN, EDGE] = [74, 118, 46];
 
@@ -24,7 +24,7 @@ export function mount(host, settings, changed) {
     maxlength: 200,
   });
   const wrong = element("p", { class: "wrong", role: "alert" });
-  const caption = element("p", { class: "told", role: "status" });
+  const caption = element("p", { class: "status", role: "status" });
   const board = element("div", { class: "board", tabindex: 0, role: "group", "aria-label": "The circuit" });
   const locals = element("div", {
     class: "locals scrolled",
@@ -34,8 +34,8 @@ export function mount(host, settings, changed) {
   });
   const steps = [
     button("To the start", () => go(0)),
-    button("← Step back", () => go(at - 1)),
-    button("Step forward →", () => go(at + 1), { class: "primary" }),
+    button("← Step back", () => go(done - 1)),
+    button("Step forward →", () => go(done + 1), { class: "primary" }),
     button("To the end", () => go(last())),
   ];
   host.replaceChildren(
@@ -49,36 +49,36 @@ export function mount(host, settings, changed) {
     ),
   );
 
-  /** @type {Wire[]} */
-  let wires = [];
+  /** @type {Value[]} */
+  let values = [];
   /** @type {number[]} */
   let numbers = [];
-  let at = Infinity; // steps done: the gates forward, then the output's slope, then the gates back
+  let done = Infinity; // steps: the gates forward, then the output's gradient, then the gates back
 
-  const output = () => wires[wires.length - 1];
-  const gates = () => wires.filter(({ madeBy }) => madeBy);
+  const output = () => values[values.length - 1];
+  const gates = () => values.filter(({ operation }) => operation);
   const last = () => 2 * gates().length + 1;
-  const passed = (wire) => !wire.madeBy || gates().indexOf(wire) < at;
-  const came = (wire) =>
-    at > gates().length &&
-    (wire === output() || wires.some((each) => each.inputs.includes(wire) && sent(each)));
-  // Whether a gate has handed its slope on.
-  const sent = (wire) => 2 * gates().length - gates().indexOf(wire) < at;
+  const hasData = (value) => !value.operation || gates().indexOf(value) < done;
+  const hasGrad = (value) =>
+    done > gates().length &&
+    (value === output() || values.some((each) => each.inputs.includes(value) && hasSent(each)));
+  // Whether a gate has passed its gradient on.
+  const hasSent = (value) => 2 * gates().length - gates().indexOf(value) < done;
 
   /** @param {number} to */
   function go(to) {
-    at = Math.min(last(), Math.max(0, to));
+    done = Math.min(last(), Math.max(0, to));
     draw();
   }
 
-  /** Another expression; where it is none it is said, and the circuit that was stays.
+  /** Show another expression. If it is invalid, show the error and leave the last circuit.
       @param {string} expression
-      @param {boolean} tell */
-  function take(expression, tell) {
-    let made;
+      @param {boolean} notify */
+  function setExpression(expression, notify) {
+    let built;
     try {
-      made = build(expression);
-      forward(made, numbers);
+      built = build(expression);
+      forward(built, numbers);
     } catch (error) {
       wrong.textContent = messageOf(error);
       board.dataset.stale = "true";
@@ -86,21 +86,21 @@ export function mount(host, settings, changed) {
     }
     wrong.textContent = "";
     board.dataset.stale = "false";
-    wires = made;
-    const most = Math.max(-1, ...wires.map(({ name }) => (name.length === 1 ? NAMES.indexOf(name) : -1)));
-    while (numbers.length <= most) numbers = [...numbers, 1];
-    if (tell) changed({ expression, numbers });
-    place(wires);
-    go(at);
+    values = built;
+    const needed = Math.max(-1, ...values.map(({ name }) => (name.length === 1 ? NAMES.indexOf(name) : -1)));
+    while (numbers.length <= needed) numbers = [...numbers, 1];
+    if (notify) changed({ expression, numbers });
+    place(values);
+    go(done);
   }
 
   /** @param {string} name
       @param {number} value */
-  function turn(name, value) {
+  function setInput(name, value) {
     const next = [...numbers];
     next[NAMES.indexOf(name)] = Math.min(100, Math.max(-100, Number(value.toFixed(2))));
     try {
-      forward(wires, next);
+      forward(values, next);
       numbers = next;
       wrong.textContent = "";
       changed({ numbers });
@@ -111,89 +111,89 @@ export function mount(host, settings, changed) {
   }
 
   function draw() {
-    forward(wires, numbers);
-    backward(wires);
-    const wide = Math.max(...wires.map(({ column }) => column));
-    const high = Math.max(...wires.map(({ row }) => row));
-    const step = Math.max(COLUMN, Math.min(250, (board.clientWidth - 2 * EDGE) / (wide + 1)));
+    forward(values, numbers);
+    backward(values);
+    const columns = Math.max(...values.map(({ column }) => column)) + 1;
+    const rows = Math.max(...values.map(({ row }) => row)) + 1;
+    const step = Math.max(COLUMN, Math.min(250, (board.clientWidth - 2 * EDGE) / columns));
     const focused = inputAt(document.activeElement);
     const sheet = svg("svg", {
-      width: (wide + 1) * step + 2 * EDGE,
-      height: (high + 1) * ROW,
+      width: columns * step + 2 * EDGE,
+      height: rows * ROW,
       role: "group",
-      "aria-label": spoken(),
+      "aria-label": description(),
     });
-    /** @param {Wire} wire
+    /** @param {Value} value
         @returns {Point} */
-    const place = ({ column, row }) => [EDGE + column * step, (row + 0.5) * ROW];
-    for (const wire of wires)
-      for (const each of wire.inputs) sheet.append(link(each, place(each), place(wire), step));
-    const [x, y] = place(output());
-    sheet.append(link(output(), [x, y], [x + step, y], step));
-    for (const wire of wires) sheet.append(...node(wire, place(wire)));
+    const centre = ({ column, row }) => [EDGE + column * step, (row + 0.5) * ROW];
+    for (const value of values)
+      for (const input of value.inputs) sheet.append(wire(input, centre(input), centre(value), step));
+    const [x, y] = centre(output());
+    sheet.append(wire(output(), [x, y], [x + step, y], step));
+    for (const value of values) sheet.append(...node(value, centre(value)));
     board.replaceChildren(sheet);
     if (focused) within(board, `[data-input="${focused}"]`)?.focus();
-    caption.textContent = said();
-    for (const [index, each] of steps.entries()) each.disabled = index < 2 ? at === 0 : at === last();
+    caption.textContent = explanation();
+    for (const [index, each] of steps.entries()) each.disabled = index < 2 ? done === 0 : done === last();
     locals.replaceChildren(
       table(
         "Each gate's own derivatives",
-        ["gate", "by", "derivative", "by a nudge", "slope arrives", "sends back"],
-        gates().flatMap((wire) =>
-          wire.inputs.map((each, input) => [
-            wire.madeBy,
-            called(each),
-            figure(wire.locals[input]),
-            precise(nudged(wire, input), 6),
-            sent(wire) ? figure(wire.slope) : "…",
-            sent(wire) ? figure(wire.slope * wire.locals[input]) : "…",
+        ["gate", "with respect to", "derivative", "by a nudge", "gradient arriving", "sent back"],
+        gates().flatMap((value) =>
+          value.inputs.map((input, index) => [
+            value.operation,
+            nameOf(input),
+            figure(value.localGrads[index]),
+            precise(nudged(value, index), 6),
+            hasSent(value) ? figure(value.grad) : "…",
+            hasSent(value) ? figure(value.grad * value.localGrads[index]) : "…",
           ]),
         ),
       ),
     );
   }
 
-  /** @param {Wire} wire
+  /** @param {Value} value
       @param {Point} from
       @param {Point} to
       @param {number} step */
-  function link(wire, [x, y], [tx, ty], step) {
-    const bend = step / 2.4;
-    const lit = came(wire)
-      ? wire.slope < 0
+  function wire(value, [x, y], [tx, ty], step) {
+    const reach = step / 2.4;
+    const lit = hasGrad(value)
+      ? value.grad < 0
         ? "against"
-        : wire.slope > 0
+        : value.grad > 0
           ? "for"
           : "none"
-      : passed(wire)
+      : hasData(value)
         ? "value"
         : "dark";
-    const width = came(wire) ? 1.5 + 5 * Math.min(1, Math.abs(wire.slope)) ** 0.6 : 1.5;
+    const width = hasGrad(value) ? 1.5 + 5 * Math.min(1, Math.abs(value.grad)) ** 0.6 : 1.5;
     return svg("path", {
       class: "wire",
       "data-lit": lit,
       "stroke-width": width,
-      d: `M${x} ${y}C${x + bend} ${y} ${tx - bend} ${ty} ${tx} ${ty}`,
+      d: `M${x} ${y}C${x + reach} ${y} ${tx - reach} ${ty} ${tx} ${ty}`,
     });
   }
 
-  /** @param {Wire} wire
-      @param {Point} at */
-  function node(wire, [x, y]) {
-    const long = wire.madeBy.length > 2;
-    const shift = wire.madeBy ? (long ? 42 : 23) : 14;
-    const value = svg(
+  /** @param {Value} value
+      @param {Point} centre */
+  function node(value, [x, y]) {
+    const long = value.operation.length > 2;
+    const shift = value.operation ? (long ? 42 : 23) : 14;
+    const data = svg(
       "text",
       { class: "value", x: x + shift, y: y - 10 },
-      passed(wire) ? precise(wire.value, 6) : "",
+      hasData(value) ? precise(value.data, 6) : "",
     );
-    const slope = svg(
+    const grad = svg(
       "text",
-      { class: "slope", x: x + shift, y: y + 21, "data-sign": Math.sign(wire.slope) },
-      came(wire) ? precise(wire.slope, 6) : "",
+      { class: "gradient", x: x + shift, y: y + 21, "data-sign": Math.sign(value.grad) },
+      hasGrad(value) ? precise(value.grad, 6) : "",
     );
-    if (wire.madeBy) {
-      const now = acting() === wire;
+    if (value.operation) {
+      const now = current() === value;
       return [
         svg("rect", {
           class: "gate",
@@ -204,86 +204,89 @@ export function mount(host, settings, changed) {
           rx: 17,
           "data-now": now,
         }),
-        svg("text", { class: "sign", x, y: y + 5.5 }, wire.madeBy === "neg" ? "−" : wire.madeBy),
-        value,
-        slope,
+        svg("text", { class: "sign", x, y: y + 5.5 }, value.operation === "neg" ? "−" : value.operation),
+        data,
+        grad,
       ];
     }
-    const isInput = NAMES.includes(wire.name);
-    const name = svg("text", { class: "sign", x: x - 8, y: y + 5.5 }, isInput ? wire.name : "");
-    if (!isInput) return [svg("circle", { class: "constant", cx: x, cy: y, r: 3 }), value, slope];
+    const isInput = NAMES.includes(value.name);
+    const name = svg("text", { class: "sign", x: x - 8, y: y + 5.5 }, isInput ? value.name : "");
+    if (!isInput) return [svg("circle", { class: "constant", cx: x, cy: y, r: 3 }), data, grad];
     const knob = svg(
       "g",
       {
         class: "knob",
         tabindex: 0,
         role: "slider",
-        "data-input": wire.name,
-        "aria-label": `Value of ${wire.name}`,
-        "aria-valuenow": wire.value,
+        "data-input": value.name,
+        "aria-label": `Value of ${value.name}`,
+        "aria-valuenow": value.data,
         "aria-valuemin": -100,
         "aria-valuemax": 100,
       },
       svg("rect", { x: x - 24, y: y - 30, width: 92, height: 36, rx: 6 }),
       svg("circle", { cx: x - 8, cy: y, r: 15 }),
       name,
-      value,
+      data,
     );
-    keyed(knob, (dx, dy) => turn(wire.name, wire.value + 0.1 * (dx + dy)));
-    return [knob, slope];
+    onArrowKeys(knob, (dx, dy) => setInput(value.name, value.data + 0.1 * (dx + dy)));
+    return [knob, grad];
   }
 
-  // A drag is followed on the board: what was taken hold of is drawn anew as it moves.
-  let held = null;
-  dragged(
+  // The board follows the drag, because the onDrag element is redrawn as it moves.
+  let drag = null;
+  onDrag(
     board,
     board,
     (x, y, event) => {
-      if (event.type === "pointerdown") held = { name: inputAt(event.target), x, y };
-      if (!held?.name) return;
+      if (event.type === "pointerdown") drag = { name: inputAt(event.target), x, y };
+      if (!drag?.name) return;
       event.preventDefault();
-      const by = (x - held.x - (y - held.y)) / 25;
-      held.from ??= numbers[NAMES.indexOf(held.name)] ?? 1;
-      if (by) turn(held.name, held.from + by);
+      const by = (x - drag.x - (y - drag.y)) / 25;
+      drag.from ??= numbers[NAMES.indexOf(drag.name)] ?? 1;
+      if (by) setInput(drag.name, drag.from + by);
     },
     () => {
-      held = null;
+      drag = null;
     },
   );
 
-  const acting = () => (at <= gates().length ? gates()[at - 1] : gates()[2 * gates().length + 1 - at]);
+  // The gate that the last step ran.
+  const current = () => (done <= gates().length ? gates()[done - 1] : gates()[2 * gates().length + 1 - done]);
 
-  function said() {
-    const wire = acting();
-    if (at === 0) return "The numbers are on the inputs. Step forward.";
-    if (at === gates().length + 1) return "The output's slope by itself is 1. Step on, and slopes flow back.";
-    if (!wire) return "";
-    const from = wire.inputs.map((each) => precise(each.value, 4));
-    if (at <= gates().length)
-      return `Forward: ${wire.madeBy} of ${from.join(" and ")} is ${precise(wire.value, 6)}.`;
-    const back = wire.inputs.map(
-      (each, input) => `${figure(wire.slope * wire.locals[input])} to ${called(each)}`,
+  function explanation() {
+    const value = current();
+    if (done === 0) return "The inputs are set. Step forward.";
+    if (done === gates().length + 1)
+      return "The output’s gradient with respect to itself is 1. Step on, and gradients flow back.";
+    if (!value) return "";
+    const inputs = value.inputs.map(({ data }) => precise(data, 4));
+    if (done <= gates().length)
+      return `Forward: ${value.operation} of ${inputs.join(" and ")} is ${precise(value.data, 6)}.`;
+    const sent = value.inputs.map(
+      (input, index) => `${figure(value.grad * value.localGrads[index])} to ${nameOf(input)}`,
     );
-    return `Back: ${wire.madeBy} gets ${figure(wire.slope)} and sends ${back.join(", ")}.`;
+    return `Back: ${value.operation} receives ${figure(value.grad)} and sends ${sent.join(", ")}.`;
   }
 
-  const called = (wire) => wire.name || `the ${wire.madeBy} before`;
-  const spoken = () =>
-    `${field.value}: ${wires
+  const nameOf = (value) => value.name || `the ${value.operation} before`;
+  const description = () =>
+    `${field.value}: ${values
       .filter(({ name }) => name)
       .map(
-        (each) => `${each.name} is ${figure(each.value)}${came(each) ? `, slope ${figure(each.slope)}` : ""}`,
+        (each) =>
+          `${each.name} is ${figure(each.data)}${hasGrad(each) ? `, gradient ${figure(each.grad)}` : ""}`,
       )
-      .join("; ")}; the output is ${passed(output()) ? figure(output().value) : "not there yet"}.`;
+      .join("; ")}; the output is ${hasData(output()) ? figure(output().data) : "not computed yet"}.`;
 
-  field.addEventListener("input", () => take(field.value, true));
-  const observer = new ResizeObserver(() => wires.length && draw());
+  field.addEventListener("input", () => setExpression(field.value, true));
+  const observer = new ResizeObserver(() => values.length && draw());
   observer.observe(board);
   const piece = {
     set(next) {
       numbers = [...next.numbers];
       if (field.value !== next.expression) field.value = next.expression;
-      take(next.expression, false);
+      setExpression(next.expression, false);
     },
     unmount() {
       observer.disconnect();
@@ -294,30 +297,30 @@ export function mount(host, settings, changed) {
   return piece;
 }
 
-/** A wire's column comes after those of its inputs; an input stands right before what it goes into. Rows
-    follow the expression from left to right, a gate in the middle of its inputs.
-    @param {Wire[]} wires */
-function place(wires) {
+/** Give every value a column and a row. A gate stands right of its inputs and vertically between them, an
+    input just left of the first gate that uses it. Rows follow the expression from left to right.
+    @param {Value[]} values */
+function place(values) {
   let rows = 0;
-  for (const each of wires) {
-    each.column = each.madeBy ? 1 + Math.max(...each.inputs.map(({ column }) => column)) : 0;
-    each.row = each.madeBy ? each.inputs.reduce((sum, { row }) => sum + row, 0) / each.inputs.length : rows++;
+  for (const value of values) {
+    const { inputs } = value;
+    value.column = value.operation ? 1 + Math.max(...inputs.map(({ column }) => column)) : 0;
+    value.row = value.operation ? inputs.reduce((sum, { row }) => sum + row, 0) / inputs.length : rows++;
   }
-  for (const each of wires)
-    if (!each.madeBy)
-      each.column = Math.max(
-        0,
-        Math.min(...wires.filter(({ inputs }) => inputs.includes(each)).map(({ column }) => column)) - 1,
-      );
-  for (const each of wires) if (!Number.isFinite(each.column)) each.column = 0;
+  for (const value of values) {
+    if (value.operation) continue;
+    const users = values.filter(({ inputs }) => inputs.includes(value));
+    value.column = Math.max(0, Math.min(...users.map(({ column }) => column)) - 1);
+  }
+  for (const value of values) if (!Number.isFinite(value.column)) value.column = 0;
   const taken = new Map();
-  for (const each of [...wires].sort((a, b) => a.row - b.row)) {
-    each.row = Math.max(each.row, (taken.get(each.column) ?? -1) + 1);
-    taken.set(each.column, each.row);
+  for (const value of [...values].sort((a, b) => a.row - b.row)) {
+    value.row = Math.max(value.row, (taken.get(value.column) ?? -1) + 1);
+    taken.set(value.column, value.row);
   }
 }
 
-/** The name of the input that an element of the drawing belongs to.
+/** Return the name of the input that an element of the drawing belongs to.
     @param {EventTarget | null} target */
 function inputAt(target) {
   if (!(target instanceof Element)) return undefined;

@@ -1,85 +1,97 @@
-// Lesson 1, by hand: two numbers and a gate that multiplies them. Three ways make its output go higher; each
+// Lesson 1, hands on: two numbers and a gate that multiplies them. Three methods raise its output, and each
 // pays for every time it runs the gate.
 
 import { makeChart } from "lanterna/chart.js";
-import { button, chance, normal, plane, slider } from "lanterna/lessons/parts.js";
+import { button, makeRandom, normal, plane, slider } from "lanterna/lessons/parts.js";
 import { set, svg } from "lanterna/svg.js";
 import { element, fixed } from "lanterna/words.js";
 
-/** @import { Chance, Settings, Sheet } from "lanterna/lessons/parts.js" */
+/** @import { Random, Settings, Sheet } from "lanterna/lessons/parts.js" */
 
-/** @typedef {{ at: number[], runs: number, slopes: number[] | null, way: number[][] }} Run - of one way, so
-        far: where it is, how often it ran the gate, by what it went last, and `[runs, output]` after each
-        step */
+/** @typedef {object} State - of a method
+    @property {number[]} at - its inputs now
+    @property {number} runs - of the gate so far
+    @property {number[] | null} gradient - that it used last
+    @property {number[][]} path - `[runs, output]` after each step */
 
 const NUDGE = 1e-4;
-const WAYS = ["tries", "nudges", "rule"];
-const NAMES = { tries: "Blind tries", nudges: "Nudges", rule: "The rule" };
-const WORDS = {
-  tries: "Move both numbers somewhere by chance. Keep it if the output is higher.",
-  nudges: "Nudge each number, see by how much the output changes, and go that way.",
-  rule: "The slope by x is y, and by y it is x. Go that way at once.",
+const METHODS = ["random", "numerical", "analytic"];
+const NAMES = {
+  random: "Random search",
+  numerical: "Numerical derivative",
+  analytic: "Analytic derivative",
 };
-const DOES = { tries: "Try", nudges: "Step by nudges", rule: "Step by the rule" };
+const WORDS = {
+  random: "Move both numbers at random, and keep the move if the output rises.",
+  numerical: "Nudge each number, see how much the output changes, and step in that direction.",
+  analytic: "The derivative with respect to x is y, and with respect to y it is x. Step in that direction.",
+};
+const ACTIONS = {
+  random: "Try a random step",
+  numerical: "Step by nudges",
+  analytic: "Step by the derivative",
+};
 
-/** @param {number[]} way
+/** @param {number[]} vector
     @param {number} length */
-const toLength = (way, length) => way.map((each) => (each * length) / (Math.hypot(...way) || 1));
+const withLength = (vector, length) => vector.map((each) => (each * length) / (Math.hypot(...vector) || 1));
 
-/** A step of a way from `[x, y]`: where it leads, how often the gate was run, and the slopes it went by.
-    @param {string} way
+/** Take one step from `[x, y]`. Return the new inputs, how often the gate was run, and the gradient used.
+    @param {string} method
     @param {number[]} from
     @param {number} length
-    @param {Chance} random */
-export function stepped(way, [x, y], length, random) {
+    @param {Random} random */
+export function takeStep(method, [x, y], length, random) {
   /** @param {number[]} inputs */
   const gate = ([a, b]) => a * b;
-  if (way === "tries") {
-    const by = toLength([normal(random), normal(random)], length);
-    const tried = [x + by[0], y + by[1]];
-    return { at: gate(tried) > gate([x, y]) ? tried : [x, y], runs: 1, slopes: null };
+  if (method === "random") {
+    const step = withLength([normal(random), normal(random)], length);
+    const candidate = [x + step[0], y + step[1]];
+    return { at: gate(candidate) > gate([x, y]) ? candidate : [x, y], runs: 1, gradient: null };
   }
-  const here = gate([x, y]);
-  const slopes =
-    way === "rule" ? [y, x] : [(gate([x + NUDGE, y]) - here) / NUDGE, (gate([x, y + NUDGE]) - here) / NUDGE];
-  const by = toLength(slopes, length);
-  return { at: [x + by[0], y + by[1]], runs: way === "rule" ? 1 : 3, slopes };
+  const output = gate([x, y]);
+  const gradient =
+    method === "analytic"
+      ? [y, x]
+      : [(gate([x + NUDGE, y]) - output) / NUDGE, (gate([x, y + NUDGE]) - output) / NUDGE];
+  const step = withLength(gradient, length);
+  return { at: [x + step[0], y + step[1]], runs: method === "analytic" ? 1 : 3, gradient };
 }
 
 /** @param {HTMLElement} host
     @param {Settings} settings */
 export function mount(host, settings) {
   let length = settings.step;
-  let begun = [-2, 3];
-  let random = chance(settings.seed + 1);
-  /** @type {Record<string, Run>} */
+  let start = [-2, 3];
+  let random = makeRandom(settings.seed + 1);
+  /** @type {Record<string, State>} */
   const state = {};
 
   const dials = ["x", "y"].map((name, place) =>
-    slider(`${name}, at first`, { least: -4, most: 4, step: 0.1, value: begun[place] }, (value) => {
-      begun = place ? [begun[0], value] : [value, begun[1]];
-      fresh();
+    slider(`${name} at the start`, { min: -4, max: 4, step: 0.1, value: start[place] }, (value) => {
+      start = place ? [start[0], value] : [value, start[1]];
+      reset();
     }),
   );
   const side = element("div", {});
   const chart = makeChart(side);
   const panes = Object.fromEntries(
-    WAYS.map((way, place) => {
-      const sheet = plane(NAMES[way], (on, width, height) => circuit(way, on, width, height));
+    METHODS.map((method, place) => {
+      const sheet = plane(NAMES[method], (drawing, width, height) => circuit(method, drawing, width, height));
       const runs = element("p", { class: "runs-of", role: "status" });
-      const does = button(DOES[way], () => step(way, 1), { class: "primary" });
+      const action = button(ACTIONS[method], () => step(method, 1), { class: "primary" });
       return [
-        way,
+        method,
         {
           sheet,
           runs,
-          made: element(
+          pane: element(
             "div",
             { class: `series-${place}` },
-            element("h3", {}, NAMES[way]),
-            element("p", { class: "hint" }, WORDS[way]),
+            element("h3", {}, NAMES[method]),
+            element("p", { class: "hint" }, WORDS[method]),
             sheet,
-            element("div", { class: "tools" }, does, runs),
+            element("div", { class: "tools" }, action, runs),
           ),
         },
       ];
@@ -90,79 +102,80 @@ export function mount(host, settings) {
       "div",
       { class: "piece gates" },
       element("div", { class: "dials" }, ...dials),
-      element("div", { class: "three" }, ...WAYS.map((way) => panes[way].made)),
+      element("div", { class: "three" }, ...METHODS.map((method) => panes[method].pane)),
       element(
         "div",
         { class: "tools" },
         button("Ten of each", () => {
-          for (const way of WAYS) step(way, 10);
+          for (const method of METHODS) step(method, 10);
         }),
-        button("From the start", () => fresh()),
+        button("Start again", () => reset()),
       ),
       side,
     ),
   );
 
-  function fresh() {
-    random = chance(settings.seed + 1);
-    for (const way of WAYS)
-      state[way] = { at: begun, runs: 0, slopes: null, way: [[0, begun[0] * begun[1]]] };
+  function reset() {
+    random = makeRandom(settings.seed + 1);
+    for (const method of METHODS)
+      state[method] = { at: start, runs: 0, gradient: null, path: [[0, start[0] * start[1]]] };
     draw();
   }
 
-  function step(way, count) {
+  function step(method, count) {
     for (let n = 0; n < count; n += 1) {
-      const found = stepped(way, state[way].at, length, random);
-      const runs = state[way].runs + found.runs;
-      state[way] = {
+      const found = takeStep(method, state[method].at, length, random);
+      const runs = state[method].runs + found.runs;
+      state[method] = {
         at: found.at,
         runs,
-        slopes: found.slopes,
-        way: [...state[way].way, [runs, found.at[0] * found.at[1]]],
+        gradient: found.gradient,
+        path: [...state[method].path, [runs, found.at[0] * found.at[1]]],
       };
     }
     draw();
   }
 
   function draw() {
-    for (const way of WAYS) {
-      panes[way].sheet.again();
-      const { runs, at } = state[way];
-      panes[way].runs.textContent =
+    for (const method of METHODS) {
+      panes[method].sheet.redraw();
+      const { runs, at } = state[method];
+      panes[method].runs.textContent =
         `${runs} run${runs === 1 ? "" : "s"} of the gate, output ${fixed(at[0] * at[1], 3)}`;
     }
     chart.show({
-      title: "The output, and how often the gate was run",
+      title: "Output against runs of the gate",
       across: "runs of the gate",
       up: "output",
       whole_across: true,
       arrows: [],
-      lines: WAYS.map((way) => ({
-        name: NAMES[way],
-        xs: state[way].way.map(([runs]) => runs),
-        ys: state[way].way.map(([, output]) => output),
+      lines: METHODS.map((method) => ({
+        name: NAMES[method],
+        xs: state[method].path.map(([runs]) => runs),
+        ys: state[method].path.map(([, output]) => output),
         style: "line",
       })),
     });
   }
 
-  /** @param {string} way
+  /** @param {string} method
       @param {Sheet} sheet
       @param {number} width
       @param {number} height */
-  function circuit(way, sheet, width, height) {
-    const { at } = state[way];
-    const slopes = state[way].slopes && stepped(way, at, length, random).slopes; // at the place that is shown
+  function circuit(method, sheet, width, height) {
+    const { at } = state[method];
+    // The gradient at the place that is shown.
+    const gradient = state[method].gradient && takeStep(method, at, length, random).gradient;
     const [left, gate, right] = [28, width * 0.56, width - 10];
     const rows = [height * 0.22, height * 0.78];
     const text = (name, x, y, words) => svg("text", { class: name, x, y }, words);
     sheet.replaceChildren(
       ...rows.map((y, n) => {
-        const sign = slopes ? Math.sign(slopes[n]) : 0;
+        const sign = gradient ? Math.sign(gradient[n]) : 0;
         return svg("path", {
           class: "wire",
           "data-lit": sign > 0 ? "for" : sign < 0 ? "against" : "value",
-          "stroke-width": slopes ? 2.5 : 1.5,
+          "stroke-width": gradient ? 2.5 : 1.5,
           d: `M${left} ${y}C${width * 0.35} ${y} ${width * 0.35} ${height / 2} ${gate} ${height / 2}`,
         });
       }),
@@ -176,10 +189,10 @@ export function mount(host, settings) {
         svg("circle", { class: "gate", cx: left - 10, cy: y, r: 15 }),
         text("sign", left - 10, y + 5.5, "xy"[n]),
         text("value", left + 16, y - 9, fixed(at[n], 3)),
-        ...(slopes
+        ...(gradient
           ? [
-              set(text("slope", left + 16, y + 21, fixed(slopes[n], 3)), {
-                "data-sign": Math.sign(slopes[n]),
+              set(text("gradient", left + 16, y + 21, fixed(gradient[n], 3)), {
+                "data-sign": Math.sign(gradient[n]),
               }),
             ]
           : []),
@@ -190,22 +203,22 @@ export function mount(host, settings) {
     );
     set(sheet, {
       "aria-label":
-        `${NAMES[way]}: x is ${fixed(at[0], 3)}, y ${fixed(at[1], 3)}, ` +
+        `${NAMES[method]}: x is ${fixed(at[0], 3)}, y ${fixed(at[1], 3)}, ` +
         `their product ${fixed(at[0] * at[1], 3)}` +
-        (slopes ? `; slopes ${slopes.map((each) => fixed(each, 3)).join(" and ")}` : ""),
+        (gradient ? `; derivatives ${gradient.map((each) => fixed(each, 3)).join(" and ")}` : ""),
     });
   }
 
-  fresh();
+  reset();
   return {
     set(next) {
-      const other = next.step !== length || next.seed !== settings.seed;
+      const restart = next.step !== length || next.seed !== settings.seed;
       settings = next;
       length = next.step;
-      if (other) fresh();
+      if (restart) reset();
     },
     unmount() {
-      for (const way of WAYS) panes[way].sheet.end();
+      for (const method of METHODS) panes[method].sheet.stop();
       chart.remove();
       host.replaceChildren();
     },

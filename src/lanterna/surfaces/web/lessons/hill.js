@@ -1,8 +1,16 @@
-// Lesson 6, by hand: a ball on a hill with several valleys, let go where you like; three ways down, side by
-// side. Beneath it a valley of two parameters, seen from above.
+// Lesson 6, hands on: a ball on a hill with several valleys, released anywhere, and three optimisers side by
+// side. Below it, a valley of two parameters from above.
 
-import { button, dragged, keyed, plane, slider } from "lanterna/lessons/parts.js";
-import { cost, cost2, fate, slope, slope2, walk, WAYS } from "lanterna/lessons/walks.js";
+import { button, onDrag, onArrowKeys, plane, slider } from "lanterna/lessons/parts.js";
+import {
+  cost,
+  cost2,
+  derivative,
+  descend,
+  describe,
+  gradient2,
+  OPTIMISERS,
+} from "lanterna/lessons/descent.js";
 import { axis, grid, light, path, set, svg } from "lanterna/svg.js";
 import { element, figure } from "lanterna/words.js";
 
@@ -11,7 +19,7 @@ import { element, figure } from "lanterna/words.js";
 const NAMES = { plain: "Plain", momentum: "With momentum", adam: "Adam" };
 const [WIDE, LOW, HIGH] = [10, -1.6, 11.5];
 const [ACROSS, UP] = [7, 4];
-const FINE = 420; // the surface is computed on so many columns
+const COLUMNS = 420; // of the surface
 
 /** @param {HTMLElement} host
     @param {Settings} settings
@@ -19,43 +27,43 @@ const FINE = 420; // the surface is computed on so many columns
 export function mount(host, settings, changed) {
   let { start, rate, steps } = settings;
   let start2 = [-6, 3];
-  let now = steps; // how much of the walks is shown
+  let shown = steps; // of each run
   let timer = null;
   /** @type {Record<string, number[][]>} */
-  const walks = {};
+  const paths = {};
   /** @type {Record<string, number[][]>} */
-  const walks2 = {};
+  const paths2 = {};
 
   const dials = {
-    start: slider("Start", { least: -10, most: 10, step: 0.1, value: start }, (value) =>
-      move({ start: value }),
+    start: slider("Start", { min: -10, max: 10, step: 0.1, value: start }, (value) =>
+      change({ start: value }),
     ),
-    rate: slider("Learning rate", { least: 0.001, most: 10, log: true, value: rate }, (value) =>
-      move({ rate: value }),
+    rate: slider("Learning rate", { min: 0.001, max: 10, log: true, value: rate }, (value) =>
+      change({ rate: value }),
     ),
-    steps: slider("Steps", { least: 1, most: 300, whole: true, value: Math.min(300, steps) }, (value) =>
-      move({ steps: value }),
+    steps: slider("Steps", { min: 1, max: 300, integer: true, value: Math.min(300, steps) }, (value) =>
+      change({ steps: value }),
     ),
   };
-  const play = button("Watch it go", () => (timer ? rest() : run()), { class: "primary" });
+  const playButton = button("Play", () => (timer ? pause() : play()), { class: "primary" });
   const step = button("One step", () => {
-    rest();
-    now = now >= steps ? 0 : now + 1;
+    pause();
+    shown = shown >= steps ? 0 : shown + 1;
     draw();
   });
   const count = element("span", { class: "hint", role: "status" });
-  const hills = WAYS.map((way) =>
-    plane(`The hill, ${NAMES[way]}`, (sheet, width, height) => hill(way, sheet, width, height)),
+  const hills = OPTIMISERS.map((optimiser) =>
+    plane(`The hill, ${NAMES[optimiser]}`, (sheet, width, height) => hill(optimiser, sheet, width, height)),
   );
-  const told = WAYS.map(() => element("p", { class: "hint", role: "status" }));
+  const statuses = OPTIMISERS.map(() => element("p", { class: "hint", role: "status" }));
   const top = plane("A cost of two parameters from above", above, {
     role: "application",
     className: "top-view",
   });
-  const told2 = element("ul", { class: "fates", "aria-live": "polite" });
+  const statuses2 = element("ul", { class: "outcomes", "aria-live": "polite" });
   set(top.sheet, {
     tabindex: 0,
-    "aria-label": "A cost of two parameters from above: arrow keys move where the walks begin",
+    "aria-label": "A cost of two parameters from above: arrow keys move the start",
   });
   host.replaceChildren(
     element(
@@ -65,17 +73,17 @@ export function mount(host, settings, changed) {
       element(
         "div",
         { class: "three" },
-        ...WAYS.map((way, place) =>
+        ...OPTIMISERS.map((optimiser, place) =>
           element(
             "div",
             { class: `series-${place}` },
-            element("h3", {}, NAMES[way]),
+            element("h3", {}, NAMES[optimiser]),
             hills[place],
-            told[place],
+            statuses[place],
           ),
         ),
       ),
-      element("div", { class: "tools" }, play, step, count),
+      element("div", { class: "tools" }, playButton, step, count),
       element(
         "div",
         { class: "panes" },
@@ -87,60 +95,59 @@ export function mount(host, settings, changed) {
           element(
             "p",
             { class: "hint" },
-            "Each band is a height; the valleys have the colour of the page. " +
-              "Press where the walks are to begin.",
+            "Each band is a height; the valleys have the colour of the page. Click to choose the start.",
           ),
-          told2,
+          statuses2,
         ),
       ),
     ),
   );
 
-  function move(changes) {
+  function change(changes) {
     start = changes.start ?? start;
     rate = changes.rate ?? rate;
     steps = changes.steps ?? steps;
-    now = steps;
-    rest();
+    shown = steps;
+    pause();
     changed(changes);
-    work();
+    update();
   }
 
-  function work() {
-    for (const way of WAYS) {
-      walks[way] = walk([start], rate, steps, way, slope);
-      walks2[way] = walk(start2, rate, steps, way, slope2);
+  function update() {
+    for (const optimiser of OPTIMISERS) {
+      paths[optimiser] = descend([start], rate, steps, optimiser, derivative);
+      paths2[optimiser] = descend(start2, rate, steps, optimiser, gradient2);
     }
     draw();
   }
 
   function draw() {
-    for (const each of [...hills, top]) each.again();
-    WAYS.forEach((way, place) => {
-      told[place].textContent = fate(walks[way].slice(0, now + 1), slope, cost);
+    for (const each of [...hills, top]) each.redraw();
+    OPTIMISERS.forEach((optimiser, place) => {
+      statuses[place].textContent = describe(paths[optimiser].slice(0, shown + 1), derivative, cost);
     });
-    told2.replaceChildren(
-      ...WAYS.map((way, place) =>
+    statuses2.replaceChildren(
+      ...OPTIMISERS.map((optimiser, place) =>
         element(
           "li",
           { class: `series-${place}` },
-          `${NAMES[way]}: ${fate(walks2[way].slice(0, now + 1), slope2, cost2)}`,
+          `${NAMES[optimiser]}: ${describe(paths2[optimiser].slice(0, shown + 1), gradient2, cost2)}`,
         ),
       ),
     );
-    count.textContent = `after ${Math.min(now, steps)} of ${steps} steps`;
+    count.textContent = `after ${Math.min(shown, steps)} of ${steps} steps`;
   }
 
-  /** @param {string} way
+  /** @param {string} optimiser
       @param {Sheet} sheet
       @param {number} width
       @param {number} height */
-  function hill(way, sheet, width, height) {
+  function hill(optimiser, sheet, width, height) {
     const x = axis(-WIDE, WIDE, 34, width - 8);
     const y = axis(LOW, HIGH, height - 30, 14);
     const clip = (value) => Math.min(HIGH + 3, value);
     const ground = Array.from({ length: 201 }, (_, at) => at / 10 - WIDE);
-    const places = walks[way].slice(0, now + 1).map(([at]) => [x(at), y(clip(cost(at)))]);
+    const places = paths[optimiser].slice(0, shown + 1).map(([at]) => [x(at), y(clip(cost(at)))]);
     const inside = places.filter(([px]) => px > x(-WIDE) - 2 && px < x(WIDE) + 2);
     sheet.replaceChildren(
       grid(x, y),
@@ -150,22 +157,23 @@ export function mount(host, settings, changed) {
         d: path(places.map(([px, py]) => [Math.min(width + 20, Math.max(-20, px)), Math.max(-20, py)])),
       }),
       ...inside.slice(0, -1).map(([cx, cy]) => svg("circle", { class: "mark", cx, cy, r: 2.5 })),
-      svg("circle", { class: "begun", cx: x(start), cy: y(cost(start)), r: 4 }),
+      svg("circle", { class: "origin", cx: x(start), cy: y(cost(start)), r: 4 }),
     );
     const end = places[places.length - 1];
     if (end === inside.at(-1)) sheet.append(svg("circle", { class: "ball", cx: end[0], cy: end[1], r: 7 }));
     set(sheet, {
       "aria-label":
-        `The hill, ${NAMES[way]}, from ${figure(start)}: ` + fate(walks[way].slice(0, now + 1), slope, cost),
+        `The hill, ${NAMES[optimiser]}, from ${figure(start)}: ` +
+        describe(paths[optimiser].slice(0, shown + 1), derivative, cost),
     });
     sheet.axes = { x, y };
   }
 
   for (const each of hills) {
-    dragged(each.sheet, each.sheet, (px) => {
+    onDrag(each.sheet, each.sheet, (px) => {
       const value = Math.min(WIDE, Math.max(-WIDE, Number(each.sheet.axes.x.back(px).toFixed(2))));
-      dials.start.put(value);
-      move({ start: value });
+      dials.start.setValue(value);
+      change({ start: value });
     });
   }
 
@@ -179,9 +187,9 @@ export function mount(host, settings, changed) {
     const theme = getComputedStyle(host).getPropertyValue("--light");
     if (image.theme !== theme) image = { theme, href: light(rows(), host, { most: 0.6, levels: 16 }) };
     sheet.replaceChildren(svg("image", { width, height, preserveAspectRatio: "none", href: image.href }));
-    WAYS.forEach((way, place) => {
-      const places = walks2[way]
-        .slice(0, now + 1)
+    OPTIMISERS.forEach((optimiser, place) => {
+      const places = paths2[optimiser]
+        .slice(0, shown + 1)
         .map(([px, py]) => [x(Math.min(99, Math.max(-99, px))), y(Math.min(99, Math.max(-99, py)))]);
       const [cx, cy] = places[places.length - 1];
       sheet.append(
@@ -193,57 +201,57 @@ export function mount(host, settings, changed) {
         ),
       );
     });
-    sheet.append(svg("circle", { class: "begun", cx: x(start2[0]), cy: y(start2[1]), r: 4 }));
+    sheet.append(svg("circle", { class: "origin", cx: x(start2[0]), cy: y(start2[1]), r: 4 }));
     sheet.axes = { x, y };
   }
 
-  function begin2(px, py) {
+  function setStart2(px, py) {
     start2 = [Math.min(ACROSS, Math.max(-ACROSS, px)), Math.min(UP, Math.max(-UP, py))];
-    rest();
-    now = steps;
-    work();
+    pause();
+    shown = steps;
+    update();
   }
-  dragged(top.sheet, top.sheet, (px, py) => begin2(top.sheet.axes.x.back(px), top.sheet.axes.y.back(py)));
-  keyed(top.sheet, (dx, dy) => begin2(start2[0] + 0.2 * dx, start2[1] + 0.2 * dy));
+  onDrag(top.sheet, top.sheet, (px, py) => setStart2(top.sheet.axes.x.back(px), top.sheet.axes.y.back(py)));
+  onArrowKeys(top.sheet, (dx, dy) => setStart2(start2[0] + 0.2 * dx, start2[1] + 0.2 * dy));
 
-  function run() {
-    if (now >= steps) now = 0;
-    play.textContent = "Pause";
+  function play() {
+    if (shown >= steps) shown = 0;
+    playButton.textContent = "Pause";
     timer = setInterval(() => {
-      now += Math.max(1, Math.round(steps / 150));
-      if (now >= steps) rest();
+      shown += Math.max(1, Math.round(steps / 150));
+      if (shown >= steps) pause();
       draw();
     }, 60);
   }
-  function rest() {
+  function pause() {
     clearInterval(timer);
     timer = null;
-    now = Math.min(now, steps);
-    play.textContent = "Watch it go";
+    shown = Math.min(shown, steps);
+    playButton.textContent = "Play";
   }
 
-  work();
+  update();
   return {
     set(next) {
       ({ start, rate, steps } = next);
-      now = steps;
-      rest();
-      for (const [name, dial] of Object.entries(dials)) dial.put(next[name]);
-      work();
+      shown = steps;
+      pause();
+      for (const [name, dial] of Object.entries(dials)) dial.setValue(next[name]);
+      update();
     },
     unmount() {
-      rest();
-      for (const each of [...hills, top]) each.end();
+      pause();
+      for (const each of [...hills, top]) each.stop();
       host.replaceChildren();
     },
   };
 }
 
 function rows() {
-  const high = Math.round((FINE * UP) / ACROSS);
+  const high = Math.round((COLUMNS * UP) / ACROSS);
   return Array.from({ length: high }, (_, row) =>
-    Array.from({ length: FINE }, (_, column) =>
-      cost2(((column + 0.5) / FINE) * 2 * ACROSS - ACROSS, ((row + 0.5) / high) * 2 * UP - UP),
+    Array.from({ length: COLUMNS }, (_, column) =>
+      cost2(((column + 0.5) / COLUMNS) * 2 * ACROSS - ACROSS, ((row + 0.5) / high) * 2 * UP - UP),
     ),
   );
 }

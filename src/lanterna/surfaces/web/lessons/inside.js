@@ -1,5 +1,5 @@
-// Lessons 9 and 12, by hand: draw a digit, follow the paths that made the answer, and cut units. It is the
-// look view itself, a page of its own, in a frame.
+// Lessons 9 and 12, hands on: draw a digit, follow the paths that made the answer, and cut units. The look
+// view, a separate page, in a frame.
 
 import { choice } from "lanterna/lessons/parts.js";
 import { element } from "lanterna/words.js";
@@ -8,8 +8,8 @@ import { element } from "lanterna/words.js";
 
 const NETWORKS = ["conv", "dense"];
 
-/** `settings.network` may name a network; `settings.look` is the address of a look view, `settings.api` that
-    of a studio's API.
+/** `settings.network` may name a network. `settings.look` is the URL of a look view, `settings.api` that of a
+    studio's API.
     @param {HTMLElement} host
     @param {Settings} settings */
 export function mount(host, settings) {
@@ -18,8 +18,8 @@ export function mount(host, settings) {
     network = value;
     open();
   });
-  const said = element("p", { class: "told", role: "status" });
-  const room = element("div", { class: "frame-of" });
+  const status = element("p", { class: "status", role: "status" });
+  const frame = element("div", { class: "frame-of" });
   host.replaceChildren(
     element(
       "div",
@@ -28,29 +28,29 @@ export function mount(host, settings) {
         "div",
         { class: "dials" },
         names,
-        element("p", { class: "hint" }, "Draw a digit, press a unit to see its paths, and cut it."),
+        element("p", { class: "hint" }, "Draw a digit, click a unit to see its paths, and cut it."),
       ),
-      said,
-      room,
+      status,
+      frame,
     ),
   );
 
-  // It is asked for before it is shown, so that a network that is not there is told in words.
+  // Fetch the page before showing it, to display an error if the network does not exist.
   async function open() {
     const address = settings.look ?? `${settings.api}/look?network=${encodeURIComponent(network)}`;
-    const asked = network;
-    room.replaceChildren();
-    said.textContent = "The network is being opened …";
+    const requested = network;
+    frame.replaceChildren();
+    status.textContent = "Opening the network …";
     const words = await fetch(address, { credentials: "same-origin" }).then(
       async (answer) => (answer.ok ? "" : (await answer.json()).error),
       () => "The studio’s server does not answer.",
     );
-    if (asked !== network || !room.isConnected) return;
-    said.replaceChildren(
-      ...(words ? [`Not yet: ${words}. `, element("a", { href: "#/train" }, "Train one first"), "."] : []),
+    if (requested !== network || !frame.isConnected) return;
+    status.replaceChildren(
+      ...(words ? [`${words}. `, element("a", { href: "#/train" }, "Train one first"), "."] : []),
     );
     if (!words)
-      room.replaceChildren(
+      frame.replaceChildren(
         element("iframe", { src: address, sandbox: "allow-scripts", title: "A digit in the network" }),
       );
   }
@@ -60,7 +60,7 @@ export function mount(host, settings) {
     set(next) {
       if (!next.network || next.network === network) return;
       network = next.network;
-      names.put(network);
+      names.setValue(network);
       open();
     },
     unmount() {

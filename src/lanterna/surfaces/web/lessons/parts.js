@@ -1,4 +1,4 @@
-// What the pieces of the lessons share: controls, a plane to draw on, and something to drag.
+// Shared by the hands-on pieces: controls, a plane to draw on, dragging, arrow keys and random numbers.
 
 import { set, svg } from "lanterna/svg.js";
 import { element, figure } from "lanterna/words.js";
@@ -7,166 +7,164 @@ import { element, figure } from "lanterna/words.js";
 /** @import { Attributes } from "lanterna/words.js" */
 
 /** @typedef {object} Range - of a slider
-    @property {number} least
-    @property {number} most
+    @property {number} min
+    @property {number} max
     @property {number | "any"} [step]
     @property {number} value
-    @property {boolean} [log] - it moves by powers of ten
-    @property {boolean} [whole]
-    @property {(value: number) => string} [told]
+    @property {boolean} [log] - on a logarithmic scale
+    @property {boolean} [integer]
+    @property {(value: number) => string} [format]
 
-    @typedef {SVGSVGElement & { axes: { x: Axis, y: Axis } }} Sheet - `axes` once they were drawn
+    @typedef {SVGSVGElement & { axes: { x: Axis, y: Axis } }} Sheet - with `axes` once it is drawn
 
     @typedef {Record<string, any>} Settings - of an experiment, by name
 
-    @typedef {(changes: Settings) => void} Changed - is called with the settings that were changed by hand
+    @typedef {(changes: Settings) => void} Changed - called with the settings that a piece has changed
 
-    @typedef {() => number} Chance */
+    @typedef {() => number} Random */
 
-/** A slider with its name and its number. `log`: it moves by powers of ten. `put(value)` sets it.
+/** A slider with its name and its value. `setValue(value)` sets it.
     @param {string} name
     @param {Range} range
-    @param {(value: number) => void} moved */
+    @param {(value: number) => void} onInput */
 export function slider(
   name,
-  { least, most, step = "any", value, log = false, whole = false, told = figure },
-  moved,
+  { min, max, step = "any", value, log = false, integer = false, format = figure },
+  onInput,
 ) {
   const to = (/** @type {number} */ value) => (log ? Math.log10(value) : value);
   const from = (/** @type {number} */ at) => (log ? 10 ** at : at);
   const input = element("input", {
     type: "range",
-    min: to(least),
-    max: to(most),
-    step: log ? "any" : whole ? 1 : step,
+    min: to(min),
+    max: to(max),
+    step: log ? "any" : integer ? 1 : step,
   });
   const output = element("span", { class: "now", "aria-hidden": "true" });
-  const made = element("label", { class: "dial" }, element("span", {}, name), input, output);
-  const said = () => {
-    output.textContent = told(read());
+  const host = element("label", { class: "dial" }, element("span", {}, name), input, output);
+  const show = (/** @type {number} */ current) => {
+    output.textContent = format(current);
     input.setAttribute("aria-valuetext", output.textContent);
   };
   const read = () => {
     const found = from(Number(input.value));
-    return Math.min(
-      most,
-      Math.max(least, whole ? Math.round(found) : Number(found.toPrecision(log ? 2 : 6))),
-    );
+    return Math.min(max, Math.max(min, integer ? Math.round(found) : Number(found.toPrecision(log ? 2 : 6))));
   };
   input.addEventListener("input", () => {
-    said();
-    moved(read());
+    show(read());
+    onInput(read());
   });
   /** @param {number} next */
-  function put(next) {
+  function setValue(next) {
     input.value = String(to(next));
-    output.textContent = told(next);
-    input.setAttribute("aria-valuetext", output.textContent);
+    show(next);
   }
-  put(value);
-  return Object.assign(made, { put });
+  setValue(value);
+  return Object.assign(host, { setValue });
 }
 
 /** A button.
     @param {string} words
-    @param {(event: MouseEvent) => void} pressed
+    @param {(event: MouseEvent) => void} onClick
     @param {Attributes} attributes */
-export function button(words, pressed, attributes = {}) {
-  const made = element("button", { type: "button", ...attributes }, words);
-  made.addEventListener("click", pressed);
-  return made;
+export function button(words, onClick, attributes = {}) {
+  const host = element("button", { type: "button", ...attributes }, words);
+  host.addEventListener("click", onClick);
+  return host;
 }
 
 let groups = 0;
 
-/** One of several, as radio buttons. `put(value)` chooses one.
+/** Radio buttons. `setValue(value)` chooses one.
     @template {string | number} V
     @param {string} name
     @param {V[]} values
     @param {V} value
-    @param {(value: V) => void} chosen */
-export function choice(name, values, value, chosen) {
+    @param {(value: V) => void} onChange */
+export function choice(name, values, value, onChange) {
   const group = `choice-${(groups += 1)}`;
   const inputs = values.map((each) => element("input", { type: "radio", name: group, value: each }));
-  const made = element(
+  const host = element(
     "div",
     { class: "choose", role: "radiogroup", "aria-label": name },
     ...values.map((each, place) => element("label", {}, inputs[place], element("span", {}, String(each)))),
   );
-  made.addEventListener("change", ({ target }) =>
-    chosen(values[inputs.indexOf(/** @type {HTMLInputElement} */ (target))]),
+  host.addEventListener("change", ({ target }) =>
+    onChange(values[inputs.indexOf(/** @type {HTMLInputElement} */ (target))]),
   );
   /** @param {V} next */
-  function put(next) {
+  function setValue(next) {
     for (const [place, input] of inputs.entries()) input.checked = values[place] === next;
   }
-  put(value);
-  return Object.assign(made, { put });
+  setValue(value);
+  return Object.assign(host, { setValue });
 }
 
-/** A place to draw on in pixels. `draw(svg, width, height)` is called anew for each size and theme; `again()`
-    calls it.
+/** A drawing that fills its place on the page. `draw(svg, width, height)` runs redraw after every change
+    of size or theme; `redraw()` runs it now, `stop()` ends that.
     @param {string} name
     @param {(sheet: Sheet, width: number, height: number) => void} draw
     @param {{ role?: string, className?: string }} options */
 export function plane(name, draw, { role = "img", className = "" } = {}) {
   const sheet = /** @type {Sheet} */ (svg("svg", { role, "aria-label": name }));
-  const made = element("div", { class: `sheet ${className}` }, sheet);
-  function again() {
-    const [width, height] = [made.clientWidth, made.clientHeight];
+  const host = element("div", { class: `sheet ${className}` }, sheet);
+  function redraw() {
+    const [width, height] = [host.clientWidth, host.clientHeight];
     if (!width) return;
     set(sheet, { width, height });
     draw(sheet, width, height);
   }
-  const observer = new ResizeObserver(again);
-  observer.observe(made);
+  const observer = new ResizeObserver(redraw);
+  observer.observe(host);
   const theme = matchMedia("(prefers-color-scheme: light)");
-  theme.addEventListener("change", again);
-  function end() {
+  theme.addEventListener("change", redraw);
+  function stop() {
     observer.disconnect();
-    theme.removeEventListener("change", again);
+    theme.removeEventListener("change", redraw);
   }
-  return Object.assign(made, { sheet, again, end });
+  return Object.assign(host, { sheet, redraw, stop });
 }
 
-/** Tell where a pointer that is down on `target` is, in pixels of `within`: `moved(x, y, event)`.
+/** Call `onMove(x, y, event)` while a pointer is down on `target`, in pixels relative to `within`.
     @param {HTMLElement | SVGElement} target
     @param {Element} within
-    @param {(x: number, y: number, event: PointerEvent) => void} moved
-    @param {() => void} ended */
-export function dragged(target, within, moved, ended = () => {}) {
+    @param {(x: number, y: number, event: PointerEvent) => void} onMove
+    @param {() => void} onEnd */
+export function onDrag(target, within, onMove, onEnd = () => {}) {
   const grip = /** @type {HTMLElement} */ (target);
-  const tell = (/** @type {PointerEvent} */ event) => {
+  const report = (/** @type {PointerEvent} */ event) => {
     const box = within.getBoundingClientRect();
-    moved(event.clientX - box.left, event.clientY - box.top, event);
+    onMove(event.clientX - box.left, event.clientY - box.top, event);
   };
   grip.addEventListener("pointerdown", (event) => {
     if (event.button > 0) return;
     grip.setPointerCapture(event.pointerId);
     grip.focus?.({ preventScroll: true });
-    tell(event);
+    report(event);
   });
   grip.addEventListener("pointermove", (event) => {
-    if (grip.hasPointerCapture(event.pointerId)) tell(event);
+    if (grip.hasPointerCapture(event.pointerId)) report(event);
   });
-  for (const end of ["pointerup", "pointercancel"]) grip.addEventListener(end, ended);
+  for (const end of ["pointerup", "pointercancel"]) grip.addEventListener(end, onEnd);
 }
 
-/** Arrow keys on `target`: `moved(dx, dy)` by one each, by ten with Shift.
+/** Call `onMove(dx, dy)` for arrow keys on `target`: steps of one, of ten with Shift.
     @param {HTMLElement | SVGElement} target
-    @param {(dx: number, dy: number) => void} moved */
-export function keyed(target, moved) {
+    @param {(dx: number, dy: number) => void} onMove */
+export function onArrowKeys(target, onMove) {
   /** @type {HTMLElement} */ (target).addEventListener("keydown", (event) => {
-    const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
-    if (!way) return;
+    const direction = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[
+      event.key
+    ];
+    if (!direction) return;
     event.preventDefault();
     event.stopPropagation();
     const by = event.shiftKey ? 10 : 1;
-    moved(way[0] * by, way[1] * by);
+    onMove(direction[0] * by, direction[1] * by);
   });
 }
 
-/** A table with a head.
+/** A table with a header row.
     @param {string} caption
     @param {(string | Node)[]} head
     @param {(string | Node)[][]} rows */
@@ -181,10 +179,10 @@ export function table(caption, head, rows) {
   );
 }
 
-/** Numbers that seem random and are the same for the same seed (mulberry32): between 0 and 1.
+/** Return a seeded generator of pseudorandom numbers in [0, 1) (mulberry32).
     @param {number} seed
-    @returns {Chance} */
-export function chance(seed) {
+    @returns {Random} */
+export function makeRandom(seed) {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;
@@ -194,6 +192,6 @@ export function chance(seed) {
   };
 }
 
-/** A number from the normal distribution (Box and Muller 1958).
-    @param {Chance} random */
+/** Draw a number from the standard normal distribution (Box and Muller 1958).
+    @param {Random} random */
 export const normal = (random) => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());

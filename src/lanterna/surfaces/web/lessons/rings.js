@@ -1,9 +1,18 @@
-// Lesson 5, by hand: points of two classes, and two networks that learn them apart before your eyes, one of
-// one layer, one of two. What they answer lies as light beneath the points.
+// Lesson 5, hands on: points of two classes, and two networks, of one layer and of two, that learn to
+// separate them while you watch. Their answers are shown as colour behind the points.
 
 import { contextOf } from "lanterna/canvas.js";
-import { button, chance, choice, dragged, keyed, normal, plane, slider } from "lanterna/lessons/parts.js";
-import { counted, learner, logit, network } from "lanterna/lessons/net.js";
+import {
+  button,
+  makeRandom,
+  choice,
+  onDrag,
+  onArrowKeys,
+  normal,
+  plane,
+  slider,
+} from "lanterna/lessons/parts.js";
+import { countParameters, logit, makeOptimiser, network } from "lanterna/lessons/net.js";
 import { rgb, set, svg } from "lanterna/svg.js";
 import { element, percent } from "lanterna/words.js";
 
@@ -11,7 +20,7 @@ import { element, percent } from "lanterna/words.js";
 /** @import { Changed, Settings, Sheet } from "lanterna/lessons/parts.js" */
 
 const REACH = 1.6; // of the plane, each way from the middle
-const [POINTS, FINE, MOST] = [160, 56, 3000];
+const [POINTS, PIXELS, MAX_STEPS] = [160, 56, 3000];
 const KINDS = ["rings", "xor", "moons", "two heaps", "your own"];
 const NAMES = ["One layer", "Two layers"];
 
@@ -19,81 +28,81 @@ const NAMES = ["One layer", "Two layers"];
     @param {Settings} settings
     @param {Changed} changed */
 export function mount(host, settings, changed) {
-  let { points: kind, hidden, bend, seed } = settings;
+  let { points: kind, hidden, activation, seed } = settings;
   /** @type {number[][]} */
   let points = [];
   /** @type {number[]} */
   let classes = [];
-  /** @type {{ net: Net, step: ReturnType<typeof learner>, cost: number | null }[]} */
+  /** @type {{ net: Net, step: ReturnType<typeof makeOptimiser>, loss: number | null }[]} */
   let nets = [];
   let steps = 0;
   let running = false;
-  let pen = 0; // the class of a point that is put down
+  let pen = 0; // the class of the next point
   let cursor = [0, 0];
 
   const kinds = choice("Points", KINDS, kind, (value) => {
     kind = value;
-    if (value !== "your own") tell({ points: value });
-    fresh(true);
+    if (value !== "your own") notify({ points: value });
+    reset(true);
   });
-  const bends = choice(
-    "What stands between the layers",
+  const activations = choice(
+    "Activation between the layers",
     ["relu", "tanh", "sigmoid", "none"],
-    bend,
+    activation,
     (value) => {
-      bend = value;
-      tell({ bend });
-      fresh();
+      activation = value;
+      notify({ activation });
+      reset();
     },
   );
   const units = slider(
     "Hidden units",
-    { least: 1, most: 32, whole: true, value: Math.min(32, hidden) },
+    { min: 1, max: 32, integer: true, value: Math.min(32, hidden) },
     (value) => {
       hidden = value;
-      tell({ hidden });
-      fresh();
+      notify({ hidden });
+      reset();
     },
   );
-  const train = button("Train", () => (running ? rest() : run()), { class: "primary" });
+  const train = button("Train", () => (running ? pause() : run()), { class: "primary" });
   const once = button("One step", () => {
-    rest();
+    pause();
     learn(1);
   });
-  const again = button("Again, from other weights", () => {
+  const again = button("Start again with new weights", () => {
     seed += 1;
-    fresh();
+    reset();
   });
-  const pens = choice("Press in a plane to put down a point of", ["amber", "blue"], "amber", (value) => {
+  const pens = choice("Class of the next point", ["amber", "blue"], "amber", (value) => {
     pen = value === "amber" ? 0 : 1;
   });
-  const clear = button("No points", () => {
+  const clear = button("Remove all points", () => {
     kind = "your own";
-    kinds.put(kind);
+    kinds.setValue(kind);
     points = [];
     classes = [];
-    fresh();
+    reset();
   });
-  const told = element("span", { class: "hint", role: "status" });
+  const status = element("span", { class: "hint", role: "status" });
   const panes = NAMES.map((name, place) => {
-    const light = element("canvas", { width: FINE, height: FINE, "aria-hidden": "true" });
+    const light = element("canvas", { width: PIXELS, height: PIXELS, "aria-hidden": "true" });
     const top = plane(name, (sheet, width, height) => dots(sheet, width, height), {
       role: "application",
     });
     top.prepend(light);
     set(top.sheet, { tabindex: 0 });
-    const wires = plane(
-      `${name}: its connections`,
-      (sheet, width, height) => links(place, sheet, width, height),
-      { className: "wires" },
+    const graph = plane(
+      `${name}: connections`,
+      (sheet, width, height) => connections(place, sheet, width, height),
+      { className: "graph" },
     );
-    const said = element("dl", { "aria-live": "polite" });
-    dragged(top.sheet, top.sheet, (px, py, event) => {
+    const stats = element("dl", { "aria-live": "polite" });
+    onDrag(top.sheet, top.sheet, (px, py, event) => {
       if (event.type === "pointerdown") put(toPlane(px, top.clientWidth), -toPlane(py, top.clientHeight));
     });
-    keyed(top.sheet, (dx, dy) => {
+    onArrowKeys(top.sheet, (dx, dy) => {
       cursor = [bounded(cursor[0] + 0.1 * dx), bounded(cursor[1] + 0.1 * dy)];
-      top.again();
+      top.redraw();
     });
     top.sheet.addEventListener("keydown", (event) => {
       if (event.key === "Enter" || event.key === " ") {
@@ -101,32 +110,32 @@ export function mount(host, settings, changed) {
         put(...cursor);
       }
     });
-    return { name, light, top, wires, said };
+    return { name, light, top, graph, stats };
   });
   host.replaceChildren(
     element(
       "div",
       { class: "piece rings" },
-      element("div", { class: "dials" }, kinds, bends, units),
+      element("div", { class: "dials" }, kinds, activations, units),
       element(
         "div",
         { class: "two" },
-        ...panes.map(({ name, top, wires, said }) =>
-          element("div", {}, element("h3", {}, name), top, said, wires),
+        ...panes.map(({ name, top, graph, stats }) =>
+          element("div", {}, element("h3", {}, name), top, stats, graph),
         ),
       ),
-      element("div", { class: "tools" }, train, once, again, told),
+      element("div", { class: "tools" }, train, once, again, status),
       element(
         "div",
         { class: "tools" },
-        element("span", { class: "hint" }, "Press in a plane to put down a point:"),
+        element("span", { class: "hint" }, "Click in a picture to add a point:"),
         pens,
         clear,
       ),
     ),
   );
 
-  const tell = (changes) => {
+  const notify = (changes) => {
     settings = { ...settings, ...changes };
     changed(changes);
   };
@@ -135,20 +144,20 @@ export function mount(host, settings, changed) {
 
   function put(x, y) {
     kind = "your own";
-    kinds.put(kind);
+    kinds.setValue(kind);
     points = [...points, [x, y]];
     classes = [...classes, pen];
     draw();
   }
 
-  function fresh(also = false) {
-    rest();
-    if (also && kind !== "your own") [points, classes] = sample(kind, seed);
-    const random = chance(seed + 1);
-    nets = [network([2, 1], bend, random), network([2, hidden, 1], bend, random)].map((net) => ({
+  function reset(resample = false) {
+    pause();
+    if (resample && kind !== "your own") [points, classes] = sample(kind, seed);
+    const random = makeRandom(seed + 1);
+    nets = [network([2, 1], activation, random), network([2, hidden, 1], activation, random)].map((net) => ({
       net,
-      step: learner(net),
-      cost: null,
+      step: makeOptimiser(net),
+      loss: null,
     }));
     steps = 0;
     draw();
@@ -156,7 +165,7 @@ export function mount(host, settings, changed) {
 
   function learn(count) {
     if (points.length) {
-      for (const each of nets) for (let n = 0; n < count; n += 1) each.cost = each.step(points, classes);
+      for (const each of nets) for (let n = 0; n < count; n += 1) each.loss = each.step(points, classes);
       steps += count;
     }
     draw();
@@ -168,43 +177,43 @@ export function mount(host, settings, changed) {
     const frame = () => {
       if (!running) return;
       learn(4);
-      if (steps >= MOST || !points.length) rest();
+      if (steps >= MAX_STEPS || !points.length) pause();
       else requestAnimationFrame(frame);
     };
     requestAnimationFrame(frame);
   }
-  function rest() {
+  function pause() {
     running = false;
     train.textContent = "Train";
   }
 
   function draw() {
     const colours = [rgb(host, "--for"), rgb(host, "--against")];
-    panes.forEach(({ light, top, wires, said }, place) => {
-      shine(light, nets[place].net, colours);
-      top.again();
-      wires.again();
+    panes.forEach(({ light, top, graph, stats }, place) => {
+      colour(light, nets[place].net, colours);
+      top.redraw();
+      graph.redraw();
       const right = points.filter(
         (point, n) => logit(nets[place].net, point) > 0 === (classes[n] === 1),
       ).length;
-      const { links: many, numbers } = counted(nets[place].net);
-      said.replaceChildren(
+      const { connections, parameters } = countParameters(nets[place].net);
+      stats.replaceChildren(
         ...Object.entries({
-          "told apart": points.length ? percent(right / points.length) : "no points",
-          connections: many,
-          "with biases": numbers,
-          cost: nets[place].cost?.toFixed(3) ?? "–",
+          accuracy: points.length ? percent(right / points.length) : "no points",
+          connections,
+          parameters,
+          loss: nets[place].loss?.toFixed(3) ?? "–",
         }).map(([name, value]) =>
           element("div", {}, element("dt", {}, name), element("dd", {}, String(value))),
         ),
       );
       set(top.sheet, {
         "aria-label":
-          `${NAMES[place]}: ${points.length} points, ${right} told apart. ` +
-          "Arrow keys move a mark, Enter puts down a point.",
+          `${NAMES[place]}: ${points.length} points, ${right} of them right. ` +
+          "Arrow keys move a cursor, Enter adds a point.",
       });
     });
-    told.textContent = `${steps} steps`;
+    status.textContent = `${steps} step${steps === 1 ? "" : "s"}`;
   }
 
   /** @param {Sheet} sheet
@@ -223,12 +232,11 @@ export function mount(host, settings, changed) {
     );
   }
 
-  // Every node is joined to every node of the next layer.
   /** @param {number} place
       @param {Sheet} sheet
       @param {number} width
       @param {number} height */
-  function links(place, sheet, width, height) {
+  function connections(place, sheet, width, height) {
     const { layers } = nets[place].net;
     const sizes = [2, ...layers.map(({ to }) => to)];
     const spot = (column, row) => [
@@ -267,68 +275,67 @@ export function mount(host, settings, changed) {
     });
   }
 
-  fresh(true);
+  reset(true);
   return {
     set(next) {
       const other = next.points !== settings.points || next.seed !== settings.seed;
       if (other) ({ points: kind, seed } = next);
-      ({ hidden, bend } = next);
+      ({ hidden, activation } = next);
       settings = next;
-      kinds.put(kind);
-      bends.put(bend);
-      units.put(Math.min(32, hidden));
+      kinds.setValue(kind);
+      activations.setValue(activation);
+      units.setValue(Math.min(32, hidden));
       hidden = Math.min(32, hidden);
-      fresh(other);
+      reset(other);
     },
     unmount() {
-      rest();
-      for (const { top, wires } of panes) {
-        top.end();
-        wires.end();
+      pause();
+      for (const { top, graph } of panes) {
+        top.stop();
+        graph.stop();
       }
       host.replaceChildren();
     },
   };
 }
 
-/** The answer over the plane: amber or blue, the brighter the surer.
+/** Colour the plane by the network's answer: amber or blue, brighter where it is surer.
     @param {HTMLCanvasElement} canvas
     @param {Net} net
     @param {number[][]} colours */
-function shine(canvas, net, [amber, blue]) {
+function colour(canvas, net, [amber, blue]) {
   const context = contextOf(canvas);
-  const image = context.createImageData(FINE, FINE);
-  for (let row = 0; row < FINE; row += 1) {
-    for (let column = 0; column < FINE; column += 1) {
+  const image = context.createImageData(PIXELS, PIXELS);
+  for (let row = 0; row < PIXELS; row += 1) {
+    for (let column = 0; column < PIXELS; column += 1) {
       const z = logit(net, [
-        ((column + 0.5) / FINE) * 2 * REACH - REACH,
-        REACH - ((row + 0.5) / FINE) * 2 * REACH,
+        ((column + 0.5) / PIXELS) * 2 * REACH - REACH,
+        REACH - ((row + 0.5) / PIXELS) * 2 * REACH,
       ]);
       image.data.set(
         [...(z > 0 ? blue : amber), 150 * Math.tanh(Math.abs(z) / 2)],
-        4 * (row * FINE + column),
+        4 * (row * PIXELS + column),
       );
     }
   }
   context.putImageData(image, 0, 0);
 }
 
-/** Points `[x, y]` of a kind, and which class each is of; as in lanterna/lessons/layers.py, by another
-    chance.
+/** Draw points `[x, y]` and their classes, distributed as in lanterna/lessons/layers.py.
     @param {string} kind
     @param {number} seed
     @returns {[points: number[][], classes: number[]]} */
 export function sample(kind, seed) {
-  const random = chance(seed);
+  const random = makeRandom(seed);
   const classes = Array.from({ length: POINTS }, (_, n) => n % 2);
   const points = classes.map((which) => {
     const noise = [0.1 * normal(random), 0.1 * normal(random)];
-    const turn = 2 * Math.PI * random();
+    const angle = 2 * Math.PI * random();
     const corner = random() < 0.5 ? 0 : 1;
     if (kind === "rings")
-      return [Math.cos(turn), Math.sin(turn)].map((each, i) => (which ? 1 : 0.35) * each + noise[i]);
+      return [Math.cos(angle), Math.sin(angle)].map((each, i) => (which ? 1 : 0.35) * each + noise[i]);
     if (kind === "moons")
-      return [Math.cos(turn / 2) - 0.5, Math.sin(turn / 2) - 0.25].map(
+      return [Math.cos(angle / 2) - 0.5, Math.sin(angle / 2) - 0.25].map(
         (each, i) => (which ? -each : each) + noise[i],
       );
     if (kind === "xor") return [corner, corner ^ which].map((each, i) => 0.7 * (2 * each - 1) + 2 * noise[i]);

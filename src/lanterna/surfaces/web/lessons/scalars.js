@@ -1,162 +1,165 @@
-// A circuit from an expression, and a scalar autograd over it: each gate keeps its inputs and its derivative
-// by each of them; backward, it multiplies the slope that comes to it by these and hands it on. The same in
-// Python, to be read beside this, is lanterna/lessons/scalars.py.
+// A circuit from an expression, and a scalar autograd over it. Forward, each gate records its inputs and its
+// local gradients. Backward, it multiplies the gradient that arrives by these and passes the products on.
+// lanterna/lessons/scalars.py is the same in Python.
 
-/** @typedef {object} Wire
-    @property {string} name - of an input, or the number that it is
-    @property {string} madeBy - the gate that it comes out of; empty for an input
-    @property {Wire[]} inputs - of that gate
-    @property {number} value
-    @property {number} slope - of the output by this
-    @property {number[]} locals - the gate's derivative by each of its inputs
-    @property {number} column - where it stands in a drawing
+/** @typedef {object} Value - a node of the computational graph
+    @property {string} name - of an input; a constant's digits
+    @property {string} operation - the gate that computes it; empty for an input
+    @property {Value[]} inputs - of that gate
+    @property {number} data
+    @property {number} grad - the output's derivative with respect to this
+    @property {number[]} localGrads - the gate's derivative with respect to each of its inputs
+    @property {number} column - in the drawing
     @property {number} row
 
-    @typedef {{ run: (...inputs: number[]) => number, slopes: (...inputs: number[]) => number[] }} Gate
+    @typedef {{ run: (...inputs: number[]) => number, grads: (...inputs: number[]) => number[] }} Gate
 
-    @typedef {(madeBy: string, inputs?: Wire[], name?: string) => Wire} MakeWire */
+    @typedef {(operation: string, inputs?: Value[], name?: string) => Value} AddValue */
 
 export const NAMES = "abcdefgh";
-const LONGEST = 200; // characters of an expression
+const MAX_LENGTH = 200; // characters of an expression
 
 const sigmoid = (/** @type {number} */ x) => 1 / (1 + Math.exp(-x));
 
-/** What a gate gives, and its derivative by each input.
+/** A gate's output, and its derivative with respect to each input.
     @type {Record<string, Gate>} */
 const GATES = {
-  "+": { run: (a, b) => a + b, slopes: () => [1, 1] },
-  "−": { run: (a, b) => a - b, slopes: () => [1, -1] },
-  "×": { run: (a, b) => a * b, slopes: (a, b) => [b, a] },
-  "÷": { run: (a, b) => a / b, slopes: (a, b) => [1 / b, -a / (b * b)] },
-  neg: { run: (a) => -a, slopes: () => [-1] },
-  exp: { run: Math.exp, slopes: (a) => [Math.exp(a)] },
-  log: { run: Math.log, slopes: (a) => [1 / a] },
-  tanh: { run: Math.tanh, slopes: (a) => [1 - Math.tanh(a) ** 2] },
-  sigmoid: { run: sigmoid, slopes: (a) => [sigmoid(a) * (1 - sigmoid(a))] },
-  relu: { run: (a) => Math.max(0, a), slopes: (a) => [a > 0 ? 1 : 0] }, // at 0 it is 0, as torch has it
+  "+": { run: (a, b) => a + b, grads: () => [1, 1] },
+  "−": { run: (a, b) => a - b, grads: () => [1, -1] },
+  "×": { run: (a, b) => a * b, grads: (a, b) => [b, a] },
+  "÷": { run: (a, b) => a / b, grads: (a, b) => [1 / b, -a / (b * b)] },
+  neg: { run: (a) => -a, grads: () => [-1] },
+  exp: { run: Math.exp, grads: (a) => [Math.exp(a)] },
+  log: { run: Math.log, grads: (a) => [1 / a] },
+  tanh: { run: Math.tanh, grads: (a) => [1 - Math.tanh(a) ** 2] },
+  sigmoid: { run: sigmoid, grads: (a) => [sigmoid(a) * (1 - sigmoid(a))] },
+  relu: { run: (a) => Math.max(0, a), grads: (a) => [a > 0 ? 1 : 0] }, // 0 at 0, as in torch
 };
-export const SQUASHES = ["exp", "log", "tanh", "sigmoid", "relu"];
+export const FUNCTIONS = ["exp", "log", "tanh", "sigmoid", "relu"];
 
 /** @type {(n: number) => Gate} */
-const power = (n) => ({ run: (a) => a ** n, slopes: (a) => [n === 0 ? 0 : n * a ** (n - 1)] });
-/** @param {Wire} wire */
-const gate = (wire) => GATES[wire.madeBy] ?? power(Number(wire.madeBy.slice(1)));
+const power = (n) => ({ run: (a) => a ** n, grads: (a) => [n === 0 ? 0 : n * a ** (n - 1)] });
+/** @param {Value} value */
+const gate = (value) => GATES[value.operation] ?? power(Number(value.operation.slice(1)));
 
-/** The circuit of an expression: its wires, inputs before what they go into, the last is the output.
-
-    A wire is `{ name, madeBy, inputs, value, slope, locals }`. Errors: `Error`, in one line.
+/** Build the circuit of an expression: its values, inputs before the gates that use them, the output last.
+    Errors: `Error`, in one line.
     @param {string} expression
-    @returns {Wire[]} */
+    @returns {Value[]} */
 export function build(expression) {
-  if (expression.length > LONGEST)
-    throw new Error(`An expression has up to ${LONGEST} characters; this has ${expression.length}.`);
-  /** @type {Wire[]} */
-  const wires = [];
-  /** @type {MakeWire} */
-  const wire = (madeBy, inputs = [], name = "") => {
-    const known = name && !madeBy && wires.find((each) => each.name === name && NAMES.includes(name));
+  if (expression.length > MAX_LENGTH)
+    throw new Error(`An expression has up to ${MAX_LENGTH} characters; this one has ${expression.length}.`);
+  /** @type {Value[]} */
+  const values = [];
+  /** @type {AddValue} */
+  const add = (operation, inputs = [], name = "") => {
+    const known = name && !operation && values.find((each) => each.name === name && NAMES.includes(name));
     if (known) return known;
-    const made = { name, madeBy, inputs, value: NaN, slope: 0, locals: [], column: 0, row: 0 };
-    wires.push(made);
-    return made;
+    const value = { name, operation, inputs, data: NaN, grad: 0, localGrads: [], column: 0, row: 0 };
+    values.push(value);
+    return value;
   };
-  parse(expression, wire);
-  return wires;
+  parse(expression, add);
+  return values;
 }
 
-/** Values flow forward, from these numbers on the inputs. Errors: `Error` where a gate has no answer.
-    @param {Wire[]} wires
+/** Run the circuit on these inputs. Errors: `Error` if a gate is undefined there.
+    @param {Value[]} values
     @param {number[]} numbers */
-export function forward(wires, numbers) {
-  for (const each of wires) {
-    if (each.madeBy) each.value = gate(each).run(...each.inputs.map(({ value }) => value));
+export function forward(values, numbers) {
+  for (const value of values) {
+    const inputs = value.inputs.map(({ data }) => data);
+    if (value.operation) value.data = gate(value).run(...inputs);
     else
-      each.value = NAMES.includes(each.name) ? (numbers[NAMES.indexOf(each.name)] ?? 1) : Number(each.name);
-    if (!Number.isFinite(each.value))
+      value.data = NAMES.includes(value.name)
+        ? (numbers[NAMES.indexOf(value.name)] ?? 1)
+        : Number(value.name);
+    if (!Number.isFinite(value.data))
       throw new Error(
-        `The gate ${each.madeBy || each.name} has no answer at these numbers: ` +
+        `The gate ${value.operation || value.name} is undefined at these numbers: ` +
           "it divides by 0, or is too large.",
       );
-    each.locals = each.madeBy ? gate(each).slopes(...each.inputs.map(({ value }) => value)) : [];
+    value.localGrads = value.operation ? gate(value).grads(...inputs) : [];
   }
-  return wires[wires.length - 1].value;
+  return values[values.length - 1].data;
 }
 
-/** Slopes flow back: of the output by every wire. Those that come along several wires add up.
-    @param {Wire[]} wires */
-export function backward(wires) {
-  for (const each of wires) each.slope = 0;
-  wires[wires.length - 1].slope = 1;
-  for (const each of [...wires].reverse())
-    each.inputs.forEach((input, place) => {
-      input.slope += each.slope * each.locals[place];
+/** Compute the gradient with respect to every value. A value that is used several times adds up its
+    gradients.
+    @param {Value[]} values */
+export function backward(values) {
+  for (const value of values) value.grad = 0;
+  values[values.length - 1].grad = 1;
+  for (const value of [...values].reverse())
+    value.inputs.forEach((input, index) => {
+      input.grad += value.grad * value.localGrads[index];
     });
 }
 
-/** A gate's derivative by one of its inputs as a nudge measures it.
-    @param {Wire} wire
-    @param {number} place
+/** Measure a gate's derivative with respect to one of its inputs, with a nudge to both sides.
+    @param {Value} value
+    @param {number} index
     @param {number} nudge */
-export function nudged(wire, place, nudge = 1e-5) {
+export function nudged(value, index, nudge = 1e-5) {
   const at = (/** @type {number} */ by) =>
-    gate(wire).run(...wire.inputs.map(({ value }, each) => value + (each === place ? by : 0)));
+    gate(value).run(...value.inputs.map(({ data }, i) => data + (i === index ? by : 0)));
   return (at(nudge) - at(-nudge)) / (2 * nudge);
 }
 
-/** A sum of terms, a term of factors, a factor perhaps with a minus or a power: by recursive descent.
+/** Parse by recursive descent: a sum of terms, a term of factors, a factor with an optional minus or power.
     @param {string} text
-    @param {MakeWire} wire */
-function parse(text, wire) {
+    @param {AddValue} add */
+function parse(text, add) {
   /** @type {string[]} */
   const tokens = text.match(/\d+\.?\d*(?:e[+-]?\d+)?|\.\d+|[a-z]+|\*\*|[-+*/()]|\S/gi) ?? [];
   const wrong = () => {
-    throw new Error(`Expected such as (a * b + c) * tanh(d), got ${JSON.stringify(text)}.`);
+    throw new Error(`Expected an expression like (a * b + c) * tanh(d), got ${JSON.stringify(text)}.`);
   };
-  /** @param {string[]} wanted */
-  const next = (...wanted) => wanted.includes(tokens[0]) && tokens.shift();
-  let deep = 0;
+  /** @param {string[]} expected */
+  const next = (...expected) => expected.includes(tokens[0]) && tokens.shift();
+  let count = 0;
 
-  /** @returns {Wire} */
+  /** @returns {Value} */
   function sum() {
     let left = term();
-    for (let sign; (sign = next("+", "-"));) left = wire(sign === "+" ? "+" : "−", [left, term()]);
+    for (let sign; (sign = next("+", "-"));) left = add(sign === "+" ? "+" : "−", [left, term()]);
     return left;
   }
-  /** @returns {Wire} */
+  /** @returns {Value} */
   function term() {
     let left = signed();
-    for (let sign; (sign = next("*", "/"));) left = wire(sign === "*" ? "×" : "÷", [left, signed()]);
+    for (let sign; (sign = next("*", "/"));) left = add(sign === "*" ? "×" : "÷", [left, signed()]);
     return left;
   }
-  /** @returns {Wire} */
+  /** @returns {Value} */
   function signed() {
-    if (next("-")) return wire("neg", [signed()]);
+    if (next("-")) return add("neg", [signed()]);
     const base = atom();
     if (!next("**")) return base;
     const minus = next("-") ? -1 : 1;
     const size = Number(tokens.shift());
-    if (!(size <= 10)) throw new Error("A power is a number up to 10, as in a ** 2.");
-    return wire(`^${minus * size}`, [base]);
+    if (!(size <= 10)) throw new Error("A power must be a number up to 10, as in a ** 2.");
+    return add(`^${minus * size}`, [base]);
   }
-  /** @returns {Wire} */
+  /** @returns {Value} */
   function atom() {
     const token = tokens.shift();
-    if (token === undefined || (deep += 1) > 2 * LONGEST) return wrong();
+    if (token === undefined || (count += 1) > 2 * MAX_LENGTH) return wrong();
     if (token === "(") {
       const inner = sum();
       return next(")") ? inner : wrong();
     }
-    if (/^[\d.]/.test(token)) return wire("", [], token);
-    if (SQUASHES.includes(token)) {
+    if (/^[\d.]/.test(token)) return add("", [], token);
+    if (FUNCTIONS.includes(token)) {
       if (!next("(")) return wrong();
       const inner = sum();
-      return next(")") ? wire(token, [inner]) : wrong();
+      return next(")") ? add(token, [inner]) : wrong();
     }
-    if (token.length === 1 && NAMES.includes(token)) return wire("", [], token);
+    if (token.length === 1 && NAMES.includes(token)) return add("", [], token);
     if (/^[a-z]/i.test(token))
       throw new Error(
         `There is no ${JSON.stringify(token.slice(0, 20))}: ` +
-          `there are the inputs a to h, and ${SQUASHES.join(", ")}.`,
+          `use the inputs a to h, and ${FUNCTIONS.join(", ")}.`,
       );
     return wrong();
   }

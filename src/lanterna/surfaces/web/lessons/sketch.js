@@ -1,25 +1,25 @@
-// Lessons 7 and 13, by hand: draw any curve, and neurons that are bent lines come as near to it as they can.
-// In lesson 7 they see it only through noisy points, and with many neurons they follow the noise.
+// Lessons 7 and 13, hands on: draw any curve, and ReLU neurons approximate it as well as they can. In lesson
+// 7 they only get noisy points of it, and with many neurons they follow the noise.
 
 import { makeChart } from "lanterna/chart.js";
-import { apart, fitted, height } from "lanterna/lessons/fit.js";
-import { chance, choice, dragged, keyed, normal, plane, slider } from "lanterna/lessons/parts.js";
+import { rmse, fitHeights, height } from "lanterna/lessons/fit.js";
+import { makeRandom, choice, onDrag, onArrowKeys, normal, plane, slider } from "lanterna/lessons/parts.js";
 import { axis, grid, path, set, svg } from "lanterna/svg.js";
 import { element, precise } from "lanterna/words.js";
 
 /** @import { Changed, Settings, Sheet } from "lanterna/lessons/parts.js" */
 
-const [PLACES, FINE] = [81, 801]; // heights of a drawn curve; places at which it is approached
+const [PLACES, SAMPLES] = [81, 801]; // of a drawn curve, and of its approximation
 const [LOW, HIGH] = [-1.8, 1.8];
 const SIZES = [1, 2, 4, 8, 16, 32, 64, 128];
-const READY = {
+const CURVES = {
   waves: (x) => Math.sin(5 * Math.PI * x) + 0.5 * Math.sin(2 * Math.PI * x),
   bump: (x) => Math.exp(-(((x - 0.5) / 0.12) ** 2)),
   step: (x) => (x > 0.4321 ? 1 : 0),
   sine: (x) => Math.sin(2 * Math.PI * (x - 0.5)),
 };
 
-const even = (count) => Array.from({ length: count }, (_, at) => at / (count - 1));
+const evenly = (count) => Array.from({ length: count }, (_, at) => at / (count - 1));
 
 /** @param {HTMLElement} host
     @param {Settings} settings
@@ -31,40 +31,36 @@ export function mount(host, settings, changed) {
   let { points = 0, noise = 0, seed } = settings;
   let neurons = noisy ? 6 : 8;
   let cursor = 40;
-  let last = null; // where the pen was
+  let last = null; // position of the pen
 
   const names = noisy ? ["sine", "waves", "bump", "step", "own"] : ["waves", "bump", "step", "own"];
   const curves = choice("The curve", names, curve, (value) => {
     if (value === "own" && own.length < 2) own = sampled();
     curve = value;
-    tell();
-    work();
+    notify();
+    update();
   });
-  const count = slider(
-    "Neurons",
-    { least: 1, most: 128, log: true, whole: true, value: neurons },
-    (value) => {
-      neurons = value;
-      work();
-    },
-  );
+  const count = slider("Neurons", { min: 1, max: 128, log: true, integer: true, value: neurons }, (value) => {
+    neurons = value;
+    update();
+  });
   const dials = noisy
     ? {
-        points: slider("Points", { least: 6, most: 200, whole: true, value: points }, (value) => {
+        points: slider("Points", { min: 6, max: 200, integer: true, value: points }, (value) => {
           points = value;
           changed({ points });
-          work();
+          update();
         }),
-        noise: slider("Noise", { least: 0, most: 1, step: 0.05, value: noise }, (value) => {
+        noise: slider("Noise", { min: 0, max: 1, step: 0.05, value: noise }, (value) => {
           noise = value;
           changed({ noise });
-          work();
+          update();
         }),
       }
     : {};
-  const board = plane("Draw a curve", drawn, { role: "application", className: "paper" });
+  const board = plane("Draw a curve", draw, { role: "application", className: "paper" });
   set(board.sheet, { tabindex: 0 });
-  const told = element("p", { class: "told", role: "status" });
+  const status = element("p", { class: "status", role: "status" });
   const side = element("div", {});
   const chart = makeChart(side);
   host.replaceChildren(
@@ -72,48 +68,47 @@ export function mount(host, settings, changed) {
       "div",
       { class: "piece sketch" },
       element("div", { class: "dials" }, curves, count, ...Object.values(dials)),
-      element("div", { class: "panes" }, element("div", {}, board, told), side),
+      element("div", { class: "panes" }, element("div", {}, board, status), side),
     ),
   );
 
-  const wanted = (x) => (curve === "own" ? height(own, x) : READY[curve](x));
-  const sampled = () => even(PLACES).map((x) => Number(wanted(x).toFixed(2)));
-  const tell = () => {
+  const target = (x) => (curve === "own" ? height(own, x) : CURVES[curve](x));
+  const sampled = () => evenly(PLACES).map((x) => Number(target(x).toFixed(2)));
+  const notify = () => {
     if (!noisy) changed(curve === "own" ? { curve, own } : { curve });
   };
 
-  /** What the neurons see: the curve, or noisy points on it.
-
+  /** Return the data to fit: the curve, or noisy points of it.
       @returns {[xs: number[], ys: number[]]} */
-  function seen() {
-    const random = chance(seed + 1);
-    const xs = noisy ? Array.from({ length: points }, () => random()).sort((a, b) => a - b) : even(FINE);
-    return [xs, xs.map((x) => wanted(x) + (noisy ? noise * normal(random) : 0))];
+  function makeData() {
+    const random = makeRandom(seed + 1);
+    const xs = noisy ? Array.from({ length: points }, () => random()).sort((a, b) => a - b) : evenly(SAMPLES);
+    return [xs, xs.map((x) => target(x) + (noisy ? noise * normal(random) : 0))];
   }
 
   /** @type {number[]} */
   let fit = [];
   /** @type {[xs: number[], ys: number[]]} */
-  let sight = [[], []];
-  function work() {
-    sight = seen();
-    fit = fitted(...sight, neurons);
+  let data = [[], []];
+  function update() {
+    data = makeData();
+    fit = fitHeights(...data, neurons);
     /** @type {[xs: number[], ys: number[]]} */
-    const true_ = [even(FINE), even(FINE).map(wanted)];
-    const least = noisy ? 1e-3 : 1e-6; // what is nearer is drawn there
-    const errors = SIZES.map((size) => fitted(...sight, size)).map((each) => [
-      Math.max(least, apart(each, ...sight)),
-      Math.max(least, apart(each, ...true_)),
+    const truth = [evenly(SAMPLES), evenly(SAMPLES).map(target)];
+    const min = noisy ? 1e-3 : 1e-6; // smaller errors are drawn here
+    const errors = SIZES.map((size) => fitHeights(...data, size)).map((each) => [
+      Math.max(min, rmse(each, ...data)),
+      Math.max(min, rmse(each, ...truth)),
     ]);
     const lines = noisy
       ? [
-          { name: "from the curve", xs: SIZES, ys: errors.map(([, each]) => each) },
+          { name: "between the points", xs: SIZES, ys: errors.map(([, each]) => each) },
           { name: "at the points", xs: SIZES, ys: errors.map(([each]) => each) },
         ]
       : [{ name: "error", xs: SIZES, ys: errors.map(([each]) => each) }];
-    const here = apart(fit, ...true_);
+    const error = rmse(fit, ...truth);
     chart.show({
-      title: "Error, and how many neurons",
+      title: "Error by number of neurons",
       across: "neurons",
       up: "error",
       log_across: true,
@@ -121,45 +116,45 @@ export function mount(host, settings, changed) {
       arrows: [],
       lines: [
         ...lines.map((line) => ({ ...line, style: "line" })),
-        { name: "now", xs: [neurons], ys: [Math.max(least, here)], style: "marks" },
+        { name: "now", xs: [neurons], ys: [Math.max(min, error)], style: "marks" },
       ],
     });
-    told.textContent =
-      `${neurons} neuron${neurons > 1 ? "s come" : " comes"} within ${precise(here, 2)} of the curve` +
-      `${noisy ? `, and within ${precise(apart(fit, ...sight), 2)} of the points` : ""}.`;
-    board.again();
+    status.textContent =
+      `${neurons} neuron${neurons > 1 ? "s get" : " gets"} within ${precise(error, 2)} of the curve` +
+      `${noisy ? `, and within ${precise(rmse(fit, ...data), 2)} of the points` : ""}.`;
+    board.redraw();
   }
 
   /** @param {Sheet} sheet
       @param {number} width
       @param {number} height_ */
-  function drawn(sheet, width, height_) {
+  function draw(sheet, width, height_) {
     const x = axis(0, 1, 34, width - 8);
     const y = axis(LOW, HIGH, height_ - 26, 10);
     const corners = fit.map((value, at) => [x(at / (fit.length - 1)), y(value)]);
     sheet.replaceChildren(
       grid(x, y),
-      svg("path", { class: "wanted", d: path(even(401).map((at) => [x(at), y(wanted(at))])) }),
+      svg("path", { class: "target", d: path(evenly(401).map((at) => [x(at), y(target(at))])) }),
       svg("path", { class: "line series-0", d: path(corners) }),
       ...(neurons <= 64
         ? corners.slice(1, -1).map(([cx, cy]) => svg("circle", { class: "mark series-0", cx, cy, r: 3 }))
         : []),
       ...(noisy
-        ? sight[0].map((at, n) =>
-            svg("circle", { class: "mark series-1", cx: x(at), cy: y(sight[1][n]), r: 3.5 }),
+        ? data[0].map((at, n) =>
+            svg("circle", { class: "mark series-1", cx: x(at), cy: y(data[1][n]), r: 3.5 }),
           )
         : []),
       svg("circle", {
         class: "pen",
         cx: x(cursor / (PLACES - 1)),
-        cy: y(wanted(cursor / (PLACES - 1))),
+        cy: y(target(cursor / (PLACES - 1))),
         r: 7,
       }),
     );
     set(sheet, {
       "aria-label":
-        `Draw a curve. It is ${curve === "own" ? "your own" : curve}. ` +
-        "Left and right move the pen, up and down lift the curve there.",
+        `Draw a curve. Now: ${curve === "own" ? "your own" : curve}. ` +
+        "Left and right move the pen, up and down raise and lower the curve there.",
     });
     sheet.axes = { x, y };
   }
@@ -167,9 +162,9 @@ export function mount(host, settings, changed) {
   function begin() {
     if (curve !== "own") own = sampled();
     curve = "own";
-    curves.put("own");
+    curves.setValue("own");
   }
-  dragged(
+  onDrag(
     board.sheet,
     board.sheet,
     (px, py, event) => {
@@ -187,14 +182,14 @@ export function mount(host, settings, changed) {
             : Number((from.value + ((value - from.value) * (n - from.at)) / (at - from.at)).toFixed(2));
       last = { at, value };
       cursor = at;
-      work();
+      update();
     },
     () => {
-      if (last) tell();
+      if (last) notify();
       last = null;
     },
   );
-  keyed(board.sheet, (dx, dy) => {
+  onArrowKeys(board.sheet, (dx, dy) => {
     cursor = Math.min(PLACES - 1, Math.max(0, cursor + dx));
     if (dy) {
       begin();
@@ -203,25 +198,25 @@ export function mount(host, settings, changed) {
           Math.min(HIGH, Math.max(LOW, each + 0.1 * dy * Math.exp(-(((n - cursor) / 5) ** 2)))).toFixed(2),
         ),
       );
-      tell();
+      notify();
     }
-    work();
+    update();
   });
 
-  work();
+  update();
   return {
     set(next) {
       ({ points = 0, noise = 0, seed } = next);
-      if (noisy) for (const [name, dial] of Object.entries(dials)) dial.put(next[name]);
+      if (noisy) for (const [name, dial] of Object.entries(dials)) dial.setValue(next[name]);
       else {
         own = [...next.own];
         curve = next.curve === "own" && own.length < 2 ? "waves" : next.curve;
-        curves.put(curve);
+        curves.setValue(curve);
       }
-      work();
+      update();
     },
     unmount() {
-      board.end();
+      board.stop();
       chart.remove();
       host.replaceChildren();
     },

@@ -1,8 +1,8 @@
-// Lesson 2, by hand: nudge a point on a curve, measure, divide; with numbers of 32 bits, in which networks
-// compute. Beneath it a hill of two parameters, with the gradient as an arrow where the pointer is.
+// Lesson 2, hands on: nudge a point on a curve, measure, divide, in 32 bits, the precision of most networks.
+// Below it, a hill of two parameters, with the gradient as an arrow at the pointer.
 
 import { makeChart } from "lanterna/chart.js";
-import { choice, dragged, keyed, plane, slider } from "lanterna/lessons/parts.js";
+import { choice, onDrag, onArrowKeys, plane, slider } from "lanterna/lessons/parts.js";
 import { arrow, axis, grid, light, path, set, svg } from "lanterna/svg.js";
 import { element, figure, fixed, precise } from "lanterna/words.js";
 
@@ -22,12 +22,12 @@ const FUNCTIONS = {
 const NUDGES = Array.from({ length: 55 }, (_, at) => 10 ** (at / 6 - 9)); // 1e-9 to 1
 const [ACROSS, UP] = [3.2, 2];
 const hill = (x, y) => Math.sin(1.3 * x) * Math.cos(0.9 * y) + 0.15 * x;
-const uphill = (x, y) => [
+const gradient = (x, y) => [
   1.3 * Math.cos(1.3 * x) * Math.cos(0.9 * y) + 0.15,
   -0.9 * Math.sin(1.3 * x) * Math.sin(0.9 * y),
 ];
 
-/** The slope as a nudge measures it, each number rounded to 32 bits; not a number where the nudge is lost. */
+/** Measure the derivative with a nudge, in 32 bits. Return NaN if the nudge is lost in rounding. */
 export function measured(name, x, h, both = false) {
   const f = (at) => fround(FUNCTIONS[name][0](at));
   const [low, high] = [fround(both ? fround(x) - fround(h) : x), fround(fround(x) + fround(h))];
@@ -41,39 +41,39 @@ export function mount(host, settings, changed) {
   let { function: name, x: at } = settings;
   let h = 0.5;
   let both = false;
-  let where = [-1.4, 0.6];
+  let place = [-1.4, 0.6];
 
   const names = choice("The function", Object.keys(FUNCTIONS), name, (value) => {
     name = value;
     changed({ function: value });
-    work();
+    update();
   });
-  const nudge = slider("Nudge h", { least: 1e-9, most: 1, log: true, value: h }, (value) => {
+  const nudge = slider("Nudge h", { min: 1e-9, max: 1, log: true, value: h }, (value) => {
     h = value;
-    work();
+    update();
   });
-  const place = slider("x", { least: -5, most: 5, step: 0.05, value: at }, (value) => {
+  const xSlider = slider("x", { min: -5, max: 5, step: 0.05, value: at }, (value) => {
     at = value;
     changed({ x: value });
-    work();
+    update();
   });
-  const ways = choice("Nudged", ["one way", "both ways"], "one way", (value) => {
-    both = value === "both ways";
-    work();
+  const sides = choice("Nudge to", ["one side", "both sides"], "one side", (value) => {
+    both = value === "both sides";
+    update();
   });
-  const curve = plane("The curve", drawn);
-  const said = element("dl", { "aria-live": "polite" });
+  const curve = plane("The curve", drawCurve);
+  const results = element("dl", { "aria-live": "polite" });
   const side = element("div", {});
   const chart = makeChart(side);
   const top = plane("A hill from above", above, { role: "application", className: "top-view" });
   set(top.sheet, { tabindex: 0 });
-  const told = element("p", { class: "told", role: "status" });
+  const status = element("p", { class: "status", role: "status" });
   host.replaceChildren(
     element(
       "div",
       { class: "piece slope" },
-      element("div", { class: "dials" }, names, ways, place, nudge),
-      element("div", { class: "panes" }, element("div", {}, curve, said), side),
+      element("div", { class: "dials" }, names, sides, xSlider, nudge),
+      element("div", { class: "panes" }, element("div", {}, curve, results), side),
       element(
         "div",
         { class: "panes" },
@@ -85,85 +85,86 @@ export function mount(host, settings, changed) {
           element(
             "p",
             { class: "hint" },
-            "It points where the output rises most, and is as long as that is steep. " +
-              "Move the pointer, or the arrow keys. Each band is a height.",
+            "It points in the direction in which the output rises most. The steeper the hill, the longer " +
+              "the arrow. Move the pointer or use the arrow keys. Each band is a height.",
           ),
-          told,
+          status,
         ),
       ),
     ),
   );
 
   const truth = () => FUNCTIONS[name][1](fround(at));
-  const error = (nudged, both_) =>
-    Math.abs(measured(name, at, nudged, both_) - truth()) / Math.max(Math.abs(truth()), 1e-9);
+  const error = (nudged, bothSides) =>
+    Math.abs(measured(name, at, nudged, bothSides) - truth()) / Math.max(Math.abs(truth()), 1e-9);
 
-  function work() {
+  function update() {
     const found = measured(name, at, h, both);
     const off = error(h, both);
-    said.replaceChildren(
+    results.replaceChildren(
       ...Object.entries({
         measured: figure(found),
-        "true slope": figure(truth()),
-        "wrong by": Number.isFinite(off) ? `${precise(100 * off, 2)} %` : "all of it: the nudge is lost",
+        "true derivative": figure(truth()),
+        error: Number.isFinite(off) ? `${precise(100 * off, 2)} %` : "100 %: the nudge is lost in rounding",
       }).map(([term, words]) => element("div", {}, element("dt", {}, term), element("dd", {}, words))),
     );
-    const line = (label, both_) => {
-      const kept = NUDGES.map((each) => [each, error(each, both_)]).filter(([, e]) => e > 0 && e < 100);
-      return { name: label, xs: kept.map(([each]) => each), ys: kept.map(([, e]) => e), style: "line" };
+    const line = (label, bothSides) => {
+      const finite = NUDGES.map((each) => [each, error(each, bothSides)]).filter(([, e]) => e > 0 && e < 100);
+      return { name: label, xs: finite.map(([each]) => each), ys: finite.map(([, e]) => e), style: "line" };
     };
     chart.show({
-      title: "Too large, and too small",
+      title: "Too large and too small",
       across: "nudge h",
-      up: "error, as a share",
+      up: "relative error",
       log_across: true,
       log_up: true,
       arrows: [],
       lines: [
-        line("one way", false),
-        line("both ways", true),
+        line("one side", false),
+        line("both sides", true),
         { name: "now", xs: [h], ys: [off > 0 ? off : NaN], style: "marks" },
       ],
     });
-    curve.again();
-    top.again();
+    curve.redraw();
+    top.redraw();
   }
 
   /** @param {Sheet} sheet
       @param {number} width
       @param {number} height */
-  function drawn(sheet, width, height) {
+  function drawCurve(sheet, width, height) {
     const [f, , [low, high]] = FUNCTIONS[name];
     const x = axis(-5, 5, 40, width - 8);
     const y = axis(low, high, height - 26, 10);
-    const kept = (value) => Math.min(high + (high - low), Math.max(low - (high - low), value));
+    const clamp = (value) => Math.min(high + (high - low), Math.max(low - (high - low), value));
     const ends = Array.from({ length: 201 }, (_, n) => n / 20 - 5);
-    const through = (steep) => path(ends.map((each) => [x(each), y(inside(f(at) + steep * (each - at)))]));
-    const inside = (value) => (value >= low && value <= high ? value : NaN);
+    const tangent = (steepness) =>
+      path(ends.map((each) => [x(each), y(visible(f(at) + steepness * (each - at)))]));
+    const visible = (value) => (value >= low && value <= high ? value : NaN);
     const found = measured(name, at, h, both);
     const spots = both ? [at - h, at + h] : [at, at + h];
     sheet.replaceChildren(
       grid(x, y),
-      svg("path", { class: "ground", d: path(ends.map((each) => [x(each), y(kept(f(each)))])) }),
-      svg("path", { class: "line series-1", "data-style": "dashed", d: through(truth()) }),
-      svg("path", { class: "line series-0", d: Number.isFinite(found) ? through(found) : "" }),
+      svg("path", { class: "ground", d: path(ends.map((each) => [x(each), y(clamp(f(each)))])) }),
+      svg("path", { class: "line series-1", "data-style": "dashed", d: tangent(truth()) }),
+      svg("path", { class: "line series-0", d: Number.isFinite(found) ? tangent(found) : "" }),
       ...spots.map((each) =>
-        svg("circle", { class: "dot series-0", cx: x(each), cy: y(kept(f(each))), r: 5 }),
+        svg("circle", { class: "dot series-0", cx: x(each), cy: y(clamp(f(each))), r: 5 }),
       ),
       svg("circle", { class: "ball", cx: x(at), cy: y(f(at)), r: 7 }),
     );
     set(sheet, {
       "aria-label":
-        `The ${name} at ${figure(at)}: measured with a nudge of ${figure(h)} ` +
-        `its slope is ${figure(found)}, in truth ${figure(truth())}`,
+        `The ${name} at ${figure(at)}: with a nudge of ${figure(h)} ` +
+        `the derivative measures ${figure(found)}; it is ${figure(truth())}`,
     });
     sheet.axes = { x, y };
   }
-  dragged(curve.sheet, curve.sheet, (px) => {
+  onDrag(curve.sheet, curve.sheet, (px) => {
     at = Math.min(5, Math.max(-5, Number(curve.sheet.axes.x.back(px).toFixed(2))));
-    place.put(at);
+    xSlider.setValue(at);
     changed({ x: at });
-    work();
+    update();
   });
 
   let image = { theme: "", href: "" };
@@ -180,48 +181,48 @@ export function mount(host, settings, changed) {
     for (let row = -2; row <= 2; row += 1) {
       for (let column = -4; column <= 4; column += 1) {
         const [px, py] = [column * 0.7, row * 0.8];
-        const [gx, gy] = uphill(px, py);
+        const [gx, gy] = gradient(px, py);
         sheet.append(
           svg("path", { class: "arrow faint", d: arrow(x(px), y(py), gx * unit * 0.7, -gy * unit * 0.7, 4) }),
         );
       }
     }
-    const [gx, gy] = uphill(...where);
+    const [gx, gy] = gradient(...place);
     sheet.append(
       svg("path", {
         class: "arrow here",
-        d: arrow(x(where[0]), y(where[1]), 2.2 * gx * unit, -2.2 * gy * unit, 11),
+        d: arrow(x(place[0]), y(place[1]), 2.2 * gx * unit, -2.2 * gy * unit, 11),
       }),
-      svg("circle", { class: "ball", cx: x(where[0]), cy: y(where[1]), r: 7 }),
+      svg("circle", { class: "ball", cx: x(place[0]), cy: y(place[1]), r: 7 }),
     );
-    set(sheet, { "aria-label": "A hill from above: arrow keys move the place whose gradient is shown" });
-    told.textContent =
-      `At (${fixed(where[0], 2)}, ${fixed(where[1], 2)}) the height is ${fixed(hill(...where), 3)} ` +
+    set(sheet, { "aria-label": "A hill from above: arrow keys move the arrow" });
+    status.textContent =
+      `At (${fixed(place[0], 2)}, ${fixed(place[1], 2)}) the height is ${fixed(hill(...place), 3)} ` +
       `and the gradient (${fixed(gx, 3)}, ${fixed(gy, 3)}).`;
     sheet.axes = { x, y };
   }
-  const go = (px, py) => {
-    where = [Math.min(ACROSS, Math.max(-ACROSS, px)), Math.min(UP, Math.max(-UP, py))];
-    top.again();
+  const setPlace = (px, py) => {
+    place = [Math.min(ACROSS, Math.max(-ACROSS, px)), Math.min(UP, Math.max(-UP, py))];
+    top.redraw();
   };
   const follow = (event) => {
     const box = top.sheet.getBoundingClientRect();
-    go(top.sheet.axes.x.back(event.clientX - box.left), top.sheet.axes.y.back(event.clientY - box.top));
+    setPlace(top.sheet.axes.x.back(event.clientX - box.left), top.sheet.axes.y.back(event.clientY - box.top));
   };
   for (const kind of ["pointermove", "pointerdown"]) top.sheet.addEventListener(kind, follow);
-  keyed(top.sheet, (dx, dy) => go(where[0] + 0.1 * dx, where[1] + 0.1 * dy));
+  onArrowKeys(top.sheet, (dx, dy) => setPlace(place[0] + 0.1 * dx, place[1] + 0.1 * dy));
 
-  work();
+  update();
   return {
     set(next) {
       ({ function: name, x: at } = next);
-      names.put(name);
-      place.put(at);
-      work();
+      names.setValue(name);
+      xSlider.setValue(at);
+      update();
     },
     unmount() {
-      curve.end();
-      top.end();
+      curve.stop();
+      top.stop();
       chart.remove();
       host.replaceChildren();
     },

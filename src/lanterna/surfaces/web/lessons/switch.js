@@ -1,15 +1,15 @@
-// Lesson 4, by hand: a neuron as a switch with a smooth middle. Its weight makes it harder, its bias moves
-// it; the lamp shines as brightly as the neuron is on.
+// Lesson 4, hands on: a neuron as a switch with a smooth transition. Its weight makes the switch sharper, its
+// bias shifts it, and a lamp shows the output as brightness.
 
-import { dragged, plane, slider } from "lanterna/lessons/parts.js";
+import { onDrag, plane, slider } from "lanterna/lessons/parts.js";
 import { axis, grid, path, set, svg } from "lanterna/svg.js";
 import { element, figure, fixed, precise } from "lanterna/words.js";
 
 /** @import { Changed, Settings, Sheet } from "lanterna/lessons/parts.js" */
 
-const WIDE = 10;
+const REACH = 10; // of the sum, both ways
 
-/** What a neuron gives for the sum of its inputs. */
+/** Return a neuron's output for the sum of its inputs. */
 export const output = (sum, weight, bias) => 1 / (1 + Math.exp(-(weight * sum + bias)));
 
 /** @param {HTMLElement} host
@@ -20,47 +20,47 @@ export function mount(host, settings, changed) {
   let sum = 1;
 
   const dials = {
-    weight: slider("Weight", { least: 0.1, most: 20, log: true, value: weight }, (value) =>
-      move({ weight: value }),
+    weight: slider("Weight", { min: 0.1, max: 20, log: true, value: weight }, (value) =>
+      change({ weight: value }),
     ),
-    bias: slider("Bias", { least: -10, most: 10, step: 0.1, value: bias }, (value) => move({ bias: value })),
-    sum: slider("Sum of its inputs", { least: -WIDE, most: WIDE, step: 0.1, value: sum }, (value) => {
+    bias: slider("Bias", { min: -10, max: 10, step: 0.1, value: bias }, (value) => change({ bias: value })),
+    sum: slider("Sum of its inputs", { min: -REACH, max: REACH, step: 0.1, value: sum }, (value) => {
       sum = value;
-      curve.again();
+      curve.redraw();
     }),
   };
-  const curve = plane("The switch", drawn, { className: "curve-of" });
-  const told = element("p", { class: "told", role: "status" });
+  const curve = plane("The switch", draw, { className: "curve-of" });
+  const status = element("p", { class: "status", role: "status" });
   host.replaceChildren(
     element(
       "div",
       { class: "piece switch-of" },
       element("div", { class: "dials" }, ...Object.values(dials)),
       curve,
-      told,
+      status,
     ),
   );
 
-  function move(changes) {
+  function change(changes) {
     weight = changes.weight ?? weight;
     bias = changes.bias ?? bias;
     changed(changes);
-    curve.again();
+    curve.redraw();
   }
 
   /** @param {Sheet} sheet
       @param {number} width
       @param {number} height */
-  function drawn(sheet, width, height) {
+  function draw(sheet, width, height) {
     const lamp = Math.min(70, width * 0.11);
-    const x = axis(-WIDE, WIDE, 40, width - 2.8 * lamp);
+    const x = axis(-REACH, REACH, 40, width - 2.8 * lamp);
     const y = axis(-0.08, 1.08, height - 40, 12);
-    const sums = Array.from({ length: 401 }, (_, at) => at / 20 - WIDE);
+    const sums = Array.from({ length: 401 }, (_, at) => at / 20 - REACH);
     const line = (by) => path(sums.map((each) => [x(each), y(output(each, weight, by))]));
     const now = output(sum, weight, bias);
     const half = -bias / weight;
     const middle =
-      Math.abs(half) <= WIDE
+      Math.abs(half) <= REACH
         ? [svg("line", { class: "rule", x1: x(half), x2: x(half), y1: y(-0.08), y2: y(1.08) })]
         : [];
     sheet.replaceChildren(
@@ -89,28 +89,28 @@ export function mount(host, settings, changed) {
     set(sheet, {
       "aria-label":
         `The switch with weight ${figure(weight)} and bias ${figure(bias)}: ` +
-        `a sum of ${figure(sum)} gives ${precise(now, 3)}`,
+        `with a sum of ${figure(sum)} the output is ${precise(now, 3)}`,
     });
-    told.textContent =
-      `A sum of ${figure(sum)} gives ${precise(now, 2)}. ` +
-      `It is halfway at ${fixed(half, 2)}${bias ? ", without its bias at 0" : ""}.`;
+    status.textContent =
+      `With a sum of ${figure(sum)} the output is ${precise(now, 2)}. ` +
+      `The output is 0.5 at a sum of ${fixed(half, 2)}${bias ? "; without the bias, at 0" : ""}.`;
     sheet.axes = { x, y };
   }
-  dragged(curve.sheet, curve.sheet, (px) => {
-    sum = Math.min(WIDE, Math.max(-WIDE, Number(curve.sheet.axes.x.back(px).toFixed(1))));
-    dials.sum.put(sum);
-    curve.again();
+  onDrag(curve.sheet, curve.sheet, (px) => {
+    sum = Math.min(REACH, Math.max(-REACH, Number(curve.sheet.axes.x.back(px).toFixed(1))));
+    dials.sum.setValue(sum);
+    curve.redraw();
   });
 
   return {
     set(next) {
       ({ weight, bias } = next);
-      dials.weight.put(weight);
-      dials.bias.put(bias);
-      curve.again();
+      dials.weight.setValue(weight);
+      dials.bias.setValue(bias);
+      curve.redraw();
     },
     unmount() {
-      curve.end();
+      curve.stop();
       host.replaceChildren();
     },
   };

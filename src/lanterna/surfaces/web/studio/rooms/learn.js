@@ -53,6 +53,7 @@ const FIGURES = {
   paths: "inside",
 };
 const DRAWN_SETTINGS = ["own"]; // settings that are drawn, not typed
+const VERDICTS = { holds: "True", "holds only when": "Partly true", "does not hold": "Not true" };
 const DELAY = 120; // milliseconds after a control's last change
 
 export default function Learn() {
@@ -87,8 +88,8 @@ function Contents() {
     <div class="contents">
       <h1>Learn</h1>
       <p class="lead">
-        The lecture’s claims, each with an experiment: change something by hand, and see whether the claim
-        still holds.
+        The lecture’s claims, each with an experiment: change something, and see whether the claim is still
+        true.
       </p>
       <ol>
         ${lessons.value.map(
@@ -187,7 +188,7 @@ function Page({ place, technique }) {
       }
       <footer>
         <p>
-          Read more in <code>${lesson.where}</code>.
+          The code: <code>${lesson.where}</code>
         </p>
         <${LessonLinks} place=${place} large=${true} />
       </footer>
@@ -322,8 +323,8 @@ function Figure({ name, values, onChange }) {
     state.expected = null;
   }, [JSON.stringify(values)]);
   return html`
-    <section class="hands" data-piece=${name} aria-label="By hand">
-      <h2 class="unseen">By hand</h2>
+    <section class="hands" data-piece=${name} aria-label="Hands on">
+      <h2 class="unseen">Hands on</h2>
       <div ref=${host}></div>
       ${wrong && html`<p role="status">${wrong}</p>`}
     </section>
@@ -412,8 +413,6 @@ function Slow({ lesson, technique, chosen, values, form }) {
   const result = usePicture(job?.picture);
   const running = job && ["queued", "running", "paused"].includes(job.state);
   const [starting, setStarting] = useState(false);
-  const [, verdict, description] =
-    /^(Holds only when|Holds|Does not hold)\. (.*)/s.exec(result?.recipe?.words ?? "") ?? [];
   const other = result
     ? Object.keys(values).filter(
         (name) => !same(result.recipe?.settings?.[name] ?? values[name], values[name]),
@@ -489,8 +488,7 @@ function Slow({ lesson, technique, chosen, values, form }) {
         }
       </div>
       <${Finding}
-        verdict=${verdict}
-        words=${description}
+        ...${parseFinding(result?.recipe?.words)}
         numbers=${result?.recipe?.numbers}
         seeds=${result && [result.recipe?.settings.seed ?? 0]}
         stale=${running}
@@ -501,13 +499,24 @@ function Slow({ lesson, technique, chosen, values, form }) {
   `;
 }
 
+/** Split a saved finding into its verdict and its words. In 0.1.0 it began with the stored verdict: "Holds. …"
+    @param {string} saved
+    @returns {Found} */
+export function parseFinding(saved = "") {
+  for (const [verdict, label] of Object.entries(VERDICTS)) {
+    const start = [`${label}: `, `${words(verdict)}. `].find((each) => saved.startsWith(each));
+    if (start) return { verdict, words: saved.slice(start.length) };
+  }
+  return {};
+}
+
 /** @param {Found & { error: string | null, stale: boolean, none?: Child }} props */
 function Finding({ verdict, words: description, numbers, seeds = [], error, stale, none = "" }) {
   const listed = Object.entries(numbers ?? {});
   return html`
     <div class="finding" data-stale=${stale}>
       <p class="verdict-of" role="status" aria-live="polite">
-        ${verdict && html`<b data-verdict=${verdict.toLowerCase()}>${words(verdict)}.</b>`}${" "}
+        ${verdict && html`<b data-verdict=${verdict}>${VERDICTS[verdict]}:</b>`}${" "}
         ${description ?? (verdict ? "" : none)}
       </p>
       <p class="wrong" role="alert">

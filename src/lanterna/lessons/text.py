@@ -1,0 +1,24 @@
+"""Numbers in sentences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """Return a share as a percentage: `51 %`."""
+    return f"{100 * share:.{digits}f} %"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun, in the plural if needed: `1 unit`, `3 units`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def listed(items: Sequence[object]) -> str:
+    """Return items as a list in a sentence: `a, b and c`."""
+    *most, last = map(str, items)
+    return f"{', '.join(most)} and {last}" if most else last
