@@ -74,7 +74,7 @@ def test_what_is_drawn_is_read_in_python(cells):
     assert mass > 30
     assert middle == pytest.approx(14, abs=0.7)
     cells.inside.get_by_role("button", name="Clear").click()
-    cells.until(lambda: read.text_content() == "Nothing is drawn yet.")
+    cells.until(lambda: read.text_content() == "Nothing drawn yet.")
     cells.until(lambda: cells.value("pad.digit, pad.image") == "(None, None)")
 
 
@@ -165,7 +165,7 @@ def test_every_piece_is_mounted_in_a_cell(cells):
 
 
 def test_pieces_are_those_of_the_studio():
-    room = re.search(r"const PIECES = {.*?};", asset("studio/rooms/learn.js"), re.DOTALL)[0]
+    room = re.search(r"const FIGURES = {.*?};", asset("studio/rooms/learn.js"), re.DOTALL)[0]
     theirs = dict(re.findall(r'(\w+): "(\w+)"', room))
     assert {**PIECES, **dict.fromkeys(LOOKED_AT, "inside")} == theirs
 
