@@ -66,7 +66,7 @@ from lanterna.surfaces.render.task import Made, Task  # noqa: E402
 from lanterna.techniques.dream.algorithm import dream  # noqa: E402
 from lanterna.techniques.paint.algorithm import Paint, paint  # noqa: E402
 from lanterna.techniques.paint.painting import open_painting  # noqa: E402
-from lanterna.techniques.rerun import make_again  # noqa: E402
+from lanterna.techniques.rerun import rerun_recipe  # noqa: E402
 from lanterna.techniques.style.algorithm import Stylize, style  # noqa: E402
 from lanterna.techniques.train.algorithm import train  # noqa: E402
 from lanterna.techniques.train.settings import Train  # noqa: E402
@@ -199,7 +199,7 @@ class Doors:
             begin = partial(paint, picture, Paint(network="relu", layers=1, neurons=8, steps=6, size=32))
         else:
             learning = Train(network="dense", hidden=(8,), fraction=0.02, epochs=1, hold_out=0)
-            begin = partial(train, learning, also_at={3})
+            begin = partial(train, learning, extra_steps={3})
         place = self.kept / f"{name}.pt"
         frames = begin(checkpoint=place)
         for frame in frames:
@@ -264,7 +264,7 @@ class Doors:
             return  # long work is not what is looked for
         for _ in (0, 1):  # with the files that it names, and with the real one
             with contextlib.suppress(LanternaError):
-                make_again(found)
+                rerun_recipe(found)
             found = found.model_copy(update={"inputs": self.noted.inputs})
 
     def trained(self, chance: random.Random) -> None:

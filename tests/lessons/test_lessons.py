@@ -41,7 +41,7 @@ from lanterna.lessons.scalars import Value, circuit
 from lanterna.lessons.squash import Squashing
 from lanterna.networks import open_network
 from lanterna.surfaces.cli import main
-from lanterna.techniques.registry import technique_of
+from lanterna.techniques.registry import find_technique
 from places import ROOT
 
 
@@ -657,7 +657,7 @@ def test_lessons_are_listed_and_done(capsys, tmp_path, monkeypatch):
 
 def test_every_lesson_can_be_made_again():
     for name, lesson in LESSONS.items():
-        declared = technique_of("learn", name)
+        declared = find_technique("learn", name)
         assert declared is not None
         assert declared.settings is lesson.settings
         assert lesson.settings.verb == f"learn {name}"

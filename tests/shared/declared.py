@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def forget_techniques() -> None:
     """Let the registry be read anew, after a technique was added to it or taken away."""
-    for remembered in (registry.entries, registry.others, registry.of_verb, registry._all):
+    for remembered in (registry.entry_points, registry.summaries, registry.techniques_for, registry._all):
         remembered.cache_clear()
 
 

@@ -17,7 +17,7 @@ from lanterna.probes import objectives
 from lanterna.probes.objectives import Objective
 from lanterna.techniques.dream.algorithm import Dream, dream, first_layer
 from lanterna.techniques.dream.targets import Target, build_objective, read_class
-from lanterna.techniques.dream.windows import Windows, gradient
+from lanterna.techniques.dream.tiles import Tiling, gradient
 from lanterna.techniques.octaves import octave_sizes, resized, smoothed
 
 SMALL = {"size": 128, "octaves": 2, "ratio": 1.25, "steps": 6}
@@ -298,9 +298,9 @@ def test_digit_networks_dream_of_pages(name, layer, trained):
     light, dark = (dreamt(each, network, **settings) for each in (page, 1 - page))
     torch.testing.assert_close(light.picture, 1 - dark.picture)  # both are white ink on black to it
     torch.testing.assert_close(light.base, page)
-    objective, windows = objectives.energy(layer), Windows(28, margin=0, exact=True)
+    objective, tiling = objectives.energy(layer), Tiling(28, margin=0, exact=True)
     began, ended = (
-        gradient(network, each, objective, windows, (0, 0))[1] for each in (1 - page, dark.picture)
+        gradient(network, each, objective, tiling, (0, 0))[1] for each in (1 - page, dark.picture)
     )
     assert ended > 1.2 * began
 

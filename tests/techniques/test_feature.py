@@ -20,9 +20,9 @@ from lanterna.probes import kernels, objectives
 from lanterna.surfaces.cli import main
 from lanterna.techniques.classify.algorithm import Classify, classify
 from lanterna.techniques.feature import examples
-from lanterna.techniques.feature.algorithm import Feature, feature, wanted_layer
+from lanterna.techniques.feature.algorithm import Feature, feature, target_layer
 from lanterna.techniques.feature.examples import best_examples
-from lanterna.techniques.fourier_image import COLOURS, FourierImage, colour_axes, transformed
+from lanterna.techniques.fourier_image import COLOURS, FourierImage, colour_axes, random_transform
 from lanterna.techniques.technique import Frame
 
 
@@ -55,15 +55,15 @@ def test_a_made_picture_excites_its_channel_more_than_anything_real(lite0, layer
     last = made(lite0, layer=layer, channel=index, size=96, steps=30)
     objective = objectives.channel(layer, index)
     with torch.no_grad():
-        excitement = objective(lite0, last.pictures).item()
+        activation = objective(lite0, last.pictures).item()
         noise = objective(lite0, torch.rand(4, 3, 96, 96)).max().item()
         outputs = objectives.read(lite0, last.pictures, frozenset({layer}))[layer].mean((2, 3))[0]
     (real,) = best_examples(lite0, layer, [index], 96)
-    assert excitement > 1.5 * real.excitement > 0
-    assert excitement > 1.5 * abs(noise)
+    assert activation > 1.5 * real.activation > 0
+    assert activation > 1.5 * abs(noise)
     assert outputs.argmax() == index  # and this channel of all
-    assert excitement > 3 * outputs.median()
-    assert last.numbers["excitement"] == pytest.approx(excitement, rel=1e-3)
+    assert activation > 3 * outputs.median()
+    assert last.numbers["activation"] == pytest.approx(activation, rel=1e-3)
 
 
 @pytest.mark.slow
@@ -71,11 +71,11 @@ def test_the_best_example_is_the_best(lite0):
     (found,) = best_examples(lite0, "block5", [1], 128)
     objective = objectives.channel("block5", 1)
     with torch.no_grad():
-        assert objective(lite0, found.picture[None]).item() == pytest.approx(found.excitement, rel=1e-4)
+        assert objective(lite0, found.picture[None]).item() == pytest.approx(found.activation, rel=1e-4)
         for name in ("chelsea.png", "astronaut.png", "rocket.jpg", "coffee.png"):
             photograph = open_picture(shelf.need("photographs") / name, longest=512)
             windows = photograph.unfold(1, 128, 96).unfold(2, 128, 96).flatten(1, 2).transpose(0, 1)
-            assert objective(lite0, windows).max() < found.excitement + 0.5
+            assert objective(lite0, windows).max() < found.activation + 0.5
 
 
 @pytest.mark.slow
@@ -132,7 +132,7 @@ def test_silent_units_can_be_woken():
     with torch.no_grad():
         noise = 0.5 + 0.01 * torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
         assert objective(vgg, noise).max() < 0.05 * objective(vgg, last.pictures)
-    assert wanted_layer(Feature(layer="relu5_1", channel=0), vgg) == "conv5_1"
+    assert target_layer(Feature(layer="relu5_1", channel=0), vgg) == "conv5_1"
     assert {p.dtype for p in vgg.parameters()} == {torch.float32}  # the network given is left as it is
 
 
@@ -152,7 +152,7 @@ def test_pictures_told_to_differ_differ_more(lite0):
     assert told.pictures.shape == (3, 3, 64, 64)
     assert told.picture.shape == (3, 64, 3 * 64 + 2 * 8)
     assert alike(lite0, "block5", told.pictures) < alike(lite0, "block5", not_told.pictures) - 0.1
-    assert told.numbers["excitement"] > 0.3 * not_told.numbers["excitement"]
+    assert told.numbers["activation"] > 0.3 * not_told.numbers["activation"]
 
 
 def test_the_seed_decides(conv):
@@ -194,10 +194,10 @@ def test_a_canvas_begins_as_faint_noise_that_falls_as_in_photographs():
 def test_transforms_move_and_do_nothing_else():
     generator = torch.Generator().manual_seed(0)
     pictures = torch.rand(4, 3, 20, 30, generator=generator)
-    torch.testing.assert_close(transformed(pictures, generator, 0.0), pictures, atol=1e-5, rtol=0)
+    torch.testing.assert_close(random_transform(pictures, generator, 0.0), pictures, atol=1e-5, rtol=0)
     flat = torch.full((4, 3, 20, 30), 0.3)
-    torch.testing.assert_close(transformed(flat, generator, 3.0), flat)  # there is no border to be seen
-    assert (transformed(pictures, generator) - pictures).abs().flatten(1).mean(1).min() > 0.05
+    torch.testing.assert_close(random_transform(flat, generator, 3.0), flat)  # there is no border to be seen
+    assert (random_transform(pictures, generator) - pictures).abs().flatten(1).mean(1).min() > 0.05
 
 
 # First kernels

@@ -163,5 +163,5 @@ def test_a_picture_whose_technique_is_gone_still_says_how_it_was_made(package, c
 
 def test_what_is_built_in_is_declared_rightly():
     for verb in registry.BUILT_IN:
-        assert all(isinstance(each, Technique) for each in registry.of_verb(verb))
-    assert not registry.broken()
+        assert all(isinstance(each, Technique) for each in registry.techniques_for(verb))
+    assert not registry.load_errors()

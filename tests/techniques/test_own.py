@@ -47,7 +47,7 @@ def tones(job):
         return [Result(frame.picture.flip(2), "mirrored")]
     def report(frame):
         light = frame.numbers["light"]
-        return Report({"file": job.called("picture"), "light": light}, [f"{light:.0%} light"])
+        return Report({"file": job.display_name("picture"), "light": light}, [f"{light:.0%} light"])
     return Work(frames(), results, report=report)
 
 TONES = Technique(

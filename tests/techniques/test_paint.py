@@ -106,7 +106,7 @@ def test_resumed_work_ends_where_unbroken_work_does(astronaut, tmp_path, network
     settings = Paint(network=network, batch=512, steps=30)
     unbroken = last_of(paint(astronaut, settings))
     kept = tmp_path / "kept"
-    first = paint(astronaut, settings, checkpoint=kept, also_at=(13,))
+    first = paint(astronaut, settings, checkpoint=kept, extra_steps=(13,))
     for begun in first:
         if begun.step >= 13:
             break
@@ -124,7 +124,7 @@ def test_resumed_work_ends_where_unbroken_work_does(astronaut, tmp_path, network
 
 @pytest.mark.slow
 def test_frames_come_at_the_steps_that_are_asked_for_and_change_nothing(astronaut):
-    frames = list(paint(astronaut, Paint(steps=40), also_at=range(10, 21)))
+    frames = list(paint(astronaut, Paint(steps=40), extra_steps=range(10, 21)))
     assert set(range(10, 21)) <= {frame.step for frame in frames}
     assert torch.equal(frames[-1].picture, learned(astronaut, steps=40).picture)
 

@@ -66,7 +66,7 @@ from lanterna.surfaces.cli import main
 checkpoint.Checkpointer.every = 0
 new_network = training.new_network
 training.new_network = lambda recipe: new_network(recipe).double()
-save, go_on = checkpoint.Learning.save, Path(__file__).with_name("go-on")
+save, go_on = checkpoint.TrainingState.save, Path(__file__).with_name("go-on")
 def save_and_wait(learning, path, recipe):
     save(learning, path, recipe)
     stop = signal.getsignal(signal.SIGINT)
@@ -74,7 +74,7 @@ def save_and_wait(learning, path, recipe):
     while not go_on.exists():
         time.sleep(0.01)
     signal.signal(signal.SIGINT, stop)
-checkpoint.Learning.save = save_and_wait
+checkpoint.TrainingState.save = save_and_wait
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
 """

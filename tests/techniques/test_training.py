@@ -56,15 +56,15 @@ import signal, sys, time
 from lanterna.techniques import checkpoint
 from lanterna.surfaces.cli import main
 checkpoint.Checkpointer.every = 0
-save = checkpoint.Learning.save
+save = checkpoint.TrainingState.save
 def save_and_wait(learning, path, recipe):
-    checkpoint.Learning.save = save
+    checkpoint.TrainingState.save = save
     stop, stopped = signal.getsignal(signal.SIGINT), []
     signal.signal(signal.SIGINT, lambda *given: (stopped.append(given), stop(*given)))
     save(learning, path, recipe)
     while not stopped:
         time.sleep(0.01)
-checkpoint.Learning.save = save_and_wait
+checkpoint.TrainingState.save = save_and_wait
 sys.exit(main(sys.argv[1:]))
 """
 # Nothing held out, so that no temperature is searched.
@@ -176,7 +176,7 @@ def test_resumed_equals_unbroken_bit_for_bit(tmp_path: Path):
     checkpoint = tmp_path / "checkpoint.pt"
     for pieces in itertools.count():
         every = range(BUSY.steps)  # however quick this machine is
-        frames = train(BUSY, device="cpu", checkpoint=checkpoint, resume=pieces > 0, also_at=every)
+        frames = train(BUSY, device="cpu", checkpoint=checkpoint, resume=pieces > 0, extra_steps=every)
         for frame in frames:
             if frame.step > 7 * (pieces + 1):
                 break

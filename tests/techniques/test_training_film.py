@@ -42,7 +42,7 @@ DENSE = Train.checked({"network": "dense", "hidden": (30,), "learning_rate": 0.0
 def filmed(settings: Train, path: Path) -> tuple[Film, dict[str, torch.Tensor]]:
     """The film of a training, and the weights it ended with."""
     film = Film(settings, path)
-    for frame in train(settings, device="cpu", also_at=film.steps):
+    for frame in train(settings, device="cpu", extra_steps=film.steps):
         film.watch(frame)
     return film, {name: value.clone() for name, value in frame.network.state_dict().items()}
 
@@ -91,7 +91,7 @@ def test_filming_changes_nothing_and_misses_nothing(which: str, request: pytest.
 def test_a_snapshot_says_what_the_network_of_that_step_says(conv_film):
     film, _ = conv_film
     snapshot = film.snapshots[len(film.snapshots) * 2 // 3]
-    for frame in train(film.settings, device="cpu", also_at={snapshot.step}):
+    for frame in train(film.settings, device="cpu", extra_steps={snapshot.step}):
         if frame.step == snapshot.step:
             break
     network = frame.network.eval()

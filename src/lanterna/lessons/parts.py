@@ -25,8 +25,8 @@ from lanterna.networks.digits import conv, lay_channels_last
 from lanterna.networks.inference import optimize_for_inference
 from lanterna.probes import objectives
 from lanterna.probes.statistics import gram_distance, moments
-from lanterna.techniques.feature.algorithm import shown
-from lanterna.techniques.fourier_image import FourierImage, transformed
+from lanterna.techniques.feature.algorithm import picture_row
+from lanterna.techniques.fourier_image import FourierImage, random_transform
 from lanterna.techniques.technique import Settings
 from lanterna.techniques.train.algorithm import accuracy, in_unit_range
 
@@ -102,12 +102,12 @@ def of_a_class(settings: Parts, network: Network) -> Result:
 
     def wanted(_: int) -> Tensor:
         views = picture().expand(_VIEWS, -1, -1, -1)
-        return -want(network, transformed(views, generator)).mean()
+        return -want(network, random_transform(views, generator)).mean()
 
     share = [_share(network, picture(), settings.class_)]
     losses = descend(canvas.parameters(), wanted, 2 * settings.steps, 0.3)
     share.append(_share(network, picture(), settings.class_))
-    return Result(shown(picture().detach()), losses, *share)
+    return Result(picture_row(picture().detach()), losses, *share)
 
 
 def dreamed(settings: Parts, network: Network, begin: Tensor) -> Result:

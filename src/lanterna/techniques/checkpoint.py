@@ -35,7 +35,7 @@ _SHARE = 20  # writing a large state must not become the work: it takes at most 
 
 
 @dataclass
-class Learning:
+class TrainingState:
     """All that changes while a network learns: what a checkpoint keeps.
 
     `averaged` is the running average of `network`, or `network` itself where none is kept. `right` counts the

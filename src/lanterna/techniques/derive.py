@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from lanterna.errors import UsageError
 from lanterna.images.drawing import contact_sheet
-from lanterna.techniques.execute import begin, last_of
+from lanterna.techniques.execute import begin, last_frame
 from lanterna.techniques.octaves import resized
-from lanterna.techniques.technique import Film, Frame, Output, Report, Result, Technique, Work
+from lanterna.techniques.technique import FilmFrames, Frame, Output, Report, Result, Technique, Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 _FILMED_PIXELS = 2**20  # of a frame of a film of learning, at most
 _FPS, _HOLD = 12.0, 1.5  # of a film of learning: frames a second, and seconds that its last frame stands
 
-FILMED = frozenset(round(1.1**power) for power in range(200))
+FILM_STEPS = frozenset(round(1.1**power) for power in range(200))
 """Steps after which a film of learning has a frame: a tenth more from one to the next.
 
 So the quick changes of the beginning and the slow ones of the end are both seen.
 """
 
 
-def by_pixels(sizes: Sequence[tuple[int, int]], steps: Sequence[int]) -> Callable[[Frame], float]:
+def weighted_by_pixels(sizes: Sequence[tuple[int, int]], steps: Sequence[int]) -> Callable[[Frame], float]:
     """The share of the work that is done where sizes (height, width) follow each other, with their steps."""
     costs = [float(height * width) for height, width in sizes]
     whole = sum(cost * count for cost, count in zip(costs, steps, strict=True))
@@ -74,7 +74,7 @@ def sheet_of(
         def frames() -> Frames:
             done: list[tuple[Tensor, str]] = []
             for number, cell in enumerate(shown, start=1):
-                frame = last_of(begin(job.with_settings(small(cell.settings)), technique).frames)
+                frame = last_frame(begin(job.with_settings(small(cell.settings)), technique).frames)
                 assert frame.picture is not None
                 done.append((frame.picture.cpu(), cell.label))
                 _, height, width = done[0][0].shape
@@ -133,18 +133,18 @@ def film_of(
         def results(*_: Any) -> list[Result]:
             if not saved.done:
                 raise UsageError("expected a film with pictures to make it from, got none")
-            return [Result(saved[0], film=Film(saved, saved.done, fps))]
+            return [Result(saved[0], film=FilmFrames(saved, saved.done, fps))]
 
         return Work(work(), results)
 
     return replace(
-        technique, name=name, run=run, output=Output.FILM, live=(), again=False, partial=True, resumes="",
-        film_frames=frames,
+        technique, name=name, run=run, output=Output.FILM, live=(), reruns=False, saves_partial=True,
+        resumes="", film_frames=frames,
         **{"estimate": lambda _: None, **declared},
     )  # fmt: skip
 
 
-def film_of_learning(
+def film_of_training(
     technique: Technique,
     *,
     output: str,
@@ -152,21 +152,21 @@ def film_of_learning(
     name: str,
     **declared: Any,
 ) -> Technique:
-    """The same work, with a film of it beside its picture: a frame after each of the steps in `FILMED`.
+    """The same work, with a film of it beside its picture: a frame after each of the steps in `FILM_STEPS`.
 
     `due` says otherwise which frames of the work are the film's; `output` is what a recipe calls the film.
     """
 
     def run(job: Job) -> Work:
-        job.also_at = FILMED
+        job.extra_steps = FILM_STEPS
         work = begin(job, technique)
         film = _LearningFilm(job, due or _is_due)
 
         def results(frame: Any, settings: Any) -> list[Result]:
             (result,) = work.results(frame, settings)
             pictures, count = film.whole(result.picture)
-            its_film = Film(pictures, count, _FPS, _HOLD)
-            return [result, replace(result, output=output, also=None, film=its_film)]
+            its_film = FilmFrames(pictures, count, _FPS, _HOLD)
+            return [result, replace(result, output=output, sidecar=None, film=its_film)]
 
         return replace(work, frames=film.watched(work.frames), results=results)
 
@@ -174,7 +174,7 @@ def film_of_learning(
         technique,
         name=name,
         run=run,
-        again=False,
+        reruns=False,
         outputs=(*technique.outputs, output),
         film_flag="film",
         **declared,
@@ -182,7 +182,7 @@ def film_of_learning(
 
 
 def _is_due(frame: Frame) -> bool:
-    return frame.step in FILMED and frame.step != frame.steps
+    return frame.step in FILM_STEPS and frame.step != frame.steps
 
 
 class _LearningFilm:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lanterna.techniques.train.settings import Train
 
 
-class Judged(NamedTuple):
+class Predictions(NamedTuple):
     """The answers to pictures, `(N,)` each: the likeliest class, how likely it and the true class were."""
 
     answers: Tensor
@@ -32,22 +32,22 @@ class Judged(NamedTuple):
     likelihood: Tensor
 
 
-def judged(chunks: Iterable[tuple[Tensor, Tensor]]) -> Judged:
+def collect_predictions(chunks: Iterable[tuple[Tensor, Tensor]]) -> Predictions:
     """What logits (n, C) and true classes (n,), a chunk at a time, come to."""
     parts = []
     for logits, labels in chunks:
         shares = logits.cpu().float().softmax(1)
         confidence, answers = shares.max(1)
         parts.append((answers, confidence, shares.gather(1, labels[:, None])[:, 0]))
-    return Judged(*(torch.cat(part) for part in zip(*parts, strict=True)))
+    return Predictions(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
 
-def confusion_of(labels: Tensor, answers: Tensor, count: int) -> Tensor:
+def confusion_matrix(labels: Tensor, answers: Tensor, count: int) -> Tensor:
     """Count `(C, C)` how often each of `count` classes (rows) was given each answer (columns), of `(N,)`."""
     return torch.bincount(labels * count + answers, minlength=count**2).view(count, count)
 
 
-def keep_results(
+def save_results(
     folder: Path,
     network: Network,
     settings: Train | Teach,

@@ -67,7 +67,7 @@ class Job:
     algorithm takes them. `fetch_item` fetches one thing to the shelf, `say` says a line to the person, and
     `progress` is called with what is being done, how much, and of how much, before the first frame; it may
     raise to end the job. `open_reader` opens a network that reads digits, where that is not `open_or_train`.
-    `pictures_given` are pictures that are already open, by input, and `trust` lets a network's name run
+    `open_pictures` are pictures that are already open, by input, and `trust` lets a network's name run
     somebody's code.
     """
 
@@ -85,11 +85,11 @@ class Job:
     names: Mapping[Path, str] = field(default_factory=dict)
     fetch_item: Fetch = fetch_quietly
     progress: Callable[[str, int, int], None] = lambda *_: None
-    say: Callable[[str], None] = lambda _: None
+    notify: Callable[[str], None] = lambda _: None
     open_reader: Callable[..., Network] | None = None
     trust: bool = True
-    pictures_given: Mapping[str, Sequence[Tensor]] = field(default_factory=dict)
-    also_at: Container[int] = ()
+    open_pictures: Mapping[str, Sequence[Tensor]] = field(default_factory=dict)
+    extra_steps: Container[int] = ()
     items: list[str] = field(default_factory=list)
     _opened: dict[tuple[str, int | None], list[Tensor]] = field(default_factory=dict)
 
@@ -107,21 +107,21 @@ class Job:
 
     def count(self, name: str) -> int:
         """How many files or open pictures there are of an input."""
-        return len(self.pictures_given.get(name) or self.files.get(name, ()))
+        return len(self.open_pictures.get(name) or self.files.get(name, ()))
 
     @property
     def _without_file(self) -> set[str]:
         """The inputs that are given only as pictures that are open already."""
-        return set(self.pictures_given) - set(self.files)
+        return set(self.open_pictures) - set(self.files)
 
     @property
-    def saving(self) -> dict[str, Any]:
+    def checkpointing(self) -> dict[str, Any]:
         """Where and how often the state is saved, and whether work goes on from it, as algorithms take it."""
         return {
             "checkpoint": self.checkpoint, "checkpoint_every": self.checkpoint_every, "resume": self.resume,
         }  # fmt: skip
 
-    def called(self, name: str, number: int = 0) -> str:
+    def display_name(self, name: str, number: int = 0) -> str:
         """What a message calls a file of an input, the first if no other is meant."""
         if name in self._without_file:
             return "what was given"
@@ -136,8 +136,8 @@ class Job:
 
         Errors: `UsageError` where one cannot be read as a picture.
         """
-        if name in self.pictures_given:
-            return list(self.pictures_given[name])
+        if name in self.open_pictures:
+            return list(self.open_pictures[name])
         if (name, longest) not in self._opened:
             grey = any(each.name == name and each.grey for each in self.technique.inputs)
             found = [open_picture(file, longest=longest) for file in self.sources(name)]
@@ -149,11 +149,11 @@ class Job:
         return next(iter(self.pictures(name)), None)
 
     @cached_property
-    def moving(self) -> Film | None:
+    def input_film(self) -> Film | None:
         """What the work is about as a film, where it is one, or a folder of frames; else None."""
         name = self.technique.inputs[0].name
         source = None if name in self._without_file else self.source(name)
-        return open_film(source) if isinstance(source, Path) and is_moving(source) else None
+        return open_film(source) if isinstance(source, Path) and is_animation(source) else None
 
     def fetch(self, *items: str) -> None:
         """Fetch what is not on the shelf; all of it goes into the recipe."""
@@ -172,7 +172,7 @@ class Job:
         self.fetch(*shelf_items(name))
         network = open_network(name, device=self.device, trust=self.trust)
         if isinstance(network, ForeignNetwork):
-            self.say(f"{name}: {network.note}")
+            self.notify(f"{name}: {network.note}")
         return network
 
     @cached_property
@@ -194,9 +194,9 @@ class Job:
         return self.film is not None and self.film.with_name(f"{self.film.name}.frames").exists()
 
     @cached_property
-    def notes(self) -> list[Note]:
+    def input_notes(self) -> list[Note]:
         """The notes of all files, as a recipe says them; of a folder of frames there is none."""
-        if not self.technique.noted:
+        if not self.technique.records_inputs:
             return []
         return [
             note_input(file, role=self.technique.role(each.name), name=self._name_of(file))
@@ -210,7 +210,7 @@ class Job:
         """The network, if it has been opened."""
         return self.__dict__.get("network")
 
-    def about(self, file: File) -> Job:
+    def for_file(self, file: File) -> Job:
         """The same job, with the network if that is open, about one file only."""
         first = self.technique.inputs[0].name
         opened = {key: pictures for key, pictures in self._opened.items() if key[0] != first}
@@ -236,13 +236,13 @@ def begin(job: Job, technique: Technique | None = None) -> Work:
     return work if isinstance(work, Work) else Work(work)
 
 
-def last_of(frames: Frames) -> Frame:
+def last_frame(frames: Frames) -> Frame:
     """Run to the end, and give the last frame."""
     (last,) = deque(frames, maxlen=1)
     return last
 
 
-def finish(job: Job) -> None:
+def clean_up(job: Job) -> None:
     """Remove what work that has ended would be resumed from: its checkpoint, and the frames of its film."""
     if job.checkpoint is not None:
         job.checkpoint.unlink(missing_ok=True)
@@ -266,8 +266,8 @@ def recipe_of(job: Job, result: Result, settings: Settings | None = None) -> Rec
         device = choose_device(job.device if technique.on_device else "cpu")
     used = result.settings or settings or job.settings
     return make_recipe(
-        technique.verb, result.output or technique.default_output, used, device=device, inputs=job.notes,
-        network=network, shelf_items=job.items,
+        technique.verb, result.output or technique.default_output, used, device=device,
+        inputs=job.input_notes, network=network, shelf_items=job.items,
         network_name=None if result.network is not None else getattr(job.settings, "network", None),
     )  # fmt: skip
 
@@ -293,15 +293,15 @@ def print_options(recipe: Recipe, place: Path) -> dict[str, Any]:
     return {"dpi": Print.read(wanted).dpi, "bits": 16 if suffix == ".png" else 8}
 
 
-def job_of(recipe: Recipe, *, trust: bool = False) -> Job:
+def job_from_recipe(recipe: Recipe, *, trust: bool = False) -> Job:
     """The job that makes the picture of a recipe, whose inputs were found, again.
 
     Errors: `UsageError` where this Lanterna has no such technique, a setting is wrong, or the network's
     name would run somebody's code and `trust` is not given.
     """
-    technique = registry.technique_of(recipe.verb, recipe.output)
+    technique = registry.find_technique(recipe.verb, recipe.output)
     if technique is None and recipe.verb not in registry.BUILT_IN:
-        registry.of_verb(recipe.verb)  # says why, where its package cannot be used
+        registry.techniques_for(recipe.verb)  # says why, where its package cannot be used
         raise UsageError(
             f"the technique {recipe.verb!r} is not installed here: install the package that brings it"
         )
@@ -327,20 +327,20 @@ def job_of(recipe: Recipe, *, trust: bool = False) -> Job:
             raise UsageError(f"the recipe is not one of {technique.name}: it has an input {note.role!r}")
         files.setdefault(inputs[note.role].name, []).append(Path(note.path))
     counts = {name: len(found) for name, found in files.items()}
-    settings = technique.checked(None, settings_of(recipe, technique), counts)
+    settings = technique.checked(None, recipe_settings(recipe, technique), counts)
     return Job(technique, settings, files, device=recipe.device, trust=trust)
 
 
-def make_again(recipe: Recipe, *, trust: bool = False) -> tuple[Tensor, Recipe]:
+def rerun_recipe(recipe: Recipe, *, trust: bool = False) -> tuple[Tensor, Recipe]:
     """The picture of a recipe whose inputs were found, and the recipe of this time.
 
     It is computed with as many threads as then, because the order of sums, and so their last bits, depends
     on it. Errors: those of `job_of`.
     """
-    job = job_of(recipe, trust=trust)
+    job = job_from_recipe(recipe, trust=trust)
     with _threads(recipe.threads):
         work = begin(job)
-        results = list(work.results(last_of(work.frames), job.settings))
+        results = list(work.results(last_frame(work.frames), job.settings))
         default = job.technique.default_output
         result = next((each for each in results if (each.output or default) == recipe.output), results[0])
         now = recipe_of(job, result)
@@ -349,7 +349,7 @@ def make_again(recipe: Recipe, *, trust: bool = False) -> tuple[Tensor, Recipe]:
     return result.picture, now.model_copy(update={"inputs": recipe.inputs}) if then_in == now_in else now
 
 
-def settings_of(recipe: Recipe, technique: Technique) -> dict[str, Any]:
+def recipe_settings(recipe: Recipe, technique: Technique) -> dict[str, Any]:
     """The settings in a recipe, as its technique reads them."""
     by = technique.output_setting
     return {**({by: recipe.output} if by else {}), **recipe.settings}
@@ -361,7 +361,7 @@ def networks_in(recipe: Recipe) -> list[str]:
     return [name for name in names if isinstance(name, str)]
 
 
-def is_moving(source: Path) -> bool:
+def is_animation(source: Path) -> bool:
     """Whether a file has several pictures, one after another, or is a folder of frames."""
     if is_film(source):
         return True

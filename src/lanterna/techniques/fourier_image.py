@@ -91,7 +91,7 @@ class FourierImage(nn.Module):
         return torch.sigmoid(coloured + self.level)
 
 
-def transformed(images: Tensor, generator: torch.Generator, amount: float = 1.0) -> Tensor:
+def random_transform(images: Tensor, generator: torch.Generator, amount: float = 1.0) -> Tensor:
     """Shift, turn and scale each picture `(N, C, H, W)` a little at random, at the same size.
 
     At an `amount` of 1: shifted by up to 7 % of its side, turned by up to 15 degrees, scaled by up to a

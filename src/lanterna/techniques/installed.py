@@ -140,7 +140,7 @@ def _guarded(technique: Technique, who: str) -> Technique:
     """Let whatever the technique's functions do wrong be said of it."""
     results = {
         "check": Settings, "networks": tuple, "items": tuple, "default_name": str, "describe": str,
-        "estimate": (Estimate, type(None)), "rows": object, "cells": object,
+        "estimate": (Estimate, type(None)), "log_lines": object, "cells": object,
     }  # fmt: skip
     calls: dict[str, Any] = {
         name: _call(getattr(technique, name), who, kind)
@@ -155,8 +155,8 @@ def _guarded(technique: Technique, who: str) -> Technique:
         if not isinstance(work.frames, Generator):
             raise LanternaError(f"{who} has failed: expected a generator of frames, got {_kind(begun)}")
         return replace(
-            work, frames=_frames(work.frames, who), shown=_call(work.shown, who),
-            share=_call(work.share, who), report=_report(work.report, who),
+            work, frames=_frames(work.frames, who), preview=_call(work.preview, who),
+            fraction_done=_call(work.fraction_done, who), report=_report(work.report, who),
             results=_results(work.results, technique.output, who),
         )  # fmt: skip
 
@@ -239,7 +239,7 @@ def _results(function: _Call, output: Output, who: str) -> _Call:
         if output not in (Output.WORDS, Output.NETWORK) and len(found) != 1:
             raise LanternaError(f"{who} has failed: expected one picture, got {len(found) or 'none'}")
         return [
-            replace(each, also=(each.also[0], _call(each.also[1], who))) if each.also else each
+            replace(each, sidecar=(each.sidecar[0], _call(each.sidecar[1], who))) if each.sidecar else each
             for each in found
         ]
 

@@ -36,7 +36,7 @@ def resized(picture: Tensor, size: tuple[int, ...]) -> Tensor:
     return F.interpolate(picture[None], size, mode="bicubic", antialias=True)[0]
 
 
-def shrunk(mask: Tensor, size: tuple[int, ...]) -> Tensor:
+def resized_mask(mask: Tensor, size: tuple[int, ...]) -> Tensor:
     """A mask `(1, H, W)` at another size: within [0, 1], and 0 where it was 0 all around."""
     if tuple(mask.shape[1:]) == tuple(size):
         return mask

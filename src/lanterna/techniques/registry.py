@@ -48,7 +48,7 @@ NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
 
 @cache
-def entries() -> dict[str, EntryPoint]:
+def entry_points() -> dict[str, EntryPoint]:
     """The techniques of other packages by their verbs; no package replaces what is built in."""
     found: dict[str, EntryPoint] = {}
     for package in distributions():
@@ -60,17 +60,17 @@ def entries() -> dict[str, EntryPoint]:
 
 
 @cache
-def others() -> dict[str, str]:
+def summaries() -> dict[str, str]:
     """The verbs of techniques from other packages, and what these packages say of themselves."""
     said = {}
-    for verb, entry in entries().items():
+    for verb, entry in entry_points().items():
         with suppress(Exception):
             said[verb] = shorten(escaped((entry.dist and entry.dist.metadata["Summary"]) or ""), 100)
-    return {verb: said.get(verb) or f"From {escaped(entry.value)}." for verb, entry in entries().items()}
+    return {verb: said.get(verb) or f"From {escaped(entry.value)}." for verb, entry in entry_points().items()}
 
 
 @cache
-def of_verb(verb: str) -> tuple[Technique, ...]:
+def techniques_for(verb: str) -> tuple[Technique, ...]:
     """The techniques of one verb, imported now; none where there is no such verb.
 
     Errors: `LanternaError` where somebody's package cannot be used.
@@ -78,20 +78,20 @@ def of_verb(verb: str) -> tuple[Technique, ...]:
     if verb in BUILT_IN:
         found = pkgutil.resolve_name(BUILT_IN[verb])
         return found if isinstance(found, tuple) else (found,)
-    if verb not in entries():
+    if verb not in entry_points():
         return ()
     from lanterna.techniques.installed import load  # with torch, which a list of names does without
 
-    return load(entries()[verb])
+    return load(entry_points()[verb])
 
 
 @cache
 def _all() -> tuple[dict[str, Technique], dict[str, str]]:
     found: dict[str, Technique] = {}
     broken: dict[str, str] = {}
-    for verb in (*BUILT_IN, *entries()):
+    for verb in (*BUILT_IN, *entry_points()):
         try:
-            techniques = of_verb(verb)
+            techniques = techniques_for(verb)
             if taken := [each.name for each in techniques if each.name in found]:
                 raise LanternaError(f"the technique {verb} is wrong: there is a {taken[0]!r} already")
             found |= {each.name: each for each in techniques}
@@ -105,13 +105,13 @@ def all_techniques() -> dict[str, Technique]:
     return _all()[0]
 
 
-def broken() -> dict[str, str]:
+def load_errors() -> dict[str, str]:
     """Why techniques of other packages cannot be used, by their verbs."""
     return _all()[1]
 
 
-def technique_of(verb: str, output: str) -> Technique | None:
+def find_technique(verb: str, output: str) -> Technique | None:
     """The technique that makes such a picture, or None where there is none that can be used."""
     with suppress(LanternaError):
-        return next((each for each in of_verb(verb) if output in each.outputs), None)
+        return next((each for each in techniques_for(verb) if output in each.outputs), None)
     return None

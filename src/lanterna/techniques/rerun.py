@@ -19,8 +19,8 @@ from lanterna.files import names_a_server, sha256
 from lanterna.images.decoding import BYTE_LIMIT
 from lanterna.images.recipe import Input, Recipe, Weights, note_input, printable
 from lanterna.techniques import execute
-from lanterna.techniques.execute import networks_in, settings_of
-from lanterna.techniques.registry import of_verb, technique_of
+from lanterna.techniques.execute import networks_in, recipe_settings
+from lanterna.techniques.registry import find_technique, techniques_for
 from lanterna.techniques.technique import Output
 
 if TYPE_CHECKING:
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
     from lanterna.techniques.technique import Technique
 
 
-def make_again(recipe: Recipe, *, trust: bool = False) -> tuple[Tensor, Recipe]:
+def rerun_recipe(recipe: Recipe, *, trust: bool = False) -> tuple[Tensor, Recipe]:
     """The picture of a recipe whose inputs were found (`with_inputs_found`), and the recipe of this time.
 
     Errors: those of `execute.make_again`; `UsageError` with the command for what only that makes again.
     """
-    technique = technique_of(recipe.verb, recipe.output)
-    if technique is not None and not technique.again:
+    technique = find_technique(recipe.verb, recipe.output)
+    if technique is not None and not technique.reruns:
         raise UsageError(f"this is made again by its command: {command_line(recipe, 'again.webp')}")
-    return execute.make_again(recipe, trust=trust)
+    return execute.rerun_recipe(recipe, trust=trust)
 
 
 def differences(then: Recipe, now: Recipe) -> list[str]:
@@ -66,7 +66,7 @@ def differences(then: Recipe, now: Recipe) -> list[str]:
     return found
 
 
-def changed(recipe: Recipe, assignments: Mapping[str, str]) -> Recipe:
+def with_overrides(recipe: Recipe, assignments: Mapping[str, str]) -> Recipe:
     """The recipe with some things set anew: settings, `seed`, `device`, `network`, `input` (a path), or the
     inputs of a role by its name (`guide`, `mask`).
 
@@ -87,7 +87,7 @@ def changed(recipe: Recipe, assignments: Mapping[str, str]) -> Recipe:
         elif key == "device":
             other["device"] = text
         elif key in settings:
-            settings[key] = value_of(text, settings[key])
+            settings[key] = parse_value(text, settings[key])
         elif key == "network" and recipe.network:
             other["network"] = Weights(name=text, sha256=None)
         elif key in roles and key:
@@ -99,7 +99,7 @@ def changed(recipe: Recipe, assignments: Mapping[str, str]) -> Recipe:
                 f"the recipe has no setting {printable(key)!r}: it has {printable(', '.join(known), 900)}"
             )
         if key == "seed":
-            other["seed"] = value_of(text, 0)
+            other["seed"] = parse_value(text, 0)
     try:
         varied = Recipe.model_validate({**dict(recipe), **other, "settings": settings})
     except ValidationError as error:
@@ -111,14 +111,14 @@ def changed(recipe: Recipe, assignments: Mapping[str, str]) -> Recipe:
 
 def _checked(recipe: Recipe) -> Recipe:
     """The recipe with its settings checked by its technique, where this Lanterna knows it."""
-    technique = technique_of(recipe.verb, recipe.output)
+    technique = find_technique(recipe.verb, recipe.output)
     if technique is None:
         return recipe
-    settings = technique.settings.checked(settings_of(recipe, technique))
+    settings = technique.settings.checked(recipe_settings(recipe, technique))
     return recipe.model_copy(update={"settings": settings.model_dump(mode="json")})
 
 
-def with_inputs_found(recipe: Recipe, beside: Path | None) -> Recipe:
+def locate_inputs(recipe: Recipe, beside: Path | None) -> Recipe:
     """The recipe with the paths of its inputs as they are found now: where they were, or beside the picture.
 
     Errors: `UsageError` where one is gone or no longer the same file.
@@ -155,11 +155,11 @@ def command_line(recipe: Recipe, picture: str, *, preset: str | None = None) -> 
             f"# no command: the network {shlex.quote(printable(code))} runs Python code from outside "
             f"Lanterna; if you know that code: lanterna rerun --trust {_in_shell(picture)}"
         )
-    technique = technique_of(recipe.verb, recipe.output)
+    technique = find_technique(recipe.verb, recipe.output)
     if technique is None:
         return f"lanterna rerun {_in_shell(picture)}"
     try:
-        settings = technique.settings.checked(settings_of(recipe, technique))
+        settings = technique.settings.checked(recipe_settings(recipe, technique))
     except UsageError:  # of another version: `rerun` says what is wrong
         return f"lanterna rerun {_in_shell(picture)}"
     kind = technique.settings
@@ -206,7 +206,7 @@ def usage(technique: Technique) -> list[str]:
 
 
 def _beginning(technique: Technique, about: list[str]) -> list[str]:
-    if technique.inputs and not technique.noted:
+    if technique.inputs and not technique.records_inputs:
         about = ["FOLDER"]  # a person's own pictures, too many to be noted in a recipe
     flags = [f"--{flag}" for flag in technique.flags if flag not in technique.settings.model_fields]
     return ["lanterna", *technique.command, *about, *flags]
@@ -227,15 +227,15 @@ def _in_shell(path: str) -> str:
     return shlex.quote(f"./{text}" if text.startswith("-") and text != "-" else text)
 
 
-def commands_of(recipe: Recipe) -> dict[str, str]:
+def cell_commands(recipe: Recipe) -> dict[str, str]:
     """For each picture on a contact sheet, by its label there, the command that makes it large."""
-    technique = technique_of(recipe.verb, recipe.output)
+    technique = find_technique(recipe.verb, recipe.output)
     if technique is None or technique.cells is None or any(map(runs_code, networks_in(recipe))):
         return {}
     found: dict[str, str] = {}
     with suppress(UsageError):  # settings of another version
-        for cell in technique.cells(technique.settings.checked(settings_of(recipe, technique))):
-            large = next(each for each in of_verb(technique.verb) if each.name == cell.technique)
+        for cell in technique.cells(technique.settings.checked(recipe_settings(recipe, technique))):
+            large = next(each for each in techniques_for(technique.verb) if each.name == cell.technique)
             output, settings = large.output, cell.settings.model_dump(mode="json")
             one = recipe.model_copy(update={"output": output, "settings": settings})
             file = re.sub(r"[^a-z0-9_.]+", "-", f"{cell.technique}-{cell.label}".lower()).strip("-")
@@ -243,13 +243,13 @@ def commands_of(recipe: Recipe) -> dict[str, str]:
     return found
 
 
-def value_of(text: str, before: JsonValue) -> JsonValue:
+def parse_value(text: str, before: JsonValue) -> JsonValue:
     """What a person wrote after `KEY=`: JSON where it is such, a list where `before` is one, else text."""
     try:
         value: JsonValue = json.loads(text)
     except (ValueError, RecursionError):
         if isinstance(before, list):
-            return [value_of(part, None) for part in text.replace(",", " ").split()]
+            return [parse_value(part, None) for part in text.replace(",", " ").split()]
         return text
     number = isinstance(value, float)
     return text if number and not math.isfinite(float(str(value))) else value
@@ -257,7 +257,7 @@ def value_of(text: str, before: JsonValue) -> JsonValue:
 
 def _inputs_of(role: str, text: str, inputs: tuple[Input, ...]) -> tuple[Input, ...]:
     """The inputs with those of one role replaced by the files that `text` names, as many as there were."""
-    listed = value_of(text, None)
+    listed = parse_value(text, None)
     if isinstance(listed, list) and all(isinstance(path, str) for path in listed):
         paths = [str(path) for path in listed]
     else:

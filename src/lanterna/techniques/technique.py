@@ -67,7 +67,7 @@ class Settings(BaseModel):
         """The same settings with some changed, checked again."""
         return type(self).checked({**self.model_dump(), **assignments})
 
-    def only(self, kind: type[Kind]) -> Kind:
+    def as_base(self, kind: type[Kind]) -> Kind:
         """The part that is of `kind`, to which this class adds settings."""
         return kind.checked({name: getattr(self, name) for name in kind.model_fields})
 
@@ -146,7 +146,7 @@ class SheetCell:
 
 
 @dataclass(frozen=True)
-class Film:
+class FilmFrames:
     """The frames of a film, `(3, H, W)` each, how many they are, how many a second, and how many seconds the
     last one stands."""
 
@@ -170,12 +170,12 @@ class Result:
     output: str = ""
     settings: Settings | None = None
     network: Network | None = None
-    also: tuple[str, Callable[[Path], object]] | None = None
+    sidecar: tuple[str, Callable[[Path], object]] | None = None
     numbers: Mapping[str, float] = field(default_factory=dict)
     cells: Sequence[SheetCell] = ()
     columns: int = 1
     gap: int = 16
-    film: Film | None = None
+    film: FilmFrames | None = None
     words: str = ""
 
 
@@ -199,10 +199,10 @@ class Estimate:
 
     seconds: float
     memory: int
-    narrower: Mapping[str, Any] = field(default_factory=dict)
+    fallback: Mapping[str, Any] = field(default_factory=dict)
 
 
-def evenly(frame: Frame) -> float:
+def fraction_of_steps(frame: Frame) -> float:
     """The share of the work that is done where every step is as much work; 0 where steps are not known."""
     return frame.step / frame.steps if frame.steps else 0.0
 
@@ -223,8 +223,8 @@ class Work:
 
     frames: Frames
     results: Callable[[Any, Any], Iterable[Result]] = _last_picture
-    shown: Callable[[Any], Tensor | None] = lambda frame: frame.picture
-    share: Callable[[Any], float] = evenly
+    preview: Callable[[Any], Tensor | None] = lambda frame: frame.picture
+    fraction_done: Callable[[Any], float] = fraction_of_steps
     report: Callable[[Any], Report] = lambda _: Report()
     film: Any = None
 
@@ -294,25 +294,25 @@ class Technique:
     networks: Callable[[Any], tuple[str, ...]] = _its_network
     items: Callable[[Any], tuple[str, ...]] = lambda _: ()
     default_name: Callable[[Any, Mapping[str, Sequence[File]]], str] = lambda *_: ""
-    filmed: bool = False
+    films_training: bool = False
     estimate: Callable[[Job], Estimate | None] = lambda _: None
     describe: Callable[[Any], str] = lambda _: ""
-    rows: Callable[[Any], Sequence[str]] = lambda _: ()
+    log_lines: Callable[[Any], Sequence[str]] = lambda _: ()
     options: type[BaseModel] | None = None
     cells: Callable[[Any], Sequence[SheetCell]] | None = None
     film_frames: Callable[[Job, int], Frames] | None = None
     manual: str = ""
     default_preset: str = ""
     arguments: tuple[str, ...] = ()
-    instead: tuple[tuple[str, str], ...] = ()
+    exclusive: tuple[tuple[str, str], ...] = ()
     switches: Mapping[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
     file: str = ""
-    beside: tuple[str, str] | None = None
-    resumes: Literal["", "asked", "always"] = ""
-    partial: bool = True
-    again: bool = True
+    sidecar: tuple[str, str] | None = None
+    resumes: Literal["", "optional", "always"] = ""
+    saves_partial: bool = True
+    reruns: bool = True
     on_device: bool = True
-    noted: bool = True
+    records_inputs: bool = True
 
     def __post_init__(self) -> None:
         verb = self.verb or self.name
@@ -374,11 +374,11 @@ class Technique:
                 return variant
         return preset
 
-    def run_with(self, given: BaseModel | None) -> dict[str, Any]:
+    def run_options(self, given: BaseModel | None) -> dict[str, Any]:
         """How it is run, by the name of each option."""
         return (given or self.options()).model_dump() if self.options else {}
 
-    def title_of(
+    def job_title(
         self,
         wanted: str,
         settings: Any,

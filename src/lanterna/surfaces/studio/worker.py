@@ -64,7 +64,7 @@ def main(pipe: Connection) -> None:
                 except UsageError:  # its package is gone, or broken
                     kind = command["kind"]
                     gone = f"the technique {kind!r} is not installed any more: install its package, try again"
-                    reason = registry.broken().get(kind, gone)
+                    reason = registry.load_errors().get(kind, gone)
                     pipe.send({"job": command["job"], "end": "failed", "error": reason})
                     continue
                 run = _Run(technique, command, commands, pipe)
@@ -190,7 +190,7 @@ class _Run:
         if written is None or written == self.kept:
             return
         self.kept = written
-        picture = work.shown(frame)
+        picture = work.preview(frame)
         if picture is None or not (last or self.history.is_due(frame.step)):
             return
         preview = self.folder / "preview.jpg"
@@ -314,13 +314,13 @@ class _Run:
         clock = time.monotonic()
         fresh = False
         if now or clock >= self.preview_due:
-            picture = work.shown(frame)
+            picture = work.preview(frame)
             if picture is not None:
                 write_jpeg(picture, self.folder / "preview.jpg", PREVIEW_SIDE)
                 fresh = True
                 took = time.monotonic() - clock
                 self.preview_due = clock + max(_PREVIEW, took / _SHARE)
-        share = work.share(frame)
+        share = work.fraction_done(frame)
         self.begun = self.begun or (clock, share)
         if now or fresh or clock >= self.news_due or frame.step == frame.steps:
             self.news_due = clock + _NEWS
@@ -352,8 +352,8 @@ class _Run:
         save_result(result, file, recipe, force=True)
         write_jpeg(result.picture, file.with_suffix(".jpg"), THUMBNAIL_SIDE)
         also = None
-        if result.also:
-            suffix, write = result.also
+        if result.sidecar:
+            suffix, write = result.sidecar
             also = file.with_suffix(suffix)
             write(also)
         return {
@@ -377,13 +377,13 @@ class _Run:
 def _sheet(result: Result, recipe: Recipe) -> list[Message]:
     """Each picture of a contact sheet: where it is on it, and what makes it large."""
     from lanterna.images.drawing import contact_sheet_boxes
-    from lanterna.techniques.rerun import commands_of
+    from lanterna.techniques.rerun import cell_commands
 
     if not result.cells:
         return []
     size = (result.picture.shape[1], result.picture.shape[2])
     boxes = contact_sheet_boxes(size, len(result.cells), columns=result.columns, gap=result.gap)
-    commands = commands_of(recipe).values()
+    commands = cell_commands(recipe).values()
     return [
         {
             "label": cell.label,

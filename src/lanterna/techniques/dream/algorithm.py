@@ -31,9 +31,9 @@ from lanterna.networks.preprocessing import light_edged
 from lanterna.probes import objectives
 from lanterna.techniques.checkpoint import Checkpointer, restoring, resumed
 from lanterna.techniques.dream.targets import Target, build_objective, read_class
-from lanterna.techniques.dream.windows import STRIDE, Windows, gradient, match_channels
+from lanterna.techniques.dream.tiles import STRIDE, Tiling, gradient, match_channels
 from lanterna.techniques.fourier_image import decorrelate
-from lanterna.techniques.octaves import octave_sizes, resized, shrunk, smoothed
+from lanterna.techniques.octaves import octave_sizes, resized, resized_mask, smoothed
 from lanterna.techniques.technique import Frame, Settings
 
 if TYPE_CHECKING:
@@ -276,7 +276,7 @@ def _frames(
 ) -> Generator[DreamFrame, Dream | None, None]:
     """The dream itself: octave by octave, step by step."""
     generator = torch.Generator().manual_seed(settings.seed)
-    work, windows = _work_for(settings, network, parts)
+    work, tiling = _work_for(settings, network, parts)
     reuse_memory()  # each step fills and frees the same large blocks
     first = begun.octave if begun else 1
     dreamed = torch.zeros_like(base[:, :1, :1])
@@ -284,7 +284,7 @@ def _frames(
     try:
         for octave, size in list(enumerate(sizes, start=1))[first - 1 :]:
             here = resized(base, size)
-            where = [None if mask is None else shrunk(mask, size) for _, mask in parts]
+            where = [None if mask is None else resized_mask(mask, size) for _, mask in parts]
             if begun and octave == first:
                 done, image = begun.step, begun.picture.to(base)
                 energy = begun.energy
@@ -300,12 +300,12 @@ def _frames(
                         image,
                         parts,
                         where,
-                        windows,
+                        tiling,
                         generator,
                         generator.get_state(),
                     )
-                    (change, energy), side = fitting(look, windows.side, max(size))
-                    windows = _narrowed(windows, side)
+                    (change, energy), side = fitting(look, tiling.side, max(size))
+                    tiling = _narrowed(tiling, side)
                     image = change.mul_(settings.step_size / 255).add_(image).clamp_(0, 1)
                     state = _State(
                         octave, step, image, energy, generator.get_state(),
@@ -322,7 +322,7 @@ def _frames(
                     before, settings = settings, settings.changed(changed.model_dump(include=LIVE))
                     if any(getattr(settings, name) != getattr(before, name) for name in _TARGETS):
                         parts = parts_of(settings)
-                        work, windows = _work_for(settings, network, parts)
+                        work, tiling = _work_for(settings, network, parts)
                     if state:
                         state = replace(state, live=settings.model_dump(mode="json", include=LIVE))
                 if state:
@@ -339,18 +339,18 @@ def _change(
     image: Tensor,
     parts: _Parts,
     where: Sequence[Tensor | None],
-    windows: Windows,
+    tiling: Tiling,
     generator: torch.Generator,
     randomness: Tensor,
     side: int,
 ) -> tuple[Tensor, float]:
     """Where the pixels are to go, `(3, H, W)`, seen through windows of a side, and how excited it is."""
     generator.set_state(randomness)  # a second try, with smaller windows, draws from where the first did
-    windows = _narrowed(windows, side)
-    down, across = (_shift(generator, settings.jitter, windows.reach(length)) for length in image.shape[1:])
+    tiling = _narrowed(tiling, side)
+    down, across = (_shift(generator, settings.jitter, tiling.reach(length)) for length in image.shape[1:])
     change, energy = torch.zeros_like(image), 0.0
     for (objective, _), mask in zip(parts, where, strict=True):
-        slope, value = gradient(network, image, objective, windows, (down, across))
+        slope, value = gradient(network, image, objective, tiling, (down, across))
         slope = decorrelate(smoothed(slope, settings.smoothing), settings.vivid)
         if settings.keep_colours:
             slope = slope.mean(0, keepdim=True).expand_as(slope).clone()
@@ -372,13 +372,13 @@ class _State:
     live: dict[str, Any]
 
 
-def _work_for(settings: Dream, network: Network, parts: _Parts) -> tuple[Network, Windows]:
+def _work_for(settings: Dream, network: Network, parts: _Parts) -> tuple[Network, Tiling]:
     """The network as far as these objectives need it, made quick, and the windows it looks through."""
     layers = frozenset[str]().union(*(objective.layers for objective, _ in parts))
-    return optimize_for_inference(network, layers), windows_for(settings, network, layers)
+    return optimize_for_inference(network, layers), tiling_for(settings, network, layers)
 
 
-def windows_for(settings: Dream, network: Network, layers: frozenset[str]) -> Windows:
+def tiling_for(settings: Dream, network: Network, layers: frozenset[str]) -> Tiling:
     """Windows of the size in the settings, or of the network's where it can see no other."""
     side = network.input_spec.size
     other = torch.zeros(
@@ -388,18 +388,18 @@ def windows_for(settings: Dream, network: Network, layers: frozenset[str]) -> Wi
         with torch.no_grad():
             objectives.read(network, other, layers)
     except RuntimeError:
-        return Windows(side, margin=0, exact=True)
-    return _windows_of(settings.tile)
+        return Tiling(side, margin=0, exact=True)
+    return _tiling_of(settings.tile)
 
 
-def _windows_of(side: int) -> Windows:
+def _tiling_of(side: int) -> Tiling:
     """Windows of a side, with the margin that it has room for."""
-    return Windows(side, margin=min(MARGIN, side // 4 // STRIDE * STRIDE))
+    return Tiling(side, margin=min(MARGIN, side // 4 // STRIDE * STRIDE))
 
 
-def _narrowed(windows: Windows, side: int) -> Windows:
+def _narrowed(tiling: Tiling, side: int) -> Tiling:
     """Windows of another side, where the network can see any."""
-    return windows if windows.exact or windows.side == side else _windows_of(side)
+    return tiling if tiling.exact or tiling.side == side else _tiling_of(side)
 
 
 def _squeezed(picture: Tensor, network: Network) -> Tensor:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.autograd.graph import saved_tensors_hooks
 
-from lanterna.techniques.dream.algorithm import LONGEST, Dream, dream, windows_for
+from lanterna.techniques.dream.algorithm import LONGEST, Dream, dream, tiling_for
 from lanterna.techniques.dream.targets import Target
 from lanterna.techniques.octaves import octave_sizes
 from lanterna.techniques.technique import Estimate
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lanterna.networks import Network
-    from lanterna.techniques.dream.windows import Windows
+    from lanterna.techniques.dream.tiles import Tiling
     from lanterna.techniques.technique import Frame
 
 _SAMPLE = 384  # pixels along each side of what is measured
@@ -46,8 +46,8 @@ def estimate_dream(size: tuple[int, int], settings: Dream, network: Network, mas
     layers = {target.layer for target in (*settings.targets(network), *map(Target.read, settings.mask_layer))}
     if settings.class_:
         layers.add(list(network.layers)[-1])
-    windows = windows_for(settings, network, frozenset(layers))
-    side = min(_SAMPLE, windows.side) if not windows.exact else _SAMPLE
+    tiling = tiling_for(settings, network, frozenset(layers))
+    side = min(_SAMPLE, tiling.side) if not tiling.exact else _SAMPLE
     picture = torch.rand(3, side, side, generator=torch.Generator().manual_seed(0))
     short = settings.changed({"size": side, "octaves": 1, "steps": 3})
     work = dream(
@@ -57,11 +57,11 @@ def estimate_dream(size: tuple[int, int], settings: Dream, network: Network, mas
         guide=picture if settings.guided else None,
         masks=[torch.ones(1, 8, 8)] * masks,
     )
-    step, kept = measured(work)
-    here = _looked_at((side, side), windows)
-    seconds = step / here * settings.steps * sum(_looked_at(each, windows) for each in sizes)
+    step, kept = measure_step(work)
+    here = _looked_at((side, side), tiling)
+    seconds = step / here * settings.steps * sum(_looked_at(each, tiling) for each in sizes)
     height, width = sizes[-1]
-    window = min(windows.side**2, _looked_at((height, width), windows))
+    window = min(tiling.side**2, _looked_at((height, width), tiling))
     weights = sum(weight.numel() * weight.element_size() for weight in network.parameters())
     memory = _ALREADY + weights + _COPIES * 12 * height * width + 1.5 * kept / here * window
     return Estimate(seconds, int(memory))
@@ -72,7 +72,7 @@ def _sizes(size: tuple[int, int], settings: Dream) -> list[tuple[int, int]]:
     return octave_sizes(*size, settings.size or min(max(size), LONGEST), settings.octaves, settings.ratio)
 
 
-def measured(work: Generator[Frame, Any, None]) -> tuple[float, int]:
+def measure_step(work: Generator[Frame, Any, None]) -> tuple[float, int]:
     """The seconds a step of work takes, the better of two, and the bytes that it keeps for the way back.
 
     Three steps are made, and the work is ended.
@@ -94,15 +94,15 @@ def measured(work: Generator[Frame, Any, None]) -> tuple[float, int]:
     return min(each), sum(kept.values())
 
 
-def _looked_at(size: tuple[int, int], windows: Windows) -> float:
+def _looked_at(size: tuple[int, int], tiling: Tiling) -> float:
     """How many pixels the network sees at each step over a picture of `size`, margins and all, on average.
 
     Wherever the grid lies, windows stand out over the picture's ends: on average one more than would fit.
     """
     pixels = 1.0
     for length in size:
-        core = windows.reach(length)
+        core = tiling.reach(length)
         pixels *= (
-            ((length - 1) / core + 1) * windows.side if core else len(windows.spans(length, 0)[0].looked_at)
+            ((length - 1) / core + 1) * tiling.side if core else len(tiling.spans(length, 0)[0].looked_at)
         )
     return pixels

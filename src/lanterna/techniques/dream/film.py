@@ -82,7 +82,7 @@ def dream_zoom(
     """
     network = network or open_network(settings.network, device=device)
     if done == 0 or first is None or last is None:
-        begin = settings.only(Dream)
+        begin = settings.as_base(Dream)
         for part in dream(picture, begin, network=network, guide=guide):
             whole = part
         first = last = in_8_bits(whole.full_size())
@@ -124,7 +124,7 @@ def dream_frames(
     Errors: as `dream`.
     """
     network = network or open_network(settings.network, device=device)
-    begin = settings.only(Dream)
+    begin = settings.as_base(Dream)
     before: tuple[Tensor, Tensor] | None = None
     number = done
     for original in originals:
@@ -174,7 +174,7 @@ def with_first(picture: Tensor, first: Tensor, left: int, settings: DreamFilm) -
 
 def _onward(settings: DreamFilm) -> Dream:
     few = {"octaves": settings.frame_octaves, "steps": settings.frame_steps, "blend": 1.0}
-    return settings.only(Dream).changed(few)
+    return settings.as_base(Dream).changed(few)
 
 
 def _seed(settings: DreamFilm, number: int) -> int:

@@ -16,11 +16,11 @@ from lanterna.errors import UsageError
 from lanterna.networks import shelf_items
 from lanterna.networks.trained import is_trained
 from lanterna.probes import objectives
-from lanterna.techniques.derive import by_pixels, film_of, sheet_of
+from lanterna.techniques.derive import film_of, sheet_of, weighted_by_pixels
 from lanterna.techniques.dream.algorithm import LIVE, LONGEST, Dream, dream, first_layer
 from lanterna.techniques.dream.estimate import estimate_dream, worth_estimating
 from lanterna.techniques.dream.film import DreamFilm, dream_frames, dream_zoom
-from lanterna.techniques.dream.windows import match_channels
+from lanterna.techniques.dream.tiles import match_channels
 from lanterna.techniques.octaves import octave_sizes, resized
 from lanterna.techniques.technique import Estimate, Input, SheetCell, Technique, Work
 
@@ -64,13 +64,13 @@ def _dream(job: Job) -> Work:
     guide, masks = job.picture("guide"), job.pictures("mask")
     frames = dream(
         picture, settings, network=job.network, guide=guide, masks=masks,
-        **job.saving,
+        **job.checkpointing,
     )  # fmt: skip
     height, width = picture.shape[1:]
     sizes = octave_sizes(
         height, width, settings.size or min(max(height, width), LONGEST), settings.octaves, settings.ratio
     )
-    return Work(frames, share=by_pixels(sizes, [settings.steps] * len(sizes)))
+    return Work(frames, fraction_done=weighted_by_pixels(sizes, [settings.steps] * len(sizes)))
 
 
 def _estimate(job: Job) -> Estimate | None:
@@ -98,7 +98,7 @@ DREAM = Technique(
     ),
     shown_first=("layer", "steps", "step_size", "octaves", "size"), hidden=("guided",),
     live=tuple(sorted(LIVE - {"mask_layer"})),
-    check=_guided, estimate=_estimate, describe=_describe, resumes="asked",
+    check=_guided, estimate=_estimate, describe=_describe, resumes="optional",
     manual="""Turn a picture into what a network sees in it (DeepDream).
 
     `lanterna dream cat.jpg --preset eyes`, `--layer block9:31,40`, `--class goldfish`, `--guide flowers.jpg`,
@@ -129,7 +129,7 @@ def _choose(job: Job) -> Sheet:
         raise UsageError("a sheet chooses what the masks dream: leave --mask-layer out")
     (picture,) = job.pictures("picture")
     if settings.sheet == "layers":
-        shown = settings.layer or tuple(sensible_layers(job.network))
+        shown = settings.layer or tuple(dreamable_layers(job.network))
     elif settings.sheet == "channels":
         network = job.network
         layer, *more = settings.layer or (first_layer(network),)
@@ -137,7 +137,7 @@ def _choose(job: Job) -> Sheet:
             raise UsageError(
                 f"--sheet channels is of one layer: --layer with one of {', '.join(network.layers)}"
             )
-        shown = tuple(f"{layer}:{index}" for index in strongest(network, layer, picture))
+        shown = tuple(f"{layer}:{index}" for index in strongest_channels(network, layer, picture))
     else:
         shown = tuple(name for name, preset in Dream.presets.items() if _here(preset, settings.network))
     if not shown:
@@ -152,7 +152,7 @@ def _here(preset: Mapping[str, Any], usual: str) -> bool:
     return all(map(shelf.is_here, items)) if items else is_trained(name)
 
 
-def sensible_layers(network: Network) -> list[str]:
+def dreamable_layers(network: Network) -> list[str]:
     """The layers worth dreaming, in order: those that see positions, without what only prepares the next.
 
     A pool or normalisation adds nothing to see, and of a convolution and its ReLU the latter is shown.
@@ -175,7 +175,7 @@ def sensible_layers(network: Network) -> list[str]:
     ]
 
 
-def strongest(network: Network, layer: str, picture: Tensor, count: int = CHANNELS) -> list[int]:
+def strongest_channels(network: Network, layer: str, picture: Tensor, count: int = CHANNELS) -> list[int]:
     """The channels with the largest means over a picture `(3, H, W)` as a network sees it, largest first."""
     small = resized(picture, (network.input_spec.size, network.input_spec.size)).clamp(0, 1)
     images = match_channels(small[None].to(network.get_buffer("mean").device), network)
@@ -187,7 +187,7 @@ def strongest(network: Network, layer: str, picture: Tensor, count: int = CHANNE
 
 def _cells(settings: Sheet) -> list[SheetCell]:
     """Each picture of a sheet whose settings name what is shown; of a channel its number stands beneath."""
-    own = settings.only(Dream).model_dump()
+    own = settings.as_base(Dream).model_dump()
     cells = []
     for name in settings.shown:
         preset = None
@@ -248,12 +248,12 @@ def _film_frames(job: Job, done: int) -> Frames:
     """The endless zoom into a picture, or a film dreamed frame after frame."""
     settings: DreamFilm = job.settings
     guide, last = job.picture("guide"), job.frames[done - 1] if done else None
-    if job.moving is not None:
-        originals = job.moving.frames(max(0, done - 1))
+    if job.input_film is not None:
+        originals = job.input_film.frames(max(0, done - 1))
         return dream_frames(
             originals,
             settings,
-            count=job.moving.count,
+            count=job.input_film.count,
             network=job.network,
             guide=guide,
             done=done,
@@ -265,8 +265,8 @@ def _film_frames(job: Job, done: int) -> Frames:
 
 
 def _length(job: Job) -> tuple[int, float]:
-    if job.moving is not None:
-        return job.moving.count, job.moving.fps
+    if job.input_film is not None:
+        return job.input_film.count, job.input_film.fps
     job.pictures("picture")
     return job.settings.frames, job.settings.fps
 

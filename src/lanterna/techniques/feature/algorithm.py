@@ -25,7 +25,7 @@ from lanterna.errors import UsageError
 from lanterna.networks import Network, class_index, open_network
 from lanterna.networks.inference import optimize_for_inference
 from lanterna.probes import objectives
-from lanterna.techniques.fourier_image import FourierImage, transformed
+from lanterna.techniques.fourier_image import FourierImage, random_transform
 from lanterna.techniques.technique import Frame, Settings
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class Kernels(Settings):
 class FeatureFrame(Frame):
     """How far the pictures have come: `pictures` is `(N, C, S, S)` in [0, 1], `picture` shows them in a row.
 
-    `numbers`: `excitement`, how strongly the target is excited (mean over the pictures being made), and for a
+    `numbers`: `activation`, how strongly the target is excited (mean over the pictures being made), and for a
     class its mean `probability`. In the last frame both are those of the pictures as they are; before, of the
     pictures shifted, turned and scaled.
     """
@@ -157,7 +157,7 @@ def feature(
     network = network or open_network(settings.network, device=device)
     if network.input_spec.channels not in (1, 3):
         raise UsageError(f"a picture has 1 or 3 channels, {network.name} wants {network.input_spec.channels}")
-    layer = wanted_layer(settings, network)
+    layer = target_layer(settings, network)
     channels = count_channels(network, layer, _side(settings, network))
     index = class_index(settings.class_, network) if settings.class_ is not None else settings.channel
     if settings.sheet:
@@ -174,7 +174,7 @@ def feature(
     return _frames(settings, work, targets, index if settings.class_ is not None else None)
 
 
-def wanted_layer(settings: Feature, network: Network) -> str:
+def target_layer(settings: Feature, network: Network) -> str:
     """The layer that is read: that of the settings or the last, or what goes into it where it is a ReLU.
 
     Errors: `UsageError` for a layer that is not there.
@@ -199,7 +199,7 @@ def count_channels(network: Network, layer: str, side: int) -> int:
     return output.shape[1] if output.dim() == 4 else output[0].numel()
 
 
-def shown(pictures: Tensor) -> Tensor:
+def picture_row(pictures: Tensor) -> Tensor:
     """Pictures `(N, C, S, S)` in a row as one picture `(3, H, W)`; digits with each pixel a square."""
     if pictures.shape[1] == 1:
         pictures = pictures.repeat_interleave(DIGIT_ZOOM, 2).repeat_interleave(DIGIT_ZOOM, 3)
@@ -243,7 +243,7 @@ def _frames(
                 step=len(finished) * settings.steps + step,
                 steps=len(targets) * settings.steps,
                 numbers=numbers,
-                picture=shown(pictures),
+                picture=picture_row(pictures),
                 pictures=pictures,
             )
         finished.append(made)
@@ -287,7 +287,7 @@ def _ascend(
     optimiser = uncompiled(torch.optim.Adam)(waves.parameters(), lr=settings.learning_rate)
     for step in range(1, settings.steps + 1):
         optimiser.param_groups[0]["lr"] = settings.learning_rate * (1 - 0.9 * (step - 1) / settings.steps)
-        seen = transformed(canvas(), generator, settings.robustness)
+        seen = random_transform(canvas(), generator, settings.robustness)
         outputs = objectives.read(network, seen, whole.layers)
         optimiser.zero_grad()
         torch.autograd.backward(whole.measure(seen, outputs).sum().neg())
@@ -296,7 +296,7 @@ def _ascend(
             pictures = canvas()
             if step == settings.steps:
                 seen, outputs = pictures, objectives.read(network, pictures, whole.layers)
-            numbers = {"excitement": objective.measure(seen, outputs).mean().item()}
+            numbers = {"activation": objective.measure(seen, outputs).mean().item()}
             if answer is not None:
                 numbers["probability"] = outputs[layer].softmax(1)[:, answer].mean().item()
         yield step, numbers, pictures.cpu()

@@ -35,7 +35,7 @@ class Example:
 
     picture: Tensor
     source: str
-    excitement: float
+    activation: float
 
 
 @torch.no_grad()
@@ -80,7 +80,7 @@ def _best_windows(network: Network, layer: str, channels: Sequence[int], side: i
         means = F.avg_pool2d(output, steps, stride=1)[0]  # of every window, (channels, rows, columns)
         for which, maps in enumerate(means):
             value, place = maps.flatten().max(0)
-            if value > best[which].excitement and value != 0:  # a ReLU that is silent is not excited
+            if value > best[which].activation and value != 0:  # a ReLU that is silent is not excited
                 row, column = divmod(int(place), maps.shape[1])
                 window = _window(photograph, row / output.shape[2], column / output.shape[3], side)
                 best[which] = Example(window, Path(name).stem.replace("_", " "), float(value))

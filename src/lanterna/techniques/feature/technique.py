@@ -69,7 +69,7 @@ def sheet(settings: Feature, frame: FeatureFrame, network: Network) -> tuple[Ten
     with torch.no_grad():
         made = objectives.channel(layer, channels)(network, pictures).tolist()
     pairs = [
-        Pair(channel, value, example.excitement, example.source)
+        Pair(channel, value, example.activation, example.source)
         for channel, value, example in zip(channels, made, examples, strict=True)
     ]
     tiles = []
@@ -92,7 +92,7 @@ def _has_target(settings: Feature, _: Mapping[str, int]) -> Feature:
 
 def _describe(frame: Frame) -> str:
     sure = f", {frame.numbers['probability']:.1%} sure" if "probability" in frame.numbers else ""
-    return f", excitement {frame.numbers['excitement']:.2f}{sure}"
+    return f", activation {frame.numbers['activation']:.2f}{sure}"
 
 
 FEATURE = Technique(

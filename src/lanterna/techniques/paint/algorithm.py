@@ -136,11 +136,11 @@ def paint(
     checkpoint: Path | None = None,
     checkpoint_every: float | None = None,
     resume: bool = False,
-    also_at: Container[int] = (),
+    extra_steps: Container[int] = (),
 ) -> Generator[PaintFrame, Paint | None, None]:
     """Learn to paint one picture `(3, H, W)` in [0, 1], or up to 100, yielding frames a few times a second.
 
-    Frames come at steps `also_at` besides, and more often at first, when most happens.
+    Frames come at steps `extra_steps` besides, and more often at first, when most happens.
 
     Of several pictures all take the shape of the first, cut to it around their middle. Each has a code of a
     few numbers that is learned with the weights and told to the network beside the position (an auto-decoder:
@@ -169,12 +169,12 @@ def paint(
         state = checkpointer.read(set(work.state()))
         with restoring(checkpoint):
             work.restore(state)
-        return resumed(_frames(work, checkpointer, also_at), checkpoint)
-    return _frames(work, checkpointer, also_at)
+        return resumed(_frames(work, checkpointer, extra_steps), checkpoint)
+    return _frames(work, checkpointer, extra_steps)
 
 
 def _frames(
-    work: _Work, checkpointer: Checkpointer, also_at: Container[int]
+    work: _Work, checkpointer: Checkpointer, extra_steps: Container[int]
 ) -> Generator[PaintFrame, Paint | None, None]:
     reuse_memory()  # each step fills and frees the same large blocks
     due = work.seconds + 0.02
@@ -187,7 +187,7 @@ def _frames(
             work.seconds += time.perf_counter() - begun
             if work.by_clock:
                 work.look_at_clock()
-            if work.seconds < due and work.at not in also_at and not work.done:
+            if work.seconds < due and work.at not in extra_steps and not work.done:
                 continue
             begun = time.perf_counter()
             frame = work.frame()

@@ -14,7 +14,7 @@ from lanterna.devices import choose_device
 from lanterna.errors import LanternaError, UsageError
 from lanterna.files import human_size
 from lanterna.probes.neurons import neurons_sheet
-from lanterna.techniques.derive import film_of, film_of_learning, sheet_of
+from lanterna.techniques.derive import film_of, film_of_training, sheet_of
 from lanterna.techniques.paint.algorithm import Paint, PaintFrame, paint
 from lanterna.techniques.paint.cppn import Cppn, random_loop, random_picture
 from lanterna.techniques.paint.painting import Painting, open_painting
@@ -40,7 +40,7 @@ def _paint(job: Job) -> Work:
     longest = 4 * (settings.size or LONGEST) if job.count("picture") > 1 else None
     frames = paint(
         job.pictures("picture", longest=longest), settings, masks=job.pictures("mask"), device=job.device,
-        **job.saving, also_at=job.also_at,
+        **job.checkpointing, extra_steps=job.extra_steps,
     )  # fmt: skip
 
     def results(frame: PaintFrame, now: Paint) -> list[Result]:
@@ -52,7 +52,7 @@ def _paint(job: Job) -> Work:
         made = frame.settings.changed({"rate": now.rate})
         if made.steps:  # where they are known, they take the place of seconds
             made = made.model_copy(update={"seconds": Paint.model_fields["seconds"].default})
-        return [Result(_whole(frame), settings=made, also=(".safetensors", frame.painting.save))]
+        return [Result(_whole(frame), settings=made, sidecar=(".safetensors", frame.painting.save))]
 
     def share(frame: Frame) -> float:
         return frame.step / frame.steps if frame.steps else frame.numbers["seconds"] / settings.seconds
@@ -106,7 +106,7 @@ PAINT = Technique(
     ),
     shown_first=("network", "seconds", "size", "keep"), live=("rate",),
     check=_masks_fit, networks=lambda _: (), describe=_describe, resumes="always",
-    beside=("painting", ".safetensors"), instead=(("steps", "seconds"),),
+    sidecar=("painting", ".safetensors"), exclusive=(("steps", "seconds"),),
     manual="""Let a network learn to paint a picture.
 
     `lanterna paint cat.jpg`, `--network siren`, `--seconds 60`, `--preset lecture`; `--keep 0.05` learns from
@@ -121,7 +121,7 @@ PAINT = Technique(
     """,
 )  # fmt: skip
 
-PAINT_FILM = film_of_learning(
+PAINT_FILM = film_of_training(
     PAINT, output="film", name="paint-film", title="A film",
     help="The same, and a film of how it was learned.", shown_first=("network", "seconds", "size"),
 )  # fmt: skip
@@ -162,7 +162,7 @@ RACE = Technique(
     shown_first=("seconds", "equal", "parameters", "size"), describe=_describe_race,
 )  # fmt: skip
 
-RACE_FILM = film_of_learning(
+RACE_FILM = film_of_training(
     RACE, output="race-film", due=lambda _: True, name="race-film", title="A film of a race",
     help="The same, and a film of it.",
 )  # fmt: skip
@@ -191,7 +191,7 @@ RENDER = Technique(
     help="Re-render a painting: larger, zoomed in, or beyond its edges.",
     verb="paint", command=("paint", "render"), settings=Render, run=_render,
     inputs=(Input("painting", "a picture that Paint has made here", required=True, suffix=".safetensors"),),
-    shown_first=("size", "print", "zoom", "beyond", "turn"), hidden=("seed",), partial=False,
+    shown_first=("size", "print", "zoom", "beyond", "turn"), hidden=("seed",), saves_partial=False,
     manual="""Paint a painting again, at any size.
 
     `lanterna paint render paint.safetensors --size 4000x3000`, `--print 30cm@300dpi`, `--beyond 0.3` past its
@@ -205,7 +205,7 @@ RENDER = Technique(
 GRID = Technique(
     name="grid", title="In between", help="What a painting of several pictures has between them, on a sheet.",
     verb="paint", command=("paint", "render"), flags=("grid",), settings=Grid, run=_render,
-    inputs=RENDER.inputs, shown_first=("between", "size"), hidden=("seed",), partial=False,
+    inputs=RENDER.inputs, shown_first=("between", "size"), hidden=("seed",), saves_partial=False,
 )  # fmt: skip
 
 
@@ -306,7 +306,7 @@ RANDOM = Technique(
 
 def _seeds(settings: RandomSheet) -> list[SheetCell]:
     seeds = range(settings.seed, settings.seed + settings.sheet)
-    return [SheetCell(str(seed), "random", settings.only(Cppn).changed({"seed": seed})) for seed in seeds]
+    return [SheetCell(str(seed), "random", settings.as_base(Cppn).changed({"seed": seed})) for seed in seeds]
 
 
 def _small(large: Cppn) -> Cppn:
@@ -318,12 +318,12 @@ RANDOM_SHEET = sheet_of(
     RANDOM, name="random-sheet", title="Random sheet", help="Seeds side by side, to choose from.",
     settings=RandomSheet, flags=("sheet",), outputs=("random-sheet",),
     shown_first=("seed", "sheet", "layers", "spread"),
-    partial=False, cells=_seeds, small=_small, columns=lambda *_: 4, heading=lambda *_: "Seeds", gap=12,
+    saves_partial=False, cells=_seeds, small=_small, columns=lambda *_: 4, heading=lambda *_: "Seeds", gap=12,
 )  # fmt: skip
 
 
 def _loop(job: Job, done: int) -> Frames:
-    return random_loop(job.settings.only(Cppn), job.settings.frames, done=done)
+    return random_loop(job.settings.as_base(Cppn), job.settings.frames, done=done)
 
 
 RANDOM_LOOP = film_of(

@@ -28,7 +28,7 @@ from lanterna.networks import Network, open_network
 from lanterna.networks.inference import optimize_for_inference
 from lanterna.probes.statistics import gram_distance, wasserstein_distance
 from lanterna.techniques.checkpoint import Checkpointer, resumed
-from lanterna.techniques.octaves import resized, shrunk
+from lanterna.techniques.octaves import resized, resized_mask
 from lanterna.techniques.style.descent import Descent
 from lanterna.techniques.style.layers import layers_of, without_frame
 from lanterna.techniques.style.loss import (
@@ -413,7 +413,7 @@ def _finished(
         picture = with_histogram(picture, styles[0])
     if settings.keep_colours == "light":
         picture = with_colours(picture, photo)
-    masks = [shrunk(mask, tuple(photo.shape[1:])) for mask in where if mask is not None]
+    masks = [resized_mask(mask, tuple(photo.shape[1:])) for mask in where if mask is not None]
     if len(masks) == len(where):
         picture = torch.lerp(photo, picture, torch.stack(masks).sum(0).clamp(0, 1))
     return picture

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lanterna.techniques.dream.estimate import measured
+from lanterna.techniques.dream.estimate import measure_step
 from lanterna.techniques.style.algorithm import Stylize, steps_at, style, style_sizes
 from lanterna.techniques.style.descent import kept_steps
 from lanterna.techniques.style.layers import layers_of
@@ -63,7 +63,7 @@ def estimate_style(
         random, settings.changed({"size": side, "ratio": 4, "steps": 4, "weights": ()}),
         styles=[random], network=network,
     )  # fmt: skip
-    step, kept = measured(work)
+    step, kept = measure_step(work)
     a_pixel, kept_a_pixel = step / side**2, 1.5 * kept / side**2
     height, width = sizes[-1]
     weights = sum(weight.nbytes for weight in network.parameters())

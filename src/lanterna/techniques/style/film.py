@@ -87,7 +87,7 @@ def style_frames(
     Errors, before the first frame: as `style`.
     """
     settings = settings or StyleFilm()
-    first = settings.only(Stylize)
+    first = settings.as_base(Stylize)
     network = network or open_network(settings.network, device=device)
     content, layers = layers_of(network, first.content_layer, first.style_layers)
     work = optimize_for_inference(network, [content, *layers])
@@ -131,7 +131,7 @@ def instant_frames(
     Errors, before the first frame: as `instant`.
     """
     settings = settings or InstantFilm()
-    alone = settings.only(Instant)
+    alone = settings.as_base(Instant)
     painter = open_painter(alone, styles=styles, device=device)
 
     def fitted(original: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from lanterna.probes.objectives import read_as_is
 from lanterna.probes.statistics import Moments, moments
-from lanterna.techniques.octaves import shrunk
+from lanterna.techniques.octaves import resized_mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,7 @@ class Content:
         """The part of the loss from these positions, `found` being what the layer puts out there."""
         apart = (found.float() - self.features[:, :, rows, columns].float()).square()
         if self.where is not None:
-            apart = apart * shrunk(self.where, tuple(self.features.shape[2:]))[:, rows, columns]
+            apart = apart * resized_mask(self.where, tuple(self.features.shape[2:]))[:, rows, columns]
         total: Tensor = apart.sum() / (self.features.numel() * self.unit)
         return total
 
@@ -243,7 +243,7 @@ def _gathered(
                     everywhere[name] = moments(part.found)
                 here[name] = everywhere[name]
             else:
-                mask = shrunk(style.where.to(picture), part.size)
+                mask = resized_mask(style.where.to(picture), part.size)
                 here[name] = moments(part.found, mask[0, part.rows, part.columns])
         gathered.append(here)
     return gathered

@@ -28,7 +28,7 @@ from lanterna.networks.inference import optimize_for_inference
 from lanterna.networks.taught import with_classes
 from lanterna.techniques.checkpoint import Checkpointer
 from lanterna.techniques.classify.algorithm import BATCH
-from lanterna.techniques.evaluation import Judged, judged
+from lanterna.techniques.evaluation import Predictions, collect_predictions
 from lanterna.techniques.teach.feature_cache import Features, look_at_all, stacked
 from lanterna.techniques.teach.linear_probe import (
     CHUNK,
@@ -139,7 +139,7 @@ def teach(
     )
 
     labels = usable.labels[test]
-    found = judged(
+    found = collect_predictions(
         (head.logits(features.rows(places[test[part]])), usable.labels[test[part]])
         for part in _spans(len(test), CHUNK)
     )
@@ -255,7 +255,7 @@ def _spans(count: int, size: int) -> Iterator[slice]:
 
 def judge(
     network: Network, gathered: Gathered, usable: Usable, chosen: NDArray[np.int64], workers: int
-) -> tuple[Judged, NDArray[np.int64]]:
+) -> tuple[Predictions, NDArray[np.int64]]:
     """The answers of a network to the chosen pictures, and which of them could still be read."""
     quick = optimize_for_inference(network, [list(network.layers)[-1]])
     read: list[int] = []
@@ -267,7 +267,7 @@ def judge(
                 logits = quick(images).cpu()
             yield logits, usable.labels[members]
 
-    found = judged(answered())
+    found = collect_predictions(answered())
     return found, np.array(read)
 
 

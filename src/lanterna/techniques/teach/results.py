@@ -13,7 +13,7 @@ from lanterna.networks.network import InputSpec
 from lanterna.networks.preprocessing import to_input
 from lanterna.networks.taught import TaughtPlan
 from lanterna.techniques.classify.algorithm import LONGEST
-from lanterna.techniques.evaluation import confusion_of, keep_results
+from lanterna.techniques.evaluation import confusion_matrix, save_results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lanterna.networks.network import Network
-    from lanterna.techniques.evaluation import Judged
+    from lanterna.techniques.evaluation import Predictions
     from lanterna.techniques.teach.settings import Teach
 
 WORST_SHOWN = 24
@@ -167,13 +167,13 @@ def keep_taught(
         "left_out": asdict(results.left_out),
     }
     plan = TaughtPlan(network=settings.network, classes=results.classes)
-    return keep_results(
+    return save_results(
         folder, network, settings, plan, summary, pictures, seconds, shelf_items(settings.network)
     )
 
 
 def results_of(
-    found: Judged,
+    found: Predictions,
     labels: Tensor,
     files: Sequence[str],
     learned_from: Sequence[int],
@@ -185,7 +185,7 @@ def results_of(
 ) -> Results:
     """What the answers to the held-out pictures `(N,)`, of classes `labels`, say about a network."""
     count, right = len(classes), int((found.answers == labels).sum())
-    confusion = confusion_of(labels, found.answers, count)
+    confusion = confusion_matrix(labels, found.answers, count)
     tested = confusion.sum(1)
     largest = max(range(count), key=lambda number: learned_from[number])
     least = found.likelihood.argsort(stable=True)[: WORST_SHOWN * 4]

@@ -89,13 +89,13 @@ def _classes(job: Job) -> Gathered:
 
 
 def _teach(job: Job) -> Work:
-    settings: Teach = job.settings.only(Teach)
+    settings: Teach = job.settings.as_base(Teach)
     if job.resume and not settings.fine_tune:
         raise UsageError("--resume is for --fine-tune: without it the same command goes on by itself")
     gathered, place = _classes(job), trained_folder(job.title)
     network = job.network
     if gathered.loose:
-        job.say(
+        job.notify(
             f"{gathered.loose} pictures beside the subfolders of {gathered.folder} belong to no class: "
             "left out"
         )
@@ -167,7 +167,7 @@ TEACH = Technique(
         ),
     ),
     shown_first=("network", "fine_tune"), hidden=("labels",), check=_check, default_name=_default_name,
-    options=Running, resumes="always", describe=_described, again=False, noted=False,
+    options=Running, resumes="always", describe=_described, reruns=False, records_inputs=False,
     manual="""
     Teach a network your own classes: each subfolder of FOLDER is one, with twenty pictures or more in it.
 

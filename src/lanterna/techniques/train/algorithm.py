@@ -20,7 +20,7 @@ from torch import Tensor
 from lanterna.devices import choose_device, fast_dtype, reuse_memory, uncompiled
 from lanterna.images.digits import Digits, by_another_hand, mnist, scattered, shifted
 from lanterna.networks.digits import build, lay_channels_last, start_weights
-from lanterna.techniques.checkpoint import Checkpointer, Learning
+from lanterna.techniques.checkpoint import Checkpointer, TrainingState
 from lanterna.techniques.technique import Frame
 from lanterna.techniques.train.parallel import ALONE
 
@@ -90,10 +90,10 @@ def train(
     checkpoint: Path | None = None,
     checkpoint_every: float | None = None,
     resume: bool = False,
-    also_at: Container[int] = (),
+    extra_steps: Container[int] = (),
     team: Team = ALONE,
 ) -> Generator[TrainFrame, Train | None, None]:
-    """Train, yielding a frame a few times a second, one at the end of every epoch and at steps `also_at`.
+    """Train, yielding a frame a few times a second, one at the end of every epoch and at steps `extra_steps`.
 
     Each frame holds the network: the last one is the trained network. With `checkpoint` the state is written
     there every few seconds, at the end, and when the generator is closed; with `resume` it goes on from
@@ -113,7 +113,7 @@ def train(
     network = new_network(settings).to(place)
     averaged = deepcopy(network) if settings.average else network
     optimiser, right = _optimiser(settings, network), torch.zeros((), device=place)
-    state = Learning(network, averaged, optimiser, 0, right, settings.learning_rate)
+    state = TrainingState(network, averaged, optimiser, 0, right, settings.learning_rate)
     if resume and checkpoint is not None:
         state.load(checkpoint, settings, team)
     if not team.first:
@@ -172,7 +172,7 @@ def train(
             state.right += (logits.detach().argmax(1) == labels).sum()
             epoch_ended = state.step % settings.steps_an_epoch == 0
             due = team.frame_is_due(state.step, clock.since_frame(), SECONDS_BETWEEN_FRAMES)
-            if epoch_ended or state.step in also_at or due:
+            if epoch_ended or state.step in extra_steps or due:
                 team.gather(loss_sum, state.right)
                 seen = min((batch + 1) * settings.batch_size, settings.digits)
                 steps_a_second = clock.steps_a_second(state.step)

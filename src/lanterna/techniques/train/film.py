@@ -19,7 +19,7 @@ from lanterna.images.digits import Digits
 from lanterna.networks.digits import ACTIVATIONS, TEN
 from lanterna.renamed import current_state
 from lanterna.techniques.checkpoint import load_tensors, write_state
-from lanterna.techniques.evaluation import confusion_of
+from lanterna.techniques.evaluation import confusion_matrix
 from lanterna.techniques.train.algorithm import in_unit_range, logits_of, new_network, training_digits
 from lanterna.techniques.train.results import unseen_digits
 
@@ -145,7 +145,7 @@ class Film:
             kernel_scale=kernel_scale,
             maps={name: levels for name, (levels, _) in maps.items()},
             scales={name: scale for name, (_, scale) in maps.items()},
-            confusion=confusion_of(self.measured.labels, answers, TEN).int(),
+            confusion=confusion_matrix(self.measured.labels, answers, TEN).int(),
             loss=F.cross_entropy(logits, self.measured.labels).item(),
             accuracy=(answers == self.measured.labels).float().mean().item(),
             training_loss=F.cross_entropy(training, self.trained_on.labels).item(),

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lanterna.images.digits import Digits, mnist
 from lanterna.images.drawing import contact_sheet, table_of_answers
-from lanterna.techniques.evaluation import confusion_of, judged, keep_results
+from lanterna.techniques.evaluation import collect_predictions, confusion_matrix, save_results
 from lanterna.techniques.train.algorithm import in_unit_range, logits_of, scatter, training_digits
 
 if TYPE_CHECKING:
@@ -51,13 +51,13 @@ def examine(network: Network, settings: Train) -> Results:
     """Calibrate the network in place on the held-out digits, then test it."""
     temperature = calibrate(network, training_digits(settings)[1]) if settings.hold_out else 1.0
     digits = unseen_digits(settings)
-    found = judged([(logits_of(network, digits.images), digits.labels)])
+    found = collect_predictions([(logits_of(network, digits.images), digits.labels)])
     wrong = (found.answers != digits.labels).nonzero().flatten()
     surest = wrong[found.confidence[wrong].argsort(descending=True)]
     columns = (surest, digits.labels[surest], found.answers[surest], found.confidence[surest])
     return Results(
         accuracy=1 - len(wrong) / len(digits.labels),
-        confusion=confusion_of(digits.labels, found.answers, 10),
+        confusion=confusion_matrix(digits.labels, found.answers, 10),
         mistakes=tuple(
             {"index": index, "written": written, "read": read, "confidence": round(confidence, 4)}
             for index, written, read, confidence in zip(*(each.tolist() for each in columns), strict=True)
@@ -136,4 +136,4 @@ def keep(
         "confusion": results.confusion.tolist(),
         "mistakes": results.mistakes,
     }
-    return keep_results(folder, network, settings, settings, summary, pictures, seconds, ["mnist"])
+    return save_results(folder, network, settings, settings, summary, pictures, seconds, ["mnist"])

@@ -86,9 +86,9 @@ def _train(job: Job) -> Work:
     settings: Train = job.settings
     team, snapshots = job.options.get("team", ALONE), job.options.get("film")
     film = Film(settings, snapshots, resume=job.resume) if snapshots and team.first else None
-    also_at = film_steps(settings.steps) if snapshots else ()
+    extra_steps = film_steps(settings.steps) if snapshots else ()
     begun = time.perf_counter()
-    frames = train(settings, device=job.device, **job.saving, also_at=also_at, team=team)
+    frames = train(settings, device=job.device, **job.checkpointing, extra_steps=extra_steps, team=team)
     summary: dict[str, Any] = {}
 
     def results(frame: TrainFrame, now: Train) -> list[Result]:
@@ -145,10 +145,10 @@ def _rows(frame: TrainFrame) -> list[str]:
 TRAIN = Technique(
     name="train", title="Train", help="A network learns to read handwritten digits.",
     settings=Train, run=_train, output=Output.NETWORK, outputs=("mistakes", "confusion"),
-    default_preset="fast", arguments=("network",), options=Processes, resumes="always", filmed=True,
+    default_preset="fast", arguments=("network",), options=Processes, resumes="always", films_training=True,
     shown_first=("network", "epochs", "learning_rate", "hidden", "channels", "optimiser"),
     live=("learning_rate",), networks=lambda _: (), default_name=lambda settings, _: settings.network,
-    describe=_described, rows=_rows,
+    describe=_described, log_lines=_rows,
     manual="""Train a network on MNIST's handwritten digits, and keep it under a name.
 
     It says the share of the 10,000 test digits that the network reads right, and keeps its weights, its

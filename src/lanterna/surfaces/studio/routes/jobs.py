@@ -119,7 +119,7 @@ def checked_job(
         "kind": name,
         "preset": preset,
         "settings": settings.model_dump(mode="json"),
-        "title": technique.title_of(title, settings, taken=taken),
+        "title": technique.job_title(title, settings, taken=taken),
     }
 
 

@@ -38,7 +38,7 @@ class Span(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Windows:
+class Tiling:
     """How a picture is looked at: in windows of at most `side` pixels, each with `margin` around its core.
 
     `exact`: every window is exactly `side` × `side`, for networks that can see nothing else.
@@ -75,7 +75,7 @@ class Windows:
 
 
 def gradient(
-    network: Network, picture: Tensor, objective: Objective, windows: Windows, shift: tuple[int, int]
+    network: Network, picture: Tensor, objective: Objective, tiling: Tiling, shift: tuple[int, int]
 ) -> tuple[Tensor, float]:
     """Give the gradient of an objective with respect to a picture `(3, H, W)`, and its value.
 
@@ -87,11 +87,9 @@ def gradient(
     total = torch.zeros_like(picture)
     values: list[Tensor] = []
     pairs = [
-        (down, across)
-        for down in windows.spans(height, shift[0])
-        for across in windows.spans(width, shift[1])
+        (down, across) for down in tiling.spans(height, shift[0]) for across in tiling.spans(width, shift[1])
     ]
-    for batch in _batches(pairs, windows):
+    for batch in _batches(pairs, tiling):
         pieces = [picture[:, down.looked_at][:, :, across.looked_at] for down, across in batch]
         seen = match_channels(torch.stack(pieces), network).requires_grad_()
         value = objective.measure(seen, objectives.read(network, seen, objective.layers))
@@ -109,9 +107,9 @@ def match_channels(pictures: Tensor, network: Network) -> Tensor:
     return torch.einsum("nchw,c->nhw", pictures, pictures.new_tensor(_LUMA)).unsqueeze(1)
 
 
-def _batches(pairs: list[tuple[Span, Span]], windows: Windows) -> Iterator[list[tuple[Span, Span]]]:
+def _batches(pairs: list[tuple[Span, Span]], tiling: Tiling) -> Iterator[list[tuple[Span, Span]]]:
     """Small windows of one size go through the network together, large ones one by one."""
-    count = max(1, (224 // windows.side) ** 2) if windows.exact else 1
+    count = max(1, (224 // tiling.side) ** 2) if tiling.exact else 1
     for start in range(0, len(pairs), count):
         yield pairs[start : start + count]
 

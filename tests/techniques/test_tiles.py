@@ -11,7 +11,7 @@ from lanterna.images import open_picture
 from lanterna.networks import open_network
 from lanterna.networks.inference import optimize_for_inference
 from lanterna.probes import objectives
-from lanterna.techniques.dream.windows import Windows, gradient
+from lanterna.techniques.dream.tiles import Tiling, gradient
 
 LAYER = "block5"
 OBJECTIVE = objectives.energy(LAYER)
@@ -30,12 +30,12 @@ def picture():
 @pytest.fixture(scope="module")
 def whole(lite0, picture):
     """The gradient of all the picture at once, per position and not as a mean."""
-    slope, _ = gradient(lite0, picture, OBJECTIVE, Windows(side=512), (0, 0))
+    slope, _ = gradient(lite0, picture, OBJECTIVE, Tiling(side=512), (0, 0))
     return slope * picture[0].numel()
 
 
 def by_windows(network, picture, side, margin, shift):
-    slope, _ = gradient(network, picture, OBJECTIVE, Windows(side, margin), shift)
+    slope, _ = gradient(network, picture, OBJECTIVE, Tiling(side, margin), shift)
     return slope * side**2
 
 
@@ -60,12 +60,12 @@ def test_the_gradient_by_windows_is_that_of_the_whole(lite0, picture, whole, shi
 @pytest.mark.slow
 def test_no_border_of_a_window_can_be_measured(lite0, picture, whole):
     """The gradient's size at the cores' borders and its jumps across them are those of anywhere else."""
-    windows = Windows(side=192, margin=64)
+    tiling = Tiling(side=192, margin=64)
     sizes, jumps = [], []
     for down, across in ((0, 0), (32, 32)):
-        slope = by_windows(lite0, picture, windows.side, windows.margin, (down, across))
+        slope = by_windows(lite0, picture, tiling.side, tiling.margin, (down, across))
         rows, columns = (
-            [int(span.place[0]) for span in windows.spans(length, shift)[1:]]
+            [int(span.place[0]) for span in tiling.spans(length, shift)[1:]]
             for length, shift in zip(picture.shape[1:], (down, across), strict=True)
         )
         for turned, lines in ((False, rows), (True, columns)):
@@ -85,46 +85,46 @@ def ratio(ours, unbroken):
 
 
 @pytest.mark.parametrize(
-    ("size", "windows"),
+    ("size", "tiling"),
     [
-        ((311, 457), Windows(256, 64)),
-        ((70, 2000), Windows(256, 64)),
-        ((2000, 70), Windows(768, 128)),
-        ((33, 31), Windows(256, 64)),
-        ((257, 256), Windows(256, 64)),
-        ((1, 1), Windows(256, 64)),
-        ((29, 90), Windows(28, 0, exact=True)),
-        ((10, 28), Windows(28, 0, exact=True)),
+        ((311, 457), Tiling(256, 64)),
+        ((70, 2000), Tiling(256, 64)),
+        ((2000, 70), Tiling(768, 128)),
+        ((33, 31), Tiling(256, 64)),
+        ((257, 256), Tiling(256, 64)),
+        ((1, 1), Tiling(256, 64)),
+        ((29, 90), Tiling(28, 0, exact=True)),
+        ((10, 28), Tiling(28, 0, exact=True)),
     ],
 )
-def test_every_pixel_is_kept_exactly_once_and_seen_where_it_is(size, windows):
-    for shift in (0, 1, 17, 100, windows.side - 1, -5):
+def test_every_pixel_is_kept_exactly_once_and_seen_where_it_is(size, tiling):
+    for shift in (0, 1, 17, 100, tiling.side - 1, -5):
         for length in size:
             place = torch.arange(length)
-            spans = windows.spans(length, shift)
+            spans = tiling.spans(length, shift)
             assert torch.equal(torch.cat([span.place for span in spans]).sort().values, place)
             for span in spans:
                 assert torch.equal(place[span.looked_at][span.kept], span.place)
-                assert len(span.looked_at) == windows.side or not windows.exact
-                assert len(span.looked_at) % 32 == 0 or windows.exact
-                assert len(span.looked_at) <= windows.side
+                assert len(span.looked_at) == tiling.side or not tiling.exact
+                assert len(span.looked_at) % 32 == 0 or tiling.exact
+                assert len(span.looked_at) <= tiling.side
 
 
 @pytest.mark.parametrize("size", [(45, 61), (300, 40), (20, 20)])
 def test_awkward_sizes_have_a_gradient_everywhere(lite0, size):
     picture = torch.rand(3, *size, generator=torch.Generator().manual_seed(0))
-    for windows in (Windows(256, 64), Windows(128, 32)):
-        slope, value = gradient(lite0, picture, OBJECTIVE, windows, (5, 9))
+    for tiling in (Tiling(256, 64), Tiling(128, 32)):
+        slope, value = gradient(lite0, picture, OBJECTIVE, tiling, (5, 9))
         assert slope.shape == picture.shape
         assert (slope != 0).all(0).float().mean() > 0.99
         assert value > 0
 
 
 def test_the_grid_lies_anywhere():
-    windows = Windows(side=192, margin=64)
-    assert windows.reach(192) == 0
-    assert windows.reach(193) == 64
-    starts = {int(windows.spans(400, shift)[1].place[0]) for shift in range(64)}
+    tiling = Tiling(side=192, margin=64)
+    assert tiling.reach(192) == 0
+    assert tiling.reach(193) == 64
+    starts = {int(tiling.spans(400, shift)[1].place[0]) for shift in range(64)}
     assert len(starts) == 64
 
 
