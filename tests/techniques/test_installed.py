@@ -72,7 +72,7 @@ UNUSABLE = {
 }
 FAILING = {
     "ODD = odd(broken)": "has failed: ValueError: oh dear",
-    "ODD = odd(after())": "it gave no frame",
+    "ODD = odd(after())": "it yielded no frame",
     "ODD = odd(lambda job: [1])": "expected a generator of frames, got list",
     "ODD = odd(after(P))": "expected a Frame, got Tensor",
     "ODD = odd(after(Frame(1, 1)))": "expected one picture, got none",
@@ -82,7 +82,7 @@ FAILING = {
     "ODD = odd(after(Frame(1, 1, picture=P / 0)))": "values from 0 to 1, got nan to nan",
     "ODD = odd(after(Frame(1, 1, {'loss': float('nan')}, P)))": "expected finite numbers by name",
     "ODD = odd(estimate=broken)": "ValueError: oh dear",
-    "ODD = odd(describe=lambda frame: None)": "gave None",
+    "ODD = odd(describe=lambda frame: None)": "returned None",
     "ODD = odd(lambda job: Work(fine(job), report=broken))": "ValueError: oh dear",
     "ODD = odd(lambda job: Work(fine(job), broken))": "ValueError: oh dear",
 }
