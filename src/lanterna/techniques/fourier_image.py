@@ -80,14 +80,14 @@ class FourierImage(nn.Module):
         self.register_buffer("scale", scale)
         self.register_buffer("colours", torch.tensor(COLOURS) if channels == 3 else torch.eye(channels))
         shape = (count, channels, height, width // 2 + 1, 2)
-        self.waves = nn.Parameter(start * torch.randn(shape, generator=generator))
+        self.coefficients = nn.Parameter(start * torch.randn(shape, generator=generator))
 
     def forward(self) -> Tensor:
         """Return the pictures, `(count, channels, H, W)` in [0, 1]."""
-        waves = torch.view_as_complex(self.waves) * self.get_buffer("scale")
-        plain = torch.fft.irfft2(waves, s=self.size)
-        coloured = torch.einsum("rc,nchw->nrhw", self.get_buffer("colours"), plain)
-        return torch.sigmoid(coloured + self.level)
+        scaled = torch.view_as_complex(self.coefficients) * self.get_buffer("scale")
+        decorrelated = torch.fft.irfft2(scaled, s=self.size)
+        colours = torch.einsum("rc,nchw->nrhw", self.get_buffer("colours"), decorrelated)
+        return torch.sigmoid(colours + self.level)
 
 
 def random_transform(images: Tensor, generator: torch.Generator, amount: float = 1.0) -> Tensor:

@@ -1,9 +1,9 @@
-"""The gradient of an objective over a picture of any size: at once where it fits, else window by window.
+"""Compute the gradient of an objective for a picture of any size, tile by tile if it is large.
 
-A network's answer to one place depends on what lies around it. So a window is a core, whose gradient is
-kept, with a margin, which is only looked at. Seams do not stay: the grid of cores lies elsewhere at every
-step. And the grid of a network's strides lies under a window as it would lie under the whole picture, so
-that the gradient in a core is that of the whole picture but for what reaches over the margin.
+A network's output at one position depends on its surroundings. So a tile is a core, whose gradient is used,
+with a margin, which is only input. The grid of cores is shifted at every step, so that no seams remain. Tiles
+are aligned with the network's strides, so that the gradient in a core equals that of the full picture, except
+for the influence of pixels beyond the margin.
 """
 
 from __future__ import annotations
@@ -24,24 +24,28 @@ if TYPE_CHECKING:
     from lanterna.probes.objectives import Objective
 
 STRIDE = 32
-"""Sides of windows and margins are multiples of this, the most pixels a step of these networks spans."""
+"""Sides of tiles and margins are multiples of this, the largest total stride of these networks."""
 
-_LUMA = (0.299, 0.587, 0.114)  # how bright red, green and blue look (ITU-R BT.601)
+_LUMA = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
 
 
 class Span(NamedTuple):
-    """One side of a window: which pixels of the picture it looks at, and which part of it counts where."""
+    """A tile along one axis.
 
-    looked_at: Tensor
-    kept: slice
-    place: Tensor
+    `source` are the indices of the picture's pixels that it consists of, `core` is the part whose gradient is
+    used, and `target` are the indices of the picture's pixels that the core belongs to.
+    """
+
+    source: Tensor
+    core: slice
+    target: Tensor
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """How a picture is looked at: in windows of at most `side` pixels, each with `margin` around its core.
+    """A division of pictures into tiles of at most `side` × `side` pixels, with a `margin` around each core.
 
-    `exact`: every window is exactly `side` × `side`, for networks that can see nothing else.
+    If `exact`, every tile has exactly `side` × `side` pixels, for networks that accept no other size.
     """
 
     side: int = 768
@@ -49,39 +53,37 @@ class Tiling:
     exact: bool = False
 
     def spans(self, length: int, shift: int) -> list[Span]:
-        """One side of all windows over `length` pixels, the grid moved by `shift` pixels.
+        """Return the tiles along an axis of `length` pixels, with the grid shifted by `shift`.
 
-        Where all of it fits into one window, the picture is turned round by `shift`, what leaves at one end
-        coming in at the other (the "jitter" of DeepDream). Else the windows' grid is moved, and beyond the
-        picture's end lies its mirror image.
+        If one tile is enough, the picture is rolled by `shift` (the "jitter" of DeepDream). Otherwise the
+        grid is shifted, and the picture is continued by its mirror image.
         """
         if length <= self.side and not self.exact:
-            whole = math.ceil(length / STRIDE) * STRIDE
-            looked_at = (torch.arange(whole) - shift) % length
-            return [Span(looked_at, slice(0, length), looked_at[:length])]
+            padded = math.ceil(length / STRIDE) * STRIDE
+            source = (torch.arange(padded) - shift) % length
+            return [Span(source, slice(0, length), source[:length])]
         core = self.side - 2 * self.margin
         spans = []
         for start in range(shift % core - core, length, core):
             first, end = max(start, 0), min(start + core, length)
             if first < end:
-                looked_at = _mirrored(torch.arange(start - self.margin, start + core + self.margin), length)
-                kept = slice(first - start + self.margin, end - start + self.margin)
-                spans.append(Span(looked_at, kept, torch.arange(first, end)))
+                source = _mirrored(torch.arange(start - self.margin, start + core + self.margin), length)
+                used = slice(first - start + self.margin, end - start + self.margin)
+                spans.append(Span(source, used, torch.arange(first, end)))
         return spans
 
-    def reach(self, length: int) -> int:
-        """In how many places the grid can lie over `length` pixels; 0 where all fits into one window."""
+    def period(self, length: int) -> int:
+        """Return the number of shifts of the grid over `length` pixels; 0 if one tile is enough."""
         return 0 if length <= self.side and not self.exact else self.side - 2 * self.margin
 
 
 def gradient(
     network: Network, picture: Tensor, objective: Objective, tiling: Tiling, shift: tuple[int, int]
 ) -> tuple[Tensor, float]:
-    """Give the gradient of an objective with respect to a picture `(3, H, W)`, and its value.
+    """Return the gradient of an objective with respect to a picture `(3, H, W)`, and the objective's value.
 
-    The first is `(3, H, W)`, up to a factor that is the same everywhere; the second the mean over windows.
-    `shift` moves the grid down and to the right. A network of one channel sees the picture's brightness; the
-    gradient is then the same for all three colours.
+    The gradient is `(3, H, W)`, up to a constant factor; the value is the mean over tiles. `shift` moves the
+    grid down and to the right. A network with one input channel gets the picture's luma.
     """
     _, height, width = picture.shape
     total = torch.zeros_like(picture)
@@ -90,32 +92,32 @@ def gradient(
         (down, across) for down in tiling.spans(height, shift[0]) for across in tiling.spans(width, shift[1])
     ]
     for batch in _batches(pairs, tiling):
-        pieces = [picture[:, down.looked_at][:, :, across.looked_at] for down, across in batch]
-        seen = match_channels(torch.stack(pieces), network).requires_grad_()
-        value = objective.measure(seen, objectives.read(network, seen, objective.layers))
-        (gradients,) = torch.autograd.grad(value.sum(), seen)
+        tiles = [picture[:, down.source][:, :, across.source] for down, across in batch]
+        images = match_channels(torch.stack(tiles), network).requires_grad_()
+        value = objective.measure(images, objectives.read(network, images, objective.layers))
+        (gradients,) = torch.autograd.grad(value.sum(), images)
         values += value.detach()
-        for part, (down, across) in zip(gradients, batch, strict=True):
-            total[:, down.place[:, None], across.place] = part[:, down.kept, across.kept]
+        for tile, (down, across) in zip(gradients, batch, strict=True):
+            total[:, down.target[:, None], across.target] = tile[:, down.core, across.core]
     return total, torch.stack(values).mean().item()
 
 
 def match_channels(pictures: Tensor, network: Network) -> Tensor:
-    """Give pictures `(N, 3, H, W)` as many channels as the network takes."""
+    """Convert pictures `(N, 3, H, W)` to the number of channels of the network's input."""
     if network.input_spec.channels == 3:
         return pictures
     return torch.einsum("nchw,c->nhw", pictures, pictures.new_tensor(_LUMA)).unsqueeze(1)
 
 
 def _batches(pairs: list[tuple[Span, Span]], tiling: Tiling) -> Iterator[list[tuple[Span, Span]]]:
-    """Small windows of one size go through the network together, large ones one by one."""
+    """Group tiles: small ones of one size go through the network together, large ones one by one."""
     count = max(1, (224 // tiling.side) ** 2) if tiling.exact else 1
     for start in range(0, len(pairs), count):
         yield pairs[start : start + count]
 
 
 def _mirrored(indices: Tensor, length: int) -> Tensor:
-    """Indices from before 0 to beyond `length` as those of a picture that goes on as its mirror image."""
+    """Map indices below 0 and from `length` on into a picture that is continued by its mirror image."""
     period = max(1, 2 * (length - 1))
-    turned = indices % period
-    return torch.where(turned < length, turned, period - turned)
+    wrapped = indices % period
+    return torch.where(wrapped < length, wrapped, period - wrapped)
