@@ -332,7 +332,7 @@ def job_from_recipe(recipe: Recipe, *, trust: bool = False) -> Job:
         if note.role not in inputs:
             raise UsageError(f"the recipe is not one of {technique.name}: it has an input {note.role!r}")
         files.setdefault(inputs[note.role].name, []).append(Path(note.path))
-    counts = {name: len(found) for name, found in files.items()}
+    counts = {name: len(paths) for name, paths in files.items()}
     settings = technique.checked(None, recipe_settings(recipe, technique), counts)
     return Job(technique, settings, files, device=recipe.device, trust=trust)
 

@@ -50,24 +50,24 @@ NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 @cache
 def entry_points() -> dict[str, EntryPoint]:
     """Return the entry points of other packages by verb; they cannot replace built-in verbs."""
-    found: dict[str, EntryPoint] = {}
+    entries: dict[str, EntryPoint] = {}
     for package in distributions():
         with suppress(Exception):  # unreadable metadata of an unrelated package
             for entry in package.entry_points:
                 if entry.group == GROUP and NAME.fullmatch(entry.name):
-                    found.setdefault(entry.name, entry)
-    return {verb: entry for verb, entry in found.items() if verb not in BUILT_IN.keys() | RESERVED}
+                    entries.setdefault(entry.name, entry)
+    return {verb: entry for verb, entry in entries.items() if verb not in BUILT_IN.keys() | RESERVED}
 
 
 @cache
 def summaries() -> dict[str, str]:
     """Return the verbs of other packages, with the summary of the package."""
-    found = {}
+    texts = {}
     for verb, entry in entry_points().items():
         with suppress(Exception):
-            found[verb] = shorten(escaped((entry.dist and entry.dist.metadata["Summary"]) or ""), 100)
+            texts[verb] = shorten(escaped((entry.dist and entry.dist.metadata["Summary"]) or ""), 100)
     return {
-        verb: found.get(verb) or f"From {escaped(entry.value)}." for verb, entry in entry_points().items()
+        verb: texts.get(verb) or f"From {escaped(entry.value)}." for verb, entry in entry_points().items()
     }
 
 
@@ -78,8 +78,8 @@ def techniques_for(verb: str) -> tuple[Technique, ...]:
     Errors: `LanternaError` if they are in another package that cannot be used.
     """
     if verb in BUILT_IN:
-        found = pkgutil.resolve_name(BUILT_IN[verb])
-        return found if isinstance(found, tuple) else (found,)
+        value = pkgutil.resolve_name(BUILT_IN[verb])
+        return value if isinstance(value, tuple) else (value,)
     if verb not in entry_points():
         return ()
     from lanterna.techniques.installed import load  # imports torch, which a list of names does without
@@ -89,17 +89,17 @@ def techniques_for(verb: str) -> tuple[Technique, ...]:
 
 @cache
 def _all() -> tuple[dict[str, Technique], dict[str, str]]:
-    found: dict[str, Technique] = {}
+    by_name: dict[str, Technique] = {}
     errors: dict[str, str] = {}
     for verb in (*BUILT_IN, *entry_points()):
         try:
             techniques = techniques_for(verb)
-            if taken := [each.name for each in techniques if each.name in found]:
+            if taken := [each.name for each in techniques if each.name in by_name]:
                 raise LanternaError(f"the technique {verb} is wrong: there is already a {taken[0]!r}")
-            found |= {each.name: each for each in techniques}
+            by_name |= {each.name: each for each in techniques}
         except LanternaError as error:
             errors[verb] = str(error)
-    return found, errors
+    return by_name, errors
 
 
 def all_techniques() -> dict[str, Technique]:

@@ -118,18 +118,18 @@ def _checked(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"settings": settings.model_dump(mode="json")})
 
 
-def locate_inputs(recipe: Recipe, beside: Path | None) -> Recipe:
-    """Return the recipe with the current paths of its inputs: the recorded ones, or in the folder `beside`.
+def locate_inputs(recipe: Recipe, folder: Path | None) -> Recipe:
+    """Return the recipe with the current paths of its inputs: the recorded ones, or in `folder`.
 
-    `beside` is the folder of the picture. Errors: `UsageError` if an input is missing or has changed.
+    `folder` is that of the picture. Errors: `UsageError` if an input is missing or has changed.
     """
     located = []
     digest_of = functools.cache(_digest)  # a recipe may name one file hundreds of times
     for note in recipe.inputs:
         recorded = Path(note.path)
         places = [] if names_a_server(note.path) else [recorded, _expanded(note.path)]
-        if beside:
-            places += [beside / recorded, beside / recorded.name] if places else [beside / recorded.name]
+        if folder:
+            places += [folder / recorded, folder / recorded.name] if places else [folder / recorded.name]
         existing = [place for place in dict.fromkeys(places) if note.path != "-" and digest_of(place)]
         path = next((place for place in existing if digest_of(place) == note.sha256), None)
         shown, option = printable(note.path), f"--set {note.role or 'input'}=PATH"

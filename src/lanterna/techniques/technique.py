@@ -264,7 +264,7 @@ class Technique:
     """With `WORDS`, `Work.report` returns the answer at each frame, or raises why there is none. If the first
     input is `many`, there is one frame for each of its files."""
     outputs: tuple[str, ...] = ()
-    """What recipes call its pictures; `(name,)` if empty. With `WORDS`, pictures that are drawn on request:
+    """The names of its pictures in recipes; `(name,)` if empty. With `WORDS`, pictures drawn on request:
     the first with `-o`, each other with an option of its name."""
     output_setting: str = ""
     """The setting that chooses among `outputs`."""

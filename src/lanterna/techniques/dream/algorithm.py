@@ -84,7 +84,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 class Dream(Settings):
-    """Dream with your own picture: more of what a network sees in it."""
+    """Dream with a picture: amplify what a network sees in it."""
 
     verb: ClassVar[str] = "dream"
     presets: ClassVar[dict[str, dict[str, Any]]] = PRESETS

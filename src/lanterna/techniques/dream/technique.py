@@ -137,7 +137,7 @@ def _choose(job: Job) -> Sheet:
         layer, *more = settings.layer or (first_layer(network),)
         if more or layer not in network.layers:
             raise UsageError(
-                f"--sheet channels is of one layer: --layer with one of {', '.join(network.layers)}"
+                f"--sheet channels needs one layer: --layer with one of {', '.join(network.layers)}"
             )
         shown = tuple(f"{layer}:{index}" for index in strongest_channels(network, layer, picture))
     else:

@@ -214,9 +214,9 @@ def picture_row(pictures: Tensor) -> Tensor:
     """Join pictures `(N, C, S, S)` in a row `(3, H, W)`; digits are enlarged."""
     if pictures.shape[1] == 1:
         pictures = pictures.repeat_interleave(DIGIT_ZOOM, 2).repeat_interleave(DIGIT_ZOOM, 3)
-    first, *others = pictures.expand(-1, 3, -1, -1)
+    first, *rest = pictures.expand(-1, 3, -1, -1)
     gap = torch.zeros(3, first.shape[1], _GAP)
-    return torch.cat([first, *(part for other in others for part in (gap, other))], 2)
+    return torch.cat([first, *(part for picture in rest for part in (gap, picture))], 2)
 
 
 def _side(settings: Feature, network: Network) -> int:
