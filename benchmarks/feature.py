@@ -2,7 +2,7 @@
 
 `python benchmarks/feature.py [--quick] [--threads 2] [--steps 40]`: seconds for the default picture (160
 steps) from as many steps as are asked for; and the same in float32 and, where the processor has it, in
-bfloat16, in turns, with the ratio and the excitement that each reached, measured in float32. The ratio is
+bfloat16, in turns, with the ratio and the activation that each reached, measured in float32. The ratio is
 what to trust.
 """
 
@@ -60,7 +60,7 @@ def measured(name, layer, channel, options):
         "default_picture_seconds": round(min(each.values()) * Feature(channel=0).steps, 1),
         **{f"{kind}_ms_a_step": round(1000 * value, 1) for kind, value in each.items()},
         **{f"float32_to_{kind}": round(each["float32"] / each[kind], 2) for kind in list(each)[1:]},
-        "excitement": {kind: round(value, 2) for kind, value in reached.items()},
+        "activation": {kind: round(value, 2) for kind, value in reached.items()},
     }
 
 

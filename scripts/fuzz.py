@@ -66,7 +66,7 @@ from lanterna.surfaces.render.task import Made, Task  # noqa: E402
 from lanterna.techniques.dream.algorithm import dream  # noqa: E402
 from lanterna.techniques.paint.algorithm import Paint, paint  # noqa: E402
 from lanterna.techniques.paint.painting import open_painting  # noqa: E402
-from lanterna.techniques.rerun import make_again  # noqa: E402
+from lanterna.techniques.rerun import rerun_recipe  # noqa: E402
 from lanterna.techniques.style.algorithm import Stylize, style  # noqa: E402
 from lanterna.techniques.train.algorithm import train  # noqa: E402
 from lanterna.techniques.train.settings import Train  # noqa: E402
@@ -266,7 +266,7 @@ class Doors:
             return  # valid but slow
         for _ in (0, 1):  # with the inputs in the recipe, then with the real one
             with contextlib.suppress(LanternaError):
-                make_again(parsed)
+                rerun_recipe(parsed)
             parsed = parsed.model_copy(update={"inputs": self.good_recipe.inputs})
 
     def trained(self, chance: random.Random) -> None:

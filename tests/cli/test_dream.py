@@ -19,7 +19,7 @@ from lanterna.networks.trained import open_trained
 from lanterna.probes import objectives
 from lanterna.surfaces.cli import main
 from lanterna.techniques.dream.algorithm import Dream
-from lanterna.techniques.dream.technique import sensible_layers
+from lanterna.techniques.dream.technique import dreamable_layers
 from lanterna.techniques.octaves import resized
 from terminals import LARGE, call_in_terminal, decode_blocks, drawings
 
@@ -260,13 +260,13 @@ def test_a_sheet_of_channels_shows_the_strongest_of_this_picture(capsys):
 
 
 def test_every_sensible_layer_is_on_a_sheet_in_order(trained):
-    lite0 = sensible_layers(open_network("efficientnet-lite0"))
+    lite0 = dreamable_layers(open_network("efficientnet-lite0"))
     assert lite0 == ["stem", *(f"block{number}" for number in range(1, 17)), "head"]
-    vgg = sensible_layers(open_network("vgg16"))
+    vgg = dreamable_layers(open_network("vgg16"))
     assert vgg[0] == "relu1_1"
     assert vgg[-1] == "relu5_3"
     assert len(vgg) == 13
-    assert sensible_layers(open_trained(trained / "networks" / "conv")) == ["relu1", "relu2", "relu3"]
+    assert dreamable_layers(open_trained(trained / "networks" / "conv")) == ["relu1", "relu2", "relu3"]
 
 
 # In a terminal

@@ -28,7 +28,7 @@ from lanterna.surfaces.cli.frame import make_app
 from lanterna.surfaces.studio.openapi import description
 from lanterna.surfaces.studio.routes import ROUTES
 from lanterna.techniques.registry import all_techniques
-from lanterna.techniques.rerun import value_of
+from lanterna.techniques.rerun import parse_value
 from lanterna.techniques.technique import Settings
 from places import ROOT
 
@@ -200,7 +200,9 @@ def test_commands_are_understood(site, tmp_path, monkeypatch):
         if verb == "learn" and "--set" in rest:
             lesson = LESSONS[rest[0]]
             name, _, text = rest[rest.index("--set") + 1].partition("=")
-            lesson.settings.checked({name: value_of(text, lesson.settings().model_dump(mode="json")[name])})
+            lesson.settings.checked(
+                {name: parse_value(text, lesson.settings().model_dump(mode="json")[name])}
+            )
     clear_registry()
 
 

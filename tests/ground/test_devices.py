@@ -21,7 +21,7 @@ from lanterna.probes import objectives
 from lanterna.surfaces.cli import main
 from lanterna.techniques.dream import algorithm as dreaming
 from lanterna.techniques.dream.algorithm import Dream, dream
-from lanterna.techniques.dream.windows import Windows, gradient
+from lanterna.techniques.dream.tiles import Tiling, gradient
 from lanterna.techniques.style import algorithm as styling
 from lanterna.techniques.style.algorithm import Stylize, style
 from lanterna.techniques.train.algorithm import logits_of, train
@@ -53,11 +53,11 @@ def cat() -> torch.Tensor:
 def test_a_gradient_equals_that_in_double_precision(device: str, cat: torch.Tensor):
     exact, _ = gradient(
         open_network("efficientnet-lite0", device="cpu").double(), cat.double(), objectives.energy("block9"),
-        Windows(), (0, 0),
+        Tiling(), (0, 0),
     )  # fmt: skip
     chosen = choose_device(device)
     network = open_network("efficientnet-lite0", device=chosen)
-    computed, _ = gradient(network, cat.to(chosen), objectives.energy("block9"), Windows(), (0, 0))
+    computed, _ = gradient(network, cat.to(chosen), objectives.energy("block9"), Tiling(), (0, 0))
     assert (computed.cpu() - exact).norm() < TOLERANCE * exact.norm()
 
 
@@ -111,10 +111,10 @@ def test_a_dream_out_of_memory_continues_in_tiles(
     expected = last(dream(cat, settings.changed({"tile": 256}), device="cpu"))
     sides = []
 
-    def short_of_memory(network, picture, objective, windows, shift):
-        if max(picture.shape) > windows.side or windows.side <= 256:
-            sides.append(windows.side)
-            return gradient(network, picture, objective, windows, shift)
+    def short_of_memory(network, picture, objective, tiling, shift):
+        if max(picture.shape) > tiling.side or tiling.side <= 256:
+            sides.append(tiling.side)
+            return gradient(network, picture, objective, tiling, shift)
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(dreaming, "gradient", short_of_memory)

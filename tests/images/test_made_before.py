@@ -13,7 +13,7 @@ from lanterna.images import Recipe
 from lanterna.images.film_reading import read_film_recipe
 from lanterna.surfaces.cli import main
 from lanterna.techniques.paint.pixels import psnr
-from lanterna.techniques.registry import technique_of
+from lanterna.techniques.registry import find_technique
 from lanterna.techniques.rerun import command_line
 
 MADE = Path(__file__).parent / "made-by-0.1.0"
@@ -49,7 +49,7 @@ def test_an_old_picture_is_reproduced(name: str) -> None:
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_old_recipe_is_recognised_and_has_its_command(name: str) -> None:
     recipe = Recipe.model_validate(RECIPES[name])
-    assert technique_of(recipe.verb, recipe.output) is not None
+    assert find_technique(recipe.verb, recipe.output) is not None
     assert command_line(recipe, "x.png").startswith(COMMANDS[name])
 
 

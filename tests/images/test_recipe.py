@@ -63,7 +63,7 @@ def make_speckled(**files):
     job = execute.Job(
         SPECKLE, Speckle(seed=7), {name: list(map(Path, paths)) for name, paths in files.items()}
     )
-    (result,) = execute.begin(job).results(execute.last_of(execute.begin(job).frames), job.settings)
+    (result,) = execute.begin(job).results(execute.last_frame(execute.begin(job).frames), job.settings)
     return result.picture, execute.recipe_of(job, result)
 
 
@@ -458,7 +458,7 @@ def test_invalid_untrusted_settings_are_not_in_the_command():
     for odd in ({"layer": injected}, {"steps": "--force"}, {"size": ["1", "-o"]}, {"nonsense": "x"}):
         recipe = a_recipe(output="dream", settings=settings | odd, network=None)
         assert written(recipe, "-a.png")[1] == ["lanterna", "rerun", "./-a.png"]
-        assert rerun.commands_of(recipe.model_copy(update={"output": "layers"})) == {}
+        assert rerun.cell_commands(recipe.model_copy(update={"output": "layers"})) == {}
 
 
 @pytest.mark.usefixtures("speckle")

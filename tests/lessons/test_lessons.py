@@ -40,7 +40,7 @@ from lanterna.lessons.scalars import Value, circuit
 from lanterna.lessons.squash import Saturation
 from lanterna.networks import open_network
 from lanterna.surfaces.cli import main
-from lanterna.techniques.registry import technique_of
+from lanterna.techniques.registry import find_technique
 from places import ROOT
 
 
@@ -659,7 +659,7 @@ def test_lessons_are_listed_and_run(capsys, tmp_path, monkeypatch):
 
 def test_every_lesson_is_a_technique():
     for name, lesson in LESSONS.items():
-        declared = technique_of("learn", name)
+        declared = find_technique("learn", name)
         assert declared is not None
         assert declared.settings is lesson.settings
         assert lesson.settings.verb == f"learn {name}"

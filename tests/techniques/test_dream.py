@@ -1,4 +1,4 @@
-"""A dream excites its target, where it was asked to, and nothing decides it but the recipe."""
+"""A dream excites its target, only inside its masks, and its recipe determines it."""
 
 import copy
 from itertools import islice
@@ -17,7 +17,7 @@ from lanterna.probes import objectives
 from lanterna.probes.objectives import Objective
 from lanterna.techniques.dream.algorithm import Dream, dream, first_layer
 from lanterna.techniques.dream.targets import Target, build_objective, read_class
-from lanterna.techniques.dream.windows import Windows, gradient
+from lanterna.techniques.dream.tiles import Tiling, gradient
 from lanterna.techniques.octaves import octave_sizes, resized, smoothed
 
 SMALL = {"size": 128, "octaves": 2, "ratio": 1.25, "steps": 6}
@@ -42,41 +42,43 @@ def photograph(name, longest=128):
     return open_picture(shelf.need("photographs") / name, longest=longest)
 
 
-def dreamt(picture, by, more=None, **settings):
+def dreamt(picture, network, arguments=None, **settings):
     """The last frame of a small dream."""
-    *_, last = dream(picture, Dream(**SMALL | settings), network=by, **more or {})
+    *_, last = dream(picture, Dream(**SMALL | settings), network=network, **arguments or {})
     return last
 
 
 @torch.no_grad()
 def maps_of(network, picture, layer):
-    """What a layer of the untouched network puts out for a picture, `(C, H, W)`."""
-    return objectives.layer_outputs(network, picture[None], frozenset({layer}))[layer][0]
+    """The output `(C, H, W)` of a layer of the original network for a picture."""
+    return objectives.read(network, picture[None], frozenset({layer}))[layer][0]
 
 
 def energy(network, picture, layer, where=...):
     return maps_of(network, picture, layer)[where].square().mean().item()
 
 
-# More of the target
+# Targets are excited
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "layer"), [("efficientnet-lite0", "block9"), ("vgg16", "relu4_3")])
-def test_the_excited_layer_ends_far_more_excited_than_it_began_and_than_controls(name, layer):
+def test_the_target_layer_is_far_more_excited_than_at_the_start_and_than_by_random_steps(name, layer):
     network, cat = open_network(name), photograph("chelsea.png", 96)
-    begun = energy(network, cat, layer)
+    before = energy(network, cat, layer)
     settings = {"layer": layer, "size": 96, "octaves": 1, "steps": 12, "step_size": 4}
     dreamed = energy(network, dreamt(cat, network, **settings).picture, layer)
     generator = torch.Generator().manual_seed(0)
 
-    def anywhere(images, _):
+    def random_objective(images, _):
         return (images * torch.randn(images.shape, generator=generator)).flatten(1).sum(1)
 
     # The same number of steps, each of the same size, in directions drawn at random.
-    control = dreamt(cat, network, {"objective": Objective(frozenset(), anywhere)}, **settings).picture
+    control = dreamt(
+        cat, network, {"objective": Objective(frozenset(), random_objective)}, **settings
+    ).picture
     assert (control - cat).abs().mean() > 0.01
-    assert dreamed > 1.8 * begun
+    assert dreamed > 1.8 * before
     assert dreamed > 2.5 * energy(network, control, layer)
 
 
@@ -85,12 +87,12 @@ def test_a_dream_of_one_layer_excites_it_more_than_a_dream_of_another(lite0, cat
     layers = ("block3", "block9")
     first, second = (dreamt(cat, lite0, layer=layer).picture for layer in layers)
     own = [energy(lite0, picture, layer) for picture, layer in zip((first, second), layers, strict=True)]
-    other = [energy(lite0, picture, layer) for picture, layer in zip((second, first), layers, strict=True)]
-    assert own[0] > 1.3 * other[0]
-    assert own[1] > 1.3 * other[1]
+    swapped = [energy(lite0, picture, layer) for picture, layer in zip((second, first), layers, strict=True)]
+    assert own[0] > 1.3 * swapped[0]
+    assert own[1] > 1.3 * swapped[1]
 
 
-def test_a_wish_against_a_layer_calms_it(lite0, cat):
+def test_a_negative_weight_makes_a_layer_less_excited(lite0, cat):
     less = dreamt(cat, lite0, layer="block9*-1").picture
     assert energy(lite0, less, "block9") < 0.7 * energy(lite0, cat, "block9")
 
@@ -115,47 +117,46 @@ def test_a_class_becomes_probable(lite0, cat):
 
 def test_a_guide_moves_features_towards_it(lite0, cat):
     cup = photograph("coffee.png", 224)
-    wanted = F.normalize(maps_of(lite0, cup, "block5").flatten(1), dim=0)
+    target = F.normalize(maps_of(lite0, cup, "block5").flatten(1), dim=0)
 
-    def likeness(picture):
+    def similarity(picture):
         maps = F.normalize(maps_of(lite0, picture, "block5").flatten(1), dim=0)
-        return (maps.mT @ wanted).amax(1).mean().item()
+        return (maps.mT @ target).amax(1).mean().item()
 
     guided = dreamt(cat, lite0, {"guide": cup}, layer="block5", guided=True).picture
     alone = dreamt(cat, lite0, layer="block5").picture
-    assert likeness(guided) > likeness(cat) + 0.02
-    assert likeness(guided) > likeness(alone) + 0.02
+    assert similarity(guided) > similarity(cat) + 0.02
+    assert similarity(guided) > similarity(alone) + 0.02
 
 
 @pytest.mark.slow
-def test_several_wishes_are_balanced_by_their_weights(lite0, cat):
-    """Their layers put out numbers of different orders of magnitude: that must decide nothing."""
+def test_several_targets_are_balanced_by_their_weights(lite0, cat):
+    """The activations of their layers have different orders of magnitude, which must not matter."""
     both = dreamt(cat, lite0, layer=("block2", "block9")).picture
     for layer, other in (("block2", "block9"), ("block9", "block2")):
-        begun = energy(lite0, cat, layer)
-        assert energy(lite0, both, layer) > 1.2 * begun
+        assert energy(lite0, both, layer) > 1.2 * energy(lite0, cat, layer)
         mostly = dreamt(cat, lite0, layer=(layer, f"{other}*0.05")).picture
         assert energy(lite0, mostly, other) < 0.95 * energy(lite0, both, other)
 
 
-def test_any_objective_can_be_wished_for(lite0, cat):
-    made = dreamt(cat, lite0, {"objective": objectives.channel("block5", 7)}).picture
-    assert maps_of(lite0, made, "block5")[7].mean() > maps_of(lite0, cat, "block5")[7].mean() + 0.5
+def test_any_objective_can_be_a_target(lite0, cat):
+    dreamed = dreamt(cat, lite0, {"objective": objectives.channel("block5", 7)}).picture
+    assert maps_of(lite0, dreamed, "block5")[7].mean() > maps_of(lite0, cat, "block5")[7].mean() + 0.5
 
 
-# Where, and how much
+# Masks and strength
 
 
-def test_where_a_mask_is_black_the_picture_is_untouched(lite0, cat):
+def test_the_picture_is_unchanged_where_the_mask_is_black(lite0, cat):
     mask = torch.zeros(40, 60)
     mask[10:30, 15:45] = 1
-    made = dreamt(cat, lite0, {"masks": [mask]}, octaves=3, ratio=1.15).picture
-    assert made.shape == cat.shape
+    dreamed = dreamt(cat, lite0, {"masks": [mask]}, octaves=3, ratio=1.15).picture
+    assert dreamed.shape == cat.shape
     height, width = cat.shape[1:]
     outside = torch.ones(height, width, dtype=torch.bool)
     outside[height * 9 // 40 : height * 31 // 40 + 1, width * 14 // 60 : width * 46 // 60 + 1] = False
-    assert torch.equal(made[:, outside], cat[:, outside])
-    assert (made - cat)[:, ~outside].abs().mean() > 0.03
+    assert torch.equal(dreamed[:, outside], cat[:, outside])
+    assert (dreamed - cat)[:, ~outside].abs().mean() > 0.03
 
 
 def test_a_grey_mask_dreams_half_as_far(lite0, cat):
@@ -167,11 +168,12 @@ def test_a_grey_mask_dreams_half_as_far(lite0, cat):
     torch.testing.assert_close(half[clear], far[clear] / 2)
 
 
-def test_several_masks_each_have_their_own_wish(lite0, cat):
+def test_several_masks_each_have_their_own_target(lite0, cat):
     left = torch.zeros(8, 8)
     left[:, :4] = 1
-    made = dreamt(cat, lite0, {"masks": [left, 1 - left]}, mask_layer=("block5:7", "block5:20")).picture
-    rise = maps_of(lite0, made, "block5") - maps_of(lite0, cat, "block5")
+    masks = {"masks": [left, 1 - left]}
+    dreamed = dreamt(cat, lite0, masks, mask_layer=("block5:7", "block5:20")).picture
+    rise = maps_of(lite0, dreamed, "block5") - maps_of(lite0, cat, "block5")
     middle = rise.shape[2] // 2
     for channel, own, other in ((7, slice(0, middle - 1), slice(middle + 1, None)),
                                 (20, slice(middle + 1, None), slice(0, middle - 1))):  # fmt: skip
@@ -179,7 +181,7 @@ def test_several_masks_each_have_their_own_wish(lite0, cat):
         assert rise[channel, :, own].mean() > 3 * rise[channel, :, other].mean()
 
 
-def test_colours_are_kept(lite0, cat):
+def test_keep_colours_changes_brightness_only(lite0, cat):
     quiet = cat * 0.4 + 0.3
     change = dreamt(quiet, lite0, keep_colours=True, step_size=1).picture - quiet
     assert change.abs().mean() > 0.005
@@ -189,23 +191,23 @@ def test_colours_are_kept(lite0, cat):
 
 
 @pytest.mark.slow
-def test_a_blend_lies_between(lite0, cat):
-    whole, half, none = (dreamt(cat, lite0, blend=blend).picture for blend in (1.0, 0.5, 0.0))
+def test_a_blend_is_between_the_picture_and_the_dream(lite0, cat):
+    full, half, none = (dreamt(cat, lite0, blend=blend).picture for blend in (1.0, 0.5, 0.0))
     assert torch.equal(none, cat)
-    torch.testing.assert_close(half, (cat + whole) / 2)
+    torch.testing.assert_close(half, (cat + full) / 2)
 
 
 @pytest.mark.slow
-def test_smoothness_makes_neighbours_more_alike(lite0, cat):
-    rough, calm = (dreamt(cat, lite0, smoothness=s).picture.diff(dim=2).abs().mean() for s in (0, 3))
-    assert calm < 0.9 * rough
+def test_smoothness_makes_neighbouring_pixels_more_similar(lite0, cat):
+    rough, smooth = (dreamt(cat, lite0, smoothness=s).picture.diff(dim=2).abs().mean() for s in (0, 3))
+    assert smooth < 0.9 * rough
 
 
-# Nothing but the recipe decides
+# Reproducibility
 
 
 @pytest.mark.slow
-def test_the_seed_decides(lite0, cat):
+def test_the_seed_determines_the_dream(lite0, cat):
     first, same, other = (dreamt(cat, lite0, seed=seed, steps=3).picture for seed in (1, 1, 2))
     assert torch.equal(first, same)
     assert not torch.equal(first, other)
@@ -213,47 +215,47 @@ def test_the_seed_decides(lite0, cat):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", [1, 3, 4, 5, 8, 9])
-def test_resuming_ends_where_an_unbroken_dream_does(lite0, cat, tmp_path, stop):
+def test_a_resumed_dream_ends_as_an_uninterrupted_one(lite0, cat, tmp_path, stop):
     """At the first step, the last of an octave, the first of the next, the last but one, and the last."""
     settings = Dream(size=112, octaves=3, ratio=1.07, steps=3)
     mask = torch.linspace(0, 1, 50).expand(40, 50)
-    begun = dream(cat, settings, network=lite0, masks=[mask], checkpoint=tmp_path / "state")
-    *_, broken = islice(begun, stop)
-    begun.close()
+    frames = dream(cat, settings, network=lite0, masks=[mask], checkpoint=tmp_path / "state")
+    *_, stopped = islice(frames, stop)
+    frames.close()
     *_, resumed = dream(
         cat, settings, network=lite0, masks=[mask], checkpoint=tmp_path / "state", resume=True
     )
-    *_, unbroken = dream(cat, settings, network=lite0, masks=[mask])
-    assert broken.step == stop
-    assert resumed.step == unbroken.step == 9
-    assert torch.equal(resumed.picture, unbroken.picture)
+    *_, uninterrupted = dream(cat, settings, network=lite0, masks=[mask])
+    assert stopped.step == stop
+    assert resumed.step == uninterrupted.step == 9
+    assert torch.equal(resumed.picture, uninterrupted.picture)
 
 
 @pytest.mark.slow
-def test_what_was_sent_in_still_counts_when_resumed(lite0, cat, tmp_path):
+def test_settings_that_were_sent_in_apply_after_resuming(lite0, cat, tmp_path):
     settings = Dream(size=96, octaves=1, steps=6)
     other = settings.changed({"step_size": 6.0, "layer": ["block5"]})
 
-    def dreamed(**kept):
-        frames = dream(cat, settings, network=lite0, **kept)
+    def started(**arguments):
+        frames = dream(cat, settings, network=lite0, **arguments)
         next(frames)
         frames.send(other)
         return frames
 
-    *_, unbroken = dreamed()
-    begun = dreamed(checkpoint=tmp_path / "state")
-    next(begun)
-    begun.close()
+    *_, uninterrupted = started()
+    frames = started(checkpoint=tmp_path / "state")
+    next(frames)
+    frames.close()
     first, *_, resumed = dream(cat, settings, network=lite0, checkpoint=tmp_path / "state", resume=True)
     assert first.step == 3
-    assert torch.equal(resumed.picture, unbroken.picture)
+    assert torch.equal(resumed.picture, uninterrupted.picture)
 
 
 def test_a_checkpoint_of_another_picture_is_refused(lite0, cat, tmp_path):
     settings = Dream(size=64, octaves=1, steps=2)
-    begun = dream(cat, settings, network=lite0, checkpoint=tmp_path / "state")
-    next(begun)
-    begun.close()
+    frames = dream(cat, settings, network=lite0, checkpoint=tmp_path / "state")
+    next(frames)
+    frames.close()
     with pytest.raises(UsageError, match="another picture"):
         dream(cat.flip(2), settings, network=lite0, checkpoint=tmp_path / "state", resume=True)
     other = settings.changed({"steps": 3})
@@ -261,7 +263,7 @@ def test_a_checkpoint_of_another_picture_is_refused(lite0, cat, tmp_path):
         dream(cat, other, network=lite0, checkpoint=tmp_path / "state", resume=True)
 
 
-def test_frames_come_at_each_step_and_give_the_whole_at_any_time(lite0, cat):
+def test_there_is_a_frame_after_each_step_with_a_full_size_picture(lite0, cat):
     frames = list(dream(cat, Dream(size=128, octaves=2, ratio=1.25, steps=2), network=lite0))
     assert [(f.step, f.steps, f.numbers["octave"]) for f in frames] == [
         (1, 4, 1), (2, 4, 1), (3, 4, 2), (4, 4, 2)
@@ -270,14 +272,14 @@ def test_frames_come_at_each_step_and_give_the_whole_at_any_time(lite0, cat):
         assert frame.full_size().shape == cat.shape
         assert 0 <= frame.full_size().min() <= frame.full_size().max() <= 1
     assert frames[0].picture.shape[1:] != cat.shape[1:]
-    # What the small octave does not show comes from the picture itself, not from enlarging.
+    # Detail that the small octave lacks comes from the original picture, not from enlarging.
     blurred = resized(resized(cat, tuple(frames[0].picture.shape[1:])), tuple(cat.shape[1:]))
     assert (frames[0].full_size() - cat).abs().mean() < (blurred - cat).abs().mean() + 0.03
     assert frames[-1].numbers["energy"] > 1.2
 
 
 @pytest.mark.slow
-def test_the_network_given_is_left_as_it_is(cat):
+def test_the_given_network_is_not_modified(cat):
     vgg = open_network("vgg16")
     before = copy.deepcopy(vgg.state_dict())
     dreamt(cat, vgg, size=64, octaves=1, steps=1)
@@ -286,7 +288,7 @@ def test_the_network_given_is_left_as_it_is(cat):
     assert {p.dtype for p in vgg.parameters()} == {torch.float32}
 
 
-# Digit networks, and anyone's
+# Digit networks, and networks from elsewhere
 
 
 @pytest.mark.parametrize(("name", "layer"), [("conv", "relu2"), ("dense", "relu1")])
@@ -296,21 +298,21 @@ def test_digit_networks_dream_of_pages(name, layer, trained):
     page[:, 10:50, 30:36] = 0.1
     settings = {"layer": layer, "size": 90, "octaves": 1, "steps": 16, "step_size": 5}
     light, dark = (dreamt(each, network, **settings) for each in (page, 1 - page))
-    torch.testing.assert_close(light.picture, 1 - dark.picture)  # both are white ink on black to it
+    torch.testing.assert_close(light.picture, 1 - dark.picture)  # its input is white ink on black for both
     torch.testing.assert_close(light.base, page)
-    objective, windows = objectives.energy(layer), Windows(28, margin=0, exact=True)
-    began, ended = (
-        gradient(network, each, objective, windows, (0, 0))[1] for each in (1 - page, dark.picture)
+    objective, tiling = objectives.energy(layer), Tiling(28, margin=0, exact=True)
+    before, after = (
+        gradient(network, each, objective, tiling, (0, 0))[1] for each in (1 - page, dark.picture)
     )
-    assert ended > 1.2 * began
+    assert after > 1.2 * before
 
 
 def test_a_digit_network_dreams_of_its_classes(conv):
     generator = torch.Generator().manual_seed(0)
     page = 0.2 * torch.rand(3, 28, 28, generator=generator)
-    made = dreamt(page, conv, class_="3", size=32, octaves=1, steps=20, step_size=8).picture
+    dreamed = dreamt(page, conv, class_="3", size=32, octaves=1, steps=20, step_size=8).picture
     with torch.no_grad():
-        assert conv(to_input(made, conv.input_spec)[None]).argmax() == 3
+        assert conv(to_input(dreamed, conv.input_spec)[None]).argmax() == 3
 
 
 NETS = """
@@ -326,16 +328,16 @@ def strided():
 """
 
 
-def test_anyones_network_dreams(cat, tmp_path, monkeypatch):
+def test_a_network_from_a_file_dreams(cat, tmp_path, monkeypatch):
     (tmp_path / "dream_nets.py").write_text(NETS)
     monkeypatch.chdir(tmp_path)
     network = open_network("dream_nets:strided")
     layer = first_layer(network)
-    made = dreamt(cat, network).picture
-    assert energy(network, made, layer) > 1.5 * energy(network, cat, layer)
+    dreamed = dreamt(cat, network).picture
+    assert energy(network, dreamed, layer) > 1.5 * energy(network, cat, layer)
 
 
-# Targets in words
+# Parsing targets
 
 
 @pytest.mark.parametrize(
@@ -349,19 +351,19 @@ def test_anyones_network_dreams(cat, tmp_path, monkeypatch):
         (" pool:average2 ", Target("pool", rank="average", count=2)),
     ],
 )
-def test_targets_are_read(text, target):
+def test_targets_are_parsed(text, target):
     assert Target.read(text) == target
 
 
 @pytest.mark.parametrize("text", ["", "block9:", "block9:a", "block9*", "block9*x", "a b", "block9:1,", ":3"])
-def test_a_bad_wish_is_one_line(text):
+def test_a_bad_target_is_one_line(text):
     for settings in ({"layer": text}, {"mask_layer": (text,)}):
         with pytest.raises(LanternaError, match="expected a target such as block9") as caught:
             Dream.checked(settings)
         assert "\n" not in str(caught.value)
 
 
-def test_classes_are_read_with_their_weights():
+def test_classes_are_parsed_with_their_weights():
     assert read_class("goldfish") == ("goldfish", 1.0)
     assert read_class("great white shark*2") == ("great white shark", 2.0)
     assert read_class("3*-.5") == ("3", -0.5)
@@ -379,25 +381,25 @@ def test_classes_are_read_with_their_weights():
         ({"mask_layer": ("block5",)}, "1 mask layers for 0 masks"),
     ],
 )
-def test_what_cannot_be_dreamed_is_refused_before_the_first_step(lite0, cat, settings, words):
+def test_invalid_settings_are_refused_before_the_first_step(lite0, cat, settings, words):
     with pytest.raises(UsageError, match=words) as caught:
         dream(cat, Dream(**settings), network=lite0)
     assert "\n" not in str(caught.value)
 
 
-def test_each_part_of_a_wish_is_in_its_own_units(lite0, cat):
+def test_each_target_is_normalised_by_its_value_at_the_start(lite0, cat):
     objective = build_objective(lite0, [Target("block2"), Target("block9", weight=2.0)], [], cat[None])
     with torch.no_grad():
         assert objective(lite0, cat[None]).item() == pytest.approx(3, rel=1e-4)
 
 
 @pytest.mark.parametrize(
-    ("rank", "places"), [("strongest", [0, 1]), ("weakest", [-1, -2]), ("average", None)]
+    ("rank", "positions"), [("strongest", [0, 1]), ("weakest", [-1, -2]), ("average", None)]
 )
-def test_ranked_channels_are_those_of_this_picture(lite0, cat, rank, places):
+def test_ranked_channels_are_those_of_this_picture(lite0, cat, rank, positions):
     order = maps_of(lite0, cat, "block5").mean((1, 2)).argsort(descending=True).tolist()
     middle = (len(order) - 2) // 2
-    chosen = [order[place] for place in places or (middle, middle + 1)]
+    chosen = [order[position] for position in positions or (middle, middle + 1)]
     ranked = build_objective(lite0, [Target("block5", rank=rank, count=2)], [], cat[None])
     named = build_objective(lite0, [Target("block5", tuple(chosen))], [], cat[None])
     with torch.no_grad():
@@ -415,24 +417,24 @@ def test_octaves_grow_by_the_ratio_and_none_is_too_small():
 
 
 @pytest.mark.parametrize("size", [(64, 64), (75, 131), (9, 40), (5, 5)])
-def test_smoothing_weighs_sizes_of_form(size):
+def test_smoothing_reweighs_scales(size):
     noise = torch.randn(3, *size, generator=torch.Generator().manual_seed(0))
-    kept = noise.clone()
+    copy = noise.clone()
     assert smoothed(noise, "none") is noise
     for how in ("gaussian", "laplacian"):
         assert smoothed(noise, how).shape == noise.shape
-    assert torch.equal(noise, kept)
+    assert torch.equal(noise, copy)
     if min(size) >= 16:
-        spread = {how: smoothed(noise, how) for how in ("none", "laplacian", "gaussian")}
-        roughness = [(s.diff(dim=2).square().mean() / s.square().mean()).item() for s in spread.values()]
+        results = [smoothed(noise, how) for how in ("none", "laplacian", "gaussian")]
+        roughness = [(each.diff(dim=2).square().mean() / each.square().mean()).item() for each in results]
         assert roughness[0] > roughness[1]
         assert roughness[0] > roughness[2]
 
 
-# The quick copy of a network
+# The network optimised for inference
 
 
-QUICK = [
+OPTIMISED = [
     ("efficientnet-lite0", "block9", 1e-4),
     ("efficientnet-lite2", "block5", 1e-4),
     ("vgg16", "relu4_3", 0.03),
@@ -440,38 +442,38 @@ QUICK = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "last", "tolerance"), QUICK)
-def test_a_quick_network_puts_out_what_the_network_does(name, last, tolerance):
+@pytest.mark.parametrize(("name", "last", "tolerance"), OPTIMISED)
+def test_an_optimised_network_has_the_outputs_of_the_network(name, last, tolerance):
     network = open_network(name)
     names = list(network.layers)
     for layers in ({last}, {names[0], names[3], last}, set(names[: names.index(last) + 1])):
-        quick_agrees(network, layers, photograph("coffee.png", 96), tolerance)
+        check_optimised(network, layers, photograph("coffee.png", 96), tolerance)
 
 
 @pytest.mark.parametrize("name", ["conv", "dense"])
-def test_a_quick_digit_network_puts_out_what_the_network_does(name, trained):
+def test_an_optimised_digit_network_has_the_outputs_of_the_network(name, trained):
     network = open_trained(trained / "networks" / name)
     digit = torch.rand(1, 28, 28, generator=torch.Generator().manual_seed(0))
     for layers in ({"output"}, {next(iter(network.layers)), "relu2" if name == "conv" else "relu1"}, None):
-        quick_agrees(network, layers, digit, 1e-4)
+        check_optimised(network, layers, digit, 1e-4)
 
 
-def quick_agrees(network, layers, picture, tolerance):
-    """Outputs and gradients of the quick copy and of the network, relative to their size."""
-    work = optimize_for_inference(network, layers)
-    read, slopes = [], []
-    for each in (network, work):
+def check_optimised(network, layers, picture, tolerance):
+    """Compare outputs and gradients of the optimised network with the network's, relative to their size."""
+    optimised = optimize_for_inference(network, layers)
+    read, gradients = [], []
+    for each in (network, optimised):
         images = picture[None].clone().requires_grad_()
         outputs = objectives.layer_outputs(each, images, frozenset(layers or network.layers))
         total = sum(out.square().sum() / out.detach().square().sum() for out in outputs.values())
-        slopes += torch.autograd.grad(total, images)
+        gradients += torch.autograd.grad(total, images)
         read.append({layer: out.detach() for layer, out in outputs.items()})
     for layer, expected in read[0].items():
         assert (read[1][layer] - expected).norm() < tolerance * expected.norm()
-    assert F.cosine_similarity(*(slope.flatten() for slope in slopes), dim=0) > 1 - tolerance
+    assert F.cosine_similarity(*(each.flatten() for each in gradients), dim=0) > 1 - tolerance
 
 
-def test_nothing_behind_the_last_layer_is_kept(lite0):
+def test_layers_after_the_last_target_are_removed(lite0):
     assert list(optimize_for_inference(lite0, {"block2"}).layers) == ["stem", "block1", "block2"]
     assert list(lite0.layers)[-1] == "output"
     assert len(optimize_for_inference(lite0).layers) == len(lite0.layers)

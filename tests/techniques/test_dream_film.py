@@ -1,5 +1,6 @@
-"""Films of dreams, as somebody watching would judge them: they move, do not flicker, loop, and go on."""
+"""Films of dreams move, do not flicker, loop, and can be resumed."""
 
+import itertools
 import json
 import shlex
 
@@ -47,11 +48,11 @@ def test_the_zoom_moves_outward_from_the_middle(cat):
     assert (second - zoomed(first, settings)).abs().mean() < (second - first).abs().mean()
 
 
-def test_turn_and_shift_are_those_asked_for():
+def test_turn_and_shift_are_those_of_the_settings():
     picture = torch.zeros(3, 40, 40)
     picture[:, 18:22, 28:32] = 1  # to the right of the middle
     turned = zoomed(picture, DreamFilm(zoom=1.0, turn=30.0), times=3)
-    assert turned[:, 8:12, 18:22].mean() > 0.9  # a quarter anticlockwise: above it
+    assert turned[:, 8:12, 18:22].mean() > 0.9  # a quarter turn anticlockwise: above it
     shifted = zoomed(picture, DreamFilm(zoom=1.0, shift=(-25.0, 10.0)))
     assert shifted[:, 22:26, 18:22].mean() > 0.9  # 10 pixels to the left, 4 down
 
@@ -69,23 +70,23 @@ def test_a_loop_closes_as_smoothly_as_it_runs(cat):
         ]
         return sorted(gaps[:-1])[len(gaps) // 2], gaps[-1]
 
-    usual, closing = steps(loop=True)
+    typical, closing = steps(loop=True)
     _, jump = steps(loop=False)
-    assert closing < 3 * usual
+    assert closing < 3 * typical
     assert closing < jump / 3
 
 
 def test_the_first_frame_is_reached_in_the_loop(cat):
     other = torch.rand(cat.shape, generator=torch.Generator().manual_seed(0))
     settings = DreamFilm(frames=100, zoom=1.03)
-    assert torch.equal(with_first(other, cat, 90, settings), other)  # still too small to be seen
+    assert torch.equal(with_first(other, cat, 90, settings), other)  # still too small to be blended in
     near = zoomed(with_first(other, cat, 5, settings), settings, times=5)
     inside = (slice(None), slice(8, -8), slice(8, -8))
     assert (near[inside] - cat[inside]).abs().mean() < 0.03
 
 
 @pytest.mark.slow
-def test_light_and_colour_do_not_run_away(cat):
+def test_brightness_and_colour_do_not_drift(cat):
     settings = DreamFilm.checked({**QUICK, "frames": 30, "zoom": 1.05, "loop": False})
     film = pictures(dream_zoom(cat, settings))
     assert (film[-1].mean((1, 2)) - film[0].mean((1, 2))).abs().max() < 0.12
@@ -99,30 +100,30 @@ def test_a_dreamed_film_flickers_far_less_than_frames_dreamed_alone(pan):
     alone = pictures(dream_frames(pan, DreamFilm.checked({**settings, "carry": 0}), count=4))
     carried = pictures(dream_frames(pan, DreamFilm.checked(settings), count=4))
     assert flicker(carried, pan) < flicker(alone, pan) / 3
-    changed = [(made - real).abs().mean() for made, real in zip(carried, pan, strict=True)]
-    assert changed[-1] > 0.6 * changed[0]  # and it is dreamed no less for that
+    changes = [(dreamed - real).abs().mean() for dreamed, real in zip(carried, pan, strict=True)]
+    assert changes[-1] > 0.6 * changes[0]  # the dream does not fade
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("done", [1, 3])
-def test_a_zoom_taken_up_again_is_the_unbroken_one(cat, done):
+def test_a_resumed_zoom_is_identical_to_an_uninterrupted_one(cat, done):
     settings = DreamFilm.checked({**QUICK, "frames": 5, "zoom": 1.1})
-    whole = pictures(dream_zoom(cat, settings))
-    rest = pictures(dream_zoom(cat, settings, done=done, first=whole[0], last=whole[done - 1]))
-    assert len(rest) == 5 - done
-    assert all(torch.equal(one, other) for one, other in zip(rest, whole[done:], strict=True))
+    film = pictures(dream_zoom(cat, settings))
+    resumed = pictures(dream_zoom(cat, settings, done=done, first=film[0], last=film[done - 1]))
+    assert len(resumed) == 5 - done
+    assert all(itertools.starmap(torch.equal, zip(resumed, film[done:], strict=True)))
 
 
 @pytest.mark.slow
-def test_a_film_that_was_stopped_goes_on_to_the_same_film(pan, tmp_path, monkeypatch, capsys):
+def test_a_stopped_film_is_resumed_to_the_same_film(pan, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     save_film(pan, "pan.gif", count=8, fps=10)
     words = ["dream", "pan.gif", "--size", "96", "--octaves", "1", "--steps", "3", "--film"]
     with ctrl_c_when(lambda: len(list(tmp_path.glob("*.frames/*.png"))) >= 3):
         assert main([*words, "a.webp"]) == 130
     assert "of 8 frames: --resume" in capsys.readouterr().err
-    kept = open_film(tmp_path / "a.webp").count
-    assert 3 <= kept < 8
+    count = open_film(tmp_path / "a.webp").count
+    assert 3 <= count < 8
     assert main([*words, "a.webp", "--resume"]) == 0
     assert not (tmp_path / "a.webp.frames").exists()
     assert main([*words, "b.webp"]) == 0
@@ -131,7 +132,7 @@ def test_a_film_that_was_stopped_goes_on_to_the_same_film(pan, tmp_path, monkeyp
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--film", "zoom.png"], "does not save .png films"),
         (["--zoom", "1.1"], "--zoom is for a film: add --film film.webp"),
@@ -140,12 +141,12 @@ def test_a_film_that_was_stopped_goes_on_to_the_same_film(pan, tmp_path, monkeyp
         (["--film", "zoom.webp", "--zoom", "9"], "zoom: Input should be less than or equal to 1.25"),
     ],
 )
-def test_bad_words_are_told_in_one_line(cat, tmp_path, capsys, monkeypatch, words, told):
+def test_bad_options_are_reported_in_one_line(cat, tmp_path, capsys, monkeypatch, words, message):
     save_picture(cat, tmp_path / "cat.png")
     monkeypatch.chdir(tmp_path)
     assert main(["dream", "cat.png", *words]) in (2, 3)
     (line,) = capsys.readouterr().err.splitlines()
-    assert told in line
+    assert message in line
     assert [each.name for each in tmp_path.iterdir()] == ["cat.png"]
 
 
@@ -154,16 +155,16 @@ def test_bad_words_are_told_in_one_line(cat, tmp_path, capsys, monkeypatch, word
 def test_a_film_carries_its_recipe_and_the_command_makes_the_same(cat, tmp_path, capsys, monkeypatch, suffix):
     monkeypatch.chdir(tmp_path)
     save_picture(cat, "cat.png")
-    # Of frames below 128 pixels x264 makes now one film, now another: its macroblock tree reads beyond them.
+    # Below 128 pixels x264 is not deterministic: its macroblock tree reads beyond the frame.
     words = ["--size", "128", "--octaves", "1", "--steps", "1", "--frames", "3", "--frame-steps", "1", "-q"]
     assert main(["dream", "cat.png", "--film", f"zoom.{suffix}", *words, "--zoom", "1.1"]) == 0
     capsys.readouterr()
     assert main(["recipe", f"zoom.{suffix}", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["settings"]["zoom"] == 1.1
-    command = shlex.split(told["command"].replace(f"zoom.{suffix}", f"again.{suffix}"))
+    document = json.loads(capsys.readouterr().out)
+    assert document["settings"]["zoom"] == 1.1
+    command = shlex.split(document["command"].replace(f"zoom.{suffix}", f"again.{suffix}"))
     assert main([*command[1:], "-q"]) == 0
     first, second = (open_film(tmp_path / f"{name}.{suffix}") for name in ("zoom", "again"))
-    assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+    assert all(itertools.starmap(torch.equal, zip(first, second, strict=True)))
     assert main(["rerun", f"zoom.{suffix}"]) == 2
     assert "lanterna dream cat.png" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Made pictures excite what they were made for, more than anything real and more than anything else."""
+"""Generated pictures excite their target, more than real pictures do and more than other channels."""
 
 import json
 import math
@@ -20,15 +20,15 @@ from lanterna.probes import kernels, objectives
 from lanterna.surfaces.cli import main
 from lanterna.techniques.classify.algorithm import Classify, classify
 from lanterna.techniques.feature import examples
-from lanterna.techniques.feature.algorithm import Feature, feature, wanted_layer
+from lanterna.techniques.feature.algorithm import Feature, feature, target_layer
 from lanterna.techniques.feature.examples import best_examples
-from lanterna.techniques.fourier_image import COLOURS, FourierImage, colour_axes, transformed
+from lanterna.techniques.fourier_image import COLOURS, FourierImage, colour_axes, random_transform
 from lanterna.techniques.technique import Frame
 
 
-def made(by, **settings):
-    """The last frame of what this network wants."""
-    *_, last = feature(Feature(**settings), network=by)
+def generated(network, **settings):
+    """The last frame of a feature visualisation."""
+    *_, last = feature(Feature(**settings), network=network)
     return last
 
 
@@ -44,26 +44,26 @@ def conv(trained):
 
 @pytest.fixture
 def few_digits(monkeypatch):
-    """Real examples from 2,000 training digits, which is quicker."""
+    """Real examples from 2,000 training digits only, which is faster."""
     few = Digits(*(part[:2000] for part in mnist("train")))
     monkeypatch.setattr(examples, "mnist", lambda _: few)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("layer", "index"), [("block5", 1), ("block9", 31)])
-def test_a_made_picture_excites_its_channel_more_than_anything_real(lite0, layer, index):
-    last = made(lite0, layer=layer, channel=index, size=96, steps=30)
+def test_a_generated_picture_excites_its_channel_more_than_real_ones(lite0, layer, index):
+    last = generated(lite0, layer=layer, channel=index, size=96, steps=30)
     objective = objectives.channel(layer, index)
     with torch.no_grad():
-        excitement = objective(lite0, last.pictures).item()
+        activation = objective(lite0, last.pictures).item()
         noise = objective(lite0, torch.rand(4, 3, 96, 96)).max().item()
         outputs = objectives.layer_outputs(lite0, last.pictures, frozenset({layer}))[layer].mean((2, 3))[0]
     (real,) = best_examples(lite0, layer, [index], 96)
-    assert excitement > 1.5 * real.excitement > 0
-    assert excitement > 1.5 * abs(noise)
-    assert outputs.argmax() == index  # and this channel of all
-    assert excitement > 3 * outputs.median()
-    assert last.numbers["excitement"] == pytest.approx(excitement, rel=1e-3)
+    assert activation > 1.5 * real.activation > 0
+    assert activation > 1.5 * abs(noise)
+    assert outputs.argmax() == index
+    assert activation > 3 * outputs.median()
+    assert last.numbers["activation"] == pytest.approx(activation, rel=1e-3)
 
 
 @pytest.mark.slow
@@ -71,16 +71,16 @@ def test_the_best_example_is_the_best(lite0):
     (found,) = best_examples(lite0, "block5", [1], 128)
     objective = objectives.channel("block5", 1)
     with torch.no_grad():
-        assert objective(lite0, found.picture[None]).item() == pytest.approx(found.excitement, rel=1e-4)
+        assert objective(lite0, found.picture[None]).item() == pytest.approx(found.activation, rel=1e-4)
         for name in ("chelsea.png", "astronaut.png", "rocket.jpg", "coffee.png"):
             photograph = open_picture(shelf.need("photographs") / name, longest=512)
-            windows = photograph.unfold(1, 128, 96).unfold(2, 128, 96).flatten(1, 2).transpose(0, 1)
-            assert objective(lite0, windows).max() < found.excitement + 0.5
+            crops = photograph.unfold(1, 128, 96).unfold(2, 128, 96).flatten(1, 2).transpose(0, 1)
+            assert objective(lite0, crops).max() < found.activation + 0.5
 
 
 @pytest.mark.slow
-def test_a_class_is_named_by_the_network_when_its_picture_is_opened_again(lite0, tmp_path):
-    last = made(lite0, class_="goldfish", size=128, steps=60)
+def test_the_picture_of_a_class_is_classified_as_it(lite0, tmp_path):
+    last = generated(lite0, class_="goldfish", size=128, steps=60)
     save_picture(last.picture, tmp_path / "goldfish.png")
     (found,) = classify([tmp_path / "goldfish.png"], Classify(top=1))
     assert found.answers[0].name == "goldfish"
@@ -88,8 +88,8 @@ def test_a_class_is_named_by_the_network_when_its_picture_is_opened_again(lite0,
 
 
 @pytest.mark.parametrize("digit", [3, 8])
-def test_a_digit_that_a_network_wants_is_read_as_it(conv, digit, tmp_path):
-    last = made(conv, class_=str(digit))
+def test_a_generated_digit_is_classified_as_it(conv, digit, tmp_path):
+    last = generated(conv, class_=str(digit))
     assert last.pictures.shape == (1, 1, 28, 28)
     assert last.numbers["probability"] > 0.95
     assert last.pictures.mean() < 0.3  # strokes on black
@@ -100,43 +100,43 @@ def test_a_digit_that_a_network_wants_is_read_as_it(conv, digit, tmp_path):
 
 
 def test_against_a_class_or_between_two_channels(conv):
-    plain = made(conv, class_="4")
-    against = made(conv, class_="4", against="9")
+    plain = generated(conv, class_="4")
+    against = generated(conv, class_="4", against="9")
     with torch.no_grad():
         margin = [
             (logits[4] - logits[9]).item() for logits in (conv(f.pictures)[0] for f in (plain, against))
         ]
     assert margin[1] > margin[0]
-    between = made(conv, layer="norm3", direction=(0, 3))
-    one = made(conv, layer="norm3", channel=0)
+    between = generated(conv, layer="norm3", direction=(0, 3))
+    single = generated(conv, layer="norm3", channel=0)
     maps = [
-        objectives.layer_outputs(conv, f.pictures, frozenset({"norm3"}))["norm3"].mean((2, 3))[0]
-        for f in (one, between)
+        objectives.read(conv, f.pictures, frozenset({"norm3"}))["norm3"].mean((2, 3))[0]
+        for f in (single, between)
     ]
     assert maps[1][3] > maps[0][3]
     assert maps[1][0] > 0
 
 
-def test_one_position_is_wanted_in_the_middle(conv):
-    last = made(conv, layer="conv1", channel=5, unit=True, ink=20, robustness=0)
+def test_a_unit_is_excited_in_the_middle_only(conv):
+    last = generated(conv, layer="conv1", channel=5, unit=True, ink=20, robustness=0)
     ink = last.pictures[0, 0]
-    assert ink[10:19, 10:19].sum() > 0.5 * ink.sum()  # a 5 × 5 kernel sees 5 × 5 pixels
+    assert ink[10:19, 10:19].sum() > 0.5 * ink.sum()  # its receptive field is 5 × 5 pixels
 
 
 @pytest.mark.slow
-def test_silent_units_can_be_woken():
-    """This channel of vgg16 is silent on grey noise, so its ReLU gives no gradient to begin with."""
+def test_a_channel_that_does_not_fire_at_the_start_can_be_excited():
+    """This channel of vgg16 does not fire on grey noise, so the gradient of its ReLU is 0 at the start."""
     vgg = open_network("vgg16")
-    last = made(vgg, layer="relu5_1", channel=33, size=64, steps=40)
+    last = generated(vgg, layer="relu5_1", channel=33, size=64, steps=40)
     objective = objectives.channel("relu5_1", 33)
     with torch.no_grad():
         noise = 0.5 + 0.01 * torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
         assert objective(vgg, noise).max() < 0.05 * objective(vgg, last.pictures)
-    assert wanted_layer(Feature(layer="relu5_1", channel=0), vgg) == "conv5_1"
-    assert {p.dtype for p in vgg.parameters()} == {torch.float32}  # the network given is left as it is
+    assert target_layer(Feature(layer="relu5_1", channel=0), vgg) == "conv5_1"
+    assert {p.dtype for p in vgg.parameters()} == {torch.float32}  # the given network is not modified
 
 
-def alike(network, layer, pictures):
+def gram_similarity(network, layer, pictures):
     """The mean cosine between the Gram matrices of different pictures."""
     maps = objectives.layer_outputs(network, pictures, frozenset({layer}))[layer].flatten(2)
     gram = F.normalize((maps @ maps.mT).flatten(1), dim=1)
@@ -145,23 +145,26 @@ def alike(network, layer, pictures):
 
 
 @pytest.mark.slow
-def test_pictures_told_to_differ_differ_more(lite0):
+def test_the_difference_setting_makes_pictures_differ(lite0):
     settings = {"layer": "block5", "channel": 1, "size": 64, "steps": 40, "diversity": 3}
-    told = made(lite0, **settings)
-    not_told = made(lite0, **settings, difference=0.0)
-    assert told.pictures.shape == (3, 3, 64, 64)
-    assert told.picture.shape == (3, 64, 3 * 64 + 2 * 8)
-    assert alike(lite0, "block5", told.pictures) < alike(lite0, "block5", not_told.pictures) - 0.1
-    assert told.numbers["excitement"] > 0.3 * not_told.numbers["excitement"]
+    diverse = generated(lite0, **settings)
+    similar = generated(lite0, **settings, difference=0.0)
+    assert diverse.pictures.shape == (3, 3, 64, 64)
+    assert diverse.picture.shape == (3, 64, 3 * 64 + 2 * 8)
+    assert (
+        gram_similarity(lite0, "block5", diverse.pictures)
+        < gram_similarity(lite0, "block5", similar.pictures) - 0.1
+    )
+    assert diverse.numbers["activation"] > 0.3 * similar.numbers["activation"]
 
 
-def test_the_seed_decides(conv):
-    first, same, other = (made(conv, class_="2", steps=20, seed=seed).pictures for seed in (1, 1, 2))
+def test_the_seed_determines_the_pictures(conv):
+    first, same, other = (generated(conv, class_="2", steps=20, seed=seed).pictures for seed in (1, 1, 2))
     assert torch.equal(first, same)
     assert not torch.equal(first, other)
 
 
-def test_frames_come_at_each_step_and_draw_themselves(conv):
+def test_there_is_a_frame_after_each_step_which_notebooks_can_show(conv):
     frames = list(lanterna.feature(lanterna.Feature(layer="relu2", sheet=10, steps=3), network=conv))
     assert [(f.step, f.steps) for f in frames] == [(n, 6) for n in range(1, 7)]  # eight together, then two
     assert [len(f.pictures) for f in frames] == [8, 8, 8, 10, 10, 10]
@@ -169,7 +172,7 @@ def test_frames_come_at_each_step_and_draw_themselves(conv):
     assert Frame(1, 1)._repr_png_() is None
 
 
-# The canvas
+# The Fourier image
 
 
 def test_colours_are_those_of_the_photographs():
@@ -180,9 +183,9 @@ def test_colours_are_those_of_the_photographs():
     torch.testing.assert_close(axes * signs, torch.tensor(COLOURS), atol=2e-3, rtol=0)
 
 
-def test_a_canvas_begins_as_faint_noise_that_falls_as_in_photographs():
-    canvas = FourierImage(8, 1, 64, 64, torch.Generator().manual_seed(0), fall=1.0, start=0.05)
-    pictures = canvas().detach()
+def test_the_initial_noise_has_the_spectrum_of_photographs():
+    image = FourierImage(8, 1, 64, 64, torch.Generator().manual_seed(0), fall=1.0, start=0.05)
+    pictures = image().detach()
     assert abs(pictures.mean() - 0.5) < 0.02
     power = torch.fft.rfft2(pictures - 0.5).abs().square().mean((0, 1))
     along = power[0, 2:30].log()  # power falls as 1 / frequency²
@@ -191,13 +194,13 @@ def test_a_canvas_begins_as_faint_noise_that_falls_as_in_photographs():
     assert slope == pytest.approx(-2, abs=0.4)
 
 
-def test_transforms_move_and_do_nothing_else():
+def test_transforms_move_pictures_and_change_nothing_else():
     generator = torch.Generator().manual_seed(0)
     pictures = torch.rand(4, 3, 20, 30, generator=generator)
-    torch.testing.assert_close(transformed(pictures, generator, 0.0), pictures, atol=1e-5, rtol=0)
+    torch.testing.assert_close(random_transform(pictures, generator, 0.0), pictures, atol=1e-5, rtol=0)
     flat = torch.full((4, 3, 20, 30), 0.3)
-    torch.testing.assert_close(transformed(flat, generator, 3.0), flat)  # there is no border to be seen
-    assert (transformed(pictures, generator) - pictures).abs().flatten(1).mean(1).min() > 0.05
+    torch.testing.assert_close(random_transform(flat, generator, 3.0), flat)  # there is no border
+    assert (random_transform(pictures, generator) - pictures).abs().flatten(1).mean(1).min() > 0.05
 
 
 # First kernels
@@ -210,25 +213,23 @@ def gabor(angle, phase, size=5):
     return torch.exp(-(x.square() + y.square()) / 3) * torch.cos(1.5 * u + phase)
 
 
-def test_planted_kernels_are_found_and_noise_is_not():
+def test_known_patterns_are_found_and_noise_is_not():
     generator = torch.Generator().manual_seed(7)
     edges = [gabor(angle, math.pi / 2) for angle in (0.1, 0.9, 2.3)]
     bars = [gabor(angle, 0) for angle in (0.2, 1.3, 2.6)]
     blobs = [
         torch.exp(-((torch.arange(5) - c)[:, None] ** 2 + (torch.arange(5) - 2) ** 2) / 2.2) for c in (2, 2.4)
     ]
-    planted = torch.stack([*edges, *bars, *blobs])[:, None]
-    planted = planted + 0.05 * torch.randn(planted.shape, generator=generator)
-    found = kernels.fit_kernels(planted).found
+    patterned = torch.stack([*edges, *bars, *blobs])[:, None]
+    patterned = patterned + 0.05 * torch.randn(patterned.shape, generator=generator)
+    found = kernels.measure(patterned).found
     assert found[:3] == ("edge",) * 3
     assert found[3:6] == ("bar",) * 3
     assert found[6:] == ("blob",) * 2
     noise = kernels.fit_kernels(torch.randn(400, 1, 5, 5, generator=generator))
     assert sum(each is not None for each in noise.found) < 14  # 4 expected
-    coloured = planted * torch.tensor([1.0, -0.5, 0.2]).view(
-        1, 3, 1, 1
-    )  # the pattern counts, not its colours
-    assert kernels.fit_kernels(coloured).found == found
+    coloured = patterned * torch.tensor([1.0, -0.5, 0.2]).view(1, 3, 1, 1)  # only the pattern matters
+    assert kernels.measure(coloured).found == found
 
 
 def test_the_explained_share_is_that_of_least_squares():
@@ -243,10 +244,10 @@ def test_the_explained_share_is_that_of_least_squares():
     assert explained[0].item() == pytest.approx(best, abs=1e-5)
 
 
-def test_networks_of_photographs_have_edges_first(trained):
-    for name, least in (("efficientnet-lite0", 20), ("vgg16", 45)):
+def test_networks_for_photographs_have_edges_in_the_first_layer(trained):
+    for name, minimum in (("efficientnet-lite0", 20), ("vgg16", 45)):
         measured = kernels.first_kernels(open_network(name))
-        assert sum(found is not None for found in measured.found) > least
+        assert sum(found is not None for found in measured.found) > minimum
     with pytest.raises(UsageError, match="convolution"):
         kernels.first_kernels(open_trained(trained / "networks" / "dense"))
 
@@ -264,7 +265,7 @@ def test_networks_of_photographs_have_edges_first(trained):
     ],
 )
 @pytest.mark.usefixtures("conv", "few_digits")
-def test_it_can_be_made_again_bit_for_bit(arguments, tmp_path, monkeypatch, capsys):
+def test_pictures_are_reproducible_bit_for_bit(arguments, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["feature", *arguments, "--network", "conv", "-o", "one.png", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
@@ -280,23 +281,23 @@ def test_it_can_be_made_again_bit_for_bit(arguments, tmp_path, monkeypatch, caps
 
 
 @pytest.mark.usefixtures("conv", "few_digits")
-def test_a_sheet_says_how_made_and_real_compare(tmp_path, capsys):
+def test_a_sheet_compares_generated_and_real_pictures(tmp_path, capsys):
     sheet = tmp_path / "sheet.png"
     assert main(["feature", "relu3", "--sheet", "8", "--network", "conv", "-o", str(sheet), "--json"]) == 0
     channels = json.loads(capsys.readouterr().out)["channels"]
     assert [each["channel"] for each in channels] == list(range(8))
-    # Most are more exciting than any digit. Which ones are, depends on how the network was trained.
-    ratios = [each["made"] / each["real"] for each in channels]
+    # Most excite their channel more than any digit does. Which ones do depends on the training run.
+    ratios = [each["generated"] / each["real"] for each in channels]
     assert sum(ratios) / 8 > 1
     assert min(ratios) > 0.6
     assert all(each["source"].startswith("a ") for each in channels)
 
 
 @pytest.mark.usefixtures("conv")
-def test_ctrl_c_keeps_the_picture_so_far(tmp_path, capsys):
+def test_ctrl_c_saves_the_picture_so_far(tmp_path, capsys):
     place = tmp_path / "stopped.png"
     before = signal.getsignal(signal.SIGINT)
-    with ctrl_c_when(lambda: signal.getsignal(signal.SIGINT) != before):  # as soon as it is listened for
+    with ctrl_c_when(lambda: signal.getsignal(signal.SIGINT) != before):  # as soon as there is a handler
         code = main(["feature", "--network", "conv", "--class", "3", "--steps", "10000", "-o", str(place)])
     assert code == 130
     assert open_picture(place).shape == (3, 224, 224)
@@ -324,7 +325,7 @@ def test_ctrl_c_keeps_the_picture_so_far(tmp_path, capsys):
     ],
 )
 @pytest.mark.usefixtures("conv")
-def test_what_cannot_be_done_is_said_in_one_line(arguments, words, tmp_path, monkeypatch, capsys):
+def test_invalid_options_are_reported_in_one_line(arguments, words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["feature", *arguments]) == 2
     captured = capsys.readouterr()
@@ -334,6 +335,6 @@ def test_what_cannot_be_done_is_said_in_one_line(arguments, words, tmp_path, mon
     assert not list(tmp_path.iterdir())
 
 
-def test_classes_go_by_name_or_number(lite0):
+def test_classes_are_found_by_name_or_number(lite0):
     assert class_index("Goldfish", lite0) == class_index("1", lite0) == 1
     assert lite0.classes[class_index("volcano", lite0)] == "volcano"

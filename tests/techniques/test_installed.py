@@ -1,4 +1,4 @@
-"""Broken packages: named in one line where their technique is asked for, and of no harm to others."""
+"""Broken packages are reported in one line when their technique is used, and do no harm to others."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def after(*frames):
 def broken(*_):
     raise ValueError("oh dear")
 
-class Needs(Settings):
+class WithoutDefault(Settings):
     must: int = Field(description="Without a default.")
 
-class Force(Settings):
+class NamedForce(Settings):
     force: int = Field(default=1, description="Named like an option.")
 
 P = torch.zeros(3, 8, 8)
@@ -62,8 +62,8 @@ UNUSABLE = {
     "ODD = odd(name='other')": "verb: expected 'odd', the name of its entry point, got 'other'",
     "ODD = odd(outputs=('My picture',))": "outputs: expected small letters, digits and -, got 'My picture'",
     "ODD = odd(file='../outside')": "file: expected a plain name, got '../outside'",
-    "ODD = odd(settings=Needs)": "settings: must needs a default",
-    "ODD = odd(settings=Force)": "settings: no setting can be called 'force'",
+    "ODD = odd(settings=WithoutDefault)": "settings: must needs a default",
+    "ODD = odd(settings=NamedForce)": "settings: no setting can be called 'force'",
     "ODD = odd(inputs=(Input('amount', 'a picture', required=True),))": "no input can be called 'amount'",
     "ODD = odd(inputs=('picture',))": "inputs: expected an Input, got str",
     "ODD = odd(presets={'a': {'colour': 1}})": "has no setting 'colour'",
@@ -72,7 +72,7 @@ UNUSABLE = {
 }
 FAILING = {
     "ODD = odd(broken)": "has failed: ValueError: oh dear",
-    "ODD = odd(after())": "it gave no frame",
+    "ODD = odd(after())": "it yielded no frame",
     "ODD = odd(lambda job: [1])": "expected a generator of frames, got list",
     "ODD = odd(after(P))": "expected a Frame, got Tensor",
     "ODD = odd(after(Frame(1, 1)))": "expected one picture, got none",
@@ -82,7 +82,7 @@ FAILING = {
     "ODD = odd(after(Frame(1, 1, picture=P / 0)))": "values from 0 to 1, got nan to nan",
     "ODD = odd(after(Frame(1, 1, {'loss': float('nan')}, P)))": "expected finite numbers by name",
     "ODD = odd(estimate=broken)": "ValueError: oh dear",
-    "ODD = odd(describe=lambda frame: None)": "gave None",
+    "ODD = odd(describe=lambda frame: None)": "returned None",
     "ODD = odd(lambda job: Work(fine(job), report=broken))": "ValueError: oh dear",
     "ODD = odd(lambda job: Work(fine(job), broken))": "ValueError: oh dear",
 }
@@ -92,7 +92,7 @@ FAILING = {
 def package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Iterator[Path]:
-    """A folder with a picture, and a package that is installed and declares what the test is given."""
+    """A folder with a picture and an installed package, whose declaration is the parameter."""
     metadata = tmp_path / "broken_package-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Name: broken-package\nVersion: 1.0\nSummary: \x1b[2JWords.\n")
@@ -110,7 +110,7 @@ def package(
 
 
 @pytest.mark.parametrize(("package", "words"), UNUSABLE.items(), indirect=["package"])
-def test_a_wrong_declaration_is_named_and_left_out(package, words, capsys):
+def test_an_invalid_declaration_is_reported_and_left_out(package, words, capsys):
     assert main(["odd", "picture.png"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("lanterna: the technique odd of the package broken-package ")
@@ -129,7 +129,7 @@ def test_a_wrong_declaration_is_named_and_left_out(package, words, capsys):
 
 
 @pytest.mark.parametrize("package", ["ODD = 3"], indirect=True)
-def test_other_techniques_do_not_suffer(package, capsys):
+def test_other_techniques_still_work(package, capsys):
     del package
     assert main(["render", "random", "--width", "16", "--height", "16", "-o", "made", "--quiet"]) == 0
     assert main(["render", "picture.png", "odd", "-o", "other"]) == 1
@@ -137,7 +137,7 @@ def test_other_techniques_do_not_suffer(package, capsys):
 
 
 @pytest.mark.parametrize(("package", "words"), FAILING.items(), indirect=["package"])
-def test_what_fails_is_said_of_the_technique(package, words, capsys):
+def test_a_failure_names_the_technique_and_its_package(package, words, capsys):
     assert main(["odd", "picture.png", "--quiet"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("lanterna: the technique odd of the package broken-package has failed: ")
@@ -146,7 +146,7 @@ def test_what_fails_is_said_of_the_technique(package, words, capsys):
 
 
 @pytest.mark.parametrize("package", ["ODD = odd()"], indirect=True)
-def test_a_picture_whose_technique_is_gone_still_says_how_it_was_made(package, capsys):
+def test_the_recipe_of_a_removed_technique_can_still_be_read(package, capsys):
     assert main(["odd", "picture.png", "--quiet", "--amount", "3"]) == 0
     (package / "broken_package.py").write_text("raise ValueError('later')")
     __import__("sys").modules.pop("broken_package")
@@ -161,7 +161,7 @@ def test_a_picture_whose_technique_is_gone_still_says_how_it_was_made(package, c
     assert "the technique 'odd' is not installed here" in capsys.readouterr().err
 
 
-def test_what_is_built_in_is_declared_rightly():
+def test_built_in_techniques_can_be_loaded():
     for verb in registry.BUILT_IN:
-        assert all(isinstance(each, Technique) for each in registry.of_verb(verb))
-    assert not registry.broken()
+        assert all(isinstance(each, Technique) for each in registry.techniques_for(verb))
+    assert not registry.load_errors()

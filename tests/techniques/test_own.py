@@ -1,4 +1,4 @@
-"""A technique of somebody else's, installed as a package: all surfaces have it, and nothing else changes."""
+"""A technique from an installed package appears in all surfaces, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -47,44 +47,44 @@ def tones(job):
         return [Result(frame.picture.flip(2), "mirrored")]
     def report(frame):
         light = frame.numbers["light"]
-        return Report({"file": job.called("picture"), "light": light}, [f"{light:.0%} light"])
+        return Report({"file": job.display_name("picture"), "light": light}, [f"{light:.0%} light"])
     return Work(frames(), results, report=report)
 
 TONES = Technique(
     name="tones", title="Tones", help="How light a picture is.", settings=Tones, run=tones,
-    inputs=(Input("picture", "the picture to look at", required=True),),
+    inputs=(Input("picture", "the picture to measure", required=True),),
     output=Output.WORDS, outputs=("mirrored",), switches={"exact": ("To the last decimal.", {"digits": 6})},
 )
 '''
-"""A technique that answers in words, and draws a picture where one is wanted."""
+"""A technique with textual output, which draws a picture on request."""
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder that the example is installed into, as a package of its own, and a technique of words."""
-    source, place = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("installed")
+    """A folder into which the example is installed as a package, with a technique that answers in words."""
+    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("installed")
     for file, name in (("add_technique.toml", "pyproject.toml"), ("add_technique.py", "add_technique.py")):
         (source / name).write_text((ROOT / "examples" / file).read_text())
     subprocess.run(
         [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation",
-         "--disable-pip-version-check", "--target", place, source],
+         "--disable-pip-version-check", "--target", target, source],
         check=True,
     )  # fmt: skip
-    (place / "tones.py").write_text(TONES)
-    metadata = place / "tones-1.0.dist-info"
+    (target / "tones.py").write_text(TONES)
+    metadata = target / "tones-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Name: tones\nVersion: 1.0\nSummary: Say how light a picture is.\n")
     (metadata / "entry_points.txt").write_text(f"[{registry.GROUP}]\ntones = tones:TONES\n")
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(place)
-        patch.setenv("PYTHONPATH", str(place))
+        patch.syspath_prepend(target)
+        patch.setenv("PYTHONPATH", str(target))
         clear_registry()
-        yield place
+        yield target
     clear_registry()
 
 
 @pytest.fixture
-def here(installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a picture."""
     del installed
     monkeypatch.chdir(tmp_path)
@@ -92,12 +92,12 @@ def here(installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return tmp_path
 
 
-@pytest.mark.usefixtures("here")
+@pytest.mark.usefixtures("folder")
 def test_the_command_line_has_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     assert "strokes   Paint a picture with broad strokes." in capsys.readouterr().out
     assert main(["strokes", "--help"]) == 0
-    told = capsys.readouterr().out
+    help_page = capsys.readouterr().out
     for words in (
         "PICTURE",
         "--preset",
@@ -107,14 +107,14 @@ def test_the_command_line_has_it(capsys: pytest.CaptureFixture[str]) -> None:
         "--seed",
         "--json",
     ):
-        assert words in told
+        assert words in help_page
     assert main(["strokes", "cat.png", "--rounds", "3", "--preset", "fine", "-o", "out.png", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["picture"], document["finished"], document["width"]) == ("out.png", True, 48)
     assert document["settings"] == {"seed": 0, "radius": 2, "rounds": 3}
     before, after = open_picture("cat.png"), open_picture("out.png")
     assert after.diff().abs().mean() < before.diff().abs().mean()  # it is smoother
-    for words, code, said in (
+    for words, code, message in (
         (["cat.png", "--radius", "0"], 2, "--radius: Input should be greater than or equal to 1"),
         (["cat.png", "--nonsense", "1"], 2, "Unknown option"),
         (["gone.png"], 2, "gone.png does not exist"),
@@ -124,11 +124,11 @@ def test_the_command_line_has_it(capsys: pytest.CaptureFixture[str]) -> None:
     ):
         assert main(["strokes", *words]) == code
         error = capsys.readouterr().err
-        assert said in error
+        assert message in error
         assert len(error.splitlines()) == 1
 
 
-def test_its_pictures_are_made_again_and_many_times(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rerun_and_render_make_its_pictures(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["strokes", "cat.png", "--radius", "3", "-o", "out.png", "--quiet"]) == 0
     recipe = read_recipe("out.png")
     assert (recipe.verb, recipe.output, recipe.settings["radius"]) == ("strokes", "strokes", 3)
@@ -145,13 +145,15 @@ def test_its_pictures_are_made_again_and_many_times(here: Path, capsys: pytest.C
 
     assert main(["render", "cat.png", "strokes", "--rounds", "1", "--sweep", "radius=1,3", "-o", "many",
                  "--workers", "1", "--quiet"]) == 0  # fmt: skip
-    assert sorted(each.name for each in (here / "many").glob("*.png")) == [
+    assert sorted(each.name for each in (folder / "many").glob("*.png")) == [
         "cat-radius-1.png", "cat-radius-3.png",
     ]  # fmt: skip
 
 
-def test_one_of_words_answers_to_each_picture(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """In lines, in documents, in pictures that can be made again, and in a folder of files by `render`."""
+def test_a_technique_of_words_answers_for_each_picture(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As lines, as JSON documents, with pictures that can be rerun, and with `render` as a folder."""
     assert main(["tones", "--help"]) == 0
     help_page = capsys.readouterr().out
     for words in ("PICTURE", "--digits", "--exact", "To the last decimal.", "--output -o PATH", "--json"):
@@ -161,9 +163,9 @@ def test_one_of_words_answers_to_each_picture(here: Path, capsys: pytest.Capture
     light = open_picture("cat.png").mean().item()
     assert capsys.readouterr().out == f"{light:.0%} light\n"
 
-    (here / "photos").mkdir()
+    (folder / "photos").mkdir()
     for name in ("one.png", "two.png"):
-        (here / "photos" / name).write_bytes((here / "cat.png").read_bytes())
+        (folder / "photos" / name).write_bytes((folder / "cat.png").read_bytes())
     assert main(["tones", "photos", "--exact", "-o", "drawn", "--json"]) == 0
     documents = json.loads(capsys.readouterr().out)
     files = [str(Path("photos") / name) for name in ("one.png", "two.png")]
@@ -174,40 +176,40 @@ def test_one_of_words_answers_to_each_picture(here: Path, capsys: pytest.Capture
     assert main(["rerun", "drawn/two.png", "-o", "again.png", "--quiet"]) == 0
     assert torch.equal(open_picture("again.png"), open_picture("drawn/two.png"))
 
-    (here / "photos" / "bad.png").write_bytes(b"no picture")
+    (folder / "photos" / "bad.png").write_bytes(b"no picture")
     assert main(["tones", "photos", "cat.png"]) == 1
-    said = capsys.readouterr()
-    assert said.out.splitlines()[::2] == [f"{name}:" for name in (*files, "cat.png")]
-    assert "bad.png" in said.err
-    assert said.err.endswith("lanterna: 1 of 4 pictures could not be read\n")
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[::2] == [f"{name}:" for name in (*files, "cat.png")]
+    assert "bad.png" in printed.err
+    assert printed.err.endswith("lanterna: 1 of 4 pictures could not be read\n")
     assert main(["tones", "photos/bad.png"]) == 2
 
     words = ["render", "photos", "tones", "--sweep", "digits=0,6", "-o", "many", "--workers", "1", "--quiet"]
     assert main(words) == 1
     assert "bad-digits-0: " in capsys.readouterr().err
-    made = {each.name: json.loads(each.read_text()) for each in (here / "many").glob("[ot]*.json")}
-    assert made.pop("two-digits-6.json") == documents[1]
-    assert made["one-digits-0.json"] == {"file": files[0], "light": round(light)}
+    answers = {each.name: json.loads(each.read_text()) for each in (folder / "many").glob("[ot]*.json")}
+    assert answers.pop("two-digits-6.json") == documents[1]
+    assert answers["one-digits-0.json"] == {"file": files[0], "light": round(light)}
     (report,) = notebook.make("tones", "cat.png").reports
-    assert report.document == {"file": str(here / "cat.png"), "light": round(light, 2)}
+    assert report.document == {"file": str(folder / "cat.png"), "light": round(light, 2)}
 
 
-def test_the_studio_has_it(here: Path, browser: Browser) -> None:
-    """Its room, its form, what it looks like on the way, and its picture in the gallery."""
-    studio = Server(here)
+def test_the_studio_has_it(folder: Path, browser: Browser) -> None:
+    """Its room, its form, its preview, and its picture in the gallery."""
+    studio = Server(folder)
     try:
         declared = {each["kind"]: each for each in studio("GET", "/api/techniques")["techniques"]}["strokes"]
         assert (declared["room"], declared["plain"], declared["live"]) == (
             "strokes", ["radius", "rounds"], ["radius"],
         )  # fmt: skip
-        picture = studio.send(here / "cat.png")["id"]
+        picture = studio.send(folder / "cat.png")["id"]
         job = studio.start("strokes", settings={"rounds": 2}, inputs=[("picture", picture)])
         done = studio.wait(job)
         assert (done["state"], done["error"], done["step"]) == ("done", None, 2)
-        (made,) = (each for each in studio("GET", "/api/gallery") if each["job"] == job)
-        assert (made["kind"], made["room"]) == ("strokes", "strokes")
-        assert made["recipe"]["command"].startswith("lanterna strokes ")
-        assert Image.open(io.BytesIO(studio.file(made["id"]))).size == (48, 36)
+        (entry,) = (each for each in studio("GET", "/api/gallery") if each["job"] == job)
+        assert (entry["kind"], entry["room"]) == ("strokes", "strokes")
+        assert entry["recipe"]["command"].startswith("lanterna strokes ")
+        assert Image.open(io.BytesIO(studio.file(entry["id"]))).size == (48, 36)
         page = browser.new_page()
         page.goto(studio.address)
         page.get_by_role("link", name="Strokes", exact=True).click()
@@ -217,7 +219,7 @@ def test_the_studio_has_it(here: Path, browser: Browser) -> None:
         expect(page.get_by_text("Width of the strokes, in pixels.")).to_be_visible()
         expect(page.get_by_role("slider", name="Rounds")).to_be_visible()
         page.get_by_role("button", name="Start").click()
-        expect(page.get_by_role("img", name="Strokes: the")).to_be_visible()  # so far, or the result
+        expect(page.get_by_role("img", name="Strokes: the")).to_be_visible()  # the preview or the result
         expect(page.locator(".facts")).to_contain_text("done")
         page.get_by_role("link", name="Gallery").click()
         expect(page.get_by_text("Strokes").first).to_be_visible()
@@ -232,7 +234,7 @@ def test_the_studio_has_it(here: Path, browser: Browser) -> None:
         studio.close()
 
 
-@pytest.mark.usefixtures("here")
+@pytest.mark.usefixtures("folder")
 def test_the_notebook_and_the_site_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
     work = notebook.make("strokes", "cat.png", radius=3, rounds=2)
     assert work.picture is not None

@@ -74,7 +74,7 @@ def save_and_wait(learning, path, settings):
     while not proceed.exists():
         time.sleep(0.01)
     signal.signal(signal.SIGINT, stop)
-checkpoint.Learning.save = save_and_wait
+checkpoint.TrainingState.save = save_and_wait
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
 """

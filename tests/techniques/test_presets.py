@@ -1,7 +1,8 @@
-"""Presets of dreams: they name what is there, they change a picture, and they do not burn it out."""
+"""Presets of dreams name existing layers, change a picture, and do not burn it out."""
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from functools import cache
 
@@ -15,7 +16,7 @@ from lanterna.techniques.dream.algorithm import Dream, dream, first_layer
 from lanterna.techniques.octaves import resized
 from lanterna.techniques.train.technique import open_or_train
 
-SIDE = 96  # two octaves: with one alone, presets do less than they do at the sizes they were made for
+SIDE = 96  # two octaves: with one, presets have less effect than at the sizes for which they were chosen
 PHOTOGRAPHS = ("chelsea.png", "coffee.png", "rocket.jpg")
 
 pytestmark = pytest.mark.usefixtures("trained")
@@ -28,7 +29,7 @@ def network_of(name: str) -> Network:
 
 @cache
 def photograph(name: str, side: int = SIDE) -> Tensor:
-    """A square of it, however wide it was."""
+    """A photograph, resized to a square."""
     return resized(open_picture(shelf.need("photographs") / name), (side, side)).clamp(0, 1)
 
 
@@ -40,12 +41,12 @@ def dreamt(picture: Tensor, **values) -> Tensor:
 
 @cache
 def by_preset(preset: str, name: str, side: int = SIDE) -> Tensor:
-    """What a preset makes of a photograph: made once, and looked at by several tests."""
+    """A photograph dreamed with a preset, cached for several tests."""
     return dreamt(photograph(name, side), **Dream.presets[preset])
 
 
 def burnt(picture: Tensor) -> float:
-    """The share of values that are as dark or as light as can be."""
+    """The fraction of values that are clipped to black or white."""
     return ((picture < 0.002) | (picture > 0.998)).float().mean().item()
 
 
@@ -62,55 +63,53 @@ def test_there_are_presets_to_choose_from_with_gentle_ones_among_them():
 @pytest.mark.parametrize("name", Dream.presets)
 def test_a_preset_changes_a_picture_and_does_not_burn_it_out(name):
     for photo in PHOTOGRAPHS:
-        picture, made = photograph(photo), by_preset(name, photo)
-        assert (made - picture).abs().mean() > 0.015
-        assert burnt(made) < burnt(picture) + 0.12
-        assert saturation(made) < 1.25 * saturation(picture) + 0.04
-        assert abs(made.mean() - picture.mean()) < 0.06
-        # What is still to be recognised correlates with what was there.
-        both = torch.stack([made.mean(0).flatten(), picture.mean(0).flatten()])
+        picture, dreamed = photograph(photo), by_preset(name, photo)
+        assert (dreamed - picture).abs().mean() > 0.015
+        assert burnt(dreamed) < burnt(picture) + 0.12
+        assert saturation(dreamed) < 1.25 * saturation(picture) + 0.04
+        assert abs(dreamed.mean() - picture.mean()) < 0.06
+        # A picture that can still be recognised correlates with the original.
+        both = torch.stack([dreamed.mean(0).flatten(), picture.mean(0).flatten()])
         assert torch.corrcoef(both)[0, 1] > 0.5
 
 
 def test_presets_differ_from_each_other():
-    made = {name: by_preset(name, "chelsea.png") for name in Dream.presets}
-    names = list(made)
-    for place, one in enumerate(names):
-        for other in names[:place]:
-            assert (made[one] - made[other]).abs().mean() > 0.02, (one, other)
+    dreams = {name: by_preset(name, "chelsea.png") for name in Dream.presets}
+    for first, second in itertools.combinations(dreams, 2):
+        assert (dreams[first] - dreams[second]).abs().mean() > 0.02, (first, second)
 
 
 @pytest.mark.parametrize("name", ["eyes", "crackle"])
-def test_a_preset_gives_the_same_picture_again(name):
-    cup, made = photograph("coffee.png"), by_preset(name, "coffee.png")
-    assert torch.equal(made, dreamt(cup, **Dream.presets[name]))
-    assert not torch.equal(made, dreamt(cup, **Dream.presets[name], seed=1))
+def test_a_preset_is_reproducible(name):
+    cup, dreamed = photograph("coffee.png"), by_preset(name, "coffee.png")
+    assert torch.equal(dreamed, dreamt(cup, **Dream.presets[name]))
+    assert not torch.equal(dreamed, dreamt(cup, **Dream.presets[name], seed=1))
 
 
-def test_the_gentle_ones_leave_most_of_a_portrait():
+def test_gentle_presets_change_a_portrait_little():
     portrait = photograph("astronaut.png", 128)
-    usual = (dreamt(portrait) - portrait).abs().mean()
+    default = (dreamt(portrait) - portrait).abs().mean()
     for name in ("engraving", "gentle"):
         change = (by_preset(name, "astronaut.png", 128) - portrait).abs().mean()
-        assert 0.01 < change < 0.5 * usual
+        assert 0.01 < change < 0.5 * default
 
 
 @pytest.mark.parametrize("name", ["efficientnet-lite0", "efficientnet-lite2", "vgg16", "conv", "dense"])
-def test_every_network_dreams_with_a_layer_of_its_own_that_is_worth_it(name):
+def test_every_network_has_a_default_layer_that_dreams_well(name):
     network, cat = network_of(name), photograph("chelsea.png", 64 if name == "vgg16" else SIDE)
     assert first_layer(network) in network.layers
-    made = dreamt(cat, network=name)
-    assert (made - cat).abs().mean() > 0.03
-    assert burnt(made) < 0.25
-    assert abs(made.mean() - cat.mean()) < 0.06
+    dreamed = dreamt(cat, network=name)
+    assert (dreamed - cat).abs().mean() > 0.03
+    assert burnt(dreamed) < 0.25
+    assert abs(dreamed.mean() - cat.mean()) < 0.06
 
 
-def test_colours_stay_those_of_photographs_unless_vivid_ones_are_asked_for():
+def test_colours_are_as_in_photographs_unless_vivid():
     cat = photograph("chelsea.png")
-    quiet, loud = dreamt(cat, vivid=0), dreamt(cat, vivid=1)
+    natural, vivid = dreamt(cat, vivid=0), dreamt(cat, vivid=1)
 
-    def greens(picture: Tensor) -> float:  # green to magenta, which photographs hardly vary along
+    def greens(picture: Tensor) -> float:  # from green to magenta, the least common variation in photographs
         return ((picture - cat)[1] - (picture - cat)[::2].mean(0)).std().item()
 
-    assert greens(loud) > 2 * greens(quiet)
-    assert saturation(loud) > saturation(quiet)
+    assert greens(vivid) > 2 * greens(natural)
+    assert saturation(vivid) > saturation(natural)

@@ -11,7 +11,7 @@ from lanterna.images.films import save_film
 from lanterna.images.motion import flicker
 from lanterna.networks import open_network
 from lanterna.probes import objectives
-from lanterna.techniques.execute import Job, begin, finish, recipe_of, save_result
+from lanterna.techniques.execute import Job, begin, clean_up, recipe_of, save_result
 from lanterna.techniques.octaves import resized
 from lanterna.techniques.style.film import InstantFilm, StyleFilm, instant_frames, style_frames
 from lanterna.techniques.style.technique import INSTANT_FILM
@@ -141,7 +141,7 @@ def run(source, path, painting, *, stop_after=None, resume=False):
     (result,) = work.results(frame, settings)
     save_result(result, path, recipe_of(job, result), force=True)
     if frame.step == frame.steps:
-        finish(job)
+        clean_up(job)
     return steps
 
 

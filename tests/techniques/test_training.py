@@ -64,7 +64,7 @@ def save_and_wait(learning, path, settings):
     save(learning, path, settings)
     while not stopped:
         time.sleep(0.01)
-checkpoint.Learning.save = save_and_wait
+checkpoint.TrainingState.save = save_and_wait
 sys.exit(main(sys.argv[1:]))
 """
 # Without a validation set, so that no time is spent on calibration.

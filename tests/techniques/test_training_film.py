@@ -91,7 +91,7 @@ def test_filming_does_not_change_training_and_misses_no_step(which: str, request
 def test_a_snapshot_agrees_with_the_network_at_that_step(conv_film):
     film, _ = conv_film
     snapshot = film.snapshots[len(film.snapshots) * 2 // 3]
-    for frame in train(film.settings, device="cpu", also_at={snapshot.step}):
+    for frame in train(film.settings, device="cpu", extra_steps={snapshot.step}):
         if frame.step == snapshot.step:
             break
     network = frame.network.eval()

@@ -26,8 +26,8 @@ from lanterna.networks.digits import conv, to_channels_last
 from lanterna.networks.inference import optimize_for_inference
 from lanterna.probes import objectives
 from lanterna.probes.statistics import gram_distance, moments
-from lanterna.techniques.feature.algorithm import shown
-from lanterna.techniques.fourier_image import FourierImage, transformed
+from lanterna.techniques.feature.algorithm import picture_row
+from lanterna.techniques.fourier_image import FourierImage, random_transform
 from lanterna.techniques.technique import Settings
 from lanterna.techniques.train.algorithm import accuracy, in_unit_range
 
@@ -105,12 +105,12 @@ def of_a_class(settings: Parts, network: Network) -> Result:
 
     def loss_fn(_: int) -> Tensor:
         views = picture().expand(_VIEWS, -1, -1, -1)
-        return -objective(network, transformed(views, generator)).mean()
+        return -objective(network, random_transform(views, generator)).mean()
 
     before = _probability(network, picture(), settings.class_)
     losses = descend(canvas.parameters(), loss_fn, 2 * settings.steps, 0.3)
     after = _probability(network, picture(), settings.class_)
-    return Result(shown(picture().detach()), losses, before, after)
+    return Result(picture_row(picture().detach()), losses, before, after)
 
 
 def dreamed(settings: Parts, network: Network, start: Tensor) -> Result:

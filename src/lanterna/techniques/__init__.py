@@ -1,4 +1,4 @@
-"""The techniques: each is declared once, and every surface is made from its declaration.
+"""The techniques: each is declared once, and every surface is derived from its declaration.
 
-`technique.py` says what a technique is, `registry.py` which there are, `execute.py` runs them.
+`technique.py` defines the declaration, `registry.py` lists the techniques, `execute.py` runs them.
 """

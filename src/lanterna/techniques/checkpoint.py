@@ -1,4 +1,4 @@
-"""Long work that can be stopped and taken up again: its state in one file, written whole or not at all."""
+"""Save the state of long work to a checkpoint file, atomically, and resume from it."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
     from lanterna.techniques.train.parallel import Team
 
 
-Of = TypeVar("Of")
+Yielded = TypeVar("Yielded")
 Sent = TypeVar("Sent")
 
-_SHARE = 20  # writing a large state must not become the work: it takes at most one second in so many
+_INTERVAL = 20  # the time between checkpoints, in units of the time that writing one takes
 
 
 @dataclass
-class Learning:
-    """All that changes while a network learns: what a checkpoint keeps.
+class TrainingState:
+    """The state of a training run: everything that a checkpoint stores.
 
-    `averaged` is the running average of `network`, or `network` itself where none is kept. `right` counts the
-    digits read right in this epoch so far; `numbers` are those of the last frame, `history` has the numbers
-    of each finished epoch. `rate` is the learning rate as it was last asked for.
+    `averaged` is the running average of `network`, or `network` itself if there is no averaging. `right`
+    counts the digits classified correctly in this epoch so far; `numbers` are those of the last frame,
+    `history` has the numbers of each finished epoch. `rate` is the learning rate that was last set.
     """
 
     network: Network
@@ -53,7 +53,7 @@ class Learning:
     history: list[dict[str, float]] = field(default_factory=list)
 
     def save(self, path: Path, settings: Settings) -> None:
-        """Write everything to `path`, atomically."""
+        """Write the state to `path`, atomically."""
         state = {
             "settings": settings.model_dump_json(),
             "network": self.network.state_dict(),
@@ -68,28 +68,28 @@ class Learning:
         write_state(path, state)
 
     def load(self, path: Path, settings: Settings, team: Team = SINGLE_PROCESS) -> None:
-        """Take up what `save` wrote, in place. A team needs the file where its first process is.
+        """Load what `save` wrote, in place. Only the first process of a team needs the file.
 
-        Errors: `MissingError` where there is no checkpoint, `UsageError` where it belongs to other settings,
-        `LanternaError` where the file is damaged. A checkpoint from elsewhere can run no code: only tensors
-        and plain values are read.
+        A checkpoint from elsewhere can run no code: only tensors and plain values are read. Errors:
+        `MissingError` if there is no checkpoint, `UsageError` if it belongs to other settings,
+        `LanternaError` if the file is damaged.
         """
-        wanted = {"network", "averaged", "optimiser", "step", "right", "rate", "numbers", "history"}
-        state = team.run_on_first(lambda: read_state(path, settings, wanted))
+        names = {"network", "averaged", "optimiser", "step", "right", "rate", "numbers", "history"}
+        state = team.run_on_first(lambda: read_state(path, settings, names))
         with restoring(path):
             self.network.load_state_dict(current_weights(state["network"]))
             if self.averaged is not self.network:
                 self.averaged.load_state_dict(current_weights(state["averaged"]))
             load_optimiser(self.optimiser, state["optimiser"])
             self.step, self.rate, self.numbers = int(state["step"]), float(state["rate"]), state["numbers"]
-            self.right.fill_(state["right"] if team.is_first else 0)  # each has its own part
+            self.right.fill_(state["right"] if team.is_first else 0)  # a team adds up its counts
             self.history[:] = state["history"]
 
 
 def write_state(path: Path, state: Mapping[str, object]) -> None:
-    """Write tensors and plain values by name, and the `settings` as JSON, atomically.
+    """Write tensors and plain values by name, atomically; `settings` are text in JSON.
 
-    Errors: `LanternaError`, as for a full disk.
+    Errors: `LanternaError`, for example if the disk is full.
     """
     with atomic_write(path) as temporary:
         try:
@@ -99,29 +99,29 @@ def write_state(path: Path, state: Mapping[str, object]) -> None:
 
 
 def read_state(path: Path, settings: Settings, names: set[str]) -> dict[str, Any]:
-    """What `write_state` wrote: the values of `names`, and the settings.
+    """Read what `write_state` wrote: the values of `names`, and the settings. It can run no code.
 
-    Errors: `MissingError` where there is no checkpoint, `UsageError` where it belongs to other settings,
-    `LanternaError` where the file is damaged or of other work. It can run no code.
+    Errors: `MissingError` if there is no checkpoint, `UsageError` if it belongs to other settings,
+    `LanternaError` if the file is damaged or belongs to other work.
     """
     if not path.is_file():
         raise MissingError(f"nothing to resume at {path}: start without --resume")
     try:
         state = load_tensors(path)
-    except Exception as error:  # whatever comes of bytes that are none
-        raise LanternaError(f"{path} is damaged or no checkpoint: start anew with --force") from error
+    except Exception as error:  # torch raises anything for a file that is not its own
+        raise LanternaError(f"{path} is damaged or no checkpoint: start again with --force") from error
     if not isinstance(state, dict) or set(state := current_state(state)) != {"settings", *names}:
-        raise LanternaError(f"{path} is no checkpoint of this work: start anew with --force")
+        raise LanternaError(f"{path} is no checkpoint of this work: start again with --force")
     then = current_settings(settings.verb, json.loads(state["settings"]))
     if then != settings.model_dump(mode="json"):
         raise UsageError(
-            f"{path} was begun with other settings: resume with those, or start anew with --force"
+            f"{path} was started with other settings: resume with those, or start again with --force"
         )
     return state
 
 
 def load_tensors(path: Path) -> Any:
-    """What `torch.save` wrote, of no more bytes than the file has. It can run no code.
+    """Load what `torch.save` wrote. It can run no code, and fills no more memory than the file is long.
 
     Errors: `ValueError` for a file that would become larger in memory, and whatever torch raises.
     """
@@ -129,10 +129,10 @@ def load_tensors(path: Path) -> Any:
         size = file.seek(0, os.SEEK_END)
         with zipfile.ZipFile(file) as archive:
             sizes = {each.filename: each.file_size for each in archive.infolist()}
-            if sum(sizes.values()) > size:  # torch packs nothing
-                raise ValueError("a file that is packed")
-            plans = [archive.read(name) for name in sizes if name.endswith("data.pkl")]
-        if any(b"bytearray" in plan for plan in plans):  # torch allows it, of any length, and writes none
+            if sum(sizes.values()) > size:  # torch compresses nothing
+                raise ValueError("a file that is compressed")
+            pickles = [archive.read(name) for name in sizes if name.endswith("data.pkl")]
+        if any(b"bytearray" in each for each in pickles):  # torch reads one of any length, but writes none
             raise ValueError("a file that torch does not write")
         file.seek(0)
         return torch.load(file, map_location="cpu", weights_only=True)
@@ -140,36 +140,38 @@ def load_tensors(path: Path) -> Any:
 
 @contextlib.contextmanager
 def restoring(path: Path | None) -> Iterator[None]:
-    """Restore a state within the block. Errors: `LanternaError` for whatever is wrong with the state."""
+    """Turn errors in the block, which restores a state from `path`, into a `LanternaError`."""
     try:
         yield
     except (LanternaError, MemoryError):
         raise
     except Exception as error:
-        raise LanternaError(f"{path} does not fit its own settings: start anew with --force") from error
+        raise LanternaError(f"{path} does not fit its own settings: start again with --force") from error
 
 
 def load_optimiser(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Load the state of an optimiser: its rate, and its moments of each parameter.
+    """Load the state of an optimiser: its learning rate, and its moments of each parameter.
 
-    The settings say which optimiser it is, not the checkpoint. Errors: `ValueError` where a moment is shaped
-    unlike its parameter: torch does not check, and its fused steps would write anywhere.
+    Other hyperparameters stay those of the settings. Errors: `ValueError` if the shape of a moment differs
+    from that of its parameter: torch does not check this, and its fused steps would write out of bounds.
     """
     before = [dict(group) for group in optimiser.param_groups]
     optimiser.load_state_dict(state)
     for group, own in zip(optimiser.param_groups, before, strict=True):
         group.update({**own, "params": group["params"], "lr": float(group["lr"])})
-    for parameter, kept in optimiser.state.items():
-        tensors = [each for each in kept.values() if isinstance(each, torch.Tensor)]
+    for parameter, moments in optimiser.state.items():
+        tensors = [each for each in moments.values() if isinstance(each, torch.Tensor)]
         if any(each.ndim and each.shape != parameter.shape for each in tensors):
             raise ValueError("an optimiser's state of another shape")
 
 
-def resumed(frames: Generator[Of, Sent, None], path: Path | None) -> Generator[Of, Sent | None, None]:
+def resumed(
+    frames: Generator[Yielded, Sent, None], path: Path | None
+) -> Generator[Yielded, Sent | None, None]:
     """Yield the frames of work that was resumed from a checkpoint.
 
-    A checkpoint from elsewhere may hold anything in the right places. That shows in the first step at the
-    latest, so whatever goes wrong until then is raised as `restoring` does.
+    A checkpoint from elsewhere may have the right names but invalid values. They show in the first step at
+    the latest, so errors until then are converted as in `restoring`.
     """
     sent: Sent | None = None
     with contextlib.closing(frames):
@@ -183,10 +185,10 @@ def resumed(frames: Generator[Of, Sent, None], path: Path | None) -> Generator[O
 
 
 class Checkpointer:
-    """Save the state of work on pictures to `path`, or nowhere if it is None.
+    """Saves the state of work on pictures to `path`, or nowhere if it is None.
 
-    Work is only resumed with the same pictures, `begun_with`. `every` is the time between two checkpoints in
-    seconds: shorter where a person may want to go back.
+    Work is only resumed with the same `pictures`. `every` is the time between two checkpoints in seconds,
+    `Checkpointer.every` if None; the studio sets less, so that a person can go back in small steps.
     """
 
     every: ClassVar[float] = 10.0
@@ -195,45 +197,44 @@ class Checkpointer:
         self,
         path: Path | None,
         settings: Settings,
-        begun_with: Sequence[torch.Tensor | None],
+        pictures: Sequence[torch.Tensor | None],
         every: float | None = None,
     ) -> None:
         self.path = path
         self.seconds = self.every if every is None else every
         self._settings = settings
-        self._mark = _mark(begun_with) if path else ""
+        self._digest = _digest(pictures) if path else ""
         self._next = time.monotonic() + self.seconds
 
     def write(self, state: Mapping[str, object]) -> None:
-        """Write the state, by name, now."""
+        """Write the state, by name."""
         if self.path:
-            begun = time.monotonic()
-            write_state(
-                self.path, {"settings": self._settings.model_dump_json(), "begun_with": self._mark, **state}
-            )
-            now = time.monotonic()
-            self._next = now + max(self.seconds, _SHARE * (now - begun))
+            start = time.monotonic()
+            settings = self._settings.model_dump_json()
+            write_state(self.path, {"settings": settings, "begun_with": self._digest, **state})
+            end = time.monotonic()
+            self._next = end + max(self.seconds, _INTERVAL * (end - start))
 
     def maybe_save(self, state: Mapping[str, object]) -> None:
-        """Write the state if it is time."""
+        """Write the state if the time for the next checkpoint has come."""
         if time.monotonic() > self._next:
             self.write(state)
 
     def read(self, names: set[str]) -> dict[str, Any]:
-        """The state that was written.
+        """Read the state that was written.
 
-        Errors: as `read_state`; `UsageError` where other pictures were begun with.
+        Errors: as `read_state`; `UsageError` if it was started with other pictures.
         """
         assert self.path is not None
         state = read_state(self.path, self._settings, {"begun_with", *names})
-        if state["begun_with"] != self._mark:
+        if state["begun_with"] != self._digest:
             raise UsageError(
-                f"{self.path} was begun with another picture: resume with that, or start anew with --force"
+                f"{self.path} was started with another picture: resume with that, or start again with --force"
             )
         return {name: state[name] for name in names}
 
 
-def _mark(pictures: Sequence[torch.Tensor | None]) -> str:
+def _digest(pictures: Sequence[torch.Tensor | None]) -> str:
     digest = hashlib.sha256()
     for picture in pictures:
         digest.update(f"{None if picture is None else tuple(picture.shape)}\n".encode())

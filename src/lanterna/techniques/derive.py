@@ -1,4 +1,4 @@
-"""A contact sheet, and a film, of any technique: one function each."""
+"""Derive other techniques from a technique: a contact sheet, a film, and a film of its training."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from lanterna.errors import UsageError
 from lanterna.images.drawing import contact_sheet
-from lanterna.techniques.execute import begin, last_of
+from lanterna.techniques.execute import begin, last_frame
 from lanterna.techniques.octaves import resized
-from lanterna.techniques.technique import Film, Frame, Output, Report, Result, Technique, Work
+from lanterna.techniques.technique import FilmFrames, Frame, Output, Report, Result, Technique, Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -21,29 +21,35 @@ if TYPE_CHECKING:
     from lanterna.techniques.execute import Job
     from lanterna.techniques.technique import Frames, Settings, SheetCell
 
-_FILMED_PIXELS = 2**20  # of a frame of a film of learning, at most
-_FPS, _HOLD = 12.0, 1.5  # of a film of learning: frames a second, and seconds that its last frame stands
+_MAX_PIXELS = 2**20  # of a frame of a film of training
+_FPS, _HOLD = (
+    12.0,
+    1.5,
+)  # of a film of training: frames per second, and seconds for which its last frame stays
 
-FILMED = frozenset(round(1.1**power) for power in range(200))
-"""Steps after which a film of learning has a frame: a tenth more from one to the next.
+FILM_STEPS = frozenset(round(1.1**power) for power in range(200))
+"""Steps after which a film of training has a frame: each is a tenth more than the one before.
 
-So the quick changes of the beginning and the slow ones of the end are both seen.
+This shows both the quick changes of the beginning and the slow ones of the end.
 """
 
 
-def by_pixels(sizes: Sequence[tuple[int, int]], steps: Sequence[int]) -> Callable[[Frame], float]:
-    """The share of the work that is done where sizes (height, width) follow each other, with their steps."""
-    costs = [float(height * width) for height, width in sizes]
-    whole = sum(cost * count for cost, count in zip(costs, steps, strict=True))
+def weighted_by_pixels(sizes: Sequence[tuple[int, int]], steps: Sequence[int]) -> Callable[[Frame], float]:
+    """Return `Work.fraction_done` for work at one size (height, width) after another, with their steps.
 
-    def share(frame: Frame) -> float:
+    A step is assumed to take time in proportion to its pixels.
+    """
+    costs = [float(height * width) for height, width in sizes]
+    total = sum(cost * count for cost, count in zip(costs, steps, strict=True))
+
+    def fraction_done(frame: Frame) -> float:
         done, before = 0.0, 0
         for cost, count in zip(costs, steps, strict=True):
             done += cost * min(count, max(0, frame.step - before))
             before += count
-        return done / whole
+        return done / total
 
-    return share
+    return fraction_done
 
 
 def sheet_of(
@@ -59,36 +65,36 @@ def sheet_of(
     name: str,
     **declared: Any,
 ) -> Technique:
-    """A contact sheet of small pictures by which a person chooses, as a technique of its own.
+    """Return a technique that makes a contact sheet of small pictures to choose from.
 
-    `choose` names all that the sheet shows in its settings, `cells` are its pictures by these settings, and
-    `small` makes the settings of one quick enough. What else is `declared` takes the place of the
-    technique's own.
+    `choose` returns the settings of the sheet, naming everything that it shows; `cells` its pictures with
+    these settings; and `small` turns the settings of a cell into those of its small picture. Fields in
+    `declared` override those of the technique.
     """
 
     def run(job: Job) -> Work:
         settings = choose(job)
-        shown = cells(settings)
-        wide = columns(settings, shown)
+        sheet_cells = cells(settings)
+        column_count = columns(settings, sheet_cells)
 
         def frames() -> Frames:
             done: list[tuple[Tensor, str]] = []
-            for number, cell in enumerate(shown, start=1):
-                frame = last_of(begin(job.with_settings(small(cell.settings)), technique).frames)
+            for number, cell in enumerate(sheet_cells, start=1):
+                frame = last_frame(begin(job.with_settings(small(cell.settings)), technique).frames)
                 assert frame.picture is not None
                 done.append((frame.picture.cpu(), cell.label))
                 _, height, width = done[0][0].shape
-                page = contact_sheet(
-                    done, columns=wide, side=width, height=height, gap=gap,
-                    places=len(shown), title=heading(job, settings),
+                sheet = contact_sheet(
+                    done, columns=column_count, side=width, height=height, gap=gap,
+                    places=len(sheet_cells), title=heading(job, settings),
                 )  # fmt: skip
-                yield Frame(number, len(shown), picture=page)
+                yield Frame(number, len(sheet_cells), picture=sheet)
 
         def results(frame: Frame, _: Any) -> list[Result]:
             assert frame.picture is not None
-            chosen = derived.output_setting
-            output = getattr(settings, chosen) if chosen else derived.outputs[0]
-            return [Result(frame.picture, output, settings, cells=shown, columns=wide, gap=gap)]
+            chooser = derived.output_setting
+            output = getattr(settings, chooser) if chooser else derived.outputs[0]
+            return [Result(frame.picture, output, settings, cells=sheet_cells, columns=column_count, gap=gap)]
 
         return Work(frames(), results, report=lambda _: Report(notes=notes(settings)))
 
@@ -107,10 +113,11 @@ def film_of(
     name: str,
     **declared: Any,
 ) -> Technique:
-    """A film, as a technique of its own; each frame is saved as it comes, so that no work is lost.
+    """Return a technique that makes a film, saving each frame when it is done, so that no work is lost.
 
-    `frames` is given the job and how many frames there are already (`job.frames` has them) and makes the
-    rest; `length` is how many there will be, and how many a second.
+    `frames` takes the job and the number of frames already done (they are in `job.frames`), and yields the
+    remaining ones; `length` returns the total number of frames and the frame rate. Fields in `declared`
+    override those of the technique.
     """
 
     def run(job: Job) -> Work:
@@ -121,30 +128,30 @@ def film_of(
             if saved.done:
                 yield Frame(saved.done, count, picture=saved[saved.done - 1])
             if saved.done < count:
-                rest = frames(job, saved.done)
+                remaining = frames(job, saved.done)
                 try:
-                    for frame in rest:
+                    for frame in remaining:
                         assert frame.picture is not None
                         saved.add(frame.picture)
                         yield frame
                 finally:
-                    rest.close()
+                    remaining.close()
 
         def results(*_: Any) -> list[Result]:
             if not saved.done:
                 raise UsageError("expected a film with pictures to make it from, got none")
-            return [Result(saved[0], film=Film(saved, saved.done, fps))]
+            return [Result(saved[0], film=FilmFrames(saved, saved.done, fps))]
 
         return Work(work(), results)
 
     return replace(
-        technique, name=name, run=run, output=Output.FILM, live=(), again=False, partial=True, resumes="",
-        film_frames=frames,
+        technique, name=name, run=run, output=Output.FILM, live=(), reruns=False, saves_partial=True,
+        resumes="", film_frames=frames,
         **{"estimate": lambda _: None, **declared},
     )  # fmt: skip
 
 
-def film_of_learning(
+def film_of_training(
     technique: Technique,
     *,
     output: str,
@@ -152,29 +159,30 @@ def film_of_learning(
     name: str,
     **declared: Any,
 ) -> Technique:
-    """The same work, with a film of it beside its picture: a frame after each of the steps in `FILMED`.
+    """Return a technique that also makes a film of the training, with a frame at each of `FILM_STEPS`.
 
-    `due` says otherwise which frames of the work are the film's; `output` is what a recipe calls the film.
+    `due` selects other frames; `output` is the film's name in recipes. Fields in `declared` override those
+    of the technique.
     """
 
     def run(job: Job) -> Work:
-        job.also_at = FILMED
+        job.extra_steps = FILM_STEPS
         work = begin(job, technique)
-        film = _LearningFilm(job, due or _is_due)
+        film = _TrainingFilm(job, due or _is_due)
 
         def results(frame: Any, settings: Any) -> list[Result]:
             (result,) = work.results(frame, settings)
-            pictures, count = film.whole(result.picture)
-            its_film = Film(pictures, count, _FPS, _HOLD)
-            return [result, replace(result, output=output, also=None, film=its_film)]
+            pictures, count = film.complete(result.picture)
+            film_frames = FilmFrames(pictures, count, _FPS, _HOLD)
+            return [result, replace(result, output=output, sidecar=None, film=film_frames)]
 
-        return replace(work, frames=film.watched(work.frames), results=results)
+        return replace(work, frames=film.recorded(work.frames), results=results)
 
     return replace(
         technique,
         name=name,
         run=run,
-        again=False,
+        reruns=False,
         outputs=(*technique.outputs, output),
         film_flag="film",
         **declared,
@@ -182,28 +190,27 @@ def film_of_learning(
 
 
 def _is_due(frame: Frame) -> bool:
-    return frame.step in FILMED and frame.step != frame.steps
+    return frame.step in FILM_STEPS and frame.step != frame.steps
 
 
-class _LearningFilm:
-    """The frames of work on the way, in their folder; the last one is added when the film is whole."""
+class _TrainingFilm:
+    """The frames recorded so far, in their folder; the last one is added by `complete`."""
 
     def __init__(self, job: Job, due: Callable[[Frame], bool]) -> None:
         self.due = due
-        self.frames = job.frame_folder(
-            resume=job.resume and job.has_frames()
-        )  # a film may be asked for later
+        # Work that is resumed may have been started without a film.
+        self.frames = job.frame_folder(resume=job.resume and job.has_frames())
 
-    def watched(self, frames: Frames) -> Frames:
-        """The same frames, saved where it is time for another of the film."""
-        there = self.frames.done > 0  # work that is resumed begins with the frame it had come to
+    def recorded(self, frames: Frames) -> Frames:
+        """Yield the same frames, saving those that are due."""
+        recorded = self.frames.done > 0  # resumed work starts with the frame that it had reached
         sent = None
         try:
             frame = next(frames, None)
             while frame is not None:
-                if frame.picture is not None and self.due(frame) and not there:
-                    self.frames.add(self._fitted(frame.picture))
-                there = False
+                if frame.picture is not None and self.due(frame) and not recorded:
+                    self.frames.add(self._resized(frame.picture))
+                recorded = False
                 sent = yield frame
                 try:
                     frame = frames.send(sent)
@@ -212,13 +219,13 @@ class _LearningFilm:
         finally:
             frames.close()
 
-    def whole(self, last: Tensor) -> tuple[Iterable[Tensor], int]:
-        """All frames of the film that ends with `last`, and how many they are."""
-        return itertools.chain(self.frames, [self._fitted(last)]), self.frames.done + 1
+    def complete(self, last: Tensor) -> tuple[Iterable[Tensor], int]:
+        """Return all frames of the film, which ends with `last`, and their number."""
+        return itertools.chain(self.frames, [self._resized(last)]), self.frames.done + 1
 
-    def _fitted(self, picture: Tensor) -> Tensor:
+    def _resized(self, picture: Tensor) -> Tensor:
         height, width = picture.shape[1:]
         if self.frames.done:
             return resized(picture, tuple(self.frames[0].shape[1:])).clamp(0, 1)
-        share = min(1.0, math.sqrt(_FILMED_PIXELS / (height * width)))
-        return resized(picture, (max(1, round(height * share)), max(1, round(width * share)))).clamp(0, 1)
+        scale = min(1.0, math.sqrt(_MAX_PIXELS / (height * width)))
+        return resized(picture, (max(1, round(height * scale)), max(1, round(width * scale)))).clamp(0, 1)

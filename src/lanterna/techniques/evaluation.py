@@ -1,4 +1,4 @@
-"""What trained and taught networks are tested by alike: their answers, counted, and the folder of results."""
+"""Evaluate trained and taught networks: predictions, confusion matrix, and the folder of results."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Predictions(NamedTuple):
-    """The answers to pictures, `(N,)` each: the likeliest class, how likely it and the true class were."""
+    """Predictions for pictures, `(N,)` each: the likeliest class, its probability, and the true class's."""
 
     classes: Tensor
     confidence: Tensor
@@ -33,17 +33,17 @@ class Predictions(NamedTuple):
 
 
 def collect_predictions(chunks: Iterable[tuple[Tensor, Tensor]]) -> Predictions:
-    """What logits (n, C) and true classes (n,), a chunk at a time, come to."""
+    """Collect the predictions from chunks of logits `(n, C)` with true classes `(n,)`."""
     parts = []
     for logits, labels in chunks:
-        shares = logits.cpu().float().softmax(1)
-        confidence, classes = shares.max(1)
-        parts.append((classes, confidence, shares.gather(1, labels[:, None])[:, 0]))
+        probabilities = logits.cpu().float().softmax(1)
+        confidence, answers = probabilities.max(1)
+        parts.append((answers, confidence, probabilities.gather(1, labels[:, None])[:, 0]))
     return Predictions(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
 
 def confusion_matrix(labels: Tensor, answers: Tensor, count: int) -> Tensor:
-    """Count `(C, C)` how often each of `count` classes (rows) was given each answer (columns), of `(N,)`."""
+    """Return the confusion matrix `(C, C)`: labels `(N,)` in rows, answers `(N,)` in columns."""
     return torch.bincount(labels * count + answers, minlength=count**2).view(count, count)
 
 
@@ -57,7 +57,7 @@ def save_results(
     seconds: float,
     items: Sequence[str],
 ) -> dict[str, Any]:
-    """Write a network's folder, the weights last, and give back what `results.json` says."""
+    """Write the folder of a network, the weights last, and return the content of `results.json`."""
     device = next(network.eval().parameters()).device
     summary = {
         "network": settings.network,
@@ -70,8 +70,8 @@ def save_results(
     for name, text in texts.items():
         with atomic_write(folder / f"{name}.json") as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")
-    for made, picture in pictures.items():
-        recipe = make_recipe(settings.verb, made, settings, device=device, network=network, shelf_items=items)
-        save_picture(picture, folder / f"{made}.png", recipe=recipe, force=True)
+    for name, picture in pictures.items():
+        recipe = make_recipe(settings.verb, name, settings, device=device, network=network, shelf_items=items)
+        save_picture(picture, folder / f"{name}.png", recipe=recipe, force=True)
     save_trained(network, plan, folder)
     return summary

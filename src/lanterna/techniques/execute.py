@@ -1,6 +1,7 @@
-"""The one way to run a technique: open what it takes, fetch what is missing, run, recipe, save.
+"""Run a technique: open its inputs, fetch missing data and weights, run it, make a recipe, save the result.
 
-Every surface calls this: the command line, the studio's worker, `render`, `rerun`, the notebook and the tour.
+Every surface runs techniques through this module: the command line, the studio's worker, `render`, `rerun`,
+notebooks and the tour.
 """
 
 from __future__ import annotations
@@ -38,66 +39,68 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from lanterna.images import Recipe, RecipeInput
-    from lanterna.images.film_reading import FilmReader
+    from lanterna.images import Recipe
     from lanterna.networks import Network
     from lanterna.techniques.technique import Frame, Frames, Result, Technique
 
 File = Path | bytes
-"""A file by its path, or the bytes of one that came by standard input."""
+"""The path of a file, or the bytes of one that was read from standard input."""
 
 Fetch = Callable[[str], None]
-"""Fetches one thing to the shelf, and says so where somebody watches."""
+"""Fetches one item to the shelf, showing progress if the surface can."""
 
 
 def fetch_quietly(item: str) -> None:
-    """Fetch one thing to the shelf without a word. Errors: `MissingError` where it cannot be had."""
+    """Fetch one item to the shelf without showing progress. Errors: `MissingError` if it is unavailable."""
     shelf.need(item)
 
 
 @dataclass
 class Job:
-    """A technique with its settings and files, about to be run. What it takes is opened when it is asked for.
-
-    `files` are paths, or the bytes of standard input, by input; `names` what people call those paths, which
-    is what a recipe says. The state of long work is saved at `checkpoint`, every `checkpoint_every` seconds,
-    and with `resume` it goes on from there; the frames of a film go into a folder beside `film`. `title` is
-    what a network that is made is called, or its folder; `options` are those of the technique, as its
-    algorithm takes them. `fetch_item` fetches one thing to the shelf, `say` says a line to the person, and
-    `progress` is called with what is being done, how much, and of how much, before the first frame; it may
-    raise to end the job. `open_reader` opens a network that reads digits, where that is not `open_or_train`.
-    `pictures_given` are pictures that are already open, by input, and `trust` lets a network's name run
-    somebody's code.
-    """
+    """A technique with the settings and files to run it with. Inputs and networks are opened on first use."""
 
     technique: Technique
     settings: Any
     files: Mapping[str, Sequence[File]] = field(default_factory=dict)
+    """The files of each input, by its name."""
     device: str = "auto"
     checkpoint: Path | None = None
+    """Where the state of long work is saved, every `checkpoint_every` seconds, and read from to `resume`."""
     checkpoint_every: float | None = None
     resume: bool = False
     force: bool = False
     film: Path | None = None
+    """The path of a film; its frames are collected in a folder next to it."""
     title: str = ""
+    """The name of the network to train, or its folder."""
     options: Mapping[str, Any] = field(default_factory=dict)
+    """The values of `Technique.options`."""
     names: Mapping[Path, str] = field(default_factory=dict)
+    """The names of files in recipes and messages, if they are not their paths."""
     fetch_item: Fetch = fetch_quietly
     progress: Callable[[str, int, int], None] = lambda *_: None
-    say: Callable[[str], None] = lambda _: None
+    """Called before the first frame with what is being done, how much is done, and the total; may raise to
+    end the job."""
+    notify: Callable[[str], None] = lambda _: None
+    """Prints a line for the person."""
     open_reader: Callable[..., Network] | None = None
+    """Opens a network that reads digits; `open_or_train` if None."""
     trust: bool = True
-    pictures_given: Mapping[str, Sequence[Tensor]] = field(default_factory=dict)
-    also_at: Container[int] = ()
+    """Whether the name of a network may run code from outside Lanterna."""
+    open_pictures: Mapping[str, Sequence[Tensor]] = field(default_factory=dict)
+    """Pictures that are given as tensors instead of files, by input."""
+    extra_steps: Container[int] = ()
+    """Steps after which training yields a frame, in addition to its own choice."""
     items: list[str] = field(default_factory=list)
+    """The items of the shelf that were used, for the recipe."""
     _opened: dict[tuple[str, int | None], list[Tensor]] = field(default_factory=dict)
 
     def source(self, name: str) -> File:
-        """The first file of an input that must be there. Errors: as `sources`."""
+        """Return the first file of a required input. Errors: as `sources`."""
         return self.sources(name)[0]
 
     def sources(self, name: str) -> Sequence[File]:
-        """The files of an input. Errors: `UsageError` where it is given as pictures that are open already."""
+        """Return the files of an input. Errors: `UsageError` if it was given as open pictures."""
         if name in self._without_file:
             raise UsageError(
                 f"{self.technique.name} takes {name} as a file, got an open picture: save it first"
@@ -105,25 +108,25 @@ class Job:
         return self.files.get(name, ())
 
     def count(self, name: str) -> int:
-        """How many files or open pictures there are of an input."""
-        return len(self.pictures_given.get(name) or self.files.get(name, ()))
+        """Count the files or open pictures of an input."""
+        return len(self.open_pictures.get(name) or self.files.get(name, ()))
 
     @property
     def _without_file(self) -> set[str]:
-        """The inputs that are given only as pictures that are open already."""
-        return set(self.pictures_given) - set(self.files)
+        """The inputs that were given as open pictures only."""
+        return set(self.open_pictures) - set(self.files)
 
     @property
-    def saving(self) -> dict[str, Any]:
-        """Where and how often the state is saved, and whether work goes on from it, as algorithms take it."""
+    def checkpointing(self) -> dict[str, Any]:
+        """The keyword arguments of algorithms that save and resume their state."""
         return {
             "checkpoint": self.checkpoint, "checkpoint_every": self.checkpoint_every, "resume": self.resume,
         }  # fmt: skip
 
-    def called(self, name: str, number: int = 0) -> str:
-        """What a message calls a file of an input, the first if no other is meant."""
+    def display_name(self, name: str, number: int = 0) -> str:
+        """Return the name of an input's file in messages."""
         if name in self._without_file:
-            return "what was given"
+            return "the open picture"
         file = self.sources(name)[number]
         return "standard input" if isinstance(file, bytes) else self._name_of(file) or source_name(file)
 
@@ -131,31 +134,31 @@ class Job:
         return None if isinstance(file, bytes) else self.names.get(file)
 
     def pictures(self, name: str, *, longest: int | None = None) -> list[Tensor]:
-        """The pictures of an input, `(3, H, W)` in [0, 1], or `(H, W)` of masks; no side over `longest`.
+        """Open the pictures of an input, `(3, H, W)` in [0, 1], `(H, W)` for masks; no side over `longest`.
 
-        Errors: `UsageError` where one cannot be read as a picture.
+        Errors: `UsageError` if a file cannot be read as a picture.
         """
-        if name in self.pictures_given:
-            return list(self.pictures_given[name])
+        if name in self.open_pictures:
+            return list(self.open_pictures[name])
         if (name, longest) not in self._opened:
             grey = any(each.name == name and each.grey for each in self.technique.inputs)
-            found = [open_picture(file, longest=longest) for file in self.sources(name)]
-            self._opened[name, longest] = [each.mean(0) for each in found] if grey else found
+            pictures = [open_picture(file, longest=longest) for file in self.sources(name)]
+            self._opened[name, longest] = [each.mean(0) for each in pictures] if grey else pictures
         return self._opened[name, longest]
 
     def picture(self, name: str) -> Tensor | None:
-        """The only picture of an input, or None."""
+        """Open the first picture of an input; None if there is none."""
         return next(iter(self.pictures(name)), None)
 
     @cached_property
-    def moving(self) -> FilmReader | None:
-        """What the work is about as a film, where it is one, or a folder of frames; else None."""
+    def input_film(self) -> FilmReader | None:
+        """The first input as a film, if it is an animation, a video or a folder of frames; else None."""
         name = self.technique.inputs[0].name
         source = None if name in self._without_file else self.source(name)
-        return open_film(source) if isinstance(source, Path) and is_moving(source) else None
+        return open_film(source) if isinstance(source, Path) and is_animation(source) else None
 
     def fetch(self, *items: str) -> None:
-        """Fetch what is not on the shelf; all of it goes into the recipe."""
+        """Fetch the items that are not on the shelf yet, and record all of them for the recipe."""
         for item in items:
             self.fetch_item(item)
             if item not in self.items:
@@ -163,39 +166,41 @@ class Job:
 
     @cached_property
     def network(self) -> Network:
-        """The network that the settings name, with what it needs fetched."""
+        """The network that the settings name; its weights are fetched if necessary."""
         return self.open_network(self.settings.network)
 
     def open_network(self, name: str) -> Network:
-        """A network by its name, with what it needs fetched."""
+        """Open a network by its name, fetching its weights if necessary."""
         self.fetch(*shelf_items(name))
         network = open_network(name, device=self.device, trust=self.trust)
         if isinstance(network, ForeignNetwork):
-            self.say(f"{name}: {network.note}")
+            self.notify(f"{name}: {network.note}")
         return network
 
     @cached_property
     def frames(self) -> FrameFolder:
-        """The frames of the film being made that there are already. Errors: as `FrameFolder`."""
+        """The frames of the output film that exist already. Errors: as `FrameFolder`."""
         return self.frame_folder(resume=self.resume)
 
     def frame_folder(self, *, resume: bool) -> FrameFolder:
-        """The folder for the frames of a film. Errors: as `FrameFolder`."""
+        """Open the folder for the frames of the output film. Errors: as `FrameFolder`."""
         assert self.film is not None
         made_from = {
             "settings": self.settings.model_dump(mode="json"),
-            "inputs": {name: [_mark(file) for file in files] for name, files in self.files.items() if files},
+            "inputs": {
+                name: [_fingerprint(file) for file in files] for name, files in self.files.items() if files
+            },
         }
         return FrameFolder(self.film, made_from, resume=resume, force=self.force)
 
     def has_frames(self) -> bool:
-        """Whether frames of the film are there already."""
+        """Return whether frames of the output film exist already."""
         return self.film is not None and self.film.with_name(f"{self.film.name}.frames").exists()
 
     @cached_property
-    def notes(self) -> list[RecipeInput]:
-        """The notes of all files, as a recipe says them; of a folder of frames there is none."""
-        if not self.technique.noted:
+    def input_notes(self) -> list[RecipeInput]:
+        """The recipe's entries for all input files; folders of frames have none."""
+        if not self.technique.records_inputs:
             return []
         return [
             make_recipe_input(file, role=self.technique.role(each.name), name=self._name_of(file))
@@ -206,11 +211,11 @@ class Job:
 
     @property
     def opened_network(self) -> Network | None:
-        """The network, if it has been opened."""
+        """The network, or None if it has not been opened yet."""
         return self.__dict__.get("network")
 
-    def about(self, file: File) -> Job:
-        """The same job, with the network if that is open, about one file only."""
+    def for_file(self, file: File) -> Job:
+        """Return the same job for one file of the first input, sharing the network if it is open."""
         first = self.technique.inputs[0].name
         opened = {key: pictures for key, pictures in self._opened.items() if key[0] != first}
         job = replace(self, files={**self.files, first: [file]}, _opened=opened)
@@ -219,7 +224,7 @@ class Job:
         return job
 
     def with_settings(self, settings: Settings) -> Job:
-        """The same files, open pictures and network with other settings, for one picture of a sheet."""
+        """Return the same job with other settings, for one cell of a sheet; sharing what is open."""
         job = replace(self, settings=settings, checkpoint=None, resume=False)
         if (name := getattr(settings, "network", None)) and name == self.settings.network:
             job.network = self.network
@@ -227,22 +232,22 @@ class Job:
 
 
 def begin(job: Job, technique: Technique | None = None) -> Work:
-    """Begin the work of the job's technique, or of the one that it is derived from.
+    """Start a job, or run another technique with its settings and files.
 
-    Errors: those of the technique; those of opening what it takes.
+    Errors: those of the technique, and of opening its inputs.
     """
     work = (technique or job.technique).run(job)
     return work if isinstance(work, Work) else Work(work)
 
 
-def last_of(frames: Frames) -> Frame:
-    """Run to the end, and give the last frame."""
+def last_frame(frames: Frames) -> Frame:
+    """Run to the end and return the last frame."""
     (last,) = deque(frames, maxlen=1)
     return last
 
 
-def finish(job: Job) -> None:
-    """Remove what work that has ended would be resumed from: its checkpoint, and the frames of its film."""
+def clean_up(job: Job) -> None:
+    """Remove the checkpoint of a finished job, and the frames of its film."""
     if job.checkpoint is not None:
         job.checkpoint.unlink(missing_ok=True)
     if job.has_frames():
@@ -250,9 +255,9 @@ def finish(job: Job) -> None:
 
 
 def recipe_of(job: Job, result: Result, settings: Settings | None = None) -> Recipe | None:
-    """How a result was made, with the settings that the work ended with.
+    """Return the recipe of a result, with the settings that the work ended with.
 
-    None where a folder went in, or a picture that is in no file: it could not be made again.
+    None if an input is a folder, or a picture that is not in a file: it could not be made again.
     """
     technique = job.technique
     files = [file for each in job.files.values() for file in each if isinstance(file, Path)]
@@ -265,14 +270,14 @@ def recipe_of(job: Job, result: Result, settings: Settings | None = None) -> Rec
         device = choose_device(job.device if technique.on_device else "cpu")
     used = result.settings or settings or job.settings
     return make_recipe(
-        technique.verb, result.output or technique.default_output, used, device=device, inputs=job.notes,
-        network=network, shelf_items=job.items,
+        technique.verb, result.output or technique.default_output, used, device=device,
+        inputs=job.input_notes, network=network, shelf_items=job.items,
         network_name=None if result.network is not None else getattr(job.settings, "network", None),
     )  # fmt: skip
 
 
 def save_result(result: Result, place: Path, recipe: Recipe | None, *, force: bool = False) -> None:
-    """Save a picture, or a film, with how it was made; whole or not at all. Errors: as `save_picture`."""
+    """Save a picture or film together with its recipe, atomically. Errors: as `save_picture`."""
     if result.film is None:
         options = print_options(recipe, place) if recipe is not None else {}
         save_picture(result.picture, place, recipe=recipe, force=force, **options)
@@ -284,23 +289,23 @@ def save_result(result: Result, place: Path, recipe: Recipe | None, *, force: bo
 
 
 def print_options(recipe: Recipe, place: Path) -> dict[str, Any]:
-    """What `save_picture` is given for a picture that was made for a print, as far as its file can say it."""
-    wanted = recipe.settings.get("print")
+    """Return the resolution and bit depth with which a picture for print is saved, if its format has them."""
+    size = recipe.settings.get("print")
     suffix = place.suffix.lower()
-    if not isinstance(wanted, str) or recipe.output.endswith("sheet") or suffix in (".webp", ".avif"):
+    if not isinstance(size, str) or recipe.output.endswith("sheet") or suffix in (".webp", ".avif"):
         return {}
-    return {"dpi": Print.read(wanted).dpi, "bits": 16 if suffix == ".png" else 8}
+    return {"dpi": Print.read(size).dpi, "bits": 16 if suffix == ".png" else 8}
 
 
-def job_of(recipe: Recipe, *, trust: bool = False) -> Job:
-    """The job that makes the picture of a recipe, whose inputs were found, again.
+def job_from_recipe(recipe: Recipe, *, trust: bool = False) -> Job:
+    """Return the job that makes the picture of a recipe again, after `locate_inputs`.
 
-    Errors: `UsageError` where this Lanterna has no such technique, a setting is wrong, or the network's
-    name would run somebody's code and `trust` is not given.
+    Errors: `UsageError` if this version of Lanterna has no such technique, a setting is invalid, or the
+    network's name would run code from outside Lanterna and `trust` is false.
     """
-    technique = registry.technique_of(recipe.verb, recipe.output)
+    technique = registry.find_technique(recipe.verb, recipe.output)
     if technique is None and recipe.verb not in registry.BUILT_IN:
-        registry.of_verb(recipe.verb)  # says why, where its package cannot be used
+        registry.techniques_for(recipe.verb)  # raises if its package is installed but unusable
         raise UsageError(
             f"the technique {recipe.verb!r} is not installed here: install the package that brings it"
         )
@@ -325,62 +330,62 @@ def job_of(recipe: Recipe, *, trust: bool = False) -> Job:
         if note.role not in inputs:
             raise UsageError(f"the recipe is not one of {technique.name}: it has an input {note.role!r}")
         files.setdefault(inputs[note.role].name, []).append(Path(note.path))
-    counts = {name: len(found) for name, found in files.items()}
-    settings = technique.checked(None, settings_of(recipe, technique), counts)
+    counts = {name: len(paths) for name, paths in files.items()}
+    settings = technique.checked(None, recipe_settings(recipe, technique), counts)
     return Job(technique, settings, files, device=recipe.device, trust=trust)
 
 
-def make_again(recipe: Recipe, *, trust: bool = False) -> tuple[Tensor, Recipe]:
-    """The picture of a recipe whose inputs were found, and the recipe of this time.
+def rerun_recipe(recipe: Recipe, *, trust: bool = False) -> tuple[Tensor, Recipe]:
+    """Make the picture of a recipe again, after `locate_inputs`; return it with its new recipe.
 
-    It is computed with as many threads as then, because the order of sums, and so their last bits, depends
-    on it. Errors: those of `job_of`.
+    As many threads are used as in the recipe, because the order of summation, and so the last bits of sums,
+    depends on it. Errors: those of `job_from_recipe`.
     """
-    job = job_of(recipe, trust=trust)
+    job = job_from_recipe(recipe, trust=trust)
     with _threads(recipe.threads):
         work = begin(job)
-        results = list(work.results(last_of(work.frames), job.settings))
+        results = list(work.results(last_frame(work.frames), job.settings))
         default = job.technique.default_output
         result = next((each for each in results if (each.output or default) == recipe.output), results[0])
         now = recipe_of(job, result)
     assert now is not None
-    then_in, now_in = ([(note.role, note.sha256) for note in each.inputs] for each in (recipe, now))
-    return result.picture, now.model_copy(update={"inputs": recipe.inputs}) if then_in == now_in else now
+    before, after = ([(note.role, note.sha256) for note in each.inputs] for each in (recipe, now))
+    return result.picture, now.model_copy(update={"inputs": recipe.inputs}) if before == after else now
 
 
-def settings_of(recipe: Recipe, technique: Technique) -> dict[str, Any]:
-    """The settings in a recipe, as its technique reads them."""
-    by = technique.output_setting
-    return {**({by: recipe.output} if by else {}), **recipe.settings}
+def recipe_settings(recipe: Recipe, technique: Technique) -> dict[str, Any]:
+    """Return the settings in a recipe, including the one that chooses the output."""
+    chooser = technique.output_setting
+    return {**({chooser: recipe.output} if chooser else {}), **recipe.settings}
 
 
 def networks_in(recipe: Recipe) -> list[str]:
-    """The names of networks in a recipe."""
+    """Return the names of the networks in a recipe."""
     names = [recipe.network.name if recipe.network else None, recipe.settings.get("network")]
     return [name for name in names if isinstance(name, str)]
 
 
-def is_moving(source: Path) -> bool:
-    """Whether a file has several pictures, one after another, or is a folder of frames."""
+def is_animation(source: Path) -> bool:
+    """Return whether a file is a video or an animation, or a folder of frames."""
     if is_film(source):
         return True
     with open_image(source) as image:
         return bool(getattr(image, "is_animated", False))
 
 
-def _mark(file: File) -> object:
-    """What tells one file, or folder of frames, from another."""
+def _fingerprint(file: File) -> object:
+    """Return a value that distinguishes a file, or folder of frames, from others."""
     if isinstance(file, bytes) or not is_folder(file):
         return make_recipe_input(file).sha256
     return sorted([each.name, each.stat().st_size] for each in file.iterdir() if each.is_file())
 
 
 @contextmanager
-def _threads(wanted: int) -> Iterator[None]:
-    usual = torch.get_num_threads()
-    if wanted <= 4 * (os.cpu_count() or 1):
-        torch.set_num_threads(wanted)
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    if count <= 4 * (os.cpu_count() or 1):  # a stranger's recipe may name any number
+        torch.set_num_threads(count)
     try:
         yield
     finally:
-        torch.set_num_threads(usual)
+        torch.set_num_threads(before)

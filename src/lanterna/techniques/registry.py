@@ -1,8 +1,8 @@
-"""The techniques there are: names and import paths, so that listing them imports nothing.
+"""List the techniques by name and import path, so that listing them imports nothing.
 
-Those of others come from packages that are installed, by the entry-point group `lanterna.techniques`: the
-entry's name is the verb, its value names a `Technique`, or several. A name in a stranger's recipe imports
-nothing that is not in this table.
+Other packages add techniques with the entry-point group `lanterna.techniques`: the name of an entry point is
+the verb, its value names a `Technique` or a tuple of them. A name in a stranger's recipe imports nothing that
+is not listed here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 GROUP = "lanterna.techniques"
 
-# By verb, in the order of the studio's rooms; the first technique of each is what the verb does by itself.
+# By verb, in the order of the studio's rooms. The first technique of a verb runs if no flag chooses another.
 BUILT_IN = {
     "learn": "lanterna.lessons.technique:TECHNIQUES",
     "read": "lanterna.techniques.read.technique:TECHNIQUES",
@@ -41,77 +41,77 @@ BUILT_IN = {
 RESERVED = {
     "doctor", "help", "look", "networks", "recipe", "render", "rerun", "shelf", "studio", "tour", "version",
 }  # fmt: skip
-"""Verbs of the command line that are no techniques."""
+"""Verbs of the command line that are not techniques."""
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
-"""What a technique can be called, as recipes take it."""
+"""The pattern of names that recipes accept."""
 
 
 @cache
-def entries() -> dict[str, EntryPoint]:
-    """The techniques of other packages by their verbs; no package replaces what is built in."""
-    found: dict[str, EntryPoint] = {}
+def entry_points() -> dict[str, EntryPoint]:
+    """Return the entry points of other packages by verb; they cannot replace built-in verbs."""
+    entries: dict[str, EntryPoint] = {}
     for package in distributions():
-        with suppress(Exception):  # metadata that cannot be read: of a package that is no business of ours
+        with suppress(Exception):  # unreadable metadata of an unrelated package
             for entry in package.entry_points:
                 if entry.group == GROUP and NAME.fullmatch(entry.name):
-                    found.setdefault(entry.name, entry)
-    return {verb: entry for verb, entry in found.items() if verb not in BUILT_IN.keys() | RESERVED}
+                    entries.setdefault(entry.name, entry)
+    return {verb: entry for verb, entry in entries.items() if verb not in BUILT_IN.keys() | RESERVED}
 
 
 @cache
-def others() -> dict[str, str]:
-    """The verbs of techniques from other packages, and what these packages say of themselves."""
-    said = {}
-    for verb, entry in entries().items():
+def summaries() -> dict[str, str]:
+    """Return the verbs of other packages, with the summary of the package."""
+    texts = {}
+    for verb, entry in entry_points().items():
         with suppress(Exception):
-            said[verb] = shorten(escape((entry.dist and entry.dist.metadata["Summary"]) or ""), 100)
-    return {verb: said.get(verb) or f"From {escape(entry.value)}." for verb, entry in entries().items()}
+            texts[verb] = shorten(escape((entry.dist and entry.dist.metadata["Summary"]) or ""), 100)
+    return {verb: texts.get(verb) or f"From {escape(entry.value)}." for verb, entry in entry_points().items()}
 
 
 @cache
-def of_verb(verb: str) -> tuple[Technique, ...]:
-    """The techniques of one verb, imported now; none where there is no such verb.
+def techniques_for(verb: str) -> tuple[Technique, ...]:
+    """Import and return the techniques of a verb; an empty tuple if there is no such verb.
 
-    Errors: `LanternaError` where somebody's package cannot be used.
+    Errors: `LanternaError` if they are in another package that cannot be used.
     """
     if verb in BUILT_IN:
-        found = pkgutil.resolve_name(BUILT_IN[verb])
-        return found if isinstance(found, tuple) else (found,)
-    if verb not in entries():
+        value = pkgutil.resolve_name(BUILT_IN[verb])
+        return value if isinstance(value, tuple) else (value,)
+    if verb not in entry_points():
         return ()
-    from lanterna.techniques.installed import load  # with torch, which a list of names does without
+    from lanterna.techniques.installed import load  # imports torch, which a list of names does without
 
-    return load(entries()[verb])
+    return load(entry_points()[verb])
 
 
 @cache
 def _all() -> tuple[dict[str, Technique], dict[str, str]]:
-    found: dict[str, Technique] = {}
-    broken: dict[str, str] = {}
-    for verb in (*BUILT_IN, *entries()):
+    by_name: dict[str, Technique] = {}
+    errors: dict[str, str] = {}
+    for verb in (*BUILT_IN, *entry_points()):
         try:
-            techniques = of_verb(verb)
-            if taken := [each.name for each in techniques if each.name in found]:
-                raise LanternaError(f"the technique {verb} is wrong: there is a {taken[0]!r} already")
-            found |= {each.name: each for each in techniques}
+            techniques = techniques_for(verb)
+            if taken := [each.name for each in techniques if each.name in by_name]:
+                raise LanternaError(f"the technique {verb} is wrong: there is already a {taken[0]!r}")
+            by_name |= {each.name: each for each in techniques}
         except LanternaError as error:
-            broken[verb] = str(error)
-    return found, broken
+            errors[verb] = str(error)
+    return by_name, errors
 
 
 def all_techniques() -> dict[str, Technique]:
-    """Every technique that can be used, by its name; all are imported now."""
+    """Import and return all usable techniques by name."""
     return _all()[0]
 
 
-def broken() -> dict[str, str]:
-    """Why techniques of other packages cannot be used, by their verbs."""
+def load_errors() -> dict[str, str]:
+    """Return why techniques of other packages cannot be used, by verb."""
     return _all()[1]
 
 
-def technique_of(verb: str, output: str) -> Technique | None:
-    """The technique that makes such a picture, or None where there is none that can be used."""
+def find_technique(verb: str, output: str) -> Technique | None:
+    """Return the technique with this output, or None if no usable one has it."""
     with suppress(LanternaError):
-        return next((each for each in of_verb(verb) if output in each.outputs), None)
+        return next((each for each in techniques_for(verb) if output in each.outputs), None)
     return None

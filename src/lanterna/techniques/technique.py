@@ -1,8 +1,8 @@
-"""What a technique is: settings, inputs, frames on the way, and results.
+"""Declare a technique: its settings, its inputs, the function that runs it, and its results.
 
 A technique is declared once, as a `Technique`. Its command with options and help, its form in the studio, its
-signature in a notebook, what `render` and `rerun` do with it, and the recipe in a saved picture are all made
-from that declaration.
+function in notebooks, its tasks in `render`, and the recipes that `rerun` reads are all derived from that
+declaration. `examples/add_technique.py` is a complete one in forty lines.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from lanterna.techniques.execute import File, Job
 
 
-Kind = TypeVar("Kind", bound="Settings")
+Base = TypeVar("Base", bound="Settings")
 
 
 class Settings(BaseModel):
-    """Every setting of one technique. Subclasses add fields with a default, a range and a line of help."""
+    """The settings of a technique. Subclasses add fields, each with a default, a range and a line of help."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
@@ -45,9 +45,9 @@ class Settings(BaseModel):
 
     @classmethod
     def checked(cls, settings: Mapping[str, Any]) -> Self:
-        """Make settings from plain values (text is read as numbers where numbers are wanted).
+        """Validate plain values, such as those of a JSON document; numbers may be given as text.
 
-        Errors: `UsageError`, one line that names the setting, what was expected and what came.
+        Errors: `UsageError`, one line with the setting, what was expected and what was given.
         """
         settings = current_settings(cls.verb, settings)
         unknown = sorted(set(settings) - set(cls.model_fields))
@@ -61,23 +61,23 @@ class Settings(BaseModel):
             first = error.errors(include_url=False)[0]
             name = ".".join(str(part) for part in first["loc"]) or cls.verb
             message = first["msg"].removeprefix("Value error, ")
-            raise UsageError(f"{name}: {message}, got {_short(first['input'])}") from error
+            raise UsageError(f"{name}: {message}, got {_short_repr(first['input'])}") from error
 
-    def changed(self, assignments: Mapping[str, Any]) -> Self:
-        """The same settings with some changed, checked again."""
-        return type(self).checked({**self.model_dump(), **assignments})
+    def changed(self, changes: Mapping[str, Any]) -> Self:
+        """Return a copy with some settings changed, validated again. Errors: as `checked`."""
+        return type(self).checked({**self.model_dump(), **changes})
 
-    def only(self, kind: type[Kind]) -> Kind:
-        """The part that is of `kind`, to which this class adds settings."""
-        return kind.checked({name: getattr(self, name) for name in kind.model_fields})
+    def as_base(self, base: type[Base]) -> Base:
+        """Return the settings that a base class of this one declares."""
+        return base.checked({name: getattr(self, name) for name in base.model_fields})
 
 
 @dataclass(frozen=True)
 class Frame:
-    """How far a piece of work has come.
+    """The state of a run after a step.
 
-    `picture` is `(3, H, W)` in [0, 1] or None where a technique paints none; `numbers` are what to watch
-    (loss, accuracy, PSNR), by name.
+    `step` counts from 1 to `steps`. `numbers` are metrics to watch, by name: loss, accuracy, PSNR. `picture`
+    is `(3, H, W)` in [0, 1], or None if the technique paints none.
     """
 
     step: int
@@ -86,11 +86,11 @@ class Frame:
     picture: Tensor | None = None
 
     def full_size(self) -> Tensor | None:
-        """The picture at its final size, where `picture` may be smaller until the last frame."""
+        """Return the picture at its final size; before the last frame, `picture` may be smaller."""
         return self.picture
 
     def _repr_png_(self) -> bytes | None:
-        """The picture, as a notebook asks for it."""
+        """Return the picture as a PNG file, for notebooks."""
         if self.picture is None:
             return None
         from lanterna.images.drawing import as_image
@@ -101,10 +101,11 @@ class Frame:
 
 
 Frames = Generator[Frame, Any, None]
+"""Yields a frame after each step; settings sent into it take effect from the next step."""
 
 
 class Output(StrEnum):
-    """What a technique makes."""
+    """The kind of thing that a technique produces."""
 
     PICTURE = "picture"
     FILM = "film"
@@ -115,29 +116,31 @@ class Output(StrEnum):
 
 @dataclass(frozen=True)
 class Input:
-    """A file that a technique takes: what it is for, whether it is needed, and how many there may be.
-
-    A `grey` one is a mask, of which only lightness counts; where there is one for each file of another input,
-    that is `of`. One with a `suffix` is no picture, but a file of that kind that belongs to a picture made
-    here. `example` is the picture of the shelf that the studio begins with. A folder may be given in place of
-    many files where `folder` says what is in it.
-    """
+    """A file that a technique takes as input."""
 
     name: str
     help: str
     required: bool = False
     many: bool = False
+    """Whether several files may be given."""
     grey: bool = False
+    """Whether it is a mask: a picture of which only the lightness is used."""
     of: str = ""
+    """For masks that belong one to one to the files of another input: the name of that input."""
     suffix: str = ""
+    """For a file that is no picture but a picture's sidecar (`Technique.sidecar`): its suffix."""
     example: str = ""
+    """The photograph on the shelf that the studio's form starts with."""
     folder: str = ""
+    """If a folder may be given instead of files: what it must contain, as help text."""
 
 
 @dataclass(frozen=True)
 class SheetCell:
-    """A picture on a contact sheet: what is written beneath it, and the technique and settings that make it
-    large; `preset` is what those settings begin with."""
+    """A picture on a contact sheet: its caption, and the technique and settings that make it at full size.
+
+    `preset` is the preset that these settings start from.
+    """
 
     label: str
     technique: str
@@ -146,9 +149,9 @@ class SheetCell:
 
 
 @dataclass(frozen=True)
-class Film:
-    """The frames of a film, `(3, H, W)` each, how many they are, how many a second, and how many seconds the
-    last one stands."""
+class FilmFrames:
+    """The frames of a film, `(3, H, W)` each, with their count, the frame rate, and the seconds for which the
+    last frame stays."""
 
     frames: Iterable[Tensor]
     count: int
@@ -158,31 +161,35 @@ class Film:
 
 @dataclass(frozen=True)
 class Result:
-    """A picture to save. Where it is a `film`, the picture stands for it.
-
-    `output` says which of the technique's pictures it is (the first, if it is empty), `settings` what it was
-    made with where that is not what was asked for, `network` with which network where that was not the
-    job's. `also` writes a file that belongs to it, with that suffix. `words` say what it shows, where it
-    shows a finding. `cells` are the pictures of a contact sheet, in so many `columns`, `gap` pixels apart.
-    """
+    """A picture or a film to save, with what its recipe needs."""
 
     picture: Tensor
+    """`(3, H, W)` in [0, 1]; of a film, its poster."""
     output: str = ""
+    """Which of `Technique.outputs` it is; the first if empty."""
     settings: Settings | None = None
+    """The settings for its recipe, if they are not the job's."""
     network: Network | None = None
-    also: tuple[str, Callable[[Path], object]] | None = None
+    """The network for its recipe, if it is not the job's."""
+    sidecar: tuple[str, Callable[[Path], object]] | None = None
+    """The suffix of a file that belongs to the picture, and the function that writes it."""
     numbers: Mapping[str, float] = field(default_factory=dict)
     cells: Sequence[SheetCell] = ()
+    """The pictures of a contact sheet, in `columns`, `gap` pixels apart."""
     columns: int = 1
     gap: int = 16
-    film: Film | None = None
+    film: FilmFrames | None = None
     words: str = ""
+    """What the picture shows, in a sentence, if it shows a finding."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a command says of finished work beside its pictures: fields of its JSON document, lines of the
-    result, notes for the person, and warnings, which those who want quiet get as well."""
+    """What a command prints about finished work, in addition to where it saved the results.
+
+    `document` are fields of its `--json` document, `lines` the result in words, `notes` remarks that
+    `--quiet` suppresses, and `warnings` remarks that it does not.
+    """
 
     document: Mapping[str, Any] = field(default_factory=dict)
     lines: Sequence[str] = ()
@@ -192,18 +199,18 @@ class Report:
 
 @dataclass(frozen=True)
 class Estimate:
-    """How long work will take, in seconds, and the most memory it will fill, in bytes.
+    """The expected duration of a run in seconds, and its peak memory in bytes.
 
-    `narrower` are settings with which it keeps to the memory there is, empty where it does anyway.
+    `fallback` are settings with which it fits into the free memory; empty if it fits anyway.
     """
 
     seconds: float
     memory: int
-    narrower: Mapping[str, Any] = field(default_factory=dict)
+    fallback: Mapping[str, Any] = field(default_factory=dict)
 
 
-def evenly(frame: Frame) -> float:
-    """The share of the work that is done where every step is as much work; 0 where steps are not known."""
+def fraction_of_steps(frame: Frame) -> float:
+    """Return the fraction of the work that is done if all steps take equally long; 0 without steps."""
     return frame.step / frame.steps if frame.steps else 0.0
 
 
@@ -214,131 +221,150 @@ def _last_picture(frame: Frame, _: Any) -> Sequence[Result]:
 
 @dataclass(frozen=True)
 class Work:
-    """Work under way: its frames, what it has made at a frame, what to show of one, how much of it is done.
-
-    Settings that are sent into `frames` count from the next frame on. `results` is given a frame and the
-    settings as they are by then, and may make each when it is asked for; a network is saved by it. `report`
-    is for the command line. `film` is what a film of a network as it learns is made from, where it is filmed.
-    """
+    """A run in progress: its frames, and functions of a frame."""
 
     frames: Frames
     results: Callable[[Any, Any], Iterable[Result]] = _last_picture
-    shown: Callable[[Any], Tensor | None] = lambda frame: frame.picture
-    share: Callable[[Any], float] = evenly
+    """The results at a frame, from the frame and the current settings. Saves the network, if it trains one.
+    May be a generator that computes one result after another."""
+    preview: Callable[[Any], Tensor | None] = lambda frame: frame.picture
+    """The picture to show while it runs."""
+    fraction_done: Callable[[Any], float] = fraction_of_steps
     report: Callable[[Any], Report] = lambda _: Report()
+    """What the command line prints at the end."""
     film: Any = None
+    """The recording of a network as it is trained, if the job asks for one."""
 
 
-def _its_network(settings: Any) -> tuple[str, ...]:
+def _named_network(settings: Any) -> tuple[str, ...]:
     name = getattr(settings, "network", None)
     return (name,) if isinstance(name, str) else ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Technique:
-    """A technique, declared once.
+    """The declaration of a technique.
 
-    What it is: `name` is unlike that of any other technique; `title` and `help` say what it does, `manual` is
-    the help of its command. `run` is given a `Job` and gives the work, or only its frames where the last
-    one's picture is the result. Where the output is words, `report` gives them for the frame of each picture,
-    or raises why there are none; where the first input is `many`, there is a frame for each of its files.
-
-    Its command: `command` are its words, `verb` the first of them (`name`, if it is empty). Among techniques
-    of one command the options in `flags` choose it, or `film_flag`, which names the film to write.
-    `arguments` are settings that may be given without their options, `instead` pairs of settings of which
-    only one can be given, `switches` options that stand for settings, by name, with their help. It starts
-    from `default_preset`. `file` is the name of its picture, `beside` the name and the suffix of a file that
-    is written next to it. Work that `resumes` saves its state where it is asked to, or always; where it
-    has no `partial` result, nothing is saved of work that was stopped. `options` are how it is run, which
-    changes nothing of what it makes: they are options of the command, and in the job. `rows` are lines that
-    are said of a frame as it comes.
-
-    Its settings: `settings` with `presets`, those `shown_first` in a form, those that are `hidden` because
-    nobody sets them by hand, and those that are `live`: they may change while it runs. `check` is given the
-    settings and how many files each input has, and gives settings.
-
-    What goes in and comes out: `inputs`, the first of which it is about, are written into the recipe where
-    they are `noted`; `networks` and `items` of the shelf are what settings need. `outputs` names its
-    pictures in recipes, and `output_setting` the setting that chooses one of them; a technique of words makes
-    only those that it names, the first with `-o` and another with an option of its name. `cells` are the
-    pictures of a contact sheet, `film_frames` the frames of a film from a given one on. If `again` is False,
-    only its command makes a picture again; if it is not `on_device`, it is computed on the processor.
-
-    One that makes a network saves it under the title of its job. `default_name` is what it is called where
-    nobody gives a name, by the settings and the files of each input; one that is `filmed` can be shown
-    as it learns.
-
-    In the studio: `room` is its place. `estimate` says how long it will take and how much memory it will
-    fill; `describe` puts the numbers of a frame into words.
+    Functions take plain arguments and are called with validated settings. Names of settings are those of the
+    fields of `settings`; names of outputs and presets consist of small letters, digits and dashes.
     """
 
     name: str
+    """Unique among all techniques."""
     title: str
     help: str
     settings: type[Settings]
     run: Callable[[Job], Work | Frames]
-    verb: str = ""
-    flags: tuple[str, ...] = ()
-    film_flag: str = ""
-    command: tuple[str, ...] = ()
-    room: str = ""
+    """Starts the work. May return only the frames, if the result is the picture of the last one."""
+
+    # Inputs and outputs.
     inputs: tuple[Input, ...] = ()
+    """The first is the one that the technique is about; it must be required."""
     output: Output = Output.PICTURE
+    """With `WORDS`, `Work.report` returns the answer at each frame, or raises why there is none. If the first
+    input is `many`, there is one frame for each of its files."""
     outputs: tuple[str, ...] = ()
+    """The names of its pictures in recipes; `(name,)` if empty. With `WORDS`, pictures drawn on request:
+    the first with `-o`, each other with an option of its name."""
     output_setting: str = ""
-    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # those of the settings, if empty
-    shown_first: tuple[str, ...] = ()
-    hidden: tuple[str, ...] = ()
-    live: tuple[str, ...] = ()
-    check: Callable[[Any, Mapping[str, int]], Any] = lambda settings, _: settings
-    networks: Callable[[Any], tuple[str, ...]] = _its_network
-    items: Callable[[Any], tuple[str, ...]] = lambda _: ()
-    default_name: Callable[[Any, Mapping[str, Sequence[File]]], str] = lambda *_: ""
-    filmed: bool = False
-    estimate: Callable[[Job], Estimate | None] = lambda _: None
-    describe: Callable[[Any], str] = lambda _: ""
-    rows: Callable[[Any], Sequence[str]] = lambda _: ()
-    options: type[BaseModel] | None = None
-    cells: Callable[[Any], Sequence[SheetCell]] | None = None
-    film_frames: Callable[[Job, int], Frames] | None = None
-    manual: str = ""
-    default_preset: str = ""
-    arguments: tuple[str, ...] = ()
-    instead: tuple[tuple[str, str], ...] = ()
-    switches: Mapping[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
-    file: str = ""
-    beside: tuple[str, str] | None = None
-    resumes: Literal["", "asked", "always"] = ""
-    partial: bool = True
-    again: bool = True
+    """The setting that chooses among `outputs`."""
+    sidecar: tuple[str, str] | None = None
+    """The name and the suffix of a file that is written next to the picture."""
+    records_inputs: bool = True
+    """Whether recipes list the input files."""
+    reruns: bool = True
+    """Whether `rerun` can make its pictures again; if not, only its command can."""
     on_device: bool = True
-    noted: bool = True
+    """Whether it computes on the job's device; if not, on the CPU."""
+
+    # Settings.
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Settings to start from, by name; those of `settings` if empty."""
+    default_preset: str = ""
+    check: Callable[[Any, Mapping[str, int]], Any] = lambda settings, _: settings
+    """Checks settings together with the number of files of each input; returns the settings to use."""
+    networks: Callable[[Any], tuple[str, ...]] = _named_network
+    """The networks that these settings need."""
+    items: Callable[[Any], tuple[str, ...]] = lambda _: ()
+    """The items of the shelf that these settings need, in addition to the networks'."""
+    shown_first: tuple[str, ...] = ()
+    """Settings that a form shows before the others."""
+    hidden: tuple[str, ...] = ()
+    """Settings that forms leave out, because nobody sets them by hand."""
+    live: tuple[str, ...] = ()
+    """Settings that may change while it runs."""
+
+    # The command line.
+    verb: str = ""
+    """The first word of its command; `name` if empty."""
+    command: tuple[str, ...] = ()
+    """All words of its command; `(verb,)` if empty."""
+    flags: tuple[str, ...] = ()
+    """Options that select it among the techniques of one command."""
+    film_flag: str = ""
+    """The option that selects it, and takes the path of its film."""
+    manual: str = ""
+    """The help of the command; `help` if empty."""
+    arguments: tuple[str, ...] = ()
+    """Settings that may be given as positional arguments."""
+    exclusive: tuple[tuple[str, str], ...] = ()
+    """Pairs of settings of which only one may be given."""
+    switches: Mapping[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
+    """Options that stand for several settings: by name, their help and these settings."""
+    options: type[BaseModel] | None = None
+    """Options that change how it runs but not its results; they are in `Job.options`."""
+    file: str = ""
+    """The stem of the default output file; `name` if empty."""
+    resumes: Literal["", "optional", "always"] = ""
+    """Whether its state is saved for `--resume`: never, with `--checkpoint`, or always."""
+    saves_partial: bool = True
+    """Whether there is a result to save if the run is stopped."""
+    log_lines: Callable[[Any], Sequence[str]] = lambda _: ()
+    """Lines to print at a frame."""
+
+    # The studio.
+    room: str = ""
+    """The room that it is in; `verb` if empty."""
+    estimate: Callable[[Job], Estimate | None] = lambda _: None
+    """The expected time and memory; None if it is too short to matter."""
+    describe: Callable[[Any], str] = lambda _: ""
+    """The numbers of a frame in words, to follow the number of the step."""
+
+    # Contact sheets, films and networks.
+    cells: Callable[[Any], Sequence[SheetCell]] | None = None
+    """The pictures of a contact sheet with these settings."""
+    film_frames: Callable[[Job, int], Frames] | None = None
+    """The remaining frames of a film, given how many are done."""
+    films_training: bool = False
+    """Whether its command can film the network while it is trained."""
+    default_name: Callable[[Any, Mapping[str, Sequence[File]]], str] = lambda *_: ""
+    """For networks: a name derived from the settings and the files of each input, if none is given."""
 
     def __post_init__(self) -> None:
         verb = self.verb or self.name
-        usual = {
+        defaults = {
             "verb": verb, "file": self.name, "command": (verb,), "room": verb,
             "outputs": () if self.output is Output.WORDS else (self.name,), "presets": self.settings.presets,
         }  # fmt: skip
-        for name, value in usual.items():
+        for name, value in defaults.items():
             if not getattr(self, name):
                 object.__setattr__(self, name, value)
 
     @property
     def default_output(self) -> str:
-        """What its usual picture is called in a recipe."""
+        """The name of its main output in recipes."""
         return next(iter(self.outputs), self.name)
 
     def checked(self, preset: str | None, given: Mapping[str, Any], counts: Mapping[str, int]) -> Settings:
-        """The settings of a preset and what is given beside it, with so many files for each input.
+        """Return the settings of a preset, overridden by those `given`, for `counts` files of each input.
 
         Errors: `UsageError`, in one line.
         """
         inputs = {each.name: each for each in self.inputs}
         for name, count in counts.items():
             if name not in inputs:
-                there = ", ".join(inputs) or "none"
-                raise UsageError(f"{self.name} takes no picture as {name[:40]!r}: it takes {there}")
+                known = ", ".join(inputs) or "none"
+                raise UsageError(f"{self.name} takes no picture as {name[:40]!r}: it takes {known}")
             if count > 1 and not inputs[name].many:
                 raise UsageError(f"{self.name} takes one picture as {name}, got {count}")
         for each in self.inputs:
@@ -351,7 +377,7 @@ class Technique:
         return settings
 
     def preset(self, name: str) -> dict[str, Any]:
-        """The settings of a preset. Errors: `UsageError` that lists the presets there are."""
+        """Return the settings of a preset. Errors: `UsageError` that lists the presets."""
         if not self.presets:
             raise UsageError(f"{self.title.lower()} has no presets: leave {name[:60]!r} out")
         if name not in self.presets:
@@ -361,46 +387,46 @@ class Technique:
         return dict(self.presets[name])
 
     def variant(self, preset: str | None, given: Mapping[str, Any]) -> str | None:
-        """The preset of that name for the arguments that are given: `fast-dense` is that of `fast` for dense.
+        """Return the variant of a preset for the arguments given: `fast-dense` is `fast` for a dense network.
 
-        Errors: `UsageError` where there is none for them.
+        Errors: `UsageError` if there is no such variant.
         """
         for name in self.arguments if preset in self.presets else ():
-            made_for = self.presets[str(preset)].get(name)
-            if made_for is not None and given.get(name, made_for) != made_for:
+            expected = self.presets[str(preset)].get(name)
+            if expected is not None and given.get(name, expected) != expected:
                 variant = f"{preset}-{given[name]}"
                 if variant not in self.presets:
-                    raise UsageError(f"the preset {preset!r} is made for {made_for}, not for {given[name]!r}")
+                    raise UsageError(f"the preset {preset!r} is made for {expected}, not for {given[name]!r}")
                 return variant
         return preset
 
-    def run_with(self, given: BaseModel | None) -> dict[str, Any]:
-        """How it is run, by the name of each option."""
+    def run_options(self, given: BaseModel | None) -> dict[str, Any]:
+        """Return `Job.options`: those given, or their defaults."""
         return (given or self.options()).model_dump() if self.options else {}
 
-    def title_of(
+    def job_title(
         self,
-        wanted: str,
+        title: str,
         settings: Any,
         files: Mapping[str, Sequence[File]] | None = None,
         taken: Container[str] = (),
     ) -> str:
-        """The title of a job with these files: of one that makes a network its name.
+        """Return the title of a job; if it trains a network, the name of that network.
 
-        Errors: `UsageError` for what is no name, and for one that is taken.
+        Errors: `UsageError` if the name is invalid, or one of those `taken`.
         """
         if self.output is not Output.NETWORK:
-            return wanted
+            return title
         from lanterna.networks.naming import choose_name
 
-        usual = "" if wanted else self.default_name(settings, files or {})
-        return choose_name(wanted, usual, kind=getattr(settings, "network", ""), taken=taken)
+        default = "" if title else self.default_name(settings, files or {})
+        return choose_name(title, default, kind=getattr(settings, "network", ""), taken=taken)
 
     def role(self, name: str) -> str:
-        """What a recipe calls an input: nothing where it is the first, which the picture was made from."""
+        """Return the role of an input in recipes: its name, but "" for the first input."""
         return "" if self.inputs and name == self.inputs[0].name else name
 
 
-def _short(value: object, most: int = 60) -> str:
+def _short_repr(value: object, limit: int = 60) -> str:
     text = repr(value)
-    return text if len(text) <= most else text[: most - 1] + "…"
+    return text if len(text) <= limit else text[: limit - 1] + "…"

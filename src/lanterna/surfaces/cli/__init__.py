@@ -46,7 +46,7 @@ def verbs() -> dict[str, str]:
     """Every verb and what it does: those of the table, and techniques of packages that are installed."""
     from lanterna.techniques import registry
 
-    return {**registry.others(), **VERBS}
+    return {**registry.summaries(), **VERBS}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -60,7 +60,7 @@ def answer(what: Asked, options: Mapping[str, Any]) -> int:
         for number, (wanted, (name, part, work, frames)) in enumerate(zip(places, parts, strict=True), 1):
             update(number, len(places), name)
             try:
-                frame = execute.last_of(frames)
+                frame = execute.last_frame(frames)
                 report = work.report(frame)
             except LanternaError as error:
                 if len(places) == 1:
@@ -106,9 +106,9 @@ def _parts(job: Job) -> Iterator[tuple[str, Job, Work, Frames]]:
     elif first.many:
         work = execute.begin(job)
         for number, (file, frame) in enumerate(zip(files, work.frames, strict=True)):
-            yield job.called(first.name, number), job.about(file), work, (each for each in [frame])
+            yield job.display_name(first.name, number), job.for_file(file), work, (each for each in [frame])
     else:
         for file in files:
-            job = job.about(file)
+            job = job.for_file(file)
             work = execute.begin(job)
-            yield job.called(first.name), job, work, work.frames
+            yield job.display_name(first.name), job, work, work.frames

@@ -52,7 +52,7 @@ def understood(words: Sequence[str], technique: Technique, *, film: bool = False
             raise UsageError(f"--{output} is not for many pictures: leave it out")
     if technique.arguments:
         options["arguments"] = [options.pop(name, None) for name in technique.arguments]
-    sisters = [each for each in registry.of_verb(technique.verb) if each.command == technique.command]
+    sisters = [each for each in registry.techniques_for(technique.verb) if each.command == technique.command]
     return asked(sisters, options)
 
 
@@ -78,7 +78,7 @@ def asked(techniques: Sequence[Technique], options: Mapping[str, Any]) -> Asked:
         owner = next(each for each in techniques if name in each.settings.model_fields)
         option, how = _option(name), _how(owner, technique)
         raise UsageError(f"{option} is for {owner.title.lower()}: {how}, or leave {option} out")
-    for one, other in technique.instead:
+    for one, other in technique.exclusive:
         if settings.get(one) is not None and other in settings:
             raise UsageError(f"{_option(one)} is in place of {_option(other)}: leave one of them out")
     files: dict[str, list[Path]] = {}

@@ -147,9 +147,11 @@ def _settings_file(advice: list[str]) -> Mapping[str, object]:
 
 def _techniques(advice: list[str]) -> Mapping[str, object]:
     """The techniques of other packages."""
-    broken = registry.broken()
+    broken = registry.load_errors()
     advice += [f"{reason}: update or uninstall its package" for reason in broken.values()]
-    return {verb: "cannot be used" if verb in broken else words for verb, words in registry.others().items()}
+    return {
+        verb: "cannot be used" if verb in broken else words for verb, words in registry.summaries().items()
+    }
 
 
 def _version(package: str) -> str | None:

@@ -29,7 +29,7 @@ from lanterna.surfaces.cli.common import (
     say,
     show,
 )
-from lanterna.techniques.rerun import value_of
+from lanterna.techniques.rerun import parse_value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +72,7 @@ def learn(
         return
     lesson = LESSONS[name]
     usual = lesson.settings().model_dump(mode="json")
-    assigned = {key: value_of(text, usual.get(key)) for key, text in assignments(changes).items()}
+    assigned = {key: parse_value(text, usual.get(key)) for key, text in assignments(changes).items()}
     settings = lesson.settings.checked(assigned)
     place = output or Path(f"learn-{name}.png")
     check_picture_path(place, force=force)

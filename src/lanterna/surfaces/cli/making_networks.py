@@ -40,17 +40,17 @@ def make_network(what: Asked, options: Mapping[str, Any], team: Team = SINGLE_PR
         say(f"a process was lost: all start again{how} (restart {team.restarts} of {RESTARTS})", quiet=quiet)
     else:
         team.run_on_first(lambda: _check(title, what, films, resume=resume, force=force))
-    run_with = technique.run_with(options.get("options"))
+    run_options = technique.run_options(options.get("options"))
     job = execute.Job(
         technique, what.settings, what.files, device=options.get("device", "auto"), checkpoint=checkpoint,
-        resume=resume, force=force, title=title, say=lambda text: say(text, quiet=quiet),
+        resume=resume, force=force, title=title, notify=lambda text: say(text, quiet=quiet),
         fetch_item=lambda item: fetch_missing(item, quiet=quiet),
-        options={**run_with, "team": team, "film": folder / "film.pt" if films else None},
+        options={**run_options, "team": team, "film": folder / "film.pt" if films else None},
     )  # fmt: skip
     work = execute.begin(job)
     tell_device(job.device, quiet=quiet)
     frame = None
-    shown = watching(technique.title.lower(), technique.describe, technique.rows, quiet=quiet)
+    shown = watching(technique.title.lower(), technique.describe, technique.log_lines, quiet=quiet)
     with stoppable() as should_stop, shown as watch:
         for frame in work.frames:
             watch(frame)
@@ -97,7 +97,7 @@ def _end(job: Job, work: Work, frame: Frame, films: Sequence[Path], *, json: boo
         on = "add --resume to" if job.checkpoint and job.checkpoint.exists() else "give"
         say(f"stopped early: {on} the same command to go on", quiet=quiet)
         return 130
-    execute.finish(job)
+    execute.clean_up(job)
     if films:
         work.film.path.unlink(missing_ok=True)
     return None

@@ -27,7 +27,7 @@ from lanterna.surfaces.cli.preview import run_through
 from lanterna.surfaces.cli.reader import open_or_train
 from lanterna.techniques import execute
 from lanterna.techniques import technique as declared
-from lanterna.techniques.rerun import commands_of
+from lanterna.techniques.rerun import cell_commands
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -63,7 +63,7 @@ def make_pictures(what: Asked, options: Mapping[str, Any]) -> int | None:
     if frame is None:
         raise UsageError(f"the work in {checkpoint} has nothing left to do: --force starts anew")
     finished = frame.step == frame.steps
-    if not finished and not technique.partial:
+    if not finished and not technique.saves_partial:
         raise KeyboardInterrupt  # half of it would be no picture
     document: dict[str, Any] = {}
     results = list(work.results(frame, job.settings))
@@ -72,7 +72,7 @@ def make_pictures(what: Asked, options: Mapping[str, Any]) -> int | None:
         recipe = execute.recipe_of(job, result)
         document |= places.save(result, recipe, overwrite=overwrite, quiet=quiet)
     if finished:
-        execute.finish(job)
+        execute.clean_up(job)
     seconds = round(time.perf_counter() - begun, 2)
     numbers = {name: round(value, 5) for name, value in frame.numbers.items()}
     document = {
@@ -80,7 +80,7 @@ def make_pictures(what: Asked, options: Mapping[str, Any]) -> int | None:
         "settings": job.settings.model_dump(mode="json"), **report.document,
     }  # fmt: skip
     finished = document["finished"]
-    large = {} if recipe is None else commands_of(recipe)
+    large = {} if recipe is None else cell_commands(recipe)
     if large:
         document["sheet"] = [{"label": name, "command": command} for name, command in large.items()]
     if json:
@@ -111,8 +111,8 @@ def job_for(
     job = execute.Job(
         what.technique, what.settings, files, device=options.get("device", "auto"), checkpoint=checkpoint,
         resume=options.get("resume", False), force=options.get("force", False), film=film,
-        options=what.technique.run_with(options.get("options")),
-        say=lambda text: say(text, quiet=quiet), fetch_item=lambda item: fetch_missing(item, quiet=quiet),
+        options=what.technique.run_options(options.get("options")),
+        notify=lambda text: say(text, quiet=quiet), fetch_item=lambda item: fetch_missing(item, quiet=quiet),
         open_reader=partial(open_or_train, quiet=quiet),
     )  # fmt: skip
     for each in what.technique.inputs[1:]:
@@ -158,8 +158,8 @@ class _Places:
             else ""
         )
         self.output: Path = options.get("output") or Path(f"{made or technique.file}.png")
-        self.beside = self.output.with_suffix(technique.beside[1]) if technique.beside else None
-        self.has_picture = technique.output is not declared.Output.FILM and self.output != self.beside
+        self.sidecar = self.output.with_suffix(technique.sidecar[1]) if technique.sidecar else None
+        self.has_picture = technique.output is not declared.Output.FILM and self.output != self.sidecar
 
     def check(self, *, overwrite: bool) -> None:
         """Refuse what cannot be written, before the work begins. Errors: `UsageError`."""
@@ -167,8 +167,8 @@ class _Places:
             check_film_path(self.film, force=overwrite)
         if self.has_picture:
             check_picture_path(self.output, force=overwrite)
-        if self.beside:
-            refuse_to_overwrite(self.beside, force=overwrite)
+        if self.sidecar:
+            refuse_to_overwrite(self.sidecar, force=overwrite)
         if getattr(self.settings, "print", None) and self.technique.output is declared.Output.PICTURE:
             check_print_path(self.output)
 
@@ -190,14 +190,14 @@ class _Places:
         if self.has_picture:
             execute.save_result(result, self.output, recipe, force=overwrite)
             document["picture"] = str(self.output)
-        if result.also is not None and self.beside is not None and self.technique.beside is not None:
-            result.also[1](self.beside)
-            document |= {self.technique.beside[0]: str(self.beside), "bytes": self.beside.stat().st_size}
+        if result.sidecar is not None and self.sidecar is not None and self.technique.sidecar is not None:
+            result.sidecar[1](self.sidecar)
+            document |= {self.technique.sidecar[0]: str(self.sidecar), "bytes": self.sidecar.stat().st_size}
         return {**document, "width": result.picture.shape[2], "height": result.picture.shape[1]}
 
     def said(self, document: Mapping[str, Any]) -> str:
         """What was written, in words."""
-        names = [self.technique.beside[0]] if self.technique.beside else []
+        names = [self.technique.sidecar[0]] if self.technique.sidecar else []
         written = ", ".join(document[name] for name in ("picture", *names, "film") if name in document)
         if "frames" in document:
             return f"{written}: {document['frames']} frames"
@@ -211,9 +211,9 @@ def _estimate(job: Job, given: Mapping[str, Any]) -> list[str]:
     if estimate is None:
         return []
     said = []
-    if estimate.narrower and not estimate.narrower.keys() & given.keys():
-        job.settings = job.settings.changed(estimate.narrower)
-        side = next(iter(estimate.narrower.values()))
+    if estimate.fallback and not estimate.fallback.keys() & given.keys():
+        job.settings = job.settings.changed(estimate.fallback)
+        side = next(iter(estimate.fallback.values()))
         said.append(f"to keep to the memory, in tiles of {side} pixels")
     if estimate.seconds > _LONG:
         said.append(f"{about(estimate.seconds)}, {format_size(estimate.memory)} of memory")

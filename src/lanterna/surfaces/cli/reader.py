@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def watching(*, quiet: bool = False) -> AbstractContextManager[Callable[[Frame], None]]:
     """Show how it learns: a table that grows by a row an epoch, over a bar."""
     train = technique.TRAIN
-    return preview.watching("training", train.describe, train.rows, quiet=quiet)
+    return preview.watching("training", train.describe, train.log_lines, quiet=quiet)
 
 
 def open_or_train(name: str, *, device: str, quiet: bool = False) -> Network:

@@ -23,12 +23,12 @@ from lanterna.surfaces.cli.common import (
 )
 from lanterna.techniques.execute import print_options
 from lanterna.techniques.rerun import (
-    changed,
+    cell_commands,
     command_line,
-    commands_of,
     differences,
-    make_again,
-    with_inputs_found,
+    locate_inputs,
+    rerun_recipe,
+    with_overrides,
 )
 
 
@@ -42,8 +42,8 @@ def recipe(picture: Path, /, *, changes: Changes = None, json: Json = False) -> 
     picture
         A picture that Lanterna saved, or - for standard input.
     """
-    recipe = changed(_recipe_of(picture), assignments(changes))
-    command, large = command_line(recipe, str(picture)), commands_of(recipe)
+    recipe = with_overrides(_recipe_of(picture), assignments(changes))
+    command, large = command_line(recipe, str(picture)), cell_commands(recipe)
     if json:
         each = {"commands": list(large.values())} if large else {}
         emit_json({**recipe.model_dump(mode="json"), "command": command, **each})
@@ -79,9 +79,9 @@ def rerun(
     place = output or _free_name(picture)
     check_picture_path(place, force=force)
     assigned = assignments(changes)
-    recipe = changed(then, assigned)
-    recipe = with_inputs_found(recipe, None if picture == Path("-") else picture.parent)
-    made, now = make_again(recipe, trust=trust)
+    recipe = with_overrides(then, assigned)
+    recipe = locate_inputs(recipe, None if picture == Path("-") else picture.parent)
+    made, now = rerun_recipe(recipe, trust=trust)
     save_picture(made, place, recipe=now, force=force, **print_options(now, place))
     reasons = [] if assigned else differences(then, now)
     if json:

@@ -40,7 +40,7 @@ from lanterna.surfaces.render.pieces import Carried, Piece, cuts, pieces, pieces
 from lanterna.surfaces.render.plan import Pictures, Sweep, originals, variations, without_pictures
 from lanterna.surfaces.render.task import SILENCE, Given, Kit
 from lanterna.surfaces.render.work import work
-from lanterna.techniques.registry import all_techniques, of_verb
+from lanterna.techniques.registry import all_techniques, techniques_for
 from lanterna.techniques.technique import Output as Kind
 from lanterna.techniques.technique import Technique
 
@@ -238,7 +238,7 @@ def _understood(
         verb, words = str(source), words if verb is None else (verb, *words)
         begun = without_pictures(verb)
     elif verb not in names:
-        of_verb(verb or "")  # says why, where its package cannot be used
+        techniques_for(verb or "")  # says why, where its package cannot be used
         got = "" if verb is None else f", got {verb[:40]!r}"
         raise UsageError(f"expected what to do with each: {', '.join(names)}{got}")
     else:
@@ -270,7 +270,7 @@ def _has_film(wanted: Asked) -> bool:
         each.film_frames is not None
         and (each.command, each.flags) == (technique.command, technique.flags)
         and wanted.files.keys() <= {one.name for one in each.inputs}
-        for each in of_verb(technique.verb)
+        for each in techniques_for(technique.verb)
     )
 
 
@@ -280,7 +280,7 @@ def _techniques() -> dict[str, Technique]:
         name: each
         for name, each in all_techniques().items()
         if each.verb != "learn"
-        and (each.output is Kind.WORDS or (each.output is Kind.PICTURE and each.again))
+        and (each.output is Kind.WORDS or (each.output is Kind.PICTURE and each.reruns))
         and not any(one.suffix for one in each.inputs)
     }
 

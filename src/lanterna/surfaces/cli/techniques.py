@@ -43,7 +43,7 @@ _RESUME = Annotated[bool, Parameter(negative="", help="Resume work that was stop
 
 def __getattr__(verb: str) -> App | Callable[..., int | None]:
     """The command of a verb, by which `frame.py` imports it."""
-    techniques = registry.of_verb(verb)
+    techniques = registry.techniques_for(verb)
     if not techniques:
         raise AttributeError(verb)
     commands: dict[tuple[str, ...], list[Technique]] = {}
@@ -184,7 +184,7 @@ def _of_a_network(technique: Technique) -> Iterator[inspect.Parameter]:
     named = Parameter(name=("--output", "-o", "--name"), help=f"A name for the network, or a folder.{usual}")
     yield _keyword("output", Annotated[str | None, named])
     yield _keyword("resume", _RESUME, default=False)
-    if technique.filmed:
+    if technique.films_training:
         shown = Parameter(
             consume_multiple=True, negative="",
             help="Film it as it learns: film.html and film.webp in its folder, or the files named here "

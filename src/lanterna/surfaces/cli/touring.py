@@ -27,7 +27,7 @@ from lanterna.surfaces.web.gallery import Exhibit, Room
 from lanterna.surfaces.web.look_page import look_page
 from lanterna.techniques.classify.algorithm import Classify, classify
 from lanterna.techniques.dream.technique import DREAM
-from lanterna.techniques.execute import Job, begin, last_of, recipe_of, save_result
+from lanterna.techniques.execute import Job, begin, last_frame, recipe_of, save_result
 from lanterna.techniques.paint.technique import RACE_FILM
 from lanterna.techniques.read.algorithm import read
 from lanterna.techniques.read.technique import READ
@@ -307,7 +307,7 @@ def _done(
     checked = technique.checked(None, settings, dict.fromkeys(given, 1))
     job = Job(technique, checked, {name: [file] for name, file in given.items()}, film=film)
     work = begin(job)
-    last = last_of(work.frames)
+    last = last_frame(work.frames)
     return _Done(job, last, work.report(last).document, list(work.results(last, checked)))
 
 

@@ -16,7 +16,7 @@ def technique_named(name: str) -> Technique:
     """A technique by its name. Errors: `UsageError` that lists the techniques there are."""
     found = registry.all_techniques()
     if name not in found:
-        registry.of_verb(name)  # says why, where somebody's package cannot be imported
+        registry.techniques_for(name)  # says why, where somebody's package cannot be imported
         raise UsageError(f"there is no technique {name!r}: there are {', '.join(found)}")
     return found[name]
 

@@ -137,11 +137,11 @@ class Work(anywidget.AnyWidget):
             there = ", ".join(found) or "nothing"
             raise UsageError(f"{self.title} has no {output or 'picture'!r} to save: it made {there}")
         result, place = found[output or next(iter(found))], Path(path)
-        if result.also:
-            suffix, write = result.also
+        if result.sidecar:
+            suffix, write = result.sidecar
             refuse_to_overwrite(place.with_suffix(suffix), force=force)
         save_result(result, place, recipe_of(self._job, result) if self._job else None, force=force)
-        if result.also:
+        if result.sidecar:
             write(place.with_suffix(suffix))
 
     def __repr__(self) -> str:
@@ -185,7 +185,7 @@ class Work(anywidget.AnyWidget):
 
     def _show(self, frame: Frame) -> None:
         """Show how far it has come; at the end, what was made."""
-        self._seen = self._results[0].picture if self._results else self._work.shown(frame)
+        self._seen = self._results[0].picture if self._results else self._work.preview(frame)
         with self.hold_sync():
             self.step, self.steps = frame.step, frame.steps
             self.numbers = {name: float(value) for name, value in frame.numbers.items()}
@@ -270,15 +270,15 @@ def make(
     files, opened = _sorted_out(given, slots)
     counts = {name: len(found) for name, found in (files | opened).items()}
     checked = technique.checked(preset, settings, counts)
-    title = technique.title_of(title, checked, files)
+    title = technique.job_title(title, checked, files)
     folder = Path(tempfile.mkdtemp(dir=_scratch()))
     checkpoint = folder / "checkpoint.pt" if technique.output is Output.NETWORK else None
     job = Job(
         technique, checked, files, device=device, checkpoint=checkpoint, force=True,
-        film=folder / "film.webp", title=title, fetch_item=fetch_missing, pictures_given=opened,
+        film=folder / "film.webp", title=title, fetch_item=fetch_missing, open_pictures=opened,
     )  # fmt: skip
     work = begin(job)
-    _ = job.notes  # of the files as they are now: they may be others by the time that the picture is saved
+    _ = job.input_notes  # read now: the files may have changed by the time the picture is saved
     return Work(work, f"{technique.title} {title}".rstrip(), job)
 
 

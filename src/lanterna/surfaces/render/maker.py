@@ -19,8 +19,8 @@ from lanterna.images.pictures import open_picture, save_picture
 from lanterna.images.recipe import Recipe, make_recipe
 from lanterna.networks import cache_networks, open_network
 from lanterna.surfaces.render.task import Failed, Made
-from lanterna.techniques.execute import Job, begin, last_of, make_again
-from lanterna.techniques.registry import of_verb
+from lanterna.techniques.execute import Job, begin, last_frame, rerun_recipe
+from lanterna.techniques.registry import techniques_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,7 +81,7 @@ class Maker:
             asked = asked.model_copy(
                 update={"device": choose_device(kit.device).type, "threads": kit.threads}
             )
-            picture, now = make_again(asked, trust=True)
+            picture, now = rerun_recipe(asked, trust=True)
             recipe: Recipe = now.model_copy(update={"inputs": tuple(notes)})
             place = self._folder / f"made{kit.suffix}"
             save_picture(picture, place, recipe=recipe, force=True)
@@ -94,7 +94,9 @@ class Maker:
         """The frames of one piece of a film, each going on from the one before, as files without a recipe."""
         job = self._job(task, self.kit.others, self._others)
         pictures = [each.data for each in task.sources]
-        job.moving = FilmReader(self._folder, 0, 0, 0.0, len(pictures), lambda _: map(open_picture, pictures))
+        job.input_film = FilmReader(
+            self._folder, 0, 0, 0.0, len(pictures), lambda _: map(open_picture, pictures)
+        )
         assert job.technique.film_frames is not None
         frames = job.technique.film_frames(job, 0)
         return [as_png(frame.picture) for frame in frames if frame.picture is not None]
@@ -102,7 +104,9 @@ class Maker:
     def _job(self, task: Task, given: Sequence[Given], files: Sequence[Path]) -> Job:
         """The job of a task, about inputs that are files here, with nothing trained for it."""
         output = self.kit.output
-        technique = next(each for each in of_verb(self.kit.verb) if output in (*each.outputs, each.name))
+        technique = next(
+            each for each in techniques_for(self.kit.verb) if output in (*each.outputs, each.name)
+        )
         names = {technique.role(each.name): each.name for each in technique.inputs}
         found: dict[str, list[File]] = {}
         for each, file in zip(given, files, strict=True):
@@ -117,5 +121,5 @@ class Maker:
 def _words(job: Job) -> bytes:
     """What a technique of words says, as a JSON document."""
     work = begin(job)
-    document = work.report(last_of(work.frames)).document
+    document = work.report(last_frame(work.frames)).document
     return (json.dumps(document, indent=2, allow_nan=False) + "\n").encode()

@@ -98,10 +98,10 @@ def _size(target: Path) -> tuple[int, int]:
 
 def describe_recipe(recipe: Recipe, name: str) -> Picture:
     """Return a recipe for the page: kind of job, settings, command, and the sha256 of each input."""
-    from lanterna.techniques.registry import technique_of
+    from lanterna.techniques.registry import find_technique
     from lanterna.techniques.rerun import command_line
 
-    technique = technique_of(recipe.verb, recipe.output)
+    technique = find_technique(recipe.verb, recipe.output)
     first = technique.inputs[0].name if technique and technique.inputs else "picture"
     return {
         "kind": technique.name if technique else None,

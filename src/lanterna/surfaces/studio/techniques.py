@@ -55,8 +55,8 @@ def techniques() -> dict[str, Technique]:
 def technique_named(name: str) -> Technique:
     """Return a technique by its name. Errors: `UsageError` if there is none."""
     if name not in techniques():
-        if name in registry.broken():
-            raise UsageError(registry.broken()[name])
+        if name in registry.load_errors():
+            raise UsageError(registry.load_errors()[name])
         raise UsageError(f"there is no kind of job {name[:40]!r}: expected one of {', '.join(techniques())}")
     return techniques()[name]
 

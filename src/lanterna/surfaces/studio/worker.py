@@ -63,7 +63,7 @@ def main(pipe: Connection) -> None:
                 except UsageError:  # its package is gone or broken
                     kind = command["kind"]
                     gone = f"the technique {kind!r} is no longer installed: install its package and try again"
-                    reason = registry.broken().get(kind, gone)
+                    reason = registry.load_errors().get(kind, gone)
                     pipe.send({"job": command["job"], "end": "failed", "error": reason})
                     continue
                 run = _Run(technique, command, commands, pipe)
@@ -191,7 +191,7 @@ class _Run:
         if written is None or written == self.last_saved:
             return
         self.last_saved = written
-        picture = work.shown(frame)
+        picture = work.preview(frame)
         if picture is None or not (last or self.history.is_due(frame.step)):
             return
         preview = self.folder / "preview.jpg"
@@ -317,20 +317,22 @@ class _Run:
         clock = time.monotonic()
         fresh = False
         if force or clock >= self.preview_due:
-            picture = work.shown(frame)
+            picture = work.preview(frame)
             if picture is not None:
                 write_jpeg(picture, self.folder / "preview.jpg", PREVIEW_SIDE)
                 fresh = True
                 seconds = time.monotonic() - clock
                 self.preview_due = clock + max(_PREVIEW_INTERVAL, seconds / _MAX_PREVIEW_SHARE)
-        share = work.share(frame)
-        self.started = self.started or (clock, share)
+        fraction_done = work.fraction_done(frame)
+        self.started = self.started or (clock, fraction_done)
         if force or fresh or clock >= self.progress_due or frame.step == frame.steps:
             self.progress_due = clock + _PROGRESS_INTERVAL
             numbers = {name: float(value) for name, value in frame.numbers.items() if math.isfinite(value)}
             remaining = numbers.get("seconds_left")
-            if remaining is None and share > self.started[1]:
-                remaining = (clock - self.started[0]) * (1 - share) / (share - self.started[1])
+            if remaining is None and fraction_done > self.started[1]:
+                remaining = (
+                    (clock - self.started[0]) * (1 - fraction_done) / (fraction_done - self.started[1])
+                )
             self._send(
                 step=frame.step, steps=frame.steps, numbers=numbers, seconds_left=remaining, preview=fresh
             )
@@ -357,8 +359,8 @@ class _Run:
         save_result(result, file, recipe, force=True)
         write_jpeg(result.picture, file.with_suffix(".jpg"), THUMBNAIL_SIDE)
         also = None
-        if result.also:
-            suffix, write = result.also
+        if result.sidecar:
+            suffix, write = result.sidecar
             also = file.with_suffix(suffix)
             write(also)
         return {
@@ -382,13 +384,13 @@ class _Run:
 def _sheet_cells(result: Result, recipe: Recipe) -> list[Message]:
     """Return a contact sheet's cells: their boxes, and the settings and commands for the full pictures."""
     from lanterna.images.drawing import contact_sheet_boxes
-    from lanterna.techniques.rerun import commands_of
+    from lanterna.techniques.rerun import cell_commands
 
     if not result.cells:
         return []
     size = (result.picture.shape[1], result.picture.shape[2])
     boxes = contact_sheet_boxes(size, len(result.cells), columns=result.columns, gap=result.gap)
-    commands = commands_of(recipe).values()
+    commands = cell_commands(recipe).values()
     return [
         {
             "label": cell.label,

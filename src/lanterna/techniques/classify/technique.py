@@ -24,7 +24,7 @@ class ClassifyFrame(Frame):
 
 
 def _classify(job: Job) -> Work:
-    sources = job.pictures_given.get("picture") or job.sources("picture")
+    sources = job.open_pictures.get("picture") or job.sources("picture")
     answers = classify(sources, job.settings, network=job.network)
 
     def frames() -> Frames:
@@ -34,7 +34,7 @@ def _classify(job: Job) -> Work:
     def report(frame: ClassifyFrame) -> Report:
         if frame.result.error is not None:
             raise frame.result.error
-        name = job.called("picture", frame.step - 1)
+        name = job.display_name("picture", frame.step - 1)
         answers = [
             {"index": answer.index, "class": answer.name, "probability": round(answer.probability, 5)}
             for answer in frame.result.answers

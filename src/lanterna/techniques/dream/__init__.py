@@ -1,1 +1,1 @@
-"""DeepDream: a picture turned into what a network sees in it."""
+"""DeepDream: amplify what a network detects in a picture."""

@@ -1,14 +1,13 @@
-"""DeepDream: change a picture so that a network sees more of what it sees in it already.
+"""DeepDream: amplify what a network detects in a picture, by gradient ascent on the activations of a layer.
 
-Show the picture to the network up to one layer; ask how each pixel should change for that layer to be more
-excited; change it a little so; again. On a small copy of the picture first and then on larger ones, each
-beginning with what was dreamed before: so forms grow at every scale. Mordvintsev, Olah and Tyka,
+Run the network on the picture up to one layer, compute the gradient of that layer's energy with respect to
+the pixels, take a small step along it, and repeat: first on a small copy of the picture, then on larger ones,
+each starting with what was dreamed before, so that forms grow at every scale. Mordvintsev, Olah and Tyka,
 "Inceptionism: Going Deeper into Neural Networks" (2015), and its notebook in google/deepdream.
 
-Where we depart from it: steps are taken in the colours of photographs (`fourier_image.py`); targets can be
-added, weighted and masked, each in its own units (`targets.py`); a picture too large for memory is dreamed
-window by window (`windows.py`); and the network runs as quickly as this machine lets it
-(`networks/inference.py`).
+Differences: gradients have the colour statistics of photographs (`fourier_image.py`); targets can be added,
+weighted and masked, each normalised (`targets.py`); large pictures are dreamed tile by tile (`tiles.py`); and
+the network is optimised for inference (`networks/inference.py`).
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ from lanterna.networks.preprocessing import light_edged
 from lanterna.probes import objectives
 from lanterna.techniques.checkpoint import Checkpointer, restoring, resumed
 from lanterna.techniques.dream.targets import Target, build_objective, read_class
-from lanterna.techniques.dream.windows import STRIDE, Windows, gradient, match_channels
+from lanterna.techniques.dream.tiles import STRIDE, Tiling, gradient, match_channels
 from lanterna.techniques.fourier_image import decorrelate
-from lanterna.techniques.octaves import octave_sizes, resized, shrunk, smoothed
+from lanterna.techniques.octaves import octave_sizes, resized, resized_mask, smoothed
 from lanterna.techniques.technique import Frame, Settings
 
 if TYPE_CHECKING:
@@ -42,16 +41,16 @@ if TYPE_CHECKING:
 
     from lanterna.probes.objectives import Objective
 
-    _Parts = Sequence[tuple[Objective, Tensor | None]]
+    _Terms = Sequence[tuple[Objective, Tensor | None]]
 
 LONGEST = 1024
-"""Pixels along the longer side of a dream, at most, where no size is asked for."""
+"""Maximum length of a dream's longer side, in pixels, if no size is given."""
 
 MARGIN = 96
-"""Pixels around the core of a window, where it has room for so many.
+"""Margin of tiles in pixels; small tiles have less.
 
-The gradient of EfficientNet-Lite0's block9 is then within 1 % of that of the whole picture (root mean square;
-4 % with 64, 0.1 % with 128, which takes a quarter longer).
+With it, the gradient of EfficientNet-Lite0's block9 is within 1 % of that of the full picture (root mean
+square; 4 % with 64, 0.1 % with 128, which takes a quarter longer).
 """
 
 _FIRST_LAYERS = {
@@ -61,11 +60,11 @@ _FIRST_LAYERS = {
 
 _TARGETS = {"layer", "class_", "mask_layer", "smoothness"}
 LIVE = {"step_size", "jitter", "smoothing", "vivid", "keep_colours", "blend", *_TARGETS}
-"""Settings that may change while a dream is under way."""
+"""Settings that may change while a dream runs."""
 
 _LITE2 = "efficientnet-lite2"
 PRESETS: dict[str, dict[str, Any]] = {
-    # Named for what is seen in the results; docs/dream.jpg shows each.
+    # Named after what appears in the results; docs/dream.jpg shows each.
     "eyes": {"layer": "block9"},
     "creatures": {"network": _LITE2, "layer": "block13", "octaves": 5},
     "berries": {"layer": "block12"},
@@ -78,14 +77,14 @@ PRESETS: dict[str, dict[str, Any]] = {
     # Gentle ones, for portraits.
     "engraving": {"layer": "block5", "step_size": 1.2, "keep_colours": True, "blend": 0.7},
     "gentle": {"layer": ("block9", "block14"), "steps": 6, "blend": 0.7},
-    # What a network that reads digits sees; a page of handwriting stays readable.
+    # With a network that reads digits; a page of handwriting stays readable.
     "crackle": {"network": "conv", "layer": "relu3", "octaves": 6, "step_size": 1.5, "blend": 0.85},
 }
-"""Settings to begin with, by name: each is quick, and unlike the others on any picture."""
+"""Settings to start from, by name: each is fast, and differs from the others on any picture."""
 
 
 class Dream(Settings):
-    """Dream with your own picture: more of what a network sees in it."""
+    """Dream with a picture: amplify what a network sees in it."""
 
     verb: ClassVar[str] = "dream"
     presets: ClassVar[dict[str, dict[str, Any]]] = PRESETS
@@ -95,51 +94,61 @@ class Dream(Settings):
     )
     layer: tuple[str, ...] = Field(
         default=(),
-        description="What to see more of: layers, perhaps with channels and a weight (block9:31,40*0.5); "
-        "the network's own choice if none is given.",
+        description="Layers to excite, optionally with channels and a weight (block9:31,40*0.5); the "
+        "network's default if none is given.",
     )
-    class_: tuple[str, ...] = Field(default=(), description="Classes to see more of, by name or number.")
-    guided: bool = Field(default=False, description="Whether a second picture, the guide, is to be matched.")
+    class_: tuple[str, ...] = Field(default=(), description="Classes to excite, by name or number.")
+    guided: bool = Field(default=False, description="Whether to match a second picture, the guide.")
     mask_layer: tuple[str, ...] = Field(
         default=(),
-        description="What to see more of in each mask, in order; the same as anywhere if not given.",
+        description="The target in each mask, in order; those without one have the others' target.",
     )
     size: int | None = Field(
         default=None, ge=32, le=16_384,
         description="Pixels along the longer side; the picture's own, up to 1024, if not given.",
     )  # fmt: skip
-    octaves: int = Field(default=4, ge=1, le=12, description="At how many sizes to dream, small to large.")
-    ratio: float = Field(default=1.5, gt=1, le=3, description="How many times larger each octave is.")
-    steps: int = Field(default=10, ge=1, le=1000, description="How often the picture is changed per octave.")
-    step_size: float = Field(
-        default=2.5, gt=0, le=64, description="How far a step changes pixels, in levels of 255, on average."
+    octaves: int = Field(
+        default=4, ge=1, le=12, description="The number of sizes to dream at, from small to large."
     )
-    jitter: int = Field(default=32, ge=0, le=512, description="Pixels the picture is shifted by at random.")
+    ratio: float = Field(
+        default=1.5, gt=1, le=3, description="How many times larger each octave is than the one before."
+    )
+    steps: int = Field(default=10, ge=1, le=1000, description="The number of steps per octave.")
+    step_size: float = Field(
+        default=2.5, gt=0, le=64, description="The mean change of a pixel per step, in levels of 255."
+    )
+    jitter: int = Field(
+        default=32, ge=0, le=512, description="The maximum random shift before each step, in pixels."
+    )
     smoothing: Literal["none", "gaussian", "laplacian"] = Field(
         default="laplacian",
-        description="How steps are smoothed: not, with large forms favoured, or every size of form alike.",
+        description="How gradients are smoothed: not at all, favouring large forms, or all scales equally.",
     )
-    smoothness: float = Field(default=0.0, ge=0, le=10, description="How much neighbours should be alike.")
+    smoothness: float = Field(
+        default=0.0, ge=0, le=10, description="The weight of smoothness between neighbouring pixels."
+    )
     vivid: float = Field(
         default=0.1,
         ge=0,
         le=1,
-        description="Colours: 0 those of photographs, 1 as loud as the network likes.",
+        description="Colours: 0 as in photographs, 1 as vivid as the network makes them.",
     )
-    keep_colours: bool = Field(default=False, description="Change how bright things are, not their colours.")
-    blend: float = Field(default=1.0, ge=0, le=1, description="How much of the dream to show: 0 none of it.")
+    keep_colours: bool = Field(default=False, description="Change brightness only, not colours.")
+    blend: float = Field(
+        default=1.0, ge=0, le=1, description="The opacity of the dream over the picture; 0 shows none of it."
+    )
     tile: int = Field(
         default=768, ge=256, le=4096, multiple_of=32,
-        description="The side of the windows that a picture too large for one is dreamed in, in pixels.",
+        description="The side of the tiles that a large picture is divided into, in pixels.",
     )  # fmt: skip
 
     @field_validator("layer", "class_", "mask_layer", mode="before")
     @classmethod
-    def _one_or_many(cls, value: object) -> object:
+    def _as_tuple(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _targets_can_be_read(self) -> Self:
+    def _check_targets(self) -> Self:
         for text in (*self.layer, *self.mask_layer):
             Target.read(text)
         for text in self.class_:
@@ -147,7 +156,7 @@ class Dream(Settings):
         return self
 
     def targets(self, network: Network) -> list[Target]:
-        """What to see more of, of this network's layers: none where the targets are classes only."""
+        """Return the layers to excite; none if the targets are classes only."""
         if self.layer or (self.class_ and not self.guided):
             return [Target.read(text) for text in self.layer]
         return [Target(first_layer(network))]
@@ -155,16 +164,16 @@ class Dream(Settings):
 
 @dataclass(frozen=True)
 class DreamFrame(Frame):
-    """How far a dream has come; `picture` is as large as the octave that is being dreamed.
+    """The state of a dream; `picture` has the size of the current octave, in the last frame the final one.
 
-    `numbers`: `octave` from 1 on, and `energy`, how well the targets are reached, each in units of the
-    start. In the last frame `picture` has the final size; `whole()` gives that size at any time.
+    `numbers`: `octave`, counted from 1, and `energy`, the value of the objective, in which each target is
+    normalised by its value at the start.
     """
 
     base: Tensor = field(default_factory=lambda: torch.zeros(3, 1, 1), repr=False)
 
     def full_size(self) -> Tensor:
-        """The picture as it would be if dreaming ended here, `(3, H, W)` at the final size."""
+        """Return the picture `(3, H, W)` at its final size, as if the dream ended now."""
         assert self.picture is not None
         size, final = tuple(self.picture.shape[1:]), tuple(self.base.shape[1:])
         if size == final:
@@ -186,17 +195,17 @@ def dream(
     checkpoint_every: float | None = None,
     resume: bool = False,
 ) -> Generator[DreamFrame, Dream | None, None]:
-    """Dream with `picture` `(3, H, W)` in [0, 1], yielding how far it has come after each step.
+    """Dream with `picture` `(3, H, W)` in [0, 1], yielding a frame after each step.
 
-    `network` is used where given (and left as it is), else the one in the settings. `guide` `(3, H, W)` is a
+    `network` is used if given (and not modified), else the one in the settings. `guide` `(3, H, W)` is a
     picture to match, for settings that are `guided`. `masks` are `(H, W)` or `(1, H, W)` in [0, 1], of
-    any size: where to dream, and how much. `objective` takes the place of the settings' targets. With a
-    `checkpoint` the state is saved there every `checkpoint_every` seconds (10) and when the work is ended
-    early, and `resume` goes on from it, first with the frame that it was saved after: the picture is that of
-    an unbroken dream. Settings that are sent in take over from there, as far as `LIVE` goes.
+    any size: where to dream, and how strongly. `objective` replaces the targets in the settings. The state is
+    saved to `checkpoint` every `checkpoint_every` seconds (10) and when the generator is closed; `resume`
+    continues from it, starting with the last frame, and ends with the same picture as an uninterrupted
+    dream. Settings that are sent in apply from the next step, as far as they are `LIVE`.
 
-    Errors, before the first step: `UsageError` for a layer, channel or class that is not there, masks or a
-    guide that do not fit the settings; `MissingError` for a network or checkpoint that is not here.
+    Errors, before the first step: `UsageError` for a layer, channel or class that does not exist, or masks or
+    a guide that do not fit the settings; `MissingError` for a network or checkpoint that does not exist.
     """
     settings = settings or Dream()
     if settings.guided != (guide is not None):
@@ -207,39 +216,39 @@ def dream(
         )
     network = network or open_network(settings.network, device=device)
     if network.input_spec.channels not in (1, 3):
-        raise UsageError(f"a picture has 1 or 3 channels, {network.name} wants {network.input_spec.channels}")
+        raise UsageError(f"a picture has 1 or 3 channels, {network.name} takes {network.input_spec.channels}")
     height, width = picture.shape[1:]
     longest = settings.size or min(max(height, width), LONGEST)
     sizes = octave_sizes(height, width, longest, settings.octaves, settings.ratio)
     base = resized(picture.to(network.get_buffer("mean").device), sizes[-1]).clamp(0, 1)
     negative = network.input_spec == DIGIT_INPUT and light_edged(base.mean(0, keepdim=True))
-    if negative:  # these networks know white ink on black
+    if negative:  # these networks were trained on white ink on black
         base = 1 - base
     start = resized(base, sizes[0])
 
-    def parts_of(current: Dream) -> _Parts:
-        return _parts(current, network, start, guide, masks, objective)
+    def terms_of(current: Dream) -> _Terms:
+        return _terms(current, network, start, guide, masks, objective)
 
     checkpointer = Checkpointer(checkpoint, settings, [base], checkpoint_every)
     names = set(_State.__dataclass_fields__)
-    begun = _State(**checkpointer.read(names)) if checkpoint and resume else None
-    if begun:
+    saved = _State(**checkpointer.read(names)) if checkpoint and resume else None
+    if saved:
         with restoring(checkpoint):
-            settings = settings.changed(begun.live)
-    parts = parts_of(settings)
-    frames = _frames(settings, network, base, sizes, parts, parts_of, begun, checkpointer)
-    if begun:
+            settings = settings.changed(saved.live)
+    terms = terms_of(settings)
+    frames = _frames(settings, network, base, sizes, terms, terms_of, saved, checkpointer)
+    if saved:
         frames = resumed(frames, checkpoint)
     return _negatives(frames) if negative else frames
 
 
 def first_layer(network: Network) -> str:
-    """The layer to dream with where none is asked for: the middle one, where nothing better is known."""
+    """Return the default layer: for unknown networks, the middle one of those with positions."""
     spatial = [name for name in network.layers if name not in ("flatten", "pool", "output")]
     return _FIRST_LAYERS.get(network.name, spatial[len(spatial) // 2])
 
 
-def _parts(
+def _terms(
     settings: Dream,
     network: Network,
     start: Tensor,
@@ -247,21 +256,21 @@ def _parts(
     masks: Sequence[Tensor],
     objective: Objective | None,
 ) -> list[tuple[Objective, Tensor | None]]:
-    """What to see more of, and where: everywhere, or where a mask `(1, H, W)` is light."""
-    begin = _squeezed(start, network)
-    matched = _squeezed(guide.to(start), network) if guide is not None else None
-    usual = objective or build_objective(
-        network, settings.targets(network), [read_class(text) for text in settings.class_], begin, matched
+    """Return the objectives, each with the mask `(1, H, W)` in which it applies, or None for everywhere."""
+    start = _to_input_size(start, network)
+    guide = _to_input_size(guide.to(start), network) if guide is not None else None
+    main = objective or build_objective(
+        network, settings.targets(network), [read_class(text) for text in settings.class_], start, guide
     )
     if settings.smoothness:
-        unit = objectives.smoothness().measure(begin, {}).abs().item()
-        usual = usual + (settings.smoothness / max(unit, 1e-6)) * objectives.smoothness()
+        unit = objectives.smoothness().measure(start, {}).abs().item()
+        main = main + (settings.smoothness / max(unit, 1e-6)) * objectives.smoothness()
     if not masks:
-        return [(usual, None)]
-    own = [build_objective(network, [Target.read(text)], (), begin, matched) for text in settings.mask_layer]
-    own += [usual] * (len(masks) - len(own))
-    where = [mask.reshape(1, *mask.shape[-2:]).to(start).clamp(0, 1) for mask in masks]
-    return list(zip(own, where, strict=True))
+        return [(main, None)]
+    masked = [build_objective(network, [Target.read(text)], (), start, guide) for text in settings.mask_layer]
+    masked += [main] * (len(masks) - len(masked))
+    regions = [mask.reshape(1, *mask.shape[-2:]).to(start).clamp(0, 1) for mask in masks]
+    return list(zip(masked, regions, strict=True))
 
 
 def _frames(
@@ -269,43 +278,43 @@ def _frames(
     network: Network,
     base: Tensor,
     sizes: Sequence[tuple[int, int]],
-    parts: _Parts,
-    parts_of: Callable[[Dream], _Parts],
-    begun: _State | None,
+    terms: _Terms,
+    terms_of: Callable[[Dream], _Terms],
+    saved: _State | None,
     checkpointer: Checkpointer,
 ) -> Generator[DreamFrame, Dream | None, None]:
-    """The dream itself: octave by octave, step by step."""
+    """Dream octave by octave, step by step, from the start or from a saved state."""
     generator = torch.Generator().manual_seed(settings.seed)
-    work, windows = _work_for(settings, network, parts)
-    reuse_memory()  # each step fills and frees the same large blocks
-    first = begun.octave if begun else 1
+    fast_network, tiling = _prepared(settings, network, terms)
+    reuse_memory()  # each step allocates and frees the same large blocks
+    first_octave = saved.octave if saved else 1
     dreamed = torch.zeros_like(base[:, :1, :1])
-    state = begun
+    state = saved
     try:
-        for octave, size in list(enumerate(sizes, start=1))[first - 1 :]:
-            here = resized(base, size)
-            where = [None if mask is None else shrunk(mask, size) for _, mask in parts]
-            if begun and octave == first:
-                done, image = begun.step, begun.picture.to(base)
-                energy = begun.energy
-                generator.set_state(begun.randomness)
+        for octave, size in list(enumerate(sizes, start=1))[first_octave - 1 :]:
+            original = resized(base, size)
+            masks = [None if mask is None else resized_mask(mask, size) for _, mask in terms]
+            if saved and octave == first_octave:
+                done, image = saved.step, saved.picture.to(base)
+                energy = saved.energy
+                generator.set_state(saved.randomness)
             else:
-                done, image = 0, (here + _only(resized(dreamed, size), where)).clamp(0, 1)
+                done, image = 0, (original + _within(resized(dreamed, size), masks)).clamp(0, 1)
             for step in range(max(1, done), settings.steps + 1):
-                if step > done:  # where it was taken up the step is made already
-                    look = partial(
-                        _change,
+                if step > done:  # if resumed, the first frame is that of the saved step
+                    compute = partial(
+                        _ascent,
                         settings,
-                        work,
+                        fast_network,
                         image,
-                        parts,
-                        where,
-                        windows,
+                        terms,
+                        masks,
+                        tiling,
                         generator,
                         generator.get_state(),
                     )
-                    (change, energy), side = fit_tiles(look, windows.side, max(size))
-                    windows = _narrowed(windows, side)
+                    (change, energy), side = fit_tiles(compute, tiling.side, max(size))
+                    tiling = _with_side(tiling, side)
                     image = change.mul_(settings.step_size / 255).add_(image).clamp_(0, 1)
                     state = _State(
                         octave, step, image, energy, generator.get_state(),
@@ -315,54 +324,61 @@ def _frames(
                     step=(octave - 1) * settings.steps + step,
                     steps=len(sizes) * settings.steps,
                     numbers={"octave": octave, "energy": energy},
-                    picture=(here + settings.blend * (image - here) if settings.blend < 1 else image).cpu(),
+                    picture=_blended(original, image, settings.blend).cpu(),
                     base=base,
                 )
                 if changed:
                     before, settings = settings, settings.changed(changed.model_dump(include=LIVE))
                     if any(getattr(settings, name) != getattr(before, name) for name in _TARGETS):
-                        parts = parts_of(settings)
-                        work, windows = _work_for(settings, network, parts)
+                        terms = terms_of(settings)
+                        fast_network, tiling = _prepared(settings, network, terms)
                     if state:
                         state = replace(state, live=settings.model_dump(mode="json", include=LIVE))
                 if state:
                     checkpointer.maybe_save(vars(state))
-            dreamed = image - here
+            dreamed = image - original
     finally:
         if state:
             checkpointer.write(vars(state))
 
 
-def _change(
+def _blended(original: Tensor, image: Tensor, blend: float) -> Tensor:
+    return original + blend * (image - original) if blend < 1 else image
+
+
+def _ascent(
     settings: Dream,
     network: Network,
     image: Tensor,
-    parts: _Parts,
-    where: Sequence[Tensor | None],
-    windows: Windows,
+    terms: _Terms,
+    masks: Sequence[Tensor | None],
+    tiling: Tiling,
     generator: torch.Generator,
     randomness: Tensor,
     side: int,
 ) -> tuple[Tensor, float]:
-    """Where the pixels are to go, `(3, H, W)`, seen through windows of a side, and how excited it is."""
-    generator.set_state(randomness)  # a second try, with smaller windows, draws from where the first did
-    windows = _narrowed(windows, side)
-    down, across = (_shift(generator, settings.jitter, windows.reach(length)) for length in image.shape[1:])
+    """Return the direction of a step `(3, H, W)`, with a mean change of 1, and the value of the objective.
+
+    `side` is that of the tiles, and `randomness` the state of the generator at the start of the step.
+    """
+    generator.set_state(randomness)  # a retry with smaller tiles draws the same numbers
+    tiling = _with_side(tiling, side)
+    down, across = (_shift(generator, settings.jitter, tiling.period(length)) for length in image.shape[1:])
     change, energy = torch.zeros_like(image), 0.0
-    for (objective, _), mask in zip(parts, where, strict=True):
-        slope, value = gradient(network, image, objective, windows, (down, across))
-        slope = decorrelate(smoothed(slope, settings.smoothing), settings.vivid)
+    for (objective, _), mask in zip(terms, masks, strict=True):
+        direction, value = gradient(network, image, objective, tiling, (down, across))
+        direction = decorrelate(smoothed(direction, settings.smoothing), settings.vivid)
         if settings.keep_colours:
-            slope = slope.mean(0, keepdim=True).expand_as(slope).clone()
-        slope /= slope.abs().mean().clamp_min(1e-12)
-        change += slope if mask is None else slope.mul_(mask)
-        energy += value / len(parts)
+            direction = direction.mean(0, keepdim=True).expand_as(direction).clone()
+        direction /= direction.abs().mean().clamp_min(1e-12)
+        change += direction if mask is None else direction.mul_(mask)
+        energy += value / len(terms)
     return change, energy
 
 
 @dataclass(frozen=True)
 class _State:
-    """Where a dream is: what a checkpoint keeps."""
+    """The state of a dream, as a checkpoint stores it."""
 
     octave: int
     step: int
@@ -372,51 +388,51 @@ class _State:
     live: dict[str, Any]
 
 
-def _work_for(settings: Dream, network: Network, parts: _Parts) -> tuple[Network, Windows]:
-    """The network as far as these objectives need it, made quick, and the windows it looks through."""
-    layers = frozenset[str]().union(*(objective.layers for objective, _ in parts))
-    return optimize_for_inference(network, layers), windows_for(settings, network, layers)
+def _prepared(settings: Dream, network: Network, terms: _Terms) -> tuple[Network, Tiling]:
+    """Return the network up to the last layer of these objectives, optimised, and the tiling for it."""
+    layers = frozenset[str]().union(*(objective.layers for objective, _ in terms))
+    return optimize_for_inference(network, layers), tiling_for(settings, network, layers)
 
 
-def windows_for(settings: Dream, network: Network, layers: frozenset[str]) -> Windows:
-    """Windows of the size in the settings, or of the network's where it can see no other."""
+def tiling_for(settings: Dream, network: Network, layers: frozenset[str]) -> Tiling:
+    """Return tiles of the size in the settings, or of the network's input size if it takes no other."""
     side = network.input_spec.size
-    other = torch.zeros(
+    taller = torch.zeros(
         1, network.input_spec.channels, side + STRIDE, side, device=network.get_buffer("mean").device
     )
     try:
         with torch.no_grad():
-            objectives.layer_outputs(network, other, layers)
+            objectives.layer_outputs(network, taller, layers)
     except RuntimeError:
-        return Windows(side, margin=0, exact=True)
-    return _windows_of(settings.tile)
+        return Tiling(side, margin=0, exact=True)
+    return _tiling(settings.tile)
 
 
-def _windows_of(side: int) -> Windows:
-    """Windows of a side, with the margin that it has room for."""
-    return Windows(side, margin=min(MARGIN, side // 4 // STRIDE * STRIDE))
+def _tiling(side: int) -> Tiling:
+    """Return tiles of a side, with a margin of at most a quarter of it."""
+    return Tiling(side, margin=min(MARGIN, side // 4 // STRIDE * STRIDE))
 
 
-def _narrowed(windows: Windows, side: int) -> Windows:
-    """Windows of another side, where the network can see any."""
-    return windows if windows.exact or windows.side == side else _windows_of(side)
+def _with_side(tiling: Tiling, side: int) -> Tiling:
+    """Return tiles of another side, unless the network takes one size only."""
+    return tiling if tiling.exact or tiling.side == side else _tiling(side)
 
 
-def _squeezed(picture: Tensor, network: Network) -> Tensor:
-    """Squeeze all of a picture into the network's square input, `(1, C, S, S)`."""
+def _to_input_size(picture: Tensor, network: Network) -> Tensor:
+    """Resize a picture to the network's square input `(1, C, S, S)`, ignoring its aspect ratio."""
     side = (network.input_spec.size, network.input_spec.size)
     return match_channels(resized(picture, side).clamp(0, 1).unsqueeze(0), network)
 
 
-def _only(dreamed: Tensor, where: Sequence[Tensor | None]) -> Tensor:
-    """What was dreamed, and nothing of it where no mask lets it: enlarging has blurred its edges."""
-    allowed = [mask for mask in where if mask is not None]
-    return dreamed * (torch.stack(allowed).amax(0) > 0) if allowed else dreamed
+def _within(dreamed: Tensor, masks: Sequence[Tensor | None]) -> Tensor:
+    """Set what was dreamed to 0 outside all masks: enlarging has blurred its edges."""
+    given = [mask for mask in masks if mask is not None]
+    return dreamed * (torch.stack(given).amax(0) > 0) if given else dreamed
 
 
-def _shift(generator: torch.Generator, jitter: int, reach: int) -> int:
-    """How far to move what the network looks at: anywhere within the grid of windows, or by the jitter."""
-    low, high = (0, reach - 1) if reach else (-jitter, jitter)
+def _shift(generator: torch.Generator, jitter: int, period: int) -> int:
+    """Draw a shift: of the grid of tiles, by less than its period; or if that is 0, by up to the jitter."""
+    low, high = (0, period - 1) if period else (-jitter, jitter)
     return int(torch.randint(low, high + 1, (), generator=generator))
 
 

@@ -1,7 +1,7 @@
-"""Estimate how long a dream will take and how much memory it will fill, before it begins.
+"""Estimate the time and memory that a dream takes, before it starts.
 
-A dream is the same small piece of work many times over, so three steps of it on a small picture are measured
-on this machine, and the rest is counting pixels.
+All steps of a dream cost the same per pixel, so three steps on a small picture are measured on this machine,
+and scaled by the number of pixels.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.autograd.graph import saved_tensors_hooks
 
-from lanterna.techniques.dream.algorithm import LONGEST, Dream, dream, windows_for
+from lanterna.techniques.dream.algorithm import LONGEST, Dream, dream, tiling_for
 from lanterna.techniques.dream.targets import Target
 from lanterna.techniques.octaves import octave_sizes
 from lanterna.techniques.technique import Estimate
@@ -23,86 +23,86 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lanterna.networks import Network
-    from lanterna.techniques.dream.windows import Windows
+    from lanterna.techniques.dream.tiles import Tiling
     from lanterna.techniques.technique import Frame
 
-_SAMPLE = 384  # pixels along each side of what is measured
-_COPIES = 11  # of the whole picture at once, measured at 4,000 × 3,000
-_ALREADY = 400 * 2**20  # bytes: Python, torch and a network
+_SAMPLE = 384  # pixels along each side of the picture that is measured
+_COPIES = 11  # of the picture in memory at the same time, measured at 4,000 × 3,000
+_BASELINE = 400 * 2**20  # bytes: Python, torch and a network
 
 
 def worth_estimating(size: tuple[int, int], settings: Dream) -> bool:
-    """Whether dreaming with a picture of `size` (height, width) is more work than estimating it would be."""
+    """Return whether a dream of a picture of `size` (height, width) takes longer than its estimate."""
     return settings.steps * sum(height * width for height, width in _sizes(size, settings)) > 3 * _SAMPLE**2
 
 
 def estimate_dream(size: tuple[int, int], settings: Dream, network: Network, masks: int = 0) -> Estimate:
-    """Estimate a dream of a picture of `size` (height, width), from measuring for half a second.
+    """Estimate a dream of a picture of `size` (height, width), by measuring for half a second.
 
-    Expect it within a factor of two: other work on the machine, and how its memory is used, decide the rest
+    Expect an error of up to a factor of two, because of other work on the machine and memory allocation
     (`benchmarks/dream.py` measures both). Errors: those of `dream`.
     """
     sizes = _sizes(size, settings)
     layers = {target.layer for target in (*settings.targets(network), *map(Target.read, settings.mask_layer))}
     if settings.class_:
         layers.add(list(network.layers)[-1])
-    windows = windows_for(settings, network, frozenset(layers))
-    side = min(_SAMPLE, windows.side) if not windows.exact else _SAMPLE
+    tiling = tiling_for(settings, network, frozenset(layers))
+    side = min(_SAMPLE, tiling.side) if not tiling.exact else _SAMPLE
     picture = torch.rand(3, side, side, generator=torch.Generator().manual_seed(0))
-    short = settings.changed({"size": side, "octaves": 1, "steps": 3})
+    short_run = settings.changed({"size": side, "octaves": 1, "steps": 3})
     work = dream(
         picture,
-        short,
+        short_run,
         network=network,
         guide=picture if settings.guided else None,
         masks=[torch.ones(1, 8, 8)] * masks,
     )
-    step, kept = measured(work)
-    here = _looked_at((side, side), windows)
-    seconds = step / here * settings.steps * sum(_looked_at(each, windows) for each in sizes)
+    step_seconds, saved_bytes = measure_step(work)
+    measured_pixels = _processed_pixels((side, side), tiling)
+    pixels = settings.steps * sum(_processed_pixels(each, tiling) for each in sizes)
+    seconds = step_seconds / measured_pixels * pixels
     height, width = sizes[-1]
-    window = min(windows.side**2, _looked_at((height, width), windows))
+    tile_pixels = min(tiling.side**2, _processed_pixels((height, width), tiling))
     weights = sum(weight.numel() * weight.element_size() for weight in network.parameters())
-    memory = _ALREADY + weights + _COPIES * 12 * height * width + 1.5 * kept / here * window
+    activations = 1.5 * saved_bytes / measured_pixels * tile_pixels
+    memory = _BASELINE + weights + _COPIES * 12 * height * width + activations
     return Estimate(seconds, int(memory))
 
 
 def _sizes(size: tuple[int, int], settings: Dream) -> list[tuple[int, int]]:
-    """The sizes that a picture of `size` (height, width) is dreamed at, the smallest first."""
+    """Return the sizes of the octaves for a picture of `size` (height, width), the smallest first."""
     return octave_sizes(*size, settings.size or min(max(size), LONGEST), settings.octaves, settings.ratio)
 
 
-def measured(work: Generator[Frame, Any, None]) -> tuple[float, int]:
-    """The seconds a step of work takes, the better of two, and the bytes that it keeps for the way back.
+def measure_step(work: Generator[Frame, Any, None]) -> tuple[float, int]:
+    """Return the seconds of a step, the shorter of two, and the bytes that it saves for the backward pass.
 
-    Three steps are made, and the work is ended.
+    Runs three steps of the work, then closes it.
     """
-    kept: dict[int, int] = {}
+    saved: dict[int, int] = {}
 
-    def note(tensor: Tensor) -> Tensor:
-        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+    def record(tensor: Tensor) -> Tensor:
+        saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
-    with saved_tensors_hooks(note, lambda tensor: tensor):  # the first step also prepares the convolutions
+    with saved_tensors_hooks(record, lambda tensor: tensor):  # the first step also prepares the convolutions
         next(work)
-    each = []
+    durations = []
     for _ in range(2):
-        begun = time.perf_counter()
+        start = time.perf_counter()
         next(work)
-        each.append(time.perf_counter() - begun)
+        durations.append(time.perf_counter() - start)
     work.close()
-    return min(each), sum(kept.values())
+    return min(durations), sum(saved.values())
 
 
-def _looked_at(size: tuple[int, int], windows: Windows) -> float:
-    """How many pixels the network sees at each step over a picture of `size`, margins and all, on average.
+def _processed_pixels(size: tuple[int, int], tiling: Tiling) -> float:
+    """Return the mean number of input pixels of a step on a picture of `size`, including margins.
 
-    Wherever the grid lies, windows stand out over the picture's ends: on average one more than would fit.
+    The shifted grid extends beyond the picture: on average it has one tile more along each axis than fit.
     """
     pixels = 1.0
     for length in size:
-        core = windows.reach(length)
-        pixels *= (
-            ((length - 1) / core + 1) * windows.side if core else len(windows.spans(length, 0)[0].looked_at)
-        )
+        core = tiling.period(length)
+        pixels *= ((length - 1) / core + 1) * tiling.side if core else len(tiling.spans(length, 0)[0].source)
     return pixels

@@ -1,10 +1,13 @@
-"""Targets in words, `block9`, `block9:31,40`, `block9:strongest4`, `block5*-0.5`, and their objectives.
+"""Parse targets such as `block9`, `block9:31,40`, `block9:strongest4`, `block5*-0.5`; build their objective.
 
-A target names a layer, perhaps channels of it, and perhaps a weight; or a class and perhaps a weight.
+A target names a layer, optionally some of its channels, and optionally a weight; or a class and optionally a
+weight.
 """
 
 from __future__ import annotations
 
+import functools
+import operator
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,7 +19,7 @@ from lanterna.networks import class_index
 from lanterna.probes import objectives
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from torch import Tensor
 
@@ -33,7 +36,7 @@ _CLASS = re.compile(r"(?P<name>.+?)(?:\*(?P<weight>[+-]?(?:\d+\.?\d*|\.\d+)))?")
 
 @dataclass(frozen=True)
 class Target:
-    """More of what a layer sees: all of it, these `channels`, or the `count` channels of a `rank`."""
+    """A layer to excite: all of it, these `channels`, or the `count` channels of a `rank`."""
 
     layer: str
     channels: tuple[int, ...] = ()
@@ -43,29 +46,29 @@ class Target:
 
     @classmethod
     def read(cls, text: str) -> Target:
-        """Read a target from its words. Errors: `UsageError`."""
-        found = _TARGET.fullmatch(text.strip())
-        if not found:
+        """Parse a target. Errors: `UsageError`."""
+        match = _TARGET.fullmatch(text.strip())
+        if not match:
             raise UsageError(
                 "expected a target such as block9, block9:31,40, block9:strongest4 or block9*-0.5, "
                 f"got {text[:60]!r}"
             )
-        listed = "" if found["rank"] else found["channels"] or ""
+        channels = "" if match["rank"] else match["channels"] or ""
         return cls(
-            found["layer"],
-            tuple(int(part) for part in listed.split(",") if part),
-            found["rank"] or "",
-            max(1, int(found["count"] or 1)),
-            float(found["weight"] or 1),
+            match["layer"],
+            tuple(int(part) for part in channels.split(",") if part),
+            match["rank"] or "",
+            max(1, int(match["count"] or 1)),
+            float(match["weight"] or 1),
         )
 
 
 def read_class(text: str) -> tuple[str, float]:
-    """A class and its weight from words: `goldfish`, `goldfish*2`. Errors: `UsageError`."""
-    found = _CLASS.fullmatch(text.strip())
-    if not found:
+    """Parse a class and its weight: `goldfish`, `goldfish*2`. Errors: `UsageError`."""
+    match = _CLASS.fullmatch(text.strip())
+    if not match:
         raise UsageError(f"expected a class such as goldfish or goldfish*2, got {text[:60]!r}")
-    return found["name"], float(found["weight"] or 1)
+    return match["name"], float(match["weight"] or 1)
 
 
 def build_objective(
@@ -75,53 +78,46 @@ def build_objective(
     start: Tensor,
     guide: Tensor | None = None,
 ) -> Objective:
-    """Add all targets up to one objective: each counts by its weight and nothing else.
+    """Add up all targets to one objective, in which each counts by its weight alone.
 
-    What layers put out differs by orders of magnitude. So each part is measured in units of what `start`, the
-    picture dreaming begins with, `(N, C, H, W)` as the network sees it, has of it: an energy in units of its
-    own energy, channels and classes in units of how much their layer varies. With a `guide`, `(1, C, H, W)`
-    likewise, targets without channels become similarity to the guide.
+    The activations of layers differ by orders of magnitude. So each term is normalised by its value for
+    `start`, the picture that the dream starts from, `(N, C, H, W)` as preprocessed for the network: an energy
+    by the energy there, channels and classes by the std of their layer. With a `guide`, `(1, C, H, W)`,
+    targets without channels become similarity to the guide.
 
-    Errors: `UsageError` for a layer, channel or class that is not there.
+    Errors: `UsageError` for a layer, channel or class that does not exist.
     """
     if classes and not network.classes:
-        raise UsageError(f"{network.name} has no classes: give it a layer in place of one")
+        raise UsageError(f"{network.name} has no classes: name a layer instead")
     last = list(network.layers)[-1]
-    named = [(class_index(name, network), weight) for name, weight in classes]
-    layers = frozenset(target.layer for target in targets) | (frozenset({last}) if named else frozenset())
+    indices = [(class_index(name, network), weight) for name, weight in classes]
+    layers = frozenset(target.layer for target in targets) | (frozenset({last}) if indices else frozenset())
     with torch.no_grad():
         outputs = objectives.layer_outputs(network, start, layers)
-        guided = objectives.layer_outputs(network, guide, layers) if guide is not None else {}
-    parts = []
+        guide_outputs = objectives.layer_outputs(network, guide, layers) if guide is not None else {}
+    terms = []
     for target in targets:
         output = outputs[target.layer]
         energy = objectives.energy(target.layer)
         std = output.std(correction=0).item()
         if target.rank or target.channels:
             chosen = _ranked(output, target) if target.rank else target.channels
-            part, unit = objectives.channels(target.layer, chosen), std
-            part.measure(start, outputs)  # says so where there is no such channel
-        elif guided:
-            part = objectives.guide(target.layer, guided[target.layer])
-            unit = part.measure(start, outputs).abs().mean().item()
+            term, unit = objectives.channels(target.layer, chosen), std
+            term.measure(start, outputs)  # raises if there is no such channel
+        elif guide_outputs:
+            term = objectives.guide(target.layer, guide_outputs[target.layer])
+            unit = term.measure(start, outputs).abs().mean().item()
         else:
-            part, unit = energy, energy.measure(start, outputs).mean().item()
-        parts.append((target.weight / max(unit, 1e-12)) * part)
-    for index, weight in named:
+            term, unit = energy, energy.measure(start, outputs).mean().item()
+        terms.append((target.weight / max(unit, 1e-12)) * term)
+    for index, weight in indices:
         unit = outputs[last].std(correction=0).item()
-        parts.append((weight / max(unit, 1e-12)) * objectives.logit(index, last))
-    return _added(parts)
-
-
-def _added(parts: Iterable[Objective]) -> Objective:
-    first, *others = parts
-    for other in others:
-        first = first + other
-    return first
+        terms.append((weight / max(unit, 1e-12)) * objectives.logit(index, last))
+    return functools.reduce(operator.add, terms)
 
 
 def _ranked(output: Tensor, target: Target) -> tuple[int, ...]:
-    """The channels of a layer's output whose mean over this picture is largest, smallest or in the middle."""
+    """Return the channels whose mean over a layer's output is largest, smallest or in the middle."""
     means = output.flatten(2).mean((0, 2)) if output.dim() > 2 else output.mean(0)
     order = means.argsort(descending=True).tolist()
     count = min(target.count, len(order))

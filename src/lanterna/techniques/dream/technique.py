@@ -1,4 +1,4 @@
-"""Dreams, declared: one picture, a sheet of small ones, a film."""
+"""Declare the techniques of `dream`: a picture, a contact sheet, a film."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from lanterna.errors import UsageError
 from lanterna.networks import shelf_items
 from lanterna.networks.trained import is_trained
 from lanterna.probes import objectives
-from lanterna.techniques.derive import by_pixels, film_of, sheet_of
+from lanterna.techniques.derive import film_of, sheet_of, weighted_by_pixels
 from lanterna.techniques.dream.algorithm import LIVE, LONGEST, Dream, dream, first_layer
 from lanterna.techniques.dream.estimate import estimate_dream, worth_estimating
 from lanterna.techniques.dream.film import DreamFilm, dream_frames, dream_zoom
-from lanterna.techniques.dream.windows import match_channels
+from lanterna.techniques.dream.tiles import match_channels
 from lanterna.techniques.octaves import octave_sizes, resized
 from lanterna.techniques.technique import Estimate, Input, SheetCell, Technique, Work
 
@@ -34,23 +34,23 @@ if TYPE_CHECKING:
     from lanterna.techniques.technique import Frame, Frames
 
 SIDE = 224
-"""Pixels of the longer side of a picture on a sheet."""
+"""Maximum length of the longer side of a picture on a sheet, in pixels."""
 
 CHANNELS = 24
-"""How many channels a sheet shows, the strongest of this picture, where none are named."""
+"""The number of channels on a sheet of channels: those with the strongest activations."""
 
-_STEPS, _OCTAVES = 8, 3  # of a picture on a sheet, at most
-_NARROW = 256  # pixels along each side of the windows where memory is short
+_MAX_STEPS, _MAX_OCTAVES = 8, 3  # of a picture on a sheet
+_SMALL_TILE = 256  # pixels along each side of tiles if there is little memory
 
 
 class Sheet(Dream):
-    """A contact sheet of small dreams, each from the same picture, with one thing changed."""
+    """Make a contact sheet of small dreams of one picture, each with one setting changed."""
 
     sheet: Literal["presets", "layers", "channels"] = Field(
-        default="presets", description="What differs from one to the next."
+        default="presets", description="What differs between the pictures."
     )
     shown: tuple[str, ...] = Field(
-        default=(), description="What is shown, in order: layers, LAYER:CHANNEL, or presets."
+        default=(), description="What the sheet shows, in order: layers, LAYER:CHANNEL, or presets."
     )
 
 
@@ -64,13 +64,13 @@ def _dream(job: Job) -> Work:
     guide, masks = job.picture("guide"), job.pictures("mask")
     frames = dream(
         picture, settings, network=job.network, guide=guide, masks=masks,
-        **job.saving,
+        **job.checkpointing,
     )  # fmt: skip
     height, width = picture.shape[1:]
     sizes = octave_sizes(
         height, width, settings.size or min(max(height, width), LONGEST), settings.octaves, settings.ratio
     )
-    return Work(frames, share=by_pixels(sizes, [settings.steps] * len(sizes)))
+    return Work(frames, fraction_done=weighted_by_pixels(sizes, [settings.steps] * len(sizes)))
 
 
 def _estimate(job: Job) -> Estimate | None:
@@ -80,7 +80,9 @@ def _estimate(job: Job) -> Estimate | None:
         return None
     ahead = estimate_dream(shape, job.settings, job.network, len(job.pictures("mask")))
     free = free_memory(job.network.get_buffer("mean").device)
-    return Estimate(ahead.seconds, ahead.memory, {"tile": _NARROW} if free and ahead.memory > free else {})
+    return Estimate(
+        ahead.seconds, ahead.memory, {"tile": _SMALL_TILE} if free and ahead.memory > free else {}
+    )
 
 
 def _describe(frame: Frame) -> str:
@@ -89,38 +91,38 @@ def _describe(frame: Frame) -> str:
 
 
 DREAM = Technique(
-    name="dream", title="Dream", help="More of what a network sees in your picture.",
+    name="dream", title="Dream", help="Amplify what a network sees in your picture.",
     settings=Dream, run=_dream,
     inputs=(
         Input("picture", "the picture to dream on", required=True, example="chelsea"),
-        Input("guide", "another picture, whose features are dreamed"),
+        Input("guide", "another picture, whose features the dream takes on"),
         Input("mask", "a grey picture: light where to dream", many=True, grey=True),
     ),
     shown_first=("layer", "steps", "step_size", "octaves", "size"), hidden=("guided",),
     live=tuple(sorted(LIVE - {"mask_layer"})),
-    check=_guided, estimate=_estimate, describe=_describe, resumes="asked",
+    check=_guided, estimate=_estimate, describe=_describe, resumes="optional",
     manual="""Turn a picture into what a network sees in it (DeepDream).
 
     `lanterna dream cat.jpg --preset eyes`, `--layer block9:31,40`, `--class goldfish`, `--guide flowers.jpg`,
-    `--sheet layers`. `--film zoom.webp` flies into the picture without end; a film in place of a picture is
-    dreamed frame after frame.
+    `--sheet layers`. `--film zoom.webp` zooms endlessly into the picture; a film instead of a picture is
+    dreamed frame by frame.
 
-    A layer is LAYER[:CHANNELS][*WEIGHT], its channels 31,40 or strongest4, weakest4, average4. Ctrl-C keeps
-    the picture so far. Without -o it is written to dream.png.
+    A layer is LAYER[:CHANNELS][*WEIGHT], with channels such as 31,40 or strongest4, weakest4, average4.
+    Ctrl-C saves the picture so far. Without -o it is written to dream.png.
     """,
 )  # fmt: skip
 
 
-# The sheet.
+# The contact sheet.
 
 
 def _choose(job: Job) -> Sheet:
-    """The settings of a sheet with all that it shows named, unless it is already.
+    """Return the settings of a sheet with `shown` filled in, unless it is given.
 
-    Layers: those that are asked for, or every one in which something is left to be seen. Channels: the
-    strongest of one layer on this picture. Presets: all whose network is here.
+    Layers: those in the settings, or all `dreamable_layers`. Channels: those of one layer with the strongest
+    activations on this picture. Presets: all whose network is available offline.
 
-    Errors: `UsageError` where the layers asked for do not fit the sheet.
+    Errors: `UsageError` if the layers in the settings do not fit the sheet.
     """
     settings: Sheet = job.settings
     if settings.shown:
@@ -129,43 +131,45 @@ def _choose(job: Job) -> Sheet:
         raise UsageError("a sheet chooses what the masks dream: leave --mask-layer out")
     (picture,) = job.pictures("picture")
     if settings.sheet == "layers":
-        shown = settings.layer or tuple(sensible_layers(job.network))
+        shown = settings.layer or tuple(dreamable_layers(job.network))
     elif settings.sheet == "channels":
         network = job.network
         layer, *more = settings.layer or (first_layer(network),)
         if more or layer not in network.layers:
             raise UsageError(
-                f"--sheet channels is of one layer: --layer with one of {', '.join(network.layers)}"
+                f"--sheet channels needs one layer: --layer with one of {', '.join(network.layers)}"
             )
-        shown = tuple(f"{layer}:{index}" for index in strongest(network, layer, picture))
+        shown = tuple(f"{layer}:{index}" for index in strongest_channels(network, layer, picture))
     else:
-        shown = tuple(name for name, preset in Dream.presets.items() if _here(preset, settings.network))
+        shown = tuple(
+            name for name, preset in Dream.presets.items() if _is_available(preset, settings.network)
+        )
     if not shown:
         raise UsageError(f"{settings.network} has no {settings.sheet} to show on a sheet")
     return settings.changed({"shown": shown})
 
 
-def _here(preset: Mapping[str, Any], usual: str) -> bool:
-    """Whether the network of a preset can be opened without fetching or training it first."""
-    name = preset.get("network", usual)
+def _is_available(preset: Mapping[str, Any], default: str) -> bool:
+    """Return whether the network of a preset can be opened without fetching or training it first."""
+    name = preset.get("network", default)
     items = shelf_items(name)
     return all(map(shelf.is_fetched, items)) if items else is_trained(name)
 
 
-def sensible_layers(network: Network) -> list[str]:
-    """The layers worth dreaming, in order: those that see positions, without what only prepares the next.
+def dreamable_layers(network: Network) -> list[str]:
+    """Return the layers for a sheet: those with positions, except pooling and normalisation layers.
 
-    A pool or normalisation adds nothing to see, and of a convolution and its ReLU the latter is shown.
+    Of a convolution and its ReLU, only the ReLU is included.
     """
     blank = torch.zeros(1, network.input_spec.channels, network.input_spec.size, network.input_spec.size)
     blank = blank.to(network.get_buffer("mean").device)
     with torch.no_grad():
         shapes = {name: output.shape for name, output in network.run(blank)}
-    plain = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.BatchNorm2d, nn.Dropout, nn.Identity)
+    excluded = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.BatchNorm2d, nn.Dropout, nn.Identity)
     names = [
         name
         for name, shape in shapes.items()
-        if len(shape) == 4 and shape[2] * shape[3] > 1 and not isinstance(network.layer(name), plain)
+        if len(shape) == 4 and shape[2] * shape[3] > 1 and not isinstance(network.layer(name), excluded)
     ]
     followers = [*names[1:], None]
     return [
@@ -175,8 +179,8 @@ def sensible_layers(network: Network) -> list[str]:
     ]
 
 
-def strongest(network: Network, layer: str, picture: Tensor, count: int = CHANNELS) -> list[int]:
-    """The channels with the largest means over a picture `(3, H, W)` as a network sees it, largest first."""
+def strongest_channels(network: Network, layer: str, picture: Tensor, count: int = CHANNELS) -> list[int]:
+    """Return the channels of a layer with the largest mean activations on a picture `(3, H, W)`."""
     small = resized(picture, (network.input_spec.size, network.input_spec.size)).clamp(0, 1)
     images = match_channels(small[None].to(network.get_buffer("mean").device), network)
     with torch.no_grad():
@@ -186,28 +190,29 @@ def strongest(network: Network, layer: str, picture: Tensor, count: int = CHANNE
 
 
 def _cells(settings: Sheet) -> list[SheetCell]:
-    """Each picture of a sheet whose settings name what is shown; of a channel its number stands beneath."""
-    own = settings.only(Dream).model_dump()
+    """Return the cells of a sheet whose settings have `shown` filled in."""
+    own = settings.as_base(Dream).model_dump()
     cells = []
     for name in settings.shown:
         preset = None
         if settings.sheet == "presets":
-            usual = Dream().model_dump()
-            changed = {key: value for key, value in own.items() if value != usual[key]}
-            large, preset = Dream.checked({**DREAM.preset(name), **changed}), name
+            defaults = Dream().model_dump()
+            changed = {key: value for key, value in own.items() if value != defaults[key]}
+            full_size, preset = Dream.checked({**DREAM.preset(name), **changed}), name
         else:
-            large = Dream.checked({**own, "layer": (name,)})
+            full_size = Dream.checked({**own, "layer": (name,)})
+        # The caption of a channel is its number.
         label = name.rpartition(":")[2] if re.fullmatch(r".+:\d+", name) else name
-        cells.append(SheetCell(label, "dream", large, preset))
+        cells.append(SheetCell(label, "dream", full_size, preset))
     return cells
 
 
-def _small(large: Dream) -> Dream:
-    return large.changed(
+def _small(settings: Dream) -> Dream:
+    return settings.changed(
         {
-            "size": min(large.size or SIDE, SIDE),
-            "steps": min(large.steps, _STEPS),
-            "octaves": min(large.octaves, _OCTAVES),
+            "size": min(settings.size or SIDE, SIDE),
+            "steps": min(settings.steps, _MAX_STEPS),
+            "octaves": min(settings.octaves, _MAX_OCTAVES),
         }
     )
 
@@ -224,10 +229,10 @@ def _title(job: Job, settings: Sheet) -> str:
     return f"What channels of {settings.shown[0].partition(':')[0]} in {job.network.name} dream"
 
 
-def _left_out(settings: Sheet) -> list[str]:
+def _notes(settings: Sheet) -> list[str]:
     missing = Dream.presets.keys() - set(settings.shown) if settings.sheet == "presets" else ()
     return [
-        f"left out: {name}, whose network is not here: lanterna networks says how to get "
+        f"left out: {name}, whose network is not available: lanterna networks describes how to get "
         f"{Dream.presets[name]['network']}"
         for name in sorted(missing)
     ]
@@ -237,7 +242,7 @@ SHEET = sheet_of(
     DREAM, name="dream-sheet", title="A sheet", help="Small dreams side by side, to choose from.",
     settings=Sheet, flags=("sheet",), outputs=("presets", "layers", "channels"), output_setting="sheet",
     shown_first=("sheet", "layer"), hidden=("guided", "shown"),
-    cells=_cells, small=_small, choose=_choose, columns=_columns, heading=_title, notes=_left_out,
+    cells=_cells, small=_small, choose=_choose, columns=_columns, heading=_title, notes=_notes,
 )  # fmt: skip
 
 
@@ -245,35 +250,35 @@ SHEET = sheet_of(
 
 
 def _film_frames(job: Job, done: int) -> Frames:
-    """The endless zoom into a picture, or a film dreamed frame after frame."""
+    """Yield the frames of a zoom into a picture, or of a dreamed film, after the first `done`."""
     settings: DreamFilm = job.settings
     guide, last = job.picture("guide"), job.frames[done - 1] if done else None
-    if job.moving is not None:
-        originals = job.moving.frames(max(0, done - 1))
+    if job.input_film is not None:
+        originals = job.input_film.frames(max(0, done - 1))
         return dream_frames(
             originals,
             settings,
-            count=job.moving.count,
+            count=job.input_film.count,
             network=job.network,
             guide=guide,
             done=done,
             last=last,
         )
-    (still,) = job.pictures("picture")
+    (picture,) = job.pictures("picture")
     first = job.frames[0] if done else None
-    return dream_zoom(still, settings, network=job.network, guide=guide, done=done, first=first, last=last)
+    return dream_zoom(picture, settings, network=job.network, guide=guide, done=done, first=first, last=last)
 
 
 def _length(job: Job) -> tuple[int, float]:
-    if job.moving is not None:
-        return job.moving.count, job.moving.fps
+    if job.input_film is not None:
+        return job.input_film.count, job.input_film.fps
     job.pictures("picture")
     return job.settings.frames, job.settings.fps
 
 
 FILM = film_of(
     DREAM, name="dream-film", title="A film",
-    help="An endless zoom into a dream, or an animation that is dreamed.",
+    help="An endless zoom into a dream, or an animation dreamed frame by frame.",
     settings=DreamFilm, film_flag="film", outputs=("film",),
     inputs=(Input("picture", "the picture to zoom into, or an animation", required=True), DREAM.inputs[1]),
     shown_first=("layer", "frames", "zoom", "turn", "loop"),

@@ -1,1 +1,1 @@
-"""Feature visualisation: what a channel, unit or class of a network wants to see."""
+"""Feature visualisation: what a channel, unit or class of a network responds to."""

@@ -1,13 +1,13 @@
-"""Feature visualisation: a picture of what one channel, unit, class or mix of channels wants to see.
+"""Feature visualisation: generate a picture that maximises a channel, unit, class or mix of channels.
 
-Begin with faint noise; look at it a little shifted, turned and scaled; ask the network how the picture
-should change for the channel to fire more; change it so, in Fourier space (`fourier_image.py`). Olah,
+Start from faint noise; shift, rotate and scale it a little at random; compute the gradient of the activation
+with respect to its Fourier coefficients (`fourier_image.py`); take a step along it; and repeat. Olah,
 Mordvintsev and Schubert, "Feature Visualization", Distill (2017),
 https://distill.pub/2017/feature-visualization.
 
-Where we depart from it: what is wanted of a ReLU is wanted of the sum that goes into it, as a silent unit
-has no gradient to follow (lucid bends the gradient instead); the step shrinks linearly; amplitudes
-fall a little faster than 1/frequency, which makes things larger; and all transforms are one sampling.
+Differences: for a ReLU, the objective is its input, because the gradient of a ReLU that does not fire is 0
+(lucid replaces the gradient instead); the learning rate decays linearly; amplitudes fall a little faster than
+1/frequency, which favours larger forms; and all transforms are one resampling.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lanterna.errors import UsageError
 from lanterna.networks import Network, class_index, open_network
 from lanterna.networks.inference import optimize_for_inference
 from lanterna.probes import objectives
-from lanterna.techniques.fourier_image import FourierImage, transformed
+from lanterna.techniques.fourier_image import FourierImage, random_transform
 from lanterna.techniques.technique import Frame, Settings
 
 if TYPE_CHECKING:
@@ -34,19 +34,19 @@ if TYPE_CHECKING:
     from lanterna.probes.objectives import Objective
 
 BATCH = 8
-"""Pictures of a sheet that are made together."""
+"""The number of pictures of a sheet that are optimised together."""
 
 SHEET_SIDE = 128
-"""Pixels along each side of a picture on a sheet, where none are asked for."""
+"""Default length of the sides of pictures on a sheet, in pixels."""
 
 DIGIT_ZOOM = 8
-"""How many times larger a made digit is shown: each of its pixels becomes a square."""
+"""The side of the square that shows each pixel of a generated digit, in pixels."""
 
-_GAP = 8  # pixels between pictures side by side
+_GAP = 8  # pixels between pictures in a row
 
 
 class Feature(Settings):
-    """Make a picture of what a channel, unit or class of a network wants to see."""
+    """Generate a picture that a channel, unit or class of a network responds to most."""
 
     verb: ClassVar[str] = "feature"
 
@@ -54,63 +54,72 @@ class Feature(Settings):
         default="efficientnet-lite0", min_length=1, description="Which network to use, or module:function."
     )
     layer: str | None = Field(
-        default=None, description="The layer to read; the last, which answers, if none is given."
+        default=None, description="The layer; the last, with the classes, if none is given."
     )
     channel: int | None = Field(default=None, ge=0, description="The channel (or dense unit) of the layer.")
     class_: str | None = Field(
-        default=None, min_length=1, description="A class by its name or number, in place of a channel."
+        default=None, min_length=1, description="A class by its name or number, instead of a channel."
     )
     against: str | None = Field(
-        default=None, min_length=1, description="A second channel or class, which should not be excited."
+        default=None, min_length=1, description="A second channel or class, to suppress."
     )
     direction: tuple[int, int] | None = Field(
         default=None, description="Two channels of the layer, for a picture between both."
     )
     mix: float = Field(
-        default=0.5, ge=0, le=1, description="How much of the direction is the second channel's."
+        default=0.5, ge=0, le=1, description="The weight of the second channel in the direction."
     )
     unit: bool = Field(
-        default=False, description="One position in the middle, in place of the channel everywhere."
+        default=False, description="Only the unit in the middle, instead of the channel at all positions."
     )
     sheet: int = Field(
-        default=0, ge=0, le=4096, description="Make a sheet of the layer's first channels, this many."
+        default=0, ge=0, le=4096, description="Make a sheet of this many of the layer's first channels."
     )
-    diversity: int = Field(default=1, ge=1, le=16, description="How many different pictures of one target.")
+    diversity: int = Field(
+        default=1, ge=1, le=16, description="The number of different pictures of one target."
+    )
     difference: float = Field(
-        default=4.0, ge=0, le=1000, description="How strongly these pictures are told to differ."
+        default=4.0, ge=0, le=1000, description="The weight of the difference between these pictures."
     )
-    steps: int = Field(default=160, ge=1, le=10_000, description="How often the picture is changed.")
+    steps: int = Field(default=160, ge=1, le=10_000, description="The number of optimisation steps.")
     size: int | None = Field(
         default=None,
         ge=32,
         le=2048,
-        description="Pixels a side; the network's own if none is given.",
+        description="The side of the picture in pixels; the network's input size if not given.",
     )
-    learning_rate: float = Field(default=0.25, gt=0, le=10, description="How far each step goes.")
+    learning_rate: float = Field(
+        default=0.25, gt=0, le=10, description="The learning rate at the start; it falls to a tenth."
+    )
     fall: float = Field(
-        default=1.4, ge=0, le=3, description="How much of it is large shapes: 0 none, 1 as in photographs."
+        default=1.4,
+        ge=0,
+        le=3,
+        description="How much large shapes prevail: 0 not at all, 1 as in photographs.",
     )
     robustness: float = Field(
-        default=1.0, ge=0, le=3, description="How much the picture is shifted, turned and scaled on the way."
+        default=1.0,
+        ge=0,
+        le=3,
+        description="How much the picture is shifted, rotated and scaled between steps.",
     )
     ink: float = Field(
-        default=5.0, ge=0, le=1000, description="How dear ink is, where the network reads drawn digits."
+        default=5.0, ge=0, le=1000, description="The cost of ink, for networks that read digits."
     )
 
     @model_validator(mode="after")
-    def _one_target(self) -> Self:
-        """One thing is wanted, and is told how."""
+    def _check_combination(self) -> Self:
         targets = {
             "a channel": self.channel is not None,
             "a class": self.class_ is not None,
             "a direction": self.direction is not None,
             "a sheet": self.sheet > 0,
         }
-        named = [name for name, given in targets.items() if given]
-        if len(named) > 1:
-            raise UsageError(f"feature: expected one target, got {' and '.join(named)}: leave one out")
+        given = [name for name, is_given in targets.items() if is_given]
+        if len(given) > 1:
+            raise UsageError(f"feature: expected one target, got {' and '.join(given)}: leave one out")
         if self.class_ is not None and self.layer is not None:
-            raise UsageError(f"feature: a class is of the last layer: leave {self.layer} out")
+            raise UsageError(f"feature: classes belong to the last layer: leave {self.layer} out")
         if self.sheet and self.diversity > 1:
             raise UsageError("feature: a sheet shows one picture of each channel: leave --diversity out")
         if (self.sheet or self.direction) and (self.against is not None or self.unit):
@@ -118,26 +127,27 @@ class Feature(Settings):
         return self
 
     def check_target(self) -> None:
-        """Whether anything is wanted, to be asked before the network is opened. Errors: `UsageError`."""
+        """Raise `UsageError` if there is no target."""
         if self.channel is None and self.class_ is None and self.direction is None and not self.sheet:
             raise UsageError("feature: expected a channel, class, direction or sheet: block9 31, for example")
 
 
 class Kernels(Settings):
-    """Show the kernels of a network's first layer, and what they look like."""
+    """Show the kernels of a network's first layer, and the patterns that they resemble."""
 
     verb: ClassVar[str] = "feature"
 
-    network: str = Field(default="conv", min_length=1, description="Whose kernels, or module:function.")
+    network: str = Field(
+        default="conv", min_length=1, description="Which network's kernels, or module:function."
+    )
 
 
 @dataclass(frozen=True)
 class FeatureFrame(Frame):
-    """How far the pictures have come: `pictures` is `(N, C, S, S)` in [0, 1], `picture` shows them in a row.
+    """The state of the optimisation: `pictures` is `(N, C, S, S)` in [0, 1], `picture` shows them in a row.
 
-    `numbers`: `excitement`, how strongly the target is excited (mean over the pictures being made), and for a
-    class its mean `probability`. In the last frame both are those of the pictures as they are; before, of the
-    pictures shifted, turned and scaled.
+    `numbers`: `activation`, the objective (mean over the current pictures), and for a class its mean
+    `probability`. In the last frame they are measured without, before that with the random transform.
     """
 
     pictures: Tensor | None = None
@@ -146,18 +156,18 @@ class FeatureFrame(Frame):
 def feature(
     settings: Feature, *, network: Network | None = None, device: str = "auto"
 ) -> Generator[FeatureFrame, None, None]:
-    """Make the pictures of `settings`, yielding how far they have come after each step.
+    """Generate the pictures of `settings`, yielding a frame after each step.
 
-    `network` is used where given (and left as it is), else the one that the settings name.
+    `network` is used if given (and not modified), else the one that the settings name.
 
-    Errors, before the first step: `UsageError` for a layer, channel or class that is not there, or a size
-    that the network cannot see; `MissingError` for a network that is not here.
+    Errors, before the first step: `UsageError` for a layer, channel or class that does not exist, or a size
+    that the network does not accept; `MissingError` for a network that does not exist.
     """
     settings.check_target()
     network = network or open_network(settings.network, device=device)
     if network.input_spec.channels not in (1, 3):
-        raise UsageError(f"a picture has 1 or 3 channels, {network.name} wants {network.input_spec.channels}")
-    layer = wanted_layer(settings, network)
+        raise UsageError(f"a picture has 1 or 3 channels, {network.name} takes {network.input_spec.channels}")
+    layer = target_layer(settings, network)
     channels = count_channels(network, layer, _side(settings, network))
     index = class_index(settings.class_, network) if settings.class_ is not None else settings.channel
     if settings.sheet:
@@ -165,47 +175,48 @@ def feature(
         batches = [first[start : start + BATCH] for start in first[::BATCH]]
         targets = [(objectives.channel(layer, batch), len(batch)) for batch in batches]
     else:
-        wanted = [index, *(settings.direction or ())]
-        for each in wanted:
+        for each in (index, *(settings.direction or ())):
             if each is not None and each >= channels:
                 raise UsageError(f"{layer} has channels 0 to {channels - 1}, got {each}")
         targets = [(_objective(settings, network, layer, index), settings.diversity)]
-    work = optimize_for_inference(network, [layer])
-    return _frames(settings, work, targets, index if settings.class_ is not None else None)
+    fast_network = optimize_for_inference(network, [layer])
+    return _frames(settings, fast_network, targets, index if settings.class_ is not None else None)
 
 
-def wanted_layer(settings: Feature, network: Network) -> str:
-    """The layer that is read: that of the settings or the last, or what goes into it where it is a ReLU.
+def target_layer(settings: Feature, network: Network) -> str:
+    """Return the layer to maximise: that of the settings or the last; if it is a ReLU, the one before it.
 
-    Errors: `UsageError` for a layer that is not there.
+    Errors: `UsageError` for a layer that does not exist.
     """
     names = list(network.layers)
     layer = settings.layer or names[-1]
-    rectifies = isinstance(network.layer(layer), nn.ReLU | nn.ReLU6)
-    return names[names.index(layer) - 1] if rectifies and names[0] != layer else layer
+    is_relu = isinstance(network.layer(layer), nn.ReLU | nn.ReLU6)
+    return names[names.index(layer) - 1] if is_relu and names[0] != layer else layer
 
 
 def count_channels(network: Network, layer: str, side: int) -> int:
-    """How many channels (or units) a layer has for pictures of `side` × `side`.
+    """Return the number of channels (or units) of a layer for pictures of `side` × `side`.
 
-    Errors: `UsageError` where the network cannot see pictures of this size.
+    Errors: `UsageError` if the network does not accept pictures of this size.
     """
     blank = torch.zeros(1, network.input_spec.channels, side, side, device=network.get_buffer("mean").device)
     try:
         with torch.no_grad():
             output = objectives.layer_outputs(network, blank, frozenset({layer}))[layer]
     except RuntimeError as error:
-        raise UsageError(f"{network.name} cannot see {side} × {side} pixels: leave --size out") from error
+        raise UsageError(
+            f"{network.name} does not accept {side} × {side} pixels: leave --size out"
+        ) from error
     return output.shape[1] if output.dim() == 4 else output[0].numel()
 
 
-def shown(pictures: Tensor) -> Tensor:
-    """Pictures `(N, C, S, S)` in a row as one picture `(3, H, W)`; digits with each pixel a square."""
+def picture_row(pictures: Tensor) -> Tensor:
+    """Join pictures `(N, C, S, S)` in a row `(3, H, W)`; digits are enlarged."""
     if pictures.shape[1] == 1:
         pictures = pictures.repeat_interleave(DIGIT_ZOOM, 2).repeat_interleave(DIGIT_ZOOM, 3)
-    first, *others = pictures.expand(-1, 3, -1, -1)
+    first, *rest = pictures.expand(-1, 3, -1, -1)
     gap = torch.zeros(3, first.shape[1], _GAP)
-    return torch.cat([first, *(part for other in others for part in (gap, other))], 2)
+    return torch.cat([first, *(part for picture in rest for part in (gap, picture))], 2)
 
 
 def _side(settings: Feature, network: Network) -> int:
@@ -217,36 +228,36 @@ def _objective(settings: Feature, network: Network, layer: str, index: int | Non
     if settings.direction:
         first, second = settings.direction
         return objectives.direction(layer, {first: 1 - settings.mix, second: settings.mix})
-    assert index is not None  # else there is no target
-    one = objectives.unit if settings.unit else objectives.channel
-    objective = one(layer, index)
+    assert index is not None  # by `check_target`
+    objective_of = objectives.unit if settings.unit else objectives.channel
+    objective = objective_of(layer, index)
     if settings.against is not None:
         if settings.class_ is not None:
-            other = class_index(settings.against, network)
+            second = class_index(settings.against, network)
         elif settings.against.isascii() and settings.against.isdigit():
-            other = int(settings.against)
+            second = int(settings.against)
         else:
             raise UsageError(f"against: expected the number of a channel, got {settings.against[:60]!r}")
-        objective = objective - one(layer, other)
+        objective = objective - objective_of(layer, second)
     return objective
 
 
 def _frames(
-    settings: Feature, network: Network, targets: Sequence[tuple[Objective, int]], answer: int | None
+    settings: Feature, network: Network, targets: Sequence[tuple[Objective, int]], class_number: int | None
 ) -> Generator[FeatureFrame, None, None]:
     generator = torch.Generator().manual_seed(settings.seed)
     finished: list[Tensor] = []
     for objective, count in targets:
-        for step, numbers, made in _ascend(settings, network, objective, count, answer, generator):
-            pictures = torch.cat([*finished, made])
+        for step, numbers, batch in _ascend(settings, network, objective, count, class_number, generator):
+            pictures = torch.cat([*finished, batch])
             yield FeatureFrame(
                 step=len(finished) * settings.steps + step,
                 steps=len(targets) * settings.steps,
                 numbers=numbers,
-                picture=shown(pictures),
+                picture=picture_row(pictures),
                 pictures=pictures,
             )
-        finished.append(made)
+        finished.append(batch)
 
 
 def _ascend(
@@ -254,49 +265,49 @@ def _ascend(
     network: Network,
     objective: Objective,
     count: int,
-    answer: int | None,
+    class_number: int | None,
     generator: torch.Generator,
 ) -> Iterator[tuple[int, dict[str, float], Tensor]]:
-    """Gradient ascent of one batch: the step, its numbers, and the pictures so far `(count, C, S, S)`."""
+    """Optimise a batch by gradient ascent; yield the step, its numbers, and pictures `(count, C, S, S)`."""
     spec, (layer,) = network.input_spec, objective.layers
-    drawn = spec.channels == 1  # a digit, white ink on black
+    is_digit = spec.channels == 1  # white ink on black
     side = _side(settings, network)
-    margin = side // 7 if drawn else 0  # where MNIST has no ink, a network's objectives mean nothing
-    waves = FourierImage(
+    margin = side // 7 if is_digit else 0  # MNIST has no ink there
+    image = FourierImage(
         count,
         spec.channels,
         side - 2 * margin,
         side - 2 * margin,
         generator,
         fall=settings.fall,
-        level=0.05 if drawn else 0.5,
+        level=0.05 if is_digit else 0.5,
     ).to(network.get_buffer("mean").device)
 
-    def canvas() -> Tensor:
-        return F.pad(waves(), (margin,) * 4)
+    def padded() -> Tensor:
+        return F.pad(image(), (margin,) * 4)
 
     with torch.no_grad():
-        # In units of how much the layer varies on noise, an objective weighs the same whatever the layer.
-        spread = objectives.layer_outputs(network, canvas(), objective.layers)[layer].std().item()
-    whole = (1 / max(spread, 1e-6)) * objective
+        # Normalised by the std of the layer on noise, objectives of all layers are on the same scale.
+        std = objectives.layer_outputs(network, padded(), objective.layers)[layer].std().item()
+    total = (1 / max(std, 1e-6)) * objective
     if count > 1 and not settings.sheet:
-        whole = whole + settings.difference * objectives.diversity(layer)
-    if drawn:
-        whole = whole + settings.ink * objectives.ink()
+        total = total + settings.difference * objectives.diversity(layer)
+    if is_digit:
+        total = total + settings.ink * objectives.ink()
 
-    optimiser = without_dynamo(torch.optim.Adam)(waves.parameters(), lr=settings.learning_rate)
+    optimiser = without_dynamo(torch.optim.Adam)(image.parameters(), lr=settings.learning_rate)
     for step in range(1, settings.steps + 1):
         optimiser.param_groups[0]["lr"] = settings.learning_rate * (1 - 0.9 * (step - 1) / settings.steps)
-        seen = transformed(canvas(), generator, settings.robustness)
-        outputs = objectives.layer_outputs(network, seen, whole.layers)
+        inputs = random_transform(padded(), generator, settings.robustness)
+        outputs = objectives.layer_outputs(network, inputs, total.layers)
         optimiser.zero_grad()
-        torch.autograd.backward(whole.measure(seen, outputs).sum().neg())
+        torch.autograd.backward(total.measure(inputs, outputs).sum().neg())
         optimiser.step()
         with torch.no_grad():
-            pictures = canvas()
+            pictures = padded()
             if step == settings.steps:
-                seen, outputs = pictures, objectives.layer_outputs(network, pictures, whole.layers)
-            numbers = {"excitement": objective.measure(seen, outputs).mean().item()}
-            if answer is not None:
-                numbers["probability"] = outputs[layer].softmax(1)[:, answer].mean().item()
+                inputs, outputs = pictures, objectives.layer_outputs(network, pictures, total.layers)
+            numbers = {"activation": objective.measure(inputs, outputs).mean().item()}
+            if class_number is not None:
+                numbers["probability"] = outputs[layer].softmax(1)[:, class_number].mean().item()
         yield step, numbers, pictures.cpu()

@@ -1,4 +1,4 @@
-"""Real pictures beside the made ones: what, of all that is on the shelf, excites each channel most."""
+"""Find the real pictures on the shelf that excite each channel most, to compare with generated ones."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ PHOTOGRAPHS = (
     "astronaut.png", "brick.png", "camera.png", "chelsea.png", "coffee.png", "coins.png", "grass.png",
     "gravel.png", "hubble_deep_field.jpg", "retina.jpg", "rocket.jpg",
 )  # fmt: skip
-LONGEST = 512  # pixels along the longer side of a photograph
+LONGEST = 512  # maximum length of a photograph's longer side, in pixels
 
 
 @dataclass(frozen=True)
 class Example:
-    """A real picture `(C, S, S)` in [0, 1], where it is from, and how strongly it excites the channel (the
-    mean of the channel's map, as `objectives.channel` measures it)."""
+    """A real picture `(C, S, S)` in [0, 1], its source, and the activation of the channel, which is the mean
+    over positions, as in `objectives.channel`."""
 
     picture: Tensor
     source: str
-    excitement: float
+    activation: float
 
 
 @torch.no_grad()
 def best_examples(network: Network, layer: str, channels: Sequence[int], side: int) -> list[Example]:
-    """For each channel the real picture that excites it most.
+    """Return, for each channel, the real picture that excites it most.
 
-    For a digit network, of MNIST's 50,000 training digits. Else of the windows of `side` × `side` pixels of
-    the shelf's photographs: eleven photographs, not the million of ImageNet, so what a channel was made for
-    may not be among them: where none fires at all, the picture is black.
+    For digit networks it is one of MNIST's 50,000 training digits, otherwise a crop of `side` × `side` pixels
+    from the photographs on the shelf. Those are eleven, not the million of ImageNet, so what a channel
+    responds to may not be among them; if it never fires, the picture is black.
 
-    Errors: `MissingError` where they are not on the shelf.
+    Errors: `MissingError` if the pictures are not on the shelf.
     """
     if network.input_spec == DIGIT_INPUT:
         return _best_digits(network, layer, channels)
-    return _best_windows(network, layer, channels, side)
+    return _best_crops(network, layer, channels, side)
 
 
 def _best_digits(network: Network, layer: str, channels: Sequence[int]) -> list[Example]:
@@ -62,38 +62,38 @@ def _best_digits(network: Network, layer: str, channels: Sequence[int]) -> list[
         values.append(output.flatten(2).mean(2) if output.dim() == 4 else output)
     strongest = torch.cat(values).max(0)  # over all digits, (channels,)
     return [
-        Example(digits.images[place].float() / 255, f"a {int(digits.labels[place])}", value)
-        for value, place in zip(strongest.values.tolist(), strongest.indices.tolist(), strict=True)
+        Example(digits.images[index].float() / 255, f"a {int(digits.labels[index])}", value)
+        for value, index in zip(strongest.values.tolist(), strongest.indices.tolist(), strict=True)
     ]
 
 
-def _best_windows(network: Network, layer: str, channels: Sequence[int], side: int) -> list[Example]:
+def _best_crops(network: Network, layer: str, channels: Sequence[int], side: int) -> list[Example]:
     blank = Example(torch.zeros(network.input_spec.channels, side, side), "none fires", -torch.inf)
     best = [blank] * len(channels)
     for name in PHOTOGRAPHS:
         photograph = open_picture(shelf.need("photographs") / name, longest=LONGEST)
         output = _output(network, layer, photograph.unsqueeze(0))[:, list(channels)]
-        if output.dim() != 4:  # no positions: the whole layer sees one window
+        if output.dim() != 4:  # no positions: the picture is one crop
             output = output[:, :, None, None]
         sizes = zip(output.shape[2:], photograph.shape[1:], strict=True)
-        steps = [max(1, round(side * here / full)) for here, full in sizes]
-        means = F.avg_pool2d(output, steps, stride=1)[0]  # of every window, (channels, rows, columns)
-        for which, maps in enumerate(means):
-            value, place = maps.flatten().max(0)
-            if value > best[which].excitement and value != 0:  # a ReLU that is silent is not excited
-                row, column = divmod(int(place), maps.shape[1])
-                window = _window(photograph, row / output.shape[2], column / output.shape[3], side)
-                best[which] = Example(window, Path(name).stem.replace("_", " "), float(value))
-    # What a window excites by itself, as the made pictures are measured.
-    alone = [_output(network, layer, one.picture.unsqueeze(0)) for one in best]
+        kernel = [max(1, round(side * positions / pixels)) for positions, pixels in sizes]
+        means = F.avg_pool2d(output, kernel, stride=1)[0]  # of every crop, (channels, rows, columns)
+        for number, channel_means in enumerate(means):
+            value, index = channel_means.flatten().max(0)
+            if value > best[number].activation and value != 0:  # a ReLU with output 0 does not fire
+                row, column = divmod(int(index), channel_means.shape[1])
+                crop = _crop(photograph, row / output.shape[2], column / output.shape[3], side)
+                best[number] = Example(crop, Path(name).stem.replace("_", " "), float(value))
+    # Measure the crops on their own, as generated pictures are measured.
+    outputs = [_output(network, layer, example.picture.unsqueeze(0)) for example in best]
     return [
-        Example(one.picture, one.source, float(output[0, channel].mean()))
-        for one, output, channel in zip(best, alone, channels, strict=True)
+        Example(example.picture, example.source, float(output[0, channel].mean()))
+        for example, output, channel in zip(best, outputs, channels, strict=True)
     ]
 
 
-def _window(photograph: Tensor, down: float, across: float, side: int) -> Tensor:
-    """The window whose corner lies at these shares of the height and width, moved to lie inside."""
+def _crop(photograph: Tensor, down: float, across: float, side: int) -> Tensor:
+    """Cut out a square whose corner is at these fractions of the height and width, moved to fit inside."""
     height, width = photograph.shape[1:]
     top = min(round(down * height), max(0, height - side))
     left = min(round(across * width), max(0, width - side))
@@ -102,5 +102,5 @@ def _window(photograph: Tensor, down: float, across: float, side: int) -> Tensor
 
 def _output(network: Network, layer: str, images: Tensor) -> Tensor:
     device = network.get_buffer("mean").device
-    images = images.to(device, memory_format=torch.channels_last)  # three times quicker for digits
+    images = images.to(device, memory_format=torch.channels_last)  # three times as fast for digits
     return objectives.layer_outputs(network, images, frozenset({layer}))[layer].cpu()

@@ -1,4 +1,4 @@
-"""What a network wants to see, and what its first layer looks for, declared."""
+"""Declare the techniques of `feature`: feature visualisation, and the kernels of the first layer."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from lanterna.techniques.execute import Job
     from lanterna.techniques.feature.algorithm import FeatureFrame
 
-_KERNEL_SIDE = 112  # pixels of a kernel on its sheet
+_KERNEL_SIDE = 112  # pixels along each side of a kernel on the sheet
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A channel, how strongly its made picture and the best real one excite it, and what the latter shows."""
+    """A channel, its activations for the generated and the best real picture, and the latter's source."""
 
     channel: int
-    made: float
+    generated: float
     real: float
     source: str
 
@@ -60,52 +60,53 @@ def _feature(job: Job) -> Work:
 
 
 def sheet(settings: Feature, frame: FeatureFrame, network: Network) -> tuple[Tensor, list[Pair]]:
-    """The contact sheet of a layer, `(3, H, W)`: each made picture, and the real one that excites most."""
+    """Return the contact sheet of a layer, `(3, H, W)`, with each generated picture and the best real one."""
     assert frame.pictures is not None
     layer, side = settings.layer or list(network.layers)[-1], frame.pictures.shape[-1]
     channels = range(len(frame.pictures))
     examples = best_examples(network, layer, channels, side)
     pictures = frame.pictures.to(network.get_buffer("mean").device)
     with torch.no_grad():
-        made = objectives.channel(layer, channels)(network, pictures).tolist()
+        activations = objectives.channel(layer, channels)(network, pictures).tolist()
     pairs = [
-        Pair(channel, value, example.excitement, example.source)
-        for channel, value, example in zip(channels, made, examples, strict=True)
+        Pair(channel, value, example.activation, example.source)
+        for channel, value, example in zip(channels, activations, examples, strict=True)
     ]
-    tiles = []
+    cells = []
     for pair, picture, example in zip(pairs, frame.pictures, examples, strict=True):
-        tiles += [
-            (picture, f"{pair.channel}:  {pair.made:.3g}"),
+        cells += [
+            (picture, f"{pair.channel}:  {pair.generated:.3g}"),
             (example.picture, f"{pair.source}  {pair.real:.3g}"),
         ]
-    which = (
+    source = (
         "training digit" if network.input_spec == DIGIT_INPUT else "of the shelf's photographs (not ImageNet)"
     )
-    title = f"{layer} of {network.name}: made, and the best {which}"
-    return contact_sheet(tiles, columns=8, side=128, title=title), pairs
+    title = f"{layer} of {network.name}: generated, and the best {source}"
+    return contact_sheet(cells, columns=8, side=128, title=title), pairs
 
 
-def _has_target(settings: Feature, _: Mapping[str, int]) -> Feature:
+def _check_target(settings: Feature, _: Mapping[str, int]) -> Feature:
     settings.check_target()
     return settings
 
 
 def _describe(frame: Frame) -> str:
-    sure = f", {frame.numbers['probability']:.1%} sure" if "probability" in frame.numbers else ""
-    return f", excitement {frame.numbers['excitement']:.2f}{sure}"
+    probability = frame.numbers.get("probability")
+    text = "" if probability is None else f", probability {probability:.1%}"
+    return f", activation {frame.numbers['activation']:.2f}{text}"
 
 
 FEATURE = Technique(
-    name="feature", title="Feature", help="What a channel, unit or class of a network wants to see.",
+    name="feature", title="Feature", help="What a channel, unit or class of a network looks for.",
     room="look", settings=Feature, run=_feature, outputs=("feature", "sheet"),
-    shown_first=("network", "layer", "channel", "class_", "steps"), check=_has_target,
+    shown_first=("network", "layer", "channel", "class_", "steps"), check=_check_target,
     describe=_describe,
     arguments=("layer", "channel"),
-    manual="""Paint what a channel, unit or class of a network wants to see.
+    manual="""Paint what a channel, unit or class of a network looks for (feature visualisation).
 
     `lanterna feature block9 31`, `--class goldfish`, `block9 --direction 31 40`, `block9 --sheet 16`.
 
-    Ctrl-C keeps the picture so far. Without -o it is written to feature.png.
+    Ctrl-C saves the picture so far. Without -o it is written to feature.png.
     """,
 )  # fmt: skip
 
@@ -113,12 +114,13 @@ FEATURE = Technique(
 def _kernels(job: Job) -> Work:
     measured = first_kernels(job.network)
     frame = Frame(1, 1, picture=kernels_sheet(measured, job.network.name))
-    return Work((each for each in [frame]), report=lambda _: _kernels_report(measured, job.network.name))
+    frames = (each for each in [frame])  # a generator
+    return Work(frames, report=lambda _: _kernels_report(measured, job.network.name))
 
 
 def kernels_sheet(kernels: KernelFits, name: str) -> Tensor:
-    """Every first-layer kernel with what it looks like, `(3, H, W)`."""
-    tiles = []
+    """Return a sheet `(3, H, W)` of the kernels of the first layer, each with its best-fitting pattern."""
+    cells = []
     shares = kernels.explained.tolist()
     for number, (weight, found, share) in enumerate(zip(kernels.weights, kernels.found, shares, strict=True)):
         if len(weight) == 3:
@@ -126,10 +128,10 @@ def kernels_sheet(kernels: KernelFits, name: str) -> Tensor:
         else:
             picture = signed_picture(weight.mean(0))
         enlarged = picture.repeat_interleave(DIGIT_ZOOM, 1).repeat_interleave(DIGIT_ZOOM, 2)
-        tiles.append((enlarged, f"{number}: {found or 'neither'} {share:.0%}"))
+        cells.append((enlarged, f"{number}: {found or 'none'} {share:.0%}"))
     count = sum(found is not None for found in kernels.found)
-    title = f"{name}: {count} of {len(tiles)} first kernels are an edge, bar or blob"
-    return contact_sheet(tiles, columns=8, side=_KERNEL_SIDE, title=title)
+    title = f"{name}: {count} of {len(cells)} first kernels are an edge, bar or blob"
+    return contact_sheet(cells, columns=8, side=_KERNEL_SIDE, title=title)
 
 
 def _kernels_report(measured: KernelFits, name: str) -> Report:
@@ -153,15 +155,15 @@ def _kernels_report(measured: KernelFits, name: str) -> Report:
         },
         [f"{count} of {total} first kernels are an edge, bar or blob ({kinds})"],
         [
-            f"that is: one explains more than {measured.threshold:.0%} of the kernel, as of 1 in 100 kernels "
-            f"of noise (half of these: {chance:.0%}, half of the network's: {median:.0%})"
+            f"that is, it explains more than {measured.threshold:.0%} of the kernel's energy, which happens "
+            f"for 1 in 100 kernels of noise (medians: noise {chance:.0%}, this network {median:.0%})"
         ],
     )
 
 
 KERNELS = Technique(
     name="kernels", title="First kernels",
-    help="What the first layer looks for: edges, bars, blobs, or neither.",
+    help="The kernels of the first layer: edges, bars, blobs, or none of these.",
     verb="feature", room="look", flags=("kernels",), settings=Kernels, run=_kernels, on_device=False,
     shown_first=("network",), hidden=("seed",),
 )  # fmt: skip

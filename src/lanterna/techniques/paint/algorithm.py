@@ -142,7 +142,7 @@ def paint(
     checkpoint: Path | None = None,
     checkpoint_every: float | None = None,
     resume: bool = False,
-    also_at: Container[int] = (),
+    extra_steps: Container[int] = (),
 ) -> Generator[PaintFrame, Paint | None, None]:
     """Learn to paint one picture `(3, H, W)` in [0, 1], or up to 100, yielding frames a few times a second.
 
@@ -174,8 +174,8 @@ def paint(
         state = checkpointer.read(set(training.state()))
         with restoring(checkpoint):
             training.restore(state)
-        return resumed(_frames(training, checkpointer, also_at), checkpoint)
-    return _frames(training, checkpointer, also_at)
+        return resumed(_frames(training, checkpointer, extra_steps), checkpoint)
+    return _frames(training, checkpointer, extra_steps)
 
 
 def _frames(

@@ -14,7 +14,7 @@ from lanterna.devices import choose_device
 from lanterna.errors import LanternaError, UsageError
 from lanterna.files import format_size
 from lanterna.probes.neurons import neurons_sheet
-from lanterna.techniques.derive import film_of, film_of_learning, sheet_of
+from lanterna.techniques.derive import film_of, film_of_training, sheet_of
 from lanterna.techniques.paint.algorithm import Paint, PaintFrame, paint
 from lanterna.techniques.paint.painting import Painting, open_painting
 from lanterna.techniques.paint.pixels import LONGEST
@@ -49,7 +49,7 @@ def _paint(job: Job) -> Work:
     longest = 4 * (settings.size or LONGEST) if job.count("picture") > 1 else None
     frames = paint(
         job.pictures("picture", longest=longest), settings, masks=job.pictures("mask"), device=job.device,
-        **job.saving, also_at=job.also_at,
+        **job.checkpointing, extra_steps=job.extra_steps,
     )  # fmt: skip
 
     def results(frame: PaintFrame, now: Paint) -> list[Result]:
@@ -61,7 +61,9 @@ def _paint(job: Job) -> Work:
         settings = frame.settings.changed({"rate": now.rate})
         if settings.steps:  # known steps replace seconds in the recipe
             settings = settings.model_copy(update={"seconds": Paint.model_fields["seconds"].default})
-        return [Result(_full_picture(frame), settings=settings, also=(".safetensors", frame.painting.save))]
+        return [
+            Result(_full_picture(frame), settings=settings, sidecar=(".safetensors", frame.painting.save))
+        ]
 
     def share(frame: Frame) -> float:
         return frame.step / frame.steps if frame.steps else frame.numbers["seconds"] / settings.seconds
@@ -117,7 +119,7 @@ PAINT = Technique(
     ),
     shown_first=("network", "seconds", "size", "keep"), live=("rate",),
     check=_check_masks, networks=lambda _: (), describe=_describe, resumes="always",
-    beside=("painting", ".safetensors"), instead=(("steps", "seconds"),),
+    sidecar=("painting", ".safetensors"), exclusive=(("steps", "seconds"),),
     manual="""Let a network learn to paint a picture.
 
     `lanterna paint cat.jpg`, `--network siren`, `--seconds 60`, `--preset lecture`; `--keep 0.05` learns from
@@ -132,7 +134,7 @@ PAINT = Technique(
     """,
 )  # fmt: skip
 
-PAINT_FILM = film_of_learning(
+PAINT_FILM = film_of_training(
     PAINT, output="film", name="paint-film", title="A film",
     help="Learn a picture, with a film of the training.", shown_first=("network", "seconds", "size"),
 )  # fmt: skip
@@ -173,7 +175,7 @@ RACE = Technique(
     shown_first=("seconds", "equal", "parameters", "size"), describe=_describe_race,
 )  # fmt: skip
 
-RACE_FILM = film_of_learning(
+RACE_FILM = film_of_training(
     RACE, output="race-film", due=lambda _: True, name="race-film", title="A film of a race",
     help="Race four networks, with a film of the race.",
 )  # fmt: skip
@@ -202,7 +204,7 @@ RENDER = Technique(
     help="Render a painting again: larger, zoomed in, or beyond its edges.",
     verb="paint", command=("paint", "render"), settings=Render, run=_render,
     inputs=(Input("painting", "a painting, from lanterna paint", required=True, suffix=".safetensors"),),
-    shown_first=("size", "print", "zoom", "beyond", "turn"), hidden=("seed",), partial=False,
+    shown_first=("size", "print", "zoom", "beyond", "turn"), hidden=("seed",), saves_partial=False,
     manual="""Render a painting again, at any size.
 
     `lanterna paint render paint.safetensors --size 4000x3000`, `--print 30cm@300dpi`, `--beyond 0.3` past its
@@ -216,7 +218,7 @@ RENDER = Technique(
 GRID = Technique(
     name="grid", title="In between", help="A sheet of pictures interpolated between those of a painting.",
     verb="paint", command=("paint", "render"), flags=("grid",), settings=Grid, run=_render,
-    inputs=RENDER.inputs, shown_first=("between", "size"), hidden=("seed",), partial=False,
+    inputs=RENDER.inputs, shown_first=("between", "size"), hidden=("seed",), saves_partial=False,
 )  # fmt: skip
 
 
@@ -322,7 +324,8 @@ RANDOM = Technique(
 def _seeds(settings: RandomSheet) -> list[SheetCell]:
     seeds = range(settings.seed, settings.seed + settings.sheet)
     return [
-        SheetCell(str(seed), "random", settings.only(RandomPicture).changed({"seed": seed})) for seed in seeds
+        SheetCell(str(seed), "random", settings.as_base(RandomPicture).changed({"seed": seed}))
+        for seed in seeds
     ]
 
 
@@ -335,12 +338,12 @@ RANDOM_SHEET = sheet_of(
     RANDOM, name="random-sheet", title="Random sheet", help="Seeds side by side, to choose from.",
     settings=RandomSheet, flags=("sheet",), outputs=("random-sheet",),
     shown_first=("seed", "sheet", "layers", "spread"),
-    partial=False, cells=_seeds, small=_small, columns=lambda *_: 4, heading=lambda *_: "Seeds", gap=12,
+    saves_partial=False, cells=_seeds, small=_small, columns=lambda *_: 4, heading=lambda *_: "Seeds", gap=12,
 )  # fmt: skip
 
 
 def _loop(job: Job, done: int) -> Frames:
-    return random_loop(job.settings.only(RandomPicture), job.settings.frames, done=done)
+    return random_loop(job.settings.as_base(RandomPicture), job.settings.frames, done=done)
 
 
 RANDOM_LOOP = film_of(

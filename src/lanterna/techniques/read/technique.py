@@ -45,7 +45,7 @@ def _read(job: Job) -> Work:
         check_reads_digits(job.network)
 
     def frames() -> Frames:
-        source = job.pictures_given["picture"][0] if job.pictures_given else job.source("picture")
+        source = job.open_pictures["picture"][0] if job.open_pictures else job.source("picture")
         yield ReadFrame(1, 1, page=read(source, job.settings, network=job.network))
 
     def results(frame: ReadFrame, _: Any) -> Iterator[Result]:
@@ -53,7 +53,7 @@ def _read(job: Job) -> Work:
         yield Result(draw(frame.page, "steps"), "steps")
 
     def report(frame: ReadFrame) -> Report:
-        return _report(job.called("picture"), frame.page, show_neighbours=job.settings.nearest > 0)
+        return _report(job.display_name("picture"), frame.page, show_neighbours=job.settings.nearest > 0)
 
     return Work(frames(), results, lambda frame: draw(frame.page, "page"), report=report)
 

@@ -29,7 +29,7 @@ from lanterna.networks import Network, open_network
 from lanterna.networks.inference import optimize_for_inference
 from lanterna.probes.statistics import gram_distance, wasserstein_distance
 from lanterna.techniques.checkpoint import Checkpointer, resumed
-from lanterna.techniques.octaves import resized, shrunk
+from lanterna.techniques.octaves import resized, resized_mask
 from lanterna.techniques.style.descent import Descent
 from lanterna.techniques.style.layers import choose_layers, replicate_edges
 from lanterna.techniques.style.loss import (
@@ -429,7 +429,7 @@ def _postprocess(
         picture = match_histogram(picture, styles[0])
     if settings.keep_colours == "light":
         picture = transfer_colours(picture, photo)
-    sized_masks = [shrunk(mask, tuple(photo.shape[1:])) for mask in masks if mask is not None]
+    sized_masks = [resized_mask(mask, tuple(photo.shape[1:])) for mask in masks if mask is not None]
     if len(sized_masks) == len(masks):
         picture = torch.lerp(photo, picture, torch.stack(sized_masks).sum(0).clamp(0, 1))
     return picture

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lanterna.techniques.dream.estimate import measured
+from lanterna.techniques.dream.estimate import measure_step
 from lanterna.techniques.style.algorithm import Stylize, steps_at, style, style_sizes
 from lanterna.techniques.style.descent import history_size
 from lanterna.techniques.style.layers import choose_layers
@@ -62,7 +62,7 @@ def estimate_style(
         random, settings.changed({"size": side, "ratio": 4, "steps": 4, "weights": ()}),
         styles=[random], network=network,
     )  # fmt: skip
-    step, saved = measured(work)
+    step, saved = measure_step(work)
     seconds_per_pixel, bytes_per_pixel = step / side**2, 1.5 * saved / side**2
     height, width = sizes[-1]
     weights = sum(weight.nbytes for weight in network.parameters())

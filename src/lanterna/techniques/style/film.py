@@ -95,7 +95,7 @@ def style_frames(
     Errors, before the first frame: as `style`.
     """
     settings = settings or StyleFilm()
-    first = settings.only(Stylize)
+    first = settings.as_base(Stylize)
     network = network or open_network(settings.network, device=device)
     content, layers = choose_layers(network, first.content_layer, first.style_layers)
     work = optimize_for_inference(network, [content, *layers])
@@ -142,7 +142,7 @@ def instant_frames(
     Errors, before the first frame: as `instant`.
     """
     settings = settings or InstantFilm()
-    base = settings.only(Instant)
+    base = settings.as_base(Instant)
     painter = open_painter(base, styles=styles, device=device)
 
     def fit(original: Tensor) -> Tensor:

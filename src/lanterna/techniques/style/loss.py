@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from lanterna.probes.objectives import native_layer_outputs
 from lanterna.probes.statistics import Moments, moments
-from lanterna.techniques.octaves import shrunk
+from lanterna.techniques.octaves import resized_mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,7 @@ class Content:
         """Return the part of the loss from these rows and columns, given the picture's features there."""
         squares = (features.float() - self.features[:, :, rows, columns].float()).square()
         if self.mask is not None:
-            squares = squares * shrunk(self.mask, tuple(self.features.shape[2:]))[:, rows, columns]
+            squares = squares * resized_mask(self.mask, tuple(self.features.shape[2:]))[:, rows, columns]
         total: Tensor = squares.sum() / (self.features.numel() * self.unit)
         return total
 
@@ -252,7 +252,7 @@ def _gather_moments(
                     unmasked[name] = moments(part.features)
                 by_layer[name] = unmasked[name]
             else:
-                mask = shrunk(style.mask.to(picture), part.size)
+                mask = resized_mask(style.mask.to(picture), part.size)
                 by_layer[name] = moments(part.features, mask[0, part.rows, part.columns])
         gathered.append(by_layer)
     return gathered

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, model_validator
 from lanterna.devices import free_memory
 from lanterna.errors import UsageError
 from lanterna.images.prints import Print
-from lanterna.techniques.derive import by_pixels, film_of, sheet_of
+from lanterna.techniques.derive import film_of, sheet_of, weighted_by_pixels
 from lanterna.techniques.octaves import resized
 from lanterna.techniques.style.algorithm import LONGEST, Stylize, steps_at, style, style_sizes
 from lanterna.techniques.style.estimate import estimate_style, worth_estimating
@@ -90,7 +90,7 @@ def _style(job: Job) -> Work:
     content_mask, start = job.picture("content-mask"), job.picture("start-from")
     frames = style(
         photo, settings, styles=paintings, masks=masks, content_mask=content_mask, start=start,
-        network=job.network, **job.saving,
+        network=job.network, **job.checkpointing,
     )  # fmt: skip
     sizes = style_sizes(photo.shape[1], photo.shape[2], settings)
     steps = [steps_at(index, len(sizes), settings) for index in range(len(sizes))]
@@ -102,7 +102,7 @@ def _style(job: Job) -> Work:
         larger = min(2 * LONGEST, longest)
         return Report(notes=[f"the photograph is larger: use --size {larger} for more detail"])
 
-    return Work(frames, share=by_pixels(sizes, steps), report=report)
+    return Work(frames, fraction_done=weighted_by_pixels(sizes, steps), report=report)
 
 
 def _estimate(job: Job) -> Estimate | None:
@@ -153,7 +153,7 @@ STYLE = Technique(
     ),
     shown_first=("strength", "brush", "detail", "keep_colours", "size"),
     live=("strength", "detail", "weights"),
-    estimate=_estimate, describe=_describe, resumes="asked",
+    estimate=_estimate, describe=_describe, resumes="optional",
     manual="""Paint a photograph in the style of a painting.
 
     `lanterna style cat.jpg --style waves.jpg`, `--strength 2 --brush 0.7`, `--keep-colours light`; `--sheet`
@@ -233,10 +233,10 @@ INSTANT_SHEET = sheet_of(
 
 
 def _film(job: Job, done: int) -> Frames:
-    assert job.moving is not None
-    originals = job.moving.frames(max(0, done - 1))
+    assert job.input_film is not None
+    originals = job.input_film.frames(max(0, done - 1))
     last = job.frames[done - 1] if done else None
-    paintings, count = job.pictures("style"), job.moving.count
+    paintings, count = job.pictures("style"), job.input_film.count
     if isinstance(job.settings, InstantFilm):
         job.fetch(*INSTANT.items(job.settings))
         return instant_frames(
@@ -248,12 +248,13 @@ def _film(job: Job, done: int) -> Frames:
 
 
 def _length(job: Job) -> tuple[int, float]:
-    if job.moving is None:
+    if job.input_film is None:
         raise UsageError(
-            f"{job.called('picture')} is a still picture: expected a film, an animation or a folder of frames"
+            f"{job.display_name('picture')} is a still picture: expected a film, an animation "
+            "or a folder of frames"
         )
     job.pictures("style")
-    return job.moving.count, job.moving.fps
+    return job.input_film.count, job.input_film.fps
 
 
 _ANIMATION = Input("picture", "an animation: a film made by Lanterna, or a GIF", required=True)

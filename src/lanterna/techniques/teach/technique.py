@@ -89,13 +89,13 @@ def _classes(job: Job) -> PictureFolder:
 
 
 def _teach(job: Job) -> Work:
-    settings: Teach = job.settings.only(Teach)
+    settings: Teach = job.settings.as_base(Teach)
     if job.resume and not settings.fine_tune:
         raise UsageError("--resume is for --fine-tune: without it, repeating the command continues the work")
     gathered, target = _classes(job), trained_folder(job.title)
     network = job.network
     if gathered.loose:
-        job.say(
+        job.notify(
             f"left out: {gathered.loose} {'picture' if gathered.loose == 1 else 'pictures'} in "
             f"{gathered.folder} but in none of its subfolders"
         )
@@ -167,7 +167,7 @@ TEACH = Technique(
         ),
     ),
     shown_first=("network", "fine_tune"), hidden=("labels",), check=_check, default_name=_default_name,
-    options=TeachOptions, resumes="always", describe=_describe, again=False, noted=False,
+    options=TeachOptions, resumes="always", describe=_describe, reruns=False, records_inputs=False,
     manual="""
     Teach a network your own classes: each subfolder of FOLDER is one, with twenty or more pictures.
 

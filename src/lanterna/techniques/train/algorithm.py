@@ -20,7 +20,7 @@ from torch import Tensor
 from lanterna.devices import choose_device, fast_dtype, reuse_memory, without_dynamo
 from lanterna.images.digits import Digits, mnist, random_handwriting, random_scatter, random_shift
 from lanterna.networks.digits import build, initialise_weights, to_channels_last
-from lanterna.techniques.checkpoint import Checkpointer, Learning
+from lanterna.techniques.checkpoint import Checkpointer, TrainingState
 from lanterna.techniques.technique import Frame
 from lanterna.techniques.train.parallel import SINGLE_PROCESS
 
@@ -121,7 +121,7 @@ def train(
     network = new_network(settings).to(torch_device)
     averaged = deepcopy(network) if settings.average else network
     optimiser, correct = _optimiser(settings, network), torch.zeros((), device=torch_device)
-    state = Learning(network, averaged, optimiser, 0, correct, settings.learning_rate)
+    state = TrainingState(network, averaged, optimiser, 0, correct, settings.learning_rate)
     if resume and checkpoint is not None:
         state.load(checkpoint, settings, team)
     if not team.is_first:

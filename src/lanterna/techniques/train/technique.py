@@ -45,9 +45,9 @@ def kernels(network: Network) -> Tensor:
     weights = weights.view(len(weights), -1, 28, 28) if weights.ndim == 2 else weights
     pictures = [signed_picture(kernel.mean(0)) for kernel in weights]
     columns = min(8, len(pictures))
-    rows = -(-len(pictures) // columns)
+    log_lines = -(-len(pictures) // columns)
     pitch = _KERNEL_SIDE + _GAP
-    page = torch.zeros(3, rows * pitch - _GAP, columns * pitch - _GAP)
+    page = torch.zeros(3, log_lines * pitch - _GAP, columns * pitch - _GAP)
     for index, picture in enumerate(pictures):
         large = nn.functional.interpolate(picture[None], (_KERNEL_SIDE, _KERNEL_SIDE))[0]
         y, x = index // columns * pitch, index % columns * pitch
@@ -62,8 +62,8 @@ def progress_picture(network: Network, digits: Digits) -> Tensor:
     wrong = (predicted != digits.labels).nonzero().flatten().tolist()[:_MAX_WRONG]
     top = kernels(network)
     side = (top.shape[2] + _GAP) // _WRONG_PER_ROW - _GAP
-    rows = -(-_MAX_WRONG // _WRONG_PER_ROW)
-    image = Image.new("RGB", (top.shape[2], rows * (side + _CAPTION_HEIGHT + _GAP)), NIGHT)
+    log_lines = -(-_MAX_WRONG // _WRONG_PER_ROW)
+    image = Image.new("RGB", (top.shape[2], log_lines * (side + _CAPTION_HEIGHT + _GAP)), NIGHT)
     draw, caption_font = ImageDraw.Draw(image), font(30)
     for position, index in enumerate(wrong):
         row, column = divmod(position, _WRONG_PER_ROW)
@@ -91,7 +91,7 @@ def _train(job: Job) -> Work:
     film = TrainingFilm(settings, snapshots, resume=job.resume) if snapshots and team.is_first else None
     also_at = film_steps(settings.steps) if snapshots else ()
     start = time.perf_counter()
-    frames = train(settings, device=job.device, **job.saving, also_at=also_at, team=team)
+    frames = train(settings, device=job.device, **job.checkpointing, also_at=also_at, team=team)
     summary: dict[str, Any] = {}
 
     def results(frame: TrainFrame, current: Train) -> list[Result]:
@@ -153,10 +153,10 @@ def _rows(frame: TrainFrame) -> list[str]:
 TRAIN = Technique(
     name="train", title="Train", help="Train a network to read handwritten digits.",
     settings=Train, run=_train, output=Output.NETWORK, outputs=("mistakes", "confusion"),
-    default_preset="fast", arguments=("network",), options=Processes, resumes="always", filmed=True,
+    default_preset="fast", arguments=("network",), options=Processes, resumes="always", films_training=True,
     shown_first=("network", "epochs", "learning_rate", "hidden", "channels", "optimiser"),
     live=("learning_rate",), networks=lambda _: (), default_name=lambda settings, _: settings.network,
-    describe=_describe, rows=_rows,
+    describe=_describe, log_lines=_rows,
     manual="""Train a network on MNIST's handwritten digits, and save it under a name.
 
     At the end the network is tested on 10,000 digits that it was not trained on, and saved in a

@@ -127,7 +127,7 @@ def validated_job(
         "kind": name,
         "preset": preset,
         "settings": settings.model_dump(mode="json"),
-        "title": technique.title_of(title, settings, taken=taken),
+        "title": technique.job_title(title, settings, taken=taken),
     }
 
 
