@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def clear_registry() -> None:
     """Clear the registry's caches, after a technique was added or removed."""
-    for cached in (registry.entries, registry.others, registry.of_verb, registry._all):
+    for cached in (registry.entry_points, registry.summaries, registry.techniques_for, registry._all):
         cached.cache_clear()
 
 

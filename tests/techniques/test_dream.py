@@ -51,7 +51,7 @@ def dreamt(picture, network, arguments=None, **settings):
 @torch.no_grad()
 def maps_of(network, picture, layer):
     """The output `(C, H, W)` of a layer of the original network for a picture."""
-    return objectives.read(network, picture[None], frozenset({layer}))[layer][0]
+    return objectives.layer_outputs(network, picture[None], frozenset({layer}))[layer][0]
 
 
 def energy(network, picture, layer, where=...):

@@ -110,7 +110,7 @@ def test_against_a_class_or_between_two_channels(conv):
     between = generated(conv, layer="norm3", direction=(0, 3))
     single = generated(conv, layer="norm3", channel=0)
     maps = [
-        objectives.read(conv, f.pictures, frozenset({"norm3"}))["norm3"].mean((2, 3))[0]
+        objectives.layer_outputs(conv, f.pictures, frozenset({"norm3"}))["norm3"].mean((2, 3))[0]
         for f in (single, between)
     ]
     assert maps[1][3] > maps[0][3]
@@ -222,14 +222,14 @@ def test_known_patterns_are_found_and_noise_is_not():
     ]
     patterned = torch.stack([*edges, *bars, *blobs])[:, None]
     patterned = patterned + 0.05 * torch.randn(patterned.shape, generator=generator)
-    found = kernels.measure(patterned).found
+    found = kernels.fit_kernels(patterned).found
     assert found[:3] == ("edge",) * 3
     assert found[3:6] == ("bar",) * 3
     assert found[6:] == ("blob",) * 2
     noise = kernels.fit_kernels(torch.randn(400, 1, 5, 5, generator=generator))
     assert sum(each is not None for each in noise.found) < 14  # 4 expected
     coloured = patterned * torch.tensor([1.0, -0.5, 0.2]).view(1, 3, 1, 1)  # only the pattern matters
-    assert kernels.measure(coloured).found == found
+    assert kernels.fit_kernels(coloured).found == found
 
 
 def test_the_explained_share_is_that_of_least_squares():

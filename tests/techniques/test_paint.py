@@ -310,7 +310,7 @@ def test_gradients_match_finite_differences(network):
 def test_a_sirens_initial_activations_have_the_papers_std():
     network = Coordinates(CoordinatePlan(network="siren", layers=5, neurons=512), (64, 64))
     network.start(torch.Generator().manual_seed(0))
-    *hidden, _ = network.run(network.inputs(positions(4000)))
+    *hidden, _ = network.run(network.encode(positions(4000)))
     for layer in hidden[1:]:  # arcsine distribution: std sqrt(1/2)
         assert layer.std() == pytest.approx(math.sqrt(0.5), abs=0.06)
     x = hidden[2]
@@ -323,7 +323,7 @@ def test_random_waves_approximate_the_kernel_of_their_frequencies():
     network = Coordinates(plan, (64, 64))
     network.initialise(torch.Generator().manual_seed(0))
     one, other = positions(200), positions(200, seed=1)
-    actual = (network.inputs(one) * network.inputs(other)).mean(1) * 2
+    actual = (network.encode(one) * network.encode(other)).mean(1) * 2
     distance = (one - other).norm(dim=1)
     # The characteristic function of a normal distribution: exp(-(2 pi sigma distance)^2 / 2).
     assert torch.allclose(actual, (-0.5 * (2 * math.pi * 2.0 * distance) ** 2).exp(), atol=0.06)
@@ -337,7 +337,7 @@ def test_the_lectures_positions_and_network():
     rows, columns = torch.meshgrid(torch.arange(48.0), torch.arange(64.0), indexing="ij")
     both = torch.stack([columns, rows], 2).view(-1, 2)
     expected = (both - both.mean()) / both.std(correction=0)
-    actual = network.inputs(torch.stack([(columns + 0.5) / 64, (rows + 0.5) / 48], 2).view(-1, 2))
+    actual = network.encode(torch.stack([(columns + 0.5) / 64, (rows + 0.5) / 48], 2).view(-1, 2))
     assert torch.allclose(actual, expected, atol=1e-5)
     shapes = [tuple(layer.weight.shape) for layer in [*network.hidden, network.output]]
     assert shapes == [(64, 2), *[(64, 64)] * 5, (3, 64)]

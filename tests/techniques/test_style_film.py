@@ -66,7 +66,7 @@ def style_distance(picture, painting, network, columns=slice(None)):
     for layer in ("relu1_1", "relu2_1"):
         grams = []
         for each, part in ((picture, columns), (painting, slice(None))):
-            features = objectives.read(network, each[None], frozenset([layer]))[layer][0]
+            features = objectives.layer_outputs(network, each[None], frozenset([layer]))[layer][0]
             step = each.shape[2] // features.shape[2]
             part_columns = slice(part.start and part.start // step, part.stop)
             flat = features[:, :, part_columns].flatten(1)

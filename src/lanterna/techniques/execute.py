@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from lanterna.images import Recipe
+    from lanterna.images import Recipe, RecipeInput
+    from lanterna.images.film_reading import FilmReader
     from lanterna.networks import Network
     from lanterna.techniques.technique import Frame, Frames, Result, Technique
 
