@@ -40,13 +40,13 @@ def larger(real_shelf):
     return photograph(height=64, width=64)
 
 
-def last_of(frames):
+def last_frame(frames):
     (last,) = deque(frames, maxlen=1)
     return last
 
 
 def learned(picture, options=None, **settings):
-    return last_of(paint(picture, Paint.checked({"steps": 60, **settings}), **(options or {})))
+    return last_frame(paint(picture, Paint.checked({"steps": 60, **settings}), **(options or {})))
 
 
 def positions(count, seed=0, dtype=torch.float32):
@@ -93,10 +93,10 @@ def test_equal_seeds_give_equal_paintings(larger, network):
 
 @pytest.mark.slow
 def test_a_timed_run_is_reproduced_by_its_settings(astronaut):
-    by_seconds = last_of(paint(astronaut, Paint(seconds=0.4)))
+    by_seconds = last_frame(paint(astronaut, Paint(seconds=0.4)))
     assert by_seconds.numbers["seconds"] > 0.2
     assert by_seconds.settings.steps == by_seconds.step == by_seconds.steps
-    again = last_of(paint(astronaut, by_seconds.settings))
+    again = last_frame(paint(astronaut, by_seconds.settings))
     assert torch.equal(again.picture, by_seconds.picture)
 
 
@@ -104,7 +104,7 @@ def test_a_timed_run_is_reproduced_by_its_settings(astronaut):
 @pytest.mark.parametrize("network", ["hash", "siren"])
 def test_a_resumed_run_ends_like_an_uninterrupted_one(astronaut, tmp_path, network):
     settings = Paint(network=network, batch=512, steps=30)
-    uninterrupted = last_of(paint(astronaut, settings))
+    uninterrupted = last_frame(paint(astronaut, settings))
     checkpoint = tmp_path / "checkpoint"
     first = paint(astronaut, settings, checkpoint=checkpoint, also_at=(13,))
     for frame in first:
@@ -112,7 +112,7 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(astronaut, tmp_path, netwo
             break
     first.close()
     assert frame.step == 13
-    resumed = last_of(paint(astronaut, settings, checkpoint=checkpoint, resume=True))
+    resumed = last_frame(paint(astronaut, settings, checkpoint=checkpoint, resume=True))
     assert torch.equal(resumed.picture, uninterrupted.picture)
     (done,) = paint(
         astronaut, settings, checkpoint=checkpoint, resume=True
@@ -309,7 +309,7 @@ def test_gradients_match_finite_differences(network):
 @torch.no_grad()
 def test_a_sirens_initial_activations_have_the_papers_std():
     network = Coordinates(CoordinatePlan(network="siren", layers=5, neurons=512), (64, 64))
-    network.start(torch.Generator().manual_seed(0))
+    network.initialise(torch.Generator().manual_seed(0))
     *hidden, _ = network.run(network.encode(positions(4000)))
     for layer in hidden[1:]:  # arcsine distribution: std sqrt(1/2)
         assert layer.std() == pytest.approx(math.sqrt(0.5), abs=0.06)
@@ -359,7 +359,7 @@ def test_the_aspect_ratio_is_preserved():
             across, down = coordinates.grid.scale.unbind(1)
             assert torch.allclose(across / 60, down / 30)
         else:
-            step = coordinates._placed(torch.tensor([[0.5, 0.5], [0.6, 0.5], [0.5, 0.7]]))
+            step = coordinates._scale(torch.tensor([[0.5, 0.5], [0.6, 0.5], [0.5, 0.7]]))
             assert torch.allclose(step[1, 0] - step[0, 0], step[2, 1] - step[0, 1])
 
 

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from lanterna.errors import UsageError
-from lanterna.techniques.execute import Job, begin, last_of
+from lanterna.techniques.execute import Job, begin, last_frame
 from lanterna.techniques.paint.random_picture import PRESETS, RandomPicture, random_loop, random_picture
 from lanterna.techniques.paint.technique import RANDOM_SHEET, RandomSheet
 
@@ -109,7 +109,7 @@ def test_the_hue_has_the_requested_value():
 
 def test_a_sheet_shows_each_seed():
     settings = RandomSheet(width=60, height=40, samples=1, seed=4, sheet=3)
-    last = last_of(begin(Job(RANDOM_SHEET, settings)).frames)
+    last = last_frame(begin(Job(RANDOM_SHEET, settings)).frames)
     alone = random_picture(settings.only(RandomPicture).changed({"seed": 5}), size=(160, 240))
     cell = last.picture[:, 12 + 44 : 12 + 44 + 160, 12 + 252 : 12 + 252 + 240]
     assert (last.step, last.steps) == (3, 3)

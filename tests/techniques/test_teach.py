@@ -506,7 +506,7 @@ def test_unreadable_classes_and_folders_are_reported(tmp_path, capsys):
     path = write_folders(tmp_path / "given", a=3, b=1)
     (path / "b" / "broken.png").write_bytes(b"no picture at all")
     assert main(["teach", str(path)]) == 2
-    assert "'b' has one picture that can be used" in capsys.readouterr().err
+    assert "'b' has one usable picture" in capsys.readouterr().err
     assert main(["teach", str(tmp_path / "nowhere")]) == 2
     assert "is not a folder" in capsys.readouterr().err
 

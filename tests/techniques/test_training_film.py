@@ -454,7 +454,7 @@ def test_short_films_are_saved_and_impossible_ones_are_refused(
     with Image.open(path) as film:
         film.seek(film.n_frames - 1)
         assert abs(left_edge(film) - 16) <= 2
-    with pytest.raises(UsageError, match="already there"):
+    with pytest.raises(UsageError, match="already exists"):
         save_film(moving_square(3), path, count=3)
     save_film(moving_square(1), path, count=1, force=True)
     with pytest.raises(UsageError, match=r"use \.webp, \.avif, \.mp4, \.webm, \.gif"):
