@@ -62,15 +62,15 @@ def measured(manifest: str | None, dreams: int) -> list[float]:
     from lanterna import open_picture, shelf
     from lanterna.images.drawing import as_png
     from lanterna.images.recipe import note_input
-    from lanterna.surfaces.render.maker import Maker
-    from lanterna.surfaces.render.task import Given, Kit, Task
+    from lanterna.surfaces.render.renderer import Renderer
+    from lanterna.surfaces.render.task import InputFile, RenderConfig, Task
     from lanterna.techniques.dream.algorithm import Dream
 
-    maker = Maker(Kit("dream", "dream", ".png", "cpu", 1))
+    render = Renderer(RenderConfig("dream", "dream", ".png", "cpu", 1))
     data = as_png(open_picture(shelf.need("photographs") / "chelsea.png", longest=384))
     settings = Dream(layer="block9").model_dump(mode="json")
     made = [
-        maker(Task(number, str(number), settings, (Given(note_input(data), data),)))
+        render(Task(number, str(number), settings, (InputFile(note_input(data), data),)))
         for number in range(1 + dreams)
     ]
     return [each.seconds for each in made[1:]]

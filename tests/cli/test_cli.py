@@ -18,17 +18,17 @@ from pydantic import Field
 from lanterna import __version__, shelf
 from lanterna.errors import LanternaError, MissingError, UsageError, one_line
 from lanterna.surfaces import cli
-from lanterna.surfaces.cli import frame, main
+from lanterna.surfaces.cli import dispatch, main
 from lanterna.surfaces.cli.common import (
     Changes,
     Json,
     Output,
     Quiet,
     Settings,
-    assignments,
     emit_json,
-    given,
+    given_settings,
     human_size,
+    parse_assignments,
     progress,
     say,
 )
@@ -79,13 +79,13 @@ def bake(
     }
     if fail:
         raise failures[fail]
-    wanted = Bake.checked({**Bake.presets.get(preset, {}), **given(settings)})
-    changed = assignments(changes)
+    wanted = Bake.checked({**Bake.presets.get(preset, {}), **given_settings(settings)})
+    changed = parse_assignments(changes)
     say("baking", quiet=quiet)
     with progress("baking", quiet=quiet) as update:
         update(1, 2, "half")
     facts = wanted.model_dump() | {
-        "given": sorted(given(settings)),
+        "given": sorted(given_settings(settings)),
         "picture": str(picture),
         "output": str(output),
         "changes": changed,
@@ -460,5 +460,5 @@ def test_the_doctor_says_what_to_do(tmp_path, monkeypatch, capsys):
 
 
 def test_the_frame_keeps_no_verb_loaded_that_was_not_asked_for():
-    app = frame.make_app()
+    app = dispatch.make_app()
     assert set(cli.VERBS) <= set(app)

@@ -14,7 +14,7 @@ import pytest
 
 from hostile import encoded, photograph
 from lanterna.surfaces.cli import VERBS, main
-from lanterna.surfaces.cli.frame import make_app
+from lanterna.surfaces.cli.dispatch import make_app
 
 GOLDEN = Path(__file__).parent / "golden"
 

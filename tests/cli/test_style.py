@@ -171,7 +171,7 @@ def test_standard_input_the_usual_place_and_how_to_paint_larger(here, monkeypatc
 @pytest.mark.slow
 def test_long_work_is_told_beforehand_and_keeps_to_the_memory(monkeypatch, capsys):
     """Work so small that estimating it would be most of it is not estimated."""
-    monkeypatch.setattr("lanterna.surfaces.cli.making_pictures._LONG", 0)
+    monkeypatch.setattr("lanterna.surfaces.cli.run_picture._LONG_WORK", 0)
     monkeypatch.setattr("lanterna.techniques.style.estimate._SAMPLE", 64)
     monkeypatch.setattr("lanterna.techniques.style.technique.free_memory", lambda _: 1)
     words = ["cat.png", "--style", "stars.png", *FINE, "--size", "96", "--force"]

@@ -7,7 +7,7 @@ from PIL import Image
 from lanterna import shelf
 from lanterna.images import note_input, open_picture, read_recipe, save_picture
 from lanterna.surfaces.cli import main
-from lanterna.surfaces.cli import touring as tour
+from lanterna.surfaces.cli import tour_rooms as tour
 from lanterna.surfaces.web.gallery import begin_gallery, check_gallery, write_gallery
 
 

@@ -26,8 +26,8 @@ from lanterna.images.films import SUFFIXES as FILMS
 from lanterna.images.films import save_film
 from lanterna.networks import cache_networks
 from lanterna.networks.trained import is_trained, open_trained
-from lanterna.surfaces.cli import VERBS, launching, main
-from lanterna.surfaces.cli.frame import make_app
+from lanterna.surfaces.cli import VERBS, distributed, main
+from lanterna.surfaces.cli.dispatch import make_app
 from lanterna.techniques.dream import technique as dreams
 from lanterna.techniques.dream.algorithm import Dream
 from lanterna.techniques.paint.algorithm import Paint
@@ -250,7 +250,7 @@ def quicker(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Processes]]:
         launched.append(wanted)
         return 0
 
-    monkeypatch.setattr(launching, "launch", launch)
+    monkeypatch.setattr(distributed, "launch", launch)
     with cache_networks():
         yield launched
 

@@ -24,7 +24,7 @@ from lanterna.images.digits import mnist
 from lanterna.lessons import LESSONS
 from lanterna.lessons.drawing import draw
 from lanterna.surfaces.cli import main, verbs
-from lanterna.surfaces.cli.frame import make_app
+from lanterna.surfaces.cli.dispatch import make_app
 from lanterna.surfaces.studio.openapi import description
 from lanterna.surfaces.studio.routes import ROUTES
 from lanterna.techniques.registry import all_techniques

@@ -12,7 +12,7 @@ from cells import Cells
 from lanterna import LanternaError, MissingError, notebook, open_network
 from lanterna.networks.digits import build
 from lanterna.networks.plan import Plan
-from lanterna.surfaces.notebook.views import LOOKED_AT, PIECES, Pad
+from lanterna.surfaces.notebook.views import LOOK_LESSONS, WIDGETS, Pad
 from lanterna.surfaces.web.page import asset
 from places import SCREENSHOTS
 
@@ -159,7 +159,7 @@ def test_what_is_set_by_hand_is_in_python_and_back(cells):
 
 @pytest.mark.parametrize("cells", ["light"], indirect=True)
 def test_every_piece_is_mounted_in_a_cell(cells):
-    for name in PIECES:
+    for name in WIDGETS:
         cells.run(f'notebook.play("{name}")')
         cells.inside.locator(".piece svg, .piece canvas").first.wait_for()
 
@@ -167,7 +167,7 @@ def test_every_piece_is_mounted_in_a_cell(cells):
 def test_pieces_are_those_of_the_studio():
     room = re.search(r"const PIECES = {.*?};", asset("studio/rooms/learn.js"), re.DOTALL)[0]
     theirs = dict(re.findall(r'(\w+): "(\w+)"', room))
-    assert {**PIECES, **dict.fromkeys(LOOKED_AT, "inside")} == theirs
+    assert {**WIDGETS, **dict.fromkeys(LOOK_LESSONS, "inside")} == theirs
 
 
 @pytest.mark.parametrize(

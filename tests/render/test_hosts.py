@@ -20,9 +20,9 @@ import torch
 
 from lanterna import open_picture, save_picture
 from lanterna.surfaces.cli import main
-from lanterna.surfaces.render.maker import Maker
-from lanterna.surfaces.render.plan import Pictures, originals, variations
-from lanterna.surfaces.render.task import Kit
+from lanterna.surfaces.render.plan import PictureRun, open_source, variations
+from lanterna.surfaces.render.renderer import Renderer
+from lanterna.surfaces.render.task import RenderConfig
 from lanterna.techniques.dream.algorithm import Dream
 
 if TYPE_CHECKING:
@@ -42,19 +42,19 @@ from pathlib import Path
 sys.argv.pop(0)
 if go_on := os.environ.get("GO_ON"):
     from lanterna.surfaces.render.folder import Folder
-    from lanterna.surfaces.render.on_ray import OnRay
-    keep, submit, kept = Folder.keep, OnRay.submit, []
-    def keep_and_wait(folder, *given):
-        keep(folder, *given)
-        kept.append(given)
-        while len(kept) == {HELD} and not Path(go_on).exists():
+    from lanterna.surfaces.render.ray_engine import RayEngine
+    save, submit, saved = Folder.save, RayEngine.submit, []
+    def save_and_wait(folder, *given):
+        save(folder, *given)
+        saved.append(given)
+        while len(saved) == {HELD} and not Path(go_on).exists():
             time.sleep(0.02)
     def submit_once_all_are_there(ray, task):
-        while len(ray._idle) + len(ray._running) < ray.workers and not kept:
+        while len(ray._idle) + len(ray._running) < ray.workers and not saved:
             ray._welcome()
             time.sleep(0.02)
         submit(ray, task)
-    Folder.keep, OnRay.submit = keep_and_wait, submit_once_all_are_there
+    Folder.save, RayEngine.submit = save_and_wait, submit_once_all_are_there
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
 
@@ -172,11 +172,11 @@ def expected(tmp_path: Path, real_shelf: Path, monkeypatch: pytest.MonkeyPatch) 
     for number in range(COUNT):
         save_picture(cat[:, :48, number * 6 : number * 6 + 48], tmp_path / f"photos/cat{number:02}.png")
     monkeypatch.chdir(tmp_path)  # a recipe says where its picture was
-    whole = Pictures(originals(Path("photos")), variations(Dream(layer="block2", steps=1, octaves=1), []))
+    whole = PictureRun(open_source(Path("photos")), variations(Dream(layer="block2", steps=1, octaves=1), []))
     usual = torch.get_num_threads()
-    maker = Maker(Kit("dream", "dream", ".png", "cpu"))
-    made = {f"{task.name}.png": maker(task).files[0] for task in whole.tasks(range(COUNT))}
-    maker.close()
+    renderer = Renderer(RenderConfig("dream", "dream", ".png", "cpu"))
+    made = {f"{task.name}.png": renderer(task).files[0] for task in whole.tasks(range(COUNT))}
+    renderer.close()
     torch.set_num_threads(usual)  # which a maker changes
     return made
 

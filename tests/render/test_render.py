@@ -23,21 +23,21 @@ from lanterna.images.film_reading import open_film
 from lanterna.images.films import save_film
 from lanterna.images.motion import flicker
 from lanterna.surfaces.cli import main
-from lanterna.surfaces.render import on_dask
+from lanterna.surfaces.render import dask_engine
+from lanterna.surfaces.render.chunks import FilmRun, find_cuts, read_chunks, split_chunks
 from lanterna.surfaces.render.folder import MANIFEST, Folder
-from lanterna.surfaces.render.local import Local
-from lanterna.surfaces.render.maker import Maker
-from lanterna.surfaces.render.pieces import Carried, cuts, pieces, pieces_of
-from lanterna.surfaces.render.plan import Pictures, Sweep, originals, variations
-from lanterna.surfaces.render.task import Failed, Kit, Made, Task
-from lanterna.surfaces.render.work import TRIES, work
+from lanterna.surfaces.render.local_engine import LocalEngine
+from lanterna.surfaces.render.plan import PictureRun, Sweep, open_source, variations
+from lanterna.surfaces.render.renderer import Renderer
+from lanterna.surfaces.render.scheduler import TRIES, run_tasks
+from lanterna.surfaces.render.task import Failed, RenderConfig, Rendered, Task
 from lanterna.techniques.dream.algorithm import Dream
 from lanterna.techniques.dream.film import DreamFilm, dream_frames
 from strangers import asked, is_loopback, listening, open_to_all, tree
 
 PATIENCE = 300.0  # seconds, so that a test that hangs ends
 DREAM = ["--layer", "block2", "--steps", "1", "--octaves", "1"]
-KIT = Kit("dream", "dream", ".png", "cpu")
+CONFIG = RenderConfig("dream", "dream", ".png", "cpu")
 RECIPE = Dream(layer="block2", steps=1, octaves=1)
 
 
@@ -55,21 +55,21 @@ def kept_workers():
 
     They are its own; to start them anew for each command would take most of the time.
     """
-    engines: dict[tuple[Kit, int], Local] = {}
+    engines: dict[tuple[RenderConfig, int], LocalEngine] = {}
 
-    def engine(kit: Kit, workers: int) -> Local:
-        if (kit, workers) not in engines:
-            engines[kit, workers] = Kept(kit, workers)
-        return engines[kit, workers]
+    def engine(config: RenderConfig, workers: int) -> LocalEngine:
+        if (config, workers) not in engines:
+            engines[config, workers] = Kept(config, workers)
+        return engines[config, workers]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lanterna.surfaces.cli.render.Local", engine)
+        patch.setattr("lanterna.surfaces.cli.render.LocalEngine", engine)
         yield
     for each in engines.values():
-        Local.close(each)
+        LocalEngine.close(each)
 
 
-class Kept(Local):
+class Kept(LocalEngine):
     def close(self) -> None:
         assert all(worker.task is None for worker in self._all)
 
@@ -142,16 +142,16 @@ def test_a_picture_that_is_no_good_is_set_aside_and_the_rest_made(photos, tmp_pa
 
 def run(photos: Path, place: Path, start, watch=lambda *_: None):
     folder = Folder(place, {}, ".png")
-    begun, ways = originals(photos), variations(RECIPE, [])
-    whole = Pictures(begun, ways)
+    begun, ways = open_source(photos), variations(RECIPE, [])
+    whole = PictureRun(begun, ways)
     missing = whole.missing(folder)
     already = len(begun.names) - len(missing)
-    return work(whole.tasks(missing), folder, start, already=already, watch=watch)
+    return run_tasks(whole.tasks(missing), folder, start, already=already, watch=watch)
 
 
 @pytest.mark.slow
 def test_a_worker_that_is_killed_is_replaced_and_its_task_made_again(photos, tmp_path):
-    engine = Local(KIT, 1)
+    engine = LocalEngine(CONFIG, 1)
     times = count()
 
     def kill(*_):
@@ -171,9 +171,9 @@ class Here:
 
     name, workers = "here", 1
 
-    def __init__(self, kit: Kit = KIT) -> None:
+    def __init__(self, config: RenderConfig = CONFIG) -> None:
         self.usual = torch.get_num_threads()
-        self.maker, self.task = Maker(kit), None
+        self.renderer, self.task = Renderer(config), None
 
     def free(self) -> int:
         return int(self.task is None)
@@ -181,12 +181,12 @@ class Here:
     def submit(self, task: Task) -> None:
         self.task = task
 
-    def wait(self) -> Made | Failed:
+    def wait(self) -> Rendered | Failed:
         task, self.task = self.task, None
-        return self.maker(task)
+        return self.renderer(task)
 
     def close(self) -> None:
-        self.maker.close()
+        self.renderer.close()
         torch.set_num_threads(self.usual)  # which a maker changes
 
 
@@ -205,11 +205,11 @@ class Deadly:
         self.begun.append(task.number)
         self.busy = True
 
-    def wait(self) -> Made | Failed:
+    def wait(self) -> Rendered | Failed:
         number, self.busy = self.begun[-1], False
         if number == self.number:
             return Failed(number, "its worker ended (SIGKILL)")
-        return Made(number, [b"file"])
+        return Rendered(number, [b"file"])
 
     def close(self) -> None:
         self.begun.append(-1)
@@ -270,7 +270,7 @@ def test_force_begins_anew_and_removes_only_its_own(photos, tmp_path):
     with pytest.raises(UsageError, match="begun with other pictures"):
         Folder(tmp_path / "out", {"ways": 2}, ".png")
     folder = Folder(tmp_path / "out", {"ways": 2}, ".png", force=True)
-    assert work(Pictures(originals(photos), ways).tasks(range(12)), folder, Here).made == 12
+    assert run_tasks(PictureRun(open_source(photos), ways).tasks(range(12)), folder, Here).made == 12
     names = set(kept(tmp_path / "out"))
     assert len(names) == 12
     assert "cat0-seed-2.png" in names
@@ -334,7 +334,7 @@ def test_what_makes_no_sense_is_told_in_one_line(photos, tmp_path, monkeypatch, 
 
 @pytest.mark.slow
 def test_pictures_are_classified_into_files(photos, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("lanterna.surfaces.cli.render.Local", lambda kit, _: Here(kit))
+    monkeypatch.setattr("lanterna.surfaces.cli.render.LocalEngine", lambda config, _: Here(config))
     assert main(["render", str(photos), "classify", "--top", "2", "-o", str(tmp_path / "out")]) == 0
     found = json.loads((tmp_path / "out/cat0.json").read_text())
     capsys.readouterr()
@@ -346,21 +346,21 @@ def test_pictures_are_classified_into_files(photos, tmp_path, monkeypatch, capsy
 def test_pieces_cover_a_film_and_part_where_it_cuts():
     grey, light = torch.full((3, 40, 40), 0.3), torch.full((3, 40, 40), 0.8)
     shaky = [(grey + 0.02 * (number % 2)) for number in range(10)]
-    assert cuts([*shaky, light, light, light, *shaky]) == [10, 13]
-    found = pieces(200, [50], 40, 8)
+    assert find_cuts([*shaky, light, light, light, *shaky]) == [10, 13]
+    found = split_chunks(200, [50], 40, 8)
     assert found[0].first == 0
     assert found[-1].last == 200
     for one, other in pairwise(found):
         assert other.first == one.last - other.overlap
         assert other.overlap == (0 if one.last == 50 else 8)
     assert all(24 <= each.last - each.first <= 60 for each in found)
-    assert [(each.first, each.last) for each in pieces(10, [], 48, 8)] == [(0, 10)]
+    assert [(each.first, each.last) for each in split_chunks(10, [], 48, 8)] == [(0, 10)]
 
 
 def test_pieces_are_read_from_a_plan_and_only_such_as_fit():
-    found = pieces(100, [30], 20, 4)
+    found = split_chunks(100, [30], 20, 4)
     plan = {"pieces": [[piece.first, piece.last, piece.overlap] for piece in found]}
-    assert pieces_of(plan, 100) == found
+    assert read_chunks(plan, 100) == found
     odd = (
         [[0, 50, 0]],
         [[0, 50, 0], [46, 100, 5]],
@@ -371,8 +371,8 @@ def test_pieces_are_read_from_a_plan_and_only_such_as_fit():
         [5],
     )
     for each in (plan["pieces"][:-1], *odd):
-        assert pieces_of({"pieces": each}, 100) == []
-    assert pieces_of({}, 100) == []
+        assert read_chunks({"pieces": each}, 100) == []
+    assert read_chunks({}, 100) == []
 
 
 @pytest.mark.slow
@@ -382,17 +382,17 @@ def test_a_film_is_made_in_pieces_whose_seams_nobody_sees(tmp_path, real_shelf, 
     save_film(
         [cat[:, 20:68, place : place + 48] for place in range(0, 28, 2)], "clip.webp", count=14, quality=95
     )
-    film, begun = open_film("clip.webp"), originals(Path("clip.webp"))
+    film, begun = open_film("clip.webp"), open_source(Path("clip.webp"))
     settings = DreamFilm(layer="block2", steps=2, octaves=1)
     unsteady = {}
     for overlap in (4, 0):
-        cut = pieces(film.count, cuts(film), 7, overlap)
+        cut = split_chunks(film.count, find_cuts(film), 7, overlap)
         assert len(cut) == 2
         place = tmp_path / f"out{overlap}"
         folder = Folder(place, {}, ".png")
-        kit = Kit("dream", "film", ".png", "cpu", chunks=True)
-        whole = Carried(begun, film, cut, settings.model_dump(mode="json"))
-        assert work(whole.tasks(range(2)), folder, partial(Here, kit)).made == 2
+        config = RenderConfig("dream", "film", ".png", "cpu", chunks=True)
+        whole = FilmRun(begun, film, cut, settings.model_dump(mode="json"))
+        assert run_tasks(whole.tasks(range(2)), folder, partial(Here, config)).made == 2
         numbers, made = zip(*whole.frames(folder, range(14)), strict=True)
         assert numbers == tuple(range(14))
         unsteady[overlap] = flicker(made[5:9], list(film)[5:9]) / flicker(made[9:13], list(film)[9:13])
@@ -431,7 +431,7 @@ def test_a_film_is_rendered_to_a_film_or_a_folder(tmp_path, real_shelf, monkeypa
         assert (gone, told["made"], told["already"]) == (gone, made, 2 - made)
         assert kept(tmp_path / "out") == before
     # With other workers it goes on as it was begun. What they are plays no part from here on.
-    monkeypatch.setattr("lanterna.surfaces.cli.render.Local", lambda kit, _: Here(kit))
+    monkeypatch.setattr("lanterna.surfaces.cli.render.LocalEngine", lambda config, _: Here(config))
     others = [*command[:9], *whole[-3:], "--workers", "3"]
     (tmp_path / "out/00004.png").unlink()
     assert main(others) == 0
@@ -454,7 +454,7 @@ def test_the_same_comes_out_with_ray_though_a_node_is_lost(photos, tmp_path, mon
     ray = pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
-    from lanterna.surfaces.render.on_ray import OnRay
+    from lanterna.surfaces.render.ray_engine import RayEngine
 
     monkeypatch.setenv("RAY_DISABLE_DOCKER_CPU_WARNING", "1")
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
@@ -464,7 +464,7 @@ def test_the_same_comes_out_with_ray_though_a_node_is_lost(photos, tmp_path, mon
     second = cluster.add_node(num_cpus=1)
     try:
         cluster.wait_for_nodes()
-        engine = OnRay(KIT, 2, cluster.address, 2)
+        engine = RayEngine(CONFIG, 2, cluster.address, 2)
         before: list[int] = []
 
         def lose(summary, _):
@@ -494,12 +494,12 @@ import sys, time
 from pathlib import Path
 from lanterna.surfaces.cli import main
 from lanterna.surfaces.render.folder import Folder
-keep, go_on = Folder.keep, Path(sys.argv.pop(1))
-def keep_and_wait(folder, *given):
-    keep(folder, *given)
+save, go_on = Folder.save, Path(sys.argv.pop(1))
+def save_and_wait(folder, *given):
+    save(folder, *given)
     while not go_on.exists():
         time.sleep(0.01)
-Folder.keep = keep_and_wait
+Folder.save = save_and_wait
 sys.exit(main(sys.argv[1:]))
 """
 # Asks the head of a Ray cluster what it notes.
@@ -516,7 +516,7 @@ def test_a_manifest_that_is_a_link_is_not_written_to(tmp_path):
     (tmp_path / "out" / "manifest.jsonl").unlink(missing_ok=True)
     (tmp_path / "out" / "manifest.jsonl").symlink_to(tmp_path / "mine")
     with pytest.raises(LanternaError, match="cannot write"):
-        folder.keep(Task(0, "cat", {}), Made(0, [b"file"]))
+        folder.save(Task(0, "cat", {}), Rendered(0, [b"file"]))
     assert (tmp_path / "mine").read_text() == "mine\n"
 
 
@@ -567,14 +567,14 @@ def test_a_ray_cluster_of_its_own_is_closed_to_other_users(photos, tmp_path):
 @pytest.mark.slow
 def test_the_same_comes_out_with_dask_though_a_worker_is_killed(photos, tmp_path, monkeypatch, capfd):
     distributed = pytest.importorskip("distributed")
-    from lanterna.surfaces.render.on_dask import OnDask
+    from lanterna.surfaces.render.dask_engine import DaskEngine
 
     # Another user has made the folder that Dask would use, and may change what is in it.
     usual = tmp_path / "dask-scratch-space"
     usual.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     before = listening(os.getpid())
-    engine = OnDask(KIT, 1, None, 1)
+    engine = DaskEngine(CONFIG, 1, None, 1)
     times = count()
 
     def look_and_kill(*_):
@@ -603,7 +603,7 @@ def test_the_same_comes_out_with_dask_though_a_worker_is_killed(photos, tmp_path
 
 @pytest.mark.slow
 def test_a_cluster_that_is_not_there_is_told_in_one_line(photos, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(on_dask, "_PATIENCE", 1)
+    monkeypatch.setattr(dask_engine, "_PATIENCE", 1)
     command = ["render", str(photos), "dream", *DREAM, "-o", str(tmp_path / "x"), "--address", "127.0.0.1:9"]
     assert main([*command, "--engine", "dask"]) == 1
     error = capsys.readouterr().err
@@ -612,8 +612,8 @@ def test_a_cluster_that_is_not_there_is_told_in_one_line(photos, tmp_path, monke
 
 
 def test_dask_without_what_makes_certificates_is_told_in_one_line(photos, tmp_path, monkeypatch, capsys):
-    find = on_dask.find_spec
-    monkeypatch.setattr(on_dask, "find_spec", lambda name: None if name == "cryptography" else find(name))
+    find = dask_engine.find_spec
+    monkeypatch.setattr(dask_engine, "find_spec", lambda name: None if name == "cryptography" else find(name))
     command = ["render", str(photos), "dream", *DREAM, "-o", str(tmp_path / "x"), "--engine", "dask"]
     assert main(command) == 3
     error = capsys.readouterr().err

@@ -18,7 +18,7 @@ import torch
 from lanterna.errors import MissingError
 from lanterna.networks.trained import open_trained
 from lanterna.surfaces.cli import main
-from lanterna.surfaces.cli.launching import _member
+from lanterna.surfaces.cli.distributed import _member
 from lanterna.techniques.train import algorithm as training
 from lanterna.techniques.train.settings import Train
 from strangers import is_loopback, listening

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import lanterna
 from lanterna.surfaces.cli import VERBS, verbs
-from lanterna.surfaces.cli.frame import make_app
+from lanterna.surfaces.cli.dispatch import make_app
 from lanterna.techniques.registry import all_techniques
 from lanterna.techniques.rerun import usage
 from lanterna.techniques.technique import Settings

@@ -64,9 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             print(f"lanterna {__version__}")
             return 0
-        from lanterna.surfaces.cli import frame
+        from lanterna.surfaces.cli import dispatch
 
-        return frame.run(tokens)
+        return dispatch.run(tokens)
     except BrokenPipeError:
         return 1  # whoever was reading (`| head`) has seen enough
     except KeyboardInterrupt:

@@ -84,12 +84,12 @@ class Update(Protocol):
         """Move it."""
 
 
-def given(settings: BaseModel | None) -> dict[str, Any]:
+def given_settings(settings: BaseModel | None) -> dict[str, Any]:
     """Only the settings that a person gave, not those that are defaults."""
     return {} if settings is None else {name: getattr(settings, name) for name in settings.model_fields_set}
 
 
-def assignments(changes: Sequence[str] | None) -> dict[str, str]:
+def parse_assignments(changes: Sequence[str] | None) -> dict[str, str]:
     """`["epochs=5"]` as `{"epochs": "5"}`. Errors: `UsageError` where there is no `=`."""
     found = {}
     for change in changes or ():
@@ -166,21 +166,21 @@ def fetch_missing(*names: str, quiet: bool = False) -> None:
         if not shelf.is_here(name):
             say(f"fetching {name} ({human_size(shelf.ITEMS[name].size)})", quiet=quiet or settings.offline())
             with progress(name, unit="bytes", quiet=quiet) as update:
-                shelf.need(name, functools.partial(_move, update))
+                shelf.need(name, functools.partial(_update_bar, update))
 
 
-def tell_device(device: str, *, quiet: bool = False) -> None:
+def report_device(device: str, *, quiet: bool = False) -> None:
     """Say on what work that takes a while computes; call it when nothing can be wrong any more."""
     from lanterna.devices import choose_device, described
 
     say(f"computing on {described(choose_device(device))}", quiet=quiet)
 
 
-def _move(update: Update, _: str, done: int, total: int) -> None:
+def _update_bar(update: Update, _: str, done: int, total: int) -> None:
     update(done, total)
 
 
-def about(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A length of time that is estimated, as a person says it: about 4 minutes."""
     return f"about {seconds:.0f} seconds" if seconds < 90 else f"about {seconds / 60:.0f} minutes"
 

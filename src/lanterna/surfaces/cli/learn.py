@@ -19,9 +19,9 @@ from lanterna.surfaces.cli.common import (
     Json,
     Output,
     Quiet,
-    assignments,
     emit_json,
     fetch_missing,
+    parse_assignments,
     progress,
     say,
     show,
@@ -63,7 +63,7 @@ def learn(
         return
     lesson = LESSONS[name]
     usual = lesson.settings().model_dump(mode="json")
-    assigned = {key: value_of(text, usual.get(key)) for key, text in assignments(changes).items()}
+    assigned = {key: value_of(text, usual.get(key)) for key, text in parse_assignments(changes).items()}
     settings = lesson.settings.checked(assigned)
     place = output or Path(f"learn-{name}.png")
     check_place(place, force=force)

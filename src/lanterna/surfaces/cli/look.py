@@ -25,7 +25,7 @@ from lanterna.surfaces.cli.common import (
     say,
     show,
 )
-from lanterna.surfaces.cli.reader import open_or_train
+from lanterna.surfaces.cli.digit_reader import open_or_train
 from lanterna.surfaces.web.looking import look_page
 from lanterna.techniques.classify.algorithm import LONGEST
 from lanterna.techniques.read.algorithm import ReadPage

@@ -16,8 +16,8 @@ from lanterna.surfaces.cli.common import (
     Json,
     Output,
     Quiet,
-    assignments,
     emit_json,
+    parse_assignments,
     say,
     show,
 )
@@ -42,7 +42,7 @@ def recipe(picture: Path, /, *, changes: Changes = None, json: Json = False) -> 
     picture
         A picture that Lanterna saved, or - for standard input.
     """
-    recipe = changed(_recipe_of(picture), assignments(changes))
+    recipe = changed(_recipe_of(picture), parse_assignments(changes))
     command, large = command_line(recipe, str(picture)), commands_of(recipe)
     if json:
         each = {"commands": list(large.values())} if large else {}
@@ -78,7 +78,7 @@ def rerun(
     then = _recipe_of(picture)
     place = output or _free_name(picture)
     check_place(place, force=force)
-    assigned = assignments(changes)
+    assigned = parse_assignments(changes)
     recipe = changed(then, assigned)
     recipe = with_inputs_found(recipe, None if picture == Path("-") else picture.parent)
     made, now = make_again(recipe, trust=trust)

@@ -18,7 +18,7 @@ from lanterna.images.films import SUFFIXES as FILM_SUFFIXES
 from lanterna.images.films import check_film_place, save_film
 from lanterna.images.recipe import note_input
 from lanterna.networks import shelf_items
-from lanterna.surfaces.cli.asked import Asked, understood
+from lanterna.surfaces.cli.arguments import Request, parse_command
 from lanterna.surfaces.cli.common import (
     Device,
     Force,
@@ -32,14 +32,14 @@ from lanterna.surfaces.cli.common import (
     say,
     stoppable,
 )
-from lanterna.surfaces.render.folder import MANIFEST, Folder, plan_in
-from lanterna.surfaces.render.local import Local
-from lanterna.surfaces.render.on_dask import OnDask
-from lanterna.surfaces.render.on_ray import OnRay
-from lanterna.surfaces.render.pieces import Carried, Piece, cuts, pieces, pieces_of
-from lanterna.surfaces.render.plan import Pictures, Sweep, originals, variations, without_pictures
-from lanterna.surfaces.render.task import SILENCE, Given, Kit
-from lanterna.surfaces.render.work import work
+from lanterna.surfaces.render.chunks import Chunk, FilmRun, find_cuts, read_chunks, split_chunks
+from lanterna.surfaces.render.dask_engine import DaskEngine
+from lanterna.surfaces.render.folder import MANIFEST, Folder, read_plan
+from lanterna.surfaces.render.local_engine import LocalEngine
+from lanterna.surfaces.render.plan import PictureRun, Sweep, no_source, open_source, variations
+from lanterna.surfaces.render.ray_engine import RayEngine
+from lanterna.surfaces.render.scheduler import run_tasks
+from lanterna.surfaces.render.task import SILENCE, InputFile, RenderConfig
 from lanterna.techniques.registry import all_techniques, of_verb
 from lanterna.techniques.technique import Output as Kind
 from lanterna.techniques.technique import Technique
@@ -47,9 +47,9 @@ from lanterna.techniques.technique import Technique
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lanterna.surfaces.render.plan import Originals
+    from lanterna.surfaces.render.plan import Source
+    from lanterna.surfaces.render.scheduler import Summary
     from lanterna.surfaces.render.task import Engine
-    from lanterna.surfaces.render.work import Summary
 
 _CHUNKS = (16, 48)  # frames of a part: shorter ones repeat more, longer ones leave workers waiting
 _OVERLAP = 8  # frames
@@ -99,7 +99,7 @@ class What:
         """Where the pictures are until they are a film, or for good."""
         return self.place.with_name(f"{self.place.name}.frames") if self.to_film else self.place
 
-    def check(self, technique: Technique, begun: "Originals", *, force: bool) -> None:
+    def check(self, technique: Technique, begun: "Source", *, force: bool) -> None:
         """Errors: `UsageError` for what cannot be made of such pictures."""
         if self.to_film:
             few = begun.film is None and len(begun.names) < 2
@@ -118,16 +118,16 @@ class What:
                 f"got {self.overlap}"
             )
 
-    def cut(self, film: Film, workers: int, *, force: bool) -> list[Piece]:
+    def cut(self, film: Film, workers: int, *, force: bool) -> list[Chunk]:
         """The pieces in which a film is made: as it was begun, with more workers perhaps, or anew."""
         if self.chunk is None and self.overlap is None and not force:
-            begun = pieces_of(plan_in(self.folder), film.count)
+            begun = read_chunks(read_plan(self.folder), film.count)
             if begun:
                 return begun
         each = film.count // (2 * workers)  # or one worker would have the last part alone
         length = self.chunk or min(max(each, _CHUNKS[0]), _CHUNKS[1])
         overlap = min(_OVERLAP, length - 1) if self.overlap is None else self.overlap
-        return pieces(film.count, cuts(film), length, overlap)
+        return split_chunks(film.count, find_cuts(film), length, overlap)
 
 
 @dataclass(frozen=True)
@@ -156,12 +156,12 @@ class Who:
         if not 1 <= self.silence <= 86_400:
             raise UsageError(f"--silence: expected 1 to 86,400 seconds, got {self.silence:g}")
 
-    def start(self, kit: Kit, tasks: int) -> "Engine":
+    def start(self, config: RenderConfig, tasks: int) -> "Engine":
         """Start the engine, for so many tasks."""
         if self.engine == "local":
-            return Local(kit, min(self.count, max(1, tasks)))
-        engine = OnRay if self.engine == "ray" else OnDask
-        return engine(kit, self.workers, self.address, os.cpu_count() or 1, self.silence)
+            return LocalEngine(config, min(self.count, max(1, tasks)))
+        engine = RayEngine if self.engine == "ray" else DaskEngine
+        return engine(config, self.workers, self.address, os.cpu_count() or 1, self.silence)
 
 
 def render(
@@ -202,22 +202,22 @@ def render(
     who.check()
     ways = variations(wanted.settings, sweeps)
     fetch_missing(*_needs(wanted), quiet=quiet)
-    kit = _kit(wanted, what, who, chunks=carried)
+    config = _kit(wanted, what, who, chunks=carried)
     film = begun.film or (open_film(source) if carried else None)
-    whole: Pictures | Carried = Pictures(begun, ways)
+    whole: PictureRun | FilmRun = PictureRun(begun, ways)
     if carried and film is not None:
         cut = what.cut(film, who.count, force=force)
-        whole = Carried(begun, film, cut, wanted.settings.model_dump(mode="json"))
-    folder = Folder(what.folder, _plan(kit, begun, whole), kit.suffix, force=force)
+        whole = FilmRun(begun, film, cut, wanted.settings.model_dump(mode="json"))
+    folder = Folder(what.folder, _plan(config, begun, whole), config.suffix, force=force)
     missing = whole.missing(folder)
     begin = time.perf_counter()
-    summary = _run(whole, missing, folder, partial(who.start, kit, len(missing)), quiet=quiet)
+    summary = _run(whole, missing, folder, partial(who.start, config, len(missing)), quiet=quiet)
     unsteady = None
     if summary.finished:
         with progress("putting together", quiet=quiet):
             unsteady = whole.put_together(folder)
     if summary.finished and what.to_film:
-        made = [folder.places(name)[0] for name in whole.names]
+        made = [folder.paths(name)[0] for name in whole.names]
         with progress("saving", quiet=quiet):
             save_film((open_picture(each) for each in made), place, count=len(made),
                       fps=film.fps if film else 25.0, force=force)  # fmt: skip
@@ -228,7 +228,7 @@ def render(
 
 def _understood(
     source: Path, verb: str | None, words: Sequence[str], what: What
-) -> tuple["Originals", Asked, bool]:
+) -> tuple["Source", Request, bool]:
     """What is worked on, what is done with each, and whether frames are carried over into the next.
 
     Errors: `UsageError` where there is no such thing to do, or its words are wrong.
@@ -236,13 +236,13 @@ def _understood(
     names = _techniques()
     if verb not in names and str(source) in names and not names[str(source)].inputs:
         verb, words = str(source), words if verb is None else (verb, *words)
-        begun = without_pictures(verb)
+        begun = no_source(verb)
     elif verb not in names:
         of_verb(verb or "")  # says why, where its package cannot be used
         got = "" if verb is None else f", got {verb[:40]!r}"
         raise UsageError(f"expected what to do with each: {', '.join(names)}{got}")
     else:
-        begun = originals(source)
+        begun = open_source(source)
     wanted = _wanted(names[verb], words)
     carried = what.flow if what.flow is not None else begun.film is not None
     if carried and (what.sweep or not _has_film(wanted)):
@@ -252,9 +252,9 @@ def _understood(
     return begun, _wanted(names[verb], words, film=True) if carried else wanted, carried
 
 
-def _wanted(technique: Technique, words: Sequence[str], *, film: bool = False) -> Asked:
+def _wanted(technique: Technique, words: Sequence[str], *, film: bool = False) -> Request:
     """What the words of a technique ask for, read by its own command line, without what it is about."""
-    found = understood(words, technique, film=film)
+    found = parse_command(words, technique, film=film)
     if found.technique.name != technique.name and not film:
         title = found.technique.title.lower()
         raise UsageError(f"{title} is not for many pictures: leave its options out")
@@ -263,7 +263,7 @@ def _wanted(technique: Technique, words: Sequence[str], *, film: bool = False) -
     return replace(found, files=files)
 
 
-def _has_film(wanted: Asked) -> bool:
+def _has_film(wanted: Request) -> bool:
     """Whether there is a film of such pictures whose frames go on from one another."""
     technique = wanted.technique
     return any(
@@ -285,37 +285,39 @@ def _techniques() -> dict[str, Technique]:
     }
 
 
-def _needs(wanted: Asked) -> list[str]:
+def _needs(wanted: Request) -> list[str]:
     """What must be on the shelf before workers ask for it."""
     technique = wanted.technique
     items = [item for name in technique.networks(wanted.settings) for item in shelf_items(name)]
     return [*items, *technique.items(wanted.settings)]
 
 
-def _kit(wanted: Asked, what: What, who: Who, *, chunks: bool) -> Kit:
+def _kit(wanted: Request, what: What, who: Who, *, chunks: bool) -> RenderConfig:
     """What all workers are given."""
     technique = wanted.technique
     suffix = "json" if technique.output is Kind.WORDS else what.form or "png"
     others = tuple(
-        Given(note_input(path, role=role), path.read_bytes())
+        InputFile(note_input(path, role=role), path.read_bytes())
         for role, paths in wanted.files.items()
         for path in paths
     )
     threads = max(1, (os.cpu_count() or 1) // who.count)
-    return Kit(technique.verb, technique.default_output, f".{suffix}", who.device, threads, others, chunks)
+    return RenderConfig(
+        technique.verb, technique.default_output, f".{suffix}", who.device, threads, others, chunks
+    )
 
 
-def _plan(kit: Kit, begun: "Originals", whole: Pictures | Carried) -> dict[str, object]:
+def _plan(config: RenderConfig, begun: "Source", whole: PictureRun | FilmRun) -> dict[str, object]:
     """What tells one run from another: a second call with the same goes on."""
     return {
-        "verb": kit.verb, "made": kit.output, **whole.plan,
-        "inputs": [each.note.model_dump() for each in kit.others],
+        "verb": config.verb, "made": config.output, **whole.plan,
+        "inputs": [each.note.model_dump() for each in config.others],
         "source": [path.name for path in begun.paths] or (begun.film and note_input(begun.source).sha256),
     }  # fmt: skip
 
 
 def _run(
-    whole: Pictures | Carried,
+    whole: PictureRun | FilmRun,
     missing: list[int],
     folder: Folder,
     start: "Callable[[], Engine]",
@@ -330,7 +332,7 @@ def _run(
 
         there = whole.count - len(missing)
         coming = whole.tasks(missing)
-        return work(coming, folder, start, already=there, watch=watch, should_stop=should_stop)
+        return run_tasks(coming, folder, start, already=there, watch=watch, should_stop=should_stop)
 
 
 def _tell(

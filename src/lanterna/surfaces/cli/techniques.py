@@ -1,6 +1,6 @@
 """The commands of techniques, built from their declarations: `lanterna dream`, `lanterna paint render` ….
 
-Techniques that share a command are chosen among by its flags. `frame.py` asks for a command by its verb,
+Techniques that share a command are chosen among by its flags. `dispatch.py` asks for a command by its verb,
 which imports that verb's declarations and no others.
 """
 
@@ -14,8 +14,7 @@ from cyclopts import App, Parameter
 from pydantic import Field, create_model
 
 from lanterna.errors import UsageError
-from lanterna.surfaces.cli.answers import answer
-from lanterna.surfaces.cli.asked import asked, several, underscored
+from lanterna.surfaces.cli.arguments import parse_request, takes_many, underscored
 from lanterna.surfaces.cli.common import (
     Device,
     Force,
@@ -24,8 +23,9 @@ from lanterna.surfaces.cli.common import (
     Quiet,
 )
 from lanterna.surfaces.cli.common import Settings as Flattened
-from lanterna.surfaces.cli.making_networks import make_network
-from lanterna.surfaces.cli.making_pictures import make_pictures
+from lanterna.surfaces.cli.print_words import print_words
+from lanterna.surfaces.cli.run_network import run_network
+from lanterna.surfaces.cli.run_picture import run_picture
 from lanterna.techniques import registry
 from lanterna.techniques import technique as declared
 
@@ -34,15 +34,15 @@ if TYPE_CHECKING:
 
     from pydantic.fields import FieldInfo
 
-    from lanterna.surfaces.cli.asked import Asked
+    from lanterna.surfaces.cli.arguments import Request
     from lanterna.techniques.technique import Input, Settings, Technique
 
-_RUN = {declared.Output.WORDS: answer, declared.Output.NETWORK: make_network}
+_RUN = {declared.Output.WORDS: print_words, declared.Output.NETWORK: run_network}
 _RESUME = Annotated[bool, Parameter(negative="", help="Resume work that was stopped.")]
 
 
 def __getattr__(verb: str) -> App | Callable[..., int | None]:
-    """The command of a verb, by which `frame.py` imports it."""
+    """The command of a verb, by which `dispatch.py` imports it."""
     techniques = registry.of_verb(verb)
     if not techniques:
         raise AttributeError(verb)
@@ -64,14 +64,14 @@ def __getattr__(verb: str) -> App | Callable[..., int | None]:
 def command_of(
     techniques: Sequence[Technique],
     alone: Sequence[str] = (),
-    run: Callable[[Asked, Mapping[str, Any]], int | None] | None = None,
+    run: Callable[[Request, Mapping[str, Any]], int | None] | None = None,
 ) -> Callable[..., int | None]:
     """The function that cyclopts makes a command from: its parameters are those of the techniques.
 
     The options in `alone` are commands of their own, and are refused where anything stands before them.
     `run` runs what is asked for, where that is not the usual way.
     """
-    running = run or _RUN.get(techniques[0].output, make_pictures)
+    running = run or _RUN.get(techniques[0].output, run_picture)
     parameters = [*_parameters(techniques), *map(_refused, alone)]
     usual = {each.name: each.default for each in parameters if each.kind is inspect.Parameter.KEYWORD_ONLY}
 
@@ -82,10 +82,10 @@ def command_of(
                 raise UsageError(f"{option} takes no picture: lanterna {techniques[0].verb} {option}")
         first = techniques[0].inputs[0] if techniques[0].inputs else None
         if first is not None:
-            options[first.name] = list(args) if several(techniques[0]) else args[0]
+            options[first.name] = list(args) if takes_many(techniques[0]) else args[0]
         elif args:
             options["arguments"] = args
-        return running(asked(techniques, options), options)
+        return running(parse_request(techniques, options), options)
 
     command.__name__ = techniques[0].command[-1].lstrip("-")
     command.__doc__ = techniques[0].manual or techniques[0].help
@@ -108,7 +108,7 @@ def _parameters(techniques: Sequence[Technique]) -> Iterator[inspect.Parameter]:
         )
         if first.suffix:
             shown = Parameter(help=f"A file that `lanterna {main.verb}` wrote, {first.suffix}.")
-        many, name = several(main), "folder" if first.folder else first.name
+        many, name = takes_many(main), "folder" if first.folder else first.name
         if first.folder:
             shown = Parameter(help=_sentence(first.folder))
         kind = inspect.Parameter.VAR_POSITIONAL if many else inspect.Parameter.POSITIONAL_ONLY

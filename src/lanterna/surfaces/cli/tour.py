@@ -29,8 +29,8 @@ def tour(
     begun = time.perf_counter()
     say("first what is needed from the shelf", quiet=quiet)
     from lanterna.images import open_picture
-    from lanterna.surfaces.cli.reader import watching
-    from lanterna.surfaces.cli.touring import SHELF, rooms
+    from lanterna.surfaces.cli.digit_reader import watching
+    from lanterna.surfaces.cli.tour_rooms import SHELF, rooms
     from lanterna.surfaces.web.gallery import begin_gallery, check_gallery, write_gallery
 
     if painting is not None:

@@ -6,9 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lanterna.devices import choose_device
-from lanterna.surfaces.cli.asked import Asked
+from lanterna.surfaces.cli.arguments import Request
 from lanterna.surfaces.cli.common import fetch_missing
-from lanterna.surfaces.cli.making_networks import make_network
+from lanterna.surfaces.cli.run_network import run_network
 from lanterna.surfaces.cli.techniques import command_of
 from lanterna.techniques.train.parallel import Processes, in_a_team, join, leave
 from lanterna.techniques.train.technique import TRAIN
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lanterna.techniques.technique import Settings
 
 
-def run(what: Asked, options: Mapping[str, Any]) -> int | None:
+def run(what: Request, options: Mapping[str, Any]) -> int | None:
     """Train, in as many processes as are asked for, or as one of those that torchrun started."""
     plain = {name: value for name, value in options.items() if name not in ("settings", "options")}
     work = partial(take_part, what.settings, plain)  # which can be sent to another process
@@ -27,8 +27,8 @@ def run(what: Asked, options: Mapping[str, Any]) -> int | None:
         return work()
     processes = options["options"] or Processes()
     if processes == Processes():
-        return make_network(what, options)
-    from lanterna.surfaces.cli.launching import launch
+        return run_network(what, options)
+    from lanterna.surfaces.cli.distributed import launch
 
     fetch_missing("mnist", quiet=options["quiet"])
     return launch(work, choose_device(options["device"]), processes)
@@ -37,7 +37,7 @@ def run(what: Asked, options: Mapping[str, Any]) -> int | None:
 def take_part(settings: Settings, options: Mapping[str, Any]) -> int:
     """What each of several processes does: meet the others, and train with them."""
     team = join(choose_device(options["device"]))
-    code = make_network(Asked(TRAIN, settings, {}, {}), options, team)
+    code = run_network(Request(TRAIN, settings, {}, {}), options, team)
     leave()
     return code or 0
 

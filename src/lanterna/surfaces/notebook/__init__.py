@@ -23,11 +23,11 @@ from lanterna.surfaces.notebook.lessons import exercises, lesson
 
 if TYPE_CHECKING:
     from lanterna.surfaces.notebook.listing import techniques
-    from lanterna.surfaces.notebook.making import make, watch
+    from lanterna.surfaces.notebook.run import make, watch
     from lanterna.surfaces.notebook.views import look, pad, play
 
 _PLACES = {
-    **dict.fromkeys(("make", "watch"), "making"),
+    **dict.fromkeys(("make", "watch"), "run"),
     **dict.fromkeys(("look", "pad", "play"), "views"),
     "techniques": "listing",
 }

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from lanterna.lessons import Finding, Lesson, Outcome
     from lanterna.techniques.technique import Settings
 
-Bundle = tuple[dict[str, str], dict[str, dict[str, str]]]
+MimeBundle = tuple[dict[str, str], dict[str, dict[str, str]]]
 
 
 @dataclass(frozen=True, repr=False)
-class Done:
+class LessonResult:
     """A lesson whose experiment was done with `settings`: what came out, and how a notebook shows it."""
 
     lesson: Lesson
@@ -52,7 +52,7 @@ class Done:
         found = self.finding
         return f"{self.lesson.question}\n{found.verdict.capitalize()}. {found.words}"
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Bundle:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> MimeBundle:
         """Words and table as text, the charts as a picture: what notebooks ask for."""
         del include, exclude  # hints, which a bundle need not follow
         png = base64.b64encode(as_png(draw(self.lesson, self.outcome, words=False))).decode()
@@ -68,7 +68,7 @@ class Done:
         return data, {"image/png": {"alt": f"{titles}. {found.words}"}}
 
 
-def lesson(name: str, **values: object) -> Done:
+def lesson(name: str, **values: object) -> LessonResult:
     """Do a lesson's experiment: `lesson("curve", degree=9)`. What it needs is fetched first.
 
     Errors: `UsageError` for a lesson or a setting that is not there; `MissingError` where data cannot be had.
@@ -78,7 +78,7 @@ def lesson(name: str, **values: object) -> Done:
     chosen = LESSONS[name]
     settings = chosen.settings.checked(values)
     fetch_missing(*chosen.needs)
-    return Done(chosen, settings, chosen.experiment(settings))
+    return LessonResult(chosen, settings, chosen.experiment(settings))
 
 
 @dataclass(frozen=True, repr=False)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lanterna.techniques.technique import Input, Technique
 
 
-def technique_named(name: str) -> Technique:
+def find_technique(name: str) -> Technique:
     """A technique by its name. Errors: `UsageError` that lists the techniques there are."""
     found = registry.all_techniques()
     if name not in found:
@@ -29,7 +29,7 @@ def techniques(name: str = "") -> Sheet:
     if not name:
         found = registry.all_techniques().values()
         return Sheet("techniques", "\n".join(f"- `{each.name}`: {each.help}" for each in found))
-    technique = technique_named(name)
+    technique = find_technique(name)
     settings = [
         f"- `{name}`: {field.description} Default: `{field.get_default(call_default_factory=True)!r}`"
         for name, field in technique.settings.model_fields.items()

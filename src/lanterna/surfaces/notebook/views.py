@@ -19,7 +19,7 @@ from lanterna.lessons import LESSONS
 from lanterna.networks import open_network, shelf_items
 from lanterna.probes.look import look as outputs
 from lanterna.surfaces.cli.common import fetch_missing
-from lanterna.surfaces.notebook.bundle import Bundle, bundle
+from lanterna.surfaces.notebook.mime import MimeBundle, mime_bundle
 from lanterna.surfaces.web.looking import look_page
 from lanterna.surfaces.web.page import asset, standalone, with_imports
 from lanterna.techniques.train.technique import open_or_train
@@ -35,13 +35,13 @@ _LOOK, _PAD, _PLAY = 900, 440, 480  # pixels that a view takes up at first
 _PIXELS = 28 * 28
 _INKS = range(256)
 
-PIECES = {
+WIDGETS = {
     "gates": "gates", "derivative": "slope", "circuits": "circuit", "neuron": "switch", "layers": "rings",
     "descent": "hill", "curve": "sketch", "functions": "sketch",
 }  # fmt: skip
 """What one does by hand in a lesson: the module of `web/lessons/`, as in the studio's room."""
 
-LOOKED_AT = ("digit", "paths")
+LOOK_LESSONS = ("digit", "paths")
 """Lessons in which one looks inside a digit network."""
 
 
@@ -61,9 +61,9 @@ class View(anywidget.AnyWidget):
     def __repr__(self) -> str:
         return self.title if self.fallback is not None else f"{self.title}: run this cell to do it by hand"
 
-    def _repr_mimebundle_(self, **_: object) -> Bundle:
+    def _repr_mimebundle_(self, **_: object) -> MimeBundle:
         """The view, and a picture for where it cannot be."""
-        return bundle(self.model_id, repr(self), self.fallback)
+        return mime_bundle(self.model_id, repr(self), self.fallback)
 
 
 class Pad(View):
@@ -99,11 +99,11 @@ class Pad(View):
         self.shown = {"number": number, "shares": self.shares}
 
 
-class Piece(View):
+class LessonWidget(View):
     """A lesson's piece to touch. `settings` are what it is set to, by hand or from here."""
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
-        piece = f"lessons/{PIECES[name]}.js"
+        piece = f"lessons/{WIDGETS[name]}.js"
         page = standalone(
             LESSONS[name].title, sheets=["chart.css", "lessons/lessons.css", "cell/cell.css"],
             modules=with_imports("cell/play.js", piece),
@@ -166,14 +166,14 @@ def play(name: str, **values: object) -> View:
     if name not in LESSONS:
         raise UsageError(f"there is no lesson {name!r}: there are {', '.join(LESSONS)}")
     settings = LESSONS[name].settings.checked(values)
-    if name in LOOKED_AT:
+    if name in LOOK_LESSONS:
         fetch_missing("mnist")
         chosen = settings.model_dump()
         image = mnist("test").images[chosen["digit"]].float() / 255
         return look(chosen.get("network", "conv"), image, title=f"Test digit {chosen['digit']}")
-    if name not in PIECES:
-        raise UsageError(f"{name} has nothing to do by hand: {', '.join((*PIECES, *LOOKED_AT))} have")
-    return Piece(name, settings.model_dump(mode="json"))
+    if name not in WIDGETS:
+        raise UsageError(f"{name} has nothing to do by hand: {', '.join((*WIDGETS, *LOOK_LESSONS))} have")
+    return LessonWidget(name, settings.model_dump(mode="json"))
 
 
 def _opened(network: Network | str) -> Network:

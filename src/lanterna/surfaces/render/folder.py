@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from lanterna.surfaces.render.task import Failed, Made, Task
+    from lanterna.surfaces.render.task import Failed, Rendered, Task
 
 SUFFIXES = (".png", ".jpg", ".webp", ".avif", ".json")
 """What is made: pictures, and words."""
 
-PLAN, MANIFEST, PIECES = "render.json", "manifest.jsonl", ".pieces"
+PLAN, MANIFEST, CHUNKS = "render.json", "manifest.jsonl", ".pieces"
 
 
 class _Entry(BaseModel):
@@ -85,33 +85,33 @@ class Folder:
     def done(self, name: str) -> bool:
         """Whether what is called so was made, and its files are there still, as long as they were."""
         sizes = self._sizes.get(name)
-        return sizes is not None and sizes == [_size(place) for place in self.places(name, len(sizes))]
+        return sizes is not None and sizes == [_size(place) for place in self.paths(name, len(sizes))]
 
-    def places(self, name: str, count: int = 1) -> list[Path]:
+    def paths(self, name: str, count: int = 1) -> list[Path]:
         """Where what is called so is kept: a picture, or the `count` frames of a piece of a film."""
-        if not name.startswith(PIECES):
+        if not name.startswith(CHUNKS):
             return [self.path / f"{name}{self.suffix}"]
         return [self.path / name / f"{frame:05}.png" for frame in range(count)]
 
-    def keep(self, task: Task, made: Made) -> None:
+    def save(self, task: Task, made: Rendered) -> None:
         """Put what was made in its place, then enter it. Errors: `LanternaError`, as for a full disk."""
-        for place, data in zip(self.places(task.name, len(made.files)), made.files, strict=True):
+        for place, data in zip(self.paths(task.name, len(made.files)), made.files, strict=True):
             with replacing(place) as temporary:
                 temporary.write_bytes(data)
-        self.enter(task.number, task.name, [len(data) for data in made.files], made.seconds)
+        self.record(task.number, task.name, [len(data) for data in made.files], made.seconds)
 
-    def enter(self, number: int, name: str, sizes: list[int], seconds: float) -> None:
+    def record(self, number: int, name: str, sizes: list[int], seconds: float) -> None:
         """Enter what is in its place. Errors: `LanternaError`, as for a full disk."""
-        self._enter({"number": number, "name": name, "sizes": sizes, "seconds": round(seconds, 3)})
+        self._append({"number": number, "name": name, "sizes": sizes, "seconds": round(seconds, 3)})
         self._sizes[name] = sizes
 
-    def set_aside(self, task: Task, failed: Failed, tries: int) -> None:
+    def record_failure(self, task: Task, failed: Failed, tries: int) -> None:
         """Enter that a task went wrong for good."""
-        self._enter({"number": task.number, "name": task.name, "failed": failed.words, "tries": tries})
+        self._append({"number": task.number, "name": task.name, "failed": failed.words, "tries": tries})
 
     def remove_pieces(self) -> None:
         """Remove the pieces of a film, once it is whole."""
-        shutil.rmtree(self.path / PIECES, ignore_errors=True)
+        shutil.rmtree(self.path / CHUNKS, ignore_errors=True)
 
     def _entries(self) -> list[dict[str, Any]]:
         """The manifest's lines. One that was cut off, or cannot be read, is a task that is made again."""
@@ -128,7 +128,7 @@ class Folder:
                 found.append(_Entry.model_validate_json(line).model_dump(exclude_none=True))
         return found
 
-    def _enter(self, entry: Mapping[str, object]) -> None:
+    def _append(self, entry: Mapping[str, object]) -> None:
         try:
             with _appending(self.path / MANIFEST) as file:
                 file.write(json.dumps(entry) + "\n")
@@ -139,7 +139,7 @@ class Folder:
 
     def _clear(self) -> None:
         """Remove what an earlier run made here, and only that."""
-        suffix = plan_in(self.path).get("suffix")  # without it whatever was made here is not known to be ours
+        suffix = read_plan(self.path).get("suffix")  # without it no file here is known to be ours
         for entry in self._entries() if suffix in SUFFIXES else ():
             name = f"{entry['name']}{suffix}"
             if not {"/", os.sep, "\0"} & set(name):
@@ -149,7 +149,7 @@ class Folder:
         (self.path / MANIFEST).unlink(missing_ok=True)
 
 
-def plan_in(path: Path) -> dict[str, Any]:
+def read_plan(path: Path) -> dict[str, Any]:
     """The plan of the run that a folder was begun with; nothing where there is none, or it cannot be read."""
     try:
         plan = json.loads(_read(path / PLAN))

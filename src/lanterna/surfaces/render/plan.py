@@ -15,7 +15,7 @@ from lanterna.images.decoding import is_folder
 from lanterna.images.drawing import as_png
 from lanterna.images.film_reading import Film, open_film, pictures_in
 from lanterna.images.recipe import Input, note_input
-from lanterna.surfaces.render.task import Given, Task
+from lanterna.surfaces.render.task import InputFile, Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lanterna.surfaces.render.folder import Folder
     from lanterna.techniques.technique import Settings
 
-MOST = 1_000_000
+MAX_PICTURES = 1_000_000
 """Pictures that one run makes at most."""
 
 
@@ -58,7 +58,7 @@ class Sweep:
             first, last, count = float(parts[0]), float(parts[1]), int(parts[2])
         except ValueError:
             raise UsageError(wanted) from None
-        if not (math.isfinite(first) and math.isfinite(last) and 1 <= count <= MOST):
+        if not (math.isfinite(first) and math.isfinite(last) and 1 <= count <= MAX_PICTURES):
             raise UsageError(wanted)
         steps = [first + (last - first) * n / max(1, count - 1) for n in range(count)]
         whole = all(float(value).is_integer() for value in (first, last)) and all(
@@ -90,8 +90,8 @@ def variations(settings: Settings, sweeps: Sequence[Sweep]) -> list[Variation]:
     for sweep in sweeps:
         if sweep.name not in names:
             raise UsageError(f"--sweep: there is no setting {sweep.name!r}: there are {', '.join(names)}")
-    if math.prod(len(sweep.values) for sweep in sweeps) > MOST:
-        raise UsageError(f"--sweep: that is more than {MOST:,} pictures: sweep over fewer values")
+    if math.prod(len(sweep.values) for sweep in sweeps) > MAX_PICTURES:
+        raise UsageError(f"--sweep: that is more than {MAX_PICTURES:,} pictures: sweep over fewer values")
     found = []
     for values in itertools.product(*(sweep.values for sweep in sweeps)):
         chosen = dict(zip((names[sweep.name] for sweep in sweeps), values, strict=True))
@@ -109,7 +109,7 @@ def _in_a_name(value: object) -> str:
 
 
 @dataclass(frozen=True)
-class Originals:
+class Source:
     """The pictures that are worked on: of a folder, of a film, or one. `names` are those of their results."""
 
     source: Path
@@ -117,7 +117,7 @@ class Originals:
     paths: Sequence[Path] = ()
     film: Film | None = None
 
-    def given(self, wanted: Sequence[int]) -> Iterator[Given | None]:
+    def given(self, wanted: Sequence[int]) -> Iterator[InputFile | None]:
         """Those of the numbers `wanted`, which rise, as a task takes them; a film's pictures as PNG files.
 
         Where there are no pictures (`without_pictures`) each is None.
@@ -128,7 +128,7 @@ class Originals:
         if self.film is None:
             for number in wanted:
                 path = self.paths[number]
-                yield Given(note_input(path), path.read_bytes())
+                yield InputFile(note_input(path), path.read_bytes())
             return
         left, first = set(wanted), min(wanted, default=0)
         for number, picture in enumerate(self.film.frames(first), first):
@@ -138,19 +138,19 @@ class Originals:
             if not left:
                 return
 
-    def of_the_film(self, number: int, picture: Tensor) -> Given:
+    def of_the_film(self, number: int, picture: Tensor) -> InputFile:
         """One picture of a film as a task takes it: its note names the film and the picture's number."""
         data = as_png(picture)
         note = note_input(data).model_copy(update={"path": f"{self.source.name}#{number}"})
-        return Given(Input.model_validate(note.model_dump()), data)
+        return InputFile(Input.model_validate(note.model_dump()), data)
 
 
-def without_pictures(name: str) -> Originals:
+def no_source(name: str) -> Source:
     """What a technique begins with that takes no picture: nothing, but a name for its results."""
-    return Originals(Path(name), [name])
+    return Source(Path(name), [name])
 
 
-def originals(source: Path) -> Originals:
+def open_source(source: Path) -> Source:
     """The pictures of a folder, of a film, or the one picture that `source` is.
 
     Errors: `UsageError` where it is none of these.
@@ -160,13 +160,13 @@ def originals(source: Path) -> Originals:
         stems = [path.stem for path in paths]
         twice = {stem for stem in stems if stems.count(stem) > 1} if len(set(stems)) < len(stems) else set()
         names = [path.name.replace(".", "-") if path.stem in twice else path.stem for path in paths]
-        return Originals(source, names, paths)
+        return Source(source, names, paths)
     film = _film(source)
     if film is not None:
         digits = len(str(film.count - 1))
-        return Originals(source, [f"{n:0{max(5, digits)}}" for n in range(film.count)], film=film)
+        return Source(source, [f"{n:0{max(5, digits)}}" for n in range(film.count)], film=film)
     note_input(source)  # whether it is there
-    return Originals(source, [source.stem], [source])
+    return Source(source, [source.stem], [source])
 
 
 def _film(source: Path) -> Film | None:
@@ -178,16 +178,16 @@ def _film(source: Path) -> Film | None:
 
 
 @dataclass(frozen=True)
-class Pictures:
+class PictureRun:
     """All pictures in all variations, each made by itself: what one run makes."""
 
-    originals: Originals
+    open_source: Source
     ways: Sequence[Variation]
 
     @cached_property
     def names(self) -> list[str]:
         """What each is called; the places in this list are the numbers of tasks."""
-        return [f"{name}{way.suffix}" for name in self.originals.names for way in self.ways]
+        return [f"{name}{way.suffix}" for name in self.open_source.names for way in self.ways]
 
     @property
     def count(self) -> int:
@@ -207,7 +207,7 @@ class Pictures:
         """The tasks of the numbers `wanted`, which rise; no other picture is read."""
         grouped = itertools.groupby(wanted, lambda number: number // len(self.ways))
         by_picture = [list(numbers) for _, numbers in grouped]
-        given = self.originals.given([numbers[0] // len(self.ways) for numbers in by_picture])
+        given = self.open_source.given([numbers[0] // len(self.ways) for numbers in by_picture])
         for picture, numbers in zip(given, by_picture, strict=True):
             for number in numbers:
                 way = self.ways[number % len(self.ways)]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Given:
+class InputFile:
     """An input: how its recipe notes it, and the bytes of its file."""
 
     note: Input
@@ -22,7 +22,7 @@ class Given:
 
 
 @dataclass(frozen=True)
-class Kit:
+class RenderConfig:
     """What all tasks of a run share, given to each worker once.
 
     `verb` and `output` say which picture (as in a recipe), `others` are inputs beside the picture itself.
@@ -35,7 +35,7 @@ class Kit:
     suffix: str
     device: str = "auto"
     threads: int = 1
-    others: Sequence[Given] = ()
+    others: Sequence[InputFile] = ()
     chunks: bool = False
 
 
@@ -46,11 +46,11 @@ class Task:
     number: int
     name: str
     settings: Mapping[str, JsonValue]
-    sources: Sequence[Given] = ()
+    sources: Sequence[InputFile] = ()
 
 
 @dataclass(frozen=True)
-class Made:
+class Rendered:
     """What a worker made: the bytes of a file (of a piece: of each of its frames), and how long it took."""
 
     number: int
@@ -70,7 +70,7 @@ class Failed:
 SILENCE = 30.0
 """Seconds after which a cluster that is not heard is taken to be gone."""
 
-GOES_ON = "what was made is kept, and the same words go on"
+RESUME_HINT = "what was made is kept, and the same words go on"
 """What an engine says when it is lost."""
 
 
@@ -86,7 +86,7 @@ class Engine(Protocol):
     def submit(self, task: Task) -> None:
         """Hand a task out."""
 
-    def wait(self) -> Made | Failed:
+    def wait(self) -> Rendered | Failed:
         """The next task that is done or went wrong; blocks until there is one."""
 
     def close(self) -> None:

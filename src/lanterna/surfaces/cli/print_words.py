@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 from lanterna.errors import LanternaError, UsageError
 from lanterna.images import check_place
 from lanterna.surfaces.cli.common import emit_json, progress, say, show
-from lanterna.surfaces.cli.making_pictures import job_for
+from lanterna.surfaces.cli.run_picture import create_job
 from lanterna.techniques import execute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from lanterna.surfaces.cli.asked import Asked
+    from lanterna.surfaces.cli.arguments import Request
     from lanterna.techniques.execute import Job
     from lanterna.techniques.technique import Frame, Frames, Work
 
     Places = Mapping[str, Path]  # where pictures go, by what they are called in their recipes
 
 
-def _check_places(what: Asked, options: Mapping[str, Any]) -> Sequence[Places]:
+def _check_places(what: Request, options: Mapping[str, Any]) -> Sequence[Places]:
     """Where the pictures go that are drawn of each file. Errors: `UsageError` where they cannot go there."""
     technique = what.technique
     about = technique.inputs[0].name if technique.inputs else ""
@@ -48,10 +48,10 @@ def _place(given: Path, path: Path, paths: Sequence[Path]) -> Path:
     return given / f"{path.stem}.png"
 
 
-def answer(what: Asked, options: Mapping[str, Any]) -> int:
+def print_words(what: Request, options: Mapping[str, Any]) -> int:
     """Say what each picture gives. One of several that cannot be read is named, and the others are done."""
     places = _check_places(what, options)
-    job = job_for(what, options)
+    job = create_job(what, options)
     quiet, json = options["quiet"], options["json"]
     parts = _parts(job)
     parts = chain([next(parts)], parts)  # what is missing is fetched, and trained, before there is a bar

@@ -26,12 +26,12 @@ from typing import TYPE_CHECKING, Any
 
 from lanterna.errors import LanternaError, MissingError
 from lanterna.files import working_folder
-from lanterna.surfaces.render.task import GOES_ON, SILENCE, Failed, Made
+from lanterna.surfaces.render.task import RESUME_HINT, SILENCE, Failed, Rendered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lanterna.surfaces.render.task import Kit, Task
+    from lanterna.surfaces.render.task import RenderConfig, Task
 
 
 _PATIENCE = 120  # seconds, for a worker to begin
@@ -39,7 +39,7 @@ _TOKEN = secrets.token_hex(32)  # for the clusters that this process starts; Ray
 _ROOM = 15  # bytes, for the path of a temporary folder: the sockets in it add 88, and may have 103
 
 
-class OnRay:
+class RayEngine:
     """Actors on the cluster at `address`, or on one that is started here for as long as the run takes.
 
     A cluster that has not been heard for `silence` seconds is taken to be gone.
@@ -50,7 +50,12 @@ class OnRay:
     name = "ray"
 
     def __init__(
-        self, kit: Kit, workers: int | None, address: str | None, cores: int, silence: float = SILENCE
+        self,
+        config: RenderConfig,
+        workers: int | None,
+        address: str | None,
+        cores: int,
+        silence: float = SILENCE,
     ) -> None:
         if find_spec("ray") is None:
             raise MissingError("the engine ray needs Ray: pip install 'lanterna[cluster]' gets it")
@@ -58,7 +63,7 @@ class OnRay:
         settings = {"address": address} if address else self._own.enter_context(_private(cores))
         os.environ.setdefault("RAY_AUTH_MODE", "token")  # or anybody who reaches it could run any program
         ray: Any = import_module("ray")
-        self._ray, self.kit, self.silence = ray, kit, silence
+        self._ray, self.config, self.silence = ray, config, silence
         here = None if address else Path.cwd()
         try:
             # Ray's workers import from the folder that it is started in, in which a stranger's files may lie.
@@ -70,10 +75,10 @@ class OnRay:
             where = address or "this machine"
             raise LanternaError(f"no Ray cluster at {where}: {type(error).__name__}: {error}") from error
         resources = ray.cluster_resources()
-        gpus = int(resources.get("GPU", 0)) if kit.device in ("auto", "cuda") else 0
-        self._options: dict[str, Any] = {"num_cpus": kit.threads, "num_gpus": 1 if gpus else 0}
-        self.workers = workers or gpus or max(1, int(resources.get("CPU", 1)) // kit.threads)
-        self._kit, self._here = ray.put(kit), here
+        gpus = int(resources.get("GPU", 0)) if config.device in ("auto", "cuda") else 0
+        self._options: dict[str, Any] = {"num_cpus": config.threads, "num_gpus": 1 if gpus else 0}
+        self.workers = workers or gpus or max(1, int(resources.get("CPU", 1)) // config.threads)
+        self._kit, self._here = ray.put(config), here
         self._coming: dict[Any, Any] = {}  # the first answer of an actor -> the actor
         self._idle: list[Any] = []
         self._running: dict[Any, tuple[Any, int]] = {}  # a task's answer -> its actor and number
@@ -136,19 +141,19 @@ class OnRay:
         actor = self._idle.pop()
         self._running[actor.make.remote(task)] = actor, task.number
 
-    def wait(self) -> Made | Failed:
+    def wait(self) -> Rendered | Failed:
         """What the next actor made; or that it, or its node, is gone. Errors: `LanternaError`: all are."""
         while True:
             done, _ = self._ray.wait(list(self._running), timeout=1.0)
             if not done:
                 if self._silent():
                     raise LanternaError(
-                        f"the Ray cluster has not answered for {self.silence:g} seconds: {GOES_ON}"
+                        f"the Ray cluster has not answered for {self.silence:g} seconds: {RESUME_HINT}"
                     )
                 continue
             actor, number = self._running.pop(done[0])
             try:
-                found: Made | Failed = self._ray.get(done[0], timeout=self.silence)
+                found: Rendered | Failed = self._ray.get(done[0], timeout=self.silence)
             except self._ray.exceptions.RayError as error:
                 self._gone.put(actor)
                 self._wanted.release()
@@ -207,17 +212,17 @@ def _leave() -> None:
 class _Actor:
     """Keeps a maker, and so its network."""
 
-    def __init__(self, kit: Kit, here: Path | None) -> None:
-        from lanterna.surfaces.render.maker import Maker
+    def __init__(self, config: RenderConfig, here: Path | None) -> None:
+        from lanterna.surfaces.render.renderer import Renderer
 
         if here is not None:  # a network of the person's own is named as seen from there
             os.chdir(here)
-        self._make = Maker(kit)
+        self._make = Renderer(config)
 
     def ready(self) -> bool:
         """Answers once it is there."""
         return True
 
-    def make(self, task: Task) -> Made | Failed:
+    def make(self, task: Task) -> Rendered | Failed:
         """Make a task."""
         return self._make(task)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lanterna.errors import UsageError
 from lanterna.images.decoding import SUFFIXES, is_folder
 from lanterna.images.film_reading import is_film
-from lanterna.surfaces.cli.common import given
+from lanterna.surfaces.cli.common import given_settings
 from lanterna.techniques import registry
 from lanterna.techniques import technique as declared
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
     from lanterna.techniques.technique import Input, Settings, Technique
 
-_MOST = 100  # pictures that one piece of work takes
+_MAX_PICTURES = 100  # pictures that one piece of work takes
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """What a command line asks for: a technique, its settings, and files by input.
 
     `given` are the settings that a person gave; the others are the preset's, or defaults.
@@ -32,15 +32,15 @@ class Asked:
     technique: Technique
     settings: Settings
     files: Mapping[str, Sequence[Path]]
-    given: Mapping[str, Any]
+    explicit: Mapping[str, Any]
 
 
-def understood(words: Sequence[str], technique: Technique, *, film: bool = False) -> Asked:
+def parse_command(words: Sequence[str], technique: Technique, *, film: bool = False) -> Request:
     """What a command asks for that begins with a technique's words and a picture, without running it.
 
     With `film`, it is asked to make a film. Errors: `UsageError`; cyclopts's own where an option is wrong.
     """
-    from lanterna.surfaces.cli.frame import make_app
+    from lanterna.surfaces.cli.dispatch import make_app
 
     about = ["picture.png"] if technique.inputs else []
     tokens = [*technique.command, *about, *(f"--{flag}" for flag in technique.flags), *words]
@@ -53,17 +53,17 @@ def understood(words: Sequence[str], technique: Technique, *, film: bool = False
     if technique.arguments:
         options["arguments"] = [options.pop(name, None) for name in technique.arguments]
     sisters = [each for each in registry.of_verb(technique.verb) if each.command == technique.command]
-    return asked(sisters, options)
+    return parse_request(sisters, options)
 
 
-def asked(techniques: Sequence[Technique], options: Mapping[str, Any]) -> Asked:
+def parse_request(techniques: Sequence[Technique], options: Mapping[str, Any]) -> Request:
     """Choose the technique that the options ask for, and check its settings.
 
     Errors: `UsageError` where options do not go together, or one cannot be used.
     """
     settings = {
         name: value
-        for name, value in given(options.get("settings")).items()
+        for name, value in given_settings(options.get("settings")).items()
         if value is not None or name not in {flag for each in techniques for flag in each.flags}
     }
     for name, value in zip(techniques[0].arguments, options.get("arguments", ()), strict=False):
@@ -71,12 +71,12 @@ def asked(techniques: Sequence[Technique], options: Mapping[str, Any]) -> Asked:
             raise UsageError(
                 f"{techniques[0].verb} {value} with {_option(name)} {settings[name]}: say it once"
             )
-    technique = _chosen(techniques, options, settings)
+    technique = _choose_technique(techniques, options, settings)
     for name, (_, meant) in technique.switches.items():
         settings |= meant if options.get(name) else {}
     for name in sorted(settings.keys() - technique.settings.model_fields.keys()):
         owner = next(each for each in techniques if name in each.settings.model_fields)
-        option, how = _option(name), _how(owner, technique)
+        option, how = _option(name), _describe_switch(owner, technique)
         raise UsageError(f"{option} is for {owner.title.lower()}: {how}, or leave {option} out")
     for one, other in technique.instead:
         if settings.get(one) is not None and other in settings:
@@ -90,10 +90,10 @@ def asked(techniques: Sequence[Technique], options: Mapping[str, Any]) -> Asked:
         if paths:
             files[each.name] = paths
     for each in technique.inputs:
-        if each is technique.inputs[0] and several(technique):
-            files[each.name] = _in_folders(files.get(each.name, []), technique)
+        if each is technique.inputs[0] and takes_many(technique):
+            files[each.name] = _expand_folders(files.get(each.name, []), technique)
         if each.required and not files.get(each.name):
-            how = f"{_option(each.name)} PATH{_instead(each, technique, techniques)}"
+            how = f"{_option(each.name)} PATH{_suggest_alternative(each, technique, techniques)}"
             if each is technique.inputs[0]:
                 how = f"lanterna {' '.join(technique.command)} {each.name.upper()}"
             raise UsageError(f"expected {each.help}: {how}")
@@ -106,11 +106,11 @@ def asked(techniques: Sequence[Technique], options: Mapping[str, Any]) -> Asked:
         preset = technique.variant(options.get("preset"), settings)
         checked = technique.checked(preset, settings, counts)
     except UsageError as error:
-        raise UsageError(_as_option(str(error), technique)) from error
-    return Asked(technique, checked, files, settings)
+        raise UsageError(_name_option(str(error), technique)) from error
+    return Request(technique, checked, files, settings)
 
 
-def _chosen(
+def _choose_technique(
     techniques: Sequence[Technique], options: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> Technique:
     """The technique whose flags are exactly those that are given."""
@@ -128,13 +128,13 @@ def _chosen(
     raise UsageError(f"{words} do not go together: leave one of them out")
 
 
-def several(technique: Technique) -> bool:
+def takes_many(technique: Technique) -> bool:
     """Whether its command takes several of what it is about: one of words has an answer to each."""
     first = technique.inputs[0]
     return (first.many and not first.folder) or technique.output is declared.Output.WORDS
 
 
-def _in_folders(paths: Sequence[Path], technique: Technique) -> list[Path]:
+def _expand_folders(paths: Sequence[Path], technique: Technique) -> list[Path]:
     """The files that are meant by paths of pictures and of folders of them, in order.
 
     Errors: `UsageError` for a folder without pictures, or too many for one picture to be made of.
@@ -149,21 +149,21 @@ def _in_folders(paths: Sequence[Path], technique: Technique) -> list[Path]:
         if is_folder(path) and not inside:
             raise UsageError(f"{path} has no pictures in it: expected .png, .jpg, .jpeg, .webp or the like")
         found += inside or [path]
-    if len(found) > _MOST and technique.output is not declared.Output.WORDS:
-        raise UsageError(f"expected up to {_MOST} pictures, got {len(found)}: name fewer")
+    if len(found) > _MAX_PICTURES and technique.output is not declared.Output.WORDS:
+        raise UsageError(f"expected up to {_MAX_PICTURES} pictures, got {len(found)}: name fewer")
     return found
 
 
-def _instead(missing: Input, technique: Technique, techniques: Sequence[Technique]) -> str:
+def _suggest_alternative(missing: Input, technique: Technique, techniques: Sequence[Technique]) -> str:
     """Which option does without an input that is missing, in words; nothing where none does."""
     for other in techniques:
         needs = any(each.required and each.name == missing.name for each in other.inputs)
         if not needs and (other.output, other.film_flag) == (technique.output, technique.film_flag):
-            return f", or {_how(other, technique)}"
+            return f", or {_describe_switch(other, technique)}"
     return ""
 
 
-def _how(technique: Technique, instead_of: Technique) -> str:
+def _describe_switch(technique: Technique, instead_of: Technique) -> str:
     """Which options choose a technique in place of another of its command."""
     more = [f"--{flag}" for flag in technique.flags if flag not in instead_of.flags]
     if technique.film_flag and technique.film_flag != instead_of.film_flag:
@@ -173,7 +173,7 @@ def _how(technique: Technique, instead_of: Technique) -> str:
     return f"add {' '.join(more)}" if more else f"leave {' '.join(less)} out"
 
 
-def _as_option(message: str, technique: Technique) -> str:
+def _name_option(message: str, technique: Technique) -> str:
     """An error about a setting, which begins with its name, as one about the option."""
     match = re.match(r"([a-z_]+)(?:\.[0-9.]+)?: ", message)
     if match and match[1] in technique.settings.model_fields:

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 
 from lanterna.images.motion import flicker
 from lanterna.images.pictures import open_picture, save_picture
-from lanterna.surfaces.render.folder import PIECES
+from lanterna.surfaces.render.folder import CHUNKS
 from lanterna.surfaces.render.task import Task
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from lanterna.images.film_reading import Film
     from lanterna.surfaces.render.folder import Folder
-    from lanterna.surfaces.render.plan import Originals
+    from lanterna.surfaces.render.plan import Source
 
 _SIDE = 32  # pixels: a cut is seen on a small picture too
 _CUT, _TIMES = 0.1, 4.0  # how far apart two frames are at a cut: at least, and times what is usual around it
@@ -38,7 +38,7 @@ _MEASURED = 8  # seams, at most: each takes the flow of some frames
 
 
 @dataclass(frozen=True)
-class Piece:
+class Chunk:
     """Frames `first` to `last` of a film, without the last one; `overlap` are in the piece before too."""
 
     number: int
@@ -49,10 +49,10 @@ class Piece:
     @property
     def name(self) -> str:
         """What it is called in the folder of its run."""
-        return f"{PIECES}/{self.first:05}-to-{self.last - 1:05}"
+        return f"{CHUNKS}/{self.first:05}-to-{self.last - 1:05}"
 
 
-def cuts(frames: Iterable[Tensor]) -> list[int]:
+def find_cuts(frames: Iterable[Tensor]) -> list[int]:
     """Where a film cuts: the numbers of the frames `(3, H, W)` that are the first of another shot."""
     small = (F.interpolate(frame[None], (_SIDE, _SIDE), mode="area")[0] for frame in frames)
     apart = [0.0, *((after - before).abs().mean().item() for before, after in pairwise(small))]
@@ -65,25 +65,25 @@ def cuts(frames: Iterable[Tensor]) -> list[int]:
     return found
 
 
-def pieces(count: int, shots: Sequence[int], length: int, overlap: int) -> list[Piece]:
+def split_chunks(count: int, shots: Sequence[int], length: int, overlap: int) -> list[Chunk]:
     """A film of `count` frames, cut at `shots`, in pieces of about `length` frames."""
-    found: list[Piece] = []
+    found: list[Chunk] = []
     for first, last in pairwise([0, *shots, count]):
         parts = max(1, round((last - first) / length))
         ends = [first + round((last - first) * part / parts) for part in range(parts + 1)]
         for part, (start, end) in enumerate(pairwise(ends)):
             shared = min(overlap, start - ends[part - 1]) if part else 0
-            found.append(Piece(len(found), start - shared, end, shared))
+            found.append(Chunk(len(found), start - shared, end, shared))
     return found
 
 
-def pieces_of(plan: Mapping[str, Any], count: int) -> list[Piece]:
+def read_chunks(plan: Mapping[str, Any], count: int) -> list[Chunk]:
     """The pieces that the plan of a run has for a film of `count` frames; none where it has no such."""
     try:
-        found = [Piece(number, *map(int, each)) for number, each in enumerate(plan["pieces"])]
+        found = [Chunk(number, *map(int, each)) for number, each in enumerate(plan["pieces"])]
     except (KeyError, TypeError, ValueError):
         return []
-    before = Piece(-1, 0, 0, 0)
+    before = Chunk(-1, 0, 0, 0)
     for piece in found:
         fits = piece.first + piece.overlap == before.last < piece.last
         if not fits or piece.overlap < 0 or piece.first < before.first:
@@ -93,18 +93,18 @@ def pieces_of(plan: Mapping[str, Any], count: int) -> list[Piece]:
 
 
 @dataclass(frozen=True)
-class Carried:
+class FilmRun:
     """A film whose frames go on from one another, made in the pieces `cut`: what one run makes."""
 
-    originals: Originals
+    open_source: Source
     film: Film
-    cut: Sequence[Piece]
+    cut: Sequence[Chunk]
     settings: Mapping[str, JsonValue]
 
     @property
     def names(self) -> Sequence[str]:
         """What each frame is called."""
-        return self.originals.names
+        return self.open_source.names
 
     @property
     def count(self) -> int:
@@ -138,19 +138,19 @@ class Carried:
                 if number >= piece.first:
                     kept[number] = frame
             numbers = range(piece.first, piece.last)
-            given = tuple(self.originals.of_the_film(number, kept[number]) for number in numbers)
+            given = tuple(self.open_source.of_the_film(number, kept[number]) for number in numbers)
             yield Task(piece.number, piece.name, self.settings, given)
 
     def put_together(self, folder: Folder) -> float | None:
         """Make the frames that are missing from their pieces. Gives how unsteady it is where two meet."""
-        made = [folder.places(name)[0] for name in self.names]
+        made = [folder.paths(name)[0] for name in self.names]
         missing = self._frames_missing(folder)
         for number, picture in self.frames(folder, missing):
             begun = time.perf_counter()
             save_picture(picture, made[number], force=True)
             size = made[number].stat().st_size
-            folder.enter(number, self.names[number], [size], time.perf_counter() - begun)
-        unsteady = seams(self.cut, made, self.film) if missing else None
+            folder.record(number, self.names[number], [size], time.perf_counter() - begun)
+        unsteady = measure_seams(self.cut, made, self.film) if missing else None
         folder.remove_pieces()
         return unsteady
 
@@ -158,7 +158,7 @@ class Carried:
         """The frames `wanted` by number, `(3, H, W)` in [0, 1]; each piece goes over into the next."""
         before: list[Path] = []
         for piece, after in zip_longest(self.cut, self.cut[1:]):
-            files = folder.places(piece.name, piece.last - piece.first)
+            files = folder.paths(piece.name, piece.last - piece.first)
             shared = after.overlap if after else 0
             for at in range(len(files) - shared):
                 if piece.first + at not in wanted:
@@ -174,7 +174,7 @@ class Carried:
         return {number for number, name in enumerate(self.names) if not folder.done(name)}
 
 
-def seams(cut: Sequence[Piece], made: Sequence[Path], film: Film) -> float | None:
+def measure_seams(cut: Sequence[Chunk], made: Sequence[Path], film: Film) -> float | None:
     """How unsteady frames are where two pieces of a shot meet, times what they are a little later.
 
     1 is a seam that nobody finds. None where there is no seam. The measure is `flicker`.

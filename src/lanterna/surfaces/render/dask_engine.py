@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 from lanterna.errors import LanternaError, MissingError, one_line
 from lanterna.files import working_folder
-from lanterna.surfaces.render.task import GOES_ON, SILENCE, Failed, Made
+from lanterna.surfaces.render.task import RESUME_HINT, SILENCE, Failed, Rendered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lanterna.surfaces.render.maker import Maker
-    from lanterna.surfaces.render.task import Kit, Task
+    from lanterna.surfaces.render.renderer import Renderer
+    from lanterna.surfaces.render.task import RenderConfig, Task
 
 
 _PATIENCE = 10  # seconds, for a scheduler that does not answer
 _LEAST_SILENCE = 11  # seconds: Dask asks ten times, and takes no less
 
 
-class OnDask:
+class DaskEngine:
     """The workers of the scheduler at `address`, or processes that are started here for this run.
 
     A scheduler that has not been heard for `silence` seconds is taken to be gone.
@@ -37,7 +37,12 @@ class OnDask:
     name = "dask"
 
     def __init__(
-        self, kit: Kit, workers: int | None, address: str | None, cores: int, silence: float = SILENCE
+        self,
+        config: RenderConfig,
+        workers: int | None,
+        address: str | None,
+        cores: int,
+        silence: float = SILENCE,
     ) -> None:
         needed = ["distributed"] if address else ["distributed", "cryptography"]
         if missing := [name for name in needed if find_spec(name) is None]:
@@ -55,7 +60,7 @@ class OnDask:
         dask.config.set({"distributed.comm.timeouts.tcp": f"{max(silence, _LEAST_SILENCE)}s"})
         try:
             if not address:
-                self._cluster = self._own.enter_context(_private(workers or max(1, cores // kit.threads)))
+                self._cluster = self._own.enter_context(_private(workers or max(1, cores // config.threads)))
             self._client = distributed.Client(self._cluster or address, timeout=_PATIENCE)
             self._client.wait_for_workers(1, timeout=60)
         except (OSError, TimeoutError, ValueError) as error:
@@ -64,7 +69,7 @@ class OnDask:
             raise LanternaError(f"no Dask workers at {where}: {type(error).__name__}: {error}") from error
         there = len(self._client.scheduler_info(n_workers=-1)["workers"])
         self.workers = min(workers or there, there)
-        self._kit = kit
+        self._kit = config
         self._scattered: Any = None
         self._running: dict[Any, int] = {}
 
@@ -81,11 +86,11 @@ class OnDask:
             future = self._client.submit(make, self._scattered, task, pure=False, retries=0)
         except Exception as error:
             raise LanternaError(
-                f"Dask, or the last of its workers, is gone: {GOES_ON} ({one_line(str(error))})"
+                f"Dask, or the last of its workers, is gone: {RESUME_HINT} ({one_line(str(error))})"
             ) from error
         self._running[future] = task.number
 
-    def wait(self) -> Made | Failed:
+    def wait(self) -> Rendered | Failed:
         """What the next worker made; or that it died over its task."""
         while not (done := [future for future in self._running if future.done()]):
             with contextlib.suppress(Exception):  # one that is lost with its worker is done as well
@@ -93,7 +98,7 @@ class OnDask:
         future = done[0]
         number = self._running.pop(future)
         try:
-            found: Made | Failed = future.result()
+            found: Rendered | Failed = future.result()
         except Exception as error:
             self._scattered = None  # it may be gone with the worker
             return Failed(number, f"its worker ended ({type(error).__name__})")
@@ -135,18 +140,18 @@ def dask_setup(_: object) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-_makers: dict[Kit, Maker] = {}
+_makers: dict[RenderConfig, Renderer] = {}
 _one_at_a_time = threading.Lock()
 
 
-def make(kit: Kit, task: Task) -> Made | Failed:
+def make(config: RenderConfig, task: Task) -> Rendered | Failed:
     """Make a task in a worker of Dask, with the maker that this process keeps."""
-    from lanterna.surfaces.render.maker import Maker
+    from lanterna.surfaces.render.renderer import Renderer
 
     with _one_at_a_time:
-        if kit not in _makers:
+        if config not in _makers:
             for old in _makers.values():
                 old.close()
             _makers.clear()
-            _makers[kit] = Maker(kit)
-        return _makers[kit](task)
+            _makers[config] = Renderer(config)
+        return _makers[config](task)

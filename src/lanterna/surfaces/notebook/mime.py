@@ -10,11 +10,11 @@ from lanterna.images.drawing import as_png
 if TYPE_CHECKING:
     from torch import Tensor
 
-Bundle = tuple[dict[str, Any], dict[str, Any]]
+MimeBundle = tuple[dict[str, Any], dict[str, Any]]
 _VIEW = "application/vnd.jupyter.widget-view+json"
 
 
-def bundle(model_id: str, words: str, picture: Tensor | None) -> Bundle:
+def mime_bundle(model_id: str, words: str, picture: Tensor | None) -> MimeBundle:
     """MIME types with their data, and the picture's words for whoever does not see it."""
     data: dict[str, Any] = {
         _VIEW: {"version_major": 2, "version_minor": 0, "model_id": model_id},

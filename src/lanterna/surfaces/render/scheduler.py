@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lanterna.surfaces.render.task import Failed, Made, Task
+from lanterna.surfaces.render.task import Failed, Rendered, Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -60,22 +60,22 @@ class _Tasks:
         self.running[task.number] = task, tries + 1
         return task
 
-    def enter(self, found: Made | Failed, folder: Folder, summary: Summary) -> None:
+    def finish(self, found: Rendered | Failed, folder: Folder, summary: Summary) -> None:
         """Keep what was made; or let what went wrong be made again, or set it aside."""
         task, tries = self.running.pop(found.number)
         if not isinstance(found, Failed):
-            folder.keep(task, found)
+            folder.save(task, found)
             summary.made += 1
             summary.working += found.seconds
         elif found.final or tries >= TRIES:
-            folder.set_aside(task, found, tries)
+            folder.record_failure(task, found, tries)
             summary.failed[task.name] = found.words
         else:
             self.again.append((task, tries))
             summary.tried_again += 1
 
 
-def work(
+def run_tasks(
     tasks: Iterable[Task],
     folder: Folder,
     start: Callable[[], Engine],
@@ -95,14 +95,14 @@ def work(
     begun, summary = time.perf_counter(), Summary(already=already)
     all_tasks = _Tasks(iter(tasks))
     engine: Engine | None = None
-    found: Made | Failed | None = None
+    found: Rendered | Failed | None = None
     try:
         while True:
             while (engine is None or engine.free() > 0) and not should_stop() and (task := all_tasks.next()):
                 engine = engine or start()
                 engine.submit(task)
             if found is not None:  # kept only now, so that its worker has something to do meanwhile
-                all_tasks.enter(found, folder, summary)
+                all_tasks.finish(found, folder, summary)
                 watch(summary, len(all_tasks.running))
                 found = None
                 if all_tasks.again:

@@ -15,16 +15,16 @@ from lanterna.images import check_place
 from lanterna.images.films import check_film_place, usual_film
 from lanterna.images.pictures import check_print_place
 from lanterna.surfaces.cli.common import (
-    about,
     emit_json,
     fetch_missing,
+    format_duration,
     progress,
+    report_device,
     say,
     show,
-    tell_device,
 )
+from lanterna.surfaces.cli.digit_reader import open_or_train
 from lanterna.surfaces.cli.preview import run_through
-from lanterna.surfaces.cli.reader import open_or_train
 from lanterna.techniques import execute
 from lanterna.techniques import technique as declared
 from lanterna.techniques.rerun import commands_of
@@ -35,28 +35,28 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lanterna.images import Recipe
-    from lanterna.surfaces.cli.asked import Asked
+    from lanterna.surfaces.cli.arguments import Request
     from lanterna.techniques.execute import File, Job
     from lanterna.techniques.technique import Estimate, Result, Technique
 
-_LONG = 15.0  # seconds; longer work is announced
+_LONG_WORK = 15.0  # seconds; longer work is announced
 
 
-def make_pictures(what: Asked, options: Mapping[str, Any]) -> int | None:
+def run_picture(what: Request, options: Mapping[str, Any]) -> int | None:
     """Run what is asked for, show how far it is, and save what it made."""
     technique, quiet, json = what.technique, options["quiet"], options["json"]
     overwrite = options["force"] or options.get("resume", False)
-    places = _Places(what, options)
+    places = _OutputPaths(what, options)
     places.check(overwrite=overwrite)
     checkpoint = _checkpoint(technique, options, places)
-    job = job_for(what, options, places.film, checkpoint)
-    ahead = _estimate(job, what.given)
+    job = create_job(what, options, places.film, checkpoint)
+    ahead = _estimate(job, what.explicit)
     begun = time.perf_counter()
     work = execute.begin(job)  # what is wrong is said here, alone
     for line in ahead:
         say(line, quiet=quiet)
     if technique.resumes or job.opened_network:
-        tell_device(job.device, quiet=quiet)
+        report_device(job.device, quiet=quiet)
     frame = run_through(
         work.frames, technique.title.lower(), technique.describe, shown=options["preview"], quiet=quiet
     )
@@ -99,8 +99,8 @@ def make_pictures(what: Asked, options: Mapping[str, Any]) -> int | None:
     return None
 
 
-def job_for(
-    what: Asked, options: Mapping[str, Any], film: Path | None = None, checkpoint: Path | None = None
+def create_job(
+    what: Request, options: Mapping[str, Any], film: Path | None = None, checkpoint: Path | None = None
 ) -> Job:
     """The job that is asked for. What is wrong with a picture is said before anything is fetched."""
     quiet = options["quiet"]
@@ -120,7 +120,7 @@ def job_for(
     return job
 
 
-def _checkpoint(technique: Technique, options: Mapping[str, Any], places: _Places) -> Path | None:
+def _checkpoint(technique: Technique, options: Mapping[str, Any], places: _OutputPaths) -> Path | None:
     """Where the state of the work is saved. Errors: `UsageError` where unfinished work would be lost."""
     force, resume = options["force"], options.get("resume", False)
     if technique.output is declared.Output.FILM:
@@ -141,10 +141,10 @@ def _checkpoint(technique: Technique, options: Mapping[str, Any], places: _Place
     return place
 
 
-class _Places:
+class _OutputPaths:
     """Where a command's pictures go."""
 
-    def __init__(self, what: Asked, options: Mapping[str, Any]) -> None:
+    def __init__(self, what: Request, options: Mapping[str, Any]) -> None:
         self.technique = technique = what.technique
         self.settings = what.settings
         self.film: Path | None = None
@@ -215,6 +215,6 @@ def _estimate(job: Job, given: Mapping[str, Any]) -> list[str]:
         job.settings = job.settings.changed(estimate.narrower)
         side = next(iter(estimate.narrower.values()))
         said.append(f"to keep to the memory, in tiles of {side} pixels")
-    if estimate.seconds > _LONG:
-        said.append(f"{about(estimate.seconds)}, {human_size(estimate.memory)} of memory")
+    if estimate.seconds > _LONG_WORK:
+        said.append(f"{format_duration(estimate.seconds)}, {human_size(estimate.memory)} of memory")
     return said

@@ -24,12 +24,11 @@ from lanterna.files import refuse_to_overwrite, working_folder
 from lanterna.images import open_picture
 from lanterna.images.drawing import as_image
 from lanterna.surfaces.cli.common import fetch_missing
-from lanterna.surfaces.notebook.bundle import Bundle, bundle
-from lanterna.surfaces.notebook.listing import technique_named
+from lanterna.surfaces.notebook.listing import find_technique
+from lanterna.surfaces.notebook.mime import MimeBundle, mime_bundle
 from lanterna.surfaces.web.page import asset
 from lanterna.techniques.execute import Job, begin, recipe_of, save_result
-from lanterna.techniques.technique import Output
-from lanterna.techniques.technique import Work as Begun
+from lanterna.techniques.technique import Output, Work
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -44,7 +43,7 @@ _QUALITY = 85
 _WAIT = 0.2  # seconds between looks at whether the work has ended, so that an interrupt is heard
 
 
-class Work(anywidget.AnyWidget):
+class RunWidget(anywidget.AnyWidget):
     """Work under way: it goes on while the cell shows it, and `stop()`, or the button, ends it.
 
     `frame` waits for the end and is the last frame, `picture` is what was made, and `save` saves it. Where
@@ -62,7 +61,7 @@ class Work(anywidget.AnyWidget):
     state = traitlets.Unicode("working").tag(sync=True)
     failure = traitlets.Unicode("").tag(sync=True)
 
-    def __init__(self, work: Begun, title: str, job: Job | None = None) -> None:
+    def __init__(self, work: Work, title: str, job: Job | None = None) -> None:
         super().__init__(title=title)
         self._work, self._job = work, job
         self._last: Frame | None = None
@@ -200,8 +199,8 @@ class Work(anywidget.AnyWidget):
         if message == "stop":
             self.stop()
 
-    def _bundle(self) -> Bundle:
-        return bundle(self.model_id, repr(self), self._seen)
+    def _bundle(self) -> MimeBundle:
+        return mime_bundle(self.model_id, repr(self), self._seen)
 
     def _ipython_display_(self) -> None:
         """Show the view, and where there is none the picture so far, which the last one will replace."""
@@ -219,13 +218,13 @@ class Work(anywidget.AnyWidget):
             self._handle.update(data, metadata=notes, raw=True)
 
 
-def watch(frames: Iterable[Frame], title: str = "Work") -> Work:
+def watch(frames: Iterable[Frame], title: str = "Work") -> RunWidget:
     """Watch any work in a cell: `watch(lanterna.dream(cat))`, `watch(lanterna.train())`."""
 
     def each() -> Frames:
         yield from frames
 
-    return Work(Begun(each()), title)
+    return RunWidget(Work(each()), title)
 
 
 def make(
@@ -236,7 +235,7 @@ def make(
     device: str = "auto",
     title: str = "",
     **settings: object,
-) -> Work:
+) -> RunWidget:
     """Run a technique in a cell: `make("dream", "cat.jpg", layer="block9")`.
 
     `techniques()` lists every technique, `techniques("dream")` the inputs, presets and settings of one.
@@ -252,7 +251,7 @@ def make(
     Errors: `UsageError` for a technique, an input or a setting that is not there or cannot be used,
     `MissingError` for absent weights.
     """
-    technique = technique_named(name)
+    technique = find_technique(name)
     slots = {each.name.replace("-", "_"): each for each in technique.inputs}
     if len(inputs) > len(slots):
         there = ", ".join(slots) or "none"
@@ -279,7 +278,7 @@ def make(
     )  # fmt: skip
     work = begin(job)
     _ = job.notes  # of the files as they are now: they may be others by the time that the picture is saved
-    return Work(work, f"{technique.title} {title}".rstrip(), job)
+    return RunWidget(work, f"{technique.title} {title}".rstrip(), job)
 
 
 @cache

@@ -10,22 +10,22 @@ import sys
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
 
-from lanterna.surfaces.render.task import Failed, Made
+from lanterna.surfaces.render.task import Failed, Rendered
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
-    from lanterna.surfaces.render.task import Kit, Task
+    from lanterna.surfaces.render.task import RenderConfig, Task
 
 
-class Local:
+class LocalEngine:
     """`workers` processes of `kit.threads` threads each."""
 
     name = "local"
 
-    def __init__(self, kit: Kit, workers: int) -> None:
-        self.kit, self.workers = kit, workers
-        self._all = [_Worker(kit) for _ in range(workers)]
+    def __init__(self, config: RenderConfig, workers: int) -> None:
+        self.config, self.workers = config, workers
+        self._all = [_Worker(config) for _ in range(workers)]
 
     def free(self) -> int:
         """How many workers have nothing to do."""
@@ -38,7 +38,7 @@ class Local:
         with contextlib.suppress(OSError):  # it is dead: `wait` finds that out
             worker.pipe.send(task)
 
-    def wait(self) -> Made | Failed:
+    def wait(self) -> Rendered | Failed:
         """What the next worker made; or that it died over its task."""
         while True:
             busy = {worker.pipe: worker for worker in self._all if worker.task}
@@ -48,9 +48,9 @@ class Local:
                 task, worker.task = worker.task, None
                 assert task is not None
                 try:
-                    found: Made | Failed = pipe.recv()
+                    found: Rendered | Failed = pipe.recv()
                 except (EOFError, OSError):
-                    self._all[self._all.index(worker)] = _Worker(self.kit)
+                    self._all[self._all.index(worker)] = _Worker(self.config)
                     return Failed(task.number, f"its worker ended ({worker.how_it_ended()})")
                 return found
 
@@ -63,13 +63,13 @@ class Local:
 
 
 class _Worker:
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, config: RenderConfig) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.process: BaseProcess = context.Process(target=_work, args=(theirs, kit), daemon=True)
+        self.process: BaseProcess = context.Process(target=_work, args=(theirs, config), daemon=True)
         # Libraries count the cores when they are loaded; a worker has a few of them.
         before = os.environ.get("OMP_NUM_THREADS")
-        os.environ["OMP_NUM_THREADS"] = str(kit.threads)
+        os.environ["OMP_NUM_THREADS"] = str(config.threads)
         try:
             self.process.start()
         finally:
@@ -102,13 +102,13 @@ class _Worker:
             self.process.join()
 
 
-def _work(pipe: Connection, kit: Kit) -> None:
+def _work(pipe: Connection, config: RenderConfig) -> None:
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever hands tasks out
-    from lanterna.surfaces.render.maker import Maker
+    from lanterna.surfaces.render.renderer import Renderer
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # and not without tidying up
-    maker = Maker(kit)
+    maker = Renderer(config)
     try:
         with contextlib.suppress(EOFError, OSError, SystemExit):
             while True:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lanterna.networks.naming import place_for
 from lanterna.networks.trained import CHECKPOINT, trained_folder
-from lanterna.surfaces.cli.common import emit_json, fetch_missing, say, stoppable, tell_device
+from lanterna.surfaces.cli.common import emit_json, fetch_missing, report_device, say, stoppable
 from lanterna.surfaces.cli.preview import watching
 from lanterna.techniques import execute
 from lanterna.techniques.train.parallel import ALONE, RESTARTS
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from lanterna.surfaces.cli.asked import Asked
+    from lanterna.surfaces.cli.arguments import Request
     from lanterna.techniques.execute import Job
     from lanterna.techniques.technique import Frame, Work
     from lanterna.techniques.train.parallel import Team
 
 
-def make_network(what: Asked, options: Mapping[str, Any], team: Team = ALONE) -> int | None:
+def run_network(what: Request, options: Mapping[str, Any], team: Team = ALONE) -> int | None:
     """Run what is asked for, show how it learns, and say what the network is worth. Gives the exit code.
 
     Of a `team` the first process shows and writes; started anew after one was lost, it goes on from the
@@ -48,7 +48,7 @@ def make_network(what: Asked, options: Mapping[str, Any], team: Team = ALONE) ->
         options={**run_with, "team": team, "film": folder / "film.pt" if films else None},
     )  # fmt: skip
     work = execute.begin(job)
-    tell_device(job.device, quiet=quiet)
+    report_device(job.device, quiet=quiet)
     frame = None
     shown = watching(technique.title.lower(), technique.describe, technique.rows, quiet=quiet)
     with stoppable() as should_stop, shown as watch:
@@ -63,7 +63,7 @@ def make_network(what: Asked, options: Mapping[str, Any], team: Team = ALONE) ->
     return 130 if frame.step < frame.steps else None
 
 
-def _check(title: str, what: Asked, films: Sequence[Path], *, resume: bool, force: bool) -> None:
+def _check(title: str, what: Request, films: Sequence[Path], *, resume: bool, force: bool) -> None:
     """Refuse what cannot be written, before the work begins. Errors: `UsageError`, `MissingError`."""
     from lanterna.surfaces.web.film import check_places
 

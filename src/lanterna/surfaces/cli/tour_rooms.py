@@ -80,7 +80,7 @@ def training_room(folder: Path, watch: Watch) -> Room:
             ("seconds to train", f"{results['seconds']:.0f}"),
             ("weights and biases", f"{results['parameters']:,}"),
         ),
-        (_hang(Result(picture), folder, "mistakes.png", "Its surest mistakes on the test digits."),),
+        (_save_exhibit(Result(picture), folder, "mistakes.png", "Its surest mistakes on the test digits."),),
         "lanterna train dense --hidden 64 32 --activation sigmoid -o mine",
         "Try the lecture's fully connected network, and change what you like.",
     )
@@ -89,7 +89,7 @@ def training_room(folder: Path, watch: Watch) -> Room:
 def reading_room(folder: Path, _: Watch) -> Room:
     """Read a handwritten page with that network."""
     with _page() as page:
-        reading = _done(READ, {"picture": page}, {"nearest": 0})
+        reading = _run(READ, {"picture": page}, {"nearest": 0})
         exhibits = tuple(
             reading.hang(folder, f"{made}.png", words, made)
             for made, words in (
@@ -129,7 +129,7 @@ def classifying_room(folder: Path, _: Watch) -> Room:
         "Another network learned 1,000 kinds of things from a million photographs. Here is its first answer "
         "to each of these, and how sure it is.",
         tuple((caption.rpartition(",")[0], caption.rpartition(" ")[2]) for _, caption in tiles),
-        (_hang(Result(sheet), folder, "classified.png", words),),
+        (_save_exhibit(Result(sheet), folder, "classified.png", words),),
         "lanterna classify your-photo.jpg",
         "Show it your own photograph, or a whole folder.",
     )
@@ -156,8 +156,12 @@ def looking_room(folder: Path, _: Watch) -> Room:
             answer = int(network(image.unsqueeze(0)).argmax())
         terms = paths(network, image, answer)
         picture = signed_over(image, heat(terms, layer), side=448)
-        says = f"{title}: what in {layer} spoke for {network.classes[answer]}, amber, and against it, blue."
-        hung = _hang(Result(picture), folder, f"look-{name}.png", f"{says[0].upper()}{says[1:]} {words}")
+        caption = (
+            f"{title}: what in {layer} spoke for {network.classes[answer]}, amber, and against it, blue."
+        )
+        hung = _save_exhibit(
+            Result(picture), folder, f"look-{name}.png", f"{caption[0].upper()}{caption[1:]} {words}"
+        )
         exhibits.append(replace(hung, page=page_name))
         numbers += [
             (f"the answer, {network.classes[answer]}", f"{terms.value:.2f}"),
@@ -208,7 +212,7 @@ def styling_room(folder: Path, _: Watch, painting: Path | None = None, *, quick:
     exhibits, styles = [], [(hung, folder / hung.file, "dream")]
     if painting is not None:
         shown = Result(open_picture(painting, longest=side))
-        styles.append((_hang(shown, folder, "painting.png", "Your painting."), painting, "painting"))
+        styles.append((_save_exhibit(shown, folder, "painting.png", "Your painting."), painting, "painting"))
     seconds = {}
     for exhibit, style, name in styles:
         exhibits.append(exhibit)
@@ -217,7 +221,7 @@ def styling_room(folder: Path, _: Watch, painting: Path | None = None, *, quick:
             ("step by step", STYLE, {"steps": 10, "strength": 2}),
         ):
             begun = time.perf_counter()
-            painted = _done(technique, {"picture": photo, "style": style}, {"size": sides[how], **more})
+            painted = _run(technique, {"picture": photo, "style": style}, {"size": sides[how], **more})
             seconds[how] = time.perf_counter() - begun
             file = f"{name}-{how.replace(' ', '-')}.png"
             exhibits.append(painted.hang(folder, file, f"The cat like it, {how}."))
@@ -241,7 +245,7 @@ def painting_room(folder: Path, _: Watch, *, quick: bool = False) -> Room:
     )
     with _page() as page, working_folder("lanterna-tour-") as frames:
         given, settings = {"picture": page}, QUICK_RACE if quick else RACE
-        race = _done(RACE_FILM, given, settings, film=frames / "race.webp")
+        race = _run(RACE_FILM, given, settings, film=frames / "race.webp")
         shown = race.hang(folder, "race.png", words)
         film = race.hang(folder, "race.webp", words, "race-film")
     sheet = neurons_sheet(race.last.runners["relu"].painting.network, rows=1)
@@ -252,7 +256,7 @@ def painting_room(folder: Path, _: Watch, *, quick: bool = False) -> Room:
         "A network is told a place in the picture and answers with a colour; it is shown the right one, and "
         "answers a little better. What it has learned is the picture, and can be painted at any size.",
         tuple((f"dB, {name}", f"{runner.psnr:.1f}") for name, runner in race.last.runners.items()),
-        (replace(shown, film=film.file), _hang(Result(sheet), folder, "neurons.png", words)),
+        (replace(shown, film=film.file), _save_exhibit(Result(sheet), folder, "neurons.png", words)),
         "lanterna paint your-photo.jpg --race --film race.webp",
         "Race them on a picture of yours; without --race it is painted by the best of them.",
     )
@@ -286,7 +290,7 @@ def _page() -> AbstractContextManager[Path]:
 
 
 @dataclass(frozen=True)
-class _Done:
+class _Run:
     """A technique that was run to its end: the last frame, what is said of it, and what was made."""
 
     job: Job
@@ -297,28 +301,30 @@ class _Done:
     def hang(self, folder: Path, name: str, words: str, output: str = "") -> Exhibit:
         """Save one of the pictures into the gallery folder, with its recipe."""
         result = next(each for each in self.results if each.output == output)
-        return _hang(result, folder, name, words, recipe_of(self.job, result))
+        return _save_exhibit(result, folder, name, words, recipe_of(self.job, result))
 
 
-def _done(
+def _run(
     technique: Technique, given: Mapping[str, Path], settings: Mapping[str, Any], film: Path | None = None
-) -> _Done:
+) -> _Run:
     """Run a technique, with a file for each input; the frames of a film go beside `film`."""
     checked = technique.checked(None, settings, dict.fromkeys(given, 1))
     job = Job(technique, checked, {name: [file] for name, file in given.items()}, film=film)
     work = begin(job)
     last = last_of(work.frames)
-    return _Done(job, last, work.report(last).document, list(work.results(last, checked)))
+    return _Run(job, last, work.report(last).document, list(work.results(last, checked)))
 
 
-def _dreamed(source: Path, layer: str, side: int) -> _Done:
+def _dreamed(source: Path, layer: str, side: int) -> _Run:
     """Dream with a picture."""
-    return _done(DREAM, {"picture": source}, {"layer": layer, "size": side, "octaves": 3, "steps": 8})
+    return _run(DREAM, {"picture": source}, {"layer": layer, "size": side, "octaves": 3, "steps": 8})
 
 
-def _hang(result: Result, folder: Path, name: str, words: str, settings: Recipe | None = None) -> Exhibit:
+def _save_exhibit(
+    result: Result, folder: Path, name: str, words: str, recipe: Recipe | None = None
+) -> Exhibit:
     """Save a picture into the gallery folder."""
-    save_result(result, folder / name, settings, force=True)
+    save_result(result, folder / name, recipe, force=True)
     return Exhibit(name, result.picture.shape[2], result.picture.shape[1], words)
 
 
