@@ -254,14 +254,14 @@ def test_settings_come_from_flag_then_environment_then_file_then_default(baked, 
     [
         (["backe"], "did you mean bake?"),
         (["zzz"], "the verbs are tour, train"),
-        ([""], "there is no verb ''"),
+        ([""], "unknown verb ''"),
         (["--minutes", "3"], "expected a verb first"),
-        (["bake", "--minuets", "3"], "Did you mean --minutes?"),
-        (["bake", "--minutes", "1000"], "--minutes: Input should be less than or equal to 100, got '1000'"),
-        (["bake", "--minutes", "soon"], "--minutes: Input should be a valid integer"),
+        (["bake", "--minuets", "3"], "did you mean --minutes?"),
+        (["bake", "--minutes", "1000"], "--minutes: expected at most 100, got '1000'"),
+        (["bake", "--minutes", "soon"], "--minutes: expected a whole number, got 'soon'"),
         (["bake", "--minutes"], "--minutes"),
-        (["bake", "--layers", "1", "x"], "--layers: Input should be a valid integer"),
-        (["bake", "--shape", "star"], "--shape: Input should be 'round' or 'square', got 'star'"),
+        (["bake", "--layers", "1", "x"], "--layers: expected a whole number, got 'x'"),
+        (["bake", "--shape", "star"], "--shape: expected 'round' or 'square', got 'star'"),
         (["bake", "--json=perhaps"], "--json"),
         (["bake", "a.png", "b.png"], "b.png"),
         (["bake", "--set", "minutes"], "--set wants KEY=VALUE, got 'minutes'"),
@@ -307,7 +307,7 @@ def test_a_bug_can_be_traced(monkeypatch, capsys):
     [
         (b"[bake\nminutes=3", "is not a settings file in TOML"),
         (b"[bake]\nminutes = \xff", "is not a settings file in TOML"),
-        (b"[bake]\nminuets = 3", "Did you mean --minutes?"),
+        (b"[bake]\nminuets = 3", "did you mean --minutes?"),
         (b"[bake]\nminutes = 1000", "minutes in "),
         (b"[bake]\nminutes = [1]", "minutes"),
         (b"[baek]\nminutes = 3", "expected sections named after verbs, such as [train], got 'baek'"),
@@ -328,7 +328,7 @@ def test_a_folder_for_a_settings_file_is_one_line(kitchen, refused):
 
 def test_a_wrong_environment_is_named(refused, monkeypatch):
     monkeypatch.setenv("LANTERNA_BAKE_MINUTES", "0")
-    assert "LANTERNA_BAKE_MINUTES: Input should be greater than or equal to 1, got '0'" in refused("bake")
+    assert "LANTERNA_BAKE_MINUTES: expected at least 1, got '0'" in refused("bake")
 
 
 def test_a_removed_folder_is_no_reason_to_fail(kitchen, capsys):

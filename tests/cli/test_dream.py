@@ -315,7 +315,7 @@ def test_without_a_terminal_there_is_no_preview_and_it_says_why(capsys):
         (["cat.png", "--preset", "thred"], "did you mean thread"),
         (["cat.png", "--preset", "nothing like it"], "there are thread, fur"),
         (["cat.png", "--guide", "gone.png"], "gone.png"),
-        (["cat.png", "--guided"], "Unknown option: --guided"),
+        (["cat.png", "--guided"], "unknown option --guided"),
         (["cat.png", "--mask", "gone.png"], "gone.png"),
         (["cat.png", "--mask-layer", "block2"], "1 mask layers for 0 masks"),
         (["cat.png", "--mask", "left.png", "--mask-layer", "block2", "block3"], "2 mask layers for 1 masks"),

@@ -418,7 +418,7 @@ def test_points_of_ones_own_are_answered_everywhere():
         ([[0, 0, 1]] * 5, "some of each class, got 5"),
         ([0, 0], "expected x, y and class, 0 or 1, of every point"),
         ([[0, 0, 2], *STRIPE], "expected x, y and class, 0 or 1, of every point"),
-        ([[0, 3, 1], *STRIPE], "less than or equal to 2, got 3"),
+        ([[0, 3, 1], *STRIPE], "at most 2, got 3"),
         ([["nan", 0, 1], *STRIPE], "finite number"),
         ([0, 0, 1] * 201, "at most 600"),
     ],
@@ -588,7 +588,7 @@ def test_where_squashes_are_exchanged_so_is_the_finding(monkeypatch, exchanged, 
 
 
 def test_depths_are_bounded():
-    with pytest.raises(UsageError, match="less than or equal to 8, got 9"):
+    with pytest.raises(UsageError, match="at most 8, got 9"):
         Squashing.checked({"depths": [1, 9]})
 
 

@@ -1,4 +1,4 @@
-"""What surrounds every verb: finding it, its settings, and turning every error into one line."""
+"""Dispatch a command line to its verb, and turn every error into one line."""
 
 from __future__ import annotations
 
@@ -7,60 +7,71 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
-from cyclopts import App, CycloptsError, Parameter, UnknownOptionError
+from cyclopts import (
+    App,
+    CoercionError,
+    CycloptsError,
+    MissingArgumentError,
+    Parameter,
+    RepeatArgumentError,
+    UnknownCommandError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
 from cyclopts.config import Env
 
 from lanterna import __version__
-from lanterna.errors import LanternaError, UsageError, one_line
+from lanterna.errors import LanternaError, UsageError, describe_invalid, one_line
 from lanterna.renamed import current_name
 from lanterna.surfaces.cli import BUILT, MODULES, VERBS, settings_file, verbs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from cyclopts import Argument
+    from cyclopts import Argument, Token
 
-# No argument can hold a NUL, so this stands for `-` (standard input or output), which would otherwise be
-# taken for an option, until the arguments are parsed.
+# Stands for `-` (standard input or output), which cyclopts would take for an option. No argument can contain
+# a NUL.
 _DASH = "\0"
+_KINDS: dict[object, str] = {int: "a whole number", float: "a number", bool: "yes or no"}
 
 
 def run(tokens: Sequence[str]) -> int:
-    """Run one verb and give its exit code. Only Ctrl-C and a closed pipe are left to the caller."""
+    """Run one verb and return its exit code. Only Ctrl-C and a closed pipe are left to the caller."""
     try:
         _check_verb(tokens[0])
         app = make_app()
-        asked = [_DASH if token == "-" else token for token in tokens]
-        command, bound, _ = app.parse_args(asked, print_error=False, exit_on_error=False)
-        outcome = command(*map(_dashed, bound.args), **{k: _dashed(v) for k, v in bound.kwargs.items()})
-        return outcome if isinstance(outcome, int) else 0
+        masked = [_DASH if token == "-" else token for token in tokens]
+        command, bound, _ = app.parse_args(masked, print_error=False, exit_on_error=False)
+        code = command(*map(_unmask, bound.args), **{k: _unmask(v) for k, v in bound.kwargs.items()})
+        return code if isinstance(code, int) else 0
     except LanternaError as error:
         if os.environ.get("LANTERNA_DEBUG") and error.__cause__:
             traceback.print_exc()
-        return _say(str(error), error.exit_code)
+        return _fail(str(error), error.exit_code)
     except CycloptsError as error:
         error.verbose = False
-        return _say(_explain(error).replace(_DASH, "-"), 2)
+        return _fail(_describe(error).replace(_DASH, "-"), 2)
     except (BrokenPipeError, KeyboardInterrupt):
         raise
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return _say(f"{where}{error.strerror or error}", 1)
+        file = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{file}{error.strerror or error}", 1)
     except MemoryError:
-        return _say("there is not enough memory for this: try something smaller", 1)
+        return _fail("not enough memory: try a smaller size", 1)
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else 1
     except Exception as error:
         if os.environ.get("LANTERNA_DEBUG"):
             traceback.print_exc()
-        what = f"{type(error).__name__}: {error}"
-        return _say(f"{what} (this is a bug in Lanterna: LANTERNA_DEBUG=1 shows where)", 1)
+        bug = f"{type(error).__name__}: {error}"
+        return _fail(f"{bug} (this is a bug in Lanterna: LANTERNA_DEBUG=1 shows the traceback)", 1)
 
 
 def make_app() -> App:
-    """The command line with all of its verbs, none of them imported yet."""
+    """Create the command line with all of its verbs, none of them imported yet."""
     app = App(
         name="lanterna",
         version=__version__,
@@ -77,35 +88,72 @@ def make_app() -> App:
 
 
 def _check_verb(word: str) -> None:
-    """Refuse an unknown verb here, because cyclopts would import every verb in order to say so."""
+    """Raise UsageError for an unknown verb, for which cyclopts would import every verb first."""
     if word in verbs() or word in ("--install-completion", "__complete"):
         return
     if word.startswith("-"):
         raise UsageError(f"expected a verb first, got {word!r}: `lanterna --help` lists the verbs")
     close = difflib.get_close_matches(word, verbs(), n=1)
     hint = f"did you mean {close[0]}?" if close else f"the verbs are {', '.join(verbs())}"
-    raise UsageError(f"there is no verb {_short(word)}: {hint}")
+    raise UsageError(f"unknown verb {_short(word)}: {hint}")
 
 
-def _explain(error: CycloptsError) -> str:
-    """What was wrong with the arguments, in words; pydantic's report is cut down to its first complaint."""
-    if isinstance(error, UnknownOptionError) and error.command_chain:
-        option = error.token.keyword or ""  # `--mask-stage`, or `[mask_stage]` of a settings file
-        old = option.strip("-[]").replace("-", "_")
-        if (new := current_name(error.command_chain[0], old)) != old:
-            return f"{option} is now called {option.replace(old.replace('_', '-'), new.replace('_', '-'))}"
-    cause = error.__cause__
-    report: Callable[..., list[dict[str, Any]]] | None = getattr(cause, "errors", None)
-    if report is None or error.argument is None:
-        return str(error)
-    first = report(include_url=False)[0]
-    place = [str(part) for part in first["loc"]]
-    message = str(first["msg"]).removeprefix("Value error, ")
-    return f"{_given_as(error.argument, place)}: {message}, got {_short(first['input'])}"
+def _describe(error: CycloptsError) -> str:
+    """Describe what is wrong with the arguments in one line; of pydantic's errors only the first."""
+    if isinstance(error, UnknownOptionError):
+        return _describe_unknown_option(error)
+    if isinstance(error, UnusedCliTokensError | UnknownCommandError):
+        unused = " ".join(map(_short, error.unused_tokens or ()))
+        verb = " ".join(error.command_chain or ())
+        return f"unexpected argument {unused}: see `lanterna {verb} --help`".replace("  ", " ")
+    cause, argument = error.__cause__, error.argument
+    list_errors: Callable[..., list[dict[str, Any]]] | None = getattr(cause, "errors", None)
+    if list_errors is not None and argument is not None:
+        first = list_errors(include_url=False)[0]
+        place = [str(part) for part in first["loc"]]
+        return f"{_source_of(argument, place)}: {describe_invalid(first)}, got {_short(first['input'])}"
+    if isinstance(error, CoercionError) and error.token is not None and error.msg is None:
+        return _describe_wrong_value(error.token, argument, error.target_type)
+    if isinstance(error, MissingArgumentError) and argument is not None:
+        name = error.keyword or next(
+            (token.keyword for token in reversed(argument.tokens) if token.keyword), argument.name
+        )
+        if name.startswith("-"):
+            return f"{name}: expected a value after it"
+        return f"expected {name}: see `lanterna {' '.join(error.command_chain or ())} --help`"
+    if isinstance(error, RepeatArgumentError):
+        return f"{error.token.keyword}: given more than once"
+    return str(error)
 
 
-def _given_as(argument: Argument, place: Sequence[str]) -> str:
-    """How a person gave a setting: the option, the environment's variable, or the line of the file."""
+def _describe_unknown_option(error: UnknownOptionError) -> str:
+    """Describe an unknown option of a command line, or an unknown key of a settings file."""
+    option = error.token.keyword or error.token.value  # `--mask-stage`, or `[mask_stage]` of a settings file
+    old = option.partition("=")[0].strip("-[]").replace("-", "_")
+    if error.command_chain and (new := current_name(error.command_chain[0], old)) != old:
+        return f"{option} is now called {option.replace(old.replace('_', '-'), new.replace('_', '-'))}"
+    source = "" if error.token.source == "cli" else f" in {error.token.source}"
+    names: Iterable[str] = [
+        name for argument in error.argument_collection if argument.parse for name in argument.names
+    ]
+    close = difflib.get_close_matches(option, names, n=1)
+    return f"unknown option {option}{source}" + (f": did you mean {close[0]}?" if close else "")
+
+
+def _describe_wrong_value(token: Token, argument: Argument | None, kind: object) -> str:
+    """Describe a value that cannot be converted to the type of its option."""
+    name = token.keyword or (argument.name.lstrip("-").upper() if argument else "")
+    source = "" if token.source in ("", "cli") else f" in {token.source}"
+    if get_origin(kind) is Literal:
+        *others, last = map(str, get_args(kind))
+        expected = f"{', '.join(others)} or {last}" if others else last
+    else:
+        expected = _KINDS.get(kind, getattr(kind, "__name__", str(kind)))
+    return f"{name}{source}: expected {expected}, got {_short(token.value)}"
+
+
+def _source_of(argument: Argument, place: Sequence[str]) -> str:
+    """Name where a setting comes from: its option, an environment variable, or a settings file."""
     for child in argument.children_recursive:
         if place and child.keys[-1:] == (place[0],):
             for token in child.tokens:
@@ -117,20 +165,20 @@ def _given_as(argument: Argument, place: Sequence[str]) -> str:
     return ".".join(place) or str(argument.name)
 
 
-def _short(value: object, most: int = 60) -> str:
+def _short(value: object, limit: int = 60) -> str:
     text = repr(value)
-    return text if len(text) <= most else text[: most - 1] + "…"
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _dashed(value: object) -> object:
-    """The argument with `-` put back."""
+def _unmask(value: object) -> object:
+    """Return the argument with `-` put back."""
     if isinstance(value, list | tuple):
-        return type(value)(map(_dashed, value))
+        return type(value)(map(_unmask, value))
     if isinstance(value, Path):
         return Path("-") if str(value) == _DASH else value
     return "-" if value == _DASH else value
 
 
-def _say(message: str, code: int) -> int:
+def _fail(message: str, code: int) -> int:
     print(f"lanterna: {one_line(message)}", file=sys.stderr)
     return code
