@@ -379,7 +379,7 @@ class Doors:
         text = changed(good.encode(), chance).decode("utf-8", "replace")
         if chance.random() < 0.3:
             text = f"{good.partition('=')[0]}={chance.choice(ODD)}:{chance.choice(ODD)}:{chance.choice(ODD)}"
-        variations(Dream(), [Sweep.read(text)])
+        variations(Dream(), [Sweep.parse(text)])
 
     def api(self, chance: random.Random) -> None:
         """The studio is asked."""

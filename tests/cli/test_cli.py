@@ -264,7 +264,7 @@ def test_settings_come_from_flag_then_environment_then_file_then_default(baked, 
         (["bake", "--shape", "star"], "--shape: expected 'round' or 'square', got 'star'"),
         (["bake", "--json=perhaps"], "--json"),
         (["bake", "a.png", "b.png"], "b.png"),
-        (["bake", "--set", "minutes"], "--set wants KEY=VALUE, got 'minutes'"),
+        (["bake", "--set", "minutes"], "--set: expected KEY=VALUE, got 'minutes'"),
         (["bake", "--\x1b[31m\n\udcff"], r"\x1b[31m"),
         (["bake", "--fail", "usage"], "no such flour: use rye"),
         (["shelf", "fetsch"], "fetsch"),
@@ -362,7 +362,7 @@ def test_a_reader_that_leaves_early_sees_no_complaint():
         ("--help >&- <&-", 0, ""),
         ("recipe - <&-", 2, "lanterna: the picture is empty: give a picture file\n"),
         ("shelf fetch gone 2>&-", 2, ""),
-        ("shelf fetch gone >&- <&-", 2, "lanterna: the shelf has no 'gone': it has mnist"),
+        ("shelf fetch gone >&- <&-", 2, "lanterna: unknown item 'gone': the shelf has mnist"),
     ],
 )
 def test_streams_that_are_closed_are_no_bug(words, code, said, tmp_path):

@@ -29,22 +29,22 @@ def refused(capsys, *words):
     ("content", "words", "said"),
     [
         ('[classify]\nnetwork = "evil.py:go"', ["classify", "x.png"], "a network that runs code"),
-        ("[render]\nsweep = ['network=\"evil:go\"']", ["render", "x"], "cannot give sweep"),
-        ('[render]\nsweep = ["network=x,evil:go,y"]', ["render", "x"], "cannot give sweep"),
-        ('[learn]\nset = ["network=evil:go"]', ["learn"], "cannot give set"),
-        ('[render]\nengine = "dask"', ["render", "x"], "cannot give engine"),
-        ('[render]\naddress = "tcp://127.0.0.1:7786"', ["render", "x"], "cannot give address"),
-        ("[train]\nnode-rank = 1", ["train"], "cannot give node-rank"),
+        ("[render]\nsweep = ['network=\"evil:go\"']", ["render", "x"], "cannot set sweep"),
+        ('[render]\nsweep = ["network=x,evil:go,y"]', ["render", "x"], "cannot set sweep"),
+        ('[learn]\nset = ["network=evil:go"]', ["learn"], "cannot set set"),
+        ('[render]\nengine = "dask"', ["render", "x"], "cannot set engine"),
+        ('[render]\naddress = "tcp://127.0.0.1:7786"', ["render", "x"], "cannot set address"),
+        ("[train]\nnode-rank = 1", ["train"], "cannot set node-rank"),
         ('[train]\nx = {y = ["os:system"]}', ["train"], "a network that runs code"),
-        ("[rerun]\ntrust = true", ["rerun", "x.png"], "cannot give trust"),
-        ("[rerun]\nTRUST = true", ["recipe", "x.png"], "cannot give TRUST"),
-        ("[dream]\nforce = true", ["dream", "x.png"], "cannot give force"),
-        ('[studio]\nhost = "0.0.0.0"', ["studio"], "cannot give host"),
-        ('[studio]\nallow = ["evil.example"]', ["studio"], "cannot give allow"),
-        ('[studio]\ntoken = "known"', ["studio"], "cannot give token"),
-        ('[dream]\noutput = "../.bashrc"', ["dream", "x.png"], "cannot give output"),
-        ('[dream]\ncheckpoint = "../.bashrc"', ["dream", "x.png"], "cannot give a path"),
-        ('[style]\nstart-from = "/dev/zero"', ["style", "x.png"], "cannot give a path"),
+        ("[rerun]\ntrust = true", ["rerun", "x.png"], "cannot set trust"),
+        ("[rerun]\nTRUST = true", ["recipe", "x.png"], "cannot set TRUST"),
+        ("[dream]\nforce = true", ["dream", "x.png"], "cannot set force"),
+        ('[studio]\nhost = "0.0.0.0"', ["studio"], "cannot set host"),
+        ('[studio]\nallow = ["evil.example"]', ["studio"], "cannot set allow"),
+        ('[studio]\ntoken = "known"', ["studio"], "cannot set token"),
+        ('[dream]\noutput = "../.bashrc"', ["dream", "x.png"], "cannot set output"),
+        ('[dream]\ncheckpoint = "../.bashrc"', ["dream", "x.png"], "cannot set a path"),
+        ('[style]\nstart-from = "/dev/zero"', ["style", "x.png"], "cannot set a path"),
         ("#" * 70_000, ["networks", "x"], "too large for a settings file"),
         ("a = " + "[" * 5000 + "]" * 5000, ["recipe", "x.png"], "not a settings file in TOML"),
     ],
@@ -72,9 +72,9 @@ def test_a_file_that_others_can_write_is_left_out_and_said(mode, project, capsys
     path.chmod(mode)
     assert main(["doctor"]) == 0
     told = capsys.readouterr()
-    assert "is left out: other users can write it" in " ".join(told.out.split())
+    assert "is ignored: other users can write to it" in " ".join(told.out.split())
     assert main(["recipe", "missing.png"]) == 2
-    assert "is left out: other users can write it" in capsys.readouterr().err
+    assert "is ignored: other users can write to it" in capsys.readouterr().err
     assert "recipe.json" not in told.out
 
 
@@ -84,7 +84,7 @@ def test_another_users_file_is_left_out_and_said(project, capsys):
     path.write_text("[rerun]\ntrust = true\n")
     os.chown(path, 65_534, 65_534)
     assert main(["doctor"]) == 0
-    assert "is left out: it is another user's" in " ".join(capsys.readouterr().out.split())
+    assert "is ignored: it belongs to another user" in " ".join(capsys.readouterr().out.split())
 
 
 def test_the_search_ends_at_the_project_and_outside_of_one_is_only_here(project, monkeypatch):

@@ -186,8 +186,8 @@ def test_a_drawing_that_is_none_is_not_read(pixels):
 @pytest.mark.slow
 def test_what_cannot_be_shown_gets_a_line(monkeypatch):
     for call, said in (
-        (lambda: notebook.play("nonsense"), "there is no lesson 'nonsense'"),
-        (lambda: notebook.lesson("nonsense"), "there is no lesson 'nonsense'"),
+        (lambda: notebook.play("nonsense"), "unknown lesson 'nonsense'"),
+        (lambda: notebook.lesson("nonsense"), "unknown lesson 'nonsense'"),
         (lambda: notebook.lesson("curve", degrees=3), "has no setting 'degrees'"),
         (lambda: notebook.pad(open_network("efficientnet-lite0")), "expected a network that reads digits"),
         (lambda: notebook.make("paint", 3), "expected a file or a picture"),

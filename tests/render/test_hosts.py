@@ -51,7 +51,7 @@ if go_on := os.environ.get("GO_ON"):
             time.sleep(0.02)
     def submit_once_all_are_there(ray, task):
         while len(ray._idle) + len(ray._running) < ray.workers and not saved:
-            ray._welcome()
+            ray._collect_actors()
             time.sleep(0.02)
         submit(ray, task)
     Folder.save, RayEngine.submit = save_and_wait, submit_once_all_are_there
@@ -238,7 +238,7 @@ def check_cluster(one: Host, other: Host, engine: str, expected: dict[str, bytes
     assert kept.items() < expected.items()
     assert len(kept) >= HELD
     assert main([*RENDER[1:], "-o", "lost"]) == 0
-    assert f"{len(kept)} were there" in capsys.readouterr().err
+    assert f"{len(kept)} already there" in capsys.readouterr().err
     assert made(lost) == expected
 
 

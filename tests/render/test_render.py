@@ -71,7 +71,7 @@ def kept_workers():
 
 class Kept(LocalEngine):
     def close(self) -> None:
-        assert all(worker.task is None for worker in self._all)
+        assert all(worker.task is None for worker in self._workers)
 
 
 @pytest.fixture
@@ -131,13 +131,13 @@ def test_a_picture_that_is_no_good_is_set_aside_and_the_rest_made(photos, tmp_pa
     assert main(command) == 1
     said = capsys.readouterr().err
     assert "cat2: " in said
-    assert "1 of 6 set aside: the same words try them again" in said
+    assert "1 of 6 failed: give the same command to try them again" in said
     assert len(kept(tmp_path / "out")) == 5
     (failed,) = [entry for entry in entries(tmp_path / "out") if "failed" in entry]
     assert (failed["name"], failed["tries"]) == ("cat2", 1)  # it would be no better the next time
     save_picture(torch.rand(3, 64, 64), photos / "cat2.png", force=True)
     assert main(command) == 0
-    assert "1 of 6 made, 5 were there" in capsys.readouterr().err
+    assert "1 of 6 made, 5 already there" in capsys.readouterr().err
 
 
 def run(photos: Path, place: Path, start, watch=lambda *_: None):
@@ -156,7 +156,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_task_made_again(photos, tmp
 
     def kill(*_):
         if next(times) == 1:
-            os.kill(engine._all[0].process.pid, signal.SIGKILL)
+            os.kill(engine._workers[0].process.pid, signal.SIGKILL)
 
     summary = run(photos, tmp_path / "out", lambda: engine, kill)
     assert (summary.made, summary.failed) == (6, {})
@@ -208,7 +208,7 @@ class Deadly:
     def wait(self) -> Rendered | Failed:
         number, self.busy = self.begun[-1], False
         if number == self.number:
-            return Failed(number, "its worker ended (SIGKILL)")
+            return Failed(number, "its worker died (SIGKILL)")
         return Rendered(number, [b"file"])
 
     def close(self) -> None:
@@ -218,7 +218,7 @@ class Deadly:
 def test_what_kills_its_worker_is_set_aside_after_its_tries(photos, tmp_path):
     engine = Deadly(2)
     summary = run(photos, tmp_path / "out", lambda: engine)
-    assert (summary.made, summary.failed) == (5, {"cat2": "its worker ended (SIGKILL)"})
+    assert (summary.made, summary.failed) == (5, {"cat2": "its worker died (SIGKILL)"})
     assert engine.begun.count(2) == TRIES
     assert engine.begun[-1] == -1  # it was closed
 
@@ -266,7 +266,7 @@ def test_a_manifest_that_was_cut_off_or_is_odd_loses_no_more_than_that(photos, t
 def test_force_begins_anew_and_removes_only_its_own(photos, tmp_path):
     run(photos, tmp_path / "out", Here)
     (tmp_path / "out/mine.txt").write_text("mine")
-    ways = variations(RECIPE, [Sweep.read("seed=1,2")])
+    ways = variations(RECIPE, [Sweep.parse("seed=1,2")])
     with pytest.raises(UsageError, match="begun with other pictures"):
         Folder(tmp_path / "out", {"ways": 2}, ".png")
     folder = Folder(tmp_path / "out", {"ways": 2}, ".png", force=True)
@@ -294,32 +294,35 @@ def test_what_needs_no_picture_is_swept_too(tmp_path, monkeypatch, capsys):
 
 
 def test_sweeps_are_read_and_checked():
-    assert Sweep.read("step_size=0.5:2:4").values == (0.5, 1.0, 1.5, 2.0)
-    assert Sweep.read("seed=0:9:10").values == tuple(range(10))
-    assert Sweep.read("layer=block5,block9") == Sweep("layer", ("block5", "block9"))
+    assert Sweep.parse("step_size=0.5:2:4").values == (0.5, 1.0, 1.5, 2.0)
+    assert Sweep.parse("seed=0:9:10").values == tuple(range(10))
+    assert Sweep.parse("layer=block5,block9") == Sweep("layer", ("block5", "block9"))
     for wrong in ("seed", "=1,2", "seed=", "steps=1:2:x", "steps=1:inf:3", "steps=1:2:0"):
-        with pytest.raises(UsageError, match="--sweep wants NAME="):
-            Sweep.read(wrong)
-    made = variations(Dream(), [Sweep.read("steps=1,2"), Sweep.read("class=goldfish,tabby")])
+        with pytest.raises(UsageError, match="--sweep: expected NAME="):
+            Sweep.parse(wrong)
+    made = variations(Dream(), [Sweep.parse("steps=1,2"), Sweep.parse("class=goldfish,tabby")])
     assert [each.suffix for each in made][:2] == ["-steps-1-class-goldfish", "-steps-1-class-tabby"]
     assert made[3].settings["steps"] == 2
-    with pytest.raises(UsageError, match="no setting 'speed': there are"):
-        variations(Dream(), [Sweep.read("speed=1,2")])
+    with pytest.raises(UsageError, match="unknown setting 'speed': the settings are"):
+        variations(Dream(), [Sweep.parse("speed=1,2")])
     with pytest.raises(UsageError, match="steps"):
-        variations(Dream(), [Sweep.read("steps=0,2")])
+        variations(Dream(), [Sweep.parse("steps=0,2")])
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["dream"], "expected where the pictures go"),
-        (["dream", "-o", "x", "--layer", "block2", "--sheet", "layers"], "a sheet is not for many pictures"),
+        (["dream"], "expected an output"),
+        (
+            ["dream", "-o", "x", "--layer", "block2", "--sheet", "layers"],
+            "a sheet does not work on many pictures",
+        ),
         (["style", "-o", "x"], "expected a painting"),
         (["dream", "-o", "x", "--steps", "0"], "steps"),
         (["dream", "-o", "x", "--colour", "red"], "--colour"),
         (["dream", "-o", "x", "--address", "auto"], "--engine ray"),
         (["dream", "-o", "x", "--workers", "0"], "--workers: expected 1"),
-        (["classify", "-o", "x.mp4"], "a film is made of a film"),
+        (["classify", "-o", "x.mp4"], "a film needs a film"),
         (["dream", "-o", "x", "--flow", "--sweep", "seed=1,2"], "--flow is for a film"),
     ],
 )
@@ -603,7 +606,7 @@ def test_the_same_comes_out_with_dask_though_a_worker_is_killed(photos, tmp_path
 
 @pytest.mark.slow
 def test_a_cluster_that_is_not_there_is_told_in_one_line(photos, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(dask_engine, "_PATIENCE", 1)
+    monkeypatch.setattr(dask_engine, "_TIMEOUT", 1)
     command = ["render", str(photos), "dream", *DREAM, "-o", str(tmp_path / "x"), "--address", "127.0.0.1:9"]
     assert main([*command, "--engine", "dask"]) == 1
     error = capsys.readouterr().err
@@ -617,7 +620,7 @@ def test_dask_without_what_makes_certificates_is_told_in_one_line(photos, tmp_pa
     command = ["render", str(photos), "dream", *DREAM, "-o", str(tmp_path / "x"), "--engine", "dask"]
     assert main(command) == 3
     error = capsys.readouterr().err
-    assert error == "lanterna: the engine dask needs cryptography: pip install 'lanterna[cluster]' gets it\n"
+    assert error == "lanterna: --engine dask needs cryptography: pip install 'lanterna[cluster]'\n"
 
 
 @pytest.mark.slow
@@ -632,4 +635,4 @@ def test_a_broken_picture_is_called_by_its_name_and_words_are_written_nowhere_el
     assert main(["render", "photos", "classify", "-o", "named"]) == 1
     assert "broken: photos/broken.jpg is not a picture" in capsys.readouterr().err
     assert main(["render", "photos", "read", "--steps", "steps", "-o", "read"]) == 2
-    assert "--steps is not for many pictures: leave it out" in capsys.readouterr().err
+    assert "--steps does not work on many pictures: leave it out" in capsys.readouterr().err

@@ -132,7 +132,7 @@ def test_two_machines_go_on_when_a_process_is_killed(real_shelf: Path, tmp_path:
     (tmp_path / "go-on").touch()
     said = [machine.communicate(timeout=PATIENCE)[1] for machine in machines]
     assert [machine.returncode for machine in machines] == [0, 0], said
-    assert "a process was lost: all start again where they were (restart 1 of 3)" in said[0]
+    assert "a process was lost: restarting all from the checkpoint (1 of 3)" in said[0]
     assert said[0].count("test digits read right") == 1
     assert said[1] == "", "the first alone tells how it goes"
     assert not (homes[1] / "networks").exists(), "and the first alone writes"
@@ -151,7 +151,7 @@ def test_stopped_together_it_goes_on_alone(home: Path, tmp_path: Path):
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
-    assert said.splitlines()[-1] == "stopped early: add --resume to the same command to go on"
+    assert said.splitlines()[-1] == "stopped early: add --resume to the same command to continue"
     assert main([*WORDS, "--resume", "--quiet"]) == 0
     assert_as_by_one(home / "networks/net")
 
@@ -163,7 +163,10 @@ def test_stopped_together_it_goes_on_alone(home: Path, tmp_path: Path):
         (["--devices", "0"], "devices"),
         (["--nodes", "2"], "--address HOST:PORT"),
         (["--nodes", "2", "--address", "here"], "got here"),
-        (["--nodes", "2", "--address", "here:29500", "--node-rank", "2"], "from 0 to 1, got 2"),
+        (
+            ["--nodes", "2", "--address", "here:29500", "--node-rank", "2"],
+            "expected 0 to 1 with --nodes 2, got 2",
+        ),
         (["--address", "here:29500"], "give --nodes too"),
     ],
 )

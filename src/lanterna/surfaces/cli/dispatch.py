@@ -78,13 +78,24 @@ def make_app() -> App:
         help_format="plaintext",
         config=[Env("LANTERNA_", show=False), settings_file.fill_in],
         # `--hidden 128 64` takes several values; `--empty-hidden` and the like would only be noise.
-        default_parameter=Parameter(consume_multiple=True, negative_iterable=(), negative_none=()),
+        default_parameter=Parameter(
+            consume_multiple=True, negative_iterable=(), negative_none=(), show_default=_format_default
+        ),
     )
     for verb in verbs():
         module = "techniques" if verb in BUILT or verb not in VERBS else MODULES.get(verb, verb)
         app.command(f"lanterna.surfaces.cli.{module}:{verb}", name=verb)
     app.register_install_completion_command()
     return app
+
+
+def _format_default(value: object) -> str | None:
+    """Format a default for help, as a user would type it; None hides it."""
+    if value is None or value is False or value in ((), [], ""):
+        return None
+    if isinstance(value, list | tuple):
+        return " ".join(str(_format_default(each)) for each in value)
+    return "on" if value is True else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _check_verb(word: str) -> None:

@@ -1,4 +1,4 @@
-"""Running a technique of words: for each picture a document, or lines, and what is drawn of it."""
+"""Run a technique whose output is words: print them for each picture, and save the pictures drawn of it."""
 
 from __future__ import annotations
 
@@ -19,84 +19,88 @@ if TYPE_CHECKING:
     from lanterna.techniques.execute import Job
     from lanterna.techniques.technique import Frame, Frames, Work
 
-    Places = Mapping[str, Path]  # where pictures go, by what they are called in their recipes
+    OutputPaths = Mapping[str, Path]  # by the output's name in the recipe
 
 
-def _check_places(what: Request, options: Mapping[str, Any]) -> Sequence[Places]:
-    """Where the pictures go that are drawn of each file. Errors: `UsageError` where they cannot go there."""
-    technique = what.technique
-    about = technique.inputs[0].name if technique.inputs else ""
-    paths = what.files.get(about, [Path(technique.name)])
-    given = {
-        name: options["output" if name == technique.default_output else name] for name in technique.outputs
-    }
-    places = [{name: _place(place, path, paths) for name, place in given.items() if place} for path in paths]
-    every = [place for each in places for place in each.values()]
-    if len(set(every)) < len(every):
-        raise UsageError("two pictures would be written to the same place: give them one by one")
-    for place in every:
-        check_place(place, force=options["force"])
-    return places
-
-
-def _place(given: Path, path: Path, paths: Sequence[Path]) -> Path:
-    """The file that was named, or a file in the folder that was named where there are several pictures."""
-    if len(paths) == 1:
-        return given
-    if given.suffix and not given.is_dir():
-        raise UsageError(f"{given}: with several pictures, name a folder to write into")
-    return given / f"{path.stem}.png"
-
-
-def print_words(what: Request, options: Mapping[str, Any]) -> int:
-    """Say what each picture gives. One of several that cannot be read is named, and the others are done."""
-    places = _check_places(what, options)
-    job = create_job(what, options)
+def print_words(request: Request, options: Mapping[str, Any]) -> int:
+    """Print the result for each picture. If one of several cannot be read, report it and continue."""
+    output_paths = _check_output_paths(request, options)
+    job = create_job(request, options)
     quiet, json = options["quiet"], options["json"]
-    parts = _parts(job)
-    parts = chain([next(parts)], parts)  # what is missing is fetched, and trained, before there is a bar
-    documents, failed = [], 0
+    runs = _begin_each(job)
+    runs = chain([next(runs)], runs)  # fetch and train what is missing before the progress bar starts
+    documents, failures = [], 0
+    count = len(output_paths)
     with progress(job.technique.title.lower(), quiet=quiet) as update:
-        for number, (wanted, (name, part, work, frames)) in enumerate(zip(places, parts, strict=True), 1):
-            update(number, len(places), name)
+        for number, (paths, (name, part, work, frames)) in enumerate(zip(output_paths, runs, strict=True), 1):
+            update(number, count, name)
             try:
                 frame = execute.last_of(frames)
                 report = work.report(frame)
             except LanternaError as error:
-                if len(places) == 1:
+                if count == 1:
                     raise
-                failed += 1
+                failures += 1
                 say(f"lanterna: {error}")
                 continue
             documents.append(report.document)
-            _save(part, work, frame, wanted, force=options.get("force", False))
+            _save(part, work, frame, paths, force=options.get("force", False))
             if not json:
-                heading = [f"{name}:"] if len(places) > 1 and not job.technique.inputs[0].many else []
+                heading = [f"{name}:"] if count > 1 and not job.technique.inputs[0].many else []
                 show(*heading, *report.lines) if heading or report.lines else None
             for note in report.notes:
                 say(note, quiet=quiet or json)
     if json:
         emit_json(documents)
-    if failed:
-        say(f"lanterna: {failed} of {len(places)} pictures could not be read")
-    return 1 if failed else 0
+    if failures:
+        say(f"lanterna: {failures} of {count} pictures could not be read")
+    return 1 if failures else 0
 
 
-def _save(job: Job, work: Work, frame: Frame, places: Places, *, force: bool) -> None:
-    """Save the pictures that are wanted of a frame, and make no more of them than that."""
-    left = dict(places)
+def _check_output_paths(request: Request, options: Mapping[str, Any]) -> Sequence[OutputPaths]:
+    """Return where to save the pictures drawn of each file. Errors: `UsageError` for a bad path."""
+    technique = request.technique
+    first = technique.inputs[0].name if technique.inputs else ""
+    sources = request.files.get(first, [Path(technique.name)])
+    given = {
+        name: options["output" if name == technique.default_output else name] for name in technique.outputs
+    }
+    paths = [
+        {name: _output_path(path, source, sources) for name, path in given.items() if path}
+        for source in sources
+    ]
+    flat = [path for each in paths for path in each.values()]
+    if len(set(flat)) < len(flat):
+        raise UsageError("two pictures would be written to the same file: give them one by one")
+    for path in flat:
+        check_place(path, force=options["force"])
+    return paths
+
+
+def _output_path(given: Path, source: Path, sources: Sequence[Path]) -> Path:
+    """Return the given file, or a file in the given folder if there are several pictures."""
+    if len(sources) == 1:
+        return given
+    if given.suffix and not given.is_dir():
+        raise UsageError(f"{given}: expected a folder to write several pictures into")
+    return given / f"{source.stem}.png"
+
+
+def _save(job: Job, work: Work, frame: Frame, paths: OutputPaths, *, force: bool) -> None:
+    """Save the requested pictures of a frame, and compute no others."""
+    left = dict(paths)
     for result in work.results(frame, job.settings) if left else ():
-        place = left.pop(result.output or job.technique.default_output, None)
-        if place is not None:
-            execute.save_result(result, place, execute.recipe_of(job, result), force=force)
+        path = left.pop(result.output or job.technique.default_output, None)
+        if path is not None:
+            execute.save_result(result, path, execute.recipe_of(job, result), force=force)
         if not left:
             return
 
 
-def _parts(job: Job) -> Iterator[tuple[str, Job, Work, Frames]]:
-    """For each picture its name, a job about it alone, the work, and its frames.
+def _begin_each(job: Job) -> Iterator[tuple[str, Job, Work, Frames]]:
+    """Yield each picture's name, a job for it alone, its work and its frames.
 
-    It is all one piece of work where the technique takes many pictures, so that it can read ahead.
+    A technique that takes many pictures runs as one piece of work, so that it can prefetch them.
     """
     first = next(iter(job.technique.inputs), None)
     files = job.files.get(first.name, ()) if first else ()

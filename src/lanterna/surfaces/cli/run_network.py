@@ -1,4 +1,4 @@
-"""Running what makes a network from the command line: watched as it learns, stopped and taken up, filmed."""
+"""Run a technique that trains a network: show its progress, stop and resume it, film it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from lanterna.techniques.train.parallel import Team
 
 
-def run_network(what: Request, options: Mapping[str, Any], team: Team = ALONE) -> int | None:
-    """Run what is asked for, show how it learns, and say what the network is worth. Gives the exit code.
+def run_network(request: Request, options: Mapping[str, Any], team: Team = ALONE) -> int | None:
+    """Run the request, show how the network learns, report its score, and return the exit code.
 
-    Of a `team` the first process shows and writes; started anew after one was lost, it goes on from the
+    In a `team` the first process prints and saves; restarted after a lost process, it resumes from the
     checkpoint. Errors: those of the technique, and of `place_for`.
     """
-    technique, quiet = what.technique, options["quiet"] or not team.first
-    title = options["output"] or technique.default_name(what.settings, what.files)
+    technique, quiet = request.technique, options["quiet"] or not team.first
+    title = options["output"] or technique.default_name(request.settings, request.files)
     folder = trained_folder(title)
     checkpoint, films = folder / CHECKPOINT, list(dict.fromkeys(options.get("film") or ()))
     if options.get("film") == []:
@@ -36,22 +36,22 @@ def run_network(what: Request, options: Mapping[str, Any], team: Team = ALONE) -
     resume, force = options["resume"], options["force"]
     if team.restarts:
         resume, force = team.once(checkpoint.exists), True
-        how = " where they were" if resume else ""
-        say(f"a process was lost: all start again{how} (restart {team.restarts} of {RESTARTS})", quiet=quiet)
+        start = " from the checkpoint" if resume else ""
+        say(f"a process was lost: restarting all{start} ({team.restarts} of {RESTARTS})", quiet=quiet)
     else:
-        team.once(lambda: _check(title, what, films, resume=resume, force=force))
+        team.once(lambda: _check(title, request, films, resume=resume, force=force))
     run_with = technique.run_with(options.get("options"))
     job = execute.Job(
-        technique, what.settings, what.files, device=options.get("device", "auto"), checkpoint=checkpoint,
-        resume=resume, force=force, title=title, say=lambda text: say(text, quiet=quiet),
-        fetch_item=lambda item: fetch_missing(item, quiet=quiet),
+        technique, request.settings, request.files, device=options.get("device", "auto"),
+        checkpoint=checkpoint, resume=resume, force=force, title=title,
+        say=lambda text: say(text, quiet=quiet), fetch_item=lambda item: fetch_missing(item, quiet=quiet),
         options={**run_with, "team": team, "film": folder / "film.pt" if films else None},
     )  # fmt: skip
     work = execute.begin(job)
     report_device(job.device, quiet=quiet)
     frame = None
-    shown = watching(technique.title.lower(), technique.describe, technique.rows, quiet=quiet)
-    with stoppable() as should_stop, shown as watch:
+    display = watching(technique.title.lower(), technique.describe, technique.rows, quiet=quiet)
+    with stoppable() as should_stop, display as watch:
         for frame in work.frames:
             watch(frame)
             if team.once(should_stop):
@@ -59,22 +59,24 @@ def run_network(what: Request, options: Mapping[str, Any], team: Team = ALONE) -
         work.frames.close()
     assert frame is not None
     if team.first:
-        return _end(job, work, frame, films, json=options["json"], quiet=quiet)
+        return _finish(job, work, frame, films, json=options["json"], quiet=quiet)
     return 130 if frame.step < frame.steps else None
 
 
-def _check(title: str, what: Request, films: Sequence[Path], *, resume: bool, force: bool) -> None:
-    """Refuse what cannot be written, before the work begins. Errors: `UsageError`, `MissingError`."""
+def _check(title: str, request: Request, films: Sequence[Path], *, resume: bool, force: bool) -> None:
+    """Check the output paths before training begins. Errors: `UsageError`, `MissingError`."""
     from lanterna.surfaces.web.film import check_places
 
-    folder = place_for(title, kind=getattr(what.settings, "network", ""), resume=resume, force=force)
+    folder = place_for(title, kind=getattr(request.settings, "network", ""), resume=resume, force=force)
     check_places(films, force=force or resume)
-    if not resume:  # whoever starts anew after a loss must not find an old one
+    if not resume:  # or a restart after a lost process would resume from an old checkpoint
         (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
-def _end(job: Job, work: Work, frame: Frame, films: Sequence[Path], *, json: bool, quiet: bool) -> int | None:
-    """Save the network and its film, and say what it is worth. Gives the exit code."""
+def _finish(
+    job: Job, work: Work, frame: Frame, films: Sequence[Path], *, json: bool, quiet: bool
+) -> int | None:
+    """Save the network and its film, print its score, and return the exit code."""
     learned = bool(work.results(frame, job.settings))
     finished = learned and frame.step == frame.steps
     report = work.report(frame)
@@ -82,9 +84,9 @@ def _end(job: Job, work: Work, frame: Frame, films: Sequence[Path], *, json: boo
     if films:
         from lanterna.surfaces.web.film import save
 
-        for place in films:
-            save(work.film, place, force=job.force or job.resume)
-        document["film"] = [str(place) for place in films]
+        for path in films:
+            save(work.film, path, force=job.force or job.resume)
+        document["film"] = [str(path) for path in films]
     for warning in report.warnings:
         say(warning)
     if json and learned:
@@ -92,10 +94,12 @@ def _end(job: Job, work: Work, frame: Frame, films: Sequence[Path], *, json: boo
     for note in report.notes:
         say(note, quiet=quiet or json)
     if films:
-        say(f"filmed in {' and '.join(map(str, films))}", quiet=quiet)
+        say(f"film saved: {', '.join(map(str, films))}", quiet=quiet)
     if not finished:
-        on = "add --resume to" if job.checkpoint and job.checkpoint.exists() else "give"
-        say(f"stopped early: {on} the same command to go on", quiet=quiet)
+        again = "add --resume to the same command" if job.checkpoint and job.checkpoint.exists() else (
+            "give the same command again"
+        )  # fmt: skip
+        say(f"stopped early: {again} to continue", quiet=quiet)
         return 130
     execute.finish(job)
     if films:

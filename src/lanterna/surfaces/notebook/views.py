@@ -164,7 +164,7 @@ def play(name: str, **values: object) -> View:
     Errors: `UsageError` for a lesson or a setting that is not there, or a lesson without such a piece.
     """
     if name not in LESSONS:
-        raise UsageError(f"there is no lesson {name!r}: there are {', '.join(LESSONS)}")
+        raise UsageError(f"unknown lesson {name!r}: the lessons are {', '.join(LESSONS)}")
     settings = LESSONS[name].settings.checked(values)
     if name in LOOK_LESSONS:
         fetch_missing("mnist")

@@ -1,9 +1,8 @@
-"""Films whose frames go on from one another, made in pieces: shots, and long shots in overlapping parts.
+"""Split a film whose frames are carried over into chunks, and join them without visible seams.
 
-What the last frame dreamed moves on into the next, so that a film is made one frame after another. Where the
-picture cuts nothing moves on: there a film falls into shots, which are made side by side. A long shot is made
-in parts that overlap: over those frames one part's picture goes over into the next one's, so that no seam is
-seen. How unsteady it is there, beside the same film elsewhere, is measured.
+Each frame starts from the one before it, so the frames of a shot are rendered in order. At a cut nothing is
+carried over, so shots are independent. A long shot is split into overlapping chunks, which cross-fade over
+the shared frames. The flicker there, relative to the rest of the film, is measured.
 """
 
 from __future__ import annotations
@@ -31,15 +30,16 @@ if TYPE_CHECKING:
     from lanterna.surfaces.render.folder import Folder
     from lanterna.surfaces.render.plan import Source
 
-_SIDE = 32  # pixels: a cut is seen on a small picture too
-_CUT, _TIMES = 0.1, 4.0  # how far apart two frames are at a cut: at least, and times what is usual around it
+_SIDE = 32  # pixels: enough to find cuts
+_MIN_CUT = 0.1  # mean difference of two frames at a cut
+_MIN_CUT_RATIO = 4.0  # the same, relative to the median of the frames around it
 _AROUND = 12  # frames
-_MEASURED = 8  # seams, at most: each takes the flow of some frames
+_MAX_SEAMS = 8  # that are measured: each needs the optical flow of some frames
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Frames `first` to `last` of a film, without the last one; `overlap` are in the piece before too."""
+    """Frames `first` to `last - 1` of a film; the first `overlap` of them are in the previous chunk too."""
 
     number: int
     first: int
@@ -48,157 +48,159 @@ class Chunk:
 
     @property
     def name(self) -> str:
-        """What it is called in the folder of its run."""
+        """Its name in the run's folder."""
         return f"{CHUNKS}/{self.first:05}-to-{self.last - 1:05}"
 
 
 def find_cuts(frames: Iterable[Tensor]) -> list[int]:
-    """Where a film cuts: the numbers of the frames `(3, H, W)` that are the first of another shot."""
+    """Return the numbers of the frames `(3, H, W)` that begin a new shot."""
     small = (F.interpolate(frame[None], (_SIDE, _SIDE), mode="area")[0] for frame in frames)
-    apart = [0.0, *((after - before).abs().mean().item() for before, after in pairwise(small))]
-    found = []
-    for number, distance in enumerate(apart):
-        near = sorted(apart[max(1, number - _AROUND) : number] + apart[number + 1 : number + 1 + _AROUND])
-        usual = near[len(near) // 2] if near else 0.0
-        if distance > max(_CUT, _TIMES * usual):
-            found.append(number)
-    return found
+    distances = [0.0, *((after - before).abs().mean().item() for before, after in pairwise(small))]
+    cuts = []
+    for number, distance in enumerate(distances):
+        near = sorted(
+            distances[max(1, number - _AROUND) : number] + distances[number + 1 : number + 1 + _AROUND]
+        )
+        median = near[len(near) // 2] if near else 0.0
+        if distance > max(_MIN_CUT, _MIN_CUT_RATIO * median):
+            cuts.append(number)
+    return cuts
 
 
 def split_chunks(count: int, shots: Sequence[int], length: int, overlap: int) -> list[Chunk]:
-    """A film of `count` frames, cut at `shots`, in pieces of about `length` frames."""
-    found: list[Chunk] = []
+    """Split a film of `count` frames, with new shots at `shots`, into chunks of about `length` frames."""
+    chunks: list[Chunk] = []
     for first, last in pairwise([0, *shots, count]):
         parts = max(1, round((last - first) / length))
         ends = [first + round((last - first) * part / parts) for part in range(parts + 1)]
         for part, (start, end) in enumerate(pairwise(ends)):
             shared = min(overlap, start - ends[part - 1]) if part else 0
-            found.append(Chunk(len(found), start - shared, end, shared))
-    return found
+            chunks.append(Chunk(len(chunks), start - shared, end, shared))
+    return chunks
 
 
 def read_chunks(plan: Mapping[str, Any], count: int) -> list[Chunk]:
-    """The pieces that the plan of a run has for a film of `count` frames; none where it has no such."""
+    """Read the chunks of a film of `count` frames from a run's plan; empty if there are none that fit."""
     try:
-        found = [Chunk(number, *map(int, each)) for number, each in enumerate(plan["pieces"])]
+        chunks = [Chunk(number, *map(int, each)) for number, each in enumerate(plan["pieces"])]
     except (KeyError, TypeError, ValueError):
         return []
-    before = Chunk(-1, 0, 0, 0)
-    for piece in found:
-        fits = piece.first + piece.overlap == before.last < piece.last
-        if not fits or piece.overlap < 0 or piece.first < before.first:
+    previous = Chunk(-1, 0, 0, 0)
+    for chunk in chunks:
+        fits = chunk.first + chunk.overlap == previous.last < chunk.last
+        if not fits or chunk.overlap < 0 or chunk.first < previous.first:
             return []
-        before = piece
-    return found if before.last == count else []
+        previous = chunk
+    return chunks if previous.last == count else []
 
 
 @dataclass(frozen=True)
 class FilmRun:
-    """A film whose frames go on from one another, made in the pieces `cut`: what one run makes."""
+    """A run that renders a film in chunks, with frames carried over."""
 
-    open_source: Source
+    source: Source
     film: Film
-    cut: Sequence[Chunk]
+    chunks: Sequence[Chunk]
     settings: Mapping[str, JsonValue]
 
     @property
     def names(self) -> Sequence[str]:
-        """What each frame is called."""
-        return self.open_source.names
+        """The names of the frames."""
+        return self.source.names
 
     @property
     def count(self) -> int:
-        """How many tasks there are."""
-        return len(self.cut)
+        """The number of tasks."""
+        return len(self.chunks)
 
     @property
     def plan(self) -> dict[str, JsonValue]:
-        """What tells this run from another."""
-        cut: list[JsonValue] = [[piece.first, piece.last, piece.overlap] for piece in self.cut]
-        return {"settings": [dict(self.settings)], "pieces": cut}
+        """What identifies this run."""
+        chunks: list[JsonValue] = [[chunk.first, chunk.last, chunk.overlap] for chunk in self.chunks]
+        return {"settings": [dict(self.settings)], "pieces": chunks}
 
     def missing(self, folder: Folder) -> list[int]:
-        """The numbers of pieces that are still to be made, for frames that the folder does not have yet."""
-        wanted = self._frames_missing(folder)
+        """Return the numbers of the chunks that the folder's missing frames still need."""
+        frames = self._missing_frames(folder)
         return [
-            piece.number
-            for piece in self.cut
-            if any(number in wanted for number in range(piece.first, piece.last))
-            and not folder.done(piece.name)
+            chunk.number
+            for chunk in self.chunks
+            if any(number in frames for number in range(chunk.first, chunk.last))
+            and not folder.done(chunk.name)
         ]
 
-    def tasks(self, wanted: Sequence[int]) -> Iterator[Task]:
-        """The tasks of the numbers `wanted`, which rise, with their frames; the film is read once."""
+    def tasks(self, numbers: Sequence[int]) -> Iterator[Task]:
+        """Yield the tasks with these ascending numbers, with their frames. The film is read once."""
         frames = enumerate(self.film)
-        kept: dict[int, Tensor] = {}
-        for piece in (self.cut[number] for number in wanted):
-            kept = {number: frame for number, frame in kept.items() if number >= piece.first}
-            while piece.last - 1 not in kept:
+        window: dict[int, Tensor] = {}
+        for chunk in (self.chunks[number] for number in numbers):
+            window = {number: frame for number, frame in window.items() if number >= chunk.first}
+            while chunk.last - 1 not in window:
                 number, frame = next(frames)
-                if number >= piece.first:
-                    kept[number] = frame
-            numbers = range(piece.first, piece.last)
-            given = tuple(self.open_source.of_the_film(number, kept[number]) for number in numbers)
-            yield Task(piece.number, piece.name, self.settings, given)
+                if number >= chunk.first:
+                    window[number] = frame
+            files = tuple(
+                self.source.frame_file(number, window[number]) for number in range(chunk.first, chunk.last)
+            )
+            yield Task(chunk.number, chunk.name, self.settings, files)
 
-    def put_together(self, folder: Folder) -> float | None:
-        """Make the frames that are missing from their pieces. Gives how unsteady it is where two meet."""
-        made = [folder.paths(name)[0] for name in self.names]
-        missing = self._frames_missing(folder)
+    def assemble(self, folder: Folder) -> float | None:
+        """Create the missing frames from their chunks, and return the flicker of the seams."""
+        paths = [folder.paths(name)[0] for name in self.names]
+        missing = self._missing_frames(folder)
         for number, picture in self.frames(folder, missing):
             begun = time.perf_counter()
-            save_picture(picture, made[number], force=True)
-            size = made[number].stat().st_size
+            save_picture(picture, paths[number], force=True)
+            size = paths[number].stat().st_size
             folder.record(number, self.names[number], [size], time.perf_counter() - begun)
-        unsteady = measure_seams(self.cut, made, self.film) if missing else None
-        folder.remove_pieces()
-        return unsteady
+        seam = measure_seams(self.chunks, paths, self.film) if missing else None
+        folder.remove_chunks()
+        return seam
 
-    def frames(self, folder: Folder, wanted: Collection[int]) -> Iterator[tuple[int, Tensor]]:
-        """The frames `wanted` by number, `(3, H, W)` in [0, 1]; each piece goes over into the next."""
-        before: list[Path] = []
-        for piece, after in zip_longest(self.cut, self.cut[1:]):
-            files = folder.paths(piece.name, piece.last - piece.first)
-            shared = after.overlap if after else 0
-            for at in range(len(files) - shared):
-                if piece.first + at not in wanted:
+    def frames(self, folder: Folder, numbers: Collection[int]) -> Iterator[tuple[int, Tensor]]:
+        """Yield the frames with these numbers, `(3, H, W)` in [0, 1]; overlapping chunks cross-fade."""
+        previous: list[Path] = []
+        for chunk, following in zip_longest(self.chunks, self.chunks[1:]):
+            files = folder.paths(chunk.name, chunk.last - chunk.first)
+            shared = following.overlap if following else 0
+            for index in range(len(files) - shared):
+                if chunk.first + index not in numbers:
                     continue
-                picture = open_picture(files[at])
-                if at < piece.overlap:
-                    share = (at + 1) / (piece.overlap + 1)
-                    picture = open_picture(before[at - piece.overlap]).lerp(picture, share)
-                yield piece.first + at, picture
-            before = files
+                picture = open_picture(files[index])
+                if index < chunk.overlap:
+                    weight = (index + 1) / (chunk.overlap + 1)
+                    picture = open_picture(previous[index - chunk.overlap]).lerp(picture, weight)
+                yield chunk.first + index, picture
+            previous = files
 
-    def _frames_missing(self, folder: Folder) -> set[int]:
+    def _missing_frames(self, folder: Folder) -> set[int]:
         return {number for number, name in enumerate(self.names) if not folder.done(name)}
 
 
-def measure_seams(cut: Sequence[Chunk], made: Sequence[Path], film: Film) -> float | None:
-    """How unsteady frames are where two pieces of a shot meet, times what they are a little later.
+def measure_seams(chunks: Sequence[Chunk], paths: Sequence[Path], film: Film) -> float | None:
+    """Return the `flicker` where two chunks of a shot meet, divided by that of the frames after it.
 
-    1 is a seam that nobody finds. None where there is no seam. The measure is `flicker`.
+    1 is an invisible seam. None if there is no seam.
     """
-    wanted: dict[int, bool] = {}  # the numbers of frames, and whether each is at a seam
-    met = [piece for piece in cut if piece.overlap][:_MEASURED]
-    for piece in met:
-        start, end = piece.first, piece.first + piece.overlap + 1
-        apart = end - start
-        for place, (one, other) in enumerate(((start - 1, end), (end, end + apart + 1))):
-            for number in range(max(1, one), min(other, piece.last - 1)):
-                wanted.setdefault(number, place == 0)
-    if not wanted:
+    at_seam: dict[int, bool] = {}  # frames to measure by number, and whether each is at a seam
+    for chunk in [chunk for chunk in chunks if chunk.overlap][:_MAX_SEAMS]:
+        start, end = chunk.first, chunk.first + chunk.overlap + 1
+        length = end - start
+        for seam, first, last in ((True, start - 1, end), (False, end, end + length + 1)):
+            for number in range(max(1, first), min(last, chunk.last - 1)):
+                at_seam.setdefault(number, seam)
+    if not at_seam:
         return None
     at_seams: list[float] = []
     elsewhere: list[float] = []
-    last: Tensor | None = None
-    for number, original in enumerate(islice(film, max(wanted) + 1)):
-        if last is not None and number in wanted:
-            pair = [open_picture(made[number - 1]), open_picture(made[number])]
+    previous: Tensor | None = None
+    for number, original in enumerate(islice(film, max(at_seam) + 1)):
+        if previous is not None and number in at_seam:
+            pair = [open_picture(paths[number - 1]), open_picture(paths[number])]
             size = pair[0].shape[1:]
-            fitted = [F.interpolate(each[None], size, mode="area")[0] for each in (last, original)]
-            (at_seams if wanted[number] else elsewhere).append(flicker(pair, fitted))
-        last = original
+            originals = [F.interpolate(each[None], size, mode="area")[0] for each in (previous, original)]
+            (at_seams if at_seam[number] else elsewhere).append(flicker(pair, originals))
+        previous = original
     if not at_seams or not elsewhere:
         return None
     return (sum(at_seams) / len(at_seams)) / max(sum(elsewhere) / len(elsewhere), 1e-9)

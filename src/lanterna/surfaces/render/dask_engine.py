@@ -1,4 +1,4 @@
-"""Workers of Dask: for the machines at home, of whatever system, that run `dask worker`."""
+"""Run tasks with Dask: on machines of any system that run `dask worker`."""
 
 from __future__ import annotations
 
@@ -21,17 +21,16 @@ if TYPE_CHECKING:
     from lanterna.surfaces.render.task import RenderConfig, Task
 
 
-_PATIENCE = 10  # seconds, for a scheduler that does not answer
-_LEAST_SILENCE = 11  # seconds: Dask asks ten times, and takes no less
+_TIMEOUT = 10  # seconds, to connect to a scheduler
+_MIN_SILENCE = 11  # seconds: the shortest timeout that Dask accepts, as it probes ten times
 
 
 class DaskEngine:
-    """The workers of the scheduler at `address`, or processes that are started here for this run.
+    """The workers of the scheduler at `address`, or processes that are started on this machine for the run.
 
-    A scheduler that has not been heard for `silence` seconds is taken to be gone.
+    A scheduler that has not answered for `silence` seconds is given up.
 
-    Errors: `MissingError` where a package that it needs is not installed; `LanternaError` where the scheduler
-    cannot be reached.
+    Errors: `MissingError` if a package is not installed; `LanternaError` if the scheduler cannot be reached.
     """
 
     name = "dask"
@@ -47,67 +46,67 @@ class DaskEngine:
         needed = ["distributed"] if address else ["distributed", "cryptography"]
         if missing := [name for name in needed if find_spec(name) is None]:
             raise MissingError(
-                f"the engine dask needs {' and '.join(missing)}: pip install 'lanterna[cluster]' gets it"
+                f"--engine dask needs {' and '.join(missing)}: pip install 'lanterna[cluster]'"
             )
         dask: Any = import_module("dask")
         distributed: Any = import_module("distributed")
         self._dask = distributed
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters of it is told by us
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # we report what matters
         self._cluster: Any = None
         self._own = contextlib.ExitStack()
-        # A worker that dies over a task is told at once: we count the tries.
+        # Report a dead worker immediately, as the scheduler counts the attempts.
         dask.config.set({"distributed.scheduler.allowed-failures": 0})
-        dask.config.set({"distributed.comm.timeouts.tcp": f"{max(silence, _LEAST_SILENCE)}s"})
+        dask.config.set({"distributed.comm.timeouts.tcp": f"{max(silence, _MIN_SILENCE)}s"})
         try:
             if not address:
                 self._cluster = self._own.enter_context(_private(workers or max(1, cores // config.threads)))
-            self._client = distributed.Client(self._cluster or address, timeout=_PATIENCE)
+            self._client = distributed.Client(self._cluster or address, timeout=_TIMEOUT)
             self._client.wait_for_workers(1, timeout=60)
         except (OSError, TimeoutError, ValueError) as error:
             self._own.close()
-            where = address or "this machine"
-            raise LanternaError(f"no Dask workers at {where}: {type(error).__name__}: {error}") from error
-        there = len(self._client.scheduler_info(n_workers=-1)["workers"])
-        self.workers = min(workers or there, there)
-        self._kit = config
+            host = address or "this machine"
+            raise LanternaError(f"no Dask workers at {host}: {type(error).__name__}: {error}") from error
+        available = len(self._client.scheduler_info(n_workers=-1)["workers"])
+        self.workers = min(workers or available, available)
+        self._config = config
         self._scattered: Any = None
         self._running: dict[Any, int] = {}
 
     def free(self) -> int:
-        """How many tasks can be handed out: two for each worker would wait, so one."""
+        """Return the number of idle workers: each gets one task at a time, so that none waits in a queue."""
         return self.workers - len(self._running)
 
     def submit(self, task: Task) -> None:
-        """Hand a task to Dask, which chooses a worker. Errors: `LanternaError` where Dask is gone."""
+        """Hand a task to Dask, which chooses a worker. Errors: `LanternaError` if Dask is gone."""
         try:
             if self._scattered is None:
                 self._client.wait_for_workers(1, timeout=60)
-                self._scattered = self._client.scatter(self._kit, broadcast=True, hash=False)
-            future = self._client.submit(make, self._scattered, task, pure=False, retries=0)
+                self._scattered = self._client.scatter(self._config, broadcast=True, hash=False)
+            future = self._client.submit(render, self._scattered, task, pure=False, retries=0)
         except Exception as error:
             raise LanternaError(
-                f"Dask, or the last of its workers, is gone: {RESUME_HINT} ({one_line(str(error))})"
+                f"Dask or its last worker is gone: {RESUME_HINT} ({one_line(str(error))})"
             ) from error
         self._running[future] = task.number
 
     def wait(self) -> Rendered | Failed:
-        """What the next worker made; or that it died over its task."""
+        """Wait for the next result; a worker that died has failed its task."""
         while not (done := [future for future in self._running if future.done()]):
-            with contextlib.suppress(Exception):  # one that is lost with its worker is done as well
+            with contextlib.suppress(Exception):  # a task that was lost with its worker is done too
                 self._dask.wait(list(self._running), timeout=5, return_when="FIRST_COMPLETED")
         future = done[0]
         number = self._running.pop(future)
         try:
-            found: Rendered | Failed = future.result()
+            result: Rendered | Failed = future.result()
         except Exception as error:
             self._scattered = None  # it may be gone with the worker
-            return Failed(number, f"its worker ended ({type(error).__name__})")
+            return Failed(number, f"its worker died ({type(error).__name__})")
         finally:
             future.release()
-        return found
+        return result
 
     def close(self) -> None:
-        """Leave the scheduler, and end what was started for this run."""
+        """Disconnect from the scheduler, and stop the processes of this run."""
         with contextlib.suppress(Exception):
             self._client.cancel(list(self._running), force=True)
         self._client.close()
@@ -116,10 +115,10 @@ class DaskEngine:
 
 @contextlib.contextmanager
 def _private(workers: int) -> Iterator[Any]:
-    """A cluster on this machine that no other user of it can reach.
+    """Start a cluster on this machine that no other user of it can reach.
 
-    A certificate that is in the memory of its processes alone is asked of whoever speaks to one of them. What
-    they answer without one, to browsers, is nothing. Their files are in a folder of their own.
+    Connections need a certificate, which exists only in the memory of its processes; nothing is served
+    without one, browsers included. Its files are in a private folder.
     """
     dask: Any = import_module("dask")
     distributed: Any = import_module("distributed")
@@ -136,22 +135,22 @@ def _private(workers: int) -> Iterator[Any]:
 
 
 def dask_setup(_: object) -> None:
-    """Begin a worker that is started for this run: Ctrl-C is for whoever hands tasks out."""
+    """Set a worker of this run up: Ctrl-C is handled by the main process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-_makers: dict[RenderConfig, Renderer] = {}
-_one_at_a_time = threading.Lock()
+_renderers: dict[RenderConfig, Renderer] = {}
+_lock = threading.Lock()
 
 
-def make(config: RenderConfig, task: Task) -> Rendered | Failed:
-    """Make a task in a worker of Dask, with the maker that this process keeps."""
+def render(config: RenderConfig, task: Task) -> Rendered | Failed:
+    """Render a task in a Dask worker, with the process's cached renderer."""
     from lanterna.surfaces.render.renderer import Renderer
 
-    with _one_at_a_time:
-        if config not in _makers:
-            for old in _makers.values():
+    with _lock:
+        if config not in _renderers:
+            for old in _renderers.values():
                 old.close()
-            _makers.clear()
-            _makers[config] = Renderer(config)
-        return _makers[config](task)
+            _renderers.clear()
+            _renderers[config] = Renderer(config)
+        return _renderers[config](task)

@@ -1,4 +1,4 @@
-"""Workers on this machine: processes, each with its share of the cores. One that dies is replaced."""
+"""Run tasks in processes on this machine, each with its share of the cores. One that dies is replaced."""
 
 from __future__ import annotations
 
@@ -19,47 +19,47 @@ if TYPE_CHECKING:
 
 
 class LocalEngine:
-    """`workers` processes of `kit.threads` threads each."""
+    """`workers` processes with `config.threads` threads each."""
 
     name = "local"
 
     def __init__(self, config: RenderConfig, workers: int) -> None:
         self.config, self.workers = config, workers
-        self._all = [_Worker(config) for _ in range(workers)]
+        self._workers = [_Worker(config) for _ in range(workers)]
 
     def free(self) -> int:
-        """How many workers have nothing to do."""
-        return sum(worker.task is None for worker in self._all)
+        """Return the number of idle workers."""
+        return sum(worker.task is None for worker in self._workers)
 
     def submit(self, task: Task) -> None:
-        """Hand a task to a worker that has none."""
-        worker = next(each for each in self._all if each.task is None)
+        """Hand a task to an idle worker."""
+        worker = next(each for each in self._workers if each.task is None)
         worker.task = task
-        with contextlib.suppress(OSError):  # it is dead: `wait` finds that out
+        with contextlib.suppress(OSError):  # it is dead, which `wait` will notice
             worker.pipe.send(task)
 
     def wait(self) -> Rendered | Failed:
-        """What the next worker made; or that it died over its task."""
+        """Wait for the next result; a worker that died has failed its task."""
         while True:
-            busy = {worker.pipe: worker for worker in self._all if worker.task}
+            busy = {worker.pipe: worker for worker in self._workers if worker.task}
             for pipe in wait(list(busy)):
                 assert isinstance(pipe, Connection)
                 worker = busy[pipe]
                 task, worker.task = worker.task, None
                 assert task is not None
                 try:
-                    found: Rendered | Failed = pipe.recv()
+                    result: Rendered | Failed = pipe.recv()
                 except (EOFError, OSError):
-                    self._all[self._all.index(worker)] = _Worker(self.config)
-                    return Failed(task.number, f"its worker ended ({worker.how_it_ended()})")
-                return found
+                    self._workers[self._workers.index(worker)] = _Worker(self.config)
+                    return Failed(task.number, f"its worker died ({worker.describe_exit()})")
+                return result
 
     def close(self) -> None:
-        """End all workers."""
-        for worker in self._all:
-            worker.end()
-        for worker in self._all:
-            worker.ended()
+        """Stop all workers."""
+        for worker in self._workers:
+            worker.terminate()
+        for worker in self._workers:
+            worker.join()
 
 
 class _Worker:
@@ -67,7 +67,7 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process: BaseProcess = context.Process(target=_work, args=(theirs, config), daemon=True)
-        # Libraries count the cores when they are loaded; a worker has a few of them.
+        # Libraries count the cores when they are imported, but a worker has only a few of them.
         before = os.environ.get("OMP_NUM_THREADS")
         os.environ["OMP_NUM_THREADS"] = str(config.threads)
         try:
@@ -77,11 +77,11 @@ class _Worker:
                 del os.environ["OMP_NUM_THREADS"]
             else:
                 os.environ["OMP_NUM_THREADS"] = before
-        theirs.close()  # or its end would not be seen
+        theirs.close()  # or the death of the process would not be noticed
         self.task: Task | None = None
 
-    def how_it_ended(self) -> str:
-        """The signal or exit code of a process that is gone."""
+    def describe_exit(self) -> str:
+        """Return the signal or exit code of a dead process."""
         self.process.join(5)
         code = self.process.exitcode
         if code is not None and code < 0:
@@ -89,13 +89,13 @@ class _Worker:
                 return signal.Signals(-code).name
         return f"exit code {code}"
 
-    def end(self) -> None:
-        """Tell the process to end, whatever it does."""
+    def terminate(self) -> None:
+        """Terminate the process, even if it is busy."""
         self.pipe.close()
         self.process.terminate()
 
-    def ended(self) -> None:
-        """Wait until it has, and no longer than it takes to tidy up."""
+    def join(self) -> None:
+        """Wait a moment for the process to clean up, then kill it."""
         self.process.join(2)
         if self.process.is_alive():
             self.process.kill()
@@ -104,16 +104,16 @@ class _Worker:
 
 def _work(pipe: Connection, config: RenderConfig) -> None:
     with contextlib.suppress(ValueError):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever hands tasks out
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the main process
     from lanterna.surfaces.render.renderer import Renderer
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # and not without tidying up
-    maker = Renderer(config)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # so that `finally` runs
+    render = Renderer(config)
     try:
         with contextlib.suppress(EOFError, OSError, SystemExit):
             while True:
-                pipe.send(maker(pipe.recv()))
+                pipe.send(render(pipe.recv()))
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        maker.close()
+        render.close()
     os._exit(0)  # there is nothing else to tidy up, and libraries take a third of a second to end

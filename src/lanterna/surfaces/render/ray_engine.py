@@ -1,11 +1,11 @@
-"""Workers of Ray: actors, on this machine or on all of a cluster's, each of which keeps its network.
+"""Run tasks with Ray: in actors, on this machine or on a cluster, each with its networks cached.
 
-An actor asks for as many cores as it has threads; where the cluster has GPUs it asks for one of them, and
-there are as many actors as GPUs. A task is handed to an actor that has answered already, never to one that
-waits for a place: where a node is gone, the others go on, and another comes as soon as there is room for it.
+An actor requests as many cores as it has threads; if the cluster has GPUs it requests one, and there are as
+many actors as GPUs. Tasks are handed only to actors that are running, never to one that waits for
+resources: if a node is lost, the others continue, and another actor starts as soon as there is room for it.
 
-Whatever asks the head of the cluster blocks for as long as the head is not heard, a pulled cable included. So
-that is done in a thread of its own, which also says when it was last heard.
+Every call to the head of the cluster blocks while the head does not answer, for example after a cable is
+pulled. So these calls are made in a separate thread, which also records when the head last answered.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ if TYPE_CHECKING:
     from lanterna.surfaces.render.task import RenderConfig, Task
 
 
-_PATIENCE = 120  # seconds, for a worker to begin
-_TOKEN = secrets.token_hex(32)  # for the clusters that this process starts; Ray reads it once
-_ROOM = 15  # bytes, for the path of a temporary folder: the sockets in it add 88, and may have 103
+_START_TIMEOUT = 120  # seconds, for a worker to start
+_TOKEN = secrets.token_hex(32)  # of the clusters that this process starts; Ray reads it only once
+_MAX_TEMP_PATH = 15  # bytes of the temporary folder's path: its sockets add 88, and 103 is the limit
 
 
 class RayEngine:
-    """Actors on the cluster at `address`, or on one that is started here for as long as the run takes.
+    """Actors on the cluster at `address`, or on one that is started on this machine for the run.
 
-    A cluster that has not been heard for `silence` seconds is taken to be gone.
+    A cluster that has not answered for `silence` seconds is given up.
 
-    Errors: `MissingError` where Ray is not installed; `LanternaError` where the cluster cannot be reached.
+    Errors: `MissingError` if Ray is not installed; `LanternaError` if the cluster cannot be reached.
     """
 
     name = "ray"
@@ -58,36 +58,36 @@ class RayEngine:
         silence: float = SILENCE,
     ) -> None:
         if find_spec("ray") is None:
-            raise MissingError("the engine ray needs Ray: pip install 'lanterna[cluster]' gets it")
+            raise MissingError("--engine ray needs Ray: pip install 'lanterna[cluster]'")
         self._own = contextlib.ExitStack()
         settings = {"address": address} if address else self._own.enter_context(_private(cores))
-        os.environ.setdefault("RAY_AUTH_MODE", "token")  # or anybody who reaches it could run any program
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # or anybody who reaches it could run programs
         ray: Any = import_module("ray")
         self._ray, self.config, self.silence = ray, config, silence
-        here = None if address else Path.cwd()
+        current = None if address else Path.cwd()
         try:
-            # Ray's workers import from the folder that it is started in, in which a stranger's files may lie.
-            nowhere = self._own.enter_context(working_folder("lanterna-work-"))
-            with contextlib.chdir(nowhere):
+            # Ray's workers import from the folder it is started in, which may contain a stranger's files.
+            empty = self._own.enter_context(working_folder("lanterna-work-"))
+            with contextlib.chdir(empty):
                 ray.init(log_to_driver=False, logging_level="error", **settings)
         except Exception as error:
             self._own.close()
-            where = address or "this machine"
-            raise LanternaError(f"no Ray cluster at {where}: {type(error).__name__}: {error}") from error
+            host = address or "this machine"
+            raise LanternaError(f"no Ray cluster at {host}: {type(error).__name__}: {error}") from error
         resources = ray.cluster_resources()
         gpus = int(resources.get("GPU", 0)) if config.device in ("auto", "cuda") else 0
         self._options: dict[str, Any] = {"num_cpus": config.threads, "num_gpus": 1 if gpus else 0}
         self.workers = workers or gpus or max(1, int(resources.get("CPU", 1)) // config.threads)
-        self._kit, self._here = ray.put(config), here
-        self._coming: dict[Any, Any] = {}  # the first answer of an actor -> the actor
+        self._config, self._current = ray.put(config), current
+        self._starting: dict[Any, Any] = {}  # future of an actor's first answer -> the actor
         self._idle: list[Any] = []
-        self._running: dict[Any, tuple[Any, int]] = {}  # a task's answer -> its actor and number
-        self._wanted, self._gone = threading.Semaphore(self.workers), SimpleQueue[Any]()
-        self._started, self._ended = SimpleQueue[tuple[Any, Any]](), threading.Event()
-        self._heard = time.monotonic()
-        self._asking = threading.Thread(target=self._ask_the_head, name="ray", daemon=True)
-        self._asking.start()
-        self._manned = time.monotonic()  # when there was a worker last
+        self._running: dict[Any, tuple[Any, int]] = {}  # future of a task -> its actor and number
+        self._vacancies, self._dead = threading.Semaphore(self.workers), SimpleQueue[Any]()
+        self._started, self._closed = SimpleQueue[tuple[Any, Any]](), threading.Event()
+        self._last_answer = time.monotonic()
+        self._head_thread = threading.Thread(target=self._call_head, name="ray", daemon=True)
+        self._head_thread.start()
+        self._last_worker = time.monotonic()  # when there was one last
         try:
             while not self.free():
                 time.sleep(0.05)
@@ -95,54 +95,54 @@ class RayEngine:
             self.close()
             raise
 
-    def _ask_the_head(self) -> None:
-        """Start the actors that are wanted, end those that are not, and note that the head was heard."""
-        while not self._ended.is_set():
-            while not self._gone.empty():
+    def _call_head(self) -> None:
+        """Start actors and kill dead ones, and record when the head answered, until the engine is closed."""
+        while not self._closed.is_set():
+            while not self._dead.empty():
                 with contextlib.suppress(Exception):
-                    self._ray.kill(self._gone.get())
-            if self._wanted.acquire(timeout=1):
-                actor = self._ray.remote(_Actor).options(**self._options).remote(self._kit, self._here)
+                    self._ray.kill(self._dead.get())
+            if self._vacancies.acquire(timeout=1):
+                actor = self._ray.remote(_Actor).options(**self._options).remote(self._config, self._current)
                 self._started.put((actor.ready.remote(), actor))
             with contextlib.suppress(Exception):
                 self._ray.nodes()
-                self._heard = time.monotonic()
+                self._last_answer = time.monotonic()
 
-    def _welcome(self) -> None:
-        """Take in the actors that have answered."""
+    def _collect_actors(self) -> None:
+        """Add the actors that have answered to the idle ones."""
         while not self._started.empty():
             answer, actor = self._started.get()
-            self._coming[answer] = actor
-        if not self._coming:
+            self._starting[answer] = actor
+        if not self._starting:
             return
-        ready, _ = self._ray.wait(list(self._coming), timeout=0)
+        ready, _ = self._ray.wait(list(self._starting), timeout=0)
         for answer in ready:
-            actor = self._coming.pop(answer)
+            actor = self._starting.pop(answer)
             try:
                 self._ray.get(answer)
                 self._idle.append(actor)
             except self._ray.exceptions.RayError:
-                self._wanted.release()
+                self._vacancies.release()
 
     def free(self) -> int:
-        """How many actors have nothing to do. Errors: `LanternaError` where there have been none for long."""
-        self._welcome()
+        """Return the number of idle actors. Errors: `LanternaError` if there is none for too long."""
+        self._collect_actors()
         now = time.monotonic()
         if self._idle or self._running:
-            self._manned = now
-        elif now - self._manned > _PATIENCE or self._silent():
+            self._last_worker = now
+        elif now - self._last_worker > _START_TIMEOUT or self._silent():
             raise LanternaError(
-                f"no worker of the Ray cluster has answered for {now - self._manned:.0f} seconds: is it full?"
+                f"no Ray worker has answered for {now - self._last_worker:.0f} seconds: is the cluster full?"
             )
         return len(self._idle)
 
     def submit(self, task: Task) -> None:
         """Hand a task to an actor."""
         actor = self._idle.pop()
-        self._running[actor.make.remote(task)] = actor, task.number
+        self._running[actor.render.remote(task)] = actor, task.number
 
     def wait(self) -> Rendered | Failed:
-        """What the next actor made; or that it, or its node, is gone. Errors: `LanternaError`: all are."""
+        """Wait for the next result; a lost actor has failed its task. Errors: `LanternaError` if all are."""
         while True:
             done, _ = self._ray.wait(list(self._running), timeout=1.0)
             if not done:
@@ -153,76 +153,76 @@ class RayEngine:
                 continue
             actor, number = self._running.pop(done[0])
             try:
-                found: Rendered | Failed = self._ray.get(done[0], timeout=self.silence)
+                result: Rendered | Failed = self._ray.get(done[0], timeout=self.silence)
             except self._ray.exceptions.RayError as error:
-                self._gone.put(actor)
-                self._wanted.release()
-                return Failed(number, f"its worker ended ({type(error).__name__})")
+                self._dead.put(actor)
+                self._vacancies.release()
+                return Failed(number, f"its worker died ({type(error).__name__})")
             self._idle.append(actor)
-            return found
+            return result
 
     def close(self) -> None:
-        """End the actors, and the cluster where it was started for this run."""
-        self._ended.set()
-        if self._silent():  # it would be waited for
-            atexit.register(_leave)
+        """Stop the actors, and the cluster if it was started for this run."""
+        self._closed.set()
+        if self._silent():  # Ray would wait for the head
+            atexit.register(_exit_immediately)
             return
-        self._asking.join(5)
+        self._head_thread.join(5)
         while not self._started.empty():
             self._idle.append(self._started.get()[1])
-        for actor in [*self._idle, *self._coming.values(), *(actor for actor, _ in self._running.values())]:
+        for actor in [*self._idle, *self._starting.values(), *(actor for actor, _ in self._running.values())]:
             with contextlib.suppress(Exception):
                 self._ray.kill(actor)
         self._ray.shutdown()
         self._own.close()
 
     def _silent(self) -> bool:
-        return time.monotonic() - self._heard > self.silence
+        return time.monotonic() - self._last_answer > self.silence
 
 
 @contextlib.contextmanager
 def _private(cores: int) -> Iterator[dict[str, Any]]:
-    """How to start a cluster on this machine that no other user of it can reach; call it before Ray is here.
+    """Yield the settings of a private cluster on this machine. Ray must not be imported yet.
 
-    It listens at the loopback address alone, and asks for a token, which is in no file. What it writes is in
-    a private folder. Ray opens the folder that it is given to everybody: that one is inside of ours.
+    It listens only on the loopback address, and requires a token, which is in no file. Its files are in a
+    private folder: Ray makes its own folder readable to everybody, so that one is inside ours.
     """
     os.environ.update(
         RAY_AUTH_MODE="token",
         RAY_AUTH_TOKEN=_TOKEN,
-        RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",  # elsewhere too: with clusters it listens on every network
-        RAY_USAGE_STATS_ENABLED="0",  # or it would report to its makers
+        RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",  # on Linux too: with clusters it listens on every network
+        RAY_USAGE_STATS_ENABLED="0",  # or it would send usage reports
     )
-    within = Path(tempfile.gettempdir())
-    if os.name == "posix" and len(os.fsencode(within)) > _ROOM:
-        within = Path("/tmp")
-    with working_folder("lanterna-ray-", within) as folder:
+    parent = Path(tempfile.gettempdir())
+    if os.name == "posix" and len(os.fsencode(parent)) > _MAX_TEMP_PATH:
+        parent = Path("/tmp")
+    with working_folder("lanterna-ray-", parent) as folder:
         yield {
             "address": "local", "num_cpus": cores, "include_dashboard": False, "_temp_dir": str(folder / "r")
         }  # fmt: skip
 
 
-def _leave() -> None:
-    """End this process at once: Ray's own end waits for the head first, or takes the process down."""
+def _exit_immediately() -> None:
+    """Exit without Ray's own shutdown, which waits for the head or crashes the process."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(1)
 
 
 class _Actor:
-    """Keeps a maker, and so its network."""
+    """An actor with a renderer, whose networks are cached."""
 
-    def __init__(self, config: RenderConfig, here: Path | None) -> None:
+    def __init__(self, config: RenderConfig, current: Path | None) -> None:
         from lanterna.surfaces.render.renderer import Renderer
 
-        if here is not None:  # a network of the person's own is named as seen from there
-            os.chdir(here)
-        self._make = Renderer(config)
+        if current is not None:  # the path of the user's own network may be relative to it
+            os.chdir(current)
+        self._render = Renderer(config)
 
     def ready(self) -> bool:
-        """Answers once it is there."""
+        """Return once the actor is running."""
         return True
 
-    def make(self, task: Task) -> Rendered | Failed:
-        """Make a task."""
-        return self._make(task)
+    def render(self, task: Task) -> Rendered | Failed:
+        """Render a task."""
+        return self._render(task)

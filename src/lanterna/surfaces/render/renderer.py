@@ -1,4 +1,4 @@
-"""Making one task, in whatever process and on whatever machine: the network is opened once, then kept."""
+"""Render tasks in a worker, with the networks cached between them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Renderer:
-    """Makes tasks of one kit, one after another, in a folder of its own for the files they are made from."""
+    """Renders tasks of one configuration, one after another, with their input files in its own folder."""
 
     def __init__(self, config: RenderConfig) -> None:
         self.config = config
@@ -39,59 +39,60 @@ class Renderer:
         self._stack.enter_context(cache_networks())
         torch.set_num_threads(config.threads)
         self._names: dict[Path, str] = {}
-        self._others = [self._placed(given) for given in config.others]
+        self._others = [self._write(file) for file in config.others]
 
     def __call__(self, task: Task) -> Rendered | Failed:
-        """Make it. Whatever goes wrong is told, never raised."""
+        """Render a task. Errors are returned, never raised."""
         begun = time.perf_counter()
         try:
             with called(self._names):
-                files = self._chunk(task) if self.config.chunks else [self._one(task)]
+                files = self._render_chunk(task) if self.config.chunks else [self._render_picture(task)]
         except LanternaError as error:
             return Failed(task.number, one_line(str(error)), final=True)
         except MemoryError:
-            return Failed(task.number, "there is not enough memory for it here")
+            return Failed(task.number, "this worker has not enough memory for it")
         except Exception as error:
             return Failed(task.number, one_line(f"{type(error).__name__}: {error}"))
         return Rendered(task.number, files, time.perf_counter() - begun)
 
     def close(self) -> None:
-        """Let go of the networks and the folder."""
+        """Release the networks, and remove the folder."""
         self._stack.close()
 
-    def _placed(self, given: InputFile) -> Path:
-        """The input as a file here, whose name is its sha256: the same is written once."""
-        suffix = Path(given.note.path.partition("#")[0]).suffix
-        place = self._folder / f"{given.note.sha256}{suffix if len(suffix) < 10 else ''}"
-        if not place.exists():
-            place.write_bytes(given.data)
-        self._names[place] = given.note.path
-        return place
+    def _write(self, file: InputFile) -> Path:
+        """Write an input file to the folder, once, named by its sha256."""
+        suffix = Path(file.note.path.partition("#")[0]).suffix
+        path = self._folder / f"{file.note.sha256}{suffix if len(suffix) < 10 else ''}"
+        if not path.exists():
+            path.write_bytes(file.data)
+        self._names[path] = file.note.path
+        return path
 
-    def _one(self, task: Task) -> bytes:
+    def _render_picture(self, task: Task) -> bytes:
+        """Return the bytes of a picture with its recipe, or of a JSON document."""
         config = self.config
-        given = [*task.sources, *config.others]
-        files = [*map(self._placed, task.sources), *self._others]
+        inputs = [*task.sources, *config.others]
+        paths = [*map(self._write, task.sources), *self._others]
         try:
             if config.suffix == ".json":
-                return _words(self._job(task, given, files))
-            notes = [each.note for each in given]
-            here = [note.model_copy(update={"path": str(f)}) for note, f in zip(notes, files, strict=True)]
-            asked = make_recipe(config.verb, config.output, task.settings, inputs=here)
-            asked = asked.model_copy(
+                return _report(self._job(task, inputs, paths))
+            notes = [each.note for each in inputs]
+            local = [note.model_copy(update={"path": str(p)}) for note, p in zip(notes, paths, strict=True)]
+            requested = make_recipe(config.verb, config.output, task.settings, inputs=local)
+            requested = requested.model_copy(
                 update={"device": choose_device(config.device).type, "threads": config.threads}
             )
-            picture, now = make_again(asked, trust=True)
-            recipe: Recipe = now.model_copy(update={"inputs": tuple(notes)})
-            place = self._folder / f"made{config.suffix}"
-            save_picture(picture, place, recipe=recipe, force=True)
-            return place.read_bytes()
+            picture, used = make_again(requested, trust=True)
+            recipe: Recipe = used.model_copy(update={"inputs": tuple(notes)})
+            path = self._folder / f"result{config.suffix}"
+            save_picture(picture, path, recipe=recipe, force=True)
+            return path.read_bytes()
         finally:
-            for file in files[: len(task.sources)]:
-                file.unlink(missing_ok=True)
+            for path in paths[: len(task.sources)]:
+                path.unlink(missing_ok=True)
 
-    def _chunk(self, task: Task) -> list[bytes]:
-        """The frames of one piece of a film, each going on from the one before, as files without a recipe."""
+    def _render_chunk(self, task: Task) -> list[bytes]:
+        """Return the frames of a chunk, each carried over from the one before, as PNG without a recipe."""
         job = self._job(task, self.config.others, self._others)
         pictures = [each.data for each in task.sources]
         job.moving = Film(self._folder, 0, 0, 0.0, len(pictures), lambda _: map(open_picture, pictures))
@@ -99,23 +100,23 @@ class Renderer:
         frames = job.technique.film_frames(job, 0)
         return [as_png(frame.picture) for frame in frames if frame.picture is not None]
 
-    def _job(self, task: Task, given: Sequence[InputFile], files: Sequence[Path]) -> Job:
-        """The job of a task, about inputs that are files here, with nothing trained for it."""
+    def _job(self, task: Task, inputs: Sequence[InputFile], paths: Sequence[Path]) -> Job:
+        """Create the job of a task from local files. It trains no network."""
         output = self.config.output
         technique = next(each for each in of_verb(self.config.verb) if output in (*each.outputs, each.name))
         names = {technique.role(each.name): each.name for each in technique.inputs}
-        found: dict[str, list[File]] = {}
-        for each, file in zip(given, files, strict=True):
-            found.setdefault(names[each.note.role], []).append(file)
+        files: dict[str, list[File]] = {}
+        for each, path in zip(inputs, paths, strict=True):
+            files.setdefault(names[each.note.role], []).append(path)
         return Job(
-            technique, technique.settings.checked(task.settings), found, device=self.config.device,
-            names={file: each.note.path for each, file in zip(given, files, strict=True)},
+            technique, technique.settings.checked(task.settings), files, device=self.config.device,
+            names={path: each.note.path for each, path in zip(inputs, paths, strict=True)},
             open_reader=open_network,
         )  # fmt: skip
 
 
-def _words(job: Job) -> bytes:
-    """What a technique of words says, as a JSON document."""
+def _report(job: Job) -> bytes:
+    """Run a technique whose output is words, and return its JSON document."""
     work = begin(job)
     document = work.report(last_of(work.frames)).document
     return (json.dumps(document, indent=2, allow_nan=False) + "\n").encode()

@@ -1,4 +1,4 @@
-"""Handing tasks out and taking them back: what is missing is made, what goes wrong is tried again."""
+"""Schedule tasks: submit them to an engine, save the results, and retry what fails."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from lanterna.surfaces.render.task import Engine
 
 TRIES = 3
-"""How often a task is begun before it is set aside: one whose worker dies may be what kills it."""
+"""Attempts before a task is given up: if its worker dies, the task itself may be the cause."""
 
 
 @dataclass
 class Summary:
-    """How a run went: what was made now, what was there already, and what was set aside and why."""
+    """The outcome of a run: how many were made now or already there, and why tasks failed."""
 
     made: int = 0
     already: int = 0
@@ -29,49 +29,49 @@ class Summary:
     failed: dict[str, str] = field(default_factory=dict)
     stopped: bool = False
     seconds: float = 0.0
-    working: float = 0.0  # seconds that workers spent on what was made
+    working: float = 0.0  # seconds that workers spent on finished tasks
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is missing."""
+        """Whether all tasks are done."""
         return not self.failed and not self.stopped
 
 
 @dataclass
-class _Tasks:
-    """Tasks to be made, again perhaps, and those under way by number, with how often each was begun."""
+class _Queue:
+    """The tasks to run, those to retry, and those that are running, by number, with their attempts."""
 
-    coming: Iterator[Task]
-    again: deque[tuple[Task, int]] = field(default_factory=deque)
+    pending: Iterator[Task]
+    retries: deque[tuple[Task, int]] = field(default_factory=deque)
     running: dict[int, tuple[Task, int]] = field(default_factory=dict)
     more: bool = True
 
     @property
     def left(self) -> bool:
-        """Whether there may be another to begin."""
-        return bool(self.again) or self.more
+        """Whether there may be another task to start."""
+        return bool(self.retries) or self.more
 
     def next(self) -> Task | None:
-        """Begin another; None where there is none."""
-        task, tries = self.again.popleft() if self.again else (next(self.coming, None), 0)
+        """Start the next task, and return it, or None if there is none."""
+        task, tries = self.retries.popleft() if self.retries else (next(self.pending, None), 0)
         if task is None:
             self.more = False
             return None
         self.running[task.number] = task, tries + 1
         return task
 
-    def finish(self, found: Rendered | Failed, folder: Folder, summary: Summary) -> None:
-        """Keep what was made; or let what went wrong be made again, or set it aside."""
-        task, tries = self.running.pop(found.number)
-        if not isinstance(found, Failed):
-            folder.save(task, found)
+    def finish(self, result: Rendered | Failed, folder: Folder, summary: Summary) -> None:
+        """Save a result; retry a failed task, or record its failure."""
+        task, tries = self.running.pop(result.number)
+        if not isinstance(result, Failed):
+            folder.save(task, result)
             summary.made += 1
-            summary.working += found.seconds
-        elif found.final or tries >= TRIES:
-            folder.record_failure(task, found, tries)
-            summary.failed[task.name] = found.words
+            summary.working += result.seconds
+        elif result.final or tries >= TRIES:
+            folder.record_failure(task, result, tries)
+            summary.failed[task.name] = result.reason
         else:
-            self.again.append((task, tries))
+            self.retries.append((task, tries))
             summary.tried_again += 1
 
 
@@ -84,34 +84,34 @@ def run_tasks(
     watch: Callable[[Summary, int], None] = lambda *_: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Summary:
-    """Make all tasks, and keep each as it comes; `already` others were made before.
+    """Run all tasks, and save each result as soon as it is there; `already` others were finished before.
 
-    Tasks are asked for one at a time, as workers become free; an engine is started for the first, and closed
-    at the end. `watch` is told after each, with how many are under way; once it should stop no other is
-    begun, and those under way are waited for.
+    Tasks are taken one at a time, as workers become free. The engine is started for the first one, and
+    closed at the end. `watch` is called after each, with the number that are running. Once `should_stop`
+    returns True no more tasks are started, and the running ones are waited for.
 
-    Errors: `LanternaError` where the folder cannot be written (a full disk); what was made before is kept.
+    Errors: `LanternaError` if the folder cannot be written (a full disk); earlier results stay saved.
     """
     begun, summary = time.perf_counter(), Summary(already=already)
-    all_tasks = _Tasks(iter(tasks))
+    queue = _Queue(iter(tasks))
     engine: Engine | None = None
-    found: Rendered | Failed | None = None
+    result: Rendered | Failed | None = None
     try:
         while True:
-            while (engine is None or engine.free() > 0) and not should_stop() and (task := all_tasks.next()):
+            while (engine is None or engine.free() > 0) and not should_stop() and (task := queue.next()):
                 engine = engine or start()
                 engine.submit(task)
-            if found is not None:  # kept only now, so that its worker has something to do meanwhile
-                all_tasks.finish(found, folder, summary)
-                watch(summary, len(all_tasks.running))
-                found = None
-                if all_tasks.again:
+            if result is not None:  # saved only now, so that its worker is busy meanwhile
+                queue.finish(result, folder, summary)
+                watch(summary, len(queue.running))
+                result = None
+                if queue.retries:
                     continue
-            if engine is None or (not all_tasks.running and (should_stop() or not all_tasks.left)):
-                summary.stopped = all_tasks.left and should_stop()
+            if engine is None or (not queue.running and (should_stop() or not queue.left)):
+                summary.stopped = queue.left and should_stop()
                 break
-            if all_tasks.running:
-                found = engine.wait()
+            if queue.running:
+                result = engine.wait()
             else:
                 time.sleep(0.05)  # all workers are being replaced
     finally:
