@@ -175,12 +175,12 @@ def test_pieces_are_those_of_the_studio():
 )
 def test_a_drawing_that_is_none_is_not_read(pixels):
     pad = Pad(build(Plan(network="dense", hidden=(8,))))
-    pad.set_state({"told": {"pixels": [200] * 784, "number": 1}})
+    pad.set_state({"from_page": {"pixels": [200] * 784, "number": 1}})
     assert pad.image.shape == (1, 28, 28)
-    assert pad.shown["number"] == 1
-    pad.set_state({"told": {"pixels": pixels, "number": 2}})
+    assert pad.to_page["number"] == 1
+    pad.set_state({"from_page": {"pixels": pixels, "number": 2}})
     assert pad.image is None
-    assert pad.shown == {"number": 2, "shares": []}
+    assert pad.to_page == {"number": 2, "shares": []}
 
 
 @pytest.mark.slow

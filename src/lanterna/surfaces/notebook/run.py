@@ -1,4 +1,4 @@
-"""Work in a cell: frames as they come, with a count of steps, what to watch, and a button to stop."""
+"""Run a technique in a cell: live frames with step count and numbers, and a button to stop."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ if TYPE_CHECKING:
 
     Picture = Tensor | str | PathLike[str]
 
-_EVERY = 0.15  # seconds between pictures that are sent, at least
-_LONGEST = 640  # pixels of a picture on its way
+_MIN_INTERVAL = 0.15  # seconds between two pictures that are sent
+_MAX_SIDE = 640  # pixels of a picture that is sent before the end
 _QUALITY = 85
-_WAIT = 0.2  # seconds between looks at whether the work has ended, so that an interrupt is heard
+_POLL = 0.2  # seconds to wait at a time for the end, so that the kernel can be interrupted
 
 
 class RunWidget(anywidget.AnyWidget):
-    """Work under way: it goes on while the cell shows it, and `stop()`, or the button, ends it.
+    """A run in the background, which the cell shows live; `stop()` or the button stops it.
 
-    `frame` waits for the end and is the last frame, `picture` is what was made, and `save` saves it. Where
-    the kernel is interrupted while it waits, the work stops and the frame that it came to is kept.
+    `frame` waits for the end and returns the last frame, `picture` is the result, and `save` saves it. If the
+    kernel is interrupted while waiting, the run stops and its last frame remains.
     """
 
     _esm = asset("cell/work.js")
@@ -67,29 +67,28 @@ class RunWidget(anywidget.AnyWidget):
         self._last: Frame | None = None
         self._results: Sequence[Result] = ()
         self._reports: list[Report] = []
-        self._seen: Tensor | None = None  # the picture that was shown last
+        self._displayed: Tensor | None = None  # the last picture
         self._error: BaseException | None = None
         self._stop = threading.Event()
         self._handle: DisplayHandle | None = None
         self._ended = threading.Event()
-        self._showing = (
-            threading.Lock()
-        )  # so that work never ends between being shown and being seen to go on
-        self.on_msg(self._told)
+        # Or the run could end after it is displayed and before the display is registered.
+        self._display_lock = threading.Lock()
+        self.on_msg(self._handle_message)
         threading.Thread(target=self._run, name=f"lanterna: {title}", daemon=True).start()
 
     def stop(self) -> None:
-        """End the work after the step that it is at; what it came to is kept."""
+        """Stop after the current step; the result so far remains."""
         self._stop.set()
 
     @property
     def frame(self) -> Frame:
-        """The last frame, once the work has ended.
+        """The last frame. Waits for the end.
 
-        Errors: what the work failed with; `LanternaError` where it was stopped before its first frame.
+        Errors: the run's own; `LanternaError` if it was stopped before its first frame.
         """
         try:
-            while not self._ended.wait(_WAIT):
+            while not self._ended.wait(_POLL):
                 pass
         except KeyboardInterrupt:
             self.stop()
@@ -97,45 +96,44 @@ class RunWidget(anywidget.AnyWidget):
         if self._error is not None:
             raise self._error
         if self._last is None:
-            raise LanternaError(f"{self.title} was stopped before its first step: begin it again")
+            raise LanternaError(f"{self.title} was stopped before its first step: run it again")
         return self._last
 
     @property
     def results(self) -> Sequence[Result]:
-        """Everything that was made, once the work has ended. Errors: as those of `frame`."""
+        """All results. Waits for the end. Errors: those of `frame`."""
         _ = self.frame  # waits
         return self._results
 
     @property
     def picture(self) -> Tensor | None:
-        """The picture that was made `(3, H, W)` in [0, 1], once the work has ended."""
+        """The picture `(3, H, W)` in [0, 1], if there is one. Waits for the end."""
         return self.results[0].picture if self.results else None
 
     @property
     def reports(self) -> Sequence[Report]:
-        """What a technique of words says of each picture, as a `document` and in `lines`.
+        """For each picture the report of a technique whose output is words. Waits for the end.
 
-        Errors: as those of `frame`.
+        Errors: those of `frame`.
         """
         _ = self.frame  # waits
         return self._reports
 
     def save(self, path: str | PathLike[str], output: str = "", *, force: bool = False) -> None:
-        """Save the picture, or the film, once the work has ended, and what belongs to it beside it.
+        """Save the picture or film, and any file that belongs to it, after waiting for the end.
 
-        The recipe goes with it if `make` was given files, so that `lanterna rerun` makes it again.
-        `output` says which one, if there are several: `steps` of a page that was read,
-        `film` of a painting.
+        If `make` was given files, the recipe is saved with it, so that `lanterna rerun` can make it again.
+        `output` chooses one of several results: `steps` of a page that was read, `film` of a painting.
 
-        Errors: those of `frame`; `UsageError` if nothing is called `output`, or the file exists and there is
-        no `force`.
+        Errors: those of `frame`; `UsageError` if there is no such output, or the file exists and `force` is
+        not set.
         """
         default = self._job.technique.default_output if self._job else "picture"
-        found = {result.output or default: result for result in self.results}
-        if not found or output not in ("", *found):
-            there = ", ".join(found) or "nothing"
-            raise UsageError(f"{self.title} has no {output or 'picture'!r} to save: it made {there}")
-        result, place = found[output or next(iter(found))], Path(path)
+        results = {result.output or default: result for result in self.results}
+        if not results or output not in ("", *results):
+            available = ", ".join(results) or "none"
+            raise UsageError(f"{self.title} has no output {output or 'picture'!r}: it has {available}")
+        result, place = results[output or next(iter(results))], Path(path)
         if result.also:
             suffix, write = result.also
             refuse_to_overwrite(place.with_suffix(suffix), force=force)
@@ -144,10 +142,10 @@ class RunWidget(anywidget.AnyWidget):
             write(place.with_suffix(suffix))
 
     def __repr__(self) -> str:
-        of = f"step {self.step:,} of {self.steps:,}" if self.steps else "begun"
+        progress = f"step {self.step:,} of {self.steps:,}" if self.steps else "started"
         words = self._results[0].words if self._results else ""
         lines = "".join(f"\n{line}" for report in self._reports for line in report.lines)
-        return f"{self.title}: {self.state}, {of}{words and f'. {words}'}{lines}"
+        return f"{self.title}: {self.state}, {progress}{words and f'. {words}'}{lines}"
 
     def _run(self) -> None:
         try:
@@ -157,74 +155,74 @@ class RunWidget(anywidget.AnyWidget):
                     settings = self._job.settings if self._job else None
                     self._results = list(self._work.results(self._last, settings))
             finally:
-                self._work.frames.close()  # gives back what it holds
+                self._work.frames.close()  # releases its resources
                 if self._last is not None:
                     self._show(self._last)
-        except BaseException as error:  # whatever it is, it belongs to whoever asks for the frame
+        except BaseException as error:  # raised where the frame is used
             self._error = error
             self.failure = str(error)
         finally:
             early = self._stop.is_set() and self.step < self.steps
             self.state = "failed" if self._error else "stopped" if early else "done"
-            with self._showing:
-                self._keep()
+            with self._display_lock:
+                self._update_output()
                 self._ended.set()
 
     def _watch(self) -> None:
-        shown = 0.0
+        last = 0.0
         for frame in self._work.frames:
             self._last = frame
             if self._job and self._job.technique.output is Output.WORDS:
                 self._reports.append(self._work.report(frame))
-            if time.monotonic() - shown > _EVERY:
+            if time.monotonic() - last > _MIN_INTERVAL:
                 self._show(frame)
-                shown = time.monotonic()
+                last = time.monotonic()
             if self._stop.is_set():
                 break
 
     def _show(self, frame: Frame) -> None:
-        """Show how far it has come; at the end, what was made."""
-        self._seen = self._results[0].picture if self._results else self._work.shown(frame)
+        """Send a frame's progress and picture to the view; at the end, the result."""
+        self._displayed = self._results[0].picture if self._results else self._work.shown(frame)
         with self.hold_sync():
             self.step, self.steps = frame.step, frame.steps
             self.numbers = {name: float(value) for name, value in frame.numbers.items()}
-            if self._seen is not None:
-                image = as_image(self._seen)
-                image.thumbnail((_LONGEST, _LONGEST), Image.Resampling.LANCZOS)
+            if self._displayed is not None:
+                image = as_image(self._displayed)
+                image.thumbnail((_MAX_SIDE, _MAX_SIDE), Image.Resampling.LANCZOS)
                 file = io.BytesIO()
                 image.convert("RGB").save(file, "JPEG", quality=_QUALITY)
-                self.size, self.jpeg = list(self._seen.shape[:0:-1]), file.getvalue()
+                self.size, self.jpeg = list(self._displayed.shape[:0:-1]), file.getvalue()
 
-    def _told(self, _: object, message: object, __: object) -> None:
+    def _handle_message(self, _: object, message: object, __: object) -> None:
         if message == "stop":
             self.stop()
 
     def _bundle(self) -> MimeBundle:
-        return mime_bundle(self.model_id, repr(self), self._seen)
+        return mime_bundle(self.model_id, repr(self), self._displayed)
 
     def _ipython_display_(self) -> None:
-        """Show the view, and where there is none the picture so far, which the last one will replace."""
-        with self._showing:
-            data, notes = self._bundle()
+        """Display the view, with the picture so far for pages without widgets."""
+        with self._display_lock:
+            data, metadata = self._bundle()
             self._handle = DisplayHandle()
-            display(data, metadata=notes, raw=True, display_id=self._handle.display_id)
+            display(data, metadata=metadata, raw=True, display_id=self._handle.display_id)
             if self._ended.is_set():
-                self._keep()
+                self._update_output()
 
-    def _keep(self) -> None:
-        """Put the last picture into the cell, so that it is there without a kernel too."""
+    def _update_output(self) -> None:
+        """Store the last picture in the cell's output, for when there is no kernel."""
         if self._handle is not None:
-            data, notes = self._bundle()
-            self._handle.update(data, metadata=notes, raw=True)
+            data, metadata = self._bundle()
+            self._handle.update(data, metadata=metadata, raw=True)
 
 
 def watch(frames: Iterable[Frame], title: str = "Work") -> RunWidget:
-    """Watch any work in a cell: `watch(lanterna.dream(cat))`, `watch(lanterna.train())`."""
+    """Show any frames in a cell: `watch(lanterna.dream(cat))`, `watch(lanterna.train())`."""
 
-    def each() -> Frames:
+    def generate() -> Frames:
         yield from frames
 
-    return RunWidget(Work(each()), title)
+    return RunWidget(Work(generate()), title)
 
 
 def make(
@@ -238,85 +236,85 @@ def make(
 ) -> RunWidget:
     """Run a technique in a cell: `make("dream", "cat.jpg", layer="block9")`.
 
-    `techniques()` lists every technique, `techniques("dream")` the inputs, presets and settings of one.
+    `techniques()` lists all techniques, `techniques("dream")` the inputs, presets and settings of one.
 
-    Inputs come in their order or by name, with `_` for `-`; a list is several, where there may be several:
+    Inputs are given in order or by name, with `_` for `-`; several of one input as a list:
     `make("style", "cat.jpg", style=["waves.jpg", "stars.jpg"], content_mask="face.png")`. Each is a file or
-    an open picture `(3, H, W)` in [0, 1], a grey one `(H, W)` as well. Everything else is a setting, but for
-    `preset`, which names settings to begin with, `device`, and `title`, the name of a network that is made.
+    a picture `(3, H, W)` in [0, 1]; a grey one may be `(H, W)`. All other arguments are settings, except
+    `preset` (the settings to start from), `device`, and `title` (the name of a trained network).
 
-    What is missing on the shelf is fetched first. The work shows itself; its `frame` and `picture` wait for
-    the end, and `save(path)` saves what was made with its recipe.
+    Missing data and weights are fetched first. The cell shows the run; its `frame` and `picture` wait for the
+    end, and `save(path)` saves the result with its recipe.
 
-    Errors: `UsageError` for a technique, an input or a setting that is not there or cannot be used,
-    `MissingError` for absent weights.
+    Errors: `UsageError` for an unknown technique, or an input or setting that is not valid; `MissingError`
+    for missing weights.
     """
     technique = find_technique(name)
     slots = {each.name.replace("-", "_"): each for each in technique.inputs}
     if len(inputs) > len(slots):
-        there = ", ".join(slots) or "none"
-        raise UsageError(f"{name} has {len(slots)} inputs ({there}), got {len(inputs)}")
+        names = ", ".join(slots) or "none"
+        raise UsageError(f"{name} has {len(slots)} inputs ({names}), got {len(inputs)}")
     given: dict[str, object] = dict(zip(slots, inputs, strict=False))
     for key in settings.keys() & slots.keys():
         if key in given:
-            raise UsageError(f"{name} got its {key} twice: by its place and by its name")
+            raise UsageError(f"{name} got {key} twice: by position and by name")
         given[key] = settings.pop(key)
     known = technique.settings.model_fields
     settings = {f"{key}_" if f"{key}_" in known else key: value for key, value in settings.items()}
     if unknown := sorted(settings.keys() - known.keys()):
-        there = f"its inputs are {', '.join(slots) or 'none'}, its settings {', '.join(known)}"
-        raise UsageError(f"{name} has no input or setting {unknown[0]!r}: {there}")
-    files, opened = _sorted_out(given, slots)
-    counts = {name: len(found) for name, found in (files | opened).items()}
+        names = f"its inputs are {', '.join(slots) or 'none'}, its settings {', '.join(known)}"
+        raise UsageError(f"{name} has no input or setting {unknown[0]!r}: {names}")
+    files, opened = _split_inputs(given, slots)
+    counts = {name: len(values) for name, values in (files | opened).items()}
     checked = technique.checked(preset, settings, counts)
     title = technique.title_of(title, checked, files)
-    folder = Path(tempfile.mkdtemp(dir=_scratch()))
+    folder = Path(tempfile.mkdtemp(dir=_scratch_folder()))
     checkpoint = folder / "checkpoint.pt" if technique.output is Output.NETWORK else None
     job = Job(
         technique, checked, files, device=device, checkpoint=checkpoint, force=True,
         film=folder / "film.webp", title=title, fetch_item=fetch_missing, pictures_given=opened,
     )  # fmt: skip
     work = begin(job)
-    _ = job.notes  # of the files as they are now: they may be others by the time that the picture is saved
+    _ = job.notes  # hash the files now: they may have changed when the picture is saved
     return RunWidget(work, f"{technique.title} {title}".rstrip(), job)
 
 
 @cache
-def _scratch() -> Path:
-    """A folder for the frames of films and the like, until the kernel ends."""
-    folder = ExitStack()
-    atexit.register(folder.close)
-    return folder.enter_context(working_folder("lanterna-cell-"))
+def _scratch_folder() -> Path:
+    """Create a folder for temporary files such as films' frames, removed when the kernel exits."""
+    stack = ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(working_folder("lanterna-cell-"))
 
 
-def _sorted_out(
+def _split_inputs(
     given: Mapping[str, object], slots: Mapping[str, Input]
 ) -> tuple[dict[str, list[Path | bytes]], dict[str, list[Tensor]]]:
-    """What is given for each input, as files or as open pictures."""
+    """Split the inputs into files and open pictures, by the input's name."""
     files: dict[str, list[Path | bytes]] = {}
     opened: dict[str, list[Tensor]] = {}
     for key, value in given.items():
-        several = [] if value is None else value if isinstance(value, list | tuple) else [value]
-        # The work opens them in its own time, and the folder may be another by then.
-        paths = [Path(each).absolute() for each in several if isinstance(each, str | PathLike)]
-        if len(paths) == len(several):
+        values = [] if value is None else value if isinstance(value, list | tuple) else [value]
+        # Absolute, as the current folder may change before the run opens them.
+        paths = [Path(each).absolute() for each in values if isinstance(each, str | PathLike)]
+        if len(paths) == len(values):
             files[slots[key].name] = [*paths]
         else:
-            opened[slots[key].name] = [_opened(each, slots[key]) for each in several]
+            opened[slots[key].name] = [_as_tensor(each, slots[key]) for each in values]
     return files, opened
 
 
-def _opened(given: object, wanted: Input) -> Tensor:
-    """A picture that was given, or that of a file; of a grey one its lightness `(H, W)`."""
-    if isinstance(given, str | PathLike):
-        given = open_picture(Path(given))
-    if isinstance(given, Tensor) and given.is_floating_point():
-        if given.dim() == 3 and given.shape[0] == 3:
-            return given.mean(0) if wanted.grey else given
-        if given.dim() == 2 and wanted.grey:
-            return given
-    shape = f" {given.dtype} {tuple(given.shape)}" if isinstance(given, Tensor) else ""
+def _as_tensor(value: object, slot: Input) -> Tensor:
+    """Return a picture, value as a tensor or a file; of a grey input its lightness `(H, W)`."""
+    if isinstance(value, str | PathLike):
+        value = open_picture(Path(value))
+    if isinstance(value, Tensor) and value.is_floating_point():
+        if value.dim() == 3 and value.shape[0] == 3:
+            return value.mean(0) if slot.grey else value
+        if value.dim() == 2 and slot.grey:
+            return value
+    shape = f" {value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else ""
     raise UsageError(
-        f"{wanted.name}: expected a file or a picture of floats (3, height, width), "
-        f"got {type(given).__name__}{shape}"
+        f"{slot.name}: expected a file or a picture of floats (3, height, width), "
+        f"got {type(value).__name__}{shape}"
     )

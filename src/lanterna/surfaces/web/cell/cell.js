@@ -23,18 +23,18 @@ function render({ model, el }) {
   frame.style.height = `${model.get("height")}px`;
   el.append(frame);
 
-  const tell = () => frame.contentWindow?.postMessage({ shown: model.get("shown") }, "*");
+  const tell = () => frame.contentWindow?.postMessage({ shown: model.get("to_page") }, "*");
   function hear({ source, data }) {
     if (source !== frame.contentWindow) return;
     if (data.ready) tell();
     if (data.height) frame.style.height = `${data.height}px`;
     if (data.told) {
-      model.set("told", data.told);
+      model.set("from_page", data.told);
       model.save_changes();
     }
   }
   addEventListener("message", hear);
-  model.on("change:shown", tell);
+  model.on("change:to_page", tell);
   // A page follows the system's theme, and in a notebook the notebook's: here the answer is written into it.
   // The cell is in its place, and has a colour behind it, only in the next frame.
   const drawing = requestAnimationFrame(() => {
@@ -44,7 +44,7 @@ function render({ model, el }) {
   return () => {
     cancelAnimationFrame(drawing);
     removeEventListener("message", hear);
-    model.off("change:shown", tell);
+    model.off("change:to_page", tell);
   };
 }
 

@@ -1,6 +1,6 @@
 // Inside a cell's frame: what the page tells the notebook, what it hears from it, and how tall it is.
 
-/** Say something to Python: it becomes `told` of the view. */
+/** Send a message to Python, where it becomes the view's `from_page`. */
 export const tell = (told) => parent.postMessage({ told }, "*");
 
 /** Hear what Python shows, now and whenever it changes, and keep the cell as tall as the page. */

@@ -103,7 +103,7 @@ def test_what_is_made_is_saved_with_its_recipe(here, monkeypatch):
     with pytest.raises(UsageError, match=r"made\.png"):
         work.save("made.png")
     work.save(here / "made.png", "stripes", force=True)
-    with pytest.raises(UsageError, match="no 'sheet' to save: it made stripes"):
+    with pytest.raises(UsageError, match="no output 'sheet': it has stripes"):
         work.save("sheet.png", "sheet")
     # A picture that is in no file cannot be found again: there is no recipe that would say so.
     notebook.make("stripes", open_picture("red.png"), "blue.png").save("open.png")
@@ -117,7 +117,7 @@ def test_what_is_made_is_saved_with_its_recipe(here, monkeypatch):
 @pytest.mark.parametrize(
     ("given", "settings", "said"),
     [
-        (["drem"], {}, r"no technique 'drem': there are .*\bdream, .*\bstyle, .*\bstripes$"),
+        (["drem"], {}, r"unknown technique 'drem': the techniques are .*\bdream, .*\bstyle, .*\bstripes$"),
         (["stripes", "red.png"], {"talll": 3}, "'talll': its inputs are picture, more, grey_one, .* tall$"),
         (["random"], {"picture": "red.png"}, "'picture': its inputs are none, its settings .* zoom"),
         (["stripes", "red.png"], {"tall": 30}, "tall: .* 9, got 30"),
@@ -157,7 +157,7 @@ def test_every_technique_is_told_with_what_it_takes():
         known = [each.name.replace("-", "_") for each in technique.inputs]
         known += [*technique.presets, *technique.settings.model_fields]
         assert re.findall(r"^- `(\S+)`", str(told), re.MULTILINE) == known
-    with pytest.raises(UsageError, match="no technique 'drem'"):
+    with pytest.raises(UsageError, match="unknown technique 'drem'"):
         notebook.techniques("drem")
     assert "techniques(" in inspect.getdoc(notebook.make)
 
