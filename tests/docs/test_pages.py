@@ -425,7 +425,7 @@ def test_the_settings_and_presets_of_paintings_that_it_names_are_there():
     presets = set(re.findall(r"--preset (\w+)", text))
     assert presets
     assert presets <= set(Paint.presets) | set(Cppn.presets)
-    learning, _, unlearned = text.partition("## Pictures without a picture")
+    learning, _, unlearned = text.partition("## Pictures from random networks")
     for part, kind in (learning, Paint), (unlearned, Cppn):
         told = set(re.findall(r"`--(\w+)`", part))
         assert told
