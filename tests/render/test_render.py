@@ -117,10 +117,10 @@ def test_a_folder_becomes_a_folder_and_what_is_missing_is_made(tmp_path, monkeyp
     # Another recipe does not go into the same folder unasked.
     other = [*command[:4], "block3", *command[5:]]
     assert main(other) == 2
-    assert "begun with other pictures or settings" in capsys.readouterr().err
+    assert "has a run with other pictures or settings" in capsys.readouterr().err
     assert kept(tmp_path / "out") == before
     assert main([*command[:-4], "-o", "photos"]) == 2
-    assert "not from a render" in capsys.readouterr().err
+    assert "contains other files" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -267,7 +267,7 @@ def test_force_begins_anew_and_removes_only_its_own(photos, tmp_path):
     run(photos, tmp_path / "out", Here)
     (tmp_path / "out/mine.txt").write_text("mine")
     ways = variations(RECIPE, [Sweep.parse("seed=1,2")])
-    with pytest.raises(UsageError, match="begun with other pictures"):
+    with pytest.raises(UsageError, match="has a run with other pictures"):
         Folder(tmp_path / "out", {"ways": 2}, ".png")
     folder = Folder(tmp_path / "out", {"ways": 2}, ".png", force=True)
     assert run_tasks(PictureRun(open_source(photos), ways).tasks(range(12)), folder, Here).made == 12
