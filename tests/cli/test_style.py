@@ -180,7 +180,7 @@ def test_long_work_is_told_beforehand_and_keeps_to_the_memory(monkeypatch, capsy
     assert paint(*words, "--steps", "3") == 0
     said = capsys.readouterr().err
     assert "of memory" in said
-    assert "in tiles of 512 pixels" in said
+    assert "using tiles of 512 pixels" in said
     assert read_recipe("style.png").settings["tile"] == 512
     assert paint(*words, "--steps", "3", "--tile", "768") == 0
     assert read_recipe("style.png").settings["tile"] == 768  # as the person said
