@@ -186,7 +186,7 @@ def test_version(capsys):
     assert capsys.readouterr().out == f"lanterna {__version__}\n"
 
 
-def test_help_of_a_verb_is_made_from_its_recipe(capsys):
+def test_a_verbs_help_comes_from_its_settings(capsys):
     assert main(["bake", "--help"]) == 0
     out = capsys.readouterr().out
     for words in (
@@ -356,7 +356,7 @@ def test_a_reader_that_leaves_early_sees_no_complaint():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "message"),
     [
         ("shelf --json >&-", 0, ""),
         ("--help >&- <&-", 0, ""),
@@ -365,12 +365,12 @@ def test_a_reader_that_leaves_early_sees_no_complaint():
         ("shelf fetch gone >&- <&-", 2, "lanterna: unknown item 'gone': the shelf has mnist"),
     ],
 )
-def test_streams_that_are_closed_are_no_bug(words, code, said, tmp_path):
+def test_closed_streams_are_handled(words, code, message, tmp_path):
     command = f"{shlex.quote(sys.executable)} -m lanterna {words}"
     done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, cwd=tmp_path, check=False)
     assert done.returncode == code, done.stderr
-    assert done.stderr.startswith(said)
-    assert done.stderr.count("\n") == bool(said)
+    assert done.stderr.startswith(message)
+    assert done.stderr.count("\n") == bool(message)
 
 
 @pytest.mark.slow
@@ -388,9 +388,9 @@ def test_help_ends_however_narrow_the_terminal_is(columns, monkeypatch, capsys):
 def test_a_home_of_nobody_is_one_line(words, monkeypatch, capsys):
     monkeypatch.setenv("LANTERNA_HOME", "~nobody-of-this-name")
     assert main(words) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("lanterna: ")
-    assert said.count("\n") == 1
+    message = capsys.readouterr().err
+    assert message.startswith("lanterna: ")
+    assert message.count("\n") == 1
 
 
 def test_names_that_a_terminal_cannot_show_do_not_break_it():
@@ -403,7 +403,7 @@ def test_names_that_a_terminal_cannot_show_do_not_break_it():
 
 
 @pytest.mark.slow
-def test_no_colours_where_none_are_wanted():
+def test_no_color_disables_colours():
     environment = os.environ | {"NO_COLOR": "1", "FORCE_COLOR": ""}
     for arguments in (["shelf"], ["shelf", "--help"], ["--help"]):
         command = [sys.executable, "-m", "lanterna", *arguments]
@@ -436,7 +436,7 @@ def test_completion_is_installed_for_the_shell(tmp_path, monkeypatch, capsys):
         assert word in script.read_text()
 
 
-def test_the_doctor_tells_what_is_here(capsys):
+def test_doctor_lists_what_is_installed(capsys):
     assert main(["doctor", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["lanterna"]["version"] == __version__
@@ -448,7 +448,7 @@ def test_the_doctor_tells_what_is_here(capsys):
     assert __version__ in capsys.readouterr().out
 
 
-def test_the_doctor_says_what_to_do(tmp_path, monkeypatch, capsys):
+def test_doctor_gives_advice(tmp_path, monkeypatch, capsys):
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("LANTERNA_HOME", str(tmp_path / "file" / "home"))
     monkeypatch.setenv("LANTERNA_OFFLINE", "1")
@@ -459,6 +459,6 @@ def test_the_doctor_says_what_to_do(tmp_path, monkeypatch, capsys):
     assert "cannot be written: set LANTERNA_HOME" in advice
 
 
-def test_the_frame_keeps_no_verb_loaded_that_was_not_asked_for():
+def test_the_app_lists_every_verb():
     app = dispatch.make_app()
     assert set(cli.VERBS) <= set(app)

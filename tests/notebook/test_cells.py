@@ -121,7 +121,7 @@ def test_a_dream_is_watched_and_stopped(cells):
 
 
 @pytest.mark.parametrize("cells", ["light"], indirect=True)
-def test_work_that_fails_says_why(cells):
+def test_failed_work_shows_the_reason(cells):
     cells.run("""
 def work():
     yield from lanterna.train(recipe)
@@ -185,7 +185,7 @@ def test_a_drawing_that_is_none_is_not_read(pixels):
 
 @pytest.mark.slow
 def test_what_cannot_be_shown_gets_a_line(monkeypatch):
-    for call, said in (
+    for call, message in (
         (lambda: notebook.play("nonsense"), "unknown lesson 'nonsense'"),
         (lambda: notebook.lesson("nonsense"), "unknown lesson 'nonsense'"),
         (lambda: notebook.lesson("curve", degrees=3), "has no setting 'degrees'"),
@@ -194,7 +194,7 @@ def test_what_cannot_be_shown_gets_a_line(monkeypatch):
         (lambda: notebook.make("dream", "no-such.png"), "no-such.png"),
         (lambda: notebook.make("dream", "no-such.png", steps=0), "steps"),
     ):
-        with pytest.raises(LanternaError, match=said) as caught:
+        with pytest.raises(LanternaError, match=message) as caught:
             call()
         assert "\n" not in str(caught.value)
     for name in [name for name in sys.modules if name.startswith("lanterna.surfaces.notebook.")]:

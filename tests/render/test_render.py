@@ -50,7 +50,7 @@ def home(session_home):
 
 
 @pytest.fixture(scope="module")
-def kept_workers():
+def cached_workers():
     """Workers of `lanterna render` that go on from one command to the next, as long as their kit is the same.
 
     They are its own; to start them anew for each command would take most of the time.
@@ -59,7 +59,7 @@ def kept_workers():
 
     def engine(config: RenderConfig, workers: int) -> LocalEngine:
         if (config, workers) not in engines:
-            engines[config, workers] = Kept(config, workers)
+            engines[config, workers] = CachedEngine(config, workers)
         return engines[config, workers]
 
     with pytest.MonkeyPatch.context() as patch:
@@ -69,7 +69,7 @@ def kept_workers():
         LocalEngine.close(each)
 
 
-class Kept(LocalEngine):
+class CachedEngine(LocalEngine):
     def close(self) -> None:
         assert all(worker.task is None for worker in self._workers)
 
@@ -92,13 +92,13 @@ def entries(folder: Path) -> list[dict]:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("photos", "kept_workers")
-def test_a_folder_becomes_a_folder_and_what_is_missing_is_made(tmp_path, monkeypatch, capsys):
+@pytest.mark.usefixtures("photos", "cached_workers")
+def test_a_folder_is_rendered_and_missing_pictures_again(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     command = ["render", "photos", "dream", *DREAM, "-o", "out", "--workers", "1"]
     assert main([*command, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["made"], told["already"], told["failed"]) == (6, 0, {})
+    printed_text = json.loads(capsys.readouterr().out)
+    assert (printed_text["made"], printed_text["already"], printed_text["failed"]) == (6, 0, {})
     before = kept(tmp_path / "out")
     assert sorted(before) == [f"cat{number}.png" for number in range(6)]
     # It is what the verb makes, and carries the recipe of it.
@@ -111,8 +111,8 @@ def test_a_folder_becomes_a_folder_and_what_is_missing_is_made(tmp_path, monkeyp
     (tmp_path / "out/cat2.png").unlink()
     (tmp_path / "out/cat4.png").write_bytes(b"half of")
     assert main([*command, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["made"], told["already"]) == (2, 4)
+    printed_text = json.loads(capsys.readouterr().out)
+    assert (printed_text["made"], printed_text["already"]) == (2, 4)
     assert kept(tmp_path / "out") == before
     # Another recipe does not go into the same folder unasked.
     other = [*command[:4], "block3", *command[5:]]
@@ -124,14 +124,14 @@ def test_a_folder_becomes_a_folder_and_what_is_missing_is_made(tmp_path, monkeyp
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("kept_workers")
-def test_a_picture_that_is_no_good_is_set_aside_and_the_rest_made(photos, tmp_path, capsys):
+@pytest.mark.usefixtures("cached_workers")
+def test_a_bad_picture_is_skipped_and_the_rest_rendered(photos, tmp_path, capsys):
     (photos / "cat2.png").write_bytes(b"no picture")
     command = ["render", str(photos), "dream", *DREAM, "-o", str(tmp_path / "out"), "--workers", "1"]
     assert main(command) == 1
-    said = capsys.readouterr().err
-    assert "cat2: " in said
-    assert "1 of 6 failed: give the same command to try them again" in said
+    message = capsys.readouterr().err
+    assert "cat2: " in message
+    assert "1 of 6 failed: give the same command to try them again" in message
     assert len(kept(tmp_path / "out")) == 5
     (failed,) = [entry for entry in entries(tmp_path / "out") if "failed" in entry]
     assert (failed["name"], failed["tries"]) == ("cat2", 1)  # it would be no better the next time
@@ -150,7 +150,7 @@ def run(photos: Path, place: Path, start, watch=lambda *_: None):
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_killed_is_replaced_and_its_task_made_again(photos, tmp_path):
+def test_a_killed_worker_is_replaced_and_its_task_retried(photos, tmp_path):
     engine = LocalEngine(CONFIG, 1)
     times = count()
 
@@ -172,7 +172,7 @@ class Here:
     name, workers = "here", 1
 
     def __init__(self, config: RenderConfig = CONFIG) -> None:
-        self.usual = torch.get_num_threads()
+        self.default = torch.get_num_threads()
         self.renderer, self.task = Renderer(config), None
 
     def free(self) -> int:
@@ -187,7 +187,7 @@ class Here:
 
     def close(self) -> None:
         self.renderer.close()
-        torch.set_num_threads(self.usual)  # which a maker changes
+        torch.set_num_threads(self.default)  # which a maker changes
 
 
 class Deadly:
@@ -215,7 +215,7 @@ class Deadly:
         self.begun.append(-1)
 
 
-def test_what_kills_its_worker_is_set_aside_after_its_tries(photos, tmp_path):
+def test_a_task_that_kills_its_worker_fails_after_three_tries(photos, tmp_path):
     engine = Deadly(2)
     summary = run(photos, tmp_path / "out", lambda: engine)
     assert (summary.made, summary.failed) == (5, {"cat2": "its worker died (SIGKILL)"})
@@ -263,7 +263,7 @@ def test_a_manifest_that_was_cut_off_or_is_odd_loses_no_more_than_that(photos, t
 
 
 @pytest.mark.slow
-def test_force_begins_anew_and_removes_only_its_own(photos, tmp_path):
+def test_force_starts_again_and_removes_only_its_own_files(photos, tmp_path):
     run(photos, tmp_path / "out", Here)
     (tmp_path / "out/mine.txt").write_text("mine")
     ways = variations(RECIPE, [Sweep.parse("seed=1,2")])
@@ -310,7 +310,7 @@ def test_sweeps_are_read_and_checked():
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["dream"], "expected an output"),
         (
@@ -326,11 +326,11 @@ def test_sweeps_are_read_and_checked():
         (["dream", "-o", "x", "--flow", "--sweep", "seed=1,2"], "--flow is for a film"),
     ],
 )
-def test_what_makes_no_sense_is_told_in_one_line(photos, tmp_path, monkeypatch, capsys, words, said):
+def test_invalid_commands_are_one_line(photos, tmp_path, monkeypatch, capsys, words, message):
     monkeypatch.chdir(tmp_path)
     assert main(["render", str(photos), *words]) == 2
     error = capsys.readouterr().err
-    assert said in error
+    assert message in error
     assert error.count("\n") == 1
     assert not (tmp_path / "x").exists()
 
@@ -346,7 +346,7 @@ def test_pictures_are_classified_into_files(photos, tmp_path, monkeypatch, capsy
     assert [each["index"] for each in found["answers"]] == [each["index"] for each in alone["answers"]]
 
 
-def test_pieces_cover_a_film_and_part_where_it_cuts():
+def test_chunks_cover_a_film_and_split_at_cuts():
     grey, light = torch.full((3, 40, 40), 0.3), torch.full((3, 40, 40), 0.8)
     shaky = [(grey + 0.02 * (number % 2)) for number in range(10)]
     assert find_cuts([*shaky, light, light, light, *shaky]) == [10, 13]
@@ -379,7 +379,7 @@ def test_pieces_are_read_from_a_plan_and_only_such_as_fit():
 
 
 @pytest.mark.slow
-def test_a_film_is_made_in_pieces_whose_seams_nobody_sees(tmp_path, real_shelf, monkeypatch):
+def test_a_film_is_rendered_in_chunks_without_visible_seams(tmp_path, real_shelf, monkeypatch):
     monkeypatch.chdir(tmp_path)
     cat = open_picture(real_shelf / "photographs/chelsea.png", longest=220)
     save_film(
@@ -407,16 +407,16 @@ def test_a_film_is_made_in_pieces_whose_seams_nobody_sees(tmp_path, real_shelf, 
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("kept_workers")
+@pytest.mark.usefixtures("cached_workers")
 def test_a_film_is_rendered_to_a_film_or_a_folder(tmp_path, real_shelf, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     cat = open_picture(real_shelf / "photographs/chelsea.png", longest=220)
     save_film([cat[:, 20:68, place : place + 48] for place in range(0, 12, 2)], "clip.webp", count=6)
     command = ["render", "clip.webp", "dream", *DREAM, "--chunk", "3", "--overlap", "1", "--workers", "1"]
     assert main([*command, "-o", "out.webp", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["tasks"], told["failed"]) == (2, {})
-    assert told["seam"] > 0
+    printed_text = json.loads(capsys.readouterr().out)
+    assert (printed_text["tasks"], printed_text["failed"]) == (2, {})
+    assert printed_text["seam"] > 0
     assert open_film("out.webp").count == 6
     assert not (tmp_path / "out.webp.frames").exists()
     # In a folder the same words find that it is whole; what is gone is made again, of its own part alone.
@@ -430,8 +430,8 @@ def test_a_film_is_rendered_to_a_film_or_a_folder(tmp_path, real_shelf, monkeypa
         if gone:
             (tmp_path / "out" / gone).unlink()
         assert main(whole) == 0
-        told = json.loads(capsys.readouterr().out)
-        assert (gone, told["made"], told["already"]) == (gone, made, 2 - made)
+        printed_text = json.loads(capsys.readouterr().out)
+        assert (gone, printed_text["made"], printed_text["already"]) == (gone, made, 2 - made)
         assert kept(tmp_path / "out") == before
     # With other workers it goes on as it was begun. What they are plays no part from here on.
     monkeypatch.setattr("lanterna.surfaces.cli.render.LocalEngine", lambda config, _: Here(config))
@@ -555,8 +555,8 @@ def test_a_ray_cluster_of_its_own_is_closed_to_other_users(photos, tmp_path):
             assert not list(person.rglob("auth_token"))
             (head,) = (each.pid for each in started if each.name() == "gcs_server")
             ((_, port),) = listening(head)
-            for said, code in ((token, 0), ("a token of somebody else's, of thirty-two", 1)):
-                asking = {**surroundings, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": said}
+            for message, code in ((token, 0), ("a token of somebody else's, of thirty-two", 1)):
+                asking = {**surroundings, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": message}
                 answer = subprocess.run([sys.executable, "-c", ASKS, f"127.0.0.1:{port}"], env=asking)
                 assert answer.returncode == code
         finally:
@@ -573,8 +573,8 @@ def test_the_same_comes_out_with_dask_though_a_worker_is_killed(photos, tmp_path
     from lanterna.surfaces.render.dask_engine import DaskEngine
 
     # Another user has made the folder that Dask would use, and may change what is in it.
-    usual = tmp_path / "dask-scratch-space"
-    usual.mkdir()
+    default = tmp_path / "dask-scratch-space"
+    default.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     before = listening(os.getpid())
     engine = DaskEngine(CONFIG, 1, None, 1)
@@ -588,7 +588,7 @@ def test_the_same_comes_out_with_dask_though_a_worker_is_killed(photos, tmp_path
             assert all(map(is_loopback, places)), places
             answers = [asked(place, "/info/main/workers.html") for place in places]
             assert all(not answer or answer.startswith(b"HTTP/1.1 404") for answer in answers), answers
-            assert not list(usual.iterdir())
+            assert not list(default.iterdir())
             where = engine._client.scheduler.address.replace("tls://", "")
             for scheme, security in (("tcp", None), ("tls", distributed.Security.temporary())):
                 with pytest.raises(OSError):  # noqa: PT011 - how it is refused differs
@@ -605,7 +605,7 @@ def test_the_same_comes_out_with_dask_though_a_worker_is_killed(photos, tmp_path
 
 
 @pytest.mark.slow
-def test_a_cluster_that_is_not_there_is_told_in_one_line(photos, tmp_path, monkeypatch, capsys):
+def test_a_missing_cluster_is_one_line(photos, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(dask_engine, "_TIMEOUT", 1)
     command = ["render", str(photos), "dream", *DREAM, "-o", str(tmp_path / "x"), "--address", "127.0.0.1:9"]
     assert main([*command, "--engine", "dask"]) == 1
@@ -614,7 +614,7 @@ def test_a_cluster_that_is_not_there_is_told_in_one_line(photos, tmp_path, monke
     assert error.count("\n") == 1
 
 
-def test_dask_without_what_makes_certificates_is_told_in_one_line(photos, tmp_path, monkeypatch, capsys):
+def test_dask_without_cryptography_is_one_line(photos, tmp_path, monkeypatch, capsys):
     find = dask_engine.find_spec
     monkeypatch.setattr(dask_engine, "find_spec", lambda name: None if name == "cryptography" else find(name))
     command = ["render", str(photos), "dream", *DREAM, "-o", str(tmp_path / "x"), "--engine", "dask"]
@@ -624,7 +624,7 @@ def test_dask_without_what_makes_certificates_is_told_in_one_line(photos, tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("kept_workers", "real_shelf")
+@pytest.mark.usefixtures("cached_workers", "real_shelf")
 def test_a_broken_picture_is_called_by_its_name_and_words_are_written_nowhere_else(
     tmp_path, monkeypatch, capsys
 ):
